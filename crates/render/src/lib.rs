@@ -1,1 +1,9 @@
-//! Text.
+//! Rows of socket facts as bytes.
+//!
+//! No kernel, no clock and no environment: what a terminal is wide and
+//! whether names are numbers are arguments.
+
+#![forbid(unsafe_code)]
+
+pub mod ss;
+pub mod window;

@@ -1,1 +1,20 @@
-//! Sockets.
+//! What the kernel knows about every socket: dump it, filter it, name it.
+//!
+//! Data flows one way: bytes of a [`source`] become a [`model::Socket`], the
+//! [`filter`] keeps or drops it, [`enrich`] adds names, and a
+//! [`pipeline::Sink`] takes the row.  What a socket can report, and what each
+//! fact costs, is said once, in the table of [`fields`].
+//!
+//! Rows are borrowed and pushed; whoever keeps one copies what it keeps.
+
+#![deny(unsafe_code)]
+
+pub mod enrich;
+pub mod fields;
+pub mod filter;
+pub mod model;
+pub mod notes;
+pub mod number;
+pub mod pipeline;
+pub mod source;
+pub mod sys;

@@ -1,1 +1,65 @@
-//! Test kit.
+//! What tests need and users never see: sockets of every kind and state,
+//! network namespaces, recordings, and the reference to compare with.
+//!
+//! | module | what it gives |
+//! | --- | --- |
+//! | [`reference`] | the command that runs the real `ss` |
+//! | [`compare`] | the same command line through the real `ss` and ours |
+//! | [`netns`] | a network namespace of one's own, root or not |
+//! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
+//! | [`holders`] | very many TCP connections, held open |
+//! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
+//! | [`skip`] | the one way for a test not to run |
+//! | [`bins`] | this package's programs, built when first asked for |
+//!
+//! Nothing here touches the network or the processes of its surroundings:
+//! sockets live in namespaces made for them, and only processes that were
+//! started here are stopped, each by its own id.
+//!
+//! This crate does not use `sockdiag-wire`, so that it can check it.
+
+pub mod bins;
+pub mod compare;
+pub mod holders;
+pub mod netns;
+mod nl;
+pub mod recording;
+pub mod reference;
+pub mod skip;
+mod sys;
+pub mod zoo;
+
+use std::fmt;
+
+/// Why something that a test asked for cannot be had, as a sentence.
+///
+/// A test either fails with it or hands it to [`skip!`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why(String);
+
+impl Why {
+    /// Wraps a sentence that says what was attempted and what came of it.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Why {}
+
+/// Says what was being done when an error struck.
+pub(crate) trait Doing<T> {
+    /// Turns an error into a [`Why`] that reads `WHAT: ERROR`.
+    fn doing(self, what: impl fmt::Display) -> Result<T, Why>;
+}
+
+impl<T, E: fmt::Display> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl fmt::Display) -> Result<T, Why> {
+        self.map_err(|error| Why(format!("{what}: {error}")))
+    }
+}

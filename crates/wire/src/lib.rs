@@ -1,1 +1,22 @@
-//! Views over kernel messages.
+//! Views over the kernel's sock_diag messages.
+//!
+//! Any bytes are valid input: what is short is absent, what is long has an
+//! unknown tail, and nothing panics, allocates or does I/O.  Where members lie
+//! is said once, in [`layout`], and checked against the kernel's own headers
+//! by `tests/uapi.rs`.
+
+#![forbid(unsafe_code)]
+
+pub mod attr;
+pub mod bytecode;
+pub mod bytes;
+pub mod cc_info;
+pub mod inet_diag;
+pub mod inet_req;
+pub mod layout;
+pub mod md5sig;
+pub mod mem_info;
+pub mod netlink;
+pub mod sockopt;
+pub mod tcp_info;
+pub mod ulp;

@@ -1,0 +1,196 @@
+//! The table as its readers see it: blocks of rows, in print order.
+//!
+//! A [`Block`] is what one part of the text line shows together.  The
+//! [`Catalog`] is the whole table at run time; tests take rows out of it to
+//! prove that a field lives in its row alone.
+
+use super::{Field, Groups, Needs};
+use super::{endpoint, extended, memory, tcp, ulp};
+use crate::model::Row;
+
+/// What is written before a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// Nothing: its tokens follow what is there.
+    None,
+    /// A line break and a tab, unless `-O` joins lines.
+    Line,
+}
+
+/// Rows that are shown together.
+pub struct Block {
+    /// Shown if any of these is.
+    pub shown_by: Groups,
+    /// And only for rows of which this holds.
+    pub applies: fn(&Row<'_>, Groups) -> bool,
+    /// What is written first, even if no row prints anything.
+    pub lead: Lead,
+    /// The rows, in print order.
+    pub fields: &'static [&'static [Field]],
+}
+
+fn always(_: &Row<'_>, _: Groups) -> bool {
+    true
+}
+
+/// A line of /proc text of any table but TCP's is only its columns.
+fn has_details(row: &Row<'_>, _: Groups) -> bool {
+    row.socket.proc_line().is_none_or(|_| row.socket.protocol == 6)
+}
+
+/// UDP has no internals, so `-i` alone opens no line for it; and a /proc line
+/// of any table stays one line.
+fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
+    row.socket.proc_line().is_none() && (groups.any(Groups::MEMORY) || row.socket.protocol != 17)
+}
+
+/// What `-i` shows of a line of /proc text: TCP only.
+fn is_proc_tcp(row: &Row<'_>, _: Groups) -> bool {
+    row.socket.proc_line().is_some() && row.socket.protocol == 6
+}
+
+/// Everything a TCP or UDP socket reports.
+const INET: &[Block] = &[
+    Block { shown_by: Groups::COLUMNS, applies: always, lead: Lead::None, fields: &[endpoint::COLUMNS] },
+    Block { shown_by: Groups::OPTIONS, applies: has_details, lead: Lead::None, fields: &[extended::TIMER] },
+    Block { shown_by: Groups::EXTENDED, applies: has_details, lead: Lead::None, fields: &[extended::EXTENDED] },
+    Block { shown_by: Groups::TOS, applies: has_details, lead: Lead::None, fields: &[extended::TOS] },
+    Block { shown_by: Groups::CGROUP, applies: has_details, lead: Lead::None, fields: &[extended::CGROUP] },
+    Block { shown_by: Groups::SOCKOPT, applies: has_details, lead: Lead::None, fields: &[extended::SOCKOPT] },
+    Block {
+        shown_by: Groups::MEMORY.and(Groups::INFO),
+        applies: has_info_line,
+        lead: Lead::Line,
+        fields: &[memory::MEMORY, tcp::TCP, ulp::ULP],
+    },
+    Block { shown_by: Groups::INFO, applies: is_proc_tcp, lead: Lead::None, fields: &[tcp::PROC_TCP] },
+];
+
+/// A block of the table at run time.
+#[derive(Clone)]
+pub struct Part {
+    /// As [`Block::shown_by`].
+    pub shown_by: Groups,
+    /// As [`Block::applies`].
+    pub applies: fn(&Row<'_>, Groups) -> bool,
+    /// As [`Block::lead`].
+    pub lead: Lead,
+    /// The rows, in print order.
+    pub fields: Vec<&'static Field>,
+}
+
+/// The whole table.
+#[derive(Clone)]
+pub struct Catalog {
+    parts: Vec<Part>,
+}
+
+impl Catalog {
+    /// Every field there is.
+    pub fn standard() -> Self {
+        let part = |block: &'static Block| Part {
+            shown_by: block.shown_by,
+            applies: block.applies,
+            lead: block.lead,
+            fields: block.fields.iter().copied().flatten().collect(),
+        };
+        Self { parts: INET.iter().map(part).collect() }
+    }
+
+    /// The same without the row of this name.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        for part in &mut self.parts {
+            part.fields.retain(|field| field.name != name);
+        }
+        self
+    }
+
+    /// The blocks, in print order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Every field, in print order.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        self.parts.iter().flat_map(|part| part.fields.iter().copied())
+    }
+
+    /// The field of this name.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields().find(|field| field.name == name)
+    }
+
+    /// The field that a keyword of the filter language tests; its
+    /// [`Field::operand`] says how.
+    pub fn operand(&self, keyword: &[u8]) -> Option<&'static Field> {
+        self.fields().find(|field| field.operand.is_some_and(|(word, _)| word.as_bytes() == keyword))
+    }
+
+    /// What must be asked for to show these groups.
+    pub fn needs(&self, groups: Groups) -> Needs {
+        self.fields()
+            .filter(|field| field.groups.any(groups))
+            .fold(Needs::NONE, |needs, field| needs.and(field.needs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::Text;
+    use super::*;
+
+    #[test]
+    fn rows_are_fit_to_publish() {
+        let catalog = Catalog::standard();
+        let mut names = HashSet::new();
+        let mut keywords = HashSet::new();
+        for field in catalog.fields() {
+            assert!(names.insert(field.name), "{} is listed twice", field.name);
+            assert!(field.name.contains('.'), "{}: no subject", field.name);
+            assert!(field.doc.ends_with('.'), "{}: doc is not a sentence", field.name);
+            assert!(field.doc.starts_with(char::is_uppercase), "{}: doc is not a sentence", field.name);
+            assert!(!field.source.is_empty(), "{}: no source", field.name);
+            if let Some((keyword, _)) = field.operand {
+                assert!(keywords.insert(keyword), "{keyword} tests two fields");
+            }
+        }
+        for keyword in ["src", "dst", "sport", "dport", "dev", "fwmark", "cgroup", "autobound"] {
+            assert!(keywords.contains(keyword), "no field is tested by {keyword}");
+        }
+    }
+
+    #[test]
+    fn every_shown_field_is_printed_by_a_row() {
+        let catalog = Catalog::standard();
+        for field in catalog.fields() {
+            if let Text::PartOf(owner) = field.text {
+                let owner = catalog.field(owner).unwrap_or_else(|| panic!("{}: no field {owner}", field.name));
+                assert!(
+                    matches!(owner.text, Text::Custom(_) | Text::Column(..)),
+                    "{}: {} prints nothing of its own",
+                    field.name,
+                    owner.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_those_of_the_reference() {
+        let catalog = Catalog::standard();
+        for (groups, ext) in [
+            (Groups::COLUMNS, 0),
+            (Groups::EXTENDED.and(Groups::OPTIONS), 0),
+            (Groups::INFO, 0x0e),
+            (Groups::MEMORY, 0x41),
+            (Groups::TOS, 0x30),
+            (Groups::CGROUP, 0),
+            (Groups::SOCKOPT, 0),
+        ] {
+            assert_eq!(catalog.needs(groups).inet_ext(), ext, "{groups:?}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The columns of a row: what it is, its state, its queues, its two ends.
+//!
+//! Source: `struct inet_diag_msg` and `struct inet_diag_sockid`
+//! (linux/inet_diag.h); state numbers of tcp_states.h.
+
+use super::{Column, Field, Needs, Operand, Text, Unit, Value};
+use crate::model::states;
+use crate::model::{Addr, Family, Row};
+use crate::number::{put_hex, put_signed, put_u64};
+
+/// Rows in the order of the columns.
+pub(super) const COLUMNS: &[Field] = &[
+    Field::new(
+        "socket.netid",
+        |r| Some(Value::Text(netid(r.socket.protocol).as_bytes())),
+        "Kind of socket: the protocol by the name that ss gives it.",
+        "idiag protocol, INET_DIAG_PROTOCOL",
+    )
+    .text(Text::Column(Column::Netid, |out, r, _| out.extend_from_slice(netid(r.socket.protocol).as_bytes()))),
+    Field::new(
+        "socket.state",
+        |r| Some(Value::Text(states::text(r.socket.state).as_bytes())),
+        "State of the connection; connectionless sockets are ESTAB or UNCONN.",
+        "idiag_state",
+    )
+    .text(Text::Column(Column::State, |out, r, _| out.extend_from_slice(states::text(r.socket.state).as_bytes()))),
+    Field::new(
+        "socket.recv_q",
+        |r| Some(r.socket.recv_q.into()),
+        "Bytes received and not yet read; for a listener, connections waiting to be accepted.",
+        "idiag_rqueue",
+    )
+    .unit(Unit::Bytes)
+    .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
+    Field::new(
+        "socket.send_q",
+        |r| Some(r.socket.send_q.into()),
+        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.",
+        "idiag_wqueue",
+    )
+    .unit(Unit::Bytes)
+    .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
+    Field::new(
+        "local.addr",
+        |r| Some(Value::Addr(r.socket.local.addr)),
+        "Address of this end; all zero accepts on every address.",
+        "idiag_src",
+    )
+    .needs(Needs::HOSTS)
+    .operand("src", Operand::LocalHost)
+    .text(Text::Column(Column::LocalAddr, |out, r, _| {
+        put_addr(out, r, r.socket.local.addr);
+        if r.socket.ifindex != 0 {
+            out.push(b'%');
+            put_interface(out, r);
+        }
+        out.push(b':');
+    })),
+    Field::new(
+        "local.interface",
+        |r| (r.socket.ifindex != 0).then(|| r.socket.ifindex.into()),
+        "Index of the interface that the socket is bound to.",
+        "idiag_if",
+    )
+    .needs(Needs::INTERFACES)
+    .operand("dev", Operand::Device)
+    .text(Text::PartOf("local.addr")),
+    Field::new(
+        "local.port",
+        |r| Some(r.socket.local.port.into()),
+        "Port of this end; zero if it has none.",
+        "idiag_sport",
+    )
+    .needs(Needs::SERVICES)
+    .operand("sport", Operand::LocalPort)
+    .text(Text::Column(Column::LocalPort, |out, r, _| {
+        put_port(out, r.socket.local.port, r.names.local_service);
+    })),
+    Field::new(
+        "remote.addr",
+        |r| Some(Value::Addr(r.socket.remote.addr)),
+        "Address of the other end; all zero if there is none.",
+        "idiag_dst",
+    )
+    .needs(Needs::HOSTS)
+    .operand("dst", Operand::RemoteHost)
+    .text(Text::Column(Column::RemoteAddr, |out, r, _| {
+        put_addr(out, r, r.socket.remote.addr);
+        out.push(b':');
+    })),
+    Field::new(
+        "remote.port",
+        |r| Some(r.socket.remote.port.into()),
+        "Port of the other end; zero if there is none.",
+        "idiag_dport",
+    )
+    .needs(Needs::SERVICES)
+    .operand("dport", Operand::RemotePort)
+    .text(Text::Column(Column::RemotePort, |out, r, _| {
+        put_port(out, r.socket.remote.port, r.names.remote_service);
+    })),
+];
+
+fn netid(protocol: u16) -> &'static str {
+    match protocol {
+        0 => "raw",
+        6 => "tcp",
+        17 => "udp",
+        33 => "dccp",
+        58 => "icmp6",
+        132 => "sctp",
+        262 => "mptcp",
+        _ => "???",
+    }
+}
+
+/// `%-6d`: queues are padded before the column engine sees them.
+fn put_queue(out: &mut Vec<u8>, amount: u32) {
+    let start = out.len();
+    put_signed(out, amount);
+    while out.len() < start + 6 {
+        out.push(b' ');
+    }
+}
+
+fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
+    if let Some(name) = row.names.interface {
+        out.extend_from_slice(name);
+    } else {
+        out.extend_from_slice(b"if");
+        put_u64(out, u64::from(row.socket.ifindex));
+    }
+}
+
+fn put_port(out: &mut Vec<u8>, port: u16, service: Option<&[u8]>) {
+    match (port, service) {
+        (0, _) => out.push(b'*'),
+        (_, Some(name)) => out.extend_from_slice(name),
+        (port, None) => put_u64(out, u64::from(port)),
+    }
+}
+
+/// An address as an endpoint shows it: by name with `-r`, IPv6 in brackets,
+/// and the IPv6 wildcard as `*` unless the socket takes nothing but IPv6.
+fn put_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
+    if addr == Addr::V6([0; 16]) {
+        let v6only = row.socket.family == Family::Inet6
+            && row.socket.attrs().and_then(|attrs| attrs.v6only()) == Some(1);
+        out.extend_from_slice(if v6only { b"[::]" } else { b"*" });
+        return;
+    }
+    if let Some(name) = row.names.hosts.and_then(|hosts| hosts.host(addr)) {
+        out.extend_from_slice(name.as_bytes());
+        return;
+    }
+    match addr {
+        Addr::V4(octets) => put_ipv4(out, octets),
+        Addr::V6(octets) => {
+            out.push(b'[');
+            put_ipv6(out, octets);
+            out.push(b']');
+        }
+    }
+}
+
+/// An address by name if it has one, else bare.
+pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
+    match (row.names.hosts.and_then(|hosts| hosts.host(addr)), addr) {
+        (Some(name), _) => out.extend_from_slice(name.as_bytes()),
+        (None, Addr::V4(octets)) => put_ipv4(out, octets),
+        (None, Addr::V6(octets)) => put_ipv6(out, octets),
+    }
+}
+
+fn put_ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
+    for (at, octet) in octets.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        put_u64(out, u64::from(octet));
+    }
+}
+
+/// The text form of inet_ntop(3): the longest run of at least two zero words
+/// becomes `::`, and what lies behind 96 bits of `::` or `::ffff` is dotted.
+fn put_ipv6(out: &mut Vec<u8>, octets: [u8; 16]) {
+    let mut words = [0_u16; 8];
+    for (word, pair) in words.iter_mut().zip(octets.chunks_exact(2)) {
+        *word = pair.iter().fold(0, |w, b| w << 8 | u16::from(*b));
+    }
+    let (mut start, mut len) = (8, 1);
+    let mut at = 0;
+    while at < 8 {
+        let run = words.iter().skip(at).take_while(|w| **w == 0).count();
+        if run > len {
+            (start, len) = (at, run);
+        }
+        at += run.max(1);
+    }
+    let mut at = 0;
+    for (index, word) in words.into_iter().enumerate() {
+        if index < at {
+            continue;
+        }
+        if index == start {
+            out.extend_from_slice(b"::");
+            at = start + len;
+            continue;
+        }
+        if index > 0 && index != start + len {
+            out.push(b':');
+        }
+        if index == 6 && start == 0 && (len == 6 || (len == 5 && words[5] == 0xffff)) {
+            put_ipv4(out, [octets[12], octets[13], octets[14], octets[15]]);
+            return;
+        }
+        put_hex(out, u64::from(word));
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn ipv6_is_inet_ntop() {
+        for (address, want) in [
+            ("::", "::"),
+            ("::1", "::1"),
+            ("1::", "1::"),
+            ("fe80::1", "fe80::1"),
+            ("2001:db8:0:1:0:0:0:1", "2001:db8:0:1::1"),
+            ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+            ("1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"),
+            ("::ffff:1.2.3.4", "::ffff:1.2.3.4"),
+            ("::1.2.3.4", "::1.2.3.4"),
+            ("::1:2", "::0.1.0.2"),
+            ("::ffff:0:1", "::ffff:0.0.0.1"),
+            ("64:ff9b::102:304", "64:ff9b::102:304"),
+            ("0:0:0:0:ffff:0:1:2", "::ffff:0:1:2"),
+            ("1:2:3:4:5:6:0:0", "1:2:3:4:5:6::"),
+        ] {
+            let mut out = Vec::new();
+            put_ipv6(&mut out, address.parse::<Ipv6Addr>().unwrap().octets());
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn queues_are_signed_and_padded() {
+        for (amount, want) in [(0, "0     "), (u32::MAX, "-1    "), (1_234_567, "1234567")] {
+            let mut out = Vec::new();
+            put_queue(&mut out, amount);
+            assert_eq!(out, want.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The table of facts: one row for each thing that a socket can report.
+//!
+//! Text, filter operands and the plan of what to ask the kernel for all read
+//! these rows, and nothing else knows a field by name.  Adding a field is one
+//! accessor (in `sockdiag-wire`) and one row here.
+//!
+//! Invariant: names are unique, docs are sentences, and the order of the rows
+//! in a block is the order in which `ss` prints them.
+
+mod catalog;
+mod congestion;
+mod endpoint;
+mod extended;
+mod memory;
+mod tcp;
+mod ulp;
+
+pub use catalog::{Block, Catalog, Lead, Part};
+
+use crate::model::{Addr, Row};
+
+/// The value of a field in one row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A count, an amount or an identifier.
+    U64(u64),
+    /// A number that may be negative.
+    I64(i64),
+    /// A ratio.
+    F64(f64),
+    /// A fact that is either so or not.
+    Bool(bool),
+    /// Text, in whatever encoding the kernel holds it.
+    Text(&'a [u8]),
+    /// An address.
+    Addr(Addr),
+}
+
+impl Value<'_> {
+    /// The value as an integer, where it is one.
+    pub fn as_i128(self) -> Option<i128> {
+        match self {
+            Value::U64(v) => Some(v.into()),
+            Value::I64(v) => Some(v.into()),
+            Value::Bool(v) => Some(v.into()),
+            _ => None,
+        }
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(v: u64) -> Self {
+        Value::U64(v)
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(v: u32) -> Self {
+        Value::U64(v.into())
+    }
+}
+
+impl From<u16> for Value<'_> {
+    fn from(v: u16) -> Self {
+        Value::U64(v.into())
+    }
+}
+
+impl From<u8> for Value<'_> {
+    fn from(v: u8) -> Self {
+        Value::U64(v.into())
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(v: bool) -> Self {
+        Value::Bool(v)
+    }
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Nothing that has a unit: an identifier, a mode, a name.
+    None,
+    /// Things: sockets, marks, probes.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Bytes in a second.
+    BytesPerSecond,
+    /// Segments.
+    Packets,
+    /// Microseconds.
+    Microseconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Parts of 256 (BBR gains).
+    Per256,
+}
+
+/// What kind of metric a number makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// A description; makes no time series.
+    Info,
+    /// Goes up and down.
+    Gauge,
+    /// Only ever goes up while the socket lives.
+    Counter,
+}
+
+/// What a field costs: bits of the request, and look-ups.
+///
+/// The plan is the union over the fields that are shown or filtered on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Needs(u32);
+
+impl Needs {
+    /// Nothing: it is in every reply.
+    pub const NONE: Self = Self(0);
+    /// `INET_DIAG_MEMINFO`.
+    pub const MEMINFO: Self = Self(1 << 0);
+    /// `INET_DIAG_INFO`.
+    pub const INFO: Self = Self(1 << 1);
+    /// `INET_DIAG_VEGASINFO`, which brings DCTCP and BBR too.
+    pub const VEGASINFO: Self = Self(1 << 2);
+    /// `INET_DIAG_CONG`.
+    pub const CONG: Self = Self(1 << 3);
+    /// `INET_DIAG_TOS`.
+    pub const TOS: Self = Self(1 << 4);
+    /// `INET_DIAG_TCLASS`, which brings the class id too.
+    pub const TCLASS: Self = Self(1 << 5);
+    /// `INET_DIAG_SKMEMINFO`.
+    pub const SKMEMINFO: Self = Self(1 << 6);
+    /// Names of interfaces.
+    pub const INTERFACES: Self = Self(1 << 16);
+    /// Paths of cgroups.
+    pub const CGROUPS: Self = Self(1 << 17);
+    /// Names of hosts, where `-r` asks for them.
+    pub const HOSTS: Self = Self(1 << 18);
+    /// Names of services, unless `-n` forbids them.
+    pub const SERVICES: Self = Self(1 << 19);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those of ours that `other` does not have.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of `other` is in it.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The `idiag_ext` byte of the request.
+    pub const fn inet_ext(self) -> u8 {
+        (self.0 & 0xff) as u8
+    }
+}
+
+/// Which option asks for a field.  A set: an option may switch on several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Groups(u16);
+
+impl Groups {
+    /// No option: shown never, or as a column.
+    pub const NONE: Self = Self(0);
+    /// `-o`: timers, and the option words of `-i`.
+    pub const OPTIONS: Self = Self(1 << 0);
+    /// `-e`: details.
+    pub const EXTENDED: Self = Self(1 << 1);
+    /// `--tos`.
+    pub const TOS: Self = Self(1 << 2);
+    /// `--cgroup`.
+    pub const CGROUP: Self = Self(1 << 3);
+    /// `--inet-sockopt`.
+    pub const SOCKOPT: Self = Self(1 << 4);
+    /// `-m`.
+    pub const MEMORY: Self = Self(1 << 5);
+    /// `-i`.
+    pub const INFO: Self = Self(1 << 6);
+    /// The columns of every row.
+    pub const COLUMNS: Self = Self(1 << 15);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the two have one in common.
+    pub const fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether all of `other` is in it.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Choices of the reader that a token's text depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// `-n`: bandwidths as plain integers.
+    pub numeric: bool,
+    /// `-O`: no line breaks inside a row.
+    pub oneline: bool,
+    /// What is shown.
+    pub groups: Groups,
+}
+
+/// Appends a token of a row to a line.
+pub type Format = fn(&mut Vec<u8>, &Row<'_>, Style);
+
+/// The columns of an `ss` row that hold text before the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Column {
+    Netid,
+    State,
+    RecvQ,
+    SendQ,
+    LocalAddr,
+    LocalPort,
+    RemoteAddr,
+    RemotePort,
+    Process,
+}
+
+/// How `ss` prints a field.
+#[derive(Clone, Copy)]
+pub enum Text {
+    /// Not at all.
+    Silent,
+    /// In a column of its own.
+    Column(Column, Format),
+    /// Inside the token of the field of this name.
+    PartOf(&'static str),
+    /// ` NAME:VALUE` if the number is not zero.
+    Nonzero(&'static str),
+    /// ` NAME:VALUE` if the number is not zero, printed as signed 32 bits.
+    NonzeroSigned(&'static str),
+    /// ` NAME:VALUE` if not zero, microseconds printed as milliseconds (`%g`).
+    NonzeroMillis(&'static str),
+    /// ` NAME` if so.
+    Word(&'static str),
+    /// Whatever the function appends.
+    Custom(Format),
+}
+
+/// How the filter language spells a condition on a field, beyond its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// `src HOST`.
+    LocalHost,
+    /// `dst HOST`.
+    RemoteHost,
+    /// `sport OP PORT`.
+    LocalPort,
+    /// `dport OP PORT`.
+    RemotePort,
+    /// `dev OP DEVICE`.
+    Device,
+    /// `fwmark OP MARK[/MASK]`.
+    Mark,
+    /// `cgroup OP PATH`.
+    Cgroup,
+    /// `autobound`.
+    Autobound,
+}
+
+/// Reads a field from a row; `None` where the source did not report it.
+pub type Accessor = for<'r> fn(&'r Row<'r>) -> Option<Value<'r>>;
+
+/// One fact that a socket can report.
+#[derive(Clone, Copy)]
+pub struct Field {
+    /// Stable name, unit last: `tcp.rtt_us`.
+    pub name: &'static str,
+    /// Reads it.
+    pub get: Accessor,
+    /// One sentence: what it means.
+    pub doc: &'static str,
+    /// The kernel's own name for it, or the file it is read from.
+    pub source: &'static str,
+    /// What the number counts.
+    pub unit: Unit,
+    /// What it costs.
+    pub needs: Needs,
+    /// The options that ask for it; printed with any of its block's.
+    pub groups: Groups,
+    /// Printed only if all of these are shown as well.
+    pub only_with: Groups,
+    /// How `ss` prints it.
+    pub text: Text,
+    /// The keyword of the filter language that tests it, besides its name.
+    pub operand: Option<(&'static str, Operand)>,
+    /// What kind of metric it makes.
+    pub metric: Metric,
+}
+
+impl Field {
+    /// A silent gauge without unit or cost; the methods below refine it.
+    pub const fn new(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Self {
+        Self {
+            name,
+            get,
+            doc,
+            source,
+            unit: Unit::None,
+            needs: Needs::NONE,
+            groups: Groups::NONE,
+            only_with: Groups::NONE,
+            text: Text::Silent,
+            operand: None,
+            metric: Metric::Info,
+        }
+    }
+
+    /// Sets the unit, and makes a gauge of it.
+    #[must_use]
+    pub const fn unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self.metric = Metric::Gauge;
+        self
+    }
+
+    /// Says that it only goes up.
+    #[must_use]
+    pub const fn counter(mut self) -> Self {
+        self.metric = Metric::Counter;
+        self
+    }
+
+    /// Adds costs.
+    #[must_use]
+    pub const fn needs(mut self, needs: Needs) -> Self {
+        self.needs = self.needs.and(needs);
+        self
+    }
+
+    /// Names the options that ask for it.
+    #[must_use]
+    pub const fn group(mut self, groups: Groups) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Prints it only beside these.
+    #[must_use]
+    pub const fn only_with(mut self, groups: Groups) -> Self {
+        self.only_with = groups;
+        self
+    }
+
+    /// Says how `ss` prints it.
+    #[must_use]
+    pub const fn text(mut self, text: Text) -> Self {
+        self.text = text;
+        self
+    }
+
+    /// Gives it a keyword in the filter language.
+    #[must_use]
+    pub const fn operand(mut self, keyword: &'static str, operand: Operand) -> Self {
+        self.operand = Some((keyword, operand));
+        self
+    }
+}
+
+impl std::fmt::Debug for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}

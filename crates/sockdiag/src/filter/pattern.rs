@@ -1,0 +1,173 @@
+//! Shell patterns, as `fnmatch(3)` reads them with case folded.
+//!
+//! `*` matches any bytes, `/` and a leading dot included; `?` one byte;
+//! `[a-z]`, `[!a-z]`, `[^a-z]` and `[[:digit:]]` one byte of a set; `\` takes
+//! the next byte literally.  Case is folded for ASCII letters, since the
+//! reference runs in the C locale.  A bracket that is not closed is literal.
+//!
+//! Invariant: time is bounded by the product of both lengths: only the last
+//! `*` is ever tried again.
+//!
+//! Source: POSIX.1-2017, XCU 2.13 (pattern matching notation).
+
+/// Whether the pattern matches all of the text.
+pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (pattern, text);
+    // Where to go on if it fails: after the last star, one byte further.
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        let step = match p.split_first() {
+            Some((b'*', rest)) => {
+                p = rest;
+                retry = Some((rest, t));
+                continue;
+            }
+            None if t.is_empty() => return true,
+            None => None,
+            Some(_) => t.split_first().and_then(|(byte, after)| Some((one(p, *byte)?, after))),
+        };
+        if let Some(next) = step {
+            (p, t) = next;
+        } else {
+            let Some((after_star, from)) = retry else { return false };
+            let Some((_, shorter)) = from.split_first() else { return false };
+            retry = Some((after_star, shorter));
+            (p, t) = (after_star, shorter);
+        }
+    }
+}
+
+/// Matches one byte against the head of a pattern that is no star; returns the
+/// pattern's rest.
+fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
+    let (head, rest) = pattern.split_first()?;
+    match head {
+        b'?' => Some(rest),
+        b'\\' => {
+            // A backslash at the end matches nothing.
+            let (literal, rest) = rest.split_first()?;
+            literal.eq_ignore_ascii_case(&byte).then_some(rest)
+        }
+        b'[' => match bracket(rest, byte) {
+            Some((true, rest)) => Some(rest),
+            Some((false, _)) => None,
+            None => (byte == b'[').then_some(rest),
+        },
+        literal => literal.eq_ignore_ascii_case(&byte).then_some(rest),
+    }
+}
+
+/// Matches a bracket expression, given without its `[`; `None` if it is never
+/// closed.
+fn bracket(set: &[u8], byte: u8) -> Option<(bool, &[u8])> {
+    let (negated, mut set) = match set {
+        [b'!' | b'^', rest @ ..] => (true, rest),
+        _ => (false, set),
+    };
+    let byte = byte.to_ascii_lowercase();
+    let (mut found, mut first) = (false, true);
+    loop {
+        if let [b']', rest @ ..] = set
+            && !first
+        {
+            return Some((found != negated, rest));
+        }
+        first = false;
+        if let [b'[', b':', rest @ ..] = set
+            && let Some(end) = rest.windows(2).position(|w| w == b":]")
+        {
+            found |= in_class(rest.get(..end)?, byte)?;
+            set = rest.get(end + 2..)?;
+            continue;
+        }
+        let (low, rest) = element(set)?;
+        let (high, rest) = match rest {
+            [b'-', after @ ..] if !matches!(after, [b']', ..] | []) => element(after)?,
+            _ => (low, rest),
+        };
+        found |= (low.to_ascii_lowercase()..=high.to_ascii_lowercase()).contains(&byte);
+        set = rest;
+    }
+}
+
+/// One end of a range: a byte, or an escaped one.
+fn element(set: &[u8]) -> Option<(u8, &[u8])> {
+    match set {
+        [b'\\', byte, rest @ ..] | [byte, rest @ ..] => Some((*byte, rest)),
+        [] => None,
+    }
+}
+
+/// Whether a byte in lower case belongs to a named class; `None` for a name
+/// that does not exist.
+fn in_class(name: &[u8], byte: u8) -> Option<bool> {
+    Some(match name {
+        b"alnum" => byte.is_ascii_alphanumeric(),
+        // Folding makes both cases of a letter the same.
+        b"alpha" | b"lower" | b"upper" => byte.is_ascii_alphabetic(),
+        b"blank" => matches!(byte, b' ' | b'\t'),
+        b"cntrl" => byte.is_ascii_control(),
+        b"digit" => byte.is_ascii_digit(),
+        b"graph" => byte.is_ascii_graphic(),
+        b"print" => byte.is_ascii_graphic() || byte == b' ',
+        b"punct" => byte.is_ascii_punctuation(),
+        b"space" => matches!(byte, b' ' | b'\t'..=b'\r'),
+        b"xdigit" => byte.is_ascii_hexdigit(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_the_shell() {
+        for (pattern, text, expect) in [
+            ("", "", true),
+            ("", "a", false),
+            ("a", "", false),
+            ("*", "", true),
+            ("*", "/run/.x", true),
+            ("/run/*", "/run/a/b", true),
+            ("/RUN/*", "/run/a", true),
+            ("*sock", "/run/x.SOCK", true),
+            ("*sock", "/run/x.sock2", false),
+            ("a*b*c", "aXbYbc", true),
+            ("a*b*c", "aXbYbcd", false),
+            ("**?", "", false),
+            ("**?", "x", true),
+            ("?", "/", true),
+            ("[abc]x", "Bx", true),
+            ("[!abc]x", "bx", false),
+            ("[^abc]x", "dx", true),
+            ("[a-c]", "B", true),
+            ("[A-C]", "b", true),
+            ("[a-c]", "d", false),
+            ("[a-]", "-", true),
+            ("[]a]", "]", true),
+            ("[!]a]", "]", false),
+            ("[", "[", true),
+            ("[a", "[a", true),
+            ("[a", "a", false),
+            ("[[:digit:]x]", "7", true),
+            ("[[:digit:]x]", "y", false),
+            ("[[:upper:]]", "q", true),
+            ("[\\]]", "]", true),
+            ("\\*", "*", true),
+            ("\\*", "x", false),
+            ("a\\", "a\\", false),
+            ("@*", "@00003", true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expect, "{pattern:?} on {text:?}");
+        }
+    }
+
+    #[test]
+    fn many_stars_stay_cheap() {
+        let pattern = b"*a".repeat(2000);
+        let text = b"a".repeat(1999);
+        assert!(!matches(&pattern, &text));
+        assert!(matches(&pattern, &b"ba".repeat(2000)));
+    }
+}

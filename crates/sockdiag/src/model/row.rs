@@ -1,0 +1,45 @@
+//! A socket together with what was found out about it elsewhere.
+//!
+//! Everything in a row is borrowed and lives only while the sink looks at it.
+//! A name that was not asked for and a name that does not exist are both
+//! `None`: the number is printed then.
+
+use super::socket::{Addr, Socket};
+
+/// Host names by address, all looked up before a row that needs them is shown.
+pub trait HostBook {
+    /// The name of an address, if it has one.
+    fn host(&self, addr: Addr) -> Option<&str>;
+}
+
+/// Names for the numbers of one socket.
+#[derive(Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// Host names, where they were asked for.
+    pub hosts: Option<&'a dyn HostBook>,
+    /// Service name of the local port.
+    pub local_service: Option<&'a [u8]>,
+    /// Service name of the remote port.
+    pub remote_service: Option<&'a [u8]>,
+    /// Name of the interface that the socket is bound to (`if7` where it has none).
+    pub interface: Option<&'a [u8]>,
+    /// Path of the socket's cgroup below the cgroup2 mount, or
+    /// `unreachable:ID` (hexadecimal) where it cannot be found.
+    pub cgroup: Option<&'a [u8]>,
+}
+
+/// What a sink sees.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// The socket.
+    pub socket: &'a Socket<'a>,
+    /// Names for its numbers.
+    pub names: Names<'a>,
+}
+
+impl<'a> Row<'a> {
+    /// A row about which nothing else is known.
+    pub fn bare(socket: &'a Socket<'a>) -> Self {
+        Self { socket, names: Names::default() }
+    }
+}

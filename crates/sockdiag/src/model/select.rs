@@ -1,0 +1,553 @@
+//! Which sockets are listed: what the user said, in order, and what it means.
+//!
+//! [`Selection`] takes options and words as they come; [`Selection::resolve`]
+//! makes the three sets of them that a listing needs, tables, families and
+//! states.  Tables and families fill each other's gaps only at the end, so
+//! `-x -t` lists unix and TCP sockets, and `-4` every inet table.
+//!
+//! The rules are `ss`'s to the letter, odd ones included: scripts depend on
+//! them.  `-A` forgets the tables named before it, though not the families nor
+//! any states; states given by `-a`, `-l`, `-B`, `-A` or a word replace those
+//! that come with a table, unless `exclude` leaves none of them.
+//!
+//! Source: the manual page ss(8), and the behaviour of `ss` 7.3.
+
+use std::fmt;
+
+use super::families::{Family, FamilySet};
+use super::states::{State, StateSet};
+use super::tables::{Gate, Table, TableSet};
+
+/// What was asked for so far.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    tables: TableSet,
+    families: FamilySet,
+    preferred: Option<Family>,
+    /// States that came with tables and families.
+    states: StateSet,
+    /// States that were asked for themselves; empty is "none were".
+    request: StateSet,
+    /// Tables that were named one by one, not as part of `all` or `inet`.
+    named: TableSet,
+    /// A table or family was asked for, so nothing is added unasked.
+    narrowed: bool,
+    /// There was a `-A`.
+    queried: bool,
+    /// There was a `state` or `exclude`.
+    worded: bool,
+}
+
+/// What is to be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selected {
+    /// Tables, supported or not.
+    pub tables: TableSet,
+    /// Families whose sockets are shown.
+    pub families: FamilySet,
+    /// The family asked for last, which an inet dump asks for first (and, if
+    /// it is an inet one, alone).  `None` is "both, IPv4 first".
+    pub preferred: Option<Family>,
+    /// States to ask for.
+    pub states: StateSet,
+    /// Those of the tables that the user named, rather than getting them with
+    /// `all`, `inet`, `-4`, `-6` or by default.
+    pub named: TableSet,
+}
+
+/// An item of `-A` that names no table, as typed, `!` included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadTable(pub Vec<u8>);
+
+/// A word after `state` or `exclude` that names no state, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadState(pub Vec<u8>);
+
+/// A selection that nothing can match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Empty {
+    /// No table is left.
+    Tables,
+    /// No family is left.
+    Families,
+    /// No state is left.
+    States,
+}
+
+impl Selection {
+    /// An option that names one table (`-t`).
+    pub fn add_table(&mut self, table: Table) {
+        self.tables = self.tables.union(TableSet::only(table));
+        self.named = self.named.union(TableSet::only(table));
+        self.states = self.states.union(table.facts().states);
+        self.narrowed = true;
+    }
+
+    /// An option that names a family (`-4`, `-f link`).  Its tables are added
+    /// at the end, if none of them was asked for by then.
+    pub fn add_family(&mut self, family: Family) {
+        self.families = self.families.union(FamilySet::only(family));
+        self.states = self.states.union(family.facts().states);
+        self.preferred = Some(family);
+        self.narrowed = true;
+    }
+
+    /// An option that names states (`-a`, `-l`, `-B`); the last one holds.
+    pub fn request(&mut self, states: StateSet) {
+        self.request = states;
+    }
+
+    /// The list that follows `-A`: table names between commas, each with a `!`
+    /// in front if it is to be taken away again.
+    ///
+    /// # Errors
+    /// The first item that is not a table's name.
+    pub fn query(&mut self, list: &[u8]) -> Result<(), BadTable> {
+        if !self.queried {
+            self.queried = true;
+            self.narrowed = true;
+            self.tables = TableSet::EMPTY;
+            self.named = TableSet::EMPTY;
+            if self.request.is_empty() {
+                self.request = StateSet::CONN;
+            }
+        }
+        for item in list.split(|byte| *byte == b',') {
+            let name = item.strip_prefix(b"!");
+            let tables = TableSet::by_name(name.unwrap_or(item)).ok_or_else(|| BadTable(item.to_vec()))?;
+            if name.is_some() {
+                self.tables = self.tables.minus(tables);
+                self.named = self.named.minus(tables);
+            } else {
+                self.tables = self.tables.union(tables);
+                self.states = self.states.union(tables.states());
+                if tables != TableSet::ALL && tables != TableSet::INET {
+                    self.named = self.named.union(tables);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A word after `state`: adds its states.  The first word of either kind
+    /// forgets what options asked for.
+    ///
+    /// # Errors
+    /// The word, if it names no state.
+    pub fn state_word(&mut self, word: &[u8]) -> Result<(), BadState> {
+        self.request = self.before_word(StateSet::EMPTY).union(states_of(word)?);
+        Ok(())
+    }
+
+    /// A word after `exclude`: takes its states away, at first from all.
+    ///
+    /// # Errors
+    /// The word, if it names no state.
+    pub fn exclude_word(&mut self, word: &[u8]) -> Result<(), BadState> {
+        self.request = self.before_word(StateSet::ALL).minus(states_of(word)?);
+        Ok(())
+    }
+
+    /// The states that the next word starts from: `first` for the first word.
+    fn before_word(&mut self, first: StateSet) -> StateSet {
+        if std::mem::replace(&mut self.worded, true) { self.request } else { first }
+    }
+
+    /// What all of it means.
+    ///
+    /// # Errors
+    /// Which of the three sets came out empty.
+    pub fn resolve(&self) -> Result<Selected, Empty> {
+        let (mut tables, mut states) = (self.tables, self.states);
+        if !self.narrowed {
+            tables = TableSet::ALL;
+            states = StateSet::CONN;
+        }
+        if !self.request.is_empty() {
+            states = self.request;
+        }
+
+        let mut families = self.families;
+        for table in tables.iter() {
+            let possible = table.facts().families;
+            if !families.intersects(possible) {
+                families = families.union(possible);
+            }
+        }
+        for family in families.iter() {
+            if !tables.families().contains(family) {
+                tables = tables.union(family.facts().tables);
+            }
+        }
+
+        let mut named = self.named;
+        for family in self.families.iter().filter(|family| !family.is_inet()) {
+            named = named.union(family.facts().tables);
+        }
+
+        if tables.is_empty() {
+            return Err(Empty::Tables);
+        }
+        if families.is_empty() {
+            return Err(Empty::Families);
+        }
+        if states.is_empty() {
+            return Err(Empty::States);
+        }
+        let named = named.intersection(tables);
+        Ok(Selected { tables, families, preferred: self.preferred, states, named })
+    }
+}
+
+fn states_of(word: &[u8]) -> Result<StateSet, BadState> {
+    StateSet::by_word(word).ok_or_else(|| BadState(word.to_vec()))
+}
+
+impl Selected {
+    /// What a host value of a filter does: from now on this is the only
+    /// family.  Tables and states stay, and with them the columns.
+    pub fn narrow(&mut self, family: Family) {
+        self.families = FamilySet::only(family);
+        self.preferred = Some(family);
+    }
+
+    /// The tables that are really listed, in order: a table whose sockets the
+    /// families or states leave out is not even asked.
+    pub fn listed(self) -> impl Iterator<Item = Table> {
+        self.tables.iter().filter(move |table| {
+            let facts = table.facts();
+            let family = self.families.intersects(facts.families);
+            match facts.gate {
+                Gate::Family => family,
+                Gate::FamilyAndClose => family && self.states.contains(State::Close),
+                Gate::Open => true,
+            }
+        })
+    }
+
+    /// Whether rows say which table they belong to: not where there is only one.
+    pub fn show_netid(&self) -> bool {
+        self.tables.len() != 1
+    }
+
+    /// Whether rows say their state: not where only one was asked for.
+    pub fn show_state(&self) -> bool {
+        self.states.len() != 1
+    }
+}
+
+impl BadTable {
+    /// The line that `ss` prints, without its newline.
+    pub fn message(&self) -> Vec<u8> {
+        [b"ss: \"", self.0.as_slice(), b"\" is illegal socket table id"].concat()
+    }
+}
+
+impl BadState {
+    /// The line that `ss` prints, without its newline.
+    pub fn message(&self) -> Vec<u8> {
+        [b"ss: wrong state name: ", self.0.as_slice()].concat()
+    }
+}
+
+impl fmt::Display for BadTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.message()))
+    }
+}
+
+impl fmt::Display for BadState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.message()))
+    }
+}
+
+/// The line that `ss` prints, without its newline.
+impl fmt::Display for Empty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tables => "ss: no socket tables to show with such filter.",
+            Self::Families => "ss: no families to show with such filter.",
+            Self::States => "ss: no socket states to show with such filter.",
+        })
+    }
+}
+
+impl std::error::Error for BadTable {}
+impl std::error::Error for BadState {}
+impl std::error::Error for Empty {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a command line of options and state words the way the program
+    /// does: options first, wherever they stand, then words.
+    fn select(line: &str) -> Result<Selected, Empty> {
+        let mut selection = Selection::default();
+        let mut words = Vec::new();
+        let mut args = line.split_whitespace();
+        while let Some(arg) = args.next() {
+            match arg {
+                "-A" => selection.query(args.next().unwrap().as_bytes()).unwrap(),
+                "-f" => selection.add_family(Family::by_name(args.next().unwrap().as_bytes()).unwrap()),
+                "state" | "exclude" => words.push((arg, args.next().unwrap())),
+                "--vsock" => selection.add_family(Family::Vsock),
+                "--tipc" => selection.add_family(Family::Tipc),
+                "--xdp" => selection.add_family(Family::Xdp),
+                _ => arg.strip_prefix('-').unwrap().chars().for_each(|letter| option(&mut selection, letter)),
+            }
+        }
+        for (verb, word) in words {
+            match verb {
+                "state" => selection.state_word(word.as_bytes()).unwrap(),
+                _ => selection.exclude_word(word.as_bytes()).unwrap(),
+            }
+        }
+        selection.resolve()
+    }
+
+    fn option(selection: &mut Selection, letter: char) {
+        match letter {
+            'a' => selection.request(StateSet::ALL),
+            'l' => selection.request(StateSet::LISTENING),
+            'B' => selection.request(StateSet::BOUND_INACTIVE),
+            't' => selection.add_table(Table::Tcp),
+            'u' => selection.add_table(Table::Udp),
+            'w' => selection.add_table(Table::Raw),
+            'S' => selection.add_table(Table::Sctp),
+            'M' => selection.add_table(Table::Mptcp),
+            'd' => selection.add_table(Table::Dccp),
+            'x' => selection.add_family(Family::Unix),
+            '0' => selection.add_family(Family::Packet),
+            '4' => selection.add_family(Family::Inet),
+            '6' => selection.add_family(Family::Inet6),
+            _ => panic!("-{letter}"),
+        }
+    }
+
+    /// Asserts which tables are asked, in order (`unix`, `packet` and `vsock`
+    /// stand for all of theirs), and for which states.
+    fn check(line: &str, tables: &str, states: u32) {
+        let selected = select(line).unwrap_or_else(|empty| panic!("{line}: {empty}"));
+        let expected: Vec<Table> = tables
+            .split_whitespace()
+            .flat_map(|name| TableSet::by_name(name.as_bytes()).expect(name).iter())
+            .collect();
+        assert_eq!(selected.listed().collect::<Vec<_>>(), expected, "{line}");
+        assert_eq!(selected.states.bits(), states, "{line}: {:#x}", selected.states.bits());
+    }
+
+    const INET: &str = "raw udp tcp sctp mptcp";
+
+    /// What `ss` was seen to ask the kernel for (DCCP, which 7.3 does not
+    /// know, left out).
+    #[test]
+    fn requests_are_those_of_ss() {
+        check("", "unix raw udp tcp sctp vsock mptcp", 0x3b37);
+        let all = "netlink packet unix raw udp tcp sctp vsock xdp mptcp";
+        check("-a", all, 0x3fff);
+        check("-l", all, 0x480);
+        check("-B", "unix raw udp tcp sctp vsock mptcp", 0x2000);
+        check("-t", "tcp", 0x3b37);
+        check("-S", "sctp", 0x3b37);
+        check("-M", "mptcp", 0x3b37);
+        check("-u", "udp", 0x2);
+        check("-w", "raw", 0x2);
+        check("-tu", "udp tcp", 0x3b37);
+        check("-x", "unix", 0x3b37);
+        check("-0", "packet", 0x80);
+        check("-f netlink", "netlink", 0x80);
+        check("--vsock", "vsock", 0x3b37);
+        check("--xdp", "xdp", 0x80);
+        check("--tipc", "tipc", 0x482);
+        check("-l --tipc", "tipc", 0x480);
+        check("-a --tipc", "tipc", 0x3fff);
+        check("-4", INET, 0x3b37);
+        check("-4 -6", INET, 0x3b37);
+        check("-f inet -f inet6", INET, 0x3b37);
+        check("-4 -x", "unix raw udp tcp sctp mptcp", 0x3b37);
+        check("-x -4 -t", "unix tcp", 0x3b37);
+        check("-x -t", "unix tcp", 0x3b37);
+        check("-x -t -A tcp", "unix tcp", 0x3b37);
+        check("-0 -t", "packet tcp", 0x3bb7);
+        check("-f link -t", "packet tcp", 0x3bb7);
+        check("-u -0", "packet udp", 0x82);
+        check("-A udp", "udp", 0x3b37);
+        check("-t -A udp", "udp", 0x3b37);
+        check("-A udp -t", "udp tcp", 0x3b37);
+        check("-A tcp -A udp", "udp tcp", 0x3b37);
+        check("-A netlink", "", 0x3b37);
+        check("-A packet", "", 0x3b37);
+        check("-A xdp", "", 0x3b37);
+        check("-f netlink -A tcp", "tcp", 0x3b37);
+        check("-A all,!tcp", "unix raw udp sctp vsock mptcp", 0x3b37);
+        check("-4 -A !tcp", INET, 0x3b37);
+        check("-4 -A inet,!tcp", "raw udp sctp mptcp", 0x3b37);
+        check("-4 -A unix", "unix raw udp tcp sctp mptcp", 0x3b37);
+        check("-4 -A all", "unix raw udp tcp sctp vsock mptcp", 0x3b37);
+        check("-x -A unix_dgram", "unix_dgram", 0x3b37);
+        check("-l state established", "unix raw udp tcp sctp vsock mptcp", 0x2);
+        check("-t exclude established", "tcp", 0x3ffd);
+        check("-t exclude all", "tcp", 0x3b37);
+        check("-t state all exclude all", "tcp", 0x3b37);
+    }
+
+    #[test]
+    fn families_are_those_shown_and_asked_for() {
+        let families = |line| {
+            let selected = select(line).unwrap();
+            (selected.families, selected.preferred)
+        };
+        let inet = |family| (FamilySet::only(family), Some(family));
+        assert_eq!(families("-t"), (FamilySet::INET, None));
+        assert_eq!(families("-4 -t"), inet(Family::Inet));
+        assert_eq!(families("-t -6"), inet(Family::Inet6));
+        assert_eq!(families("-4 -6"), (FamilySet::INET, Some(Family::Inet6)));
+        assert_eq!(families("-6 -4"), (FamilySet::INET, Some(Family::Inet)));
+        let mixed = FamilySet::of(&[Family::Inet, Family::Unix]);
+        assert_eq!(families("-4 -x"), (mixed, Some(Family::Unix)));
+        assert_eq!(families("-x -4 -t"), (mixed, Some(Family::Inet)));
+        let both = FamilySet::INET.union(FamilySet::only(Family::Unix));
+        assert_eq!(families("-x -t"), (both, Some(Family::Unix)));
+        assert_eq!(
+            families("").0,
+            both.union(FamilySet::of(&[Family::Packet, Family::Netlink, Family::Vsock, Family::Xdp]))
+        );
+    }
+
+    #[test]
+    fn taking_every_table_away_leaves_nothing() {
+        for line in ["-A !tcp", "-A tcp,!tcp", "-t -A !udp", "-a -A all,!all", "-A inet,!inet exclude all"] {
+            assert_eq!(select(line), Err(Empty::Tables), "{line}");
+        }
+        assert_eq!(Empty::Tables.to_string(), "ss: no socket tables to show with such filter.");
+    }
+
+    #[test]
+    fn query_items_work_one_after_the_other() {
+        check("-A udp,tcp,!udp", "tcp", 0x3b37);
+        check("-A !udp,udp", "udp", 0x3b37);
+        check("-A unix,!u_str,!u_seq", "u_dgr", 0x3b37);
+        check("-A tcp -A !tcp,raw", "raw", 0x3b37);
+        check("-l -A netlink", "netlink", 0x480);
+        check("-A netlink -l", "netlink", 0x480);
+    }
+
+    /// Seen by whether `ss` 7.3 shows the State column: a query's tables bring
+    /// their states too, which are left once `exclude` leaves no others, and
+    /// taking a table away does not take its states away.
+    #[test]
+    fn states_of_tables_come_back_when_all_others_are_excluded() {
+        check("-u -l exclude all", "udp", 0x2);
+        check("-A udp exclude all", "udp", 0x2);
+        check("-t -A udp exclude all", "udp", 0x3b37);
+        check("-A netlink exclude all", "netlink", 0x80);
+        check("-u -A netlink exclude all", "netlink", 0x82);
+        check("-A udp,!udp,tcp exclude all", "tcp", 0x3b37);
+        check("-A tcp,!tcp,udp exclude all", "udp", 0x3b37);
+        check("-A raw,!tcp exclude all", "raw", 0x2);
+        check("exclude all", "unix raw udp tcp sctp vsock mptcp", 0x3b37);
+    }
+
+    #[test]
+    fn only_the_first_state_word_starts_afresh() {
+        check("-t -a state established", "tcp", 0x2);
+        check("-t state listening state established", "tcp", 0x402);
+        check("-t state established exclude listening", "tcp", 0x2);
+        check("-t exclude established state listening", "tcp", 0x3ffd);
+        check("-t exclude all state listening", "tcp", 0x400);
+        check("-u exclude all exclude listening", "udp", 0x2);
+    }
+
+    #[test]
+    fn bad_words_are_handed_back_as_typed() {
+        let mut selection = Selection::default();
+        let items: &[(&[u8], &[u8])] = &[
+            (b"", b""),
+            (b"tcp,", b""),
+            (b",tcp", b""),
+            (b"tcp,,udp", b""),
+            (b"!", b"!"),
+            (b"!foo,tcp", b"!foo"),
+            (b"!!tcp", b"!!tcp"),
+            (b"tcp,UDP", b"UDP"),
+            (b"\xff,x", b"\xff"),
+        ];
+        for (list, item) in items {
+            assert_eq!(selection.query(list), Err(BadTable(item.to_vec())));
+        }
+        assert_eq!(BadTable(b"\xff".to_vec()).message(), b"ss: \"\xff\" is illegal socket table id");
+        let bad = selection.state_word(b"NEW-syn-recv").unwrap_err();
+        assert_eq!(bad.message(), b"ss: wrong state name: NEW-syn-recv");
+        assert_eq!(selection.exclude_word(b""), Err(BadState(Vec::new())));
+    }
+
+    /// What `ss` 7.3 prints as its header.
+    #[test]
+    fn columns_say_only_what_varies() {
+        for (line, netid, state) in [
+            ("", true, true),
+            ("-t", false, true),
+            ("-u", false, false),
+            ("-4 -u", false, true),
+            ("-w", false, false),
+            ("-tu", true, true),
+            ("-x", true, true),
+            ("-0", true, false),
+            ("-f netlink", false, false),
+            ("--xdp", false, false),
+            ("--tipc", false, true),
+            ("-B -u", false, false),
+            ("-B -x", true, false),
+            ("-A u_dgr", false, true),
+            ("-f netlink -A tcp", true, true),
+            ("-x -A unix_dgram", false, true),
+            ("-u -0", true, true),
+            ("-l -a -B -t", false, false),
+            ("-A inet,!tcp,!udp,!raw,!sctp", false, true),
+            ("-A inet,!tcp,!udp,!raw", true, true),
+            ("-t state closed", false, false),
+        ] {
+            let selected = select(line).unwrap();
+            assert_eq!((selected.show_netid(), selected.show_state()), (netid, state), "{line}");
+        }
+    }
+
+    #[test]
+    fn tables_that_came_by_themselves_are_not_named() {
+        let named = |line| select(line).unwrap().named;
+        for line in ["", "-a", "-4", "-6", "-A all", "-A inet", "-t -A all", "-A tcp,!tcp,inet"] {
+            assert_eq!(named(line), TableSet::EMPTY, "{line}");
+        }
+        assert_eq!(named("-tS"), TableSet::of(&[Table::Tcp, Table::Sctp]));
+        assert_eq!(named("-4 -w"), TableSet::only(Table::Raw));
+        assert_eq!(named("-4 -x"), TableSet::UNIX);
+        assert_eq!(named("-x -A u_dgr"), TableSet::only(Table::UnixDgram));
+        assert_eq!(named("-A all,packet"), TableSet::PACKET);
+        assert_eq!(named("-u -A all,raw"), TableSet::only(Table::Raw));
+    }
+
+    #[test]
+    fn dccp_is_listed_only_by_name() {
+        check("-d", "dccp", 0x3b37);
+        check("-A dccp", "dccp", 0x3b37);
+        check("-4 -d", "dccp", 0x3b37);
+        check("-td", "tcp dccp", 0x3b37);
+    }
+
+    /// A host value in a filter decides what is shown, but not the columns.
+    #[test]
+    fn a_host_value_narrows_families_alone() {
+        let mut selected = select("-a").unwrap();
+        let before = selected;
+        selected.narrow(Family::Unix);
+        assert_eq!(
+            (selected.families, selected.preferred),
+            (FamilySet::only(Family::Unix), Some(Family::Unix))
+        );
+        assert_eq!((selected.tables, selected.states), (before.tables, before.states));
+        assert!(selected.listed().eq(TableSet::UNIX.iter()));
+        assert!(selected.show_netid());
+    }
+}

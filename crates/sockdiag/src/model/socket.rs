@@ -1,0 +1,197 @@
+//! One socket, as its source reported it.
+//!
+//! A [`Record`] is the bytes of one socket (a netlink message payload or a
+//! line of /proc text) together with where it came from; a [`Socket`] is the
+//! decoded, still borrowed form.  Decoding is pure, so whoever has to hold a
+//! row keeps the bytes and decodes again.  Nothing here knows names, options
+//! or text, and nothing is lost on the way: what a source did not report is
+//! absent (`None`), never zero.
+//!
+//! Source: `include/uapi/linux/inet_diag.h`; proc_net_tcp.rst.
+
+use sockdiag_wire::inet_diag::{InetAttrs, InetDiagMsg};
+use sockdiag_wire::tcp_info::TcpInfo;
+
+use super::families::Family;
+use super::proc_line::ProcLine;
+use super::tables::Table;
+
+/// What kind of bytes a record holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A sock_diag reply of this machine's kernel.
+    Kernel,
+    /// A sock_diag reply kept in a recording (`TCPDIAG_FILE`).
+    Recording,
+    /// A line of a `/proc/net` table.
+    Proc,
+}
+
+/// Where a record came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The table that was asked.
+    pub table: Table,
+    /// The kind of source that answered.
+    pub kind: SourceKind,
+}
+
+/// The bytes of one socket and where they came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Where the bytes came from, which tells how to read them.
+    pub origin: Origin,
+    /// A netlink message's payload, or a line of text without its newline.
+    pub bytes: &'a [u8],
+}
+
+/// The address half of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addr {
+    /// An IPv4 address, in network order.
+    V4([u8; 4]),
+    /// An IPv6 address, in network order.
+    V6([u8; 16]),
+}
+
+impl Addr {
+    /// The embedded IPv4 address of a v4-mapped IPv6 one (`::ffff:a.b.c.d`).
+    pub fn mapped_v4(self) -> Option<[u8; 4]> {
+        match self {
+            Addr::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]) => Some([a, b, c, d]),
+            _ => None,
+        }
+    }
+}
+
+/// One end of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address; all zero is the wildcard.
+    pub addr: Addr,
+    /// The port in host order; zero is "none".
+    pub port: u16,
+}
+
+/// The timer that a socket waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Timer {
+    /// Which one: 0 none, 1 retransmit, 2 keepalive, 3 time-wait, 4 zero-window
+    /// probe, 5 delayed ack.
+    pub kind: u8,
+    /// Time until it fires, in milliseconds.
+    pub expires_ms: u32,
+    /// Retransmissions or probes so far.
+    pub retrans: u32,
+}
+
+/// What only one kind of source reports.
+#[derive(Clone, Copy, Debug)]
+pub enum Detail<'a> {
+    /// The attributes of an inet_diag reply.
+    Inet(InetAttrs<'a>),
+    /// The further words of a `/proc/net` line.
+    Proc(ProcLine<'a>),
+}
+
+/// A decoded socket; borrows the record's bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Socket<'a> {
+    /// Where it came from.
+    pub origin: Origin,
+    /// `inet` or `inet6`, as the source says.
+    pub family: Family,
+    /// IP protocol: the `INET_DIAG_PROTOCOL` attribute, else the table's own.
+    pub protocol: u16,
+    /// State number as sent (`enum` in the kernel's tcp_states.h).
+    pub state: u8,
+    /// Unread bytes, or the accept queue of a listener.
+    pub recv_q: u32,
+    /// Unacknowledged bytes, or the backlog limit of a listener.
+    pub send_q: u32,
+    /// This end.
+    pub local: Endpoint,
+    /// The other end.
+    pub remote: Endpoint,
+    /// Interface that the socket is bound to; 0 is "none".
+    pub ifindex: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Inode on sockfs; 0 for a socket that no process holds.
+    pub inode: u32,
+    /// The kernel's identity of this socket; 0 where the source has none.
+    pub cookie: u64,
+    /// The pending timer.
+    pub timer: Timer,
+    /// What only this kind of source reports.
+    pub detail: Detail<'a>,
+}
+
+impl<'a> Socket<'a> {
+    /// Decodes a record; `None` if it is too short to be a socket at all or
+    /// names a family that its table cannot hold.
+    pub fn decode(record: Record<'a>) -> Option<Self> {
+        match record.origin.kind {
+            SourceKind::Kernel | SourceKind::Recording => Self::from_inet_diag(record),
+            SourceKind::Proc => ProcLine::parse(record.bytes)?.socket(record.origin),
+        }
+    }
+
+    fn from_inet_diag(record: Record<'a>) -> Option<Self> {
+        let msg = InetDiagMsg::new(record.bytes)?;
+        let attrs = msg.attrs();
+        let (family, src, dst) = match msg.family() {
+            2 => (Family::Inet, v4(msg.src()), v4(msg.dst())),
+            10 => (Family::Inet6, Addr::V6(msg.src()), Addr::V6(msg.dst())),
+            _ => return None,
+        };
+        let protocol = attrs.protocol().map_or(record.origin.table.protocol(), u16::from);
+        Some(Self {
+            origin: record.origin,
+            family,
+            protocol,
+            state: msg.state(),
+            recv_q: msg.rqueue(),
+            send_q: msg.wqueue(),
+            local: Endpoint { addr: src, port: msg.sport() },
+            remote: Endpoint { addr: dst, port: msg.dport() },
+            ifindex: msg.ifindex(),
+            uid: msg.uid(),
+            inode: msg.inode(),
+            cookie: msg.cookie(),
+            timer: Timer { kind: msg.timer(), expires_ms: msg.expires_ms(), retrans: u32::from(msg.retrans()) },
+            detail: Detail::Inet(attrs),
+        })
+    }
+
+    /// The attributes of an inet_diag reply; `None` for a row of /proc text.
+    #[inline]
+    pub fn attrs(&self) -> Option<&InetAttrs<'a>> {
+        match &self.detail {
+            Detail::Inet(attrs) => Some(attrs),
+            Detail::Proc(_) => None,
+        }
+    }
+
+    /// The line of /proc text; `None` for an inet_diag reply.
+    pub fn proc_line(&self) -> Option<&ProcLine<'a>> {
+        match &self.detail {
+            Detail::Inet(_) => None,
+            Detail::Proc(line) => Some(line),
+        }
+    }
+
+    /// `tcp_info`, where the reply carries one and the protocol gives the
+    /// attribute that meaning (MPTCP and SCTP put their own structs there).
+    #[inline]
+    pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
+        match self.protocol {
+            132 | 262 => None,
+            _ => self.attrs()?.tcp_info(),
+        }
+    }
+}
+
+fn v4([a, b, c, d, ..]: [u8; 16]) -> Addr {
+    Addr::V4([a, b, c, d])
+}

@@ -1,0 +1,223 @@
+//! Socket states: the kernel's numbers, sets of them, and their names.
+//!
+//! One numbering, TCP's, serves every family.  A kernel may send a number that
+//! is not in it, so the state of a socket stays a plain `u8` (see [`text`]);
+//! [`State`] names the ones that a user can ask for, and a [`StateSet`] is the
+//! mask that a request carries, bit *n* standing for state *n*.
+//!
+//! Source: `enum` in `include/net/tcp_states.h`, Linux 6.18; words and texts
+//! are those of `ss` 7.3.
+
+/// A state, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum State {
+    /// No state; the kernel never sends it.
+    Unknown = 0,
+    /// Connected, or for datagrams: has a default peer.
+    Established = 1,
+    /// Connecting, nothing heard yet.
+    SynSent = 2,
+    /// Being connected to, not yet confirmed.
+    SynRecv = 3,
+    /// Closed here, not yet confirmed.
+    FinWait1 = 4,
+    /// Closed here, still open there.
+    FinWait2 = 5,
+    /// Closed at both ends, waiting for strays.
+    TimeWait = 6,
+    /// Not connected.
+    Close = 7,
+    /// Closed there, still open here.
+    CloseWait = 8,
+    /// Closed there, then here, not yet confirmed.
+    LastAck = 9,
+    /// Waiting for connections.
+    Listen = 10,
+    /// Closed at both ends at once, not yet confirmed.
+    Closing = 11,
+    /// A connection request inside the kernel; reported as `SynRecv`.
+    NewSynRecv = 12,
+    /// Bound but neither listening nor connected; reported as `Close`.
+    BoundInactive = 13,
+}
+
+bit_set! {
+    /// A set of states.
+    StateSet of State
+}
+
+impl StateSet {
+    /// Every state (`-a`).
+    pub const ALL: Self = Self(0x3fff);
+
+    /// What is listed when nobody asks for other states: all but
+    /// listening, closed, `TIME-WAIT` and `SYN-RECV` ones.
+    ///
+    /// It has `BoundInactive`, so that bound, idle TCP sockets are listed too.
+    pub const CONN: Self =
+        Self::ALL.minus(Self::of(&[State::Listen, State::Close, State::TimeWait, State::SynRecv]));
+
+    /// What can be talked to (`-l`): listening and not connected.
+    pub const LISTENING: Self = Self::of(&[State::Listen, State::Close]);
+
+    /// Bound but idle TCP sockets (`-B`).
+    pub const BOUND_INACTIVE: Self = Self::only(State::BoundInactive);
+
+    /// The set of this mask; bits beyond the known states are kept.
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Whether the state of this number is a member; no number above 31 is.
+    pub const fn contains_number(self, state: u8) -> bool {
+        match 1_u32.checked_shl(state as u32) {
+            Some(bit) => self.0 & bit != 0,
+            None => false,
+        }
+    }
+
+    /// The states that a word after `state` or `exclude` stands for, in upper
+    /// or lower case; `None` if there is no such word.
+    pub fn by_word(word: &[u8]) -> Option<Self> {
+        let (_, set) = WORDS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word))?;
+        Some(*set)
+    }
+}
+
+/// Every word that `state` and `exclude` take.  There is none for
+/// `NewSynRecv`, which no kernel reports.
+pub const WORDS: &[(&str, StateSet)] = &[
+    ("established", StateSet::only(State::Established)),
+    ("syn-sent", StateSet::only(State::SynSent)),
+    ("syn-recv", StateSet::only(State::SynRecv)),
+    ("syn-rcv", StateSet::only(State::SynRecv)),
+    ("fin-wait-1", StateSet::only(State::FinWait1)),
+    ("fin-wait-2", StateSet::only(State::FinWait2)),
+    ("time-wait", StateSet::only(State::TimeWait)),
+    ("close", StateSet::only(State::Close)),
+    ("closed", StateSet::only(State::Close)),
+    ("unconnected", StateSet::only(State::Close)),
+    ("close-wait", StateSet::only(State::CloseWait)),
+    ("last-ack", StateSet::only(State::LastAck)),
+    ("listening", StateSet::only(State::Listen)),
+    ("closing", StateSet::only(State::Closing)),
+    ("bound-inactive", StateSet::BOUND_INACTIVE),
+    ("unknown", StateSet::only(State::Unknown)),
+    ("all", StateSet::ALL),
+    ("connected", StateSet::ALL.minus(StateSet::LISTENING)),
+    ("synchronized", StateSet::ALL.minus(StateSet::of(&[State::Close, State::Listen, State::SynSent]))),
+    ("bucket", StateSet::of(&[State::SynRecv, State::TimeWait])),
+    ("big", StateSet::ALL.minus(StateSet::of(&[State::SynRecv, State::TimeWait]))),
+];
+
+/// What is shown for a state's number.
+///
+/// The kernel reports states 12 and 13 as 3 and 7, so they are `UNDEF`; so far
+/// unknown numbers are `UNKNOWN`.
+pub fn text(state: u8) -> &'static str {
+    TEXTS.get(usize::from(state)).copied().unwrap_or("UNKNOWN")
+}
+
+const TEXTS: [&str; 14] = [
+    "UNKNOWN",
+    "ESTAB",
+    "SYN-SENT",
+    "SYN-RECV",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "TIME-WAIT",
+    "UNCONN",
+    "CLOSE-WAIT",
+    "LAST-ACK",
+    "LISTEN",
+    "CLOSING",
+    "UNDEF",
+    "UNDEF",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_those_that_ss_sends() {
+        assert_eq!(StateSet::ALL.bits(), 0x3fff);
+        assert_eq!(StateSet::CONN.bits(), 0x3b37);
+        assert_eq!(StateSet::LISTENING.bits(), 0x480);
+        assert_eq!(StateSet::BOUND_INACTIVE.bits(), 0x2000);
+    }
+
+    #[test]
+    fn words_stand_for_their_states() {
+        let bits = |word: &str| StateSet::by_word(word.as_bytes()).map(StateSet::bits);
+        let single = [
+            ("unknown", 0),
+            ("established", 1),
+            ("syn-sent", 2),
+            ("syn-recv", 3),
+            ("syn-rcv", 3),
+            ("fin-wait-1", 4),
+            ("fin-wait-2", 5),
+            ("time-wait", 6),
+            ("close", 7),
+            ("closed", 7),
+            ("unconnected", 7),
+            ("close-wait", 8),
+            ("last-ack", 9),
+            ("listening", 10),
+            ("closing", 11),
+            ("bound-inactive", 13),
+        ];
+        for (word, bit) in single {
+            assert_eq!(bits(word), Some(1 << bit), "{word}");
+        }
+        let many = [
+            ("all", 0x3fff),
+            ("connected", 0x3b7f),
+            ("synchronized", 0x3b7b),
+            ("bucket", 0x48),
+            ("big", 0x3fb7),
+        ];
+        for (word, mask) in many {
+            assert_eq!(bits(word), Some(mask), "{word}");
+        }
+        assert_eq!(WORDS.len(), single.len() + many.len(), "a word is not tested");
+    }
+
+    #[test]
+    fn case_is_ignored_and_nothing_else() {
+        assert_eq!(StateSet::by_word(b"TIME-Wait"), StateSet::by_word(b"time-wait"));
+        for word in ["", "listen", "estab", "new-syn-recv", "fin-wait-{1,2}", " all", "all\0"] {
+            assert_eq!(StateSet::by_word(word.as_bytes()), None, "{word:?}");
+        }
+        assert_eq!(StateSet::by_word(b"\xff"), None);
+    }
+
+    #[test]
+    fn every_number_has_a_text() {
+        assert_eq!((text(1), text(7), text(10), text(11)), ("ESTAB", "UNCONN", "LISTEN", "CLOSING"));
+        assert_eq!((text(12), text(13)), ("UNDEF", "UNDEF"));
+        for state in [0].into_iter().chain(14..=u8::MAX) {
+            assert_eq!(text(state), "UNKNOWN", "{state}");
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_the_mask_are_no_members() {
+        for state in 0..=u8::MAX {
+            assert_eq!(StateSet::ALL.contains_number(state), state < 14, "{state}");
+            assert_eq!(StateSet::from_bits(u32::MAX).contains_number(state), state < 32, "{state}");
+        }
+    }
+
+    #[test]
+    fn sets_combine_as_sets_do() {
+        let set = StateSet::LISTENING.union(StateSet::BOUND_INACTIVE);
+        assert_eq!(set.len(), 3);
+        assert_eq!(set.minus(StateSet::LISTENING), StateSet::BOUND_INACTIVE);
+        assert_eq!(set.intersection(StateSet::LISTENING), StateSet::LISTENING);
+        assert!(set.contains(State::Close) && !set.contains(State::Established));
+        assert!(set.minus(set).is_empty() && !set.intersects(StateSet::CONN.minus(set)));
+    }
+}

@@ -1,0 +1,140 @@
+//! Things worth saying on standard error that are not failures of the program.
+//!
+//! A table that cannot be read completely is still shown as far as it was, and
+//! the exit status stays 0; what the user is told is a note.  Each note's text
+//! is exactly what `ss` prints, newline included where it prints one.
+//!
+//! Source: ss's behaviour (its messages are an interface that scripts see).
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::sys::errno_text;
+
+/// Something worth saying on standard error.  `errno` is a system error number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Note {
+    /// The kernel changed the table while it was being read.
+    DumpInterrupted,
+    /// A datagram did not fit into the buffer; its end is lost.
+    MessageTruncated,
+    /// The kernel refused a request.
+    Answer { errno: i32 },
+    /// The kernel refused a request and said why, in words.
+    Explained { text: Vec<u8> },
+    /// The kernel could not fit one socket into a message.
+    BufferTooSmall,
+    /// No netlink socket.
+    SocketFailed { errno: i32 },
+    /// `SO_SNDBUF` was refused.
+    SendBufferFailed { errno: i32 },
+    /// `SO_RCVBUF` was refused.
+    ReceiveBufferFailed { errno: i32 },
+    /// The netlink socket could not be bound.
+    BindSocketFailed { errno: i32 },
+    /// Replies could not be received; `ENOBUFS` means that some were dropped.
+    ReceiveFailed { errno: i32 },
+    /// The netlink socket was closed.
+    Eof,
+    /// The message that ends a dump is too short.
+    DoneTruncated,
+    /// A message that reports an error is too short.
+    ErrorTruncated,
+    /// A datagram's last bytes form no message.
+    Remnant { bytes: usize },
+    /// A socket's attributes end in bytes that form none; negative where the
+    /// message ends before its attributes begin.
+    Deficit { bytes: i64, attr_len: u16 },
+    /// The recording cannot be opened.
+    RecordingOpen { errno: i32 },
+    /// The recording ends without saying so.
+    RecordingEof,
+    /// The recording holds an error of the recorded kernel.
+    RecordingAnswer { errno: i32 },
+    /// The recording cannot be read where a message begins.
+    RecordingHeader { errno: i32 },
+    /// The recording cannot be read inside a message.
+    RecordingBody { errno: i32 },
+    /// No cgroup2 file system is mounted.
+    NoCgroupMount,
+    /// The cgroup2 mount point cannot be opened.
+    CgroupMount,
+    /// A cgroup id that cannot exist.
+    CgroupIdInvalid,
+    /// A cgroup exists but cannot be opened by its id.
+    CgroupOpen,
+    /// A file of `/etc/netns` could not be put over its namesake.
+    BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DumpInterrupted => f.write_str("Dump was interrupted and may be inconsistent.\n"),
+            Self::MessageTruncated => f.write_str("Message truncated\n"),
+            Self::Answer { errno } => writeln!(f, "RTNETLINK answers: {}", errno_text(*errno)),
+            Self::Explained { text } => {
+                let dot = if text.last() == Some(&b'.') { "" } else { "." };
+                writeln!(f, "Error: {}{dot}", String::from_utf8_lossy(text))
+            }
+            Self::BufferTooSmall => f.write_str("Error: Buffer too small for object.\n"),
+            Self::SocketFailed { errno } => {
+                writeln!(f, "Cannot open netlink socket: {}", errno_text(*errno))
+            }
+            Self::SendBufferFailed { errno } => writeln!(f, "SO_SNDBUF: {}", errno_text(*errno)),
+            Self::ReceiveBufferFailed { errno } => writeln!(f, "SO_RCVBUF: {}", errno_text(*errno)),
+            Self::BindSocketFailed { errno } => {
+                writeln!(f, "Cannot bind netlink socket: {}", errno_text(*errno))
+            }
+            Self::ReceiveFailed { errno } => {
+                writeln!(f, "netlink receive error {} ({errno})", errno_text(*errno))
+            }
+            Self::Eof => f.write_str("EOF on netlink\n"),
+            Self::DoneTruncated => f.write_str("DONE truncated\n"),
+            Self::ErrorTruncated => f.write_str("ERROR truncated\n"),
+            Self::Remnant { bytes } => writeln!(f, "!!!Remnant of size {bytes}"),
+            Self::Deficit { bytes, attr_len } => writeln!(f, "!!!Deficit {bytes}, rta_len={attr_len}"),
+            Self::RecordingOpen { errno } => writeln!(f, "fopen($TCPDIAG_FILE): {}", errno_text(*errno)),
+            // As the reference has it: no newline.
+            Self::RecordingEof => f.write_str("Unexpected EOF reading $TCPDIAG_FILE"),
+            Self::RecordingAnswer { errno } => writeln!(f, "TCPDIAG answered: {}", errno_text(*errno)),
+            Self::RecordingHeader { errno } => {
+                writeln!(f, "Reading header from $TCPDIAG_FILE: {}", errno_text(*errno))
+            }
+            Self::RecordingBody { errno } => writeln!(f, "Reading $TCPDIAG_FILE: {}", errno_text(*errno)),
+            Self::NoCgroupMount => f.write_str("Failed to find cgroup2 mount\n"),
+            Self::CgroupMount => f.write_str("Failed to open cgroup2 mount\n"),
+            Self::CgroupIdInvalid => f.write_str("Invalid cgroup2 ID\n"),
+            Self::CgroupOpen => f.write_str("Failed to open cgroup2 by ID\n"),
+            Self::BindFailed { from, to, errno } => {
+                writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_the_reference_s() {
+        for (note, want) in [
+            (Note::Answer { errno: 13 }, "RTNETLINK answers: Permission denied\n"),
+            (Note::Explained { text: b"No such table".to_vec() }, "Error: No such table.\n"),
+            (Note::Explained { text: b"Has one.".to_vec() }, "Error: Has one.\n"),
+            (
+                Note::ReceiveFailed { errno: 105 },
+                "netlink receive error No buffer space available (105)\n",
+            ),
+            (Note::Deficit { bytes: -68, attr_len: 0 }, "!!!Deficit -68, rta_len=0\n"),
+            (
+                Note::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },
+                "Bind /etc/netns/a/x -> /etc/x failed: No such file or directory\n",
+            ),
+        ] {
+            assert_eq!(note.to_string(), want);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! From the best source of the kernel down to the last.
+//!
+//! For tcp with both families wanted the first rung is one legacy request: it
+//! walks the table once for both families, where the newer request needs a
+//! walk for each.  Its IPv6 records are set aside and follow the IPv4 ones,
+//! which is the order of two dumps.
+//!
+//! Invariant: nothing here delivers a record of a source after another source
+//! has delivered one.  What was set aside is not delivered yet.
+//!
+//! Source: inet_diag.c's two entry points; linux/inet_diag.h.
+
+use std::ops::ControlFlow;
+
+use super::exchange::{Ended, Failure, exchange, open};
+use super::request::{TCP, by_family, legacy, legacy_type};
+use super::{DumpError, DumpErrorKind, InetQuery, Sources, Visit, proc_net};
+use crate::model::{Family, Origin, Record, SourceKind};
+use crate::notes::Note;
+use crate::sys::netlink::Netlink;
+
+/// Bytes of IPv6 records that may wait for the IPv4 ones.
+const ASIDE_BYTES: usize = 4 << 20;
+/// How often a dump is repeated that the table changed under.
+const REPEATS: u32 = 3;
+
+/// Reads a table from the kernel, by whatever it offers.
+pub(super) fn dump(
+    query: &InetQuery,
+    sources: &Sources,
+    visit: &mut dyn Visit,
+    notes: &mut dyn FnMut(Note),
+) -> Result<(), DumpError> {
+    let families = Families::of(query);
+    let mut run = Run::new(query, visit, notes);
+    let failure = match run.netlink(families, ASIDE_BYTES) {
+        Ok(()) => return Ok(()),
+        Err(failure) => failure,
+    };
+    let rows_delivered = run.rows;
+    let failed = move |kind| DumpError { request: name(query), rows_delivered, kind };
+    if rows_delivered > 0 || matches!(failure.kind, DumpErrorKind::Remnant { .. }) {
+        return Err(failed(failure.kind));
+    }
+    if sources.text_of(query.table, Family::Inet).is_none() {
+        return Err(failed(failure.kind));
+    }
+    proc_net::dump(query, sources, visit)
+}
+
+/// What a table is called in an error.
+pub(super) fn name(query: &InetQuery) -> String {
+    format!("{:?} sockets", query.table).to_lowercase()
+}
+
+/// The families to ask for: a preferred one excludes the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Families {
+    pub(super) inet: bool,
+    pub(super) inet6: bool,
+}
+
+impl Families {
+    fn of(query: &InetQuery) -> Self {
+        let Self { inet, inet6 } = Self::preferred(query);
+        Self {
+            inet: inet && query.families.contains(Family::Inet),
+            inet6: inet6 && query.families.contains(Family::Inet6),
+        }
+    }
+
+    /// The same whatever is shown, as a recording has it.
+    pub(super) fn preferred(query: &InetQuery) -> Self {
+        Self { inet: query.preferred != Some(Family::Inet6), inet6: query.preferred != Some(Family::Inet) }
+    }
+}
+
+/// What one request brought about.
+struct Run<'q, 'v> {
+    query: &'q InetQuery,
+    visit: &'v mut dyn Visit,
+    notes: &'v mut dyn FnMut(Note),
+    /// Records delivered.
+    rows: u64,
+    /// Whether the kernel still has to refuse the modern program.
+    modern: bool,
+    socket: Option<Netlink>,
+}
+
+impl<'q, 'v> Run<'q, 'v> {
+    fn new(query: &'q InetQuery, visit: &'v mut dyn Visit, notes: &'v mut dyn FnMut(Note)) -> Self {
+        let modern = query.programs.modern.is_some();
+        Self { query, visit, notes, rows: 0, modern, socket: None }
+    }
+
+    fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {
+        if self.query.table.protocol() == TCP && families.inet && families.inet6 {
+            match self.with_a_program(|run| run.one_walk(aside_bytes)) {
+                Err(failure) if self.rows == 0 => {
+                    // An old kernel, or a recording of the other requests: not worth a word.
+                    drop(failure);
+                }
+                result => return self.conclude(result),
+            }
+        }
+        let result = self.with_a_program(|run| run.by_family(families));
+        let Err(failure) = result else { return Ok(()) };
+        if self.rows > 0 || legacy_type(self.query).is_none() {
+            return self.conclude(Err(failure));
+        }
+        let _ = self.conclude(Err(failure));
+        let result = self.with_a_program(Self::legacy);
+        self.conclude(result)
+    }
+
+    /// Says what the reference says of a failure.
+    fn conclude(&mut self, result: Result<(), Failure>) -> Result<(), Failure> {
+        if let Err(Failure { note: Some(note), .. }) = &result {
+            (self.notes)(note.clone());
+        }
+        result
+    }
+
+    /// Runs with the modern program, and with the classic one where the kernel
+    /// does not understand that.
+    fn with_a_program(
+        &mut self,
+        request: impl Fn(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match request(self) {
+            Err(failure) if failure.is_invalid() && self.modern && self.rows == 0 => {
+                self.modern = false;
+                request(self)
+            }
+            result => result,
+        }
+    }
+
+    fn program(&self) -> Option<&'q [u8]> {
+        let programs = &self.query.programs;
+        if self.modern { programs.modern.as_deref() } else { programs.classic.as_deref() }
+    }
+
+    /// One dump for each family wanted.
+    fn by_family(&mut self, families: Families) -> Result<(), Failure> {
+        for (wanted, family) in [(families.inet, Family::Inet), (families.inet6, Family::Inet6)] {
+            if wanted && self.one_family(family)?.stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn one_family(&mut self, family: Family) -> Result<Ended, Failure> {
+        self.repeatedly(|run| {
+            let mut socket = run.take_socket()?;
+            let seq = socket.next_seq();
+            let request = by_family(run.query, family, run.program(), seq);
+            let ended = run.deliver(&mut socket, &request, seq, |bytes| bytes.first() == Some(&family.number()))?;
+            run.socket = Some(socket);
+            Ok(ended)
+        })
+    }
+
+    /// The legacy request as the reference makes it: records as they come.
+    fn legacy(&mut self) -> Result<(), Failure> {
+        let families = self.query.families;
+        self.repeatedly(|run| {
+            let mut socket = run.take_socket()?;
+            let seq = socket.next_seq();
+            let kind = legacy_type(run.query).unwrap_or_default();
+            let request = legacy(run.query, kind, run.program(), seq);
+            run.deliver(&mut socket, &request, seq, |bytes| {
+                let family = bytes.first().copied().and_then(Family::from_number);
+                family.is_some_and(|family| families.contains(family))
+            })
+        })?;
+        Ok(())
+    }
+
+    /// One legacy request for both families, delivered as two dumps would be.
+    fn one_walk(&mut self, aside_bytes: usize) -> Result<(), Failure> {
+        let mut aside = Aside { limit: aside_bytes, ..Aside::default() };
+        let ended = self.repeatedly(|run| {
+            aside.clear();
+            let mut socket = run.take_socket()?;
+            let seq = socket.next_seq();
+            let kind = legacy_type(run.query).unwrap_or_default();
+            let request = legacy(run.query, kind, run.program(), seq);
+            run.deliver(&mut socket, &request, seq, |bytes| match bytes.first() {
+                Some(&number) if number == Family::Inet.number() => true,
+                Some(&number) if number == Family::Inet6.number() => {
+                    aside.push(bytes);
+                    false
+                }
+                _ => false,
+            })
+        });
+        match ended {
+            // The walk is abandoned; so is what it set aside.
+            Err(failure) if self.rows == 0 => return Err(failure),
+            Ok(ended) if ended.stopped => return Ok(()),
+            _ => {}
+        }
+        if aside.overflowed {
+            let later = self.one_family(Family::Inet6).map(|_| ());
+            return ended.map(|_| ()).and(later);
+        }
+        for bytes in aside.records() {
+            if self.hand_on(bytes).is_break() {
+                break;
+            }
+        }
+        ended.map(|_| ())
+    }
+
+    /// Repeats a dump that the table changed under, while nothing came of it;
+    /// says so at last if it still did.
+    fn repeatedly(
+        &mut self,
+        mut request: impl FnMut(&mut Self) -> Result<Ended, Failure>,
+    ) -> Result<Ended, Failure> {
+        let mut ended = request(self)?;
+        for _ in 0..REPEATS {
+            if !ended.interrupted || ended.stopped || self.rows > 0 {
+                break;
+            }
+            ended = request(self)?;
+        }
+        if ended.interrupted {
+            (self.notes)(Note::DumpInterrupted);
+        }
+        Ok(ended)
+    }
+
+    /// The socket of the last dump, or a new one where that failed.
+    fn take_socket(&mut self) -> Result<Netlink, Failure> {
+        self.socket.take().map_or_else(open, Ok)
+    }
+
+    /// Sends a request and delivers the replies that `wanted` accepts.
+    fn deliver(
+        &mut self,
+        socket: &mut Netlink,
+        request: &[u8],
+        seq: u32,
+        mut wanted: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Ended, Failure> {
+        let Self { query, visit, notes, rows, .. } = self;
+        let origin = Origin { table: query.table, kind: SourceKind::Kernel };
+        let mut take = |bytes: &[u8]| {
+            if !wanted(bytes) {
+                return ControlFlow::Continue(());
+            }
+            *rows += 1;
+            visit.record(Record { origin, bytes })
+        };
+        exchange(socket, request, seq, &mut take, *notes)
+    }
+
+    fn hand_on(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+        self.rows += 1;
+        let origin = Origin { table: self.query.table, kind: SourceKind::Kernel };
+        self.visit.record(Record { origin, bytes })
+    }
+}
+
+/// Records that wait, as their bytes behind their lengths.
+#[derive(Default)]
+struct Aside {
+    bytes: Vec<u8>,
+    limit: usize,
+    /// Whether there were more than may wait; none is kept then.
+    overflowed: bool,
+}
+
+impl Aside {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.overflowed = false;
+    }
+
+    fn push(&mut self, record: &[u8]) {
+        if self.overflowed {
+            return;
+        }
+        if self.bytes.len() + record.len() + 4 > self.limit {
+            self.overflowed = true;
+            self.bytes = Vec::new();
+            return;
+        }
+        self.bytes.extend_from_slice(&(record.len() as u32).to_ne_bytes());
+        self.bytes.extend_from_slice(record);
+    }
+
+    fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk()?;
+            let (record, after) = after.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
+            rest = after;
+            Some(record)
+        })
+    }
+}

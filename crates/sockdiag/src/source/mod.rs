@@ -1,0 +1,215 @@
+//! Where sockets come from: the kernel's sock_diag, a recording, or /proc text.
+//!
+//! [`dump`] hands every record of one table to a visitor, in the order of the
+//! source.  For a table of the kernel it climbs down a ladder:
+//!
+//! ```text
+//! one walk (tcp, both families) -> a dump per family -> the legacy request -> /proc/net text
+//! ```
+//!
+//! Invariant: a source is replaced by the next only while it has delivered no
+//! record, so a socket is never shown twice; a failure after that is an error
+//! that says how many records there were.
+//!
+//! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
+
+mod exchange;
+mod ladder;
+mod proc_net;
+mod record;
+mod replay;
+mod request;
+mod sources;
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use crate::model::{Family, FamilySet, Record, StateSet, Table};
+use crate::notes::Note;
+use crate::sys::errno_text;
+
+pub use record::{RecordError, record};
+pub use replay::{LONGEST_MESSAGE, deficit};
+pub use sources::Sources;
+
+/// Programs for the kernel to filter with, each a sequence of inet_diag bytecode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Programs {
+    /// One that may use every instruction; tried first.
+    pub modern: Option<Vec<u8>>,
+    /// One of the instructions that every kernel knows, for where the kernel
+    /// answers `EINVAL` to the modern one.
+    pub classic: Option<Vec<u8>>,
+}
+
+/// What is asked of one inet table.
+#[derive(Clone, Debug)]
+pub struct InetQuery {
+    /// The table.
+    pub table: Table,
+    /// Families whose records are wanted.
+    pub families: FamilySet,
+    /// The family option that was given last; `inet` or `inet6` here means
+    /// that only this one is asked for.
+    pub preferred: Option<Family>,
+    /// States to ask for.
+    pub states: StateSet,
+    /// Attributes to ask for (`idiag_ext`): bit n-1 is attribute n.
+    pub ext: u8,
+    /// What the kernel filters by.
+    pub programs: Programs,
+}
+
+/// Takes the records of a dump.
+pub trait Visit {
+    /// Takes one record, whose bytes are only lent.  `Break` ends the dump
+    /// there and then, without an error.
+    fn record(&mut self, record: Record<'_>) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Visit for F {
+    fn record(&mut self, record: Record<'_>) -> ControlFlow<()> {
+        self(record)
+    }
+}
+
+/// A table that could not be read, or not completely.
+///
+/// What the reference says of it has already gone out as [`Note`]s.  Most such
+/// errors leave its exit status alone: see [`DumpError::exit_status`].
+#[derive(Debug)]
+pub struct DumpError {
+    /// What was being asked for, e.g. `tcp over inet6`.
+    pub request: String,
+    /// Records delivered before the failure.
+    pub rows_delivered: u64,
+    /// Why it stopped.
+    pub kind: DumpErrorKind,
+}
+
+/// Why a dump stopped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DumpErrorKind {
+    /// The kernel answered with this error number; `ENOENT` means "no such
+    /// protocol here".  0 where its answer was too short to hold one.
+    Kernel(i32),
+    /// No netlink socket could be had.
+    Socket(io::Error),
+    /// Replies were lost or the socket failed (`ENOBUFS`: the kernel dropped some).
+    Receive(io::Error),
+    /// The kernel closed the netlink socket.
+    Eof,
+    /// A datagram ended in bytes that form no message.
+    Remnant {
+        /// How many bytes.
+        bytes: usize,
+    },
+    /// A file could not be read.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        error: io::Error,
+    },
+    /// A line of a /proc file was too long or had no end.
+    BadLine {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, counted from 1.
+        line: u64,
+    },
+    /// A recording holds an error of the recorded kernel, by its number.
+    Recorded(i32),
+    /// A recording ended without saying so, or inside a message.
+    RecordingEof,
+    /// A recording's message has an impossible length.  (The reference crashes.)
+    DamagedRecording {
+        /// Where the message begins in the file, in bytes.
+        offset: u64,
+        /// The length that it claims, in bytes.
+        length: u32,
+    },
+}
+
+impl DumpError {
+    /// The exit status that the program must end with because of this error,
+    /// at once and after saying why; `None` if the reference carries on with
+    /// the next table and ends with 0.
+    pub fn exit_status(&self) -> Option<u8> {
+        match self.kind {
+            DumpErrorKind::Remnant { .. } => Some(1),
+            DumpErrorKind::DamagedRecording { .. } => Some(255),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for DumpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.request)?;
+        let os = |error: &io::Error| errno_text(error.raw_os_error().unwrap_or(0));
+        match &self.kind {
+            DumpErrorKind::Kernel(errno) => write!(f, "the kernel refused: {}", errno_text(*errno))?,
+            DumpErrorKind::Socket(error) => write!(f, "no netlink socket: {}", os(error))?,
+            DumpErrorKind::Receive(error) => write!(f, "replies were lost: {}", os(error))?,
+            DumpErrorKind::Eof => f.write_str("the kernel closed the netlink socket")?,
+            DumpErrorKind::Remnant { bytes } => write!(f, "a datagram ends in {bytes} stray bytes")?,
+            DumpErrorKind::File { path, error } => write!(f, "{}: {}", path.display(), os(error))?,
+            DumpErrorKind::BadLine { path, line } => {
+                write!(f, "{}: line {line} is too long or has no end", path.display())?;
+            }
+            DumpErrorKind::Recorded(errno) => write!(f, "recorded error: {}", errno_text(*errno))?,
+            DumpErrorKind::RecordingEof => f.write_str("the recording ends early")?,
+            DumpErrorKind::DamagedRecording { offset, length } => {
+                let longest = LONGEST_MESSAGE;
+                write!(
+                    f,
+                    "damaged recording: the message at offset {offset} claims a length of {length} bytes, \
+                     outside 16 to {longest}"
+                )?;
+            }
+        }
+        if self.rows_delivered > 0 {
+            write!(f, " (after {} sockets)", self.rows_delivered)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DumpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            DumpErrorKind::Socket(error)
+            | DumpErrorKind::Receive(error)
+            | DumpErrorKind::File { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Hands every record of one table to `visit`, from the best source there is.
+///
+/// For tcp a recording comes first (`TCPDIAG_FILE`), then /proc text where the
+/// environment asks for it, then the kernel.  A recording is handed on whole:
+/// neither states nor families choose from it.
+///
+/// # Errors
+/// When no source was left, or one failed after its first record.
+pub fn dump(
+    query: &InetQuery,
+    sources: &Sources,
+    visit: &mut dyn Visit,
+    notes: &mut dyn FnMut(Note),
+) -> Result<(), DumpError> {
+    let is_tcp = query.table.protocol() == request::TCP;
+    if is_tcp && let Some(file) = &sources.tcpdiag_file {
+        return replay::replay(file, query.table, visit, notes);
+    }
+    if sources.text_is_forced(query.table) {
+        return proc_net::dump(query, sources, visit);
+    }
+    ladder::dump(query, sources, visit, notes)
+}

@@ -1,0 +1,111 @@
+//! `/proc/net/{tcp,udp,raw}` and their IPv6 halves: text, the last resort.
+//!
+//! Only states and families choose from it; a line is handed on as it stands.
+//! The quirks are the reference's: a line that is too long, or the last one if
+//! it has no newline, ends the table; a line without endpoints ends its file
+//! quietly; a missing IPv4 file keeps the IPv6 file from being read, a missing
+//! IPv6 file is no matter.
+//!
+//! Source: proc_net_tcp.rst, and ss's behaviour.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+
+use super::{DumpError, DumpErrorKind, InetQuery, Sources, Visit};
+use crate::model::proc_line::state_digit;
+use crate::model::{Family, Origin, Record, SourceKind};
+
+/// The longest line that is read, less its newline, in bytes.
+const LONGEST_LINE: usize = 254;
+
+/// Hands the lines of a table's files to `visit`.  A table without such files
+/// has no sockets.
+pub(super) fn dump(query: &InetQuery, sources: &Sources, visit: &mut dyn Visit) -> Result<(), DumpError> {
+    let mut rows = 0;
+    for family in [Family::Inet, Family::Inet6] {
+        let Some(path) = sources.text_of(query.table, family).filter(|_| query.families.contains(family)) else {
+            continue;
+        };
+        let result = match File::open(&path) {
+            Ok(file) => read(&mut BufReader::new(file), query, visit, &mut rows),
+            Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => Err(Bad::Read(error)),
+        };
+        match result {
+            Ok(Ended::Quietly) => {}
+            Ok(Ended::Stopped) => return Ok(()),
+            Err(bad) => {
+                let kind = bad.into_kind(path);
+                return Err(DumpError { request: super::ladder::name(query), rows_delivered: rows, kind });
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Ended {
+    Quietly,
+    Stopped,
+}
+
+enum Bad {
+    Read(io::Error),
+    Line(u64),
+}
+
+impl Bad {
+    fn into_kind(self, path: PathBuf) -> DumpErrorKind {
+        match self {
+            Self::Read(error) => DumpErrorKind::File { path, error },
+            Self::Line(line) => DumpErrorKind::BadLine { path, line },
+        }
+    }
+}
+
+fn read(
+    file: &mut dyn BufRead,
+    query: &InetQuery,
+    visit: &mut dyn Visit,
+    rows: &mut u64,
+) -> Result<Ended, Bad> {
+    let origin = Origin { table: query.table, kind: SourceKind::Proc };
+    let mut line = Vec::with_capacity(LONGEST_LINE + 1);
+    // The headings.  Longer ones end the file: what follows has no endpoints.
+    match next(file, &mut line).map_err(Bad::Read)? {
+        Line::End | Line::Bad => return Ok(Ended::Quietly),
+        Line::Whole => {}
+    }
+    for number in 2.. {
+        match next(file, &mut line).map_err(Bad::Read)? {
+            Line::End => break,
+            Line::Bad => return Err(Bad::Line(number)),
+            Line::Whole => {}
+        }
+        let Some(state) = state_digit(&line) else { break };
+        if state.is_some_and(|state| query.states.contains_number(state)) {
+            *rows += 1;
+            if visit.record(Record { origin, bytes: &line }).is_break() {
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+    Ok(Ended::Quietly)
+}
+
+enum Line {
+    End,
+    Whole,
+    /// Too long, without a newline, or with a NUL, behind which C sees nothing.
+    Bad,
+}
+
+/// Reads the next line, without its newline.
+fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+    line.clear();
+    file.take(LONGEST_LINE as u64 + 1).read_until(b'\n', line)?;
+    if line.is_empty() {
+        return Ok(Line::End);
+    }
+    Ok(if line.pop() == Some(b'\n') && !line.contains(&0) { Line::Whole } else { Line::Bad })
+}

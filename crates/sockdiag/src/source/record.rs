@@ -1,0 +1,127 @@
+//! `-D FILE`: keeps what the kernel answers, to be read again later.
+//!
+//! A recording is the datagrams as they came, each filled up to a multiple of
+//! four bytes: the messages of one dump, its `NLMSG_DONE`, then the same for
+//! the other family.  Nothing is filtered, and one walk for both families is
+//! never used, so that the file is what the reference would have written.
+//!
+//! Source: ss's behaviour (`-D`).
+
+use std::fmt;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use super::exchange::{Ended, Failure, open, read_datagram};
+use super::ladder::Families;
+use super::request::{by_family, legacy, legacy_type};
+use super::{DumpErrorKind, InetQuery};
+use crate::model::Family;
+use crate::notes::Note;
+use crate::sys::errno_text;
+use crate::sys::netlink::{Netlink, ReceiveError};
+
+/// A recording that could not be made.
+#[derive(Debug)]
+pub enum RecordError {
+    /// The kernel could not be asked, or did not answer to the end; what it
+    /// did answer is in the file.  (The reference ends with status 0.)
+    Dump(DumpErrorKind),
+    /// The file could not be written.
+    Write(io::Error),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dump(DumpErrorKind::Kernel(errno)) => {
+                write!(f, "the kernel refused to list sockets: {}", errno_text(*errno))
+            }
+            Self::Dump(_) => f.write_str("the list of sockets broke off"),
+            Self::Write(error) => write!(f, "cannot write the recording: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+/// Writes all replies to the query's requests, family by family.  Programs and
+/// the families that are shown do not matter; a preferred family does.
+///
+/// # Errors
+/// When the table could not be recorded completely.
+pub fn record(
+    query: &InetQuery,
+    out: &mut dyn Write,
+    notes: &mut dyn FnMut(Note),
+) -> Result<(), RecordError> {
+    let mut failure = match by_families(query, out) {
+        Ok(()) => return out.flush().map_err(RecordError::Write),
+        Err(failure) => failure,
+    };
+    if let Failed::Dump(Failure { note, .. }) = &mut failure {
+        note.take().into_iter().for_each(&mut *notes);
+        // As the reference does, also after rows: a recording is a log.
+        if let Some(kind) = legacy_type(query) {
+            failure = match open().map_err(Failed::Dump).and_then(|mut socket| {
+                let seq = socket.next_seq();
+                one(&mut socket, &legacy(query, kind, None, seq), seq, out)
+            }) {
+                Ok(()) => return out.flush().map_err(RecordError::Write),
+                Err(failure) => failure,
+            };
+        }
+    }
+    Err(match failure {
+        Failed::Dump(Failure { kind, note }) => {
+            note.into_iter().for_each(notes);
+            RecordError::Dump(kind)
+        }
+        Failed::Write(error) => RecordError::Write(error),
+    })
+}
+
+/// What went wrong with one request.
+enum Failed {
+    Dump(Failure),
+    Write(io::Error),
+}
+
+fn by_families(query: &InetQuery, out: &mut dyn Write) -> Result<(), Failed> {
+    let families = Families::preferred(query);
+    let mut socket = open().map_err(Failed::Dump)?;
+    for (wanted, family) in [(families.inet, Family::Inet), (families.inet6, Family::Inet6)] {
+        if wanted {
+            let seq = socket.next_seq();
+            one(&mut socket, &by_family(query, family, None, seq), seq, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sends one request and writes every datagram until the dump has ended.
+fn one(socket: &mut Netlink, request: &[u8], seq: u32, out: &mut dyn Write) -> Result<(), Failed> {
+    let refused = |errno: i32| {
+        let kind = DumpErrorKind::Receive(io::Error::from_raw_os_error(errno));
+        Failed::Dump(Failure { kind, note: Some(Note::ReceiveFailed { errno }) })
+    };
+    socket.send(request).map_err(|error| refused(error.raw_os_error()))?;
+    let port = socket.port();
+    let mut ended = Ended { stopped: false, interrupted: false };
+    loop {
+        let datagram = socket.receive().map_err(|error| match error {
+            ReceiveError::Eof => Failed::Dump(Failure { kind: DumpErrorKind::Eof, note: Some(Note::Eof) }),
+            ReceiveError::Os(error) => refused(error.raw_os_error()),
+        })?;
+        if !datagram.from_kernel {
+            continue;
+        }
+        let padding = datagram.bytes.len().next_multiple_of(4) - datagram.bytes.len();
+        out.write_all(datagram.bytes).map_err(Failed::Write)?;
+        out.write_all([0; 3].get(..padding).unwrap_or_default()).map_err(Failed::Write)?;
+        let mut take = |_: &[u8]| ControlFlow::Continue(());
+        let flow = read_datagram(datagram.bytes, datagram.cut, seq, port, &mut ended, &mut take);
+        if flow.map_err(Failed::Dump)?.is_break() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `TCPDIAG_FILE`: tcp sockets from a recording (`-D`) instead of the kernel.
+//!
+//! Message by message: a header of 16 bytes, then the rest of its length,
+//! rounded up to four.  The first `NLMSG_DONE` ends it, so the IPv6 half of a
+//! recording is not shown; any other type but an error is taken for a socket.
+//!
+//! A recording may come from anyone.  One message is held at a time, in a
+//! buffer of fixed size, and nothing is believed of a length that does not fit
+//! it: where the reference overruns its buffer and is killed, this is an error.
+//!
+//! Source: ss's behaviour; netlink(7).
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+
+use sockdiag_wire::attr;
+use sockdiag_wire::bytes::u16_at;
+use sockdiag_wire::netlink::{HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
+
+use super::{DumpError, DumpErrorKind, Visit};
+use crate::model::{Origin, Record, SourceKind, Table};
+use crate::notes::Note;
+use crate::sys::errno_of;
+
+/// The longest message that a recording may hold, header included, in bytes.
+pub const LONGEST_MESSAGE: usize = 16 * 1024;
+/// An error message's error number and the header that it is about.
+const ERROR_LEN: usize = 20;
+/// `struct inet_diag_msg`, behind which attributes begin.
+const MSG_LEN: usize = 72;
+
+/// Hands every record of a recording to `visit`.
+pub(super) fn replay(
+    path: &OsStr,
+    table: Table,
+    visit: &mut dyn Visit,
+    notes: &mut dyn FnMut(Note),
+) -> Result<(), DumpError> {
+    let mut replay = Replay { table, offset: 0, rows: 0 };
+    let result = match File::open(path) {
+        Ok(file) => replay.run(&mut BufReader::with_capacity(LONGEST_MESSAGE, file), visit, notes),
+        Err(error) => {
+            notes(Note::RecordingOpen { errno: errno_of(&error) });
+            Err(DumpErrorKind::File { path: path.into(), error })
+        }
+    };
+    result.map_err(|kind| DumpError {
+        request: format!("recording {}", path.display()),
+        rows_delivered: replay.rows,
+        kind,
+    })
+}
+
+struct Replay {
+    table: Table,
+    /// Bytes read.
+    offset: u64,
+    /// Records delivered.
+    rows: u64,
+}
+
+impl Replay {
+    fn run(
+        &mut self,
+        file: &mut dyn Read,
+        visit: &mut dyn Visit,
+        notes: &mut dyn FnMut(Note),
+    ) -> Result<(), DumpErrorKind> {
+        let origin = Origin { table: self.table, kind: SourceKind::Recording };
+        let mut buffer = vec![0; LONGEST_MESSAGE];
+        loop {
+            let begins = self.offset;
+            let mut head = [0; HEADER_LEN];
+            self.fill(file, &mut head, |errno| Note::RecordingHeader { errno }, notes)?;
+            let Some(header) = Header::parse(&head) else { return Err(DumpErrorKind::RecordingEof) };
+            let length = header.len as usize;
+            let damaged = DumpErrorKind::DamagedRecording { offset: begins, length: header.len };
+            let Some(payload_len) = length.checked_sub(HEADER_LEN) else { return Err(damaged) };
+            let padded = length.checked_next_multiple_of(4).unwrap_or(usize::MAX) - HEADER_LEN;
+            let room = LONGEST_MESSAGE - HEADER_LEN;
+            let Some(body) = buffer.get_mut(..padded).filter(|_| padded <= room) else { return Err(damaged) };
+            self.fill(file, body, |errno| Note::RecordingBody { errno }, notes)?;
+            let payload = body.get(..payload_len).unwrap_or_default();
+            match header.kind {
+                NLMSG_DONE => return Ok(()),
+                NLMSG_ERROR => {
+                    let errno = match error_code(payload) {
+                        Some(code) if payload.len() >= ERROR_LEN => code.wrapping_neg(),
+                        _ => {
+                            notes(Note::ErrorTruncated);
+                            return Err(DumpErrorKind::Recorded(0));
+                        }
+                    };
+                    notes(Note::RecordingAnswer { errno });
+                    return Err(DumpErrorKind::Recorded(errno));
+                }
+                _ => {
+                    deficit(payload).into_iter().for_each(&mut *notes);
+                    self.rows += 1;
+                    if visit.record(Record { origin, bytes: payload }).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads exactly as many bytes as the buffer holds.
+    fn fill(
+        &mut self,
+        file: &mut dyn Read,
+        buffer: &mut [u8],
+        failed: fn(i32) -> Note,
+        notes: &mut dyn FnMut(Note),
+    ) -> Result<(), DumpErrorKind> {
+        self.offset += buffer.len() as u64;
+        file.read_exact(buffer).map_err(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                notes(Note::RecordingEof);
+                return DumpErrorKind::RecordingEof;
+            }
+            notes(failed(errno_of(&error)));
+            DumpErrorKind::Receive(error)
+        })
+    }
+}
+
+/// What there is to say about the end of a socket's attributes; `None` if
+/// they end where the message does.
+///
+/// The reference reads the attributes of a row that it shows twice, and says
+/// so twice; [`super::dump`] says it once for every row.
+pub fn deficit(payload: &[u8]) -> Option<Note> {
+    let Some(bytes) = payload.get(MSG_LEN..) else {
+        return Some(Note::Deficit { bytes: payload.len() as i64 - MSG_LEN as i64, attr_len: 0 });
+    };
+    let mut attrs = attr::attrs(bytes);
+    attrs.by_ref().for_each(drop);
+    let left = attrs.remnant();
+    if left == 0 {
+        return None;
+    }
+    let attr_len = u16_at(bytes, bytes.len() - left).unwrap_or(0);
+    Some(Note::Deficit { bytes: left as i64, attr_len })
+}

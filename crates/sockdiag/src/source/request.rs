@@ -1,0 +1,91 @@
+//! The requests that ask for an inet table.
+//!
+//! Source: `struct inet_diag_req_v2` and `struct inet_diag_req`
+//! (linux/inet_diag.h); attributes in ss's order.
+
+use sockdiag_wire::attr;
+use sockdiag_wire::inet_diag::{INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL};
+use sockdiag_wire::inet_req::{InetDiagReq, InetDiagReqV2};
+use sockdiag_wire::netlink::{
+    DCCPDIAG_GETSOCK, HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
+};
+
+use super::InetQuery;
+use crate::model::Family;
+
+/// `IPPROTO_TCP`.
+pub(super) const TCP: u16 = 6;
+/// `IPPROTO_UDP`.
+pub(super) const UDP: u16 = 17;
+/// `IPPROTO_DCCP`.
+pub(super) const DCCP: u16 = 33;
+/// `IPPROTO_RAW`.
+pub(super) const RAW: u16 = 255;
+
+/// A dump of one family (`SOCK_DIAG_BY_FAMILY`).
+pub(super) fn by_family(query: &InetQuery, family: Family, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
+    let protocol = query.table.protocol();
+    let mut request = begin(SOCK_DIAG_BY_FAMILY, seq);
+    InetDiagReqV2 {
+        family: family.number(),
+        // MPTCP's 262 does not fit: its low 8 bits go here, all of it into an attribute.
+        protocol: if protocol > 255 { TCP as u8 } else { protocol as u8 },
+        ext: query.ext,
+        states: query.states.bits(),
+        ..InetDiagReqV2::default()
+    }
+    .encode(&mut request);
+    put_program(&mut request, program);
+    if protocol > 255 {
+        attr::put(&mut request, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
+    }
+    finish(request)
+}
+
+/// The type of the request of before `SOCK_DIAG_BY_FAMILY`, where the table had one.
+pub(super) fn legacy_type(query: &InetQuery) -> Option<u16> {
+    match query.table.protocol() {
+        TCP => Some(TCPDIAG_GETSOCK),
+        DCCP => Some(DCCPDIAG_GETSOCK),
+        _ => None,
+    }
+}
+
+/// A dump of both families in one walk of the table (`TCPDIAG_GETSOCK`).
+pub(super) fn legacy(query: &InetQuery, kind: u16, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
+    let mut request = begin(kind, seq);
+    InetDiagReq {
+        family: Family::Inet.number(),
+        ext: query.ext,
+        states: query.states.bits(),
+        ..InetDiagReq::default()
+    }
+    .encode(&mut request);
+    put_program(&mut request, program);
+    finish(request)
+}
+
+/// Appends a program.  One that no attribute can hold is left out: the kernel
+/// then sends more than is wanted, which every row is checked for anyway.
+fn put_program(request: &mut Vec<u8>, program: Option<&[u8]>) {
+    const LONGEST: usize = u16::MAX as usize - 4;
+    if let Some(program) = program.filter(|program| program.len() <= LONGEST) {
+        attr::put(request, INET_DIAG_REQ_BYTECODE, program);
+    }
+}
+
+/// A header whose length is still to be written.
+fn begin(kind: u16, seq: u32) -> Vec<u8> {
+    let mut request = Vec::with_capacity(256);
+    Header { len: HEADER_LEN as u32, kind, flags: NLM_F_REQUEST | NLM_F_DUMP, seq, pid: 0 }
+        .encode(&mut request);
+    request
+}
+
+fn finish(mut request: Vec<u8>) -> Vec<u8> {
+    let length = (request.len() as u32).to_ne_bytes();
+    if let Some(field) = request.first_chunk_mut() {
+        *field = length;
+    }
+    request
+}

@@ -1,0 +1,157 @@
+//! Which files stand in for the kernel.
+//!
+//! The environment can send any table to a file; that is how ss is tested and
+//! how a listing of another machine is made.  Here is the only place that
+//! knows the variables.
+//!
+//! Source: ss(8)'s behaviour: PROC_ROOT, PROC_NET_*, TCPDIAG_FILE,
+//! PROC_IP_LOCAL_PORT_RANGE.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use super::request::{RAW, TCP, UDP};
+use crate::model::{Family, Table};
+
+/// The ephemeral range where none can be read.
+const NO_RANGE: (u16, u16) = (1024, 4999);
+
+/// Files that stand in for the kernel.  `None` is "not set": a variable set to
+/// nothing is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `PROC_ROOT`: stands in for `/proc`, and switches netlink off.
+    pub proc_root: Option<OsString>,
+    /// `PROC_NET_TCP`; switches netlink off for tcp, as its like below do.
+    pub proc_net_tcp: Option<OsString>,
+    /// `PROC_NET_TCP6`; alone it does not switch netlink off, nor do its like.
+    pub proc_net_tcp6: Option<OsString>,
+    /// `PROC_NET_UDP`.
+    pub proc_net_udp: Option<OsString>,
+    /// `PROC_NET_UDP6`.
+    pub proc_net_udp6: Option<OsString>,
+    /// `PROC_NET_RAW`.
+    pub proc_net_raw: Option<OsString>,
+    /// `PROC_NET_RAW6`.
+    pub proc_net_raw6: Option<OsString>,
+    /// `PROC_NET_MPTCP`, which has no text: the table is then empty.
+    pub proc_net_mptcp: Option<OsString>,
+    /// `PROC_NET_DCCP`, likewise.
+    pub proc_net_dccp: Option<OsString>,
+    /// `PROC_NET_SCTP`, likewise.
+    pub proc_net_sctp: Option<OsString>,
+    /// `PROC_IP_LOCAL_PORT_RANGE`.
+    pub ip_local_port_range: Option<OsString>,
+    /// `TCPDIAG_FILE`: tcp sockets come from this recording.
+    pub tcpdiag_file: Option<OsString>,
+}
+
+impl Sources {
+    /// What the environment says.
+    pub fn from_env() -> Self {
+        Self {
+            proc_root: env::var_os("PROC_ROOT"),
+            proc_net_tcp: env::var_os("PROC_NET_TCP"),
+            proc_net_tcp6: env::var_os("PROC_NET_TCP6"),
+            proc_net_udp: env::var_os("PROC_NET_UDP"),
+            proc_net_udp6: env::var_os("PROC_NET_UDP6"),
+            proc_net_raw: env::var_os("PROC_NET_RAW"),
+            proc_net_raw6: env::var_os("PROC_NET_RAW6"),
+            proc_net_mptcp: env::var_os("PROC_NET_MPTCP"),
+            proc_net_dccp: env::var_os("PROC_NET_DCCP"),
+            proc_net_sctp: env::var_os("PROC_NET_SCTP"),
+            ip_local_port_range: env::var_os("PROC_IP_LOCAL_PORT_RANGE"),
+            tcpdiag_file: env::var_os("TCPDIAG_FILE"),
+        }
+    }
+
+    /// A file below the root of /proc, e.g. `net/tcp`.
+    pub fn proc_file(&self, name: &str) -> PathBuf {
+        let mut path = self.proc_root.clone().unwrap_or_else(|| "/proc".into());
+        path.push("/");
+        path.push(name);
+        path.into()
+    }
+
+    /// Whether a table has to be read as text, whatever netlink could say.
+    pub(super) fn text_is_forced(&self, table: Table) -> bool {
+        self.proc_root.is_some()
+            || match table {
+                Table::Mptcp => self.proc_net_mptcp.is_some(),
+                Table::Dccp => self.proc_net_dccp.is_some(),
+                Table::Sctp => self.proc_net_sctp.is_some(),
+                _ => match table.protocol() {
+                    TCP => self.proc_net_tcp.is_some(),
+                    UDP => self.proc_net_udp.is_some(),
+                    RAW => self.proc_net_raw.is_some(),
+                    _ => false,
+                },
+            }
+    }
+
+    /// The file that holds a table's text for one family; `None` if there is
+    /// no such text.
+    pub(super) fn text_of(&self, table: Table, family: Family) -> Option<PathBuf> {
+        let (set, name) = match (table.protocol(), family) {
+            (TCP, Family::Inet) => (&self.proc_net_tcp, "net/tcp"),
+            (TCP, Family::Inet6) => (&self.proc_net_tcp6, "net/tcp6"),
+            (UDP, Family::Inet) => (&self.proc_net_udp, "net/udp"),
+            (UDP, Family::Inet6) => (&self.proc_net_udp6, "net/udp6"),
+            (RAW, Family::Inet) => (&self.proc_net_raw, "net/raw"),
+            (RAW, Family::Inet6) => (&self.proc_net_raw6, "net/raw6"),
+            _ => return None,
+        };
+        Some(set.as_ref().map_or_else(|| self.proc_file(name), PathBuf::from))
+    }
+
+    /// The ports that the kernel gives to sockets that ask for none, first and
+    /// last; 1024 to 4999 where that cannot be read.
+    pub fn port_range(&self) -> (u16, u16) {
+        let path = self
+            .ip_local_port_range
+            .as_ref()
+            .map_or_else(|| self.proc_file("sys/net/ipv4/ip_local_port_range"), PathBuf::from);
+        fs::read(path).ok().and_then(|text| parse_range(&text)).unwrap_or(NO_RANGE)
+    }
+}
+
+fn parse_range(text: &[u8]) -> Option<(u16, u16)> {
+    let mut numbers = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_moves_every_file_and_switches_netlink_off() {
+        let plain = Sources::default();
+        assert_eq!(plain.text_of(Table::Tcp, Family::Inet6), Some("/proc/net/tcp6".into()));
+        assert!(!plain.text_is_forced(Table::Tcp));
+        let moved = Sources { proc_root: Some("root".into()), ..Sources::default() };
+        assert_eq!(moved.text_of(Table::Udp, Family::Inet), Some("root/net/udp".into()));
+        assert!(moved.text_is_forced(Table::Udp) && moved.text_is_forced(Table::Mptcp));
+    }
+
+    #[test]
+    fn the_ipv6_file_alone_forces_nothing() {
+        let six = Sources { proc_net_tcp6: Some("p6".into()), ..Sources::default() };
+        assert!(!six.text_is_forced(Table::Tcp));
+        assert_eq!(six.text_of(Table::Tcp, Family::Inet6), Some("p6".into()));
+        let four = Sources { proc_net_tcp: Some(OsString::new()), ..Sources::default() };
+        assert!(four.text_is_forced(Table::Tcp) && !four.text_is_forced(Table::Udp));
+        assert_eq!(four.text_of(Table::Mptcp, Family::Inet), None);
+    }
+
+    #[test]
+    fn the_port_range_is_two_numbers() {
+        assert_eq!(parse_range(b"32768\t60999\n"), Some((32768, 60999)));
+        assert_eq!(parse_range(b"32768\n"), None);
+        assert_eq!(parse_range(b"x y"), None);
+        let missing = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
+        assert_eq!(missing.port_range(), NO_RANGE);
+    }
+}

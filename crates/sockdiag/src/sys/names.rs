@@ -1,0 +1,200 @@
+//! Names that the C library knows: services, protocols, hosts, interfaces.
+//!
+//! They go through the name service switch, as everyone else's look-ups on the
+//! machine do, so a name found here is the name that other programs show.
+//!
+//! Source: getservbyport(3), getprotobynumber(3), getnameinfo(3), if_indextoname(3).
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::Addr;
+
+/// Held around every `getserv*` and `getproto*` call: each kind shares one
+/// static result.
+static STATIC_RESULTS: Mutex<()> = Mutex::new(());
+
+fn lock() -> MutexGuard<'static, ()> {
+    STATIC_RESULTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Name of a service by its port in host order; any protocol's with `None`.
+pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Option<Vec<u8>> {
+    let guard = lock();
+    let protocol = protocol.map_or(std::ptr::null(), CStr::as_ptr);
+    // SAFETY: `protocol` is null or a string that ends in NUL; the static
+    // result is ours while we hold the lock.
+    let entry = unsafe { libc::getservbyport(i32::from(port.to_be()), protocol) };
+    // SAFETY: the result is null or points to static storage that stays
+    // unchanged until the next getserv* call, and we hold the lock on those.
+    let entry = unsafe { entry.as_ref() }?;
+    let name = entry.s_name;
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: s_name is a string that ends in NUL and lives as long as the entry.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes().to_vec();
+    drop(guard);
+    Some(name)
+}
+
+/// Port, in host order, of a service by its name or an alias.
+pub(crate) fn service_port(name: &[u8], protocol: Option<&CStr>) -> Option<u16> {
+    let name = CString::new(name).ok()?;
+    let guard = lock();
+    let protocol = protocol.map_or(std::ptr::null(), CStr::as_ptr);
+    // SAFETY: both strings end in NUL (`protocol` may be null); the static
+    // result is ours while we hold the lock.
+    let entry = unsafe { libc::getservbyname(name.as_ptr(), protocol) };
+    // SAFETY: the result is null or points to static storage that stays
+    // unchanged until the next getserv* call, and we hold the lock on those.
+    let port = unsafe { entry.as_ref() }?.s_port;
+    drop(guard);
+    Some(u16::from_be(port as u16))
+}
+
+/// Name of an IP protocol by its number.
+pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
+    let guard = lock();
+    // SAFETY: the call takes any number; the static result is ours while we
+    // hold the lock.
+    let entry = unsafe { libc::getprotobynumber(i32::from(number)) };
+    // SAFETY: the result is null or points to static storage that stays
+    // unchanged until the next getproto* call, and we hold the lock on those.
+    let name = unsafe { entry.as_ref() }?.p_name;
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: p_name is a string that ends in NUL and lives as long as the entry.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes().to_vec();
+    drop(guard);
+    Some(name)
+}
+
+/// The name of a host by its address; `None` if it has none.  May take as long
+/// as the resolver does, and may run on several threads at once.
+pub(crate) fn host_name(addr: Addr) -> Option<String> {
+    match addr {
+        Addr::V4(octets) => {
+            // SAFETY: sockaddr_in is plain integers, for which zero is valid.
+            let mut sa: libc::sockaddr_in = unsafe { zeroed() };
+            sa.sin_family = libc::AF_INET as libc::sa_family_t;
+            sa.sin_addr.s_addr = u32::from_ne_bytes(octets);
+            name_of(&sa)
+        }
+        Addr::V6(octets) => {
+            // SAFETY: sockaddr_in6 is plain integers, for which zero is valid.
+            let mut sa: libc::sockaddr_in6 = unsafe { zeroed() };
+            sa.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            sa.sin6_addr.s6_addr = octets;
+            name_of(&sa)
+        }
+    }
+}
+
+/// `getnameinfo` of a socket address, which `T` has to be.
+fn name_of<T>(sa: &T) -> Option<String> {
+    // NI_MAXHOST
+    let mut host = [0_u8; 1025];
+    // SAFETY: `sa` is readable for its own size; `host` is writable for the
+    // length passed, and the service buffer is null with length 0.
+    let status = unsafe {
+        libc::getnameinfo(
+            std::ptr::from_ref(sa).cast(),
+            size_of::<T>() as libc::socklen_t,
+            host.as_mut_ptr().cast(),
+            host.len() as libc::socklen_t,
+            std::ptr::null_mut(),
+            0,
+            libc::NI_NAMEREQD,
+        )
+    };
+    if status != 0 {
+        return None;
+    }
+    let name = CStr::from_bytes_until_nul(&host).ok()?;
+    (!name.is_empty()).then(|| name.to_string_lossy().into_owned())
+}
+
+/// The addresses of a host, IPv4 ones first; none if it is unknown.
+pub(crate) fn host_addrs(name: &[u8]) -> Vec<Addr> {
+    let Ok(name) = std::str::from_utf8(name) else { return Vec::new() };
+    let Ok(found) = (name, 0).to_socket_addrs() else { return Vec::new() };
+    let mut addrs: Vec<Addr> = Vec::new();
+    for addr in found {
+        let addr = match addr.ip() {
+            IpAddr::V4(ip) => Addr::V4(ip.octets()),
+            IpAddr::V6(ip) => Addr::V6(ip.octets()),
+        };
+        if !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    addrs.sort_by_key(|addr| matches!(addr, Addr::V6(_)));
+    addrs
+}
+
+/// Name of the interface with this index, as the `SIOCGIFNAME` ioctl knows it.
+pub(crate) fn interface_name(index: u32) -> Option<Vec<u8>> {
+    let mut name = [0_u8; libc::IF_NAMESIZE];
+    // SAFETY: if_indextoname writes at most IF_NAMESIZE bytes, which `name` has.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+    if found.is_null() {
+        return None;
+    }
+    Some(CStr::from_bytes_until_nul(&name).ok()?.to_bytes().to_vec())
+}
+
+/// Index of the interface with this name, as the `SIOCGIFINDEX` ioctl knows it.
+pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the string ends in NUL.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_found_both_ways() {
+        if service_port(b"ssh", Some(c"tcp")).is_none() {
+            eprintln!("SKIP services_are_found_both_ways: no services database here");
+            return;
+        }
+        assert_eq!(service_port(b"ssh", Some(c"tcp")), Some(22));
+        assert_eq!(service_name(22, Some(c"tcp")).as_deref(), Some(&b"ssh"[..]));
+        assert_eq!(service_name(22, None).as_deref(), Some(&b"ssh"[..]));
+        assert_eq!(service_name(1, Some(c"no such protocol")), None);
+        assert_eq!(service_port(b"no such service", None), None);
+        assert_eq!(service_port(b"nul\0inside", None), None);
+    }
+
+    #[test]
+    fn the_loopback_interface_is_found_both_ways() {
+        let Some(index) = interface_index(b"lo") else {
+            eprintln!("SKIP the_loopback_interface: there is none here");
+            return;
+        };
+        assert_eq!(interface_name(index).as_deref(), Some(&b"lo"[..]));
+        assert_eq!(interface_index(b"a name that no interface can have"), None);
+        assert_eq!(interface_name(u32::MAX), None);
+    }
+
+    #[test]
+    fn localhost_has_addresses_with_ipv4_first() {
+        let addrs = host_addrs(b"localhost");
+        if addrs.is_empty() {
+            eprintln!("SKIP localhost_has_addresses: nobody knows it here");
+            return;
+        }
+        let firsts = addrs.iter().take_while(|addr| matches!(addr, Addr::V4(_))).count();
+        assert!(addrs.iter().skip(firsts).all(|addr| matches!(addr, Addr::V6(_))), "{addrs:?}");
+        assert_eq!(host_addrs(b"\xff"), []);
+        assert_eq!(host_addrs(b"no.such.host.invalid"), []);
+    }
+}

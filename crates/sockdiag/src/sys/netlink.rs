@@ -1,0 +1,197 @@
+//! A netlink socket: send a request, receive datagrams.
+//!
+//! One buffer is reused for every datagram, and a datagram is lent to the
+//! caller until the next one is asked for.  The kernel fills at most 32 KiB of
+//! a dump at a time, so the buffer of 64 KiB is never too small for one; a
+//! single larger message arrives cut, is reported as such, and the buffer has
+//! grown when the next one arrives.
+//!
+//! All calls go through the C library, so that what records or replays netlink
+//! traffic by LD_PRELOAD sees them.
+//!
+//! Source: netlink(7); sizes and options as ss sets them.
+#![allow(unsafe_code)]
+
+use std::io::IoSliceMut;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendFlags, SocketFlags, SocketType, bind,
+    getsockname, recvmsg, sendto, socket_with, sockopt,
+};
+
+const SEND_BUFFER: usize = 32 * 1024;
+const RECEIVE_BUFFER: usize = 1024 * 1024;
+const DATAGRAM: usize = 64 * 1024;
+
+/// Which part of the kernel a socket talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subsystem {
+    /// `NETLINK_SOCK_DIAG`: sockets.
+    SockDiag,
+    /// `NETLINK_ROUTE`: interfaces.
+    Route,
+}
+
+/// The step at which a socket could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenStep {
+    /// `socket`.
+    Socket,
+    /// `SO_SNDBUF`.
+    SendBuffer,
+    /// `SO_RCVBUF`.
+    ReceiveBuffer,
+    /// `bind`, or reading back the port it gave.
+    Bind,
+}
+
+/// Why nothing was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReceiveError {
+    /// `recvmsg` failed; `ENOBUFS` means that the kernel had to drop replies.
+    Os(Errno),
+    /// The kernel closed the conversation.
+    Eof,
+}
+
+/// One datagram, until the next is received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Datagram<'a> {
+    /// What arrived.
+    pub bytes: &'a [u8],
+    /// Whether the kernel sent it; other processes may send to our port too.
+    pub from_kernel: bool,
+    /// Whether its end did not fit into the buffer.
+    pub cut: bool,
+}
+
+/// A bound netlink socket with its buffer and its sequence numbers.
+#[derive(Debug)]
+pub(crate) struct Netlink {
+    fd: OwnedFd,
+    port: u32,
+    seq: u32,
+    buffer: Vec<u8>,
+}
+
+impl Netlink {
+    /// Opens a socket (close-on-exec) and lets the kernel choose its port.
+    pub(crate) fn open(subsystem: Subsystem) -> Result<Self, (OpenStep, Errno)> {
+        let protocol = match subsystem {
+            Subsystem::SockDiag => Some(netlink::SOCK_DIAG),
+            Subsystem::Route => None,
+        };
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)
+            .map_err(|e| (OpenStep::Socket, e))?;
+        sockopt::set_socket_send_buffer_size(&fd, SEND_BUFFER).map_err(|e| (OpenStep::SendBuffer, e))?;
+        sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)
+            .map_err(|e| (OpenStep::ReceiveBuffer, e))?;
+        ask_for_error_texts(&fd);
+        bind(&fd, &SocketAddrNetlink::new(0, 0)).map_err(|e| (OpenStep::Bind, e))?;
+        let port = getsockname(&fd)
+            .and_then(SocketAddrNetlink::try_from)
+            .map_err(|e| (OpenStep::Bind, e))?
+            .pid();
+        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM] })
+    }
+
+    /// The port that replies to this socket carry.
+    pub(crate) fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// A sequence number that this socket has not used before.
+    pub(crate) fn next_seq(&mut self) -> u32 {
+        self.seq = self.seq.wrapping_add(1).max(1);
+        self.seq
+    }
+
+    /// Sends a request to the kernel.
+    pub(crate) fn send(&self, request: &[u8]) -> Result<(), Errno> {
+        loop {
+            match sendto(&self.fd, request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)) {
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e),
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for the next datagram.
+    pub(crate) fn receive(&mut self) -> Result<Datagram<'_>, ReceiveError> {
+        let message = loop {
+            let mut parts = [IoSliceMut::new(&mut self.buffer)];
+            let mut control = RecvAncillaryBuffer::default();
+            // TRUNC: the length returned is the datagram's own, also where it did not fit.
+            match recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::TRUNC) {
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(ReceiveError::Os(e)),
+                Ok(message) => break message,
+            }
+        };
+        if message.bytes == 0 {
+            return Err(ReceiveError::Eof);
+        }
+        let from = message.address.and_then(|address| SocketAddrNetlink::try_from(address).ok());
+        let had = self.buffer.len();
+        let cut = message.flags.contains(ReturnFlags::TRUNC) || message.bytes > had;
+        if cut {
+            // The next one of that size fits; the end of this one is lost.
+            self.buffer.resize(message.bytes.max(had.saturating_mul(2)).min(RECEIVE_BUFFER), 0);
+        }
+        let bytes = self.buffer.get(..message.bytes.min(had)).unwrap_or_default();
+        Ok(Datagram { bytes, from_kernel: from.is_none_or(|from| from.pid() == 0), cut })
+    }
+}
+
+/// Asks for an explanation with every error; kernels before 4.12 cannot give one.
+fn ask_for_error_texts(fd: &OwnedFd) {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open while `fd` is borrowed, and the option's
+    // value is an int that outlives the call, passed with its own size.
+    unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_EXT_ACK,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_answers_a_request_that_makes_no_sense_with_an_error() {
+        let mut socket = match Netlink::open(Subsystem::SockDiag) {
+            Ok(socket) => socket,
+            Err(e) => {
+                eprintln!("SKIP the_kernel_answers: no netlink socket here: {e:?}");
+                return;
+            }
+        };
+        let seq = socket.next_seq();
+        assert_ne!(seq, socket.next_seq());
+        // A header alone: type 99, REQUEST | ACK.
+        let mut request = 16_u32.to_ne_bytes().to_vec();
+        request.extend(99_u16.to_ne_bytes());
+        request.extend(5_u16.to_ne_bytes());
+        request.extend(seq.to_ne_bytes());
+        request.extend(0_u32.to_ne_bytes());
+        socket.send(&request).expect("the kernel takes any bytes");
+        let port = socket.port();
+        let reply = socket.receive().expect("an error is an answer");
+        assert!(reply.from_kernel && !reply.cut);
+        assert_eq!(reply.bytes.get(4..6), Some(&2_u16.to_ne_bytes()[..]));
+        assert_eq!(reply.bytes.get(8..12), Some(&seq.to_ne_bytes()[..]));
+        assert_eq!(reply.bytes.get(12..16), Some(&port.to_ne_bytes()[..]));
+        assert_eq!(reply.bytes.get(16..20), Some(&(-22_i32).to_ne_bytes()[..]));
+    }
+}

@@ -1,0 +1,162 @@
+//! `-N NAME`: moves the process into a named network namespace.
+//!
+//! What follows then sees that namespace's sockets, its `/sys`, and its own
+//! versions of files in `/etc` (`/etc/netns/NAME/*`), as with `ip netns exec`.
+//! Only the calling thread moves, so this has to happen before others start.
+//!
+//! Source: ss(8), ip-netns(8), setns(2), mount_namespaces(7).
+#![allow(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::io::Errno;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
+};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+use super::{errno_of, errno_text};
+use crate::notes::Note;
+
+/// Where named namespaces are.
+const NAMES: &str = "/run/netns";
+/// Where files for them are.
+const FILES: &str = "/etc/netns";
+
+/// Why a namespace could not be entered.  Its text is what `ss` prints, less
+/// the newline; the process may have moved part of the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum EnterError {
+    /// There is no such namespace, or it may not be opened.
+    Open { name: OsString, errno: i32 },
+    /// The file is not a network namespace, or it may not be entered.
+    Set { name: OsString, errno: i32 },
+    /// No mount namespace of one's own.
+    Unshare { errno: i32 },
+    /// The mounts could not be kept from spreading.
+    Slave { errno: i32 },
+    /// `/sys` of the namespace could not be mounted.
+    Sys { errno: i32 },
+}
+
+impl EnterError {
+    /// The message's bytes, without newline: a name need not be text.
+    pub fn message(&self) -> Vec<u8> {
+        let quoted = |before: &str, name: &OsStr, after: &str, errno: i32| {
+            let mut out = before.as_bytes().to_vec();
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(after.as_bytes());
+            out.extend_from_slice(errno_text(errno).as_bytes());
+            out
+        };
+        match self {
+            Self::Open { name, errno } => quoted("Cannot open network namespace \"", name, "\": ", *errno),
+            Self::Set { name, errno } => {
+                quoted("setting the network namespace \"", name, "\" failed: ", *errno)
+            }
+            Self::Unshare { errno } => quoted("unshare failed: ", OsStr::new(""), "", *errno),
+            Self::Slave { errno } => {
+                quoted("\"mount --make-rslave /\" failed: ", OsStr::new(""), "", *errno)
+            }
+            Self::Sys { errno } => quoted("mount of /sys failed: ", OsStr::new(""), "", *errno),
+        }
+    }
+}
+
+impl fmt::Display for EnterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.message()))
+    }
+}
+
+impl std::error::Error for EnterError {}
+
+/// Moves the calling thread into the network namespace `name`.
+///
+/// A file of `/etc/netns/NAME` that cannot be put over its namesake in `/etc`
+/// is noted and skipped.
+pub fn enter(name: &OsStr, notes: &mut dyn FnMut(Note)) -> Result<(), EnterError> {
+    let file = File::open(joined(NAMES, name))
+        .map_err(|e| EnterError::Open { name: name.to_owned(), errno: errno_of(&e) })?;
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(|e| EnterError::Set { name: name.to_owned(), errno: e.raw_os_error() })?;
+    drop(file);
+    // SAFETY: NEWNS gives this thread its own mounts and leaves the table of
+    // file descriptors shared, which is all that unshare_unsafe asks for.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
+        .map_err(|e| EnterError::Unshare { errno: e.raw_os_error() })?;
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(|e| EnterError::Slave { errno: e.raw_os_error() })?;
+    remount_sys(name).map_err(|e| EnterError::Sys { errno: e.raw_os_error() })?;
+    bind_files(name, notes);
+    Ok(())
+}
+
+/// Mounts the namespace's own `/sys`, read-only if it was.
+fn remount_sys(name: &OsStr) -> Result<(), Errno> {
+    let read_only = statvfs("/sys").is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY));
+    // Where nothing was mounted there is nothing in the way.
+    let _ = unmount("/sys", UnmountFlags::DETACH);
+    let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+    mount(name, "/sys", "sysfs", flags, None)
+}
+
+fn bind_files(name: &OsStr, notes: &mut dyn FnMut(Note)) {
+    let Ok(entries) = fs::read_dir(joined(FILES, name)) else { return };
+    for entry in entries.flatten() {
+        let (from, to) = (entry.path(), Path::new("/etc").join(entry.file_name()));
+        if let Err(e) = mount_bind(&from, &to) {
+            notes(Note::BindFailed { from, to, errno: e.raw_os_error() });
+        }
+    }
+}
+
+/// `DIR/NAME`, also where the name begins with a slash.
+fn joined(dir: &str, name: &OsStr) -> PathBuf {
+    let mut path = OsString::from(dir);
+    path.push("/");
+    path.push(name);
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_does_not_exist_is_named_as_the_reference_names_it() {
+        for name in ["no-such-ns", "../no/such", "/no"] {
+            let error = enter(OsStr::new(name), &mut |note| panic!("{note}")).unwrap_err();
+            let want = format!("Cannot open network namespace \"{name}\": No such file or directory");
+            assert_eq!(error.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_text_is_kept() {
+        let error = enter(OsStr::from_bytes(b"\xff\n"), &mut |note| panic!("{note}")).unwrap_err();
+        assert_eq!(error.message(), b"Cannot open network namespace \"\xff\n\": No such file or directory");
+    }
+
+    #[test]
+    fn each_step_has_the_reference_s_message() {
+        for (error, want) in [
+            (
+                EnterError::Set { name: "plain".into(), errno: 22 },
+                "setting the network namespace \"plain\" failed: Invalid argument",
+            ),
+            (EnterError::Unshare { errno: 1 }, "unshare failed: Operation not permitted"),
+            (EnterError::Slave { errno: 1 }, "\"mount --make-rslave /\" failed: Operation not permitted"),
+            (EnterError::Sys { errno: 1 }, "mount of /sys failed: Operation not permitted"),
+        ] {
+            assert_eq!(error.to_string(), want);
+        }
+    }
+}

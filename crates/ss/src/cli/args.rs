@@ -1,0 +1,181 @@
+//! What the command line asked for.
+//!
+//! [`Args`] is a record: it opens nothing and fills in no default.  Options
+//! that act at once (a namespace is entered, a file opened) do so through
+//! [`Actions`], before a wrong option further right is noticed, as in the
+//! reference.
+//!
+//! Source: ss(8); order and messages as `ss` 7.3 shows them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use sockdiag::model::{Selection, StateSet};
+
+use super::exit::{Exit, quoting};
+use super::getopt::{Getopt, Item};
+use super::options::OPTIONS;
+
+/// What options do at once.  An `Err` ends the program there.
+pub(crate) trait Actions {
+    /// `-N NAME`: enters a named network namespace; several are entered in turn.
+    fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit>;
+    /// `-F FILE`: opens the file with the filter; called at most once.
+    fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit>;
+    /// `-Z`, `-z`: fails with [`selinux_is_off`] unless SELinux is enabled.
+    fn selinux_check(&mut self) -> Result<(), Exit>;
+    /// `--bpf-map-id`: loads what is needed to print the map; `id` is not zero.
+    fn bpf_map(&mut self, id: u32) -> Result<(), Exit>;
+}
+
+/// The end that `-Z` brings about where SELinux is not enabled.
+pub(crate) fn selinux_is_off() -> Exit {
+    Exit::error(1, "ss: SELinux is not enabled.")
+}
+
+/// The whole command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Args {
+    /// Tables, families and states.
+    pub(crate) selection: Selection,
+    /// `-n`: numbers instead of names.
+    pub(crate) numeric: bool,
+    /// `-r`: host names instead of addresses.
+    pub(crate) resolve: bool,
+    /// What is shown of each socket.
+    pub(crate) show: Show,
+    /// `-H`: no header row.
+    pub(crate) no_header: bool,
+    /// `-Q`: no Recv-Q and Send-Q columns.
+    pub(crate) no_queues: bool,
+    /// `-O`: no line breaks inside the text of one socket.
+    pub(crate) oneline: bool,
+    /// `-s`: counters first.
+    pub(crate) summary: bool,
+    /// `-E`: follow destroyed sockets.
+    pub(crate) events: bool,
+    /// `-K`: destroy what is listed.
+    pub(crate) kill: bool,
+    /// `-D FILE`: where raw replies go; the last one given.
+    pub(crate) dump_file: Option<OsString>,
+    /// `-F FILE`, which [`Actions::open_filter_file`] has opened.
+    pub(crate) filter_file: Option<OsString>,
+    /// The words that are no options: the filter, with `state` and `exclude`
+    /// words before it until [`Args::take_state_words`].
+    pub(crate) words: Vec<OsString>,
+}
+
+/// What is shown of each socket beyond its columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Show {
+    /// `-o`: timers; also on with `-e` and `-b`.
+    pub(crate) options: bool,
+    /// `-e`: owner, inode, cookie and such.
+    pub(crate) extended: bool,
+    /// `-m`: socket memory.
+    pub(crate) memory: bool,
+    /// `-p`: processes; the Process column.
+    pub(crate) processes: bool,
+    /// `-T`: one entry per thread.
+    pub(crate) threads: bool,
+    /// `-i`: internals of TCP, MPTCP and SCTP.
+    pub(crate) info: bool,
+    /// `--tipcinfo`: internals of TIPC.
+    pub(crate) tipcinfo: bool,
+    /// `--tos`: type of service, traffic class, class id.
+    pub(crate) tos: bool,
+    /// `--cgroup`: cgroup path.
+    pub(crate) cgroup: bool,
+    /// `--inet-sockopt`: flags of inet sockets.
+    pub(crate) inet_sockopt: bool,
+    /// `-b`: classic BPF filters.
+    pub(crate) bpf: bool,
+    /// `--bpf-maps`: every socket-local storage map.
+    pub(crate) bpf_maps: bool,
+    /// `--bpf-map-id`: these maps, in order; excludes `bpf_maps`.
+    pub(crate) bpf_map_ids: Vec<u32>,
+    /// How many of `-Z` and `-z` were given.
+    pub(crate) contexts: u32,
+    /// How many `-z` were given.
+    pub(crate) socket_contexts: u32,
+}
+
+impl Show {
+    /// Whether the SELinux context of the socket itself is shown.  The
+    /// reference ANDs its counters bit by bit, so `-zZ` shows none.
+    pub(crate) fn socket_context(&self) -> bool {
+        self.contexts & self.socket_contexts != 0
+    }
+}
+
+/// Reads the words after the program's name; `posix` is whether the variable
+/// `POSIXLY_CORRECT` is set, and `program` the name as invoked.
+pub(crate) fn parse(
+    program: &OsStr,
+    words: &[OsString],
+    posix: bool,
+    actions: &mut dyn Actions,
+) -> Result<Args, Exit> {
+    let mut args = Args::default();
+    for item in Getopt::new(OPTIONS, words, posix) {
+        match item.map_err(|wrong| Exit::usage(wrong.message(program)))? {
+            Item::Option(option, argument) => option.apply(&mut args, argument, actions)?,
+            Item::Word(word) => args.words.push(word.to_owned()),
+        }
+    }
+    Ok(args)
+}
+
+impl Args {
+    /// Whether `-s` is all that was asked for, so that nothing is listed.
+    /// State options do not count.
+    pub(crate) fn only_summary(&self) -> bool {
+        self.summary && self.selection.is_default() && self.words.is_empty()
+    }
+
+    /// Moves leading `state X`, `exclude X` and `excl X` from the words to the
+    /// selection.  Errors in them come after the summary.
+    pub(crate) fn take_state_words(&mut self) -> Result<(), Exit> {
+        let mut taken = 0;
+        while let Some(word) = self.words.get(taken) {
+            let add = match word.as_bytes() {
+                b"state" => Selection::state,
+                b"exclude" | b"excl" => Selection::exclude,
+                _ => break,
+            };
+            let name = self.words.get(taken + 1).ok_or_else(incomplete)?.as_bytes();
+            let states = StateSet::from_word(name)
+                .ok_or_else(|| Exit::error(Exit::USAGE, quoting("ss: wrong state name: ", name, "")))?;
+            add(&mut self.selection, states);
+            taken += 2;
+        }
+        self.words.drain(..taken);
+        Ok(())
+    }
+}
+
+fn incomplete() -> Exit {
+    Exit::error(Exit::USAGE, "Command line is not complete. Try option \"help\"")
+}
+
+/// Reads a map id as `strtoul(text, &end, 0)` does: white space, a sign, a base
+/// prefix.  Neither 0 nor 2^32-1 is an id.
+pub(super) fn map_id(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (base, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, digits.get(2..)?),
+        [b'0', b'b' | b'B', ..] => (2, digits.get(2..)?),
+        [b'0', _, ..] => (8, digits),
+        _ => (10, digits),
+    };
+    if !digits.bytes().next()?.is_ascii_alphanumeric() {
+        return None; // a second sign, which from_str_radix would take
+    }
+    let magnitude = u64::from_str_radix(digits, base).ok()?;
+    let value = if negative { magnitude.wrapping_neg() } else { magnitude };
+    u32::try_from(value).ok().filter(|id| !matches!(*id, 0 | u32::MAX))
+}

@@ -1,0 +1,45 @@
+//! How the program ends before there is anything to list.
+//!
+//! Texts are whole lines as they are written; only `main` writes them.
+
+use super::help;
+
+/// The end of the program: its status and its last words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exit {
+    /// Exit status.
+    pub(crate) code: u8,
+    /// What is left to write to stdout; may be empty.
+    pub(crate) stdout: Vec<u8>,
+    /// What is left to write to stderr; may be empty.
+    pub(crate) stderr: Vec<u8>,
+}
+
+impl Exit {
+    /// The status of every usage error: `exit(-1)`.
+    pub(crate) const USAGE: u8 = 255;
+
+    /// An error: `message` (without its newline) on stderr.
+    pub(crate) fn error(code: u8, message: impl Into<Vec<u8>>) -> Self {
+        let mut stderr = message.into();
+        stderr.push(b'\n');
+        Self { code, stdout: Vec::new(), stderr }
+    }
+
+    /// A wrong option: `message` and then the reference's help on stderr.
+    pub(crate) fn usage(message: impl Into<Vec<u8>>) -> Self {
+        let mut exit = Self::error(Self::USAGE, message);
+        exit.stderr.extend(help::reference().bytes());
+        exit
+    }
+
+    /// The end that was asked for (`-h`, `-V`): `text` on stdout, status 0.
+    pub(crate) fn done(text: String) -> Self {
+        Self { code: 0, stdout: text.into_bytes(), stderr: Vec::new() }
+    }
+}
+
+/// A message that quotes what the user wrote, whatever bytes that is.
+pub(crate) fn quoting(before: &str, quoted: &[u8], after: &str) -> Vec<u8> {
+    [before.as_bytes(), quoted, after.as_bytes()].concat()
+}

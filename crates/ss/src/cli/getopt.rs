@@ -1,0 +1,169 @@
+//! GNU `getopt_long`: which words are options, and how it complains.
+//!
+//! Words and options come out in the order in which they stand; whoever
+//! collects the words gets GNU's permuted order.  Extensions of ours match
+//! only when spelled in full, so that every abbreviation means, and every
+//! complaint says, what it does in the reference.
+//!
+//! Source: getopt(3); messages and the order of possibilities as `ss` 7.3
+//! prints them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::exit::quoting;
+use super::options::{Opt, reference_long_names};
+
+/// What a word of the command line turned out to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Item<'a> {
+    /// An option, with its argument (empty for one that takes none).
+    Option(&'static Opt, &'a OsStr),
+    /// A word that is no option.
+    Word(&'a OsStr),
+}
+
+/// A word that looks like an option and is not a right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// `-Y`: no such letter.
+    Letter(u8),
+    /// `--bogus`: no such name; as written, without the dashes.
+    Name(Vec<u8>),
+    /// `--n=x`: the start of several names; as written, without the dashes.
+    Ambiguous(Vec<u8>, Vec<&'static str>),
+    /// `-f` as the last word.
+    LetterNeedsArgument(u8),
+    /// `--family` as the last word.
+    NameNeedsArgument(&'static str),
+    /// `--numeric=x`.
+    NameTakesNone(&'static str),
+}
+
+impl Wrong {
+    /// The complaint, which starts with the name of the program as invoked.
+    pub(crate) fn message(&self, program: &OsStr) -> Vec<u8> {
+        let text = match self {
+            Self::Letter(letter) => quoting("invalid option -- '", &[*letter], "'"),
+            Self::Name(written) => quoting("unrecognized option '--", written, "'"),
+            Self::Ambiguous(written, names) => {
+                let mut text = quoting("option '--", written, "' is ambiguous; possibilities:");
+                names.iter().for_each(|name| text.extend(format!(" '--{name}'").bytes()));
+                text
+            }
+            Self::LetterNeedsArgument(letter) => {
+                quoting("option requires an argument -- '", &[*letter], "'")
+            }
+            Self::NameNeedsArgument(name) => format!("option '--{name}' requires an argument").into_bytes(),
+            Self::NameTakesNone(name) => format!("option '--{name}' doesn't allow an argument").into_bytes(),
+        };
+        [program.as_bytes(), b": ", &text].concat()
+    }
+}
+
+/// Reads the words after the program's name, one item at a time.
+#[derive(Debug)]
+pub(crate) struct Getopt<'a> {
+    options: &'static [Opt],
+    words: std::slice::Iter<'a, OsString>,
+    /// The letters of a cluster like `-tan` that are still to be read.
+    cluster: &'a [u8],
+    /// Whether the first word that is no option ends the options.
+    posix: bool,
+    /// Whether the options have ended.
+    ended: bool,
+}
+
+impl<'a> Getopt<'a> {
+    /// Starts reading; `posix` is whether `POSIXLY_CORRECT` is set.
+    pub(crate) fn new(options: &'static [Opt], words: &'a [OsString], posix: bool) -> Self {
+        Self { options, words: words.iter(), cluster: &[], posix, ended: false }
+    }
+
+    fn word(&mut self) -> Option<Result<Item<'a>, Wrong>> {
+        let word = self.words.next()?;
+        if self.ended {
+            return Some(Ok(Item::Word(word)));
+        }
+        match word.as_bytes() {
+            b"--" => {
+                self.ended = true;
+                self.words.next().map(|word| Ok(Item::Word(word)))
+            }
+            [b'-', b'-', written @ ..] => Some(self.long(written)),
+            [b'-', first, rest @ ..] => {
+                self.cluster = rest;
+                Some(self.short(*first))
+            }
+            _ => {
+                self.ended = self.posix;
+                Some(Ok(Item::Word(word)))
+            }
+        }
+    }
+
+    fn short(&mut self, letter: u8) -> Result<Item<'a>, Wrong> {
+        let option =
+            self.options.iter().find(|option| option.short.contains(&letter)).ok_or(Wrong::Letter(letter))?;
+        if !option.takes_argument() {
+            return Ok(Item::Option(option, OsStr::new("")));
+        }
+        let argument = match std::mem::take(&mut self.cluster) {
+            [] => self.words.next().ok_or(Wrong::LetterNeedsArgument(letter))?.as_os_str(),
+            attached => OsStr::from_bytes(attached),
+        };
+        Ok(Item::Option(option, argument))
+    }
+
+    fn long(&mut self, written: &'a [u8]) -> Result<Item<'a>, Wrong> {
+        let mut parts = written.splitn(2, |byte| *byte == b'=');
+        let (start, attached) = (parts.next().unwrap_or_default(), parts.next());
+        let (option, name) = self.find(start, written)?;
+        let argument = match (option.takes_argument(), attached) {
+            (false, Some(_)) => return Err(Wrong::NameTakesNone(name)),
+            (false, None) => OsStr::new(""),
+            (true, Some(attached)) => OsStr::from_bytes(attached),
+            (true, None) => self.words.next().ok_or(Wrong::NameNeedsArgument(name))?,
+        };
+        Ok(Item::Option(option, argument))
+    }
+
+    /// The option of this name, or else the only one whose name starts so.
+    /// Several names of one option do not make a start ambiguous.
+    fn find(&self, start: &[u8], written: &[u8]) -> Result<(&'static Opt, &'static str), Wrong> {
+        let named = |name: &[u8]| {
+            self.options.iter().find_map(|option| {
+                let long = option.long.iter().find(|long| long.as_bytes() == name)?;
+                Some((option, *long))
+            })
+        };
+        if let Some(exact) = named(start) {
+            return Ok(exact);
+        }
+        let mut found = reference_long_names()
+            .filter(|name| name.as_bytes().starts_with(start))
+            .filter_map(|name| named(name.as_bytes()));
+        let first = found.next().ok_or_else(|| Wrong::Name(written.to_vec()))?;
+        let mut names: Vec<_> =
+            found.filter(|(option, _)| !std::ptr::eq(*option, first.0)).map(|(_, name)| name).collect();
+        if names.is_empty() {
+            return Ok(first);
+        }
+        names.insert(0, first.1);
+        Err(Wrong::Ambiguous(written.to_vec(), names))
+    }
+}
+
+impl<'a> Iterator for Getopt<'a> {
+    type Item = Result<Item<'a>, Wrong>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.cluster {
+            [] => self.word(),
+            [first, rest @ ..] => {
+                self.cluster = rest;
+                Some(self.short(*first))
+            }
+        }
+    }
+}

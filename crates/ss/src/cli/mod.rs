@@ -1,0 +1,17 @@
+//! The command line: what may be written, and what it asks for.
+//!
+//! Nothing here opens, prints or looks at the environment: what an option does
+//! at once goes through [`Actions`], and what ends the program comes back as
+//! an [`Exit`], texts included.
+
+pub(crate) mod args;
+pub(crate) mod exit;
+pub(crate) mod getopt;
+pub(crate) mod help;
+pub(crate) mod options;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use args::{Actions, Args, Show, parse};
+pub(crate) use exit::Exit;

@@ -1,0 +1,231 @@
+//! The same command line through the reference and through ours.
+//!
+//! Both run with argument 0 `ss` (messages about options begin with it), an
+//! environment of `PATH` and what the case names, and no standard input but
+//! what the case gives.  The reference runs first *and last*: where it
+//! differs from itself the test is wrong, and ours is not judged by it.
+//!
+//! Output through a terminal is read from the other end of a pseudo-terminal
+//! that leaves line ends alone.
+
+mod differ;
+mod exec;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::Why;
+use crate::netns::Namespace;
+use crate::reference::Reference;
+
+pub use differ::{Difference, Part};
+pub use exec::{Ended, Outcome, run};
+
+/// One command line with its surroundings.
+#[derive(Clone, Debug, Default)]
+pub struct Case<'a> {
+    /// Arguments after argument 0.
+    pub args: Vec<OsString>,
+    /// The environment, besides `PATH`.
+    pub env: Vec<(OsString, OsString)>,
+    /// Columns of the terminal that is standard output; absent for a pipe.
+    pub width: Option<u16>,
+    /// Standard input, a file; absent for `/dev/null`.
+    pub stdin: Option<Vec<u8>>,
+    /// Where it runs; absent for the test's own namespaces.
+    pub namespace: Option<&'a Namespace>,
+    /// Blots out, in either output, what no two runs have in common.
+    pub blot: Option<fn(&mut Vec<u8>)>,
+}
+
+impl<'a> Case<'a> {
+    /// A case with these arguments and nothing else.
+    pub fn new<S: AsRef<OsStr>>(args: &[S]) -> Self {
+        Self { args: args.iter().map(|arg| arg.as_ref().to_owned()).collect(), ..Self::default() }
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Lets standard output be a terminal of that many columns.
+    #[must_use]
+    pub fn width(mut self, columns: u16) -> Self {
+        self.width = Some(columns);
+        self
+    }
+
+    /// Gives standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Runs it in a namespace.
+    #[must_use]
+    pub fn inside(mut self, namespace: &'a Namespace) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    /// Applies a function to both outputs before they are compared.
+    #[must_use]
+    pub fn blot(mut self, blot: fn(&mut Vec<u8>)) -> Self {
+        self.blot = Some(blot);
+        self
+    }
+}
+
+/// As one would type it, with what is not typed in brackets.
+impl fmt::Display for Case<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.env {
+            write!(f, "{}={} ", name.display(), quoted(value))?;
+        }
+        f.write_str("ss")?;
+        for arg in &self.args {
+            write!(f, " {}", quoted(arg))?;
+        }
+        if let Some(width) = self.width {
+            write!(f, " [{width} columns]")?;
+        }
+        if let Some(stdin) = &self.stdin {
+            write!(f, " [stdin {:?}]", stdin.escape_ascii().to_string())?;
+        }
+        if self.namespace.is_some() {
+            f.write_str(" [in a namespace]")?;
+        }
+        Ok(())
+    }
+}
+
+fn quoted(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "-_=.,:/%@+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("{text:?}") }
+}
+
+/// What came of many cases.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many gave the same bytes and the same status.
+    pub agreed: usize,
+    /// Cases in which ours differs.
+    pub differed: Vec<Finding<Difference>>,
+    /// Cases in which the reference differs from itself: wrong tests.
+    pub wrong_tests: Vec<Finding<Difference>>,
+    /// Cases in which the reference crashed or did not end: nothing to compare
+    /// with, but ours had to end by itself.
+    pub reference_failed: Vec<Finding<Ended>>,
+}
+
+/// A case in words, and what was found.
+#[derive(Clone, Debug)]
+pub struct Finding<T> {
+    /// The command line.
+    pub case: String,
+    /// What was found.
+    pub what: T,
+}
+
+impl Report {
+    /// Whether every case agreed.
+    pub fn is_clean(&self) -> bool {
+        self.differed.is_empty() && self.wrong_tests.is_empty() && self.reference_failed.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} agreed, {} differed, {} wrong tests, {} where the reference failed",
+            self.agreed,
+            self.differed.len(),
+            self.wrong_tests.len(),
+            self.reference_failed.len()
+        )?;
+        for finding in &self.differed {
+            writeln!(f, "\nDIFFERS {}\n{}", finding.case, finding.what)?;
+        }
+        for finding in &self.wrong_tests {
+            writeln!(
+                f,
+                "\nWRONG TEST (the reference differs from itself) {}\n{}",
+                finding.case, finding.what
+            )?;
+        }
+        for finding in &self.reference_failed {
+            writeln!(f, "\nREFERENCE FAILED ({}) {}", finding.what, finding.case)?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs each case through the reference, ours and the reference again.
+///
+/// An error means that nothing could be compared (no reference, no program),
+/// never that something differed.
+pub fn run_cases<'a>(cases: impl IntoIterator<Item = Case<'a>>, ours: &Path) -> Result<Report, Why> {
+    let reference = Reference::get()?;
+    let mut report = Report::default();
+    for case in cases {
+        report.add(&case, &|| reference.command(), &|| Command::new(ours))?;
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn add(
+        &mut self,
+        case: &Case<'_>,
+        reference: &dyn Fn() -> Command,
+        ours: &dyn Fn() -> Command,
+    ) -> Result<(), Why> {
+        let before = run(reference(), case)?;
+        let answer = run(ours(), case)?;
+        let name = case.to_string();
+        if !matches!(before.ended, Ended::Exit(_)) {
+            // No judge, but a program that crashes as well is wrong anyway.
+            if matches!(answer.ended, Ended::Exit(_)) {
+                self.reference_failed.push(Finding { case: name, what: before.ended });
+            } else {
+                let what = Difference::ended(before.ended, answer.ended);
+                self.differed.push(Finding { case: name, what });
+            }
+            return Ok(());
+        }
+        let after = run(reference(), case)?;
+        if let Some(what) = Difference::between(&before, &after) {
+            self.wrong_tests.push(Finding { case: name, what });
+        } else if let Some(what) = Difference::between(&before, &answer) {
+            self.differed.push(Finding { case: name, what });
+        } else {
+            self.agreed += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Fails the test unless ours does as the reference does.
+///
+/// # Panics
+///
+/// With the command line and the first line that differs.
+#[track_caller]
+pub fn assert_same(case: Case<'_>, ours: &Path) {
+    match run_cases([case], ours) {
+        Ok(report) if report.is_clean() => {}
+        Ok(report) => panic!("{report}"),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! Runs one program on one case and collects all it says.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
+
+use super::Case;
+use crate::netns;
+use crate::{Doing, Why};
+
+/// How long a program may run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this status.
+    Exit(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Not within 30 seconds; it was killed.
+    TimedOut,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(status) => write!(f, "exit status {status}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::TimedOut => write!(f, "no end within {} s", PATIENCE.as_secs()),
+        }
+    }
+}
+
+impl From<ExitStatus> for Ended {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exit(code),
+            (None, signal) => Self::Signal(signal.unwrap_or(0)),
+        }
+    }
+}
+
+/// All that a program said and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Standard output, blotted.
+    pub stdout: Vec<u8>,
+    /// Standard error, blotted.
+    pub stderr: Vec<u8>,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// Runs a program, to which the case's arguments are added, with argument 0
+/// `ss`.
+///
+/// The reference's own command names argument 0 among its arguments; there it
+/// names the loader, which does not mind.
+pub fn run(mut command: Command, case: &Case<'_>) -> Result<Outcome, Why> {
+    command.arg0("ss").args(&case.args).env_clear();
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command.envs(case.env.iter().map(|(name, value)| (name, value)));
+    command.stdin(match &case.stdin {
+        None => Stdio::null(),
+        Some(bytes) => Stdio::from(file_of(bytes).doing("making a standard input")?),
+    });
+    let (output, writer) = match case.width {
+        None => rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing("making a pipe")?,
+        Some(width) => terminal(width).doing("making a terminal")?,
+    };
+    command.stdout(writer).stderr(Stdio::piped());
+    if let Some(namespace) = case.namespace {
+        namespace.enter(&mut command);
+    }
+    let program = command.get_program().to_owned();
+    let mut child = command.spawn().doing(format_args!("running {}", program.display()))?;
+    // Our copy of the output's other end goes, so that the output can end.
+    drop(command);
+    let mut outcome = Outcome { stdout: Vec::new(), stderr: Vec::new(), ended: Ended::TimedOut };
+    match listen(&mut child, &output, &mut outcome) {
+        Ok(Some(status)) => outcome.ended = status.into(),
+        Ok(None) => netns::stop(&mut child),
+        Err(error) => {
+            netns::stop(&mut child);
+            return Err(Why::new(format!("listening to {}: {error}", program.display())));
+        }
+    }
+    if let Some(blot) = case.blot {
+        blot(&mut outcome.stdout);
+        blot(&mut outcome.stderr);
+    }
+    Ok(outcome)
+}
+
+/// An open file with that content, at its start.
+fn file_of(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Both ends of a terminal: ours, which reads, and the program's.
+fn terminal(width: u16) -> io::Result<(OwnedFd, OwnedFd)> {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let name = ptsname(&ours, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let theirs = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
+    let mut modes = tcgetattr(&theirs)?;
+    modes.output_modes.remove(OutputModes::OPOST);
+    tcsetattr(&theirs, OptionalActions::Now, &modes)?;
+    tcsetwinsize(&theirs, Winsize { ws_row: 24, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 })?;
+    Ok((ours, theirs))
+}
+
+/// Reads both outputs to their ends and waits; `None` when time is up.
+fn listen(child: &mut Child, output: &OwnedFd, outcome: &mut Outcome) -> io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + PATIENCE;
+    let errors = child.stderr.take().map(OwnedFd::from);
+    let mut buffer = vec![0; 1 << 16];
+    let mut open = [true, errors.is_some()];
+    while open != [false, false] {
+        let sources = [Some(output), errors.as_ref()];
+        let waiting: Vec<(usize, &OwnedFd)> = sources
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| open[*at])
+            .filter_map(|(at, fd)| Some((at, (*fd)?)))
+            .collect();
+        let mut fds: Vec<_> = waiting.iter().map(|(_, fd)| PollFd::new(*fd, PollFlags::IN)).collect();
+        if !wait(&mut fds, deadline)? {
+            return Ok(None);
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for ((at, fd), _) in waiting.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            let count = match rustix::io::read(fd, &mut buffer) {
+                Ok(count) => count,
+                // A terminal whose other end is closed by all.
+                Err(Errno::IO) => 0,
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let text = if at == 0 { &mut outcome.stdout } else { &mut outcome.stderr };
+            text.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            open[at] = count > 0;
+        }
+    }
+    let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| io::Error::other("a child without a number"))?;
+    let ending = pidfd_open(pid, PidfdFlags::empty())?;
+    if !wait(&mut [PollFd::new(&ending.as_fd(), PollFlags::IN)], deadline)? {
+        return Ok(None);
+    }
+    child.wait().map(Some)
+}
+
+/// Waits for any of them; false when time is up.
+fn wait(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(fds, Some(&left)) {
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

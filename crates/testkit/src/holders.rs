@@ -1,0 +1,260 @@
+//! Very many TCP connections, both ends held: `sockdiag-holder`.
+//!
+//! A process may open 20000 files on the machines we test on, so the
+//! connections are shared out to workers, copies of the program, of at most
+//! [`SHARE`] each.  Every worker has a listening socket of its own for each
+//! family, so its clients' ports need only differ among themselves; IPv4
+//! workers listen on addresses of their own within 127.0.0.0/8.  All sockets
+//! are set to be reset when closed: a million of them leave no TIME-WAIT.
+//!
+//! The program prints `ready TOTAL` (connections, each of two sockets) and
+//! ends, with its workers, when its input ends.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::netns::{self, Namespace};
+use crate::zoo::lines_until_ready;
+use crate::{Doing, Why, bins};
+
+/// Connections that one process holds at most.
+pub const SHARE: u32 = 9_000;
+/// How long a million connections may take.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// A running `sockdiag-holder`; its connections end when this is dropped.
+#[derive(Debug)]
+pub struct Holder {
+    parent: Child,
+    connections: u32,
+}
+
+impl Holder {
+    /// Makes that many connections in the namespace, of which
+    /// `v6_percent` of a hundred are IPv6, and returns when all of them stand.
+    pub fn start(namespace: &Namespace, connections: u32, v6_percent: u8) -> Result<Self, Why> {
+        let mut command = namespace.command(bins::program("sockdiag-holder")?);
+        command.args([connections.to_string(), v6_percent.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut holder = Self { parent: command.spawn().doing("starting a holder")?, connections: 0 };
+        holder.connections = ready(&mut holder.parent)?;
+        Ok(holder)
+    }
+
+    /// How many connections there are; the sockets are twice as many, and
+    /// one or two listeners for every [`SHARE`].
+    pub fn connections(&self) -> u32 {
+        self.connections
+    }
+}
+
+impl Drop for Holder {
+    /// Waits, so that the workers' sockets are gone afterwards.
+    fn drop(&mut self) {
+        drop(self.parent.stdin.take());
+        for _ in 0..600 {
+            if !matches!(self.parent.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        netns::stop(&mut self.parent);
+    }
+}
+
+/// The number in the line `ready N`.
+fn ready(child: &mut Child) -> Result<u32, Why> {
+    let lines = lines_until_ready(child, PATIENCE)?;
+    let number = lines.last().and_then(|line| line.strip_prefix("ready ")).map(str::parse);
+    match number {
+        Some(Ok(number)) => Ok(number),
+        _ => Err(Why::new(format!("a holder said {lines:?}"))),
+    }
+}
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share {
+    /// Counted from zero.
+    worker: u16,
+    v4: u32,
+    v6: u32,
+}
+
+/// Shares connections out evenly, IPv6 in every worker alike.
+fn shares(connections: u32, v6_percent: u8) -> Vec<Share> {
+    let workers = connections.div_ceil(SHARE);
+    let all_v6 = (u64::from(connections) * u64::from(v6_percent.min(100)) / 100) as u32;
+    (0..workers)
+        .map(|worker| {
+            let upto = |all: u32, n: u32| (u64::from(all) * u64::from(n) / u64::from(workers)) as u32;
+            let part = |all| upto(all, worker + 1) - upto(all, worker);
+            let v6 = part(all_v6);
+            Share { worker: worker as u16, v4: part(connections).saturating_sub(v6), v6 }
+        })
+        .collect()
+}
+
+/// The program: `sockdiag-holder CONNECTIONS [V6-PERCENT]`.
+pub fn main(args: &[String]) -> ExitCode {
+    match run(args, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("sockdiag-holder: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
+    let number = |at: usize| {
+        args.get(at).map(|arg| arg.parse::<u32>().doing(format_args!("number {arg}"))).transpose()
+    };
+    let held = match args.first().map(String::as_str) {
+        None => return Err(Why::new("usage: sockdiag-holder CONNECTIONS [V6-PERCENT]")),
+        Some("--worker") => {
+            let missing = || Why::new("--worker needs three numbers");
+            let share = Share {
+                worker: number(1)?.ok_or_else(missing)? as u16,
+                v4: number(2)?.ok_or_else(missing)?,
+                v6: number(3)?.ok_or_else(missing)?,
+            };
+            Held::Sockets(hold(share)?)
+        }
+        Some(_) => {
+            let percent = number(1)?.unwrap_or(0).min(100) as u8;
+            Held::Workers(hire(number(0)?.unwrap_or(0), percent)?)
+        }
+    };
+    writeln!(out, "ready {held}").and_then(|()| out.flush()).doing("printing")?;
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).doing("waiting for the end of the input")?;
+    drop(held);
+    Ok(())
+}
+
+/// What a process keeps until its input ends.
+enum Held {
+    /// A worker's: listeners, then both ends of each connection.
+    Sockets(Vec<(OwnedFd, OwnedFd)>),
+    /// The parent's, each with its number of connections.
+    Workers(Vec<(Child, u32)>),
+}
+
+/// The number of connections.
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sockets(pairs) => write!(f, "{}", pairs.len()),
+            Self::Workers(workers) => write!(f, "{}", workers.iter().map(|(_, count)| count).sum::<u32>()),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Self::Workers(workers) = self {
+            // All inputs first, so that the workers end side by side.
+            for (worker, _) in &mut *workers {
+                drop(worker.stdin.take());
+            }
+            for (worker, _) in workers {
+                let _ = worker.wait();
+            }
+        }
+    }
+}
+
+/// Starts the workers and waits for all of them.
+fn hire(connections: u32, v6_percent: u8) -> Result<Vec<(Child, u32)>, Why> {
+    let program = std::env::current_exe().doing("finding this program")?;
+    let mut held = Held::Workers(Vec::new());
+    let Held::Workers(workers) = &mut held else { return Ok(Vec::new()) };
+    for share in shares(connections, v6_percent) {
+        let numbers = [u32::from(share.worker), share.v4, share.v6].map(|number| number.to_string());
+        let mut command = Command::new(&program);
+        command.arg("--worker").args(numbers).stdin(Stdio::piped()).stdout(Stdio::piped());
+        workers.push((command.spawn().doing("starting a worker")?, 0));
+    }
+    for (worker, count) in &mut *workers {
+        *count = ready(worker)?;
+    }
+    Ok(std::mem::take(workers))
+}
+
+/// Makes a worker's connections.
+fn hold(share: Share) -> Result<Vec<(OwnedFd, OwnedFd)>, Why> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .doing("raising the number of open files")?;
+    let mut pairs = Vec::new();
+    // 127.1.1.1, 127.1.2.1 and so on: never an address that something else uses.
+    let own = Ipv4Addr::new(127, 1 + (share.worker / 250) as u8, 1 + (share.worker % 250) as u8, 1);
+    for (address, count) in [(IpAddr::V4(own), share.v4), (Ipv6Addr::LOCALHOST.into(), share.v6)] {
+        connect(address, count, &mut pairs)?;
+    }
+    Ok(pairs)
+}
+
+/// The listener is closed at the end: what it accepted stays.
+fn connect(address: IpAddr, count: u32, pairs: &mut Vec<(OwnedFd, OwnedFd)>) -> Result<(), Why> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket =
+        || net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).doing("making a socket");
+    let listener = socket()?;
+    net::bind(&listener, &SocketAddr::new(address, 0)).doing(format_args!("binding to {address}"))?;
+    net::listen(&listener, 128).doing("listening")?;
+    let to = net::getsockname(&listener).doing("asking for a socket's address")?;
+    for _ in 0..count {
+        let client = socket()?;
+        net::connect(&client, &to).doing(format_args!("connecting to {address}"))?;
+        let server = net::accept_with(&listener, SocketFlags::CLOEXEC).doing("accepting")?;
+        for end in [&client, &server] {
+            sockopt::set_socket_linger(end, Some(Duration::ZERO)).doing("SO_LINGER")?;
+        }
+        pairs.push((client, server));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_fit_a_process() {
+        for (connections, percent) in [(0, 0), (1, 50), (9_000, 100), (9_001, 30), (1_000_000, 33)] {
+            let shares = shares(connections, percent as u8);
+            assert_eq!(shares.iter().map(|share| share.v4 + share.v6).sum::<u32>(), connections);
+            assert_eq!(shares.iter().map(|share| share.v6).sum::<u32>(), connections * percent / 100);
+            assert!(shares.iter().all(|share| share.v4 + share.v6 <= SHARE), "{shares:?}");
+            if percent == 100 {
+                assert!(shares.iter().all(|share| share.v4 == 0));
+            }
+        }
+        assert_eq!(shares(1_000_000, 0).len(), 112);
+    }
+
+    #[test]
+    fn twenty_thousand_connections_stand_until_dropped() {
+        let Some(namespace) = Namespace::or_skip() else { return };
+        let in_use = |file: &str, key: &str| {
+            let out = namespace.command("cat").arg(format!("/proc/net/{file}")).output().unwrap();
+            let text = String::from_utf8(out.stdout).unwrap();
+            let line = text.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+            line.split_whitespace().nth(2).unwrap().parse::<u32>().unwrap()
+        };
+        let holder = Holder::start(&namespace, 20_000, 30).unwrap();
+        assert_eq!(holder.connections(), 20_000);
+        assert_eq!(in_use("sockstat", "TCP:"), 2 * 14_000);
+        assert_eq!(in_use("sockstat6", "TCP6:"), 2 * 6_000);
+        drop(holder);
+        assert_eq!((in_use("sockstat", "TCP:"), in_use("sockstat6", "TCP6:")), (0, 0));
+    }
+}

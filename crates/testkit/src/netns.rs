@@ -1,0 +1,244 @@
+//! A network namespace of one's own.
+//!
+//! The test's process stays where it is: a child (`cat`, waiting for the end
+//! of its input) is born into new network and mount namespaces, and commands
+//! are sent in after it.  Root makes them as it is; anybody else through a
+//! user namespace in which he is root.  `lo` is up with its usual addresses;
+//! a pair of devices stands beside it where the kernel has such devices:
+//!
+//! | device | index | addresses |
+//! | --- | --- | --- |
+//! | `lo` | 1 | 127.0.0.1/8, ::1 |
+//! | `veth0` | 100 | 192.0.2.1/24, 2001:db8::1/64, fe80::1/64 |
+//! | `veth1` | 101 | none |
+//!
+//! Invariant: the namespace lives as long as its [`Namespace`] or a program
+//! in it; when the test's process dies in whatever way, the child's input
+//! ends and so does the child.
+
+mod rtnl;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::thread::UnshareFlags;
+
+use crate::skip::{self, Privilege};
+use crate::sys::{self, Fds, Requests};
+use crate::{Doing, Why};
+
+/// Index of `lo` in every namespace.
+pub const LO: u32 = 1;
+/// Index of `veth0`, or of `dummy0` where there is no veth.
+pub const SECOND: u32 = 100;
+const PEER: u32 = 101;
+
+/// A network namespace (and mount namespace) held by a child process.
+#[derive(Debug)]
+pub struct Namespace {
+    holder: Child,
+    fds: Arc<Fds>,
+    privilege: Privilege,
+    second_device: Option<&'static str>,
+}
+
+/// Finds out how namespaces can be made here.
+pub(crate) fn probe() -> Result<Privilege, Why> {
+    let mut last = String::new();
+    for (privilege, flags) in WAYS {
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        sys::unshare_before_exec(&mut command, flags, None);
+        match command.status() {
+            Ok(_) => return Ok(privilege),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(Why::new(format!("cannot make a network namespace, neither as root nor in a user namespace: {last}")))
+}
+
+const OWN: UnshareFlags = UnshareFlags::NEWNET.union(UnshareFlags::NEWNS);
+const WAYS: [(Privilege, UnshareFlags); 2] =
+    [(Privilege::Root, OWN), (Privilege::UserNamespace, OWN.union(UnshareFlags::NEWUSER))];
+
+impl Namespace {
+    /// A new namespace with `lo` and, where the kernel can, a second device.
+    pub fn new() -> Result<Self, Why> {
+        Self::made_by(skip::privilege()?)
+    }
+
+    /// A new namespace made in this way, whatever else would be possible.
+    pub fn made_by(privilege: Privilege) -> Result<Self, Why> {
+        let flags = WAYS.iter().find(|way| way.0 == privilege).map_or(OWN, |way| way.1);
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        sys::unshare_before_exec(&mut command, flags, None);
+        let mut holder = command.spawn().doing("making a network namespace")?;
+        // From here on the child must not outlive a failure.
+        match Self::furnish(&holder, privilege) {
+            Ok((fds, second_device)) => Ok(Self { holder, fds, privilege, second_device }),
+            Err(why) => {
+                stop(&mut holder);
+                Err(why)
+            }
+        }
+    }
+
+    /// Everything after the birth of the holder.
+    fn furnish(holder: &Child, privilege: Privilege) -> Result<(Arc<Fds>, Option<&'static str>), Why> {
+        let of = |file: &str| format!("/proc/{}/{file}", holder.id());
+        let mut user = None;
+        if privilege == Privilege::UserNamespace {
+            // Root inside, the caller outside; see user_namespaces(7).
+            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            fs::write(of("setgroups"), "deny").doing("denying setgroups in the user namespace")?;
+            fs::write(of("uid_map"), format!("0 {uid} 1")).doing("mapping the user")?;
+            fs::write(of("gid_map"), format!("0 {gid} 1")).doing("mapping the group")?;
+            user = Some(open(&of("ns/user"))?);
+        }
+        let fds = Arc::new(Fds { user, net: open(&of("ns/net"))?, mnt: open(&of("ns/mnt"))? });
+        let configure = |messages| configure(&fds, messages);
+        for error in configure(vec![rtnl::up(LO)])? {
+            error.doing("bringing lo up")?;
+        }
+        let mut second = None;
+        for (name, add) in [
+            ("veth0", rtnl::add_veth(SECOND, "veth0", PEER, "veth1")),
+            ("dummy0", rtnl::add_dummy(SECOND, "dummy0")),
+        ] {
+            match configure(vec![add])?.pop() {
+                Some(Ok(())) => {
+                    second = Some(name);
+                    break;
+                }
+                Some(Err(error)) => eprintln!("note: this kernel makes no {name} in a namespace: {error}"),
+                None => {}
+            }
+        }
+        if let Some(name) = second {
+            let mut messages = vec![rtnl::up(SECOND)];
+            messages.extend((name == "veth0").then(|| rtnl::up(PEER)));
+            for (address, prefix) in [("192.0.2.1", 24), ("2001:db8::1", 64), ("fe80::1", 64)] {
+                let address = address.parse().doing("an address of the second device")?;
+                messages.push(rtnl::add_address(SECOND, address, prefix));
+            }
+            for error in configure(messages)? {
+                error.doing(format_args!("setting {name} up"))?;
+            }
+        }
+        Ok((fds, second))
+    }
+
+    /// A new namespace, or `None` after reporting a skip.
+    pub fn or_skip() -> Option<Self> {
+        Self::new().inspect_err(|why| skip::report(why)).ok()
+    }
+
+    /// How the namespace was made.
+    pub fn privilege(&self) -> Privilege {
+        self.privilege
+    }
+
+    /// Name of the second device, which has index [`SECOND`]; absent if the
+    /// kernel has neither veth nor dummy devices.
+    pub fn second_device(&self) -> Option<&'static str> {
+        self.second_device
+    }
+
+    /// A command that runs `program` inside, as root of the namespace.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        self.enter(&mut command);
+        command
+    }
+
+    /// Makes an existing command run inside.
+    pub fn enter(&self, command: &mut Command) {
+        sys::enter_before_exec(command, Arc::clone(&self.fds), None);
+    }
+
+    /// Adds an address to the device with that index, without waiting for
+    /// duplicate address detection.
+    pub fn add_address(&self, index: u32, address: IpAddr, prefix: u8) -> Result<(), Why> {
+        let answers = configure(&self.fds, vec![rtnl::add_address(index, address, prefix)])?;
+        answers
+            .into_iter()
+            .collect::<io::Result<()>>()
+            .doing(format_args!("adding {address} to device {index}"))
+    }
+
+    /// Writes `/proc/sys/NAME` as seen from inside, e.g. `net/ipv4/tcp_retries2`.
+    pub fn sysctl(&self, name: &str, value: &str) -> Result<(), Why> {
+        let out = self
+            .command("/bin/sh")
+            .args(["-c", "printf %s \"$1\" >\"/proc/sys/$0\"", name, value])
+            .stdin(Stdio::null())
+            .output()
+            .doing(format_args!("setting {name}"))?;
+        if out.status.success() {
+            return Ok(());
+        }
+        Err(Why::new(format!(
+            "setting {name} to {value}: {}",
+            String::from_utf8_lossy(&out.stderr).trim_end()
+        )))
+    }
+
+    /// The inode number of the network namespace, as `readlink /proc/self/ns/net` shows it.
+    pub fn inode(&self) -> Result<u64, Why> {
+        rustix::fs::fstat(&self.fds.net).map(|stat| stat.st_ino).doing("looking at a network namespace")
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        stop(&mut self.holder);
+    }
+}
+
+/// Stops a process that we started, by its id.
+pub(crate) fn stop(child: &mut Child) {
+    drop(child.stdin.take());
+    // Both fail only when the child is gone already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn open(path: &str) -> Result<OwnedFd, Why> {
+    File::open(path).map(OwnedFd::from).doing(format_args!("opening {path}"))
+}
+
+/// Sends requests to the kernel from inside; one answer each.
+fn configure(fds: &Arc<Fds>, messages: Vec<Vec<u8>>) -> Result<Vec<io::Result<()>>, Why> {
+    let count = messages.len();
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).doing("making a pipe")?;
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    sys::enter_before_exec(&mut command, Arc::clone(fds), Some(Requests { messages, answers: writer }));
+    command.status().doing("configuring a network namespace")?;
+    drop(command);
+    let mut bytes = Vec::new();
+    File::from(reader).read_to_end(&mut bytes).doing("reading the kernel's answers")?;
+    let answers: Vec<_> = bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|chunk| match i32::from_ne_bytes(*chunk) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        })
+        .collect();
+    if answers.len() == count {
+        return Ok(answers);
+    }
+    Err(Why::new(format!("{} answers to {count} requests for a network namespace", answers.len())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Requests to `NETLINK_ROUTE` that furnish a namespace.
+//!
+//! Each asks for an acknowledgement.  Source: `linux/rtnetlink.h`,
+//! `linux/if_link.h`, `linux/if_addr.h`, `linux/veth.h`.
+
+use std::net::IpAddr;
+
+use crate::nl;
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
+/// `NLM_F_REQUEST | NLM_F_ACK`
+const CHANGE: u16 = 1 | 4;
+/// `CHANGE | NLM_F_EXCL | NLM_F_CREATE`
+const CREATE: u16 = CHANGE | 0x200 | 0x400;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const VETH_INFO_PEER: u16 = 1;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_F_NODAD: u8 = 2;
+const IFF_UP: u32 = 1;
+
+/// `struct ifinfomsg`: family, type, index, flags, mask of flags to change.
+fn link(index: u32, flags: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    bytes.extend_from_slice(&index.to_ne_bytes());
+    bytes.extend_from_slice(&flags.to_ne_bytes());
+    bytes.extend_from_slice(&flags.to_ne_bytes());
+    bytes
+}
+
+fn named(index: u32, name: &str) -> Vec<u8> {
+    let mut bytes = link(index, 0);
+    nl::attr(&mut bytes, IFLA_IFNAME, &[name.as_bytes(), b"\0"].concat());
+    bytes
+}
+
+/// Brings a device up.
+pub(super) fn up(index: u32) -> Vec<u8> {
+    nl::message(RTM_NEWLINK, CHANGE, 1, &link(index, IFF_UP))
+}
+
+/// Makes a pair of veth devices with these indices and names.
+pub(super) fn add_veth(index: u32, name: &str, peer_index: u32, peer_name: &str) -> Vec<u8> {
+    let mut data = Vec::new();
+    nl::attr(&mut data, VETH_INFO_PEER, &named(peer_index, peer_name));
+    add(index, name, "veth", &data)
+}
+
+/// Makes a dummy device with this index and name.
+pub(super) fn add_dummy(index: u32, name: &str) -> Vec<u8> {
+    add(index, name, "dummy", &[])
+}
+
+fn add(index: u32, name: &str, kind: &str, data: &[u8]) -> Vec<u8> {
+    let mut info = Vec::new();
+    nl::attr(&mut info, IFLA_INFO_KIND, kind.as_bytes());
+    if !data.is_empty() {
+        nl::attr(&mut info, IFLA_INFO_DATA, data);
+    }
+    let mut bytes = named(index, name);
+    nl::attr(&mut bytes, IFLA_LINKINFO, &info);
+    nl::message(RTM_NEWLINK, CREATE, 1, &bytes)
+}
+
+/// Adds an address to a device; IPv6 ones are usable at once.
+pub(super) fn add_address(index: u32, address: IpAddr, prefix: u8) -> Vec<u8> {
+    let (family, octets) = match address {
+        IpAddr::V4(v4) => (libc::AF_INET, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (libc::AF_INET6, v6.octets().to_vec()),
+    };
+    // struct ifaddrmsg: family, prefix length, flags, scope, index.
+    let mut bytes = vec![family as u8, prefix, IFA_F_NODAD, 0];
+    bytes.extend_from_slice(&index.to_ne_bytes());
+    nl::attr(&mut bytes, IFA_LOCAL, &octets);
+    nl::attr(&mut bytes, IFA_ADDRESS, &octets);
+    nl::message(RTM_NEWADDR, CREATE, 1, &bytes)
+}

@@ -1,0 +1,114 @@
+//! The one way for a test not to run.
+//!
+//! A skipped test passes, so it must not be able to hide: every skip is a line
+//! `SKIP test: reason` on stderr, one more in the file that
+//! `SOCKDIAG_SKIP_LOG` names, and a panic where `SOCKDIAG_NO_SKIP=1` says that
+//! this machine has everything.
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::{fmt, fs, io, thread};
+
+use crate::{Why, netns};
+
+/// Leaves the test that it stands in, with a reason like `format!`'s.
+///
+/// ```no_run
+/// # use sockdiag_testkit::{netns::Namespace, skip};
+/// # fn test() {
+/// let namespace = match Namespace::new() {
+///     Ok(namespace) => namespace,
+///     Err(why) => skip!("{why}"),
+/// };
+/// # }
+/// ```
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        $crate::skip::report(format_args!($($reason)*));
+        return;
+    }};
+}
+
+/// Reports that the running test (its thread's name) is skipped.
+///
+/// # Panics
+///
+/// If `SOCKDIAG_NO_SKIP` is `1`, or if the log cannot be written: a skip that
+/// leaves no trace would pass for a test.
+pub fn report(reason: impl fmt::Display) {
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("(unnamed thread)");
+    let line = line(test, reason);
+    assert!(std::env::var_os("SOCKDIAG_NO_SKIP").is_none_or(|v| v != "1"), "{line}");
+    eprintln!("{line}");
+    if let Some(path) = std::env::var_os("SOCKDIAG_SKIP_LOG") {
+        let append = || -> io::Result<()> {
+            let mut log = fs::OpenOptions::new().create(true).append(true).open(&path)?;
+            log.write_all(format!("{line}\n").as_bytes())
+        };
+        append().unwrap_or_else(|error| panic!("SOCKDIAG_SKIP_LOG {}: {error}", path.display()));
+    }
+}
+
+/// One line, whatever the reason holds.
+fn line(test: &str, reason: impl fmt::Display) -> String {
+    format!("SKIP {test}: {reason}").replace('\n', " ")
+}
+
+/// How this process can make namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// It may unshare them as it is: `CAP_SYS_ADMIN`.
+    Root,
+    /// It may be root in a user namespace of its own.
+    UserNamespace,
+}
+
+/// How this process can make namespaces, or why it cannot; tried once.
+pub fn privilege() -> Result<Privilege, Why> {
+    static PRIVILEGE: OnceLock<Result<Privilege, Why>> = OnceLock::new();
+    PRIVILEGE.get_or_init(netns::probe).clone()
+}
+
+/// [`privilege`], or `None` after reporting a skip.
+pub fn need_root_or_userns() -> Option<Privilege> {
+    privilege().inspect_err(|why| report(why)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skip_is_one_line_with_test_and_reason() {
+        assert_eq!(line("a::b", "no\nroot"), "SKIP a::b: no root");
+    }
+
+    /// The environment is the process's, so the test runs this test binary
+    /// again, to execute the probe below with a log of its own.
+    #[test]
+    fn a_skip_is_logged_and_can_be_forbidden() {
+        let log = std::env::temp_dir().join(format!("sockdiag-skip-{}", std::process::id()));
+        let run = |forbidden: &str| {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "skip::tests::probe", "--include-ignored"])
+                .env("SOCKDIAG_SKIP_LOG", &log)
+                .env("SOCKDIAG_NO_SKIP", forbidden)
+                .output()
+                .unwrap()
+        };
+        assert!(run("0").status.success());
+        assert_eq!(fs::read_to_string(&log).unwrap(), "SKIP skip::tests::probe: only a probe\n");
+        let forbidden = run("1");
+        fs::remove_file(&log).unwrap();
+        assert!(!forbidden.status.success());
+        assert!(String::from_utf8_lossy(&forbidden.stdout).contains("only a probe"));
+    }
+
+    #[test]
+    #[ignore = "run by a_skip_is_logged_and_can_be_forbidden"]
+    fn probe() {
+        skip!("only a {}", "probe");
+    }
+}

@@ -1,0 +1,138 @@
+//! The system calls that rustix does not cover: what a child does between
+//! `fork` and `exec`, and socket options of any shape.  All `unsafe` is here.
+//!
+//! Invariant: everything that runs between `fork` and `exec` is a plain
+//! system call on memory that was laid out before `fork`: no allocation, no
+//! locks, because another thread may have held one when we forked.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::{io, mem};
+
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+/// Requests to `NETLINK_ROUTE`, each with a sequence number and `NLM_F_ACK`.
+///
+/// For each one the kernel's answer goes to `answers` as an `i32` in native
+/// order: zero or an errno.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    /// The messages, in order.
+    pub(crate) messages: Vec<Vec<u8>>,
+    /// A pipe.
+    pub(crate) answers: OwnedFd,
+}
+
+/// The namespaces of a [`crate::netns::Namespace`].
+#[derive(Debug)]
+pub(crate) struct Fds {
+    /// Absent when the namespaces were made by root as it was.
+    pub(crate) user: Option<OwnedFd>,
+    /// The network namespace.
+    pub(crate) net: OwnedFd,
+    /// The mount namespace.
+    pub(crate) mnt: OwnedFd,
+}
+
+/// Makes the command's process enter new namespaces before `exec`, with the
+/// mounts set private, and then send the requests from there.
+pub(crate) fn unshare_before_exec(command: &mut Command, flags: UnshareFlags, requests: Option<Requests>) {
+    let hook = move || {
+        // SAFETY: `unshare_unsafe` asks only that CLONE_FILES does not take
+        // descriptors away from other threads; `flags` never has it, and the
+        // child of a fork has one thread.
+        unsafe { unshare_unsafe(flags & !UnshareFlags::FILES) }?;
+        if flags.contains(UnshareFlags::NEWNS) {
+            mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        }
+        requests.as_ref().map_or(Ok(()), ask)
+    };
+    // SAFETY: the closure keeps this file's invariant: `unshare_unsafe` and
+    // `mount_change` (given a C string) are bare system calls, and so is all
+    // of `ask`.
+    unsafe { command.pre_exec(hook) };
+}
+
+/// Makes the command's process enter the given namespaces before `exec`,
+/// keeping its working directory, and then send the requests from there.
+pub(crate) fn enter_before_exec(command: &mut Command, fds: Arc<Fds>, requests: Option<Requests>) {
+    let hook = move || {
+        let mut cwd = [0_u8; libc::PATH_MAX as usize];
+        // SAFETY: getcwd writes at most the given length, which is the
+        // array's, and ends what it wrote with a NUL.
+        let known = unsafe { libc::getcwd(cwd.as_mut_ptr().cast(), cwd.len()) };
+        if let Some(user) = &fds.user {
+            move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User))?;
+        }
+        move_into_link_name_space(fds.net.as_fd(), Some(LinkNameSpaceType::Network))?;
+        // rustix has no name for CLONE_NEWNS here; `None` takes any type.
+        move_into_link_name_space(fds.mnt.as_fd(), None)?;
+        // Entering a mount namespace leads to its root.
+        if !known.is_null() {
+            // SAFETY: `known` is `cwd`, which getcwd ended with a NUL.
+            if unsafe { libc::chdir(known) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        requests.as_ref().map_or(Ok(()), ask)
+    };
+    // SAFETY: the closure keeps this file's invariant: setns and chdir are
+    // bare system calls, glibc's getcwd into a buffer of PATH_MAX bytes is
+    // too, and so is all of `ask`.
+    unsafe { command.pre_exec(hook) };
+}
+
+/// Sends each request and passes the answers on.  Allocates nothing.
+fn ask(requests: &Requests) -> io::Result<()> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    let mut answer = [0_u8; 1024];
+    for message in &requests.messages {
+        rustix::net::send(&socket, message, SendFlags::empty())?;
+        rustix::net::recv(&socket, &mut answer[..], RecvFlags::empty())?;
+        // struct nlmsgerr follows the header of 16 bytes: s32 error.
+        let error = answer[16..].first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+        rustix::io::write(&requests.answers, &error.wrapping_neg().to_ne_bytes())?;
+    }
+    Ok(())
+}
+
+/// `setsockopt` with any bytes as value.
+pub(crate) fn set_opt(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {
+    // SAFETY: the pointer and length are those of `value`, which the kernel
+    // only reads.  Options whose value holds further pointers are not set
+    // through this function but through `drop_everything`.
+    let result = unsafe {
+        libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), value.len() as libc::socklen_t)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Attaches a classic BPF program of one instruction, `ret 0`: from here on
+/// the socket receives nothing, while it still sends.
+pub(crate) fn drop_everything(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // BPF_RET | BPF_K
+    let mut code = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut code };
+    let size = mem::size_of_val(&program) as libc::socklen_t;
+    // SAFETY: SO_ATTACH_FILTER reads one sock_fprog, which `program` is, and
+    // copies `len` instructions from its `filter`: the one in `code`.  Both
+    // outlive the call, after which the kernel keeps its own copy (socket(7)).
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast::<c_void>(),
+            size,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

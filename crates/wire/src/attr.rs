@@ -1,0 +1,98 @@
+//! Netlink attributes: type, length, value, padding to four bytes.
+//!
+//! Where a length is impossible, reading stops: everything before is kept.
+//!
+//! Source: `struct nlattr` (linux/netlink.h).
+
+use crate::bytes::u16_at;
+use crate::netlink::align4;
+
+/// Length of an attribute's header.
+const HEADER: usize = 4;
+/// The bits of a type that are flags (nested, network order).
+const FLAGS: u16 = 0xc000;
+
+/// One attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attr<'a> {
+    /// Its type, without the flag bits.
+    pub kind: u16,
+    /// Its value, without padding.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Attr<'a> {
+    /// The value as a C string: up to its first NUL.
+    pub fn text(&self) -> &'a [u8] {
+        c_text(self.payload)
+    }
+}
+
+/// Bytes up to the first NUL.
+pub(crate) fn c_text(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The attributes of a message, in order.
+#[derive(Clone, Debug)]
+pub struct Attrs<'a> {
+    rest: &'a [u8],
+}
+
+/// Reads bytes as attributes.
+#[inline]
+pub fn attrs(bytes: &[u8]) -> Attrs<'_> {
+    Attrs { rest: bytes }
+}
+
+impl Attrs<'_> {
+    /// Bytes not read yet; after the end, those that formed no attribute.
+    pub fn remnant(&self) -> usize {
+        self.rest.len()
+    }
+}
+
+impl<'a> Iterator for Attrs<'a> {
+    type Item = Attr<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Attr<'a>> {
+        let len = usize::from(u16_at(self.rest, 0)?);
+        let kind = u16_at(self.rest, 2)? & !FLAGS;
+        let payload = self.rest.get(HEADER..len)?;
+        self.rest = self.rest.get(align4(len)..).unwrap_or_default();
+        Some(Attr { kind, payload })
+    }
+}
+
+/// Appends an attribute, padded.  What does not fit its 16-bit length is cut.
+pub fn put(out: &mut Vec<u8>, kind: u16, payload: &[u8]) {
+    let payload = payload.get(..usize::from(u16::MAX) - HEADER).unwrap_or(payload);
+    out.extend_from_slice(&((payload.len() + HEADER) as u16).to_ne_bytes());
+    out.extend_from_slice(&kind.to_ne_bytes());
+    out.extend_from_slice(payload);
+    out.resize(align4(out.len()), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_before_damage_are_kept() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, 1, b"one");
+        put(&mut bytes, 0x8002, b"two!");
+        put(&mut bytes, 3, b"");
+        let all: Vec<_> = attrs(&bytes).map(|a| (a.kind, a.payload)).collect();
+        assert_eq!(all, [(1, &b"one"[..]), (2, b"two!"), (3, b"")]);
+        for cut in 0..bytes.len() {
+            let want = [7, 16, 20].iter().filter(|end| cut >= **end).count();
+            assert_eq!(attrs(&bytes[..cut]).count(), want, "cut at {cut}");
+        }
+        bytes[8..10].copy_from_slice(&3_u16.to_ne_bytes());
+        let mut left = attrs(&bytes);
+        assert_eq!(left.by_ref().count(), 1);
+        assert_eq!(left.remnant(), 12);
+    }
+}

@@ -1,0 +1,110 @@
+//! The filter programs that inet_diag runs: codes and operand layouts.
+//!
+//! A program is a sequence of operations of at least four bytes.  `yes` is the
+//! offset of the next operation if the test holds, `no` if not, both from the
+//! operation itself; ending exactly at the end accepts, four bytes beyond it
+//! refuses.
+//!
+//! Source: linux/inet_diag.h, Linux 7.3.
+
+use crate::layout::{constants, view};
+
+constants! {
+    /// Operation codes.
+    CODES in "linux/inet_diag.h": u8 {
+        /// Does nothing.
+        INET_DIAG_BC_NOP = 0;
+        /// Jumps by `no`.
+        INET_DIAG_BC_JMP = 1;
+        /// Local port at least the `no` of the next slot.
+        INET_DIAG_BC_S_GE = 2;
+        /// Local port at most the `no` of the next slot.
+        INET_DIAG_BC_S_LE = 3;
+        /// Remote port at least the `no` of the next slot.
+        INET_DIAG_BC_D_GE = 4;
+        /// Remote port at most the `no` of the next slot.
+        INET_DIAG_BC_D_LE = 5;
+        /// Local port not bound explicitly.
+        INET_DIAG_BC_AUTO = 6;
+        /// Local address and port, a host condition.
+        INET_DIAG_BC_S_COND = 7;
+        /// Remote address and port, a host condition.
+        INET_DIAG_BC_D_COND = 8;
+        /// Interface, a word; since Linux 4.8.
+        INET_DIAG_BC_DEV_COND = 9;
+        /// Mark, a mark condition; since Linux 4.9.
+        INET_DIAG_BC_MARK_COND = 10;
+        /// Local port equal to the `no` of the next slot; since Linux 4.16.
+        INET_DIAG_BC_S_EQ = 11;
+        /// Remote port equal to the `no` of the next slot; since Linux 4.16.
+        INET_DIAG_BC_D_EQ = 12;
+        /// Cgroup v2 id, a 64-bit word; since Linux 5.8.
+        INET_DIAG_BC_CGROUP_COND = 13;
+    }
+}
+
+view! {
+    /// The bytes of an operation.
+    OpView = "struct inet_diag_bc_op" in "linux/inet_diag.h" {
+        /// Code.
+        code: u8 @ 0 = "code";
+        /// Offset if the test holds.
+        yes: u8 @ 1 = "yes";
+        /// Offset if it does not.
+        no: u16 @ 2 = "no";
+    }
+}
+
+view! {
+    /// The bytes of a host condition; the address follows.
+    HostCondView = "struct inet_diag_hostcond" in "linux/inet_diag.h" {
+        /// Address family; 0 any.
+        family: u8 @ 0 = "family";
+        /// Bits of the address that must match.
+        prefix_len: u8 @ 1 = "prefix_len";
+        /// Port; -1 any.
+        port: u32 @ 4 = "port";
+    }
+}
+
+view! {
+    /// The bytes of a mark condition.
+    MarkCondView = "struct inet_diag_markcond" in "linux/inet_diag.h" {
+        /// Mark.
+        mark: u32 @ 0 = "mark";
+        /// Bits of the mark that must match.
+        mask: u32 @ 4 = "mask";
+    }
+}
+
+/// Length of an operation without operands.
+pub const OP_LEN: usize = 4;
+/// Length of a host condition without its address.
+pub const HOSTCOND_LEN: usize = 8;
+/// Length of a mark condition.
+pub const MARKCOND_LEN: usize = 8;
+
+/// One operation, without what follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// Code.
+    pub code: u8,
+    /// Offset of the next operation if the test holds.
+    pub yes: u8,
+    /// Offset of the next operation if it does not.
+    pub no: u16,
+}
+
+impl Op {
+    /// Reads an operation; `None` if fewer than four bytes are left.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let view = OpView::new(bytes);
+        Some(Self { code: view.code()?, yes: view.yes()?, no: view.no()? })
+    }
+
+    /// Appends the operation.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.code, self.yes]);
+        out.extend_from_slice(&self.no.to_ne_bytes());
+    }
+}

@@ -1,0 +1,58 @@
+//! What congestion control algorithms tell of themselves.
+//!
+//! Source: linux/inet_diag.h, Linux 7.3.
+
+use crate::layout::view;
+
+view! {
+    /// `INET_DIAG_VEGASINFO`.
+    VegasInfo = "struct tcpvegas_info" in "linux/inet_diag.h" {
+        /// Whether Vegas acts now.
+        enabled: u32 @ 0 = "tcpv_enabled";
+        /// Measurements in this window.
+        rttcnt: u32 @ 4 = "tcpv_rttcnt";
+        /// Round-trip time, in microseconds; 0x7fffffff is none.
+        rtt_us: u32 @ 8 = "tcpv_rtt";
+        /// Smallest round-trip time, in microseconds.
+        minrtt_us: u32 @ 12 = "tcpv_minrtt";
+    }
+}
+
+view! {
+    /// `INET_DIAG_DCTCPINFO`.
+    DctcpInfo = "struct tcp_dctcp_info" in "linux/inet_diag.h" {
+        /// Whether DCTCP works as such rather than like Reno.
+        enabled: u16 @ 0 = "dctcp_enabled";
+        /// Whether the last segment was marked.
+        ce_state: u16 @ 2 = "dctcp_ce_state";
+        /// Estimated share of marked bytes, in parts of 1024.
+        alpha: u32 @ 4 = "dctcp_alpha";
+        /// Marked bytes acknowledged in this window.
+        ab_ecn: u32 @ 8 = "dctcp_ab_ecn";
+        /// Bytes acknowledged in this window.
+        ab_tot: u32 @ 12 = "dctcp_ab_tot";
+    }
+}
+
+view! {
+    /// `INET_DIAG_BBRINFO`.
+    BbrInfo = "struct tcp_bbr_info" in "linux/inet_diag.h" {
+        /// Low word of the bandwidth.
+        bw_lo: u32 @ 0 = "bbr_bw_lo";
+        /// High word of the bandwidth.
+        bw_hi: u32 @ 4 = "bbr_bw_hi";
+        /// Smallest round-trip time, in microseconds.
+        min_rtt_us: u32 @ 8 = "bbr_min_rtt";
+        /// Pacing gain, in parts of 256.
+        pacing_gain: u32 @ 12 = "bbr_pacing_gain";
+        /// Window gain, in parts of 256.
+        cwnd_gain: u32 @ 16 = "bbr_cwnd_gain";
+    }
+}
+
+impl BbrInfo<'_> {
+    /// Bottleneck bandwidth, in bytes per second.
+    pub fn bw(self) -> Option<u64> {
+        Some(u64::from(self.bw_hi()?) << 32 | u64::from(self.bw_lo()?))
+    }
+}

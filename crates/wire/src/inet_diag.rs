@@ -1,0 +1,390 @@
+//! `struct inet_diag_msg` and its attributes: one socket of an inet table.
+//!
+//! The fixed part is all or nothing; the attributes are indexed in one pass,
+//! the first of a kind wins and unknown kinds are passed over.
+//!
+//! Source: linux/inet_diag.h, Linux 7.3.
+
+use crate::attr::{attrs, c_text};
+use crate::bytes::{be16_at, u8_at, u32_at, u64_at};
+use crate::cc_info::{BbrInfo, DctcpInfo, VegasInfo};
+use crate::layout::{constants, view};
+use crate::md5sig::Md5Sigs;
+use crate::mem_info::{MemInfo, SkMemInfo};
+use crate::sockopt::SockOpt;
+use crate::tcp_info::TcpInfo;
+use crate::ulp::Ulp;
+
+constants! {
+    /// Kinds of attributes in a reply.
+    ATTRIBUTES in "linux/inet_diag.h": u16 {
+        /// Older memory report.
+        INET_DIAG_MEMINFO = 1;
+        /// `tcp_info`, or the like of another protocol.
+        INET_DIAG_INFO = 2;
+        /// Vegas.
+        INET_DIAG_VEGASINFO = 3;
+        /// Name of the congestion control.
+        INET_DIAG_CONG = 4;
+        /// Type of service.
+        INET_DIAG_TOS = 5;
+        /// Traffic class.
+        INET_DIAG_TCLASS = 6;
+        /// Memory report.
+        INET_DIAG_SKMEMINFO = 7;
+        /// Directions shut down.
+        INET_DIAG_SHUTDOWN = 8;
+        /// DCTCP.
+        INET_DIAG_DCTCPINFO = 9;
+        /// IP protocol.
+        INET_DIAG_PROTOCOL = 10;
+        /// Whether IPv6 only.
+        INET_DIAG_SKV6ONLY = 11;
+        /// SCTP: local addresses.
+        INET_DIAG_LOCALS = 12;
+        /// SCTP: the peer's addresses.
+        INET_DIAG_PEERS = 13;
+        /// Padding.
+        INET_DIAG_PAD = 14;
+        /// Firewall mark.
+        INET_DIAG_MARK = 15;
+        /// BBR.
+        INET_DIAG_BBRINFO = 16;
+        /// Class id or priority.
+        INET_DIAG_CLASS_ID = 17;
+        /// MD5 keys.
+        INET_DIAG_MD5SIG = 18;
+        /// Protocol on top of TCP.
+        INET_DIAG_ULP_INFO = 19;
+        /// BPF storage.
+        INET_DIAG_SK_BPF_STORAGES = 20;
+        /// Cgroup v2 id.
+        INET_DIAG_CGROUP_ID = 21;
+        /// Socket options.
+        INET_DIAG_SOCKOPT = 22;
+    }
+}
+
+constants! {
+    /// Kinds of attributes in a request.
+    REQUEST_ATTRIBUTES in "linux/inet_diag.h": u16 {
+        /// A filter program.
+        INET_DIAG_REQ_BYTECODE = 1;
+        /// BPF maps whose values are wanted.
+        INET_DIAG_REQ_SK_BPF_STORAGES = 2;
+        /// An IP protocol that does not fit a byte.
+        INET_DIAG_REQ_PROTOCOL = 3;
+    }
+}
+
+/// Length of the fixed part of a message.
+pub const MSG_LEN: usize = 72;
+/// Where the socket's identity begins in the fixed part.
+const ID: usize = 4;
+/// Length of the socket's identity.
+const ID_LEN: usize = 48;
+
+view! {
+    /// The fixed part, byte for byte; its identity is read by [`InetDiagMsg`].
+    FixedPart = "struct inet_diag_msg" in "linux/inet_diag.h" {
+        /// Address family.
+        family: u8 @ 0 = "idiag_family";
+        /// State.
+        state: u8 @ 1 = "idiag_state";
+        /// Which timer runs.
+        timer: u8 @ 2 = "idiag_timer";
+        /// Retransmissions or probes.
+        retrans: u8 @ 3 = "idiag_retrans";
+        /// Source port.
+        sport: be16 @ 4 = "id.idiag_sport";
+        /// Destination port.
+        dport: be16 @ 6 = "id.idiag_dport";
+        /// Source address.
+        src: [u8; 16] @ 8 = "id.idiag_src";
+        /// Destination address.
+        dst: [u8; 16] @ 24 = "id.idiag_dst";
+        /// Interface.
+        ifindex: u32 @ 40 = "id.idiag_if";
+        /// Cookie, low word first.
+        cookie: u64 @ 44 = "id.idiag_cookie";
+        /// Time until the timer fires, in milliseconds.
+        expires_ms: u32 @ 52 = "idiag_expires";
+        /// Receive queue.
+        rqueue: u32 @ 56 = "idiag_rqueue";
+        /// Send queue.
+        wqueue: u32 @ 60 = "idiag_wqueue";
+        /// Owner.
+        uid: u32 @ 64 = "idiag_uid";
+        /// Inode.
+        inode: u32 @ 68 = "idiag_inode";
+    }
+}
+
+/// One socket, as an inet table reports it.
+#[derive(Clone, Copy, Debug)]
+pub struct InetDiagMsg<'a> {
+    fixed: &'a [u8; MSG_LEN],
+    rest: &'a [u8],
+}
+
+/// Reads a member of the fixed part, which is always whole.
+macro_rules! whole {
+    ($( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
+        $(
+            $(#[$meta])*
+            #[inline]
+            pub fn $name(self) -> $ty {
+                FixedPart::new(self.fixed).$name().unwrap_or_default()
+            }
+        )*
+    };
+}
+
+impl<'a> InetDiagMsg<'a> {
+    /// Wraps a message's payload; `None` if the fixed part is not whole.
+    #[inline]
+    pub fn new(payload: &'a [u8]) -> Option<Self> {
+        let (fixed, rest) = payload.split_first_chunk()?;
+        Some(Self { fixed, rest })
+    }
+
+    whole! {
+        /// Address family: 2 inet, 10 inet6.
+        family: u8;
+        /// State number.
+        state: u8;
+        /// Which timer runs; 0 none.
+        timer: u8;
+        /// Retransmissions or probes without an answer.
+        retrans: u8;
+        /// Local port, in host order.
+        sport: u16;
+        /// Remote port, in host order.
+        dport: u16;
+        /// Local address as sent: IPv4 in the first four bytes.
+        src: [u8; 16];
+        /// Remote address as sent: IPv4 in the first four bytes.
+        dst: [u8; 16];
+        /// Interface that the socket is bound to; 0 none.
+        ifindex: u32;
+        /// Time until the timer fires, in milliseconds.
+        expires_ms: u32;
+        /// Receive queue: bytes, or waiting connections of a listener.
+        rqueue: u32;
+        /// Send queue: bytes, or the backlog limit of a listener.
+        wqueue: u32;
+        /// Owner.
+        uid: u32;
+        /// Inode; 0 if no process holds the socket.
+        inode: u32;
+    }
+
+    /// The kernel's identity of the socket: its second word is the high one.
+    #[inline]
+    pub fn cookie(self) -> u64 {
+        let low = u32_at(self.fixed, 44).unwrap_or(0);
+        let high = u32_at(self.fixed, 48).unwrap_or(0);
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    /// The identity as sent, to be sent back: ports, addresses, interface, cookie.
+    pub fn id_bytes(self) -> &'a [u8] {
+        self.fixed.get(ID..ID + ID_LEN).unwrap_or_default()
+    }
+
+    /// The attributes.
+    #[inline]
+    pub fn attrs(self) -> InetAttrs<'a> {
+        InetAttrs::parse(self.rest)
+    }
+}
+
+/// Kinds that are indexed: 1 to 22.
+const KINDS: usize = 23;
+
+/// The attributes of a message, by kind.
+#[derive(Clone, Copy, Debug)]
+pub struct InetAttrs<'a>([Option<&'a [u8]>; KINDS]);
+
+impl<'a> InetAttrs<'a> {
+    /// Indexes attributes; the first of a kind wins.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Self {
+        let mut index = [None; KINDS];
+        for attr in attrs(bytes) {
+            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
+                *slot = Some(attr.payload);
+            }
+        }
+        Self(index)
+    }
+
+    /// The value of an attribute; `None` if it was not sent.
+    #[inline]
+    pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
+        self.0.get(usize::from(kind)).copied().flatten()
+    }
+
+    /// `tcp_info`, if the protocol is one that gives `INFO` this meaning.
+    #[inline]
+    pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
+        self.get(INET_DIAG_INFO).map(TcpInfo::new)
+    }
+
+    /// The older memory report.
+    pub fn mem_info(&self) -> Option<MemInfo<'a>> {
+        self.get(INET_DIAG_MEMINFO).map(MemInfo::new)
+    }
+
+    /// The memory report.
+    pub fn sk_mem_info(&self) -> Option<SkMemInfo<'a>> {
+        self.get(INET_DIAG_SKMEMINFO).map(SkMemInfo::new)
+    }
+
+    /// Name of the congestion control.
+    pub fn congestion(&self) -> Option<&'a [u8]> {
+        self.get(INET_DIAG_CONG).map(c_text)
+    }
+
+    /// Type of service.
+    pub fn tos(&self) -> Option<u8> {
+        u8_at(self.get(INET_DIAG_TOS)?, 0)
+    }
+
+    /// Traffic class.
+    pub fn tclass(&self) -> Option<u8> {
+        u8_at(self.get(INET_DIAG_TCLASS)?, 0)
+    }
+
+    /// Class id, or priority if there is none.
+    pub fn class_id(&self) -> Option<u32> {
+        u32_at(self.get(INET_DIAG_CLASS_ID)?, 0)
+    }
+
+    /// Directions shut down: 1 receiving, 2 sending.
+    pub fn shutdown(&self) -> Option<u8> {
+        u8_at(self.get(INET_DIAG_SHUTDOWN)?, 0)
+    }
+
+    /// IP protocol.
+    #[inline]
+    pub fn protocol(&self) -> Option<u8> {
+        u8_at(self.get(INET_DIAG_PROTOCOL)?, 0)
+    }
+
+    /// Whether the socket takes IPv6 only (0 or 1).
+    #[inline]
+    pub fn v6only(&self) -> Option<u8> {
+        u8_at(self.get(INET_DIAG_SKV6ONLY)?, 0)
+    }
+
+    /// Firewall mark.
+    pub fn mark(&self) -> Option<u32> {
+        u32_at(self.get(INET_DIAG_MARK)?, 0)
+    }
+
+    /// Cgroup v2 id.
+    #[inline]
+    pub fn cgroup_id(&self) -> Option<u64> {
+        u64_at(self.get(INET_DIAG_CGROUP_ID)?, 0)
+    }
+
+    /// Socket options; both bytes must be there.
+    pub fn sockopt(&self) -> Option<SockOpt<'a>> {
+        let bytes = self.get(INET_DIAG_SOCKOPT)?;
+        be16_at(bytes, 0)?;
+        Some(SockOpt::new(bytes))
+    }
+
+    /// What Vegas tells.
+    pub fn vegas(&self) -> Option<VegasInfo<'a>> {
+        self.get(INET_DIAG_VEGASINFO).map(VegasInfo::new)
+    }
+
+    /// What DCTCP tells.
+    pub fn dctcp(&self) -> Option<DctcpInfo<'a>> {
+        self.get(INET_DIAG_DCTCPINFO).map(DctcpInfo::new)
+    }
+
+    /// What BBR tells.
+    pub fn bbr(&self) -> Option<BbrInfo<'a>> {
+        self.get(INET_DIAG_BBRINFO).map(BbrInfo::new)
+    }
+
+    /// MD5 keys.
+    pub fn md5sigs(&self) -> Option<Md5Sigs<'a>> {
+        self.get(INET_DIAG_MD5SIG).map(Md5Sigs::new)
+    }
+
+    /// What lies on top of TCP.
+    pub fn ulp(&self) -> Option<Ulp<'a>> {
+        self.get(INET_DIAG_ULP_INFO).map(Ulp::new)
+    }
+
+    /// Values of BPF maps, as nested attributes.
+    pub fn bpf_storages(&self) -> Option<&'a [u8]> {
+        self.get(INET_DIAG_SK_BPF_STORAGES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attr::put;
+
+    #[test]
+    fn fixed_part_is_all_or_nothing() {
+        let bytes: Vec<u8> = (0..100).collect();
+        for len in 0..bytes.len() {
+            assert_eq!(InetDiagMsg::new(&bytes[..len]).is_some(), len >= MSG_LEN, "len {len}");
+        }
+        let msg = InetDiagMsg::new(&bytes).unwrap();
+        assert_eq!((msg.family(), msg.state(), msg.timer(), msg.retrans()), (0, 1, 2, 3));
+        assert_eq!((msg.sport(), msg.dport()), (0x0405, 0x0607));
+        assert_eq!(msg.cookie(), u64::from_le_bytes([44, 45, 46, 47, 48, 49, 50, 51]));
+        assert_eq!(msg.id_bytes().len(), 48);
+        assert_eq!(msg.inode(), u32::from_ne_bytes([68, 69, 70, 71]));
+    }
+
+    #[test]
+    fn the_first_attribute_of_a_kind_wins_and_unknown_ones_are_passed_over() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, 900, b"unknown");
+        put(&mut bytes, INET_DIAG_TOS, &[7]);
+        put(&mut bytes, INET_DIAG_TOS, &[8]);
+        put(&mut bytes, INET_DIAG_CONG, b"cubic\0junk");
+        put(&mut bytes, INET_DIAG_SOCKOPT, &[1]);
+        put(&mut bytes, INET_DIAG_CGROUP_ID, &[0; 7]);
+        let attrs = InetAttrs::parse(&bytes);
+        assert_eq!(attrs.tos(), Some(7));
+        assert_eq!(attrs.congestion(), Some(&b"cubic"[..]));
+        assert!(attrs.sockopt().is_none() && attrs.cgroup_id().is_none() && attrs.mark().is_none());
+        assert_eq!(attrs.get(4000), None);
+    }
+
+    /// Nothing here may panic, whatever the bytes: read everything there is.
+    #[test]
+    fn random_bytes_are_safe() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        for round in 0..20_000_usize {
+            let bytes: Vec<u8> = (0..round % 400)
+                .map(|_| {
+                    seed ^= seed << 13;
+                    seed ^= seed >> 7;
+                    seed ^= seed << 17;
+                    // Mostly small numbers, so that lengths are often possible.
+                    if seed & 3 == 0 { (seed >> 8) as u8 } else { (seed >> 8) as u8 % 24 }
+                })
+                .collect();
+            for message in crate::netlink::messages(&bytes) {
+                let _ = crate::netlink::ext_ack(&message);
+            }
+            let Some(msg) = InetDiagMsg::new(&bytes) else { continue };
+            let attrs = msg.attrs();
+            let _ = (attrs.tcp_info().and_then(TcpInfo::rehash), attrs.mem_info().and_then(MemInfo::tmem));
+            let _ = attrs.md5sigs().map(|keys| keys.map(|key| key.key().len()).sum::<usize>());
+            let _ = attrs.ulp().map(|ulp| (ulp.name(), ulp.tls().map(|t| t.version()), ulp.mptcp().map(|m| m.flags())));
+            let _ = attrs.sockopt().map(|options| options.names().count());
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Requests for sockets of inet tables.
+//!
+//! Source: linux/inet_diag.h, Linux 7.3.
+
+use crate::layout::view;
+
+view! {
+    /// The bytes of a socket's identity.
+    SockIdView = "struct inet_diag_sockid" in "linux/inet_diag.h" {
+        /// Source port.
+        sport: be16 @ 0 = "idiag_sport";
+        /// Destination port.
+        dport: be16 @ 2 = "idiag_dport";
+        /// Source address.
+        src: [u8; 16] @ 4 = "idiag_src";
+        /// Destination address.
+        dst: [u8; 16] @ 20 = "idiag_dst";
+        /// Interface.
+        ifindex: u32 @ 36 = "idiag_if";
+        /// Cookie.
+        cookie: u64 @ 40 = "idiag_cookie";
+    }
+}
+
+view! {
+    /// The bytes of a request.
+    ReqV2View = "struct inet_diag_req_v2" in "linux/inet_diag.h" {
+        /// Address family.
+        family: u8 @ 0 = "sdiag_family";
+        /// IP protocol.
+        protocol: u8 @ 1 = "sdiag_protocol";
+        /// Attributes wanted.
+        ext: u8 @ 2 = "idiag_ext";
+        /// Padding.
+        pad: u8 @ 3 = "pad";
+        /// States wanted.
+        states: u32 @ 4 = "idiag_states";
+        /// Socket wanted.
+        id: [u8; 48] @ 8 = "id";
+    }
+}
+
+view! {
+    /// The bytes of a request of the older kind.
+    ReqView = "struct inet_diag_req" in "linux/inet_diag.h" {
+        /// Address family.
+        family: u8 @ 0 = "idiag_family";
+        /// Length of the source address.
+        src_len: u8 @ 1 = "idiag_src_len";
+        /// Length of the destination address.
+        dst_len: u8 @ 2 = "idiag_dst_len";
+        /// Attributes wanted.
+        ext: u8 @ 3 = "idiag_ext";
+        /// Socket wanted.
+        id: [u8; 48] @ 4 = "id";
+        /// States wanted.
+        states: u32 @ 52 = "idiag_states";
+        /// Tables wanted; unused.
+        dbs: u32 @ 56 = "idiag_dbs";
+    }
+}
+
+/// Attributes wanted: bit n-1 asks for attribute n.
+pub const EXT_MEMINFO: u8 = 1 << 0;
+/// Asks for `INET_DIAG_INFO`.
+pub const EXT_INFO: u8 = 1 << 1;
+/// Asks for what the congestion control tells of itself.
+pub const EXT_VEGASINFO: u8 = 1 << 2;
+/// Asks for the name of the congestion control.
+pub const EXT_CONG: u8 = 1 << 3;
+/// Asks for the type of service.
+pub const EXT_TOS: u8 = 1 << 4;
+/// Asks for the traffic class, and brings the class id.
+pub const EXT_TCLASS: u8 = 1 << 5;
+/// Asks for the memory report.
+pub const EXT_SKMEMINFO: u8 = 1 << 6;
+
+/// A socket's identity; zero in all parts asks for any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SockId {
+    /// Local port, in host order.
+    pub sport: u16,
+    /// Remote port, in host order.
+    pub dport: u16,
+    /// Local address: IPv4 in the first four bytes.
+    pub src: [u8; 16],
+    /// Remote address: IPv4 in the first four bytes.
+    pub dst: [u8; 16],
+    /// Interface.
+    pub ifindex: u32,
+    /// The kernel's identity of the socket; all ones is none.
+    pub cookie: u64,
+}
+
+impl SockId {
+    /// Appends the identity as the kernel reads it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.sport.to_be_bytes());
+        out.extend_from_slice(&self.dport.to_be_bytes());
+        out.extend_from_slice(&self.src);
+        out.extend_from_slice(&self.dst);
+        out.extend_from_slice(&self.ifindex.to_ne_bytes());
+        out.extend_from_slice(&(self.cookie as u32).to_ne_bytes());
+        out.extend_from_slice(&((self.cookie >> 32) as u32).to_ne_bytes());
+    }
+}
+
+/// `struct inet_diag_req_v2`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InetDiagReqV2 {
+    /// Address family.
+    pub family: u8,
+    /// IP protocol, its low byte.
+    pub protocol: u8,
+    /// Attributes wanted, `EXT_*`.
+    pub ext: u8,
+    /// Padding; for raw sockets the raw protocol.
+    pub raw_or_pad: u8,
+    /// States wanted, a bit each.
+    pub states: u32,
+    /// Socket wanted.
+    pub id: SockId,
+}
+
+impl InetDiagReqV2 {
+    /// Appends the request as the kernel reads it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.family, self.protocol, self.ext, self.raw_or_pad]);
+        out.extend_from_slice(&self.states.to_ne_bytes());
+        self.id.encode(out);
+    }
+}
+
+/// `struct inet_diag_req`, the older request: both families in one walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InetDiagReq {
+    /// Address family.
+    pub family: u8,
+    /// Length of the source address; unused.
+    pub src_len: u8,
+    /// Length of the destination address; unused.
+    pub dst_len: u8,
+    /// Attributes wanted, `EXT_*`.
+    pub ext: u8,
+    /// Socket wanted.
+    pub id: SockId,
+    /// States wanted, a bit each.
+    pub states: u32,
+    /// Unused.
+    pub dbs: u32,
+}
+
+impl InetDiagReq {
+    /// Appends the request as the kernel reads it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.family, self.src_len, self.dst_len, self.ext]);
+        self.id.encode(out);
+        out.extend_from_slice(&self.states.to_ne_bytes());
+        out.extend_from_slice(&self.dbs.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_is_read_back() {
+        let id = SockId { sport: 80, dport: 1024, src: [1; 16], dst: [2; 16], ifindex: 3, cookie: 5 << 32 | 4 };
+        let mut bytes = Vec::new();
+        InetDiagReqV2 { family: 2, protocol: 6, ext: 7, raw_or_pad: 8, states: 9, id }.encode(&mut bytes);
+        let view = ReqV2View::new(&bytes);
+        assert_eq!((bytes.len(), view.states(), view.pad()), (56, Some(9), Some(8)));
+        let id_view = SockIdView::new(&bytes[8..]);
+        assert_eq!((id_view.sport(), id_view.dport(), id_view.ifindex()), (Some(80), Some(1024), Some(3)));
+        bytes.clear();
+        InetDiagReq { family: 2, ext: 7, id, states: 9, dbs: 1, ..InetDiagReq::default() }.encode(&mut bytes);
+        let view = ReqView::new(&bytes);
+        assert_eq!((bytes.len(), view.ext(), view.states(), view.dbs()), (60, Some(7), Some(9), Some(1)));
+    }
+}

@@ -1,0 +1,235 @@
+//! `struct tcp_info`: the payload of `INET_DIAG_INFO`.
+//!
+//! The kernel only ever appends to this struct, so an old kernel sends a
+//! prefix of ours and a new one sends a suffix that we do not know.  Accessors
+//! return `None` past the end of what was sent: "not reported" must never turn
+//! into "zero" before the renderer, which alone knows that `ss` prints both as
+//! nothing.  One word changed its meaning without changing its place: see
+//! [`TcpInfo::accecn_word`].
+//!
+//! Source: linux/tcp.h, Linux 7.3.
+
+use crate::bytes::{u16_at, u32_at};
+use crate::layout::{constants, view};
+
+constants! {
+    /// Bits of `options`.
+    OPTION_BITS in "linux/tcp.h": u8 {
+        /// Timestamps.
+        TCPI_OPT_TIMESTAMPS = 1;
+        /// Selective acknowledgements.
+        TCPI_OPT_SACK = 2;
+        /// Window scaling.
+        TCPI_OPT_WSCALE = 4;
+        /// Explicit congestion notification.
+        TCPI_OPT_ECN = 8;
+        /// A packet with an ECN mark arrived.
+        TCPI_OPT_ECN_SEEN = 16;
+        /// Data in the SYN was acknowledged.
+        TCPI_OPT_SYN_DATA = 32;
+        /// Timestamps in microseconds.
+        TCPI_OPT_USEC_TS = 64;
+        /// Accepted by fast open.
+        TCPI_OPT_TFO_CHILD = 128;
+    }
+}
+
+view! {
+    /// A borrowed view of one `tcp_info`; holds whatever the kernel sent.
+    TcpInfo = "struct tcp_info" in "linux/tcp.h" {
+        /// State of the connection.
+        state: u8 @ 0 = "tcpi_state";
+        /// Congestion state: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss.
+        ca_state: u8 @ 1 = "tcpi_ca_state";
+        /// Timeouts in a row.
+        retransmits: u8 @ 2 = "tcpi_retransmits";
+        /// Unanswered window or keepalive probes.
+        probes: u8 @ 3 = "tcpi_probes";
+        /// Doublings of the timeout.
+        backoff: u8 @ 4 = "tcpi_backoff";
+        /// What was negotiated, `TCPI_OPT_*`.
+        options: u8 @ 5 = "tcpi_options";
+        /// Retransmission timeout, in microseconds.
+        rto_us: u32 @ 8 = "tcpi_rto";
+        /// Delayed-acknowledgement timeout, in microseconds.
+        ato_us: u32 @ 12 = "tcpi_ato";
+        /// Maximum segment size for sending, in bytes.
+        snd_mss: u32 @ 16 = "tcpi_snd_mss";
+        /// Estimated segment size of the peer, in bytes.
+        rcv_mss: u32 @ 20 = "tcpi_rcv_mss";
+        /// Segments sent and not acknowledged; for a listener, connections waiting.
+        unacked: u32 @ 24 = "tcpi_unacked";
+        /// Segments acknowledged selectively; for a listener, the backlog limit.
+        sacked: u32 @ 28 = "tcpi_sacked";
+        /// Segments believed lost.
+        lost: u32 @ 32 = "tcpi_lost";
+        /// Segments sent again and not acknowledged.
+        retrans: u32 @ 36 = "tcpi_retrans";
+        /// Segments up to the highest acknowledged selectively.
+        fackets: u32 @ 40 = "tcpi_fackets";
+        /// Time since data was sent, in milliseconds.
+        last_data_sent_ms: u32 @ 44 = "tcpi_last_data_sent";
+        /// Never filled in by the kernel: always zero.
+        last_ack_sent_ms: u32 @ 48 = "tcpi_last_ack_sent";
+        /// Time since data arrived, in milliseconds.
+        last_data_recv_ms: u32 @ 52 = "tcpi_last_data_recv";
+        /// Time since an acknowledgement arrived, in milliseconds.
+        last_ack_recv_ms: u32 @ 56 = "tcpi_last_ack_recv";
+        /// Path MTU, in bytes.
+        pmtu: u32 @ 60 = "tcpi_pmtu";
+        /// Largest window announced at present, in bytes.
+        rcv_ssthresh: u32 @ 64 = "tcpi_rcv_ssthresh";
+        /// Smoothed round-trip time, in microseconds; zero before the first measurement.
+        rtt_us: u32 @ 68 = "tcpi_rtt";
+        /// Deviation of the round-trip time, in microseconds.
+        rttvar_us: u32 @ 72 = "tcpi_rttvar";
+        /// Slow-start threshold, in segments; 0x7fffffff is none.
+        snd_ssthresh: u32 @ 76 = "tcpi_snd_ssthresh";
+        /// Congestion window, in segments.
+        snd_cwnd: u32 @ 80 = "tcpi_snd_cwnd";
+        /// Maximum segment size that was announced, in bytes.
+        advmss: u32 @ 84 = "tcpi_advmss";
+        /// Reordering tolerated before a loss is assumed, in segments.
+        reordering: u32 @ 88 = "tcpi_reordering";
+        /// Round-trip time estimated by the receiver, in microseconds.
+        rcv_rtt_us: u32 @ 92 = "tcpi_rcv_rtt";
+        /// Receive buffer that reading asks for, in bytes.
+        rcv_space: u32 @ 96 = "tcpi_rcv_space";
+        /// Segments sent again since the start.
+        total_retrans: u32 @ 100 = "tcpi_total_retrans";
+        /// Pacing rate, in bytes per second; all ones is unlimited.
+        pacing_rate: u64 @ 104 = "tcpi_pacing_rate";
+        /// Limit of the pacing rate, in bytes per second; all ones is none.
+        max_pacing_rate: u64 @ 112 = "tcpi_max_pacing_rate";
+        /// Bytes acknowledged by the peer.
+        bytes_acked: u64 @ 120 = "tcpi_bytes_acked";
+        /// Bytes received in order.
+        bytes_received: u64 @ 128 = "tcpi_bytes_received";
+        /// Segments sent.
+        segs_out: u32 @ 136 = "tcpi_segs_out";
+        /// Segments received.
+        segs_in: u32 @ 140 = "tcpi_segs_in";
+        /// Bytes written and not yet sent.
+        notsent_bytes: u32 @ 144 = "tcpi_notsent_bytes";
+        /// Smallest round-trip time seen lately, in microseconds; all ones is none yet.
+        min_rtt_us: u32 @ 148 = "tcpi_min_rtt";
+        /// Segments with data received.
+        data_segs_in: u32 @ 152 = "tcpi_data_segs_in";
+        /// Segments with data sent.
+        data_segs_out: u32 @ 156 = "tcpi_data_segs_out";
+        /// Rate of delivery, in bytes per second.
+        delivery_rate: u64 @ 160 = "tcpi_delivery_rate";
+        /// Time with data outstanding, in microseconds.
+        busy_time_us: u64 @ 168 = "tcpi_busy_time";
+        /// Part of it limited by the peer's window, in microseconds.
+        rwnd_limited_us: u64 @ 176 = "tcpi_rwnd_limited";
+        /// Part of it limited by the send buffer, in microseconds.
+        sndbuf_limited_us: u64 @ 184 = "tcpi_sndbuf_limited";
+        /// Segments delivered.
+        delivered: u32 @ 192 = "tcpi_delivered";
+        /// Segments delivered with a congestion mark.
+        delivered_ce: u32 @ 196 = "tcpi_delivered_ce";
+        /// Bytes of data sent, repeats included.
+        bytes_sent: u64 @ 200 = "tcpi_bytes_sent";
+        /// Bytes of data sent again.
+        bytes_retrans: u64 @ 208 = "tcpi_bytes_retrans";
+        /// Segments reported as received twice.
+        dsack_dups: u32 @ 216 = "tcpi_dsack_dups";
+        /// Reordering events seen.
+        reord_seen: u32 @ 220 = "tcpi_reord_seen";
+        /// Segments received out of order.
+        rcv_ooopack: u32 @ 224 = "tcpi_rcv_ooopack";
+        /// Window announced by the peer, in bytes.
+        snd_wnd: u32 @ 228 = "tcpi_snd_wnd";
+        /// Window announced to the peer, in bytes.
+        rcv_wnd: u32 @ 232 = "tcpi_rcv_wnd";
+        /// Path changes tried after timeouts.
+        rehash: u32 @ 236 = "tcpi_rehash";
+        /// Retransmission timeouts.
+        total_rto: u16 @ 240 = "tcpi_total_rto";
+        /// Recoveries from them.
+        total_rto_recoveries: u16 @ 242 = "tcpi_total_rto_recoveries";
+        /// Time spent in such recoveries, in milliseconds.
+        total_rto_time_ms: u32 @ 244 = "tcpi_total_rto_time";
+        /// Segments received with a congestion mark.
+        received_ce: u32 @ 248 = "tcpi_received_ce";
+        /// Bytes delivered with ECT(1).
+        delivered_e1_bytes: u32 @ 252 = "tcpi_delivered_e1_bytes";
+        /// Bytes delivered with ECT(0).
+        delivered_e0_bytes: u32 @ 256 = "tcpi_delivered_e0_bytes";
+        /// Bytes delivered with a congestion mark.
+        delivered_ce_bytes: u32 @ 260 = "tcpi_delivered_ce_bytes";
+        /// Bytes received with ECT(1).
+        received_e1_bytes: u32 @ 264 = "tcpi_received_e1_bytes";
+        /// Bytes received with ECT(0).
+        received_e0_bytes: u32 @ 268 = "tcpi_received_e0_bytes";
+        /// Bytes received with a congestion mark.
+        received_ce_bytes: u32 @ 272 = "tcpi_received_ce_bytes";
+    }
+    bits {
+        /// Scale of the windows that the peer announces.
+        snd_wscale: 6 . 0 + 4 = "tcpi_snd_wscale";
+        /// Scale of the windows that we announce.
+        rcv_wscale: 6 . 4 + 4 = "tcpi_rcv_wscale";
+        /// Whether the delivery rate is limited by the application (0 or 1).
+        delivery_rate_app_limited: 7 . 0 + 1 = "tcpi_delivery_rate_app_limited";
+        /// Why fast open failed: 0 unknown, 1 no cookie, 2 data not acknowledged, 3 SYN sent again.
+        fastopen_client_fail: 7 . 1 + 2 = "tcpi_fastopen_client_fail";
+        /// Mode of ECN, since Linux 7.0: 0 off, 1 RFC 3168, 2 accurate, 3 pending.
+        ecn_mode: 276 . 0 + 2 = "tcpi_ecn_mode";
+        /// Accurate-ECN option, since Linux 7.0: 0 not seen, 1 empty, 2 counters, 3 failed.
+        accecn_opt_seen: 276 . 2 + 2 = "tcpi_accecn_opt_seen";
+        /// How accurate ECN failed, since Linux 7.0: 1 ACE sending, 2 ACE receiving, 4 option sending,
+        /// 8 option receiving.
+        accecn_fail_mode: 276 . 4 + 4 = "tcpi_accecn_fail_mode";
+    }
+}
+
+impl TcpInfo<'_> {
+    /// The word about accurate ECN, as sent.
+    ///
+    /// Linux 6.18 and 6.19 put two 16-bit numbers here, 7.0 and later bits; the
+    /// struct does not tell which, the kernel's release does.
+    pub fn accecn_word(self) -> Option<u32> {
+        u32_at(self.bytes(), 276)
+    }
+
+    /// Further options, since Linux 7.0 (24 bits).
+    pub fn options2(self) -> Option<u32> {
+        self.accecn_word().map(|word| word >> 8)
+    }
+
+    /// How accurate ECN failed, as Linux 6.18 and 6.19 send it.
+    pub fn accecn_fail_mode_6_18(self) -> Option<u16> {
+        u16_at(self.bytes(), 276)
+    }
+
+    /// State of the accurate-ECN option, as Linux 6.18 and 6.19 send it.
+    pub fn accecn_opt_seen_6_18(self) -> Option<u16> {
+        u16_at(self.bytes(), 278)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_safe_to_read() {
+        let bytes = [0xff_u8; 300];
+        for len in 0..bytes.len() {
+            let info = TcpInfo::new(&bytes[..len]);
+            assert_eq!(info.state().is_some(), len >= 1, "len {len}");
+            assert_eq!(info.snd_wscale().is_some(), len >= 7, "len {len}");
+            assert_eq!(info.rcv_wscale(), (len >= 7).then_some(15), "len {len}");
+            assert_eq!(info.fastopen_client_fail(), (len >= 8).then_some(3), "len {len}");
+            assert_eq!(info.rtt_us().is_some(), len >= 72, "len {len}");
+            assert_eq!(info.bytes_sent().is_some(), len >= 208, "len {len}");
+            assert_eq!(info.rcv_ooopack().is_some(), len >= 228, "len {len}");
+            assert_eq!(info.total_rto().is_some(), len >= 242, "len {len}");
+            assert_eq!(info.ecn_mode(), (len >= 277).then_some(3), "len {len}");
+            assert_eq!(info.options2(), (len >= 280).then_some(0xff_ffff), "len {len}");
+            assert_eq!(info.accecn_opt_seen_6_18().is_some(), len >= 280, "len {len}");
+        }
+    }
+}
