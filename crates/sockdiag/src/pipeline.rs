@@ -11,10 +11,10 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use crate::enrich::Enricher;
+use crate::enrich::{self, Enricher};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
-use crate::model::{Addr, FamilySet, Origin, Record, Row, Socket};
+use crate::model::{FamilySet, Origin, Record, Row, Socket, SourceKind};
 use crate::notes::Note;
 use crate::source::{self, DumpError, InetQuery, Sources};
 
@@ -90,7 +90,7 @@ impl Pipeline<'_> {
 
     /// A recording is shown whole: only the filter chooses from it.
     fn wants(&self, socket: &Socket<'_>) -> bool {
-        let shown = matches!(socket.origin.kind, crate::model::SourceKind::Recording)
+        let shown = matches!(socket.origin.kind, SourceKind::Recording)
             || self.families.contains(socket.family);
         shown && self.filter.is_none_or(|filter| filter.eval(&Row::bare(socket), self.context))
     }
@@ -110,7 +110,7 @@ impl Pipeline<'_> {
         }
         let mut addrs = Vec::new();
         for socket in held.sockets() {
-            addrs.extend(addresses(&socket));
+            addrs.extend(enrich::addresses(&socket));
         }
         self.enricher.prepare_hosts(addrs.into_iter());
         let mut flow = ControlFlow::Continue(());
@@ -123,17 +123,6 @@ impl Pipeline<'_> {
         held.clear();
         flow
     }
-}
-
-/// Every address that a row may show by name.
-fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
-    let keys = socket.attrs().and_then(|attrs| attrs.md5sigs()).into_iter().flatten();
-    let keys = keys.filter_map(|key| match (key.family(), key.addr()) {
-        (2, [a, b, c, d, ..]) => Some(Addr::V4([a, b, c, d])),
-        (10, addr) => Some(Addr::V6(addr)),
-        _ => None,
-    });
-    [socket.local.addr, socket.remote.addr].into_iter().chain(keys)
 }
 
 /// Records that wait, as the bytes they came in.

@@ -19,6 +19,7 @@
 //! This crate does not use `sockdiag-wire`, so that it can check it.
 
 pub mod bins;
+pub mod bytecode;
 pub mod compare;
 pub mod holders;
 pub mod netns;

@@ -9,7 +9,8 @@
 
 use super::{Accessor, Field, Groups, Metric, Needs, Style, Text, Unit, Value, congestion};
 use crate::model::Row;
-use crate::number::{put_g, put_millis, put_rate, put_signed, put_u64};
+use crate::model::proc_line::USER_HZ;
+use crate::number::{put_g, put_i64, put_millis, put_rate, put_signed, put_u64};
 
 macro_rules! info {
     ($method:ident) => {
@@ -249,42 +250,39 @@ const SILENT: &[Field] = &[
 
 /// What `-i` shows of a line of /proc/net/tcp; times are in seconds there.
 pub(super) const PROC_TCP: &[Field] = &[
-    Field::new("proc.rto_ticks", |r| Some(r.socket.proc_line()?.rto_ticks()?.into()), "Retransmission timeout in clock ticks; ss prints seconds.", "/proc/net/tcp")
-        .group(Groups::INFO)
-        .text(Text::Custom(|out, r, _| put_ticks(out, b" rto:", r.socket.proc_line().and_then(|l| l.rto_ticks()).filter(|t| *t != 3 * HZ)))),
-    Field::new("proc.ato_ticks", |r| Some(r.socket.proc_line()?.ato_ticks()?.into()), "Delayed-ack timeout in clock ticks; ss prints seconds.", "/proc/net/tcp")
-        .group(Groups::INFO)
-        .text(Text::Custom(|out, r, _| put_ticks(out, b" ato:", r.socket.proc_line().and_then(|l| l.ato_ticks())))),
-    Field::new("proc.qack", |r| Some(r.socket.proc_line()?.qack_raw()?.into()), "Quick-ack counter, doubled, and a bit for interactive sessions.", "/proc/net/tcp")
-        .group(Groups::INFO)
+    proc("proc.rto_ticks", |r| Some(Value::I64(r.socket.proc_line()?.rto_ticks().into())), "Retransmission timeout in clock ticks; ss prints seconds.")
         .text(Text::Custom(|out, r, _| {
-            if let Some(raw) = r.socket.proc_line().and_then(|l| l.qack_raw()) {
-                let qack = raw as i32 / 2;
-                if qack != 0 {
-                    out.extend_from_slice(b" qack:");
-                    put_signed(out, qack as u32);
-                }
-                if qack & 1 != 0 {
-                    out.extend_from_slice(b" bidir");
-                }
+            put_ticks(out, b" rto:", r.socket.proc_line().map_or(0, |l| l.rto_ticks()), 3 * USER_HZ as i32);
+        })),
+    proc("proc.ato_ticks", |r| Some(Value::I64(r.socket.proc_line()?.ato_ticks().into())), "Delayed-ack timeout in clock ticks; ss prints seconds.")
+        .text(Text::Custom(|out, r, _| {
+            put_ticks(out, b" ato:", r.socket.proc_line().map_or(0, |l| l.ato_ticks()), 0);
+        })),
+    proc("proc.qack", |r| Some(Value::I64(r.socket.proc_line()?.qack_raw().into())), "Quick-ack counter, doubled, and a bit for interactive sessions.")
+        .text(Text::Custom(|out, r, _| {
+            let qack = r.socket.proc_line().map_or(0, |l| l.qack_raw()) / 2;
+            if qack != 0 {
+                out.extend_from_slice(b" qack:");
+                put_i64(out, qack.into());
+            }
+            if qack & 1 != 0 {
+                out.extend_from_slice(b" bidir");
             }
         })),
-    Field::new("proc.cwnd", |r| Some(r.socket.proc_line()?.cwnd()?.into()), "Congestion window.", "/proc/net/tcp")
+    proc("proc.cwnd", |r| Some(r.socket.proc_line()?.cwnd().into()), "Congestion window, in segments.")
         .unit(Unit::Packets)
-        .group(Groups::INFO)
         .text(Text::Nonzero("cwnd")),
-    Field::new("proc.ssthresh", |r| Some(Value::I64(r.socket.proc_line()?.ssthresh()?.into())), "Window at which slow start ends; -1 is none.", "/proc/net/tcp")
+    proc("proc.ssthresh", |r| Some(Value::I64(r.socket.proc_line()?.ssthresh().into())), "Window at which slow start ends; -1 is none.")
         .unit(Unit::Packets)
-        .group(Groups::INFO)
         .text(Text::Custom(|out, r, _| {
-            if let Some(ssthresh) = r.socket.proc_line().and_then(|l| l.ssthresh()).filter(|v| !matches!(v, -1 | 0)) {
+            let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
+            if !matches!(ssthresh, -1 | 0) {
                 out.extend_from_slice(b" ssthresh:");
-                put_signed(out, ssthresh as u32);
+                put_i64(out, ssthresh.into());
             }
         })),
-    Field::new("proc.retrans", |r| Some(r.socket.timer.retrans.into()), "Retransmissions or probes without an answer.", "/proc/net/tcp")
+    proc("proc.retrans", |r| Some(r.socket.timer.retrans.into()), "Retransmissions or probes without an answer.")
         .unit(Unit::Count)
-        .group(Groups::INFO)
         .text(Text::Custom(|out, r, _| {
             if r.socket.timer.retrans != 0 {
                 out.extend_from_slice(b" retrans:");
@@ -295,16 +293,18 @@ pub(super) const PROC_TCP: &[Field] = &[
         })),
 ];
 
-/// Clock ticks in a second, as /proc counts them.
-const HZ: u32 = 100;
+const fn proc(name: &'static str, get: Accessor, doc: &'static str) -> Field {
+    Field::new(name, get, doc, "/proc/net/tcp").group(Groups::INFO)
+}
 
 /// State number of a listener.
 const LISTEN: u8 = 10;
 
-fn put_ticks(out: &mut Vec<u8>, name: &[u8], ticks: Option<u32>) {
-    if let Some(ticks) = ticks.filter(|ticks| *ticks != 0) {
+/// A time in clock ticks as seconds, unless it is zero or `hidden`.
+fn put_ticks(out: &mut Vec<u8>, name: &[u8], ticks: i32, hidden: i32) {
+    if ticks != 0 && ticks != hidden {
         out.extend_from_slice(name);
-        put_g(out, f64::from(ticks) / f64::from(HZ), 6);
+        put_g(out, f64::from(ticks) / f64::from(USER_HZ), 6);
     }
 }
 

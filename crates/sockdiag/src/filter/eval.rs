@@ -176,3 +176,121 @@ impl FieldTest {
         order.is_some_and(|order| self.comparison.holds(order))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::read;
+    use super::*;
+    use crate::model::{Origin, Record, Socket, Table};
+
+    /// A reply of inet_diag; `family` 2 or 10.
+    fn reply(family: u8, src: &[u8], sport: u16, attrs: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; 72];
+        bytes[0] = family;
+        bytes[1] = 1;
+        bytes[4..6].copy_from_slice(&sport.to_be_bytes());
+        bytes[6..8].copy_from_slice(&1000_u16.to_be_bytes());
+        bytes[8..8 + src.len()].copy_from_slice(src);
+        for (kind, payload) in attrs {
+            bytes.extend_from_slice(&(4 + payload.len() as u16).to_ne_bytes());
+            bytes.extend_from_slice(&kind.to_ne_bytes());
+            bytes.extend_from_slice(payload);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        bytes
+    }
+
+    fn wanted(text: &str, bytes: &[u8], kind: SourceKind) -> bool {
+        let socket = Socket::decode(Record { origin: Origin { table: Table::Tcp, kind }, bytes }).unwrap();
+        let expr = read(text).unwrap().expr.unwrap();
+        expr.eval(&Row::bare(&socket), EvalContext { ports: (32768, 60999) })
+    }
+
+    #[test]
+    fn addresses_of_recordings_are_compared_as_bits() {
+        let v4 = reply(2, &[10, 0, 0, 1], 80, &[]);
+        let v6 = reply(10, &[10, 0, 0, 1], 80, &[]);
+        let mapped = reply(10, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1], 80, &[]);
+        let unbound = reply(10, &[], 80, &[]);
+        use SourceKind::{Kernel, Recording};
+        for (text, bytes, recorded, dumped) in [
+            ("src 10.0.0.1", &v4, true, true),
+            ("src 10.0.0.1", &v6, true, false),
+            ("src 10.0.0.1", &mapped, true, true),
+            ("not src 10.0.0.1", &v6, false, false),
+            ("src [a00:1::]", &v4, true, false),
+            ("src [a00:1::]", &mapped, false, false),
+            ("src [::ffff:10.0.0.1]", &mapped, true, true),
+            ("src [::ffff:10.0.0.1]", &v4, false, false),
+            ("src 10.9.9.9/8", &v4, true, true),
+            ("src 10.0.0.0/31", &v4, true, true),
+            ("src 10.0.0.2/31", &v4, false, false),
+            ("src 0.0.0.0", &unbound, true, false),
+            ("not src 0.0.0.0", &unbound, false, false),
+            ("src 0.0.0.0/0", &unbound, true, false),
+            ("src *", &unbound, true, true),
+            // A filter that the reference cannot compile has no kernel half.
+            ("dev 0 and src 0.0.0.0", &unbound, true, true),
+            ("dev 0 and src 10.0.0.1", &v6, true, true),
+            // Nor has one whose program the kernel refuses.
+            ("src 10.0.0.1 or sport = link:5", &v6, true, true),
+            ("src link:*:80", &v4, true, true),
+            ("src link:*:81", &v4, false, false),
+            ("not src unix:x", &v4, true, true),
+        ] {
+            assert_eq!(wanted(text, bytes, Recording), recorded, "{text} recorded {bytes:?}");
+            assert_eq!(wanted(text, bytes, Kernel), dumped, "{text} dumped {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn absent_is_zero_to_the_classic_operands_and_fails_the_others() {
+        let with = reply(2, &[], 40000, &[(15, &0x15_u32.to_ne_bytes()), (21, &7_u64.to_ne_bytes())]);
+        let without = reply(2, &[], 0, &[]);
+        for (text, a, b) in [
+            ("fwmark = 0x15", true, false),
+            ("fwmark = 5/0xf", true, false),
+            ("fwmark = 0x15/0xf", false, false),
+            ("fwmark = 0", false, true),
+            ("cgroup = /user", true, false),
+            ("cgroup != /user", false, true),
+            ("dev = 0", true, true),
+            ("autobound", true, false),
+            ("! autobound", false, true),
+            ("sport >= 70000", false, false),
+            ("not sport >= 70000", true, true),
+            ("sport < -5", false, false),
+            ("sport != *", false, false),
+            ("sport = 105536", false, false),
+            ("tcp.rtt_us = 0", false, false),
+            ("tcp.rtt_us != 0", false, false),
+            ("not tcp.rtt_us = 0", true, true),
+            ("socket.mark = 0x15", true, false),
+            ("socket.mark != 0x15", false, false),
+            ("socket.mark > 20.5", true, false),
+            ("socket.mark > 21.5", false, false),
+            ("not socket.mark = 0x15", false, true),
+            ("local.addr = 0.0.0.0", true, true),
+            ("local.addr != ::", true, true),
+            ("local.addr > 1", false, false),
+            ("local.port <= 40000", true, true),
+            ("local.port < 0x9c40", false, true),
+        ] {
+            assert_eq!(wanted(text, &with, SourceKind::Kernel), a, "{text}");
+            assert_eq!(wanted(text, &without, SourceKind::Kernel), b, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_is_compared_whole() {
+        let cubic = reply(2, &[], 0, &[(4, b"cubic\0")]);
+        for (text, expect) in [
+            ("tcp.congestion = cubic", true),
+            ("tcp.congestion = cub", false),
+            ("tcp.congestion != bbr", true),
+            ("tcp.congestion > 1", false),
+        ] {
+            assert_eq!(wanted(text, &cubic, SourceKind::Kernel), expect, "{text}");
+        }
+    }
+}

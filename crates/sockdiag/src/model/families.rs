@@ -67,6 +67,25 @@ const fn facts(family: Family, name: &'static str, states: StateSet, tables: Tab
 }
 
 impl Family {
+    /// The kernel's number of the family (`AF_*`).
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Unix => 1,
+            Self::Inet => 2,
+            Self::Inet6 => 10,
+            Self::Netlink => 16,
+            Self::Packet => 17,
+            Self::Tipc => 30,
+            Self::Vsock => 40,
+            Self::Xdp => 44,
+        }
+    }
+
+    /// The family of a kernel number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        FAMILIES.iter().map(|facts| facts.family).find(|family| family.number() == number)
+    }
+
     /// Everything about this family.
     pub fn facts(self) -> &'static FamilyFacts {
         // In range: there is a row for every member, in the same order (tested).

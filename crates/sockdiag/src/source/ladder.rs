@@ -12,10 +12,12 @@
 
 use std::ops::ControlFlow;
 
+use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
+
 use super::exchange::{Ended, Failure, exchange, open};
 use super::request::{TCP, by_family, legacy, legacy_type};
-use super::{DumpError, DumpErrorKind, InetQuery, Sources, Visit, proc_net};
-use crate::model::{Family, Origin, Record, SourceKind};
+use super::{DumpError, DumpErrorKind, InetQuery, Programs, Sources, Visit, proc_net};
+use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table};
 use crate::notes::Note;
 use crate::sys::netlink::Netlink;
 
@@ -51,6 +53,26 @@ pub(super) fn dump(
 /// What a table is called in an error.
 pub(super) fn name(query: &InetQuery) -> String {
     format!("{:?} sockets", query.table).to_lowercase()
+}
+
+/// Asks the kernel for no socket at all with a condition on cgroups, to see
+/// whether it knows such conditions.  Whatever is not `EINVAL` counts as yes.
+pub(crate) fn kernel_knows_cgroup_condition() -> bool {
+    let mut program = Vec::new();
+    Op { code: INET_DIAG_BC_CGROUP_COND, yes: 12, no: 16 }.encode(&mut program);
+    program.extend_from_slice(&0_u64.to_ne_bytes());
+    let query = InetQuery {
+        table: Table::Tcp,
+        families: FamilySet::of(&[Family::Inet]),
+        preferred: None,
+        states: StateSet::EMPTY,
+        ext: 0,
+        programs: Programs { modern: None, classic: Some(program) },
+    };
+    let mut visit = |_: Record<'_>| ControlFlow::Continue(());
+    let mut notes = |_: Note| {};
+    let mut run = Run::new(&query, &mut visit, &mut notes);
+    !matches!(run.one_family(Family::Inet), Err(failure) if failure.is_invalid())
 }
 
 /// The families to ask for: a preferred one excludes the other.

@@ -31,6 +31,7 @@ use crate::notes::Note;
 use crate::sys::errno_text;
 
 pub use record::{RecordError, record};
+pub(crate) use ladder::kernel_knows_cgroup_condition;
 pub use replay::{LONGEST_MESSAGE, deficit};
 pub use sources::Sources;
 

@@ -8,9 +8,10 @@ pub(crate) mod handle;
 pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
+pub mod signals;
 
 /// The C library's text for an error number, as `strerror` gives it.
-pub(crate) fn errno_text(errno: i32) -> String {
+pub fn errno_text(errno: i32) -> String {
     let mut text = std::io::Error::from_raw_os_error(errno).to_string();
     if let Some(end) = text.rfind(" (os error ") {
         text.truncate(end);

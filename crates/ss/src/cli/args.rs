@@ -138,7 +138,7 @@ impl Args {
     pub(crate) fn take_state_words(&mut self) -> Result<(), Exit> {
         let mut taken = 0;
         while let Some(word) = self.words.get(taken) {
-            let add = match word.as_bytes() {
+            let add: fn(&mut Selection, StateSet) = match word.as_bytes() {
                 b"state" => Selection::state,
                 b"exclude" | b"excl" => Selection::exclude,
                 _ => break,

@@ -1,0 +1,200 @@
+//! Paths of cgroups.
+//!
+//! A socket carries its cgroup's id, which is the file handle of the cgroup's
+//! directory.  At the first question the whole tree is walked and remembered;
+//! an id that was not in it (a cgroup made since) is opened by its handle,
+//! which takes privileges.
+//!
+//! Source: cgroups(7), open_by_handle_at(2); messages are ss's.
+
+use std::collections::HashMap;
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::notes::Note;
+use crate::sys::handle::{id_of, open_id};
+
+const ESTALE: i32 = 116;
+
+/// Paths of cgroups by id.
+#[derive(Debug, Default)]
+pub(super) struct Cgroups {
+    /// The mount point, once looked for; `None` inside if there is none.
+    mount: Option<Option<PathBuf>>,
+    paths: HashMap<u64, Vec<u8>>,
+    notes: Vec<Note>,
+}
+
+impl Cgroups {
+    /// Looks a cgroup up, unless it is known.
+    pub(super) fn prepare(&mut self, id: u64) {
+        if self.paths.contains_key(&id) {
+            return;
+        }
+        let mount = self.mount();
+        if self.paths.contains_key(&id) {
+            return;
+        }
+        let found = match mount {
+            _ if id == 0 => Err(Some(Note::CgroupIdInvalid)),
+            // Said once already.
+            None => Err(None),
+            Some(mount) => path_by_id(&mount, id),
+        };
+        let path = found.unwrap_or_else(|note| {
+            self.notes.extend(note.filter(|note| !self.notes.contains(note)));
+            format!("unreachable:{id:x}").into_bytes()
+        });
+        self.paths.insert(id, path);
+    }
+
+    /// The path of a cgroup that was looked up, below the mount point.
+    #[inline]
+    pub(super) fn path(&self, id: u64) -> Option<&[u8]> {
+        self.paths.get(&id).map(Vec::as_slice)
+    }
+
+    pub(super) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// The mount point.  The first call walks the tree below it.
+    fn mount(&mut self) -> Option<PathBuf> {
+        if self.mount.is_none() {
+            let found = mount_point();
+            match &found {
+                Some(mount) => self.walk(mount),
+                None => self.notes.push(Note::NoCgroupMount),
+            }
+            self.mount = Some(found);
+        }
+        self.mount.clone().flatten()
+    }
+
+    fn walk(&mut self, mount: &Path) {
+        let mut left = vec![mount.to_owned()];
+        while let Some(dir) = left.pop() {
+            if let Some(id) = id_of_path(&dir) {
+                self.paths.insert(id, below(mount, dir.as_os_str()));
+            }
+            let Ok(entries) = fs::read_dir(&dir) else { continue };
+            let subdirs = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            left.extend(subdirs.map(|entry| entry.path()));
+        }
+    }
+}
+
+fn id_of_path(path: &Path) -> Option<u64> {
+    id_of(None, &CString::new(path.as_os_str().as_bytes()).ok()?).ok()
+}
+
+/// The path below the mount point; `/` for the mount point itself.
+fn below(mount: &Path, path: &OsStr) -> Vec<u8> {
+    let (mount, path) = (mount.as_os_str().as_bytes(), path.as_bytes());
+    match path.strip_prefix(mount) {
+        Some(b"") => b"/".to_vec(),
+        Some(rest) => rest.to_vec(),
+        None => path.to_vec(),
+    }
+}
+
+/// Opens a cgroup by its id to see where it is.  A note in the error is what
+/// there is to say.
+fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Note>> {
+    let dir = File::open(mount).map_err(|_| Some(Note::CgroupMount))?;
+    let file = open_id(dir.as_fd(), id)
+        .map_err(|error| (error.raw_os_error() != Some(ESTALE)).then_some(Note::CgroupOpen))?;
+    let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| None)?;
+    Ok(below(mount, path.as_os_str()))
+}
+
+/// Where the first cgroup2 file system is mounted.
+pub(super) fn mount_point() -> Option<PathBuf> {
+    parse_mounts(&fs::read("/proc/mounts").ok()?)
+}
+
+fn parse_mounts(text: &[u8]) -> Option<PathBuf> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut words = line.split(|byte| *byte == b' ');
+        let (dir, kind) = (words.nth(1)?, words.next()?);
+        (kind == b"cgroup2").then(|| PathBuf::from(std::ffi::OsString::from_vec(unescaped(dir))))
+    })
+}
+
+/// Undoes the octal escapes of blanks and backslashes.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let digits = after.first_chunk::<3>().filter(|digits| byte == b'\\' && digits.iter().all(is_octal));
+        match digits {
+            Some(digits) => {
+                let value = digits.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0'));
+                out.push(value as u8);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            None => out.push(byte),
+        }
+    }
+    out
+}
+
+fn is_octal(byte: &u8) -> bool {
+    (b'0'..=b'7').contains(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_cgroup2_mount_counts() {
+        let mounts = b"proc /proc proc rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw 0 0\n\
+cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
+        assert_eq!(parse_mounts(mounts), Some("/my cg\\x".into()));
+        assert_eq!(parse_mounts(b"proc /proc proc rw 0 0\n"), None);
+        assert_eq!(parse_mounts(b"cgroup2\nx \n"), None);
+        assert_eq!(unescaped(b"\\04\\9\\"), b"\\04\\9\\");
+    }
+
+    #[test]
+    fn paths_begin_at_the_mount_point() {
+        let mount = Path::new("/sys/fs/cgroup");
+        assert_eq!(below(mount, OsStr::new("/sys/fs/cgroup")), b"/");
+        assert_eq!(below(mount, OsStr::new("/sys/fs/cgroup/a/b")), b"/a/b");
+        assert_eq!(below(mount, OsStr::new("/elsewhere")), b"/elsewhere");
+    }
+
+    #[test]
+    fn ids_that_lead_nowhere_say_so() {
+        let mut cgroups = Cgroups { mount: Some(None), ..Cgroups::default() };
+        cgroups.prepare(0xbc_614e);
+        cgroups.prepare(0);
+        cgroups.prepare(0);
+        assert_eq!(cgroups.path(0xbc_614e), Some(&b"unreachable:bc614e"[..]));
+        assert_eq!(cgroups.path(0), Some(&b"unreachable:0"[..]));
+        assert_eq!(cgroups.take_notes(), [Note::CgroupIdInvalid]);
+        assert!(cgroups.take_notes().is_empty());
+    }
+
+    #[test]
+    fn the_root_is_a_slash() {
+        let Some(mount) = mount_point() else {
+            eprintln!("SKIP the_root_is_a_slash: no cgroup2 mount");
+            return;
+        };
+        let Some(id) = id_of_path(&mount) else {
+            eprintln!("SKIP the_root_is_a_slash: {} has no id", mount.display());
+            return;
+        };
+        let mut cgroups = Cgroups::default();
+        cgroups.prepare(id);
+        assert_eq!(cgroups.path(id), Some(&b"/"[..]));
+        cgroups.prepare(1 << 60);
+        assert_eq!(cgroups.path(1 << 60), Some(&b"unreachable:1000000000000000"[..]));
+    }
+}

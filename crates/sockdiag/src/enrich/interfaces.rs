@@ -1,0 +1,204 @@
+//! Names of interfaces.
+//!
+//! The kernel is asked by netlink first, which knows an interface by each of
+//! its names, then by ioctl, for where netlink is not to be had.
+//!
+//! Source: rtnetlink(7) (`RTM_GETLINK`), netdevice(7).
+
+use std::collections::HashMap;
+
+use sockdiag_wire::attr::{attrs, put};
+use sockdiag_wire::bytes::i32_at;
+use sockdiag_wire::netlink::{HEADER_LEN, Header, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages};
+
+use crate::sys::names::{interface_index, interface_name};
+use crate::sys::netlink::{Netlink, Subsystem};
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
+/// `struct ifinfomsg`.
+const IFINFO_LEN: usize = 16;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_EXT_MASK: u16 = 29;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
+/// Leaves statistics out of the answer.
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+/// A name must be shorter than this to be an interface's first name.
+const IFNAMSIZ: usize = 16;
+
+/// Names of interfaces by index.
+#[derive(Debug, Default)]
+pub(super) struct Interfaces {
+    names: HashMap<u32, Vec<u8>>,
+}
+
+impl Interfaces {
+    /// Looks an interface up, unless it is known.  One without a name is
+    /// called `if` and its index.
+    pub(super) fn prepare(&mut self, index: u32) {
+        self.names.entry(index).or_insert_with(|| {
+            ask(&Question::Index(index))
+                .map(|link| link.name)
+                .or_else(|| interface_name(index))
+                .unwrap_or_else(|| format!("if{index}").into_bytes())
+        });
+    }
+
+    /// The name of an interface that was looked up.
+    #[inline]
+    pub(super) fn name(&self, index: u32) -> Option<&[u8]> {
+        if index == 0 {
+            return None;
+        }
+        self.names.get(&index).map(Vec::as_slice)
+    }
+}
+
+/// The index of an interface by its name or an alternative one.
+pub(super) fn index_of(name: &[u8]) -> Option<u32> {
+    ask(&Question::Name(name)).map(|link| link.index).or_else(|| interface_index(name))
+}
+
+enum Question<'a> {
+    Index(u32),
+    Name(&'a [u8]),
+}
+
+struct Link {
+    index: u32,
+    name: Vec<u8>,
+}
+
+/// Asks for one link.  An answer with more (as a recorded dump is) will do too.
+fn ask(question: &Question<'_>) -> Option<Link> {
+    let mut socket = Netlink::open(Subsystem::Route).ok()?;
+    let seq = socket.next_seq();
+    socket.send(&request(question, seq)).ok()?;
+    let port = socket.port();
+    loop {
+        let datagram = socket.receive().ok()?;
+        if !datagram.from_kernel {
+            continue;
+        }
+        for message in messages(datagram.bytes) {
+            let header = message.header;
+            if header.seq != seq || header.pid != port {
+                continue;
+            }
+            match header.kind {
+                NLMSG_DONE | NLMSG_ERROR => return None,
+                RTM_NEWLINK => {
+                    let answer = read_link(message.payload, question);
+                    if answer.is_some() || header.flags & NLM_F_MULTI == 0 {
+                        return answer;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn request(question: &Question<'_>, seq: u32) -> Vec<u8> {
+    let mut body = vec![0; IFINFO_LEN];
+    match question {
+        Question::Index(index) => {
+            if let Some(field) = body.get_mut(4..8) {
+                field.copy_from_slice(&index.to_ne_bytes());
+            }
+            put(&mut body, IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        }
+        Question::Name(name) => {
+            put(&mut body, IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+            let kind = if name.len() < IFNAMSIZ { IFLA_IFNAME } else { IFLA_ALT_IFNAME };
+            let mut text = name.to_vec();
+            text.push(0);
+            put(&mut body, kind, &text);
+        }
+    }
+    let len = (HEADER_LEN + body.len()) as u32;
+    let mut request = Vec::with_capacity(len as usize);
+    Header { len, kind: RTM_GETLINK, flags: NLM_F_REQUEST, seq, pid: 0 }.encode(&mut request);
+    request.extend_from_slice(&body);
+    request
+}
+
+/// Reads a link, if it is the one asked for.
+fn read_link(payload: &[u8], question: &Question<'_>) -> Option<Link> {
+    let index = i32_at(payload, 4)? as u32;
+    let mut name = None;
+    let mut named = false;
+    for attr in attrs(payload.get(IFINFO_LEN..)?) {
+        match attr.kind {
+            IFLA_IFNAME => {
+                named |= matches!(question, Question::Name(asked) if *asked == attr.text());
+                name = name.or(Some(attr.text().to_vec()));
+            }
+            IFLA_PROP_LIST => {
+                named |= attrs(attr.payload).any(|alternative| {
+                    alternative.kind == IFLA_ALT_IFNAME
+                        && matches!(question, Question::Name(asked) if *asked == alternative.text())
+                });
+            }
+            _ => {}
+        }
+    }
+    let right = match question {
+        Question::Index(asked) => *asked == index,
+        Question::Name(_) => named,
+    };
+    right.then_some(Link { index, name: name? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &[u8], alternative: &[u8]) -> Vec<u8> {
+        let mut payload = vec![0; IFINFO_LEN];
+        payload[4..8].copy_from_slice(&index.to_ne_bytes());
+        put(&mut payload, IFLA_IFNAME, name);
+        let mut list = Vec::new();
+        put(&mut list, IFLA_ALT_IFNAME, alternative);
+        put(&mut payload, IFLA_PROP_LIST | 0x8000, &list);
+        payload
+    }
+
+    #[test]
+    fn a_link_is_known_by_index_and_by_each_of_its_names() {
+        let payload = link(7, b"eth7\0", b"a-long-alternative-name\0");
+        for (question, right) in [
+            (Question::Index(7), true),
+            (Question::Index(8), false),
+            (Question::Name(b"eth7"), true),
+            (Question::Name(b"a-long-alternative-name"), true),
+            (Question::Name(b"eth"), false),
+            (Question::Name(b""), false),
+        ] {
+            let found = read_link(&payload, &question);
+            assert_eq!(found.is_some(), right);
+            assert!(found.is_none_or(|link| link.index == 7 && link.name == b"eth7"));
+        }
+        for len in 0..payload.len() {
+            let _ = read_link(&payload[..len], &Question::Name(b"eth7"));
+        }
+    }
+
+    #[test]
+    fn the_loopback_interface_has_its_name_and_others_a_number() {
+        let Some(index) = interface_index(b"lo") else {
+            eprintln!("SKIP the_loopback_interface_has_its_name: there is none here");
+            return;
+        };
+        assert_eq!(index_of(b"lo"), Some(index));
+        assert_eq!(index_of(b"no such interface"), None);
+        assert_eq!(index_of(b""), None);
+        let mut interfaces = Interfaces::default();
+        interfaces.prepare(index);
+        interfaces.prepare(2_000_000_000);
+        assert_eq!(interfaces.name(index), Some(&b"lo"[..]));
+        assert_eq!(interfaces.name(2_000_000_000), Some(&b"if2000000000"[..]));
+        assert_eq!(interfaces.name(0), None);
+    }
+}

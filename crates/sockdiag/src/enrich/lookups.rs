@@ -1,0 +1,137 @@
+//! What a filter asks of this machine.
+//!
+//! Source: getservbyname(3), getaddrinfo(3), rtnetlink(7),
+//! name_to_handle_at(2); messages are ss's.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use super::cgroups::mount_point;
+use super::interfaces::index_of;
+use super::rpc::RpcNames;
+use crate::filter::{Lookups, Transport};
+use crate::model::{Addr, Family};
+use crate::notes::Note;
+use crate::source;
+use crate::sys::errno_text;
+use crate::sys::handle::{IdError, id_of};
+use crate::sys::names::{host_addrs, service_port};
+
+/// Looks up what filters name, on this machine.
+#[derive(Debug, Default)]
+pub struct SystemLookups {
+    /// Whether RPC services have names (`-r` without `-n`).
+    with_rpc: bool,
+    rpc: Option<RpcNames>,
+}
+
+impl SystemLookups {
+    /// With `with_rpc`, rpcbind is asked when a filter first names a service
+    /// that is nowhere else.
+    pub fn new(with_rpc: bool) -> Self {
+        Self { with_rpc, rpc: None }
+    }
+}
+
+impl Lookups for SystemLookups {
+    fn service(&mut self, name: &[u8], transport: Transport) -> Option<u16> {
+        let protocol = match transport {
+            Transport::Tcp => c"tcp",
+            Transport::Udp => c"udp",
+        };
+        service_port(name, Some(protocol))
+    }
+
+    fn rpc_service(&mut self, name: &[u8]) -> Option<u16> {
+        if !self.with_rpc {
+            return None;
+        }
+        self.rpc.get_or_insert_with(RpcNames::ask).port(name)
+    }
+
+    fn hosts(&mut self, name: &[u8], family: Option<Family>) -> Vec<Addr> {
+        let mut addrs = host_addrs(name);
+        addrs.retain(|addr| match family {
+            Some(Family::Inet) => matches!(addr, Addr::V4(_)),
+            Some(Family::Inet6) => matches!(addr, Addr::V6(_)),
+            _ => true,
+        });
+        addrs
+    }
+
+    fn interface(&mut self, name: &[u8]) -> Option<u32> {
+        index_of(name)
+    }
+
+    fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {
+        cgroup_id(path)
+    }
+
+    fn cgroup_condition_supported(&mut self) -> bool {
+        source::kernel_knows_cgroup_condition()
+    }
+}
+
+/// The id of the cgroup at a path: the path itself, then the path below the
+/// cgroup2 mount point.
+fn cgroup_id(path: &[u8]) -> Result<u64, String> {
+    let no_id = |errno| format!("Failed to get cgroup2 ID: {}", errno_text(errno));
+    // A path with a NUL inside cannot exist.
+    let whole = CString::new(path).map_err(|_| no_id(libc::ENOENT))?;
+    match id_of(None, &whole) {
+        Ok(id) => return Ok(id),
+        Err(IdError::Size) => return Err("Invalid size of cgroup2 ID".to_owned()),
+        Err(IdError::Os(_)) => {}
+    }
+    let line = |note: Note| note.to_string().trim_end().to_owned();
+    let mount = mount_point().ok_or_else(|| line(Note::NoCgroupMount))?;
+    let dir = File::open(mount).map_err(|_| line(Note::CgroupMount))?;
+    let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+    let inside = CString::new(path.get(slashes..).unwrap_or_default()).unwrap_or_default();
+    if inside.is_empty() {
+        return Err("Invalid cgroup2 path".to_owned());
+    }
+    id_of(Some(dir.as_fd()), &inside).map_err(|error| match error {
+        IdError::Os(error) => no_id(error.raw_os_error().unwrap_or(0)),
+        IdError::Size => "Invalid size of cgroup2 ID".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_cgroups_are_refused_in_the_reference_s_words() {
+        let want = if mount_point().is_some() {
+            "Failed to get cgroup2 ID: No such file or directory"
+        } else {
+            "Failed to find cgroup2 mount"
+        };
+        for path in [&b"/nonexistent"[..], b"nonexistent/x", b"///nonexistent"] {
+            assert_eq!(cgroup_id(path), Err(want.to_owned()));
+        }
+        assert!(cgroup_id(b"a\0b").is_err());
+    }
+
+    #[test]
+    fn a_mount_point_has_the_id_of_its_root() {
+        let Some(mount) = mount_point() else {
+            eprintln!("SKIP a_mount_point_has_the_id_of_its_root: no cgroup2 mount");
+            return;
+        };
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(cgroup_id(mount.as_os_str().as_bytes()), Ok(1));
+    }
+
+    #[test]
+    fn hosts_are_chosen_by_family() {
+        let mut lookups = SystemLookups::new(false);
+        let all = lookups.hosts(b"localhost", None);
+        let four = lookups.hosts(b"localhost", Some(Family::Inet));
+        let six = lookups.hosts(b"localhost", Some(Family::Inet6));
+        assert_eq!(all, [four, six].concat());
+        assert_eq!(lookups.rpc_service(b"rpc.portmapper"), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! THE table of options: one entry each, in the order of the help text.
+//!
+//! An entry says how the option is written, what help says about it and what
+//! it does; parser, help and their tests read nothing else.  An option of ours
+//! is an entry in [`Section::Extension`].
+//!
+//! Source: ss(8) and `ss -h` of iproute2 7.3.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use sockdiag::model::{Family, State, StateSet, Table};
+
+use super::args::{Actions, Args, map_id};
+use super::exit::{Exit, quoting};
+use super::help;
+
+/// An option.
+#[derive(Debug)]
+pub(crate) struct Opt {
+    /// Its letters; help shows the first.  May be empty.
+    pub(crate) short: &'static [u8],
+    /// Its names, without dashes; help shows the first.
+    pub(crate) long: &'static [&'static str],
+    /// What follows the name in help, like `=FILE`; may be empty.
+    pub(crate) value: &'static str,
+    /// What help says; may be empty.
+    pub(crate) help: &'static str,
+    /// Further lines of help, each with its newline; may be empty.
+    pub(crate) more: &'static str,
+    /// Where help lists it.
+    pub(crate) section: Section,
+    effect: Effect,
+}
+
+/// A part of the help text; an empty line stands between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// What is shown and how.
+    General,
+    /// Which sockets are listed.
+    Sockets,
+    /// What is done to them, and the form of rows.
+    Output,
+    /// The list of tables.
+    Query,
+    /// Files, and the language of filters.
+    Files,
+    /// What `ss` 7.3 lacks.  Abbreviations and complaints ignore these.
+    Extension,
+}
+
+#[derive(Debug)]
+enum Effect {
+    /// Notes that the option was given.
+    Note(fn(&mut Args)),
+    /// Acts at once.
+    Act(fn(&mut Args, &mut dyn Actions) -> Result<(), Exit>),
+    /// Takes an argument.
+    Take(fn(&mut Args, &OsStr, &mut dyn Actions) -> Result<(), Exit>),
+}
+
+impl Opt {
+    const fn new(
+        short: &'static [u8],
+        long: &'static [&'static str],
+        help: &'static str,
+        section: Section,
+        effect: Effect,
+    ) -> Self {
+        Self { short, long, value: "", help, more: "", section, effect }
+    }
+
+    const fn value(mut self, value: &'static str) -> Self {
+        self.value = value;
+        self
+    }
+
+    const fn more(mut self, more: &'static str) -> Self {
+        self.more = more;
+        self
+    }
+
+    /// Whether an argument follows.
+    pub(crate) fn takes_argument(&self) -> bool {
+        matches!(self.effect, Effect::Take(_))
+    }
+
+    /// Whether the reference lacks it.
+    pub(crate) fn is_extension(&self) -> bool {
+        self.section == Section::Extension
+    }
+
+    /// Does what the option does; `argument` is empty if it takes none.
+    pub(crate) fn apply(
+        &self,
+        args: &mut Args,
+        argument: &OsStr,
+        actions: &mut dyn Actions,
+    ) -> Result<(), Exit> {
+        match self.effect {
+            Effect::Note(note) => {
+                note(args);
+                Ok(())
+            }
+            Effect::Act(act) => act(args, actions),
+            Effect::Take(take) => take(args, argument, actions),
+        }
+    }
+}
+
+use Effect::{Act, Note, Take};
+use Section::{Extension, Files, General, Output, Query, Sockets};
+
+/// Every option.
+#[rustfmt::skip]
+pub(crate) const OPTIONS: &[Opt] = &[
+    Opt::new(b"h", &["help"], "this message", General, Act(|_, _| Err(Exit::done(help::full())))),
+    Opt::new(b"Vv", &["version"], "output version information", General,
+        Act(|_, _| Err(Exit::done(help::version())))),
+    Opt::new(b"n", &["numeric"], "don't resolve service names", General, Note(|a| a.numeric = true)),
+    Opt::new(b"r", &["resolve"], "resolve host names", General, Note(|a| a.resolve = true)),
+    Opt::new(b"a", &["all"], "display all sockets", General,
+        Note(|a| a.selection.request_states(StateSet::ALL))),
+    Opt::new(b"l", &["listening"], "display listening sockets", General,
+        Note(|a| a.selection.request_states(StateSet::LISTENING))),
+    Opt::new(b"B", &["bound-inactive"], "display TCP bound but inactive sockets", General,
+        Note(|a| a.selection.request_states(State::BoundInactive.into()))),
+    Opt::new(b"o", &["options"], "show timer information", General, Note(|a| a.show.options = true)),
+    Opt::new(b"e", &["extended"], "show detailed socket information", General, Note(|a| {
+        a.show.extended = true;
+        a.show.options = true;
+    })),
+    Opt::new(b"m", &["memory"], "show socket memory usage", General, Note(|a| a.show.memory = true)),
+    Opt::new(b"p", &["processes"], "show process using socket", General, Note(|a| a.show.processes = true)),
+    Opt::new(b"T", &["threads"], "show thread using socket", General, Note(|a| a.show.threads = true)),
+    Opt::new(b"i", &["info"], "show internal TCP information", General, Note(|a| a.show.info = true)),
+    Opt::new(b"", &["tipcinfo"], "show internal tipc socket information", General,
+        Note(|a| a.show.tipcinfo = true)),
+    Opt::new(b"s", &["summary"], "show socket usage summary", General, Note(|a| a.summary = true)),
+    Opt::new(b"", &["tos"], "show tos and priority information", General, Note(|a| a.show.tos = true)),
+    Opt::new(b"", &["cgroup"], "show cgroup information", General, Note(|a| a.show.cgroup = true)),
+    Opt::new(b"b", &["bpf"], "show bpf filter socket information", General, Note(|a| {
+        a.show.bpf = true;
+        a.show.options = true;
+    })),
+    Opt::new(b"", &["bpf-maps"], "show all BPF socket-local storage maps", General, Act(|a, _| {
+        if !a.show.bpf_map_ids.is_empty() {
+            return Err(Exit::error(Exit::USAGE, BPF_CLASH));
+        }
+        a.show.bpf_maps = true;
+        Ok(())
+    })),
+    // The blanks are the reference's.
+    Opt::new(b"", &["bpf-map-id"], "show a BPF socket-local storage map", General, Take(bpf_map_id))
+        .value("=MAP-ID   "),
+    Opt::new(b"E", &["events"], "continually display sockets as they are destroyed", General,
+        Note(|a| a.events = true)),
+    Opt::new(b"Z", &["context"], "display task SELinux security contexts", General, Act(|a, actions| {
+        actions.selinux_check()?;
+        a.show.contexts += 1;
+        Ok(())
+    })),
+    Opt::new(b"z", &["contexts"], "display task and socket SELinux security contexts", General, Act(|a, actions| {
+        actions.selinux_check()?;
+        a.show.contexts += 1;
+        a.show.socket_contexts += 1;
+        Ok(())
+    })),
+    Opt::new(b"N", &["net"], "switch to the specified network namespace name", General,
+        Take(|_, name, actions| actions.enter_netns(name))),
+
+    Opt::new(b"4", &["ipv4"], "display only IP version 4 sockets", Sockets, Note(|a| a.selection.add_family(Family::Inet))),
+    Opt::new(b"6", &["ipv6"], "display only IP version 6 sockets", Sockets, Note(|a| a.selection.add_family(Family::Inet6))),
+    Opt::new(b"0", &["packet"], "display PACKET sockets", Sockets, Note(|a| a.selection.add_family(Family::Packet))),
+    Opt::new(b"t", &["tcp"], "display only TCP sockets", Sockets, Note(|a| a.selection.add_table(Table::Tcp))),
+    Opt::new(b"M", &["mptcp"], "display only MPTCP sockets", Sockets, Note(|a| a.selection.add_table(Table::Mptcp))),
+    Opt::new(b"S", &["sctp"], "display only SCTP sockets", Sockets, Note(|a| a.selection.add_table(Table::Sctp))),
+    Opt::new(b"u", &["udp"], "display only UDP sockets", Sockets, Note(|a| a.selection.add_table(Table::Udp))),
+    Opt::new(b"w", &["raw"], "display only RAW sockets", Sockets, Note(|a| a.selection.add_table(Table::Raw))),
+    Opt::new(b"x", &["unix"], "display only Unix domain sockets", Sockets, Note(|a| a.selection.add_family(Family::Unix))),
+    Opt::new(b"", &["tipc"], "display only TIPC sockets", Sockets, Note(|a| a.selection.add_family(Family::Tipc))),
+    Opt::new(b"", &["vsock"], "display only vsock sockets", Sockets, Note(|a| a.selection.add_family(Family::Vsock))),
+    Opt::new(b"", &["xdp"], "display only XDP sockets", Sockets, Note(|a| a.selection.add_family(Family::Xdp))),
+    Opt::new(b"f", &["family"], "display sockets of type FAMILY", Sockets, Take(family))
+        .value("=FAMILY")
+        .more("       FAMILY := {inet|inet6|link|unix|netlink|vsock|tipc|xdp|help}\n"),
+
+    Opt::new(b"K", &["kill"], "forcibly close sockets, display what was closed", Output, Note(|a| a.kill = true)),
+    Opt::new(b"H", &["no-header"], "Suppress header line", Output, Note(|a| a.no_header = true)),
+    Opt::new(b"Q", &["no-queues"], "Suppress sending and receiving queue columns", Output,
+        Note(|a| a.no_queues = true)),
+    Opt::new(b"O", &["oneline"], "socket's data printed on a single line", Output, Note(|a| a.oneline = true)),
+    Opt::new(b"", &["inet-sockopt"], "show various inet socket options", Output,
+        Note(|a| a.show.inet_sockopt = true)),
+
+    Opt::new(b"A", &["query", "socket"], "", Query, Take(query))
+        .value("=QUERY, --socket=QUERY")
+        .more("       QUERY := {all|inet|tcp|mptcp|udp|raw|unix|unix_dgram|unix_stream|unix_seqpacket|packet|\
+               packet_raw|packet_dgram|netlink|sctp|vsock_stream|vsock_dgram|tipc|xdp}[,QUERY]\n"),
+
+    Opt::new(b"D", &["diag"], "Dump raw information about TCP sockets to FILE", Files, Take(|a, name, _| {
+        a.dump_file = Some(name.to_owned());
+        Ok(())
+    })).value("=FILE"),
+    Opt::new(b"F", &["filter"], "read filter information from FILE", Files, Take(filter_file))
+        .value("=FILE")
+        .more(FILTER),
+
+    Opt::new(b"d", &["dccp"], "display only DCCP sockets", Extension, Note(|a| a.selection.add_table(Table::Dccp))),
+];
+
+const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]
+       STATE-FILTER := {all|connected|synchronized|bucket|big|TCP-STATES}
+         TCP-STATES := {established|syn-sent|syn-recv|fin-wait-{1,2}|time-wait|closed|close-wait|last-ack|listening|closing}
+          connected := {established|syn-sent|syn-recv|fin-wait-{1,2}|time-wait|close-wait|last-ack|closing}
+       synchronized := {established|syn-recv|fin-wait-{1,2}|time-wait|close-wait|last-ack|closing}
+             bucket := {syn-recv|time-wait}
+                big := {established|syn-sent|fin-wait-{1,2}|closed|close-wait|last-ack|listening|closing}
+";
+
+const BPF_CLASH: &str = "ss: --bpf-maps and --bpf-map-id cannot be used together";
+
+fn bpf_map_id(args: &mut Args, id: &OsStr, actions: &mut dyn Actions) -> Result<(), Exit> {
+    if args.show.bpf_maps {
+        return Err(Exit::error(1, BPF_CLASH));
+    }
+    let text = id.as_bytes();
+    let id = map_id(text).ok_or_else(|| Exit::error(1, quoting("ss: invalid BPF map ID ", text, "")))?;
+    actions.bpf_map(id)?;
+    args.show.bpf_map_ids.push(id);
+    Ok(())
+}
+
+fn family(args: &mut Args, name: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
+    match name.as_bytes() {
+        b"help" => Err(Exit::done(help::full())),
+        name => {
+            let wrong = || Exit::usage(quoting("ss: \"", name, "\" is invalid family"));
+            args.selection.add_family(Family::from_name(name).ok_or_else(wrong)?);
+            Ok(())
+        }
+    }
+}
+
+fn query(args: &mut Args, list: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
+    args.selection
+        .query(list.as_bytes())
+        .map_err(|wrong| Exit::usage(quoting("ss: \"", &wrong.item, "\" is illegal socket table id")))
+}
+
+fn filter_file(args: &mut Args, name: &OsStr, actions: &mut dyn Actions) -> Result<(), Exit> {
+    if args.filter_file.is_some() {
+        return Err(Exit::error(Exit::USAGE, "More than one filter file"));
+    }
+    actions.open_filter_file(name)?;
+    args.filter_file = Some(name.to_owned());
+    Ok(())
+}
+
+/// The names of the reference's options in the order in which it lists them as
+/// possibilities, which is not the order of its help.
+pub(crate) fn reference_long_names() -> impl Iterator<Item = &'static str> {
+    "numeric resolve options extended memory info processes threads bpf events tcp sctp udp raw unix tipc vsock \
+     all listening bound-inactive ipv4 ipv6 packet family socket query summary diag filter version help context \
+     contexts net tipcinfo tos cgroup kill no-header no-queues xdp mptcp oneline inet-sockopt bpf-maps bpf-map-id"
+        .split_ascii_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeSet, HashSet};
+
+    #[test]
+    fn no_spelling_is_used_twice() {
+        let (mut letters, mut names) = (HashSet::new(), HashSet::new());
+        for option in OPTIONS {
+            assert!(!option.long.is_empty(), "{option:?}");
+            assert!(option.short.iter().all(|letter| letters.insert(letter)), "{option:?}");
+            assert!(option.long.iter().all(|name| names.insert(name)), "{option:?}");
+        }
+    }
+
+    #[test]
+    fn the_references_names_are_those_of_its_options() {
+        let theirs = OPTIONS.iter().filter(|option| !option.is_extension());
+        let theirs: BTreeSet<_> = theirs.flat_map(|option| option.long).copied().collect();
+        assert_eq!(reference_long_names().collect::<BTreeSet<_>>(), theirs);
+        assert_eq!(reference_long_names().count(), theirs.len());
+    }
+
+    #[test]
+    fn help_says_which_options_take_an_argument() {
+        for option in OPTIONS.iter().filter(|option| option.long != ["net"]) {
+            assert_eq!(option.takes_argument(), option.value.starts_with('='), "{option:?}");
+            assert!(option.more.is_empty() || option.more.ends_with('\n'), "{option:?}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! From the command line to a listing, in the order of the reference: options,
+//! state words, selection, recording, filter, header, tables.
+//!
+//! Nothing here knows a field or a format: what is shown follows from the
+//! groups that the options switch on, and what is asked of the kernel from
+//! what is shown and filtered on.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::ffi::OsStrExt as _;
+
+use sockdiag::enrich::{EnrichConfig, Enricher, SystemLookups};
+use sockdiag::fields::{Catalog, Groups, Needs, Style};
+use sockdiag::filter::{self, Dialect, EvalContext, Expr};
+use sockdiag::model::{Selected, Table, TableSet};
+use sockdiag::notes::Note;
+use sockdiag::pipeline::{Pipeline, Sink as _};
+use sockdiag::source::{self, InetQuery, Programs, Sources};
+use sockdiag::sys::{errno_text, netns};
+use sockdiag_render::ss::{Look, SsText};
+
+use crate::cli::{self, Actions, Args, Exit, Show};
+use crate::terminal;
+
+/// Exit status for what this version cannot do yet.
+const NOT_YET: u8 = 3;
+
+/// Does what the words ask for.
+pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
+    let mut system = System::default();
+    let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
+    let mut args = cli::parse(program, words, posix, &mut system)?;
+    refuse_what_is_missing(&args)?;
+    args.take_state_words()?;
+    let mut selected =
+        args.selection.resolve().map_err(|empty| Exit { code: 0, ..Exit::error(0, empty.to_string()) })?;
+    let catalog = Catalog::standard();
+    let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
+    let sources = Sources::from_env();
+    if let Some(file) = &args.dump_file {
+        return record(file, &selected, catalog.needs(style.groups));
+    }
+    refuse_missing_tables(&selected)?;
+    let parsed = parse_filter(&args, &catalog, &selected, &sources, system.filter_file)?;
+    // The columns follow the options, not what the filter narrows them to.
+    let look = Look {
+        style,
+        no_header: args.no_header,
+        no_queues: args.no_queues,
+        netid: selected.show_netid(),
+        state: selected.show_state(),
+        processes: args.show.processes,
+        width: terminal::width(),
+    };
+    if let Some(family) = parsed.family {
+        selected.narrow(family);
+        if !family.is_inet() {
+            return Err(missing(&format!("{} sockets", family.name())));
+        }
+    }
+    let filter = parsed.expr.as_ref();
+    let shown = catalog.needs(style.groups.and(Groups::COLUMNS));
+    let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
+    let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
+    let mut enricher = Enricher::new(&EnrichConfig {
+        needs: if args.resolve { shown } else { shown.without(Needs::HOSTS) },
+        numeric: args.numeric,
+        resolve: args.resolve,
+        cgroup_zero: args.show.cgroup,
+        sources: &sources,
+    });
+    // What cannot be written is nobody's concern any more: as the reference.
+    let Ok(mut sink) = SsText::new(&catalog, look, terminal::Stdout) else { return Ok(()) };
+    let mut pipeline = Pipeline {
+        sources: &sources,
+        families: selected.families,
+        filter,
+        context: EvalContext { ports: sources.port_range() },
+        needs,
+        enricher: &mut enricher,
+        sink: &mut sink,
+    };
+    for table in selected.listed().filter(|table| table.supported()) {
+        let query = InetQuery {
+            table,
+            families: selected.families,
+            preferred: selected.preferred,
+            states: selected.states,
+            ext: needs.inet_ext(),
+            programs: Programs {
+                modern: filter.and_then(|filter| filter::program(filter, Dialect::Modern)),
+                classic: filter.and_then(|filter| filter::program(filter, Dialect::Classic)),
+            },
+        };
+        if let Err(error) = pipeline.list(&query, &mut say)
+            && let Some(code) = error.exit_status()
+        {
+            return Err(Exit::error(code, error.to_string()));
+        }
+    }
+    let _ = sink.finish();
+    Ok(())
+}
+
+/// What the options show, as groups of fields.
+fn groups(show: &Show) -> Groups {
+    [
+        (show.options, Groups::OPTIONS),
+        (show.extended, Groups::EXTENDED),
+        (show.memory, Groups::MEMORY),
+        (show.info, Groups::INFO),
+        (show.tos, Groups::TOS),
+        (show.cgroup, Groups::CGROUP),
+        (show.inet_sockopt, Groups::SOCKOPT),
+    ]
+    .into_iter()
+    .filter(|(shown, _)| *shown)
+    .fold(Groups::NONE, |groups, (_, group)| groups.and(group))
+}
+
+/// Says at once what is worth saying beside the listing.
+fn say(note: Note) {
+    let _ = write!(io::stderr(), "{note}");
+}
+
+/// The end for what a later version will do.
+fn missing(what: &str) -> Exit {
+    Exit::error(NOT_YET, format!("ss: {what}: not there yet in sockdiag {}", env!("CARGO_PKG_VERSION")))
+}
+
+/// Ends for options whose work is not done yet, rather than print a listing
+/// that looks like an answer.
+fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
+    let options = [
+        (args.summary, "-s, --summary"),
+        (args.events, "-E, --events"),
+        (args.kill, "-K, --kill"),
+        (args.show.processes, "-p, --processes"),
+        (args.show.bpf_maps, "--bpf-maps"),
+    ];
+    match options.iter().find(|(asked, _)| *asked) {
+        Some((_, option)) => Err(missing(option)),
+        None => Ok(()),
+    }
+}
+
+/// Ends if a table was asked for by name that cannot be listed yet; says which
+/// are left out of those that came by default.
+fn refuse_missing_tables(selected: &Selected) -> Result<(), Exit> {
+    let names = |named: bool| {
+        let mut names: Vec<&str> = Vec::new();
+        for table in selected.tables.iter().filter(|table| !table.supported()) {
+            let name = table.facts().title;
+            if selected.named.contains(table) == named && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.join(", ")
+    };
+    let named = names(true);
+    if !named.is_empty() {
+        return Err(missing(&format!("{named} sockets")));
+    }
+    let left_out = names(false);
+    if !left_out.is_empty() {
+        let _ = writeln!(io::stderr(), "ss: {left_out} sockets: not there yet, left out");
+    }
+    Ok(())
+}
+
+/// `-D FILE`: the raw replies of the TCP table.
+fn record(file: &OsStr, selected: &Selected, needs: Needs) -> Result<(), Exit> {
+    if !selected.tables.intersects(TableSet::only(Table::Tcp)) {
+        return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
+    }
+    let query = InetQuery {
+        table: Table::Tcp,
+        families: selected.families,
+        preferred: selected.preferred,
+        states: selected.states,
+        ext: needs.inet_ext(),
+        programs: Programs::default(),
+    };
+    let mut out: Box<dyn Write> = if file.as_bytes().starts_with(b"-") {
+        Box::new(terminal::Stdout)
+    } else {
+        Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
+    };
+    // The reference says nothing of what went wrong, and ends with 0.
+    let _ = source::record(&query, &mut out, &mut say);
+    Ok(())
+}
+
+/// Reads the words that are left and the filter file.
+fn parse_filter(
+    args: &Args,
+    catalog: &Catalog,
+    selected: &Selected,
+    sources: &Sources,
+    file: Option<Box<dyn BufRead>>,
+) -> Result<filter::Parsed, Exit> {
+    let words: Vec<&[u8]> = args.words.iter().map(|word| word.as_bytes()).collect();
+    let mut lookups = SystemLookups::new(sources, args.resolve && !args.numeric);
+    let context = filter::Context {
+        catalog,
+        preferred: selected.preferred,
+        tables: selected.tables,
+        lookups: &mut lookups,
+    };
+    let mut file = file;
+    let file = file.as_mut().map(|file| file.as_mut() as &mut dyn BufRead);
+    filter::parse(&words, file, context).map_err(|error| {
+        let code = u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
+        let mut message = error.message();
+        if error.shows_usage() {
+            return Exit::usage_text(message);
+        }
+        Exit { code, stdout: Vec::new(), stderr: std::mem::take(&mut message) }
+    })
+}
+
+fn open_failed(what: &str, error: &io::Error) -> Exit {
+    Exit::error(Exit::USAGE, format!("{what}: {}", errno_text(error.raw_os_error().unwrap_or(0))))
+}
+
+/// What options do at once, on the real system.
+#[derive(Default)]
+struct System {
+    filter_file: Option<Box<dyn BufRead>>,
+}
+
+impl Actions for System {
+    fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
+        netns::enter(name, &mut say).map_err(|error| Exit::error(1, error.message()))
+    }
+
+    fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {
+        self.filter_file = Some(if name.as_bytes().starts_with(b"-") {
+            Box::new(BufReader::new(io::stdin()))
+        } else {
+            let file = File::open(name).map_err(|error| open_failed("fopen filter file", &error))?;
+            Box::new(BufReader::new(file))
+        });
+        Ok(())
+    }
+
+    fn selinux_check(&mut self) -> Result<(), Exit> {
+        if selinux_is_enabled() { Ok(()) } else { Err(cli::selinux_is_off()) }
+    }
+
+    fn bpf_map(&mut self, _: u32) -> Result<(), Exit> {
+        Err(missing("--bpf-map-id"))
+    }
+}
+
+/// Whether SELinux is at work: its file system is mounted.
+fn selinux_is_enabled() -> bool {
+    std::path::Path::new("/sys/fs/selinux/enforce").exists()
+}

@@ -1,0 +1,65 @@
+//! The standard output and its width.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::stdio::stdout;
+
+/// The standard output, unbuffered: what writes to it buffers by itself.
+pub(crate) struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(stdout(), bytes))?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How wide the standard output is: the terminal's width, else `COLUMNS` if
+/// that is a positive number, else nothing is known and rows are compact.
+pub(crate) fn width() -> Option<usize> {
+    let terminal = rustix::termios::isatty(stdout())
+        .then(|| rustix::termios::tcgetwinsize(stdout()).ok())
+        .flatten()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|columns| *columns > 0);
+    terminal.or_else(|| columns(std::env::var_os("COLUMNS")?.as_os_str()))
+}
+
+/// A number as `atoi` reads it, if it is positive.
+fn columns(text: &OsStr) -> Option<usize> {
+    let text = text.as_bytes().trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let number = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0_i64, |number, digit| number.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    // atoi is strtol cut to an int.
+    usize::try_from(number as i32).ok().filter(|columns| *columns > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_is_read_as_atoi_reads() {
+        for (text, want) in [
+            ("80", Some(80)),
+            (" \t80x", Some(80)),
+            ("+7", Some(7)),
+            ("", None),
+            ("-3", None),
+            ("0", None),
+            ("x", None),
+            ("4294967297", Some(1)),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(columns(OsStr::new(text)), want, "{text:?}");
+        }
+    }
+}
