@@ -34,7 +34,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     refuse_what_is_missing(&args)?;
     args.take_state_words()?;
     let mut selected =
-        args.selection.resolve().map_err(|empty| Exit { code: 0, ..Exit::error(0, empty.to_string()) })?;
+        args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
     let catalog = Catalog::standard();
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
     let sources = Sources::from_env();
@@ -42,7 +42,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return record(file, &selected, catalog.needs(style.groups));
     }
     refuse_missing_tables(&selected)?;
-    let parsed = parse_filter(&args, &catalog, &selected, &sources, system.filter_file)?;
+    let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
     // The columns follow the options, not what the filter narrows them to.
     let look = Look {
         style,
@@ -197,11 +197,10 @@ fn parse_filter(
     args: &Args,
     catalog: &Catalog,
     selected: &Selected,
-    sources: &Sources,
     file: Option<Box<dyn BufRead>>,
 ) -> Result<filter::Parsed, Exit> {
     let words: Vec<&[u8]> = args.words.iter().map(|word| word.as_bytes()).collect();
-    let mut lookups = SystemLookups::new(sources, args.resolve && !args.numeric);
+    let mut lookups = SystemLookups::new(args.resolve && !args.numeric);
     let context = filter::Context {
         catalog,
         preferred: selected.preferred,
@@ -212,11 +211,8 @@ fn parse_filter(
     let file = file.as_mut().map(|file| file.as_mut() as &mut dyn BufRead);
     filter::parse(&words, file, context).map_err(|error| {
         let code = u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
-        let mut message = error.message();
-        if error.shows_usage() {
-            return Exit::usage_text(message);
-        }
-        Exit { code, stdout: Vec::new(), stderr: std::mem::take(&mut message) }
+        let message = error.message();
+        if error.shows_usage() { Exit::usage(message) } else { Exit::error(code, message) }
     })
 }
 
@@ -246,7 +242,7 @@ impl Actions for System {
     }
 
     fn selinux_check(&mut self) -> Result<(), Exit> {
-        if selinux_is_enabled() { Ok(()) } else { Err(cli::selinux_is_off()) }
+        if selinux_is_enabled() { Ok(()) } else { Err(cli::args::selinux_is_off()) }
     }
 
     fn bpf_map(&mut self, _: u32) -> Result<(), Exit> {

@@ -68,7 +68,7 @@ view! {
     /// The bytes of a message header.
     HeaderView = "struct nlmsghdr" in "linux/netlink.h" {
         /// Length of the message, header included.
-        len: u32 @ 0 = "nlmsg_len";
+        message_len: u32 @ 0 = "nlmsg_len";
         /// Type of the message.
         kind: u16 @ 4 = "nlmsg_type";
         /// Flags.
@@ -110,7 +110,7 @@ impl Header {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let view = HeaderView::new(bytes);
         let pid = view.pid()?;
-        Some(Self { len: view.len()?, kind: view.kind()?, flags: view.flags()?, seq: view.seq()?, pid })
+        Some(Self { len: view.message_len()?, kind: view.kind()?, flags: view.flags()?, seq: view.seq()?, pid })
     }
 
     /// Appends the header as the kernel reads it.

@@ -22,10 +22,19 @@ const ESTALE: i32 = 116;
 /// Paths of cgroups by id.
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
-    /// The mount point, once looked for; `None` inside if there is none.
-    mount: Option<Option<PathBuf>>,
+    mount: Mount,
     paths: HashMap<u64, Vec<u8>>,
     notes: Vec<Note>,
+}
+
+/// Where the cgroup2 file system is mounted.
+#[derive(Clone, Debug, Default)]
+enum Mount {
+    /// Not looked for yet.
+    #[default]
+    Unknown,
+    Nowhere,
+    At(PathBuf),
 }
 
 impl Cgroups {
@@ -40,9 +49,9 @@ impl Cgroups {
         }
         let found = match mount {
             _ if id == 0 => Err(Some(Note::CgroupIdInvalid)),
+            Mount::At(mount) => path_by_id(&mount, id),
             // Said once already.
-            None => Err(None),
-            Some(mount) => path_by_id(&mount, id),
+            Mount::Unknown | Mount::Nowhere => Err(None),
         };
         let path = found.unwrap_or_else(|note| {
             self.notes.extend(note.filter(|note| !self.notes.contains(note)));
@@ -62,16 +71,20 @@ impl Cgroups {
     }
 
     /// The mount point.  The first call walks the tree below it.
-    fn mount(&mut self) -> Option<PathBuf> {
-        if self.mount.is_none() {
-            let found = mount_point();
-            match &found {
-                Some(mount) => self.walk(mount),
-                None => self.notes.push(Note::NoCgroupMount),
-            }
-            self.mount = Some(found);
+    fn mount(&mut self) -> Mount {
+        if let Mount::Unknown = self.mount {
+            self.mount = match mount_point() {
+                Some(mount) => {
+                    self.walk(&mount);
+                    Mount::At(mount)
+                }
+                None => {
+                    self.notes.push(Note::NoCgroupMount);
+                    Mount::Nowhere
+                }
+            };
         }
-        self.mount.clone().flatten()
+        self.mount.clone()
     }
 
     fn walk(&mut self, mount: &Path) {
@@ -130,7 +143,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        let digits = after.first_chunk::<3>().filter(|digits| byte == b'\\' && digits.iter().all(is_octal));
+        let digits = after.first_chunk::<3>().filter(|digits| byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
         match digits {
             Some(digits) => {
                 let value = digits.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0'));
@@ -141,10 +154,6 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
         }
     }
     out
-}
-
-fn is_octal(byte: &u8) -> bool {
-    (b'0'..=b'7').contains(byte)
 }
 
 #[cfg(test)]
@@ -171,7 +180,7 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
 
     #[test]
     fn ids_that_lead_nowhere_say_so() {
-        let mut cgroups = Cgroups { mount: Some(None), ..Cgroups::default() };
+        let mut cgroups = Cgroups { mount: Mount::Nowhere, ..Cgroups::default() };
         cgroups.prepare(0xbc_614e);
         cgroups.prepare(0);
         cgroups.prepare(0);
@@ -184,12 +193,10 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
     #[test]
     fn the_root_is_a_slash() {
         let Some(mount) = mount_point() else {
-            eprintln!("SKIP the_root_is_a_slash: no cgroup2 mount");
-            return;
+            sockdiag_testkit::skip!("no cgroup2 mount");
         };
         let Some(id) = id_of_path(&mount) else {
-            eprintln!("SKIP the_root_is_a_slash: {} has no id", mount.display());
-            return;
+            sockdiag_testkit::skip!("{} has no id", mount.display());
         };
         let mut cgroups = Cgroups::default();
         cgroups.prepare(id);

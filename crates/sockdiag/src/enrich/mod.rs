@@ -16,6 +16,8 @@ mod services;
 
 pub use lookups::SystemLookups;
 
+use sockdiag_wire::inet_diag::InetAttrs;
+
 use crate::fields::Needs;
 use crate::model::{Addr, HostBook, Names, Row, Socket};
 use crate::notes::Note;
@@ -81,7 +83,7 @@ impl Enricher {
             interfaces.prepare(socket.ifindex);
         }
         if let Some(cgroups) = &mut self.cgroups
-            && let Some(id) = socket.attrs().and_then(|attrs| attrs.cgroup_id())
+            && let Some(id) = socket.attrs().and_then(InetAttrs::cgroup_id)
             && (id != 0 || self.cgroup_zero)
         {
             cgroups.prepare(id);
@@ -120,7 +122,7 @@ impl Enricher {
 
 /// Every address that a row may show by name.
 pub(crate) fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
-    let keys = socket.attrs().and_then(|attrs| attrs.md5sigs()).into_iter().flatten();
+    let keys = socket.attrs().and_then(InetAttrs::md5sigs).into_iter().flatten();
     let keys = keys.filter_map(|key| match (key.family(), key.addr()) {
         (2, [a, b, c, d, ..]) => Some(Addr::V4([a, b, c, d])),
         (10, addr) => Some(Addr::V6(addr)),

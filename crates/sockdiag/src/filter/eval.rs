@@ -11,8 +11,9 @@
 //! reference cannot turn into a kernel program.
 //!
 //! One thing it cannot know is `autobound` in the kernel's sense (the port was
-//! not asked for).  A filter with it relies on its program having been run:
-//! see [`super::program`].
+//! not asked for): there a row is kept if either answer would keep it.  A
+//! filter with `autobound` relies on its program having been run: see
+//! [`super::program`].
 //!
 //! Source: the program's behaviour.
 
@@ -33,8 +34,8 @@ pub struct EvalContext {
 enum View {
     /// As the reference does: bits, whatever the family.
     Program,
-    /// As inet_diag does.
-    Kernel,
+    /// As inet_diag does; `autobound` is given, since a row does not show it.
+    Kernel { autobound: bool },
 }
 
 impl Expr {
@@ -43,7 +44,7 @@ impl Expr {
         self.run(row, ctx, View::Program)
             && (!self.second_view()
                 || row.socket.origin.kind != SourceKind::Kernel
-                || self.run(row, ctx, View::Kernel))
+                || [true, false].iter().any(|&autobound| self.run(row, ctx, View::Kernel { autobound })))
     }
 
     /// Whether the program alone, without its kernel half, wants a row: how
@@ -72,7 +73,10 @@ impl Test {
             Test::Device(field, index) => number(field, row) == i128::from(*index),
             Test::Mark { field, mark, mask } => number(field, row) & i128::from(*mask) == i128::from(*mark),
             Test::Cgroup(field, id) => number(field, row) == i128::from(*id),
-            Test::Autobound => (ctx.ports.0..=ctx.ports.1).contains(&row.socket.local.port),
+            Test::Autobound => match view {
+                View::Program => (ctx.ports.0..=ctx.ports.1).contains(&row.socket.local.port),
+                View::Kernel { autobound } => autobound,
+            },
             Test::Field(test) => test.holds(row),
         }
     }
@@ -99,7 +103,7 @@ impl HostCondition {
                 port.is_none_or(|port| port == i64::from(endpoint.port))
                     && prefixes.iter().any(|prefix| match view {
                         View::Program => prefix.matches_bits(endpoint.addr),
-                        View::Kernel => prefix.matches_family(endpoint.addr),
+                        View::Kernel { .. } => prefix.matches_family(endpoint.addr),
                     })
             }
             // An address is no name.

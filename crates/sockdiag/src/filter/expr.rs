@@ -209,8 +209,7 @@ impl Expr {
             _ => true,
         });
         let second_view = reference_compiles
-            && tests().any(|test| matches!(test, Test::Host(_, host) if host.names_a_family()))
-            && !tests().any(|test| *test == Test::Autobound);
+            && tests().any(|test| matches!(test, Test::Host(_, host) if host.names_a_family()));
         let start = *entries.get(last)?;
         Some(Self { nodes, start, jumps, reference_compiles, second_view })
     }

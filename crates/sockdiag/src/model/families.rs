@@ -1,6 +1,7 @@
 //! Address families: what can be asked for with `-f`, and what comes with it.
 //!
-//! Source: the manual page ss(8); `ss` 7.3 for names and defaults.
+//! Source: the manual page ss(8); `ss` 7.3 for names and defaults;
+//! `include/linux/socket.h` for numbers.
 
 use super::states::{State, StateSet};
 use super::tables::{Table, TableSet};
@@ -157,5 +158,14 @@ mod tests {
     fn defaults_are_those_of_ss() {
         let states = FAMILIES.iter().map(|facts| facts.states.bits());
         assert!(states.eq([0x3b37, 0x3b37, 0x80, 0x3b37, 0x80, 0x3b37, 0x482, 0x80]));
+    }
+
+    #[test]
+    fn kernel_numbers_lead_back_to_the_family() {
+        for facts in &FAMILIES {
+            assert_eq!(Family::from_number(facts.family.number()), Some(facts.family), "{}", facts.name);
+        }
+        assert_eq!((Family::Inet.number(), Family::Inet6.number()), (2, 10));
+        assert_eq!(Family::from_number(0), None);
     }
 }

@@ -181,15 +181,19 @@ impl<'a> ProcLine<'a> {
     }
 }
 
-/// The state that a table's filter looks at: the second digit of the two that
-/// follow the endpoints.  `None` if the line has no endpoints or no digit there.
-pub(crate) fn state_digit(line: &[u8]) -> Option<Option<u8>> {
+/// The state by which a table is filtered: the second digit of the two that
+/// follow the endpoints, or [`NO_STATE`] if there is none.  `None` if the line
+/// lacks the endpoints.
+pub(crate) fn state_digit(line: &[u8]) -> Option<u8> {
     let (_, text) = split_at_colon(line)?;
     let (_, text) = split_at_colon(text.get(1..)?)?;
     let (_, text) = split_at_colon(text.get(5..)?)?;
     let digit = text.get(6).copied().map(char::from).and_then(|c| c.to_digit(16));
-    Some(digit.map(|digit| digit as u8))
+    Some(digit.map_or(NO_STATE, |digit| digit as u8))
 }
+
+/// No state has this number.
+const NO_STATE: u8 = u8::MAX;
 
 /// Splits before and after the first colon.
 fn split_at_colon(text: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -392,7 +396,8 @@ mod tests {
             let line = &LINE[..len];
             // The second endpoint's colon stands at 28.
             assert_eq!(ProcLine::parse(line).is_some(), len > 28, "{len}");
-            assert_eq!(state_digit(line), if len > 28 { Some((len > 35).then_some(1)) } else { None }, "{len}");
+            let state = if len > 35 { 1 } else { NO_STATE };
+            assert_eq!(state_digit(line), (len > 28).then_some(state), "{len}");
         }
         for junk in [&b":"[..], b"::::", b":  :    :", b"\xff:\xff:\xff\xff\xff\xff\xff:\xff", b"x: :07E8 :C350"] {
             let _ = ProcLine::parse(junk).and_then(|line| line.socket(TCP));
@@ -401,8 +406,7 @@ mod tests {
 
     #[test]
     fn the_state_that_counts_is_the_second_digit() {
-        for (text, digit) in [(" 01 ", Some(1)), (" 0A ", Some(10)), (" 0a ", Some(10)), (" 12 ", Some(2)), (" 0- ", None)]
-        {
+        for (text, digit) in [(" 01 ", 1), (" 0A ", 10), (" 0a ", 10), (" 12 ", 2), (" 0- ", NO_STATE)] {
             assert_eq!(state_digit(&with(" 01 ", text)), Some(digit), "{text}");
         }
     }

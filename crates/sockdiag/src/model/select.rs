@@ -19,7 +19,7 @@ use super::states::{State, StateSet};
 use super::tables::{Gate, Table, TableSet};
 
 /// What was asked for so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     tables: TableSet,
     families: FamilySet,
@@ -151,6 +151,11 @@ impl Selection {
     /// The states that the next word starts from: `first` for the first word.
     fn before_word(&mut self, first: StateSet) -> StateSet {
         if std::mem::replace(&mut self.worded, true) { self.request } else { first }
+    }
+
+    /// Whether no table and no family was asked for, so that all come.
+    pub fn is_default(&self) -> bool {
+        !self.narrowed
     }
 
     /// What all of it means.

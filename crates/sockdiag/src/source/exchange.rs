@@ -170,3 +170,144 @@ fn refusal(message: &Message<'_>) -> Failure {
         _ => Failure { kind: DumpErrorKind::Kernel(0), note: Some(Note::ErrorTruncated) },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockdiag_wire::attr;
+    use sockdiag_wire::netlink::{HEADER_LEN, Header, NLM_F_ACK_TLVS};
+
+    const SEQ: u32 = 7;
+    const PORT: u32 = 42;
+
+    fn message(kind: u16, flags: u16, seq: u32, pid: u32, payload: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Header { len: (HEADER_LEN + payload.len()) as u32, kind, flags, seq, pid }.encode(&mut out);
+        out.extend_from_slice(payload);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out
+    }
+
+    fn row(text: &[u8]) -> Vec<u8> {
+        message(20, 2, SEQ, PORT, text)
+    }
+
+    /// The rows of a datagram, how it ended, and what was said of it.
+    fn read(bytes: &[u8], cut: bool) -> (Vec<Vec<u8>>, Result<ControlFlow<()>, Failure>, Ended) {
+        let mut rows = Vec::new();
+        let mut ended = Ended { stopped: false, interrupted: false };
+        let mut take = |row: &[u8]| {
+            rows.push(row.to_vec());
+            if row == b"stop" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let flow = read_datagram(bytes, cut, SEQ, PORT, &mut ended, &mut take);
+        (rows, flow, ended)
+    }
+
+    #[test]
+    fn other_conversations_are_skipped() {
+        let datagram = [
+            row(b"one"),
+            message(20, 2, SEQ + 1, PORT, b"other request"),
+            message(20, 2, SEQ, PORT + 1, b"other socket"),
+            message(NLMSG_DONE, 2, SEQ + 1, PORT, &[0; 4]),
+            message(NLMSG_NOOP, 0, SEQ, PORT, b""),
+            row(b"two"),
+        ]
+        .concat();
+        let (rows, flow, ended) = read(&datagram, false);
+        assert_eq!(rows, [b"one", b"two"]);
+        assert!(matches!(flow, Ok(ControlFlow::Continue(()))));
+        assert!(!ended.stopped && !ended.interrupted);
+    }
+
+    #[test]
+    fn a_dump_ends_at_its_end_or_where_the_visitor_says() {
+        let datagram = [row(b"one"), message(NLMSG_DONE, 2, SEQ, PORT, &[0; 4]), row(b"late")].concat();
+        let (rows, flow, ended) = read(&datagram, false);
+        assert_eq!(rows, [b"one"]);
+        assert!(matches!(flow, Ok(ControlFlow::Break(()))) && !ended.stopped);
+        let (rows, flow, ended) = read(&[row(b"stop"), row(b"late")].concat(), false);
+        assert_eq!(rows, [b"stop"]);
+        assert!(matches!(flow, Ok(ControlFlow::Break(()))) && ended.stopped);
+    }
+
+    #[test]
+    fn an_interruption_on_any_message_counts() {
+        let datagram = [row(b"one"), message(20, 2 | NLM_F_DUMP_INTR, SEQ, PORT, b"two")].concat();
+        assert!(read(&datagram, false).2.interrupted);
+    }
+
+    /// What the reference says of each way to fail.
+    #[test]
+    fn failures_are_silent_or_not_as_the_reference_has_them() {
+        let refused = |errno: i32, whole: bool| {
+            let mut payload = (-errno).to_ne_bytes().to_vec();
+            payload.resize(if whole { 20 } else { 19 }, 0);
+            message(NLMSG_ERROR, 0, SEQ, PORT, &payload)
+        };
+        let done = |errno: i32, flags: u16, text: &[u8]| {
+            let mut payload = (-errno).to_ne_bytes().to_vec();
+            if !text.is_empty() {
+                attr::put(&mut payload, 1, text);
+            }
+            message(NLMSG_DONE, flags, SEQ, PORT, &payload)
+        };
+        let text = b"Out of luck\0";
+        for (datagram, errno, note) in [
+            (refused(2, true), 2, None),
+            (refused(22, true), 22, None),
+            (refused(22, false), 0, Some(Note::ErrorTruncated)),
+            (done(2, 0, b""), 2, None),
+            (done(95, 0, b""), 95, None),
+            (done(12, 0, b""), 12, Some(Note::Answer { errno: 12 })),
+            (done(90, 0, b""), 90, Some(Note::BufferTooSmall)),
+            (done(12, NLM_F_ACK_TLVS, text), 12, Some(Note::Explained { text: b"Out of luck".to_vec() })),
+            (done(2, NLM_F_ACK_TLVS, text), 2, None),
+            (message(NLMSG_DONE, 0, SEQ, PORT, b"xyz"), 0, Some(Note::DoneTruncated)),
+        ] {
+            let (rows, flow, _) = read(&[row(b"one"), datagram].concat(), false);
+            assert_eq!(rows, [b"one"]);
+            let failure = flow.expect_err("these are failures");
+            assert!(matches!(failure.kind, DumpErrorKind::Kernel(got) if got == errno), "{failure:?}");
+            assert_eq!(failure.note, note);
+        }
+    }
+
+    #[test]
+    fn stray_bytes_are_a_failure_unless_the_datagram_was_cut() {
+        let mut datagram = row(b"one");
+        datagram.extend([1, 2, 3]);
+        let (rows, flow, _) = read(&datagram, false);
+        assert_eq!(rows, [b"one"]);
+        assert!(matches!(flow, Err(Failure { note: Some(Note::Remnant { bytes: 3 }), .. })));
+        assert!(matches!(read(&datagram, true).1, Ok(ControlFlow::Continue(()))));
+    }
+
+    #[test]
+    fn every_truncation_keeps_the_rows_before_it() {
+        let datagram =
+            [row(b"one"), row(b"two"), row(b"three"), message(NLMSG_DONE, 2, SEQ, PORT, &[0; 4])].concat();
+        let ends = [19, 39, 61];
+        for len in 0..datagram.len() {
+            let (rows, ..) = read(datagram.get(..len).unwrap_or_default(), len % 2 == 0);
+            assert_eq!(rows.len(), ends.iter().filter(|end| len >= **end).count(), "{len}");
+        }
+        let mut random = 1_u64;
+        for _ in 0..20_000 {
+            let mut damaged = datagram.clone();
+            for _ in 0..3 {
+                // xorshift
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let at = (random >> 32) as usize % damaged.len();
+                if let Some(byte) = damaged.get_mut(at) {
+                    *byte = random as u8;
+                }
+            }
+            let (rows, ..) = read(&damaged, false);
+            assert!(rows.iter().map(Vec::len).sum::<usize>() <= damaged.len());
+        }
+    }
+}

@@ -325,3 +325,6 @@ impl Aside {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

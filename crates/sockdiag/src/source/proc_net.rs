@@ -83,7 +83,7 @@ fn read(
             Line::Whole => {}
         }
         let Some(state) = state_digit(&line) else { break };
-        if state.is_some_and(|state| query.states.contains_number(state)) {
+        if query.states.contains_number(state) {
             *rows += 1;
             if visit.record(Record { origin, bytes: &line }).is_break() {
                 return Ok(Ended::Stopped);

@@ -15,9 +15,9 @@ const ID_TYPE: libc::c_int = 1;
 /// `struct file_handle` with room for a cgroup's id.
 #[repr(C)]
 struct Handle {
-    handle_bytes: libc::c_uint,
-    handle_type: libc::c_int,
-    f_handle: [u8; ID_LEN],
+    len: libc::c_uint,
+    kind: libc::c_int,
+    id: [u8; ID_LEN],
 }
 
 /// What went wrong in asking for an id.
@@ -31,11 +31,11 @@ pub(crate) enum IdError {
 
 /// The 8-byte handle of the file at `path`, seen from `dir` (or the working directory).
 pub(crate) fn id_of(dir: Option<BorrowedFd<'_>>, path: &CStr) -> Result<u64, IdError> {
-    let mut handle = Handle { handle_bytes: ID_LEN as libc::c_uint, handle_type: 0, f_handle: [0; ID_LEN] };
+    let mut handle = Handle { len: ID_LEN as libc::c_uint, kind: 0, id: [0; ID_LEN] };
     let mut mount_id: libc::c_int = 0;
     let dir = dir.map_or(libc::AT_FDCWD, |dir| dir.as_raw_fd());
     // SAFETY: `path` ends in a NUL; `handle` has the layout of struct
-    // file_handle with `handle_bytes` bytes of room behind its fixed part, and
+    // file_handle with `len` bytes of room behind its fixed part, and
     // the kernel writes no more than that (name_to_handle_at(2)).
     let failed = unsafe {
         libc::name_to_handle_at(dir, path.as_ptr(), (&raw mut handle).cast(), &raw mut mount_id, 0)
@@ -43,18 +43,17 @@ pub(crate) fn id_of(dir: Option<BorrowedFd<'_>>, path: &CStr) -> Result<u64, IdE
     if failed {
         return Err(IdError::Os(io::Error::last_os_error()));
     }
-    if handle.handle_bytes as usize != ID_LEN {
+    if handle.len as usize != ID_LEN {
         return Err(IdError::Size);
     }
-    Ok(u64::from_ne_bytes(handle.f_handle))
+    Ok(u64::from_ne_bytes(handle.id))
 }
 
 /// Opens the file that has this 8-byte handle on the file system of `mount`.
 pub(crate) fn open_id(mount: BorrowedFd<'_>, id: u64) -> io::Result<OwnedFd> {
-    let mut handle =
-        Handle { handle_bytes: ID_LEN as libc::c_uint, handle_type: ID_TYPE, f_handle: id.to_ne_bytes() };
+    let mut handle = Handle { len: ID_LEN as libc::c_uint, kind: ID_TYPE, id: id.to_ne_bytes() };
     // SAFETY: `handle` has the layout of struct file_handle and holds the
-    // `handle_bytes` bytes that it says it does; the kernel checks the rest.
+    // `len` bytes that it says it does; the kernel checks the rest.
     let fd = unsafe {
         libc::open_by_handle_at(
             mount.as_raw_fd(),
@@ -86,8 +85,7 @@ mod tests {
             .into_iter()
             .find(|path| std::path::Path::new(path).join("cgroup.procs").exists())
         else {
-            eprintln!("SKIP an_id_leads_back: no cgroup2 mount");
-            return;
+            sockdiag_testkit::skip!("no cgroup2 mount");
         };
         let dir = std::fs::File::open(mount).expect("a mount point can be opened");
         let id = id_of(Some(dir.as_fd()), c".").expect("cgroup directories have ids");

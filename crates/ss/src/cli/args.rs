@@ -10,9 +10,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use sockdiag::model::{Selection, StateSet};
+use sockdiag::model::Selection;
 
-use super::exit::{Exit, quoting};
+use super::exit::Exit;
 use super::getopt::{Getopt, Item};
 use super::options::OPTIONS;
 
@@ -138,15 +138,13 @@ impl Args {
     pub(crate) fn take_state_words(&mut self) -> Result<(), Exit> {
         let mut taken = 0;
         while let Some(word) = self.words.get(taken) {
-            let add: fn(&mut Selection, StateSet) = match word.as_bytes() {
-                b"state" => Selection::state,
-                b"exclude" | b"excl" => Selection::exclude,
+            let add = match word.as_bytes() {
+                b"state" => Selection::state_word,
+                b"exclude" | b"excl" => Selection::exclude_word,
                 _ => break,
             };
             let name = self.words.get(taken + 1).ok_or_else(incomplete)?.as_bytes();
-            let states = StateSet::from_word(name)
-                .ok_or_else(|| Exit::error(Exit::USAGE, quoting("ss: wrong state name: ", name, "")))?;
-            add(&mut self.selection, states);
+            add(&mut self.selection, name).map_err(|bad| Exit::error(Exit::USAGE, bad.message()))?;
             taken += 2;
         }
         self.words.drain(..taken);

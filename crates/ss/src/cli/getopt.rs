@@ -118,7 +118,7 @@ impl<'a> Getopt<'a> {
     fn long(&mut self, written: &'a [u8]) -> Result<Item<'a>, Wrong> {
         let mut parts = written.splitn(2, |byte| *byte == b'=');
         let (start, attached) = (parts.next().unwrap_or_default(), parts.next());
-        let (option, name) = self.find(start, written)?;
+        let (option, name) = self.named(start, written)?;
         let argument = match (option.takes_argument(), attached) {
             (false, Some(_)) => return Err(Wrong::NameTakesNone(name)),
             (false, None) => OsStr::new(""),
@@ -130,19 +130,19 @@ impl<'a> Getopt<'a> {
 
     /// The option of this name, or else the only one whose name starts so.
     /// Several names of one option do not make a start ambiguous.
-    fn find(&self, start: &[u8], written: &[u8]) -> Result<(&'static Opt, &'static str), Wrong> {
-        let named = |name: &[u8]| {
+    fn named(&self, start: &[u8], written: &[u8]) -> Result<(&'static Opt, &'static str), Wrong> {
+        let exactly = |name: &[u8]| {
             self.options.iter().find_map(|option| {
                 let long = option.long.iter().find(|long| long.as_bytes() == name)?;
                 Some((option, *long))
             })
         };
-        if let Some(exact) = named(start) {
+        if let Some(exact) = exactly(start) {
             return Ok(exact);
         }
         let mut found = reference_long_names()
             .filter(|name| name.as_bytes().starts_with(start))
-            .filter_map(|name| named(name.as_bytes()));
+            .filter_map(|name| exactly(name.as_bytes()));
         let first = found.next().ok_or_else(|| Wrong::Name(written.to_vec()))?;
         let mut names: Vec<_> =
             found.filter(|(option, _)| !std::ptr::eq(*option, first.0)).map(|(_, name)| name).collect();

@@ -9,7 +9,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use sockdiag::model::{Family, State, StateSet, Table};
+use sockdiag::model::{Family, StateSet, Table};
 
 use super::args::{Actions, Args, map_id};
 use super::exit::{Exit, quoting};
@@ -121,11 +121,11 @@ pub(crate) const OPTIONS: &[Opt] = &[
     Opt::new(b"n", &["numeric"], "don't resolve service names", General, Note(|a| a.numeric = true)),
     Opt::new(b"r", &["resolve"], "resolve host names", General, Note(|a| a.resolve = true)),
     Opt::new(b"a", &["all"], "display all sockets", General,
-        Note(|a| a.selection.request_states(StateSet::ALL))),
+        Note(|a| a.selection.request(StateSet::ALL))),
     Opt::new(b"l", &["listening"], "display listening sockets", General,
-        Note(|a| a.selection.request_states(StateSet::LISTENING))),
+        Note(|a| a.selection.request(StateSet::LISTENING))),
     Opt::new(b"B", &["bound-inactive"], "display TCP bound but inactive sockets", General,
-        Note(|a| a.selection.request_states(State::BoundInactive.into()))),
+        Note(|a| a.selection.request(StateSet::BOUND_INACTIVE))),
     Opt::new(b"o", &["options"], "show timer information", General, Note(|a| a.show.options = true)),
     Opt::new(b"e", &["extended"], "show detailed socket information", General, Note(|a| {
         a.show.extended = true;
@@ -237,7 +237,7 @@ fn family(args: &mut Args, name: &OsStr, _: &mut dyn Actions) -> Result<(), Exit
         b"help" => Err(Exit::done(help::full())),
         name => {
             let wrong = || Exit::usage(quoting("ss: \"", name, "\" is invalid family"));
-            args.selection.add_family(Family::from_name(name).ok_or_else(wrong)?);
+            args.selection.add_family(Family::by_name(name).ok_or_else(wrong)?);
             Ok(())
         }
     }
@@ -246,7 +246,7 @@ fn family(args: &mut Args, name: &OsStr, _: &mut dyn Actions) -> Result<(), Exit
 fn query(args: &mut Args, list: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
     args.selection
         .query(list.as_bytes())
-        .map_err(|wrong| Exit::usage(quoting("ss: \"", &wrong.item, "\" is illegal socket table id")))
+        .map_err(|bad| Exit::usage(bad.message()))
 }
 
 fn filter_file(args: &mut Args, name: &OsStr, actions: &mut dyn Actions) -> Result<(), Exit> {

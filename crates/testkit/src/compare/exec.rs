@@ -68,7 +68,13 @@ pub struct Outcome {
 ///
 /// The reference's own command names argument 0 among its arguments; there it
 /// names the loader, which does not mind.
-pub fn run(mut command: Command, case: &Case<'_>) -> Result<Outcome, Why> {
+pub fn run(command: Command, case: &Case<'_>) -> Result<Outcome, Why> {
+    run_within(command, case, PATIENCE)
+}
+
+/// [`run`] with another limit.
+pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Duration) -> Result<Outcome, Why> {
+    let deadline = Instant::now() + patience;
     command.arg0("ss").args(&case.args).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
@@ -91,7 +97,7 @@ pub fn run(mut command: Command, case: &Case<'_>) -> Result<Outcome, Why> {
     // Our copy of the output's other end goes, so that the output can end.
     drop(command);
     let mut outcome = Outcome { stdout: Vec::new(), stderr: Vec::new(), ended: Ended::TimedOut };
-    match listen(&mut child, &output, &mut outcome) {
+    match listen(&mut child, &output, &mut outcome, deadline) {
         Ok(Some(status)) => outcome.ended = status.into(),
         Ok(None) => netns::stop(&mut child),
         Err(error) => {
@@ -130,8 +136,12 @@ fn terminal(width: u16) -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Reads both outputs to their ends and waits; `None` when time is up.
-fn listen(child: &mut Child, output: &OwnedFd, outcome: &mut Outcome) -> io::Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + PATIENCE;
+fn listen(
+    child: &mut Child,
+    output: &OwnedFd,
+    outcome: &mut Outcome,
+    deadline: Instant,
+) -> io::Result<Option<ExitStatus>> {
     let errors = child.stderr.take().map(OwnedFd::from);
     let mut buffer = vec![0; 1 << 16];
     let mut open = [true, errors.is_some()];

@@ -106,6 +106,19 @@ fn much_output_on_both_sides_arrives_whole() {
 }
 
 #[test]
+fn a_program_that_does_not_end_is_stopped() {
+    let limit = std::time::Duration::from_millis(300);
+    // Silent with its outputs open, and with both closed.
+    for body in ["echo a; exec sleep 60", "echo a; exec sleep 60 >&- 2>&-"] {
+        let script = Script::new("hang", body);
+        let start = std::time::Instant::now();
+        let out = exec::run_within(script.command(), &Case::new::<&str>(&[]), limit).unwrap();
+        assert_eq!((out.ended, out.stdout), (Ended::TimedOut, b"a\n".to_vec()), "{body}");
+        assert!(start.elapsed() < 20 * limit, "{body}");
+    }
+}
+
+#[test]
 fn a_case_reads_like_a_command_line() {
     let case = Case::new(&["-t", "sport = 1"]).env("COLUMNS", "80").width(9).stdin("x\n");
     assert_eq!(case.to_string(), "COLUMNS=80 ss -t \"sport = 1\" [9 columns] [stdin \"x\\\\n\"]");

@@ -58,8 +58,7 @@ impl Maker {
         let local = text(net::getsockname(&fd).doing("asking for a socket's address")?);
         // A connection that is not made yet, or no more, has no name to ask for.
         let peer = net::getpeername(&fd).ok().flatten().map_or_else(|| "-".to_owned(), text);
-        self.lines.push((local, peer));
-        self.kept.push(fd);
+        self.keep_as(fd, &local, &peer);
         Ok(())
     }
 
@@ -70,6 +69,9 @@ impl Maker {
 
     /// Holds a socket that the system does not name a peer for.
     pub(super) fn keep_as(&mut self, fd: OwnedFd, local: &str, peer: &str) {
+        // Reset when closed: a deaf peer would keep an orphan, and with it the
+        // namespace, alive for minutes.  UDP and raw sockets do not mind.
+        let _ = sockopt::set_socket_linger(&fd, Some(std::time::Duration::ZERO));
         self.note(local, peer);
         self.kept.push(fd);
     }

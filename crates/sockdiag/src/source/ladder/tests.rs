@@ -1,0 +1,217 @@
+//! The ladder on this machine's kernel, with loopback sockets of its own.
+
+use std::net::{TcpListener, TcpStream};
+
+use sockdiag_wire::bytecode::{INET_DIAG_BC_S_COND, INET_DIAG_BC_S_GE, Op};
+use sockdiag_wire::inet_diag::InetDiagMsg;
+
+use super::*;
+
+/// Listeners and connections of both families, kept while a test runs.
+struct Sockets {
+    _listeners: Vec<TcpListener>,
+    _streams: Vec<TcpStream>,
+    ports: Vec<u16>,
+}
+
+/// `None` where there is no loopback device or no netlink.
+fn sockets(test: &str) -> Option<Sockets> {
+    let (mut listeners, mut streams, mut ports) = (Vec::new(), Vec::new(), Vec::new());
+    for addr in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+        let made = TcpListener::bind(addr).and_then(|listener| {
+            let local = listener.local_addr()?;
+            for _ in 0..20 {
+                streams.push(TcpStream::connect(local)?);
+            }
+            ports.push(local.port());
+            listeners.push(listener);
+            Ok(())
+        });
+        if let Err(error) = made {
+            eprintln!("SKIP {test}: {addr}: {error}");
+        }
+    }
+    if let Err(failure) = open() {
+        eprintln!("SKIP {test}: {failure:?}");
+        return None;
+    }
+    (!ports.is_empty()).then_some(Sockets { _listeners: listeners, _streams: streams, ports })
+}
+
+fn query(states: StateSet, ext: u8) -> InetQuery {
+    InetQuery {
+        table: Table::Tcp,
+        families: FamilySet::of(&[Family::Inet, Family::Inet6]),
+        preferred: None,
+        states,
+        ext,
+        programs: Programs::default(),
+    }
+}
+
+const BOTH: Families = Families { inet: true, inet6: true };
+
+/// The records of our sockets as a way of asking gives them.
+fn records(
+    query: &InetQuery,
+    ports: &[u16],
+    ask: impl FnOnce(&mut Run<'_, '_>) -> Result<(), Failure>,
+) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    let mut visit = |record: Record<'_>| {
+        let msg = InetDiagMsg::new(record.bytes).expect("the kernel sends whole messages");
+        if ports.contains(&msg.sport()) || ports.contains(&msg.dport()) {
+            records.push(record.bytes.to_vec());
+        }
+        ControlFlow::Continue(())
+    };
+    let mut notes = |note: Note| panic!("{note}");
+    let mut run = Run::new(query, &mut visit, &mut notes);
+    ask(&mut run).expect("this kernel answers");
+    records
+}
+
+/// A record without what changes by itself: the timer, and the contents of
+/// attributes that hold times.  Their kinds and lengths stay.
+fn steady(record: &[u8]) -> (Vec<u8>, Vec<(u16, Vec<u8>)>) {
+    let (head, tail) = record.split_at_checked(72).expect("a whole message");
+    let mut head = head.to_vec();
+    head[2..4].fill(0);
+    head[52..56].fill(0);
+    let attrs = sockdiag_wire::attr::attrs(tail).map(|attr| {
+        let timed = matches!(attr.kind, 2 | 3 | 9 | 16);
+        (attr.kind, if timed { vec![0; attr.payload.len()] } else { attr.payload.to_vec() })
+    });
+    (head, attrs.collect())
+}
+
+/// The one walk may be used because of this: same records, same order.
+#[test]
+fn one_walk_gives_what_two_dumps_give() {
+    let Some(sockets) = sockets("one_walk_gives_what_two_dumps_give") else { return };
+    for (states, ext) in [
+        (StateSet::ALL, 0),
+        (StateSet::ALL, 0xff),
+        (StateSet::CONN, 0x0e),
+        (StateSet::LISTENING, 0x41),
+        (StateSet::of(&[crate::model::State::BoundInactive]), 0),
+    ] {
+        let query = query(states, ext);
+        let walked = records(&query, &sockets.ports, |run| run.one_walk(ASIDE_BYTES));
+        let dumped = records(&query, &sockets.ports, |run| run.by_family(BOTH));
+        let steadied = |records: &[Vec<u8>]| records.iter().map(|r| steady(r)).collect::<Vec<_>>();
+        assert_eq!(steadied(&walked), steadied(&dumped), "{states:?} {ext:#x}");
+        if ext == 0 {
+            let static_part = |records: &[Vec<u8>]| {
+                records.iter().map(|r| (r[..2].to_vec(), r[4..52].to_vec(), r[56..].to_vec())).collect::<Vec<_>>()
+            };
+            assert_eq!(static_part(&walked), static_part(&dumped), "byte for byte");
+        }
+        assert_eq!(walked.is_empty(), states == StateSet::of(&[crate::model::State::BoundInactive]));
+    }
+}
+
+#[test]
+fn too_many_records_aside_are_asked_for_again() {
+    let Some(sockets) = sockets("too_many_records_aside") else { return };
+    let query = query(StateSet::ALL, 0);
+    let walked = records(&query, &sockets.ports, |run| run.one_walk(1000));
+    let dumped = records(&query, &sockets.ports, |run| run.by_family(BOTH));
+    assert_eq!(walked.len(), dumped.len());
+    assert_eq!(walked, dumped);
+}
+
+#[test]
+fn a_visitor_can_end_a_dump_at_any_record() {
+    if sockets("a_visitor_can_end_a_dump").is_none() {
+        return;
+    }
+    let query = query(StateSet::ALL, 0);
+    for limit in 1..10_u64 {
+        let mut seen = 0;
+        let mut visit = |_: Record<'_>| {
+            seen += 1;
+            if seen == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        dump(&query, &Sources::default(), &mut visit, &mut |_| {}).expect("stopping is no error");
+        assert!(seen <= limit, "{seen} after a stop at {limit}");
+    }
+}
+
+/// A program of two slots that lets ports from `port` on pass.
+fn port_at_least(port: u16) -> Vec<u8> {
+    let mut program = Vec::new();
+    Op { code: INET_DIAG_BC_S_GE, yes: 8, no: 12 }.encode(&mut program);
+    Op { code: 0, yes: 0, no: port }.encode(&mut program);
+    program
+}
+
+/// A condition on an address of a family that no kernel knows.
+fn malformed() -> Vec<u8> {
+    let mut program = Vec::new();
+    Op { code: INET_DIAG_BC_S_COND, yes: 4, no: 4 }.encode(&mut program);
+    program
+}
+
+#[test]
+fn a_program_that_the_kernel_does_not_know_gives_way_to_the_classic_one() {
+    let Some(sockets) = sockets("a_program_that_the_kernel_does_not_know") else { return };
+    let mut query = query(StateSet::LISTENING, 0);
+    query.programs = Programs { modern: Some(malformed()), classic: Some(port_at_least(1)) };
+    let rows = records(&query, &sockets.ports, |run| run.netlink(BOTH, ASIDE_BYTES));
+    assert_eq!(rows.len(), sockets.ports.len());
+    // Only EINVAL leads there, and only once.
+    query.programs = Programs { modern: None, classic: Some(malformed()) };
+    let (mut visit, mut notes) = (|_: Record<'_>| ControlFlow::Continue(()), |_: Note| {});
+    let failure = Run::new(&query, &mut visit, &mut notes).netlink(BOTH, ASIDE_BYTES).unwrap_err();
+    assert!(failure.is_invalid(), "{failure:?}");
+}
+
+#[test]
+fn the_kernel_filters_one_walk_as_it_does_two_dumps() {
+    let Some(sockets) = sockets("the_kernel_filters_one_walk") else { return };
+    let highest = sockets.ports.iter().copied().max().unwrap_or(0);
+    let mut query = query(StateSet::LISTENING, 0);
+    query.programs.classic = Some(port_at_least(highest));
+    for rows in [
+        records(&query, &sockets.ports, |run| run.one_walk(ASIDE_BYTES)),
+        records(&query, &sockets.ports, |run| run.by_family(BOTH)),
+        records(&query, &sockets.ports, |run| run.legacy()),
+    ] {
+        assert_eq!(rows.len(), 1);
+    }
+}
+
+#[test]
+fn a_preferred_family_excludes_the_other() {
+    let mut query = query(StateSet::ALL, 0);
+    for (preferred, inet, inet6) in [
+        (None, true, true),
+        (Some(Family::Inet), true, false),
+        (Some(Family::Inet6), false, true),
+        (Some(Family::Unix), true, true),
+    ] {
+        query.preferred = preferred;
+        assert_eq!(Families::of(&query), Families { inet, inet6 });
+    }
+    query.families = FamilySet::of(&[Family::Inet]);
+    query.preferred = Some(Family::Unix);
+    assert_eq!(Families::of(&query), Families { inet: true, inet6: false });
+    assert_eq!(Families::preferred(&query), BOTH);
+}
+
+#[test]
+fn what_waits_is_bounded_and_comes_back_in_order() {
+    let mut aside = Aside { limit: 30, ..Aside::default() };
+    aside.push(b"one");
+    aside.push(b"");
+    aside.push(b"three");
+    assert_eq!(aside.records().collect::<Vec<_>>(), [&b"one"[..], b"", b"three"]);
+    aside.push(b"0123456789");
+    assert!(aside.overflowed && aside.bytes.is_empty());
+    aside.push(b"x");
+    assert_eq!(aside.records().count(), 0);
+    aside.clear();
+    aside.push(b"again");
+    assert_eq!(aside.records().collect::<Vec<_>>(), [b"again"]);
+}
