@@ -124,10 +124,7 @@ mod tests {
             (Note::Answer { errno: 13 }, "RTNETLINK answers: Permission denied\n"),
             (Note::Explained { text: b"No such table".to_vec() }, "Error: No such table.\n"),
             (Note::Explained { text: b"Has one.".to_vec() }, "Error: Has one.\n"),
-            (
-                Note::ReceiveFailed { errno: 105 },
-                "netlink receive error No buffer space available (105)\n",
-            ),
+            (Note::ReceiveFailed { errno: 105 }, "netlink receive error No buffer space available (105)\n"),
             (Note::Deficit { bytes: -68, attr_len: 0 }, "!!!Deficit -68, rta_len=0\n"),
             (
                 Note::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },

@@ -4,9 +4,8 @@
 mod filter_support;
 
 use fastrand::Rng;
+use filter_support::diag::Diag;
 use filter_support::{CTX, Kind, Sense, decode, expr, socket, text, wanted};
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 use sockdiag::filter::{Dialect, program};
 use sockdiag::model::{Row, SourceKind};
 use sockdiag_testkit::bytecode::{audit, run};
@@ -15,15 +14,28 @@ use sockdiag_testkit::skip;
 /// A program as text: offset, code, `yes`, `no`, argument.
 fn listing(program: &[u8]) -> String {
     const NAMES: [&str; 14] = [
-        "NOP", "JMP", "S_GE", "S_LE", "D_GE", "D_LE", "AUTO", "S_COND", "D_COND", "DEV_COND", "MARK_COND",
-        "S_EQ", "D_EQ", "CGROUP_COND",
+        "NOP",
+        "JMP",
+        "S_GE",
+        "S_LE",
+        "D_GE",
+        "D_LE",
+        "AUTO",
+        "S_COND",
+        "D_COND",
+        "DEV_COND",
+        "MARK_COND",
+        "S_EQ",
+        "D_EQ",
+        "CGROUP_COND",
     ];
     let mut lines = Vec::new();
     let mut at = 0;
     while let Some([code, yes, a, b]) = program.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
         let no = u16::from_ne_bytes([*a, *b]);
         let end = at + usize::from(*yes).max(4);
-        let argument: String = program[at + 4..end].iter().map(|byte| format!("{byte:02x}")).collect();
+        let argument =
+            program[at + 4..end].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let name = NAMES[usize::from(*code)];
         lines.push(if argument.is_empty() {
             format!("{at} {name} {yes} {no}")
@@ -130,7 +142,10 @@ fn weakening_keeps_the_rest() {
         ("not ( tcp.rtt_us > 5 and dport = 1 )", "none"),
         ("tcp.rtt_us > 5 and autobound and dport = 1", "dport = 1"),
         ("tcp.rtt_us > 5 and fwmark = 1 and dport = 1", "dport = 1"),
-        ("dport = 1 and ( dport = 2 or dport = 3 and tcp.rtt_us > 1 )", "dport = 1 and ( dport = 2 or dport = 3 )"),
+        (
+            "dport = 1 and ( dport = 2 or dport = 3 and tcp.rtt_us > 1 )",
+            "dport = 1 and ( dport = 2 or dport = 3 )",
+        ),
         ("sport >= 0", "none"),
         ("sport >= -5", "none"),
         ("sport > -5 and dport = 1", "dport = 1"),
@@ -215,7 +230,7 @@ fn long_filters_are_weakened_not_cut() {
         for join in ["or", "and", "and not", "or not"] {
             let mut text = String::from("dport = 1000");
             for at in 0..count {
-                text.push_str(&format!(" {join} src 10.0.0.1:{}", at % 60_000));
+                text.extend([" ", join, " src 10.0.0.1:", &(at % 60_000).to_string()]);
             }
             for text in [format!("not ( {text} )"), text] {
                 let expr = expr(&text);
@@ -241,70 +256,30 @@ fn long_filters_are_weakened_not_cut() {
     }
 }
 
-/// Asks this kernel for TCP sockets in a state that none is in, with a
-/// program; the errno of its answer, zero for none.
-fn ask(socket: &rustix::fd::OwnedFd, seq: u32, family: u8, program: &[u8]) -> i32 {
-    const SYN_SENT: u32 = 1 << 2;
-    let mut message = Vec::new();
-    message.extend_from_slice(&(16 + 56 + 4 + program.len() as u32).to_ne_bytes());
-    message.extend_from_slice(&20_u16.to_ne_bytes());
-    message.extend_from_slice(&0x301_u16.to_ne_bytes());
-    message.extend_from_slice(&seq.to_ne_bytes());
-    message.extend_from_slice(&0_u32.to_ne_bytes());
-    message.extend_from_slice(&[family, 6, 0, 0]);
-    message.extend_from_slice(&SYN_SENT.to_ne_bytes());
-    message.resize(16 + 56, 0);
-    message.extend_from_slice(&(4 + program.len() as u16).to_ne_bytes());
-    message.extend_from_slice(&1_u16.to_ne_bytes());
-    message.extend_from_slice(program);
-    rustix::net::send(socket, &message, SendFlags::empty()).expect("send");
-    let mut buffer = [0; 32 * 1024];
-    let word = |bytes: &[u8], at: usize| u32::from_ne_bytes(*bytes[at..].first_chunk().expect("a word"));
-    loop {
-        let (len, _) = rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty()).expect("recv");
-        let mut rest = &buffer[..len];
-        while rest.len() >= 20 {
-            let kind = u16::from_ne_bytes([rest[4], rest[5]]);
-            assert_eq!(word(rest, 8), seq, "an answer to another question");
-            match kind {
-                2 => return -(word(rest, 16) as i32),
-                3 => return 0,
-                _ => rest = &rest[(word(rest, 0) as usize).next_multiple_of(4).min(rest.len())..],
-            }
-        }
-    }
-}
-
 #[test]
 fn this_kernel_takes_the_programs() {
     const EPERM: i32 = 1;
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        flags,
-        Some(netlink::SOCK_DIAG),
-    );
-    let socket = match socket {
-        Ok(socket) => socket,
+    // A state that no socket is in for long.
+    const SYN_SENT: u32 = 1 << 2;
+    let mut diag = match Diag::open() {
+        Ok(diag) => diag,
         Err(error) => skip!("no netlink socket: {error}"),
     };
-    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0)).expect("bind");
+    let mut ask = |family, program: &[u8]| diag.dump(family, SYN_SENT, Some(program), &mut |_| {});
     // The kernel must be able to say no, or its yes means nothing.
-    assert_eq!(ask(&socket, 1, 2, &[6, 4, 12, 0]), 22, "a program that leads nowhere");
+    let nowhere = 12_u16.to_ne_bytes();
+    assert_eq!(ask(2, &[6, 4, nowhere[0], nowhere[1]]), 22, "a program that leads nowhere");
     let mut rng = Rng::with_seed(0x11fe);
     let mut sent = 0;
-    let mut seq = 1;
     while sent < 500 {
         let kind = if rng.bool() { Kind::Any } else { Kind::Exact };
         let text = text(&mut rng, kind, 3);
         let expr = expr(&text);
         for dialect in [Dialect::Modern, Dialect::Classic] {
             let Some(program) = program(&expr, dialect) else { continue };
-            seq += 1;
             sent += 1;
             let family = if rng.bool() { 2 } else { 10 };
-            match ask(&socket, seq, family, &program) {
+            match ask(family, &program) {
                 0 => {}
                 EPERM if text.contains("fwmark") && !rustix::process::geteuid().is_root() => {}
                 errno => panic!("errno {errno} for {text}: {dialect:?} {}", listing(&program)),

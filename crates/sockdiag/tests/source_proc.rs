@@ -1,10 +1,13 @@
 //! `/proc/net` text: the same files through us and through the reference.
 
+use std::fmt::Write;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use sockdiag::model::{Addr, Endpoint, Family, FamilySet, Record, Socket, State, StateSet, Table, states};
+use sockdiag::model::{
+    Addr, Endpoint, Family, FamilySet, ProcLine, Record, Socket, State, StateSet, Table, states,
+};
 use sockdiag::source::{DumpErrorKind, InetQuery, Programs, Sources, dump};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
@@ -71,12 +74,12 @@ fn words(socket: &Socket<'_>) -> String {
     );
     if socket.origin.table == Table::Tcp {
         if socket.uid != 0 {
-            out += &format!(" uid:{}", socket.uid);
+            let _ = write!(out, " uid:{}", socket.uid);
         }
-        out += &format!(" ino:{} sk:{:x}", socket.inode, socket.cookie);
-        let rest = socket.proc_line().map(|line| line.rest()).unwrap_or_default();
+        let _ = write!(out, " ino:{} sk:{:x}", socket.inode, socket.cookie);
+        let rest = socket.proc_line().map(ProcLine::rest).unwrap_or_default();
         if !rest.is_empty() {
-            out += &format!(" opt:\"{}\"", String::from_utf8_lossy(rest).trim_end());
+            let _ = write!(out, " opt:\"{}\"", String::from_utf8_lossy(rest).trim_end());
         }
     }
     out

@@ -102,7 +102,11 @@ fn cases() -> Vec<(&'static str, Vec<u8>, usize)> {
         ("legacy type", [raw(18, &body(&Msg::v4()), None), done.clone()].concat(), 1),
         ("unknown type", [raw(99, &body(&Msg::v4()), None), done.clone()].concat(), 1),
         ("both families", [row.clone(), Msg::v6().to_bytes(), done.clone()].concat(), 2),
-        ("longest", [raw(20, &[&body(&Msg::v4())[..], &[0; 16_296]].concat(), None), done.clone()].concat(), 1),
+        (
+            "longest",
+            [raw(20, &[&body(&Msg::v4())[..], &[0; 16_296]].concat(), None), done.clone()].concat(),
+            1,
+        ),
         ("odd attribute", [odd_attr(&[0x90, 1, 1, 0, 1, 2, 3, 4]), done.clone()].concat(), 1),
         ("tiny attribute", [odd_attr(&[8, 0, 1, 0, 1, 2, 3, 4, 2, 0, 1, 0]), done.clone()].concat(), 1),
         ("claims too much", [row.clone(), raw(20, &body(&Msg::v4()), Some(5000))].concat(), 1),
@@ -159,7 +163,7 @@ fn impossible_lengths_are_an_error_where_the_reference_crashes() {
     for length in [0, 5, 8, 12, 16_385, 16_388, 20_000, u32::MAX - 3, u32::MAX] {
         for kind in [2, 3, 20] {
             let file = Scratch::new("damaged.nl");
-            let bytes = [row.clone(), raw(kind, &[0; 40_000], Some(length)), row.clone()].concat();
+            let bytes = [row.clone(), raw(kind, &vec![0; 40_000], Some(length)), row.clone()].concat();
             fs::write(&file.0, bytes).expect("scratch file");
             let (rows, said, result) = replay(&file.sources());
             assert_eq!((rows.len(), said.as_str()), (1, ""));
@@ -172,10 +176,18 @@ fn impossible_lengths_are_an_error_where_the_reference_crashes() {
                 "{error:?}"
             );
             let text = error.to_string();
-            assert!(text.contains(&format!("offset {offset} ")) && text.contains(&format!(" {length} ")), "{text}");
+            assert!(
+                text.contains(&format!("offset {offset} ")) && text.contains(&format!(" {length} ")),
+                "{text}"
+            );
             if let (Ok(reference), 20_000) = (Reference::get(), length) {
-                let theirs =
-                    reference.command().arg("-tanH").env_clear().env("TCPDIAG_FILE", &file.0).output().unwrap();
+                let theirs = reference
+                    .command()
+                    .arg("-tanH")
+                    .env_clear()
+                    .env("TCPDIAG_FILE", &file.0)
+                    .output()
+                    .unwrap();
                 assert!(theirs.status.signal().is_some(), "the reference copes now: {theirs:?}");
             }
         }

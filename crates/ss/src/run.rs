@@ -41,8 +41,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if let Some(file) = &args.dump_file {
         return record(file, &selected, catalog.needs(style.groups));
     }
-    refuse_missing_tables(&selected)?;
     let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
+    refuse_missing_tables(&selected)?;
     // The columns follow the options, not what the filter narrows them to.
     let look = Look {
         style,

@@ -200,7 +200,8 @@ mod tests {
 
     /// 1.2.3.4:80 to 10.0.0.1:1000 on interface 3.
     fn v4() -> Entry {
-        let mut entry = Entry { family: 2, sport: 80, dport: 1000, ifindex: 3, mark: 0x15, ..Entry::default() };
+        let mut entry =
+            Entry { family: 2, sport: 80, dport: 1000, ifindex: 3, mark: 0x15, ..Entry::default() };
         entry.saddr[..4].copy_from_slice(&[1, 2, 3, 4]);
         entry.daddr[..4].copy_from_slice(&[10, 0, 0, 1]);
         entry

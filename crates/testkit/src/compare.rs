@@ -82,6 +82,18 @@ impl<'a> Case<'a> {
     }
 }
 
+impl Case<'_> {
+    /// Whether an argument could be read as `-K` or a beginning of `--kill`:
+    /// such a case may only run in a namespace of its own.
+    fn may_kill(&self) -> bool {
+        self.args.iter().any(|arg| {
+            let text = arg.to_string_lossy();
+            let long = text.len() > 2 && "--kill".starts_with(&*text);
+            long || (text.starts_with('-') && !text.starts_with("--") && text.contains('K'))
+        })
+    }
+}
+
 /// As one would type it, with what is not typed in brackets.
 impl fmt::Display for Case<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,6 +188,7 @@ pub fn run_cases<'a>(cases: impl IntoIterator<Item = Case<'a>>, ours: &Path) -> 
     let reference = Reference::get()?;
     let mut report = Report::default();
     for case in cases {
+        assert!(case.namespace.is_some() || !case.may_kill(), "{case}: would close this machine's connections");
         report.add(&case, &|| reference.command(), &|| Command::new(ours))?;
     }
     Ok(report)

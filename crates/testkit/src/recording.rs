@@ -233,5 +233,27 @@ pub fn messages(bytes: &[u8]) -> Vec<Range<usize>> {
     ranges
 }
 
+/// Gives every attribute of kind `from` the kind `to`: an unknown kind hides it.
+pub fn retype(bytes: &[u8], from: u16, to: u16) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    for message in messages(bytes) {
+        let mut at = message.start + nl::HEADER + FIXED;
+        while let Some(&[a, b, c, d]) = out.get(at..at + 4).and_then(|head| head.first_chunk()) {
+            let (len, kind) = (usize::from(u16::from_ne_bytes([a, b])), u16::from_ne_bytes([c, d]));
+            if len < 4 || at + 4 > message.end {
+                break;
+            }
+            if kind & 0x3fff == from {
+                out[at + 2..at + 4].copy_from_slice(&to.to_ne_bytes());
+            }
+            at += (len + 3) & !3;
+        }
+    }
+    out
+}
+
+/// Length of the fixed part of a socket's message.
+const FIXED: usize = 72;
+
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,33 @@
 //! Netlink attributes: type, length, value, padding to four bytes.
 //!
 //! Where a length is impossible, reading stops: everything before is kept.
+//! Of the two flag bits of a type only "nested" is dropped, as ss does: no
+//! sock_diag attribute is sent in network order, and one that claims to be is
+//! none of the known kinds.
 //!
-//! Source: `struct nlattr` (linux/netlink.h).
+//! Source: `struct nlattr` (linux/netlink.h); the reference on recordings.
 
 use crate::bytes::u16_at;
+use crate::layout::constants;
 use crate::netlink::align4;
 
 /// Length of an attribute's header.
 const HEADER: usize = 4;
-/// The bits of a type that are flags (nested, network order).
-const FLAGS: u16 = 0xc000;
+
+constants! {
+    /// Flag bits of an attribute's type.
+    TYPE_FLAGS in "linux/netlink.h": u16 {
+        /// The value is a list of attributes.
+        NLA_F_NESTED = 0x8000;
+        /// The value is in network order.
+        NLA_F_NET_BYTEORDER = 0x4000;
+    }
+}
 
 /// One attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attr<'a> {
-    /// Its type, without the flag bits.
+    /// Its type, without `NLA_F_NESTED`.
     pub kind: u16,
     /// Its value, without padding.
     pub payload: &'a [u8],
@@ -58,7 +70,7 @@ impl<'a> Iterator for Attrs<'a> {
     #[inline]
     fn next(&mut self) -> Option<Attr<'a>> {
         let len = usize::from(u16_at(self.rest, 0)?);
-        let kind = u16_at(self.rest, 2)? & !FLAGS;
+        let kind = u16_at(self.rest, 2)? & !NLA_F_NESTED;
         let payload = self.rest.get(HEADER..len)?;
         self.rest = self.rest.get(align4(len)..).unwrap_or_default();
         Some(Attr { kind, payload })
@@ -94,5 +106,21 @@ mod tests {
         let mut left = attrs(&bytes);
         assert_eq!(left.by_ref().count(), 1);
         assert_eq!(left.remnant(), 12);
+    }
+    #[test]
+    fn a_type_in_network_order_is_not_the_plain_one() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, 5 | NLA_F_NESTED, b"");
+        put(&mut bytes, 5 | NLA_F_NET_BYTEORDER, b"");
+        assert_eq!(attrs(&bytes).map(|a| a.kind).collect::<Vec<_>>(), [5, 0x4005]);
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_cut_so_that_the_next_attribute_is_read() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, 1, &vec![7; 70_000]);
+        put(&mut bytes, 2, b"x");
+        let all: Vec<_> = attrs(&bytes).map(|a| (a.kind, a.payload.len())).collect();
+        assert_eq!(all, [(1, 65_531), (2, 1)]);
     }
 }

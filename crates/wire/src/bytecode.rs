@@ -63,7 +63,7 @@ view! {
         /// Bits of the address that must match.
         prefix_len: u8 @ 1 = "prefix_len";
         /// Port; -1 any.
-        port: u32 @ 4 = "port";
+        port: i32 @ 4 = "port";
     }
 }
 
@@ -78,11 +78,11 @@ view! {
 }
 
 /// Length of an operation without operands.
-pub const OP_LEN: usize = 4;
+pub const OP_LEN: usize = OpView::LAYOUT.end();
 /// Length of a host condition without its address.
-pub const HOSTCOND_LEN: usize = 8;
+pub const HOSTCOND_LEN: usize = HostCondView::LAYOUT.end();
 /// Length of a mark condition.
-pub const MARKCOND_LEN: usize = 8;
+pub const MARKCOND_LEN: usize = MarkCondView::LAYOUT.end();
 
 /// One operation, without what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,5 +106,83 @@ impl Op {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[self.code, self.yes]);
         out.extend_from_slice(&self.no.to_ne_bytes());
+    }
+}
+
+/// What precedes the address of a host condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostCond {
+    /// Address family; 0 any.
+    pub family: u8,
+    /// Bits of the address that must match.
+    pub prefix_len: u8,
+    /// Port; -1 any.
+    pub port: i32,
+}
+
+impl HostCond {
+    /// Reads a host condition; `None` if fewer than eight bytes are left.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let view = HostCondView::new(bytes);
+        Some(Self { family: view.family()?, prefix_len: view.prefix_len()?, port: view.port()? })
+    }
+
+    /// Appends the condition; its address is to follow.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.family, self.prefix_len, 0, 0]);
+        out.extend_from_slice(&self.port.to_ne_bytes());
+    }
+}
+
+/// A mark condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkCond {
+    /// Mark.
+    pub mark: u32,
+    /// Bits of the mark that must match.
+    pub mask: u32,
+}
+
+impl MarkCond {
+    /// Reads a mark condition; `None` if fewer than eight bytes are left.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let view = MarkCondView::new(bytes);
+        Some(Self { mark: view.mark()?, mask: view.mask()? })
+    }
+
+    /// Appends the condition.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.mark.to_ne_bytes());
+        out.extend_from_slice(&self.mask.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_is_read_back_and_nothing_shorter() {
+        let op = Op { code: INET_DIAG_BC_S_COND, yes: 16, no: 0x1234 };
+        let host = HostCond { family: 2, prefix_len: 24, port: -1 };
+        let mark = MarkCond { mark: 0x1234_5678, mask: 0xffff_0000 };
+        let mut bytes = Vec::new();
+        op.encode(&mut bytes);
+        assert_eq!(bytes.len(), OP_LEN);
+        for len in 0..=bytes.len() {
+            assert_eq!(Op::parse(&bytes[..len]), (len == OP_LEN).then_some(op));
+        }
+        bytes.clear();
+        host.encode(&mut bytes);
+        assert_eq!(bytes.len(), HOSTCOND_LEN);
+        for len in 0..=bytes.len() {
+            assert_eq!(HostCond::parse(&bytes[..len]), (len == HOSTCOND_LEN).then_some(host));
+        }
+        bytes.clear();
+        mark.encode(&mut bytes);
+        assert_eq!(bytes.len(), MARKCOND_LEN);
+        for len in 0..=bytes.len() {
+            assert_eq!(MarkCond::parse(&bytes[..len]), (len == MARKCOND_LEN).then_some(mark));
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! What congestion control algorithms tell of themselves.
 //!
+//! All ride on the request bit of Vegas; which one is sent follows the
+//! algorithm that the socket uses, and most algorithms send none.
+//!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
 use crate::layout::view;
@@ -54,5 +57,18 @@ impl BbrInfo<'_> {
     /// Bottleneck bandwidth, in bytes per second.
     pub fn bw(self) -> Option<u64> {
         Some(u64::from(self.bw_hi()?) << 32 | u64::from(self.bw_lo()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bandwidth_is_made_of_two_whole_words() {
+        let bytes = [[1_u32, 2].map(u32::to_ne_bytes).concat(), vec![0; 4]].concat();
+        for len in 0..=bytes.len() {
+            assert_eq!(BbrInfo::new(&bytes[..len]).bw(), (len >= 8).then_some(0x2_0000_0001), "len {len}");
+        }
     }
 }

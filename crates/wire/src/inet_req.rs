@@ -2,6 +2,10 @@
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
+use crate::inet_diag::{
+    INET_DIAG_CONG, INET_DIAG_INFO, INET_DIAG_MEMINFO, INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO,
+    INET_DIAG_TCLASS, INET_DIAG_TOS, INET_DIAG_VEGASINFO,
+};
 use crate::layout::view;
 
 view! {
@@ -18,7 +22,7 @@ view! {
         /// Interface.
         ifindex: u32 @ 36 = "idiag_if";
         /// Cookie.
-        cookie: u64 @ 40 = "idiag_cookie";
+        cookie: cookie @ 40 = "idiag_cookie";
     }
 }
 
@@ -60,20 +64,27 @@ view! {
     }
 }
 
-/// Attributes wanted: bit n-1 asks for attribute n.
-pub const EXT_MEMINFO: u8 = 1 << 0;
+/// The bit that asks for an attribute; there are bits for the kinds 1 to 8.
+const fn ext(kind: u16) -> u8 {
+    1 << (kind - 1)
+}
+
+/// Asks for the older memory report.
+pub const EXT_MEMINFO: u8 = ext(INET_DIAG_MEMINFO);
 /// Asks for `INET_DIAG_INFO`.
-pub const EXT_INFO: u8 = 1 << 1;
+pub const EXT_INFO: u8 = ext(INET_DIAG_INFO);
 /// Asks for what the congestion control tells of itself.
-pub const EXT_VEGASINFO: u8 = 1 << 2;
+pub const EXT_VEGASINFO: u8 = ext(INET_DIAG_VEGASINFO);
 /// Asks for the name of the congestion control.
-pub const EXT_CONG: u8 = 1 << 3;
+pub const EXT_CONG: u8 = ext(INET_DIAG_CONG);
 /// Asks for the type of service.
-pub const EXT_TOS: u8 = 1 << 4;
+pub const EXT_TOS: u8 = ext(INET_DIAG_TOS);
 /// Asks for the traffic class, and brings the class id.
-pub const EXT_TCLASS: u8 = 1 << 5;
+pub const EXT_TCLASS: u8 = ext(INET_DIAG_TCLASS);
 /// Asks for the memory report.
-pub const EXT_SKMEMINFO: u8 = 1 << 6;
+pub const EXT_SKMEMINFO: u8 = ext(INET_DIAG_SKMEMINFO);
+/// Asks for the directions shut down, which come unasked too.
+pub const EXT_SHUTDOWN: u8 = ext(INET_DIAG_SHUTDOWN);
 
 /// A socket's identity; zero in all parts asks for any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,18 +175,57 @@ impl InetDiagReq {
 mod tests {
     use super::*;
 
+    const ID: SockId =
+        SockId { sport: 80, dport: 1024, src: [1; 16], dst: [2; 16], ifindex: 3, cookie: 5 << 32 | 4 };
+
+    fn id(bytes: Option<[u8; 48]>) -> SockId {
+        let bytes = bytes.unwrap();
+        let view = SockIdView::new(&bytes);
+        SockId {
+            sport: view.sport().unwrap(),
+            dport: view.dport().unwrap(),
+            src: view.src().unwrap(),
+            dst: view.dst().unwrap(),
+            ifindex: view.ifindex().unwrap(),
+            cookie: view.cookie().unwrap(),
+        }
+    }
+
+    /// The views hold the offsets that are checked against the kernel's headers.
     #[test]
     fn what_is_encoded_is_read_back() {
-        let id = SockId { sport: 80, dport: 1024, src: [1; 16], dst: [2; 16], ifindex: 3, cookie: 5 << 32 | 4 };
-        let mut bytes = Vec::new();
-        InetDiagReqV2 { family: 2, protocol: 6, ext: 7, raw_or_pad: 8, states: 9, id }.encode(&mut bytes);
-        let view = ReqV2View::new(&bytes);
-        assert_eq!((bytes.len(), view.states(), view.pad()), (56, Some(9), Some(8)));
-        let id_view = SockIdView::new(&bytes[8..]);
-        assert_eq!((id_view.sport(), id_view.dport(), id_view.ifindex()), (Some(80), Some(1024), Some(3)));
-        bytes.clear();
-        InetDiagReq { family: 2, ext: 7, id, states: 9, dbs: 1, ..InetDiagReq::default() }.encode(&mut bytes);
-        let view = ReqView::new(&bytes);
-        assert_eq!((bytes.len(), view.ext(), view.states(), view.dbs()), (60, Some(7), Some(9), Some(1)));
+        let request = InetDiagReqV2 { family: 2, protocol: 6, ext: 7, raw_or_pad: 8, states: 9, id: ID };
+        let mut bytes = vec![0xee];
+        request.encode(&mut bytes);
+        let view = ReqV2View::new(&bytes[1..]);
+        let read = InetDiagReqV2 {
+            family: view.family().unwrap(),
+            protocol: view.protocol().unwrap(),
+            ext: view.ext().unwrap(),
+            raw_or_pad: view.pad().unwrap(),
+            states: view.states().unwrap(),
+            id: id(view.id()),
+        };
+        assert_eq!((bytes.len() - 1, read), (ReqV2View::LAYOUT.end(), request));
+
+        let request = InetDiagReq { family: 2, src_len: 3, dst_len: 4, ext: 5, id: ID, states: 6, dbs: 7 };
+        let mut bytes = vec![0xee];
+        request.encode(&mut bytes);
+        let view = ReqView::new(&bytes[1..]);
+        let read = InetDiagReq {
+            family: view.family().unwrap(),
+            src_len: view.src_len().unwrap(),
+            dst_len: view.dst_len().unwrap(),
+            ext: view.ext().unwrap(),
+            id: id(view.id()),
+            states: view.states().unwrap(),
+            dbs: view.dbs().unwrap(),
+        };
+        assert_eq!((bytes.len() - 1, read), (ReqView::LAYOUT.end(), request));
+    }
+
+    #[test]
+    fn an_ext_bit_is_one_less_than_its_attribute() {
+        assert_eq!((EXT_MEMINFO, EXT_INFO, EXT_TCLASS, EXT_SHUTDOWN), (0x01, 0x02, 0x20, 0x80));
     }
 }

@@ -1,11 +1,14 @@
 //! Where the members of kernel structures lie, said once.
 //!
-//! [`view!`] makes of one list both the accessors of a view and a [`Layout`]
-//! that `tests/uapi.rs` compares with the kernel's own headers; [`constants!`]
+//! `view!` makes of one list both the accessors of a view and a [`Layout`]
+//! that `tests/uapi.rs` compares with the kernel's own headers; `constants!`
 //! does the same for numbers.
 //!
 //! Invariant: no offset and no number of the kernel's is typed outside these
 //! two macros.
+//!
+//! Invariant: an accessor returns `Some` exactly when the bytes reach the end
+//! of its member; the test below asks every accessor of every view.
 
 /// One member of a kernel structure.
 #[derive(Clone, Copy, Debug)]
@@ -19,16 +22,25 @@ pub struct Member {
 }
 
 /// Bits of a kernel structure that have a name but no address.
+///
+/// Bits are counted as C allots them: from the lowest of the first byte on a
+/// little-endian machine, from the highest on a big-endian one.
 #[derive(Clone, Copy, Debug)]
 pub struct BitField {
     /// Its name in C.
     pub name: &'static str,
-    /// The byte that holds its lowest bit.
+    /// Where the integer that holds it begins, in bytes.
     pub offset: usize,
-    /// Its lowest bit in that byte.
+    /// How many bits of that integer come before it.
     pub shift: u32,
     /// How many bits it has.
     pub bits: u32,
+}
+
+/// By how much an integer of `width` bits has to be shifted right to bring a
+/// bit-field to its lowest bits.
+pub(crate) const fn right_shift(width: u32, shift: u32, bits: u32) -> u32 {
+    if cfg!(target_endian = "big") { width - shift - bits } else { shift }
 }
 
 /// What a view believes of a kernel structure.
@@ -42,6 +54,57 @@ pub struct Layout {
     pub members: &'static [Member],
     /// Its bit-fields.
     pub bit_fields: &'static [BitField],
+}
+
+impl Layout {
+    /// Where a member or a bit-field begins, for constants; a name that the
+    /// layout lacks does not compile.
+    pub(crate) const fn offset(&self, name: &str) -> usize {
+        let mut i = 0;
+        while i < self.members.len() {
+            if same(self.members[i].name, name) {
+                return self.members[i].offset;
+            }
+            i += 1;
+        }
+        let mut i = 0;
+        while i < self.bit_fields.len() {
+            if same(self.bit_fields[i].name, name) {
+                return self.bit_fields[i].offset;
+            }
+            i += 1;
+        }
+        panic!("no such member")
+    }
+
+    /// Where the last member ends: the size of the structure, since nothing is
+    /// left out at the end.
+    pub const fn end(&self) -> usize {
+        let (mut end, mut i) = (0, 0);
+        while i < self.members.len() {
+            let member = self.members[i].offset + self.members[i].size;
+            end = if member > end { member } else { end };
+            i += 1;
+        }
+        let mut i = 0;
+        while i < self.bit_fields.len() {
+            let field = self.bit_fields[i];
+            let last = field.offset + (field.shift + field.bits).div_ceil(8) as usize;
+            end = if last > end { last } else { end };
+            i += 1;
+        }
+        end
+    }
+}
+
+/// Whether two names are the same, where `==` cannot be asked yet.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 /// A number of the kernel's.
@@ -73,7 +136,8 @@ macro_rules! view {
             $( $(#[$field_meta:meta])* $field:ident: $ty:tt @ $offset:literal = $member:literal; )*
         }
         bits {
-            $( $(#[$bit_meta:meta])* $bit:ident: $at:literal . $shift:literal + $bits:literal = $bit_member:literal; )*
+            $( $(#[$bit_meta:meta])*
+               $bit:ident: $bit_ty:ident @ $at:literal . $shift:literal + $bits:literal = $bit_member:literal; )*
         }
     ) => {
         $(#[$meta])*
@@ -103,11 +167,21 @@ macro_rules! view {
             $(
                 $(#[$bit_meta])*
                 #[inline]
-                pub fn $bit(self) -> Option<u8> {
-                    let byte = $crate::bytes::u8_at(self.0, $at)?;
-                    Some((byte >> $shift) & (0xff_u16 >> (8 - $bits)) as u8)
+                pub fn $bit(self) -> Option<$bit_ty> {
+                    const SHIFT: u32 = $crate::layout::right_shift($bit_ty::BITS, $shift, $bits);
+                    let word = $crate::layout::view!(@read self.0, $at, $bit_ty)?;
+                    Some((word >> SHIFT) & ($bit_ty::MAX >> ($bit_ty::BITS - $bits)))
                 }
             )*
+
+            /// Where each accessor's bytes end, and whether it finds them.
+            #[cfg(test)]
+            pub(crate) fn found(self) -> Vec<(&'static str, usize, bool)> {
+                vec![
+                    $( ($member, $offset + size_of::<$crate::layout::view!(@type $ty)>(), self.$field().is_some()), )*
+                    $( ($bit_member, $at + size_of::<$bit_ty>(), self.$bit().is_some()), )*
+                ]
+            }
 
             /// What this view believes of the structure.
             pub const LAYOUT: $crate::layout::Layout = $crate::layout::Layout {
@@ -131,11 +205,14 @@ macro_rules! view {
         $crate::layout::view! { $(#[$meta])* $name = $c_type in $header { $($fields)* } bits {} }
     };
     (@type be16) => { u16 };
+    (@type cookie) => { u64 };
     (@type [u8; $n:literal]) => { [u8; $n] };
     (@type $ty:ident) => { $ty };
     (@read $bytes:expr, $offset:literal, u8) => { $crate::bytes::u8_at($bytes, $offset) };
     (@read $bytes:expr, $offset:literal, u16) => { $crate::bytes::u16_at($bytes, $offset) };
     (@read $bytes:expr, $offset:literal, be16) => { $crate::bytes::be16_at($bytes, $offset) };
+    (@read $bytes:expr, $offset:literal, i32) => { $crate::bytes::i32_at($bytes, $offset) };
+    (@read $bytes:expr, $offset:literal, cookie) => { $crate::bytes::cookie_at($bytes, $offset) };
     (@read $bytes:expr, $offset:literal, u32) => { $crate::bytes::u32_at($bytes, $offset) };
     (@read $bytes:expr, $offset:literal, u64) => { $crate::bytes::u64_at($bytes, $offset) };
     (@read $bytes:expr, $offset:literal, [u8; $n:literal]) => { $crate::bytes::array_at::<$n>($bytes, $offset) };
@@ -146,7 +223,7 @@ macro_rules! constants {
     (
         $(#[$table_meta:meta])*
         $table:ident in $header:literal: $ty:ty {
-            $( $(#[$meta:meta])* $name:ident = $value:expr; )*
+            $( $(#[$meta:meta])* $name:ident = $value:expr $(, $c_name:literal)?; )*
         }
     ) => {
         $( $(#[$meta])* pub const $name: $ty = $value; )*
@@ -154,43 +231,119 @@ macro_rules! constants {
         $(#[$table_meta])*
         pub const $table: $crate::layout::Constants = $crate::layout::Constants {
             header: $header,
-            list: &[ $( $crate::layout::Constant { name: stringify!($name), value: $name as u64 }, )* ],
+            list: &[ $( $crate::layout::Constant {
+                name: $crate::layout::c_name!($name $(, $c_name)?),
+                value: $name as u64,
+            }, )* ],
         };
     };
 }
 
-pub(crate) use {constants, view};
+/// The C name of a constant, where it is not that of the Rust one.
+macro_rules! c_name {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident, $c_name:literal) => {
+        $c_name
+    };
+}
 
-/// Every structure that has a view.
-pub const LAYOUTS: &[Layout] = &[
-    crate::netlink::HeaderView::LAYOUT,
-    crate::inet_diag::FixedPart::LAYOUT,
-    crate::inet_req::SockIdView::LAYOUT,
-    crate::inet_req::ReqV2View::LAYOUT,
-    crate::inet_req::ReqView::LAYOUT,
-    crate::tcp_info::TcpInfo::LAYOUT,
-    crate::cc_info::VegasInfo::LAYOUT,
-    crate::cc_info::DctcpInfo::LAYOUT,
-    crate::cc_info::BbrInfo::LAYOUT,
-    crate::mem_info::MemInfo::LAYOUT,
-    crate::md5sig::Md5Sig::LAYOUT,
-    crate::sockopt::SockOpt::LAYOUT,
-    crate::bytecode::OpView::LAYOUT,
-    crate::bytecode::HostCondView::LAYOUT,
-    crate::bytecode::MarkCondView::LAYOUT,
-];
+pub(crate) use {c_name, constants, view};
+
+/// Makes the list of all layouts and, for the tests, of all views.
+macro_rules! all {
+    ($($module:ident::$view:ident,)*) => {
+        /// Every structure that has a view.
+        pub const LAYOUTS: &[Layout] = &[ $( crate::$module::$view::LAYOUT, )* ];
+
+        #[cfg(test)]
+        type Found = Vec<(&'static str, usize, bool)>;
+
+        #[cfg(test)]
+        const VIEWS: &[fn(&[u8]) -> Found] = &[ $( |bytes| crate::$module::$view::new(bytes).found(), )* ];
+    };
+}
+
+all! {
+    netlink::HeaderView,
+    inet_diag::FixedPart,
+    inet_req::SockIdView,
+    inet_req::ReqV2View,
+    inet_req::ReqView,
+    tcp_info::TcpInfo,
+    mptcp_info::MptcpInfo,
+    sctp_info::SctpInfo,
+    sctp_info::SockAddrInView,
+    sctp_info::SockAddrIn6View,
+    cc_info::VegasInfo,
+    cc_info::DctcpInfo,
+    cc_info::BbrInfo,
+    mem_info::MemInfo,
+    md5sig::Md5Sig,
+    sockopt::SockOpt,
+    bytecode::OpView,
+    bytecode::HostCondView,
+    bytecode::MarkCondView,
+}
 
 /// Every table of numbers.
 pub const CONSTANTS: &[Constants] = &[
     crate::netlink::NETLINK_CONSTANTS,
     crate::netlink::SOCK_DIAG_CONSTANTS,
     crate::netlink::INET_DIAG_TYPES,
+    crate::netlink::GROUPS,
+    crate::attr::TYPE_FLAGS,
     crate::inet_diag::ATTRIBUTES,
     crate::inet_diag::REQUEST_ATTRIBUTES,
+    crate::inet_diag::TIMERS,
+    crate::inet_diag::STORAGE_ATTRIBUTES,
     crate::mem_info::SK_MEMINFO,
     crate::tcp_info::OPTION_BITS,
+    crate::tcp_info::CA_STATES,
+    crate::mptcp_info::FLAGS,
     crate::ulp::ULP_ATTRIBUTES,
     crate::ulp::TLS_ATTRIBUTES,
+    crate::ulp::TLS_VALUES,
     crate::ulp::MPTCP_ATTRIBUTES,
+    crate::ulp::SUBFLOW_FLAGS,
     crate::bytecode::CODES,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_accessor_finds_its_member_exactly_when_all_of_it_is_there() {
+        let bytes = [0xa5_u8; 400];
+        let mut asked = 0;
+        for (view, layout) in VIEWS.iter().zip(LAYOUTS) {
+            for len in 0..=bytes.len() {
+                for (name, end, found) in view(&bytes[..len]) {
+                    assert_eq!(found, len >= end, "{} {name} of {len} bytes", layout.c_type);
+                    asked += 1;
+                }
+            }
+        }
+        let members: usize =
+            LAYOUTS.iter().map(|layout| layout.members.len() + layout.bit_fields.len()).sum();
+        assert_eq!(asked, members * (bytes.len() + 1));
+    }
+
+    #[test]
+    fn members_do_not_overlap() {
+        for layout in LAYOUTS {
+            let mut parts: Vec<_> =
+                layout.members.iter().map(|m| (8 * m.offset, 8 * m.size, m.name)).collect();
+            parts.extend(
+                layout.bit_fields.iter().map(|b| (8 * b.offset + b.shift as usize, b.bits as usize, b.name)),
+            );
+            parts.sort_unstable();
+            for pair in parts.windows(2) {
+                let ((start, len, name), (next, _, other)) = (pair[0], pair[1]);
+                assert!(start + len <= next, "{}: {name} reaches into {other}", layout.c_type);
+            }
+        }
+    }
+}

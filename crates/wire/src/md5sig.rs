@@ -5,10 +5,13 @@
 use crate::layout::view;
 
 /// Length of one record.
-pub const RECORD_LEN: usize = 100;
+pub const RECORD_LEN: usize = Md5Sig::LAYOUT.end();
+/// Where the key begins in a record.
+const KEY: usize = Md5Sig::LAYOUT.offset("tcpm_key");
 
 view! {
-    /// One key; the accessors that ss needs are total, below.
+    /// One key.  The accessors named after the structure's members say what is
+    /// there; those without prefix are for records from [`Md5Sigs`], which are whole.
     Md5Sig = "struct tcp_diag_md5sig" in "linux/tcp.h" {
         /// Address family.
         tcpm_family: u8 @ 0 = "tcpm_family";
@@ -41,7 +44,7 @@ impl<'a> Md5Sig<'a> {
 
     /// The key: at most 80 bytes, whatever its length claims.
     pub fn key(self) -> &'a [u8] {
-        let room = self.bytes().get(20..RECORD_LEN).unwrap_or_default();
+        let room = self.bytes().get(KEY..RECORD_LEN).unwrap_or_default();
         room.get(..usize::from(self.tcpm_keylen().unwrap_or(0))).unwrap_or(room)
     }
 }

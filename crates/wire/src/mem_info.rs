@@ -70,6 +70,12 @@ impl<'a> SkMemInfo<'a> {
         self.0
     }
 
+    /// How many bytes were sent: ss shows as many words as there are.
+    #[allow(clippy::len_without_is_empty, reason = "an empty report is as good as any other")]
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
     words! {
         /// Memory of received, unread data, in bytes.
         rmem_alloc = SK_MEMINFO_RMEM_ALLOC;

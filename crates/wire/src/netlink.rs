@@ -55,6 +55,20 @@ constants! {
 }
 
 constants! {
+    /// Multicast groups of destroyed sockets, of linux/sock_diag.h.
+    GROUPS in "linux/sock_diag.h": u32 {
+        /// TCP sockets over IPv4.
+        SKNLGRP_INET_TCP_DESTROY = 1;
+        /// UDP sockets over IPv4.
+        SKNLGRP_INET_UDP_DESTROY = 2;
+        /// TCP sockets over IPv6.
+        SKNLGRP_INET6_TCP_DESTROY = 3;
+        /// UDP sockets over IPv6.
+        SKNLGRP_INET6_UDP_DESTROY = 4;
+    }
+}
+
+constants! {
     /// The older message types, of linux/inet_diag.h.
     INET_DIAG_TYPES in "linux/inet_diag.h": u16 {
         /// Asks for TCP sockets of both families.
@@ -80,8 +94,11 @@ view! {
     }
 }
 
+/// Length of the code that an error or the end of a dump begins with.
+const CODE_LEN: usize = 4;
+
 /// Length of a message header.
-pub const HEADER_LEN: usize = 16;
+pub const HEADER_LEN: usize = HeaderView::LAYOUT.end();
 
 /// Length rounded up to the next multiple of four.
 #[inline]
@@ -110,7 +127,13 @@ impl Header {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let view = HeaderView::new(bytes);
         let pid = view.pid()?;
-        Some(Self { len: view.message_len()?, kind: view.kind()?, flags: view.flags()?, seq: view.seq()?, pid })
+        Some(Self {
+            len: view.message_len()?,
+            kind: view.kind()?,
+            flags: view.flags()?,
+            seq: view.seq()?,
+            pid,
+        })
     }
 
     /// Appends the header as the kernel reads it.
@@ -187,9 +210,11 @@ pub fn ext_ack<'a>(message: &Message<'a>) -> ExtAck<'a> {
     let Header { kind, flags, .. } = message.header;
     let start = match kind {
         _ if flags & NLM_F_ACK_TLVS == 0 => return ExtAck::default(),
-        NLMSG_ERROR if flags & NLM_F_CAPPED != 0 => 4 + HEADER_LEN,
-        NLMSG_ERROR => 4 + align4(u32_at(message.payload, 4).unwrap_or(0) as usize),
-        NLMSG_DONE => 4,
+        NLMSG_ERROR if flags & NLM_F_CAPPED != 0 => CODE_LEN + HEADER_LEN,
+        NLMSG_ERROR => {
+            CODE_LEN.saturating_add(align4(u32_at(message.payload, CODE_LEN).unwrap_or(0) as usize))
+        }
+        NLMSG_DONE => CODE_LEN,
         _ => return ExtAck::default(),
     };
     let mut found = ExtAck::default();

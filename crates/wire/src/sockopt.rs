@@ -10,32 +10,32 @@ view! {
     SockOpt = "struct inet_diag_sockopt" in "linux/inet_diag.h" {}
     bits {
         /// Errors are queued (`IP_RECVERR`).
-        recverr: 0 . 0 + 1 = "recverr";
+        recverr: u8 @ 0 . 0 + 1 = "recverr";
         /// A socket of a connection-oriented protocol.
-        is_icsk: 0 . 1 + 1 = "is_icsk";
+        is_icsk: u8 @ 0 . 1 + 1 = "is_icsk";
         /// May bind to foreign addresses (`IP_FREEBIND`).
-        freebind: 0 . 2 + 1 = "freebind";
+        freebind: u8 @ 0 . 2 + 1 = "freebind";
         /// Brings its own IP header (`IP_HDRINCL`).
-        hdrincl: 0 . 3 + 1 = "hdrincl";
+        hdrincl: u8 @ 0 . 3 + 1 = "hdrincl";
         /// Sees its own multicast (`IP_MULTICAST_LOOP`).
-        mc_loop: 0 . 4 + 1 = "mc_loop";
+        mc_loop: u8 @ 0 . 4 + 1 = "mc_loop";
         /// Transparent proxying (`IP_TRANSPARENT`).
-        transparent: 0 . 5 + 1 = "transparent";
+        transparent: u8 @ 0 . 5 + 1 = "transparent";
         /// Receives all joined multicast (`IP_MULTICAST_ALL`).
-        mc_all: 0 . 6 + 1 = "mc_all";
+        mc_all: u8 @ 0 . 6 + 1 = "mc_all";
         /// Is not reassembled (`IP_NODEFRAG`).
-        nodefrag: 0 . 7 + 1 = "nodefrag";
+        nodefrag: u8 @ 0 . 7 + 1 = "nodefrag";
         /// Binds without taking a port (`IP_BIND_ADDRESS_NO_PORT`).
-        bind_addr_no_port: 1 . 0 + 1 = "bind_address_no_port";
+        bind_addr_no_port: u8 @ 1 . 0 + 1 = "bind_address_no_port";
         /// Extended errors are queued (`IP_RECVERR_RFC4884`).
-        recverr_rfc4884: 1 . 1 + 1 = "recverr_rfc4884";
+        recverr_rfc4884: u8 @ 1 . 1 + 1 = "recverr_rfc4884";
         /// Connects with the first data (`TCP_FASTOPEN_CONNECT`).
-        defer_connect: 1 . 2 + 1 = "defer_connect";
+        defer_connect: u8 @ 1 . 2 + 1 = "defer_connect";
     }
 }
 
 /// Names by bit, in the words of `ss`.
-const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 11] = [
     "recverr",
     "is_icsk",
     "freebind",
@@ -50,9 +50,11 @@ const NAMES: [&str; 11] = [
 ];
 
 impl SockOpt<'_> {
-    /// All flags, the first byte's lowest bit first.
+    /// All flags, in the order of the structure from bit 0; bits 11 to 15 are
+    /// not defined yet.  Zero if the two bytes are not there.
     pub fn bits(self) -> u16 {
-        array_at(self.bytes(), 0).map_or(0, u16::from_le_bytes)
+        let in_order = |byte: u8| if cfg!(target_endian = "big") { byte.reverse_bits() } else { byte };
+        array_at::<2>(self.bytes(), 0).map_or(0, |bytes| u16::from_le_bytes(bytes.map(in_order)))
     }
 
     /// The names of the options that are set.
@@ -66,6 +68,16 @@ impl SockOpt<'_> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn bits_are_in_the_order_of_the_structure() {
+        assert_eq!(NAMES.len(), SockOpt::LAYOUT.bit_fields.len());
+        for (at, (field, name)) in SockOpt::LAYOUT.bit_fields.iter().zip(NAMES).enumerate() {
+            assert_eq!(8 * field.offset + field.shift as usize, at, "{name}");
+            assert_eq!(field.name.replace("address", "addr"), name);
+        }
+    }
+
+    #[cfg(target_endian = "little")]
     #[test]
     fn names_follow_the_bits() {
         let names: Vec<_> = SockOpt::new(&[0x12, 0x01]).names().collect();

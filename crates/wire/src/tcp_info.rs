@@ -34,6 +34,22 @@ constants! {
     }
 }
 
+constants! {
+    /// Values of `ca_state`.
+    CA_STATES in "linux/tcp.h": u8 {
+        /// All is well.
+        TCP_CA_OPEN = 0, "TCP_CA_Open";
+        /// Duplicate acknowledgements or gaps were seen.
+        TCP_CA_DISORDER = 1, "TCP_CA_Disorder";
+        /// The window is being reduced, after an ECN echo or local congestion.
+        TCP_CA_CWR = 2;
+        /// Fast recovery.
+        TCP_CA_RECOVERY = 3, "TCP_CA_Recovery";
+        /// Recovery from a timeout.
+        TCP_CA_LOSS = 4, "TCP_CA_Loss";
+    }
+}
+
 view! {
     /// A borrowed view of one `tcp_info`; holds whatever the kernel sent.
     TcpInfo = "struct tcp_info" in "linux/tcp.h" {
@@ -168,22 +184,27 @@ view! {
     }
     bits {
         /// Scale of the windows that the peer announces.
-        snd_wscale: 6 . 0 + 4 = "tcpi_snd_wscale";
+        snd_wscale: u8 @ 6 . 0 + 4 = "tcpi_snd_wscale";
         /// Scale of the windows that we announce.
-        rcv_wscale: 6 . 4 + 4 = "tcpi_rcv_wscale";
+        rcv_wscale: u8 @ 6 . 4 + 4 = "tcpi_rcv_wscale";
         /// Whether the delivery rate is limited by the application (0 or 1).
-        delivery_rate_app_limited: 7 . 0 + 1 = "tcpi_delivery_rate_app_limited";
+        delivery_rate_app_limited: u8 @ 7 . 0 + 1 = "tcpi_delivery_rate_app_limited";
         /// Why fast open failed: 0 unknown, 1 no cookie, 2 data not acknowledged, 3 SYN sent again.
-        fastopen_client_fail: 7 . 1 + 2 = "tcpi_fastopen_client_fail";
+        fastopen_client_fail: u8 @ 7 . 1 + 2 = "tcpi_fastopen_client_fail";
         /// Mode of ECN, since Linux 7.0: 0 off, 1 RFC 3168, 2 accurate, 3 pending.
-        ecn_mode: 276 . 0 + 2 = "tcpi_ecn_mode";
+        ecn_mode: u32 @ 276 . 0 + 2 = "tcpi_ecn_mode";
         /// Accurate-ECN option, since Linux 7.0: 0 not seen, 1 empty, 2 counters, 3 failed.
-        accecn_opt_seen: 276 . 2 + 2 = "tcpi_accecn_opt_seen";
+        accecn_opt_seen: u32 @ 276 . 2 + 2 = "tcpi_accecn_opt_seen";
         /// How accurate ECN failed, since Linux 7.0: 1 ACE sending, 2 ACE receiving, 4 option sending,
         /// 8 option receiving.
-        accecn_fail_mode: 276 . 4 + 4 = "tcpi_accecn_fail_mode";
+        accecn_fail_mode: u32 @ 276 . 4 + 4 = "tcpi_accecn_fail_mode";
+        /// Further options, since Linux 7.0; none is defined yet.
+        options2: u32 @ 276 . 8 + 24 = "tcpi_options2";
     }
 }
+
+/// Where the word about accurate ECN begins.
+const ACCECN: usize = TcpInfo::LAYOUT.offset("tcpi_ecn_mode");
 
 impl TcpInfo<'_> {
     /// The word about accurate ECN, as sent.
@@ -191,22 +212,17 @@ impl TcpInfo<'_> {
     /// Linux 6.18 and 6.19 put two 16-bit numbers here, 7.0 and later bits; the
     /// struct does not tell which, the kernel's release does.
     pub fn accecn_word(self) -> Option<u32> {
-        u32_at(self.bytes(), 276)
-    }
-
-    /// Further options, since Linux 7.0 (24 bits).
-    pub fn options2(self) -> Option<u32> {
-        self.accecn_word().map(|word| word >> 8)
+        u32_at(self.bytes(), ACCECN)
     }
 
     /// How accurate ECN failed, as Linux 6.18 and 6.19 send it.
     pub fn accecn_fail_mode_6_18(self) -> Option<u16> {
-        u16_at(self.bytes(), 276)
+        u16_at(self.bytes(), ACCECN)
     }
 
     /// State of the accurate-ECN option, as Linux 6.18 and 6.19 send it.
     pub fn accecn_opt_seen_6_18(self) -> Option<u16> {
-        u16_at(self.bytes(), 278)
+        u16_at(self.bytes(), ACCECN + 2)
     }
 }
 
@@ -227,9 +243,32 @@ mod tests {
             assert_eq!(info.bytes_sent().is_some(), len >= 208, "len {len}");
             assert_eq!(info.rcv_ooopack().is_some(), len >= 228, "len {len}");
             assert_eq!(info.total_rto().is_some(), len >= 242, "len {len}");
-            assert_eq!(info.ecn_mode(), (len >= 277).then_some(3), "len {len}");
+            assert_eq!(info.ecn_mode(), (len >= 280).then_some(3), "len {len}");
             assert_eq!(info.options2(), (len >= 280).then_some(0xff_ffff), "len {len}");
             assert_eq!(info.accecn_opt_seen_6_18().is_some(), len >= 280, "len {len}");
         }
+    }
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn the_word_about_accurate_ecn_reads_both_ways() {
+        let mut bytes = [0_u8; 280];
+        bytes[276..].copy_from_slice(&[0b1001_0110, 0x34, 0x12, 0x56]);
+        let info = TcpInfo::new(&bytes);
+        assert_eq!(info.accecn_word(), Some(0x5612_3496));
+        assert_eq!(
+            (info.ecn_mode(), info.accecn_opt_seen(), info.accecn_fail_mode()),
+            (Some(2), Some(1), Some(9))
+        );
+        assert_eq!(info.options2(), Some(0x56_1234));
+        assert_eq!((info.accecn_fail_mode_6_18(), info.accecn_opt_seen_6_18()), (Some(0x3496), Some(0x5612)));
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn bits_of_a_byte_are_told_apart() {
+        let bytes = [0, 0, 0, 0, 0, 0, 0x7a, 0b101];
+        let info = TcpInfo::new(&bytes);
+        assert_eq!((info.snd_wscale(), info.rcv_wscale()), (Some(10), Some(7)));
+        assert_eq!((info.delivery_rate_app_limited(), info.fastopen_client_fail()), (Some(1), Some(2)));
     }
 }

@@ -39,6 +39,40 @@ constants! {
 }
 
 constants! {
+    /// Values of those attributes.
+    TLS_VALUES in "linux/tls.h": u16 {
+        /// TLS 1.2.
+        TLS_1_2_VERSION = 0x303;
+        /// TLS 1.3.
+        TLS_1_3_VERSION = 0x304;
+        /// AES-128 in Galois/counter mode.
+        TLS_CIPHER_AES_GCM_128 = 51;
+        /// AES-256 in Galois/counter mode.
+        TLS_CIPHER_AES_GCM_256 = 52;
+        /// AES-128 in counter mode with CBC-MAC.
+        TLS_CIPHER_AES_CCM_128 = 53;
+        /// ChaCha20-Poly1305.
+        TLS_CIPHER_CHACHA20_POLY1305 = 54;
+        /// SM4 in Galois/counter mode.
+        TLS_CIPHER_SM4_GCM = 55;
+        /// SM4 in counter mode with CBC-MAC.
+        TLS_CIPHER_SM4_CCM = 56;
+        /// ARIA-128 in Galois/counter mode.
+        TLS_CIPHER_ARIA_GCM_128 = 57;
+        /// ARIA-256 in Galois/counter mode.
+        TLS_CIPHER_ARIA_GCM_256 = 58;
+        /// Encrypted by nobody below the program.
+        TLS_CONF_BASE = 1;
+        /// Encrypted by the kernel.
+        TLS_CONF_SW = 2;
+        /// Encrypted by the network card.
+        TLS_CONF_HW = 3;
+        /// Records made by the network card.
+        TLS_CONF_HW_RECORD = 4;
+    }
+}
+
+constants! {
     /// Kinds of attributes of an MPTCP subflow.
     MPTCP_ATTRIBUTES in "linux/mptcp.h": u16 {
         /// Token of the peer.
@@ -61,6 +95,32 @@ constants! {
         MPTCP_SUBFLOW_ATTR_ID_REM = 9;
         /// Address id of this end.
         MPTCP_SUBFLOW_ATTR_ID_LOC = 10;
+        /// Padding.
+        MPTCP_SUBFLOW_ATTR_PAD = 11;
+    }
+}
+
+constants! {
+    /// Bits of `Mptcp::flags`.
+    SUBFLOW_FLAGS in "linux/mptcp.h": u32 {
+        /// The peer offered MPTCP.
+        MPTCP_SUBFLOW_FLAG_MCAP_REM = 1;
+        /// We offered MPTCP.
+        MPTCP_SUBFLOW_FLAG_MCAP_LOC = 2;
+        /// The peer joined.
+        MPTCP_SUBFLOW_FLAG_JOIN_REM = 4;
+        /// We joined.
+        MPTCP_SUBFLOW_FLAG_JOIN_LOC = 8;
+        /// The peer asked for backup.
+        MPTCP_SUBFLOW_FLAG_BKUP_REM = 0x10;
+        /// We asked for backup.
+        MPTCP_SUBFLOW_FLAG_BKUP_LOC = 0x20;
+        /// The handshake is over for MPTCP too.
+        MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED = 0x40;
+        /// The TCP connection is established.
+        MPTCP_SUBFLOW_FLAG_CONNECTED = 0x80;
+        /// The mapping is valid.
+        MPTCP_SUBFLOW_FLAG_MAPVALID = 0x100;
     }
 }
 
@@ -130,7 +190,7 @@ impl Tls<'_> {
         find(self.0, TLS_INFO_RX_NO_PAD).is_some()
     }
 
-    /// Largest record that is sent, in bytes.
+    /// Largest plaintext of a record that is sent, in bytes; since Linux 6.19.
     pub fn tx_max_payload_len(self) -> Option<u16> {
         u16_at(find(self.0, TLS_INFO_TX_MAX_PAYLOAD_LEN)?, 0)
     }
@@ -172,8 +232,11 @@ impl Mptcp<'_> {
     }
 
     /// Length of the mapping, in bytes.
-    pub fn map_datalen(self) -> Option<u16> {
-        u16_at(find(self.0, MPTCP_SUBFLOW_ATTR_MAP_DATALEN)?, 0)
+    ///
+    /// The kernel sends 16 bits; ss reads 32, and so do we where they are sent.
+    pub fn map_datalen(self) -> Option<u32> {
+        let bytes = find(self.0, MPTCP_SUBFLOW_ATTR_MAP_DATALEN)?;
+        u32_at(bytes, 0).or_else(|| u16_at(bytes, 0).map(u32::from))
     }
 
     /// State bits: 1 and 2 capable (peer, us), 4 and 8 joined, 16 and 32 backup,
@@ -212,12 +275,28 @@ mod tests {
         let view = Ulp::new(&ulp);
         assert_eq!(view.name(), Some(&b"tls"[..]));
         let tls = view.tls().unwrap();
-        assert_eq!((tls.version(), tls.cipher(), tls.zc_ro_tx(), tls.rx_no_pad()), (Some(0x304), None, true, false));
+        assert_eq!(
+            (tls.version(), tls.cipher(), tls.zc_ro_tx(), tls.rx_no_pad()),
+            (Some(0x304), None, true, false)
+        );
         let mptcp = view.mptcp().unwrap();
         assert_eq!((mptcp.map_seq(), mptcp.flags(), mptcp.id_loc()), (Some(7), None, None));
-        for len in 0..ulp.len() {
+        // 4 + "tls\0", then 4 + 20 bytes of TLS, then 4 + 20 of MPTCP.
+        for len in 0..=ulp.len() {
             let view = Ulp::new(&ulp[..len]);
-            let _ = (view.name(), view.tls().map(Tls::version), view.mptcp().map(Mptcp::map_seq));
+            let found = (view.name().is_some(), view.tls().is_some(), view.mptcp().is_some());
+            assert_eq!(found, (len >= 8, len >= 32, len >= 56), "len {len}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_mapping_is_read_as_ss_reads_it() {
+        for (payload, want) in
+            [(&9_u16.to_ne_bytes()[..], Some(9)), (&0x1_2345_u32.to_ne_bytes(), Some(0x1_2345)), (&[1], None)]
+        {
+            let mut bytes = Vec::new();
+            put(&mut bytes, MPTCP_SUBFLOW_ATTR_MAP_DATALEN, payload);
+            assert_eq!(Mptcp(&bytes).map_datalen(), want);
         }
     }
 }

@@ -3,15 +3,18 @@
 //! A C program made of [`LAYOUTS`] and [`CONSTANTS`] prints where gcc puts each
 //! member of the newest packaged headers; the installed ones are too old.
 //! `SOCKDIAG_UAPI_INCLUDE` names a directory of headers to use instead.
+//!
+//! What the headers do not mention at all is left out of the program and
+//! reported by name, so that older headers say what they lack.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sockdiag_wire::layout::{CONSTANTS, LAYOUTS};
 
-/// The suite whose headers are the newest of Debian's, and the oldest release
-/// that they may be of.
+/// The suite whose headers are the newest of Debian's.
 const SUITE: &str = "trixie-backports";
 
 /// Where the headers are, or why they cannot be had.
@@ -20,106 +23,230 @@ fn headers() -> Result<PathBuf, String> {
         return Ok(dir.into());
     }
     let rig = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/kernels/rig.py");
-    let out = Command::new("python3").arg(rig).args(["headers", SUITE]).output().map_err(|e| format!("python3: {e}"))?;
+    let out = Command::new("python3")
+        .arg(rig)
+        .args(["headers", SUITE])
+        .output()
+        .map_err(|e| format!("python3: {e}"))?;
     if !out.status.success() {
         return Err(String::from_utf8_lossy(&out.stderr).trim().to_owned());
     }
     Ok(String::from_utf8_lossy(&out.stdout).trim().into())
 }
 
-/// The C program: a line for each belief, as gcc sees it.
-fn probe() -> (String, Vec<String>) {
-    let mut headers: Vec<&str> = LAYOUTS.iter().map(|l| l.header).chain(CONSTANTS.iter().map(|c| c.header)).collect();
+/// Where the headers are and how gcc is told; `None` after saying why not.
+fn tools() -> Option<(PathBuf, Vec<PathBuf>)> {
+    let found = headers().and_then(|include| {
+        let gcc = Command::new("gcc").arg("-dumpmachine").output().map_err(|e| format!("gcc: {e}"))?;
+        let machine = String::from_utf8_lossy(&gcc.stdout).trim().to_owned();
+        let dirs = vec![include.clone(), include.join(machine)];
+        Ok((include, dirs))
+    });
+    match found {
+        Ok(found) => Some(found),
+        Err(why) if std::env::var_os("SOCKDIAG_NO_SKIP").is_some_and(|value| value == "1") => {
+            panic!("uapi cannot be checked: {why}")
+        }
+        Err(why) => {
+            println!("SKIP uapi: {why}");
+            None
+        }
+    }
+}
+
+/// The headers that the tables name, with those that they need before them.
+fn included() -> String {
+    let mut headers: Vec<&str> =
+        LAYOUTS.iter().map(|l| l.header).chain(CONSTANTS.iter().map(|c| c.header)).collect();
     headers.sort_unstable();
     headers.dedup();
-    let mut code = String::from("#include <stddef.h>\n#include <stdio.h>\n#include <string.h>\n");
-    for header in headers {
+    let first = ["stddef.h", "stdio.h", "string.h", "sys/socket.h", "netinet/in.h"];
+    // Some of tcp.h's numbers are written with a macro that user space lacks.
+    let mut code = String::from("#define BIT(n) (1UL << (n))\n");
+    for header in first.into_iter().chain(headers) {
         let _ = writeln!(code, "#include <{header}>");
     }
-    code.push_str(
-        "static void bits(const char *name, const unsigned char *p, size_t n) {\n\
-         size_t at = 0; while (at < n && !p[at]) at++;\n\
-         unsigned b = p[at], shift = 0, len = 0; while (b && !(b & 1)) { b >>= 1; shift++; }\n\
-         while (b & 1) { b >>= 1; len++; }\n\
-         printf(\"%s %zu.%u+%u\\n\", name, at, shift, len); }\n\
-         int main(void) {\n",
-    );
-    let mut beliefs = Vec::new();
+    code
+}
+
+fn gcc(dirs: &[PathBuf]) -> Command {
+    let mut gcc = Command::new("gcc");
+    for dir in dirs {
+        gcc.arg("-I").arg(dir);
+    }
+    gcc
+}
+
+/// Every word that the headers hold, macros included.
+fn words(dirs: &[PathBuf], dir: &Path) -> HashSet<String> {
+    let source = dir.join("uapi_words.c");
+    std::fs::write(&source, included()).unwrap();
+    // The text after expansion has the members, the definitions have the macros.
+    let mut words = HashSet::new();
+    for args in [&["-E"][..], &["-E", "-dM"]] {
+        let out = gcc(dirs).args(args).arg(&source).output().unwrap();
+        assert!(out.status.success(), "a header is missing:\n{}", String::from_utf8_lossy(&out.stderr));
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        words.extend(text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(str::to_owned));
+    }
+    words
+}
+
+/// A C program, and what it prints if we are right: a line for each belief.
+#[derive(Default)]
+struct Probe {
+    code: String,
+    beliefs: Vec<String>,
+    /// What the headers do not mention.
+    lacking: Vec<String>,
+}
+
+impl Probe {
+    fn ask(&mut self, statement: &str, belief: String) {
+        self.code.push_str(statement);
+        self.code.push('\n');
+        self.beliefs.push(belief);
+    }
+}
+
+/// Where a bit-field lies: its first bit as C allots bits, and their number.
+const BITS: &str = r#"
+static void bits(const char *name, const unsigned char *p, size_t n) {
+    size_t at = 0, first = 0, count = 0;
+    for (at = 0; at < 8 * n; at++) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        int set = p[at / 8] >> (7 - at % 8) & 1;
+#else
+        int set = p[at / 8] >> (at % 8) & 1;
+#endif
+        if (set && !count++) first = at;
+    }
+    printf("%s bits %zu+%zu\n", name, first, count);
+}
+int main(void) {
+"#;
+
+fn probe(words: &HashSet<String>) -> Probe {
+    let mut probe = Probe { code: included() + BITS, ..Probe::default() };
     for layout in LAYOUTS {
         let c = layout.c_type;
+        let known = |name: &str| name.split([' ', '.']).all(|word| words.contains(word));
+        if !known(c) {
+            probe.lacking.push(c.to_owned());
+            continue;
+        }
+        let mut whole = true;
         for m in layout.members {
-            let _ = writeln!(
-                code,
-                "printf(\"{c} {0} %zu %zu\\n\", offsetof({c}, {0}), sizeof((({c} *)0)->{0}));",
-                m.name
+            if !known(m.name) {
+                whole = false;
+                probe.lacking.push(format!("{c}: {}", m.name));
+                continue;
+            }
+            probe.ask(
+                &format!(
+                    "printf(\"{c} {0} %zu %zu\\n\", offsetof({c}, {0}), sizeof((({c} *)0)->{0}));",
+                    m.name
+                ),
+                format!("{c} {} {} {}", m.name, m.offset, m.size),
             );
-            beliefs.push(format!("{c} {} {} {}", m.name, m.offset, m.size));
         }
         for b in layout.bit_fields {
-            let _ = writeln!(
-                code,
-                "{{ {c} v; memset(&v, 0, sizeof v); v.{0} = ~0; bits(\"{c} {0}\", (unsigned char *)&v, sizeof v); }}",
-                b.name
+            if !known(b.name) {
+                whole = false;
+                probe.lacking.push(format!("{c}: {}", b.name));
+                continue;
+            }
+            probe.ask(
+                &format!(
+                    "{{ {c} v; memset(&v, 0, sizeof v); v.{0} = ~0; bits(\"{c} {0}\", (unsigned char *)&v, sizeof v); }}",
+                    b.name
+                ),
+                format!("{c} {} bits {}+{}", b.name, 8 * b.offset + b.shift as usize, b.bits),
             );
-            beliefs.push(format!("{c} {} {}.{}+{}", b.name, b.offset, b.shift, b.bits));
+        }
+        // A member that a newer kernel appended shows here.
+        if whole {
+            probe.ask(&format!("printf(\"{c} %zu\\n\", sizeof({c}));"), format!("{c} {}", layout.end()));
         }
     }
     for table in CONSTANTS {
         for constant in table.list {
-            let _ = writeln!(code, "printf(\"{0} %llu\\n\", (unsigned long long){0});", constant.name);
-            beliefs.push(format!("{} {}", constant.name, constant.value));
+            let name = constant.name;
+            if words.contains(name) {
+                probe.ask(
+                    &format!("printf(\"{name} %llu\\n\", (unsigned long long)({name}));"),
+                    format!("{name} {}", constant.value),
+                );
+            } else {
+                probe.lacking.push(name.to_owned());
+            }
         }
     }
-    code.push_str("return 0; }\n");
-    (code, beliefs)
+    probe.code.push_str("return 0; }\n");
+    probe
 }
 
 #[test]
 fn views_agree_with_the_kernel_headers() {
-    let include = match headers() {
-        Ok(include) => include,
-        Err(why) if std::env::var_os("SOCKDIAG_NO_SKIP").is_some() => panic!("no kernel headers: {why}"),
-        Err(why) => {
-            println!("SKIP views_agree_with_the_kernel_headers: {why}");
-            return;
-        }
-    };
-    let (code, beliefs) = probe();
+    let Some((include, dirs)) = tools() else { return };
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let Probe { code, beliefs, lacking } = probe(&words(&dirs, dir));
     let (source, program) = (dir.join("uapi_probe.c"), dir.join("uapi_probe"));
     std::fs::write(&source, code).unwrap();
-    let gcc = Command::new("gcc")
-        .arg("-I")
-        .arg(&include)
-        .arg("-I")
-        .arg(include.join("x86_64-linux-gnu"))
-        .arg("-o")
-        .args([&program, &source])
-        .output()
-        .expect("gcc runs");
-    assert!(gcc.status.success(), "the headers lack something:\n{}", String::from_utf8_lossy(&gcc.stderr));
+    let built = gcc(&dirs).args(["-w", "-o"]).args([&program, &source]).output().unwrap();
+    assert!(built.status.success(), "gcc refuses:\n{}", String::from_utf8_lossy(&built.stderr));
     let out = Command::new(&program).output().unwrap();
+    assert!(out.status.success());
     let text = String::from_utf8(out.stdout).unwrap();
     let facts: Vec<&str> = text.lines().collect();
     assert_eq!(facts.len(), beliefs.len());
     let wrong: Vec<_> = beliefs.iter().zip(&facts).filter(|(belief, fact)| belief != *fact).collect();
-    assert!(wrong.is_empty(), "(believed, is) in {}: {wrong:#?}", include.display());
+    assert!(
+        wrong.is_empty() && lacking.is_empty(),
+        "{}: (believed, is): {wrong:#?}; not there: {lacking:#?}",
+        include.display()
+    );
     println!("{} offsets and numbers agree with {}", beliefs.len(), include.display());
-    assert!(beliefs.len() > 150, "only {} beliefs were checked", beliefs.len());
+    assert!(beliefs.len() > 400, "only {} beliefs were checked", beliefs.len());
 }
 
 #[test]
-fn every_member_of_tcp_info_has_an_accessor() {
-    let Ok(include) = headers() else { return };
-    let text = std::fs::read_to_string(include.join("linux/tcp.h")).unwrap();
-    let body = text.split("struct tcp_info {").nth(1).and_then(|rest| rest.split("};").next()).unwrap();
-    let layout = LAYOUTS.iter().find(|layout| layout.c_type == "struct tcp_info").unwrap();
-    let mut seen = 0;
-    for word in body.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|w| w.starts_with("tcpi_")) {
-        let known = layout.members.iter().any(|m| m.name == word) || layout.bit_fields.iter().any(|b| b.name == word);
-        // Twenty-four bits of a word: read by `options2`.
-        assert!(known || word == "tcpi_options2", "{word} has no accessor");
-        seen += 1;
+fn every_member_of_what_grows_has_an_accessor() {
+    let Some((include, _)) = tools() else { return };
+    for (c_type, prefix, least) in [
+        ("struct tcp_info", "tcpi_", 60),
+        ("struct mptcp_info", "mptcpi_", 25),
+        ("struct sctp_info", "sctpi_", 45),
+    ] {
+        let layout = LAYOUTS.iter().find(|layout| layout.c_type == c_type).unwrap();
+        let text = std::fs::read_to_string(include.join(layout.header)).unwrap();
+        let body =
+            text.split(&format!("{c_type} {{")).nth(1).and_then(|rest| rest.split("};").next()).unwrap();
+        let mut seen = 0;
+        // A line "#define new old" gives a member a second name.
+        for line in body.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            let names = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            for name in names.filter(|name| name.starts_with(prefix)) {
+                let known = layout.members.iter().any(|m| m.name == name)
+                    || layout.bit_fields.iter().any(|b| b.name == name);
+                assert!(known, "{c_type}: {name} has no accessor");
+                seen += 1;
+            }
+        }
+        assert!(seen >= least, "{c_type}: only {seen} members found");
     }
-    assert!(seen > 60, "only {seen} members found");
+}
+
+#[test]
+fn nothing_is_listed_twice() {
+    let mut seen = HashSet::new();
+    for layout in LAYOUTS {
+        let names = layout.members.iter().map(|m| m.name).chain(layout.bit_fields.iter().map(|b| b.name));
+        for name in names {
+            assert!(seen.insert((layout.c_type, name)), "{} {name}", layout.c_type);
+        }
+    }
+    for constant in CONSTANTS.iter().flat_map(|table| table.list) {
+        assert!(seen.insert(("", constant.name)), "{}", constant.name);
+    }
 }

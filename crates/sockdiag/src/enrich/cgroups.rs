@@ -73,15 +73,12 @@ impl Cgroups {
     /// The mount point.  The first call walks the tree below it.
     fn mount(&mut self) -> Mount {
         if let Mount::Unknown = self.mount {
-            self.mount = match mount_point() {
-                Some(mount) => {
-                    self.walk(&mount);
-                    Mount::At(mount)
-                }
-                None => {
-                    self.notes.push(Note::NoCgroupMount);
-                    Mount::Nowhere
-                }
+            self.mount = if let Some(mount) = mount_point() {
+                self.walk(&mount);
+                Mount::At(mount)
+            } else {
+                self.notes.push(Note::NoCgroupMount);
+                Mount::Nowhere
             };
         }
         self.mount.clone()
@@ -143,7 +140,9 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        let digits = after.first_chunk::<3>().filter(|digits| byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        let digits = after
+            .first_chunk::<3>()
+            .filter(|digits| byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
         match digits {
             Some(digits) => {
                 let value = digits.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0'));

@@ -59,11 +59,7 @@ impl Hosts {
         self.ask_all(addrs, &host_name);
     }
 
-    fn ask_all(
-        &mut self,
-        addrs: impl Iterator<Item = Addr>,
-        ask: &(dyn Fn(Addr) -> Option<String> + Sync),
-    ) {
+    fn ask_all(&mut self, addrs: impl Iterator<Item = Addr>, ask: &(dyn Fn(Addr) -> Option<String> + Sync)) {
         let wanted: HashSet<Key> =
             addrs.filter_map(Key::of).filter(|key| !self.names.contains_key(key)).collect();
         let workers = wanted.len().min(WORKERS);

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 
 use sockdiag_wire::attr::{attrs, put};
 use sockdiag_wire::bytes::i32_at;
-use sockdiag_wire::netlink::{HEADER_LEN, Header, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages};
+use sockdiag_wire::netlink::{
+    HEADER_LEN, Header, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages,
+};
 
 use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};

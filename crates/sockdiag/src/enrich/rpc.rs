@@ -50,7 +50,8 @@ impl RpcNames {
         // What is read before the reply goes wrong stays.
         let _ = words.entries(|program, protocol, port| {
             let name = program_name(programs, program);
-            let name = [b"rpc.", name.unwrap_or_else(|| program.to_string().into_bytes()).as_slice()].concat();
+            let name =
+                [b"rpc.", name.unwrap_or_else(|| program.to_string().into_bytes()).as_slice()].concat();
             names.insert(protocol, port, name);
         });
         names
@@ -62,7 +63,8 @@ impl RpcNames {
 
     /// The name of a service; any protocol's with `None`.
     pub(super) fn name(&self, protocol: Option<u16>, port: u16) -> Option<&[u8]> {
-        let protocols = [TCP, UDP, SCTP].into_iter().filter(|number| protocol.is_none_or(|asked| asked == *number));
+        let protocols =
+            [TCP, UDP, SCTP].into_iter().filter(|number| protocol.is_none_or(|asked| asked == *number));
         protocols.filter_map(|protocol| self.names.get(&(protocol, port))).map(Vec::as_slice).next()
     }
 
@@ -192,7 +194,8 @@ mod tests {
         out
     }
 
-    const PROGRAMS: &[u8] = b"# comment\nportmapper\t100000\tportmap sunrpc rpcbind\nnfs 100003 nfsprog # x\n";
+    const PROGRAMS: &[u8] =
+        b"# comment\nportmapper\t100000\tportmap sunrpc rpcbind\nnfs 100003 nfsprog # x\n";
 
     #[test]
     fn entries_for_every_address_have_names() {

@@ -105,7 +105,7 @@ fn fmt_bbr(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
         return;
     }
     out.extend_from_slice(b" bbr:(bw:");
-    put_rate(out, bbr.bw().unwrap_or(0).wrapping_mul(8) as f64, style.numeric);
+    put_rate(out, bbr.bw().unwrap_or(0) as f64 * 8.0, style.numeric);
     out.extend_from_slice(b"bps,mrtt:");
     put_millis(out, bbr.min_rtt_us().unwrap_or(0));
     for (name, gain) in [(&b",pacing_gain:"[..], bbr.pacing_gain()), (b",cwnd_gain:", bbr.cwnd_gain())] {

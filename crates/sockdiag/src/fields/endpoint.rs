@@ -3,7 +3,7 @@
 //! Source: `struct inet_diag_msg` and `struct inet_diag_sockid`
 //! (linux/inet_diag.h); state numbers of tcp_states.h.
 
-use super::{Column, Field, Needs, Operand, Text, Unit, Value};
+use super::{Column, Field, Groups, Needs, Operand, Text, Unit, Value};
 use crate::model::states;
 use crate::model::{Addr, Family, Row};
 use crate::number::{put_hex, put_signed, put_u64};
@@ -16,6 +16,7 @@ pub(super) const COLUMNS: &[Field] = &[
         "Kind of socket: the protocol by the name that ss gives it.",
         "idiag protocol, INET_DIAG_PROTOCOL",
     )
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| out.extend_from_slice(netid(r.socket.protocol).as_bytes()))),
     Field::new(
         "socket.state",
@@ -23,6 +24,7 @@ pub(super) const COLUMNS: &[Field] = &[
         "State of the connection; connectionless sockets are ESTAB or UNCONN.",
         "idiag_state",
     )
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| out.extend_from_slice(states::text(r.socket.state).as_bytes()))),
     Field::new(
         "socket.recv_q",
@@ -31,6 +33,7 @@ pub(super) const COLUMNS: &[Field] = &[
         "idiag_rqueue",
     )
     .unit(Unit::Bytes)
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
     Field::new(
         "socket.send_q",
@@ -39,6 +42,7 @@ pub(super) const COLUMNS: &[Field] = &[
         "idiag_wqueue",
     )
     .unit(Unit::Bytes)
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
     Field::new(
         "local.addr",
@@ -48,6 +52,7 @@ pub(super) const COLUMNS: &[Field] = &[
     )
     .needs(Needs::HOSTS)
     .operand("src", Operand::LocalHost)
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| {
         put_addr(out, r, r.socket.local.addr);
         if r.socket.ifindex != 0 {
@@ -64,6 +69,7 @@ pub(super) const COLUMNS: &[Field] = &[
     )
     .needs(Needs::INTERFACES)
     .operand("dev", Operand::Device)
+    .group(Groups::COLUMNS)
     .text(Text::PartOf("local.addr")),
     Field::new(
         "local.port",
@@ -73,6 +79,7 @@ pub(super) const COLUMNS: &[Field] = &[
     )
     .needs(Needs::SERVICES)
     .operand("sport", Operand::LocalPort)
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalPort, |out, r, _| {
         put_port(out, r.socket.local.port, r.names.local_service);
     })),
@@ -84,6 +91,7 @@ pub(super) const COLUMNS: &[Field] = &[
     )
     .needs(Needs::HOSTS)
     .operand("dst", Operand::RemoteHost)
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemoteAddr, |out, r, _| {
         put_addr(out, r, r.socket.remote.addr);
         out.push(b':');
@@ -96,6 +104,7 @@ pub(super) const COLUMNS: &[Field] = &[
     )
     .needs(Needs::SERVICES)
     .operand("dport", Operand::RemotePort)
+    .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemotePort, |out, r, _| {
         put_port(out, r.socket.remote.port, r.names.remote_service);
     })),

@@ -168,9 +168,12 @@ mod tests {
         ] {
             assert_eq!(scanf_i(word.as_bytes()), value, "{word:?}");
         }
-        for (word, value) in
-            [("01x", Some(1)), ("-4294967295", Some(1)), ("99999999999999999999999", Some(u32::MAX)), ("x", None)]
-        {
+        for (word, value) in [
+            ("01x", Some(1)),
+            ("-4294967295", Some(1)),
+            ("99999999999999999999999", Some(u32::MAX)),
+            ("x", None),
+        ] {
             assert_eq!(scanf_u(word.as_bytes()), value, "{word:?}");
         }
     }

@@ -54,15 +54,17 @@ pub enum HostError {
     Address(Vec<u8>),
     /// Neither a number nor the name of a service.
     Port(Vec<u8>),
-    /// A service whose tcp and udp ports differ, while both tables are shown.
-    AmbiguousPort(Vec<u8>),
 }
 
 impl FilterError {
     /// The exit status of `ss` after this error.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Syntax | Self::TooDeep | Self::CgroupUnsupported | Self::LineTooLong | Self::InvalidLine => 255,
+            Self::Syntax
+            | Self::TooDeep
+            | Self::CgroupUnsupported
+            | Self::LineTooLong
+            | Self::InvalidLine => 255,
             Self::Host(_) | Self::Device | Self::Mark(_) | Self::Cgroup { .. } | Self::NotANumber { .. } => 1,
         }
     }
@@ -75,18 +77,22 @@ impl FilterError {
     /// The line or lines that `ss` writes, without the last newline; words as
     /// typed, whatever bytes they hold.
     pub fn message(&self) -> Vec<u8> {
-        let around = |before: &str, word: &[u8], after: &str| [before.as_bytes(), word, after.as_bytes()].concat();
+        let around =
+            |before: &str, word: &[u8], after: &str| [before.as_bytes(), word, after.as_bytes()].concat();
         match self {
             Self::Syntax => b"ss: bison bellows (while parsing filter): \"syntax error!\" Sorry.".to_vec(),
-            Self::TooDeep => b"ss: bison bellows (while parsing filter): \"memory exhausted!\" Sorry.".to_vec(),
+            Self::TooDeep => {
+                b"ss: bison bellows (while parsing filter): \"memory exhausted!\" Sorry.".to_vec()
+            }
             Self::Host(reason) => {
                 let mut lines = match reason {
                     None => Vec::new(),
                     Some(HostError::Address(word)) => {
                         around("Error: an inet prefix is expected rather than \"", word, "\".\n")
                     }
-                    Some(HostError::Port(word)) => around("Error: \"", word, "\" does not look like a port.\n"),
-                    Some(HostError::AmbiguousPort(word)) => around("Error: ambiguous port \"", word, "\".\n"),
+                    Some(HostError::Port(word)) => {
+                        around("Error: \"", word, "\" does not look like a port.\n")
+                    }
                 };
                 lines.extend_from_slice(b"Cannot parse dst/src address.");
                 lines
@@ -94,7 +100,9 @@ impl FilterError {
             Self::Device => b"Cannot parse device.".to_vec(),
             Self::Mark(value) => around("Cannot parse mark ", value, "."),
             Self::Cgroup { path, reason } => around(&format!("{reason}\nCannot parse cgroup "), path, "."),
-            Self::CgroupUnsupported => b"It looks like such filter is not supported! Too old kernel?".to_vec(),
+            Self::CgroupUnsupported => {
+                b"It looks like such filter is not supported! Too old kernel?".to_vec()
+            }
             Self::LineTooLong => b"Too long line in filter".to_vec(),
             Self::InvalidLine => b"Invalid line".to_vec(),
             Self::NotANumber { field, value } => {

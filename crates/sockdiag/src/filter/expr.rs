@@ -188,7 +188,7 @@ impl Expr {
         let mut jumps = vec![end; nodes.len()];
         for (at, node) in nodes.iter().enumerate().rev() {
             let jump = *jumps.get(at)?;
-            let mut set = |at: usize, jump: Jump| Some(*jumps.get_mut(at)? = jump);
+            let mut set = |at: usize, jump: Jump| jumps.get_mut(at).map(|place| *place = jump);
             match node {
                 Node::Test(_) => {}
                 Node::Not => set(at - 1, Jump { then: jump.otherwise, otherwise: jump.then })?,
@@ -314,9 +314,9 @@ impl fmt::Display for Expr {
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (host, port) = match self {
-            Test::Host(End::Remote, _) | Test::PortAtLeast(End::Remote, _) | Test::PortAtMost(End::Remote, _) => {
-                ("dst", "dport")
-            }
+            Test::Host(End::Remote, _)
+            | Test::PortAtLeast(End::Remote, _)
+            | Test::PortAtMost(End::Remote, _) => ("dst", "dport"),
             _ => ("src", "sport"),
         };
         match self {

@@ -153,8 +153,7 @@ fn inet(
     };
     let prefixes = match host {
         [] | [b'*', ..] => vec![Prefix::Any],
-        host => addresses(host, family, lookups)
-            .ok_or_else(|| Some(HostError::Address(host.to_vec())))?,
+        host => addresses(host, family, lookups).ok_or_else(|| Some(HostError::Address(host.to_vec())))?,
     };
     Ok(HostCondition::Inet { prefixes, port })
 }
@@ -191,13 +190,12 @@ fn port_number(
     if let Some(number) = cnum::long(word) {
         return Ok(Some(number).filter(|n| *n != -1));
     }
+    // Where the two differ, the reference takes tcp's port.  (Where only udp
+    // has one it takes whatever ends /etc/services, which helps nobody.)
     let mut service = |table, transport| {
         if tables.contains(table) { lookups.service(word, transport) } else { None }
     };
-    let found = match (service(Table::Udp, Transport::Udp), service(Table::Tcp, Transport::Tcp)) {
-        (Some(udp), Some(tcp)) if udp != tcp => return Err(Some(HostError::AmbiguousPort(word.to_vec()))),
-        (udp, tcp) => udp.or(tcp),
-    };
+    let found = service(Table::Tcp, Transport::Tcp).or_else(|| service(Table::Udp, Transport::Udp));
     match found.or_else(|| lookups.rpc_service(word)) {
         Some(port) => Ok(Some(port.into())),
         None => Err(Some(HostError::Port(word.to_vec()))),
@@ -287,7 +285,7 @@ impl fmt::Display for HostCondition {
                     }
                     write!(f, "{byte}")?;
                 }
-                return Ok(());
+                Ok(())
             }
             Self::Number { family, addr, port } => {
                 f.write_str(match family {
@@ -299,7 +297,7 @@ impl fmt::Display for HostCondition {
                     Some(addr) => write!(f, "{addr}")?,
                     None => f.write_str("*")?,
                 }
-                return port.map_or(Ok(()), |port| write!(f, ":{port}"));
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
             Self::Inet { prefixes, port } => {
                 for (at, prefix) in prefixes.iter().enumerate() {

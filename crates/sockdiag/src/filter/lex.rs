@@ -204,9 +204,12 @@ mod tests {
     #[test]
     fn lines_have_a_limit() {
         let line = |len: usize, end: &str| [&b"x".repeat(len)[..], end.as_bytes()].concat();
-        for (file, fits) in
-            [(line(1021, "\n"), true), (line(1022, "\n"), false), (line(1022, ""), true), (line(1023, ""), false)]
-        {
+        for (file, fits) in [
+            (line(1021, "\n"), true),
+            (line(1022, "\n"), false),
+            (line(1022, ""), true),
+            (line(1023, ""), false),
+        ] {
             let expect = if fits { Ok(1) } else { Err(FilterError::LineTooLong) };
             assert_eq!(tokens(&[], Some(&file)).map(|t| t.len()), expect, "{} bytes", file.len());
         }

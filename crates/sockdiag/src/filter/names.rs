@@ -99,3 +99,38 @@ pub(super) fn link_protocol(name: &[u8]) -> Option<u32> {
     let by_name = LINK.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
     by_name.map(|(_, number)| u32::from(*number)).or_else(|| Some(cnum::unsigned(name, 0xffff)? as u32))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_listed_once() {
+        let names: HashSet<_> = LINK.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        assert_eq!(names.len(), LINK.len());
+        let names: HashSet<_> = NETLINK.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), NETLINK.len());
+    }
+
+    #[test]
+    fn case_matters_to_netlink_alone() {
+        for (name, link, netlink) in [
+            ("IP", Some(0x800), None),
+            ("ipv4", Some(0x800), None),
+            ("lldp", Some(0x88cc), None),
+            ("genl", None, Some(16)),
+            ("GENL", None, None),
+            ("0x11", Some(17), Some(17)),
+            ("255", Some(255), Some(255)),
+            ("256", Some(256), None),
+            ("65536", None, None),
+            ("-1", None, None),
+            ("", None, None),
+        ] {
+            assert_eq!(link_protocol(name.as_bytes()), link, "{name}");
+            assert_eq!(netlink_protocol(name.as_bytes()), netlink, "{name}");
+        }
+    }
+}

@@ -280,7 +280,9 @@ impl Parser<'_> {
         });
         let ratio = match number {
             Some(number) => Some(number as f64),
-            None => std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).filter(|r: &f64| r.is_finite()),
+            None => {
+                std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).filter(|r: &f64| r.is_finite())
+            }
         };
         let ordered = !matches!(comparison, Comparison::Eq | Comparison::Ne);
         if ratio.is_none() && (ordered || field.unit != Unit::None) {
@@ -338,7 +340,7 @@ mod tests {
     use super::super::testing::{World, read, read_for};
     use super::*;
     use crate::fields::Catalog;
-    use crate::model::TableSet;
+    use crate::model::{Table, TableSet};
 
     fn shown(text: &str) -> String {
         match read(text) {
@@ -441,7 +443,10 @@ mod tests {
         assert!(!expr.reference_compiles());
         for (text, error) in [
             ("tcp.rtt_us", FilterError::Host(Some(super::super::HostError::Address(b"tcp.rtt_us".to_vec())))),
-            ("src tcp.rtt_us > 5", FilterError::Host(Some(super::super::HostError::Address(b"tcp.rtt_us".to_vec())))),
+            (
+                "src tcp.rtt_us > 5",
+                FilterError::Host(Some(super::super::HostError::Address(b"tcp.rtt_us".to_vec()))),
+            ),
             ("tcp.rtt_us >", FilterError::Syntax),
             ("tcp.rtt_us > and", FilterError::Syntax),
             ("tcp.rtt_us > cubic", FilterError::NotANumber { field: "tcp.rtt_us", value: b"cubic".to_vec() }),
@@ -449,6 +454,27 @@ mod tests {
             ("tcp.congestion < x", FilterError::NotANumber { field: "tcp.congestion", value: b"x".to_vec() }),
         ] {
             assert_eq!(read(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn service_names_belong_to_the_tables_shown() {
+        let catalog = Catalog::standard();
+        for (word, tables, port) in [
+            (&b"sport = split"[..], &[Table::Tcp, Table::Udp][..], Some(512)),
+            (b"sport = split", &[Table::Tcp], Some(512)),
+            (b"sport = split", &[Table::Udp], Some(513)),
+            (b"sport = ntp", &[Table::Tcp, Table::Udp], Some(123)),
+            (b"sport = ntp", &[Table::Tcp], None),
+            (b"sport = ssh", &[Table::Sctp, Table::Raw], None),
+            (b"sport = rpc.nfs", &[], Some(2049)),
+        ] {
+            let mut world = World::new();
+            let tables = TableSet::of(tables);
+            let ctx = Context { catalog: &catalog, preferred: None, tables, lookups: &mut world };
+            let shown =
+                parse(&[word], None, ctx).ok().and_then(|parsed| parsed.expr).map(|expr| expr.to_string());
+            assert_eq!(shown, port.map(|port: u16| format!("src *:{port}")), "{word:?} {tables:?}");
         }
     }
 

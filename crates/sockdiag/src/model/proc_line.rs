@@ -277,7 +277,8 @@ mod tests {
     use crate::model::socket::SourceKind;
     use crate::model::tables::Table;
 
-    const LINE: &[u8] = b"   0: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 \
+    const LINE: &[u8] =
+        b"   0: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 \
 621 1 00000000f9d8e10f 100 4 13 10 7";
     const TCP: Origin = Origin { table: Table::Tcp, kind: SourceKind::Proc };
 
@@ -399,7 +400,9 @@ mod tests {
             let state = if len > 35 { 1 } else { NO_STATE };
             assert_eq!(state_digit(line), (len > 28).then_some(state), "{len}");
         }
-        for junk in [&b":"[..], b"::::", b":  :    :", b"\xff:\xff:\xff\xff\xff\xff\xff:\xff", b"x: :07E8 :C350"] {
+        for junk in
+            [&b":"[..], b"::::", b":  :    :", b"\xff:\xff:\xff\xff\xff\xff\xff:\xff", b"x: :07E8 :C350"]
+        {
             let _ = ProcLine::parse(junk).and_then(|line| line.socket(TCP));
         }
     }

@@ -145,10 +145,7 @@ impl<'q, 'v> Run<'q, 'v> {
 
     /// Runs with the modern program, and with the classic one where the kernel
     /// does not understand that.
-    fn with_a_program(
-        &mut self,
-        request: impl Fn(&mut Self) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    fn with_a_program(&mut self, request: impl Fn(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
         match request(self) {
             Err(failure) if failure.is_invalid() && self.modern && self.rows == 0 => {
                 self.modern = false;
@@ -178,7 +175,8 @@ impl<'q, 'v> Run<'q, 'v> {
             let mut socket = run.take_socket()?;
             let seq = socket.next_seq();
             let request = by_family(run.query, family, run.program(), seq);
-            let ended = run.deliver(&mut socket, &request, seq, |bytes| bytes.first() == Some(&family.number()))?;
+            let ended =
+                run.deliver(&mut socket, &request, seq, |bytes| bytes.first() == Some(&family.number()))?;
             run.socket = Some(socket);
             Ok(ended)
         })

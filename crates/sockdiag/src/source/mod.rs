@@ -30,8 +30,8 @@ use crate::model::{Family, FamilySet, Record, StateSet, Table};
 use crate::notes::Note;
 use crate::sys::errno_text;
 
-pub use record::{RecordError, record};
 pub(crate) use ladder::kernel_knows_cgroup_condition;
+pub use record::{RecordError, record};
 pub use replay::{LONGEST_MESSAGE, deficit};
 pub use sources::Sources;
 

@@ -24,7 +24,8 @@ const LONGEST_LINE: usize = 254;
 pub(super) fn dump(query: &InetQuery, sources: &Sources, visit: &mut dyn Visit) -> Result<(), DumpError> {
     let mut rows = 0;
     for family in [Family::Inet, Family::Inet6] {
-        let Some(path) = sources.text_of(query.table, family).filter(|_| query.families.contains(family)) else {
+        let Some(path) = sources.text_of(query.table, family).filter(|_| query.families.contains(family))
+        else {
             continue;
         };
         let result = match File::open(&path) {

@@ -55,11 +55,7 @@ pub(crate) fn open_id(mount: BorrowedFd<'_>, id: u64) -> io::Result<OwnedFd> {
     // SAFETY: `handle` has the layout of struct file_handle and holds the
     // `len` bytes that it says it does; the kernel checks the rest.
     let fd = unsafe {
-        libc::open_by_handle_at(
-            mount.as_raw_fd(),
-            (&raw mut handle).cast(),
-            libc::O_RDONLY | libc::O_CLOEXEC,
-        )
+        libc::open_by_handle_at(mount.as_raw_fd(), (&raw mut handle).cast(), libc::O_RDONLY | libc::O_CLOEXEC)
     };
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -76,7 +72,10 @@ mod tests {
     #[test]
     fn a_missing_file_has_no_id() {
         let missing = id_of(None, c"/nonexistent");
-        assert!(matches!(&missing, Err(IdError::Os(e)) if e.raw_os_error() == Some(libc::ENOENT)), "{missing:?}");
+        assert!(
+            matches!(&missing, Err(IdError::Os(e)) if e.raw_os_error() == Some(libc::ENOENT)),
+            "{missing:?}"
+        );
     }
 
     #[test]
@@ -94,7 +93,7 @@ mod tests {
                 let path = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("open");
                 assert_eq!(path.to_str(), Some(mount));
             }
-            Err(e) => eprintln!("SKIP an_id_leads_back: {e} (needs CAP_DAC_READ_SEARCH)"),
+            Err(e) => sockdiag_testkit::skip!("{e} (needs CAP_DAC_READ_SEARCH)"),
         }
     }
 }

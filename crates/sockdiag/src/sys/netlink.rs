@@ -92,10 +92,8 @@ impl Netlink {
             .map_err(|e| (OpenStep::ReceiveBuffer, e))?;
         ask_for_error_texts(&fd);
         bind(&fd, &SocketAddrNetlink::new(0, 0)).map_err(|e| (OpenStep::Bind, e))?;
-        let port = getsockname(&fd)
-            .and_then(SocketAddrNetlink::try_from)
-            .map_err(|e| (OpenStep::Bind, e))?
-            .pid();
+        let port =
+            getsockname(&fd).and_then(SocketAddrNetlink::try_from).map_err(|e| (OpenStep::Bind, e))?.pid();
         Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM] })
     }
 

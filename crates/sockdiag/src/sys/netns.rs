@@ -62,9 +62,7 @@ impl EnterError {
                 quoted("setting the network namespace \"", name, "\" failed: ", *errno)
             }
             Self::Unshare { errno } => quoted("unshare failed: ", OsStr::new(""), "", *errno),
-            Self::Slave { errno } => {
-                quoted("\"mount --make-rslave /\" failed: ", OsStr::new(""), "", *errno)
-            }
+            Self::Slave { errno } => quoted("\"mount --make-rslave /\" failed: ", OsStr::new(""), "", *errno),
             Self::Sys { errno } => quoted("mount of /sys failed: ", OsStr::new(""), "", *errno),
         }
     }

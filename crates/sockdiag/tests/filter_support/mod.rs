@@ -4,11 +4,13 @@
 // Every test file is a crate of its own and uses a part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod diag;
+
 use fastrand::Rng;
 use sockdiag::fields::{Catalog, Value};
 use sockdiag::filter::{
-    Comparison, Context, End, EvalContext, Expr, FieldTest, FilterError, HostCondition, Lookups, Node, Parsed,
-    Prefix, Test, Transport, parse,
+    Comparison, Context, End, EvalContext, Expr, FieldTest, FilterError, HostCondition, Lookups, Node,
+    Parsed, Prefix, Test, Transport, parse,
 };
 use sockdiag::model::{Addr, Family, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
 use sockdiag_testkit::bytecode::Entry;
@@ -143,7 +145,8 @@ pub enum Kind {
 }
 
 fn condition(rng: &mut Rng, kind: Kind) -> String {
-    let compare = |rng: &mut Rng| *rng.choice(["=", "!=", "<", ">", "<=", ">=", "ge", "neq"].iter()).unwrap_or(&"=");
+    let compare =
+        |rng: &mut Rng| *rng.choice(["=", "!=", "<", ">", "<=", ">=", "ge", "neq"].iter()).unwrap_or(&"=");
     let equal = |rng: &mut Rng| *rng.choice(["", "= ", "!= "].iter()).unwrap_or(&"");
     let any = kind == Kind::Any;
     match rng.u8(..if any { 13 } else { 8 }) {
@@ -156,7 +159,11 @@ fn condition(rng: &mut Rng, kind: Kind) -> String {
         8 | 9 => format!("dev {}{}", equal(rng), rng.u8(..3)),
         10 => "autobound".into(),
         11 => format!("tcp.rtt_us {} {}", compare(rng), rng.u8(..3)),
-        _ => format!("local.port {} {}", compare(rng), port(rng, false).trim_start_matches(':').replace("domain", "53")),
+        _ => format!(
+            "local.port {} {}",
+            compare(rng),
+            port(rng, false).trim_start_matches(':').replace("domain", "53")
+        ),
     }
 }
 
@@ -171,7 +178,8 @@ pub fn text(rng: &mut Rng, kind: Kind, depth: u8) -> String {
             text.push_str(["! ", "not ", "! ! "][rng.usize(..3)]);
         }
         if depth > 0 && rng.u8(..3) == 0 {
-            text.push_str(&format!("( {} )", self::text(rng, kind, depth - 1)));
+            let inner = self::text(rng, kind, depth - 1);
+            text.extend(["( ", &inner, " )"]);
         } else {
             text.push_str(&condition(rng, kind));
         }

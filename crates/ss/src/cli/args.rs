@@ -10,7 +10,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use sockdiag::model::Selection;
+use sockdiag::model::{BadState, Selection};
 
 use super::exit::Exit;
 use super::getopt::{Getopt, Item};
@@ -34,7 +34,7 @@ pub(crate) fn selinux_is_off() -> Exit {
 }
 
 /// The whole command line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Args {
     /// Tables, families and states.
     pub(crate) selection: Selection,
@@ -103,6 +103,7 @@ pub(crate) struct Show {
 impl Show {
     /// Whether the SELinux context of the socket itself is shown.  The
     /// reference ANDs its counters bit by bit, so `-zZ` shows none.
+    #[cfg_attr(not(test), expect(dead_code, reason = "-Z is not built yet"))]
     pub(crate) fn socket_context(&self) -> bool {
         self.contexts & self.socket_contexts != 0
     }
@@ -129,6 +130,7 @@ pub(crate) fn parse(
 impl Args {
     /// Whether `-s` is all that was asked for, so that nothing is listed.
     /// State options do not count.
+    #[cfg_attr(not(test), expect(dead_code, reason = "-s is not built yet"))]
     pub(crate) fn only_summary(&self) -> bool {
         self.summary && self.selection.is_default() && self.words.is_empty()
     }
@@ -138,13 +140,14 @@ impl Args {
     pub(crate) fn take_state_words(&mut self) -> Result<(), Exit> {
         let mut taken = 0;
         while let Some(word) = self.words.get(taken) {
-            let add = match word.as_bytes() {
+            let add: fn(&mut Selection, &[u8]) -> Result<(), BadState> = match word.as_bytes() {
                 b"state" => Selection::state_word,
                 b"exclude" | b"excl" => Selection::exclude_word,
                 _ => break,
             };
-            let name = self.words.get(taken + 1).ok_or_else(incomplete)?.as_bytes();
-            add(&mut self.selection, name).map_err(|bad| Exit::error(Exit::USAGE, bad.message()))?;
+            let name = self.words.get(taken + 1).ok_or_else(incomplete)?;
+            add(&mut self.selection, name.as_bytes())
+                .map_err(|bad| Exit::error(Exit::USAGE, bad.message()))?;
             taken += 2;
         }
         self.words.drain(..taken);

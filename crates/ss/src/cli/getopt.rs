@@ -48,12 +48,12 @@ impl Wrong {
             Self::Name(written) => quoting("unrecognized option '--", written, "'"),
             Self::Ambiguous(written, names) => {
                 let mut text = quoting("option '--", written, "' is ambiguous; possibilities:");
-                names.iter().for_each(|name| text.extend(format!(" '--{name}'").bytes()));
+                for name in names {
+                    text.extend(format!(" '--{name}'").bytes());
+                }
                 text
             }
-            Self::LetterNeedsArgument(letter) => {
-                quoting("option requires an argument -- '", &[*letter], "'")
-            }
+            Self::LetterNeedsArgument(letter) => quoting("option requires an argument -- '", &[*letter], "'"),
             Self::NameNeedsArgument(name) => format!("option '--{name}' requires an argument").into_bytes(),
             Self::NameTakesNone(name) => format!("option '--{name}' doesn't allow an argument").into_bytes(),
         };
@@ -131,18 +131,18 @@ impl<'a> Getopt<'a> {
     /// The option of this name, or else the only one whose name starts so.
     /// Several names of one option do not make a start ambiguous.
     fn named(&self, start: &[u8], written: &[u8]) -> Result<(&'static Opt, &'static str), Wrong> {
-        let exactly = |name: &[u8]| {
+        let spelled = |name: &[u8]| {
             self.options.iter().find_map(|option| {
                 let long = option.long.iter().find(|long| long.as_bytes() == name)?;
                 Some((option, *long))
             })
         };
-        if let Some(exact) = exactly(start) {
+        if let Some(exact) = spelled(start) {
             return Ok(exact);
         }
         let mut found = reference_long_names()
             .filter(|name| name.as_bytes().starts_with(start))
-            .filter_map(|name| exactly(name.as_bytes()));
+            .filter_map(|name| spelled(name.as_bytes()));
         let first = found.next().ok_or_else(|| Wrong::Name(written.to_vec()))?;
         let mut names: Vec<_> =
             found.filter(|(option, _)| !std::ptr::eq(*option, first.0)).map(|(_, name)| name).collect();

@@ -28,7 +28,9 @@ pub(crate) fn reference() -> String {
 pub(crate) fn full() -> String {
     let mut text = reference();
     text.push_str("\nAdded by sockdiag:\n");
-    OPTIONS.iter().filter(|option| option.is_extension()).for_each(|option| describe(&mut text, option));
+    for option in OPTIONS.iter().filter(|option| option.is_extension()) {
+        describe(&mut text, option);
+    }
     text
 }
 
@@ -91,13 +93,13 @@ mod tests {
     #[test]
     fn the_lists_name_only_what_is_accepted() {
         for name in listed("FAMILY") {
-            assert!(name == "help" || Family::from_name(name.as_bytes()).is_some(), "{name}");
+            assert!(name == "help" || Family::by_name(name.as_bytes()).is_some(), "{name}");
         }
         for name in listed("QUERY") {
-            assert!(TableSet::from_name(name.as_bytes()).is_some(), "{name}");
+            assert!(TableSet::by_name(name.as_bytes()).is_some(), "{name}");
         }
         for name in listed("bucket") {
-            assert!(StateSet::from_word(name.as_bytes()).is_some(), "{name}");
+            assert!(StateSet::by_word(name.as_bytes()).is_some(), "{name}");
         }
     }
 }

@@ -244,9 +244,7 @@ fn family(args: &mut Args, name: &OsStr, _: &mut dyn Actions) -> Result<(), Exit
 }
 
 fn query(args: &mut Args, list: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
-    args.selection
-        .query(list.as_bytes())
-        .map_err(|bad| Exit::usage(bad.message()))
+    args.selection.query(list.as_bytes()).map_err(|bad| Exit::usage(bad.message()))
 }
 
 fn filter_file(args: &mut Args, name: &OsStr, actions: &mut dyn Actions) -> Result<(), Exit> {

@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 
+use sockdiag_testkit::skip;
 use sockdiag_wire::bytecode::{INET_DIAG_BC_S_COND, INET_DIAG_BC_S_GE, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
 
@@ -15,7 +16,7 @@ struct Sockets {
 }
 
 /// `None` where there is no loopback device or no netlink.
-fn sockets(test: &str) -> Option<Sockets> {
+fn sockets() -> Option<Sockets> {
     let (mut listeners, mut streams, mut ports) = (Vec::new(), Vec::new(), Vec::new());
     for addr in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
         let made = TcpListener::bind(addr).and_then(|listener| {
@@ -28,11 +29,11 @@ fn sockets(test: &str) -> Option<Sockets> {
             Ok(())
         });
         if let Err(error) = made {
-            eprintln!("SKIP {test}: {addr}: {error}");
+            skip::report(format_args!("part of it: {addr}: {error}"));
         }
     }
     if let Err(failure) = open() {
-        eprintln!("SKIP {test}: {failure:?}");
+        skip::report(format_args!("{failure:?}"));
         return None;
     }
     (!ports.is_empty()).then_some(Sockets { _listeners: listeners, _streams: streams, ports })
@@ -88,7 +89,7 @@ fn steady(record: &[u8]) -> (Vec<u8>, Vec<(u16, Vec<u8>)>) {
 /// The one walk may be used because of this: same records, same order.
 #[test]
 fn one_walk_gives_what_two_dumps_give() {
-    let Some(sockets) = sockets("one_walk_gives_what_two_dumps_give") else { return };
+    let Some(sockets) = sockets() else { return };
     for (states, ext) in [
         (StateSet::ALL, 0),
         (StateSet::ALL, 0xff),
@@ -103,7 +104,10 @@ fn one_walk_gives_what_two_dumps_give() {
         assert_eq!(steadied(&walked), steadied(&dumped), "{states:?} {ext:#x}");
         if ext == 0 {
             let static_part = |records: &[Vec<u8>]| {
-                records.iter().map(|r| (r[..2].to_vec(), r[4..52].to_vec(), r[56..].to_vec())).collect::<Vec<_>>()
+                records
+                    .iter()
+                    .map(|r| (r[..2].to_vec(), r[4..52].to_vec(), r[56..].to_vec()))
+                    .collect::<Vec<_>>()
             };
             assert_eq!(static_part(&walked), static_part(&dumped), "byte for byte");
         }
@@ -113,7 +117,7 @@ fn one_walk_gives_what_two_dumps_give() {
 
 #[test]
 fn too_many_records_aside_are_asked_for_again() {
-    let Some(sockets) = sockets("too_many_records_aside") else { return };
+    let Some(sockets) = sockets() else { return };
     let query = query(StateSet::ALL, 0);
     let walked = records(&query, &sockets.ports, |run| run.one_walk(1000));
     let dumped = records(&query, &sockets.ports, |run| run.by_family(BOTH));
@@ -123,7 +127,7 @@ fn too_many_records_aside_are_asked_for_again() {
 
 #[test]
 fn a_visitor_can_end_a_dump_at_any_record() {
-    if sockets("a_visitor_can_end_a_dump").is_none() {
+    if sockets().is_none() {
         return;
     }
     let query = query(StateSet::ALL, 0);
@@ -155,7 +159,7 @@ fn malformed() -> Vec<u8> {
 
 #[test]
 fn a_program_that_the_kernel_does_not_know_gives_way_to_the_classic_one() {
-    let Some(sockets) = sockets("a_program_that_the_kernel_does_not_know") else { return };
+    let Some(sockets) = sockets() else { return };
     let mut query = query(StateSet::LISTENING, 0);
     query.programs = Programs { modern: Some(malformed()), classic: Some(port_at_least(1)) };
     let rows = records(&query, &sockets.ports, |run| run.netlink(BOTH, ASIDE_BYTES));
@@ -168,8 +172,9 @@ fn a_program_that_the_kernel_does_not_know_gives_way_to_the_classic_one() {
 }
 
 #[test]
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general enough")]
 fn the_kernel_filters_one_walk_as_it_does_two_dumps() {
-    let Some(sockets) = sockets("the_kernel_filters_one_walk") else { return };
+    let Some(sockets) = sockets() else { return };
     let highest = sockets.ports.iter().copied().max().unwrap_or(0);
     let mut query = query(StateSet::LISTENING, 0);
     query.programs.classic = Some(port_at_least(highest));

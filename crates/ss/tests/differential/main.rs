@@ -1,0 +1,86 @@
+//! The same command lines through the reference and through ours: stdout,
+//! stderr and exit status must be equal, byte for byte.
+//!
+//! Sockets are frozen (a namespace whose sockets do not change, or a
+//! recording); what ticks is only compared in recordings.  The reference runs
+//! before and after ours, and a case on which it differs from itself is a
+//! wrong test.  Deliberate differences are rows of COMPAT.md, tested in
+//! `tests/compat.rs`.
+
+mod errors;
+mod live;
+mod proc_text;
+mod recordings;
+mod widths;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sockdiag_testkit::compare::{Case, run_cases};
+use sockdiag_testkit::reference::Reference;
+use sockdiag_testkit::skip;
+
+/// The program under test.
+const OURS: &str = env!("CARGO_BIN_EXE_ss");
+
+/// A group of cases, and what came of it.
+struct Group {
+    name: &'static str,
+    /// How many there must be.
+    least: usize,
+    /// How many agreed.
+    ran: usize,
+    /// What is wrong with the others.
+    wrong: Option<String>,
+}
+
+/// Runs a group.
+fn check<'a>(name: &'static str, least: usize, cases: impl IntoIterator<Item = Case<'a>>) -> Group {
+    let report = run_cases(cases, Path::new(OURS)).unwrap_or_else(|why| panic!("{name}: {why}"));
+    let wrong = if !report.is_clean() {
+        Some(format!("{name}: {report}"))
+    } else if report.agreed < least {
+        Some(format!("{name}: only {} command lines, not {least}", report.agreed))
+    } else {
+        None
+    };
+    Group { name, least, ran: report.agreed, wrong }
+}
+
+/// Words of a command line, separated by blanks.
+fn case(words: &str) -> Case<'static> {
+    Case::new(&words.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>())
+}
+
+/// A file of this test run.
+fn temporary(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path
+}
+
+#[test]
+fn ours_does_as_the_reference_does() {
+    if let Err(why) = Reference::get() {
+        skip!("no reference: {why}");
+    }
+    let groups = [
+        errors::run(),
+        recordings::run(),
+        recordings::damaged(),
+        widths::run(),
+        proc_text::run(),
+        live::run(),
+    ];
+    let mut text = String::new();
+    let mut total = 0;
+    for group in &groups {
+        text += &format!("  {:6} {} (at least {})\n", group.ran, group.name, group.least);
+        total += group.ran;
+    }
+    // Past the harness, which hides what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "differential: {total} command lines agree\n{text}");
+    let wrong: Vec<&str> = groups.iter().filter_map(|group| group.wrong.as_deref()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(total >= 400, "only {total} command lines");
+}
