@@ -91,7 +91,7 @@ impl<W: Write> Sink for SsText<W> {
                 if let Some(format) = format {
                     format(token, row, self.style);
                 }
-                self.window.next()?;
+                self.window.end_token()?;
             }
         }
         debug_assert!(self.window.is_enabled(EXT));

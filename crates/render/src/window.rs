@@ -30,18 +30,8 @@ const TOKEN_MAX: usize = 65_535;
 /// Output is handed on in pieces of about this size.
 const PIECE: usize = 128 * 1024;
 
-const HEADERS: [&str; COLUMNS] = [
-    "Netid",
-    "State",
-    "Recv-Q",
-    "Send-Q",
-    "Local Address:",
-    "Port",
-    "Peer Address:",
-    "Port",
-    "Process",
-    "",
-];
+const HEADERS: [&str; COLUMNS] =
+    ["Netid", "State", "Recv-Q", "Send-Q", "Local Address:", "Port", "Peer Address:", "Port", "Process", ""];
 /// Columns before which a blank is printed.
 const DELIMITED: [bool; COLUMNS] = [false, true, true, true, true, false, true, false, false, false];
 /// Columns whose text stands at their right edge.
@@ -116,7 +106,7 @@ impl<W: Write> Window<W> {
         for (column, name) in HEADERS.iter().enumerate().take(EXT) {
             if self.is_enabled(column) {
                 self.token().extend_from_slice(name.as_bytes());
-                self.next()?;
+                self.end_token()?;
             }
         }
         Ok(())
@@ -126,14 +116,14 @@ impl<W: Write> Window<W> {
     #[inline]
     pub fn begin_row(&mut self) -> io::Result<()> {
         if self.begun && self.column == EXT {
-            self.next()?;
+            self.end_token()?;
         }
         Ok(())
     }
 
     /// Ends the current token and goes to the next printed column.
     #[inline]
-    pub fn next(&mut self) -> io::Result<()> {
+    pub fn end_token(&mut self) -> io::Result<()> {
         let length = self.seal();
         if self.column == EXT && self.chunks >= CHUNKS {
             return self.print();
@@ -322,7 +312,12 @@ fn spread(widths: &mut [usize; COLUMNS], line: &[usize], spare: usize) {
 mod tests {
     use super::*;
 
-    fn table(rows: &[[&str; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<usize>, header: bool) -> String {
+    fn table(
+        rows: &[[&str; COLUMNS]],
+        enabled: [bool; COLUMNS],
+        screen: Option<usize>,
+        header: bool,
+    ) -> String {
         let mut out = Vec::new();
         let mut window = Window::new(&mut out, enabled, screen);
         if header {
@@ -334,7 +329,7 @@ mod tests {
                 if window.is_enabled(column) {
                     window.token().extend_from_slice(text.as_bytes());
                     if column != EXT {
-                        window.next().unwrap();
+                        window.end_token().unwrap();
                     }
                 }
             }
@@ -343,7 +338,8 @@ mod tests {
         String::from_utf8(out).unwrap().replace(' ', "·")
     }
 
-    const A: [&str; COLUMNS] = ["", "LISTEN", "0     ", "128   ", "127.0.0.1:", "8080", "0.0.0.0:", "*", "", ""];
+    const A: [&str; COLUMNS] =
+        ["", "LISTEN", "0     ", "128   ", "127.0.0.1:", "8080", "0.0.0.0:", "*", "", ""];
     const B: [&str; COLUMNS] =
         ["", "ESTAB", "0     ", "36    ", "192.168.100.200:", "22", "10.20.30.40:", "54321", "", ""];
     const TAN: [bool; COLUMNS] = [false, true, true, true, true, true, true, true, false, true];
@@ -428,7 +424,8 @@ mod tests {
         row[EXT] = &long;
         let rows = vec![row; 200];
         let text = table(&rows, TAN, None, false);
-        let lengths: Vec<usize> = text.lines().map(|line| line.chars().filter(|c| *c == 'x').count()).collect();
+        let lengths: Vec<usize> =
+            text.lines().map(|line| line.chars().filter(|c| *c == 'x').count()).collect();
         assert!(lengths.iter().all(|length| *length == TOKEN_MAX), "cut at {TOKEN_MAX}");
         assert_eq!(lengths.len(), 200);
     }

@@ -59,7 +59,8 @@ pub fn put_millis(out: &mut Vec<u8>, value: u32) {
         put_u64(out, u64::from(value / 1000));
         let mut part = value % 1000;
         if part != 0 {
-            let digits = [b'.', b'0' + (part / 100) as u8, b'0' + (part / 10 % 10) as u8, b'0' + (part % 10) as u8];
+            let digits =
+                [b'.', b'0' + (part / 100) as u8, b'0' + (part / 10 % 10) as u8, b'0' + (part % 10) as u8];
             let mut len = 4;
             while part.is_multiple_of(10) {
                 part /= 10;
@@ -82,8 +83,11 @@ pub fn put_g(out: &mut Vec<u8>, value: f64, precision: usize) {
     // "d.ddde-7": correctly rounded digits and the decimal exponent.
     let _ = write!(out, "{value:.*e}", precision.saturating_sub(1));
     let exponent_at = out.iter().skip(start).position(|b| *b == b'e').map_or(out.len(), |at| start + at);
-    let exponent: i32 =
-        out.get(exponent_at + 1..).and_then(|e| std::str::from_utf8(e).ok()).and_then(|e| e.parse().ok()).unwrap_or(0);
+    let exponent: i32 = out
+        .get(exponent_at + 1..)
+        .and_then(|e| std::str::from_utf8(e).ok())
+        .and_then(|e| e.parse().ok())
+        .unwrap_or(0);
     out.truncate(exponent_at);
     if exponent < -4 || exponent >= precision as i32 {
         trim_fraction(out, start);

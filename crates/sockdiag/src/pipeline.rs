@@ -90,8 +90,8 @@ impl Pipeline<'_> {
 
     /// A recording is shown whole: only the filter chooses from it.
     fn wants(&self, socket: &Socket<'_>) -> bool {
-        let shown = matches!(socket.origin.kind, SourceKind::Recording)
-            || self.families.contains(socket.family);
+        let shown =
+            matches!(socket.origin.kind, SourceKind::Recording) || self.families.contains(socket.family);
         shown && self.filter.is_none_or(|filter| filter.eval(&Row::bare(socket), self.context))
     }
 

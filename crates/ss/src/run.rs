@@ -33,8 +33,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut args = cli::parse(program, words, posix, &mut system)?;
     refuse_what_is_missing(&args)?;
     args.take_state_words()?;
-    let mut selected =
-        args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
+    let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
     let catalog = Catalog::standard();
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
     let sources = Sources::from_env();
@@ -120,6 +119,7 @@ fn groups(show: &Show) -> Groups {
 }
 
 /// Says at once what is worth saying beside the listing.
+#[allow(clippy::needless_pass_by_value)] // the shape of the library's callback
 fn say(note: Note) {
     let _ = write!(io::stderr(), "{note}");
 }

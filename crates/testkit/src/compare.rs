@@ -188,7 +188,10 @@ pub fn run_cases<'a>(cases: impl IntoIterator<Item = Case<'a>>, ours: &Path) -> 
     let reference = Reference::get()?;
     let mut report = Report::default();
     for case in cases {
-        assert!(case.namespace.is_some() || !case.may_kill(), "{case}: would close this machine's connections");
+        assert!(
+            case.namespace.is_some() || !case.may_kill(),
+            "{case}: would close this machine's connections"
+        );
         report.add(&case, &|| reference.command(), &|| Command::new(ours))?;
     }
     Ok(report)

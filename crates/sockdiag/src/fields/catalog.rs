@@ -53,7 +53,12 @@ fn is_proc_tcp(row: &Row<'_>, _: Groups) -> bool {
 const INET: &[Block] = &[
     Block { shown_by: Groups::COLUMNS, applies: always, lead: Lead::None, fields: &[endpoint::COLUMNS] },
     Block { shown_by: Groups::OPTIONS, applies: has_details, lead: Lead::None, fields: &[extended::TIMER] },
-    Block { shown_by: Groups::EXTENDED, applies: has_details, lead: Lead::None, fields: &[extended::EXTENDED] },
+    Block {
+        shown_by: Groups::EXTENDED,
+        applies: has_details,
+        lead: Lead::None,
+        fields: &[extended::EXTENDED],
+    },
     Block { shown_by: Groups::TOS, applies: has_details, lead: Lead::None, fields: &[extended::TOS] },
     Block { shown_by: Groups::CGROUP, applies: has_details, lead: Lead::None, fields: &[extended::CGROUP] },
     Block { shown_by: Groups::SOCKOPT, applies: has_details, lead: Lead::None, fields: &[extended::SOCKOPT] },
@@ -167,7 +172,8 @@ mod tests {
         let catalog = Catalog::standard();
         for field in catalog.fields() {
             if let Text::PartOf(owner) = field.text {
-                let owner = catalog.field(owner).unwrap_or_else(|| panic!("{}: no field {owner}", field.name));
+                let owner =
+                    catalog.field(owner).unwrap_or_else(|| panic!("{}: no field {owner}", field.name));
                 assert!(
                     matches!(owner.text, Text::Custom(_) | Text::Column(..)),
                     "{}: {} prints nothing of its own",

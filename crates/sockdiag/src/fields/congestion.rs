@@ -43,16 +43,31 @@ const BBR: Text = Text::PartOf("bbr.bw");
 
 /// Rows in print order.
 pub(super) const ALGORITHMS: &[Field] = &[
-    cc("dctcp.enabled", of!(dctcp.enabled), "Whether DCTCP works as such rather than like Reno.", "dctcp_enabled")
-        .text(Text::Custom(fmt_dctcp)),
-    cc("dctcp.ce_state", of!(dctcp.ce_state), "Whether the last segment carried a congestion mark.", "dctcp_ce_state")
-        .text(DCTCP),
+    cc(
+        "dctcp.enabled",
+        of!(dctcp.enabled),
+        "Whether DCTCP works as such rather than like Reno.",
+        "dctcp_enabled",
+    )
+    .text(Text::Custom(fmt_dctcp)),
+    cc(
+        "dctcp.ce_state",
+        of!(dctcp.ce_state),
+        "Whether the last segment carried a congestion mark.",
+        "dctcp_ce_state",
+    )
+    .text(DCTCP),
     cc("dctcp.alpha", of!(dctcp.alpha), "Estimated share of marked bytes, in parts of 1024.", "dctcp_alpha")
         .unit(Unit::Count)
         .text(DCTCP),
-    cc("dctcp.ab_ecn", of!(dctcp.ab_ecn), "Bytes acknowledged with a congestion mark in this window.", "dctcp_ab_ecn")
-        .unit(Unit::Bytes)
-        .text(DCTCP),
+    cc(
+        "dctcp.ab_ecn",
+        of!(dctcp.ab_ecn),
+        "Bytes acknowledged with a congestion mark in this window.",
+        "dctcp_ab_ecn",
+    )
+    .unit(Unit::Bytes)
+    .text(DCTCP),
     cc("dctcp.ab_tot", of!(dctcp.ab_tot), "Bytes acknowledged in this window.", "dctcp_ab_tot")
         .unit(Unit::Bytes)
         .text(DCTCP),
@@ -69,13 +84,28 @@ pub(super) const ALGORITHMS: &[Field] = &[
         .unit(Unit::Per256)
         .text(BBR),
     cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas acts now.", "tcpv_enabled"),
-    cc("vegas.rttcnt", of!(vegas.rttcnt), "Round-trip times that Vegas measured in this window.", "tcpv_rttcnt")
-        .unit(Unit::Count),
-    cc("vegas.rtt_us", of!(vegas.rtt_us), "Round-trip time that Vegas goes by; ss derives `send` from it.", "tcpv_rtt")
-        .unit(Unit::Microseconds)
-        .text(Text::PartOf("tcp.send_rate")),
-    cc("vegas.minrtt_us", of!(vegas.minrtt_us), "Smallest round-trip time that Vegas measured.", "tcpv_minrtt")
-        .unit(Unit::Microseconds),
+    cc(
+        "vegas.rttcnt",
+        of!(vegas.rttcnt),
+        "Round-trip times that Vegas measured in this window.",
+        "tcpv_rttcnt",
+    )
+    .unit(Unit::Count),
+    cc(
+        "vegas.rtt_us",
+        of!(vegas.rtt_us),
+        "Round-trip time that Vegas goes by; ss derives `send` from it.",
+        "tcpv_rtt",
+    )
+    .unit(Unit::Microseconds)
+    .text(Text::PartOf("tcp.send_rate")),
+    cc(
+        "vegas.minrtt_us",
+        of!(vegas.minrtt_us),
+        "Smallest round-trip time that Vegas measured.",
+        "tcpv_minrtt",
+    )
+    .unit(Unit::Microseconds),
 ];
 
 fn fmt_dctcp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {

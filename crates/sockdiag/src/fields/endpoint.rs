@@ -17,7 +17,9 @@ pub(super) const COLUMNS: &[Field] = &[
         "idiag protocol, INET_DIAG_PROTOCOL",
     )
     .group(Groups::COLUMNS)
-    .text(Text::Column(Column::Netid, |out, r, _| out.extend_from_slice(netid(r.socket.protocol).as_bytes()))),
+    .text(Text::Column(Column::Netid, |out, r, _| {
+        out.extend_from_slice(netid(r.socket.protocol).as_bytes());
+    })),
     Field::new(
         "socket.state",
         |r| Some(Value::Text(states::text(r.socket.state).as_bytes())),
@@ -25,7 +27,9 @@ pub(super) const COLUMNS: &[Field] = &[
         "idiag_state",
     )
     .group(Groups::COLUMNS)
-    .text(Text::Column(Column::State, |out, r, _| out.extend_from_slice(states::text(r.socket.state).as_bytes()))),
+    .text(Text::Column(Column::State, |out, r, _| {
+        out.extend_from_slice(states::text(r.socket.state).as_bytes());
+    })),
     Field::new(
         "socket.recv_q",
         |r| Some(r.socket.recv_q.into()),
@@ -226,7 +230,6 @@ fn put_ipv6(out: &mut Vec<u8>, octets: [u8; 16]) {
         put_hex(out, u64::from(word));
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -161,7 +161,9 @@ pub(super) const TOS: &[Field] = &[
     )
     .needs(Needs::TOS)
     .group(Groups::TOS)
-    .text(Text::Custom(|out, r, _| put_hex_token(out, b" tos:", r.socket.attrs().and_then(|a| a.tos())))),
+    .text(Text::Custom(|out, r, _| {
+        put_hex_token(out, b" tos:", r.socket.attrs().and_then(|a| a.tos()));
+    })),
     Field::new(
         "ip.tclass",
         |r| Some(r.socket.attrs()?.tclass()?.into()),
@@ -170,7 +172,9 @@ pub(super) const TOS: &[Field] = &[
     )
     .needs(Needs::TCLASS)
     .group(Groups::TOS)
-    .text(Text::Custom(|out, r, _| put_hex_token(out, b" tclass:", r.socket.attrs().and_then(|a| a.tclass())))),
+    .text(Text::Custom(|out, r, _| {
+        put_hex_token(out, b" tclass:", r.socket.attrs().and_then(|a| a.tclass()));
+    })),
     // The class id rides along with TCLASS: it has no request bit.
     Field::new(
         "socket.class_id",
@@ -213,7 +217,6 @@ pub(super) const SOCKOPT: &[Field] = &[Field::new(
 )
 .group(Groups::SOCKOPT)
 .text(Text::Custom(fmt_sockopt))];
-
 
 fn is_inet6(row: &Row<'_>) -> bool {
     row.socket.family == Family::Inet6

@@ -43,16 +43,29 @@ pub(super) const MEMORY: &[Field] = &[
         "SK_MEMINFO_RMEM_ALLOC",
     )
     .text(Text::Custom(fmt_skmem)),
-    sk("mem.rcvbuf", sk!(rcvbuf), "Most memory that received data may take.", "SK_MEMINFO_RCVBUF").text(SKMEM),
+    sk("mem.rcvbuf", sk!(rcvbuf), "Most memory that received data may take.", "SK_MEMINFO_RCVBUF")
+        .text(SKMEM),
     sk("mem.wmem_alloc", sk!(wmem_alloc), "Memory of data handed to lower layers.", "SK_MEMINFO_WMEM_ALLOC")
         .text(SKMEM),
-    sk("mem.sndbuf", sk!(sndbuf), "Most memory that data to be sent may take.", "SK_MEMINFO_SNDBUF").text(SKMEM),
-    sk("mem.fwd_alloc", sk!(fwd_alloc), "Memory reserved and not yet used.", "SK_MEMINFO_FWD_ALLOC").text(SKMEM),
-    sk("mem.wmem_queued", sk!(wmem_queued), "Memory of data not yet sent or not yet acknowledged.", "SK_MEMINFO_WMEM_QUEUED")
+    sk("mem.sndbuf", sk!(sndbuf), "Most memory that data to be sent may take.", "SK_MEMINFO_SNDBUF")
         .text(SKMEM),
+    sk("mem.fwd_alloc", sk!(fwd_alloc), "Memory reserved and not yet used.", "SK_MEMINFO_FWD_ALLOC")
+        .text(SKMEM),
+    sk(
+        "mem.wmem_queued",
+        sk!(wmem_queued),
+        "Memory of data not yet sent or not yet acknowledged.",
+        "SK_MEMINFO_WMEM_QUEUED",
+    )
+    .text(SKMEM),
     sk("mem.optmem", sk!(optmem), "Memory of options and filters.", "SK_MEMINFO_OPTMEM").text(SKMEM),
-    sk("mem.backlog", sk!(backlog), "Memory of packets that arrived while the socket was busy.", "SK_MEMINFO_BACKLOG")
-        .text(SKMEM),
+    sk(
+        "mem.backlog",
+        sk!(backlog),
+        "Memory of packets that arrived while the socket was busy.",
+        "SK_MEMINFO_BACKLOG",
+    )
+    .text(SKMEM),
     sk("mem.drops", sk!(drops), "Packets dropped before they reached the socket.", "SK_MEMINFO_DROPS")
         .unit(Unit::Packets)
         .counter()
@@ -61,7 +74,8 @@ pub(super) const MEMORY: &[Field] = &[
         .text(Text::Custom(fmt_mem)),
     mem("mem.old_wmem", mem!(wmem), "Queued send memory, from the older report.", "idiag_wmem").text(MEM),
     mem("mem.old_fmem", mem!(fmem), "Reserved memory, from the older report.", "idiag_fmem").text(MEM),
-    mem("mem.old_tmem", mem!(tmem), "Memory handed to lower layers, from the older report.", "idiag_tmem").text(MEM),
+    mem("mem.old_tmem", mem!(tmem), "Memory handed to lower layers, from the older report.", "idiag_tmem")
+        .text(MEM),
 ];
 
 fn fmt_skmem(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
@@ -93,12 +107,9 @@ fn put_skmem(out: &mut Vec<u8>, mem: SkMemInfo<'_>) {
 fn fmt_mem(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(attrs) = row.socket.attrs().filter(|attrs| attrs.sk_mem_info().is_none()) else { return };
     let Some(mem) = attrs.mem_info() else { return };
-    for (name, word) in [
-        (&b" mem:(r"[..], mem.rmem()),
-        (b",w", mem.wmem()),
-        (b",f", mem.fmem()),
-        (b",t", mem.tmem()),
-    ] {
+    for (name, word) in
+        [(&b" mem:(r"[..], mem.rmem()), (b",w", mem.wmem()), (b",f", mem.fmem()), (b",t", mem.tmem())]
+    {
         out.extend_from_slice(name);
         put_u64(out, u64::from(word.unwrap_or(0)));
     }

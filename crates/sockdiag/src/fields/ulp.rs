@@ -42,26 +42,97 @@ pub(super) const ULP: &[Field] = &[
         "INET_ULP_INFO_NAME",
     )
     .text(Text::Custom(fmt_ulp)),
-    row("tls.version", ulp!(tls.version), "TLS version: 0x303 is 1.2, 0x304 is 1.3.", "TLS_INFO_VERSION").text(TLS),
+    row("tls.version", ulp!(tls.version), "TLS version: 0x303 is 1.2, 0x304 is 1.3.", "TLS_INFO_VERSION")
+        .text(TLS),
     row("tls.cipher", ulp!(tls.cipher), "Number of the cipher.", "TLS_INFO_CIPHER").text(TLS),
-    row("tls.rxconf", ulp!(tls.rxconf), "Who decrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.", "TLS_INFO_RXCONF")
+    row(
+        "tls.rxconf",
+        ulp!(tls.rxconf),
+        "Who decrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.",
+        "TLS_INFO_RXCONF",
+    )
+    .text(TLS),
+    row(
+        "tls.txconf",
+        ulp!(tls.txconf),
+        "Who encrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.",
+        "TLS_INFO_TXCONF",
+    )
+    .text(TLS),
+    row(
+        "tls.zc_ro_tx",
+        |r| Some(r.socket.attrs()?.ulp()?.tls()?.zc_ro_tx().into()),
+        "Whether sendfile sends without a copy.",
+        "TLS_INFO_ZC_RO_TX",
+    )
+    .text(TLS),
+    row(
+        "tls.rx_no_pad",
+        |r| Some(r.socket.attrs()?.ulp()?.tls()?.rx_no_pad().into()),
+        "Whether the peer promised not to pad records.",
+        "TLS_INFO_RX_NO_PAD",
+    )
+    .text(TLS),
+    row(
+        "subflow.flags",
+        ulp!(mptcp.flags),
+        "State of the MPTCP subflow, a bit each.",
+        "MPTCP_SUBFLOW_ATTR_FLAGS",
+    )
+    .text(TLS),
+    row(
+        "subflow.token_rem",
+        ulp!(mptcp.token_rem),
+        "Token of the peer's connection.",
+        "MPTCP_SUBFLOW_ATTR_TOKEN_REM",
+    )
+    .text(TLS),
+    row(
+        "subflow.token_loc",
+        ulp!(mptcp.token_loc),
+        "Token of our connection.",
+        "MPTCP_SUBFLOW_ATTR_TOKEN_LOC",
+    )
+    .text(TLS),
+    row("subflow.id_rem", ulp!(mptcp.id_rem), "Address id of the peer.", "MPTCP_SUBFLOW_ATTR_ID_REM")
         .text(TLS),
-    row("tls.txconf", ulp!(tls.txconf), "Who encrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.", "TLS_INFO_TXCONF")
+    row("subflow.id_loc", ulp!(mptcp.id_loc), "Address id of this end.", "MPTCP_SUBFLOW_ATTR_ID_LOC")
         .text(TLS),
-    row("tls.zc_ro_tx", |r| Some(r.socket.attrs()?.ulp()?.tls()?.zc_ro_tx().into()), "Whether sendfile sends without a copy.", "TLS_INFO_ZC_RO_TX")
-        .text(TLS),
-    row("tls.rx_no_pad", |r| Some(r.socket.attrs()?.ulp()?.tls()?.rx_no_pad().into()), "Whether the peer promised not to pad records.", "TLS_INFO_RX_NO_PAD")
-        .text(TLS),
-    row("subflow.flags", ulp!(mptcp.flags), "State of the MPTCP subflow, a bit each.", "MPTCP_SUBFLOW_ATTR_FLAGS").text(TLS),
-    row("subflow.token_rem", ulp!(mptcp.token_rem), "Token of the peer's connection.", "MPTCP_SUBFLOW_ATTR_TOKEN_REM").text(TLS),
-    row("subflow.token_loc", ulp!(mptcp.token_loc), "Token of our connection.", "MPTCP_SUBFLOW_ATTR_TOKEN_LOC").text(TLS),
-    row("subflow.id_rem", ulp!(mptcp.id_rem), "Address id of the peer.", "MPTCP_SUBFLOW_ATTR_ID_REM").text(TLS),
-    row("subflow.id_loc", ulp!(mptcp.id_loc), "Address id of this end.", "MPTCP_SUBFLOW_ATTR_ID_LOC").text(TLS),
-    row("subflow.map_seq", ulp!(mptcp.map_seq), "Data sequence number of the current mapping.", "MPTCP_SUBFLOW_ATTR_MAP_SEQ").text(TLS),
-    row("subflow.map_sfseq", ulp!(mptcp.map_sfseq), "Subflow sequence number of the current mapping.", "MPTCP_SUBFLOW_ATTR_MAP_SFSEQ").text(TLS),
-    row("subflow.ssn_offset", ulp!(mptcp.ssn_offset), "Offset of the subflow sequence number.", "MPTCP_SUBFLOW_ATTR_SSN_OFFSET").text(TLS),
-    row("subflow.map_datalen", ulp!(mptcp.map_datalen), "Length of the current mapping.", "MPTCP_SUBFLOW_ATTR_MAP_DATALEN").unit(Unit::Bytes).text(TLS),
-    row("subflow.relwrite_seq", ulp!(mptcp.relwrite_seq), "Sequence number to be written next, relative to the start.", "MPTCP_SUBFLOW_ATTR_RELWRITE_SEQ"),
+    row(
+        "subflow.map_seq",
+        ulp!(mptcp.map_seq),
+        "Data sequence number of the current mapping.",
+        "MPTCP_SUBFLOW_ATTR_MAP_SEQ",
+    )
+    .text(TLS),
+    row(
+        "subflow.map_sfseq",
+        ulp!(mptcp.map_sfseq),
+        "Subflow sequence number of the current mapping.",
+        "MPTCP_SUBFLOW_ATTR_MAP_SFSEQ",
+    )
+    .text(TLS),
+    row(
+        "subflow.ssn_offset",
+        ulp!(mptcp.ssn_offset),
+        "Offset of the subflow sequence number.",
+        "MPTCP_SUBFLOW_ATTR_SSN_OFFSET",
+    )
+    .text(TLS),
+    row(
+        "subflow.map_datalen",
+        ulp!(mptcp.map_datalen),
+        "Length of the current mapping.",
+        "MPTCP_SUBFLOW_ATTR_MAP_DATALEN",
+    )
+    .unit(Unit::Bytes)
+    .text(TLS),
+    row(
+        "subflow.relwrite_seq",
+        ulp!(mptcp.relwrite_seq),
+        "Sequence number to be written next, relative to the start.",
+        "MPTCP_SUBFLOW_ATTR_RELWRITE_SEQ",
+    ),
 ];
 
 fn fmt_md5(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
@@ -147,7 +218,13 @@ fn put_tls(out: &mut Vec<u8>, tls: Tls<'_>) {
 fn put_mptcp(out: &mut Vec<u8>, mptcp: Mptcp<'_>) {
     if let Some(flags) = mptcp.flags().filter(|flags| *flags != 0) {
         out.extend_from_slice(b" flags:");
-        out.extend(b"MmJjBbecv".iter().enumerate().filter(|(bit, _)| flags >> bit & 1 != 0).map(|(_, letter)| *letter));
+        out.extend(
+            b"MmJjBbecv"
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| flags >> bit & 1 != 0)
+                .map(|(_, letter)| *letter),
+        );
     }
     if let (Some(token_rem), Some(id_rem), Some(token_loc), Some(id_loc)) =
         (mptcp.token_rem(), mptcp.id_rem(), mptcp.token_loc(), mptcp.id_loc())

@@ -13,6 +13,7 @@ mod proc_text;
 mod recordings;
 mod widths;
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +76,7 @@ fn ours_does_as_the_reference_does() {
     let mut text = String::new();
     let mut total = 0;
     for group in &groups {
-        text += &format!("  {:6} {} (at least {})\n", group.ran, group.name, group.least);
+        let _ = writeln!(text, "  {:6} {} (at least {})", group.ran, group.name, group.least);
         total += group.ran;
     }
     // Past the harness, which hides what a passing test prints.

@@ -2,7 +2,8 @@
 
 use super::{Case, Group, case, check, temporary};
 
-const HEADER: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+const HEADER: &str =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
 
 const TCP: &[&str] = &[
     "   0: 0100007F:07E8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 621 1 00000000f9d8e10f 100 0 0 10 0",
@@ -24,10 +25,30 @@ const UDP: &[&str] = &[
     "  11: 0100007F:0035 0200007F:C350 01 00000100:00000200 00:00000000 00000000     7        0 801 2 00000000f9d8e10f 3",
 ];
 
-const LOOKS: &[&str] =
-    &["-tan", "-tane", "-tanei", "-tani", "-tano", "-tanm", "-tanemoi", "-tanOemoi", "-ta", "-tl", "-tn", "-tan sport = :22",
-      "-tan dst 127.0.0.2", "-tan fwmark = 0", "-tan fwmark = 1", "-tan dev lo", "-tan src [::1]", "-4tan", "-6tan",
-      "-tn state time-wait -o", "-tan --tos --cgroup --inet-sockopt", "-tan src 0.0.0.0"];
+const LOOKS: &[&str] = &[
+    "-tan",
+    "-tane",
+    "-tanei",
+    "-tani",
+    "-tano",
+    "-tanm",
+    "-tanemoi",
+    "-tanOemoi",
+    "-ta",
+    "-tl",
+    "-tn",
+    "-tan sport = :22",
+    "-tan dst 127.0.0.2",
+    "-tan fwmark = 0",
+    "-tan fwmark = 1",
+    "-tan dev lo",
+    "-tan src [::1]",
+    "-4tan",
+    "-6tan",
+    "-tn state time-wait -o",
+    "-tan --tos --cgroup --inet-sockopt",
+    "-tan src 0.0.0.0",
+];
 
 fn text(lines: &[&str]) -> String {
     let mut text = format!("{HEADER}\n");
@@ -59,7 +80,10 @@ pub(super) fn run() -> Group {
         let file = temporary(&format!("range-{}", range.len()), range.as_bytes());
         for look in ["-ta", "-tanH autobound", "-tanH ! autobound"] {
             cases.push(
-                case(look).env("PROC_NET_TCP", &tcp).env("PROC_NET_TCP6", &tcp6).env("PROC_IP_LOCAL_PORT_RANGE", &file),
+                case(look)
+                    .env("PROC_NET_TCP", &tcp)
+                    .env("PROC_NET_TCP6", &tcp6)
+                    .env("PROC_IP_LOCAL_PORT_RANGE", &file),
             );
         }
     }
@@ -81,13 +105,34 @@ pub(super) fn run() -> Group {
         ("one-colon", text(&[TCP[0], "   1: 0100007F", TCP[2]])),
         ("empty-line", text(&[TCP[0], "", TCP[2]])),
         ("short", text(&[TCP[0], "   1: 0100007F:07E8 0200007F:C350 01", TCP[2]])),
-        ("shorter", text(&[TCP[0], "   1: 0100007F:07E8 0200007F:C350", TCP[2]])),
-        ("no-rto", text(&[TCP[0], "   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 00000000f9d8e10f"])),
-        ("some-rto", text(&[TCP[0], "   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 00000000f9d8e10f 20 4"])),
+        (
+            "no-rto",
+            text(&[
+                TCP[0],
+                "   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 00000000f9d8e10f",
+            ]),
+        ),
+        (
+            "some-rto",
+            text(&[
+                TCP[0],
+                "   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 00000000f9d8e10f 20 4",
+            ]),
+        ),
         ("only-header", format!("{HEADER}\n")),
         ("nothing", String::new()),
-        ("state-0", text(&["   1: 0100007F:07E8 0200007F:C350 00 00000005:00000007 00:00000000 00000000  1000        9 622 1 00000000f9d8e10f"])),
-        ("big-queues", text(&["   1: 0100007F:07E8 0200007F:C350 01 FFFFFFFF:80000000 00:00000000 00000000  1000        9 622 1 00000000f9d8e10f"])),
+        (
+            "state-0",
+            text(&[
+                "   1: 0100007F:07E8 0200007F:C350 00 00000005:00000007 00:00000000 00000000  1000        9 622 1 00000000f9d8e10f",
+            ]),
+        ),
+        (
+            "big-queues",
+            text(&[
+                "   1: 0100007F:07E8 0200007F:C350 01 FFFFFFFF:80000000 00:00000000 00000000  1000        9 622 1 00000000f9d8e10f",
+            ]),
+        ),
     ];
     for (name, text) in edits {
         let file = temporary(&format!("proc-{name}"), text.as_bytes());

@@ -7,25 +7,78 @@ use super::{Case, Group, case, check, temporary};
 
 /// What is shown of each recording.
 const LOOKS: &[&str] = &[
-    "-tan", "-tanH", "-tanQ", "-tanO", "-tanHQO", "-tano", "-tane", "-tanm", "-tani", "-tanoi", "-tanei", "-tanmi",
-    "-tanemoi", "-tanOemoi", "-tanHOemoi --tos --cgroup --inet-sockopt", "-tan --tos", "-tan --cgroup", "-tanO --inet-sockopt",
-    "-tan --inet-sockopt -i", "-tan --tipcinfo", "-tanb", "-tanT", "-ta", "-tai", "-taiO", "-tam", "-t4anei", "-t6anei",
-    "-tln", "-tBn", "-tn state established -i", "-tu -an", "-tan exclude listening -o",
+    "-tan",
+    "-tanH",
+    "-tanQ",
+    "-tanO",
+    "-tanHQO",
+    "-tano",
+    "-tane",
+    "-tanm",
+    "-tani",
+    "-tanoi",
+    "-tanei",
+    "-tanmi",
+    "-tanemoi",
+    "-tanOemoi",
+    "-tanHOemoi --tos --cgroup --inet-sockopt",
+    "-tan --tos",
+    "-tan --cgroup",
+    "-tanO --inet-sockopt",
+    "-tan --inet-sockopt -i",
+    "-tan --tipcinfo",
+    "-tanb",
+    "-tanT",
+    "-ta",
+    "-tai",
+    "-taiO",
+    "-tam",
+    "-t4anei",
+    "-t6anei",
+    "-tln",
+    "-tBn",
+    "-tn state established -i",
+    "-tu -an",
+    "-tan exclude listening -o",
 ];
 
 /// What is filtered from them.
 const FILTERS: &[&str] = &[
-    "sport = :40000", "dport = 50000", "sport > 1024", "sport >= :1024 and dport < 1024", "sport != 40000", "not sport = 40000",
-    "sport < 100 or dport > 60000", "src 127.0.0.0/8", "dst 10.0.0.0/8", "src [::1]", "dst [2001:db8::]/32", "src 0.0.0.0",
-    "src 0.0.0.0/0", "dst any", "dst *:50000", "dev = 1", "dev != 1", "dev lo", "fwmark = 0", "fwmark = 1/1", "fwmark != 0",
-    "autobound", "! autobound", "( sport = 1 or sport = 2 ) and dport = 3 or src 127.0.0.1", "src [::ffff:0:0]/96",
-    "sport gt 5 dport lt 60000", "dst [::]/0", "src [fe80::]/10:40000",
+    "sport = :40000",
+    "dport = 50000",
+    "sport > 1024",
+    "sport >= :1024 and dport < 1024",
+    "sport != 40000",
+    "not sport = 40000",
+    "sport < 100 or dport > 60000",
+    "src 127.0.0.0/8",
+    "dst 10.0.0.0/8",
+    "src [::1]",
+    "dst [2001:db8::]/32",
+    "src 0.0.0.0",
+    "src 0.0.0.0/0",
+    "dst any",
+    "dst *:50000",
+    "dev = 1",
+    "dev != 1",
+    "dev lo",
+    "fwmark = 0",
+    "fwmark = 1/1",
+    "fwmark != 0",
+    "autobound",
+    "! autobound",
+    "( sport = 1 or sport = 2 ) and dport = 3 or src 127.0.0.1",
+    "src [::ffff:0:0]/96",
+    "sport gt 5 dport lt 60000",
+    "dst [::]/0",
+    "src [fe80::]/10:40000",
 ];
 
 pub(super) fn recorded(seed: u64, rows: usize, cut: bool) -> Vec<u8> {
     let bytes = recording::random(&mut fastrand::Rng::with_seed(seed), rows);
     // Other protocols' layouts and BPF maps belong to later work.
-    let bytes = recording::retype(&recording::retype(&bytes, attr::PROTOCOL, 200), attr::SK_BPF_STORAGES, 201);
+    let bytes =
+        recording::retype(&recording::retype(&bytes, attr::PROTOCOL, 200), attr::SK_BPF_STORAGES, 201);
     if cut { recording::cut_done(&bytes) } else { bytes }
 }
 
@@ -34,7 +87,9 @@ pub(super) fn run() -> Group {
     for seed in 0..6 {
         let path = temporary(&format!("recording-{seed}"), &recorded(seed, 60, seed % 3 != 0));
         cases.extend(LOOKS.iter().map(|look| case(look).env("TCPDIAG_FILE", &path)));
-        cases.extend(FILTERS.iter().map(|filter| case(&format!("-tanHOe {filter}")).env("TCPDIAG_FILE", &path)));
+        cases.extend(
+            FILTERS.iter().map(|filter| case(&format!("-tanHOe {filter}")).env("TCPDIAG_FILE", &path)),
+        );
     }
     for seed in 100..140 {
         let path = temporary(&format!("recording-{seed}"), &recorded(seed, 300, true));
@@ -47,7 +102,8 @@ pub(super) fn run() -> Group {
 /// Files that do not hold what they should.
 pub(super) fn damaged() -> Group {
     let whole = recorded(7, 10, false);
-    let mut cases = vec![case("-tan").env("TCPDIAG_FILE", "/nonexistent"), case("-tan").env("TCPDIAG_FILE", "/")];
+    let mut cases =
+        vec![case("-tan").env("TCPDIAG_FILE", "/nonexistent"), case("-tan").env("TCPDIAG_FILE", "/")];
     let mut add = |name: &str, bytes: &[u8]| {
         let path = temporary(&format!("damaged-{name}"), bytes);
         cases.push(case("-tane").env("TCPDIAG_FILE", &path));

@@ -1,0 +1,281 @@
+//! Losses, repairs and buffers, and what `ss` does not print.
+//!
+//! Source: `struct tcp_info` (linux/tcp.h).
+
+use super::{counter, gauge, info, option_bit, tcp};
+use crate::fields::{Field, Style, Text, Unit};
+use crate::model::Row;
+use crate::number::{put_millis, put_signed, put_u64};
+
+/// Losses, repairs and buffers.
+pub(super) const LOSS: &[Field] = &[
+    gauge(
+        "tcp.unacked",
+        info!(unacked),
+        "Segments sent and not acknowledged; for a listener, connections waiting.",
+        "tcpi_unacked",
+        Unit::Packets,
+    )
+    .text(Text::Nonzero("unacked")),
+    gauge(
+        "tcp.retrans",
+        info!(retrans),
+        "Segments sent again and not acknowledged.",
+        "tcpi_retrans",
+        Unit::Packets,
+    )
+    .text(Text::Custom(fmt_retrans)),
+    counter(
+        "tcp.total_retrans",
+        info!(total_retrans),
+        "Segments sent again since the start.",
+        "tcpi_total_retrans",
+        Unit::Packets,
+    )
+    .text(Text::PartOf("tcp.retrans")),
+    gauge("tcp.lost", info!(lost), "Segments believed lost.", "tcpi_lost", Unit::Packets)
+        .text(Text::Nonzero("lost")),
+    gauge(
+        "tcp.sacked",
+        info!(sacked),
+        "Segments acknowledged selectively; for a listener, the backlog limit.",
+        "tcpi_sacked",
+        Unit::Packets,
+    )
+    .text(Text::Custom(|out, r, _| {
+        let sacked = r.socket.tcp_info().and_then(|i| i.sacked());
+        if let Some(sacked) = sacked.filter(|v| *v != 0 && r.socket.state != LISTEN) {
+            out.extend_from_slice(b" sacked:");
+            put_u64(out, u64::from(sacked));
+        }
+    })),
+    counter(
+        "tcp.dsack_dups",
+        info!(dsack_dups),
+        "Segments that the peer reported as received twice.",
+        "tcpi_dsack_dups",
+        Unit::Packets,
+    )
+    .text(Text::Nonzero("dsack_dups")),
+    gauge(
+        "tcp.fackets",
+        info!(fackets),
+        "Segments up to the highest that was acknowledged selectively.",
+        "tcpi_fackets",
+        Unit::Packets,
+    )
+    .text(Text::Nonzero("fackets")),
+    gauge(
+        "tcp.reordering",
+        info!(reordering),
+        "How far segments may be out of order before one counts as lost.",
+        "tcpi_reordering",
+        Unit::Packets,
+    )
+    .text(Text::Custom(|out, r, _| {
+        if let Some(info) = r.socket.tcp_info() {
+            let reordering = info.reordering().unwrap_or(0);
+            if reordering != 3 {
+                out.extend_from_slice(b" reordering:");
+                put_signed(out, reordering);
+            }
+        }
+    })),
+    counter(
+        "tcp.reord_seen",
+        info!(reord_seen),
+        "Segments that were seen out of order.",
+        "tcpi_reord_seen",
+        Unit::Packets,
+    )
+    .text(Text::NonzeroSigned("reord_seen")),
+    gauge(
+        "tcp.rcv_rtt_us",
+        info!(rcv_rtt_us),
+        "Round-trip time estimated by the receiver.",
+        "tcpi_rcv_rtt",
+        Unit::Microseconds,
+    )
+    .text(Text::NonzeroMillis("rcv_rtt")),
+    gauge(
+        "tcp.rcv_space",
+        info!(rcv_space),
+        "Receive buffer that the application's reading asks for.",
+        "tcpi_rcv_space",
+        Unit::Bytes,
+    )
+    .text(Text::NonzeroSigned("rcv_space")),
+    gauge(
+        "tcp.rcv_ssthresh",
+        info!(rcv_ssthresh),
+        "Largest window that we announce at present.",
+        "tcpi_rcv_ssthresh",
+        Unit::Bytes,
+    )
+    .text(Text::Nonzero("rcv_ssthresh")),
+    gauge(
+        "tcp.notsent_bytes",
+        info!(notsent_bytes),
+        "Bytes written and not yet sent.",
+        "tcpi_notsent_bytes",
+        Unit::Bytes,
+    )
+    .text(Text::Nonzero("notsent")),
+    gauge(
+        "tcp.min_rtt_us",
+        info!(min_rtt_us),
+        "Smallest round-trip time seen lately; all ones is none yet.",
+        "tcpi_min_rtt",
+        Unit::Microseconds,
+    )
+    .text(Text::Custom(|out, r, _| {
+        if let Some(rtt) =
+            r.socket.tcp_info().and_then(|i| i.min_rtt_us()).filter(|v| !matches!(v, 0 | &u32::MAX))
+        {
+            out.extend_from_slice(b" minrtt:");
+            put_millis(out, rtt);
+        }
+    })),
+    counter(
+        "tcp.rcv_ooopack",
+        info!(rcv_ooopack),
+        "Segments that arrived out of order and were queued.",
+        "tcpi_rcv_ooopack",
+        Unit::Packets,
+    )
+    .text(Text::Nonzero("rcv_ooopack")),
+    gauge("tcp.snd_wnd", info!(snd_wnd), "Window that the peer announced.", "tcpi_snd_wnd", Unit::Bytes)
+        .text(Text::Nonzero("snd_wnd")),
+    gauge("tcp.rcv_wnd", info!(rcv_wnd), "Window that we announced.", "tcpi_rcv_wnd", Unit::Bytes)
+        .text(Text::Nonzero("rcv_wnd")),
+    counter(
+        "tcp.rehash",
+        info!(rehash),
+        "Path changes tried after timeouts (PLB or new flow hash).",
+        "tcpi_rehash",
+        Unit::Count,
+    )
+    .text(Text::Nonzero("rehash")),
+];
+
+/// What `ss` does not print.
+pub(super) const SILENT: &[Field] = &[
+    gauge(
+        "tcp.ca_state",
+        info!(ca_state),
+        "Congestion state: 0 open, 1 disorder, 2 window reduced, 3 recovery, 4 loss.",
+        "tcpi_ca_state",
+        Unit::None,
+    ),
+    gauge(
+        "tcp.retransmits",
+        info!(retransmits),
+        "Timeouts in a row without an answer.",
+        "tcpi_retransmits",
+        Unit::Count,
+    ),
+    gauge(
+        "tcp.probes",
+        info!(probes),
+        "Window or keepalive probes without an answer.",
+        "tcpi_probes",
+        Unit::Count,
+    ),
+    gauge(
+        "tcp.fastopen_client_fail",
+        info!(fastopen_client_fail),
+        "Why fast open failed: 1 no cookie, 2 data not acknowledged, 3 SYN sent again.",
+        "tcpi_fastopen_client_fail",
+        Unit::None,
+    ),
+    tcp(
+        "tcp.tfo_child",
+        option_bit!(0x80),
+        "Whether the connection was accepted by fast open.",
+        "TCPI_OPT_TFO_CHILD",
+    ),
+    counter("tcp.total_rto", info!(total_rto), "Retransmission timeouts.", "tcpi_total_rto", Unit::Count),
+    counter(
+        "tcp.total_rto_recoveries",
+        info!(total_rto_recoveries),
+        "Recoveries from retransmission timeouts.",
+        "tcpi_total_rto_recoveries",
+        Unit::Count,
+    ),
+    counter(
+        "tcp.total_rto_time_ms",
+        info!(total_rto_time_ms),
+        "Time spent in recovery from retransmission timeouts.",
+        "tcpi_total_rto_time",
+        Unit::Milliseconds,
+    ),
+    counter(
+        "tcp.received_ce",
+        info!(received_ce),
+        "Segments received with a congestion mark.",
+        "tcpi_received_ce",
+        Unit::Packets,
+    ),
+    counter(
+        "tcp.delivered_e1_bytes",
+        info!(delivered_e1_bytes),
+        "Bytes that reached the peer marked ECT(1).",
+        "tcpi_delivered_e1_bytes",
+        Unit::Bytes,
+    ),
+    counter(
+        "tcp.delivered_e0_bytes",
+        info!(delivered_e0_bytes),
+        "Bytes that reached the peer marked ECT(0).",
+        "tcpi_delivered_e0_bytes",
+        Unit::Bytes,
+    ),
+    counter(
+        "tcp.delivered_ce_bytes",
+        info!(delivered_ce_bytes),
+        "Bytes that reached the peer with a congestion mark.",
+        "tcpi_delivered_ce_bytes",
+        Unit::Bytes,
+    ),
+    counter(
+        "tcp.received_e1_bytes",
+        info!(received_e1_bytes),
+        "Bytes received marked ECT(1).",
+        "tcpi_received_e1_bytes",
+        Unit::Bytes,
+    ),
+    counter(
+        "tcp.received_e0_bytes",
+        info!(received_e0_bytes),
+        "Bytes received marked ECT(0).",
+        "tcpi_received_e0_bytes",
+        Unit::Bytes,
+    ),
+    counter(
+        "tcp.received_ce_bytes",
+        info!(received_ce_bytes),
+        "Bytes received with a congestion mark.",
+        "tcpi_received_ce_bytes",
+        Unit::Bytes,
+    ),
+    tcp(
+        "tcp.accecn_word",
+        info!(accecn_word),
+        "State of accurate ECN; the layout of its bits changed between Linux 6.18 and 7.0.",
+        "tcpi_ecn_mode, tcpi_accecn_opt_seen, tcpi_accecn_fail_mode, tcpi_options2",
+    ),
+];
+
+/// State number of a listener.
+const LISTEN: u8 = 10;
+
+fn fmt_retrans(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    let Some(info) = row.socket.tcp_info() else { return };
+    let (now, total) = (info.retrans().unwrap_or(0), info.total_retrans().unwrap_or(0));
+    if now != 0 || total != 0 {
+        out.extend_from_slice(b" retrans:");
+        put_u64(out, u64::from(now));
+        out.push(b'/');
+        put_u64(out, u64::from(total));
+    }
+}

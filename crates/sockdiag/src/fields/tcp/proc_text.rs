@@ -1,0 +1,84 @@
+//! What a line of /proc/net/tcp tells of a connection.
+//!
+//! Source: proc_net_tcp.rst.
+
+use crate::fields::{Accessor, Field, Groups, Text, Unit, Value};
+use crate::model::proc_line::USER_HZ;
+use crate::number::{put_g, put_i64, put_u64};
+
+/// What `-i` shows of a line of /proc/net/tcp; times are in seconds there.
+pub(in crate::fields) const PROC_TCP: &[Field] = &[
+    proc(
+        "proc.rto_ticks",
+        |r| Some(Value::I64(r.socket.proc_line()?.rto_ticks().into())),
+        "Retransmission timeout in clock ticks; ss prints seconds.",
+    )
+    .text(Text::Custom(|out, r, _| {
+        put_ticks(out, b" rto:", r.socket.proc_line().map_or(0, |l| l.rto_ticks()), 3 * USER_HZ as i32);
+    })),
+    proc(
+        "proc.ato_ticks",
+        |r| Some(Value::I64(r.socket.proc_line()?.ato_ticks().into())),
+        "Delayed-ack timeout in clock ticks; ss prints seconds.",
+    )
+    .text(Text::Custom(|out, r, _| {
+        put_ticks(out, b" ato:", r.socket.proc_line().map_or(0, |l| l.ato_ticks()), 0);
+    })),
+    proc(
+        "proc.qack",
+        |r| Some(Value::I64(r.socket.proc_line()?.qack_raw().into())),
+        "Quick-ack counter, doubled, and a bit for interactive sessions.",
+    )
+    .text(Text::Custom(|out, r, _| {
+        let qack = r.socket.proc_line().map_or(0, |l| l.qack_raw()) / 2;
+        if qack != 0 {
+            out.extend_from_slice(b" qack:");
+            put_i64(out, qack.into());
+        }
+        if qack & 1 != 0 {
+            out.extend_from_slice(b" bidir");
+        }
+    })),
+    proc("proc.cwnd", |r| Some(r.socket.proc_line()?.cwnd().into()), "Congestion window, in segments.")
+        .unit(Unit::Packets)
+        .text(Text::Nonzero("cwnd")),
+    proc(
+        "proc.ssthresh",
+        |r| Some(Value::I64(r.socket.proc_line()?.ssthresh().into())),
+        "Window at which slow start ends; -1 is none.",
+    )
+    .unit(Unit::Packets)
+    .text(Text::Custom(|out, r, _| {
+        let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
+        if !matches!(ssthresh, -1 | 0) {
+            out.extend_from_slice(b" ssthresh:");
+            put_i64(out, ssthresh.into());
+        }
+    })),
+    proc(
+        "proc.retrans",
+        |r| Some(r.socket.timer.retrans.into()),
+        "Retransmissions or probes without an answer.",
+    )
+    .unit(Unit::Count)
+    .text(Text::Custom(|out, r, _| {
+        if r.socket.timer.retrans != 0 {
+            out.extend_from_slice(b" retrans:");
+            put_u64(out, u64::from(r.socket.timer.retrans));
+            out.extend_from_slice(b"/0");
+        }
+        out.extend_from_slice(b" reordering:0");
+    })),
+];
+
+const fn proc(name: &'static str, get: Accessor, doc: &'static str) -> Field {
+    Field::new(name, get, doc, "/proc/net/tcp").group(Groups::INFO)
+}
+
+/// A time in clock ticks as seconds, unless it is zero or `hidden`.
+fn put_ticks(out: &mut Vec<u8>, name: &[u8], ticks: i32, hidden: i32) {
+    if ticks != 0 && ticks != hidden {
+        out.extend_from_slice(name);
+        put_g(out, f64::from(ticks) / f64::from(USER_HZ), 6);
+    }
+}
