@@ -1,9 +1,17 @@
 //! Live sockets of every state, in a namespace whose sockets stand still.
+//!
+//! Timers and what `-i` counts do not stand still: these are compared in a
+//! recording of the same sockets.
+
+use std::path::Path;
+use std::process::Command;
 
 use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::recording;
+use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::zoo::Zoo;
 
-use super::{Case, Group, case, check};
+use super::{Case, Group, case, check, temporary};
 
 /// Every option that shows something that does not tick, every way to choose.
 const LINES: &[&str] = &[
@@ -31,8 +39,10 @@ const LINES: &[&str] = &[
     "-tuanQ",
     "-tuanHQ",
     "-tuanO",
-    "-tane",
-    "-tuaneO",
+    "-tlne",
+    "-tBne",
+    "-uaneO",
+    "-tlneO",
     "-tanm",
     "-uanm",
     "-tan --tos",
@@ -41,7 +51,7 @@ const LINES: &[&str] = &[
     "-uane --cgroup",
     "-tan --inet-sockopt",
     "-uan --inet-sockopt",
-    "-tanOe --inet-sockopt --tos --cgroup",
+    "-tlnOe --inet-sockopt --tos --cgroup",
     "-t4an",
     "-t6an",
     "-4tun",
@@ -63,7 +73,8 @@ const LINES: &[&str] = &[
     "--tc --li --num",
     "--query=tcp -an",
     "--socket tcp -an",
-    "-tuanb",
+    "-uanb",
+    "-tlnb",
     "-tanT",
     "--inet -tan",
     "-tn state all",
@@ -227,9 +238,86 @@ pub(super) fn run() -> Group {
         cases.push(case(&words).stdin(text).inside(&namespace));
     }
     for width in [40, 80, 132, 200] {
-        cases.push(case("-tuane").inside(&namespace).width(width));
+        cases.push(case("-uane").inside(&namespace).width(width));
     }
     cases.push(case("dst 127.0.0.1 -tan").env("POSIXLY_CORRECT", "1").inside(&namespace));
     cases.push(case("-tan dst 127.0.0.1").env("POSIXLY_CORRECT", "1").inside(&namespace));
-    check("live sockets", 180, cases)
+    let mut group = check("live sockets", 180, cases);
+    let recorded = recorded(&namespace);
+    group.ran += recorded.ran;
+    group.wrong = group.wrong.or(recorded.wrong);
+    group
+}
+
+/// What is shown of the recording: all that ticks.
+const RECORDED: &[&str] = &[
+    "-tano",
+    "-tane",
+    "-tani",
+    "-tanm",
+    "-tanemoi",
+    "-tanOemoi",
+    "-taemoi",
+    "-tanemoi --tos --cgroup --inet-sockopt",
+    "-tanOemoi --tos --cgroup --inet-sockopt",
+    "-tanHQi",
+    "-ti state established",
+    "-tani sport > 1024",
+];
+
+/// A recording that ours made and one that the reference made of the same
+/// sockets: equal but for what ticks, and shown alike.
+fn recorded(namespace: &Namespace) -> Group {
+    let path = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let reference = Reference::get().expect("it was there for the cases before");
+    let record = |mut command: Command, options: &[&str], file: &Path| {
+        namespace.enter(&mut command);
+        let status = command.args(options).arg("-D").arg(file).status().expect("it runs");
+        assert!(status.success(), "{status}");
+        std::fs::read(file).expect("it was just written")
+    };
+    let (theirs, ours) = (path("live-theirs"), path("live-ours"));
+    for options in [&["-ta"][..], &["-tami", "--tos"], &["-4t"], &["-6t"], &["-tn", "state", "listening"]] {
+        let left = record(reference.command(), options, &theirs);
+        let right = record(Command::new(super::OURS), options, &ours);
+        let ticking = options.contains(&"-tami");
+        let (left, right) = (still(&left, ticking), still(&right, ticking));
+        assert_eq!(left.len(), right.len(), "-D with {options:?}: messages");
+        for (at, (left, right)) in left.iter().zip(&right).enumerate() {
+            assert_eq!(left, right, "-D with {options:?}: message {at}");
+        }
+    }
+    record(Command::new(super::OURS), &["-tami", "--tos"], &ours);
+    let bytes = std::fs::read(&ours).expect("it was just written");
+    let both = temporary("live-both", &recording::cut_done(&bytes));
+    let cases =
+        RECORDED.iter().flat_map(|look| [&ours, &both].map(|file| case(look).env("TCPDIAG_FILE", file)));
+    check("live sockets, recorded", 24, cases)
+}
+
+/// A recording less the port id of its maker and what ticks: timers, and with
+/// `internals` the contents (not the lengths) of `tcp_info` and such.
+fn still(bytes: &[u8], internals: bool) -> Vec<Vec<u8>> {
+    const PORT_ID: std::ops::Range<usize> = 12..16;
+    const EXPIRES: std::ops::Range<usize> = 16 + 52..16 + 56;
+    const ATTRIBUTES: usize = 16 + 72;
+    let blank = |message: &mut Vec<u8>, range: std::ops::Range<usize>| {
+        if let Some(bytes) = message.get_mut(range) {
+            bytes.fill(0);
+        }
+    };
+    let mut messages = Vec::new();
+    for range in recording::messages(bytes) {
+        let mut message = bytes[range].to_vec();
+        blank(&mut message, PORT_ID);
+        blank(&mut message, EXPIRES);
+        let mut at = ATTRIBUTES;
+        while internals && at + 4 <= message.len() {
+            let length = usize::from(u16::from_ne_bytes([message[at], message[at + 1]]));
+            blank(&mut message, at + 4..at + length.max(4));
+            at += (length.max(4) + 3) & !3;
+        }
+        messages.push(message);
+    }
+    messages
 }
