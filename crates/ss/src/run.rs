@@ -80,6 +80,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         enricher: &mut enricher,
         sink: &mut sink,
     };
+    let mut failure = None;
     for table in selected.listed().filter(|table| table.supported()) {
         let query = InetQuery {
             table,
@@ -95,11 +96,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         if let Err(error) = pipeline.list(&query, &mut say)
             && let Some(code) = error.exit_status()
         {
-            return Err(Exit::error(code, error.to_string()));
+            failure = Some(Exit::error(code, error.to_string()));
+            break;
         }
     }
+    // Rows before the damage are shown.
     let _ = sink.finish();
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// What the options show, as groups of fields.

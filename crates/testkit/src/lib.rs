@@ -8,6 +8,7 @@
 //! | [`netns`] | a network namespace of one's own, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
+//! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs, built when first asked for |
@@ -22,6 +23,7 @@ pub mod bins;
 pub mod bytecode;
 pub mod compare;
 pub mod holders;
+pub mod measure;
 pub mod netns;
 mod nl;
 pub mod recording;

@@ -1,5 +1,6 @@
 //! The system calls that rustix does not cover: what a child does between
-//! `fork` and `exec`, and socket options of any shape.  All `unsafe` is here.
+//! `fork` and `exec`, socket options of any shape, and what a child cost.  All
+//! `unsafe` is here.
 //!
 //! Invariant: everything that runs between `fork` and `exec` is a plain
 //! system call on memory that was laid out before `fork`: no allocation, no
@@ -9,9 +10,10 @@
 
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{io, mem};
 
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -135,4 +137,43 @@ pub(crate) fn drop_everything(fd: BorrowedFd<'_>) -> io::Result<()> {
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What wait4(2) says of a child.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Processor time of the program.
+    pub(crate) user: Duration,
+    /// Processor time of the kernel on its behalf.
+    pub(crate) system: Duration,
+    /// Greatest resident size, in KiB.
+    pub(crate) max_rss_kib: u64,
+}
+
+/// Waits for a child, which is gone afterwards: nobody may wait for its
+/// number again, so it is consumed.
+pub(crate) fn reap(mut child: Child) -> io::Result<(ExitStatus, Usage)> {
+    drop(child.stdin.take());
+    let mut status: c_int = 0;
+    // SAFETY: `rusage` is a C structure of integers, for which all zero bits
+    // are a value.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to live variables of the types that wait4
+        // writes.  The number is that of a child of ours that nobody has
+        // waited for: `Child` waits only through `&mut` and is ours alone.
+        let result = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage) };
+        if result >= 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec.max(0) as u64) + Duration::from_micros(time.tv_usec.max(0) as u64)
+    };
+    let (user, system) = (time(usage.ru_utime), time(usage.ru_stime));
+    Ok((ExitStatus::from_raw(status), Usage { user, system, max_rss_kib: usage.ru_maxrss.max(0) as u64 }))
 }

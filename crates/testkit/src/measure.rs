@@ -1,0 +1,115 @@
+//! What one run of a program costs: time on the clock, time on processors,
+//! memory.
+//!
+//! The figures are those that wait4(2) gives for this one child, so runs do
+//! not add up.  Processor time is the figure to trust on a busy machine.
+//!
+//! The greatest resident size is never below that of the process that
+//! measures, whose memory the child shares until it executes the program:
+//! whoever measures should be small.
+//!
+//! Source: wait4(2), getrusage(2).
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{Doing, Why, sys};
+
+/// What one run cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// From before its start until its end was known.
+    pub wall: Duration,
+    /// Processor time of the program itself.
+    pub user: Duration,
+    /// Processor time of the kernel on its behalf.
+    pub system: Duration,
+    /// Greatest resident size, in KiB; see above for what it cannot be below.
+    pub max_rss_kib: u64,
+}
+
+impl Cost {
+    /// All processor time.
+    pub fn cpu(&self) -> Duration {
+        self.user + self.system
+    }
+
+    /// The median of each figure by itself; of an even number of runs the
+    /// upper one, of none zeros.
+    pub fn median(runs: &[Self]) -> Self {
+        fn middle<T: Ord + Default>(runs: &[Cost], figure: impl Fn(&Cost) -> T) -> T {
+            let mut figures: Vec<T> = runs.iter().map(figure).collect();
+            figures.sort();
+            figures.into_iter().nth(runs.len() / 2).unwrap_or_default()
+        }
+        // User and system time belong together: those of the run whose sum is the median.
+        let mut by_cpu: Vec<&Self> = runs.iter().collect();
+        by_cpu.sort_by_key(|cost| cost.cpu());
+        let (user, system) =
+            by_cpu.get(runs.len() / 2).map(|cost| (cost.user, cost.system)).unwrap_or_default();
+        Self {
+            wall: middle(runs, |cost| cost.wall),
+            user,
+            system,
+            max_rss_kib: middle(runs, |cost| cost.max_rss_kib),
+        }
+    }
+}
+
+/// Runs a command to its end, which must be exit status 0.
+///
+/// The command says where its input and output go; a pipe that nobody reads
+/// would let it wait for ever.
+pub fn run(command: &mut Command) -> Result<Cost, Why> {
+    let program = command.get_program().to_owned();
+    let shown = program.display();
+    let start = Instant::now();
+    let child = command.spawn().doing(format_args!("running {shown}"))?;
+    let (status, usage) = sys::reap(child).doing(format_args!("waiting for {shown}"))?;
+    let wall = start.elapsed();
+    if !status.success() {
+        return Err(Why::new(format!("{shown} ended with {status}")));
+    }
+    Ok(Cost { wall, user: usage.user, system: usage.system, max_rss_kib: usage.max_rss_kib })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    fn shell(script: &str) -> Result<Cost, Why> {
+        run(Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+
+    #[test]
+    fn work_is_counted_and_sleep_is_not() {
+        let work = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done").unwrap();
+        assert!(work.cpu() > Duration::from_millis(20), "{work:?}");
+        let sleep = shell("sleep 0.3").unwrap();
+        assert!(sleep.wall >= Duration::from_millis(300), "{sleep:?}");
+        assert!(sleep.cpu() < Duration::from_millis(100), "an earlier child was counted: {sleep:?}");
+        assert!(sleep.max_rss_kib > 100, "{sleep:?}");
+    }
+
+    #[test]
+    fn a_failure_is_no_figure() {
+        assert!(shell("exit 3").unwrap_err().to_string().contains('3'));
+        assert!(run(&mut Command::new("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn the_median_is_of_each_figure_by_itself() {
+        let cost = |wall, user, system| Cost {
+            wall: Duration::from_millis(wall),
+            user: Duration::from_millis(user),
+            system: Duration::from_millis(system),
+            max_rss_kib: wall,
+        };
+        let runs = [cost(9, 1, 1), cost(1, 5, 5), cost(5, 2, 2)];
+        assert_eq!(Cost::median(&runs), cost(5, 2, 2));
+        assert_eq!(Cost::median(&[cost(9, 1, 1), cost(1, 9, 0), cost(5, 2, 2)]), cost(5, 2, 2));
+        assert_eq!(Cost::median(&[]), Cost::default());
+    }
+}
