@@ -1,2 +1,95 @@
-//! Chores.
-fn main() {}
+//! Chores of the project: `cargo xtask help` lists them.
+//!
+//! A chore is a row of [`CHORES`]; it gets the words after its name and says
+//! in one sentence why it could not be done.
+
+mod bench;
+mod goldens;
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use sockdiag_testkit::Why;
+use sockdiag_testkit::reference::Reference;
+
+/// One chore.
+struct Chore {
+    name: &'static str,
+    /// What may follow the name.
+    words: &'static str,
+    doc: &'static str,
+    run: fn(&[String]) -> Result<(), Why>,
+}
+
+const CHORES: &[Chore] = &[
+    Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
+    Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
+    Chore {
+        name: "reference",
+        words: "",
+        doc: "Fetch the reference if it is not here yet, and say which one it is.",
+        run: reference,
+    },
+    Chore {
+        name: "help",
+        words: "",
+        doc: "Say this.",
+        run: |_| {
+            print!("{}", help());
+            Ok(())
+        },
+    },
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let name = words.first().map_or("help", String::as_str);
+    let result = match CHORES.iter().find(|chore| chore.name == name) {
+        Some(chore) => (chore.run)(words.get(1..).unwrap_or_default()),
+        None => Err(Why::new(format!("there is no chore {name:?}\n{}", help().trim_end()))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from("usage: cargo xtask CHORE [WORD]...\n");
+    for chore in CHORES {
+        let head = [chore.name, chore.words].join(" ");
+        let _ = write!(text, "\n  {}\n", head.trim_end());
+        for line in chore.doc.lines() {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    text
+}
+
+/// The reference is fetched where it is asked for.
+fn reference(_: &[String]) -> Result<(), Why> {
+    let reference = Reference::get()?;
+    let command = reference.command();
+    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    println!("iproute2 {}\n{}", reference.version(), words.join(" "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chore_is_explained_once() {
+        let text = help();
+        for chore in CHORES {
+            assert!(chore.doc.ends_with('.'), "{}: not a sentence", chore.name);
+            assert_eq!(CHORES.iter().filter(|other| other.name == chore.name).count(), 1);
+            assert!(text.contains(&format!("\n  {}", chore.name)));
+        }
+    }
+}

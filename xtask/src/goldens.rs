@@ -1,0 +1,300 @@
+//! `cargo xtask goldens [FIXTURES]`: what the reference prints for recordings
+//! of real kernels, kept so that ours can be compared where there is no
+//! reference.
+//!
+//! With a directory of fixtures (`tools/kernels/record.sh` makes it), the
+//! recordings are made first.  Then the reference runs over every recording
+//! with every command line below, twice; an output that differs from itself is
+//! an error, and so is a reference of another version.
+//!
+//! Invariant: the outputs depend on the recordings and on the reference alone.
+//! So everything is numeric, the ephemeral ports come from a file, and what
+//! belongs to the recorded machine is taken out: cgroup ids become an attribute
+//! that no one knows, and every device becomes the first, which is `lo`.
+//!
+//! Source of the fixtures' format: `tools/kernels/gen/nltap.c`.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use sockdiag_testkit::Why;
+use sockdiag_testkit::compare::{Case, Ended, Outcome, run as run_program};
+use sockdiag_testkit::recording::{self, attr};
+use sockdiag_testkit::reference::Reference;
+
+/// Where the recordings and the outputs are, from the root of the repository.
+const GOLDEN: &str = "crates/ss/tests/golden";
+
+/// Version of iproute2 whose requests the fixtures answer.
+const FIXTURES: &str = "iproute2-7.3.0";
+
+/// Recordings of each kernel: the name here, the fixture's, whether only rows
+/// with an `INET_DIAG_ULP_INFO` are kept.
+const RECORDINGS: &[(&str, &str, bool)] = &[
+    ("everything", "tcp-all-everything", false),
+    ("plain", "tcp-all-eo", false),
+    ("memory", "tcp-all-m", false),
+    ("tos", "tcp-tos", false),
+    ("ulp", "mptcp-tcp", true),
+    ("syn-sent", "tcp-syn-sent", false),
+    ("syn-recv", "tcp-syn-recv", false),
+    ("time-wait", "tcp-time-wait", false),
+    ("bound-inactive", "tcp-bound-inactive", false),
+];
+
+/// What is asked of every recording.  Words that look like `NAME=VALUE` before
+/// `ss` are its environment.
+const COMMON: &[&str] = &[
+    "ss -tan",
+    "ss -tanH",
+    "ss -tanQ",
+    "ss -tanHQO",
+    "ss -tano",
+    "ss -tane",
+    "ss -tan --tos",
+    "ss -tan --inet-sockopt",
+    "ss -tanemoi --tos --inet-sockopt",
+    "COLUMNS=80 ss -tane",
+    "COLUMNS=40 ss -tan",
+];
+
+/// What else is asked of the recording of everything.
+const EVERYTHING: &[&str] = &[
+    "ss -tani",
+    "ss -tanm",
+    "ss -tanOemoi",
+    "COLUMNS=80 ss -tanemoi",
+    "COLUMNS=132 ss -tanHOQi dst 192.0.2.0/24",
+    "ss -tln",
+    "ss -tn",
+    "ss -t4an",
+    "ss -t6an",
+    "ss -tBn",
+    "ss -tn state established",
+    "ss -tn state syn-sent state time-wait",
+    "ss -tan exclude listening -o",
+    "ss -tanH sport > 50000",
+    "ss -tanH sport >= :5001 and dport < 5100",
+    "ss -tanH sport = :5001 or dport = :5001",
+    "ss -tanH sport != 5001",
+    "ss -tanH not ( sport < 5010 or dport > 40000 )",
+    "ss -tanHi src 127.0.0.0/8 dport = 5004",
+    "ss -tanH src [::1]",
+    "ss -tanH dst [2001:db8::]/32",
+    "ss -tanH src [::ffff:0:0]/96",
+    "ss -tanH src 0.0.0.0",
+    "ss -tanHe dev 1",
+    "ss -tanHe dev != lo and src 192.0.2.1",
+    "ss -tanHe fwmark = 42",
+    "ss -tanHe fwmark = 0x2/0xf",
+    "ss -tanH autobound",
+    "ss -tanH ! autobound and not src 127.0.0.1",
+    "ss -tanH dst any:443 or dst *:0",
+];
+
+/// What may follow the chore's name.
+pub(crate) const WORDS: &str = "[FIXTURES]";
+
+/// What the chore does.
+pub(crate) const DOC: &str = "\
+Keep what the reference prints for the recordings of crates/ss/tests/golden;
+with a directory of fixtures, make these recordings of them first.";
+
+/// Does what the arguments after `goldens` ask for.
+pub(crate) fn run(args: &[String]) -> Result<(), Why> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(GOLDEN);
+    let root = root.canonicalize().map_err(|error| failed(&root, &error))?;
+    match args {
+        [] => {}
+        [fixtures] => import(Path::new(fixtures), &root)?,
+        _ => return Err(Why::new("more words than a directory")),
+    }
+    // Refuses every version but the one this project was specified against.
+    let reference = Reference::get()?;
+    let version = reference.version();
+    let (mut outputs, mut bytes) = (0, 0);
+    for recording in recordings(&root)? {
+        let transcript = transcript(&reference, &root, &recording)?;
+        write(&recording.with_extension("out"), &transcript.bytes)?;
+        outputs += transcript.outputs;
+        bytes += transcript.bytes.len();
+    }
+    println!("{outputs} outputs of ss {version}, {bytes} bytes");
+    Ok(())
+}
+
+/// All recordings, in order.
+fn recordings(root: &Path) -> Result<Vec<PathBuf>, Why> {
+    let mut found = Vec::new();
+    for kernel in entries(root)? {
+        if kernel.is_dir() {
+            found.extend(
+                entries(&kernel)?.into_iter().filter(|file| file.extension() == Some("rec".as_ref())),
+            );
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Why> {
+    fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(|error| failed(directory, &error))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Why {
+    Why::new(format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Why> {
+    fs::write(path, bytes).map_err(|error| failed(path, &error))
+}
+
+/// What the reference said about one recording.
+struct Transcript {
+    bytes: Vec<u8>,
+    outputs: usize,
+}
+
+fn transcript(reference: &Reference, root: &Path, recording: &Path) -> Result<Transcript, Why> {
+    let everything = recording.file_stem() == Some("everything".as_ref());
+    let more = if everything { EVERYTHING } else { &[] };
+    let mut transcript = Transcript { bytes: Vec::new(), outputs: 0 };
+    for line in COMMON.iter().chain(more) {
+        let ask =
+            || -> Result<Outcome, Why> { run_program(reference.command(), &case(line, root, recording)) };
+        let outcome = ask()?;
+        if outcome != ask()? {
+            return Err(Why::new(format!(
+                "{}: {line}: the reference differs from itself",
+                recording.display()
+            )));
+        }
+        let Ended::Exit(status) = outcome.ended else {
+            return Err(Why::new(format!(
+                "{}: {line}: the reference ended by {}",
+                recording.display(),
+                outcome.ended
+            )));
+        };
+        let (out, err) = (outcome.stdout.len(), outcome.stderr.len());
+        let _ = writeln!(transcript.bytes, "$ {line}\n= {status} {out} {err}");
+        transcript.bytes.extend([outcome.stdout, outcome.stderr].concat());
+        transcript.bytes.push(b'\n');
+        transcript.outputs += 1;
+    }
+    Ok(transcript)
+}
+
+fn case(line: &str, root: &Path, recording: &Path) -> Case<'static> {
+    let (environment, words) = line.split_once("ss ").unwrap_or(("", line));
+    let case = Case::new(&words.split(' ').collect::<Vec<_>>())
+        .env("TCPDIAG_FILE", recording)
+        .env("PROC_IP_LOCAL_PORT_RANGE", root.join("port-range"));
+    environment
+        .split_whitespace()
+        .filter_map(|word| word.split_once('='))
+        .fold(case, |case, (name, value)| case.env(name, value))
+}
+
+/// Makes the recordings anew.
+fn import(fixtures: &Path, root: &Path) -> Result<(), Why> {
+    let mut made = 0;
+    for kernel in entries(fixtures)? {
+        let Some(name) = kernel.file_name().filter(|_| kernel.is_dir()) else { continue };
+        let directory = root.join(name);
+        fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
+        for (name, fixture, ulp_only) in RECORDINGS {
+            let path = kernel.join(FIXTURES).join(fixture).with_extension("nl");
+            let tap = fs::read(&path).map_err(|error| failed(&path, &error))?;
+            let replies = replies(&tap).ok_or_else(|| Why::new(format!("{}: not a recording", path.display())))?;
+            let bytes = thinned(&recording::cut_done(&replies), *ulp_only);
+            // Nothing but the end: a kernel that has no such sockets.
+            if recording::messages(&bytes).len() > 1 {
+                write(&directory.join(name).with_extension("rec"), &bytes)?;
+                made += 1;
+            }
+        }
+    }
+    println!("{made} recordings");
+    Ok(())
+}
+
+/// What the program's first sock_diag socket received: the table of TCP.
+/// `None` if the file is damaged.
+fn replies(tap: &[u8]) -> Option<Vec<u8>> {
+    const SOCK_DIAG: [u8; 2] = 4_u16.to_le_bytes();
+    const HEAD: usize = 20;
+    let (mut rest, mut replies) = (tap, Vec::new());
+    while let Some((head, after)) = rest.split_at_checked(HEAD) {
+        let size = u32::from_le_bytes(*head.last_chunk()?) as usize;
+        let (payload, after) = after.split_at_checked(size)?;
+        rest = after;
+        let kind = *head.strip_prefix(b"NLT1")?.first()?;
+        match (kind, head.get(6..8)? == SOCK_DIAG) {
+            (b'R', true) => replies.extend_from_slice(payload),
+            (b'C', true) => break,
+            _ => {}
+        }
+    }
+    Some(replies)
+}
+
+/// The recording with one socket of each look, and nothing of the machine.
+fn thinned(bytes: &[u8], ulp_only: bool) -> Vec<u8> {
+    const HEADER: usize = 16;
+    const IFINDEX: usize = HEADER + 40;
+    let mut seen = HashSet::new();
+    let mut out = Vec::new();
+    for range in recording::messages(bytes) {
+        let mut message = bytes.get(range).unwrap_or_default().to_vec();
+        let Some(fixed) = message.get(HEADER..HEADER + 72) else {
+            out.extend(message);
+            continue;
+        };
+        let index = message.get(IFINDEX..IFINDEX + 4).is_some_and(|index| index != [0; 4]);
+        let attributes = attributes(message.get(HEADER + 72..).unwrap_or_default());
+        if ulp_only && !attributes.iter().any(|(kind, _)| *kind == attr::ULP_INFO) {
+            continue;
+        }
+        // Family, state, timer; queues that hold something; devices; what is
+        // reported, and of what is short the value.
+        let mut look = fixed.get(..3).unwrap_or_default().to_vec();
+        let queues = [fixed.get(56..60), fixed.get(60..64)].map(|queue| queue != Some(&[0; 4]));
+        look.extend(queues.map(u8::from));
+        look.push(index.into());
+        for (kind, payload) in attributes {
+            look.extend(kind.to_ne_bytes());
+            look.extend((payload.len() as u16).to_ne_bytes());
+            match kind {
+                // State of congestion control and options.
+                attr::INFO => look.extend([payload.get(1), payload.get(5)].into_iter().flatten()),
+                attr::CONG | attr::ULP_INFO => look.extend(payload.get(..16).unwrap_or(payload)),
+                _ if payload.len() <= 4 => look.extend(payload),
+                _ => {}
+            }
+        }
+        if seen.insert(look) {
+            if index && let Some(place) = message.get_mut(IFINDEX..IFINDEX + 4) {
+                place.copy_from_slice(&1_u32.to_ne_bytes());
+            }
+            out.extend(message);
+        }
+    }
+    recording::retype(&out, attr::CGROUP_ID, 201)
+}
+
+/// Numbers and payloads of a message's attributes.
+fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+    let mut found = Vec::new();
+    while let Some(&[a, b, c, d]) = bytes.first_chunk() {
+        let (length, kind) = (usize::from(u16::from_ne_bytes([a, b])), u16::from_ne_bytes([c, d]));
+        let Some(payload) = bytes.get(4..length) else { break };
+        found.push((kind & 0x3fff, payload));
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    found
+}
