@@ -1,9 +1,11 @@
-//! `cargo xtask goldens [FIXTURES]`: what the reference prints for recordings
+//! `cargo xtask goldens [FIXTURES | zoo]`: what the reference prints for recordings
 //! of real kernels, kept so that ours can be compared where there is no
 //! reference.
 //!
 //! With a directory of fixtures (`tools/kernels/record.sh` makes it), the
-//! recordings are made first.  Then the reference runs over every recording
+//! recordings are made first; with `zoo`, one of this machine's kernel with
+//! the test kit's sockets, which are in the states that the fixtures lack.
+//! Then the reference runs over every recording
 //! with every command line below, twice; an output that differs from itself is
 //! an error, and so is a reference of another version.
 //!
@@ -21,8 +23,10 @@ use std::path::{Path, PathBuf};
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::compare::{Case, Ended, Outcome, run as run_program};
+use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::recording::{self, attr};
 use sockdiag_testkit::reference::Reference;
+use sockdiag_testkit::zoo::{self, Zoo};
 
 /// Where the recordings and the outputs are, from the root of the repository.
 const GOLDEN: &str = "crates/ss/tests/golden";
@@ -62,57 +66,57 @@ const COMMON: &[&str] = &[
 
 /// What else is asked of the recording of everything.
 const EVERYTHING: &[&str] = &[
-    "ss -tani",
-    "ss -tanm",
-    "ss -tanOemoi",
-    "COLUMNS=80 ss -tanemoi",
+    "ss -tani dport < 5100",
+    "ss -tanOemoi sport < 5020",
+    "COLUMNS=80 ss -tanemoi sport > 5400",
     "COLUMNS=132 ss -tanHOQi dst 192.0.2.0/24",
     "ss -tln",
-    "ss -tn",
-    "ss -t4an",
     "ss -t6an",
     "ss -tBn",
     "ss -tn state established",
     "ss -tn state syn-sent state time-wait",
     "ss -tan exclude listening -o",
-    "ss -tanH sport > 50000",
+    "ss -tanH sport > 32767",
     "ss -tanH sport >= :5001 and dport < 5100",
     "ss -tanH sport = :5001 or dport = :5001",
     "ss -tanH sport != 5001",
     "ss -tanH not ( sport < 5010 or dport > 40000 )",
-    "ss -tanHi src 127.0.0.0/8 dport = 5004",
+    "ss -tanHi src 127.0.0.0/8 dport = 5001",
     "ss -tanH src [::1]",
-    "ss -tanH dst [2001:db8::]/32",
-    "ss -tanH src [::ffff:0:0]/96",
+    "ss -tanH dst [2001:db8::/32]",
+    "ss -tanH src [::ffff:0:0/96] or dst [::ffff:0:0/96]",
     "ss -tanH src 0.0.0.0",
     "ss -tanHe dev 1",
     "ss -tanHe dev != lo and src 192.0.2.1",
     "ss -tanHe fwmark = 42",
-    "ss -tanHe fwmark = 0x2/0xf",
+    "ss -tanHe fwmark = 0x2/0x2",
     "ss -tanH autobound",
     "ss -tanH ! autobound and not src 127.0.0.1",
     "ss -tanH dst any:443 or dst *:0",
+    "ss -tanH src [2001:db8::]/32",
 ];
 
 /// What may follow the chore's name.
-pub(crate) const WORDS: &str = "[FIXTURES]";
+pub(crate) const WORDS: &str = "[FIXTURES | zoo]";
 
 /// What the chore does.
 pub(crate) const DOC: &str = "\
 Keep what the reference prints for the recordings of crates/ss/tests/golden;
-with a directory of fixtures, make these recordings of them first.";
+with a directory of fixtures, make these recordings of them first, and with
+\"zoo\" one of the sockets of the test kit, on this kernel.";
 
 /// Does what the arguments after `goldens` ask for.
 pub(crate) fn run(args: &[String]) -> Result<(), Why> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(GOLDEN);
     let root = root.canonicalize().map_err(|error| failed(&root, &error))?;
+    // Refuses every version but the one this project was specified against.
+    let reference = Reference::get()?;
     match args {
         [] => {}
+        [word] if word == "zoo" => zoo(&reference, &root)?,
         [fixtures] => import(Path::new(fixtures), &root)?,
         _ => return Err(Why::new("more words than a directory")),
     }
-    // Refuses every version but the one this project was specified against.
-    let reference = Reference::get()?;
     let version = reference.version();
     let (mut outputs, mut bytes) = (0, 0);
     for recording in recordings(&root)? {
@@ -210,7 +214,8 @@ fn import(fixtures: &Path, root: &Path) -> Result<(), Why> {
         for (name, fixture, ulp_only) in RECORDINGS {
             let path = kernel.join(FIXTURES).join(fixture).with_extension("nl");
             let tap = fs::read(&path).map_err(|error| failed(&path, &error))?;
-            let replies = replies(&tap).ok_or_else(|| Why::new(format!("{}: not a recording", path.display())))?;
+            let replies =
+                replies(&tap).ok_or_else(|| Why::new(format!("{}: not a recording", path.display())))?;
             let bytes = thinned(&recording::cut_done(&replies), *ulp_only);
             // Nothing but the end: a kernel that has no such sockets.
             if recording::messages(&bytes).len() > 1 {
@@ -221,6 +226,28 @@ fn import(fixtures: &Path, root: &Path) -> Result<(), Why> {
     }
     println!("{made} recordings");
     Ok(())
+}
+
+/// Makes a recording of the test kit's TCP sockets, in a namespace.
+fn zoo(reference: &Reference, root: &Path) -> Result<(), Why> {
+    let release = Path::new("/proc/sys/kernel/osrelease");
+    let release = fs::read_to_string(release).map_err(|error| failed(release, &error))?;
+    let directory = root.join(release.trim_end());
+    fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
+    let path = directory.join("zoo.rec");
+    let namespace = Namespace::new()?;
+    let kinds: Vec<&str> =
+        zoo::kinds().map(|(kind, _)| kind).filter(|kind| kind.starts_with("tcp-")).collect();
+    let _zoo = Zoo::start(&namespace, &kinds)?;
+    let mut command = reference.command();
+    namespace.enter(&mut command);
+    command.args(["-taemi", "--tos", "-D"]).arg(&path);
+    let status = command.status().map_err(|error| failed(Path::new("the reference"), &error))?;
+    if !status.success() {
+        return Err(Why::new(format!("the reference could not record: {status}")));
+    }
+    let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
+    write(&path, &thinned(&recording::cut_done(&bytes), false))
 }
 
 /// What the program's first sock_diag socket received: the table of TCP.
@@ -260,11 +287,11 @@ fn thinned(bytes: &[u8], ulp_only: bool) -> Vec<u8> {
         if ulp_only && !attributes.iter().any(|(kind, _)| *kind == attr::ULP_INFO) {
             continue;
         }
-        // Family, state, timer; queues that hold something; devices; what is
+        // Family, state, timer; queues that hold something; owners; devices; what is
         // reported, and of what is short the value.
         let mut look = fixed.get(..3).unwrap_or_default().to_vec();
-        let queues = [fixed.get(56..60), fixed.get(60..64)].map(|queue| queue != Some(&[0; 4]));
-        look.extend(queues.map(u8::from));
+        let words = [fixed.get(56..60), fixed.get(60..64), fixed.get(64..68)];
+        look.extend(words.map(|word| u8::from(word != Some(&[0; 4]))));
         look.push(index.into());
         for (kind, payload) in attributes {
             look.extend(kind.to_ne_bytes());

@@ -6,8 +6,8 @@
 
 use std::io::{self, Write};
 
-use sockdiag::fields::{Catalog, Column, Field, Format, Groups, Lead, Style, Text, Value};
-use sockdiag::model::Row;
+use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead, Style, Text, Value};
+use sockdiag::model::{Layout, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_u64};
 use sockdiag::pipeline::Sink;
 
@@ -39,12 +39,18 @@ struct Shown {
     fields: Vec<&'static Field>,
 }
 
+/// How the sockets of one layout are printed.
+struct Plan {
+    layout: Layout,
+    columns: [Option<Format>; PROC + 1],
+    details: Vec<Shown>,
+}
+
 /// A sink that prints rows as `ss` does.
 pub struct SsText<W> {
     window: Window<W>,
     style: Style,
-    columns: [Option<Format>; PROC + 1],
-    details: Vec<Shown>,
+    plans: Vec<Plan>,
 }
 
 impl<W: Write> SsText<W> {
@@ -56,36 +62,44 @@ impl<W: Write> SsText<W> {
         enabled[Column::RecvQ as usize] = !look.no_queues;
         enabled[Column::SendQ as usize] = !look.no_queues;
         enabled[Column::Process as usize] = look.processes;
-        let mut columns = [None; PROC + 1];
-        let mut details = Vec::new();
-        for part in catalog.parts() {
-            for field in &part.fields {
-                if let Text::Column(column, format) = field.text
-                    && let Some(slot) = columns.get_mut(column as usize)
-                {
-                    *slot = Some(format);
-                }
-            }
-            if part.shown_by.any(look.style.groups) {
-                let fields = part.fields.iter().copied().filter(|field| {
-                    let printed = !matches!(field.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
-                    printed && look.style.groups.has(field.only_with)
-                });
-                details.push(Shown { applies: part.applies, lead: part.lead, fields: fields.collect() });
-            }
-        }
+        let plans = catalog.descriptions().iter().map(|description| plan(description, look.style)).collect();
         let mut window = Window::new(out, enabled, look.width);
         if !look.no_header {
             window.header()?;
         }
-        Ok(Self { window, style: look.style, columns, details })
+        Ok(Self { window, style: look.style, plans })
     }
+}
+
+/// Turns what is known of a layout into what is printed of it.
+fn plan(description: &Description, style: Style) -> Plan {
+    let mut plan = Plan { layout: description.layout, columns: [None; PROC + 1], details: Vec::new() };
+    for part in &description.parts {
+        for field in &part.fields {
+            if let Text::Column(column, format) = field.text
+                && let Some(slot) = plan.columns.get_mut(column as usize)
+            {
+                *slot = Some(format);
+            }
+        }
+        if part.shown_by.any(style.groups) {
+            let fields = part.fields.iter().copied().filter(|field| {
+                let printed = !matches!(field.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
+                printed && style.groups.has(field.only_with)
+            });
+            plan.details.push(Shown { applies: part.applies, lead: part.lead, fields: fields.collect() });
+        }
+    }
+    plan
 }
 
 impl<W: Write> Sink for SsText<W> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        let layout = row.socket.layout();
+        // A layout that nobody described has no rows.
+        let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else { return Ok(()) };
         self.window.begin_row()?;
-        for (column, format) in self.columns.iter().enumerate() {
+        for (column, format) in plan.columns.iter().enumerate() {
             if self.window.is_enabled(column) {
                 let token = self.window.token();
                 if let Some(format) = format {
@@ -96,7 +110,7 @@ impl<W: Write> Sink for SsText<W> {
         }
         debug_assert!(self.window.is_enabled(EXT));
         let token = self.window.token();
-        for block in &self.details {
+        for block in &plan.details {
             if (block.applies)(row, self.style.groups) {
                 if block.lead == Lead::Line && !self.style.oneline {
                     token.extend_from_slice(b"\n\t");

@@ -14,9 +14,9 @@ use std::ops::ControlFlow;
 use crate::enrich::{self, Enricher};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
-use crate::model::{FamilySet, Origin, Record, Row, Socket, SourceKind};
+use crate::model::{FamilySet, Origin, Record, Row, Socket, SourceKind, TableSet};
 use crate::notes::Note;
-use crate::source::{self, DumpError, InetQuery, Sources};
+use crate::source::{self, DumpError, Query, Sources};
 
 /// Where rows go.
 pub trait Sink {
@@ -42,6 +42,8 @@ pub struct Pipeline<'p> {
     pub sources: &'p Sources,
     /// Families that are shown.
     pub families: FamilySet,
+    /// Tables that are shown, where one dump brings the sockets of several.
+    pub tables: TableSet,
     /// What must hold of a row.
     pub filter: Option<&'p Expr>,
     /// What the filter asks its surroundings for.
@@ -60,7 +62,7 @@ impl Pipeline<'_> {
     /// # Errors
     /// See [`source::dump`].  The sink's own errors end the listing quietly,
     /// as a reader that went away should.
-    pub fn list(&mut self, query: &InetQuery, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
+    pub fn list(&mut self, query: &Query, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
         let mut held = Held::default();
         let hosts = self.needs.has(Needs::HOSTS);
         let sources = self.sources;

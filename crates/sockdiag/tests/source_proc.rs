@@ -5,10 +5,11 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use sockdiag::fields::Needs;
 use sockdiag::model::{
-    Addr, Endpoint, Family, FamilySet, ProcLine, Record, Socket, State, StateSet, Table, states,
+    Addr, Endpoint, Family, FamilySet, ProcLine, Record, Socket, State, StateSet, Table, TableSet, states,
 };
-use sockdiag::source::{DumpErrorKind, InetQuery, Programs, Sources, dump};
+use sockdiag::source::{DumpErrorKind, Programs, Query, Sources, dump};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 
@@ -43,9 +44,11 @@ impl Drop for Files {
     }
 }
 
-fn query(table: Table) -> InetQuery {
-    InetQuery {
+fn query(table: Table) -> Query {
+    Query {
         table,
+        tables: TableSet::EMPTY,
+        needs: Needs::NONE,
         families: FamilySet::of(&[Family::Inet, Family::Inet6]),
         preferred: None,
         states: StateSet::ALL,
@@ -59,6 +62,7 @@ fn show(end: Endpoint) -> String {
     match end.addr {
         Addr::V4(octets) => format!("{}:{port}", std::net::Ipv4Addr::from(octets)),
         Addr::V6(octets) => format!("[{}]:{port}", std::net::Ipv6Addr::from(octets)),
+        other => panic!("{other:?} in an inet table"),
     }
 }
 
@@ -85,7 +89,7 @@ fn words(socket: &Socket<'_>) -> String {
     out
 }
 
-fn ours(query: &InetQuery, sources: &Sources) -> (Vec<String>, Option<DumpErrorKind>) {
+fn ours(query: &Query, sources: &Sources) -> (Vec<String>, Option<DumpErrorKind>) {
     let mut rows = Vec::new();
     let mut visit = |record: Record<'_>| {
         rows.push(words(&Socket::decode(record).expect("a line with endpoints")));
@@ -199,7 +203,7 @@ fn two_files_make_a_table_as_the_reference_makes_it() {
             (&["-tanHe6"], FamilySet::of(&[Family::Inet6])),
             (&["-tanHe6", "-4"], FamilySet::of(&[Family::Inet, Family::Inet6])),
         ] {
-            let query = InetQuery { families, ..query(Table::Tcp) };
+            let query = Query { families, ..query(Table::Tcp) };
             let (rows, _) = ours(&query, &sources);
             assert_eq!(rows, theirs(&reference, args, &env), "{args:?} {four:?} {six:?}");
         }
@@ -223,7 +227,7 @@ fn udp_lines_are_chosen_by_state_too() {
         files.write(Some(&with(" 01 ", &format!(" {state} "))), Some(&[HEAD, LINE6].concat()));
         let (rows, _) = ours(&query(Table::Udp), &sources);
         assert_eq!(rows, theirs(&reference, &["-uanHe"], &env), "{state}");
-        let closed = InetQuery { states: StateSet::only(State::Close), ..query(Table::Udp) };
+        let closed = Query { states: StateSet::only(State::Close), ..query(Table::Udp) };
         let (rows, _) = ours(&closed, &sources);
         let rows: Vec<_> = rows.iter().filter_map(|row| row.strip_prefix("UNCONN ")).collect();
         assert_eq!(rows, theirs(&reference, &["-uanHe", "state", "closed"], &env), "{state}");

@@ -8,10 +8,11 @@ use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
-use sockdiag::model::{Family, FamilySet, Record, Socket, StateSet, Table};
+use sockdiag::fields::Needs;
+use sockdiag::model::{Family, FamilySet, Record, Socket, StateSet, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::source::{
-    DumpError, DumpErrorKind, InetQuery, LONGEST_MESSAGE, Programs, Sources, deficit, dump, record,
+    DumpError, DumpErrorKind, LONGEST_MESSAGE, Programs, Query, Sources, deficit, dump, record,
 };
 use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::reference::Reference;
@@ -36,9 +37,11 @@ impl Drop for Scratch {
     }
 }
 
-fn query() -> InetQuery {
-    InetQuery {
+fn query() -> Query {
+    Query {
         table: Table::Tcp,
+        tables: TableSet::EMPTY,
+        needs: Needs::NONE,
         families: FamilySet::of(&[Family::Inet, Family::Inet6]),
         preferred: None,
         states: StateSet::ALL,
@@ -199,7 +202,7 @@ fn neither_states_nor_families_choose_from_a_recording() {
     let file = Scratch::new("all.nl");
     let listener = Msg { state: 10, ..Msg::v6() };
     fs::write(&file.0, recording::record(&[Msg::v4(), listener], &[])).expect("scratch file");
-    let narrow = InetQuery { families: FamilySet::EMPTY, states: StateSet::EMPTY, ..query() };
+    let narrow = Query { families: FamilySet::EMPTY, states: StateSet::EMPTY, ..query() };
     let mut rows = 0;
     let mut visit = |_: Record<'_>| {
         rows += 1;

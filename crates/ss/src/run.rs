@@ -13,10 +13,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use sockdiag::enrich::{EnrichConfig, Enricher, SystemLookups};
 use sockdiag::fields::{Catalog, Groups, Needs, Style};
 use sockdiag::filter::{self, Dialect, EvalContext, Expr};
-use sockdiag::model::{Selected, Table, TableSet};
+use sockdiag::model::{Layout, Selected, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Pipeline, Sink as _};
-use sockdiag::source::{self, InetQuery, Programs, Sources};
+use sockdiag::source::{self, Programs, Query, Sources};
 use sockdiag::sys::{errno_text, netns};
 use sockdiag_render::ss::{Look, SsText};
 
@@ -74,6 +74,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut pipeline = Pipeline {
         sources: &sources,
         families: selected.families,
+        tables: selected.tables,
         filter,
         context: EvalContext { ports: sources.port_range() },
         needs,
@@ -81,9 +82,17 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sink: &mut sink,
     };
     let mut failure = None;
+    let mut dumped: Vec<Layout> = Vec::new();
     for table in selected.listed().filter(|table| table.supported()) {
-        let query = InetQuery {
+        // One dump brings the sockets of all tables of another family.
+        if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
+            continue;
+        }
+        dumped.push(table.layout());
+        let query = Query {
             table,
+            tables: selected.tables,
+            needs,
             families: selected.families,
             preferred: selected.preferred,
             states: selected.states,
@@ -115,6 +124,9 @@ fn groups(show: &Show) -> Groups {
         (show.tos, Groups::TOS),
         (show.cgroup, Groups::CGROUP),
         (show.inet_sockopt, Groups::SOCKOPT),
+        (show.processes, Groups::PROCESSES),
+        (show.bpf, Groups::BPF),
+        (show.tipcinfo, Groups::TIPCINFO),
     ]
     .into_iter()
     .filter(|(shown, _)| *shown)
@@ -177,8 +189,10 @@ fn record(file: &OsStr, selected: &Selected, needs: Needs) -> Result<(), Exit> {
     if !selected.tables.intersects(TableSet::only(Table::Tcp)) {
         return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
     }
-    let query = InetQuery {
+    let query = Query {
         table: Table::Tcp,
+        tables: selected.tables,
+        needs,
         families: selected.families,
         preferred: selected.preferred,
         states: selected.states,

@@ -35,6 +35,7 @@ impl Key {
         match (addr, addr.mapped_v4()) {
             (Addr::V4(octets), _) | (_, Some(octets)) => Some(Self::V4(octets)),
             (Addr::V6(octets), None) => (octets != [0; 16]).then_some(Self::V6(octets)),
+            (Addr::Number(_) | Addr::None, None) => None,
         }
     }
 

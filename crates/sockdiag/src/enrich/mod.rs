@@ -19,7 +19,7 @@ pub use lookups::SystemLookups;
 use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::Needs;
-use crate::model::{Addr, HostBook, Names, Row, Socket};
+use crate::model::{Addr, Endpoint, HostBook, Layout, Names, Row, Socket};
 use crate::notes::Note;
 use crate::source::Sources;
 
@@ -72,10 +72,12 @@ impl Enricher {
 
     /// Looks up what is not known yet about one socket.
     pub fn prepare(&mut self, socket: &Socket<'_>) {
-        if let Some(services) = &mut self.services {
+        if let Some(services) = &mut self.services
+            && socket.layout() == Layout::Inet
+        {
             let protocol = socket.origin.table.protocol();
-            services.prepare(protocol, socket.local.port);
-            services.prepare(protocol, socket.remote.port);
+            services.prepare(protocol, port_of(socket.local));
+            services.prepare(protocol, port_of(socket.remote));
         }
         if socket.ifindex != 0
             && let Some(interfaces) = &mut self.interfaces
@@ -103,11 +105,16 @@ impl Enricher {
 
     /// The socket with the names that are known of its numbers.
     pub fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        let service = |port| self.services.as_ref()?.name(socket.origin.table.protocol(), port);
+        let service = |port| {
+            self.services
+                .as_ref()
+                .filter(|_| socket.layout() == Layout::Inet)?
+                .name(socket.origin.table.protocol(), port)
+        };
         let names = Names {
             hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
-            local_service: service(socket.local.port),
-            remote_service: service(socket.remote.port),
+            local_service: service(port_of(socket.local)),
+            remote_service: service(port_of(socket.remote)),
             interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
             cgroup: self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?)),
         };
@@ -118,6 +125,11 @@ impl Enricher {
     pub fn take_notes(&mut self) -> Vec<Note> {
         self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default()
     }
+}
+
+/// The port of an end; zero, which has no name, if it is none.
+fn port_of(end: Endpoint) -> u16 {
+    u16::try_from(end.port).unwrap_or(0)
 }
 
 /// Every address that a row may show by name.

@@ -6,7 +6,7 @@
 
 use super::{Field, Groups, Needs};
 use super::{endpoint, extended, memory, tcp, ulp};
-use crate::model::Row;
+use crate::model::{Layout, Row};
 
 /// What is written before a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +84,23 @@ pub struct Part {
     pub fields: Vec<&'static Field>,
 }
 
+/// The blocks that describe the sockets of one layout, in print order.
+#[derive(Clone)]
+pub struct Description {
+    /// Which sockets.
+    pub layout: Layout,
+    /// The blocks.
+    pub parts: Vec<Part>,
+}
+
 /// The whole table.
 #[derive(Clone)]
 pub struct Catalog {
-    parts: Vec<Part>,
+    descriptions: Vec<Description>,
 }
+
+/// The blocks of each layout.
+const LAYOUTS: &[(Layout, &[Block])] = &[(Layout::Inet, INET)];
 
 impl Catalog {
     /// Every field there is.
@@ -99,26 +111,31 @@ impl Catalog {
             lead: block.lead,
             fields: block.fields.iter().copied().flatten().collect(),
         };
-        Self { parts: INET.iter().map(part).collect() }
+        let description = |(layout, blocks): &(Layout, &'static [Block])| Description {
+            layout: *layout,
+            parts: blocks.iter().map(part).collect(),
+        };
+        Self { descriptions: LAYOUTS.iter().map(description).collect() }
     }
 
     /// The same without the row of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        for part in &mut self.parts {
+        for part in self.descriptions.iter_mut().flat_map(|description| &mut description.parts) {
             part.fields.retain(|field| field.name != name);
         }
         self
     }
 
-    /// The blocks, in print order.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    /// What there is to know of each layout.
+    pub fn descriptions(&self) -> &[Description] {
+        &self.descriptions
     }
 
     /// Every field, in print order.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
-        self.parts.iter().flat_map(|part| part.fields.iter().copied())
+        let parts = self.descriptions.iter().flat_map(|description| &description.parts);
+        parts.flat_map(|part| part.fields.iter().copied())
     }
 
     /// The field of this name.

@@ -6,7 +6,7 @@
 use super::{Column, Field, Groups, Needs, Operand, Text, Unit, Value};
 use crate::model::states;
 use crate::model::{Addr, Family, Row};
-use crate::number::{put_hex, put_signed, put_u64};
+use crate::number::{put_hex, put_i64, put_signed, put_u64};
 
 /// Rows in the order of the columns.
 pub(super) const COLUMNS: &[Field] = &[
@@ -77,7 +77,7 @@ pub(super) const COLUMNS: &[Field] = &[
     .text(Text::PartOf("local.addr")),
     Field::new(
         "local.port",
-        |r| Some(r.socket.local.port.into()),
+        |r| Some(Value::I64(r.socket.local.port)),
         "Port of this end; zero if it has none.",
         "idiag_sport",
     )
@@ -102,7 +102,7 @@ pub(super) const COLUMNS: &[Field] = &[
     })),
     Field::new(
         "remote.port",
-        |r| Some(r.socket.remote.port.into()),
+        |r| Some(Value::I64(r.socket.remote.port)),
         "Port of the other end; zero if there is none.",
         "idiag_dport",
     )
@@ -145,11 +145,11 @@ fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
     }
 }
 
-fn put_port(out: &mut Vec<u8>, port: u16, service: Option<&[u8]>) {
+fn put_port(out: &mut Vec<u8>, port: i64, service: Option<&[u8]>) {
     match (port, service) {
         (0, _) => out.push(b'*'),
         (_, Some(name)) => out.extend_from_slice(name),
-        (port, None) => put_u64(out, u64::from(port)),
+        (port, None) => put_i64(out, port),
     }
 }
 
@@ -173,6 +173,8 @@ fn put_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
             put_ipv6(out, octets);
             out.push(b']');
         }
+        Addr::Number(number) => put_u64(out, u64::from(number)),
+        Addr::None => {}
     }
 }
 
@@ -182,6 +184,8 @@ pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
         (Some(name), _) => out.extend_from_slice(name.as_bytes()),
         (None, Addr::V4(octets)) => put_ipv4(out, octets),
         (None, Addr::V6(octets)) => put_ipv6(out, octets),
+        (None, Addr::Number(number)) => put_u64(out, u64::from(number)),
+        (None, Addr::None) => {}
     }
 }
 

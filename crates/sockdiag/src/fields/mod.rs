@@ -15,7 +15,7 @@ mod memory;
 mod tcp;
 mod ulp;
 
-pub use catalog::{Block, Catalog, Lead, Part};
+pub use catalog::{Block, Catalog, Description, Lead, Part};
 
 use crate::model::{Addr, Row};
 
@@ -133,6 +133,14 @@ impl Needs {
     pub const TCLASS: Self = Self(1 << 5);
     /// `INET_DIAG_SKMEMINFO`.
     pub const SKMEMINFO: Self = Self(1 << 6);
+    /// `UDIAG_SHOW_VFS`.
+    pub const UNIX_VFS: Self = Self(1 << 8);
+    /// `UDIAG_SHOW_ICONS`.
+    pub const UNIX_ICONS: Self = Self(1 << 9);
+    /// `UDIAG_SHOW_MEMINFO`.
+    pub const UNIX_MEMINFO: Self = Self(1 << 10);
+    /// Owners: processes and their descriptors.
+    pub const PROCESSES: Self = Self(1 << 20);
     /// Names of interfaces.
     pub const INTERFACES: Self = Self(1 << 16);
     /// Paths of cgroups.
@@ -186,6 +194,14 @@ impl Groups {
     pub const MEMORY: Self = Self(1 << 5);
     /// `-i`.
     pub const INFO: Self = Self(1 << 6);
+    /// `-p`.
+    pub const PROCESSES: Self = Self(1 << 7);
+    /// `-b`.
+    pub const BPF: Self = Self(1 << 8);
+    /// `--tipcinfo`.
+    pub const TIPCINFO: Self = Self(1 << 9);
+    /// `-Z`, `-z`.
+    pub const CONTEXT: Self = Self(1 << 10);
     /// The columns of every row.
     pub const COLUMNS: Self = Self(1 << 15);
 

@@ -68,13 +68,13 @@ impl Test {
     fn holds(&self, row: &Row<'_>, ctx: EvalContext, view: View) -> bool {
         match self {
             Test::Host(end, condition) => condition.holds(end.of(row), view),
-            Test::PortAtLeast(end, value) => i64::from(end.of(row).port) >= *value,
-            Test::PortAtMost(end, value) => i64::from(end.of(row).port) <= *value,
+            Test::PortAtLeast(end, value) => end.of(row).port >= *value,
+            Test::PortAtMost(end, value) => end.of(row).port <= *value,
             Test::Device(field, index) => number(field, row) == i128::from(*index),
             Test::Mark { field, mark, mask } => number(field, row) & i128::from(*mask) == i128::from(*mark),
             Test::Cgroup(field, id) => number(field, row) == i128::from(*id),
             Test::Autobound => match view {
-                View::Program => (ctx.ports.0..=ctx.ports.1).contains(&row.socket.local.port),
+                View::Program => (ctx.ports.0.into()..=ctx.ports.1.into()).contains(&row.socket.local.port),
                 View::Kernel { autobound } => autobound,
             },
             Test::Field(test) => test.holds(row),
@@ -100,7 +100,7 @@ impl HostCondition {
     fn holds(&self, endpoint: Endpoint, view: View) -> bool {
         match self {
             HostCondition::Inet { prefixes, port } => {
-                port.is_none_or(|port| port == i64::from(endpoint.port))
+                port.is_none_or(|port| port == endpoint.port)
                     && prefixes.iter().any(|prefix| match view {
                         View::Program => prefix.matches_bits(endpoint.addr),
                         View::Kernel { .. } => prefix.matches_family(endpoint.addr),
@@ -110,7 +110,7 @@ impl HostCondition {
             HostCondition::Unix(_) => false,
             HostCondition::Number { addr, port, .. } => {
                 let [a, b, c, d, ..] = words(endpoint.addr);
-                port.is_none_or(|port| port == i64::from(endpoint.port))
+                port.is_none_or(|port| port == endpoint.port)
                     && addr.is_none_or(|addr| addr.to_ne_bytes() == [a, b, c, d])
             }
         }
@@ -138,6 +138,7 @@ impl Prefix {
             }
             (Prefix::V6(rule, len), Addr::V6(octets)) => same_bits(&rule, &octets, len),
             (Prefix::V6(..), Addr::V4(_)) => false,
+            (_, Addr::Number(_) | Addr::None) => self.matches_bits(addr),
         }
     }
 }
@@ -147,6 +148,11 @@ fn words(addr: Addr) -> [u8; 16] {
     match addr {
         Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         Addr::V6(octets) => octets,
+        Addr::Number(number) => {
+            let [a, b, c, d] = number.to_ne_bytes();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        Addr::None => [0; 16],
     }
 }
 

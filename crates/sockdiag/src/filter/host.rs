@@ -217,6 +217,8 @@ fn addresses(host: &[u8], family: Option<Family>, lookups: &mut dyn Lookups) -> 
         .map(|addr| match addr {
             Addr::V4(octets) => Prefix::V4(octets, 32),
             Addr::V6(octets) => Prefix::V6(octets, 128),
+            // No look-up answers with anything else.
+            Addr::Number(_) | Addr::None => Prefix::Any,
         })
         .collect();
     (!prefixes.is_empty()).then_some(prefixes)

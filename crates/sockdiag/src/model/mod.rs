@@ -83,17 +83,23 @@ macro_rules! bit_set {
 }
 
 pub mod families;
+pub mod netlink;
+pub mod packet;
 pub mod proc_line;
 pub mod row;
 pub mod select;
 pub mod socket;
 pub mod states;
 pub mod tables;
+pub mod tipc;
+pub mod unix;
+pub mod vsock;
+pub mod xdp;
 
 pub use families::{Family, FamilySet};
 pub use proc_line::ProcLine;
 pub use row::{HostBook, Names, Row};
 pub use select::{BadState, BadTable, Empty, Selected, Selection};
-pub use socket::{Addr, Detail, Endpoint, Origin, Record, Socket, SourceKind, Timer};
+pub use socket::{Addr, Detail, Endpoint, Layout, Origin, Record, Socket, SourceKind, Timer};
 pub use states::{State, StateSet};
 pub use tables::{Table, TableSet};

@@ -107,8 +107,8 @@ impl<'a> ProcLine<'a> {
         Some(Socket {
             origin,
             family: match local.addr {
-                Addr::V4(_) => Family::Inet,
                 Addr::V6(_) => Family::Inet6,
+                _ => Family::Inet,
             },
             protocol: origin.table.protocol(),
             state: self.state as u8,
@@ -208,6 +208,7 @@ fn endpoint(text: &[u8]) -> Option<(Endpoint, &[u8])> {
     let (port, rest) = (after.get(..4).unwrap_or(after), after.get(5..).unwrap_or_default());
     let (addr, whole) = address(addr.trim_ascii_start());
     let port = if whole { Scan { text: port }.hex().unwrap_or(0) as u16 } else { 0 };
+    let port = i64::from(port);
     Some((Endpoint { addr, port }, rest))
 }
 

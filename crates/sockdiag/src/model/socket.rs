@@ -13,8 +13,14 @@ use sockdiag_wire::inet_diag::{InetAttrs, InetDiagMsg};
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use super::families::Family;
+use super::netlink::NetlinkSocket;
+use super::packet::PacketSocket;
 use super::proc_line::ProcLine;
 use super::tables::Table;
+use super::tipc::TipcSocket;
+use super::unix::UnixSocket;
+use super::vsock::VsockSocket;
+use super::xdp::XdpSocket;
 
 /// What kind of bytes a record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,11 @@ pub enum Addr {
     V4([u8; 4]),
     /// An IPv6 address, in network order.
     V6([u8; 16]),
+    /// A number that stands where an address does: the protocol of a netlink
+    /// or packet socket, the context id of a vsock one, the node of a TIPC one.
+    Number(u32),
+    /// No address: unix and XDP sockets.
+    None,
 }
 
 impl Addr {
@@ -69,8 +80,14 @@ impl Addr {
 pub struct Endpoint {
     /// The address; all zero is the wildcard.
     pub addr: Addr,
-    /// The port in host order; zero is "none".
-    pub port: u16,
+    /// The port in host order; zero is "none".  For families without ports the
+    /// number that stands there: an inode, a port id, an interface, a queue.
+    pub port: i64,
+}
+
+impl Endpoint {
+    /// No end at all.
+    pub const NONE: Self = Self { addr: Addr::None, port: 0 };
 }
 
 /// The timer that a socket waits for.
@@ -94,8 +111,33 @@ pub struct Timer {
 pub enum Detail<'a> {
     /// The attributes of an inet_diag reply.
     Inet(InetAttrs<'a>),
-    /// The further words of a `/proc/net` line.
+    /// The further words of a `/proc/net` line of an inet table.
     Proc(ProcLine<'a>),
+    /// A unix socket.
+    Unix(UnixSocket<'a>),
+    /// A netlink socket.
+    Netlink(NetlinkSocket<'a>),
+    /// A packet socket.
+    Packet(PacketSocket<'a>),
+    /// A vsock socket.
+    Vsock(VsockSocket),
+    /// A TIPC socket.
+    Tipc(TipcSocket<'a>),
+    /// An XDP socket.
+    Xdp(XdpSocket<'a>),
+}
+
+/// Which part of the table of facts describes a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Layout {
+    Inet,
+    Unix,
+    Netlink,
+    Packet,
+    Vsock,
+    Tipc,
+    Xdp,
 }
 
 /// A decoded socket; borrows the record's bytes.
@@ -135,9 +177,15 @@ impl<'a> Socket<'a> {
     /// Decodes a record; `None` if it is too short to be a socket at all or
     /// names a family that its table cannot hold.
     pub fn decode(record: Record<'a>) -> Option<Self> {
-        match record.origin.kind {
-            SourceKind::Kernel | SourceKind::Recording => Self::from_inet_diag(record),
-            SourceKind::Proc => ProcLine::parse(record.bytes)?.socket(record.origin),
+        match (record.origin.table.layout(), record.origin.kind) {
+            (Layout::Inet, SourceKind::Proc) => ProcLine::parse(record.bytes)?.socket(record.origin),
+            (Layout::Inet, _) => Self::from_inet_diag(record),
+            (Layout::Unix, _) => super::unix::decode(record),
+            (Layout::Netlink, _) => super::netlink::decode(record),
+            (Layout::Packet, _) => super::packet::decode(record),
+            (Layout::Vsock, _) => super::vsock::decode(record),
+            (Layout::Tipc, _) => super::tipc::decode(record),
+            (Layout::Xdp, _) => super::xdp::decode(record),
         }
     }
 
@@ -157,8 +205,8 @@ impl<'a> Socket<'a> {
             state: msg.state(),
             recv_q: msg.rqueue(),
             send_q: msg.wqueue(),
-            local: Endpoint { addr: src, port: msg.sport() },
-            remote: Endpoint { addr: dst, port: msg.dport() },
+            local: Endpoint { addr: src, port: msg.sport().into() },
+            remote: Endpoint { addr: dst, port: msg.dport().into() },
             ifindex: msg.ifindex(),
             uid: msg.uid(),
             inode: msg.inode(),
@@ -172,20 +220,40 @@ impl<'a> Socket<'a> {
         })
     }
 
+    /// The table that a socket belongs to by its type, where one dump brings
+    /// the sockets of several tables; `None` if it belongs to all of them.
+    pub fn sub_table(&self) -> Option<Table> {
+        None
+    }
+
+    /// Which part of the table of facts describes it.
+    #[inline]
+    pub fn layout(&self) -> Layout {
+        match self.detail {
+            Detail::Inet(_) | Detail::Proc(_) => Layout::Inet,
+            Detail::Unix(_) => Layout::Unix,
+            Detail::Netlink(_) => Layout::Netlink,
+            Detail::Packet(_) => Layout::Packet,
+            Detail::Vsock(_) => Layout::Vsock,
+            Detail::Tipc(_) => Layout::Tipc,
+            Detail::Xdp(_) => Layout::Xdp,
+        }
+    }
+
     /// The attributes of an inet_diag reply; `None` for a row of /proc text.
     #[inline]
     pub fn attrs(&self) -> Option<&InetAttrs<'a>> {
         match &self.detail {
             Detail::Inet(attrs) => Some(attrs),
-            Detail::Proc(_) => None,
+            _ => None,
         }
     }
 
     /// The line of /proc text; `None` for an inet_diag reply.
     pub fn proc_line(&self) -> Option<&ProcLine<'a>> {
         match &self.detail {
-            Detail::Inet(_) => None,
             Detail::Proc(line) => Some(line),
+            _ => None,
         }
     }
 

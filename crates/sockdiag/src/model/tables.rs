@@ -11,6 +11,7 @@
 //! and is listed only where it is asked for by its own name.
 
 use super::families::{Family, FamilySet};
+use super::socket::Layout;
 use super::states::{State, StateSet};
 
 /// A table.  They are declared, and numbered, in the order of the listing.
@@ -176,6 +177,19 @@ impl Table {
     /// The protocol of its inet_diag request; 0 where that is not how it is asked.
     pub fn protocol(self) -> u16 {
         self.facts().protocol
+    }
+
+    /// How its sockets are decoded and described.
+    pub fn layout(self) -> Layout {
+        match self {
+            Self::UnixDgram | Self::UnixStream | Self::UnixSeqpacket => Layout::Unix,
+            Self::PacketDgram | Self::PacketRaw => Layout::Packet,
+            Self::Netlink => Layout::Netlink,
+            Self::VsockStream | Self::VsockDgram => Layout::Vsock,
+            Self::Tipc => Layout::Tipc,
+            Self::Xdp => Layout::Xdp,
+            _ => Layout::Inet,
+        }
     }
 
     /// Whether this version can list it.

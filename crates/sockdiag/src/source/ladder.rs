@@ -16,8 +16,9 @@ use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
 
 use super::exchange::{Ended, Failure, exchange, open};
 use super::request::{TCP, by_family, legacy, legacy_type};
-use super::{DumpError, DumpErrorKind, InetQuery, Programs, Sources, Visit, proc_net};
-use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table};
+use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Visit, proc_net};
+use crate::fields::Needs;
+use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet};
 use crate::notes::Note;
 use crate::sys::netlink::Netlink;
 
@@ -28,7 +29,7 @@ const REPEATS: u32 = 3;
 
 /// Reads a table from the kernel, by whatever it offers.
 pub(super) fn dump(
-    query: &InetQuery,
+    query: &Query,
     sources: &Sources,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
@@ -51,7 +52,7 @@ pub(super) fn dump(
 }
 
 /// What a table is called in an error.
-pub(super) fn name(query: &InetQuery) -> String {
+pub(super) fn name(query: &Query) -> String {
     format!("{:?} sockets", query.table).to_lowercase()
 }
 
@@ -61,8 +62,10 @@ pub(crate) fn kernel_knows_cgroup_condition() -> bool {
     let mut program = Vec::new();
     Op { code: INET_DIAG_BC_CGROUP_COND, yes: 12, no: 16 }.encode(&mut program);
     program.extend_from_slice(&0_u64.to_ne_bytes());
-    let query = InetQuery {
+    let query = Query {
         table: Table::Tcp,
+        tables: TableSet::EMPTY,
+        needs: Needs::NONE,
         families: FamilySet::of(&[Family::Inet]),
         preferred: None,
         states: StateSet::EMPTY,
@@ -83,7 +86,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    fn of(query: &InetQuery) -> Self {
+    fn of(query: &Query) -> Self {
         let Self { inet, inet6 } = Self::preferred(query);
         Self {
             inet: inet && query.families.contains(Family::Inet),
@@ -92,14 +95,14 @@ impl Families {
     }
 
     /// The same whatever is shown, as a recording has it.
-    pub(super) fn preferred(query: &InetQuery) -> Self {
+    pub(super) fn preferred(query: &Query) -> Self {
         Self { inet: query.preferred != Some(Family::Inet6), inet6: query.preferred != Some(Family::Inet) }
     }
 }
 
 /// What one request brought about.
 struct Run<'q, 'v> {
-    query: &'q InetQuery,
+    query: &'q Query,
     visit: &'v mut dyn Visit,
     notes: &'v mut dyn FnMut(Note),
     /// Records delivered.
@@ -110,7 +113,7 @@ struct Run<'q, 'v> {
 }
 
 impl<'q, 'v> Run<'q, 'v> {
-    fn new(query: &'q InetQuery, visit: &'v mut dyn Visit, notes: &'v mut dyn FnMut(Note)) -> Self {
+    fn new(query: &'q Query, visit: &'v mut dyn Visit, notes: &'v mut dyn FnMut(Note)) -> Self {
         let modern = query.programs.modern.is_some();
         Self { query, visit, notes, rows: 0, modern, socket: None }
     }

@@ -15,18 +15,25 @@
 
 mod exchange;
 mod ladder;
+mod netlink;
+mod packet;
 mod proc_net;
 mod record;
 mod replay;
 mod request;
 mod sources;
+mod tipc;
+mod unix;
+mod vsock;
+mod xdp;
 
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use crate::model::{Family, FamilySet, Record, StateSet, Table};
+use crate::fields::Needs;
+use crate::model::{Family, FamilySet, Layout, Record, StateSet, Table, TableSet};
 use crate::notes::Note;
 use crate::sys::errno_text;
 
@@ -45,11 +52,15 @@ pub struct Programs {
     pub classic: Option<Vec<u8>>,
 }
 
-/// What is asked of one inet table.
+/// What is asked of one table, or of the tables of one family.
 #[derive(Clone, Debug)]
-pub struct InetQuery {
-    /// The table.
+pub struct Query {
+    /// The table; of a family whose tables are dumped together, any of them.
     pub table: Table,
+    /// All tables that are listed, for families whose tables are dumped together.
+    pub tables: TableSet,
+    /// What the shown fields need.
+    pub needs: Needs,
     /// Families whose records are wanted.
     pub families: FamilySet,
     /// The family option that was given last; `inet` or `inet6` here means
@@ -200,11 +211,20 @@ impl std::error::Error for DumpError {
 /// # Errors
 /// When no source was left, or one failed after its first record.
 pub fn dump(
-    query: &InetQuery,
+    query: &Query,
     sources: &Sources,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
+    match query.table.layout() {
+        Layout::Inet => {}
+        Layout::Unix => return unix::dump(query, sources, visit, notes),
+        Layout::Netlink => return netlink::dump(query, sources, visit, notes),
+        Layout::Packet => return packet::dump(query, sources, visit, notes),
+        Layout::Vsock => return vsock::dump(query, sources, visit, notes),
+        Layout::Tipc => return tipc::dump(query, sources, visit, notes),
+        Layout::Xdp => return xdp::dump(query, sources, visit, notes),
+    }
     let is_tcp = query.table.protocol() == request::TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {
         return replay::replay(file, query.table, visit, notes);

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
-use super::{DumpError, DumpErrorKind, InetQuery, Sources, Visit};
+use super::{DumpError, DumpErrorKind, Query, Sources, Visit};
 use crate::model::proc_line::state_digit;
 use crate::model::{Family, Origin, Record, SourceKind};
 
@@ -21,7 +21,7 @@ const LONGEST_LINE: usize = 254;
 
 /// Hands the lines of a table's files to `visit`.  A table without such files
 /// has no sockets.
-pub(super) fn dump(query: &InetQuery, sources: &Sources, visit: &mut dyn Visit) -> Result<(), DumpError> {
+pub(super) fn dump(query: &Query, sources: &Sources, visit: &mut dyn Visit) -> Result<(), DumpError> {
     let mut rows = 0;
     for family in [Family::Inet, Family::Inet6] {
         let Some(path) = sources.text_of(query.table, family).filter(|_| query.families.contains(family))
@@ -64,12 +64,7 @@ impl Bad {
     }
 }
 
-fn read(
-    file: &mut dyn BufRead,
-    query: &InetQuery,
-    visit: &mut dyn Visit,
-    rows: &mut u64,
-) -> Result<Ended, Bad> {
+fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<Ended, Bad> {
     let origin = Origin { table: query.table, kind: SourceKind::Proc };
     let mut line = Vec::with_capacity(LONGEST_LINE + 1);
     // The headings.  Longer ones end the file: what follows has no endpoints.

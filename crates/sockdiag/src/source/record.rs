@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use super::exchange::{Ended, Failure, open, read_datagram};
 use super::ladder::Families;
 use super::request::{by_family, legacy, legacy_type};
-use super::{DumpErrorKind, InetQuery};
+use super::{DumpErrorKind, Query};
 use crate::model::Family;
 use crate::notes::Note;
 use crate::sys::errno_text;
@@ -49,11 +49,7 @@ impl std::error::Error for RecordError {}
 ///
 /// # Errors
 /// When the table could not be recorded completely.
-pub fn record(
-    query: &InetQuery,
-    out: &mut dyn Write,
-    notes: &mut dyn FnMut(Note),
-) -> Result<(), RecordError> {
+pub fn record(query: &Query, out: &mut dyn Write, notes: &mut dyn FnMut(Note)) -> Result<(), RecordError> {
     let mut failure = match by_families(query, out) {
         Ok(()) => return out.flush().map_err(RecordError::Write),
         Err(failure) => failure,
@@ -90,7 +86,7 @@ enum Failed {
 /// Each request has been answered to the end before the next is sent.
 const SEQUENCE: u32 = 123_456;
 
-fn by_families(query: &InetQuery, out: &mut dyn Write) -> Result<(), Failed> {
+fn by_families(query: &Query, out: &mut dyn Write) -> Result<(), Failed> {
     let families = Families::preferred(query);
     let mut socket = open().map_err(Failed::Dump)?;
     for (wanted, family) in [(families.inet, Family::Inet), (families.inet6, Family::Inet6)] {

@@ -10,7 +10,7 @@ use sockdiag_wire::netlink::{
     DCCPDIAG_GETSOCK, HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };
 
-use super::InetQuery;
+use super::Query;
 use crate::model::Family;
 
 /// `IPPROTO_TCP`.
@@ -23,7 +23,7 @@ pub(super) const DCCP: u16 = 33;
 pub(super) const RAW: u16 = 255;
 
 /// A dump of one family (`SOCK_DIAG_BY_FAMILY`).
-pub(super) fn by_family(query: &InetQuery, family: Family, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
+pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
     let protocol = query.table.protocol();
     let mut request = begin(SOCK_DIAG_BY_FAMILY, seq);
     InetDiagReqV2 {
@@ -43,7 +43,7 @@ pub(super) fn by_family(query: &InetQuery, family: Family, program: Option<&[u8]
 }
 
 /// The type of the request of before `SOCK_DIAG_BY_FAMILY`, where the table had one.
-pub(super) fn legacy_type(query: &InetQuery) -> Option<u16> {
+pub(super) fn legacy_type(query: &Query) -> Option<u16> {
     match query.table.protocol() {
         TCP => Some(TCPDIAG_GETSOCK),
         DCCP => Some(DCCPDIAG_GETSOCK),
@@ -52,7 +52,7 @@ pub(super) fn legacy_type(query: &InetQuery) -> Option<u16> {
 }
 
 /// A dump of both families in one walk of the table (`TCPDIAG_GETSOCK`).
-pub(super) fn legacy(query: &InetQuery, kind: u16, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
+pub(super) fn legacy(query: &Query, kind: u16, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
     let mut request = begin(kind, seq);
     InetDiagReq {
         family: Family::Inet.number(),

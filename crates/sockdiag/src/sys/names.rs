@@ -92,6 +92,7 @@ pub(crate) fn host_name(addr: Addr) -> Option<String> {
             sa.sin6_addr.s6_addr = octets;
             name_of(&sa)
         }
+        Addr::Number(_) | Addr::None => None,
     }
 }
 

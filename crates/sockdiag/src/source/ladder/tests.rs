@@ -39,9 +39,11 @@ fn sockets() -> Option<Sockets> {
     (!ports.is_empty()).then_some(Sockets { _listeners: listeners, _streams: streams, ports })
 }
 
-fn query(states: StateSet, ext: u8) -> InetQuery {
-    InetQuery {
+fn query(states: StateSet, ext: u8) -> Query {
+    Query {
         table: Table::Tcp,
+        tables: TableSet::EMPTY,
+        needs: Needs::NONE,
         families: FamilySet::of(&[Family::Inet, Family::Inet6]),
         preferred: None,
         states,
@@ -54,7 +56,7 @@ const BOTH: Families = Families { inet: true, inet6: true };
 
 /// The records of our sockets as a way of asking gives them.
 fn records(
-    query: &InetQuery,
+    query: &Query,
     ports: &[u16],
     ask: impl FnOnce(&mut Run<'_, '_>) -> Result<(), Failure>,
 ) -> Vec<Vec<u8>> {
