@@ -49,7 +49,6 @@ const TOKENS: &[&str] = &[
     " sack",
     " ecn",
     " ecnseen",
-    " fastopen",
     " cubic",
     " reno",
     " bbr:(bw:",
