@@ -51,24 +51,24 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let ours = build()?;
     let scratch = Scratch::new(&options)?;
     let empty = Namespace::new()?;
-    let sockets = Sockets::make(&options)?;
-    let recording = scratch.path("recording");
-    if options.lines().any(|line| line.place == Place::Recording) {
-        sockets.record(&reference, &recording)?;
+    let mut bench = Bench { reference, ours, sockets: None, empty, scratch, port: 0, differing: Vec::new() };
+    // All namespaces share one table of connections: where there shall be no
+    // socket, there must be none elsewhere either.
+    let (before, after): (Vec<_>, Vec<_>) = options.lines().partition(|line| line.place == Place::Empty);
+    let load = table::load();
+    let before =
+        before.into_iter().map(|line| bench.row(line, options.runs)).collect::<Result<Vec<_>, _>>()?;
+    if !after.is_empty() {
+        bench.make_sockets(&options, after.iter().any(|line| line.place == Place::Recording))?;
     }
-    let filter_port = sockets.rare_port(&reference)?;
-    print!("{}", table::heading(&options, &sockets, &reference));
-    let mut differing = Vec::new();
-    for line in options.lines() {
-        let bench = Bench { line, reference: &reference, ours: &ours, sockets: &sockets, empty: &empty };
-        let bench = Prepared { bench, recording: &recording, port: filter_port };
-        let same = bench.compare(&scratch)?;
-        if matches!(same, Same::No { .. }) {
-            differing.push(line.name);
-        }
-        let [reference, ours] = bench.measure(options.runs)?;
-        print!("{}", Row { line, same, reference, ours });
+    print!("{}", table::heading(&options, bench.sockets.as_ref(), &bench.reference, &load));
+    for row in before {
+        print!("{row}");
     }
+    for line in after {
+        print!("{}", bench.row(line, options.runs)?);
+    }
+    let Bench { differing, scratch, .. } = bench;
     println!("\nLoad average at the end: {}", table::load());
     if options.keep {
         println!("Kept in {}", scratch.directory.display());
@@ -127,21 +127,18 @@ impl Drop for Scratch {
     }
 }
 
-/// One command line and all it is run with.
-struct Bench<'a> {
-    line: &'a Line,
-    reference: &'a Reference,
-    ours: &'a Path,
-    sockets: &'a Sockets,
-    empty: &'a Namespace,
-}
-
-/// A [`Bench`] and what was found out for it.
-struct Prepared<'a> {
-    bench: Bench<'a>,
-    recording: &'a Path,
+/// All that command lines are run with.
+struct Bench {
+    reference: Reference,
+    ours: PathBuf,
+    /// Absent until they are made.
+    sockets: Option<Sockets>,
+    empty: Namespace,
+    scratch: Scratch,
     /// A port that few sockets have.
     port: u16,
+    /// Names of the lines whose outputs differ.
+    differing: Vec<&'static str>,
 }
 
 /// Whose turn it is.
@@ -151,47 +148,70 @@ enum Who {
     Ours,
 }
 
-impl Prepared<'_> {
+impl Bench {
+    /// Makes the sockets, and a recording of them if it is needed.
+    fn make_sockets(&mut self, options: &Options, recording: bool) -> Result<(), Why> {
+        let sockets = Sockets::make(options)?;
+        if recording {
+            sockets.record(&self.reference, &self.recording())?;
+        }
+        self.port = sockets.rare_port(&self.reference)?;
+        self.sockets = Some(sockets);
+        Ok(())
+    }
+
+    fn recording(&self) -> PathBuf {
+        self.scratch.path("recording")
+    }
+
+    /// Compares and measures one command line.
+    fn row(&mut self, line: &'static Line, runs: usize) -> Result<Row, Why> {
+        let same = self.compare(line)?;
+        if matches!(same, Same::No { .. }) {
+            self.differing.push(line.name);
+        }
+        let [reference, ours] = self.measure(line, runs)?;
+        Ok(Row { line, same, reference, ours })
+    }
+
     /// The command, inside its namespace, writing to `output`.
-    fn command(&self, who: Who, output: Stdio) -> Command {
-        let Bench { line, reference, ours, sockets, empty } = self.bench;
+    fn command(&self, line: &Line, who: Who, output: Stdio) -> Result<Command, Why> {
         let mut command = match who {
-            Who::Reference => reference.command(),
-            Who::Ours => Command::new(ours),
+            Who::Reference => self.reference.command(),
+            Who::Ours => Command::new(&self.ours),
         };
         command.args(line.args(self.port)).env_clear();
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
-        command.stdin(Stdio::null()).stdout(output);
-        match line.place {
-            Place::Sockets => sockets.namespace().enter(&mut command),
-            Place::Empty => empty.enter(&mut command),
-            Place::Recording => {
-                command.env("TCPDIAG_FILE", self.recording);
-                empty.enter(&mut command);
-            }
+        if line.place == Place::Recording {
+            command.env("TCPDIAG_FILE", self.recording());
         }
-        command
+        command.stdin(Stdio::null()).stdout(output);
+        let namespace = match line.place {
+            Place::Empty | Place::Recording => &self.empty,
+            Place::Sockets => {
+                self.sockets.as_ref().ok_or_else(|| Why::new("the sockets are not made yet"))?.namespace()
+            }
+        };
+        namespace.enter(&mut command);
+        Ok(command)
     }
 
     /// Runs each program once into a file and compares the files.
-    fn compare(&self, scratch: &Scratch) -> Result<Same, Why> {
-        let line = self.bench.line;
-        let mut files = Vec::new();
-        for (who, suffix) in [(Who::Reference, "reference"), (Who::Ours, "ours")] {
-            let path = scratch.path(&format!("{}.{suffix}", line.name));
-            let file = File::create(&path)
+    fn compare(&self, line: &Line) -> Result<Same, Why> {
+        let files = ["reference", "ours"].map(|who| self.scratch.path(&format!("{}.{who}", line.name)));
+        for (who, path) in [Who::Reference, Who::Ours].into_iter().zip(&files) {
+            let file = File::create(path)
                 .map_err(|error| Why::new(format!("making {}: {error}", path.display())))?;
-            measure::run(&mut self.command(who, file.into()))?;
-            files.push(path);
+            measure::run(&mut self.command(line, who, file.into())?)?;
         }
-        let [theirs, ours] = files.as_slice() else { return Ok(Same::Unasked("nothing was run")) };
+        let [theirs, ours] = &files;
         let same = match line.compare {
             Compare::Unasked(why) => Same::Unasked(why),
             Compare::Bytes => same(theirs, ours)?,
         };
-        if !scratch.keep.get() && !matches!(same, Same::No { .. }) {
+        if !self.scratch.keep.get() && !matches!(same, Same::No { .. }) {
             for path in files {
                 let _ = fs::remove_file(path);
             }
@@ -200,13 +220,13 @@ impl Prepared<'_> {
     }
 
     /// Medians of the reference and of ours.
-    fn measure(&self, runs: usize) -> Result<[Cost; 2], Why> {
+    fn measure(&self, line: &Line, runs: usize) -> Result<[Cost; 2], Why> {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
-        for run in 0..runs * self.bench.line.repeats {
+        for run in 0..runs * line.repeats {
             let mut turns = [Who::Reference, Who::Ours];
             turns.rotate_left(run % 2);
             for who in turns {
-                let cost = measure::run(&mut self.command(who, Stdio::null()))?;
+                let cost = measure::run(&mut self.command(line, who, Stdio::null())?)?;
                 if who == Who::Ours { ours.push(cost) } else { theirs.push(cost) }
             }
         }

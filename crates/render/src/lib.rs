@@ -6,4 +6,5 @@
 #![forbid(unsafe_code)]
 
 pub mod ss;
+pub mod summary;
 pub mod window;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead, Style, Text, Value};
 use sockdiag::model::{Layout, Row};
-use sockdiag::number::{put_i64, put_millis, put_signed, put_u64};
+use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
 use sockdiag::pipeline::Sink;
 
 use crate::window::{COLUMNS, EXT, PROC, Window};
@@ -36,13 +36,14 @@ pub struct Look {
 struct Shown {
     applies: fn(&Row<'_>, Groups) -> bool,
     lead: Lead,
-    fields: Vec<&'static Field>,
+    tokens: Vec<Token>,
 }
 
 /// How the sockets of one layout are printed.
 struct Plan {
     layout: Layout,
-    columns: [Option<Format>; PROC + 1],
+    /// What each column holds, one behind the other.
+    columns: [Vec<Format>; PROC + 1],
     details: Vec<Shown>,
 }
 
@@ -73,21 +74,28 @@ impl<W: Write> SsText<W> {
 
 /// Turns what is known of a layout into what is printed of it.
 fn plan(description: &Description, style: Style) -> Plan {
-    let mut plan = Plan { layout: description.layout, columns: [None; PROC + 1], details: Vec::new() };
+    let columns = [const { Vec::new() }; PROC + 1];
+    let mut plan = Plan { layout: description.layout, columns, details: Vec::new() };
     for part in &description.parts {
+        let shown = part.shown_by.any(style.groups);
         for field in &part.fields {
             if let Text::Column(column, format) = field.text
-                && let Some(slot) = plan.columns.get_mut(column as usize)
+                && let Some(formats) = plan.columns.get_mut(column as usize)
+                && (shown || part.shown_by.any(Groups::COLUMNS))
             {
-                *slot = Some(format);
+                formats.push(format);
             }
         }
-        if part.shown_by.any(style.groups) {
+        if shown {
             let fields = part.fields.iter().copied().filter(|field| {
                 let printed = !matches!(field.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
                 printed && style.groups.has(field.only_with)
             });
-            plan.details.push(Shown { applies: part.applies, lead: part.lead, fields: fields.collect() });
+            plan.details.push(Shown {
+                applies: part.applies,
+                lead: part.lead,
+                tokens: fields.map(Token::new).collect(),
+            });
         }
     }
     plan
@@ -99,10 +107,10 @@ impl<W: Write> Sink for SsText<W> {
         // A layout that nobody described has no rows.
         let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else { return Ok(()) };
         self.window.begin_row()?;
-        for (column, format) in plan.columns.iter().enumerate() {
+        for (column, formats) in plan.columns.iter().enumerate() {
             if self.window.is_enabled(column) {
                 let token = self.window.token();
-                if let Some(format) = format {
+                for format in formats {
                     format(token, row, self.style);
                 }
                 self.window.end_token()?;
@@ -115,8 +123,8 @@ impl<W: Write> Sink for SsText<W> {
                 if block.lead == Lead::Line && !self.style.oneline {
                     token.extend_from_slice(b"\n\t");
                 }
-                for field in &block.fields {
-                    put_field(token, field, row, self.style);
+                for shown in &block.tokens {
+                    shown.put(token, row, self.style);
                 }
             }
         }
@@ -128,49 +136,89 @@ impl<W: Write> Sink for SsText<W> {
     }
 }
 
-#[inline]
-fn put_name(out: &mut Vec<u8>, name: &str) {
-    out.push(b' ');
-    out.extend_from_slice(name.as_bytes());
-    out.push(b':');
+/// A field that prints a token of its own, and that token's beginning.
+struct Token {
+    field: &'static Field,
+    /// ` NAME:`, or ` NAME` of a word, in a piece that is copied whole.
+    name: [u8; NAME_MAX],
+    name_len: usize,
 }
 
-fn put_field(out: &mut Vec<u8>, field: &Field, row: &Row<'_>, style: Style) {
-    match field.text {
-        Text::Nonzero(name) => match (field.get)(row) {
-            Some(Value::U64(value)) if value != 0 => {
-                put_name(out, name);
-                put_u64(out, value);
+/// The longest ` NAME:` there may be; the test below asks every field.
+const NAME_MAX: usize = 24;
+
+/// A field's ` NAME:` or ` NAME`, where it begins with one.
+fn name_of(text: Text) -> String {
+    match text {
+        Text::Nonzero(name) | Text::NonzeroSigned(name) | Text::NonzeroMillis(name) => format!(" {name}:"),
+        Text::Word(word) => format!(" {word}"),
+        Text::Custom(_) | Text::Silent | Text::PartOf(_) | Text::Column(..) => String::new(),
+    }
+}
+
+impl Token {
+    fn new(field: &'static Field) -> Self {
+        let text = name_of(field.text);
+        let mut name = [0; NAME_MAX];
+        name.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+        Self { field, name, name_len: text.len().min(NAME_MAX) }
+    }
+
+    #[inline]
+    fn put_name(&self, out: &mut Vec<u8>) {
+        put_start(out, self.name, self.name_len);
+    }
+
+    fn put(&self, out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
+        let field = self.field;
+        match field.text {
+            Text::Nonzero(_) => match (field.get)(row) {
+                Some(Value::U64(value)) if value != 0 => {
+                    self.put_name(out);
+                    put_u64(out, value);
+                }
+                Some(Value::I64(value)) if value != 0 => {
+                    self.put_name(out);
+                    put_i64(out, value);
+                }
+                _ => {}
+            },
+            Text::NonzeroSigned(_) => {
+                if let Some(Value::U64(value)) = (field.get)(row)
+                    && value != 0
+                {
+                    self.put_name(out);
+                    put_signed(out, value as u32);
+                }
             }
-            Some(Value::I64(value)) if value != 0 => {
-                put_name(out, name);
-                put_i64(out, value);
+            Text::NonzeroMillis(_) => {
+                if let Some(Value::U64(value)) = (field.get)(row)
+                    && value != 0
+                {
+                    self.put_name(out);
+                    put_millis(out, value as u32);
+                }
             }
-            _ => {}
-        },
-        Text::NonzeroSigned(name) => {
-            if let Some(Value::U64(value)) = (field.get)(row)
-                && value != 0
-            {
-                put_name(out, name);
-                put_signed(out, value as u32);
+            Text::Word(_) => {
+                if (field.get)(row) == Some(Value::Bool(true)) {
+                    self.put_name(out);
+                }
             }
+            Text::Custom(format) => format(out, row, style),
+            Text::Silent | Text::PartOf(_) | Text::Column(..) => {}
         }
-        Text::NonzeroMillis(name) => {
-            if let Some(Value::U64(value)) = (field.get)(row)
-                && value != 0
-            {
-                put_name(out, name);
-                put_millis(out, value as u32);
-            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_fits_its_piece() {
+        for field in Catalog::standard().fields() {
+            let name = name_of(field.text);
+            assert!(name.len() <= NAME_MAX, "{name}");
         }
-        Text::Word(word) => {
-            if (field.get)(row) == Some(Value::Bool(true)) {
-                out.push(b' ');
-                out.extend_from_slice(word.as_bytes());
-            }
-        }
-        Text::Custom(format) => format(out, row, style),
-        Text::Silent | Text::PartOf(_) | Text::Column(..) => {}
     }
 }

@@ -42,6 +42,8 @@ pub struct Window<W> {
     out: W,
     /// Which columns are printed.
     enabled: [bool; COLUMNS],
+    /// The printed column that follows each.
+    next: [usize; COLUMNS],
     /// Width of the terminal; `None` prints compactly.
     screen: Option<usize>,
     /// Longest text of each column since the start.
@@ -69,6 +71,7 @@ impl<W: Write> Window<W> {
         let mut window = Self {
             out,
             enabled,
+            next: next_enabled(&enabled),
             screen,
             longest: [0; COLUMNS],
             text: Vec::new(),
@@ -132,14 +135,7 @@ impl<W: Write> Window<W> {
             *longest = (*longest).max(length);
         }
         self.close(length);
-        let mut column = self.column;
-        loop {
-            column = if column == EXT { 0 } else { column + 1 };
-            if self.is_enabled(column) {
-                break;
-            }
-        }
-        self.column = column;
+        self.column = self.next.get(self.column).copied().unwrap_or(EXT);
         Ok(())
     }
 
@@ -147,8 +143,11 @@ impl<W: Write> Window<W> {
     /// not fit the one it is in.
     #[inline]
     fn seal(&mut self) -> usize {
-        let length = (self.text.len() - self.start).min(TOKEN_MAX);
-        self.text.truncate(self.start + length);
+        let mut length = self.text.len() - self.start;
+        if length > TOKEN_MAX {
+            length = TOKEN_MAX;
+            self.text.truncate(self.start + length);
+        }
         if self.used + length >= CHUNK && self.used != 2 {
             self.chunks += 1;
             self.used = 2;
@@ -190,48 +189,42 @@ impl<W: Write> Window<W> {
         let first = self.first_enabled();
         let compact = self.screen.is_none();
         // Per column: blank before, alignment, width (zero: do not pad).
-        let mut steps = [(false, false, 0); COLUMNS];
+        let mut steps = [Step::default(); COLUMNS];
         for (column, step) in steps.iter_mut().enumerate() {
             let padded = !(compact && column == last_visible);
-            *step = (
-                DELIMITED[column] && column != first,
-                RIGHT[column],
-                if padded || RIGHT[column] { widths[column] } else { 0 },
-            );
+            *step = Step {
+                delimited: DELIMITED[column] && column != first,
+                right: RIGHT[column],
+                width: if padded || RIGHT[column] { widths[column] } else { 0 },
+                ends_row: column == EXT,
+                next: self.next[column],
+            };
         }
         let mut column = first;
-        let mut at = 0;
+        let mut rest = self.text.as_slice();
         for length in &self.lengths {
             let length = usize::from(*length);
-            let token = self.text.get(at..at + length).unwrap_or_default();
-            at += length;
-            let (delimited, right, width) = steps[column];
-            let taken = length + usize::from(delimited);
-            if delimited {
+            let step = steps[column];
+            let missing = step.width.saturating_sub(length + usize::from(step.delimited));
+            if step.delimited {
                 self.page.push(b' ');
             }
-            if right {
-                pad(&mut self.page, width, taken);
-                self.page.extend_from_slice(token);
+            if step.right {
+                put_blanks(&mut self.page, &mut self.out, missing)?;
+                put_token(&mut self.page, rest, length);
             } else {
-                self.page.extend_from_slice(token);
-                pad(&mut self.page, width, taken);
+                put_token(&mut self.page, rest, length);
+                put_blanks(&mut self.page, &mut self.out, missing)?;
             }
-            loop {
-                if column == EXT {
-                    self.page.push(b'\n');
-                    column = 0;
-                } else {
-                    column += 1;
-                }
-                if self.enabled[column] {
-                    break;
+            rest = rest.get(length..).unwrap_or_default();
+            if step.ends_row {
+                self.page.push(b'\n');
+                if self.page.len() >= PIECE {
+                    self.out.write_all(&self.page)?;
+                    self.page.clear();
                 }
             }
-            if self.page.len() >= PIECE {
-                self.out.write_all(&self.page)?;
-                self.page.clear();
-            }
+            column = step.next;
         }
         if column != first {
             self.page.push(b'\n');
@@ -249,15 +242,64 @@ impl<W: Write> Window<W> {
     }
 }
 
-#[inline]
-fn pad(page: &mut Vec<u8>, width: usize, taken: usize) {
-    const BLANKS: [u8; 64] = [b' '; 64];
-    let mut missing = width.saturating_sub(taken);
-    while missing > 0 {
-        let piece = missing.min(BLANKS.len());
-        page.extend_from_slice(&BLANKS[..piece]);
-        missing -= piece;
+/// What is done with a token of a column.
+#[derive(Clone, Copy, Default)]
+struct Step {
+    /// A blank comes first.
+    delimited: bool,
+    /// The text stands at the right edge.
+    right: bool,
+    /// The width, that blank included; zero does not pad.
+    width: usize,
+    /// A line ends behind it.
+    ends_row: bool,
+    /// The column of the next token.
+    next: usize,
+}
+
+/// The printed column after each, around the end; [`EXT`] always is one.
+fn next_enabled(enabled: &[bool; COLUMNS]) -> [usize; COLUMNS] {
+    let mut next = [EXT; COLUMNS];
+    for (column, next) in next.iter_mut().enumerate() {
+        let after = (1..=COLUMNS).map(|steps| (column + steps) % COLUMNS);
+        *next = after.into_iter().find(|column| enabled[*column]).unwrap_or(EXT);
     }
+    next
+}
+
+/// Sixteen bytes at once and the surplus taken back: for the short texts that
+/// most tokens are, cheaper than a call that copies as many as there are.
+const AT_ONCE: usize = 16;
+
+/// Appends the first `length` bytes of `text`, which holds at least as many.
+#[inline]
+fn put_token(page: &mut Vec<u8>, text: &[u8], length: usize) {
+    match text.first_chunk::<AT_ONCE>() {
+        Some(chunk) if length <= AT_ONCE => {
+            page.extend_from_slice(chunk);
+            page.truncate(page.len() - (AT_ONCE - length));
+        }
+        _ => page.extend_from_slice(text.get(..length).unwrap_or(text)),
+    }
+}
+
+/// Appends blanks; more of them than a piece go out as they are made, so that
+/// no width of a terminal costs memory.
+#[inline]
+fn put_blanks(page: &mut Vec<u8>, out: &mut impl Write, mut missing: usize) -> io::Result<()> {
+    if missing <= AT_ONCE {
+        page.extend_from_slice(&[b' '; AT_ONCE]);
+        page.truncate(page.len() - (AT_ONCE - missing));
+        return Ok(());
+    }
+    while missing > PIECE {
+        page.resize(page.len() + PIECE, b' ');
+        out.write_all(page)?;
+        page.clear();
+        missing -= PIECE;
+    }
+    page.resize(page.len() + missing, b' ');
+    Ok(())
 }
 
 /// The width of each column, the blank before it included.

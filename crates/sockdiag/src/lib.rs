@@ -16,5 +16,6 @@ pub mod model;
 pub mod notes;
 pub mod number;
 pub mod pipeline;
+mod scan;
 pub mod source;
 pub mod sys;

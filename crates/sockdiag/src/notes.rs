@@ -56,6 +56,8 @@ pub enum Note {
     RecordingHeader { errno: i32 },
     /// The recording cannot be read inside a message.
     RecordingBody { errno: i32 },
+    /// A file of names has a line that is none; the line keeps its newline.
+    DatabaseCorrupted { path: PathBuf, line: Vec<u8> },
     /// No cgroup2 file system is mounted.
     NoCgroupMount,
     /// The cgroup2 mount point cannot be opened.
@@ -64,8 +66,28 @@ pub enum Note {
     CgroupIdInvalid,
     /// A cgroup exists but cannot be opened by its id.
     CgroupOpen,
+    /// The counters of sockets cannot be opened.
+    SockstatFailed { errno: i32 },
+    /// The number of connections cannot be read (`ESRCH`: the file does not hold it).
+    SnmpFailed { errno: i32 },
+    /// Nobody is known to hold these sockets, and there are processes that may
+    /// not be looked into.  The reference says nothing: for people alone.
+    HoldersHidden { sockets: u64, processes: u32 },
+    /// The kernel refused to destroy a socket.
+    DestroyRefused { errno: i32 },
+    /// The kernel dropped messages about destroyed sockets, for the so-manieth
+    /// time: the receive queue overflowed.
+    EventsLost { times: u64 },
     /// A file of `/etc/netns` could not be put over its namesake.
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
+}
+
+impl Note {
+    /// Whether the reference has no such message, so that only people should
+    /// see it and no script.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::HoldersHidden { .. })
+    }
 }
 
 impl fmt::Display for Note {
@@ -103,10 +125,25 @@ impl fmt::Display for Note {
                 writeln!(f, "Reading header from $TCPDIAG_FILE: {}", errno_text(*errno))
             }
             Self::RecordingBody { errno } => writeln!(f, "Reading $TCPDIAG_FILE: {}", errno_text(*errno)),
+            Self::DatabaseCorrupted { path, line } => {
+                writeln!(f, "Database {} is corrupted at {}", path.display(), String::from_utf8_lossy(line))
+            }
             Self::NoCgroupMount => f.write_str("Failed to find cgroup2 mount\n"),
             Self::CgroupMount => f.write_str("Failed to open cgroup2 mount\n"),
             Self::CgroupIdInvalid => f.write_str("Invalid cgroup2 ID\n"),
             Self::CgroupOpen => f.write_str("Failed to open cgroup2 by ID\n"),
+            Self::DestroyRefused { errno } => writeln!(f, "SOCK_DESTROY answers: {}", errno_text(*errno)),
+            Self::EventsLost { times } => {
+                writeln!(f, "ss: the receive queue overflowed {times} times: sockets were destroyed unseen")
+            }
+            Self::SockstatFailed { errno } => writeln!(f, "ss: get_sockstat: {}", errno_text(*errno)),
+            Self::SnmpFailed { errno } => writeln!(f, "ss: get_snmpstat: {}", errno_text(*errno)),
+            Self::HoldersHidden { sockets, processes } => {
+                writeln!(
+                    f,
+                    "ss: {sockets} sockets without a process: {processes} processes may not be looked into"
+                )
+            }
             Self::BindFailed { from, to, errno } => {
                 writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))
             }

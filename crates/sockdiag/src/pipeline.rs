@@ -1,9 +1,10 @@
 //! From tables to a sink: dump, decode, filter, enrich, hand on.
 //!
-//! Rows reach the sink in the order of the dump.  Where names have to be asked
-//! for over the network (`-r`), rows are held as the bytes they came in, their
-//! addresses are looked up at once, and then they go on in order; what is held
-//! never exceeds [`HELD_BYTES`].
+//! Rows reach the sink in the order of the dump.  Where something is better
+//! looked up for many rows at once (names that the network knows, the holders
+//! of sockets), rows are held as the bytes they came in until there are
+//! [`HELD_BYTES`] of them or the last table is read; then they go on in order.
+//! Once every holder on the machine is known, nothing waits for holders.
 //!
 //! Invariant: a row is handed on at most once, and what the filter refuses
 //! costs no look-up.
@@ -14,9 +15,9 @@ use std::ops::ControlFlow;
 use crate::enrich::{self, Enricher};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
-use crate::model::{FamilySet, Origin, Record, Row, Socket, SourceKind, TableSet};
+use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
 use crate::notes::Note;
-use crate::source::{self, DumpError, Query, Sources};
+use crate::source::{self, Destroyer, DumpError, Fate, Query, Sources};
 
 /// Where rows go.
 pub trait Sink {
@@ -54,18 +55,32 @@ pub struct Pipeline<'p> {
     pub enricher: &'p mut Enricher,
     /// Where rows go.
     pub sink: &'p mut dyn Sink,
+    /// Rows that wait; none to begin with.
+    pub held: Held,
+    /// Destroys the inet sockets that are listed, and lists those it destroyed.
+    pub destroyer: Option<Destroyer>,
 }
 
+/// What a row has to have looked up before a filter can test it.
+const TESTED_NAMES: &[Needs] = &[Needs::CGROUPS, Needs::INTERFACES, Needs::SERVICES];
+
 impl Pipeline<'_> {
-    /// Lists one table.
+    /// Lists one table.  Rows may be held until [`Pipeline::finish`].
     ///
     /// # Errors
     /// See [`source::dump`].  The sink's own errors end the listing quietly,
     /// as a reader that went away should.
     pub fn list(&mut self, query: &Query, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
-        let mut held = Held::default();
-        let hosts = self.needs.has(Needs::HOSTS);
         let sources = self.sources;
+        if self.filter.is_some_and(|filter| filter.needs().has(Needs::PROCESSES)) {
+            self.enricher.prepare_all_holders();
+        }
+        if self.waits() {
+            self.held.steps.push(Step::Begin(query.table));
+        } else {
+            self.enricher.begin(query.table);
+        }
+        let mut refused = None;
         let result = source::dump(
             query,
             sources,
@@ -74,27 +89,97 @@ impl Pipeline<'_> {
                 if !self.wants(&socket) {
                     return ControlFlow::Continue(());
                 }
-                if hosts {
-                    held.push(record);
-                    if held.bytes.len() >= HELD_BYTES {
-                        return self.release(&mut held);
+                match self.destroy(&socket) {
+                    Ok(Fate::Destroyed) => {}
+                    Ok(Fate::Spared) => return ControlFlow::Continue(()),
+                    Err(note) => {
+                        refused = Some(note);
+                        return ControlFlow::Break(());
                     }
+                }
+                if !self.waits() {
+                    return self.show(&socket);
+                }
+                self.held.push(record);
+                if self.held.bytes() < HELD_BYTES {
                     return ControlFlow::Continue(());
                 }
-                self.show(&socket)
+                // More will come: better to know every holder than to ask again.
+                self.enricher.prepare_all_holders();
+                self.release()
             },
             notes,
         );
-        let _ = self.release(&mut held);
-        self.enricher.take_notes().into_iter().for_each(notes);
+        refused.into_iter().chain(self.enricher.take_notes()).for_each(notes);
         result
     }
 
+    /// Shows sockets as they are destroyed, each at once, without an end.
+    ///
+    /// # Errors
+    /// When the kernel cannot be listened to, or not any longer.
+    pub fn follow(&mut self, groups: u32, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
+        source::follow(
+            groups,
+            &mut |record: Record<'_>| {
+                let Some(socket) = Socket::decode(record) else { return ControlFlow::Continue(()) };
+                // What is gone already cannot be destroyed: as the reference.
+                if self.destroyer.is_some() || !self.wants(&socket) {
+                    return ControlFlow::Continue(());
+                }
+                let flow = self.show(&socket);
+                match self.sink.finish() {
+                    Ok(()) => flow,
+                    Err(_) => ControlFlow::Break(()),
+                }
+            },
+            notes,
+        )
+    }
+
+    /// Destroys a socket, if that was asked for and it is of a kind for it.
+    fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Note> {
+        match &mut self.destroyer {
+            Some(destroyer) if Destroyer::acts_on(socket) => destroyer.destroy(socket),
+            _ => Ok(Fate::Destroyed),
+        }
+    }
+
+    /// Hands on what is held and ends the listing.
+    ///
+    /// # Errors
+    /// What writing brought about.
+    pub fn finish(&mut self, notes: &mut dyn FnMut(Note)) -> io::Result<()> {
+        let _ = self.release();
+        self.enricher.take_notes().into_iter().for_each(notes);
+        self.sink.finish()
+    }
+
+    /// Whether the next row is held.
+    fn waits(&self) -> bool {
+        self.needs.has(Needs::HOSTS) || self.enricher.waits_for_holders()
+    }
+
     /// A recording is shown whole: only the filter chooses from it.
-    fn wants(&self, socket: &Socket<'_>) -> bool {
-        let shown =
-            matches!(socket.origin.kind, SourceKind::Recording) || self.families.contains(socket.family);
-        shown && self.filter.is_none_or(|filter| filter.eval(&Row::bare(socket), self.context))
+    fn wants(&mut self, socket: &Socket<'_>) -> bool {
+        let shown = matches!(socket.origin.kind, SourceKind::Recording)
+            // TIPC is listed whatever the families are.
+            || socket.family == Family::Tipc
+            || self.families.contains(socket.family);
+        let Some(filter) = self.filter.filter(|_| shown) else { return shown };
+        let needs = filter.needs();
+        if TESTED_NAMES.iter().any(|name| needs.has(*name)) {
+            self.enricher.prepare_names(socket);
+            return filter.eval(&self.enricher.row(socket), self.context);
+        }
+        filter.eval(&self.bare(socket), self.context)
+    }
+
+    /// The row as the filter sees it.
+    fn bare<'r>(&'r self, socket: &'r Socket<'r>) -> Row<'r> {
+        let mut row = Row::bare(socket);
+        row.names.holders = self.enricher.holders();
+        row
     }
 
     fn show(&mut self, socket: &Socket<'_>) -> ControlFlow<()> {
@@ -105,52 +190,74 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Looks up the names of all held rows and hands the rows on.
-    fn release(&mut self, held: &mut Held) -> ControlFlow<()> {
-        if held.rows.is_empty() {
-            return ControlFlow::Continue(());
+    /// Looks up what all held rows wait for and hands the rows on.
+    fn release(&mut self) -> ControlFlow<()> {
+        let held = std::mem::take(&mut self.held);
+        if self.enricher.waits_for_holders() {
+            self.enricher.prepare_holders(held.sockets().map(|socket| socket.inode));
         }
-        let mut addrs = Vec::new();
-        for socket in held.sockets() {
-            addrs.extend(enrich::addresses(&socket));
-        }
-        self.enricher.prepare_hosts(addrs.into_iter());
-        let mut flow = ControlFlow::Continue(());
-        for socket in held.sockets() {
-            flow = self.show(&socket);
-            if flow.is_break() {
-                break;
+        if self.needs.has(Needs::HOSTS) {
+            let mut addrs = Vec::new();
+            for socket in held.sockets() {
+                addrs.extend(enrich::addresses(&socket));
             }
+            self.enricher.prepare_hosts(addrs.into_iter());
         }
-        held.clear();
-        flow
+        held.each(|step| match step {
+            Ok(socket) => self.show(&socket),
+            Err(table) => {
+                self.enricher.begin(table);
+                ControlFlow::Continue(())
+            }
+        })
     }
 }
 
-/// Records that wait, as the bytes they came in.
-#[derive(Default)]
-struct Held {
-    bytes: Vec<u8>,
-    rows: Vec<(Origin, usize)>,
+/// Rows that wait for what can only be looked up for many at once, as the
+/// bytes they came in, and where their tables begin.
+#[derive(Debug, Default)]
+pub struct Held {
+    records: Vec<u8>,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The rows of this table follow.
+    Begin(Table),
+    /// A row of that many bytes.
+    Row(Origin, u32),
 }
 
 impl Held {
     fn push(&mut self, record: Record<'_>) {
-        self.bytes.extend_from_slice(record.bytes);
-        self.rows.push((record.origin, record.bytes.len()));
+        self.records.extend_from_slice(record.bytes);
+        self.steps.push(Step::Row(record.origin, record.bytes.len() as u32));
+    }
+
+    /// The memory that the rows take.
+    fn bytes(&self) -> usize {
+        self.records.len() + size_of_val(self.steps.as_slice())
     }
 
     fn sockets(&self) -> impl Iterator<Item = Socket<'_>> {
-        let mut rest = self.bytes.as_slice();
-        self.rows.iter().filter_map(move |(origin, length)| {
-            let (bytes, after) = rest.split_at_checked(*length)?;
-            rest = after;
-            Socket::decode(Record { origin: *origin, bytes })
-        })
+        self.decoded().filter_map(Result::ok)
     }
 
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.rows.clear();
+    /// Rows and, as errors, tables that begin, in order, until one breaks off.
+    fn each(&self, take: impl FnMut(Result<Socket<'_>, Table>) -> ControlFlow<()>) -> ControlFlow<()> {
+        self.decoded().try_for_each(take)
+    }
+
+    fn decoded(&self) -> impl Iterator<Item = Result<Socket<'_>, Table>> {
+        let mut rest = self.records.as_slice();
+        self.steps.iter().filter_map(move |step| match *step {
+            Step::Begin(table) => Some(Err(table)),
+            Step::Row(origin, length) => {
+                let (bytes, after) = rest.split_at_checked(length as usize)?;
+                rest = after;
+                Socket::decode(Record { origin, bytes }).map(Ok)
+            }
+        })
     }
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::enrich::{EnrichConfig, Enricher, SystemLookups};
@@ -15,10 +15,11 @@ use sockdiag::fields::{Catalog, Groups, Needs, Style};
 use sockdiag::filter::{self, Dialect, EvalContext, Expr};
 use sockdiag::model::{Layout, Selected, Table, TableSet};
 use sockdiag::notes::Note;
-use sockdiag::pipeline::{Pipeline, Sink as _};
-use sockdiag::source::{self, Programs, Query, Sources};
+use sockdiag::pipeline::{Held, Pipeline};
+use sockdiag::source::{self, Destroyer, Programs, Query, Sources};
 use sockdiag::sys::{errno_text, netns};
 use sockdiag_render::ss::{Look, SsText};
+use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit, Show};
 use crate::terminal;
@@ -32,11 +33,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
     refuse_what_is_missing(&args)?;
+    let sources = Sources::from_env();
+    if args.summary {
+        let mut text = Vec::new();
+        summary::put(&mut text, &source::summary(&sources, &mut say));
+        // Nobody is left to tell if this fails.
+        let _ = terminal::Stdout.write_all(&text);
+        if args.only_summary() {
+            return Ok(());
+        }
+    }
     args.take_state_words()?;
     let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
     let catalog = Catalog::standard();
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
-    let sources = Sources::from_env();
     if let Some(file) = &args.dump_file {
         return record(file, &selected, catalog.needs(style.groups));
     }
@@ -54,7 +64,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     if let Some(family) = parsed.family {
         selected.narrow(family);
-        if !family.is_inet() {
+        if !family.facts().tables.iter().any(Table::supported) {
             return Err(missing(&format!("{} sockets", family.name())));
         }
     }
@@ -63,10 +73,11 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
     let mut enricher = Enricher::new(&EnrichConfig {
-        needs: if args.resolve { shown } else { shown.without(Needs::HOSTS) },
+        needs,
         numeric: args.numeric,
         resolve: args.resolve,
         cgroup_zero: args.show.cgroup,
+        threads: args.show.threads,
         sources: &sources,
     });
     // What cannot be written is nobody's concern any more: as the reference.
@@ -80,7 +91,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         needs,
         enricher: &mut enricher,
         sink: &mut sink,
+        held: Held::default(),
+        destroyer: match args.kill.then(Destroyer::open).transpose() {
+            Ok(destroyer) => destroyer,
+            Err(note) => return Err(Exit { code: 0, stdout: Vec::new(), stderr: note.to_string().into_bytes() }),
+        },
     };
+    if args.events {
+        let groups = source::event_groups(selected.tables, selected.families);
+        // Without a group there is nothing to wait for, and nothing to say.
+        if groups != 0 {
+            let _ = pipeline.follow(groups, &mut say);
+        }
+        return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
+    }
     let mut failure = None;
     let mut dumped: Vec<Layout> = Vec::new();
     for table in selected.listed().filter(|table| table.supported()) {
@@ -110,7 +134,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
     }
     // Rows before the damage are shown.
-    let _ = sink.finish();
+    let _ = pipeline.finish(&mut say);
     failure.map_or(Ok(()), Err)
 }
 
@@ -125,6 +149,7 @@ fn groups(show: &Show) -> Groups {
         (show.cgroup, Groups::CGROUP),
         (show.inet_sockopt, Groups::SOCKOPT),
         (show.processes, Groups::PROCESSES),
+        (show.threads, Groups::THREADS),
         (show.bpf, Groups::BPF),
         (show.tipcinfo, Groups::TIPCINFO),
     ]
@@ -136,7 +161,9 @@ fn groups(show: &Show) -> Groups {
 /// Says at once what is worth saying beside the listing.
 #[allow(clippy::needless_pass_by_value)] // the shape of the library's callback
 fn say(note: Note) {
-    let _ = write!(io::stderr(), "{note}");
+    if !note.is_ours() || io::stderr().is_terminal() {
+        let _ = write!(io::stderr(), "{note}");
+    }
 }
 
 /// The end for what a later version will do.
@@ -148,10 +175,6 @@ fn missing(what: &str) -> Exit {
 /// that looks like an answer.
 fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
     let options = [
-        (args.summary, "-s, --summary"),
-        (args.events, "-E, --events"),
-        (args.kill, "-K, --kill"),
-        (args.show.processes, "-p, --processes"),
         (args.show.bpf_maps, "--bpf-maps"),
     ];
     match options.iter().find(|(asked, _)| *asked) {

@@ -7,10 +7,13 @@ use std::path::Path;
 
 use sockdiag::fields::{Catalog, Groups, Style, Text};
 use sockdiag::filter::{self, Context, Lookups, Transport};
-use sockdiag::model::{Addr, Family, Names, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
+use sockdiag::model::{
+    Addr, Family, Holder, HolderBook, Names, Origin, Record, Row, Socket, SourceKind, Table, TableSet,
+};
 use sockdiag::pipeline::Sink as _;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::recording::{self, Msg, attr};
+use sockdiag_testkit::replies;
 
 /// Everything is shown.
 const ALL: Groups = Groups::OPTIONS
@@ -19,24 +22,49 @@ const ALL: Groups = Groups::OPTIONS
     .and(Groups::CGROUP)
     .and(Groups::SOCKOPT)
     .and(Groups::MEMORY)
-    .and(Groups::INFO);
+    .and(Groups::INFO)
+    .and(Groups::TIPCINFO)
+    .and(Groups::BPF)
+    .and(Groups::PROCESSES);
 
-/// What `catalog` prints of a recording's sockets, on one line each.
-fn printed(catalog: &Catalog, bytes: &[u8], kind: SourceKind) -> String {
+/// A process holds every socket.
+struct Held;
+
+impl HolderBook for Held {
+    fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
+        take(Holder { name: b"holder", pid: 7, tid: 7, fd: 3 });
+    }
+}
+
+/// Sockets of one table.
+struct Sample {
+    origin: Origin,
+    /// A recording, or lines of /proc text.
+    bytes: Vec<u8>,
+}
+
+/// What `catalog` prints of a sample's sockets, on one line each.
+fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
     let style = Style { numeric: true, oneline: true, groups: ALL };
-    let look = Look { style, no_header: true, netid: true, state: true, ..Look::default() };
+    let look = Look { style, no_header: true, netid: true, state: true, processes: true, ..Look::default() };
     let mut out = Vec::new();
     let mut sink = SsText::new(catalog, look, &mut out).expect("writing to memory");
     let mut show = |record| {
-        let socket = Socket::decode(record).expect("whole messages");
-        let names = Names { cgroup: Some(b"/path"), interface: Some(b"lo"), ..Names::default() };
-        sink.row(&Row { socket: &socket, names }).expect("writing to memory");
+        // The end of a recording is no socket.
+        let Some(socket) = Socket::decode(record) else { return };
+        let names = Names {
+            cgroup: Some(b"/path"),
+            interface: Some(b"lo"),
+            holders: Some(&Held),
+            ..Names::default()
+        };
+        sink.row(&Row { socket: &socket, names, association: false }).expect("writing to memory");
     };
-    let origin = Origin { table: Table::Tcp, kind };
-    match kind {
+    let origin = *origin;
+    match origin.kind {
         SourceKind::Proc => bytes.split(|b| *b == b'\n').for_each(|bytes| show(Record { origin, bytes })),
         _ => recording::messages(bytes).into_iter().for_each(|range| {
-            if let Some(bytes) = bytes.get(range.start + 16..range.end).filter(|bytes| bytes.len() >= 72) {
+            if let Some(bytes) = bytes.get(range.start + 16..range.end) {
                 show(Record { origin, bytes });
             }
         }),
@@ -46,32 +74,66 @@ fn printed(catalog: &Catalog, bytes: &[u8], kind: SourceKind) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// A unix socket that reports everything.
+fn unix() -> Vec<u8> {
+    let attrs = [
+        replies::attr(0, b"\0abs"),
+        replies::attr(1, &replies::words(&[777, 1])),
+        replies::attr(2, &replies::words(&[5])),
+        replies::attr(3, &replies::words(&[6])),
+        replies::attr(4, &replies::words(&[1, 2])),
+        replies::attr(5, &replies::words(&[1, 2, 3, 4, 5, 6, 7, 8, 9])),
+        replies::attr(6, &[1]),
+    ];
+    let fixed = replies::words(&[u32::from_ne_bytes([1, 1, 10, 0]), 4, 7, 0]);
+    replies::socket(&[fixed, attrs.concat()].concat())
+}
+
 /// Sockets in which every field that is printed occurs.
-fn corpus() -> (Vec<u8>, &'static [u8]) {
-    let mut bytes = recording::random(&mut fastrand::Rng::with_seed(1), 500);
-    bytes = recording::retype(&bytes, attr::PROTOCOL, 200);
+fn corpus() -> Vec<Sample> {
+    let sample = |table, kind, bytes| Sample { origin: Origin { table, kind }, bytes };
+    let random = |seed, rows| recording::random(&mut fastrand::Rng::with_seed(seed), rows);
     let line =
         b"   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 \
                  00000000f9d8e10f 20 4 13 10 7 and more";
-    (bytes, line)
+    // Whole structures whose members are none of them zero.
+    let addresses = [2; 128];
+    let sctp =
+        Msg::v4().with(attr::INFO, [3; 368]).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
+    let sctp = sctp.to_bytes();
+    let plain = |bytes: Vec<u8>| recording::retype(&bytes, attr::PROTOCOL, 200);
+    vec![
+        sample(Table::Tcp, SourceKind::Kernel, plain(random(1, 500))),
+        sample(Table::Tcp, SourceKind::Proc, line.to_vec()),
+        sample(Table::Sctp, SourceKind::Kernel, sctp),
+        sample(Table::Mptcp, SourceKind::Kernel, Msg::v4().with(attr::INFO, [3; 96]).to_bytes()),
+        sample(Table::UnixStream, SourceKind::Kernel, unix()),
+        sample(Table::VsockStream, SourceKind::Kernel, replies::vsocks()),
+        sample(Table::Tipc, SourceKind::Kernel, replies::tipcs()),
+        sample(Table::Xdp, SourceKind::Kernel, replies::xdps()),
+        sample(Table::PacketRaw, SourceKind::Kernel, replies::netpkt::packets()),
+        sample(Table::Netlink, SourceKind::Kernel, replies::netpkt::netlinks()),
+    ]
 }
 
 #[test]
 fn without_its_row_a_field_prints_nothing() {
-    let (bytes, line) = corpus();
+    let corpus = corpus();
+    let print =
+        |catalog: &Catalog| -> Vec<String> { corpus.iter().map(|sample| printed(catalog, sample)).collect() };
     let whole = Catalog::standard();
-    let (sockets, text) =
-        (printed(&whole, &bytes, SourceKind::Kernel), printed(&whole, line, SourceKind::Proc));
+    let text = print(&whole);
     let mut tokens = 0;
     for field in whole.fields() {
         let rest = Catalog::standard().without(field.name);
         assert!(rest.field(field.name).is_none());
-        let less = (printed(&rest, &bytes, SourceKind::Kernel), printed(&rest, line, SourceKind::Proc));
-        let shown = !matches!(field.text, Text::Silent | Text::PartOf(_));
-        assert_eq!(less != (sockets.clone(), text.clone()), shown, "{} without its row", field.name);
+        // A row that tables share may be shown of some of them only.
+        let mut of_its_name = whole.fields().filter(|other| other.name == field.name);
+        let shown = of_its_name.any(|other| !matches!(other.text, Text::Silent | Text::PartOf(_)));
+        assert_eq!(print(&rest) != text, shown, "{} without its row", field.name);
         tokens += usize::from(shown);
     }
-    assert!(tokens > 80, "only {tokens} fields print something");
+    assert!(tokens > 120, "only {tokens} fields print something");
 }
 
 #[test]
@@ -84,12 +146,13 @@ fn a_row_owns_its_token_and_no_other() {
     };
     let message =
         Msg::v4().with(attr::INFO, info).with(attr::MARK, 5_u32.to_ne_bytes()).with(attr::TOS, [16]);
-    let bytes = message.to_bytes();
-    let whole = printed(&Catalog::standard(), &bytes, SourceKind::Kernel);
+    let origin = Origin { table: Table::Tcp, kind: SourceKind::Kernel };
+    let sample = Sample { origin, bytes: message.to_bytes() };
+    let whole = printed(&Catalog::standard(), &sample);
     for (name, token) in
         [("tcp.rcv_ooopack", " rcv_ooopack:7"), ("socket.mark", " fwmark:0x5"), ("ip.tos", " tos:0x10")]
     {
-        let less = printed(&Catalog::standard().without(name), &bytes, SourceKind::Kernel);
+        let less = printed(&Catalog::standard().without(name), &sample);
         assert!(whole.contains(token), "{whole}");
         assert_eq!(less, whole.replacen(token, "", 1), "{name}");
     }

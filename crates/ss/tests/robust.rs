@@ -29,7 +29,7 @@ use sockdiag::model::{
     Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, StateSet, Table, TableSet,
 };
 use sockdiag::notes::Note;
-use sockdiag::pipeline::{Pipeline, Sink};
+use sockdiag::pipeline::{Held, Pipeline, Sink};
 use sockdiag::source::{self, Programs, Query, Sources};
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::compare::{Case, Ended, run};
@@ -226,6 +226,7 @@ fn list(
         needs: catalog.needs(look.style.groups.and(Groups::COLUMNS)),
         enricher: names,
         sink: &mut sink,
+        held: Held::default(),
     };
     let failed = pipeline.list(&query(), &mut |note: Note| drop(note.to_string())).is_err();
     sink.finish().expect("nowhere takes all");
@@ -257,6 +258,7 @@ fn damaged_recordings_are_listed_to_an_end() {
                 numeric: block % 200 == 0,
                 resolve: false,
                 cgroup_zero: block % 300 == 0,
+                threads: false,
                 sources: &sources,
             });
             for case in block..block + 100 {

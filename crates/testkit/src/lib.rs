@@ -10,6 +10,7 @@
 //! | [`holders`] | very many TCP connections, held open |
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
+//! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
 //! | [`skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs, built when first asked for |
 //!
@@ -26,8 +27,10 @@ pub mod holders;
 pub mod measure;
 pub mod netns;
 mod nl;
+pub mod owners;
 pub mod recording;
 pub mod reference;
+pub mod replies;
 pub mod skip;
 mod sys;
 pub mod zoo;

@@ -17,10 +17,14 @@
 //! Invariant: a kind is either made whole or reported absent, never silent.
 
 mod make;
+mod mptcp;
+mod netlink;
 mod options;
+mod packet;
 mod states;
 mod tcp;
 mod udp;
+mod unix;
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Write};
@@ -43,7 +47,13 @@ fn tables() -> impl Iterator<Item = &'static Kind> {
     [tcp::KINDS, states::KINDS, options::KINDS, udp::KINDS].into_iter().flatten()
 }
 
-/// Every kind, as name and sentence, in the order of making.
+/// Kinds that are made only where they are asked for by name: their sockets are
+/// listed in tables besides their own, or in other tables than TCP's and UDP's.
+fn on_request() -> impl Iterator<Item = &'static Kind> {
+    [mptcp::KINDS, unix::KINDS, netlink::KINDS, packet::KINDS].into_iter().flatten()
+}
+
+/// Every kind that is made by default, as name and sentence, in the order of making.
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
     tables().map(|kind| (kind.name, kind.doc))
 }
@@ -182,17 +192,19 @@ pub fn main(args: &[String]) -> ExitCode {
 fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
     let print = "printing";
     if args.iter().any(|arg| arg == "-l") {
-        for (name, doc) in kinds() {
+        for Kind { name, doc, .. } in tables().chain(on_request()) {
             writeln!(out, "{name:24} {doc}").doing(print)?;
         }
         return Ok(());
     }
-    let known: BTreeSet<_> = kinds().map(|(name, _)| name).collect();
+    let known: BTreeSet<_> = tables().chain(on_request()).map(|kind| kind.name).collect();
     if let Some(unknown) = args.iter().find(|arg| !known.contains(arg.as_str())) {
         return Err(Why::new(format!("there is no kind {unknown}; -l lists them")));
     }
     let mut kept = Vec::new();
-    for kind in tables().filter(|kind| args.is_empty() || args.iter().any(|arg| arg == kind.name)) {
+    let named = |kind: &&Kind| args.iter().any(|arg| arg == kind.name);
+    let chosen = tables().filter(|kind| args.is_empty() || named(kind));
+    for kind in chosen.chain(on_request().filter(named)) {
         let mut maker = Maker::new();
         let result = (kind.make)(&mut maker);
         // Parts of a kind that was made otherwise.

@@ -12,7 +12,7 @@ use crate::layout::constants;
 use crate::netlink::align4;
 
 /// Length of an attribute's header.
-const HEADER: usize = 4;
+pub(crate) const HEADER: usize = 4;
 
 constants! {
     /// Flag bits of an attribute's type.

@@ -5,7 +5,7 @@
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
-use crate::attr::{attrs, c_text};
+use crate::attr::{HEADER, attrs, c_text};
 use crate::bytes::{array_at, u8_at, u32_at, u64_at};
 use crate::cc_info::{BbrInfo, DctcpInfo, VegasInfo};
 use crate::layout::{constants, view};
@@ -235,32 +235,50 @@ impl<'a> InetDiagMsg<'a> {
 const KINDS: usize = INET_DIAG_SOCKOPT as usize + 1;
 
 /// The attributes of a message, by kind.
+///
+/// A row is decoded into one of these, so it is kept small: a place takes
+/// half of what a slice does, and only the attribute that a row with details
+/// is asked for at every turn is kept as one.
 #[derive(Clone, Copy, Debug)]
-pub struct InetAttrs<'a>([Option<&'a [u8]>; KINDS]);
+pub struct InetAttrs<'a> {
+    bytes: &'a [u8],
+    /// Where the value of each kind begins and how long it is; it never
+    /// begins at 0, which stands for an attribute that was not sent.
+    places: [(u32, u16); KINDS],
+    info: Option<&'a [u8]>,
+}
 
 impl<'a> InetAttrs<'a> {
     /// Indexes attributes; the first of a kind wins.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Self {
-        let mut index = [None; KINDS];
-        for attr in attrs(bytes) {
-            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
-                *slot = Some(attr.payload);
+        let mut places = [(0, 0); KINDS];
+        let mut list = attrs(bytes);
+        loop {
+            let begin = bytes.len() - list.remnant() + HEADER;
+            let Some(attr) = list.next() else { break };
+            if let Some(place @ (0, _)) = places.get_mut(usize::from(attr.kind)) {
+                // A length has 16 bits, header included; a message has 32.
+                *place = (begin as u32, attr.payload.len() as u16);
             }
         }
-        Self(index)
+        let mut attrs = Self { bytes, places, info: None };
+        attrs.info = attrs.get(INET_DIAG_INFO);
+        attrs
     }
 
     /// The value of an attribute; `None` if it was not sent.
     #[inline]
     pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.0.get(usize::from(kind)).copied().flatten()
+        let (begin, length) = self.places.get(usize::from(kind)).copied()?;
+        let (begin, length) = (begin as usize, usize::from(length));
+        if begin == 0 { None } else { self.bytes.get(begin..begin + length) }
     }
 
     /// `tcp_info`, if the protocol is one that gives `INFO` this meaning.
     #[inline]
     pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
-        self.get(INET_DIAG_INFO).map(TcpInfo::new)
+        self.info.map(TcpInfo::new)
     }
 
     /// `mptcp_info`, if the protocol is MPTCP.

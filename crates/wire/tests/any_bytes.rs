@@ -8,7 +8,10 @@ use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY,
     error_code, ext_ack, messages,
 };
+use sockdiag_wire::tipc_diag::TipcDiagMsg;
 use sockdiag_wire::ulp::Ulp;
+use sockdiag_wire::vsock_diag::VsockDiagMsg;
+use sockdiag_wire::xdp_diag::XdpDiagMsg;
 
 /// xorshift64: the same numbers on every run.
 struct Random(u64);
@@ -101,11 +104,35 @@ fn read_all(bytes: &[u8]) -> usize {
             assert_eq!(msg.id_bytes().len(), 48);
             found += usize::from(msg.cookie() != 0) + read_attrs(&msg.attrs());
         }
+        found += read_others(message.payload);
         let fixed = message.payload.len().min(MSG_LEN);
         found += nested(&message.payload[fixed..], 4) + nested(message.payload, 4);
     }
     assert!(rest.remnant() <= bytes.len());
     assert!(rest.next().is_none(), "what ended goes on");
+    found
+}
+
+/// Sockets of the families whose replies are other than inet's.
+fn read_others(payload: &[u8]) -> usize {
+    let mut found = usize::from(VsockDiagMsg::new(payload).is_some_and(|msg| msg.cookie() != 0));
+    if let Some(msg) = XdpDiagMsg::new(payload) {
+        let rings = [msg.rx_ring(), msg.tx_ring(), msg.fill_ring(), msg.completion_ring()];
+        found += rings.iter().flatten().filter(|ring| ring.entries().is_some()).count();
+        found += usize::from(msg.umem().is_some_and(|umem| umem.refs().is_some()));
+        found += usize::from(msg.stats().is_some_and(|stats| stats.tx_ring_empty().is_some()));
+        found += usize::from(msg.info().is_some_and(|info| info.queue_id().is_some()));
+        found += usize::from(msg.mem_info().is_some_and(|mem| mem.drops().is_some()));
+        found += usize::from(msg.uid().is_some());
+    }
+    if let Some(msg) = TipcDiagMsg::new(payload) {
+        let words = [msg.addr(), msg.reference(), msg.kind(), msg.ino(), msg.uid(), msg.tipc_state()];
+        found += words.iter().flatten().count() + usize::from(msg.cookie().is_some());
+        let con = msg.con().map(|con| [con.node(), con.sock(), con.service_type(), con.service_instance()]);
+        let stat = msg.stat().map(|stat| [stat.rcvq(), stat.sendq(), stat.drop(), None]);
+        found += con.into_iter().chain(stat).flatten().flatten().count();
+        assert!(msg.group().is_none_or(|group| within(payload, group)));
+    }
     found
 }
 

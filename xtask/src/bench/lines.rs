@@ -12,7 +12,7 @@ pub(super) enum Place {
     Sockets,
     /// On a recording of the sockets (`TCPDIAG_FILE`).
     Recording,
-    /// Where there is no socket at all.
+    /// Where there is no socket at all, before they are made.
     Empty,
 }
 
@@ -40,6 +40,8 @@ pub(super) struct Line {
 
 /// All of them, in the order of the table.
 pub(super) const LINES: &[Line] = &[
+    Line { repeats: 20, compare: Compare::Unasked("names differ"), ..line("version", "-V", Place::Empty) },
+    Line { repeats: 20, ..line("empty", "-tan", Place::Empty) },
     line("tan", "-tan", Place::Sockets),
     Line { compare: Compare::Unasked("clocks tick"), ..line("tani", "-tani", Place::Sockets) },
     line("tanm", "-tanm", Place::Sockets),
@@ -49,8 +51,6 @@ pub(super) const LINES: &[Line] = &[
     Line { repeats: 20, ..line("uan", "-uan", Place::Sockets) },
     line("replay-tan", "-tan", Place::Recording),
     line("replay-tani", "-tani", Place::Recording),
-    Line { repeats: 20, compare: Compare::Unasked("names differ"), ..line("version", "-V", Place::Empty) },
-    Line { repeats: 20, ..line("empty", "-tan", Place::Empty) },
 ];
 
 const fn line(name: &'static str, words: &'static str, place: Place) -> Line {

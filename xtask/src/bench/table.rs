@@ -33,8 +33,8 @@ impl fmt::Display for Same {
 }
 
 /// One line of the table.
-pub(super) struct Row<'a> {
-    pub line: &'a Line,
+pub(super) struct Row {
+    pub line: &'static Line,
     pub same: Same,
     /// Medians of the reference.
     pub reference: Cost,
@@ -42,7 +42,7 @@ pub(super) struct Row<'a> {
     pub ours: Cost,
 }
 
-impl fmt::Display for Row<'_> {
+impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (theirs, ours) = (self.reference, self.ours);
         write!(f, "| {} ", self.line.shown())?;
@@ -77,26 +77,39 @@ pub(super) fn load() -> String {
 }
 
 /// What was measured, on what, and the head of the table.
-pub(super) fn heading(options: &Options, sockets: &Sockets, reference: &Reference) -> String {
+pub(super) fn heading(
+    options: &Options,
+    sockets: Option<&Sockets>,
+    reference: &Reference,
+    load: &str,
+) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let made = sockets.map_or_else(
+        || "No sockets".to_owned(),
+        |sockets| {
+            format!(
+                "{} TCP connections ({} sockets), {} % IPv6, made in {:.1} s",
+                sockets.connections(),
+                2 * sockets.connections(),
+                options.v6_percent,
+                sockets.made_in().as_secs_f64()
+            )
+        },
+    );
     format!(
-        "{} TCP connections ({} sockets), {} % IPv6, made in {:.1} s; {} runs, medians.\n\
+        "{made}; {} runs, medians.\n\
          Reference: iproute2 {}.  Linux {}, {} x {}.  Load average before: {}.\n\
          Times in ms, CPU as total (user+system); RSS in MiB, not less than this program's own.\n\n\
          | Command | CPU ref | CPU ours | ours/ref | ref/ours | wall ref | wall ours | RSS ref | RSS ours | output |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
-        sockets.connections(),
-        2 * sockets.connections(),
-        options.v6_percent,
-        sockets.made_in().as_secs_f64(),
         options.runs,
         reference.version(),
         kernel.trim(),
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         model.map_or("unknown", |(_, model)| model),
-        load(),
+        load,
     )
 }
 
@@ -114,7 +127,7 @@ mod tests {
             max_rss_kib: 1536,
         };
         let row = Row {
-            line: &LINES[0],
+            line: LINES.iter().find(|line| line.name == "tan").unwrap(),
             same: Same::Yes { bytes: 7, lines: 1 },
             reference: cost(200),
             ours: cost(50),

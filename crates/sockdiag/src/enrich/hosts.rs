@@ -82,7 +82,7 @@ impl Hosts {
         thread::scope(|scope| {
             let mut started = 0;
             for _ in 0..workers {
-                let builder = thread::Builder::new().stack_size(512 * 1024);
+                let builder = thread::Builder::new().stack_size(2 << 20);
                 started += usize::from(builder.spawn_scoped(scope, work).is_ok());
             }
             if started == 0 {

@@ -1,7 +1,8 @@
 //! Names of interfaces.
 //!
 //! The kernel is asked by netlink first, which knows an interface by each of
-//! its names, then by ioctl, for where netlink is not to be had.
+//! its names, then by ioctl, for where netlink is not to be had.  Sockets that
+//! mostly have one interface each (packet, XDP) make it ask for all at once.
 //!
 //! Source: rtnetlink(7) (`RTM_GETLINK`), netdevice(7).
 
@@ -10,7 +11,7 @@ use std::collections::HashMap;
 use sockdiag_wire::attr::{attrs, put};
 use sockdiag_wire::bytes::i32_at;
 use sockdiag_wire::netlink::{
-    HEADER_LEN, Header, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages,
+    HEADER_LEN, Header, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages,
 };
 
 use crate::sys::names::{interface_index, interface_name};
@@ -26,6 +27,8 @@ const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
 /// Leaves statistics out of the answer.
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+/// Leaves everything but names out of the answer; older kernels ignore it.
+const RTEXT_FILTER_NAME_ONLY: u32 = 1 << 8;
 /// A name must be shorter than this to be an interface's first name.
 const IFNAMSIZ: usize = 16;
 
@@ -33,6 +36,8 @@ const IFNAMSIZ: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     names: HashMap<u32, Vec<u8>>,
+    /// Whether all were asked for.
+    all: bool,
 }
 
 impl Interfaces {
@@ -40,11 +45,21 @@ impl Interfaces {
     /// called `if` and its index.
     pub(super) fn prepare(&mut self, index: u32) {
         self.names.entry(index).or_insert_with(|| {
-            ask(&Question::Index(index))
+            ask_one(&Question::Index(index))
                 .map(|link| link.name)
                 .or_else(|| interface_name(index))
                 .unwrap_or_else(|| format!("if{index}").into_bytes())
         });
+    }
+
+    /// Looks all interfaces up, the first time.
+    pub(super) fn prepare_all(&mut self) {
+        if !self.all {
+            self.all = true;
+            ask(&Question::All, &mut |link| {
+                self.names.entry(link.index).or_insert(link.name);
+            });
+        }
     }
 
     /// The name of an interface that was looked up.
@@ -59,10 +74,11 @@ impl Interfaces {
 
 /// The index of an interface by its name or an alternative one.
 pub(super) fn index_of(name: &[u8]) -> Option<u32> {
-    ask(&Question::Name(name)).map(|link| link.index).or_else(|| interface_index(name))
+    ask_one(&Question::Name(name)).map(|link| link.index).or_else(|| interface_index(name))
 }
 
 enum Question<'a> {
+    All,
     Index(u32),
     Name(&'a [u8]),
 }
@@ -73,13 +89,22 @@ struct Link {
 }
 
 /// Asks for one link.  An answer with more (as a recorded dump is) will do too.
-fn ask(question: &Question<'_>) -> Option<Link> {
-    let mut socket = Netlink::open(Subsystem::Route).ok()?;
+fn ask_one(question: &Question<'_>) -> Option<Link> {
+    let mut found = None;
+    ask(question, &mut |link| found = found.take().or(Some(link)));
+    found
+}
+
+/// Asks, and hands on the links of the answer that were asked for, as far as
+/// it came.
+fn ask(question: &Question<'_>, take: &mut dyn FnMut(Link)) {
+    let Ok(mut socket) = Netlink::open(Subsystem::Route) else { return };
     let seq = socket.next_seq();
-    socket.send(&request(question, seq)).ok()?;
+    if socket.send(&request(question, seq)).is_err() {
+        return;
+    }
     let port = socket.port();
-    loop {
-        let datagram = socket.receive().ok()?;
+    while let Ok(datagram) = socket.receive() {
         if !datagram.from_kernel {
             continue;
         }
@@ -89,11 +114,13 @@ fn ask(question: &Question<'_>) -> Option<Link> {
                 continue;
             }
             match header.kind {
-                NLMSG_DONE | NLMSG_ERROR => return None,
+                NLMSG_DONE | NLMSG_ERROR => return,
                 RTM_NEWLINK => {
-                    let answer = read_link(message.payload, question);
-                    if answer.is_some() || header.flags & NLM_F_MULTI == 0 {
-                        return answer;
+                    if let Some(link) = read_link(message.payload, question) {
+                        take(link);
+                    }
+                    if header.flags & NLM_F_MULTI == 0 {
+                        return;
                     }
                 }
                 _ => {}
@@ -104,7 +131,13 @@ fn ask(question: &Question<'_>) -> Option<Link> {
 
 fn request(question: &Question<'_>, seq: u32) -> Vec<u8> {
     let mut body = vec![0; IFINFO_LEN];
+    let mut flags = NLM_F_REQUEST;
     match question {
+        Question::All => {
+            flags |= NLM_F_DUMP;
+            let mask = RTEXT_FILTER_SKIP_STATS | RTEXT_FILTER_NAME_ONLY;
+            put(&mut body, IFLA_EXT_MASK, &mask.to_ne_bytes());
+        }
         Question::Index(index) => {
             if let Some(field) = body.get_mut(4..8) {
                 field.copy_from_slice(&index.to_ne_bytes());
@@ -121,7 +154,7 @@ fn request(question: &Question<'_>, seq: u32) -> Vec<u8> {
     }
     let len = (HEADER_LEN + body.len()) as u32;
     let mut request = Vec::with_capacity(len as usize);
-    Header { len, kind: RTM_GETLINK, flags: NLM_F_REQUEST, seq, pid: 0 }.encode(&mut request);
+    Header { len, kind: RTM_GETLINK, flags, seq, pid: 0 }.encode(&mut request);
     request.extend_from_slice(&body);
     request
 }
@@ -147,6 +180,7 @@ fn read_link(payload: &[u8], question: &Question<'_>) -> Option<Link> {
         }
     }
     let right = match question {
+        Question::All => true,
         Question::Index(asked) => *asked == index,
         Question::Name(_) => named,
     };
@@ -171,6 +205,7 @@ mod tests {
     fn a_link_is_known_by_index_and_by_each_of_its_names() {
         let payload = link(7, b"eth7\0", b"a-long-alternative-name\0");
         for (question, right) in [
+            (Question::All, true),
             (Question::Index(7), true),
             (Question::Index(8), false),
             (Question::Name(b"eth7"), true),
@@ -201,5 +236,8 @@ mod tests {
         assert_eq!(interfaces.name(index), Some(&b"lo"[..]));
         assert_eq!(interfaces.name(2_000_000_000), Some(&b"if2000000000"[..]));
         assert_eq!(interfaces.name(0), None);
+        let mut interfaces = Interfaces::default();
+        interfaces.prepare_all();
+        assert_eq!(interfaces.name(index), Some(&b"lo"[..]));
     }
 }

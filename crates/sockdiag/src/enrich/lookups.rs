@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 
 use super::cgroups::mount_point;
 use super::interfaces::index_of;
+use super::netlink::Protocols;
 use super::rpc::RpcNames;
 use crate::filter::{Lookups, Transport};
 use crate::model::{Addr, Family};
@@ -24,13 +25,14 @@ pub struct SystemLookups {
     /// Whether RPC services have names (`-r` without `-n`).
     with_rpc: bool,
     rpc: Option<RpcNames>,
+    protocols: Option<Protocols>,
 }
 
 impl SystemLookups {
     /// With `with_rpc`, rpcbind is asked when a filter first names a service
     /// that is nowhere else.
     pub fn new(with_rpc: bool) -> Self {
-        Self { with_rpc, rpc: None }
+        Self { with_rpc, rpc: None, protocols: None }
     }
 }
 
@@ -62,6 +64,11 @@ impl Lookups for SystemLookups {
 
     fn interface(&mut self, name: &[u8]) -> Option<u32> {
         index_of(name)
+    }
+
+    fn netlink_protocol(&mut self, name: &[u8]) -> Option<u32> {
+        // The listing says it of a file that is damaged.
+        self.protocols.get_or_insert_with(|| Protocols::read(&mut |_| {})).number(name)
     }
 
     fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {

@@ -11,6 +11,8 @@ mod cgroups;
 mod hosts;
 mod interfaces;
 mod lookups;
+mod netlink;
+mod processes;
 mod rpc;
 mod services;
 
@@ -19,13 +21,15 @@ pub use lookups::SystemLookups;
 use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::Needs;
-use crate::model::{Addr, Endpoint, HostBook, Layout, Names, Row, Socket};
+use crate::model::{Addr, Endpoint, HolderBook, HostBook, Layout, Names, Origin, Row, Socket, SourceKind, Table};
 use crate::notes::Note;
 use crate::source::Sources;
 
 use cgroups::Cgroups;
 use hosts::Hosts;
 use interfaces::Interfaces;
+use netlink::NetlinkNames;
+use processes::Processes;
 use rpc::RpcNames;
 use services::Services;
 
@@ -41,9 +45,16 @@ pub struct EnrichConfig<'s> {
     /// Whether the path of cgroup id 0 is shown too, as `--cgroup` does and
     /// `-e` does not.  There is none, which earns a note.
     pub cgroup_zero: bool,
+    /// `-T`: every thread of a process that holds a socket, not only the first.
+    pub threads: bool,
     /// Where to read.
     pub sources: &'s Sources,
 }
+
+const TCP: u16 = 6;
+const UDP: u16 = 17;
+const RAW: u16 = 255;
+const SCTP: u16 = 132;
 
 /// Looks names up, and keeps them.
 #[derive(Debug)]
@@ -51,8 +62,16 @@ pub struct Enricher {
     cgroup_zero: bool,
     services: Option<Services>,
     interfaces: Option<Interfaces>,
+    netlink: Option<NetlinkNames>,
     cgroups: Option<Cgroups>,
     hosts: Option<Hosts>,
+    processes: Option<Processes>,
+    /// The last table begun that has services of its own: raw, udp or tcp.
+    services_of: Option<u16>,
+    /// Inode of the inet socket prepared last; 0 none.
+    inode: u32,
+    /// Whether the socket prepared last has the inode of the one before it.
+    association: bool,
 }
 
 impl Enricher {
@@ -65,33 +84,88 @@ impl Enricher {
             cgroup_zero: config.cgroup_zero,
             services: services.then(|| Services::new(config.sources.port_range(), rpc)),
             interfaces: wanted(Needs::INTERFACES).then(Interfaces::default),
+            netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric)
+                .then(|| NetlinkNames::new(config.sources)),
             cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(Hosts::default),
+            processes: wanted(Needs::PROCESSES).then(|| Processes::new(config.sources, config.threads)),
+            services_of: None,
+            inode: 0,
+            association: false,
         }
     }
 
-    /// Looks up what is not known yet about one socket.
+    /// Says that the sockets of this table follow, if there are any.
+    ///
+    /// Tables without services of their own (mptcp, sctp, dccp) take the names
+    /// of the table listed before them that has some; listed alone, those of
+    /// any protocol.
+    pub fn begin(&mut self, table: Table) {
+        if let TCP | UDP | RAW = table.protocol() {
+            self.services_of = Some(table.protocol());
+        }
+    }
+
+    /// Whose services the ports of a socket are; a destroyed one's are any
+    /// protocol's.
+    fn service_protocol(&self, origin: Origin) -> u16 {
+        if origin.kind == SourceKind::Event {
+            return 0;
+        }
+        match (origin.table.protocol(), self.services_of) {
+            (own @ (TCP | UDP | RAW), _) | (own, None) => own,
+            (_, Some(other)) => other,
+        }
+    }
+
+    /// Looks up what is not known yet about one socket.  Every socket that is
+    /// shown comes here once, in order: an SCTP association is told by the
+    /// inode of the socket before it.
     pub fn prepare(&mut self, socket: &Socket<'_>) {
+        if socket.layout() == Layout::Inet {
+            self.association = socket.protocol == SCTP && socket.inode != 0 && socket.inode == self.inode;
+            self.inode = socket.inode;
+        }
+        self.prepare_names(socket);
+        // Of netlink sockets ss lists no holders.
+        if let Some(processes) = &mut self.processes
+            && socket.layout() != Layout::Netlink
+        {
+            processes.count(socket.inode);
+        }
+        if let Some(hosts) = &mut self.hosts {
+            addresses(socket).for_each(|addr| hosts.prepare(addr));
+        }
+    }
+
+    /// Looks up the names that this machine knows, as a filter may ask for
+    /// them: of a socket that may never be shown.
+    pub fn prepare_names(&mut self, socket: &Socket<'_>) {
+        let protocol = self.service_protocol(socket.origin);
         if let Some(services) = &mut self.services
             && socket.layout() == Layout::Inet
         {
-            let protocol = socket.origin.table.protocol();
             services.prepare(protocol, port_of(socket.local));
             services.prepare(protocol, port_of(socket.remote));
         }
         if socket.ifindex != 0
             && let Some(interfaces) = &mut self.interfaces
         {
+            if let Layout::Packet | Layout::Xdp = socket.layout() {
+                interfaces.prepare_all();
+            }
             interfaces.prepare(socket.ifindex);
+        }
+        if let Some(netlink) = &mut self.netlink
+            && socket.layout() == Layout::Netlink
+        {
+            netlink.prepare(socket);
         }
         if let Some(cgroups) = &mut self.cgroups
             && let Some(id) = socket.attrs().and_then(InetAttrs::cgroup_id)
             && (id != 0 || self.cgroup_zero)
         {
             cgroups.prepare(id);
-        }
-        if let Some(hosts) = &mut self.hosts {
-            addresses(socket).for_each(|addr| hosts.prepare(addr));
         }
     }
 
@@ -103,27 +177,62 @@ impl Enricher {
         }
     }
 
+    /// Whether rows should wait: who holds them is asked for and not known of
+    /// every socket yet.
+    pub fn waits_for_holders(&self) -> bool {
+        self.processes.as_ref().is_some_and(|processes| !processes.is_complete())
+    }
+
+    /// Looks for the holders of these sockets, all at once.
+    pub fn prepare_holders(&mut self, inodes: impl Iterator<Item = u32>) {
+        if let Some(processes) = &mut self.processes
+            && !processes.is_complete()
+        {
+            processes.look_for(inodes.collect());
+        }
+    }
+
+    /// Looks for the holders of every socket of the machine.  From then on no
+    /// row needs to wait.
+    pub fn prepare_all_holders(&mut self) {
+        if let Some(processes) = &mut self.processes {
+            processes.map_all();
+        }
+    }
+
+    /// Who holds which socket, as far as that was looked for.
+    pub fn holders(&self) -> Option<&dyn HolderBook> {
+        self.processes.as_ref().map(Processes::book)
+    }
+
     /// The socket with the names that are known of its numbers.
     pub fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         let service = |port| {
             self.services
                 .as_ref()
                 .filter(|_| socket.layout() == Layout::Inet)?
-                .name(socket.origin.table.protocol(), port)
+                .name(self.service_protocol(socket.origin), port)
         };
+        let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
         let names = Names {
             hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
             local_service: service(port_of(socket.local)),
             remote_service: service(port_of(socket.remote)),
             interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
+            protocol: netlink.and_then(|names| names.protocol(socket)),
+            port_owner: netlink.and_then(|names| names.owner(socket)),
             cgroup: self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?)),
+            holders: self.holders(),
         };
-        Row { socket, names }
+        Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
     }
 
     /// What was worth saying since the last call.
     pub fn take_notes(&mut self) -> Vec<Note> {
-        self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default()
+        let mut notes = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
+        notes.extend(self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default());
+        notes.extend(self.processes.as_mut().and_then(Processes::take_note));
+        notes
     }
 }
 
@@ -140,7 +249,10 @@ pub(crate) fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
         (10, addr) => Some(Addr::V6(addr)),
         _ => None,
     });
-    [socket.local.addr, socket.remote.addr].into_iter().chain(keys)
+    // The lists of an SCTP association.
+    let lists = socket.attrs().map(|attrs| [attrs.locals(), attrs.peers()]);
+    let listed = lists.into_iter().flatten().flatten().flatten().map(Addr::from);
+    [socket.local.addr, socket.remote.addr].into_iter().chain(keys).chain(listed)
 }
 
 #[cfg(test)]
@@ -164,6 +276,7 @@ mod tests {
             numeric: false,
             resolve: true,
             cgroup_zero: false,
+            threads: false,
             sources: &sources,
         };
         let mut enricher = Enricher::new(&config);
@@ -183,6 +296,7 @@ mod tests {
                 numeric,
                 resolve: false,
                 cgroup_zero: false,
+                threads: false,
                 sources: &sources,
             };
             let mut enricher = Enricher::new(&config);
@@ -190,6 +304,27 @@ mod tests {
             enricher.prepare(&socket);
             let want = known.as_deref().filter(|_| !numeric);
             assert_eq!(enricher.row(&socket).names.local_service, want);
+        }
+    }
+
+    /// Tables without services take those of the last table that has some,
+    /// whether or not it had sockets; others keep their own.
+    #[test]
+    fn services_follow_the_tables_listed_before() {
+        let sources = Sources::default();
+        let mut enricher = Enricher::new(&EnrichConfig {
+            needs: Needs::NONE,
+            numeric: false,
+            resolve: false,
+            cgroup_zero: false,
+            threads: false,
+            sources: &sources,
+        });
+        assert_eq!(enricher.service_protocol(Table::Mptcp), 262);
+        for (begun, of_mptcp) in [(Table::Raw, RAW), (Table::Udp, UDP), (Table::Tcp, TCP), (Table::Sctp, TCP)] {
+            enricher.begin(begun);
+            assert_eq!(enricher.service_protocol(Table::Mptcp), of_mptcp, "{begun:?}");
+            assert_eq!(enricher.service_protocol(Table::Raw), RAW);
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A port of the ephemeral range has no name: whoever holds it was given it.
 //! RPC services come first and may lie inside the range.  With dccp, sctp and
-//! mptcp a service of any protocol will do; raw sockets have an IP protocol
-//! where others have a port.
+//! mptcp a service of any protocol will do, unless a table was listed before
+//! that has services of its own (see [`super::Enricher::begin`]); raw sockets
+//! have an IP protocol where others have a port.
 //!
 //! Source: services(5), protocols(5); ss's order of questions.
 

@@ -5,7 +5,9 @@
 //! prove that a field lives in its row alone.
 
 use super::{Field, Groups, Needs};
-use super::{endpoint, extended, memory, tcp, ulp};
+use super::{
+    endpoint, extended, memory, mptcp, netlink, packet, process, sctp, tcp, tipc, ulp, unix, vsock, xdp,
+};
 use crate::model::{Layout, Row};
 
 /// What is written before a block.
@@ -44,20 +46,30 @@ fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
     row.socket.proc_line().is_none() && (groups.any(Groups::MEMORY) || row.socket.protocol != 17)
 }
 
+/// Protocols that put a `tcp_info` where SCTP and MPTCP put their own.
+fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
+    !matches!(row.socket.protocol, 132 | 262) && has_info_line(row, groups)
+}
+
 /// What `-i` shows of a line of /proc text: TCP only.
 fn is_proc_tcp(row: &Row<'_>, _: Groups) -> bool {
     row.socket.proc_line().is_some() && row.socket.protocol == 6
 }
 
-/// Everything a TCP or UDP socket reports.
+/// Everything that an inet socket reports.
 const INET: &[Block] = &[
-    Block { shown_by: Groups::COLUMNS, applies: always, lead: Lead::None, fields: &[endpoint::COLUMNS] },
+    Block {
+        shown_by: Groups::COLUMNS,
+        applies: always,
+        lead: Lead::None,
+        fields: &[endpoint::IDENTITY, endpoint::COLUMNS, process::PROCESSES],
+    },
     Block { shown_by: Groups::OPTIONS, applies: has_details, lead: Lead::None, fields: &[extended::TIMER] },
     Block {
         shown_by: Groups::EXTENDED,
         applies: has_details,
         lead: Lead::None,
-        fields: &[extended::EXTENDED],
+        fields: &[extended::OWNER, extended::EXTENDED, extended::SHUTDOWN],
     },
     Block { shown_by: Groups::TOS, applies: has_details, lead: Lead::None, fields: &[extended::TOS] },
     Block { shown_by: Groups::CGROUP, applies: has_details, lead: Lead::None, fields: &[extended::CGROUP] },
@@ -66,7 +78,25 @@ const INET: &[Block] = &[
         shown_by: Groups::MEMORY.and(Groups::INFO),
         applies: has_info_line,
         lead: Lead::Line,
-        fields: &[memory::MEMORY, tcp::TCP, ulp::ULP],
+        fields: &[memory::SK, memory::OLD],
+    },
+    Block {
+        shown_by: Groups::MEMORY.and(Groups::INFO),
+        applies: has_tcp_info,
+        lead: Lead::None,
+        fields: &[tcp::TCP, ulp::ULP],
+    },
+    Block {
+        shown_by: Groups::MEMORY.and(Groups::INFO),
+        applies: |row, _| row.socket.protocol == 132,
+        lead: Lead::None,
+        fields: &[sctp::SCTP],
+    },
+    Block {
+        shown_by: Groups::MEMORY.and(Groups::INFO),
+        applies: |row, _| row.socket.protocol == 262,
+        lead: Lead::None,
+        fields: &[mptcp::MPTCP],
     },
     Block { shown_by: Groups::INFO, applies: is_proc_tcp, lead: Lead::None, fields: &[tcp::PROC_TCP] },
 ];
@@ -100,7 +130,15 @@ pub struct Catalog {
 }
 
 /// The blocks of each layout.
-const LAYOUTS: &[(Layout, &[Block])] = &[(Layout::Inet, INET)];
+const LAYOUTS: &[(Layout, &[Block])] = &[
+    (Layout::Inet, INET),
+    (Layout::Unix, unix::UNIX),
+    (Layout::Netlink, netlink::BLOCKS),
+    (Layout::Packet, packet::BLOCKS),
+    (Layout::Vsock, vsock::VSOCK),
+    (Layout::Tipc, tipc::TIPC),
+    (Layout::Xdp, xdp::XDP),
+];
 
 impl Catalog {
     /// Every field there is.
@@ -153,13 +191,13 @@ impl Catalog {
     pub fn needs(&self, groups: Groups) -> Needs {
         self.fields()
             .filter(|field| field.groups.any(groups))
-            .fold(Needs::NONE, |needs, field| needs.and(field.needs))
+            .fold(Needs::NONE, |needs, field| needs.and(field.needs).and(field.print_needs))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use super::super::Text;
     use super::*;
@@ -167,10 +205,15 @@ mod tests {
     #[test]
     fn rows_are_fit_to_publish() {
         let catalog = Catalog::standard();
-        let mut names = HashSet::new();
+        let mut names = HashMap::new();
         let mut keywords = HashSet::new();
         for field in catalog.fields() {
-            assert!(names.insert(field.name), "{} is listed twice", field.name);
+            // Layouts may share a row, but a name means one fact.
+            if let Some(other) = names.insert(field.name, field) {
+                let same = (other.doc, other.unit, other.source) == (field.doc, field.unit, field.source);
+                assert!(same, "{} means two things", field.name);
+                continue;
+            }
             assert!(field.name.contains('.'), "{}: no subject", field.name);
             assert!(field.doc.ends_with('.'), "{}: doc is not a sentence", field.name);
             assert!(field.doc.starts_with(char::is_uppercase), "{}: doc is not a sentence", field.name);

@@ -5,30 +5,37 @@
 
 use super::{Column, Field, Groups, Needs, Operand, Text, Unit, Value};
 use crate::model::states;
-use crate::model::{Addr, Family, Row};
-use crate::number::{put_hex, put_i64, put_signed, put_u64};
+use crate::model::{Addr, Detail, Family, Row, Socket};
+use crate::number::{put_hex, put_i64, put_signed, put_start, put_u64};
 
-/// Rows in the order of the columns.
-pub(super) const COLUMNS: &[Field] = &[
+/// The columns that sockets of every layout begin with.
+pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.netid",
-        |r| Some(Value::Text(netid(r.socket.protocol).as_bytes())),
-        "Kind of socket: the protocol by the name that ss gives it.",
-        "idiag protocol, INET_DIAG_PROTOCOL",
+        |r| Some(Value::Text(netid(r.socket).as_bytes())),
+        "Kind of socket: the protocol or type by the name that ss gives it.",
+        "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
     )
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
-        out.extend_from_slice(netid(r.socket.protocol).as_bytes());
+        // An association hangs below its endpoint, whose kind says it all.
+        if r.association {
+            return;
+        }
+        out.extend_from_slice(netid(r.socket).as_bytes());
     })),
     Field::new(
         "socket.state",
-        |r| Some(Value::Text(states::text(r.socket.state).as_bytes())),
+        |r| Some(Value::Text(state(r).as_bytes())),
         "State of the connection; connectionless sockets are ESTAB or UNCONN.",
         "idiag_state",
     )
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| {
-        out.extend_from_slice(states::text(r.socket.state).as_bytes());
+        if r.association {
+            out.extend_from_slice(b"`- ");
+        }
+        out.extend_from_slice(state(r).as_bytes());
     })),
     Field::new(
         "socket.recv_q",
@@ -48,13 +55,72 @@ pub(super) const COLUMNS: &[Field] = &[
     .unit(Unit::Bytes)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
+];
+
+/// The interface, which XDP and packet sockets show as their end.
+pub(super) const INTERFACE: Field = Field::new(
+    "local.interface",
+    |r| (r.socket.ifindex != 0).then(|| r.socket.ifindex.into()),
+    "Index of the interface that the socket is bound to.",
+    "idiag_if",
+)
+.print_needs(Needs::INTERFACES)
+.operand("dev", Operand::Device)
+.group(Groups::COLUMNS)
+.text(Text::PartOf("local.addr"));
+
+/// The port of this end.
+pub(super) const LOCAL_PORT: Field = Field::new(
+    "local.port",
+    |r| Some(Value::I64(r.socket.local.port)),
+    "Port of this end; zero if it has none.",
+    "idiag_sport",
+)
+.print_needs(Needs::SERVICES)
+.operand("sport", Operand::LocalPort)
+.group(Groups::COLUMNS)
+.text(Text::Column(Column::LocalPort, |out, r, _| {
+    put_port(out, r.socket.local.port, r.names.local_service);
+}));
+
+/// The address of the other end.
+pub(super) const REMOTE_ADDR: Field = Field::new(
+    "remote.addr",
+    |r| Some(Value::Addr(r.socket.remote.addr)),
+    "Address of the other end; all zero if there is none.",
+    "idiag_dst",
+)
+.print_needs(Needs::HOSTS)
+.operand("dst", Operand::RemoteHost)
+.group(Groups::COLUMNS)
+.text(Text::Column(Column::RemoteAddr, |out, r, _| {
+    put_addr(out, r, r.socket.remote.addr);
+    out.push(b':');
+}));
+
+/// The port of the other end.
+pub(super) const REMOTE_PORT: Field = Field::new(
+    "remote.port",
+    |r| Some(Value::I64(r.socket.remote.port)),
+    "Port of the other end; zero if there is none.",
+    "idiag_dport",
+)
+.print_needs(Needs::SERVICES)
+.operand("dport", Operand::RemotePort)
+.group(Groups::COLUMNS)
+.text(Text::Column(Column::RemotePort, |out, r, _| {
+    put_port(out, r.socket.remote.port, r.names.remote_service);
+}));
+
+/// The two ends of an inet socket, in the order of the columns.
+pub(super) const COLUMNS: &[Field] = &[
     Field::new(
         "local.addr",
         |r| Some(Value::Addr(r.socket.local.addr)),
         "Address of this end; all zero accepts on every address.",
         "idiag_src",
     )
-    .needs(Needs::HOSTS)
+    .print_needs(Needs::HOSTS)
     .operand("src", Operand::LocalHost)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| {
@@ -65,56 +131,36 @@ pub(super) const COLUMNS: &[Field] = &[
         }
         out.push(b':');
     })),
-    Field::new(
-        "local.interface",
-        |r| (r.socket.ifindex != 0).then(|| r.socket.ifindex.into()),
-        "Index of the interface that the socket is bound to.",
-        "idiag_if",
-    )
-    .needs(Needs::INTERFACES)
-    .operand("dev", Operand::Device)
-    .group(Groups::COLUMNS)
-    .text(Text::PartOf("local.addr")),
-    Field::new(
-        "local.port",
-        |r| Some(Value::I64(r.socket.local.port)),
-        "Port of this end; zero if it has none.",
-        "idiag_sport",
-    )
-    .needs(Needs::SERVICES)
-    .operand("sport", Operand::LocalPort)
-    .group(Groups::COLUMNS)
-    .text(Text::Column(Column::LocalPort, |out, r, _| {
-        put_port(out, r.socket.local.port, r.names.local_service);
-    })),
-    Field::new(
-        "remote.addr",
-        |r| Some(Value::Addr(r.socket.remote.addr)),
-        "Address of the other end; all zero if there is none.",
-        "idiag_dst",
-    )
-    .needs(Needs::HOSTS)
-    .operand("dst", Operand::RemoteHost)
-    .group(Groups::COLUMNS)
-    .text(Text::Column(Column::RemoteAddr, |out, r, _| {
-        put_addr(out, r, r.socket.remote.addr);
-        out.push(b':');
-    })),
-    Field::new(
-        "remote.port",
-        |r| Some(Value::I64(r.socket.remote.port)),
-        "Port of the other end; zero if there is none.",
-        "idiag_dport",
-    )
-    .needs(Needs::SERVICES)
-    .operand("dport", Operand::RemotePort)
-    .group(Groups::COLUMNS)
-    .text(Text::Column(Column::RemotePort, |out, r, _| {
-        put_port(out, r.socket.remote.port, r.names.remote_service);
-    })),
+    INTERFACE,
+    LOCAL_PORT,
+    REMOTE_ADDR,
+    REMOTE_PORT,
 ];
 
-fn netid(protocol: u16) -> &'static str {
+/// The state; an association counts in numbers of its own.
+fn state(row: &Row<'_>) -> &'static str {
+    if row.association { states::sctp_text(row.socket.state.into()) } else { states::text(row.socket.state) }
+}
+
+/// What the Netid column calls a socket.
+fn netid(socket: &Socket<'_>) -> &'static str {
+    match &socket.detail {
+        Detail::Inet(_) | Detail::Proc(_) => inet_netid(socket.protocol),
+        Detail::Netlink(_) => "nl",
+        Detail::Packet(packet) if packet.is_raw() => "p_raw",
+        Detail::Packet(_) => "p_dgr",
+        Detail::Unix(unix) => match unix.kind() {
+            1 => "u_str",
+            5 => "u_seq",
+            _ => "u_dgr",
+        },
+        Detail::Vsock(vsock) => vsock.netid(),
+        Detail::Tipc(tipc) => tipc.netid(),
+        Detail::Xdp(_) => "xdp",
+    }
+}
+
+fn inet_netid(protocol: u16) -> &'static str {
     match protocol {
         0 => "raw",
         6 => "tcp",
@@ -129,6 +175,10 @@ fn netid(protocol: u16) -> &'static str {
 
 /// `%-6d`: queues are padded before the column engine sees them.
 fn put_queue(out: &mut Vec<u8>, amount: u32) {
+    if amount < 10 {
+        out.extend_from_slice(&[b'0' + amount as u8, b' ', b' ', b' ', b' ', b' ']);
+        return;
+    }
     let start = out.len();
     put_signed(out, amount);
     while out.len() < start + 6 {
@@ -136,7 +186,8 @@ fn put_queue(out: &mut Vec<u8>, amount: u32) {
     }
 }
 
-fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
+/// Its name, or `if` and its index.
+pub(super) fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
     if let Some(name) = row.names.interface {
         out.extend_from_slice(name);
     } else {
@@ -158,7 +209,7 @@ fn put_port(out: &mut Vec<u8>, port: i64, service: Option<&[u8]>) {
 fn put_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
     if addr == Addr::V6([0; 16]) {
         let v6only = row.socket.family == Family::Inet6
-            && row.socket.attrs().and_then(|attrs| attrs.v6only()) == Some(1);
+            && row.socket.attrs().and_then(|attrs| attrs.v6only()).is_some_and(|v6only| v6only != 0);
         out.extend_from_slice(if v6only { b"[::]" } else { b"*" });
         return;
     }
@@ -190,13 +241,29 @@ pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
 }
 
 fn put_ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
-    for (at, octet) in octets.into_iter().enumerate() {
-        if at > 0 {
-            out.push(b'.');
-        }
-        put_u64(out, u64::from(octet));
+    for octet in octets {
+        let (text, length) = OCTETS[usize::from(octet)];
+        put_start(out, text, usize::from(length));
     }
+    // The last point is one too many.
+    out.pop();
 }
+
+/// Every octet as text with a point behind it, and how long that is.
+static OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [([0; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
+        table[octet] = match octet {
+            0..10 => ([digits[2], b'.', 0, 0], 2),
+            10..100 => ([digits[1], digits[2], b'.', 0], 3),
+            _ => ([digits[0], digits[1], digits[2], b'.'], 4),
+        };
+        octet += 1;
+    }
+    table
+};
 
 /// The text form of inet_ntop(3): the longest run of at least two zero words
 /// becomes `::`, and what lies behind 96 bits of `::` or `::ffff` is dotted.
@@ -266,8 +333,19 @@ mod tests {
     }
 
     #[test]
+    fn octets_are_decimal() {
+        for octet in 0..=255 {
+            let mut out = Vec::new();
+            put_ipv4(&mut out, [octet, 0, octet, 255]);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{octet}.0.{octet}.255"));
+        }
+    }
+
+    #[test]
     fn queues_are_signed_and_padded() {
-        for (amount, want) in [(0, "0     "), (u32::MAX, "-1    "), (1_234_567, "1234567")] {
+        for (amount, want) in
+            [(0, "0     "), (9, "9     "), (10, "10    "), (u32::MAX, "-1    "), (1_234_567, "1234567")]
+        {
             let mut out = Vec::new();
             put_queue(&mut out, amount);
             assert_eq!(out, want.as_bytes());

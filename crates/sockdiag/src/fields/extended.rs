@@ -38,38 +38,57 @@ pub(super) const TIMER: &[Field] = &[
     .text(Text::PartOf("timer.kind")),
 ];
 
-/// `-e`.
-pub(super) const EXTENDED: &[Field] = &[
+/// The owner.
+pub(super) const UID: Field =
     Field::new("socket.uid", |r| Some(r.socket.uid.into()), "User that owns the socket.", "idiag_uid")
         .group(Groups::EXTENDED)
-        .text(Text::Custom(|out, r, _| {
-            if r.socket.uid != 0 {
-                out.extend_from_slice(b" uid:");
-                put_u64(out, u64::from(r.socket.uid));
-            }
-        })),
-    Field::new(
-        "socket.inode",
-        |r| Some(r.socket.inode.into()),
-        "Inode on sockfs; zero once no process holds the socket.",
-        "idiag_inode",
-    )
-    .group(Groups::EXTENDED)
-    .text(Text::Custom(|out, r, _| {
-        out.extend_from_slice(b" ino:");
-        put_u64(out, u64::from(r.socket.inode));
-    })),
-    Field::new(
-        "socket.cookie",
-        |r| Some(r.socket.cookie.into()),
-        "The kernel's identity of the socket, never used twice until reboot.",
-        "idiag_cookie",
-    )
-    .group(Groups::EXTENDED)
-    .text(Text::Custom(|out, r, _| {
-        out.extend_from_slice(b" sk:");
-        put_hex(out, r.socket.cookie);
-    })),
+        .text(Text::Custom(put_uid));
+
+/// The inode, which unix sockets show in a column.
+pub(super) const INODE: Field = Field::new(
+    "socket.inode",
+    |r| Some(r.socket.inode.into()),
+    "Inode on sockfs; zero once no process holds the socket.",
+    "idiag_inode",
+)
+.group(Groups::EXTENDED)
+.text(Text::Custom(put_inode));
+
+/// The cookie.
+pub(super) const COOKIE: Field = Field::new(
+    "socket.cookie",
+    |r| Some(r.socket.cookie.into()),
+    "The kernel's identity of the socket, never used twice until reboot.",
+    "idiag_cookie",
+)
+.group(Groups::EXTENDED)
+.text(Text::Custom(put_cookie));
+
+/// What `-e` says first of sockets of every layout that has it.
+pub(super) const OWNER: &[Field] = &[UID, INODE, COOKIE];
+
+/// ` uid:1000`, unless it is root.
+pub(super) fn put_uid(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    if row.socket.uid != 0 {
+        out.extend_from_slice(b" uid:");
+        put_u64(out, u64::from(row.socket.uid));
+    }
+}
+
+/// ` ino:4711`
+pub(super) fn put_inode(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    out.extend_from_slice(b" ino:");
+    put_u64(out, u64::from(row.socket.inode));
+}
+
+/// ` sk:1f`
+pub(super) fn put_cookie(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    out.extend_from_slice(b" sk:");
+    put_hex(out, row.socket.cookie);
+}
+
+/// `-e`.
+pub(super) const EXTENDED: &[Field] = &[
     Field::new(
         "proc.opt",
         |r| r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty()).map(Value::Text),
@@ -104,7 +123,7 @@ pub(super) const EXTENDED: &[Field] = &[
         "Id of the cgroup v2 that the socket was made in; -e prints its path.",
         "INET_DIAG_CGROUP_ID",
     )
-    .needs(Needs::CGROUPS)
+    .print_needs(Needs::CGROUPS)
     .group(Groups::EXTENDED)
     .operand("cgroup", Operand::Cgroup)
     .text(Text::Custom(|out, r, _| {
@@ -129,20 +148,6 @@ pub(super) const EXTENDED: &[Field] = &[
         }
     })),
     Field::new(
-        "socket.shutdown",
-        |r| Some(r.socket.attrs()?.shutdown()?.into()),
-        "Directions that were shut down: 1 receiving, 2 sending.",
-        "INET_DIAG_SHUTDOWN",
-    )
-    .group(Groups::EXTENDED)
-    .text(Text::Custom(|out, r, _| {
-        if let Some(mask) = r.socket.attrs().and_then(|attrs| attrs.shutdown()) {
-            let left = if mask & 1 == 0 { b'<' } else { b'-' };
-            let right = if mask & 2 == 0 { b'>' } else { b'-' };
-            out.extend_from_slice(&[b' ', left, b'-', right]);
-        }
-    })),
-    Field::new(
         "local.autobound",
         |_| None,
         "Whether the kernel chose the local port: the port lies in the ephemeral range.",
@@ -150,6 +155,22 @@ pub(super) const EXTENDED: &[Field] = &[
     )
     .operand("autobound", Operand::Autobound),
 ];
+
+/// What `-e` says last, and what it says first of unix sockets.
+pub(super) const SHUTDOWN: &[Field] = &[Field::new(
+    "socket.shutdown",
+    |r| Some(r.socket.shutdown()?.into()),
+    "Directions that were shut down: 1 receiving, 2 sending.",
+    "INET_DIAG_SHUTDOWN",
+)
+.group(Groups::EXTENDED)
+.text(Text::Custom(|out, r, _| {
+    if let Some(mask) = r.socket.shutdown() {
+        let left = if mask & 1 == 0 { b'<' } else { b'-' };
+        let right = if mask & 2 == 0 { b'>' } else { b'-' };
+        out.extend_from_slice(&[b' ', left, b'-', right]);
+    }
+}))];
 
 /// `--tos`.
 pub(super) const TOS: &[Field] = &[

@@ -13,7 +13,7 @@ use crate::number::put_u64;
 
 macro_rules! sk {
     ($method:ident) => {
-        |r| Some(r.socket.attrs()?.sk_mem_info()?.$method()?.into())
+        |r| Some(r.socket.sk_mem_info()?.$method()?.into())
     };
 }
 
@@ -24,7 +24,10 @@ macro_rules! mem {
 }
 
 const fn sk(name: &'static str, get: super::Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).unit(Unit::Bytes).needs(Needs::SKMEMINFO).group(Groups::MEMORY)
+    Field::new(name, get, doc, source)
+        .unit(Unit::Bytes)
+        .needs(Needs::SKMEMINFO.and(Needs::UNIX_MEMINFO))
+        .group(Groups::MEMORY)
 }
 
 const fn mem(name: &'static str, get: super::Accessor, doc: &'static str, source: &'static str) -> Field {
@@ -34,8 +37,8 @@ const fn mem(name: &'static str, get: super::Accessor, doc: &'static str, source
 const SKMEM: Text = Text::PartOf("mem.rmem_alloc");
 const MEM: Text = Text::PartOf("mem.old_rmem");
 
-/// Rows of `-m`.
-pub(super) const MEMORY: &[Field] = &[
+/// Rows of `-m` that every layout has.
+pub(super) const SK: &[Field] = &[
     sk(
         "mem.rmem_alloc",
         sk!(rmem_alloc),
@@ -70,6 +73,10 @@ pub(super) const MEMORY: &[Field] = &[
         .unit(Unit::Packets)
         .counter()
         .text(SKMEM),
+];
+
+/// Rows of `-m` from inet tables of kernels without the newer report.
+pub(super) const OLD: &[Field] = &[
     mem("mem.old_rmem", mem!(rmem), "Receive memory, from kernels without the newer report.", "idiag_rmem")
         .text(Text::Custom(fmt_mem)),
     mem("mem.old_wmem", mem!(wmem), "Queued send memory, from the older report.", "idiag_wmem").text(MEM),
@@ -78,8 +85,9 @@ pub(super) const MEMORY: &[Field] = &[
         .text(MEM),
 ];
 
-fn fmt_skmem(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(mem) = row.socket.attrs().and_then(|attrs| attrs.sk_mem_info()) else { return };
+/// The newer report, where there is one.
+pub(super) fn fmt_skmem(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    let Some(mem) = row.socket.sk_mem_info() else { return };
     put_skmem(out, mem);
 }
 

@@ -12,8 +12,17 @@ mod congestion;
 mod endpoint;
 mod extended;
 mod memory;
+mod mptcp;
+mod netlink;
+mod packet;
+mod sctp;
+mod process;
 mod tcp;
+mod tipc;
 mod ulp;
+mod unix;
+mod vsock;
+mod xdp;
 
 pub use catalog::{Block, Catalog, Description, Lead, Part};
 
@@ -139,10 +148,14 @@ impl Needs {
     pub const UNIX_ICONS: Self = Self(1 << 9);
     /// `UDIAG_SHOW_MEMINFO`.
     pub const UNIX_MEMINFO: Self = Self(1 << 10);
+    /// `UDIAG_SHOW_UID`.
+    pub const UNIX_UID: Self = Self(1 << 11);
     /// Owners: processes and their descriptors.
     pub const PROCESSES: Self = Self(1 << 20);
     /// Names of interfaces.
     pub const INTERFACES: Self = Self(1 << 16);
+    /// Names of netlink protocols and of the processes that have port ids.
+    pub const NETLINK_NAMES: Self = Self(1 << 21);
     /// Paths of cgroups.
     pub const CGROUPS: Self = Self(1 << 17);
     /// Names of hosts, where `-r` asks for them.
@@ -202,6 +215,8 @@ impl Groups {
     pub const TIPCINFO: Self = Self(1 << 9);
     /// `-Z`, `-z`.
     pub const CONTEXT: Self = Self(1 << 10);
+    /// `-T`: with `-p`, every thread of a process.
+    pub const THREADS: Self = Self(1 << 11);
     /// The columns of every row.
     pub const COLUMNS: Self = Self(1 << 15);
 
@@ -309,8 +324,10 @@ pub struct Field {
     pub source: &'static str,
     /// What the number counts.
     pub unit: Unit,
-    /// What it costs.
+    /// What reading it costs.
     pub needs: Needs,
+    /// What its text costs besides: names for its numbers.
+    pub print_needs: Needs,
     /// The options that ask for it; printed with any of its block's.
     pub groups: Groups,
     /// Printed only if all of these are shown as well.
@@ -333,6 +350,7 @@ impl Field {
             source,
             unit: Unit::None,
             needs: Needs::NONE,
+            print_needs: Needs::NONE,
             groups: Groups::NONE,
             only_with: Groups::NONE,
             text: Text::Silent,
@@ -360,6 +378,13 @@ impl Field {
     #[must_use]
     pub const fn needs(mut self, needs: Needs) -> Self {
         self.needs = self.needs.and(needs);
+        self
+    }
+
+    /// Adds costs of its text.
+    #[must_use]
+    pub const fn print_needs(mut self, needs: Needs) -> Self {
+        self.print_needs = self.print_needs.and(needs);
         self
     }
 

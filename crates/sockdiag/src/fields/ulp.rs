@@ -33,7 +33,7 @@ pub(super) const ULP: &[Field] = &[
         "INET_DIAG_MD5SIG",
     )
     .unit(Unit::Count)
-    .needs(Needs::HOSTS)
+    .print_needs(Needs::HOSTS)
     .text(Text::Custom(fmt_md5)),
     row(
         "ulp.name",
@@ -145,7 +145,8 @@ fn fmt_md5(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
                 put_bare_addr(out, row, Addr::V4([a, b, c, d]));
             }
             10 => put_bare_addr(out, row, Addr::V6(key.addr())),
-            _ => {}
+            // The kernel fills up with zeros where keys vanish while it copies them.
+            _ => out.extend_from_slice(b"???"),
         }
         out.push(b'/');
         put_u64(out, u64::from(key.prefixlen()));

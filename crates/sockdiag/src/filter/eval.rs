@@ -19,8 +19,10 @@
 
 use super::expr::{Comparison, End, Expr, FieldTest, Next, Test};
 use super::host::{HostCondition, Prefix};
+use super::pattern;
 use crate::fields::{Field, Value};
-use crate::model::{Addr, Endpoint, Row, SourceKind};
+use crate::model::unix::Name;
+use crate::model::{Addr, Detail, Endpoint, Layout, Row, SourceKind};
 
 /// What a row cannot say itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +43,15 @@ enum View {
 impl Expr {
     /// Whether a row is wanted.
     pub fn eval(&self, row: &Row<'_>, ctx: EvalContext) -> bool {
+        // No classic filter tests a TIPC socket.
+        if row.socket.layout() == Layout::Tipc && !self.tests().any(|test| matches!(test, Test::Field(_))) {
+            return true;
+        }
         self.run(row, ctx, View::Program)
             && (!self.second_view()
                 || row.socket.origin.kind != SourceKind::Kernel
+                // No other table is filtered in the kernel.
+                || row.socket.layout() != Layout::Inet
                 || [true, false].iter().any(|&autobound| self.run(row, ctx, View::Kernel { autobound })))
     }
 
@@ -67,15 +75,23 @@ impl Expr {
 impl Test {
     fn holds(&self, row: &Row<'_>, ctx: EvalContext, view: View) -> bool {
         match self {
-            Test::Host(end, condition) => condition.holds(end.of(row), view),
+            Test::Host(end, condition) => condition.holds(*end, row, view),
             Test::PortAtLeast(end, value) => end.of(row).port >= *value,
             Test::PortAtMost(end, value) => end.of(row).port <= *value,
             Test::Device(field, index) => number(field, row) == i128::from(*index),
             Test::Mark { field, mark, mask } => number(field, row) & i128::from(*mask) == i128::from(*mark),
             Test::Cgroup(field, id) => number(field, row) == i128::from(*id),
-            Test::Autobound => match view {
-                View::Program => (ctx.ports.0.into()..=ctx.ports.1.into()).contains(&row.socket.local.port),
-                View::Kernel { autobound } => autobound,
+            Test::Autobound => match (view, &row.socket.detail) {
+                (_, Detail::Unix(unix)) => unix.name().is_none_or(Name::is_autobound),
+                // Ports below are for who may bind them.
+                (_, Detail::Vsock(_)) => row.socket.local.port >= 1024,
+                (_, Detail::Netlink(_)) => row.socket.local.port < 0,
+                // Bound to nothing at all.
+                (_, Detail::Packet(_)) => row.socket.ifindex == 0 && row.socket.local.addr == Addr::Number(0),
+                (View::Program, _) => {
+                    (ctx.ports.0.into()..=ctx.ports.1.into()).contains(&row.socket.local.port)
+                }
+                (View::Kernel { autobound }, _) => autobound,
             },
             Test::Field(test) => test.holds(row),
         }
@@ -94,30 +110,51 @@ impl End {
             End::Remote => row.socket.remote,
         }
     }
+
+    /// The name of an end of a unix socket; `None` if it has none, or is none.
+    fn name<'a>(self, row: &Row<'a>) -> Option<Name<'a>> {
+        let Detail::Unix(unix) = &row.socket.detail else { return None };
+        match self {
+            End::Local => unix.name(),
+            End::Remote => unix.peer_name(),
+        }
+    }
 }
 
 impl HostCondition {
-    fn holds(&self, endpoint: Endpoint, view: View) -> bool {
+    fn holds(&self, end: End, row: &Row<'_>, view: View) -> bool {
+        let endpoint = end.of(row);
+        let name = end.name(row);
         match self {
             HostCondition::Inet { prefixes, port } => {
                 port.is_none_or(|port| port == endpoint.port)
                     && prefixes.iter().any(|prefix| match view {
+                        // A name is no address.
+                        _ if name.is_some() => prefix.takes_all(),
                         View::Program => prefix.matches_bits(endpoint.addr),
                         View::Kernel { .. } => prefix.matches_family(endpoint.addr),
                     })
             }
-            // An address is no name.
-            HostCondition::Unix(_) => false,
+            HostCondition::Unix(pattern) => {
+                // An address is no name.
+                let text = name.map(Name::text).unwrap_or_default();
+                row.socket.layout() == Layout::Unix && pattern::matches(pattern, &text)
+            }
             HostCondition::Number { addr, port, .. } => {
                 let [a, b, c, d, ..] = words(endpoint.addr);
                 port.is_none_or(|port| port == endpoint.port)
-                    && addr.is_none_or(|addr| addr.to_ne_bytes() == [a, b, c, d])
+                    && addr.is_none_or(|addr| name.is_none() && addr.to_ne_bytes() == [a, b, c, d])
             }
         }
     }
 }
 
 impl Prefix {
+    /// Whether no bit of an address counts.
+    fn takes_all(self) -> bool {
+        matches!(self, Prefix::Any | Prefix::V4(_, 0) | Prefix::V6(_, 0))
+    }
+
     fn matches_bits(self, addr: Addr) -> bool {
         match self {
             Prefix::Any => true,
@@ -301,6 +338,76 @@ mod tests {
             ("tcp.congestion > 1", false),
         ] {
             assert_eq!(wanted(text, &cubic, SourceKind::Kernel), expect, "{text}");
+        }
+    }
+
+    /// Whether a filter wants a reply of another table's kernel half.
+    fn wants_of(table: Table, text: &str, bytes: &[u8]) -> bool {
+        let origin = Origin { table, kind: SourceKind::Kernel };
+        let socket = Socket::decode(Record { origin, bytes }).unwrap();
+        let expr = read(text).unwrap().expr.unwrap();
+        expr.eval(&Row::bare(&socket), EvalContext { ports: (32768, 60999) })
+    }
+
+    #[test]
+    fn vsock_and_xdp_sockets_are_tested_by_their_numbers() {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+        let vsock = [vec![40, 1, 1, 0], words(&[3, 1024, 2, u32::MAX, 9, 9, 9])].concat();
+        let mut xdp = [vec![44, 3, 0, 0], words(&[9, 9, 9])].concat();
+        sockdiag_wire::attr::put(&mut xdp, 1, &words(&[7, 40_000]));
+        for (text, of_vsock, of_xdp) in [
+            ("sport = :1024", true, false),
+            ("sport = vsock:1024", true, false),
+            ("sport >= 40000", false, true),
+            ("dport = 4294967295", true, false),
+            ("dport = 0", false, true),
+            ("src vsock:3:1024", true, false),
+            ("src vsock:4", false, false),
+            ("dst vsock:2", true, false),
+            ("src 0.0.0.0", false, true),
+            ("not src 0.0.0.0", true, false),
+            ("src any", true, true),
+            ("src unix:*", false, false),
+            ("autobound", true, true),
+            ("dev = 7", false, true),
+            ("dev = 0", true, false),
+            ("fwmark = 0", true, true),
+            ("xdp.queue_id = 40000", false, true),
+            ("vsock.dst_cid < 3", true, false),
+        ] {
+            assert_eq!(wants_of(Table::VsockStream, text, &vsock), of_vsock, "{text}");
+            assert_eq!(wants_of(Table::Xdp, text, &xdp), of_xdp, "{text}");
+        }
+        let low = [vec![40, 1, 1, 0], words(&[3, 1023, 2, 5, 9, 9, 9])].concat();
+        assert!(!wants_of(Table::VsockStream, "autobound", &low));
+    }
+
+    #[test]
+    fn tipc_sockets_are_tested_only_by_name() {
+        let mut stat = Vec::new();
+        for kind in [0, 1, 4] {
+            sockdiag_wire::attr::put(&mut stat, kind, &[5, 0, 0, 0]);
+        }
+        let mut sock = Vec::new();
+        for kind in [1, 2, 6, 7, 8, 9] {
+            sockdiag_wire::attr::put(&mut sock, kind, &1_u32.to_ne_bytes());
+        }
+        sockdiag_wire::attr::put(&mut sock, 5, &stat);
+        sockdiag_wire::attr::put(&mut sock, 10, &[0; 8]);
+        let mut bytes = Vec::new();
+        sockdiag_wire::attr::put(&mut bytes, 2, &sock);
+        for (text, expect) in [
+            ("sport = 7", true),
+            ("not sport = 7", true),
+            ("src 10.0.0.1 and autobound", true),
+            ("tipc.ref = 1", true),
+            ("tipc.ref = 7", false),
+            ("tipc.ref = 1 and sport = 7", false),
+            ("tipc.type = STREAM", true),
+            ("tipc.drops > 5000", false),
+            ("tipc.peer_node = 0", false),
+        ] {
+            assert_eq!(wants_of(Table::Tipc, text, &bytes), expect, "{text}");
         }
     }
 }

@@ -112,7 +112,7 @@ fn number(word: &[u8], meaning: Meaning, family: Family, lookups: &mut dyn Looku
     let addr = match (addr, family) {
         (None | Some(b"" | b"*"), _) => None,
         (Some(name), Family::Packet) => Some(names::link_protocol(name)?),
-        (Some(name), Family::Netlink) => Some(names::netlink_protocol(name)?),
+        (Some(name), Family::Netlink) => Some(lookups.netlink_protocol(name)?),
         (Some(name), _) => Some(cnum::unsigned(name, u32::MAX.into())? as u32),
     };
     let port = match (port, family) {
@@ -144,7 +144,14 @@ fn inet(
     lookups: &mut dyn Lookups,
 ) -> Result<HostCondition, Option<HostError>> {
     let (host, port) = match meaning {
-        Meaning::Port => (&b""[..], Some(word)),
+        // What stands behind a bracket in a port does not count.
+        Meaning::Port => match word {
+            [b'[', rest @ ..] => {
+                let close = rest.iter().position(|b| *b == b']').ok_or(None)?;
+                (&b""[..], rest.get(..close))
+            }
+            _ => (&b""[..], Some(word)),
+        },
         Meaning::Address => split(word).ok_or(None)?,
     };
     let port = match port {

@@ -27,7 +27,7 @@ mod eval;
 mod expr;
 mod host;
 mod lex;
-mod names;
+pub(crate) mod names;
 mod parse;
 mod pattern;
 mod pushdown;
@@ -73,6 +73,11 @@ pub trait Lookups {
     /// Index of the interface of this name or alternative name.  `if7` and
     /// plain numbers need no answer: the filter knows them.
     fn interface(&mut self, name: &[u8]) -> Option<u32>;
+
+    /// Number of a netlink protocol, given as a name or number.
+    fn netlink_protocol(&mut self, name: &[u8]) -> Option<u32> {
+        names::netlink_protocol(name)
+    }
 
     /// Id of the cgroup at this path; the error is the line that `ss` prints,
     /// without newline (`Failed to get cgroup2 ID: ...`).

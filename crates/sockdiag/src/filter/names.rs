@@ -1,4 +1,4 @@
-//! Names of netlink and link-layer protocols that a host value may hold.
+//! Names of netlink and link-layer protocols, which host values and rows hold.
 //!
 //! Source: `include/uapi/linux/netlink.h` and `if_ether.h` for the numbers;
 //! the program's behaviour for the names.
@@ -91,7 +91,22 @@ const LINK: [(&str, u16); 54] = [
 /// The number of a netlink protocol, given as a name or number.
 pub(super) fn netlink_protocol(name: &[u8]) -> Option<u32> {
     let by_name = NETLINK.iter().find(|(known, _)| known.as_bytes() == name);
-    by_name.map(|(_, number)| u32::from(*number)).or_else(|| Some(cnum::unsigned(name, 255)? as u32))
+    by_name.map(|(_, number)| u32::from(*number)).or_else(|| netlink_number(name))
+}
+
+/// The number of a netlink protocol, given as a number.
+pub(crate) fn netlink_number(text: &[u8]) -> Option<u32> {
+    Some(cnum::unsigned(text, 255)? as u32)
+}
+
+/// The name of a netlink protocol.
+pub(crate) fn netlink_name(number: u32) -> Option<&'static str> {
+    NETLINK.iter().find(|(_, known)| u32::from(*known) == number).map(|(name, _)| *name)
+}
+
+/// The name of a link-layer protocol: the first of those that it has.
+pub(crate) fn link_name(number: u32) -> Option<&'static str> {
+    LINK.iter().find(|(_, known)| u32::from(*known) == number).map(|(name, _)| *name)
 }
 
 /// The number of a link-layer protocol in host order, given as a name or number.

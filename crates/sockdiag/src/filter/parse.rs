@@ -117,6 +117,8 @@ impl Parser<'_> {
         }
         if self.pending.is_none()
             && let Some(field) = std::str::from_utf8(token).ok().and_then(|name| self.ctx.catalog.field(name))
+            // Its keyword is the whole condition: there is no value to compare.
+            && !matches!(field.operand, Some((_, Operand::Autobound)))
             && let Some(Mark::Compare(comparison)) = self.tokens.peek().and_then(mark)
         {
             return self.field_test(field, comparison);

@@ -83,6 +83,7 @@ macro_rules! bit_set {
 }
 
 pub mod families;
+pub mod holders;
 pub mod netlink;
 pub mod packet;
 pub mod proc_line;
@@ -97,6 +98,7 @@ pub mod vsock;
 pub mod xdp;
 
 pub use families::{Family, FamilySet};
+pub use holders::{Holder, HolderBook};
 pub use proc_line::ProcLine;
 pub use row::{HostBook, Names, Row};
 pub use select::{BadState, BadTable, Empty, Selected, Selection};

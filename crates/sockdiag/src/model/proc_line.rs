@@ -15,6 +15,7 @@
 
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Origin, Socket, Timer};
+use super::tables::Table;
 
 /// Ticks in a second of the times in these files (`USER_HZ`).
 pub const USER_HZ: u32 = 100;
@@ -110,7 +111,8 @@ impl<'a> ProcLine<'a> {
                 Addr::V6(_) => Family::Inet6,
                 _ => Family::Inet,
             },
-            protocol: origin.table.protocol(),
+            // A line of /proc/net/raw does not tell its protocol.
+            protocol: if origin.table == Table::Raw { 0 } else { origin.table.protocol() },
             state: self.state as u8,
             recv_q: self.rx_queue,
             send_q: self.tx_queue,
@@ -230,23 +232,23 @@ fn address(text: &[u8]) -> (Addr, bool) {
 }
 
 /// Reads numbers as `scanf` does.
-struct Scan<'a> {
-    text: &'a [u8],
+pub(super) struct Scan<'a> {
+    pub(super) text: &'a [u8],
 }
 
 impl Scan<'_> {
-    fn colon(&mut self) -> Option<()> {
+    pub(super) fn colon(&mut self) -> Option<()> {
         self.text = self.text.strip_prefix(b":")?;
         Some(())
     }
 
     /// `%x`; a number of more than 64 bits is the largest.
-    fn hex(&mut self) -> Option<u64> {
+    pub(super) fn hex(&mut self) -> Option<u64> {
         self.number(16)
     }
 
     /// `%d`, as two's complement.
-    fn decimal(&mut self) -> Option<u64> {
+    pub(super) fn decimal(&mut self) -> Option<u64> {
         self.number(10)
     }
 

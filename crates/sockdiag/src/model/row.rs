@@ -4,6 +4,7 @@
 //! A name that was not asked for and a name that does not exist are both
 //! `None`: the number is printed then.
 
+use super::holders::HolderBook;
 use super::socket::{Addr, Socket};
 
 /// Host names by address, all looked up before a row that needs them is shown.
@@ -23,9 +24,15 @@ pub struct Names<'a> {
     pub remote_service: Option<&'a [u8]>,
     /// Name of the interface that the socket is bound to (`if7` where it has none).
     pub interface: Option<&'a [u8]>,
+    /// Name of a netlink socket's protocol.
+    pub protocol: Option<&'a [u8]>,
+    /// Command name of the process whose number a netlink socket's port id is.
+    pub port_owner: Option<&'a [u8]>,
     /// Path of the socket's cgroup below the cgroup2 mount, or
     /// `unreachable:ID` (hexadecimal) where it cannot be found.
     pub cgroup: Option<&'a [u8]>,
+    /// Who holds it, where that was asked for.
+    pub holders: Option<&'a dyn HolderBook>,
 }
 
 /// What a sink sees.
@@ -35,11 +42,14 @@ pub struct Row<'a> {
     pub socket: &'a Socket<'a>,
     /// Names for its numbers.
     pub names: Names<'a>,
+    /// Whether it is an SCTP association below the endpoint (or the other
+    /// association of it) that was shown before: `ss` shows these as a tree.
+    pub association: bool,
 }
 
 impl<'a> Row<'a> {
     /// A row about which nothing else is known.
     pub fn bare(socket: &'a Socket<'a>) -> Self {
-        Self { socket, names: Names::default() }
+        Self { socket, names: Names::default(), association: false }
     }
 }

@@ -10,6 +10,8 @@
 //! Source: `include/uapi/linux/inet_diag.h`; proc_net_tcp.rst.
 
 use sockdiag_wire::inet_diag::{InetAttrs, InetDiagMsg};
+use sockdiag_wire::mem_info::SkMemInfo;
+use sockdiag_wire::sctp_info::SockAddr;
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use super::families::Family;
@@ -29,6 +31,8 @@ pub enum SourceKind {
     Kernel,
     /// A sock_diag reply kept in a recording (`TCPDIAG_FILE`).
     Recording,
+    /// A message about a socket that was just destroyed.
+    Event,
     /// A line of a `/proc/net` table.
     Proc,
 }
@@ -71,6 +75,15 @@ impl Addr {
         match self {
             Addr::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]) => Some([a, b, c, d]),
             _ => None,
+        }
+    }
+}
+
+impl From<SockAddr> for Addr {
+    fn from(address: SockAddr) -> Self {
+        match address {
+            SockAddr::Inet { addr, .. } => Self::V4(addr),
+            SockAddr::Inet6 { addr, .. } => Self::V6(addr),
         }
     }
 }
@@ -223,7 +236,13 @@ impl<'a> Socket<'a> {
     /// The table that a socket belongs to by its type, where one dump brings
     /// the sockets of several tables; `None` if it belongs to all of them.
     pub fn sub_table(&self) -> Option<Table> {
-        None
+        match &self.detail {
+            Detail::Packet(packet) if packet.is_raw() => Some(Table::PacketRaw),
+            Detail::Packet(_) => Some(Table::PacketDgram),
+            Detail::Unix(unix) => unix.table(),
+            Detail::Vsock(vsock) => super::vsock::table_of(vsock.kind),
+            _ => None,
+        }
     }
 
     /// Which part of the table of facts describes it.
@@ -245,6 +264,29 @@ impl<'a> Socket<'a> {
     pub fn attrs(&self) -> Option<&InetAttrs<'a>> {
         match &self.detail {
             Detail::Inet(attrs) => Some(attrs),
+            _ => None,
+        }
+    }
+
+    /// The memory report (`SK_MEMINFO_*`), whatever the family calls it.
+    #[inline]
+    pub fn sk_mem_info(&self) -> Option<SkMemInfo<'a>> {
+        match &self.detail {
+            Detail::Inet(attrs) => attrs.sk_mem_info(),
+            Detail::Netlink(netlink) => netlink.mem_info(),
+            Detail::Packet(packet) => packet.mem_info(),
+            Detail::Unix(unix) => unix.mem_info(),
+            Detail::Xdp(xdp) => xdp.0.mem_info(),
+            _ => None,
+        }
+    }
+
+    /// Directions that were shut down: 1 receiving, 2 sending.
+    pub fn shutdown(&self) -> Option<u8> {
+        match &self.detail {
+            Detail::Inet(attrs) => attrs.shutdown(),
+            Detail::Unix(unix) => unix.shutdown(),
+            Detail::Vsock(vsock) => Some(vsock.shutdown),
             _ => None,
         }
     }

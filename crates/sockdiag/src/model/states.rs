@@ -119,6 +119,26 @@ pub fn text(state: u8) -> &'static str {
     TEXTS.get(usize::from(state)).copied().unwrap_or("UNKNOWN")
 }
 
+/// What is shown for the state of an SCTP association; so far unknown numbers
+/// are `UNKNOWN`.
+///
+/// Source: `enum sctp_state` of the kernel's sctp/constants.h; texts are those
+/// of `ss` 7.3.
+pub fn sctp_text(state: u32) -> &'static str {
+    usize::try_from(state).ok().and_then(|state| SCTP_TEXTS.get(state)).copied().unwrap_or("UNKNOWN")
+}
+
+const SCTP_TEXTS: [&str; 8] = [
+    "CLOSED",
+    "COOKIE_WAIT",
+    "COOKIE_ECHOED",
+    "ESTAB",
+    "SHUTDOWN_PENDING",
+    "SHUTDOWN_SENT",
+    "SHUTDOWN_RECEIVED",
+    "ACK_SENT",
+];
+
 const TEXTS: [&str; 14] = [
     "UNKNOWN",
     "ESTAB",
@@ -201,6 +221,12 @@ mod tests {
         for state in [0].into_iter().chain(14..=u8::MAX) {
             assert_eq!(text(state), "UNKNOWN", "{state}");
         }
+    }
+
+    #[test]
+    fn associations_have_states_of_their_own() {
+        assert_eq!((sctp_text(0), sctp_text(3), sctp_text(7)), ("CLOSED", "ESTAB", "ACK_SENT"));
+        assert_eq!((sctp_text(8), sctp_text(u32::MAX)), ("UNKNOWN", "UNKNOWN"));
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub struct TableFacts {
 const ESTABLISHED: StateSet = StateSet::only(State::Established);
 const CLOSE: StateSet = StateSet::only(State::Close);
 
-/// A connection-oriented inet table that is not listed yet.
+/// A connection-oriented inet table.
 const fn inet(
     table: Table,
     names: &'static [&'static str],
@@ -107,7 +107,7 @@ const fn inet(
         families: FamilySet::INET,
         protocol,
         gate: Gate::Family,
-        supported: false,
+        supported: true,
     }
 }
 
@@ -135,21 +135,21 @@ const fn other(
 /// Every table, in the order of the listing.
 #[rustfmt::skip]
 pub static TABLES: [TableFacts; 16] = [
-    other(Table::Netlink, &["netlink"], "netlink", Family::Netlink, CLOSE, Gate::FamilyAndClose),
-    other(Table::PacketDgram, &["packet_dgram", "p_dgr"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose),
-    other(Table::PacketRaw, &["packet_raw", "p_raw"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose),
-    other(Table::UnixDgram, &["unix_dgram", "u_dgr"], "unix", Family::Unix, CLOSE, Gate::Family),
-    other(Table::UnixStream, &["unix_stream", "u_str"], "unix", Family::Unix, StateSet::CONN, Gate::Family),
-    other(Table::UnixSeqpacket, &["unix_seqpacket", "u_seq"], "unix", Family::Unix, StateSet::CONN, Gate::Family),
+    TableFacts { supported: true, ..other(Table::Netlink, &["netlink"], "netlink", Family::Netlink, CLOSE, Gate::FamilyAndClose) },
+    TableFacts { supported: true, ..other(Table::PacketDgram, &["packet_dgram", "p_dgr"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose) },
+    TableFacts { supported: true, ..other(Table::PacketRaw, &["packet_raw", "p_raw"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose) },
+    TableFacts { supported: true, ..other(Table::UnixDgram, &["unix_dgram", "u_dgr"], "unix", Family::Unix, CLOSE, Gate::Family) },
+    TableFacts { supported: true, ..other(Table::UnixStream, &["unix_stream", "u_str"], "unix", Family::Unix, StateSet::CONN, Gate::Family) },
+    TableFacts { supported: true, ..other(Table::UnixSeqpacket, &["unix_seqpacket", "u_seq"], "unix", Family::Unix, StateSet::CONN, Gate::Family) },
     TableFacts { states: ESTABLISHED, ..inet(Table::Raw, &["raw"], "raw", 255) },
-    TableFacts { states: ESTABLISHED, supported: true, ..inet(Table::Udp, &["udp"], "UDP", 17) },
-    TableFacts { supported: true, ..inet(Table::Tcp, &["tcp"], "TCP", 6) },
+    TableFacts { states: ESTABLISHED, ..inet(Table::Udp, &["udp"], "UDP", 17) },
+    inet(Table::Tcp, &["tcp"], "TCP", 6),
     inet(Table::Dccp, &["dccp"], "DCCP", 33),
     inet(Table::Sctp, &["sctp"], "SCTP", 132),
-    other(Table::VsockStream, &["vsock_stream", "v_str"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family),
-    other(Table::VsockDgram, &["vsock_dgram", "v_dgr"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family),
-    other(Table::Tipc, &["tipc"], "TIPC", Family::Tipc, ESTABLISHED.union(StateSet::LISTENING), Gate::Open),
-    other(Table::Xdp, &["xdp"], "XDP", Family::Xdp, CLOSE, Gate::FamilyAndClose),
+    TableFacts { supported: true, ..other(Table::VsockStream, &["vsock_stream", "v_str"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family) },
+    TableFacts { supported: true, ..other(Table::VsockDgram, &["vsock_dgram", "v_dgr"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family) },
+    TableFacts { supported: true, ..other(Table::Tipc, &["tipc"], "TIPC", Family::Tipc, ESTABLISHED.union(StateSet::LISTENING), Gate::Open) },
+    TableFacts { supported: true, ..other(Table::Xdp, &["xdp"], "XDP", Family::Xdp, CLOSE, Gate::FamilyAndClose) },
     inet(Table::Mptcp, &["mptcp"], "MPTCP", 262),
 ];
 

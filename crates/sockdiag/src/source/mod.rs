@@ -13,15 +13,19 @@
 //!
 //! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
 
+mod destroy;
+mod events;
 mod exchange;
 mod ladder;
 mod netlink;
+mod one_dump;
 mod packet;
 mod proc_net;
 mod record;
 mod replay;
 mod request;
 mod sources;
+mod summary;
 mod tipc;
 mod unix;
 mod vsock;
@@ -38,9 +42,12 @@ use crate::notes::Note;
 use crate::sys::errno_text;
 
 pub(crate) use ladder::kernel_knows_cgroup_condition;
+pub use destroy::{Destroyer, Fate};
+pub use events::{follow, groups as event_groups};
 pub use record::{RecordError, record};
 pub use replay::{LONGEST_MESSAGE, deficit};
 pub use sources::Sources;
+pub use summary::{Summary, summary};
 
 /// Programs for the kernel to filter with, each a sequence of inet_diag bytecode.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,14 +1,58 @@
-//! The netlink tables.
+//! The netlink table: one dump, else `/proc/net/netlink`.
+//!
+//! Source: linux/netlink_diag.h, proc_pid_net(5), and ss's behaviour.
 
-use super::{DumpError, Query, Sources, Visit};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+
+use sockdiag_wire::netlink_diag::{NDIAG_PROTO_ALL, NDIAG_SHOW_GROUPS, NDIAG_SHOW_MEMINFO, put_request};
+
+use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
+
+/// As much of a line as is read, in bytes.
+const LONGEST_LINE: u64 = 4096;
 
 /// Reads the table.
 pub(super) fn dump(
-    _query: &Query,
-    _sources: &Sources,
-    _visit: &mut dyn Visit,
-    _notes: &mut dyn FnMut(Note),
+    query: &Query,
+    sources: &Sources,
+    visit: &mut dyn Visit,
+    notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
-    Ok(())
+    if !sources.text_is_forced(query.table) {
+        let mut body = Vec::new();
+        let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS;
+        put_request(&mut body, Family::Netlink.number(), NDIAG_PROTO_ALL, show);
+        match one_dump::dump(query, &body, |_| true, visit, notes) {
+            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+            result => return result,
+        }
+    }
+    let path = sources.netlink_text();
+    let result = File::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    result.map_err(|error| DumpError {
+        request: super::ladder::name(query),
+        rows_delivered: 0,
+        kind: DumpErrorKind::File { path, error },
+    })
+}
+
+/// Hands the lines of a file to `visit`, but for the headings.
+fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Result<()> {
+    let origin = Origin { table: query.table, kind: SourceKind::Proc };
+    let mut line = Vec::new();
+    let mut heading = true;
+    loop {
+        line.clear();
+        if file.take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let end = line.iter().position(|byte| matches!(byte, 0 | b'\n')).unwrap_or(line.len());
+        line.truncate(end);
+        if !std::mem::take(&mut heading) && visit.record(Record { origin, bytes: &line }).is_break() {
+            return Ok(());
+        }
+    }
 }

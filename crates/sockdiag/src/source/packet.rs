@@ -1,14 +1,106 @@
-//! The packet tables.
+//! The packet tables: one dump for both, else `/proc/net/packet`.
+//!
+//! As in ss, a choice of one of the two tables holds for the text alone: what
+//! the kernel sends is listed whole.  A kernel that sends no memory report
+//! (before Linux 3.10) tells too little to be asked, so the text is read.
+//!
+//! Source: linux/packet_diag.h, proc_pid_net(5), and ss's behaviour.
 
-use super::{DumpError, Query, Sources, Visit};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
+
+use sockdiag_wire::netlink_diag::put_request;
+use sockdiag_wire::packet_diag::{
+    PACKET_SHOW_FANOUT, PACKET_SHOW_FILTER, PACKET_SHOW_INFO, PACKET_SHOW_MEMINFO, PACKET_SHOW_RING_CFG,
+    PacketDiagMsg,
+};
+
+use super::proc_net::{Line, next};
+use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use crate::model::packet::PacketLine;
+use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
 
-/// Reads the table.
+/// Reads the tables.
 pub(super) fn dump(
-    _query: &Query,
-    _sources: &Sources,
-    _visit: &mut dyn Visit,
-    _notes: &mut dyn FnMut(Note),
+    query: &Query,
+    sources: &Sources,
+    visit: &mut dyn Visit,
+    notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
+    if !sources.text_is_forced(query.table) {
+        match kernel(query, visit, notes) {
+            Ok(Answer::TooLittle) => {}
+            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+            Ok(Answer::Whole) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    let path = sources.packet_text();
+    let mut rows_delivered = 0;
+    let kind = match File::open(&path) {
+        Ok(file) => match text(&mut BufReader::new(file), query, visit, &mut rows_delivered) {
+            Ok(()) => return Ok(()),
+            Err(Bad::Read(error)) => DumpErrorKind::File { path, error },
+            Err(Bad::Line(line)) => DumpErrorKind::BadLine { path, line },
+        },
+        Err(error) => DumpErrorKind::File { path, error },
+    };
+    Err(DumpError { request: super::ladder::name(query), rows_delivered, kind })
+}
+
+/// What the kernel told.
+enum Answer {
+    Whole,
+    /// Not even the first socket has a memory report; nothing was handed on.
+    TooLittle,
+}
+
+fn kernel(query: &Query, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> Result<Answer, DumpError> {
+    let show = PACKET_SHOW_INFO
+        | PACKET_SHOW_RING_CFG
+        | PACKET_SHOW_FANOUT
+        | PACKET_SHOW_MEMINFO
+        | PACKET_SHOW_FILTER;
+    let mut body = Vec::new();
+    put_request(&mut body, Family::Packet.number(), 0, show);
+    let mut first = true;
+    let mut answer = Answer::Whole;
+    let mut unless_too_little = |record: Record<'_>| {
+        let told = || PacketDiagMsg::new(record.bytes).is_none_or(|msg| msg.mem_info().is_some());
+        if std::mem::take(&mut first) && !told() {
+            answer = Answer::TooLittle;
+            return ControlFlow::Break(());
+        }
+        visit.record(record)
+    };
+    one_dump::dump(query, &body, |_| true, &mut unless_too_little, notes)?;
+    Ok(answer)
+}
+
+enum Bad {
+    Read(std::io::Error),
+    Line(u64),
+}
+
+/// Hands the lines of a file to `visit`, but for the headings.
+fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<(), Bad> {
+    let origin = Origin { table: query.table, kind: SourceKind::Proc };
+    let mut line = Vec::new();
+    for number in 1.. {
+        match next(file, &mut line).map_err(Bad::Read)? {
+            Line::End => break,
+            Line::Bad => return Err(Bad::Line(number)),
+            Line::Whole => {}
+        }
+        let Some(parsed) = PacketLine::parse(&line).filter(|_| number > 1) else { continue };
+        if parsed.table().is_none_or(|table| query.tables.contains(table)) {
+            *rows += 1;
+            if visit.record(Record { origin, bytes: &line }).is_break() {
+                break;
+            }
+        }
+    }
     Ok(())
 }

@@ -89,7 +89,7 @@ fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut
     Ok(Ended::Quietly)
 }
 
-enum Line {
+pub(super) enum Line {
     End,
     Whole,
     /// Too long, without a newline, or with a NUL, behind which C sees nothing.
@@ -97,7 +97,7 @@ enum Line {
 }
 
 /// Reads the next line, without its newline.
-fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+pub(super) fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     line.clear();
     file.take(LONGEST_LINE as u64 + 1).read_until(b'\n', line)?;
     if line.is_empty() {

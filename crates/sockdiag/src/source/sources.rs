@@ -42,6 +42,18 @@ pub struct Sources {
     pub proc_net_dccp: Option<OsString>,
     /// `PROC_NET_SCTP`, likewise.
     pub proc_net_sctp: Option<OsString>,
+    /// `PROC_NET_UNIX`.
+    pub proc_net_unix: Option<OsString>,
+    /// `PROC_NET_NETLINK`.
+    pub proc_net_netlink: Option<OsString>,
+    /// `PROC_NET_PACKET`.
+    pub proc_net_packet: Option<OsString>,
+    /// `PROC_NET_SOCKSTAT`, and its like: what `-s` counts with.
+    pub proc_net_sockstat: Option<OsString>,
+    /// `PROC_NET_SOCKSTAT6`.
+    pub proc_net_sockstat6: Option<OsString>,
+    /// `PROC_NET_SNMP`.
+    pub proc_net_snmp: Option<OsString>,
     /// `PROC_IP_LOCAL_PORT_RANGE`.
     pub ip_local_port_range: Option<OsString>,
     /// `TCPDIAG_FILE`: tcp sockets come from this recording.
@@ -62,6 +74,12 @@ impl Sources {
             proc_net_mptcp: env::var_os("PROC_NET_MPTCP"),
             proc_net_dccp: env::var_os("PROC_NET_DCCP"),
             proc_net_sctp: env::var_os("PROC_NET_SCTP"),
+            proc_net_unix: env::var_os("PROC_NET_UNIX"),
+            proc_net_netlink: env::var_os("PROC_NET_NETLINK"),
+            proc_net_packet: env::var_os("PROC_NET_PACKET"),
+            proc_net_sockstat: env::var_os("PROC_NET_SOCKSTAT"),
+            proc_net_sockstat6: env::var_os("PROC_NET_SOCKSTAT6"),
+            proc_net_snmp: env::var_os("PROC_NET_SNMP"),
             ip_local_port_range: env::var_os("PROC_IP_LOCAL_PORT_RANGE"),
             tcpdiag_file: env::var_os("TCPDIAG_FILE"),
         }
@@ -82,6 +100,9 @@ impl Sources {
                 Table::Mptcp => self.proc_net_mptcp.is_some(),
                 Table::Dccp => self.proc_net_dccp.is_some(),
                 Table::Sctp => self.proc_net_sctp.is_some(),
+                Table::Netlink => self.proc_net_netlink.is_some(),
+                Table::PacketDgram | Table::PacketRaw => self.proc_net_packet.is_some(),
+                Table::UnixDgram | Table::UnixStream | Table::UnixSeqpacket => self.proc_net_unix.is_some(),
                 _ => match table.protocol() {
                     TCP => self.proc_net_tcp.is_some(),
                     UDP => self.proc_net_udp.is_some(),
@@ -104,6 +125,21 @@ impl Sources {
             _ => return None,
         };
         Some(set.as_ref().map_or_else(|| self.proc_file(name), PathBuf::from))
+    }
+
+    /// The file that holds the text of the unix tables.
+    pub(super) fn unix_text(&self) -> PathBuf {
+        self.proc_net_unix.as_ref().map_or_else(|| self.proc_file("net/unix"), PathBuf::from)
+    }
+
+    /// The file that holds the text of the netlink table.
+    pub(super) fn netlink_text(&self) -> PathBuf {
+        self.proc_net_netlink.as_ref().map_or_else(|| self.proc_file("net/netlink"), PathBuf::from)
+    }
+
+    /// The file that holds the text of the packet tables.
+    pub(super) fn packet_text(&self) -> PathBuf {
+        self.proc_net_packet.as_ref().map_or_else(|| self.proc_file("net/packet"), PathBuf::from)
     }
 
     /// The ports that the kernel gives to sockets that ask for none, first and

@@ -9,69 +9,111 @@
 use std::ffi::{CStr, CString};
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use libc::{c_char, c_int, protoent, servent};
 
 use crate::model::Addr;
 
-/// Held around every `getserv*` and `getproto*` call: each kind shares one
-/// static result.
-static STATIC_RESULTS: Mutex<()> = Mutex::new(());
+unsafe extern "C" {
+    // The reentrant look-ups of glibc, which the libc crate does not declare.
+    // Signatures as in netdb.h: the entry and its strings are written to what
+    // the caller passes, and `found` points to the entry or is null.
+    fn getservbyport_r(
+        port: c_int,
+        protocol: *const c_char,
+        entry: *mut servent,
+        buffer: *mut c_char,
+        length: usize,
+        found: *mut *mut servent,
+    ) -> c_int;
+    fn getservbyname_r(
+        name: *const c_char,
+        protocol: *const c_char,
+        entry: *mut servent,
+        buffer: *mut c_char,
+        length: usize,
+        found: *mut *mut servent,
+    ) -> c_int;
+    fn getprotobynumber_r(
+        number: c_int,
+        entry: *mut protoent,
+        buffer: *mut c_char,
+        length: usize,
+        found: *mut *mut protoent,
+    ) -> c_int;
+}
 
-fn lock() -> MutexGuard<'static, ()> {
-    STATIC_RESULTS.lock().unwrap_or_else(PoisonError::into_inner)
+/// Runs a reentrant look-up with buffers that grow until its answer fits, and
+/// reads the answer while they live.
+///
+/// `call` must leave in its last argument null or a pointer to the entry that
+/// it was given, filled in with pointers into the buffer.
+fn look_up<E, T>(
+    call: impl Fn(*mut E, *mut c_char, usize, *mut *mut E) -> c_int,
+    read: impl FnOnce(&E) -> Option<T>,
+) -> Option<T> {
+    const ERANGE: c_int = 34;
+    let mut buffer = vec![0_u8; 1024];
+    loop {
+        // SAFETY: E is servent or protoent, pointers and integers for which zero is valid.
+        let mut entry: E = unsafe { zeroed() };
+        let mut found: *mut E = std::ptr::null_mut();
+        let status = call(&raw mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found);
+        if status == ERANGE && buffer.len() < 1 << 20 {
+            buffer.resize(buffer.len() * 2, 0);
+            continue;
+        }
+        return if status == 0 && !found.is_null() { read(&entry) } else { None };
+    }
+}
+
+/// A string of an entry that was just looked up.
+fn string_of(name: *const c_char) -> Option<Vec<u8>> {
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the look-up wrote a string that ends in NUL into the buffer,
+    // which lives until the entry has been read.
+    Some(unsafe { CStr::from_ptr(name) }.to_bytes().to_vec())
 }
 
 /// Name of a service by its port in host order; any protocol's with `None`.
 pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Option<Vec<u8>> {
-    let guard = lock();
     let protocol = protocol.map_or(std::ptr::null(), CStr::as_ptr);
-    // SAFETY: `protocol` is null or a string that ends in NUL; the static
-    // result is ours while we hold the lock.
-    let entry = unsafe { libc::getservbyport(i32::from(port.to_be()), protocol) };
-    // SAFETY: the result is null or points to static storage that stays
-    // unchanged until the next getserv* call, and we hold the lock on those.
-    let entry = unsafe { entry.as_ref() }?;
-    let name = entry.s_name;
-    if name.is_null() {
-        return None;
-    }
-    // SAFETY: s_name is a string that ends in NUL and lives as long as the entry.
-    let name = unsafe { CStr::from_ptr(name) }.to_bytes().to_vec();
-    drop(guard);
-    Some(name)
+    look_up(
+        |entry, buffer, length, found| {
+            // SAFETY: `protocol` is null or a string that ends in NUL; the rest
+            // is writable for what its type or `length` says.
+            unsafe { getservbyport_r(i32::from(port.to_be()), protocol, entry, buffer, length, found) }
+        },
+        |entry: &servent| string_of(entry.s_name),
+    )
 }
 
 /// Port, in host order, of a service by its name or an alias.
 pub(crate) fn service_port(name: &[u8], protocol: Option<&CStr>) -> Option<u16> {
     let name = CString::new(name).ok()?;
-    let guard = lock();
     let protocol = protocol.map_or(std::ptr::null(), CStr::as_ptr);
-    // SAFETY: both strings end in NUL (`protocol` may be null); the static
-    // result is ours while we hold the lock.
-    let entry = unsafe { libc::getservbyname(name.as_ptr(), protocol) };
-    // SAFETY: the result is null or points to static storage that stays
-    // unchanged until the next getserv* call, and we hold the lock on those.
-    let port = unsafe { entry.as_ref() }?.s_port;
-    drop(guard);
-    Some(u16::from_be(port as u16))
+    look_up(
+        |entry, buffer, length, found| {
+            // SAFETY: both strings end in NUL (`protocol` may be null); the rest
+            // is writable for what its type or `length` says.
+            unsafe { getservbyname_r(name.as_ptr(), protocol, entry, buffer, length, found) }
+        },
+        |entry: &servent| Some(u16::from_be(entry.s_port as u16)),
+    )
 }
 
 /// Name of an IP protocol by its number.
 pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
-    let guard = lock();
-    // SAFETY: the call takes any number; the static result is ours while we
-    // hold the lock.
-    let entry = unsafe { libc::getprotobynumber(i32::from(number)) };
-    // SAFETY: the result is null or points to static storage that stays
-    // unchanged until the next getproto* call, and we hold the lock on those.
-    let name = unsafe { entry.as_ref() }?.p_name;
-    if name.is_null() {
-        return None;
-    }
-    // SAFETY: p_name is a string that ends in NUL and lives as long as the entry.
-    let name = unsafe { CStr::from_ptr(name) }.to_bytes().to_vec();
-    drop(guard);
-    Some(name)
+    look_up(
+        |entry, buffer, length, found| {
+            // SAFETY: the call takes any number; the rest is writable for what
+            // its type or `length` says.
+            unsafe { getprotobynumber_r(i32::from(number), entry, buffer, length, found) }
+        },
+        |entry: &protoent| string_of(entry.p_name),
+    )
 }
 
 /// The name of a host by its address; `None` if it has none.  May take as long
@@ -123,6 +165,10 @@ fn name_of<T>(sa: &T) -> Option<String> {
 /// The addresses of a host, IPv4 ones first; none if it is unknown.
 pub(crate) fn host_addrs(name: &[u8]) -> Vec<Addr> {
     let Ok(name) = std::str::from_utf8(name) else { return Vec::new() };
+    // glibc reads these as numbers, the reference does not look them up at all.
+    if is_hexadecimal_address(name) {
+        return Vec::new();
+    }
     let Ok(found) = (name, 0).to_socket_addrs() else { return Vec::new() };
     let mut addrs: Vec<Addr> = Vec::new();
     for addr in found {
@@ -136,6 +182,19 @@ pub(crate) fn host_addrs(name: &[u8]) -> Vec<Addr> {
     }
     addrs.sort_by_key(|addr| matches!(addr, Addr::V6(_)));
     addrs
+}
+
+/// Whether a word is an address of up to four numbers of which one or more are
+/// hexadecimal (`0x7f000001`, `127.0x1`).
+fn is_hexadecimal_address(word: &str) -> bool {
+    fn hexadecimal(part: &str) -> Option<&str> {
+        part.strip_prefix("0x").or(part.strip_prefix("0X"))
+    }
+    let is_number = |part: &str| match hexadecimal(part) {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()),
+    };
+    word.split('.').all(is_number) && word.split('.').any(|part| hexadecimal(part).is_some())
 }
 
 /// Name of the interface with this index, as the `SIOCGIFNAME` ioctl knows it.

@@ -26,6 +26,8 @@ use rustix::net::{
 const SEND_BUFFER: usize = 32 * 1024;
 const RECEIVE_BUFFER: usize = 1024 * 1024;
 const DATAGRAM: usize = 64 * 1024;
+/// Queue for what comes unasked: some seconds of a busy machine.
+const EVENT_BUFFER: usize = 32 << 20;
 
 /// Which part of the kernel a socket talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,19 @@ impl Netlink {
         bind(&fd, &SocketAddrNetlink::new(0, 0)).map_err(|e| (OpenStep::Bind, e))?;
         let port =
             getsockname(&fd).and_then(SocketAddrNetlink::try_from).map_err(|e| (OpenStep::Bind, e))?.pid();
+        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM] })
+    }
+
+    /// Opens a socket for the multicast groups of sock_diag of this mask, with
+    /// as large a receive queue as we may have.
+    pub(crate) fn open_for(groups: u32) -> Result<Self, Errno> {
+        let flags = SocketFlags::CLOEXEC;
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))?;
+        sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)?;
+        // Needs a privilege; without it the smaller queue stays.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&fd, EVENT_BUFFER);
+        bind(&fd, &SocketAddrNetlink::new(0, groups))?;
+        let port = getsockname(&fd).and_then(SocketAddrNetlink::try_from)?.pid();
         Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM] })
     }
 

@@ -130,7 +130,6 @@ pub(crate) fn parse(
 impl Args {
     /// Whether `-s` is all that was asked for, so that nothing is listed.
     /// State options do not count.
-    #[cfg_attr(not(test), expect(dead_code, reason = "-s is not built yet"))]
     pub(crate) fn only_summary(&self) -> bool {
         self.summary && self.selection.is_default() && self.words.is_empty()
     }

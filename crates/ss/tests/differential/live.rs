@@ -111,6 +111,12 @@ const LINES: &[&str] = &[
     // Filters, in all their spellings.
     "-tanH sport = :443",
     "-tanH sport = 443",
+    "-tanH sport = [443]",
+    "-tanH sport = [443]x",
+    "-tanH sport = []",
+    "-tanH dport = [*]",
+    "-tanH sport = [:https]",
+    "-tanH src 127.0x1",
     "-tanH sport eq 443",
     "-tanH sport == 443",
     "-tanH dport != 443",

@@ -8,9 +8,15 @@
 //! `tests/compat.rs`.
 
 mod errors;
+mod inet4;
 mod live;
+mod netpkt;
 mod proc_text;
+mod processes;
 mod recordings;
+mod replies;
+mod summary;
+mod unix;
 mod widths;
 
 use std::fmt::Write as _;
@@ -71,7 +77,23 @@ fn ours_does_as_the_reference_does() {
         recordings::damaged(),
         widths::run(),
         proc_text::run(),
+        processes::live(),
+        processes::made_up(),
+        summary::run(),
         live::run(),
+        netpkt::live(),
+        netpkt::proc_text(),
+        netpkt::answers(),
+        replies::run(),
+        replies::owners(),
+        replies::failures(),
+        inet4::recordings(),
+        inet4::crafted(),
+        inet4::proc_text(),
+        inet4::live(),
+        unix::live(),
+        unix::proc_text(),
+        unix::replied(),
     ];
     let mut text = String::new();
     let mut total = 0;

@@ -1,0 +1,360 @@
+//! A walk of /proc, by all processors at once.
+//!
+//! Processes are handed out one at a time, and what each of them yielded is
+//! put together again in the order of the directory, so that the result does
+//! not depend on who read what.  A name is read once per task, when its first
+//! wanted socket is met.
+//!
+//! We are a process too: descriptors that we inherited count, as the
+//! reference's own do; those that this program opened, and its further
+//! threads, do not.
+//!
+//! Source: proc(5); which entries count as the reference shows it.
+
+use std::ffi::{CStr, OsString};
+use std::io::Read as _;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::Errno;
+
+use super::{Found, Scan, Task, Wanted, Way, parse};
+
+/// Threads beyond this many wait for the kernel's locks.
+const WORKERS: usize = 8;
+/// A link to a socket is shorter; a longer one is no link to a socket.
+const LINK: usize = 64;
+/// The line up to the end of the name; the kernel's names have 63 bytes at most.
+const STAT: u64 = 512;
+/// Bytes of directory entries that are read at a time.
+const ENTRIES: usize = 32 << 10;
+
+/// The /proc of some machine, or a directory that looks like it.
+#[derive(Debug)]
+pub(super) struct Walk {
+    root: OsString,
+    threads: bool,
+}
+
+/// What one process yielded: lengths of its parts in the worker's scan.
+struct Part {
+    /// Index of the process in the directory.
+    index: usize,
+    tasks: usize,
+    found: usize,
+}
+
+impl Walk {
+    /// A walk below `root`; `threads` lists every task of a process, not only
+    /// its first.
+    pub(super) fn new(mut root: OsString, threads: bool) -> Self {
+        root.push("/");
+        Self { root, threads }
+    }
+}
+
+impl Way for Walk {
+    fn scan(&self, wanted: Wanted<'_>) -> Scan {
+        let Ok(root) = directory(CWD, self.root.as_os_str()) else { return Scan::default() };
+        let mut pids = Vec::new();
+        let mut buffer = Vec::with_capacity(ENTRIES);
+        each_number(&root, &mut buffer, |pid, _| pids.push(pid));
+        let next = AtomicUsize::new(0);
+        let work = || Worker::new(root.as_fd(), self.threads, wanted).run(&pids, &next);
+        let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS).min(pids.len());
+        let pieces = thread::scope(|scope| {
+            // A thread that cannot be had leaves its share to the others.
+            let others: Vec<_> =
+                (1..workers).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+            let mut pieces = vec![work()];
+            pieces.extend(others.into_iter().filter_map(|worker| worker.join().ok()));
+            pieces
+        });
+        join(pieces, pids.len())
+    }
+}
+
+/// Puts what the workers found into the order of the directory.
+fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
+    let mut whole = Scan::default();
+    let mut owner = vec![None; processes];
+    let mut sources = Vec::with_capacity(pieces.len());
+    for (number, (scan, parts)) in pieces.into_iter().enumerate() {
+        whole.hidden += scan.hidden;
+        for part in &parts {
+            if let Some(slot) = owner.get_mut(part.index) {
+                *slot = Some((number, part.tasks, part.found));
+            }
+        }
+        sources.push((scan.tasks.into_iter(), scan.found.into_iter()));
+    }
+    // Each worker's parts are in the order of the directory themselves.
+    for (number, tasks, found) in owner.into_iter().flatten() {
+        if let Some((task_source, found_source)) = sources.get_mut(number) {
+            let first = whole.tasks.len() as u32;
+            whole.tasks.extend(task_source.take(tasks));
+            // A task's index counts from its process's first until here.
+            whole.found.extend(found_source.take(found).map(|one| Found { task: first + one.task, ..one }));
+        }
+    }
+    whole
+}
+
+/// One thread's share of the walk.
+struct Worker<'w> {
+    root: BorrowedFd<'w>,
+    threads: bool,
+    wanted: Wanted<'w>,
+    own_pid: i32,
+    scan: Scan,
+    tids: Vec<i32>,
+    entries: Vec<u8>,
+}
+
+impl<'w> Worker<'w> {
+    fn new(root: BorrowedFd<'w>, threads: bool, wanted: Wanted<'w>) -> Self {
+        Self {
+            root,
+            threads,
+            wanted,
+            own_pid: rustix::process::getpid().as_raw_nonzero().get(),
+            scan: Scan::default(),
+            tids: Vec::new(),
+            entries: Vec::with_capacity(ENTRIES),
+        }
+    }
+
+    /// Reads processes until none is left.
+    fn run(mut self, pids: &[i32], next: &AtomicUsize) -> (Scan, Vec<Part>) {
+        let mut parts = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(pid) = pids.get(index) else { return (self.scan, parts) };
+            let (tasks, found) = (self.scan.tasks.len(), self.scan.found.len());
+            self.process(*pid, tasks);
+            let (tasks, found) = (self.scan.tasks.len() - tasks, self.scan.found.len() - found);
+            if found > 0 {
+                parts.push(Part { index, tasks, found });
+            }
+        }
+    }
+
+    /// `first` is the number of tasks before this process's.
+    fn process(&mut self, pid: i32, first: usize) {
+        let seen = self.task(pid, pid, first);
+        if self.threads && pid != self.own_pid {
+            let mut tids = std::mem::take(&mut self.tids);
+            tids.clear();
+            if let Ok(directory) = directory(self.root, format!("{pid}/task").as_str()) {
+                each_number(&directory, &mut self.entries, |tid, _| tids.push(tid));
+            }
+            for tid in tids.iter().filter(|tid| **tid != pid) {
+                // The first task told already whether we may look.
+                let _ = self.task(pid, *tid, first);
+            }
+            self.tids = tids;
+        }
+        if let Err(Errno::ACCESS | Errno::PERM) = seen {
+            self.scan.hidden += 1;
+        }
+    }
+
+    /// Every descriptor of one task.
+    fn task(&mut self, pid: i32, tid: i32, first: usize) -> Result<(), Errno> {
+        let fds = directory(self.root, format!("{tid}/fd").as_str())?;
+        let (root, wanted) = (self.root, self.wanted);
+        let own = pid == self.own_pid;
+        let (tasks, found) = (&mut self.scan.tasks, &mut self.scan.found);
+        let mut task = None;
+        let mut result = Ok(());
+        each_number(&fds, &mut self.entries, |fd, name| {
+            let mut link = [MaybeUninit::uninit(); LINK];
+            let inode = match link_at(fds.as_fd(), fd, name, &mut link) {
+                Ok(link) => parse::socket_link(link),
+                Err(error) => {
+                    // What vanished is no matter; what is forbidden is one.
+                    if let Errno::ACCESS | Errno::PERM = error {
+                        result = Err(error);
+                    }
+                    None
+                }
+            };
+            let Some(inode) = inode.filter(|inode| wanted.has(*inode)) else { return };
+            if own && is_of_our_making(root, tid, fd) {
+                return;
+            }
+            let task = *task.get_or_insert_with(|| {
+                tasks.push(Task { pid, tid, name: name_of(root, tid) });
+                (tasks.len() - 1 - first) as u32
+            });
+            found.push(Found { inode, task, fd });
+        });
+        result
+    }
+}
+
+/// Opens a directory.
+fn directory(at: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
+    openat(at, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Every entry that begins with a number, with its name.
+fn each_number(directory: &OwnedFd, buffer: &mut Vec<u8>, mut take: impl FnMut(i32, &CStr)) {
+    buffer.clear();
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    // An error, as of a process that is gone, ends the directory.
+    while let Some(Ok(entry)) = entries.next() {
+        let name = entry.file_name();
+        if let Some(number) = parse::entry(name.to_bytes()) {
+            take(number, name);
+        }
+    }
+}
+
+/// Where a descriptor leads.  The path is made of the number: an entry with
+/// more than that in its name stands for the one without.
+fn link_at<'b>(
+    fds: BorrowedFd<'_>,
+    fd: i32,
+    name: &CStr,
+    buffer: &'b mut [MaybeUninit<u8>; LINK],
+) -> Result<&'b [u8], Errno> {
+    let is_plain = match name.to_bytes() {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.len() < 9 && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let (link, _) = if is_plain {
+        readlinkat_raw(fds, name, buffer)?
+    } else {
+        readlinkat_raw(fds, fd.to_string(), buffer)?
+    };
+    Ok(link)
+}
+
+/// Whether this program opened a descriptor, rather than inherited it: what is
+/// inherited was not closed by exec.
+fn is_of_our_making(root: BorrowedFd<'_>, tid: i32, fd: i32) -> bool {
+    parse::closes_on_exec(&contents(root, &format!("{tid}/fdinfo/{fd}")))
+}
+
+/// The command name of a task; empty if it cannot be read.
+fn name_of(root: BorrowedFd<'_>, tid: i32) -> Box<[u8]> {
+    parse::command_name(&contents(root, &format!("{tid}/stat"))).into()
+}
+
+/// The beginning of a file; nothing if it cannot be read.
+fn contents(root: BorrowedFd<'_>, path: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Ok(file) = openat(root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        // What came before an error is as good as a shorter file.
+        let _ = std::fs::File::from(file).take(STAT).read_to_end(&mut text);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn made_up(name: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("sockdiag-walk-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        for pid in 1..=50 {
+            let fds = root.join(format!("{pid}/fd"));
+            fs::create_dir_all(&fds).expect("a directory of the test");
+            fs::write(root.join(format!("{pid}/stat")), format!("{pid} (p{pid}) S"))
+                .expect("a file of the test");
+            for fd in 0..4 {
+                // One that all hold, one of its own, two that are no sockets.
+                let link = match fd {
+                    0 => "socket:[9]".to_owned(),
+                    1 => format!("socket:[{}]", 1000 + pid),
+                    2 => "/dev/null".to_owned(),
+                    _ => format!("socket:[{}x", "9".repeat(LINK)),
+                };
+                symlink(link, fds.join(fd.to_string())).expect("a link of the test");
+            }
+        }
+        root
+    }
+
+    #[test]
+    fn the_result_is_in_the_order_of_the_directory() {
+        let root = made_up("order");
+        let listed: Vec<i32> = {
+            let directory = directory(CWD, &*root).expect("just made");
+            let mut pids = Vec::new();
+            each_number(&directory, &mut Vec::with_capacity(ENTRIES), |pid, _| pids.push(pid));
+            pids
+        };
+        for _ in 0..20 {
+            let scan = Walk::new(root.clone().into(), false).scan(Wanted::These(&[9, 1007]));
+            let of = |found: &Found| scan.tasks[found.task as usize].pid;
+            let all: Vec<i32> = scan.found.iter().filter(|found| found.inode == 9).map(of).collect();
+            assert_eq!(all, listed);
+            let one: Vec<i32> = scan.found.iter().filter(|found| found.inode == 1007).map(of).collect();
+            assert_eq!(one, [7]);
+            assert_eq!(scan.found.len(), 51, "what is not wanted is not kept");
+            assert!(scan.tasks.iter().all(|task| *task.name == *format!("p{}", task.pid).as_bytes()));
+        }
+        let scan = Walk::new(root.clone().into(), false).scan(Wanted::All);
+        assert_eq!((scan.tasks.len(), scan.hidden), (50, 0));
+        // The overlong link begins like one of a socket, too large a number.
+        assert_eq!(scan.found.len(), 150);
+        fs::remove_dir_all(root).expect("the test's own directory");
+    }
+
+    #[test]
+    fn our_own_descriptors_do_not_count() {
+        let ours = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let inherited = rustix::io::dup(&ours).expect("a copy that exec keeps");
+        let pid = std::process::id() as i32;
+        let scan = Walk::new("/proc".into(), true).scan(Wanted::All);
+        let own: Vec<i32> = scan
+            .found
+            .iter()
+            .filter(|found| scan.tasks[found.task as usize].pid == pid)
+            .map(|found| found.fd)
+            .collect();
+        use std::os::fd::AsRawFd as _;
+        assert!(own.contains(&inherited.as_raw_fd()), "inherited sockets count");
+        assert!(!own.contains(&ours.as_raw_fd()), "ours do not");
+        assert!(scan.tasks.iter().all(|task| task.pid != pid || task.tid == pid), "nor do our threads");
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_counted() {
+        let root = made_up("hidden");
+        let open = Walk::new(root.clone().into(), false);
+        fs::remove_dir_all(root.join("3")).expect("the test's own directory");
+        fs::create_dir(root.join("3")).expect("a process that is gone");
+        assert_eq!(open.scan(Wanted::All).hidden, 0, "what vanished is not hidden");
+        if rustix::process::geteuid().is_root() {
+            // Root reads everything; the count of a worker is all there is to see.
+            let hidden = |n| (Scan { hidden: n, ..Scan::default() }, Vec::new());
+            assert_eq!(join(vec![hidden(2), hidden(3)], 5).hidden, 5);
+        } else {
+            use std::os::unix::fs::PermissionsExt as _;
+            let none = fs::Permissions::from_mode(0);
+            fs::set_permissions(root.join("4/fd"), none).expect("the test's own directory");
+            assert_eq!(open.scan(Wanted::All).hidden, 1);
+            let all = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(root.join("4/fd"), all).expect("the test's own directory");
+        }
+        fs::remove_dir_all(root).expect("the test's own directory");
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_holds_nothing() {
+        let scan = Walk::new("/nonexistent".into(), true).scan(Wanted::All);
+        assert!(scan.found.is_empty() && scan.tasks.is_empty() && scan.hidden == 0);
+    }
+}

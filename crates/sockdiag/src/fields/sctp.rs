@@ -1,0 +1,271 @@
+//! What SCTP tells of an endpoint or an association.
+//!
+//! Rows in the order in which `ss -i` prints them; the silent ones at the end
+//! are what `ss` leaves out: traffic counters and the primary path.  An
+//! endpoint sends a structure that is zero but for the socket's own settings,
+//! an association one without these.
+//!
+//! Source: `struct sctp_info` (linux/sctp.h), `INET_DIAG_LOCALS` and
+//! `INET_DIAG_PEERS` (linux/inet_diag.h).
+
+use sockdiag_wire::inet_diag::{INET_DIAG_LOCALS, INET_DIAG_PEERS};
+use sockdiag_wire::sctp_info::{SOCKADDR_STORAGE_LEN, SctpInfo, SockAddr};
+
+use super::endpoint::put_bare_addr;
+use super::{Accessor, Field, Groups, Needs, Text, Unit, Value};
+use crate::model::{Row, states};
+use crate::number::put_hex;
+
+/// `sctp_info`, where the reply carries one and the protocol gives the
+/// attribute that meaning.
+fn info<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
+    row.socket.attrs().filter(|_| row.socket.protocol == 132)?.sctp_info()
+}
+
+macro_rules! get {
+    ($method:ident) => {
+        |r| Some(info(r)?.$method()?.into())
+    };
+}
+
+const fn row(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, get, doc, source).needs(Needs::INFO).group(Groups::INFO)
+}
+
+/// A row that is printed as a signed number unless it is zero.
+const fn shown(
+    name: &'static str,
+    get: Accessor,
+    doc: &'static str,
+    source: &'static str,
+    token: &'static str,
+) -> Field {
+    row(name, get, doc, source).text(Text::NonzeroSigned(token))
+}
+
+/// A counter that `ss` does not print.
+const fn counter(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
+    row(name, get, doc, source).unit(Unit::Packets).counter()
+}
+
+/// Rows in print order.
+pub(super) const SCTP: &[Field] = &[
+    row(
+        "sctp.locals",
+        |r| addresses(r, INET_DIAG_LOCALS).map(|list| (list.count() as u64).into()),
+        "Number of addresses of this end; ss prints them.",
+        "INET_DIAG_LOCALS",
+    )
+    .unit(Unit::Count)
+    .print_needs(Needs::HOSTS)
+    .text(Text::Custom(|out, r, _| put_addresses(out, r, b" locals:", INET_DIAG_LOCALS))),
+    row(
+        "sctp.peers",
+        |r| addresses(r, INET_DIAG_PEERS).map(|list| (list.count() as u64).into()),
+        "Number of addresses of the peer; ss prints them.",
+        "INET_DIAG_PEERS",
+    )
+    .unit(Unit::Count)
+    .print_needs(Needs::HOSTS)
+    .text(Text::Custom(|out, r, _| put_addresses(out, r, b" peers:", INET_DIAG_PEERS))),
+    row("sctp.tag", get!(tag), "Verification tag of this end.", "sctpi_tag")
+        .text(Text::Custom(|out, r, _| put_tag(out, b" tag:", info(r).and_then(SctpInfo::tag)))),
+    row(
+        "sctp.state",
+        |r| Some(Value::Text(states::sctp_text(info(r)?.state()?).as_bytes())),
+        "State of the association.",
+        "sctpi_state",
+    )
+    .text(Text::Custom(|out, r, _| {
+        if let Some(state) = info(r).and_then(SctpInfo::state).filter(|state| *state != 0) {
+            out.extend_from_slice(b" state:");
+            out.extend_from_slice(states::sctp_text(state).as_bytes());
+        }
+    })),
+    shown("sctp.rwnd", get!(rwnd), "Receive window of this end.", "sctpi_rwnd", "rwnd").unit(Unit::Bytes),
+    shown(
+        "sctp.unackdata",
+        get!(unackdata),
+        "Chunks sent and not acknowledged.",
+        "sctpi_unackdata",
+        "unackdata",
+    )
+    .unit(Unit::Packets),
+    shown("sctp.penddata", get!(penddata), "Chunks received and unread.", "sctpi_penddata", "penddata")
+        .unit(Unit::Packets),
+    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms").unit(Unit::Count),
+    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms").unit(Unit::Count),
+    shown("sctp.inqueue", get!(inqueue), "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
+        .unit(Unit::Packets),
+    shown("sctp.outqueue", get!(outqueue), "Chunks in the send queue.", "sctpi_outqueue", "outqueue")
+        .unit(Unit::Packets),
+    shown(
+        "sctp.overall_error",
+        get!(overall_error),
+        "Errors in a row on all paths.",
+        "sctpi_overall_error",
+        "overerr",
+    )
+    .unit(Unit::Count),
+    shown(
+        "sctp.max_burst",
+        get!(max_burst),
+        "Most packets sent in one burst.",
+        "sctpi_max_burst",
+        "maxburst",
+    )
+    .unit(Unit::Packets),
+    shown("sctp.maxseg", get!(maxseg), "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
+        .unit(Unit::Bytes),
+    shown("sctp.peer_rwnd", get!(peer_rwnd), "Receive window of the peer.", "sctpi_peer_rwnd", "prwnd")
+        .unit(Unit::Bytes),
+    row("sctp.peer_tag", get!(peer_tag), "Verification tag of the peer.", "sctpi_peer_tag")
+        .text(Text::Custom(|out, r, _| put_tag(out, b" ptag:", info(r).and_then(SctpInfo::peer_tag)))),
+    shown(
+        "sctp.peer_capable",
+        get!(peer_capable),
+        "What the peer supports, a bit each.",
+        "sctpi_peer_capable",
+        "pcapable",
+    ),
+    shown(
+        "sctp.peer_sack",
+        get!(peer_sack),
+        "Whether the next packet has to be acknowledged (bit 0), and more of the kernel's own.",
+        "sctpi_peer_sack",
+        "psack",
+    ),
+    shown(
+        "sctp.autoclose_s",
+        get!(s_autoclose_s),
+        "Idle time in seconds after which an association closes; zero is never.",
+        "sctpi_s_autoclose",
+        "autoclose",
+    ),
+    shown(
+        "sctp.adaptation_ind",
+        get!(s_adaptation_ind),
+        "Adaptation layer indication to be sent.",
+        "sctpi_s_adaptation_ind",
+        "adapind",
+    ),
+    shown(
+        "sctp.pd_point",
+        get!(s_pd_point),
+        "Size at which a message is delivered in parts.",
+        "sctpi_s_pd_point",
+        "pdpoint",
+    )
+    .unit(Unit::Bytes),
+    shown(
+        "sctp.nodelay",
+        get!(s_nodelay),
+        "Whether small chunks are sent at once (1 or 0).",
+        "sctpi_s_nodelay",
+        "nodelay",
+    ),
+    shown(
+        "sctp.disable_fragments",
+        get!(s_disable_fragments),
+        "Whether messages are never split (1 or 0).",
+        "sctpi_s_disable_fragments",
+        "nofrag",
+    ),
+    shown(
+        "sctp.v4mapped",
+        get!(s_v4mapped),
+        "Whether IPv4 addresses are shown as IPv6 ones (1 or 0).",
+        "sctpi_s_v4mapped",
+        "v4mapped",
+    ),
+    shown(
+        "sctp.frag_interleave",
+        get!(s_frag_interleave),
+        "Whether parts of messages may be interleaved, and how freely.",
+        "sctpi_s_frag_interleave",
+        "fraginl",
+    ),
+    row(
+        "sctp.fragmentation_point",
+        get!(fragmentation_point),
+        "Size beyond which a message is split.",
+        "sctpi_fragmentation_point",
+    )
+    .unit(Unit::Bytes),
+    counter("sctp.isacks", get!(isacks), "Selective acknowledgements received.", "sctpi_isacks"),
+    counter("sctp.osacks", get!(osacks), "Selective acknowledgements sent.", "sctpi_osacks"),
+    counter("sctp.opackets", get!(opackets), "Packets sent.", "sctpi_opackets"),
+    counter("sctp.ipackets", get!(ipackets), "Packets received.", "sctpi_ipackets"),
+    counter("sctp.rtxchunks", get!(rtxchunks), "Chunks sent again.", "sctpi_rtxchunks"),
+    counter(
+        "sctp.outofseqtsns",
+        get!(outofseqtsns),
+        "Chunks received beyond the expected sequence number.",
+        "sctpi_outofseqtsns",
+    ),
+    counter("sctp.idupchunks", get!(idupchunks), "Chunks received twice.", "sctpi_idupchunks"),
+    counter("sctp.gapcnt", get!(gapcnt), "Gap acknowledgements received.", "sctpi_gapcnt"),
+    counter("sctp.ouodchunks", get!(ouodchunks), "Unordered data chunks sent.", "sctpi_ouodchunks"),
+    counter("sctp.iuodchunks", get!(iuodchunks), "Unordered data chunks received.", "sctpi_iuodchunks"),
+    counter("sctp.oodchunks", get!(oodchunks), "Ordered data chunks sent.", "sctpi_oodchunks"),
+    counter("sctp.iodchunks", get!(iodchunks), "Ordered data chunks received.", "sctpi_iodchunks"),
+    counter("sctp.octrlchunks", get!(octrlchunks), "Control chunks sent.", "sctpi_octrlchunks"),
+    counter("sctp.ictrlchunks", get!(ictrlchunks), "Control chunks received.", "sctpi_ictrlchunks"),
+    row(
+        "sctp.primary_addr",
+        |r| Some(Value::Addr(info(r)?.p_sockaddr()?.into())),
+        "Address of the primary path.",
+        "sctpi_p_address",
+    ),
+    row("sctp.primary_cwnd", get!(p_cwnd), "Congestion window of the primary path.", "sctpi_p_cwnd")
+        .unit(Unit::Bytes),
+    row(
+        "sctp.primary_ssthresh",
+        get!(p_ssthresh),
+        "Slow-start threshold of the primary path.",
+        "sctpi_p_ssthresh",
+    )
+    .unit(Unit::Bytes),
+    row(
+        "sctp.primary_flight_size",
+        get!(p_flight_size),
+        "Bytes sent and not acknowledged on the primary path.",
+        "sctpi_p_flight_size",
+    )
+    .unit(Unit::Bytes),
+    row("sctp.primary_error", get!(p_error), "Errors in a row on the primary path.", "sctpi_p_error")
+        .unit(Unit::Count),
+    row(
+        "sctp.type",
+        get!(s_type),
+        "Style of the socket: 0 one-to-many, 1 one-to-one, 2 one-to-one that accepts many.",
+        "sctpi_s_type",
+    ),
+];
+
+/// The addresses of one end; one of an unknown family is `None`.
+fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {
+    let bytes = row.socket.attrs().filter(|_| row.socket.protocol == 132)?.get(kind)?;
+    Some(bytes.chunks_exact(SOCKADDR_STORAGE_LEN).map(SockAddr::parse))
+}
+
+/// Addresses without brackets or ports; nothing stands for one of an unknown family.
+fn put_addresses(out: &mut Vec<u8>, row: &Row<'_>, name: &[u8], kind: u16) {
+    let Some(list) = addresses(row, kind) else { return };
+    out.extend_from_slice(name);
+    for (at, address) in list.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        if let Some(address) = address {
+            put_bare_addr(out, row, address.into());
+        }
+    }
+}
+
+fn put_tag(out: &mut Vec<u8>, name: &[u8], tag: Option<u32>) {
+    if let Some(tag) = tag.filter(|tag| *tag != 0) {
+        out.extend_from_slice(name);
+        put_hex(out, u64::from(tag));
+    }
+}

@@ -1,0 +1,159 @@
+//! Destroying sockets, one at a time, each by its cookie.
+//!
+//! What is destroyed is exactly what was listed: the kernel compares the whole
+//! identity, cookie included, so a socket that took the place of another in
+//! the meantime is left alone.
+//!
+//! Source: `SOCK_DESTROY` (linux/sock_diag.h), sock_diag(7); ss's treatment of
+//! the answers.
+
+use sockdiag_wire::attr;
+use sockdiag_wire::inet_diag::INET_DIAG_REQ_PROTOCOL;
+use sockdiag_wire::inet_req::{InetDiagReqV2, SockId};
+use sockdiag_wire::netlink::{
+    HEADER_LEN, Header, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOCK_DESTROY, error_code, messages,
+};
+
+use super::exchange::open;
+use super::request::{RAW, TCP};
+use crate::model::{Addr, Socket, SourceKind};
+use crate::notes::Note;
+use crate::sys::netlink::{Netlink, ReceiveError};
+
+const ENOENT: i32 = 2;
+const EOPNOTSUPP: i32 = 95;
+
+/// What became of a socket that was to be destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is destroyed.
+    Destroyed,
+    /// It is left: gone before, or of a kind that the kernel cannot destroy.
+    Spared,
+}
+
+/// Destroys sockets.
+#[derive(Debug)]
+pub struct Destroyer {
+    netlink: Netlink,
+}
+
+impl Destroyer {
+    /// Opens a way to the kernel.
+    ///
+    /// # Errors
+    /// What the reference says where none can be had.
+    pub fn open() -> Result<Self, Note> {
+        open().map(|netlink| Self { netlink }).map_err(|failure| failure.note.unwrap_or(Note::Eof))
+    }
+
+    /// Whether a socket is of a kind that is destroyed at all: one of an inet
+    /// table of the kernel, not a line of text or of a recording.
+    pub fn acts_on(socket: &Socket<'_>) -> bool {
+        socket.attrs().is_some() && socket.origin.kind == SourceKind::Kernel
+    }
+
+    /// Destroys one socket.
+    ///
+    /// # Errors
+    /// What to say where the kernel refuses for another reason than that the
+    /// socket is gone or cannot be destroyed; no further one should be tried.
+    pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Note> {
+        let seq = self.netlink.next_seq();
+        let failed = |error: ReceiveError| match error {
+            ReceiveError::Eof => Note::Eof,
+            ReceiveError::Os(errno) => Note::ReceiveFailed { errno: errno.raw_os_error() },
+        };
+        self.netlink.send(&request(socket, seq)).map_err(|errno| failed(ReceiveError::Os(errno)))?;
+        loop {
+            let datagram = self.netlink.receive().map_err(failed)?;
+            if !datagram.from_kernel {
+                continue;
+            }
+            let answer = messages(datagram.bytes)
+                .find(|message| message.header.seq == seq && message.header.kind == NLMSG_ERROR);
+            let Some(answer) = answer else { continue };
+            return match -error_code(answer.payload).ok_or(Note::ErrorTruncated)? {
+                0 => Ok(Fate::Destroyed),
+                ENOENT | EOPNOTSUPP => Ok(Fate::Spared),
+                errno => Err(Note::DestroyRefused { errno }),
+            };
+        }
+    }
+}
+
+/// The request to destroy a socket.
+fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
+    let protocol = socket.origin.table.protocol();
+    let mut bytes = Vec::with_capacity(128);
+    Header { len: 0, kind: SOCK_DESTROY, flags: NLM_F_REQUEST | NLM_F_ACK, seq, pid: 0 }.encode(&mut bytes);
+    InetDiagReqV2 {
+        family: socket.family.number(),
+        protocol: if protocol > 255 { TCP as u8 } else { protocol as u8 },
+        // Raw sockets are told apart by their own protocol.
+        raw_or_pad: if protocol == RAW {
+            socket.attrs().and_then(|attrs| attrs.protocol()).unwrap_or(0)
+        } else {
+            0
+        },
+        id: SockId {
+            sport: socket.local.port as u16,
+            dport: socket.remote.port as u16,
+            src: octets(socket.local.addr),
+            dst: octets(socket.remote.addr),
+            ifindex: socket.ifindex,
+            cookie: socket.cookie,
+        },
+        ..InetDiagReqV2::default()
+    }
+    .encode(&mut bytes);
+    if protocol > 255 {
+        attr::put(&mut bytes, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
+    }
+    debug_assert!(bytes.len() > HEADER_LEN);
+    let length = bytes.len() as u32;
+    if let Some(field) = bytes.first_chunk_mut() {
+        *field = length.to_ne_bytes();
+    }
+    bytes
+}
+
+/// An address as inet_diag holds it: four words, unused ones zero.
+fn octets(addr: Addr) -> [u8; 16] {
+    match addr {
+        Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        Addr::V6(octets) => octets,
+        Addr::Number(_) | Addr::None => [0; 16],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sockdiag_wire::inet_req::ReqV2View;
+
+    use super::*;
+    use crate::model::{Origin, Record, Table};
+
+    #[test]
+    fn a_request_names_the_socket_that_was_listed() {
+        let mut bytes = [0_u8; 72];
+        (bytes[0], bytes[1]) = (2, 1);
+        bytes[4..8].copy_from_slice(&[0, 80, 4, 0]);
+        bytes[8..12].copy_from_slice(&[127, 0, 0, 1]);
+        bytes[24..28].copy_from_slice(&[127, 0, 0, 2]);
+        bytes[40..44].copy_from_slice(&7_u32.to_ne_bytes());
+        bytes[44..52].copy_from_slice(&0x1122_3344_5566_7788_u64.to_ne_bytes());
+        for (table, protocol) in [(Table::Tcp, 6), (Table::Udp, 17), (Table::Mptcp, 6)] {
+            let origin = Origin { table, kind: SourceKind::Kernel };
+            let socket = Socket::decode(Record { origin, bytes: &bytes }).unwrap();
+            assert!(Destroyer::acts_on(&socket));
+            let sent = request(&socket, 9);
+            let message = messages(&sent).next().unwrap();
+            assert_eq!((message.header.kind, message.header.flags, message.header.seq), (21, 5, 9));
+            let view = ReqV2View::new(message.payload);
+            assert_eq!((view.family(), view.protocol(), view.states()), (Some(2), Some(protocol), Some(0)));
+            assert_eq!(view.id().unwrap(), bytes[4..52], "the identity as it came");
+            assert_eq!(message.payload.len() > 56, table == Table::Mptcp, "a long protocol is an attribute");
+        }
+    }
+}

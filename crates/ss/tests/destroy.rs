@@ -1,0 +1,242 @@
+//! `-K` and `-E`, in namespaces of their own: what is closed, what is left
+//! alone, and what is told of it.
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sockdiag_testkit::compare::{Case, Ended, Outcome, run};
+use sockdiag_testkit::holders::Holder;
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::reference::Reference;
+use sockdiag_testkit::skip;
+use sockdiag_testkit::zoo::Zoo;
+
+const OURS: &str = env!("CARGO_BIN_EXE_ss");
+
+fn outcome(program: Command, namespace: &Namespace, words: &str) -> Outcome {
+    let case = Case::new(&words.split(' ').collect::<Vec<_>>()).inside(namespace);
+    run(program, &case).unwrap_or_else(|why| panic!("{words}: {why}"))
+}
+
+fn ours(namespace: &Namespace, words: &str) -> Outcome {
+    outcome(Command::new(OURS), namespace, words)
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let mut lines: Vec<String> = String::from_utf8_lossy(bytes)
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    // The order of a table differs between namespaces.
+    lines.sort();
+    lines
+}
+
+/// The connections of a listing, each by its two ends in one order: closing one
+/// end closes the other, and which comes first differs between namespaces.
+fn ends(bytes: &[u8]) -> HashSet<(String, String)> {
+    lines(bytes)
+        .iter()
+        .filter_map(|line| {
+            let mut ends = line.split(' ').filter(|word| word.contains(':') && !word.contains("sk:"));
+            let (a, b) = (ends.next()?.to_owned(), ends.next()?.to_owned());
+            Some(if a < b { (a, b) } else { (b, a) })
+        })
+        .collect()
+}
+
+/// The kinds whose sockets look alike in every namespace.
+const KINDS: &[&str] = &[
+    "tcp-established",
+    "tcp-established6",
+    "tcp-idle",
+    "tcp-close-wait",
+    "tcp-fin-wait-2",
+    "tcp-listen",
+    "tcp-listen6",
+    "tcp-syn-sent",
+    "tcp-bound",
+    "tcp-ports",
+    "udp-connected",
+    "udp-unconnected",
+    "udp6-connected",
+];
+
+#[test]
+fn the_same_sockets_are_closed_as_by_the_reference() {
+    let reference = match Reference::get() {
+        Ok(reference) => reference,
+        Err(why) => skip!("no reference: {why}"),
+    };
+    for words in [
+        "-tanHK state established",
+        "-tanHK state connected",
+        "-tanHK src [::1]",
+        "-tanHK sport = :443",
+        "-uanHK dst 127.0.0.1",
+        "-tnHK state syn-sent",
+        "-tanHK",
+        "-tlnHK",
+        "-tBnHK",
+        "-tuanHK state established",
+        "-tanHKe dport = :1",
+    ] {
+        let [Some(left), Some(right)] = [Namespace::or_skip(), Namespace::or_skip()] else { return };
+        let start = |namespace| Zoo::start(namespace, KINDS).unwrap_or_else(|why| panic!("{why}"));
+        let (_zoo, _other) = (start(&left), start(&right));
+        let theirs = outcome(reference.command(), &left, words);
+        let ours_said = ours(&right, words);
+        assert_eq!(ends(&ours_said.stdout), ends(&theirs.stdout), "{words}: closed");
+        assert_eq!((ours_said.stderr, ours_said.ended), (theirs.stderr, theirs.ended), "{words}");
+        let rest = |namespace| lines(&outcome(reference.command(), namespace, "-tuanH").stdout);
+        assert_eq!(rest(&right), rest(&left), "{words}: what is left");
+    }
+}
+
+#[test]
+fn ten_thousand_connections_are_closed_and_the_others_live() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let v4 = Holder::start(&namespace, 10_000, 0).unwrap_or_else(|why| panic!("{why}"));
+    let v6 = Holder::start(&namespace, 500, 100).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!((v4.connections(), v6.connections()), (10_000, 500));
+    let before = lines(&ours(&namespace, "-6tnH state established").stdout);
+    assert_eq!(before.len(), 1000);
+    let closed = ours(&namespace, "-tnHK state established src 127.0.0.0/8");
+    assert_eq!(closed.ended, Ended::Exit(0));
+    let named = ends(&closed.stdout);
+    assert_eq!(named.len(), 10_000, "connections");
+    assert!(lines(&ours(&namespace, "-4tnH state established").stdout).is_empty());
+    assert_eq!(lines(&ours(&namespace, "-6tnH state established").stdout), before, "the others live");
+}
+
+#[test]
+fn who_may_not_close_is_told_once_and_nothing_looks_closed() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _zoo = Zoo::start(&namespace, &["tcp-idle", "udp-connected"]).unwrap_or_else(|why| panic!("{why}"));
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        skip!("no setpriv");
+    }
+    let mut command = Command::new("setpriv");
+    namespace.enter(&mut command);
+    let program = command
+        .args(["--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([OURS, "-tuanHK"])
+        .output()
+        .expect("setpriv runs");
+    let errors = String::from_utf8_lossy(&program.stderr).into_owned();
+    if errors.contains("setpriv") {
+        skip!("{}", errors.trim());
+    }
+    assert!(program.stdout.is_empty(), "{}", String::from_utf8_lossy(&program.stdout));
+    assert_eq!(
+        errors.lines().collect::<HashSet<_>>(),
+        HashSet::from(["SOCK_DESTROY answers: Operation not permitted"])
+    );
+}
+
+/// A follower of events in a namespace; stopped by its process id.
+struct Follower(Child);
+
+impl Follower {
+    fn start(mut program: Command, namespace: &Namespace, words: &[&str]) -> Self {
+        namespace.enter(&mut program);
+        let child =
+            program.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        // Until it has joined the groups.
+        std::thread::sleep(Duration::from_millis(500));
+        Self(child)
+    }
+
+    /// The first lines that it prints, and what it said on stderr.
+    fn read(mut self, count: usize) -> (Vec<String>, String) {
+        let pipe = BufReader::new(self.0.stdout.take().expect("piped"));
+        let reader =
+            std::thread::spawn(move || pipe.lines().map_while(Result::ok).take(count).collect::<Vec<_>>());
+        let start = Instant::now();
+        while !reader.is_finished() && start.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
+        let lines = reader.join().expect("the reader ends with the pipe");
+        let mut errors = String::new();
+        let _ = self.0.stderr.take().expect("piped").read_to_string(&mut errors);
+        (lines, errors)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn every_destroyed_socket_is_shown_once() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let holder = Holder::start(&namespace, 5_000, 20).unwrap_or_else(|why| panic!("{why}"));
+    let live = lines(&ours(&namespace, "-tnH state established").stdout);
+    assert_eq!(live.len(), 10_000);
+    let follower = Follower::start(Command::new(OURS), &namespace, &["-tEHn"]);
+    // A socket is destroyed when nobody holds it any more.
+    let closer = std::thread::spawn(move || drop(holder));
+    let (shown, errors) = follower.read(10_000);
+    closer.join().expect("it closed them");
+    let ends = |line: &String| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        format!("{} {}", words[words.len() - 2], words[words.len() - 1])
+    };
+    let distinct: HashSet<String> = shown.iter().map(ends).collect();
+    if errors.is_empty() {
+        assert_eq!((shown.len(), distinct.len()), (10_000, 10_000), "each once");
+        let listed: HashSet<String> = live.iter().map(ends).collect();
+        assert_eq!(distinct, listed);
+    } else {
+        assert!(errors.contains("overflowed"), "{errors}");
+    }
+}
+
+#[test]
+fn events_look_as_the_reference_shows_them() {
+    let reference = match Reference::get() {
+        Ok(reference) => reference,
+        Err(why) => skip!("no reference: {why}"),
+    };
+    for words in [&["-tEn"][..], &["-tuE"], &["-EnHQ"], &["-tEneO"], &["-4tE", "sport", ">", ":1"]] {
+        let Some(namespace) = Namespace::or_skip() else { return };
+        let zoo =
+            Zoo::start(&namespace, &["tcp-idle", "udp-connected"]).unwrap_or_else(|why| panic!("{why}"));
+        let left = Follower::start(reference.command(), &namespace, words);
+        let right = Follower::start(Command::new(OURS), &namespace, words);
+        drop(zoo);
+        std::thread::sleep(Duration::from_millis(500));
+        let (theirs, _) = left.read_now();
+        let (ours, _) = right.read_now();
+        assert!(theirs.len() > 1, "{words:?}");
+        assert_eq!(ours, theirs, "{words:?}");
+    }
+}
+
+impl Follower {
+    /// All that it has printed by now.
+    fn read_now(mut self) -> (Vec<String>, String) {
+        let _ = self.0.kill();
+        let mut text = String::new();
+        let _ = self.0.stdout.take().expect("piped").read_to_string(&mut text);
+        let mut errors = String::new();
+        let _ = self.0.stderr.take().expect("piped").read_to_string(&mut errors);
+        (text.lines().map(str::to_owned).collect(), errors)
+    }
+}
+
+#[test]
+fn without_a_group_there_is_nothing_to_follow() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    for words in ["-ES", "-EM", "-Ex", "-E0"] {
+        let said = ours(&namespace, words);
+        assert_eq!(said.ended, Ended::Exit(255), "{words}");
+        assert!(said.stdout.is_empty() && said.stderr.is_empty(), "{words}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Sockets with several holders each: `sockdiag-owners`.
+//!
+//! The program makes a TCP listener on 127.0.0.1:5901, a connection to it
+//! (both ends) and a UDP socket on 127.0.0.1:5902, copies the listener to
+//! descriptors 90 and 200, and starts two threads with names of their own.
+//! For every name it is given it starts a process of that name that inherits
+//! all of them.  It prints `ready` and ends, with the others, when its input
+//! ends.
+//!
+//! Invariant: names are set and sockets inherited before `ready` is said.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::{self, AddressFamily, SocketType};
+
+use crate::netns::{self, Namespace};
+use crate::zoo::lines_until_ready;
+use crate::{Doing, Why, bins};
+
+/// Port of the listener; the UDP socket's is the next one.
+pub const PORT: u16 = 5901;
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `sockdiag-owners`; it and its processes end when this is dropped.
+#[derive(Debug)]
+pub struct Owners {
+    parent: Child,
+}
+
+impl Owners {
+    /// Makes the sockets in the namespace, held by a process and by one more
+    /// for each of these names, and returns when all of them stand.
+    pub fn start<S: AsRef<OsStr>>(namespace: &Namespace, names: &[S]) -> Result<Self, Why> {
+        let mut command = namespace.command(bins::program("sockdiag-owners")?);
+        command.args(names).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut owners = Self { parent: command.spawn().doing("starting sockdiag-owners")? };
+        lines_until_ready(&mut owners.parent, PATIENCE)?;
+        Ok(owners)
+    }
+
+    /// The process that made the sockets.
+    pub fn pid(&self) -> u32 {
+        self.parent.id()
+    }
+}
+
+impl Drop for Owners {
+    fn drop(&mut self) {
+        drop(self.parent.stdin.take());
+        for _ in 0..100 {
+            if !matches!(self.parent.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        netns::stop(&mut self.parent);
+    }
+}
+
+/// The program: `sockdiag-owners NAME...`; `--hold NAME` is a child of it.
+pub fn main(args: &[OsString]) -> ExitCode {
+    let done = match args {
+        [flag, name] if flag == "--hold" => hold(name),
+        names => own(names),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("sockdiag-owners: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Takes a name and waits.
+fn hold(name: &OsStr) -> Result<(), Why> {
+    set_name(name)?;
+    wait_for_the_end()
+}
+
+fn own(names: &[OsString]) -> Result<(), Why> {
+    let sockets = sockets()?;
+    let (named, names_set) = channel();
+    for name in ["first-thread", "second-thread"] {
+        let named = named.clone();
+        thread::spawn(move || {
+            let _ = named.send(set_name(OsStr::new(name)));
+            loop {
+                thread::park();
+            }
+        });
+        names_set.recv().doing("waiting for a thread")??;
+    }
+    let program = std::env::current_exe().doing("finding the running program")?;
+    let mut children = Vec::new();
+    for name in names {
+        let mut command = Command::new(&program);
+        command.arg("--hold").arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().doing("starting a holder")?;
+        let output = child.stdout.take().ok_or_else(|| Why::new("a holder without an output"))?;
+        children.push(child);
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).doing("waiting for a holder")?;
+        if line != "ready\n" {
+            return Err(Why::new(format!("a holder said {line:?}")));
+        }
+    }
+    let result = wait_for_the_end();
+    for mut child in children {
+        // Waiting closes its input, which ends it.
+        let _ = child.wait();
+    }
+    drop(sockets);
+    result
+}
+
+/// Says `ready` and waits for the end of the input.
+fn wait_for_the_end() -> Result<(), Why> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "ready").and_then(|()| out.flush()).doing("printing")?;
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).doing("waiting for the end of the input").map(|_| ())
+}
+
+fn set_name(name: &OsStr) -> Result<(), Why> {
+    let name = CString::new(name.as_bytes()).doing("a name")?;
+    rustix::thread::set_name(&name).doing("setting a name")
+}
+
+/// All of them without the flag that closes them on exec.
+fn sockets() -> Result<Vec<OwnedFd>, Why> {
+    let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let listener = net::socket(AddressFamily::INET, SocketType::STREAM, None).doing("a TCP socket")?;
+    net::sockopt::set_socket_reuseaddr(&listener, true).doing("SO_REUSEADDR")?;
+    net::bind(&listener, &at(PORT)).doing("binding the listener")?;
+    net::listen(&listener, 5).doing("listening")?;
+    let client = net::socket(AddressFamily::INET, SocketType::STREAM, None).doing("a TCP socket")?;
+    net::connect(&client, &at(PORT)).doing("connecting")?;
+    let server = net::accept(&listener).doing("accepting")?;
+    let udp = net::socket(AddressFamily::INET, SocketType::DGRAM, None).doing("a UDP socket")?;
+    net::bind(&udp, &at(PORT + 1)).doing("binding the UDP socket")?;
+    let mut all = Vec::new();
+    for least in [90, 200] {
+        let copy = fcntl_dupfd_cloexec(listener.as_fd(), least).doing("copying a descriptor")?;
+        rustix::io::fcntl_setfd(&copy, rustix::io::FdFlags::empty()).doing("fcntl")?;
+        all.push(copy);
+    }
+    all.extend([listener, client, server, udp]);
+    Ok(all)
+}

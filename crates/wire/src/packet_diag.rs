@@ -1,0 +1,335 @@
+//! `struct packet_diag_msg` and its attributes: one packet socket.
+//!
+//! The fixed part is all or nothing; the first attribute of a kind wins and
+//! unknown kinds are passed over.
+//!
+//! Source: linux/packet_diag.h, linux/filter.h, linux/if_packet.h, Linux 7.3.
+
+use crate::attr::attrs;
+use crate::bytes::u32_at;
+use crate::layout::{constants, view};
+use crate::mem_info::SkMemInfo;
+
+constants! {
+    /// Kinds of attributes in a reply.
+    ATTRIBUTES in "linux/packet_diag.h": u16 {
+        /// Settings.
+        PACKET_DIAG_INFO = 0;
+        /// Addresses listened to.
+        PACKET_DIAG_MCLIST = 1;
+        /// Ring of received packets.
+        PACKET_DIAG_RX_RING = 2;
+        /// Ring of sent packets.
+        PACKET_DIAG_TX_RING = 3;
+        /// Group of sockets that share the packets.
+        PACKET_DIAG_FANOUT = 4;
+        /// Owner.
+        PACKET_DIAG_UID = 5;
+        /// Memory report.
+        PACKET_DIAG_MEMINFO = 6;
+        /// Filter program.
+        PACKET_DIAG_FILTER = 7;
+    }
+}
+
+constants! {
+    /// What a request asks for.
+    SHOW in "linux/packet_diag.h": u32 {
+        /// Settings.
+        PACKET_SHOW_INFO = 0x01;
+        /// Addresses listened to.
+        PACKET_SHOW_MCLIST = 0x02;
+        /// Rings.
+        PACKET_SHOW_RING_CFG = 0x04;
+        /// The group.
+        PACKET_SHOW_FANOUT = 0x08;
+        /// The memory report.
+        PACKET_SHOW_MEMINFO = 0x10;
+        /// The filter program.
+        PACKET_SHOW_FILTER = 0x20;
+    }
+}
+
+constants! {
+    /// Flags of a socket (`pdi_flags`).
+    FLAGS in "linux/packet_diag.h": u32 {
+        /// Packets are being received.
+        PDI_RUNNING = 0x01;
+        /// Packets come with auxiliary data.
+        PDI_AUXDATA = 0x02;
+        /// Packets name the device that they came by first.
+        PDI_ORIGDEV = 0x04;
+        /// Packets begin with a virtio header.
+        PDI_VNETHDR = 0x08;
+        /// A packet that cannot be sent is dropped.
+        PDI_LOSS = 0x10;
+    }
+}
+
+constants! {
+    /// How a group spreads packets over its sockets.
+    FANOUT_TYPES in "linux/if_packet.h": u16 {
+        /// By flow.
+        PACKET_FANOUT_HASH = 0;
+        /// In turn.
+        PACKET_FANOUT_LB = 1;
+        /// By processor.
+        PACKET_FANOUT_CPU = 2;
+        /// To the next once one is full.
+        PACKET_FANOUT_ROLLOVER = 3;
+        /// By chance.
+        PACKET_FANOUT_RND = 4;
+        /// By the device's queue.
+        PACKET_FANOUT_QM = 5;
+        /// By a classic BPF program.
+        PACKET_FANOUT_CBPF = 6;
+        /// By a BPF program.
+        PACKET_FANOUT_EBPF = 7;
+    }
+}
+
+view! {
+    /// The bytes of a request; [`crate::netlink_diag::put_request`] writes it.
+    PacketReqView = "struct packet_diag_req" in "linux/packet_diag.h" {
+        /// Address family.
+        family: u8 @ 0 = "sdiag_family";
+        /// Protocol; 0 is any.
+        protocol: u8 @ 1 = "sdiag_protocol";
+        /// Padding.
+        pad: u16 @ 2 = "pad";
+        /// Inode wanted; unused.
+        ino: u32 @ 4 = "pdiag_ino";
+        /// Attributes wanted.
+        show: u32 @ 8 = "pdiag_show";
+        /// Socket wanted; unused.
+        cookie: cookie @ 12 = "pdiag_cookie";
+    }
+}
+
+view! {
+    /// The fixed part of a reply.
+    PacketFixed = "struct packet_diag_msg" in "linux/packet_diag.h" {
+        /// Address family.
+        family: u8 @ 0 = "pdiag_family";
+        /// Socket type.
+        kind: u8 @ 1 = "pdiag_type";
+        /// Link protocol, in host order.
+        num: u16 @ 2 = "pdiag_num";
+        /// Inode.
+        ino: u32 @ 4 = "pdiag_ino";
+        /// Cookie, low word first.
+        cookie: cookie @ 8 = "pdiag_cookie";
+    }
+}
+
+view! {
+    /// `PACKET_DIAG_INFO`.
+    PacketInfo = "struct packet_diag_info" in "linux/packet_diag.h" {
+        /// Interface; 0 is every one.
+        index: u32 @ 0 = "pdi_index";
+        /// Version of the ring's headers, counted from 0 (`TPACKET_V1`).
+        version: u32 @ 4 = "pdi_version";
+        /// Room before each packet in a ring, in bytes.
+        reserve: u32 @ 8 = "pdi_reserve";
+        /// Packets longer than a ring's frame are queued too, as long as
+        /// fewer than these wait; 0 never.
+        copy_thresh: u32 @ 12 = "pdi_copy_thresh";
+        /// Which time stamps packets carry; 0 the software's.
+        tstamp: u32 @ 16 = "pdi_tstamp";
+        /// `PDI_*`.
+        flags: u32 @ 20 = "pdi_flags";
+    }
+}
+
+view! {
+    /// `PACKET_DIAG_RX_RING`, `PACKET_DIAG_TX_RING`.
+    PacketRing = "struct packet_diag_ring" in "linux/packet_diag.h" {
+        /// Length of a block, in bytes.
+        block_size: u32 @ 0 = "pdr_block_size";
+        /// Number of blocks.
+        block_nr: u32 @ 4 = "pdr_block_nr";
+        /// Length of a frame, in bytes.
+        frame_size: u32 @ 8 = "pdr_frame_size";
+        /// Number of frames.
+        frame_nr: u32 @ 12 = "pdr_frame_nr";
+        /// After how long a block is handed on unless it is full, in milliseconds.
+        retire_tmo_ms: u32 @ 16 = "pdr_retire_tmo";
+        /// Room for the program in each block, in bytes.
+        sizeof_priv: u32 @ 20 = "pdr_sizeof_priv";
+        /// Features asked for (`TP_FT_*`).
+        features: u32 @ 24 = "pdr_features";
+    }
+}
+
+view! {
+    /// One instruction of a classic BPF program.
+    SockFilter = "struct sock_filter" in "linux/filter.h" {
+        /// Operation.
+        code: u16 @ 0 = "code";
+        /// Instructions to skip if a comparison holds.
+        jt: u8 @ 2 = "jt";
+        /// Instructions to skip if it does not.
+        jf: u8 @ 3 = "jf";
+        /// Operand.
+        k: u32 @ 4 = "k";
+    }
+}
+
+/// Length of the fixed part of a reply.
+pub const MSG_LEN: usize = PacketFixed::LAYOUT.end();
+/// Length of an instruction.
+const FILTER_LEN: usize = SockFilter::LAYOUT.end();
+/// Kinds that are indexed: 0 to 7.
+const KINDS: usize = PACKET_DIAG_FILTER as usize + 1;
+
+/// A classic BPF program.
+#[derive(Clone, Copy, Debug)]
+pub struct FilterProgram<'a>(&'a [u8]);
+
+impl<'a> FilterProgram<'a> {
+    /// Wraps an attribute; bytes at its end that form no instruction are none.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// How many instructions it has.
+    #[allow(clippy::len_without_is_empty, reason = "the kernel sends none that is empty")]
+    pub fn len(self) -> usize {
+        self.0.len() / FILTER_LEN
+    }
+
+    /// The instructions, in order.
+    pub fn instructions(self) -> impl Iterator<Item = SockFilter<'a>> {
+        self.0.chunks_exact(FILTER_LEN).map(SockFilter::new)
+    }
+}
+
+/// One packet socket.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketDiagMsg<'a> {
+    fixed: &'a [u8; MSG_LEN],
+    attrs: [Option<&'a [u8]>; KINDS],
+}
+
+macro_rules! whole {
+    ($( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
+        $(
+            $(#[$meta])*
+            pub fn $name(&self) -> $ty {
+                PacketFixed::new(self.fixed).$name().unwrap_or_default()
+            }
+        )*
+    };
+}
+
+impl<'a> PacketDiagMsg<'a> {
+    /// Wraps a message's payload; `None` if the fixed part is not whole.
+    pub fn new(payload: &'a [u8]) -> Option<Self> {
+        let (fixed, rest) = payload.split_first_chunk()?;
+        let mut index = [None; KINDS];
+        for attr in attrs(rest) {
+            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
+                *slot = Some(attr.payload);
+            }
+        }
+        Some(Self { fixed, attrs: index })
+    }
+
+    whole! {
+        /// Address family: 17.
+        family: u8;
+        /// Socket type: 2 without link header, 3 with it.
+        kind: u8;
+        /// Link protocol, in host order; 0 none yet, 3 all.
+        num: u16;
+        /// Inode; 0 if no process holds the socket.
+        ino: u32;
+        /// The kernel's identity of the socket.
+        cookie: u64;
+    }
+
+    fn get(&self, kind: u16) -> Option<&'a [u8]> {
+        self.attrs.get(usize::from(kind)).copied().flatten()
+    }
+
+    /// Settings.
+    pub fn info(&self) -> Option<PacketInfo<'a>> {
+        self.get(PACKET_DIAG_INFO).map(PacketInfo::new)
+    }
+
+    /// Ring of received packets.
+    pub fn rx_ring(&self) -> Option<PacketRing<'a>> {
+        self.get(PACKET_DIAG_RX_RING).map(PacketRing::new)
+    }
+
+    /// Ring of sent packets.
+    pub fn tx_ring(&self) -> Option<PacketRing<'a>> {
+        self.get(PACKET_DIAG_TX_RING).map(PacketRing::new)
+    }
+
+    /// The group: its id in the low half, its type and flags in the high one.
+    pub fn fanout(&self) -> Option<u32> {
+        u32_at(self.get(PACKET_DIAG_FANOUT)?, 0)
+    }
+
+    /// Owner; since Linux 3.10.
+    pub fn uid(&self) -> Option<u32> {
+        u32_at(self.get(PACKET_DIAG_UID)?, 0)
+    }
+
+    /// The memory report; since Linux 3.10.
+    pub fn mem_info(&self) -> Option<SkMemInfo<'a>> {
+        self.get(PACKET_DIAG_MEMINFO).map(SkMemInfo::new)
+    }
+
+    /// The filter program; since Linux 3.10, and only for who may see it.
+    pub fn filter(&self) -> Option<FilterProgram<'a>> {
+        self.get(PACKET_DIAG_FILTER).map(FilterProgram::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attr::put;
+
+    #[test]
+    fn fixed_part_is_all_or_nothing() {
+        let bytes: Vec<u8> = (0..40).collect();
+        for len in 0..bytes.len() {
+            assert_eq!(PacketDiagMsg::new(&bytes[..len]).is_some(), len >= MSG_LEN, "len {len}");
+        }
+        let msg = PacketDiagMsg::new(&bytes).unwrap();
+        assert_eq!((msg.family(), msg.kind()), (0, 1));
+        assert_eq!(msg.num(), u16::from_ne_bytes([2, 3]));
+        assert_eq!(msg.ino(), u32::from_ne_bytes([4, 5, 6, 7]));
+        assert_eq!((msg.cookie() >> 32) as u32, u32::from_ne_bytes([12, 13, 14, 15]));
+    }
+
+    #[test]
+    fn attributes_are_found_by_kind_and_the_first_wins() {
+        let mut bytes = vec![0; MSG_LEN];
+        put(&mut bytes, 99, b"unknown");
+        put(&mut bytes, PACKET_DIAG_INFO, &[1; 24]);
+        put(&mut bytes, PACKET_DIAG_INFO, &[2; 24]);
+        put(&mut bytes, PACKET_DIAG_FANOUT, &0x0002_0007_u32.to_ne_bytes());
+        put(&mut bytes, PACKET_DIAG_UID, &[1, 2, 3]);
+        let msg = PacketDiagMsg::new(&bytes).unwrap();
+        assert_eq!(msg.info().and_then(PacketInfo::flags), Some(0x0101_0101));
+        assert_eq!(msg.fanout(), Some(0x0002_0007));
+        assert_eq!(msg.uid(), None, "half a word");
+        assert!(msg.rx_ring().is_none() && msg.tx_ring().is_none() && msg.mem_info().is_none());
+    }
+
+    #[test]
+    fn a_program_is_whole_instructions() {
+        let mut bytes = vec![0x28, 0, 0, 0, 12, 0, 0, 0, 6, 0, 1, 2];
+        bytes.extend([0xff; 4]);
+        bytes.extend([7; 7]);
+        let program = FilterProgram::new(&bytes);
+        assert_eq!((program.len(), program.instructions().count()), (2, 2));
+        let last = program.instructions().last().unwrap();
+        assert_eq!((last.jt(), last.jf(), last.k()), (Some(1), Some(2), Some(u32::MAX)));
+        assert_eq!(FilterProgram::new(&[]).len(), 0);
+    }
+}

@@ -1,0 +1,296 @@
+//! One TIPC socket as attributes, and the request for all of them.
+//!
+//! A reply has no fixed part: one nested attribute holds everything, and two
+//! more nest in that one, for the connection and for the queues.  A flag is an
+//! attribute without a value.
+//!
+//! Source: linux/tipc_sockets_diag.h, linux/tipc_netlink.h, Linux 7.3.
+
+use crate::attr::attrs;
+use crate::bytes::{u32_at, u64_at};
+use crate::layout::{constants, view};
+
+constants! {
+    /// Kinds of attributes of a reply, of a socket, and of its connection.
+    TIPC_ATTRIBUTES in "linux/tipc_netlink.h": u16 {
+        /// Reply: the socket.
+        TIPC_NLA_SOCK = 2;
+        /// Socket: node of this end.
+        TIPC_NLA_SOCK_ADDR = 1;
+        /// Socket: number of this end on its node.
+        TIPC_NLA_SOCK_REF = 2;
+        /// Socket: connection.
+        TIPC_NLA_SOCK_CON = 3;
+        /// Socket: flag, bound to a service.
+        TIPC_NLA_SOCK_HAS_PUBL = 4;
+        /// Socket: queues.
+        TIPC_NLA_SOCK_STAT = 5;
+        /// Socket: type.
+        TIPC_NLA_SOCK_TYPE = 6;
+        /// Socket: inode.
+        TIPC_NLA_SOCK_INO = 7;
+        /// Socket: owner.
+        TIPC_NLA_SOCK_UID = 8;
+        /// Socket: state.
+        TIPC_NLA_SOCK_TIPC_STATE = 9;
+        /// Socket: cookie.
+        TIPC_NLA_SOCK_COOKIE = 10;
+        /// Socket: padding.
+        TIPC_NLA_SOCK_PAD = 11;
+        /// Socket: communication group.
+        TIPC_NLA_SOCK_GROUP = 12;
+        /// Connection: flag, made by way of a service address.
+        TIPC_NLA_CON_FLAG = 1;
+        /// Connection: node of the other end.
+        TIPC_NLA_CON_NODE = 2;
+        /// Connection: number of the other end on its node.
+        TIPC_NLA_CON_SOCK = 3;
+        /// Connection: type of that service.
+        TIPC_NLA_CON_TYPE = 4;
+        /// Connection: instance of that service.
+        TIPC_NLA_CON_INST = 5;
+        /// Queues: received and unread.
+        TIPC_NLA_SOCK_STAT_RCVQ = 0;
+        /// Queues: sent and not yet acknowledged.
+        TIPC_NLA_SOCK_STAT_SENDQ = 1;
+        /// Queues: flag, the link is congested.
+        TIPC_NLA_SOCK_STAT_LINK_CONG = 2;
+        /// Queues: flag, the connection is congested.
+        TIPC_NLA_SOCK_STAT_CONN_CONG = 3;
+        /// Queues: messages dropped.
+        TIPC_NLA_SOCK_STAT_DROP = 4;
+    }
+}
+
+view! {
+    /// The bytes of a request.
+    TipcSockDiagReqView = "struct tipc_sock_diag_req" in "linux/tipc_sockets_diag.h" {
+        /// Address family.
+        family: u8 @ 0 = "sdiag_family";
+        /// Always 0.
+        protocol: u8 @ 1 = "sdiag_protocol";
+        /// Padding.
+        pad: u16 @ 2 = "pad";
+        /// States wanted.
+        states: u32 @ 4 = "tidiag_states";
+    }
+}
+
+/// `struct tipc_sock_diag_req`, whose other members must be zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TipcSockDiagReq {
+    /// Address family: 30.
+    pub family: u8,
+    /// States wanted: bit *n* for state number *n*, as TCP counts.
+    pub states: u32,
+}
+
+impl TipcSockDiagReq {
+    /// Appends the request as the kernel reads it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.family, 0, 0, 0]);
+        out.extend_from_slice(&self.states.to_ne_bytes());
+    }
+}
+
+/// Attributes by kind, of which the first wins.
+#[derive(Clone, Copy, Debug)]
+struct Index<'a, const N: usize>([Option<&'a [u8]>; N]);
+
+impl<'a, const N: usize> Index<'a, N> {
+    fn parse(bytes: &'a [u8]) -> Self {
+        let mut index = [None; N];
+        for attr in attrs(bytes) {
+            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
+                *slot = Some(attr.payload);
+            }
+        }
+        Self(index)
+    }
+
+    fn get(&self, kind: u16) -> Option<&'a [u8]> {
+        self.0.get(usize::from(kind)).copied().flatten()
+    }
+
+    fn u32(&self, kind: u16) -> Option<u32> {
+        u32_at(self.get(kind)?, 0)
+    }
+
+    fn flag(&self, kind: u16) -> bool {
+        self.get(kind).is_some()
+    }
+}
+
+const SOCK_KINDS: usize = TIPC_NLA_SOCK_GROUP as usize + 1;
+const CON_KINDS: usize = TIPC_NLA_CON_INST as usize + 1;
+const STAT_KINDS: usize = TIPC_NLA_SOCK_STAT_DROP as usize + 1;
+
+/// One TIPC socket.
+#[derive(Clone, Copy, Debug)]
+pub struct TipcDiagMsg<'a>(Index<'a, SOCK_KINDS>);
+
+impl<'a> TipcDiagMsg<'a> {
+    /// Indexes a message's payload; `None` if it holds no socket.
+    pub fn new(payload: &'a [u8]) -> Option<Self> {
+        let sock = attrs(payload).find(|attr| attr.kind == TIPC_NLA_SOCK)?;
+        Some(Self(Index::parse(sock.payload)))
+    }
+
+    /// Node of this end.
+    pub fn addr(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_ADDR)
+    }
+
+    /// Number of this end on its node.
+    pub fn reference(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_REF)
+    }
+
+    /// The connection; `None` if there is none.
+    pub fn con(&self) -> Option<TipcCon<'a>> {
+        self.0.get(TIPC_NLA_SOCK_CON).map(|bytes| TipcCon(Index::parse(bytes)))
+    }
+
+    /// Whether it is bound to a service.
+    pub fn has_publ(&self) -> bool {
+        self.0.flag(TIPC_NLA_SOCK_HAS_PUBL)
+    }
+
+    /// Its queues.
+    pub fn stat(&self) -> Option<TipcStat<'a>> {
+        self.0.get(TIPC_NLA_SOCK_STAT).map(|bytes| TipcStat(Index::parse(bytes)))
+    }
+
+    /// Type: 1 stream, 2 datagram, 4 reliable datagram, 5 sequenced packets.
+    pub fn kind(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_TYPE)
+    }
+
+    /// Inode; 0 if no process holds the socket.
+    pub fn ino(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_INO)
+    }
+
+    /// Owner.
+    pub fn uid(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_UID)
+    }
+
+    /// State number, as TCP counts.
+    pub fn tipc_state(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_TIPC_STATE)
+    }
+
+    /// The kernel's identity of the socket.
+    pub fn cookie(&self) -> Option<u64> {
+        u64_at(self.0.get(TIPC_NLA_SOCK_COOKIE)?, 0)
+    }
+
+    /// Its communication group, as nested attributes; `None` if it is in none.
+    pub fn group(&self) -> Option<&'a [u8]> {
+        self.0.get(TIPC_NLA_SOCK_GROUP)
+    }
+}
+
+/// The connection of a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct TipcCon<'a>(Index<'a, CON_KINDS>);
+
+impl TipcCon<'_> {
+    /// Whether it was made by way of a service address.
+    pub fn flag(&self) -> bool {
+        self.0.flag(TIPC_NLA_CON_FLAG)
+    }
+
+    /// Node of the other end.
+    pub fn node(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_CON_NODE)
+    }
+
+    /// Number of the other end on its node.
+    pub fn sock(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_CON_SOCK)
+    }
+
+    /// Type of the service that it was made by way of.
+    pub fn service_type(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_CON_TYPE)
+    }
+
+    /// Instance of that service.
+    pub fn service_instance(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_CON_INST)
+    }
+}
+
+/// The queues of a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct TipcStat<'a>(Index<'a, STAT_KINDS>);
+
+impl TipcStat<'_> {
+    /// Messages received and unread.
+    pub fn rcvq(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_STAT_RCVQ)
+    }
+
+    /// Messages sent and not yet acknowledged.
+    pub fn sendq(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_STAT_SENDQ)
+    }
+
+    /// Whether sending waits for the link.
+    pub fn link_cong(&self) -> bool {
+        self.0.flag(TIPC_NLA_SOCK_STAT_LINK_CONG)
+    }
+
+    /// Whether sending waits for the other end.
+    pub fn conn_cong(&self) -> bool {
+        self.0.flag(TIPC_NLA_SOCK_STAT_CONN_CONG)
+    }
+
+    /// Messages dropped because the receive queue was full.
+    pub fn drop(&self) -> Option<u32> {
+        self.0.u32(TIPC_NLA_SOCK_STAT_DROP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attr::put;
+
+    #[test]
+    fn what_nests_is_found_and_what_is_short_is_absent() {
+        let (mut con, mut stat, mut sock, mut payload) = (vec![], vec![], vec![], vec![]);
+        put(&mut con, TIPC_NLA_CON_FLAG, b"");
+        put(&mut con, TIPC_NLA_CON_NODE, &7_u32.to_ne_bytes());
+        put(&mut con, TIPC_NLA_CON_SOCK, &[1, 2, 3]);
+        put(&mut stat, TIPC_NLA_SOCK_STAT_RCVQ, &5_u32.to_ne_bytes());
+        put(&mut stat, TIPC_NLA_SOCK_STAT_LINK_CONG, b"");
+        put(&mut sock, TIPC_NLA_SOCK_CON | 0x8000, &con);
+        put(&mut sock, TIPC_NLA_SOCK_STAT, &stat);
+        put(&mut sock, TIPC_NLA_SOCK_COOKIE, &9_u64.to_ne_bytes());
+        put(&mut sock, TIPC_NLA_SOCK_REF, &1_u32.to_ne_bytes());
+        put(&mut sock, TIPC_NLA_SOCK_REF, &2_u32.to_ne_bytes());
+        put(&mut payload, 99, b"unknown");
+        put(&mut payload, TIPC_NLA_SOCK, &sock);
+        let msg = TipcDiagMsg::new(&payload).unwrap();
+        let (con, stat) = (msg.con().unwrap(), msg.stat().unwrap());
+        assert_eq!((con.flag(), con.node(), con.sock()), (true, Some(7), None));
+        assert_eq!((stat.rcvq(), stat.sendq(), stat.drop()), (Some(5), None, None));
+        assert!(stat.link_cong() && !stat.conn_cong() && !msg.has_publ());
+        assert_eq!((msg.cookie(), msg.reference(), msg.addr()), (Some(9), Some(1), None));
+        for len in 0..payload.len() {
+            assert!(TipcDiagMsg::new(&payload[..len]).is_none(), "len {len}");
+        }
+    }
+
+    #[test]
+    fn a_request_reads_back() {
+        let mut bytes = Vec::new();
+        TipcSockDiagReq { family: 30, states: 0x482 }.encode(&mut bytes);
+        assert_eq!(bytes.len(), TipcSockDiagReqView::LAYOUT.end());
+        let view = TipcSockDiagReqView::new(&bytes);
+        assert_eq!((view.family(), view.states()), (Some(30), Some(0x482)));
+    }
+}
