@@ -94,7 +94,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         held: Held::default(),
         destroyer: match args.kill.then(Destroyer::open).transpose() {
             Ok(destroyer) => destroyer,
-            Err(note) => return Err(Exit { code: 0, stdout: Vec::new(), stderr: note.to_string().into_bytes() }),
+            Err(note) => {
+                return Err(Exit { code: 0, stdout: Vec::new(), stderr: note.to_string().into_bytes() });
+            }
         },
     };
     if args.events {
@@ -174,9 +176,7 @@ fn missing(what: &str) -> Exit {
 /// Ends for options whose work is not done yet, rather than print a listing
 /// that looks like an answer.
 fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
-    let options = [
-        (args.show.bpf_maps, "--bpf-maps"),
-    ];
+    let options = [(args.show.bpf_maps, "--bpf-maps")];
     match options.iter().find(|(asked, _)| *asked) {
         Some((_, option)) => Err(missing(option)),
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! Deliberate differences from the reference: each test here is named by its
 //! row of COMPAT.md and shows both sides, the reference first.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -350,7 +351,8 @@ fn rows_of_no_inet_family_are_left_out() {
 /// the mark of one who is no administrator.
 fn listening(filter: &str) -> Option<(Outcome, Outcome, Outcome)> {
     let namespace = Namespace::or_skip()?;
-    let _zoo = Zoo::start(&namespace, &["tcp-listen-partial", "tcp-ports"]).unwrap_or_else(|why| panic!("{why}"));
+    let _zoo =
+        Zoo::start(&namespace, &["tcp-listen-partial", "tcp-ports"]).unwrap_or_else(|why| panic!("{why}"));
     let (all, _) = both(&case("-tlnH").inside(&namespace))?;
     let (theirs, ours) = both(&case("-tlnH -F -").stdin(filter).inside(&namespace))?;
     Some((all, theirs, ours))
@@ -360,7 +362,7 @@ fn listening(filter: &str) -> Option<(Outcome, Outcome, Outcome)> {
 fn very_long_filters_still_ask_the_kernel() {
     let mut filter = String::from("sport = :1\n");
     for port in 2..=5000 {
-        filter += &format!("or sport = :{port}\n");
+        let _ = writeln!(filter, "or sport = :{port}");
     }
     filter += "or sport > :5000\n";
     let Some((all, theirs, ours)) = listening(&filter) else { return };
@@ -505,7 +507,11 @@ fn lines_of_proc_that_lack_fields_are_left_out() {
 fn packet_sockets_are_shown_without_the_names_of_interfaces() {
     let path = file("packet-no-links", b"");
     let packet = replies::netpkt::packet;
-    let rows = packet(3, 3, &[replies::attr(0, &replies::words(&[1_000_000, 0, 0, 0, 0, 0])), replies::attr(6, &[0; 36])]);
+    let rows = packet(
+        3,
+        3,
+        &[replies::attr(0, &replies::words(&[1_000_000, 0, 0, 0, 0, 0])), replies::attr(6, &[0; 36])],
+    );
     let talk = replies::Talk::new().sockets(17, &[rows, replies::done(0)]);
     talk.write(&path).unwrap_or_else(|why| panic!("{why}"));
     let case = match replies::with(case("-0anH"), &path) {

@@ -226,6 +226,7 @@ fn list(
         needs: catalog.needs(look.style.groups.and(Groups::COLUMNS)),
         enricher: names,
         sink: &mut sink,
+        destroyer: None,
         held: Held::default(),
     };
     let failed = pipeline.list(&query(), &mut |note: Note| drop(note.to_string())).is_err();

@@ -21,7 +21,9 @@ pub use lookups::SystemLookups;
 use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::Needs;
-use crate::model::{Addr, Endpoint, HolderBook, HostBook, Layout, Names, Origin, Row, Socket, SourceKind, Table};
+use crate::model::{
+    Addr, Endpoint, HolderBook, HostBook, Layout, Names, Origin, Row, Socket, SourceKind, Table,
+};
 use crate::notes::Note;
 use crate::source::Sources;
 
@@ -320,11 +322,19 @@ mod tests {
             threads: false,
             sources: &sources,
         });
-        assert_eq!(enricher.service_protocol(Table::Mptcp), 262);
-        for (begun, of_mptcp) in [(Table::Raw, RAW), (Table::Udp, UDP), (Table::Tcp, TCP), (Table::Sctp, TCP)] {
+        assert_eq!(enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }), 262);
+        for (begun, of_mptcp) in [(Table::Raw, RAW), (Table::Udp, UDP), (Table::Tcp, TCP), (Table::Sctp, TCP)]
+        {
             enricher.begin(begun);
-            assert_eq!(enricher.service_protocol(Table::Mptcp), of_mptcp, "{begun:?}");
-            assert_eq!(enricher.service_protocol(Table::Raw), RAW);
+            assert_eq!(
+                enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }),
+                of_mptcp,
+                "{begun:?}"
+            );
+            assert_eq!(
+                enricher.service_protocol(Origin { table: Table::Raw, kind: SourceKind::Kernel }),
+                RAW
+            );
         }
     }
 }

@@ -37,7 +37,8 @@ pub fn groups(tables: TableSet, families: FamilySet) -> u32 {
 /// # Errors
 /// When the kernel cannot be listened to, or not any longer.
 pub fn follow(groups: u32, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
-    let failed = |kind, rows_delivered| DumpError { request: "socket events".to_owned(), rows_delivered, kind };
+    let failed =
+        |kind, rows_delivered| DumpError { request: "socket events".to_owned(), rows_delivered, kind };
     let mut netlink = Netlink::open_for(groups).map_err(|errno| {
         notes(Note::BindSocketFailed { errno: errno.raw_os_error() });
         failed(DumpErrorKind::Socket(errno.into()), 0)

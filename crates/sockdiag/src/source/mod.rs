@@ -41,9 +41,9 @@ use crate::model::{Family, FamilySet, Layout, Record, StateSet, Table, TableSet}
 use crate::notes::Note;
 use crate::sys::errno_text;
 
-pub(crate) use ladder::kernel_knows_cgroup_condition;
 pub use destroy::{Destroyer, Fate};
 pub use events::{follow, groups as event_groups};
+pub(crate) use ladder::kernel_knows_cgroup_condition;
 pub use record::{RecordError, record};
 pub use replay::{LONGEST_MESSAGE, deficit};
 pub use sources::Sources;

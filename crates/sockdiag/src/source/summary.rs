@@ -116,6 +116,7 @@ impl Summary {
 /// `CurrEstab` of the first `Tcp:` line, from the line below it: the number in
 /// the same place.  `None` if there is no such place (the reference takes the
 /// last one then); absent if what is there is no number.
+#[allow(clippy::option_option)] // no such place, and no number there, are told apart
 fn current_estab(text: &[u8]) -> Option<Option<i64>> {
     let mut lines = text.split(|byte| *byte == b'\n');
     let names = lines.by_ref().find(|line| line.starts_with(b"Tcp:"))?;

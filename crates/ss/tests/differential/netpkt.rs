@@ -121,7 +121,7 @@ const PACKET_LOOKS: &[&str] = &[
 
 fn text(header: &str, lines: &[&str]) -> String {
     let lines = [header].into_iter().chain(lines.iter().copied());
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.fold(String::new(), |text, line| text + line + "\n")
 }
 
 /// Live sockets.

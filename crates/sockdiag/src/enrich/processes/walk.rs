@@ -343,7 +343,7 @@ mod tests {
             assert_eq!(join(vec![hidden(2), hidden(3)], 5).hidden, 5);
         } else {
             use std::os::unix::fs::PermissionsExt as _;
-            let none = fs::Permissions::from_mode(0);
+            let none = fs::Permissions::from_mode(0o000);
             fs::set_permissions(root.join("4/fd"), none).expect("the test's own directory");
             assert_eq!(open.scan(Wanted::All).hidden, 1);
             let all = fs::Permissions::from_mode(0o700);
