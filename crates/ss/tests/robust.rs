@@ -394,7 +394,8 @@ fn condition(rng: &mut Rng, catalog: &Catalog) -> String {
         5 => format!("fwmark {equal}{:#x}/{:#x}", rng.u32(..), rng.u32(..)),
         6 => pick(rng, &["autobound", "cgroup /x", "cgroup != /x", "sport = :ssh"]).to_owned(),
         _ => {
-            let fields: Vec<_> = catalog.fields().collect();
+            // `autobound` is a whole condition: its row has no value to compare.
+            let fields: Vec<_> = catalog.fields().filter(|field| field.name != "local.autobound").collect();
             let field = rng.choice(fields).expect("a table with rows");
             if field.unit == Unit::None && rng.bool() {
                 let word = pick(rng, &["cubic", "127.0.0.1", "tcp", "established", "1", "0", "lo"]);
