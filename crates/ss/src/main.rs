@@ -1,7 +1,7 @@
 //! `ss`: what the kernel knows about its sockets.
 //!
-//! Only this file writes to the standard streams and ends the program: the
-//! rest says what to print and with which status to end.
+//! Only this file ends the program; `run` writes the listing and what is worth
+//! saying beside it, and everything else says how to end.
 
 mod cli;
 mod run;

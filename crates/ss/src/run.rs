@@ -176,7 +176,8 @@ fn missing(what: &str) -> Exit {
 /// Ends for options whose work is not done yet, rather than print a listing
 /// that looks like an answer.
 fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
-    let options = [(args.show.bpf_maps, "--bpf-maps")];
+    // Without SELinux, -Z has ended the program before.
+    let options = [(args.show.bpf_maps, "--bpf-maps"), (args.show.contexts > 0, "-Z, --context")];
     match options.iter().find(|(asked, _)| *asked) {
         Some((_, option)) => Err(missing(option)),
         None => Ok(()),

@@ -230,7 +230,7 @@ fn list(
         held: Held::default(),
     };
     let failed = pipeline.list(&query(), &mut |note: Note| drop(note.to_string())).is_err();
-    sink.finish().expect("nowhere takes all");
+    pipeline.finish(&mut |note: Note| drop(note.to_string())).expect("nowhere takes all");
     let rows = sink.rows;
     drop(sink);
     Listed { rows, failed, ..listed }
