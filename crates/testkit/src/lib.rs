@@ -3,7 +3,7 @@
 //!
 //! | module | what it gives |
 //! | --- | --- |
-//! | [`reference`] | the command that runs the real `ss` |
+//! | [`mod@reference`] | the command that runs the real `ss` |
 //! | [`compare`] | the same command line through the real `ss` and ours |
 //! | [`netns`] | a network namespace of one's own, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
@@ -11,7 +11,7 @@
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
-//! | [`skip`] | the one way for a test not to run |
+//! | [`mod@skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs, built when first asked for |
 //!
 //! Nothing here touches the network or the processes of its surroundings:

@@ -120,7 +120,7 @@ impl Msg {
         Self::between(libc::AF_INET as u8, src.into(), dst.into())
     }
 
-    /// An established IPv6 connection [::1]:40000 to [2001:db8::2]:50000.
+    /// An established IPv6 connection `[::1]:40000` to `[2001:db8::2]:50000`.
     pub fn v6() -> Self {
         let dst = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
         Self::between(libc::AF_INET6 as u8, Ipv6Addr::LOCALHOST.into(), dst.into())

@@ -12,7 +12,7 @@
 //! Ports and addresses are fixed, and every kind has ports of its own, so
 //! that outputs can be compared between runs.  States that pass by
 //! themselves are frozen by a filter that lets one end receive nothing
-//! ([`make::deafen`]): what the other end sent is never answered.
+//! (`make::deafen`): what the other end sent is never answered.
 //!
 //! Invariant: a kind is either made whole or reported absent, never silent.
 

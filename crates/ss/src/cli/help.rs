@@ -1,6 +1,6 @@
 //! Help and version texts, made from the table of options.
 //!
-//! [`reference`] is byte for byte what `ss` 7.3 prints.  Extensions of ours
+//! [`fn@reference`] is byte for byte what `ss` 7.3 prints.  Extensions of ours
 //! come after it, and only where help was asked for: a script that gives a
 //! wrong option sees the reference's stderr.
 //!
