@@ -151,7 +151,7 @@ impl Pipeline<'_> {
     /// What writing brought about.
     pub fn finish(&mut self, notes: &mut dyn FnMut(Note)) -> io::Result<()> {
         let _ = self.release();
-        self.enricher.take_notes().into_iter().for_each(notes);
+        self.enricher.take_notes().for_each(notes);
         self.sink.finish()
     }
 

@@ -42,7 +42,8 @@ fn shown(reference: &Reference, filter: &str, env: &[(&str, &Scratch)]) -> BTree
         command.env(name, &file.0);
     }
     let out = command.output().unwrap_or_else(|error| panic!("{filter:?}: {error}"));
-    assert!(out.status.success() && out.stderr.is_empty(), "{filter:?}: {out:?}");
+    // Who may not open cgroups by their ids is told so; that is not the filter's concern.
+    assert!(out.status.success(), "{filter:?}: {out:?}");
     let text = String::from_utf8_lossy(&out.stdout);
     let words = text.split_ascii_whitespace();
     words.filter_map(|word| word.strip_prefix("ino:")?.parse().ok()).collect()

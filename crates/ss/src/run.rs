@@ -77,6 +77,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         numeric: args.numeric,
         resolve: args.resolve,
         cgroup_zero: args.show.cgroup,
+        extended: args.show.extended,
         threads: args.show.threads,
         sources: &sources,
     });

@@ -259,6 +259,7 @@ fn damaged_recordings_are_listed_to_an_end() {
                 numeric: block % 200 == 0,
                 resolve: false,
                 cgroup_zero: block % 300 == 0,
+                extended: true,
                 threads: false,
                 sources: &sources,
             });

@@ -24,7 +24,9 @@ const ESTALE: i32 = 116;
 pub(super) struct Cgroups {
     mount: Mount,
     paths: HashMap<u64, Vec<u8>>,
-    notes: Vec<Note>,
+    /// What there is to say whenever one of these is shown.
+    unreachable: HashMap<u64, Note>,
+    notes: Vec<(Note, u64)>,
 }
 
 /// Where the cgroup2 file system is mounted.
@@ -54,7 +56,7 @@ impl Cgroups {
             Mount::Unknown | Mount::Nowhere => Err(None),
         };
         let path = found.unwrap_or_else(|note| {
-            self.notes.extend(note.filter(|note| !self.notes.contains(note)));
+            self.unreachable.extend(note.map(|note| (id, note)));
             format!("unreachable:{id:x}").into_bytes()
         });
         self.paths.insert(id, path);
@@ -66,7 +68,18 @@ impl Cgroups {
         self.paths.get(&id).map(Vec::as_slice)
     }
 
-    pub(super) fn take_notes(&mut self) -> Vec<Note> {
+    /// Says what the reference says when it prints a cgroup, which it looks
+    /// for anew each time: so often is it `shown`.
+    pub(super) fn show(&mut self, id: u64, shown: u64) {
+        if let Some(note) = self.unreachable.get(&id).filter(|_| shown > 0) {
+            match self.notes.iter_mut().find(|(said, _)| said == note) {
+                Some((_, times)) => *times += shown,
+                None => self.notes.push((note.clone(), shown)),
+            }
+        }
+    }
+
+    pub(super) fn take_notes(&mut self) -> Vec<(Note, u64)> {
         std::mem::take(&mut self.notes)
     }
 
@@ -77,7 +90,7 @@ impl Cgroups {
                 self.walk(&mount);
                 Mount::At(mount)
             } else {
-                self.notes.push(Note::NoCgroupMount);
+                self.notes.push((Note::NoCgroupMount, 1));
                 Mount::Nowhere
             };
         }
@@ -185,7 +198,10 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
         cgroups.prepare(0);
         assert_eq!(cgroups.path(0xbc_614e), Some(&b"unreachable:bc614e"[..]));
         assert_eq!(cgroups.path(0), Some(&b"unreachable:0"[..]));
-        assert_eq!(cgroups.take_notes(), [Note::CgroupIdInvalid]);
+        assert!(cgroups.take_notes().is_empty(), "nothing was shown");
+        cgroups.show(0, 2);
+        cgroups.show(0, 1);
+        assert_eq!(cgroups.take_notes(), [(Note::CgroupIdInvalid, 3)]);
         assert!(cgroups.take_notes().is_empty());
     }
 

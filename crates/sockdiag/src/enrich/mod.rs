@@ -47,6 +47,8 @@ pub struct EnrichConfig<'s> {
     /// Whether the path of cgroup id 0 is shown too, as `--cgroup` does and
     /// `-e` does not.  There is none, which earns a note.
     pub cgroup_zero: bool,
+    /// Whether `-e` is on, which shows the path of a cgroup as well.
+    pub extended: bool,
     /// `-T`: every thread of a process that holds a socket, not only the first.
     pub threads: bool,
     /// Where to read.
@@ -62,6 +64,7 @@ const SCTP: u16 = 132;
 #[derive(Debug)]
 pub struct Enricher {
     cgroup_zero: bool,
+    extended: bool,
     services: Option<Services>,
     interfaces: Option<Interfaces>,
     netlink: Option<NetlinkNames>,
@@ -84,6 +87,7 @@ impl Enricher {
         let rpc = if services && config.resolve { RpcNames::ask() } else { RpcNames::default() };
         Self {
             cgroup_zero: config.cgroup_zero,
+            extended: config.extended,
             services: services.then(|| Services::new(config.sources.port_range(), rpc)),
             interfaces: wanted(Needs::INTERFACES).then(Interfaces::default),
             netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric)
@@ -129,6 +133,11 @@ impl Enricher {
             self.inode = socket.inode;
         }
         self.prepare_names(socket);
+        if let Some(cgroups) = &mut self.cgroups
+            && let Some(id) = socket.attrs().and_then(InetAttrs::cgroup_id)
+        {
+            cgroups.show(id, u64::from(self.extended && id != 0) + u64::from(self.cgroup_zero));
+        }
         // Of netlink sockets ss lists no holders.
         if let Some(processes) = &mut self.processes
             && socket.layout() != Layout::Netlink
@@ -230,11 +239,12 @@ impl Enricher {
     }
 
     /// What was worth saying since the last call.
-    pub fn take_notes(&mut self) -> Vec<Note> {
-        let mut notes = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
-        notes.extend(self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default());
-        notes.extend(self.processes.as_mut().and_then(Processes::take_note));
-        notes
+    pub fn take_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
+        let netlink = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
+        let cgroups = self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default();
+        let cgroups = cgroups.into_iter().flat_map(|(note, times)| std::iter::repeat_n(note, times as usize));
+        let processes = self.processes.as_mut().and_then(Processes::take_note);
+        netlink.into_iter().chain(cgroups).chain(processes)
     }
 }
 
@@ -278,6 +288,7 @@ mod tests {
             numeric: false,
             resolve: true,
             cgroup_zero: false,
+            extended: false,
             threads: false,
             sources: &sources,
         };
@@ -298,6 +309,7 @@ mod tests {
                 numeric,
                 resolve: false,
                 cgroup_zero: false,
+                extended: false,
                 threads: false,
                 sources: &sources,
             };
@@ -319,6 +331,7 @@ mod tests {
             numeric: false,
             resolve: false,
             cgroup_zero: false,
+            extended: false,
             threads: false,
             sources: &sources,
         });
