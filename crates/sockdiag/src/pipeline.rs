@@ -9,6 +9,7 @@
 //! Invariant: a row is handed on at most once, and what the filter refuses
 //! costs no look-up.
 
+use std::cell::RefCell;
 use std::io;
 use std::ops::ControlFlow;
 
@@ -81,6 +82,9 @@ impl Pipeline<'_> {
             self.enricher.begin(query.table);
         }
         let mut refused = None;
+        // What is said of rows comes before what is said of the source's end.
+        let notes = RefCell::new(notes);
+        let say = |note| (notes.borrow_mut())(note);
         let result = source::dump(
             query,
             sources,
@@ -98,7 +102,9 @@ impl Pipeline<'_> {
                     }
                 }
                 if !self.waits() {
-                    return self.show(&socket);
+                    let flow = self.show(&socket);
+                    self.enricher.take_row_notes().for_each(say);
+                    return flow;
                 }
                 self.held.push(record);
                 if self.held.bytes() < HELD_BYTES {
@@ -108,9 +114,9 @@ impl Pipeline<'_> {
                 self.enricher.prepare_all_holders();
                 self.release()
             },
-            notes,
+            &mut |note| say(note),
         );
-        refused.into_iter().chain(self.enricher.take_notes()).for_each(notes);
+        refused.into_iter().chain(self.enricher.take_notes()).for_each(say);
         result
     }
 

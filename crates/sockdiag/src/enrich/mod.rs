@@ -238,11 +238,17 @@ impl Enricher {
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
     }
 
+    /// What was worth saying of the rows since the last call; nearly always
+    /// nothing, and then it costs nothing.
+    pub fn take_row_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
+        let notes = self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default();
+        notes.into_iter().flat_map(|(note, times)| std::iter::repeat_n(note, times as usize))
+    }
+
     /// What was worth saying since the last call.
     pub fn take_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
         let netlink = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
-        let cgroups = self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default();
-        let cgroups = cgroups.into_iter().flat_map(|(note, times)| std::iter::repeat_n(note, times as usize));
+        let cgroups = self.take_row_notes();
         let processes = self.processes.as_mut().and_then(Processes::take_note);
         netlink.into_iter().chain(cgroups).chain(processes)
     }
