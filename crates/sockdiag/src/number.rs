@@ -70,6 +70,11 @@ pub fn put_hex(out: &mut Vec<u8>, value: u64) {
     }
 }
 
+/// Appends a byte as a backslash and three octal digits.
+pub fn put_octal(out: &mut Vec<u8>, byte: u8) {
+    out.extend_from_slice(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
+}
+
 /// Appends hexadecimal with prefix, zero without (`%#x`).
 pub fn put_alt_hex(out: &mut Vec<u8>, value: u64) {
     if value != 0 {

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use crate::enrich::{self, Enricher};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
-use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
+use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table};
 use crate::notes::Note;
 use crate::source::{self, Destroyer, DumpError, Fate, Query, Sources};
 
@@ -44,8 +44,6 @@ pub struct Pipeline<'p> {
     pub sources: &'p Sources,
     /// Families that are shown.
     pub families: FamilySet,
-    /// Tables that are shown, where one dump brings the sockets of several.
-    pub tables: TableSet,
     /// What must hold of a row.
     pub filter: Option<&'p Expr>,
     /// What the filter asks its surroundings for.
@@ -73,6 +71,7 @@ impl Pipeline<'_> {
     /// as a reader that went away should.
     pub fn list(&mut self, query: &Query, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
         let sources = self.sources;
+        let by_name = self.filters_by_name();
         if self.filter.is_some_and(|filter| filter.needs().has(Needs::PROCESSES)) {
             self.enricher.prepare_all_holders();
         }
@@ -90,7 +89,7 @@ impl Pipeline<'_> {
             sources,
             &mut |record: Record<'_>| {
                 let Some(socket) = Socket::decode(record) else { return ControlFlow::Continue(()) };
-                if !self.wants(&socket) {
+                if !self.wants(&socket, by_name) {
                     return ControlFlow::Continue(());
                 }
                 match self.destroy(&socket) {
@@ -125,12 +124,13 @@ impl Pipeline<'_> {
     /// # Errors
     /// When the kernel cannot be listened to, or not any longer.
     pub fn follow(&mut self, groups: u32, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
+        let by_name = self.filters_by_name();
         source::follow(
             groups,
             &mut |record: Record<'_>| {
                 let Some(socket) = Socket::decode(record) else { return ControlFlow::Continue(()) };
                 // What is gone already cannot be destroyed: as the reference.
-                if self.destroyer.is_some() || !self.wants(&socket) {
+                if self.destroyer.is_some() || !self.wants(&socket, by_name) {
                     return ControlFlow::Continue(());
                 }
                 let flow = self.show(&socket);
@@ -166,15 +166,20 @@ impl Pipeline<'_> {
         self.needs.has(Needs::HOSTS) || self.enricher.waits_for_holders()
     }
 
+    /// Whether the filter tests what has to be looked up for a row first.
+    fn filters_by_name(&self) -> bool {
+        let needs = self.filter.map_or(Needs::NONE, Expr::needs);
+        TESTED_NAMES.iter().any(|name| needs.has(*name))
+    }
+
     /// A recording is shown whole: only the filter chooses from it.
-    fn wants(&mut self, socket: &Socket<'_>) -> bool {
+    fn wants(&mut self, socket: &Socket<'_>, by_name: bool) -> bool {
         let shown = matches!(socket.origin.kind, SourceKind::Recording)
             // TIPC is listed whatever the families are.
             || socket.family == Family::Tipc
             || self.families.contains(socket.family);
         let Some(filter) = self.filter.filter(|_| shown) else { return shown };
-        let needs = filter.needs();
-        if TESTED_NAMES.iter().any(|name| needs.has(*name)) {
+        if by_name {
             self.enricher.prepare_names(socket);
             return filter.eval(&self.enricher.row(socket), self.context);
         }

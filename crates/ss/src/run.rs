@@ -51,7 +51,6 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return record(file, &selected, catalog.needs(style.groups));
     }
     let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
-    refuse_missing_tables(&selected)?;
     // The columns follow the options, not what the filter narrows them to.
     let look = Look {
         style,
@@ -64,9 +63,6 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     if let Some(family) = parsed.family {
         selected.narrow(family);
-        if !family.facts().tables.iter().any(Table::supported) {
-            return Err(missing(&format!("{} sockets", family.name())));
-        }
     }
     let filter = parsed.expr.as_ref();
     let shown = catalog.needs(style.groups.and(Groups::COLUMNS));
@@ -86,7 +82,6 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut pipeline = Pipeline {
         sources: &sources,
         families: selected.families,
-        tables: selected.tables,
         filter,
         context: EvalContext { ports: sources.port_range() },
         needs,
@@ -108,27 +103,17 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
         return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
     }
+    let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
+    let programs = Programs { modern: program(Dialect::Modern), classic: program(Dialect::Classic) };
     let mut failure = None;
     let mut dumped: Vec<Layout> = Vec::new();
-    for table in selected.listed().filter(|table| table.supported()) {
+    for table in selected.listed() {
         // One dump brings the sockets of all tables of another family.
         if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
             continue;
         }
         dumped.push(table.layout());
-        let query = Query {
-            table,
-            tables: selected.tables,
-            needs,
-            families: selected.families,
-            preferred: selected.preferred,
-            states: selected.states,
-            ext: needs.inet_ext(),
-            programs: Programs {
-                modern: filter.and_then(|filter| filter::program(filter, Dialect::Modern)),
-                classic: filter.and_then(|filter| filter::program(filter, Dialect::Classic)),
-            },
-        };
+        let query = Query { programs: programs.clone(), ..query(table, &selected, needs) };
         if let Err(error) = pipeline.list(&query, &mut say)
             && let Some(code) = error.exit_status()
         {
@@ -139,6 +124,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     // Rows before the damage are shown.
     let _ = pipeline.finish(&mut say);
     failure.map_or(Ok(()), Err)
+}
+
+/// What is asked of a table, without a filter.
+fn query(table: Table, selected: &Selected, needs: Needs) -> Query {
+    Query {
+        table,
+        tables: selected.tables,
+        needs,
+        families: selected.families,
+        preferred: selected.preferred,
+        states: selected.states,
+        ext: needs.inet_ext(),
+        programs: Programs::default(),
+    }
 }
 
 /// What the options show, as groups of fields.
@@ -185,45 +184,12 @@ fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
     }
 }
 
-/// Ends if a table was asked for by name that cannot be listed yet; says which
-/// are left out of those that came by default.
-fn refuse_missing_tables(selected: &Selected) -> Result<(), Exit> {
-    let names = |named: bool| {
-        let mut names: Vec<&str> = Vec::new();
-        for table in selected.tables.iter().filter(|table| !table.supported()) {
-            let name = table.facts().title;
-            if selected.named.contains(table) == named && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names.join(", ")
-    };
-    let named = names(true);
-    if !named.is_empty() {
-        return Err(missing(&format!("{named} sockets")));
-    }
-    let left_out = names(false);
-    if !left_out.is_empty() {
-        let _ = writeln!(io::stderr(), "ss: {left_out} sockets: not there yet, left out");
-    }
-    Ok(())
-}
-
 /// `-D FILE`: the raw replies of the TCP table.
 fn record(file: &OsStr, selected: &Selected, needs: Needs) -> Result<(), Exit> {
     if !selected.tables.intersects(TableSet::only(Table::Tcp)) {
         return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
     }
-    let query = Query {
-        table: Table::Tcp,
-        tables: selected.tables,
-        needs,
-        families: selected.families,
-        preferred: selected.preferred,
-        states: selected.states,
-        ext: needs.inet_ext(),
-        programs: Programs::default(),
-    };
+    let query = query(Table::Tcp, selected, needs);
     let mut out: Box<dyn Write> = if file.as_bytes().starts_with(b"-") {
         Box::new(terminal::Stdout)
     } else {

@@ -220,7 +220,6 @@ fn list(
     let mut pipeline = Pipeline {
         sources,
         families: FamilySet::INET,
-        tables: TableSet::only(Table::Tcp),
         filter,
         context: CONTEXT,
         needs: catalog.needs(look.style.groups.and(Groups::COLUMNS)),

@@ -10,7 +10,7 @@
 use super::{Block, Column, Field, Groups, Lead, Needs, Style, Text, Value, endpoint, memory};
 use crate::model::netlink::NetlinkSocket;
 use crate::model::{Addr, Detail, Row, SourceKind};
-use crate::number::{put_hex, put_i64, put_signed};
+use crate::number::{put_hex, put_i64, put_octal, put_signed};
 
 /// Everything a netlink socket reports, in print order.
 pub(super) const BLOCKS: &[Block] = &[Block {
@@ -136,8 +136,7 @@ fn put_portid(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
 fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     for byte in name {
         if byte.is_ascii_control() {
-            out.push(b'\\');
-            out.extend([byte >> 6, byte >> 3 & 7, byte & 7].map(|digit| b'0' + digit));
+            put_octal(out, *byte);
         } else {
             out.push(*byte);
         }

@@ -10,7 +10,7 @@ use sockdiag_wire::ulp::{Mptcp, Tls};
 use super::endpoint::put_bare_addr;
 use super::{Accessor, Field, Groups, Needs, Style, Text, Unit, Value};
 use crate::model::{Addr, Row};
-use crate::number::put_u64;
+use crate::number::{put_octal, put_u64};
 
 macro_rules! ulp {
     ($part:ident . $method:ident) => {
@@ -159,10 +159,6 @@ fn fmt_md5(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
             }
         }
     }
-}
-
-fn put_octal(out: &mut Vec<u8>, byte: u8) {
-    out.extend_from_slice(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
 }
 
 fn fmt_ulp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {

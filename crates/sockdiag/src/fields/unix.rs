@@ -10,7 +10,7 @@ use super::catalog::{Block, Lead};
 use super::{Column, Field, Groups, Needs, Style, Text, Unit, Value, endpoint, extended, memory, process};
 use crate::model::unix::{Name, UnixSocket};
 use crate::model::{Detail, Row};
-use crate::number::put_u64;
+use crate::number::{put_octal, put_u64};
 
 /// Everything a unix socket reports.
 pub(super) const UNIX: &[Block] = &[
@@ -143,10 +143,7 @@ fn put_name(out: &mut Vec<u8>, name: Option<Name<'_>>) {
             for &byte in name.bytes {
                 match byte {
                     0 if name.is_abstract => out.push(b'@'),
-                    0..0x20 | 0x7f => {
-                        let digit = |shift: u32| b'0' + (byte >> shift & 7);
-                        out.extend_from_slice(&[b'\\', digit(6), digit(3), digit(0)]);
-                    }
+                    0..0x20 | 0x7f => put_octal(out, byte),
                     _ => out.push(byte),
                 }
             }

@@ -17,12 +17,10 @@
 //!
 //! Source: `include/uapi/linux/inet_diag.h`.
 
+use sockdiag_wire::bytecode::{INET_DIAG_BC_JMP as JMP, OP_LEN as JMP_LEN};
+
 /// The longest program, in bytes.
 pub(super) const MAX_LEN: usize = 0xf000;
-
-const JMP: u8 = 1;
-/// Length of a jump.
-const JMP_LEN: usize = 4;
 
 /// A program that lets nothing through.
 pub(super) fn reject_all() -> Vec<u8> {

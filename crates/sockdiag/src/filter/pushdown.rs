@@ -21,9 +21,17 @@
 //!
 //! Source: `include/uapi/linux/inet_diag.h`; the program's behaviour.
 
+use sockdiag_wire::bytecode::{
+    INET_DIAG_BC_AUTO as AUTO, INET_DIAG_BC_CGROUP_COND as CGROUP_COND, INET_DIAG_BC_D_COND as D_COND,
+    INET_DIAG_BC_D_EQ as D_EQ, INET_DIAG_BC_D_GE as D_GE, INET_DIAG_BC_D_LE as D_LE,
+    INET_DIAG_BC_DEV_COND as DEV_COND, INET_DIAG_BC_MARK_COND as MARK_COND, INET_DIAG_BC_S_COND as S_COND,
+    INET_DIAG_BC_S_EQ as S_EQ, INET_DIAG_BC_S_GE as S_GE, INET_DIAG_BC_S_LE as S_LE,
+};
+
 use super::emit::{Piece, Pieces, reject_all};
 use super::expr::{End, Expr, Node, Test};
 use super::host::{HostCondition, Prefix};
+use crate::model::Family;
 
 /// The instructions that may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,22 +43,9 @@ pub enum Dialect {
     Classic,
 }
 
-const S_GE: u8 = 2;
-const S_LE: u8 = 3;
-const D_GE: u8 = 4;
-const D_LE: u8 = 5;
-const AUTO: u8 = 6;
-const S_COND: u8 = 7;
-const D_COND: u8 = 8;
-const DEV_COND: u8 = 9;
-const MARK_COND: u8 = 10;
-const S_EQ: u8 = 11;
-const D_EQ: u8 = 12;
-const CGROUP_COND: u8 = 13;
-
 const AF_UNSPEC: u8 = 0;
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
+const AF_INET: u8 = Family::Inet.number();
+const AF_INET6: u8 = Family::Inet6.number();
 
 /// What is left of a node: a decision, or instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,7 +41,7 @@ pub struct Selection {
 /// What is to be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selected {
-    /// Tables, supported or not.
+    /// Tables.
     pub tables: TableSet,
     /// Families whose sockets are shown.
     pub families: FamilySet,

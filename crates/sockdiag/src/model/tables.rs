@@ -85,8 +85,6 @@ pub struct TableFacts {
     pub protocol: u16,
     /// What it takes to be listed.
     pub gate: Gate,
-    /// Whether this version can list it.
-    pub supported: bool,
 }
 
 const ESTABLISHED: StateSet = StateSet::only(State::Established);
@@ -107,11 +105,10 @@ const fn inet(
         families: FamilySet::INET,
         protocol,
         gate: Gate::Family,
-        supported: true,
     }
 }
 
-/// A table of another family, not listed yet.
+/// A table of another family.
 const fn other(
     table: Table,
     names: &'static [&'static str],
@@ -120,36 +117,27 @@ const fn other(
     states: StateSet,
     gate: Gate,
 ) -> TableFacts {
-    TableFacts {
-        table,
-        names,
-        title,
-        states,
-        families: FamilySet::only(family),
-        protocol: 0,
-        gate,
-        supported: false,
-    }
+    TableFacts { table, names, title, states, families: FamilySet::only(family), protocol: 0, gate }
 }
 
 /// Every table, in the order of the listing.
 #[rustfmt::skip]
 pub static TABLES: [TableFacts; 16] = [
-    TableFacts { supported: true, ..other(Table::Netlink, &["netlink"], "netlink", Family::Netlink, CLOSE, Gate::FamilyAndClose) },
-    TableFacts { supported: true, ..other(Table::PacketDgram, &["packet_dgram", "p_dgr"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose) },
-    TableFacts { supported: true, ..other(Table::PacketRaw, &["packet_raw", "p_raw"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose) },
-    TableFacts { supported: true, ..other(Table::UnixDgram, &["unix_dgram", "u_dgr"], "unix", Family::Unix, CLOSE, Gate::Family) },
-    TableFacts { supported: true, ..other(Table::UnixStream, &["unix_stream", "u_str"], "unix", Family::Unix, StateSet::CONN, Gate::Family) },
-    TableFacts { supported: true, ..other(Table::UnixSeqpacket, &["unix_seqpacket", "u_seq"], "unix", Family::Unix, StateSet::CONN, Gate::Family) },
+    other(Table::Netlink, &["netlink"], "netlink", Family::Netlink, CLOSE, Gate::FamilyAndClose),
+    other(Table::PacketDgram, &["packet_dgram", "p_dgr"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose),
+    other(Table::PacketRaw, &["packet_raw", "p_raw"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose),
+    other(Table::UnixDgram, &["unix_dgram", "u_dgr"], "unix", Family::Unix, CLOSE, Gate::Family),
+    other(Table::UnixStream, &["unix_stream", "u_str"], "unix", Family::Unix, StateSet::CONN, Gate::Family),
+    other(Table::UnixSeqpacket, &["unix_seqpacket", "u_seq"], "unix", Family::Unix, StateSet::CONN, Gate::Family),
     TableFacts { states: ESTABLISHED, ..inet(Table::Raw, &["raw"], "raw", 255) },
     TableFacts { states: ESTABLISHED, ..inet(Table::Udp, &["udp"], "UDP", 17) },
     inet(Table::Tcp, &["tcp"], "TCP", 6),
     inet(Table::Dccp, &["dccp"], "DCCP", 33),
     inet(Table::Sctp, &["sctp"], "SCTP", 132),
-    TableFacts { supported: true, ..other(Table::VsockStream, &["vsock_stream", "v_str"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family) },
-    TableFacts { supported: true, ..other(Table::VsockDgram, &["vsock_dgram", "v_dgr"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family) },
-    TableFacts { supported: true, ..other(Table::Tipc, &["tipc"], "TIPC", Family::Tipc, ESTABLISHED.union(StateSet::LISTENING), Gate::Open) },
-    TableFacts { supported: true, ..other(Table::Xdp, &["xdp"], "XDP", Family::Xdp, CLOSE, Gate::FamilyAndClose) },
+    other(Table::VsockStream, &["vsock_stream", "v_str"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family),
+    other(Table::VsockDgram, &["vsock_dgram", "v_dgr"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family),
+    other(Table::Tipc, &["tipc"], "TIPC", Family::Tipc, ESTABLISHED.union(StateSet::LISTENING), Gate::Open),
+    other(Table::Xdp, &["xdp"], "XDP", Family::Xdp, CLOSE, Gate::FamilyAndClose),
     inet(Table::Mptcp, &["mptcp"], "MPTCP", 262),
 ];
 
@@ -190,11 +178,6 @@ impl Table {
             Self::Xdp => Layout::Xdp,
             _ => Layout::Inet,
         }
-    }
-
-    /// Whether this version can list it.
-    pub fn supported(self) -> bool {
-        self.facts().supported
     }
 }
 
