@@ -7,7 +7,7 @@
 //!
 //! Source: `struct nlattr` (linux/netlink.h); the reference on recordings.
 
-use crate::bytes::u16_at;
+use crate::bytes::{u16_at, u32_at};
 use crate::layout::constants;
 use crate::netlink::align4;
 
@@ -74,6 +74,35 @@ impl<'a> Iterator for Attrs<'a> {
         let payload = self.rest.get(HEADER..len)?;
         self.rest = self.rest.get(align4(len)..).unwrap_or_default();
         Some(Attr { kind, payload })
+    }
+}
+
+/// Attributes by kind; the first of a kind wins, and kinds from `N` on are
+/// passed over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Index<'a, const N: usize>([Option<&'a [u8]>; N]);
+
+impl<'a, const N: usize> Index<'a, N> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Self {
+        let mut index = [None; N];
+        for attr in attrs(bytes) {
+            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
+                *slot = Some(attr.payload);
+            }
+        }
+        Self(index)
+    }
+
+    pub(crate) fn get(&self, kind: u16) -> Option<&'a [u8]> {
+        self.0.get(usize::from(kind)).copied().flatten()
+    }
+
+    pub(crate) fn u32(&self, kind: u16) -> Option<u32> {
+        u32_at(self.get(kind)?, 0)
+    }
+
+    pub(crate) fn flag(&self, kind: u16) -> bool {
+        self.get(kind).is_some()
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::attr::{HEADER, attrs, c_text};
 use crate::bytes::{array_at, u8_at, u32_at, u64_at};
 use crate::cc_info::{BbrInfo, DctcpInfo, VegasInfo};
-use crate::layout::{constants, view};
+use crate::layout::{constants, view, whole};
 use crate::md5sig::Md5Sigs;
 use crate::mem_info::{MemInfo, SkMemInfo};
 use crate::mptcp_info::MptcpInfo;
@@ -164,19 +164,6 @@ pub struct InetDiagMsg<'a> {
     rest: &'a [u8],
 }
 
-/// Reads a member of the fixed part, which is always whole.
-macro_rules! whole {
-    ($( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
-        $(
-            $(#[$meta])*
-            #[inline]
-            pub fn $name(self) -> $ty {
-                FixedPart::new(self.fixed).$name().unwrap_or_default()
-            }
-        )*
-    };
-}
-
 impl<'a> InetDiagMsg<'a> {
     /// Wraps a message's payload; `None` if the fixed part is not whole.
     #[inline]
@@ -186,6 +173,7 @@ impl<'a> InetDiagMsg<'a> {
     }
 
     whole! {
+        FixedPart of fixed:
         /// Address family: 2 inet, 10 inet6.
         family: u8;
         /// State number.

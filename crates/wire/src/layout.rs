@@ -249,7 +249,21 @@ macro_rules! c_name {
     };
 }
 
-pub(crate) use {c_name, constants, view};
+/// Makes accessors of members that are always there: the receiver holds all
+/// bytes of the view's structure in the field named.
+macro_rules! whole {
+    ($view:ident of $field:tt: $( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
+        $(
+            $(#[$meta])*
+            #[inline]
+            pub fn $name(&self) -> $ty {
+                $view::new(self.$field).$name().unwrap_or_default()
+            }
+        )*
+    };
+}
+
+pub(crate) use {c_name, constants, view, whole};
 
 /// Makes the list of all layouts and, for the tests, of all views.
 macro_rules! all {

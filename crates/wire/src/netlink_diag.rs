@@ -5,9 +5,9 @@
 //!
 //! Source: linux/netlink_diag.h, Linux 7.3.
 
-use crate::attr::attrs;
+use crate::attr::Index;
 use crate::bytes::{u32_at, u64_at};
-use crate::layout::{constants, view};
+use crate::layout::{constants, view, whole};
 use crate::mem_info::SkMemInfo;
 
 constants! {
@@ -129,37 +129,21 @@ pub const MSG_LEN: usize = NetlinkFixed::LAYOUT.end();
 #[derive(Clone, Copy, Debug)]
 pub struct NetlinkDiagMsg<'a> {
     fixed: &'a [u8; MSG_LEN],
-    attrs: [Option<&'a [u8]>; KINDS],
+    attrs: Index<'a, KINDS>,
 }
 
 /// Kinds that are indexed: 0 to 4.
 const KINDS: usize = NETLINK_DIAG_FLAGS as usize + 1;
 
-macro_rules! whole {
-    ($( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
-        $(
-            $(#[$meta])*
-            pub fn $name(&self) -> $ty {
-                NetlinkFixed::new(self.fixed).$name().unwrap_or_default()
-            }
-        )*
-    };
-}
-
 impl<'a> NetlinkDiagMsg<'a> {
     /// Wraps a message's payload; `None` if the fixed part is not whole.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
-        let mut index = [None; KINDS];
-        for attr in attrs(rest) {
-            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
-                *slot = Some(attr.payload);
-            }
-        }
-        Some(Self { fixed, attrs: index })
+        Some(Self { fixed, attrs: Index::parse(rest) })
     }
 
     whole! {
+        NetlinkFixed of fixed:
         /// Address family: 16.
         family: u8;
         /// Socket type: 2 dgram, 3 raw; they are the same to the kernel.
@@ -181,18 +165,14 @@ impl<'a> NetlinkDiagMsg<'a> {
         cookie: u64;
     }
 
-    fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.attrs.get(usize::from(kind)).copied().flatten()
-    }
-
     /// The memory report.
     pub fn mem_info(&self) -> Option<SkMemInfo<'a>> {
-        self.get(NETLINK_DIAG_MEMINFO).map(SkMemInfo::new)
+        self.attrs.get(NETLINK_DIAG_MEMINFO).map(SkMemInfo::new)
     }
 
     /// Groups that it listens to: bit n-1 of this array of longs is group n.
     pub fn groups(&self) -> Option<&'a [u8]> {
-        self.get(NETLINK_DIAG_GROUPS)
+        self.attrs.get(NETLINK_DIAG_GROUPS)
     }
 
     /// The first 32 groups, as bits; `None` where fewer were sent.
@@ -207,7 +187,7 @@ impl<'a> NetlinkDiagMsg<'a> {
 
     /// Flags; `None` before Linux 4.12 or unasked.
     pub fn flags(&self) -> Option<u32> {
-        u32_at(self.get(NETLINK_DIAG_FLAGS)?, 0)
+        u32_at(self.attrs.get(NETLINK_DIAG_FLAGS)?, 0)
     }
 }
 

@@ -5,9 +5,9 @@
 //!
 //! Source: linux/packet_diag.h, linux/filter.h, linux/if_packet.h, Linux 7.3.
 
-use crate::attr::attrs;
+use crate::attr::Index;
 use crate::bytes::u32_at;
-use crate::layout::{constants, view};
+use crate::layout::{constants, view, whole};
 use crate::mem_info::SkMemInfo;
 
 constants! {
@@ -208,34 +208,18 @@ impl<'a> FilterProgram<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct PacketDiagMsg<'a> {
     fixed: &'a [u8; MSG_LEN],
-    attrs: [Option<&'a [u8]>; KINDS],
-}
-
-macro_rules! whole {
-    ($( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
-        $(
-            $(#[$meta])*
-            pub fn $name(&self) -> $ty {
-                PacketFixed::new(self.fixed).$name().unwrap_or_default()
-            }
-        )*
-    };
+    attrs: Index<'a, KINDS>,
 }
 
 impl<'a> PacketDiagMsg<'a> {
     /// Wraps a message's payload; `None` if the fixed part is not whole.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
-        let mut index = [None; KINDS];
-        for attr in attrs(rest) {
-            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
-                *slot = Some(attr.payload);
-            }
-        }
-        Some(Self { fixed, attrs: index })
+        Some(Self { fixed, attrs: Index::parse(rest) })
     }
 
     whole! {
+        PacketFixed of fixed:
         /// Address family: 17.
         family: u8;
         /// Socket type: 2 without link header, 3 with it.
@@ -248,43 +232,39 @@ impl<'a> PacketDiagMsg<'a> {
         cookie: u64;
     }
 
-    fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.attrs.get(usize::from(kind)).copied().flatten()
-    }
-
     /// Settings.
     pub fn info(&self) -> Option<PacketInfo<'a>> {
-        self.get(PACKET_DIAG_INFO).map(PacketInfo::new)
+        self.attrs.get(PACKET_DIAG_INFO).map(PacketInfo::new)
     }
 
     /// Ring of received packets.
     pub fn rx_ring(&self) -> Option<PacketRing<'a>> {
-        self.get(PACKET_DIAG_RX_RING).map(PacketRing::new)
+        self.attrs.get(PACKET_DIAG_RX_RING).map(PacketRing::new)
     }
 
     /// Ring of sent packets.
     pub fn tx_ring(&self) -> Option<PacketRing<'a>> {
-        self.get(PACKET_DIAG_TX_RING).map(PacketRing::new)
+        self.attrs.get(PACKET_DIAG_TX_RING).map(PacketRing::new)
     }
 
     /// The group: its id in the low half, its type and flags in the high one.
     pub fn fanout(&self) -> Option<u32> {
-        u32_at(self.get(PACKET_DIAG_FANOUT)?, 0)
+        u32_at(self.attrs.get(PACKET_DIAG_FANOUT)?, 0)
     }
 
     /// Owner; since Linux 3.10.
     pub fn uid(&self) -> Option<u32> {
-        u32_at(self.get(PACKET_DIAG_UID)?, 0)
+        u32_at(self.attrs.get(PACKET_DIAG_UID)?, 0)
     }
 
     /// The memory report; since Linux 3.10.
     pub fn mem_info(&self) -> Option<SkMemInfo<'a>> {
-        self.get(PACKET_DIAG_MEMINFO).map(SkMemInfo::new)
+        self.attrs.get(PACKET_DIAG_MEMINFO).map(SkMemInfo::new)
     }
 
     /// The filter program; since Linux 3.10, and only for who may see it.
     pub fn filter(&self) -> Option<FilterProgram<'a>> {
-        self.get(PACKET_DIAG_FILTER).map(FilterProgram::new)
+        self.attrs.get(PACKET_DIAG_FILTER).map(FilterProgram::new)
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! Source: linux/tipc_sockets_diag.h, linux/tipc_netlink.h, Linux 7.3.
 
-use crate::attr::attrs;
-use crate::bytes::{u32_at, u64_at};
+use crate::attr::{Index, attrs};
+use crate::bytes::u64_at;
 use crate::layout::{constants, view};
 
 constants! {
@@ -90,34 +90,6 @@ impl TipcSockDiagReq {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[self.family, 0, 0, 0]);
         out.extend_from_slice(&self.states.to_ne_bytes());
-    }
-}
-
-/// Attributes by kind, of which the first wins.
-#[derive(Clone, Copy, Debug)]
-struct Index<'a, const N: usize>([Option<&'a [u8]>; N]);
-
-impl<'a, const N: usize> Index<'a, N> {
-    fn parse(bytes: &'a [u8]) -> Self {
-        let mut index = [None; N];
-        for attr in attrs(bytes) {
-            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
-                *slot = Some(attr.payload);
-            }
-        }
-        Self(index)
-    }
-
-    fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.0.get(usize::from(kind)).copied().flatten()
-    }
-
-    fn u32(&self, kind: u16) -> Option<u32> {
-        u32_at(self.get(kind)?, 0)
-    }
-
-    fn flag(&self, kind: u16) -> bool {
-        self.get(kind).is_some()
     }
 }
 

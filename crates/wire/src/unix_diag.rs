@@ -7,7 +7,7 @@
 //!
 //! Source: linux/unix_diag.h, Linux 7.3.
 
-use crate::attr::attrs;
+use crate::attr::Index;
 use crate::bytes::{u8_at, u32_at};
 use crate::layout::{constants, view};
 use crate::mem_info::SkMemInfo;
@@ -151,7 +151,7 @@ pub struct UnixDiagMsg<'a> {
     pub inode: u32,
     /// The kernel's identity of the socket.
     pub cookie: u64,
-    values: [Option<&'a [u8]>; KINDS],
+    values: Index<'a, KINDS>,
 }
 
 impl<'a> UnixDiagMsg<'a> {
@@ -159,66 +159,56 @@ impl<'a> UnixDiagMsg<'a> {
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_at_checked(MSG_LEN)?;
         let fixed = MsgView::new(fixed);
-        let mut values = [None; KINDS];
-        for attr in attrs(rest) {
-            if let Some(slot @ None) = values.get_mut(usize::from(attr.kind)) {
-                *slot = Some(attr.payload);
-            }
-        }
         Some(Self {
             kind: fixed.kind()?,
             state: fixed.state()?,
             inode: fixed.inode()?,
             cookie: fixed.cookie()?,
-            values,
+            values: Index::parse(rest),
         })
-    }
-
-    fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        *self.values.get(usize::from(kind))?
     }
 
     /// The name as it was sent; `None` for a socket that is not bound.
     pub fn name(&self) -> Option<&'a [u8]> {
-        self.get(UNIX_DIAG_NAME)
+        self.values.get(UNIX_DIAG_NAME)
     }
 
     /// The file that a path is bound to; `None` if the name is no path or this
     /// was not asked for.
     pub fn vfs(&self) -> Option<Vfs<'a>> {
-        self.get(UNIX_DIAG_VFS).map(Vfs::new)
+        self.values.get(UNIX_DIAG_VFS).map(Vfs::new)
     }
 
     /// Inode of the peer; `None` if there is none, 0 if it was closed.
     pub fn peer(&self) -> Option<u32> {
-        u32_at(self.get(UNIX_DIAG_PEER)?, 0)
+        u32_at(self.values.get(UNIX_DIAG_PEER)?, 0)
     }
 
     /// Inodes of the connections that wait to be accepted, 0 for one that has
     /// none; `None` if the socket does not listen or this was not asked for.
     pub fn icons(&self) -> Option<impl Iterator<Item = u32> + use<'a>> {
-        let bytes = self.get(UNIX_DIAG_ICONS)?;
+        let bytes = self.values.get(UNIX_DIAG_ICONS)?;
         Some(bytes.chunks_exact(4).filter_map(|word| u32_at(word, 0)))
     }
 
     /// The queues.
     pub fn rqlen(&self) -> Option<RqLen<'a>> {
-        self.get(UNIX_DIAG_RQLEN).map(RqLen::new)
+        self.values.get(UNIX_DIAG_RQLEN).map(RqLen::new)
     }
 
     /// The memory report; `None` if it was not asked for.
     pub fn sk_mem_info(&self) -> Option<SkMemInfo<'a>> {
-        self.get(UNIX_DIAG_MEMINFO).map(SkMemInfo::new)
+        self.values.get(UNIX_DIAG_MEMINFO).map(SkMemInfo::new)
     }
 
     /// Directions shut down: 1 receiving, 2 sending.
     pub fn shutdown(&self) -> Option<u8> {
-        u8_at(self.get(UNIX_DIAG_SHUTDOWN)?, 0)
+        u8_at(self.values.get(UNIX_DIAG_SHUTDOWN)?, 0)
     }
 
     /// Owner; `None` if it was not asked for or the kernel is older than 5.3.
     pub fn uid(&self) -> Option<u32> {
-        u32_at(self.get(UNIX_DIAG_UID)?, 0)
+        u32_at(self.values.get(UNIX_DIAG_UID)?, 0)
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Source: linux/vm_sockets_diag.h, linux/vm_sockets.h, Linux 7.3.
 
-use crate::layout::{constants, view};
+use crate::layout::{constants, view, whole};
 
 constants! {
     /// Numbers of linux/vm_sockets.h.
@@ -70,19 +70,6 @@ pub const MSG_LEN: usize = VsockDiagMsgView::LAYOUT.end();
 #[derive(Clone, Copy, Debug)]
 pub struct VsockDiagMsg<'a>(&'a [u8; MSG_LEN]);
 
-/// Reads a member of the message, which is always whole.
-macro_rules! whole {
-    ($( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
-        $(
-            $(#[$meta])*
-            #[inline]
-            pub fn $name(self) -> $ty {
-                VsockDiagMsgView::new(self.0).$name().unwrap_or_default()
-            }
-        )*
-    };
-}
-
 impl<'a> VsockDiagMsg<'a> {
     /// Wraps a message's payload; `None` if it is not whole.
     #[inline]
@@ -91,6 +78,7 @@ impl<'a> VsockDiagMsg<'a> {
     }
 
     whole! {
+        VsockDiagMsgView of 0:
         /// Address family: 40.
         family: u8;
         /// Type of the socket: 1 stream, 2 datagram, 5 sequenced packets.

@@ -6,7 +6,7 @@
 //!
 //! Source: linux/xdp_diag.h, Linux 7.3.
 
-use crate::attr::attrs;
+use crate::attr::Index;
 use crate::bytes::u32_at;
 use crate::layout::{constants, view};
 use crate::mem_info::SkMemInfo;
@@ -156,28 +156,18 @@ const KINDS: usize = XDP_DIAG_STATS as usize + 1;
 #[derive(Clone, Copy, Debug)]
 pub struct XdpDiagMsg<'a> {
     fixed: &'a [u8; MSG_LEN],
-    attrs: [Option<&'a [u8]>; KINDS],
+    attrs: Index<'a, KINDS>,
 }
 
 impl<'a> XdpDiagMsg<'a> {
     /// Wraps a message's payload; `None` if the fixed part is not whole.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
-        let mut index = [None; KINDS];
-        for attr in attrs(rest) {
-            if let Some(slot @ None) = index.get_mut(usize::from(attr.kind)) {
-                *slot = Some(attr.payload);
-            }
-        }
-        Some(Self { fixed, attrs: index })
+        Some(Self { fixed, attrs: Index::parse(rest) })
     }
 
     fn view(&self) -> XdpDiagMsgView<'a> {
         XdpDiagMsgView::new(self.fixed)
-    }
-
-    fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.attrs.get(usize::from(kind)).copied().flatten()
     }
 
     /// Address family: 44.
@@ -202,47 +192,47 @@ impl<'a> XdpDiagMsg<'a> {
 
     /// Where it is bound.
     pub fn info(&self) -> Option<XdpInfo<'a>> {
-        self.get(XDP_DIAG_INFO).map(XdpInfo::new)
+        self.attrs.get(XDP_DIAG_INFO).map(XdpInfo::new)
     }
 
     /// Owner.
     pub fn uid(&self) -> Option<u32> {
-        u32_at(self.get(XDP_DIAG_UID)?, 0)
+        u32_at(self.attrs.get(XDP_DIAG_UID)?, 0)
     }
 
     /// Receive ring; `None` if it has none.
     pub fn rx_ring(&self) -> Option<XdpRing<'a>> {
-        self.get(XDP_DIAG_RX_RING).map(XdpRing::new)
+        self.attrs.get(XDP_DIAG_RX_RING).map(XdpRing::new)
     }
 
     /// Send ring; `None` if it has none.
     pub fn tx_ring(&self) -> Option<XdpRing<'a>> {
-        self.get(XDP_DIAG_TX_RING).map(XdpRing::new)
+        self.attrs.get(XDP_DIAG_TX_RING).map(XdpRing::new)
     }
 
     /// Packet memory; `None` before the socket is bound.
     pub fn umem(&self) -> Option<XdpUmem<'a>> {
-        self.get(XDP_DIAG_UMEM).map(XdpUmem::new)
+        self.attrs.get(XDP_DIAG_UMEM).map(XdpUmem::new)
     }
 
     /// Ring of free frames, of the packet memory.
     pub fn fill_ring(&self) -> Option<XdpRing<'a>> {
-        self.get(XDP_DIAG_UMEM_FILL_RING).map(XdpRing::new)
+        self.attrs.get(XDP_DIAG_UMEM_FILL_RING).map(XdpRing::new)
     }
 
     /// Ring of frames that were sent, of the packet memory.
     pub fn completion_ring(&self) -> Option<XdpRing<'a>> {
-        self.get(XDP_DIAG_UMEM_COMPLETION_RING).map(XdpRing::new)
+        self.attrs.get(XDP_DIAG_UMEM_COMPLETION_RING).map(XdpRing::new)
     }
 
     /// The memory report.
     pub fn mem_info(&self) -> Option<SkMemInfo<'a>> {
-        self.get(XDP_DIAG_MEMINFO).map(SkMemInfo::new)
+        self.attrs.get(XDP_DIAG_MEMINFO).map(SkMemInfo::new)
     }
 
     /// Counters; since Linux 5.9.
     pub fn stats(&self) -> Option<XdpStats<'a>> {
-        self.get(XDP_DIAG_STATS).map(XdpStats::new)
+        self.attrs.get(XDP_DIAG_STATS).map(XdpStats::new)
     }
 }
 

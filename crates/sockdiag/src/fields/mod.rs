@@ -417,6 +417,11 @@ impl Field {
     }
 }
 
+/// A row of what `-i` shows, read from `INET_DIAG_INFO` or what comes with it.
+const fn info_row(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, get, doc, source).needs(Needs::INFO).group(Groups::INFO)
+}
+
 impl std::fmt::Debug for Field {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)

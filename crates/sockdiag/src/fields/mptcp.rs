@@ -8,7 +8,7 @@
 
 use sockdiag_wire::mptcp_info::{MPTCP_INFO_FLAG_FALLBACK, MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED, MptcpInfo};
 
-use super::{Accessor, Field, Groups, Needs, Text, Unit};
+use super::{Accessor, Field, Text, Unit, info_row as row};
 use crate::model::Row;
 use crate::number::put_hex;
 
@@ -29,10 +29,6 @@ macro_rules! flag {
     ($bit:ident) => {
         |r| Some((info(r)?.flags()? & $bit != 0).into())
     };
-}
-
-const fn row(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::INFO).group(Groups::INFO)
 }
 
 const fn count(

@@ -12,7 +12,7 @@ use sockdiag_wire::inet_diag::{INET_DIAG_LOCALS, INET_DIAG_PEERS};
 use sockdiag_wire::sctp_info::{SOCKADDR_STORAGE_LEN, SctpInfo, SockAddr};
 
 use super::endpoint::put_bare_addr;
-use super::{Accessor, Field, Groups, Needs, Text, Unit, Value};
+use super::{Accessor, Field, Needs, Text, Unit, Value, info_row as row};
 use crate::model::{Row, states};
 use crate::number::put_hex;
 
@@ -26,10 +26,6 @@ macro_rules! get {
     ($method:ident) => {
         |r| Some(info(r)?.$method()?.into())
     };
-}
-
-const fn row(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::INFO).group(Groups::INFO)
 }
 
 /// A row that is printed as a signed number unless it is zero.

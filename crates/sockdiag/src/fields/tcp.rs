@@ -11,7 +11,7 @@ mod flow;
 mod loss;
 mod proc_text;
 
-use super::{Accessor, Field, Groups, Metric, Needs, Style, Text, Unit, congestion};
+use super::{Accessor, Field, Groups, Metric, Style, Text, Unit, congestion, info_row as tcp};
 use crate::model::Row;
 use crate::number::{put_millis, put_u64};
 
@@ -31,10 +31,6 @@ macro_rules! option_bit {
 }
 
 use {info, option_bit};
-
-const fn tcp(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::INFO).group(Groups::INFO)
-}
 
 const fn word(
     name: &'static str,

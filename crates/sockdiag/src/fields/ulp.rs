@@ -8,7 +8,7 @@ use std::io::Write as _;
 use sockdiag_wire::ulp::{Mptcp, Tls};
 
 use super::endpoint::put_bare_addr;
-use super::{Accessor, Field, Groups, Needs, Style, Text, Unit, Value};
+use super::{Field, Needs, Style, Text, Unit, Value, info_row as row};
 use crate::model::{Addr, Row};
 use crate::number::{put_octal, put_u64};
 
@@ -16,10 +16,6 @@ macro_rules! ulp {
     ($part:ident . $method:ident) => {
         |r| Some(r.socket.attrs()?.ulp()?.$part()?.$method()?.into())
     };
-}
-
-const fn row(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::INFO).group(Groups::INFO)
 }
 
 const TLS: Text = Text::PartOf("ulp.name");
