@@ -15,10 +15,10 @@ use std::ops::ControlFlow;
 
 use crate::enrich::{self, Enricher};
 use crate::fields::Needs;
-use crate::filter::{EvalContext, Expr};
+use crate::filter::{self, EvalContext, Expr};
 use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table};
 use crate::notes::Note;
-use crate::source::{self, Destroyer, DumpError, Fate, Query, Sources};
+use crate::source::{self, Destroyer, DumpError, Exact, Fate, Query, Sources};
 
 /// Where rows go.
 pub trait Sink {
@@ -80,6 +80,7 @@ impl Pipeline<'_> {
         } else {
             self.enricher.begin(query.table);
         }
+        let query = &Query { exact: self.exact(query), ..query.clone() };
         let mut refused = None;
         // What is said of rows comes before what is said of the source's end.
         let notes = RefCell::new(notes);
@@ -117,6 +118,12 @@ impl Pipeline<'_> {
         );
         refused.into_iter().chain(self.enricher.take_notes()).for_each(say);
         result
+    }
+
+    /// The one connection that the filter can want of this table.
+    fn exact(&self, query: &Query) -> Option<Exact> {
+        let pinned = self.filter.filter(|_| query.table == Table::Tcp).and_then(filter::pinned)?;
+        Some(Exact { pinned, interfaces: enrich::indices_of_one_domain()? })
     }
 
     /// Shows sockets as they are destroyed, each at once, without an end.

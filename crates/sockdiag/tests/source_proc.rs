@@ -54,6 +54,7 @@ fn query(table: Table) -> Query {
         states: StateSet::ALL,
         ext: 0,
         programs: Programs::default(),
+        exact: None,
     }
 }
 

@@ -137,6 +137,7 @@ fn query(table: Table, selected: &Selected, needs: Needs) -> Query {
         states: selected.states,
         ext: needs.inet_ext(),
         programs: Programs::default(),
+        exact: None,
     }
 }
 

@@ -165,6 +165,7 @@ fn query() -> Query {
         states: StateSet::ALL,
         ext: 0,
         programs: Programs::default(),
+        exact: None,
     }
 }
 

@@ -22,6 +22,8 @@ const RTM_GETLINK: u16 = 18;
 /// `struct ifinfomsg`.
 const IFINFO_LEN: usize = 16;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
@@ -77,8 +79,21 @@ pub(super) fn index_of(name: &[u8]) -> Option<u32> {
     ask_one(&Question::Name(name)).map(|link| link.index).or_else(|| interface_index(name))
 }
 
+/// The indices of all interfaces; `None` where some are routing domains of
+/// their own (VRF), in which addresses may be in use a second time.
+pub(crate) fn indices_of_one_domain() -> Option<Vec<u32>> {
+    let mut indices = Some(Vec::new());
+    ask(&Question::Kinds, &mut |link| match &mut indices {
+        Some(list) if !link.vrf => list.push(link.index),
+        _ => indices = None,
+    });
+    indices.filter(|list| !list.is_empty())
+}
+
 enum Question<'a> {
     All,
+    /// All, and what they are.
+    Kinds,
     Index(u32),
     Name(&'a [u8]),
 }
@@ -86,6 +101,8 @@ enum Question<'a> {
 struct Link {
     index: u32,
     name: Vec<u8>,
+    /// Whether it stands for a routing domain; only known if kinds were asked for.
+    vrf: bool,
 }
 
 /// Asks for one link.  An answer with more (as a recorded dump is) will do too.
@@ -138,6 +155,10 @@ fn request(question: &Question<'_>, seq: u32) -> Vec<u8> {
             let mask = RTEXT_FILTER_SKIP_STATS | RTEXT_FILTER_NAME_ONLY;
             put(&mut body, IFLA_EXT_MASK, &mask.to_ne_bytes());
         }
+        Question::Kinds => {
+            flags |= NLM_F_DUMP;
+            put(&mut body, IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        }
         Question::Index(index) => {
             if let Some(field) = body.get_mut(4..8) {
                 field.copy_from_slice(&index.to_ne_bytes());
@@ -164,11 +185,15 @@ fn read_link(payload: &[u8], question: &Question<'_>) -> Option<Link> {
     let index = i32_at(payload, 4)? as u32;
     let mut name = None;
     let mut named = false;
+    let mut vrf = false;
     for attr in attrs(payload.get(IFINFO_LEN..)?) {
         match attr.kind {
             IFLA_IFNAME => {
                 named |= matches!(question, Question::Name(asked) if *asked == attr.text());
                 name = name.or(Some(attr.text().to_vec()));
+            }
+            IFLA_LINKINFO => {
+                vrf |= attrs(attr.payload).any(|info| info.kind == IFLA_INFO_KIND && info.text() == b"vrf");
             }
             IFLA_PROP_LIST => {
                 named |= attrs(attr.payload).any(|alternative| {
@@ -180,11 +205,11 @@ fn read_link(payload: &[u8], question: &Question<'_>) -> Option<Link> {
         }
     }
     let right = match question {
-        Question::All => true,
+        Question::All | Question::Kinds => true,
         Question::Index(asked) => *asked == index,
         Question::Name(_) => named,
     };
-    right.then_some(Link { index, name: name? })
+    right.then_some(Link { index, name: name?, vrf })
 }
 
 #[cfg(test)]
@@ -219,6 +244,17 @@ mod tests {
         }
         for len in 0..payload.len() {
             let _ = read_link(&payload[..len], &Question::Name(b"eth7"));
+        }
+    }
+
+    #[test]
+    fn a_routing_domain_is_told_by_its_kind() {
+        for (kind, vrf) in [(&b"vrf\0"[..], true), (b"vrfx\0", false), (b"veth\0", false)] {
+            let mut payload = link(7, b"blue\0", b"b\0");
+            let mut info = Vec::new();
+            put(&mut info, IFLA_INFO_KIND, kind);
+            put(&mut payload, IFLA_LINKINFO | 0x8000, &info);
+            assert_eq!(read_link(&payload, &Question::Kinds).unwrap().vrf, vrf);
         }
     }
 

@@ -16,6 +16,7 @@ mod processes;
 mod rpc;
 mod services;
 
+pub(crate) use interfaces::indices_of_one_domain;
 pub use lookups::SystemLookups;
 
 use sockdiag_wire::inet_diag::InetAttrs;

@@ -30,6 +30,7 @@ mod lex;
 pub(crate) mod names;
 mod parse;
 mod pattern;
+mod pinned;
 mod pushdown;
 #[cfg(test)]
 mod testing;
@@ -40,6 +41,7 @@ pub use expr::{Comparison, End, Expr, FieldTest, Node, Test};
 pub use host::{HostCondition, Prefix};
 pub use parse::parse;
 pub use pattern::matches as pattern_matches;
+pub use pinned::{Pinned, pinned};
 pub use pushdown::{Dialect, program};
 
 use crate::fields::Catalog;

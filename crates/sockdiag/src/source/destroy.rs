@@ -15,8 +15,8 @@ use sockdiag_wire::netlink::{
 };
 
 use super::exchange::open;
-use super::request::{RAW, TCP};
-use crate::model::{Addr, Socket, SourceKind};
+use super::request::{RAW, TCP, octets};
+use crate::model::{Socket, SourceKind};
 use crate::notes::Note;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
@@ -116,15 +116,6 @@ fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
         *field = length.to_ne_bytes();
     }
     bytes
-}
-
-/// An address as inet_diag holds it: four words, unused ones zero.
-fn octets(addr: Addr) -> [u8; 16] {
-    match addr {
-        Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        Addr::V6(octets) => octets,
-        Addr::Number(_) | Addr::None => [0; 16],
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::io;
 use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink::{
-    Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, error_code, ext_ack, messages,
+    Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY, error_code, ext_ack,
+    messages,
 };
 
 use super::DumpErrorKind;
@@ -95,6 +96,28 @@ pub(super) fn exchange(
         match read_datagram(datagram.bytes, datagram.cut, seq, port, &mut ended, take)? {
             ControlFlow::Continue(()) => {}
             ControlFlow::Break(()) => return Ok(ended),
+        }
+    }
+}
+
+/// Sends a request for one socket and gives what the kernel says of it;
+/// `None` if there is none, or it cannot be told.
+pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<Vec<u8>> {
+    socket.send(request).ok()?;
+    let port = socket.port();
+    loop {
+        let datagram = socket.receive().ok()?;
+        if !datagram.from_kernel {
+            continue;
+        }
+        let answer =
+            messages(datagram.bytes).find(|message| message.header.seq == seq && message.header.pid == port);
+        match answer {
+            Some(answer) if answer.header.kind == SOCK_DIAG_BY_FAMILY => {
+                return Some(answer.payload.to_vec());
+            }
+            None if !datagram.cut => {}
+            _ => return None,
         }
     }
 }

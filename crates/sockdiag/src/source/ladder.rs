@@ -13,9 +13,10 @@
 use std::ops::ControlFlow;
 
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
+use sockdiag_wire::inet_diag::InetDiagMsg;
 
-use super::exchange::{Ended, Failure, exchange, open};
-use super::request::{TCP, by_family, legacy, legacy_type};
+use super::exchange::{Ended, Failure, ask_one, exchange, open};
+use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
 use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Visit, proc_net};
 use crate::fields::Needs;
 use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet};
@@ -71,6 +72,7 @@ pub(crate) fn kernel_knows_cgroup_condition() -> bool {
         states: StateSet::EMPTY,
         ext: 0,
         programs: Programs { modern: None, classic: Some(program) },
+        exact: None,
     };
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
     let mut notes = |_: Note| {};
@@ -119,6 +121,10 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 
     fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {
+        if let Some(record) = self.exactly_one(families) {
+            let _ = self.hand_on(&record);
+            return Ok(());
+        }
         if self.query.table.protocol() == TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 => {
@@ -136,6 +142,38 @@ impl<'q, 'v> Run<'q, 'v> {
         let _ = self.conclude(Err(failure));
         let result = self.with_a_program(Self::legacy);
         self.conclude(result)
+    }
+
+    /// The only socket that is wanted, asked for by its identity.
+    ///
+    /// `None` where a dump has to tell: if there is no such socket (the kernel
+    /// gives the same answer where it does not know TCP), or if there are
+    /// several, each bound to another interface.  (One bound to an interface
+    /// stays unseen behind a newer one of the same identity that is bound to
+    /// none: the kernel looks no further.)
+    fn exactly_one(&mut self, families: Families) -> Option<Vec<u8>> {
+        let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == TCP)?;
+        let mut socket = open().ok()?;
+        let mut found: Option<Vec<u8>> = None;
+        for ifindex in std::iter::once(0).chain(exact.interfaces.iter().copied()) {
+            let seq = socket.next_seq();
+            let request = one_socket(self.query, &exact.pinned, ifindex, seq)?;
+            let Some(record) = ask_one(&mut socket, &request, seq) else { continue };
+            let cookie = |record: &[u8]| InetDiagMsg::new(record).map(|msg| msg.cookie());
+            match &found {
+                Some(first) if cookie(first) != cookie(&record) => return None,
+                Some(_) => {}
+                None => found = Some(record),
+            }
+        }
+        let record = found?;
+        let msg = InetDiagMsg::new(&record)?;
+        let family = match Family::from_number(msg.family())? {
+            Family::Inet => families.inet,
+            Family::Inet6 => families.inet6,
+            _ => false,
+        };
+        (family && self.query.states.contains_number(msg.state())).then_some(record)
     }
 
     /// Says what the reference says of a failure.

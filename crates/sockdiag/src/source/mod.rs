@@ -37,6 +37,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use crate::fields::Needs;
+use crate::filter::Pinned;
 use crate::model::{Family, FamilySet, Layout, Record, StateSet, Table, TableSet};
 use crate::notes::Note;
 use crate::sys::errno_text;
@@ -79,6 +80,20 @@ pub struct Query {
     pub ext: u8,
     /// What the kernel filters by.
     pub programs: Programs,
+    /// The only connection that can be wanted, if the filter leaves room for
+    /// no other.  Then its socket alone is asked for, where that is certain
+    /// to give what a dump would.
+    pub exact: Option<Exact>,
+}
+
+/// One connection, and where to look for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exact {
+    /// Its identity.
+    pub pinned: Pinned,
+    /// The interfaces that a socket may be bound to, by index; none of them a
+    /// routing domain.
+    pub interfaces: Vec<u32>,
 }
 
 /// Takes the records of a dump.

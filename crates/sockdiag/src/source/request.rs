@@ -5,13 +5,14 @@
 
 use sockdiag_wire::attr;
 use sockdiag_wire::inet_diag::{INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL};
-use sockdiag_wire::inet_req::{InetDiagReq, InetDiagReqV2};
+use sockdiag_wire::inet_req::{InetDiagReq, InetDiagReqV2, SockId};
 use sockdiag_wire::netlink::{
     DCCPDIAG_GETSOCK, HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };
 
 use super::Query;
-use crate::model::Family;
+use crate::filter::Pinned;
+use crate::model::{Addr, Family, State, StateSet};
 
 /// `IPPROTO_TCP`.
 pub(super) const TCP: u16 = 6;
@@ -31,7 +32,7 @@ pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, s
         // MPTCP's 262 does not fit: its low 8 bits go here, all of it into an attribute.
         protocol: if protocol > 255 { TCP as u8 } else { protocol as u8 },
         ext: query.ext,
-        states: query.states.bits(),
+        states: states(query),
         ..InetDiagReqV2::default()
     }
     .encode(&mut request);
@@ -40,6 +41,59 @@ pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, s
         attr::put(&mut request, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
     }
     finish(request)
+}
+
+/// The states to ask for: those that the table can hold.
+///
+/// The kernel takes a closed TCP socket out of its tables before it marks it
+/// as closed (`BoundInactive` has a bit of its own), but looks through the
+/// whole table of connections for one if it is asked.  Without that bit, a
+/// listing of listeners (`-l`) does not walk the connections at all.
+fn states(query: &Query) -> u32 {
+    let closed = StateSet::only(State::Close);
+    match query.table.protocol() {
+        TCP => query.states.minus(closed).bits(),
+        _ => query.states.bits(),
+    }
+}
+
+/// The one socket of this identity, if it is bound to this interface or to
+/// none (`SOCK_DIAG_BY_FAMILY` without `NLM_F_DUMP`); `None` for addresses
+/// that no inet socket has.
+pub(super) fn one_socket(query: &Query, pinned: &Pinned, ifindex: u32, seq: u32) -> Option<Vec<u8>> {
+    let family = match pinned.local {
+        Addr::V4(_) => Family::Inet,
+        Addr::V6(_) => Family::Inet6,
+        Addr::Number(_) | Addr::None => return None,
+    };
+    let mut request = Vec::with_capacity(HEADER_LEN + 56);
+    Header { len: 0, kind: SOCK_DIAG_BY_FAMILY, flags: NLM_F_REQUEST, seq, pid: 0 }.encode(&mut request);
+    InetDiagReqV2 {
+        family: family.number(),
+        protocol: query.table.protocol() as u8,
+        ext: query.ext,
+        states: states(query),
+        id: SockId {
+            sport: pinned.local_port,
+            dport: pinned.remote_port,
+            src: octets(pinned.local),
+            dst: octets(pinned.remote),
+            ifindex,
+            cookie: u64::MAX,
+        },
+        ..InetDiagReqV2::default()
+    }
+    .encode(&mut request);
+    Some(finish(request))
+}
+
+/// An address as inet_diag holds it: four words, unused ones zero.
+pub(super) fn octets(addr: Addr) -> [u8; 16] {
+    match addr {
+        Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        Addr::V6(octets) => octets,
+        Addr::Number(_) | Addr::None => [0; 16],
+    }
 }
 
 /// The type of the request of before `SOCK_DIAG_BY_FAMILY`, where the table had one.
@@ -57,7 +111,7 @@ pub(super) fn legacy(query: &Query, kind: u16, program: Option<&[u8]>, seq: u32)
     InetDiagReq {
         family: Family::Inet.number(),
         ext: query.ext,
-        states: query.states.bits(),
+        states: states(query),
         ..InetDiagReq::default()
     }
     .encode(&mut request);

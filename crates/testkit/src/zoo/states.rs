@@ -16,6 +16,7 @@ use rustix::net::{self, Shutdown, sockopt};
 
 use super::make::{
     Kind, Maker, address, bind, client_of, deafen, listener, pair, send, set, start_connecting, tcp,
+    to_device,
 };
 use crate::{Doing, Why};
 
@@ -59,6 +60,28 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind { name: "tcp-defer-connect", doc: "Fast open that waits for its first data.", make: defer_connect },
 ];
+
+/// Kinds that are only made by name.
+pub(super) const ON_REQUEST: &[Kind] = &[Kind {
+    name: "tcp-twins",
+    doc: "Two with the same addresses and ports, the older one bound to lo.",
+    make: twins,
+}];
+
+fn twins(m: &mut Maker) -> Result<(), Why> {
+    let to = address("127.0.0.1:5218")?;
+    for device in [Some("lo"), None] {
+        let fd = tcp(to)?;
+        if let Some(device) = device {
+            to_device(&fd, device)?;
+        }
+        bind(&fd, client_of(to))?;
+        deafen(&fd)?;
+        start_connecting(&fd, to)?;
+        m.keep_as(fd, &client_of(to).to_string(), &to.to_string());
+    }
+    Ok(())
+}
 
 fn half_close(fd: &std::os::fd::OwnedFd) -> Result<(), Why> {
     net::shutdown(fd, Shutdown::Write).doing("shutdown")

@@ -7,6 +7,9 @@ use sockdiag_wire::bytecode::{INET_DIAG_BC_S_COND, INET_DIAG_BC_S_GE, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
 
 use super::*;
+use crate::filter::Pinned;
+use crate::model::State;
+use crate::source::Exact;
 
 /// Listeners and connections of both families, kept while a test runs.
 struct Sockets {
@@ -49,6 +52,7 @@ fn query(states: StateSet, ext: u8) -> Query {
         states,
         ext,
         programs: Programs::default(),
+        exact: None,
     }
 }
 
@@ -187,6 +191,96 @@ fn the_kernel_filters_one_walk_as_it_does_two_dumps() {
     ] {
         assert_eq!(rows.len(), 1);
     }
+}
+
+/// The state that is not asked for brings nothing, and its absence loses nothing.
+#[test]
+fn closed_sockets_are_in_no_table_of_tcp() {
+    let Some(sockets) = sockets() else { return };
+    let asked_for = |states| {
+        let query = query(states, 0);
+        let sent = by_family(&query, Family::Inet, None, 1);
+        let mut visit = |_: Record<'_>| ControlFlow::Continue(());
+        let mut notes = |note: Note| panic!("{note}");
+        let mut run = Run::new(&query, &mut visit, &mut notes);
+        run.by_family(BOTH).expect("this kernel answers");
+        (u32::from_ne_bytes(*sent[20..].first_chunk().unwrap()), run.rows)
+    };
+    let (mask, rows) = asked_for(StateSet::only(State::Close));
+    assert_eq!((mask, rows), (0, 0));
+    let (mask, rows) = asked_for(StateSet::LISTENING);
+    assert_eq!(mask, StateSet::only(State::Listen).bits());
+    assert!(rows >= sockets.ports.len() as u64);
+    // What the reference sends, by hand: the same rows.
+    let mut request = by_family(&query(StateSet::LISTENING, 0), Family::Inet, None, 7);
+    request[20..24].copy_from_slice(&StateSet::LISTENING.bits().to_ne_bytes());
+    let mut theirs = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        theirs.push(bytes.to_vec());
+        ControlFlow::Continue(())
+    };
+    exchange(&mut open().unwrap(), &request, 7, &mut take, &mut |_| {}).unwrap();
+    let query = query(StateSet::LISTENING, 0);
+    let ours = records(&query, &sockets.ports, |run| run.one_family(Family::Inet).map(|_| ()));
+    theirs.retain(|record| ours.contains(record));
+    assert_eq!(ours, theirs);
+}
+
+/// What a dump with a filter finds is what is asked for by its identity.
+#[test]
+fn one_connection_is_found_by_its_identity() {
+    let Some(sockets) = sockets() else { return };
+    let links = crate::enrich::indices_of_one_domain().expect("there is no VRF here");
+    let mut seen = 0;
+    for record in records(&query(StateSet::ALL, 0), &sockets.ports, |run| run.by_family(BOTH)) {
+        let origin = Origin { table: Table::Tcp, kind: SourceKind::Kernel };
+        let socket = crate::model::Socket::decode(Record { origin, bytes: &record }).unwrap();
+        let (Ok(local_port), Ok(remote_port @ 1..)) =
+            (u16::try_from(socket.local.port), u16::try_from(socket.remote.port))
+        else {
+            continue;
+        };
+        let pinned = Pinned { local: socket.local.addr, local_port, remote: socket.remote.addr, remote_port };
+        let mut query = query(StateSet::ALL, 0);
+        query.exact = Some(Exact { pinned, interfaces: links.clone() });
+        let mut ours = None;
+        let found = records(&query, &sockets.ports, |run| {
+            ours = run.exactly_one(BOTH);
+            Ok(())
+        });
+        assert!(found.is_empty());
+        let ours = ours.expect("it is there");
+        assert_eq!(steady(&ours), steady(&record));
+        assert_eq!(records(&query, &sockets.ports, |run| run.netlink(BOTH, 0)).len(), 1);
+        // Not of a state that is wanted, or of a family: a dump has to say so.
+        query.states = StateSet::LISTENING;
+        let mut visit = |_: Record<'_>| ControlFlow::Continue(());
+        let mut notes = |note: Note| panic!("{note}");
+        let mut run = Run::new(&query, &mut visit, &mut notes);
+        assert_eq!(run.exactly_one(BOTH), None);
+        assert_eq!(run.exactly_one(Families { inet: false, inet6: false }), None);
+        seen += 1;
+    }
+    assert!(seen >= 40, "{seen}");
+}
+
+#[test]
+fn a_connection_that_is_not_there_is_left_to_a_dump() {
+    let Some(_sockets) = sockets() else { return };
+    let pinned = Pinned {
+        local: crate::model::Addr::V4([127, 0, 0, 1]),
+        local_port: 1,
+        remote: crate::model::Addr::V4([127, 9, 9, 9]),
+        remote_port: 1,
+    };
+    let mut query = query(StateSet::ALL, 0);
+    query.exact = Some(Exact { pinned, interfaces: Vec::new() });
+    let mut visit = |_: Record<'_>| ControlFlow::Continue(());
+    let mut notes = |note: Note| panic!("{note}");
+    let mut run = Run::new(&query, &mut visit, &mut notes);
+    assert_eq!(run.exactly_one(BOTH), None);
+    run.netlink(BOTH, ASIDE_BYTES).expect("a dump answers");
+    assert!(run.rows >= 40);
 }
 
 #[test]
