@@ -14,18 +14,20 @@ mod options;
 mod sockets;
 mod table;
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::measure::{self, Cost};
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::reference::Reference;
 
-use lines::{Compare, Line, Place};
+use lines::{Compare, Line, OneSocket, Place, Theirs};
 use options::Options;
 use sockets::Sockets;
 use table::{Row, Same};
@@ -37,39 +39,33 @@ pub(crate) const DOC: &str = "\
 Run the reference and ours on the same sockets, compare what they print and
 print a table of what they cost.  CPU time (user and system) is the figure to
 trust; the load average stands above the table.
+--all            every table of docs/benchmarks.md: 100 to 1,000,000 sockets,
+                 IPv4, half IPv6 and all IPv6; half an hour
 --sockets N      TCP sockets, both ends of N/2 loopback connections (100000)
 --v6 PERCENT     how many of them are IPv6 (0)
 --runs R         runs of each program for each command line (5)
---commands A,B   only these: tan tani tanm tane tln filter uan replay-tan
-                 replay-tani version empty
+--commands A,B   only these: version empty tan bare tani tanm tane tanp
+                 tanp-proc tln tlnp tunlp tunlp-proc s filter exact uan
+                 replay-tan replay-tani netstat-tan netstat-tanp lsof
 --keep           keep the outputs and the recording, and say where.";
 
 /// Does the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
-    let reference = Reference::get()?;
-    let ours = build()?;
-    let scratch = Scratch::new(&options)?;
-    let empty = Namespace::new()?;
-    let mut bench = Bench { reference, ours, sockets: None, empty, scratch, port: 0, differing: Vec::new() };
-    // All namespaces share one table of connections: where there shall be no
-    // socket, there must be none elsewhere either.
-    let (before, after): (Vec<_>, Vec<_>) = options.lines().partition(|line| line.place == Place::Empty);
-    let load = table::load();
-    let before =
-        before.into_iter().map(|line| bench.row(line, options.runs)).collect::<Result<Vec<_>, _>>()?;
-    if !after.is_empty() {
-        bench.make_sockets(&options, after.iter().any(|line| line.place == Place::Recording))?;
-    }
-    print!("{}", table::heading(&options, bench.sockets.as_ref(), &bench.reference, &load));
-    for row in before {
-        print!("{row}");
-    }
-    for line in after {
-        print!("{}", bench.row(line, options.runs)?);
+    let mut bench = Bench {
+        reference: Reference::get()?,
+        ours: build()?,
+        sockets: None,
+        empty: Namespace::new()?,
+        scratch: Scratch::new(&options)?,
+        one: OneSocket::default(),
+        differing: Vec::new(),
+        squares: HashMap::new(),
+    };
+    for options in options.tables() {
+        bench.table(&options)?;
     }
     let Bench { differing, scratch, .. } = bench;
-    println!("\nLoad average at the end: {}", table::load());
     if options.keep {
         println!("Kept in {}", scratch.directory.display());
     }
@@ -81,7 +77,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 
 /// Builds our program as it is shipped; returns its path.
 fn build() -> Result<PathBuf, Why> {
-    let exe = std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))?;
+    let exe = this_program()?;
     // TARGET/PROFILE/xtask
     let target =
         exe.ancestors().nth(2).ok_or_else(|| Why::new("this program lies in no target directory"))?;
@@ -92,6 +88,10 @@ fn build() -> Result<PathBuf, Why> {
         .status()
         .map_err(|error| Why::new(format!("running cargo build: {error}")))?;
     if status.success() { Ok(target.join("release/ss")) } else { Err(Why::new("cargo build failed")) }
+}
+
+fn this_program() -> Result<PathBuf, Why> {
+    std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))
 }
 
 /// Where outputs and the recording go; removed in the end unless kept.
@@ -135,27 +135,52 @@ struct Bench {
     sockets: Option<Sockets>,
     empty: Namespace,
     scratch: Scratch,
-    /// A port that few sockets have.
-    port: u16,
+    one: OneSocket,
     /// Names of the lines whose outputs differ.
     differing: Vec<&'static str>,
+    /// What the reference took for the most sockets that it was run with, for
+    /// lines of which more are extrapolated.
+    squares: HashMap<&'static str, (u32, Cost)>,
 }
 
 /// Whose turn it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
-    Reference,
+    Theirs,
     Ours,
 }
 
 impl Bench {
+    /// Measures one table and prints it.
+    fn table(&mut self, options: &Options) -> Result<(), Why> {
+        // All namespaces share one table of connections: where there shall be no
+        // socket, there must be none elsewhere either.
+        self.sockets = None;
+        let (before, after): (Vec<_>, Vec<_>) = options.lines().partition(|line| line.place == Place::Empty);
+        let load = table::load();
+        let before = before.into_iter().map(|line| self.row(line, options)).collect::<Result<Vec<_>, _>>()?;
+        if !after.is_empty() {
+            self.make_sockets(options, after.iter().any(|line| line.place == Place::Recording))?;
+        }
+        print!("{}", table::heading(options, self.sockets.as_ref(), &self.reference, &load));
+        for row in before {
+            print!("{row}");
+        }
+        for line in after {
+            let row = self.row(line, options)?;
+            print!("{row}");
+        }
+        println!("\nLoad average at the end: {}.\n", table::load());
+        Ok(())
+    }
+
     /// Makes the sockets, and a recording of them if it is needed.
     fn make_sockets(&mut self, options: &Options, recording: bool) -> Result<(), Why> {
         let sockets = Sockets::make(options)?;
         if recording {
             sockets.record(&self.reference, &self.recording())?;
         }
-        self.port = sockets.rare_port(&self.reference)?;
+        self.one = sockets.one(&self.reference)?;
         self.sockets = Some(sockets);
         Ok(())
     }
@@ -165,34 +190,60 @@ impl Bench {
     }
 
     /// Compares and measures one command line.
-    fn row(&mut self, line: &'static Line, runs: usize) -> Result<Row, Why> {
-        let same = self.compare(line)?;
+    fn row(&mut self, line: &'static Line, options: &Options) -> Result<Row, Why> {
+        let runs_theirs = line.theirs_runs(options.sockets);
+        let same = if runs_theirs { self.compare(line)? } else { Same::Unasked("it would take very long") };
         if matches!(same, Same::No { .. }) {
             self.differing.push(line.name);
         }
-        let [reference, ours] = self.measure(line, runs)?;
-        Ok(Row { line, same, reference, ours })
+        let (theirs, ours) = self.measure(line, options.runs, runs_theirs)?;
+        if let (Theirs::ReferenceUpTo(_), Some(cost)) = (line.theirs, theirs) {
+            self.squares.insert(line.name, (options.sockets, cost));
+        }
+        let extrapolated = self.squares.get(line.name).filter(|_| theirs.is_none()).map(|(sockets, cost)| {
+            let factor = (f64::from(options.sockets) / f64::from(*sockets)).powi(2);
+            let times = |time: Duration| time.mul_f64(factor);
+            Cost {
+                wall: times(cost.wall),
+                user: times(cost.user),
+                system: times(cost.system),
+                max_rss_kib: 0,
+            }
+        });
+        Ok(Row { line, same, theirs, extrapolated, ours })
     }
 
     /// The command, inside its namespace, writing to `output`.
     fn command(&self, line: &Line, who: Who, output: Stdio) -> Result<Command, Why> {
-        let mut command = match who {
-            Who::Reference => self.reference.command(),
-            Who::Ours => Command::new(&self.ours),
+        let mut command = match (who, line.theirs) {
+            (Who::Ours, _) => Command::new(&self.ours),
+            (Who::Theirs, Theirs::Reference | Theirs::ReferenceUpTo(_)) => self.reference.command(),
+            (Who::Theirs, Theirs::BareDump) => Command::new(this_program()?),
+            (Who::Theirs, Theirs::Neighbour(words, _)) => {
+                Command::new(words.split(' ').next().unwrap_or_default())
+            }
         };
-        command.args(line.args(self.port)).env_clear();
+        match (who, line.theirs) {
+            (Who::Theirs, Theirs::Neighbour(words, _)) => command.args(words.split(' ').skip(1)),
+            (Who::Theirs, Theirs::BareDump) => command.arg(crate::bare_dump::NAME),
+            _ => command.args(line.args(&self.one)),
+        };
+        command.env_clear();
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
+        }
+        if let Some((name, value)) = line.env.filter(|_| who == Who::Ours) {
+            command.env(name, value);
         }
         if line.place == Place::Recording {
             command.env("TCPDIAG_FILE", self.recording());
         }
         command.stdin(Stdio::null()).stdout(output);
+        let sockets = || self.sockets.as_ref().ok_or_else(|| Why::new("the sockets are not made yet"));
         let namespace = match line.place {
             Place::Empty | Place::Recording => &self.empty,
-            Place::Sockets => {
-                self.sockets.as_ref().ok_or_else(|| Why::new("the sockets are not made yet"))?.namespace()
-            }
+            Place::Sockets => sockets()?.namespace(),
+            Place::Elsewhere => sockets()?.elsewhere(),
         };
         namespace.enter(&mut command);
         Ok(command)
@@ -200,17 +251,17 @@ impl Bench {
 
     /// Runs each program once into a file and compares the files.
     fn compare(&self, line: &Line) -> Result<Same, Why> {
-        let files = ["reference", "ours"].map(|who| self.scratch.path(&format!("{}.{who}", line.name)));
-        for (who, path) in [Who::Reference, Who::Ours].into_iter().zip(&files) {
+        if let Compare::Unasked(why) = line.compare {
+            return Ok(Same::Unasked(why));
+        }
+        let files = ["theirs", "ours"].map(|who| self.scratch.path(&format!("{}.{who}", line.name)));
+        for (who, path) in [Who::Theirs, Who::Ours].into_iter().zip(&files) {
             let file = File::create(path)
                 .map_err(|error| Why::new(format!("making {}: {error}", path.display())))?;
             measure::run(&mut self.command(line, who, file.into())?)?;
         }
         let [theirs, ours] = &files;
-        let same = match line.compare {
-            Compare::Unasked(why) => Same::Unasked(why),
-            Compare::Bytes => same(theirs, ours)?,
-        };
+        let same = same(theirs, ours)?;
         if !self.scratch.keep.get() && !matches!(same, Same::No { .. }) {
             for path in files {
                 let _ = fs::remove_file(path);
@@ -219,18 +270,23 @@ impl Bench {
         Ok(same)
     }
 
-    /// Medians of the reference and of ours.
-    fn measure(&self, line: &Line, runs: usize) -> Result<[Cost; 2], Why> {
-        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    /// Medians of theirs, if it runs, and of ours.
+    fn measure(&self, line: &Line, runs: usize, theirs: bool) -> Result<(Option<Cost>, Cost), Why> {
+        let (mut costs, mut ours) = (Vec::new(), Vec::new());
         for run in 0..runs * line.repeats {
-            let mut turns = [Who::Reference, Who::Ours];
+            let mut turns = [Who::Theirs, Who::Ours];
             turns.rotate_left(run % 2);
-            for who in turns {
-                let cost = measure::run(&mut self.command(line, who, Stdio::null())?)?;
-                if who == Who::Ours { ours.push(cost) } else { theirs.push(cost) }
+            for who in turns.into_iter().filter(|who| theirs || *who == Who::Ours) {
+                let mut command = self.command(line, who, Stdio::null())?;
+                // Neighbours complain, and end with 1, where they have seen all.
+                command.stderr(Stdio::null());
+                let neighbour = who == Who::Theirs && matches!(line.theirs, Theirs::Neighbour(..));
+                let cost =
+                    if neighbour { measure::run_any(&mut command)? } else { measure::run(&mut command)? };
+                if who == Who::Ours { ours.push(cost) } else { costs.push(cost) }
             }
         }
-        Ok([Cost::median(&theirs), Cost::median(&ours)])
+        Ok(((!costs.is_empty()).then(|| Cost::median(&costs)), Cost::median(&ours)))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A chore is a row of [`CHORES`]; it gets the words after its name and says
 //! in one sentence why it could not be done.
 
+mod bare_dump;
 mod bench;
 mod goldens;
 
@@ -23,6 +24,7 @@ struct Chore {
 
 const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
+    Chore { name: bare_dump::NAME, words: "", doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore {
         name: "reference",

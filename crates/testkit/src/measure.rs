@@ -10,7 +10,7 @@
 //!
 //! Source: wait4(2), getrusage(2).
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use crate::{Doing, Why, sys};
@@ -61,16 +61,27 @@ impl Cost {
 /// The command says where its input and output go; a pipe that nobody reads
 /// would let it wait for ever.
 pub fn run(command: &mut Command) -> Result<Cost, Why> {
+    let (status, cost) = run_to_end(command)?;
+    if !status.success() {
+        return Err(Why::new(format!("{} ended with {status}", command.get_program().display())));
+    }
+    Ok(cost)
+}
+
+/// The same, whatever the exit status.
+pub fn run_any(command: &mut Command) -> Result<Cost, Why> {
+    run_to_end(command).map(|(_, cost)| cost)
+}
+
+fn run_to_end(command: &mut Command) -> Result<(ExitStatus, Cost), Why> {
     let program = command.get_program().to_owned();
     let shown = program.display();
     let start = Instant::now();
     let child = command.spawn().doing(format_args!("running {shown}"))?;
     let (status, usage) = sys::reap(child).doing(format_args!("waiting for {shown}"))?;
     let wall = start.elapsed();
-    if !status.success() {
-        return Err(Why::new(format!("{shown} ended with {status}")));
-    }
-    Ok(Cost { wall, user: usage.user, system: usage.system, max_rss_kib: usage.max_rss_kib })
+    let cost = Cost { wall, user: usage.user, system: usage.system, max_rss_kib: usage.max_rss_kib };
+    Ok((status, cost))
 }
 
 #[cfg(test)]

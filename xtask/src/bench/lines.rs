@@ -14,6 +14,22 @@ pub(super) enum Place {
     Recording,
     /// Where there is no socket at all, before they are made.
     Empty,
+    /// In a namespace of few sockets, while other processes hold the many in another.
+    Elsewhere,
+}
+
+/// What ours is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Theirs {
+    /// The reference with the same words.
+    Reference,
+    /// The reference up to this many sockets; what it would take for more is
+    /// extrapolated from the largest number measured, as its square.
+    ReferenceUpTo(u32),
+    /// Another program that people use for the same question, up to this many sockets.
+    Neighbour(&'static str, u32),
+    /// A dump of the kernel's table that is thrown away (`cargo xtask bare-dump`).
+    BareDump,
 }
 
 /// What is asked of the outputs.
@@ -32,35 +48,70 @@ pub(super) struct Line {
     pub name: &'static str,
     /// Its words; `PORT` stands for a port that few sockets have.
     pub words: &'static str,
+    pub theirs: Theirs,
     pub place: Place,
     pub compare: Compare,
+    /// Set for ours alone.
+    pub env: Option<(&'static str, &'static str)>,
     /// How often it runs for each run asked for: short ones more often.
     pub repeats: usize,
 }
+
+/// Which way holders are found; see `crates/ss/src/run.rs`.
+const WALK: Option<(&str, &str)> = Some(("SOCKDIAG_PROCESSES", "proc"));
+const BPF: Option<(&str, &str)> = Some(("SOCKDIAG_PROCESSES", "bpf"));
+/// Beyond this the reference's `-p` takes minutes.
+const SQUARE: Theirs = Theirs::ReferenceUpTo(100_000);
 
 /// All of them, in the order of the table.
 pub(super) const LINES: &[Line] = &[
     Line { repeats: 20, compare: Compare::Unasked("names differ"), ..line("version", "-V", Place::Empty) },
     Line { repeats: 20, ..line("empty", "-tan", Place::Empty) },
     line("tan", "-tan", Place::Sockets),
+    Line { theirs: Theirs::BareDump, compare: NO_LISTING, ..line("bare", "-tan", Place::Sockets) },
     Line { compare: Compare::Unasked("clocks tick"), ..line("tani", "-tani", Place::Sockets) },
     line("tanm", "-tanm", Place::Sockets),
     line("tane", "-tane", Place::Sockets),
+    Line { theirs: SQUARE, env: BPF, ..line("tanp", "-tanp", Place::Sockets) },
+    Line { theirs: SQUARE, env: WALK, ..line("tanp-proc", "-tanp", Place::Sockets) },
     Line { repeats: 5, ..line("tln", "-tln", Place::Sockets) },
+    Line { theirs: SQUARE, ..line("tlnp", "-tlnp", Place::Sockets) },
+    Line { env: BPF, ..line("tunlp", "-tunlp", Place::Elsewhere) },
+    Line { env: WALK, ..line("tunlp-proc", "-tunlp", Place::Elsewhere) },
+    Line { repeats: 10, compare: Compare::Unasked("counts change"), ..line("s", "-s", Place::Sockets) },
     line("filter", "-tan sport = :PORT", Place::Sockets),
+    Line { repeats: 10, ..line("exact", "-tan src LOCAL dst REMOTE", Place::Sockets) },
     Line { repeats: 20, ..line("uan", "-uan", Place::Sockets) },
     line("replay-tan", "-tan", Place::Recording),
     line("replay-tani", "-tani", Place::Recording),
+    neighbour("netstat-tan", "-tan", "netstat -tan"),
+    neighbour("netstat-tanp", "-tanp", "netstat -tanp"),
+    neighbour("lsof", "-tanp", "lsof -nP -i"),
 ];
 
+const NO_LISTING: Compare = Compare::Unasked("a bare dump prints nothing");
+
 const fn line(name: &'static str, words: &'static str, place: Place) -> Line {
-    Line { name, words, place, compare: Compare::Bytes, repeats: 1 }
+    Line { name, words, theirs: Theirs::Reference, place, compare: Compare::Bytes, env: None, repeats: 1 }
+}
+
+const fn neighbour(name: &'static str, words: &'static str, theirs: &'static str) -> Line {
+    Line {
+        theirs: Theirs::Neighbour(theirs, 100_000),
+        compare: Compare::Unasked("another layout"),
+        ..line(name, words, Place::Sockets)
+    }
 }
 
 impl Line {
     /// The arguments.
-    pub(super) fn args(&self, port: u16) -> Vec<OsString> {
-        super::words(&self.words.replace("PORT", &port.to_string())).map(OsString::from).collect()
+    pub(super) fn args(&self, one: &OneSocket) -> Vec<OsString> {
+        let words = self
+            .words
+            .replace("PORT", &one.port.to_string())
+            .replace("LOCAL", &one.local)
+            .replace("REMOTE", &one.remote);
+        super::words(&words).map(OsString::from).collect()
     }
 
     /// How the table shows it.
@@ -70,9 +121,43 @@ impl Line {
             Place::Recording => " from a recording",
             Place::Empty if self.name == "version" => "",
             Place::Empty => " where there is none",
+            Place::Elsewhere => " beside them",
         };
-        format!("`{}`{after}", self.words)
+        let env = match self.env {
+            None => "",
+            WALK => ", from /proc",
+            Some(_) => ", with BPF",
+        };
+        let theirs = match self.theirs {
+            Theirs::Neighbour(words, _) => format!("; `{words}`"),
+            Theirs::BareDump => "; a bare dump".to_owned(),
+            Theirs::Reference | Theirs::ReferenceUpTo(_) => String::new(),
+        };
+        format!("`{}`{after}{env}{theirs}", self.words)
     }
+
+    /// Whether theirs is run among this many sockets.
+    pub(super) fn theirs_runs(&self, sockets: u32) -> bool {
+        match self.theirs {
+            Theirs::Reference | Theirs::BareDump => true,
+            Theirs::ReferenceUpTo(most) | Theirs::Neighbour(_, most) => sockets <= most,
+        }
+    }
+
+    /// Whether the line is worth running at all among this many sockets.
+    pub(super) fn runs(&self, sockets: u32) -> bool {
+        !matches!(self.theirs, Theirs::Neighbour(..)) || (self.theirs_runs(sockets) && sockets >= 10_000)
+    }
+}
+
+/// A socket among the many, for filters.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OneSocket {
+    /// A port that few sockets have.
+    pub port: u16,
+    /// Both ends of one connection, `ADDRESS:PORT`.
+    pub local: String,
+    pub remote: String,
 }
 
 #[cfg(test)]
@@ -81,16 +166,17 @@ mod tests {
 
     #[test]
     fn lines_have_names_of_their_own_and_close_nothing() {
+        let one = OneSocket { port: 7, local: "127.0.0.1:7".to_owned(), remote: "127.0.0.1:8".to_owned() };
         for line in LINES {
             assert_eq!(LINES.iter().filter(|other| other.name == line.name).count(), 1, "{}", line.name);
             assert!(line.repeats > 0);
-            for arg in line.args(7) {
+            for arg in line.args(&one) {
                 let arg = arg.to_string_lossy().into_owned();
                 assert!(!arg.starts_with("--") && !arg.contains('K') && !arg.contains('E'), "{arg}");
             }
         }
         assert_eq!(
-            LINES.iter().find(|line| line.name == "filter").unwrap().args(7),
+            LINES.iter().find(|line| line.name == "filter").unwrap().args(&one),
             ["-tan", "sport", "=", ":7"]
         );
     }

@@ -5,10 +5,10 @@ use sockdiag_testkit::Why;
 use super::lines::{LINES, Line};
 
 /// For the list of chores.
-pub(crate) const WORDS: &str = "[--sockets N] [--v6 PERCENT] [--runs R] [--commands A,B] [--keep]";
+pub(crate) const WORDS: &str = "[--all] [--sockets N] [--v6 PERCENT] [--runs R] [--commands A,B] [--keep]";
 
 /// What is asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Options {
     /// TCP sockets, twice as many as connections.
     pub sockets: u32,
@@ -20,11 +20,13 @@ pub(super) struct Options {
     pub commands: Vec<String>,
     /// Whether the outputs stay.
     pub keep: bool,
+    /// Every size and mixture that docs/benchmarks.md shows.
+    pub all: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sockets: 100_000, v6_percent: 0, runs: 5, commands: Vec::new(), keep: false }
+        Self { sockets: 100_000, v6_percent: 0, runs: 5, commands: Vec::new(), keep: false, all: false }
     }
 }
 
@@ -50,6 +52,7 @@ impl Options {
                 "--runs" => options.runs = number(name, &value()?, 1, 1000)? as usize,
                 "--commands" => options.commands = value()?.split(',').map(str::to_owned).collect(),
                 "--keep" => options.keep = true,
+                "--all" => options.all = true,
                 _ => return Err(Why::new(format!("bench knows no {word:?}; its words: {WORDS}"))),
             }
         }
@@ -62,11 +65,25 @@ impl Options {
         Ok(options)
     }
 
+    /// What is run, one after the other.
+    pub(super) fn tables(&self) -> Vec<Self> {
+        if !self.all {
+            return vec![self.clone()];
+        }
+        [(100, 0), (10_000, 0), (100_000, 0), (100_000, 50), (100_000, 100), (1_000_000, 0)]
+            .map(|(sockets, v6_percent)| Self { sockets, v6_percent, ..self.clone() })
+            .to_vec()
+    }
+
     /// The command lines asked for, in the order of the table.
     pub(super) fn lines(&self) -> impl Iterator<Item = &'static Line> {
-        LINES
-            .iter()
-            .filter(|line| self.commands.is_empty() || self.commands.iter().any(|name| name == line.name))
+        LINES.iter().filter(|line| {
+            if self.commands.is_empty() {
+                line.runs(self.sockets)
+            } else {
+                self.commands.iter().any(|name| name == line.name)
+            }
+        })
     }
 }
 
@@ -94,6 +111,7 @@ mod tests {
         assert!(options.keep);
         assert_eq!(options.lines().map(|line| line.name).collect::<Vec<_>>(), ["tan", "tln"]);
         assert_eq!(Options::default().lines().count(), LINES.len());
+        assert!(parse("--all").unwrap().tables().len() > 4);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::zoo::Zoo;
 
+use super::lines::OneSocket;
 use super::options::Options;
 use super::{printed, words};
 
@@ -39,6 +40,8 @@ pub(super) struct Sockets {
     holder: Holder,
     _zoo: Zoo,
     namespace: Namespace,
+    _few: Zoo,
+    elsewhere: Namespace,
     made_in: Duration,
 }
 
@@ -49,12 +52,19 @@ impl Sockets {
         let namespace = Namespace::new()?;
         let zoo = Zoo::start(&namespace, OTHERS)?;
         let holder = Holder::start(&namespace, options.sockets / 2, options.v6_percent)?;
-        Ok(Self { holder, _zoo: zoo, namespace, made_in: start.elapsed() })
+        let elsewhere = Namespace::new()?;
+        let few = Zoo::start(&elsewhere, OTHERS)?;
+        Ok(Self { holder, _zoo: zoo, namespace, _few: few, elsewhere, made_in: start.elapsed() })
     }
 
     /// Where they are.
     pub(super) fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// Where there are few.
+    pub(super) fn elsewhere(&self) -> &Namespace {
+        &self.elsewhere
     }
 
     /// Connections, each of two sockets.
@@ -67,18 +77,25 @@ impl Sockets {
         self.made_in
     }
 
-    /// A local port that few connections have, the first of them in the
-    /// listing; 22 if there is no IPv4 connection.
-    pub(super) fn rare_port(&self, reference: &Reference) -> Result<u16, Why> {
+    /// A connection of the listing, and a local port that few have, the
+    /// first of them in the listing (22 if there is no IPv4 connection).
+    pub(super) fn one(&self, reference: &Reference) -> Result<OneSocket, Why> {
         let mut command = reference.command();
         // Part of the listing will do: it is held in memory.
-        command.args(words("-4tanH state established sport <= :33999"));
+        command.args(words("-tanH state established sport <= :33999"));
         self.namespace.enter(&mut command);
         let text = printed(&mut command)?;
-        let port = |line: &str| line.split_whitespace().nth(2)?.rsplit_once(':')?.1.parse::<u16>().ok();
+        let ends = |line: &str| {
+            let mut words = line.split_whitespace().skip(2).map(str::to_owned);
+            Some((words.next()?, words.next()?))
+        };
+        let port = |line: &str| ends(line)?.0.rsplit_once(':')?.1.parse::<u16>().ok();
         let mut rows = HashMap::new();
         text.lines().filter_map(port).for_each(|port| *rows.entry(port).or_insert(0) += 1);
-        Ok(text.lines().filter_map(port).min_by_key(|port| rows.get(port)).unwrap_or(22))
+        let port = text.lines().filter_map(port).min_by_key(|port| rows.get(port)).unwrap_or(22);
+        let none = || ("127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned());
+        let (local, remote) = text.lines().nth(text.lines().count() / 2).and_then(ends).unwrap_or_else(none);
+        Ok(OneSocket { port, local, remote })
     }
 
     /// Records the sockets with `-D`, all that `-i` and `-m` show with them.

@@ -36,28 +36,37 @@ impl fmt::Display for Same {
 pub(super) struct Row {
     pub line: &'static Line,
     pub same: Same,
-    /// Medians of the reference.
-    pub reference: Cost,
+    /// Medians of theirs; absent if it was not run.
+    pub theirs: Option<Cost>,
+    /// What theirs would have taken, on the clock and of processors, where it
+    /// is known how that grows.
+    pub extrapolated: Option<Cost>,
     /// Medians of ours.
     pub ours: Cost,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (theirs, ours) = (self.reference, self.ours);
+        let ours = self.ours;
+        let about = if self.theirs.is_some() { "" } else { "~" };
+        let theirs = self.theirs.or(self.extrapolated);
         write!(f, "| {} ", self.line.shown())?;
-        for cost in [theirs, ours] {
-            write!(f, "| {} ({}+{}) ", millis(cost.cpu()), millis(cost.user), millis(cost.system))?;
-        }
-        write!(f, "| {} | {} ", ratio(ours.cpu(), theirs.cpu()), ratio(theirs.cpu(), ours.cpu()))?;
-        for cost in [theirs, ours] {
-            write!(f, "| {} ", millis(cost.wall))?;
-        }
-        for cost in [theirs, ours] {
-            write!(f, "| {:.1} ", cost.max_rss_kib as f64 / 1024.0)?;
-        }
+        let each = |show: &dyn Fn(Cost) -> String| theirs.map_or_else(|| "-".to_owned(), show);
+        write!(f, "| {} ", each(&|cost| format!("{about}{}", cpu(cost))))?;
+        write!(f, "| {} ", cpu(ours))?;
+        write!(f, "| {} ", each(&|theirs| format!("{about}{}", ratio(ours.cpu(), theirs.cpu()))))?;
+        write!(f, "| {} ", each(&|cost| format!("{about}{}", millis(cost.wall))))?;
+        write!(f, "| {} ", millis(ours.wall))?;
+        write!(f, "| {} ", each(&|theirs| format!("{about}{}", ratio(ours.wall, theirs.wall))))?;
+        let mib = |cost: Cost| format!("{:.1}", cost.max_rss_kib as f64 / 1024.0);
+        write!(f, "| {} ", self.theirs.map_or_else(|| "-".to_owned(), mib))?;
+        write!(f, "| {} ", mib(ours))?;
         writeln!(f, "| {} |", self.same)
     }
+}
+
+fn cpu(cost: Cost) -> String {
+    format!("{} ({}+{})", millis(cost.cpu()), millis(cost.user), millis(cost.system))
 }
 
 /// Three digits or so, in milliseconds.
@@ -67,7 +76,11 @@ fn millis(time: Duration) -> String {
 }
 
 fn ratio(one: Duration, other: Duration) -> String {
-    if other.is_zero() { "-".to_owned() } else { format!("{:.2}", one.as_secs_f64() / other.as_secs_f64()) }
+    if other.is_zero() {
+        return "-".to_owned();
+    }
+    let ratio = one.as_secs_f64() / other.as_secs_f64();
+    if ratio < 0.095 { format!("{ratio:.4}") } else { format!("{ratio:.2}") }
 }
 
 /// The load averages of 1, 5 and 15 minutes.
@@ -102,7 +115,7 @@ pub(super) fn heading(
         "{made}; {} runs, medians.\n\
          Reference: iproute2 {}.  Linux {}, {} x {}.  Load average before: {}.\n\
          Times in ms, CPU as total (user+system); RSS in MiB, not less than this program's own.\n\n\
-         | Command | CPU ref | CPU ours | ours/ref | ref/ours | wall ref | wall ours | RSS ref | RSS ours | output |\n\
+         | Command | CPU theirs | CPU ours | ratio | wall theirs | wall ours | ratio | RSS theirs | RSS ours | output |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
         options.runs,
         reference.version(),
@@ -129,12 +142,13 @@ mod tests {
         let row = Row {
             line: LINES.iter().find(|line| line.name == "tan").unwrap(),
             same: Same::Yes { bytes: 7, lines: 1 },
-            reference: cost(200),
+            theirs: Some(cost(200)),
+            extrapolated: None,
             ours: cost(50),
         };
         assert_eq!(
             row.to_string(),
-            "| `-tan` | 200 (100+100) | 50 (25+25) | 0.25 | 4.00 | 400 | 100 | 1.5 | 1.5 | equal, 1 lines, 7 bytes |\n"
+            "| `-tan` | 200 (100+100) | 50 (25+25) | 0.25 | 400 | 100 | 0.25 | 1.5 | 1.5 | equal, 1 lines, 7 bytes |\n"
         );
         assert_eq!(ratio(Duration::ZERO, Duration::ZERO), "-");
         assert_eq!(millis(Duration::from_micros(1234)), "1.23");
