@@ -76,7 +76,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 }
 
 /// Builds our program as it is shipped; returns its path.
-fn build() -> Result<PathBuf, Why> {
+pub(crate) fn build() -> Result<PathBuf, Why> {
     let exe = this_program()?;
     // TARGET/PROFILE/xtask
     let target =

@@ -6,6 +6,7 @@
 mod bare_dump;
 mod bench;
 mod goldens;
+mod instructions;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
     Chore { name: bare_dump::NAME, words: "", doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
+    Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore {
         name: "reference",
         words: "",
