@@ -90,6 +90,11 @@ fn dccp_is_an_option_again() {
         assert_eq!(text(&ours.stdout), text(&before.stdout), "{words}");
         assert_eq!(text(&ours.stderr), text(&before.stderr), "{words}");
     }
+    // The table has no text: the variable empties it.
+    let Ok(forky) = &before else { return };
+    let emptied = case("-dan").env("PROC_NET_DCCP", "/nonexistent");
+    let theirs = run(forky.command(), &emptied).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(ours(&emptied), theirs);
     // A kernel that has it, by either request.
     let rows: Vec<u8> = [Msg::v4().with(attr::SHUTDOWN, [2]), Msg::v4().with(attr::INFO, [1; 104])]
         .iter()
