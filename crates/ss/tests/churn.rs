@@ -112,7 +112,7 @@ fn report(churned: &Churned, shown: &HashMap<u64, u32>, errors: &str) {
 
 /// Nothing is shown twice, or that was not; all is, unless that is said.
 fn check(churned: &Churned, shown: &HashMap<u64, u32>, errors: &str) {
-    // The two listeners end too.
+    // The two listeners end too, and may be what is lost.
     let strangers = shown.keys().filter(|cookie| !churned.cookies.contains(cookie)).count();
     assert!(strangers <= 2, "{strangers} sockets that nobody made");
     assert!(shown.values().all(|count| *count == 1), "a socket was shown twice");
@@ -121,7 +121,7 @@ fn check(churned: &Churned, shown: &HashMap<u64, u32>, errors: &str) {
         assert_eq!(unseen, 0, "sockets were destroyed unseen, and nothing was said");
     } else {
         assert!(errors.lines().all(|line| line.contains("the receive queue overflowed")), "{errors}");
-        assert!(unseen > 0, "nothing was lost: {errors}");
+        assert!(unseen > 0 || strangers < 2, "nothing was lost: {errors}");
     }
 }
 

@@ -9,7 +9,7 @@
 //! cookie is what tells one socket from another that had the same ports.)
 
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::process::{ExitCode, Stdio};
@@ -94,11 +94,13 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
     }
     let took = start.elapsed();
     drop(listeners);
-    let mut text = format!("{made} {}\n", took.as_millis());
-    for cookie in cookies {
-        text += &format!("{cookie:x}\n");
-    }
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).doing("printing")
+    let mut print = || {
+        let mut out = BufWriter::new(&mut *out);
+        writeln!(out, "{made} {}", took.as_millis())?;
+        cookies.iter().try_for_each(|cookie| writeln!(out, "{cookie:x}"))?;
+        out.flush()
+    };
+    print().doing("printing")
 }
 
 /// Somewhere to connect to.

@@ -88,10 +88,8 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
         None => pipe()?,
         Some(width) => terminal(width).doing("making a terminal")?,
     };
-    let (errors, error_writer) = match case.errors_to_terminal {
-        false => pipe()?,
-        true => terminal(80).doing("making a terminal")?,
-    };
+    let (errors, error_writer) =
+        if case.errors_to_terminal { terminal(80).doing("making a terminal")? } else { pipe()? };
     command.stdout(writer).stderr(error_writer);
     if let Some(namespace) = case.namespace {
         namespace.enter(&mut command);

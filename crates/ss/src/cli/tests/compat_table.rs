@@ -95,7 +95,7 @@ fn command_lines(text: &str) -> Vec<Vec<&str>> {
 }
 
 /// Whether a word, read as a cluster of letters, has this one; what follows it.
-fn in_cluster<'w>(word: &'w str, letter: u8) -> Option<&'w str> {
+fn in_cluster(word: &str, letter: u8) -> Option<&str> {
     let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
     let end = letters.bytes().position(|byte| TAKE.contains(&byte)).map_or(letters.len(), |at| at + 1);
     let at = letters.bytes().take(end).position(|byte| byte == letter)?;
