@@ -15,7 +15,8 @@ use sockdiag::model::tables::{GROUPS, TABLES};
 
 use super::super::options::OPTIONS;
 
-/// Options of which no test shows yet that they do as the reference does.
+/// Options whose tests are still being written: a row of these alone may name
+/// tests that are not there yet.
 const ARRIVING: &[&str] =
     &["--bpf-maps", "--bpf-map-id", "-Z", "--context", "-z", "--contexts", "-N", "--net"];
 
