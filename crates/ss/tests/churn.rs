@@ -17,7 +17,7 @@ use sockdiag_testkit::skip;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 /// How long nothing may come before it counts as the end.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Ours, following the events of a namespace; stopped by its process id.
 struct Follower {
@@ -64,8 +64,8 @@ impl Follower {
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Waits until so many lines came, or no more do; what was shown and said.
-    fn stop(mut self, enough: usize) -> (HashMap<u64, u32>, String) {
+    /// Waits until so many lines came, or no more do.
+    fn wait_for(&self, enough: usize) {
         let (mut before, mut since) = (0, Instant::now());
         loop {
             let count = self.count.load(Ordering::Relaxed);
@@ -77,6 +77,16 @@ impl Follower {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until no more lines come.
+    fn settle(&self) {
+        self.wait_for(usize::MAX);
+    }
+
+    /// Waits likewise and ends it; what was shown and said.
+    fn stop(mut self, enough: usize) -> (HashMap<u64, u32>, String) {
+        self.wait_for(enough);
         // A socket shown twice would come now.
         thread::sleep(Duration::from_millis(200));
         let _ = self.child.kill();
@@ -136,6 +146,15 @@ fn two_thousand_closing_connections_a_second_are_shown_once_for_a_minute() {
     follow(2_000, 60);
 }
 
+/// Messages that found no place in a queue for events in this namespace.
+fn drops(namespace: &Namespace) -> u64 {
+    let out = namespace.command("cat").arg("/proc/net/netlink").output().expect("cat runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; NETLINK_SOCK_DIAG is 4.
+    let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.get(1) == Some(&"4")).filter_map(|row| row.get(8)?.parse::<u64>().ok()).sum()
+}
+
 /// Without a privilege the queue is short: a follower that sleeps loses some.
 #[test]
 fn what_overflows_is_reported_and_the_rest_is_shown() {
@@ -152,8 +171,13 @@ fn what_overflows_is_reported_and_the_rest_is_shown() {
     let awake = churn(&namespace, 100, 1).unwrap_or_else(|why| panic!("{why}"));
     follower.signal("-STOP");
     let asleep = churn(&namespace, 10_000, 1).unwrap_or_else(|why| panic!("{why}"));
+    // The kernel tells of sockets some time after they are gone.
+    let start = Instant::now();
+    while drops(&namespace) == 0 && start.elapsed() < Duration::from_secs(30) {
+        thread::sleep(Duration::from_millis(50));
+    }
     follower.signal("-CONT");
-    thread::sleep(Duration::from_secs(1));
+    follower.settle();
     let again = churn(&namespace, 100, 1).unwrap_or_else(|why| panic!("{why}"));
     let (shown, errors) = follower.stop(usize::MAX);
     if errors.contains("setpriv") {
