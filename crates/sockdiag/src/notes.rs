@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::source::Missing;
 use crate::sys::errno_text;
 
 /// Something worth saying on standard error.  `errno` is a system error number.
@@ -73,6 +74,9 @@ pub enum Note {
     /// Nobody is known to hold these sockets, and there are processes that may
     /// not be looked into.  The reference says nothing: for people alone.
     HoldersHidden { sockets: u64, processes: u32 },
+    /// The kernel lists no sockets of a table that was asked for by name.  The
+    /// reference says nothing: for people alone.
+    Missing { title: &'static str, why: Missing },
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The kernel dropped messages about destroyed sockets, for the so-manieth
@@ -86,7 +90,7 @@ impl Note {
     /// Whether the reference has no such message, so that only people should
     /// see it and no script.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::HoldersHidden { .. })
+        matches!(self, Self::HoldersHidden { .. } | Self::Missing { .. })
     }
 }
 
@@ -143,6 +147,11 @@ impl fmt::Display for Note {
                     f,
                     "ss: {sockets} sockets without a process: {processes} processes may not be looked into"
                 )
+            }
+            Self::Missing { title, why } => {
+                f.write_str("ss: ")?;
+                why.tell(title, f)?;
+                f.write_str("\n")
             }
             Self::BindFailed { from, to, errno } => {
                 writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))

@@ -33,6 +33,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
     refuse_what_is_missing(&args)?;
+    let explain = args.explain || io::stderr().is_terminal();
+    let mut say = |note: Note| {
+        if explain || !note.is_ours() {
+            tell(&note);
+        }
+    };
     let sources = Sources::from_env();
     if args.summary {
         let mut text = Vec::new();
@@ -114,11 +120,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
         dumped.push(table.layout());
         let query = Query { programs: programs.clone(), ..query(table, &selected, needs) };
-        if let Err(error) = pipeline.list(&query, &mut say)
-            && let Some(code) = error.exit_status()
-        {
+        let Err(error) = pipeline.list(&query, &mut say) else { continue };
+        if let Some(code) = error.exit_status() {
             failure = Some(Exit::error(code, error.to_string()));
             break;
+        }
+        if explain && selected.names(table) {
+            source::missing(&error, &query, &sources).into_iter().for_each(&mut say);
         }
     }
     // Rows before the damage are shown.
@@ -162,11 +170,9 @@ fn groups(show: &Show) -> Groups {
 }
 
 /// Says at once what is worth saying beside the listing.
-#[allow(clippy::needless_pass_by_value)] // the shape of the library's callback
-fn say(note: Note) {
-    if !note.is_ours() || io::stderr().is_terminal() {
-        let _ = write!(io::stderr(), "{note}");
-    }
+fn tell(note: &Note) {
+    // Nobody is left to tell if this fails.
+    let _ = write!(io::stderr(), "{note}");
 }
 
 /// The end for what a later version will do.
@@ -197,7 +203,7 @@ fn record(file: &OsStr, selected: &Selected, needs: Needs) -> Result<(), Exit> {
         Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
     };
     // The reference says nothing of what went wrong, and ends with 0.
-    let _ = source::record(&query, &mut out, &mut say);
+    let _ = source::record(&query, &mut out, &mut |note| tell(&note));
     Ok(())
 }
 
@@ -237,7 +243,7 @@ struct System {
 
 impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
-        netns::enter(name, &mut say).map_err(|error| Exit::error(1, error.message()))
+        netns::enter(name, &mut |note| tell(&note)).map_err(|error| Exit::error(1, error.message()))
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

@@ -90,6 +90,11 @@ fn dccp_is_an_option_again() {
         assert_eq!(text(&ours.stdout), text(&before.stdout), "{words}");
         assert_eq!(text(&ours.stderr), text(&before.stderr), "{words}");
     }
+    // The table has no text: the variable empties it.
+    let Ok(forky) = &before else { return };
+    let emptied = case("-dan").env("PROC_NET_DCCP", "/nonexistent");
+    let theirs = run(forky.command(), &emptied).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(ours(&emptied), theirs);
     // A kernel that has it, by either request.
     let rows: Vec<u8> = [Msg::v4().with(attr::SHUTDOWN, [2]), Msg::v4().with(attr::INFO, [1; 104])]
         .iter()
@@ -115,6 +120,125 @@ fn dccp_is_an_option_again() {
         let Some((theirs, ours)) = both(&case(words)) else { return };
         assert_eq!((ours.stderr, ours.ended), (theirs.stderr, theirs.ended), "{words}");
     }
+}
+
+/// Families that no kernel in use has compiled in all of; the reference says nothing.
+const MAY_BE_MISSING: &[(&str, &str)] = &[
+    ("-S", "SCTP"),
+    ("--sctp -a", "SCTP"),
+    ("-A sctp,tcp -an", "SCTP"),
+    ("-4 -6 -San", "SCTP"),
+    ("-f vsock", "vsock"),
+    ("--vsock -an", "vsock"),
+    ("-A v_str,v_dgr -an", "vsock"),
+    ("-an src vsock:3", "vsock"),
+    ("-f xdp", "XDP"),
+    ("--tipc", "TIPC"),
+    ("-A tipc -a", "TIPC"),
+];
+
+#[test]
+fn what_the_kernel_lacks_is_explained_to_people() {
+    let mut explained = 0;
+    for (words, title) in MAY_BE_MISSING {
+        let Some((theirs, piped)) = both(&case(words)) else { return };
+        assert_eq!(piped, theirs, "{words}: a pipe gets the reference's");
+        let asked = ours(&case(&format!("--explain {words}")));
+        let shown = ours(&case(words).errors_to_terminal());
+        assert_eq!((&asked.stdout, asked.ended), (&theirs.stdout, theirs.ended), "{words}");
+        assert_eq!((&shown.stdout, shown.ended), (&theirs.stdout, theirs.ended), "{words}");
+        assert_eq!(text(&shown.stderr), text(&asked.stderr), "{words}: a terminal is asked enough");
+        let said = text(&asked.stderr);
+        let lines: Vec<_> = said.lines().collect();
+        if let [line] = lines.as_slice() {
+            assert!(
+                line.starts_with("ss: ") && line.contains(&format!("{title} sockets")),
+                "{words}: {line}"
+            );
+            explained += 1;
+        } else {
+            assert!(lines.is_empty(), "{words}: one line: {said}");
+        }
+    }
+    if explained == 0 {
+        skip!("this kernel lacks none of these families");
+    }
+}
+
+#[test]
+fn what_was_not_named_or_has_text_is_not_explained() {
+    for words in [
+        "-a",
+        "-an",
+        "-l",
+        "-A all -an",
+        "-A inet -an",
+        "-f inet -an",
+        "-4an",
+        "-wan",
+        "-tuwxan",
+        "-0an",
+        "-s",
+    ] {
+        let said = ours(&case(&format!("--explain {words}")));
+        assert!(said.stderr.is_empty(), "{words}: {}", text(&said.stderr));
+    }
+    // What the environment empties is not the kernel's fault.
+    for (variable, words) in [("PROC_NET_SCTP", "-San"), ("PROC_NET_RAW", "-wan"), ("PROC_ROOT", "-Man")] {
+        let said = ours(&case(&format!("--explain {words}")).env(variable, "/nonexistent"));
+        assert!(said.stderr.is_empty(), "{words}: {}", text(&said.stderr));
+    }
+    // Abbreviations stay the reference's.
+    for words in ["--e", "--ex", "--exp", "--expl", "--explai", "--explain=1"] {
+        let Some((theirs, ours)) = both(&case(words)) else { return };
+        let name = |outcome: &Outcome| text(&outcome.stderr).lines().next().map(str::to_owned);
+        if words == "--explain=1" {
+            assert_eq!(name(&ours).as_deref(), Some("ss: option '--explain' doesn't allow an argument"));
+        } else {
+            assert_eq!((name(&ours), ours.ended), (name(&theirs), theirs.ended), "{words}");
+        }
+    }
+}
+
+#[test]
+fn who_may_not_ask_is_told_so() {
+    for (words, family, protocol, title) in [("-San", 2, 132, "SCTP"), ("--vsock -an", 40, 0, "vsock")] {
+        for errno in [1, 13] {
+            let refused = [replies::refusal(errno)];
+            let talk = match protocol {
+                0 => Talk::new().sockets(family, &refused),
+                protocol => Talk::new().inet(family, protocol, &refused),
+            };
+            let path = file(&format!("refused-{title}-{errno}"), b"");
+            talk.write(&path).unwrap_or_else(|why| panic!("{why}"));
+            let asked = |words: &str| replies::with(case(words), &path).unwrap_or_else(|why| panic!("{why}"));
+            let Some((theirs, plain)) = both(&asked(words)) else { return };
+            assert_eq!(plain, theirs, "{words}");
+            let said = ours(&asked(&format!("--explain {words}")));
+            let own = text(&said.stderr);
+            let own = own.strip_prefix(&text(&theirs.stderr)).expect("the reference's words come first");
+            assert!(
+                own.starts_with(&format!("ss: listing {title} sockets is not permitted here: ")),
+                "{own}"
+            );
+            assert_eq!(own.lines().count(), 1, "{own}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_told_why_as_root_is() {
+    let root = ours(&case("--explain -San"));
+    let out = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", OURS, "--explain", "-San"])
+        .output();
+    let out = match out {
+        Ok(out) if !text(&out.stderr).contains("setpriv") => out,
+        Ok(out) => skip!("{}", text(&out.stderr).trim_end()),
+        Err(error) => skip!("no setpriv: {error}"),
+    };
+    assert_eq!(text(&out.stderr), text(&root.stderr));
+    assert_eq!((out.stdout, out.status.code()), (root.stdout, Some(0)));
 }
 
 #[test]

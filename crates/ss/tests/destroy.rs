@@ -82,6 +82,7 @@ fn the_same_sockets_are_closed_as_by_the_reference() {
         "-tBnHK",
         "-tuanHK state established",
         "-tanHKe dport = :1",
+        "-tanH --kill src [::1]",
     ] {
         let [Some(left), Some(right)] = [Namespace::or_skip(), Namespace::or_skip()] else { return };
         let start = |namespace| Zoo::start(namespace, KINDS).unwrap_or_else(|why| panic!("{why}"));
@@ -203,7 +204,14 @@ fn events_look_as_the_reference_shows_them() {
         Ok(reference) => reference,
         Err(why) => skip!("no reference: {why}"),
     };
-    for words in [&["-tEn"][..], &["-tuE"], &["-EnHQ"], &["-tEneO"], &["-4tE", "sport", ">", ":1"]] {
+    for words in [
+        &["-tEn"][..],
+        &["-tuE"],
+        &["-EnHQ"],
+        &["-tEneO"],
+        &["--events", "--tcp", "--numeric"],
+        &["-4tE", "sport", ">", ":1"],
+    ] {
         let Some(namespace) = Namespace::or_skip() else { return };
         let zoo =
             Zoo::start(&namespace, &["tcp-idle", "udp-connected"]).unwrap_or_else(|why| panic!("{why}"));

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_programs_are_there() {
-        for name in ["sockdiag-zoo", "sockdiag-holder", "sockdiag-owners"] {
+        for name in ["sockdiag-zoo", "sockdiag-holder", "sockdiag-owners", "sockdiag-churn"] {
             assert!(program(name).unwrap().is_file());
         }
         assert!(program("sockdiag-none").is_err());

@@ -32,6 +32,8 @@ pub struct Case<'a> {
     pub env: Vec<(OsString, OsString)>,
     /// Columns of the terminal that is standard output; absent for a pipe.
     pub width: Option<u16>,
+    /// Whether standard error is a terminal too, rather than a pipe.
+    pub errors_to_terminal: bool,
     /// Standard input, a file; absent for `/dev/null`.
     pub stdin: Option<Vec<u8>>,
     /// Where it runs; absent for the test's own namespaces.
@@ -57,6 +59,13 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn width(mut self, columns: u16) -> Self {
         self.width = Some(columns);
+        self
+    }
+
+    /// Lets standard error be a terminal.
+    #[must_use]
+    pub fn errors_to_terminal(mut self) -> Self {
+        self.errors_to_terminal = true;
         self
     }
 
@@ -106,6 +115,9 @@ impl fmt::Display for Case<'_> {
         }
         if let Some(width) = self.width {
             write!(f, " [{width} columns]")?;
+        }
+        if self.errors_to_terminal {
+            f.write_str(" [stderr a terminal]")?;
         }
         if let Some(stdin) = &self.stdin {
             write!(f, " [stdin {:?}]", stdin.escape_ascii().to_string())?;

@@ -8,6 +8,7 @@
 //! | [`netns`] | a network namespace of one's own, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
+//! | [`churn`] | TCP connections that come and go at a steady pace |
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
@@ -22,6 +23,7 @@
 
 pub mod bins;
 pub mod bytecode;
+pub mod churn;
 pub mod compare;
 pub mod holders;
 pub mod measure;

@@ -15,6 +15,7 @@
 use std::fmt;
 
 use super::families::{Family, FamilySet};
+use super::socket::Layout;
 use super::states::{State, StateSet};
 use super::tables::{Gate, Table, TableSet};
 
@@ -50,7 +51,8 @@ pub struct Selected {
     pub preferred: Option<Family>,
     /// States to ask for.
     pub states: StateSet,
-    /// Those of the tables that the user named, rather than getting them with
+    /// Those of the tables that the user named, by an option, in a list or by
+    /// the family of a host value, rather than getting them with
     /// `all`, `inet`, `-4`, `-6` or by default.
     pub named: TableSet,
 }
@@ -212,6 +214,9 @@ impl Selected {
     /// What a host value of a filter does: from now on this is the only
     /// family.  Tables and states stay, and with them the columns.
     pub fn narrow(&mut self, family: Family) {
+        if !family.is_inet() {
+            self.named = self.named.union(family.facts().tables.intersection(self.tables));
+        }
         self.families = FamilySet::only(family);
         self.preferred = Some(family);
     }
@@ -227,6 +232,13 @@ impl Selected {
                 Gate::FamilyAndClose => family && self.states.contains(State::Close),
                 Gate::Open => true,
             }
+        })
+    }
+
+    /// Whether the user named this table, or another of its family.
+    pub fn names(self, table: Table) -> bool {
+        self.named.iter().any(|named| {
+            named == table || (table.layout() != Layout::Inet && named.layout() == table.layout())
         })
     }
 
@@ -554,5 +566,19 @@ mod tests {
         assert_eq!((selected.tables, selected.states), (before.tables, before.states));
         assert!(selected.listed().eq(TableSet::UNIX.iter()));
         assert!(selected.show_netid());
+    }
+
+    #[test]
+    fn a_family_is_named_by_any_of_its_tables_and_by_a_host_value() {
+        let dgram = select("-A v_dgr").unwrap();
+        assert!(dgram.names(Table::VsockDgram) && dgram.names(Table::VsockStream));
+        let sctp = select("-S").unwrap();
+        assert!(sctp.names(Table::Sctp) && !sctp.names(Table::Tcp) && !sctp.names(Table::Mptcp));
+        let mut all = select("-a").unwrap();
+        assert!(!all.names(Table::VsockStream));
+        all.narrow(Family::Vsock);
+        assert!(all.names(Table::VsockStream));
+        all.narrow(Family::Inet);
+        assert!(!all.names(Table::Tcp), "an address names no protocol");
     }
 }

@@ -56,6 +56,9 @@ pub(crate) struct Args {
     pub(crate) events: bool,
     /// `-K`: destroy what is listed.
     pub(crate) kill: bool,
+    /// `--explain`: says what the reference keeps quiet about, though stderr is
+    /// no terminal.
+    pub(crate) explain: bool,
     /// `-D FILE`: where raw replies go; the last one given.
     pub(crate) dump_file: Option<OsString>,
     /// `-F FILE`, which [`Actions::open_filter_file`] has opened.

@@ -208,6 +208,8 @@ pub(crate) const OPTIONS: &[Opt] = &[
         .more(FILTER),
 
     Opt::new(b"d", &["dccp"], "display only DCCP sockets", Extension, Note(|a| a.selection.add_table(Table::Dccp))),
+    Opt::new(b"", &["explain"], "say on stderr why sockets or processes are missing", Extension,
+        Note(|a| a.explain = true)),
 ];
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]

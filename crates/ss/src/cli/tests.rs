@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use super::{Actions, Args, Exit, help, parse};
 
+mod compat_table;
 mod reference;
 
 /// Notes what was to be done at once; a name `missing` cannot be opened.

@@ -11,6 +11,7 @@ mod errors;
 mod inet4;
 mod live;
 mod netpkt;
+mod options;
 mod proc_text;
 mod processes;
 mod recordings;
@@ -73,6 +74,7 @@ fn ours_does_as_the_reference_does() {
     }
     let groups = [
         errors::run(),
+        options::run(),
         recordings::run(),
         recordings::damaged(),
         widths::run(),

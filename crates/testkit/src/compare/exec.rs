@@ -85,10 +85,12 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
         Some(bytes) => Stdio::from(file_of(bytes).doing("making a standard input")?),
     });
     let (output, writer) = match case.width {
-        None => rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing("making a pipe")?,
+        None => pipe()?,
         Some(width) => terminal(width).doing("making a terminal")?,
     };
-    command.stdout(writer).stderr(Stdio::piped());
+    let (errors, error_writer) =
+        if case.errors_to_terminal { terminal(80).doing("making a terminal")? } else { pipe()? };
+    command.stdout(writer).stderr(error_writer);
     if let Some(namespace) = case.namespace {
         namespace.enter(&mut command);
     }
@@ -97,7 +99,7 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
     // Our copy of the output's other end goes, so that the output can end.
     drop(command);
     let mut outcome = Outcome { stdout: Vec::new(), stderr: Vec::new(), ended: Ended::TimedOut };
-    match listen(&mut child, &output, &mut outcome, deadline) {
+    match listen(&mut child, [&output, &errors], &mut outcome, deadline) {
         Ok(Some(status)) => outcome.ended = status.into(),
         Ok(None) => netns::stop(&mut child),
         Err(error) => {
@@ -110,6 +112,11 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
         blot(&mut outcome.stderr);
     }
     Ok(outcome)
+}
+
+/// Both ends of a pipe: ours, which reads, and the program's.
+fn pipe() -> Result<(OwnedFd, OwnedFd), Why> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing("making a pipe")
 }
 
 /// An open file with that content, at its start.
@@ -138,21 +145,15 @@ fn terminal(width: u16) -> io::Result<(OwnedFd, OwnedFd)> {
 /// Reads both outputs to their ends and waits; `None` when time is up.
 fn listen(
     child: &mut Child,
-    output: &OwnedFd,
+    sources: [&OwnedFd; 2],
     outcome: &mut Outcome,
     deadline: Instant,
 ) -> io::Result<Option<ExitStatus>> {
-    let errors = child.stderr.take().map(OwnedFd::from);
     let mut buffer = vec![0; 1 << 16];
-    let mut open = [true, errors.is_some()];
+    let mut open = [true, true];
     while open != [false, false] {
-        let sources = [Some(output), errors.as_ref()];
-        let waiting: Vec<(usize, &OwnedFd)> = sources
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| open[*at])
-            .filter_map(|(at, fd)| Some((at, (*fd)?)))
-            .collect();
+        let waiting: Vec<(usize, &OwnedFd)> =
+            sources.into_iter().enumerate().filter(|(at, _)| open[*at]).collect();
         let mut fds: Vec<_> = waiting.iter().map(|(_, fd)| PollFd::new(*fd, PollFlags::IN)).collect();
         if !wait(&mut fds, deadline)? {
             return Ok(None);

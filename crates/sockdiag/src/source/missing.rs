@@ -1,0 +1,351 @@
+//! Why the kernel lists no sockets of a table: what it says of itself.
+//!
+//! A refusal alone does not tell whether the kernel was built without a
+//! family, lacks a module that is not installed, or may load none.  The
+//! configuration it was built with and the modules installed for it do, where
+//! they can be read.  Only what was seen there is said; else the reason is
+//! that none can be told.
+//!
+//! Invariant: nothing is read before a table has failed.
+//!
+//! Source: the kernel's Kconfig names and sock_diag's module aliases
+//! (`net-pf-16-proto-4-type-FAMILY[-PROTOCOL]`), modules.alias and its like as
+//! depmod(8) writes them, proc_config(5), proc_sys_kernel(5).
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+
+use super::{DumpError, DumpErrorKind, Query, Sources};
+use crate::model::{Family, Layout, Table};
+use crate::notes::Note;
+use crate::sys::errno_text;
+
+/// As much of a file as is read, in bytes: several times the largest seen.
+const LONGEST_FILE: u64 = 32 << 20;
+
+const EPERM: i32 = 1;
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+const EINVAL: i32 = 22;
+const EPROTONOSUPPORT: i32 = 93;
+const EOPNOTSUPP: i32 = 95;
+const EAFNOSUPPORT: i32 = 97;
+
+/// Why a table could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The kernel was built without this option, e.g. `CONFIG_IP_SCTP`.
+    Option(&'static str),
+    /// The kernel lacks it and has no modules that could bring it.
+    NoModules,
+    /// It is a module, and none of that name is installed for this kernel.
+    NotInstalled {
+        /// The module, e.g. `vsock_diag`.
+        module: &'static str,
+        /// Where modules of this kernel lie, e.g. `/lib/modules/6.1.0`.
+        directory: PathBuf,
+    },
+    /// It is a module that is not loaded, and the kernel loads none any more.
+    LoadingIsOff {
+        /// The module.
+        module: &'static str,
+        /// The setting that forbids it, e.g. `kernel.modules_disabled`.
+        setting: &'static str,
+    },
+    /// It is an installed module that was not loaded, for whatever reason.
+    NotLoaded {
+        /// The module.
+        module: &'static str,
+    },
+    /// The caller may not ask (`EPERM`, `EACCES`, or no netlink sockets at all).
+    NotAllowed {
+        /// The error number.
+        errno: i32,
+    },
+    /// Nothing tells.
+    Unknown {
+        /// The kernel's answer, an error number.
+        errno: i32,
+    },
+}
+
+impl Missing {
+    /// The whole of it, for sockets that are called this.
+    pub(crate) fn tell(&self, title: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAllowed { errno } => {
+                return write!(f, "listing {title} sockets is not permitted here: {}", errno_text(*errno));
+            }
+            Self::Unknown { errno } => {
+                return write!(
+                    f,
+                    "this kernel lists no {title} sockets, and does not tell why: {}",
+                    errno_text(*errno)
+                );
+            }
+            _ => write!(f, "this kernel has no support for listing {title} sockets: ")?,
+        }
+        match self {
+            Self::Option(option) => write!(f, "it was built without {option}"),
+            Self::NotInstalled { module, directory } => {
+                write!(f, "there is no module {module} in {}", directory.display())
+            }
+            Self::LoadingIsOff { module, setting } => {
+                write!(f, "the module {module} is not loaded, and {setting} forbids to load it")
+            }
+            Self::NotLoaded { module } => write!(f, "the module {module} is installed but not loaded"),
+            _ => f.write_str("it was built without, and can load no modules"),
+        }
+    }
+}
+
+/// What has to be in a kernel for a table to be listed.
+struct Wants {
+    /// Options of its configuration, the most basic first.
+    options: &'static [&'static str],
+    /// The module that answers, if it is one.
+    module: &'static str,
+}
+
+/// What a table takes.
+fn wants(table: Table) -> Wants {
+    let (options, module): (&'static [&'static str], _) = match table {
+        Table::Netlink => (&["CONFIG_NETLINK_DIAG"], "netlink_diag"),
+        Table::PacketDgram | Table::PacketRaw => (&["CONFIG_PACKET", "CONFIG_PACKET_DIAG"], "af_packet_diag"),
+        Table::UnixDgram | Table::UnixStream | Table::UnixSeqpacket => {
+            (&["CONFIG_UNIX", "CONFIG_UNIX_DIAG"], "unix_diag")
+        }
+        Table::Raw => (&["CONFIG_INET_DIAG", "CONFIG_INET_RAW_DIAG"], "raw_diag"),
+        Table::Udp => (&["CONFIG_INET_DIAG", "CONFIG_INET_UDP_DIAG"], "udp_diag"),
+        Table::Tcp => (&["CONFIG_INET_DIAG", "CONFIG_INET_TCP_DIAG"], "tcp_diag"),
+        Table::Dccp => (&["CONFIG_IP_DCCP", "CONFIG_INET_DIAG", "CONFIG_INET_DCCP_DIAG"], "dccp_diag"),
+        Table::Sctp => (&["CONFIG_IP_SCTP", "CONFIG_INET_DIAG", "CONFIG_INET_SCTP_DIAG"], "sctp_diag"),
+        Table::VsockStream | Table::VsockDgram => {
+            (&["CONFIG_VSOCKETS", "CONFIG_VSOCKETS_DIAG"], "vsock_diag")
+        }
+        // The file of the module is `diag.ko`; it is found by its alias.
+        Table::Tipc => (&["CONFIG_TIPC", "CONFIG_TIPC_DIAG"], "tipc_diag"),
+        Table::Xdp => (&["CONFIG_XDP_SOCKETS", "CONFIG_XDP_SOCKETS_DIAG"], "xsk_diag"),
+        Table::Mptcp => (&["CONFIG_MPTCP", "CONFIG_INET_DIAG", "CONFIG_INET_MPTCP_DIAG"], "mptcp_diag"),
+    };
+    Wants { options, module }
+}
+
+/// The name by which the kernel asks for the module of a table.
+fn alias(table: Table) -> String {
+    const SOCK_DIAG: &str = "net-pf-16-proto-4-type";
+    let families = table.facts().families;
+    match table.layout() {
+        Layout::Inet => format!("{SOCK_DIAG}-{}-{}", Family::Inet.number(), table.protocol()),
+        _ => {
+            families.iter().next().map_or(String::new(), |family| format!("{SOCK_DIAG}-{}", family.number()))
+        }
+    }
+}
+
+/// Why the kernel did not list the query's table, as a note; `None` if the
+/// failure has nothing to do with what the kernel supports or allows, or if
+/// the environment names other sources than the kernel.
+pub fn missing(error: &DumpError, query: &Query, sources: &Sources) -> Option<Note> {
+    if error.rows_delivered > 0 || sources.text_is_forced(query.table) {
+        return None;
+    }
+    let why = reason(&error.kind, query.table, &System::here())?;
+    Some(Note::Missing { title: query.table.facts().title, why })
+}
+
+/// The reason behind a failure.
+fn reason(kind: &DumpErrorKind, table: Table, system: &System) -> Option<Missing> {
+    let errno = match kind {
+        DumpErrorKind::Kernel(errno) => *errno,
+        // Every kernel with a network has netlink: who gets none is kept from it.
+        DumpErrorKind::Socket(error) => match error.raw_os_error()? {
+            errno @ (EPERM | EACCES | EAFNOSUPPORT) => return Some(Missing::NotAllowed { errno }),
+            errno => errno,
+        },
+        // The text that stands in for the kernel is missing too.
+        DumpErrorKind::Receive(error) | DumpErrorKind::File { error, .. } => error.raw_os_error()?,
+        _ => return None,
+    };
+    match errno {
+        EPERM | EACCES => Some(Missing::NotAllowed { errno }),
+        // Old kernels answer EINVAL to families that they have not heard of.
+        ENOENT | EOPNOTSUPP | EINVAL | EPROTONOSUPPORT | EAFNOSUPPORT => {
+            Some(system.lacks(table).unwrap_or(Missing::Unknown { errno }))
+        }
+        _ => None,
+    }
+}
+
+/// What a system tells of its kernel, below a root directory.
+struct System {
+    root: PathBuf,
+}
+
+/// How an option was answered when the kernel was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Built {
+    In,
+    Module,
+    Not,
+}
+
+impl System {
+    fn here() -> Self {
+        Self { root: PathBuf::from("/") }
+    }
+
+    /// What the kernel lacks for a table, if that can be seen.
+    fn lacks(&self, table: Table) -> Option<Missing> {
+        let Wants { options, module } = wants(table);
+        let config = self.config();
+        let built = config.as_deref().map(|config| (config, options)).map(|(config, options)| {
+            options.iter().map(|option| (*option, built(config, option))).collect::<Vec<_>>()
+        });
+        if let Some(built) = &built {
+            if let Some((option, _)) = built.iter().find(|(_, built)| *built == Built::Not) {
+                return Some(Missing::Option(option));
+            }
+            if built.iter().all(|(_, built)| *built == Built::In) {
+                return None;
+            }
+        }
+        if self.is_loaded(module) {
+            return None;
+        }
+        if self.has_no_modules() {
+            return Some(Missing::NoModules);
+        }
+        let directory = self.modules()?;
+        if !directory.is_dir() {
+            // Of a container, say: the modules may lie outside it.
+            return built.map(|_| Missing::NotInstalled { module, directory: self.shown(&directory) });
+        }
+        match installed(&directory, module, &alias(table)) {
+            Installed::BuiltIn | Installed::Unknown => None,
+            Installed::No => Some(Missing::NotInstalled { module, directory: self.shown(&directory) }),
+            Installed::Yes => {
+                Some(self.loading_is_off().map_or(Missing::NotLoaded { module }, |setting| {
+                    Missing::LoadingIsOff { module, setting }
+                }))
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// A path as it is called in the system itself.
+    fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |path| Path::new("/").join(path))
+    }
+
+    fn release(&self) -> Option<String> {
+        let text = read(&self.path("proc/sys/kernel/osrelease"))?;
+        let release = text.trim_end();
+        // It names directories.
+        (!release.is_empty() && !release.contains('/')).then(|| release.to_owned())
+    }
+
+    fn modules(&self) -> Option<PathBuf> {
+        Some(self.path("lib/modules").join(self.release()?))
+    }
+
+    /// The configuration that the running kernel was built with.
+    fn config(&self) -> Option<String> {
+        if let Ok(file) = File::open(self.path("proc/config.gz"))
+            && let Some(text) = text(GzDecoder::new(file))
+        {
+            return Some(text);
+        }
+        let release = self.release()?;
+        let beside = [format!("boot/config-{release}"), format!("lib/modules/{release}/config")];
+        beside.iter().find_map(|name| read(&self.path(name)))
+    }
+
+    fn is_loaded(&self, module: &str) -> bool {
+        self.path("sys/module").join(module).is_dir()
+    }
+
+    /// Whether this kernel cannot have modules at all.
+    fn has_no_modules(&self) -> bool {
+        let proc = |name| self.path("proc").join(name).exists();
+        proc("sys/kernel/osrelease") && !proc("modules") && !proc("sys/kernel/modprobe")
+    }
+
+    /// The setting that keeps the kernel from loading modules.
+    fn loading_is_off(&self) -> Option<&'static str> {
+        let setting = |name: &str| read(&self.path(&format!("proc/sys/kernel/{name}")));
+        if setting("modules_disabled").is_some_and(|text| text.trim() == "1") {
+            Some("kernel.modules_disabled")
+        } else if setting("modprobe").is_some_and(|text| text.trim().is_empty()) {
+            Some("an empty kernel.modprobe")
+        } else {
+            None
+        }
+    }
+}
+
+/// How an option is answered in a configuration; one that it does not name is off.
+fn built(config: &str, option: &str) -> Built {
+    let answer =
+        config.lines().find_map(|line| line.strip_prefix(option)?.strip_prefix('=').map(str::trim_end));
+    match answer {
+        Some("y") => Built::In,
+        Some("m") => Built::Module,
+        _ => Built::Not,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Installed {
+    Yes,
+    BuiltIn,
+    No,
+    /// There are no lists of modules.
+    Unknown,
+}
+
+/// Whether a directory of modules has one of this name or with this alias.
+fn installed(directory: &Path, module: &str, alias: &str) -> Installed {
+    let list = |name: &str| read(&directory.join(name));
+    // Lines like `kernel/net/unix/unix_diag.ko.xz: ...`.
+    let names_it = |line: &str| {
+        let path = line.split(':').next().unwrap_or_default().trim();
+        let file = path.rsplit('/').next().unwrap_or_default();
+        file.split_once(".ko").is_some_and(|(name, _)| name.replace('-', "_") == module)
+    };
+    // Lines like `alias net-pf-16-proto-4-type-40 vsock_diag`.
+    let has_alias = |line: &str| line.split_ascii_whitespace().nth(1) == Some(alias);
+    let (dep, aliases) = (list("modules.dep"), list("modules.alias"));
+    let has =
+        |list: Option<&str>, test: &dyn Fn(&str) -> bool| list.is_some_and(|list| list.lines().any(test));
+    if has(dep.as_deref(), &names_it) || has(aliases.as_deref(), &has_alias) {
+        Installed::Yes
+    } else if has(list("modules.builtin").as_deref(), &names_it) {
+        Installed::BuiltIn
+    } else if dep.is_none() && aliases.is_none() {
+        Installed::Unknown
+    } else {
+        Installed::No
+    }
+}
+
+/// The text of a file; `None` if it cannot be read.
+fn read(path: &Path) -> Option<String> {
+    text(File::open(path).ok()?)
+}
+
+fn text(from: impl io::Read) -> Option<String> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST_FILE).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests;
