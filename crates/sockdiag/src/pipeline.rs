@@ -61,7 +61,7 @@ pub struct Pipeline<'p> {
 }
 
 /// What a row has to have looked up before a filter can test it.
-const TESTED_NAMES: &[Needs] = &[Needs::CGROUPS, Needs::INTERFACES, Needs::SERVICES];
+const TESTED_NAMES: &[Needs] = &[Needs::CGROUPS, Needs::INTERFACES, Needs::SERVICES, Needs::CONTEXTS];
 
 impl Pipeline<'_> {
     /// Lists one table.  Rows may be held until [`Pipeline::finish`].
