@@ -77,9 +77,7 @@ impl Contexts {
     /// Reads the context of the socket behind a descriptor.
     pub(super) fn prepare_socket(&mut self, tid: i32, fd: i32) {
         let root = &self.fds_root;
-        self.sockets
-            .entry((tid, fd))
-            .or_insert_with(|| socket_context(&root.join(format!("{tid}/fd/{fd}"))));
+        self.sockets.entry((tid, fd)).or_insert_with(|| socket_context(&root.join(format!("{tid}/fd/{fd}"))));
     }
 }
 

@@ -190,8 +190,7 @@ mod tests {
 
     #[test]
     fn contexts_stand_where_the_reference_puts_them() {
-        const THREE: &[Holder<'static>] =
-            &[TWO[0], TWO[1], Holder { name: b"c", pid: 7, tid: 7, fd: 3 }];
+        const THREE: &[Holder<'static>] = &[TWO[0], TWO[1], Holder { name: b"c", pid: 7, tid: 7, fd: 3 }];
         assert_eq!(
             text(THREE, Groups::CONTEXT),
             " users:((\"b\",pid=101,proc_ctx=odd\\012\\033\\177\u{e9},fd=200),\
