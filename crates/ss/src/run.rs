@@ -5,6 +5,7 @@
 //! groups that the options switch on, and what is asked of the kernel from
 //! what is shown and filtered on.
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
@@ -235,13 +236,13 @@ fn open_failed(what: &str, error: &io::Error) -> Exit {
 struct System {
     filter_file: Option<Box<dyn BufRead>>,
     /// Where SELinux's files are, if it is on, once that was looked up.
-    selinux: Option<Option<PathBuf>>,
+    selinux: OnceCell<Option<PathBuf>>,
 }
 
 impl System {
     /// Whether SELinux is on.
     fn find_selinux(&mut self) -> bool {
-        self.selinux.get_or_insert_with(selinux::mount_point).is_some()
+        self.selinux.get_or_init(selinux::mount_point).is_some()
     }
 }
 

@@ -32,9 +32,9 @@ pub(super) struct Contexts {
     tasks_root: PathBuf,
     /// Below it are the tasks whose descriptors lead to sockets.
     fds_root: PathBuf,
-    /// The context of the kernel's own sockets.
+    /// It holds the context of the kernel's own sockets, if that was not read yet.
     kernel_file: Option<PathBuf>,
-    kernel: Option<Option<Box<[u8]>>>,
+    kernel: Option<Box<[u8]>>,
     tasks: HashMap<i32, Option<Box<[u8]>>>,
     /// By task and descriptor.
     sockets: HashMap<(i32, i32), Option<Box<[u8]>>>,
@@ -65,8 +65,9 @@ impl Contexts {
 
     /// Reads the context of the kernel, unless it is known.
     pub(super) fn prepare_kernel(&mut self) {
-        let file = self.kernel_file.as_deref();
-        self.kernel.get_or_insert_with(|| file.and_then(task_context));
+        if let Some(file) = self.kernel_file.take() {
+            self.kernel = task_context(&file);
+        }
     }
 
     /// Forgets the socket before, of which no row is left.
@@ -83,7 +84,7 @@ impl Contexts {
 
 impl ContextBook for Contexts {
     fn kernel(&self) -> Option<&[u8]> {
-        self.kernel.as_ref()?.as_deref()
+        self.kernel.as_deref()
     }
 
     fn task(&self, tid: i32) -> Option<&[u8]> {
