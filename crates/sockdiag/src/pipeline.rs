@@ -18,7 +18,7 @@ use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr};
 use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table};
 use crate::notes::Note;
-use crate::source::{self, Destroyer, DumpError, Exact, Fate, Query, Sources};
+use crate::source::{self, Destroyer, DumpError, Exact, Fate, Query, Sources, Visit};
 
 /// Where rows go.
 pub trait Sink {
@@ -61,7 +61,7 @@ pub struct Pipeline<'p> {
 }
 
 /// What a row has to have looked up before a filter can test it.
-const TESTED_NAMES: &[Needs] = &[Needs::CGROUPS, Needs::INTERFACES, Needs::SERVICES];
+const TESTED_NAMES: &[Needs] = &[Needs::CGROUPS, Needs::INTERFACES, Needs::SERVICES, Needs::CONTEXTS];
 
 impl Pipeline<'_> {
     /// Lists one table.  Rows may be held until [`Pipeline::finish`].
@@ -81,41 +81,13 @@ impl Pipeline<'_> {
             self.enricher.begin(query.table);
         }
         let query = &Query { exact: self.exact(query), ..query.clone() };
-        let mut refused = None;
         // What is said of rows comes before what is said of the source's end.
         let notes = RefCell::new(notes);
         let say = |note| (notes.borrow_mut())(note);
-        let result = source::dump(
-            query,
-            sources,
-            &mut |record: Record<'_>| {
-                let Some(socket) = Socket::decode(record) else { return ControlFlow::Continue(()) };
-                if !self.wants(&socket, by_name) {
-                    return ControlFlow::Continue(());
-                }
-                match self.destroy(&socket) {
-                    Ok(Fate::Destroyed) => {}
-                    Ok(Fate::Spared) => return ControlFlow::Continue(()),
-                    Err(note) => {
-                        refused = Some(note);
-                        return ControlFlow::Break(());
-                    }
-                }
-                if !self.waits() {
-                    let flow = self.show(&socket);
-                    self.enricher.take_row_notes().for_each(say);
-                    return flow;
-                }
-                self.held.push(record);
-                if self.held.bytes() < HELD_BYTES {
-                    return ControlFlow::Continue(());
-                }
-                // More will come: better to know every holder than to ask again.
-                self.enricher.prepare_all_holders();
-                self.release()
-            },
-            &mut |note| say(note),
-        );
+        let mut listing =
+            Listing { pipeline: self, by_name, say: &say, refused: None, began: None, again: None };
+        let result = source::dump(query, sources, &mut listing, &mut |note| say(note));
+        let refused = listing.refused;
         refused.into_iter().chain(self.enricher.take_notes()).for_each(say);
         result
     }
@@ -231,12 +203,96 @@ impl Pipeline<'_> {
     }
 }
 
+/// What becomes of the records of a table.
+struct Listing<'l, 'p> {
+    pipeline: &'l mut Pipeline<'p>,
+    by_name: bool,
+    say: &'l dyn Fn(Note),
+    /// Why no further socket is destroyed.
+    refused: Option<Note>,
+    /// Where the rows of the dump begin among those that wait, while all of
+    /// them do.
+    began: Option<Place>,
+    /// Where those of its repetition begin.
+    again: Option<Place>,
+}
+
+impl Listing<'_, '_> {
+    /// From now on the dump has an effect that cannot be taken back.
+    fn pass(&mut self) {
+        if let (Some(from), Some(to)) = (self.began.take(), self.again.take()) {
+            self.pipeline.held.remove(from, to);
+        }
+    }
+}
+
+impl Visit for Listing<'_, '_> {
+    fn record(&mut self, record: Record<'_>) -> ControlFlow<()> {
+        let Some(socket) = Socket::decode(record) else { return ControlFlow::Continue(()) };
+        if !self.pipeline.wants(&socket, self.by_name) {
+            return ControlFlow::Continue(());
+        }
+        if self.pipeline.destroyer.is_some() {
+            self.pass();
+        }
+        match self.pipeline.destroy(&socket) {
+            Ok(Fate::Destroyed) => {}
+            Ok(Fate::Spared) => return ControlFlow::Continue(()),
+            Err(note) => {
+                self.refused = Some(note);
+                return ControlFlow::Break(());
+            }
+        }
+        if !self.pipeline.waits() {
+            self.pass();
+            let flow = self.pipeline.show(&socket);
+            self.pipeline.enricher.take_row_notes().for_each(self.say);
+            return flow;
+        }
+        self.pipeline.held.push(record);
+        if self.pipeline.held.bytes() < HELD_BYTES {
+            return ControlFlow::Continue(());
+        }
+        self.pass();
+        // More will come: better to know every holder than to ask again.
+        self.pipeline.enricher.prepare_all_holders();
+        self.pipeline.release()
+    }
+
+    fn begin(&mut self) {
+        self.began = Some(self.pipeline.held.end());
+        self.again = None;
+    }
+
+    fn may_replace(&mut self) -> bool {
+        self.again = self.began.map(|_| self.pipeline.held.end());
+        self.began.is_some()
+    }
+
+    fn replaced(&mut self, failed: bool) {
+        if let (Some(from), Some(to)) = (self.began, self.again.take()) {
+            if failed {
+                self.pipeline.held.truncate(to);
+            } else {
+                self.pipeline.held.remove(from, to);
+            }
+        }
+    }
+}
+
 /// Rows that wait for what can only be looked up for many at once, as the
 /// bytes they came in, and where their tables begin.
 #[derive(Debug, Default)]
 pub struct Held {
     records: Vec<u8>,
     steps: Vec<Step>,
+}
+
+/// A place between rows that wait.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    byte: usize,
+    step: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -251,6 +307,23 @@ impl Held {
     fn push(&mut self, record: Record<'_>) {
         self.records.extend_from_slice(record.bytes);
         self.steps.push(Step::Row(record.origin, record.bytes.len() as u32));
+    }
+
+    /// Where the next row will be.
+    fn end(&self) -> Place {
+        Place { byte: self.records.len(), step: self.steps.len() }
+    }
+
+    /// Drops the rows from there on.
+    fn truncate(&mut self, place: Place) {
+        self.records.truncate(place.byte);
+        self.steps.truncate(place.step);
+    }
+
+    /// Drops the rows between two places.
+    fn remove(&mut self, from: Place, to: Place) {
+        self.records.drain(from.byte..to.byte);
+        self.steps.drain(from.step..to.step);
     }
 
     /// The memory that the rows take.

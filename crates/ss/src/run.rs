@@ -5,10 +5,12 @@
 //! groups that the options switch on, and what is asked of the kernel from
 //! what is shown and filtered on.
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use sockdiag::enrich::{EnrichConfig, Enricher, SystemLookups};
 use sockdiag::fields::{Catalog, Groups, Needs, Style};
@@ -17,7 +19,7 @@ use sockdiag::model::{Layout, Selected, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
 use sockdiag::source::{self, Destroyer, Programs, Query, Sources};
-use sockdiag::sys::{errno_text, netns};
+use sockdiag::sys::{errno_text, netns, selinux};
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_render::summary;
 
@@ -39,7 +41,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             tell(&note);
         }
     };
-    let sources = Sources::from_env();
+    let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
     if args.summary {
         let mut text = Vec::new();
         summary::put(&mut text, &source::summary(&sources, &mut say));
@@ -163,6 +165,8 @@ fn groups(show: &Show) -> Groups {
         (show.threads, Groups::THREADS),
         (show.bpf, Groups::BPF),
         (show.tipcinfo, Groups::TIPCINFO),
+        (show.contexts > 0, Groups::CONTEXT),
+        (show.socket_context(), Groups::SOCKET_CONTEXT),
     ]
     .into_iter()
     .filter(|(shown, _)| *shown)
@@ -183,8 +187,7 @@ fn missing(what: &str) -> Exit {
 /// Ends for options whose work is not done yet, rather than print a listing
 /// that looks like an answer.
 fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
-    // Without SELinux, -Z has ended the program before.
-    let options = [(args.show.bpf_maps, "--bpf-maps"), (args.show.contexts > 0, "-Z, --context")];
+    let options = [(args.show.bpf_maps, "--bpf-maps")];
     match options.iter().find(|(asked, _)| *asked) {
         Some((_, option)) => Err(missing(option)),
         None => Ok(()),
@@ -239,10 +242,21 @@ fn open_failed(what: &str, error: &io::Error) -> Exit {
 #[derive(Default)]
 struct System {
     filter_file: Option<Box<dyn BufRead>>,
+    /// Where SELinux's files are, if it is on, once that was looked up.
+    selinux: OnceCell<Option<PathBuf>>,
+}
+
+impl System {
+    /// Whether SELinux is on.
+    fn find_selinux(&mut self) -> bool {
+        self.selinux.get_or_init(selinux::mount_point).is_some()
+    }
 }
 
 impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
+        // Of the namespace's own /sys nothing of it is seen any more.
+        self.find_selinux();
         netns::enter(name, &mut |note| tell(&note)).map_err(|error| Exit::error(1, error.message()))
     }
 
@@ -257,15 +271,10 @@ impl Actions for System {
     }
 
     fn selinux_check(&mut self) -> Result<(), Exit> {
-        if selinux_is_enabled() { Ok(()) } else { Err(cli::args::selinux_is_off()) }
+        if self.find_selinux() { Ok(()) } else { Err(cli::args::selinux_is_off()) }
     }
 
     fn bpf_map(&mut self, _: u32) -> Result<(), Exit> {
         Err(missing("--bpf-map-id"))
     }
-}
-
-/// Whether SELinux is at work: its file system is mounted.
-fn selinux_is_enabled() -> bool {
-    std::path::Path::new("/sys/fs/selinux/enforce").exists()
 }

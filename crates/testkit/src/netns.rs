@@ -190,6 +190,11 @@ impl Namespace {
         )))
     }
 
+    /// The process that holds it, as seen from outside.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// The inode number of the network namespace, as `readlink /proc/self/ns/net` shows it.
     pub fn inode(&self) -> Result<u64, Why> {
         rustix::fs::fstat(&self.fds.net).map(|stat| stat.st_ino).doing("looking at a network namespace")

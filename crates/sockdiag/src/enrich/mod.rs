@@ -8,6 +8,7 @@
 //! Source: fields of ss(8) that are names: services, interfaces, cgroups, hosts.
 
 mod cgroups;
+mod contexts;
 mod hosts;
 mod interfaces;
 mod lookups;
@@ -23,12 +24,13 @@ use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::Needs;
 use crate::model::{
-    Addr, Endpoint, HolderBook, HostBook, Layout, Names, Origin, Row, Socket, SourceKind, Table,
+    Addr, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Origin, Row, Socket, SourceKind, Table,
 };
 use crate::notes::Note;
 use crate::source::Sources;
 
 use cgroups::Cgroups;
+use contexts::Contexts;
 use hosts::Hosts;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
@@ -72,6 +74,7 @@ pub struct Enricher {
     cgroups: Option<Cgroups>,
     hosts: Option<Hosts>,
     processes: Option<Processes>,
+    contexts: Option<Contexts>,
     /// The last table begun that has services of its own: raw, udp or tcp.
     services_of: Option<u16>,
     /// Inode of the inet socket prepared last; 0 none.
@@ -96,6 +99,7 @@ impl Enricher {
             cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(Hosts::default),
             processes: wanted(Needs::PROCESSES).then(|| Processes::new(config.sources, config.threads)),
+            contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(config.sources)),
             services_of: None,
             inode: 0,
             association: false,
@@ -153,6 +157,7 @@ impl Enricher {
     /// Looks up the names that this machine knows, as a filter may ask for
     /// them: of a socket that may never be shown.
     pub fn prepare_names(&mut self, socket: &Socket<'_>) {
+        self.prepare_contexts(socket);
         let protocol = self.service_protocol(socket.origin);
         if let Some(services) = &mut self.services
             && socket.layout() == Layout::Inet
@@ -178,6 +183,24 @@ impl Enricher {
             && (id != 0 || self.cgroup_zero)
         {
             cgroups.prepare(id);
+        }
+    }
+
+    /// Reads the contexts of a socket and of those that are known to hold it.
+    fn prepare_contexts(&mut self, socket: &Socket<'_>) {
+        let Some(contexts) = &mut self.contexts else { return };
+        if socket.layout() == Layout::Netlink {
+            match i32::try_from(socket.local.port) {
+                Ok(0) => contexts.prepare_kernel(),
+                Ok(pid) if pid > 0 => contexts.prepare_task(pid),
+                _ => {}
+            }
+        } else if let Some(processes) = &self.processes {
+            contexts.begin_socket();
+            processes.book().holders(socket.inode, &mut |holder| {
+                contexts.prepare_task(holder.tid);
+                contexts.prepare_socket(holder.tid, holder.fd);
+            });
         }
     }
 
@@ -235,6 +258,7 @@ impl Enricher {
             port_owner: netlink.and_then(|names| names.owner(socket)),
             cgroup: self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?)),
             holders: self.holders(),
+            contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
         };
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
     }

@@ -13,6 +13,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::scan;
+
 const SOCKET: &str = "/run/rpcbind.sock";
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// More than any rpcbind has to say, in bytes.
@@ -155,11 +157,13 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The port of a universal address that stands for every address.
+/// The port of a universal address that stands for every address, read as the
+/// reference reads it: two numbers, whatever follows them.
 fn port_of(addr: &[u8]) -> Option<u16> {
     let port = addr.strip_prefix(b"::.").or_else(|| addr.strip_prefix(b"0.0.0.0."))?;
-    let (high, low) = std::str::from_utf8(port).ok()?.split_once('.')?;
-    Some(u16::from(high.parse::<u8>().ok()?) << 8 | u16::from(low.parse::<u8>().ok()?))
+    let (high, rest) = scan::integer(port)?;
+    let (low, _) = scan::integer(rest.strip_prefix(b".")?)?;
+    u16::try_from(high.checked_mul(256)?.checked_add(low)?).ok()
 }
 
 /// The name of a program in a file of the form of rpc(5): `NAME NUMBER ALIAS...`.
@@ -237,8 +241,21 @@ mod tests {
     #[test]
     fn ports_are_two_bytes() {
         assert_eq!(port_of(b"::.1.2"), Some(258));
-        assert_eq!(port_of(b"0.0.0.0.256.1"), None);
-        assert_eq!(port_of(b"0.0.0.0.1"), None);
+        for (odd, port) in [
+            (&b"0.0.0.0.08.05"[..], Some(2053)),
+            (b"0.0.0.0.8.6.7", Some(2054)),
+            (b"0.0.0.0. 8.14", Some(2062)),
+            (b"0.0.0.0.8.15x", Some(2063)),
+            (b"0.0.0.0.1.+4", Some(260)),
+            (b"0.0.0.0.8.272", Some(2320)),
+            (b"0.0.0.0.300.6", None),
+            (b"0.0.0.0.-1.12", None),
+            (b"0.0.0.0.99999999999999999999.1", None),
+            (b"0.0.0.0.1", None),
+            (b"0.0.0.0.x.1", None),
+        ] {
+            assert_eq!(port_of(odd), port, "{odd:?}");
+        }
         assert_eq!(port_of(b"1.2.3.4.0.111"), None);
     }
 }

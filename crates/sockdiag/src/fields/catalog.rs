@@ -190,7 +190,7 @@ impl Catalog {
     /// What must be asked for to show these groups.
     pub fn needs(&self, groups: Groups) -> Needs {
         self.fields()
-            .filter(|field| field.groups.any(groups))
+            .filter(|field| field.groups.any(groups) && groups.has(field.only_with))
             .fold(Needs::NONE, |needs, field| needs.and(field.needs).and(field.print_needs))
     }
 }
@@ -257,6 +257,11 @@ mod tests {
             (Groups::SOCKOPT, 0),
         ] {
             assert_eq!(catalog.needs(groups).inet_ext(), ext, "{groups:?}");
+        }
+        for groups in [Groups::CONTEXT, Groups::CONTEXT.and(Groups::SOCKET_CONTEXT)] {
+            assert_eq!(catalog.needs(groups), Needs::NONE, "without -p nothing is looked for");
+            let both = Needs::PROCESSES.and(Needs::CONTEXTS);
+            assert_eq!(catalog.needs(groups.and(Groups::PROCESSES)), both);
         }
     }
 }

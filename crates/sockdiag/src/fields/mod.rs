@@ -156,6 +156,8 @@ impl Needs {
     pub const INTERFACES: Self = Self(1 << 16);
     /// Names of netlink protocols and of the processes that have port ids.
     pub const NETLINK_NAMES: Self = Self(1 << 21);
+    /// SELinux contexts of sockets and of those that hold them.
+    pub const CONTEXTS: Self = Self(1 << 22);
     /// Paths of cgroups.
     pub const CGROUPS: Self = Self(1 << 17);
     /// Names of hosts, where `-r` asks for them.
@@ -213,10 +215,12 @@ impl Groups {
     pub const BPF: Self = Self(1 << 8);
     /// `--tipcinfo`.
     pub const TIPCINFO: Self = Self(1 << 9);
-    /// `-Z`, `-z`.
+    /// `-Z`, `-z`: contexts of processes.
     pub const CONTEXT: Self = Self(1 << 10);
     /// `-T`: with `-p`, every thread of a process.
     pub const THREADS: Self = Self(1 << 11);
+    /// `-z`: contexts of sockets.
+    pub const SOCKET_CONTEXT: Self = Self(1 << 14);
     /// The columns of every row.
     pub const COLUMNS: Self = Self(1 << 15);
 

@@ -7,6 +7,7 @@
 //!
 //! Source: linux/netlink_diag.h; `/proc/net/netlink`.
 
+use super::process::put_context;
 use super::{Block, Column, Field, Groups, Lead, Needs, Style, Text, Value, endpoint, memory};
 use crate::model::netlink::NetlinkSocket;
 use crate::model::{Addr, Detail, Row, SourceKind};
@@ -82,6 +83,21 @@ const ADDRESSES: &[Field] = &[
 
 const DETAILS: &[Field] = &[
     Field::new(
+        "netlink.process_context",
+        |r| context(r).map(Value::Text),
+        "SELinux context of the process whose number the port id is, or of the kernel.",
+        "/proc/PID/attr/current",
+    )
+    .needs(Needs::CONTEXTS)
+    .group(Groups::CONTEXT)
+    .only_with(Groups::PROCESSES)
+    .text(Text::Column(Column::Process, |out, r, style| {
+        if style.groups.any(Groups::CONTEXT) {
+            out.extend_from_slice(b" proc_ctx=");
+            put_context(out, context(r));
+        }
+    })),
+    Field::new(
         "netlink.groups",
         |r| Some(netlink(r)?.groups()?.into()),
         "Multicast groups 1 to 32 that the socket listens to, a bit each.",
@@ -140,6 +156,15 @@ fn put_name(out: &mut Vec<u8>, name: &[u8]) {
         } else {
             out.push(*byte);
         }
+    }
+}
+
+/// The context of the kernel, or of the process of a port id.
+fn context<'r>(row: &'r Row<'_>) -> Option<&'r [u8]> {
+    let contexts = row.names.contexts.filter(|_| netlink(row).is_some())?;
+    match i32::try_from(row.socket.local.port).ok()? {
+        0 => contexts.kernel(),
+        pid => contexts.task(pid),
     }
 }
 
@@ -215,6 +240,30 @@ mod tests {
         assert_eq!(details(SourceKind::Kernel, &bare, all), " sk=0 cb=0 groups=0x00000000\t");
         let line = b"ffff888003a5c000 4 0 ffffffff 0 0 1 2 0 17";
         assert_eq!(details(SourceKind::Proc, line, all), " sk=ffff888003a5c000 cb=1 groups=0xffffffff");
+    }
+
+    #[test]
+    fn the_context_is_that_of_the_port_id() {
+        struct Contexts;
+        impl crate::model::ContextBook for Contexts {
+            fn kernel(&self) -> Option<&[u8]> {
+                Some(b"u:r:kernel")
+            }
+            fn task(&self, tid: i32) -> Option<&[u8]> {
+                (tid == 7).then_some(b"u:r:seven")
+            }
+            fn socket(&self, _: i32, _: i32) -> Option<&[u8]> {
+                panic!("netlink rows show no context of the socket")
+            }
+        }
+        let field = DETAILS.first().expect("a field");
+        let Text::Column(Column::Process, put) = field.text else { panic!("{field:?}") };
+        for (portid, want) in [(0, "u:r:kernel"), (7, "u:r:seven"), (8, "unavailable"), (-7, "unavailable")] {
+            let names = Names { contexts: Some(&Contexts), ..Names::default() };
+            let shown_with = |groups| shown(SourceKind::Kernel, &reply(portid, &[]), names, groups, put);
+            assert_eq!(shown_with(Groups::CONTEXT), format!(" proc_ctx={want}"));
+            assert_eq!(shown_with(Groups::EXTENDED), "");
+        }
     }
 
     #[test]

@@ -2,30 +2,66 @@
 //!
 //! A process name is chosen by whoever runs the process.  In the text it can
 //! neither end its quotes nor a line: quotes and backslashes get a backslash,
-//! control characters and bytes above ASCII are replaced.
+//! control characters and bytes above ASCII are replaced.  A context is the
+//! kernel's text, of which only control characters are replaced.
 //!
-//! Source: proc_pid_fd(5), proc_pid_stat(5); form as `ss -p` prints it.
+//! Source: proc_pid_fd(5), proc_pid_stat(5); form as `ss -p`, `-Z` and `-z`
+//! print it.
 
-use super::{Column, Field, Groups, Needs, Style, Text, Unit};
+use super::{Column, Field, Groups, Needs, Style, Text, Unit, Value};
 use crate::model::{Holder, Row};
-use crate::number::put_signed;
+use crate::number::{put_octal, put_signed};
 
 /// The owner list, in the column of its own.
-pub(super) const PROCESSES: &[Field] = &[Field::new(
-    "socket.processes",
-    |r| {
-        let holders = r.names.holders?;
-        let mut count = 0_u64;
-        holders.holders(r.socket.inode, &mut |_| count += 1);
-        Some(count.into())
-    },
-    "Descriptors, of all processes that we may look into, that refer to the socket.",
-    "/proc/PID/fd",
-)
-.unit(Unit::Count)
-.needs(Needs::PROCESSES)
-.group(Groups::PROCESSES)
-.text(Text::Column(Column::Process, put_processes))];
+pub(super) const PROCESSES: &[Field] = &[
+    Field::new(
+        "socket.processes",
+        |r| {
+            let holders = r.names.holders?;
+            let mut count = 0_u64;
+            holders.holders(r.socket.inode, &mut |_| count += 1);
+            Some(count.into())
+        },
+        "Descriptors, of all processes that we may look into, that refer to the socket.",
+        "/proc/PID/fd",
+    )
+    .unit(Unit::Count)
+    .needs(Needs::PROCESSES)
+    .group(Groups::PROCESSES)
+    .text(Text::Column(Column::Process, put_processes)),
+    Field::new(
+        "socket.process_context",
+        |r| Some(Value::Text(r.names.contexts?.task(newest(r)?.0)?)),
+        "SELinux context of the holder that is listed first.",
+        "/proc/PID/attr/current",
+    )
+    .needs(Needs::PROCESSES.and(Needs::CONTEXTS))
+    .group(Groups::CONTEXT)
+    .only_with(Groups::PROCESSES)
+    .text(Text::PartOf("socket.processes")),
+    Field::new(
+        "socket.context",
+        |r| {
+            let (tid, fd) = newest(r)?;
+            Some(Value::Text(r.names.contexts?.socket(tid, fd)?))
+        },
+        "SELinux context of the socket, as the holder that is listed first gives it.",
+        "security.selinux",
+    )
+    .needs(Needs::PROCESSES.and(Needs::CONTEXTS))
+    .group(Groups::SOCKET_CONTEXT)
+    .only_with(Groups::PROCESSES)
+    .text(Text::PartOf("socket.processes")),
+];
+
+/// Task and descriptor of the holder that is listed first.
+fn newest(row: &Row<'_>) -> Option<(i32, i32)> {
+    let mut first = None;
+    row.names.holders?.holders(row.socket.inode, &mut |holder| {
+        first.get_or_insert((holder.tid, holder.fd));
+    });
+    first
+}
 
 /// ` users:(("NAME",pid=P,fd=F),...)`, newest first; nothing if nobody is known.
 fn put_processes(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
@@ -33,25 +69,46 @@ fn put_processes(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     let start = out.len();
     book.holders(row.socket.inode, &mut |holder| {
         out.extend_from_slice(if out.len() == start { b" users:(" } else { b"," });
-        put_holder(out, holder, style.groups.has(Groups::THREADS));
+        put_holder(out, holder, row, style.groups);
     });
     if out.len() > start {
         out.push(b')');
     }
 }
 
-fn put_holder(out: &mut Vec<u8>, holder: Holder<'_>, thread: bool) {
+fn put_holder(out: &mut Vec<u8>, holder: Holder<'_>, row: &Row<'_>, groups: Groups) {
+    let contexts = row.names.contexts;
     out.extend_from_slice(b"(\"");
     put_name(out, holder.name);
     out.extend_from_slice(b"\",pid=");
     put_signed(out, holder.pid as u32);
-    if thread {
+    if groups.any(Groups::THREADS) {
         out.extend_from_slice(b",tid=");
         put_signed(out, holder.tid as u32);
     }
+    if groups.any(Groups::CONTEXT) {
+        out.extend_from_slice(b",proc_ctx=");
+        put_context(out, contexts.and_then(|contexts| contexts.task(holder.tid)));
+    }
     out.extend_from_slice(b",fd=");
     put_signed(out, holder.fd as u32);
+    if groups.any(Groups::SOCKET_CONTEXT) {
+        out.extend_from_slice(b",sock_ctx=");
+        put_context(out, contexts.and_then(|contexts| contexts.socket(holder.tid, holder.fd)));
+    }
     out.push(b')');
+}
+
+/// A context, in which control characters become octal escapes; `unavailable`
+/// for none.
+pub(super) fn put_context(out: &mut Vec<u8>, context: Option<&[u8]>) {
+    for byte in context.unwrap_or(b"unavailable") {
+        if byte.is_ascii_control() {
+            put_octal(out, *byte);
+        } else {
+            out.push(*byte);
+        }
+    }
 }
 
 fn put_name(out: &mut Vec<u8>, name: &[u8]) {
@@ -68,7 +125,7 @@ fn put_name(out: &mut Vec<u8>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HolderBook, Origin, Record, Socket, SourceKind, Table};
+    use crate::model::{ContextBook, HolderBook, Origin, Record, Socket, SourceKind, Table};
 
     /// Inode 621 is held by these.
     struct Book(&'static [Holder<'static>]);
@@ -76,6 +133,27 @@ mod tests {
     impl HolderBook for Book {
         fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
             self.0.iter().filter(|_| inode == 621).for_each(|holder| take(*holder));
+        }
+    }
+
+    /// Contexts of the two tasks below, of the kernel, and of one descriptor.
+    struct Contexts;
+
+    impl ContextBook for Contexts {
+        fn kernel(&self) -> Option<&[u8]> {
+            Some(b"kernel")
+        }
+
+        fn task(&self, tid: i32) -> Option<&[u8]> {
+            match tid {
+                100 => Some(b"u:r:t:s0-s0:c0,c1"),
+                103 => Some(b"odd\n\x1b\x7f\xc3\xa9"),
+                _ => None,
+            }
+        }
+
+        fn socket(&self, tid: i32, fd: i32) -> Option<&[u8]> {
+            ((tid, fd) == (103, 200)).then_some(b"u:r:socket")
         }
     }
 
@@ -90,6 +168,7 @@ mod tests {
         put_processes(&mut out, &row, Style::default());
         assert!(out.is_empty(), "nothing was looked up");
         row.names.holders = Some(&book);
+        row.names.contexts = Some(&Contexts);
         put_processes(&mut out, &row, Style { groups, ..Style::default() });
         String::from_utf8(out).expect("names are made ASCII")
     }
@@ -107,6 +186,24 @@ mod tests {
             " users:((\"b\",pid=101,tid=103,fd=200),(\"\",pid=100,tid=100,fd=0))"
         );
         assert_eq!(text(&[], Groups::PROCESSES), "");
+    }
+
+    #[test]
+    fn contexts_stand_where_the_reference_puts_them() {
+        const THREE: &[Holder<'static>] = &[TWO[0], TWO[1], Holder { name: b"c", pid: 7, tid: 7, fd: 3 }];
+        assert_eq!(
+            text(THREE, Groups::CONTEXT),
+            " users:((\"b\",pid=101,proc_ctx=odd\\012\\033\\177\u{e9},fd=200),\
+             (\"\",pid=100,proc_ctx=u:r:t:s0-s0:c0,c1,fd=0),(\"c\",pid=7,proc_ctx=unavailable,fd=3))"
+        );
+        assert_eq!(
+            text(&THREE[..1], Groups::CONTEXT.and(Groups::SOCKET_CONTEXT).and(Groups::THREADS)),
+            " users:((\"b\",pid=101,tid=103,proc_ctx=odd\\012\\033\\177\u{e9},fd=200,sock_ctx=u:r:socket))"
+        );
+        assert_eq!(
+            text(&THREE[2..], Groups::SOCKET_CONTEXT),
+            " users:((\"c\",pid=7,fd=3,sock_ctx=unavailable))"
+        );
     }
 
     #[test]

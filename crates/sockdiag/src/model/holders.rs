@@ -18,6 +18,17 @@ pub struct Holder<'a> {
     pub fd: i32,
 }
 
+/// SELinux contexts, all read before a row that shows them.  `None` is what may
+/// not be read, or has none.
+pub trait ContextBook {
+    /// The context of the kernel's own sockets.
+    fn kernel(&self) -> Option<&[u8]>;
+    /// The context of a task.
+    fn task(&self, tid: i32) -> Option<&[u8]>;
+    /// The context of the row's socket, as one descriptor of a task gives it.
+    fn socket(&self, tid: i32, fd: i32) -> Option<&[u8]>;
+}
+
 /// Holders of sockets, all found out before a row that needs them is shown.
 pub trait HolderBook {
     /// Hands over the holders of a socket in the order in which `ss` lists

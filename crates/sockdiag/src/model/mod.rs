@@ -98,7 +98,7 @@ pub mod vsock;
 pub mod xdp;
 
 pub use families::{Family, FamilySet};
-pub use holders::{Holder, HolderBook};
+pub use holders::{ContextBook, Holder, HolderBook};
 pub use proc_line::ProcLine;
 pub use row::{HostBook, Names, Row};
 pub use select::{BadState, BadTable, Empty, Selected, Selection};

@@ -4,7 +4,7 @@
 //! A name that was not asked for and a name that does not exist are both
 //! `None`: the number is printed then.
 
-use super::holders::HolderBook;
+use super::holders::{ContextBook, HolderBook};
 use super::socket::{Addr, Socket};
 
 /// Host names by address, all looked up before a row that needs them is shown.
@@ -33,6 +33,8 @@ pub struct Names<'a> {
     pub cgroup: Option<&'a [u8]>,
     /// Who holds it, where that was asked for.
     pub holders: Option<&'a dyn HolderBook>,
+    /// SELinux contexts of its holders and its own, where that was asked for.
+    pub contexts: Option<&'a dyn ContextBook>,
 }
 
 /// What a sink sees.

@@ -15,7 +15,7 @@ use sockdiag_wire::netlink::{
     messages,
 };
 
-use super::DumpErrorKind;
+use super::{DumpErrorKind, REPEATS, Visit};
 use crate::notes::Note;
 use crate::sys::netlink::{Netlink, OpenStep, ReceiveError, Subsystem};
 
@@ -120,6 +120,55 @@ pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<
             _ => return None,
         }
     }
+}
+
+/// Whoever takes the records of a dump, and is told of it.
+pub(super) trait Taker {
+    /// Where the records go.
+    fn visit(&mut self) -> &mut dyn Visit;
+    /// Says something.
+    fn say(&mut self, note: Note);
+}
+
+impl Taker for (&mut dyn Visit, &mut dyn FnMut(Note)) {
+    fn visit(&mut self) -> &mut dyn Visit {
+        self.0
+    }
+
+    fn say(&mut self, note: Note) {
+        (self.1)(note);
+    }
+}
+
+/// Makes a dump, which gives how it ended and how many records it delivered.
+///
+/// One that the table changed under is made again, a few times, if nothing came
+/// of it or its records can be replaced.  Where a repetition fails with nothing
+/// delivered, what was there before it stands.  It is said at last if the
+/// table changed under the dump that stands.
+pub(super) fn repeatedly<T: Taker>(
+    taker: &mut T,
+    mut dump: impl FnMut(&mut T) -> (Result<Ended, Failure>, u64),
+) -> (Result<Ended, Failure>, u64) {
+    taker.visit().begin();
+    let (mut result, mut rows) = dump(taker);
+    for _ in 0..REPEATS {
+        let again = matches!(result, Ok(Ended { interrupted: true, stopped: false }));
+        if !again || (rows > 0 && !taker.visit().may_replace()) {
+            break;
+        }
+        let repeated = dump(taker);
+        let failed = matches!(repeated, (Err(_), 0));
+        taker.visit().replaced(failed);
+        if failed {
+            break;
+        }
+        (result, rows) = repeated;
+    }
+    if matches!(result, Ok(Ended { interrupted: true, .. })) {
+        taker.say(Note::DumpInterrupted);
+    }
+    (result, rows)
 }
 
 fn receive_kind(errno: i32) -> DumpErrorKind {

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
 
-use super::exchange::{Ended, Failure, ask_one, exchange, open};
+use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
 use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Visit, proc_net};
 use crate::fields::Needs;
@@ -25,8 +25,6 @@ use crate::sys::netlink::Netlink;
 
 /// Bytes of IPv6 records that may wait for the IPv4 ones.
 const ASIDE_BYTES: usize = 4 << 20;
-/// How often a dump is repeated that the table changed under.
-const REPEATS: u32 = 3;
 
 /// Reads a table from the kernel, by whatever it offers.
 pub(super) fn dump(
@@ -112,6 +110,16 @@ struct Run<'q, 'v> {
     /// Whether the kernel still has to refuse the modern program.
     modern: bool,
     socket: Option<Netlink>,
+}
+
+impl Taker for Run<'_, '_> {
+    fn visit(&mut self) -> &mut dyn Visit {
+        self.visit
+    }
+
+    fn say(&mut self, note: Note) {
+        (self.notes)(note);
+    }
 }
 
 impl<'q, 'v> Run<'q, 'v> {
@@ -241,21 +249,27 @@ impl<'q, 'v> Run<'q, 'v> {
 
     /// One legacy request for both families, delivered as two dumps would be.
     fn one_walk(&mut self, aside_bytes: usize) -> Result<(), Failure> {
-        let mut aside = Aside { limit: aside_bytes, ..Aside::default() };
+        let mut aside = Aside::default();
         let ended = self.repeatedly(|run| {
-            aside.clear();
+            let mut fresh = Aside { limit: aside_bytes, ..Aside::default() };
+            let rows = run.rows;
             let mut socket = run.take_socket()?;
             let seq = socket.next_seq();
             let kind = legacy_type(run.query).unwrap_or_default();
             let request = legacy(run.query, kind, run.program(), seq);
-            run.deliver(&mut socket, &request, seq, |bytes| match bytes.first() {
+            let ended = run.deliver(&mut socket, &request, seq, |bytes| match bytes.first() {
                 Some(&number) if number == Family::Inet.number() => true,
                 Some(&number) if number == Family::Inet6.number() => {
-                    aside.push(bytes);
+                    fresh.push(bytes);
                     false
                 }
                 _ => false,
-            })
+            });
+            // A repetition that fails with nothing delivered counts for nothing.
+            if ended.is_ok() || run.rows > rows {
+                aside = fresh;
+            }
+            ended
         });
         match ended {
             // The walk is abandoned; so is what it set aside.
@@ -275,23 +289,19 @@ impl<'q, 'v> Run<'q, 'v> {
         ended.map(|_| ())
     }
 
-    /// Repeats a dump that the table changed under, while nothing came of it;
-    /// says so at last if it still did.
+    /// Makes a dump, again if the table changed under it and nothing came of it.
     fn repeatedly(
         &mut self,
         mut request: impl FnMut(&mut Self) -> Result<Ended, Failure>,
     ) -> Result<Ended, Failure> {
-        let mut ended = request(self)?;
-        for _ in 0..REPEATS {
-            if !ended.interrupted || ended.stopped || self.rows > 0 {
-                break;
-            }
-            ended = request(self)?;
-        }
-        if ended.interrupted {
-            (self.notes)(Note::DumpInterrupted);
-        }
-        Ok(ended)
+        let before = self.rows;
+        let (result, rows) = exchange::repeatedly(self, |run| {
+            run.rows = before;
+            let result = request(run);
+            (result, run.rows - before)
+        });
+        self.rows = before + rows;
+        result
     }
 
     /// The socket of the last dump, or a new one where that failed.
@@ -336,11 +346,6 @@ struct Aside {
 }
 
 impl Aside {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.overflowed = false;
-    }
-
     fn push(&mut self, record: &[u8]) {
         if self.overflowed {
             return;

@@ -11,6 +11,10 @@
 //! record, so a socket is never shown twice; a failure after that is an error
 //! that says how many records there were.
 //!
+//! The same holds of a dump that the kernel says it could not read at one go
+//! (`NLM_F_DUMP_INTR`): it is repeated, a few times, while whoever takes the
+//! records can still take them back.
+//!
 //! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
 
 mod destroy;
@@ -103,7 +107,25 @@ pub trait Visit {
     /// Takes one record, whose bytes are only lent.  `Break` ends the dump
     /// there and then, without an error.
     fn record(&mut self, record: Record<'_>) -> ControlFlow<()>;
+
+    /// A dump of the kernel begins.
+    fn begin(&mut self) {}
+
+    /// The table changed under the dump.  `true` asks for it again: none of
+    /// its records went on from here, and those that follow may replace them.
+    fn may_replace(&mut self) -> bool {
+        false
+    }
+
+    /// The dump that was asked for again is over.  Its records stand, or those
+    /// before it if it `failed`.
+    fn replaced(&mut self, failed: bool) {
+        let _ = failed;
+    }
 }
+
+/// How often a dump is repeated that the table changed under.
+const REPEATS: u32 = 3;
 
 impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Visit for F {
     fn record(&mut self, record: Record<'_>) -> ControlFlow<()> {

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
-use super::exchange::{Ended, Failure, exchange, open};
+use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
 use super::{DumpError, DumpErrorKind, Query, Visit};
 use crate::model::{Origin, Record, SourceKind};
 use crate::notes::Note;
@@ -28,24 +28,24 @@ pub(super) fn dump(
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
     let origin = Origin { table: query.table, kind: SourceKind::Kernel };
-    let mut rows_delivered = 0;
-    let mut take = |bytes: &[u8]| {
-        if !wanted(bytes) {
-            return ControlFlow::Continue(());
-        }
-        rows_delivered += 1;
-        visit.record(Record { origin, bytes })
-    };
-    match converse(body, &mut take, notes) {
-        Ok(ended) => {
-            if ended.interrupted {
-                notes(Note::DumpInterrupted);
+    let mut taker = (visit, notes);
+    let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notes)| {
+        let mut rows = 0;
+        let mut take = |bytes: &[u8]| {
+            if !wanted(bytes) {
+                return ControlFlow::Continue(());
             }
-            Ok(())
-        }
+            rows += 1;
+            visit.record(Record { origin, bytes })
+        };
+        let result = converse(body, &mut take, *notes);
+        (result, rows)
+    });
+    match result {
+        Ok(_) => Ok(()),
         Err(failure) => {
             if let Some(note) = said_of(&failure) {
-                notes(note);
+                taker.say(note);
             }
             let request = format!("{} sockets", query.table.facts().title);
             Err(DumpError { request, rows_delivered, kind: failure.kind })

@@ -65,18 +65,39 @@ fn kernel(query: &Query, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> 
         | PACKET_SHOW_FILTER;
     let mut body = Vec::new();
     put_request(&mut body, Family::Packet.number(), 0, show);
-    let mut first = true;
-    let mut answer = Answer::Whole;
-    let mut unless_too_little = |record: Record<'_>| {
+    let mut unless_too_little = UnlessTooLittle { visit, first: true, answer: Answer::Whole };
+    one_dump::dump(query, &body, |_| true, &mut unless_too_little, notes)?;
+    Ok(unless_too_little.answer)
+}
+
+/// Hands on what the kernel sends, unless its first socket lacks something.
+struct UnlessTooLittle<'v> {
+    visit: &'v mut dyn Visit,
+    first: bool,
+    answer: Answer,
+}
+
+impl Visit for UnlessTooLittle<'_> {
+    fn record(&mut self, record: Record<'_>) -> ControlFlow<()> {
         let told = || PacketDiagMsg::new(record.bytes).is_none_or(|msg| msg.mem_info().is_some());
-        if std::mem::take(&mut first) && !told() {
-            answer = Answer::TooLittle;
+        if std::mem::take(&mut self.first) && !told() {
+            self.answer = Answer::TooLittle;
             return ControlFlow::Break(());
         }
-        visit.record(record)
-    };
-    one_dump::dump(query, &body, |_| true, &mut unless_too_little, notes)?;
-    Ok(answer)
+        self.visit.record(record)
+    }
+
+    fn begin(&mut self) {
+        self.visit.begin();
+    }
+
+    fn may_replace(&mut self) -> bool {
+        self.visit.may_replace()
+    }
+
+    fn replaced(&mut self, failed: bool) {
+        self.visit.replaced(failed);
+    }
 }
 
 enum Bad {

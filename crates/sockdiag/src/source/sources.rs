@@ -58,6 +58,9 @@ pub struct Sources {
     pub ip_local_port_range: Option<OsString>,
     /// `TCPDIAG_FILE`: tcp sockets come from this recording.
     pub tcpdiag_file: Option<OsString>,
+    /// Where SELinux's own files are, if it is on and that was found out; no
+    /// variable says so.
+    pub selinuxfs: Option<PathBuf>,
 }
 
 impl Sources {
@@ -82,6 +85,7 @@ impl Sources {
             proc_net_snmp: env::var_os("PROC_NET_SNMP"),
             ip_local_port_range: env::var_os("PROC_IP_LOCAL_PORT_RANGE"),
             tcpdiag_file: env::var_os("TCPDIAG_FILE"),
+            selinuxfs: None,
         }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod handle;
 pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
+pub mod selinux;
 pub mod signals;
 
 /// The C library's text for an error number, as `strerror` gives it.

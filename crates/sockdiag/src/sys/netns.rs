@@ -1,4 +1,9 @@
-//! `-N NAME`: moves the process into a named network namespace.
+//! `-N NAME`: moves the process into a network namespace.
+//!
+//! A name is that of a file in `/run/netns`, which may be written so that it
+//! leads elsewhere (`../../proc/1/ns/net`), as in the reference.  Where there is
+//! no such file, `pid:N` is the namespace of a process and anything with a
+//! slash a path.
 //!
 //! What follows then sees that namespace's sockets, its `/sys`, and its own
 //! versions of files in `/etc` (`/etc/netns/NAME/*`), as with `ip netns exec`.
@@ -10,6 +15,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +32,8 @@ use crate::notes::Note;
 
 /// Where named namespaces are.
 const NAMES: &str = "/run/netns";
+/// The same directory by its older name.
+const OLD_NAMES: &str = "/var/run/netns";
 /// Where files for them are.
 const FILES: &str = "/etc/netns";
 
@@ -76,13 +84,17 @@ impl fmt::Display for EnterError {
 
 impl std::error::Error for EnterError {}
 
-/// Moves the calling thread into the network namespace `name`.
+/// Moves the calling thread into the network namespace `name`: a name, a path
+/// or `pid:N`.
 ///
 /// A file of `/etc/netns/NAME` that cannot be put over its namesake in `/etc`
-/// is noted and skipped.
+/// is noted and skipped; a namespace that has no name has no such files.
+///
+/// # Errors
+/// Whatever was in the way; [`EnterError`] says at which step.
 pub fn enter(name: &OsStr, notes: &mut dyn FnMut(Note)) -> Result<(), EnterError> {
-    let file = File::open(joined(NAMES, name))
-        .map_err(|e| EnterError::Open { name: name.to_owned(), errno: errno_of(&e) })?;
+    let (file, files) =
+        open(name).map_err(|e| EnterError::Open { name: name.to_owned(), errno: errno_of(&e) })?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|e| EnterError::Set { name: name.to_owned(), errno: e.raw_os_error() })?;
     drop(file);
@@ -93,8 +105,44 @@ pub fn enter(name: &OsStr, notes: &mut dyn FnMut(Note)) -> Result<(), EnterError
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(|e| EnterError::Slave { errno: e.raw_os_error() })?;
     remount_sys(name).map_err(|e| EnterError::Sys { errno: e.raw_os_error() })?;
-    bind_files(name, notes);
+    if let Some(files) = files {
+        bind_files(&files, notes);
+    }
     Ok(())
+}
+
+/// The file of a namespace, and the directory of files for it if it has a name.
+fn open(name: &OsStr) -> io::Result<(File, Option<PathBuf>)> {
+    let error = match File::open(joined(NAMES, name)) {
+        Ok(file) => return Ok((file, Some(joined(FILES, name)))),
+        Err(error) => error,
+    };
+    if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        return Err(error);
+    }
+    let Some(path) = path_of(name) else { return Err(error) };
+    match File::open(&path) {
+        Ok(file) => Ok((file, name_of(&path).map(|name| joined(FILES, name)))),
+        // It is neither: then it is a name, as for the reference.
+        Err(other) if other.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(other) => Err(other),
+    }
+}
+
+/// What a name that is no name stands for.
+fn path_of(name: &OsStr) -> Option<PathBuf> {
+    if let Some(pid) = name.as_bytes().strip_prefix(b"pid:") {
+        let is_number = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
+        let pid = is_number.then_some(OsStr::from_bytes(pid))?;
+        return Some(Path::new("/proc").join(pid).join("ns/net"));
+    }
+    name.as_bytes().contains(&b'/').then(|| name.into())
+}
+
+/// The name of the namespace at a path, if that is where names are.
+fn name_of(path: &Path) -> Option<&OsStr> {
+    let below = [NAMES, OLD_NAMES].into_iter().find_map(|names| path.strip_prefix(names).ok())?;
+    below.file_name().filter(|name| Path::new(name) == below)
 }
 
 /// Mounts the namespace's own `/sys`, read-only if it was.
@@ -106,8 +154,8 @@ fn remount_sys(name: &OsStr) -> Result<(), Errno> {
     mount(name, "/sys", "sysfs", flags, None)
 }
 
-fn bind_files(name: &OsStr, notes: &mut dyn FnMut(Note)) {
-    let Ok(entries) = fs::read_dir(joined(FILES, name)) else { return };
+fn bind_files(files: &Path, notes: &mut dyn FnMut(Note)) {
+    let Ok(entries) = fs::read_dir(files) else { return };
     for entry in entries.flatten() {
         let (from, to) = (entry.path(), Path::new("/etc").join(entry.file_name()));
         if let Err(e) = mount_bind(&from, &to) {
@@ -130,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_namespace_that_does_not_exist_is_named_as_the_reference_names_it() {
-        for name in ["no-such-ns", "../no/such", "/no"] {
+        for name in ["no-such-ns", "../no/such", "/no", "pid:", "pid:x", "pid:4194305", "pid:1/x"] {
             let error = enter(OsStr::new(name), &mut |note| panic!("{note}")).unwrap_err();
             let want = format!("Cannot open network namespace \"{name}\": No such file or directory");
             assert_eq!(error.to_string(), want);
@@ -141,6 +189,32 @@ mod tests {
     fn a_name_that_is_not_text_is_kept() {
         let error = enter(OsStr::from_bytes(b"\xff\n"), &mut |note| panic!("{note}")).unwrap_err();
         assert_eq!(error.message(), b"Cannot open network namespace \"\xff\n\": No such file or directory");
+    }
+
+    #[test]
+    fn what_is_no_name_is_a_path_or_a_process() {
+        for (name, path) in [
+            ("pid:1", Some("/proc/1/ns/net")),
+            ("pid:-1", None),
+            ("pid:1/..", None),
+            ("/run/netns/x", Some("/run/netns/x")),
+            ("./x", Some("./x")),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(path_of(OsStr::new(name)), path.map(PathBuf::from), "{name}");
+        }
+        for (path, name) in [
+            ("/run/netns/x", Some("x")),
+            ("/var/run/netns/x", Some("x")),
+            ("/run/netns/x/y", None),
+            ("/run/netns/..", None),
+            ("/run/netns", None),
+            ("/proc/1/ns/net", None),
+            ("x", None),
+        ] {
+            assert_eq!(name_of(Path::new(path)), name.map(OsStr::new), "{path}");
+        }
     }
 
     #[test]

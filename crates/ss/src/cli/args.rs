@@ -18,7 +18,7 @@ use super::options::OPTIONS;
 
 /// What options do at once.  An `Err` ends the program there.
 pub(crate) trait Actions {
-    /// `-N NAME`: enters a named network namespace; several are entered in turn.
+    /// `-N NAME`: enters a network namespace; several are entered in turn.
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit>;
     /// `-F FILE`: opens the file with the filter; called at most once.
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit>;
@@ -106,7 +106,6 @@ pub(crate) struct Show {
 impl Show {
     /// Whether the SELinux context of the socket itself is shown.  The
     /// reference ANDs its counters bit by bit, so `-zZ` shows none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "-Z is not built yet"))]
     pub(crate) fn socket_context(&self) -> bool {
         self.contexts & self.socket_contexts != 0
     }

@@ -31,8 +31,12 @@ pub(crate) fn full() -> String {
     for option in OPTIONS.iter().filter(|option| option.is_extension()) {
         describe(&mut text, option);
     }
+    text.push_str(WIDER);
     text
 }
+
+/// What options of the reference take that it refuses.
+const WIDER: &str = "   -N, --net           also takes a path, or pid:PID for the namespace of a process\n";
 
 /// The text of `-V`: the release whose behaviour this is, then our own.
 pub(crate) fn version() -> String {
