@@ -73,6 +73,8 @@ pub enum Note {
     /// Nobody is known to hold these sockets, and there are processes that may
     /// not be looked into.  The reference says nothing: for people alone.
     HoldersHidden { sockets: u64, processes: u32 },
+    /// The one way to look for holders that was asked for cannot be gone.
+    HoldersRefused { why: String },
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The kernel dropped messages about destroyed sockets, for the so-manieth
@@ -144,6 +146,7 @@ impl fmt::Display for Note {
                     "ss: {sockets} sockets without a process: {processes} processes may not be looked into"
                 )
             }
+            Self::HoldersRefused { why } => writeln!(f, "ss: no iterator over open files: {why}"),
             Self::BindFailed { from, to, errno } => {
                 writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))
             }

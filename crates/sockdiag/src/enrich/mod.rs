@@ -17,6 +17,7 @@ mod rpc;
 mod services;
 
 pub use lookups::SystemLookups;
+pub use processes::HolderSearch;
 
 use sockdiag_wire::inet_diag::InetAttrs;
 
@@ -51,6 +52,8 @@ pub struct EnrichConfig<'s> {
     pub extended: bool,
     /// `-T`: every thread of a process that holds a socket, not only the first.
     pub threads: bool,
+    /// How the holders of sockets are looked for.
+    pub holder_search: HolderSearch,
     /// Where to read.
     pub sources: &'s Sources,
 }
@@ -94,7 +97,8 @@ impl Enricher {
                 .then(|| NetlinkNames::new(config.sources)),
             cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(Hosts::default),
-            processes: wanted(Needs::PROCESSES).then(|| Processes::new(config.sources, config.threads)),
+            processes: wanted(Needs::PROCESSES)
+                .then(|| Processes::new(config.sources, config.threads, config.holder_search)),
             services_of: None,
             inode: 0,
             association: false,
@@ -296,6 +300,7 @@ mod tests {
             cgroup_zero: false,
             extended: false,
             threads: false,
+            holder_search: HolderSearch::default(),
             sources: &sources,
         };
         let mut enricher = Enricher::new(&config);
@@ -317,6 +322,7 @@ mod tests {
                 cgroup_zero: false,
                 extended: false,
                 threads: false,
+                holder_search: HolderSearch::default(),
                 sources: &sources,
             };
             let mut enricher = Enricher::new(&config);
@@ -339,6 +345,7 @@ mod tests {
             cgroup_zero: false,
             extended: false,
             threads: false,
+            holder_search: HolderSearch::default(),
             sources: &sources,
         });
         assert_eq!(enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }), 262);

@@ -8,10 +8,12 @@
 #[allow(dead_code, reason = "the storage of sockets reads maps")]
 pub(crate) mod bpf;
 pub(crate) mod handle;
+pub(crate) mod kernel_types;
 pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
 pub mod signals;
+pub(crate) mod tasks;
 
 /// The C library's text for an error number, as `strerror` gives it.
 pub fn errno_text(errno: i32) -> String {
