@@ -80,7 +80,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 }
 
 /// Builds our program as it is shipped; returns its path.
-fn build() -> Result<PathBuf, Why> {
+pub(crate) fn build() -> Result<PathBuf, Why> {
     let exe = std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))?;
     // TARGET/PROFILE/xtask
     let target =
@@ -261,7 +261,7 @@ fn same(one: &Path, other: &Path) -> Result<Same, Why> {
 }
 
 /// Runs a command and gives what it printed.
-fn printed(command: &mut Command) -> Result<String, Why> {
+pub(crate) fn printed(command: &mut Command) -> Result<String, Why> {
     let shown = command.get_program().display().to_string();
     let failed = |error| Why::new(format!("running {shown}: {error}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());

@@ -4,6 +4,7 @@
 //! in one sentence why it could not be done.
 
 mod bench;
+mod churn;
 mod goldens;
 
 use std::fmt::Write as _;
@@ -23,6 +24,7 @@ struct Chore {
 
 const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
+    Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore {
         name: "reference",

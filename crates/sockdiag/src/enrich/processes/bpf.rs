@@ -223,3 +223,90 @@ impl Holders<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use super::super::walk::Walk;
+
+    fn inode(socket: &impl std::os::fd::AsFd) -> u32 {
+        rustix::fs::fstat(socket).expect("an open socket").st_ino as u32
+    }
+
+    /// Sockets that children inherit, some twice, and their inodes, sorted.
+    fn inherited(count: usize) -> (Vec<OwnedFd>, Vec<u32>) {
+        let mut sockets = Vec::new();
+        let mut inodes = Vec::new();
+        for number in 0..count {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            inodes.push(inode(&socket));
+            // The copies, but not the first of each, stay open over exec.
+            for _ in 0..=usize::from(number == 0) {
+                sockets.push(rustix::io::dup(&socket).expect("a copy"));
+            }
+        }
+        inodes.sort_unstable();
+        (sockets, inodes)
+    }
+
+    fn children() -> Vec<Child> {
+        let start = |_| Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("a child");
+        (0..3).map(start).collect()
+    }
+
+    #[test]
+    fn the_iterator_finds_what_the_walk_finds_in_the_same_order() {
+        let (sockets, inodes) = inherited(100);
+        let mut children = children();
+        for threads in [false, true] {
+            let (iterated, walk) = (Iterated::new(threads), Walk::new("/proc".into(), threads));
+            for wanted in [&inodes[..], &inodes[3..4], &inodes[..64], &inodes[20..85]] {
+                let wanted = Wanted::These(wanted);
+                // Other tests start programs, which hold all this for a moment.
+                let same = (0..50).any(|_| {
+                    let found = match iterated.scan(wanted) {
+                        Ok(found) => found,
+                        Err(why) if rustix::process::geteuid().is_root() => panic!("{why}"),
+                        Err(_) => return true,
+                    };
+                    let want = walk.scan(wanted).expect("a walk");
+                    assert!(want.found.len() > 3, "we and three children");
+                    found.tasks == want.tasks && found.found == want.found
+                });
+                assert!(same, "threads: {threads}, {wanted:?}");
+            }
+        }
+        for child in &mut children {
+            child.kill().expect("our child");
+            child.wait().expect("our child");
+        }
+        drop(sockets);
+    }
+
+    #[test]
+    fn what_is_gone_holds_nothing() {
+        let root = proc_root().expect("/proc");
+        let mut child = Command::new("sleep").arg("60").spawn().expect("a child");
+        let (own, gone) = (std::process::id() as i32, child.id() as i32);
+        child.kill().expect("our child");
+        child.wait().expect("our child");
+        for threads in [false, true] {
+            let root = root.try_clone().expect("a copy");
+            // As if we were another process.
+            let mut holders =
+                Holders { wanted: Wanted::All, own_pid: -1, root, scan: Scan::default(), runs: Vec::new() };
+            for (pid, fd, inode) in [(gone, 3, 7), (gone, 4, 8), (own, 3, 7), (own, 5, 9), (gone, 9, 0)] {
+                holders.take(Record { pid, tid: pid, fd, inode });
+            }
+            assert_eq!(holders.runs.len(), 2, "inode 0 is no socket");
+            let scan = if threads { holders.with_threads() } else { holders.scan_of_processes() };
+            assert!(scan.tasks.iter().all(|task| task.pid == own && !task.name.is_empty()));
+            let main: Vec<_> = scan.found.iter().filter(|found| found.task == 0).copied().collect();
+            assert_eq!(main, [Found::new(7, 0, 3), Found::new(9, 0, 5)]);
+            assert_eq!(threads, scan.tasks.len() > 1, "the test's own threads share what it has");
+        }
+    }
+}

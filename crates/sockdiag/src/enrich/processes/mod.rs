@@ -102,8 +102,6 @@ struct Scan {
 /// Why a way cannot be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
-    /// There is more to look at than this way is meant for.
-    TooMuch,
     /// Tasks are numbered differently: another pid namespace, or its /proc.
     Namespace,
     /// The kernel does not say how its structures lie, or not as expected.
@@ -117,7 +115,6 @@ enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMuch => f.write_str("too many descriptors"),
             Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
             Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
             Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
