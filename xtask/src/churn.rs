@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(Faults::of(text, &all), Faults::default());
         let moved = text.replace("fd=4", "fd=5") + "SYN-SENT 0 1 c:3 d:4\n";
         assert_eq!(Faults::of(&moved, &all), Faults { foreign: 1, listings: 1, ..Faults::default() });
-        let twice = text.lines().take(1).cycle().take(2).map(|line| format!("{line}\n")).collect::<String>();
+        let twice = format!("{}\n", text.lines().next().expect("the first socket")).repeat(2);
         let found = Faults::of(&twice, &all);
         assert_eq!(found, Faults { missing: 1, doubled: 1, foreign: 0, listings: 1 });
         let bare = text.replace("users:((", "").replace("\"x\",pid=1,fd=", "").replace("))", "");

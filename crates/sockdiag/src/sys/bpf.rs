@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
-use std::mem::{size_of, size_of_val};
+use std::mem::size_of;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
@@ -257,27 +257,11 @@ pub(crate) fn load_iterator(
     unsafe { bpf(PROG_LOAD, &mut attr) }.map(owned)
 }
 
-/// What an iterator is narrowed to (`union bpf_iter_link_info`, `task`).
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OneTask {
-    /// A thread; 0 any.
-    pub tid: u32,
-    /// A process; 0 any.
-    pub pid: u32,
-    /// A pidfd; 0 none.
-    pub pid_fd: u32,
-}
-
-/// Makes an iterator of a program, over one task or over all.
-pub(crate) fn link_iterator(program: BorrowedFd<'_>, task: Option<OneTask>) -> Result<OwnedFd, Errno> {
+/// Makes an iterator of a program.
+pub(crate) fn link_iterator(program: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let mut attr = LinkCreate { prog_fd: raw(program), attach_type: TRACE_ITER, ..LinkCreate::default() };
-    if let Some(task) = &task {
-        attr.iter_info = std::ptr::from_ref(task) as u64;
-        attr.iter_info_len = size_of_val(task) as u32;
-    }
-    // SAFETY: the command reads `iter_info_len` bytes at `iter_info`, which
-    // are those of `task`, a local that outlives the call, or none.
+    // SAFETY: the command reads numbers; the room for more about the iterator
+    // is zero bytes.
     unsafe { bpf(LINK_CREATE, &mut attr) }.map(owned)
 }
 
@@ -303,7 +287,7 @@ mod tests {
         assert_eq!((offset_of!(ProgLoad, attach_btf_id), size_of::<ProgLoad>()), (108, 112));
         assert_eq!((offset_of!(LinkCreate, iter_info), offset_of!(LinkCreate, iter_info_len)), (16, 24));
         assert_eq!((size_of::<InfoByFd>(), size_of::<ById>(), size_of::<BtfInfo>()), (16, 12, 32));
-        assert_eq!((size_of::<Insn>(), size_of::<OneTask>()), (8, 12));
+        assert_eq!((size_of::<Insn>(), size_of::<LinkCreate>()), (8, 32));
     }
 
     #[test]
@@ -319,7 +303,7 @@ mod tests {
         assert_eq!(object_info(file.as_fd(), &mut [1; 64]), Err(Errno::INVAL));
         assert_eq!(btf_bytes(file.as_fd()).err(), Some(Errno::INVAL));
         assert_eq!(start_iterator(file.as_fd()).err(), Some(Errno::INVAL));
-        assert_eq!(link_iterator(file.as_fd(), None).err(), Some(Errno::INVAL));
+        assert_eq!(link_iterator(file.as_fd()).err(), Some(Errno::INVAL));
         assert!(load_iterator("nothing", c"GPL", &[], 0).is_err());
     }
 

@@ -88,7 +88,7 @@ impl Iterated {
         let call = |what| move |error| Refusal::Call(what, error);
         let program =
             bpf::load_iterator("ss_holders", LICENSE, &insns, offsets.target).map_err(call("loading"))?;
-        let link = bpf::link_iterator(program.as_fd(), None).map_err(call("linking"))?;
+        let link = bpf::link_iterator(program.as_fd()).map_err(call("linking"))?;
         bpf::start_iterator(link.as_fd()).map_err(call("starting"))
     }
 }
@@ -229,8 +229,8 @@ mod tests {
     use std::net::UdpSocket;
     use std::process::{Child, Command, Stdio};
 
-    use super::*;
     use super::super::walk::Walk;
+    use super::*;
 
     fn inode(socket: &impl std::os::fd::AsFd) -> u32 {
         rustix::fs::fstat(socket).expect("an open socket").st_ino as u32
