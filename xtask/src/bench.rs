@@ -317,7 +317,7 @@ fn same(one: &Path, other: &Path) -> Result<Same, Why> {
 }
 
 /// Runs a command and gives what it printed.
-fn printed(command: &mut Command) -> Result<String, Why> {
+pub(crate) fn printed(command: &mut Command) -> Result<String, Why> {
     let shown = command.get_program().display().to_string();
     let failed = |error| Why::new(format!("running {shown}: {error}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());

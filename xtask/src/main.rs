@@ -5,6 +5,7 @@
 
 mod bare_dump;
 mod bench;
+mod churn;
 mod goldens;
 mod instructions;
 
@@ -26,6 +27,7 @@ struct Chore {
 const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
     Chore { name: bare_dump::NAME, words: "", doc: bare_dump::DOC, run: bare_dump::run },
+    Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore {

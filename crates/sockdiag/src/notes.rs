@@ -77,6 +77,8 @@ pub enum Note {
     /// The kernel lists no sockets of a table that was asked for by name.  The
     /// reference says nothing: for people alone.
     Missing { title: &'static str, why: Missing },
+    /// The one way to look for holders that was asked for cannot be gone.
+    HoldersRefused { why: String },
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The kernel dropped messages about destroyed sockets, for the so-manieth
@@ -153,6 +155,7 @@ impl fmt::Display for Note {
                 why.tell(title, f)?;
                 f.write_str("\n")
             }
+            Self::HoldersRefused { why } => writeln!(f, "ss: no iterator over open files: {why}"),
             Self::BindFailed { from, to, errno } => {
                 writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))
             }

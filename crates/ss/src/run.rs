@@ -12,7 +12,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use sockdiag::enrich::{EnrichConfig, Enricher, SystemLookups};
+use sockdiag::enrich::{EnrichConfig, Enricher, HolderSearch, SystemLookups};
 use sockdiag::fields::{Catalog, Groups, Needs, Style};
 use sockdiag::filter::{self, Dialect, EvalContext, Expr};
 use sockdiag::model::{Layout, Selected, Table, TableSet};
@@ -83,6 +83,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         cgroup_zero: args.show.cgroup,
         extended: args.show.extended,
         threads: args.show.threads,
+        holder_search: holder_search(),
         sources: &sources,
     });
     // What cannot be written is nobody's concern any more: as the reference.
@@ -171,6 +172,16 @@ fn groups(show: &Show) -> Groups {
     .into_iter()
     .filter(|(shown, _)| *shown)
     .fold(Groups::NONE, |groups, (_, group)| groups.and(group))
+}
+
+/// `SOCKDIAG_PROCESSES`, for tests and measurements: `bpf` or `proc` has the
+/// holders of sockets found in that way alone.
+fn holder_search() -> HolderSearch {
+    match std::env::var_os("SOCKDIAG_PROCESSES") {
+        Some(way) if way == "bpf" => HolderSearch::Bpf,
+        Some(way) if way == "proc" => HolderSearch::Proc,
+        _ => HolderSearch::Quickest,
+    }
 }
 
 /// Says at once what is worth saying beside the listing.

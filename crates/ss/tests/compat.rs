@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sockdiag_testkit::compare::{Case, Ended, Outcome, run};
+use sockdiag_testkit::compare::{Case, Ended, Outcome, run, run_every_search};
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::owners::Owners;
 use sockdiag_testkit::recording::{self, Msg, attr};
@@ -26,8 +26,7 @@ fn both(case: &Case<'_>) -> Option<(Outcome, Outcome)> {
         }
     };
     let theirs = run(reference.command(), case).unwrap_or_else(|why| panic!("{case}: {why}"));
-    let ours = run(Command::new(OURS), case).unwrap_or_else(|why| panic!("{case}: {why}"));
-    Some((theirs, ours))
+    Some((theirs, ours(case)))
 }
 
 fn case(words: &str) -> Case<'static> {
@@ -35,7 +34,7 @@ fn case(words: &str) -> Case<'static> {
 }
 
 fn ours(case: &Case<'_>) -> Outcome {
-    run(Command::new(OURS), case).unwrap_or_else(|why| panic!("{case}: {why}"))
+    run_every_search(Path::new(OURS), case).unwrap_or_else(|why| panic!("{case}: {why}"))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -306,9 +305,10 @@ fn a_summary_without_currestab_says_so() {
 fn holders_can_be_counted_in_a_condition() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let _owners = Owners::start(&namespace, &["one", "two"]).unwrap_or_else(|why| panic!("{why}"));
-    // The listener has three descriptors in each of three processes.
+    // The listener has four descriptors in each of three processes; the fourth
+    // process has lost its first thread, and /proc shows none of it.
     for (words, rows) in [
-        ("-tanH socket.processes = 9", 1),
+        ("-tanH socket.processes = 12", 1),
         ("-tanH socket.processes = 3", 2),
         ("-tanpH socket.processes > 3", 1),
         ("-tuanH socket.processes < 4", 3),

@@ -3,9 +3,8 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use sockdiag_testkit::compare::{Case, Ended, Outcome, run};
+use sockdiag_testkit::compare::{Case, Ended, Outcome, run, run_every_search};
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::replies::{self, Talk, attr, done, words};
@@ -21,7 +20,7 @@ fn case(words: &str) -> Case<'static> {
 }
 
 fn ours(case: &Case<'_>) -> Outcome {
-    run(Command::new(OURS), case).unwrap_or_else(|why| panic!("{case}: {why}"))
+    run_every_search(Path::new(OURS), case).unwrap_or_else(|why| panic!("{case}: {why}"))
 }
 
 /// What the reference and ours make of a case; `None` after reporting a skip.

@@ -92,6 +92,18 @@ impl<'a> Case<'a> {
 }
 
 impl Case<'_> {
+    /// Whether holders of sockets are asked for, here and not below a made-up
+    /// root of /proc.
+    fn asks_for_holders(&self) -> bool {
+        let asks = |arg: &OsString| {
+            let text = arg.to_string_lossy();
+            let long = text.starts_with("--pro") && "--processes".starts_with(&*text);
+            long || text.contains("socket.processes")
+                || (text.starts_with('-') && !text.starts_with("--") && text.contains('p'))
+        };
+        self.args.iter().any(asks) && !self.env.iter().any(|(name, _)| name == "PROC_ROOT")
+    }
+
     /// Whether an argument could be read as `-K` or a beginning of `--kill`:
     /// such a case may only run in a namespace of its own.
     fn may_kill(&self) -> bool {
@@ -217,28 +229,61 @@ impl Report {
         ours: &dyn Fn() -> Command,
     ) -> Result<(), Why> {
         let before = run(reference(), case)?;
-        let answer = run(ours(), case)?;
+        let answers = searches(case)
+            .into_iter()
+            .map(|case| Ok((case.to_string(), run(ours(), &case)?)))
+            .collect::<Result<Vec<_>, Why>>()?;
         let name = case.to_string();
         if !matches!(before.ended, Ended::Exit(_)) {
             // No judge, but a program that crashes as well is wrong anyway.
-            if matches!(answer.ended, Ended::Exit(_)) {
-                self.reference_failed.push(Finding { case: name, what: before.ended });
-            } else {
-                let what = Difference::ended(before.ended, answer.ended);
-                self.differed.push(Finding { case: name, what });
+            match answers.into_iter().find(|(_, answer)| !matches!(answer.ended, Ended::Exit(_))) {
+                None => self.reference_failed.push(Finding { case: name, what: before.ended }),
+                Some((case, answer)) => {
+                    let what = Difference::ended(before.ended, answer.ended);
+                    self.differed.push(Finding { case, what });
+                }
             }
             return Ok(());
         }
         let after = run(reference(), case)?;
         if let Some(what) = Difference::between(&before, &after) {
             self.wrong_tests.push(Finding { case: name, what });
-        } else if let Some(what) = Difference::between(&before, &answer) {
-            self.differed.push(Finding { case: name, what });
-        } else {
-            self.agreed += 1;
+            return Ok(());
+        }
+        let mut differs = answers.iter().filter_map(|(case, answer)| {
+            Some(Finding { case: case.clone(), what: Difference::between(&before, answer)? })
+        });
+        match differs.next() {
+            Some(finding) => self.differed.push(finding),
+            None => self.agreed += 1,
         }
         Ok(())
     }
+}
+
+/// The ways in which ours can be told to find the holders of sockets
+/// (`SOCKDIAG_PROCESSES`), all of which have to give the same: for root also
+/// the kernel's iterator, which says so on stderr where it cannot be had.
+/// A case that asks for no holders stays as it is.
+pub fn searches<'a>(case: &Case<'a>) -> Vec<Case<'a>> {
+    if !case.asks_for_holders() {
+        return vec![case.clone()];
+    }
+    let ways: &[&str] = if rustix::process::geteuid().is_root() { &["proc", "bpf"] } else { &["proc"] };
+    ways.iter().map(|way| case.clone().env("SOCKDIAG_PROCESSES", way)).collect()
+}
+
+/// Runs ours in each of these ways and gives what all of them say.
+pub fn run_every_search(ours: &Path, case: &Case<'_>) -> Result<Outcome, Why> {
+    let mut agreed: Option<Outcome> = None;
+    for case in searches(case) {
+        let outcome = run(Command::new(ours), &case)?;
+        if let Some(what) = agreed.as_ref().and_then(|agreed| Difference::between(agreed, &outcome)) {
+            return Err(Why::new(format!("holders differ with the way to find them: {case}\n{what}")));
+        }
+        agreed = Some(outcome);
+    }
+    agreed.ok_or_else(|| Why::new("no way to run it"))
 }
 
 /// Fails the test unless ours does as the reference does.

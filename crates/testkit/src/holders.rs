@@ -8,14 +8,18 @@
 //! are set to be reset when closed: a million of them leave no TIME-WAIT.
 //!
 //! The program prints `ready TOTAL` (connections, each of two sockets) and
-//! ends, with its workers, when its input ends.
+//! ends, with its workers, when its input ends.  As `sockdiag-holder --churn`
+//! it holds nothing for long: it opens and closes connections all the time.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -66,6 +70,40 @@ impl Drop for Holder {
             std::thread::sleep(Duration::from_millis(50));
         }
         netns::stop(&mut self.parent);
+    }
+}
+
+/// A running `sockdiag-holder --churn`.
+#[derive(Debug)]
+pub struct Churn {
+    child: Child,
+}
+
+impl Churn {
+    /// Opens and closes that many connections a second in the namespace until
+    /// this is dropped, and returns when the first of them came and went.
+    pub fn start(namespace: &Namespace, per_second: u32) -> Result<Self, Why> {
+        let mut command = namespace.command(bins::program("sockdiag-holder")?);
+        command.arg("--churn").arg(per_second.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().doing("starting what comes and goes")?;
+        ready(&mut child)?;
+        Ok(Self { child })
+    }
+
+    /// Ends it and says how many connections there were.
+    pub fn end(mut self) -> Result<u64, Why> {
+        drop(self.child.stdin.take());
+        let mut said = String::new();
+        let errors = self.child.stderr.take().ok_or_else(|| Why::new("a program without errors"))?;
+        io::BufReader::new(errors).read_to_string(&mut said).doing("reading how many came and went")?;
+        said.trim().parse().doing(format_args!("number {said:?}"))
+    }
+}
+
+impl Drop for Churn {
+    fn drop(&mut self) {
+        netns::stop(&mut self.child);
     }
 }
 
@@ -128,6 +166,10 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
             };
             Held::Sockets(hold(share)?)
         }
+        Some("--churn") => {
+            let per_second = number(1)?.ok_or_else(|| Why::new("--churn needs a number"))?;
+            return come_and_go(per_second, out);
+        }
         Some(_) => {
             let percent = number(1)?.unwrap_or(0).min(100) as u8;
             Held::Workers(hire(number(0)?.unwrap_or(0), percent)?)
@@ -169,6 +211,59 @@ impl Drop for Held {
             }
         }
     }
+}
+
+/// Opens and closes connections until the input ends, then says how many.
+///
+/// Some sixteen of them are open at a time, the oldest closed first; every
+/// other one is closed orderly, which leaves a TIME-WAIT.
+fn come_and_go(per_second: u32, out: &mut impl Write) -> Result<(), Why> {
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        ended.store(true, Ordering::Relaxed);
+    });
+    let stream = || {
+        net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .doing("making a socket")
+    };
+    let mut open = VecDeque::new();
+    let mut count = 0_u64;
+    let start = Instant::now();
+    let mut listeners = Vec::new();
+    // Several, for closed connections keep their ports for a minute.
+    for last in 1..=16 {
+        let listener = stream()?;
+        let at = SocketAddr::from((Ipv4Addr::new(127, 200, 0, last), 0));
+        net::bind(&listener, &at).doing("binding")?;
+        net::listen(&listener, 16).doing("listening")?;
+        let to = net::getsockname(&listener).doing("asking for a socket's address")?;
+        listeners.push((listener, to));
+    }
+    for (listener, to) in listeners.iter().cycle() {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let client = stream()?;
+        net::connect(&client, to).doing("connecting")?;
+        let server = net::accept_with(listener, SocketFlags::CLOEXEC).doing("accepting")?;
+        if count.is_multiple_of(2) {
+            sockopt::set_socket_linger(&client, Some(Duration::ZERO)).doing("SO_LINGER")?;
+        }
+        open.push_back((client, server));
+        if open.len() > 16 {
+            open.pop_front();
+        }
+        count += 1;
+        if count == 1 {
+            writeln!(out, "ready 1").and_then(|()| out.flush()).doing("printing")?;
+        }
+        let due = start + Duration::from_secs(count) / per_second.max(1);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    // Nobody listens to the output after `ready`.
+    writeln!(io::stderr(), "{count}").doing("printing")
 }
 
 /// Starts the workers and waits for all of them.

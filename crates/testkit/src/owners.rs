@@ -2,29 +2,32 @@
 //!
 //! The program makes a TCP listener on 127.0.0.1:5901, a connection to it
 //! (both ends) and a UDP socket on 127.0.0.1:5902, copies the listener to
-//! descriptors 90 and 200, and starts two threads with names of their own.
-//! For every name it is given it starts a process of that name that inherits
-//! all of them.  It prints `ready` and ends, with the others, when its input
-//! ends.
+//! descriptors 90 and 200, opens it once more by its path alone, and starts
+//! four threads with names of their own: two that share its descriptors, one
+//! with one descriptor more and one with none.  For every name it is given it
+//! starts a process of that name that inherits all of them, and last one whose
+//! first thread has ended.  It prints `ready` and ends, with the others, when
+//! its input ends.
 //!
 //! Invariant: names are set and sockets inherited before `ready` is said.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::{self, AddressFamily, SocketType};
 
 use crate::netns::{self, Namespace};
 use crate::zoo::lines_until_ready;
-use crate::{Doing, Why, bins};
+use crate::{Doing, Why, bins, sys};
 
 /// Port of the listener; the UDP socket's is the next one.
 pub const PORT: u16 = 5901;
@@ -67,10 +70,12 @@ impl Drop for Owners {
     }
 }
 
-/// The program: `sockdiag-owners NAME...`; `--hold NAME` is a child of it.
+/// The program: `sockdiag-owners NAME...`; `--hold NAME` and `--leaderless`
+/// are children of it.
 pub fn main(args: &[OsString]) -> ExitCode {
     let done = match args {
         [flag, name] if flag == "--hold" => hold(name),
+        [flag] if flag == "--leaderless" => leaderless(),
         names => own(names),
     };
     match done {
@@ -91,10 +96,21 @@ fn hold(name: &OsStr) -> Result<(), Why> {
 fn own(names: &[OsString]) -> Result<(), Why> {
     let sockets = sockets()?;
     let (named, names_set) = channel();
-    for name in ["first-thread", "second-thread"] {
+    for name in ["first-thread", "second-thread", "own-files", "no-files"] {
         let named = named.clone();
         thread::spawn(move || {
-            let _ = named.send(set_name(OsStr::new(name)));
+            let done = match name {
+                "own-files" => {
+                    sys::own_files(false).doing("unsharing files").and_then(|()| by_path(90).map(Some))
+                }
+                "no-files" => sys::own_files(true).doing("unsharing files").map(|()| None),
+                _ => Ok(None),
+            };
+            let (done, _own) = match done {
+                Ok(own) => (set_name(OsStr::new(name)), own),
+                Err(why) => (Err(why), None),
+            };
+            let _ = named.send(done);
             loop {
                 thread::park();
             }
@@ -103,9 +119,10 @@ fn own(names: &[OsString]) -> Result<(), Why> {
     }
     let program = std::env::current_exe().doing("finding the running program")?;
     let mut children = Vec::new();
-    for name in names {
+    let holders = names.iter().map(|name| vec![OsStr::new("--hold"), name.as_os_str()]);
+    for args in holders.chain([vec![OsStr::new("--leaderless")]]) {
         let mut command = Command::new(&program);
-        command.arg("--hold").arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().doing("starting a holder")?;
         let output = child.stdout.take().ok_or_else(|| Why::new("a holder without an output"))?;
         children.push(child);
@@ -122,6 +139,23 @@ fn own(names: &[OsString]) -> Result<(), Why> {
     }
     drop(sockets);
     result
+}
+
+/// Lets the first thread end and the second say `ready` and wait.
+fn leaderless() -> Result<(), Why> {
+    thread::Builder::new()
+        .name("left-behind".into())
+        .spawn(|| {
+            let first = format!("/proc/self/task/{}/stat", std::process::id());
+            let is_gone = |stat: String| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
+            while !std::fs::read_to_string(&first).is_ok_and(is_gone) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let done = wait_for_the_end();
+            std::process::exit(i32::from(done.is_err()));
+        })
+        .doing("starting a thread")?;
+    sys::end_first_thread();
 }
 
 /// Says `ready` and waits for the end of the input.
@@ -154,6 +188,14 @@ fn sockets() -> Result<Vec<OwnedFd>, Why> {
         rustix::io::fcntl_setfd(&copy, rustix::io::FdFlags::empty()).doing("fcntl")?;
         all.push(copy);
     }
+    all.push(by_path(listener.as_raw_fd())?);
     all.extend([listener, client, server, udp]);
     Ok(all)
+}
+
+/// A descriptor that refers to what another of this thread refers to, without
+/// having opened it.
+fn by_path(fd: i32) -> Result<OwnedFd, Why> {
+    let path = format!("/proc/thread-self/fd/{fd}");
+    rustix::fs::open(path, OFlags::PATH, Mode::empty()).doing("opening a socket by its path")
 }

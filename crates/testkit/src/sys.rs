@@ -1,5 +1,6 @@
 //! The system calls that rustix does not cover: what a child does between
-//! `fork` and `exec`, socket options of any shape, and what a child cost.  All
+//! `fork` and `exec`, socket options of any shape, threads that have what their
+//! process has not, and what a child cost.  All
 //! `unsafe` is here.
 //!
 //! Invariant: everything that runs between `fork` and `exec` is a plain
@@ -104,6 +105,33 @@ fn ask(requests: &Requests) -> io::Result<()> {
         rustix::io::write(&requests.answers, &error.wrapping_neg().to_ne_bytes())?;
     }
     Ok(())
+}
+
+/// Gives the calling thread a table of descriptors of its own: a copy of the
+/// process's, or with `none` one without any but the first three.
+pub(crate) fn own_files(none: bool) -> io::Result<()> {
+    // SAFETY: what the process has open stays open in its own table, so no
+    // descriptor that another thread owns is taken away.
+    unsafe { unshare_unsafe(UnshareFlags::FILES) }?;
+    if none {
+        // SAFETY: the descriptors closed are copies in a table that was just
+        // made for this thread, in which nothing owns them.
+        if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Ends the calling thread alone, though it be the first: the process lives
+/// on without it.
+pub(crate) fn end_first_thread() -> ! {
+    loop {
+        // SAFETY: exit(2) ends the thread without a trace in the C library.
+        // The stack stays where it is, and nothing on it is ours to drop: the
+        // caller gives up everything that it has.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
 }
 
 /// `setsockopt` with any bytes as value.

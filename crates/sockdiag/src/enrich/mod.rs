@@ -19,6 +19,7 @@ mod services;
 
 pub(crate) use interfaces::indices_of_one_domain;
 pub use lookups::SystemLookups;
+pub use processes::HolderSearch;
 
 use sockdiag_wire::inet_diag::InetAttrs;
 
@@ -54,6 +55,8 @@ pub struct EnrichConfig<'s> {
     pub extended: bool,
     /// `-T`: every thread of a process that holds a socket, not only the first.
     pub threads: bool,
+    /// How the holders of sockets are looked for.
+    pub holder_search: HolderSearch,
     /// Where to read.
     pub sources: &'s Sources,
 }
@@ -98,7 +101,8 @@ impl Enricher {
                 .then(|| NetlinkNames::new(config.sources)),
             cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(Hosts::default),
-            processes: wanted(Needs::PROCESSES).then(|| Processes::new(config.sources, config.threads)),
+            processes: wanted(Needs::PROCESSES)
+                .then(|| Processes::new(config.sources, config.threads, config.holder_search)),
             contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(config.sources)),
             services_of: None,
             inode: 0,
@@ -321,6 +325,7 @@ mod tests {
             cgroup_zero: false,
             extended: false,
             threads: false,
+            holder_search: HolderSearch::default(),
             sources: &sources,
         };
         let mut enricher = Enricher::new(&config);
@@ -342,6 +347,7 @@ mod tests {
                 cgroup_zero: false,
                 extended: false,
                 threads: false,
+                holder_search: HolderSearch::default(),
                 sources: &sources,
             };
             let mut enricher = Enricher::new(&config);
@@ -364,6 +370,7 @@ mod tests {
             cgroup_zero: false,
             extended: false,
             threads: false,
+            holder_search: HolderSearch::default(),
             sources: &sources,
         });
         assert_eq!(enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }), 262);

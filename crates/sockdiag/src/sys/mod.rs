@@ -1,15 +1,20 @@
-//! System calls that need care: netlink sockets, names, file handles, namespaces.
+//! System calls that need care: netlink sockets, names, file handles, namespaces,
+//! bpf(2).
 //!
 //! Everything above this module is safe code.  `unsafe` appears in these files
 //! only, one operation to a block, where neither the standard library nor
 //! rustix has a safe way.
 
+#[allow(dead_code, reason = "the storage of sockets reads maps")]
+pub(crate) mod bpf;
 pub(crate) mod handle;
+pub(crate) mod kernel_types;
 pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
 pub mod selinux;
 pub mod signals;
+pub(crate) mod tasks;
 
 /// The C library's text for an error number, as `strerror` gives it.
 pub fn errno_text(errno: i32) -> String {

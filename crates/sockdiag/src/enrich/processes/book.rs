@@ -9,15 +9,14 @@ use crate::model::{Holder, HolderBook};
 use super::{Found, Scan, Task};
 
 /// The end of a chain.
-const END: u32 = u32::MAX;
+pub(super) const END: u32 = u32::MAX;
 
 /// What a scan found, by inode.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     tasks: Vec<Task>,
+    /// Each knows the next older one of its chain.
     found: Vec<Found>,
-    /// For each holder, the next older one of the same chain.
-    older: Vec<u32>,
     /// The newest holder of each chain; a power of two, or none.
     newest: Vec<u32>,
     hidden: u32,
@@ -31,13 +30,12 @@ impl Book {
         found.truncate(END as usize);
         let chains = if found.is_empty() { 0 } else { found.len().next_power_of_two() };
         let mut newest = vec![END; chains];
-        let mut older = Vec::with_capacity(found.len());
-        for (index, holder) in found.iter().enumerate() {
+        for (index, holder) in found.iter_mut().enumerate() {
             if let Some(head) = newest.get_mut(chain(holder.inode, chains)) {
-                older.push(std::mem::replace(head, index as u32));
+                holder.older = std::mem::replace(head, index as u32);
             }
         }
-        Self { tasks, found, older, newest, hidden }
+        Self { tasks, found, newest, hidden }
     }
 
     /// Processes that could not be looked into.
@@ -54,9 +52,8 @@ impl Book {
     fn of(&self, inode: u32) -> impl Iterator<Item = &Found> {
         let mut at = self.newest.get(chain(inode, self.newest.len())).copied().unwrap_or(END);
         std::iter::from_fn(move || {
-            let index = at as usize;
-            let found = self.found.get(index)?;
-            at = self.older.get(index).copied().unwrap_or(END);
+            let found = self.found.get(at as usize)?;
+            at = found.older;
             Some(found)
         })
         .filter(move |found| found.inode == inode && inode != 0)
@@ -101,7 +98,7 @@ mod tests {
     #[test]
     fn the_newest_holder_comes_first() {
         let found = [(7, 0, 3), (8, 0, 4), (7, 1, 5), (7, 1, 6), (9, 1, 7)];
-        let found = found.map(|(inode, task, fd)| Found { inode, task, fd }).to_vec();
+        let found = found.map(|(inode, task, fd)| Found::new(inode, task, fd)).to_vec();
         let book = Book::new(Scan { tasks: vec![task(1), task(2)], found, hidden: 0 });
         assert_eq!(listed(&book, 7), [(2, 6), (2, 5), (1, 3)]);
         assert_eq!(listed(&book, 8), [(1, 4)]);
@@ -113,10 +110,10 @@ mod tests {
     fn nothing_holds_nothing() {
         let book = Book::default();
         assert!(!book.has(0) && !book.has(1));
-        let odd = Found { inode: 0, task: 0, fd: 1 };
+        let odd = Found::new(0, 0, 1);
         let book = Book::new(Scan { tasks: vec![task(1)], found: vec![odd], hidden: 0 });
         assert!(!book.has(0) && listed(&book, 0).is_empty(), "inode 0 is no socket");
-        let stray = Found { inode: 5, task: 9, fd: 1 };
+        let stray = Found::new(5, 9, 1);
         let book = Book::new(Scan { tasks: vec![task(1)], found: vec![stray], hidden: 0 });
         assert!(listed(&book, 5).is_empty(), "a task that does not exist");
     }
@@ -125,7 +122,7 @@ mod tests {
     fn many_inodes_make_short_chains() {
         for stride in [1_u32, 2, 3, 256, 4096, 65_536] {
             let count = 10_000_u32;
-            let found = (1..=count).map(|n| Found { inode: n.wrapping_mul(stride), task: 0, fd: n as i32 });
+            let found = (1..=count).map(|n| Found::new(n.wrapping_mul(stride), 0, n as i32));
             let book = Book::new(Scan { tasks: vec![task(1)], found: found.collect(), hidden: 0 });
             let used = book.newest.iter().filter(|head| **head != END).count();
             assert!(used > count as usize / 3, "stride {stride}: {used} chains for {count} inodes");

@@ -2,8 +2,9 @@
 //!
 //! Nothing is looked for before rows wait for it: a short listing looks for
 //! its own sockets, a long one has every socket of the machine mapped, once.
-//! How tasks are looked at is a [`Way`]; what it found is a [`Book`], in which
-//! the holders of a socket cost one probe however many sockets there are.
+//! How tasks are looked at is a [`Way`]: links in /proc, or the kernel's own
+//! iterator over open files.  What it found is a [`Book`], in which the holders
+//! of a socket cost one probe however many sockets there are.
 //!
 //! Invariant: the order of a scan is that of the directories of /proc, and the
 //! holders of a socket are listed newest first, the reverse of it.
@@ -11,17 +12,38 @@
 //! Source: proc_pid_fd(5), proc_pid_stat(5); order and choice as `ss` shows them.
 
 mod book;
+mod bpf;
 mod parse;
+mod program;
 mod walk;
 
 use std::ffi::OsString;
+use std::fmt;
+
+use rustix::io::Errno;
 
 use crate::model::HolderBook;
 use crate::notes::Note;
 use crate::source::Sources;
 
 use book::Book;
+use bpf::Iterated;
 use walk::Walk;
+
+/// How the holders of sockets are found.  What is found is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HolderSearch {
+    /// The kernel's iterator over open files (a BPF program) where it is
+    /// allowed, else links in /proc.  To load a program takes as long as to
+    /// look at some fifty processes in /proc, and every machine has more.
+    #[default]
+    Quickest,
+    /// The kernel's iterator alone; a note says so where it cannot be had, and
+    /// no socket then has a holder.
+    Bpf,
+    /// Links in /proc alone.
+    Proc,
+}
 
 /// What a scan looks for.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +80,14 @@ struct Found {
     /// Index of the task in the same scan.
     task: u32,
     fd: i32,
+    /// For the book: here, so that there is no second copy of millions.
+    older: u32,
+}
+
+impl Found {
+    fn new(inode: u32, task: u32, fd: i32) -> Self {
+        Self { inode, task, fd, older: book::END }
+    }
 }
 
 /// What a scan found, in the order of the scan.
@@ -69,29 +99,63 @@ struct Scan {
     hidden: u32,
 }
 
+/// Why a way cannot be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// Tasks are numbered differently: another pid namespace, or its /proc.
+    Namespace,
+    /// The kernel does not say how its structures lie, or not as expected.
+    NoTypes,
+    /// The capabilities are missing.
+    Privilege,
+    /// A system call failed.
+    Call(&'static str, Errno),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
+            Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
+            Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
+            Self::Call(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
 /// A way to look at the descriptors of all tasks.
-trait Way {
+trait Way: fmt::Debug {
     /// Finds every holder of the wanted sockets.  What vanishes meanwhile has
     /// none; what may not be read is counted.
-    fn scan(&self, wanted: Wanted<'_>) -> Scan;
+    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
 }
 
 /// Holders of sockets, looked for when rows wait for them.
 #[derive(Debug)]
 pub(super) struct Processes {
-    walk: Walk,
+    /// Tried in turn.
+    ways: Vec<Box<dyn Way>>,
     book: Book,
     /// Every socket of the machine is in the book.
     complete: bool,
     /// Sockets shown for which no holder was found.
     unknown: u64,
+    /// Why nothing could be looked for.
+    refusal: Option<Refusal>,
 }
 
 impl Processes {
     /// Nothing is looked at yet.  `threads` lists every task of a process.
-    pub(super) fn new(sources: &Sources, threads: bool) -> Self {
-        let root = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));
-        Self { walk: Walk::new(root, threads), book: Book::default(), complete: false, unknown: 0 }
+    pub(super) fn new(sources: &Sources, threads: bool, search: HolderSearch) -> Self {
+        let foreign = sources.proc_root.clone();
+        let iterator = foreign.is_none().then(|| Box::new(Iterated::new(threads)) as Box<dyn Way>);
+        let walk = Walk::new(foreign.unwrap_or_else(|| OsString::from("/proc")), threads);
+        let ways = match (search, iterator) {
+            (HolderSearch::Quickest, Some(iterator)) => vec![iterator, Box::new(walk)],
+            (HolderSearch::Bpf, Some(iterator)) => vec![iterator],
+            _ => vec![Box::new(walk) as Box<dyn Way>],
+        };
+        Self { ways, book: Book::default(), complete: false, unknown: 0, refusal: None }
     }
 
     /// Whether every socket was mapped.
@@ -105,15 +169,30 @@ impl Processes {
         inodes.sort_unstable();
         inodes.dedup();
         if !self.complete && !inodes.is_empty() {
-            self.book = Book::new(self.walk.scan(Wanted::These(&inodes)));
+            self.scan(Wanted::These(&inodes));
         }
     }
 
     /// Looks for the holders of every socket, once.
     pub(super) fn map_all(&mut self) {
         if !self.complete {
-            self.book = Book::new(self.walk.scan(Wanted::All));
+            self.scan(Wanted::All);
             self.complete = true;
+        }
+    }
+
+    /// By the first way that can be gone.
+    fn scan(&mut self, wanted: Wanted<'_>) {
+        self.book = Book::default();
+        for way in &self.ways {
+            match way.scan(wanted) {
+                Ok(scan) => {
+                    self.book = Book::new(scan);
+                    self.refusal = None;
+                    return;
+                }
+                Err(refusal) => self.refusal = Some(refusal),
+            }
         }
     }
 
@@ -132,6 +211,9 @@ impl Processes {
 
     /// That holders are missing, if so; said once.
     pub(super) fn take_note(&mut self) -> Option<Note> {
+        if let Some(refusal) = self.refusal.take() {
+            return Some(Note::HoldersRefused { why: refusal.to_string() });
+        }
         let sockets = std::mem::take(&mut self.unknown);
         (sockets > 0).then(|| Note::HoldersHidden { sockets, processes: self.book.hidden() })
     }

@@ -21,7 +21,7 @@ use std::thread;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::{Found, Scan, Task, Wanted, Way, parse};
+use super::{Found, Refusal, Scan, Task, Wanted, Way, parse};
 
 /// Threads beyond this many wait for the kernel's locks.
 const WORKERS: usize = 8;
@@ -57,8 +57,8 @@ impl Walk {
 }
 
 impl Way for Walk {
-    fn scan(&self, wanted: Wanted<'_>) -> Scan {
-        let Ok(root) = directory(CWD, self.root.as_os_str()) else { return Scan::default() };
+    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+        let Ok(root) = directory(CWD, self.root.as_os_str()) else { return Ok(Scan::default()) };
         let mut pids = Vec::new();
         let mut buffer = Vec::with_capacity(ENTRIES);
         each_number(&root, &mut buffer, |pid, _| pids.push(pid));
@@ -73,7 +73,7 @@ impl Way for Walk {
             pieces.extend(others.into_iter().filter_map(|worker| worker.join().ok()));
             pieces
         });
-        join(pieces, pids.len())
+        Ok(join(pieces, pids.len()))
     }
 }
 
@@ -97,7 +97,9 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
             let first = whole.tasks.len() as u32;
             whole.tasks.extend(task_source.take(tasks));
             // A task's index counts from its process's first until here.
-            whole.found.extend(found_source.take(found).map(|one| Found { task: first + one.task, ..one }));
+            whole
+                .found
+                .extend(found_source.take(found).map(|one| Found::new(one.inode, first + one.task, one.fd)));
         }
     }
     whole
@@ -147,10 +149,7 @@ impl<'w> Worker<'w> {
         let seen = self.task(pid, pid, first);
         if self.threads && pid != self.own_pid {
             let mut tids = std::mem::take(&mut self.tids);
-            tids.clear();
-            if let Ok(directory) = directory(self.root, format!("{pid}/task").as_str()) {
-                each_number(&directory, &mut self.entries, |tid, _| tids.push(tid));
-            }
+            tids_of(self.root, pid, &mut tids);
             for tid in tids.iter().filter(|tid| **tid != pid) {
                 // The first task told already whether we may look.
                 let _ = self.task(pid, *tid, first);
@@ -190,7 +189,7 @@ impl<'w> Worker<'w> {
                 tasks.push(Task { pid, tid, name: name_of(root, tid) });
                 (tasks.len() - 1 - first) as u32
             });
-            found.push(Found { inode, task, fd });
+            found.push(Found::new(inode, task, fd));
         });
         result
     }
@@ -212,6 +211,26 @@ fn each_number(directory: &OwnedFd, buffer: &mut Vec<u8>, mut take: impl FnMut(i
             take(number, name);
         }
     }
+}
+
+/// The threads of a process, its first among them, in the order of its
+/// directory; none if it is gone.
+pub(super) fn tids_of(root: BorrowedFd<'_>, pid: i32, tids: &mut Vec<i32>) {
+    tids.clear();
+    if let Ok(directory) = directory(root, format!("{pid}/task").as_str()) {
+        each_number(&directory, &mut Vec::with_capacity(ENTRIES), |tid, _| tids.push(tid));
+    }
+}
+
+/// Adds what one thread holds to a scan, by its links.
+pub(super) fn add_task(root: BorrowedFd<'_>, wanted: Wanted<'_>, pid: i32, tid: i32, scan: &mut Scan) {
+    let mut worker = Worker::new(root, true, wanted);
+    // What may not be read holds nothing, and was counted with its process.
+    let _ = worker.task(pid, tid, 0);
+    let first = scan.tasks.len() as u32;
+    scan.tasks.append(&mut worker.scan.tasks);
+    let found = worker.scan.found.iter();
+    scan.found.extend(found.map(|one| Found::new(one.inode, first + one.task, one.fd)));
 }
 
 /// Where a descriptor leads.  The path is made of the number: an entry with
@@ -237,13 +256,21 @@ fn link_at<'b>(
 
 /// Whether this program opened a descriptor, rather than inherited it: what is
 /// inherited was not closed by exec.
-fn is_of_our_making(root: BorrowedFd<'_>, tid: i32, fd: i32) -> bool {
+pub(super) fn is_of_our_making(root: BorrowedFd<'_>, tid: i32, fd: i32) -> bool {
     parse::closes_on_exec(&contents(root, &format!("{tid}/fdinfo/{fd}")))
 }
 
 /// The command name of a task; empty if it cannot be read.
 fn name_of(root: BorrowedFd<'_>, tid: i32) -> Box<[u8]> {
     parse::command_name(&contents(root, &format!("{tid}/stat"))).into()
+}
+
+/// The command name of a task of a real /proc; `None` if the task is gone.
+/// It is the one in `stat`, without what else that costs to put together.
+pub(super) fn comm_of(root: BorrowedFd<'_>, tid: i32) -> Option<Box<[u8]>> {
+    let text = contents(root, &format!("{tid}/comm"));
+    // An empty name has its newline still.
+    text.strip_suffix(b"\n").map(Box::from)
 }
 
 /// The beginning of a file; nothing if it cannot be read.
@@ -296,7 +323,7 @@ mod tests {
             pids
         };
         for _ in 0..20 {
-            let scan = Walk::new(root.clone().into(), false).scan(Wanted::These(&[9, 1007]));
+            let scan = Walk::new(root.clone().into(), false).scan(Wanted::These(&[9, 1007])).expect("a walk");
             let of = |found: &Found| scan.tasks[found.task as usize].pid;
             let all: Vec<i32> = scan.found.iter().filter(|found| found.inode == 9).map(of).collect();
             assert_eq!(all, listed);
@@ -305,7 +332,7 @@ mod tests {
             assert_eq!(scan.found.len(), 51, "what is not wanted is not kept");
             assert!(scan.tasks.iter().all(|task| *task.name == *format!("p{}", task.pid).as_bytes()));
         }
-        let scan = Walk::new(root.clone().into(), false).scan(Wanted::All);
+        let scan = Walk::new(root.clone().into(), false).scan(Wanted::All).expect("a walk");
         assert_eq!((scan.tasks.len(), scan.hidden), (50, 0));
         // The overlong link begins like one of a socket, too large a number.
         assert_eq!(scan.found.len(), 150);
@@ -317,7 +344,7 @@ mod tests {
         let ours = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let inherited = rustix::io::dup(&ours).expect("a copy that exec keeps");
         let pid = std::process::id() as i32;
-        let scan = Walk::new("/proc".into(), true).scan(Wanted::All);
+        let scan = Walk::new("/proc".into(), true).scan(Wanted::All).expect("a walk");
         let own: Vec<i32> = scan
             .found
             .iter()
@@ -336,7 +363,7 @@ mod tests {
         let open = Walk::new(root.clone().into(), false);
         fs::remove_dir_all(root.join("3")).expect("the test's own directory");
         fs::create_dir(root.join("3")).expect("a process that is gone");
-        assert_eq!(open.scan(Wanted::All).hidden, 0, "what vanished is not hidden");
+        assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, 0, "what vanished is not hidden");
         if rustix::process::geteuid().is_root() {
             // Root reads everything; the count of a worker is all there is to see.
             let hidden = |n| (Scan { hidden: n, ..Scan::default() }, Vec::new());
@@ -345,7 +372,7 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             let none = fs::Permissions::from_mode(0o000);
             fs::set_permissions(root.join("4/fd"), none).expect("the test's own directory");
-            assert_eq!(open.scan(Wanted::All).hidden, 1);
+            assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, 1);
             let all = fs::Permissions::from_mode(0o700);
             fs::set_permissions(root.join("4/fd"), all).expect("the test's own directory");
         }
@@ -354,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_root_that_is_not_there_holds_nothing() {
-        let scan = Walk::new("/nonexistent".into(), true).scan(Wanted::All);
+        let scan = Walk::new("/nonexistent".into(), true).scan(Wanted::All).expect("a walk");
         assert!(scan.found.is_empty() && scan.tasks.is_empty() && scan.hidden == 0);
     }
 }

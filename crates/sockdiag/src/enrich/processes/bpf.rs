@@ -1,0 +1,312 @@
+//! A walk of every task's descriptors inside the kernel.
+//!
+//! A BPF program, run by the kernel's iterator over open files, writes one
+//! record for each socket that a task has open, in the order in which /proc
+//! lists tasks and descriptors.  What it cannot say comes from /proc, for
+//! holders alone: their names, and the order of their threads.
+//!
+//! The iterator passes over threads that share the descriptors of their
+//! process's first task; where threads are listed, these have what it has.
+//!
+//! Invariant: the result is the one that [`walk::Walk`] has, less what vanished.
+//! The iterator counts tasks as the first pid namespace does, so only
+//! there, and only where /proc counts in the same way, may this be used.
+//!
+//! Source: Documentation/bpf/bpf_iterators.rst.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, read};
+use rustix::thread::CapabilitySet;
+use sockdiag_wire::btf::Btf;
+
+use super::program::{self, LICENSE, Offsets, RECORD, Record};
+use super::walk;
+use super::{Found, Refusal, Scan, Task, Wanted, Way};
+use crate::sys::bpf;
+use crate::sys::kernel_types::KernelTypes;
+use crate::sys::tasks;
+
+/// The inode of the first pid namespace (`PROC_PID_INIT_INO`).
+const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+/// Twice what the kernel hands over at a time.
+const BUFFER: usize = 64 << 10;
+
+/// The kernel's iterator over open files.
+#[derive(Debug)]
+pub(super) struct Iterated {
+    threads: bool,
+}
+
+impl Iterated {
+    /// Nothing is loaded yet.  `threads` lists every task of a process.
+    pub(super) fn new(threads: bool) -> Self {
+        Self { threads }
+    }
+}
+
+impl Way for Iterated {
+    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+        sees_all_tasks()?;
+        let open = self.open(wanted)?;
+        let own_pid = rustix::process::getpid().as_raw_nonzero().get();
+        let mut holders =
+            Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match read(&open, &mut buffer) {
+                Ok(0) => break,
+                Ok(length) => {
+                    let records = buffer.get(..length).unwrap_or_default().chunks_exact(RECORD);
+                    for record in records.filter_map(Record::read) {
+                        holders.take(record);
+                    }
+                }
+                // After a million files of which none was a wanted socket the
+                // kernel asks whether to go on.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(Refusal::Call("reading", error)),
+            }
+        }
+        Ok(if self.threads { holders.with_threads() } else { holders.scan_of_processes() })
+    }
+}
+
+impl Iterated {
+    /// An iterator that is ready to be read.
+    fn open(&self, wanted: Wanted<'_>) -> Result<OwnedFd, Refusal> {
+        let types = KernelTypes::open().map_err(|_| Refusal::NoTypes)?;
+        let offsets = Btf::new(types.bytes()).and_then(Offsets::find).ok_or(Refusal::NoTypes)?;
+        drop(types);
+        let inodes = match wanted {
+            Wanted::All => None,
+            Wanted::These(inodes) => Some(inodes),
+        };
+        let insns = program::program(&offsets, self.threads, inodes);
+        let call = |what| move |error| Refusal::Call(what, error);
+        let program =
+            bpf::load_iterator("ss_holders", LICENSE, &insns, offsets.target).map_err(call("loading"))?;
+        let link = bpf::link_iterator(program.as_fd()).map_err(call("linking"))?;
+        bpf::start_iterator(link.as_fd()).map_err(call("starting"))
+    }
+}
+
+/// Whether the iterator would see, and number, tasks as /proc does, and may be
+/// asked for at all.
+fn sees_all_tasks() -> Result<(), Refusal> {
+    if !cfg!(target_pointer_width = "64") {
+        // Fields are read with the widths of a 64-bit kernel.
+        return Err(Refusal::NoTypes);
+    }
+    let capable = rustix::thread::capabilities(None).is_ok_and(|sets| {
+        let has = |one| sets.effective.contains(one);
+        has(CapabilitySet::SYS_ADMIN) || has(CapabilitySet::BPF | CapabilitySet::PERFMON)
+    });
+    if !capable {
+        return Err(Refusal::Privilege);
+    }
+    let own = std::process::id().to_string();
+    let is_ours = std::fs::read_link("/proc/self").is_ok_and(|link| link == Path::new(&own));
+    let is_first = rustix::fs::stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == FIRST_PID_NAMESPACE);
+    if is_ours && is_first { Ok(()) } else { Err(Refusal::Namespace) }
+}
+
+fn proc_root() -> Result<OwnedFd, Refusal> {
+    openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| Refusal::Call("opening /proc", error))
+}
+
+/// A task and where its descriptors lie in the scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    pid: i32,
+    tid: i32,
+    first: usize,
+    end: usize,
+}
+
+/// What the records say.
+struct Holders<'w> {
+    wanted: Wanted<'w>,
+    own_pid: i32,
+    root: OwnedFd,
+    /// Descriptors in the order of the records; their tasks are counted as
+    /// runs until these are put in order.
+    scan: Scan,
+    runs: Vec<Run>,
+}
+
+impl Holders<'_> {
+    #[inline]
+    fn take(&mut self, record: Record) {
+        let Record { pid, tid, fd, inode } = record;
+        if !self.wanted.has(inode) {
+            return;
+        }
+        // Of ourselves what we inherited counts, and no further threads.
+        if pid == self.own_pid && (tid != pid || walk::is_of_our_making(self.root.as_fd(), pid, fd)) {
+            return;
+        }
+        let first = self.scan.found.len();
+        match self.runs.last_mut() {
+            Some(run) if (run.pid, run.tid) == (pid, tid) => run.end = first + 1,
+            _ => self.runs.push(Run { pid, tid, first, end: first + 1 }),
+        }
+        self.scan.found.push(Found::new(inode, self.runs.len() as u32 - 1, fd));
+    }
+
+    /// Adds a task; `None` if it is gone.
+    fn task(&mut self, pid: i32, tid: i32) -> Option<u32> {
+        let name = walk::comm_of(self.root.as_fd(), tid)?;
+        self.scan.tasks.push(Task { pid, tid, name });
+        Some(self.scan.tasks.len() as u32 - 1)
+    }
+
+    /// The scan where each process is its first task: everything is in order
+    /// already, and only what is gone is taken out.
+    fn scan_of_processes(mut self) -> Scan {
+        let runs = std::mem::take(&mut self.runs);
+        let tasks: Vec<Option<u32>> = runs.iter().map(|run| self.task(run.pid, run.tid)).collect();
+        if tasks.iter().zip(0..).all(|(task, number)| *task == Some(number)) {
+            return self.scan;
+        }
+        self.scan.found.retain_mut(|found| {
+            let task = tasks.get(found.task as usize).copied().flatten();
+            found.task = task.unwrap_or_default();
+            task.is_some()
+        });
+        self.scan
+    }
+
+    /// The scan with every thread, in the order of /proc: the first task of
+    /// each process, then the others as their directory lists them.
+    fn with_threads(mut self) -> Scan {
+        let found = std::mem::take(&mut self.scan.found);
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.sort_by_key(|run| run.pid);
+        let mut tids = Vec::new();
+        for process in runs.chunk_by(|one, other| one.pid == other.pid) {
+            let Some(&Run { pid, .. }) = process.first() else { continue };
+            let of = |tid| process.iter().find(|run| run.tid == tid);
+            let main = of(pid);
+            if let Some(run) = main {
+                self.add(run, pid, &found);
+            }
+            if pid == self.own_pid {
+                continue;
+            }
+            tids.clear();
+            walk::tids_of(self.root.as_fd(), pid, &mut tids);
+            for tid in tids.iter().copied().filter(|tid| *tid != pid) {
+                if let Some(run) = of(tid) {
+                    self.add(run, tid, &found);
+                } else if let Some(run) = main {
+                    match tasks::share_files(pid, tid) {
+                        Ok(true) => self.add(run, tid, &found),
+                        // It has descriptors of its own and none of interest, or is gone.
+                        Ok(false) | Err(Errno::SRCH) => {}
+                        Err(_) => walk::add_task(self.root.as_fd(), self.wanted, pid, tid, &mut self.scan),
+                    }
+                }
+            }
+        }
+        self.scan
+    }
+
+    /// Adds the descriptors of a run as those of one of its threads.
+    fn add(&mut self, run: &Run, tid: i32, found: &[Found]) {
+        if let Some(task) = self.task(run.pid, tid) {
+            let found = found.get(run.first..run.end).unwrap_or_default();
+            self.scan.found.extend(found.iter().map(|one| Found::new(one.inode, task, one.fd)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::process::{Child, Command, Stdio};
+
+    use super::super::walk::Walk;
+    use super::*;
+
+    fn inode(socket: &impl std::os::fd::AsFd) -> u32 {
+        rustix::fs::fstat(socket).expect("an open socket").st_ino as u32
+    }
+
+    /// Sockets that children inherit, some twice, and their inodes, sorted.
+    fn inherited(count: usize) -> (Vec<OwnedFd>, Vec<u32>) {
+        let mut sockets = Vec::new();
+        let mut inodes = Vec::new();
+        for number in 0..count {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            inodes.push(inode(&socket));
+            // The copies, but not the first of each, stay open over exec.
+            for _ in 0..=usize::from(number == 0) {
+                sockets.push(rustix::io::dup(&socket).expect("a copy"));
+            }
+        }
+        inodes.sort_unstable();
+        (sockets, inodes)
+    }
+
+    fn children() -> Vec<Child> {
+        let start = |_| Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("a child");
+        (0..3).map(start).collect()
+    }
+
+    #[test]
+    fn the_iterator_finds_what_the_walk_finds_in_the_same_order() {
+        let (sockets, inodes) = inherited(100);
+        let mut children = children();
+        for threads in [false, true] {
+            let (iterated, walk) = (Iterated::new(threads), Walk::new("/proc".into(), threads));
+            for wanted in [&inodes[..], &inodes[3..4], &inodes[..64], &inodes[20..85]] {
+                let wanted = Wanted::These(wanted);
+                // Other tests start programs, which hold all this for a moment.
+                let same = (0..50).any(|_| {
+                    let found = match iterated.scan(wanted) {
+                        Ok(found) => found,
+                        Err(why) if rustix::process::geteuid().is_root() => panic!("{why}"),
+                        Err(_) => return true,
+                    };
+                    let want = walk.scan(wanted).expect("a walk");
+                    assert!(want.found.len() > 3, "we and three children");
+                    found.tasks == want.tasks && found.found == want.found
+                });
+                assert!(same, "threads: {threads}, {wanted:?}");
+            }
+        }
+        for child in &mut children {
+            child.kill().expect("our child");
+            child.wait().expect("our child");
+        }
+        drop(sockets);
+    }
+
+    #[test]
+    fn what_is_gone_holds_nothing() {
+        let root = proc_root().expect("/proc");
+        let mut child = Command::new("sleep").arg("60").spawn().expect("a child");
+        let (own, gone) = (std::process::id() as i32, child.id() as i32);
+        child.kill().expect("our child");
+        child.wait().expect("our child");
+        for threads in [false, true] {
+            let root = root.try_clone().expect("a copy");
+            // As if we were another process.
+            let mut holders =
+                Holders { wanted: Wanted::All, own_pid: -1, root, scan: Scan::default(), runs: Vec::new() };
+            for (pid, fd, inode) in [(gone, 3, 7), (gone, 4, 8), (own, 3, 7), (own, 5, 9), (gone, 9, 0)] {
+                holders.take(Record { pid, tid: pid, fd, inode });
+            }
+            assert_eq!(holders.runs.len(), 2, "inode 0 is no socket");
+            let scan = if threads { holders.with_threads() } else { holders.scan_of_processes() };
+            assert!(scan.tasks.iter().all(|task| task.pid == own && !task.name.is_empty()));
+            let main: Vec<_> = scan.found.iter().filter(|found| found.task == 0).copied().collect();
+            assert_eq!(main, [Found::new(7, 0, 3), Found::new(9, 0, 5)]);
+            assert_eq!(threads, scan.tasks.len() > 1, "the test's own threads share what it has");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `cargo xtask churn`: listings while connections come and go.
+//!
+//! Very many connections stand still in a namespace made for the run, while
+//! others beside them are opened and closed.  Every socket that stands still
+//! has to be in every listing exactly once, with the process that the
+//! reference names before the first connection moves.
+//!
+//! The kernel's own dump makes no promise about what moves while it is read,
+//! so the same is asked of the reference's listing without processes: what is
+//! missing there as well is not ours to mend.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+use sockdiag_testkit::Why;
+use sockdiag_testkit::holders::{Churn, Holder};
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::reference::Reference;
+
+use crate::bench::{build, printed};
+
+pub(crate) const WORDS: &str = "[--runs R] [--sockets N] [--rate PER-SECOND]";
+
+/// For the list of chores.
+pub(crate) const DOC: &str = "\
+List sockets while others come and go, and count in how many listings a socket
+that stands still is missing, comes twice or has another process.
+--runs R         listings of each kind (50)
+--sockets N      sockets that stand still (100000)
+--rate N         connections opened and closed each second (2000).";
+
+/// Does the chore.
+pub(crate) fn run(words: &[String]) -> Result<(), Why> {
+    let (mut runs, mut sockets, mut rate) = (50, 100_000, 2_000);
+    for pair in words.chunks(2) {
+        let value = pair.get(1).and_then(|value| value.parse::<u32>().ok());
+        match (pair.first().map(String::as_str), value) {
+            (Some("--runs"), Some(value)) => runs = value,
+            (Some("--sockets"), Some(value)) => sockets = value,
+            (Some("--rate"), Some(value)) => rate = value,
+            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
+        }
+    }
+    let reference = Reference::get()?;
+    let ours = build()?;
+    let namespace = Namespace::new()?;
+    let _holder = Holder::start(&namespace, sockets / 2, 0)?;
+    let stable = stable(&printed(&mut in_namespace(reference.command(), &namespace, "-tanpH"))?)?;
+    let churn = Churn::start(&namespace, rate)?;
+    println!("{} sockets stand still, {rate} connections come and go each second", stable.len());
+    let mut faults = 0;
+    for (what, program, way, words) in [
+        ("reference -tanH", None, "", "-tanH"),
+        ("ours -tanH", Some(ours.as_path()), "", "-tanH"),
+        ("ours -tanpH by the iterator", Some(&ours), "bpf", "-tanpH"),
+        ("ours -tanpH by /proc", Some(&ours), "proc", "-tanpH"),
+    ] {
+        let mut total = Faults::default();
+        let mut rows = 0;
+        for _ in 0..runs {
+            let command = program.map_or_else(|| reference.command(), |ours: &Path| Command::new(ours));
+            let mut command = in_namespace(command, &namespace, words);
+            command.env("SOCKDIAG_PROCESSES", way);
+            let text = printed(&mut command)?;
+            rows += text.lines().count();
+            total.add(&Faults::of(&text, &stable));
+        }
+        println!("{what}: {total} in {runs} listings of {} rows", rows / runs.max(1) as usize);
+        faults += if program.is_some() { total.sum() } else { 0 };
+    }
+    println!("{} connections came and went", churn.end()?);
+    if faults > 0 {
+        return Err(Why::new(format!("{faults} faults in listings of ours")));
+    }
+    Ok(())
+}
+
+fn in_namespace(mut command: Command, namespace: &Namespace, words: &str) -> Command {
+    command.args(words.split(' '));
+    namespace.enter(&mut command);
+    command
+}
+
+/// A row's two ends, which no other row has, and its holders, if shown.
+fn parts(line: &str) -> Option<(String, &str)> {
+    let mut words = line.split_whitespace().skip(3);
+    let ends = format!("{} {}", words.next()?, words.next()?);
+    Some((ends, words.next().unwrap_or_default()))
+}
+
+/// The sockets that stand still, each with its holders.
+fn stable(text: &str) -> Result<HashMap<String, String>, Why> {
+    let all: HashMap<String, String> =
+        text.lines().filter_map(parts).map(|(ends, holders)| (ends, holders.to_owned())).collect();
+    let held = |holders: &String| holders.starts_with("users:((");
+    if all.len() != text.lines().count() || !all.values().all(held) {
+        return Err(Why::new("sockets that stand still are not told apart by their ends, or not held"));
+    }
+    Ok(all)
+}
+
+/// What is wrong in listings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Faults {
+    missing: u64,
+    doubled: u64,
+    /// Sockets whose holders are others.
+    foreign: u64,
+    /// Listings with any of these.
+    listings: u64,
+}
+
+impl Faults {
+    /// Those of one listing; holders are compared where it shows any.
+    fn of(text: &str, stable: &HashMap<String, String>) -> Self {
+        let shows_holders = text.contains("users:((");
+        let mut seen: HashMap<&str, u64> = HashMap::with_capacity(stable.len());
+        let mut faults = Self::default();
+        for (ends, holders) in text.lines().filter_map(parts) {
+            let Some((ends, wanted)) = stable.get_key_value(&ends) else { continue };
+            *seen.entry(ends).or_default() += 1;
+            faults.foreign += u64::from(shows_holders && holders != wanted);
+        }
+        faults.missing = (stable.len() - seen.len()) as u64;
+        faults.doubled = seen.values().filter(|times| **times > 1).count() as u64;
+        faults.listings = u64::from(faults.sum() > 0);
+        faults
+    }
+
+    fn sum(&self) -> u64 {
+        self.missing + self.doubled + self.foreign
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.missing += other.missing;
+        self.doubled += other.doubled;
+        self.foreign += other.foreign;
+        self.listings += other.listings;
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { missing, doubled, foreign, listings } = self;
+        write!(f, "{missing} missing, {doubled} twice, {foreign} with other holders: {listings} faulty")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_counted() {
+        let text =
+            "ESTAB 0 0 a:1 b:2 users:((\"x\",pid=1,fd=3))\nESTAB 0 0 b:2 a:1 users:((\"x\",pid=1,fd=4))\n";
+        let all = stable(text).expect("two sockets");
+        assert_eq!(Faults::of(text, &all), Faults::default());
+        let moved = text.replace("fd=4", "fd=5") + "SYN-SENT 0 1 c:3 d:4\n";
+        assert_eq!(Faults::of(&moved, &all), Faults { foreign: 1, listings: 1, ..Faults::default() });
+        let twice = format!("{}\n", text.lines().next().expect("the first socket")).repeat(2);
+        let found = Faults::of(&twice, &all);
+        assert_eq!(found, Faults { missing: 1, doubled: 1, foreign: 0, listings: 1 });
+        let bare = text.replace("users:((", "").replace("\"x\",pid=1,fd=", "").replace("))", "");
+        assert_eq!(Faults::of(&bare, &all), Faults::default(), "holders are not shown");
+        assert!(stable(&bare).is_err());
+        assert!(stable(&text.repeat(2)).is_err());
+    }
+}
