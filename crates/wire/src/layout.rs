@@ -319,6 +319,14 @@ all! {
     xdp_diag::XdpRing,
     xdp_diag::XdpUmem,
     xdp_diag::XdpStats,
+    btf::HeaderView,
+    btf::KindLayoutView,
+    btf::TypeView,
+    btf::MemberView,
+    btf::EnumView,
+    btf::Enum64View,
+    btf::ArrayView,
+    btf::ParamView,
 }
 
 /// Every table of numbers.
@@ -356,6 +364,9 @@ pub const CONSTANTS: &[Constants] = &[
     crate::tipc_diag::TIPC_ATTRIBUTES,
     crate::xdp_diag::XDP_ATTRIBUTES,
     crate::xdp_diag::XDP_BITS,
+    crate::btf::BTF_CONSTANTS,
+    crate::btf::BTF_KINDS,
+    crate::btf::BTF_INT_ENCODINGS,
 ];
 
 #[cfg(test)]

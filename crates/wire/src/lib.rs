@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attr;
+pub mod btf;
 pub mod bytecode;
 pub mod bytes;
 pub mod cc_info;

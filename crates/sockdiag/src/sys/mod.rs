@@ -1,9 +1,12 @@
-//! System calls that need care: netlink sockets, names, file handles, namespaces.
+//! System calls that need care: netlink sockets, names, file handles, namespaces,
+//! bpf(2).
 //!
 //! Everything above this module is safe code.  `unsafe` appears in these files
 //! only, one operation to a block, where neither the standard library nor
 //! rustix has a safe way.
 
+#[allow(dead_code, reason = "the storage of sockets reads maps")]
+pub(crate) mod bpf;
 pub(crate) mod handle;
 pub(crate) mod names;
 pub(crate) mod netlink;

@@ -1,0 +1,513 @@
+//! BTF: what the kernel says about its own types, and a program about its.
+//!
+//! A header, a list of types and a section of strings.  A type's number is its
+//! place in the list, counted from 1; 0 is `void`.  Types are read where they
+//! lie: a search of the kernel's own five megabytes is one pass without an
+//! allocation, and only an [`Index`] keeps anything.
+//!
+//! Nothing here follows a reference from one type to another, so no cycle of
+//! types can hold a reader up; who follows them has to count the steps.
+//!
+//! Invariant: the list ends before the first type that is not whole or whose
+//! length is not known; what comes before it keeps its number.
+//!
+//! Source: linux/btf.h, Linux 7.3; Documentation/bpf/btf.rst.  Split BTF, as
+//! modules have it, is not read.
+
+use crate::bytes::u32_at;
+use crate::layout::{constants, view};
+
+constants! {
+    /// What BTF begins with.
+    BTF_CONSTANTS in "linux/btf.h": u16 {
+        /// First word, in the byte order of the rest.
+        BTF_MAGIC = 0xeb9f;
+        /// The only version there is.
+        BTF_VERSION = 1;
+    }
+}
+
+constants! {
+    /// Kinds of types.
+    BTF_KINDS in "linux/btf.h": u8 {
+        /// An integer, a character or a truth value.
+        BTF_KIND_INT = 1;
+        /// A pointer.
+        BTF_KIND_PTR = 2;
+        /// An array.
+        BTF_KIND_ARRAY = 3;
+        /// A struct.
+        BTF_KIND_STRUCT = 4;
+        /// A union.
+        BTF_KIND_UNION = 5;
+        /// An enumeration of up to 32 bits.
+        BTF_KIND_ENUM = 6;
+        /// A struct or union that is only named.
+        BTF_KIND_FWD = 7;
+        /// A typedef.
+        BTF_KIND_TYPEDEF = 8;
+        /// `volatile`.
+        BTF_KIND_VOLATILE = 9;
+        /// `const`.
+        BTF_KIND_CONST = 10;
+        /// `restrict`.
+        BTF_KIND_RESTRICT = 11;
+        /// A function.
+        BTF_KIND_FUNC = 12;
+        /// What a function takes and returns.
+        BTF_KIND_FUNC_PROTO = 13;
+        /// A variable.
+        BTF_KIND_VAR = 14;
+        /// A section of variables.
+        BTF_KIND_DATASEC = 15;
+        /// A floating-point number.
+        BTF_KIND_FLOAT = 16;
+        /// A tag of a declaration.
+        BTF_KIND_DECL_TAG = 17;
+        /// A tag of a type.
+        BTF_KIND_TYPE_TAG = 18;
+        /// An enumeration of 64 bits.
+        BTF_KIND_ENUM64 = 19;
+    }
+}
+
+constants! {
+    /// Bits of an integer's encoding.
+    BTF_INT_ENCODINGS in "linux/btf.h": u8 {
+        /// Signed.
+        BTF_INT_SIGNED = 1;
+        /// A character.
+        BTF_INT_CHAR = 2;
+        /// A truth value.
+        BTF_INT_BOOL = 4;
+    }
+}
+
+view! {
+    /// What BTF begins with.
+    HeaderView = "struct btf_header" in "linux/btf.h" {
+        /// `BTF_MAGIC`.
+        magic: u16 @ 0 = "magic";
+        /// `BTF_VERSION`.
+        version: u8 @ 2 = "version";
+        /// Always 0.
+        flags: u8 @ 3 = "flags";
+        /// Length of this header; offsets count from its end.
+        hdr_len: u32 @ 4 = "hdr_len";
+        /// Where the types begin.
+        type_off: u32 @ 8 = "type_off";
+        /// How many bytes they have.
+        type_len: u32 @ 12 = "type_len";
+        /// Where the strings begin.
+        str_off: u32 @ 16 = "str_off";
+        /// How many bytes they have.
+        str_len: u32 @ 20 = "str_len";
+        /// Where the lengths of kinds begin; absent in older BTF.
+        layout_off: u32 @ 24 = "layout_off";
+        /// How many bytes they have.
+        layout_len: u32 @ 28 = "layout_len";
+    }
+}
+
+view! {
+    /// How long what follows a type of some kind is.
+    KindLayoutView = "struct btf_layout" in "linux/btf.h" {
+        /// Bytes that follow every type of the kind.
+        info_sz: u8 @ 0 = "info_sz";
+        /// Bytes for each of the type's elements.
+        elem_sz: u8 @ 1 = "elem_sz";
+        /// Unused.
+        flags: u16 @ 2 = "flags";
+    }
+}
+
+view! {
+    /// What every type begins with.
+    TypeView = "struct btf_type" in "linux/btf.h" {
+        /// Its name, as an offset into the strings; 0 none.
+        name_off: u32 @ 0 = "name_off";
+        /// How many elements, which kind, a flag.
+        info: u32 @ 4 = "info";
+        /// Its size in bytes or the number of another type.
+        size_or_type: u32 @ 8 = "size";
+    }
+}
+
+view! {
+    /// A member of a struct or union.
+    MemberView = "struct btf_member" in "linux/btf.h" {
+        /// Its name; none for a struct or union that stands for its members.
+        name_off: u32 @ 0 = "name_off";
+        /// The number of its type.
+        type_id: u32 @ 4 = "type";
+        /// Its bit offset, with the flag in 24 bits below the size in bits.
+        offset: u32 @ 8 = "offset";
+    }
+}
+
+view! {
+    /// A value of an enumeration of up to 32 bits.
+    EnumView = "struct btf_enum" in "linux/btf.h" {
+        /// Its name.
+        name_off: u32 @ 0 = "name_off";
+        /// The value.
+        value: i32 @ 4 = "val";
+    }
+}
+
+view! {
+    /// A value of an enumeration of 64 bits.
+    Enum64View = "struct btf_enum64" in "linux/btf.h" {
+        /// Its name.
+        name_off: u32 @ 0 = "name_off";
+        /// The value's low half.
+        low: u32 @ 4 = "val_lo32";
+        /// The value's high half.
+        high: u32 @ 8 = "val_hi32";
+    }
+}
+
+view! {
+    /// An array.
+    ArrayView = "struct btf_array" in "linux/btf.h" {
+        /// The number of its elements' type.
+        type_id: u32 @ 0 = "type";
+        /// The number of its index's type.
+        index_type_id: u32 @ 4 = "index_type";
+        /// How many elements it has.
+        nelems: u32 @ 8 = "nelems";
+    }
+}
+
+view! {
+    /// A parameter of a function.
+    ParamView = "struct btf_param" in "linux/btf.h" {
+        /// Its name; none in a type of functions.
+        name_off: u32 @ 0 = "name_off";
+        /// The number of its type; 0 for the `...` at the end.
+        type_id: u32 @ 4 = "type";
+    }
+}
+
+/// Length of what every type begins with.
+const TYPE: usize = TypeView::LAYOUT.end();
+
+/// BTF as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Btf<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+    layouts: &'a [u8],
+}
+
+impl<'a> Btf<'a> {
+    /// Reads the header.  `None` if this is no BTF of this machine's byte
+    /// order, or if its sections do not lie inside it.
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        let header = HeaderView::new(bytes);
+        if header.magic()? != BTF_MAGIC || u16::from(header.version()?) != BTF_VERSION {
+            return None;
+        }
+        let hdr_len = header.hdr_len()? as usize;
+        let (_, body) = bytes.split_at_checked(hdr_len)?;
+        let section = |offset: u32, length: u32| {
+            let (_, from) = body.split_at_checked(offset as usize)?;
+            from.get(..length as usize)
+        };
+        let has_layouts = hdr_len >= HeaderView::LAYOUT.end();
+        let layouts = match (header.layout_off(), header.layout_len()) {
+            (Some(offset), Some(length)) if has_layouts => section(offset, length)?,
+            _ => &[],
+        };
+        Some(Self {
+            types: section(header.type_off()?, header.type_len()?)?,
+            strings: section(header.str_off()?, header.str_len()?)?,
+            layouts,
+        })
+    }
+
+    /// All types with their numbers, from 1 on.
+    pub fn types(self) -> Types<'a> {
+        Types { btf: self, at: 0, id: 0 }
+    }
+
+    /// The string at an offset: empty for 0 and for what lies outside.
+    pub fn string(self, offset: u32) -> &'a [u8] {
+        let from = self.strings.get(offset as usize..).unwrap_or_default();
+        let end = from.iter().position(|byte| *byte == 0).unwrap_or(from.len());
+        from.get(..end).unwrap_or_default()
+    }
+
+    /// Whether the string at an offset is this one; cheaper than reading it.
+    #[inline]
+    pub fn string_is(self, offset: u32, name: &[u8]) -> bool {
+        let rest = self.strings.get(offset as usize..).and_then(|from| from.strip_prefix(name));
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(0)))
+    }
+
+    /// Reads all types once, to find each by its number.
+    pub fn index(self) -> Index<'a> {
+        let mut types = self.types();
+        let mut offsets = Vec::new();
+        loop {
+            let at = types.at;
+            if types.next().is_none() {
+                return Index { btf: self, offsets };
+            }
+            offsets.push(at as u32);
+        }
+    }
+
+    /// The type that begins at this offset of its section.
+    #[inline]
+    fn type_at(self, at: usize) -> Option<Type<'a>> {
+        let (_, from) = self.types.split_at_checked(at)?;
+        let view = TypeView::new(from);
+        let info = view.info()?;
+        let ty = Type {
+            btf: self,
+            name_off: view.name_off()?,
+            kind: (info >> 24 & 0x7f) as u8,
+            vlen: info & 0x00ff_ffff,
+            kind_flag: info >> 31 == 1,
+            size_or_type: view.size_or_type()?,
+            tail: &[],
+        };
+        let length = self.tail_of(ty.kind, ty.vlen)?;
+        Some(Type { tail: from.get(TYPE..TYPE.checked_add(length)?)?, ..ty })
+    }
+
+    /// How many bytes follow what every type begins with.
+    #[inline]
+    fn tail_of(self, kind: u8, vlen: u32) -> Option<usize> {
+        let (once, each) = match kind {
+            BTF_KIND_INT | BTF_KIND_VAR | BTF_KIND_DECL_TAG => (4, 0),
+            BTF_KIND_ARRAY => (12, 0),
+            BTF_KIND_STRUCT | BTF_KIND_UNION | BTF_KIND_DATASEC | BTF_KIND_ENUM64 => (0, 12),
+            BTF_KIND_ENUM | BTF_KIND_FUNC_PROTO => (0, 8),
+            BTF_KIND_PTR | BTF_KIND_FWD | BTF_KIND_TYPEDEF | BTF_KIND_VOLATILE | BTF_KIND_CONST
+            | BTF_KIND_RESTRICT | BTF_KIND_FUNC | BTF_KIND_FLOAT | BTF_KIND_TYPE_TAG => (0, 0),
+            _ => {
+                let layout = self.layouts.get(usize::from(kind) * KindLayoutView::LAYOUT.end()..)?;
+                let layout = KindLayoutView::new(layout);
+                (layout.info_sz()?, layout.elem_sz()?)
+            }
+        };
+        usize::from(each).checked_mul(vlen as usize)?.checked_add(usize::from(once))
+    }
+}
+
+/// The types of a [`Btf`], in order.
+#[derive(Clone, Debug)]
+pub struct Types<'a> {
+    btf: Btf<'a>,
+    at: usize,
+    id: u32,
+}
+
+impl<'a> Iterator for Types<'a> {
+    type Item = (u32, Type<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let ty = self.btf.type_at(self.at)?;
+        // Neither overflows: the type lies inside a slice, 12 bytes for each.
+        self.at += TYPE + ty.tail.len();
+        self.id += 1;
+        Some((self.id, ty))
+    }
+}
+
+/// Types by their number.
+#[derive(Clone, Debug)]
+pub struct Index<'a> {
+    btf: Btf<'a>,
+    offsets: Vec<u32>,
+}
+
+impl<'a> Index<'a> {
+    /// The type of a number; `None` for 0, which is `void`, and for a number
+    /// that no type has.
+    pub fn get(&self, id: u32) -> Option<Type<'a>> {
+        let offset = self.offsets.get((id as usize).checked_sub(1)?)?;
+        self.btf.type_at(*offset as usize)
+    }
+
+    /// How many types there are, `void` not among them.
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there is no type.
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+}
+
+/// One type.
+#[derive(Clone, Copy, Debug)]
+pub struct Type<'a> {
+    btf: Btf<'a>,
+    /// Its name, as an offset into the strings; 0 none.
+    pub name_off: u32,
+    /// Its kind (`BTF_KIND_*`), which may be none of those that are known.
+    pub kind: u8,
+    /// How many members, values or parameters it has.
+    pub vlen: u32,
+    /// Struct and union: members carry sizes in bits.  Enumerations: values
+    /// are signed.  Named only: a union.
+    pub kind_flag: bool,
+    /// Its size in bytes (`INT`, `ENUM`, `STRUCT`, `UNION`, `DATASEC`,
+    /// `FLOAT`, `ENUM64`), or the number of the type that it refers to.
+    pub size_or_type: u32,
+    /// What follows, as long as its kind and `vlen` say.
+    tail: &'a [u8],
+}
+
+impl<'a> Type<'a> {
+    /// Its name; empty if it has none.
+    pub fn name(&self) -> &'a [u8] {
+        self.btf.string(self.name_off)
+    }
+
+    /// Whether this is its name; cheaper than reading it.
+    #[inline]
+    pub fn is_named(&self, name: &[u8]) -> bool {
+        self.btf.string_is(self.name_off, name)
+    }
+
+    /// An integer's encoding, bit offset and number of bits; `None` for
+    /// another kind.
+    pub fn int(&self) -> Option<Int> {
+        let word = (self.kind == BTF_KIND_INT).then(|| u32_at(self.tail, 0))??;
+        Some(Int {
+            encoding: (word >> 24 & 0xf) as u8,
+            bit_offset: (word >> 16 & 0xff) as u8,
+            bits: (word & 0xff) as u8,
+        })
+    }
+
+    /// An array's parts; `None` for another kind.
+    pub fn array(&self) -> Option<Array> {
+        let array = (self.kind == BTF_KIND_ARRAY).then(|| ArrayView::new(self.tail))?;
+        Some(Array {
+            type_id: array.type_id()?,
+            index_type_id: array.index_type_id()?,
+            nelems: array.nelems()?,
+        })
+    }
+
+    /// The members of a struct or union, in order; none for another kind.
+    pub fn members(&self) -> impl Iterator<Item = Member<'a>> + use<'a> {
+        let Self { btf, kind_flag, .. } = *self;
+        self.elements(&[BTF_KIND_STRUCT, BTF_KIND_UNION], 12).filter_map(move |bytes| {
+            let view = MemberView::new(bytes);
+            let (name_off, offset) = (view.name_off()?, view.offset()?);
+            let (bit_offset, bitfield_bits) =
+                if kind_flag { (offset & 0x00ff_ffff, (offset >> 24) as u8) } else { (offset, 0) };
+            Some(Member { btf, name_off, type_id: view.type_id()?, bit_offset, bitfield_bits })
+        })
+    }
+
+    /// The values of an enumeration, in order; none for another kind.
+    pub fn values(&self) -> impl Iterator<Item = EnumValue<'a>> + use<'a> {
+        let Self { btf, kind_flag, .. } = *self;
+        let narrow = self.elements(&[BTF_KIND_ENUM], 8).filter_map(move |bytes| {
+            let view = EnumView::new(bytes);
+            let value = view.value()?;
+            let value = if kind_flag { i64::from(value) } else { i64::from(value as u32) };
+            Some((view.name_off()?, value))
+        });
+        let wide = self.elements(&[BTF_KIND_ENUM64], 12).filter_map(|bytes| {
+            let view = Enum64View::new(bytes);
+            let value = u64::from(view.high()?) << 32 | u64::from(view.low()?);
+            Some((view.name_off()?, value as i64))
+        });
+        narrow.chain(wide).map(move |(name_off, value)| EnumValue { name: btf.string(name_off), value })
+    }
+
+    /// The parameters of a type of functions, in order; none for another kind.
+    pub fn params(&self) -> impl Iterator<Item = Param<'a>> + use<'a> {
+        let btf = self.btf;
+        self.elements(&[BTF_KIND_FUNC_PROTO], 8).filter_map(move |bytes| {
+            let view = ParamView::new(bytes);
+            Some(Param { name: btf.string(view.name_off()?), type_id: view.type_id()? })
+        })
+    }
+
+    fn elements(&self, kinds: &[u8], size: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let tail = if kinds.contains(&self.kind) { self.tail } else { &[] };
+        tail.chunks_exact(size)
+    }
+}
+
+/// How an integer is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Int {
+    /// `BTF_INT_SIGNED`, `BTF_INT_CHAR`, `BTF_INT_BOOL`.
+    pub encoding: u8,
+    /// Bits before it, where it is an old kind of bit-field.
+    pub bit_offset: u8,
+    /// How many bits it has.
+    pub bits: u8,
+}
+
+/// What an array is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Array {
+    /// The number of its elements' type.
+    pub type_id: u32,
+    /// The number of its index's type.
+    pub index_type_id: u32,
+    /// How many elements it has.
+    pub nelems: u32,
+}
+
+/// A member of a struct or union.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    btf: Btf<'a>,
+    name_off: u32,
+    /// The number of its type.
+    pub type_id: u32,
+    /// Bits between the beginning of the struct and it.
+    pub bit_offset: u32,
+    /// How many bits a bit-field has; 0 for a member that is none, or whose
+    /// integer type says it ([`Int::bits`]).
+    pub bitfield_bits: u8,
+}
+
+impl<'a> Member<'a> {
+    /// Its name; empty for a struct or union that stands for its members.
+    pub fn name(&self) -> &'a [u8] {
+        self.btf.string(self.name_off)
+    }
+
+    /// Whether this is its name; cheaper than reading it.
+    #[inline]
+    pub fn is_named(&self, name: &[u8]) -> bool {
+        self.btf.string_is(self.name_off, name)
+    }
+}
+
+/// A value of an enumeration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnumValue<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// The value: with its sign where the type's `kind_flag` is set, else as
+    /// an unsigned number, whose 64th bit is then no sign.
+    pub value: i64,
+}
+
+/// A parameter of a type of functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Param<'a> {
+    /// Its name, mostly empty.
+    pub name: &'a [u8],
+    /// The number of its type; 0 for the `...` at the end.
+    pub type_id: u32,
+}
+
+#[cfg(test)]
+mod tests;
