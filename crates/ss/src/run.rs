@@ -10,13 +10,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 
-use sockdiag::enrich::{EnrichConfig, Enricher, SystemLookups};
+use sockdiag::enrich::{BpfMaps, EnrichConfig, Enricher, SystemLookups};
 use sockdiag::fields::{Catalog, Groups, Needs, Style};
 use sockdiag::filter::{self, Dialect, EvalContext, Expr};
 use sockdiag::model::{Layout, Selected, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
-use sockdiag::source::{self, Destroyer, Programs, Query, Sources};
+use sockdiag::source::{self, Destroyer, Programs, Query, Sources, Storages};
 use sockdiag::sys::{errno_text, netns};
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_render::summary;
@@ -47,8 +47,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
     let catalog = Catalog::standard();
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
+    let storages = |needs: Needs| match system.bpf_maps.descriptors() {
+        _ if !needs.has(Needs::BPF_STORAGES) => Storages::None,
+        maps if maps.is_empty() => Storages::All,
+        maps => Storages::Of(maps),
+    };
     if let Some(file) = &args.dump_file {
-        return record(file, &selected, catalog.needs(style.groups));
+        let needs = catalog.needs(style.groups);
+        let query = Query { storages: storages(needs), ..query(Table::Tcp, &selected, needs) };
+        return record(file, &selected, &query);
     }
     let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
     // The columns follow the options, not what the filter narrows them to.
@@ -68,6 +75,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let shown = catalog.needs(style.groups.and(Groups::COLUMNS));
     let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
+    let storages = storages(needs);
     let mut enricher = Enricher::new(&EnrichConfig {
         needs,
         numeric: args.numeric,
@@ -76,7 +84,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         extended: args.show.extended,
         threads: args.show.threads,
         sources: &sources,
-    });
+    })
+    .with_bpf_maps(system.bpf_maps);
     // What cannot be written is nobody's concern any more: as the reference.
     let Ok(mut sink) = SsText::new(&catalog, look, terminal::Stdout) else { return Ok(()) };
     let mut pipeline = Pipeline {
@@ -113,7 +122,11 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             continue;
         }
         dumped.push(table.layout());
-        let query = Query { programs: programs.clone(), ..query(table, &selected, needs) };
+        let query = Query {
+            programs: programs.clone(),
+            storages: storages.clone(),
+            ..query(table, &selected, needs)
+        };
         if let Err(error) = pipeline.list(&query, &mut say)
             && let Some(code) = error.exit_status()
         {
@@ -137,6 +150,7 @@ fn query(table: Table, selected: &Selected, needs: Needs) -> Query {
         states: selected.states,
         ext: needs.inet_ext(),
         programs: Programs::default(),
+        storages: Storages::None,
     }
 }
 
@@ -153,6 +167,7 @@ fn groups(show: &Show) -> Groups {
         (show.processes, Groups::PROCESSES),
         (show.threads, Groups::THREADS),
         (show.bpf, Groups::BPF),
+        (show.bpf_maps || !show.bpf_map_ids.is_empty(), Groups::BPF_MAPS),
         (show.tipcinfo, Groups::TIPCINFO),
     ]
     .into_iter()
@@ -177,7 +192,7 @@ fn missing(what: &str) -> Exit {
 /// that looks like an answer.
 fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
     // Without SELinux, -Z has ended the program before.
-    let options = [(args.show.bpf_maps, "--bpf-maps"), (args.show.contexts > 0, "-Z, --context")];
+    let options = [(args.show.contexts > 0, "-Z, --context")];
     match options.iter().find(|(asked, _)| *asked) {
         Some((_, option)) => Err(missing(option)),
         None => Ok(()),
@@ -185,18 +200,17 @@ fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
 }
 
 /// `-D FILE`: the raw replies of the TCP table.
-fn record(file: &OsStr, selected: &Selected, needs: Needs) -> Result<(), Exit> {
+fn record(file: &OsStr, selected: &Selected, query: &Query) -> Result<(), Exit> {
     if !selected.tables.intersects(TableSet::only(Table::Tcp)) {
         return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
     }
-    let query = query(Table::Tcp, selected, needs);
     let mut out: Box<dyn Write> = if file.as_bytes().starts_with(b"-") {
         Box::new(terminal::Stdout)
     } else {
         Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
     };
     // The reference says nothing of what went wrong, and ends with 0.
-    let _ = source::record(&query, &mut out, &mut say);
+    let _ = source::record(query, &mut out, &mut say);
     Ok(())
 }
 
@@ -232,6 +246,7 @@ fn open_failed(what: &str, error: &io::Error) -> Exit {
 #[derive(Default)]
 struct System {
     filter_file: Option<Box<dyn BufRead>>,
+    bpf_maps: BpfMaps,
 }
 
 impl Actions for System {
@@ -253,8 +268,15 @@ impl Actions for System {
         if selinux_is_enabled() { Ok(()) } else { Err(cli::args::selinux_is_off()) }
     }
 
-    fn bpf_map(&mut self, _: u32) -> Result<(), Exit> {
-        Err(missing("--bpf-map-id"))
+    fn bpf_map(&mut self, id: u32) -> Result<(), Exit> {
+        match self.bpf_maps.open(id) {
+            Ok(()) => Ok(()),
+            Err(note @ Note::MapsTooMany { .. }) => {
+                say(note);
+                Ok(())
+            }
+            Err(note) => Err(Exit::error(1, note.to_string().trim_end())),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! A name that was not asked for and a name that does not exist are both
 //! `None`: the number is printed then.
 
+use super::bpf_map::BpfMapBook;
 use super::holders::HolderBook;
 use super::socket::{Addr, Socket};
 
@@ -33,6 +34,8 @@ pub struct Names<'a> {
     pub cgroup: Option<&'a [u8]>,
     /// Who holds it, where that was asked for.
     pub holders: Option<&'a dyn HolderBook>,
+    /// The BPF maps whose values it holds.
+    pub bpf_maps: Option<&'a dyn BpfMapBook>,
 }
 
 /// What a sink sees.

@@ -34,6 +34,7 @@ mod xdp;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use crate::fields::Needs;
@@ -79,6 +80,20 @@ pub struct Query {
     pub ext: u8,
     /// What the kernel filters by.
     pub programs: Programs,
+    /// The BPF maps whose values are wanted.
+    pub storages: Storages,
+}
+
+/// The BPF maps whose values a dump of inet sockets brings along.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Storages {
+    /// None is asked for.
+    #[default]
+    None,
+    /// Every map of socket-local storage.
+    All,
+    /// These, by file descriptors that stay open during the dump.
+    Of(Vec<RawFd>),
 }
 
 /// Takes the records of a dump.

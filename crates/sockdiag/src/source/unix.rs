@@ -159,6 +159,7 @@ mod tests {
             states,
             ext: 0,
             programs: super::super::Programs::default(),
+            storages: super::super::Storages::None,
         }
     }
 

@@ -49,6 +49,7 @@ fn query(states: StateSet, ext: u8) -> Query {
         states,
         ext,
         programs: Programs::default(),
+        storages: Storages::None,
     }
 }
 
