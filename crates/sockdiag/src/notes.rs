@@ -172,10 +172,9 @@ impl fmt::Display for Note {
                 writeln!(f, "ss: BPF map with ID {id} has type ID {kind}, expecting 24 ('sk_storage')")
             }
             Self::MapTypes { id } => writeln!(f, "ss: failed to load BTF for map ID {id}"),
-            Self::MapsTooMany { id } => writeln!(
-                f,
-                "ss: too many (> 32) BPF socket-local storage maps found, skipping map ID {id}"
-            ),
+            Self::MapsTooMany { id } => {
+                writeln!(f, "ss: too many (> 32) BPF socket-local storage maps found, skipping map ID {id}")
+            }
             Self::MapValueSize { id, expected, got } => {
                 writeln!(f, "map_id: {}: invalid value size, expecting {expected}, got {got}", *id as i32)
             }

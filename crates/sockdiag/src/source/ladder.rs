@@ -178,6 +178,9 @@ impl<'q, 'v> Run<'q, 'v> {
     fn one_family(&mut self, family: Family) -> Result<Ended, Failure> {
         self.repeatedly(|run| {
             let mut socket = run.take_socket()?;
+            if run.query.storages != Storages::None {
+                socket.expect_long();
+            }
             let seq = socket.next_seq();
             let request = by_family(run.query, family, run.program(), seq);
             let ended =

@@ -161,6 +161,6 @@ mod tests {
         }
         let greatest = text(&0x7ffe_ffff_ffff_ffff_ffff_u128.to_le_bytes());
         assert!(greatest.starts_with("118973149535723176502126385303097020516906332229462420044"));
-        assert!(greatest.len() == 4_932 + 7 && greatest.ends_with("86811989770240.000000"), "{greatest}");
+        assert!(greatest.len() == 4_933 + 7 && greatest.ends_with("86811989770240.000000"), "{greatest}");
     }
 }
