@@ -77,7 +77,7 @@ fn plan(description: &Description, style: Style) -> Plan {
     let columns = [const { Vec::new() }; PROC + 1];
     let mut plan = Plan { layout: description.layout, columns, details: Vec::new() };
     for part in &description.parts {
-        let shown = part.shown_by.any(style.groups);
+        let shown = part.shown_by == Groups::NONE || part.shown_by.any(style.groups);
         for field in &part.fields {
             if let Text::Column(column, format) = field.text
                 && let Some(formats) = plan.columns.get_mut(column as usize)

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::BpfComplaint;
 use crate::source::Missing;
 use crate::sys::errno_text;
 
@@ -84,6 +85,20 @@ pub enum Note {
     /// The kernel dropped messages about destroyed sockets, for the so-manieth
     /// time: the receive queue overflowed.
     EventsLost { times: u64 },
+    /// A BPF map cannot be opened.
+    MapOpen { id: u32, errno: i32 },
+    /// The kernel does not say what a BPF map is.
+    MapInfo { id: u32 },
+    /// A BPF map is no socket-local storage.
+    MapKind { id: u32, kind: u32 },
+    /// The types of a BPF map cannot be read.
+    MapTypes { id: u32 },
+    /// More BPF maps than may be open.
+    MapsTooMany { id: u32 },
+    /// A value has not the size that the values of its BPF map have.
+    MapValueSize { id: u32, expected: u32, got: u32 },
+    /// The types of a BPF map say what cannot be.
+    MapComplaint(BpfComplaint),
     /// A file of `/etc/netns` could not be put over its namesake.
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
 }
@@ -156,6 +171,26 @@ impl fmt::Display for Note {
                 f.write_str("\n")
             }
             Self::HoldersRefused { why } => writeln!(f, "ss: no iterator over open files: {why}"),
+            Self::MapOpen { id, errno } => {
+                const EPERM: i32 = 1;
+                let lacking = match *errno {
+                    EPERM => ": missing root permissions, CAP_BPF, or CAP_SYS_ADMIN",
+                    _ => "",
+                };
+                writeln!(f, "ss: cannot get fd for BPF map ID {id}{lacking}")
+            }
+            Self::MapInfo { id } => writeln!(f, "ss: failed to get info for BPF map ID {id}"),
+            Self::MapKind { id, kind } => {
+                writeln!(f, "ss: BPF map with ID {id} has type ID {kind}, expecting 24 ('sk_storage')")
+            }
+            Self::MapTypes { id } => writeln!(f, "ss: failed to load BTF for map ID {id}"),
+            Self::MapsTooMany { id } => {
+                writeln!(f, "ss: too many (> 32) BPF socket-local storage maps found, skipping map ID {id}")
+            }
+            Self::MapValueSize { id, expected, got } => {
+                writeln!(f, "map_id: {}: invalid value size, expecting {expected}, got {got}", *id as i32)
+            }
+            Self::MapComplaint(complaint) => writeln!(f, "libbpf: {complaint}"),
             Self::BindFailed { from, to, errno } => {
                 writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))
             }

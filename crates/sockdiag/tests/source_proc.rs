@@ -9,7 +9,7 @@ use sockdiag::fields::Needs;
 use sockdiag::model::{
     Addr, Endpoint, Family, FamilySet, ProcLine, Record, Socket, State, StateSet, Table, TableSet, states,
 };
-use sockdiag::source::{DumpErrorKind, Programs, Query, Sources, dump};
+use sockdiag::source::{DumpErrorKind, Programs, Query, Sources, Storages, dump};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 
@@ -55,6 +55,7 @@ fn query(table: Table) -> Query {
         ext: 0,
         programs: Programs::default(),
         exact: None,
+        storages: Storages::None,
     }
 }
 

@@ -12,7 +12,7 @@ use sockdiag::fields::Needs;
 use sockdiag::model::{Family, FamilySet, Record, Socket, StateSet, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::source::{
-    DumpError, DumpErrorKind, LONGEST_MESSAGE, Programs, Query, Sources, deficit, dump, record,
+    DumpError, DumpErrorKind, LONGEST_MESSAGE, Programs, Query, Sources, Storages, deficit, dump, record,
 };
 use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::reference::Reference;
@@ -48,6 +48,7 @@ fn query() -> Query {
         ext: 0,
         programs: Programs::default(),
         exact: None,
+        storages: Storages::None,
     }
 }
 

@@ -12,13 +12,13 @@ use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use sockdiag::enrich::{EnrichConfig, Enricher, HolderSearch, SystemLookups};
+use sockdiag::enrich::{BpfMaps, EnrichConfig, Enricher, HolderSearch, SystemLookups};
 use sockdiag::fields::{Catalog, Groups, Needs, Style};
 use sockdiag::filter::{self, Dialect, EvalContext, Expr};
 use sockdiag::model::{Layout, Selected, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
-use sockdiag::source::{self, Destroyer, Programs, Query, Sources};
+use sockdiag::source::{self, Destroyer, Programs, Query, Sources, Storages};
 use sockdiag::sys::{errno_text, netns, selinux};
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_render::summary;
@@ -26,15 +26,11 @@ use sockdiag_render::summary;
 use crate::cli::{self, Actions, Args, Exit, Show};
 use crate::terminal;
 
-/// Exit status for what this version cannot do yet.
-const NOT_YET: u8 = 3;
-
 /// Does what the words ask for.
 pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut system = System::default();
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
-    refuse_what_is_missing(&args)?;
     let explain = args.explain || io::stderr().is_terminal();
     let mut say = |note: Note| {
         if explain || !note.is_ours() {
@@ -55,8 +51,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
     let catalog = Catalog::standard();
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
+    let storages = |needs: Needs| match system.bpf_maps.descriptors() {
+        _ if !needs.has(Needs::BPF_STORAGES) => Storages::None,
+        maps if maps.is_empty() => Storages::All,
+        maps => Storages::Of(maps),
+    };
     if let Some(file) = &args.dump_file {
-        return record(file, &selected, catalog.needs(style.groups));
+        let needs = catalog.needs(style.groups);
+        let query = Query { storages: storages(needs), ..query(Table::Tcp, &selected, needs) };
+        return record(file, &selected, &query);
     }
     let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
     // The columns follow the options, not what the filter narrows them to.
@@ -76,6 +79,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let shown = catalog.needs(style.groups.and(Groups::COLUMNS));
     let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
+    let storages = storages(needs);
     let mut enricher = Enricher::new(&EnrichConfig {
         needs,
         numeric: args.numeric,
@@ -85,7 +89,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         threads: args.show.threads,
         holder_search: holder_search(),
         sources: &sources,
-    });
+    })
+    .with_bpf_maps(system.bpf_maps);
     // What cannot be written is nobody's concern any more: as the reference.
     let Ok(mut sink) = SsText::new(&catalog, look, terminal::Stdout) else { return Ok(()) };
     let mut pipeline = Pipeline {
@@ -122,7 +127,11 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             continue;
         }
         dumped.push(table.layout());
-        let query = Query { programs: programs.clone(), ..query(table, &selected, needs) };
+        let query = Query {
+            programs: programs.clone(),
+            storages: storages.clone(),
+            ..query(table, &selected, needs)
+        };
         let Err(error) = pipeline.list(&query, &mut say) else { continue };
         if let Some(code) = error.exit_status() {
             failure = Some(Exit::error(code, error.to_string()));
@@ -149,6 +158,7 @@ fn query(table: Table, selected: &Selected, needs: Needs) -> Query {
         ext: needs.inet_ext(),
         programs: Programs::default(),
         exact: None,
+        storages: Storages::None,
     }
 }
 
@@ -165,6 +175,7 @@ fn groups(show: &Show) -> Groups {
         (show.processes, Groups::PROCESSES),
         (show.threads, Groups::THREADS),
         (show.bpf, Groups::BPF),
+        (show.bpf_maps || !show.bpf_map_ids.is_empty(), Groups::BPF_MAPS),
         (show.tipcinfo, Groups::TIPCINFO),
         (show.contexts > 0, Groups::CONTEXT),
         (show.socket_context(), Groups::SOCKET_CONTEXT),
@@ -190,34 +201,18 @@ fn tell(note: &Note) {
     let _ = write!(io::stderr(), "{note}");
 }
 
-/// The end for what a later version will do.
-fn missing(what: &str) -> Exit {
-    Exit::error(NOT_YET, format!("ss: {what}: not there yet in sockdiag {}", env!("CARGO_PKG_VERSION")))
-}
-
-/// Ends for options whose work is not done yet, rather than print a listing
-/// that looks like an answer.
-fn refuse_what_is_missing(args: &Args) -> Result<(), Exit> {
-    let options = [(args.show.bpf_maps, "--bpf-maps")];
-    match options.iter().find(|(asked, _)| *asked) {
-        Some((_, option)) => Err(missing(option)),
-        None => Ok(()),
-    }
-}
-
 /// `-D FILE`: the raw replies of the TCP table.
-fn record(file: &OsStr, selected: &Selected, needs: Needs) -> Result<(), Exit> {
+fn record(file: &OsStr, selected: &Selected, query: &Query) -> Result<(), Exit> {
     if !selected.tables.intersects(TableSet::only(Table::Tcp)) {
         return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
     }
-    let query = query(Table::Tcp, selected, needs);
     let mut out: Box<dyn Write> = if file.as_bytes().starts_with(b"-") {
         Box::new(terminal::Stdout)
     } else {
         Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
     };
     // The reference says nothing of what went wrong, and ends with 0.
-    let _ = source::record(&query, &mut out, &mut |note| tell(&note));
+    let _ = source::record(query, &mut out, &mut |note| tell(&note));
     Ok(())
 }
 
@@ -255,6 +250,7 @@ struct System {
     filter_file: Option<Box<dyn BufRead>>,
     /// Where SELinux's files are, if it is on, once that was looked up.
     selinux: OnceCell<Option<PathBuf>>,
+    bpf_maps: BpfMaps,
 }
 
 impl System {
@@ -285,7 +281,14 @@ impl Actions for System {
         if self.find_selinux() { Ok(()) } else { Err(cli::args::selinux_is_off()) }
     }
 
-    fn bpf_map(&mut self, _: u32) -> Result<(), Exit> {
-        Err(missing("--bpf-map-id"))
+    fn bpf_map(&mut self, id: u32) -> Result<(), Exit> {
+        match self.bpf_maps.open(id) {
+            Ok(()) => Ok(()),
+            Err(note @ Note::MapsTooMany { .. }) => {
+                tell(&note);
+                Ok(())
+            }
+            Err(note) => Err(Exit::error(1, note.to_string().trim_end())),
+        }
     }
 }

@@ -74,9 +74,8 @@ fn a_hundred_and_fifty_thousand_recorded_sockets_of_every_shape() {
         skip!("no reference: {why}");
     }
     let random = recording::random(&mut fastrand::Rng::with_seed(2026), ROWS);
-    // Other protocols' layouts and BPF maps have tests of their own.
-    let random =
-        recording::retype(&recording::retype(&random, attr::PROTOCOL, 200), attr::SK_BPF_STORAGES, 201);
+    // Other protocols' layouts have tests of their own.
+    let random = recording::retype(&random, attr::PROTOCOL, 200);
     let both = recording::cut_done(&random);
     assert_eq!(recording::messages(&both).len(), ROWS + 1);
     let path = temporary("many-recorded");

@@ -30,7 +30,7 @@ use sockdiag::model::{
 };
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline, Sink};
-use sockdiag::source::{self, Programs, Query, Sources};
+use sockdiag::source::{self, Programs, Query, Sources, Storages};
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::compare::{Case, Ended, run};
 use sockdiag_testkit::recording;
@@ -166,6 +166,7 @@ fn query() -> Query {
         ext: 0,
         programs: Programs::default(),
         exact: None,
+        storages: Storages::None,
     }
 }
 

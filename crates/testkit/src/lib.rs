@@ -12,6 +12,7 @@
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
+//! | [`btf`], [`maps`] | types made by hand, and BPF maps with values of them beside sockets |
 //! | [`mod@skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs, built when first asked for |
 //!
@@ -22,10 +23,12 @@
 //! This crate does not use `sockdiag-wire`, so that it can check it.
 
 pub mod bins;
+pub mod btf;
 pub mod bytecode;
 pub mod churn;
 pub mod compare;
 pub mod holders;
+pub mod maps;
 pub mod measure;
 pub mod netns;
 mod nl;

@@ -22,12 +22,12 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use crate::skip::{self, Privilege};
 use crate::sys::{self, Fds, Requests};
@@ -161,6 +161,20 @@ impl Namespace {
     /// Makes an existing command run inside.
     pub fn enter(&self, command: &mut Command) {
         sys::enter_before_exec(command, Arc::clone(&self.fds), None);
+    }
+
+    /// Runs `work` on a thread of this process that is in the network
+    /// namespace: sockets made there belong to it.  Only where root made it.
+    pub fn with<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Why> {
+        let fds = &self.fds;
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                move_into_link_name_space(fds.net.as_fd(), Some(LinkNameSpaceType::Network))
+                    .doing("entering a network namespace")?;
+                Ok(work())
+            });
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// Adds an address to the device with that index, without waiting for

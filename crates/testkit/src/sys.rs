@@ -1,6 +1,6 @@
 //! The system calls that rustix does not cover: what a child does between
 //! `fork` and `exec`, socket options of any shape, threads that have what their
-//! process has not, and what a child cost.  All
+//! process has not, bpf(2), and what a child cost.  All
 //! `unsafe` is here.
 //!
 //! Invariant: everything that runs between `fork` and `exec` is a plain
@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
@@ -165,6 +165,84 @@ pub(crate) fn drop_everything(fd: BorrowedFd<'_>) -> io::Result<()> {
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Calls bpf(2) with the words of its `union bpf_attr`.
+///
+/// # Safety
+/// Every address in `attr` is of memory that is valid, until the call
+/// returns, for what the command does with it.
+unsafe fn bpf(command: c_int, attr: &mut [u32]) -> io::Result<c_int> {
+    let size = mem::size_of_val(attr) as libc::c_ulong;
+    // SAFETY: the kernel reads and writes no more of `attr` than its size,
+    // which is passed; the rest is the caller's promise.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, libc::c_long::from(command), attr.as_mut_ptr(), size) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as c_int) }
+}
+
+/// An address as the two words of a 64-bit member.
+fn address(of: *const u8) -> [u32; 2] {
+    let address = (of as u64).to_ne_bytes();
+    let [a, b, c, d, e, f, g, h] = address;
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
+}
+
+/// Takes a descriptor that a call of bpf(2) has just returned.
+fn owned(fd: c_int) -> OwnedFd {
+    // SAFETY: the call returned a new descriptor, which nobody else has.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// `BPF_BTF_LOAD`.
+pub(crate) fn btf_load(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let [low, high] = address(bytes.as_ptr());
+    // btf, btf_log_buf, btf_size, btf_log_size, btf_log_level
+    let mut attr = [low, high, 0, 0, bytes.len() as u32, 0, 0];
+    // SAFETY: the command reads `btf_size` bytes at `btf`, which are those of
+    // `bytes`, and writes no log without a size of one.
+    unsafe { bpf(18, &mut attr) }.map(owned)
+}
+
+/// `BPF_MAP_CREATE`: type, size of keys and of values, most entries, flags;
+/// then BTF and the types of keys and values.
+pub(crate) fn map_create(shape: [u32; 5], types: [u32; 3]) -> io::Result<OwnedFd> {
+    let mut attr = [0_u32; 15];
+    attr[..5].copy_from_slice(&shape);
+    // Behind inner map, NUMA node, a name of 16 bytes and an interface.
+    attr[12..].copy_from_slice(&types);
+    // SAFETY: up to these members the attribute holds no address.
+    unsafe { bpf(0, &mut attr) }.map(owned)
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD` of a map: its number.
+pub(crate) fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(map_info(map)?[1])
+}
+
+/// Type, number, size of keys, size of values.
+fn map_info(map: BorrowedFd<'_>) -> io::Result<[u32; 4]> {
+    let mut info = [0_u32; 4];
+    let [low, high] = address(info.as_mut_ptr().cast());
+    let mut attr = [map.as_raw_fd() as u32, mem::size_of_val(&info) as u32, low, high];
+    // SAFETY: the command writes at most `info_len` bytes at `info`, which is
+    // that long and lives until the call has returned.
+    unsafe { bpf(15, &mut attr) }?;
+    Ok(info)
+}
+
+/// `BPF_MAP_UPDATE_ELEM`: whatever was there before.
+pub(crate) fn map_update(map: BorrowedFd<'_>, key: [u8; 4], value: &[u8]) -> io::Result<()> {
+    let shape = map_info(map)?;
+    if shape[2] as usize != key.len() || shape[3] as usize != value.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let ([key_low, key_high], [low, high]) = (address(key.as_ptr()), address(value.as_ptr()));
+    // map_fd and padding, key, value, flags
+    let mut attr = [map.as_raw_fd() as u32, 0, key_low, key_high, low, high, 0, 0];
+    // SAFETY: the command reads a key and a value, which are as long as the
+    // map says that its keys and values are.
+    unsafe { bpf(2, &mut attr) }.map(|_| ())
 }
 
 /// What wait4(2) says of a child.

@@ -14,6 +14,8 @@
 //! Source: linux/btf.h, Linux 7.3; Documentation/bpf/btf.rst.  Split BTF, as
 //! modules have it, is not read.
 
+use std::borrow::Cow;
+
 use crate::bytes::u32_at;
 use crate::layout::{constants, view};
 
@@ -80,6 +82,14 @@ constants! {
         BTF_INT_CHAR = 2;
         /// A truth value.
         BTF_INT_BOOL = 4;
+    }
+}
+
+constants! {
+    /// Who sees a variable.
+    BTF_LINKAGES in "linux/btf.h": u32 {
+        /// Its own file alone.
+        BTF_VAR_STATIC = 0;
     }
 }
 
@@ -189,6 +199,26 @@ view! {
     }
 }
 
+view! {
+    /// A variable.
+    VarView = "struct btf_var" in "linux/btf.h" {
+        /// Who sees it (`BTF_VAR_*`).
+        linkage: u32 @ 0 = "linkage";
+    }
+}
+
+view! {
+    /// A variable in a section.
+    SectionVarView = "struct btf_var_secinfo" in "linux/btf.h" {
+        /// The number of the variable's type, a `VAR`.
+        type_id: u32 @ 0 = "type";
+        /// Where it lies in the section, in bytes.
+        offset: u32 @ 4 = "offset";
+        /// Its size in bytes.
+        size: u32 @ 8 = "size";
+    }
+}
+
 /// Length of what every type begins with.
 const TYPE: usize = TypeView::LAYOUT.end();
 
@@ -245,6 +275,13 @@ impl<'a> Btf<'a> {
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(0)))
     }
 
+    /// Types by number without reading them all: `offsets` is what
+    /// [`Index::into_offsets`] kept of the same bytes.  Of other bytes it finds
+    /// types that are none, or nothing.
+    pub fn indexed_by(self, offsets: &'a [u32]) -> Index<'a> {
+        Index { btf: self, offsets: Cow::Borrowed(offsets) }
+    }
+
     /// Reads all types once, to find each by its number.
     pub fn index(self) -> Index<'a> {
         let mut types = self.types();
@@ -252,7 +289,7 @@ impl<'a> Btf<'a> {
         loop {
             let at = types.at;
             if types.next().is_none() {
-                return Index { btf: self, offsets };
+                return Index { btf: self, offsets: Cow::Owned(offsets) };
             }
             offsets.push(at as u32);
         }
@@ -322,7 +359,7 @@ impl<'a> Iterator for Types<'a> {
 #[derive(Clone, Debug)]
 pub struct Index<'a> {
     btf: Btf<'a>,
-    offsets: Vec<u32>,
+    offsets: Cow<'a, [u32]>,
 }
 
 impl<'a> Index<'a> {
@@ -331,6 +368,11 @@ impl<'a> Index<'a> {
     pub fn get(&self, id: u32) -> Option<Type<'a>> {
         let offset = self.offsets.get((id as usize).checked_sub(1)?)?;
         self.btf.type_at(*offset as usize)
+    }
+
+    /// Where each type begins, for [`Btf::indexed_by`].
+    pub fn into_offsets(self) -> Vec<u32> {
+        self.offsets.into_owned()
     }
 
     /// How many types there are, `void` not among them.
@@ -435,6 +477,19 @@ impl<'a> Type<'a> {
         })
     }
 
+    /// Who sees a variable (`BTF_VAR_*`); `None` for another kind.
+    pub fn linkage(&self) -> Option<u32> {
+        (self.kind == BTF_KIND_VAR).then(|| VarView::new(self.tail).linkage())?
+    }
+
+    /// The variables of a section, in order; none for another kind.
+    pub fn variables(&self) -> impl Iterator<Item = SectionVar> + use<'a> {
+        self.elements(&[BTF_KIND_DATASEC], 12).filter_map(|bytes| {
+            let view = SectionVarView::new(bytes);
+            Some(SectionVar { type_id: view.type_id()?, offset: view.offset()?, size: view.size()? })
+        })
+    }
+
     fn elements(&self, kinds: &[u8], size: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let tail = if kinds.contains(&self.kind) { self.tail } else { &[] };
         tail.chunks_exact(size)
@@ -507,6 +562,17 @@ pub struct Param<'a> {
     pub name: &'a [u8],
     /// The number of its type; 0 for the `...` at the end.
     pub type_id: u32,
+}
+
+/// A variable of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SectionVar {
+    /// The number of its type, a `VAR`.
+    pub type_id: u32,
+    /// Where it lies in the section, in bytes.
+    pub offset: u32,
+    /// Its size in bytes.
+    pub size: u32,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Source: linux/inet_diag.h, Linux 7.3.
 
 use crate::attr::{HEADER, attrs, c_text};
+use crate::bpf_storage::BpfStorages;
 use crate::bytes::{array_at, u8_at, u32_at, u64_at};
 use crate::cc_info::{BbrInfo, DctcpInfo, VegasInfo};
 use crate::layout::{constants, view, whole};
@@ -379,9 +380,10 @@ impl<'a> InetAttrs<'a> {
         self.get(INET_DIAG_ULP_INFO).map(Ulp::new)
     }
 
-    /// Values of BPF maps, as nested attributes.
-    pub fn bpf_storages(&self) -> Option<&'a [u8]> {
-        self.get(INET_DIAG_SK_BPF_STORAGES)
+    /// Values of BPF maps.
+    #[inline]
+    pub fn bpf_storages(&self) -> Option<BpfStorages<'a>> {
+        self.get(INET_DIAG_SK_BPF_STORAGES).map(BpfStorages::new)
     }
 }
 

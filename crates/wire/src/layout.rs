@@ -327,6 +327,9 @@ all! {
     btf::Enum64View,
     btf::ArrayView,
     btf::ParamView,
+    btf::VarView,
+    btf::SectionVarView,
+    bpf_storage::MapInfo,
 }
 
 /// Every table of numbers.
@@ -367,6 +370,8 @@ pub const CONSTANTS: &[Constants] = &[
     crate::btf::BTF_CONSTANTS,
     crate::btf::BTF_KINDS,
     crate::btf::BTF_INT_ENCODINGS,
+    crate::btf::BTF_LINKAGES,
+    crate::bpf_storage::MAP_TYPES,
 ];
 
 #[cfg(test)]

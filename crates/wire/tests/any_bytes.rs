@@ -147,7 +147,7 @@ fn read_attrs(attrs: &InetAttrs<'_>) -> usize {
         attrs.v6only().is_some(),
         attrs.mark().is_some(),
         attrs.cgroup_id().is_some(),
-        attrs.bpf_storages().is_some(),
+        attrs.bpf_storages().is_some_and(|items| items.clone().count() + items.deficits().count() > 0),
         attrs.congestion().is_some_and(|name| !name.contains(&0)),
         attrs
             .sockopt()

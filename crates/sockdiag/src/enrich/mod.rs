@@ -7,6 +7,7 @@
 //!
 //! Source: fields of ss(8) that are names: services, interfaces, cgroups, hosts.
 
+mod bpf_maps;
 mod cgroups;
 mod contexts;
 mod hosts;
@@ -17,6 +18,7 @@ mod processes;
 mod rpc;
 mod services;
 
+pub use bpf_maps::BpfMaps;
 pub(crate) use interfaces::indices_of_one_domain;
 pub use lookups::SystemLookups;
 pub use processes::HolderSearch;
@@ -69,6 +71,7 @@ const SCTP: u16 = 132;
 /// Looks names up, and keeps them.
 #[derive(Debug)]
 pub struct Enricher {
+    bpf_maps: BpfMaps,
     cgroup_zero: bool,
     extended: bool,
     services: Option<Services>,
@@ -93,6 +96,7 @@ impl Enricher {
         let services = wanted(Needs::SERVICES) && !config.numeric;
         let rpc = if services && config.resolve { RpcNames::ask() } else { RpcNames::default() };
         Self {
+            bpf_maps: BpfMaps::default(),
             cgroup_zero: config.cgroup_zero,
             extended: config.extended,
             services: services.then(|| Services::new(config.sources.port_range(), rpc)),
@@ -108,6 +112,13 @@ impl Enricher {
             inode: 0,
             association: false,
         }
+    }
+
+    /// The same with BPF maps that are open already.
+    #[must_use]
+    pub fn with_bpf_maps(mut self, maps: BpfMaps) -> Self {
+        self.bpf_maps = maps;
+        self
     }
 
     /// Says that the sockets of this table follow, if there are any.
@@ -146,6 +157,9 @@ impl Enricher {
             && let Some(id) = socket.attrs().and_then(InetAttrs::cgroup_id)
         {
             cgroups.show(id, u64::from(self.extended && id != 0) + u64::from(self.cgroup_zero));
+        }
+        if let Some(storages) = socket.attrs().and_then(InetAttrs::bpf_storages) {
+            self.bpf_maps.prepare(&storages);
         }
         // Of netlink sockets ss lists no holders.
         if let Some(processes) = &mut self.processes
@@ -263,6 +277,7 @@ impl Enricher {
             cgroup: self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?)),
             holders: self.holders(),
             contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
+            bpf_maps: Some(&self.bpf_maps),
         };
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
     }
@@ -271,7 +286,8 @@ impl Enricher {
     /// nothing, and then it costs nothing.
     pub fn take_row_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
         let notes = self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default();
-        notes.into_iter().flat_map(|(note, times)| std::iter::repeat_n(note, times as usize))
+        let notes = notes.into_iter().flat_map(|(note, times)| std::iter::repeat_n(note, times as usize));
+        notes.chain(self.bpf_maps.take_notes())
     }
 
     /// What was worth saying since the last call.

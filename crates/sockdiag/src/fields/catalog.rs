@@ -6,7 +6,7 @@
 
 use super::{Field, Groups, Needs};
 use super::{
-    endpoint, extended, memory, mptcp, netlink, packet, process, sctp, tcp, tipc, ulp, unix, vsock, xdp,
+    bpf, endpoint, extended, memory, mptcp, netlink, packet, process, sctp, tcp, tipc, ulp, unix, vsock, xdp,
 };
 use crate::model::{Layout, Row};
 
@@ -21,7 +21,7 @@ pub enum Lead {
 
 /// Rows that are shown together.
 pub struct Block {
-    /// Shown if any of these is.
+    /// Shown if any of these is; always, if there are none.
     pub shown_by: Groups,
     /// And only for rows of which this holds.
     pub applies: fn(&Row<'_>, Groups) -> bool,
@@ -99,6 +99,8 @@ const INET: &[Block] = &[
         fields: &[mptcp::MPTCP],
     },
     Block { shown_by: Groups::INFO, applies: is_proc_tcp, lead: Lead::None, fields: &[tcp::PROC_TCP] },
+    // Whatever is shown: the option only asks the kernel for it.
+    Block { shown_by: Groups::NONE, applies: always, lead: Lead::None, fields: &[bpf::STORAGES] },
 ];
 
 /// A block of the table at run time.

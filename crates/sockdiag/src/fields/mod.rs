@@ -7,6 +7,7 @@
 //! Invariant: names are unique, docs are sentences, and the order of the rows
 //! in a block is the order in which `ss` prints them.
 
+mod bpf;
 mod catalog;
 mod congestion;
 mod endpoint;
@@ -24,6 +25,7 @@ mod unix;
 mod vsock;
 mod xdp;
 
+pub(crate) use bpf::put_value;
 pub use catalog::{Block, Catalog, Description, Lead, Part};
 
 use crate::model::{Addr, Row};
@@ -162,6 +164,8 @@ impl Needs {
     pub const CGROUPS: Self = Self(1 << 17);
     /// Names of hosts, where `-r` asks for them.
     pub const HOSTS: Self = Self(1 << 18);
+    /// Values of BPF maps: an attribute of the request.
+    pub const BPF_STORAGES: Self = Self(1 << 24);
     /// Names of services, unless `-n` forbids them.
     pub const SERVICES: Self = Self(1 << 19);
 
@@ -221,6 +225,8 @@ impl Groups {
     pub const THREADS: Self = Self(1 << 11);
     /// `-z`: contexts of sockets.
     pub const SOCKET_CONTEXT: Self = Self(1 << 14);
+    /// `--bpf-maps`, `--bpf-map-id`.
+    pub const BPF_MAPS: Self = Self(1 << 12);
     /// The columns of every row.
     pub const COLUMNS: Self = Self(1 << 15);
 

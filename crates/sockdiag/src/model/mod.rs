@@ -82,6 +82,7 @@ macro_rules! bit_set {
     };
 }
 
+pub mod bpf_map;
 pub mod families;
 pub mod holders;
 pub mod netlink;
@@ -97,6 +98,7 @@ pub mod unix;
 pub mod vsock;
 pub mod xdp;
 
+pub use bpf_map::{BpfComplaint, BpfMap, BpfMapBook};
 pub use families::{Family, FamilySet};
 pub use holders::{ContextBook, Holder, HolderBook};
 pub use proc_line::ProcLine;

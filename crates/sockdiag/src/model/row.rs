@@ -4,6 +4,7 @@
 //! A name that was not asked for and a name that does not exist are both
 //! `None`: the number is printed then.
 
+use super::bpf_map::BpfMapBook;
 use super::holders::{ContextBook, HolderBook};
 use super::socket::{Addr, Socket};
 
@@ -35,6 +36,8 @@ pub struct Names<'a> {
     pub holders: Option<&'a dyn HolderBook>,
     /// SELinux contexts of its holders and its own, where that was asked for.
     pub contexts: Option<&'a dyn ContextBook>,
+    /// The BPF maps whose values it holds.
+    pub bpf_maps: Option<&'a dyn BpfMapBook>,
 }
 
 /// What a sink sees.

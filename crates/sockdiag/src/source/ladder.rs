@@ -3,7 +3,7 @@
 //! For tcp with both families wanted the first rung is one legacy request: it
 //! walks the table once for both families, where the newer request needs a
 //! walk for each.  Its IPv6 records are set aside and follow the IPv4 ones,
-//! which is the order of two dumps.
+//! which is the order of two dumps.  That request cannot ask for BPF storage.
 //!
 //! Invariant: nothing here delivers a record of a source after another source
 //! has delivered one.  What was set aside is not delivered yet.
@@ -17,7 +17,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
-use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Visit, proc_net};
+use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
 use crate::fields::Needs;
 use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet};
 use crate::notes::Note;
@@ -71,6 +71,7 @@ pub(crate) fn kernel_knows_cgroup_condition() -> bool {
         ext: 0,
         programs: Programs { modern: None, classic: Some(program) },
         exact: None,
+        storages: Storages::None,
     };
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
     let mut notes = |_: Note| {};
@@ -129,11 +130,13 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 
     fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {
-        if let Some(record) = self.exactly_one(families) {
+        // Only a dump brings the values of BPF maps.
+        let plain = self.query.storages == Storages::None;
+        if plain && let Some(record) = self.exactly_one(families) {
             let _ = self.hand_on(&record);
             return Ok(());
         }
-        if self.query.table.protocol() == TCP && families.inet && families.inet6 {
+        if plain && self.query.table.protocol() == TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 => {
                     // An old kernel, or a recording of the other requests: not worth a word.
@@ -222,6 +225,9 @@ impl<'q, 'v> Run<'q, 'v> {
     fn one_family(&mut self, family: Family) -> Result<Ended, Failure> {
         self.repeatedly(|run| {
             let mut socket = run.take_socket()?;
+            if run.query.storages != Storages::None {
+                socket.expect_long();
+            }
             let seq = socket.next_seq();
             let request = by_family(run.query, family, run.program(), seq);
             let ended =
@@ -319,14 +325,23 @@ impl<'q, 'v> Run<'q, 'v> {
     ) -> Result<Ended, Failure> {
         let Self { query, visit, notes, rows, .. } = self;
         let origin = Origin { table: query.table, kind: SourceKind::Kernel };
+        // Storage of more than 64 KiB does not fit its attribute, which the
+        // kernel does not notice.
+        let may_overflow = query.storages != Storages::None;
+        let mut deficits = Vec::new();
         let mut take = |bytes: &[u8]| {
             if !wanted(bytes) {
                 return ControlFlow::Continue(());
             }
             *rows += 1;
+            if may_overflow {
+                deficits.extend(deficit(bytes));
+            }
             visit.record(Record { origin, bytes })
         };
-        exchange(socket, request, seq, &mut take, *notes)
+        let ended = exchange(socket, request, seq, &mut take, *notes);
+        deficits.into_iter().for_each(notes);
+        ended
     }
 
     fn hand_on(&mut self, bytes: &[u8]) -> ControlFlow<()> {

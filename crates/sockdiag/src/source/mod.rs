@@ -39,6 +39,7 @@ mod xdp;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use crate::fields::Needs;
@@ -90,6 +91,8 @@ pub struct Query {
     /// no other.  Then its socket alone is asked for, where that is certain
     /// to give what a dump would.
     pub exact: Option<Exact>,
+    /// The BPF maps whose values are wanted.
+    pub storages: Storages,
 }
 
 /// One connection, and where to look for it.
@@ -100,6 +103,18 @@ pub struct Exact {
     /// The interfaces that a socket may be bound to, by index; none of them a
     /// routing domain.
     pub interfaces: Vec<u32>,
+}
+
+/// The BPF maps whose values a dump of inet sockets brings along.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Storages {
+    /// None is asked for.
+    #[default]
+    None,
+    /// Every map of socket-local storage.
+    All,
+    /// These, by file descriptors that stay open during the dump.
+    Of(Vec<RawFd>),
 }
 
 /// Takes the records of a dump.

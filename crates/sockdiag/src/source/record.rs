@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use super::exchange::{Ended, Failure, open, read_datagram};
 use super::ladder::Families;
 use super::request::{by_family, legacy, legacy_type};
-use super::{DumpErrorKind, Query};
+use super::{DumpErrorKind, Query, Storages};
 use crate::model::Family;
 use crate::notes::Note;
 use crate::sys::errno_text;
@@ -89,6 +89,9 @@ const SEQUENCE: u32 = 123_456;
 fn by_families(query: &Query, out: &mut dyn Write) -> Result<(), Failed> {
     let families = Families::preferred(query);
     let mut socket = open().map_err(Failed::Dump)?;
+    if query.storages != Storages::None {
+        socket.expect_long();
+    }
     for (wanted, family) in [(families.inet, Family::Inet), (families.inet6, Family::Inet6)] {
         if wanted {
             let seq = SEQUENCE;

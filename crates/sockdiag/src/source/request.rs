@@ -4,13 +4,14 @@
 //! (linux/inet_diag.h); attributes in ss's order.
 
 use sockdiag_wire::attr;
+use sockdiag_wire::bpf_storage;
 use sockdiag_wire::inet_diag::{INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL};
 use sockdiag_wire::inet_req::{InetDiagReq, InetDiagReqV2, SockId};
 use sockdiag_wire::netlink::{
     DCCPDIAG_GETSOCK, HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };
 
-use super::Query;
+use super::{Query, Storages};
 use crate::filter::Pinned;
 use crate::model::{Addr, Family, State, StateSet};
 
@@ -39,6 +40,11 @@ pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, s
     put_program(&mut request, program);
     if protocol > 255 {
         attr::put(&mut request, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
+    }
+    match &query.storages {
+        Storages::None => {}
+        Storages::All => bpf_storage::put_request(&mut request, []),
+        Storages::Of(maps) => bpf_storage::put_request(&mut request, maps.iter().copied()),
     }
     finish(request)
 }
@@ -105,7 +111,8 @@ pub(super) fn legacy_type(query: &Query) -> Option<u16> {
     }
 }
 
-/// A dump of both families in one walk of the table (`TCPDIAG_GETSOCK`).
+/// A dump of both families in one walk of the table (`TCPDIAG_GETSOCK`), which
+/// asks for no BPF storage.
 pub(super) fn legacy(query: &Query, kind: u16, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
     let mut request = begin(kind, seq);
     InetDiagReq {

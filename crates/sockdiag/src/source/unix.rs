@@ -160,6 +160,7 @@ mod tests {
             ext: 0,
             programs: super::super::Programs::default(),
             exact: None,
+            storages: super::super::Storages::None,
         }
     }
 

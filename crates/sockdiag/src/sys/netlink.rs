@@ -26,6 +26,8 @@ use rustix::net::{
 const SEND_BUFFER: usize = 32 * 1024;
 const RECEIVE_BUFFER: usize = 1024 * 1024;
 const DATAGRAM: usize = 64 * 1024;
+/// No datagram is worth more memory.
+const LONGEST: usize = 64 * 1024 * 1024;
 /// Queue for what comes unasked: some seconds of a busy machine.
 const EVENT_BUFFER: usize = 32 << 20;
 
@@ -78,6 +80,8 @@ pub(crate) struct Netlink {
     port: u32,
     seq: u32,
     buffer: Vec<u8>,
+    /// Whether a datagram's length is asked for first.
+    peeks: bool,
 }
 
 impl Netlink {
@@ -96,7 +100,7 @@ impl Netlink {
         bind(&fd, &SocketAddrNetlink::new(0, 0)).map_err(|e| (OpenStep::Bind, e))?;
         let port =
             getsockname(&fd).and_then(SocketAddrNetlink::try_from).map_err(|e| (OpenStep::Bind, e))?.pid();
-        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM] })
+        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM], peeks: false })
     }
 
     /// Opens a socket for the multicast groups of sock_diag of this mask, with
@@ -109,7 +113,7 @@ impl Netlink {
         let _ = sockopt::set_socket_recv_buffer_size_force(&fd, EVENT_BUFFER);
         bind(&fd, &SocketAddrNetlink::new(0, groups))?;
         let port = getsockname(&fd).and_then(SocketAddrNetlink::try_from)?.pid();
-        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM] })
+        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM], peeks: false })
     }
 
     /// The port that replies to this socket carry.
@@ -134,8 +138,30 @@ impl Netlink {
         }
     }
 
+    /// Looks how long each datagram is before it is received: one socket may
+    /// come with more than a buffer's worth of attributes.
+    pub(crate) fn expect_long(&mut self) {
+        self.peeks = true;
+    }
+
+    /// Makes room for the next datagram.
+    fn make_room(&mut self) {
+        let mut nothing = [IoSliceMut::new(&mut [])];
+        let mut control = RecvAncillaryBuffer::default();
+        let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
+        // An error comes again when the datagram is received.
+        if let Ok(message) = recvmsg(&self.fd, &mut nothing, &mut control, flags)
+            && message.bytes > self.buffer.len()
+        {
+            self.buffer.resize(message.bytes.min(LONGEST), 0);
+        }
+    }
+
     /// Waits for the next datagram.
     pub(crate) fn receive(&mut self) -> Result<Datagram<'_>, ReceiveError> {
+        if self.peeks {
+            self.make_room();
+        }
         let message = loop {
             let mut parts = [IoSliceMut::new(&mut self.buffer)];
             let mut control = RecvAncillaryBuffer::default();

@@ -144,7 +144,7 @@ pub(super) fn recordings() -> Group {
     let mut cases: Vec<Case<'_>> = Vec::new();
     for seed in 300..320 {
         let bytes = recording::random(&mut fastrand::Rng::with_seed(seed), 100);
-        let mut bytes = recording::cut_done(&recording::retype(&bytes, attr::SK_BPF_STORAGES, 201));
+        let mut bytes = recording::cut_done(&bytes);
         keep_named_states(&mut bytes);
         let path = temporary(&format!("sctp-{seed}"), &bytes);
         let looks = RECORDED.iter().enumerate().filter(|(at, _)| seed < 304 || at % 4 == seed as usize % 4);

@@ -7,6 +7,7 @@
 //! wrong test.  Deliberate differences are rows of COMPAT.md, tested in
 //! `tests/compat.rs`.
 
+mod bpf_maps;
 mod errors;
 mod inet4;
 mod live;
@@ -42,6 +43,13 @@ struct Group {
     wrong: Option<String>,
 }
 
+impl Group {
+    /// A group that cannot run here, which was reported.
+    fn none(name: &'static str) -> Self {
+        Self { name, least: 0, ran: 0, wrong: None }
+    }
+}
+
 /// Runs a group.
 fn check<'a>(name: &'static str, least: usize, cases: impl IntoIterator<Item = Case<'a>>) -> Group {
     let report = run_cases(cases, Path::new(OURS)).unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -72,34 +80,51 @@ fn ours_does_as_the_reference_does() {
     if let Err(why) = Reference::get() {
         skip!("no reference: {why}");
     }
-    let groups = [
-        errors::run(),
-        options::run(),
-        recordings::run(),
-        recordings::damaged(),
-        widths::run(),
-        proc_text::run(),
-        processes::live(),
-        processes::made_up(),
-        summary::run(),
-        live::run(),
-        netpkt::live(),
-        netpkt::proc_text(),
-        netpkt::answers(),
-        replies::run(),
-        replies::owners(),
-        replies::failures(),
-        inet4::recordings(),
-        inet4::crafted(),
-        inet4::proc_text(),
-        inet4::live(),
-        unix::live(),
-        unix::proc_text(),
-        unix::replied(),
-    ];
+    judge(
+        400,
+        &[
+            errors::run(),
+            options::run(),
+            recordings::run(),
+            recordings::damaged(),
+            widths::run(),
+            proc_text::run(),
+            processes::live(),
+            processes::made_up(),
+            summary::run(),
+            live::run(),
+            netpkt::live(),
+            netpkt::proc_text(),
+            netpkt::answers(),
+            replies::run(),
+            replies::owners(),
+            replies::failures(),
+            inet4::recordings(),
+            inet4::crafted(),
+            inet4::proc_text(),
+            inet4::live(),
+            unix::live(),
+            unix::proc_text(),
+            unix::replied(),
+        ],
+    );
+}
+
+#[test]
+fn bpf_storage_is_shown_as_the_reference_shows_it() {
+    if let Err(why) = Reference::get() {
+        skip!("no reference: {why}");
+    }
+    // Without bpf(2) there is nothing to show but what recordings hold.
+    let least = if bpf_maps::Stored::or_skip().is_some() { 300 } else { 0 };
+    judge(least, &[bpf_maps::types(), bpf_maps::options(), bpf_maps::unprivileged(), bpf_maps::recorded()]);
+}
+
+/// Says what agreed, and fails if something did not.
+fn judge(least: usize, groups: &[Group]) {
     let mut text = String::new();
     let mut total = 0;
-    for group in &groups {
+    for group in groups {
         let _ = writeln!(text, "  {:6} {} (at least {})", group.ran, group.name, group.least);
         total += group.ran;
     }
@@ -107,5 +132,5 @@ fn ours_does_as_the_reference_does() {
     let _ = writeln!(std::io::stderr(), "differential: {total} command lines agree\n{text}");
     let wrong: Vec<&str> = groups.iter().filter_map(|group| group.wrong.as_deref()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(total >= 400, "only {total} command lines");
+    assert!(total >= least, "only {total} command lines");
 }

@@ -53,6 +53,7 @@ fn query(states: StateSet, ext: u8) -> Query {
         ext,
         programs: Programs::default(),
         exact: None,
+        storages: Storages::None,
     }
 }
 

@@ -1,0 +1,103 @@
+//! The BPF maps whose values sockets hold.
+//!
+//! A map is opened by its number, asked what it is, and its types are read,
+//! once; the descriptor stays open, so that the request can name it and the
+//! map cannot vanish.  A map that could not be had is asked for again with the
+//! next socket that holds a value of it, as the reference does.
+//!
+//! Source: linux/bpf.h; messages and the limit of 32 maps are ss's.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use sockdiag_wire::bpf_storage::{BPF_MAP_TYPE_SK_STORAGE, BpfStorages, MAP_INFO_LEN, MapInfo};
+
+use crate::fields::put_value;
+use crate::model::{BpfMap, BpfMapBook};
+use crate::notes::Note;
+use crate::sys::bpf;
+
+/// As many maps are kept open.
+const MOST: usize = 32;
+
+/// Maps that were opened.
+#[derive(Debug, Default)]
+pub struct BpfMaps {
+    maps: Vec<(BpfMap, OwnedFd)>,
+    notes: Vec<Note>,
+    /// Text that nobody reads: complaints come with it.
+    scratch: Vec<u8>,
+}
+
+impl BpfMaps {
+    /// Opens a map, unless it is open.
+    ///
+    /// # Errors
+    /// What the reference says where it cannot.  All but [`Note::MapsTooMany`]
+    /// end the program there if the user named the map.
+    pub fn open(&mut self, id: u32) -> Result<(), Note> {
+        if self.map(id).is_some() {
+            return Ok(());
+        }
+        if self.maps.len() >= MOST {
+            return Err(Note::MapsTooMany { id });
+        }
+        self.maps.push(load(id)?);
+        Ok(())
+    }
+
+    /// The descriptors of the open maps, in the order of their opening.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        self.maps.iter().map(|(_, fd)| fd.as_raw_fd()).collect()
+    }
+
+    /// Opens the maps of a socket that is to be shown, and notes what there
+    /// is to say of its values.
+    pub(super) fn prepare(&mut self, storages: &BpfStorages<'_>) {
+        let deficits = storages.clone().deficits();
+        self.notes.extend(deficits.map(|(bytes, attr_len)| Note::Deficit { bytes: bytes as i64, attr_len }));
+        for storage in storages.clone() {
+            let id = storage.map_id;
+            if let Err(note) = self.open(id) {
+                self.notes.push(note);
+                continue;
+            }
+            let Some((map, _)) = self.maps.iter().find(|(map, _)| map.id() == id) else { continue };
+            let (expected, got) = (map.value_size(), storage.value.len() as u32);
+            if expected != got {
+                self.notes.push(Note::MapValueSize { id, expected, got });
+                continue;
+            }
+            self.scratch.clear();
+            let mut said = |complaint| self.notes.push(Note::MapComplaint(complaint));
+            let _ = put_value(&mut self.scratch, map, storage.value, true, &mut said);
+        }
+    }
+
+    pub(super) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+}
+
+impl BpfMapBook for BpfMaps {
+    fn map(&self, id: u32) -> Option<&BpfMap> {
+        self.maps.iter().map(|(map, _)| map).find(|map| map.id() == id)
+    }
+}
+
+fn load(id: u32) -> Result<(BpfMap, OwnedFd), Note> {
+    let fd = bpf::map_by_id(id).map_err(|errno| Note::MapOpen { id, errno: errno.raw_os_error() })?;
+    let mut bytes = [0; MAP_INFO_LEN];
+    bpf::object_info(fd.as_fd(), &mut bytes).map_err(|_| Note::MapInfo { id })?;
+    let info = MapInfo::new(&bytes);
+    let kind = info.kind().unwrap_or(0);
+    if kind != BPF_MAP_TYPE_SK_STORAGE {
+        return Err(Note::MapKind { id, kind });
+    }
+    let number = |number: Option<u32>| number.unwrap_or(0);
+    let map = bpf::btf_by_id(number(info.btf_id()))
+        .and_then(|btf| bpf::btf_bytes(btf.as_fd()))
+        .ok()
+        .and_then(|btf| BpfMap::new(id, number(info.value_size()), number(info.btf_value_type_id()), btf))
+        .ok_or(Note::MapTypes { id })?;
+    Ok((map, fd))
+}

@@ -1,0 +1,268 @@
+//! BPF storage: values of every type beside live sockets, and in recordings.
+//!
+//! Maps are the whole machine's, sockets are ours: a namespace of its own
+//! shows no values but those put there.
+
+use std::net::{TcpListener, UdpSocket};
+
+use sockdiag_testkit::Why;
+use sockdiag_testkit::btf::Btf;
+use sockdiag_testkit::maps::{Map, values};
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::recording::{self, Msg, attr};
+use sockdiag_testkit::skip::{self, Privilege};
+
+use super::{Case, Group, case, check, temporary};
+
+/// A listener in a namespace, where values can be put beside it.
+pub(super) struct Stored {
+    namespace: Namespace,
+    listener: TcpListener,
+}
+
+impl Stored {
+    fn inside(namespace: Namespace) -> Result<Self, Why> {
+        let listener = namespace.with(|| TcpListener::bind("127.0.0.1:8000"))?;
+        let listener = listener.map_err(|error| Why::new(format!("a listener: {error}")))?;
+        // Whether there is bpf(2) at all, and for us.
+        ints(&[0])?;
+        Ok(Self { namespace, listener })
+    }
+
+    pub(super) fn or_skip() -> Option<Self> {
+        let stored = Namespace::new().and_then(Self::inside);
+        stored.inspect_err(|why| skip::report(why)).ok()
+    }
+}
+
+/// Maps of `int`, one for each number, which is put beside nothing yet.
+fn ints(numbers: &[i32]) -> Result<Vec<Map>, Why> {
+    let mut btf = Btf::new();
+    let int = btf.key();
+    numbers.iter().map(|_| Map::storage(&btf, int, 4)).collect()
+}
+
+/// A map of a struct of two numbers.
+fn pair() -> Result<Map, Why> {
+    let mut btf = Btf::new();
+    let int = btf.key();
+    let pair = btf.structure("pair", 8, &[("a", int, 0, 0), ("b", int, 32, 0)]);
+    Map::storage(&btf, pair, 8)
+}
+
+/// Every value of every type, one map each.
+pub(super) fn types() -> Group {
+    const NAME: &str = "BPF storage of every type";
+    let Some(stored) = Stored::or_skip() else { return Group::none(NAME) };
+    let mut cases = Vec::new();
+    let mut maps = Vec::new();
+    let mut refused = Vec::new();
+    for value in values::all() {
+        let made = Map::storage(&value.btf, value.ty, value.bytes.len() as u32)
+            .and_then(|map| map.set(&stored.listener, &value.bytes).map(|()| map));
+        match made {
+            Ok(map) => maps.push(map),
+            Err(why) => refused.push(format!("{}: {why}", value.name)),
+        }
+    }
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+    // Several in a run: a run takes longer than its output.
+    for maps in maps.chunks(12) {
+        let ids: Vec<String> = maps.iter().map(|map| format!("--bpf-map-id={}", map.id)).collect();
+        for look in ["-tlnH", "-tlnHO"] {
+            cases.push(case(&format!("{look} {}", ids.join(" "))).inside(&stored.namespace));
+        }
+    }
+    assert!(maps.len() > 300, "only {} values", maps.len());
+    check(NAME, 50, cases)
+}
+
+/// Options beside it, several maps, maps that are none.
+pub(super) fn options() -> Group {
+    const NAME: &str = "BPF storage with other options";
+    let Some(stored) = Stored::or_skip() else { return Group::none(NAME) };
+    let Stored { namespace, listener } = &stored;
+    let sockets = namespace.with(|| {
+        let udp = UdpSocket::bind("127.0.0.1:8001").expect("a socket");
+        let second = TcpListener::bind("[::1]:8002").expect("a listener");
+        (udp, second)
+    });
+    let (udp, second) = sockets.expect("the namespace");
+    let wide = pair().expect("a map");
+    let one = ints(&[0]).expect("a map").pop().expect("one map");
+    let unused = ints(&[0]).expect("a map").pop().expect("one map");
+    one.set(listener, &7_i32.to_ne_bytes()).expect("a value");
+    one.set(&second, &8_i32.to_ne_bytes()).expect("a value");
+    one.set(&udp, &9_i32.to_ne_bytes()).expect("a value");
+    wide.set(listener, &[1; 8]).expect("a value");
+    let other = Map::other().expect("a map");
+    let (a, b, c, d) = (one.id, wide.id, unused.id, other.id);
+    let mut lines: Vec<String> = Vec::new();
+    for maps in [
+        "--bpf-maps".to_owned(),
+        format!("--bpf-map-id={a}"),
+        format!("--bpf-map-id={b} --bpf-map-id={a}"),
+        format!("--bpf-map-id={a} --bpf-map-id={a} --bpf-map-id {c} --bpf-map-id={a}"),
+        format!("--bpf-map-id={c}"),
+    ] {
+        for look in [
+            "-tln",
+            "-tlnO",
+            "-tlni",
+            "-tlniO",
+            "-tlnem",
+            "-tlnemOi",
+            "-tlnp",
+            "-tlnpO",
+            "-tlnpT",
+            "-tlno",
+            "-tlnQ",
+            "-4tlnH",
+            "-6tlnH",
+            "-uan",
+            "-tuanO",
+            "-wan",
+            "-MSan",
+            "-tlnbO",
+            "-tln --tos --cgroup --inet-sockopt",
+            "-tln sport = :8000",
+            "-tlnO sport > :8000",
+            "-tn state established",
+            "-xan src /nonexistent",
+            "-lnA inet",
+        ] {
+            lines.push(format!("{maps} {look}"));
+        }
+    }
+    for wrong in [
+        format!("-tln --bpf-map-id={d}"),
+        "-tln --bpf-map-id=4294967294".to_owned(),
+        format!("-tln --bpf-map-id={a} --bpf-map-id=4294967294"),
+        format!("-tln --bpf-map-id={a} --bpf-map-id={d}"),
+        format!("-tln --bpf-map-id={a} --bpf-maps"),
+        format!("-tln --bpf-maps --bpf-map-id={a}"),
+        format!("--bpf-map-id={a} -N nonexistent"),
+        format!("-N nonexistent --bpf-map-id={d}"),
+        format!("--bpf-map-id={d} --nonsense"),
+        format!("--nonsense --bpf-map-id={d}"),
+    ] {
+        lines.push(wrong);
+    }
+    // As many as may be, and more.
+    let many = ints(&[0; 34]).expect("maps");
+    for map in &many {
+        map.set(&second, &map.id.to_ne_bytes()).expect("a value");
+    }
+    let ids: Vec<String> = many.iter().map(|map| format!("--bpf-map-id={}", map.id)).collect();
+    lines.push(format!("-6tlnO {}", ids[..32].join(" ")));
+    lines.push(format!("-6tlnO {}", ids.join(" ")));
+    lines.push(format!("-6tln {} --bpf-map-id={d} --bpf-map-id={a}", ids[..32].join(" ")));
+    let cases = lines.iter().map(|line| case(line).inside(namespace));
+    check(NAME, 130, cases)
+}
+
+/// Who may not look into maps.
+pub(super) fn unprivileged() -> Group {
+    const NAME: &str = "BPF storage, unprivileged";
+    let stored = Namespace::made_by(Privilege::UserNamespace).and_then(Stored::inside);
+    let Ok(stored) = stored.inspect_err(|why| skip::report(why)) else { return Group::none(NAME) };
+    let map = ints(&[0]).expect("a map").pop().expect("one map");
+    map.set(&stored.listener, &[1; 4]).expect("a value");
+    let id = map.id;
+    let recorded = one(&storage(Some(id), Some(&[1; 4])));
+    let path = temporary("bpf-unprivileged", &recorded);
+    let mut cases: Vec<Case<'_>> = Vec::new();
+    for line in [
+        "-tln --bpf-maps".to_owned(),
+        "-tlniemO --bpf-maps".to_owned(),
+        "-uan --bpf-maps".to_owned(),
+        "-lnA inet --bpf-maps".to_owned(),
+        format!("-tln --bpf-map-id={id}"),
+        "-tln --bpf-map-id=4294967294".to_owned(),
+    ] {
+        cases.push(case(&line).inside(&stored.namespace));
+    }
+    for line in ["-tan", "-tanO", "-tani --bpf-maps"] {
+        cases.push(case(line).env("TCPDIAG_FILE", &path).inside(&stored.namespace));
+    }
+    check(NAME, 9, cases)
+}
+
+/// An attribute with its padding.
+fn nested(kind: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u16 + 4).to_ne_bytes().to_vec();
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(payload);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// One storage, with what it has of an id and a value.
+fn storage(id: Option<u32>, value: Option<&[u8]>) -> Vec<u8> {
+    let id = id.map(|id| nested(2, &id.to_ne_bytes())).unwrap_or_default();
+    nested(1, &[id, value.map(|value| nested(3, value)).unwrap_or_default()].concat())
+}
+
+/// A recording of one socket with these storages.
+fn one(storages: &[u8]) -> Vec<u8> {
+    two(storages, None)
+}
+
+/// A recording of two sockets.
+fn two(first: &[u8], second: Option<&[u8]>) -> Vec<u8> {
+    let sockets = [Some(first), second].into_iter().flatten();
+    let mut bytes: Vec<u8> =
+        sockets.flat_map(|storages| Msg::v4().with(attr::SK_BPF_STORAGES, storages).to_bytes()).collect();
+    recording::append_done(&mut bytes);
+    bytes
+}
+
+/// What a recording holds is shown whether or not it is asked for, by the maps
+/// of this machine.
+pub(super) fn recorded() -> Group {
+    const NAME: &str = "BPF storage in recordings";
+    const NONE: u32 = u32::MAX - 1;
+    let mut recordings = vec![
+        one(b""),
+        one(&storage(None, None)),
+        one(&storage(None, Some(b"abcd"))),
+        one(&storage(Some(NONE), Some(b"abcd"))),
+        one(&storage(Some(0), Some(b"abcd"))),
+        one(&storage(Some(u32::MAX), Some(b""))),
+        two(&storage(Some(NONE), Some(b"abcd")), Some(&storage(Some(NONE - 1), Some(b"abcd")))),
+        one(&[storage(Some(NONE), Some(b"a")), storage(Some(NONE - 1), Some(b"b"))].concat()),
+    ];
+    let maps = ints(&[0]).and_then(|mut ints| Ok((ints.remove(0), pair()?)));
+    if let Ok((int, pair)) = maps.as_ref().inspect_err(|why| skip::report(why)) {
+        let (int, pair) = (int.id, pair.id);
+        let value = |id, bytes: &[u8]| storage(Some(id), Some(bytes));
+        let mut swapped = nested(3, &[1; 4]);
+        swapped.extend(nested(2, &int.to_ne_bytes()));
+        swapped.extend(nested(3, &[2; 4]));
+        swapped.extend(nested(2, &pair.to_ne_bytes()));
+        let mut damaged = nested(2, &int.to_ne_bytes());
+        damaged.extend(nested(3, &[9; 4]));
+        damaged.extend([40, 0, 1, 0]);
+        recordings.extend([
+            one(&value(int, &[1; 4])),
+            two(&value(int, &[1; 4]), Some(&value(pair, &[2; 8]))),
+            one(&[value(int, &[1; 4]), value(pair, &[2; 8]), value(int, &[3; 4])].concat()),
+            one(&[value(NONE, &[1; 4]), value(int, &[2; 4])].concat()),
+            one(&[value(int, &[1; 8]), value(pair, &[2; 4]), value(int, b""), value(int, &[3; 4])].concat()),
+            one(&[storage(None, Some(&[1; 4])), value(pair, &[2; 8])].concat()),
+            one(&[nested(2, b"abcd"), nested(0x8001, &nested(0x8002, &int.to_ne_bytes()))[..4].to_vec()]
+                .concat()),
+            one(&nested(1, &swapped)),
+            one(&[nested(1, &damaged), value(pair, &[1; 8])].concat()),
+            one(&[value(int, &[1; 4]), vec![40, 0, 1, 0]].concat()),
+        ]);
+    }
+    let mut cases: Vec<Case<'_>> = Vec::new();
+    for (at, bytes) in recordings.iter().enumerate() {
+        let path = temporary(&format!("bpf-{at}"), bytes);
+        for look in ["-tan", "-tanO", "-tanHieO", "-tani", "-tanp", "-tan --bpf-maps", "-ta sport = 40000"] {
+            cases.push(case(look).env("TCPDIAG_FILE", &path));
+        }
+    }
+    check(NAME, 50, cases)
+}

@@ -1,0 +1,143 @@
+//! What BPF programs keep beside a socket: the values of `sk_storage` maps.
+//!
+//! A reply holds one attribute for each map that has a value for the socket:
+//! the map's id and the value's bytes.  What the bytes mean is said by the
+//! map's types ([`crate::btf`]), not by the message.
+//!
+//! Source: linux/sock_diag.h and linux/bpf.h, Linux 7.3; net/core/bpf_sk_storage.c
+//! sends `MAP_ID` and `MAP_VALUE` with every storage.
+
+use crate::attr::{self, Attrs, NLA_F_NESTED, attrs};
+use crate::bytes::{u16_at, u32_at};
+use crate::inet_diag::{
+    INET_DIAG_REQ_SK_BPF_STORAGES, SK_DIAG_BPF_STORAGE, SK_DIAG_BPF_STORAGE_MAP_ID,
+    SK_DIAG_BPF_STORAGE_MAP_VALUE, SK_DIAG_BPF_STORAGE_REQ_MAP_FD,
+};
+use crate::layout::{constants, view};
+
+constants! {
+    /// Types of maps.
+    MAP_TYPES in "linux/bpf.h": u32 {
+        /// Values beside sockets.
+        BPF_MAP_TYPE_SK_STORAGE = 24;
+    }
+}
+
+view! {
+    /// What the kernel says about a map, as far as sockets need it.
+    MapInfo = "struct bpf_map_info" in "linux/bpf.h" {
+        /// Type (`BPF_MAP_TYPE_*`).
+        kind: u32 @ 0 = "type";
+        /// Its number.
+        id: u32 @ 4 = "id";
+        /// Size of a value in bytes.
+        value_size: u32 @ 12 = "value_size";
+        /// Number of its BTF; 0 none.
+        btf_id: u32 @ 64 = "btf_id";
+        /// Number of the value's type in that BTF; 0 none.
+        btf_value_type_id: u32 @ 72 = "btf_value_type_id";
+    }
+}
+
+/// How many bytes of [`MapInfo`] are worth asking for.
+pub const MAP_INFO_LEN: usize = MapInfo::LAYOUT.end();
+
+/// One storage: the value that a map holds for a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BpfStorage<'a> {
+    /// The map's id.
+    pub map_id: u32,
+    /// The value, as many bytes as the map's values have.
+    pub value: &'a [u8],
+}
+
+/// The storages of a reply, in order; those that lack an id or a value are
+/// left out.
+#[derive(Clone, Debug)]
+pub struct BpfStorages<'a> {
+    items: Attrs<'a>,
+}
+
+impl<'a> BpfStorages<'a> {
+    /// Reads the payload of `INET_DIAG_SK_BPF_STORAGES`.
+    pub fn new(payload: &'a [u8]) -> Self {
+        Self { items: attrs(payload) }
+    }
+
+    /// Where the attributes of a storage do not end where the storage does:
+    /// how many bytes are left, and the length that the first of them claims.
+    pub fn deficits(self) -> impl Iterator<Item = (usize, u16)> + use<'a> {
+        self.items.filter(|item| item.kind == SK_DIAG_BPF_STORAGE).filter_map(|item| {
+            let mut inner = attrs(item.payload);
+            inner.by_ref().for_each(drop);
+            let left = inner.remnant();
+            let at = item.payload.len().checked_sub(left)?;
+            (left > 0).then(|| (left, u16_at(item.payload, at).unwrap_or(0)))
+        })
+    }
+}
+
+impl<'a> Iterator for BpfStorages<'a> {
+    type Item = BpfStorage<'a>;
+
+    fn next(&mut self) -> Option<BpfStorage<'a>> {
+        self.items.by_ref().filter(|item| item.kind == SK_DIAG_BPF_STORAGE).find_map(|item| {
+            let first = |kind| attrs(item.payload).find(|attr| attr.kind == kind).map(|attr| attr.payload);
+            Some(BpfStorage {
+                map_id: u32_at(first(SK_DIAG_BPF_STORAGE_MAP_ID)?, 0)?,
+                value: first(SK_DIAG_BPF_STORAGE_MAP_VALUE)?,
+            })
+        })
+    }
+}
+
+/// Appends the attribute of a request that asks for the values of these maps,
+/// each an open file descriptor; none asks for all maps.
+pub fn put_request(out: &mut Vec<u8>, maps: impl IntoIterator<Item = i32>) {
+    let mut wanted = Vec::new();
+    for fd in maps {
+        attr::put(&mut wanted, SK_DIAG_BPF_STORAGE_REQ_MAP_FD, &fd.to_ne_bytes());
+    }
+    attr::put(out, INET_DIAG_REQ_SK_BPF_STORAGES | NLA_F_NESTED, &wanted);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attr::put;
+
+    fn storage(id: &[u8], value: &[u8], rest: &[u8]) -> Vec<u8> {
+        let mut inner = Vec::new();
+        put(&mut inner, 1, b"");
+        put(&mut inner, SK_DIAG_BPF_STORAGE_MAP_ID, id);
+        put(&mut inner, SK_DIAG_BPF_STORAGE_MAP_VALUE | NLA_F_NESTED, value);
+        inner.extend_from_slice(rest);
+        inner
+    }
+
+    #[test]
+    fn storages_that_are_not_whole_are_left_out() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, SK_DIAG_BPF_STORAGE | NLA_F_NESTED, &storage(&7_u32.to_ne_bytes(), b"abcde", b""));
+        put(&mut bytes, 2, &storage(&8_u32.to_ne_bytes(), b"other kind", b""));
+        put(&mut bytes, SK_DIAG_BPF_STORAGE, &storage(&[9, 0], b"short id", b""));
+        put(&mut bytes, SK_DIAG_BPF_STORAGE, b"");
+        put(&mut bytes, SK_DIAG_BPF_STORAGE, &storage(&9_u32.to_ne_bytes(), b"", &[40, 0, 1, 0]));
+        let found: Vec<_> = BpfStorages::new(&bytes).map(|item| (item.map_id, item.value)).collect();
+        assert_eq!(found, [(7, &b"abcde"[..]), (9, b"")]);
+        assert_eq!(BpfStorages::new(&bytes).deficits().collect::<Vec<_>>(), [(4, 40)]);
+        for len in 0..bytes.len() {
+            assert!(BpfStorages::new(&bytes[..len]).count() <= 2);
+        }
+    }
+
+    #[test]
+    fn requests_are_those_of_the_reference() {
+        let mut out = Vec::new();
+        put_request(&mut out, []);
+        assert_eq!(out, [4, 0, 2, 0x80]);
+        out.clear();
+        put_request(&mut out, [3, 4]);
+        assert_eq!(out, [20, 0, 2, 0x80, 8, 0, 1, 0, 3, 0, 0, 0, 8, 0, 1, 0, 4, 0, 0, 0]);
+    }
+}
