@@ -118,15 +118,6 @@ fn dccp_is_an_option_again() {
 }
 
 #[test]
-fn absent_modes_are_named() {
-    for words in ["-t --bpf-maps", "-t --bpf-map-id=1", "--bpf-maps -an"] {
-        let ours = ours(&case(words));
-        assert_eq!(ours.ended, Ended::Exit(3), "{words}");
-        assert!(ours.stdout.is_empty() && text(&ours.stderr).contains("not there yet"), "{words}");
-    }
-}
-
-#[test]
 fn process_names_cannot_forge_output() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let names = ["x\",pid=1,fd=9", "a)b(c", "back\\slash", "new\nESTAB", ")"];
