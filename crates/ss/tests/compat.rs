@@ -241,15 +241,6 @@ fn nobody_is_told_why_as_root_is() {
 }
 
 #[test]
-fn absent_modes_are_named() {
-    for words in ["-t --bpf-maps", "-t --bpf-map-id=1", "--bpf-maps -an"] {
-        let ours = ours(&case(words));
-        assert_eq!(ours.ended, Ended::Exit(3), "{words}");
-        assert!(ours.stdout.is_empty() && text(&ours.stderr).contains("not there yet"), "{words}");
-    }
-}
-
-#[test]
 fn process_names_cannot_forge_output() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let names = ["x\",pid=1,fd=9", "a)b(c", "back\\slash", "new\nESTAB", ")"];

@@ -17,7 +17,8 @@ use sockdiag_testkit::skip;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// Not replayed: they need bpf(2) of the recorded kernel, write a file, show
+/// Not replayed: they need bpf(2) of the recorded kernel (its maps and their
+/// types; `differential` shows storage live), write a file, show
 /// ss's own process, or read /proc/TID, which a copy of /proc cannot hide.
 const NOT_REPLAYED: &[&str] = &["tcp-bpf-maps", "dump-file", "netlink-names", "tcp-threads"];
 
