@@ -28,7 +28,7 @@ pub(crate) fn payloads(table: Table) -> [Vec<u8>; 2] {
             [replies::vsock(1, 1, 0, (3, 1024), (2, 22)), replies::vsock(5, 10, 3, (9, 80), (1, 2))]
         }
         Layout::Tipc => {
-            let queues = [replies::attr(0, &words(&[5])), replies::attr(1, &words(&[6]))].concat();
+            let queues = [0, 1, 4].map(|kind| replies::attr(kind, &words(&[5]))).concat();
             let stat = replies::attr(5, &queues);
             [replies::tipc(1, 1, 1000, &[stat.clone()]), replies::tipc(4, 10, 0, &[stat])]
         }
