@@ -170,7 +170,10 @@ impl Seeds {
             let whole = recording::random(&mut rng, rows);
             self.keep("recording", &[&[0, 0], &whole])?;
             self.keep("recording", &[&[0, 0], &recording::cut_done(&whole)])?;
-            self.keep("recording", &[&[0, 0x90], &recording::mutate(&mut rng, &recording::cut_done(&whole))])?;
+            self.keep(
+                "recording",
+                &[&[0, 0x90], &recording::mutate(&mut rng, &recording::cut_done(&whole))],
+            )?;
             let noise: Vec<u8> = (0..rng.usize(0..60)).map(|_| rng.u8(..)).collect();
             self.keep("bytecode", &[&noise])?;
         }

@@ -18,8 +18,8 @@ use sockdiag::source::deficit;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_wire::netlink::{Header, messages};
 
-use super::world::{self, CONTEXT, Known};
 use super::good;
+use super::world::{self, CONTEXT, Known};
 
 /// Bytes of text that a byte of a record may become, beyond [`ROW`].
 const EXPANSION: usize = 8;
@@ -202,11 +202,7 @@ pub(crate) fn record(known: &Known, choices: Choices, record: Record<'_>, around
         text
     });
     if apart != together {
-        panic!(
-            "rows depend on their neighbours:\n{}\n{}",
-            apart.escape_ascii(),
-            together.escape_ascii()
-        );
+        panic!("rows depend on their neighbours:\n{}\n{}", apart.escape_ascii(), together.escape_ascii());
     }
     first.is_some()
 }

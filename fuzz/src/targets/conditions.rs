@@ -11,8 +11,8 @@ use sockdiag::model::{Addr, Family, Origin, Record, Row, Socket, SourceKind, Tab
 use sockdiag_testkit::bytecode::{Entry, audit, run};
 use sockdiag_wire::bytecode::{HostCond, MarkCond, OP_LEN, Op};
 
-use super::world::{self, CONTEXT, Known};
 use super::good;
+use super::world::{self, CONTEXT, Known};
 
 /// Programs that are longer are not audited: that takes quadratic time.
 const AUDITED: usize = 0x2000;
@@ -20,7 +20,8 @@ const AUDITED: usize = 0x2000;
 /// The text of a filter: words apart by NULs, and behind a newline a file.
 pub(crate) fn text(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
-    let preferred = [None, None, None, None, None, Some(Family::Inet), Some(Family::Inet6), Some(Family::Unix)];
+    let preferred =
+        [None, None, None, None, None, Some(Family::Inet), Some(Family::Inet6), Some(Family::Unix)];
     let others = [Family::Packet, Family::Netlink, Family::Vsock, Family::Tipc];
     let preferred = match usize::from(*first) {
         at @ 0..8 => preferred[at],
@@ -31,7 +32,8 @@ pub(crate) fn text(data: &[u8]) {
         None => (rest, None),
     };
     // No word of a command line is empty of itself, and an empty list is none.
-    let words: Vec<&[u8]> = if words.is_empty() { Vec::new() } else { words.split(|byte| *byte == 0).collect() };
+    let words: Vec<&[u8]> =
+        if words.is_empty() { Vec::new() } else { words.split(|byte| *byte == 0).collect() };
     world::with(|known| {
         let mut lines = file.unwrap_or_default();
         let file = file.map(|_| &mut lines as &mut dyn std::io::BufRead);
@@ -54,7 +56,9 @@ pub(crate) fn text(data: &[u8]) {
 /// Whether text can say a condition: patterns are any bytes, lists of
 /// addresses have no word of their own.
 fn has_words(test: &Test) -> bool {
-    let plain = |text: &[u8]| !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/*_.".contains(byte));
+    let plain = |text: &[u8]| {
+        !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/*_.".contains(byte))
+    };
     match test {
         Test::Host(_, HostCondition::Unix(pattern)) => plain(pattern),
         Test::Host(_, HostCondition::Inet { prefixes, .. }) => prefixes.len() == 1,
@@ -81,7 +85,15 @@ fn answers(known: &Known, expr: &Expr, seed: &[u8]) {
     let opposite = Expr::new(nodes).expect("a whole expression");
     assert_eq!(expr.needs(), opposite.needs());
     assert_eq!(expr.reference_compiles(), opposite.reference_compiles());
-    for table in [Table::Tcp, Table::UnixStream, Table::Netlink, Table::PacketRaw, Table::VsockStream, Table::Tipc, Table::Xdp] {
+    for table in [
+        Table::Tcp,
+        Table::UnixStream,
+        Table::Netlink,
+        Table::PacketRaw,
+        Table::VsockStream,
+        Table::Tipc,
+        Table::Xdp,
+    ] {
         for bytes in &good::payloads(table) {
             let origin = Origin { table, kind: SourceKind::Recording };
             let socket = Socket::decode(Record { origin, bytes });

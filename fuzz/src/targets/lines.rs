@@ -51,7 +51,11 @@ thread_local! {
 }
 
 /// The records of a table that stands in files.
-fn dump(table: Table, parts: &[&[u8]], place: impl FnOnce(&mut Sources, [Option<OsString>; 2])) -> Vec<Vec<u8>> {
+fn dump(
+    table: Table,
+    parts: &[&[u8]],
+    place: impl FnOnce(&mut Sources, [Option<OsString>; 2]),
+) -> Vec<Vec<u8>> {
     let query = Query {
         table,
         tables: TableSet::ALL,
@@ -98,7 +102,8 @@ pub(crate) fn proc_text(data: &[u8]) {
         File::Packet => sources.proc_net_packet = full,
     });
     // Behind a line of the old unix form stands what is known of its peer.
-    let begins = |record: Option<&Vec<u8>>, line: &[u8]| record.is_some_and(|record| record.starts_with(line));
+    let begins =
+        |record: Option<&Vec<u8>>, line: &[u8]| record.is_some_and(|record| record.starts_with(line));
     assert!(begins(records.first(), before), "the line before is lost");
     let single = text.len() <= 254 && !text.iter().any(|byte| matches!(byte, b'\n' | 0));
     let goes_on = table.layout() != Layout::Inet || ProcLine::parse(text).is_some();

@@ -37,8 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
 ];
 
 /// The tables that inet_diag reports, in the order of an input's first byte.
-pub const INET: [Table; 6] =
-    [Table::Tcp, Table::Udp, Table::Raw, Table::Sctp, Table::Dccp, Table::Mptcp];
+pub const INET: [Table; 6] = [Table::Tcp, Table::Udp, Table::Raw, Table::Sctp, Table::Dccp, Table::Mptcp];
 
 /// A message of inet_diag.
 pub fn inet(data: &[u8]) {
