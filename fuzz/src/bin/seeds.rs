@@ -68,6 +68,19 @@ fn payloads(datagram: &[u8]) -> Vec<&[u8]> {
     recording::messages(datagram).into_iter().filter_map(message).collect()
 }
 
+/// The protocol of a request to inet_diag: in its second byte, or in an
+/// attribute where a byte cannot say it.
+fn asked_protocol(request: &[u8]) -> u16 {
+    // `INET_DIAG_REQ_PROTOCOL`, behind `struct inet_diag_req_v2`.
+    const HEAD: [u8; 4] = [8, 0, 3, 0];
+    let attrs = request.get(16 + 56..).unwrap_or_default();
+    let wide = attrs.windows(8).find(|bytes| bytes.starts_with(&HEAD));
+    match wide {
+        Some(bytes) => u16::from_le_bytes([bytes[4], bytes[5]]),
+        None => request.get(17).copied().unwrap_or(0).into(),
+    }
+}
+
 struct Seeds {
     corpus: PathBuf,
 }
@@ -86,7 +99,7 @@ impl Seeds {
     /// Messages of recorded traffic.
     fn traffic(&self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
-        let (mut family, mut protocol) = (0, 0);
+        let (mut family, mut protocol) = (0, 0_u16);
         while let Some((head, after)) = rest.split_first_chunk::<20>() {
             let length = u32::from_le_bytes([head[16], head[17], head[18], head[19]]) as usize;
             let Some((datagram, after)) = after.split_at_checked(length) else { break };
@@ -96,7 +109,7 @@ impl Seeds {
                 continue;
             }
             if head[4] == b'S' {
-                (family, protocol) = (*datagram.get(16).unwrap_or(&0), *datagram.get(17).unwrap_or(&0));
+                (family, protocol) = (*datagram.get(16).unwrap_or(&0), asked_protocol(datagram));
                 continue;
             }
             for payload in payloads(datagram) {
@@ -106,14 +119,14 @@ impl Seeds {
         Ok(())
     }
 
-    fn message(&self, family: u8, protocol: u8, payload: &[u8]) -> io::Result<()> {
+    fn message(&self, family: u8, protocol: u16, payload: &[u8]) -> io::Result<()> {
         // As the first byte chooses among the tables of inet_diag.
         let table = match protocol {
             17 => 1,
             255 => 2,
             132 => 3,
             33 => 4,
-            _ if payload.windows(4).any(|bytes| bytes == [8, 0, 10, 0]) => 5,
+            262 => 5,
             _ => 0,
         };
         let target = match family {
@@ -163,7 +176,7 @@ impl Seeds {
     fn random(&self) -> io::Result<()> {
         let mut rng = Rng::with_seed(0xf022);
         for payload in payloads(&recording::cut_done(&recording::random(&mut rng, 400))) {
-            self.message(2, rng.choice([6, 6, 6, 17, 132, 33, 255]).unwrap_or(6), payload)?;
+            self.message(2, rng.choice([6, 6, 6, 17, 132, 33, 255, 262]).unwrap_or(6), payload)?;
         }
         for _ in 0..100 {
             let rows = rng.usize(0..5);
