@@ -1,5 +1,5 @@
-//! Names that others chose: of cgroups, of interfaces, and in a recording of
-//! anything that is text.  The reference prints them as they are, so that one
+//! Names that others chose: of cgroups, of interfaces, and in a recording or a
+//! file that stands in for /proc of anything that is text.  The reference prints them as they are, so that one
 //! can add rows to a listing or talk to the terminal; ours escapes control
 //! characters and changes nothing else.  (Found by `fuzz/`.)
 
@@ -60,6 +60,16 @@ fn control_characters_in_names_of_algorithms_are_escaped() {
     recording::append_done(&mut bytes);
     let path = file("algorithms", &bytes);
     escaped(&Case::new(&["-taniH"]).env("TCPDIAG_FILE", &path), &["\\012", "\\033", "\\177", "\\007"]);
+}
+
+#[test]
+fn control_characters_at_the_end_of_a_line_of_proc_are_escaped() {
+    const LINE: &[u8] =
+        b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        \
+        0 621 1 0000000000000001 20 4 30 10 -1 a\x1b[1m\x7f\x07\n";
+    let path = file("proc", &[b"  sl\n", LINE].concat());
+    let case = Case::new(&["-4taneH"]).env("PROC_NET_TCP", &path);
+    escaped(&case, &["\\033", "\\177", "\\007"]);
 }
 
 /// A case whose requests are answered so.

@@ -99,7 +99,7 @@ pub(super) const EXTENDED: &[Field] = &[
     .text(Text::Custom(|out, r, _| {
         if let Some(rest) = r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty()) {
             out.extend_from_slice(b" opt:\"");
-            out.extend_from_slice(rest);
+            put_name(out, rest);
             out.push(b'"');
         }
     })),
