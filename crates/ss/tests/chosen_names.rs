@@ -88,8 +88,8 @@ fn control_characters_in_names_of_cgroups_are_escaped() {
     let talk = Talk::new().inet(2, 6, &[msg.to_bytes(), replies::done(0)]).inet(10, 6, &[replies::done(0)]);
     // Both cut what is before the hierarchy's own path off.
     let mounts = fs::read_to_string("/proc/mounts").expect("Linux");
-    let mount = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let Some(mount) = mount.filter_map(|words| (words.get(2)? == &"cgroup2").then(|| words[1])).next() else {
+    let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let Some(mount) = lines.find_map(|words| (words.get(2)? == &"cgroup2").then(|| words[1])) else {
         skip!("no cgroup2 file system")
     };
     let cgroups = file("cgroups", format!("1 {mount}\n77 {mount}/a\x1b[1mb\x7f\n").as_bytes());

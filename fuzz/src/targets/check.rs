@@ -201,9 +201,12 @@ pub(crate) fn record(known: &Known, choices: Choices, record: Record<'_>, around
         text.retain(|byte| *byte != b' ');
         text
     });
-    if apart != together {
-        panic!("rows depend on their neighbours:\n{}\n{}", apart.escape_ascii(), together.escape_ascii());
-    }
+    assert!(
+        apart == together,
+        "rows depend on their neighbours:\n{}\n{}",
+        apart.escape_ascii(),
+        together.escape_ascii()
+    );
     first.is_some()
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn text(data: &[u8]) {
             Ok(parsed) => {
                 if let Some(expr) = &parsed.expr {
                     reads_as_it_prints(known, expr, rest);
-                    answers(known, expr, rest);
+                    answers(expr, rest);
                 }
             }
             Err(error) => {
@@ -79,7 +79,7 @@ fn reads_as_it_prints(known: &Known, expr: &Expr, input: &[u8]) {
 }
 
 /// A filter's answers to sockets of all families, and its programs.
-fn answers(known: &Known, expr: &Expr, seed: &[u8]) {
+fn answers(expr: &Expr, seed: &[u8]) {
     let mut nodes = expr.nodes().to_vec();
     nodes.push(Node::Not);
     let opposite = Expr::new(nodes).expect("a whole expression");
@@ -109,7 +109,6 @@ fn answers(known: &Known, expr: &Expr, seed: &[u8]) {
     let mut source = Source(seed);
     programs(expr, &mut source);
     programs(&opposite, &mut source);
-    let _ = known;
 }
 
 /// Bytes that decide something; zeros behind the end.
@@ -147,7 +146,7 @@ fn socket(source: &mut Source<'_>) -> (Vec<u8>, Entry) {
         ifindex: u32::from(source.byte() % 3),
         mark: u32::from(source.byte() % 8),
         cgroup_id: u64::from(source.byte() % 4),
-        userlocks_bindport: source.byte() % 2 == 0,
+        userlocks_bindport: source.byte().is_multiple_of(2),
         ..Entry::default()
     };
     for addr in [&mut entry.saddr, &mut entry.daddr] {
@@ -204,20 +203,30 @@ fn programs(expr: &Expr, source: &mut Source<'_>) {
     }
 }
 
-/// What a program says is read by the views of its instructions.
-fn reads_back(program: &[u8]) {
+/// The operations of a program, each with what follows it.
+fn operations(program: &[u8]) -> Vec<(Op, &[u8])> {
+    let mut found = Vec::new();
     let mut rest = program;
     while let Some(op) = Op::parse(rest) {
         let mut bytes = Vec::new();
         op.encode(&mut bytes);
-        let argument = rest.get(OP_LEN..).unwrap_or_default();
+        assert!(rest.starts_with(&bytes), "{op:?} is read from {}", rest.escape_ascii());
+        found.push((op, rest.get(OP_LEN..).unwrap_or_default()));
+        rest = rest.get(usize::from(op.yes).max(OP_LEN)..).unwrap_or_default();
+    }
+    found
+}
+
+/// What a program of ours says is read by the views of its operands.
+fn reads_back(program: &[u8]) {
+    for (op, operand) in operations(program) {
+        let mut bytes = Vec::new();
         match op.code {
-            7 | 8 => HostCond::parse(argument).expect("a whole condition").encode(&mut bytes),
-            10 => MarkCond::parse(argument).expect("a whole condition").encode(&mut bytes),
+            7 | 8 => HostCond::parse(operand).expect("a whole condition").encode(&mut bytes),
+            10 => MarkCond::parse(operand).expect("a whole condition").encode(&mut bytes),
             _ => {}
         }
-        assert!(rest.starts_with(&bytes), "{op:?}");
-        rest = rest.get(usize::from(op.yes).max(OP_LEN)..).unwrap_or_default();
+        assert!(operand.starts_with(&bytes), "{op:?} of {}", program.escape_ascii());
     }
 }
 
@@ -227,26 +236,16 @@ pub(crate) fn program(data: &[u8]) {
     world::with(|known| {
         if let Some(expr) = expression(known, &mut source) {
             reads_as_it_prints(known, &expr, data);
-            answers(known, &expr, data);
+            answers(&expr, data);
         }
         // Any bytes are read to an end as a program, too.
         let entry = Entry { family: 2, sport: 22, ..Entry::default() };
-        if data.len() <= AUDITED && audit(data).is_ok() {
-            reads_back_any(data);
+        operations(data);
+        if data.len() <= AUDITED {
+            let _ = audit(data);
         }
         run(data, &entry);
     });
-}
-
-/// As [`reads_back`], of a program that someone else made.
-fn reads_back_any(program: &[u8]) {
-    let mut rest = program;
-    while let Some(op) = Op::parse(rest) {
-        let mut bytes = Vec::new();
-        op.encode(&mut bytes);
-        assert!(rest.starts_with(&bytes), "{op:?}");
-        rest = rest.get(usize::from(op.yes).max(OP_LEN)..).unwrap_or_default();
-    }
 }
 
 fn expression(known: &Known, source: &mut Source<'_>) -> Option<Expr> {

@@ -29,8 +29,8 @@ pub(crate) fn payloads(table: Table) -> [Vec<u8>; 2] {
         }
         Layout::Tipc => {
             let queues = [0, 1, 4].map(|kind| replies::attr(kind, &words(&[5]))).concat();
-            let stat = replies::attr(5, &queues);
-            [replies::tipc(1, 1, 1000, &[stat.clone()]), replies::tipc(4, 10, 0, &[stat])]
+            let stat = [replies::attr(5, &queues)];
+            [replies::tipc(1, 1, 1000, &stat), replies::tipc(4, 10, 0, &stat)]
         }
         Layout::Xdp => {
             let memory = replies::attr(8, &words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));

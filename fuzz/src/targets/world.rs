@@ -50,11 +50,14 @@ impl Lookups for World {
     }
 }
 
+/// A field, and the filter that compares it with 1, where it is a number.
+pub(crate) type Fact = (&'static Field, Option<Expr>);
+
 /// The table of fields and what is made of it, once in a thread.
 pub(crate) struct Known {
     pub(crate) catalog: Catalog,
-    /// For every layout: its fields, and those that are compared with 1.
-    pub(crate) fields: Vec<(Layout, Vec<(&'static Field, Option<Expr>)>)>,
+    /// The fields of every layout.
+    pub(crate) fields: Vec<(Layout, Vec<Fact>)>,
     /// Filters of every kind of condition.
     pub(crate) filters: Vec<Expr>,
 }
