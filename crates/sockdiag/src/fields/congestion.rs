@@ -8,7 +8,7 @@
 
 use super::{Field, Groups, Needs, Style, Text, Unit, Value};
 use crate::model::Row;
-use crate::number::{put_g, put_millis, put_rate, put_u64};
+use crate::number::{put_g, put_millis, put_name, put_rate, put_u64};
 
 const fn cc(name: &'static str, get: super::Accessor, doc: &'static str, source: &'static str) -> Field {
     Field::new(name, get, doc, source).needs(Needs::VEGASINFO).group(Groups::INFO)
@@ -34,7 +34,7 @@ pub(super) const NAME: Field = Field::new(
         && !name.is_empty()
     {
         out.push(b' ');
-        out.extend_from_slice(name.get(..15).unwrap_or(name));
+        put_name(out, name.get(..15).unwrap_or(name));
     }
 }));
 

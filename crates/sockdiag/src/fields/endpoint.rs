@@ -6,7 +6,7 @@
 use super::{Column, Field, Groups, Needs, Operand, Text, Unit, Value};
 use crate::model::states;
 use crate::model::{Addr, Detail, Family, Row, Socket};
-use crate::number::{put_hex, put_i64, put_signed, put_start, put_u64};
+use crate::number::{put_hex, put_i64, put_name, put_signed, put_start, put_u64};
 
 /// The columns that sockets of every layout begin with.
 pub(super) const IDENTITY: &[Field] = &[
@@ -189,7 +189,7 @@ fn put_queue(out: &mut Vec<u8>, amount: u32) {
 /// Its name, or `if` and its index.
 pub(super) fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
     if let Some(name) = row.names.interface {
-        out.extend_from_slice(name);
+        put_name(out, name);
     } else {
         out.extend_from_slice(b"if");
         put_u64(out, u64::from(row.socket.ifindex));

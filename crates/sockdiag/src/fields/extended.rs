@@ -6,7 +6,7 @@ use sockdiag_wire::sockopt::SockOpt;
 
 use super::{Field, Groups, Needs, Operand, Style, Text, Unit, Value};
 use crate::model::{Family, Row};
-use crate::number::{put_alt_hex, put_hex, put_signed, put_u64};
+use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
 /// `-o`.
 pub(super) const TIMER: &[Field] = &[
@@ -99,7 +99,7 @@ pub(super) const EXTENDED: &[Field] = &[
     .text(Text::Custom(|out, r, _| {
         if let Some(rest) = r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty()) {
             out.extend_from_slice(b" opt:\"");
-            out.extend_from_slice(rest);
+            put_name(out, rest);
             out.push(b'"');
         }
     })),
@@ -252,7 +252,7 @@ fn put_hex_token(out: &mut Vec<u8>, name: &[u8], value: Option<impl Into<u64>>) 
 
 fn put_cgroup(out: &mut Vec<u8>, row: &Row<'_>) {
     out.extend_from_slice(b" cgroup:");
-    out.extend_from_slice(row.names.cgroup.unwrap_or(b"unreachable"));
+    put_name(out, row.names.cgroup.unwrap_or(b"unreachable"));
 }
 
 fn fmt_sockopt(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {

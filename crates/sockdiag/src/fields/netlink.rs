@@ -11,7 +11,7 @@ use super::process::put_context;
 use super::{Block, Column, Field, Groups, Lead, Needs, Style, Text, Value, endpoint, memory};
 use crate::model::netlink::NetlinkSocket;
 use crate::model::{Addr, Detail, Row, SourceKind};
-use crate::number::{put_hex, put_i64, put_octal, put_signed};
+use crate::number::{put_hex, put_i64, put_name, put_signed};
 
 /// Everything a netlink socket reports, in print order.
 pub(super) const BLOCKS: &[Block] = &[Block {
@@ -143,18 +143,6 @@ fn put_portid(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
                 out.push(b'/');
             }
             put_i64(out, portid);
-        }
-    }
-}
-
-/// A command name, in which control characters become octal escapes: a process
-/// may call itself what it likes, but not add lines to the listing.
-fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    for byte in name {
-        if byte.is_ascii_control() {
-            put_octal(out, *byte);
-        } else {
-            out.push(*byte);
         }
     }
 }

@@ -10,7 +10,7 @@ use sockdiag_wire::ulp::{Mptcp, Tls};
 use super::endpoint::put_bare_addr;
 use super::{Field, Needs, Style, Text, Unit, Value, info_row as row};
 use crate::model::{Addr, Row};
-use crate::number::{put_octal, put_u64};
+use crate::number::{put_name, put_octal, put_u64};
 
 macro_rules! ulp {
     ($part:ident . $method:ident) => {
@@ -161,7 +161,7 @@ fn fmt_ulp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(ulp) = row.socket.attrs().and_then(|attrs| attrs.ulp()) else { return };
     if let Some(name) = ulp.name() {
         out.extend_from_slice(b" tcp-ulp-");
-        out.extend_from_slice(name);
+        put_name(out, name);
     }
     if let Some(tls) = ulp.tls() {
         put_tls(out, tls);

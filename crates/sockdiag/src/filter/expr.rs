@@ -274,12 +274,18 @@ impl Node {
 /// Prints a filter that parses back to the same conditions, fully bracketed.
 /// Lists of addresses that came from a host name are joined by `|`, which no
 /// filter can say.
+///
+/// A value that names a family gives it to the values behind it, so where one
+/// names a family other than inet's, all do.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         enum Item {
             Node(usize),
             Word(&'static str),
         }
+        let named = self
+            .tests()
+            .any(|test| matches!(test, Test::Host(_, host) if !matches!(host, HostCondition::Inet { .. })));
         let mut todo = vec![Item::Node(self.nodes.len() - 1)];
         let mut first = true;
         while let Some(item) = todo.pop() {
@@ -295,7 +301,7 @@ impl fmt::Display for Expr {
             };
             match self.nodes.get(at) {
                 None => {}
-                Some(Node::Test(test)) => write!(f, "{test}")?,
+                Some(Node::Test(test)) => test.put(f, named)?,
                 Some(Node::Not) => {
                     f.write_str("not")?;
                     todo.push(Item::Node(at - 1));
@@ -313,6 +319,18 @@ impl fmt::Display for Expr {
 
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.put(f, false)
+    }
+}
+
+impl Test {
+    /// Prints it; `named` says whether every value has to name its family.
+    fn put(&self, f: &mut fmt::Formatter<'_>, named: bool) -> fmt::Result {
+        let family = match self {
+            Test::Host(_, condition) if named => condition.inet_family(),
+            Test::PortAtLeast(..) | Test::PortAtMost(..) if named => "inet:",
+            _ => "",
+        };
         let (host, port) = match self {
             Test::Host(End::Remote, _)
             | Test::PortAtLeast(End::Remote, _)
@@ -320,9 +338,9 @@ impl fmt::Display for Test {
             _ => ("src", "sport"),
         };
         match self {
-            Test::Host(_, condition) => write!(f, "{host} {condition}"),
-            Test::PortAtLeast(_, value) => write!(f, "{port} >= {value}"),
-            Test::PortAtMost(_, value) => write!(f, "{port} <= {value}"),
+            Test::Host(_, condition) => write!(f, "{host} {family}{condition}"),
+            Test::PortAtLeast(_, value) => write!(f, "{port} >= {family}{value}"),
+            Test::PortAtMost(_, value) => write!(f, "{port} <= {family}{value}"),
             Test::Device(_, index) => write!(f, "dev = {index}"),
             Test::Mark { mark, mask, .. } => write!(f, "fwmark = {mark:#x}/{mask:#x}"),
             Test::Cgroup(_, id) => write!(f, "cgroup = {id:#x}"),

@@ -51,6 +51,18 @@ pub enum HostCondition {
 }
 
 impl HostCondition {
+    /// The word for the family that an inet address is read in; none for the
+    /// others, which always name theirs.
+    pub(super) fn inet_family(&self) -> &'static str {
+        match self {
+            Self::Inet { prefixes, .. } => match prefixes.as_slice() {
+                [Prefix::V6(..), ..] => "inet6:",
+                _ => "inet:",
+            },
+            _ => "",
+        }
+    }
+
     /// Whether the kernel compares the family of a socket for it.
     pub(super) fn names_a_family(&self) -> bool {
         match self {

@@ -524,4 +524,18 @@ mod tests {
             assert_eq!(read(&text(most + 1)), Err(FilterError::TooDeep), "{} times {open}", most + 1);
         }
     }
+
+    #[test]
+    fn a_filter_of_several_families_prints_as_it_is_read() {
+        for text in [
+            "src netlink:8 and src inet:0.0.0.0/0 or dst inet:*",
+            "dst inet6:[::1] and src vsock:2:5 and sport >= inet:7 and dport < inet:8",
+            "src unix:/run/* or src inet:1.2.3.4:80 or src link:*:3 or dst inet6:[fe80::/64]:9",
+        ] {
+            let printed = shown(text);
+            assert_eq!(shown(&printed), printed, "{text}");
+            let exprs = [text, &printed].map(|text| read(text).map(|parsed| parsed.expr));
+            assert_eq!(exprs[0], exprs[1], "{text} prints as {printed}");
+        }
+    }
 }

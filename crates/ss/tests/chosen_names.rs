@@ -1,0 +1,113 @@
+//! Names that others chose: of cgroups, of interfaces, and in a recording or a
+//! file that stands in for /proc of anything that is text.  The reference prints them as they are, so that one
+//! can add rows to a listing or talk to the terminal; ours escapes control
+//! characters and changes nothing else.  (Found by `fuzz/`.)
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sockdiag_testkit::compare::{Case, Outcome, run};
+use sockdiag_testkit::recording::{self, Msg, attr};
+use sockdiag_testkit::reference::Reference;
+use sockdiag_testkit::replies::{self, Talk};
+use sockdiag_testkit::skip;
+
+const ESCAPES: [(&str, &str); 4] = [("\\012", "\n"), ("\\033", "\x1b"), ("\\177", "\x7f"), ("\\007", "\x07")];
+
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chosen-{name}"));
+    fs::write(&path, bytes).expect("the test's own file");
+    path
+}
+
+fn squeezed(outcome: &Outcome) -> String {
+    let text = String::from_utf8_lossy(&outcome.stdout);
+    text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs both; ours has these escapes where the reference has the bytes.
+fn escaped(case: &Case<'_>, escapes: &[&str]) {
+    let reference = match Reference::get() {
+        Ok(reference) => reference,
+        Err(why) => skip!("no reference: {why}"),
+    };
+    let theirs = run(reference.command(), case).unwrap_or_else(|why| panic!("{case}: {why}"));
+    let ours = Command::new(env!("CARGO_BIN_EXE_ss"));
+    let ours = run(ours, case).unwrap_or_else(|why| panic!("{case}: {why}"));
+    let (theirs, mut raw) = (squeezed(&theirs), squeezed(&ours));
+    let indent = |byte: char| byte.is_ascii_control() && !matches!(byte, '\n' | '\t');
+    assert!(theirs.contains(indent), "the reference prints them as they are: {theirs:?}");
+    assert!(!raw.contains(indent), "{raw:?}");
+    for escape in escapes {
+        assert!(raw.contains(escape), "{escape}: {raw:?}");
+    }
+    for (escape, byte) in ESCAPES {
+        raw = raw.replace(escape, byte);
+    }
+    assert_eq!(raw, theirs, "nothing else differs");
+}
+
+#[test]
+fn control_characters_in_names_of_algorithms_are_escaped() {
+    let mut ulp = Vec::new();
+    ulp.extend(replies::attr(1, b"u\x1b[2J\n\x7f\0"));
+    let msg = Msg::v4()
+        .with(attr::CONG, *b"c\nESTAB\x1b[1m\x07\0")
+        .with(attr::INFO, [1; 104])
+        .with(attr::ULP_INFO, ulp);
+    let mut bytes = msg.to_bytes();
+    recording::append_done(&mut bytes);
+    let path = file("algorithms", &bytes);
+    escaped(&Case::new(&["-taniH"]).env("TCPDIAG_FILE", &path), &["\\012", "\\033", "\\177", "\\007"]);
+}
+
+#[test]
+fn control_characters_at_the_end_of_a_line_of_proc_are_escaped() {
+    const LINE: &[u8] =
+        b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        \
+        0 621 1 0000000000000001 20 4 30 10 -1 a\x1b[1m\x7f\x07\n";
+    let path = file("proc", &[b"  sl\n", LINE].concat());
+    let case = Case::new(&["-4taneH"]).env("PROC_NET_TCP", &path);
+    escaped(&case, &["\\033", "\\177", "\\007"]);
+}
+
+/// A case whose requests are answered so.
+fn answered<'a>(words: &[&str], name: &str, talk: &Talk) -> Case<'a> {
+    let path = file(name, b"");
+    talk.write(&path).unwrap_or_else(|why| panic!("{why}"));
+    replies::with(Case::new(words), &path).unwrap_or_else(|why| panic!("{why}"))
+}
+
+#[test]
+fn control_characters_in_names_of_cgroups_are_escaped() {
+    if let Err(why) = replies::library() {
+        skip!("{why}");
+    }
+    let msg = Msg::v4().with(attr::CGROUP_ID, 77_u64.to_ne_bytes());
+    let talk = Talk::new().inet(2, 6, &[msg.to_bytes(), replies::done(0)]).inet(10, 6, &[replies::done(0)]);
+    // Both cut what is before the hierarchy's own path off.
+    let mounts = fs::read_to_string("/proc/mounts").expect("Linux");
+    let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let Some(mount) = lines.find_map(|words| (words.get(2)? == &"cgroup2").then(|| words[1])) else {
+        skip!("no cgroup2 file system")
+    };
+    let cgroups = file("cgroups", format!("1 {mount}\n77 {mount}/a\x1b[1mb\x7f\n").as_bytes());
+    for words in [["-4tanH", "--cgroup"], ["-4tanH", "-e"]] {
+        let case = answered(&words, "inet", &talk).env("NLPLAY_CGROUPS", &cgroups);
+        escaped(&case, &["\\033", "\\177"]);
+    }
+}
+
+#[test]
+fn control_characters_in_names_of_interfaces_are_escaped() {
+    if let Err(why) = replies::library() {
+        skip!("{why}");
+    }
+    let links = [(7, "l\x1bo\x07")];
+    let memory = replies::attr(6, &replies::words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
+    let info = replies::attr(0, &replies::words(&[7, 2, 0, 100, 0, 0]));
+    let rows = replies::netpkt::packet(3, 3, &[info, memory]);
+    let talk = Talk::new().links(&links).sockets(17, &[rows, replies::done(0)]);
+    escaped(&answered(&["-0anH"], "packet", &talk), &["\\033", "\\007"]);
+}
