@@ -80,7 +80,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 }
 
 /// Builds our program as it is shipped; returns its path.
-fn build() -> Result<PathBuf, Why> {
+pub(crate) fn build() -> Result<PathBuf, Why> {
     let exe = std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))?;
     // TARGET/PROFILE/xtask
     let target =

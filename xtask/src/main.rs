@@ -5,6 +5,7 @@
 
 mod bench;
 mod goldens;
+mod kernels;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ struct Chore {
 const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
+    Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
     Chore {
         name: "reference",
         words: "",

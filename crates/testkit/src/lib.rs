@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`mod@reference`] | the command that runs the real `ss` |
 //! | [`compare`] | the same command line through the real `ss` and ours |
+//! | [`guest`] | the same inside another kernel |
 //! | [`netns`] | a network namespace of one's own, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
@@ -23,6 +24,7 @@
 pub mod bins;
 pub mod bytecode;
 pub mod compare;
+pub mod guest;
 pub mod holders;
 pub mod measure;
 pub mod netns;
