@@ -23,8 +23,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use sockdiag_testkit::guest::{Plan, Run, Who};
@@ -48,20 +52,31 @@ such as 6.12; all of them without one.
 --unpinned        take the versions that the archive has now
 --keep DIRECTORY  leave the guests' results there.";
 
-/// Seconds for the lines in the guest.
-const GUEST_SECONDS: &str = "900";
+/// Seconds for the lines in the guest: ten times what an idle machine needs.
+const GUEST_SECONDS: &str = "1800";
 
 /// Does the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
     let tools = Tools::prepare(&options)?;
-    let mut bad = Vec::new();
-    for kernel in &options.kernels {
-        let wrong = tools.on(kernel, &options)?;
-        if !wrong.is_empty() {
-            bad.push(format!("{}: {}", kernel.name, wrong.join("; ")));
+    // A guest keeps one processor busy.
+    let guests = thread::available_parallelism().map_or(1, NonZero::get).min(options.kernels.len());
+    let next = AtomicUsize::new(0);
+    let bad = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..guests {
+            scope.spawn(|| {
+                while let Some(kernel) = options.kernels.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let wrong = tools.on(kernel, &options).unwrap_or_else(|why| vec![why.to_string()]);
+                    if !wrong.is_empty() {
+                        let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+                        bad.push(format!("{}: {}", kernel.name, wrong.join("; ")));
+                    }
+                }
+            });
         }
-    }
+    });
+    let bad = bad.into_inner().unwrap_or_else(PoisonError::into_inner);
     if bad.is_empty() { Ok(()) } else { Err(Why::new(bad.join("\nxtask: "))) }
 }
 
@@ -120,7 +135,7 @@ impl Tools {
         fs::create_dir_all(&scratch).map_err(|error| failed(&scratch, &error))?;
         let rig = folder.join("rig.py");
         let mut tools = Self { rig, scratch, files: Vec::new(), plan: Plan::default() };
-        tools.add(&bench::build()?, "/bin/ours");
+        tools.add(&bench::build()?, "/opt/ours/ss");
         tools.add(&bins::program("sockdiag-beside")?, "/bin/sockdiag-beside");
         tools.add(&folder.join("gen/zoo-net.sh"), "/root/zoo-net.sh");
         for (source, flags, place) in [
@@ -133,7 +148,7 @@ impl Tools {
             output(&mut compiler)?;
             tools.add(&built, place);
         }
-        tools.plan.programs.push(("ours".to_owned(), vec!["/bin/ours".to_owned()]));
+        tools.plan.programs.push(("ours".to_owned(), vec!["/opt/ours/ss".to_owned()]));
         for judge in JUDGES {
             let spec = judge.spec(options.pinned);
             let directory = tools.ask(&["iproute2", &spec])?;
@@ -253,13 +268,20 @@ impl Tools {
                 lines[0]
             );
         }
-        let census: String = (0..CENSUS.len())
-            .filter_map(|index| by_line.get(&index)?.iter().find(|run| run.who == Who::Before))
+        let census: String = CENSUS
+            .iter()
+            .filter_map(|(_, text)| self.runs_of(&by_line, text)?.iter().find(|run| run.who == Who::Before))
             .map(|run| String::from_utf8_lossy(&run.outcome.stdout))
             .collect();
         self.kinds(kernel, &census, &mut text, &mut wrong);
         self.shortcuts(&by_line, &mut text, &mut wrong);
         (text, wrong)
+    }
+
+    /// The runs of a line, by its text.
+    fn runs_of<'r>(&self, by_line: &'r BTreeMap<usize, Vec<&'r Run>>, text: &str) -> Option<&'r [&'r Run]> {
+        let index = self.plan.lines.iter().position(|line| line.words.join(" ") == text)?;
+        by_line.get(&index).map(Vec::as_slice)
     }
 
     fn kinds(&self, kernel: &Kernel, census: &str, text: &mut String, wrong: &mut Vec<String>) {
@@ -287,9 +309,8 @@ impl Tools {
                 .lines
                 .iter()
                 .filter(|wanted| {
-                    let index = self.plan.lines.iter().position(|line| line.words.join(" ") == ***wanted);
-                    let runs = index.and_then(|index| by_line.get(&index));
-                    let tapped = runs.and_then(|runs| runs.iter().find(|run| run.who == Who::Tapped));
+                    let runs = self.runs_of(by_line, wanted).unwrap_or_default();
+                    let tapped = runs.iter().find(|run| run.who == Who::Tapped);
                     !tapped.is_some_and(|run| shortcut.taken(&run.traffic))
                 })
                 .copied()

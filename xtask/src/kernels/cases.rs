@@ -10,13 +10,12 @@
 use sockdiag_testkit::guest::{How, Line};
 
 /// Every socket in one line each, with all that can be said of it: what the
-/// kinds are counted by.
+/// kinds are counted by.  More than one table each, so that rows have a Netid.
 pub(crate) const CENSUS: &[(&str, &str)] = &[
     ("sid", "-anOemopib --tos --cgroup --inet-sockopt --tipcinfo"),
-    ("sid", "-tnBOe"),
-    ("forky", "-A dccp -anOempoi"),
-    // Families that have to be asked for, or have no name of their own in a list.
-    ("sid", "-A tcp -nOe state syn-recv"),
+    ("sid", "-tunBOe"),
+    ("sid", "-A tipc,xdp -anOep --tipcinfo"),
+    ("forky", "-A dccp,sctp -anOempoi"),
 ];
 
 /// Lines whose requests by ours are recorded too, to see which way it took.
@@ -256,7 +255,6 @@ pub(crate) const PLAIN: &[&str] = &[
     "-anpT",
     "-anH",
     "-anQ",
-    "-anOemopib --tos --cgroup --inet-sockopt --tipcinfo",
     "-4an",
     "-6an",
     "-4",
@@ -312,7 +310,7 @@ pub(crate) const DCCP: &[&str] = &[
 pub(crate) const KILL: &[&str] = &[
     "-tnK sport = :5601",
     "-tnK dport = :5602",
-    "-4tnKi state established sport >= :5601 and sport <= :5619",
+    "-4tnKH state established sport >= :5601 and sport <= :5619",
     "-6tanK sport >= :5601 and sport <= :5619",
     "-tanKO sport = :5603 or dport = :5603",
     "-tlnK sport = :5611",
@@ -339,17 +337,17 @@ pub(crate) const EVENTS: &[&str] = &[
     "-Exn",
 ];
 
-/// All lines, in the order in which they run: what the kinds are counted by
-/// comes first.
+/// All lines, in the order in which they run.  The census is not the first: a
+/// minute after they were opened, what retransmits does so seldom.
 pub(crate) fn lines() -> Vec<Line> {
     let line = |how, judge: &str, text: &str| Line {
         how,
         judge: judge.to_owned(),
         words: text.split(' ').map(str::to_owned).collect(),
     };
-    let mut lines: Vec<Line> = CENSUS.iter().map(|(judge, text)| line(How::Plain, judge, text)).collect();
-    lines.extend(TAPPED.iter().map(|text| line(How::Tapped, "sid", text)));
+    let mut lines: Vec<Line> = TAPPED.iter().map(|text| line(How::Tapped, "sid", text)).collect();
     lines.extend(PLAIN.iter().map(|text| line(How::Plain, "sid", text)));
+    lines.extend(CENSUS.iter().map(|(judge, text)| line(How::Plain, judge, text)));
     lines.extend(DCCP.iter().map(|text| line(How::Plain, "forky", text)));
     lines.extend(EVENTS.iter().map(|text| line(How::Events, "sid", text)));
     lines.extend(KILL.iter().map(|text| line(How::Kill, "sid", text)));
@@ -382,7 +380,7 @@ mod tests {
     #[test]
     fn no_line_is_there_twice() {
         let mut seen = std::collections::HashSet::new();
-        for line in lines().iter().skip(CENSUS.len()) {
+        for line in lines() {
             assert!(seen.insert(line.to_string()), "{line}");
         }
         assert!(seen.len() > 200, "{}", seen.len());

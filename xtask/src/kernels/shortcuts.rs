@@ -33,11 +33,7 @@ pub(crate) const SHORTCUTS: &[Shortcut] = &[
     },
     Shortcut {
         name: "ports by equality",
-        lines: &[
-            "-tan sport = :5001",
-            "-tan sport = :8004 or dport = :8004",
-            "-tan src 127.0.0.1:20000 and dst 127.0.0.1:8000",
-        ],
+        lines: &["-tan sport = :5001", "-tan sport = :8004 or dport = :8004"],
         taken: |traffic| traffic.has_op(S_EQ) || traffic.has_op(D_EQ),
     },
     Shortcut {
