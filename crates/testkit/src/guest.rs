@@ -180,7 +180,9 @@ impl Run {
         let mut bytes =
             format!("{} {} {who} {code} {signal} {out} {err} {traffic}\n", self.line, self.attempt)
                 .into_bytes();
-        parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
         bytes
     }
 

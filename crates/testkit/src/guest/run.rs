@@ -30,7 +30,7 @@ const PROCESS_ID: u32 = 20_000;
 /// How old TIME-WAIT sockets may grow: the kernel ends them after 60 s.
 const RENEW: Duration = Duration::from_secs(35);
 /// How long a program may run; emulated kernels are slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long an event may take to arrive.
 const QUIET: Duration = Duration::from_millis(600);
 /// Which sockets are the zoo's victims.
@@ -231,7 +231,7 @@ fn listeners() -> Result<usize, Why> {
     let text = fs::read_to_string("/proc/net/netlink").doing("/proc/net/netlink")?;
     let listens = |line: &&str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        words.get(1) == Some(&"4") && words.get(3).is_some_and(|groups| groups.trim_matches('0') != "")
+        words.get(1) == Some(&"4") && words.get(3).is_some_and(|groups| !groups.trim_matches('0').is_empty())
     };
     Ok(text.lines().filter(listens).count())
 }
