@@ -8,6 +8,7 @@ mod bench;
 mod churn;
 mod goldens;
 mod instructions;
+mod kernels;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
+    Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
     Chore {
         name: "reference",
         words: "",

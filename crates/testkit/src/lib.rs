@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`mod@reference`] | the command that runs the real `ss` |
 //! | [`compare`] | the same command line through the real `ss` and ours |
+//! | [`guest`] | the same inside another kernel |
 //! | [`netns`] | a network namespace of one's own, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
@@ -27,6 +28,7 @@ pub mod btf;
 pub mod bytecode;
 pub mod churn;
 pub mod compare;
+pub mod guest;
 pub mod holders;
 pub mod maps;
 pub mod measure;

@@ -166,6 +166,7 @@ fn row<'a>(socket: &'a Socket<'a>, chosen: &'a Chosen<'a>, choices: Choices) -> 
             port_owner: name,
             cgroup: name.filter(|name| !name.contains(&b'\n')),
             holders: Some(chosen),
+            ..Names::default()
         };
     }
     row

@@ -15,7 +15,7 @@ use sockdiag::fields::Needs;
 use sockdiag::model::{
     FamilySet, Layout, Origin, ProcLine, Record, Socket, SourceKind, StateSet, Table, TableSet,
 };
-use sockdiag::source::{self, LONGEST_MESSAGE, Programs, Query, Sources};
+use sockdiag::source::{self, LONGEST_MESSAGE, Programs, Query, Sources, Storages};
 use sockdiag_wire::netlink::{HEADER_LEN, Header, error_code, ext_ack, messages};
 
 use super::check::{self, Choices};
@@ -65,6 +65,8 @@ fn dump(
         states: StateSet::ALL,
         ext: 0,
         programs: Programs::default(),
+        exact: None,
+        storages: Storages::None,
     };
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.put(parts);

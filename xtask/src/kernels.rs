@@ -1,0 +1,372 @@
+//! `cargo xtask kernels [KERNEL]...`: the reference and ours side by side on
+//! other kernels.
+//!
+//! Each kernel boots in QEMU (`tools/kernels/rig.py`), opens a zoo of sockets
+//! and runs every line of `cases.rs` by the reference, by ours, and where these
+//! differ by the reference again.  Output, errors and status have to be the same byte for byte.
+//! Where the reference differs from itself, what depends on time alone is masked
+//! on all sides (`sockdiag_testkit::guest::mask` says what), and if it still
+//! differs the line is run again.
+//!
+//! Invariant: a run is good only if every line was compared, every difference
+//! is explained by a row of COMPAT.md, every kind of sockets that the kernel
+//! should have was there, and every shortcut was taken.
+
+mod cases;
+mod explained;
+mod kinds;
+mod pins;
+mod shortcuts;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use sockdiag_testkit::guest::{Plan, Run, Who};
+use sockdiag_testkit::{Why, bins};
+
+use crate::bench;
+use cases::{CENSUS, lines};
+use kinds::KINDS;
+use pins::{JUDGES, KERNELS, Kernel};
+use shortcuts::SHORTCUTS;
+use verdict::Verdict;
+
+/// What may follow the chore's name.
+pub(crate) const WORDS: &str = "[--unpinned] [--keep DIRECTORY] [KERNEL]...";
+
+/// What the chore does.
+pub(crate) const DOC: &str = "\
+Boot other kernels in QEMU, and compare the reference and ours there on every
+kind of socket that they know.  KERNEL is a name of xtask/src/kernels/pins.rs,
+such as 6.12; all of them without one.
+--unpinned        take the versions that the archive has now
+--keep DIRECTORY  leave the guests' results there.";
+
+/// Seconds for the lines in the guest: ten times what an idle machine needs.
+const GUEST_SECONDS: &str = "1800";
+
+/// Does the chore.
+pub(crate) fn run(words: &[String]) -> Result<(), Why> {
+    let options = Options::parse(words)?;
+    let tools = Tools::prepare(&options)?;
+    // A guest keeps one processor busy.
+    let guests = thread::available_parallelism().map_or(1, NonZero::get).min(options.kernels.len());
+    let next = AtomicUsize::new(0);
+    let bad = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..guests {
+            scope.spawn(|| {
+                while let Some(kernel) = options.kernels.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let wrong = tools.on(kernel, &options).unwrap_or_else(|why| vec![why.to_string()]);
+                    if !wrong.is_empty() {
+                        let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+                        bad.push(format!("{}: {}", kernel.name, wrong.join("; ")));
+                    }
+                }
+            });
+        }
+    });
+    let bad = bad.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if bad.is_empty() { Ok(()) } else { Err(Why::new(bad.join("\nxtask: "))) }
+}
+
+struct Options {
+    kernels: Vec<&'static Kernel>,
+    pinned: bool,
+    keep: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(words: &[String]) -> Result<Self, Why> {
+        let mut options = Self { kernels: Vec::new(), pinned: true, keep: None };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--unpinned" => options.pinned = false,
+                "--keep" => {
+                    let directory = words.next().ok_or_else(|| Why::new("--keep: no directory"))?;
+                    options.keep = Some(directory.into());
+                }
+                name => {
+                    let known = || KERNELS.iter().map(|kernel| kernel.name).collect::<Vec<_>>().join(", ");
+                    let kernel = KERNELS.iter().find(|kernel| kernel.name == name);
+                    options.kernels.push(kernel.ok_or_else(|| {
+                        Why::new(format!("no kernel {name:?} in pins.rs; there are {}", known()))
+                    })?);
+                }
+            }
+        }
+        if options.kernels.is_empty() {
+            options.kernels.extend(KERNELS);
+        }
+        Ok(options)
+    }
+}
+
+/// What goes into every guest, and a place for what comes out.
+struct Tools {
+    rig: PathBuf,
+    scratch: PathBuf,
+    /// `SOURCE:DESTINATION` of each file in the guest.
+    files: Vec<OsString>,
+    plan: Plan,
+}
+
+impl Drop for Tools {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+impl Tools {
+    fn prepare(options: &Options) -> Result<Self, Why> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/kernels");
+        let scratch = std::env::temp_dir().join(format!("sockdiag-kernels-{}", std::process::id()));
+        fs::create_dir_all(&scratch).map_err(|error| failed(&scratch, &error))?;
+        let rig = folder.join("rig.py");
+        let mut tools = Self { rig, scratch, files: Vec::new(), plan: Plan::default() };
+        tools.add(&bench::build()?, "/opt/ours/ss");
+        tools.add(&bins::program("sockdiag-beside")?, "/bin/sockdiag-beside");
+        tools.add(&folder.join("gen/zoo-net.sh"), "/root/zoo-net.sh");
+        for (source, flags, place) in [
+            ("zoo.c", &["-static", "-pthread"][..], "/bin/zoo"),
+            ("nltap.c", &["-shared", "-fPIC"], "/lib/nltap.so"),
+        ] {
+            let built = tools.scratch.join(source).with_extension("bin");
+            let mut compiler = Command::new("cc");
+            compiler.arg("-O1").args(flags).arg("-o").arg(&built).arg(folder.join("gen").join(source));
+            output(&mut compiler)?;
+            tools.add(&built, place);
+        }
+        tools.plan.programs.push(("ours".to_owned(), vec!["/opt/ours/ss".to_owned()]));
+        for judge in JUDGES {
+            let spec = judge.spec(options.pinned);
+            let directory = tools.ask(&["iproute2", &spec])?;
+            let place = format!("/opt/{}", judge.name);
+            tools.add(Path::new(&directory), &place);
+            // Called "ss" like ours, so that both are called so where they show themselves.
+            tools.add(&Path::new(&directory).join("lib/ld-linux-x86-64.so.2"), &format!("{place}/as/ss"));
+            let words = [
+                &format!("{place}/as/ss"),
+                "--library-path",
+                &format!("{place}/lib"),
+                "--argv0",
+                "ss",
+                &format!("{place}/bin/ss"),
+            ];
+            tools.plan.programs.push((judge.name.to_owned(), words.map(str::to_owned).to_vec()));
+        }
+        tools.plan.lines = lines();
+        let plan = tools.scratch.join("plan");
+        fs::write(&plan, tools.plan.to_string()).map_err(|error| failed(&plan, &error))?;
+        tools.add(&plan, "/root/plan");
+        Ok(tools)
+    }
+
+    fn add(&mut self, source: &Path, destination: &str) {
+        let mut spec = source.as_os_str().to_owned();
+        spec.push(":");
+        spec.push(destination);
+        self.files.push(spec);
+    }
+
+    /// What the rig prints on one line.
+    fn ask(&self, words: &[&str]) -> Result<String, Why> {
+        let mut rig = Command::new(&self.rig);
+        let printed = output(rig.args(words)).map_err(|why| {
+            if why.to_string().contains(" any more; it has ") {
+                Why::new(format!(
+                    "{why}\nThe archive has moved on: edit xtask/src/kernels/pins.rs and read what changed, \
+                     or go on with --unpinned"
+                ))
+            } else {
+                why
+            }
+        })?;
+        Ok(printed.trim_end().to_owned())
+    }
+
+    /// Compares on one kernel and prints what came of it; what is wrong.
+    fn on(&self, kernel: &Kernel, options: &Options) -> Result<Vec<String>, Why> {
+        let spec = kernel.spec(options.pinned);
+        let directory = self.ask(&["kernel", &spec])?;
+        let release = Path::new(&directory).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let out = match &options.keep {
+            Some(keep) => keep.join(kernel.name),
+            None => self.scratch.join(kernel.name),
+        };
+        let begun = Instant::now();
+        let mut rig = Command::new(&self.rig);
+        rig.args(["run", "-k", &spec, "-t", GUEST_SECONDS, "--mem", "768", "-o"]).arg(&out);
+        for file in &self.files {
+            rig.arg("-f").arg(file);
+        }
+        let ran = output(rig.arg(self.rig.with_file_name("scenario-beside.sh")));
+        let seconds = begun.elapsed().as_secs();
+        let results = out.join("results");
+        // What a guest that failed left behind still says how far it came.
+        let bytes = match (fs::read(&results), &ran) {
+            (Ok(bytes), _) => bytes,
+            (Err(_), Err(why)) => return Err(why.clone()),
+            (Err(error), Ok(_)) => return Err(failed(&results, &error)),
+        };
+        let (text, mut wrong) = self.judge(kernel, &Run::decode_all(&bytes)?);
+        if let Err(why) = ran {
+            wrong.insert(0, why.to_string());
+        }
+        println!("== {} ({release}): {seconds} s\n{text}", kernel.name);
+        Ok(wrong)
+    }
+
+    /// The report of a kernel, and what is wrong.
+    fn judge(&self, kernel: &Kernel, runs: &[Run]) -> (String, Vec<String>) {
+        let mut by_line: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
+        for run in runs {
+            by_line.entry(run.line).or_default().push(run);
+        }
+        let (mut text, mut wrong) = (String::new(), Vec::new());
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut explained: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut differing = 0;
+        for (index, line) in self.plan.lines.iter().enumerate() {
+            let verdict = by_line.get(&index).map_or(Verdict::Absent, |runs| Verdict::of(line, runs));
+            *counts.entry(verdict.name()).or_default() += 1;
+            match verdict {
+                Verdict::Same { .. } => {}
+                Verdict::Meant { compat, .. } => explained.entry(compat).or_default().push(line.to_string()),
+                Verdict::Differs(what) => {
+                    differing += 1;
+                    let _ = writeln!(text, "DIFFERS {line}\n{what}");
+                }
+                Verdict::Unsettled(what) => {
+                    differing += 1;
+                    let _ = writeln!(text, "THE REFERENCE DIFFERS FROM ITSELF {line}\n{what}");
+                }
+                Verdict::Absent => differing += 1,
+            }
+        }
+        if differing > 0 {
+            wrong.push(format!("{differing} lines of {} are not shown to agree", self.plan.lines.len()));
+        }
+        let all: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let _ = writeln!(text, "lines: {}", all.join(", "));
+        for (compat, lines) in explained {
+            let _ = writeln!(
+                text,
+                "on purpose (COMPAT.md, {compat}): {} lines, such as {}",
+                lines.len(),
+                lines[0]
+            );
+        }
+        let census: String = CENSUS
+            .iter()
+            .filter_map(|(_, text)| self.runs_of(&by_line, text)?.iter().find(|run| run.who == Who::Before))
+            .map(|run| String::from_utf8_lossy(&run.outcome.stdout))
+            .collect();
+        self.kinds(kernel, &census, &mut text, &mut wrong);
+        self.shortcuts(&by_line, &mut text, &mut wrong);
+        (text, wrong)
+    }
+
+    /// The runs of a line, by its text.
+    fn runs_of<'r>(&self, by_line: &'r BTreeMap<usize, Vec<&'r Run>>, text: &str) -> Option<&'r [&'r Run]> {
+        let index = self.plan.lines.iter().position(|line| line.words.join(" ") == text)?;
+        by_line.get(&index).map(Vec::as_slice)
+    }
+
+    fn kinds(&self, kernel: &Kernel, census: &str, text: &mut String, wrong: &mut Vec<String>) {
+        let (mut present, mut absent) = (Vec::new(), Vec::new());
+        for kind in KINDS {
+            match (kind.count(census), kind.lacks(kernel.name)) {
+                (0, None) => wrong.push(format!("{} expected, none present", kind.name)),
+                (0, Some(why)) => absent.push(format!("{} ({why})", kind.name)),
+                (count, None) => present.push(format!("{} {count}", kind.name)),
+                (count, Some(why)) => {
+                    present.push(format!("{} {count}", kind.name));
+                    wrong.push(format!("{} is there, although {why}: edit kinds.rs", kind.name));
+                }
+            }
+        }
+        let _ = writeln!(text, "kinds: {}", present.join(", "));
+        if !absent.is_empty() {
+            let _ = writeln!(text, "not on this kernel: {}", absent.join(", "));
+        }
+    }
+
+    fn shortcuts(&self, by_line: &BTreeMap<usize, Vec<&Run>>, text: &mut String, wrong: &mut Vec<String>) {
+        for shortcut in SHORTCUTS {
+            let missed: Vec<&str> = shortcut
+                .lines
+                .iter()
+                .filter(|wanted| {
+                    let runs = self.runs_of(by_line, wanted).unwrap_or_default();
+                    let tapped = runs.iter().find(|run| run.who == Who::Tapped);
+                    !tapped.is_some_and(|run| shortcut.taken(&run.traffic))
+                })
+                .copied()
+                .collect();
+            if missed.is_empty() {
+                let _ = writeln!(text, "shortcut taken: {} ({} lines)", shortcut.name, shortcut.lines.len());
+            } else {
+                wrong.push(format!("shortcut not taken: {} on {}", shortcut.name, missed.join(", ")));
+            }
+        }
+    }
+}
+
+/// Runs a command; its output.
+fn output(command: &mut Command) -> Result<String, Why> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let out = command.output().map_err(|error| Why::new(format!("{name}: {error}")))?;
+    if out.status.success() {
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    } else {
+        let said = String::from_utf8_lossy(&out.stderr);
+        Err(Why::new(format!("{name}: {}: {}", out.status, said.trim_end())))
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Why {
+    Why::new(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Options, Why> {
+        Options::parse(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn kernels_are_picked_by_name() {
+        let options = parse("--unpinned 6.12 --keep /x 5.10").unwrap();
+        assert_eq!(options.kernels.iter().map(|kernel| kernel.name).collect::<Vec<_>>(), ["6.12", "5.10"]);
+        assert!(!options.pinned);
+        assert_eq!(options.keep, Some("/x".into()));
+        assert_eq!(parse("").unwrap().kernels.len(), KERNELS.len());
+        assert!(parse("3.2").is_err_and(|why| why.to_string().contains("5.10, 6.1")));
+        assert!(parse("--keep").is_err());
+    }
+
+    #[test]
+    fn an_empty_guest_is_a_failure() {
+        let plan = Plan { programs: Vec::new(), lines: lines() };
+        let tools = Tools { rig: PathBuf::new(), scratch: "/nonexistent".into(), files: Vec::new(), plan };
+        let (text, wrong) = tools.judge(&KERNELS[2], &[]);
+        let wrong = wrong.join("\n");
+        assert!(wrong.contains("vsock expected, none present"), "{wrong}");
+        assert!(wrong.contains("shortcut not taken: one walk"), "{wrong}");
+        assert!(wrong.contains("are not shown to agree") && text.contains("absent"), "{wrong}\n{text}");
+    }
+}

@@ -1,0 +1,141 @@
+//! What a line's runs say.
+
+use sockdiag_testkit::compare::{Difference, Outcome};
+use sockdiag_testkit::guest::{Line, Run, Who, masked};
+
+use super::explained::explain;
+
+/// What came of a line.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Equal: as it is, or once what depends on time is masked.
+    Same { masked: bool },
+    /// Different as a row of COMPAT.md says.
+    Meant { compat: &'static str },
+    /// Different without an explanation.
+    Differs(String),
+    /// The reference differed from itself in every attempt, masked too.
+    Unsettled(String),
+    /// Not run to its end.
+    Absent,
+}
+
+/// The runs of an attempt that are compared.
+struct Attempt<'a> {
+    before: &'a Outcome,
+    ours: &'a Outcome,
+    /// Absent where ours is equal to the first.
+    after: Option<&'a Outcome>,
+}
+
+impl<'a> Attempt<'a> {
+    fn all(runs: &[&'a Run]) -> Vec<Self> {
+        let of = |attempt, who| {
+            runs.iter().find(|run| (run.attempt, run.who) == (attempt, who)).map(|run| &run.outcome)
+        };
+        let attempts = runs.iter().map(|run| run.attempt).max().map_or(0, |last| last + 1);
+        (0..attempts)
+            .filter_map(|attempt| {
+                Some(Self {
+                    before: of(attempt, Who::Before)?,
+                    ours: of(attempt, Who::Ours)?,
+                    after: of(attempt, Who::After),
+                })
+            })
+            .collect()
+    }
+
+    fn verdict(&self, line: &Line) -> Verdict {
+        if self.before == self.ours {
+            return Verdict::Same { masked: false };
+        }
+        let Some(after) = self.after else { return Verdict::Absent };
+        let steady = self.before == after;
+        let [before, ours, after] = [self.before, self.ours, after].map(masked);
+        if let Some(what) = Difference::between(&before, &after) {
+            return Verdict::Unsettled(what.to_string());
+        }
+        // Where the reference says the same twice, ours has to say it too.
+        let (reference, ours) = if steady { (self.before, self.ours) } else { (&before, &ours) };
+        match Difference::between(reference, ours) {
+            None => Verdict::Same { masked: true },
+            Some(what) => match explain(line, reference, ours) {
+                Some(compat) => Verdict::Meant { compat },
+                None => Verdict::Differs(what.to_string()),
+            },
+        }
+    }
+}
+
+impl Verdict {
+    /// The best of a line's attempts: a difference that is real is there in
+    /// every one.
+    pub(crate) fn of(line: &Line, runs: &[&Run]) -> Self {
+        let mut best = Self::Absent;
+        for attempt in Attempt::all(runs) {
+            let verdict = attempt.verdict(line);
+            if verdict.rank() < best.rank() {
+                best = verdict;
+            }
+        }
+        best
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Same { masked: false } => 0,
+            Self::Same { masked: true } => 1,
+            Self::Meant { .. } => 2,
+            Self::Differs(_) => 3,
+            Self::Unsettled(_) => 4,
+            Self::Absent => 5,
+        }
+    }
+
+    /// What it is counted as.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Same { masked: false } => "agree",
+            Self::Same { masked: true } => "agree with times masked",
+            Self::Meant { .. } => "differ on purpose",
+            Self::Differs(_) => "differ",
+            Self::Unsettled(_) => "without a steady reference",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockdiag_testkit::compare::Ended;
+    use sockdiag_testkit::guest::How;
+
+    fn verdict(attempts: &[[&str; 3]]) -> &'static str {
+        let line = Line { how: How::Plain, judge: "sid".into(), words: vec!["-tani".into()] };
+        let mut runs = Vec::new();
+        for (attempt, outputs) in attempts.iter().enumerate() {
+            let all = [Who::Before, Who::Ours, Who::After].into_iter().zip(outputs);
+            for (who, stdout) in all.filter(|(_, stdout)| !stdout.is_empty()) {
+                let outcome = Outcome { stdout: (*stdout).into(), stderr: Vec::new(), ended: Ended::Exit(0) };
+                runs.push(Run { line: 0, attempt: attempt as u32, who, outcome, traffic: Vec::new() });
+            }
+        }
+        Verdict::of(&line, &runs.iter().collect::<Vec<_>>()).name()
+    }
+
+    #[test]
+    fn ours_is_judged_only_by_a_reference_that_is_steady() {
+        assert_eq!(verdict(&[["a", "a", "a"]]), "agree");
+        assert_eq!(verdict(&[["a", "b", "a"]]), "differ");
+        assert_eq!(verdict(&[["lastsnd:1", "lastsnd:2", "lastsnd:3"]]), "agree with times masked");
+        assert_eq!(verdict(&[["lastsnd:1 x", "lastsnd:2 y", "lastsnd:3 x"]]), "differ");
+        // Masks are for times that pass, not for a difference between the two.
+        assert_eq!(verdict(&[["lastsnd:1", "lastsnd:2", "lastsnd:1"]]), "differ");
+        assert_eq!(verdict(&[["a", "c", "b"]]), "without a steady reference");
+        assert_eq!(verdict(&[["a", "c", "b"], ["b", "b", ""]]), "agree");
+        assert_eq!(verdict(&[["a", "b", ""]]), "absent");
+        assert_eq!(verdict(&[["a", "b", "a"], ["a", "b", "a"], ["a", "b", "c"]]), "differ");
+        assert_eq!(verdict(&[]), "absent");
+    }
+}
