@@ -15,7 +15,7 @@ status=0
 for kernel in "$@"; do
 	out=()
 	[ -z "${RIG_OUT:-}" ] || out=(-o "$RIG_OUT/${kernel//\//-}")
-	"$here/rig.py" run -k "$kernel" --selinux "$here/gen/selinux.cil" -t 300 -i sid \
+	"$here/rig.py" run -k "$kernel" --selinux "$here/gen/selinux.cil" -t 900 -i sid \
 		-f "$ss:/bin/ss-ours" -f "$work/gen/zoo:/bin/zoo" -f "$here/gen/zoo-net.sh:/root/zoo-net.sh" "${out[@]}" "$here/scenario-selinux.sh" || status=1
 done
 exit $status
