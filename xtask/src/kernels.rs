@@ -205,6 +205,9 @@ impl Tools {
             Some(keep) => keep.join(kernel.name),
             None => self.scratch.join(kernel.name),
         };
+        let results = out.join("results");
+        // Not those of an earlier run.
+        let _ = fs::remove_file(&results);
         let begun = Instant::now();
         let mut rig = Command::new(&self.rig);
         rig.args(["run", "-k", &spec, "-t", GUEST_SECONDS, "--mem", "768", "-o"]).arg(&out);
@@ -213,7 +216,6 @@ impl Tools {
         }
         let ran = output(rig.arg(self.rig.with_file_name("scenario-beside.sh")));
         let seconds = begun.elapsed().as_secs();
-        let results = out.join("results");
         // What a guest that failed left behind still says how far it came.
         let bytes = match (fs::read(&results), &ran) {
             (Ok(bytes), _) => bytes,
@@ -273,7 +275,7 @@ impl Tools {
             .filter_map(|(_, text)| self.runs_of(&by_line, text)?.iter().find(|run| run.who == Who::Before))
             .map(|run| String::from_utf8_lossy(&run.outcome.stdout))
             .collect();
-        self.kinds(kernel, &census, &mut text, &mut wrong);
+        report_kinds(kernel, &census, &mut text, &mut wrong);
         self.shortcuts(&by_line, &mut text, &mut wrong);
         (text, wrong)
     }
@@ -282,25 +284,6 @@ impl Tools {
     fn runs_of<'r>(&self, by_line: &'r BTreeMap<usize, Vec<&'r Run>>, text: &str) -> Option<&'r [&'r Run]> {
         let index = self.plan.lines.iter().position(|line| line.words.join(" ") == text)?;
         by_line.get(&index).map(Vec::as_slice)
-    }
-
-    fn kinds(&self, kernel: &Kernel, census: &str, text: &mut String, wrong: &mut Vec<String>) {
-        let (mut present, mut absent) = (Vec::new(), Vec::new());
-        for kind in KINDS {
-            match (kind.count(census), kind.lacks(kernel.name)) {
-                (0, None) => wrong.push(format!("{} expected, none present", kind.name)),
-                (0, Some(why)) => absent.push(format!("{} ({why})", kind.name)),
-                (count, None) => present.push(format!("{} {count}", kind.name)),
-                (count, Some(why)) => {
-                    present.push(format!("{} {count}", kind.name));
-                    wrong.push(format!("{} is there, although {why}: edit kinds.rs", kind.name));
-                }
-            }
-        }
-        let _ = writeln!(text, "kinds: {}", present.join(", "));
-        if !absent.is_empty() {
-            let _ = writeln!(text, "not on this kernel: {}", absent.join(", "));
-        }
     }
 
     fn shortcuts(&self, by_line: &BTreeMap<usize, Vec<&Run>>, text: &mut String, wrong: &mut Vec<String>) {
@@ -321,6 +304,26 @@ impl Tools {
                 wrong.push(format!("shortcut not taken: {} on {}", shortcut.name, missed.join(", ")));
             }
         }
+    }
+}
+
+/// Says which kinds the census shows; a kind that should be there is wrong.
+fn report_kinds(kernel: &Kernel, census: &str, text: &mut String, wrong: &mut Vec<String>) {
+    let (mut present, mut absent) = (Vec::new(), Vec::new());
+    for kind in KINDS {
+        match (kind.count(census), kind.lacks(kernel.name)) {
+            (0, None) => wrong.push(format!("{} expected, none present", kind.name)),
+            (0, Some(why)) => absent.push(format!("{} ({why})", kind.name)),
+            (count, None) => present.push(format!("{} {count}", kind.name)),
+            (count, Some(why)) => {
+                present.push(format!("{} {count}", kind.name));
+                wrong.push(format!("{} is there, although {why}: edit kinds.rs", kind.name));
+            }
+        }
+    }
+    let _ = writeln!(text, "kinds: {}", present.join(", "));
+    if !absent.is_empty() {
+        let _ = writeln!(text, "not on this kernel: {}", absent.join(", "));
     }
 }
 
