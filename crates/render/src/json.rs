@@ -12,6 +12,7 @@
 //!
 //! [`mod@schema`] describes all this from the same table.
 
+mod compact;
 mod document;
 pub mod schema;
 mod value;
@@ -52,11 +53,15 @@ struct Entry {
     key: &'static str,
     /// The key of the raw bytes, where it may be needed.
     hex: String,
+    /// The key as it is written.
+    quoted: Box<[u8]>,
 }
 
 /// What is nested under one key.
 struct Subject {
     key: &'static str,
+    /// The key as it is written.
+    quoted: Box<[u8]>,
     entries: Vec<Entry>,
 }
 
@@ -204,15 +209,20 @@ impl<W: Write> Sink for Json<W> {
 
 impl<W: Write> Json<W> {
     fn object(&mut self, object: &Object<'_>) -> io::Result<()> {
-        if self.form == Form::Lines {
-            self.put(object, 0)?;
-            self.buffer.push(b'\n');
-        } else {
-            self.buffer.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
-            if self.form == Form::Pretty {
-                self.buffer.extend_from_slice(b"    ");
+        match self.form {
+            Form::Lines => {
+                compact::put_row(&mut self.buffer, object.row, object.subjects)?;
+                self.buffer.push(b'\n');
             }
-            self.put(object, 2)?;
+            form => {
+                self.buffer.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
+                if form == Form::Pretty {
+                    self.buffer.extend_from_slice(b"    ");
+                    self.put(object, 2)?;
+                } else {
+                    compact::put_row(&mut self.buffer, object.row, object.subjects)?;
+                }
+            }
         }
         self.rows += 1;
         Ok(())
@@ -224,10 +234,13 @@ fn subjects(fields: &[&'static Field]) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
     for field in fields {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
-        let entry = Entry { field, key, hex: format!("{key}_hex") };
+        let entry = Entry { field, key, hex: value::hex_key(key), quoted: compact::quoted(key) };
         match subjects.iter_mut().find(|known| known.key == subject) {
             Some(known) => known.entries.push(entry),
-            None => subjects.push(Subject { key: subject, entries: vec![entry] }),
+            None => {
+                let quoted = compact::quoted(subject);
+                subjects.push(Subject { key: subject, quoted, entries: vec![entry] });
+            }
         }
     }
     subjects

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::ser::{Error as _, SerializeMap, SerializeSeq as _};
 use serde::{Serialize, Serializer};
-use sockdiag::fields::{Item, Kind, List, Member, Value, put_address};
+use sockdiag::fields::{self, Item, Kind, List, Value, put_address};
 use sockdiag::model::Addr;
 
 /// Whether there is anything to say: no address is absent.
@@ -28,6 +28,22 @@ pub(super) fn put_entry<M: SerializeMap>(
             map.serialize_entry(hex, &HexList(list))
         }
         _ => Ok(()),
+    }
+}
+
+/// An object with one value, and its raw bytes where it needs them.
+pub(super) struct Member<'m> {
+    pub(super) key: &'static str,
+    pub(super) hex: &'m str,
+    pub(super) kind: Kind,
+    pub(super) value: Value<'m>,
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        put_entry(&mut map, self.key, self.hex, self.kind, self.value)?;
+        map.end()
     }
 }
 
@@ -101,7 +117,7 @@ impl Serialize for Elements<'_> {
 
 /// An element with members.
 struct Record<'r> {
-    members: &'static [Member],
+    members: &'static [fields::Member],
     values: &'r [Option<Value<'r>>],
 }
 
@@ -158,16 +174,6 @@ impl Serialize for HexList<'_> {
 mod tests {
     use super::*;
 
-    struct Map(Kind, Value<'static>);
-
-    impl Serialize for Map {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(None)?;
-            put_entry(&mut map, "x", "x_hex", self.0, self.1)?;
-            map.end()
-        }
-    }
-
     #[test]
     fn values_keep_all_that_they_hold() {
         for (kind, value, want) in [
@@ -187,7 +193,11 @@ mod tests {
                 "{\"x\":[\"a\",\"\u{fffd}\"],\"x_hex\":[\"61\",\"fe\"]}",
             ),
         ] {
-            assert_eq!(serde_json::to_string(&Map(kind, value)).unwrap(), want, "{value:?}");
+            assert_eq!(
+                serde_json::to_string(&Member { key: "x", hex: "x_hex", kind, value }).unwrap(),
+                want,
+                "{value:?}"
+            );
         }
     }
 }
