@@ -16,11 +16,15 @@ const FIRST: [&str; 5] = ["socket", "tcp", "cgroup", "timer", "mem"];
 const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
 
 /// Other words for fields.
-const ALIASES: [(&str, &str); 4] = [
+const ALIASES: [(&str, &str); 8] = [
     ("local.address", "local.addr"),
     ("remote.address", "remote.addr"),
     ("process", "socket.processes"),
     ("cgroup", "cgroup.path"),
+    ("src", "local.addr"),
+    ("dst", "remote.addr"),
+    ("sport", "local.port"),
+    ("dport", "remote.port"),
 ];
 
 /// What a name stands for.
@@ -156,7 +160,9 @@ impl Catalog {
         for field in self.fields() {
             let end = field.name.rsplit('.').next().unwrap_or(field.name);
             let far = distance(last, end).min(distance(typed, field.name));
-            if far <= last.len().div_ceil(3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
+            let begins = last.len() > 2 && end.starts_with(last);
+            let far = if begins { 0 } else { far };
+            if far <= (last.len() / 3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
                 near.push((far, field.name));
             }
         }
