@@ -15,6 +15,7 @@ pub mod filter;
 pub mod model;
 pub mod notes;
 pub mod number;
+pub mod order;
 pub mod pipeline;
 mod scan;
 pub mod source;

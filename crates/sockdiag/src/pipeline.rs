@@ -18,6 +18,7 @@ use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr};
 use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table};
 use crate::notes::Note;
+use crate::order::Order;
 use crate::source::{self, Destroyer, DumpError, Exact, Fate, Query, Sources, Visit};
 
 /// Where rows go.
@@ -56,12 +57,22 @@ pub struct Pipeline<'p> {
     pub sink: &'p mut dyn Sink,
     /// Rows that wait; none to begin with.
     pub held: Held,
+    /// In which order rows are shown, and how many of them.
+    pub order: Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
     pub destroyer: Option<Destroyer>,
 }
 
 /// What a row has to have looked up before a filter can test it.
-const TESTED_NAMES: &[Needs] = &[Needs::CGROUPS, Needs::INTERFACES, Needs::SERVICES, Needs::CONTEXTS];
+const TESTED_NAMES: &[Needs] = &[
+    Needs::CGROUPS,
+    Needs::INTERFACES,
+    Needs::SERVICES,
+    Needs::NETLINK_NAMES,
+    Needs::USERS,
+    Needs::COMMANDS,
+    Needs::CONTEXTS,
+];
 
 impl Pipeline<'_> {
     /// Lists one table.  Rows may be held until [`Pipeline::finish`].
@@ -72,7 +83,11 @@ impl Pipeline<'_> {
     pub fn list(&mut self, query: &Query, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
         let sources = self.sources;
         let by_name = self.filters_by_name();
-        if self.filter.is_some_and(|filter| filter.needs().has(Needs::PROCESSES)) {
+        if self.order.is_full() {
+            return Ok(());
+        }
+        let tested = self.filter.map_or(Needs::NONE, Expr::needs).and(self.order.needs());
+        if tested.has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
         if self.waits() {
@@ -112,10 +127,11 @@ impl Pipeline<'_> {
                 if self.destroyer.is_some() || !self.wants(&socket, by_name) {
                     return ControlFlow::Continue(());
                 }
+                self.order.count();
                 let flow = self.show(&socket);
                 match self.sink.finish() {
-                    Ok(()) => flow,
-                    Err(_) => ControlFlow::Break(()),
+                    Ok(()) if !self.order.is_full() => flow,
+                    _ => ControlFlow::Break(()),
                 }
             },
             notes,
@@ -136,8 +152,35 @@ impl Pipeline<'_> {
     /// What writing brought about.
     pub fn finish(&mut self, notes: &mut dyn FnMut(Note)) -> io::Result<()> {
         let _ = self.release();
+        let _ = self.release_kept();
         self.enricher.take_notes().for_each(notes);
         self.sink.finish()
+    }
+
+    /// Keeps a row until its place is known.
+    fn keep(&mut self, record: Record<'_>, socket: &Socket<'_>) {
+        self.enricher.prepare_names(socket);
+        let row = self.enricher.row(socket);
+        self.order.keep(record, &row, self.enricher.services_of());
+    }
+
+    /// Hands on what was kept, in order.
+    fn release_kept(&mut self) -> ControlFlow<()> {
+        let kept = self.order.take();
+        let sockets = || kept.iter().filter_map(|kept| Socket::decode(kept.record()));
+        if self.enricher.waits_for_holders() {
+            self.enricher.prepare_holders(sockets().map(|socket| socket.inode));
+        }
+        if self.needs.has(Needs::HOSTS) {
+            let addrs: Vec<_> =
+                sockets().flat_map(|socket| enrich::addresses(&socket).collect::<Vec<_>>()).collect();
+            self.enricher.prepare_hosts(addrs.into_iter());
+        }
+        kept.iter().try_for_each(|kept| {
+            let Some(socket) = Socket::decode(kept.record()) else { return ControlFlow::Continue(()) };
+            self.enricher.set_services_of(kept.services_of);
+            self.show(&socket)
+        })
     }
 
     /// Whether the next row is held.
@@ -232,7 +275,11 @@ impl Visit for Listing<'_, '_> {
         if !self.pipeline.wants(&socket, self.by_name) {
             return ControlFlow::Continue(());
         }
-        if self.pipeline.destroyer.is_some() {
+        // What is not listed is not destroyed.
+        if self.pipeline.order.is_full() {
+            return ControlFlow::Break(());
+        }
+        if self.pipeline.destroyer.is_some() || self.pipeline.order.keeps() {
             self.pass();
         }
         match self.pipeline.destroy(&socket) {
@@ -243,13 +290,21 @@ impl Visit for Listing<'_, '_> {
                 return ControlFlow::Break(());
             }
         }
+        if self.pipeline.order.keeps() {
+            self.pipeline.keep(record, &socket);
+            return ControlFlow::Continue(());
+        }
+        self.pipeline.order.count();
         if !self.pipeline.waits() {
             self.pass();
             let flow = self.pipeline.show(&socket);
             self.pipeline.enricher.take_row_notes().for_each(self.say);
-            return flow;
+            return if self.pipeline.order.is_full() { ControlFlow::Break(()) } else { flow };
         }
         self.pipeline.held.push(record);
+        if self.pipeline.order.is_full() {
+            return ControlFlow::Break(());
+        }
         if self.pipeline.held.bytes() < HELD_BYTES {
             return ControlFlow::Continue(());
         }

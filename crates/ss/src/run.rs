@@ -5,7 +5,7 @@
 //! groups that the options switch on, and what is asked of the kernel from
 //! what is shown and filtered on.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
@@ -20,10 +20,11 @@ use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
 use sockdiag::source::{self, Destroyer, Programs, Query, Sources, Storages};
 use sockdiag::sys::{errno_text, netns, selinux};
-use sockdiag_render::ss::{Look, SsText};
+use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit, Show};
+use crate::listing::{Opening, Plan, Said};
 use crate::terminal;
 
 /// Does what the words ask for.
@@ -31,16 +32,26 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut system = System::default();
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
-    let explain = args.explain || io::stderr().is_terminal();
+    let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
+    let catalog = Catalog::standard();
+    let groups = groups(&args.show);
+    let plan = Plan::new(&args, &catalog, groups)?;
+    let order = plan.order(&catalog)?;
+    let said = RefCell::new(Said::new(args.form.is_json()));
+    // What is ours is told to people, to who asks for it, and to who asks for a
+    // form that the reference lacks; a document holds it itself.
+    let explain =
+        args.explain || io::stderr().is_terminal() || (args.form.is_ours() && !args.form.is_document());
     let mut say = |note: Note| {
+        said.borrow_mut().note(&note);
         if explain || !note.is_ours() {
             tell(&note);
         }
     };
-    let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
-    if args.summary {
+    let summary = args.summary.then(|| source::summary(&sources, &mut say));
+    if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
         let mut text = Vec::new();
-        summary::put(&mut text, &source::summary(&sources, &mut say));
+        summary::put(&mut text, summary);
         // Nobody is left to tell if this fails.
         let _ = terminal::Stdout.write_all(&text);
         if args.only_summary() {
@@ -49,8 +60,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     args.take_state_words()?;
     let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
-    let catalog = Catalog::standard();
-    let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
+    let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let storages = |needs: Needs| match system.bpf_maps.descriptors() {
         _ if !needs.has(Needs::BPF_STORAGES) => Storages::None,
         maps if maps.is_empty() => Storages::All,
@@ -76,8 +86,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         selected.narrow(family);
     }
     let filter = parsed.expr.as_ref();
-    let shown = catalog.needs(style.groups.and(Groups::COLUMNS));
-    let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
+    let needs = plan.needs().and(order.needs()).and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
     let storages = storages(needs);
     let mut enricher = Enricher::new(&EnrichConfig {
@@ -91,8 +100,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sources: &sources,
     })
     .with_bpf_maps(system.bpf_maps);
+    let opening = Opening { catalog: &catalog, look, words, sources: &sources, summary: summary.as_ref() };
     // What cannot be written is nobody's concern any more: as the reference.
-    let Ok(mut sink) = SsText::new(&catalog, look, terminal::Stdout) else { return Ok(()) };
+    let Ok(mut listing) = plan.open(&opening, args.events) else { return Ok(()) };
+    if args.only_summary() {
+        let _ = listing.end(&said.borrow());
+        return Ok(());
+    }
     let mut pipeline = Pipeline {
         sources: &sources,
         families: selected.families,
@@ -100,8 +114,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         context: EvalContext { ports: sources.port_range() },
         needs,
         enricher: &mut enricher,
-        sink: &mut sink,
+        sink: listing.sink(),
         held: Held::default(),
+        order,
         destroyer: match args.kill.then(Destroyer::open).transpose() {
             Ok(destroyer) => destroyer,
             Err(note) => {
@@ -133,6 +148,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             ..query(table, &selected, needs)
         };
         let Err(error) = pipeline.list(&query, &mut say) else { continue };
+        said.borrow_mut().failure(&error);
         if let Some(code) = error.exit_status() {
             failure = Some(Exit::error(code, error.to_string()));
             break;
@@ -143,6 +159,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     // Rows before the damage are shown.
     let _ = pipeline.finish(&mut say);
+    let _ = listing.end(&said.borrow());
     failure.map_or(Ok(()), Err)
 }
 
@@ -233,9 +250,14 @@ fn parse_filter(
     };
     let mut file = file;
     let file = file.as_mut().map(|file| file.as_mut() as &mut dyn BufRead);
-    filter::parse(&words, file, context).map_err(|error| {
+    filter::parse_or_explain(&words, file, context).map_err(|refused| {
+        let error = &refused.error;
         let code = u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
-        let message = error.message();
+        let mut message = error.message();
+        if io::stderr().is_terminal() {
+            message.push(b'\n');
+            message.extend(refused.picture().bytes());
+        }
         if error.shows_usage() { Exit::usage(message) } else { Exit::error(code, message) }
     })
 }

@@ -314,8 +314,12 @@ fn test(known: &Known, kind: u8, source: &mut Source<'_>) -> Test {
         14 => Test::Autobound,
         _ => {
             let number = i128::from(source.byte() % 3);
+            let field = known.catalog.field("tcp.rtt_us").expect("a field");
             Test::Field(FieldTest {
-                field: known.catalog.field("tcp.rtt_us").expect("a field"),
+                field,
+                member: None,
+                needs: field.needs,
+                is_pattern: false,
                 comparison: source.of(&[Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Ge]),
                 text: number.to_string().into_bytes(),
                 number: Some(number),

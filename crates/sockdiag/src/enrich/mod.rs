@@ -14,6 +14,7 @@ mod hosts;
 mod interfaces;
 mod lookups;
 mod netlink;
+mod people;
 mod processes;
 mod rpc;
 mod services;
@@ -25,9 +26,10 @@ pub use processes::HolderSearch;
 
 use sockdiag_wire::inet_diag::InetAttrs;
 
-use crate::fields::Needs;
+use crate::fields::{self, Needs};
 use crate::model::{
-    Addr, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Origin, Row, Socket, SourceKind, Table,
+    Addr, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Origin, PeopleBook, Row, Socket,
+    SourceKind, Table,
 };
 use crate::notes::Note;
 use crate::source::Sources;
@@ -37,6 +39,7 @@ use contexts::Contexts;
 use hosts::Hosts;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
+use people::People;
 use processes::Processes;
 use rpc::RpcNames;
 use services::Services;
@@ -81,6 +84,9 @@ pub struct Enricher {
     hosts: Option<Hosts>,
     processes: Option<Processes>,
     contexts: Option<Contexts>,
+    people: Option<People>,
+    /// Whether command lines are wanted, not only the names of owners.
+    commands: bool,
     /// The last table begun that has services of its own: raw, udp or tcp.
     services_of: Option<u16>,
     /// Inode of the inet socket prepared last; 0 none.
@@ -108,6 +114,8 @@ impl Enricher {
             processes: wanted(Needs::PROCESSES)
                 .then(|| Processes::new(config.sources, config.threads, config.holder_search)),
             contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(config.sources)),
+            people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(config.sources)),
+            commands: wanted(Needs::COMMANDS),
             services_of: None,
             inode: 0,
             association: false,
@@ -130,6 +138,16 @@ impl Enricher {
         if let TCP | UDP | RAW = table.protocol() {
             self.services_of = Some(table.protocol());
         }
+    }
+
+    /// Whose services the tables without some of their own take at present.
+    pub(crate) fn services_of(&self) -> Option<u16> {
+        self.services_of
+    }
+
+    /// Sets that, for a row that was kept since.
+    pub(crate) fn set_services_of(&mut self, protocol: Option<u16>) {
+        self.services_of = protocol;
     }
 
     /// Whose services the ports of a socket are; a destroyed one's are any
@@ -201,6 +219,14 @@ impl Enricher {
             && (id != 0 || self.cgroup_zero)
         {
             cgroups.prepare(id);
+        }
+        if let Some(people) = &mut self.people {
+            if let Some(uid) = fields::owner(socket) {
+                people.prepare_user(uid);
+            }
+            if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
+                processes.book().holders(socket.inode, &mut |holder| people.prepare_process(holder.pid));
+            }
         }
     }
 
@@ -278,6 +304,7 @@ impl Enricher {
             holders: self.holders(),
             contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
             bpf_maps: Some(&self.bpf_maps),
+            people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
         };
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
     }

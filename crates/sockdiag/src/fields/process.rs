@@ -8,27 +8,13 @@
 //! Source: proc_pid_fd(5), proc_pid_stat(5); form as `ss -p`, `-Z` and `-z`
 //! print it.
 
-use super::{Column, Field, Groups, Needs, Style, Text, Unit, Value};
+use super::{Column, Field, Groups, Item, Kind, List, Member, Needs, Style, Text, Unit, Value};
 use crate::model::{Holder, Row};
 use crate::number::{put_octal, put_signed};
 
 /// The owner list, in the column of its own.
 pub(super) const PROCESSES: &[Field] = &[
-    Field::new(
-        "socket.processes",
-        |r| {
-            let holders = r.names.holders?;
-            let mut count = 0_u64;
-            holders.holders(r.socket.inode, &mut |_| count += 1);
-            Some(count.into())
-        },
-        "Descriptors, of all processes that we may look into, that refer to the socket.",
-        "/proc/PID/fd",
-    )
-    .unit(Unit::Count)
-    .needs(Needs::PROCESSES)
-    .group(Groups::PROCESSES)
-    .text(Text::Column(Column::Process, put_processes)),
+    HOLDERS,
     Field::new(
         "socket.process_context",
         |r| Some(Value::Text(r.names.contexts?.task(newest(r)?.0)?)),
@@ -53,6 +39,58 @@ pub(super) const PROCESSES: &[Field] = &[
     .only_with(Groups::PROCESSES)
     .text(Text::PartOf("socket.processes")),
 ];
+
+/// The descriptors that refer to a socket.
+pub(super) const HOLDERS: Field = Field::new(
+    "socket.processes",
+    |r| r.names.holders.map(|_| Value::List(List::Of(r, each_holder))),
+    "Descriptors, of all processes that we may look into, that refer to the socket; newest first.",
+    "/proc/PID/fd",
+)
+.kind(Kind::Records(HOLDER))
+.unit(Unit::Count)
+.needs(Needs::PROCESSES)
+.group(Groups::PROCESSES)
+.text(Text::Column(Column::Process, put_processes));
+
+/// What is known of a descriptor and of its process.
+const HOLDER: &[Member] = &[
+    brief(member("pid", Kind::Integer, "Process that has the descriptor.", Needs::NONE)),
+    member("tid", Kind::Integer, "Thread of it; the process itself without -T.", Needs::NONE),
+    brief(member("fd", Kind::Integer, "Number of the descriptor.", Needs::NONE)),
+    brief(member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE)),
+    member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),
+    member("uid", Kind::Integer, "User that the process acts as.", Needs::COMMANDS),
+    member("user", Kind::Text, "Name of that user.", Needs::COMMANDS),
+];
+
+const fn member(name: &'static str, kind: Kind, doc: &'static str, needs: Needs) -> Member {
+    Member { name, kind, unit: Unit::None, doc, needs, brief: false }
+}
+
+const fn brief(mut member: Member) -> Member {
+    member.brief = true;
+    member
+}
+
+fn each_holder(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
+    let Some(book) = row.names.holders else { return };
+    book.holders(row.socket.inode, &mut |holder| {
+        let people = row.names.people;
+        let process = people.and_then(|people| people.process(holder.pid));
+        let uid = process.and_then(|process| process.uid);
+        let number = |number: i32| Some(Value::I64(number.into()));
+        take(Item::Record(&[
+            number(holder.pid),
+            number(holder.tid),
+            number(holder.fd),
+            Some(Value::Text(holder.name)).filter(|_| !holder.name.is_empty()),
+            process.map(|process| Value::List(List::Words(process.cmdline))),
+            uid.map(Value::from),
+            people.and_then(|people| people.user(uid?)).map(Value::Text),
+        ]));
+    });
+}
 
 /// Task and descriptor of the holder that is listed first.
 fn newest(row: &Row<'_>) -> Option<(i32, i32)> {

@@ -6,6 +6,7 @@
 
 use super::bpf_map::BpfMapBook;
 use super::holders::{ContextBook, HolderBook};
+use super::people::PeopleBook;
 use super::socket::{Addr, Socket};
 
 /// Host names by address, all looked up before a row that needs them is shown.
@@ -38,6 +39,8 @@ pub struct Names<'a> {
     pub contexts: Option<&'a dyn ContextBook>,
     /// The BPF maps whose values it holds.
     pub bpf_maps: Option<&'a dyn BpfMapBook>,
+    /// Command lines of processes and names of users, where they were asked for.
+    pub people: Option<&'a dyn PeopleBook>,
 }
 
 /// What a sink sees.

@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::model::{BadState, Selection};
+use sockdiag_render::columns::Shape;
 
 use super::exit::Exit;
 use super::getopt::{Getopt, Item};
@@ -59,6 +60,8 @@ pub(crate) struct Args {
     /// `--explain`: says what the reference keeps quiet about, though stderr is
     /// no terminal.
     pub(crate) explain: bool,
+    /// In which form rows are written.
+    pub(crate) form: Form,
     /// `-D FILE`: where raw replies go; the last one given.
     pub(crate) dump_file: Option<OsString>,
     /// `-F FILE`, which [`Actions::open_filter_file`] has opened.
@@ -66,6 +69,49 @@ pub(crate) struct Args {
     /// The words that are no options: the filter, with `state` and `exclude`
     /// words before it until [`Args::take_state_words`].
     pub(crate) words: Vec<OsString>,
+}
+
+/// In which form rows are written, beyond the reference's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// `-j`: one JSON document.
+    pub(crate) json: bool,
+    /// `--jsonl`: an object a line.
+    pub(crate) json_lines: bool,
+    /// `--pretty`: one JSON document, indented.
+    pub(crate) pretty: bool,
+    /// `--columns`: names of fields with commas between them.
+    pub(crate) columns: Option<String>,
+    /// `--csv`, `--tsv`: how columns are separated.
+    pub(crate) separated: Option<Shape>,
+    /// `--sort`: names with commas between them, `-` before those that fall.
+    pub(crate) sort: Option<String>,
+    /// `--limit`: how many rows, or groups, are shown.
+    pub(crate) limit: Option<u64>,
+    /// `--group-by`: names with commas between them.
+    pub(crate) group_by: Option<String>,
+}
+
+impl Form {
+    /// Whether rows are written in columns of chosen fields.
+    pub(crate) fn is_columns(&self) -> bool {
+        self.columns.is_some() || self.separated.is_some() || self.group_by.is_some()
+    }
+
+    /// Whether the reference has no such form.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.is_json() || self.is_columns()
+    }
+
+    /// Whether rows are written as one JSON document.
+    pub(crate) fn is_document(&self) -> bool {
+        self.is_json() && !self.json_lines
+    }
+
+    /// Whether rows are written as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json || self.json_lines || self.pretty
+    }
 }
 
 /// What is shown of each socket beyond its columns.
