@@ -94,8 +94,8 @@ fn socket(number: u32) -> Msg {
         src: Ipv4Addr::new(192, 0, 2, 10).into(),
         dst: Ipv4Addr::from_bits(mixed(2)).into(),
         cookie: u64::from(number) + 0x1000,
-        rqueue: if number % 50 == 0 { upto(3, 20_000) } else { 0 },
-        wqueue: if number % 10 == 0 { upto(4, 200_000) } else { 0 },
+        rqueue: if number.is_multiple_of(50) { upto(3, 20_000) } else { 0 },
+        wqueue: if number.is_multiple_of(10) { upto(4, 200_000) } else { 0 },
         uid: 33,
         inode: 1_000_000 + number,
         ..Msg::v4()

@@ -7,6 +7,7 @@ mod bare_dump;
 mod bench;
 mod churn;
 mod goldens;
+mod install;
 mod instructions;
 mod kernels;
 
@@ -29,6 +30,8 @@ const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
     Chore { name: bare_dump::NAME, words: "", doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
+    Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
+    Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },

@@ -5,6 +5,7 @@
 
 mod cli;
 mod listing;
+mod manual;
 mod run;
 mod terminal;
 

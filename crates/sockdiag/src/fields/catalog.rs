@@ -268,6 +268,8 @@ mod tests {
             assert!(field.doc.ends_with('.'), "{}: doc is not a sentence", field.name);
             assert!(field.doc.starts_with(char::is_uppercase), "{}: doc is not a sentence", field.name);
             assert!(!field.source.is_empty(), "{}: no source", field.name);
+            let custom = matches!(field.text, Text::Custom(_));
+            assert_eq!(custom, !field.shape.is_empty(), "{}: what does it look like?", field.name);
             if let Some((keyword, _)) = field.operand {
                 assert!(keywords.insert(keyword), "{keyword} tests two fields");
             }

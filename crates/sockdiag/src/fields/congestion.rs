@@ -30,6 +30,7 @@ pub(super) const NAME: Field = Field::new(
 .kind(Kind::Text)
 .needs(Needs::CONG)
 .group(Groups::INFO)
+.shape("NAME")
 .text(Text::Custom(|out, r, _| {
     if let (Some(name), Some(_)) = (r.socket.attrs().and_then(|a| a.congestion()), r.socket.tcp_info())
         && !name.is_empty()
@@ -50,6 +51,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Whether DCTCP works as such rather than like Reno.",
         "dctcp_enabled",
     )
+    .shape("dctcp:(ce_state:N,alpha:N,ab_ecn:N,ab_tot:N), or dctcp:fallback_mode")
     .text(Text::Custom(fmt_dctcp)),
     cc(
         "dctcp.ce_state",
@@ -79,6 +81,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "bbr_bw_lo, bbr_bw_hi",
     )
     .unit(Unit::BytesPerSecond)
+    .shape("bbr:(bw:RATE,mrtt:MS,pacing_gain:N,cwnd_gain:N)")
     .text(Text::Custom(fmt_bbr)),
     cc("bbr.min_rtt_us", of!(bbr.min_rtt_us), "Smallest round-trip time that BBR saw lately.", "bbr_min_rtt")
         .unit(Unit::Microseconds)

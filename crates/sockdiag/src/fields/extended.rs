@@ -18,6 +18,7 @@ pub(super) const TIMER: &[Field] = &[
     )
     .kind(Kind::Text)
     .group(Groups::OPTIONS.and(Groups::IDENTITY))
+    .shape("timer:(KIND,TIME,RETRANS)")
     .text(Text::Custom(fmt_timer)),
     Field::new(
         "timer.expires_ms",
@@ -43,6 +44,7 @@ pub(super) const TIMER: &[Field] = &[
 pub(super) const UID: Field =
     Field::new("socket.uid", |r| uid(r.socket).map(Value::from), "User that owns the socket.", "idiag_uid")
         .group(Groups::EXTENDED.and(Groups::IDENTITY))
+        .shape("uid:N")
         .text(Text::Custom(put_uid));
 
 /// The owner's name.
@@ -73,6 +75,7 @@ pub(super) const INODE: Field = Field::new(
     "idiag_inode",
 )
 .group(Groups::EXTENDED.and(Groups::IDENTITY))
+.shape("ino:N")
 .text(Text::Custom(put_inode));
 
 /// The cookie.
@@ -85,6 +88,7 @@ pub(super) const COOKIE: Field = Field::new(
 )
 .kind(Kind::Wide)
 .group(Groups::EXTENDED.and(Groups::IDENTITY))
+.shape("sk:HEX")
 .text(Text::Custom(put_cookie));
 
 /// What `-e` says first of sockets of every layout that has it.
@@ -120,6 +124,7 @@ pub(super) const EXTENDED: &[Field] = &[
     )
     .kind(Kind::Text)
     .group(Groups::EXTENDED)
+    .shape("opt:\"TEXT\"")
     .text(Text::Custom(|out, r, _| {
         if let Some(rest) = r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty()) {
             out.extend_from_slice(b" opt:\"");
@@ -135,6 +140,7 @@ pub(super) const EXTENDED: &[Field] = &[
     )
     .group(Groups::EXTENDED)
     .operand("fwmark", Operand::Mark)
+    .shape("fwmark:0xHEX")
     .text(Text::Custom(|out, r, _| {
         if let Some(mark) = r.socket.attrs().and_then(|attrs| attrs.mark()).filter(|mark| *mark != 0) {
             out.extend_from_slice(b" fwmark:0x");
@@ -151,6 +157,7 @@ pub(super) const EXTENDED: &[Field] = &[
     .print_needs(Needs::CGROUPS)
     .group(Groups::EXTENDED)
     .operand("cgroup", Operand::Cgroup)
+    .shape("cgroup:PATH")
     .text(Text::Custom(|out, r, _| {
         if r.socket.attrs().and_then(|attrs| attrs.cgroup_id()).is_some_and(|id| id != 0) {
             put_cgroup(out, r);
@@ -166,6 +173,7 @@ pub(super) const EXTENDED: &[Field] = &[
         "INET_DIAG_SKV6ONLY",
     )
     .group(Groups::EXTENDED)
+    .shape("v6only:0|1")
     .text(Text::Custom(|out, r, _| {
         if let Some(v6only) = r.socket.attrs().and_then(|attrs| attrs.v6only()).filter(|_| is_inet6(r)) {
             out.extend_from_slice(b" v6only:");
@@ -193,6 +201,7 @@ pub(super) const SHUTDOWN_MASK: Field = Field::new(
     "INET_DIAG_SHUTDOWN",
 )
 .group(Groups::EXTENDED)
+.shape("<->, <--, --> or ---")
 .text(Text::Custom(|out, r, _| {
     if let Some(mask) = r.socket.shutdown() {
         let left = if mask & 1 == 0 { b'<' } else { b'-' };
@@ -211,6 +220,7 @@ pub(super) const TOS: &[Field] = &[
     )
     .needs(Needs::TOS)
     .group(Groups::TOS)
+    .shape("tos:0xHEX")
     .text(Text::Custom(|out, r, _| {
         put_hex_token(out, b" tos:", r.socket.attrs().and_then(|a| a.tos()));
     })),
@@ -222,6 +232,7 @@ pub(super) const TOS: &[Field] = &[
     )
     .needs(Needs::TCLASS)
     .group(Groups::TOS)
+    .shape("tclass:0xHEX")
     .text(Text::Custom(|out, r, _| {
         put_hex_token(out, b" tclass:", r.socket.attrs().and_then(|a| a.tclass()));
     })),
@@ -234,6 +245,7 @@ pub(super) const TOS: &[Field] = &[
     )
     .needs(Needs::TCLASS)
     .group(Groups::TOS)
+    .shape("class_id:0xHEX")
     .text(Text::Custom(|out, r, _| {
         put_hex_token(out, b" class_id:", r.socket.attrs().and_then(|a| a.class_id()));
     })),
@@ -253,6 +265,7 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
 .needs(Needs::CGROUPS)
 // -e prints the path in place of the id.
 .group(Groups::CGROUP.and(Groups::EXTENDED))
+.shape("cgroup:PATH")
 .text(Text::Custom(|out, r, _| {
     if r.socket.attrs().and_then(|attrs| attrs.cgroup_id()).is_some() {
         put_cgroup(out, r);
@@ -287,6 +300,7 @@ const OPTIONS: Field = Field::new(
     "INET_DIAG_SOCKOPT",
 )
 .group(Groups::SOCKOPT)
+.shape("inet-sockopt: ( WORD... )")
 .text(Text::Custom(fmt_sockopt));
 
 fn is_inet6(row: &Row<'_>) -> bool {

@@ -45,6 +45,7 @@ pub(super) const SK: &[Field] = &[
         "Memory that holds received data, unread.",
         "SK_MEMINFO_RMEM_ALLOC",
     )
+    .shape("skmem:(rN,rbN,tN,tbN,fN,wN,oN,blN,dN)")
     .text(Text::Custom(fmt_skmem)),
     sk("mem.rcvbuf", sk!(rcvbuf), "Most memory that received data may take.", "SK_MEMINFO_RCVBUF")
         .text(SKMEM),
@@ -89,6 +90,7 @@ pub(super) const SILENT: &[Field] = &{
 /// Rows of `-m` from inet tables of kernels without the newer report.
 pub(super) const OLD: &[Field] = &[
     mem("mem.old_rmem", mem!(rmem), "Receive memory, from kernels without the newer report.", "idiag_rmem")
+        .shape("mem:(rN,wN,fN,tN)")
         .text(Text::Custom(fmt_mem)),
     mem("mem.old_wmem", mem!(wmem), "Queued send memory, from the older report.", "idiag_wmem").text(MEM),
     mem("mem.old_fmem", mem!(fmem), "Reserved memory, from the older report.", "idiag_fmem").text(MEM),

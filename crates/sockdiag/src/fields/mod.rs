@@ -319,6 +319,8 @@ pub struct Field {
     pub only_with: Groups,
     /// How `ss` prints it.
     pub text: Text,
+    /// What that looks like, where `text` does not say it: `retrans:NOW/TOTAL`.
+    pub shape: &'static str,
     /// The keyword of the filter language that tests it, besides its name.
     pub operand: Option<(&'static str, Operand)>,
     /// What kind of metric it makes.
@@ -340,6 +342,7 @@ impl Field {
             groups: Groups::NONE,
             only_with: Groups::NONE,
             text: Text::Silent,
+            shape: "",
             operand: None,
             metric: Metric::Info,
         }
@@ -400,6 +403,24 @@ impl Field {
     pub const fn text(mut self, text: Text) -> Self {
         self.text = text;
         self
+    }
+
+    /// Says what its text looks like, for manuals; every [`Text::Custom`] has it.
+    #[must_use]
+    pub const fn shape(mut self, shape: &'static str) -> Self {
+        self.shape = shape;
+        self
+    }
+
+    /// What its token looks like; `None` if it has none of its own.
+    pub fn token(&self) -> Option<String> {
+        match self.text {
+            Text::Nonzero(name) | Text::NonzeroSigned(name) => Some(format!("{name}:N")),
+            Text::NonzeroMillis(name) => Some(format!("{name}:MS")),
+            Text::Word(word) => Some(word.to_owned()),
+            Text::Custom(_) => Some(self.shape.to_owned()),
+            Text::Silent | Text::PartOf(_) | Text::Column(..) => None,
+        }
     }
 
     /// Gives it a keyword in the filter language.

@@ -95,14 +95,14 @@ pub(super) const MPTCP: &[Field] = &[
     )
     .kind(Kind::Bool)
     .text(Text::Word("remote_key")),
-    row("mptcp.token", get!(token), "Token of this end, which names the connection.", "mptcpi_token").text(
-        Text::Custom(|out, r, _| {
+    row("mptcp.token", get!(token), "Token of this end, which names the connection.", "mptcpi_token")
+        .shape("token:HEX")
+        .text(Text::Custom(|out, r, _| {
             if let Some(token) = info(r).and_then(MptcpInfo::token).filter(|token| *token != 0) {
                 out.extend_from_slice(b" token:");
                 put_hex(out, u64::from(token));
             }
-        }),
-    ),
+        })),
     row("mptcp.write_seq", get!(write_seq), "Data sequence number written next.", "mptcpi_write_seq")
         .kind(Kind::Wide)
         .text(Text::Nonzero("write_seq")),

@@ -114,6 +114,7 @@ const INFO: &[Field] = &[
         "Version of the headers in the rings, less one (TPACKET_V1 is zero).",
         "pdi_version",
     )
+    .shape("ver:N cpy_thresh:N flags( WORD... )")
     .text(Text::Custom(fmt_info)),
     detail(
         "packet.copy_thresh",
@@ -162,6 +163,7 @@ const RINGS: &[Field] = &[
         "pdr_block_size",
     )
     .unit(Unit::Bytes)
+    .shape("ring_rx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
         put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
     })),
@@ -201,6 +203,7 @@ const RINGS: &[Field] = &[
         "pdr_block_size",
     )
     .unit(Unit::Bytes)
+    .shape("ring_tx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
         put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
     })),
@@ -242,6 +245,7 @@ const FANOUT: &[Field] = &[
         "Group whose members share the packets.",
         "PACKET_DIAG_FANOUT",
     )
+    .shape("fanout(id:N,type:N)")
     .text(Text::Custom(fmt_fanout)),
     detail(
         "packet.fanout_type",
@@ -261,6 +265,7 @@ const FILTER: &[Field] = &[Field::new(
 )
 .unit(Unit::Count)
 .group(Groups::BPF)
+.shape("bpf filter (N): CODE JT JF K, ...")
 .text(Text::Custom(fmt_filter))];
 
 fn protocol(row: &Row<'_>) -> u32 {

@@ -58,6 +58,7 @@ pub(super) const SCTP: &[Field] = &[
     .kind(Kind::Addrs)
     .unit(Unit::Count)
     .print_needs(Needs::HOSTS)
+    .shape("locals:ADDR,...")
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" locals:", INET_DIAG_LOCALS))),
     row(
         "sctp.peers",
@@ -71,8 +72,10 @@ pub(super) const SCTP: &[Field] = &[
     .kind(Kind::Addrs)
     .unit(Unit::Count)
     .print_needs(Needs::HOSTS)
+    .shape("peers:ADDR,...")
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" peers:", INET_DIAG_PEERS))),
     row("sctp.tag", get!(tag), "Verification tag of this end.", "sctpi_tag")
+        .shape("tag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" tag:", info(r).and_then(SctpInfo::tag)))),
     row(
         "sctp.state",
@@ -81,6 +84,7 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_state",
     )
     .kind(Kind::Text)
+    .shape("state:NAME")
     .text(Text::Custom(|out, r, _| {
         if let Some(state) = info(r).and_then(SctpInfo::state).filter(|state| *state != 0) {
             out.extend_from_slice(b" state:");
@@ -125,6 +129,7 @@ pub(super) const SCTP: &[Field] = &[
     shown("sctp.peer_rwnd", get!(peer_rwnd), "Receive window of the peer.", "sctpi_peer_rwnd", "prwnd")
         .unit(Unit::Bytes),
     row("sctp.peer_tag", get!(peer_tag), "Verification tag of the peer.", "sctpi_peer_tag")
+        .shape("ptag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" ptag:", info(r).and_then(SctpInfo::peer_tag)))),
     shown(
         "sctp.peer_capable",

@@ -142,6 +142,7 @@ const PATH: &[Field] = &[
         "Scale of the windows that the peer announces.",
         "tcpi_snd_wscale",
     )
+    .shape("wscale:SND,RCV")
     .text(Text::Custom(fmt_wscale)),
     tcp("tcp.rcv_wscale", info!(rcv_wscale), "Scale of the windows that we announce.", "tcpi_rcv_wscale")
         .text(Text::PartOf("tcp.snd_wscale")),
@@ -152,6 +153,7 @@ const PATH: &[Field] = &[
         "tcpi_rto",
         Unit::Microseconds,
     )
+    .shape("rto:MS")
     .text(Text::Custom(|out, r, _| {
         if let Some(rto) =
             r.socket.tcp_info().and_then(|i| i.rto_us()).filter(|v| !matches!(v, 0 | 3_000_000))
@@ -163,6 +165,7 @@ const PATH: &[Field] = &[
     gauge("tcp.backoff", info!(backoff), "How often the timeout was doubled.", "tcpi_backoff", Unit::Count)
         .text(Text::Nonzero("backoff")),
     gauge("tcp.rtt_us", info!(rtt_us), "Smoothed round-trip time.", "tcpi_rtt", Unit::Microseconds)
+        .shape("rtt:MS/MS")
         .text(Text::Custom(fmt_rtt)),
     gauge(
         "tcp.rttvar_us",
@@ -209,6 +212,7 @@ const PATH: &[Field] = &[
         "tcpi_snd_ssthresh",
         Unit::Packets,
     )
+    .shape("ssthresh:N")
     .text(Text::Custom(|out, r, _| {
         if let Some(ssthresh) =
             r.socket.tcp_info().and_then(|i| i.snd_ssthresh()).filter(|v| (1..0xffff).contains(v))

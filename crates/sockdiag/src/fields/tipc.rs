@@ -102,6 +102,7 @@ const INFO: &[Field] = &[
     )
     .kind(Kind::Text)
     .group(Groups::TIPCINFO)
+    .shape("type:NAME")
     .text(Text::Custom(|out, r, style| {
         let Some(tipc) = tipc(r) else { return };
         out.extend_from_slice(if style.oneline { b" type:" } else { b"\n type:" });
@@ -115,6 +116,7 @@ const INFO: &[Field] = &[
     )
     .kind(Kind::Text)
     .group(Groups::TIPCINFO)
+    .shape("cong:[link] [conn]")
     .text(Text::Custom(|out, r, _| {
         let Some(tipc) = tipc(r) else { return };
         out.extend_from_slice(b" cong:");
@@ -130,6 +132,7 @@ const INFO: &[Field] = &[
     .unit(Unit::Packets)
     .counter()
     .group(Groups::TIPCINFO)
+    .shape("drop:N")
     .text(Text::Custom(|out, r, _| {
         let Some(drops) = tipc(r).and_then(|tipc| tipc.stat().drop()) else { return };
         out.extend_from_slice(b" drop:");
@@ -152,6 +155,7 @@ const INFO: &[Field] = &[
         "TIPC_NLA_CON_TYPE",
     )
     .group(Groups::TIPCINFO)
+    .shape("via {TYPE,INSTANCE}")
     .text(Text::Custom(fmt_via)),
     Field::new(
         "tipc.via_instance",

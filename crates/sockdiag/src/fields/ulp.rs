@@ -34,6 +34,7 @@ pub(super) const ULP: &[Field] = &[
     .kind(Kind::Records(MD5_KEY))
     .unit(Unit::Count)
     .print_needs(Needs::HOSTS)
+    .shape("md5keys:ADDR/PREFIX=KEY,...")
     .text(Text::Custom(fmt_md5)),
     row(
         "ulp.name",
@@ -42,6 +43,7 @@ pub(super) const ULP: &[Field] = &[
         "INET_ULP_INFO_NAME",
     )
     .kind(Kind::Text)
+    .shape("tcp-ulp-NAME ...")
     .text(Text::Custom(fmt_ulp)),
     row("tls.version", ulp!(tls.version), "TLS version: 0x303 is 1.2, 0x304 is 1.3.", "TLS_INFO_VERSION")
         .text(TLS),

@@ -103,6 +103,7 @@ const DETAILS: &[Field] = &[
     )
     .needs(Needs::UNIX_VFS)
     .group(Groups::EXTENDED)
+    .shape("ino:N dev:MAJOR/MINOR")
     .text(Text::Custom(fmt_vfs)),
     Field::new(
         "unix.vfs_major",
@@ -138,6 +139,7 @@ const DETAILS: &[Field] = &[
     .unit(Unit::Count)
     .needs(Needs::UNIX_ICONS)
     .group(Groups::EXTENDED)
+    .shape("peers:")
     .text(Text::Custom(fmt_icons)),
     // ss shows neither: the inode stands in a column, the owner nowhere.
     extended::COOKIE.text(Text::Silent),

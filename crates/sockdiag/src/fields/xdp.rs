@@ -100,7 +100,8 @@ const RINGS: &[Field] = &[
         "XDP_DIAG_RX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"rx", msg(r).and_then(XdpDiagMsg::rx_ring), style)),
     )
-    .unit(Unit::Count),
+    .unit(Unit::Count)
+    .shape("rx(entries:N)"),
     of(
         "xdp.tx_entries",
         |r| Some(msg(r)?.tx_ring()?.entries()?.into()),
@@ -108,8 +109,10 @@ const RINGS: &[Field] = &[
         "XDP_DIAG_TX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"tx", msg(r).and_then(XdpDiagMsg::tx_ring), style)),
     )
-    .unit(Unit::Count),
-    of("xdp.umem_id", umem!(id), "Number of the packet memory.", "id", Text::Custom(fmt_umem)),
+    .unit(Unit::Count)
+    .shape("tx(entries:N)"),
+    of("xdp.umem_id", umem!(id), "Number of the packet memory.", "id", Text::Custom(fmt_umem))
+        .shape("umem(id:N,size:N,...)"),
     of("xdp.umem_bytes", umem!(size), "Size of the packet memory.", "size", UMEM).unit(Unit::Bytes),
     of("xdp.umem_pages", umem!(num_pages), "Pages that the packet memory consists of.", "num_pages", UMEM)
         .unit(Unit::Count),
@@ -149,7 +152,8 @@ const RINGS: &[Field] = &[
             put_ring(out, b"fr", with_umem(r).and_then(XdpDiagMsg::fill_ring), style);
         }),
     )
-    .unit(Unit::Count),
+    .unit(Unit::Count)
+    .shape("fr(entries:N)"),
     of(
         "xdp.completion_entries",
         |r| Some(msg(r)?.completion_ring()?.entries()?.into()),
@@ -159,7 +163,8 @@ const RINGS: &[Field] = &[
             put_ring(out, b"cr", with_umem(r).and_then(XdpDiagMsg::completion_ring), style);
         }),
     )
-    .unit(Unit::Count),
+    .unit(Unit::Count)
+    .shape("cr(entries:N)"),
 ];
 
 /// Counters, of `-e`.
@@ -171,6 +176,7 @@ const STATS: &[Field] = &[
         "n_rx_dropped",
         Text::Custom(fmt_stats),
     )
+    .shape("stats(rx dropped:N,...)")
     .unit(Unit::Packets)
     .counter(),
     of(

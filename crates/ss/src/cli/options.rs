@@ -17,6 +17,7 @@ use sockdiag_render::json;
 use super::args::{Actions, Args, map_id};
 use super::exit::{Exit, quoting};
 use super::help;
+use crate::manual;
 
 /// An option.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Opt {
     pub(crate) help: &'static str,
     /// Further lines of help, each with its newline; may be empty.
     pub(crate) more: &'static str,
+    /// What manuals say: sentences.
+    pub(crate) doc: &'static str,
     /// Where help lists it.
     pub(crate) section: Section,
     effect: Effect,
@@ -71,7 +74,7 @@ impl Opt {
         section: Section,
         effect: Effect,
     ) -> Self {
-        Self { short, long, value: "", help, more: "", section, effect }
+        Self { short, long, value: "", help, more: "", doc: "", section, effect }
     }
 
     const fn value(mut self, value: &'static str) -> Self {
@@ -81,6 +84,11 @@ impl Opt {
 
     const fn more(mut self, more: &'static str) -> Self {
         self.more = more;
+        self
+    }
+
+    const fn doc(mut self, doc: &'static str) -> Self {
+        self.doc = doc;
         self
     }
 
@@ -118,117 +126,178 @@ use Section::{Extension, Files, General, Output, Query, Sockets};
 /// Every option.
 #[rustfmt::skip]
 pub(crate) const OPTIONS: &[Opt] = &[
-    Opt::new(b"h", &["help"], "this message", General, Act(|_, _| Err(Exit::done(help::full())))),
+    Opt::new(b"h", &["help"], "this message", General, Act(|_, _| Err(Exit::done(help::full()))))
+        .doc("Prints the options and ends."),
     Opt::new(b"Vv", &["version"], "output version information", General,
-        Act(|_, _| Err(Exit::done(help::version())))),
-    Opt::new(b"n", &["numeric"], "don't resolve service names", General, Note(|a| a.numeric = true)),
-    Opt::new(b"r", &["resolve"], "resolve host names", General, Note(|a| a.resolve = true)),
+        Act(|_, _| Err(Exit::done(help::version()))))
+        .doc("Prints the version and ends: first the one of iproute2 whose behaviour this is."),
+    Opt::new(b"n", &["numeric"], "don't resolve service names", General, Note(|a| a.numeric = true))
+        .doc("Prints ports, users of netlink and rates as numbers: no names are looked up, no unit prefixes are used."),
+    Opt::new(b"r", &["resolve"], "resolve host names", General, Note(|a| a.resolve = true))
+        .doc("Looks up the names of hosts, and of RPC services; a name server that does not answer delays the listing."),
     Opt::new(b"a", &["all"], "display all sockets", General,
-        Note(|a| a.selection.request(StateSet::ALL))),
+        Note(|a| a.selection.request(StateSet::ALL)))
+        .doc("Lists sockets of every state: listening, connected, closing and unconnected ones."),
     Opt::new(b"l", &["listening"], "display listening sockets", General,
-        Note(|a| a.selection.request(StateSet::LISTENING))),
+        Note(|a| a.selection.request(StateSet::LISTENING)))
+        .doc("Lists sockets that can be talked to: listening ones, and unconnected ones of protocols without connections."),
     Opt::new(b"B", &["bound-inactive"], "display TCP bound but inactive sockets", General,
-        Note(|a| a.selection.request(StateSet::BOUND_INACTIVE))),
-    Opt::new(b"o", &["options"], "show timer information", General, Note(|a| a.show.options = true)),
+        Note(|a| a.selection.request(StateSet::BOUND_INACTIVE)))
+        .doc("Lists TCP sockets that are bound and neither listen nor are connected (Linux 6.8 and later)."),
+    Opt::new(b"o", &["options"], "show timer information", General, Note(|a| a.show.options = true))
+        .doc("Shows the timer of each socket: what it waits for, until when, and how often it was tried."),
     Opt::new(b"e", &["extended"], "show detailed socket information", General, Note(|a| {
         a.show.extended = true;
         a.show.options = true;
-    })),
-    Opt::new(b"m", &["memory"], "show socket memory usage", General, Note(|a| a.show.memory = true)),
-    Opt::new(b"p", &["processes"], "show process using socket", General, Note(|a| a.show.processes = true)),
-    Opt::new(b"T", &["threads"], "show thread using socket", General, Note(|a| a.show.threads = true)),
-    Opt::new(b"i", &["info"], "show internal TCP information", General, Note(|a| a.show.info = true)),
+    }))
+        .doc("Shows owner, inode, cookie, cgroup and such details, and timers."),
+    Opt::new(b"m", &["memory"], "show socket memory usage", General, Note(|a| a.show.memory = true))
+        .doc("Shows what a socket's queues and buffers hold of memory."),
+    Opt::new(b"p", &["processes"], "show process using socket", General, Note(|a| a.show.processes = true))
+        .doc("Shows the processes that hold a socket open, with the number of the descriptor."),
+    Opt::new(b"T", &["threads"], "show thread using socket", General, Note(|a| a.show.threads = true))
+        .doc("With -p, shows every thread of such a process."),
+    Opt::new(b"i", &["info"], "show internal TCP information", General, Note(|a| a.show.info = true))
+        .doc("Shows the internals of TCP, MPTCP, SCTP and other sockets: round trips, windows, counters, congestion control."),
     Opt::new(b"", &["tipcinfo"], "show internal tipc socket information", General,
-        Note(|a| a.show.tipcinfo = true)),
-    Opt::new(b"s", &["summary"], "show socket usage summary", General, Note(|a| a.summary = true)),
-    Opt::new(b"", &["tos"], "show tos and priority information", General, Note(|a| a.show.tos = true)),
-    Opt::new(b"", &["cgroup"], "show cgroup information", General, Note(|a| a.show.cgroup = true)),
+        Note(|a| a.show.tipcinfo = true))
+        .doc("Shows the internals of TIPC sockets."),
+    Opt::new(b"s", &["summary"], "show socket usage summary", General, Note(|a| a.summary = true))
+        .doc("Prints how many sockets there are of each kind; with other options, before the listing."),
+    Opt::new(b"", &["tos"], "show tos and priority information", General, Note(|a| a.show.tos = true))
+        .doc("Shows type of service, traffic class, class id and priority."),
+    Opt::new(b"", &["cgroup"], "show cgroup information", General, Note(|a| a.show.cgroup = true))
+        .doc("Shows the path of a socket's cgroup."),
     Opt::new(b"b", &["bpf"], "show bpf filter socket information", General, Note(|a| {
         a.show.bpf = true;
         a.show.options = true;
-    })),
+    }))
+        .doc("Shows the classic BPF filter of a packet socket, instruction by instruction (needs CAP_NET_ADMIN)."),
     Opt::new(b"", &["bpf-maps"], "show all BPF socket-local storage maps", General, Act(|a, _| {
         if !a.show.bpf_map_ids.is_empty() {
             return Err(Exit::error(Exit::USAGE, BPF_CLASH));
         }
         a.show.bpf_maps = true;
         Ok(())
-    })),
+    }))
+        .doc("Shows what BPF programs keep beside each socket, in every socket-local storage map."),
     // The blanks are the reference's.
     Opt::new(b"", &["bpf-map-id"], "show a BPF socket-local storage map", General, Take(bpf_map_id))
-        .value("=MAP-ID   "),
+        .value("=MAP-ID   ")
+        .doc("The same for the map of this number; may be given several times."),
     Opt::new(b"E", &["events"], "continually display sockets as they are destroyed", General,
-        Note(|a| a.events = true)),
+        Note(|a| a.events = true))
+        .doc("Shows sockets as they are destroyed, until it is interrupted; TCP and UDP only."),
     Opt::new(b"Z", &["context"], "display task SELinux security contexts", General, Act(|a, actions| {
         actions.selinux_check()?;
         a.show.contexts += 1;
         Ok(())
-    })),
+    }))
+        .doc("Shows the SELinux context of each process that holds a socket; ends where SELinux is off."),
     Opt::new(b"z", &["contexts"], "display task and socket SELinux security contexts", General, Act(|a, actions| {
         actions.selinux_check()?;
         a.show.contexts += 1;
         a.show.socket_contexts += 1;
         Ok(())
-    })),
+    }))
+        .doc("Shows the SELinux contexts of processes and of the sockets themselves."),
     Opt::new(b"N", &["net"], "switch to the specified network namespace name", General,
-        Take(|_, name, actions| actions.enter_netns(name))),
+        Take(|_, name, actions| actions.enter_netns(name)))
+        .doc("Enters a network namespace first; names are those of ip-netns(8)."),
 
-    Opt::new(b"4", &["ipv4"], "display only IP version 4 sockets", Sockets, Note(|a| a.selection.add_family(Family::Inet))),
-    Opt::new(b"6", &["ipv6"], "display only IP version 6 sockets", Sockets, Note(|a| a.selection.add_family(Family::Inet6))),
-    Opt::new(b"0", &["packet"], "display PACKET sockets", Sockets, Note(|a| a.selection.add_family(Family::Packet))),
-    Opt::new(b"t", &["tcp"], "display only TCP sockets", Sockets, Note(|a| a.selection.add_table(Table::Tcp))),
-    Opt::new(b"M", &["mptcp"], "display only MPTCP sockets", Sockets, Note(|a| a.selection.add_table(Table::Mptcp))),
-    Opt::new(b"S", &["sctp"], "display only SCTP sockets", Sockets, Note(|a| a.selection.add_table(Table::Sctp))),
-    Opt::new(b"u", &["udp"], "display only UDP sockets", Sockets, Note(|a| a.selection.add_table(Table::Udp))),
-    Opt::new(b"w", &["raw"], "display only RAW sockets", Sockets, Note(|a| a.selection.add_table(Table::Raw))),
-    Opt::new(b"x", &["unix"], "display only Unix domain sockets", Sockets, Note(|a| a.selection.add_family(Family::Unix))),
-    Opt::new(b"", &["tipc"], "display only TIPC sockets", Sockets, Note(|a| a.selection.add_family(Family::Tipc))),
-    Opt::new(b"", &["vsock"], "display only vsock sockets", Sockets, Note(|a| a.selection.add_family(Family::Vsock))),
-    Opt::new(b"", &["xdp"], "display only XDP sockets", Sockets, Note(|a| a.selection.add_family(Family::Xdp))),
+    Opt::new(b"4", &["ipv4"], "display only IP version 4 sockets", Sockets, Note(|a| a.selection.add_family(Family::Inet)))
+        .doc("Lists IPv4 sockets: -f inet."),
+    Opt::new(b"6", &["ipv6"], "display only IP version 6 sockets", Sockets, Note(|a| a.selection.add_family(Family::Inet6)))
+        .doc("Lists IPv6 sockets: -f inet6."),
+    Opt::new(b"0", &["packet"], "display PACKET sockets", Sockets, Note(|a| a.selection.add_family(Family::Packet)))
+        .doc("Lists packet sockets: -f link."),
+    Opt::new(b"t", &["tcp"], "display only TCP sockets", Sockets, Note(|a| a.selection.add_table(Table::Tcp)))
+        .doc("Lists TCP sockets."),
+    Opt::new(b"M", &["mptcp"], "display only MPTCP sockets", Sockets, Note(|a| a.selection.add_table(Table::Mptcp)))
+        .doc("Lists MPTCP connections and listeners."),
+    Opt::new(b"S", &["sctp"], "display only SCTP sockets", Sockets, Note(|a| a.selection.add_table(Table::Sctp)))
+        .doc("Lists SCTP endpoints and associations."),
+    Opt::new(b"u", &["udp"], "display only UDP sockets", Sockets, Note(|a| a.selection.add_table(Table::Udp)))
+        .doc("Lists UDP sockets."),
+    Opt::new(b"w", &["raw"], "display only RAW sockets", Sockets, Note(|a| a.selection.add_table(Table::Raw)))
+        .doc("Lists raw sockets."),
+    Opt::new(b"x", &["unix"], "display only Unix domain sockets", Sockets, Note(|a| a.selection.add_family(Family::Unix)))
+        .doc("Lists unix sockets: -f unix."),
+    Opt::new(b"", &["tipc"], "display only TIPC sockets", Sockets, Note(|a| a.selection.add_family(Family::Tipc)))
+        .doc("Lists TIPC sockets: -f tipc."),
+    Opt::new(b"", &["vsock"], "display only vsock sockets", Sockets, Note(|a| a.selection.add_family(Family::Vsock)))
+        .doc("Lists vsock sockets: -f vsock."),
+    Opt::new(b"", &["xdp"], "display only XDP sockets", Sockets, Note(|a| a.selection.add_family(Family::Xdp)))
+        .doc("Lists XDP sockets: -f xdp."),
     Opt::new(b"f", &["family"], "display sockets of type FAMILY", Sockets, Take(family))
         .value("=FAMILY")
-        .more("       FAMILY := {inet|inet6|link|unix|netlink|vsock|tipc|xdp|help}\n"),
+        .more("       FAMILY := {inet|inet6|link|unix|netlink|vsock|tipc|xdp|help}\n")
+        .doc("Lists sockets of this family; help lists the families."),
 
-    Opt::new(b"K", &["kill"], "forcibly close sockets, display what was closed", Output, Note(|a| a.kill = true)),
-    Opt::new(b"H", &["no-header"], "Suppress header line", Output, Note(|a| a.no_header = true)),
+    Opt::new(b"K", &["kill"], "forcibly close sockets, display what was closed", Output, Note(|a| a.kill = true))
+        .doc("Closes the listed TCP, UDP, raw and MPTCP sockets, and lists those that were closed.  Without a filter that is every connection of the machine."),
+    Opt::new(b"H", &["no-header"], "Suppress header line", Output, Note(|a| a.no_header = true))
+        .doc("Leaves out the line of titles."),
     Opt::new(b"Q", &["no-queues"], "Suppress sending and receiving queue columns", Output,
-        Note(|a| a.no_queues = true)),
-    Opt::new(b"O", &["oneline"], "socket's data printed on a single line", Output, Note(|a| a.oneline = true)),
+        Note(|a| a.no_queues = true))
+        .doc("Leaves out the columns Recv-Q and Send-Q."),
+    Opt::new(b"O", &["oneline"], "socket's data printed on a single line", Output, Note(|a| a.oneline = true))
+        .doc("Prints the details of a socket on its own line."),
     Opt::new(b"", &["inet-sockopt"], "show various inet socket options", Output,
-        Note(|a| a.show.inet_sockopt = true)),
+        Note(|a| a.show.inet_sockopt = true))
+        .doc("Shows which options are set on an inet socket."),
 
     Opt::new(b"A", &["query", "socket"], "", Query, Take(query))
         .value("=QUERY, --socket=QUERY")
         .more("       QUERY := {all|inet|tcp|mptcp|udp|raw|unix|unix_dgram|unix_stream|unix_seqpacket|packet|\
-               packet_raw|packet_dgram|netlink|sctp|vsock_stream|vsock_dgram|tipc|xdp}[,QUERY]\n"),
+               packet_raw|packet_dgram|netlink|sctp|vsock_stream|vsock_dgram|tipc|xdp}[,QUERY]\n")
+        .doc("Lists these tables, separated by commas; ! before a name takes it out of what -t and such chose.  It forgets what was chosen before it."),
 
     Opt::new(b"D", &["diag"], "Dump raw information about TCP sockets to FILE", Files, Take(|a, name, _| {
         a.dump_file = Some(name.to_owned());
         Ok(())
-    })).value("=FILE"),
+    })).value("=FILE")
+        .doc("Writes the kernel's raw replies about TCP sockets into a file, for TCPDIAG_FILE; - is standard output."),
     Opt::new(b"F", &["filter"], "read filter information from FILE", Files, Take(filter_file))
         .value("=FILE")
-        .more(FILTER),
+        .more(FILTER)
+        .doc("Reads the rest of the filter from a file; - is standard input.  Lines that begin with # are comments."),
 
-    Opt::new(b"d", &["dccp"], "display only DCCP sockets", Extension, Note(|a| a.selection.add_table(Table::Dccp))),
+    Opt::new(b"d", &["dccp"], "display only DCCP sockets", Extension, Note(|a| a.selection.add_table(Table::Dccp)))
+        .doc("Lists DCCP sockets, of kernels before 6.16."),
     Opt::new(b"", &["explain"], "say on stderr why sockets or processes are missing", Extension,
-        Note(|a| a.explain = true)),
-    Opt::new(b"j", &["json"], "everything asked for as one JSON document", Extension, Note(|a| a.form.json = true)),
-    Opt::new(b"", &["jsonl"], "the same, an object a line, as it comes", Extension, Note(|a| a.form.json_lines = true)),
-    Opt::new(b"", &["pretty"], "the document of --json, indented", Extension, Note(|a| a.form.pretty = true)),
+        Note(|a| a.explain = true))
+        .doc("Says on standard error what is otherwise said at a terminal only: why a family has no sockets, how many sockets are without a process."),
+    Opt::new(b"j", &["json"], "everything asked for as one JSON document", Extension, Note(|a| a.form.json = true))
+        .doc("Prints everything that was asked for as one JSON document."),
+    Opt::new(b"", &["jsonl"], "the same, an object a line, as it comes", Extension, Note(|a| a.form.json_lines = true))
+        .doc("Prints an object a line for each socket, as it comes, followed by what is to be said of the listing."),
+    Opt::new(b"", &["pretty"], "the document of --json, indented", Extension, Note(|a| a.form.pretty = true))
+        .doc("The document of --json, indented."),
     Opt::new(b"", &["columns"], "show these fields; \"help\" lists all of them", Extension, Take(columns))
-        .value("=FIELD[,FIELD]"),
-    Opt::new(b"", &["csv"], "the columns with commas between them", Extension, Note(|a| a.form.separated = Some(Shape::Csv))),
-    Opt::new(b"", &["tsv"], "the columns with tabs between them", Extension, Note(|a| a.form.separated = Some(Shape::Tsv))),
+        .value("=FIELD[,FIELD]")
+        .doc("Shows these fields, aligned, instead of the columns of ss; help lists every field with unit and meaning."),
+    Opt::new(b"", &["csv"], "the columns with commas between them", Extension, Note(|a| a.form.separated = Some(Shape::Csv)))
+        .doc("Shows the columns with commas between them, quoted as RFC 4180 has it."),
+    Opt::new(b"", &["tsv"], "the columns with tabs between them", Extension, Note(|a| a.form.separated = Some(Shape::Tsv)))
+        .doc("Shows the columns with tabs between them."),
     Opt::new(b"", &["sort"], "in the order of these fields; -FIELD: largest first", Extension,
         Take(|a, names, _| { a.form.sort = Some(text(names)?); Ok(()) }))
-        .value("=[-]FIELD[,[-]FIELD]"),
-    Opt::new(b"", &["limit"], "no more than that many", Extension, Take(limit)).value("=N"),
+        .value("=[-]FIELD[,[-]FIELD]")
+        .doc("Shows rows in the order of these fields; a - before a field puts the largest first."),
+    Opt::new(b"", &["limit"], "no more than that many", Extension, Take(limit)).value("=N")
+        .doc("Shows no more rows than that."),
     Opt::new(b"", &["group-by"], "count sockets that agree in these fields", Extension,
         Take(|a, names, _| { a.form.group_by = Some(text(names)?); Ok(()) }))
-        .value("=FIELD[,FIELD]"),
+        .value("=FIELD[,FIELD]")
+        .doc("Counts the sockets that agree in these fields, and adds up their queues and the fields of --columns."),
     Opt::new(b"", &["json-schema"], "print the JSON Schema of that document", Extension,
-        Act(|_, _| Err(Exit::done(json::schema::text(&Catalog::standard()))))),
+        Act(|_, _| Err(Exit::done(json::schema::text(&Catalog::standard())))))
+        .doc("Prints the JSON Schema of the documents of --json, made from the table of fields, and ends."),
+    Opt::new(b"", &["generate"], "print a manual page, a reference page or a completion", Extension, Take(generate))
+        .value(manual::WORDS)
+        .more(manual::MORE)
+        .doc("Prints the manual page, a reference page, or the completions of a shell, and ends."),
 ];
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]
@@ -273,6 +342,11 @@ fn limit(args: &mut Args, number: &OsStr, _: &mut dyn Actions) -> Result<(), Exi
         || Exit::error(Exit::USAGE, quoting("ss: \"", number.as_bytes(), "\" is not a number to limit by"));
     args.form.limit = Some(number.to_str().and_then(|number| number.parse().ok()).ok_or_else(wrong)?);
     Ok(())
+}
+
+fn generate(_: &mut Args, what: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
+    let wrong = || Exit::usage(quoting("ss: nothing is made by --generate=", what.as_bytes(), ""));
+    Err(Exit::done(manual::generate(what.as_bytes()).ok_or_else(wrong)?))
 }
 
 fn family(args: &mut Args, name: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {

@@ -17,6 +17,7 @@ pub(super) const FLOW: &[Field] = &[
         Unit::BytesPerSecond,
     )
     .kind(Kind::Ratio)
+    .shape("send RATE")
     .text(Text::Custom(|out, r, style| {
         if let Some(bits) = send_rate(r) {
             put_rate_token(out, b" send ", bits, style);
@@ -53,6 +54,7 @@ pub(super) const FLOW: &[Field] = &[
         "tcpi_pacing_rate",
         Unit::BytesPerSecond,
     )
+    .shape("pacing_rate RATE[/RATE]")
     .text(Text::Custom(fmt_pacing)),
     gauge(
         "tcp.max_pacing_rate_bytes_per_s",
@@ -69,6 +71,7 @@ pub(super) const FLOW: &[Field] = &[
         "tcpi_delivery_rate",
         Unit::BytesPerSecond,
     )
+    .shape("delivery_rate RATE")
     .text(Text::Custom(|out, r, style| {
         if let Some(rate) = r.socket.tcp_info().and_then(|i| i.delivery_rate()).filter(|v| *v != 0) {
             put_rate_token(out, b" delivery_rate ", bits(rate), style);
@@ -105,6 +108,7 @@ pub(super) const FLOW: &[Field] = &[
         "tcpi_busy_time",
         Unit::Microseconds,
     )
+    .shape("busy:MSms [rwnd_limited:MSms(P%)] [sndbuf_limited:MSms(P%)]")
     .text(Text::Custom(fmt_busy)),
     counter(
         "tcp.rwnd_limited_us",

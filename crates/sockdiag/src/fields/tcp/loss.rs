@@ -24,6 +24,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_retrans",
         Unit::Packets,
     )
+    .shape("retrans:NOW/TOTAL")
     .text(Text::Custom(fmt_retrans)),
     counter(
         "tcp.total_retrans",
@@ -42,6 +43,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_sacked",
         Unit::Packets,
     )
+    .shape("sacked:N")
     .text(Text::Custom(|out, r, _| {
         let sacked = r.socket.tcp_info().and_then(|i| i.sacked());
         if let Some(sacked) = sacked.filter(|v| *v != 0 && r.socket.state != LISTEN) {
@@ -72,6 +74,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_reordering",
         Unit::Packets,
     )
+    .shape("reordering:N")
     .text(Text::Custom(|out, r, _| {
         if let Some(info) = r.socket.tcp_info() {
             let reordering = info.reordering().unwrap_or(0);
@@ -128,6 +131,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_min_rtt",
         Unit::Microseconds,
     )
+    .shape("minrtt:MS")
     .text(Text::Custom(|out, r, _| {
         if let Some(rtt) =
             r.socket.tcp_info().and_then(|i| i.min_rtt_us()).filter(|v| !matches!(v, 0 | &u32::MAX))

@@ -13,6 +13,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
         |r| Some(Value::I64(r.socket.proc_line()?.rto_ticks().into())),
         "Retransmission timeout in clock ticks; ss prints seconds.",
     )
+    .shape("rto:S")
     .text(Text::Custom(|out, r, _| {
         put_ticks(out, b" rto:", r.socket.proc_line().map_or(0, |l| l.rto_ticks()), 3 * USER_HZ as i32);
     })),
@@ -21,6 +22,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
         |r| Some(Value::I64(r.socket.proc_line()?.ato_ticks().into())),
         "Delayed-ack timeout in clock ticks; ss prints seconds.",
     )
+    .shape("ato:S")
     .text(Text::Custom(|out, r, _| {
         put_ticks(out, b" ato:", r.socket.proc_line().map_or(0, |l| l.ato_ticks()), 0);
     })),
@@ -29,6 +31,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
         |r| Some(Value::I64(r.socket.proc_line()?.qack_raw().into())),
         "Quick-ack counter, doubled, and a bit for interactive sessions.",
     )
+    .shape("qack:N [bidir]")
     .text(Text::Custom(|out, r, _| {
         let qack = r.socket.proc_line().map_or(0, |l| l.qack_raw()) / 2;
         if qack != 0 {
@@ -48,6 +51,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
         "Window at which slow start ends; -1 is none.",
     )
     .unit(Unit::Packets)
+    .shape("ssthresh:N")
     .text(Text::Custom(|out, r, _| {
         let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
         if !matches!(ssthresh, -1 | 0) {
@@ -61,6 +65,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
         "Retransmissions or probes without an answer.",
     )
     .unit(Unit::Count)
+    .shape("retrans:N")
     .text(Text::Custom(|out, r, _| {
         if r.socket.timer.retrans != 0 {
             out.extend_from_slice(b" retrans:");

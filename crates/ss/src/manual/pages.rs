@@ -1,0 +1,119 @@
+//! The reference pages docs/options.md and docs/fields.md.
+
+use std::fmt::Write as _;
+
+use sockdiag::fields::{Catalog, Field, Kind};
+
+use super::{sections, shown_by};
+use crate::cli::options::{OPTIONS, Opt, Section};
+
+const MADE: &str = "<!-- Made by `ss --generate=";
+
+/// Every way to write an option, `-m` before `--memory`.
+pub(super) fn spellings(option: &Opt) -> Vec<String> {
+    let short = option.short.iter().map(|letter| format!("-{}", char::from(*letter)));
+    short.chain(option.long.iter().map(|name| format!("--{name}"))).collect()
+}
+
+/// What an option's argument is called, if it takes one.
+pub(super) fn value(option: &Opt) -> Option<&'static str> {
+    let name = option.value.trim_start_matches('=');
+    let name = name.split([',', ' ']).next().unwrap_or_default();
+    option.takes_argument().then_some(if name.is_empty() { "NAME" } else { name })
+}
+
+/// Options by section.
+pub(super) fn options() -> String {
+    let mut text = format!("{MADE}options`. -->\n\n# Options\n");
+    let mut section = None;
+    for option in OPTIONS {
+        if section != Some(option.section) {
+            section = Some(option.section);
+            let _ = writeln!(text, "\n## {}\n", title(option.section));
+        }
+        let names: Vec<String> = spellings(option).iter().map(|name| format!("`{name}`")).collect();
+        let value = value(option).map_or_else(String::new, |value| format!(" *{value}*"));
+        let _ = writeln!(text, "- {}{value}: {}", names.join(", "), option.doc);
+    }
+    text
+}
+
+fn title(section: Section) -> &'static str {
+    match section {
+        Section::General => "What is shown, and how",
+        Section::Sockets => "Which sockets",
+        Section::Output => "What is done to them, and the form of rows",
+        Section::Query => "Tables",
+        Section::Files => "Files",
+        Section::Extension => "Beyond iproute2 (matched only in full)",
+    }
+}
+
+/// Fields by layout and what shows them.
+pub(super) fn fields() -> String {
+    let mut text = format!(
+        "{MADE}fields`. -->\n\n# Fields\n\n\
+         Every fact that a socket can report: the token of the text output, if it has one; the name by which a filter \
+         tests it and structured output holds it; what it is; its unit; where the kernel has it from.\n"
+    );
+    let catalog = Catalog::standard();
+    let mut layout = String::new();
+    for section in sections(&catalog) {
+        if section.layout != layout {
+            let _ = writeln!(text, "\n## {}", section.layout);
+            layout.clone_from(&section.layout);
+        }
+        let _ = writeln!(
+            text,
+            "\n### {}\n\n| token | name | meaning | kind | unit | asked for by | source |\n\
+             | --- | --- | --- | --- | --- | --- | --- |",
+            section.shown_by
+        );
+        for field in section.fields {
+            let token = field.token().map_or_else(String::new, |token| format!("`{}`", cell(&token)));
+            let _ = writeln!(
+                text,
+                "| {token} | `{}` | {}{} | {} | {} | {} | {} |",
+                field.name,
+                cell(field.doc),
+                members(field),
+                kind(field.kind),
+                field.unit.name().unwrap_or_default(),
+                shown_by(field.groups),
+                cell(field.source),
+            );
+        }
+    }
+    text
+}
+
+/// Text inside a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer => "integer",
+        Kind::Wide => "integer of 64 bits",
+        Kind::Ratio => "ratio",
+        Kind::Bool => "yes or no",
+        Kind::Text => "text",
+        Kind::Addr => "address",
+        Kind::Integers => "integers",
+        Kind::Texts => "texts",
+        Kind::Addrs => "addresses",
+        Kind::Records(_) => "records",
+    }
+}
+
+/// What the records of a list hold.
+fn members(field: &Field) -> String {
+    let members: Vec<String> = field
+        .kind
+        .members()
+        .iter()
+        .map(|member| format!("`{}`: {}", member.name, cell(member.doc)))
+        .collect();
+    if members.is_empty() { String::new() } else { format!(" Each has {}", members.join(" ")) }
+}
