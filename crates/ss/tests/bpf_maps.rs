@@ -110,19 +110,21 @@ fn a_map_of_another_kind_is_named_by_its_number() {
 }
 
 #[test]
-fn enumerations_are_read_wherever_they_lie() {
+fn values_are_read_wherever_they_lie() {
     let Some((namespace, listener)) = listener() else { return };
-    let packed = map(8, |b, _| {
+    let packed = map(13, |b, int| {
         let char = b.int("char", 1, SIGNED);
         let kind = b.enumeration("kind", 4, false, &[("NONE", 0), ("SOME", 7)]);
-        b.structure("packed", 8, &[("c", char, 0, 0), ("k", kind, 8, 0)])
+        let pointer = b.ptr(int);
+        b.structure("packed", 13, &[("c", char, 0, 0), ("k", kind, 8, 0), ("p", pointer, 40, 0)])
     });
     let Some(packed) = packed else { return };
-    packed.set(&listener, &[1, 7, 0, 0, 0, 0, 0, 0]).expect("a value");
+    packed.set(&listener, &[1, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).expect("a value");
     let line = format!("-tlnHO --bpf-map-id={}", packed.id);
     let Some((theirs, ours)) = both(&case(&line).inside(&namespace)) else { return };
-    assert!(text(&theirs.stdout).contains("{.c = (char)1,.k = (enum kind)NONE,}"));
-    assert_eq!(text(&ours.stdout), text(&theirs.stdout).replace("NONE", "SOME"));
+    let shown = "{.c = (char)1,.k = (enum kind)NONE,.p = (int *)0x0,}";
+    assert!(text(&theirs.stdout).contains(shown), "{}", text(&theirs.stdout));
+    assert_eq!(text(&ours.stdout), text(&theirs.stdout).replace("NONE", "SOME").replace("0x0", "(nil)"));
 }
 
 #[test]
@@ -168,7 +170,7 @@ fn storage_beyond_64_kib_is_reported_once_a_socket() {
     };
     let (Some(one), Some(two)) = (map(40_000, byte), map(40_000, byte)) else { return };
     for map in [&one, &two] {
-        map.set(&listener, &[0; 40_000]).expect("a value");
+        map.set(&listener, &vec![0; 40_000]).expect("a value");
     }
     let line = format!("-tlnHO --bpf-map-id={} --bpf-map-id={}", one.id, two.id);
     let Some((theirs, ours)) = both(&case(&line).inside(&namespace)) else { return };

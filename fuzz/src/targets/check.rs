@@ -245,8 +245,12 @@ fn lines(text: &[u8], layout: Layout, oneline: bool) {
     let shown = || text.escape_ascii().to_string();
     assert_eq!(text.last(), Some(&b'\n'), "a row has no end: {}", shown());
     let rest = text.get(..text.len() - 1).unwrap_or_default();
+    // The values of BPF maps have lines and depths of their own, on one line too
+    // where a map cannot be looked at.
+    let storage = layout == Layout::Inet && text.windows(7).any(|word| word == b"map_id:");
     for (at, byte) in rest.iter().enumerate() {
         let fits = match byte {
+            b'\n' | b'\t' if storage => true,
             b'\n' => match rest.get(at + 1) {
                 Some(b'\t') => !oneline,
                 // TIPC details.

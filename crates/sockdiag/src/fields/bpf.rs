@@ -25,6 +25,7 @@ pub(super) const STORAGES: &[Field] = &[Field::new(
 .unit(Unit::Count)
 .needs(Needs::BPF_STORAGES)
 .group(Groups::BPF_MAPS)
+.shape("map_id:N [ VALUE ]")
 .text(Text::Custom(fmt_storages))];
 
 fn fmt_storages(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {

@@ -239,7 +239,7 @@ mod tests {
         let catalog = Catalog::standard();
         for (name, want) in [
             ("addr", "\"addr\" may be local.addr, remote.addr"),
-            ("tcp.rtt", "there is no field \"tcp.rtt\" (is it tcp.rtt_us?)"),
+            ("tcp.rtt", "there is no field \"tcp.rtt\" (is it tcp.rtt_us, tcp.rttvar_us, vegas.rtt_us?)"),
             ("recvq", "there is no field \"recvq\" (is it socket.recv_q?)"),
             ("nothing like it", "there is no field \"nothing like it\""),
             ("", "there is no field \"\""),

@@ -302,7 +302,7 @@ mod tests {
                 panic!("netlink rows show no context of the socket")
             }
         }
-        let field = DETAILS.first().expect("a field");
+        let field = DETAILS.iter().find(|field| field.name == "netlink.process_context").expect("a field");
         let Text::Column(Column::Process, put) = field.text else { panic!("{field:?}") };
         for (portid, want) in [(0, "u:r:kernel"), (7, "u:r:seven"), (8, "unavailable"), (-7, "unavailable")] {
             let names = Names { contexts: Some(&Contexts), ..Names::default() };

@@ -305,6 +305,7 @@ fn recorded(namespace: &Namespace) -> Group {
 /// `internals` the contents (not the lengths) of `tcp_info` and such.
 fn still(bytes: &[u8], internals: bool) -> Vec<Vec<u8>> {
     const PORT_ID: std::ops::Range<usize> = 12..16;
+    const RETRANS: std::ops::Range<usize> = 16 + 3..16 + 4;
     const EXPIRES: std::ops::Range<usize> = 16 + 52..16 + 56;
     const ATTRIBUTES: usize = 16 + 72;
     let blank = |message: &mut Vec<u8>, range: std::ops::Range<usize>| {
@@ -316,6 +317,7 @@ fn still(bytes: &[u8], internals: bool) -> Vec<Vec<u8>> {
     for range in recording::messages(bytes) {
         let mut message = bytes[range].to_vec();
         blank(&mut message, PORT_ID);
+        blank(&mut message, RETRANS);
         blank(&mut message, EXPIRES);
         let mut at = ATTRIBUTES;
         while internals && at + 4 <= message.len() {

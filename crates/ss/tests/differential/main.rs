@@ -24,6 +24,7 @@ mod widths;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sockdiag_testkit::compare::{Case, run_cases};
 use sockdiag_testkit::reference::Reference;
@@ -75,8 +76,13 @@ fn temporary(name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
+/// One test at a time: between `fork` and `exec` a child of the other has this
+/// one's sockets, and is listed as a holder of them.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn ours_does_as_the_reference_does() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Err(why) = Reference::get() {
         skip!("no reference: {why}");
     }
@@ -112,6 +118,7 @@ fn ours_does_as_the_reference_does() {
 
 #[test]
 fn bpf_storage_is_shown_as_the_reference_shows_it() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Err(why) = Reference::get() {
         skip!("no reference: {why}");
     }

@@ -8,6 +8,10 @@ mod records;
 use crate::btf::{BOOL, Btf, CHAR, Id, SIGNED};
 
 /// A value with its type.
+///
+/// The kernel puts values at multiples of four bytes into its messages, and
+/// the reference reads pointers and enumerations that do not lie at multiples
+/// of their size in another way, or wrongly: see [`Value::is_aligned`].
 #[derive(Clone, Debug)]
 pub struct Value {
     /// What is special about it.
@@ -18,6 +22,14 @@ pub struct Value {
     pub ty: Id,
     /// The value.
     pub bytes: Vec<u8>,
+}
+
+impl Value {
+    /// Whether what it shows depends on where it lies: of these, only 8 bytes
+    /// long, the reference shows one as it is only behind others of that size.
+    pub fn is_aligned(&self) -> bool {
+        self.bytes.len() == 8 && (self.name.starts_with("enumeration of 8,") || self.name == "null")
+    }
 }
 
 /// The list that is being made.

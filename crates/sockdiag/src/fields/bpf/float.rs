@@ -11,14 +11,13 @@ use std::io::Write as _;
 /// Appends a `float`, a `double` or an x87 `long double`, by its size.
 /// `false` if there is no number of that size.
 pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    if let Ok(bytes) = bytes.try_into() {
-        put_double(out, f32::from_ne_bytes(bytes).into());
-    } else if let Ok(bytes) = bytes.try_into() {
-        put_double(out, f64::from_ne_bytes(bytes));
-    } else if let Ok(bytes) = <[u8; 16]>::try_from(bytes) {
-        put_long_double(out, u128::from_le_bytes(bytes));
-    } else {
-        return false;
+    match *bytes {
+        [a, b, c, d] => put_double(out, f32::from_ne_bytes([a, b, c, d]).into()),
+        [a, b, c, d, e, f, g, h] => put_double(out, f64::from_ne_bytes([a, b, c, d, e, f, g, h])),
+        _ => match <[u8; 16]>::try_from(bytes) {
+            Ok(bytes) => put_long_double(out, u128::from_le_bytes(bytes)),
+            Err(_) => return false,
+        },
     }
     true
 }

@@ -152,7 +152,7 @@ impl<'t, 'a> Names<'t, 'a> {
         put_name(&mut text, name);
         // What is only named here is what has that name elsewhere.
         let only_named = ty.kind == BTF_KIND_FWD
-            || matches!(ty.kind, BTF_KIND_ENUM | BTF_KIND_ENUM64) && ty.vlen == 0
+            || ty.kind == BTF_KIND_ENUM && ty.vlen == 0
             || matches!(ty.kind, BTF_KIND_INT | BTF_KIND_FLOAT);
         if !only_named && !name.is_empty() {
             let number = match self.numbers.entry(id) {

@@ -298,7 +298,7 @@ impl<'a> Dump<'_, 'a> {
                 value => put_u64(self.out, value),
             },
             16 => {
-                let value = self.bytes(place, 16).try_into().map(u128::from_ne_bytes).unwrap_or(0);
+                let value = self.bytes(place, 16).try_into().map_or(0, u128::from_ne_bytes);
                 let _ = write!(self.out, "{value:#x}");
             }
             1..16 => {
@@ -349,21 +349,20 @@ impl<'a> Dump<'_, 'a> {
             let known = if wide { named.value } else { i64::from(named.value as i32) };
             known == value
         });
-        match named {
-            Some(named) => put_name(self.out, named.name),
-            None => {
-                match (signed, wide) {
-                    (true, false) => put_i64(self.out, i64::from(value as i32)),
-                    (true, true) => put_i64(self.out, value),
-                    (false, false) => put_u64(self.out, u64::from(value as u32)),
-                    (false, true) => put_u64(self.out, value as u64),
-                }
-                if wide {
-                    self.out.extend_from_slice(if signed { b"LL" } else { b"ULL" });
-                }
-                if signed {
-                    return Ok(());
-                }
+        if let Some(named) = named {
+            put_name(self.out, named.name);
+        } else {
+            match (signed, wide) {
+                (true, false) => put_i64(self.out, i64::from(value as i32)),
+                (true, true) => put_i64(self.out, value),
+                (false, false) => put_u64(self.out, u64::from(value as u32)),
+                (false, true) => put_u64(self.out, value as u64),
+            }
+            if wide {
+                self.out.extend_from_slice(if signed { b"LL" } else { b"ULL" });
+            }
+            if signed {
+                return Ok(());
             }
         }
         self.put_comma();

@@ -173,7 +173,8 @@ fn every_variable_has_a_row() {
     let texts = sources.map(read);
     for text in &texts {
         let names = text.split("var_os(\"").skip(1).filter_map(|rest| rest.split('"').next());
-        read_by_us.extend(names);
+        // Ours alone are told of elsewhere.
+        read_by_us.extend(names.filter(|name| !name.starts_with("SOCKDIAG_")));
     }
     assert!(read_by_us.len() > 15, "{read_by_us:?}");
     complete(&tables(), "Environment", read_by_us.into_iter());
