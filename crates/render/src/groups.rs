@@ -85,7 +85,7 @@ type Name = Vec<Option<Box<[u8]>>>;
 /// A sink that counts rows, and lists the groups at the end.
 pub struct Groups<W: Write> {
     grouping: Grouping,
-    groups: HashMap<Name, Group>,
+    found: HashMap<Name, Group>,
     sheet: Sheet<W>,
 }
 
@@ -101,7 +101,7 @@ impl<W: Write> Groups<W> {
         if header {
             sheet.line(grouping.names().map(|name| Some(name.as_bytes())))?;
         }
-        Ok(Self { grouping, groups: HashMap::new(), sheet })
+        Ok(Self { grouping, found: HashMap::new(), sheet })
     }
 
     /// Lists the groups.
@@ -109,7 +109,7 @@ impl<W: Write> Groups<W> {
     /// # Errors
     /// What writing brought about.
     pub fn end(&mut self) -> io::Result<()> {
-        let mut groups: Vec<(Name, Group)> = self.groups.drain().collect();
+        let mut groups: Vec<(Name, Group)> = self.found.drain().collect();
         let by = self.grouping.by.len();
         let (column, down) = self.grouping.order.unwrap_or((by, true));
         groups.sort_by(|(name, group), (other_name, other)| {
@@ -161,7 +161,7 @@ impl<W: Write> Sink for Groups<W> {
         });
         let sums = &self.grouping.sums;
         let group = self
-            .groups
+            .found
             .entry(name.collect())
             .or_insert_with(|| Group { count: 0, sums: vec![None; sums.len()] });
         group.count += 1;

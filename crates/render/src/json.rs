@@ -235,12 +235,10 @@ fn subjects(fields: &[&'static Field]) -> Vec<Subject> {
     for field in fields {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
         let entry = Entry { field, key, hex: value::hex_key(key), quoted: compact::quoted(key) };
-        match subjects.iter_mut().find(|known| known.key == subject) {
-            Some(known) => known.entries.push(entry),
-            None => {
-                let quoted = compact::quoted(subject);
-                subjects.push(Subject { key: subject, quoted, entries: vec![entry] });
-            }
+        if let Some(known) = subjects.iter_mut().find(|known| known.key == subject) {
+            known.entries.push(entry);
+        } else {
+            subjects.push(Subject { key: subject, quoted: compact::quoted(subject), entries: vec![entry] });
         }
     }
     subjects

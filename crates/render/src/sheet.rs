@@ -167,12 +167,16 @@ pub(crate) fn put_safe(out: &mut Vec<u8>, text: &[u8]) {
             let mut bytes = [0; 4];
             let bytes = letter.encode_utf8(&mut bytes).as_bytes();
             if letter.is_control() {
-                bytes.iter().for_each(|byte| put_octal(out, *byte));
+                for byte in bytes {
+                    put_octal(out, *byte);
+                }
             } else {
                 out.extend_from_slice(bytes);
             }
         }
-        chunk.invalid().iter().for_each(|byte| put_octal(out, *byte));
+        for byte in chunk.invalid() {
+            put_octal(out, *byte);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ const SUMS: &str = "recv_q,send_q";
 
 /// The sink of a listing.
 pub(crate) enum Listing {
-    Text(SsText<Stdout>),
+    Text(Box<SsText<Stdout>>),
     Json(Box<Json<Stdout>>),
     Columns(Box<Columns<Stdout>>),
     Groups(Box<Groups<Stdout>>),
@@ -134,7 +134,7 @@ impl Plan {
             Chosen::Shown => {}
         }
         if !self.form.is_json() {
-            return Ok(Listing::Text(SsText::new(catalog, opening.look, Stdout)?));
+            return Ok(Listing::Text(Box::new(SsText::new(catalog, opening.look, Stdout)?)));
         }
         let form = match &self.form {
             // A document would never end.
@@ -171,7 +171,7 @@ impl Listing {
     /// The sink.
     pub(crate) fn sink(&mut self) -> &mut dyn Sink {
         match self {
-            Self::Text(text) => text,
+            Self::Text(text) => text.as_mut(),
             Self::Json(json) => json.as_mut(),
             Self::Columns(columns) => columns.as_mut(),
             Self::Groups(groups) => groups.as_mut(),

@@ -155,19 +155,19 @@ impl Catalog {
 
     /// The names nearest to a wrong one.
     fn alike(&self, typed: &str) -> Vec<&'static str> {
-        let last = typed.rsplit('.').next().unwrap_or(typed);
+        let (subject, last) = typed.rsplit_once('.').unwrap_or(("", typed));
         let mut near: Vec<(usize, &'static str)> = Vec::new();
         for field in self.fields() {
-            let end = field.name.rsplit('.').next().unwrap_or(field.name);
-            let far = distance(last, end).min(distance(typed, field.name));
-            let begins = last.len() > 2 && end.starts_with(last);
-            let far = if begins { 0 } else { far };
+            let (of, end) = field.name.split_once('.').unwrap_or(("", field.name));
+            let bare = UNITS.iter().find_map(|unit| end.strip_suffix(unit)).unwrap_or(end);
+            let other = usize::from(!subject.is_empty() && subject != of);
+            let far = distance(last, end).min(distance(last, bare)).saturating_add(other);
             if far <= (last.len() / 3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
                 near.push((far, field.name));
             }
         }
-        near.sort_unstable();
-        near.into_iter().take(3).map(|(_, name)| name).collect()
+        let nearest = near.iter().map(|(far, _)| *far).min().unwrap_or(0);
+        near.into_iter().filter(|(far, _)| *far == nearest).take(3).map(|(_, name)| name).collect()
     }
 }
 

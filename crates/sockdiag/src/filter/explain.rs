@@ -35,7 +35,8 @@ impl Refused {
         if tail.len() < behind.len() {
             tail.push_str("...");
         }
-        let mut text = format!("    {head}{wrong}{tail}\n    ");
+        let line = format!("    {head}{wrong}{tail}");
+        let mut text = format!("{}\n    ", line.trim_end());
         let carets = "^".repeat(wrong.chars().count().max(1));
         let _ = write!(text, "{}{carets} expected {}", " ".repeat(head.chars().count()), self.expected);
         text

@@ -83,7 +83,7 @@ pub fn parse_or_explain<'a>(
     words: &'a [&'a [u8]],
     file: Option<&'a mut dyn BufRead>,
     ctx: Context<'a>,
-) -> Result<Parsed, Refused> {
+) -> Result<Parsed, Box<Refused>> {
     let tokens = Tokens::new(words, file);
     let mut parser = Parser {
         ctx,
@@ -96,12 +96,12 @@ pub fn parse_or_explain<'a>(
     };
     while let Some(token) = parser.tokens.next() {
         if let Err(error) = token.and_then(|token| parser.token(&token)) {
-            return Err(parser.explain(error, false));
+            return Err(Box::new(parser.explain(error, false)));
         }
     }
     match parser.finish() {
         Ok(parsed) => Ok(parsed),
-        Err(error) => Err(parser.explain(error, true)),
+        Err(error) => Err(Box::new(parser.explain(error, true))),
     }
 }
 

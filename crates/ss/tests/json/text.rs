@@ -12,8 +12,8 @@ pub(crate) fn line(socket: &Value, info: bool) -> String {
     let mut text = format!(
         "{} {} {} {} {}",
         word(&s["state"]),
-        s["recv_q"],
-        s["send_q"],
+        signed(&s["recv_q"]),
+        signed(&s["send_q"]),
         end(socket, "local"),
         end(socket, "remote")
     );
@@ -31,6 +31,11 @@ pub(crate) fn squeeze(line: &str) -> String {
 
 fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+/// As ss prints queues, whose 32 bits it takes for a signed number.
+fn signed(value: &Value) -> i32 {
+    number(value) as u32 as i32
 }
 
 fn number(value: &Value) -> u64 {
@@ -243,11 +248,27 @@ fn algorithms(text: &mut String, socket: &Value) {
     }
 }
 
+/// A key as ss prints it: octal escapes for all that could be mistaken.
+fn secret(key: &Value) -> String {
+    let bytes: Vec<u8> = match key["key_hex"].as_str() {
+        Some(hex) => (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hexadecimal"))
+            .collect(),
+        None => word(&key["key"]).bytes().collect(),
+    };
+    let escaped = bytes.iter().map(|byte| match byte {
+        b'\\' | b',' => format!("\\{byte:03o}"),
+        0x21..0x7f => char::from(*byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    });
+    escaped.collect()
+}
+
 /// Keys and what lies on top of TCP.
 fn above(text: &mut String, socket: &Value) {
     for (at, key) in socket["tcp"]["md5_keys"].as_array().into_iter().flatten().enumerate() {
         let lead = if at == 0 { " md5keys:" } else { "," };
-        let _ = write!(text, "{lead}{}/{}={}", word(&key["addr"]), key["prefixlen"], word(&key["key"]));
+        let _ = write!(text, "{lead}{}/{}={}", word(&key["addr"]), key["prefixlen"], secret(key));
     }
     if let Some(name) = socket["ulp"]["name"].as_str() {
         let _ = write!(text, " tcp-ulp-{name}");
