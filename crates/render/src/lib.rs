@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod json;
 pub mod ss;
 pub mod summary;
 pub mod window;

@@ -5,6 +5,7 @@
 //! groups that the options switch on, and what is asked of the kernel from
 //! what is shown and filtered on.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
@@ -18,10 +19,11 @@ use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
 use sockdiag::source::{self, Destroyer, Programs, Query, Sources};
 use sockdiag::sys::{errno_text, netns};
-use sockdiag_render::ss::{Look, SsText};
+use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit, Show};
+use crate::listing::{self, Opening, Said};
 use crate::terminal;
 
 /// Exit status for what this version cannot do yet.
@@ -33,10 +35,17 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
     refuse_what_is_missing(&args)?;
+    listing::check(&args.form)?;
     let sources = Sources::from_env();
-    if args.summary {
+    let said = RefCell::new(Said::new(args.form.is_json()));
+    let mut say = |note: Note| {
+        said.borrow_mut().note(&note);
+        say(note);
+    };
+    let summary = args.summary.then(|| source::summary(&sources, &mut say));
+    if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
         let mut text = Vec::new();
-        summary::put(&mut text, &source::summary(&sources, &mut say));
+        summary::put(&mut text, summary);
         // Nobody is left to tell if this fails.
         let _ = terminal::Stdout.write_all(&text);
         if args.only_summary() {
@@ -65,7 +74,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         selected.narrow(family);
     }
     let filter = parsed.expr.as_ref();
-    let shown = catalog.needs(style.groups.and(Groups::COLUMNS));
+    let shown = listing::needs(&args.form, &catalog, style.groups);
     let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
     let mut enricher = Enricher::new(&EnrichConfig {
@@ -77,8 +86,21 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         threads: args.show.threads,
         sources: &sources,
     });
+    let opening = Opening {
+        form: &args.form,
+        catalog: &catalog,
+        look,
+        words,
+        sources: &sources,
+        summary: summary.as_ref(),
+        endless: args.events,
+    };
     // What cannot be written is nobody's concern any more: as the reference.
-    let Ok(mut sink) = SsText::new(&catalog, look, terminal::Stdout) else { return Ok(()) };
+    let Ok(mut listing) = opening.open() else { return Ok(()) };
+    if args.only_summary() {
+        let _ = listing.end(&said.borrow());
+        return Ok(());
+    }
     let mut pipeline = Pipeline {
         sources: &sources,
         families: selected.families,
@@ -86,7 +108,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         context: EvalContext { ports: sources.port_range() },
         needs,
         enricher: &mut enricher,
-        sink: &mut sink,
+        sink: listing.sink(),
         held: Held::default(),
         destroyer: match args.kill.then(Destroyer::open).transpose() {
             Ok(destroyer) => destroyer,
@@ -114,15 +136,17 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
         dumped.push(table.layout());
         let query = Query { programs: programs.clone(), ..query(table, &selected, needs) };
-        if let Err(error) = pipeline.list(&query, &mut say)
-            && let Some(code) = error.exit_status()
-        {
-            failure = Some(Exit::error(code, error.to_string()));
-            break;
+        if let Err(error) = pipeline.list(&query, &mut say) {
+            said.borrow_mut().failure(&error);
+            if let Some(code) = error.exit_status() {
+                failure = Some(Exit::error(code, error.to_string()));
+                break;
+            }
         }
     }
     // Rows before the damage are shown.
     let _ = pipeline.finish(&mut say);
+    let _ = listing.end(&said.borrow());
     failure.map_or(Ok(()), Err)
 }
 

@@ -100,8 +100,8 @@ fn rows_are_those_of_the_specification() {
 fn fields_that_ss_does_not_show_can_be_tested() {
     let rows = [1000_u32, 0].map(|uid| reply(1, 1, 100 + uid, &[attr(0, b"/x"), attr(7, &words(&[uid]))]));
     for (filter, inodes) in [
-        ("unix.uid = 1000", &[" 1100 "][..]),
-        ("unix.uid < 1000", &[" 100 "]),
+        ("socket.uid = 1000", &[" 1100 "][..]),
+        ("socket.uid < 1000", &[" 100 "]),
         ("unix.name = /x", &[" 1100 ", " 100 "]),
         ("unix.abstract = 1", &[]),
         ("unix.vfs_inode >= 0", &[]),

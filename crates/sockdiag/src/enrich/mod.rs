@@ -12,6 +12,7 @@ mod hosts;
 mod interfaces;
 mod lookups;
 mod netlink;
+mod people;
 mod processes;
 mod rpc;
 mod services;
@@ -21,9 +22,9 @@ pub use lookups::SystemLookups;
 
 use sockdiag_wire::inet_diag::InetAttrs;
 
-use crate::fields::Needs;
+use crate::fields::{self, Needs};
 use crate::model::{
-    Addr, Endpoint, HolderBook, HostBook, Layout, Names, Origin, Row, Socket, SourceKind, Table,
+    Addr, Endpoint, HolderBook, HostBook, Layout, Names, Origin, PeopleBook, Row, Socket, SourceKind, Table,
 };
 use crate::notes::Note;
 use crate::source::Sources;
@@ -32,6 +33,7 @@ use cgroups::Cgroups;
 use hosts::Hosts;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
+use people::People;
 use processes::Processes;
 use rpc::RpcNames;
 use services::Services;
@@ -72,6 +74,9 @@ pub struct Enricher {
     cgroups: Option<Cgroups>,
     hosts: Option<Hosts>,
     processes: Option<Processes>,
+    people: Option<People>,
+    /// Whether command lines are wanted, not only the names of owners.
+    commands: bool,
     /// The last table begun that has services of its own: raw, udp or tcp.
     services_of: Option<u16>,
     /// Inode of the inet socket prepared last; 0 none.
@@ -96,6 +101,8 @@ impl Enricher {
             cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(Hosts::default),
             processes: wanted(Needs::PROCESSES).then(|| Processes::new(config.sources, config.threads)),
+            people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(config.sources)),
+            commands: wanted(Needs::COMMANDS),
             services_of: None,
             inode: 0,
             association: false,
@@ -179,6 +186,14 @@ impl Enricher {
         {
             cgroups.prepare(id);
         }
+        if let Some(people) = &mut self.people {
+            if let Some(uid) = fields::owner(socket) {
+                people.prepare_user(uid);
+            }
+            if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
+                processes.book().holders(socket.inode, &mut |holder| people.prepare_process(holder.pid));
+            }
+        }
     }
 
     /// Looks up the names of many addresses at once, as many at a time as the
@@ -235,6 +250,7 @@ impl Enricher {
             port_owner: netlink.and_then(|names| names.owner(socket)),
             cgroup: self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?)),
             holders: self.holders(),
+            people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
         };
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
     }

@@ -4,7 +4,7 @@
 //! [`Catalog`] is the whole table at run time; tests take rows out of it to
 //! prove that a field lives in its row alone.
 
-use super::{Field, Groups, Needs};
+use super::{Field, Groups, Needs, Text};
 use super::{
     endpoint, extended, memory, mptcp, netlink, packet, process, sctp, tcp, tipc, ulp, unix, vsock, xdp,
 };
@@ -62,7 +62,7 @@ const INET: &[Block] = &[
         shown_by: Groups::COLUMNS,
         applies: always,
         lead: Lead::None,
-        fields: &[endpoint::IDENTITY, endpoint::COLUMNS, process::PROCESSES],
+        fields: &[endpoint::IDENTITY, endpoint::COLUMNS, endpoint::NAMES, process::PROCESSES],
     },
     Block { shown_by: Groups::OPTIONS, applies: has_details, lead: Lead::None, fields: &[extended::TIMER] },
     Block {
@@ -187,11 +187,50 @@ impl Catalog {
         self.fields().find(|field| field.operand.is_some_and(|(word, _)| word.as_bytes() == keyword))
     }
 
-    /// What must be asked for to show these groups.
+    /// What must be asked for to print these groups.
     pub fn needs(&self, groups: Groups) -> Needs {
         self.fields()
-            .filter(|field| field.groups.any(groups))
+            .filter(|field| field.groups.any(groups) && !matches!(field.text, Text::Silent))
             .fold(Needs::NONE, |needs, field| needs.and(field.needs).and(field.print_needs))
+    }
+
+    /// What the row of a layout that has this name, or the rows of all of
+    /// them, need for their values.
+    pub fn needs_of(&self, name: &str) -> Needs {
+        let rows = self.fields().filter(|field| field.name == name);
+        rows.fold(Needs::NONE, |needs, field| needs.and(field.needs))
+    }
+
+    /// The rows of a layout whose values structured output gives with these
+    /// groups, in print order, each name once: what the options ask for, what
+    /// belongs to the same structures, and what identifies a socket.
+    pub fn values(&self, layout: Layout, groups: Groups) -> Vec<&'static Field> {
+        let groups = groups.and(Groups::COLUMNS).and(Groups::IDENTITY);
+        let mut values: Vec<&'static Field> = Vec::new();
+        let parts = self.descriptions.iter().filter(|description| description.layout == layout);
+        for part in parts.flat_map(|description| &description.parts) {
+            let wanted = |field: &Field| {
+                // A column may hold what several options show.
+                let columns = part.shown_by.any(Groups::COLUMNS);
+                field.groups.any(groups) || (!columns && part.shown_by.any(groups))
+            };
+            for field in part.fields.iter().filter(|field| wanted(field)) {
+                if !values.contains(field) {
+                    values.push(field);
+                }
+            }
+        }
+        values
+    }
+
+    /// What must be asked for so that these values are there.
+    pub fn value_needs(&self, groups: Groups) -> Needs {
+        let groups = groups.and(Groups::COLUMNS).and(Groups::IDENTITY);
+        let rows = self.fields().filter(|field| field.groups.any(groups));
+        rows.fold(Needs::NONE, |needs, field| {
+            let members = field.kind.members().iter();
+            members.fold(needs.and(field.needs), |needs, member| needs.and(member.needs))
+        })
     }
 }
 
@@ -199,7 +238,6 @@ impl Catalog {
 mod tests {
     use std::collections::{HashMap, HashSet};
 
-    use super::super::Text;
     use super::*;
 
     #[test]

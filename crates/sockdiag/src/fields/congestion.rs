@@ -6,7 +6,7 @@
 //! Source: `struct tcpvegas_info`, `tcp_dctcp_info`, `tcp_bbr_info`
 //! (linux/inet_diag.h).
 
-use super::{Field, Groups, Needs, Style, Text, Unit, Value};
+use super::{Field, Groups, Kind, Needs, Style, Text, Unit, Value};
 use crate::model::Row;
 use crate::number::{put_g, put_millis, put_rate, put_u64};
 
@@ -27,6 +27,7 @@ pub(super) const NAME: Field = Field::new(
     "Congestion control algorithm.",
     "INET_DIAG_CONG",
 )
+.kind(Kind::Text)
 .needs(Needs::CONG)
 .group(Groups::INFO)
 .text(Text::Custom(|out, r, _| {
@@ -39,7 +40,7 @@ pub(super) const NAME: Field = Field::new(
 }));
 
 const DCTCP: Text = Text::PartOf("dctcp.enabled");
-const BBR: Text = Text::PartOf("bbr.bw");
+const BBR: Text = Text::PartOf("bbr.bw_bytes_per_s");
 
 /// Rows in print order.
 pub(super) const ALGORITHMS: &[Field] = &[
@@ -71,9 +72,14 @@ pub(super) const ALGORITHMS: &[Field] = &[
     cc("dctcp.ab_tot", of!(dctcp.ab_tot), "Bytes acknowledged in this window.", "dctcp_ab_tot")
         .unit(Unit::Bytes)
         .text(DCTCP),
-    cc("bbr.bw", of!(bbr.bw), "Bottleneck bandwidth that BBR believes in.", "bbr_bw_lo, bbr_bw_hi")
-        .unit(Unit::BytesPerSecond)
-        .text(Text::Custom(fmt_bbr)),
+    cc(
+        "bbr.bw_bytes_per_s",
+        of!(bbr.bw),
+        "Bottleneck bandwidth that BBR believes in.",
+        "bbr_bw_lo, bbr_bw_hi",
+    )
+    .unit(Unit::BytesPerSecond)
+    .text(Text::Custom(fmt_bbr)),
     cc("bbr.min_rtt_us", of!(bbr.min_rtt_us), "Smallest round-trip time that BBR saw lately.", "bbr_min_rtt")
         .unit(Unit::Microseconds)
         .text(BBR),
@@ -98,7 +104,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "tcpv_rtt",
     )
     .unit(Unit::Microseconds)
-    .text(Text::PartOf("tcp.send_rate")),
+    .text(Text::PartOf("tcp.send_rate_bytes_per_s")),
     cc(
         "vegas.minrtt_us",
         of!(vegas.minrtt_us),

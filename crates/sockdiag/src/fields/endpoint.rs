@@ -3,7 +3,7 @@
 //! Source: `struct inet_diag_msg` and `struct inet_diag_sockid`
 //! (linux/inet_diag.h); state numbers of tcp_states.h.
 
-use super::{Column, Field, Groups, Needs, Operand, Text, Unit, Value};
+use super::{Column, Field, Groups, Kind, Needs, Operand, Text, Unit, Value};
 use crate::model::states;
 use crate::model::{Addr, Detail, Family, Row, Socket};
 use crate::number::{put_hex, put_i64, put_signed, put_start, put_u64};
@@ -16,6 +16,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "Kind of socket: the protocol or type by the name that ss gives it.",
         "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
     )
+    .kind(Kind::Text)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
         // An association hangs below its endpoint, whose kind says it all.
@@ -30,6 +31,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "State of the connection; connectionless sockets are ESTAB or UNCONN.",
         "idiag_state",
     )
+    .kind(Kind::Text)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| {
         if r.association {
@@ -55,6 +57,14 @@ pub(super) const IDENTITY: &[Field] = &[
     .unit(Unit::Bytes)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
+    Field::new(
+        "socket.family",
+        |r| Some(Value::Text(r.socket.family.name().as_bytes())),
+        "Address family, by its word for -f.",
+        "idiag_family",
+    )
+    .kind(Kind::Text)
+    .group(Groups::COLUMNS),
 ];
 
 /// The interface, which XDP and packet sockets show as their end.
@@ -68,6 +78,73 @@ pub(super) const INTERFACE: Field = Field::new(
 .operand("dev", Operand::Device)
 .group(Groups::COLUMNS)
 .text(Text::PartOf("local.addr"));
+
+/// The name of that interface.
+pub(super) const INTERFACE_NAME: Field = Field::new(
+    "local.interface_name",
+    |r| r.names.interface.filter(|_| r.socket.ifindex != 0).map(Value::Text),
+    "Name of the interface that the socket is bound to.",
+    "idiag_if, if_indextoname(3)",
+)
+.kind(Kind::Text)
+.needs(Needs::INTERFACES)
+.group(Groups::COLUMNS);
+
+/// Names for the numbers of an inet socket, which ss prints in their place.
+pub(super) const NAMES: &[Field] = &[
+    INTERFACE_NAME,
+    Field::new(
+        "local.service",
+        |r| r.names.local_service.map(Value::Text),
+        "Name of the local port, unless -n is given.",
+        "services(5)",
+    )
+    .kind(Kind::Text)
+    .needs(Needs::SERVICES)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "remote.service",
+        |r| r.names.remote_service.map(Value::Text),
+        "Name of the remote port, unless -n is given.",
+        "services(5)",
+    )
+    .kind(Kind::Text)
+    .needs(Needs::SERVICES)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "local.host",
+        |r| Some(Value::Text(r.names.hosts?.host(r.socket.local.addr)?.as_bytes())),
+        "Name of the local address, where -r asks for it.",
+        "getnameinfo(3)",
+    )
+    .kind(Kind::Text)
+    .needs(Needs::HOSTS)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "remote.host",
+        |r| Some(Value::Text(r.names.hosts?.host(r.socket.remote.addr)?.as_bytes())),
+        "Name of the remote address, where -r asks for it.",
+        "getnameinfo(3)",
+    )
+    .kind(Kind::Text)
+    .needs(Needs::HOSTS)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "socket.protocol",
+        |r| Some(r.socket.protocol.into()),
+        "IP protocol of the socket; 262 is MPTCP.",
+        "INET_DIAG_PROTOCOL",
+    )
+    .group(Groups::COLUMNS),
+    Field::new(
+        "sctp.association",
+        |r| (r.socket.protocol == 132).then(|| r.association.into()),
+        "Whether it is an association of the endpoint that was listed before it.",
+        "idiag_inode",
+    )
+    .kind(Kind::Bool)
+    .group(Groups::COLUMNS),
+];
 
 /// The port of this end.
 pub(super) const LOCAL_PORT: Field = Field::new(
@@ -90,6 +167,7 @@ pub(super) const REMOTE_ADDR: Field = Field::new(
     "Address of the other end; all zero if there is none.",
     "idiag_dst",
 )
+.kind(Kind::Addr)
 .print_needs(Needs::HOSTS)
 .operand("dst", Operand::RemoteHost)
 .group(Groups::COLUMNS)
@@ -120,6 +198,7 @@ pub(super) const COLUMNS: &[Field] = &[
         "Address of this end; all zero accepts on every address.",
         "idiag_src",
     )
+    .kind(Kind::Addr)
     .print_needs(Needs::HOSTS)
     .operand("src", Operand::LocalHost)
     .group(Groups::COLUMNS)
@@ -237,6 +316,16 @@ pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
         (None, Addr::V6(octets)) => put_ipv6(out, octets),
         (None, Addr::Number(number)) => put_u64(out, u64::from(number)),
         (None, Addr::None) => {}
+    }
+}
+
+/// Appends an address without its port, as numbers; nothing for none.
+pub fn put_address(out: &mut Vec<u8>, addr: Addr) {
+    match addr {
+        Addr::V4(octets) => put_ipv4(out, octets),
+        Addr::V6(octets) => put_ipv6(out, octets),
+        Addr::Number(number) => put_u64(out, u64::from(number)),
+        Addr::None => {}
     }
 }
 

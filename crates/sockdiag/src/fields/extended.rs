@@ -4,8 +4,8 @@
 
 use sockdiag_wire::sockopt::SockOpt;
 
-use super::{Field, Groups, Needs, Operand, Style, Text, Unit, Value};
-use crate::model::{Family, Row};
+use super::{Field, Groups, Item, Kind, List, Needs, Operand, Style, Text, Unit, Value};
+use crate::model::{Detail, Family, Row, Socket};
 use crate::number::{put_alt_hex, put_hex, put_signed, put_u64};
 
 /// `-o`.
@@ -16,7 +16,8 @@ pub(super) const TIMER: &[Field] = &[
         "What the socket waits for: retransmission, keepalive, time-wait, zero-window probe, delayed ack.",
         "idiag_timer",
     )
-    .group(Groups::OPTIONS)
+    .kind(Kind::Text)
+    .group(Groups::OPTIONS.and(Groups::IDENTITY))
     .text(Text::Custom(fmt_timer)),
     Field::new(
         "timer.expires_ms",
@@ -25,7 +26,7 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_expires",
     )
     .unit(Unit::Milliseconds)
-    .group(Groups::OPTIONS)
+    .group(Groups::OPTIONS.and(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
     Field::new(
         "timer.retrans",
@@ -34,15 +35,35 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_retrans",
     )
     .unit(Unit::Count)
-    .group(Groups::OPTIONS)
+    .group(Groups::OPTIONS.and(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
 ];
 
 /// The owner.
 pub(super) const UID: Field =
-    Field::new("socket.uid", |r| Some(r.socket.uid.into()), "User that owns the socket.", "idiag_uid")
-        .group(Groups::EXTENDED)
+    Field::new("socket.uid", |r| uid(r.socket).map(Value::from), "User that owns the socket.", "idiag_uid")
+        .group(Groups::EXTENDED.and(Groups::IDENTITY))
         .text(Text::Custom(put_uid));
+
+/// The owner's name.
+pub(super) const USER: Field = Field::new(
+    "socket.user",
+    |r| Some(Value::Text(r.names.people?.user(uid(r.socket)?)?)),
+    "Name of the user that owns the socket.",
+    "idiag_uid, passwd(5)",
+)
+.kind(Kind::Text)
+.needs(Needs::USERS)
+.group(Groups::EXTENDED);
+
+/// The owner, where the source tells it.
+pub(crate) fn uid(socket: &Socket<'_>) -> Option<u32> {
+    match &socket.detail {
+        Detail::Unix(unix) => unix.uid(),
+        Detail::Netlink(_) | Detail::Vsock(_) => None,
+        _ => Some(socket.uid),
+    }
+}
 
 /// The inode, which unix sockets show in a column.
 pub(super) const INODE: Field = Field::new(
@@ -51,21 +72,23 @@ pub(super) const INODE: Field = Field::new(
     "Inode on sockfs; zero once no process holds the socket.",
     "idiag_inode",
 )
-.group(Groups::EXTENDED)
+.group(Groups::EXTENDED.and(Groups::IDENTITY))
 .text(Text::Custom(put_inode));
 
 /// The cookie.
 pub(super) const COOKIE: Field = Field::new(
     "socket.cookie",
-    |r| Some(r.socket.cookie.into()),
+    // Where the source has none, the model says zero, which the kernel never gives.
+    |r| (r.socket.cookie != 0).then(|| r.socket.cookie.into()),
     "The kernel's identity of the socket, never used twice until reboot.",
     "idiag_cookie",
 )
-.group(Groups::EXTENDED)
+.kind(Kind::Wide)
+.group(Groups::EXTENDED.and(Groups::IDENTITY))
 .text(Text::Custom(put_cookie));
 
 /// What `-e` says first of sockets of every layout that has it.
-pub(super) const OWNER: &[Field] = &[UID, INODE, COOKIE];
+pub(super) const OWNER: &[Field] = &[UID, INODE, COOKIE, USER];
 
 /// ` uid:1000`, unless it is root.
 pub(super) fn put_uid(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
@@ -95,6 +118,7 @@ pub(super) const EXTENDED: &[Field] = &[
         "What a line of /proc/net/tcp says behind the fields that ss knows.",
         "/proc/net/tcp",
     )
+    .kind(Kind::Text)
     .group(Groups::EXTENDED)
     .text(Text::Custom(|out, r, _| {
         if let Some(rest) = r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty()) {
@@ -123,6 +147,7 @@ pub(super) const EXTENDED: &[Field] = &[
         "Id of the cgroup v2 that the socket was made in; -e prints its path.",
         "INET_DIAG_CGROUP_ID",
     )
+    .kind(Kind::Wide)
     .print_needs(Needs::CGROUPS)
     .group(Groups::EXTENDED)
     .operand("cgroup", Operand::Cgroup)
@@ -153,11 +178,15 @@ pub(super) const EXTENDED: &[Field] = &[
         "Whether the kernel chose the local port: the port lies in the ephemeral range.",
         "ip_local_port_range",
     )
+    .kind(Kind::Bool)
     .operand("autobound", Operand::Autobound),
 ];
 
 /// What `-e` says last, and what it says first of unix sockets.
-pub(super) const SHUTDOWN: &[Field] = &[Field::new(
+pub(super) const SHUTDOWN: &[Field] = &[SHUTDOWN_MASK];
+
+/// The directions.
+pub(super) const SHUTDOWN_MASK: Field = Field::new(
     "socket.shutdown",
     |r| Some(r.socket.shutdown()?.into()),
     "Directions that were shut down: 1 receiving, 2 sending.",
@@ -170,7 +199,7 @@ pub(super) const SHUTDOWN: &[Field] = &[Field::new(
         let right = if mask & 2 == 0 { b'>' } else { b'-' };
         out.extend_from_slice(&[b' ', left, b'-', right]);
     }
-}))];
+}));
 
 /// `--tos`.
 pub(super) const TOS: &[Field] = &[
@@ -220,8 +249,10 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
     "Path of the socket's cgroup below the cgroup v2 mount.",
     "INET_DIAG_CGROUP_ID, cgroup2 file handles",
 )
+.kind(Kind::Text)
 .needs(Needs::CGROUPS)
-.group(Groups::CGROUP)
+// -e prints the path in place of the id.
+.group(Groups::CGROUP.and(Groups::EXTENDED))
 .text(Text::Custom(|out, r, _| {
     if r.socket.attrs().and_then(|attrs| attrs.cgroup_id()).is_some() {
         put_cgroup(out, r);
@@ -229,7 +260,26 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
 }))];
 
 /// `--inet-sockopt`.
-pub(super) const SOCKOPT: &[Field] = &[Field::new(
+pub(super) const SOCKOPT: &[Field] = &[OPTIONS, OPTION_NAMES];
+
+const OPTION_NAMES: Field = Field::new(
+    "socket.option_names",
+    |r| {
+        r.socket.attrs()?.sockopt()?;
+        Some(Value::List(List::Of(r, |r, take| {
+            let options = r.socket.attrs().and_then(|attrs| attrs.sockopt());
+            for name in options.into_iter().flat_map(SockOpt::names) {
+                take(Item::Value(Value::Text(name.as_bytes())));
+            }
+        })))
+    },
+    "Names of the options that are set.",
+    "INET_DIAG_SOCKOPT",
+)
+.kind(Kind::Texts)
+.group(Groups::SOCKOPT);
+
+const OPTIONS: Field = Field::new(
     "socket.options",
     |r| Some(u64::from(r.socket.attrs()?.sockopt()?.bits()).into()),
     "Options that are set, a bit each: recverr, is_icsk, freebind, hdrincl, mc_loop, transparent, mc_all, \
@@ -237,7 +287,7 @@ pub(super) const SOCKOPT: &[Field] = &[Field::new(
     "INET_DIAG_SOCKOPT",
 )
 .group(Groups::SOCKOPT)
-.text(Text::Custom(fmt_sockopt))];
+.text(Text::Custom(fmt_sockopt));
 
 fn is_inet6(row: &Row<'_>) -> bool {
     row.socket.family == Family::Inet6

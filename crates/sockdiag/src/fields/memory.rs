@@ -75,6 +75,17 @@ pub(super) const SK: &[Field] = &[
         .text(SKMEM),
 ];
 
+/// The same for sockets whose memory ss prints inside another token.
+pub(super) const SILENT: &[Field] = &{
+    let mut rows = [SK[0], SK[1], SK[2], SK[3], SK[4], SK[5], SK[6], SK[7], SK[8]];
+    let mut at = 0;
+    while at < rows.len() {
+        rows[at].text = Text::Silent;
+        at += 1;
+    }
+    rows
+};
+
 /// Rows of `-m` from inet tables of kernels without the newer report.
 pub(super) const OLD: &[Field] = &[
     mem("mem.old_rmem", mem!(rmem), "Receive memory, from kernels without the newer report.", "idiag_rmem")

@@ -21,71 +21,16 @@ mod tcp;
 mod tipc;
 mod ulp;
 mod unix;
+mod value;
 mod vsock;
 mod xdp;
 
 pub use catalog::{Block, Catalog, Description, Lead, Part};
+pub use endpoint::put_address;
+pub(crate) use extended::uid as owner;
+pub use value::{Each, Item, Kind, List, Member, Value};
 
-use crate::model::{Addr, Row};
-
-/// The value of a field in one row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// A count, an amount or an identifier.
-    U64(u64),
-    /// A number that may be negative.
-    I64(i64),
-    /// A ratio.
-    F64(f64),
-    /// A fact that is either so or not.
-    Bool(bool),
-    /// Text, in whatever encoding the kernel holds it.
-    Text(&'a [u8]),
-    /// An address.
-    Addr(Addr),
-}
-
-impl Value<'_> {
-    /// The value as an integer, where it is one.
-    pub fn as_i128(self) -> Option<i128> {
-        match self {
-            Value::U64(v) => Some(v.into()),
-            Value::I64(v) => Some(v.into()),
-            Value::Bool(v) => Some(v.into()),
-            _ => None,
-        }
-    }
-}
-
-impl From<u64> for Value<'_> {
-    fn from(v: u64) -> Self {
-        Value::U64(v)
-    }
-}
-
-impl From<u32> for Value<'_> {
-    fn from(v: u32) -> Self {
-        Value::U64(v.into())
-    }
-}
-
-impl From<u16> for Value<'_> {
-    fn from(v: u16) -> Self {
-        Value::U64(v.into())
-    }
-}
-
-impl From<u8> for Value<'_> {
-    fn from(v: u8) -> Self {
-        Value::U64(v.into())
-    }
-}
-
-impl From<bool> for Value<'_> {
-    fn from(v: bool) -> Self {
-        Value::Bool(v)
-    }
-}
+use crate::model::Row;
 
 /// What a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +51,22 @@ pub enum Unit {
     Milliseconds,
     /// Parts of 256 (BBR gains).
     Per256,
+}
+
+impl Unit {
+    /// What it is called; `None` for no unit.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::None => return None,
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+            Self::BytesPerSecond => "bytes per second",
+            Self::Packets => "packets",
+            Self::Microseconds => "microseconds",
+            Self::Milliseconds => "milliseconds",
+            Self::Per256 => "parts of 256",
+        })
+    }
 }
 
 /// What kind of metric a number makes.
@@ -162,6 +123,12 @@ impl Needs {
     pub const HOSTS: Self = Self(1 << 18);
     /// Names of services, unless `-n` forbids them.
     pub const SERVICES: Self = Self(1 << 19);
+    /// Names of users.
+    pub const USERS: Self = Self(1 << 28);
+    /// `NDIAG_SHOW_FLAGS`.
+    pub const NETLINK_FLAGS: Self = Self(1 << 30);
+    /// Command lines and users of the processes that hold sockets.
+    pub const COMMANDS: Self = Self(1 << 29);
 
     /// Both.
     #[must_use]
@@ -217,6 +184,8 @@ impl Groups {
     pub const CONTEXT: Self = Self(1 << 10);
     /// `-T`: with `-p`, every thread of a process.
     pub const THREADS: Self = Self(1 << 11);
+    /// No option: what structured output says of every socket, asked for or not.
+    pub const IDENTITY: Self = Self(1 << 14);
     /// The columns of every row.
     pub const COLUMNS: Self = Self(1 << 15);
 
@@ -322,6 +291,8 @@ pub struct Field {
     pub doc: &'static str,
     /// The kernel's own name for it, or the file it is read from.
     pub source: &'static str,
+    /// What its values are.
+    pub kind: Kind,
     /// What the number counts.
     pub unit: Unit,
     /// What reading it costs.
@@ -341,13 +312,14 @@ pub struct Field {
 }
 
 impl Field {
-    /// A silent gauge without unit or cost; the methods below refine it.
+    /// A silent integer without unit or cost; the methods below refine it.
     pub const fn new(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Self {
         Self {
             name,
             get,
             doc,
             source,
+            kind: Kind::Integer,
             unit: Unit::None,
             needs: Needs::NONE,
             print_needs: Needs::NONE,
@@ -357,6 +329,13 @@ impl Field {
             operand: None,
             metric: Metric::Info,
         }
+    }
+
+    /// Says what its values are, where that is not integers.
+    #[must_use]
+    pub const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Sets the unit, and makes a gauge of it.

@@ -8,7 +8,7 @@
 
 use sockdiag_wire::mptcp_info::{MPTCP_INFO_FLAG_FALLBACK, MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED, MptcpInfo};
 
-use super::{Accessor, Field, Text, Unit, info_row as row};
+use super::{Accessor, Field, Kind, Text, Unit, info_row as row};
 use crate::model::Row;
 use crate::number::put_hex;
 
@@ -85,6 +85,7 @@ pub(super) const MPTCP: &[Field] = &[
         "Whether the connection fell back to plain TCP.",
         "MPTCP_INFO_FLAG_FALLBACK",
     )
+    .kind(Kind::Bool)
     .text(Text::Word("fallback")),
     row(
         "mptcp.remote_key",
@@ -92,6 +93,7 @@ pub(super) const MPTCP: &[Field] = &[
         "Whether the peer's key arrived.",
         "MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED",
     )
+    .kind(Kind::Bool)
     .text(Text::Word("remote_key")),
     row("mptcp.token", get!(token), "Token of this end, which names the connection.", "mptcpi_token").text(
         Text::Custom(|out, r, _| {
@@ -102,10 +104,13 @@ pub(super) const MPTCP: &[Field] = &[
         }),
     ),
     row("mptcp.write_seq", get!(write_seq), "Data sequence number written next.", "mptcpi_write_seq")
+        .kind(Kind::Wide)
         .text(Text::Nonzero("write_seq")),
     row("mptcp.snd_una", get!(snd_una), "First data sequence number not yet acknowledged.", "mptcpi_snd_una")
+        .kind(Kind::Wide)
         .text(Text::Nonzero("snd_una")),
     row("mptcp.rcv_nxt", get!(rcv_nxt), "Data sequence number expected next.", "mptcpi_rcv_nxt")
+        .kind(Kind::Wide)
         .text(Text::Nonzero("rcv_nxt")),
     count(
         "mptcp.local_addr_used",

@@ -7,7 +7,10 @@
 //!
 //! Source: linux/netlink_diag.h; `/proc/net/netlink`.
 
-use super::{Block, Column, Field, Groups, Lead, Needs, Style, Text, Value, endpoint, memory};
+use super::{
+    Block, Column, Field, Groups, Item, Kind, Lead, List, Needs, Style, Text, Value, endpoint, extended,
+    memory, process,
+};
 use crate::model::netlink::NetlinkSocket;
 use crate::model::{Addr, Detail, Row, SourceKind};
 use crate::number::{put_hex, put_i64, put_octal, put_signed};
@@ -17,7 +20,7 @@ pub(super) const BLOCKS: &[Block] = &[Block {
     shown_by: Groups::COLUMNS,
     applies: |_, _| true,
     lead: Lead::None,
-    fields: &[endpoint::IDENTITY, ADDRESSES, DETAILS],
+    fields: &[endpoint::IDENTITY, ADDRESSES, DETAILS, memory::SILENT],
 }];
 
 fn netlink<'r>(row: &'r Row<'_>) -> Option<&'r NetlinkSocket<'r>> {
@@ -69,7 +72,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "netlink.dst_portid",
         |r| Some(Value::I64(netlink(r)?.peer()?.portid.into())),
-        "Port id that a connected socket sends to; zero the kernel.",
+        "Port id that a connected socket sends to; zero is the kernel's.",
         "ndiag_dst_portid",
     )
     .group(Groups::COLUMNS)
@@ -80,7 +83,12 @@ const ADDRESSES: &[Field] = &[
     })),
 ];
 
+/// What the numbers are called, and settings that ss does not show.
 const DETAILS: &[Field] = &[
+    // ss guesses at the owner by the port id; the inode tells.
+    process::HOLDERS.text(Text::Silent),
+    extended::INODE.text(Text::Silent),
+    extended::COOKIE.text(Text::Silent),
     Field::new(
         "netlink.groups",
         |r| Some(netlink(r)?.groups()?.into()),
@@ -95,6 +103,7 @@ const DETAILS: &[Field] = &[
         "Address of the socket in the kernel; only /proc tells it.",
         "/proc/net/netlink",
     )
+    .kind(Kind::Wide)
     .group(Groups::EXTENDED)
     .text(Text::PartOf("netlink.groups")),
     Field::new(
@@ -103,9 +112,58 @@ const DETAILS: &[Field] = &[
         "Whether a dump is under way, or where the kernel keeps track of it; only /proc tells it.",
         "/proc/net/netlink",
     )
+    .kind(Kind::Wide)
     .group(Groups::EXTENDED)
     .text(Text::PartOf("netlink.groups")),
+    Field::new(
+        "netlink.flags",
+        |r| Some(netlink(r)?.flags()?.into()),
+        "Settings, a bit each (NDIAG_FLAG_*): 1 dump under way, 2 packet info, 4 broadcast errors, 8 no \
+         ENOBUFS, 16 listens to all namespaces, 32 capped acknowledgements, 64 extended ones, 128 strict checks.",
+        "NETLINK_DIAG_FLAGS",
+    )
+    .needs(Needs::NETLINK_FLAGS)
+    .group(Groups::EXTENDED),
+    Field::new(
+        "netlink.joined",
+        |r| {
+            netlink(r)?.group_words()?;
+            Some(Value::List(List::Of(r, each_group)))
+        },
+        "Numbers of the multicast groups that the socket listens to, those above 32 too.",
+        "NETLINK_DIAG_GROUPS",
+    )
+    .kind(Kind::Integers)
+    .group(Groups::EXTENDED),
+    Field::new(
+        "netlink.protocol_name",
+        |r| r.names.protocol.map(Value::Text),
+        "Name of the netlink protocol, unless -n is given.",
+        "nl_protos",
+    )
+    .kind(Kind::Text)
+    .needs(Needs::NETLINK_NAMES)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "netlink.port_owner",
+        |r| r.names.port_owner.map(Value::Text),
+        "Command name of the process whose number the port id is, unless -n is given.",
+        "/proc/PID/stat",
+    )
+    .kind(Kind::Text)
+    .needs(Needs::NETLINK_NAMES)
+    .group(Groups::COLUMNS),
 ];
+
+fn each_group(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
+    let Some(words) = netlink(row).and_then(NetlinkSocket::group_words) else { return };
+    let words = words.chunks_exact(size_of::<usize>()).filter_map(|word| word.try_into().ok());
+    for (first, word) in (0_u64..).step_by(usize::BITS as usize).zip(words.map(usize::from_ne_bytes)) {
+        (0..usize::BITS).filter(|bit| word >> bit & 1 != 0).for_each(|bit| {
+            take(Item::Value((first + u64::from(bit) + 1).into()));
+        });
+    }
+}
 
 /// The netlink protocol, in which only a damaged line of /proc is negative.
 fn protocol(row: &Row<'_>) -> u32 {

@@ -12,8 +12,8 @@ use sockdiag_wire::packet_diag::{
 };
 
 use super::{
-    Accessor, Block, Column, Field, Groups, Lead, Needs, Style, Text, Unit, endpoint, extended, memory,
-    process,
+    Accessor, Block, Column, Field, Groups, Kind, Lead, Needs, Style, Text, Unit, Value, endpoint, extended,
+    memory, process,
 };
 use crate::filter::names;
 use crate::model::packet::PacketSocket;
@@ -86,6 +86,15 @@ const ADDRESSES: &[Field] = &[
     )
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemoteAddr, |out, _, _| out.push(b'*'))),
+    endpoint::INTERFACE_NAME,
+    Field::new(
+        "packet.protocol_name",
+        |r| Some(Value::Text(names::link_name(packet(r).map(|_| protocol(r))?)?.as_bytes())),
+        "Name of the link protocol, where it has one.",
+        "pdiag_num",
+    )
+    .kind(Kind::Text)
+    .group(Groups::COLUMNS),
 ];
 
 const fn detail(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {

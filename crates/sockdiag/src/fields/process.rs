@@ -6,26 +6,59 @@
 //!
 //! Source: proc_pid_fd(5), proc_pid_stat(5); form as `ss -p` prints it.
 
-use super::{Column, Field, Groups, Needs, Style, Text, Unit};
+use super::{Column, Field, Groups, Item, Kind, List, Member, Needs, Style, Text, Unit, Value};
 use crate::model::{Holder, Row};
 use crate::number::put_signed;
 
 /// The owner list, in the column of its own.
-pub(super) const PROCESSES: &[Field] = &[Field::new(
+pub(super) const PROCESSES: &[Field] = &[HOLDERS];
+
+/// The descriptors that refer to a socket.
+pub(super) const HOLDERS: Field = Field::new(
     "socket.processes",
-    |r| {
-        let holders = r.names.holders?;
-        let mut count = 0_u64;
-        holders.holders(r.socket.inode, &mut |_| count += 1);
-        Some(count.into())
-    },
-    "Descriptors, of all processes that we may look into, that refer to the socket.",
+    |r| r.names.holders.map(|_| Value::List(List::Of(r, each_holder))),
+    "Descriptors, of all processes that we may look into, that refer to the socket; newest first.",
     "/proc/PID/fd",
 )
+.kind(Kind::Records(HOLDER))
 .unit(Unit::Count)
 .needs(Needs::PROCESSES)
 .group(Groups::PROCESSES)
-.text(Text::Column(Column::Process, put_processes))];
+.text(Text::Column(Column::Process, put_processes));
+
+/// What is known of a descriptor and of its process.
+const HOLDER: &[Member] = &[
+    member("pid", Kind::Integer, "Process that has the descriptor.", Needs::NONE),
+    member("tid", Kind::Integer, "Thread of it; the process itself without -T.", Needs::NONE),
+    member("fd", Kind::Integer, "Number of the descriptor.", Needs::NONE),
+    member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE),
+    member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),
+    member("uid", Kind::Integer, "User that the process acts as.", Needs::COMMANDS),
+    member("user", Kind::Text, "Name of that user.", Needs::COMMANDS),
+];
+
+const fn member(name: &'static str, kind: Kind, doc: &'static str, needs: Needs) -> Member {
+    Member { name, kind, unit: Unit::None, doc, needs }
+}
+
+fn each_holder(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
+    let Some(book) = row.names.holders else { return };
+    book.holders(row.socket.inode, &mut |holder| {
+        let people = row.names.people;
+        let process = people.and_then(|people| people.process(holder.pid));
+        let uid = process.and_then(|process| process.uid);
+        let number = |number: i32| Some(Value::I64(number.into()));
+        take(Item::Record(&[
+            number(holder.pid),
+            number(holder.tid),
+            number(holder.fd),
+            Some(Value::Text(holder.name)).filter(|_| !holder.name.is_empty()),
+            process.map(|process| Value::List(List::Words(process.cmdline))),
+            uid.map(Value::from),
+            people.and_then(|people| people.user(uid?)).map(Value::Text),
+        ]));
+    });
+}
 
 /// ` users:(("NAME",pid=P,fd=F),...)`, newest first; nothing if nobody is known.
 fn put_processes(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {

@@ -12,8 +12,8 @@ use sockdiag_wire::inet_diag::{INET_DIAG_LOCALS, INET_DIAG_PEERS};
 use sockdiag_wire::sctp_info::{SOCKADDR_STORAGE_LEN, SctpInfo, SockAddr};
 
 use super::endpoint::put_bare_addr;
-use super::{Accessor, Field, Needs, Text, Unit, Value, info_row as row};
-use crate::model::{Row, states};
+use super::{Accessor, Field, Item, Kind, List, Needs, Text, Unit, Value, info_row as row};
+use crate::model::{Addr, Row, states};
 use crate::number::put_hex;
 
 /// `sctp_info`, where the reply carries one and the protocol gives the
@@ -48,19 +48,27 @@ const fn counter(name: &'static str, get: Accessor, doc: &'static str, source: &
 pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.locals",
-        |r| addresses(r, INET_DIAG_LOCALS).map(|list| (list.count() as u64).into()),
-        "Number of addresses of this end; ss prints them.",
+        |r| {
+            addresses(r, INET_DIAG_LOCALS)
+                .map(|_| Value::List(List::Of(r, |r, take| each(r, INET_DIAG_LOCALS, take))))
+        },
+        "Addresses of this end.",
         "INET_DIAG_LOCALS",
     )
+    .kind(Kind::Addrs)
     .unit(Unit::Count)
     .print_needs(Needs::HOSTS)
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" locals:", INET_DIAG_LOCALS))),
     row(
         "sctp.peers",
-        |r| addresses(r, INET_DIAG_PEERS).map(|list| (list.count() as u64).into()),
-        "Number of addresses of the peer; ss prints them.",
+        |r| {
+            addresses(r, INET_DIAG_PEERS)
+                .map(|_| Value::List(List::Of(r, |r, take| each(r, INET_DIAG_PEERS, take))))
+        },
+        "Addresses of the peer.",
         "INET_DIAG_PEERS",
     )
+    .kind(Kind::Addrs)
     .unit(Unit::Count)
     .print_needs(Needs::HOSTS)
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" peers:", INET_DIAG_PEERS))),
@@ -72,6 +80,7 @@ pub(super) const SCTP: &[Field] = &[
         "State of the association.",
         "sctpi_state",
     )
+    .kind(Kind::Text)
     .text(Text::Custom(|out, r, _| {
         if let Some(state) = info(r).and_then(SctpInfo::state).filter(|state| *state != 0) {
             out.extend_from_slice(b" state:");
@@ -212,7 +221,8 @@ pub(super) const SCTP: &[Field] = &[
         |r| Some(Value::Addr(info(r)?.p_sockaddr()?.into())),
         "Address of the primary path.",
         "sctpi_p_address",
-    ),
+    )
+    .kind(Kind::Addr),
     row("sctp.primary_cwnd", get!(p_cwnd), "Congestion window of the primary path.", "sctpi_p_cwnd")
         .unit(Unit::Bytes),
     row(
@@ -243,6 +253,13 @@ pub(super) const SCTP: &[Field] = &[
 fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {
     let bytes = row.socket.attrs().filter(|_| row.socket.protocol == 132)?.get(kind)?;
     Some(bytes.chunks_exact(SOCKADDR_STORAGE_LEN).map(SockAddr::parse))
+}
+
+/// The addresses of one end as values; one of an unknown family is none.
+fn each(row: &Row<'_>, kind: u16, take: &mut dyn FnMut(Item<'_>)) {
+    for address in addresses(row, kind).into_iter().flatten() {
+        take(Item::Value(Value::Addr(address.map_or(Addr::None, Addr::from))));
+    }
 }
 
 /// Addresses without brackets or ports; nothing stands for one of an unknown family.

@@ -11,7 +11,7 @@ mod flow;
 mod loss;
 mod proc_text;
 
-use super::{Accessor, Field, Groups, Metric, Style, Text, Unit, congestion, info_row as tcp};
+use super::{Accessor, Field, Groups, Kind, Metric, Style, Text, Unit, congestion, info_row as tcp};
 use crate::model::Row;
 use crate::number::{put_millis, put_u64};
 
@@ -39,7 +39,7 @@ const fn word(
     source: &'static str,
     text: &'static str,
 ) -> Field {
-    tcp(name, get, doc, source).only_with(Groups::OPTIONS).text(Text::Word(text))
+    tcp(name, get, doc, source).kind(Kind::Bool).only_with(Groups::OPTIONS).text(Text::Word(text))
 }
 
 const fn gauge(

@@ -5,7 +5,7 @@
 //! Source: linux/tipc_netlink.h.
 
 use super::catalog::{Block, Lead};
-use super::{Column, Field, Groups, Style, Text, Unit, Value, endpoint, extended, process};
+use super::{Column, Field, Groups, Kind, Style, Text, Unit, Value, endpoint, extended, process};
 use crate::model::tipc::TipcSocket;
 use crate::model::{Addr, Detail, Endpoint, Row};
 use crate::number::{put_i64, put_signed, put_u64};
@@ -89,6 +89,7 @@ const OWNER: &[Field] = &[
     extended::UID.text(Text::Column(Column::Process, extended::put_uid)),
     extended::INODE.text(Text::Column(Column::Process, extended::put_inode)),
     extended::COOKIE.text(Text::Column(Column::Process, extended::put_cookie)),
+    extended::USER,
 ];
 
 /// `--tipcinfo`.
@@ -99,6 +100,7 @@ const INFO: &[Field] = &[
         "Type of the socket: STREAM, DGRAM, RDM, SEQPACKET.",
         "TIPC_NLA_SOCK_TYPE",
     )
+    .kind(Kind::Text)
     .group(Groups::TIPCINFO)
     .text(Text::Custom(|out, r, style| {
         let Some(tipc) = tipc(r) else { return };
@@ -111,6 +113,7 @@ const INFO: &[Field] = &[
         "What sending waits for: link, conn (the other end), or none.",
         "TIPC_NLA_SOCK_STAT_LINK_CONG, TIPC_NLA_SOCK_STAT_CONN_CONG",
     )
+    .kind(Kind::Text)
     .group(Groups::TIPCINFO)
     .text(Text::Custom(|out, r, _| {
         let Some(tipc) = tipc(r) else { return };
@@ -139,6 +142,7 @@ const INFO: &[Field] = &[
         "Whether the socket is bound to a service.",
         "TIPC_NLA_SOCK_HAS_PUBL",
     )
+    .kind(Kind::Bool)
     .group(Groups::TIPCINFO)
     .text(Text::Word("publ")),
     Field::new(
@@ -163,6 +167,7 @@ const INFO: &[Field] = &[
         "Whether the socket is a member of a communication group; ss does not show it.",
         "TIPC_NLA_SOCK_GROUP",
     )
+    .kind(Kind::Bool)
     .group(Groups::TIPCINFO),
 ];
 

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use sockdiag_wire::ulp::{Mptcp, Tls};
 
 use super::endpoint::put_bare_addr;
-use super::{Field, Needs, Style, Text, Unit, Value, info_row as row};
+use super::{Field, Item, Kind, List, Member, Needs, Style, Text, Unit, Value, info_row as row};
 use crate::model::{Addr, Row};
 use crate::number::{put_octal, put_u64};
 
@@ -24,10 +24,14 @@ const TLS: Text = Text::PartOf("ulp.name");
 pub(super) const ULP: &[Field] = &[
     row(
         "tcp.md5_keys",
-        |r| Some((r.socket.attrs()?.md5sigs()?.count() as u64).into()),
-        "Number of MD5 signature keys; ss prints them in the clear.",
+        |r| {
+            r.socket.attrs()?.md5sigs()?;
+            Some(Value::List(List::Of(r, each_key)))
+        },
+        "MD5 signature keys, in the clear, as ss prints them to who may see them.",
         "INET_DIAG_MD5SIG",
     )
+    .kind(Kind::Records(MD5_KEY))
     .unit(Unit::Count)
     .print_needs(Needs::HOSTS)
     .text(Text::Custom(fmt_md5)),
@@ -37,6 +41,7 @@ pub(super) const ULP: &[Field] = &[
         "Protocol on top of TCP: tls, mptcp, espintcp.",
         "INET_ULP_INFO_NAME",
     )
+    .kind(Kind::Text)
     .text(Text::Custom(fmt_ulp)),
     row("tls.version", ulp!(tls.version), "TLS version: 0x303 is 1.2, 0x304 is 1.3.", "TLS_INFO_VERSION")
         .text(TLS),
@@ -61,6 +66,7 @@ pub(super) const ULP: &[Field] = &[
         "Whether sendfile sends without a copy.",
         "TLS_INFO_ZC_RO_TX",
     )
+    .kind(Kind::Bool)
     .text(TLS),
     row(
         "tls.rx_no_pad",
@@ -68,7 +74,15 @@ pub(super) const ULP: &[Field] = &[
         "Whether the peer promised not to pad records.",
         "TLS_INFO_RX_NO_PAD",
     )
+    .kind(Kind::Bool)
     .text(TLS),
+    row(
+        "tls.tx_max_payload_len",
+        ulp!(tls.tx_max_payload_len),
+        "Most data that a sent record holds.",
+        "TLS_INFO_TX_MAX_PAYLOAD_LEN",
+    )
+    .unit(Unit::Bytes),
     row(
         "subflow.flags",
         ulp!(mptcp.flags),
@@ -100,6 +114,7 @@ pub(super) const ULP: &[Field] = &[
         "Data sequence number of the current mapping.",
         "MPTCP_SUBFLOW_ATTR_MAP_SEQ",
     )
+    .kind(Kind::Wide)
     .text(TLS),
     row(
         "subflow.map_sfseq",
@@ -130,6 +145,37 @@ pub(super) const ULP: &[Field] = &[
         "MPTCP_SUBFLOW_ATTR_RELWRITE_SEQ",
     ),
 ];
+
+/// What an MD5 key consists of.
+const MD5_KEY: &[Member] = &[
+    Member {
+        name: "addr",
+        kind: Kind::Addr,
+        unit: Unit::None,
+        doc: "Address of the peers that it is for.",
+        needs: Needs::NONE,
+    },
+    Member {
+        name: "prefixlen",
+        kind: Kind::Integer,
+        unit: Unit::None,
+        doc: "How many bits of the address count.",
+        needs: Needs::NONE,
+    },
+    Member { name: "key", kind: Kind::Text, unit: Unit::None, doc: "The key.", needs: Needs::NONE },
+];
+
+fn each_key(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
+    let keys = row.socket.attrs().and_then(|attrs| attrs.md5sigs());
+    for key in keys.into_iter().flatten() {
+        let addr = match (key.family(), key.addr()) {
+            (2, [a, b, c, d, ..]) => Some(Value::Addr(Addr::V4([a, b, c, d]))),
+            (10, addr) => Some(Value::Addr(Addr::V6(addr))),
+            _ => None,
+        };
+        take(Item::Record(&[addr, Some(key.prefixlen().into()), Some(Value::Text(key.key()))]));
+    }
+}
 
 fn fmt_md5(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(keys) = row.socket.attrs().and_then(|attrs| attrs.md5sigs()) else { return };

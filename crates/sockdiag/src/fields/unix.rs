@@ -7,7 +7,10 @@
 //! Source: linux/unix_diag.h, unix(7).
 
 use super::catalog::{Block, Lead};
-use super::{Column, Field, Groups, Needs, Style, Text, Unit, Value, endpoint, extended, memory, process};
+use super::{
+    Column, Field, Groups, Item, Kind, List, Needs, Style, Text, Unit, Value, endpoint, extended, memory,
+    process,
+};
 use crate::model::unix::{Name, UnixSocket};
 use crate::model::{Detail, Row};
 use crate::number::{put_octal, put_u64};
@@ -49,6 +52,7 @@ const COLUMNS: &[Field] = &[
         "Path or abstract name that the socket is bound to, the latter without the NUL before it.",
         "UNIX_DIAG_NAME",
     )
+    .kind(Kind::Text)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| put_name(out, unix(r).and_then(UnixSocket::name)))),
     Field::new(
@@ -57,17 +61,22 @@ const COLUMNS: &[Field] = &[
         "Whether the name is abstract instead of a path.",
         "UNIX_DIAG_NAME",
     )
+    .kind(Kind::Bool)
     .group(Groups::COLUMNS)
     .text(Text::PartOf("unix.name")),
-    extended::INODE.group(Groups::COLUMNS).text(Text::Column(Column::LocalPort, |out, r, _| {
-        put_u64(out, u64::from(r.socket.inode));
-    })),
+    extended::INODE.group(Groups::COLUMNS.and(Groups::IDENTITY)).text(Text::Column(
+        Column::LocalPort,
+        |out, r, _| {
+            put_u64(out, u64::from(r.socket.inode));
+        },
+    )),
     Field::new(
         "unix.peer_name",
         |r| Some(Value::Text(unix(r)?.peer_name()?.bytes)),
         "Name of the peer, which only /proc of very old kernels tells.",
         "/proc/net/unix",
     )
+    .kind(Kind::Text)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemoteAddr, |out, r, _| {
         put_name(out, unix(r).and_then(UnixSocket::peer_name));
@@ -115,21 +124,25 @@ const DETAILS: &[Field] = &[
     .text(Text::PartOf("unix.vfs_inode")),
     Field::new(
         "unix.pending",
-        |r| Some((unix(r)?.icons()?.count() as u64).into()),
-        "Connections that wait to be accepted; -e shows the inodes of their other ends.",
+        |r| {
+            let _ = unix(r)?.icons()?;
+            Some(Value::List(List::Of(r, |r, take| {
+                let icons = unix(r).and_then(UnixSocket::icons).into_iter().flatten();
+                icons.for_each(|inode| take(Item::Value(inode.into())));
+            })))
+        },
+        "Inodes of the other ends of connections that wait to be accepted.",
         "UNIX_DIAG_ICONS",
     )
+    .kind(Kind::Integers)
     .unit(Unit::Count)
     .needs(Needs::UNIX_ICONS)
     .group(Groups::EXTENDED)
     .text(Text::Custom(fmt_icons)),
-    Field::new(
-        "unix.uid",
-        |r| Some(unix(r)?.uid()?.into()),
-        "User that owns the socket; ss shows it nowhere.",
-        "UNIX_DIAG_UID",
-    )
-    .needs(Needs::UNIX_UID),
+    // ss shows neither: the inode stands in a column, the owner nowhere.
+    extended::COOKIE.text(Text::Silent),
+    extended::UID.needs(Needs::UNIX_UID).text(Text::Silent),
+    extended::USER.needs(Needs::UNIX_UID),
 ];
 
 /// A name and the blank behind it; `*` for a socket without one.
@@ -234,7 +247,7 @@ mod tests {
                 assert_eq!(number(row, "unix.vfs_major"), Some(major));
                 assert_eq!(number(row, "unix.vfs_minor"), Some(minor));
                 assert_eq!(number(row, "unix.pending"), None);
-                assert_eq!(number(row, "unix.uid"), None);
+                assert_eq!(number(row, "socket.uid"), None);
             });
         }
     }

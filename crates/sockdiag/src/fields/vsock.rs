@@ -61,6 +61,8 @@ const DETAILS: &[Field] = &[
         "vdiag_type",
     )
     .group(Groups::EXTENDED),
+    // All of vsock's details are silent.
+    extended::SHUTDOWN_MASK.text(Text::Silent),
 ];
 
 fn cid(row: &Row<'_>, end: Endpoint) -> Option<u32> {

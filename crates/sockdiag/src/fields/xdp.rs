@@ -5,7 +5,7 @@
 use sockdiag_wire::xdp_diag::{XDP_DU_F_ZEROCOPY, XdpDiagMsg, XdpRing, XdpUmem};
 
 use super::catalog::{Block, Lead};
-use super::{Column, Field, Groups, Style, Text, Unit, Value, endpoint, extended, memory, process};
+use super::{Column, Field, Groups, Kind, Style, Text, Unit, Value, endpoint, extended, memory, process};
 use crate::model::xdp::XdpSocket;
 use crate::model::{Detail, Row};
 use crate::number::put_u64;
@@ -63,6 +63,7 @@ const COLUMNS: &[Field] = &[
         }
     })),
     endpoint::REMOTE_ADDR.text(Text::Column(Column::RemoteAddr, |out, _, _| out.push(b'*'))),
+    endpoint::INTERFACE_NAME,
 ];
 
 macro_rules! umem {
@@ -129,7 +130,8 @@ const RINGS: &[Field] = &[
         "Whether the driver works on the packet memory without copies.",
         "XDP_DU_F_ZEROCOPY",
         UMEM,
-    ),
+    )
+    .kind(Kind::Bool),
     of(
         "xdp.umem_flags",
         umem!(flags),

@@ -86,6 +86,7 @@ pub mod families;
 pub mod holders;
 pub mod netlink;
 pub mod packet;
+pub mod people;
 pub mod proc_line;
 pub mod row;
 pub mod select;
@@ -99,6 +100,7 @@ pub mod xdp;
 
 pub use families::{Family, FamilySet};
 pub use holders::{Holder, HolderBook};
+pub use people::{PeopleBook, Process};
 pub use proc_line::ProcLine;
 pub use row::{HostBook, Names, Row};
 pub use select::{BadState, BadTable, Empty, Selected, Selection};

@@ -68,6 +68,16 @@ impl<'a> NetlinkSocket<'a> {
         }
     }
 
+    /// All groups: bit n-1 of this array of longs is group n; `None` from /proc.
+    pub fn group_words(&self) -> Option<&'a [u8]> {
+        self.reply()?.groups()
+    }
+
+    /// Settings (`NDIAG_FLAG_*`); `None` from /proc and old kernels.
+    pub fn flags(&self) -> Option<u32> {
+        self.reply()?.flags()
+    }
+
     /// Where it sends to unless told otherwise; `None` if it is not connected,
     /// and from /proc.
     pub fn peer(&self) -> Option<Peer> {

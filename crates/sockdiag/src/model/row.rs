@@ -5,6 +5,7 @@
 //! `None`: the number is printed then.
 
 use super::holders::HolderBook;
+use super::people::PeopleBook;
 use super::socket::{Addr, Socket};
 
 /// Host names by address, all looked up before a row that needs them is shown.
@@ -33,6 +34,8 @@ pub struct Names<'a> {
     pub cgroup: Option<&'a [u8]>,
     /// Who holds it, where that was asked for.
     pub holders: Option<&'a dyn HolderBook>,
+    /// Command lines of processes and names of users, where they were asked for.
+    pub people: Option<&'a dyn PeopleBook>,
 }
 
 /// What a sink sees.

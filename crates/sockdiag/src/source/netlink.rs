@@ -5,9 +5,12 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use sockdiag_wire::netlink_diag::{NDIAG_PROTO_ALL, NDIAG_SHOW_GROUPS, NDIAG_SHOW_MEMINFO, put_request};
+use sockdiag_wire::netlink_diag::{
+    NDIAG_PROTO_ALL, NDIAG_SHOW_FLAGS, NDIAG_SHOW_GROUPS, NDIAG_SHOW_MEMINFO, put_request,
+};
 
 use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use crate::fields::Needs;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
 
@@ -23,7 +26,8 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     if !sources.text_is_forced(query.table) {
         let mut body = Vec::new();
-        let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS;
+        let flags = if query.needs.has(Needs::NETLINK_FLAGS) { NDIAG_SHOW_FLAGS } else { 0 };
+        let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS | flags;
         put_request(&mut body, Family::Netlink.number(), NDIAG_PROTO_ALL, show);
         match one_dump::dump(query, &body, |_| true, visit, notes) {
             Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}

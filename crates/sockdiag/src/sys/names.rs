@@ -1,9 +1,9 @@
-//! Names that the C library knows: services, protocols, hosts, interfaces.
+//! Names that the C library knows: services, protocols, users, hosts, interfaces.
 //!
 //! They go through the name service switch, as everyone else's look-ups on the
 //! machine do, so a name found here is the name that other programs show.
 //!
-//! Source: getservbyport(3), getprotobynumber(3), getnameinfo(3), if_indextoname(3).
+//! Source: getservbyport(3), getprotobynumber(3), getpwuid(3), getnameinfo(3), if_indextoname(3).
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -55,7 +55,7 @@ fn look_up<E, T>(
     const ERANGE: c_int = 34;
     let mut buffer = vec![0_u8; 1024];
     loop {
-        // SAFETY: E is servent or protoent, pointers and integers for which zero is valid.
+        // SAFETY: E is servent, protoent or passwd, pointers and integers for which zero is valid.
         let mut entry: E = unsafe { zeroed() };
         let mut found: *mut E = std::ptr::null_mut();
         let status = call(&raw mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found);
@@ -113,6 +113,18 @@ pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
             unsafe { getprotobynumber_r(i32::from(number), entry, buffer, length, found) }
         },
         |entry: &protoent| string_of(entry.p_name),
+    )
+}
+
+/// Name of a user by its number.
+pub(crate) fn user_name(uid: u32) -> Option<Vec<u8>> {
+    look_up(
+        |entry, buffer, length, found| {
+            // SAFETY: the call takes any number; the rest is writable for what
+            // its type or `length` says.
+            unsafe { libc::getpwuid_r(uid, entry, buffer, length, found) }
+        },
+        |entry: &libc::passwd| string_of(entry.pw_name),
     )
 }
 

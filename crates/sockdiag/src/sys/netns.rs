@@ -24,6 +24,13 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 use super::{errno_of, errno_text};
 use crate::notes::Note;
 
+/// The inode that identifies the network namespace of the calling thread;
+/// `None` without /proc.
+pub fn inode() -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(fs::metadata("/proc/thread-self/ns/net").ok()?.ino())
+}
+
 /// Where named namespaces are.
 const NAMES: &str = "/run/netns";
 /// Where files for them are.

@@ -56,6 +56,8 @@ pub(crate) struct Args {
     pub(crate) events: bool,
     /// `-K`: destroy what is listed.
     pub(crate) kill: bool,
+    /// In which form rows are written.
+    pub(crate) form: Form,
     /// `-D FILE`: where raw replies go; the last one given.
     pub(crate) dump_file: Option<OsString>,
     /// `-F FILE`, which [`Actions::open_filter_file`] has opened.
@@ -63,6 +65,24 @@ pub(crate) struct Args {
     /// The words that are no options: the filter, with `state` and `exclude`
     /// words before it until [`Args::take_state_words`].
     pub(crate) words: Vec<OsString>,
+}
+
+/// In which form rows are written, beyond the reference's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// `-j`: one JSON document.
+    pub(crate) json: bool,
+    /// `--jsonl`: an object a line.
+    pub(crate) json_lines: bool,
+    /// `--pretty`: one JSON document, indented.
+    pub(crate) pretty: bool,
+}
+
+impl Form {
+    /// Whether rows are written as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json || self.json_lines || self.pretty
+    }
 }
 
 /// What is shown of each socket beyond its columns.

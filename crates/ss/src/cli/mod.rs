@@ -13,5 +13,5 @@ pub(crate) mod options;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use args::{Actions, Args, Show, parse};
+pub(crate) use args::{Actions, Args, Form, Show, parse};
 pub(crate) use exit::Exit;

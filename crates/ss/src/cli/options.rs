@@ -9,7 +9,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
+use sockdiag::fields::Catalog;
 use sockdiag::model::{Family, StateSet, Table};
+use sockdiag_render::json;
 
 use super::args::{Actions, Args, map_id};
 use super::exit::{Exit, quoting};
@@ -208,6 +210,11 @@ pub(crate) const OPTIONS: &[Opt] = &[
         .more(FILTER),
 
     Opt::new(b"d", &["dccp"], "display only DCCP sockets", Extension, Note(|a| a.selection.add_table(Table::Dccp))),
+    Opt::new(b"j", &["json"], "everything asked for as one JSON document", Extension, Note(|a| a.form.json = true)),
+    Opt::new(b"", &["jsonl"], "the same, an object a line, as it comes", Extension, Note(|a| a.form.json_lines = true)),
+    Opt::new(b"", &["pretty"], "the document of --json, indented", Extension, Note(|a| a.form.pretty = true)),
+    Opt::new(b"", &["json-schema"], "print the JSON Schema of that document", Extension,
+        Act(|_, _| Err(Exit::done(json::schema::text(&Catalog::standard()))))),
 ];
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]

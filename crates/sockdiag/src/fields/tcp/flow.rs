@@ -3,19 +3,20 @@
 //! Source: `struct tcp_info` (linux/tcp.h).
 
 use super::{counter, gauge, info, tcp};
-use crate::fields::{Field, Style, Text, Unit, Value};
+use crate::fields::{Field, Kind, Style, Text, Unit, Value};
 use crate::model::Row;
 use crate::number::{put_rate, put_u64};
 
 /// Rates and times.
 pub(super) const FLOW: &[Field] = &[
     gauge(
-        "tcp.send_rate",
+        "tcp.send_rate_bytes_per_s",
         |r| Some(Value::F64(send_rate(r)? / 8.0)),
         "Rate that window and round-trip time allow: cwnd times mss in each rtt.",
         "tcpi_snd_cwnd, tcpi_snd_mss, tcpi_rtt",
         Unit::BytesPerSecond,
     )
+    .kind(Kind::Ratio)
     .text(Text::Custom(|out, r, style| {
         if let Some(bits) = send_rate(r) {
             put_rate_token(out, b" send ", bits, style);
@@ -46,7 +47,7 @@ pub(super) const FLOW: &[Field] = &[
     )
     .text(Text::Nonzero("lastack")),
     gauge(
-        "tcp.pacing_rate",
+        "tcp.pacing_rate_bytes_per_s",
         info!(pacing_rate),
         "Rate that sending is paced to; all ones is unlimited.",
         "tcpi_pacing_rate",
@@ -54,15 +55,15 @@ pub(super) const FLOW: &[Field] = &[
     )
     .text(Text::Custom(fmt_pacing)),
     gauge(
-        "tcp.max_pacing_rate",
+        "tcp.max_pacing_rate_bytes_per_s",
         info!(max_pacing_rate),
         "Most that pacing allows (SO_MAX_PACING_RATE); all ones is unlimited.",
         "tcpi_max_pacing_rate",
         Unit::BytesPerSecond,
     )
-    .text(Text::PartOf("tcp.pacing_rate")),
+    .text(Text::PartOf("tcp.pacing_rate_bytes_per_s")),
     gauge(
-        "tcp.delivery_rate",
+        "tcp.delivery_rate_bytes_per_s",
         info!(delivery_rate),
         "Rate at which data lately reached the peer.",
         "tcpi_delivery_rate",
@@ -95,6 +96,7 @@ pub(super) const FLOW: &[Field] = &[
         "Whether the delivery rate is limited by the sender having had nothing to send.",
         "tcpi_delivery_rate_app_limited",
     )
+    .kind(Kind::Bool)
     .text(Text::Word("app_limited")),
     counter(
         "tcp.busy_time_us",

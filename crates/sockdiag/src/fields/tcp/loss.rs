@@ -3,7 +3,7 @@
 //! Source: `struct tcp_info` (linux/tcp.h).
 
 use super::{counter, gauge, info, option_bit, tcp};
-use crate::fields::{Field, Style, Text, Unit};
+use crate::fields::{Field, Kind, Style, Text, Unit};
 use crate::model::Row;
 use crate::number::{put_millis, put_signed, put_u64};
 
@@ -193,7 +193,8 @@ pub(super) const SILENT: &[Field] = &[
         option_bit!(0x80),
         "Whether the connection was accepted by fast open.",
         "TCPI_OPT_TFO_CHILD",
-    ),
+    )
+    .kind(Kind::Bool),
     counter("tcp.total_rto", info!(total_rto), "Retransmission timeouts.", "tcpi_total_rto", Unit::Count),
     counter(
         "tcp.total_rto_recoveries",

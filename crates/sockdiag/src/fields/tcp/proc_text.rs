@@ -57,7 +57,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     })),
     proc(
         "proc.retrans",
-        |r| Some(r.socket.timer.retrans.into()),
+        |r| r.socket.proc_line().map(|_| r.socket.timer.retrans.into()),
         "Retransmissions or probes without an answer.",
     )
     .unit(Unit::Count)

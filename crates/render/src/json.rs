@@ -1,0 +1,305 @@
+//! Rows as JSON: one document, or one object a line.
+//!
+//! One rule makes the keys: a field's stable name, nested by its point, so
+//! `tcp.rtt_us` is `.tcp.rtt_us`.  What a row does not report is absent, a
+//! number is a number, a 64-bit identity is its digits in a string (see
+//! [`Kind::Wide`]).  Text is a string; where its bytes are no UTF-8, wrong ones
+//! are replaced by U+FFFD and a second key with `_hex` behind the name has all
+//! of them.
+//!
+//! Rows are serialized as they come, straight from the table of fields: nothing
+//! grows with their number.  What went wrong is known last and stands last.
+//!
+//! [`mod@schema`] describes all this from the same table.
+
+mod compact;
+mod document;
+pub mod schema;
+mod value;
+
+use std::io::{self, Write};
+
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use sockdiag::fields::{Catalog, Field, Groups, Kind};
+use sockdiag::model::{Layout, Row};
+use sockdiag::pipeline::Sink;
+use sockdiag::source::Summary;
+
+use document::Counts;
+pub use document::{Header, Trailer};
+
+/// The version of the form: it goes up when a key changes its meaning or goes
+/// away, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How rows are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One document; a socket a line.
+    Document,
+    /// One document, indented.
+    Pretty,
+    /// A socket a line, and nothing around them.
+    Lines,
+}
+
+/// Bytes that are collected before they are written.
+const BUFFER: usize = 64 << 10;
+
+/// A field and its keys.
+struct Entry {
+    field: &'static Field,
+    key: &'static str,
+    /// The key of the raw bytes, where it may be needed.
+    hex: String,
+    /// The key as it is written.
+    quoted: Box<[u8]>,
+}
+
+/// What is nested under one key.
+struct Subject {
+    key: &'static str,
+    /// The key as it is written.
+    quoted: Box<[u8]>,
+    entries: Vec<Entry>,
+}
+
+/// A sink that writes rows as JSON.
+pub struct Json<W> {
+    out: W,
+    buffer: Vec<u8>,
+    form: Form,
+    plans: Vec<(Layout, Vec<Subject>)>,
+    rows: u64,
+}
+
+impl<W: Write> Json<W> {
+    /// A listing of what `catalog` knows with these groups; begins the document.
+    ///
+    /// # Errors
+    /// What writing brought about.
+    pub fn new(
+        catalog: &Catalog,
+        groups: Groups,
+        form: Form,
+        header: &Header,
+        summary: Option<&Summary>,
+        out: W,
+    ) -> io::Result<Self> {
+        let plan = |layout| (layout, subjects(&catalog.values(layout, groups)));
+        let plans = catalog.descriptions().iter().map(|description| plan(description.layout)).collect();
+        let mut json = Self { out, buffer: Vec::with_capacity(2 * BUFFER), form, plans, rows: 0 };
+        if form == Form::Lines {
+            if let Some(summary) = summary {
+                json.put(&Single("summary", Counts(summary)), 0)?;
+                json.buffer.push(b'\n');
+            }
+            return Ok(json);
+        }
+        json.buffer.extend_from_slice(b"{");
+        json.member("schema_version", &SCHEMA_VERSION)?;
+        json.buffer.push(b',');
+        json.member("header", header)?;
+        if let Some(summary) = summary {
+            json.buffer.push(b',');
+            json.member("summary", &Counts(summary))?;
+        }
+        json.buffer.push(b',');
+        json.line(1);
+        json.buffer.extend_from_slice(if form == Form::Pretty {
+            b"\"sockets\": ["
+        } else {
+            b"\"sockets\":["
+        });
+        Ok(json)
+    }
+
+    /// Ends the document with what is known last.
+    ///
+    /// # Errors
+    /// What writing brought about.
+    pub fn end(&mut self, trailer: &Trailer) -> io::Result<()> {
+        if self.form != Form::Lines {
+            if self.rows > 0 {
+                self.buffer.push(b'\n');
+                if self.form == Form::Pretty {
+                    self.buffer.extend_from_slice(b"  ");
+                }
+            }
+            self.buffer.push(b']');
+            for (key, list) in [("notes", &trailer.notes), ("failures", &trailer.failures)] {
+                self.buffer.push(b',');
+                self.member(key, list)?;
+            }
+            if self.form == Form::Pretty {
+                self.buffer.push(b'\n');
+            }
+            self.buffer.extend_from_slice(b"}\n");
+        }
+        self.flush()
+    }
+
+    /// A member of the document, in a line of its own.
+    fn member(&mut self, key: &str, value: &impl Serialize) -> io::Result<()> {
+        self.line(1);
+        self.put(key, 0)?;
+        self.buffer.extend_from_slice(if self.form == Form::Pretty { b": " } else { b":" });
+        self.put(value, 1)
+    }
+
+    /// Begins a line, where lines are indented.
+    fn line(&mut self, depth: usize) {
+        if self.form == Form::Pretty {
+            self.buffer.push(b'\n');
+            self.buffer.extend(std::iter::repeat_n(b' ', 2 * depth));
+        }
+    }
+
+    /// Appends a value whose lines are so deep in the document.
+    fn put<T: Serialize + ?Sized>(&mut self, value: &T, depth: usize) -> io::Result<()> {
+        if self.form != Form::Pretty {
+            return serialize(&mut self.buffer, CompactFormatter, value);
+        }
+        let mut lines = Vec::new();
+        serialize(&mut lines, PrettyFormatter::new(), value)?;
+        // No string holds a line break: it is escaped there.
+        for (at, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+            if at > 0 {
+                self.line(depth);
+            }
+            self.buffer.extend_from_slice(line);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.out.flush()
+    }
+}
+
+fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: impl Formatter, value: &T) -> io::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(out, form)).map_err(io::Error::from)
+}
+
+impl<W: Write> Sink for Json<W> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        let layout = row.socket.layout();
+        // Moved out for the time of the row, so that the rest can be borrowed.
+        let plans = std::mem::take(&mut self.plans);
+        let result = match plans.iter().find(|(of, _)| *of == layout) {
+            // A layout that nobody described has no rows.
+            None => Ok(()),
+            Some((_, subjects)) => self.object(&Object { row, subjects }),
+        };
+        self.plans = plans;
+        result?;
+        if self.buffer.len() < BUFFER {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+impl<W: Write> Json<W> {
+    fn object(&mut self, object: &Object<'_>) -> io::Result<()> {
+        match self.form {
+            Form::Lines => {
+                compact::put_row(&mut self.buffer, object.row, object.subjects)?;
+                self.buffer.push(b'\n');
+            }
+            form => {
+                self.buffer.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
+                if form == Form::Pretty {
+                    self.buffer.extend_from_slice(b"    ");
+                    self.put(object, 2)?;
+                } else {
+                    compact::put_row(&mut self.buffer, object.row, object.subjects)?;
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+/// Fields by what their names say before the point, in order of appearance.
+fn subjects(fields: &[&'static Field]) -> Vec<Subject> {
+    let mut subjects: Vec<Subject> = Vec::new();
+    for field in fields {
+        let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
+        let entry = Entry { field, key, hex: value::hex_key(key), quoted: compact::quoted(key) };
+        match subjects.iter_mut().find(|known| known.key == subject) {
+            Some(known) => known.entries.push(entry),
+            None => {
+                let quoted = compact::quoted(subject);
+                subjects.push(Subject { key: subject, quoted, entries: vec![entry] });
+            }
+        }
+    }
+    subjects
+}
+
+/// A row as an object.
+struct Object<'o> {
+    row: &'o Row<'o>,
+    subjects: &'o [Subject],
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for subject in self.subjects {
+            // What nothing is known of has no key, so the first value comes first.
+            let first = subject.entries.iter().enumerate().find_map(|(at, entry)| {
+                let value = (entry.field.get)(self.row)?;
+                value::is_there(value).then_some((at, value))
+            });
+            if let Some((at, first)) = first {
+                let entries = subject.entries.get(at..).unwrap_or_default();
+                map.serialize_entry(subject.key, &Nested { row: self.row, entries, first })?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// What one subject reports: the value of the first entry, and what follows.
+struct Nested<'n> {
+    row: &'n Row<'n>,
+    entries: &'n [Entry],
+    first: sockdiag::fields::Value<'n>,
+}
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (at, entry) in self.entries.iter().enumerate() {
+            let value = if at == 0 { Some(self.first) } else { (entry.field.get)(self.row) };
+            if let Some(value) = value.filter(|value| value::is_there(*value)) {
+                value::put_entry(&mut map, entry.key, &entry.hex, entry.field.kind, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// An object with one member.
+struct Single<T>(&'static str, T);
+
+impl<T: Serialize> Serialize for Single<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.0, &self.1)])
+    }
+}
+
+/// Whether values of this kind may need a key for their raw bytes.
+const fn has_hex(kind: Kind) -> bool {
+    matches!(kind, Kind::Text | Kind::Texts)
+}

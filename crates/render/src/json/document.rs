@@ -1,0 +1,124 @@
+//! What stands around the sockets in a document.
+
+use std::time::Duration;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use sockdiag::source::Summary;
+
+/// Where, when and how a listing was made.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    /// Name and version of the program.
+    pub program: String,
+    /// Name of the machine.
+    pub host: String,
+    /// Release of its kernel.
+    pub kernel: String,
+    /// Inode of the network namespace; `None` if it cannot be read.
+    pub netns_inode: Option<u64>,
+    /// The recording that TCP sockets come from, where the kernel was not asked.
+    pub recording: Option<String>,
+    /// When, since 1970.
+    pub time: Duration,
+    /// The words after the program's name; odd bytes are replaced.
+    pub argv: Vec<String>,
+}
+
+impl Serialize for Header {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("program", &self.program)?;
+        map.serialize_entry("host", &self.host)?;
+        map.serialize_entry("kernel", &self.kernel)?;
+        if let Some(inode) = self.netns_inode {
+            map.serialize_entry("netns_inode", &inode)?;
+        }
+        if let Some(recording) = &self.recording {
+            map.serialize_entry("recording", recording)?;
+        }
+        map.serialize_entry("time", &rfc3339(self.time.as_secs()))?;
+        map.serialize_entry("time_unix_ms", &(self.time.as_millis() as u64))?;
+        map.serialize_entry("argv", &self.argv)?;
+        map.end()
+    }
+}
+
+/// What is known when all rows are through.
+#[derive(Clone, Debug, Default)]
+pub struct Trailer {
+    /// What was worth saying on stderr, a line each.
+    pub notes: Vec<String>,
+    /// Tables that could not be read, or not completely, and why.
+    pub failures: Vec<String>,
+}
+
+/// The counts of `-s`.
+pub(super) struct Counts<'c>(pub(super) &'c Summary);
+
+impl Serialize for Counts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, _, count) in counts(self.0) {
+            if let Some(count) = count {
+                map.serialize_entry(key, &count)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// Every count: its key, its meaning, and how much it is.
+pub(super) fn counts(summary: &Summary) -> [(&'static str, &'static str, Option<i64>); 13] {
+    [
+        ("used", "Sockets of all families.", summary.used),
+        ("tcp", "IPv4 TCP sockets in a hash table.", summary.tcp),
+        ("tcp_orphans", "TCP sockets of both families that no process holds.", summary.tcp_orphans),
+        ("tcp_time_wait", "TCP sockets of both families in TIME-WAIT.", summary.tcp_time_wait),
+        ("tcp_allocated", "TCP sockets of both families, in any state.", summary.tcp_allocated),
+        ("tcp_established", "Connections in ESTAB or CLOSE-WAIT.", summary.tcp_established),
+        ("udp", "IPv4 UDP sockets.", summary.udp),
+        ("raw", "IPv4 raw sockets.", summary.raw),
+        ("frag", "IPv4 packets that wait for the rest of their fragments.", summary.frag),
+        ("tcp6", "IPv6 TCP sockets in a hash table.", summary.tcp6),
+        ("udp6", "IPv6 UDP sockets.", summary.udp6),
+        ("raw6", "IPv6 raw sockets.", summary.raw6),
+        ("frag6", "IPv6 packets that wait for the rest of their fragments.", summary.frag6),
+    ]
+}
+
+/// Seconds since 1970 as `2026-11-23T02:00:00Z`.
+fn rfc3339(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Eras of 400 years, counted from a March 1st, so that leap days come last.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) =
+        (era * 400 + year + u64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_date() {
+        // `date -u -d @N +%FT%TZ`
+        for (seconds, want) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), want, "{seconds}");
+        }
+    }
+}

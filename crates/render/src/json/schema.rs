@@ -1,0 +1,166 @@
+//! The JSON Schema of the output, made from the table of fields.
+//!
+//! A socket is described as the union of what sockets of all layouts report:
+//! which keys appear depends on the options and on what the kernel sent, so
+//! only what every socket has is required.  A key that is not here is an error.
+//!
+//! Source: JSON Schema, draft 2020-12.
+
+use serde_json::{Map, Value, json};
+use sockdiag::fields::{Catalog, Field, Kind, Member};
+use sockdiag::source::Summary;
+
+use super::document::counts;
+use super::value::hex_key;
+use super::{SCHEMA_VERSION, has_hex};
+
+/// What every socket has.
+const REQUIRED: [&str; 5] = ["netid", "state", "family", "recv_q", "send_q"];
+
+/// The schema, as text that ends with a newline: of a document, with that of
+/// one line of `--jsonl` among its definitions, as `#/$defs/line`.
+pub fn text(catalog: &Catalog) -> String {
+    let mut text = serde_json::to_string_pretty(&schema(catalog)).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The schema.
+pub fn schema(catalog: &Catalog) -> Value {
+    let string = json!({ "type": "string" });
+    let lines = json!({ "type": "array", "items": string });
+    let header = object(
+        [
+            ("program", described(string.clone(), "Name and version of the program.")),
+            ("host", described(string.clone(), "Name of the machine.")),
+            ("kernel", described(string.clone(), "Release of its kernel.")),
+            ("netns_inode", described(count(), "Inode of the network namespace.")),
+            ("recording", described(string.clone(), "File that TCP sockets come from, not the kernel.")),
+            ("time", described(string, "When the listing began, UTC (RFC 3339).")),
+            ("time_unix_ms", described(count(), "The same in milliseconds since 1970.")),
+            ("argv", described(lines.clone(), "Words of the command line behind the program's name.")),
+        ],
+        &["program", "host", "kernel", "time", "time_unix_ms", "argv"],
+    );
+    let summary =
+        counts(&Summary::default()).map(|(key, doc, _)| (key, described(json!({ "type": "integer" }), doc)));
+    let summary = object(summary, &[]);
+    let reference = |name: &str| json!({ "$ref": format!("#/$defs/{name}") });
+    let document = object(
+        [
+            ("schema_version", json!({ "const": SCHEMA_VERSION })),
+            ("header", reference("header")),
+            ("summary", reference("summary")),
+            ("sockets", json!({ "type": "array", "items": reference("socket") })),
+            ("notes", described(lines.clone(), "What was worth saying about the listing.")),
+            ("failures", described(lines, "Tables that could not be read, or not completely, and why.")),
+        ],
+        &["schema_version", "header", "sockets", "notes", "failures"],
+    );
+    let mut root = Map::new();
+    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("title".into(), "Sockets as ss --json lists them".into());
+    root.insert(
+        "description".into(),
+        "Keys are the names of fields, nested by the point: tcp.rtt_us is .tcp.rtt_us. Units stand last in a \
+         key (_us, _ms, _s, _bytes_per_s); amounts without one are what x-unit says. What a socket does not \
+         report is absent."
+            .into(),
+    );
+    root.extend(document.as_object().cloned().unwrap_or_default());
+    let line = json!({ "oneOf": [
+        reference("socket"),
+        object([("summary", reference("summary"))], &["summary"]),
+    ] });
+    root.insert(
+        "$defs".into(),
+        json!({ "header": header, "summary": summary, "socket": socket(catalog), "line": line }),
+    );
+    Value::Object(root)
+}
+
+/// Every field, nested as rows are.
+fn socket(catalog: &Catalog) -> Value {
+    let mut subjects: Map<String, Value> = Map::new();
+    for field in catalog.fields() {
+        let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
+        let required: &[&str] = if subject == "socket" { &REQUIRED } else { &[] };
+        let nested = subjects.entry(subject).or_insert_with(|| object([], required));
+        if let Some(properties) = nested.get_mut("properties").and_then(Value::as_object_mut) {
+            put(properties, key, field.kind, of_field(field), field.doc);
+        }
+    }
+    json!({
+        "type": "object",
+        "properties": subjects,
+        "required": ["socket"],
+        "additionalProperties": false,
+    })
+}
+
+/// A property, and where it may be needed that of its raw bytes.
+fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value, doc: &str) {
+    if has_hex(kind) {
+        let hex = json!({ "type": "string", "pattern": "^([0-9a-f]{2})*$" });
+        let hex = if kind == Kind::Texts { json!({ "type": "array", "items": hex }) } else { hex };
+        let doc = format!("All bytes of {key}, in hexadecimal; only where they are no UTF-8.");
+        properties.insert(hex_key(key), described(hex, &doc));
+    }
+    properties.insert(key.into(), described(schema, doc));
+}
+
+fn of_field(field: &Field) -> Value {
+    let mut schema = of_kind(field.kind);
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("x-source".into(), field.source.into());
+        if let Some(unit) = field.unit.name() {
+            map.insert("x-unit".into(), unit.into());
+        }
+    }
+    schema
+}
+
+fn of_kind(kind: Kind) -> Value {
+    match kind {
+        Kind::Integer => json!({ "type": "integer" }),
+        Kind::Wide => json!({ "type": "string", "pattern": "^-?[0-9]+$" }),
+        Kind::Ratio => json!({ "type": "number" }),
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Text | Kind::Addr => json!({ "type": "string" }),
+        Kind::Integers => json!({ "type": "array", "items": { "type": "integer" } }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        // Null stands for an address of a family that nobody knows.
+        Kind::Addrs => json!({ "type": "array", "items": { "type": ["string", "null"] } }),
+        Kind::Records(members) => json!({ "type": "array", "items": record(members) }),
+    }
+}
+
+fn record(members: &[Member]) -> Value {
+    let mut properties = Map::new();
+    for member in members {
+        put(&mut properties, member.name, member.kind, of_kind(member.kind), member.doc);
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn object<const N: usize>(members: [(&str, Value); N], required: &[&str]) -> Value {
+    let properties: Map<String, Value> =
+        members.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn described(mut schema: Value, doc: &str) -> Value {
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("description".into(), doc.into());
+    }
+    schema
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}

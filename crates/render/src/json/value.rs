@@ -1,0 +1,203 @@
+//! A value of the table as JSON.
+
+use std::fmt::Write as _;
+
+use serde::ser::{Error as _, SerializeMap, SerializeSeq as _};
+use serde::{Serialize, Serializer};
+use sockdiag::fields::{self, Item, Kind, List, Value, put_address};
+use sockdiag::model::Addr;
+
+/// Whether there is anything to say: no address is absent.
+pub(super) fn is_there(value: Value<'_>) -> bool {
+    !matches!(value, Value::Addr(Addr::None))
+}
+
+/// Writes a value under its key, and its raw bytes under the other where it is
+/// text that no string can hold.
+pub(super) fn put_entry<M: SerializeMap>(
+    map: &mut M,
+    key: &'static str,
+    hex: &str,
+    kind: Kind,
+    value: Value<'_>,
+) -> Result<(), M::Error> {
+    map.serialize_entry(key, &Typed { kind, value })?;
+    match value {
+        Value::Text(text) if std::str::from_utf8(text).is_err() => map.serialize_entry(hex, &Hex(text)),
+        Value::List(list) if super::has_hex(kind) && !is_utf8(list) => {
+            map.serialize_entry(hex, &HexList(list))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An object with one value, and its raw bytes where it needs them.
+pub(super) struct Member<'m> {
+    pub(super) key: &'static str,
+    pub(super) hex: &'m str,
+    pub(super) kind: Kind,
+    pub(super) value: Value<'m>,
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        put_entry(&mut map, self.key, self.hex, self.kind, self.value)?;
+        map.end()
+    }
+}
+
+/// Whether all elements are texts that strings can hold.
+fn is_utf8(list: List<'_>) -> bool {
+    let mut all = true;
+    list.each(&mut |item| {
+        if let Item::Value(Value::Text(text)) = item {
+            all &= std::str::from_utf8(text).is_ok();
+        }
+    });
+    all
+}
+
+/// A value with what is known of its like.
+struct Typed<'t> {
+    kind: Kind,
+    value: Value<'t>,
+}
+
+impl Serialize for Typed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.value, self.kind) {
+            (Value::U64(number), Kind::Wide) => serializer.serialize_str(itoa::Buffer::new().format(number)),
+            (Value::I64(number), Kind::Wide) => serializer.serialize_str(itoa::Buffer::new().format(number)),
+            (Value::U64(number), _) => serializer.serialize_u64(number),
+            (Value::I64(number), _) => serializer.serialize_i64(number),
+            (Value::F64(number), _) => serializer.serialize_f64(number),
+            (Value::Bool(so), _) => serializer.serialize_bool(so),
+            (Value::Text(text), _) => match std::str::from_utf8(text) {
+                Ok(text) => serializer.serialize_str(text),
+                Err(_) => serializer.serialize_str(&String::from_utf8_lossy(text)),
+            },
+            (Value::Addr(addr), _) => {
+                let mut text = Vec::with_capacity(40);
+                put_address(&mut text, addr);
+                // Digits, letters, points and colons.
+                serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+            }
+            (Value::List(list), kind) => Elements { list, kind }.serialize(serializer),
+        }
+    }
+}
+
+/// The elements of a list.
+struct Elements<'e> {
+    list: List<'e>,
+    kind: Kind,
+}
+
+impl Serialize for Elements<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(None)?;
+        let mut result = Ok(());
+        self.list.each(&mut |item| {
+            if result.is_ok() {
+                result = match item {
+                    // An element that cannot be named keeps its place.
+                    Item::Value(value) if !is_there(value) => seq.serialize_element(&()),
+                    Item::Value(value) => seq.serialize_element(&Typed { kind: Kind::Integer, value }),
+                    Item::Record(values) => {
+                        seq.serialize_element(&Record { members: self.kind.members(), values })
+                    }
+                };
+            }
+        });
+        result?;
+        seq.end()
+    }
+}
+
+/// An element with members.
+struct Record<'r> {
+    members: &'static [fields::Member],
+    values: &'r [Option<Value<'r>>],
+}
+
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (member, value) in self.members.iter().zip(self.values) {
+            if let Some(value) = value.filter(|value| is_there(*value)) {
+                // Names of members are few and short: made when text is odd.
+                let hex = if super::has_hex(member.kind) { hex_key(member.name) } else { String::new() };
+                put_entry(&mut map, member.name, &hex, member.kind, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// The key of raw bytes.
+pub(super) fn hex_key(key: &str) -> String {
+    format!("{key}_hex")
+}
+
+/// Bytes as hexadecimal digits.
+struct Hex<'h>(&'h [u8]);
+
+impl Serialize for Hex<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(2 * self.0.len());
+        for byte in self.0 {
+            write!(text, "{byte:02x}").map_err(S::Error::custom)?;
+        }
+        serializer.serialize_str(&text)
+    }
+}
+
+/// Texts as hexadecimal digits.
+struct HexList<'h>(List<'h>);
+
+impl Serialize for HexList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(None)?;
+        let mut result = Ok(());
+        self.0.each(&mut |item| {
+            if let (Ok(()), Item::Value(Value::Text(text))) = (&result, item) {
+                result = seq.serialize_element(&Hex(text));
+            }
+        });
+        result?;
+        seq.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_all_that_they_hold() {
+        for (kind, value, want) in [
+            (Kind::Integer, Value::U64(u64::MAX), r#"{"x":18446744073709551615}"#),
+            (Kind::Integer, Value::I64(-5), r#"{"x":-5}"#),
+            (Kind::Wide, Value::U64(u64::MAX), r#"{"x":"18446744073709551615"}"#),
+            (Kind::Ratio, Value::F64(12.5), r#"{"x":12.5}"#),
+            (Kind::Bool, Value::Bool(true), r#"{"x":true}"#),
+            (Kind::Text, Value::Text(b"a\"\n\0\xc3\xa9"), "{\"x\":\"a\\\"\\n\\u0000\u{e9}\"}"),
+            (Kind::Text, Value::Text(b"a\xff\0b"), "{\"x\":\"a\u{fffd}\\u0000b\",\"x_hex\":\"61ff0062\"}"),
+            (Kind::Addr, Value::Addr(Addr::V4([127, 0, 0, 1])), r#"{"x":"127.0.0.1"}"#),
+            (Kind::Addr, Value::Addr(Addr::V6([0; 16])), r#"{"x":"::"}"#),
+            (Kind::Texts, Value::List(List::Words(b"a\0b c\0")), r#"{"x":["a","b c"]}"#),
+            (
+                Kind::Texts,
+                Value::List(List::Words(b"a\0\xfe\0")),
+                "{\"x\":[\"a\",\"\u{fffd}\"],\"x_hex\":[\"61\",\"fe\"]}",
+            ),
+        ] {
+            assert_eq!(
+                serde_json::to_string(&Member { key: "x", hex: "x_hex", kind, value }).unwrap(),
+                want,
+                "{value:?}"
+            );
+        }
+    }
+}
