@@ -5,6 +5,7 @@
 
 mod cli;
 mod listing;
+mod places;
 mod run;
 mod terminal;
 

@@ -24,6 +24,7 @@ use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit, Show};
 use crate::listing::{self, Opening, Said};
+use crate::places::{self, Visit};
 use crate::terminal;
 
 /// Exit status for what this version cannot do yet.
@@ -55,25 +56,46 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     args.take_state_words()?;
     let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
     let catalog = Catalog::standard();
-    let style = Style { numeric: args.numeric, oneline: args.oneline, groups: groups(&args.show) };
+    let style = Style {
+        numeric: args.numeric,
+        oneline: args.oneline,
+        groups: groups(&args.show).and(if args.netns.is_some() { Groups::NETNS } else { Groups::NONE }),
+    };
     if let Some(file) = &args.dump_file {
         return record(file, &selected, catalog.needs(style.groups));
     }
-    let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
+    places::check(&args, &sources)?;
+    let visits = match &args.netns {
+        None => {
+            let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
+            vec![Visit { namespace: None, parsed, ports: sources.port_range(), listed: true }]
+        }
+        Some(list) => {
+            let file = places::whole(system.filter_file)?;
+            let parse = || {
+                let file = file.as_deref().map(|text| Box::new(io::Cursor::new(text.to_vec())) as _);
+                parse_filter(&args, &catalog, &selected, file)
+            };
+            places::visits(list, args.show.peers, &sources, parse, &mut say)?
+        }
+    };
     // The columns follow the options, not what the filter narrows them to.
     let look = Look {
         style,
         no_header: args.no_header,
         no_queues: args.no_queues,
+        netns: args.netns.is_some(),
         netid: selected.show_netid(),
         state: selected.show_state(),
         processes: args.show.processes,
         width: terminal::width(),
     };
-    if let Some(family) = parsed.family {
+    let first = visits.first().map(|visit| &visit.parsed);
+    if let Some(family) = first.and_then(|parsed| parsed.family) {
         selected.narrow(family);
     }
-    let filter = parsed.expr.as_ref();
+    // Names in it may mean other numbers elsewhere, but what it needs is the same.
+    let filter = first.and_then(|parsed| parsed.expr.as_ref());
     let shown = listing::needs(&args.form, &catalog, style.groups);
     let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
@@ -84,6 +106,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         cgroup_zero: args.show.cgroup,
         extended: args.show.extended,
         threads: args.show.threads,
+        places: &visits.iter().filter_map(Visit::facts).collect::<Vec<_>>(),
         sources: &sources,
     });
     let opening = Opening {
@@ -105,7 +128,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sources: &sources,
         families: selected.families,
         filter,
-        context: EvalContext { ports: sources.port_range() },
+        context: EvalContext { ports: visits.first().map_or((0, 0), |visit| visit.ports) },
         needs,
         enricher: &mut enricher,
         sink: listing.sink(),
@@ -125,22 +148,33 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
         return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
     }
-    let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
-    let programs = Programs { modern: program(Dialect::Modern), classic: program(Dialect::Classic) };
+    if needs.has(Needs::PEERS) {
+        places::learn_peers(&mut pipeline, &visits, &selected);
+    }
     let mut failure = None;
-    let mut dumped: Vec<Layout> = Vec::new();
-    for table in selected.listed() {
-        // One dump brings the sockets of all tables of another family.
-        if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
-            continue;
+    'places: for (place, visit) in visits.iter().enumerate().filter(|(_, visit)| visit.listed) {
+        // A namespace that is gone by now has no sockets.
+        let Ok(_inside) = visit.enter() else { continue };
+        let filter = visit.parsed.expr.as_ref();
+        if visit.namespace.is_some() {
+            pipeline.enter(place as u32, filter, EvalContext { ports: visit.ports });
         }
-        dumped.push(table.layout());
-        let query = Query { programs: programs.clone(), ..query(table, &selected, needs) };
-        if let Err(error) = pipeline.list(&query, &mut say) {
-            said.borrow_mut().failure(&error);
-            if let Some(code) = error.exit_status() {
-                failure = Some(Exit::error(code, error.to_string()));
-                break;
+        let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
+        let programs = Programs { modern: program(Dialect::Modern), classic: program(Dialect::Classic) };
+        let mut dumped: Vec<Layout> = Vec::new();
+        for table in selected.listed() {
+            // One dump brings the sockets of all tables of another family.
+            if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
+                continue;
+            }
+            dumped.push(table.layout());
+            let query = Query { programs: programs.clone(), ..query(table, &selected, needs) };
+            if let Err(error) = pipeline.list(&query, &mut say) {
+                said.borrow_mut().failure(&error);
+                if let Some(code) = error.exit_status() {
+                    failure = Some(Exit::error(code, error.to_string()));
+                    break 'places;
+                }
             }
         }
     }
@@ -179,6 +213,9 @@ fn groups(show: &Show) -> Groups {
         (show.threads, Groups::THREADS),
         (show.bpf, Groups::BPF),
         (show.tipcinfo, Groups::TIPCINFO),
+        (show.peers, Groups::PEERS),
+        (show.containers, Groups::CONTAINERS),
+        (show.exposure, Groups::EXPOSURE),
     ]
     .into_iter()
     .filter(|(shown, _)| *shown)

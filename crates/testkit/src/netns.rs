@@ -145,6 +145,12 @@ impl Namespace {
         self.privilege
     }
 
+    /// The process that holds the namespace; a file below its /proc directory
+    /// stands for it.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// Name of the second device, which has index [`SECOND`]; absent if the
     /// kernel has neither veth nor dummy devices.
     pub fn second_device(&self) -> Option<&'static str> {

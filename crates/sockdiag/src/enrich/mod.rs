@@ -12,6 +12,7 @@ mod hosts;
 mod interfaces;
 mod lookups;
 mod netlink;
+mod peers;
 mod people;
 mod processes;
 mod rpc;
@@ -24,7 +25,8 @@ use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::{self, Needs};
 use crate::model::{
-    Addr, Endpoint, HolderBook, HostBook, Layout, Names, Origin, PeopleBook, Row, Socket, SourceKind, Table,
+    Addr, AddressBook, Endpoint, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer, PeopleBook, Row,
+    Socket, SourceKind, Table,
 };
 use crate::notes::Note;
 use crate::source::Sources;
@@ -33,6 +35,7 @@ use cgroups::Cgroups;
 use hosts::Hosts;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
+use peers::Peers;
 use people::People;
 use processes::Processes;
 use rpc::RpcNames;
@@ -54,6 +57,9 @@ pub struct EnrichConfig<'s> {
     pub extended: bool,
     /// `-T`: every thread of a process that holds a socket, not only the first.
     pub threads: bool,
+    /// The namespaces that are listed, where there are several: their numbers
+    /// are the places in this list.
+    pub places: &'s [Netns],
     /// Where to read.
     pub sources: &'s Sources,
 }
@@ -75,6 +81,12 @@ pub struct Enricher {
     hosts: Option<Hosts>,
     processes: Option<Processes>,
     people: Option<People>,
+    peers: Option<Peers>,
+    /// Whether addresses of interfaces are wanted.
+    addresses: bool,
+    places: Vec<Netns>,
+    /// The number of the namespace that rows belong to.
+    place: u32,
     /// Whether command lines are wanted, not only the names of owners.
     commands: bool,
     /// The last table begun that has services of its own: raw, udp or tcp.
@@ -95,7 +107,7 @@ impl Enricher {
             cgroup_zero: config.cgroup_zero,
             extended: config.extended,
             services: services.then(|| Services::new(config.sources.port_range(), rpc)),
-            interfaces: wanted(Needs::INTERFACES).then(Interfaces::default),
+            interfaces: (wanted(Needs::INTERFACES) || wanted(Needs::ADDRESSES)).then(Interfaces::default),
             netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric)
                 .then(|| NetlinkNames::new(config.sources)),
             cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
@@ -103,6 +115,10 @@ impl Enricher {
             processes: wanted(Needs::PROCESSES).then(|| Processes::new(config.sources, config.threads)),
             people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(config.sources)),
             commands: wanted(Needs::COMMANDS),
+            peers: wanted(Needs::PEERS).then(Peers::default),
+            addresses: wanted(Needs::ADDRESSES),
+            places: config.places.to_vec(),
+            place: 0,
             services_of: None,
             inode: 0,
             association: false,
@@ -118,6 +134,49 @@ impl Enricher {
         if let TCP | UDP | RAW = table.protocol() {
             self.services_of = Some(table.protocol());
         }
+    }
+
+    /// Says that the sockets of this namespace follow.
+    pub fn enter(&mut self, place: u32) {
+        self.place = place;
+        if let Some(interfaces) = &mut self.interfaces {
+            interfaces.enter(place);
+        }
+    }
+
+    /// Whether other ends of connections are looked for.
+    pub fn wants_peers(&self) -> bool {
+        self.peers.is_some()
+    }
+
+    /// Whether there are several namespaces.
+    pub fn has_places(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// Remembers a socket of the current namespace, which may be another's
+    /// peer.  All of them come here before any is shown.
+    pub fn learn_peer(&mut self, socket: &Socket<'_>) {
+        if let Some(peers) = &mut self.peers {
+            peers.add(socket, self.place);
+        }
+    }
+
+    /// Says that every socket was remembered that may be a peer.
+    pub fn have_peers(&mut self) {
+        if let Some(peers) = &mut self.peers {
+            peers.sort();
+        }
+    }
+
+    /// The inode of the other end of a socket of a namespace; 0 if unknown.
+    pub fn peer_inode(&self, socket: &Socket<'_>, place: u32) -> u32 {
+        self.peers.as_ref().and_then(|peers| peers.of(socket, place)).map_or(0, |peer| peer.inode)
+    }
+
+    /// The namespace that rows belong to, where there are several.
+    pub fn netns(&self) -> Option<&Netns> {
+        self.places.get(self.place as usize)
     }
 
     /// Whose services the ports of a socket are; a destroyed one's are any
@@ -167,14 +226,7 @@ impl Enricher {
             services.prepare(protocol, port_of(socket.local));
             services.prepare(protocol, port_of(socket.remote));
         }
-        if socket.ifindex != 0
-            && let Some(interfaces) = &mut self.interfaces
-        {
-            if let Layout::Packet | Layout::Xdp = socket.layout() {
-                interfaces.prepare_all();
-            }
-            interfaces.prepare(socket.ifindex);
-        }
+        self.prepare_interfaces(socket);
         if let Some(netlink) = &mut self.netlink
             && socket.layout() == Layout::Netlink
         {
@@ -193,6 +245,22 @@ impl Enricher {
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
                 processes.book().holders(socket.inode, &mut |holder| people.prepare_process(holder.pid));
             }
+        }
+    }
+
+    /// Looks up what belongs to the namespace that the socket is in: names and
+    /// addresses of interfaces.  This is the moment for it: later rows may be
+    /// of another namespace.
+    pub fn prepare_interfaces(&mut self, socket: &Socket<'_>) {
+        let Some(interfaces) = &mut self.interfaces else { return };
+        if socket.ifindex != 0 {
+            if let Layout::Packet | Layout::Xdp = socket.layout() {
+                interfaces.prepare_all();
+            }
+            interfaces.prepare(socket.ifindex);
+        }
+        if self.addresses {
+            interfaces.prepare_addresses();
         }
     }
 
@@ -251,8 +319,22 @@ impl Enricher {
             cgroup: self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?)),
             holders: self.holders(),
             people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
+            netns: self.netns(),
+            peer: self.peer(socket),
+            workload: None,
+            addresses: self
+                .addresses
+                .then_some(self.interfaces.as_ref())
+                .flatten()
+                .map(|book| book as &dyn AddressBook),
         };
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
+    }
+
+    fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
+        let found = self.peers.as_ref()?.of(socket, self.place)?;
+        let netns = found.place.and_then(|place| self.places.get(place as usize));
+        Some(Peer { inode: found.inode, netns, candidates: found.candidates })
     }
 
     /// What was worth saying of the rows since the last call; nearly always
@@ -267,7 +349,9 @@ impl Enricher {
         let netlink = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
         let cgroups = self.take_row_notes();
         let processes = self.processes.as_mut().and_then(Processes::take_note);
-        netlink.into_iter().chain(cgroups).chain(processes)
+        let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
+        let peers = (left_out > 0).then_some(Note::PeersLeftOut { sockets: left_out });
+        netlink.into_iter().chain(cgroups).chain(processes).chain(peers)
     }
 }
 
@@ -313,6 +397,7 @@ mod tests {
             cgroup_zero: false,
             extended: false,
             threads: false,
+            places: &[],
             sources: &sources,
         };
         let mut enricher = Enricher::new(&config);
@@ -356,6 +441,7 @@ mod tests {
             cgroup_zero: false,
             extended: false,
             threads: false,
+            places: &[],
             sources: &sources,
         });
         assert_eq!(enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }), 262);

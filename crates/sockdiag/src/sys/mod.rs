@@ -4,6 +4,7 @@
 //! only, one operation to a block, where neither the standard library nor
 //! rustix has a safe way.
 
+pub mod elsewhere;
 pub(crate) mod handle;
 pub(crate) mod names;
 pub(crate) mod netlink;

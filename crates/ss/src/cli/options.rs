@@ -215,7 +215,21 @@ pub(crate) const OPTIONS: &[Opt] = &[
     Opt::new(b"", &["pretty"], "the document of --json, indented", Extension, Note(|a| a.form.pretty = true)),
     Opt::new(b"", &["json-schema"], "print the JSON Schema of that document", Extension,
         Act(|_, _| Err(Exit::done(json::schema::text(&Catalog::standard()))))),
+    Opt::new(b"", &["netns"], "", Extension, Take(|a, list, _| {
+        a.netns = Some(list.to_owned());
+        Ok(())
+    })).value("=LIST").more(NETNS),
+    Opt::new(b"", &["peers"], "show the process at the other end, where it is on this machine", Extension,
+        Note(|a| a.show.peers = true)),
+    Opt::new(b"", &["containers"], "show container, pod and unit", Extension,
+        Note(|a| a.show.containers = true)),
+    Opt::new(b"", &["exposure"], "show what listeners accept, from where, and how full they are", Extension,
+        Note(|a| a.show.exposure = true)),
 ];
+
+const NETNS: &str = "                       list the sockets of several network namespaces
+       LIST := {all|NAME|PATH|INODE|pid:PID}[,LIST]
+";
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]
        STATE-FILTER := {all|connected|synchronized|bucket|big|TCP-STATES}
