@@ -17,6 +17,7 @@ mod people;
 mod processes;
 mod rpc;
 mod services;
+mod workloads;
 
 pub(crate) use interfaces::indices_of_one_domain;
 pub use lookups::SystemLookups;
@@ -26,7 +27,7 @@ use sockdiag_wire::inet_diag::InetAttrs;
 use crate::fields::{self, Needs};
 use crate::model::{
     Addr, AddressBook, Endpoint, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer, PeopleBook, Row,
-    Socket, SourceKind, Table,
+    Socket, SourceKind, Table, Workload,
 };
 use crate::notes::Note;
 use crate::source::Sources;
@@ -40,6 +41,7 @@ use people::People;
 use processes::Processes;
 use rpc::RpcNames;
 use services::Services;
+use workloads::Workloads;
 
 /// What is to be looked up.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +84,7 @@ pub struct Enricher {
     processes: Option<Processes>,
     people: Option<People>,
     peers: Option<Peers>,
+    workloads: Option<Workloads>,
     /// Whether addresses of interfaces are wanted.
     addresses: bool,
     places: Vec<Netns>,
@@ -116,6 +119,7 @@ impl Enricher {
             people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(config.sources)),
             commands: wanted(Needs::COMMANDS),
             peers: wanted(Needs::PEERS).then(Peers::default),
+            workloads: wanted(Needs::WORKLOADS).then(|| Workloads::new(config.sources)),
             addresses: wanted(Needs::ADDRESSES),
             places: config.places.to_vec(),
             place: 0,
@@ -238,6 +242,7 @@ impl Enricher {
         {
             cgroups.prepare(id);
         }
+        self.prepare_workload(socket);
         if let Some(people) = &mut self.people {
             if let Some(uid) = fields::owner(socket) {
                 people.prepare_user(uid);
@@ -246,6 +251,19 @@ impl Enricher {
                 processes.book().holders(socket.inode, &mut |holder| people.prepare_process(holder.pid));
             }
         }
+    }
+
+    /// Looks up whom a socket works for, once its holders are known.
+    fn prepare_workload(&mut self, socket: &Socket<'_>) {
+        if let (Some(workloads), Some(processes)) = (&mut self.workloads, &self.processes) {
+            let cgroup = self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?));
+            workloads.prepare(cgroup, socket.inode, processes.book());
+        }
+    }
+
+    fn workload(&self, socket: &Socket<'_>) -> Option<&Workload> {
+        let cgroup = self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?));
+        self.workloads.as_ref()?.of(cgroup, socket.inode, self.holders()?)
     }
 
     /// Looks up what belongs to the namespace that the socket is in: names and
@@ -321,7 +339,7 @@ impl Enricher {
             people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
             netns: self.netns(),
             peer: self.peer(socket),
-            workload: None,
+            workload: self.workload(socket),
             addresses: self
                 .addresses
                 .then_some(self.interfaces.as_ref())
@@ -419,6 +437,7 @@ mod tests {
                 cgroup_zero: false,
                 extended: false,
                 threads: false,
+                places: &[],
                 sources: &sources,
             };
             let mut enricher = Enricher::new(&config);

@@ -157,7 +157,8 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.runtime",
         |r| workload(r)?.runtime.map(|runtime| Value::Text(runtime.as_bytes())),
-        "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt or machine.",
+        "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine for what \
+         only systemd-machined(8) knows.",
         "cgroup path",
         Text::Silent,
     ),
@@ -178,7 +179,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "pod.uid",
         |r| workload(r)?.pod_uid.as_deref().map(Value::Text),
-        "Uid of the Kubernetes pod.",
+        "Uid of the Kubernetes pod, or id of the Podman pod.",
         "cgroup path",
         Text::PartOf("pod.name"),
     ),
@@ -194,9 +195,7 @@ pub(super) const CONTAINERS: &[Field] = &[
         |r| workload(r)?.unit.as_deref().map(Value::Text),
         "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
         "cgroup path",
-        Text::Custom(|out, r, _| {
-            put_token(out, b" unit:", workload(r).and_then(|work| work.unit.as_deref()))
-        }),
+        Text::Custom(fmt_unit),
     ),
     told(
         "unit.slice",
@@ -251,6 +250,16 @@ fn fmt_pod(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     }
 }
 
+/// ` unit:NAME`, unless the unit is the container and has its id for a name.
+fn fmt_unit(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    let Some(work) = workload(row) else { return };
+    let unit = work.unit.as_deref().filter(|unit| {
+        let id = work.container_id.as_deref().filter(|id| id.len() == 64);
+        id.is_none_or(|id| !unit.windows(id.len()).any(|part| part == id))
+    });
+    put_token(out, b" unit:", unit);
+}
+
 fn put_token(out: &mut Vec<u8>, words: &[u8], value: Option<&[u8]>) {
     if let Some(value) = value {
         out.extend_from_slice(words);
@@ -282,23 +291,23 @@ mod tests {
         }
     }
 
-    fn shown(look: impl FnOnce(&mut Row<'_>) -> Vec<u8>) -> String {
+    fn shown(look: impl FnOnce(&Socket<'_>) -> Vec<u8>) -> String {
         const LINE: &[u8] =
             b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 621";
         let origin = Origin { table: Table::Tcp, kind: SourceKind::Proc };
         let socket = Socket::decode(Record { origin, bytes: LINE }).expect("a whole line");
-        String::from_utf8(look(&mut Row::bare(&socket))).expect("ASCII")
+        String::from_utf8(look(&socket)).expect("ASCII")
     }
 
     fn peer_text(own: Option<&Netns>, netns: Option<&Netns>, inode: u32) -> String {
-        shown(|row| {
-            let mut out = Vec::new();
-            fmt_peer(&mut out, row, Style::default());
+        shown(|socket| {
+            let (mut row, mut out) = (Row::bare(socket), Vec::new());
+            fmt_peer(&mut out, &row, Style::default());
             assert!(out.is_empty(), "nothing was looked up");
             row.names.holders = Some(&Book);
             row.names.netns = own;
             row.names.peer = Some(Peer { inode, netns, candidates: 1 });
-            fmt_peer(&mut out, row, Style::default());
+            fmt_peer(&mut out, &row, Style::default());
             out
         })
     }
@@ -317,11 +326,12 @@ mod tests {
     #[test]
     fn containers_and_pods_have_the_best_name_there_is() {
         let text = |work: &Workload| {
-            shown(|row| {
+            shown(|socket| {
+                let (mut row, mut out) = (Row::bare(socket), Vec::new());
                 row.names.workload = Some(work);
-                let mut out = Vec::new();
-                fmt_container(&mut out, row, Style::default());
-                fmt_pod(&mut out, row, Style::default());
+                fmt_container(&mut out, &row, Style::default());
+                fmt_pod(&mut out, &row, Style::default());
+                fmt_unit(&mut out, &row, Style::default());
                 out
             })
         };
@@ -336,6 +346,10 @@ mod tests {
         work.pod_namespace = Some(b"ns".to_vec());
         assert_eq!(text(&work), " container:we.b? pod:ns/p");
         assert_eq!(text(&Workload::default()), "");
+        work.unit = Some([b"docker-", &[b'a'; 64][..], b".scope"].concat());
+        assert_eq!(text(&work), " container:we.b? pod:ns/p", "the unit would say the same");
+        work.unit = Some(b"ssh.service".to_vec());
+        assert_eq!(text(&work), " container:we.b? pod:ns/p unit:ssh.service");
         let name = Workload { container_id: Some(b"machine".to_vec()), ..Workload::default() };
         assert_eq!(text(&name), " container:machine");
     }
