@@ -5,7 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod columns;
+pub mod groups;
 pub mod json;
+mod sheet;
 pub mod ss;
 pub mod summary;
 pub mod window;

@@ -16,6 +16,7 @@ pub mod model;
 pub mod namespaces;
 pub mod notes;
 pub mod number;
+pub mod order;
 pub mod pipeline;
 mod scan;
 pub mod source;

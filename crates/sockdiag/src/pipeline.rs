@@ -18,6 +18,7 @@ use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr};
 use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table};
 use crate::notes::Note;
+use crate::order::Order;
 use crate::source::{self, Destroyer, DumpError, Exact, Fate, Query, Sources};
 
 /// Where rows go.
@@ -56,13 +57,24 @@ pub struct Pipeline<'p> {
     pub sink: &'p mut dyn Sink,
     /// Rows that wait; none to begin with.
     pub held: Held,
+    /// In which order rows are shown, and how many of them.
+    pub order: Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
     pub destroyer: Option<Destroyer>,
 }
 
 /// What a row has to have looked up before a filter can test it.
-const TESTED_NAMES: &[Needs] =
-    &[Needs::CGROUPS, Needs::INTERFACES, Needs::SERVICES, Needs::PEERS, Needs::WORKLOADS, Needs::ADDRESSES];
+const TESTED_NAMES: &[Needs] = &[
+    Needs::CGROUPS,
+    Needs::INTERFACES,
+    Needs::SERVICES,
+    Needs::NETLINK_NAMES,
+    Needs::USERS,
+    Needs::COMMANDS,
+    Needs::PEERS,
+    Needs::WORKLOADS,
+    Needs::ADDRESSES,
+];
 
 impl<'p> Pipeline<'p> {
     /// Says that the tables of another namespace follow, tested in this way.
@@ -99,7 +111,11 @@ impl<'p> Pipeline<'p> {
     pub fn list(&mut self, query: &Query, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
         let sources = self.sources;
         let by_name = self.filters_by_name();
-        if self.filter.is_some_and(|filter| filter.needs().has(Needs::PROCESSES)) {
+        if self.order.is_full() {
+            return Ok(());
+        }
+        let tested = self.filter.map_or(Needs::NONE, Expr::needs).and(self.order.needs());
+        if tested.has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
         if self.waits() {
@@ -120,6 +136,10 @@ impl<'p> Pipeline<'p> {
                 if !self.wants(&socket, by_name) {
                     return ControlFlow::Continue(());
                 }
+                // What is not listed is not destroyed.
+                if self.order.is_full() {
+                    return ControlFlow::Break(());
+                }
                 match self.destroy(&socket) {
                     Ok(Fate::Destroyed) => {}
                     Ok(Fate::Spared) => return ControlFlow::Continue(()),
@@ -131,12 +151,20 @@ impl<'p> Pipeline<'p> {
                 if self.enricher.has_places() {
                     self.enricher.prepare_interfaces(&socket);
                 }
+                if self.order.keeps() {
+                    self.keep(record, &socket);
+                    return ControlFlow::Continue(());
+                }
+                self.order.count();
                 if !self.waits() {
                     let flow = self.show(&socket);
                     self.enricher.take_row_notes().for_each(say);
-                    return flow;
+                    return if self.order.is_full() { ControlFlow::Break(()) } else { flow };
                 }
                 self.held.push(record);
+                if self.order.is_full() {
+                    return ControlFlow::Break(());
+                }
                 if self.held.bytes() < HELD_BYTES {
                     return ControlFlow::Continue(());
                 }
@@ -170,10 +198,11 @@ impl<'p> Pipeline<'p> {
                 if self.destroyer.is_some() || !self.wants(&socket, by_name) {
                     return ControlFlow::Continue(());
                 }
+                self.order.count();
                 let flow = self.show(&socket);
                 match self.sink.finish() {
-                    Ok(()) => flow,
-                    Err(_) => ControlFlow::Break(()),
+                    Ok(()) if !self.order.is_full() => flow,
+                    _ => ControlFlow::Break(()),
                 }
             },
             notes,
@@ -194,8 +223,41 @@ impl<'p> Pipeline<'p> {
     /// What writing brought about.
     pub fn finish(&mut self, notes: &mut dyn FnMut(Note)) -> io::Result<()> {
         let _ = self.release();
+        let _ = self.release_kept();
         self.enricher.take_notes().for_each(notes);
         self.sink.finish()
+    }
+
+    /// Keeps a row until its place is known.
+    fn keep(&mut self, record: Record<'_>, socket: &Socket<'_>) {
+        self.enricher.prepare_names(socket);
+        let row = self.enricher.row(socket);
+        self.order.keep(record, &row, self.enricher.services_of(), self.held.place);
+    }
+
+    /// Hands on what was kept, in order.
+    fn release_kept(&mut self) -> ControlFlow<()> {
+        let kept = self.order.take();
+        let sockets = || kept.iter().filter_map(|kept| Socket::decode(kept.record()));
+        if self.enricher.waits_for_holders() {
+            let pairs = kept.iter().filter_map(|kept| Some((Socket::decode(kept.record())?, kept.place)));
+            let enricher = &*self.enricher;
+            let inodes: Vec<u32> = pairs
+                .flat_map(|(socket, place)| [socket.inode, enricher.peer_inode(&socket, place)])
+                .collect();
+            self.enricher.prepare_holders(inodes.into_iter());
+        }
+        if self.needs.has(Needs::HOSTS) {
+            let addrs: Vec<_> =
+                sockets().flat_map(|socket| enrich::addresses(&socket).collect::<Vec<_>>()).collect();
+            self.enricher.prepare_hosts(addrs.into_iter());
+        }
+        kept.iter().try_for_each(|kept| {
+            let Some(socket) = Socket::decode(kept.record()) else { return ControlFlow::Continue(()) };
+            self.enricher.set_services_of(kept.services_of);
+            self.enricher.enter(kept.place);
+            self.show(&socket)
+        })
     }
 
     /// Whether the next row is held.

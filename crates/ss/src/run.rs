@@ -23,7 +23,7 @@ use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit, Show};
-use crate::listing::{self, Opening, Said};
+use crate::listing::{Opening, Plan, Said};
 use crate::places::{self, Visit};
 use crate::terminal;
 
@@ -36,8 +36,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
     refuse_what_is_missing(&args)?;
-    listing::check(&args.form)?;
     let sources = Sources::from_env();
+    let catalog = Catalog::standard();
+    let mut groups = groups(&args.show);
+    if args.netns.is_some() {
+        groups = groups.and(Groups::NETNS);
+    }
+    places::check(&args, &sources)?;
+    let plan = Plan::new(&args, &catalog, groups)?;
+    let order = plan.order(&catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
     let mut say = |note: Note| {
         said.borrow_mut().note(&note);
@@ -55,16 +62,11 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     args.take_state_words()?;
     let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
-    let catalog = Catalog::standard();
-    let style = Style {
-        numeric: args.numeric,
-        oneline: args.oneline,
-        groups: groups(&args.show).and(if args.netns.is_some() { Groups::NETNS } else { Groups::NONE }),
-    };
+    let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     if let Some(file) = &args.dump_file {
         return record(file, &selected, catalog.needs(style.groups));
     }
-    places::check(&args, &sources)?;
+    let wants_peers = plan.needs().and(order.needs()).has(Needs::PEERS);
     let visits = match &args.netns {
         None => {
             let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
@@ -76,7 +78,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
                 let file = file.as_deref().map(|text| Box::new(io::Cursor::new(text.to_vec())) as _);
                 parse_filter(&args, &catalog, &selected, file)
             };
-            places::visits(list, args.show.peers, &sources, parse, &mut say)?
+            places::visits(list, wants_peers, &sources, parse, &mut say)?
         }
     };
     // The columns follow the options, not what the filter narrows them to.
@@ -96,8 +98,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     // Names in it may mean other numbers elsewhere, but what it needs is the same.
     let filter = first.and_then(|parsed| parsed.expr.as_ref());
-    let shown = listing::needs(&args.form, &catalog, style.groups);
-    let needs = shown.and(filter.map_or(Needs::NONE, Expr::needs));
+    let needs = plan.needs().and(order.needs()).and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
     let mut enricher = Enricher::new(&EnrichConfig {
         needs,
@@ -109,17 +110,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         places: &visits.iter().filter_map(Visit::facts).collect::<Vec<_>>(),
         sources: &sources,
     });
-    let opening = Opening {
-        form: &args.form,
-        catalog: &catalog,
-        look,
-        words,
-        sources: &sources,
-        summary: summary.as_ref(),
-        endless: args.events,
-    };
+    let opening = Opening { catalog: &catalog, look, words, sources: &sources, summary: summary.as_ref() };
     // What cannot be written is nobody's concern any more: as the reference.
-    let Ok(mut listing) = opening.open() else { return Ok(()) };
+    let Ok(mut listing) = plan.open(&opening, args.events) else { return Ok(()) };
     if args.only_summary() {
         let _ = listing.end(&said.borrow());
         return Ok(());
@@ -133,6 +126,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         enricher: &mut enricher,
         sink: listing.sink(),
         held: Held::default(),
+        order,
         destroyer: match args.kill.then(Destroyer::open).transpose() {
             Ok(destroyer) => destroyer,
             Err(note) => {

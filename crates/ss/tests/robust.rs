@@ -29,6 +29,7 @@ use sockdiag::model::{
     Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, StateSet, Table, TableSet,
 };
 use sockdiag::notes::Note;
+use sockdiag::order::Order;
 use sockdiag::pipeline::{Held, Pipeline, Sink};
 use sockdiag::source::{self, Programs, Query, Sources};
 use sockdiag_render::ss::{Look, SsText};
@@ -228,6 +229,7 @@ fn list(
         sink: &mut sink,
         destroyer: None,
         held: Held::default(),
+        order: Order::default(),
     };
     let failed = pipeline.list(&query(), &mut |note: Note| drop(note.to_string())).is_err();
     pipeline.finish(&mut |note: Note| drop(note.to_string())).expect("nowhere takes all");

@@ -183,6 +183,16 @@ impl Enricher {
         self.places.get(self.place as usize)
     }
 
+    /// Whose services the tables without some of their own take at present.
+    pub(crate) fn services_of(&self) -> Option<u16> {
+        self.services_of
+    }
+
+    /// Sets that, for a row that was kept since.
+    pub(crate) fn set_services_of(&mut self, protocol: Option<u16>) {
+        self.services_of = protocol;
+    }
+
     /// Whose services the ports of a socket are; a destroyed one's are any
     /// protocol's.
     fn service_protocol(&self, origin: Origin) -> u16 {

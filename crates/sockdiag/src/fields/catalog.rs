@@ -196,6 +196,14 @@ impl Catalog {
         self.fields().find(|field| field.name == name)
     }
 
+    /// The row of this name among those of a layout.
+    pub fn of_layout(&self, layout: Layout, name: &str) -> Option<&'static Field> {
+        let of = self.descriptions.iter().filter(|description| description.layout == layout);
+        of.flat_map(|description| &description.parts)
+            .flat_map(|part| part.fields.iter().copied())
+            .find(|field| field.name == name)
+    }
+
     /// The field that a keyword of the filter language tests; its
     /// [`Field::operand`] says how.
     pub fn operand(&self, keyword: &[u8]) -> Option<&'static Field> {

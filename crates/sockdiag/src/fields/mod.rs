@@ -8,12 +8,14 @@
 //! in a block is the order in which `ss` prints them.
 
 mod catalog;
+mod choice;
 mod congestion;
 mod endpoint;
 mod exposure;
 mod extended;
 mod memory;
 mod mptcp;
+mod named;
 mod netlink;
 mod packet;
 mod process;
@@ -28,8 +30,10 @@ mod vsock;
 mod xdp;
 
 pub use catalog::{Block, Catalog, Description, Lead, Part};
+pub use choice::{Choice, ChoiceError, Key};
 pub use endpoint::put_address;
 pub(crate) use extended::uid as owner;
+pub use named::{NameError, Named};
 pub use value::{Each, Item, Kind, List, Member, Value};
 
 use crate::model::Row;

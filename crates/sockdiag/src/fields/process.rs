@@ -28,17 +28,22 @@ pub(super) const HOLDERS: Field = Field::new(
 
 /// What is known of a descriptor and of its process.
 pub(super) const HOLDER: &[Member] = &[
-    member("pid", Kind::Integer, "Process that has the descriptor.", Needs::NONE),
+    brief(member("pid", Kind::Integer, "Process that has the descriptor.", Needs::NONE)),
     member("tid", Kind::Integer, "Thread of it; the process itself without -T.", Needs::NONE),
-    member("fd", Kind::Integer, "Number of the descriptor.", Needs::NONE),
-    member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE),
+    brief(member("fd", Kind::Integer, "Number of the descriptor.", Needs::NONE)),
+    brief(member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE)),
     member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),
     member("uid", Kind::Integer, "User that the process acts as.", Needs::COMMANDS),
     member("user", Kind::Text, "Name of that user.", Needs::COMMANDS),
 ];
 
 const fn member(name: &'static str, kind: Kind, doc: &'static str, needs: Needs) -> Member {
-    Member { name, kind, unit: Unit::None, doc, needs }
+    Member { name, kind, unit: Unit::None, doc, needs, brief: false }
+}
+
+const fn brief(mut member: Member) -> Member {
+    member.brief = true;
+    member
 }
 
 fn each_holder(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {

@@ -154,6 +154,7 @@ const MD5_KEY: &[Member] = &[
         unit: Unit::None,
         doc: "Address of the peers that it is for.",
         needs: Needs::NONE,
+        brief: true,
     },
     Member {
         name: "prefixlen",
@@ -161,8 +162,16 @@ const MD5_KEY: &[Member] = &[
         unit: Unit::None,
         doc: "How many bits of the address count.",
         needs: Needs::NONE,
+        brief: true,
     },
-    Member { name: "key", kind: Kind::Text, unit: Unit::None, doc: "The key.", needs: Needs::NONE },
+    Member {
+        name: "key",
+        kind: Kind::Text,
+        unit: Unit::None,
+        doc: "The key.",
+        needs: Needs::NONE,
+        brief: false,
+    },
 ];
 
 fn each_key(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {

@@ -79,6 +79,8 @@ pub struct Member {
     pub doc: &'static str,
     /// What it costs beyond the list itself.
     pub needs: Needs,
+    /// Whether it is shown where a record has to be short.
+    pub brief: bool,
 }
 
 /// An element of a list.

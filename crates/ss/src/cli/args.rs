@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::model::{BadState, Selection};
+use sockdiag_render::columns::Shape;
 
 use super::exit::Exit;
 use super::getopt::{Getopt, Item};
@@ -78,9 +79,24 @@ pub(crate) struct Form {
     pub(crate) json_lines: bool,
     /// `--pretty`: one JSON document, indented.
     pub(crate) pretty: bool,
+    /// `--columns`: names of fields with commas between them.
+    pub(crate) columns: Option<String>,
+    /// `--csv`, `--tsv`: how columns are separated.
+    pub(crate) separated: Option<Shape>,
+    /// `--sort`: names with commas between them, `-` before those that fall.
+    pub(crate) sort: Option<String>,
+    /// `--limit`: how many rows, or groups, are shown.
+    pub(crate) limit: Option<u64>,
+    /// `--group-by`: names with commas between them.
+    pub(crate) group_by: Option<String>,
 }
 
 impl Form {
+    /// Whether rows are written in columns of chosen fields.
+    pub(crate) fn is_columns(&self) -> bool {
+        self.columns.is_some() || self.separated.is_some() || self.group_by.is_some()
+    }
+
     /// Whether rows are written as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json || self.json_lines || self.pretty

@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::fields::Catalog;
 use sockdiag::model::{Family, StateSet, Table};
+use sockdiag_render::columns::Shape;
 use sockdiag_render::json;
 
 use super::args::{Actions, Args, map_id};
@@ -213,6 +214,17 @@ pub(crate) const OPTIONS: &[Opt] = &[
     Opt::new(b"j", &["json"], "everything asked for as one JSON document", Extension, Note(|a| a.form.json = true)),
     Opt::new(b"", &["jsonl"], "the same, an object a line, as it comes", Extension, Note(|a| a.form.json_lines = true)),
     Opt::new(b"", &["pretty"], "the document of --json, indented", Extension, Note(|a| a.form.pretty = true)),
+    Opt::new(b"", &["columns"], "show these fields; \"help\" lists all of them", Extension, Take(columns))
+        .value("=FIELD[,FIELD]"),
+    Opt::new(b"", &["csv"], "the columns with commas between them", Extension, Note(|a| a.form.separated = Some(Shape::Csv))),
+    Opt::new(b"", &["tsv"], "the columns with tabs between them", Extension, Note(|a| a.form.separated = Some(Shape::Tsv))),
+    Opt::new(b"", &["sort"], "in the order of these fields; -FIELD: largest first", Extension,
+        Take(|a, names, _| { a.form.sort = Some(text(names)?); Ok(()) }))
+        .value("=[-]FIELD[,[-]FIELD]"),
+    Opt::new(b"", &["limit"], "no more than that many", Extension, Take(limit)).value("=N"),
+    Opt::new(b"", &["group-by"], "count sockets that agree in these fields", Extension,
+        Take(|a, names, _| { a.form.group_by = Some(text(names)?); Ok(()) }))
+        .value("=FIELD[,FIELD]"),
     Opt::new(b"", &["json-schema"], "print the JSON Schema of that document", Extension,
         Act(|_, _| Err(Exit::done(json::schema::text(&Catalog::standard()))))),
     Opt::new(b"", &["netns"], "", Extension, Take(|a, list, _| {
@@ -250,6 +262,28 @@ fn bpf_map_id(args: &mut Args, id: &OsStr, actions: &mut dyn Actions) -> Result<
     let id = map_id(text).ok_or_else(|| Exit::error(1, quoting("ss: invalid BPF map ID ", text, "")))?;
     actions.bpf_map(id)?;
     args.show.bpf_map_ids.push(id);
+    Ok(())
+}
+
+/// An argument that can only be names.
+fn text(argument: &OsStr) -> Result<String, Exit> {
+    let wrong = || Exit::error(Exit::USAGE, quoting("ss: there is no field \"", argument.as_bytes(), "\""));
+    Ok(argument.to_str().ok_or_else(wrong)?.to_owned())
+}
+
+fn columns(args: &mut Args, names: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
+    let names = text(names)?;
+    if names == "help" {
+        return Err(Exit::done(sockdiag_render::columns::help(&Catalog::standard())));
+    }
+    args.form.columns = Some(names);
+    Ok(())
+}
+
+fn limit(args: &mut Args, number: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
+    let wrong =
+        || Exit::error(Exit::USAGE, quoting("ss: \"", number.as_bytes(), "\" is not a number to limit by"));
+    args.form.limit = Some(number.to_str().and_then(|number| number.parse().ok()).ok_or_else(wrong)?);
     Ok(())
 }
 

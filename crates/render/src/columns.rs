@@ -1,0 +1,107 @@
+//! Rows as columns of any fields: aligned, CSV or TSV.
+
+use std::io::{self, Write};
+
+use sockdiag::fields::{Catalog, Choice, ChoiceError, Kind, Unit};
+use sockdiag::model::Row;
+use sockdiag::pipeline::Sink;
+
+pub use crate::sheet::Shape;
+use crate::sheet::Sheet;
+
+/// A sink that writes chosen values of each row.
+pub struct Columns<W> {
+    choices: Vec<Choice>,
+    sheet: Sheet<W>,
+    cells: Vec<u8>,
+    ends: Vec<Option<usize>>,
+}
+
+impl<W: Write> Columns<W> {
+    /// A listing of these values; begins with their names if `header`.
+    ///
+    /// # Errors
+    /// What writing brought about.
+    pub fn new(choices: Vec<Choice>, shape: Shape, header: bool, out: W) -> io::Result<Self> {
+        let right = choices.iter().map(Choice::is_number).collect();
+        let mut sheet = Sheet::new(out, shape, right);
+        if header {
+            sheet.line(choices.iter().map(|choice| Some(choice.name().as_bytes())))?;
+        }
+        Ok(Self { choices, sheet, cells: Vec::new(), ends: Vec::new() })
+    }
+}
+
+impl<W: Write> Sink for Columns<W> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.cells.clear();
+        self.ends.clear();
+        for choice in &self.choices {
+            let known = choice.put(&mut self.cells, row);
+            self.ends.push(known.then_some(self.cells.len()));
+        }
+        let mut from = 0;
+        let cells = &self.cells;
+        self.sheet.line(self.ends.iter().map(|end| {
+            let to = (*end)?;
+            let cell = cells.get(from..to);
+            from = to;
+            cell
+        }))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.sheet.finish()
+    }
+}
+
+/// The choices that names with commas between them make.
+///
+/// # Errors
+/// Where a name cannot be chosen.
+pub fn choices(catalog: &Catalog, names: &str) -> Result<Vec<Choice>, ChoiceError> {
+    names.split(',').map(|name| Choice::new(catalog, name.trim_matches(' '))).collect()
+}
+
+/// Every field that can be chosen: its name, what its values are, and its meaning.
+pub fn help(catalog: &Catalog) -> String {
+    let mut out = Vec::new();
+    let mut sheet = Sheet::new(&mut out, Shape::Aligned, vec![false; 3]);
+    let mut seen: Vec<&str> = Vec::new();
+    for field in catalog.fields() {
+        if seen.contains(&field.name) {
+            continue;
+        }
+        seen.push(field.name);
+        line(&mut sheet, field.name, field.kind, field.unit, field.doc);
+        for member in field.kind.members() {
+            line(
+                &mut sheet,
+                &format!("{}.{}", field.name, member.name),
+                member.kind,
+                member.unit,
+                member.doc,
+            );
+        }
+    }
+    // Memory takes all.
+    let _ = sheet.finish();
+    drop(sheet);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn line(sheet: &mut Sheet<&mut Vec<u8>>, name: &str, kind: Kind, unit: Unit, doc: &str) {
+    let what = unit.name().unwrap_or(match kind {
+        Kind::Integer | Kind::Ratio => "number",
+        Kind::Wide => "identity",
+        Kind::Bool => "true or false",
+        Kind::Text => "text",
+        Kind::Addr => "address",
+        Kind::Integers => "numbers",
+        Kind::Texts => "texts",
+        Kind::Addrs => "addresses",
+        Kind::Records(_) => "list",
+    });
+    // Memory takes all.
+    let _ = sheet.line([name, what, doc].into_iter().map(|cell| Some(cell.as_bytes())));
+}

@@ -1,0 +1,250 @@
+//! Fields by the names that people type.
+//!
+//! The full name of a field always works.  A shorter one works where it can
+//! mean only one thing: what stands behind the point, with or without its
+//! unit (`rtt` for `tcp.rtt_us`), or a member of a list (`pid`).  Where several
+//! subjects have it, those that people ask for first come first.
+
+use std::fmt;
+
+use super::{Catalog, Field, Kind, Needs, Unit};
+
+/// Subjects whose fields a short name prefers, in this order.
+const FIRST: [&str; 5] = ["socket", "tcp", "cgroup", "timer", "mem"];
+
+/// Units that a name may leave out.
+const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
+
+/// Other words for fields.
+const ALIASES: [(&str, &str); 10] = [
+    ("local.address", "local.addr"),
+    ("remote.address", "remote.addr"),
+    ("process", "socket.processes"),
+    ("cgroup", "cgroup.path"),
+    ("netns", "netns.name"),
+    ("peer", "peer.processes"),
+    ("container", "container.name"),
+    ("pod", "pod.name"),
+    ("unit", "unit.name"),
+    ("slice", "unit.slice"),
+];
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Named {
+    /// The field.
+    pub field: &'static Field,
+    /// The place of a member, where the name is that of one.
+    pub member: Option<usize>,
+    /// Whether the name leaves out a unit that the field's has.
+    pub without_unit: bool,
+}
+
+impl Named {
+    /// What its values are; those of a member are taken one by one.
+    pub fn kind(&self) -> Kind {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.kind,
+            None => self.field.kind,
+        }
+    }
+
+    /// What the number counts.
+    pub fn unit(&self) -> Unit {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.unit,
+            None => self.field.unit,
+        }
+    }
+
+    /// What reading it costs.
+    pub fn needs(&self, catalog: &Catalog) -> Needs {
+        let needs = catalog.needs_of(self.field.name);
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => needs.and(member.needs),
+            None => needs,
+        }
+    }
+}
+
+/// A name that stands for nothing, or for several things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// No field is called so; the most alike names are.
+    Unknown {
+        /// The name as typed.
+        name: String,
+        /// Names that differ little.
+        alike: Vec<&'static str>,
+    },
+    /// Several fields are.
+    Ambiguous {
+        /// The name as typed.
+        name: String,
+        /// Their full names.
+        fields: Vec<&'static str>,
+    },
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name, alike } => {
+                write!(f, "there is no field \"{}\"", name.escape_debug())?;
+                if !alike.is_empty() {
+                    write!(f, " (is it {}?)", alike.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::Ambiguous { name, fields } => {
+                write!(f, "\"{}\" may be {}", name.escape_debug(), fields.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+impl Catalog {
+    /// What a name stands for.
+    ///
+    /// # Errors
+    /// Where that is nothing, or more than one thing.
+    pub fn named(&self, typed: &str) -> Result<Named, NameError> {
+        let name = ALIASES.iter().find(|(alias, _)| *alias == typed).map_or(typed, |(_, name)| name);
+        if let Some(field) = self.field(name) {
+            return Ok(Named { field, member: None, without_unit: false });
+        }
+        if let Some((list, member)) = name.rsplit_once('.')
+            && let Ok(Named { field, member: None, .. }) = self.named(list)
+            && let Some(at) = field.kind.members().iter().position(|known| known.name == member)
+        {
+            return Ok(Named { field, member: Some(at), without_unit: false });
+        }
+        for without_unit in [false, true] {
+            let found = self.ending(name, without_unit);
+            if let Some(field) = preferred(&found) {
+                return Ok(Named { field, member: None, without_unit });
+            }
+            if !found.is_empty() {
+                let fields = found.iter().map(|field| field.name).collect();
+                return Err(NameError::Ambiguous { name: typed.to_owned(), fields });
+            }
+        }
+        let member = self.fields().find_map(|field| {
+            let at = field.kind.members().iter().position(|member| member.name == name)?;
+            Some(Named { field, member: Some(at), without_unit: false })
+        });
+        member.ok_or_else(|| NameError::Unknown { name: typed.to_owned(), alike: self.alike(typed) })
+    }
+
+    /// Fields with this behind the point, each name once.
+    fn ending(&self, name: &str, without_unit: bool) -> Vec<&'static Field> {
+        let mut found: Vec<&'static Field> = Vec::new();
+        for field in self.fields() {
+            let (_, last) = field.name.split_once('.').unwrap_or(("", field.name));
+            let last = if without_unit {
+                UNITS.iter().find_map(|unit| last.strip_suffix(unit)).unwrap_or(last)
+            } else {
+                last
+            };
+            if last == name && !found.contains(&field) {
+                found.push(field);
+            }
+        }
+        found
+    }
+
+    /// The names nearest to a wrong one.
+    fn alike(&self, typed: &str) -> Vec<&'static str> {
+        let last = typed.rsplit('.').next().unwrap_or(typed);
+        let mut near: Vec<(usize, &'static str)> = Vec::new();
+        for field in self.fields() {
+            let end = field.name.rsplit('.').next().unwrap_or(field.name);
+            let far = distance(last, end).min(distance(typed, field.name));
+            if far <= last.len().div_ceil(3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
+                near.push((far, field.name));
+            }
+        }
+        near.sort_unstable();
+        near.into_iter().take(3).map(|(_, name)| name).collect()
+    }
+}
+
+/// The only one, or the one whose subject comes first.
+fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
+    match found {
+        [only] => Some(only),
+        several => FIRST.iter().find_map(|subject| {
+            let is_of =
+                |field: &&&'static Field| field.name.split_once('.').is_some_and(|(of, _)| of == *subject);
+            several.iter().find(is_of).copied()
+        }),
+    }
+}
+
+/// How many letters have to change (Levenshtein); long texts are far apart.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len().max(b.len()) > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let change = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_mean_one_thing() {
+        let catalog = Catalog::standard();
+        for (name, want, member) in [
+            ("tcp.rtt_us", "tcp.rtt_us", None),
+            ("rtt_us", "tcp.rtt_us", None),
+            ("rtt", "tcp.rtt_us", None),
+            ("min_rtt", "tcp.min_rtt_us", None),
+            ("recv_q", "socket.recv_q", None),
+            ("bytes_sent", "tcp.bytes_sent", None),
+            ("retrans", "tcp.retrans", None),
+            ("delivery_rate", "tcp.delivery_rate_bytes_per_s", None),
+            ("state", "socket.state", None),
+            ("uid", "socket.uid", None),
+            ("user", "socket.user", None),
+            ("cgroup", "cgroup.path", None),
+            ("remote.address", "remote.addr", None),
+            ("process", "socket.processes", None),
+            ("pid", "socket.processes", Some("pid")),
+            ("comm", "socket.processes", Some("comm")),
+            ("process.user", "socket.processes", Some("user")),
+            ("socket.processes.cmdline", "socket.processes", Some("cmdline")),
+        ] {
+            let named = catalog.named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found = named.member.map(|at| named.field.kind.members()[at].name);
+            assert_eq!((named.field.name, found), (want, member), "{name}");
+        }
+        assert!(catalog.named("rtt").is_ok_and(|named| named.without_unit));
+    }
+
+    #[test]
+    fn what_a_name_cannot_mean_is_said() {
+        let catalog = Catalog::standard();
+        for (name, want) in [
+            ("addr", "\"addr\" may be local.addr, remote.addr"),
+            ("tcp.rtt", "there is no field \"tcp.rtt\" (is it tcp.rtt_us?)"),
+            ("recvq", "there is no field \"recvq\" (is it socket.recv_q?)"),
+            ("nothing like it", "there is no field \"nothing like it\""),
+            ("", "there is no field \"\""),
+        ] {
+            assert_eq!(catalog.named(name).unwrap_err().to_string(), want, "{name}");
+        }
+    }
+}
