@@ -263,6 +263,7 @@ fn damaged_recordings_are_listed_to_an_end() {
                 cgroup_zero: block % 300 == 0,
                 extended: true,
                 threads: false,
+                places: &[],
                 sources: &sources,
             });
             for case in block..block + 100 {

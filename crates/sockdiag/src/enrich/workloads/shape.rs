@@ -88,12 +88,11 @@ fn take(work: &mut Workload, component: &[u8], outer: &[u8], level: usize, depth
         }
     }
     container(work, component, outer);
-    if work.runtime.is_none() && work.container_id.is_none() && is_id(component) && level == 1 && depth == 2 {
-        // What containerd's own clients make: its namespace, the container.
-        work.runtime = Some("containerd");
-    }
-    if is_id(component) {
-        work.container_id = Some(component.to_vec());
+    if is_id(component) && work.container_id.as_deref() != Some(component) {
+        // Whose it is, other files may tell.  Of two levels is what containerd's
+        // own clients make: its namespace, the container.
+        work.runtime = (level == 1 && depth == 2).then_some("containerd");
+        (work.container_id, work.container_name) = (Some(component.to_vec()), None);
     }
     pod(work, component, outer);
 }

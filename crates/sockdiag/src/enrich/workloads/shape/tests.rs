@@ -27,7 +27,12 @@ fn shown(work: &Workload) -> String {
         text(&work.session),
         work.owner_uid.map_or("-".to_owned(), |uid| uid.to_string()),
     ];
-    words.join(" ").replace(A, "$A").replace(B, "$B").replace(UID, "$UID")
+    words
+        .join(" ")
+        .replace(&UID.replace('-', "_"), "$UID_")
+        .replace(A, "$A")
+        .replace(B, "$B")
+        .replace(UID, "$UID")
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn every_runtime_s_paths_are_known() {
             "- $A - 5a3d9c0f2b1e4d6c8a7f9e0b1c2d3e4f burstable - - - -",
         ),
         // A node of kind: a cluster in a container.
-        ("/docker/$B/kubelet/kubepods/besteffort/pod$UID/$A", "docker $A - $UID besteffort - - - -"),
+        ("/docker/$B/kubelet/kubepods/besteffort/pod$UID/$A", "- $A - $UID besteffort - - - -"),
         // LXC, LXD and Incus.
         ("/lxc.payload.web/system.slice/nginx.service", "lxc web web - - nginx.service system.slice - -"),
         ("/lxc.payload/web", "lxc web web - - - - - -"),
