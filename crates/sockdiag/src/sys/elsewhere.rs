@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -49,8 +50,10 @@ impl Drop for Helper {
 
 /// While it lives, what the calling thread opens through this library belongs
 /// to another namespace.  One at a time: a second one takes the first's place.
+///
+/// It is about the thread that entered, and stays with it.
 #[derive(Debug)]
-pub struct Inside(());
+pub struct Inside(PhantomData<*const ()>);
 
 impl Drop for Inside {
     fn drop(&mut self) {
@@ -78,7 +81,7 @@ pub fn enter(namespace: File) -> io::Result<Inside> {
     let helper = Helper { jobs: Some(jobs), thread: Some(thread) };
     entered.recv().map_err(io::Error::other)??;
     HELPER.with_borrow_mut(|current| *current = Some(helper));
-    Ok(Inside(()))
+    Ok(Inside(PhantomData))
 }
 
 /// Runs a job where sockets and files of the current namespace are opened.

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::model::{HolderBook, Workload};
 use crate::source::Sources;
@@ -49,13 +49,10 @@ impl Workloads {
         if let Some(path) = cgroup {
             self.prepare_path(path);
         }
-        if self.own(cgroup).is_some_and(shape::tells) {
-            return;
+        let mut told = self.own(cgroup).is_some_and(shape::tells);
+        if !told {
+            holders.holders(inode, &mut |holder| told = told || self.prepare_process(holder.pid));
         }
-        let mut told = false;
-        holders.holders(inode, &mut |holder| {
-            told = told || self.prepare_process(holder.pid);
-        });
     }
 
     /// What is known of a socket.
@@ -69,18 +66,25 @@ impl Workloads {
         if own.is_some_and(shape::tells) {
             return own;
         }
-        let mut found = None;
+        let (mut best, mut first) = (None, None);
         holders.holders(inode, &mut |holder| {
-            if found.is_none() {
-                let path = self.by_process.get(&holder.pid).and_then(Option::as_ref);
-                found = path.and_then(|path| self.by_path.get(path));
+            if best.is_none()
+                && let Some(work) = self.of_process(holder.pid)
+            {
+                first = first.or(Some(work));
+                best = Some(work).filter(|work| shape::tells(work));
             }
         });
-        found.or(own)
+        best.or(own).or(first)
     }
 
+    /// What the socket's own cgroup tells; one that cannot be found has no path.
     fn own(&self, cgroup: Option<&[u8]>) -> Option<&Workload> {
-        self.by_path.get(cgroup?)
+        self.by_path.get(cgroup.filter(|path| path.starts_with(b"/"))?)
+    }
+
+    fn of_process(&self, pid: i32) -> Option<&Workload> {
+        self.by_path.get(self.by_process.get(&pid)?.as_ref()?)
     }
 
     fn prepare_path(&mut self, path: &[u8]) {
@@ -91,24 +95,59 @@ impl Workloads {
         }
     }
 
-    /// Whether the cgroup of a process tells something.
+    /// Reads the cgroup of a process; whether it tells something.
     fn prepare_process(&mut self, pid: i32) -> bool {
-        let slot = match self.by_process.entry(pid) {
-            Entry::Occupied(known) => return known.get().is_some(),
-            Entry::Vacant(slot) => slot,
-        };
-        let path = cgroup_of(&self.proc, pid);
-        let path = slot.insert(path).clone();
-        if let Some(path) = &path {
-            self.prepare_path(path);
+        if let Entry::Vacant(slot) = self.by_process.entry(pid) {
+            let file = fs::read(self.proc.join(pid.to_string()).join("cgroup")).unwrap_or_default();
+            let path = shape::best(&file).map(|work| work.cgroup);
+            slot.insert(path.clone());
+            if let Some(path) = path {
+                self.prepare_path(&path);
+            }
         }
-        path.is_some()
+        self.of_process(pid).is_some_and(shape::tells)
     }
 }
 
-/// The path of a process's cgroup, if it tells something.
-fn cgroup_of(proc: &Path, pid: i32) -> Option<Vec<u8>> {
-    let file = fs::read(proc.join(pid.to_string()).join("cgroup")).ok()?;
-    let work = shape::best(&file)?;
-    (shape::tells(&work) || work.unit.is_some()).then_some(work.cgroup)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Holder;
+
+    struct Book(&'static [i32]);
+
+    impl HolderBook for Book {
+        fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
+            self.0.iter().for_each(|pid| take(Holder { name: b"x", pid: *pid, tid: *pid, fd: 3 }));
+        }
+    }
+
+    #[test]
+    fn the_socket_s_own_cgroup_tells_first_and_systemd_s_tells_nothing() {
+        let root = std::env::temp_dir().join(format!("sockdiag-workloads-{}", std::process::id()));
+        let proc = root.join("proc");
+        for (pid, path) in [(1, "0::/init.scope"), (7, "0::/system.slice/ssh.service"), (8, "0::/")] {
+            let dir = proc.join(pid.to_string());
+            fs::create_dir_all(&dir).expect("a directory of the test");
+            fs::write(dir.join("cgroup"), path).expect("a file of the test");
+        }
+        let sources = Sources { proc_root: Some(proc.into()), ..Sources::default() };
+        let mut workloads = Workloads::new(&sources);
+        let mut unit = |own: Option<&str>, holders: &'static [i32]| {
+            let (own, book) = (own.map(str::as_bytes), Book(holders));
+            workloads.prepare(own, 5, &book);
+            let unit = workloads.of(own, 5, &book).and_then(|work| work.unit.clone());
+            unit.map(|unit| String::from_utf8(unit).expect("ASCII"))
+        };
+        let (ssh, init) = (Some("ssh.service".to_owned()), Some("init.scope".to_owned()));
+        let web = Some("web.service".to_owned());
+        assert_eq!(unit(Some("/system.slice/web.service"), &[7]), web);
+        assert_eq!(unit(Some("/init.scope"), &[1, 7]), ssh, "made by systemd for a service");
+        assert_eq!(unit(Some("/init.scope"), &[1]), init);
+        assert_eq!(unit(Some("/"), &[8, 7]), ssh);
+        assert_eq!(unit(None, &[1, 8]), init);
+        assert_eq!(unit(None, &[9]), None, "it is gone");
+        assert_eq!(unit(Some("unreachable:7"), &[]), None);
+        fs::remove_dir_all(root).expect("the test's own directory");
+    }
 }
