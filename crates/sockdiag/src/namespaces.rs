@@ -87,6 +87,9 @@ pub fn all() -> Namespaces {
     search.processes(Path::new("/proc"));
     let Search { found, hidden, .. } = search;
     let mut list: Vec<Namespace> = found.into_values().collect();
+    for Namespace { facts, .. } in &mut list {
+        *facts = Netns::new(facts.inode, facts.name.take(), facts.path.take());
+    }
     list.sort_by_cached_key(|one| {
         (!one.is_home, one.facts.name.is_none(), one.facts.name.clone(), one.facts.inode)
     });
@@ -151,16 +154,18 @@ fn one(word: &OsStr, every: &Namespaces) -> Result<Namespace, EnterError> {
     }
     let known = every.list.iter().find(|one| one.facts.inode == meta.ino()).cloned();
     let mut namespace = known.unwrap_or_else(|| Namespace {
-        facts: Netns { inode: meta.ino(), name: None, path: None },
+        facts: Netns { inode: meta.ino(), ..Netns::default() },
         is_home: false,
         is_chosen: true,
         doors: Vec::new(),
     });
     namespace.is_chosen = true;
+    let Netns { inode, mut name, path, .. } = namespace.facts;
     if !bytes.contains(&b'/') && !bytes.starts_with(b"pid:") {
-        namespace.facts.name = Some(bytes.to_vec());
+        name = Some(bytes.to_vec());
     }
-    namespace.facts.path.get_or_insert_with(|| door.as_os_str().as_bytes().to_vec());
+    let path = path.unwrap_or_else(|| door.as_os_str().as_bytes().to_vec());
+    namespace.facts = Netns::new(inode, name, Some(path));
     namespace.doors.insert(0, door);
     Ok(namespace)
 }
@@ -194,7 +199,7 @@ impl Search {
 
     fn add(&mut self, inode: u64, name: Option<&OsStr>, door: PathBuf) {
         let new = || Namespace {
-            facts: Netns { inode, name: None, path: None },
+            facts: Netns { inode, ..Netns::default() },
             is_home: self.home == Some(inode),
             is_chosen: false,
             doors: Vec::new(),

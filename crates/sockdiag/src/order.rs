@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_limit_bounds_what_is_kept() {
-        let rows: Vec<(u16, u32)> = (0..3000).map(|n| (n, u32::from(n * 7919 % 3001))).collect();
+        let rows: Vec<(u16, u32)> = (0..3000).map(|n| (n, u32::from(n) * 7919 % 3001)).collect();
         let mut want = rows.clone();
         want.sort_by_key(|(_, queue)| std::cmp::Reverse(*queue));
         let want: Vec<u16> = want.into_iter().take(5).map(|(port, _)| port).collect();

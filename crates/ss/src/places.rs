@@ -102,14 +102,14 @@ pub(crate) fn visits(
         let inside = match namespace.enter() {
             Ok(inside) => inside,
             Err(error) if namespace.is_chosen => {
-                let name = OsStr::new(&*String::from_utf8_lossy(&namespace.facts.title())).to_owned();
+                let name = OsStr::new(&*String::from_utf8_lossy(&namespace.facts.title)).to_owned();
                 let error = EnterError::Set { name, errno: error.raw_os_error().unwrap_or(0) };
                 return Err(Exit::error(1, error.message()));
             }
             // Its last process ended meanwhile.
             Err(error) if matches!(error.raw_os_error(), Some(2 | 3)) => continue,
             Err(error) => {
-                refused.push(namespace.facts.title().into_owned());
+                refused.push(namespace.facts.title.clone());
                 errno = error.raw_os_error().unwrap_or(0);
                 continue;
             }

@@ -46,9 +46,16 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let plan = Plan::new(&args, &catalog, groups)?;
     let order = plan.order(&catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
+    // Who asks for a form that the reference lacks is told what it does not tell;
+    // a document holds that itself.
+    let tell_all = args.form.is_ours() && !args.form.is_document();
     let mut say = |note: Note| {
         said.borrow_mut().note(&note);
-        say(note);
+        if tell_all && note.is_ours() {
+            let _ = write!(io::stderr(), "{note}");
+        } else {
+            say(note);
+        }
     };
     let summary = args.summary.then(|| source::summary(&sources, &mut say));
     if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
@@ -273,9 +280,14 @@ fn parse_filter(
     };
     let mut file = file;
     let file = file.as_mut().map(|file| file.as_mut() as &mut dyn BufRead);
-    filter::parse(&words, file, context).map_err(|error| {
+    filter::parse_or_explain(&words, file, context).map_err(|refused| {
+        let error = &refused.error;
         let code = u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
-        let message = error.message();
+        let mut message = error.message();
+        if io::stderr().is_terminal() {
+            message.push(b'\n');
+            message.extend(refused.picture().bytes());
+        }
         if error.shows_usage() { Exit::usage(message) } else { Exit::error(code, message) }
     })
 }

@@ -239,3 +239,45 @@ fn without_a_group_there_is_nothing_to_follow() {
         assert!(said.stdout.is_empty() && said.stderr.is_empty(), "{words}");
     }
 }
+
+#[test]
+fn a_document_lists_what_was_closed_and_a_limit_bounds_it() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _zoo = Zoo::start(&namespace, &["tcp-listen", "tcp-ports"]).unwrap_or_else(|why| panic!("{why}"));
+    let listening = |outcome: Outcome| lines(&outcome.stdout).len();
+    let before = listening(ours(&namespace, "-tlnH"));
+    let document = ours(&namespace, "-tlnK --limit 1 -j");
+    let document: serde_json::Value = serde_json::from_slice(&document.stdout).expect("JSON");
+    let closed = document["sockets"].as_array().expect("a list").len();
+    if document["notes"][0].as_str().is_some_and(|note| note.starts_with("SOCK_DESTROY answers")) {
+        skip!("this kernel or this user cannot close sockets");
+    }
+    assert_eq!(closed, 1);
+    assert_eq!(listening(ours(&namespace, "-tlnH")), before - 1);
+    let refused = ours(&namespace, "-tlnK --sort recv_q");
+    assert_eq!(refused.ended, Ended::Exit(255));
+    assert_eq!(listening(ours(&namespace, "-tlnH")), before - 1, "nothing was closed");
+}
+
+#[test]
+fn events_are_lines_of_json() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let zoo = Zoo::start(&namespace, &["tcp-established"]).unwrap_or_else(|why| panic!("{why}"));
+    let mut command = namespace.command(OURS);
+    command.args(["-tnE", "--jsonl", "--limit", "1"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut watching = command.spawn().expect("ours runs");
+    // It ends with the first event, which the end of the zoo brings once it listens.
+    std::thread::sleep(Duration::from_millis(500));
+    drop(zoo);
+    let mut line = String::new();
+    let mut out = BufReader::new(watching.stdout.take().expect("a pipe"));
+    out.read_line(&mut line).expect("a line");
+    if line.is_empty() {
+        skip!("this user may not listen to the kernel");
+    }
+    let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(event["socket"]["netid"], "tcp");
+    line.clear();
+    assert_eq!(out.read_line(&mut line).expect("the end"), 0, "{line}");
+    watching.wait().expect("it ended");
+}

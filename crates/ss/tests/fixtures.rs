@@ -15,6 +15,11 @@ use std::process::{Command, Output, Stdio};
 
 use sockdiag_testkit::skip;
 
+#[path = "json/schema.rs"]
+mod schema;
+#[path = "json/text.rs"]
+mod text;
+
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
 /// Not replayed: they need bpf(2) of the recorded kernel, write a file, show
@@ -29,10 +34,11 @@ struct Case {
     args: Vec<String>,
 }
 
-/// Unpacks the recordings and builds what answers from them.
-fn prepared() -> Result<(PathBuf, PathBuf), String> {
+/// Unpacks the recordings and builds what answers from them, in a directory of
+/// this name.
+fn prepared(name: &str) -> Result<(PathBuf, PathBuf), String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     let archive = here.join("tests/fixtures/recordings.tar.xz");
@@ -95,13 +101,18 @@ fn cases(root: &Path) -> Vec<Case> {
 
 impl Case {
     fn play(&self, flags: &[&str], player: &Path) -> Output {
+        self.play_with(flags, player, &self.args)
+    }
+
+    /// The same recording with other arguments, which it answers as it can.
+    fn play_with(&self, flags: &[&str], player: &Path, args: &[String]) -> Output {
         let sys = self.directory.join("sys");
         Command::new("unshare")
             .args(flags)
             .args(["sh", "-c", "mount --bind \"$0\" /proc && LD_PRELOAD=$NLPLAY_SO exec \"$@\""])
             .arg(sys.join("proc"))
             .arg(OURS)
-            .args(&self.args)
+            .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("NLPLAY_FILE", self.directory.join(format!("{}.nl", self.name)))
@@ -180,7 +191,7 @@ fn first_difference(want: &[u8], have: &[u8]) -> String {
 #[test]
 fn recordings_of_four_kernels_replay() {
     let Some(flags) = unshare() else { skip!("no mount namespace for this user") };
-    let (root, player) = match prepared() {
+    let (root, player) = match prepared("fixtures") {
         Ok(ready) => ready,
         Err(why) => skip!("{why}"),
     };
@@ -205,4 +216,63 @@ fn recordings_of_four_kernels_replay() {
     let _ = std::io::stderr().write_all(text.as_bytes());
     assert!(wrong.is_empty(), "{wrong}");
     assert!(agreed.len() == 4 && total >= 350, "only {total} recorded runs");
+}
+
+/// Whether a case lists sockets, and to an end.
+fn lists(case: &Case) -> bool {
+    !["summary", "summary-with-list", "events", "kill"].contains(&case.name.as_str())
+}
+
+#[test]
+fn recordings_as_json_fit_the_schema() {
+    let Some(flags) = unshare() else { skip!("no mount namespace for this user") };
+    let (root, player) = match prepared("fixtures-json") {
+        Ok(ready) => ready,
+        Err(why) => skip!("{why}"),
+    };
+    let validator = schema::of_lines();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut sockets, mut remade) = (0, 0);
+    for case in cases(&root).iter().filter(|case| lists(case)) {
+        let with = |args: &[&str]| {
+            let args: Vec<String> =
+                args.iter().map(|arg| (*arg).to_owned()).chain(case.args.clone()).collect();
+            let output = case.play_with(&flags, &player, &args);
+            assert!(output.status.success(), "{}: {args:?}: {output:?}", case.name);
+            output.stdout
+        };
+        let what = format!("{} {}", case.directory.display(), case.name);
+        for socket in schema::lines(&validator, &with(&["--jsonl"]), &what) {
+            let kind = socket["socket"]["netid"].as_str().expect("every socket has one").to_owned();
+            *kinds.entry(kind).or_default() += 1;
+            sockets += 1;
+        }
+        // What was recorded with every option answers every option.
+        if case.name == "tcp-all-everything" {
+            let play = |args: &str| {
+                let args: Vec<String> = args.split(' ').map(str::to_owned).collect();
+                case.play_with(&flags, &player, &args).stdout
+            };
+            let lines = schema::lines(&validator, &play("-tanie --jsonl"), &what);
+            for (words, info) in [("-tanHO", false), ("-taniHO", true)] {
+                let printed = play(words);
+                let want: Vec<String> =
+                    String::from_utf8_lossy(&printed).lines().map(text::squeeze).collect();
+                let made: Vec<String> = lines.iter().map(|socket| text::line(socket, info)).collect();
+                assert!(made.len() > 20, "{what}: {}", made.len());
+                for (made, want) in made.iter().zip(&want) {
+                    assert_eq!(made, want, "{what} ss {words}");
+                }
+                assert_eq!(made.len(), want.len(), "{what} ss {words}");
+                remade += made.len();
+            }
+        }
+    }
+    let text =
+        format!("fixtures: {sockets} sockets fit the schema {kinds:?}; {remade} lines made from JSON\n");
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    for kind in ["tcp", "udp", "mptcp", "sctp", "u_str", "nl", "p_raw", "v_str", "raw"] {
+        assert!(kinds.contains_key(kind), "no {kind} among {kinds:?}");
+    }
+    assert!(remade > 100, "{remade}");
 }

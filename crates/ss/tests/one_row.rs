@@ -60,7 +60,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
         processes: true,
         ..Look::default()
     };
-    let netns = Netns { inode: 4_026_531_840, ..Netns::default() };
+    let netns = Netns::new(4_026_531_840, None, None);
     let workload = Workload {
         container_name: Some(b"web".to_vec()),
         pod_name: Some(b"front".to_vec()),

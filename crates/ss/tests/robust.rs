@@ -23,7 +23,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::enrich::{EnrichConfig, Enricher};
-use sockdiag::fields::{Catalog, Groups, Needs, Style, Unit};
+use sockdiag::fields::{Catalog, Groups, Kind, Needs, Style};
 use sockdiag::filter::{self, Context, Dialect, EvalContext, Expr, Lookups, Transport};
 use sockdiag::model::{
     Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, StateSet, Table, TableSet,
@@ -401,7 +401,7 @@ fn condition(rng: &mut Rng, catalog: &Catalog) -> String {
             // `autobound` is a whole condition: its row has no value to compare.
             let fields: Vec<_> = catalog.fields().filter(|field| field.name != "local.autobound").collect();
             let field = rng.choice(fields).expect("a table with rows");
-            if field.unit == Unit::None && rng.bool() {
+            if matches!(field.kind, Kind::Text | Kind::Addr) && rng.bool() {
                 let word = pick(rng, &["cubic", "127.0.0.1", "tcp", "established", "1", "0", "lo"]);
                 return format!("{} {} {word}", field.name, pick(rng, &["=", "!="]));
             }

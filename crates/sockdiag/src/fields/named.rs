@@ -16,12 +16,16 @@ const FIRST: [&str; 6] = ["socket", "tcp", "cgroup", "timer", "mem", "unix"];
 const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
 
 /// Other words for fields.
-const ALIASES: [(&str, &str); 10] = [
+const ALIASES: [(&str, &str); 14] = [
     ("local.address", "local.addr"),
     ("remote.address", "remote.addr"),
     ("process", "socket.processes"),
     ("cgroup", "cgroup.path"),
-    ("netns", "netns.name"),
+    ("src", "local.addr"),
+    ("dst", "remote.addr"),
+    ("sport", "local.port"),
+    ("dport", "remote.port"),
+    ("netns", "netns.title"),
     ("peer", "peer.processes"),
     ("container", "container.name"),
     ("pod", "pod.name"),
@@ -167,7 +171,9 @@ impl Catalog {
         for field in self.fields() {
             let end = field.name.rsplit('.').next().unwrap_or(field.name);
             let far = distance(last, end).min(distance(typed, field.name));
-            if far <= last.len().div_ceil(3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
+            let begins = last.len() > 2 && end.starts_with(last);
+            let far = if begins { 0 } else { far };
+            if far <= (last.len() / 3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
                 near.push((far, field.name));
             }
         }
@@ -232,7 +238,7 @@ mod tests {
             ("name", "unix.name", None),
             ("unit", "unit.name", None),
             ("container", "container.name", None),
-            ("netns", "netns.name", None),
+            ("netns", "netns.title", None),
             ("peer.pid", "peer.processes", Some("pid")),
             ("process.user", "socket.processes", Some("user")),
             ("socket.processes.cmdline", "socket.processes", Some("cmdline")),

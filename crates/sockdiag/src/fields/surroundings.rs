@@ -22,9 +22,18 @@ pub(super) const NETNS: &[Field] = &[
     .group(Groups::NETNS)
     .text(Text::Column(Column::Netns, |out, r, _| {
         if let Some(netns) = r.names.netns {
-            put_word(out, &netns.title());
+            put_word(out, &netns.title);
         }
     })),
+    Field::new(
+        "netns.title",
+        |r| Some(Value::Text(&r.names.netns?.title)),
+        "Name of the network namespace, or its inode number where it has none.",
+        "/run/netns, /proc/PID/ns/net",
+    )
+    .kind(Kind::Text)
+    .group(Groups::NETNS)
+    .text(Text::PartOf("netns.inode")),
     Field::new(
         "netns.name",
         |r| r.names.netns?.name.as_deref().map(Value::Text),
@@ -115,7 +124,7 @@ fn fmt_peer(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     if let Some(netns) = peer.netns.filter(|netns| Some(netns.inode) != row.names.netns.map(|own| own.inode))
     {
         out.extend_from_slice(b" peer-netns:");
-        put_word(out, &netns.title());
+        put_word(out, &netns.title);
     }
 }
 
@@ -314,8 +323,8 @@ mod tests {
 
     #[test]
     fn a_peer_is_named_with_its_namespace_if_that_is_another() {
-        let one = Netns { inode: 1, ..Netns::default() };
-        let two = Netns { inode: 2, name: Some(b"b ns\n".to_vec()), path: None };
+        let one = Netns::new(1, None, None);
+        let two = Netns::new(2, Some(b"b ns\n".to_vec()), None);
         assert_eq!(peer_text(None, None, 7), " peer:((\"x\\\"y\",pid=5,fd=3))");
         assert_eq!(peer_text(Some(&one), Some(&one), 7), " peer:((\"x\\\"y\",pid=5,fd=3))");
         assert_eq!(peer_text(Some(&one), Some(&two), 7), " peer:((\"x\\\"y\",pid=5,fd=3)) peer-netns:b.ns.");

@@ -37,6 +37,16 @@ pub enum FilterError {
     LineTooLong,
     /// A line of a filter file begins with a NUL byte.
     InvalidLine,
+    /// A time is named without its unit and so is its value.
+    /// (The reference knows no such conditions.)
+    NoUnit {
+        /// The field's name as typed.
+        name: Vec<u8>,
+        /// Its full name, which has the unit.
+        field: &'static str,
+        /// The value as typed.
+        value: Vec<u8>,
+    },
     /// A field of the table is a number, but is compared with something else.
     /// (The reference knows no such conditions.)
     NotANumber {
@@ -65,7 +75,12 @@ impl FilterError {
             | Self::CgroupUnsupported
             | Self::LineTooLong
             | Self::InvalidLine => 255,
-            Self::Host(_) | Self::Device | Self::Mark(_) | Self::Cgroup { .. } | Self::NotANumber { .. } => 1,
+            Self::Host(_)
+            | Self::Device
+            | Self::Mark(_)
+            | Self::Cgroup { .. }
+            | Self::NoUnit { .. }
+            | Self::NotANumber { .. } => 1,
         }
     }
 
@@ -105,6 +120,12 @@ impl FilterError {
             }
             Self::LineTooLong => b"Too long line in filter".to_vec(),
             Self::InvalidLine => b"Invalid line".to_vec(),
+            Self::NoUnit { name, field, value } => {
+                let mut line = around("Error: \"", value, "\" has no unit to compare ");
+                line.extend_from_slice(name);
+                line.extend(format!(" with (or say {field}).").bytes());
+                line
+            }
             Self::NotANumber { field, value } => {
                 around("Error: \"", value, &format!("\" is not a number to compare {field} with."))
             }

@@ -20,7 +20,7 @@
 use super::expr::{Comparison, End, Expr, FieldTest, Next, Test};
 use super::host::{HostCondition, Prefix};
 use super::pattern;
-use crate::fields::{Field, Value};
+use crate::fields::{Field, Item, Kind, List, Value};
 use crate::model::unix::Name;
 use crate::model::{Addr, Detail, Endpoint, Layout, Row, SourceKind};
 
@@ -204,17 +204,75 @@ fn same_bits(rule: &[u8], addr: &[u8], len: u8) -> bool {
 
 impl FieldTest {
     fn holds(&self, row: &Row<'_>) -> bool {
+        match (self.field.get)(row) {
+            None => false,
+            Some(Value::List(list)) => self.list_holds(list),
+            Some(value) => self.value_holds(value),
+        }
+    }
+
+    /// A list counts, or any of its elements does.
+    fn list_holds(&self, list: List<'_>) -> bool {
+        if self.member.is_none() && !matches!(self.field.kind, Kind::Texts | Kind::Addrs)
+            || self.field.kind == Kind::Addrs && self.addr.is_none()
+        {
+            return self.value_holds(Value::U64(list.len()));
+        }
+        // No element may be equal, and there have to be some.
+        let none = self.comparison == Comparison::Ne;
+        let (mut some, mut found) = (false, false);
+        list.each(&mut |item| {
+            let value = match (item, self.member) {
+                (Item::Value(value), _) => Some(value),
+                (Item::Record(values), Some(member)) => values.get(member).copied().flatten(),
+                (Item::Record(_), None) => None,
+            };
+            if let Some(value) = value {
+                some = true;
+                found |= match value {
+                    Value::List(words) => self.words_hold(words),
+                    value if none => !self.value_holds(value),
+                    value => self.value_holds(value),
+                };
+            }
+        });
+        if none { some && !found } else { found }
+    }
+
+    /// Whether a command line is equal, as a whole or in one of its words.
+    fn words_hold(&self, words: List<'_>) -> bool {
+        let mut line = Vec::new();
+        let mut found = false;
+        words.each(&mut |item| {
+            if let Item::Value(Value::Text(word)) = item {
+                found |= self.text_matches(word);
+                if !line.is_empty() {
+                    line.push(b' ');
+                }
+                line.extend_from_slice(word);
+            }
+        });
+        found || self.text_matches(&line)
+    }
+
+    fn text_matches(&self, text: &[u8]) -> bool {
+        if !matches!(self.comparison, Comparison::Eq | Comparison::Ne) {
+            return false;
+        }
+        if self.is_pattern { pattern::matches(&self.text, text) } else { text == self.text }
+    }
+
+    fn value_holds(&self, value: Value<'_>) -> bool {
         let equal = |same: bool| match self.comparison {
             Comparison::Eq => same,
             Comparison::Ne => !same,
             _ => false,
         };
-        let order = match (self.field.get)(row) {
-            None => return false,
-            Some(Value::Text(text)) => return equal(text == self.text),
-            Some(Value::Addr(addr)) => return self.addr.is_some_and(|wanted| equal(addr == wanted)),
-            Some(Value::F64(value)) => self.ratio.and_then(|wanted| value.partial_cmp(&wanted)),
-            Some(value) => match (value.as_i128(), self.number, self.ratio) {
+        let order = match value {
+            Value::Text(text) => return equal(self.text_matches(text)),
+            Value::Addr(addr) => return self.addr.is_some_and(|wanted| equal(addr == wanted)),
+            Value::F64(value) => self.ratio.and_then(|wanted| value.partial_cmp(&wanted)),
+            value => match (value.as_i128(), self.number, self.ratio) {
                 (Some(value), Some(wanted), _) => Some(value.cmp(&wanted)),
                 (Some(value), None, Some(wanted)) => (value as f64).partial_cmp(&wanted),
                 _ => None,

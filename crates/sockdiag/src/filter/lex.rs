@@ -6,6 +6,7 @@
 //!
 //! Source: the program's behaviour.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 
 use super::error::FilterError;
@@ -74,14 +75,27 @@ pub(super) struct Tokens<'a> {
     line: Vec<u8>,
     line_at: usize,
     peeked: Option<Result<Vec<u8>, FilterError>>,
+    /// The last tokens that were read, for messages.
+    seen: VecDeque<Vec<u8>>,
 }
+
+/// Tokens that messages may show.
+const SEEN: usize = 24;
 
 /// Size of the buffer that the reference reads a line into; holds one less.
 const LINE_BUFFER: usize = 1024;
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(words: &'a [&'a [u8]], file: Option<&'a mut dyn BufRead>) -> Self {
-        Self { words: words.iter(), word: &[], file, line: Vec::new(), line_at: 0, peeked: None }
+        Self {
+            words: words.iter(),
+            word: &[],
+            file,
+            line: Vec::new(),
+            line_at: 0,
+            peeked: None,
+            seen: VecDeque::new(),
+        }
     }
 
     /// The next token, without taking it.
@@ -90,6 +104,30 @@ impl<'a> Tokens<'a> {
             self.peeked = self.next();
         }
         self.peeked.as_ref()?.as_deref().ok()
+    }
+
+    /// The tokens before the one that was taken last, that one, and those
+    /// behind it in the words; none of the latter where there is none left.
+    pub(super) fn around(mut self, at_end: bool) -> [Vec<Vec<u8>>; 3] {
+        let peeked = usize::from(self.peeked.is_some());
+        self.file = None;
+        let mut seen = Vec::from(std::mem::take(&mut self.seen));
+        let mut behind = seen.split_off(seen.len().saturating_sub(peeked));
+        self.peeked = None;
+        behind.extend(self.by_ref().take(SEEN).map_while(Result::ok));
+        if at_end {
+            seen.append(&mut behind);
+            return [seen, Vec::new(), Vec::new()];
+        }
+        let wrong = seen.pop().into_iter().collect();
+        [seen, wrong, behind]
+    }
+
+    fn see(&mut self, token: &[u8]) {
+        if self.seen.len() >= SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(token.to_vec());
     }
 
     /// Reads the next line of the file that is no comment; false at its end.
@@ -135,6 +173,7 @@ impl Iterator for Tokens<'_> {
         }
         loop {
             if let Some(token) = next_token(&mut self.word) {
+                self.see(&token);
                 return Some(Ok(token));
             }
             match self.words.next() {
@@ -147,6 +186,7 @@ impl Iterator for Tokens<'_> {
             let token = next_token(&mut rest);
             self.line_at = self.line.len() - rest.len();
             if let Some(token) = token {
+                self.see(&token);
                 return Some(Ok(token));
             }
             match self.read_line() {

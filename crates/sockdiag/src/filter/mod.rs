@@ -11,7 +11,8 @@
 //! address is reported before a missing operator.  Which words name a
 //! condition is not decided here but in the table of facts
 //! ([`crate::fields`]): a row with an operand is a keyword, and every other
-//! row can be compared by its full name.
+//! row can be compared by its full name, or by a shorter one that can mean
+//! nothing else ([`Catalog::named`]).
 //!
 //! Nothing here does I/O; what has to be looked up is asked of [`Lookups`].
 //!
@@ -24,6 +25,7 @@ mod cnum;
 mod emit;
 mod error;
 mod eval;
+mod explain;
 mod expr;
 mod host;
 mod lex;
@@ -32,14 +34,16 @@ mod parse;
 mod pattern;
 mod pinned;
 mod pushdown;
+mod quantity;
 #[cfg(test)]
 mod testing;
 
 pub use error::{FilterError, HostError};
 pub use eval::EvalContext;
+pub use explain::Refused;
 pub use expr::{Comparison, End, Expr, FieldTest, Node, Test};
 pub use host::{HostCondition, Prefix};
-pub use parse::parse;
+pub use parse::{parse, parse_or_explain};
 pub use pattern::matches as pattern_matches;
 pub use pinned::{Pinned, pinned};
 pub use pushdown::{Dialect, program};

@@ -12,12 +12,13 @@
 
 use std::io::BufRead;
 
-use super::error::FilterError;
+use super::error::{FilterError, HostError};
+use super::explain::{self, Refused};
 use super::expr::{Comparison, End, Expr, FieldTest, Node, Test};
 use super::host::{self, HostCondition, Meaning};
 use super::lex::{Mark, Tokens, mark};
-use super::{Context, Parsed, cnum};
-use crate::fields::{Field, Operand, Unit};
+use super::{Context, Parsed, cnum, quantity};
+use crate::fields::{Field, Kind, NameError, Named, Operand, Unit};
 use crate::model::{Addr, Family};
 
 /// Symbols that the reference's parser holds at most.
@@ -71,6 +72,18 @@ pub fn parse<'a>(
     file: Option<&'a mut dyn BufRead>,
     ctx: Context<'a>,
 ) -> Result<Parsed, FilterError> {
+    parse_or_explain(words, file, ctx).map_err(|refused| refused.error)
+}
+
+/// The same; what is refused is explained.
+///
+/// # Errors
+/// Where the filter cannot be used.
+pub fn parse_or_explain<'a>(
+    words: &'a [&'a [u8]],
+    file: Option<&'a mut dyn BufRead>,
+    ctx: Context<'a>,
+) -> Result<Parsed, Refused> {
     let tokens = Tokens::new(words, file);
     let mut parser = Parser {
         ctx,
@@ -82,20 +95,81 @@ pub fn parse<'a>(
         pending: None,
     };
     while let Some(token) = parser.tokens.next() {
-        parser.token(&token?)?;
+        if let Err(error) = token.and_then(|token| parser.token(&token)) {
+            return Err(parser.explain(error, false));
+        }
     }
-    parser.finish()
+    match parser.finish() {
+        Ok(parsed) => Ok(parsed),
+        Err(error) => Err(parser.explain(error, true)),
+    }
 }
 
 impl Parser<'_> {
-    fn finish(self) -> Result<Parsed, FilterError> {
+    fn finish(&mut self) -> Result<Parsed, FilterError> {
         let family = self.narrowed;
         let expr = match (self.pending, self.stack.as_slice()) {
             (None, []) => None,
-            (None, [Symbol::Expr(_)]) => Some(Expr::new(self.nodes).ok_or(FilterError::Syntax)?),
+            (None, [Symbol::Expr(_)]) => {
+                Some(Expr::new(std::mem::take(&mut self.nodes)).ok_or(FilterError::Syntax)?)
+            }
             _ => return Err(FilterError::Syntax),
         };
         Ok(Parsed { expr, family })
+    }
+
+    /// Where the filter is wrong, and what would be right there.
+    fn explain(self, error: FilterError, at_end: bool) -> Refused {
+        let expected = self.expected(&error, at_end);
+        let around = self.tokens.around(at_end).map(|words| explain::line(words.iter().map(Vec::as_slice)));
+        let [mut before, wrong, mut behind] = around;
+        if !before.is_empty() {
+            before.push(' ');
+        }
+        if !behind.is_empty() {
+            behind.insert(0, ' ');
+        }
+        Refused { error, around: [before, wrong, behind], expected }
+    }
+
+    fn expected(&self, error: &FilterError, at_end: bool) -> String {
+        let text = match error {
+            FilterError::Host(Some(HostError::Address(word))) if self.latest.is_none() => {
+                let known = std::str::from_utf8(word).ok().map(|name| (name, self.ctx.catalog.named(name)));
+                return match known {
+                    Some((_, Ok(named))) => format!("an operator behind the field {}", named.field.name),
+                    Some((_, Err(wrong @ NameError::Ambiguous { .. }))) => format!("one field: {wrong}"),
+                    Some((_, Err(NameError::Unknown { alike, .. }))) if !alike.is_empty() => {
+                        format!("a condition; is it {}?", alike.join(", "))
+                    }
+                    _ => CONDITION.to_owned(),
+                };
+            }
+            FilterError::Host(Some(HostError::Address(_))) => "an address, a prefix or a host name",
+            FilterError::Host(Some(HostError::Port(_))) => "a port: a number or the name of a service",
+            FilterError::Host(None) => "an address, a port, or both with a colon between them",
+            FilterError::Device => "the name or the index of an interface",
+            FilterError::Mark(_) => "MARK or MARK/MASK, numbers",
+            FilterError::Cgroup { .. } | FilterError::CgroupUnsupported => {
+                "the path of a cgroup of this machine"
+            }
+            FilterError::NotANumber { field, .. } => {
+                let unit = self.ctx.catalog.field(field).map_or(Unit::None, |field| field.unit);
+                quantity::units(unit)
+            }
+            FilterError::NoUnit { .. } => quantity::units(Unit::Microseconds),
+            FilterError::LineTooLong => "lines of less than 1023 bytes",
+            FilterError::InvalidLine => "text",
+            FilterError::TooDeep => "fewer brackets",
+            FilterError::Syntax => match (self.pending, self.stack.last()) {
+                (Some(_), _) if at_end => "a value",
+                (Some(_), _) => "an operator that this condition takes, and a value",
+                (None, Some(Symbol::Open | Symbol::Not | Symbol::And | Symbol::Or) | None) => CONDITION,
+                (None, Some(Symbol::Expr(_))) if at_end => "a closing bracket",
+                (None, Some(Symbol::Expr(_))) => "\"and\", \"or\", another condition, or the end",
+            },
+        };
+        text.to_owned()
     }
 
     fn token(&mut self, token: &[u8]) -> Result<(), FilterError> {
@@ -116,12 +190,12 @@ impl Parser<'_> {
             };
         }
         if self.pending.is_none()
-            && let Some(field) = std::str::from_utf8(token).ok().and_then(|name| self.ctx.catalog.field(name))
+            && let Some(named) = std::str::from_utf8(token).ok().and_then(|name| self.ctx.catalog.named(name).ok())
             // Its keyword is the whole condition: there is no value to compare.
-            && !matches!(field.operand, Some((_, Operand::Autobound)))
+            && !matches!(named.field.operand, Some((_, Operand::Autobound)))
             && let Some(Mark::Compare(comparison)) = self.tokens.peek().and_then(mark)
         {
-            return self.field_test(field, comparison);
+            return self.field_test(token, named, comparison);
         }
         let value = self.convert(token)?;
         let pending = self.pending.take().ok_or(FilterError::Syntax)?;
@@ -269,13 +343,14 @@ impl Parser<'_> {
     }
 
     /// `NAME OP VALUE` with the name of a field, whose operator is next.
-    fn field_test(&mut self, field: &'static Field, comparison: Comparison) -> Result<(), FilterError> {
+    fn field_test(&mut self, name: &[u8], named: Named, comparison: Comparison) -> Result<(), FilterError> {
         let _operator = self.tokens.next();
         let text = self.tokens.next().ok_or(FilterError::Syntax)??;
         if mark(&text).is_some() {
             return Err(FilterError::Syntax);
         }
         self.check_depth(3)?;
+        let (field, kind, unit) = (named.field, named.kind(), named.unit());
         let number = cnum::scan(&text, 0).filter(|n| n.len == text.len() && !n.overflow).map(|n| {
             let magnitude = i128::from(n.magnitude);
             if n.negative { -magnitude } else { magnitude }
@@ -286,16 +361,52 @@ impl Parser<'_> {
                 std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).filter(|r: &f64| r.is_finite())
             }
         };
+        let is_time = matches!(unit, Unit::Microseconds | Unit::Milliseconds);
+        if named.without_unit && is_time && ratio.is_some_and(|ratio| ratio != 0.0) {
+            return Err(FilterError::NoUnit { name: name.to_vec(), field: field.name, value: text });
+        }
+        let (number, ratio) = match (ratio, kind, text.as_slice()) {
+            (None, Kind::Bool, b"true" | b"yes") => (Some(1), Some(1.0)),
+            (None, Kind::Bool, b"false" | b"no") => (Some(0), Some(0.0)),
+            (None, ..) => match quantity::amount(&text, unit) {
+                Some(amount) => (whole(amount), Some(amount)),
+                None => (None, None),
+            },
+            _ => (number, ratio),
+        };
         let ordered = !matches!(comparison, Comparison::Eq | Comparison::Ne);
-        if ratio.is_none() && (ordered || field.unit != Unit::None) {
+        let is_text = matches!(kind, Kind::Text | Kind::Texts | Kind::Addr | Kind::Addrs);
+        if ratio.is_none() && (ordered || !is_text) {
             return Err(FilterError::NotANumber { field: field.name, value: text });
         }
+        let is_pattern = text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        let needs = named.needs(self.ctx.catalog);
+        let member = named.member;
         let addr = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).map(|ip| match ip {
             std::net::IpAddr::V4(ip) => Addr::V4(ip.octets()),
             std::net::IpAddr::V6(ip) => Addr::V6(ip.octets()),
         });
-        self.primary(Node::Test(Test::Field(FieldTest { field, comparison, text, number, ratio, addr })))
+        self.primary(Node::Test(Test::Field(FieldTest {
+            field,
+            member,
+            needs,
+            comparison,
+            text,
+            is_pattern,
+            number,
+            ratio,
+            addr,
+        })))
     }
+}
+
+/// What a condition may begin with.
+const CONDITION: &str =
+    "a condition: src, dst, sport, dport, dev, fwmark, cgroup, autobound, or a field and an operator";
+
+/// An amount that is a whole number.
+fn whole(amount: f64) -> Option<i128> {
+    (amount.fract() == 0.0 && amount.abs() < 1e30).then_some(amount as i128)
 }
 
 /// Whether the grammar knows this operator for this operand.

@@ -14,15 +14,15 @@ pub struct Netns {
     pub name: Option<Vec<u8>>,
     /// A file through which it can be entered.
     pub path: Option<Vec<u8>>,
+    /// Its name, or its inode number where it has none.
+    pub title: Vec<u8>,
 }
 
 impl Netns {
-    /// Its name, or its inode number where it has none.
-    pub fn title(&self) -> std::borrow::Cow<'_, [u8]> {
-        match &self.name {
-            Some(name) => name.into(),
-            None => self.inode.to_string().into_bytes().into(),
-        }
+    /// A namespace whose title follows from the rest.
+    pub fn new(inode: u64, name: Option<Vec<u8>>, path: Option<Vec<u8>>) -> Self {
+        let title = name.clone().unwrap_or_else(|| inode.to_string().into_bytes());
+        Self { inode, name, path, title }
     }
 }
 

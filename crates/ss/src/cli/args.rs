@@ -97,6 +97,16 @@ impl Form {
         self.columns.is_some() || self.separated.is_some() || self.group_by.is_some()
     }
 
+    /// Whether the reference has no such form.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.is_json() || self.is_columns()
+    }
+
+    /// Whether rows are written as one JSON document.
+    pub(crate) fn is_document(&self) -> bool {
+        self.is_json() && !self.json_lines
+    }
+
     /// Whether rows are written as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json || self.json_lines || self.pretty

@@ -160,6 +160,7 @@ pub(super) const LOSS: &[Field] = &[
 
 /// What `ss` does not print.
 pub(super) const SILENT: &[Field] = &[
+    tcp("tcp.wscale", option_bit!(0x04), "Whether windows are scaled.", "TCPI_OPT_WSCALE").kind(Kind::Bool),
     gauge(
         "tcp.ca_state",
         info!(ca_state),
