@@ -372,11 +372,11 @@ enum Step {
     Row(Origin, u32),
 }
 
-/// A step, decoded.
+/// A step, decoded; it lives on the stack, for as long as it is looked at.
+#[allow(clippy::large_enum_variant)]
 enum Next<'h> {
     Begin(Table),
     Enter(u32),
-    // It lives on the stack, for as long as it is looked at.
     Row(Socket<'h>),
 }
 

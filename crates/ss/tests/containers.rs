@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
@@ -17,8 +18,11 @@ impl Tree {
     fn unpack(name: &str) -> Self {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees").join(name);
         let text = fs::read_to_string(&from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
-        let root =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("containers-{name}-{}", std::process::id()));
+        // Tests that run at once may unpack the same host.
+        static TREES: AtomicU32 = AtomicU32::new(0);
+        let number = TREES.fetch_add(1, Ordering::Relaxed);
+        let place = format!("containers-{name}-{}-{number}", std::process::id());
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(place);
         let _ = fs::remove_dir_all(&root);
         let place = |path: &str| {
             let path = root.join(path);

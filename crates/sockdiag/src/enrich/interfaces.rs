@@ -81,7 +81,7 @@ impl Interfaces {
     pub(super) fn prepare_addresses(&mut self) {
         self.addresses.get_or_insert_with(|| {
             let mut found = Vec::new();
-            converse(|seq| address_request(seq), &mut |message| {
+            converse(address_request, &mut |message| {
                 found.extend(read_address(message).filter(|_| message.header.kind == RTM_NEWADDR));
             });
             found

@@ -91,7 +91,8 @@ fn accepts(row: &Row<'_>) -> Option<&'static str> {
         (_, addr) if addr.mapped_v4().is_some() => "ipv4",
         (_, Addr::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])) => {
             // Text of /proc does not tell.
-            if row.socket.attrs()?.v6only()? == 0 { "ipv4+ipv6" } else { "ipv6" }
+            let v6only = row.socket.attrs()?.v6only()? != 0;
+            if v6only { "ipv6" } else { "ipv4+ipv6" }
         }
         _ => "ipv6",
     })

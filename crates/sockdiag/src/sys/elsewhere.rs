@@ -74,7 +74,9 @@ pub fn enter(namespace: File) -> io::Result<Inside> {
         let came_in = result.is_ok();
         let _ = answer.send(result);
         if came_in {
-            inbox.iter().for_each(|job| job());
+            for job in inbox.iter() {
+                job();
+            }
         }
     };
     let thread = thread::Builder::new().name("netns".to_owned()).stack_size(STACK).spawn(work)?;
@@ -89,7 +91,7 @@ pub fn enter(namespace: File) -> io::Result<Inside> {
 /// # Errors
 /// If the thread there is gone.
 pub(crate) fn run<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let away = HELPER.with_borrow(|helper| Some(helper.as_ref()?.jobs.clone()?));
+    let away = HELPER.with_borrow(|helper| helper.as_ref()?.jobs.clone());
     let Some(jobs) = away else { return Ok(job()) };
     let (answer, result) = channel();
     let job: Job = Box::new(move || _ = answer.send(job()));
