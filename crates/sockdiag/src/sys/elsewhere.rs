@@ -74,7 +74,7 @@ pub fn enter(namespace: File) -> io::Result<Inside> {
         let came_in = result.is_ok();
         let _ = answer.send(result);
         if came_in {
-            for job in inbox.iter() {
+            for job in &inbox {
                 job();
             }
         }
