@@ -22,6 +22,8 @@ pub struct Look {
     pub no_header: bool,
     /// No queue columns.
     pub no_queues: bool,
+    /// The Netns column: several network namespaces are listed.
+    pub netns: bool,
     /// The Netid column: more than one table is listed.
     pub netid: bool,
     /// The State column: more than one state is listed.
@@ -58,6 +60,7 @@ impl<W: Write> SsText<W> {
     /// A listing of what `catalog` knows; writes the header unless told not to.
     pub fn new(catalog: &Catalog, look: Look, out: W) -> io::Result<Self> {
         let mut enabled = [true; COLUMNS];
+        enabled[Column::Netns as usize] = look.netns;
         enabled[Column::Netid as usize] = look.netid;
         enabled[Column::State as usize] = look.state;
         enabled[Column::RecvQ as usize] = !look.no_queues;

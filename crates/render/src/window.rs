@@ -13,13 +13,13 @@
 use std::io::{self, Write};
 
 /// How many columns a row has; the last holds the details.
-pub const COLUMNS: usize = 10;
+pub const COLUMNS: usize = 11;
 /// The column of the details.
-pub const EXT: usize = 9;
+pub const EXT: usize = 10;
 /// The column of the owners.
-pub const PROC: usize = 8;
+pub const PROC: usize = 9;
 /// The column of the remote port.
-pub const RSERV: usize = 7;
+pub const RSERV: usize = 8;
 
 /// Usable bytes of a chunk.
 const CHUNK: usize = 1_048_560;
@@ -30,12 +30,23 @@ const TOKEN_MAX: usize = 65_535;
 /// Output is handed on in pieces of about this size.
 const PIECE: usize = 128 * 1024;
 
-const HEADERS: [&str; COLUMNS] =
-    ["Netid", "State", "Recv-Q", "Send-Q", "Local Address:", "Port", "Peer Address:", "Port", "Process", ""];
-/// Columns before which a blank is printed.
-const DELIMITED: [bool; COLUMNS] = [false, true, true, true, true, false, true, false, false, false];
+const HEADERS: [&str; COLUMNS] = [
+    "Netns",
+    "Netid",
+    "State",
+    "Recv-Q",
+    "Send-Q",
+    "Local Address:",
+    "Port",
+    "Peer Address:",
+    "Port",
+    "Process",
+    "",
+];
+/// Columns before which a blank is printed, unless they are the first.
+const DELIMITED: [bool; COLUMNS] = [false, true, true, true, true, true, false, true, false, false, false];
 /// Columns whose text stands at their right edge.
-const RIGHT: [bool; COLUMNS] = [false, false, false, false, true, false, true, false, false, false];
+const RIGHT: [bool; COLUMNS] = [false, false, false, false, false, true, false, true, false, false, false];
 
 /// Text in columns, on its way to `W`.
 pub struct Window<W> {
@@ -381,10 +392,10 @@ mod tests {
     }
 
     const A: [&str; COLUMNS] =
-        ["", "LISTEN", "0     ", "128   ", "127.0.0.1:", "8080", "0.0.0.0:", "*", "", ""];
+        ["", "", "LISTEN", "0     ", "128   ", "127.0.0.1:", "8080", "0.0.0.0:", "*", "", ""];
     const B: [&str; COLUMNS] =
-        ["", "ESTAB", "0     ", "36    ", "192.168.100.200:", "22", "10.20.30.40:", "54321", "", ""];
-    const TAN: [bool; COLUMNS] = [false, true, true, true, true, true, true, true, false, true];
+        ["", "", "ESTAB", "0     ", "36    ", "192.168.100.200:", "22", "10.20.30.40:", "54321", "", ""];
+    const TAN: [bool; COLUMNS] = [false, false, true, true, true, true, true, true, true, false, true];
 
     #[test]
     fn compact() {
@@ -450,6 +461,20 @@ mod tests {
             "State··Recv-Q·Send-Q···Local·Address:Port·Peer·Address:Port·Process\n\
              LISTEN·0······128··········127.0.0.1:8080······0.0.0.0:*····\n\
              ESTAB··0······36·····192.168.100.200:22····10.20.30.40:54321\n"
+        );
+    }
+
+    #[test]
+    fn the_namespace_comes_first() {
+        let (mut a, mut b) = (A, B);
+        (a[0], a[1], b[0], b[1]) = ("web", "tcp", "4026532201", "tcp");
+        let mut enabled = TAN;
+        (enabled[0], enabled[1]) = (true, true);
+        assert_eq!(
+            table(&[a, b], enabled, None, true),
+            "Netns······Netid·State··Recv-Q·Send-Q···Local·Address:Port·Peer·Address:Port\n\
+             web········tcp···LISTEN·0······128··········127.0.0.1:8080······0.0.0.0:*\n\
+             4026532201·tcp···ESTAB··0······36·····192.168.100.200:22····10.20.30.40:54321\n"
         );
     }
 

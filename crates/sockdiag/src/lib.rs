@@ -13,6 +13,7 @@ pub mod enrich;
 pub mod fields;
 pub mod filter;
 pub mod model;
+pub mod namespaces;
 pub mod notes;
 pub mod number;
 pub mod order;

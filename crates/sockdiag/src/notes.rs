@@ -80,6 +80,12 @@ pub enum Note {
     Missing { title: &'static str, why: Missing },
     /// The one way to look for holders that was asked for cannot be gone.
     HoldersRefused { why: String },
+    /// Network namespaces that may not be entered, by their titles, and
+    /// processes that may not be looked into, whose namespaces may be missing
+    /// too.  The reference lists one namespace alone: for people alone.
+    NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, processes: u32 },
+    /// There was no room to remember so many sockets as other ends.
+    PeersLeftOut { sockets: u64 },
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The kernel dropped messages about destroyed sockets, for the so-manieth
@@ -107,7 +113,13 @@ impl Note {
     /// Whether the reference has no such message, so that only people should
     /// see it and no script.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::HoldersHidden { .. } | Self::Missing { .. })
+        matches!(
+            self,
+            Self::HoldersHidden { .. }
+                | Self::Missing { .. }
+                | Self::NamespacesUnseen { .. }
+                | Self::PeersLeftOut { .. }
+        )
     }
 }
 
@@ -191,6 +203,23 @@ impl fmt::Display for Note {
                 writeln!(f, "map_id: {}: invalid value size, expecting {expected}, got {got}", *id as i32)
             }
             Self::MapComplaint(complaint) => writeln!(f, "libbpf: {complaint}"),
+            Self::NamespacesUnseen { refused, errno, processes } => {
+                if !refused.is_empty() {
+                    write!(f, "ss: {} network namespaces may not be entered:", refused.len())?;
+                    refused.iter().try_for_each(|name| write!(f, " {}", name.escape_ascii()))?;
+                    writeln!(f, ": {}", errno_text(*errno))?;
+                }
+                if *processes > 0 {
+                    writeln!(
+                        f,
+                        "ss: {processes} processes may not be looked into: network namespaces may be missing"
+                    )?;
+                }
+                Ok(())
+            }
+            Self::PeersLeftOut { sockets } => {
+                writeln!(f, "ss: {sockets} sockets too many to be known as peers")
+            }
             Self::BindFailed { from, to, errno } => {
                 writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))
             }

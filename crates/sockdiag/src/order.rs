@@ -32,6 +32,8 @@ pub(crate) struct Kept {
     keys: Box<[Option<Key>]>,
     /// Whose services its ports are named by (see `Enricher::begin`).
     pub(crate) services_of: Option<u16>,
+    /// The number of its network namespace.
+    pub(crate) place: u32,
 }
 
 impl Kept {
@@ -77,9 +79,9 @@ impl Order {
     }
 
     /// Keeps a row.
-    pub(crate) fn keep(&mut self, record: Record<'_>, row: &Row<'_>, services_of: Option<u16>) {
+    pub(crate) fn keep(&mut self, record: Record<'_>, row: &Row<'_>, services_of: Option<u16>, place: u32) {
         let keys = self.by.iter().map(|(choice, _)| choice.key(row)).collect();
-        self.kept.push(Kept { origin: record.origin, bytes: record.bytes.into(), keys, services_of });
+        self.kept.push(Kept { origin: record.origin, bytes: record.bytes.into(), keys, services_of, place });
         if let Some(limit) = self.limit.and_then(|limit| usize::try_from(limit).ok())
             && self.kept.len() >= limit.saturating_mul(2).saturating_add(SLACK)
         {
@@ -135,7 +137,7 @@ mod tests {
             let line = line(*port, *queue);
             let record = Record { origin, bytes: line.as_bytes() };
             let socket = Socket::decode(record).expect("a whole line");
-            order.keep(record, &Row::bare(&socket), None);
+            order.keep(record, &Row::bare(&socket), None, 0);
         }
         let most = limit.map_or(usize::MAX, |limit| 2 * limit as usize + SLACK);
         assert!(order.kept.len() <= most);

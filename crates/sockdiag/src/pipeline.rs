@@ -72,9 +72,38 @@ const TESTED_NAMES: &[Needs] = &[
     Needs::USERS,
     Needs::COMMANDS,
     Needs::CONTEXTS,
+    Needs::PEERS,
+    Needs::WORKLOADS,
+    Needs::ADDRESSES,
 ];
 
-impl Pipeline<'_> {
+impl<'p> Pipeline<'p> {
+    /// Says that the tables of another namespace follow, tested in this way.
+    pub fn enter(&mut self, place: u32, filter: Option<&'p Expr>, context: EvalContext) {
+        (self.filter, self.context) = (filter, context);
+        self.held.steps.push(Step::Enter(place));
+        self.held.place = place;
+        self.enricher.enter(place);
+    }
+
+    /// Remembers the sockets of a table of the current namespace as other ends
+    /// of those that will be listed.  What cannot be read has no sockets here;
+    /// the listing will say so.
+    pub fn learn_peers(&mut self, query: &Query) {
+        let enricher = &mut *self.enricher;
+        let _ = source::dump(
+            query,
+            self.sources,
+            &mut |record: Record<'_>| {
+                if let Some(socket) = Socket::decode(record) {
+                    enricher.learn_peer(&socket);
+                }
+                ControlFlow::Continue(())
+            },
+            &mut |_| {},
+        );
+    }
+
     /// Lists one table.  Rows may be held until [`Pipeline::finish`].
     ///
     /// # Errors
@@ -161,7 +190,7 @@ impl Pipeline<'_> {
     fn keep(&mut self, record: Record<'_>, socket: &Socket<'_>) {
         self.enricher.prepare_names(socket);
         let row = self.enricher.row(socket);
-        self.order.keep(record, &row, self.enricher.services_of());
+        self.order.keep(record, &row, self.enricher.services_of(), self.held.place);
     }
 
     /// Hands on what was kept, in order.
@@ -169,7 +198,12 @@ impl Pipeline<'_> {
         let kept = self.order.take();
         let sockets = || kept.iter().filter_map(|kept| Socket::decode(kept.record()));
         if self.enricher.waits_for_holders() {
-            self.enricher.prepare_holders(sockets().map(|socket| socket.inode));
+            let pairs = kept.iter().filter_map(|kept| Some((Socket::decode(kept.record())?, kept.place)));
+            let enricher = &*self.enricher;
+            let inodes: Vec<u32> = pairs
+                .flat_map(|(socket, place)| [socket.inode, enricher.peer_inode(&socket, place)])
+                .collect();
+            self.enricher.prepare_holders(inodes.into_iter());
         }
         if self.needs.has(Needs::HOSTS) {
             let addrs: Vec<_> =
@@ -179,6 +213,7 @@ impl Pipeline<'_> {
         kept.iter().try_for_each(|kept| {
             let Some(socket) = Socket::decode(kept.record()) else { return ControlFlow::Continue(()) };
             self.enricher.set_services_of(kept.services_of);
+            self.enricher.enter(kept.place);
             self.show(&socket)
         })
     }
@@ -212,6 +247,7 @@ impl Pipeline<'_> {
     fn bare<'r>(&'r self, socket: &'r Socket<'r>) -> Row<'r> {
         let mut row = Row::bare(socket);
         row.names.holders = self.enricher.holders();
+        row.names.netns = self.enricher.netns();
         row
     }
 
@@ -225,9 +261,12 @@ impl Pipeline<'_> {
 
     /// Looks up what all held rows wait for and hands the rows on.
     fn release(&mut self) -> ControlFlow<()> {
-        let held = std::mem::take(&mut self.held);
+        let place = self.held.place;
+        // What follows is of the same namespace as the last of these.
+        let rest = Held { steps: vec![Step::Enter(place)], place, ..Held::default() };
+        let held = std::mem::replace(&mut self.held, rest);
         if self.enricher.waits_for_holders() {
-            self.enricher.prepare_holders(held.sockets().map(|socket| socket.inode));
+            self.enricher.prepare_holders(self.inodes(&held).into_iter());
         }
         if self.needs.has(Needs::HOSTS) {
             let mut addrs = Vec::new();
@@ -236,13 +275,38 @@ impl Pipeline<'_> {
             }
             self.enricher.prepare_hosts(addrs.into_iter());
         }
-        held.each(|step| match step {
-            Ok(socket) => self.show(&socket),
-            Err(table) => {
+        let flow = held.each(|next| match next {
+            Next::Row(socket) => self.show(&socket),
+            Next::Begin(table) => {
                 self.enricher.begin(table);
                 ControlFlow::Continue(())
             }
-        })
+            Next::Enter(place) => {
+                self.enricher.enter(place);
+                ControlFlow::Continue(())
+            }
+        });
+        self.enricher.enter(place);
+        flow
+    }
+
+    /// The sockets whose holders are shown: those held, and their other ends.
+    fn inodes(&self, held: &Held) -> Vec<u32> {
+        let mut inodes = Vec::new();
+        let mut at = 0;
+        for next in held.decoded() {
+            match next {
+                Next::Row(socket) => {
+                    inodes.push(socket.inode);
+                    if self.enricher.wants_peers() {
+                        inodes.push(self.enricher.peer_inode(&socket, at));
+                    }
+                }
+                Next::Begin(_) => {}
+                Next::Enter(place) => at = place,
+            }
+        }
+        inodes
     }
 }
 
@@ -289,6 +353,9 @@ impl Visit for Listing<'_, '_> {
                 self.refused = Some(note);
                 return ControlFlow::Break(());
             }
+        }
+        if self.pipeline.enricher.has_places() {
+            self.pipeline.enricher.prepare_interfaces(&socket);
         }
         if self.pipeline.order.keeps() {
             self.pipeline.keep(record, &socket);
@@ -341,6 +408,8 @@ impl Visit for Listing<'_, '_> {
 pub struct Held {
     records: Vec<u8>,
     steps: Vec<Step>,
+    /// The namespace of the rows that will come.
+    place: u32,
 }
 
 /// A place between rows that wait.
@@ -354,8 +423,18 @@ struct Place {
 enum Step {
     /// The rows of this table follow.
     Begin(Table),
+    /// The rows of this namespace follow.
+    Enter(u32),
     /// A row of that many bytes.
     Row(Origin, u32),
+}
+
+/// A step, decoded; it lives on the stack, for as long as it is looked at.
+#[allow(clippy::large_enum_variant)]
+enum Next<'h> {
+    Begin(Table),
+    Enter(u32),
+    Row(Socket<'h>),
 }
 
 impl Held {
@@ -387,22 +466,26 @@ impl Held {
     }
 
     fn sockets(&self) -> impl Iterator<Item = Socket<'_>> {
-        self.decoded().filter_map(Result::ok)
+        self.decoded().filter_map(|next| match next {
+            Next::Row(socket) => Some(socket),
+            Next::Begin(_) | Next::Enter(_) => None,
+        })
     }
 
-    /// Rows and, as errors, tables that begin, in order, until one breaks off.
-    fn each(&self, take: impl FnMut(Result<Socket<'_>, Table>) -> ControlFlow<()>) -> ControlFlow<()> {
+    /// Rows, tables and namespaces that begin, in order, until one breaks off.
+    fn each(&self, take: impl FnMut(Next<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         self.decoded().try_for_each(take)
     }
 
-    fn decoded(&self) -> impl Iterator<Item = Result<Socket<'_>, Table>> {
+    fn decoded(&self) -> impl Iterator<Item = Next<'_>> {
         let mut rest = self.records.as_slice();
         self.steps.iter().filter_map(move |step| match *step {
-            Step::Begin(table) => Some(Err(table)),
+            Step::Begin(table) => Some(Next::Begin(table)),
+            Step::Enter(place) => Some(Next::Enter(place)),
             Step::Row(origin, length) => {
                 let (bytes, after) = rest.split_at_checked(length as usize)?;
                 rest = after;
-                Socket::decode(Record { origin, bytes }).map(Ok)
+                Socket::decode(Record { origin, bytes }).map(Next::Row)
             }
         })
     }

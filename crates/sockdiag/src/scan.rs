@@ -42,6 +42,27 @@ pub(crate) fn skip_word(text: &[u8]) -> Option<&[u8]> {
     if word == 0 { None } else { text.get(word..) }
 }
 
+/// Undoes the octal escapes of blanks and backslashes in tables of mounts.
+pub(crate) fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let digits = after
+            .first_chunk::<3>()
+            .filter(|digits| byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        match digits {
+            Some(digits) => {
+                let value = digits.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0'));
+                out.push(value as u8);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            None => out.push(byte),
+        }
+    }
+    out
+}
+
 fn sign(text: &[u8]) -> (bool, &[u8]) {
     match text {
         [b'-', rest @ ..] => (true, rest),
@@ -66,6 +87,12 @@ fn magnitude(text: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_are_three_octal_digits() {
+        assert_eq!(unescaped(b"/my\\040cg\\134x"), b"/my cg\\x");
+        assert_eq!(unescaped(b"\\04\\9\\"), b"\\04\\9\\");
+    }
 
     #[test]
     fn numbers_are_cut_as_scanf_cuts_them() {

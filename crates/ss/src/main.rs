@@ -6,6 +6,7 @@
 mod cli;
 mod listing;
 mod manual;
+mod places;
 mod run;
 mod terminal;
 

@@ -25,6 +25,7 @@ use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit, Show};
 use crate::listing::{Opening, Plan, Said};
+use crate::places::{self, Visit};
 use crate::terminal;
 
 /// Does what the words ask for.
@@ -34,7 +35,11 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut args = cli::parse(program, words, posix, &mut system)?;
     let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
     let catalog = Catalog::standard();
-    let groups = groups(&args.show);
+    let mut groups = groups(&args.show);
+    if args.netns.is_some() {
+        groups = groups.and(Groups::NETNS);
+    }
+    places::check(&args, &sources)?;
     let plan = Plan::new(&args, &catalog, groups)?;
     let order = plan.order(&catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
@@ -71,21 +76,38 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         let query = Query { storages: storages(needs), ..query(Table::Tcp, &selected, needs) };
         return record(file, &selected, &query);
     }
-    let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
+    let wants_peers = plan.needs().and(order.needs()).has(Needs::PEERS);
+    let visits = match &args.netns {
+        None => {
+            let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
+            vec![Visit { namespace: None, parsed, ports: sources.port_range(), listed: true }]
+        }
+        Some(list) => {
+            let file = places::whole(system.filter_file)?;
+            let parse = || {
+                let file = file.as_deref().map(|text| Box::new(io::Cursor::new(text.to_vec())) as _);
+                parse_filter(&args, &catalog, &selected, file)
+            };
+            places::visits(list, wants_peers, &sources, parse, &mut say)?
+        }
+    };
     // The columns follow the options, not what the filter narrows them to.
     let look = Look {
         style,
         no_header: args.no_header,
         no_queues: args.no_queues,
+        netns: args.netns.is_some(),
         netid: selected.show_netid(),
         state: selected.show_state(),
         processes: args.show.processes,
         width: terminal::width(),
     };
-    if let Some(family) = parsed.family {
+    let first = visits.first().map(|visit| &visit.parsed);
+    if let Some(family) = first.and_then(|parsed| parsed.family) {
         selected.narrow(family);
     }
-    let filter = parsed.expr.as_ref();
+    // Names in it may mean other numbers elsewhere, but what it needs is the same.
+    let filter = first.and_then(|parsed| parsed.expr.as_ref());
     let needs = plan.needs().and(order.needs()).and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
     let storages = storages(needs);
@@ -97,6 +119,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         extended: args.show.extended,
         threads: args.show.threads,
         holder_search: holder_search(),
+        places: &visits.iter().filter_map(Visit::facts).collect::<Vec<_>>(),
         sources: &sources,
     })
     .with_bpf_maps(system.bpf_maps);
@@ -111,7 +134,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sources: &sources,
         families: selected.families,
         filter,
-        context: EvalContext { ports: sources.port_range() },
+        context: EvalContext { ports: visits.first().map_or((0, 0), |visit| visit.ports) },
         needs,
         enricher: &mut enricher,
         sink: listing.sink(),
@@ -132,29 +155,40 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
         return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
     }
-    let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
-    let programs = Programs { modern: program(Dialect::Modern), classic: program(Dialect::Classic) };
+    if needs.has(Needs::PEERS) {
+        places::learn_peers(&mut pipeline, &visits, &selected);
+    }
     let mut failure = None;
-    let mut dumped: Vec<Layout> = Vec::new();
-    for table in selected.listed() {
-        // One dump brings the sockets of all tables of another family.
-        if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
-            continue;
+    'places: for (place, visit) in visits.iter().enumerate().filter(|(_, visit)| visit.listed) {
+        // A namespace that is gone by now has no sockets.
+        let Ok(_inside) = visit.enter() else { continue };
+        let filter = visit.parsed.expr.as_ref();
+        if visit.namespace.is_some() {
+            pipeline.enter(place as u32, filter, EvalContext { ports: visit.ports });
         }
-        dumped.push(table.layout());
-        let query = Query {
-            programs: programs.clone(),
-            storages: storages.clone(),
-            ..query(table, &selected, needs)
-        };
-        let Err(error) = pipeline.list(&query, &mut say) else { continue };
-        said.borrow_mut().failure(&error);
-        if let Some(code) = error.exit_status() {
-            failure = Some(Exit::error(code, error.to_string()));
-            break;
-        }
-        if explain && selected.names(table) {
-            source::missing(&error, &query, &sources).into_iter().for_each(&mut say);
+        let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
+        let programs = Programs { modern: program(Dialect::Modern), classic: program(Dialect::Classic) };
+        let mut dumped: Vec<Layout> = Vec::new();
+        for table in selected.listed() {
+            // One dump brings the sockets of all tables of another family.
+            if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
+                continue;
+            }
+            dumped.push(table.layout());
+            let query = Query {
+                programs: programs.clone(),
+                storages: storages.clone(),
+                ..query(table, &selected, needs)
+            };
+            let Err(error) = pipeline.list(&query, &mut say) else { continue };
+            said.borrow_mut().failure(&error);
+            if let Some(code) = error.exit_status() {
+                failure = Some(Exit::error(code, error.to_string()));
+                break 'places;
+            }
+            if explain && selected.names(table) {
+                source::missing(&error, &query, &sources).into_iter().for_each(&mut say);
+            }
         }
     }
     // Rows before the damage are shown.
@@ -196,6 +230,9 @@ fn groups(show: &Show) -> Groups {
         (show.tipcinfo, Groups::TIPCINFO),
         (show.contexts > 0, Groups::CONTEXT),
         (show.socket_context(), Groups::SOCKET_CONTEXT),
+        (show.peers, Groups::PEERS),
+        (show.containers, Groups::CONTAINERS),
+        (show.exposure, Groups::EXPOSURE),
     ]
     .into_iter()
     .filter(|(shown, _)| *shown)

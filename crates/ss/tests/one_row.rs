@@ -8,7 +8,8 @@ use std::path::Path;
 use sockdiag::fields::{Catalog, Groups, Style, Text};
 use sockdiag::filter::{self, Context, Lookups, Transport};
 use sockdiag::model::{
-    Addr, Family, Holder, HolderBook, Names, Origin, Record, Row, Socket, SourceKind, Table, TableSet,
+    Addr, Family, Holder, HolderBook, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
+    TableSet, Workload,
 };
 use sockdiag::pipeline::Sink as _;
 use sockdiag_render::ss::{Look, SsText};
@@ -25,7 +26,11 @@ const ALL: Groups = Groups::OPTIONS
     .and(Groups::INFO)
     .and(Groups::TIPCINFO)
     .and(Groups::BPF)
-    .and(Groups::PROCESSES);
+    .and(Groups::PROCESSES)
+    .and(Groups::NETNS)
+    .and(Groups::PEERS)
+    .and(Groups::CONTAINERS)
+    .and(Groups::EXPOSURE);
 
 /// A process holds every socket.
 struct Held;
@@ -46,7 +51,22 @@ struct Sample {
 /// What `catalog` prints of a sample's sockets, on one line each.
 fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
     let style = Style { numeric: true, oneline: true, groups: ALL };
-    let look = Look { style, no_header: true, netid: true, state: true, processes: true, ..Look::default() };
+    let look = Look {
+        style,
+        no_header: true,
+        netns: true,
+        netid: true,
+        state: true,
+        processes: true,
+        ..Look::default()
+    };
+    let netns = Netns::new(4_026_531_840, None, None);
+    let workload = Workload {
+        container_name: Some(b"web".to_vec()),
+        pod_name: Some(b"front".to_vec()),
+        unit: Some(b"web.service".to_vec()),
+        ..Workload::default()
+    };
     let mut out = Vec::new();
     let mut sink = SsText::new(catalog, look, &mut out).expect("writing to memory");
     let mut show = |record| {
@@ -56,6 +76,9 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             cgroup: Some(b"/path"),
             interface: Some(b"lo"),
             holders: Some(&Held),
+            netns: Some(&netns),
+            peer: Some(Peer { inode: 9, netns: None, candidates: 1 }),
+            workload: Some(&workload),
             ..Names::default()
         };
         sink.row(&Row { socket: &socket, names, association: false }).expect("writing to memory");

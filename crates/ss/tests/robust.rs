@@ -193,6 +193,7 @@ fn look(rng: &mut Rng) -> Look {
         netid: yes(),
         state: yes(),
         processes: false,
+        netns: false,
         width: match rng.u8(0..6) {
             0..=2 => None,
             3 => Some(rng.usize(1..10)),
@@ -265,6 +266,7 @@ fn damaged_recordings_are_listed_to_an_end() {
                 extended: true,
                 threads: false,
                 holder_search: sockdiag::enrich::HolderSearch::Proc,
+                places: &[],
                 sources: &sources,
             });
             for case in block..block + 100 {

@@ -145,6 +145,12 @@ impl Namespace {
         self.privilege
     }
 
+    /// The process that holds the namespace; a file below its /proc directory
+    /// stands for it.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// Name of the second device, which has index [`SECOND`]; absent if the
     /// kernel has neither veth nor dummy devices.
     pub fn second_device(&self) -> Option<&'static str> {
@@ -187,6 +193,19 @@ impl Namespace {
             .doing(format_args!("adding {address} to device {index}"))
     }
 
+    /// Connects two namespaces by a pair of devices, which have this index and
+    /// name in both, and gives each end its address.  Only root may.
+    pub fn connect(&self, other: &Self, index: u32, name: &str, ends: [IpAddr; 2]) -> Result<(), Why> {
+        let all = |answers: Vec<io::Result<()>>| answers.into_iter().collect::<io::Result<()>>();
+        all(configure(&self.fds, vec![rtnl::add_veth_into(index, name, other.pid())])?)
+            .doing(format_args!("connecting two namespaces by {name}"))?;
+        for (namespace, address) in [self, other].into_iter().zip(ends) {
+            let messages = vec![rtnl::add_address(index, address, 24), rtnl::up(index)];
+            all(configure(&namespace.fds, messages)?).doing(format_args!("setting {name} up"))?;
+        }
+        Ok(())
+    }
+
     /// Writes `/proc/sys/NAME` as seen from inside, e.g. `net/ipv4/tcp_retries2`.
     pub fn sysctl(&self, name: &str, value: &str) -> Result<(), Why> {
         let out = self
@@ -202,11 +221,6 @@ impl Namespace {
             "setting {name} to {value}: {}",
             String::from_utf8_lossy(&out.stderr).trim_end()
         )))
-    }
-
-    /// The process that holds it, as seen from outside.
-    pub fn pid(&self) -> u32 {
-        self.holder.id()
     }
 
     /// The inode number of the network namespace, as `readlink /proc/self/ns/net` shows it.

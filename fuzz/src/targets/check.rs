@@ -77,6 +77,7 @@ impl Choices {
             netid: true,
             state: true,
             processes: true,
+            netns: false,
             width: yes(6).then_some(100),
         }
     }

@@ -15,6 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::notes::Note;
+use crate::scan;
 use crate::sys::handle::{id_of, open_id};
 
 const ESTALE: i32 = 116;
@@ -143,29 +144,8 @@ fn parse_mounts(text: &[u8]) -> Option<PathBuf> {
     text.split(|byte| *byte == b'\n').find_map(|line| {
         let mut words = line.split(|byte| *byte == b' ');
         let (dir, kind) = (words.nth(1)?, words.next()?);
-        (kind == b"cgroup2").then(|| PathBuf::from(std::ffi::OsString::from_vec(unescaped(dir))))
+        (kind == b"cgroup2").then(|| PathBuf::from(std::ffi::OsString::from_vec(scan::unescaped(dir))))
     })
-}
-
-/// Undoes the octal escapes of blanks and backslashes.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let digits = after
-            .first_chunk::<3>()
-            .filter(|digits| byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
-        match digits {
-            Some(digits) => {
-                let value = digits.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0'));
-                out.push(value as u8);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            None => out.push(byte),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -179,7 +159,6 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
         assert_eq!(parse_mounts(mounts), Some("/my cg\\x".into()));
         assert_eq!(parse_mounts(b"proc /proc proc rw 0 0\n"), None);
         assert_eq!(parse_mounts(b"cgroup2\nx \n"), None);
-        assert_eq!(unescaped(b"\\04\\9\\"), b"\\04\\9\\");
     }
 
     #[test]

@@ -1,24 +1,31 @@
-//! Names of interfaces.
+//! Names and addresses of interfaces.
 //!
 //! The kernel is asked by netlink first, which knows an interface by each of
 //! its names, then by ioctl, for where netlink is not to be had.  Sockets that
 //! mostly have one interface each (packet, XDP) make it ask for all at once.
 //!
-//! Source: rtnetlink(7) (`RTM_GETLINK`), netdevice(7).
+//! Source: rtnetlink(7) (`RTM_GETLINK`, `RTM_GETADDR`), netdevice(7).
 
 use std::collections::HashMap;
 
 use sockdiag_wire::attr::{attrs, put};
 use sockdiag_wire::bytes::i32_at;
 use sockdiag_wire::netlink::{
-    HEADER_LEN, Header, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages,
+    HEADER_LEN, Header, Message, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages,
 };
 
+use crate::model::{Addr, AddressBook};
 use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
+const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
+/// `struct ifaddrmsg`.
+const IFADDR_LEN: usize = 8;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
 /// `struct ifinfomsg`.
 const IFINFO_LEN: usize = 16;
 const IFLA_IFNAME: u16 = 3;
@@ -34,15 +41,53 @@ const RTEXT_FILTER_NAME_ONLY: u32 = 1 << 8;
 /// A name must be shorter than this to be an interface's first name.
 const IFNAMSIZ: usize = 16;
 
-/// Names of interfaces by index.
+/// Names of interfaces by index, and their addresses: those of each namespace
+/// apart.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
     names: HashMap<u32, Vec<u8>>,
     /// Whether all were asked for.
     all: bool,
+    /// Addresses with their interfaces; `None` until they are asked for.
+    addresses: Option<Vec<(u32, Addr)>>,
+    /// What belongs to the other namespaces, by their numbers.
+    elsewhere: HashMap<u32, Interfaces>,
+    /// The number of the current namespace.
+    place: u32,
+}
+
+impl AddressBook for Interfaces {
+    fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr)) {
+        let wanted = |of: u32| interface == 0 || of == interface;
+        let all = self.addresses.iter().flatten();
+        all.filter(|(of, _)| wanted(*of)).for_each(|(_, addr)| take(*addr));
+    }
 }
 
 impl Interfaces {
+    /// What is said and asked from here on belongs to this namespace.
+    pub(super) fn enter(&mut self, place: u32) {
+        if place == self.place {
+            return;
+        }
+        let mut next = self.elsewhere.remove(&place).unwrap_or_default();
+        next.elsewhere = std::mem::take(&mut self.elsewhere);
+        next.place = place;
+        let left = std::mem::replace(self, next);
+        self.elsewhere.insert(left.place, left);
+    }
+
+    /// Looks all addresses up, the first time.
+    pub(super) fn prepare_addresses(&mut self) {
+        self.addresses.get_or_insert_with(|| {
+            let mut found = Vec::new();
+            converse(address_request, &mut |message| {
+                found.extend(read_address(message).filter(|_| message.header.kind == RTM_NEWADDR));
+            });
+            found
+        });
+    }
+
     /// Looks an interface up, unless it is known.  One without a name is
     /// called `if` and its index.
     pub(super) fn prepare(&mut self, index: u32) {
@@ -115,9 +160,20 @@ fn ask_one(question: &Question<'_>) -> Option<Link> {
 /// Asks, and hands on the links of the answer that were asked for, as far as
 /// it came.
 fn ask(question: &Question<'_>, take: &mut dyn FnMut(Link)) {
+    converse(|seq| request(question, seq), &mut |message| {
+        if message.header.kind == RTM_NEWLINK
+            && let Some(link) = read_link(message.payload, question)
+        {
+            take(link);
+        }
+    });
+}
+
+/// Asks the current namespace, and hands on the messages of the answer.
+fn converse(request: impl FnOnce(u32) -> Vec<u8>, take: &mut dyn FnMut(Message<'_>)) {
     let Ok(mut socket) = Netlink::open(Subsystem::Route) else { return };
     let seq = socket.next_seq();
-    if socket.send(&request(question, seq)).is_err() {
+    if socket.send(&request(seq)).is_err() {
         return;
     }
     let port = socket.port();
@@ -132,18 +188,44 @@ fn ask(question: &Question<'_>, take: &mut dyn FnMut(Link)) {
             }
             match header.kind {
                 NLMSG_DONE | NLMSG_ERROR => return,
-                RTM_NEWLINK => {
-                    if let Some(link) = read_link(message.payload, question) {
-                        take(link);
-                    }
-                    if header.flags & NLM_F_MULTI == 0 {
-                        return;
-                    }
-                }
-                _ => {}
+                _ => take(message),
+            }
+            if header.flags & NLM_F_MULTI == 0 {
+                return;
             }
         }
     }
+}
+
+/// Asks for the addresses of every interface.
+fn address_request(seq: u32) -> Vec<u8> {
+    let len = (HEADER_LEN + IFADDR_LEN) as u32;
+    let mut request = Vec::with_capacity(len as usize);
+    let flags = NLM_F_REQUEST | NLM_F_DUMP;
+    Header { len, kind: RTM_GETADDR, flags, seq, pid: 0 }.encode(&mut request);
+    request.resize(len as usize, 0);
+    request
+}
+
+/// Reads an address and its interface.  That of a point-to-point interface is
+/// its own, not the other end's.
+fn read_address(message: Message<'_>) -> Option<(u32, Addr)> {
+    let payload = message.payload;
+    let (family, index) = (*payload.first()?, i32_at(payload, 4)? as u32);
+    let read = |bytes: &[u8]| match family {
+        2 => bytes.first_chunk().copied().map(Addr::V4),
+        10 => bytes.first_chunk().copied().map(Addr::V6),
+        _ => None,
+    };
+    let (mut local, mut address) = (None, None);
+    for attr in attrs(payload.get(IFADDR_LEN..)?) {
+        match attr.kind {
+            IFA_LOCAL => local = local.or(read(attr.payload)),
+            IFA_ADDRESS => address = address.or(read(attr.payload)),
+            _ => {}
+        }
+    }
+    Some((index, local.or(address)?))
 }
 
 fn request(question: &Question<'_>, seq: u32) -> Vec<u8> {
@@ -256,6 +338,42 @@ mod tests {
             put(&mut payload, IFLA_LINKINFO | 0x8000, &info);
             assert_eq!(read_link(&payload, &Question::Kinds).unwrap().vrf, vrf);
         }
+    }
+
+    #[test]
+    fn an_address_is_the_interface_s_own() {
+        let message = |family: u8, attributes: &[(u16, &[u8])]| {
+            let mut payload = vec![family, 24, 0, 0, 7, 0, 0, 0];
+            attributes.iter().for_each(|(kind, bytes)| put(&mut payload, *kind, bytes));
+            let header = Header { len: 0, kind: RTM_NEWADDR, flags: 0, seq: 0, pid: 0 };
+            for len in 0..payload.len() {
+                let _ = read_address(Message { header, payload: &payload[..len] });
+            }
+            read_address(Message { header, payload: &payload })
+        };
+        let (own, other, six) = ([10, 0, 0, 1], [10, 0, 0, 2], [9; 16]);
+        let v4 = Some((7, Addr::V4(own)));
+        assert_eq!(message(2, &[(IFA_ADDRESS, &other), (IFA_LOCAL, &own)]), v4);
+        assert_eq!(message(2, &[(IFA_ADDRESS, &own)]), v4);
+        assert_eq!(message(10, &[(IFA_ADDRESS, &six)]), Some((7, Addr::V6(six))));
+        assert_eq!(message(10, &[(IFA_ADDRESS, &own)]), None);
+        assert_eq!(message(2, &[]), None);
+        assert_eq!(message(17, &[(IFA_LOCAL, &own)]), None);
+    }
+
+    #[test]
+    fn each_namespace_has_names_of_its_own() {
+        let mut interfaces = Interfaces::default();
+        interfaces.names.insert(2, b"home".to_vec());
+        interfaces.enter(1);
+        assert_eq!(interfaces.name(2), None);
+        interfaces.names.insert(2, b"away".to_vec());
+        interfaces.enter(3);
+        assert_eq!(interfaces.name(2), None);
+        interfaces.enter(0);
+        assert_eq!(interfaces.name(2), Some(&b"home"[..]));
+        interfaces.enter(1);
+        assert_eq!(interfaces.name(2), Some(&b"away"[..]));
     }
 
     #[test]

@@ -14,10 +14,12 @@ mod hosts;
 mod interfaces;
 mod lookups;
 mod netlink;
+mod peers;
 mod people;
 mod processes;
 mod rpc;
 mod services;
+mod workloads;
 
 pub use bpf_maps::BpfMaps;
 pub(crate) use interfaces::indices_of_one_domain;
@@ -28,8 +30,8 @@ use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::{self, Needs};
 use crate::model::{
-    Addr, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Origin, PeopleBook, Row, Socket,
-    SourceKind, Table,
+    Addr, AddressBook, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer,
+    PeopleBook, Row, Socket, SourceKind, Table, Workload,
 };
 use crate::notes::Note;
 use crate::source::Sources;
@@ -39,10 +41,12 @@ use contexts::Contexts;
 use hosts::Hosts;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
+use peers::Peers;
 use people::People;
 use processes::Processes;
 use rpc::RpcNames;
 use services::Services;
+use workloads::Workloads;
 
 /// What is to be looked up.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +66,9 @@ pub struct EnrichConfig<'s> {
     pub threads: bool,
     /// How the holders of sockets are looked for.
     pub holder_search: HolderSearch,
+    /// The namespaces that are listed, where there are several: their numbers
+    /// are the places in this list.
+    pub places: &'s [Netns],
     /// Where to read.
     pub sources: &'s Sources,
 }
@@ -85,6 +92,13 @@ pub struct Enricher {
     processes: Option<Processes>,
     contexts: Option<Contexts>,
     people: Option<People>,
+    peers: Option<Peers>,
+    workloads: Option<Workloads>,
+    /// Whether addresses of interfaces are wanted.
+    addresses: bool,
+    places: Vec<Netns>,
+    /// The number of the namespace that rows belong to.
+    place: u32,
     /// Whether command lines are wanted, not only the names of owners.
     commands: bool,
     /// The last table begun that has services of its own: raw, udp or tcp.
@@ -106,7 +120,7 @@ impl Enricher {
             cgroup_zero: config.cgroup_zero,
             extended: config.extended,
             services: services.then(|| Services::new(config.sources.port_range(), rpc)),
-            interfaces: wanted(Needs::INTERFACES).then(Interfaces::default),
+            interfaces: (wanted(Needs::INTERFACES) || wanted(Needs::ADDRESSES)).then(Interfaces::default),
             netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric)
                 .then(|| NetlinkNames::new(config.sources)),
             cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
@@ -116,6 +130,11 @@ impl Enricher {
             contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(config.sources)),
             people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(config.sources)),
             commands: wanted(Needs::COMMANDS),
+            peers: wanted(Needs::PEERS).then(Peers::default),
+            workloads: wanted(Needs::WORKLOADS).then(|| Workloads::new(config.sources)),
+            addresses: wanted(Needs::ADDRESSES),
+            places: config.places.to_vec(),
+            place: 0,
             services_of: None,
             inode: 0,
             association: false,
@@ -138,6 +157,49 @@ impl Enricher {
         if let TCP | UDP | RAW = table.protocol() {
             self.services_of = Some(table.protocol());
         }
+    }
+
+    /// Says that the sockets of this namespace follow.
+    pub fn enter(&mut self, place: u32) {
+        self.place = place;
+        if let Some(interfaces) = &mut self.interfaces {
+            interfaces.enter(place);
+        }
+    }
+
+    /// Whether other ends of connections are looked for.
+    pub fn wants_peers(&self) -> bool {
+        self.peers.is_some()
+    }
+
+    /// Whether there are several namespaces.
+    pub fn has_places(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// Remembers a socket of the current namespace, which may be another's
+    /// peer.  All of them come here before any is shown.
+    pub fn learn_peer(&mut self, socket: &Socket<'_>) {
+        if let Some(peers) = &mut self.peers {
+            peers.add(socket, self.place);
+        }
+    }
+
+    /// Says that every socket was remembered that may be a peer.
+    pub fn have_peers(&mut self) {
+        if let Some(peers) = &mut self.peers {
+            peers.sort();
+        }
+    }
+
+    /// The inode of the other end of a socket of a namespace; 0 if unknown.
+    pub fn peer_inode(&self, socket: &Socket<'_>, place: u32) -> u32 {
+        self.peers.as_ref().and_then(|peers| peers.of(socket, place)).map_or(0, |peer| peer.inode)
+    }
+
+    /// The namespace that rows belong to, where there are several.
+    pub fn netns(&self) -> Option<&Netns> {
+        self.places.get(self.place as usize)
     }
 
     /// Whose services the tables without some of their own take at present.
@@ -201,14 +263,7 @@ impl Enricher {
             services.prepare(protocol, port_of(socket.local));
             services.prepare(protocol, port_of(socket.remote));
         }
-        if socket.ifindex != 0
-            && let Some(interfaces) = &mut self.interfaces
-        {
-            if let Layout::Packet | Layout::Xdp = socket.layout() {
-                interfaces.prepare_all();
-            }
-            interfaces.prepare(socket.ifindex);
-        }
+        self.prepare_interfaces(socket);
         if let Some(netlink) = &mut self.netlink
             && socket.layout() == Layout::Netlink
         {
@@ -220,6 +275,7 @@ impl Enricher {
         {
             cgroups.prepare(id);
         }
+        self.prepare_workload(socket);
         if let Some(people) = &mut self.people {
             if let Some(uid) = fields::owner(socket) {
                 people.prepare_user(uid);
@@ -245,6 +301,35 @@ impl Enricher {
                 contexts.prepare_task(holder.tid);
                 contexts.prepare_socket(holder.tid, holder.fd);
             });
+        }
+    }
+
+    /// Looks up whom a socket works for, once its holders are known.
+    fn prepare_workload(&mut self, socket: &Socket<'_>) {
+        if let (Some(workloads), Some(processes)) = (&mut self.workloads, &self.processes) {
+            let cgroup = self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?));
+            workloads.prepare(cgroup, socket.inode, processes.book());
+        }
+    }
+
+    fn workload(&self, socket: &Socket<'_>) -> Option<&Workload> {
+        let cgroup = self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?));
+        self.workloads.as_ref()?.of(cgroup, socket.inode, self.holders()?)
+    }
+
+    /// Looks up what belongs to the namespace that the socket is in: names and
+    /// addresses of interfaces.  This is the moment for it: later rows may be
+    /// of another namespace.
+    pub fn prepare_interfaces(&mut self, socket: &Socket<'_>) {
+        let Some(interfaces) = &mut self.interfaces else { return };
+        if socket.ifindex != 0 {
+            if let Layout::Packet | Layout::Xdp = socket.layout() {
+                interfaces.prepare_all();
+            }
+            interfaces.prepare(socket.ifindex);
+        }
+        if self.addresses {
+            interfaces.prepare_addresses();
         }
     }
 
@@ -305,8 +390,22 @@ impl Enricher {
             contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
             bpf_maps: Some(&self.bpf_maps),
             people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
+            netns: self.netns(),
+            peer: self.peer(socket),
+            workload: self.workload(socket),
+            addresses: self
+                .addresses
+                .then_some(self.interfaces.as_ref())
+                .flatten()
+                .map(|book| book as &dyn AddressBook),
         };
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
+    }
+
+    fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
+        let found = self.peers.as_ref()?.of(socket, self.place)?;
+        let netns = found.place.and_then(|place| self.places.get(place as usize));
+        Some(Peer { inode: found.inode, netns, candidates: found.candidates })
     }
 
     /// What was worth saying of the rows since the last call; nearly always
@@ -322,7 +421,9 @@ impl Enricher {
         let netlink = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
         let cgroups = self.take_row_notes();
         let processes = self.processes.as_mut().and_then(Processes::take_note);
-        netlink.into_iter().chain(cgroups).chain(processes)
+        let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
+        let peers = (left_out > 0).then_some(Note::PeersLeftOut { sockets: left_out });
+        netlink.into_iter().chain(cgroups).chain(processes).chain(peers)
     }
 }
 
@@ -369,6 +470,7 @@ mod tests {
             extended: false,
             threads: false,
             holder_search: HolderSearch::default(),
+            places: &[],
             sources: &sources,
         };
         let mut enricher = Enricher::new(&config);
@@ -391,6 +493,7 @@ mod tests {
                 extended: false,
                 threads: false,
                 holder_search: HolderSearch::default(),
+                places: &[],
                 sources: &sources,
             };
             let mut enricher = Enricher::new(&config);
@@ -414,6 +517,7 @@ mod tests {
             extended: false,
             threads: false,
             holder_search: HolderSearch::default(),
+            places: &[],
             sources: &sources,
         });
         assert_eq!(enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }), 262);

@@ -6,7 +6,8 @@
 
 use super::{Field, Groups, Needs, Text};
 use super::{
-    bpf, endpoint, extended, memory, mptcp, netlink, packet, process, sctp, tcp, tipc, ulp, unix, vsock, xdp,
+    bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, surroundings, tcp,
+    tipc, ulp, unix, vsock, xdp,
 };
 use crate::model::{Layout, Row};
 
@@ -55,6 +56,20 @@ fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
 fn is_proc_tcp(row: &Row<'_>, _: Groups) -> bool {
     row.socket.proc_line().is_some() && row.socket.protocol == 6
 }
+
+/// What is found out about sockets of every layout: the column before the
+/// others, and the first details.
+const AROUND: &[Block] = &[
+    Block { shown_by: Groups::NETNS, applies: always, lead: Lead::None, fields: &[surroundings::NETNS] },
+    Block { shown_by: Groups::PEERS, applies: always, lead: Lead::None, fields: &[surroundings::PEERS] },
+    Block {
+        shown_by: Groups::CONTAINERS,
+        applies: always,
+        lead: Lead::None,
+        fields: &[surroundings::CONTAINERS],
+    },
+    Block { shown_by: Groups::EXPOSURE, applies: always, lead: Lead::None, fields: &[exposure::EXPOSURE] },
+];
 
 /// Everything that an inet socket reports.
 const INET: &[Block] = &[
@@ -153,7 +168,7 @@ impl Catalog {
         };
         let description = |(layout, blocks): &(Layout, &'static [Block])| Description {
             layout: *layout,
-            parts: blocks.iter().map(part).collect(),
+            parts: AROUND.iter().chain(*blocks).map(part).collect(),
         };
         Self { descriptions: LAYOUTS.iter().map(description).collect() }
     }

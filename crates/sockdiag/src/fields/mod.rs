@@ -12,6 +12,7 @@ mod catalog;
 mod choice;
 mod congestion;
 mod endpoint;
+mod exposure;
 mod extended;
 mod memory;
 mod mptcp;
@@ -20,6 +21,7 @@ mod netlink;
 mod packet;
 mod process;
 mod sctp;
+mod surroundings;
 mod tcp;
 mod tipc;
 mod ulp;
@@ -140,6 +142,13 @@ impl Needs {
     /// Command lines and users of the processes that hold sockets.
     pub const COMMANDS: Self = Self(1 << 29);
 
+    /// The other ends of connections.
+    pub const PEERS: Self = Self(1 << 25);
+    /// Containers and units: of the socket's own cgroup, or of its holders'.
+    pub const WORKLOADS: Self = Self(1 << 26);
+    /// Addresses of interfaces.
+    pub const ADDRESSES: Self = Self(1 << 27);
+
     /// Both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -165,7 +174,7 @@ impl Needs {
 
 /// Which option asks for a field.  A set: an option may switch on several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Groups(u16);
+pub struct Groups(u32);
 
 impl Groups {
     /// No option: shown never, or as a column.
@@ -202,6 +211,14 @@ impl Groups {
     pub const IDENTITY: Self = Self(1 << 13);
     /// The columns of every row.
     pub const COLUMNS: Self = Self(1 << 15);
+    /// `--netns`: the network namespace.
+    pub const NETNS: Self = Self(1 << 16);
+    /// `--peers`: the other end.
+    pub const PEERS: Self = Self(1 << 17);
+    /// `--containers`: container, pod, unit.
+    pub const CONTAINERS: Self = Self(1 << 18);
+    /// `--exposure`: what a listener accepts, from where, and how full it is.
+    pub const EXPOSURE: Self = Self(1 << 19);
 
     /// Both.
     #[must_use]
@@ -238,6 +255,7 @@ pub type Format = fn(&mut Vec<u8>, &Row<'_>, Style);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum Column {
+    Netns,
     Netid,
     State,
     RecvQ,

@@ -10,13 +10,13 @@ use std::fmt;
 use super::{Catalog, Field, Kind, Needs, Unit};
 
 /// Subjects whose fields a short name prefers, in this order.
-const FIRST: [&str; 5] = ["socket", "tcp", "cgroup", "timer", "mem"];
+const FIRST: [&str; 6] = ["socket", "tcp", "cgroup", "timer", "mem", "unix"];
 
 /// Units that a name may leave out.
 const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
 
 /// Other words for fields.
-const ALIASES: [(&str, &str); 8] = [
+const ALIASES: [(&str, &str); 14] = [
     ("local.address", "local.addr"),
     ("remote.address", "remote.addr"),
     ("process", "socket.processes"),
@@ -25,6 +25,12 @@ const ALIASES: [(&str, &str); 8] = [
     ("dst", "remote.addr"),
     ("sport", "local.port"),
     ("dport", "remote.port"),
+    ("netns", "netns.title"),
+    ("peer", "peer.processes"),
+    ("container", "container.name"),
+    ("pod", "pod.name"),
+    ("unit", "unit.name"),
+    ("slice", "unit.slice"),
 ];
 
 /// What a name stands for.
@@ -129,10 +135,15 @@ impl Catalog {
                 return Err(NameError::Ambiguous { name: typed.to_owned(), fields });
             }
         }
-        let member = self.fields().find_map(|field| {
+        let rank = |field: &Field| {
+            let subject = field.name.split_once('.').map_or(field.name, |(subject, _)| subject);
+            FIRST.iter().position(|first| *first == subject).unwrap_or(FIRST.len())
+        };
+        let members = self.fields().filter_map(|field| {
             let at = field.kind.members().iter().position(|member| member.name == name)?;
             Some(Named { field, member: Some(at), without_unit: false })
         });
+        let member = members.min_by_key(|named| rank(named.field));
         member.ok_or_else(|| NameError::Unknown { name: typed.to_owned(), alike: self.alike(typed) })
     }
 
@@ -224,6 +235,11 @@ mod tests {
             ("process", "socket.processes", None),
             ("pid", "socket.processes", Some("pid")),
             ("comm", "socket.processes", Some("comm")),
+            ("name", "unix.name", None),
+            ("unit", "unit.name", None),
+            ("container", "container.name", None),
+            ("netns", "netns.title", None),
+            ("peer.pid", "peer.processes", Some("pid")),
             ("process.user", "socket.processes", Some("user")),
             ("socket.processes.cmdline", "socket.processes", Some("cmdline")),
         ] {
@@ -239,7 +255,7 @@ mod tests {
         let catalog = Catalog::standard();
         for (name, want) in [
             ("addr", "\"addr\" may be local.addr, remote.addr"),
-            ("tcp.rtt", "there is no field \"tcp.rtt\" (is it tcp.rtt_us, tcp.rttvar_us, vegas.rtt_us?)"),
+            ("tcp.rtt", "there is no field \"tcp.rtt\" (is it tcp.rtt_us?)"),
             ("recvq", "there is no field \"recvq\" (is it socket.recv_q?)"),
             ("nothing like it", "there is no field \"nothing like it\""),
             ("", "there is no field \"\""),

@@ -54,7 +54,7 @@ pub(super) const HOLDERS: Field = Field::new(
 .text(Text::Column(Column::Process, put_processes));
 
 /// What is known of a descriptor and of its process.
-const HOLDER: &[Member] = &[
+pub(super) const HOLDER: &[Member] = &[
     brief(member("pid", Kind::Integer, "Process that has the descriptor.", Needs::NONE)),
     member("tid", Kind::Integer, "Thread of it; the process itself without -T.", Needs::NONE),
     brief(member("fd", Kind::Integer, "Number of the descriptor.", Needs::NONE)),
@@ -74,8 +74,13 @@ const fn brief(mut member: Member) -> Member {
 }
 
 fn each_holder(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
+    each_holder_of(row, row.socket.inode, take);
+}
+
+/// Hands over what is known of the descriptors that refer to any socket.
+pub(super) fn each_holder_of(row: &Row<'_>, inode: u32, take: &mut dyn FnMut(Item<'_>)) {
     let Some(book) = row.names.holders else { return };
-    book.holders(row.socket.inode, &mut |holder| {
+    book.holders(inode, &mut |holder| {
         let people = row.names.people;
         let process = people.and_then(|people| people.process(holder.pid));
         let uid = process.and_then(|process| process.uid);
@@ -103,10 +108,15 @@ fn newest(row: &Row<'_>) -> Option<(i32, i32)> {
 
 /// ` users:(("NAME",pid=P,fd=F),...)`, newest first; nothing if nobody is known.
 fn put_processes(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
+    put_holders(out, row, b" users:(", row.socket.inode, style);
+}
+
+/// The holders of any socket behind these words, which end in a bracket.
+pub(super) fn put_holders(out: &mut Vec<u8>, row: &Row<'_>, words: &[u8], inode: u32, style: Style) {
     let Some(book) = row.names.holders else { return };
     let start = out.len();
-    book.holders(row.socket.inode, &mut |holder| {
-        out.extend_from_slice(if out.len() == start { b" users:(" } else { b"," });
+    book.holders(inode, &mut |holder| {
+        out.extend_from_slice(if out.len() == start { words } else { b"," });
         put_holder(out, holder, row, style.groups);
     });
     if out.len() > start {
@@ -149,7 +159,7 @@ pub(super) fn put_context(out: &mut Vec<u8>, context: Option<&[u8]>) {
     }
 }
 
-fn put_name(out: &mut Vec<u8>, name: &[u8]) {
+pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     for byte in name {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),

@@ -8,6 +8,7 @@ use super::bpf_map::BpfMapBook;
 use super::holders::{ContextBook, HolderBook};
 use super::people::PeopleBook;
 use super::socket::{Addr, Socket};
+use super::surroundings::{AddressBook, Netns, Peer, Workload};
 
 /// Host names by address, all looked up before a row that needs them is shown.
 pub trait HostBook {
@@ -33,6 +34,14 @@ pub struct Names<'a> {
     /// Path of the socket's cgroup below the cgroup2 mount, or
     /// `unreachable:ID` (hexadecimal) where it cannot be found.
     pub cgroup: Option<&'a [u8]>,
+    /// The network namespace, where several are listed.
+    pub netns: Option<&'a Netns>,
+    /// The other end, where that was asked for.
+    pub peer: Option<Peer<'a>>,
+    /// Whom it works for, where that was asked for and something is known.
+    pub workload: Option<&'a Workload>,
+    /// The addresses of its namespace, where these were asked for.
+    pub addresses: Option<&'a dyn AddressBook>,
     /// Who holds it, where that was asked for.
     pub holders: Option<&'a dyn HolderBook>,
     /// SELinux contexts of its holders and its own, where that was asked for.

@@ -2,7 +2,6 @@
 //!
 //! Source: linux/netlink_diag.h, proc_pid_net(5), and ss's behaviour.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use sockdiag_wire::netlink_diag::{
@@ -13,6 +12,7 @@ use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
+use crate::sys::elsewhere;
 
 /// As much of a line as is read, in bytes.
 const LONGEST_LINE: u64 = 4096;
@@ -35,7 +35,7 @@ pub(super) fn dump(
         }
     }
     let path = sources.netlink_text();
-    let result = File::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    let result = elsewhere::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
         request: super::ladder::name(query),
         rows_delivered: 0,

@@ -6,7 +6,6 @@
 //!
 //! Source: linux/packet_diag.h, proc_pid_net(5), and ss's behaviour.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 
@@ -21,6 +20,7 @@ use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::model::packet::PacketLine;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
+use crate::sys::elsewhere;
 
 /// Reads the tables.
 pub(super) fn dump(
@@ -39,7 +39,7 @@ pub(super) fn dump(
     }
     let path = sources.packet_text();
     let mut rows_delivered = 0;
-    let kind = match File::open(&path) {
+    let kind = match elsewhere::open(&path) {
         Ok(file) => match text(&mut BufReader::new(file), query, visit, &mut rows_delivered) {
             Ok(()) => return Ok(()),
             Err(Bad::Read(error)) => DumpErrorKind::File { path, error },

@@ -8,13 +8,13 @@
 //!
 //! Source: proc_net_tcp.rst, and ss's behaviour.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use super::{DumpError, DumpErrorKind, Query, Sources, Visit};
 use crate::model::proc_line::state_digit;
 use crate::model::{Family, Origin, Record, SourceKind};
+use crate::sys::elsewhere;
 
 /// The longest line that is read, less its newline, in bytes.
 const LONGEST_LINE: usize = 254;
@@ -28,7 +28,7 @@ pub(super) fn dump(query: &Query, sources: &Sources, visit: &mut dyn Visit) -> R
         else {
             continue;
         };
-        let result = match File::open(&path) {
+        let result = match elsewhere::open(&path) {
             Ok(file) => read(&mut BufReader::new(file), query, visit, &mut rows),
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => Err(Bad::Read(error)),

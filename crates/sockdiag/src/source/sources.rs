@@ -9,11 +9,12 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::request::{RAW, TCP, UDP};
 use crate::model::{Family, Table};
+use crate::sys::elsewhere;
 
 /// The ephemeral range where none can be read.
 const NO_RANGE: (u16, u16) = (1024, 4999);
@@ -153,7 +154,9 @@ impl Sources {
             .ip_local_port_range
             .as_ref()
             .map_or_else(|| self.proc_file("sys/net/ipv4/ip_local_port_range"), PathBuf::from);
-        fs::read(path).ok().and_then(|text| parse_range(&text)).unwrap_or(NO_RANGE)
+        let mut text = Vec::new();
+        let read = elsewhere::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        read.ok().and_then(|_| parse_range(&text)).unwrap_or(NO_RANGE)
     }
 }
 

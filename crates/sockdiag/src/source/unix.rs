@@ -11,7 +11,6 @@
 //!
 //! Source: linux/unix_diag.h, proc_pid_net(5), and ss's behaviour.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
@@ -25,6 +24,7 @@ use crate::fields::Needs;
 use crate::model::unix::{UnixLine, table_of};
 use crate::model::{Origin, Record, SourceKind};
 use crate::notes::Note;
+use crate::sys::elsewhere;
 
 /// As much of a line as is read at once, in bytes; the rest is a line of its own.
 const LONGEST_LINE: u64 = 255;
@@ -50,7 +50,7 @@ pub(super) fn dump(
         }
     }
     let path = sources.unix_text();
-    let result = File::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    let result = elsewhere::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
         request: "unix sockets".to_owned(),
         rows_delivered: 0,

@@ -15,7 +15,6 @@ use rustix::io::Errno;
 
 /// Commands (`enum bpf_cmd`).
 const PROG_LOAD: libc::c_int = 5;
-const MAP_GET_NEXT_ID: libc::c_int = 12;
 const MAP_GET_FD_BY_ID: libc::c_int = 14;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BTF_GET_FD_BY_ID: libc::c_int = 19;
@@ -219,17 +218,6 @@ pub(crate) fn btf_by_id(id: u32) -> Result<OwnedFd, Errno> {
     unsafe { bpf(BTF_GET_FD_BY_ID, &mut attr) }.map(owned)
 }
 
-/// The number of the first map after this one; `None` after the last.
-pub(crate) fn next_map_id(after: u32) -> Result<Option<u32>, Errno> {
-    let mut attr = ById { id: after, ..ById::default() };
-    // SAFETY: the command reads and writes numbers inside `attr`.
-    match unsafe { bpf(MAP_GET_NEXT_ID, &mut attr) } {
-        Ok(_) => Ok(Some(attr.next_id)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 /// Loads a program that runs for every object of an iterator; `target` is the
 /// number, in the kernel's BTF, of the function that stands for the iterator.
 pub(crate) fn load_iterator(
@@ -298,7 +286,6 @@ mod tests {
             Ok(_) => panic!("a map of that number"),
         }
         assert_eq!(btf_by_id(u32::MAX).err(), Some(Errno::NOENT));
-        assert_eq!(next_map_id(i32::MAX as u32 - 1), Ok(None));
         let file = std::fs::File::open("/dev/null").expect("a file");
         assert_eq!(object_info(file.as_fd(), &mut [1; 64]), Err(Errno::INVAL));
         assert_eq!(btf_bytes(file.as_fd()).err(), Some(Errno::INVAL));

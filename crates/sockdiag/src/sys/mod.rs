@@ -5,8 +5,8 @@
 //! only, one operation to a block, where neither the standard library nor
 //! rustix has a safe way.
 
-#[allow(dead_code, reason = "the storage of sockets reads maps")]
 pub(crate) mod bpf;
+pub mod elsewhere;
 pub(crate) mod handle;
 pub(crate) mod kernel_types;
 pub(crate) mod names;

@@ -12,6 +12,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 
 use libc::{c_char, c_int, protoent, servent};
 
+use super::elsewhere;
 use crate::model::Addr;
 
 unsafe extern "C" {
@@ -209,8 +210,13 @@ fn is_hexadecimal_address(word: &str) -> bool {
     word.split('.').all(is_number) && word.split('.').any(|part| hexadecimal(part).is_some())
 }
 
-/// Name of the interface with this index, as the `SIOCGIFNAME` ioctl knows it.
+/// Name of the interface with this index, as the `SIOCGIFNAME` ioctl knows it
+/// in the current namespace.
 pub(crate) fn interface_name(index: u32) -> Option<Vec<u8>> {
+    elsewhere::run(move || interface_name_here(index)).ok()?
+}
+
+fn interface_name_here(index: u32) -> Option<Vec<u8>> {
     let mut name = [0_u8; libc::IF_NAMESIZE];
     // SAFETY: if_indextoname writes at most IF_NAMESIZE bytes, which `name` has.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
@@ -220,9 +226,14 @@ pub(crate) fn interface_name(index: u32) -> Option<Vec<u8>> {
     Some(CStr::from_bytes_until_nul(&name).ok()?.to_bytes().to_vec())
 }
 
-/// Index of the interface with this name, as the `SIOCGIFINDEX` ioctl knows it.
+/// Index of the interface with this name, as the `SIOCGIFINDEX` ioctl knows it
+/// in the current namespace.
 pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
     let name = CString::new(name).ok()?;
+    elsewhere::run(move || interface_index_here(&name)).ok()?
+}
+
+fn interface_index_here(name: &CStr) -> Option<u32> {
     // SAFETY: the string ends in NUL.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
     (index != 0).then_some(index)

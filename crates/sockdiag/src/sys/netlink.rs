@@ -23,6 +23,8 @@ use rustix::net::{
     getsockname, recvmsg, sendto, socket_with, sockopt,
 };
 
+use super::elsewhere;
+
 const SEND_BUFFER: usize = 32 * 1024;
 const RECEIVE_BUFFER: usize = 1024 * 1024;
 const DATAGRAM: usize = 64 * 1024;
@@ -85,8 +87,13 @@ pub(crate) struct Netlink {
 }
 
 impl Netlink {
-    /// Opens a socket (close-on-exec) and lets the kernel choose its port.
+    /// Opens a socket (close-on-exec) in the current namespace and lets the
+    /// kernel choose its port.
     pub(crate) fn open(subsystem: Subsystem) -> Result<Self, (OpenStep, Errno)> {
+        elsewhere::run(move || Self::open_here(subsystem)).unwrap_or(Err((OpenStep::Socket, Errno::SRCH)))
+    }
+
+    fn open_here(subsystem: Subsystem) -> Result<Self, (OpenStep, Errno)> {
         let protocol = match subsystem {
             Subsystem::SockDiag => Some(netlink::SOCK_DIAG),
             Subsystem::Route => None,

@@ -60,6 +60,8 @@ pub(crate) struct Args {
     /// `--explain`: says what the reference keeps quiet about, though stderr is
     /// no terminal.
     pub(crate) explain: bool,
+    /// `--netns LIST`: which network namespaces are listed.
+    pub(crate) netns: Option<OsString>,
     /// In which form rows are written.
     pub(crate) form: Form,
     /// `-D FILE`: where raw replies go; the last one given.
@@ -143,6 +145,12 @@ pub(crate) struct Show {
     pub(crate) bpf_maps: bool,
     /// `--bpf-map-id`: these maps, in order; excludes `bpf_maps`.
     pub(crate) bpf_map_ids: Vec<u32>,
+    /// `--peers`: who holds the other end.
+    pub(crate) peers: bool,
+    /// `--containers`: container, pod and unit.
+    pub(crate) containers: bool,
+    /// `--exposure`: what listeners accept.
+    pub(crate) exposure: bool,
     /// How many of `-Z` and `-z` were given.
     pub(crate) contexts: u32,
     /// How many `-z` were given.

@@ -298,7 +298,25 @@ pub(crate) const OPTIONS: &[Opt] = &[
         .value(manual::WORDS)
         .more(manual::MORE)
         .doc("Prints the manual page, a reference page, or the completions of a shell, and ends."),
+    Opt::new(b"", &["netns"], "", Extension, Take(|a, list, _| {
+        a.netns = Some(list.to_owned());
+        Ok(())
+    })).value("=LIST").more(NETNS)
+        .doc("Lists the sockets of several network namespaces in one table, each visited once: all of them, or those of a list of names, paths, inode numbers and processes."),
+    Opt::new(b"", &["peers"], "show the process at the other end, where it is on this machine", Extension,
+        Note(|a| a.show.peers = true))
+        .doc("Shows the process at the other end, where that is on this machine: of unix sockets, of connections within a namespace, and across namespaces."),
+    Opt::new(b"", &["containers"], "show container, pod and unit", Extension,
+        Note(|a| a.show.containers = true))
+        .doc("Shows the container, the pod and the unit that a socket works for."),
+    Opt::new(b"", &["exposure"], "show what listeners accept, from where, and how full they are", Extension,
+        Note(|a| a.show.exposure = true))
+        .doc("Shows what a listener accepts, from where it can be reached, and how full its backlog is."),
 ];
+
+const NETNS: &str = "                       list the sockets of several network namespaces
+       LIST := {all|NAME|PATH|INODE|pid:PID}[,LIST]
+";
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]
        STATE-FILTER := {all|connected|synchronized|bucket|big|TCP-STATES}

@@ -47,11 +47,18 @@ const SHOWN_BY: &[(Groups, &str)] = &[
     (Groups::PROCESSES, "-p"),
     (Groups::THREADS, "-T"),
     (Groups::BPF, "-b"),
+    (Groups::BPF_MAPS, "--bpf-maps"),
     (Groups::CONTEXT, "-Z"),
+    (Groups::SOCKET_CONTEXT, "-z"),
     (Groups::TOS, "--tos"),
     (Groups::CGROUP, "--cgroup"),
     (Groups::SOCKOPT, "--inet-sockopt"),
     (Groups::TIPCINFO, "--tipcinfo"),
+    (Groups::NETNS, "--netns"),
+    (Groups::PEERS, "--peers"),
+    (Groups::CONTAINERS, "--containers"),
+    (Groups::EXPOSURE, "--exposure"),
+    (Groups::IDENTITY, "-j"),
 ];
 
 /// The options that show a field, `-m, -i`; empty if none does.

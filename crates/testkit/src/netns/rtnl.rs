@@ -15,6 +15,7 @@ const CHANGE: u16 = 1 | 4;
 const CREATE: u16 = CHANGE | 0x200 | 0x400;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -47,6 +48,16 @@ pub(super) fn up(index: u32) -> Vec<u8> {
 pub(super) fn add_veth(index: u32, name: &str, peer_index: u32, peer_name: &str) -> Vec<u8> {
     let mut data = Vec::new();
     nl::attr(&mut data, VETH_INFO_PEER, &named(peer_index, peer_name));
+    add(index, name, "veth", &data)
+}
+
+/// Makes a device with this index and name whose other end, with the same, is
+/// in the network namespace of a process.
+pub(super) fn add_veth_into(index: u32, name: &str, pid: u32) -> Vec<u8> {
+    let mut data = Vec::new();
+    let mut peer = named(index, name);
+    nl::attr(&mut peer, IFLA_NET_NS_PID, &pid.to_ne_bytes());
+    nl::attr(&mut data, VETH_INFO_PEER, &peer);
     add(index, name, "veth", &data)
 }
 

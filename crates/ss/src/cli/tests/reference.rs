@@ -23,7 +23,8 @@ fn harmless(line: &[OsString]) -> bool {
             ambiguous
                 || ["kill", "events", "diag", "filter"].iter().all(|bad| !bad.as_bytes().starts_with(name))
         }
-        [b'-', letters @ ..] => !letters.iter().any(|letter| b"KEDF".contains(letter)),
+        // -j is ours.
+        [b'-', letters @ ..] => !letters.iter().any(|letter| b"KEDFj".contains(letter)),
         _ => true,
     })
 }

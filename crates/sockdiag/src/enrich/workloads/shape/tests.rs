@@ -1,0 +1,204 @@
+use super::*;
+
+const A: &str = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970";
+const B: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
+const UID: &str = "4fe556a4-0bd7-45be-966f-46e2cbf4c4ac";
+
+/// `runtime id name pod qos unit slice session uid`, `-` for absent, with ids
+/// as letters.
+fn told(path: &str) -> String {
+    let path =
+        path.replace("$A", A).replace("$B", B).replace("$UID_", &UID.replace('-', "_")).replace("$UID", UID);
+    shown(&read(path.as_bytes()))
+}
+
+fn shown(work: &Workload) -> String {
+    let text = |value: &Option<Vec<u8>>| {
+        value.as_ref().map_or("-".to_owned(), |value| String::from_utf8(value.clone()).expect("ASCII"))
+    };
+    let words = [
+        work.runtime.unwrap_or("-").to_owned(),
+        text(&work.container_id),
+        text(&work.container_name),
+        text(&work.pod_uid),
+        work.pod_qos.unwrap_or("-").to_owned(),
+        text(&work.unit),
+        text(&work.slice),
+        text(&work.session),
+        work.owner_uid.map_or("-".to_owned(), |uid| uid.to_string()),
+    ];
+    words
+        .join(" ")
+        .replace(&UID.replace('-', "_"), "$UID_")
+        .replace(A, "$A")
+        .replace(B, "$B")
+        .replace(UID, "$UID")
+}
+
+#[test]
+fn every_runtime_s_paths_are_known() {
+    for (path, want) in [
+        ("/", "- - - - - - - - -"),
+        ("", "- - - - - - - - -"),
+        // Docker, with either driver, rootless, on ECS, and in itself.
+        ("/docker/$A", "docker $A - - - - - - -"),
+        ("/system.slice/docker-$A.scope", "docker $A - - - docker-$A.scope system.slice - -"),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-$A.scope",
+            "docker $A - - - docker-$A.scope user.slice - 1000",
+        ),
+        ("/ecs/$A", "docker $A - - - - - - -"),
+        ("/ecs/my-task/$A", "- $A - - - - - - -"),
+        ("/docker/$A/docker/$B", "docker $B - - - - - - -"),
+        (
+            "/system.slice/docker-$A.scope/system.slice/ssh.service",
+            "docker $A - - - ssh.service system.slice - -",
+        ),
+        // Podman: systemd, cgroupfs, rootless, in a pod, from a unit, and its helper.
+        ("/machine.slice/libpod-$A.scope/container", "podman $A - - - libpod-$A.scope machine.slice - -"),
+        ("/libpod_parent/libpod-$A", "podman $A - - - - - - -"),
+        ("/libpod_parent/$A", "podman $A - - - - - - -"),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-$A.scope",
+            "podman $A - - - libpod-$A.scope user.slice - 1000",
+        ),
+        (
+            "/machine.slice/machine-libpod_pod_$B.slice/libpod-$A.scope/container",
+            "podman $A - $B - libpod-$A.scope machine-libpod_pod_$B.slice - -",
+        ),
+        (
+            "/system.slice/quadlet-minimal.service/libpod-payload-$A",
+            "podman $A - - - quadlet-minimal.service system.slice - -",
+        ),
+        (
+            "/system.slice/quadlet-minimal.service/runtime",
+            "- - - - - quadlet-minimal.service system.slice - -",
+        ),
+        ("/machine.slice/libpod-conmon-$A.scope", "- - - - - libpod-conmon-$A.scope machine.slice - -"),
+        // containerd alone: ctr and nerdctl.
+        ("/default/$A", "containerd $A - - - - - - -"),
+        ("/system.slice/nerdctl-$A.scope", "containerd $A - - - nerdctl-$A.scope system.slice - -"),
+        // Kubernetes: classes, drivers, runtimes, static pods.
+        ("/kubepods/burstable/pod$UID/$A", "- $A - $UID burstable - - - -"),
+        ("/kubepods/besteffort/pod$UID/$A", "- $A - $UID besteffort - - - -"),
+        ("/kubepods/pod$UID/$A", "- $A - $UID guaranteed - - - -"),
+        ("/kubepods/burstable/pod$UID/crio-$A", "cri-o $A - $UID burstable - - - -"),
+        (
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod$UID_.slice/cri-containerd-$A.scope",
+            "containerd $A - $UID burstable cri-containerd-$A.scope kubepods-burstable-pod$UID_.slice - -",
+        ),
+        (
+            "/kubepods.slice/kubepods-pod$UID_.slice/crio-$A.scope",
+            "cri-o $A - $UID guaranteed crio-$A.scope kubepods-pod$UID_.slice - -",
+        ),
+        (
+            "/kubepods.slice/kubepods-pod$UID_.slice/crio-conmon-$A.scope",
+            "- - - $UID guaranteed crio-conmon-$A.scope kubepods-pod$UID_.slice - -",
+        ),
+        (
+            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/\
+             kubelet-kubepods-besteffort-pod$UID_.slice/cri-containerd-$A.scope",
+            "containerd $A - $UID besteffort cri-containerd-$A.scope \
+             kubelet-kubepods-besteffort-pod$UID_.slice - -",
+        ),
+        (
+            "/system.slice/containerd.service/kubepods-burstable-pod$UID_.slice:cri-containerd:$A",
+            "containerd $A - $UID burstable - kubepods-burstable-pod$UID_.slice - -",
+        ),
+        (
+            "/kubepods.slice/kubepods-pod$UID_.slice/docker-$A.scope",
+            "docker $A - $UID guaranteed docker-$A.scope kubepods-pod$UID_.slice - -",
+        ),
+        (
+            "/kubepods/burstable/pod5a3d9c0f2b1e4d6c8a7f9e0b1c2d3e4f/$A",
+            "- $A - 5a3d9c0f2b1e4d6c8a7f9e0b1c2d3e4f burstable - - - -",
+        ),
+        // A node of kind: a cluster in a container.
+        ("/docker/$B/kubelet/kubepods/besteffort/pod$UID/$A", "- $A - $UID besteffort - - - -"),
+        // LXC, LXD and Incus.
+        ("/lxc.payload.web/system.slice/nginx.service", "lxc web web - - nginx.service system.slice - -"),
+        ("/lxc.payload/web", "lxc web web - - - - - -"),
+        ("/lxc/web/init.scope", "lxc web web - - init.scope - - -"),
+        ("/lxc.monitor.web", "- - - - - - - - -"),
+        // Machines: systemd-nspawn, libvirt.
+        (
+            "/machine.slice/systemd-nspawn@my\\x2dbox.service/payload",
+            "nspawn my-box my-box - - systemd-nspawn@my\\x2dbox.service machine.slice - -",
+        ),
+        (
+            "/machine.slice/machine-box.scope/payload/system.slice/ssh.service",
+            "machine box box - - ssh.service system.slice - -",
+        ),
+        (
+            "/machine.slice/machine-qemu\\x2d2\\x2dmy\\x2dvm.scope",
+            "libvirt my-vm my-vm - - machine-qemu\\x2d2\\x2dmy\\x2dvm.scope machine.slice - -",
+        ),
+        // Units and sessions.
+        ("/system.slice/ssh.service", "- - - - - ssh.service system.slice - -"),
+        (
+            "/system.slice/system-getty.slice/getty@tty1.service",
+            "- - - - - getty@tty1.service system-getty.slice - -",
+        ),
+        ("/system.slice/_cpu.service", "- - - - - cpu.service system.slice - -"),
+        ("/init.scope", "- - - - - init.scope - - -"),
+        ("/user.slice/user-1000.slice/session-4.scope", "- - - - - session-4.scope user-1000.slice 4 1000"),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/dbus.socket",
+            "- - - - - dbus.socket app.slice - 1000",
+        ),
+        // Look-alikes.
+        ("/system.slice/docker.service", "- - - - - docker.service system.slice - -"),
+        ("/system.slice/docker-abc.scope", "- - - - - docker-abc.scope system.slice - -"),
+        ("/docker/buildx", "- - - - - - - - -"),
+        ("/kubepods/burstable/podcast", "- - - - - - - - -"),
+        ("/.slice/.service", "- - - - - - .slice - -"),
+        ("/../../docker-$A.scope", "docker $A - - - docker-$A.scope - - -"),
+        ("/system.slice/user-5.scope/user-77.slice", "- - - - - - user-77.slice - -"),
+    ] {
+        assert_eq!(told(path), want, "{path}");
+    }
+}
+
+#[test]
+fn of_several_hierarchies_the_one_that_tells_most_counts() {
+    let of = |file: &str| best(file.replace("$A", A).as_bytes()).as_ref().map(shown);
+    for (file, want) in [
+        ("0::/system.slice/ssh.service\n", Some("- - - - - ssh.service system.slice - -")),
+        ("5:memory:/docker/$A\n1:name=systemd:/docker/$A\n0::/system.slice/docker.service\n", {
+            Some("docker $A - - - - - - -")
+        }),
+        ("9:name=systemd:/\n4:memory:/a/b.service\n3:cpu:/\n0::/\n", Some("- - - - - b.service - - -")),
+        ("4:memory:/\n0::/\n", Some("- - - - - - - - -")),
+        ("0::/init.scope\n2:cpu:/x.service\n", Some("- - - - - x.service - - -")),
+        ("garbage\n\n::", Some("- - - - - - - - -")),
+        ("", None),
+    ] {
+        assert_eq!(of(file).as_deref(), want, "{file}");
+    }
+}
+
+#[test]
+fn any_bytes_are_a_path() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let pieces: [&[u8]; 12] = [
+        b"/",
+        b"docker-",
+        b".scope",
+        b"libpod_pod_",
+        b".slice",
+        b"pod",
+        b"-pod",
+        b"kubepods",
+        b":",
+        b"\\x",
+        b"\xff",
+        A.as_bytes(),
+    ];
+    for _ in 0..20_000 {
+        let path: Vec<u8> =
+            (0..rng.usize(..9)).flat_map(|_| pieces[rng.usize(..pieces.len())].to_vec()).collect();
+        let work = read(&path);
+        assert_eq!(work.cgroup, path);
+        let _ = best(&path);
+    }
+}

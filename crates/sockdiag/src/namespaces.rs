@@ -1,0 +1,344 @@
+//! Network namespaces: which there are, and how to look into them.
+//!
+//! A namespace lives as long as a process is in it or a file of it is mounted
+//! somewhere; both are looked for, and each namespace is told by its inode, so
+//! that one with many names and processes is one.  (One that only an open
+//! socket keeps alive cannot be found.)  Whoever may not look into a process
+//! does not see the namespace that this process alone is in: such processes
+//! are counted.
+//!
+//! Source: network_namespaces(7), namespaces(7), proc_pid_mountinfo(5),
+//! ip-netns(8).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::model::Netns;
+use crate::scan;
+use crate::sys::elsewhere::{self, Inside};
+use crate::sys::errno_of;
+use crate::sys::netns::EnterError;
+
+/// Where named namespaces are.
+const NAMES: &str = "/run/netns";
+/// How many files are kept that lead into a namespace: any may vanish.
+const DOORS: usize = 8;
+
+/// A network namespace and how to get into it.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    /// What is known of it.
+    pub facts: Netns,
+    /// Whether it is the one that we are in.
+    pub is_home: bool,
+    /// Whether it was asked for by itself, rather than among all.
+    pub is_chosen: bool,
+    doors: Vec<PathBuf>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Namespaces {
+    /// Each once: ours first, then those with names, then by inode; or in the
+    /// order in which they were asked for.
+    pub list: Vec<Namespace>,
+    /// Processes that may not be looked into, whose namespaces may be missing;
+    /// counted only where all namespaces were asked for.
+    pub hidden: u32,
+}
+
+impl Namespace {
+    /// Makes what this thread opens through this library belong to the
+    /// namespace while the result lives; `None` where it does anyway.
+    ///
+    /// # Errors
+    /// `ENOENT` and the like where the namespace is gone; `EPERM` without
+    /// `CAP_SYS_ADMIN` over it.
+    pub fn enter(&self) -> io::Result<Option<Inside>> {
+        if self.is_home {
+            return Ok(None);
+        }
+        let mut result = Err(io::Error::from_raw_os_error(2));
+        for door in &self.doors {
+            match File::open(door) {
+                // The number of a process may be another's by now.
+                Ok(file) if file.metadata().is_ok_and(|meta| meta.ino() == self.facts.inode) => {
+                    return elsewhere::enter(file).map(Some);
+                }
+                Ok(_) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+}
+
+/// Every network namespace that a process or a mount holds.
+pub fn all() -> Namespaces {
+    let mut search = Search::new();
+    search.names();
+    search.mounts(&fs::read("/proc/self/mountinfo").unwrap_or_default());
+    search.processes(Path::new("/proc"));
+    let Search { found, hidden, .. } = search;
+    let mut list: Vec<Namespace> = found.into_values().collect();
+    for Namespace { facts, .. } in &mut list {
+        *facts = Netns::new(facts.inode, facts.name.take(), facts.path.take());
+    }
+    list.sort_by_cached_key(|one| {
+        (!one.is_home, one.facts.name.is_none(), one.facts.name.clone(), one.facts.inode)
+    });
+    Namespaces { list, hidden }
+}
+
+/// The namespaces of a list of words between commas: `all`, names as
+/// `ip netns` gives them, inode numbers, paths of files, `pid:N`.
+///
+/// # Errors
+/// As [`netns::enter`](crate::sys::netns::enter), about the first word that
+/// stands for nothing.
+pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
+    let every = all();
+    let mut list: Vec<Namespace> = Vec::new();
+    let mut hidden = 0;
+    for word in words.as_bytes().split(|byte| *byte == b',') {
+        let found = match word {
+            b"all" => {
+                hidden = every.hidden;
+                every.list.clone()
+            }
+            _ => vec![one(OsStr::from_bytes(word), &every)?],
+        };
+        for namespace in found {
+            match list.iter_mut().find(|had| had.facts.inode == namespace.facts.inode) {
+                Some(had) => had.is_chosen |= namespace.is_chosen,
+                None => list.push(namespace),
+            }
+        }
+    }
+    Ok(Namespaces { list, hidden })
+}
+
+/// The namespace that a word stands for.
+fn one(word: &OsStr, every: &Namespaces) -> Result<Namespace, EnterError> {
+    let bytes = word.as_bytes();
+    let door = match bytes.strip_prefix(b"pid:") {
+        Some(pid) => {
+            let whole = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
+            // Not a number is no process.
+            let pid = if whole { OsStr::from_bytes(pid) } else { OsStr::new("0") };
+            Path::new("/proc").join(pid).join("ns/net")
+        }
+        None if bytes.contains(&b'/') => PathBuf::from(word),
+        None => Path::new(NAMES).join(word),
+    };
+    let open = |errno| EnterError::Open { name: word.to_owned(), errno };
+    let meta = match fs::metadata(&door) {
+        Ok(meta) => meta,
+        Err(error) => {
+            let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<u64>().ok());
+            let same = |one: &&Namespace| Some(one.facts.inode) == number;
+            let found = every.list.iter().find(same).cloned();
+            return found
+                .map(|one| Namespace { is_chosen: true, ..one })
+                .ok_or_else(|| open(errno_of(&error)));
+        }
+    };
+    if !is_netns(&meta) {
+        return Err(EnterError::Set { name: word.to_owned(), errno: 22 });
+    }
+    let known = every.list.iter().find(|one| one.facts.inode == meta.ino()).cloned();
+    let mut namespace = known.unwrap_or_else(|| Namespace {
+        facts: Netns { inode: meta.ino(), ..Netns::default() },
+        is_home: false,
+        is_chosen: true,
+        doors: Vec::new(),
+    });
+    namespace.is_chosen = true;
+    let Netns { inode, mut name, path, .. } = namespace.facts;
+    if !bytes.contains(&b'/') && !bytes.starts_with(b"pid:") {
+        name = Some(bytes.to_vec());
+    }
+    let path = path.unwrap_or_else(|| door.as_os_str().as_bytes().to_vec());
+    namespace.facts = Netns::new(inode, name, Some(path));
+    namespace.doors.insert(0, door);
+    Ok(namespace)
+}
+
+/// Whether a file lies where namespaces do.  That it is one of networks shows
+/// when it is entered.
+fn is_netns(meta: &fs::Metadata) -> bool {
+    home().is_none_or(|home| home.dev() == meta.dev())
+}
+
+fn home() -> Option<fs::Metadata> {
+    fs::metadata("/proc/thread-self/ns/net").ok()
+}
+
+/// A search for namespaces.
+struct Search {
+    home: Option<u64>,
+    found: HashMap<u64, Namespace>,
+    hidden: u32,
+}
+
+impl Search {
+    fn new() -> Self {
+        let home = home().map(|meta| meta.ino());
+        let mut search = Self { home, found: HashMap::new(), hidden: 0 };
+        if let Some(inode) = home {
+            search.add(inode, None, "/proc/self/ns/net".into());
+        }
+        search
+    }
+
+    fn add(&mut self, inode: u64, name: Option<&OsStr>, door: PathBuf) {
+        let new = || Namespace {
+            facts: Netns { inode, ..Netns::default() },
+            is_home: self.home == Some(inode),
+            is_chosen: false,
+            doors: Vec::new(),
+        };
+        let namespace = match self.found.entry(inode) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(new()),
+        };
+        let facts = &mut namespace.facts;
+        // Of several names the first in their order.
+        if let Some(name) = name.map(OsStr::as_bytes)
+            && facts.name.as_deref().is_none_or(|had| name < had)
+        {
+            facts.name = Some(name.to_vec());
+            facts.path = Some(door.as_os_str().as_bytes().to_vec());
+        }
+        facts.path.get_or_insert_with(|| door.as_os_str().as_bytes().to_vec());
+        if namespace.doors.len() < DOORS {
+            namespace.doors.push(door);
+        }
+    }
+
+    /// Those that `ip netns` names.
+    fn names(&mut self) {
+        for entry in fs::read_dir(NAMES).into_iter().flatten().flatten() {
+            if let Ok(meta) = fs::metadata(entry.path())
+                && is_netns(&meta)
+            {
+                self.add(meta.ino(), Some(&entry.file_name()), entry.path());
+            }
+        }
+    }
+
+    /// Those that are mounted, wherever that is.
+    fn mounts(&mut self, mountinfo: &[u8]) {
+        for line in mountinfo.split(|byte| *byte == b'\n') {
+            let Some((inode, path)) = mounted(line) else { continue };
+            let path = PathBuf::from(OsString::from_vec(path));
+            // What was mounted over is not reached by its path.
+            if fs::metadata(&path).is_ok_and(|meta| meta.ino() == inode) {
+                let named = path.parent() == Some(Path::new(NAMES));
+                let name = path.file_name().filter(|_| named).map(OsStr::to_owned);
+                self.add(inode, name.as_deref(), path);
+            }
+        }
+    }
+
+    /// Those that processes are in.
+    fn processes(&mut self, proc: &Path) {
+        for entry in fs::read_dir(proc).into_iter().flatten().flatten() {
+            if !entry.file_name().as_bytes().iter().all(u8::is_ascii_digit) {
+                continue;
+            }
+            let door = entry.path().join("ns/net");
+            match fs::read_link(&door) {
+                Ok(link) => {
+                    if let Some(inode) = link_inode(link.as_os_str().as_bytes()) {
+                        self.add(inode, None, door);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden += 1,
+                // It ended meanwhile.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The inode in `net:[INODE]`.
+fn link_inode(link: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The inode and mount point in a line of mountinfo that is about a network
+/// namespace: fields 4 and 5, the type behind ` - `.
+fn mounted(line: &[u8]) -> Option<(u64, Vec<u8>)> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (root, path) = (words.nth(3)?, words.next()?);
+    words.find(|word| *word == b"-")?;
+    let inode = link_inode(root)?;
+    (words.next()? == b"nsfs").then(|| (inode, scan::unescaped(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_of_network_namespaces_are_told_from_others() {
+        for (line, want) in [
+            (
+                "41 29 0:4 net:[4026532201] /run/netns/a\\040b rw shared:20 - nsfs nsfs rw",
+                Some((4_026_532_201, "/run/netns/a b")),
+            ),
+            ("41 29 0:4 net:[7] /x rw - nsfs nsfs rw", Some((7, "/x"))),
+            ("41 29 0:4 mnt:[7] /x rw - nsfs nsfs rw", None),
+            ("41 29 0:4 net:[7] /x rw shared:20 - ext4 nsfs rw", None),
+            ("41 29 0:4 net:[7] /x rw shared:20", None),
+            ("41 29 0:4 net:[] /x rw - nsfs nsfs rw", None),
+            ("", None),
+        ] {
+            let want = want.map(|(inode, path)| (inode, path.as_bytes().to_vec()));
+            assert_eq!(mounted(line.as_bytes()), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn our_own_is_found_first_and_by_each_word_for_it() {
+        let own = home().expect("a namespace").ino();
+        let every = all();
+        let first = every.list.first().expect("ours");
+        assert!(first.is_home && first.facts.inode == own);
+        assert!(first.enter().expect("no need to").is_none());
+        let mut inodes: Vec<_> = every.list.iter().map(|one| one.facts.inode).collect();
+        inodes.sort_unstable();
+        inodes.dedup();
+        assert_eq!(inodes.len(), every.list.len(), "each once");
+        let pid = std::process::id();
+        let words = format!("pid:{pid},/proc/{pid}/ns/net,{own},pid:{pid}");
+        let chosen = chosen(OsStr::new(&words)).expect("all are ours");
+        assert_eq!(chosen.list.len(), 1);
+        assert!(chosen.list[0].is_home && chosen.list[0].is_chosen);
+    }
+
+    #[test]
+    fn words_that_stand_for_nothing_are_errors() {
+        for (word, want) in [
+            ("no-such-name", "Cannot open network namespace \"no-such-name\": No such file or directory"),
+            ("pid:", "Cannot open network namespace \"pid:\": No such file or directory"),
+            ("pid:1x", "Cannot open network namespace \"pid:1x\": No such file or directory"),
+            ("/proc/self/stat", "setting the network namespace \"/proc/self/stat\" failed: Invalid argument"),
+            ("", "setting the network namespace \"\" failed: Invalid argument"),
+            ("all,nope", "Cannot open network namespace \"nope\": No such file or directory"),
+        ] {
+            if word.is_empty() && !Path::new(NAMES).exists() {
+                continue;
+            }
+            assert_eq!(chosen(OsStr::new(word)).unwrap_err().to_string(), want);
+        }
+    }
+}
