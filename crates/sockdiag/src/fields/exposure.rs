@@ -125,6 +125,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     )
     .kind(Kind::Text)
     .group(Groups::EXPOSURE)
+    .shape("accepts:ipv4+ipv6")
     .text(Text::Custom(|out, r, _| {
         if let Some(versions) = accepts(r) {
             out.extend_from_slice(b" accepts:");
@@ -140,6 +141,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     )
     .kind(Kind::Text)
     .group(Groups::EXPOSURE)
+    .shape("scope:REACH")
     .text(Text::Custom(fmt_scope)),
     Field::new(
         "listen.reach",
@@ -160,6 +162,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     )
     .unit(Unit::Count)
     .group(Groups::EXPOSURE)
+    .shape("backlog:N/LIMIT")
     .text(Text::Custom(|out, r, _| {
         if is_listening(r.socket) {
             out.extend_from_slice(b" backlog:");

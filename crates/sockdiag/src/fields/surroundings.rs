@@ -76,6 +76,7 @@ pub(super) const PEERS: &[Field] = &[
     .unit(Unit::Count)
     .needs(Needs::PEERS.and(Needs::PROCESSES))
     .group(Groups::PEERS)
+    .shape("peer:((\"NAME\",pid=N,fd=N))")
     .text(Text::Custom(fmt_peer)),
     Field::new(
         "peer.inode",
@@ -155,7 +156,8 @@ pub(super) const CONTAINERS: &[Field] = &[
         "Name of the container that the socket was made in, or that its holder is in.",
         "state files of the runtime",
         Text::Custom(fmt_container),
-    ),
+    )
+    .shape("container:NAME"),
     told(
         "container.id",
         |r| workload(r)?.container_id.as_deref().map(Value::Text),
@@ -177,7 +179,8 @@ pub(super) const CONTAINERS: &[Field] = &[
         "Name of the Kubernetes pod.",
         "annotations in the container's config.json",
         Text::Custom(fmt_pod),
-    ),
+    )
+    .shape("pod:NAMESPACE/NAME"),
     told(
         "pod.namespace",
         |r| workload(r)?.pod_namespace.as_deref().map(Value::Text),
@@ -205,7 +208,8 @@ pub(super) const CONTAINERS: &[Field] = &[
         "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
         "cgroup path",
         Text::Custom(fmt_unit),
-    ),
+    )
+    .shape("unit:NAME"),
     told(
         "unit.slice",
         |r| workload(r)?.slice.as_deref().map(Value::Text),
