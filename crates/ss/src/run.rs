@@ -53,13 +53,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             tell(&note);
         }
     };
+    // Before the words lose those of states.
+    let only_summary = args.only_summary();
     let summary = args.summary.then(|| source::summary(&sources, &mut say));
     if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
         let mut text = Vec::new();
         summary::put(&mut text, summary);
         // Nobody is left to tell if this fails.
         let _ = terminal::Stdout.write_all(&text);
-        if args.only_summary() {
+        if only_summary {
             return Ok(());
         }
     }
@@ -126,7 +128,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let opening = Opening { catalog: &catalog, look, words, sources: &sources, summary: summary.as_ref() };
     // What cannot be written is nobody's concern any more: as the reference.
     let Ok(mut listing) = plan.open(&opening, args.events) else { return Ok(()) };
-    if args.only_summary() {
+    if only_summary {
         let _ = listing.end(&said.borrow());
         return Ok(());
     }

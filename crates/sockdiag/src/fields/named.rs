@@ -115,12 +115,12 @@ impl Catalog {
     /// # Errors
     /// Where that is nothing, or more than one thing.
     pub fn named(&self, typed: &str) -> Result<Named, NameError> {
-        let name = ALIASES.iter().find(|(alias, _)| *alias == typed).map_or(typed, |(_, name)| name);
+        let name = full_name(typed);
         if let Some(field) = self.field(name) {
             return Ok(Named { field, member: None, without_unit: false });
         }
         if let Some((list, member)) = name.rsplit_once('.')
-            && let Ok(Named { field, member: None, .. }) = self.named(list)
+            && let Some(field) = self.list(list)
             && let Some(at) = field.kind.members().iter().position(|known| known.name == member)
         {
             return Ok(Named { field, member: Some(at), without_unit: false });
@@ -145,6 +145,13 @@ impl Catalog {
         });
         let member = members.min_by_key(|named| rank(named.field));
         member.ok_or_else(|| NameError::Unknown { name: typed.to_owned(), alike: self.alike(typed) })
+    }
+
+    /// The field of this name, in full or short, that has members.
+    fn list(&self, name: &str) -> Option<&'static Field> {
+        let name = full_name(name);
+        let field = self.field(name).or_else(|| preferred(&self.ending(name, false)))?;
+        (!field.kind.members().is_empty()).then_some(field)
     }
 
     /// Fields with this behind the point, each name once.
@@ -180,6 +187,11 @@ impl Catalog {
         let nearest = near.iter().map(|(far, _)| *far).min().unwrap_or(0);
         near.into_iter().filter(|(far, _)| *far == nearest).take(3).map(|(_, name)| name).collect()
     }
+}
+
+/// The name that another word stands for, or the word.
+fn full_name(word: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == word).map_or(word, |(_, name)| name)
 }
 
 /// The only one, or the one whose subject comes first.
@@ -248,6 +260,17 @@ mod tests {
             assert_eq!((named.field.name, found), (want, member), "{name}");
         }
         assert!(catalog.named("rtt").is_ok_and(|named| named.without_unit));
+    }
+
+    /// Whoever types a filter may type anything.
+    #[test]
+    fn no_name_is_looked_up_without_end() {
+        let catalog = Catalog::standard().without("cgroup.path").without("local.addr");
+        for name in ["cgroup", "src", "local.address", "cgroup.pid"] {
+            assert!(catalog.named(name).is_err(), "{name}");
+        }
+        let deep = "processes.".repeat(100_000) + "pid";
+        assert!(catalog.named(&deep).is_err());
     }
 
     #[test]

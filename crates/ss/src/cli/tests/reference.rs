@@ -89,7 +89,7 @@ fn wrong_lines_of_the_table_end_as_the_references() {
 /// Words to make lines of: options whole, shortened, in clusters and misspelt,
 /// and arguments right and wrong.
 const PIECES: &str = "\
-    -t -tan -u -x -4 -6 -0 -w -S -M -l -a -B -n -o -e -m -i -H -Q -O -s -b -r -nY -3 -t- -j -tf -tA -f -A -N \
+    -t -tan -u -x -4 -6 -0 -w -S -M -l -a -B -n -o -e -m -i -H -Q -O -s -b -r -nY -3 -t- -J -tf -tA -f -A -N \
     -finet -fbogus -Atcp -A!tcp,!x -- --n --nu --no --b --bpf --bpf-m --bpf-map- --bpf-map-id=0 \
     --bpf-map-id=x --bpf-maps --s --so --su --t --ti --tip --tipc --tipc= --tipci --c --co --cg --e --ex --f \
     --fa --fam=x --fam=unix --i --ip --ipv4 --ine --inf=1 --l --a --al=l --m --me --o --on --p --pr --r --q \
