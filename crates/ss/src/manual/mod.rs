@@ -81,7 +81,9 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
             if fields.is_empty() {
                 continue;
             }
-            let shown_by = shown_by(part.shown_by);
+            // A block without groups is shown wherever there is something to show.
+            let shown_by = Some(shown_by(part.shown_by)).filter(|names| !names.is_empty());
+            let shown_by = shown_by.unwrap_or_else(|| "always".to_owned());
             match sections.last_mut() {
                 Some(last) if last.layout == layout && last.shown_by == shown_by => {
                     last.fields.extend(fields)
