@@ -74,7 +74,7 @@ fn row<'r>(rows: &'r [String], parts: &[&str]) -> &'r str {
     }
 }
 
-fn tcp_pair(listener: TcpListener, connect: impl FnOnce() -> TcpStream) -> (TcpStream, TcpStream) {
+fn tcp_pair(listener: &TcpListener, connect: impl FnOnce() -> TcpStream) -> (TcpStream, TcpStream) {
     let there = connect();
     let (here, _) = listener.accept().expect("a connection of the test");
     (here, there)
@@ -110,7 +110,7 @@ fn both_ends_are_named_across_three_namespaces() {
 
     // TCP from b to a, UDP between b and c.
     let listener = inside(&a, || TcpListener::bind("198.51.100.1:7001"));
-    let (server, client) = tcp_pair(listener, || inside(&b, || TcpStream::connect("198.51.100.1:7001")));
+    let (server, client) = tcp_pair(&listener, || inside(&b, || TcpStream::connect("198.51.100.1:7001")));
     let client_port = client.local_addr().expect("bound").port();
     let udp = |local: &'static str, remote: &'static str| {
         move || {
@@ -156,7 +156,7 @@ fn both_ends_are_named_across_three_namespaces() {
     ] {
         let mut want = format!(" users:{} peer:{}", users.entry(), peer.entry());
         if let Some(netns) = peer_netns {
-            want.push_str(&format!(" peer-netns:{netns}"));
+            want.extend([" peer-netns:", netns]);
         }
         let row = row(&all, &parts);
         assert!(row.starts_with(parts[0]) && row.ends_with(&want), "{row}\nlacks {want}");

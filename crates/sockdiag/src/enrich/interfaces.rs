@@ -344,7 +344,9 @@ mod tests {
     fn an_address_is_the_interface_s_own() {
         let message = |family: u8, attributes: &[(u16, &[u8])]| {
             let mut payload = vec![family, 24, 0, 0, 7, 0, 0, 0];
-            attributes.iter().for_each(|(kind, bytes)| put(&mut payload, *kind, bytes));
+            for (kind, bytes) in attributes {
+                put(&mut payload, *kind, bytes);
+            }
             let header = Header { len: 0, kind: RTM_NEWADDR, flags: 0, seq: 0, pid: 0 };
             for len in 0..payload.len() {
                 let _ = read_address(Message { header, payload: &payload[..len] });

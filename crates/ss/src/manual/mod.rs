@@ -86,7 +86,7 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
             let shown_by = shown_by.unwrap_or_else(|| "always".to_owned());
             match sections.last_mut() {
                 Some(last) if last.layout == layout && last.shown_by == shown_by => {
-                    last.fields.extend(fields)
+                    last.fields.extend(fields);
                 }
                 _ => sections.push(Section { layout: layout.clone(), shown_by, fields }),
             }
