@@ -6,7 +6,7 @@
 //! names of hosts are still asked for at home, and no way back is needed,
 //! which who is root in a user namespace alone would not have.
 //!
-//! Invariant: [`run`] runs its job in the namespace that the calling thread
+//! Invariant: `run` runs its job in the namespace that the calling thread
 //! has [`Inside`] of, and where it has none, at once and here.
 //!
 //! Source: setns(2), network_namespaces(7), proc_pid_net(5).
