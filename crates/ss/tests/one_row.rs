@@ -30,7 +30,10 @@ const ALL: Groups = Groups::OPTIONS
     .and(Groups::NETNS)
     .and(Groups::PEERS)
     .and(Groups::CONTAINERS)
-    .and(Groups::EXPOSURE);
+    .and(Groups::EXPOSURE)
+    .and(Groups::CONTEXT)
+    .and(Groups::SOCKET_CONTEXT)
+    .and(Groups::BPF_MAPS);
 
 /// A process holds every socket.
 struct Held;
