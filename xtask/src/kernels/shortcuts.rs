@@ -7,14 +7,20 @@
 //! Source: linux/sock_diag.h, linux/inet_diag.h, linux/netlink.h; the format of
 //! recordings: tools/kernels/gen/nltap.c.
 
-const TCPDIAG_GETSOCK: u16 = 18;
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLMSG_ERROR: u16 = 2;
+use sockdiag_wire::bytecode::{INET_DIAG_BC_D_EQ, INET_DIAG_BC_DEV_COND, INET_DIAG_BC_S_EQ};
+use sockdiag_wire::inet_diag::INET_DIAG_REQ_BYTECODE;
+use sockdiag_wire::netlink::{
+    HEADER_LEN, Header, NLM_F_DUMP, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
+};
+
 const NETLINK_SOCK_DIAG: u16 = 4;
-const INET_DIAG_REQ_BYTECODE: u16 = 1;
-const DEV_COND: u8 = 9;
-const S_EQ: u8 = 11;
-const D_EQ: u8 = 12;
+/// Length of `struct inet_diag_req`, and where its states are.
+const LEGACY: (usize, usize) = (60, 52);
+/// The same of `struct inet_diag_req_v2`.
+const MODERN: (usize, usize) = (56, 4);
+/// `TCP_CLOSE` as a bit: no table holds such a socket, and to look for one is
+/// to walk all connections.
+const CLOSE: u32 = 1 << 7;
 
 /// A request that the reference never makes.
 pub(crate) struct Shortcut {
@@ -34,12 +40,26 @@ pub(crate) const SHORTCUTS: &[Shortcut] = &[
     Shortcut {
         name: "ports by equality",
         lines: &["-tan sport = :5001", "-tan sport = :8004 or dport = :8004"],
-        taken: |traffic| traffic.has_op(S_EQ) || traffic.has_op(D_EQ),
+        taken: |traffic| traffic.has_op(INET_DIAG_BC_S_EQ) || traffic.has_op(INET_DIAG_BC_D_EQ),
     },
     Shortcut {
         name: "devices in the kernel",
         lines: &["-tan dev lo", "-tan dev = lo and sport = :5005"],
-        taken: |traffic| traffic.has_op(DEV_COND),
+        taken: |traffic| traffic.has_op(INET_DIAG_BC_DEV_COND),
+    },
+    Shortcut {
+        name: "listeners without a walk of the connections",
+        lines: &["-tln", "-tlne", "-tln4", "-tln6", "-tln sport = :8000"],
+        taken: |traffic| traffic.states().is_some_and(|states| states & CLOSE == 0),
+    },
+    Shortcut {
+        name: "one connection by its ends",
+        lines: &[
+            "-tan src 127.0.0.1:20000 and dst 127.0.0.1:8000",
+            "-tan src 127.0.0.1:8000 and dst 127.0.0.1:20000",
+            "-tan src [::1]:20004 and dst [::1]:8001",
+        ],
+        taken: |traffic| !traffic.requests.is_empty() && traffic.requests.iter().all(|one| !one.dump),
     },
 ];
 
@@ -54,9 +74,29 @@ impl Shortcut {
 /// What was asked of sock_diag in one run.
 #[derive(Debug, Default)]
 struct Traffic {
-    /// Type and what follows the message's header.
-    requests: Vec<(u16, Vec<u8>)>,
+    requests: Vec<Request>,
     refused: bool,
+}
+
+/// One message that was sent.
+#[derive(Debug)]
+struct Request {
+    kind: u16,
+    /// Whether all sockets were asked for.
+    dump: bool,
+    /// What follows the message's header.
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// Where the fixed part ends, and where it has the states.
+    fn layout(&self) -> Option<(usize, usize)> {
+        match self.kind {
+            TCPDIAG_GETSOCK => Some(LEGACY),
+            SOCK_DIAG_BY_FAMILY => Some(MODERN),
+            _ => None,
+        }
+    }
 }
 
 impl Traffic {
@@ -66,16 +106,16 @@ impl Traffic {
             let len = u32_at(head, 16) as usize;
             let Some((payload, rest)) = rest.split_at_checked(len) else { break };
             bytes = rest;
-            if u16_at(head, 6) != NETLINK_SOCK_DIAG || payload.len() < 16 {
+            let Some(header) = Header::parse(payload).filter(|_| u16_at(head, 6) == NETLINK_SOCK_DIAG) else {
                 continue;
-            }
+            };
             match head.get(4) {
-                Some(b'S') => {
-                    traffic
-                        .requests
-                        .push((u16_at(payload, 4), payload.get(16..).unwrap_or_default().to_vec()));
-                }
-                Some(b'R') => traffic.refused |= u16_at(payload, 4) == NLMSG_ERROR,
+                Some(b'S') => traffic.requests.push(Request {
+                    kind: header.kind,
+                    dump: header.flags & NLM_F_DUMP == NLM_F_DUMP,
+                    body: payload.get(HEADER_LEN..).unwrap_or_default().to_vec(),
+                }),
+                Some(b'R') => traffic.refused |= header.kind == NLMSG_ERROR,
                 _ => {}
             }
         }
@@ -83,18 +123,20 @@ impl Traffic {
     }
 
     fn kinds(&self) -> Vec<u16> {
-        self.requests.iter().map(|(kind, _)| *kind).collect()
+        self.requests.iter().map(|request| request.kind).collect()
+    }
+
+    /// The states that were asked for, in any request; `None` without one.
+    fn states(&self) -> Option<u32> {
+        let states = self.requests.iter().map(|request| Some(u32_at(&request.body, request.layout()?.1)));
+        states.reduce(|all, one| Some(all? | one?))?
     }
 
     /// Whether a program that was sent has such an instruction.
     fn has_op(&self, code: u8) -> bool {
-        self.requests.iter().any(|(kind, request)| {
-            let fixed = match *kind {
-                TCPDIAG_GETSOCK => 60,
-                SOCK_DIAG_BY_FAMILY => 56,
-                _ => return false,
-            };
-            let Some((_, attribute)) = request.split_at_checked(fixed) else { return false };
+        self.requests.iter().any(|request| {
+            let Some((fixed, _)) = request.layout() else { return false };
+            let Some((_, attribute)) = request.body.split_at_checked(fixed) else { return false };
             if attribute.len() < 4 || u16_at(attribute, 2) != INET_DIAG_REQ_BYTECODE {
                 return false;
             }
@@ -125,12 +167,13 @@ mod tests {
     use super::*;
     use crate::kernels::cases::TAPPED;
 
-    fn record(kind: u8, message: u16, body: &[u8]) -> Vec<u8> {
-        let mut payload = vec![0; 16];
-        payload[4..6].copy_from_slice(&message.to_le_bytes());
+    fn record(way: u8, kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let len = (HEADER_LEN + body.len()) as u32;
+        Header { len, kind, flags, seq: 0, pid: 0 }.encode(&mut payload);
         payload.extend_from_slice(body);
         let mut bytes = b"NLT1".to_vec();
-        bytes.extend_from_slice(&[kind, 0, 4, 0]);
+        bytes.extend_from_slice(&[way, 0, 4, 0]);
         bytes.extend_from_slice(&[0; 8]);
         bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&payload);
@@ -142,16 +185,31 @@ mod tests {
         let mut body = vec![0; 60];
         body.extend_from_slice(&[20, 0, 1, 0]);
         // sport >= 1, then dport == 80
-        body.extend_from_slice(&[2, 8, 20, 0, 0, 0, 1, 0, D_EQ, 8, 12, 0, 0, 0, 80, 0]);
+        body.extend_from_slice(&[2, 8, 20, 0, 0, 0, 1, 0, INET_DIAG_BC_D_EQ, 8, 12, 0, 0, 0, 80, 0]);
         body[60] = 20;
-        let asked = record(b'S', TCPDIAG_GETSOCK, &body);
+        let asked = record(b'S', TCPDIAG_GETSOCK, NLM_F_DUMP, &body);
         let traffic = Traffic::read(&asked);
         assert_eq!(traffic.kinds(), [18]);
-        assert!(traffic.has_op(D_EQ) && !traffic.has_op(S_EQ) && !traffic.refused);
+        assert!(traffic.has_op(INET_DIAG_BC_D_EQ) && !traffic.has_op(INET_DIAG_BC_S_EQ) && !traffic.refused);
         assert!(SHORTCUTS[0].taken(&asked) && SHORTCUTS[1].taken(&asked) && !SHORTCUTS[2].taken(&asked));
-        let refused = [asked, record(b'R', NLMSG_ERROR, &[0; 20])].concat();
+        let refused = [asked, record(b'R', NLMSG_ERROR, 0, &[0; 20])].concat();
         assert!(!SHORTCUTS[0].taken(&refused));
-        assert!(!SHORTCUTS[0].taken(&[]));
+        assert!(SHORTCUTS.iter().all(|shortcut| !shortcut.taken(&[])));
+    }
+
+    #[test]
+    fn states_and_single_sockets_are_seen() {
+        let of = |name: &str| SHORTCUTS.iter().find(|shortcut| shortcut.name.contains(name)).expect("a name");
+        let (listeners, one) = (of("listeners"), of("one connection"));
+        let mut body = vec![0; 56];
+        body[4..8].copy_from_slice(&(1_u32 << 10).to_le_bytes());
+        let alone = record(b'S', SOCK_DIAG_BY_FAMILY, 0, &body);
+        let dump = record(b'S', SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &body);
+        assert!(one.taken(&alone) && !one.taken(&dump) && !one.taken(&[alone, dump.clone()].concat()));
+        body[4] = 0x80;
+        let closed = record(b'S', SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &body);
+        assert!(listeners.taken(&dump) && !listeners.taken(&closed));
+        assert!(!listeners.taken(&[dump, closed].concat()));
     }
 
     #[test]

@@ -307,13 +307,12 @@ impl Enricher {
     /// Looks up whom a socket works for, once its holders are known.
     fn prepare_workload(&mut self, socket: &Socket<'_>) {
         if let (Some(workloads), Some(processes)) = (&mut self.workloads, &self.processes) {
-            let cgroup = self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?));
+            let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
             workloads.prepare(cgroup, socket.inode, processes.book());
         }
     }
 
-    fn workload(&self, socket: &Socket<'_>) -> Option<&Workload> {
-        let cgroup = self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?));
+    fn workload(&self, socket: &Socket<'_>, cgroup: Option<&[u8]>) -> Option<&Workload> {
         self.workloads.as_ref()?.of(cgroup, socket.inode, self.holders()?)
     }
 
@@ -376,6 +375,7 @@ impl Enricher {
                 .name(self.service_protocol(socket.origin), port)
         };
         let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
+        let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
         let names = Names {
             hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
             local_service: service(port_of(socket.local)),
@@ -383,14 +383,14 @@ impl Enricher {
             interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
             protocol: netlink.and_then(|names| names.protocol(socket)),
             port_owner: netlink.and_then(|names| names.owner(socket)),
-            cgroup: self.cgroups.as_ref().and_then(|paths| paths.path(socket.attrs()?.cgroup_id()?)),
+            cgroup,
             holders: self.holders(),
             contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
             bpf_maps: Some(&self.bpf_maps),
             people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
             netns: self.netns(),
             peer: self.peer(socket),
-            workload: self.workload(socket),
+            workload: self.workload(socket, cgroup),
             addresses: self
                 .addresses
                 .then_some(self.interfaces.as_ref())
@@ -425,6 +425,11 @@ impl Enricher {
     }
 }
 
+/// The path of a socket's cgroup, where it has been looked up.
+fn path_of_cgroup<'c>(cgroups: Option<&'c Cgroups>, socket: &Socket<'_>) -> Option<&'c [u8]> {
+    cgroups?.path(socket.attrs()?.cgroup_id()?)
+}
+
 /// The port of an end; zero, which has no name, if it is none.
 fn port_of(end: Endpoint) -> u16 {
     u16::try_from(end.port).unwrap_or(0)
@@ -452,6 +457,21 @@ mod tests {
     const LINE: &[u8] =
         b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 621";
 
+    /// Nothing is looked up.
+    fn config(sources: &Sources) -> EnrichConfig<'_> {
+        EnrichConfig {
+            needs: Needs::NONE,
+            numeric: false,
+            resolve: false,
+            cgroup_zero: false,
+            extended: false,
+            threads: false,
+            holder_search: HolderSearch::default(),
+            places: &[],
+            sources,
+        }
+    }
+
     fn socket(bytes: &[u8]) -> Socket<'_> {
         let origin = Origin { table: Table::Tcp, kind: SourceKind::Proc };
         Socket::decode(Record { origin, bytes }).expect("a whole line")
@@ -460,18 +480,7 @@ mod tests {
     #[test]
     fn what_is_not_needed_is_not_looked_up() {
         let sources = Sources::default();
-        let config = EnrichConfig {
-            needs: Needs::NONE,
-            numeric: false,
-            resolve: true,
-            cgroup_zero: false,
-            extended: false,
-            threads: false,
-            holder_search: HolderSearch::default(),
-            places: &[],
-            sources: &sources,
-        };
-        let mut enricher = Enricher::new(&config);
+        let mut enricher = Enricher::new(&EnrichConfig { resolve: true, ..config(&sources) });
         let socket = socket(LINE);
         enricher.prepare(&socket);
         let names = enricher.row(&socket).names;
@@ -483,17 +492,7 @@ mod tests {
         let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
         let known = crate::sys::names::service_name(22, Some(c"tcp"));
         for numeric in [false, true] {
-            let config = EnrichConfig {
-                needs: Needs::SERVICES,
-                numeric,
-                resolve: false,
-                cgroup_zero: false,
-                extended: false,
-                threads: false,
-                holder_search: HolderSearch::default(),
-                places: &[],
-                sources: &sources,
-            };
+            let config = EnrichConfig { needs: Needs::SERVICES, numeric, ..config(&sources) };
             let mut enricher = Enricher::new(&config);
             let socket = socket(LINE);
             enricher.prepare(&socket);
@@ -507,17 +506,7 @@ mod tests {
     #[test]
     fn services_follow_the_tables_listed_before() {
         let sources = Sources::default();
-        let mut enricher = Enricher::new(&EnrichConfig {
-            needs: Needs::NONE,
-            numeric: false,
-            resolve: false,
-            cgroup_zero: false,
-            extended: false,
-            threads: false,
-            holder_search: HolderSearch::default(),
-            places: &[],
-            sources: &sources,
-        });
+        let mut enricher = Enricher::new(&config(&sources));
         assert_eq!(enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }), 262);
         for (begun, of_mptcp) in [(Table::Raw, RAW), (Table::Udp, UDP), (Table::Tcp, TCP), (Table::Sctp, TCP)]
         {

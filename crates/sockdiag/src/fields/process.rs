@@ -10,7 +10,7 @@
 
 use super::{Column, Field, Groups, Item, Kind, List, Member, Needs, Style, Text, Unit, Value};
 use crate::model::{Holder, Row};
-use crate::number::{put_octal, put_signed};
+use crate::number::{self, put_signed};
 
 /// The owner list, in the column of its own.
 pub(super) const PROCESSES: &[Field] = &[
@@ -150,15 +150,10 @@ fn put_holder(out: &mut Vec<u8>, holder: Holder<'_>, row: &Row<'_>, groups: Grou
 /// A context, in which control characters become octal escapes; `unavailable`
 /// for none.
 pub(super) fn put_context(out: &mut Vec<u8>, context: Option<&[u8]>) {
-    for byte in context.unwrap_or(b"unavailable") {
-        if byte.is_ascii_control() {
-            put_octal(out, *byte);
-        } else {
-            out.push(*byte);
-        }
-    }
+    number::put_name(out, context.unwrap_or(b"unavailable"));
 }
 
+/// A process's name.
 pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     for byte in name {
         match byte {

@@ -20,7 +20,7 @@ use sockdiag_wire::btf::{
 };
 
 use crate::model::BpfComplaint;
-use crate::number::{put_octal, put_u64};
+use crate::number::{put_name, put_u64};
 
 /// Bytes of a name, and how deep functions in functions go; nothing that a
 /// compiler writes comes near.
@@ -57,17 +57,6 @@ impl Writing<'_> {
         if !self.cut {
             self.out.extend_from_slice(text);
             self.cut = self.out.len() - self.start > LONGEST;
-        }
-    }
-}
-
-/// Appends a name in which control characters become octal escapes.
-pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    for &byte in name {
-        if byte.is_ascii_control() {
-            put_octal(out, byte);
-        } else {
-            out.push(byte);
         }
     }
 }

@@ -28,9 +28,9 @@ use sockdiag_wire::btf::{
 };
 
 use super::float;
-use super::names::{Names, put_name};
+use super::names::Names;
 use crate::model::{BpfComplaint, BpfMap};
-use crate::number::{put_i64, put_u64};
+use crate::number::{put_i64, put_name, put_u64};
 
 /// Why a value cannot be shown, as the negative error number that is printed.
 type Errno = i32;
