@@ -45,7 +45,7 @@ trust; the load average stands above the table.
 --v6 PERCENT     how many of them are IPv6 (0)
 --runs R         runs of each program for each command line (5)
 --commands A,B   only these: version empty tan bare tani tanm tane tanp
-                 tanp-proc tln tlnp tunlp tunlp-proc s filter exact uan
+                 tanp-proc tanp-tan tanp-proc-tan json jsonl tln tlnp tunlp tunlp-proc s filter exact uan
                  replay-tan replay-tani netstat-tan netstat-tanp lsof
 --keep           keep the outputs and the recording, and say where.";
 
@@ -216,7 +216,7 @@ impl Bench {
     /// The command, inside its namespace, writing to `output`.
     fn command(&self, line: &Line, who: Who, output: Stdio) -> Result<Command, Why> {
         let mut command = match (who, line.theirs) {
-            (Who::Ours, _) => Command::new(&self.ours),
+            (Who::Ours, _) | (Who::Theirs, Theirs::Ours(_)) => Command::new(&self.ours),
             (Who::Theirs, Theirs::Reference | Theirs::ReferenceUpTo(_)) => self.reference.command(),
             (Who::Theirs, Theirs::BareDump) => Command::new(this_program()?),
             (Who::Theirs, Theirs::Neighbour(words, _)) => {
@@ -225,6 +225,7 @@ impl Bench {
         };
         match (who, line.theirs) {
             (Who::Theirs, Theirs::Neighbour(words, _)) => command.args(words.split(' ').skip(1)),
+            (Who::Theirs, Theirs::Ours(theirs)) => command.args(words(theirs)),
             (Who::Theirs, Theirs::BareDump) => command.arg(crate::bare_dump::NAME),
             _ => command.args(line.args(&self.one)),
         };

@@ -34,7 +34,7 @@ use std::time::Instant;
 use sockdiag_testkit::guest::{Plan, Run, Who};
 use sockdiag_testkit::{Why, bins};
 
-use crate::bench;
+use crate::{bench, tap};
 use cases::{CENSUS, lines};
 use kinds::KINDS;
 use pins::{JUDGES, KERNELS, Kernel};
@@ -138,15 +138,9 @@ impl Tools {
         tools.add(&bench::build()?, "/opt/ours/ss");
         tools.add(&bins::program("sockdiag-beside")?, "/bin/sockdiag-beside");
         tools.add(&folder.join("gen/zoo-net.sh"), "/root/zoo-net.sh");
-        for (source, flags, place) in [
-            ("zoo.c", &["-static", "-pthread"][..], "/bin/zoo"),
-            ("nltap.c", &["-shared", "-fPIC"], "/lib/nltap.so"),
-        ] {
-            let built = tools.scratch.join(source).with_extension("bin");
-            let mut compiler = Command::new("cc");
-            compiler.arg("-O1").args(flags).arg("-o").arg(&built).arg(folder.join("gen").join(source));
-            output(&mut compiler)?;
-            tools.add(&built, place);
+        let zoo = ("zoo.c", &["-static", "-pthread"][..]);
+        for ((source, flags), place) in [(zoo, "/bin/zoo"), (tap::TAP, "/lib/nltap.so")] {
+            tools.add(&tap::compile(source, flags, &tools.scratch)?, place);
         }
         tools.plan.programs.push(("ours".to_owned(), vec!["/opt/ours/ss".to_owned()]));
         for judge in JUDGES {

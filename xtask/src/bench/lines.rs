@@ -30,6 +30,8 @@ pub(super) enum Theirs {
     Neighbour(&'static str, u32),
     /// A dump of the kernel's table that is thrown away (`cargo xtask bare-dump`).
     BareDump,
+    /// Our own program with these words.
+    Ours(&'static str),
 }
 
 /// What is asked of the outputs.
@@ -74,6 +76,10 @@ pub(super) const LINES: &[Line] = &[
     line("tane", "-tane", Place::Sockets),
     Line { theirs: SQUARE, env: BPF, ..line("tanp", "-tanp", Place::Sockets) },
     Line { theirs: SQUARE, env: WALK, ..line("tanp-proc", "-tanp", Place::Sockets) },
+    Line { env: BPF, ..own("tanp-tan", "-tanp", "-tan") },
+    Line { env: WALK, ..own("tanp-proc-tan", "-tanp", "-tan") },
+    own("json", "-tanie -j", "-tanie"),
+    own("jsonl", "-tanie --jsonl", "-tanie"),
     Line { repeats: 5, ..line("tln", "-tln", Place::Sockets) },
     Line { theirs: SQUARE, ..line("tlnp", "-tlnp", Place::Sockets) },
     Line { env: BPF, ..line("tunlp", "-tunlp", Place::Elsewhere) },
@@ -99,6 +105,14 @@ const fn neighbour(name: &'static str, words: &'static str, theirs: &'static str
     Line {
         theirs: Theirs::Neighbour(theirs, 100_000),
         compare: Compare::Unasked("another layout"),
+        ..line(name, words, Place::Sockets)
+    }
+}
+
+const fn own(name: &'static str, words: &'static str, theirs: &'static str) -> Line {
+    Line {
+        theirs: Theirs::Ours(theirs),
+        compare: Compare::Unasked("another answer"),
         ..line(name, words, Place::Sockets)
     }
 }
@@ -131,6 +145,7 @@ impl Line {
         let theirs = match self.theirs {
             Theirs::Neighbour(words, _) => format!("; `{words}`"),
             Theirs::BareDump => "; a bare dump".to_owned(),
+            Theirs::Ours(words) => format!("; our own `{words}`"),
             Theirs::Reference | Theirs::ReferenceUpTo(_) => String::new(),
         };
         format!("`{}`{after}{env}{theirs}", self.words)
@@ -139,7 +154,7 @@ impl Line {
     /// Whether theirs is run among this many sockets.
     pub(super) fn theirs_runs(&self, sockets: u32) -> bool {
         match self.theirs {
-            Theirs::Reference | Theirs::BareDump => true,
+            Theirs::Reference | Theirs::BareDump | Theirs::Ours(_) => true,
             Theirs::ReferenceUpTo(most) | Theirs::Neighbour(_, most) => sockets <= most,
         }
     }
@@ -172,7 +187,8 @@ mod tests {
             assert!(line.repeats > 0);
             for arg in line.args(&one) {
                 let arg = arg.to_string_lossy().into_owned();
-                assert!(!arg.starts_with("--") && !arg.contains('K') && !arg.contains('E'), "{arg}");
+                let short = !arg.starts_with("--") && !arg.contains('K') && !arg.contains('E');
+                assert!(short || arg == "--jsonl", "{arg}");
             }
         }
         assert_eq!(

@@ -4,16 +4,18 @@
 //! right is what the comparison shows; that it was taken at all, and that the
 //! kernel did not refuse it, is shown here.
 //!
-//! Source: linux/sock_diag.h, linux/inet_diag.h, linux/netlink.h; the format of
-//! recordings: tools/kernels/gen/nltap.c.
+//! Source: linux/sock_diag.h, linux/inet_diag.h, linux/netlink.h.
 
+use sockdiag_wire::attr::attrs;
 use sockdiag_wire::bytecode::{INET_DIAG_BC_D_EQ, INET_DIAG_BC_DEV_COND, INET_DIAG_BC_S_EQ};
+use sockdiag_wire::bytes::u32_at;
 use sockdiag_wire::inet_diag::INET_DIAG_REQ_BYTECODE;
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_DUMP, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };
 
-const NETLINK_SOCK_DIAG: u16 = 4;
+use crate::tap::{self, Way};
+
 /// Length of `struct inet_diag_req`, and where its states are.
 const LEGACY: (usize, usize) = (60, 52);
 /// The same of `struct inet_diag_req_v2`.
@@ -100,23 +102,17 @@ impl Request {
 }
 
 impl Traffic {
-    fn read(mut bytes: &[u8]) -> Self {
+    fn read(recording: &[u8]) -> Self {
         let mut traffic = Self::default();
-        while let Some((head, rest)) = bytes.split_at_checked(20) {
-            let len = u32_at(head, 16) as usize;
-            let Some((payload, rest)) = rest.split_at_checked(len) else { break };
-            bytes = rest;
-            let Some(header) = Header::parse(payload).filter(|_| u16_at(head, 6) == NETLINK_SOCK_DIAG) else {
-                continue;
-            };
-            match head.get(4) {
-                Some(b'S') => traffic.requests.push(Request {
+        for (way, datagram) in tap::datagrams(recording) {
+            let Some(header) = Header::parse(datagram) else { continue };
+            match way {
+                Way::Sent => traffic.requests.push(Request {
                     kind: header.kind,
                     dump: header.flags & NLM_F_DUMP == NLM_F_DUMP,
-                    body: payload.get(HEADER_LEN..).unwrap_or_default().to_vec(),
+                    body: datagram.get(HEADER_LEN..).unwrap_or_default().to_vec(),
                 }),
-                Some(b'R') => traffic.refused |= header.kind == NLMSG_ERROR,
-                _ => {}
+                Way::Received => traffic.refused |= header.kind == NLMSG_ERROR,
             }
         }
         traffic
@@ -128,7 +124,7 @@ impl Traffic {
 
     /// The states that were asked for, in any request; `None` without one.
     fn states(&self) -> Option<u32> {
-        let states = self.requests.iter().map(|request| Some(u32_at(&request.body, request.layout()?.1)));
+        let states = self.requests.iter().map(|request| u32_at(&request.body, request.layout()?.1));
         states.reduce(|all, one| Some(all? | one?))?
     }
 
@@ -136,11 +132,9 @@ impl Traffic {
     fn has_op(&self, code: u8) -> bool {
         self.requests.iter().any(|request| {
             let Some((fixed, _)) = request.layout() else { return false };
-            let Some((_, attribute)) = request.body.split_at_checked(fixed) else { return false };
-            if attribute.len() < 4 || u16_at(attribute, 2) != INET_DIAG_REQ_BYTECODE {
-                return false;
-            }
-            let program = attribute.get(4..usize::from(u16_at(attribute, 0))).unwrap_or_default();
+            let Some((_, attributes)) = request.body.split_at_checked(fixed) else { return false };
+            let mut attributes = attrs(attributes).filter(|one| one.kind == INET_DIAG_REQ_BYTECODE);
+            let Some(program) = attributes.next().map(|one| one.payload) else { return false };
             let mut rest = program;
             // "yes" leads to the next instruction, past what belongs to this one.
             while let [op, yes, ..] = rest {
@@ -154,14 +148,6 @@ impl Traffic {
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    bytes.get(at..at + 2).and_then(|two| two.try_into().ok()).map_or(0, u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|four| four.try_into().ok()).map_or(0, u32::from_le_bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,12 +158,7 @@ mod tests {
         let len = (HEADER_LEN + body.len()) as u32;
         Header { len, kind, flags, seq: 0, pid: 0 }.encode(&mut payload);
         payload.extend_from_slice(body);
-        let mut bytes = b"NLT1".to_vec();
-        bytes.extend_from_slice(&[way, 0, 4, 0]);
-        bytes.extend_from_slice(&[0; 8]);
-        bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&payload);
-        bytes
+        tap::record(way, &payload)
     }
 
     #[test]

@@ -1,0 +1,83 @@
+//! The netlink traffic of a program, recorded by a library put before its own.
+//!
+//! Invariant: a recording that is cut holds what came before.
+//!
+//! Source: head of tools/kernels/gen/nltap.c.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sockdiag_testkit::Why;
+use sockdiag_wire::bytes::{u16_at, u32_at};
+
+/// What precedes a datagram.
+const HEAD: usize = 20;
+const SOCK_DIAG: u16 = 4;
+
+/// Which way a datagram went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Sent,
+    Received,
+}
+
+/// The datagrams of sock_diag sockets, in order.
+pub(crate) fn datagrams(recording: &[u8]) -> impl Iterator<Item = (Way, &[u8])> {
+    let mut rest = recording;
+    let records = std::iter::from_fn(move || {
+        let (head, after) = rest.split_at_checked(HEAD)?;
+        let (datagram, after) = after.split_at_checked(u32_at(head, 16)? as usize)?;
+        rest = after;
+        Some((head, datagram))
+    });
+    records.filter(|(head, _)| u16_at(head, 6) == Some(SOCK_DIAG)).filter_map(|(head, datagram)| {
+        match head.get(4) {
+            Some(b'S') => Some((Way::Sent, datagram)),
+            Some(b'R') => Some((Way::Received, datagram)),
+            _ => None,
+        }
+    })
+}
+
+/// Builds what records, or another of the rig's C sources, into a directory.
+pub(crate) fn compile(source: &str, flags: &[&str], into: &Path) -> Result<PathBuf, Why> {
+    let built = into.join(source).with_extension("bin");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/kernels/gen");
+    let mut compiler = Command::new("cc");
+    compiler.arg("-O1").args(flags).arg("-o").arg(&built).arg(folder.join(source));
+    let output = compiler.output().map_err(|error| Why::new(format!("running cc: {error}")))?;
+    if output.status.success() {
+        return Ok(built);
+    }
+    Err(Why::new(format!("cc {source}: {}", String::from_utf8_lossy(&output.stderr))))
+}
+
+/// The source of what records, and how it is built.
+pub(crate) const TAP: (&str, &[&str]) = ("nltap.c", &["-shared", "-fPIC"]);
+
+#[cfg(test)]
+pub(crate) fn record(way: u8, datagram: &[u8]) -> Vec<u8> {
+    let mut bytes = b"NLT1".to_vec();
+    bytes.extend_from_slice(&[way, 0, SOCK_DIAG as u8, 0]);
+    bytes.extend_from_slice(&[0; 8]);
+    bytes.extend_from_slice(&(datagram.len() as u32).to_ne_bytes());
+    bytes.extend_from_slice(datagram);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_are_told_by_their_way_up_to_where_a_recording_is_cut() {
+        let mut bytes = [record(b'O', b""), record(b'S', b"one"), record(b'R', b"two")].concat();
+        let all = [(Way::Sent, &b"one"[..]), (Way::Received, b"two")];
+        assert_eq!(datagrams(&bytes).collect::<Vec<_>>(), all);
+        bytes.extend(record(b'R', b"three"));
+        bytes.pop();
+        assert_eq!(datagrams(&bytes).collect::<Vec<_>>(), all);
+        bytes[HEAD + 6] = 0;
+        assert_eq!(datagrams(&bytes).count(), 1, "another kind of netlink");
+    }
+}
