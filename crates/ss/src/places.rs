@@ -7,13 +7,12 @@
 use std::ffi::OsStr;
 use std::io::{self, BufRead, Read as _};
 
-use sockdiag::fields::Needs;
 use sockdiag::filter::Parsed;
-use sockdiag::model::{FamilySet, Layout, Netns, Selected, State, StateSet, Table, TableSet};
+use sockdiag::model::{Layout, Netns, Selected, State, StateSet, Table, TableSet};
 use sockdiag::namespaces::{self, Namespace};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::Pipeline;
-use sockdiag::source::{Programs, Query, Sources, Storages};
+use sockdiag::source::{Query, Sources};
 use sockdiag::sys::elsewhere::Inside;
 use sockdiag::sys::netns::EnterError;
 
@@ -161,18 +160,7 @@ pub(crate) fn learn_peers(pipeline: &mut Pipeline<'_>, visits: &[Visit], selecte
         let Ok(_inside) = visit.enter() else { continue };
         pipeline.enricher.enter(place as u32);
         for (table, states) in &tables {
-            pipeline.learn_peers(&Query {
-                table: *table,
-                tables: TableSet::ALL,
-                needs: Needs::NONE,
-                families: FamilySet::INET,
-                preferred: None,
-                states: *states,
-                ext: 0,
-                programs: Programs::default(),
-                exact: None,
-                storages: Storages::None,
-            });
+            pipeline.learn_peers(&Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) });
         }
     }
     pipeline.enricher.have_peers();

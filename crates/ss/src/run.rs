@@ -202,16 +202,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
 /// What is asked of a table, without a filter.
 fn query(table: Table, selected: &Selected, needs: Needs) -> Query {
     Query {
-        table,
         tables: selected.tables,
         needs,
         families: selected.families,
         preferred: selected.preferred,
         states: selected.states,
         ext: needs.inet_ext(),
-        programs: Programs::default(),
-        exact: None,
-        storages: Storages::None,
+        ..Query::of(table)
     }
 }
 

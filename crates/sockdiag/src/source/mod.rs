@@ -95,6 +95,25 @@ pub struct Query {
     pub storages: Storages,
 }
 
+impl Query {
+    /// Every socket of a table, of both inet families and in every state, with
+    /// what is in every reply.
+    pub fn of(table: Table) -> Self {
+        Self {
+            table,
+            tables: TableSet::only(table),
+            needs: Needs::NONE,
+            families: FamilySet::INET,
+            preferred: None,
+            states: StateSet::ALL,
+            ext: 0,
+            programs: Programs::default(),
+            exact: None,
+            storages: Storages::None,
+        }
+    }
+}
+
 /// One connection, and where to look for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exact {
