@@ -137,7 +137,7 @@ pub(crate) fn visits(
 /// Remembers all sockets that may be the other end of one that is listed.
 pub(crate) fn learn_peers(pipeline: &mut Pipeline<'_>, visits: &[Visit], selected: &Selected) {
     let mut tables: Vec<(Table, StateSet)> = Vec::new();
-    for table in selected.listed() {
+    for table in selected.dumps() {
         match table.layout() {
             Layout::Inet => {
                 let states = match table {
@@ -148,11 +148,7 @@ pub(crate) fn learn_peers(pipeline: &mut Pipeline<'_>, visits: &[Visit], selecte
                 tables.push((table, states));
             }
             // The kernel names the peer, but not its namespace.
-            Layout::Unix
-                if visits.len() > 1 && !tables.iter().any(|(had, _)| had.layout() == Layout::Unix) =>
-            {
-                tables.push((table, StateSet::ALL));
-            }
+            Layout::Unix if visits.len() > 1 => tables.push((table, StateSet::ALL)),
             _ => {}
         }
     }

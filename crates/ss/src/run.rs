@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use sockdiag::enrich::{BpfMaps, EnrichConfig, Enricher, HolderSearch, SystemLookups};
 use sockdiag::fields::{Catalog, Groups, Needs, Style};
 use sockdiag::filter::{self, Dialect, EvalContext, Expr};
-use sockdiag::model::{Layout, Selected, Table, TableSet};
+use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
 use sockdiag::source::{self, Destroyer, Programs, Query, Sources, Storages};
@@ -170,13 +170,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
         let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
         let programs = Programs { modern: program(Dialect::Modern), classic: program(Dialect::Classic) };
-        let mut dumped: Vec<Layout> = Vec::new();
-        for table in selected.listed() {
-            // One dump brings the sockets of all tables of another family.
-            if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
-                continue;
-            }
-            dumped.push(table.layout());
+        for table in selected.dumps() {
             let query = Query {
                 programs: programs.clone(),
                 storages: storages.clone(),
