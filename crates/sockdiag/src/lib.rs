@@ -18,6 +18,7 @@ pub mod notes;
 pub mod number;
 pub mod order;
 pub mod pipeline;
+pub mod places;
 mod scan;
 pub mod source;
 pub mod sys;
