@@ -20,5 +20,10 @@ pub mod order;
 pub mod pipeline;
 pub mod places;
 mod scan;
+pub mod sockets;
 pub mod source;
 pub mod sys;
+
+pub use fields::{OwnedValue, Value};
+pub use model::{Family, Row, State, StateSet, Table};
+pub use sockets::{AskError, Holding, Outcome, OwnedRow, Sockets, Verdict};

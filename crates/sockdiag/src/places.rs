@@ -81,6 +81,9 @@ impl Asked {
     }
 }
 
+/// What is done after each table: see [`Places::list`].
+pub type Listed<'l> = dyn FnMut(Result<(), DumpError>, &Query, &mut dyn FnMut(Note)) -> ControlFlow<()> + 'l;
+
 /// The places that a listing visits.
 #[derive(Debug, Default)]
 pub struct Places(Vec<Place>);
@@ -205,14 +208,14 @@ impl Places {
     }
 
     /// Lists the tables of every listed place; [`Pipeline::finish`] is left to
-    /// the caller.  `failed` is told of every table that could not be read,
-    /// with what was asked and a way to say more, and breaks off or not.
+    /// the caller.  `listed` is told how each table came out, with what was
+    /// asked and a way to say more, and breaks off or not.
     pub fn list<'p>(
         &'p self,
         pipeline: &mut Pipeline<'p>,
         asked: &Asked,
         say: &mut dyn FnMut(Note),
-        failed: &mut dyn FnMut(DumpError, &Query, &mut dyn FnMut(Note)) -> ControlFlow<()>,
+        listed: &mut Listed<'_>,
     ) {
         if asked.needs.has(Needs::PEERS) {
             self.learn_peers(pipeline, &asked.selected);
@@ -226,8 +229,8 @@ impl Places {
             let programs = Programs::of(place.filter());
             for table in asked.selected.dumps() {
                 let query = Query { programs: programs.clone(), ..asked.query(table) };
-                let Err(error) = pipeline.list(&query, say) else { continue };
-                if failed(error, &query, say).is_break() {
+                let result = pipeline.list(&query, say);
+                if listed(result, &query, say).is_break() {
                     return;
                 }
             }

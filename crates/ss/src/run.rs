@@ -157,7 +157,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
     }
     let mut failure = None;
-    places.list(&mut pipeline, &asked, &mut say, &mut |error, query, say| {
+    places.list(&mut pipeline, &asked, &mut say, &mut |result, query, say| {
+        let Err(error) = result else { return ControlFlow::Continue(()) };
         said.borrow_mut().failure(&error);
         if let Some(code) = error.exit_status() {
             failure = Some(Exit::error(code, error.to_string()));
