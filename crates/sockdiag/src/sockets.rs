@@ -123,7 +123,9 @@ impl Sockets {
     }
 
     /// Looks for the processes that hold each socket: by a BPF program where
-    /// that is allowed, else in /proc.  See [`Row::holders`].
+    /// that is allowed, else in /proc.  See [`Row::holders`].  Of the calling
+    /// process only descriptors count that exec does not close, so not those
+    /// that the standard library opened.
     #[must_use]
     pub fn with_processes(mut self) -> Self {
         self.needs = self.needs.and(Needs::PROCESSES);
