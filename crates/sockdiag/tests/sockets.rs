@@ -99,8 +99,7 @@ fn a_kept_row_says_what_the_borrowed_one_said() {
         // What asks is a netlink socket itself.
         assert!(kept.table() == Table::Netlink || rows.iter().any(same), "{kept:?}");
     }
-    for name in ["tcp.rtt_us", "unix.name", "socket.processes", "peer.inode", "netns.inode", "listen.reach"]
-    {
+    for name in ["tcp.rtt_us", "unix.name", "socket.processes", "peer.inode", "netns.inode", "listen.reach"] {
         assert!(names.contains(&name), "{name} is reported by some row");
     }
     let zoo = |(_, row, ..): &&(_, OwnedRow, _, _)| row.holders().iter().any(|h| h.name() == "sockdiag-zoo");
@@ -315,6 +314,22 @@ fn namespaces_stand_side_by_side_and_so_do_ends_of_connections() {
     ] {
         assert!(matches!(error, Err(AskError::SeveralNamespaces)), "{error:?}");
     }
+}
+
+#[test]
+fn the_readme_shows_what_is_compiled() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let readme = fs::read_to_string(format!("{root}/README.md")).expect("it is there");
+    let docs = fs::read_to_string(format!("{root}/crates/sockdiag/src/lib.rs")).expect("it is there");
+    let shown = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+    let compiled = docs.split("//! ```\n").nth(1).expect("the first example");
+    let compiled: Vec<&str> = compiled
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(shown.expect("an example").lines().collect::<Vec<_>>(), compiled);
 }
 
 #[test]

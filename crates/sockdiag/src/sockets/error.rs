@@ -30,6 +30,17 @@ impl Outcome {
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty()
     }
+
+    /// The same outcome, for whom rows that lack a table are of no use.
+    ///
+    /// # Errors
+    /// The first failure, if there is one.
+    pub fn complete(mut self) -> Result<Self, DumpError> {
+        match self.failures.is_empty() {
+            true => Ok(self),
+            false => Err(self.failures.swap_remove(0)),
+        }
+    }
 }
 
 /// What became of a socket that was to be destroyed.
