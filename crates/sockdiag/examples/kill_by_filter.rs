@@ -67,7 +67,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     };
     failed.map_or(Ok(()), Err)?;
     outcome.notes.iter().for_each(|note| eprint!("{note}"));
-    let rows = outcome.complete()?.rows;
+    let rows = outcome.complete()?;
     writeln!(out, "{rows} sockets{}", if really { "" } else { "; say --really to destroy them" })?;
     Ok(if left > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -10,7 +10,7 @@
 //! // Connections to port 443 that take longer than 20 ms, the slowest first.
 //! let slow = Sockets::of(&[Table::Tcp])
 //!     .filter("dport = :443 and tcp.rtt_us > 20000")
-//!     .reading(["tcp.rtt_us", "tcp.retrans_total"])
+//!     .reading(["tcp.rtt_us"])
 //!     .order("-tcp.rtt_us")
 //!     .with_processes();
 //! let outcome = slow.each(|row| {
@@ -43,9 +43,9 @@
 //! let (listeners, outcome) =
 //!     Sockets::of(&[Table::Tcp]).states(StateSet::LISTENING).reading(["listen.scope"]).collect()?;
 //! outcome.complete()?;
-//! let open: Vec<&OwnedRow> =
-//!     listeners.iter().filter(|row| row.value("listen.scope").is_some_and(|scope| scope.to_string() == "any")).collect();
-//! for row in open {
+//! let is_open =
+//!     |row: &&OwnedRow| row.value("listen.scope").is_some_and(|scope| scope.to_string() == "any");
+//! for row in listeners.iter().filter(is_open) {
 //!     println!("{:?} takes {} more", row.local(), row.send_q().saturating_sub(row.recv_q()));
 //! }
 //! # Ok(())
@@ -70,7 +70,7 @@
 //! old.destroy(|row, verdict| match verdict {
 //!     Verdict::Refused(_) => Break(()),
 //!     _ => Continue(println!("{:?} is {verdict}", row.remote())),
-//! })?;
+//! })?.complete()?;
 //! // Followed, as sockets end.
 //! let mut ended = 0;
 //! Sockets::of(&[Table::Tcp]).follow(

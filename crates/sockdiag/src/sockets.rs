@@ -291,21 +291,22 @@ impl Sockets {
     /// Writes the kernel's raw replies about TCP sockets, to be asked later
     /// through [`Sockets::recording`] or by `ss` (`TCPDIAG_FILE`).  Filters do
     /// not choose what is written; fields to be read have to be said here.
+    /// What comes back is worth saying to people.
     ///
     /// # Errors
     /// As [`Sockets::each`]; with several namespaces;
     /// [`AskError::NothingToRecord`]; [`AskError::Record`] if the kernel did
     /// not answer to the end, or `out` could not be written.
-    pub fn record(&self, mut out: impl Write) -> Result<Outcome, AskError> {
-        let mut outcome = Outcome::default();
-        let question = Question::new(self, &mut |note| outcome.notes.push(note))?;
+    pub fn record(&self, mut out: impl Write) -> Result<Vec<Note>, AskError> {
+        let mut notes = Vec::new();
+        let question = Question::new(self, &mut |note| notes.push(note))?;
         if !question.asked.selected.tables.contains(Table::Tcp) {
             return Err(AskError::NothingToRecord);
         }
         let _inside = question.only_place()?.enter().map_err(AskError::Enter)?;
         let query = question.asked.query(Table::Tcp);
-        source::record(&query, &mut out, &mut |note| outcome.notes.push(note)).map_err(AskError::Record)?;
-        Ok(outcome)
+        source::record(&query, &mut out, &mut |note| notes.push(note)).map_err(AskError::Record)?;
+        Ok(notes)
     }
 }
 

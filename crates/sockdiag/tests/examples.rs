@@ -86,7 +86,7 @@ fn top_talkers_finds_the_busiest_connection() {
     });
     let reader = server.try_clone().expect("a copy");
     let drain = thread::spawn(move || {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         while server.read(&mut buffer).is_ok_and(|length| length > 0) {}
     });
     let said = run(&namespace, "top_talkers", "--seconds 0.5 --top 2");

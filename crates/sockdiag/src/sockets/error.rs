@@ -31,15 +31,12 @@ impl Outcome {
         self.failures.is_empty()
     }
 
-    /// The same outcome, for whom rows that lack a table are of no use.
+    /// How many rows there were, for whom rows that lack a table are of no use.
     ///
     /// # Errors
     /// The first failure, if there is one.
-    pub fn complete(mut self) -> Result<Self, DumpError> {
-        match self.failures.is_empty() {
-            true => Ok(self),
-            false => Err(self.failures.swap_remove(0)),
-        }
+    pub fn complete(mut self) -> Result<u64, DumpError> {
+        if self.failures.is_empty() { Ok(self.rows) } else { Err(self.failures.swap_remove(0)) }
     }
 }
 

@@ -239,17 +239,13 @@ impl OwnedRow {
     }
 
     /// Shows the row to a function, borrowed as [`Sockets::each`] shows it,
-    /// without names of the BPF maps' types.
-    ///
-    /// # Panics
-    /// Never: the bytes were a socket when they were copied, and decoding
-    /// depends on nothing else.
+    /// without the types of its BPF maps.
     ///
     /// [`Sockets::each`]: crate::Sockets::each
-    #[allow(clippy::missing_panics_doc)]
     pub fn with<T>(&self, look: impl FnOnce(&Row<'_>) -> T) -> T {
         let record = Record { origin: self.origin, bytes: &self.bytes };
         let Some(socket) = Socket::decode(record) else {
+            // Decoding depends on nothing but them.
             unreachable!("these bytes were a socket before");
         };
         let known = &self.known;
@@ -345,5 +341,140 @@ impl OwnedRow {
     /// As [`Row::peer_holders`].
     pub fn peer_holders(&self) -> Vec<Holding> {
         self.with(|row| row.peer_holders())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::Catalog;
+    use crate::model::SourceKind;
+
+    /// Knows something of everything.
+    struct Fake;
+
+    impl HostBook for Fake {
+        fn host(&self, addr: Addr) -> Option<&str> {
+            (addr == Addr::V4([127, 0, 0, 1])).then_some("here")
+        }
+    }
+
+    impl HolderBook for Fake {
+        fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
+            let (name, pid): (&[u8], i32) = if inode == 7 { (b"other", 20) } else { (b"own", 10) };
+            take(Holder { name, pid, tid: pid + 1, fd: 4 });
+            take(Holder { name: b"", pid, tid: pid, fd: 3 });
+        }
+    }
+
+    impl ContextBook for Fake {
+        fn kernel(&self) -> Option<&[u8]> {
+            Some(b"kernel_t")
+        }
+
+        fn task(&self, tid: i32) -> Option<&[u8]> {
+            match tid {
+                11 => Some(b"task_t"),
+                9 => Some(b"nine_t"),
+                _ => None,
+            }
+        }
+
+        fn socket(&self, tid: i32, fd: i32) -> Option<&[u8]> {
+            ((tid, fd) == (11, 4)).then_some(b"socket_t")
+        }
+    }
+
+    impl PeopleBook for Fake {
+        fn process(&self, pid: i32) -> Option<Process<'_>> {
+            let cmdline: &[u8] = if pid == 10 { b"own\0-x\0" } else { b"" };
+            Some(Process { cmdline, uid: Some(pid as u32) })
+        }
+
+        fn user(&self, uid: u32) -> Option<&[u8]> {
+            match uid {
+                10 => Some(b"ten"),
+                1000 => Some(b"owner"),
+                _ => None,
+            }
+        }
+    }
+
+    impl AddressBook for Fake {
+        fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr)) {
+            take(Addr::V4([10, 0, 0, interface as u8]));
+            take(Addr::V6([0x20; 16]));
+        }
+    }
+
+    fn values(row: &Row<'_>) -> Vec<(&'static str, OwnedValue)> {
+        let names = Catalog::shared().fields().map(|field| field.name);
+        names.filter_map(|name| Some((name, row.value(name)?.into()))).collect()
+    }
+
+    #[test]
+    fn everything_that_was_looked_up_is_kept() {
+        let netns = Netns::new(5, Some(b"web".to_vec()), None);
+        let workload = Workload { container_name: Some(b"box".to_vec()), ..Workload::default() };
+        let names = Names {
+            hosts: Some(&Fake),
+            local_service: Some(b"ssh"),
+            remote_service: Some(b"high"),
+            interface: Some(b"eth0"),
+            protocol: Some(b"rtnl"),
+            port_owner: Some(b"ip"),
+            cgroup: Some(b"/a"),
+            netns: Some(&netns),
+            peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1 }),
+            workload: Some(&workload),
+            addresses: Some(&Fake),
+            holders: Some(&Fake),
+            contexts: Some(&Fake),
+            bpf_maps: None,
+            people: Some(&Fake),
+        };
+        let tcp =
+            b"0: 0100007F:0016 0200007F:C350 01 00000002:00000007 00:00000000 00000000  1000        0 621";
+        let listener =
+            b"0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 622";
+        let netlink =
+            b"00000000a1b2c3d4 0   9          00000111 0        0        0        2        0        19";
+        let mut keeper = Keeper::default();
+        let mut seen = Vec::new();
+        for (table, bytes) in [(Table::Tcp, &tcp[..]), (Table::Tcp, listener), (Table::Netlink, netlink)] {
+            let origin = Origin { table, kind: SourceKind::Proc };
+            let socket = Socket::decode(Record { origin, bytes }).expect("a whole line");
+            let row = Row { socket: &socket, names, association: false };
+            let kept = keeper.keep(&row);
+            assert_eq!(kept.with(values), values(&row));
+            assert_eq!((kept.holders(), kept.peer_holders()), (row.holders(), row.peer_holders()));
+            seen.extend(values(&row).into_iter().map(|(name, _)| name));
+            assert_eq!(kept, OwnedRow::of(&row));
+        }
+        for name in [
+            "local.host",
+            "local.service",
+            "socket.user",
+            "socket.context",
+            "socket.process_context",
+            "container.name",
+            "netns.name",
+            "peer.netns_name",
+            "peer.processes",
+            "netlink.port_owner",
+            "listen.scope",
+        ] {
+            assert!(seen.contains(&name), "{name}: {seen:?}");
+        }
+        assert_eq!((keeper.netns.len(), keeper.workloads.len(), keeper.addresses.len()), (1, 1, 1), "shared");
+    }
+
+    #[test]
+    fn what_is_shared_is_bounded() {
+        let mut known = Vec::new();
+        for number in 0..1000_u32 {
+            assert_eq!(*shared(&mut known, &number, Clone::clone), number);
+        }
+        assert_eq!(known.len(), SHARED);
     }
 }

@@ -61,7 +61,8 @@ impl Question {
             places: &places.facts(),
             sources: &sources,
         });
-        let asked = Asked { selected, needs, storages: Storages::None };
+        let storages = if needs.has(Needs::BPF_STORAGES) { Storages::All } else { Storages::None };
+        let asked = Asked { selected, needs, storages };
         Ok(Self { asked, places, enricher, order, sources })
     }
 
@@ -124,4 +125,44 @@ fn too_long(filter: &[u8]) -> AskError {
     let around = [String::new(), String::from_utf8_lossy(filter).into_owned(), String::new()];
     let expected = "fewer conditions".to_owned();
     AskError::Filter(Box::new(filter::Refused { error: FilterError::TooDeep, around, expected }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Table;
+
+    #[test]
+    fn filters_are_joined_as_they_were_read() {
+        let read = |filters: &[&str]| {
+            let question = filters.iter().fold(Sockets::of(&[Table::Tcp]), Sockets::filter);
+            let question = Question::new(&question, &mut |_| {}).map_err(|error| error.to_string())?;
+            Ok::<_, String>(question.places.first().and_then(Place::filter).map(Expr::to_string))
+        };
+        let text = |filters: &[&str]| read(filters).expect("filters").unwrap_or_default();
+        assert_eq!(text(&["", ""]), "");
+        assert_eq!(text(&["", "sport = :1"]), text(&["sport = :1"]));
+        let (left, right) =
+            ("sport = :1 or not dport = :2", "dport = :3 and not ( sport = :4 or sport = :5 )");
+        let both = text(&[left, right, "sport = :6"]);
+        assert_eq!(
+            both,
+            format!("( ( {} and {} ) and {} )", text(&[left]), text(&[right]), text(&["sport = :6"]))
+        );
+        assert!(read(&["sport = :1", "sport ="]).is_err());
+    }
+
+    #[test]
+    fn only_what_is_read_is_asked_for() {
+        let needs = |sockets: &Sockets| {
+            Question::new(sockets, &mut |_| {}).map(|question| question.asked.needs).expect("a question")
+        };
+        let tcp = Sockets::of(&[Table::Tcp]);
+        assert_eq!(needs(&tcp), Needs::NONE);
+        assert_eq!(needs(&tcp.clone().reading(["tcp.rtt_us"])), Needs::INFO);
+        assert_eq!(needs(&tcp.clone().filter("rtt > 1ms")), Needs::INFO);
+        assert_eq!(needs(&tcp.clone().order("-tcp.rtt_us")), Needs::INFO);
+        assert_eq!(needs(&tcp.clone().reading(["comm"])), Needs::PROCESSES);
+        assert_eq!(needs(&tcp.reading(["process.user"])), Needs::PROCESSES.and(Needs::COMMANDS));
+    }
 }
