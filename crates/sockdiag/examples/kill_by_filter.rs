@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, Box<dyn Error>> {
     let mut matching = Sockets::of(&[Table::Tcp, Table::Udp]).with_processes();
     let (mut really, mut filter) = (false, Vec::new());
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     while let Some(arg) = args.next() {
         match arg.as_str() {
             // Options stand before the filter, which may have a `-` itself.

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, Box<dyn Error>> {
     let (mut pause, mut limit) = (Duration::from_secs(30), 0);
     let mut waiting = Sockets::of(&[Table::Tcp]).states(StateSet::only(State::CloseWait));
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     while let Some(arg) = args.next() {
         let value = args.next().ok_or(USAGE)?;
         match arg.as_str() {

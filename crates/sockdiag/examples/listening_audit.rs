@@ -38,7 +38,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         .reading(["listen.scope", "listen.reach", "listen.accepts", "socket.user", "netns.title"])
         .with_processes();
     let mut allowed = None;
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     while let Some(arg) = args.next() {
         let value = args.next().ok_or(USAGE)?;
         match arg.as_str() {

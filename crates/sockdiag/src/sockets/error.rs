@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::fields::{ChoiceError, NameError};
-use crate::filter::Refused;
+use crate::filter::{FilterError, Refused};
 use crate::model::Empty;
 use crate::notes::Note;
 use crate::source::{DumpError, RecordError};
@@ -111,7 +111,15 @@ impl fmt::Display for AskError {
             Self::Empty(Empty::Tables) => f.write_str("no table is left to ask"),
             Self::Empty(Empty::Families) => f.write_str("no family is left to ask for"),
             Self::Empty(Empty::States) => f.write_str("no state is left to ask for"),
-            Self::Filter(refused) => write!(f, "{}\n{}", refused.error, refused.picture()),
+            Self::Filter(refused) => {
+                match &refused.error {
+                    // The reference's words for it say less.
+                    FilterError::Syntax => f.write_str("the filter makes no sense")?,
+                    FilterError::TooDeep => f.write_str("the filter is too long or too deep")?,
+                    error => error.fmt(f)?,
+                }
+                write!(f, "\n{}", refused.picture())
+            }
             Self::Name(error) => error.fmt(f),
             Self::Order(error) => error.fmt(f),
             Self::Namespace(error) => error.fmt(f),
