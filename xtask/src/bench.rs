@@ -90,7 +90,7 @@ pub(crate) fn build() -> Result<PathBuf, Why> {
     if status.success() { Ok(target.join("release/ss")) } else { Err(Why::new("cargo build failed")) }
 }
 
-fn this_program() -> Result<PathBuf, Why> {
+pub(crate) fn this_program() -> Result<PathBuf, Why> {
     std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))
 }
 

@@ -28,7 +28,7 @@ struct Chore {
 
 const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
-    Chore { name: bare_dump::NAME, words: "", doc: bare_dump::DOC, run: bare_dump::run },
+    Chore { name: bare_dump::NAME, words: bare_dump::WORDS, doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },

@@ -4,7 +4,8 @@
 //! looked up for many rows at once (names that the network knows, the holders
 //! of sockets), rows are held as the bytes they came in until there are
 //! [`HELD_BYTES`] of them or the last table is read; then they go on in order.
-//! Once every holder on the machine is known, nothing waits for holders.
+//! Once every holder on the machine is known, rows go on in small batches, so
+//! that memory is asked for the holders of many at once.
 //!
 //! Invariant: a row is handed on at most once, and what the filter refuses
 //! costs no look-up.
@@ -39,6 +40,10 @@ pub trait Sink {
 /// Bytes of records that may wait for names.
 pub const HELD_BYTES: usize = 4 << 20;
 
+/// Bytes of records that wait where everything is known already: a few hundred
+/// rows, which the fastest cache holds beside their holders.
+const BATCH_BYTES: usize = 32 << 10;
+
 /// What is done with the records of every table.
 pub struct Pipeline<'p> {
     /// Sources to read.
@@ -62,6 +67,9 @@ pub struct Pipeline<'p> {
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
     pub destroyer: Option<Destroyer>,
 }
+
+/// Hands over every row that waited and the number of its namespace.
+type Waiting<'w> = &'w dyn Fn(&mut dyn FnMut(&Socket<'_>, u32));
 
 /// What a row has to have looked up before a filter can test it.
 const TESTED_NAMES: &[Needs] = &[
@@ -196,20 +204,13 @@ impl<'p> Pipeline<'p> {
     /// Hands on what was kept, in order.
     fn release_kept(&mut self) -> ControlFlow<()> {
         let kept = self.order.take();
-        let sockets = || kept.iter().filter_map(|kept| Socket::decode(kept.record()));
-        if self.enricher.waits_for_holders() {
-            let pairs = kept.iter().filter_map(|kept| Some((Socket::decode(kept.record())?, kept.place)));
-            let enricher = &*self.enricher;
-            let inodes: Vec<u32> = pairs
-                .flat_map(|(socket, place)| [socket.inode, enricher.peer_inode(&socket, place)])
-                .collect();
-            self.enricher.prepare_holders(inodes.into_iter());
-        }
-        if self.needs.has(Needs::HOSTS) {
-            let addrs: Vec<_> =
-                sockets().flat_map(|socket| enrich::addresses(&socket).collect::<Vec<_>>()).collect();
-            self.enricher.prepare_hosts(addrs.into_iter());
-        }
+        self.prepare_waiting(&|take| {
+            for kept in &kept {
+                if let Some(socket) = Socket::decode(kept.record()) {
+                    take(&socket, kept.place);
+                }
+            }
+        });
         kept.iter().try_for_each(|kept| {
             let Some(socket) = Socket::decode(kept.record()) else { return ControlFlow::Continue(()) };
             self.enricher.set_services_of(kept.services_of);
@@ -218,9 +219,33 @@ impl<'p> Pipeline<'p> {
         })
     }
 
+    /// Looks up what rows waited for.
+    fn prepare_waiting(&mut self, each: Waiting<'_>) {
+        if self.enricher.holders().is_some() {
+            let mut inodes = Vec::new();
+            each(&mut |socket, place| {
+                inodes.push(socket.inode);
+                if self.enricher.wants_peers() {
+                    inodes.push(self.enricher.peer_inode(socket, place));
+                }
+            });
+            self.enricher.prepare_holders(inodes);
+        }
+        if self.needs.has(Needs::HOSTS) {
+            let mut addrs = Vec::new();
+            each(&mut |socket, _| addrs.extend(enrich::addresses(socket)));
+            self.enricher.prepare_hosts(addrs.into_iter());
+        }
+    }
+
     /// Whether the next row is held.
     fn waits(&self) -> bool {
-        self.needs.has(Needs::HOSTS) || self.enricher.waits_for_holders()
+        self.needs.has(Needs::HOSTS) || self.enricher.holders().is_some()
+    }
+
+    /// Whether what is held waits for company only.
+    fn all_is_known(&self) -> bool {
+        !self.needs.has(Needs::HOSTS) && !self.enricher.waits_for_holders()
     }
 
     /// Whether the filter tests what has to be looked up for a row first.
@@ -265,16 +290,7 @@ impl<'p> Pipeline<'p> {
         // What follows is of the same namespace as the last of these.
         let rest = Held { steps: vec![Step::Enter(place)], place, ..Held::default() };
         let held = std::mem::replace(&mut self.held, rest);
-        if self.enricher.waits_for_holders() {
-            self.enricher.prepare_holders(self.inodes(&held).into_iter());
-        }
-        if self.needs.has(Needs::HOSTS) {
-            let mut addrs = Vec::new();
-            for socket in held.sockets() {
-                addrs.extend(enrich::addresses(&socket));
-            }
-            self.enricher.prepare_hosts(addrs.into_iter());
-        }
+        self.prepare_waiting(&|take| held.sockets(take));
         let flow = held.each(|next| match next {
             Next::Row(socket) => self.show(&socket),
             Next::Begin(table) => {
@@ -288,25 +304,6 @@ impl<'p> Pipeline<'p> {
         });
         self.enricher.enter(place);
         flow
-    }
-
-    /// The sockets whose holders are shown: those held, and their other ends.
-    fn inodes(&self, held: &Held) -> Vec<u32> {
-        let mut inodes = Vec::new();
-        let mut at = 0;
-        for next in held.decoded() {
-            match next {
-                Next::Row(socket) => {
-                    inodes.push(socket.inode);
-                    if self.enricher.wants_peers() {
-                        inodes.push(self.enricher.peer_inode(&socket, at));
-                    }
-                }
-                Next::Begin(_) => {}
-                Next::Enter(place) => at = place,
-            }
-        }
-        inodes
     }
 }
 
@@ -372,7 +369,8 @@ impl Visit for Listing<'_, '_> {
         if self.pipeline.order.is_full() {
             return ControlFlow::Break(());
         }
-        if self.pipeline.held.bytes() < HELD_BYTES {
+        let most = if self.pipeline.all_is_known() { BATCH_BYTES } else { HELD_BYTES };
+        if self.pipeline.held.bytes() < most {
             return ControlFlow::Continue(());
         }
         self.pass();
@@ -465,11 +463,16 @@ impl Held {
         self.records.len() + size_of_val(self.steps.as_slice())
     }
 
-    fn sockets(&self) -> impl Iterator<Item = Socket<'_>> {
-        self.decoded().filter_map(|next| match next {
-            Next::Row(socket) => Some(socket),
-            Next::Begin(_) | Next::Enter(_) => None,
-        })
+    /// Hands over every row and the number of its namespace.
+    fn sockets(&self, take: &mut dyn FnMut(&Socket<'_>, u32)) {
+        let mut at = 0;
+        for next in self.decoded() {
+            match next {
+                Next::Row(socket) => take(&socket, at),
+                Next::Begin(_) => {}
+                Next::Enter(place) => at = place,
+            }
+        }
     }
 
     /// Rows, tables and namespaces that begin, in order, until one breaks off.

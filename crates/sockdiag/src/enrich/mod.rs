@@ -348,11 +348,9 @@ impl Enricher {
     }
 
     /// Looks for the holders of these sockets, all at once.
-    pub fn prepare_holders(&mut self, inodes: impl Iterator<Item = u32>) {
-        if let Some(processes) = &mut self.processes
-            && !processes.is_complete()
-        {
-            processes.look_for(inodes.collect());
+    pub fn prepare_holders(&mut self, inodes: Vec<u32>) {
+        if let Some(processes) = &mut self.processes {
+            processes.look_for(inodes);
         }
     }
 

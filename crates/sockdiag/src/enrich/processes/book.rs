@@ -1,41 +1,56 @@
-//! Holders by inode: a hash of chains.
+//! Holders by inode: a hash of buckets.
 //!
 //! The reference keeps 256 chains however many sockets there are.  Here there
-//! are as many as holders.  A holder is put in front of its chain, so that a
-//! walk along it meets the newest first.
+//! are as many buckets as holders, one behind the other in one list, so that a
+//! socket costs one look at where its bucket is and one into it.
+//!
+//! Invariant: in a bucket the holder found last comes first.
 
 use crate::model::{Holder, HolderBook};
 
 use super::{Found, Scan, Task};
 
-/// The end of a chain.
-pub(super) const END: u32 = u32::MAX;
-
 /// What a scan found, by inode.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     tasks: Vec<Task>,
-    /// Each knows the next older one of its chain.
+    /// Bucket behind bucket.
     found: Vec<Found>,
-    /// The newest holder of each chain; a power of two, or none.
-    newest: Vec<u32>,
+    /// Where each bucket begins; a power of two of them, and the end.
+    begins: Vec<u32>,
     hidden: u32,
 }
 
 impl Book {
-    /// Puts what was found, oldest first, into chains.
+    /// Puts what was found, oldest first, into buckets.
     pub(super) fn new(scan: Scan) -> Self {
-        let Scan { tasks, mut found, hidden } = scan;
-        // Indexes are 32 bits wide, as descriptors of a machine are counted.
-        found.truncate(END as usize);
-        let chains = if found.is_empty() { 0 } else { found.len().next_power_of_two() };
-        let mut newest = vec![END; chains];
-        for (index, holder) in found.iter_mut().enumerate() {
-            if let Some(head) = newest.get_mut(chain(holder.inode, chains)) {
-                holder.older = std::mem::replace(head, index as u32);
+        let Scan { tasks, found: scanned, hidden } = scan;
+        // Places are 32 bits wide, as descriptors of a machine are counted.
+        let scanned = scanned.get(..u32::MAX as usize).unwrap_or(&scanned);
+        let mut begins = vec![0; scanned.len().next_power_of_two() + 1];
+        let length = begins.len();
+        // First how many there are in a bucket, then where it ends, and with
+        // every holder put before it one less.
+        for holder in scanned {
+            if let Some(count) = begins.get_mut(bucket(holder.inode, length)) {
+                *count += 1;
             }
         }
-        Self { tasks, found, newest, hidden }
+        let mut end = 0;
+        for begin in &mut begins {
+            end += *begin;
+            *begin = end;
+        }
+        let mut found = vec![Found::default(); scanned.len()];
+        for holder in scanned {
+            if let Some(at) = begins.get_mut(bucket(holder.inode, length)) {
+                *at -= 1;
+                if let Some(place) = found.get_mut(*at as usize) {
+                    *place = *holder;
+                }
+            }
+        }
+        Self { tasks, found, begins, hidden }
     }
 
     /// Processes that could not be looked into.
@@ -48,15 +63,27 @@ impl Book {
         self.of(inode).next().is_some()
     }
 
+    /// Brings what is known of these sockets into the processor's caches.  A
+    /// socket's place in the book has nothing to do with those of the sockets
+    /// listed around it, so each costs two waits for memory; asked for together,
+    /// they wait together.
+    pub(super) fn warm(&self, inodes: &[u32]) {
+        let touched = |inode: &u32| {
+            let begin = self.begins.get(bucket(*inode, self.begins.len()))?;
+            self.found.get(*begin as usize).map(|found| found.inode)
+        };
+        std::hint::black_box(inodes.iter().filter_map(touched).fold(0, u32::wrapping_add));
+    }
+
     /// The descriptors that refer to a socket, newest first.
     fn of(&self, inode: u32) -> impl Iterator<Item = &Found> {
-        let mut at = self.newest.get(chain(inode, self.newest.len())).copied().unwrap_or(END);
-        std::iter::from_fn(move || {
-            let found = self.found.get(at as usize)?;
-            at = found.older;
-            Some(found)
-        })
-        .filter(move |found| found.inode == inode && inode != 0)
+        let bucket = bucket(inode, self.begins.len());
+        let in_bucket = || {
+            let begin = *self.begins.get(bucket)? as usize;
+            let end = *self.begins.get(bucket + 1)? as usize;
+            self.found.get(begin..end)
+        };
+        in_bucket().unwrap_or_default().iter().filter(move |found| found.inode == inode && inode != 0)
     }
 }
 
@@ -70,12 +97,13 @@ impl HolderBook for Book {
     }
 }
 
-/// Which chain an inode is in.  Inodes are counted up, so the low bits are
-/// spread already; the multiplication spreads those of every stride.
+/// Which bucket an inode is in, of one less than there are `begins`.  Inodes
+/// are counted up, so the low bits are spread already; the multiplication
+/// spreads those of every stride.
 #[inline]
-fn chain(inode: u32, chains: usize) -> usize {
+fn bucket(inode: u32, begins: usize) -> usize {
     let spread = u64::from(inode).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    spread as usize & chains.wrapping_sub(1)
+    spread as usize & begins.wrapping_sub(2)
 }
 
 #[cfg(test)]
@@ -119,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn many_inodes_make_short_chains() {
+    fn many_inodes_make_short_buckets() {
         for stride in [1_u32, 2, 3, 256, 4096, 65_536] {
             let count = 10_000_u32;
             let found = (1..=count).map(|n| Found::new(n.wrapping_mul(stride), 0, n as i32));
             let book = Book::new(Scan { tasks: vec![task(1)], found: found.collect(), hidden: 0 });
-            let used = book.newest.iter().filter(|head| **head != END).count();
-            assert!(used > count as usize / 3, "stride {stride}: {used} chains for {count} inodes");
+            let used = book.begins.windows(2).filter(|two| two[0] != two[1]).count();
+            assert!(used > count as usize / 3, "stride {stride}: {used} buckets for {count} inodes");
         }
     }
 }

@@ -74,19 +74,17 @@ struct Task {
 }
 
 /// A descriptor that refers to a wanted socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
     inode: u32,
     /// Index of the task in the same scan.
     task: u32,
     fd: i32,
-    /// For the book: here, so that there is no second copy of millions.
-    older: u32,
 }
 
 impl Found {
     fn new(inode: u32, task: u32, fd: i32) -> Self {
-        Self { inode, task, fd, older: book::END }
+        Self { inode, task, fd }
     }
 }
 
@@ -163,12 +161,17 @@ impl Processes {
         self.complete
     }
 
-    /// Looks for the holders of these sockets, unless all are known already.
+    /// Looks for the holders of these sockets; if all are known already, has
+    /// them at hand.
     pub(super) fn look_for(&mut self, mut inodes: Vec<u32>) {
+        if self.complete {
+            self.book.warm(&inodes);
+            return;
+        }
         inodes.retain(|inode| *inode != 0);
         inodes.sort_unstable();
         inodes.dedup();
-        if !self.complete && !inodes.is_empty() {
+        if !inodes.is_empty() {
             self.scan(Wanted::These(&inodes));
         }
     }
