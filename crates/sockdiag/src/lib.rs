@@ -1,11 +1,103 @@
 //! What the kernel knows about every socket: dump it, filter it, name it.
 //!
-//! Data flows one way: bytes of a [`source`] become a [`model::Socket`], the
-//! [`filter`] keeps or drops it, [`enrich`] adds names, and a
-//! [`pipeline::Sink`] takes the row.  What a socket can report, and what each
-//! fact costs, is said once, in the table of [`fields`].
+//! [`Sockets`] is a question, and asking it gives rows:
 //!
-//! Rows are borrowed and pushed; whoever keeps one copies what it keeps.
+//! ```
+//! use std::ops::ControlFlow;
+//! use sockdiag::{Sockets, Table};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Connections to port 443 that take longer than 20 ms, the slowest first.
+//! let slow = Sockets::of(&[Table::Tcp])
+//!     .filter("dport = :443 and tcp.rtt_us > 20000")
+//!     .reading(["tcp.rtt_us"])
+//!     .order("-tcp.rtt_us")
+//!     .with_processes();
+//! let outcome = slow.each(|row| {
+//!     let [Some(rtt_us), Some(remote)] = [row.value("tcp.rtt_us"), row.value("remote.addr")] else {
+//!         return ControlFlow::Continue(());
+//!     };
+//!     let who: Vec<String> = row.holders().iter().map(|holder| holder.name()).collect();
+//!     println!("{remote:40} {rtt_us:>9} us  {}", who.join(" "));
+//!     ControlFlow::Continue(())
+//! })?;
+//! outcome.notes.iter().for_each(|note| eprint!("{note}"));
+//! outcome.complete()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every fact that a socket reports has one name, which filters, orders and
+//! [`Row::value`] take; `docs/fields.md` of the repository lists all with unit
+//! and meaning, and [`fields::Catalog`] has them at run time.  What was neither
+//! read nor filtered on is not asked of the kernel.  A fact that a socket does
+//! not report is `None`, which is not zero.
+//!
+//! Rows are borrowed and pushed, so that a million sockets need no memory.  A
+//! copy keeps all that was asked for, for as long as it lives:
+//!
+//! ```
+//! use sockdiag::{OwnedRow, Sockets, StateSet, Table};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (listeners, outcome) =
+//!     Sockets::of(&[Table::Tcp]).states(StateSet::LISTENING).reading(["listen.scope"]).collect()?;
+//! outcome.complete()?;
+//! let is_open =
+//!     |row: &&OwnedRow| row.value("listen.scope").is_some_and(|scope| scope.to_string() == "any");
+//! for row in listeners.iter().filter(is_open) {
+//!     println!("{:?} takes {} more", row.local(), row.send_q().saturating_sub(row.recv_q()));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same question can be asked elsewhere, and do more than list:
+//!
+//! ```no_run
+//! use std::fs::File;
+//! use std::ops::ControlFlow::{Break, Continue};
+//! use sockdiag::{Sockets, Table, Verdict};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // In every network namespace, with who holds the other end.
+//! let everywhere = Sockets::of(&[Table::Tcp]).netns("all").with_peers();
+//! // Kept in a file, and asked again on another machine.
+//! Sockets::of(&[Table::Tcp]).reading(["tcp.rtt_us"]).record(File::create("tcp.nl")?)?;
+//! let kept = Sockets::new().recording("tcp.nl").filter("tcp.rtt_us > 20000");
+//! // Destroyed one by one, each with a verdict; a dry run is `each`.
+//! let old = Sockets::of(&[Table::Tcp]).filter("dst 192.0.2.7").netns("web");
+//! old.destroy(|row, verdict| match verdict {
+//!     Verdict::Refused(_) => Break(()),
+//!     _ => Continue(println!("{:?} is {verdict}", row.remote())),
+//! })?.complete()?;
+//! // Followed, as sockets end.
+//! let mut ended = 0;
+//! Sockets::of(&[Table::Tcp]).follow(
+//!     |_| {
+//!         ended += 1;
+//!         if ended < 100 { Continue(()) } else { Break(()) }
+//!     },
+//!     |lost| eprint!("{lost}"),
+//! )?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Errors are types: [`AskError`] for a question that cannot be asked,
+//! [`source::DumpError`] for a table that could not be read.  Nothing here
+//! prints, ends the program or, but for [`source::Sources::from_env`], reads
+//! its environment.  Linux only; nothing needs root but what the kernel keeps
+//! from others: their processes, other namespaces, destroying.
+//!
+//! # The parts
+//!
+//! Behind the front door data flows one way: bytes of a [`source`] become a
+//! [`model::Socket`], the [`filter`] keeps or drops it, [`enrich`] adds names,
+//! and a [`pipeline::Sink`] takes the row.  What a socket can report, and what
+//! each fact costs, is said once, in the table of [`fields`].  [`places`] and
+//! [`namespaces`] visit other network namespaces.  The program `ss` is made of
+//! these parts.
 
 #![deny(unsafe_code)]
 
@@ -18,6 +110,12 @@ pub mod notes;
 pub mod number;
 pub mod order;
 pub mod pipeline;
+pub mod places;
 mod scan;
+pub mod sockets;
 pub mod source;
 pub mod sys;
+
+pub use fields::{OwnedValue, Value};
+pub use model::{Family, Row, State, StateSet, Table};
+pub use sockets::{AskError, Holding, Outcome, OwnedRow, Sockets, Verdict};

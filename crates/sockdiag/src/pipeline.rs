@@ -345,7 +345,7 @@ impl Visit for Listing<'_, '_> {
         }
         match self.pipeline.destroy(&socket) {
             Ok(Fate::Destroyed) => {}
-            Ok(Fate::Spared) => return ControlFlow::Continue(()),
+            Ok(Fate::Gone | Fate::Spared) => return ControlFlow::Continue(()),
             Err(note) => {
                 self.refused = Some(note);
                 return ControlFlow::Break(());

@@ -5,11 +5,10 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use sockdiag::fields::Needs;
 use sockdiag::model::{
-    Addr, Endpoint, Family, FamilySet, ProcLine, Record, Socket, State, StateSet, Table, TableSet, states,
+    Addr, Endpoint, Family, FamilySet, ProcLine, Record, Socket, State, StateSet, Table, states,
 };
-use sockdiag::source::{DumpErrorKind, Programs, Query, Sources, Storages, dump};
+use sockdiag::source::{DumpErrorKind, Query, Sources, dump};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 
@@ -41,21 +40,6 @@ impl Drop for Files {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
         let _ = fs::remove_file(&self.1);
-    }
-}
-
-fn query(table: Table) -> Query {
-    Query {
-        table,
-        tables: TableSet::EMPTY,
-        needs: Needs::NONE,
-        families: FamilySet::of(&[Family::Inet, Family::Inet6]),
-        preferred: None,
-        states: StateSet::ALL,
-        ext: 0,
-        programs: Programs::default(),
-        exact: None,
-        storages: Storages::None,
     }
 }
 
@@ -169,7 +153,7 @@ fn tcp_lines_read_as_the_reference_reads_them() {
     let env = [("PROC_NET_TCP", &files.0), ("PROC_NET_TCP6", &files.1)];
     for text in texts {
         files.write(Some(&text), None);
-        let (rows, _) = ours(&query(Table::Tcp), &sources);
+        let (rows, _) = ours(&Query::of(Table::Tcp), &sources);
         assert_eq!(rows, theirs(&reference, &["-tanHe"], &env), "{text:?}");
     }
 }
@@ -205,7 +189,7 @@ fn two_files_make_a_table_as_the_reference_makes_it() {
             (&["-tanHe6"], FamilySet::of(&[Family::Inet6])),
             (&["-tanHe6", "-4"], FamilySet::of(&[Family::Inet, Family::Inet6])),
         ] {
-            let query = Query { families, ..query(Table::Tcp) };
+            let query = Query { families, ..Query::of(Table::Tcp) };
             let (rows, _) = ours(&query, &sources);
             assert_eq!(rows, theirs(&reference, args, &env), "{args:?} {four:?} {six:?}");
         }
@@ -227,9 +211,9 @@ fn udp_lines_are_chosen_by_state_too() {
     let env = [("PROC_NET_UDP", &files.0), ("PROC_NET_UDP6", &files.1)];
     for state in ["01", "07", "0A", "FF"] {
         files.write(Some(&with(" 01 ", &format!(" {state} "))), Some(&[HEAD, LINE6].concat()));
-        let (rows, _) = ours(&query(Table::Udp), &sources);
+        let (rows, _) = ours(&Query::of(Table::Udp), &sources);
         assert_eq!(rows, theirs(&reference, &["-uanHe"], &env), "{state}");
-        let closed = Query { states: StateSet::only(State::Close), ..query(Table::Udp) };
+        let closed = Query { states: StateSet::only(State::Close), ..Query::of(Table::Udp) };
         let (rows, _) = ours(&closed, &sources);
         let rows: Vec<_> = rows.iter().filter_map(|row| row.strip_prefix("UNCONN ")).collect();
         assert_eq!(rows, theirs(&reference, &["-uanHe", "state", "closed"], &env), "{state}");
@@ -245,11 +229,11 @@ fn what_went_wrong_is_said() {
         ..Sources::default()
     };
     files.write(Some(&[HEAD, LINE, LINE.trim_end()].concat()), None);
-    let (rows, error) = ours(&query(Table::Tcp), &sources);
+    let (rows, error) = ours(&Query::of(Table::Tcp), &sources);
     assert_eq!(rows.len(), 1);
     assert!(matches!(error, Some(DumpErrorKind::BadLine { line: 3, .. })), "{error:?}");
     files.write(None, None);
-    let (_, error) = ours(&query(Table::Tcp), &sources);
+    let (_, error) = ours(&Query::of(Table::Tcp), &sources);
     assert!(matches!(error, Some(DumpErrorKind::File { .. })), "{error:?}");
 }
 
@@ -263,7 +247,7 @@ fn live_files_are_read_whole() {
             .filter_map(|name| fs::read_to_string(format!("/proc/net/{name}")).ok())
             .map(|text| text.lines().count() - 1)
             .sum();
-        let (rows, error) = ours(&query(table), &sources);
+        let (rows, error) = ours(&Query::of(table), &sources);
         assert!(error.is_none(), "{error:?}");
         // Sockets come and go between the two readings.
         assert!(rows.len().abs_diff(lines) <= lines / 2 + 5, "{} of {lines}", rows.len());

@@ -8,12 +8,9 @@ use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
-use sockdiag::fields::Needs;
-use sockdiag::model::{Family, FamilySet, Record, Socket, StateSet, Table, TableSet};
+use sockdiag::model::{FamilySet, Record, Socket, StateSet, Table};
 use sockdiag::notes::Note;
-use sockdiag::source::{
-    DumpError, DumpErrorKind, LONGEST_MESSAGE, Programs, Query, Sources, Storages, deficit, dump, record,
-};
+use sockdiag::source::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Sources, deficit, dump, record};
 use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
@@ -37,21 +34,6 @@ impl Drop for Scratch {
     }
 }
 
-fn query() -> Query {
-    Query {
-        table: Table::Tcp,
-        tables: TableSet::EMPTY,
-        needs: Needs::NONE,
-        families: FamilySet::of(&[Family::Inet, Family::Inet6]),
-        preferred: None,
-        states: StateSet::ALL,
-        ext: 0,
-        programs: Programs::default(),
-        exact: None,
-        storages: Storages::None,
-    }
-}
-
 /// Records, standard error as the reference words it, and how it ended.
 fn replay(sources: &Sources) -> (Vec<Vec<u8>>, String, Result<(), DumpError>) {
     let (mut rows, mut said) = (Vec::new(), String::new());
@@ -59,7 +41,8 @@ fn replay(sources: &Sources) -> (Vec<Vec<u8>>, String, Result<(), DumpError>) {
         rows.push(record.bytes.to_vec());
         ControlFlow::Continue(())
     };
-    let result = dump(&query(), sources, &mut visit, &mut |note| said.push_str(&note.to_string()));
+    let result =
+        dump(&Query::of(Table::Tcp), sources, &mut visit, &mut |note| said.push_str(&note.to_string()));
     (rows, said, result)
 }
 
@@ -204,7 +187,7 @@ fn neither_states_nor_families_choose_from_a_recording() {
     let file = Scratch::new("all.nl");
     let listener = Msg { state: 10, ..Msg::v6() };
     fs::write(&file.0, recording::record(&[Msg::v4(), listener], &[])).expect("scratch file");
-    let narrow = Query { families: FamilySet::EMPTY, states: StateSet::EMPTY, ..query() };
+    let narrow = Query { families: FamilySet::EMPTY, states: StateSet::EMPTY, ..Query::of(Table::Tcp) };
     let mut rows = 0;
     let mut visit = |_: Record<'_>| {
         rows += 1;
@@ -232,7 +215,7 @@ fn damaged_recordings_are_safe_to_open() {
             ControlFlow::Continue(())
         };
         let mut notes = 0;
-        let result = dump(&query(), &sources, &mut visit, &mut |_| notes += 1);
+        let result = dump(&Query::of(Table::Tcp), &sources, &mut visit, &mut |_| notes += 1);
         assert!(rows * 16 <= damaged.len() && decoded <= rows, "round {round}");
         assert!(notes <= rows + 1, "round {round}");
         assert!(result.is_ok() || notes > 0 || result.is_err_and(|e| e.exit_status() == Some(255)));
@@ -258,7 +241,8 @@ fn a_recording_holds_what_the_reference_s_would() {
         ports.push(local.port());
     }
     let mut ours = Vec::new();
-    record(&query(), &mut ours, &mut |note: Note| panic!("{note}")).expect("this kernel answers");
+    record(&Query::of(Table::Tcp), &mut ours, &mut |note: Note| panic!("{note}"))
+        .expect("this kernel answers");
     let ours = anonymous(ours);
     let kind = |message: &[u8]| u16::from_ne_bytes([message[4], message[5]]);
     assert_eq!(ours.iter().filter(|m| kind(m) == 3).count(), 2, "one end for each family");

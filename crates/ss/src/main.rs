@@ -6,7 +6,7 @@
 mod cli;
 mod listing;
 mod manual;
-mod places;
+mod netns;
 mod run;
 mod terminal;
 

@@ -9,23 +9,25 @@ use std::cell::{OnceCell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use sockdiag::enrich::{BpfMaps, EnrichConfig, Enricher, HolderSearch, SystemLookups};
 use sockdiag::fields::{Catalog, Groups, Needs, Style};
-use sockdiag::filter::{self, Dialect, EvalContext, Expr};
-use sockdiag::model::{Layout, Selected, Table, TableSet};
+use sockdiag::filter::{self, EvalContext, Expr};
+use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
-use sockdiag::source::{self, Destroyer, Programs, Query, Sources, Storages};
-use sockdiag::sys::{errno_text, netns, selinux};
+use sockdiag::places::{Asked, Place, Places};
+use sockdiag::source::{self, Destroyer, Sources, Storages};
+use sockdiag::sys::{self, errno_text, selinux};
 use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit, Show};
 use crate::listing::{Opening, Plan, Said};
-use crate::places::{self, Visit};
+use crate::netns;
 use crate::terminal;
 
 /// Does what the words ask for.
@@ -39,7 +41,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if args.netns.is_some() {
         groups = groups.and(Groups::NETNS);
     }
-    places::check(&args, &sources)?;
+    netns::check(&args, &sources)?;
     let plan = Plan::new(&args, &catalog, groups)?;
     let order = plan.order(&catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
@@ -75,22 +77,19 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     if let Some(file) = &args.dump_file {
         let needs = catalog.needs(style.groups);
-        let query = Query { storages: storages(needs), ..query(Table::Tcp, &selected, needs) };
-        return record(file, &selected, &query);
+        let asked = Asked { selected, needs, storages: storages(needs) };
+        return record(file, &asked);
     }
     let wants_peers = plan.needs().and(order.needs()).has(Needs::PEERS);
-    let visits = match &args.netns {
-        None => {
-            let parsed = parse_filter(&args, &catalog, &selected, system.filter_file)?;
-            vec![Visit { namespace: None, parsed, ports: sources.port_range(), listed: true }]
-        }
+    let places = match &args.netns {
+        None => Places::here(parse_filter(&args, &catalog, &selected, system.filter_file)?, &sources),
         Some(list) => {
-            let file = places::whole(system.filter_file)?;
+            let file = netns::whole(system.filter_file)?;
             let parse = || {
                 let file = file.as_deref().map(|text| Box::new(io::Cursor::new(text.to_vec())) as _);
                 parse_filter(&args, &catalog, &selected, file)
             };
-            places::visits(list, wants_peers, &sources, parse, &mut say)?
+            Places::find(list, wants_peers, &sources, parse, &mut say)?
         }
     };
     // The columns follow the options, not what the filter narrows them to.
@@ -104,15 +103,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         processes: args.show.processes,
         width: terminal::width(),
     };
-    let first = visits.first().map(|visit| &visit.parsed);
-    if let Some(family) = first.and_then(|parsed| parsed.family) {
+    let first = places.first();
+    if let Some(family) = first.and_then(|place| place.parsed.family) {
         selected.narrow(family);
     }
     // Names in it may mean other numbers elsewhere, but what it needs is the same.
-    let filter = first.and_then(|parsed| parsed.expr.as_ref());
+    let filter = first.and_then(Place::filter);
     let needs = plan.needs().and(order.needs()).and(filter.map_or(Needs::NONE, Expr::needs));
     let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
-    let storages = storages(needs);
+    let asked = Asked { selected, needs, storages: storages(needs) };
     let mut enricher = Enricher::new(&EnrichConfig {
         needs,
         numeric: args.numeric,
@@ -121,7 +120,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         extended: args.show.extended,
         threads: args.show.threads,
         holder_search: holder_search(),
-        places: &visits.iter().filter_map(Visit::facts).collect::<Vec<_>>(),
+        places: &places.facts(),
         sources: &sources,
     })
     .with_bpf_maps(system.bpf_maps);
@@ -136,7 +135,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sources: &sources,
         families: selected.families,
         filter,
-        context: EvalContext { ports: visits.first().map_or((0, 0), |visit| visit.ports) },
+        context: first.map_or(EvalContext { ports: (0, 0) }, Place::context),
         needs,
         enricher: &mut enricher,
         sink: listing.sink(),
@@ -157,62 +156,23 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
         return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
     }
-    if needs.has(Needs::PEERS) {
-        places::learn_peers(&mut pipeline, &visits, &selected);
-    }
     let mut failure = None;
-    'places: for (place, visit) in visits.iter().enumerate().filter(|(_, visit)| visit.listed) {
-        // A namespace that is gone by now has no sockets.
-        let Ok(_inside) = visit.enter() else { continue };
-        let filter = visit.parsed.expr.as_ref();
-        if visit.namespace.is_some() {
-            pipeline.enter(place as u32, filter, EvalContext { ports: visit.ports });
+    places.list(&mut pipeline, &asked, &mut say, &mut |result, query, say| {
+        let Err(error) = result else { return ControlFlow::Continue(()) };
+        said.borrow_mut().failure(&error);
+        if let Some(code) = error.exit_status() {
+            failure = Some(Exit::error(code, error.to_string()));
+            return ControlFlow::Break(());
         }
-        let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
-        let programs = Programs { modern: program(Dialect::Modern), classic: program(Dialect::Classic) };
-        let mut dumped: Vec<Layout> = Vec::new();
-        for table in selected.listed() {
-            // One dump brings the sockets of all tables of another family.
-            if table.layout() != Layout::Inet && dumped.contains(&table.layout()) {
-                continue;
-            }
-            dumped.push(table.layout());
-            let query = Query {
-                programs: programs.clone(),
-                storages: storages.clone(),
-                ..query(table, &selected, needs)
-            };
-            let Err(error) = pipeline.list(&query, &mut say) else { continue };
-            said.borrow_mut().failure(&error);
-            if let Some(code) = error.exit_status() {
-                failure = Some(Exit::error(code, error.to_string()));
-                break 'places;
-            }
-            if explain && selected.names(table) {
-                source::missing(&error, &query, &sources).into_iter().for_each(&mut say);
-            }
+        if explain && selected.names(query.table) {
+            source::missing(&error, query, &sources).into_iter().for_each(say);
         }
-    }
+        ControlFlow::Continue(())
+    });
     // Rows before the damage are shown.
     let _ = pipeline.finish(&mut say);
     let _ = listing.end(&said.borrow());
     failure.map_or(Ok(()), Err)
-}
-
-/// What is asked of a table, without a filter.
-fn query(table: Table, selected: &Selected, needs: Needs) -> Query {
-    Query {
-        table,
-        tables: selected.tables,
-        needs,
-        families: selected.families,
-        preferred: selected.preferred,
-        states: selected.states,
-        ext: needs.inet_ext(),
-        programs: Programs::default(),
-        exact: None,
-        storages: Storages::None,
-    }
 }
 
 /// What the options show, as groups of fields.
@@ -258,8 +218,8 @@ fn tell(note: &Note) {
 }
 
 /// `-D FILE`: the raw replies of the TCP table.
-fn record(file: &OsStr, selected: &Selected, query: &Query) -> Result<(), Exit> {
-    if !selected.tables.intersects(TableSet::only(Table::Tcp)) {
+fn record(file: &OsStr, asked: &Asked) -> Result<(), Exit> {
+    if !asked.selected.tables.intersects(TableSet::only(Table::Tcp)) {
         return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
     }
     let mut out: Box<dyn Write> = if file.as_bytes().starts_with(b"-") {
@@ -268,7 +228,7 @@ fn record(file: &OsStr, selected: &Selected, query: &Query) -> Result<(), Exit> 
         Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
     };
     // The reference says nothing of what went wrong, and ends with 0.
-    let _ = source::record(query, &mut out, &mut |note| tell(&note));
+    let _ = source::record(&asked.query(Table::Tcp), &mut out, &mut |note| tell(&note));
     Ok(())
 }
 
@@ -325,7 +285,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        netns::enter(name, &mut |note| tell(&note)).map_err(|error| Exit::error(1, error.message()))
+        Ok(sys::netns::enter(name, &mut |note| tell(&note))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

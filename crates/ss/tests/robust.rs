@@ -23,15 +23,13 @@ use std::time::Duration;
 use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::enrich::{EnrichConfig, Enricher};
-use sockdiag::fields::{Catalog, Groups, Kind, Needs, Style};
+use sockdiag::fields::{Catalog, Groups, Kind, Style};
 use sockdiag::filter::{self, Context, Dialect, EvalContext, Expr, Lookups, Transport};
-use sockdiag::model::{
-    Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, StateSet, Table, TableSet,
-};
+use sockdiag::model::{Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::order::Order;
 use sockdiag::pipeline::{Held, Pipeline, Sink};
-use sockdiag::source::{self, Programs, Query, Sources, Storages};
+use sockdiag::source::{self, Query, Sources};
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::compare::{Case, Ended, run};
 use sockdiag_testkit::recording;
@@ -156,21 +154,6 @@ impl<S: Sink> Sink for Counted<S> {
 
 const CONTEXT: EvalContext = EvalContext { ports: (32768, 60999) };
 
-fn query() -> Query {
-    Query {
-        table: Table::Tcp,
-        tables: TableSet::only(Table::Tcp),
-        needs: Needs::NONE,
-        families: FamilySet::INET,
-        preferred: None,
-        states: StateSet::ALL,
-        ext: 0,
-        programs: Programs::default(),
-        exact: None,
-        storages: Storages::None,
-    }
-}
-
 /// Some look, mostly with everything on.
 fn look(rng: &mut Rng) -> Look {
     let all = [
@@ -233,7 +216,7 @@ fn list(
         held: Held::default(),
         order: Order::default(),
     };
-    let failed = pipeline.list(&query(), &mut |note: Note| drop(note.to_string())).is_err();
+    let failed = pipeline.list(&Query::of(Table::Tcp), &mut |note: Note| drop(note.to_string())).is_err();
     pipeline.finish(&mut |note: Note| drop(note.to_string())).expect("nowhere takes all");
     let rows = sink.rows;
     drop(sink);
@@ -447,7 +430,7 @@ fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
         records.push(record.bytes.to_vec());
         ControlFlow::Continue(())
     };
-    let _ = source::dump(&query(), &sources, &mut visit, &mut drop);
+    let _ = source::dump(&Query::of(Table::Tcp), &sources, &mut visit, &mut drop);
     records
 }
 

@@ -1,4 +1,4 @@
-//! This package's programs, for tests of any package.
+//! This package's programs and the library's examples, for tests of any package.
 //!
 //! Cargo tells only a package's own integration tests where its programs are,
 //! so they are built here when first asked for: into the target directory and
@@ -16,14 +16,25 @@ use crate::{Doing, Why};
 /// The path of `sockdiag-zoo` or `sockdiag-holder`.
 pub fn program(name: &str) -> Result<PathBuf, Why> {
     static DIRECTORY: OnceLock<Result<PathBuf, Why>> = OnceLock::new();
-    let path = DIRECTORY.get_or_init(directory).clone()?.join(name);
+    let build = || directory("the test kit's programs", &["--package", "sockdiag-testkit", "--bins"]);
+    existing(DIRECTORY.get_or_init(build).clone()?.join(name))
+}
+
+/// The path of an example of the library.
+pub fn example(name: &str) -> Result<PathBuf, Why> {
+    static DIRECTORY: OnceLock<Result<PathBuf, Why>> = OnceLock::new();
+    let build = || directory("the examples", &["--package", "sockdiag", "--examples"]);
+    existing(DIRECTORY.get_or_init(build).clone()?.join("examples").join(name))
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf, Why> {
     if path.is_file() {
         return Ok(path);
     }
     Err(Why::new(format!("there is no program {}", path.display())))
 }
 
-fn directory() -> Result<PathBuf, Why> {
+fn directory(what: &str, choice: &[&str]) -> Result<PathBuf, Why> {
     if let Some(ready) = std::env::var_os("SOCKDIAG_TESTKIT_BINS") {
         return Ok(ready.into());
     }
@@ -37,17 +48,18 @@ fn directory() -> Result<PathBuf, Why> {
     // Cargo sets CARGO for the tests it runs.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let out = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "sockdiag-testkit", "--bins", "--profile", flag])
+        .args(["build", "--quiet", "--profile", flag])
+        .args(choice)
         .arg("--manifest-path")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
         .arg("--target-dir")
         .arg(target)
         .stdin(Stdio::null())
         .output()
-        .doing("running cargo build for the test kit's programs")?;
+        .doing(format_args!("running cargo build for {what}"))?;
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr);
-        return Err(Why::new(format!("cargo build of the test kit's programs failed:\n{said}")));
+        return Err(Why::new(format!("cargo build of {what} failed:\n{said}")));
     }
     Ok(target.join(profile))
 }
@@ -80,5 +92,6 @@ mod tests {
             assert!(program(name).unwrap().is_file());
         }
         assert!(program("sockdiag-none").is_err());
+        assert!(example("top_talkers").is_ok_and(|path| path.is_file()));
     }
 }

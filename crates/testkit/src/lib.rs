@@ -15,7 +15,7 @@
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
 //! | [`btf`], [`maps`] | types made by hand, and BPF maps with values of them beside sockets |
 //! | [`mod@skip`] | the one way for a test not to run |
-//! | [`bins`] | this package's programs, built when first asked for |
+//! | [`bins`] | this package's programs and the examples, built when first asked for |
 //!
 //! Nothing here touches the network or the processes of its surroundings:
 //! sockets live in namespaces made for them, and only processes that were

@@ -11,11 +11,8 @@ use std::ops::ControlFlow;
 use std::os::fd::AsRawFd as _;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use sockdiag::fields::Needs;
-use sockdiag::model::{
-    FamilySet, Layout, Origin, ProcLine, Record, Socket, SourceKind, StateSet, Table, TableSet,
-};
-use sockdiag::source::{self, LONGEST_MESSAGE, Programs, Query, Sources, Storages};
+use sockdiag::model::{Layout, Origin, ProcLine, Record, Socket, SourceKind, Table, TableSet};
+use sockdiag::source::{self, LONGEST_MESSAGE, Query, Sources};
 use sockdiag_wire::netlink::{HEADER_LEN, Header, error_code, ext_ack, messages};
 
 use super::check::{self, Choices};
@@ -56,18 +53,7 @@ fn dump(
     parts: &[&[u8]],
     place: impl FnOnce(&mut Sources, [Option<OsString>; 2]),
 ) -> Vec<Vec<u8>> {
-    let query = Query {
-        table,
-        tables: TableSet::ALL,
-        needs: Needs::NONE,
-        families: FamilySet::INET,
-        preferred: None,
-        states: StateSet::ALL,
-        ext: 0,
-        programs: Programs::default(),
-        exact: None,
-        storages: Storages::None,
-    };
+    let query = Query { tables: TableSet::ALL, ..Query::of(table) };
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.put(parts);
         let mut sources = Sources::default();

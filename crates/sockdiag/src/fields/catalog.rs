@@ -4,6 +4,8 @@
 //! [`Catalog`] is the whole table at run time; tests take rows out of it to
 //! prove that a field lives in its row alone.
 
+use std::sync::OnceLock;
+
 use super::{Field, Groups, Needs, Text};
 use super::{
     bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, surroundings, tcp,
@@ -171,6 +173,12 @@ impl Catalog {
             parts: AROUND.iter().chain(*blocks).map(part).collect(),
         };
         Self { descriptions: LAYOUTS.iter().map(description).collect() }
+    }
+
+    /// The same, made once for all.
+    pub fn shared() -> &'static Self {
+        static CATALOG: OnceLock<Catalog> = OnceLock::new();
+        CATALOG.get_or_init(Self::standard)
     }
 
     /// The same without the row of this name.

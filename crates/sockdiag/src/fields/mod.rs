@@ -18,6 +18,7 @@ mod memory;
 mod mptcp;
 mod named;
 mod netlink;
+mod owned;
 mod packet;
 mod process;
 mod sctp;
@@ -36,6 +37,7 @@ pub use choice::{Choice, ChoiceError, Key};
 pub use endpoint::put_address;
 pub(crate) use extended::uid as owner;
 pub use named::{NameError, Named};
+pub use owned::{OwnedItem, OwnedValue, printable};
 pub use value::{Each, Item, Kind, List, Member, Value};
 
 use crate::model::Row;

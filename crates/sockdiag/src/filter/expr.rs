@@ -222,6 +222,19 @@ impl Expr {
         Some(Self { nodes, start, jumps, reference_compiles, second_view })
     }
 
+    /// What holds where both hold.  Two whole expressions are one again, so
+    /// there always is one.
+    pub fn and(mut self, other: Self) -> Option<Self> {
+        let (left, shift) = (self.nodes.len().saturating_sub(1), self.nodes.len());
+        self.nodes.extend(other.nodes.into_iter().map(|node| match node {
+            Node::And(left) => Node::And(left + shift),
+            Node::Or(left) => Node::Or(left + shift),
+            node => node,
+        }));
+        self.nodes.push(Node::And(left));
+        Self::new(self.nodes)
+    }
+
     /// The nodes, in postfix order; never empty.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -135,6 +135,7 @@ impl Line {
 pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let socket = |source| Socket {
         origin: record.origin,
+        bytes: record.bytes,
         family: Family::Netlink,
         protocol: 0,
         state: State::Close as u8,

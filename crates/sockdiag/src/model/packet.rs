@@ -145,6 +145,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
 fn socket<'a>(record: Record<'a>, common: PacketLine, detail: PacketSocket<'a>) -> Socket<'a> {
     Socket {
         origin: record.origin,
+        bytes: record.bytes,
         family: Family::Packet,
         protocol: 0,
         state: State::Close as u8,

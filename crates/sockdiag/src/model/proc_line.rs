@@ -25,9 +25,10 @@ const ALL_FIELDS: usize = 16;
 /// Numbers that a line has that says anything about congestion control.
 const WITH_RTO: usize = 12;
 
-/// A parsed line, less what a [`Socket`] holds anyway; borrows its text.
+/// A parsed line; borrows its text.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcLine<'a> {
+    line: &'a [u8],
     local: Option<Endpoint>,
     remote: Option<Endpoint>,
     fields: usize,
@@ -57,7 +58,8 @@ impl<'a> ProcLine<'a> {
         let (_, text) = split_at_colon(line)?;
         let (local, text) = endpoint(text.get(1..)?)?;
         let (remote, text) = endpoint(text)?;
-        let mut parsed = Self { local: Some(local), remote: Some(remote), ssthresh: -1, ..Self::default() };
+        let (local, remote) = (Some(local), Some(remote));
+        let mut parsed = Self { line, local, remote, ssthresh: -1, ..Self::default() };
         let mut scan = Scan { text };
         // Fails where the text does; what was read before stays.
         let _ = parsed.read(&mut scan);
@@ -107,6 +109,7 @@ impl<'a> ProcLine<'a> {
         let timer = if is_tcp { self.socket_timer() } else { Timer::default() };
         Some(Socket {
             origin,
+            bytes: self.line,
             family: match local.addr {
                 Addr::V6(_) => Family::Inet6,
                 _ => Family::Inet,

@@ -235,6 +235,19 @@ impl Selected {
         })
     }
 
+    /// The tables to dump, in order: those that are listed, but one for each
+    /// family other than the inet ones, since one dump brings the sockets of
+    /// all its tables.
+    pub fn dumps(self) -> impl Iterator<Item = Table> {
+        let mut dumped: Vec<Layout> = Vec::new();
+        self.listed().filter(move |table| {
+            let layout = table.layout();
+            let first = layout == Layout::Inet || !dumped.contains(&layout);
+            dumped.push(layout);
+            first
+        })
+    }
+
     /// Whether the user named this table, or another of its family.
     pub fn names(self, table: Table) -> bool {
         self.named.iter().any(|named| {
@@ -566,6 +579,16 @@ mod tests {
         assert_eq!((selected.tables, selected.states), (before.tables, before.states));
         assert!(selected.listed().eq(TableSet::UNIX.iter()));
         assert!(selected.show_netid());
+    }
+
+    #[test]
+    fn a_family_other_than_the_inet_ones_is_dumped_once() {
+        let dumps = |line| select(line).unwrap().dumps().map(Table::layout).collect::<Vec<_>>();
+        assert_eq!(dumps("-tua"), [Layout::Inet, Layout::Inet]);
+        assert_eq!(dumps("-xa"), [Layout::Unix]);
+        assert_eq!(dumps("-x0ta"), [Layout::Packet, Layout::Unix, Layout::Inet]);
+        let unix = select("-A u_str,u_dgr").unwrap().dumps().collect::<Vec<_>>();
+        assert_eq!(unix, [Table::UnixDgram], "the first that is listed");
     }
 
     #[test]

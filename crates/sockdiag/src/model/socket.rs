@@ -158,6 +158,8 @@ pub enum Layout {
 pub struct Socket<'a> {
     /// Where it came from.
     pub origin: Origin,
+    /// What it was decoded from: whoever keeps a socket keeps these.
+    pub bytes: &'a [u8],
     /// `inet` or `inet6`, as the source says.
     pub family: Family,
     /// IP protocol: the `INET_DIAG_PROTOCOL` attribute, else the table's own.
@@ -213,6 +215,7 @@ impl<'a> Socket<'a> {
         let protocol = attrs.protocol().map_or(record.origin.table.protocol(), u16::from);
         Some(Self {
             origin: record.origin,
+            bytes: record.bytes,
             family,
             protocol,
             state: msg.state(),

@@ -42,6 +42,31 @@ pub enum State {
     BoundInactive = 13,
 }
 
+impl State {
+    /// The state of this number; `None` for a number that is none.
+    pub fn from_number(number: u8) -> Option<Self> {
+        STATES.get(usize::from(number)).copied()
+    }
+}
+
+/// Every state, by its number.
+const STATES: [State; 14] = [
+    State::Unknown,
+    State::Established,
+    State::SynSent,
+    State::SynRecv,
+    State::FinWait1,
+    State::FinWait2,
+    State::TimeWait,
+    State::Close,
+    State::CloseWait,
+    State::LastAck,
+    State::Listen,
+    State::Closing,
+    State::NewSynRecv,
+    State::BoundInactive,
+];
+
 bit_set! {
     /// A set of states.
     StateSet of State
@@ -159,6 +184,16 @@ const TEXTS: [&str; 14] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn states_are_found_by_their_numbers() {
+        for (number, state) in STATES.iter().enumerate() {
+            assert_eq!(*state as usize, number);
+            assert_eq!(State::from_number(number as u8), Some(*state));
+        }
+        assert_eq!(State::from_number(14), None);
+        assert_eq!(State::from_number(u8::MAX), None);
+    }
 
     #[test]
     fn masks_are_those_that_ss_sends() {

@@ -91,6 +91,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     };
     Some(Socket {
         origin: record.origin,
+        bytes: record.bytes,
         family: Family::Tipc,
         protocol: 0,
         // What no table of names reaches stays beyond all of them.

@@ -249,6 +249,7 @@ impl<'a> UnixLine<'a> {
 pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let bare = |detail| Socket {
         origin: record.origin,
+        bytes: record.bytes,
         family: Family::Unix,
         protocol: 0,
         state: 0,

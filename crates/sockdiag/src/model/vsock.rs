@@ -48,6 +48,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let msg = VsockDiagMsg::new(record.bytes)?;
     Some(Socket {
         origin: record.origin,
+        bytes: record.bytes,
         family: Family::Vsock,
         protocol: 0,
         state: msg.state(),

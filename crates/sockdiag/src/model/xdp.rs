@@ -29,6 +29,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let info = msg.info();
     Some(Socket {
         origin: record.origin,
+        bytes: record.bytes,
         family: Family::Xdp,
         protocol: 0,
         state: State::Close as u8,

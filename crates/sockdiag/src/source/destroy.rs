@@ -28,7 +28,10 @@ const EOPNOTSUPP: i32 = 95;
 pub enum Fate {
     /// It is destroyed.
     Destroyed,
-    /// It is left: gone before, or of a kind that the kernel cannot destroy.
+    /// It was gone before.
+    Gone,
+    /// It is left: the kernel cannot destroy one of this kind, or none at all
+    /// (`CONFIG_INET_DIAG_DESTROY`).
     Spared,
 }
 
@@ -75,7 +78,8 @@ impl Destroyer {
             let Some(answer) = answer else { continue };
             return match -error_code(answer.payload).ok_or(Note::ErrorTruncated)? {
                 0 => Ok(Fate::Destroyed),
-                ENOENT | EOPNOTSUPP => Ok(Fate::Spared),
+                ENOENT => Ok(Fate::Gone),
+                EOPNOTSUPP => Ok(Fate::Spared),
                 errno => Err(Note::DestroyRefused { errno }),
             };
         }

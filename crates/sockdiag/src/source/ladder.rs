@@ -18,8 +18,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
 use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
-use crate::fields::Needs;
-use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet};
+use crate::model::{Family, Origin, Record, SourceKind, StateSet, Table};
 use crate::notes::Note;
 use crate::sys::netlink::Netlink;
 
@@ -62,16 +61,9 @@ pub(crate) fn kernel_knows_cgroup_condition() -> bool {
     Op { code: INET_DIAG_BC_CGROUP_COND, yes: 12, no: 16 }.encode(&mut program);
     program.extend_from_slice(&0_u64.to_ne_bytes());
     let query = Query {
-        table: Table::Tcp,
-        tables: TableSet::EMPTY,
-        needs: Needs::NONE,
-        families: FamilySet::of(&[Family::Inet]),
-        preferred: None,
         states: StateSet::EMPTY,
-        ext: 0,
         programs: Programs { modern: None, classic: Some(program) },
-        exact: None,
-        storages: Storages::None,
+        ..Query::of(Table::Tcp)
     };
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
     let mut notes = |_: Note| {};

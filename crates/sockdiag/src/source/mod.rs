@@ -43,7 +43,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use crate::fields::Needs;
-use crate::filter::Pinned;
+use crate::filter::{self, Dialect, Expr, Pinned};
 use crate::model::{Family, FamilySet, Layout, Record, StateSet, Table, TableSet};
 use crate::notes::Note;
 use crate::sys::errno_text;
@@ -65,6 +65,14 @@ pub struct Programs {
     /// One of the instructions that every kernel knows, for where the kernel
     /// answers `EINVAL` to the modern one.
     pub classic: Option<Vec<u8>>,
+}
+
+impl Programs {
+    /// Those that test as much of a filter as the kernel can.
+    pub fn of(filter: Option<&Expr>) -> Self {
+        let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
+        Self { modern: program(Dialect::Modern), classic: program(Dialect::Classic) }
+    }
 }
 
 /// What is asked of one table, or of the tables of one family.
@@ -93,6 +101,25 @@ pub struct Query {
     pub exact: Option<Exact>,
     /// The BPF maps whose values are wanted.
     pub storages: Storages,
+}
+
+impl Query {
+    /// Every socket of a table, of both inet families and in every state, with
+    /// what is in every reply.
+    pub fn of(table: Table) -> Self {
+        Self {
+            table,
+            tables: TableSet::only(table),
+            needs: Needs::NONE,
+            families: FamilySet::INET,
+            preferred: None,
+            states: StateSet::ALL,
+            ext: 0,
+            programs: Programs::default(),
+            exact: None,
+            storages: Storages::None,
+        }
+    }
 }
 
 /// One connection, and where to look for it.

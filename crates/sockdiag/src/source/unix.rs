@@ -147,21 +147,10 @@ fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 mod tests {
     use super::*;
     use crate::fields::{Catalog, Groups};
-    use crate::model::{FamilySet, StateSet, Table, TableSet};
+    use crate::model::{StateSet, Table, TableSet};
 
     fn query(tables: TableSet, states: StateSet) -> Query {
-        Query {
-            table: Table::UnixDgram,
-            tables,
-            needs: Needs::NONE,
-            families: FamilySet::EMPTY,
-            preferred: None,
-            states,
-            ext: 0,
-            programs: super::super::Programs::default(),
-            exact: None,
-            storages: super::super::Storages::None,
-        }
+        Query { tables, states, ..Query::of(Table::UnixDgram) }
     }
 
     /// The records that come of some lines, as text.

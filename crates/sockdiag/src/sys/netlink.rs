@@ -110,9 +110,13 @@ impl Netlink {
         Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM], peeks: false })
     }
 
-    /// Opens a socket for the multicast groups of sock_diag of this mask, with
-    /// as large a receive queue as we may have.
+    /// Opens a socket in the current namespace for the multicast groups of
+    /// sock_diag of this mask, with as large a receive queue as we may have.
     pub(crate) fn open_for(groups: u32) -> Result<Self, Errno> {
+        elsewhere::run(move || Self::open_here_for(groups)).unwrap_or(Err(Errno::SRCH))
+    }
+
+    fn open_here_for(groups: u32) -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC;
         let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))?;
         sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)?;

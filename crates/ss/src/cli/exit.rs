@@ -2,6 +2,8 @@
 //!
 //! Texts are whole lines as they are written; only `main` writes them.
 
+use sockdiag::sys::netns::EnterError;
+
 use super::help;
 
 /// The end of the program: its status and its last words.
@@ -36,6 +38,13 @@ impl Exit {
     /// The end that was asked for (`-h`, `-V`): `text` on stdout, status 0.
     pub(crate) fn done(text: String) -> Self {
         Self { code: 0, stdout: text.into_bytes(), stderr: Vec::new() }
+    }
+}
+
+/// A namespace that is not there or may not be entered.
+impl From<EnterError> for Exit {
+    fn from(error: EnterError) -> Self {
+        Self::error(1, error.message())
     }
 }
 

@@ -8,7 +8,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 
 use super::*;
 use crate::filter::Pinned;
-use crate::model::State;
+use crate::model::{FamilySet, State};
 use crate::source::Exact;
 
 /// Listeners and connections of both families, kept while a test runs.
@@ -43,18 +43,7 @@ fn sockets() -> Option<Sockets> {
 }
 
 fn query(states: StateSet, ext: u8) -> Query {
-    Query {
-        table: Table::Tcp,
-        tables: TableSet::EMPTY,
-        needs: Needs::NONE,
-        families: FamilySet::of(&[Family::Inet, Family::Inet6]),
-        preferred: None,
-        states,
-        ext,
-        programs: Programs::default(),
-        exact: None,
-        storages: Storages::None,
-    }
+    Query { states, ext, ..Query::of(Table::Tcp) }
 }
 
 const BOTH: Families = Families { inet: true, inet6: true };

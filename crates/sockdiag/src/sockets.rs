@@ -1,0 +1,358 @@
+//! A question about sockets, in one value: which ones, and what of them.
+//!
+//! This is the front door of the library.  [`Sockets`] says which tables,
+//! states and filter are meant and which fields will be read;
+//! [`Sockets::each`] hands over borrowed rows as the kernel sends them,
+//! [`Sockets::collect`] owned ones.  The same question can destroy what it
+//! finds ([`Sockets::destroy`]), follow sockets as they end
+//! ([`Sockets::follow`]), be recorded ([`Sockets::record`]) and be asked of a
+//! recording ([`Sockets::recording`]), of another /proc ([`Sockets::sources`])
+//! and in other network namespaces ([`Sockets::netns`]).
+//!
+//! Invariant: what is asked of the kernel, and looked up elsewhere, is what
+//! the filter and the fields named here need, and no more.
+//!
+//! Nothing here prints, ends the program or reads its environment.
+
+mod error;
+mod owned;
+mod question;
+mod row;
+
+use std::cell::Cell;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::enrich::HolderSearch;
+use crate::fields::{Catalog, Groups, Needs};
+use crate::model::{Family, Row, Selection, StateSet, Table};
+use crate::notes::Note;
+use crate::pipeline::Sink;
+use crate::source::{self, Destroyer, Fate, Sources};
+
+pub use error::{AskError, Outcome, Verdict};
+pub use owned::OwnedRow;
+pub use row::Holding;
+
+use owned::Keeper;
+use question::Question;
+
+/// Which sockets, and what of them.
+///
+/// Everything is said by methods that return the question; what is wrong with
+/// it comes out when it is asked.  It can be asked again and again.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets {
+    selection: Selection,
+    filters: Vec<Vec<u8>>,
+    names: Vec<String>,
+    needs: Needs,
+    threads: bool,
+    holder_search: HolderSearch,
+    order: Option<String>,
+    limit: Option<u64>,
+    sources: Sources,
+    netns: Option<OsString>,
+}
+
+impl Sockets {
+    /// Open sockets of every family that are not listening: what `ss` lists
+    /// without options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sockets of these tables, in the states that come with them: for TCP
+    /// connections, for UDP those that have a peer.
+    pub fn of(tables: &[Table]) -> Self {
+        tables.iter().fold(Self::new(), |sockets, table| sockets.table(*table))
+    }
+
+    /// Sockets of this table, too.
+    #[must_use]
+    pub fn table(mut self, table: Table) -> Self {
+        self.selection.add_table(table);
+        self
+    }
+
+    /// Sockets of this family only; of several, each call adds one.
+    #[must_use]
+    pub fn family(mut self, family: Family) -> Self {
+        self.selection.add_family(family);
+        self
+    }
+
+    /// Sockets in these states, instead of those that come with a table:
+    /// [`StateSet::ALL`], [`StateSet::LISTENING`] (which takes in unconnected
+    /// UDP sockets), or any.  The last call holds.
+    #[must_use]
+    pub fn states(mut self, states: StateSet) -> Self {
+        self.selection.request(states);
+        self
+    }
+
+    /// Rows of which this holds, in the language of `ss` (see [`crate::filter`]):
+    /// `dport = :443 and tcp.rtt_us > 20000`.  The kernel tests what it can.
+    /// Of several filters all have to hold; each is read by itself, so text
+    /// of somebody else's cannot widen what another one allows.
+    #[must_use]
+    pub fn filter(mut self, text: impl AsRef<[u8]>) -> Self {
+        self.filters.push(text.as_ref().to_vec());
+        self
+    }
+
+    /// Says which fields will be read, by full name (`tcp.rtt_us`) or by one
+    /// that can mean nothing else (`rtt`), so that they are asked for and
+    /// looked up.  Addresses, ports, state, queues, inode and cookie are in
+    /// every row.  A member of a list has a name too: `socket.processes.cmdline`.
+    #[must_use]
+    pub fn reading<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.names.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same for every field that these options of `ss` show
+    /// ([`Groups::INFO`] is `-i`).
+    #[must_use]
+    pub fn reading_groups(mut self, groups: Groups) -> Self {
+        let fields = Catalog::shared().fields().filter(|field| field.groups.any(groups));
+        self.needs = fields.fold(self.needs, |needs, field| needs.and(field.needs));
+        self
+    }
+
+    /// Looks for the processes that hold each socket: by a BPF program where
+    /// that is allowed, else in /proc.  See [`Row::holders`].  Of the calling
+    /// process only descriptors count that exec does not close, so not those
+    /// that the standard library opened.
+    #[must_use]
+    pub fn with_processes(mut self) -> Self {
+        self.needs = self.needs.and(Needs::PROCESSES);
+        self
+    }
+
+    /// The same for every thread of a process, rather than the first alone.
+    #[must_use]
+    pub fn with_threads(mut self) -> Self {
+        self.threads = true;
+        self.with_processes()
+    }
+
+    /// Looks for processes in this way only.
+    #[must_use]
+    pub fn holder_search(mut self, search: HolderSearch) -> Self {
+        self.holder_search = search;
+        self
+    }
+
+    /// Looks for the other end of each connection on this machine and for who
+    /// holds it: fields `peer.*`, [`Row::peer_holders`].  It dumps the tables
+    /// twice.
+    #[must_use]
+    pub fn with_peers(self) -> Self {
+        self.reading(["peer.processes"])
+    }
+
+    /// Looks for the container, pod and systemd unit that each socket works
+    /// for: fields `container.*`, `pod.*`, `unit.*`.
+    #[must_use]
+    pub fn with_containers(self) -> Self {
+        self.reading_groups(Groups::CONTAINERS)
+    }
+
+    /// Orders rows by fields, names with commas between them and a `-` before
+    /// one that turns it round: `-tcp.rtt_us,local.port`.  Rows are then kept
+    /// until the last one is known.  Sockets are destroyed in this order, too.
+    #[must_use]
+    pub fn order(mut self, names: impl Into<String>) -> Self {
+        self.order = Some(names.into());
+        self
+    }
+
+    /// So many rows at most.
+    #[must_use]
+    pub fn limit(mut self, rows: u64) -> Self {
+        self.limit = Some(rows);
+        self
+    }
+
+    /// TCP sockets of this recording, made by [`Sockets::record`] or `ss -D`,
+    /// instead of the kernel's.  It is shown whole: neither families nor states
+    /// choose from it, only the filter does.
+    #[must_use]
+    pub fn recording(mut self, file: impl AsRef<Path>) -> Self {
+        self.sources.tcpdiag_file = Some(file.as_ref().into());
+        self.table(Table::Tcp)
+    }
+
+    /// Asks these files instead of this machine's kernel; with another
+    /// [`Sources::proc_root`] holders are looked for there.
+    #[must_use]
+    pub fn sources(mut self, sources: Sources) -> Self {
+        self.sources = sources;
+        self
+    }
+
+    /// Asks in these network namespaces: words between commas, each `all`, a
+    /// name as `ip netns` has it, a path, an inode number or `pid:N`.  The
+    /// calling thread stays where it is.  Fields `netns.*` tell rows apart;
+    /// namespaces that may not be entered are a note of the outcome.
+    #[must_use]
+    pub fn netns(mut self, words: impl AsRef<OsStr>) -> Self {
+        self.netns = Some(words.as_ref().to_owned());
+        self
+    }
+
+    /// Hands over every row, as it comes, until `take` breaks off.
+    ///
+    /// # Errors
+    /// If the question cannot be asked at all.  A table that cannot be read is
+    /// a failure in the outcome: the others are read all the same.
+    pub fn each(&self, mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<Outcome, AskError> {
+        let mut notes = Vec::new();
+        let question = Question::new(self, &mut |note| notes.push(note))?;
+        Ok(list(question, notes, &mut take))
+    }
+
+    /// Every row, copied, with what was looked up for it.
+    ///
+    /// # Errors
+    /// As [`Sockets::each`].
+    pub fn collect(&self) -> Result<(Vec<OwnedRow>, Outcome), AskError> {
+        let (mut rows, mut keeper) = (Vec::new(), Keeper::default());
+        let outcome = self.each(|row| {
+            rows.push(keeper.keep(row));
+            ControlFlow::Continue(())
+        })?;
+        Ok((rows, outcome))
+    }
+
+    /// Destroys every socket that matches, one at a time by its identity, and
+    /// hands over each with what became of it, until `take` breaks off.  A dry
+    /// run is [`Sockets::each`] of the same question.
+    ///
+    /// # Errors
+    /// As [`Sockets::each`]; without a filter, and with several namespaces;
+    /// [`AskError::Destroy`] if the kernel cannot be asked at all.
+    pub fn destroy(
+        &self,
+        mut take: impl FnMut(&Row<'_>, Verdict) -> ControlFlow<()>,
+    ) -> Result<Outcome, AskError> {
+        let mut notes = Vec::new();
+        let question = Question::new(self, &mut |note| notes.push(note))?;
+        let mut destroyer = {
+            let place = question.only_place()?;
+            if place.filter().is_none() {
+                return Err(AskError::DestroyWithoutFilter);
+            }
+            let _inside = place.enter().map_err(AskError::Enter)?;
+            Destroyer::open().map_err(AskError::Destroy)?
+        };
+        let mut each = |row: &Row<'_>| {
+            let verdict = match Destroyer::acts_on(row.socket).then(|| destroyer.destroy(row.socket)) {
+                Some(Ok(Fate::Destroyed)) => Verdict::Destroyed,
+                Some(Ok(Fate::Gone)) => Verdict::Gone,
+                None | Some(Ok(Fate::Spared)) => Verdict::Unsupported,
+                Some(Err(note)) => Verdict::Refused(note),
+            };
+            take(row, verdict)
+        };
+        Ok(list(question, notes, &mut each))
+    }
+
+    /// Hands over TCP and UDP sockets as they end, by whomever, until `take`
+    /// breaks off; it waits for the next one for as long as that takes.  Which
+    /// states were asked for does not matter.  That messages were lost, since
+    /// we were too slow, is said to `note`.
+    ///
+    /// # Errors
+    /// As [`Sockets::each`]; with several namespaces;
+    /// [`AskError::NothingToFollow`]; [`AskError::Follow`], also when the
+    /// kernel stops telling.
+    pub fn follow(
+        &self,
+        mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>,
+        mut note: impl FnMut(Note),
+    ) -> Result<(), AskError> {
+        let mut question = Question::new(self, &mut note)?;
+        let selected = question.asked.selected;
+        let groups = source::event_groups(selected.tables, selected.families);
+        if groups == 0 {
+            return Err(AskError::NothingToFollow);
+        }
+        let _inside = question.only_place()?.enter().map_err(AskError::Enter)?;
+        let enough = Cell::new(false);
+        let mut sink = Each { take: &mut take, rows: 0, enough: &enough };
+        let (mut pipeline, ..) = question.pipeline(&mut sink);
+        pipeline.follow(groups, &mut note).map_err(AskError::Follow)
+    }
+
+    /// Writes the kernel's raw replies about TCP sockets, to be asked later
+    /// through [`Sockets::recording`] or by `ss` (`TCPDIAG_FILE`).  Filters do
+    /// not choose what is written; fields to be read have to be said here.
+    /// What comes back is worth saying to people.
+    ///
+    /// # Errors
+    /// As [`Sockets::each`]; with several namespaces;
+    /// [`AskError::NothingToRecord`]; [`AskError::Record`] if the kernel did
+    /// not answer to the end, or `out` could not be written.
+    pub fn record(&self, mut out: impl Write) -> Result<Vec<Note>, AskError> {
+        let mut notes = Vec::new();
+        let question = Question::new(self, &mut |note| notes.push(note))?;
+        if !question.asked.selected.tables.contains(Table::Tcp) {
+            return Err(AskError::NothingToRecord);
+        }
+        let _inside = question.only_place()?.enter().map_err(AskError::Enter)?;
+        let query = question.asked.query(Table::Tcp);
+        source::record(&query, &mut out, &mut |note| notes.push(note)).map_err(AskError::Record)?;
+        Ok(notes)
+    }
+}
+
+/// Lists what was asked for.
+fn list(
+    mut question: Question,
+    mut notes: Vec<Note>,
+    take: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
+) -> Outcome {
+    let mut failures = Vec::new();
+    let enough = Cell::new(false);
+    let mut sink = Each { take, rows: 0, enough: &enough };
+    let (mut pipeline, places, asked, sources) = question.pipeline(&mut sink);
+    places.list(&mut pipeline, asked, &mut |note| notes.push(note), &mut |result, query, say| {
+        if let Err(error) = result {
+            if asked.selected.names(query.table) {
+                source::missing(&error, query, sources).into_iter().for_each(say);
+            }
+            failures.push(error);
+        }
+        if enough.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    // The only error of this sink is that enough was seen.
+    let _ = pipeline.finish(&mut |note| notes.push(note));
+    drop(pipeline);
+    Outcome { rows: sink.rows, notes, failures }
+}
+
+/// A sink that calls a function, until that breaks off.
+struct Each<'e> {
+    take: &'e mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
+    rows: u64,
+    enough: &'e Cell<bool>,
+}
+
+impl Sink for Each<'_> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        // Rows may come behind the last one: of other tables, and held ones.
+        if !self.enough.get() {
+            self.rows += 1;
+            self.enough.set((self.take)(row).is_break());
+        }
+        if self.enough.get() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

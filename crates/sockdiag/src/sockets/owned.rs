@@ -1,0 +1,480 @@
+//! A row that outlives the dump: the bytes it came in, and what was looked up
+//! for it.
+//!
+//! Decoding again is cheaper than keeping every field: a row takes its bytes
+//! (some hundred) and what is known of its surroundings, which rows share.
+//!
+//! Invariant: what a kept row says by a field's name is what the borrowed one
+//! said, whatever became of the socket since.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::row::Holding;
+use crate::enrich;
+use crate::fields::{self, OwnedValue};
+use crate::model::{
+    Addr, AddressBook, ContextBook, Holder, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer,
+    PeopleBook, Process, Record, Row, Socket, State, Table, Workload,
+};
+
+/// How many namespaces, containers and lists of addresses are remembered, so
+/// that rows share them.
+const SHARED: usize = 64;
+
+/// A row, copied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedRow {
+    origin: Origin,
+    bytes: Box<[u8]>,
+    association: bool,
+    known: Known,
+}
+
+/// What was looked up for a row.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Known {
+    local_service: Option<Box<[u8]>>,
+    remote_service: Option<Box<[u8]>>,
+    interface: Option<Box<[u8]>>,
+    protocol: Option<Box<[u8]>>,
+    port_owner: Option<Box<[u8]>>,
+    cgroup: Option<Box<[u8]>>,
+    netns: Option<Arc<Netns>>,
+    peer: Option<KnownPeer>,
+    workload: Option<Arc<Workload>>,
+    hosts: Option<Hosts>,
+    addresses: Option<Addresses>,
+    holders: Option<Holders>,
+    contexts: Option<Contexts>,
+    people: Option<People>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct KnownPeer {
+    inode: u32,
+    netns: Option<Arc<Netns>>,
+    candidates: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Hosts(Vec<(Addr, Box<str>)>);
+
+impl HostBook for Hosts {
+    fn host(&self, addr: Addr) -> Option<&str> {
+        self.0.iter().find(|(of, _)| *of == addr).map(|(_, name)| &**name)
+    }
+}
+
+/// The addresses that the row's own interface stands for.
+#[derive(Clone, Debug, PartialEq)]
+struct Addresses(Arc<Vec<Addr>>);
+
+impl AddressBook for Addresses {
+    fn addresses(&self, _: u32, take: &mut dyn FnMut(Addr)) {
+        self.0.iter().copied().for_each(take);
+    }
+}
+
+/// Holders of the socket and of its other end.
+#[derive(Clone, Debug, PartialEq)]
+struct Holders(Vec<KnownHolder>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct KnownHolder {
+    inode: u32,
+    name: Box<[u8]>,
+    pid: i32,
+    tid: i32,
+    fd: i32,
+}
+
+impl HolderBook for Holders {
+    fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
+        for KnownHolder { name, pid, tid, fd, .. } in self.0.iter().filter(|known| known.inode == inode) {
+            take(Holder { name, pid: *pid, tid: *tid, fd: *fd });
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Contexts {
+    kernel: Option<Box<[u8]>>,
+    tasks: Vec<(i32, Box<[u8]>)>,
+    sockets: Vec<(i32, i32, Box<[u8]>)>,
+}
+
+impl ContextBook for Contexts {
+    fn kernel(&self) -> Option<&[u8]> {
+        self.kernel.as_deref()
+    }
+
+    fn task(&self, tid: i32) -> Option<&[u8]> {
+        self.tasks.iter().find(|(of, _)| *of == tid).map(|(_, context)| &**context)
+    }
+
+    fn socket(&self, tid: i32, fd: i32) -> Option<&[u8]> {
+        self.sockets.iter().find(|(of, at, _)| (*of, *at) == (tid, fd)).map(|(.., context)| &**context)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct People {
+    processes: Vec<(i32, Box<[u8]>, Option<u32>)>,
+    users: Vec<(u32, Box<[u8]>)>,
+}
+
+impl PeopleBook for People {
+    fn process(&self, pid: i32) -> Option<Process<'_>> {
+        let (_, cmdline, uid) = self.processes.iter().find(|(of, ..)| *of == pid)?;
+        Some(Process { cmdline, uid: *uid })
+    }
+
+    fn user(&self, uid: u32) -> Option<&[u8]> {
+        self.users.iter().find(|(of, _)| *of == uid).map(|(_, name)| &**name)
+    }
+}
+
+/// Copies rows that share what surrounds them.
+#[derive(Debug, Default)]
+pub(super) struct Keeper {
+    netns: Vec<Arc<Netns>>,
+    workloads: Vec<Arc<Workload>>,
+    addresses: Vec<Arc<Vec<Addr>>>,
+}
+
+/// A value that is known already, or this one from now on.
+fn shared<T: PartialEq>(known: &mut Vec<Arc<T>>, value: &T, copy: impl FnOnce(&T) -> T) -> Arc<T> {
+    if let Some(had) = known.iter().rev().find(|had| ***had == *value) {
+        return Arc::clone(had);
+    }
+    let new = Arc::new(copy(value));
+    if known.len() >= SHARED {
+        known.remove(0);
+    }
+    known.push(Arc::clone(&new));
+    new
+}
+
+impl Keeper {
+    /// Copies a row.
+    pub(super) fn keep(&mut self, row: &Row<'_>) -> OwnedRow {
+        let Row { socket, names, association } = row;
+        let copy = |name: Option<&[u8]>| name.map(Box::from);
+        let holders = names.holders.map(|book| {
+            let mut list = Vec::new();
+            let peer = names.peer.map(|peer| peer.inode).filter(|inode| *inode != socket.inode);
+            for inode in [socket.inode].into_iter().chain(peer) {
+                book.holders(inode, &mut |Holder { name, pid, tid, fd }| {
+                    list.push(KnownHolder { inode, name: name.into(), pid, tid, fd });
+                });
+            }
+            Holders(list)
+        });
+        let known_holders = holders.as_ref().map_or(&[][..], |holders| &holders.0);
+        let known = Known {
+            local_service: copy(names.local_service),
+            remote_service: copy(names.remote_service),
+            interface: copy(names.interface),
+            protocol: copy(names.protocol),
+            port_owner: copy(names.port_owner),
+            cgroup: copy(names.cgroup),
+            netns: names.netns.map(|netns| self.netns(netns)),
+            peer: names.peer.map(|Peer { inode, netns, candidates }| KnownPeer {
+                inode,
+                netns: netns.map(|netns| self.netns(netns)),
+                candidates,
+            }),
+            workload: names.workload.map(|whom| shared(&mut self.workloads, whom, Workload::clone)),
+            hosts: names.hosts.map(|book| {
+                let named = |addr| Some((addr, book.host(addr)?.into()));
+                Hosts(enrich::addresses(socket).filter_map(named).collect())
+            }),
+            addresses: names.addresses.map(|book| {
+                let mut list = Vec::new();
+                book.addresses(socket.ifindex, &mut |addr| list.push(addr));
+                Addresses(shared(&mut self.addresses, &list, Vec::clone))
+            }),
+            contexts: names.contexts.map(|book| contexts(book, socket, known_holders)),
+            people: names.people.map(|book| people(book, socket, known_holders)),
+            holders,
+        };
+        OwnedRow { origin: socket.origin, bytes: socket.bytes.into(), association: *association, known }
+    }
+
+    fn netns(&mut self, netns: &Netns) -> Arc<Netns> {
+        shared(&mut self.netns, netns, Netns::clone)
+    }
+}
+
+fn contexts(book: &dyn ContextBook, socket: &Socket<'_>, holders: &[KnownHolder]) -> Contexts {
+    let owner = i32::try_from(socket.local.port).ok().filter(|_| socket.layout() == Layout::Netlink);
+    let tasks = holders.iter().map(|holder| holder.tid).chain(owner);
+    let sockets = holders.iter().map(|holder| (holder.tid, holder.fd));
+    Contexts {
+        kernel: book.kernel().map(Box::from),
+        tasks: tasks.filter_map(|tid| Some((tid, book.task(tid)?.into()))).collect(),
+        sockets: sockets.filter_map(|(tid, fd)| Some((tid, fd, book.socket(tid, fd)?.into()))).collect(),
+    }
+}
+
+fn people(book: &dyn PeopleBook, socket: &Socket<'_>, holders: &[KnownHolder]) -> People {
+    let mut processes: Vec<(i32, Box<[u8]>, Option<u32>)> = Vec::new();
+    for holder in holders {
+        if let Some(process) = book.process(holder.pid)
+            && processes.iter().all(|(pid, ..)| *pid != holder.pid)
+        {
+            processes.push((holder.pid, process.cmdline.into(), process.uid));
+        }
+    }
+    let uids = processes.iter().filter_map(|(.., uid)| *uid).chain(fields::owner(socket));
+    let users = uids.filter_map(|uid| Some((uid, book.user(uid)?.into()))).collect();
+    People { processes, users }
+}
+
+impl OwnedRow {
+    /// Copies one row; [`Sockets::collect`](crate::Sockets::collect) copies all.
+    pub fn of(row: &Row<'_>) -> Self {
+        Keeper::default().keep(row)
+    }
+
+    /// Shows the row to a function, borrowed as [`Sockets::each`] shows it,
+    /// without the types of its BPF maps.
+    ///
+    /// [`Sockets::each`]: crate::Sockets::each
+    pub fn with<T>(&self, look: impl FnOnce(&Row<'_>) -> T) -> T {
+        let record = Record { origin: self.origin, bytes: &self.bytes };
+        let Some(socket) = Socket::decode(record) else {
+            // Decoding depends on nothing but them.
+            unreachable!("these bytes were a socket before");
+        };
+        let known = &self.known;
+        let names = Names {
+            hosts: known.hosts.as_ref().map(|book| book as &dyn HostBook),
+            local_service: known.local_service.as_deref(),
+            remote_service: known.remote_service.as_deref(),
+            interface: known.interface.as_deref(),
+            protocol: known.protocol.as_deref(),
+            port_owner: known.port_owner.as_deref(),
+            cgroup: known.cgroup.as_deref(),
+            netns: known.netns.as_deref(),
+            peer: known.peer.as_ref().map(|peer| Peer {
+                inode: peer.inode,
+                netns: peer.netns.as_deref(),
+                candidates: peer.candidates,
+            }),
+            workload: known.workload.as_deref(),
+            addresses: known.addresses.as_ref().map(|book| book as &dyn AddressBook),
+            holders: known.holders.as_ref().map(|book| book as &dyn HolderBook),
+            contexts: known.contexts.as_ref().map(|book| book as &dyn ContextBook),
+            bpf_maps: None,
+            people: known.people.as_ref().map(|book| book as &dyn PeopleBook),
+        };
+        look(&Row { socket: &socket, names, association: self.association })
+    }
+
+    /// As [`Row::value`].
+    pub fn value(&self, name: &str) -> Option<OwnedValue> {
+        self.with(|row| row.value(name).map(OwnedValue::from))
+    }
+
+    /// As [`Row::number`].
+    pub fn number(&self, name: &str) -> Option<i128> {
+        self.with(|row| row.number(name))
+    }
+
+    /// As [`Row::table`].
+    pub fn table(&self) -> Table {
+        self.with(|row| row.table())
+    }
+
+    /// As [`Row::state`].
+    pub fn state(&self) -> Option<State> {
+        self.with(|row| row.state())
+    }
+
+    /// As [`Row::state_name`].
+    pub fn state_name(&self) -> &'static str {
+        self.with(|row| row.state_name())
+    }
+
+    /// As [`Row::local`].
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.with(|row| row.local())
+    }
+
+    /// As [`Row::remote`].
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.with(|row| row.remote())
+    }
+
+    /// As [`Row::recv_q`].
+    pub fn recv_q(&self) -> u32 {
+        self.with(|row| row.recv_q())
+    }
+
+    /// As [`Row::send_q`].
+    pub fn send_q(&self) -> u32 {
+        self.with(|row| row.send_q())
+    }
+
+    /// As [`Row::inode`].
+    pub fn inode(&self) -> Option<u32> {
+        self.with(|row| row.inode())
+    }
+
+    /// As [`Row::cookie`].
+    pub fn cookie(&self) -> Option<u64> {
+        self.with(|row| row.cookie())
+    }
+
+    /// As [`Row::uid`].
+    pub fn uid(&self) -> Option<u32> {
+        self.with(|row| row.uid())
+    }
+
+    /// As [`Row::holders`].
+    pub fn holders(&self) -> Vec<Holding> {
+        self.with(|row| row.holders())
+    }
+
+    /// As [`Row::peer_holders`].
+    pub fn peer_holders(&self) -> Vec<Holding> {
+        self.with(|row| row.peer_holders())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::Catalog;
+    use crate::model::SourceKind;
+
+    /// Knows something of everything.
+    struct Fake;
+
+    impl HostBook for Fake {
+        fn host(&self, addr: Addr) -> Option<&str> {
+            (addr == Addr::V4([127, 0, 0, 1])).then_some("here")
+        }
+    }
+
+    impl HolderBook for Fake {
+        fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
+            let (name, pid): (&[u8], i32) = if inode == 7 { (b"other", 20) } else { (b"own", 10) };
+            take(Holder { name, pid, tid: pid + 1, fd: 4 });
+            take(Holder { name: b"", pid, tid: pid, fd: 3 });
+        }
+    }
+
+    impl ContextBook for Fake {
+        fn kernel(&self) -> Option<&[u8]> {
+            Some(b"kernel_t")
+        }
+
+        fn task(&self, tid: i32) -> Option<&[u8]> {
+            match tid {
+                11 => Some(b"task_t"),
+                9 => Some(b"nine_t"),
+                _ => None,
+            }
+        }
+
+        fn socket(&self, tid: i32, fd: i32) -> Option<&[u8]> {
+            ((tid, fd) == (11, 4)).then_some(b"socket_t")
+        }
+    }
+
+    impl PeopleBook for Fake {
+        fn process(&self, pid: i32) -> Option<Process<'_>> {
+            let cmdline: &[u8] = if pid == 10 { b"own\0-x\0" } else { b"" };
+            Some(Process { cmdline, uid: Some(pid as u32) })
+        }
+
+        fn user(&self, uid: u32) -> Option<&[u8]> {
+            match uid {
+                10 => Some(b"ten"),
+                1000 => Some(b"owner"),
+                _ => None,
+            }
+        }
+    }
+
+    impl AddressBook for Fake {
+        fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr)) {
+            take(Addr::V4([10, 0, 0, interface as u8]));
+            take(Addr::V6([0x20; 16]));
+        }
+    }
+
+    fn values(row: &Row<'_>) -> Vec<(&'static str, OwnedValue)> {
+        let names = Catalog::shared().fields().map(|field| field.name);
+        names.filter_map(|name| Some((name, row.value(name)?.into()))).collect()
+    }
+
+    #[test]
+    fn everything_that_was_looked_up_is_kept() {
+        let netns = Netns::new(5, Some(b"web".to_vec()), None);
+        let workload = Workload { container_name: Some(b"box".to_vec()), ..Workload::default() };
+        let names = Names {
+            hosts: Some(&Fake),
+            local_service: Some(b"ssh"),
+            remote_service: Some(b"high"),
+            interface: Some(b"eth0"),
+            protocol: Some(b"rtnl"),
+            port_owner: Some(b"ip"),
+            cgroup: Some(b"/a"),
+            netns: Some(&netns),
+            peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1 }),
+            workload: Some(&workload),
+            addresses: Some(&Fake),
+            holders: Some(&Fake),
+            contexts: Some(&Fake),
+            bpf_maps: None,
+            people: Some(&Fake),
+        };
+        let tcp =
+            b"0: 0100007F:0016 0200007F:C350 01 00000002:00000007 00:00000000 00000000  1000        0 621";
+        let listener =
+            b"0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 622";
+        let netlink =
+            b"00000000a1b2c3d4 0   9          00000111 0        0        0        2        0        19";
+        let mut keeper = Keeper::default();
+        let mut seen = Vec::new();
+        for (table, bytes) in [(Table::Tcp, &tcp[..]), (Table::Tcp, listener), (Table::Netlink, netlink)] {
+            let origin = Origin { table, kind: SourceKind::Proc };
+            let socket = Socket::decode(Record { origin, bytes }).expect("a whole line");
+            let row = Row { socket: &socket, names, association: false };
+            let kept = keeper.keep(&row);
+            assert_eq!(kept.with(values), values(&row));
+            assert_eq!((kept.holders(), kept.peer_holders()), (row.holders(), row.peer_holders()));
+            seen.extend(values(&row).into_iter().map(|(name, _)| name));
+            assert_eq!(kept, OwnedRow::of(&row));
+        }
+        for name in [
+            "local.host",
+            "local.service",
+            "socket.user",
+            "socket.context",
+            "socket.process_context",
+            "container.name",
+            "netns.name",
+            "peer.netns_name",
+            "peer.processes",
+            "netlink.port_owner",
+            "listen.scope",
+        ] {
+            assert!(seen.contains(&name), "{name}: {seen:?}");
+        }
+        assert_eq!((keeper.netns.len(), keeper.workloads.len(), keeper.addresses.len()), (1, 1, 1), "shared");
+    }
+
+    #[test]
+    fn what_is_shared_is_bounded() {
+        let mut known = Vec::new();
+        for number in 0..1000_u32 {
+            assert_eq!(*shared(&mut known, &number, Clone::clone), number);
+        }
+        assert_eq!(known.len(), SHARED);
+    }
+}
