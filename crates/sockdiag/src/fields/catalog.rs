@@ -6,10 +6,10 @@
 
 use super::{Field, Groups, Needs, Text};
 use super::{
-    bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, surroundings, tcp,
+    bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc, surroundings, tcp,
     tipc, ulp, unix, vsock, xdp,
 };
-use crate::model::{Layout, Row};
+use crate::model::{Layout, Row, Table};
 
 /// What is written before a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ fn has_details(row: &Row<'_>, _: Groups) -> bool {
 /// UDP has no internals, so `-i` alone opens no line for it; and a /proc line
 /// of any table stays one line.
 fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
-    row.socket.proc_line().is_none() && (groups.any(Groups::MEMORY) || row.socket.protocol != 17)
+    let udp = row.socket.protocol == 17 || row.socket.origin.table == Table::UdpLite;
+    row.socket.proc_line().is_none() && (groups.any(Groups::MEMORY) || !udp)
 }
 
 /// Protocols that put a `tcp_info` where SCTP and MPTCP put their own.
@@ -77,7 +78,13 @@ const INET: &[Block] = &[
         shown_by: Groups::COLUMNS,
         applies: always,
         lead: Lead::None,
-        fields: &[endpoint::IDENTITY, endpoint::COLUMNS, endpoint::NAMES, process::PROCESSES],
+        fields: &[
+            endpoint::IDENTITY,
+            endpoint::COLUMNS,
+            endpoint::NAMES,
+            endpoint::PROTOCOL,
+            process::PROCESSES,
+        ],
     },
     Block { shown_by: Groups::OPTIONS, applies: has_details, lead: Lead::None, fields: &[extended::TIMER] },
     Block {
@@ -155,6 +162,7 @@ const LAYOUTS: &[(Layout, &[Block])] = &[
     (Layout::Vsock, vsock::VSOCK),
     (Layout::Tipc, tipc::TIPC),
     (Layout::Xdp, xdp::XDP),
+    (Layout::Smc, smc::SMC),
 ];
 
 impl Catalog {

@@ -131,6 +131,9 @@ fn wants(table: Table) -> Wants {
         Table::Tipc => (&["CONFIG_TIPC", "CONFIG_TIPC_DIAG"], "tipc_diag"),
         Table::Xdp => (&["CONFIG_XDP_SOCKETS", "CONFIG_XDP_SOCKETS_DIAG"], "xsk_diag"),
         Table::Mptcp => (&["CONFIG_MPTCP", "CONFIG_INET_DIAG", "CONFIG_INET_MPTCP_DIAG"], "mptcp_diag"),
+        Table::Smc => (&["CONFIG_SMC", "CONFIG_SMC_DIAG"], "smc_diag"),
+        // Its module is UDP's; kernels since 7.1 lack the protocol without an option that says so.
+        Table::UdpLite => (&["CONFIG_INET_DIAG", "CONFIG_INET_UDP_DIAG"], "udp_diag"),
     };
     Wants { options, module }
 }
