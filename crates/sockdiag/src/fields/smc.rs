@@ -51,15 +51,26 @@ fn uses_smc(row: &Row<'_>, _: Groups) -> bool {
         .is_some_and(|msg| msg.conn_info().is_some() || msg.lgr_info().is_some() || msg.dmb_info().is_some())
 }
 
-/// What carries the data; `None` for a number without a name.
+/// What carries the data; `None` for a number without a name, and where
+/// nothing can have been agreed on: the number is zero then.
 fn mode(row: &Row<'_>) -> Option<&'static str> {
     match msg(row)?.mode() {
-        SMC_DIAG_MODE_SMCR => Some("smc-r"),
+        SMC_DIAG_MODE_SMCR => is_connection(row).then_some("smc-r"),
         SMC_DIAG_MODE_FALLBACK_TCP => Some("tcp"),
         SMC_DIAG_MODE_SMCD => Some("smc-d"),
         _ => None,
     }
 }
+
+/// Whether it is connected, or was and is being closed.
+fn is_connection(row: &Row<'_>) -> bool {
+    !matches!(row.socket.state, 0 | INIT | CLOSED | LISTEN)
+}
+
+/// States of SMC before a connection and after it.
+const INIT: u8 = 2;
+const CLOSED: u8 = 7;
+const LISTEN: u8 = 10;
 
 /// Reasons for TCP that have a word; the kernel may give others.
 ///
@@ -102,8 +113,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.mode",
         |r| Some(Value::Text(mode(r)?.as_bytes())),
-        "What carries the data: smc-r (RDMA), smc-d (shared memory of a device) or tcp; smc-r too as long as \
-         nothing was agreed on.",
+        "What carries the data: smc-r (RDMA), smc-d (shared memory of a device) or tcp; absent without a connection.",
         "diag_mode",
     )
     .kind(Kind::Text)
