@@ -19,7 +19,7 @@ use sockdiag::model::{Layout, Selected, Table, TableSet};
 use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
 use sockdiag::source::{self, Destroyer, Programs, Query, Sources, Storages};
-use sockdiag::sys::{errno_text, netns, selinux};
+use sockdiag::sys::{self, errno_text, netns, selinux};
 use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
     let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
-    let catalog = Catalog::standard();
+    let catalog = Catalog::standard().of_release(&sys::release());
     let mut groups = groups(&args.show);
     if args.netns.is_some() {
         groups = groups.and(Groups::NETNS);

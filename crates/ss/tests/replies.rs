@@ -11,6 +11,9 @@ use sockdiag_testkit::compare::{Case, Ended, run};
 use sockdiag_testkit::replies::{self, ANY, Talk, attr, done, words};
 use sockdiag_testkit::skip;
 
+#[path = "json/schema.rs"]
+mod schema;
+
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
 /// What ours prints of rows of a family; `None` after reporting a skip.
@@ -112,13 +115,12 @@ fn vsock_rows() {
 #[test]
 fn smc_rows() {
     let rows = replies::smcs();
-    let Some(text) = printed(43, &[rows.clone()], "--smc -aHeiO") else { return };
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let Some(text) = printed(43, &[rows.clone()], "--smc -naHeiO") else { return };
+    // How many blanks pad the columns is not the point here.
+    let lines: Vec<String> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(lines.len(), 38, "{text}");
-    let (begin, end) = (
-        "ESTAB            0      0             10.0.0.1:7201        10.0.0.2:40000",
-        "uid:1000 ino:4000000009 sk:",
-    );
+    let (begin, end) = ("ESTAB 0 0 10.0.0.1:7201 10.0.0.2:40000", "uid:1000 ino:4000000009 sk:");
     assert_eq!(
         lines[0],
         format!(
@@ -140,25 +142,30 @@ fn smc_rows() {
     assert_eq!(
         lines[3],
         format!(
-            "ESTAB            0      0      [2001:db8::7]:1     [2001:db8::7]:2     {end}6 mode:tcp \
+            "ESTAB 0 0 [2001:db8::7]:1 [2001:db8::7]:2 {end}6 mode:tcp \
              fallback:0x5000000(peer-declined) peer_diagnosis:0x3030000 ---"
         )
     );
     // A reason without a word; a listener on any address, and a socket left alone; a mode without a name.
     assert!(lines[4].ends_with(" mode:tcp fallback:0x77770000"), "{}", lines[4]);
-    assert_eq!(
-        lines[5],
-        format!("LISTEN           0      0                    *:7201               *:*     {end}7 <->")
-    );
-    assert_eq!(
-        lines[6],
-        "INIT             0      0                    *:*                  *:*     uid:1000 ino:4000000009 sk:0"
-    );
+    assert_eq!(lines[5], format!("LISTEN 0 0 *:7201 *:* {end}7 <->"));
+    assert_eq!(lines[6], "INIT 0 0 *:* *:* uid:1000 ino:4000000009 sk:0");
     assert!(lines[7].ends_with(" sk:5"), "{}", lines[7]);
     // Details are on a line of their own.
     let Some(text) = printed(43, &[rows.clone()], "--smc -aHi") else { return };
     assert_eq!(text.lines().filter(|line| line.starts_with("\t token:0x1234 ")).count(), 2, "{text}");
     assert_eq!(text.lines().count(), 40);
+    // Everything is in the JSON, as the schema says.
+    let Some(text) = printed(43, &[rows.clone()], "--smc -anei --jsonl") else { return };
+    let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), "smc");
+    let first = sockets.iter().find(|row| row["smc"]["mode"] == "smc-r").expect("a connection");
+    assert_eq!((&first["smc"]["tx_fin_bytes"], &first["smc"]["tx_fin_wrap"]), (&14.into(), &13.into()));
+    assert_eq!((&first["smc"]["ib_name"], &first["smc"]["role"]), (&"mlx5_0".into(), &"server".into()));
+    let second = sockets.iter().find(|row| row["smc"]["mode"] == "smc-d").expect("a connection");
+    assert_eq!(
+        (&second["smcd"]["linkid"], &second["smcd"]["peer_token"]),
+        (&9.into(), &"34359738375".into())
+    );
     // SMC's own states are chosen by the words for those of TCP that are like them.
     for (words, expect) in [
         ("--smc -aH", 38),
@@ -203,6 +210,22 @@ fn smc_and_udp_lite_of_real_kernels() {
             let file = recording(kernel, table);
             let Some(text) = answered(&file, args) else { return };
             assert_eq!(text.lines().count(), expect, "{kernel}: {args}\n{text}");
+        }
+        let lines = schema::of_lines();
+        for (table, args, expect) in
+            [("smc", "--smc -anei --jsonl", 13 + inet), ("udplite", "--udplite -anei --jsonl", 2)]
+        {
+            let Some(text) = answered(&recording(kernel, table), args) else { return };
+            let rows = schema::lines(&lines, text.as_bytes(), args);
+            let netids = rows.iter().filter(|row| row["socket"]["netid"] == table).count();
+            assert_eq!(netids, expect, "{kernel}: {args}\n{text}");
+            // A fallback is told, queues are not.
+            let told = rows.iter().filter(|row| row["smc"]["fallback_reason_name"] == "no-device").count();
+            assert_eq!(told, if table == "smc" { 4 } else { 0 }, "{text}");
+            assert!(
+                rows.iter().all(|row| row["socket"]["recv_q"].is_null() == row["smc"].is_object()
+                    || row["socket"].is_null())
+            );
         }
         let file = recording(kernel, "smc");
         let Some(text) = answered(&file, "--smc -anHe dst 127.0.0.1 and dport = :7201") else { return };

@@ -305,6 +305,7 @@ all! {
     packet_diag::PacketFixed,
     packet_diag::PacketInfo,
     packet_diag::PacketRing,
+    packet_diag::PacketMclist,
     packet_diag::SockFilter,
     unix_diag::ReqView,
     unix_diag::MsgView,

@@ -181,6 +181,19 @@ impl Catalog {
         Self { descriptions: LAYOUTS.iter().map(description).collect() }
     }
 
+    /// The same for a kernel of this release, as `uname -r` prints it: there are
+    /// facts that kernels lay out in different ways without saying so.
+    #[must_use]
+    pub fn of_release(mut self, release: &str) -> Self {
+        let Some(layout) = tcp::accecn::Layout::of_release(release) else { return self };
+        for part in self.descriptions.iter_mut().flat_map(|description| &mut description.parts) {
+            for field in &mut part.fields {
+                *field = layout.row(field).unwrap_or(field);
+            }
+        }
+        self
+    }
+
     /// The same without the row of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {

@@ -126,6 +126,8 @@ impl Needs {
     pub const SMC_LGRINFO: Self = Self(1 << 13);
     /// `SMC_DIAG_DMBINFO`.
     pub const SMC_DMBINFO: Self = Self(1 << 14);
+    /// `PACKET_SHOW_MCLIST`.
+    pub const PACKET_MCLIST: Self = Self(1 << 15);
     /// Owners: processes and their descriptors.
     pub const PROCESSES: Self = Self(1 << 20);
     /// Names of interfaces.

@@ -11,12 +11,13 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink_diag::put_request;
 use sockdiag_wire::packet_diag::{
-    PACKET_SHOW_FANOUT, PACKET_SHOW_FILTER, PACKET_SHOW_INFO, PACKET_SHOW_MEMINFO, PACKET_SHOW_RING_CFG,
-    PacketDiagMsg,
+    PACKET_SHOW_FANOUT, PACKET_SHOW_FILTER, PACKET_SHOW_INFO, PACKET_SHOW_MCLIST, PACKET_SHOW_MEMINFO,
+    PACKET_SHOW_RING_CFG, PacketDiagMsg,
 };
 
 use super::proc_net::{Line, next};
 use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use crate::fields::Needs;
 use crate::model::packet::PacketLine;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
@@ -58,7 +59,10 @@ enum Answer {
 }
 
 fn kernel(query: &Query, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> Result<Answer, DumpError> {
-    let show = PACKET_SHOW_INFO
+    // What the reference asks for, and what it does not only where that is wanted.
+    let mclist = if query.needs.has(Needs::PACKET_MCLIST) { PACKET_SHOW_MCLIST } else { 0 };
+    let show = mclist
+        | PACKET_SHOW_INFO
         | PACKET_SHOW_RING_CFG
         | PACKET_SHOW_FANOUT
         | PACKET_SHOW_MEMINFO
