@@ -182,6 +182,21 @@ fn smc_rows() {
     }
 }
 
+#[test]
+fn packet_sockets_tell_what_they_listen_to() {
+    let rows = [replies::netpkt::packets()];
+    let words = "-0anH --jsonl packet.mclist = 2";
+    let Some(text) = printed(17, &rows, words) else { return };
+    let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), words);
+    assert_eq!(sockets.iter().filter(|row| row["socket"].is_object()).count(), 1, "{text}");
+    let Some(text) = printed(17, &rows, "-0aneH --jsonl packet.mclist = 2") else { return };
+    let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), words);
+    let socket = sockets.iter().find(|row| row["socket"].is_object()).expect("a socket");
+    let group = serde_json::json!({"interface": 1, "type": 0, "addr": "01:00:5e:00:00:fb", "count": 2});
+    let all = serde_json::json!({"interface": 77, "type": 1, "addr": "", "count": 1});
+    assert_eq!(socket["packet"]["mclist"], serde_json::json!([group, all]));
+}
+
 /// What the kernels of the matrix said of the zoo's SMC and UDP-Lite sockets
 /// (tools/kernels/gen/zoo.c), as nltap.so wrote it down, answered again.
 #[test]

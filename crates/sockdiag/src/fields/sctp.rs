@@ -254,7 +254,7 @@ pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.primary_state",
         |r| Some(Value::I64(info(r)?.p_state()?.into())),
-        "State of the primary path: 0 inactive, 1 potentially failed, 2 active, 3 unconfirmed.",
+        "State of the primary path: 0 inactive, 1 potentially failed, 2 active, 3 unconfirmed, 65535 unknown.",
         "sctpi_p_state",
     ),
     row(
