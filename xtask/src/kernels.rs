@@ -244,7 +244,7 @@ impl Tools {
             let verdict = by_line.get(&index).map_or(Verdict::Absent, |runs| Verdict::of(line, runs));
             *counts.entry(verdict.name()).or_default() += 1;
             match verdict {
-                Verdict::Same { .. } => {}
+                Verdict::Same { .. } | Verdict::Alone => {}
                 Verdict::Meant { compat, .. } => explained.entry(compat).or_default().push(line.to_string()),
                 Verdict::Differs(what) => {
                     differing += 1;

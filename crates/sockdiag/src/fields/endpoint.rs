@@ -41,8 +41,9 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.recv_q",
-        |r| has_queues(r.socket).then(|| r.socket.recv_q.into()),
-        "Bytes received and not yet read; for a listener, connections waiting to be accepted.",
+        |r| Some(r.socket.recv_q.into()),
+        "Bytes received and not yet read; for a listener, connections waiting to be accepted.  Zero of vsock and \
+         SMC sockets, whose queues the kernel does not tell.",
         "idiag_rqueue",
     )
     .unit(Unit::Bytes)
@@ -50,8 +51,9 @@ pub(super) const IDENTITY: &[Field] = &[
     .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
     Field::new(
         "socket.send_q",
-        |r| has_queues(r.socket).then(|| r.socket.send_q.into()),
-        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.",
+        |r| Some(r.socket.send_q.into()),
+        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.  Zero of vsock and SMC \
+         sockets, whose queues the kernel does not tell.",
         "idiag_wqueue",
     )
     .unit(Unit::Bytes)
@@ -219,11 +221,6 @@ pub(super) const COLUMNS: &[Field] = &[
     REMOTE_ADDR,
     REMOTE_PORT,
 ];
-
-/// Whether the kernel tells what waits in the queues of a socket.
-fn has_queues(socket: &Socket<'_>) -> bool {
-    !matches!(socket.detail, Detail::Smc(_))
-}
 
 /// The state; associations and SMC count in numbers of their own.
 fn state(row: &Row<'_>) -> &'static str {

@@ -247,7 +247,7 @@ macro_rules! cursor {
 }
 
 const SIZES: &[Field] = &[
-    info("smc.token", conn!(token), "Number of the connection.", "token").shape("token:0xHEX").text(
+    info("smc.conn_token", conn!(token), "Number of the connection.", "token").shape("token:0xHEX").text(
         Text::Custom(|out, r, _| {
             if let Some(token) = msg(r).and_then(|msg| msg.conn_info()?.token()) {
                 out.extend_from_slice(b" token:");
@@ -415,8 +415,8 @@ const BUFFERS: &[Field] = &[
     dmb("smcd.peer_gid", dmb!(peer_gid), "Identity of the peer's device.", "peer_gid")
         .kind(Kind::Wide)
         .text(OF_DMB),
-    dmb("smcd.token", dmb!(token), "Token of our buffer.", "token").kind(Kind::Wide).text(OF_DMB),
-    dmb("smcd.peer_token", dmb!(peer_token), "Token of the peer's buffer.", "peer_token")
+    dmb("smcd.dmb_token", dmb!(token), "Token of our buffer.", "token").kind(Kind::Wide).text(OF_DMB),
+    dmb("smcd.peer_dmb_token", dmb!(peer_token), "Token of the peer's buffer.", "peer_token")
         .kind(Kind::Wide)
         .text(OF_DMB),
     dmb(

@@ -161,7 +161,7 @@ pub fn smc_text(state: u8) -> &'static str {
 
 /// The states of which any has to be asked for so that an SMC socket in this
 /// one is listed; so far unknown numbers count as `Unknown`, which is listed
-/// where all are.
+/// where nothing else is asked for, too.
 pub fn smc_chosen_by(state: u8) -> StateSet {
     let known = SMC.iter().find(|(number, ..)| *number == state);
     known.map_or(StateSet::only(State::Unknown), |(_, _, states)| *states)

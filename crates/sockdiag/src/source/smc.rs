@@ -52,6 +52,6 @@ mod tests {
         {
             assert_eq!(extensions(catalog.needs(groups)), bits, "{groups:?}");
         }
-        assert_eq!(extensions(catalog.needs_of("smc.token")), EXT_CONNINFO);
+        assert_eq!(extensions(catalog.needs_of("smc.conn_token")), EXT_CONNINFO);
     }
 }
