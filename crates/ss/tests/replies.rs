@@ -114,8 +114,8 @@ fn vsock_rows() {
 
 #[test]
 fn smc_rows() {
-    let rows = replies::smcs();
-    let Some(text) = printed(43, &[rows.clone()], "--smc -naHeiO") else { return };
+    let rows = [replies::smcs()];
+    let Some(text) = printed(43, &rows, "--smc -naHeiO") else { return };
     // How many blanks pad the columns is not the point here.
     let lines: Vec<String> =
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
@@ -152,11 +152,11 @@ fn smc_rows() {
     assert_eq!(lines[6], "INIT 0 0 *:* *:* uid:1000 ino:4000000009 sk:0");
     assert!(lines[7].ends_with(" sk:5"), "{}", lines[7]);
     // Details are on a line of their own.
-    let Some(text) = printed(43, &[rows.clone()], "--smc -aHi") else { return };
+    let Some(text) = printed(43, &rows, "--smc -aHi") else { return };
     assert_eq!(text.lines().filter(|line| line.starts_with("\t token:0x1234 ")).count(), 2, "{text}");
     assert_eq!(text.lines().count(), 40);
     // Everything is in the JSON, as the schema says.
-    let Some(text) = printed(43, &[rows.clone()], "--smc -anei --jsonl") else { return };
+    let Some(text) = printed(43, &rows, "--smc -anei --jsonl") else { return };
     let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), "smc");
     let first = sockets.iter().find(|row| row["smc"]["mode"] == "smc-r").expect("a connection");
     assert_eq!((&first["smc"]["tx_fin_bytes"], &first["smc"]["tx_fin_wrap"]), (&14.into(), &13.into()));
@@ -177,7 +177,7 @@ fn smc_rows() {
         ("--smc -H state syn-sent", 2),
         ("--smc -H state unknown", 18),
     ] {
-        let Some(text) = printed(43, &[rows.clone()], words) else { return };
+        let Some(text) = printed(43, &rows, words) else { return };
         assert_eq!(text.lines().count(), expect, "{words}\n{text}");
     }
 }
