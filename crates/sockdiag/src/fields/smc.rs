@@ -128,7 +128,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.fallback_reason",
         |r| Some(reason(r)?.into()),
-        "Why this end uses TCP (SMC_CLC_DECL_*); zero if it does not, or since the peer said so first.",
+        "Why this end uses TCP (SMC_CLC_DECL_*); zero if it does not.",
         "SMC_DIAG_FALLBACK",
     )
     .group(Groups::EXTENDED)

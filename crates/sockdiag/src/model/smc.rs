@@ -8,7 +8,7 @@
 //! would be taken for IPv4; none that hosts have looks so.)  Sockets that were
 //! made as inet ones of the protocol SMC do say their family.
 //!
-//! Source: linux/smc_diag.h; AF_SMC in smc(7), smcss(8).
+//! Source: linux/smc_diag.h; af_smc(7), smcss(8).
 
 use sockdiag_wire::smc_diag::SmcDiagMsg;
 
