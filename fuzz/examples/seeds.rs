@@ -137,6 +137,7 @@ impl Seeds {
             40 => "vsock",
             30 => "tipc",
             44 => "xdp",
+            43 => "smc",
             _ => return Ok(()),
         };
         self.keep(target, &[&[if target == "inet" { table } else { 0 }, 0], payload])?;
@@ -163,6 +164,7 @@ impl Seeds {
             (40, replies::vsocks()),
             (30, replies::tipcs()),
             (44, replies::xdps()),
+            (43, replies::smcs()),
             (17, netpkt::packets()),
             (16, netpkt::netlinks()),
         ] {

@@ -35,8 +35,8 @@ use sockdiag_testkit::guest::{Plan, Run, Who};
 use sockdiag_testkit::{Why, bins};
 
 use crate::{bench, tap};
-use cases::{CENSUS, lines};
-use kinds::KINDS;
+use cases::{ALONE, CENSUS, lines};
+use kinds::{KINDS, Kind, OURS};
 use pins::{JUDGES, KERNELS, Kernel};
 use shortcuts::SHORTCUTS;
 use verdict::Verdict;
@@ -238,7 +238,7 @@ impl Tools {
             let verdict = by_line.get(&index).map_or(Verdict::Absent, |runs| Verdict::of(line, runs));
             *counts.entry(verdict.name()).or_default() += 1;
             match verdict {
-                Verdict::Same { .. } => {}
+                Verdict::Same { .. } | Verdict::Alone => {}
                 Verdict::Meant { compat, .. } => explained.entry(compat).or_default().push(line.to_string()),
                 Verdict::Differs(what) => {
                     differing += 1;
@@ -269,7 +269,14 @@ impl Tools {
             .filter_map(|(_, text)| self.runs_of(&by_line, text)?.iter().find(|run| run.who == Who::Before))
             .map(|run| String::from_utf8_lossy(&run.outcome.stdout))
             .collect();
-        report_kinds(kernel, &census, &mut text, &mut wrong);
+        report_kinds(kernel, KINDS, &census, &mut text, &mut wrong);
+        let census: String = ALONE
+            .iter()
+            .take(1)
+            .filter_map(|text| self.runs_of(&by_line, text)?.iter().find(|run| run.who == Who::Ours))
+            .map(|run| String::from_utf8_lossy(&run.outcome.stdout))
+            .collect();
+        report_kinds(kernel, OURS, &census, &mut text, &mut wrong);
         self.shortcuts(&by_line, &mut text, &mut wrong);
         (text, wrong)
     }
@@ -302,9 +309,9 @@ impl Tools {
 }
 
 /// Says which kinds the census shows; a kind that should be there is wrong.
-fn report_kinds(kernel: &Kernel, census: &str, text: &mut String, wrong: &mut Vec<String>) {
+fn report_kinds(kernel: &Kernel, kinds: &[Kind], census: &str, text: &mut String, wrong: &mut Vec<String>) {
     let (mut present, mut absent) = (Vec::new(), Vec::new());
-    for kind in KINDS {
+    for kind in kinds {
         match (kind.count(census), kind.lacks(kernel.name)) {
             (0, None) => wrong.push(format!("{} expected, none present", kind.name)),
             (0, Some(why)) => absent.push(format!("{} ({why})", kind.name)),

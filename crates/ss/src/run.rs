@@ -21,7 +21,7 @@ use sockdiag::notes::Note;
 use sockdiag::pipeline::{Held, Pipeline};
 use sockdiag::places::{Asked, Place, Places};
 use sockdiag::source::{self, Destroyer, Sources, Storages};
-use sockdiag::sys::{self, errno_text, selinux};
+use sockdiag::sys::{errno_text, selinux};
 use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
@@ -36,14 +36,14 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
     let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
-    let catalog = Catalog::standard();
+    let catalog = Catalog::shared();
     let mut groups = groups(&args.show);
     if args.netns.is_some() {
         groups = groups.and(Groups::NETNS);
     }
     netns::check(&args, &sources)?;
-    let plan = Plan::new(&args, &catalog, groups)?;
-    let order = plan.order(&catalog)?;
+    let plan = Plan::new(&args, catalog, groups)?;
+    let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
     // What is ours is told to people, to who asks for it, and to who asks for a
     // form that the reference lacks; a document holds it itself.
@@ -82,12 +82,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     let wants_peers = plan.needs().and(order.needs()).has(Needs::PEERS);
     let places = match &args.netns {
-        None => Places::here(parse_filter(&args, &catalog, &selected, system.filter_file)?, &sources),
+        None => Places::here(parse_filter(&args, catalog, &selected, system.filter_file)?, &sources),
         Some(list) => {
             let file = netns::whole(system.filter_file)?;
             let parse = || {
                 let file = file.as_deref().map(|text| Box::new(io::Cursor::new(text.to_vec())) as _);
-                parse_filter(&args, &catalog, &selected, file)
+                parse_filter(&args, catalog, &selected, file)
             };
             Places::find(list, wants_peers, &sources, parse, &mut say)?
         }
@@ -124,7 +124,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sources: &sources,
     })
     .with_bpf_maps(system.bpf_maps);
-    let opening = Opening { catalog: &catalog, look, words, sources: &sources, summary: summary.as_ref() };
+    let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
     // What cannot be written is nobody's concern any more: as the reference.
     let Ok(mut listing) = plan.open(&opening, args.events) else { return Ok(()) };
     if only_summary {
@@ -285,7 +285,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sys::netns::enter(name, &mut |note| tell(&note))?)
+        Ok(sockdiag::sys::netns::enter(name, &mut |note| tell(&note))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

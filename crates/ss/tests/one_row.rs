@@ -137,6 +137,7 @@ fn corpus() -> Vec<Sample> {
         sample(Table::VsockStream, SourceKind::Kernel, replies::vsocks()),
         sample(Table::Tipc, SourceKind::Kernel, replies::tipcs()),
         sample(Table::Xdp, SourceKind::Kernel, replies::xdps()),
+        sample(Table::Smc, SourceKind::Kernel, replies::smcs()),
         sample(Table::PacketRaw, SourceKind::Kernel, replies::netpkt::packets()),
         sample(Table::Netlink, SourceKind::Kernel, replies::netpkt::netlinks()),
     ]

@@ -2,13 +2,17 @@
 //! what the specification says that they look like, without the reference at
 //! hand.  Where it can be had, `tests/differential` compares more.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sockdiag_testkit::compare::{Case, Ended, run};
 use sockdiag_testkit::replies::{self, ANY, Talk, attr, done, words};
 use sockdiag_testkit::skip;
+
+#[path = "json/schema.rs"]
+mod schema;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
@@ -106,6 +110,160 @@ fn vsock_rows() {
     // A type without a table is shown by every table.
     let Some(text) = printed(40, &rows, "-A v_str -aH") else { return };
     assert_eq!(text, "ESTAB  0      0      3:1024 2:22\nLISTEN 0      0      *:80   *:*\n");
+}
+
+#[test]
+fn smc_rows() {
+    let rows = [replies::smcs()];
+    let Some(text) = printed(43, &rows, "--smc -naHeiO") else { return };
+    // How many blanks pad the columns is not the point here.
+    let lines: Vec<String> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines.len(), 38, "{text}");
+    let (begin, end) = ("ESTAB 0 0 10.0.0.1:7201 10.0.0.2:40000", "uid:1000 ino:4000000009 sk:");
+    assert_eq!(
+        lines[0],
+        format!(
+            "{begin} {end}5 mode:smc-r <-> token:0x1234 sndbuf:65536 rmbe:131072 peer_rmbe:16384 rx_prod:1/2 rx_cons:3/4 \
+             tx_prod:5/6 tx_cons:7/8 tx_prep:9/10 tx_sent:11/12 tx_fin:13/14 flags:0x81/0x2/0x40/0x20 role:server \
+             link:3 ib:mlx5_0/1 gid:fe80::1 peer_gid:fe80::2"
+        )
+    );
+    assert!(
+        lines[1].ends_with(
+            " mode:smc-d --> token:0x1234 sndbuf:65536 rmbe:131072 peer_rmbe:16384 rx_prod:1/2 rx_cons:3/4 \
+             tx_prod:5/6 tx_cons:7/8 tx_prep:9/10 tx_sent:11/12 tx_fin:13/14 flags:0x81/0x2/0x40/0x20 \
+             smcd:(linkid:9,gid:400000003,peer_gid:200000001,token:600000005,peer_token:800000007)"
+        ),
+        "{}",
+        lines[1]
+    );
+    assert_eq!(lines[2], format!("{begin} {end}5 mode:tcp fallback:0x3030000(no-device) <--"));
+    assert_eq!(
+        lines[3],
+        format!(
+            "ESTAB 0 0 [2001:db8::7]:1 [2001:db8::7]:2 {end}6 mode:tcp \
+             fallback:0x5000000(peer-declined) peer_diagnosis:0x3030000 ---"
+        )
+    );
+    // A reason without a word; a listener on any address, and a socket left alone; a mode without a name.
+    assert!(lines[4].ends_with(" mode:tcp fallback:0x77770000"), "{}", lines[4]);
+    assert_eq!(lines[5], format!("LISTEN 0 0 *:7201 *:* {end}7 <->"));
+    assert_eq!(lines[6], "INIT 0 0 *:* *:* uid:1000 ino:4000000009 sk:0");
+    assert!(lines[7].ends_with(" sk:5"), "{}", lines[7]);
+    // Details are on a line of their own.
+    let Some(text) = printed(43, &rows, "--smc -aHi") else { return };
+    assert_eq!(text.lines().filter(|line| line.starts_with("\t token:0x1234 ")).count(), 2, "{text}");
+    assert_eq!(text.lines().count(), 40);
+    // Everything is in the JSON, as the schema says.
+    let Some(text) = printed(43, &rows, "--smc -anei --jsonl") else { return };
+    let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), "smc");
+    let first = sockets.iter().find(|row| row["smc"]["mode"] == "smc-r").expect("a connection");
+    assert_eq!((&first["smc"]["tx_fin_bytes"], &first["smc"]["tx_fin_wrap"]), (&14.into(), &13.into()));
+    assert_eq!((&first["smc"]["ib_name"], &first["smc"]["role"]), (&"mlx5_0".into(), &"server".into()));
+    let second = sockets.iter().find(|row| row["smc"]["mode"] == "smc-d").expect("a connection");
+    assert_eq!(
+        (&second["smcd"]["linkid"], &second["smcd"]["peer_dmb_token"]),
+        (&9.into(), &"34359738375".into())
+    );
+    // SMC's own states are chosen by the words for those of TCP that are like them.
+    for (words, expect) in [
+        ("--smc -aH", 38),
+        ("--smc -lH", 5),
+        ("--smc -H", 35),
+        ("--smc -H state established", 7),
+        ("--smc -H state fin-wait-1", 1),
+        ("--smc -H state close-wait", 3),
+        ("--smc -H state syn-sent", 2),
+        ("--smc -H state unknown", 18),
+    ] {
+        let Some(text) = printed(43, &rows, words) else { return };
+        assert_eq!(text.lines().count(), expect, "{words}\n{text}");
+    }
+}
+
+#[test]
+fn packet_sockets_tell_what_they_listen_to() {
+    let rows = [replies::netpkt::packets()];
+    let words = "-0anH --jsonl packet.mclist = 2";
+    let Some(text) = printed(17, &rows, words) else { return };
+    let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), words);
+    assert_eq!(sockets.iter().filter(|row| row["socket"].is_object()).count(), 1, "{text}");
+    let Some(text) = printed(17, &rows, "-0aneH --jsonl packet.mclist = 2") else { return };
+    let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), words);
+    let socket = sockets.iter().find(|row| row["socket"].is_object()).expect("a socket");
+    let group = serde_json::json!({"interface": 1, "type": 0, "addr": "01:00:5e:00:00:fb", "count": 2});
+    let all = serde_json::json!({"interface": 77, "type": 1, "addr": "", "count": 1});
+    assert_eq!(socket["packet"]["mclist"], serde_json::json!([group, all]));
+}
+
+/// What the kernels of the matrix said of the zoo's SMC and UDP-Lite sockets
+/// (tools/kernels/gen/zoo.c), as nltap.so wrote it down, answered again.
+#[test]
+fn smc_and_udp_lite_of_real_kernels() {
+    for kernel in ["5.10", "6.1", "6.12"] {
+        // 5.10 knows no SMC sockets of an inet family.
+        let inet = usize::from(kernel != "5.10");
+        for (table, args, expect) in [
+            ("smc", "--smc -anH", 13 + inet),
+            ("smc", "--smc -nH state established", 8),
+            ("smc", "--smc -lnH", 5 + inet),
+            ("smc", "-A smc -anH fallback_reason_name = no-device", 4),
+            ("smc", "-A smc -anH smc.mode = tcp and fallback_peer_diagnosis = 0x3030000", 4),
+            ("smc", "--smc -anH smc.family = 43", 13),
+            ("smc", "--smc -anH smc.family = 2", inet),
+            ("smc", "--smc -anH socket.state = INIT", 1),
+            ("smc", "-f smc -anH src 127.0.0.1", 7),
+            ("smc", "-f smc -anH dst [::1]", 2),
+            ("smc", "-f smc -anH src [::ffff:127.0.0.1]", 2),
+            ("smc", "-f smc -anH sport = :7203 or dport = :7203", 3),
+            ("smc", "--smc -anH socket.uid = 0 and socket.inode > 0", 13 + inet),
+            ("udplite", "--udplite -anH", 2),
+            ("udplite", "-A udplite -anH src [::1]", 1),
+            ("udplite", "--udplite -anH socket.protocol = 136 and socket.netid = udplite", 2),
+        ] {
+            let file = recording(kernel, table);
+            let Some(text) = answered(&file, args) else { return };
+            assert_eq!(text.lines().count(), expect, "{kernel}: {args}\n{text}");
+        }
+        let lines = schema::of_lines();
+        for (table, args, expect) in
+            [("smc", "--smc -anei --jsonl", 13 + inet), ("udplite", "--udplite -anei --jsonl", 2)]
+        {
+            let Some(text) = answered(&recording(kernel, table), args) else { return };
+            let rows = schema::lines(&lines, text.as_bytes(), args);
+            let netids = rows.iter().filter(|row| row["socket"]["netid"] == table).count();
+            assert_eq!(netids, expect, "{kernel}: {args}\n{text}");
+            let told = rows.iter().filter(|row| row["smc"]["fallback_reason_name"] == "no-device").count();
+            assert_eq!(told, if table == "smc" { 4 } else { 0 }, "{text}");
+        }
+        let file = recording(kernel, "smc");
+        let Some(text) = answered(&file, "--smc -anHe dst 127.0.0.1 and dport = :7201") else { return };
+        let row: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!((row[0], row[4], row.len()), ("ESTAB", "127.0.0.1:7201", 10), "{text}");
+        assert_eq!(row[7..], ["mode:tcp", "fallback:0x3030000(no-device)", "<->"], "{text}");
+    }
+}
+
+fn recording(kernel: &str, table: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let file = folder.join(format!("{table}-{kernel}.nl"));
+    assert!(fs::metadata(&file).is_ok_and(|meta| meta.len() > 500), "{}", file.display());
+    file
+}
+
+/// What ours prints of a recorded conversation; `None` after reporting a skip.
+fn answered(file: &Path, args: &str) -> Option<String> {
+    let case = match replies::with(Case::new(&args.split(' ').collect::<Vec<_>>()), file) {
+        Ok(case) => case,
+        Err(why) => {
+            skip::report(why);
+            return None;
+        }
+    };
+    let outcome = run(Command::new(OURS), &case).unwrap_or_else(|why| panic!("{args}: {why}"));
+    assert_eq!(outcome.ended, Ended::Exit(0), "{args}: {}", String::from_utf8_lossy(&outcome.stderr));
+    Some(String::from_utf8_lossy(&outcome.stdout).into_owned())
 }
 
 #[test]

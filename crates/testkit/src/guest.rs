@@ -36,10 +36,17 @@ pub enum How {
     Kill,
     /// All at once, until sockets of that kind have come and gone.
     Events,
+    /// Ours alone, once: what no judge knows.
+    Alone,
 }
 
-const HOWS: &[(How, &str)] =
-    &[(How::Plain, "plain"), (How::Tapped, "tapped"), (How::Kill, "kill"), (How::Events, "events")];
+const HOWS: &[(How, &str)] = &[
+    (How::Plain, "plain"),
+    (How::Tapped, "tapped"),
+    (How::Kill, "kill"),
+    (How::Events, "events"),
+    (How::Alone, "alone"),
+];
 
 impl How {
     fn word(self) -> &'static str {
@@ -243,6 +250,7 @@ mod tests {
             lines: vec![
                 Line { how: How::Plain, judge: "sid".into(), words: words("COLUMNS=80 -tan sport = :5001") },
                 Line { how: How::Kill, judge: "sid".into(), words: words("-K") },
+                Line { how: How::Alone, judge: "ours".into(), words: words("--smc") },
             ],
         };
         assert_eq!(plan.to_string().parse::<Plan>().unwrap(), plan);

@@ -9,7 +9,8 @@
 //! does not know is answered with `ENOENT`.
 //!
 //! Source: the format is that of `tools/kernels/gen/nltap.c`; messages are
-//! those of linux/vm_sockets_diag.h, linux/tipc_netlink.h, linux/xdp_diag.h.
+//! those of linux/vm_sockets_diag.h, linux/tipc_netlink.h, linux/xdp_diag.h,
+//! linux/smc_diag.h.
 
 pub mod netpkt;
 
@@ -250,6 +251,65 @@ pub fn xdps() -> Vec<u8> {
     .concat()
 }
 
+/// One SMC socket: state, mode, identity (48 bytes), and attributes.
+pub fn smc(state: u8, mode: u8, id: &[u8; 48], attrs: &[Vec<u8>]) -> Vec<u8> {
+    let inode = 4_000_000_009_u64.to_ne_bytes();
+    let head = [&[43, state, mode, 0][..], id, &words(&[1000]), &inode].concat();
+    socket(&[head, attrs.concat()].concat())
+}
+
+/// An identity as SMC reports it: the two addresses, ports, and a cookie.
+pub fn smc_id(local: (&[u8], u16), remote: (&[u8], u16), cookie: u32) -> [u8; 48] {
+    let mut id = [0; 48];
+    for (at, (addr, port)) in [local, remote].into_iter().enumerate() {
+        id[2 * at..2 * at + 2].copy_from_slice(&port.to_be_bytes());
+        let addr_at = 4 + 16 * at;
+        id[addr_at..addr_at + addr.len()].copy_from_slice(addr);
+    }
+    id[40..44].copy_from_slice(&cookie.to_ne_bytes());
+    id
+}
+
+/// SMC sockets of every state and mode, with and without each part.
+pub fn smcs() -> Vec<u8> {
+    let (one, two) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    let six = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    let fallback = |reason: u32, peer: u32| attr(5, &words(&[reason, peer]));
+    let shutdown = |mask: u8| attr(3, &[mask]);
+    let mut cursors = words(&[0x1234, 65_536, 131_072, 16_384]);
+    for cursor in [[1, 2], [3, 4], [5, 6], [7, 8]] {
+        // A cursor's first half is unused.
+        cursors.extend(words(&[cursor[0] << 16, cursor[1]]));
+    }
+    cursors.extend([0x81, 2, 0x40, 0x20]);
+    for cursor in [[9, 10], [11, 12], [13, 14]] {
+        cursors.extend(words(&[cursor[0] << 16, cursor[1]]));
+    }
+    let conn = attr(1, &cursors);
+    let mut link = vec![0; 147];
+    link[0] = 3;
+    link[1..7].copy_from_slice(b"mlx5_0");
+    link[65] = 1;
+    link[66..73].copy_from_slice(b"fe80::1");
+    link[106..113].copy_from_slice(b"fe80::2");
+    link[146] = 1;
+    let group = attr(2, &link);
+    let dmb = attr(4, &words(&[9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14]));
+    let id = smc_id((&one, 7201), (&two, 40_000), 5);
+    let mut rows = vec![
+        smc(1, 0, &id, &[shutdown(0), fallback(0, 0), conn.clone(), group]),
+        smc(1, 2, &id, &[shutdown(1), fallback(0, 0), conn, dmb]),
+        smc(1, 1, &id, &[shutdown(2), fallback(0x0303_0000, 0)]),
+        smc(1, 1, &smc_id((&six, 1), (&six, 2), 6), &[shutdown(3), fallback(0x0500_0000, 0x0303_0000)]),
+        smc(1, 1, &id, &[fallback(0x7777_0000, 0)]),
+        smc(10, 0, &smc_id((&[], 7201), (&[], 0), 7), &[shutdown(0), fallback(0, 0)]),
+        smc(2, 0, &[0; 48], &[]),
+        smc(1, 9, &id, &[]),
+    ];
+    rows.extend((0..30).map(|state| smc(state, 0, &id, &[shutdown(0)])));
+    rows.concat()
+}
+
 /// TIPC sockets of every type and state, with and without each part.
 pub fn tipcs() -> Vec<u8> {
     let con = |flag: bool, sock: u32| {
@@ -296,7 +356,7 @@ mod tests {
 
     #[test]
     fn samples_are_whole_messages() {
-        for (rows, least) in [(vsocks(), 20), (xdps(), 8), (tipcs(), 19)] {
+        for (rows, least) in [(vsocks(), 20), (xdps(), 8), (tipcs(), 19), (smcs(), 38)] {
             let (mut rest, mut count) = (rows.as_slice(), 0);
             while let Some((len, kind)) = nl::header(rest) {
                 assert_eq!(kind, SOCK_DIAG_BY_FAMILY);

@@ -50,7 +50,9 @@ fn tables() -> impl Iterator<Item = &'static Kind> {
 /// Kinds that are made only where they are asked for by name: their sockets are
 /// listed in tables besides their own, or in other tables than TCP's and UDP's.
 fn on_request() -> impl Iterator<Item = &'static Kind> {
-    [states::ON_REQUEST, mptcp::KINDS, unix::KINDS, netlink::KINDS, packet::KINDS].into_iter().flatten()
+    [states::ON_REQUEST, udp::ON_REQUEST, mptcp::KINDS, unix::KINDS, netlink::KINDS, packet::KINDS]
+        .into_iter()
+        .flatten()
 }
 
 /// Every kind that is made by default, as name and sentence, in the order of making.

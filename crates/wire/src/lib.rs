@@ -23,6 +23,7 @@ pub mod netlink;
 pub mod netlink_diag;
 pub mod packet_diag;
 pub mod sctp_info;
+pub mod smc_diag;
 pub mod sockopt;
 pub mod tcp_info;
 pub mod tipc_diag;

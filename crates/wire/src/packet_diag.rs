@@ -162,6 +162,22 @@ view! {
 }
 
 view! {
+    /// An address that a socket listens to on an interface.
+    PacketMclist = "struct packet_diag_mclist" in "linux/packet_diag.h" {
+        /// Interface.
+        index: u32 @ 0 = "pdmc_index";
+        /// How often it was asked for.
+        count: u32 @ 4 = "pdmc_count";
+        /// What it is (`PACKET_MR_*`): one address, or all of some kind.
+        kind: u16 @ 8 = "pdmc_type";
+        /// How many bytes of the address count.
+        alen: u16 @ 10 = "pdmc_alen";
+        /// The address.
+        addr: [u8; 32] @ 12 = "pdmc_addr";
+    }
+}
+
+view! {
     /// One instruction of a classic BPF program.
     SockFilter = "struct sock_filter" in "linux/filter.h" {
         /// Operation.
@@ -177,6 +193,8 @@ view! {
 
 /// Length of the fixed part of a reply.
 pub const MSG_LEN: usize = PacketFixed::LAYOUT.end();
+/// Length of an address that is listened to.
+const MCLIST_LEN: usize = PacketMclist::LAYOUT.end();
 /// Length of an instruction.
 const FILTER_LEN: usize = SockFilter::LAYOUT.end();
 /// Kinds that are indexed: 0 to 7.
@@ -237,6 +255,12 @@ impl<'a> PacketDiagMsg<'a> {
         self.attrs.get(PACKET_DIAG_INFO).map(PacketInfo::new)
     }
 
+    /// Addresses listened to, in order; `None` if they were not asked for.
+    pub fn mclist(&self) -> Option<impl Iterator<Item = PacketMclist<'a>> + use<'a>> {
+        let bytes = self.attrs.get(PACKET_DIAG_MCLIST)?;
+        Some(bytes.chunks_exact(MCLIST_LEN).map(PacketMclist::new))
+    }
+
     /// Ring of received packets.
     pub fn rx_ring(&self) -> Option<PacketRing<'a>> {
         self.attrs.get(PACKET_DIAG_RX_RING).map(PacketRing::new)
@@ -294,7 +318,12 @@ mod tests {
         put(&mut bytes, PACKET_DIAG_INFO, &[2; 24]);
         put(&mut bytes, PACKET_DIAG_FANOUT, &0x0002_0007_u32.to_ne_bytes());
         put(&mut bytes, PACKET_DIAG_UID, &[1, 2, 3]);
+        put(&mut bytes, PACKET_DIAG_MCLIST, &[6; 2 * MCLIST_LEN + 1]);
         let msg = PacketDiagMsg::new(&bytes).unwrap();
+        assert_eq!(
+            msg.mclist().unwrap().filter_map(PacketMclist::index).collect::<Vec<_>>(),
+            [0x0606_0606; 2]
+        );
         assert_eq!(msg.info().and_then(PacketInfo::flags), Some(0x0101_0101));
         assert_eq!(msg.fanout(), Some(0x0002_0007));
         assert_eq!(msg.uid(), None, "half a word");

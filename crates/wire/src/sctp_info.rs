@@ -83,15 +83,15 @@ view! {
         p_state: i32 @ 296 = "sctpi_p_state";
         /// Congestion window of the primary path, in bytes.
         p_cwnd: u32 @ 300 = "sctpi_p_cwnd";
-        /// Smoothed round-trip time of the primary path; its unit is the kernel's and not documented.
+        /// Smoothed round-trip time of the primary path, in clock ticks of the kernel.
         p_srtt: u32 @ 304 = "sctpi_p_srtt";
-        /// Retransmission timeout of the primary path; its unit is the kernel's and not documented.
+        /// Retransmission timeout of the primary path, in milliseconds.
         p_rto: u32 @ 308 = "sctpi_p_rto";
-        /// Interval of heartbeats on the primary path; its unit is the kernel's and not documented.
+        /// Interval of heartbeats on the primary path, in clock ticks of the kernel.
         p_hbinterval: u32 @ 312 = "sctpi_p_hbinterval";
         /// Errors after which the primary path is given up.
         p_pathmaxrxt: u32 @ 316 = "sctpi_p_pathmaxrxt";
-        /// Longest delay of an acknowledgement on the primary path; its unit is the kernel's and not documented.
+        /// Longest delay of an acknowledgement on the primary path, in milliseconds.
         p_sackdelay: u32 @ 320 = "sctpi_p_sackdelay";
         /// Packets after which the primary path acknowledges at once.
         p_sackfreq: u32 @ 324 = "sctpi_p_sackfreq";

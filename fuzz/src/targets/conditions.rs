@@ -93,6 +93,7 @@ fn answers(expr: &Expr, seed: &[u8]) {
         Table::VsockStream,
         Table::Tipc,
         Table::Xdp,
+        Table::Smc,
     ] {
         for bytes in &good::payloads(table) {
             let origin = Origin { table, kind: SourceKind::Recording };

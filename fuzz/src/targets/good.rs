@@ -36,6 +36,11 @@ pub(crate) fn payloads(table: Table) -> [Vec<u8>; 2] {
             let memory = replies::attr(8, &words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
             [replies::xdp(1, 7, &[memory]), replies::xdp(2, 8, &[])]
         }
+        Layout::Smc => {
+            let id = replies::smc_id((&[10, 0, 0, 1], 7201), (&[10, 0, 0, 2], 40_000), 5);
+            let fallback = replies::attr(5, &words(&[0x0303_0000, 0]));
+            [replies::smc(1, 1, &id, &[fallback]), replies::smc(10, 0, &id, &[])]
+        }
     };
     messages.map(|mut message| message.split_off(HEADER))
 }

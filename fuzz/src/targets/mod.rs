@@ -30,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("vsock", vsock),
     ("tipc", tipc),
     ("xdp", xdp),
+    ("smc", smc),
     ("proc_text", proc_text),
     ("recording", recording),
     ("filter", filter),
@@ -72,6 +73,11 @@ pub fn tipc(data: &[u8]) {
 /// A message about an XDP socket.
 pub fn xdp(data: &[u8]) {
     check::message(&[Table::Xdp], data);
+}
+
+/// A message about an SMC socket.
+pub fn smc(data: &[u8]) {
+    check::message(&[Table::Smc], data);
 }
 
 /// Lines of a file of `/proc/net`.

@@ -306,6 +306,18 @@ pub(crate) const DCCP: &[&str] = &[
     "-tdan",
 ];
 
+/// What the reference knows nothing of.  The first is the census of these kinds.
+pub(crate) const ALONE: &[&str] = &[
+    "-A smc,udplite -anOepim",
+    "--smc -n",
+    "--smc -ln",
+    "--smc -n state established",
+    "--smc -an src 127.0.0.1 or src [::1]",
+    "--smc -ane --pretty",
+    "--smc -an --columns state,mode,fallback_reason_name,local.port,comm",
+    "--udplite -ane --json",
+];
+
 /// Lines that close the victims.
 pub(crate) const KILL: &[&str] = &[
     "-tnK sport = :5601",
@@ -349,6 +361,7 @@ pub(crate) fn lines() -> Vec<Line> {
     lines.extend(PLAIN.iter().map(|text| line(How::Plain, "sid", text)));
     lines.extend(CENSUS.iter().map(|(judge, text)| line(How::Plain, judge, text)));
     lines.extend(DCCP.iter().map(|text| line(How::Plain, "forky", text)));
+    lines.extend(ALONE.iter().map(|text| line(How::Alone, "ours", text)));
     lines.extend(EVENTS.iter().map(|text| line(How::Events, "sid", text)));
     lines.extend(KILL.iter().map(|text| line(How::Kill, "sid", text)));
     lines

@@ -48,6 +48,8 @@ const NO_TLS: &[(&str, &str)] = &[("5.10", "no module for TLS in the cloud flavo
 const NO_XDP_DIAG: &[(&str, &str)] =
     &[("5.10", "built without XDP_SOCKETS_DIAG"), ("6.1", "built without XDP_SOCKETS_DIAG")];
 const NO_DCCP: &[(&str, &str)] = &[("7.3", "removed in 6.16")];
+const NO_SMC: &[(&str, &str)] = &[("7.3", "built without SMC in the cloud flavour")];
+const NO_UDPLITE: &[(&str, &str)] = &[("7.3", "removed in 7.1")];
 const NO_BOUND: &[(&str, &str)] = &[("5.10", "since 6.8"), ("6.1", "since 6.8")];
 
 /// What has to be there.
@@ -117,6 +119,19 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("unix odd names", "u_seq", &["@zoo@nul@ "]),
 ];
 
+/// What has to be there in the listings that are ours alone.
+pub(crate) const OURS: &[Kind] = &[
+    kind("smc listeners", "smc", &[" LISTEN ", " 127.0.0.1:7201 0.0.0.0:* ", "zoo-smc"]).but(NO_SMC),
+    kind("smc over v6", "smc", &[" ESTAB ", " [::1]:7202 ", " mode:tcp "]).but(NO_SMC),
+    kind("smc mapped", "smc", &[" ESTAB ", " [::ffff:127.0.0.1]:7204 "]).but(NO_SMC),
+    kind("smc fallbacks", "smc", &[" mode:tcp ", " fallback:0x3030000(no-device) "]).but(NO_SMC),
+    kind("smc declined", "smc", &[" fallback:0x5000000(peer-declined) peer_diagnosis:0x3030000 "])
+        .but(NO_SMC),
+    kind("smc left alone", "smc", &[" INIT ", " *:* *:* "]).but(NO_SMC),
+    kind("udplite", "udplite", &[" UNCONN ", " 127.0.0.1:6101 ", " skmem:("]).but(NO_UDPLITE),
+    kind("udplite v6", "udplite", &[" [::1]:6102 ", "zoo-udplite"]).but(NO_UDPLITE),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +150,7 @@ mod tests {
     #[test]
     fn kinds_are_told_apart_and_kernels_exist() {
         let mut names = std::collections::HashSet::new();
-        for kind in KINDS {
+        for kind in KINDS.iter().chain(OURS) {
             assert!(names.insert(kind.name), "{}", kind.name);
             for (kernel, _) in kind.missing {
                 assert!(KERNELS.iter().any(|known| known.name == *kernel), "{}: {kernel}", kind.name);

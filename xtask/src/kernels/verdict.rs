@@ -1,7 +1,7 @@
 //! What a line's runs say.
 
-use sockdiag_testkit::compare::{Difference, Outcome};
-use sockdiag_testkit::guest::{Line, Run, Who, masked};
+use sockdiag_testkit::compare::{Difference, Ended, Outcome};
+use sockdiag_testkit::guest::{How, Line, Run, Who, masked};
 
 use super::explained::explain;
 
@@ -10,6 +10,8 @@ use super::explained::explain;
 pub(crate) enum Verdict {
     /// Equal: as it is, or once what depends on time is masked.
     Same { masked: bool },
+    /// Nobody to compare with, and nothing wrong in itself.
+    Alone,
     /// Different as a row of COMPAT.md says.
     Meant { compat: &'static str },
     /// Different without an explanation.
@@ -71,6 +73,9 @@ impl Verdict {
     /// The best of a line's attempts: a difference that is real is there in
     /// every one.
     pub(crate) fn of(line: &Line, runs: &[&Run]) -> Self {
+        if line.how == How::Alone {
+            return Self::alone(runs);
+        }
         let mut best = Self::Absent;
         for attempt in Attempt::all(runs) {
             let verdict = attempt.verdict(line);
@@ -81,9 +86,21 @@ impl Verdict {
         best
     }
 
+    /// Of a line that no judge knows: it has to end well and have nothing to say
+    /// against it.
+    fn alone(runs: &[&Run]) -> Self {
+        let Some(run) = runs.iter().find(|run| run.who == Who::Ours) else { return Self::Absent };
+        let Outcome { stderr, ended, .. } = &run.outcome;
+        if *ended == Ended::Exit(0) && stderr.is_empty() {
+            Self::Alone
+        } else {
+            Self::Differs(format!("{ended:?}, and says: {}", String::from_utf8_lossy(stderr)))
+        }
+    }
+
     fn rank(&self) -> u8 {
         match self {
-            Self::Same { masked: false } => 0,
+            Self::Same { masked: false } | Self::Alone => 0,
             Self::Same { masked: true } => 1,
             Self::Meant { .. } => 2,
             Self::Differs(_) => 3,
@@ -97,6 +114,7 @@ impl Verdict {
         match self {
             Self::Same { masked: false } => "agree",
             Self::Same { masked: true } => "agree with times masked",
+            Self::Alone => "ours alone",
             Self::Meant { .. } => "differ on purpose",
             Self::Differs(_) => "differ",
             Self::Unsettled(_) => "without a steady reference",
@@ -108,8 +126,6 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sockdiag_testkit::compare::Ended;
-    use sockdiag_testkit::guest::How;
 
     fn verdict(attempts: &[[&str; 3]]) -> &'static str {
         let line = Line { how: How::Plain, judge: "sid".into(), words: vec!["-tani".into()] };
@@ -122,6 +138,20 @@ mod tests {
             }
         }
         Verdict::of(&line, &runs.iter().collect::<Vec<_>>()).name()
+    }
+
+    #[test]
+    fn what_no_judge_knows_has_to_end_well() {
+        let line = Line { how: How::Alone, judge: "ours".into(), words: vec!["--smc".into()] };
+        let verdict = |stderr: &str, ended| {
+            let outcome = Outcome { stdout: b"x".to_vec(), stderr: stderr.into(), ended };
+            Verdict::of(&line, &[&Run { line: 0, attempt: 0, who: Who::Ours, outcome, traffic: Vec::new() }])
+                .name()
+        };
+        assert_eq!(verdict("", Ended::Exit(0)), "ours alone");
+        assert_eq!(verdict("?", Ended::Exit(0)), "differ");
+        assert_eq!(verdict("", Ended::Exit(1)), "differ");
+        assert_eq!(Verdict::of(&line, &[]).name(), "absent");
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl Enricher {
         if origin.kind == SourceKind::Event {
             return 0;
         }
-        match (origin.table.protocol(), self.services_of) {
+        match (services_table(origin.table).protocol(), self.services_of) {
             (own @ (TCP | UDP | RAW), _) | (own, None) => own,
             (_, Some(other)) => other,
         }
@@ -258,7 +258,7 @@ impl Enricher {
         self.prepare_contexts(socket);
         let protocol = self.service_protocol(socket.origin);
         if let Some(services) = &mut self.services
-            && socket.layout() == Layout::Inet
+            && has_ports(socket)
         {
             services.prepare(protocol, port_of(socket.local));
             services.prepare(protocol, port_of(socket.remote));
@@ -371,7 +371,7 @@ impl Enricher {
         let service = |port| {
             self.services
                 .as_ref()
-                .filter(|_| socket.layout() == Layout::Inet)?
+                .filter(|_| has_ports(socket))?
                 .name(self.service_protocol(socket.origin), port)
         };
         let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
@@ -447,6 +447,20 @@ pub(crate) fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
     let lists = socket.attrs().map(|attrs| [attrs.locals(), attrs.peers()]);
     let listed = lists.into_iter().flatten().flatten().flatten().map(Addr::from);
     [socket.local.addr, socket.remote.addr].into_iter().chain(keys).chain(listed)
+}
+
+/// Whether its ports are those of services.
+fn has_ports(socket: &Socket<'_>) -> bool {
+    matches!(socket.layout(), Layout::Inet | Layout::Smc)
+}
+
+/// The table whose services the ports of a table are.
+fn services_table(table: Table) -> Table {
+    match table {
+        Table::Smc => Table::Tcp,
+        Table::UdpLite => Table::Udp,
+        table => table,
+    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 
 use super::{Field, Groups, Needs, Text};
 use super::{
-    bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, surroundings, tcp,
+    bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc, surroundings, tcp,
     tipc, ulp, unix, vsock, xdp,
 };
-use crate::model::{Layout, Row};
+use crate::model::{Layout, Row, Table};
+use crate::sys;
 
 /// What is written before a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,8 @@ fn has_details(row: &Row<'_>, _: Groups) -> bool {
 /// UDP has no internals, so `-i` alone opens no line for it; and a /proc line
 /// of any table stays one line.
 fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
-    row.socket.proc_line().is_none() && (groups.any(Groups::MEMORY) || row.socket.protocol != 17)
+    let udp = row.socket.protocol == 17 || row.socket.origin.table == Table::UdpLite;
+    row.socket.proc_line().is_none() && (groups.any(Groups::MEMORY) || !udp)
 }
 
 /// Protocols that put a `tcp_info` where SCTP and MPTCP put their own.
@@ -79,7 +81,13 @@ const INET: &[Block] = &[
         shown_by: Groups::COLUMNS,
         applies: always,
         lead: Lead::None,
-        fields: &[endpoint::IDENTITY, endpoint::COLUMNS, endpoint::NAMES, process::PROCESSES],
+        fields: &[
+            endpoint::IDENTITY,
+            endpoint::COLUMNS,
+            endpoint::NAMES,
+            endpoint::PROTOCOL,
+            process::PROCESSES,
+        ],
     },
     Block { shown_by: Groups::OPTIONS, applies: has_details, lead: Lead::None, fields: &[extended::TIMER] },
     Block {
@@ -157,6 +165,7 @@ const LAYOUTS: &[(Layout, &[Block])] = &[
     (Layout::Vsock, vsock::VSOCK),
     (Layout::Tipc, tipc::TIPC),
     (Layout::Xdp, xdp::XDP),
+    (Layout::Smc, smc::SMC),
 ];
 
 impl Catalog {
@@ -175,10 +184,23 @@ impl Catalog {
         Self { descriptions: LAYOUTS.iter().map(description).collect() }
     }
 
-    /// The same, made once for all.
+    /// The table for the kernel that runs here, made once for all.
     pub fn shared() -> &'static Self {
         static CATALOG: OnceLock<Catalog> = OnceLock::new();
-        CATALOG.get_or_init(Self::standard)
+        CATALOG.get_or_init(|| Self::standard().of_release(&sys::release()))
+    }
+
+    /// The same for a kernel of this release, as `uname -r` prints it: there are
+    /// facts that kernels lay out in different ways without saying so.
+    #[must_use]
+    pub fn of_release(mut self, release: &str) -> Self {
+        let Some(layout) = tcp::accecn::Layout::of_release(release) else { return self };
+        for part in self.descriptions.iter_mut().flat_map(|description| &mut description.parts) {
+            for field in &mut part.fields {
+                *field = layout.row(field).unwrap_or(field);
+            }
+        }
+        self
     }
 
     /// The same without the row of this name.

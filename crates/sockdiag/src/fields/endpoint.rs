@@ -5,7 +5,7 @@
 
 use super::{Column, Field, Groups, Kind, Needs, Operand, Text, Unit, Value};
 use crate::model::states;
-use crate::model::{Addr, Detail, Family, Row, Socket};
+use crate::model::{Addr, Detail, Family, Row, Socket, Table};
 use crate::number::{put_hex, put_i64, put_name, put_signed, put_start, put_u64};
 
 /// The columns that sockets of every layout begin with.
@@ -28,7 +28,7 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.state",
         |r| Some(Value::Text(state(r).as_bytes())),
-        "State of the connection; connectionless sockets are ESTAB or UNCONN.",
+        "State of the connection; connectionless sockets are ESTAB or UNCONN, and SMC has more than TCP.",
         "idiag_state",
     )
     .kind(Kind::Text)
@@ -42,7 +42,8 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.recv_q",
         |r| Some(r.socket.recv_q.into()),
-        "Bytes received and not yet read; for a listener, connections waiting to be accepted.",
+        "Bytes received and not yet read; for a listener, connections waiting to be accepted.  Zero of vsock and \
+         SMC sockets, whose queues the kernel does not tell.",
         "idiag_rqueue",
     )
     .unit(Unit::Bytes)
@@ -51,7 +52,8 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.send_q",
         |r| Some(r.socket.send_q.into()),
-        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.",
+        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.  Zero of vsock and SMC \
+         sockets, whose queues the kernel does not tell.",
         "idiag_wqueue",
     )
     .unit(Unit::Bytes)
@@ -129,6 +131,10 @@ pub(super) const NAMES: &[Field] = &[
     .kind(Kind::Text)
     .needs(Needs::HOSTS)
     .group(Groups::COLUMNS),
+];
+
+/// What sockets of the tables of inet_diag are.
+pub(super) const PROTOCOL: &[Field] = &[
     Field::new(
         "socket.protocol",
         |r| Some(r.socket.protocol.into()),
@@ -216,15 +222,23 @@ pub(super) const COLUMNS: &[Field] = &[
     REMOTE_PORT,
 ];
 
-/// The state; an association counts in numbers of its own.
+/// The state; associations and SMC count in numbers of their own.
 fn state(row: &Row<'_>) -> &'static str {
-    if row.association { states::sctp_text(row.socket.state.into()) } else { states::text(row.socket.state) }
+    match row.socket.detail {
+        _ if row.association => states::sctp_text(row.socket.state.into()),
+        Detail::Smc(_) => states::smc_text(row.socket.state),
+        _ => states::text(row.socket.state),
+    }
 }
 
 /// What the Netid column calls a socket.
 fn netid(socket: &Socket<'_>) -> &'static str {
     match &socket.detail {
-        Detail::Inet(_) | Detail::Proc(_) => inet_netid(socket.protocol),
+        Detail::Inet(_) | Detail::Proc(_) => match (socket.protocol, socket.origin.table) {
+            // A raw socket of that protocol has no name.
+            (136, Table::UdpLite) => "udplite",
+            (protocol, _) => inet_netid(protocol),
+        },
         Detail::Netlink(_) => "nl",
         Detail::Packet(packet) if packet.is_raw() => "p_raw",
         Detail::Packet(_) => "p_dgr",
@@ -236,6 +250,7 @@ fn netid(socket: &Socket<'_>) -> &'static str {
         Detail::Vsock(vsock) => vsock.netid(),
         Detail::Tipc(tipc) => tipc.netid(),
         Detail::Xdp(_) => "xdp",
+        Detail::Smc(_) => "smc",
     }
 }
 
@@ -304,7 +319,8 @@ fn put_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
             out.push(b']');
         }
         Addr::Number(number) => put_u64(out, u64::from(number)),
-        Addr::None => {}
+        // An SMC socket that accepts on any, or has no other end.
+        Addr::None => out.push(b'*'),
     }
 }
 

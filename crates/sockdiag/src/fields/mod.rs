@@ -22,6 +22,7 @@ mod owned;
 mod packet;
 mod process;
 mod sctp;
+mod smc;
 mod surroundings;
 mod tcp;
 mod tipc;
@@ -121,6 +122,14 @@ impl Needs {
     pub const UNIX_MEMINFO: Self = Self(1 << 10);
     /// `UDIAG_SHOW_UID`.
     pub const UNIX_UID: Self = Self(1 << 11);
+    /// `SMC_DIAG_CONNINFO`.
+    pub const SMC_CONNINFO: Self = Self(1 << 12);
+    /// `SMC_DIAG_LGRINFO`.
+    pub const SMC_LGRINFO: Self = Self(1 << 13);
+    /// `SMC_DIAG_DMBINFO`.
+    pub const SMC_DMBINFO: Self = Self(1 << 14);
+    /// `PACKET_SHOW_MCLIST`.
+    pub const PACKET_MCLIST: Self = Self(1 << 15);
     /// Owners: processes and their descriptors.
     pub const PROCESSES: Self = Self(1 << 20);
     /// Names of interfaces.

@@ -12,8 +12,8 @@ use sockdiag_wire::packet_diag::{
 };
 
 use super::{
-    Accessor, Block, Column, Field, Groups, Kind, Lead, Needs, Style, Text, Unit, Value, endpoint, extended,
-    memory, process,
+    Accessor, Block, Column, Field, Groups, Item, Kind, Lead, List, Member, Needs, Style, Text, Unit, Value,
+    endpoint, extended, memory, process,
 };
 use crate::filter::names;
 use crate::model::packet::PacketSocket;
@@ -23,7 +23,7 @@ use crate::number::{put_hex, put_signed, put_u64};
 /// Everything a packet socket reports, in print order.
 pub(super) const BLOCKS: &[Block] = &[
     block(Groups::COLUMNS, &[endpoint::IDENTITY, ADDRESSES, process::PROCESSES]),
-    block(Groups::EXTENDED, &[extended::OWNER, INFO, RINGS, FANOUT]),
+    block(Groups::EXTENDED, &[extended::OWNER, INFO, RINGS, FANOUT, MCLIST]),
     block(Groups::BPF, &[FILTER]),
     block(Groups::MEMORY, &[memory::SK]),
 ];
@@ -190,6 +190,13 @@ const RINGS: &[Field] = &[
     .unit(Unit::Milliseconds)
     .text(RX),
     detail(
+        "packet.rx_sizeof_priv",
+        ring!(rx_ring, sizeof_priv),
+        "Room for the program in each block of the receive ring.",
+        "pdr_sizeof_priv",
+    )
+    .unit(Unit::Bytes),
+    detail(
         "packet.rx_features",
         ring!(rx_ring, features),
         "Features of the receive ring (TP_FT_*).",
@@ -230,6 +237,13 @@ const RINGS: &[Field] = &[
     .unit(Unit::Milliseconds)
     .text(TX),
     detail(
+        "packet.tx_sizeof_priv",
+        ring!(tx_ring, sizeof_priv),
+        "Room for the program in each block of the send ring.",
+        "pdr_sizeof_priv",
+    )
+    .unit(Unit::Bytes),
+    detail(
         "packet.tx_features",
         ring!(tx_ring, features),
         "Features of the send ring (TP_FT_*).",
@@ -255,6 +269,51 @@ const FANOUT: &[Field] = &[
     )
     .text(Text::PartOf("packet.fanout_id")),
 ];
+
+const MCLIST: &[Field] = &[detail(
+    "packet.mclist",
+    |r| packet(r)?.mclist().map(|_| Value::List(List::Of(r, each_membership))),
+    "Link addresses that the socket listens to beside its interface's own.",
+    "PACKET_DIAG_MCLIST",
+)
+.kind(Kind::Records(MEMBERSHIP))
+.unit(Unit::Count)
+.needs(Needs::PACKET_MCLIST)];
+
+const fn member(name: &'static str, kind: Kind, doc: &'static str) -> Member {
+    Member { name, kind, unit: Unit::None, doc, needs: Needs::NONE, brief: true }
+}
+
+const MEMBERSHIP: &[Member] = &[
+    member("interface", Kind::Integer, "Index of the interface that it listens on."),
+    member(
+        "type",
+        Kind::Integer,
+        "What it listens to: 0 a group, 1 everything, 2 every group, 3 the address of a machine (PACKET_MR_*).",
+    ),
+    member("addr", Kind::Text, "The address in hexadecimal; empty where it is everything or every group."),
+    member("count", Kind::Integer, "How often it was asked for."),
+];
+
+fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
+    for one in packet(row).and_then(PacketSocket::mclist).into_iter().flatten() {
+        let mut text = Vec::new();
+        let addr = one.addr().unwrap_or_default();
+        for byte in addr.iter().take(one.alen().unwrap_or(0).into()) {
+            if !text.is_empty() {
+                text.push(b':');
+            }
+            put_hex(&mut text, u64::from(byte >> 4));
+            put_hex(&mut text, u64::from(byte & 15));
+        }
+        take(Item::Record(&[
+            one.index().map(Value::from),
+            one.kind().map(Value::from),
+            Some(Value::Text(&text)),
+            one.count().map(Value::from),
+        ]));
+    }
+}
 
 /// `-b`.
 const FILTER: &[Field] = &[Field::new(

@@ -244,6 +244,54 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_p_flight_size",
     )
     .unit(Unit::Bytes),
+    row(
+        "sctp.primary_partial_bytes_acked",
+        get!(p_partial_bytes_acked),
+        "Bytes acknowledged since the window last grew on the primary path.",
+        "sctpi_p_partial_bytes_acked",
+    )
+    .unit(Unit::Bytes),
+    row(
+        "sctp.primary_state",
+        |r| Some(Value::I64(info(r)?.p_state()?.into())),
+        "State of the primary path: 0 inactive, 1 potentially failed, 2 active, 3 unconfirmed, 65535 unknown.",
+        "sctpi_p_state",
+    ),
+    row(
+        "sctp.primary_srtt_ticks",
+        get!(p_srtt),
+        "Smoothed round-trip time of the primary path, in clock ticks of the kernel.",
+        "sctpi_p_srtt",
+    ),
+    row("sctp.primary_rto_ms", get!(p_rto), "Retransmission timeout of the primary path.", "sctpi_p_rto")
+        .unit(Unit::Milliseconds),
+    row(
+        "sctp.primary_hbinterval_ticks",
+        get!(p_hbinterval),
+        "Time between heartbeats on the primary path, in clock ticks of the kernel.",
+        "sctpi_p_hbinterval",
+    ),
+    row(
+        "sctp.primary_pathmaxrxt",
+        get!(p_pathmaxrxt),
+        "Errors after which the primary path is given up.",
+        "sctpi_p_pathmaxrxt",
+    )
+    .unit(Unit::Count),
+    row(
+        "sctp.primary_sackdelay_ms",
+        get!(p_sackdelay),
+        "Longest time that an acknowledgement is delayed on the primary path.",
+        "sctpi_p_sackdelay",
+    )
+    .unit(Unit::Milliseconds),
+    row(
+        "sctp.primary_sackfreq",
+        get!(p_sackfreq),
+        "Packets after which the primary path acknowledges at once.",
+        "sctpi_p_sackfreq",
+    )
+    .unit(Unit::Packets),
     row("sctp.primary_error", get!(p_error), "Errors in a row on the primary path.", "sctpi_p_error")
         .unit(Unit::Count),
     row(

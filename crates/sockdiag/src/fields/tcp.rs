@@ -7,6 +7,7 @@
 //!
 //! Source: `struct tcp_info` (linux/tcp.h); proc_net_tcp.rst.
 
+pub(super) mod accecn;
 mod flow;
 mod loss;
 mod proc_text;
@@ -85,8 +86,16 @@ macro_rules! rows {
 }
 
 /// Rows of `-i` for TCP, congestion control in its place among them.
-pub(super) const TCP: &[Field] =
-    rows![WORDS, &[congestion::NAME], PATH, congestion::ALGORITHMS, flow::FLOW, loss::LOSS, loss::SILENT];
+pub(super) const TCP: &[Field] = rows![
+    WORDS,
+    &[congestion::NAME],
+    PATH,
+    congestion::ALGORITHMS,
+    flow::FLOW,
+    loss::LOSS,
+    loss::SILENT,
+    accecn::UNKNOWN
+];
 
 /// What was agreed on when the connection was made.
 const WORDS: &[Field] = &[

@@ -109,6 +109,8 @@ pub(super) fn parse(
         Some(family @ (Family::Packet | Family::Netlink | Family::Vsock)) => {
             number(word, meaning, family, lookups).ok_or(None)
         }
+        // Its addresses are of either inet family.
+        Some(Family::Smc) => inet(word, meaning, None, tables, lookups),
         family => inet(word, meaning, family, tables, lookups),
     };
     Ok((condition.map_err(FilterError::Host)?, family))

@@ -26,6 +26,8 @@ pub enum Family {
     Tipc,
     /// Express data path.
     Xdp,
+    /// Shared memory communications; the reference does not know it.
+    Smc,
 }
 
 bit_set! {
@@ -46,8 +48,8 @@ pub struct FamilyFacts {
     pub tables: TableSet,
 }
 
-/// Every family, in the order in which `ss` names them.
-pub static FAMILIES: [FamilyFacts; 8] = [
+/// Every family, in the order in which `ss` names them; ours last.
+pub static FAMILIES: [FamilyFacts; 9] = [
     facts(Family::Inet, "inet", StateSet::CONN, TableSet::INET),
     facts(Family::Inet6, "inet6", StateSet::CONN, TableSet::INET),
     facts(Family::Packet, "link", StateSet::only(State::Close), TableSet::PACKET),
@@ -61,6 +63,7 @@ pub static FAMILIES: [FamilyFacts; 8] = [
         TableSet::only(Table::Tipc),
     ),
     facts(Family::Xdp, "xdp", StateSet::only(State::Close), TableSet::only(Table::Xdp)),
+    facts(Family::Smc, "smc", StateSet::CONN, TableSet::only(Table::Smc)),
 ];
 
 const fn facts(family: Family, name: &'static str, states: StateSet, tables: TableSet) -> FamilyFacts {
@@ -78,6 +81,7 @@ impl Family {
             Self::Packet => 17,
             Self::Tipc => 30,
             Self::Vsock => 40,
+            Self::Smc => 43,
             Self::Xdp => 44,
         }
     }
@@ -129,7 +133,7 @@ mod tests {
             assert_eq!(facts.family as usize, number, "{:?}", facts.family);
             assert_eq!(facts.family.facts().family, facts.family);
         }
-        assert_eq!(Family::Xdp as usize + 1, FAMILIES.len());
+        assert_eq!(Family::Smc as usize + 1, FAMILIES.len());
     }
 
     #[test]
@@ -157,7 +161,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_ss() {
         let states = FAMILIES.iter().map(|facts| facts.states.bits());
-        assert!(states.eq([0x3b37, 0x3b37, 0x80, 0x3b37, 0x80, 0x3b37, 0x482, 0x80]));
+        assert!(states.eq([0x3b37, 0x3b37, 0x80, 0x3b37, 0x80, 0x3b37, 0x482, 0x80, 0x3b37]));
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub mod people;
 pub mod proc_line;
 pub mod row;
 pub mod select;
+pub mod smc;
 pub mod socket;
 pub mod states;
 pub mod surroundings;

@@ -12,7 +12,7 @@
 //! Source: linux/packet_diag.h, packet(7), proc_pid_net(5).
 
 use sockdiag_wire::mem_info::SkMemInfo;
-use sockdiag_wire::packet_diag::{FilterProgram, PacketDiagMsg, PacketInfo, PacketRing};
+use sockdiag_wire::packet_diag::{FilterProgram, PacketDiagMsg, PacketInfo, PacketMclist, PacketRing};
 
 use super::families::Family;
 use super::proc_line::Scan;
@@ -94,6 +94,11 @@ impl<'a> PacketSocket<'a> {
     /// Its settings; `None` from /proc.
     pub fn info(&self) -> Option<PacketInfo<'a>> {
         self.reply.as_ref()?.info()
+    }
+
+    /// The link addresses that it listens to; `None` where they were not asked for.
+    pub fn mclist(&self) -> Option<impl Iterator<Item = PacketMclist<'a>> + use<'a>> {
+        self.reply.as_ref()?.mclist()
     }
 
     /// Its ring of received packets; `None` if it has none.

@@ -18,6 +18,7 @@ use super::families::Family;
 use super::netlink::NetlinkSocket;
 use super::packet::PacketSocket;
 use super::proc_line::ProcLine;
+use super::smc::SmcSocket;
 use super::tables::Table;
 use super::tipc::TipcSocket;
 use super::unix::UnixSocket;
@@ -65,7 +66,8 @@ pub enum Addr {
     /// A number that stands where an address does: the protocol of a netlink
     /// or packet socket, the context id of a vsock one, the node of a TIPC one.
     Number(u32),
-    /// No address: unix and XDP sockets.
+    /// No address: unix and XDP sockets, and an end of an SMC socket that the
+    /// kernel gives none for.
     None,
 }
 
@@ -138,6 +140,8 @@ pub enum Detail<'a> {
     Tipc(TipcSocket<'a>),
     /// An XDP socket.
     Xdp(XdpSocket<'a>),
+    /// An SMC socket.
+    Smc(SmcSocket<'a>),
 }
 
 /// Which part of the table of facts describes a socket.
@@ -151,6 +155,7 @@ pub enum Layout {
     Vsock,
     Tipc,
     Xdp,
+    Smc,
 }
 
 /// A decoded socket; borrows the record's bytes.
@@ -164,7 +169,7 @@ pub struct Socket<'a> {
     pub family: Family,
     /// IP protocol: the `INET_DIAG_PROTOCOL` attribute, else the table's own.
     pub protocol: u16,
-    /// State number as sent (`enum` in the kernel's tcp_states.h).
+    /// State number as sent (`enum` in the kernel's tcp_states.h; SMC has its own).
     pub state: u8,
     /// Unread bytes, or the accept queue of a listener.
     pub recv_q: u32,
@@ -201,6 +206,7 @@ impl<'a> Socket<'a> {
             (Layout::Vsock, _) => super::vsock::decode(record),
             (Layout::Tipc, _) => super::tipc::decode(record),
             (Layout::Xdp, _) => super::xdp::decode(record),
+            (Layout::Smc, _) => super::smc::decode(record),
         }
     }
 
@@ -259,6 +265,7 @@ impl<'a> Socket<'a> {
             Detail::Vsock(_) => Layout::Vsock,
             Detail::Tipc(_) => Layout::Tipc,
             Detail::Xdp(_) => Layout::Xdp,
+            Detail::Smc(_) => Layout::Smc,
         }
     }
 
@@ -290,6 +297,7 @@ impl<'a> Socket<'a> {
             Detail::Inet(attrs) => attrs.shutdown(),
             Detail::Unix(unix) => unix.shutdown(),
             Detail::Vsock(vsock) => Some(vsock.shutdown),
+            Detail::Smc(smc) => smc.0.shutdown(),
             _ => None,
         }
     }

@@ -153,6 +153,45 @@ pub fn sctp_text(state: u32) -> &'static str {
     usize::try_from(state).ok().and_then(|state| SCTP_TEXTS.get(state)).copied().unwrap_or("UNKNOWN")
 }
 
+/// What a state of an SMC socket is called, and which of the states that can be
+/// asked for choose it.
+///
+/// SMC counts in numbers of its own.  Those of 1, 7 and 10 mean what they mean
+/// of TCP and have its words; the others have SMC's.  The kernel does not say
+/// whether a socket in `INIT` is connecting or was left alone, so it is chosen
+/// as either.  While a connection is closed, `PEER...` waits for the other end
+/// and `APP...` for the program.
+///
+/// Source: `enum smc_state` of the kernel's net/smc/smc.h; smcss(8).
+const SMC: [(u8, &str, StateSet); 12] = [
+    (1, "ESTAB", StateSet::only(State::Established)),
+    (2, "INIT", StateSet::of(&[State::SynSent, State::Close])),
+    (7, "UNCONN", StateSet::only(State::Close)),
+    (10, "LISTEN", StateSet::only(State::Listen)),
+    (20, "PEERCLOSEWAIT1", StateSet::only(State::FinWait1)),
+    (21, "PEERCLOSEWAIT2", StateSet::only(State::FinWait2)),
+    (22, "APPCLOSEWAIT1", StateSet::only(State::CloseWait)),
+    (23, "APPCLOSEWAIT2", StateSet::only(State::CloseWait)),
+    (24, "APPFINCLOSEWAIT", StateSet::only(State::CloseWait)),
+    (25, "PEERFINCLOSEWAIT", StateSet::only(State::LastAck)),
+    (26, "PEERABORTWAIT", StateSet::only(State::Closing)),
+    (27, "PROCESSABORT", StateSet::only(State::Closing)),
+];
+
+/// What is shown for the state of an SMC socket; so far unknown numbers are
+/// `UNKNOWN`.
+pub fn smc_text(state: u8) -> &'static str {
+    SMC.iter().find(|(number, ..)| *number == state).map_or("UNKNOWN", |(_, text, _)| *text)
+}
+
+/// The states of which any has to be asked for so that an SMC socket in this
+/// one is listed; so far unknown numbers count as `Unknown`, which is listed
+/// where nothing else is asked for, too.
+pub fn smc_chosen_by(state: u8) -> StateSet {
+    let known = SMC.iter().find(|(number, ..)| *number == state);
+    known.map_or(StateSet::only(State::Unknown), |(_, _, states)| *states)
+}
+
 const SCTP_TEXTS: [&str; 8] = [
     "CLOSED",
     "COOKIE_WAIT",
@@ -262,6 +301,19 @@ mod tests {
     fn associations_have_states_of_their_own() {
         assert_eq!((sctp_text(0), sctp_text(3), sctp_text(7)), ("CLOSED", "ESTAB", "ACK_SENT"));
         assert_eq!((sctp_text(8), sctp_text(u32::MAX)), ("UNKNOWN", "UNKNOWN"));
+    }
+
+    #[test]
+    fn smc_has_states_of_its_own() {
+        assert_eq!([1, 7, 10].map(smc_text), [text(1), text(7), text(10)]);
+        assert_eq!([2, 20, 27, 3].map(smc_text), ["INIT", "PEERCLOSEWAIT1", "PROCESSABORT", "UNKNOWN"]);
+        assert!(
+            smc_chosen_by(2).contains(State::SynSent) && smc_chosen_by(2).intersects(StateSet::LISTENING)
+        );
+        for state in 0..=u8::MAX {
+            let chosen = smc_chosen_by(state);
+            assert!(!chosen.is_empty() && chosen.minus(StateSet::ALL).is_empty(), "{state}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //!
 //! Source: the manual page ss(8); `ss` 7.3 for names, defaults and order.
 //! DCCP, which Linux 6.16 and `ss` 7.3 dropped, is a member of nothing here
-//! and is listed only where it is asked for by its own name.
+//! and is listed only where it is asked for by its own name; likewise SMC and
+//! UDP-Lite, which `ss` never knew.
 
 use super::families::{Family, FamilySet};
 use super::socket::Layout;
@@ -50,6 +51,10 @@ pub enum Table {
     Xdp,
     /// MPTCP sockets.
     Mptcp,
+    /// SMC sockets.
+    Smc,
+    /// UDP-Lite sockets.
+    UdpLite,
 }
 
 bit_set! {
@@ -122,7 +127,7 @@ const fn other(
 
 /// Every table, in the order of the listing.
 #[rustfmt::skip]
-pub static TABLES: [TableFacts; 16] = [
+pub static TABLES: [TableFacts; 18] = [
     other(Table::Netlink, &["netlink"], "netlink", Family::Netlink, CLOSE, Gate::FamilyAndClose),
     other(Table::PacketDgram, &["packet_dgram", "p_dgr"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose),
     other(Table::PacketRaw, &["packet_raw", "p_raw"], "packet", Family::Packet, CLOSE, Gate::FamilyAndClose),
@@ -139,6 +144,8 @@ pub static TABLES: [TableFacts; 16] = [
     other(Table::Tipc, &["tipc"], "TIPC", Family::Tipc, ESTABLISHED.union(StateSet::LISTENING), Gate::Open),
     other(Table::Xdp, &["xdp"], "XDP", Family::Xdp, CLOSE, Gate::FamilyAndClose),
     inet(Table::Mptcp, &["mptcp"], "MPTCP", 262),
+    other(Table::Smc, &["smc"], "SMC", Family::Smc, StateSet::CONN, Gate::Family),
+    TableFacts { states: ESTABLISHED, ..inet(Table::UdpLite, &["udplite"], "UDP-Lite", 136) },
 ];
 
 /// Words of `-A` that stand for several tables.
@@ -176,6 +183,7 @@ impl Table {
             Self::VsockStream | Self::VsockDgram => Layout::Vsock,
             Self::Tipc => Layout::Tipc,
             Self::Xdp => Layout::Xdp,
+            Self::Smc => Layout::Smc,
             _ => Layout::Inet,
         }
     }
@@ -191,7 +199,7 @@ impl TableSet {
     /// Vsock sockets of either type.
     pub const VSOCK: Self = Self::of(&[Table::VsockStream, Table::VsockDgram]);
     /// What `-A all` stands for, and what is listed when nothing is asked for.
-    /// TIPC is not a member.
+    /// TIPC is not a member, nor is what the reference does not know.
     pub const ALL: Self = Self::INET
         .union(Self::UNIX)
         .union(Self::PACKET)
@@ -233,7 +241,7 @@ mod tests {
             assert_eq!(facts.table as usize, number, "{:?}", facts.table);
             assert_eq!(facts.table.facts().table, facts.table);
         }
-        assert_eq!(Table::Mptcp as usize + 1, TABLES.len());
+        assert_eq!(Table::UdpLite as usize + 1, TABLES.len());
     }
 
     #[test]
@@ -258,11 +266,12 @@ mod tests {
     #[test]
     fn groups_hold_what_they_should() {
         assert_eq!(TableSet::ALL.len(), 14);
-        for outside in [Table::Tipc, Table::Dccp] {
+        let by_name_alone = [Table::Dccp, Table::UdpLite];
+        for outside in [Table::Tipc, Table::Smc].into_iter().chain(by_name_alone) {
             assert!(!TableSet::ALL.contains(outside), "{outside:?}");
         }
         for facts in &TABLES {
-            let inet = facts.families == FamilySet::INET && facts.table != Table::Dccp;
+            let inet = facts.families == FamilySet::INET && !by_name_alone.contains(&facts.table);
             assert_eq!(TableSet::INET.contains(facts.table), inet, "{:?}", facts.table);
         }
     }
@@ -275,8 +284,8 @@ mod tests {
                 assert_eq!(tables.states().bits(), states, "{name}");
             }
         };
-        expect("tcp mptcp sctp dccp u_str u_seq vsock v_str v_dgr", 0x3b37);
-        expect("udp raw", 0x2);
+        expect("tcp mptcp sctp dccp smc u_str u_seq vsock v_str v_dgr", 0x3b37);
+        expect("udp udplite raw", 0x2);
         expect("u_dgr packet p_raw p_dgr netlink xdp", 0x80);
         expect("tipc", 0x482);
     }
@@ -290,6 +299,7 @@ mod tests {
             (Table::Dccp, 33),
             (Table::Sctp, 132),
             (Table::Mptcp, 262),
+            (Table::UdpLite, 136),
         ];
         for facts in &TABLES {
             let protocol = expected.iter().find(|(table, _)| *table == facts.table).map_or(0, |row| row.1);

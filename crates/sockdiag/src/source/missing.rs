@@ -120,7 +120,8 @@ fn wants(table: Table) -> Wants {
             (&["CONFIG_UNIX", "CONFIG_UNIX_DIAG"], "unix_diag")
         }
         Table::Raw => (&["CONFIG_INET_DIAG", "CONFIG_INET_RAW_DIAG"], "raw_diag"),
-        Table::Udp => (&["CONFIG_INET_DIAG", "CONFIG_INET_UDP_DIAG"], "udp_diag"),
+        // Kernels since 7.1 lack UDP-Lite without an option that says so.
+        Table::Udp | Table::UdpLite => (&["CONFIG_INET_DIAG", "CONFIG_INET_UDP_DIAG"], "udp_diag"),
         Table::Tcp => (&["CONFIG_INET_DIAG", "CONFIG_INET_TCP_DIAG"], "tcp_diag"),
         Table::Dccp => (&["CONFIG_IP_DCCP", "CONFIG_INET_DIAG", "CONFIG_INET_DCCP_DIAG"], "dccp_diag"),
         Table::Sctp => (&["CONFIG_IP_SCTP", "CONFIG_INET_DIAG", "CONFIG_INET_SCTP_DIAG"], "sctp_diag"),
@@ -131,6 +132,7 @@ fn wants(table: Table) -> Wants {
         Table::Tipc => (&["CONFIG_TIPC", "CONFIG_TIPC_DIAG"], "tipc_diag"),
         Table::Xdp => (&["CONFIG_XDP_SOCKETS", "CONFIG_XDP_SOCKETS_DIAG"], "xsk_diag"),
         Table::Mptcp => (&["CONFIG_MPTCP", "CONFIG_INET_DIAG", "CONFIG_INET_MPTCP_DIAG"], "mptcp_diag"),
+        Table::Smc => (&["CONFIG_SMC", "CONFIG_SMC_DIAG"], "smc_diag"),
     };
     Wants { options, module }
 }

@@ -29,6 +29,7 @@ mod proc_net;
 mod record;
 mod replay;
 mod request;
+mod smc;
 mod sources;
 mod summary;
 mod tipc;
@@ -312,6 +313,7 @@ pub fn dump(
         Layout::Vsock => return vsock::dump(query, sources, visit, notes),
         Layout::Tipc => return tipc::dump(query, sources, visit, notes),
         Layout::Xdp => return xdp::dump(query, sources, visit, notes),
+        Layout::Smc => return smc::dump(query, sources, visit, notes),
     }
     let is_tcp = query.table.protocol() == request::TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {

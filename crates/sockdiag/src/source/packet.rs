@@ -11,12 +11,13 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink_diag::put_request;
 use sockdiag_wire::packet_diag::{
-    PACKET_SHOW_FANOUT, PACKET_SHOW_FILTER, PACKET_SHOW_INFO, PACKET_SHOW_MEMINFO, PACKET_SHOW_RING_CFG,
-    PacketDiagMsg,
+    PACKET_SHOW_FANOUT, PACKET_SHOW_FILTER, PACKET_SHOW_INFO, PACKET_SHOW_MCLIST, PACKET_SHOW_MEMINFO,
+    PACKET_SHOW_RING_CFG, PacketDiagMsg,
 };
 
 use super::proc_net::{Line, next};
 use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use crate::fields::Needs;
 use crate::model::packet::PacketLine;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
@@ -58,16 +59,22 @@ enum Answer {
 }
 
 fn kernel(query: &Query, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> Result<Answer, DumpError> {
-    let show = PACKET_SHOW_INFO
-        | PACKET_SHOW_RING_CFG
-        | PACKET_SHOW_FANOUT
-        | PACKET_SHOW_MEMINFO
-        | PACKET_SHOW_FILTER;
     let mut body = Vec::new();
-    put_request(&mut body, Family::Packet.number(), 0, show);
+    put_request(&mut body, Family::Packet.number(), 0, show(query.needs));
     let mut unless_too_little = UnlessTooLittle { visit, first: true, answer: Answer::Whole };
     one_dump::dump(query, &body, |_| true, &mut unless_too_little, notes)?;
     Ok(unless_too_little.answer)
+}
+
+/// What to ask for: as the reference does, and more only where that is wanted.
+fn show(needs: Needs) -> u32 {
+    let mclist = if needs.has(Needs::PACKET_MCLIST) { PACKET_SHOW_MCLIST } else { 0 };
+    PACKET_SHOW_INFO
+        | PACKET_SHOW_RING_CFG
+        | PACKET_SHOW_FANOUT
+        | PACKET_SHOW_MEMINFO
+        | PACKET_SHOW_FILTER
+        | mclist
 }
 
 /// Hands on what the kernel sends, unless its first socket lacks something.
@@ -124,4 +131,20 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::{Catalog, Groups};
+
+    #[test]
+    fn addresses_are_asked_for_where_they_are_wanted() {
+        let catalog = Catalog::standard();
+        let all = Groups::EXTENDED.and(Groups::MEMORY).and(Groups::BPF);
+        assert_eq!(show(catalog.needs(all)), 0x3d, "the text asks as the reference does");
+        assert_eq!(show(catalog.needs_of("packet.mclist")), 0x3f);
+        assert_eq!(show(catalog.value_needs(Groups::EXTENDED)), 0x3f);
+        assert_eq!(show(catalog.value_needs(Groups::NONE)), 0x3d);
+    }
 }

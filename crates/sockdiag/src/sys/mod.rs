@@ -25,6 +25,11 @@ pub fn errno_text(errno: i32) -> String {
     text
 }
 
+/// The release of the running kernel, as `uname -r` prints it.
+pub fn release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
 /// The error number of an I/O error; 0 for one that did not come from the system.
 pub(crate) fn errno_of(error: &std::io::Error) -> i32 {
     error.raw_os_error().unwrap_or(0)

@@ -265,6 +265,10 @@ pub(crate) const OPTIONS: &[Opt] = &[
 
     Opt::new(b"d", &["dccp"], "display only DCCP sockets", Extension, Note(|a| a.selection.add_table(Table::Dccp)))
         .doc("Lists DCCP sockets, of kernels before 6.16."),
+    Opt::new(b"", &["smc"], "display only SMC sockets", Extension, Note(|a| a.selection.add_family(Family::Smc)))
+        .doc("Lists SMC sockets, also those that fell back to TCP: -f smc."),
+    Opt::new(b"", &["udplite"], "display only UDP-Lite sockets", Extension, Note(|a| a.selection.add_table(Table::UdpLite)))
+        .doc("Lists UDP-Lite sockets, of kernels that still have them."),
     Opt::new(b"", &["explain"], "say on stderr why sockets or processes are missing", Extension,
         Note(|a| a.explain = true))
         .doc("Says on standard error what is otherwise said at a terminal only: why a family has no sockets, how many sockets are without a process."),

@@ -231,7 +231,7 @@ fn abbreviations_stay_the_reference_s() {
     };
     for word in [
         "--j", "--js", "--jso", "--json-", "--pre", "--col", "--cs", "--ts", "--sor", "--lim", "--gr", "--c",
-        "--s", "--p", "--t", "--l",
+        "--s", "--p", "--t", "--l", "--sm", "--u", "--ud", "--udpl", "--udplit",
     ] {
         let case = case(word);
         let theirs = run(reference.command(), &case).unwrap_or_else(|why| panic!("{why}"));

@@ -87,6 +87,10 @@ type Runs = Vec<(Who, (Outcome, Vec<u8>))>;
 fn enough(runs: &Runs, attempt: u32) -> bool {
     let of = |who| runs.iter().find(|(one, _)| *one == who).map(|(_, (outcome, _))| masked(outcome));
     let (before, ours, after) = (of(Who::Before), of(Who::Ours), of(Who::After));
+    // Nothing to compare with.
+    if before.is_none() {
+        return true;
+    }
     let steady = after.is_none() || before == after;
     steady && (before == ours || attempt > 0)
 }
@@ -94,8 +98,10 @@ fn enough(runs: &Runs, attempt: u32) -> bool {
 fn attempt_line(plan: &Plan, line: &Line) -> Result<Runs, Why> {
     let judge = plan.program(&line.judge).ok_or_else(|| Why::new(format!("no program {}", line.judge)))?;
     let ours = plan.program("ours").ok_or_else(|| Why::new("no program ours"))?;
-    if line.how == How::Events {
-        return events(judge, ours, line);
+    match line.how {
+        How::Events => return events(judge, ours, line),
+        How::Alone => return Ok(vec![(Who::Ours, (run(ours, line, &[])?, Vec::new()))]),
+        How::Plain | How::Tapped | How::Kill => {}
     }
     let mut runs: Runs = Vec::new();
     for (who, program) in [(Who::Before, judge), (Who::Ours, ours), (Who::After, judge)] {

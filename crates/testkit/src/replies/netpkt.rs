@@ -25,6 +25,10 @@ pub fn packets() -> Vec<u8> {
         .collect();
     let uid = || attr(5, &words(&[1000]));
     let odd_ring = attr(3, &words(&[1, 2, 3, u32::MAX, 5, 6, 0x8000_0000]));
+    // A group, and everything; then half of one.
+    let group = [words(&[1, 2, 6 << 16]), vec![1, 0, 0x5e, 0, 0, 0xfb], vec![0; 26]].concat();
+    let all = [words(&[77, 1, 1]), vec![0; 32]].concat();
+    let mclist = [&group[..], &all, &group[..20]].concat();
     let mut rows = vec![
         packet(3, 3, &[info(1, 0x1f), uid(), ring(2), ring(3), fanout(7, 2), attr(7, &program), memory()]),
         packet(2, 0x88cc, &[info(0, 2), memory()]),
@@ -34,7 +38,7 @@ pub fn packets() -> Vec<u8> {
         packet(3, 0, &[attr(7, &[]), attr(6, &words(&[9, 2, 3, 4, 5, 6, 7]))]),
         packet(3, 0, &[odd_ring, attr(6, &words(&[9, 2, 3, 4, 5, 6, 7, 8]))]),
         // An interface without a name; unknown attributes, and two of a kind.
-        packet(3, 3, &[info(77, 1), memory(), attr(40, b"?"), info(1, 0), attr(1, &[0; 44])]),
+        packet(3, 3, &[info(77, 1), memory(), attr(40, b"?"), info(1, 0), attr(1, &mclist)]),
     ];
     rows.extend((0..32).map(|flags| packet(3, 3, &[info(0, flags), memory()])));
     let kinds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 0x1000, 0x2001, 0x8000, 0xffff];

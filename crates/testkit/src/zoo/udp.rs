@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use rustix::net::{self, SendFlags, Shutdown, sockopt};
+use rustix::net::{self, AddressFamily, SendFlags, Shutdown, SocketType, ipproto, sockopt};
 
 use super::make::{Kind, Maker, address, bind, client_of, connect, send, set, to_device, udp};
 use crate::{Doing, Why};
@@ -36,6 +36,28 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind { name: "udp-ports", doc: "Bound to ports 53 and 123.", make: ports },
 ];
+
+/// UDP-Lite, which the reference has no table for and Linux dropped in 7.1.
+pub(super) const ON_REQUEST: &[Kind] = &[
+    Kind {
+        name: "udplite",
+        doc: "UDP-Lite, bound to 127.0.0.1.",
+        make: |m| lite(m, "127.0.0.1:6091", false),
+    },
+    Kind { name: "udplite6", doc: "UDP-Lite over IPv6, connected.", make: |m| lite(m, "[::1]:6092", true) },
+];
+
+fn lite(m: &mut Maker, at: &str, connected: bool) -> Result<(), Why> {
+    let at = address(at)?;
+    let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd =
+        net::socket(family, SocketType::DGRAM, Some(ipproto::UDPLITE)).doing("opening a UDP-Lite socket")?;
+    bind(&fd, at)?;
+    if connected {
+        connect(&fd, client_of(at))?;
+    }
+    m.keep(fd)
+}
 
 fn bound(m: &mut Maker, at: &str) -> Result<(), Why> {
     let at = address(at)?;

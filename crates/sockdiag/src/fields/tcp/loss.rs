@@ -267,7 +267,7 @@ pub(super) const SILENT: &[Field] = &[
     tcp(
         "tcp.accecn_word",
         info!(accecn_word),
-        "State of accurate ECN; the layout of its bits changed between Linux 6.18 and 7.0.",
+        "State of accurate ECN as sent; the fields that follow are made of it.",
         "tcpi_ecn_mode, tcpi_accecn_opt_seen, tcpi_accecn_fail_mode, tcpi_options2",
     ),
 ];

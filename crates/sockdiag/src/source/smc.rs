@@ -1,0 +1,57 @@
+//! The SMC table: one dump for all sockets, which nothing stands in for.
+//!
+//! The kernel chooses by nothing, so the states are looked at here.  What a
+//! connection and its devices report is asked for only where it is wanted.
+//!
+//! Source: linux/smc_diag.h.
+
+use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg, SmcDiagReq};
+
+use super::{DumpError, Query, Sources, Visit, one_dump};
+use crate::fields::Needs;
+use crate::model::{Family, states};
+use crate::notes::Note;
+
+/// Attributes by what needs them; the others always come.
+const EXTENSIONS: [(Needs, u8); 3] = [
+    (Needs::SMC_CONNINFO, EXT_CONNINFO),
+    (Needs::SMC_LGRINFO, EXT_LGRINFO),
+    (Needs::SMC_DMBINFO, EXT_DMBINFO),
+];
+
+/// Reads the table.
+pub(super) fn dump(
+    query: &Query,
+    _: &Sources,
+    visit: &mut dyn Visit,
+    notes: &mut dyn FnMut(Note),
+) -> Result<(), DumpError> {
+    let mut body = Vec::new();
+    SmcDiagReq { family: Family::Smc.number(), ext: extensions(query.needs) }.encode(&mut body);
+    let wanted = |bytes: &[u8]| {
+        SmcDiagMsg::new(bytes).is_none_or(|msg| states::smc_chosen_by(msg.state()).intersects(query.states))
+    };
+    one_dump::dump(query, &body, wanted, visit, notes)
+}
+
+fn extensions(needs: Needs) -> u8 {
+    let wanted = EXTENSIONS.iter().filter(|(need, _)| needs.has(*need));
+    wanted.fold(0, |all, (_, bit)| all | bit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::{Catalog, Groups};
+
+    #[test]
+    fn details_are_asked_for_where_they_are_shown() {
+        let catalog = Catalog::standard();
+        for (groups, bits) in
+            [(Groups::COLUMNS, 0), (Groups::EXTENDED.and(Groups::MEMORY), 0), (Groups::INFO, 0b1011)]
+        {
+            assert_eq!(extensions(catalog.needs(groups)), bits, "{groups:?}");
+        }
+        assert_eq!(extensions(catalog.needs_of("smc.conn_token")), EXT_CONNINFO);
+    }
+}
