@@ -164,7 +164,8 @@ fn what_cannot_be_asked_is_said() {
     assert!(matches!(tcp().netns("library-no-such").collect(), Err(AskError::Namespace(_))));
     let files = Sources { proc_root: Some("/proc".into()), ..Sources::default() };
     assert!(matches!(tcp().sources(files).netns("all").collect(), Err(AskError::FilesAndNamespaces)));
-    let destroy = tcp().destroy(|_, _| Break(()));
+    // A recording, so that nothing could be destroyed if this were not refused.
+    let destroy = Sockets::new().recording("/nonexistent").destroy(|_, _| Break(()));
     assert!(matches!(destroy, Err(AskError::DestroyWithoutFilter)), "{destroy:?}");
     let follow = Sockets::of(&[Table::Netlink]).follow(|_| Break(()), |_| {});
     assert!(matches!(follow, Err(AskError::NothingToFollow)), "{follow:?}");
