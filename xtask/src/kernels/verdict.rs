@@ -87,14 +87,16 @@ impl Verdict {
     }
 
     /// Of a line that no judge knows: it has to end well and have nothing to say
-    /// against it.
+    /// against it, but that the kernel lacks what was asked for (`kinds.rs` knows).
     fn alone(runs: &[&Run]) -> Self {
         let Some(run) = runs.iter().find(|run| run.who == Who::Ours) else { return Self::Absent };
         let Outcome { stderr, ended, .. } = &run.outcome;
-        if *ended == Ended::Exit(0) && stderr.is_empty() {
+        let said = String::from_utf8_lossy(stderr);
+        let lacks = said.lines().all(|line| line.starts_with("ss: this kernel has no support for listing "));
+        if *ended == Ended::Exit(0) && lacks {
             Self::Alone
         } else {
-            Self::Differs(format!("{ended:?}, and says: {}", String::from_utf8_lossy(stderr)))
+            Self::Differs(format!("{ended:?}, and says: {said}"))
         }
     }
 
@@ -149,6 +151,10 @@ mod tests {
                 .name()
         };
         assert_eq!(verdict("", Ended::Exit(0)), "ours alone");
+        let lacking =
+            "ss: this kernel has no support for listing SMC sockets: it was built without CONFIG_SMC\n";
+        assert_eq!(verdict(lacking, Ended::Exit(0)), "ours alone");
+        assert_eq!(verdict(&format!("{lacking}?"), Ended::Exit(0)), "differ");
         assert_eq!(verdict("?", Ended::Exit(0)), "differ");
         assert_eq!(verdict("", Ended::Exit(1)), "differ");
         assert_eq!(Verdict::of(&line, &[]).name(), "absent");

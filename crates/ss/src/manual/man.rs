@@ -52,8 +52,8 @@ pub(super) fn page() -> String {
 }
 
 const DESCRIPTION: &[&str] = &[
-    "ss lists sockets: TCP, UDP, raw, MPTCP, SCTP, DCCP, unix, netlink, packet, vsock, TIPC, XDP, SMC and UDP-Lite ones.  The kernel \
-     is asked over sock_diag(7); where it cannot answer, the text below /proc/net is read.",
+    "ss lists sockets: TCP, UDP, raw, MPTCP, SCTP, DCCP, unix, netlink, packet, vsock, TIPC, XDP, SMC and UDP-Lite \
+     ones.  The kernel is asked over sock_diag(7); where it cannot answer, the text below /proc/net is read.",
     "Without options, open sockets of every family that are not listening are listed.  The options and the output \
      are those of iproute2's ss 7.3, byte for byte; what is different on purpose is in COMPAT.md of the source.",
 ];
