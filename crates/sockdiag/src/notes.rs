@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::model::BpfComplaint;
-use crate::source::Missing;
+use crate::source::{Missing, Tally};
 use crate::sys::errno_text;
 
 /// Something worth saying on standard error.  `errno` is a system error number.
@@ -86,6 +86,9 @@ pub enum Note {
     NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, processes: u32 },
     /// There was no room to remember so many sockets as other ends.
     PeersLeftOut { sockets: u64 },
+    /// What became of the sockets that were to be destroyed.  The reference
+    /// says nothing: for people alone.
+    Destroyed(Tally),
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The kernel dropped messages about destroyed sockets, for the so-manieth
@@ -119,6 +122,7 @@ impl Note {
                 | Self::Missing { .. }
                 | Self::NamespacesUnseen { .. }
                 | Self::PeersLeftOut { .. }
+                | Self::Destroyed(_)
         )
     }
 }
@@ -166,6 +170,19 @@ impl fmt::Display for Note {
             Self::CgroupIdInvalid => f.write_str("Invalid cgroup2 ID\n"),
             Self::CgroupOpen => f.write_str("Failed to open cgroup2 by ID\n"),
             Self::DestroyRefused { errno } => writeln!(f, "SOCK_DESTROY answers: {}", errno_text(*errno)),
+            Self::Destroyed(Tally { destroyed, gone, spared, passed }) => {
+                write!(f, "ss: {destroyed} sockets closed")?;
+                if *gone > 0 {
+                    write!(f, ", {gone} gone before")?;
+                }
+                if *spared > 0 {
+                    write!(f, ", {spared} that this kernel does not close")?;
+                }
+                if *passed > 0 {
+                    write!(f, ", {passed} listed that are never closed: not an internet protocol's")?;
+                }
+                f.write_str("\n")
+            }
             Self::EventsLost { times } => {
                 writeln!(f, "ss: the receive queue overflowed {times} times: sockets were destroyed unseen")
             }

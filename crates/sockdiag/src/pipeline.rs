@@ -179,7 +179,12 @@ impl<'p> Pipeline<'p> {
     fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Note> {
         match &mut self.destroyer {
             Some(destroyer) if Destroyer::acts_on(socket) => destroyer.destroy(socket),
-            _ => Ok(Fate::Destroyed),
+            // As the reference, which lists it as if it were.
+            Some(destroyer) => {
+                destroyer.pass();
+                Ok(Fate::Destroyed)
+            }
+            None => Ok(Fate::Destroyed),
         }
     }
 
@@ -190,7 +195,8 @@ impl<'p> Pipeline<'p> {
     pub fn finish(&mut self, notes: &mut dyn FnMut(Note)) -> io::Result<()> {
         let _ = self.release();
         let _ = self.release_kept();
-        self.enricher.take_notes().for_each(notes);
+        let tally = self.destroyer.as_ref().map(|destroyer| Note::Destroyed(destroyer.tally()));
+        self.enricher.take_notes().chain(tally).for_each(notes);
         self.sink.finish()
     }
 

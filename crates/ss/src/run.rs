@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use sockdiag::enrich::{BpfMaps, EnrichConfig, Enricher, HolderSearch, SystemLookups};
-use sockdiag::fields::{Catalog, Groups, Needs, Style};
+use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter::{self, EvalContext, Expr};
 use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notes::Note;
@@ -25,7 +25,7 @@ use sockdiag::sys::{errno_text, selinux};
 use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
-use crate::cli::{self, Actions, Args, Exit, Show};
+use crate::cli::{self, Actions, Args, Exit};
 use crate::listing::{Opening, Plan, Said};
 use crate::netns;
 use crate::terminal;
@@ -37,10 +37,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut args = cli::parse(program, words, posix, &mut system)?;
     let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
     let catalog = Catalog::shared();
-    let mut groups = groups(&args.show);
-    if args.netns.is_some() {
-        groups = groups.and(Groups::NETNS);
-    }
+    let groups = cli::groups(&args);
     netns::check(&args, &sources)?;
     let plan = Plan::new(&args, catalog, groups)?;
     let order = plan.order(catalog)?;
@@ -175,32 +172,6 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     failure.map_or(Ok(()), Err)
 }
 
-/// What the options show, as groups of fields.
-fn groups(show: &Show) -> Groups {
-    [
-        (show.options, Groups::OPTIONS),
-        (show.extended, Groups::EXTENDED),
-        (show.memory, Groups::MEMORY),
-        (show.info, Groups::INFO),
-        (show.tos, Groups::TOS),
-        (show.cgroup, Groups::CGROUP),
-        (show.inet_sockopt, Groups::SOCKOPT),
-        (show.processes, Groups::PROCESSES),
-        (show.threads, Groups::THREADS),
-        (show.bpf, Groups::BPF),
-        (show.bpf_maps || !show.bpf_map_ids.is_empty(), Groups::BPF_MAPS),
-        (show.tipcinfo, Groups::TIPCINFO),
-        (show.contexts > 0, Groups::CONTEXT),
-        (show.socket_context(), Groups::SOCKET_CONTEXT),
-        (show.peers, Groups::PEERS),
-        (show.containers, Groups::CONTAINERS),
-        (show.exposure, Groups::EXPOSURE),
-    ]
-    .into_iter()
-    .filter(|(shown, _)| *shown)
-    .fold(Groups::NONE, |groups, (_, group)| groups.and(group))
-}
-
 /// `SOCKDIAG_PROCESSES`, for tests and measurements: `bpf` or `proc` has the
 /// holders of sockets found in that way alone.
 fn holder_search() -> HolderSearch {
@@ -253,7 +224,7 @@ fn parse_filter(
         let error = &refused.error;
         let code = u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
         let mut message = error.message();
-        if io::stderr().is_terminal() {
+        if args.explain || io::stderr().is_terminal() {
             message.push(b'\n');
             message.extend(refused.picture().bytes());
         }

@@ -261,6 +261,11 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         ("'sport = 80 and'", "    sport = 80 and\n                   ^ expected a condition: "),
         ("'src'", "    src\n        ^ expected a value\n"),
     ] {
+        let asked = ["'--explain' '-tanH' ", filter].concat().replace("\\>", ">");
+        let words: Vec<&str> = asked.split('\'').filter(|word| !word.trim().is_empty()).collect();
+        let out = Command::new(OURS).args(&words).env("TCPDIAG_FILE", &path).output().expect("our program");
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(said.contains(want), "{words:?}: {said}");
         let Ok(got) = shell(filter) else { skip!("no script(1) here") };
         assert!(got.contains(want), "{filter}: {got}");
         let first = got.lines().next().unwrap_or_default();

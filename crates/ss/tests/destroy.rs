@@ -34,6 +34,10 @@ fn lines(bytes: &[u8]) -> Vec<String> {
     lines
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// The connections of a listing, each by its two ends in one order: closing one
 /// end closes the other, and which comes first differs between namespaces.
 fn ends(bytes: &[u8]) -> HashSet<(String, String)> {
@@ -265,6 +269,34 @@ fn a_document_lists_what_was_closed_and_a_limit_bounds_it() {
     let refused = ours(&namespace, "-tlnK --sort recv_q");
     assert_eq!(refused.ended, Ended::Exit(255));
     assert_eq!(listening(ours(&namespace, "-tlnH")), before - 1, "nothing was closed");
+}
+
+#[test]
+fn who_asks_is_told_what_became_of_the_sockets() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let kinds = ["tcp-established", "udp-connected", "unix-stream"];
+    let _zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
+    let said = |words: &str| {
+        let outcome = ours(&namespace, words);
+        (lines(&outcome.stdout).len(), text(&outcome.stderr))
+    };
+    let unix = said("-xanHK --explain");
+    let wanted = format!(
+        "ss: 0 sockets closed, {} listed that are never closed: not an internet protocol's\n",
+        unix.0
+    );
+    assert!(unix.0 > 0);
+    assert_eq!(unix.1, wanted);
+    let (listed, told) = said("-tnHK --explain state established");
+    if told.starts_with("SOCK_DESTROY answers") {
+        skip!("this kernel or this user cannot close sockets");
+    }
+    // To close one end of a connection is to close the other.
+    let gone = 2 - listed;
+    let wanted = if gone == 0 { String::new() } else { format!(", {gone} gone before") };
+    assert_eq!(told, format!("ss: {listed} sockets closed{wanted}\n"));
+    assert_eq!(said("-tnHK --explain state established"), (0, "ss: 0 sockets closed\n".to_owned()));
+    assert_eq!(said("-unHK").1, "", "a script sees what the reference says");
 }
 
 #[test]

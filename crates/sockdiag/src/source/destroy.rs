@@ -39,6 +39,20 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Destroyer {
     netlink: Netlink,
+    tally: Tally,
+}
+
+/// What became of the sockets so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Destroyed.
+    pub destroyed: u64,
+    /// Gone before.
+    pub gone: u64,
+    /// Of a kind that this kernel does not destroy.
+    pub spared: u64,
+    /// Listed, and not of a kind for [`Destroyer::acts_on`].
+    pub passed: u64,
 }
 
 impl Destroyer {
@@ -47,13 +61,25 @@ impl Destroyer {
     /// # Errors
     /// What the reference says where none can be had.
     pub fn open() -> Result<Self, Note> {
-        open().map(|netlink| Self { netlink }).map_err(|failure| failure.note.unwrap_or(Note::Eof))
+        open()
+            .map(|netlink| Self { netlink, tally: Tally::default() })
+            .map_err(|failure| failure.note.unwrap_or(Note::Eof))
     }
 
     /// Whether a socket is of a kind that is destroyed at all: one of an inet
     /// table of the kernel, not a line of text or of a recording.
     pub fn acts_on(socket: &Socket<'_>) -> bool {
         socket.attrs().is_some() && socket.origin.kind == SourceKind::Kernel
+    }
+
+    /// Counts a socket that is listed and that it does not act on.
+    pub fn pass(&mut self) {
+        self.tally.passed += 1;
+    }
+
+    /// What became of the sockets so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Destroys one socket.
@@ -77,9 +103,18 @@ impl Destroyer {
                 .find(|message| message.header.seq == seq && message.header.kind == NLMSG_ERROR);
             let Some(answer) = answer else { continue };
             return match -error_code(answer.payload).ok_or(Note::ErrorTruncated)? {
-                0 => Ok(Fate::Destroyed),
-                ENOENT => Ok(Fate::Gone),
-                EOPNOTSUPP => Ok(Fate::Spared),
+                0 => {
+                    self.tally.destroyed += 1;
+                    Ok(Fate::Destroyed)
+                }
+                ENOENT => {
+                    self.tally.gone += 1;
+                    Ok(Fate::Gone)
+                }
+                EOPNOTSUPP => {
+                    self.tally.spared += 1;
+                    Ok(Fate::Spared)
+                }
                 errno => Err(Note::DestroyRefused { errno }),
             };
         }

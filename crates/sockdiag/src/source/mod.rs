@@ -49,7 +49,7 @@ use crate::model::{Family, FamilySet, Layout, Record, StateSet, Table, TableSet}
 use crate::notes::Note;
 use crate::sys::errno_text;
 
-pub use destroy::{Destroyer, Fate};
+pub use destroy::{Destroyer, Fate, Tally};
 pub use events::{follow, groups as event_groups};
 pub(crate) use ladder::kernel_knows_cgroup_condition;
 pub use missing::{Missing, missing};

@@ -9,9 +9,11 @@ pub(crate) mod exit;
 pub(crate) mod getopt;
 pub(crate) mod help;
 pub(crate) mod options;
+pub(crate) mod shown;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use args::{Actions, Args, Form, Show, parse};
+pub(crate) use args::{Actions, Args, Form, parse};
 pub(crate) use exit::Exit;
+pub(crate) use shown::{groups, shown_by};

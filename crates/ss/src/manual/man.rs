@@ -4,8 +4,9 @@ use roff::{Inline, Roff, bold, italic, roman};
 use sockdiag::fields::Catalog;
 
 use super::filter::{FILTER, Piece};
-use super::{sections, shown_by};
+use super::sections;
 use crate::cli::options::{OPTIONS, Opt, Section};
+use crate::cli::shown_by;
 
 /// The whole page.
 pub(super) fn page() -> String {

@@ -12,7 +12,9 @@ mod filter;
 mod man;
 mod pages;
 
-use sockdiag::fields::{Catalog, Field, Groups};
+use sockdiag::fields::{Catalog, Field};
+
+use crate::cli::shown_by;
 
 /// What can be made, by the word after `--generate=`.
 type Maker = fn() -> String;
@@ -35,37 +37,6 @@ pub(crate) const MORE: &str = "       WHAT := {man|options|fields|bash|zsh|fish}
 /// Makes one of them; `None` for another word.
 pub(crate) fn generate(word: &[u8]) -> Option<String> {
     KINDS.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, make)| make())
-}
-
-/// The options that show a field, as one writes them.
-const SHOWN_BY: &[(Groups, &str)] = &[
-    (Groups::COLUMNS, "always"),
-    (Groups::OPTIONS, "-o"),
-    (Groups::EXTENDED, "-e"),
-    (Groups::MEMORY, "-m"),
-    (Groups::INFO, "-i"),
-    (Groups::PROCESSES, "-p"),
-    (Groups::THREADS, "-T"),
-    (Groups::BPF, "-b"),
-    (Groups::BPF_MAPS, "--bpf-maps"),
-    (Groups::CONTEXT, "-Z"),
-    (Groups::SOCKET_CONTEXT, "-z"),
-    (Groups::TOS, "--tos"),
-    (Groups::CGROUP, "--cgroup"),
-    (Groups::SOCKOPT, "--inet-sockopt"),
-    (Groups::TIPCINFO, "--tipcinfo"),
-    (Groups::NETNS, "--netns"),
-    (Groups::PEERS, "--peers"),
-    (Groups::CONTAINERS, "--containers"),
-    (Groups::EXPOSURE, "--exposure"),
-    (Groups::IDENTITY, "-j"),
-];
-
-/// The options that show a field, `-m, -i`; empty if none does.
-fn shown_by(groups: Groups) -> String {
-    let names: Vec<&str> =
-        SHOWN_BY.iter().filter(|(group, _)| groups.any(*group)).map(|(_, name)| *name).collect();
-    names.join(", ")
 }
 
 /// The fields that some option shows or structured output gives, each name
@@ -106,6 +77,7 @@ struct Section {
 mod tests {
     use super::*;
     use crate::cli::options::OPTIONS;
+    use sockdiag::fields::Groups;
 
     #[test]
     fn every_option_has_a_doc() {

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use sockdiag::fields::{Catalog, Field, Kind};
 
-use super::{sections, shown_by};
+use super::sections;
 use crate::cli::options::{OPTIONS, Opt, Section};
+use crate::cli::shown_by;
 
 const MADE: &str = "<!-- Made by `ss --generate=";
 
