@@ -2,8 +2,10 @@
 //!
 //! The full name of a field always works.  A shorter one works where it can
 //! mean only one thing: what stands behind the point, with or without its
-//! unit (`rtt` for `tcp.rtt_us`), or a member of a list (`pid`).  Where several
-//! subjects have it, those that people ask for first come first.
+//! unit (`rtt` for `tcp.rtt_us`), the word that `ss` prints (`cwnd` for
+//! `tcp.snd_cwnd`), or a member of a list (`pid`).  Where several subjects have
+//! it, those that people ask for first come first.  What only /proc text says
+//! has its full name alone: where the kernel answers, it is nowhere.
 
 use std::fmt;
 
@@ -11,6 +13,9 @@ use super::{Catalog, Field, Kind, Needs, Unit};
 
 /// Subjects whose fields a short name prefers, in this order.
 const FIRST: [&str; 6] = ["socket", "tcp", "cgroup", "timer", "mem", "unix"];
+
+/// The subject of what only /proc text says.
+const PROC: &str = "proc.";
 
 /// Units that a name may leave out.
 const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
@@ -135,6 +140,11 @@ impl Catalog {
                 return Err(NameError::Ambiguous { name: typed.to_owned(), fields });
             }
         }
+        let printed = self.printed(name);
+        if let Some(field) = preferred(&printed) {
+            let without_unit = UNITS.iter().any(|unit| field.name.ends_with(unit));
+            return Ok(Named { field, member: None, without_unit });
+        }
         let rank = |field: &Field| {
             let subject = field.name.split_once('.').map_or(field.name, |(subject, _)| subject);
             FIRST.iter().position(|first| *first == subject).unwrap_or(FIRST.len())
@@ -157,7 +167,7 @@ impl Catalog {
     /// Fields with this behind the point, each name once.
     fn ending(&self, name: &str, without_unit: bool) -> Vec<&'static Field> {
         let mut found: Vec<&'static Field> = Vec::new();
-        for field in self.fields() {
+        for field in self.fields().filter(|field| !field.name.starts_with(PROC)) {
             let (_, last) = field.name.split_once('.').unwrap_or(("", field.name));
             let last = if without_unit {
                 UNITS.iter().find_map(|unit| last.strip_suffix(unit)).unwrap_or(last)
@@ -171,8 +181,27 @@ impl Catalog {
         found
     }
 
-    /// The names nearest to a wrong one.
+    /// Fields that `ss` prints with this word, each name once.
+    fn printed(&self, name: &str) -> Vec<&'static Field> {
+        let mut found: Vec<&'static Field> = Vec::new();
+        for field in self.fields().filter(|field| !field.name.starts_with(PROC)) {
+            let is_printed = field.token().is_some_and(|token| {
+                token.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')) && !name.is_empty()
+            });
+            if is_printed && !found.contains(&field) {
+                found.push(field);
+            }
+        }
+        found
+    }
+
+    /// The names nearest to a wrong one; for a subject, its own.
     fn alike(&self, typed: &str) -> Vec<&'static str> {
+        let of_subject = |field: &&Field| field.name.split_once('.').is_some_and(|(of, _)| of == typed);
+        let own: Vec<_> = self.fields().filter(of_subject).map(|field| field.name).take(3).collect();
+        if !own.is_empty() {
+            return own;
+        }
         let (subject, last) = typed.rsplit_once('.').unwrap_or(("", typed));
         let mut near: Vec<(usize, &'static str)> = Vec::new();
         for field in self.fields() {
@@ -245,6 +274,10 @@ mod tests {
             ("cgroup", "cgroup.path", None),
             ("remote.address", "remote.addr", None),
             ("process", "socket.processes", None),
+            ("cwnd", "tcp.snd_cwnd", None),
+            ("ssthresh", "tcp.snd_ssthresh", None),
+            ("lastsnd", "tcp.last_data_sent_ms", None),
+            ("proc.cwnd", "proc.cwnd", None),
             ("pid", "socket.processes", Some("pid")),
             ("comm", "socket.processes", Some("comm")),
             ("name", "unix.name", None),
@@ -259,7 +292,10 @@ mod tests {
             let found = named.member.map(|at| named.field.kind.members()[at].name);
             assert_eq!((named.field.name, found), (want, member), "{name}");
         }
-        assert!(catalog.named("rtt").is_ok_and(|named| named.without_unit));
+        for (name, without_unit) in [("rtt", true), ("lastsnd", true), ("cwnd", false), ("tcp.rtt_us", false)]
+        {
+            assert!(catalog.named(name).is_ok_and(|named| named.without_unit == without_unit), "{name}");
+        }
     }
 
     /// Whoever types a filter may type anything.
@@ -280,6 +316,7 @@ mod tests {
             ("addr", "\"addr\" may be local.addr, remote.addr"),
             ("tcp.rtt", "there is no field \"tcp.rtt\" (is it tcp.rtt_us?)"),
             ("recvq", "there is no field \"recvq\" (is it socket.recv_q?)"),
+            ("local", "there is no field \"local\" (is it local.addr, local.interface, local.port?)"),
             ("nothing like it", "there is no field \"nothing like it\""),
             ("", "there is no field \"\""),
         ] {
