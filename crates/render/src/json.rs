@@ -54,14 +54,14 @@ struct Entry {
     /// The key of the raw bytes, where it may be needed.
     hex: String,
     /// The key as it is written.
-    quoted: Box<[u8]>,
+    written: compact::Key,
 }
 
 /// What is nested under one key.
 struct Subject {
     key: &'static str,
     /// The key as it is written.
-    quoted: Box<[u8]>,
+    written: compact::Key,
     entries: Vec<Entry>,
 }
 
@@ -234,11 +234,15 @@ fn subjects(fields: &[&'static Field]) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
     for field in fields {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
-        let entry = Entry { field, key, hex: value::hex_key(key), quoted: compact::quoted(key) };
+        let entry = Entry { field, key, hex: value::hex_key(key), written: compact::Key::new(key) };
         if let Some(known) = subjects.iter_mut().find(|known| known.key == subject) {
             known.entries.push(entry);
         } else {
-            subjects.push(Subject { key: subject, quoted: compact::quoted(subject), entries: vec![entry] });
+            subjects.push(Subject {
+                key: subject,
+                written: compact::Key::new(subject),
+                entries: vec![entry],
+            });
         }
     }
     subjects

@@ -11,7 +11,7 @@ use sockdiag::model::{Layout, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
 use sockdiag::pipeline::Sink;
 
-use crate::window::{COLUMNS, EXT, PROC, Window};
+use crate::window::{COLUMNS, PROC, Window};
 
 /// What a listing looks like.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,8 +44,8 @@ struct Shown {
 /// How the sockets of one layout are printed.
 struct Plan {
     layout: Layout,
-    /// What each column holds, one behind the other.
-    columns: [Vec<Format>; PROC + 1],
+    /// What each column that is printed holds, one behind the other.
+    columns: Vec<Vec<Format>>,
     details: Vec<Shown>,
 }
 
@@ -66,7 +66,8 @@ impl<W: Write> SsText<W> {
         enabled[Column::RecvQ as usize] = !look.no_queues;
         enabled[Column::SendQ as usize] = !look.no_queues;
         enabled[Column::Process as usize] = look.processes;
-        let plans = catalog.descriptions().iter().map(|description| plan(description, look.style)).collect();
+        let plan = |description| plan(description, look.style, &enabled);
+        let plans = catalog.descriptions().iter().map(plan).collect();
         let mut window = Window::new(out, enabled, look.width);
         if !look.no_header {
             window.header()?;
@@ -76,14 +77,14 @@ impl<W: Write> SsText<W> {
 }
 
 /// Turns what is known of a layout into what is printed of it.
-fn plan(description: &Description, style: Style) -> Plan {
-    let columns = [const { Vec::new() }; PROC + 1];
-    let mut plan = Plan { layout: description.layout, columns, details: Vec::new() };
+fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> Plan {
+    let mut columns = [const { Vec::new() }; PROC + 1];
+    let mut details = Vec::new();
     for part in &description.parts {
         let shown = part.shown_by == Groups::NONE || part.shown_by.any(style.groups);
         for field in &part.fields {
             if let Text::Column(column, format) = field.text
-                && let Some(formats) = plan.columns.get_mut(column as usize)
+                && let Some(formats) = columns.get_mut(column as usize)
                 && (shown || part.shown_by.any(Groups::COLUMNS))
             {
                 formats.push(format);
@@ -94,14 +95,15 @@ fn plan(description: &Description, style: Style) -> Plan {
                 let printed = !matches!(field.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
                 printed && style.groups.has(field.only_with)
             });
-            plan.details.push(Shown {
+            details.push(Shown {
                 applies: part.applies,
                 lead: part.lead,
                 tokens: fields.map(Token::new).collect(),
             });
         }
     }
-    plan
+    let printed = columns.into_iter().zip(enabled).filter(|(_, enabled)| **enabled);
+    Plan { layout: description.layout, columns: printed.map(|(formats, _)| formats).collect(), details }
 }
 
 impl<W: Write> Sink for SsText<W> {
@@ -110,16 +112,13 @@ impl<W: Write> Sink for SsText<W> {
         // A layout that nobody described has no rows.
         let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else { return Ok(()) };
         self.window.begin_row()?;
-        for (column, formats) in plan.columns.iter().enumerate() {
-            if self.window.is_enabled(column) {
-                let token = self.window.token();
-                for format in formats {
-                    format(token, row, self.style);
-                }
-                self.window.end_token()?;
+        for formats in &plan.columns {
+            let token = self.window.token();
+            for format in formats {
+                format(token, row, self.style);
             }
+            self.window.end_token()?;
         }
-        debug_assert!(self.window.is_enabled(EXT));
         let token = self.window.token();
         for block in &plan.details {
             if (block.applies)(row, self.style.groups) {

@@ -136,8 +136,27 @@ impl<W: Write> Window<W> {
     }
 
     /// Ends the current token and goes to the next printed column.
-    #[inline]
+    // A row has eight of these, and the compiler would call them.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub fn end_token(&mut self) -> io::Result<()> {
+        let length = self.text.len() - self.start;
+        let cost = length + (length & 1) + 2;
+        // Nearly every token is no details, and fits well into its chunk.
+        if self.column == EXT || length > TOKEN_MAX || self.used + cost > CHUNK {
+            return self.end_odd_token();
+        }
+        if let (Some(longest), Some(next)) = (self.longest.get_mut(self.column), self.next.get(self.column)) {
+            *longest = (*longest).max(length);
+            self.column = *next;
+        }
+        self.lengths.push(length as u16);
+        self.start = self.text.len();
+        self.used += cost;
+        Ok(())
+    }
+
+    fn end_odd_token(&mut self) -> io::Result<()> {
         let length = self.seal();
         if self.column == EXT && self.chunks >= CHUNKS {
             return self.print();
@@ -152,7 +171,6 @@ impl<W: Write> Window<W> {
 
     /// Cuts the current token to what fits, and takes a new chunk if it does
     /// not fit the one it is in.
-    #[inline]
     fn seal(&mut self) -> usize {
         let mut length = self.text.len() - self.start;
         if length > TOKEN_MAX {
@@ -167,7 +185,6 @@ impl<W: Write> Window<W> {
     }
 
     /// Accounts for the current token and starts an empty one behind it.
-    #[inline]
     fn close(&mut self, length: usize) {
         self.lengths.push(length as u16);
         self.start = self.text.len();
@@ -297,12 +314,19 @@ fn put_token(page: &mut Vec<u8>, text: &[u8], length: usize) {
 /// Appends blanks; more of them than a piece go out as they are made, so that
 /// no width of a terminal costs memory.
 #[inline]
-fn put_blanks(page: &mut Vec<u8>, out: &mut impl Write, mut missing: usize) -> io::Result<()> {
-    if missing <= AT_ONCE {
-        page.extend_from_slice(&[b' '; AT_ONCE]);
-        page.truncate(page.len() - (AT_ONCE - missing));
-        return Ok(());
+fn put_blanks(page: &mut Vec<u8>, out: &mut impl Write, missing: usize) -> io::Result<()> {
+    match missing {
+        0 => Ok(()),
+        1..=AT_ONCE => {
+            page.extend_from_slice(&[b' '; AT_ONCE]);
+            page.truncate(page.len() - (AT_ONCE - missing));
+            Ok(())
+        }
+        _ => put_many_blanks(page, out, missing),
     }
+}
+
+fn put_many_blanks(page: &mut Vec<u8>, out: &mut impl Write, mut missing: usize) -> io::Result<()> {
     while missing > PIECE {
         page.resize(page.len() + PIECE, b' ');
         out.write_all(page)?;

@@ -338,8 +338,10 @@ impl Listing<'_, '_> {
 
 impl Visit for Listing<'_, '_> {
     fn record(&mut self, record: Record<'_>) -> ControlFlow<()> {
-        let Some(socket) = Socket::decode(record) else { return ControlFlow::Continue(()) };
-        if !self.pipeline.wants(&socket, self.by_name) {
+        // Not moved out: it is large.
+        let decoded = Socket::decode(record);
+        let Some(socket) = &decoded else { return ControlFlow::Continue(()) };
+        if !self.pipeline.wants(socket, self.by_name) {
             return ControlFlow::Continue(());
         }
         // What is not listed is not destroyed.
@@ -349,7 +351,7 @@ impl Visit for Listing<'_, '_> {
         if self.pipeline.destroyer.is_some() || self.pipeline.order.keeps() {
             self.pass();
         }
-        match self.pipeline.destroy(&socket) {
+        match self.pipeline.destroy(socket) {
             Ok(Fate::Destroyed) => {}
             Ok(Fate::Gone | Fate::Spared) => return ControlFlow::Continue(()),
             Err(note) => {
@@ -358,17 +360,19 @@ impl Visit for Listing<'_, '_> {
             }
         }
         if self.pipeline.enricher.has_places() {
-            self.pipeline.enricher.prepare_interfaces(&socket);
+            self.pipeline.enricher.prepare_interfaces(socket);
         }
         if self.pipeline.order.keeps() {
-            self.pipeline.keep(record, &socket);
+            self.pipeline.keep(record, socket);
             return ControlFlow::Continue(());
         }
         self.pipeline.order.count();
         if !self.pipeline.waits() {
             self.pass();
-            let flow = self.pipeline.show(&socket);
-            self.pipeline.enricher.take_row_notes().for_each(self.say);
+            let flow = self.pipeline.show(socket);
+            if self.pipeline.enricher.has_row_notes() {
+                self.pipeline.enricher.take_row_notes().for_each(self.say);
+            }
             return if self.pipeline.order.is_full() { ControlFlow::Break(()) } else { flow };
         }
         self.pipeline.held.push(record);

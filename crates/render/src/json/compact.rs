@@ -2,85 +2,118 @@
 //!
 //! A busy machine lists a hundred values of each of a million sockets, nearly
 //! all of them small numbers behind the same keys.  So keys are escaped once,
-//! and numbers, addresses and truth values are put down directly; everything
-//! else goes through serde.  A test compares the two.
+//! and numbers, addresses, truth values and texts that need no escape are put
+//! down directly; everything else goes through serde.  A test compares the two.
 
 use std::io;
 
 use serde_json::ser::CompactFormatter;
 use sockdiag::fields::{Kind, Value, put_address};
 use sockdiag::model::Row;
-use sockdiag::number::{put_i64, put_u64};
+use sockdiag::number::{put_i64, put_start, put_u64};
 
 use super::value::{Member, is_there};
 use super::{Entry, Subject, serialize};
 
-/// A key with its quotes and colon.
-pub(super) fn quoted(key: &str) -> Box<[u8]> {
-    let mut out = Vec::new();
-    // A text always has a form.
-    let _ = serialize(&mut out, CompactFormatter, key);
-    out.push(b':');
-    out.into()
+/// A key of this many bytes is copied without a look at how long it is.
+const SHORT: usize = 32;
+
+/// A key as it is written, with the comma before it, its quotes and its colon.
+pub(super) struct Key {
+    whole: Box<[u8]>,
+    /// The beginning of it; all of it where it is no longer.
+    start: [u8; SHORT],
+}
+
+impl Key {
+    pub(super) fn new(key: &str) -> Self {
+        let mut whole = vec![b','];
+        // A text always has a form.
+        let _ = serialize(&mut whole, CompactFormatter, key);
+        whole.push(b':');
+        let mut start = [0; SHORT];
+        for (to, from) in start.iter_mut().zip(&whole) {
+            *to = *from;
+        }
+        Self { whole: whole.into(), start }
+    }
+
+    #[inline]
+    fn put(&self, out: &mut Vec<u8>) {
+        if self.whole.len() <= SHORT {
+            put_start(out, self.start, self.whole.len());
+        } else {
+            out.extend_from_slice(&self.whole);
+        }
+    }
 }
 
 /// Appends a row as an object.
 pub(super) fn put_row(out: &mut Vec<u8>, row: &Row<'_>, subjects: &[Subject]) -> io::Result<()> {
-    out.push(b'{');
     let start = out.len();
     for subject in subjects {
         let before = out.len();
-        out.extend_from_slice(&subject.quoted);
-        out.push(b'{');
+        subject.written.put(out);
         let empty = out.len();
         for entry in &subject.entries {
             if let Some(value) = (entry.field.get)(row)
                 && is_there(value)
             {
                 put_member(out, entry, value)?;
-                out.push(b',');
             }
         }
         // What nothing is known of has no key.
         if out.len() == empty {
             out.truncate(before);
         } else {
-            out.pop();
-            out.extend_from_slice(b"},");
+            close(out, empty);
         }
     }
-    if out.len() > start {
-        out.pop();
+    close(out, start);
+    Ok(())
+}
+
+/// Makes an object of the members from there on: the comma before the first
+/// becomes the brace.
+fn close(out: &mut Vec<u8>, start: usize) {
+    match out.get_mut(start) {
+        Some(comma) => *comma = b'{',
+        None => out.push(b'{'),
     }
     out.push(b'}');
-    Ok(())
 }
 
 #[inline]
 fn put_member(out: &mut Vec<u8>, entry: &Entry, value: Value<'_>) -> io::Result<()> {
     match value {
         Value::U64(number) if entry.field.kind != Kind::Wide => {
-            out.extend_from_slice(&entry.quoted);
+            entry.written.put(out);
             put_u64(out, number);
         }
         Value::I64(number) if entry.field.kind != Kind::Wide => {
-            out.extend_from_slice(&entry.quoted);
+            entry.written.put(out);
             put_i64(out, number);
         }
         Value::Bool(so) => {
-            out.extend_from_slice(&entry.quoted);
+            entry.written.put(out);
             out.extend_from_slice(if so { b"true" } else { b"false" });
         }
         Value::U64(number) => {
-            out.extend_from_slice(&entry.quoted);
+            entry.written.put(out);
             out.push(b'"');
             put_u64(out, number);
             out.push(b'"');
         }
         Value::Addr(addr) => {
-            out.extend_from_slice(&entry.quoted);
+            entry.written.put(out);
             out.push(b'"');
             put_address(out, addr);
+            out.push(b'"');
+        }
+        Value::Text(text) if is_plain(text) => {
+            entry.written.put(out);
+            out.push(b'"');
+            out.extend_from_slice(text);
             out.push(b'"');
         }
         value => {
@@ -88,11 +121,18 @@ fn put_member(out: &mut Vec<u8>, entry: &Entry, value: Value<'_>) -> io::Result<
             let at = out.len();
             let member = Member { key: entry.key, hex: &entry.hex, kind: entry.field.kind, value };
             serialize(out, CompactFormatter, &member)?;
-            out.remove(at);
+            if let Some(brace) = out.get_mut(at) {
+                *brace = b',';
+            }
             out.pop();
         }
     }
     Ok(())
+}
+
+/// Whether a text is the same in a JSON string.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
 }
 
 #[cfg(test)]

@@ -80,6 +80,10 @@ impl Cgroups {
         }
     }
 
+    pub(super) fn has_notes(&self) -> bool {
+        !self.notes.is_empty()
+    }
+
     pub(super) fn take_notes(&mut self) -> Vec<(Note, u64)> {
         std::mem::take(&mut self.notes)
     }

@@ -96,6 +96,9 @@ pub struct Enricher {
     workloads: Option<Workloads>,
     /// Whether addresses of interfaces are wanted.
     addresses: bool,
+    /// Whether nothing is looked up for a row but the name of its interface: a
+    /// million rows are then not asked what each of the others has to say.
+    plain: bool,
     places: Vec<Netns>,
     /// The number of the namespace that rows belong to.
     place: u32,
@@ -113,6 +116,17 @@ impl Enricher {
     /// An enricher that has looked nothing up yet, except for RPC services.
     pub fn new(config: &EnrichConfig<'_>) -> Self {
         let wanted = |need| config.needs.has(need);
+        let names = [
+            Needs::CGROUPS,
+            Needs::PROCESSES,
+            Needs::CONTEXTS,
+            Needs::USERS,
+            Needs::COMMANDS,
+            Needs::PEERS,
+            Needs::WORKLOADS,
+            Needs::ADDRESSES,
+        ];
+        let is_numeric = config.numeric && !(wanted(Needs::HOSTS) && config.resolve);
         let services = wanted(Needs::SERVICES) && !config.numeric;
         let rpc = if services && config.resolve { RpcNames::ask() } else { RpcNames::default() };
         Self {
@@ -133,6 +147,7 @@ impl Enricher {
             peers: wanted(Needs::PEERS).then(Peers::default),
             workloads: wanted(Needs::WORKLOADS).then(|| Workloads::new(config.sources)),
             addresses: wanted(Needs::ADDRESSES),
+            plain: is_numeric && !names.into_iter().any(wanted),
             places: config.places.to_vec(),
             place: 0,
             services_of: None,
@@ -232,14 +247,23 @@ impl Enricher {
             self.association = socket.protocol == SCTP && socket.inode != 0 && socket.inode == self.inode;
             self.inode = socket.inode;
         }
+        if self.plain {
+            self.prepare_interfaces(socket);
+        } else {
+            self.prepare_named(socket);
+        }
+        if let Some(storages) = socket.attrs().and_then(InetAttrs::bpf_storages) {
+            self.bpf_maps.prepare(&storages);
+        }
+    }
+
+    /// The same, less what every listing has.
+    fn prepare_named(&mut self, socket: &Socket<'_>) {
         self.prepare_names(socket);
         if let Some(cgroups) = &mut self.cgroups
             && let Some(id) = socket.attrs().and_then(InetAttrs::cgroup_id)
         {
             cgroups.show(id, u64::from(self.extended && id != 0) + u64::from(self.cgroup_zero));
-        }
-        if let Some(storages) = socket.attrs().and_then(InetAttrs::bpf_storages) {
-            self.bpf_maps.prepare(&storages);
         }
         // Of netlink sockets ss lists no holders.
         if let Some(processes) = &mut self.processes
@@ -368,6 +392,20 @@ impl Enricher {
 
     /// The socket with the names that are known of its numbers.
     pub fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
+        let names = if self.plain {
+            Names {
+                interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
+                bpf_maps: Some(&self.bpf_maps),
+                netns: self.netns(),
+                ..Names::default()
+            }
+        } else {
+            self.names(socket)
+        };
+        Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
+    }
+
+    fn names<'a>(&'a self, socket: &Socket<'a>) -> Names<'a> {
         let service = |port| {
             self.services
                 .as_ref()
@@ -376,7 +414,7 @@ impl Enricher {
         };
         let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-        let names = Names {
+        Names {
             hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
             local_service: service(port_of(socket.local)),
             remote_service: service(port_of(socket.remote)),
@@ -396,8 +434,7 @@ impl Enricher {
                 .then_some(self.interfaces.as_ref())
                 .flatten()
                 .map(|book| book as &dyn AddressBook),
-        };
-        Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
+        }
     }
 
     fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
@@ -406,8 +443,12 @@ impl Enricher {
         Some(Peer { inode: found.inode, netns, candidates: found.candidates })
     }
 
-    /// What was worth saying of the rows since the last call; nearly always
-    /// nothing, and then it costs nothing.
+    /// Whether anything was worth saying of the rows since the last call.
+    pub(crate) fn has_row_notes(&self) -> bool {
+        self.bpf_maps.has_notes() || self.cgroups.as_ref().is_some_and(Cgroups::has_notes)
+    }
+
+    /// What was worth saying of the rows since the last call.
     pub fn take_row_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
         let notes = self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default();
         let notes = notes.into_iter().flat_map(|(note, times)| std::iter::repeat_n(note, times as usize));

@@ -29,7 +29,8 @@ pub(super) const STORAGES: &[Field] = &[Field::new(
 .text(Text::Custom(fmt_storages))];
 
 fn fmt_storages(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
-    for storage in row.socket.attrs().and_then(|attrs| attrs.bpf_storages()).into_iter().flatten() {
+    let Some(storages) = row.socket.attrs().and_then(|attrs| attrs.bpf_storages()) else { return };
+    for storage in storages {
         let Some(map) = row.names.bpf_maps.and_then(|maps| maps.map(storage.map_id)) else {
             out.extend_from_slice(b"\n\tmap_id: ");
             put_signed(out, storage.map_id);
