@@ -223,6 +223,9 @@ impl<'a> InetDiagMsg<'a> {
 /// Kinds that are indexed: 1 to 22.
 const KINDS: usize = INET_DIAG_SOCKOPT as usize + 1;
 
+/// So few bytes of attributes are looked through again whenever one is wanted.
+const FEW: usize = 64;
+
 /// The attributes of a message, by kind.
 ///
 /// A row is decoded into one of these, so it is kept small: a place takes
@@ -231,10 +234,18 @@ const KINDS: usize = INET_DIAG_SOCKOPT as usize + 1;
 #[derive(Clone, Copy, Debug)]
 pub struct InetAttrs<'a> {
     bytes: &'a [u8],
-    /// Where the value of each kind begins and how long it is; it never
-    /// begins at 0, which stands for an attribute that was not sent.
+    /// A bit for each kind that was sent.
+    sent: u32,
+    /// Where the value of each kind that was sent begins and how long it is;
+    /// not filled in for [`FEW`] bytes, of which few rows are asked for any.
     places: [(u32, u16); KINDS],
     info: Option<&'a [u8]>,
+}
+
+/// The bit of a kind; none for those that are not indexed.
+#[inline]
+const fn bit(kind: u16) -> u32 {
+    if (kind as usize) < KINDS { 1 << kind } else { 0 }
 }
 
 impl<'a> InetAttrs<'a> {
@@ -242,16 +253,24 @@ impl<'a> InetAttrs<'a> {
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Self {
         let mut places = [(0, 0); KINDS];
+        let mut sent = 0_u32;
+        let is_few = bytes.len() <= FEW;
         let mut list = attrs(bytes);
         loop {
             let begin = bytes.len() - list.remnant() + HEADER;
             let Some(attr) = list.next() else { break };
-            if let Some(place @ (0, _)) = places.get_mut(usize::from(attr.kind)) {
+            let bit = bit(attr.kind);
+            if is_few {
+                sent |= bit;
+            } else if sent & bit == 0
+                && let Some(place) = places.get_mut(usize::from(attr.kind))
+            {
+                sent |= bit;
                 // A length has 16 bits, header included; a message has 32.
                 *place = (begin as u32, attr.payload.len() as u16);
             }
         }
-        let mut attrs = Self { bytes, places, info: None };
+        let mut attrs = Self { bytes, sent, places, info: None };
         attrs.info = attrs.get(INET_DIAG_INFO);
         attrs
     }
@@ -259,9 +278,15 @@ impl<'a> InetAttrs<'a> {
     /// The value of an attribute; `None` if it was not sent.
     #[inline]
     pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
+        if self.sent & bit(kind) == 0 {
+            return None;
+        }
+        if self.bytes.len() <= FEW {
+            return attrs(self.bytes).find(|attr| attr.kind == kind).map(|attr| attr.payload);
+        }
         let (begin, length) = self.places.get(usize::from(kind)).copied()?;
         let (begin, length) = (begin as usize, usize::from(length));
-        if begin == 0 { None } else { self.bytes.get(begin..begin + length) }
+        self.bytes.get(begin..begin + length)
     }
 
     /// `tcp_info`, if the protocol is one that gives `INFO` this meaning.
@@ -416,10 +441,15 @@ mod tests {
         put(&mut bytes, INET_DIAG_CONG, b"cubic\0junk");
         put(&mut bytes, INET_DIAG_SOCKOPT, &[1]);
         put(&mut bytes, INET_DIAG_CGROUP_ID, &[0; 7]);
-        let attrs = InetAttrs::parse(&bytes);
-        assert_eq!(attrs.tos(), Some(7));
-        assert_eq!(attrs.congestion(), Some(&b"cubic"[..]));
-        assert!(attrs.sockopt().is_none() && attrs.cgroup_id().is_none() && attrs.mark().is_none());
-        assert_eq!(attrs.get(4000), None);
+        assert!(bytes.len() <= FEW, "looked through");
+        let mut many = bytes.clone();
+        put(&mut many, 901, &[0; FEW]);
+        for bytes in [bytes, many] {
+            let attrs = InetAttrs::parse(&bytes);
+            assert_eq!(attrs.tos(), Some(7));
+            assert_eq!(attrs.congestion(), Some(&b"cubic"[..]));
+            assert!(attrs.sockopt().is_none() && attrs.cgroup_id().is_none() && attrs.mark().is_none());
+            assert_eq!((attrs.get(4000), attrs.get(901), attrs.get(32)), (None, None, None));
+        }
     }
 }
