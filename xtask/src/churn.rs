@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use sockdiag_testkit::Why;
@@ -28,6 +28,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 use sockdiag_wire::netlink::{SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK, messages};
 
 use crate::bench::{build, printed};
+use crate::fail::failed;
 use crate::tap::{self, Way};
 
 pub(crate) const WORDS: &str = "[--runs R] [--sockets N] [--rate PER-SECOND]";
@@ -135,10 +136,6 @@ impl Drop for Tapped {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Why {
-    Why::new(format!("{}: {error}", path.display()))
 }
 
 /// The IPv4 sockets of a recording by their two ends, as a listing has them,

@@ -18,7 +18,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use sockdiag_testkit::Why;
@@ -27,6 +27,8 @@ use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::recording::{self, attr};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::zoo::{self, Zoo};
+
+use crate::fail::failed;
 
 /// Where the recordings and the outputs are, from the root of the repository.
 const GOLDEN: &str = "crates/ss/tests/golden";
@@ -147,10 +149,6 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Why> {
     fs::read_dir(directory)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
         .map_err(|error| failed(directory, &error))
-}
-
-fn failed(path: &Path, error: &io::Error) -> Why {
-    Why::new(format!("{}: {error}", path.display()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Why> {

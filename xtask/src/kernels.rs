@@ -34,6 +34,7 @@ use std::time::Instant;
 use sockdiag_testkit::guest::{Plan, Run, Who};
 use sockdiag_testkit::{Why, bins};
 
+use crate::fail::{failed, output};
 use crate::{bench, tap};
 use cases::{ALONE, CENSUS, lines};
 use kinds::{KINDS, Kind, OURS};
@@ -326,22 +327,6 @@ fn report_kinds(kernel: &Kernel, kinds: &[Kind], census: &str, text: &mut String
     if !absent.is_empty() {
         let _ = writeln!(text, "not on this kernel: {}", absent.join(", "));
     }
-}
-
-/// Runs a command; its output.
-fn output(command: &mut Command) -> Result<String, Why> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let out = command.output().map_err(|error| Why::new(format!("{name}: {error}")))?;
-    if out.status.success() {
-        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
-    } else {
-        let said = String::from_utf8_lossy(&out.stderr);
-        Err(Why::new(format!("{name}: {}: {}", out.status, said.trim_end())))
-    }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Why {
-    Why::new(format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod bare_dump;
 mod bench;
 mod churn;
+mod fail;
 mod goldens;
 mod install;
 mod instructions;

@@ -10,6 +10,8 @@ use std::process::Command;
 use sockdiag_testkit::Why;
 use sockdiag_wire::bytes::{u16_at, u32_at};
 
+use crate::fail::output;
+
 /// What precedes a datagram.
 const HEAD: usize = 20;
 const SOCK_DIAG: u16 = 4;
@@ -45,11 +47,8 @@ pub(crate) fn compile(source: &str, flags: &[&str], into: &Path) -> Result<PathB
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/kernels/gen");
     let mut compiler = Command::new("cc");
     compiler.arg("-O1").args(flags).arg("-o").arg(&built).arg(folder.join(source));
-    let output = compiler.output().map_err(|error| Why::new(format!("running cc: {error}")))?;
-    if output.status.success() {
-        return Ok(built);
-    }
-    Err(Why::new(format!("cc {source}: {}", String::from_utf8_lossy(&output.stderr))))
+    output(&mut compiler)?;
+    Ok(built)
 }
 
 /// The source of what records, and how it is built.
