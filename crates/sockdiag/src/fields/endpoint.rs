@@ -27,7 +27,7 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.state",
-        |r| Some(Value::Text(state(r).as_bytes())),
+        |r| Some(Value::Text(state_text(r).as_bytes())),
         "State of the connection; connectionless sockets are ESTAB or UNCONN, and SMC has more than TCP.",
         "idiag_state",
     )
@@ -37,7 +37,7 @@ pub(super) const IDENTITY: &[Field] = &[
         if r.association {
             out.extend_from_slice(b"`- ");
         }
-        out.extend_from_slice(state(r).as_bytes());
+        out.extend_from_slice(state_text(r).as_bytes());
     })),
     Field::new(
         "socket.recv_q",
@@ -223,7 +223,7 @@ pub(super) const COLUMNS: &[Field] = &[
 ];
 
 /// The state; associations and SMC count in numbers of their own.
-fn state(row: &Row<'_>) -> &'static str {
+pub(crate) fn state_text(row: &Row<'_>) -> &'static str {
     match row.socket.detail {
         _ if row.association => states::sctp_text(row.socket.state.into()),
         Detail::Smc(_) => states::smc_text(row.socket.state),

@@ -8,11 +8,11 @@
 //! 3927, 4193, 4291, 5771 and 6598.
 
 use super::{Field, Groups, Kind, Needs, Style, Text, Unit, Value};
-use crate::model::{Addr, Detail, Family, Row, Socket};
+use crate::model::{Addr, Detail, Family, Row, Socket, State};
 use crate::number::put_u64;
 
-const LISTEN: u8 = 10;
-const CLOSE: u8 = 7;
+const LISTEN: u8 = State::Listen as u8;
+const CLOSE: u8 = State::Close as u8;
 const UDP: [u16; 2] = [17, 136];
 
 fn is_listening(socket: &Socket<'_>) -> bool {

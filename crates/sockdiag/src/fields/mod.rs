@@ -36,9 +36,11 @@ pub(crate) use bpf::put_value;
 pub use catalog::{Block, Catalog, Description, Lead, Part};
 pub use choice::{Choice, ChoiceError, Key};
 pub use endpoint::put_address;
+pub(crate) use endpoint::state_text;
 pub(crate) use extended::uid as owner;
 pub use named::{NameError, Named};
 pub use owned::{OwnedItem, OwnedValue, printable};
+pub(crate) use process::Identity;
 pub use value::{Each, Item, Kind, List, Member, Value};
 
 use crate::model::Row;

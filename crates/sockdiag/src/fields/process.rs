@@ -81,20 +81,39 @@ fn each_holder(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
 pub(super) fn each_holder_of(row: &Row<'_>, inode: u32, take: &mut dyn FnMut(Item<'_>)) {
     let Some(book) = row.names.holders else { return };
     book.holders(inode, &mut |holder| {
-        let people = row.names.people;
-        let process = people.and_then(|people| people.process(holder.pid));
-        let uid = process.and_then(|process| process.uid);
+        let Identity { cmdline, uid, user } = Identity::of(row, holder.pid);
         let number = |number: i32| Some(Value::I64(number.into()));
         take(Item::Record(&[
             number(holder.pid),
             number(holder.tid),
             number(holder.fd),
             Some(Value::Text(holder.name)).filter(|_| !holder.name.is_empty()),
-            process.map(|process| Value::List(List::Words(process.cmdline))),
+            cmdline.map(|words| Value::List(List::Words(words))),
             uid.map(Value::from),
-            people.and_then(|people| people.user(uid?)).map(Value::Text),
+            user.map(Value::Text),
         ]));
     });
+}
+
+/// What is known of a process beside its name, where that was asked for.
+pub(crate) struct Identity<'a> {
+    /// Its command line, each word ended by NUL.
+    pub(crate) cmdline: Option<&'a [u8]>,
+    /// The user that it acts as.
+    pub(crate) uid: Option<u32>,
+    /// That user's name.
+    pub(crate) user: Option<&'a [u8]>,
+}
+
+impl<'a> Identity<'a> {
+    /// That of a process that holds a row's socket, or the other end's.
+    pub(crate) fn of(row: &Row<'a>, pid: i32) -> Self {
+        let people = row.names.people;
+        let process = people.and_then(|people| people.process(pid));
+        let uid = process.and_then(|process| process.uid);
+        let user = people.and_then(|people| people.user(uid?));
+        Self { cmdline: process.map(|process| process.cmdline), uid, user }
+    }
 }
 
 /// Task and descriptor of the holder that is listed first.

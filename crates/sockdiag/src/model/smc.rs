@@ -13,7 +13,7 @@
 use sockdiag_wire::smc_diag::SmcDiagMsg;
 
 use super::families::Family;
-use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
+use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer, v4};
 
 /// What only SMC sockets report.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +54,6 @@ fn addresses(msg: &SmcDiagMsg<'_>) -> (Addr, Addr) {
         _ => ends.map(v4),
     };
     (local, remote)
-}
-
-fn v4([a, b, c, d, ..]: [u8; 16]) -> Addr {
-    Addr::V4([a, b, c, d])
 }
 
 #[cfg(test)]

@@ -321,6 +321,7 @@ impl<'a> Socket<'a> {
     }
 }
 
-fn v4([a, b, c, d, ..]: [u8; 16]) -> Addr {
+/// The IPv4 address that the kernel puts first in a place for either kind.
+pub(super) fn v4([a, b, c, d, ..]: [u8; 16]) -> Addr {
     Addr::V4([a, b, c, d])
 }

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::fields::{self, Catalog, Field, Value};
+use crate::fields::{self, Catalog, Field, Identity, Value};
 use crate::model::{Addr, Endpoint, Layout, Row, Socket, State, Table, states};
 
 impl Row<'_> {
@@ -35,19 +35,17 @@ impl Row<'_> {
         self.socket.sub_table().unwrap_or(self.socket.origin.table)
     }
 
-    /// The state; `None` for a number that is none, and for an SCTP
-    /// association, which counts in numbers of its own.
+    /// The state; `None` for a number that is none, for an SCTP association,
+    /// which counts in numbers of its own, and for those of SMC that TCP has not.
     pub fn state(&self) -> Option<State> {
-        State::from_number(self.socket.state).filter(|_| !self.association)
+        let number = self.socket.state;
+        let is_shared = !self.association && fields::state_text(self) == states::text(number);
+        State::from_number(number).filter(|_| is_shared)
     }
 
     /// The state as `ss` prints it (`ESTAB`); `UNKNOWN` for what is none.
     pub fn state_name(&self) -> &'static str {
-        if self.association {
-            states::sctp_text(self.socket.state.into())
-        } else {
-            states::text(self.socket.state)
-        }
+        fields::state_text(self)
     }
 
     /// Address and port of this end; `None` for families that have none.  All
@@ -105,18 +103,15 @@ impl Row<'_> {
 
     fn holders_of(&self, inode: u32) -> Vec<Holding> {
         let mut holdings = Vec::new();
-        let people = self.names.people;
         if let Some(book) = self.names.holders {
             book.holders(inode, &mut |holder| {
-                let process = people.and_then(|people| people.process(holder.pid));
-                let uid = process.and_then(|process| process.uid);
-                let user = people.and_then(|people| people.user(uid?));
+                let Identity { cmdline, uid, user } = Identity::of(self, holder.pid);
                 holdings.push(Holding {
                     comm: holder.name.to_vec(),
                     pid: holder.pid,
                     tid: holder.tid,
                     fd: holder.fd,
-                    cmdline: process.map(|process| process.cmdline.to_vec()),
+                    cmdline: cmdline.map(<[u8]>::to_vec),
                     uid,
                     user: user.map(<[u8]>::to_vec),
                 });
@@ -209,6 +204,19 @@ mod tests {
             }
             assert!(row.holders().is_empty() && row.peer_holders().is_empty());
         });
+    }
+
+    #[test]
+    fn smc_has_states_that_tcp_has_not() {
+        for (number, state, name) in
+            [(10, Some(State::Listen), "LISTEN"), (2, None, "INIT"), (20, None, "PEERCLOSEWAIT1")]
+        {
+            let mut bytes = [0; 64];
+            (bytes[0], bytes[1]) = (43, number);
+            with(&bytes, Table::Smc, SourceKind::Kernel, |row| {
+                assert_eq!((row.state(), row.state_name()), (state, name));
+            });
+        }
     }
 
     #[test]
