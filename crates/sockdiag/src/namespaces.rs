@@ -96,14 +96,14 @@ pub fn all() -> Namespaces {
     Namespaces { list, hidden }
 }
 
-/// The namespaces of a list of words between commas: `all`, names as
-/// `ip netns` gives them, inode numbers, paths of files, `pid:N`.
+/// The namespaces of a list of words between commas, chosen among `every` one:
+/// `all`, names as `ip netns` gives them, inode numbers, paths of files,
+/// `pid:N`.
 ///
 /// # Errors
 /// As [`netns::enter`](crate::sys::netns::enter), about the first word that
 /// stands for nothing.
-pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
-    let every = all();
+pub fn chosen(words: &OsStr, every: &Namespaces) -> Result<Namespaces, EnterError> {
     let mut list: Vec<Namespace> = Vec::new();
     let mut hidden = 0;
     for word in words.as_bytes().split(|byte| *byte == b',') {
@@ -112,7 +112,7 @@ pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
                 hidden = every.hidden;
                 every.list.clone()
             }
-            _ => vec![one(OsStr::from_bytes(word), &every)?],
+            _ => vec![one(OsStr::from_bytes(word), every)?],
         };
         for namespace in found {
             match list.iter_mut().find(|had| had.facts.inode == namespace.facts.inode) {
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(inodes.len(), every.list.len(), "each once");
         let pid = std::process::id();
         let words = format!("pid:{pid},/proc/{pid}/ns/net,{own},pid:{pid}");
-        let chosen = chosen(OsStr::new(&words)).expect("all are ours");
+        let chosen = chosen(OsStr::new(&words), &all()).expect("all are ours");
         assert_eq!(chosen.list.len(), 1);
         assert!(chosen.list[0].is_home && chosen.list[0].is_chosen);
     }
@@ -338,7 +338,7 @@ mod tests {
             if word.is_empty() && !Path::new(NAMES).exists() {
                 continue;
             }
-            assert_eq!(chosen(OsStr::new(word)).unwrap_err().to_string(), want);
+            assert_eq!(chosen(OsStr::new(word), &all()).unwrap_err().to_string(), want);
         }
     }
 }

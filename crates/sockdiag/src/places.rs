@@ -112,10 +112,11 @@ impl Places {
         mut parse: impl FnMut() -> Result<Parsed, E>,
         say: &mut dyn FnMut(Note),
     ) -> Result<Self, E> {
-        let mut found = namespaces::chosen(words)?;
+        let every = namespaces::all();
+        let mut found = namespaces::chosen(words, &every)?;
         let listed = found.list.len();
         if peers {
-            for other in namespaces::all().list {
+            for other in every.list {
                 if found.list.iter().all(|had| had.facts.inode != other.facts.inode) {
                     found.list.push(other);
                 }

@@ -25,17 +25,7 @@ fn printed(family: u8, rows: &[Vec<u8>], args: &str) -> Option<String> {
     let links = [(1, "lo")];
     let talk = Talk::new().links(&links).sockets(family, &[rows.concat(), done(0)]);
     talk.write(&path).unwrap_or_else(|why| panic!("{why}"));
-    let case = Case::new(&args.split(' ').collect::<Vec<_>>());
-    let case = match replies::with(case, &path) {
-        Ok(case) => case,
-        Err(why) => {
-            skip::report(why);
-            return None;
-        }
-    };
-    let outcome = run(Command::new(OURS), &case).unwrap_or_else(|why| panic!("{args}: {why}"));
-    assert_eq!(outcome.ended, Ended::Exit(0), "{args}: {}", String::from_utf8_lossy(&outcome.stderr));
-    Some(String::from_utf8_lossy(&outcome.stdout).into_owned())
+    answered(&path, args)
 }
 
 #[test]

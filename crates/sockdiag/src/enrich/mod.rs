@@ -116,20 +116,9 @@ impl Enricher {
     /// An enricher that has looked nothing up yet, except for RPC services.
     pub fn new(config: &EnrichConfig<'_>) -> Self {
         let wanted = |need| config.needs.has(need);
-        let names = [
-            Needs::CGROUPS,
-            Needs::PROCESSES,
-            Needs::CONTEXTS,
-            Needs::USERS,
-            Needs::COMMANDS,
-            Needs::PEERS,
-            Needs::WORKLOADS,
-            Needs::ADDRESSES,
-        ];
-        let is_numeric = config.numeric && !(wanted(Needs::HOSTS) && config.resolve);
         let services = wanted(Needs::SERVICES) && !config.numeric;
         let rpc = if services && config.resolve { RpcNames::ask() } else { RpcNames::default() };
-        Self {
+        let mut enricher = Self {
             bpf_maps: BpfMaps::default(),
             cgroup_zero: config.cgroup_zero,
             extended: config.extended,
@@ -147,13 +136,19 @@ impl Enricher {
             peers: wanted(Needs::PEERS).then(Peers::default),
             workloads: wanted(Needs::WORKLOADS).then(|| Workloads::new(config.sources)),
             addresses: wanted(Needs::ADDRESSES),
-            plain: is_numeric && !names.into_iter().any(wanted),
+            plain: false,
             places: config.places.to_vec(),
             place: 0,
             services_of: None,
             inode: 0,
             association: false,
-        }
+        };
+        let Self { services, netlink, cgroups, hosts, processes, contexts, people, .. } = &enricher;
+        let others = services.is_some() || netlink.is_some() || cgroups.is_some() || hosts.is_some();
+        let people = processes.is_some() || contexts.is_some() || people.is_some();
+        let around = enricher.peers.is_some() || enricher.workloads.is_some() || enricher.addresses;
+        enricher.plain = !(others || people || around);
+        enricher
     }
 
     /// The same with BPF maps that are open already.
@@ -392,20 +387,18 @@ impl Enricher {
 
     /// The socket with the names that are known of its numbers.
     pub fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        let names = if self.plain {
-            Names {
-                interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
-                bpf_maps: Some(&self.bpf_maps),
-                netns: self.netns(),
-                ..Names::default()
-            }
-        } else {
-            self.names(socket)
+        let plain = Names {
+            interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
+            bpf_maps: Some(&self.bpf_maps),
+            netns: self.netns(),
+            ..Names::default()
         };
+        let names = if self.plain { plain } else { self.names(socket, plain) };
         Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
     }
 
-    fn names<'a>(&'a self, socket: &Socket<'a>) -> Names<'a> {
+    /// These names, and all others.
+    fn names<'a>(&'a self, socket: &Socket<'a>, plain: Names<'a>) -> Names<'a> {
         let service = |port| {
             self.services
                 .as_ref()
@@ -418,15 +411,12 @@ impl Enricher {
             hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
             local_service: service(port_of(socket.local)),
             remote_service: service(port_of(socket.remote)),
-            interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
             protocol: netlink.and_then(|names| names.protocol(socket)),
             port_owner: netlink.and_then(|names| names.owner(socket)),
             cgroup,
             holders: self.holders(),
             contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
-            bpf_maps: Some(&self.bpf_maps),
             people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
-            netns: self.netns(),
             peer: self.peer(socket),
             workload: self.workload(socket, cgroup),
             addresses: self
@@ -434,6 +424,7 @@ impl Enricher {
                 .then_some(self.interfaces.as_ref())
                 .flatten()
                 .map(|book| book as &dyn AddressBook),
+            ..plain
         }
     }
 
