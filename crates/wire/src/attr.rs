@@ -13,6 +13,8 @@ use crate::netlink::align4;
 
 /// Length of an attribute's header.
 pub(crate) const HEADER: usize = 4;
+/// Every attribute begins at a multiple of this.
+pub(crate) const ALIGNMENT: usize = 4;
 
 constants! {
     /// Flag bits of an attribute's type.

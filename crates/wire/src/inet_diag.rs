@@ -5,7 +5,7 @@
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
-use crate::attr::{HEADER, attrs, c_text};
+use crate::attr::{ALIGNMENT, attrs, c_text};
 use crate::bpf_storage::BpfStorages;
 use crate::bytes::{array_at, u8_at, u32_at, u64_at};
 use crate::cc_info::{BbrInfo, DctcpInfo, VegasInfo};
@@ -220,57 +220,75 @@ impl<'a> InetDiagMsg<'a> {
     }
 }
 
-/// Kinds that are indexed: 1 to 22.
-const KINDS: usize = INET_DIAG_SOCKOPT as usize + 1;
+/// Where the first attribute of each kind begins: one more than that in units
+/// of [`ALIGNMENT`], in a byte for each kind; zero if none was sent, [`FAR`]
+/// where that is no place for it.
+///
+/// Kept in words, not in an array: a row is decoded into this, and what is
+/// stored byte by byte is slow to copy as a whole right after.
+#[derive(Clone, Copy, Debug, Default)]
+struct Places {
+    /// Kinds 0 to 7, 8 to 15 and 16 to 23.
+    low: u64,
+    middle: u64,
+    high: u64,
+}
 
-/// So few bytes of attributes are looked through again whenever one is wanted.
-const FEW: usize = 64;
+/// An attribute that lies further behind than its place can say.
+const FAR: u8 = u8::MAX;
+const _: () = assert!(INET_DIAG_SOCKOPT < 24, "every kind has a place");
+
+impl Places {
+    #[inline]
+    fn get(self, kind: u16) -> u8 {
+        let word = match kind {
+            0..8 => self.low,
+            8..16 => self.middle,
+            16..24 => self.high,
+            _ => 0,
+        };
+        (word >> (8 * (kind % 8))) as u8
+    }
+
+    /// Notes the place of an attribute, unless one of its kind has one.
+    #[inline]
+    fn note(&mut self, kind: u16, begin: usize) {
+        let word = match kind {
+            0..8 => &mut self.low,
+            8..16 => &mut self.middle,
+            16..24 => &mut self.high,
+            _ => return,
+        };
+        let shift = 8 * (kind % 8);
+        if (*word >> shift) as u8 == 0 {
+            *word |= u64::from(u8::try_from(begin / ALIGNMENT + 1).unwrap_or(FAR)) << shift;
+        }
+    }
+}
 
 /// The attributes of a message, by kind.
 ///
-/// A row is decoded into one of these, so it is kept small: a place takes
-/// half of what a slice does, and only the attribute that a row with details
-/// is asked for at every turn is kept as one.
+/// Only the one that a row with details is asked for at every turn is kept as
+/// a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct InetAttrs<'a> {
     bytes: &'a [u8],
-    /// A bit for each kind that was sent.
-    sent: u32,
-    /// Where the value of each kind that was sent begins and how long it is;
-    /// not filled in for [`FEW`] bytes, of which few rows are asked for any.
-    places: [(u32, u16); KINDS],
+    places: Places,
     info: Option<&'a [u8]>,
-}
-
-/// The bit of a kind; none for those that are not indexed.
-#[inline]
-const fn bit(kind: u16) -> u32 {
-    if (kind as usize) < KINDS { 1 << kind } else { 0 }
 }
 
 impl<'a> InetAttrs<'a> {
     /// Indexes attributes; the first of a kind wins.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Self {
-        let mut places = [(0, 0); KINDS];
-        let mut sent = 0_u32;
-        let is_few = bytes.len() <= FEW;
+        let mut places = Places::default();
         let mut list = attrs(bytes);
         loop {
-            let begin = bytes.len() - list.remnant() + HEADER;
+            let begin = bytes.len() - list.remnant();
             let Some(attr) = list.next() else { break };
-            let bit = bit(attr.kind);
-            if is_few {
-                sent |= bit;
-            } else if sent & bit == 0
-                && let Some(place) = places.get_mut(usize::from(attr.kind))
-            {
-                sent |= bit;
-                // A length has 16 bits, header included; a message has 32.
-                *place = (begin as u32, attr.payload.len() as u16);
-            }
+            places.note(attr.kind, begin);
         }
-        let mut attrs = Self { bytes, sent, places, info: None };
+        let mut attrs = Self { bytes, places, info: None };
         attrs.info = attrs.get(INET_DIAG_INFO);
         attrs
     }
@@ -278,15 +296,13 @@ impl<'a> InetAttrs<'a> {
     /// The value of an attribute; `None` if it was not sent.
     #[inline]
     pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        if self.sent & bit(kind) == 0 {
-            return None;
-        }
-        if self.bytes.len() <= FEW {
-            return attrs(self.bytes).find(|attr| attr.kind == kind).map(|attr| attr.payload);
-        }
-        let (begin, length) = self.places.get(usize::from(kind)).copied()?;
-        let (begin, length) = (begin as usize, usize::from(length));
-        self.bytes.get(begin..begin + length)
+        let begin = match self.places.get(kind) {
+            0 => return None,
+            // Searched for from the beginning.
+            FAR => 0,
+            place => usize::from(place - 1) * ALIGNMENT,
+        };
+        attrs(self.bytes.get(begin..)?).find(|attr| attr.kind == kind).map(|attr| attr.payload)
     }
 
     /// `tcp_info`, if the protocol is one that gives `INFO` this meaning.
@@ -441,10 +457,10 @@ mod tests {
         put(&mut bytes, INET_DIAG_CONG, b"cubic\0junk");
         put(&mut bytes, INET_DIAG_SOCKOPT, &[1]);
         put(&mut bytes, INET_DIAG_CGROUP_ID, &[0; 7]);
-        assert!(bytes.len() <= FEW, "looked through");
-        let mut many = bytes.clone();
-        put(&mut many, 901, &[0; FEW]);
-        for bytes in [bytes, many] {
+        let mut far = Vec::new();
+        put(&mut far, 901, &[0; 1000]);
+        far.extend_from_slice(&bytes);
+        for bytes in [bytes, far] {
             let attrs = InetAttrs::parse(&bytes);
             assert_eq!(attrs.tos(), Some(7));
             assert_eq!(attrs.congestion(), Some(&b"cubic"[..]));
