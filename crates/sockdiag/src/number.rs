@@ -14,7 +14,22 @@ use std::io::Write as _;
 pub fn put_u64(out: &mut Vec<u8>, value: u64) {
     if value < 10 {
         out.push(b'0' + value as u8);
-    } else if value < 100_000_000 {
+    } else if value < 100_000 {
+        let value = value as u32;
+        let (above, below) = (value / 10_000, value % 10_000);
+        let pair = |pair: u32| u64::from(PAIRS[pair as usize % PAIRS.len()]);
+        let digits =
+            (u64::from(b'0') + u64::from(above)) | (pair(below / 100) << 8) | (pair(below % 100) << 24);
+        // Counted without the digits, which need not be waited for.
+        let length = 2 + u32::from(value > 99) + u32::from(value > 999) + u32::from(value > 9999);
+        put_start(out, (digits >> (40 - 8 * length)).to_le_bytes(), length as usize);
+    } else {
+        put_long(out, value);
+    }
+}
+
+fn put_long(out: &mut Vec<u8>, value: u64) {
+    if value < 100_000_000 {
         let digits = eight_digits(value as u32);
         let zeros = digits.trailing_zeros() / 8;
         put_start(out, ((ASCII_ZEROS + digits) >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
@@ -22,6 +37,17 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
         out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 }
+
+/// The two digits of every number below a hundred, the first one lowest.
+static PAIRS: [u16; 100] = {
+    let mut pairs = [0; 100];
+    let mut pair = 0;
+    while pair < 100 {
+        pairs[pair] = u16::from_le_bytes([b'0' + (pair / 10) as u8, b'0' + (pair % 10) as u8]);
+        pair += 1;
+    }
+    pairs
+};
 
 /// Eight times the digit zero.
 const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;

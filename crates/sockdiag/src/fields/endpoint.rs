@@ -268,11 +268,17 @@ fn inet_netid(protocol: u16) -> &'static str {
 }
 
 /// `%-6d`: queues are padded before the column engine sees them.
+#[inline]
 fn put_queue(out: &mut Vec<u8>, amount: u32) {
     if amount < 10 {
-        out.extend_from_slice(&[b'0' + amount as u8, b' ', b' ', b' ', b' ', b' ']);
-        return;
+        put_start(out, [b'0' + amount as u8, b' ', b' ', b' ', b' ', b' ', b' ', b' '], 6);
+    } else {
+        put_long_queue(out, amount);
     }
+}
+
+#[inline(never)]
+fn put_long_queue(out: &mut Vec<u8>, amount: u32) {
     let start = out.len();
     put_signed(out, amount);
     while out.len() < start + 6 {
@@ -300,7 +306,16 @@ fn put_port(out: &mut Vec<u8>, port: i64, service: Option<&[u8]>) {
 
 /// An address as an endpoint shows it: by name with `-r`, IPv6 in brackets,
 /// and the IPv6 wildcard as `*` unless the socket takes nothing but IPv6.
+#[inline]
 fn put_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
+    match addr {
+        Addr::V4(octets) if row.names.hosts.is_none() => put_ipv4(out, octets),
+        _ => put_any_addr(out, row, addr),
+    }
+}
+
+#[inline(never)]
+fn put_any_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
     if addr == Addr::V6([0; 16]) {
         let v6only = row.socket.family == Family::Inet6
             && row.socket.attrs().and_then(|attrs| attrs.v6only()).is_some_and(|v6only| v6only != 0);
@@ -345,26 +360,39 @@ pub fn put_address(out: &mut Vec<u8>, addr: Addr) {
     }
 }
 
+#[inline]
 fn put_ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
-    for octet in octets {
-        let (text, length) = OCTETS[usize::from(octet)];
-        put_start(out, text, usize::from(length));
-    }
+    // Two halves of at most eight bytes, put together in a register: bytes that
+    // are stored one by one are slow to load together.
+    let [a, b, c, d] = octets.map(|octet| OCTETS[usize::from(octet)]);
+    let start = u64::from(a.text) | u64::from(b.text) << a.bits;
+    let end = u64::from(c.text) | u64::from(d.text) << c.bits;
+    let text = u128::from(start) | u128::from(end) << (a.bits + b.bits);
     // The last point is one too many.
-    out.pop();
+    let length = (a.bits + b.bits + c.bits + d.bits) / 8 - 1;
+    put_start(out, text.to_le_bytes(), length as usize);
 }
 
-/// Every octet as text with a point behind it, and how long that is.
-static OCTETS: [([u8; 4], u8); 256] = {
-    let mut table = [([0; 4], 0); 256];
+/// An octet as text with a point behind it.
+#[derive(Clone, Copy)]
+struct Octet {
+    /// The first byte lowest.
+    text: u32,
+    /// How long that is.
+    bits: u32,
+}
+
+static OCTETS: [Octet; 256] = {
+    let mut table = [Octet { text: 0, bits: 0 }; 256];
     let mut octet = 0;
     while octet < 256 {
         let digits = [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
-        table[octet] = match octet {
+        let (text, length) = match octet {
             0..10 => ([digits[2], b'.', 0, 0], 2),
             10..100 => ([digits[1], digits[2], b'.', 0], 3),
             _ => ([digits[0], digits[1], digits[2], b'.'], 4),
         };
+        table[octet] = Octet { text: u32::from_le_bytes(text), bits: 8 * length };
         octet += 1;
     }
     table
