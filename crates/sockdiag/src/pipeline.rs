@@ -261,12 +261,20 @@ impl<'p> Pipeline<'p> {
     }
 
     /// A recording is shown whole: only the filter chooses from it.
+    #[inline]
     fn wants(&mut self, socket: &Socket<'_>, by_name: bool) -> bool {
         let shown = matches!(socket.origin.kind, SourceKind::Recording)
             // TIPC is listed whatever the families are.
             || socket.family == Family::Tipc
             || self.families.contains(socket.family);
-        let Some(filter) = self.filter.filter(|_| shown) else { return shown };
+        match self.filter {
+            Some(filter) if shown => self.passes(filter, socket, by_name),
+            _ => shown,
+        }
+    }
+
+    #[inline(never)]
+    fn passes(&mut self, filter: &Expr, socket: &Socket<'_>, by_name: bool) -> bool {
         if by_name {
             self.enricher.prepare_names(socket);
             return filter.eval(&self.enricher.row(socket), self.context);
@@ -282,6 +290,7 @@ impl<'p> Pipeline<'p> {
         row
     }
 
+    #[inline]
     fn show(&mut self, socket: &Socket<'_>) -> ControlFlow<()> {
         self.enricher.prepare(socket);
         match self.sink.row(&self.enricher.row(socket)) {

@@ -112,9 +112,11 @@ impl Interfaces {
     /// The name of an interface that was looked up.
     #[inline]
     pub(super) fn name(&self, index: u32) -> Option<&[u8]> {
-        if index == 0 {
-            return None;
-        }
+        if index == 0 { None } else { self.known(index) }
+    }
+
+    #[inline(never)]
+    fn known(&self, index: u32) -> Option<&[u8]> {
         self.names.get(&index).map(Vec::as_slice)
     }
 }

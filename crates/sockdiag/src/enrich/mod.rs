@@ -208,6 +208,7 @@ impl Enricher {
     }
 
     /// The namespace that rows belong to, where there are several.
+    #[inline]
     pub fn netns(&self) -> Option<&Netns> {
         self.places.get(self.place as usize)
     }
@@ -237,6 +238,7 @@ impl Enricher {
     /// Looks up what is not known yet about one socket.  Every socket that is
     /// shown comes here once, in order: an SCTP association is told by the
     /// inode of the socket before it.
+    #[inline]
     pub fn prepare(&mut self, socket: &Socket<'_>) {
         if socket.layout() == Layout::Inet {
             self.association = socket.protocol == SCTP && socket.inode != 0 && socket.inode == self.inode;
@@ -253,6 +255,7 @@ impl Enricher {
     }
 
     /// The same, less what every listing has.
+    #[inline(never)]
     fn prepare_named(&mut self, socket: &Socket<'_>) {
         self.prepare_names(socket);
         if let Some(cgroups) = &mut self.cgroups
@@ -338,7 +341,15 @@ impl Enricher {
     /// Looks up what belongs to the namespace that the socket is in: names and
     /// addresses of interfaces.  This is the moment for it: later rows may be
     /// of another namespace.
+    #[inline]
     pub fn prepare_interfaces(&mut self, socket: &Socket<'_>) {
+        if socket.ifindex != 0 || self.addresses {
+            self.prepare_links(socket);
+        }
+    }
+
+    #[inline(never)]
+    fn prepare_links(&mut self, socket: &Socket<'_>) {
         let Some(interfaces) = &mut self.interfaces else { return };
         if socket.ifindex != 0 {
             if let Layout::Packet | Layout::Xdp = socket.layout() {
@@ -386,19 +397,27 @@ impl Enricher {
     }
 
     /// The socket with the names that are known of its numbers.
+    #[inline]
     pub fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        let plain = Names {
+        let names = Names {
             interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
             bpf_maps: Some(&self.bpf_maps),
             netns: self.netns(),
             ..Names::default()
         };
-        let names = if self.plain { plain } else { self.names(socket, plain) };
-        Row { socket, names, association: self.association && socket.layout() == Layout::Inet }
+        let association = self.association && socket.layout() == Layout::Inet;
+        let mut row = Row { socket, names, association };
+        if !self.plain {
+            self.add_names(&mut row);
+        }
+        row
     }
 
-    /// These names, and all others.
-    fn names<'a>(&'a self, socket: &Socket<'a>, plain: Names<'a>) -> Names<'a> {
+    /// Adds what else is known.
+    // Not inlined, nor are the others that say so: a row without names should
+    // be small enough to be inlined itself.
+    #[inline(never)]
+    fn add_names<'a>(&'a self, Row { socket, names, .. }: &mut Row<'a>) {
         let service = |port| {
             self.services
                 .as_ref()
@@ -407,7 +426,7 @@ impl Enricher {
         };
         let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-        Names {
+        *names = Names {
             hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
             local_service: service(port_of(socket.local)),
             remote_service: service(port_of(socket.remote)),
@@ -424,8 +443,8 @@ impl Enricher {
                 .then_some(self.interfaces.as_ref())
                 .flatten()
                 .map(|book| book as &dyn AddressBook),
-            ..plain
-        }
+            ..*names
+        };
     }
 
     fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
