@@ -8,7 +8,8 @@
 pub mod columns;
 pub mod groups;
 pub mod json;
+mod layout;
 mod sheet;
 pub mod ss;
 pub mod summary;
-pub mod window;
+mod window;

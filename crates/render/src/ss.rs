@@ -11,7 +11,8 @@ use sockdiag::model::{Layout, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
 use sockdiag::pipeline::Sink;
 
-use crate::window::{COLUMNS, PROC, Window};
+use crate::layout::{COLUMNS, PROC};
+use crate::window::Window;
 
 /// What a listing looks like.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,8 +45,8 @@ struct Shown {
 /// How the sockets of one layout are printed.
 struct Plan {
     layout: Layout,
-    /// What each column that is printed holds, one behind the other.
-    columns: Vec<Vec<Format>>,
+    /// What the columns that are printed hold, and whether that is all of one.
+    columns: Vec<(Format, bool)>,
     details: Vec<Shown>,
 }
 
@@ -102,8 +103,13 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
             });
         }
     }
-    let printed = columns.into_iter().zip(enabled).filter(|(_, enabled)| **enabled);
-    Plan { layout: description.layout, columns: printed.map(|(formats, _)| formats).collect(), details }
+    let printed = columns.iter().zip(enabled).filter(|(_, enabled)| **enabled);
+    let nothing: Format = |_, _, _| {};
+    let columns = printed.flat_map(|(formats, _)| {
+        let (last, others) = formats.split_last().unwrap_or((&nothing, &[]));
+        others.iter().map(|format| (*format, false)).chain([(*last, true)])
+    });
+    Plan { layout: description.layout, columns: columns.collect(), details }
 }
 
 impl<W: Write> Sink for SsText<W> {
@@ -112,12 +118,11 @@ impl<W: Write> Sink for SsText<W> {
         // A layout that nobody described has no rows.
         let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else { return Ok(()) };
         self.window.begin_row()?;
-        for formats in &plan.columns {
-            let token = self.window.token();
-            for format in formats {
-                format(token, row, self.style);
+        for (format, is_last) in &plan.columns {
+            format(self.window.token(), row, self.style);
+            if *is_last {
+                self.window.end_token();
             }
-            self.window.end_token()?;
         }
         let token = self.window.token();
         for block in &plan.details {

@@ -1,0 +1,254 @@
+//! Where the tokens of a row stand in its line.
+//!
+//! A [`Layout`] says what is put before and behind the text of each column:
+//! rows are laid out by one, read back by it, and laid out anew by another.
+//!
+//! Invariant: the text never changes, only the blanks between; what was laid
+//! out by a layout is found again by the same one.
+
+use std::io::{self, Write};
+
+/// How many columns a row has; the last holds the details.
+pub(crate) const COLUMNS: usize = 11;
+/// Lengths are kept for so many columns, the last of which there are not: all
+/// of them are compared at once.
+pub(crate) const LANES: usize = 16;
+/// The column of the details.
+pub(crate) const EXT: usize = 10;
+/// The column of the owners.
+pub(crate) const PROC: usize = 9;
+/// The column of the remote port.
+const RSERV: usize = 8;
+
+/// Columns before which a blank is printed, unless they are the first.
+const DELIMITED: [bool; COLUMNS] = [false, true, true, true, true, true, false, true, false, false, false];
+/// Columns whose text stands at their right edge.
+const RIGHT: [bool; COLUMNS] = [false, false, false, false, false, true, false, true, false, false, false];
+/// How many of these there are.
+const RIGHT_ONES: usize = 2;
+
+/// Output is handed on in pieces of about this size.
+pub(crate) const PIECE: usize = 128 * 1024;
+
+/// What is done with the token of a column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Step {
+    /// The text is padded to this.
+    room: usize,
+    /// At its left side, so that it stands at the right edge.
+    right: bool,
+    /// Blanks that follow, whatever the text: 1, or 0.
+    gap: usize,
+    /// The bits behind the room, of the [`AT_ONCE`] bytes that it begins.
+    behind: u128,
+}
+
+impl Step {
+    /// Blanks before a text that long, and behind it.
+    fn blanks(&self, length: usize) -> (usize, usize) {
+        let missing = self.room.saturating_sub(length);
+        if self.right { (missing, self.gap) } else { (0, missing + self.gap) }
+    }
+}
+
+/// What is done with the tokens of a row, one step for each printed column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    steps: [Step; COLUMNS],
+    /// How many columns are printed.
+    count: usize,
+    /// Those whose texts stand at their right edges, and how many these are.
+    aligned: [usize; RIGHT_ONES],
+    aligned_count: usize,
+}
+
+impl Layout {
+    /// Texts end to end, a line for each row.
+    pub(crate) fn none(columns: &[usize]) -> Self {
+        let steps = [Step::default(); COLUMNS];
+        Self { steps, count: columns.len(), aligned: [0; RIGHT_ONES], aligned_count: 0 }
+    }
+
+    /// Columns, the printed ones of which have texts of these lengths; spread
+    /// over a screen if there is one.
+    pub(crate) fn of(columns: &[usize], longest: &[u16; LANES], screen: Option<usize>) -> Self {
+        let mut layout = Self::none(columns);
+        let widths = widths(columns, longest, screen);
+        let last_visible = if columns.contains(&PROC) { PROC } else { RSERV };
+        let nexts = columns.iter().skip(1).map(|next| usize::from(DELIMITED[*next])).chain([0]);
+        let mut blank = 0;
+        for (((step, column), width), gap) in layout.steps.iter_mut().zip(columns).zip(widths).zip(nexts) {
+            let padded = screen.is_some() || *column != last_visible || RIGHT[*column];
+            let room = if padded { width.saturating_sub(blank) } else { 0 };
+            let behind =
+                u32::try_from(8 * room).ok().and_then(|bits| u128::MAX.checked_shl(bits)).unwrap_or(0);
+            *step = Step { room, right: RIGHT[*column], gap, behind };
+            blank = gap;
+        }
+        let aligned = layout.steps.iter().enumerate().filter(|(_, step)| step.right);
+        for (to, (at, _)) in layout.aligned.iter_mut().zip(aligned) {
+            *to = at;
+            layout.aligned_count += 1;
+        }
+        layout
+    }
+
+    /// The most bytes that a row takes beside its texts; zero for [`Self::none`].
+    pub(crate) fn surplus(&self) -> usize {
+        self.steps.iter().map(|step| step.room + step.gap).sum()
+    }
+
+    /// Pads the text of a column that begins there and that `line` ends with:
+    /// at its right side whatever the column.
+    ///
+    /// Where the next text begins does not depend on how long this one is, but
+    /// for a branch: nobody has to wait for the length.
+    // A row has eight of these, and the compiler would call them.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub(crate) fn pad(&self, column: usize, line: &mut Vec<u8>, start: usize, length: usize) {
+        let step = &self.steps[column];
+        if length > step.room {
+            if step.gap != 0 {
+                line.push(b' ');
+            }
+        } else if step.room + step.gap - length > AT_ONCE {
+            line.resize(start + step.room + step.gap, b' ');
+        } else {
+            line.extend_from_slice(&[b' '; AT_ONCE]);
+            line.truncate(start + step.room + step.gap);
+        }
+    }
+
+    /// Moves the padded texts of a row, which begin there in `lines`, to where
+    /// they belong.
+    ///
+    /// Not done before the whole row is written: bytes that were stored one by
+    /// one are slow to load together as long as they are on their way.
+    #[inline]
+    pub(crate) fn align(&self, lines: &mut [u8], starts: &[usize; COLUMNS], lengths: &[u16; LANES]) {
+        for at in self.aligned.iter().take(self.aligned_count).copied() {
+            let (step, length) = (&self.steps[at], usize::from(lengths[at]));
+            let missing = step.room.saturating_sub(length);
+            let Some(place) = lines.get_mut(starts[at]..) else { continue };
+            match place.first_chunk_mut::<AT_ONCE>() {
+                Some(place) if step.room <= AT_ONCE && missing < AT_ONCE => {
+                    // A room in a register: its text is shifted, what lies
+                    // behind it is kept.
+                    let all = u128::from_le_bytes(*place);
+                    let shifted = all << (8 * missing);
+                    let blanks = BLANKS & !(u128::MAX << (8 * missing));
+                    *place = ((all & step.behind) | (shifted & !step.behind) | blanks).to_le_bytes();
+                }
+                _ => move_text(place, length, missing),
+            }
+        }
+    }
+
+    /// Reads rows that were laid out by this layout and writes them by another
+    /// one, in pieces: no width of a screen costs memory.
+    pub(crate) fn lay_anew(
+        &self,
+        mut text: &[u8],
+        lengths: &[u16],
+        layout: &Self,
+        page: &mut Vec<u8>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        for row in lengths.chunks(self.count.max(1)) {
+            for ((from, to), length) in self.steps.iter().zip(&layout.steps).zip(row) {
+                let length = usize::from(*length);
+                let (before, behind) = from.blanks(length);
+                let token = text.get(before..before + length).unwrap_or_default();
+                text = text.get(before + length + behind..).unwrap_or_default();
+                let (before, behind) = to.blanks(length);
+                pad(page, out, before)?;
+                page.extend_from_slice(token);
+                pad(page, out, behind)?;
+            }
+            text = text.get(1..).unwrap_or_default();
+            page.push(b'\n');
+            if page.len() >= PIECE {
+                out.write_all(page)?;
+                page.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// So many blanks are written at once and the surplus taken back: cheaper than
+/// writing as many as there are.
+const AT_ONCE: usize = 16;
+
+/// As many blanks as are written at once.
+const BLANKS: u128 = u128::from_le_bytes([b' '; AT_ONCE]);
+
+/// Moves a text that the place begins with to the right.
+#[inline(never)]
+fn move_text(place: &mut [u8], length: usize, missing: usize) {
+    if let Some(place) = place.get_mut(..length + missing) {
+        place.copy_within(..length, missing);
+        place[..missing].fill(b' ');
+    }
+}
+
+/// Appends blanks; more of them than a piece go out as they are made.
+fn pad(page: &mut Vec<u8>, out: &mut impl Write, mut missing: usize) -> io::Result<()> {
+    while missing > PIECE {
+        page.resize(page.len() + PIECE, b' ');
+        out.write_all(page)?;
+        page.clear();
+        missing -= PIECE;
+    }
+    page.resize(page.len() + missing, b' ');
+    Ok(())
+}
+
+/// The width of each printed column, the blank before it included.
+///
+/// With a screen the columns are laid out in lines of its width, and what a
+/// line has to spare is spread over its columns, the rightmost first.
+pub(crate) fn widths(columns: &[usize], longest: &[u16; LANES], screen: Option<usize>) -> [usize; COLUMNS] {
+    let mut widths = [0; COLUMNS];
+    let mut any = false;
+    for (at, column) in columns.iter().enumerate() {
+        if longest[at] > 0 {
+            let width = usize::from(longest[at]) + usize::from(DELIMITED[*column] && any);
+            widths[at] = screen.map_or(width, |screen| width.min(screen));
+            any = true;
+        }
+    }
+    let Some(screen) = screen else { return widths };
+    let mut line: Vec<usize> = Vec::with_capacity(COLUMNS);
+    let mut sum = 0;
+    for at in 0..columns.len() {
+        let width = widths[at];
+        if width == 0 {
+            continue;
+        }
+        if sum + width > screen {
+            spread(&mut widths, &line, screen - sum);
+            line.clear();
+            sum = 0;
+        }
+        line.push(at);
+        sum += width;
+        if sum == screen {
+            line.clear();
+            sum = 0;
+        }
+    }
+    spread(&mut widths, &line, screen - sum);
+    widths
+}
+
+fn spread(widths: &mut [usize; COLUMNS], line: &[usize], spare: usize) {
+    if line.is_empty() {
+        return;
+    }
+    let (each, rest) = (spare / line.len(), spare % line.len());
+    for (at, column) in line.iter().enumerate() {
+        widths[*column] += each + usize::from(at >= line.len() - rest);
+    }
+}
