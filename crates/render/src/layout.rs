@@ -99,25 +99,29 @@ impl Layout {
     }
 
     /// Pads the text of a column that begins there and that `line` ends with:
-    /// at its right side whatever the column.
+    /// at its right side whatever the column.  Where the next one begins.
     ///
-    /// Where the next text begins does not depend on how long this one is, but
-    /// for a branch: nobody has to wait for the length.
+    /// That does not depend on how long this one is, but for branches that are
+    /// foreseen: nobody has to wait for the length.
     // A row has eight of these, and the compiler would call them.
     #[allow(clippy::inline_always)]
     #[inline(always)]
-    pub(crate) fn pad(&self, column: usize, line: &mut Vec<u8>, start: usize, length: usize) {
+    pub(crate) fn pad(&self, column: usize, line: &mut Vec<u8>, start: usize, length: usize) -> usize {
         let step = &self.steps[column];
         if length > step.room {
             if step.gap != 0 {
                 line.push(b' ');
             }
-        } else if step.room + step.gap - length > AT_ONCE {
-            line.resize(start + step.room + step.gap, b' ');
-        } else {
-            line.extend_from_slice(&[b' '; AT_ONCE]);
-            line.truncate(start + step.room + step.gap);
+            return line.len();
         }
+        let end = start + step.room + step.gap;
+        line.extend_from_slice(&[b' '; AT_ONCE]);
+        if end > line.len() {
+            put_blanks(line, end);
+        } else {
+            line.truncate(end);
+        }
+        end
     }
 
     /// Moves the padded texts of a row, which begin there in `lines`, to where
@@ -180,6 +184,12 @@ impl Layout {
 /// So many blanks are written at once and the surplus taken back: cheaper than
 /// writing as many as there are.
 const AT_ONCE: usize = 16;
+
+/// Fills a line with blanks up to there.
+#[inline(never)]
+fn put_blanks(line: &mut Vec<u8>, end: usize) {
+    line.resize(end, b' ');
+}
 
 /// As many blanks as are written at once.
 const BLANKS: u128 = u128::from_le_bytes([b' '; AT_ONCE]);

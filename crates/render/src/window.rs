@@ -167,12 +167,11 @@ impl<W: Write> Window<W> {
             length = TOKEN_MAX;
             self.text.truncate(self.start + length);
         }
-        self.now.pad(at, &mut self.text, self.start, length);
         self.lengths[at] = length as u16;
         self.starts[at] = self.start;
         self.cost += length + (length & 1) + 2;
         self.ended = at + 1;
-        self.start = self.text.len();
+        self.start = self.now.pad(at, &mut self.text, self.start, length);
     }
 
     /// Prints what is left and hands everything on.

@@ -220,9 +220,8 @@ impl<'a> InetDiagMsg<'a> {
     }
 }
 
-/// Where the first attribute of each kind begins: one more than that in units
-/// of [`ALIGNMENT`], in a byte for each kind; zero if none was sent, [`FAR`]
-/// where that is no place for it.
+/// Where the first attribute of each kind begins in units of [`ALIGNMENT`], in
+/// a byte for each kind; zero where a byte cannot say it.
 ///
 /// Kept in words, not in an array: a row is decoded into this, and what is
 /// stored byte by byte is slow to copy as a whole right after.
@@ -234,8 +233,6 @@ struct Places {
     high: u64,
 }
 
-/// An attribute that lies further behind than its place can say.
-const FAR: u8 = u8::MAX;
 const _: () = assert!(INET_DIAG_SOCKOPT < 24, "every kind has a place");
 
 impl Places {
@@ -250,7 +247,7 @@ impl Places {
         (word >> (8 * (kind % 8))) as u8
     }
 
-    /// Notes the place of an attribute, unless one of its kind has one.
+    /// Notes the place of the first attribute of a kind.
     #[inline]
     fn note(&mut self, kind: u16, begin: usize) {
         let word = match kind {
@@ -259,12 +256,12 @@ impl Places {
             16..24 => &mut self.high,
             _ => return,
         };
-        let shift = 8 * (kind % 8);
-        if (*word >> shift) as u8 == 0 {
-            *word |= u64::from(u8::try_from(begin / ALIGNMENT + 1).unwrap_or(FAR)) << shift;
-        }
+        *word |= u64::from(u8::try_from(begin / ALIGNMENT).unwrap_or(0)) << (8 * (kind % 8));
     }
 }
+
+/// So few bytes of attributes are looked through whenever one is wanted.
+const FEW: usize = 64;
 
 /// The attributes of a message, by kind.
 ///
@@ -273,22 +270,38 @@ impl Places {
 #[derive(Clone, Copy, Debug)]
 pub struct InetAttrs<'a> {
     bytes: &'a [u8],
+    /// A bit for each kind that was sent.
+    sent: u32,
+    /// Not filled in for [`FEW`] bytes, of which few rows are asked for any.
     places: Places,
     info: Option<&'a [u8]>,
+}
+
+/// The bit of a kind; none for those that are not known.
+#[inline]
+const fn bit(kind: u16) -> u32 {
+    if kind <= INET_DIAG_SOCKOPT { 1 << kind } else { 0 }
 }
 
 impl<'a> InetAttrs<'a> {
     /// Indexes attributes; the first of a kind wins.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Self {
-        let mut places = Places::default();
+        let (mut sent, mut places) = (0, Places::default());
         let mut list = attrs(bytes);
-        loop {
-            let begin = bytes.len() - list.remnant();
-            let Some(attr) = list.next() else { break };
-            places.note(attr.kind, begin);
+        if bytes.len() <= FEW {
+            list.for_each(|attr| sent |= bit(attr.kind));
+        } else {
+            loop {
+                let begin = bytes.len() - list.remnant();
+                let Some(attr) = list.next() else { break };
+                if sent & bit(attr.kind) == 0 {
+                    places.note(attr.kind, begin);
+                }
+                sent |= bit(attr.kind);
+            }
         }
-        let mut attrs = Self { bytes, places, info: None };
+        let mut attrs = Self { bytes, sent, places, info: None };
         attrs.info = attrs.get(INET_DIAG_INFO);
         attrs
     }
@@ -296,12 +309,11 @@ impl<'a> InetAttrs<'a> {
     /// The value of an attribute; `None` if it was not sent.
     #[inline]
     pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        let begin = match self.places.get(kind) {
-            0 => return None,
-            // Searched for from the beginning.
-            FAR => 0,
-            place => usize::from(place - 1) * ALIGNMENT,
-        };
+        if self.sent & bit(kind) == 0 {
+            return None;
+        }
+        // Where its place is not known, it is looked for from the beginning.
+        let begin = usize::from(self.places.get(kind)) * ALIGNMENT;
         attrs(self.bytes.get(begin..)?).find(|attr| attr.kind == kind).map(|attr| attr.payload)
     }
 
@@ -457,10 +469,12 @@ mod tests {
         put(&mut bytes, INET_DIAG_CONG, b"cubic\0junk");
         put(&mut bytes, INET_DIAG_SOCKOPT, &[1]);
         put(&mut bytes, INET_DIAG_CGROUP_ID, &[0; 7]);
-        let mut far = Vec::new();
+        assert!(bytes.len() <= FEW, "looked through");
+        let (mut many, mut far) = (bytes.clone(), Vec::new());
+        put(&mut many, 901, &[0; FEW]);
         put(&mut far, 901, &[0; 1000]);
         far.extend_from_slice(&bytes);
-        for bytes in [bytes, far] {
+        for bytes in [bytes, many, far] {
             let attrs = InetAttrs::parse(&bytes);
             assert_eq!(attrs.tos(), Some(7));
             assert_eq!(attrs.congestion(), Some(&b"cubic"[..]));

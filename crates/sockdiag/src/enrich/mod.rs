@@ -399,25 +399,30 @@ impl Enricher {
     /// The socket with the names that are known of its numbers.
     #[inline]
     pub fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        let names = Names {
-            interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
-            bpf_maps: Some(&self.bpf_maps),
-            netns: self.netns(),
-            ..Names::default()
-        };
-        let association = self.association && socket.layout() == Layout::Inet;
-        let mut row = Row { socket, names, association };
-        if !self.plain {
-            self.add_names(&mut row);
-        }
-        row
+        if self.plain { self.plain_row(socket) } else { self.full_row(socket) }
     }
 
-    /// Adds what else is known.
-    // Not inlined, nor are the others that say so: a row without names should
-    // be small enough to be inlined itself.
+    /// With those that every listing has.
+    #[inline]
+    fn plain_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
+        Row {
+            socket,
+            names: Names {
+                interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
+                bpf_maps: Some(&self.bpf_maps),
+                netns: self.netns(),
+                ..Names::default()
+            },
+            association: self.association && socket.layout() == Layout::Inet,
+        }
+    }
+
+    /// With all of them.
+    // Not inlined, nor are the others that say so: a plain row should be small
+    // enough to be inlined itself.
     #[inline(never)]
-    fn add_names<'a>(&'a self, Row { socket, names, .. }: &mut Row<'a>) {
+    fn full_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
+        let plain = self.plain_row(socket);
         let service = |port| {
             self.services
                 .as_ref()
@@ -426,7 +431,7 @@ impl Enricher {
         };
         let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-        *names = Names {
+        let names = Names {
             hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
             local_service: service(port_of(socket.local)),
             remote_service: service(port_of(socket.remote)),
@@ -443,8 +448,9 @@ impl Enricher {
                 .then_some(self.interfaces.as_ref())
                 .flatten()
                 .map(|book| book as &dyn AddressBook),
-            ..*names
+            ..plain.names
         };
+        Row { names, ..plain }
     }
 
     fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
