@@ -21,7 +21,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
-use sockdiag::fields::{Catalog, Field, Groups, Kind};
+use sockdiag::fields::{self, Catalog, Field, Groups, Kind, Value};
 use sockdiag::model::{Layout, Row};
 use sockdiag::pipeline::Sink;
 use sockdiag::source::Summary;
@@ -62,7 +62,21 @@ struct Subject {
     key: &'static str,
     /// The key as it is written.
     written: compact::Key,
+    parts: Vec<Part>,
+}
+
+/// What one kind of socket reports of it.
+struct Part {
+    /// Of other sockets nothing is there, and nothing is looked for.
+    of: fn(&Row<'_>) -> bool,
     entries: Vec<Entry>,
+}
+
+impl Subject {
+    /// What there may be of a row.
+    fn entries(&self, row: &Row<'_>) -> impl Iterator<Item = &Entry> {
+        self.parts.iter().filter(|part| (part.of)(row)).flat_map(|part| &part.entries)
+    }
 }
 
 /// A sink that writes rows as JSON.
@@ -230,19 +244,26 @@ impl<W: Write> Json<W> {
 }
 
 /// Fields by what their names say before the point, in order of appearance.
-fn subjects(fields: &[&'static Field]) -> Vec<Subject> {
+fn subjects(parts: &[fields::Part]) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
-    for field in fields {
-        let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
-        let entry = Entry { field, key, hex: value::hex_key(key), written: compact::Key::new(key) };
-        if let Some(known) = subjects.iter_mut().find(|known| known.key == subject) {
-            known.entries.push(entry);
-        } else {
-            subjects.push(Subject {
-                key: subject,
-                written: compact::Key::new(subject),
-                entries: vec![entry],
-            });
+    for part in parts {
+        // Those that have a part of this one already.
+        let mut begun: Vec<&str> = Vec::new();
+        for field in &part.fields {
+            let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
+            let at = subjects.iter().position(|known| known.key == subject).unwrap_or(subjects.len());
+            if at == subjects.len() {
+                subjects.push(Subject { key: subject, written: compact::Key::new(subject), parts: vec![] });
+            }
+            let Some(known) = subjects.get_mut(at) else { continue };
+            if !begun.contains(&subject) {
+                begun.push(subject);
+                known.parts.push(Part { of: part.of, entries: vec![] });
+            }
+            if let Some(last) = known.parts.last_mut() {
+                let (hex, written) = (value::hex_key(key), compact::Key::new(key));
+                last.entries.push(Entry { field, key, hex, written });
+            }
         }
     }
     subjects
@@ -258,35 +279,35 @@ impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for subject in self.subjects {
-            // What nothing is known of has no key, so the first value comes first.
-            let first = subject.entries.iter().enumerate().find_map(|(at, entry)| {
-                let value = (entry.field.get)(self.row)?;
-                value::is_there(value).then_some((at, value))
-            });
-            if let Some((at, first)) = first {
-                let entries = subject.entries.get(at..).unwrap_or_default();
-                map.serialize_entry(subject.key, &Nested { row: self.row, entries, first })?;
+            let nested = Nested { row: self.row, subject };
+            // What nothing is known of has no key.
+            if nested.values().next().is_some() {
+                map.serialize_entry(subject.key, &nested)?;
             }
         }
         map.end()
     }
 }
 
-/// What one subject reports: the value of the first entry, and what follows.
+/// What one subject reports.
 struct Nested<'n> {
     row: &'n Row<'n>,
-    entries: &'n [Entry],
-    first: sockdiag::fields::Value<'n>,
+    subject: &'n Subject,
+}
+
+impl<'n> Nested<'n> {
+    fn values(&self) -> impl Iterator<Item = (&'n Entry, Value<'n>)> {
+        let row = self.row;
+        let value = move |entry: &'n Entry| Some((entry, (entry.field.get)(row)?));
+        self.subject.entries(row).filter_map(value).filter(|(_, value)| value::is_there(*value))
+    }
 }
 
 impl Serialize for Nested<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (at, entry) in self.entries.iter().enumerate() {
-            let value = if at == 0 { Some(self.first) } else { (entry.field.get)(self.row) };
-            if let Some(value) = value.filter(|value| value::is_there(*value)) {
-                value::put_entry(&mut map, entry.key, &entry.hex, entry.field.kind, value)?;
-            }
+        for (entry, value) in self.values() {
+            value::put_entry(&mut map, entry.key, &entry.hex, entry.field.kind, value)?;
         }
         map.end()
     }

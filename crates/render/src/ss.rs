@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead, Style, Text, Value};
+use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead, Style, Test, Text, Value};
 use sockdiag::model::{Layout, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
 use sockdiag::pipeline::Sink;
@@ -37,7 +37,8 @@ pub struct Look {
 
 /// A block of details that is shown.
 struct Shown {
-    applies: fn(&Row<'_>, Groups) -> bool,
+    of: fn(&Row<'_>) -> bool,
+    applies: Test,
     lead: Lead,
     tokens: Vec<Token>,
 }
@@ -97,6 +98,7 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
                 printed && style.groups.has(field.only_with)
             });
             details.push(Shown {
+                of: part.of,
                 applies: part.applies,
                 lead: part.lead,
                 tokens: fields.map(Token::new).collect(),
@@ -126,7 +128,7 @@ impl<W: Write> Sink for SsText<W> {
         }
         let token = self.window.token();
         for block in &plan.details {
-            if (block.applies)(row, self.style.groups) {
+            if (block.of)(row) && (block.applies)(row, self.style.groups) {
                 if block.lead == Lead::Line && !self.style.oneline {
                     token.extend_from_slice(b"\n\t");
                 }

@@ -23,20 +23,42 @@ pub enum Lead {
     Line,
 }
 
+/// Whether something holds of a row in a listing that shows these groups.
+pub type Test = fn(&Row<'_>, Groups) -> bool;
+
 /// Rows that are shown together.
 pub struct Block {
-    /// Shown if any of these is; always, if there are none.
-    pub shown_by: Groups,
-    /// And only for rows of which this holds.
-    pub applies: fn(&Row<'_>, Groups) -> bool,
-    /// What is written first, even if no row prints anything.
-    pub lead: Lead,
-    /// The rows, in print order.
-    pub fields: &'static [&'static [Field]],
+    shown_by: Groups,
+    of: fn(&Row<'_>) -> bool,
+    applies: Test,
+    lead: Lead,
+    pub(super) fields: &'static [&'static [Field]],
 }
 
-fn always(_: &Row<'_>, _: Groups) -> bool {
-    true
+impl Block {
+    /// Rows in print order, shown of every socket if any of these options is
+    /// given; always, if there are none.
+    pub(super) const fn new(shown_by: Groups, fields: &'static [&'static [Field]]) -> Self {
+        Self { shown_by, of: |_| true, applies: |_, _| true, lead: Lead::None, fields }
+    }
+
+    /// These are facts of no other sockets.
+    pub(super) const fn of(mut self, of: fn(&Row<'_>) -> bool) -> Self {
+        self.of = of;
+        self
+    }
+
+    /// Printed only where this holds, too.
+    pub(super) const fn applies(mut self, applies: Test) -> Self {
+        self.applies = applies;
+        self
+    }
+
+    /// Printed in a line of its own.
+    pub(super) const fn line(mut self) -> Self {
+        self.lead = Lead::Line;
+        self
+    }
 }
 
 /// A line of /proc text of any table but TCP's is only its columns.
@@ -56,86 +78,52 @@ fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
     !matches!(row.socket.protocol, 132 | 262) && has_info_line(row, groups)
 }
 
-/// What `-i` shows of a line of /proc text: TCP only.
-fn is_proc_tcp(row: &Row<'_>, _: Groups) -> bool {
-    row.socket.proc_line().is_some() && row.socket.protocol == 6
-}
-
 /// What is found out about sockets of every layout: the column before the
 /// others, and the first details.
 const AROUND: &[Block] = &[
-    Block { shown_by: Groups::NETNS, applies: always, lead: Lead::None, fields: &[surroundings::NETNS] },
-    Block { shown_by: Groups::PEERS, applies: always, lead: Lead::None, fields: &[surroundings::PEERS] },
-    Block {
-        shown_by: Groups::CONTAINERS,
-        applies: always,
-        lead: Lead::None,
-        fields: &[surroundings::CONTAINERS],
-    },
-    Block { shown_by: Groups::EXPOSURE, applies: always, lead: Lead::None, fields: &[exposure::EXPOSURE] },
+    Block::new(Groups::NETNS, &[surroundings::NETNS]),
+    Block::new(Groups::PEERS, &[surroundings::PEERS]),
+    Block::new(Groups::CONTAINERS, &[surroundings::CONTAINERS]),
+    Block::new(Groups::EXPOSURE, &[exposure::EXPOSURE]),
 ];
+
+/// The details that `-i` and `-m` open a line for.
+const INTERNALS: Groups = Groups::MEMORY.and(Groups::INFO);
 
 /// Everything that an inet socket reports.
 const INET: &[Block] = &[
-    Block {
-        shown_by: Groups::COLUMNS,
-        applies: always,
-        lead: Lead::None,
-        fields: &[
-            endpoint::IDENTITY,
-            endpoint::COLUMNS,
-            endpoint::NAMES,
-            endpoint::PROTOCOL,
-            process::PROCESSES,
-        ],
-    },
-    Block { shown_by: Groups::OPTIONS, applies: has_details, lead: Lead::None, fields: &[extended::TIMER] },
-    Block {
-        shown_by: Groups::EXTENDED,
-        applies: has_details,
-        lead: Lead::None,
-        fields: &[extended::OWNER, extended::EXTENDED, extended::SHUTDOWN],
-    },
-    Block { shown_by: Groups::TOS, applies: has_details, lead: Lead::None, fields: &[extended::TOS] },
-    Block { shown_by: Groups::CGROUP, applies: has_details, lead: Lead::None, fields: &[extended::CGROUP] },
-    Block { shown_by: Groups::SOCKOPT, applies: has_details, lead: Lead::None, fields: &[extended::SOCKOPT] },
-    Block {
-        shown_by: Groups::MEMORY.and(Groups::INFO),
-        applies: has_info_line,
-        lead: Lead::Line,
-        fields: &[memory::SK, memory::OLD],
-    },
-    Block {
-        shown_by: Groups::MEMORY.and(Groups::INFO),
-        applies: has_tcp_info,
-        lead: Lead::None,
-        fields: &[tcp::TCP, ulp::ULP],
-    },
-    Block {
-        shown_by: Groups::MEMORY.and(Groups::INFO),
-        applies: |row, _| row.socket.protocol == 132,
-        lead: Lead::None,
-        fields: &[sctp::SCTP],
-    },
-    Block {
-        shown_by: Groups::MEMORY.and(Groups::INFO),
-        applies: |row, _| row.socket.protocol == 262,
-        lead: Lead::None,
-        fields: &[mptcp::MPTCP],
-    },
-    Block { shown_by: Groups::INFO, applies: is_proc_tcp, lead: Lead::None, fields: &[tcp::PROC_TCP] },
+    Block::new(
+        Groups::COLUMNS,
+        &[endpoint::IDENTITY, endpoint::COLUMNS, endpoint::NAMES, endpoint::PROTOCOL, process::PROCESSES],
+    ),
+    Block::new(Groups::OPTIONS, &[extended::TIMER]).applies(has_details),
+    Block::new(Groups::EXTENDED, &[extended::OWNER, extended::EXTENDED, extended::SHUTDOWN])
+        .applies(has_details),
+    Block::new(Groups::TOS, &[extended::TOS]).applies(has_details),
+    Block::new(Groups::CGROUP, &[extended::CGROUP]).applies(has_details),
+    Block::new(Groups::SOCKOPT, &[extended::SOCKOPT]).applies(has_details),
+    Block::new(INTERNALS, &[memory::SK, memory::OLD]).applies(has_info_line).line(),
+    Block::new(INTERNALS, &[tcp::TCP]).applies(has_tcp_info),
+    Block::new(INTERNALS, &[ulp::ULP]).of(ulp::is_there).applies(has_tcp_info),
+    Block::new(INTERNALS, &[sctp::SCTP]).of(|row| row.socket.protocol == 132),
+    Block::new(INTERNALS, &[mptcp::MPTCP]).of(|row| row.socket.protocol == 262),
+    Block::new(Groups::INFO, &[tcp::PROC_TCP])
+        .of(|row| row.socket.proc_line().is_some())
+        .applies(|row, _| row.socket.protocol == 6),
     // Whatever is shown: the option only asks the kernel for it.
-    Block { shown_by: Groups::NONE, applies: always, lead: Lead::None, fields: &[bpf::STORAGES] },
+    Block::new(Groups::NONE, &[bpf::STORAGES]),
 ];
 
 /// A block of the table at run time.
 #[derive(Clone)]
 pub struct Part {
-    /// As [`Block::shown_by`].
+    /// Shown if any of these is; always, if there are none.
     pub shown_by: Groups,
-    /// As [`Block::applies`].
-    pub applies: fn(&Row<'_>, Groups) -> bool,
-    /// As [`Block::lead`].
+    /// The sockets that can report any of it: of others all rows are absent.
+    pub of: fn(&Row<'_>) -> bool,
+    /// Which of those the text shows it of.
+    pub applies: Test,
+    /// What is written first, even if no row prints anything.
     pub lead: Lead,
     /// The rows, in print order.
     pub fields: Vec<&'static Field>,
@@ -173,6 +161,7 @@ impl Catalog {
     pub fn standard() -> Self {
         let part = |block: &'static Block| Part {
             shown_by: block.shown_by,
+            of: block.of,
             applies: block.applies,
             lead: block.lead,
             fields: block.fields.iter().copied().flatten().collect(),
@@ -261,23 +250,23 @@ impl Catalog {
     /// The rows of a layout whose values structured output gives with these
     /// groups, in print order, each name once: what the options ask for, what
     /// belongs to the same structures, and what identifies a socket.
-    pub fn values(&self, layout: Layout, groups: Groups) -> Vec<&'static Field> {
+    pub fn values(&self, layout: Layout, groups: Groups) -> Vec<Part> {
         let groups = groups.and(Groups::COLUMNS).and(Groups::IDENTITY);
-        let mut values: Vec<&'static Field> = Vec::new();
-        let parts = self.descriptions.iter().filter(|description| description.layout == layout);
-        for part in parts.flat_map(|description| &description.parts) {
-            let wanted = |field: &Field| {
-                // A column may hold what several options show.
-                let columns = part.shown_by.any(Groups::COLUMNS);
-                field.groups.any(groups) || (!columns && part.shown_by.any(groups))
-            };
-            for field in part.fields.iter().filter(|field| wanted(field)) {
-                if !values.contains(field) {
-                    values.push(field);
+        let mut seen: Vec<&'static Field> = Vec::new();
+        let of_layout = self.descriptions.iter().filter(|description| description.layout == layout);
+        let mut parts: Vec<Part> = of_layout.flat_map(|description| &description.parts).cloned().collect();
+        for part in &mut parts {
+            // A column may hold what several options show.
+            let whole = !part.shown_by.any(Groups::COLUMNS) && part.shown_by.any(groups);
+            part.fields.retain(|field| {
+                let new = (whole || field.groups.any(groups)) && !seen.contains(field);
+                if new {
+                    seen.push(field);
                 }
-            }
+                new
+            });
         }
-        values
+        parts
     }
 
     /// What must be asked for so that these values are there.

@@ -33,7 +33,7 @@ mod vsock;
 mod xdp;
 
 pub(crate) use bpf::put_value;
-pub use catalog::{Block, Catalog, Description, Lead, Part};
+pub use catalog::{Block, Catalog, Description, Lead, Part, Test};
 pub use choice::{Choice, ChoiceError, Key};
 pub use endpoint::put_address;
 pub(crate) use endpoint::state_text;

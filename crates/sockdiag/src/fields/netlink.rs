@@ -9,20 +9,16 @@
 
 use super::process::put_context;
 use super::{
-    Block, Column, Field, Groups, Item, Kind, Lead, List, Needs, Style, Text, Value, endpoint, extended,
-    memory, process,
+    Block, Column, Field, Groups, Item, Kind, List, Needs, Style, Text, Value, endpoint, extended, memory,
+    process,
 };
 use crate::model::netlink::NetlinkSocket;
 use crate::model::{Addr, Detail, Row, SourceKind};
 use crate::number::{put_hex, put_i64, put_name, put_signed};
 
 /// Everything a netlink socket reports, in print order.
-pub(super) const BLOCKS: &[Block] = &[Block {
-    shown_by: Groups::COLUMNS,
-    applies: |_, _| true,
-    lead: Lead::None,
-    fields: &[endpoint::IDENTITY, ADDRESSES, DETAILS, memory::SILENT],
-}];
+pub(super) const BLOCKS: &[Block] =
+    &[Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, ADDRESSES, DETAILS, memory::SILENT])];
 
 fn netlink<'r>(row: &'r Row<'_>) -> Option<&'r NetlinkSocket<'r>> {
     match &row.socket.detail {

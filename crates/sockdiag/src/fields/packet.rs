@@ -12,7 +12,7 @@ use sockdiag_wire::packet_diag::{
 };
 
 use super::{
-    Accessor, Block, Column, Field, Groups, Item, Kind, Lead, List, Member, Needs, Style, Text, Unit, Value,
+    Accessor, Block, Column, Field, Groups, Item, Kind, List, Member, Needs, Style, Text, Unit, Value,
     endpoint, extended, memory, process,
 };
 use crate::filter::names;
@@ -22,15 +22,11 @@ use crate::number::{put_hex, put_signed, put_u64};
 
 /// Everything a packet socket reports, in print order.
 pub(super) const BLOCKS: &[Block] = &[
-    block(Groups::COLUMNS, &[endpoint::IDENTITY, ADDRESSES, process::PROCESSES]),
-    block(Groups::EXTENDED, &[extended::OWNER, INFO, RINGS, FANOUT, MCLIST]),
-    block(Groups::BPF, &[FILTER]),
-    block(Groups::MEMORY, &[memory::SK]),
+    Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, ADDRESSES, process::PROCESSES]),
+    Block::new(Groups::EXTENDED, &[extended::OWNER, INFO, RINGS, FANOUT, MCLIST]),
+    Block::new(Groups::BPF, &[FILTER]),
+    Block::new(Groups::MEMORY, &[memory::SK]),
 ];
-
-const fn block(shown_by: Groups, fields: &'static [&'static [Field]]) -> Block {
-    Block { shown_by, applies: |_, _| true, lead: Lead::None, fields }
-}
 
 fn packet<'r>(row: &'r Row<'_>) -> Option<&'r PacketSocket<'r>> {
     match &row.socket.detail {

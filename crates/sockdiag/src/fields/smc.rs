@@ -12,26 +12,19 @@ use sockdiag_wire::smc_diag::{
     SMC_DIAG_MODE_FALLBACK_TCP, SMC_DIAG_MODE_SMCD, SMC_DIAG_MODE_SMCR, SmcConnInfo, SmcDiagMsg,
 };
 
-use super::catalog::{Block, Lead};
+use super::catalog::Block;
 use super::{Accessor, Field, Groups, Kind, Needs, Style, Text, Unit, Value, endpoint, extended, process};
 use crate::model::{Detail, Row};
 use crate::number::{put_alt_hex, put_hex, put_name, put_u64};
 
 /// Everything an SMC socket reports.
 pub(super) const SMC: &[Block] = &[
-    Block {
-        shown_by: Groups::COLUMNS,
-        applies: |_, _| true,
-        lead: Lead::None,
-        fields: &[endpoint::IDENTITY, endpoint::COLUMNS, endpoint::NAMES, process::PROCESSES],
-    },
-    Block {
-        shown_by: Groups::EXTENDED,
-        applies: |_, _| true,
-        lead: Lead::None,
-        fields: &[extended::OWNER, EXTENDED, extended::SHUTDOWN],
-    },
-    Block { shown_by: Groups::INFO, applies: uses_smc, lead: Lead::Line, fields: INFO },
+    Block::new(
+        Groups::COLUMNS,
+        &[endpoint::IDENTITY, endpoint::COLUMNS, endpoint::NAMES, process::PROCESSES],
+    ),
+    Block::new(Groups::EXTENDED, &[extended::OWNER, EXTENDED, extended::SHUTDOWN]),
+    Block::new(Groups::INFO, INFO).applies(uses_smc).line(),
 ];
 
 /// What `-i` shows, in order.

@@ -4,7 +4,7 @@
 //!
 //! Source: linux/tipc_netlink.h.
 
-use super::catalog::{Block, Lead};
+use super::catalog::Block;
 use super::{Column, Field, Groups, Kind, Style, Text, Unit, Value, endpoint, extended, process};
 use crate::model::tipc::TipcSocket;
 use crate::model::{Addr, Detail, Endpoint, Row};
@@ -12,20 +12,10 @@ use crate::number::{put_i64, put_signed, put_u64};
 
 /// Everything a TIPC socket reports.
 pub(super) const TIPC: &[Block] = &[
-    Block {
-        shown_by: Groups::COLUMNS,
-        applies: |_, _| true,
-        lead: Lead::None,
-        fields: &[endpoint::IDENTITY, COLUMNS],
-    },
-    Block { shown_by: Groups::EXTENDED, applies: |_, _| true, lead: Lead::None, fields: &[OWNER] },
-    Block {
-        shown_by: Groups::COLUMNS,
-        applies: |_, _| true,
-        lead: Lead::None,
-        fields: &[process::PROCESSES],
-    },
-    Block { shown_by: Groups::TIPCINFO, applies: |_, _| true, lead: Lead::None, fields: &[INFO] },
+    Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS]),
+    Block::new(Groups::EXTENDED, &[OWNER]),
+    Block::new(Groups::COLUMNS, &[process::PROCESSES]),
+    Block::new(Groups::TIPCINFO, &[INFO]),
 ];
 
 /// The socket as a TIPC one.

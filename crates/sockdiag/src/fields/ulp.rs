@@ -18,6 +18,11 @@ macro_rules! ulp {
     };
 }
 
+/// Whether a socket has any of this.
+pub(super) fn is_there(row: &Row<'_>) -> bool {
+    row.socket.attrs().is_some_and(|attrs| attrs.ulp().is_some() || attrs.md5sigs().is_some())
+}
+
 const TLS: Text = Text::PartOf("ulp.name");
 
 /// Rows in print order.

@@ -6,7 +6,7 @@
 //!
 //! Source: linux/unix_diag.h, unix(7).
 
-use super::catalog::{Block, Lead};
+use super::catalog::Block;
 use super::{
     Column, Field, Groups, Item, Kind, List, Needs, Style, Text, Unit, Value, endpoint, extended, memory,
     process,
@@ -17,24 +17,10 @@ use crate::number::{put_octal, put_u64};
 
 /// Everything a unix socket reports.
 pub(super) const UNIX: &[Block] = &[
-    Block {
-        shown_by: Groups::COLUMNS,
-        applies: always,
-        lead: Lead::None,
-        fields: &[endpoint::IDENTITY, COLUMNS, process::PROCESSES],
-    },
-    Block { shown_by: Groups::MEMORY, applies: always, lead: Lead::None, fields: &[memory::SK] },
-    Block {
-        shown_by: Groups::EXTENDED,
-        applies: always,
-        lead: Lead::None,
-        fields: &[extended::SHUTDOWN, DETAILS],
-    },
+    Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS, process::PROCESSES]),
+    Block::new(Groups::MEMORY, &[memory::SK]),
+    Block::new(Groups::EXTENDED, &[extended::SHUTDOWN, DETAILS]),
 ];
-
-fn always(_: &Row<'_>, _: Groups) -> bool {
-    true
-}
 
 /// The socket as a unix one.
 fn unix<'a>(row: &Row<'a>) -> Option<&'a UnixSocket<'a>> {

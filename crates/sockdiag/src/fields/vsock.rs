@@ -7,20 +7,15 @@
 
 use sockdiag_wire::vsock_diag::{VMADDR_CID_ANY, VMADDR_PORT_ANY};
 
-use super::catalog::{Block, Lead};
+use super::catalog::Block;
 use super::{Column, Field, Groups, Text, endpoint, extended, process};
 use crate::model::{Addr, Detail, Endpoint, Row};
 use crate::number::{put_i64, put_u64};
 
 /// Everything a vsock socket reports.
 pub(super) const VSOCK: &[Block] = &[
-    Block {
-        shown_by: Groups::COLUMNS,
-        applies: |_, _| true,
-        lead: Lead::None,
-        fields: &[endpoint::IDENTITY, COLUMNS, process::PROCESSES],
-    },
-    Block { shown_by: Groups::EXTENDED, applies: |_, _| true, lead: Lead::None, fields: &[DETAILS] },
+    Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS, process::PROCESSES]),
+    Block::new(Groups::EXTENDED, &[DETAILS]),
 ];
 
 /// The two ends, in the order of the columns.

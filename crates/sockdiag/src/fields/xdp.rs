@@ -4,7 +4,7 @@
 
 use sockdiag_wire::xdp_diag::{XDP_DU_F_ZEROCOPY, XdpDiagMsg, XdpRing, XdpUmem};
 
-use super::catalog::{Block, Lead};
+use super::catalog::Block;
 use super::{Column, Field, Groups, Kind, Style, Text, Unit, Value, endpoint, extended, memory, process};
 use crate::model::xdp::XdpSocket;
 use crate::model::{Detail, Row};
@@ -12,19 +12,9 @@ use crate::number::put_u64;
 
 /// Everything an XDP socket reports.
 pub(super) const XDP: &[Block] = &[
-    Block {
-        shown_by: Groups::COLUMNS,
-        applies: |_, _| true,
-        lead: Lead::None,
-        fields: &[endpoint::IDENTITY, COLUMNS, process::PROCESSES],
-    },
-    Block {
-        shown_by: Groups::EXTENDED,
-        applies: |_, _| true,
-        lead: Lead::None,
-        fields: &[extended::OWNER, RINGS, STATS],
-    },
-    Block { shown_by: Groups::MEMORY, applies: |_, _| true, lead: Lead::None, fields: &[memory::SK] },
+    Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS, process::PROCESSES]),
+    Block::new(Groups::EXTENDED, &[extended::OWNER, RINGS, STATS]),
+    Block::new(Groups::MEMORY, &[memory::SK]),
 ];
 
 /// The socket as an XDP one.
