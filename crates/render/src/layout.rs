@@ -30,6 +30,13 @@ const RIGHT_ONES: usize = 2;
 /// Output is handed on in pieces of about this size.
 pub(crate) const PIECE: usize = 128 * 1024;
 
+/// So many blanks are written at once and the surplus taken back: cheaper than
+/// writing as many as there are.
+const AT_ONCE: usize = 16;
+
+/// These, as a number.
+const BLANKS: u128 = u128::from_le_bytes([b' '; AT_ONCE]);
+
 /// What is done with the token of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Step {
@@ -181,18 +188,11 @@ impl Layout {
     }
 }
 
-/// So many blanks are written at once and the surplus taken back: cheaper than
-/// writing as many as there are.
-const AT_ONCE: usize = 16;
-
 /// Fills a line with blanks up to there.
 #[inline(never)]
 fn put_blanks(line: &mut Vec<u8>, end: usize) {
     line.resize(end, b' ');
 }
-
-/// As many blanks as are written at once.
-const BLANKS: u128 = u128::from_le_bytes([b' '; AT_ONCE]);
 
 /// Moves a text that the place begins with to the right.
 #[inline(never)]

@@ -12,7 +12,7 @@
 //! again when the window is printed.
 //!
 //! Invariant: lengths are bytes, nothing is escaped, and widths never shrink.
-//! Memory is bounded by the window, [`BLANKS`] and [`SPANS`], whatever a row or
+//! Memory is bounded by the window, [`WAITING`] and [`SPANS`], whatever a row or
 //! a screen is wide.
 
 use std::io::{self, Write};
@@ -27,7 +27,7 @@ const CHUNKS: u32 = 5;
 const TOKEN_MAX: usize = 65_535;
 /// So many blanks may wait in a window; further rows are laid out when it is
 /// printed.
-const BLANKS: usize = 3 << 20;
+const WAITING: usize = 3 << 20;
 /// And so often the widths may grow in it.
 const SPANS: usize = 64;
 /// Rows that would be padded to more than this are laid out when printed.
@@ -212,7 +212,7 @@ impl<W: Write> Window<W> {
         if is_full {
             self.print()
         } else {
-            if self.blanks > BLANKS {
+            if self.blanks > WAITING {
                 self.begin_span();
             }
             Ok(())
@@ -273,7 +273,7 @@ impl<W: Write> Window<W> {
 
     /// Begins rows that are laid out in another way than those before.
     fn begin_span(&mut self) {
-        let waits = self.blanks > BLANKS || self.spans.len() >= SPANS || self.layout.surplus() > WIDE;
+        let waits = self.blanks > WAITING || self.spans.len() >= SPANS || self.layout.surplus() > WIDE;
         let layout = if waits { Layout::none(&self.columns) } else { self.layout };
         if self.spans.last().is_none_or(|span| span.layout != layout) {
             self.spans.push(Span { text: self.row, lengths: self.all_lengths.len(), layout });

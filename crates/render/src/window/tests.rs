@@ -201,7 +201,7 @@ fn check(rows: &[[String; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<us
         }
         seen.windows += usize::from(window.row == 0);
         seen.waiting += usize::from(window.now == Layout::none(&window.columns));
-        seen.blank += usize::from(window.blanks > BLANKS);
+        seen.blank += usize::from(window.blanks > WAITING);
     }
     window.finish().unwrap();
     let out = String::from_utf8(out).unwrap();
@@ -255,7 +255,7 @@ fn blanks_are_not_kept_without_bound() {
     let rows: Vec<[String; COLUMNS]> = (0..3000).map(|at| row(if at == 0 { 3000 } else { at % 5 })).collect();
     let mut seen = Seen::default();
     check(&rows, TAN, None, &mut seen);
-    let first = BLANKS / 3000;
+    let first = WAITING / 3000;
     assert_eq!((seen.windows, seen.waiting), (1, seen.blank));
     assert!((3000 - first - 50..3000 - first).contains(&seen.blank), "{}", seen.blank);
 }
