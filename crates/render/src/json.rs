@@ -57,6 +57,13 @@ struct Entry {
     written: compact::Key,
 }
 
+impl Entry {
+    fn new(field: &'static Field) -> Self {
+        let (_, key) = split(field);
+        Self { field, key, hex: value::hex_key(key), written: compact::Key::new(key) }
+    }
+}
+
 /// What is nested under one key.
 struct Subject {
     key: &'static str,
@@ -243,26 +250,21 @@ impl<W: Write> Json<W> {
     }
 }
 
+/// What the name of a field says before the point and behind it.
+fn split(field: &Field) -> (&'static str, &'static str) {
+    field.name.split_once('.').unwrap_or(("socket", field.name))
+}
+
 /// Fields by what their names say before the point, in order of appearance.
 fn subjects(parts: &[fields::Part]) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
     for part in parts {
-        // Those that have a part of this one already.
-        let mut begun: Vec<&str> = Vec::new();
-        for field in &part.fields {
-            let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
-            let at = subjects.iter().position(|known| known.key == subject).unwrap_or(subjects.len());
-            if at == subjects.len() {
-                subjects.push(Subject { key: subject, written: compact::Key::new(subject), parts: vec![] });
-            }
-            let Some(known) = subjects.get_mut(at) else { continue };
-            if !begun.contains(&subject) {
-                begun.push(subject);
-                known.parts.push(Part { of: part.of, entries: vec![] });
-            }
-            if let Some(last) = known.parts.last_mut() {
-                let (hex, written) = (value::hex_key(key), compact::Key::new(key));
-                last.entries.push(Entry { field, key, hex, written });
+        for run in part.fields.chunk_by(|one, next| split(one).0 == split(next).0) {
+            let key = run.first().map_or("", |field| split(field).0);
+            let of_part = Part { of: part.of, entries: run.iter().copied().map(Entry::new).collect() };
+            match subjects.iter_mut().find(|known| known.key == key) {
+                Some(known) => known.parts.push(of_part),
+                None => subjects.push(Subject { key, written: compact::Key::new(key), parts: vec![of_part] }),
             }
         }
     }

@@ -248,8 +248,8 @@ impl Catalog {
     }
 
     /// The rows of a layout whose values structured output gives with these
-    /// groups, in print order, each name once: what the options ask for, what
-    /// belongs to the same structures, and what identifies a socket.
+    /// groups, in print order and by part, each name once: what the options ask
+    /// for, what belongs to the same structures, and what identifies a socket.
     pub fn values(&self, layout: Layout, groups: Groups) -> Vec<Part> {
         let groups = groups.and(Groups::COLUMNS).and(Groups::IDENTITY);
         let mut seen: Vec<&'static Field> = Vec::new();
