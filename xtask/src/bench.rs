@@ -55,6 +55,8 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let mut bench = Bench {
         reference: Reference::get()?,
         ours: build()?,
+        // Not this program: a debug build would make the floor a high one.
+        bare: built("xtask", "xtask")?,
         sockets: None,
         empty: Namespace::new()?,
         scratch: Scratch::new(&options)?,
@@ -77,21 +79,26 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 
 /// Builds our program as it is shipped; returns its path.
 pub(crate) fn build() -> Result<PathBuf, Why> {
-    let exe = this_program()?;
+    built("sockdiag-ss", "ss")
+}
+
+/// Builds a program of this workspace as programs are shipped.
+fn built(package: &str, program: &str) -> Result<PathBuf, Why> {
+    let exe = std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))?;
     // TARGET/PROFILE/xtask
     let target =
         exe.ancestors().nth(2).ok_or_else(|| Why::new("this program lies in no target directory"))?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "sockdiag-ss", "--bin", "ss", "--target-dir"])
+        .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
         .arg(target)
         .status()
         .map_err(|error| Why::new(format!("running cargo build: {error}")))?;
-    if status.success() { Ok(target.join("release/ss")) } else { Err(Why::new("cargo build failed")) }
-}
-
-pub(crate) fn this_program() -> Result<PathBuf, Why> {
-    std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))
+    if status.success() {
+        Ok(target.join("release").join(program))
+    } else {
+        Err(Why::new("cargo build failed"))
+    }
 }
 
 /// Where outputs and the recording go; removed in the end unless kept.
@@ -131,6 +138,8 @@ impl Drop for Scratch {
 struct Bench {
     reference: Reference,
     ours: PathBuf,
+    /// What dumps and throws the answer away.
+    bare: PathBuf,
     /// Absent until they are made.
     sockets: Option<Sockets>,
     empty: Namespace,
@@ -218,7 +227,7 @@ impl Bench {
         let mut command = match (who, line.theirs) {
             (Who::Ours, _) | (Who::Theirs, Theirs::Ours(_)) => Command::new(&self.ours),
             (Who::Theirs, Theirs::Reference | Theirs::ReferenceUpTo(_)) => self.reference.command(),
-            (Who::Theirs, Theirs::BareDump) => Command::new(this_program()?),
+            (Who::Theirs, Theirs::BareDump) => Command::new(&self.bare),
             (Who::Theirs, Theirs::Neighbour(words, _)) => {
                 Command::new(words.split(' ').next().unwrap_or_default())
             }
