@@ -344,35 +344,52 @@ impl<'q, 'v> Run<'q, 'v> {
 }
 
 /// Records that wait, as their bytes behind their lengths.
+///
+/// In pieces, since memory in one piece would be in the way when it is given
+/// back: the allocator then keeps what others grow into and leave.
 #[derive(Default)]
 struct Aside {
-    bytes: Vec<u8>,
+    pieces: Vec<Vec<u8>>,
+    /// Bytes in all of them.
+    length: usize,
     limit: usize,
     /// Whether there were more than may wait; none is kept then.
     overflowed: bool,
 }
+
+/// Bytes of a piece, unless a record has more.
+const PIECE: usize = 64 << 10;
 
 impl Aside {
     fn push(&mut self, record: &[u8]) {
         if self.overflowed {
             return;
         }
-        if self.bytes.len() + record.len() + 4 > self.limit {
+        let length = 4 + record.len();
+        self.length += length;
+        if self.length > self.limit {
             self.overflowed = true;
-            self.bytes = Vec::new();
+            self.pieces = Vec::new();
             return;
         }
-        self.bytes.extend_from_slice(&(record.len() as u32).to_ne_bytes());
-        self.bytes.extend_from_slice(record);
+        let fits = |piece: &&mut Vec<u8>| piece.capacity() - piece.len() >= length;
+        let piece = match self.pieces.last_mut().filter(fits) {
+            Some(piece) => piece,
+            None => self.pieces.push_mut(Vec::with_capacity(length.max(PIECE))),
+        };
+        piece.extend_from_slice(&(record.len() as u32).to_ne_bytes());
+        piece.extend_from_slice(record);
     }
 
     fn records(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.bytes.as_slice();
-        std::iter::from_fn(move || {
-            let (length, after) = rest.split_first_chunk()?;
-            let (record, after) = after.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
-            rest = after;
-            Some(record)
+        self.pieces.iter().flat_map(|piece| {
+            let mut rest = piece.as_slice();
+            std::iter::from_fn(move || {
+                let (length, after) = rest.split_first_chunk()?;
+                let (record, after) = after.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
+                rest = after;
+                Some(record)
+            })
         })
     }
 }

@@ -299,7 +299,13 @@ fn what_waits_is_bounded_and_comes_back_in_order() {
     aside.push(b"three");
     assert_eq!(aside.records().collect::<Vec<_>>(), [&b"one"[..], b"", b"three"]);
     aside.push(b"0123456789");
-    assert!(aside.overflowed && aside.bytes.is_empty());
+    assert!(aside.overflowed && aside.pieces.is_empty());
     aside.push(b"x");
     assert_eq!(aside.records().count(), 0);
+    // More than a piece holds, and one that no usual piece does.
+    let mut aside = Aside { limit: usize::MAX, ..Aside::default() };
+    let waiting: Vec<Vec<u8>> =
+        (0..1000).map(|n| vec![n as u8; if n == 500 { 2 * PIECE } else { n }]).collect();
+    waiting.iter().for_each(|record| aside.push(record));
+    assert!(aside.records().eq(&waiting) && aside.pieces.len() > 5);
 }
