@@ -306,6 +306,8 @@ fn what_waits_is_bounded_and_comes_back_in_order() {
     let mut aside = Aside { limit: usize::MAX, ..Aside::default() };
     let waiting: Vec<Vec<u8>> =
         (0..1000).map(|n| vec![n as u8; if n == 500 { 2 * PIECE } else { n }]).collect();
-    waiting.iter().for_each(|record| aside.push(record));
+    for record in &waiting {
+        aside.push(record);
+    }
     assert!(aside.records().eq(&waiting) && aside.pieces.len() > 5);
 }
