@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::Why;
 use crate::netns::Namespace;
@@ -36,8 +37,11 @@ pub struct Case<'a> {
     pub errors_to_terminal: bool,
     /// Standard input, a file; absent for `/dev/null`.
     pub stdin: Option<Vec<u8>>,
-    /// Where it runs; absent for the test's own namespaces.
+    /// Where it runs; absent for an empty namespace of this process's, so that
+    /// what other people have on this machine is in nobody's listing.
     pub namespace: Option<&'a Namespace>,
+    /// Whether it runs where the test runs if `namespace` is absent.
+    pub here: bool,
     /// Blots out, in either output, what no two runs have in common.
     pub blot: Option<fn(&mut Vec<u8>)>,
 }
@@ -83,11 +87,27 @@ impl<'a> Case<'a> {
         self
     }
 
+    /// Runs it where the test runs, among what other people have there.
+    #[must_use]
+    pub fn here(mut self) -> Self {
+        self.here = true;
+        self
+    }
+
     /// Applies a function to both outputs before they are compared.
     #[must_use]
     pub fn blot(mut self, blot: fn(&mut Vec<u8>)) -> Self {
         self.blot = Some(blot);
         self
+    }
+}
+
+impl<'a> Case<'a> {
+    /// The namespace to run in.  Where none can be made, an empty one is not to
+    /// be had: the case runs among what there is.
+    fn place(&self) -> Option<&'a Namespace> {
+        static EMPTY: LazyLock<Option<Namespace>> = LazyLock::new(|| Namespace::new().ok());
+        self.namespace.or_else(|| if self.here { None } else { EMPTY.as_ref() })
     }
 }
 

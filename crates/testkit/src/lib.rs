@@ -10,6 +10,7 @@
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
 //! | [`churn`] | TCP connections that come and go at a steady pace |
+//! | [`noise`] | what other people do on a machine while tests run |
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
@@ -34,6 +35,7 @@ pub mod maps;
 pub mod measure;
 pub mod netns;
 mod nl;
+pub mod noise;
 pub mod owners;
 pub mod recording;
 pub mod reference;

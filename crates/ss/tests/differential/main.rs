@@ -27,7 +27,7 @@ mod widths;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use sockdiag_testkit::compare::{Case, run, run_cases};
@@ -113,16 +113,8 @@ fn run_group(name: &str, least: usize, run: fn() -> Option<usize>, marks: &[&str
 }
 
 /// Compares cases, all of which have to agree; gives their number.
-///
-/// A case that names no namespace runs in an empty one: what this machine has
-/// is nobody's to expect.
 #[track_caller]
 fn check<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> usize {
-    static EMPTY: LazyLock<Option<Namespace>> = LazyLock::new(|| Namespace::new().ok());
-    let cases = cases.into_iter().map(|case| match (&*EMPTY, case.namespace) {
-        (Some(empty), None) => case.inside(empty),
-        _ => case,
-    });
     let report = run_cases(cases, Path::new(OURS)).unwrap_or_else(|why| panic!("{why}"));
     assert!(report.is_clean(), "{report}");
     report.agreed
