@@ -45,6 +45,7 @@ mod sys;
 pub mod zoo;
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// Why something that a test asked for cannot be had, as a sentence.
 ///
@@ -66,6 +67,21 @@ impl fmt::Display for Why {
 }
 
 impl std::error::Error for Why {}
+
+/// Waits until something holds, looking every few milliseconds; false if it
+/// does not within half a minute.
+///
+/// A test waits for what it needs and never for a time that is mostly enough.
+pub fn until(mut holds: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !holds() {
+        if begun.elapsed() > Duration::from_secs(30) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
 
 /// Says what was being done when an error struck.
 pub(crate) trait Doing<T> {

@@ -68,6 +68,19 @@ fn each_difference_is_seen() {
 fn a_reference_that_differs_from_itself_makes_a_wrong_test() {
     let report = compared("date +%N", "date +%N", "clock");
     assert_eq!((report.agreed, report.differed.len(), report.wrong_tests.len()), (0, 0, 1));
+    assert_eq!(report.repeated, TRIES - 1);
+}
+
+#[test]
+fn what_changes_once_is_compared_again() {
+    let file = std::env::temp_dir().join(format!("sockdiag-{}-once", std::process::id()));
+    let file = file.display();
+    // The first run of all says a, the others b.
+    let body = format!("if [ -e {file} ]; then echo b; else : >{file}; echo a; fi");
+    let report = compared(&body, "echo b", "once");
+    std::fs::remove_file(file.to_string()).unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.agreed, report.repeated), (1, 1));
 }
 
 #[test]
