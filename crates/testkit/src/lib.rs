@@ -6,6 +6,7 @@
 //! | [`mod@reference`] | the command that runs the real `ss` |
 //! | [`compare`] | the same command line through the real `ss` and ours |
 //! | [`guest`] | the same inside another kernel |
+//! | [`mod@pins`] | the versions of what is taken from Debian's archive |
 //! | [`netns`] | a network namespace of one's own, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
@@ -37,6 +38,7 @@ pub mod netns;
 mod nl;
 pub mod noise;
 pub mod owners;
+pub mod pins;
 pub mod recording;
 pub mod reference;
 pub mod replies;
