@@ -102,7 +102,7 @@ fn go_on() -> Result<(), Why> {
         return Ok(());
     }
     fs::write(&path, text).map_err(|error| failed(&path, &error))?;
-    print!("{said}Written to {}.  Run what uses them and read what changed.\n", path.display());
+    println!("{said}Written to {}.  Run what uses them and read what changed.", path.display());
     Ok(())
 }
 

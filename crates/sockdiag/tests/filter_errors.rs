@@ -6,6 +6,8 @@
 //! had.  Both assume a machine with an interface `lo`, a host `localhost` that
 //! has an IPv4 address only, and none of the other names.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 mod filter_support;
 
 use filter_support::read_line;

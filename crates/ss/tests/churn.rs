@@ -4,6 +4,8 @@
 //! `SOCKDIAG_CHURN_SECONDS` says for how long; CONTRIBUTING.md tells when it
 //! should be a minute.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};

@@ -1,6 +1,8 @@
 //! `-K` and `-E`, in namespaces of their own: what is closed, what is left
 //! alone, and what is told of it.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};

@@ -1,6 +1,8 @@
 //! Several network namespaces in one listing, and the other ends of
 //! connections, in and between them.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};

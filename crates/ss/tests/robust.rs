@@ -9,6 +9,8 @@
 //! window are as wide as the widest, so the bound is rows times the longest
 //! message times [`EXPANSION`], plus the width of the screen for each row.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, Write};

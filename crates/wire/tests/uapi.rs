@@ -7,6 +7,8 @@
 //! What the headers do not mention at all is left out of the program and
 //! reported by name, so that older headers say what they lack.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
