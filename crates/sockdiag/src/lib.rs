@@ -102,19 +102,15 @@
 #![deny(unsafe_code)]
 
 pub mod enrich;
-pub mod fields;
-pub mod filter;
-pub mod model;
 pub mod namespaces;
 pub mod notes;
-pub mod number;
-pub mod order;
 pub mod pipeline;
 pub mod places;
-mod scan;
 pub mod sockets;
 pub mod source;
 pub mod sys;
+
+pub use sockdiag_facts::{fields, filter, model, number, order};
 
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};

@@ -20,10 +20,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::Netns;
-use crate::scan;
 use crate::sys::elsewhere::{self, Inside};
 use crate::sys::errno_of;
 use crate::sys::netns::EnterError;
+use sockdiag_facts::scan;
 
 /// Where named namespaces are.
 const NAMES: &str = "/run/netns";

@@ -17,7 +17,6 @@
 mod error;
 mod owned;
 mod question;
-mod row;
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -34,7 +33,7 @@ use crate::source::{self, Destroyer, Fate, Sources};
 
 pub use error::{AskError, Outcome, Verdict};
 pub use owned::OwnedRow;
-pub use row::Holding;
+pub use sockdiag_facts::Holding;
 
 use owned::Keeper;
 use question::Question;

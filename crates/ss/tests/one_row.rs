@@ -117,7 +117,7 @@ fn unix() -> Vec<u8> {
 
 /// Sockets in which every field that is printed occurs.
 fn corpus() -> Vec<Sample> {
-    let sample = |table, kind, bytes| Sample { origin: Origin { table, kind }, bytes };
+    let sample = |table, kind, bytes| Sample { origin: Origin::of(table, kind), bytes };
     let random = |seed, rows| recording::random(&mut fastrand::Rng::with_seed(seed), rows);
     let line =
         b"   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 \
@@ -173,7 +173,7 @@ fn a_row_owns_its_token_and_no_other() {
     };
     let message =
         Msg::v4().with(attr::INFO, info).with(attr::MARK, 5_u32.to_ne_bytes()).with(attr::TOS, [16]);
-    let origin = Origin { table: Table::Tcp, kind: SourceKind::Kernel };
+    let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
     let sample = Sample { origin, bytes: message.to_bytes() };
     let whole = printed(&Catalog::standard(), &sample);
     for (name, token) in

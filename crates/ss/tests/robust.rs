@@ -465,7 +465,7 @@ fn filters_keep_the_laws_of_logic_on_damaged_rows() {
                 );
             }
             for bytes in &rows {
-                let origin = Origin { table: Table::Tcp, kind: SourceKind::Recording };
+                let origin = Origin::of(Table::Tcp, SourceKind::Recording);
                 let Some(socket) = Socket::decode(Record { origin, bytes }) else { continue };
                 let row = Row::bare(&socket);
                 let [yes, other, no, both, either] =

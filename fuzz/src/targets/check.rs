@@ -270,7 +270,7 @@ fn lines(text: &[u8], layout: Layout, oneline: bool) {
 pub(crate) fn message(tables: &[Table], data: &[u8]) {
     let Some((choices, payload)) = Choices::split(data) else { return };
     let Some(table) = choices.one_of(tables) else { return };
-    let origin = Origin { table, kind: choices.kind() };
+    let origin = Origin::of(table, choices.kind());
     let [before, after] = good::payloads(table);
     let mut datagram = Vec::new();
     for part in [before.as_slice(), payload, after.as_slice()] {

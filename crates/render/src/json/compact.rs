@@ -175,7 +175,7 @@ mod tests {
                 Table::Netlink => bytes[0] = 16,
                 _ => {}
             }
-            let origin = Origin { table, kind: SourceKind::Kernel };
+            let origin = Origin::of(table, SourceKind::Kernel);
             if let Some(socket) = Socket::decode(Record { origin, bytes: &bytes }) {
                 see(&Row::bare(&socket), &format!("{table:?} {seed}"));
             }

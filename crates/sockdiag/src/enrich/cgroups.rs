@@ -15,8 +15,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::notes::Note;
-use crate::scan;
 use crate::sys::handle::{id_of, open_id};
+use sockdiag_facts::scan;
 
 const ESTALE: i32 = 116;
 

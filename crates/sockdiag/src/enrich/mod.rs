@@ -544,7 +544,7 @@ mod tests {
     }
 
     fn socket(bytes: &[u8]) -> Socket<'_> {
-        let origin = Origin { table: Table::Tcp, kind: SourceKind::Proc };
+        let origin = Origin::of(Table::Tcp, SourceKind::Proc);
         Socket::decode(Record { origin, bytes }).expect("a whole line")
     }
 
@@ -578,19 +578,16 @@ mod tests {
     fn services_follow_the_tables_listed_before() {
         let sources = Sources::default();
         let mut enricher = Enricher::new(&config(&sources));
-        assert_eq!(enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }), 262);
+        assert_eq!(enricher.service_protocol(Origin::of(Table::Mptcp, SourceKind::Kernel)), 262);
         for (begun, of_mptcp) in [(Table::Raw, RAW), (Table::Udp, UDP), (Table::Tcp, TCP), (Table::Sctp, TCP)]
         {
             enricher.begin(begun);
             assert_eq!(
-                enricher.service_protocol(Origin { table: Table::Mptcp, kind: SourceKind::Kernel }),
+                enricher.service_protocol(Origin::of(Table::Mptcp, SourceKind::Kernel)),
                 of_mptcp,
                 "{begun:?}"
             );
-            assert_eq!(
-                enricher.service_protocol(Origin { table: Table::Raw, kind: SourceKind::Kernel }),
-                RAW
-            );
+            assert_eq!(enricher.service_protocol(Origin::of(Table::Raw, SourceKind::Kernel)), RAW);
         }
     }
 }

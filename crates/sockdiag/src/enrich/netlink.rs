@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::filter::names;
+use crate::model::protocol_names;
 use crate::model::{Addr, Socket};
 use crate::notes::Note;
 use crate::source::Sources;
@@ -58,14 +58,14 @@ impl Protocols {
     /// The name of a protocol.
     pub(super) fn name(&self, number: u32) -> Option<&[u8]> {
         let given = u8::try_from(number).ok().and_then(|number| self.given.get(&number));
-        given.map(Vec::as_slice).or_else(|| names::netlink_name(number).map(str::as_bytes))
+        given.map(Vec::as_slice).or_else(|| protocol_names::netlink_name(number).map(str::as_bytes))
     }
 
     /// The number of a protocol, given as a name or number.
     pub(super) fn number(&self, name: &[u8]) -> Option<u32> {
         let by_name = (0..=255).find(|number| self.name(*number) == Some(name));
         // A name that a file took away is none.
-        by_name.or_else(|| names::netlink_number(name))
+        by_name.or_else(|| protocol_names::netlink_number(name))
     }
 }
 

@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn socket(line: &str) -> Socket<'_> {
-        let origin = Origin { table: Table::Tcp, kind: SourceKind::Proc };
+        let origin = Origin::of(Table::Tcp, SourceKind::Proc);
         Socket::decode(Record { origin, bytes: line.as_bytes() }).expect("a whole line")
     }
 

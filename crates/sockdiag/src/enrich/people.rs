@@ -12,9 +12,9 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use crate::model::{PeopleBook, Process};
-use crate::scan;
 use crate::source::Sources;
 use crate::sys::names;
+use sockdiag_facts::scan;
 
 /// More of a command line, or of a status, is not read.
 const LONGEST: u64 = 2 << 20;

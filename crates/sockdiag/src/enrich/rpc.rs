@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::scan;
+use sockdiag_facts::scan;
 
 const SOCKET: &str = "/run/rpcbind.sock";
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -174,7 +174,7 @@ mod tests {
         bytes[40..44].copy_from_slice(&7_u32.to_ne_bytes());
         bytes[44..52].copy_from_slice(&0x1122_3344_5566_7788_u64.to_ne_bytes());
         for (table, protocol) in [(Table::Tcp, 6), (Table::Udp, 17), (Table::Mptcp, 6)] {
-            let origin = Origin { table, kind: SourceKind::Kernel };
+            let origin = Origin::of(table, SourceKind::Kernel);
             let socket = Socket::decode(Record { origin, bytes: &bytes }).unwrap();
             assert!(Destroyer::acts_on(&socket));
             let sent = request(&socket, 9);

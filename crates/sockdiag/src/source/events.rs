@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use sockdiag_wire::netlink::{NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
 use super::{DumpError, DumpErrorKind, Visit};
-use crate::model::{Family, FamilySet, Origin, Record, SourceKind, Table, TableSet};
+use crate::model::{Family, FamilySet, Record, SourceKind, Table, TableSet};
 use crate::notes::Note;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
@@ -69,7 +69,7 @@ pub fn follow(groups: u32, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -
                 continue;
             }
             rows += 1;
-            let origin = Origin { table: Table::Tcp, kind: SourceKind::Event };
+            let origin = super::live_origin(Table::Tcp, SourceKind::Event);
             if visit.record(Record { origin, bytes: message.payload }) == ControlFlow::Break(()) {
                 return Ok(());
             }

@@ -18,7 +18,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
 use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
-use crate::model::{Family, Origin, Record, SourceKind, StateSet, Table};
+use crate::model::{Family, Record, SourceKind, StateSet, Table};
 use crate::notes::Note;
 use crate::sys::netlink::Netlink;
 
@@ -316,7 +316,7 @@ impl<'q, 'v> Run<'q, 'v> {
         mut wanted: impl FnMut(&[u8]) -> bool,
     ) -> Result<Ended, Failure> {
         let Self { query, visit, notes, rows, .. } = self;
-        let origin = Origin { table: query.table, kind: SourceKind::Kernel };
+        let origin = super::live_origin(query.table, SourceKind::Kernel);
         // Storage of more than 64 KiB does not fit its attribute, which the
         // kernel does not notice.
         let may_overflow = query.storages != Storages::None;
@@ -338,7 +338,7 @@ impl<'q, 'v> Run<'q, 'v> {
 
     fn hand_on(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         self.rows += 1;
-        let origin = Origin { table: self.query.table, kind: SourceKind::Kernel };
+        let origin = super::live_origin(self.query.table, SourceKind::Kernel);
         self.visit.record(Record { origin, bytes })
     }
 }

@@ -45,9 +45,9 @@ use std::path::PathBuf;
 
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
-use crate::model::{Family, FamilySet, Layout, Record, StateSet, Table, TableSet};
+use crate::model::{Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet};
 use crate::notes::Note;
-use crate::sys::errno_text;
+use crate::sys::{self, errno_text};
 
 pub use destroy::{Destroyer, Fate, Tally};
 pub use events::{follow, groups as event_groups};
@@ -165,6 +165,11 @@ pub trait Visit {
     fn replaced(&mut self, failed: bool) {
         let _ = failed;
     }
+}
+
+/// Where a message of this machine's kernel comes from.
+fn live_origin(table: Table, kind: SourceKind) -> Origin {
+    Origin { abi: sys::abi(), ..Origin::of(table, kind) }
 }
 
 /// How often a dump is repeated that the table changed under.

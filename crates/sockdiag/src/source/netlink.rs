@@ -45,7 +45,7 @@ pub(super) fn dump(
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Result<()> {
-    let origin = Origin { table: query.table, kind: SourceKind::Proc };
+    let origin = Origin::of(query.table, SourceKind::Proc);
     let mut line = Vec::new();
     let mut heading = true;
     loop {

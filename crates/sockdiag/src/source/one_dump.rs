@@ -12,7 +12,7 @@ use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAM
 
 use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
 use super::{DumpError, DumpErrorKind, Query, Visit};
-use crate::model::{Origin, Record, SourceKind};
+use crate::model::{Record, SourceKind};
 use crate::notes::Note;
 
 const ENOENT: i32 = 2;
@@ -27,7 +27,7 @@ pub(super) fn dump(
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
-    let origin = Origin { table: query.table, kind: SourceKind::Kernel };
+    let origin = super::live_origin(query.table, SourceKind::Kernel);
     let mut taker = (visit, notes);
     let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notes)| {
         let mut rows = 0;

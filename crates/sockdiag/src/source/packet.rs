@@ -114,7 +114,7 @@ enum Bad {
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<(), Bad> {
-    let origin = Origin { table: query.table, kind: SourceKind::Proc };
+    let origin = Origin::of(query.table, SourceKind::Proc);
     let mut line = Vec::new();
     for number in 1.. {
         match next(file, &mut line).map_err(Bad::Read)? {

@@ -65,7 +65,7 @@ impl Bad {
 }
 
 fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<Ended, Bad> {
-    let origin = Origin { table: query.table, kind: SourceKind::Proc };
+    let origin = Origin::of(query.table, SourceKind::Proc);
     let mut line = Vec::with_capacity(LONGEST_LINE + 1);
     // The headings.  Longer ones end the file: what follows has no endpoints.
     match next(file, &mut line).map_err(Bad::Read)? {

@@ -67,7 +67,7 @@ impl Replay {
         visit: &mut dyn Visit,
         notes: &mut dyn FnMut(Note),
     ) -> Result<(), DumpErrorKind> {
-        let origin = Origin { table: self.table, kind: SourceKind::Recording };
+        let origin = Origin::of(self.table, SourceKind::Recording);
         let mut buffer = vec![0; LONGEST_MESSAGE];
         loop {
             let begins = self.offset;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use super::Sources;
 use crate::notes::Note;
-use crate::scan;
+use sockdiag_facts::scan;
 
 /// More than these files ever hold.
 const LONGEST: u64 = 1 << 20;

@@ -126,7 +126,7 @@ fn put_name_of(out: &mut Vec<u8>, known: &[Waiting], inode: u64) {
 }
 
 fn hand_on(waiting: &mut Vec<Waiting>, query: &Query, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let origin = Origin { table: query.table, kind: SourceKind::Proc };
+    let origin = Origin::of(query.table, SourceKind::Proc);
     waiting.sort_by_key(|line| (line.kind, line.inode));
     waiting.drain(..).try_for_each(|line| visit.record(Record { origin, bytes: &line.bytes }))
 }

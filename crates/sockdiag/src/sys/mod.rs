@@ -16,6 +16,10 @@ pub mod selinux;
 pub mod signals;
 pub(crate) mod tasks;
 
+use std::sync::OnceLock;
+
+use crate::model::Abi;
+
 /// The C library's text for an error number, as `strerror` gives it.
 pub fn errno_text(errno: i32) -> String {
     let mut text = std::io::Error::from_raw_os_error(errno).to_string();
@@ -28,6 +32,12 @@ pub fn errno_text(errno: i32) -> String {
 /// The release of the running kernel, as `uname -r` prints it.
 pub fn release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// How the running kernel lays out what its messages do not tell apart.
+pub(crate) fn abi() -> Abi {
+    static ABI: OnceLock<Abi> = OnceLock::new();
+    *ABI.get_or_init(|| Abi::of_release(&release()))
 }
 
 /// The error number of an I/O error; 0 for one that did not come from the system.

@@ -230,7 +230,7 @@ pub fn socket(rng: &mut Rng) -> (Vec<u8>, Entry) {
 
 /// Decodes a reply as one of this kind of source.
 pub fn decode(bytes: &[u8], kind: SourceKind) -> Socket<'_> {
-    Socket::decode(Record { origin: Origin { table: Table::Tcp, kind }, bytes })
+    Socket::decode(Record { origin: Origin::of(Table::Tcp, kind), bytes })
         .unwrap_or_else(|| panic!("no socket: {bytes:?}"))
 }
 

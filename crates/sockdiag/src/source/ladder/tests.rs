@@ -8,7 +8,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 
 use super::*;
 use crate::filter::Pinned;
-use crate::model::{FamilySet, State};
+use crate::model::{FamilySet, Origin, State};
 use crate::source::Exact;
 
 /// Listeners and connections of both families, kept while a test runs.
@@ -223,7 +223,7 @@ fn one_connection_is_found_by_its_identity() {
     let links = crate::enrich::indices_of_one_domain().expect("there is no VRF here");
     let mut seen = 0;
     for record in records(&query(StateSet::ALL, 0), &sockets.ports, |run| run.by_family(BOTH)) {
-        let origin = Origin { table: Table::Tcp, kind: SourceKind::Kernel };
+        let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
         let socket = crate::model::Socket::decode(Record { origin, bytes: &record }).unwrap();
         let (Ok(local_port), Ok(remote_port @ 1..)) =
             (u16::try_from(socket.local.port), u16::try_from(socket.remote.port))

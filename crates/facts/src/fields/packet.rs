@@ -1,0 +1,478 @@
+//! What packet sockets report.
+//!
+//! The address of a packet socket is its link protocol, its port the interface
+//! that it is bound to; it has no other end.
+//!
+//! Source: linux/packet_diag.h, linux/if_packet.h; `/proc/net/packet`.
+
+use sockdiag_wire::packet_diag::{
+    PACKET_FANOUT_CPU, PACKET_FANOUT_HASH, PACKET_FANOUT_LB, PACKET_FANOUT_QM, PACKET_FANOUT_RND,
+    PACKET_FANOUT_ROLLOVER, PDI_AUXDATA, PDI_LOSS, PDI_ORIGDEV, PDI_RUNNING, PDI_VNETHDR, PacketInfo,
+    PacketRing,
+};
+
+use super::{
+    Accessor, Block, Column, Field, Groups, Item, Kind, List, Member, Needs, Style, Text, Unit, Value,
+    endpoint, extended, memory, process,
+};
+use crate::model::packet::PacketSocket;
+use crate::model::protocol_names;
+use crate::model::{Addr, Detail, Row};
+use crate::number::{put_hex, put_signed, put_u64};
+
+/// Everything a packet socket reports, in print order.
+pub(super) const BLOCKS: &[Block] = &[
+    Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, ADDRESSES, process::PROCESSES]),
+    Block::new(Groups::EXTENDED, &[extended::OWNER, INFO, RINGS, FANOUT, MCLIST]),
+    Block::new(Groups::BPF, &[FILTER]),
+    Block::new(Groups::MEMORY, &[memory::SK]),
+];
+
+fn packet<'r>(row: &'r Row<'_>) -> Option<&'r PacketSocket<'r>> {
+    match &row.socket.detail {
+        Detail::Packet(packet) => Some(packet),
+        _ => None,
+    }
+}
+
+/// `ETH_P_ALL`.
+const ALL: u32 = 3;
+
+const ADDRESSES: &[Field] = &[
+    Field::new(
+        "packet.protocol",
+        |r| packet(r).map(|_| protocol(r).into()),
+        "Link protocol of the packets that the socket sees: zero none, 3 all.",
+        "pdiag_num",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::LocalAddr, |out, r, style| {
+        let number = protocol(r);
+        match protocol_names::link_name(number).filter(|_| !style.numeric) {
+            _ if number == ALL => out.push(b'*'),
+            Some(name) => out.extend_from_slice(name.as_bytes()),
+            None => {
+                out.push(b'[');
+                put_u64(out, number.into());
+                out.push(b']');
+            }
+        }
+        out.push(b':');
+    })),
+    Field::new(
+        "packet.interface",
+        |r| packet(r).filter(|_| r.socket.ifindex != 0).map(|_| r.socket.ifindex.into()),
+        "Index of the only interface whose packets the socket sees.",
+        "pdi_index",
+    )
+    .print_needs(Needs::INTERFACES)
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::LocalPort, |out, r, _| {
+        if r.socket.ifindex == 0 {
+            out.push(b'*');
+        } else {
+            endpoint::put_interface(out, r);
+        }
+    })),
+    Field::new(
+        "packet.peer",
+        |_| None,
+        "Packet sockets have no other end; ss shows an asterisk for it.",
+        "packet(7)",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::RemoteAddr, |out, _, _| out.push(b'*'))),
+    endpoint::INTERFACE_NAME,
+    Field::new(
+        "packet.protocol_name",
+        |r| Some(Value::Text(protocol_names::link_name(packet(r).map(|_| protocol(r))?)?.as_bytes())),
+        "Name of the link protocol, where it has one.",
+        "pdiag_num",
+    )
+    .kind(Kind::Text)
+    .group(Groups::COLUMNS),
+];
+
+const fn detail(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, get, doc, source).group(Groups::EXTENDED)
+}
+
+macro_rules! info {
+    ($method:ident) => {
+        |r| Some(packet(r)?.info()?.$method()?.into())
+    };
+}
+
+const INFO: &[Field] = &[
+    detail(
+        "packet.version",
+        info!(version),
+        "Version of the headers in the rings, less one (TPACKET_V1 is zero).",
+        "pdi_version",
+    )
+    .shape("ver:N cpy_thresh:N flags( WORD... )")
+    .text(Text::Custom(fmt_info)),
+    detail(
+        "packet.copy_thresh",
+        info!(copy_thresh),
+        "How many packets too long for the ring may wait outside it.",
+        "pdi_copy_thresh",
+    )
+    .unit(Unit::Packets)
+    .text(Text::PartOf("packet.version")),
+    detail(
+        "packet.flags",
+        info!(flags),
+        "Settings, a bit each: running, auxdata, origdev, vnethdr, loss.",
+        "pdi_flags",
+    )
+    .text(Text::PartOf("packet.version")),
+    detail(
+        "packet.reserve",
+        info!(reserve),
+        "Room that is left before each packet in a ring.",
+        "pdi_reserve",
+    )
+    .unit(Unit::Bytes),
+    detail(
+        "packet.tstamp",
+        info!(tstamp),
+        "Which time stamps packets carry (SOF_TIMESTAMPING_*); zero the software's.",
+        "pdi_tstamp",
+    ),
+];
+
+macro_rules! ring {
+    ($ring:ident, $method:ident) => {
+        |r| Some(packet(r)?.$ring()?.$method()?.into())
+    };
+}
+
+const RX: Text = Text::PartOf("packet.rx_block_size");
+const TX: Text = Text::PartOf("packet.tx_block_size");
+
+const RINGS: &[Field] = &[
+    detail(
+        "packet.rx_block_size",
+        ring!(rx_ring, block_size),
+        "Length of a block of the receive ring.",
+        "pdr_block_size",
+    )
+    .unit(Unit::Bytes)
+    .shape("ring_rx(blk_size:N,...)")
+    .text(Text::Custom(|out, r, style| {
+        put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
+    })),
+    detail("packet.rx_block_nr", ring!(rx_ring, block_nr), "Blocks of the receive ring.", "pdr_block_nr")
+        .unit(Unit::Count)
+        .text(RX),
+    detail(
+        "packet.rx_frame_size",
+        ring!(rx_ring, frame_size),
+        "Length of a frame of the receive ring.",
+        "pdr_frame_size",
+    )
+    .unit(Unit::Bytes)
+    .text(RX),
+    detail("packet.rx_frame_nr", ring!(rx_ring, frame_nr), "Frames of the receive ring.", "pdr_frame_nr")
+        .unit(Unit::Count)
+        .text(RX),
+    detail(
+        "packet.rx_retire_ms",
+        ring!(rx_ring, retire_tmo_ms),
+        "After how long a block of the receive ring is handed on unless it is full.",
+        "pdr_retire_tmo",
+    )
+    .unit(Unit::Milliseconds)
+    .text(RX),
+    detail(
+        "packet.rx_sizeof_priv",
+        ring!(rx_ring, sizeof_priv),
+        "Room for the program in each block of the receive ring.",
+        "pdr_sizeof_priv",
+    )
+    .unit(Unit::Bytes),
+    detail(
+        "packet.rx_features",
+        ring!(rx_ring, features),
+        "Features of the receive ring (TP_FT_*).",
+        "pdr_features",
+    )
+    .text(RX),
+    detail(
+        "packet.tx_block_size",
+        ring!(tx_ring, block_size),
+        "Length of a block of the send ring.",
+        "pdr_block_size",
+    )
+    .unit(Unit::Bytes)
+    .shape("ring_tx(blk_size:N,...)")
+    .text(Text::Custom(|out, r, style| {
+        put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
+    })),
+    detail("packet.tx_block_nr", ring!(tx_ring, block_nr), "Blocks of the send ring.", "pdr_block_nr")
+        .unit(Unit::Count)
+        .text(TX),
+    detail(
+        "packet.tx_frame_size",
+        ring!(tx_ring, frame_size),
+        "Length of a frame of the send ring.",
+        "pdr_frame_size",
+    )
+    .unit(Unit::Bytes)
+    .text(TX),
+    detail("packet.tx_frame_nr", ring!(tx_ring, frame_nr), "Frames of the send ring.", "pdr_frame_nr")
+        .unit(Unit::Count)
+        .text(TX),
+    detail(
+        "packet.tx_retire_ms",
+        ring!(tx_ring, retire_tmo_ms),
+        "After how long a block of the send ring is handed on unless it is full.",
+        "pdr_retire_tmo",
+    )
+    .unit(Unit::Milliseconds)
+    .text(TX),
+    detail(
+        "packet.tx_sizeof_priv",
+        ring!(tx_ring, sizeof_priv),
+        "Room for the program in each block of the send ring.",
+        "pdr_sizeof_priv",
+    )
+    .unit(Unit::Bytes),
+    detail(
+        "packet.tx_features",
+        ring!(tx_ring, features),
+        "Features of the send ring (TP_FT_*).",
+        "pdr_features",
+    )
+    .text(TX),
+];
+
+const FANOUT: &[Field] = &[
+    detail(
+        "packet.fanout_id",
+        |r| Some(packet(r)?.fanout_id()?.into()),
+        "Group whose members share the packets.",
+        "PACKET_DIAG_FANOUT",
+    )
+    .shape("fanout(id:N,type:N)")
+    .text(Text::Custom(fmt_fanout)),
+    detail(
+        "packet.fanout_type",
+        |r| Some(packet(r)?.fanout_type()?.into()),
+        "How the group shares them, and flags (PACKET_FANOUT_*).",
+        "PACKET_DIAG_FANOUT",
+    )
+    .text(Text::PartOf("packet.fanout_id")),
+];
+
+const MCLIST: &[Field] = &[detail(
+    "packet.mclist",
+    |r| packet(r)?.mclist().map(|_| Value::List(List::Of(r, each_membership))),
+    "Link addresses that the socket listens to beside its interface's own.",
+    "PACKET_DIAG_MCLIST",
+)
+.kind(Kind::Records(MEMBERSHIP))
+.unit(Unit::Count)
+.needs(Needs::PACKET_MCLIST)];
+
+const fn member(name: &'static str, kind: Kind, doc: &'static str) -> Member {
+    Member { name, kind, unit: Unit::None, doc, needs: Needs::NONE, brief: true }
+}
+
+const MEMBERSHIP: &[Member] = &[
+    member("interface", Kind::Integer, "Index of the interface that it listens on."),
+    member(
+        "type",
+        Kind::Integer,
+        "What it listens to: 0 a group, 1 everything, 2 every group, 3 the address of a machine (PACKET_MR_*).",
+    ),
+    member("addr", Kind::Text, "The address in hexadecimal; empty where it is everything or every group."),
+    member("count", Kind::Integer, "How often it was asked for."),
+];
+
+fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
+    for one in packet(row).and_then(PacketSocket::mclist).into_iter().flatten() {
+        let mut text = Vec::new();
+        let addr = one.addr().unwrap_or_default();
+        for byte in addr.iter().take(one.alen().unwrap_or(0).into()) {
+            if !text.is_empty() {
+                text.push(b':');
+            }
+            put_hex(&mut text, u64::from(byte >> 4));
+            put_hex(&mut text, u64::from(byte & 15));
+        }
+        take(Item::Record(&[
+            one.index().map(Value::from),
+            one.kind().map(Value::from),
+            Some(Value::Text(&text)),
+            one.count().map(Value::from),
+        ]));
+    }
+}
+
+/// `-b`.
+const FILTER: &[Field] = &[Field::new(
+    "packet.filter_len",
+    |r| Some((packet(r)?.filter()?.len() as u64).into()),
+    "Instructions of the classic BPF program that chooses packets; -b lists them.",
+    "PACKET_DIAG_FILTER",
+)
+.unit(Unit::Count)
+.group(Groups::BPF)
+.shape("bpf filter (N): CODE JT JF K, ...")
+.text(Text::Custom(fmt_filter))];
+
+fn protocol(row: &Row<'_>) -> u32 {
+    match row.socket.local.addr {
+        Addr::Number(number) => number,
+        _ => 0,
+    }
+}
+
+/// What goes before each part: a line of its own, or a blank with `-O`.
+fn put_lead(out: &mut Vec<u8>, style: Style) {
+    out.extend_from_slice(if style.oneline { b" " } else { b"\n\t" });
+}
+
+fn put_named(out: &mut Vec<u8>, name: &[u8], word: Option<u32>) {
+    out.extend_from_slice(name);
+    put_signed(out, word.unwrap_or(0));
+}
+
+fn fmt_info(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
+    let Some(info) = packet(row).and_then(PacketSocket::info) else { return };
+    put_lead(out, style);
+    put_named(out, b"ver:", info.version());
+    put_named(out, b" cpy_thresh:", info.copy_thresh());
+    out.extend_from_slice(b" flags( ");
+    put_flags(out, info);
+    out.extend_from_slice(b" )");
+}
+
+/// The first flag has no blank before it, wherever it stands in the list.
+fn put_flags(out: &mut Vec<u8>, info: PacketInfo<'_>) {
+    const FLAGS: [(u32, &[u8]); 5] = [
+        (PDI_RUNNING, b"running"),
+        (PDI_AUXDATA, b" auxdata"),
+        (PDI_ORIGDEV, b" origdev"),
+        (PDI_VNETHDR, b" vnethdr"),
+        (PDI_LOSS, b" loss"),
+    ];
+    let flags = info.flags().unwrap_or(0);
+    for (_, text) in FLAGS.iter().filter(|(bit, _)| flags & bit != 0) {
+        out.extend_from_slice(text);
+    }
+    if flags == 0 {
+        out.push(b'0');
+    }
+}
+
+fn put_ring(out: &mut Vec<u8>, name: &[u8], ring: Option<PacketRing<'_>>, style: Style) {
+    let Some(ring) = ring else { return };
+    put_lead(out, style);
+    out.extend_from_slice(name);
+    put_named(out, b"(blk_size:", ring.block_size());
+    put_named(out, b",blk_nr:", ring.block_nr());
+    put_named(out, b",frm_size:", ring.frame_size());
+    put_named(out, b",frm_nr:", ring.frame_nr());
+    put_named(out, b",tmo:", ring.retire_tmo_ms());
+    out.extend_from_slice(b",features:0x");
+    put_hex(out, ring.features().unwrap_or(0).into());
+    out.push(b')');
+}
+
+fn fmt_fanout(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
+    let Some((id, kind)) = packet(row).and_then(|packet| packet.fanout_id().zip(packet.fanout_type())) else {
+        return;
+    };
+    put_lead(out, style);
+    put_named(out, b"fanout(id:", Some(id.into()));
+    out.extend_from_slice(b",type:");
+    if let Some(name) = fanout_name(kind) {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        out.extend_from_slice(b"0x");
+        put_hex(out, kind.into());
+    }
+    out.push(b')');
+}
+
+/// What `ss` calls a way to share packets; it has no name for the newer ones
+/// nor for any with a flag.
+fn fanout_name(kind: u16) -> Option<&'static str> {
+    Some(match kind {
+        PACKET_FANOUT_HASH => "hash",
+        PACKET_FANOUT_LB => "lb",
+        PACKET_FANOUT_CPU => "cpu",
+        PACKET_FANOUT_ROLLOVER => "roll",
+        PACKET_FANOUT_RND => "random",
+        PACKET_FANOUT_QM => "qm",
+        _ => return None,
+    })
+}
+
+fn fmt_filter(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
+    let Some(program) = packet(row).and_then(PacketSocket::filter) else { return };
+    put_lead(out, style);
+    out.extend_from_slice(b"bpf filter (");
+    put_u64(out, program.len() as u64);
+    out.extend_from_slice(b"): ");
+    for instruction in program.instructions() {
+        let code = instruction.code().unwrap_or(0);
+        out.extend_from_slice(if code < 16 { b" 0x0" } else { b" 0x" });
+        put_hex(out, code.into());
+        let (jt, jf) = (instruction.jt().unwrap_or(0), instruction.jf().unwrap_or(0));
+        for operand in [jt.into(), jf.into(), instruction.k().unwrap_or(0)] {
+            out.push(b' ');
+            put_u64(out, operand.into());
+        }
+        out.push(b',');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Origin, Record, Socket, SourceKind, Table};
+
+    /// All details of a socket that reports everything.
+    fn details(style: Style) -> String {
+        let mut bytes = vec![17, 3, 3, 0];
+        bytes.extend([4_000_000_005_u32, 0x2a, 0].map(u32::to_ne_bytes).concat());
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+        let program = [0x28_u16.to_ne_bytes().to_vec(), vec![0, 0], words(&[12])].concat();
+        for (kind, payload) in [
+            (0, words(&[1, 2, 0, 100, 0, 0x0a])),
+            (2, words(&[4096, 2, 256, 8, 60, 0, 1])),
+            (4, words(&[0x1002_0007])),
+            (5, words(&[1000])),
+            (6, words(&[1, 2, 3, 4, 5, 6, 7])),
+            (7, program),
+        ] {
+            sockdiag_wire::attr::put(&mut bytes, kind, &payload);
+        }
+        let origin = Origin::of(Table::PacketRaw, SourceKind::Kernel);
+        let socket = Socket::decode(Record { origin, bytes: &bytes }).expect("a socket");
+        let mut out = Vec::new();
+        for field in BLOCKS.iter().flat_map(|block| block.fields.iter().copied().flatten()) {
+            if let Text::Custom(format) = field.text {
+                format(&mut out, &Row::bare(&socket), style);
+            }
+        }
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn every_part_has_a_line_or_a_blank() {
+        let parts = [
+            " uid:1000 ino:4000000005 sk:2a",
+            "ver:2 cpy_thresh:100 flags(  auxdata vnethdr )",
+            "ring_rx(blk_size:4096,blk_nr:2,frm_size:256,frm_nr:8,tmo:60,features:0x1)",
+            "fanout(id:7,type:0x1002)",
+            "bpf filter (1):  0x28 0 0 12, skmem:(r1,rb2,t3,tb4,f5,w6,o7)",
+        ];
+        assert_eq!(details(Style::default()), parts.join("\n\t"));
+        assert_eq!(details(Style { oneline: true, ..Style::default() }), parts.join(" "));
+    }
+}

@@ -1,0 +1,112 @@
+//! What TCP tells of accurate ECN in its last word.
+//!
+//! Linux 6.18 and 6.19 sent two numbers of 16 bits there, 7.0 and later send
+//! bits, and the struct does not tell which.  The [`Abi`] of the kernel that sent
+//! it does; of a socket whose kernel is not known, such as one from a recording,
+//! these rows say nothing.
+//!
+//! Source: `struct tcp_info` (linux/tcp.h) of Linux 6.18 and 7.3.
+
+use super::{Field, tcp};
+use crate::model::{Abi, Row, SourceKind};
+use sockdiag_wire::tcp_info::TcpInfo;
+
+/// The word of a kernel that runs here, by the layout that it has.
+enum Word<'r> {
+    /// Two numbers.
+    Numbers(TcpInfo<'r>),
+    /// Bits.
+    Bits(TcpInfo<'r>),
+}
+
+fn word<'r>(row: &Row<'r>) -> Option<Word<'r>> {
+    let origin = row.socket.origin;
+    match (origin.kind, origin.abi) {
+        (SourceKind::Recording | SourceKind::Proc, _) | (_, Abi::Unknown) => None,
+        (_, Abi::Linux6_18) => row.socket.tcp_info().map(Word::Numbers),
+        (_, Abi::Linux7) => row.socket.tcp_info().map(Word::Bits),
+    }
+}
+
+pub(in crate::fields) const ACCECN: &[Field] = &[
+    tcp(
+        "tcp.ecn_mode",
+        |r| match word(r)? {
+            Word::Numbers(_) => None,
+            Word::Bits(info) => Some(info.ecn_mode()?.into()),
+        },
+        "Mode of ECN: 0 off, 1 RFC 3168, 2 accurate, 3 to be agreed on; since Linux 7.0.",
+        "tcpi_ecn_mode",
+    ),
+    tcp(
+        "tcp.accecn_opt_seen",
+        |r| match word(r)? {
+            Word::Numbers(info) => Some(info.accecn_opt_seen_6_18()?.into()),
+            Word::Bits(info) => Some(info.accecn_opt_seen()?.into()),
+        },
+        "Option of accurate ECN: 0 not seen, 1 empty, 2 with counters, 3 failed; since Linux 6.18, absent in \
+         recordings.",
+        "tcpi_accecn_opt_seen",
+    ),
+    tcp(
+        "tcp.accecn_fail_mode",
+        |r| match word(r)? {
+            Word::Numbers(info) => Some(info.accecn_fail_mode_6_18()?.into()),
+            Word::Bits(info) => Some(info.accecn_fail_mode()?.into()),
+        },
+        "How accurate ECN failed, a bit each: 1 sending and 2 receiving ACE, 4 sending and 8 receiving the \
+         option; since Linux 6.18, absent in recordings.",
+        "tcpi_accecn_fail_mode",
+    ),
+    tcp(
+        "tcp.options2",
+        |r| match word(r)? {
+            Word::Numbers(_) => None,
+            Word::Bits(info) => Some(info.options2()?.into()),
+        },
+        "Further options, a bit each; none has a name yet.",
+        "tcpi_options2",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::{Catalog, Value};
+    use crate::model::{Origin, Record, Socket, Table};
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn the_word_is_read_as_the_kernel_that_sent_it_lays_it_out() {
+        // A reply of TCP over IPv4 with a whole tcp_info.
+        let mut bytes = vec![0; 72];
+        bytes[0] = 2;
+        bytes.extend([28, 1, 2, 0]);
+        bytes.extend([0; 276]);
+        bytes.extend([0b1001_0110, 0, 2, 0]);
+        let said = |release: &str, kind| {
+            let catalog = Catalog::shared();
+            let record = Record {
+                origin: Origin { abi: Abi::of_release(release), ..Origin::of(Table::Tcp, kind) },
+                bytes: &bytes,
+            };
+            let socket = Socket::decode(record).unwrap();
+            let row = Row::bare(&socket);
+            ["tcp.ecn_mode", "tcp.accecn_opt_seen", "tcp.accecn_fail_mode", "tcp.options2"].map(|name| {
+                match (catalog.field(name).unwrap().get)(&row) {
+                    None => None,
+                    Some(Value::U64(number)) => Some(number),
+                    Some(other) => panic!("{other:?}"),
+                }
+            })
+        };
+        use SourceKind::{Event, Kernel, Recording};
+        let (numbers, bits) = ([None, Some(2), Some(0x96), None], [Some(2), Some(1), Some(9), Some(0x200)]);
+        for kind in [Kernel, Event] {
+            assert_eq!(said("6.18.44", kind), numbers);
+            assert_eq!(said("7.3", kind), bits);
+            assert_eq!(said("unknown", kind), [None; 4]);
+        }
+        assert_eq!(said("7.3", Recording), [None; 4]);
+    }
+}

@@ -1,0 +1,85 @@
+//! What vsock sockets report.
+//!
+//! Contexts and ports of all ones mean any.  Beyond its columns the reference
+//! shows nothing of them.
+//!
+//! Source: linux/vm_sockets_diag.h.
+
+use sockdiag_wire::vsock_diag::{VMADDR_CID_ANY, VMADDR_PORT_ANY};
+
+use super::block::Block;
+use super::{Column, Field, Groups, Text, endpoint, extended, process};
+use crate::model::{Addr, Detail, Endpoint, Row};
+use crate::number::{put_i64, put_u64};
+
+/// Everything a vsock socket reports.
+pub(super) const VSOCK: &[Block] = &[
+    Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS, process::PROCESSES]),
+    Block::new(Groups::EXTENDED, &[DETAILS]),
+];
+
+/// The two ends, in the order of the columns.
+const COLUMNS: &[Field] = &[
+    Field::new(
+        "vsock.src_cid",
+        |r| cid(r, r.socket.local).map(Into::into),
+        "Context of this end: a virtual machine, or 2 for the host; 4294967295 accepts from any.",
+        "vdiag_src_cid",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::LocalAddr, |out, r, _| put_cid(out, r, r.socket.local))),
+    endpoint::LOCAL_PORT
+        .text(Text::Column(Column::LocalPort, |out, r, _| put_port(out, r.socket.local.port))),
+    Field::new(
+        "vsock.dst_cid",
+        |r| cid(r, r.socket.remote).map(Into::into),
+        "Context of the other end; 4294967295 if there is none.",
+        "vdiag_dst_cid",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::RemoteAddr, |out, r, _| put_cid(out, r, r.socket.remote))),
+    endpoint::REMOTE_PORT
+        .text(Text::Column(Column::RemotePort, |out, r, _| put_port(out, r.socket.remote.port))),
+];
+
+/// What ss knows of other sockets and does not show of these.
+const DETAILS: &[Field] = &[
+    extended::INODE.text(Text::Silent),
+    extended::COOKIE.text(Text::Silent),
+    Field::new(
+        "vsock.type",
+        |r| match r.socket.detail {
+            Detail::Vsock(vsock) => Some(vsock.kind.into()),
+            _ => None,
+        },
+        "Type of the socket: 1 stream, 2 datagram, 5 sequenced packets.",
+        "vdiag_type",
+    )
+    .group(Groups::EXTENDED),
+    // All of vsock's details are silent.
+    extended::SHUTDOWN_MASK.text(Text::Silent),
+];
+
+fn cid(row: &Row<'_>, end: Endpoint) -> Option<u32> {
+    match (row.socket.detail, end.addr) {
+        (Detail::Vsock(_), Addr::Number(cid)) => Some(cid),
+        _ => None,
+    }
+}
+
+fn put_cid(out: &mut Vec<u8>, row: &Row<'_>, end: Endpoint) {
+    match cid(row, end) {
+        None | Some(VMADDR_CID_ANY) => out.push(b'*'),
+        Some(cid) => put_u64(out, cid.into()),
+    }
+    out.push(b':');
+}
+
+/// A port; other than elsewhere, 0 is one.
+fn put_port(out: &mut Vec<u8>, port: i64) {
+    if port == i64::from(VMADDR_PORT_ANY) {
+        out.push(b'*');
+    } else {
+        put_i64(out, port);
+    }
+}
