@@ -14,7 +14,7 @@ use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOCK_DESTROY, error_code, messages,
 };
 
-use super::exchange::open;
+use super::Access;
 use super::request::{RAW, TCP, octets};
 use crate::model::{Socket, SourceKind};
 use crate::notes::Note;
@@ -60,8 +60,9 @@ impl Destroyer {
     ///
     /// # Errors
     /// What the reference says where none can be had.
-    pub fn open() -> Result<Self, Note> {
-        open()
+    pub fn open(access: &mut Access) -> Result<Self, Note> {
+        access
+            .socket()
             .map(|netlink| Self { netlink, tally: Tally::default() })
             .map_err(|failure| failure.note.unwrap_or(Note::Eof))
     }

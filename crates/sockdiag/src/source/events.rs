@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink::{NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
-use super::{DumpError, DumpErrorKind, Visit};
+use super::{Access, DumpError, DumpErrorKind, Visit};
 use crate::model::{Family, FamilySet, Record, SourceKind, Table, TableSet};
 use crate::notes::Note;
 use crate::sys::netlink::{Netlink, ReceiveError};
@@ -36,10 +36,15 @@ pub fn groups(tables: TableSet, families: FamilySet) -> u32 {
 ///
 /// # Errors
 /// When the kernel cannot be listened to, or not any longer.
-pub fn follow(groups: u32, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
+pub fn follow(
+    groups: u32,
+    access: &Access,
+    visit: &mut dyn Visit,
+    notes: &mut dyn FnMut(Note),
+) -> Result<(), DumpError> {
     let failed =
         |kind, rows_delivered| DumpError { request: "socket events".to_owned(), rows_delivered, kind };
-    let mut netlink = Netlink::open_for(groups).map_err(|errno| {
+    let mut netlink = Netlink::open_for(groups, access.opener()).map_err(|errno| {
         notes(Note::BindSocketFailed { errno: errno.raw_os_error() });
         failed(DumpErrorKind::Socket(errno.into()), 0)
     })?;
@@ -69,7 +74,7 @@ pub fn follow(groups: u32, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -
                 continue;
             }
             rows += 1;
-            let origin = super::live_origin(Table::Tcp, SourceKind::Event);
+            let origin = super::live_origin(Table::Tcp, SourceKind::Event, datagram.window);
             if visit.record(Record { origin, bytes: message.payload }) == ControlFlow::Break(()) {
                 return Ok(());
             }

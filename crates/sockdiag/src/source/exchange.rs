@@ -10,14 +10,16 @@
 use std::io;
 use std::ops::ControlFlow;
 
+use rustix::io::Errno;
 use sockdiag_wire::netlink::{
     Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY, error_code, ext_ack,
     messages,
 };
 
 use super::{DumpErrorKind, REPEATS, Visit};
+use crate::model::Window;
 use crate::notes::Note;
-use crate::sys::netlink::{Netlink, OpenStep, ReceiveError, Subsystem};
+use crate::sys::netlink::{Datagram, Netlink, OpenStep, ReceiveError};
 
 const ENOENT: i32 = 2;
 const EMSGSIZE: i32 = 90;
@@ -49,19 +51,20 @@ impl Failure {
     }
 }
 
-/// Opens a socket for inet tables.
-pub(super) fn open() -> Result<Netlink, Failure> {
-    Netlink::open(Subsystem::SockDiag).map_err(|(step, error)| {
-        let errno = error.raw_os_error();
-        let note = match step {
-            OpenStep::Socket => Note::SocketFailed { errno },
-            OpenStep::SendBuffer => Note::SendBufferFailed { errno },
-            OpenStep::ReceiveBuffer => Note::ReceiveBufferFailed { errno },
-            OpenStep::Bind => Note::BindSocketFailed { errno },
-        };
-        Failure { kind: DumpErrorKind::Socket(error.into()), note: Some(note) }
-    })
+/// No netlink socket could be had.
+pub(super) fn open_failed((step, error): (OpenStep, Errno)) -> Failure {
+    let errno = error.raw_os_error();
+    let note = match step {
+        OpenStep::Socket => Note::SocketFailed { errno },
+        OpenStep::SendBuffer => Note::SendBufferFailed { errno },
+        OpenStep::ReceiveBuffer => Note::ReceiveBufferFailed { errno },
+        OpenStep::Bind => Note::BindSocketFailed { errno },
+    };
+    Failure { kind: DumpErrorKind::Socket(error.into()), note: Some(note) }
 }
+
+/// Takes the payload of a message, and the time in which it was read.
+pub(super) type Take<'t> = dyn FnMut(&[u8], Window) -> ControlFlow<()> + 't;
 
 /// Sends a dump request and hands every reply's payload to `take`.
 ///
@@ -71,7 +74,7 @@ pub(super) fn exchange(
     socket: &mut Netlink,
     request: &[u8],
     seq: u32,
-    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    take: &mut Take<'_>,
     notes: &mut dyn FnMut(Note),
 ) -> Result<Ended, Failure> {
     socket.send(request).map_err(|error| Failure { kind: receive_kind(error.raw_os_error()), note: None })?;
@@ -93,16 +96,16 @@ pub(super) fn exchange(
             said_truncated = true;
             notes(Note::MessageTruncated);
         }
-        match read_datagram(datagram.bytes, datagram.cut, seq, port, &mut ended, take)? {
+        match read_datagram(&datagram, seq, port, &mut ended, take)? {
             ControlFlow::Continue(()) => {}
             ControlFlow::Break(()) => return Ok(ended),
         }
     }
 }
 
-/// Sends a request for one socket and gives what the kernel says of it;
-/// `None` if there is none, or it cannot be told.
-pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<Vec<u8>> {
+/// Sends a request for one socket and gives what the kernel says of it, and
+/// when; `None` if there is none, or it cannot be told.
+pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<(Vec<u8>, Window)> {
     socket.send(request).ok()?;
     let port = socket.port();
     loop {
@@ -114,7 +117,7 @@ pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<
             messages(datagram.bytes).find(|message| message.header.seq == seq && message.header.pid == port);
         match answer {
             Some(answer) if answer.header.kind == SOCK_DIAG_BY_FAMILY => {
-                return Some(answer.payload.to_vec());
+                return Some((answer.payload.to_vec(), datagram.window));
             }
             None if !datagram.cut => {}
             _ => return None,
@@ -177,14 +180,13 @@ fn receive_kind(errno: i32) -> DumpErrorKind {
 
 /// Reads the messages of one datagram; `Break` if the dump is over.
 pub(super) fn read_datagram(
-    bytes: &[u8],
-    cut: bool,
+    datagram: &Datagram<'_>,
     seq: u32,
     port: u32,
     ended: &mut Ended,
-    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    take: &mut Take<'_>,
 ) -> Result<ControlFlow<()>, Failure> {
-    let mut rest = messages(bytes);
+    let mut rest = messages(datagram.bytes);
     for message in rest.by_ref() {
         if message.header.seq != seq || message.header.pid != port {
             continue;
@@ -195,7 +197,7 @@ pub(super) fn read_datagram(
             NLMSG_DONE => return done(&message).map(ControlFlow::Break),
             NLMSG_ERROR => return Err(refusal(&message)),
             _ => {
-                if take(message.payload).is_break() {
+                if take(message.payload, datagram.window).is_break() {
                     ended.stopped = true;
                     return Ok(ControlFlow::Break(()));
                 }
@@ -204,7 +206,7 @@ pub(super) fn read_datagram(
     }
     match rest.remnant() {
         0 => {}
-        _ if cut => {}
+        _ if datagram.cut => {}
         bytes => {
             let kind = DumpErrorKind::Remnant { bytes };
             return Err(Failure { kind, note: Some(Note::Remnant { bytes }) });
@@ -251,6 +253,7 @@ mod tests {
 
     const SEQ: u32 = 7;
     const PORT: u32 = 42;
+    const WINDOW: Window = Window::new(3, 8);
 
     fn message(kind: u16, flags: u16, seq: u32, pid: u32, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -268,11 +271,13 @@ mod tests {
     fn read(bytes: &[u8], cut: bool) -> (Vec<Vec<u8>>, Result<ControlFlow<()>, Failure>, Ended) {
         let mut rows = Vec::new();
         let mut ended = Ended { stopped: false, interrupted: false };
-        let mut take = |row: &[u8]| {
+        let datagram = Datagram { bytes, from_kernel: true, cut, window: WINDOW };
+        let mut take = |row: &[u8], at: Window| {
+            assert_eq!(at, WINDOW);
             rows.push(row.to_vec());
             if row == b"stop" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let flow = read_datagram(bytes, cut, SEQ, PORT, &mut ended, &mut take);
+        let flow = read_datagram(&datagram, SEQ, PORT, &mut ended, &mut take);
         (rows, flow, ended)
     }
 

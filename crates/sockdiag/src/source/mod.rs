@@ -17,6 +17,7 @@
 //!
 //! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
 
+mod access;
 mod destroy;
 mod events;
 mod exchange;
@@ -45,10 +46,13 @@ use std::path::PathBuf;
 
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
-use crate::model::{Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet};
+use crate::model::{
+    Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet, Window,
+};
 use crate::notes::Note;
 use crate::sys::{self, errno_text};
 
+pub use access::Access;
 pub use destroy::{Destroyer, Fate, Tally};
 pub use events::{follow, groups as event_groups};
 pub(crate) use ladder::kernel_knows_cgroup_condition;
@@ -167,9 +171,10 @@ pub trait Visit {
     }
 }
 
-/// Where a message of this machine's kernel comes from.
-fn live_origin(table: Table, kind: SourceKind) -> Origin {
-    Origin { abi: sys::abi(), ..Origin::of(table, kind) }
+/// Where a message of this machine's kernel comes from, which was read in this
+/// time.
+fn live_origin(table: Table, kind: SourceKind, window: Window) -> Origin {
+    Origin { abi: sys::abi(), window: Some(window), ..Origin::of(table, kind) }
 }
 
 /// How often a dump is repeated that the table changed under.
@@ -307,25 +312,26 @@ impl std::error::Error for DumpError {
 pub fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
     match query.table.layout() {
         Layout::Inet => {}
-        Layout::Unix => return unix::dump(query, sources, visit, notes),
-        Layout::Netlink => return netlink::dump(query, sources, visit, notes),
-        Layout::Packet => return packet::dump(query, sources, visit, notes),
-        Layout::Vsock => return vsock::dump(query, sources, visit, notes),
-        Layout::Tipc => return tipc::dump(query, sources, visit, notes),
-        Layout::Xdp => return xdp::dump(query, sources, visit, notes),
-        Layout::Smc => return smc::dump(query, sources, visit, notes),
+        Layout::Unix => return unix::dump(query, sources, access, visit, notes),
+        Layout::Netlink => return netlink::dump(query, sources, access, visit, notes),
+        Layout::Packet => return packet::dump(query, sources, access, visit, notes),
+        Layout::Vsock => return vsock::dump(query, sources, access, visit, notes),
+        Layout::Tipc => return tipc::dump(query, sources, access, visit, notes),
+        Layout::Xdp => return xdp::dump(query, sources, access, visit, notes),
+        Layout::Smc => return smc::dump(query, sources, access, visit, notes),
     }
     let is_tcp = query.table.protocol() == request::TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {
         return replay::replay(file, query.table, visit, notes);
     }
     if sources.text_is_forced(query.table) {
-        return proc_net::dump(query, sources, visit);
+        return proc_net::dump(query, sources, access, visit);
     }
-    ladder::dump(query, sources, visit, notes)
+    ladder::dump(query, sources, access, visit, notes)
 }

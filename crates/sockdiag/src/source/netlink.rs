@@ -8,11 +8,10 @@ use sockdiag_wire::netlink_diag::{
     NDIAG_PROTO_ALL, NDIAG_SHOW_FLAGS, NDIAG_SHOW_GROUPS, NDIAG_SHOW_MEMINFO, put_request,
 };
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
-use crate::sys::elsewhere;
 
 /// As much of a line as is read, in bytes.
 const LONGEST_LINE: u64 = 4096;
@@ -21,6 +20,7 @@ const LONGEST_LINE: u64 = 4096;
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
@@ -29,13 +29,13 @@ pub(super) fn dump(
         let flags = if query.needs.has(Needs::NETLINK_FLAGS) { NDIAG_SHOW_FLAGS } else { 0 };
         let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS | flags;
         put_request(&mut body, Family::Netlink.number(), NDIAG_PROTO_ALL, show);
-        match one_dump::dump(query, &body, |_| true, visit, notes) {
+        match one_dump::dump(query, access, &body, |_| true, visit, notes) {
             Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
             result => return result,
         }
     }
     let path = sources.netlink_text();
-    let result = elsewhere::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    let result = access.open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
         request: super::ladder::name(query),
         rows_delivered: 0,

@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
-use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
-use super::{DumpError, DumpErrorKind, Query, Visit};
+use super::exchange::{Ended, Failure, Take, Taker, exchange, repeatedly};
+use super::{Access, DumpError, DumpErrorKind, Query, Visit};
 use crate::model::{Record, SourceKind};
 use crate::notes::Note;
 
@@ -22,23 +22,24 @@ const EOPNOTSUPP: i32 = 95;
 /// those that `wanted` accepts.
 pub(super) fn dump(
     query: &Query,
+    access: &mut Access,
     body: &[u8],
     wanted: impl Fn(&[u8]) -> bool,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
-    let origin = super::live_origin(query.table, SourceKind::Kernel);
     let mut taker = (visit, notes);
     let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notes)| {
         let mut rows = 0;
-        let mut take = |bytes: &[u8]| {
+        let mut take = |bytes: &[u8], window| {
             if !wanted(bytes) {
                 return ControlFlow::Continue(());
             }
             rows += 1;
+            let origin = super::live_origin(query.table, SourceKind::Kernel, window);
             visit.record(Record { origin, bytes })
         };
-        let result = converse(body, &mut take, *notes);
+        let result = converse(access, body, &mut take, *notes);
         (result, rows)
     });
     match result {
@@ -54,13 +55,19 @@ pub(super) fn dump(
 }
 
 fn converse(
+    access: &mut Access,
     body: &[u8],
-    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    take: &mut Take<'_>,
     notes: &mut dyn FnMut(Note),
 ) -> Result<Ended, Failure> {
-    let mut socket = open()?;
+    let mut socket = access.socket()?;
+    socket.expect_long(false);
     let seq = socket.next_seq();
-    exchange(&mut socket, &request(body, seq), seq, take, notes)
+    let ended = exchange(&mut socket, &request(body, seq), seq, take, notes)?;
+    if !ended.stopped {
+        access.keep(socket);
+    }
+    Ok(ended)
 }
 
 fn request(body: &[u8], seq: u32) -> Vec<u8> {

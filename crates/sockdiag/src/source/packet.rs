@@ -16,22 +16,22 @@ use sockdiag_wire::packet_diag::{
 };
 
 use super::proc_net::{Line, next};
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::packet::PacketLine;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notes::Note;
-use crate::sys::elsewhere;
 
 /// Reads the tables.
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
     if !sources.text_is_forced(query.table) {
-        match kernel(query, visit, notes) {
+        match kernel(query, access, visit, notes) {
             Ok(Answer::TooLittle) => {}
             Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
             Ok(Answer::Whole) => return Ok(()),
@@ -40,7 +40,7 @@ pub(super) fn dump(
     }
     let path = sources.packet_text();
     let mut rows_delivered = 0;
-    let kind = match elsewhere::open(&path) {
+    let kind = match access.open(&path) {
         Ok(file) => match text(&mut BufReader::new(file), query, visit, &mut rows_delivered) {
             Ok(()) => return Ok(()),
             Err(Bad::Read(error)) => DumpErrorKind::File { path, error },
@@ -62,7 +62,7 @@ fn kernel(query: &Query, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> 
     let mut body = Vec::new();
     put_request(&mut body, Family::Packet.number(), 0, show(query.needs));
     let mut unless_too_little = UnlessTooLittle { visit, first: true, answer: Answer::Whole };
-    one_dump::dump(query, &body, |_| true, &mut unless_too_little, notes)?;
+    one_dump::dump(query, access, &body, |_| true, &mut unless_too_little, notes)?;
     Ok(unless_too_little.answer)
 }
 

@@ -11,24 +11,28 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit};
+use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit};
 use crate::model::proc_line::state_digit;
 use crate::model::{Family, Origin, Record, SourceKind};
-use crate::sys::elsewhere;
 
 /// The longest line that is read, less its newline, in bytes.
 const LONGEST_LINE: usize = 254;
 
 /// Hands the lines of a table's files to `visit`.  A table without such files
 /// has no sockets.
-pub(super) fn dump(query: &Query, sources: &Sources, visit: &mut dyn Visit) -> Result<(), DumpError> {
+pub(super) fn dump(
+    query: &Query,
+    sources: &Sources,
+    access: &Access,
+    visit: &mut dyn Visit,
+) -> Result<(), DumpError> {
     let mut rows = 0;
     for family in [Family::Inet, Family::Inet6] {
         let Some(path) = sources.text_of(query.table, family).filter(|_| query.families.contains(family))
         else {
             continue;
         };
-        let result = match elsewhere::open(&path) {
+        let result = match access.open(&path) {
             Ok(file) => read(&mut BufReader::new(file), query, visit, &mut rows),
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => Err(Bad::Read(error)),

@@ -49,8 +49,13 @@ impl std::error::Error for RecordError {}
 ///
 /// # Errors
 /// When the table could not be recorded completely.
-pub fn record(query: &Query, out: &mut dyn Write, notes: &mut dyn FnMut(Note)) -> Result<(), RecordError> {
-    let mut failure = match by_families(query, out) {
+pub fn record(
+    query: &Query,
+    access: &mut Access,
+    out: &mut dyn Write,
+    notes: &mut dyn FnMut(Note),
+) -> Result<(), RecordError> {
+    let mut failure = match by_families(query, access, out) {
         Ok(()) => return out.flush().map_err(RecordError::Write),
         Err(failure) => failure,
     };
@@ -58,7 +63,7 @@ pub fn record(query: &Query, out: &mut dyn Write, notes: &mut dyn FnMut(Note)) -
         note.take().into_iter().for_each(&mut *notes);
         // As the reference does, also after rows: a recording is a log.
         if let Some(kind) = legacy_type(query) {
-            failure = match open().map_err(Failed::Dump).and_then(|mut socket| {
+            failure = match access.socket().map_err(Failed::Dump).and_then(|mut socket| {
                 let seq = SEQUENCE;
                 one(&mut socket, &legacy(query, kind, None, seq), seq, out)
             }) {
@@ -86,12 +91,10 @@ enum Failed {
 /// Each request has been answered to the end before the next is sent.
 const SEQUENCE: u32 = 123_456;
 
-fn by_families(query: &Query, out: &mut dyn Write) -> Result<(), Failed> {
+fn by_families(query: &Query, access: &mut Access, out: &mut dyn Write) -> Result<(), Failed> {
     let families = Families::preferred(query);
-    let mut socket = open().map_err(Failed::Dump)?;
-    if query.storages != Storages::None {
-        socket.expect_long();
-    }
+    let mut socket = access.socket().map_err(Failed::Dump)?;
+    socket.expect_long(query.storages != Storages::None);
     for (wanted, family) in [(families.inet, Family::Inet), (families.inet6, Family::Inet6)] {
         if wanted {
             let seq = SEQUENCE;
@@ -121,8 +124,8 @@ fn one(socket: &mut Netlink, request: &[u8], seq: u32, out: &mut dyn Write) -> R
         let padding = datagram.bytes.len().next_multiple_of(4) - datagram.bytes.len();
         out.write_all(datagram.bytes).map_err(Failed::Write)?;
         out.write_all([0; 3].get(..padding).unwrap_or_default()).map_err(Failed::Write)?;
-        let mut take = |_: &[u8]| ControlFlow::Continue(());
-        let flow = read_datagram(datagram.bytes, datagram.cut, seq, port, &mut ended, &mut take);
+        let mut take = |_: &[u8], _| ControlFlow::Continue(());
+        let flow = read_datagram(&datagram, seq, port, &mut ended, &mut take);
         if flow.map_err(Failed::Dump)?.is_break() {
             return Ok(());
         }

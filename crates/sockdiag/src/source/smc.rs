@@ -7,7 +7,7 @@
 
 use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg, SmcDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::{Family, states};
 use crate::notes::Note;
@@ -23,6 +23,7 @@ const EXTENSIONS: [(Needs, u8); 3] = [
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
@@ -31,7 +32,7 @@ pub(super) fn dump(
     let wanted = |bytes: &[u8]| {
         SmcDiagMsg::new(bytes).is_none_or(|msg| states::smc_chosen_by(msg.state()).intersects(query.states))
     };
-    one_dump::dump(query, &body, wanted, visit, notes)
+    one_dump::dump(query, access, &body, wanted, visit, notes)
 }
 
 fn extensions(needs: Needs) -> u8 {

@@ -12,9 +12,9 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use super::Access;
 use super::request::{RAW, TCP, UDP};
 use crate::model::{Family, Table};
-use crate::sys::elsewhere;
 
 /// The ephemeral range where none can be read.
 const NO_RANGE: (u16, u16) = (1024, 4999);
@@ -149,13 +149,13 @@ impl Sources {
 
     /// The ports that the kernel gives to sockets that ask for none, first and
     /// last; 1024 to 4999 where that cannot be read.
-    pub fn port_range(&self) -> (u16, u16) {
+    pub fn port_range(&self, access: &Access) -> (u16, u16) {
         let path = self
             .ip_local_port_range
             .as_ref()
             .map_or_else(|| self.proc_file("sys/net/ipv4/ip_local_port_range"), PathBuf::from);
         let mut text = Vec::new();
-        let read = elsewhere::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        let read = access.open(&path).and_then(|mut file| file.read_to_end(&mut text));
         read.ok().and_then(|_| parse_range(&text)).unwrap_or(NO_RANGE)
     }
 }
@@ -195,6 +195,6 @@ mod tests {
         assert_eq!(parse_range(b"32768\n"), None);
         assert_eq!(parse_range(b"x y"), None);
         let missing = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
-        assert_eq!(missing.port_range(), NO_RANGE);
+        assert_eq!(missing.port_range(&Access::here()), NO_RANGE);
     }
 }

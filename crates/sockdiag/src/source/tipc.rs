@@ -4,7 +4,7 @@
 
 use sockdiag_wire::tipc_diag::TipcSockDiagReq;
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::Family;
 use crate::notes::Note;
 
@@ -12,10 +12,11 @@ use crate::notes::Note;
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     TipcSockDiagReq { family: Family::Tipc.number(), states: query.states.bits() }.encode(&mut body);
-    one_dump::dump(query, &body, |_| true, visit, notes)
+    one_dump::dump(query, access, &body, |_| true, visit, notes)
 }

@@ -19,12 +19,11 @@ use sockdiag_wire::unix_diag::{
     UDIAG_SHOW_VFS, UnixDiagMsg, UnixDiagReq,
 };
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::unix::{UnixLine, table_of};
 use crate::model::{Origin, Record, SourceKind};
 use crate::notes::Note;
-use crate::sys::elsewhere;
 
 /// As much of a line as is read at once, in bytes; the rest is a line of its own.
 const LONGEST_LINE: u64 = 255;
@@ -35,6 +34,7 @@ const AT_ONCE: usize = 1660;
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
@@ -43,14 +43,14 @@ pub(super) fn dump(
         UnixDiagReq { states: query.states.bits(), show: show(query.needs) }.encode(&mut body);
         let wanted =
             |bytes: &[u8]| UnixDiagMsg::new(bytes).is_some_and(|msg| is_listed(query, msg.kind.into()));
-        match one_dump::dump(query, &body, wanted, visit, notes) {
+        match one_dump::dump(query, access, &body, wanted, visit, notes) {
             Err(error)
                 if error.rows_delivered == 0 && !matches!(error.kind, DumpErrorKind::Remnant { .. }) => {}
             result => return result,
         }
     }
     let path = sources.unix_text();
-    let result = elsewhere::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    let result = access.open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
         request: "unix sockets".to_owned(),
         rows_delivered: 0,

@@ -8,7 +8,7 @@
 
 use sockdiag_wire::vsock_diag::{VsockDiagMsg, VsockDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::{Family, vsock};
 use crate::notes::Note;
 
@@ -16,6 +16,7 @@ use crate::notes::Note;
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notes: &mut dyn FnMut(Note),
 ) -> Result<(), DumpError> {
@@ -25,5 +26,5 @@ pub(super) fn dump(
         let table = VsockDiagMsg::new(bytes).and_then(|msg| vsock::table_of(msg.kind()));
         table.is_none_or(|table| query.tables.contains(table))
     };
-    one_dump::dump(query, &body, wanted, visit, notes)
+    one_dump::dump(query, access, &body, wanted, visit, notes)
 }

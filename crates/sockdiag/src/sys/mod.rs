@@ -6,12 +6,13 @@
 //! rustix has a safe way.
 
 pub(crate) mod bpf;
-pub mod elsewhere;
+pub(crate) mod clock;
 pub(crate) mod handle;
 pub(crate) mod kernel_types;
 pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
+pub(crate) mod opener;
 pub mod selinux;
 pub mod signals;
 pub(crate) mod tasks;
