@@ -12,7 +12,7 @@ use sockdiag_wire::netlink::{NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
 use super::{Access, DumpError, DumpErrorKind, Visit};
 use crate::model::{Family, FamilySet, Record, SourceKind, Table, TableSet};
-use crate::notes::Note;
+use crate::notices::Notice;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
 const ENOBUFS: i32 = 105;
@@ -40,12 +40,12 @@ pub fn follow(
     groups: u32,
     access: &Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let failed =
         |kind, rows_delivered| DumpError { request: "socket events".to_owned(), rows_delivered, kind };
     let mut netlink = Netlink::open_for(groups, access.opener()).map_err(|errno| {
-        notes(Note::BindSocketFailed { errno: errno.raw_os_error() });
+        notices(Notice::BindSocketFailed { errno: errno.raw_os_error() });
         failed(DumpErrorKind::Socket(errno.into()), 0)
     })?;
     let (mut rows, mut overflows) = (0, 0);
@@ -54,15 +54,15 @@ pub fn follow(
             Ok(datagram) => datagram,
             Err(ReceiveError::Os(errno)) if errno.raw_os_error() == ENOBUFS => {
                 overflows += 1;
-                notes(Note::EventsLost { times: overflows });
+                notices(Notice::EventsLost { times: overflows });
                 continue;
             }
             Err(ReceiveError::Os(errno)) => {
-                notes(Note::ReceiveFailed { errno: errno.raw_os_error() });
+                notices(Notice::ReceiveFailed { errno: errno.raw_os_error() });
                 return Err(failed(DumpErrorKind::Receive(errno.into()), rows));
             }
             Err(ReceiveError::Eof) => {
-                notes(Note::Eof);
+                notices(Notice::Eof);
                 return Err(failed(DumpErrorKind::Eof, rows));
             }
         };

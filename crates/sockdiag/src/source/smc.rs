@@ -10,7 +10,7 @@ use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::{Family, states};
-use crate::notes::Note;
+use crate::notices::Notice;
 
 /// Attributes by what needs them; the others always come.
 const EXTENSIONS: [(Needs, u8); 3] = [
@@ -25,14 +25,14 @@ pub(super) fn dump(
     _: &Sources,
     access: &mut Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     SmcDiagReq { family: Family::Smc.number(), ext: extensions(query.needs) }.encode(&mut body);
     let wanted = |bytes: &[u8]| {
         SmcDiagMsg::new(bytes).is_none_or(|msg| states::smc_chosen_by(msg.state()).intersects(query.states))
     };
-    one_dump::dump(query, access, &body, wanted, visit, notes)
+    one_dump::dump(query, access, &body, wanted, visit, notices)
 }
 
 fn extensions(needs: Needs) -> u8 {

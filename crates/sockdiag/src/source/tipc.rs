@@ -6,7 +6,7 @@ use sockdiag_wire::tipc_diag::TipcSockDiagReq;
 
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::Family;
-use crate::notes::Note;
+use crate::notices::Notice;
 
 /// Reads the table.
 pub(super) fn dump(
@@ -14,9 +14,9 @@ pub(super) fn dump(
     _: &Sources,
     access: &mut Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     TipcSockDiagReq { family: Family::Tipc.number(), states: query.states.bits() }.encode(&mut body);
-    one_dump::dump(query, access, &body, |_| true, visit, notes)
+    one_dump::dump(query, access, &body, |_| true, visit, notices)
 }

@@ -10,7 +10,7 @@ use sockdiag_wire::vsock_diag::{VsockDiagMsg, VsockDiagReq};
 
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::{Family, vsock};
-use crate::notes::Note;
+use crate::notices::Notice;
 
 /// Reads the table.
 pub(super) fn dump(
@@ -18,7 +18,7 @@ pub(super) fn dump(
     _: &Sources,
     access: &mut Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     VsockDiagReq { family: Family::Vsock.number(), states: query.states.bits() }.encode(&mut body);
@@ -26,5 +26,5 @@ pub(super) fn dump(
         let table = VsockDiagMsg::new(bytes).and_then(|msg| vsock::table_of(msg.kind()));
         table.is_none_or(|table| query.tables.contains(table))
     };
-    one_dump::dump(query, access, &body, wanted, visit, notes)
+    one_dump::dump(query, access, &body, wanted, visit, notices)
 }

@@ -11,7 +11,7 @@ use sockdiag_wire::xdp_diag::{
 
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::Family;
-use crate::notes::Note;
+use crate::notices::Notice;
 
 /// Everything there is.
 const SHOW: u32 = XDP_SHOW_INFO | XDP_SHOW_RING_CFG | XDP_SHOW_UMEM | XDP_SHOW_MEMINFO | XDP_SHOW_STATS;
@@ -22,9 +22,9 @@ pub(super) fn dump(
     _: &Sources,
     access: &mut Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     XdpDiagReq { family: Family::Xdp.number(), show: SHOW }.encode(&mut body);
-    one_dump::dump(query, access, &body, |_| true, visit, notes)
+    one_dump::dump(query, access, &body, |_| true, visit, notices)
 }
