@@ -104,8 +104,9 @@
 pub mod enrich;
 pub mod namespaces;
 pub mod notice;
-pub mod pipeline;
-pub mod places;
+mod pipeline;
+pub mod session;
+mod sink;
 pub mod sockets;
 pub mod source;
 pub mod sys;
@@ -114,4 +115,6 @@ pub use sockdiag_facts::{fields, filter, model, number, order};
 
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
-pub use sockets::{AskError, Holding, Outcome, OwnedRow, Sockets, Verdict};
+pub use session::{AskError, Event, Follow, Outcome, PollError, Session, Verdict};
+pub use sink::Sink;
+pub use sockets::{Holding, OwnedRow, Sockets};

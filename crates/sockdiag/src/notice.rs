@@ -84,6 +84,9 @@ pub enum Notice {
     /// processes that may not be looked into, whose namespaces may be missing
     /// too.  The reference lists one namespace alone: for people alone.
     NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, processes: u32 },
+    /// A network namespace that was asked for by itself was there in an earlier
+    /// poll, and is not any more or may not be entered any more.
+    NamespaceGone { name: Vec<u8>, errno: i32 },
     /// There was no room to remember so many sockets as other ends.
     PeersLeftOut { sockets: u64 },
     /// What became of the sockets that were to be destroyed.  The reference
@@ -121,6 +124,7 @@ impl Notice {
             Self::HoldersHidden { .. }
                 | Self::Missing { .. }
                 | Self::NamespacesUnseen { .. }
+                | Self::NamespaceGone { .. }
                 | Self::PeersLeftOut { .. }
                 | Self::Destroyed(_)
         )
@@ -233,6 +237,9 @@ impl fmt::Display for Notice {
                     )?;
                 }
                 Ok(())
+            }
+            Self::NamespaceGone { name, errno } => {
+                writeln!(f, "ss: network namespace {}: {}", name.escape_ascii(), errno_text(*errno))
             }
             Self::PeersLeftOut { sockets } => {
                 writeln!(f, "ss: {sockets} sockets too many to be known as peers")

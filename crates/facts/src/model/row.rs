@@ -11,7 +11,7 @@ use super::socket::{Addr, Socket};
 use super::surroundings::{AddressBook, Netns, Peer, Workload};
 
 /// Host names by address, all looked up before a row that needs them is shown.
-pub trait HostBook {
+pub trait HostBook: Sync {
     /// The name of an address, if it has one.
     fn host(&self, addr: Addr) -> Option<&str>;
 }

@@ -50,12 +50,19 @@ pub struct Origin {
     pub abi: Abi,
     /// When it was read; `None` for a recording, which has no clock.
     pub window: Option<Window>,
+    /// The protocol whose service names its ports have; 0 for those of any.
+    pub services: u16,
 }
 
 impl Origin {
     /// An answer of an unknown kernel at an unknown time.
     pub const fn of(table: Table, kind: SourceKind) -> Self {
-        Self { table, kind, abi: Abi::Unknown, window: None }
+        let services = match kind {
+            // Of a destroyed socket the kernel does not tell the table.
+            SourceKind::Event => 0,
+            _ => table.services(),
+        };
+        Self { table, kind, abi: Abi::Unknown, window: None, services }
     }
 }
 

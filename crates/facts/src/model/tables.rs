@@ -174,6 +174,17 @@ impl Table {
         self.facts().protocol
     }
 
+    /// The protocol whose service names its ports have: 255 where a port is the
+    /// number of a protocol, 0 where a service of any protocol will do.
+    pub const fn services(self) -> u16 {
+        match self {
+            Self::Tcp | Self::Smc => 6,
+            Self::Udp | Self::UdpLite => 17,
+            Self::Raw => 255,
+            _ => 0,
+        }
+    }
+
     /// How its sockets are decoded and described.
     pub fn layout(self) -> Layout {
         match self {

@@ -23,12 +23,25 @@ const MOST: usize = 32;
 #[derive(Debug, Default)]
 pub struct BpfMaps {
     maps: Vec<(BpfMap, OwnedFd)>,
+    /// How many of them were named, rather than found in a row.
+    chosen: usize,
     notices: Vec<Notice>,
     /// Text that nobody reads: complaints come with it.
     scratch: Vec<u8>,
 }
 
 impl BpfMaps {
+    /// Keeps the maps that are open now for as long as this.
+    pub(super) fn choose_these(&mut self) {
+        self.chosen = self.maps.len();
+    }
+
+    /// Closes the maps that were opened for the rows of a poll: an open map
+    /// lives on when everybody else has closed it.
+    pub(super) fn begin_poll(&mut self) {
+        self.maps.truncate(self.chosen);
+    }
+
     /// Opens a map, unless it is open.
     ///
     /// # Errors

@@ -28,6 +28,10 @@ pub(super) struct Cgroups {
     /// What there is to say whenever one of these is shown.
     unreachable: HashMap<u64, Notice>,
     notices: Vec<(Notice, u64)>,
+    /// What was said once.
+    said: Vec<Notice>,
+    /// Whether id 0 is looked up.
+    with_zero: bool,
 }
 
 /// Where the cgroup2 file system is mounted.
@@ -41,8 +45,21 @@ enum Mount {
 }
 
 impl Cgroups {
+    /// Nothing is looked up yet; `with_zero` looks up id 0, too.
+    pub(super) fn new(with_zero: bool) -> Self {
+        Self { with_zero, ..Self::default() }
+    }
+
+    /// Forgets everything: cgroups come and go.
+    pub(super) fn begin_poll(&mut self) {
+        *self = Self::new(self.with_zero);
+    }
+
     /// Looks a cgroup up, unless it is known.
     pub(super) fn prepare(&mut self, id: u64) {
+        if id == 0 && !self.with_zero {
+            return;
+        }
         if self.paths.contains_key(&id) {
             return;
         }
@@ -69,13 +86,22 @@ impl Cgroups {
         self.paths.get(&id).map(Vec::as_slice)
     }
 
-    /// Says what the reference says when it prints a cgroup, which it looks
-    /// for anew each time: so often is it `shown`.
-    pub(super) fn show(&mut self, id: u64, shown: u64) {
-        if let Some(notice) = self.unreachable.get(&id).filter(|_| shown > 0) {
+    /// Notes why a cgroup that is about to be shown has no path: `times` times,
+    /// or once for all cgroups of which the same is to be said.
+    pub(super) fn show(&mut self, id: u64, times: Option<u64>) {
+        let Some(notice) = self.unreachable.get(&id) else { return };
+        let times = match times {
+            Some(times) => times,
+            None if self.said.contains(notice) => 0,
+            None => {
+                self.said.push(notice.clone());
+                1
+            }
+        };
+        if times > 0 {
             match self.notices.iter_mut().find(|(said, _)| said == notice) {
-                Some((_, times)) => *times += shown,
-                None => self.notices.push((notice.clone(), shown)),
+                Some((_, before)) => *before += times,
+                None => self.notices.push((notice.clone(), times)),
             }
         }
     }

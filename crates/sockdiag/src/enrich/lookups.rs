@@ -8,35 +8,45 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use super::cgroups::mount_point;
-use super::interfaces::index_of;
+use super::interfaces::Links;
 use super::netlink::Protocols;
 use super::rpc::RpcNames;
 use crate::filter::{Lookups, Transport};
 use crate::model::{Addr, Family};
 use crate::notice::Notice;
-use crate::source;
+use crate::source::{self, Access};
 use crate::sys::errno_text;
 use crate::sys::handle::{IdError, id_of};
 use crate::sys::names::{host_addrs, service_port};
 
-/// Looks up what filters name, on this machine.
-#[derive(Debug, Default)]
-pub struct SystemLookups {
+/// Looks up what filters name, on this machine and in one network namespace.
+#[derive(Debug)]
+pub(crate) struct SystemLookups<'l> {
+    links: &'l mut Links,
+    access: &'l mut Access,
+    /// Whether something was looked up that may be another number later: an
+    /// interface, a cgroup.
+    volatile: bool,
     /// Whether RPC services have names (`-r` without `-n`).
     with_rpc: bool,
     rpc: Option<RpcNames>,
     protocols: Option<Protocols>,
 }
 
-impl SystemLookups {
+impl<'l> SystemLookups<'l> {
     /// With `with_rpc`, rpcbind is asked when a filter first names a service
     /// that is nowhere else.
-    pub fn new(with_rpc: bool) -> Self {
-        Self { with_rpc, rpc: None, protocols: None }
+    pub(crate) fn new(links: &'l mut Links, access: &'l mut Access, with_rpc: bool) -> Self {
+        Self { links, access, volatile: false, with_rpc, rpc: None, protocols: None }
+    }
+
+    /// Whether a later look may give another answer.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.volatile
     }
 }
 
-impl Lookups for SystemLookups {
+impl Lookups for SystemLookups<'_> {
     fn service(&mut self, name: &[u8], transport: Transport) -> Option<u16> {
         let protocol = match transport {
             Transport::Tcp => c"tcp",
@@ -63,7 +73,8 @@ impl Lookups for SystemLookups {
     }
 
     fn interface(&mut self, name: &[u8]) -> Option<u32> {
-        index_of(name)
+        self.volatile = true;
+        self.links.index_of(name)
     }
 
     fn netlink_protocol(&mut self, name: &[u8]) -> Option<u32> {
@@ -72,11 +83,12 @@ impl Lookups for SystemLookups {
     }
 
     fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {
+        self.volatile = true;
         cgroup_id(path)
     }
 
     fn cgroup_condition_supported(&mut self) -> bool {
-        source::kernel_knows_cgroup_condition()
+        source::kernel_knows_cgroup_condition(self.access)
     }
 }
 
@@ -133,7 +145,8 @@ mod tests {
 
     #[test]
     fn hosts_are_chosen_by_family() {
-        let mut lookups = SystemLookups::new(false);
+        let (mut links, mut access) = (Links::default(), Access::here());
+        let mut lookups = SystemLookups::new(&mut links, &mut access, false);
         let all = lookups.hosts(b"localhost", None);
         let four = lookups.hosts(b"localhost", Some(Family::Inet));
         let six = lookups.hosts(b"localhost", Some(Family::Inet6));

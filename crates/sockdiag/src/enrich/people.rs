@@ -34,6 +34,11 @@ struct Found {
 }
 
 impl People {
+    /// Forgets what is known of processes.
+    pub(super) fn begin_poll(&mut self) {
+        self.processes.clear();
+    }
+
     /// Nobody is known yet.
     pub(super) fn new(sources: &Sources) -> Self {
         let root = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));

@@ -35,6 +35,11 @@ impl Access {
         &self.opener
     }
 
+    /// Opens things of the same namespace in another way from now on.
+    pub(crate) fn open_by(&mut self, opener: Opener) {
+        self.opener = opener;
+    }
+
     /// Opens a file; one of `/proc/net` is the namespace's.
     pub(super) fn open(&self, path: &Path) -> io::Result<File> {
         self.opener.open(path)

@@ -17,7 +17,7 @@ use sockdiag_wire::netlink::{
 use super::Access;
 use super::request::{RAW, TCP, octets};
 use crate::model::{Socket, SourceKind};
-use crate::notices::Notice;
+use crate::notice::Notice;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
 const ENOENT: i32 = 2;

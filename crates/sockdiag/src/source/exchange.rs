@@ -18,7 +18,7 @@ use sockdiag_wire::netlink::{
 
 use super::{DumpErrorKind, REPEATS, Visit};
 use crate::model::Window;
-use crate::notices::Notice;
+use crate::notice::Notice;
 use crate::sys::netlink::{Datagram, Netlink, OpenStep, ReceiveError};
 
 const ENOENT: i32 = 2;
@@ -77,7 +77,9 @@ pub(super) fn exchange(
     take: &mut Take<'_>,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<Ended, Failure> {
-    socket.send(request).map_err(|error| Failure { kind: receive_kind(error.raw_os_error()), notice: None })?;
+    socket
+        .send(request)
+        .map_err(|error| Failure { kind: receive_kind(error.raw_os_error()), notice: None })?;
     let port = socket.port();
     let mut ended = Ended { stopped: false, interrupted: false };
     let mut said_truncated = false;

@@ -18,8 +18,8 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange};
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
 use super::{Access, DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
-use crate::model::{Family, Record, SourceKind, StateSet, Table, Window};
-use crate::notices::Notice;
+use crate::model::{Family, Origin, Record, StateSet, Table, Window};
+use crate::notice::Notice;
 use crate::sys::netlink::Netlink;
 
 /// Bytes of IPv6 records that may wait for the IPv4 ones.
@@ -315,6 +315,7 @@ impl<'q, 'v> Run<'q, 'v> {
     ) -> Result<Ended, Failure> {
         let Self { query, access, visit, notices, rows, .. } = self;
         socket.expect_long(query.storages != Storages::None);
+        let origin = super::live_origin(query);
         // Storage of more than 64 KiB does not fit its attribute, which the
         // kernel does not notice.
         let may_overflow = query.storages != Storages::None;
@@ -324,11 +325,10 @@ impl<'q, 'v> Run<'q, 'v> {
                 return ControlFlow::Continue(());
             }
             *rows += 1;
-            let origin = super::live_origin(query.table, SourceKind::Kernel, window);
             if may_overflow {
                 deficits.extend(deficit(bytes));
             }
-            visit.record(Record { origin, bytes })
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
         };
         let ended = exchange(&mut socket, request, seq, &mut take, *notices);
         deficits.into_iter().for_each(notices);
@@ -340,7 +340,7 @@ impl<'q, 'v> Run<'q, 'v> {
 
     fn hand_on(&mut self, bytes: &[u8], window: Window) -> ControlFlow<()> {
         self.rows += 1;
-        let origin = super::live_origin(self.query.table, SourceKind::Kernel, window);
+        let origin = Origin { window: Some(window), ..super::live_origin(self.query) };
         self.visit.record(Record { origin, bytes })
     }
 }

@@ -46,15 +46,14 @@ use std::path::PathBuf;
 
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
-use crate::model::{
-    Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet, Window,
-};
-use crate::notices::Notice;
-use crate::sys::{self, errno_text};
+use crate::model::{Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet};
+use crate::notice::Notice;
+use crate::sys::{self, clock, errno_text};
 
 pub use access::Access;
 pub use destroy::{Destroyer, Fate, Tally};
-pub use events::{follow, groups as event_groups};
+pub use events::groups as event_groups;
+pub(crate) use events::{Arrived, Events};
 pub(crate) use ladder::kernel_knows_cgroup_condition;
 pub use missing::{Missing, missing};
 pub use record::{RecordError, record};
@@ -106,6 +105,8 @@ pub struct Query {
     pub exact: Option<Exact>,
     /// The BPF maps whose values are wanted.
     pub storages: Storages,
+    /// The protocol whose service names the ports have; 0 for those of any.
+    pub services: u16,
 }
 
 impl Query {
@@ -123,6 +124,7 @@ impl Query {
             programs: Programs::default(),
             exact: None,
             storages: Storages::None,
+            services: table.services(),
         }
     }
 }
@@ -171,10 +173,16 @@ pub trait Visit {
     }
 }
 
-/// Where a message of this machine's kernel comes from, which was read in this
-/// time.
-fn live_origin(table: Table, kind: SourceKind, window: Window) -> Origin {
-    Origin { abi: sys::abi(), window: Some(window), ..Origin::of(table, kind) }
+/// Where a reply of this machine's kernel comes from, but for when it was read.
+fn live_origin(query: &Query) -> Origin {
+    Origin { abi: sys::abi(), services: query.services, ..Origin::of(query.table, SourceKind::Kernel) }
+}
+
+/// Where a line of /proc text comes from that was read between now and then.
+fn text_origin(query: &Query) -> impl Fn() -> Origin + use<> {
+    let begin = clock::now_ns();
+    let origin = Origin { services: query.services, ..Origin::of(query.table, SourceKind::Proc) };
+    move || Origin { window: Some(clock::since(begin)), ..origin }
 }
 
 /// How often a dump is repeated that the table changed under.
@@ -328,7 +336,7 @@ pub fn dump(
     }
     let is_tcp = query.table.protocol() == request::TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {
-        return replay::replay(file, query.table, visit, notices);
+        return replay::replay(file, query, visit, notices);
     }
     if sources.text_is_forced(query.table) {
         return proc_net::dump(query, sources, access, visit);

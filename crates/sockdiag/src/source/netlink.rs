@@ -10,8 +10,8 @@ use sockdiag_wire::netlink_diag::{
 
 use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
-use crate::model::{Family, Origin, Record, SourceKind};
-use crate::notices::Notice;
+use crate::model::{Family, Record};
+use crate::notice::Notice;
 
 /// As much of a line as is read, in bytes.
 const LONGEST_LINE: u64 = 4096;
@@ -45,7 +45,7 @@ pub(super) fn dump(
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Result<()> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+    let origin = super::text_origin(query);
     let mut line = Vec::new();
     let mut heading = true;
     loop {
@@ -55,7 +55,8 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
         }
         let end = line.iter().position(|byte| matches!(byte, 0 | b'\n')).unwrap_or(line.len());
         line.truncate(end);
-        if !std::mem::take(&mut heading) && visit.record(Record { origin, bytes: &line }).is_break() {
+        if !std::mem::take(&mut heading) && visit.record(Record { origin: origin(), bytes: &line }).is_break()
+        {
             return Ok(());
         }
     }

@@ -12,8 +12,8 @@ use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAM
 
 use super::exchange::{Ended, Failure, Take, Taker, exchange, repeatedly};
 use super::{Access, DumpError, DumpErrorKind, Query, Visit};
-use crate::model::{Record, SourceKind};
-use crate::notices::Notice;
+use crate::model::{Origin, Record};
+use crate::notice::Notice;
 
 const ENOENT: i32 = 2;
 const EOPNOTSUPP: i32 = 95;
@@ -28,6 +28,7 @@ pub(super) fn dump(
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
+    let origin = super::live_origin(query);
     let mut taker = (visit, notices);
     let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notices)| {
         let mut rows = 0;
@@ -36,8 +37,7 @@ pub(super) fn dump(
                 return ControlFlow::Continue(());
             }
             rows += 1;
-            let origin = super::live_origin(query.table, SourceKind::Kernel, window);
-            visit.record(Record { origin, bytes })
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
         };
         let result = converse(access, body, &mut take, *notices);
         (result, rows)

@@ -19,8 +19,8 @@ use super::proc_net::{Line, next};
 use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::packet::PacketLine;
-use crate::model::{Family, Origin, Record, SourceKind};
-use crate::notices::Notice;
+use crate::model::{Family, Record};
+use crate::notice::Notice;
 
 /// Reads the tables.
 pub(super) fn dump(
@@ -58,7 +58,12 @@ enum Answer {
     TooLittle,
 }
 
-fn kernel(query: &Query, visit: &mut dyn Visit, notices: &mut dyn FnMut(Notice)) -> Result<Answer, DumpError> {
+fn kernel(
+    query: &Query,
+    access: &mut Access,
+    visit: &mut dyn Visit,
+    notices: &mut dyn FnMut(Notice),
+) -> Result<Answer, DumpError> {
     let mut body = Vec::new();
     put_request(&mut body, Family::Packet.number(), 0, show(query.needs));
     let mut unless_too_little = UnlessTooLittle { visit, first: true, answer: Answer::Whole };
@@ -114,7 +119,7 @@ enum Bad {
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<(), Bad> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+    let origin = super::text_origin(query);
     let mut line = Vec::new();
     for number in 1.. {
         match next(file, &mut line).map_err(Bad::Read)? {
@@ -125,7 +130,7 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut
         let Some(parsed) = PacketLine::parse(&line).filter(|_| number > 1) else { continue };
         if parsed.table().is_none_or(|table| query.tables.contains(table)) {
             *rows += 1;
-            if visit.record(Record { origin, bytes: &line }).is_break() {
+            if visit.record(Record { origin: origin(), bytes: &line }).is_break() {
                 break;
             }
         }

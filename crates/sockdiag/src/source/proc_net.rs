@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit};
 use crate::model::proc_line::state_digit;
-use crate::model::{Family, Origin, Record, SourceKind};
+use crate::model::{Family, Record};
 
 /// The longest line that is read, less its newline, in bytes.
 const LONGEST_LINE: usize = 254;
@@ -69,7 +69,7 @@ impl Bad {
 }
 
 fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<Ended, Bad> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+    let origin = super::text_origin(query);
     let mut line = Vec::with_capacity(LONGEST_LINE + 1);
     // The headings.  Longer ones end the file: what follows has no endpoints.
     match next(file, &mut line).map_err(Bad::Read)? {
@@ -85,7 +85,7 @@ fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut
         let Some(state) = state_digit(&line) else { break };
         if query.states.contains_number(state) {
             *rows += 1;
-            if visit.record(Record { origin, bytes: &line }).is_break() {
+            if visit.record(Record { origin: origin(), bytes: &line }).is_break() {
                 return Ok(Ended::Stopped);
             }
         }

@@ -11,12 +11,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use super::exchange::{Ended, Failure, open, read_datagram};
+use super::exchange::{Ended, Failure, read_datagram};
 use super::ladder::Families;
 use super::request::{by_family, legacy, legacy_type};
-use super::{DumpErrorKind, Query, Storages};
+use super::{Access, DumpErrorKind, Query, Storages};
 use crate::model::Family;
-use crate::notices::Notice;
+use crate::notice::Notice;
 use crate::sys::errno_text;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
@@ -115,7 +115,9 @@ fn one(socket: &mut Netlink, request: &[u8], seq: u32, out: &mut dyn Write) -> R
     let mut ended = Ended { stopped: false, interrupted: false };
     loop {
         let datagram = socket.receive().map_err(|error| match error {
-            ReceiveError::Eof => Failed::Dump(Failure { kind: DumpErrorKind::Eof, notice: Some(Notice::Eof) }),
+            ReceiveError::Eof => {
+                Failed::Dump(Failure { kind: DumpErrorKind::Eof, notice: Some(Notice::Eof) })
+            }
             ReceiveError::Os(error) => refused(error.raw_os_error()),
         })?;
         if !datagram.from_kernel {

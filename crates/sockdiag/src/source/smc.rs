@@ -10,7 +10,7 @@ use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::{Family, states};
-use crate::notices::Notice;
+use crate::notice::Notice;
 
 /// Attributes by what needs them; the others always come.
 const EXTENSIONS: [(Needs, u8); 3] = [

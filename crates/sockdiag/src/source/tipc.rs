@@ -6,7 +6,7 @@ use sockdiag_wire::tipc_diag::TipcSockDiagReq;
 
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::Family;
-use crate::notices::Notice;
+use crate::notice::Notice;
 
 /// Reads the table.
 pub(super) fn dump(

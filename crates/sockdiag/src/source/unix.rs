@@ -22,8 +22,8 @@ use sockdiag_wire::unix_diag::{
 use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::unix::{UnixLine, table_of};
-use crate::model::{Origin, Record, SourceKind};
-use crate::notices::Notice;
+use crate::model::{Origin, Record};
+use crate::notice::Notice;
 
 /// As much of a line as is read at once, in bytes; the rest is a line of its own.
 const LONGEST_LINE: u64 = 255;
@@ -89,6 +89,7 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
         return Ok(());
     }
     let old = line.starts_with(b"Peer");
+    let origin = super::text_origin(query);
     let mut waiting: Vec<Waiting> = Vec::new();
     while next(file, &mut line)? {
         let parsed = UnixLine::parse(&line);
@@ -104,11 +105,11 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
             }
         }
         waiting.push(Waiting { kind, inode, bytes: line.clone() });
-        if waiting.len() == AT_ONCE && hand_on(&mut waiting, query, visit).is_break() {
+        if waiting.len() == AT_ONCE && hand_on(&mut waiting, &origin, visit).is_break() {
             return Ok(());
         }
     }
-    let _ = hand_on(&mut waiting, query, visit);
+    let _ = hand_on(&mut waiting, &origin, visit);
     Ok(())
 }
 
@@ -125,10 +126,13 @@ fn put_name_of(out: &mut Vec<u8>, known: &[Waiting], inode: u64) {
     }
 }
 
-fn hand_on(waiting: &mut Vec<Waiting>, query: &Query, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+fn hand_on(
+    waiting: &mut Vec<Waiting>,
+    origin: &dyn Fn() -> Origin,
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
     waiting.sort_by_key(|line| (line.kind, line.inode));
-    waiting.drain(..).try_for_each(|line| visit.record(Record { origin, bytes: &line.bytes }))
+    waiting.drain(..).try_for_each(|line| visit.record(Record { origin: origin(), bytes: &line.bytes }))
 }
 
 /// Reads the next line as far as C would see it: without its newline, and up

@@ -10,7 +10,7 @@ use sockdiag_wire::vsock_diag::{VsockDiagMsg, VsockDiagReq};
 
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::{Family, vsock};
-use crate::notices::Notice;
+use crate::notice::Notice;
 
 /// Reads the table.
 pub(super) fn dump(

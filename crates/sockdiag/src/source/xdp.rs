@@ -11,7 +11,7 @@ use sockdiag_wire::xdp_diag::{
 
 use super::{Access, DumpError, Query, Sources, Visit, one_dump};
 use crate::model::Family;
-use crate::notices::Notice;
+use crate::notice::Notice;
 
 /// Everything there is.
 const SHOW: u32 = XDP_SHOW_INFO | XDP_SHOW_RING_CFG | XDP_SHOW_UMEM | XDP_SHOW_MEMINFO | XDP_SHOW_STATS;

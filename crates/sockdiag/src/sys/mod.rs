@@ -15,6 +15,7 @@ pub mod netns;
 pub(crate) mod opener;
 pub mod selinux;
 pub mod signals;
+pub mod stop;
 pub(crate) mod tasks;
 
 use std::sync::OnceLock;

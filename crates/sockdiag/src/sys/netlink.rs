@@ -14,7 +14,7 @@
 
 use std::io::IoSliceMut;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
@@ -197,6 +197,18 @@ impl Netlink {
 
     /// Waits for the next datagram.
     pub(crate) fn receive(&mut self) -> Result<Datagram<'_>, ReceiveError> {
+        self.receive_with(RecvFlags::empty())
+    }
+
+    /// The next datagram, if it is there already.
+    pub(crate) fn try_receive(&mut self) -> Result<Option<Datagram<'_>>, ReceiveError> {
+        match self.receive_with(RecvFlags::DONTWAIT) {
+            Err(ReceiveError::Os(Errno::AGAIN)) => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    fn receive_with(&mut self, flags: RecvFlags) -> Result<Datagram<'_>, ReceiveError> {
         if self.peeks {
             self.make_room();
         }
@@ -204,7 +216,7 @@ impl Netlink {
             let mut parts = [IoSliceMut::new(&mut self.buffer)];
             let mut control = RecvAncillaryBuffer::default();
             // TRUNC: the length returned is the datagram's own, also where it did not fit.
-            match recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::TRUNC) {
+            match recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::TRUNC | flags) {
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(ReceiveError::Os(e)),
                 Ok(message) => break message,
@@ -227,6 +239,12 @@ impl Netlink {
         self.steps = [last, now];
         let window = Window::new(before_last, now);
         Ok(Datagram { bytes, from_kernel: from.is_none_or(|from| from.pid() == 0), cut, window })
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

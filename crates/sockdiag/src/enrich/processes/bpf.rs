@@ -38,17 +38,19 @@ const BUFFER: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Iterated {
     threads: bool,
+    /// Whether what is loaded is kept for further scans.
+    polls_again: bool,
 }
 
 impl Iterated {
     /// Nothing is loaded yet.  `threads` lists every task of a process.
-    pub(super) fn new(threads: bool) -> Self {
-        Self { threads }
+    pub(super) fn new(threads: bool, polls_again: bool) -> Self {
+        Self { threads, polls_again }
     }
 }
 
 impl Way for Iterated {
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         sees_all_tasks()?;
         let open = self.open(wanted)?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();

@@ -122,10 +122,10 @@ impl fmt::Display for Refusal {
 }
 
 /// A way to look at the descriptors of all tasks.
-trait Way: fmt::Debug {
+trait Way: fmt::Debug + Send {
     /// Finds every holder of the wanted sockets.  What vanishes meanwhile has
     /// none; what may not be read is counted.
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
 }
 
 /// Holders of sockets, looked for when rows wait for them.
@@ -143,10 +143,12 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    /// Nothing is looked at yet.  `threads` lists every task of a process.
-    pub(super) fn new(sources: &Sources, threads: bool, search: HolderSearch) -> Self {
+    /// Nothing is looked at yet.  `threads` lists every task of a process;
+    /// `polls_again` makes what is loaded into the kernel fit for every poll.
+    pub(super) fn new(sources: &Sources, threads: bool, search: HolderSearch, polls_again: bool) -> Self {
         let foreign = sources.proc_root.clone();
-        let iterator = foreign.is_none().then(|| Box::new(Iterated::new(threads)) as Box<dyn Way>);
+        let iterator =
+            foreign.is_none().then(|| Box::new(Iterated::new(threads, polls_again)) as Box<dyn Way>);
         let walk = Walk::new(foreign.unwrap_or_else(|| OsString::from("/proc")), threads);
         let ways = match (search, iterator) {
             (HolderSearch::Quickest, Some(iterator)) => vec![iterator, Box::new(walk)],
@@ -154,6 +156,13 @@ impl Processes {
             _ => vec![Box::new(walk) as Box<dyn Way>],
         };
         Self { ways, book: Book::default(), complete: false, unknown: 0, refusal: None }
+    }
+
+    /// Forgets who held what.
+    pub(super) fn begin_poll(&mut self) {
+        self.complete = false;
+        self.unknown = 0;
+        self.book = Book::default();
     }
 
     /// Whether every socket was mapped.
@@ -187,7 +196,7 @@ impl Processes {
     /// By the first way that can be gone.
     fn scan(&mut self, wanted: Wanted<'_>) {
         self.book = Book::default();
-        for way in &self.ways {
+        for way in &mut self.ways {
             match way.scan(wanted) {
                 Ok(scan) => {
                     self.book = Book::new(scan);

@@ -57,7 +57,7 @@ impl Walk {
 }
 
 impl Way for Walk {
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         let Ok(root) = directory(CWD, self.root.as_os_str()) else { return Ok(Scan::default()) };
         let mut pids = Vec::new();
         let mut buffer = Vec::with_capacity(ENTRIES);

@@ -6,20 +6,25 @@ use std::io;
 
 use crate::fields::{ChoiceError, NameError};
 use crate::filter::{FilterError, Refused};
-use crate::model::Empty;
+use crate::model::{Empty, Window};
 use crate::notice::Notice;
 use crate::source::{DumpError, RecordError};
 use crate::sys::netns::EnterError;
 
 /// What came of a question, beside the rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use]
+#[non_exhaustive]
 pub struct Outcome {
     /// Rows handed over.
     pub rows: u64,
+    /// The time in which the poll was made.
+    pub window: Window,
     /// What is worth saying to people: processes that may not be looked into,
     /// replies that were lost, families that the kernel lacks.
     pub notices: Vec<Notice>,
+    /// How many more there were than are kept.
+    pub more_notices: u64,
     /// Tables that could not be read, or not to their end; of those asked for
     /// one by one, `notices` says what the kernel would need.
     pub failures: Vec<DumpError>,
@@ -64,6 +69,34 @@ impl fmt::Display for Verdict {
             Self::Gone => f.pad("gone before"),
             Self::Unsupported => f.pad("cannot be destroyed"),
             Self::Refused(notice) => write!(f, "refused: {}", notice.to_string().trim_end()),
+        }
+    }
+}
+
+/// Why a poll came to nothing, or not to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PollError<E> {
+    /// The question cannot be asked any more: what its filter names is gone.
+    Ask(AskError),
+    /// The sink's first error.
+    Sink(E),
+}
+
+impl<E: fmt::Display> fmt::Display for PollError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ask(error) => error.fmt(f),
+            Self::Sink(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for PollError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Ask(error) => Some(error),
+            Self::Sink(error) => Some(error),
         }
     }
 }
