@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod cnum;
+mod errno;
 pub mod fields;
 pub mod filter;
 pub mod model;
@@ -20,6 +21,7 @@ pub mod order;
 mod row;
 pub mod scan;
 
+pub use errno::errno_text;
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
 pub use row::Holding;

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink::{NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
-use super::{DumpError, DumpErrorKind, Visit};
+use super::contract::{DumpError, DumpErrorKind, Visit, live_origin};
 use crate::model::{Family, FamilySet, Record, SourceKind, Table, TableSet};
 use crate::notice::Notice;
 use crate::sys::netlink::{Netlink, ReceiveError};
@@ -69,7 +69,7 @@ pub fn follow(groups: u32, visit: &mut dyn Visit, notices: &mut dyn FnMut(Notice
                 continue;
             }
             rows += 1;
-            let origin = super::live_origin(Table::Tcp, SourceKind::Event);
+            let origin = live_origin(Table::Tcp, SourceKind::Event);
             if visit.record(Record { origin, bytes: message.payload }) == ControlFlow::Break(()) {
                 return Ok(());
             }

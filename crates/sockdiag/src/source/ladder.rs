@@ -15,9 +15,12 @@ use std::ops::ControlFlow;
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
 
+use super::contract::{DumpError, Programs, Query, Storages, Visit, live_origin};
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
+use super::proc_net;
+use super::replay::deficit;
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
-use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
+use super::sources::Sources;
 use crate::model::{Family, Record, SourceKind, StateSet, Table};
 use crate::notice::Notice;
 use crate::sys::netlink::Netlink;
@@ -38,20 +41,11 @@ pub(super) fn dump(
         Ok(()) => return Ok(()),
         Err(failure) => failure,
     };
-    let rows_delivered = run.rows;
-    let failed = move |kind| DumpError { request: name(query), rows_delivered, kind };
-    if rows_delivered > 0 || matches!(failure.kind, DumpErrorKind::Remnant { .. }) {
-        return Err(failed(failure.kind));
+    let error = DumpError { request: query.name(), rows_delivered: run.rows, kind: failure.kind };
+    if error.may_fall_back() && sources.text_of(query.table, Family::Inet).is_some() {
+        return proc_net::dump(query, sources, visit);
     }
-    if sources.text_of(query.table, Family::Inet).is_none() {
-        return Err(failed(failure.kind));
-    }
-    proc_net::dump(query, sources, visit)
-}
-
-/// What a table is called in an error.
-pub(super) fn name(query: &Query) -> String {
-    format!("{:?} sockets", query.table).to_lowercase()
+    Err(error)
 }
 
 /// Asks the kernel for no socket at all with a condition on cgroups, to see
@@ -316,7 +310,7 @@ impl<'q, 'v> Run<'q, 'v> {
         mut wanted: impl FnMut(&[u8]) -> bool,
     ) -> Result<Ended, Failure> {
         let Self { query, visit, notices, rows, .. } = self;
-        let origin = super::live_origin(query.table, SourceKind::Kernel);
+        let origin = live_origin(query.table, SourceKind::Kernel);
         // Storage of more than 64 KiB does not fit its attribute, which the
         // kernel does not notice.
         let may_overflow = query.storages != Storages::None;
@@ -338,7 +332,7 @@ impl<'q, 'v> Run<'q, 'v> {
 
     fn hand_on(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         self.rows += 1;
-        let origin = super::live_origin(self.query.table, SourceKind::Kernel);
+        let origin = live_origin(self.query.table, SourceKind::Kernel);
         self.visit.record(Record { origin, bytes })
     }
 }

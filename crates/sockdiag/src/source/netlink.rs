@@ -8,7 +8,9 @@ use sockdiag_wire::netlink_diag::{
     NDIAG_PROTO_ALL, NDIAG_SHOW_FLAGS, NDIAG_SHOW_GROUPS, NDIAG_SHOW_MEMINFO, put_request,
 };
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::notice::Notice;
@@ -30,14 +32,14 @@ pub(super) fn dump(
         let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS | flags;
         put_request(&mut body, Family::Netlink.number(), NDIAG_PROTO_ALL, show);
         match one_dump::dump(query, &body, |_| true, visit, notices) {
-            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+            Err(error) if error.may_fall_back() => {}
             result => return result,
         }
     }
     let path = sources.netlink_text();
     let result = elsewhere::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
-        request: super::ladder::name(query),
+        request: query.name(),
         rows_delivered: 0,
         kind: DumpErrorKind::File { path, error },
     })

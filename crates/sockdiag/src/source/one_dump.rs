@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
+use super::contract::{DumpError, DumpErrorKind, Query, Visit, live_origin};
 use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
-use super::{DumpError, DumpErrorKind, Query, Visit};
 use crate::model::{Record, SourceKind};
 use crate::notice::Notice;
 
@@ -27,7 +27,7 @@ pub(super) fn dump(
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
-    let origin = super::live_origin(query.table, SourceKind::Kernel);
+    let origin = live_origin(query.table, SourceKind::Kernel);
     let mut taker = (visit, notices);
     let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notices)| {
         let mut rows = 0;

@@ -15,8 +15,10 @@ use sockdiag_wire::packet_diag::{
     PACKET_SHOW_RING_CFG, PacketDiagMsg,
 };
 
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
 use super::proc_net::{Line, next};
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::packet::PacketLine;
 use crate::model::{Family, Origin, Record, SourceKind};
@@ -33,7 +35,7 @@ pub(super) fn dump(
     if !sources.text_is_forced(query.table) {
         match kernel(query, visit, notices) {
             Ok(Answer::TooLittle) => {}
-            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+            Err(error) if error.may_fall_back() => {}
             Ok(Answer::Whole) => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -48,7 +50,7 @@ pub(super) fn dump(
         },
         Err(error) => DumpErrorKind::File { path, error },
     };
-    Err(DumpError { request: super::ladder::name(query), rows_delivered, kind })
+    Err(DumpError { request: query.name(), rows_delivered, kind })
 }
 
 /// What the kernel told.

@@ -11,7 +11,8 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit};
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::sources::Sources;
 use crate::model::proc_line::state_digit;
 use crate::model::{Family, Origin, Record, SourceKind};
 use crate::sys::elsewhere;
@@ -38,7 +39,7 @@ pub(super) fn dump(query: &Query, sources: &Sources, visit: &mut dyn Visit) -> R
             Ok(Ended::Stopped) => return Ok(()),
             Err(bad) => {
                 let kind = bad.into_kind(path);
-                return Err(DumpError { request: super::ladder::name(query), rows_delivered: rows, kind });
+                return Err(DumpError { request: query.name(), rows_delivered: rows, kind });
             }
         }
     }

@@ -7,7 +7,9 @@
 
 use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg, SmcDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::{Family, states};
 use crate::notice::Notice;

@@ -4,7 +4,9 @@
 
 use sockdiag_wire::tipc_diag::TipcSockDiagReq;
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::Family;
 use crate::notice::Notice;
 

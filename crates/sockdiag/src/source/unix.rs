@@ -19,7 +19,9 @@ use sockdiag_wire::unix_diag::{
     UDIAG_SHOW_VFS, UnixDiagMsg, UnixDiagReq,
 };
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::unix::{UnixLine, table_of};
 use crate::model::{Origin, Record, SourceKind};
@@ -44,8 +46,7 @@ pub(super) fn dump(
         let wanted =
             |bytes: &[u8]| UnixDiagMsg::new(bytes).is_some_and(|msg| is_listed(query, msg.kind.into()));
         match one_dump::dump(query, &body, wanted, visit, notices) {
-            Err(error)
-                if error.rows_delivered == 0 && !matches!(error.kind, DumpErrorKind::Remnant { .. }) => {}
+            Err(error) if error.may_fall_back() => {}
             result => return result,
         }
     }

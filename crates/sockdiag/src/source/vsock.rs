@@ -8,7 +8,9 @@
 
 use sockdiag_wire::vsock_diag::{VsockDiagMsg, VsockDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::{Family, vsock};
 use crate::notice::Notice;
 
