@@ -21,7 +21,7 @@
 //!     println!("{remote:40} {rtt_us:>9} us  {}", who.join(" "));
 //!     ControlFlow::Continue(())
 //! })?;
-//! outcome.notices.iter().for_each(|notice| eprint!("{notice}"));
+//! outcome.notices.iter().for_each(|notice| eprintln!("{notice}"));
 //! outcome.complete()?;
 //! # Ok(())
 //! # }
@@ -78,7 +78,7 @@
 //!         ended += 1;
 //!         if ended < 100 { Continue(()) } else { Break(()) }
 //!     },
-//!     |lost| eprint!("{lost}"),
+//!     |lost| eprintln!("{lost}"),
 //! )?;
 //! # Ok(())
 //! # }

@@ -8,6 +8,7 @@ mod listing;
 mod manual;
 mod netns;
 mod run;
+mod sys;
 mod terminal;
 mod words;
 
@@ -16,7 +17,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sockdiag::sys::signals::die_of_broken_pipes();
+    sys::die_of_broken_pipes();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let program = if words.is_empty() { OsString::from("ss") } else { words.remove(0) };
     match run::run(&program, &words) {

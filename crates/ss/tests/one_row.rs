@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use sockdiag::fields::{Catalog, Groups, Style, Text};
-use sockdiag::filter::{self, Context, Lookups, Transport};
+use sockdiag::filter::{self, CgroupError, Context, Lookups, Transport};
 use sockdiag::model::{
     Addr, Family, Holder, HolderBook, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
     TableSet, Workload,
@@ -200,7 +200,7 @@ impl Lookups for Nobody {
     fn interface(&mut self, _: &[u8]) -> Option<u32> {
         Some(1)
     }
-    fn cgroup(&mut self, _: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, _: &[u8]) -> Result<u64, CgroupError> {
         Ok(1)
     }
     fn cgroup_condition_supported(&mut self) -> bool {

@@ -24,7 +24,7 @@ use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::enrich::{EnrichConfig, Enricher};
 use sockdiag::fields::{Catalog, Groups, Kind, Style};
-use sockdiag::filter::{self, Context, Dialect, EvalContext, Expr, Lookups, Transport};
+use sockdiag::filter::{self, CgroupError, Context, Dialect, EvalContext, Expr, Lookups, Transport};
 use sockdiag::model::{Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::order::Order;
@@ -347,7 +347,7 @@ impl Lookups for World {
         (name == b"lo").then_some(1)
     }
 
-    fn cgroup(&mut self, _: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, _: &[u8]) -> Result<u64, CgroupError> {
         Ok(1)
     }
 

@@ -40,6 +40,7 @@ pub mod reference;
 pub mod replies;
 pub mod skip;
 mod sys;
+pub mod wrong_filters;
 pub mod zoo;
 
 use std::fmt;

@@ -5,7 +5,7 @@
 //! map cannot vanish.  A map that could not be had is asked for again with the
 //! next socket that holds a value of it, as the reference does.
 //!
-//! Source: linux/bpf.h; messages and the limit of 32 maps are ss's.
+//! Source: linux/bpf.h; the limit of 32 maps is ss's.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
@@ -45,8 +45,8 @@ impl BpfMaps {
     /// Opens a map, unless it is open.
     ///
     /// # Errors
-    /// What the reference says where it cannot.  All but [`Notice::MapsTooMany`]
-    /// end the program there if the user named the map.
+    /// Why it cannot.  `ss` ends there if the user named the map, except with
+    /// [`Notice::MapsTooMany`].
     pub fn open(&mut self, id: u32) -> Result<(), Notice> {
         if self.map(id).is_some() {
             return Ok(());
@@ -105,7 +105,8 @@ impl BpfMapBook for BpfMaps {
 fn load(id: u32) -> Result<(BpfMap, OwnedFd), Notice> {
     let fd = bpf::map_by_id(id).map_err(|errno| Notice::MapOpen { id, errno: errno.raw_os_error() })?;
     let mut bytes = [0; MAP_INFO_LEN];
-    bpf::object_info(fd.as_fd(), &mut bytes).map_err(|_| Notice::MapInfo { id })?;
+    bpf::object_info(fd.as_fd(), &mut bytes)
+        .map_err(|errno| Notice::MapInfo { id, errno: errno.raw_os_error() })?;
     let info = MapInfo::new(&bytes);
     let kind = info.kind().unwrap_or(0);
     if kind != BPF_MAP_TYPE_SK_STORAGE {

@@ -5,7 +5,7 @@
 //! an id that was not in it (a cgroup made since) is opened by its handle,
 //! which takes privileges.
 //!
-//! Source: cgroups(7), open_by_handle_at(2); messages are ss's.
+//! Source: cgroups(7), open_by_handle_at(2).
 
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
@@ -15,6 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::notice::Notice;
+use crate::sys::errno_of;
 use crate::sys::handle::{id_of, open_id};
 use sockdiag_facts::scan;
 
@@ -158,9 +159,11 @@ fn below(mount: &Path, path: &OsStr) -> Vec<u8> {
 /// Opens a cgroup by its id to see where it is.  A notice in the error is what
 /// there is to say.
 fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Notice>> {
-    let dir = File::open(mount).map_err(|_| Some(Notice::CgroupMount))?;
-    let file = open_id(dir.as_fd(), id)
-        .map_err(|error| (error.raw_os_error() != Some(ESTALE)).then_some(Notice::CgroupOpen))?;
+    let dir = File::open(mount).map_err(|error| Some(Notice::CgroupMount { errno: errno_of(&error) }))?;
+    let file = open_id(dir.as_fd(), id).map_err(|error| match errno_of(&error) {
+        ESTALE => None,
+        errno => Some(Notice::CgroupOpen { errno }),
+    })?;
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| None)?;
     Ok(below(mount, path.as_os_str()))
 }

@@ -1,7 +1,7 @@
 //! What a filter asks of this machine.
 //!
 //! Source: getservbyname(3), getaddrinfo(3), rtnetlink(7),
-//! name_to_handle_at(2); messages are ss's.
+//! name_to_handle_at(2).
 
 use std::ffi::CString;
 use std::fs::File;
@@ -11,11 +11,10 @@ use super::cgroups::mount_point;
 use super::interfaces::Links;
 use super::netlink::Protocols;
 use super::rpc::RpcNames;
-use crate::filter::{Lookups, Transport};
+use crate::filter::{CgroupError, Lookups, Transport};
 use crate::model::{Addr, Family};
-use crate::notice::Notice;
 use crate::source::{self, Access};
-use crate::sys::errno_text;
+use crate::sys::errno_of;
 use crate::sys::handle::{IdError, id_of};
 use crate::sys::names::{host_addrs, service_port};
 
@@ -82,7 +81,7 @@ impl Lookups for SystemLookups<'_> {
         self.protocols.get_or_insert_with(|| Protocols::read(&mut |_| {})).number(name)
     }
 
-    fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError> {
         self.volatile = true;
         cgroup_id(path)
     }
@@ -94,26 +93,24 @@ impl Lookups for SystemLookups<'_> {
 
 /// The id of the cgroup at a path: the path itself, then the path below the
 /// cgroup2 mount point.
-fn cgroup_id(path: &[u8]) -> Result<u64, String> {
-    let no_id = |errno| format!("Failed to get cgroup2 ID: {}", errno_text(errno));
+fn cgroup_id(path: &[u8]) -> Result<u64, CgroupError> {
     // A path with a NUL inside cannot exist.
-    let whole = CString::new(path).map_err(|_| no_id(libc::ENOENT))?;
+    let whole = CString::new(path).map_err(|_| CgroupError::NoId { errno: libc::ENOENT })?;
     match id_of(None, &whole) {
         Ok(id) => return Ok(id),
-        Err(IdError::Size) => return Err("Invalid size of cgroup2 ID".to_owned()),
+        Err(IdError::Size) => return Err(CgroupError::IdSize),
         Err(IdError::Os(_)) => {}
     }
-    let line = |notice: Notice| notice.to_string().trim_end().to_owned();
-    let mount = mount_point().ok_or_else(|| line(Notice::NoCgroupMount))?;
-    let dir = File::open(mount).map_err(|_| line(Notice::CgroupMount))?;
+    let mount = mount_point().ok_or(CgroupError::NotMounted)?;
+    let dir = File::open(mount).map_err(|error| CgroupError::MountPoint { errno: errno_of(&error) })?;
     let slashes = path.iter().take_while(|byte| **byte == b'/').count();
     let inside = CString::new(path.get(slashes..).unwrap_or_default()).unwrap_or_default();
     if inside.is_empty() {
-        return Err("Invalid cgroup2 path".to_owned());
+        return Err(CgroupError::EmptyPath);
     }
     id_of(Some(dir.as_fd()), &inside).map_err(|error| match error {
-        IdError::Os(error) => no_id(error.raw_os_error().unwrap_or(0)),
-        IdError::Size => "Invalid size of cgroup2 ID".to_owned(),
+        IdError::Os(error) => CgroupError::NoId { errno: errno_of(&error) },
+        IdError::Size => CgroupError::IdSize,
     })
 }
 
@@ -122,14 +119,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_cgroups_are_refused_in_the_reference_s_words() {
-        let want = if mount_point().is_some() {
-            "Failed to get cgroup2 ID: No such file or directory"
-        } else {
-            "Failed to find cgroup2 mount"
+    fn missing_cgroups_are_refused() {
+        let want = match mount_point() {
+            Some(_) => CgroupError::NoId { errno: libc::ENOENT },
+            None => CgroupError::NotMounted,
         };
         for path in [&b"/nonexistent"[..], b"nonexistent/x", b"///nonexistent"] {
-            assert_eq!(cgroup_id(path), Err(want.to_owned()));
+            assert_eq!(cgroup_id(path), Err(want));
         }
         assert!(cgroup_id(b"a\0b").is_err());
     }

@@ -17,7 +17,7 @@ use sockdiag_wire::netlink::{
 use super::Access;
 use super::request::{RAW, TCP, octets};
 use crate::model::{Socket, SourceKind};
-use crate::notice::Notice;
+use crate::notice::{Notice, Tally};
 use crate::sys::netlink::{Netlink, ReceiveError};
 
 const ENOENT: i32 = 2;
@@ -42,24 +42,11 @@ pub struct Destroyer {
     tally: Tally,
 }
 
-/// What became of the sockets so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Destroyed.
-    pub destroyed: u64,
-    /// Gone before.
-    pub gone: u64,
-    /// Of a kind that this kernel does not destroy.
-    pub spared: u64,
-    /// Listed, and not of a kind for [`Destroyer::acts_on`].
-    pub passed: u64,
-}
-
 impl Destroyer {
     /// Opens a way to the kernel.
     ///
     /// # Errors
-    /// What the reference says where none can be had.
+    /// What to tell people where none can be had.
     pub fn open(access: &mut Access) -> Result<Self, Notice> {
         access
             .socket()

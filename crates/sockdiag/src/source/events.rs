@@ -11,7 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use sockdiag_wire::netlink::{HEADER_LEN, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
-use super::{Access, DumpError, DumpErrorKind};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind};
 use crate::model::{Family, FamilySet, Origin, Record, SourceKind, Table, TableSet, Window};
 use crate::sys::netlink::{Netlink, ReceiveError};
 use crate::sys::{self, clock};

@@ -16,7 +16,7 @@ use sockdiag_wire::netlink::{
     messages,
 };
 
-use super::{DumpErrorKind, REPEATS, Visit};
+use super::contract::{DumpErrorKind, Visit};
 use crate::model::Window;
 use crate::notice::Notice;
 use crate::sys::netlink::{Datagram, Netlink, OpenStep, ReceiveError};
@@ -24,6 +24,9 @@ use crate::sys::netlink::{Datagram, Netlink, OpenStep, ReceiveError};
 const ENOENT: i32 = 2;
 const EMSGSIZE: i32 = 90;
 const EOPNOTSUPP: i32 = 95;
+
+/// How often a dump is repeated that the table changed under.
+const REPEATS: u32 = 3;
 
 /// How a dump that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

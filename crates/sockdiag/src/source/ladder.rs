@@ -15,9 +15,13 @@ use std::ops::ControlFlow;
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
 
+use super::access::Access;
+use super::contract::{DumpError, Programs, Query, Storages, Visit, live_origin};
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange};
+use super::proc_net;
+use super::replay::deficit;
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
-use super::{Access, DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
+use super::sources::Sources;
 use crate::model::{Family, Origin, Record, StateSet, Table, Window};
 use crate::notice::Notice;
 use crate::sys::netlink::Netlink;
@@ -39,20 +43,11 @@ pub(super) fn dump(
         Ok(()) => return Ok(()),
         Err(failure) => failure,
     };
-    let rows_delivered = run.rows;
-    let failed = move |kind| DumpError { request: name(query), rows_delivered, kind };
-    if rows_delivered > 0 || matches!(failure.kind, DumpErrorKind::Remnant { .. }) {
-        return Err(failed(failure.kind));
+    let error = DumpError { request: query.name(), rows_delivered: run.rows, kind: failure.kind };
+    if error.may_fall_back() && sources.text_of(query.table, Family::Inet).is_some() {
+        return proc_net::dump(query, sources, access, visit);
     }
-    if sources.text_of(query.table, Family::Inet).is_none() {
-        return Err(failed(failure.kind));
-    }
-    proc_net::dump(query, sources, access, visit)
-}
-
-/// What a table is called in an error.
-pub(super) fn name(query: &Query) -> String {
-    format!("{:?} sockets", query.table).to_lowercase()
+    Err(error)
 }
 
 /// Asks the kernel for no socket at all with a condition on cgroups, to see
@@ -315,7 +310,7 @@ impl<'q, 'v> Run<'q, 'v> {
     ) -> Result<Ended, Failure> {
         let Self { query, access, visit, notices, rows, .. } = self;
         socket.expect_long(query.storages != Storages::None);
-        let origin = super::live_origin(query);
+        let origin = live_origin(query);
         // Storage of more than 64 KiB does not fit its attribute, which the
         // kernel does not notice.
         let may_overflow = query.storages != Storages::None;
@@ -340,7 +335,7 @@ impl<'q, 'v> Run<'q, 'v> {
 
     fn hand_on(&mut self, bytes: &[u8], window: Window) -> ControlFlow<()> {
         self.rows += 1;
-        let origin = Origin { window: Some(window), ..super::live_origin(self.query) };
+        let origin = Origin { window: Some(window), ..live_origin(self.query) };
         self.visit.record(Record { origin, bytes })
     }
 }

@@ -8,7 +8,10 @@ use sockdiag_wire::netlink_diag::{
     NDIAG_PROTO_ALL, NDIAG_SHOW_FLAGS, NDIAG_SHOW_GROUPS, NDIAG_SHOW_MEMINFO, put_request,
 };
 
-use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::{Family, Record};
 use crate::notice::Notice;
@@ -30,14 +33,14 @@ pub(super) fn dump(
         let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS | flags;
         put_request(&mut body, Family::Netlink.number(), NDIAG_PROTO_ALL, show);
         match one_dump::dump(query, access, &body, |_| true, visit, notices) {
-            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+            Err(error) if error.may_fall_back() => {}
             result => return result,
         }
     }
     let path = sources.netlink_text();
     let result = access.open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
-        request: super::ladder::name(query),
+        request: query.name(),
         rows_delivered: 0,
         kind: DumpErrorKind::File { path, error },
     })
@@ -45,7 +48,7 @@ pub(super) fn dump(
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Result<()> {
-    let origin = super::text_origin(query);
+    let origin = super::contract::text_origin(query);
     let mut line = Vec::new();
     let mut heading = true;
     loop {

@@ -10,8 +10,9 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit, live_origin};
 use super::exchange::{Ended, Failure, Take, Taker, exchange, repeatedly};
-use super::{Access, DumpError, DumpErrorKind, Query, Visit};
 use crate::model::{Origin, Record};
 use crate::notice::Notice;
 
@@ -28,7 +29,7 @@ pub(super) fn dump(
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
-    let origin = super::live_origin(query);
+    let origin = live_origin(query);
     let mut taker = (visit, notices);
     let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notices)| {
         let mut rows = 0;

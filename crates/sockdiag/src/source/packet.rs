@@ -15,8 +15,11 @@ use sockdiag_wire::packet_diag::{
     PACKET_SHOW_RING_CFG, PacketDiagMsg,
 };
 
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
 use super::proc_net::{Line, next};
-use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::packet::PacketLine;
 use crate::model::{Family, Record};
@@ -33,7 +36,7 @@ pub(super) fn dump(
     if !sources.text_is_forced(query.table) {
         match kernel(query, access, visit, notices) {
             Ok(Answer::TooLittle) => {}
-            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+            Err(error) if error.may_fall_back() => {}
             Ok(Answer::Whole) => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -48,7 +51,7 @@ pub(super) fn dump(
         },
         Err(error) => DumpErrorKind::File { path, error },
     };
-    Err(DumpError { request: super::ladder::name(query), rows_delivered, kind })
+    Err(DumpError { request: query.name(), rows_delivered, kind })
 }
 
 /// What the kernel told.
@@ -119,7 +122,7 @@ enum Bad {
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<(), Bad> {
-    let origin = super::text_origin(query);
+    let origin = super::contract::text_origin(query);
     let mut line = Vec::new();
     for number in 1.. {
         match next(file, &mut line).map_err(Bad::Read)? {

@@ -11,7 +11,9 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
-use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::sources::Sources;
 use crate::model::proc_line::state_digit;
 use crate::model::{Family, Record};
 
@@ -42,7 +44,7 @@ pub(super) fn dump(
             Ok(Ended::Stopped) => return Ok(()),
             Err(bad) => {
                 let kind = bad.into_kind(path);
-                return Err(DumpError { request: super::ladder::name(query), rows_delivered: rows, kind });
+                return Err(DumpError { request: query.name(), rows_delivered: rows, kind });
             }
         }
     }
@@ -69,7 +71,7 @@ impl Bad {
 }
 
 fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<Ended, Bad> {
-    let origin = super::text_origin(query);
+    let origin = super::contract::text_origin(query);
     let mut line = Vec::with_capacity(LONGEST_LINE + 1);
     // The headings.  Longer ones end the file: what follows has no endpoints.
     match next(file, &mut line).map_err(Bad::Read)? {

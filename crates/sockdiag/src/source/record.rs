@@ -11,10 +11,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use super::access::Access;
+use super::contract::{DumpErrorKind, Query, Storages};
 use super::exchange::{Ended, Failure, read_datagram};
 use super::ladder::Families;
 use super::request::{by_family, legacy, legacy_type};
-use super::{Access, DumpErrorKind, Query, Storages};
 use crate::model::Family;
 use crate::notice::Notice;
 use crate::sys::errno_text;

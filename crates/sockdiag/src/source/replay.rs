@@ -18,14 +18,11 @@ use sockdiag_wire::attr;
 use sockdiag_wire::bytes::u16_at;
 use sockdiag_wire::netlink::{HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
 
-use super::Query;
-use super::{DumpError, DumpErrorKind, Visit};
+use super::contract::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Visit};
 use crate::model::{Origin, Record, SourceKind};
 use crate::notice::Notice;
 use crate::sys::errno_of;
 
-/// The longest message that a recording may hold, header included, in bytes.
-pub const LONGEST_MESSAGE: usize = 16 * 1024;
 /// An error message's error number and the header that it is about.
 const ERROR_LEN: usize = 20;
 /// `struct inet_diag_msg`, behind which attributes begin.

@@ -11,7 +11,7 @@ use sockdiag_wire::netlink::{
     DCCPDIAG_GETSOCK, HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };
 
-use super::{Query, Storages};
+use super::contract::{Query, Storages};
 use crate::filter::Pinned;
 use crate::model::{Addr, Family, State, StateSet};
 

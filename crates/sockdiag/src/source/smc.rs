@@ -7,7 +7,10 @@
 
 use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg, SmcDiagReq};
 
-use super::{Access, DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::{Family, states};
 use crate::notice::Notice;

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::Sources;
+use super::sources::Sources;
 use crate::notice::Notice;
 use sockdiag_facts::scan;
 

@@ -4,7 +4,10 @@
 
 use sockdiag_wire::tipc_diag::TipcSockDiagReq;
 
-use super::{Access, DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::Family;
 use crate::notice::Notice;
 

@@ -19,7 +19,10 @@ use sockdiag_wire::unix_diag::{
     UDIAG_SHOW_VFS, UnixDiagMsg, UnixDiagReq,
 };
 
-use super::{Access, DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::unix::{UnixLine, table_of};
 use crate::model::{Origin, Record};
@@ -44,8 +47,7 @@ pub(super) fn dump(
         let wanted =
             |bytes: &[u8]| UnixDiagMsg::new(bytes).is_some_and(|msg| is_listed(query, msg.kind.into()));
         match one_dump::dump(query, access, &body, wanted, visit, notices) {
-            Err(error)
-                if error.rows_delivered == 0 && !matches!(error.kind, DumpErrorKind::Remnant { .. }) => {}
+            Err(error) if error.may_fall_back() => {}
             result => return result,
         }
     }
@@ -89,7 +91,7 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
         return Ok(());
     }
     let old = line.starts_with(b"Peer");
-    let origin = super::text_origin(query);
+    let origin = super::contract::text_origin(query);
     let mut waiting: Vec<Waiting> = Vec::new();
     while next(file, &mut line)? {
         let parsed = UnixLine::parse(&line);

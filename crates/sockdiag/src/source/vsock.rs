@@ -8,7 +8,10 @@
 
 use sockdiag_wire::vsock_diag::{VsockDiagMsg, VsockDiagReq};
 
-use super::{Access, DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::{Family, vsock};
 use crate::notice::Notice;
 

@@ -9,7 +9,10 @@ use sockdiag_wire::xdp_diag::{
     XDP_SHOW_INFO, XDP_SHOW_MEMINFO, XDP_SHOW_RING_CFG, XDP_SHOW_STATS, XDP_SHOW_UMEM, XdpDiagReq,
 };
 
-use super::{Access, DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::Family;
 use crate::notice::Notice;
 

@@ -16,6 +16,7 @@ use sockdiag_render::columns::Shape;
 use super::exit::Exit;
 use super::getopt::{Getopt, Item};
 use super::options::OPTIONS;
+use crate::words::reference;
 
 /// What options do at once.  An `Err` ends the program there.
 pub(crate) trait Actions {
@@ -202,7 +203,7 @@ impl Args {
             };
             let name = self.words.get(taken + 1).ok_or_else(incomplete)?;
             add(&mut self.selection, name.as_bytes())
-                .map_err(|bad| Exit::error(Exit::USAGE, bad.message()))?;
+                .map_err(|bad| Exit::error(Exit::USAGE, reference::bad_state(&bad)))?;
             taken += 2;
         }
         self.words.drain(..taken);

@@ -5,6 +5,7 @@
 use sockdiag::sys::netns::EnterError;
 
 use super::help;
+use crate::words::reference;
 
 /// The end of the program: its status and its last words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Exit {
 /// A namespace that is not there or may not be entered.
 impl From<EnterError> for Exit {
     fn from(error: EnterError) -> Self {
-        Self::error(1, error.message())
+        Self::error(1, reference::enter(&error))
     }
 }
 

@@ -18,6 +18,7 @@ use super::args::{Actions, Args, map_id};
 use super::exit::{Exit, quoting};
 use super::help;
 use crate::manual;
+use crate::words::reference;
 
 /// An option.
 #[derive(Debug)]
@@ -383,7 +384,7 @@ fn family(args: &mut Args, name: &OsStr, _: &mut dyn Actions) -> Result<(), Exit
 }
 
 fn query(args: &mut Args, list: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
-    args.selection.query(list.as_bytes()).map_err(|bad| Exit::usage(bad.message()))
+    args.selection.query(list.as_bytes()).map_err(|bad| Exit::usage(reference::bad_table(&bad)))
 }
 
 fn filter_file(args: &mut Args, name: &OsStr, actions: &mut dyn Actions) -> Result<(), Exit> {

@@ -271,7 +271,7 @@ mod tests {
                 let same = (0..50).any(|_| {
                     let found = match iterated.scan(wanted) {
                         Ok(found) => found,
-                        Err(why) if rustix::process::geteuid().is_root() => panic!("{why}"),
+                        Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
                         Err(_) => return true,
                     };
                     let want = walk.scan(wanted).expect("a walk");

@@ -23,7 +23,7 @@ use std::fmt;
 use rustix::io::Errno;
 
 use crate::model::HolderBook;
-use crate::notice::Notice;
+use crate::notice::{NoIterator, Notice};
 use crate::source::Sources;
 
 use book::Book;
@@ -110,13 +110,13 @@ enum Refusal {
     Call(&'static str, Errno),
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
-            Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
-            Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
-            Self::Call(what, error) => write!(f, "{what}: {error}"),
+impl From<Refusal> for NoIterator {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Namespace => Self::Namespace,
+            Refusal::NoTypes => Self::NoTypes,
+            Refusal::Privilege => Self::Privilege,
+            Refusal::Call(what, error) => Self::Call { what, errno: error.raw_os_error() },
         }
     }
 }
@@ -224,7 +224,7 @@ impl Processes {
     /// That holders are missing, if so; said once.
     pub(super) fn take_notice(&mut self) -> Option<Notice> {
         if let Some(refusal) = self.refusal.take() {
-            return Some(Notice::HoldersRefused { why: refusal.to_string() });
+            return Some(Notice::HoldersRefused { why: refusal.into() });
         }
         let sockets = std::mem::take(&mut self.unknown);
         (sockets > 0).then(|| Notice::HoldersHidden { sockets, processes: self.book.hidden() })
