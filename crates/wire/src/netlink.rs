@@ -7,7 +7,7 @@
 //! netlink(7), Documentation/userspace-api/netlink/intro.rst.
 
 use crate::attr::attrs;
-use crate::bytes::{i32_at, u32_at};
+use crate::bytes::{align4, i32_at, u32_at};
 use crate::layout::{constants, view};
 
 constants! {
@@ -99,12 +99,6 @@ const CODE_LEN: usize = 4;
 
 /// Length of a message header.
 pub const HEADER_LEN: usize = HeaderView::LAYOUT.end();
-
-/// Length rounded up to the next multiple of four.
-#[inline]
-pub const fn align4(len: usize) -> usize {
-    len.saturating_add(3) & !3
-}
 
 /// A decoded message header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,8 +8,7 @@
 //! the answers.
 
 use sockdiag_wire::attr;
-use sockdiag_wire::inet_diag::INET_DIAG_REQ_PROTOCOL;
-use sockdiag_wire::inet_req::{InetDiagReqV2, SockId};
+use sockdiag_wire::inet_req::{INET_DIAG_REQ_PROTOCOL, InetDiagReqV2, SockId};
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOCK_DESTROY, error_code, messages,
 };

@@ -4,9 +4,9 @@
 //! (linux/inet_diag.h); attributes in ss's order.
 
 use sockdiag_wire::attr;
-use sockdiag_wire::bpf_storage;
-use sockdiag_wire::inet_diag::{INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL};
-use sockdiag_wire::inet_req::{InetDiagReq, InetDiagReqV2, SockId};
+use sockdiag_wire::inet_req::{
+    INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL, InetDiagReq, InetDiagReqV2, SockId, put_storages,
+};
 use sockdiag_wire::netlink::{
     DCCPDIAG_GETSOCK, HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };
@@ -43,8 +43,8 @@ pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, s
     }
     match &query.storages {
         Storages::None => {}
-        Storages::All => bpf_storage::put_request(&mut request, []),
-        Storages::Of(maps) => bpf_storage::put_request(&mut request, maps.iter().copied()),
+        Storages::All => put_storages(&mut request, []),
+        Storages::Of(maps) => put_storages(&mut request, maps.iter().copied()),
     }
     finish(request)
 }
