@@ -22,6 +22,7 @@ macro_rules! all {
 
 all! {
     netlink::HeaderView,
+    netlink::ErrorView,
     inet_diag::FixedPart,
     inet_diag::SockIdView,
     inet_req::ReqV2View,

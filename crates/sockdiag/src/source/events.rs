@@ -8,14 +8,13 @@
 
 use std::ops::ControlFlow;
 
+use sockdiag_wire::errno::ENOBUFS;
 use sockdiag_wire::netlink::{NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
 use super::{DumpError, DumpErrorKind, Visit};
 use crate::model::{Family, FamilySet, Record, SourceKind, Table, TableSet};
 use crate::notes::Note;
 use crate::sys::netlink::{Netlink, ReceiveError};
-
-const ENOBUFS: i32 = 105;
 
 /// The multicast groups of these tables and families, a bit each; zero if the
 /// kernel tells of none of them.

@@ -14,9 +14,10 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
+use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
-use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
+use super::request::{by_family, legacy, legacy_type, one_socket};
 use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
 use crate::model::{Family, Record, SourceKind, StateSet, Table};
 use crate::notes::Note;
@@ -128,7 +129,7 @@ impl<'q, 'v> Run<'q, 'v> {
             let _ = self.hand_on(&record);
             return Ok(());
         }
-        if plain && self.query.table.protocol() == TCP && families.inet && families.inet6 {
+        if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 => {
                     // An old kernel, or a recording of the other requests: not worth a word.
@@ -155,7 +156,7 @@ impl<'q, 'v> Run<'q, 'v> {
     /// stays unseen behind a newer one of the same identity that is bound to
     /// none: the kernel looks no further.)
     fn exactly_one(&mut self, families: Families) -> Option<Vec<u8>> {
-        let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == TCP)?;
+        let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == IPPROTO_TCP)?;
         let mut socket = open().ok()?;
         let mut found: Option<Vec<u8>> = None;
         for ifindex in std::iter::once(0).chain(exact.interfaces.iter().copied()) {

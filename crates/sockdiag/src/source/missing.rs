@@ -18,6 +18,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
 use super::{DumpError, DumpErrorKind, Query, Sources};
 use crate::model::{Family, Layout, Table};
@@ -26,14 +27,6 @@ use crate::sys::errno_text;
 
 /// As much of a file as is read, in bytes: several times the largest seen.
 const LONGEST_FILE: u64 = 32 << 20;
-
-const EPERM: i32 = 1;
-const ENOENT: i32 = 2;
-const EACCES: i32 = 13;
-const EINVAL: i32 = 22;
-const EPROTONOSUPPORT: i32 = 93;
-const EOPNOTSUPP: i32 = 95;
-const EAFNOSUPPORT: i32 = 97;
 
 /// Why a table could not be listed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -43,6 +43,8 @@ use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use sockdiag_wire::ipproto::IPPROTO_TCP;
+
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
 use crate::model::{Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet};
@@ -320,7 +322,7 @@ pub fn dump(
         Layout::Xdp => return xdp::dump(query, sources, visit, notes),
         Layout::Smc => return smc::dump(query, sources, visit, notes),
     }
-    let is_tcp = query.table.protocol() == request::TCP;
+    let is_tcp = query.table.protocol() == IPPROTO_TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {
         return replay::replay(file, query.table, visit, notes);
     }

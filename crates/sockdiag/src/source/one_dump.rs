@@ -8,15 +8,13 @@
 
 use std::ops::ControlFlow;
 
+use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
 use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
 use super::{DumpError, DumpErrorKind, Query, Visit};
 use crate::model::{Record, SourceKind};
 use crate::notes::Note;
-
-const ENOENT: i32 = 2;
-const EOPNOTSUPP: i32 = 95;
 
 /// Asks for the sockets of a family by the body of a request, and hands on
 /// those that `wanted` accepts.
