@@ -26,7 +26,7 @@ use sockdiag::enrich::{EnrichConfig, Enricher};
 use sockdiag::fields::{Catalog, Groups, Kind, Style};
 use sockdiag::filter::{self, Context, Dialect, EvalContext, Expr, Lookups, Transport};
 use sockdiag::model::{Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
-use sockdiag::notes::Note;
+use sockdiag::notice::Notice;
 use sockdiag::order::Order;
 use sockdiag::pipeline::{Held, Pipeline, Sink};
 use sockdiag::source::{self, Query, Sources};
@@ -167,7 +167,7 @@ fn look(rng: &mut Rng) -> Look {
     ];
     let whole = rng.u8(0..4) > 0;
     let shown = all.into_iter().filter(|_| whole || rng.bool());
-    let groups = shown.fold(Groups::NONE, Groups::and);
+    let groups = shown.fold(Groups::NONE, Groups::union);
     let mut yes = || rng.bool();
     Look {
         style: Style { numeric: yes(), oneline: yes(), groups },
@@ -209,15 +209,16 @@ fn list(
         families: FamilySet::INET,
         filter,
         context: CONTEXT,
-        needs: catalog.needs(look.style.groups.and(Groups::COLUMNS)),
+        needs: catalog.needs(look.style.groups.union(Groups::COLUMNS)),
         enricher: names,
         sink: &mut sink,
         destroyer: None,
         held: Held::default(),
         order: Order::default(),
     };
-    let failed = pipeline.list(&Query::of(Table::Tcp), &mut |note: Note| drop(note.to_string())).is_err();
-    pipeline.finish(&mut |note: Note| drop(note.to_string())).expect("nowhere takes all");
+    let failed =
+        pipeline.list(&Query::of(Table::Tcp), &mut |notice: Notice| drop(notice.to_string())).is_err();
+    pipeline.finish(&mut |notice: Notice| drop(notice.to_string())).expect("nowhere takes all");
     let rows = sink.rows;
     drop(sink);
     Listed { rows, failed, ..listed }
@@ -242,7 +243,7 @@ fn damaged_recordings_are_listed_to_an_end() {
         for block in CASES.step_by(100) {
             // Names are kept as long as an enricher lives.
             let mut names = Enricher::new(&EnrichConfig {
-                needs: catalog.needs(Groups::CGROUP.and(Groups::COLUMNS)),
+                needs: catalog.needs(Groups::CGROUP.union(Groups::COLUMNS)),
                 numeric: block % 200 == 0,
                 resolve: false,
                 cgroup_zero: block % 300 == 0,
