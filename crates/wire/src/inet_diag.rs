@@ -69,18 +69,6 @@ constants! {
 }
 
 constants! {
-    /// Kinds of attributes in a request.
-    REQUEST_ATTRIBUTES in "linux/inet_diag.h": u16 {
-        /// A filter program.
-        INET_DIAG_REQ_BYTECODE = 1;
-        /// BPF maps whose values are wanted.
-        INET_DIAG_REQ_SK_BPF_STORAGES = 2;
-        /// An IP protocol that does not fit a byte.
-        INET_DIAG_REQ_PROTOCOL = 3;
-    }
-}
-
-constants! {
     /// Which timer runs.
     TIMERS in "linux/inet_diag.h": u8 {
         /// None.
@@ -98,20 +86,21 @@ constants! {
     }
 }
 
-constants! {
-    /// Kinds of attributes about BPF storage: in a request, in a reply, and
-    /// in one storage of a reply.
-    STORAGE_ATTRIBUTES in "linux/sock_diag.h": u16 {
-        /// Request: file descriptor of a map that is wanted; none asks for all.
-        SK_DIAG_BPF_STORAGE_REQ_MAP_FD = 1;
-        /// Reply: one storage, nested.
-        SK_DIAG_BPF_STORAGE = 1;
-        /// Storage: padding.
-        SK_DIAG_BPF_STORAGE_PAD = 1;
-        /// Storage: id of the map.
-        SK_DIAG_BPF_STORAGE_MAP_ID = 2;
-        /// Storage: the value that the map holds for the socket.
-        SK_DIAG_BPF_STORAGE_MAP_VALUE = 3;
+view! {
+    /// The bytes of a socket's identity.
+    SockIdView = "struct inet_diag_sockid" in "linux/inet_diag.h" {
+        /// Source port.
+        sport: be16 @ 0 = "idiag_sport";
+        /// Destination port.
+        dport: be16 @ 2 = "idiag_dport";
+        /// Source address.
+        src: [u8; 16] @ 4 = "idiag_src";
+        /// Destination address.
+        dst: [u8; 16] @ 20 = "idiag_dst";
+        /// Interface.
+        ifindex: u32 @ 36 = "idiag_if";
+        /// Cookie.
+        cookie: cookie @ 40 = "idiag_cookie";
     }
 }
 
@@ -120,7 +109,7 @@ pub const MSG_LEN: usize = FixedPart::LAYOUT.end();
 /// Where the socket's identity begins in the fixed part.
 const ID: usize = FixedPart::LAYOUT.offset("id.idiag_sport");
 /// Length of the socket's identity.
-const ID_LEN: usize = crate::inet_req::SockIdView::LAYOUT.end();
+const ID_LEN: usize = SockIdView::LAYOUT.end();
 
 view! {
     /// The fixed part, byte for byte; its identity is read by [`InetDiagMsg`].

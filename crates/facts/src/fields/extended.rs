@@ -2,6 +2,11 @@
 //!
 //! Source: `struct inet_diag_msg` and the attributes of linux/inet_diag.h.
 
+use sockdiag_wire::inet_diag::{
+    IDIAG_TIMER_DELACK, IDIAG_TIMER_KEEPALIVE, IDIAG_TIMER_OFF, IDIAG_TIMER_ON, IDIAG_TIMER_PROBE0,
+    IDIAG_TIMER_TIMEWAIT,
+};
+use sockdiag_wire::ipproto::IPPROTO_SCTP;
 use sockdiag_wire::sockopt::SockOpt;
 
 use super::{Field, Groups, Item, Kind, List, Needs, Operand, Style, Text, Unit, Value};
@@ -333,13 +338,13 @@ fn fmt_sockopt(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
 /// The name of a timer; `None` if none runs.
 fn timer_name(protocol: u16, kind: u8) -> Option<&'static str> {
     Some(match (protocol, kind) {
-        (_, 0) => return None,
-        (132, _) => "T3_RTX",
-        (_, 1) => "on",
-        (_, 2) => "keepalive",
-        (_, 3) => "timewait",
-        (_, 4) => "persist",
-        (_, 5) => "delack",
+        (_, IDIAG_TIMER_OFF) => return None,
+        (IPPROTO_SCTP, _) => "T3_RTX",
+        (_, IDIAG_TIMER_ON) => "on",
+        (_, IDIAG_TIMER_KEEPALIVE) => "keepalive",
+        (_, IDIAG_TIMER_TIMEWAIT) => "timewait",
+        (_, IDIAG_TIMER_PROBE0) => "persist",
+        (_, IDIAG_TIMER_DELACK) => "delack",
         _ => "unknown",
     })
 }

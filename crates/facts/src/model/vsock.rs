@@ -5,14 +5,12 @@
 //!
 //! Source: linux/vm_sockets_diag.h; ss's names of types.
 
+use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_STREAM};
 use sockdiag_wire::vsock_diag::VsockDiagMsg;
 
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
 use super::tables::Table;
-
-const SOCK_STREAM: u8 = 1;
-const SOCK_DGRAM: u8 = 2;
 
 /// What only vsock sockets report.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +24,7 @@ pub struct VsockSocket {
 impl VsockSocket {
     /// What the Netid column calls it: sequenced packets have no name there.
     pub fn netid(&self) -> &'static str {
-        match self.kind {
+        match u32::from(self.kind) {
             SOCK_STREAM => "v_str",
             SOCK_DGRAM => "v_dgr",
             _ => "???",
@@ -36,7 +34,7 @@ impl VsockSocket {
 
 /// The table of a type; `None` for types that either table shows.
 pub fn table_of(kind: u8) -> Option<Table> {
-    match kind {
+    match u32::from(kind) {
         SOCK_STREAM => Some(Table::VsockStream),
         SOCK_DGRAM => Some(Table::VsockDgram),
         _ => None,

@@ -13,34 +13,17 @@ use sockdiag_wire::bytes::i32_at;
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, Message, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages,
 };
+use sockdiag_wire::rtnetlink::{
+    IFA_ADDRESS, IFA_LOCAL, IFADDR_LEN, IFINFO_LEN, IFLA_ALT_IFNAME, IFLA_EXT_MASK, IFLA_IFNAME,
+    IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_PROP_LIST, IFNAMSIZ, RTEXT_FILTER_NAME_ONLY, RTEXT_FILTER_SKIP_STATS,
+    RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK,
+};
+use sockdiag_wire::socket::{AF_INET, AF_INET6};
 
 use crate::model::{Addr, AddressBook};
 use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
-
-const RTM_NEWLINK: u16 = 16;
-const RTM_GETLINK: u16 = 18;
-const RTM_NEWADDR: u16 = 20;
-const RTM_GETADDR: u16 = 22;
-/// `struct ifaddrmsg`.
-const IFADDR_LEN: usize = 8;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-/// `struct ifinfomsg`.
-const IFINFO_LEN: usize = 16;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_EXT_MASK: u16 = 29;
-const IFLA_PROP_LIST: u16 = 52;
-const IFLA_ALT_IFNAME: u16 = 53;
-/// Leaves statistics out of the answer.
-const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
-/// Leaves everything but names out of the answer; older kernels ignore it.
-const RTEXT_FILTER_NAME_ONLY: u32 = 1 << 8;
-/// A name must be shorter than this to be an interface's first name.
-const IFNAMSIZ: usize = 16;
 
 /// How the kernel of one network namespace is asked about its interfaces: the
 /// netlink socket is kept for the next question.
@@ -257,8 +240,8 @@ fn read_address(message: Message<'_>) -> Option<(u32, Addr)> {
     let payload = message.payload;
     let (family, index) = (*payload.first()?, i32_at(payload, 4)? as u32);
     let read = |bytes: &[u8]| match family {
-        2 => bytes.first_chunk().copied().map(Addr::V4),
-        10 => bytes.first_chunk().copied().map(Addr::V6),
+        AF_INET => bytes.first_chunk().copied().map(Addr::V4),
+        AF_INET6 => bytes.first_chunk().copied().map(Addr::V6),
         _ => None,
     };
     let (mut local, mut address) = (None, None);

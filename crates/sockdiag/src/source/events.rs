@@ -9,6 +9,7 @@
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use sockdiag_wire::errno::ENOBUFS;
 use sockdiag_wire::netlink::{HEADER_LEN, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
 use super::access::Access;
@@ -16,8 +17,6 @@ use super::contract::{DumpError, DumpErrorKind};
 use crate::model::{Family, FamilySet, Origin, Record, SourceKind, Table, TableSet, Window};
 use crate::sys::netlink::{Netlink, ReceiveError};
 use crate::sys::{self, clock};
-
-const ENOBUFS: i32 = 105;
 
 /// The multicast groups of these tables and families, a bit each; zero if the
 /// kernel tells of none of them.

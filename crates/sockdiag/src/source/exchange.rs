@@ -11,19 +11,16 @@ use std::io;
 use std::ops::ControlFlow;
 
 use rustix::io::Errno;
+use sockdiag_wire::errno::{EINVAL, EMSGSIZE, ENOENT, EOPNOTSUPP};
 use sockdiag_wire::netlink::{
-    Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY, error_code, ext_ack,
-    messages,
+    ERROR_LEN, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY,
+    error_code, ext_ack, messages,
 };
 
 use super::contract::{DumpErrorKind, Visit};
 use crate::model::Window;
 use crate::notice::Notice;
 use crate::sys::netlink::{Datagram, Netlink, OpenStep, ReceiveError};
-
-const ENOENT: i32 = 2;
-const EMSGSIZE: i32 = 90;
-const EOPNOTSUPP: i32 = 95;
 
 /// How often a dump is repeated that the table changed under.
 const REPEATS: u32 = 3;
@@ -50,7 +47,7 @@ impl Failure {
     /// Whether the kernel found the request malformed, as one of an older
     /// release does a program with instructions that it does not know.
     pub(super) fn is_invalid(&self) -> bool {
-        matches!(self.kind, DumpErrorKind::Kernel(22))
+        matches!(self.kind, DumpErrorKind::Kernel(EINVAL))
     }
 }
 
@@ -240,10 +237,8 @@ fn done(message: &Message<'_>) -> Result<(), Failure> {
 
 /// A refusal, of which inet tables say nothing.
 fn refusal(message: &Message<'_>) -> Failure {
-    // An error number and the header of the request that it is about.
-    const WHOLE: usize = 20;
     match error_code(message.payload) {
-        Some(code) if message.payload.len() >= WHOLE => {
+        Some(code) if message.payload.len() >= ERROR_LEN => {
             Failure { kind: DumpErrorKind::Kernel(code.saturating_neg()), notice: None }
         }
         _ => Failure { kind: DumpErrorKind::Kernel(0), notice: Some(Notice::ErrorTruncated) },

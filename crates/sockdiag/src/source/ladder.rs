@@ -14,13 +14,14 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
+use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use super::access::Access;
 use super::contract::{DumpError, Programs, Query, Storages, Visit, live_origin};
 use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange};
 use super::proc_net;
 use super::replay::deficit;
-use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
+use super::request::{by_family, legacy, legacy_type, one_socket};
 use super::sources::Sources;
 use crate::model::{Family, Origin, Record, StateSet, Table, Window};
 use crate::notice::Notice;
@@ -129,7 +130,7 @@ impl<'q, 'v> Run<'q, 'v> {
             let _ = self.hand_on(&record, window);
             return Ok(());
         }
-        if plain && self.query.table.protocol() == TCP && families.inet && families.inet6 {
+        if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 => {
                     // An old kernel, or a recording of the other requests: not worth a word.
@@ -156,7 +157,7 @@ impl<'q, 'v> Run<'q, 'v> {
     /// stays unseen behind a newer one of the same identity that is bound to
     /// none: the kernel looks no further.)
     fn exactly_one(&mut self, families: Families) -> Option<(Vec<u8>, Window)> {
-        let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == TCP)?;
+        let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == IPPROTO_TCP)?;
         let mut socket = self.access.socket().ok()?;
         let mut found: Option<(Vec<u8>, Window)> = None;
         for ifindex in std::iter::once(0).chain(exact.interfaces.iter().copied()) {

@@ -17,6 +17,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
 use super::contract::{DumpError, DumpErrorKind, Query};
 use super::sources::Sources;
@@ -25,14 +26,6 @@ use crate::notice::{Missing, Notice};
 
 /// As much of a file as is read, in bytes: several times the largest seen.
 const LONGEST_FILE: u64 = 32 << 20;
-
-const EPERM: i32 = 1;
-const ENOENT: i32 = 2;
-const EACCES: i32 = 13;
-const EINVAL: i32 = 22;
-const EPROTONOSUPPORT: i32 = 93;
-const EOPNOTSUPP: i32 = 95;
-const EAFNOSUPPORT: i32 = 97;
 
 /// What has to be in a kernel for a table to be listed.
 struct Wants {

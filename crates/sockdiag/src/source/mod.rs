@@ -39,6 +39,8 @@ mod unix;
 mod vsock;
 mod xdp;
 
+use sockdiag_wire::ipproto::IPPROTO_TCP;
+
 use crate::model::Layout;
 use crate::notice::Notice;
 
@@ -79,7 +81,7 @@ pub fn dump(
         Layout::Xdp => return xdp::dump(query, sources, access, visit, notices),
         Layout::Smc => return smc::dump(query, sources, access, visit, notices),
     }
-    let is_tcp = query.table.protocol() == request::TCP;
+    let is_tcp = query.table.protocol() == IPPROTO_TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {
         return replay::replay(file, query, visit, notices);
     }

@@ -8,6 +8,7 @@
 
 use std::ops::ControlFlow;
 
+use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
 use super::access::Access;
@@ -15,9 +16,6 @@ use super::contract::{DumpError, DumpErrorKind, Query, Visit, live_origin};
 use super::exchange::{Ended, Failure, Take, Taker, exchange, repeatedly};
 use crate::model::{Origin, Record};
 use crate::notice::Notice;
-
-const ENOENT: i32 = 2;
-const EOPNOTSUPP: i32 = 95;
 
 /// Asks for the sockets of a family by the body of a request, and hands on
 /// those that `wanted` accepts.

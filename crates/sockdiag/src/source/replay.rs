@@ -16,17 +16,13 @@ use std::io::{self, BufReader, Read};
 
 use sockdiag_wire::attr;
 use sockdiag_wire::bytes::u16_at;
-use sockdiag_wire::netlink::{HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
+use sockdiag_wire::inet_diag::MSG_LEN;
+use sockdiag_wire::netlink::{ERROR_LEN, HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
 
 use super::contract::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Visit};
 use crate::model::{Origin, Record, SourceKind};
 use crate::notice::Notice;
 use crate::sys::errno_of;
-
-/// An error message's error number and the header that it is about.
-const ERROR_LEN: usize = 20;
-/// `struct inet_diag_msg`, behind which attributes begin.
-const MSG_LEN: usize = 72;
 
 /// Hands every record of a recording to `visit`.
 pub(super) fn replay(

@@ -10,7 +10,7 @@ use std::ffi::{CStr, CString};
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, ToSocketAddrs};
 
-use libc::{c_char, c_int, protoent, servent};
+use libc::{ERANGE, c_char, c_int, protoent, servent};
 
 use super::opener::Opener;
 use crate::model::Addr;
@@ -53,7 +53,6 @@ fn look_up<E, T>(
     call: impl Fn(*mut E, *mut c_char, usize, *mut *mut E) -> c_int,
     read: impl FnOnce(&E) -> Option<T>,
 ) -> Option<T> {
-    const ERANGE: c_int = 34;
     let mut buffer = vec![0_u8; 1024];
     loop {
         // SAFETY: E is servent, protoent or passwd, pointers and integers for which zero is valid.

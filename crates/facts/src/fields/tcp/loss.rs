@@ -2,6 +2,8 @@
 //!
 //! Source: `struct tcp_info` (linux/tcp.h).
 
+use sockdiag_wire::socket::TCP_LISTEN;
+
 use super::{counter, gauge, info, option_bit, tcp};
 use crate::fields::{Field, Kind, Style, Text, Unit};
 use crate::model::Row;
@@ -46,7 +48,7 @@ pub(super) const LOSS: &[Field] = &[
     .shape("sacked:N")
     .text(Text::Custom(|out, r, _| {
         let sacked = r.socket.tcp_info().and_then(|i| i.sacked());
-        if let Some(sacked) = sacked.filter(|v| *v != 0 && r.socket.state != LISTEN) {
+        if let Some(sacked) = sacked.filter(|v| *v != 0 && r.socket.state != TCP_LISTEN) {
             out.extend_from_slice(b" sacked:");
             put_u64(out, u64::from(sacked));
         }
@@ -271,9 +273,6 @@ pub(super) const SILENT: &[Field] = &[
         "tcpi_ecn_mode, tcpi_accecn_opt_seen, tcpi_accecn_fail_mode, tcpi_options2",
     ),
 ];
-
-/// State number of a listener.
-const LISTEN: u8 = 10;
 
 fn fmt_retrans(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(info) = row.socket.tcp_info() else { return };
