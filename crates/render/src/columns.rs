@@ -1,10 +1,11 @@
 //! Rows as columns of any fields: aligned, CSV or TSV.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Kind, Unit};
 use sockdiag::model::Row;
-use sockdiag::pipeline::Sink;
 
 pub use crate::sheet::Shape;
 use crate::sheet::Sheet;
@@ -33,7 +34,9 @@ impl<W: Write> Columns<W> {
 }
 
 impl<W: Write> Sink for Columns<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         self.cells.clear();
         self.ends.clear();
         for choice in &self.choices {
@@ -47,10 +50,11 @@ impl<W: Write> Sink for Columns<W> {
             let cell = cells.get(from..to);
             from = to;
             cell
-        }))
+        }))?;
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.sheet.finish()
     }
 }

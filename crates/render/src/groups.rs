@@ -7,10 +7,11 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Choice, Kind};
 use sockdiag::model::Row;
-use sockdiag::pipeline::Sink;
 
 use crate::sheet::{Shape, Sheet};
 
@@ -154,7 +155,9 @@ fn cell(name: &Name, column: usize) -> (bool, Option<i128>, Option<&[u8]>) {
 }
 
 impl<W: Write> Sink for Groups<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let name = self.grouping.by.iter().map(|choice| {
             let mut cell = Vec::new();
             choice.put(&mut cell, row).then(|| cell.into_boxed_slice())
@@ -175,10 +178,6 @@ impl<W: Write> Sink for Groups<W> {
                 *sum = Some(sum.map_or(number, |sum| sum.add(number)));
             }
         }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }

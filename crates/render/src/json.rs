@@ -18,12 +18,13 @@ pub mod schema;
 mod value;
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use sockdiag::Sink;
 use sockdiag::fields::{self, Catalog, Field, Groups, Kind, Value};
 use sockdiag::model::{Layout, Row};
-use sockdiag::pipeline::Sink;
 use sockdiag::source::Summary;
 
 use document::Counts;
@@ -194,7 +195,7 @@ impl<W: Write> Json<W> {
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn write_out(&mut self) -> io::Result<()> {
         self.out.write_all(&self.buffer)?;
         self.buffer.clear();
         self.out.flush()
@@ -206,7 +207,9 @@ fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: impl Formatter, val
 }
 
 impl<W: Write> Sink for Json<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let layout = row.socket.layout();
         // Moved out for the time of the row, so that the rest can be borrowed.
         let plans = std::mem::take(&mut self.plans);
@@ -217,14 +220,14 @@ impl<W: Write> Sink for Json<W> {
         };
         self.plans = plans;
         result?;
-        if self.buffer.len() < BUFFER {
-            return Ok(());
+        if self.buffer.len() >= BUFFER {
+            self.write_out()?;
         }
-        self.flush()
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.flush()
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_out()
     }
 }
 

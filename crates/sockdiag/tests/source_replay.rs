@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use sockdiag::model::{FamilySet, Record, Socket, StateSet, Table};
 use sockdiag::notice::Notice;
-use sockdiag::source::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Sources, deficit, dump, record};
+use sockdiag::source::{
+    Access, DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Sources, deficit, dump, record,
+};
 use sockdiag_testkit::recording::odd::{Odd, message, odd};
 use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::reference::Reference;
@@ -43,7 +45,9 @@ fn replay(sources: &Sources) -> (Vec<Vec<u8>>, Vec<Notice>, Result<(), DumpError
         rows.push(record.bytes.to_vec());
         ControlFlow::Continue(())
     };
-    let result = dump(&Query::of(Table::Tcp), sources, &mut visit, &mut |notice| notices.push(notice));
+    let result = dump(&Query::of(Table::Tcp), sources, &mut Access::here(), &mut visit, &mut |notice| {
+        notices.push(notice)
+    });
     (rows, notices, result)
 }
 
@@ -135,7 +139,8 @@ fn neither_states_nor_families_choose_from_a_recording() {
         rows += 1;
         ControlFlow::Continue(())
     };
-    dump(&narrow, &file.sources(), &mut visit, &mut |notice| panic!("{notice}")).expect("a whole recording");
+    dump(&narrow, &file.sources(), &mut Access::here(), &mut visit, &mut |notice| panic!("{notice}"))
+        .expect("a whole recording");
     assert_eq!(rows, 2);
 }
 
@@ -157,7 +162,8 @@ fn damaged_recordings_are_safe_to_open() {
             ControlFlow::Continue(())
         };
         let mut notices = 0;
-        let result = dump(&Query::of(Table::Tcp), &sources, &mut visit, &mut |_| notices += 1);
+        let result =
+            dump(&Query::of(Table::Tcp), &sources, &mut Access::here(), &mut visit, &mut |_| notices += 1);
         assert!(rows * 16 <= damaged.len() && decoded <= rows, "round {round}");
         assert!(notices <= rows + 1, "round {round}");
         let is_damage = |e: DumpError| matches!(e.kind, DumpErrorKind::DamagedRecording { .. });
@@ -184,7 +190,7 @@ fn a_recording_holds_what_the_reference_s_would() {
         ports.push(local.port());
     }
     let mut ours = Vec::new();
-    record(&Query::of(Table::Tcp), &mut ours, &mut |notice: Notice| panic!("{notice}"))
+    record(&Query::of(Table::Tcp), &mut Access::here(), &mut ours, &mut |notice: Notice| panic!("{notice}"))
         .expect("this kernel answers");
     let ours = anonymous(ours);
     let kind = |message: &[u8]| u16::from_ne_bytes([message[4], message[5]]);

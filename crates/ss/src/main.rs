@@ -7,6 +7,7 @@ mod cli;
 mod listing;
 mod manual;
 mod netns;
+mod quirks;
 mod run;
 mod sys;
 mod terminal;
@@ -23,8 +24,10 @@ fn main() -> ExitCode {
     match run::run(&program, &words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
+            let written = terminal::Stdout.write_all(&exit.stdout);
+            let unwritten = written.err().filter(|_| exit.is_ours).and_then(|error| words::unwritten(&error));
+            let exit = unwritten.unwrap_or(exit);
             // Nobody is left to tell if this fails.
-            let _ = terminal::Stdout.write_all(&exit.stdout);
             let _ = std::io::stderr().write_all(&exit.stderr);
             ExitCode::from(exit.code)
         }

@@ -8,10 +8,14 @@ pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+
+use sockdiag::AskError;
 use sockdiag::filter::FilterError;
 use sockdiag::model::Empty;
 use sockdiag::notice::Notice;
 use sockdiag::source::{DumpError, DumpErrorKind};
+use sockdiag::sys::errno_text;
 
 use crate::cli::Exit;
 
@@ -39,7 +43,7 @@ pub(crate) fn is_for_people(notice: &Notice) -> bool {
 
 /// How the program ends because of a notice: with `code`, after its words.
 pub(crate) fn ending(code: u8, notice: &Notice) -> Exit {
-    Exit { code, stdout: Vec::new(), stderr: words(notice) }
+    Exit { code, stdout: Vec::new(), stderr: words(notice), is_ours: false }
 }
 
 /// The status that the program ends with, at once, because of a table that
@@ -59,6 +63,28 @@ fn status(error: &DumpError) -> Option<u8> {
 /// it does.
 pub(crate) fn fatal(error: &DumpError) -> Option<Exit> {
     status(error).map(|code| Exit::error(code, error.to_string()))
+}
+
+/// How the program ends because its output could not be written, in a form that
+/// the reference lacks; `None` where the reader went away.
+pub(crate) fn unwritten(error: &io::Error) -> Option<Exit> {
+    let message =
+        || format!("ss: cannot write the output: {}", errno_text(error.raw_os_error().unwrap_or(0)));
+    (error.kind() != io::ErrorKind::BrokenPipe).then(|| Exit::error(1, message()))
+}
+
+/// How the program ends because of a question that cannot be asked; `picture`
+/// shows people where a filter is wrong.
+pub(crate) fn unasked(error: AskError, picture: bool) -> Exit {
+    match error {
+        AskError::Filter(refused) => {
+            bad_filter(&refused.error, picture.then(|| refused.picture()).as_deref())
+        }
+        AskError::Namespace(error) => error.into(),
+        AskError::Empty(empty) => nothing_to_list(&empty),
+        AskError::Destroy(notice) => ending(0, &notice),
+        error => Exit::error(Exit::USAGE, format!("ss: {error}")),
+    }
 }
 
 /// How the program ends when a selection leaves nothing to list.

@@ -5,13 +5,13 @@
 
 use std::path::Path;
 
+use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Groups, Style, Text};
 use sockdiag::filter::{self, CgroupError, Context, Lookups, Transport};
 use sockdiag::model::{
     Addr, Family, Holder, HolderBook, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
     TableSet, Workload,
 };
-use sockdiag::pipeline::Sink as _;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::recording::{self, Msg, attr};
 use sockdiag_testkit::replies;
@@ -84,7 +84,11 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             workload: Some(&workload),
             ..Names::default()
         };
-        sink.row(&Row { socket: &socket, names, association: false }).expect("writing to memory");
+        assert!(
+            sink.row(&Row { socket: &socket, names, association: false })
+                .expect("writing to memory")
+                .is_continue()
+        );
     };
     let origin = *origin;
     match origin.kind {
@@ -95,7 +99,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             }
         }),
     }
-    sink.finish().expect("writing to memory");
+    sink.flush().expect("writing to memory");
     drop(sink);
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -9,11 +9,11 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Groups, Style, Value};
 use sockdiag::model::{
     Addr, Holder, HolderBook, HostBook, Layout, Names, Origin, Record, Row, Socket, SourceKind, Table,
 };
-use sockdiag::pipeline::Sink;
 use sockdiag::source::deficit;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_wire::netlink::{Header, messages};
@@ -145,9 +145,9 @@ impl Listing {
         for record in records {
             let Some(socket) = Socket::decode(*record) else { continue };
             let tail = record.bytes.get(record.bytes.len().saturating_sub(15)..).unwrap_or_default();
-            self.text.row(&row(&socket, &Chosen(tail), self.choices)).expect("a page takes all");
+            let _ = self.text.row(&row(&socket, &Chosen(tail), self.choices)).expect("a page takes all");
         }
-        self.text.finish().expect("a page takes all");
+        self.text.flush().expect("a page takes all");
         self.page.0.take()
     }
 }

@@ -204,16 +204,19 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
 
     #[test]
     fn ids_that_lead_nowhere_say_so() {
-        let mut cgroups = Cgroups { mount: Mount::Nowhere, ..Cgroups::default() };
+        let mut cgroups = Cgroups { mount: Mount::Nowhere, ..Cgroups::new(true) };
         cgroups.prepare(0xbc_614e);
         cgroups.prepare(0);
         cgroups.prepare(0);
         assert_eq!(cgroups.path(0xbc_614e), Some(&b"unreachable:bc614e"[..]));
         assert_eq!(cgroups.path(0), Some(&b"unreachable:0"[..]));
         assert!(cgroups.take_notices().is_empty(), "nothing was shown");
-        cgroups.show(0, 2);
-        cgroups.show(0, 1);
+        cgroups.show(0, Some(2));
+        cgroups.show(0, Some(1));
         assert_eq!(cgroups.take_notices(), [(Notice::CgroupIdInvalid, 3)]);
+        cgroups.show(0, None);
+        cgroups.show(0, None);
+        assert_eq!(cgroups.take_notices(), [(Notice::CgroupIdInvalid, 1)], "each thing once");
         assert!(cgroups.take_notices().is_empty());
     }
 

@@ -163,7 +163,7 @@ mod tests {
     fn records(lines: &[&str], tables: TableSet, states: StateSet) -> Vec<String> {
         let mut records = Vec::new();
         let mut visit = |record: Record<'_>| {
-            assert_eq!(record.origin.kind, SourceKind::Proc);
+            assert_eq!(record.origin.kind, crate::model::SourceKind::Proc);
             records.push(String::from_utf8(record.bytes.to_vec()).unwrap());
             if record.bytes.ends_with(b"stop") { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
@@ -176,9 +176,9 @@ mod tests {
         let catalog = Catalog::standard();
         for (groups, bits) in [
             (Groups::COLUMNS, 0x15),
-            (Groups::EXTENDED.and(Groups::OPTIONS), 0x1f),
+            (Groups::EXTENDED.union(Groups::OPTIONS), 0x1f),
             (Groups::MEMORY, 0x35),
-            (Groups::INFO.and(Groups::TOS), 0x15),
+            (Groups::INFO.union(Groups::TOS), 0x15),
         ] {
             assert_eq!(show(catalog.needs(groups)), bits, "{groups:?}");
         }

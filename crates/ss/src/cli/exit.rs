@@ -16,6 +16,9 @@ pub(crate) struct Exit {
     pub(crate) stdout: Vec<u8>,
     /// What is left to write to stderr; may be empty.
     pub(crate) stderr: Vec<u8>,
+    /// Whether what goes to stdout is a form that the reference lacks: then it
+    /// is said where that cannot be written.
+    pub(crate) is_ours: bool,
 }
 
 impl Exit {
@@ -26,7 +29,7 @@ impl Exit {
     pub(crate) fn error(code: u8, message: impl Into<Vec<u8>>) -> Self {
         let mut stderr = message.into();
         stderr.push(b'\n');
-        Self { code, stdout: Vec::new(), stderr }
+        Self { code, stdout: Vec::new(), stderr, is_ours: false }
     }
 
     /// A wrong option: `message` and then the reference's help on stderr.
@@ -38,7 +41,12 @@ impl Exit {
 
     /// The end that was asked for (`-h`, `-V`): `text` on stdout, status 0.
     pub(crate) fn done(text: String) -> Self {
-        Self { code: 0, stdout: text.into_bytes(), stderr: Vec::new() }
+        Self { code: 0, stdout: text.into_bytes(), stderr: Vec::new(), is_ours: false }
+    }
+
+    /// The same for a text that the reference lacks.
+    pub(crate) fn ours(text: String) -> Self {
+        Self { is_ours: true, ..Self::done(text) }
     }
 }
 

@@ -297,7 +297,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
         .value("=FIELD[,FIELD]")
         .doc("Counts the sockets that agree in these fields, and adds up their queues and the fields of --columns."),
     Opt::new(b"", &["json-schema"], "print the JSON Schema of that document", Extension,
-        Act(|_, _| Err(Exit::done(json::schema::text(&Catalog::standard())))))
+        Act(|_, _| Err(Exit::ours(json::schema::text(&Catalog::standard())))))
         .doc("Prints the JSON Schema of the documents of --json, made from the table of fields, and ends."),
     Opt::new(b"", &["generate"], "print a manual page, a reference page or a completion", Extension, Take(generate))
         .value(manual::WORDS)
@@ -354,7 +354,7 @@ fn text(argument: &OsStr) -> Result<String, Exit> {
 fn columns(args: &mut Args, names: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
     let names = text(names)?;
     if names == "help" {
-        return Err(Exit::done(sockdiag_render::columns::help(&Catalog::standard())));
+        return Err(Exit::ours(sockdiag_render::columns::help(&Catalog::standard())));
     }
     args.form.columns = Some(names);
     Ok(())
@@ -369,7 +369,7 @@ fn limit(args: &mut Args, number: &OsStr, _: &mut dyn Actions) -> Result<(), Exi
 
 fn generate(_: &mut Args, what: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {
     let wrong = || Exit::usage(quoting("ss: nothing is made by --generate=", what.as_bytes(), ""));
-    Err(Exit::done(manual::generate(what.as_bytes()).ok_or_else(wrong)?))
+    Err(Exit::ours(manual::generate(what.as_bytes()).ok_or_else(wrong)?))
 }
 
 fn family(args: &mut Args, name: &OsStr, _: &mut dyn Actions) -> Result<(), Exit> {

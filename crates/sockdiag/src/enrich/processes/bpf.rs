@@ -264,7 +264,8 @@ mod tests {
         let (sockets, inodes) = inherited(100);
         let mut children = children();
         for threads in [false, true] {
-            let (iterated, walk) = (Iterated::new(threads), Walk::new("/proc".into(), threads));
+            let (mut iterated, mut walk) =
+                (Iterated::new(threads, false), Walk::new("/proc".into(), threads));
             for wanted in [&inodes[..], &inodes[3..4], &inodes[..64], &inodes[20..85]] {
                 let wanted = Wanted::These(wanted);
                 // Other tests start programs, which hold all this for a moment.
