@@ -129,17 +129,18 @@ impl Follow {
         if self.left == Some(0) {
             return Ok(Event::Stopped);
         }
+        let mut is_ready = false;
         loop {
             while self.events.next_record() {
                 if self.wants_this() {
                     return Ok(self.ended());
                 }
             }
-            match self.events.receive()? {
+            match self.events.receive(std::mem::take(&mut is_ready))? {
                 Arrived::Messages => self.refresh(),
                 Arrived::Lost(times) => return Ok(Event::Lost { times }),
                 Arrived::Nothing => match self.stopper.wait(self.events.as_fd(), wait) {
-                    Ok(Woken::Ready) => {}
+                    Ok(Woken::Ready) => is_ready = true,
                     Ok(Woken::TimedOut) => return Ok(Event::Nothing),
                     Ok(Woken::Stopped) => return Ok(Event::Stopped),
                     Err(errno) => {

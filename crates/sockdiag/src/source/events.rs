@@ -68,9 +68,11 @@ impl Events {
         Ok(Self { netlink, datagram: Vec::new(), at: 0, payload: 0..0, window, lost: 0, rows: 0 })
     }
 
-    /// Takes the next datagram, if there is one.
-    pub(crate) fn receive(&mut self) -> Result<Arrived, DumpError> {
-        let datagram = match self.netlink.try_receive() {
+    /// Takes the next datagram; unless there `is_one`, only if there is one.
+    pub(crate) fn receive(&mut self, is_one: bool) -> Result<Arrived, DumpError> {
+        let received =
+            if is_one { self.netlink.receive().map(Some) } else { self.netlink.try_receive() };
+        let datagram = match received {
             Ok(None) => return Ok(Arrived::Nothing),
             Ok(Some(datagram)) => datagram,
             Err(ReceiveError::Os(errno)) if errno.raw_os_error() == ENOBUFS => {
