@@ -1,6 +1,6 @@
 //! Recordings: whole, odd and damaged, and compared with those of the reference.
 //!
-//! What `ss` says of them: `crates/ss/tests/recordings.rs`.
+//! What `ss` says of them: `crates/ss/tests/odd_recordings.rs`.
 
 use std::ffi::OsString;
 use std::fs;

@@ -66,7 +66,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
     }
     args.take_state_words()?;
-    let mut selected = args.selection.resolve().map_err(|empty| words::nothing_to_list(&empty))?;
+    let mut selected = args.selection.resolve().map_err(words::nothing_to_list)?;
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let storages = |needs: Needs| match system.bpf_maps.descriptors() {
         _ if !needs.has(Needs::BPF_STORAGES) => Storages::None,
