@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod bit_set;
 mod cnum;
 mod errno;
 pub mod fields;

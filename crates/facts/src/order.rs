@@ -60,7 +60,7 @@ impl Order {
 
     /// What the keys need.
     pub fn needs(&self) -> Needs {
-        self.by.iter().fold(Needs::NONE, |needs, (choice, _)| needs.and(choice.needs()))
+        self.by.iter().fold(Needs::NONE, |needs, (choice, _)| needs.union(choice.needs()))
     }
 
     /// Whether rows are kept until the last one is known.

@@ -83,11 +83,11 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
     let mut columns = [const { Vec::new() }; PROC + 1];
     let mut details = Vec::new();
     for part in &description.parts {
-        let shown = part.shown_by == Groups::NONE || part.shown_by.any(style.groups);
+        let shown = part.shown_by == Groups::NONE || part.shown_by.intersects(style.groups);
         for field in &part.fields {
             if let Text::Column(column, format) = field.text
                 && let Some(formats) = columns.get_mut(column as usize)
-                && (shown || part.shown_by.any(Groups::COLUMNS))
+                && (shown || part.shown_by.intersects(Groups::COLUMNS))
             {
                 formats.push(format);
             }

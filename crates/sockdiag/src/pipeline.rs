@@ -123,7 +123,7 @@ impl<'p> Pipeline<'p> {
         if self.order.is_full() {
             return Ok(());
         }
-        let tested = self.filter.map_or(Needs::NONE, Expr::needs).and(self.order.needs());
+        let tested = self.filter.map_or(Needs::NONE, Expr::needs).union(self.order.needs());
         if tested.has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }

@@ -116,8 +116,8 @@ impl Sockets {
     /// ([`Groups::INFO`] is `-i`).
     #[must_use]
     pub fn reading_groups(mut self, groups: Groups) -> Self {
-        let fields = Catalog::shared().fields().filter(|field| field.groups.any(groups));
-        self.needs = fields.fold(self.needs, |needs, field| needs.and(field.needs));
+        let fields = Catalog::shared().fields().filter(|field| field.groups.intersects(groups));
+        self.needs = fields.fold(self.needs, |needs, field| needs.union(field.needs));
         self
     }
 
@@ -127,7 +127,7 @@ impl Sockets {
     /// that the standard library opened.
     #[must_use]
     pub fn with_processes(mut self) -> Self {
-        self.needs = self.needs.and(Needs::PROCESSES);
+        self.needs = self.needs.union(Needs::PROCESSES);
         self
     }
 

@@ -100,7 +100,7 @@ impl Plan {
         } else if form.is_json() {
             (Chosen::Shown, catalog.value_needs(shown))
         } else {
-            (Chosen::Shown, catalog.needs(shown.and(FieldGroups::COLUMNS)))
+            (Chosen::Shown, catalog.needs(shown.union(FieldGroups::COLUMNS)))
         };
         Ok(Self { form: form.clone(), chosen, needs })
     }
@@ -152,7 +152,7 @@ impl Plan {
 }
 
 fn needs_of<'c>(choices: impl Iterator<Item = &'c Choice>) -> Needs {
-    choices.fold(Needs::NONE, |needs, choice| needs.and(choice.needs()))
+    choices.fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
 }
 
 fn bad_name(error: &ChoiceError) -> Exit {

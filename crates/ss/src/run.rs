@@ -78,7 +78,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         let asked = Asked { selected, needs, storages: storages(needs) };
         return record(file, &asked);
     }
-    let wants_peers = plan.needs().and(order.needs()).has(Needs::PEERS);
+    let wants_peers = plan.needs().union(order.needs()).has(Needs::PEERS);
     let places = match &args.netns {
         None => Places::here(parse_filter(&args, catalog, &selected, system.filter_file)?, &sources),
         Some(list) => {
@@ -107,8 +107,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     // Names in it may mean other numbers elsewhere, but what it needs is the same.
     let filter = first.and_then(Place::filter);
-    let needs = plan.needs().and(order.needs()).and(filter.map_or(Needs::NONE, Expr::needs));
-    let needs = if args.resolve { needs } else { needs.without(Needs::HOSTS) };
+    let needs = plan.needs().union(order.needs()).union(filter.map_or(Needs::NONE, Expr::needs));
+    let needs = if args.resolve { needs } else { needs.minus(Needs::HOSTS) };
     let asked = Asked { selected, needs, storages: storages(needs) };
     let mut enricher = Enricher::new(&EnrichConfig {
         needs,

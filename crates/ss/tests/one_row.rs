@@ -18,22 +18,22 @@ use sockdiag_testkit::replies;
 
 /// Everything is shown.
 const ALL: Groups = Groups::OPTIONS
-    .and(Groups::EXTENDED)
-    .and(Groups::TOS)
-    .and(Groups::CGROUP)
-    .and(Groups::SOCKOPT)
-    .and(Groups::MEMORY)
-    .and(Groups::INFO)
-    .and(Groups::TIPCINFO)
-    .and(Groups::BPF)
-    .and(Groups::PROCESSES)
-    .and(Groups::NETNS)
-    .and(Groups::PEERS)
-    .and(Groups::CONTAINERS)
-    .and(Groups::EXPOSURE)
-    .and(Groups::CONTEXT)
-    .and(Groups::SOCKET_CONTEXT)
-    .and(Groups::BPF_MAPS);
+    .union(Groups::EXTENDED)
+    .union(Groups::TOS)
+    .union(Groups::CGROUP)
+    .union(Groups::SOCKOPT)
+    .union(Groups::MEMORY)
+    .union(Groups::INFO)
+    .union(Groups::TIPCINFO)
+    .union(Groups::BPF)
+    .union(Groups::PROCESSES)
+    .union(Groups::NETNS)
+    .union(Groups::PEERS)
+    .union(Groups::CONTAINERS)
+    .union(Groups::EXPOSURE)
+    .union(Groups::CONTEXT)
+    .union(Groups::SOCKET_CONTEXT)
+    .union(Groups::BPF_MAPS);
 
 /// A process holds every socket.
 struct Held;

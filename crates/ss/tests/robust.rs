@@ -167,7 +167,7 @@ fn look(rng: &mut Rng) -> Look {
     ];
     let whole = rng.u8(0..4) > 0;
     let shown = all.into_iter().filter(|_| whole || rng.bool());
-    let groups = shown.fold(Groups::NONE, Groups::and);
+    let groups = shown.fold(Groups::NONE, Groups::union);
     let mut yes = || rng.bool();
     Look {
         style: Style { numeric: yes(), oneline: yes(), groups },
@@ -209,7 +209,7 @@ fn list(
         families: FamilySet::INET,
         filter,
         context: CONTEXT,
-        needs: catalog.needs(look.style.groups.and(Groups::COLUMNS)),
+        needs: catalog.needs(look.style.groups.union(Groups::COLUMNS)),
         enricher: names,
         sink: &mut sink,
         destroyer: None,
@@ -243,7 +243,7 @@ fn damaged_recordings_are_listed_to_an_end() {
         for block in CASES.step_by(100) {
             // Names are kept as long as an enricher lives.
             let mut names = Enricher::new(&EnrichConfig {
-                needs: catalog.needs(Groups::CGROUP.and(Groups::COLUMNS)),
+                needs: catalog.needs(Groups::CGROUP.union(Groups::COLUMNS)),
                 numeric: block % 200 == 0,
                 resolve: false,
                 cgroup_zero: block % 300 == 0,

@@ -61,15 +61,15 @@ impl Choices {
     fn look(self) -> Look {
         let yes = |bit: u8| self.second >> bit & 1 != 0;
         let all = [
-            (true, Groups::OPTIONS.and(Groups::TOS).and(Groups::CGROUP).and(Groups::SOCKOPT)),
-            (true, Groups::PROCESSES.and(Groups::BPF).and(Groups::TIPCINFO)),
+            (true, Groups::OPTIONS.union(Groups::TOS).union(Groups::CGROUP).union(Groups::SOCKOPT)),
+            (true, Groups::PROCESSES.union(Groups::BPF).union(Groups::TIPCINFO)),
             (!yes(0), Groups::EXTENDED),
             (!yes(1), Groups::MEMORY),
             (!yes(2), Groups::INFO),
             (yes(3), Groups::THREADS),
         ];
         let shown = all.into_iter().filter(|(shown, _)| *shown);
-        let groups = shown.fold(Groups::NONE, |groups, (_, more)| groups.and(more));
+        let groups = shown.fold(Groups::NONE, |groups, (_, more)| groups.union(more));
         Look {
             style: Style { numeric: yes(4), oneline: yes(5), groups },
             no_header: true,

@@ -23,7 +23,7 @@ fn has_details(row: &Row<'_>, _: Groups) -> bool {
 /// of any table stays one line.
 fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
     let udp = row.socket.protocol == 17 || row.socket.origin.table == Table::UdpLite;
-    row.socket.proc_line().is_none() && (groups.any(Groups::MEMORY) || !udp)
+    row.socket.proc_line().is_none() && (groups.intersects(Groups::MEMORY) || !udp)
 }
 
 /// Protocols that put a `tcp_info` where SCTP and MPTCP put their own.
@@ -41,7 +41,7 @@ const AROUND: &[Block] = &[
 ];
 
 /// The details that `-i` and `-m` open a line for.
-const INTERNALS: Groups = Groups::MEMORY.and(Groups::INFO);
+const INTERNALS: Groups = Groups::MEMORY.union(Groups::INFO);
 
 /// Everything that an inet socket reports.
 const INET: &[Block] = &[
@@ -175,31 +175,33 @@ impl Catalog {
     pub fn needs(&self, groups: Groups) -> Needs {
         self.fields()
             .filter(|field| {
-                field.groups.any(groups) && groups.has(field.only_with) && !matches!(field.text, Text::Silent)
+                field.groups.intersects(groups)
+                    && groups.has(field.only_with)
+                    && !matches!(field.text, Text::Silent)
             })
-            .fold(Needs::NONE, |needs, field| needs.and(field.needs).and(field.print_needs))
+            .fold(Needs::NONE, |needs, field| needs.union(field.needs).union(field.print_needs))
     }
 
     /// What the row of a layout that has this name, or the rows of all of
     /// them, need for their values.
     pub fn needs_of(&self, name: &str) -> Needs {
         let rows = self.fields().filter(|field| field.name == name);
-        rows.fold(Needs::NONE, |needs, field| needs.and(field.needs))
+        rows.fold(Needs::NONE, |needs, field| needs.union(field.needs))
     }
 
     /// The rows of a layout whose values structured output gives with these
     /// groups, in print order and by part, each name once: what the options ask
     /// for, what belongs to the same structures, and what identifies a socket.
     pub fn values(&self, layout: Layout, groups: Groups) -> Vec<Part> {
-        let groups = groups.and(Groups::COLUMNS).and(Groups::IDENTITY);
+        let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
         let mut seen: Vec<&'static Field> = Vec::new();
         let of_layout = self.descriptions.iter().filter(|description| description.layout == layout);
         let mut parts: Vec<Part> = of_layout.flat_map(|description| &description.parts).cloned().collect();
         for part in &mut parts {
             // A column may hold what several options show.
-            let whole = !part.shown_by.any(Groups::COLUMNS) && part.shown_by.any(groups);
+            let whole = !part.shown_by.intersects(Groups::COLUMNS) && part.shown_by.intersects(groups);
             part.fields.retain(|field| {
-                let new = (whole || field.groups.any(groups)) && !seen.contains(field);
+                let new = (whole || field.groups.intersects(groups)) && !seen.contains(field);
                 if new {
                     seen.push(field);
                 }
@@ -211,11 +213,11 @@ impl Catalog {
 
     /// What must be asked for so that these values are there.
     pub fn value_needs(&self, groups: Groups) -> Needs {
-        let groups = groups.and(Groups::COLUMNS).and(Groups::IDENTITY);
-        let rows = self.fields().filter(|field| field.groups.any(groups));
+        let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
+        let rows = self.fields().filter(|field| field.groups.intersects(groups));
         rows.fold(Needs::NONE, |needs, field| {
             let members = field.kind.members().iter();
-            members.fold(needs.and(field.needs), |needs, member| needs.and(member.needs))
+            members.fold(needs.union(field.needs), |needs, member| needs.union(member.needs))
         })
     }
 }
@@ -275,7 +277,7 @@ mod tests {
         let catalog = Catalog::standard();
         for (groups, ext) in [
             (Groups::COLUMNS, 0),
-            (Groups::EXTENDED.and(Groups::OPTIONS), 0),
+            (Groups::EXTENDED.union(Groups::OPTIONS), 0),
             (Groups::INFO, 0x0e),
             (Groups::MEMORY, 0x41),
             (Groups::TOS, 0x30),
@@ -284,10 +286,10 @@ mod tests {
         ] {
             assert_eq!(catalog.needs(groups).inet_ext(), ext, "{groups:?}");
         }
-        for groups in [Groups::CONTEXT, Groups::CONTEXT.and(Groups::SOCKET_CONTEXT)] {
+        for groups in [Groups::CONTEXT, Groups::CONTEXT.union(Groups::SOCKET_CONTEXT)] {
             assert_eq!(catalog.needs(groups), Needs::NONE, "without -p nothing is looked for");
-            let both = Needs::PROCESSES.and(Needs::CONTEXTS);
-            assert_eq!(catalog.needs(groups.and(Groups::PROCESSES)), both);
+            let both = Needs::PROCESSES.union(Needs::CONTEXTS);
+            assert_eq!(catalog.needs(groups.union(Groups::PROCESSES)), both);
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_timer",
     )
     .kind(Kind::Text)
-    .group(Groups::OPTIONS.and(Groups::IDENTITY))
+    .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .shape("timer:(KIND,TIME,RETRANS)")
     .text(Text::Custom(fmt_timer)),
     Field::new(
@@ -27,7 +27,7 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_expires",
     )
     .unit(Unit::Milliseconds)
-    .group(Groups::OPTIONS.and(Groups::IDENTITY))
+    .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
     Field::new(
         "timer.retrans",
@@ -36,14 +36,14 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_retrans",
     )
     .unit(Unit::Count)
-    .group(Groups::OPTIONS.and(Groups::IDENTITY))
+    .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
 ];
 
 /// The owner.
 pub(super) const UID: Field =
     Field::new("socket.uid", |r| uid(r.socket).map(Value::from), "User that owns the socket.", "idiag_uid")
-        .group(Groups::EXTENDED.and(Groups::IDENTITY))
+        .group(Groups::EXTENDED.union(Groups::IDENTITY))
         .shape("uid:N")
         .text(Text::Custom(put_uid));
 
@@ -74,7 +74,7 @@ pub(super) const INODE: Field = Field::new(
     "Inode on sockfs; zero once no process holds the socket.",
     "idiag_inode",
 )
-.group(Groups::EXTENDED.and(Groups::IDENTITY))
+.group(Groups::EXTENDED.union(Groups::IDENTITY))
 .shape("ino:N")
 .text(Text::Custom(put_inode));
 
@@ -87,7 +87,7 @@ pub(super) const COOKIE: Field = Field::new(
     "idiag_cookie",
 )
 .kind(Kind::Wide)
-.group(Groups::EXTENDED.and(Groups::IDENTITY))
+.group(Groups::EXTENDED.union(Groups::IDENTITY))
 .shape("sk:HEX")
 .text(Text::Custom(put_cookie));
 
@@ -264,7 +264,7 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
 .kind(Kind::Text)
 .needs(Needs::CGROUPS)
 // -e prints the path in place of the id.
-.group(Groups::CGROUP.and(Groups::EXTENDED))
+.group(Groups::CGROUP.union(Groups::EXTENDED))
 .shape("cgroup:PATH")
 .text(Text::Custom(|out, r, _| {
     if r.socket.attrs().and_then(|attrs| attrs.cgroup_id()).is_some() {

@@ -26,7 +26,7 @@ macro_rules! mem {
 const fn sk(name: &'static str, get: super::Accessor, doc: &'static str, source: &'static str) -> Field {
     Field::new(name, get, doc, source)
         .unit(Unit::Bytes)
-        .needs(Needs::SKMEMINFO.and(Needs::UNIX_MEMINFO))
+        .needs(Needs::SKMEMINFO.union(Needs::UNIX_MEMINFO))
         .group(Groups::MEMORY)
 }
 

@@ -15,9 +15,11 @@ mod congestion;
 mod endpoint;
 mod exposure;
 mod extended;
+mod groups;
 mod memory;
 mod mptcp;
 mod named;
+mod needs;
 mod netlink;
 mod owned;
 mod packet;
@@ -40,7 +42,9 @@ pub use choice::{Choice, ChoiceError, Key};
 pub use endpoint::put_address;
 pub use endpoint::state_text;
 pub use extended::uid as owner;
+pub use groups::Groups;
 pub use named::{NameError, Named};
+pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;
 pub use value::{Each, Item, Kind, List, Member, Value};
@@ -93,163 +97,6 @@ pub enum Metric {
     Gauge,
     /// Only ever goes up while the socket lives.
     Counter,
-}
-
-/// What a field costs: bits of the request, and look-ups.
-///
-/// The plan is the union over the fields that are shown or filtered on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Needs(u32);
-
-impl Needs {
-    /// Nothing: it is in every reply.
-    pub const NONE: Self = Self(0);
-    /// `INET_DIAG_MEMINFO`.
-    pub const MEMINFO: Self = Self(1 << 0);
-    /// `INET_DIAG_INFO`.
-    pub const INFO: Self = Self(1 << 1);
-    /// `INET_DIAG_VEGASINFO`, which brings DCTCP and BBR too.
-    pub const VEGASINFO: Self = Self(1 << 2);
-    /// `INET_DIAG_CONG`.
-    pub const CONG: Self = Self(1 << 3);
-    /// `INET_DIAG_TOS`.
-    pub const TOS: Self = Self(1 << 4);
-    /// `INET_DIAG_TCLASS`, which brings the class id too.
-    pub const TCLASS: Self = Self(1 << 5);
-    /// `INET_DIAG_SKMEMINFO`.
-    pub const SKMEMINFO: Self = Self(1 << 6);
-    /// `UDIAG_SHOW_VFS`.
-    pub const UNIX_VFS: Self = Self(1 << 8);
-    /// `UDIAG_SHOW_ICONS`.
-    pub const UNIX_ICONS: Self = Self(1 << 9);
-    /// `UDIAG_SHOW_MEMINFO`.
-    pub const UNIX_MEMINFO: Self = Self(1 << 10);
-    /// `UDIAG_SHOW_UID`.
-    pub const UNIX_UID: Self = Self(1 << 11);
-    /// `SMC_DIAG_CONNINFO`.
-    pub const SMC_CONNINFO: Self = Self(1 << 12);
-    /// `SMC_DIAG_LGRINFO`.
-    pub const SMC_LGRINFO: Self = Self(1 << 13);
-    /// `SMC_DIAG_DMBINFO`.
-    pub const SMC_DMBINFO: Self = Self(1 << 14);
-    /// `PACKET_SHOW_MCLIST`.
-    pub const PACKET_MCLIST: Self = Self(1 << 15);
-    /// Owners: processes and their descriptors.
-    pub const PROCESSES: Self = Self(1 << 20);
-    /// Names of interfaces.
-    pub const INTERFACES: Self = Self(1 << 16);
-    /// Names of netlink protocols and of the processes that have port ids.
-    pub const NETLINK_NAMES: Self = Self(1 << 21);
-    /// SELinux contexts of sockets and of those that hold them.
-    pub const CONTEXTS: Self = Self(1 << 22);
-    /// Paths of cgroups.
-    pub const CGROUPS: Self = Self(1 << 17);
-    /// Names of hosts, where `-r` asks for them.
-    pub const HOSTS: Self = Self(1 << 18);
-    /// Values of BPF maps: an attribute of the request.
-    pub const BPF_STORAGES: Self = Self(1 << 24);
-    /// Names of services, unless `-n` forbids them.
-    pub const SERVICES: Self = Self(1 << 19);
-    /// Names of users.
-    pub const USERS: Self = Self(1 << 28);
-    /// `NDIAG_SHOW_FLAGS`.
-    pub const NETLINK_FLAGS: Self = Self(1 << 30);
-    /// Command lines and users of the processes that hold sockets.
-    pub const COMMANDS: Self = Self(1 << 29);
-
-    /// The other ends of connections.
-    pub const PEERS: Self = Self(1 << 25);
-    /// Containers and units: of the socket's own cgroup, or of its holders'.
-    pub const WORKLOADS: Self = Self(1 << 26);
-    /// Addresses of interfaces.
-    pub const ADDRESSES: Self = Self(1 << 27);
-
-    /// Both.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Those of ours that `other` does not have.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// Whether all of `other` is in it.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The `idiag_ext` byte of the request.
-    pub const fn inet_ext(self) -> u8 {
-        (self.0 & 0xff) as u8
-    }
-}
-
-/// Which option asks for a field.  A set: an option may switch on several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Groups(u32);
-
-impl Groups {
-    /// No option: shown never, or as a column.
-    pub const NONE: Self = Self(0);
-    /// `-o`: timers, and the option words of `-i`.
-    pub const OPTIONS: Self = Self(1 << 0);
-    /// `-e`: details.
-    pub const EXTENDED: Self = Self(1 << 1);
-    /// `--tos`.
-    pub const TOS: Self = Self(1 << 2);
-    /// `--cgroup`.
-    pub const CGROUP: Self = Self(1 << 3);
-    /// `--inet-sockopt`.
-    pub const SOCKOPT: Self = Self(1 << 4);
-    /// `-m`.
-    pub const MEMORY: Self = Self(1 << 5);
-    /// `-i`.
-    pub const INFO: Self = Self(1 << 6);
-    /// `-p`.
-    pub const PROCESSES: Self = Self(1 << 7);
-    /// `-b`.
-    pub const BPF: Self = Self(1 << 8);
-    /// `--tipcinfo`.
-    pub const TIPCINFO: Self = Self(1 << 9);
-    /// `-Z`, `-z`: contexts of processes.
-    pub const CONTEXT: Self = Self(1 << 10);
-    /// `-T`: with `-p`, every thread of a process.
-    pub const THREADS: Self = Self(1 << 11);
-    /// `-z`: contexts of sockets.
-    pub const SOCKET_CONTEXT: Self = Self(1 << 14);
-    /// `--bpf-maps`, `--bpf-map-id`.
-    pub const BPF_MAPS: Self = Self(1 << 12);
-    /// No option: what structured output says of every socket, asked for or not.
-    pub const IDENTITY: Self = Self(1 << 13);
-    /// The columns of every row.
-    pub const COLUMNS: Self = Self(1 << 15);
-    /// `--netns`: the network namespace.
-    pub const NETNS: Self = Self(1 << 16);
-    /// `--peers`: the other end.
-    pub const PEERS: Self = Self(1 << 17);
-    /// `--containers`: container, pod, unit.
-    pub const CONTAINERS: Self = Self(1 << 18);
-    /// `--exposure`: what a listener accepts, from where, and how full it is.
-    pub const EXPOSURE: Self = Self(1 << 19);
-
-    /// Both.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether the two have one in common.
-    pub const fn any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// Whether all of `other` is in it.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 }
 
 /// Choices of the reader that a token's text depends on.
@@ -406,14 +253,14 @@ impl Field {
     /// Adds costs.
     #[must_use]
     pub const fn needs(mut self, needs: Needs) -> Self {
-        self.needs = self.needs.and(needs);
+        self.needs = self.needs.union(needs);
         self
     }
 
     /// Adds costs of its text.
     #[must_use]
     pub const fn print_needs(mut self, needs: Needs) -> Self {
-        self.print_needs = self.print_needs.and(needs);
+        self.print_needs = self.print_needs.union(needs);
         self
     }
 

@@ -70,7 +70,7 @@ impl Named {
     pub fn needs(&self, catalog: &Catalog) -> Needs {
         let needs = catalog.needs_of(self.field.name);
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
-            Some(member) => needs.and(member.needs),
+            Some(member) => needs.union(member.needs),
             None => needs,
         }
     }

@@ -96,7 +96,7 @@ const DETAILS: &[Field] = &[
     .group(Groups::CONTEXT)
     .only_with(Groups::PROCESSES)
     .text(Text::Column(Column::Process, |out, r, style| {
-        if style.groups.any(Groups::CONTEXT) {
+        if style.groups.intersects(Groups::CONTEXT) {
             out.extend_from_slice(b" proc_ctx=");
             put_context(out, context(r));
         }
@@ -213,7 +213,7 @@ fn context<'r>(row: &'r Row<'_>) -> Option<&'r [u8]> {
 /// ` sk=0 cb=0 groups=0x00000000` with `-e`, a tab and the memory with `-m`.
 fn put_details(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     let Some(netlink) = netlink(row) else { return };
-    if style.groups.any(Groups::EXTENDED) {
+    if style.groups.intersects(Groups::EXTENDED) {
         out.extend_from_slice(b" sk=");
         put_hex(out, netlink.address().unwrap_or(0));
         out.extend_from_slice(b" cb=");
@@ -221,7 +221,7 @@ fn put_details(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
         out.extend_from_slice(b" groups=0x");
         put_word(out, netlink.groups().unwrap_or(0));
     }
-    if style.groups.any(Groups::MEMORY) && row.socket.origin.kind != SourceKind::Proc {
+    if style.groups.intersects(Groups::MEMORY) && row.socket.origin.kind != SourceKind::Proc {
         out.push(b'\t');
         memory::fmt_skmem(out, row, style);
     }
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn details_are_those_of_the_source() {
-        let all = Groups::EXTENDED.and(Groups::MEMORY);
+        let all = Groups::EXTENDED.union(Groups::MEMORY);
         let details = |kind, bytes: &[u8], groups| shown(kind, bytes, Names::default(), groups, put_details);
         let whole = reply(0, &[(0, &[1; 36]), (1, &0x41_u64.to_ne_bytes())]);
         let word = "16843009";

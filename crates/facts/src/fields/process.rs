@@ -21,7 +21,7 @@ pub(super) const PROCESSES: &[Field] = &[
         "SELinux context of the holder that is listed first.",
         "/proc/PID/attr/current",
     )
-    .needs(Needs::PROCESSES.and(Needs::CONTEXTS))
+    .needs(Needs::PROCESSES.union(Needs::CONTEXTS))
     .group(Groups::CONTEXT)
     .only_with(Groups::PROCESSES)
     .text(Text::PartOf("socket.processes")),
@@ -34,7 +34,7 @@ pub(super) const PROCESSES: &[Field] = &[
         "SELinux context of the socket, as the holder that is listed first gives it.",
         "security.selinux",
     )
-    .needs(Needs::PROCESSES.and(Needs::CONTEXTS))
+    .needs(Needs::PROCESSES.union(Needs::CONTEXTS))
     .group(Groups::SOCKET_CONTEXT)
     .only_with(Groups::PROCESSES)
     .text(Text::PartOf("socket.processes")),
@@ -149,17 +149,17 @@ fn put_holder(out: &mut Vec<u8>, holder: Holder<'_>, row: &Row<'_>, groups: Grou
     put_name(out, holder.name);
     out.extend_from_slice(b"\",pid=");
     put_signed(out, holder.pid as u32);
-    if groups.any(Groups::THREADS) {
+    if groups.intersects(Groups::THREADS) {
         out.extend_from_slice(b",tid=");
         put_signed(out, holder.tid as u32);
     }
-    if groups.any(Groups::CONTEXT) {
+    if groups.intersects(Groups::CONTEXT) {
         out.extend_from_slice(b",proc_ctx=");
         put_context(out, contexts.and_then(|contexts| contexts.task(holder.tid)));
     }
     out.extend_from_slice(b",fd=");
     put_signed(out, holder.fd as u32);
-    if groups.any(Groups::SOCKET_CONTEXT) {
+    if groups.intersects(Groups::SOCKET_CONTEXT) {
         out.extend_from_slice(b",sock_ctx=");
         put_context(out, contexts.and_then(|contexts| contexts.socket(holder.tid, holder.fd)));
     }
@@ -259,7 +259,7 @@ mod tests {
              (\"\",pid=100,proc_ctx=u:r:t:s0-s0:c0,c1,fd=0),(\"c\",pid=7,proc_ctx=unavailable,fd=3))"
         );
         assert_eq!(
-            text(&THREE[..1], Groups::CONTEXT.and(Groups::SOCKET_CONTEXT).and(Groups::THREADS)),
+            text(&THREE[..1], Groups::CONTEXT.union(Groups::SOCKET_CONTEXT).union(Groups::THREADS)),
             " users:((\"b\",pid=101,tid=103,proc_ctx=odd\\012\\033\\177\u{e9},fd=200,sock_ctx=u:r:socket))"
         );
         assert_eq!(

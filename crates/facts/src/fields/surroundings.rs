@@ -74,7 +74,7 @@ pub(super) const PEERS: &[Field] = &[
     )
     .kind(Kind::Records(HOLDER))
     .unit(Unit::Count)
-    .needs(Needs::PEERS.and(Needs::PROCESSES))
+    .needs(Needs::PEERS.union(Needs::PROCESSES))
     .group(Groups::PEERS)
     .shape("peer:((\"NAME\",pid=N,fd=N))")
     .text(Text::Custom(fmt_peer)),
@@ -143,7 +143,7 @@ const fn told(
 ) -> Field {
     Field::new(name, get, doc, source)
         .kind(Kind::Text)
-        .needs(Needs::WORKLOADS.and(Needs::CGROUPS).and(Needs::PROCESSES))
+        .needs(Needs::WORKLOADS.union(Needs::CGROUPS).union(Needs::PROCESSES))
         .group(Groups::CONTAINERS)
         .text(text)
 }

@@ -50,7 +50,7 @@ const COLUMNS: &[Field] = &[
     .kind(Kind::Bool)
     .group(Groups::COLUMNS)
     .text(Text::PartOf("unix.name")),
-    extended::INODE.group(Groups::COLUMNS.and(Groups::IDENTITY)).text(Text::Column(
+    extended::INODE.group(Groups::COLUMNS.union(Groups::IDENTITY)).text(Text::Column(
         Column::LocalPort,
         |out, r, _| {
             put_u64(out, u64::from(r.socket.inode));

@@ -251,7 +251,7 @@ impl Expr {
     /// or counts as zero.
     pub fn needs(&self) -> Needs {
         self.tests().fold(Needs::NONE, |needs, test| match test {
-            Test::Field(test) => needs.and(test.needs),
+            Test::Field(test) => needs.union(test.needs),
             _ => needs,
         })
     }

@@ -32,7 +32,7 @@ pub enum Family {
 
 bit_set! {
     /// A set of families.
-    FamilySet of Family
+    FamilySet(u32) of Family
 }
 
 /// What there is to know about a family.

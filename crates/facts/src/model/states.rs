@@ -69,7 +69,7 @@ const STATES: [State; 14] = [
 
 bit_set! {
     /// A set of states.
-    StateSet of State
+    StateSet(u32) of State
 }
 
 impl StateSet {

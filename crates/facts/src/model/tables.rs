@@ -59,7 +59,7 @@ pub enum Table {
 
 bit_set! {
     /// A set of tables.
-    TableSet of Table
+    TableSet(u32) of Table
 }
 
 /// What must be selected, besides the table itself, for it to be listed.

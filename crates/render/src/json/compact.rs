@@ -185,7 +185,7 @@ mod tests {
     /// Everything that a listing may show.
     fn all_groups() -> Groups {
         let groups = [Groups::INFO, Groups::MEMORY, Groups::EXTENDED, Groups::SOCKOPT, Groups::TOS];
-        groups.into_iter().fold(Groups::NONE, Groups::and)
+        groups.into_iter().fold(Groups::NONE, Groups::union)
     }
 
     #[test]

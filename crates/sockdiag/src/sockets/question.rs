@@ -27,10 +27,10 @@ impl Question {
         let mut selected = sockets.selection.resolve().map_err(AskError::Empty)?;
         let mut needs = sockets.needs;
         for name in &sockets.names {
-            needs = needs.and(catalog.named(name).map_err(AskError::Name)?.needs(catalog));
+            needs = needs.union(catalog.named(name).map_err(AskError::Name)?.needs(catalog));
         }
         let order = Order::new(catalog, sockets.order.as_deref(), sockets.limit).map_err(AskError::Order)?;
-        needs = needs.and(order.needs());
+        needs = needs.union(order.needs());
         let places = match &sockets.netns {
             None => Places::here(parse(&sockets.filters, &selected)?, &sockets.sources),
             Some(_) if sockets.sources != Sources::default() => return Err(AskError::FilesAndNamespaces),
@@ -44,7 +44,7 @@ impl Question {
         }
         // Names in a filter may mean other numbers in another namespace, but
         // what it needs is the same.
-        let needs = needs.and(places.first().and_then(Place::filter).map_or(Needs::NONE, Expr::needs));
+        let needs = needs.union(places.first().and_then(Place::filter).map_or(Needs::NONE, Expr::needs));
         let mut sources = sockets.sources.clone();
         if needs.has(Needs::CONTEXTS) && sources.selinuxfs.is_none() {
             sources.selinuxfs = selinux::mount_point();
@@ -163,6 +163,6 @@ mod tests {
         assert_eq!(needs(&tcp.clone().filter("rtt > 1ms")), Needs::INFO);
         assert_eq!(needs(&tcp.clone().order("-tcp.rtt_us")), Needs::INFO);
         assert_eq!(needs(&tcp.clone().reading(["comm"])), Needs::PROCESSES);
-        assert_eq!(needs(&tcp.reading(["process.user"])), Needs::PROCESSES.and(Needs::COMMANDS));
+        assert_eq!(needs(&tcp.reading(["process.user"])), Needs::PROCESSES.union(Needs::COMMANDS));
     }
 }

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn addresses_are_asked_for_where_they_are_wanted() {
         let catalog = Catalog::standard();
-        let all = Groups::EXTENDED.and(Groups::MEMORY).and(Groups::BPF);
+        let all = Groups::EXTENDED.union(Groups::MEMORY).union(Groups::BPF);
         assert_eq!(show(catalog.needs(all)), 0x3d, "the text asks as the reference does");
         assert_eq!(show(catalog.needs_of("packet.mclist")), 0x3f);
         assert_eq!(show(catalog.value_needs(Groups::EXTENDED)), 0x3f);

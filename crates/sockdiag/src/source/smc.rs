@@ -50,7 +50,7 @@ mod tests {
     fn details_are_asked_for_where_they_are_shown() {
         let catalog = Catalog::standard();
         for (groups, bits) in
-            [(Groups::COLUMNS, 0), (Groups::EXTENDED.and(Groups::MEMORY), 0), (Groups::INFO, 0b1011)]
+            [(Groups::COLUMNS, 0), (Groups::EXTENDED.union(Groups::MEMORY), 0), (Groups::INFO, 0b1011)]
         {
             assert_eq!(extensions(catalog.needs(groups)), bits, "{groups:?}");
         }

@@ -171,9 +171,9 @@ mod tests {
         let catalog = Catalog::standard();
         for (groups, bits) in [
             (Groups::COLUMNS, 0x15),
-            (Groups::EXTENDED.and(Groups::OPTIONS), 0x1f),
+            (Groups::EXTENDED.union(Groups::OPTIONS), 0x1f),
             (Groups::MEMORY, 0x35),
-            (Groups::INFO.and(Groups::TOS), 0x15),
+            (Groups::INFO.union(Groups::TOS), 0x15),
         ] {
             assert_eq!(show(catalog.needs(groups)), bits, "{groups:?}");
         }

@@ -38,12 +38,12 @@ const SHOWN_BY: &[Row] = &[
 /// What the options show.
 pub(crate) fn groups(args: &Args) -> Groups {
     let given = SHOWN_BY.iter().filter(|(.., given)| given(args));
-    given.fold(Groups::NONE, |groups, (group, ..)| groups.and(*group))
+    given.fold(Groups::NONE, |groups, (group, ..)| groups.union(*group))
 }
 
 /// The options that show a field, `-m, -i`; empty if none does.
 pub(crate) fn shown_by(groups: Groups) -> String {
-    let rows = SHOWN_BY.iter().filter(|(group, ..)| groups.any(*group));
+    let rows = SHOWN_BY.iter().filter(|(group, ..)| groups.intersects(*group));
     rows.map(|(_, option, _)| *option).collect::<Vec<_>>().join(", ")
 }
 
@@ -56,7 +56,7 @@ mod tests {
     fn a_group_has_one_row_and_every_field_of_a_group_an_option() {
         for (at, (group, option, _)) in SHOWN_BY.iter().enumerate() {
             let others = SHOWN_BY.iter().skip(at + 1);
-            assert!(others.clone().all(|(other, ..)| !group.any(*other)), "{option}");
+            assert!(others.clone().all(|(other, ..)| !group.intersects(*other)), "{option}");
             assert!(others.clone().all(|(_, other, _)| option != other), "{option}");
         }
         for field in Catalog::standard().fields() {
