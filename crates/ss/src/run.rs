@@ -67,7 +67,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
     }
     args.take_state_words()?;
-    let selected = args.selection.resolve().map_err(|empty| words::nothing_to_list(&empty))?;
+    let selected = args.selection.resolve().map_err(words::nothing_to_list)?;
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
     question.sources = sources.clone();

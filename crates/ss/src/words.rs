@@ -1,7 +1,7 @@
 //! What `ss` says on stderr, byte for byte, and the status it ends with.
 //!
 //! The library reports typed notices and errors.  What the reference says of
-//! them stands in [`reference`]; scripts read it.  What the reference has no
+//! them stands in [`mod@reference`]; scripts read it.  What the reference has no
 //! words for is the library's sentence behind the program's name.
 
 pub(crate) mod reference;
@@ -33,10 +33,9 @@ pub(crate) fn line(notice: &Notice) -> String {
 /// arises, so scripts must not see it.
 pub(crate) fn is_for_people(notice: &Notice) -> bool {
     match notice {
-        // The reference ends here, so whoever reads ours has to know.
-        Notice::EventsLost { .. } => false,
-        // Arises only where `SOCKDIAG_PROCESSES` asks for one way to search.
-        Notice::HoldersRefused { .. } => false,
+        // The reference ends where events are lost, so whoever reads ours has
+        // to know; the other arises only where `SOCKDIAG_PROCESSES` asks for it.
+        Notice::EventsLost { .. } | Notice::HoldersRefused { .. } => false,
         notice => reference::notice(notice).is_none(),
     }
 }
@@ -81,15 +80,15 @@ pub(crate) fn unasked(error: AskError, picture: bool) -> Exit {
             bad_filter(&refused.error, picture.then(|| refused.picture()).as_deref())
         }
         AskError::Namespace(error) => error.into(),
-        AskError::Empty(empty) => nothing_to_list(&empty),
+        AskError::Empty(empty) => nothing_to_list(empty),
         AskError::Destroy(notice) => ending(0, &notice),
         error => Exit::error(Exit::USAGE, format!("ss: {error}")),
     }
 }
 
 /// How the program ends when a selection leaves nothing to list.
-pub(crate) fn nothing_to_list(empty: &Empty) -> Exit {
-    Exit::error(0, reference::empty(*empty))
+pub(crate) fn nothing_to_list(empty: Empty) -> Exit {
+    Exit::error(0, reference::empty(empty))
 }
 
 /// How the program ends because of a filter; `picture` shows people where it

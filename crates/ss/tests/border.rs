@@ -168,14 +168,14 @@ fn the_words_of_the_program_are_seen() {
 
 #[test]
 fn what_is_no_literal_is_none() {
-    let source = r####"
+    let source = r##"
         // "ss: in a comment"
         /* "ss: in /* another */ one" */
         let (quote, slash, tick): (char, char, char) = ('"', '\\', '\'');
         fn life<'a>(text: &'a str) -> &'a str { text }
-        let said = ["ss: one", b"ss: two", "not \"ss: three\"", r"ss: four", br#"ss: "five""#, c"ss: six"];
+        let said = ["ss: one", b"ss: two", "not \"ss: three\"", r"ss: four", br#"ss: "five" "#, c"ss: six"];
         let status = exit_status();
-    "####;
+    "##;
     let wrong = ["one", "two", "four", "six"].map(|word| format!("says \"ss: {word}\""));
     let found = faults(source);
     for fault in wrong {

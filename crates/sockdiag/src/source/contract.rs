@@ -210,12 +210,12 @@ pub enum DumpErrorKind {
 }
 
 impl DumpError {
-    /// Whether another source may stand in: none of the rows is out, and the
-    /// replies were not of a kind that puts their sender in doubt.
+    /// Whether another source may stand in: no record was delivered, so none
+    /// would come twice, and what was read was not broken bytes.
     pub fn may_fall_back(&self) -> bool {
-        let trusted =
+        let is_sound =
             !matches!(self.kind, DumpErrorKind::Remnant { .. } | DumpErrorKind::DamagedRecording { .. });
-        self.rows_delivered == 0 && trusted
+        self.rows_delivered == 0 && is_sound
     }
 }
 

@@ -1,8 +1,8 @@
 //! One request and all replies to it.
 //!
 //! Replies of another conversation (another sequence number, port, or sender)
-//! are skipped.  What the reference would print of a failure comes along with
-//! it, for the ladder to say or to keep quiet about.
+//! are skipped.  What is worth telling of a failure comes along with it, for
+//! the ladder to tell or to keep quiet about.
 //!
 //! Source: netlink(7); ss's treatment of errors for inet tables: every
 //! `NLMSG_ERROR` is silent, a dump that ends in an error is not.
@@ -39,7 +39,7 @@ pub(super) struct Ended {
 pub(super) struct Failure {
     /// Why.
     pub kind: DumpErrorKind,
-    /// What the reference says of it; `None` if it keeps quiet.
+    /// What is worth telling of it, if anything.
     pub notice: Option<Notice>,
 }
 
@@ -315,9 +315,8 @@ mod tests {
         assert!(read(&datagram, false).2.interrupted);
     }
 
-    /// What the reference says of each way to fail.
     #[test]
-    fn failures_are_silent_or_not_as_the_reference_has_them() {
+    fn failures_are_told_unless_they_mean_that_there_are_no_such_sockets() {
         let refused = |errno: i32, whole: bool| {
             let mut payload = (-errno).to_ne_bytes().to_vec();
             payload.resize(if whole { 20 } else { 19 }, 0);

@@ -183,7 +183,7 @@ impl<'q, 'v> Run<'q, 'v> {
         (family && self.query.states.contains_number(msg.state())).then_some((record, window))
     }
 
-    /// Says what the reference says of a failure.
+    /// Tells what is worth telling of a failure.
     fn conclude(&mut self, result: Result<(), Failure>) -> Result<(), Failure> {
         if let Err(Failure { notice: Some(notice), .. }) = &result {
             (self.notices)(notice.clone());

@@ -44,7 +44,7 @@ pub(super) fn dump(
     match result {
         Ok(_) => Ok(()),
         Err(failure) => {
-            if let Some(notice) = said_of(&failure) {
+            if let Some(notice) = notice_of(&failure) {
                 taker.say(notice);
             }
             let request = format!("{} sockets", query.table.facts().title);
@@ -78,9 +78,9 @@ fn request(body: &[u8], seq: u32) -> Vec<u8> {
     request
 }
 
-/// What the reference says of a failure: of a refusal its number, unless it
+/// What is worth telling of a failure: of a refusal its number, unless it
 /// means that there are no such sockets here.
-fn said_of(failure: &Failure) -> Option<Notice> {
+fn notice_of(failure: &Failure) -> Option<Notice> {
     match (&failure.notice, &failure.kind) {
         (Some(notice), _) => Some(notice.clone()),
         (None, DumpErrorKind::Kernel(errno)) if !matches!(*errno, ENOENT | EOPNOTSUPP) => {
@@ -98,11 +98,11 @@ mod tests {
     fn refusals_are_reported_unless_there_are_no_such_sockets() {
         for (errno, said) in [(2, None), (95, None), (22, Some(22)), (1, Some(1)), (0, Some(0))] {
             let failure = Failure { kind: DumpErrorKind::Kernel(errno), notice: None };
-            assert_eq!(said_of(&failure), said.map(|errno| Notice::Answer { errno }), "{errno}");
+            assert_eq!(notice_of(&failure), said.map(|errno| Notice::Answer { errno }), "{errno}");
         }
         let explained = Failure { kind: DumpErrorKind::Kernel(2), notice: Some(Notice::ErrorTruncated) };
-        assert_eq!(said_of(&explained), Some(Notice::ErrorTruncated));
-        assert_eq!(said_of(&Failure { kind: DumpErrorKind::Eof, notice: None }), None);
+        assert_eq!(notice_of(&explained), Some(Notice::ErrorTruncated));
+        assert_eq!(notice_of(&Failure { kind: DumpErrorKind::Eof, notice: None }), None);
     }
 
     #[test]

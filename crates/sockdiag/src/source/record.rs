@@ -25,7 +25,7 @@ use crate::sys::netlink::{Netlink, ReceiveError};
 #[derive(Debug)]
 pub enum RecordError {
     /// The kernel could not be asked, or did not answer to the end; what it
-    /// did answer is in the file.  (The reference ends with status 0.)
+    /// did answer is in the file.
     Dump(DumpErrorKind),
     /// The file could not be written.
     Write(io::Error),

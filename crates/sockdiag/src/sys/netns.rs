@@ -66,9 +66,11 @@ impl fmt::Display for EnterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open { name, errno } => {
+                let name = name.to_string_lossy();
                 write!(f, "cannot open the network namespace {name:?}: {}", errno_text(*errno))
             }
             Self::Set { name, errno } => {
+                let name = name.to_string_lossy();
                 write!(f, "cannot enter the network namespace {name:?}: {}", errno_text(*errno))
             }
             Self::Unshare { errno } => write!(f, "cannot make a mount namespace: {}", errno_text(*errno)),

@@ -73,7 +73,7 @@ fn outcome(line: &str, posix: bool) -> String {
         out.push(format!("contexts={}/{}", args.show.contexts, args.show.socket_contexts));
     }
     match args.selection.resolve() {
-        Err(empty) => out.push(empty.to_string()),
+        Err(empty) => out.push(crate::words::reference::empty(empty).to_owned()),
         Ok(selected) => {
             let names: Vec<_> = selected.listed().map(sockdiag::model::Table::name).collect();
             if args.selection.is_default() && selected.states.bits() == 0x3b37 {

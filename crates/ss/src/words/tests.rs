@@ -277,7 +277,7 @@ fn words_that_are_not_text_are_quoted_as_they_are() {
 
 #[test]
 fn a_selection_that_leaves_nothing_ends_with_0() {
-    let exit = nothing_to_list(&Empty::Tables);
+    let exit = nothing_to_list(Empty::Tables);
     assert_eq!(exit.code, 0);
     assert_eq!(exit.stderr, b"ss: no socket tables to show with such filter.\n");
 }
