@@ -13,15 +13,7 @@ use crate::inet_diag::{
     INET_DIAG_REQ_SK_BPF_STORAGES, SK_DIAG_BPF_STORAGE, SK_DIAG_BPF_STORAGE_MAP_ID,
     SK_DIAG_BPF_STORAGE_MAP_VALUE, SK_DIAG_BPF_STORAGE_REQ_MAP_FD,
 };
-use crate::layout::{constants, view};
-
-constants! {
-    /// Types of maps.
-    MAP_TYPES in "linux/bpf.h": u32 {
-        /// Values beside sockets.
-        BPF_MAP_TYPE_SK_STORAGE = 24;
-    }
-}
+use crate::layout::view;
 
 view! {
     /// What the kernel says about a map, as far as sockets need it.

@@ -338,6 +338,13 @@ all! {
     btf::VarView,
     btf::SectionVarView,
     bpf_storage::MapInfo,
+    bpf::InsnView,
+    bpf::ProgLoadView,
+    bpf::ByIdView,
+    bpf::InfoByFdView,
+    bpf::LinkCreateView,
+    bpf::IterCreateView,
+    bpf::BtfInfoView,
 }
 
 /// Every table of numbers.
@@ -381,7 +388,14 @@ pub const CONSTANTS: &[Constants] = &[
     crate::btf::BTF_KINDS,
     crate::btf::BTF_INT_ENCODINGS,
     crate::btf::BTF_LINKAGES,
-    crate::bpf_storage::MAP_TYPES,
+    crate::bpf::CLASSIC_CODES,
+    crate::bpf::CODES,
+    crate::bpf::PSEUDO,
+    crate::bpf::REGISTERS,
+    crate::bpf::HELPERS,
+    crate::bpf::COMMANDS,
+    crate::bpf::PROGRAMS,
+    crate::bpf::MAP_TYPES,
 ];
 
 #[cfg(test)]
