@@ -80,6 +80,10 @@ pub enum Note {
     Missing { title: &'static str, why: Missing },
     /// The one way to look for holders that was asked for cannot be gone.
     HoldersRefused { why: String },
+    /// The kernel's verifier refused the program that looks for holders, so they
+    /// were looked for in /proc; `why` ends with the verifier's last lines.  The
+    /// reference has no such program: for people alone.
+    HolderProgramRejected { why: String },
     /// Network namespaces that may not be entered, by their titles, and
     /// processes that may not be looked into, whose namespaces may be missing
     /// too.  The reference lists one namespace alone: for people alone.
@@ -119,6 +123,7 @@ impl Note {
         matches!(
             self,
             Self::HoldersHidden { .. }
+                | Self::HolderProgramRejected { .. }
                 | Self::Missing { .. }
                 | Self::NamespacesUnseen { .. }
                 | Self::PeersLeftOut { .. }
@@ -200,6 +205,7 @@ impl fmt::Display for Note {
                 f.write_str("\n")
             }
             Self::HoldersRefused { why } => writeln!(f, "ss: no iterator over open files: {why}"),
+            Self::HolderProgramRejected { why } => writeln!(f, "ss: holders are looked for in /proc: {why}"),
             Self::MapOpen { id, errno } => {
                 const EPERM: i32 = 1;
                 let lacking = match *errno {

@@ -475,7 +475,7 @@ impl Enricher {
     pub fn take_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
         let netlink = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
         let cgroups = self.take_row_notes();
-        let processes = self.processes.as_mut().and_then(Processes::take_note);
+        let processes = self.processes.as_mut().map(Processes::take_notes).unwrap_or_default();
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
         let peers = (left_out > 0).then_some(Note::PeersLeftOut { sockets: left_out });
         netlink.into_iter().chain(cgroups).chain(processes).chain(peers)

@@ -21,10 +21,12 @@ use std::ffi::OsString;
 use std::fmt;
 
 use rustix::io::Errno;
+use sockdiag_wire::bpf::{AssembleError, NotFound};
 
 use crate::model::HolderBook;
 use crate::notes::Note;
 use crate::source::Sources;
+use crate::sys::bpf::LoadError;
 
 use book::Book;
 use bpf::Iterated;
@@ -98,12 +100,20 @@ struct Scan {
 }
 
 /// Why a way cannot be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Refusal {
     /// Tasks are numbered differently: another pid namespace, or its /proc.
     Namespace,
-    /// The kernel does not say how its structures lie, or not as expected.
+    /// No program is made for this kind of machine.
+    Target,
+    /// The kernel does not say how its structures lie.
     NoTypes,
+    /// Its structures are not as expected.
+    Types(NotFound),
+    /// The program cannot be made with the offsets of this kernel.
+    Program(AssembleError),
+    /// The kernel does not load the program.
+    Load(LoadError),
     /// The capabilities are missing.
     Privilege,
     /// A system call failed.
@@ -114,7 +124,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
+            Self::Target => f.write_str("needs a 64-bit little-endian machine"),
             Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
+            Self::Types(error) => write!(f, "{error}"),
+            Self::Program(error) => write!(f, "{error}"),
+            Self::Load(error) => write!(f, "{error}"),
             Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
             Self::Call(what, error) => write!(f, "{what}: {error}"),
         }
@@ -140,6 +154,10 @@ pub(super) struct Processes {
     unknown: u64,
     /// Why nothing could be looked for.
     refusal: Option<Refusal>,
+    /// Why the verifier refused the program, where another way was gone.
+    rejected: Option<LoadError>,
+    /// The refusal was told already.
+    told: bool,
 }
 
 impl Processes {
@@ -153,7 +171,15 @@ impl Processes {
             (HolderSearch::Bpf, Some(iterator)) => vec![iterator],
             _ => vec![Box::new(walk) as Box<dyn Way>],
         };
-        Self { ways, book: Book::default(), complete: false, unknown: 0, refusal: None }
+        Self {
+            ways,
+            book: Book::default(),
+            complete: false,
+            unknown: 0,
+            refusal: None,
+            rejected: None,
+            told: false,
+        }
     }
 
     /// Whether every socket was mapped.
@@ -191,7 +217,13 @@ impl Processes {
             match way.scan(wanted) {
                 Ok(scan) => {
                     self.book = Book::new(scan);
-                    self.refusal = None;
+                    // Without the verifier's words it is the machine that allows no
+                    // program, which is as usual as a missing privilege.
+                    if let Some(Refusal::Load(error)) = self.refusal.take()
+                        && !error.log.is_empty()
+                    {
+                        self.rejected = Some(error);
+                    }
                     return;
                 }
                 Err(refusal) => self.refusal = Some(refusal),
@@ -212,12 +244,74 @@ impl Processes {
         &self.book
     }
 
-    /// That holders are missing, if so; said once.
-    pub(super) fn take_note(&mut self) -> Option<Note> {
+    /// That holders are missing, or were looked for in the slower way; each is
+    /// said once.
+    pub(super) fn take_notes(&mut self) -> Vec<Note> {
         if let Some(refusal) = self.refusal.take() {
-            return Some(Note::HoldersRefused { why: refusal.to_string() });
+            return vec![Note::HoldersRefused { why: refusal.to_string() }];
+        }
+        let mut notes = Vec::new();
+        if let Some(error) = self.rejected.take().filter(|_| !self.told) {
+            self.told = true;
+            notes.push(Note::HolderProgramRejected { why: error.to_string() });
         }
         let sockets = std::mem::take(&mut self.unknown);
-        (sockets > 0).then(|| Note::HoldersHidden { sockets, processes: self.book.hidden() })
+        if sockets > 0 {
+            notes.push(Note::HoldersHidden { sockets, processes: self.book.hidden() });
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A way that nobody can go.
+    #[derive(Debug)]
+    struct Refused(Refusal);
+
+    impl Way for Refused {
+        fn scan(&self, _: Wanted<'_>) -> Result<Scan, Refusal> {
+            Err(self.0.clone())
+        }
+    }
+
+    fn processes(ways: Vec<Box<dyn Way>>) -> Processes {
+        Processes { ways, ..Processes::new(&Sources::default(), false, HolderSearch::Proc) }
+    }
+
+    #[test]
+    fn a_program_that_the_verifier_refuses_is_told_once_with_the_verifier_s_words() {
+        let log = "0: (79) r2 = *(u64 *)(r10 +8)\ninvalid read from stack R10 off=8 size=8".to_owned();
+        let refused = || Refused(Refusal::Load(LoadError { errno: Errno::ACCESS, log: log.clone() }));
+        let walk = Walk::new("/proc".into(), false);
+        let mut both = processes(vec![Box::new(refused()), Box::new(walk)]);
+        both.map_all();
+        let notes = both.take_notes();
+        let [note @ Note::HolderProgramRejected { .. }] = &notes[..] else { panic!("{notes:?}") };
+        assert!(note.is_ours());
+        assert_eq!(
+            note.to_string(),
+            "ss: holders are looked for in /proc: the kernel does not load the program: Permission denied (os error 13)\n  \
+             0: (79) r2 = *(u64 *)(r10 +8)\n  invalid read from stack R10 off=8 size=8\n"
+        );
+        both.complete = false;
+        both.map_all();
+        assert_eq!(both.take_notes(), []);
+
+        let mut alone = processes(vec![Box::new(refused())]);
+        alone.map_all();
+        let notes = alone.take_notes();
+        let [note @ Note::HoldersRefused { .. }] = &notes[..] else { panic!("{notes:?}") };
+        assert!(!note.is_ours() && note.to_string().contains("  invalid read from stack"), "{note}");
+
+        let forbidden = Refusal::Load(LoadError { errno: Errno::PERM, log: String::new() });
+        for usual in [Refusal::Privilege, forbidden] {
+            let walk = Walk::new("/proc".into(), false);
+            let mut usual = processes(vec![Box::new(Refused(usual)), Box::new(walk)]);
+            usual.map_all();
+            assert_eq!(usual.take_notes(), []);
+        }
     }
 }
