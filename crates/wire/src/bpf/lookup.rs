@@ -287,7 +287,7 @@ impl<'a> Lookup<'a> {
         let bytes = self.size(&ty)?;
         let is_loadable = matches!(ty.kind, BTF_KIND_INT | BTF_KIND_PTR | BTF_KIND_ENUM | BTF_KIND_ENUM64);
         // Old compilers' bit-fields have an integer type of their own.
-        let int = ty.int().filter(|int| u32::from(int.bits) != 8 * bytes);
+        let int = ty.int().filter(|int| bytes.checked_mul(8) != Some(int.bits.into()));
         let (bit, count) = match (member.bitfield_bits, int) {
             (0, Some(int)) => (bit.checked_add(int.bit_offset.into())?, u32::from(int.bits)),
             (bits, _) => (bit, u32::from(bits)),

@@ -175,6 +175,25 @@ fn types_that_lead_in_circles_end() {
 }
 
 #[test]
+fn damaged_types_are_looked_up_to_an_end() {
+    let good = made();
+    let paths = ["pid", "in.y", "u", "w", "array", "odd", "old", "crossing", "plain"];
+    let mut found = 0;
+    for at in 0..good.len() {
+        for byte in if cfg!(miri) { &[0xff_u8][..] } else { &[0, 1, 4, 0x7f, 0x80, 0xff] } {
+            let mut bad = good.clone();
+            bad[at] = *byte;
+            if Btf::new(&bad).is_some() {
+                let lookup = looked_up(&bad);
+                found += paths.iter().filter(|path| lookup.member("outer", path).is_ok()).count();
+                found += usize::from(lookup.argument("changes", "sk").is_ok());
+            }
+        }
+    }
+    assert!(found > good.len(), "most damage leaves the rest readable: {found}");
+}
+
+#[test]
 #[cfg(target_pointer_width = "64")]
 fn the_running_kernel_is_understood() {
     let bytes = match std::fs::read("/sys/kernel/btf/vmlinux") {
