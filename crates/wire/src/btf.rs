@@ -275,8 +275,13 @@ impl<'a> Btf<'a> {
     /// Whether the string at an offset is this one; cheaper than reading it.
     #[inline]
     pub fn string_is(self, offset: u32, name: &[u8]) -> bool {
-        let rest = self.strings.get(offset as usize..).and_then(|from| from.strip_prefix(name));
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(0)))
+        let from = self.strings.get(offset as usize..).unwrap_or_default();
+        // Nearly every other name has another length, which one byte tells.
+        match from.get(name.len()) {
+            Some(0) => from.starts_with(name),
+            Some(_) => false,
+            None => from == name,
+        }
     }
 
     /// The first byte of the string at an offset; 0 for an empty one and for

@@ -155,18 +155,19 @@ impl<'a> Lookup<'a> {
     /// Looks for all these names in one pass, which ends when each was met
     /// once.  What is not there is told when it is asked for.
     pub fn new(btf: Btf<'a>, wanted: &[Wanted]) -> Self {
-        // Most names are told apart by their kind and first letter.
-        let mut kinds_by_letter = [0_u32; 256];
+        // Most types are passed over by their kind, most others by their first letter.
+        let (mut kinds, mut kinds_by_letter) = (0_u32, [0_u32; 256]);
         for Wanted { kind, name } in wanted {
             if let Some(first) = name.bytes().next() {
+                kinds |= 1 << *kind as u8;
                 kinds_by_letter[usize::from(first)] |= 1 << *kind as u8;
             }
         }
         let mut left: Vec<Wanted> = wanted.to_vec();
         let mut found = Vec::with_capacity(wanted.len());
         let types = Marks::scan(btf, |id, ty| {
-            let kinds = kinds_by_letter[usize::from(btf.first_letter(ty.name_off))];
-            if kinds & 1_u32.checked_shl(ty.kind.into()).unwrap_or(0) == 0 {
+            let kind = 1_u32.checked_shl(ty.kind.into()).unwrap_or(0);
+            if kinds & kind == 0 || kinds_by_letter[usize::from(btf.first_letter(ty.name_off))] & kind == 0 {
                 return ControlFlow::Continue(());
             }
             let is_it = |one: &&Wanted| one.kind as u8 == ty.kind && ty.is_named(one.name.as_bytes());
