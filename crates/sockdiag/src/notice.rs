@@ -82,6 +82,9 @@ pub enum Notice {
     HoldersHidden { sockets: u64, processes: u32 },
     /// The kernel lists no sockets of a table that was asked for by name.
     Missing { title: &'static str, why: Missing },
+    /// The kernel refused the program that searches for holders, so they were
+    /// searched for in /proc.
+    HolderProgramRejected { why: NoIterator },
     /// The only way to search for holders that was asked for is unavailable.
     HoldersRefused { why: NoIterator },
     /// Network namespaces that may not be entered, by their titles, and how
@@ -174,13 +177,28 @@ pub enum Missing {
 
 /// Why the kernel's iterator over open files, which finds the holders of
 /// sockets, is unavailable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoIterator {
     /// Tasks are numbered differently: another pid namespace, or its /proc.
     Namespace,
-    /// The kernel does not describe its types, or not as expected.
+    /// The machine is not a 64-bit little-endian one.
+    Target,
+    /// The kernel does not describe its types.
     NoTypes,
+    /// The kernel's types are not as expected.
+    Types {
+        /// What is not.
+        what: String,
+    },
+    /// The kernel refused the program.
+    Rejected {
+        /// The error number.
+        errno: i32,
+        /// The end of what the verifier says, in whole lines; empty if it was
+        /// not the verifier that refused.
+        log: String,
+    },
     /// `CAP_BPF` or `CAP_PERFMON` is missing.
     Privilege,
     /// A system call failed.
@@ -265,6 +283,7 @@ impl fmt::Display for Notice {
                 write!(f, "no process found for {sockets}: {processes} cannot be inspected")
             }
             Self::Missing { title, why } => why.tell(title, f),
+            Self::HolderProgramRejected { why } => write!(f, "holders are searched for in /proc: {why}"),
             Self::HoldersRefused { why } => write!(f, "no iterator over open files: {why}"),
             Self::NamespacesUnseen { refused, errno, processes } => {
                 if !refused.is_empty() {
@@ -370,7 +389,13 @@ impl fmt::Display for NoIterator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
+            Self::Target => f.write_str("needs a 64-bit little-endian machine"),
             Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
+            Self::Types { what } => f.write_str(what),
+            Self::Rejected { errno, log } => {
+                write!(f, "the kernel does not load the program: {}", errno_text(*errno))?;
+                log.lines().try_for_each(|line| write!(f, "\n  {line}"))
+            }
             Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
             Self::Call { what, errno } => write!(f, "{what}: {}", errno_text(*errno)),
         }

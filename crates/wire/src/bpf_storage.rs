@@ -12,14 +12,6 @@ use crate::bytes::{u16_at, u32_at};
 use crate::layout::{constants, view};
 
 constants! {
-    /// Types of maps.
-    MAP_TYPES in "linux/bpf.h": u32 {
-        /// Values beside sockets.
-        BPF_MAP_TYPE_SK_STORAGE = 24;
-    }
-}
-
-constants! {
     /// Kinds of attributes about BPF storage: in a request, in a reply, and
     /// in one storage of a reply.
     STORAGE_ATTRIBUTES in "linux/sock_diag.h": u16 {

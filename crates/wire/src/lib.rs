@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attr;
+pub mod bpf;
 pub mod bpf_storage;
 pub mod btf;
 pub mod bytecode;

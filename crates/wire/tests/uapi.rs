@@ -121,7 +121,7 @@ fn words(unit: &Unit, dirs: &[PathBuf], dir: &Path) -> HashSet<String> {
 }
 
 /// Structures of which only the beginning is read.
-const BEGINNINGS: &[&str] = &["struct bpf_map_info"];
+const BEGINNINGS: &[&str] = &["struct bpf_map_info", "union bpf_attr"];
 
 /// A C program, and what it prints if we are right: a line for each belief.
 #[derive(Default)]

@@ -9,7 +9,8 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-use sockdiag_wire::bpf_storage::{BPF_MAP_TYPE_SK_STORAGE, BpfStorages, MAP_INFO_LEN, MapInfo};
+use sockdiag_wire::bpf::BPF_MAP_TYPE_SK_STORAGE;
+use sockdiag_wire::bpf_storage::{BpfStorages, MAP_INFO_LEN, MapInfo};
 
 use crate::fields::put_value;
 use crate::model::{BpfMap, BpfMapBook};

@@ -479,7 +479,7 @@ impl Enricher {
     pub(crate) fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
         let netlink = self.netlink.as_mut().map(NetlinkNames::take_notices).unwrap_or_default();
         let cgroups = self.take_row_notices();
-        let processes = self.processes.as_mut().and_then(Processes::take_notice);
+        let processes = self.processes.as_mut().map(Processes::take_notices).unwrap_or_default();
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
         netlink.into_iter().chain(cgroups).chain(processes).chain(peers)

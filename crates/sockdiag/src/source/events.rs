@@ -70,8 +70,7 @@ impl Events {
 
     /// Takes the next datagram; unless there `is_one`, only if there is one.
     pub(crate) fn receive(&mut self, is_one: bool) -> Result<Arrived, DumpError> {
-        let received =
-            if is_one { self.netlink.receive().map(Some) } else { self.netlink.try_receive() };
+        let received = if is_one { self.netlink.receive().map(Some) } else { self.netlink.try_receive() };
         let datagram = match received {
             Ok(None) => return Ok(Arrived::Nothing),
             Ok(Some(datagram)) => datagram,

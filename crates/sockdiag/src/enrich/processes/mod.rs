@@ -21,10 +21,12 @@ use std::ffi::OsString;
 use std::fmt;
 
 use rustix::io::Errno;
+use sockdiag_wire::bpf::{AssembleError, NotFound};
 
 use crate::model::HolderBook;
 use crate::notice::{NoIterator, Notice};
 use crate::source::Sources;
+use crate::sys::bpf::LoadError;
 
 use book::Book;
 use bpf::Iterated;
@@ -98,12 +100,20 @@ struct Scan {
 }
 
 /// Why a way cannot be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Refusal {
     /// Tasks are numbered differently: another pid namespace, or its /proc.
     Namespace,
-    /// The kernel does not say how its structures lie, or not as expected.
+    /// No program is made for this kind of machine.
+    Target,
+    /// The kernel does not say how its structures lie.
     NoTypes,
+    /// Its structures are not as expected.
+    Types(NotFound),
+    /// The program cannot be made with the offsets of this kernel.
+    Program(AssembleError),
+    /// The kernel does not load the program.
+    Load(LoadError),
     /// The capabilities are missing.
     Privilege,
     /// A system call failed.
@@ -114,7 +124,11 @@ impl From<Refusal> for NoIterator {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Namespace => Self::Namespace,
+            Refusal::Target => Self::Target,
             Refusal::NoTypes => Self::NoTypes,
+            Refusal::Types(error) => Self::Types { what: error.to_string() },
+            Refusal::Program(error) => Self::Types { what: error.to_string() },
+            Refusal::Load(LoadError { errno, log }) => Self::Rejected { errno: errno.raw_os_error(), log },
             Refusal::Privilege => Self::Privilege,
             Refusal::Call(what, error) => Self::Call { what, errno: error.raw_os_error() },
         }
@@ -140,6 +154,10 @@ pub(super) struct Processes {
     unknown: u64,
     /// Why nothing could be looked for.
     refusal: Option<Refusal>,
+    /// Why the verifier refused the program, where another way was gone.
+    rejected: Option<LoadError>,
+    /// The refusal was told already.
+    told: bool,
 }
 
 impl Processes {
@@ -155,7 +173,15 @@ impl Processes {
             (HolderSearch::Bpf, Some(iterator)) => vec![iterator],
             _ => vec![Box::new(walk) as Box<dyn Way>],
         };
-        Self { ways, book: Book::default(), complete: false, unknown: 0, refusal: None }
+        Self {
+            ways,
+            book: Book::default(),
+            complete: false,
+            unknown: 0,
+            refusal: None,
+            rejected: None,
+            told: false,
+        }
     }
 
     /// Forgets who held what.
@@ -200,7 +226,13 @@ impl Processes {
             match way.scan(wanted) {
                 Ok(scan) => {
                     self.book = Book::new(scan);
-                    self.refusal = None;
+                    // Without the verifier's words it is the machine that allows no
+                    // program, which is as usual as a missing privilege.
+                    if let Some(Refusal::Load(error)) = self.refusal.take()
+                        && !error.log.is_empty()
+                    {
+                        self.rejected = Some(error);
+                    }
                     return;
                 }
                 Err(refusal) => self.refusal = Some(refusal),
@@ -221,12 +253,73 @@ impl Processes {
         &self.book
     }
 
-    /// That holders are missing, if so; said once.
-    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+    /// That holders are missing, or were looked for in the slower way; each is
+    /// said once.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         if let Some(refusal) = self.refusal.take() {
-            return Some(Notice::HoldersRefused { why: refusal.into() });
+            return vec![Notice::HoldersRefused { why: refusal.into() }];
+        }
+        let mut notices = Vec::new();
+        if let Some(error) = self.rejected.take().filter(|_| !self.told) {
+            self.told = true;
+            notices.push(Notice::HolderProgramRejected { why: Refusal::Load(error).into() });
         }
         let sockets = std::mem::take(&mut self.unknown);
-        (sockets > 0).then(|| Notice::HoldersHidden { sockets, processes: self.book.hidden() })
+        if sockets > 0 {
+            notices.push(Notice::HoldersHidden { sockets, processes: self.book.hidden() });
+        }
+        notices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A way that nobody can go.
+    #[derive(Debug)]
+    struct Refused(Refusal);
+
+    impl Way for Refused {
+        fn scan(&mut self, _: Wanted<'_>) -> Result<Scan, Refusal> {
+            Err(self.0.clone())
+        }
+    }
+
+    fn processes(ways: Vec<Box<dyn Way>>) -> Processes {
+        Processes { ways, ..Processes::new(&Sources::default(), false, HolderSearch::Proc, false) }
+    }
+
+    #[test]
+    fn a_program_that_the_verifier_refuses_is_told_once_with_the_verifier_s_words() {
+        let log = "0: (79) r2 = *(u64 *)(r10 +8)\ninvalid read from stack R10 off=8 size=8".to_owned();
+        let refused = || Refused(Refusal::Load(LoadError { errno: Errno::ACCESS, log: log.clone() }));
+        let walk = Walk::new("/proc".into(), false);
+        let mut both = processes(vec![Box::new(refused()), Box::new(walk)]);
+        both.map_all();
+        let notices = both.take_notices();
+        let [notice @ Notice::HolderProgramRejected { .. }] = &notices[..] else { panic!("{notices:?}") };
+        assert_eq!(
+            notice.to_string(),
+            "holders are searched for in /proc: the kernel does not load the program: Permission denied\n  \
+             0: (79) r2 = *(u64 *)(r10 +8)\n  invalid read from stack R10 off=8 size=8"
+        );
+        both.complete = false;
+        both.map_all();
+        assert_eq!(both.take_notices(), []);
+
+        let mut alone = processes(vec![Box::new(refused())]);
+        alone.map_all();
+        let notices = alone.take_notices();
+        let [notice @ Notice::HoldersRefused { .. }] = &notices[..] else { panic!("{notices:?}") };
+        assert!(notice.to_string().contains("  invalid read from stack"), "{notice}");
+
+        let forbidden = Refusal::Load(LoadError { errno: Errno::PERM, log: String::new() });
+        for usual in [Refusal::Privilege, forbidden] {
+            let walk = Walk::new("/proc".into(), false);
+            let mut usual = processes(vec![Box::new(Refused(usual)), Box::new(walk)]);
+            usual.map_all();
+            assert_eq!(usual.take_notices(), []);
+        }
     }
 }
