@@ -306,7 +306,7 @@ impl fmt::Display for Notice {
                 Ok(())
             }
             Self::NamespaceGone { name, errno } => {
-                writeln!(f, "ss: network namespace {}: {}", name.escape_ascii(), errno_text(*errno))
+                write!(f, "network namespace {}: {}", name.escape_ascii(), errno_text(*errno))
             }
             Self::PeersLeftOut { sockets } => {
                 write!(f, "peer table full: {} not matched", Counted(*sockets, "socket"))
@@ -394,7 +394,8 @@ impl fmt::Display for NoIterator {
             Self::Types { what } => f.write_str(what),
             Self::Rejected { errno, log } => {
                 write!(f, "the kernel does not load the program: {}", errno_text(*errno))?;
-                log.lines().try_for_each(|line| write!(f, "\n  {line}"))
+                // The last line is the one that tells.
+                log.lines().last().map_or(Ok(()), |line| write!(f, " ({line})"))
             }
             Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
             Self::Call { what, errno } => write!(f, "{what}: {}", errno_text(*errno)),

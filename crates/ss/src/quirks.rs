@@ -17,13 +17,11 @@ pub(crate) struct Reference {
     cgroup: bool,
     /// The last table listed that has services of its own.
     services: Option<u16>,
-    /// The inode of the SCTP socket shown last.
-    inode: u32,
 }
 
 impl Reference {
     pub(crate) fn new(extended: bool, cgroup: bool) -> Self {
-        Self { extended, cgroup, services: None, inode: 0 }
+        Self { extended, cgroup, services: None }
     }
 }
 
@@ -52,8 +50,7 @@ impl Quirks for Reference {
     }
 
     /// An association is one that has the inode of the socket printed before it.
-    fn is_association(&mut self, socket: &Socket<'_>) -> bool {
-        let before = std::mem::replace(&mut self.inode, socket.inode);
+    fn is_association(&self, socket: &Socket<'_>, before: u32) -> bool {
         socket.inode != 0 && socket.inode == before
     }
 }

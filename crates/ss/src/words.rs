@@ -13,7 +13,7 @@ use std::io;
 use sockdiag::AskError;
 use sockdiag::filter::FilterError;
 use sockdiag::model::Empty;
-use sockdiag::notice::Notice;
+use sockdiag::notice::{NoIterator, Notice};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::errno_text;
 
@@ -21,7 +21,25 @@ use crate::cli::Exit;
 
 /// The bytes that a notice puts on stderr, with the newline where there is one.
 pub(crate) fn words(notice: &Notice) -> Vec<u8> {
-    reference::notice(notice).unwrap_or_else(|| format!("ss: {notice}\n").into_bytes())
+    reference::notice(notice).unwrap_or_else(|| {
+        let mut text = format!("ss: {notice}\n");
+        for line in verifier_log(notice).lines() {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.into_bytes()
+    })
+}
+
+/// What the kernel's verifier says of a program that it refused; empty where
+/// there is none.
+fn verifier_log(notice: &Notice) -> &str {
+    match notice {
+        Notice::HolderProgramRejected { why: NoIterator::Rejected { log, .. } }
+        | Notice::HoldersRefused { why: NoIterator::Rejected { log, .. } } => log,
+        _ => "",
+    }
 }
 
 /// A notice as one line of a document, without the newline.

@@ -25,18 +25,20 @@ use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
 
-/// How the kernel of one network namespace is asked about its interfaces: the
-/// netlink socket is kept for the next question.
+/// How the kernel of one network namespace is asked about its interfaces.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     opener: Opener,
     socket: Option<Netlink>,
+    /// Whether the socket is kept, which a listing of netlink sockets shows.
+    keeps: bool,
 }
 
 impl Links {
-    /// Those of the namespace that this opener opens things in.
-    pub(crate) fn of(opener: Opener) -> Self {
-        Self { opener, socket: None }
+    /// Those of the namespace that this opener opens things in; the socket is
+    /// kept for further questions if one `keeps` it.
+    pub(crate) fn of(opener: Opener, keeps: bool) -> Self {
+        Self { opener, socket: None, keeps }
     }
 
     /// Opens things of the same namespace in another way from now on.
@@ -97,7 +99,7 @@ impl Links {
     fn converse(&mut self, request: impl FnOnce(u32) -> Vec<u8>, take: &mut dyn FnMut(Message<'_>)) {
         let kept = self.socket.take().map_or_else(|| Netlink::open(Subsystem::Route, &self.opener), Ok);
         let Ok(mut socket) = kept else { return };
-        if converse(&mut socket, request, take) {
+        if converse(&mut socket, request, take) && self.keeps {
             self.socket = Some(socket);
         }
     }

@@ -111,6 +111,8 @@ pub(crate) struct Enricher {
     /// Whether the SCTP socket prepared last is an association, as the quirks
     /// have it.
     association: bool,
+    /// Inode of the inet socket prepared last; 0 none.
+    inode: u32,
 }
 
 impl Enricher {
@@ -146,6 +148,7 @@ impl Enricher {
             plain: false,
             commands: wanted(Needs::COMMANDS),
             association: false,
+            inode: 0,
         };
         enricher.bpf_maps.choose_these();
         let Self { services, netlink, cgroups, hosts, processes, contexts, people, .. } = &enricher;
@@ -161,7 +164,7 @@ impl Enricher {
     pub(crate) fn begin_poll(&mut self, namespaces: Vec<Netns>, links: Vec<Links>) {
         self.scoped.begin_poll(namespaces, links);
         self.bpf_maps.begin_poll();
-        self.association = false;
+        (self.association, self.inode) = (false, 0);
         let Self { hosts, netlink, people, cgroups, processes, contexts, peers, workloads, .. } = self;
         hosts.iter_mut().for_each(Hosts::begin_poll);
         netlink.iter_mut().for_each(NetlinkNames::begin_poll);
@@ -239,8 +242,11 @@ impl Enricher {
         } else {
             self.prepare_named(socket);
         }
-        if socket.protocol == SCTP {
-            self.prepare_association(socket);
+        if socket.layout() == Layout::Inet {
+            if socket.protocol == SCTP {
+                self.prepare_association(socket);
+            }
+            self.inode = socket.inode;
         }
         if let Some(storages) = socket.attrs().and_then(InetAttrs::bpf_storages) {
             self.bpf_maps.prepare(&storages);
@@ -249,10 +255,8 @@ impl Enricher {
 
     #[inline(never)]
     fn prepare_association(&mut self, socket: &Socket<'_>) {
-        if let Some(quirks) = &mut self.quirks
-            && socket.layout() == Layout::Inet
-        {
-            self.association = quirks.is_association(socket);
+        if let Some(quirks) = &self.quirks {
+            self.association = quirks.is_association(socket, self.inode);
         }
     }
 

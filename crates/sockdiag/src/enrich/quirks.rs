@@ -24,9 +24,10 @@ pub trait Quirks: Send + std::fmt::Debug {
         None
     }
 
-    /// Whether an SCTP socket that is shown next is an association.  Asked once
-    /// for each of them, in the order of the rows.
-    fn is_association(&mut self, socket: &Socket<'_>) -> bool {
+    /// Whether an SCTP socket that is shown next is an association; the inode of
+    /// the inet socket shown `before` it is told, 0 if there was none.
+    fn is_association(&self, socket: &Socket<'_>, before: u32) -> bool {
+        let _ = before;
         has_peers(socket)
     }
 }

@@ -80,7 +80,7 @@ impl Session {
     }
 
     fn new(mut question: Question, home: Opener, polls_again: bool) -> Result<Self, AskError> {
-        let mut reader = question.reader();
+        let mut reader = question.reader(polls_again);
         let mut early = Vec::new();
         let order_needs = question.order.needs();
         let needs = question.needs.union(order_needs);

@@ -85,8 +85,9 @@ impl Question {
     }
 
     /// The filter's text, with what it is read by.
-    pub(super) fn reader(&mut self) -> Reader {
+    pub(super) fn reader(&mut self, polls_again: bool) -> Reader {
         Reader {
+            polls_again,
             parse: self.filter.take(),
             preferred: self.selected.preferred,
             tables: self.selected.tables,
@@ -144,12 +145,14 @@ pub(super) struct Reader {
     tables: TableSet,
     /// Whether RPC services have names.
     pub(super) with_rpc: bool,
+    /// Whether it will be read again, so that what that takes is kept.
+    pub(super) polls_again: bool,
 }
 
 impl Reader {
     /// No filter.
-    pub(super) fn of_all() -> Self {
-        Self { parse: None, preferred: None, tables: TableSet::EMPTY, with_rpc: false }
+    pub(super) fn of_all(&self) -> Self {
+        Self { parse: None, tables: TableSet::EMPTY, ..*self }
     }
 
     /// Reads it, by these look-ups.

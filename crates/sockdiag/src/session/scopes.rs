@@ -61,7 +61,7 @@ impl Scope {
         let mut scope = Self {
             namespace,
             access: Access::to(opener.clone()),
-            links: Links::of(opener),
+            links: Links::of(opener, reader.polls_again),
             parsed: Parsed { expr: None, family: None },
             programs: Programs::default(),
             volatile: true,
@@ -238,7 +238,7 @@ impl Scopes {
                         listed,
                         opener,
                         sources,
-                        &mut Reader::of_all(),
+                        &mut reader.of_all(),
                     ));
                 }
             }

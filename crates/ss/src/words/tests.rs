@@ -67,6 +67,16 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             true,
         ),
         (
+            Notice::HolderProgramRejected { why: NoIterator::Rejected { errno: 13, log: "0: no".into() } },
+            b"ss: holders are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
+            true,
+        ),
+        (
+            Notice::NamespaceGone { name: b"a b".to_vec(), errno: 2 },
+            b"ss: network namespace a b: No such file or directory\n",
+            true,
+        ),
+        (
             Notice::HoldersRefused { why: NoIterator::Privilege },
             b"ss: no iterator over open files: needs CAP_BPF and CAP_PERFMON\n",
             false,
