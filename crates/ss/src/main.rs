@@ -4,6 +4,8 @@
 //! saying beside it, and everything else says how to end.
 
 mod cli;
+mod help;
+mod last_words;
 mod listing;
 mod manual;
 mod netns;
@@ -15,6 +17,8 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use last_words::LastWords;
+
 fn main() -> ExitCode {
     sockdiag::sys::signals::die_of_broken_pipes();
     let mut words: Vec<OsString> = std::env::args_os().collect();
@@ -22,10 +26,11 @@ fn main() -> ExitCode {
     match run::run(&program, &words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
+            let last = LastWords::from(exit);
             // Nobody is left to tell if this fails.
-            let _ = terminal::Stdout.write_all(&exit.stdout);
-            let _ = std::io::stderr().write_all(&exit.stderr);
-            ExitCode::from(exit.code)
+            let _ = terminal::Stdout.write_all(&last.stdout);
+            let _ = std::io::stderr().write_all(&last.stderr);
+            ExitCode::from(last.code)
         }
     }
 }

@@ -150,7 +150,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         if groups != 0 {
             let _ = pipeline.follow(groups, &mut say);
         }
-        return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
+        return Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() });
     }
     let mut failure = None;
     places.list(&mut pipeline, &asked, &mut say, &mut |result, query, say| {

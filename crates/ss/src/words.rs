@@ -28,7 +28,7 @@ pub(crate) fn is_for_people(notice: &Notice) -> bool {
 
 /// How the program ends because of a notice: with `code`, after its words.
 pub(crate) fn ending(code: u8, notice: &Notice) -> Exit {
-    Exit { code, stdout: Vec::new(), stderr: words(notice) }
+    Exit::Error { code, stderr: words(notice) }
 }
 
 /// How the program ends at once because of a table that could not be read;
