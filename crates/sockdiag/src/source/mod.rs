@@ -11,9 +11,9 @@
 //! record, so a socket is never shown twice; a failure after that is an error
 //! that says how many records there were.
 //!
-//! The same holds of a dump that the kernel says it could not read at one go
-//! (`NLM_F_DUMP_INTR`): it is repeated, a few times, while whoever takes the
-//! records can still take them back.
+//! The same holds for a dump during which the table changed (`NLM_F_DUMP_INTR`):
+//! it is repeated, up to three times, as long as the visitor can still take its
+//! records back.
 //!
 //! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
 
@@ -98,9 +98,8 @@ pub struct Query {
     pub ext: u8,
     /// What the kernel filters by.
     pub programs: Programs,
-    /// The only connection that can be wanted, if the filter leaves room for
-    /// no other.  Then its socket alone is asked for, where that is certain
-    /// to give what a dump would.
+    /// The only connection that the filter allows, if there is just one.  It is
+    /// then asked for by itself, where that is certain to give what a dump would.
     pub exact: Option<Exact>,
     /// The BPF maps whose values are wanted.
     pub storages: Storages,
@@ -149,21 +148,21 @@ pub enum Storages {
 
 /// Takes the records of a dump.
 pub trait Visit {
-    /// Takes one record, whose bytes are only lent.  `Break` ends the dump
-    /// there and then, without an error.
+    /// Takes one record.  Its bytes are valid during the call only.  `Break`
+    /// ends the dump at once, without an error.
     fn record(&mut self, record: Record<'_>) -> ControlFlow<()>;
 
     /// A dump of the kernel begins.
     fn begin(&mut self) {}
 
-    /// The table changed under the dump.  `true` asks for it again: none of
-    /// its records went on from here, and those that follow may replace them.
+    /// The table changed under the dump.  `true` asks for another dump: this
+    /// visitor still holds all records, and those that follow may replace them.
     fn may_replace(&mut self) -> bool {
         false
     }
 
-    /// The dump that was asked for again is over.  Its records stand, or those
-    /// before it if it `failed`.
+    /// The repeated dump is over.  Its records stand, or if it `failed` those
+    /// of the dump before it.
     fn replaced(&mut self, failed: bool) {
         let _ = failed;
     }
@@ -174,7 +173,7 @@ fn live_origin(table: Table, kind: SourceKind) -> Origin {
     Origin { abi: sys::abi(), ..Origin::of(table, kind) }
 }
 
-/// How often a dump is repeated that the table changed under.
+/// How many times a dump is repeated if the table changed while it was read.
 const REPEATS: u32 = 3;
 
 impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Visit for F {

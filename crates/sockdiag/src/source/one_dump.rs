@@ -1,7 +1,7 @@
 //! Families whose sockets come in one dump and from nowhere else.
 //!
-//! The request differs by family; what the replies mean, and what is said of
-//! a failure, does not.
+//! The families differ in the request alone: replies and failures are handled
+//! alike.
 //!
 //! Source: sock_diag(7); ss's treatment of errors, which other than for inet
 //! tables are reported unless the kernel does not know the family.
@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
-use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
+use super::exchange::{Consumer, Ended, Failure, exchange, open, repeatedly};
 use super::{DumpError, DumpErrorKind, Query, Visit};
 use crate::model::{Record, SourceKind};
 use crate::notice::Notice;
@@ -26,8 +26,8 @@ pub(super) fn dump(
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let origin = super::live_origin(query.table, SourceKind::Kernel);
-    let mut taker = (visit, notices);
-    let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notices)| {
+    let mut consumer = (visit, notices);
+    let (result, rows_delivered) = repeatedly(&mut consumer, |(visit, notices)| {
         let mut rows = 0;
         let mut take = |bytes: &[u8]| {
             if !wanted(bytes) {
@@ -43,7 +43,7 @@ pub(super) fn dump(
         Ok(_) => Ok(()),
         Err(failure) => {
             if let Some(notice) = said_of(&failure) {
-                taker.say(notice);
+                consumer.say(notice);
             }
             let request = format!("{} sockets", query.table.facts().title);
             Err(DumpError { request, rows_delivered, kind: failure.kind })
