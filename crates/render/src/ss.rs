@@ -117,7 +117,7 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
 impl<W: Write> Sink for SsText<W> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         let layout = row.socket.layout();
-        // A layout that nobody described has no rows.
+        // The catalog describes every layout that has rows.
         let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else { return Ok(()) };
         self.window.begin_row()?;
         for (format, is_last) in &plan.columns {
