@@ -165,6 +165,12 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
+    fn nothing_is_depended_on() {
+        let (_, dependencies) = include_str!("../Cargo.toml").split_once("[dependencies]").unwrap();
+        assert_eq!(dependencies.trim(), "");
+    }
+
+    #[test]
     fn a_key_leads_to_its_entry() {
         for entry in OPTIONS {
             assert!(std::ptr::eq(option(entry.key), entry), "{:?}", entry.key);

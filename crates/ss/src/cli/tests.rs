@@ -237,6 +237,27 @@ fn no_line_panics() {
     }
 }
 
+/// Help and manual are made of the table of options and of what the command
+/// line knows; so that this is no circle, it only names the texts.
+#[test]
+fn the_command_line_makes_no_texts() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+    let mut seen = 0;
+    for file in std::fs::read_dir(directory).expect("the sources are there") {
+        let path = file.expect("it is listed").path();
+        if path.is_dir() || path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("sources are UTF-8");
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for module in ["help", "manual", "last_words"] {
+            assert!(!code.contains(&format!("crate::{module}")), "{} uses {module}", path.display());
+        }
+        seen += 1;
+    }
+    assert!(seen >= 6, "only {seen} files");
+}
+
 const CASES: &[(&str, &str)] = &[
     ("", "default"),
     ("-t", "tcp/3b37"),
