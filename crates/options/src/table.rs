@@ -13,7 +13,7 @@ macro_rules! options {
         /// Names every option, in the order of [`OPTIONS`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Key {
-            $( #[doc = concat!("`--", $first, "`: ", $help, ".")] $key, )*
+            $( #[doc = concat!("`--", $first, "`.  ", $doc)] $key, )*
         }
 
         /// Every option.
