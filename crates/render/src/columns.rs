@@ -22,7 +22,7 @@ impl<W: Write> Columns<W> {
     /// A listing of these values; begins with their names if `header`.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn new(choices: Vec<Choice>, shape: Shape, header: bool, out: W) -> io::Result<Self> {
         let right = choices.iter().map(Choice::is_number).collect();
         let mut sheet = Sheet::new(out, shape, right);
@@ -59,10 +59,10 @@ impl<W: Write> Sink for Columns<W> {
     }
 }
 
-/// The choices that names with commas between them make.
+/// Reads names with commas between them as choices of fields.
 ///
 /// # Errors
-/// Where a name cannot be chosen.
+/// When a name stands for no field.
 pub fn choices(catalog: &Catalog, names: &str) -> Result<Vec<Choice>, ChoiceError> {
     names.split(',').map(|name| Choice::new(catalog, name.trim_matches(' '))).collect()
 }
@@ -88,7 +88,7 @@ pub fn help(catalog: &Catalog) -> String {
             );
         }
     }
-    // Memory takes all.
+    // Writing to memory does not fail.
     let _ = sheet.finish();
     drop(sheet);
     String::from_utf8_lossy(&out).into_owned()
@@ -106,6 +106,6 @@ fn line(sheet: &mut Sheet<&mut Vec<u8>>, name: &str, kind: Kind, unit: Unit, doc
         Kind::Addrs => "addresses",
         Kind::Records(_) => "list",
     });
-    // Memory takes all.
+    // Writing to memory does not fail.
     let _ = sheet.line([name, what, doc].into_iter().map(|cell| Some(cell.as_bytes())));
 }

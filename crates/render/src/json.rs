@@ -7,8 +7,8 @@
 //! are replaced by U+FFFD and a second key with `_hex` behind the name has all
 //! of them.
 //!
-//! Rows are serialized as they come, straight from the table of fields: nothing
-//! grows with their number.  What went wrong is known last and stands last.
+//! Rows are serialized as they come, straight from the table of fields: memory
+//! does not grow with their number.  Errors stand last, since they are known last.
 //!
 //! [`mod@schema`] describes all this from the same table.
 
@@ -75,7 +75,7 @@ struct Subject {
 
 /// What one kind of socket reports of it.
 struct Part {
-    /// Of other sockets nothing is there, and nothing is looked for.
+    /// The sockets that can report any of it; the fields of others are not read.
     of: fn(&Row<'_>) -> bool,
     entries: Vec<Entry>,
 }
@@ -100,7 +100,7 @@ impl<W: Write> Json<W> {
     /// A listing of what `catalog` knows with these groups; begins the document.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn new(
         catalog: &Catalog,
         groups: Groups,
@@ -137,10 +137,10 @@ impl<W: Write> Json<W> {
         Ok(json)
     }
 
-    /// Ends the document with what is known last.
+    /// Ends the document with notes and errors.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn end(&mut self, trailer: &Trailer) -> io::Result<()> {
         if self.form != Form::Lines {
             if self.rows > 0 {
@@ -178,7 +178,7 @@ impl<W: Write> Json<W> {
         }
     }
 
-    /// Appends a value whose lines are so deep in the document.
+    /// Appends a value; `depth` is how deep its lines are in the document.
     fn put<T: Serialize + ?Sized>(&mut self, value: &T, depth: usize) -> io::Result<()> {
         if self.form != Form::Pretty {
             return serialize(&mut self.buffer, CompactFormatter, value);
@@ -214,7 +214,7 @@ impl<W: Write> Sink for Json<W> {
         // Moved out for the time of the row, so that the rest can be borrowed.
         let plans = std::mem::take(&mut self.plans);
         let result = match plans.iter().find(|(of, _)| *of == layout) {
-            // A layout that nobody described has no rows.
+            // The catalog describes every layout that has rows.
             None => Ok(()),
             Some((_, subjects)) => self.object(&Object { row, subjects }),
         };

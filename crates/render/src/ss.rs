@@ -120,7 +120,7 @@ impl<W: Write> Sink for SsText<W> {
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let layout = row.socket.layout();
-        // A layout that nobody described has no rows.
+        // The catalog describes every layout that has rows.
         let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else {
             return Ok(ControlFlow::Continue(()));
         };

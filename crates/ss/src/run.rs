@@ -116,7 +116,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         if let Err(error) = follow(session, &mut output) {
             unwritten(&error, is_ours)?;
         }
-        return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new(), is_ours: false });
+        return Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() });
     }
     let written = match session.poll(&mut output) {
         Ok(_) => output.end(),

@@ -60,7 +60,7 @@ pub(crate) fn is_for_people(notice: &Notice) -> bool {
 
 /// How the program ends because of a notice: with `code`, after its words.
 pub(crate) fn ending(code: u8, notice: &Notice) -> Exit {
-    Exit { code, stdout: Vec::new(), stderr: words(notice), is_ours: false }
+    Exit::Error { code, stderr: words(notice) }
 }
 
 /// The status that the program ends with, at once, because of a table that

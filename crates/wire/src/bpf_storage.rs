@@ -1,8 +1,8 @@
 //! What BPF programs keep beside a socket: the values of `sk_storage` maps.
 //!
 //! A reply holds one attribute for each map that has a value for the socket:
-//! the map's id and the value's bytes.  What the bytes mean is said by the
-//! map's types ([`crate::btf`]), not by the message.
+//! the map's id and the value's bytes.  The map's types ([`crate::btf`]) say
+//! what the bytes mean; the message does not.
 //!
 //! Source: linux/sock_diag.h and linux/bpf.h, Linux 7.3; net/core/bpf_sk_storage.c
 //! sends `MAP_ID` and `MAP_VALUE` with every storage.

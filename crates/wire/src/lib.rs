@@ -1,9 +1,9 @@
 //! Views over the kernel's sock_diag messages.
 //!
 //! Any bytes are valid input: what is short is absent, what is long has an
-//! unknown tail, and nothing panics, allocates or does I/O.  Where members lie
-//! is said once, in [`layout`], and checked against the kernel's own headers
-//! by `tests/uapi.rs`.
+//! unknown tail, and nothing panics, allocates or does I/O.  The macros of
+//! [`layout`] state each offset and each number once, and `tests/uapi.rs`
+//! compares them with the kernel's own headers.
 
 #![forbid(unsafe_code)]
 

@@ -211,8 +211,8 @@ pub struct ExtAck<'a> {
 
 /// Reads the explanation of an `NLMSG_ERROR` or `NLMSG_DONE`.
 ///
-/// In an error it follows the refused request, of which only the header is
-/// there if the error is capped; in the end of a dump it follows the code.
+/// In an error it follows the refused request, or only that request's header
+/// if the error is capped; in the end of a dump it follows the code.
 pub fn ext_ack<'a>(message: &Message<'a>) -> ExtAck<'a> {
     let Header { kind, flags, .. } = message.header;
     let start = match kind {

@@ -129,7 +129,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Text | Kind::Addr => json!({ "type": "string" }),
         Kind::Integers => json!({ "type": "array", "items": { "type": "integer" } }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
-        // Null stands for an address of a family that nobody knows.
+        // Null stands for an address of an unknown family.
         Kind::Addrs => json!({ "type": "array", "items": { "type": ["string", "null"] } }),
         Kind::Records(members) => json!({ "type": "array", "items": record(members) }),
     }

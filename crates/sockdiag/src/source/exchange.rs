@@ -127,15 +127,15 @@ pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<
     }
 }
 
-/// Whoever takes the records of a dump, and is told of it.
-pub(super) trait Taker {
-    /// Where the records go.
+/// Receives the records of a dump, and notices about it.
+pub(super) trait Consumer {
+    /// The visitor of the records.
     fn visit(&mut self) -> &mut dyn Visit;
-    /// Says something.
+    /// Receives a notice.
     fn say(&mut self, notice: Notice);
 }
 
-impl Taker for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
+impl Consumer for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
     fn visit(&mut self) -> &mut dyn Visit {
         self.0
     }
@@ -145,33 +145,42 @@ impl Taker for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
     }
 }
 
-/// Makes a dump, which gives how it ended and how many records it delivered.
+/// Makes a dump: returns how it ended and how many records it delivered.
 ///
-/// One that the table changed under is made again, a few times, if nothing came
-/// of it or its records can be replaced.  Where a repetition fails with nothing
-/// delivered, what was there before it stands.  It is said at last if the
-/// table changed under the dump that stands.
-pub(super) fn repeatedly<T: Taker>(
-    taker: &mut T,
+/// A dump is repeated, up to [`REPEATS`] times, if the table changed while it
+/// was read, and if it delivered nothing or its records can be replaced.  Where a
+/// repetition fails before its first record, the dump before it stands.  A notice
+/// is given at the end if the table changed under the dump that stands.
+///
+/// ```text
+/// the table changed | records | may_replace | what follows
+/// no                | any     |             | the dump stands
+/// yes               | none    |             | it is repeated
+/// yes               | some    | true        | it is repeated; the new records replace the old
+/// yes               | some    | false       | the dump stands, with a notice
+/// (a repetition that failed without a record) | the dump before it stands
+/// ```
+pub(super) fn repeatedly<T: Consumer>(
+    consumer: &mut T,
     mut dump: impl FnMut(&mut T) -> (Result<Ended, Failure>, u64),
 ) -> (Result<Ended, Failure>, u64) {
-    taker.visit().begin();
-    let (mut result, mut rows) = dump(taker);
+    consumer.visit().begin();
+    let (mut result, mut rows) = dump(consumer);
     for _ in 0..REPEATS {
         let again = matches!(result, Ok(Ended { interrupted: true, stopped: false }));
-        if !again || (rows > 0 && !taker.visit().may_replace()) {
+        if !again || (rows > 0 && !consumer.visit().may_replace()) {
             break;
         }
-        let repeated = dump(taker);
+        let repeated = dump(consumer);
         let failed = matches!(repeated, (Err(_), 0));
-        taker.visit().replaced(failed);
+        consumer.visit().replaced(failed);
         if failed {
             break;
         }
         (result, rows) = repeated;
     }
     if matches!(result, Ok(Ended { interrupted: true, .. })) {
-        taker.say(Notice::DumpInterrupted);
+        consumer.say(Notice::DumpInterrupted);
     }
     (result, rows)
 }
@@ -235,7 +244,7 @@ fn done(message: &Message<'_>) -> Result<(), Failure> {
     Err(Failure { kind: DumpErrorKind::Kernel(errno), notice })
 }
 
-/// A refusal, of which inet tables say nothing.
+/// A refusal, about which inet tables are silent.
 fn refusal(message: &Message<'_>) -> Failure {
     match error_code(message.payload) {
         Some(code) if message.payload.len() >= ERROR_LEN => {

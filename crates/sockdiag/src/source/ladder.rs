@@ -18,7 +18,7 @@ use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use super::access::Access;
 use super::contract::{DumpError, Programs, Query, Storages, Visit, live_origin};
-use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange};
+use super::exchange::{self, Consumer, Ended, Failure, ask_one, exchange};
 use super::proc_net;
 use super::replay::deficit;
 use super::request::{by_family, legacy, legacy_type, one_socket};
@@ -102,7 +102,7 @@ struct Run<'q, 'v> {
     modern: bool,
 }
 
-impl Taker for Run<'_, '_> {
+impl Consumer for Run<'_, '_> {
     fn visit(&mut self) -> &mut dyn Visit {
         self.visit
     }
@@ -341,10 +341,10 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 }
 
-/// Records that wait, as their bytes behind their lengths.
+/// Records that wait: the bytes of each behind their length.
 ///
-/// In pieces, since memory in one piece would be in the way when it is given
-/// back: the allocator then keeps what others grow into and leave.
+/// They lie in many small buffers.  One large buffer would fragment the heap, so
+/// that its memory could not be returned to the system.
 #[derive(Default)]
 struct Aside {
     pieces: Vec<Vec<u8>>,
@@ -353,7 +353,7 @@ struct Aside {
     /// Bytes in all of them.
     length: usize,
     limit: usize,
-    /// Whether there were more than may wait; none is kept then.
+    /// Whether more came than may wait; then none is kept.
     overflowed: bool,
 }
 

@@ -1,10 +1,10 @@
-//! Why the kernel lists no sockets of a table: what it says of itself.
+//! Why the kernel lists no sockets of a table.
 //!
 //! A refusal alone does not tell whether the kernel was built without a
 //! family, lacks a module that is not installed, or may load none.  The
-//! configuration it was built with and the modules installed for it do, where
-//! they can be read.  Only what was seen there is said; else the reason is
-//! that none can be told.
+//! kernel's configuration and the modules installed for it tell, where they can
+//! be read.  A reason is reported only if it was seen there; else the reason is
+//! unknown.
 //!
 //! Invariant: nothing is read before a table has failed.
 //!

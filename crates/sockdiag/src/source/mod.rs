@@ -11,9 +11,9 @@
 //! record, so a socket is never shown twice; a failure after that is an error
 //! that says how many records there were.
 //!
-//! The same holds of a dump that the kernel says it could not read at one go
-//! (`NLM_F_DUMP_INTR`): it is repeated, a few times, while whoever takes the
-//! records can still take them back.
+//! The same holds for a dump during which the table changed (`NLM_F_DUMP_INTR`):
+//! it is repeated, up to three times, as long as the visitor can still take its
+//! records back.
 //!
 //! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
 

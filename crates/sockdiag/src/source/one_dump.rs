@@ -1,7 +1,7 @@
 //! Families whose sockets come in one dump and from nowhere else.
 //!
-//! The request differs by family; what the replies mean, and what is said of
-//! a failure, does not.
+//! The families differ in the request alone: replies and failures are handled
+//! alike.
 //!
 //! Source: sock_diag(7); ss's treatment of errors, which other than for inet
 //! tables are reported unless the kernel does not know the family.
@@ -13,7 +13,7 @@ use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAM
 
 use super::access::Access;
 use super::contract::{DumpError, DumpErrorKind, Query, Visit, live_origin};
-use super::exchange::{Ended, Failure, Take, Taker, exchange, repeatedly};
+use super::exchange::{Consumer, Ended, Failure, Take, exchange, repeatedly};
 use crate::model::{Origin, Record};
 use crate::notice::Notice;
 
@@ -28,8 +28,8 @@ pub(super) fn dump(
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let origin = live_origin(query);
-    let mut taker = (visit, notices);
-    let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notices)| {
+    let mut consumer = (visit, notices);
+    let (result, rows_delivered) = repeatedly(&mut consumer, |(visit, notices)| {
         let mut rows = 0;
         let mut take = |bytes: &[u8], window| {
             if !wanted(bytes) {
@@ -45,7 +45,7 @@ pub(super) fn dump(
         Ok(_) => Ok(()),
         Err(failure) => {
             if let Some(notice) = notice_of(&failure) {
-                taker.say(notice);
+                consumer.say(notice);
             }
             let request = format!("{} sockets", query.table.facts().title);
             Err(DumpError { request, rows_delivered, kind: failure.kind })

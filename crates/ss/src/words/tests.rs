@@ -8,6 +8,7 @@ use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::netns::EnterError;
 
 use super::*;
+use crate::last_words::LastWords;
 
 /// A sample of every variant, what it says, and whether only people see it.
 fn samples() -> Vec<(Notice, &'static [u8], bool)> {
@@ -257,9 +258,9 @@ fn every_error_of_a_filter_has_its_words_and_its_status() {
             "ss: \"\\u{1b}\u{fffd}\" is not a number, so tcp.rtt_us cannot be compared with it\n".as_bytes(),
         ),
     ];
-    let help = crate::cli::help::reference().into_bytes();
+    let help = crate::help::reference().into_bytes();
     for (error, code, want) in &cases {
-        let exit = bad_filter(error, None);
+        let exit = LastWords::from(bad_filter(error, None));
         let want = match want.strip_suffix(b"+help") {
             Some(message) => [message, &help].concat(),
             None => want.to_vec(),
@@ -270,7 +271,7 @@ fn every_error_of_a_filter_has_its_words_and_its_status() {
     let told: BTreeSet<String> = cases.iter().map(|(error, ..)| variant_of(error)).collect();
     let all = variants_of(include_str!("../../../facts/src/filter/error.rs"), "pub enum FilterError {");
     assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), all);
-    let shown = bad_filter(&FilterError::Device, Some("    dev x\n        ^ expected"));
+    let shown = LastWords::from(bad_filter(&FilterError::Device, Some("    dev x\n        ^ expected")));
     assert_eq!(shown.stderr, b"Cannot parse device.\n    dev x\n        ^ expected\n");
 }
 
@@ -287,7 +288,7 @@ fn words_that_are_not_text_are_quoted_as_they_are() {
 
 #[test]
 fn a_selection_that_leaves_nothing_ends_with_0() {
-    let exit = nothing_to_list(Empty::Tables);
+    let exit = LastWords::from(nothing_to_list(Empty::Tables));
     assert_eq!(exit.code, 0);
     assert_eq!(exit.stderr, b"ss: no socket tables to show with such filter.\n");
 }
@@ -322,7 +323,7 @@ fn only_replies_that_cannot_be_trusted_end_the_program() {
         (DumpErrorKind::Receive(std::io::Error::from_raw_os_error(105)), None),
     ] {
         let error = error(kind);
-        assert_eq!(fatal(&error).map(|exit| exit.code), want, "{error}");
+        assert_eq!(fatal(&error).map(|exit| LastWords::from(exit).code), want, "{error}");
         assert_eq!(error.may_fall_back(), want.is_none(), "{error}");
     }
 }
