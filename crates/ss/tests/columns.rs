@@ -82,8 +82,11 @@ fn every_field_is_listed_with_its_unit() {
     for field in sockdiag::fields::Catalog::standard().fields() {
         let line = help.lines().find(|line| line.split(' ').next() == Some(field.name));
         let line = line.unwrap_or_else(|| panic!("{} is not listed", field.name));
-        assert!(line.ends_with(field.doc), "{line}");
+        assert!(line.ends_with(&field.meaning()) && line.contains(field.doc), "{line}");
         assert!(field.unit.name().is_none_or(|unit| line.contains(unit)), "{line}");
+        for said in [field.kind.name().as_str(), field.metric.name()] {
+            assert!(line.contains(said), "{said}: {line}");
+        }
     }
     assert!(help.contains("socket.processes.cmdline"));
 }

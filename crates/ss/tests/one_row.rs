@@ -156,7 +156,7 @@ fn without_its_row_a_field_prints_nothing() {
         assert!(rest.field(field.name).is_none());
         // A row that tables share may be shown of some of them only.
         let mut of_its_name = whole.fields().filter(|other| other.name == field.name);
-        let shown = of_its_name.any(|other| !matches!(other.text, Text::Silent | Text::PartOf(_)));
+        let shown = of_its_name.any(|other| !matches!(other.ss.text, Text::Silent | Text::PartOf(_)));
         assert_eq!(print(&rest) != text, shown, "{} without its row", field.name);
         tokens += usize::from(shown);
     }

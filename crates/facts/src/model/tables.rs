@@ -14,6 +14,7 @@
 use super::families::{Family, FamilySet};
 use super::socket::Layout;
 use super::states::{State, StateSet};
+use super::words::Word;
 
 /// A table.  They are declared, and numbered, in the order of the listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,6 +147,33 @@ pub static TABLES: [TableFacts; 18] = [
     inet(Table::Mptcp, &["mptcp"], "MPTCP", 262),
     other(Table::Smc, &["smc"], "SMC", Family::Smc, StateSet::CONN, Gate::Family),
     TableFacts { states: ESTABLISHED, ..inet(Table::UdpLite, &["udplite"], "UDP-Lite", 136) },
+];
+
+/// What the Netid column calls sockets, and the words of `-A` for the same.
+pub const NETIDS: &[Word] = &[
+    Word::text("nl").also(&["netlink"]),
+    Word::text("p_dgr").also(&["packet_dgram"]),
+    Word::text("p_raw").also(&["packet_raw"]),
+    Word::text("u_dgr").also(&["unix_dgram"]),
+    Word::text("u_str").also(&["unix_stream"]),
+    Word::text("u_seq").also(&["unix_seqpacket"]),
+    Word::text("raw"),
+    Word::text("udp"),
+    Word::text("tcp"),
+    Word::text("dccp"),
+    Word::text("icmp6"),
+    Word::text("sctp"),
+    Word::text("v_str").also(&["vsock_stream"]),
+    Word::text("v_dgr").also(&["vsock_dgram"]),
+    Word::text("ti_st"),
+    Word::text("ti_dg"),
+    Word::text("ti_rd"),
+    Word::text("ti_sq"),
+    Word::text("xdp"),
+    Word::text("mptcp"),
+    Word::text("smc"),
+    Word::text("udplite"),
+    Word::text("???"),
 ];
 
 /// Words of `-A` that stand for several tables.

@@ -10,9 +10,17 @@ use sockdiag_wire::vsock_diag::VsockDiagMsg;
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
 use super::tables::Table;
+use super::words::Word;
 
 const SOCK_STREAM: u8 = 1;
 const SOCK_DGRAM: u8 = 2;
+
+/// Types of sockets.
+pub const TYPES: &[Word] = &[
+    Word::new(SOCK_STREAM as u32, "stream"),
+    Word::new(SOCK_DGRAM as u32, "dgram").also(&["datagram"]),
+    Word::new(5, "seqpacket"),
+];
 
 /// What only vsock sockets report.
 #[derive(Clone, Copy, Debug)]

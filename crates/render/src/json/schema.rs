@@ -7,7 +7,7 @@
 //! Source: JSON Schema, draft 2020-12.
 
 use serde_json::{Map, Value, json};
-use sockdiag::fields::{Catalog, Field, Kind, Member};
+use sockdiag::fields::{Catalog, Field, Int, Kind, Member, Word};
 use sockdiag::source::Summary;
 
 use super::document::counts;
@@ -64,7 +64,11 @@ pub fn schema(catalog: &Catalog) -> Value {
         "description".into(),
         "Keys are the names of fields, nested by the point: tcp.rtt_us is .tcp.rtt_us. Units stand last in a \
          key (_us, _ms, _s, _bytes_per_s); amounts without one are what x-unit says. What a socket does not \
-         report is absent."
+         report is absent. x-type is the sign and width that a number has in the kernel; x-none and \
+         x-unlimited are the numbers by which it says that there is none, or no limit. x-metric: a gauge goes up \
+         and down, a counter only up, beyond its maximum to zero again; a state is one of a few; anything else \
+         describes (info). x-words are the words of numbers and all their spellings, x-flags those of bits; \
+         newer kernels may send numbers that have none."
             .into(),
     );
     root.extend(document.as_object().cloned().unwrap_or_default());
@@ -113,8 +117,14 @@ fn of_field(field: &Field) -> Value {
     let mut schema = of_kind(field.kind);
     if let Some(map) = schema.as_object_mut() {
         map.insert("x-source".into(), field.source.into());
+        map.insert("x-metric".into(), field.metric.name().into());
         if let Some(unit) = field.unit.name() {
             map.insert("x-unit".into(), unit.into());
+        }
+        for (key, special) in [("x-none", field.none_number()), ("x-unlimited", field.unlimited_number())] {
+            if let Some(number) = special {
+                map.insert(key.into(), json!(number));
+            }
         }
     }
     schema
@@ -122,12 +132,22 @@ fn of_field(field: &Field) -> Value {
 
 fn of_kind(kind: Kind) -> Value {
     match kind {
-        Kind::Integer => json!({ "type": "integer" }),
-        Kind::Wide => json!({ "type": "string", "pattern": "^-?[0-9]+$" }),
+        Kind::Int(int) => integer(int),
+        // A string of digits.
+        Kind::Wide(int) => {
+            let pattern = if int.signed { "^-?[0-9]+$" } else { "^[0-9]+$" };
+            json!({ "type": "string", "pattern": pattern, "x-type": int.name() })
+        }
+        Kind::Enum(int, words) => with_words(integer(int), "x-words", words),
+        Kind::Flags(int, words) => with_words(integer(int), "x-flags", words),
         Kind::Ratio => json!({ "type": "number" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Text | Kind::Addr => json!({ "type": "string" }),
-        Kind::Integers => json!({ "type": "array", "items": { "type": "integer" } }),
+        Kind::EnumText(words) => {
+            let names: Vec<&str> = words.iter().map(|word| word.name).collect();
+            with_words(json!({ "type": "string", "enum": names }), "x-words", words)
+        }
+        Kind::Integers(int) => json!({ "type": "array", "items": integer(int) }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         // Null stands for an address of a family that nobody knows.
         Kind::Addrs => json!({ "type": "array", "items": { "type": ["string", "null"] } }),
@@ -135,10 +155,40 @@ fn of_kind(kind: Kind) -> Value {
     }
 }
 
+fn integer(int: Int) -> Value {
+    json!({ "type": "integer", "minimum": int.min(), "maximum": int.max(), "x-type": int.name() })
+}
+
+/// Adds what numbers, bits or texts are called.
+fn with_words(mut schema: Value, key: &str, words: &[Word]) -> Value {
+    let listed = words.iter().map(|word| {
+        let mut listed = json!({ "name": word.name });
+        if let Some(map) = listed.as_object_mut() {
+            if let Some(number) = word.number {
+                map.insert("number".into(), number.into());
+            }
+            if !word.also.is_empty() {
+                map.insert("also".into(), word.also.into());
+            }
+        }
+        listed
+    });
+    if let Some(map) = schema.as_object_mut()
+        && !words.is_empty()
+    {
+        map.insert(key.into(), listed.collect());
+    }
+    schema
+}
+
 fn record(members: &[Member]) -> Value {
     let mut properties = Map::new();
     for member in members {
-        put(&mut properties, member.name, member.kind, of_kind(member.kind), member.doc);
+        let mut schema = of_kind(member.kind);
+        if let (Some(map), Some(unit)) = (schema.as_object_mut(), member.unit.name()) {
+            map.insert("x-unit".into(), unit.into());
+        }
+        put(&mut properties, member.name, member.kind, schema, member.doc);
     }
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
