@@ -57,7 +57,7 @@ const ACCEPTS: &[Word] = &[Word::text("ipv4"), Word::text("ipv6"), Word::text("i
 
 impl Scope {
     fn name(self) -> &'static str {
-        SCOPES.get(self as usize).map_or("", |word| word.name)
+        SCOPES.get(self as usize).map_or("", |word| word.name())
     }
 
     fn of(addr: Addr) -> Option<Self> {

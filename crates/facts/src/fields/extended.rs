@@ -337,10 +337,10 @@ fn fmt_sockopt(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
 
 /// What a socket may wait for.
 const TIMERS: &[Word] = &[
-    Word::new(1, "on").also(&["retransmission"]),
+    Word::new(1, "on|retransmission"),
     Word::new(2, "keepalive"),
     Word::new(3, "timewait"),
-    Word::new(4, "persist").also(&["probe"]),
+    Word::new(4, "persist|probe"),
     Word::new(5, "delack"),
     T3_RTX,
     UNKNOWN_TIMER,
@@ -354,13 +354,13 @@ const UNKNOWN_TIMER: Word = Word::text("unknown");
 fn timer_name(protocol: u16, kind: u8) -> Option<&'static str> {
     Some(match (protocol, kind) {
         (_, 0) => return None,
-        (132, _) => T3_RTX.name,
-        _ => words::by_number(TIMERS, kind.into()).map_or(UNKNOWN_TIMER.name, |word| word.name),
+        (132, _) => T3_RTX.name(),
+        _ => words::by_number(TIMERS, kind.into()).map_or(UNKNOWN_TIMER.name(), |word| word.name()),
     })
 }
 
 /// Directions that were shut down.
-const DIRECTIONS: &[Word] = &[Word::new(1, "receive").also(&["rcv"]), Word::new(2, "send").also(&["snd"])];
+const DIRECTIONS: &[Word] = &[Word::new(1, "receive|rcv"), Word::new(2, "send|snd")];
 
 /// The options of [`SockOpt::bits`].
 const OPTION_WORDS: &[Word] = &{

@@ -48,6 +48,43 @@ impl Int {
     }
 }
 
+/// The numbers that sources use to say something else than a number.  A byte in
+/// each row of the table, where the number itself would be sixteen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Special {
+    /// Zero.
+    Zero,
+    /// All bits are ones: the most that an unsigned number can be, or -1.
+    AllOnes,
+    /// The most that a signed number of 32 bits can be.
+    MaxI32,
+}
+
+impl Special {
+    /// The name of a number; another one does not compile.
+    pub(super) const fn of(number: i128, kind: Kind) -> Self {
+        let Some(int) = kind.int() else { panic!("only whole numbers are special") };
+        let all = [Self::Zero, Self::AllOnes, Self::MaxI32];
+        let mut at = 0;
+        while at < all.len() {
+            if all[at].number(int) == number {
+                return all[at];
+            }
+            at += 1;
+        }
+        panic!("no source uses this number so far")
+    }
+
+    pub(super) const fn number(self, int: Int) -> i128 {
+        match self {
+            Self::Zero => 0,
+            Self::AllOnes if int.signed => -1,
+            Self::AllOnes => int.max(),
+            Self::MaxI32 => i32::MAX as i128,
+        }
+    }
+}
+
 /// A type of whole numbers that fields have.
 pub trait Whole {
     /// Its sign and width.
@@ -173,8 +210,8 @@ pub(super) fn words_sentence(kind: Kind) -> String {
         .words()
         .iter()
         .map(|word| match (kind, word.number) {
-            (Kind::Enum(..) | Kind::Flags(..), Some(number)) => format!("{number} {}", word.name),
-            _ => word.name.to_owned(),
+            (Kind::Enum(..) | Kind::Flags(..), Some(number)) => format!("{number} {}", word.name()),
+            _ => word.name().to_owned(),
         })
         .collect();
     let what = if matches!(kind, Kind::Flags(..)) { "Bits" } else { "Words" };
@@ -235,7 +272,7 @@ mod tests {
         ] {
             assert_eq!(kind.name(), name);
         }
-        assert_eq!(Kind::EnumText(words).word(b"TRUE").map(|word| word.name), Some("yes"));
+        assert_eq!(Kind::EnumText(words).word(b"TRUE").map(|word| word.name()), Some("yes"));
         assert_eq!(Kind::Text.word(b"yes"), None);
     }
 }

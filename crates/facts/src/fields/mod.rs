@@ -49,6 +49,7 @@ pub use endpoint::put_address;
 pub use endpoint::state_text;
 pub use extended::uid as owner;
 pub use groups::Groups;
+use kind::Special;
 pub use kind::{Int, Kind, Member, Whole};
 pub use metric::{Metric, Unit};
 pub use named::{NameError, Named};
@@ -102,8 +103,8 @@ pub struct Field {
     pub unit: Unit,
     /// What becomes of it over time.
     pub metric: Metric,
-    none: Option<u64>,
-    unlimited: Option<u64>,
+    none: Option<Special>,
+    unlimited: Option<Special>,
     /// What reading it costs.
     pub needs: Needs,
     /// The options that ask for it; printed with any of its block's.
@@ -180,14 +181,14 @@ impl Field {
     /// The number by which the source says that there is none.
     #[must_use]
     pub const fn none(mut self, number: i128) -> Self {
-        self.none = Some(number as u64);
+        self.none = Some(Special::of(number, self.kind));
         self
     }
 
     /// The number by which the source says that there is no limit.
     #[must_use]
     pub const fn unlimited(mut self, number: i128) -> Self {
-        self.unlimited = Some(number as u64);
+        self.unlimited = Some(Special::of(number, self.kind));
         self
     }
 
@@ -290,25 +291,24 @@ impl Field {
         parts.join(" ")
     }
 
-    const fn number(&self, bits: Option<u64>) -> Option<i128> {
-        match (bits, self.kind.int()) {
-            (Some(bits), Some(Int { signed: true, .. })) => Some(bits.cast_signed() as i128),
-            (Some(bits), _) => Some(bits as i128),
-            (None, _) => None,
+    const fn number(&self, special: Option<Special>) -> Option<i128> {
+        match (special, self.kind.int()) {
+            (Some(special), Some(int)) => Some(special.number(int)),
+            _ => None,
         }
     }
 
     /// What it says of a row, with the numbers that are none told apart.
     pub fn read<'r>(&self, row: &'r Row<'r>) -> Reading<'r> {
         let Some(value) = (self.get)(row) else { return Reading::Absent };
-        let bits = match value {
-            Value::U64(number) => Some(number),
-            Value::I64(number) => Some(number.cast_unsigned()),
+        let number = match value {
+            Value::U64(number) => Some(number.into()),
+            Value::I64(number) => Some(number.into()),
             _ => None,
         };
-        match bits {
-            Some(_) if bits == self.none => Reading::None,
-            Some(_) if bits == self.unlimited => Reading::Unlimited,
+        match number {
+            Some(_) if number == self.none_number() => Reading::None,
+            Some(_) if number == self.unlimited_number() => Reading::Unlimited,
             _ => Reading::Value(value),
         }
     }

@@ -120,8 +120,8 @@ const FANOUTS: &[Word] = &[
     Word::new(PACKET_FANOUT_HASH as u32, "hash"),
     Word::new(PACKET_FANOUT_LB as u32, "lb"),
     Word::new(PACKET_FANOUT_CPU as u32, "cpu"),
-    Word::new(PACKET_FANOUT_ROLLOVER as u32, "roll").also(&["rollover"]),
-    Word::new(PACKET_FANOUT_RND as u32, "random").also(&["rnd"]),
+    Word::new(PACKET_FANOUT_ROLLOVER as u32, "roll|rollover"),
+    Word::new(PACKET_FANOUT_RND as u32, "random|rnd"),
     Word::new(PACKET_FANOUT_QM as u32, "qm"),
     Word::new(PACKET_FANOUT_CBPF as u32, "cbpf"),
     Word::new(PACKET_FANOUT_EBPF as u32, "ebpf"),
@@ -403,7 +403,7 @@ fn put_flags(out: &mut Vec<u8>, info: PacketInfo<'_>) {
     let flags = info.flags().unwrap_or(0);
     for (at, word) in FLAGS.iter().enumerate().filter(|(_, word)| flags & word.number.unwrap_or(0) != 0) {
         out.extend_from_slice(if at == 0 { b"" } else { b" " });
-        out.extend_from_slice(word.name.as_bytes());
+        out.extend_from_slice(word.name().as_bytes());
     }
     if flags == 0 {
         out.push(b'0');
@@ -444,7 +444,7 @@ fn fmt_fanout(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
 /// nor for any with a flag.
 fn fanout_name(kind: u16) -> Option<&'static str> {
     let word = words::by_number(FANOUTS, kind.into()).filter(|_| kind <= PACKET_FANOUT_QM)?;
-    Some(word.name)
+    Some(word.name())
 }
 
 fn fmt_filter(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {

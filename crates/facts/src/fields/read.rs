@@ -5,7 +5,7 @@
 //! view of the kernel's structure has for the member.  So no row can say that it
 //! is of another kind than it reads.
 
-use super::kind::{Int, Kind, Whole};
+use super::kind::{Int, Kind, Special, Whole};
 use super::value::Value;
 use crate::model::{Addr, Row};
 
@@ -18,7 +18,7 @@ pub struct Read {
     pub(super) get: Accessor,
     pub(super) kind: Kind,
     /// The number that the accessor takes for absent.
-    pub(super) none: Option<u64>,
+    pub(super) none: Option<Special>,
 }
 
 impl Read {
@@ -31,9 +31,14 @@ impl Read {
     pub(super) const fn plain<T: Plain>(
         get: Accessor,
         _: for<'r> fn(&'r Row<'r>) -> Option<T>,
-        none: Option<u64>,
+        none: Option<i128>,
     ) -> Self {
-        Self { get, kind: T::KIND, none }
+        let kind = T::KIND;
+        let none = match none {
+            Some(number) => Some(Special::of(number, kind)),
+            None => None,
+        };
+        Self { get, kind, none }
     }
 }
 

@@ -319,18 +319,15 @@ pub(super) const SCTP: &[Field] = &[
 /// States of a path.
 const PATH_STATES: &[Word] = &[
     Word::new(SCTP_INACTIVE, "inactive"),
-    Word::new(SCTP_PF, "pf").also(&["potentially-failed"]),
+    Word::new(SCTP_PF, "pf|potentially-failed"),
     Word::new(SCTP_ACTIVE, "active"),
     Word::new(SCTP_UNCONFIRMED, "unconfirmed"),
     Word::new(SCTP_UNKNOWN, "unknown"),
 ];
 
 /// Styles of sockets (`enum sctp_socket_type` of the kernel's sctp/constants.h).
-const TYPES: &[Word] = &[
-    Word::new(0, "udp").also(&["one-to-many"]),
-    Word::new(1, "tcp").also(&["one-to-one"]),
-    Word::new(2, "udp-high-bandwidth"),
-];
+const TYPES: &[Word] =
+    &[Word::new(0, "udp|one-to-many"), Word::new(1, "tcp|one-to-one"), Word::new(2, "udp-high-bandwidth")];
 
 /// The addresses of one end; one of an unknown family is `None`.
 fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {

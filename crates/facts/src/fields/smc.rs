@@ -60,7 +60,7 @@ const MODES: &[Word] = &[
 fn mode(row: &Row<'_>) -> Option<&'static str> {
     let mode = msg(row)?.mode();
     let is_agreed = mode != SMC_DIAG_MODE_SMCR || is_connection(row);
-    Some(words::by_number(MODES, mode.into()).filter(|_| is_agreed)?.name)
+    Some(words::by_number(MODES, mode.into()).filter(|_| is_agreed)?.name())
 }
 
 /// Whether it is connected, or was and is being closed.
@@ -107,7 +107,7 @@ fn diagnosis(row: &Row<'_>) -> Option<u32> {
 }
 
 fn reason_name(reason: u32) -> Option<&'static str> {
-    words::by_number(REASONS, reason).map(|word| word.name)
+    words::by_number(REASONS, reason).map(|word| word.name())
 }
 
 const EXTENDED: &[Field] = &[
@@ -342,7 +342,7 @@ fn peer_gid<'r>(row: &Row<'r>) -> Option<&'r [u8]> {
 const ROLES: &[Word] = &[Word::new(0, "client"), Word::new(1, "server")];
 
 fn role(row: &Row<'_>) -> Option<&'static str> {
-    Some(words::by_number(ROLES, msg(row)?.lgr_info()?.role()?.into())?.name)
+    Some(words::by_number(ROLES, msg(row)?.lgr_info()?.role()?.into())?.name())
 }
 
 /// A token of ours that is a text.

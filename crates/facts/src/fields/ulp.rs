@@ -166,10 +166,8 @@ pub(super) const ULP: &[Field] = &[
 ];
 
 /// Versions of TLS.
-const VERSIONS: &[Word] = &[
-    Word::new(TLS_1_2_VERSION as u32, "1.2").also(&["TLSv1.2"]),
-    Word::new(TLS_1_3_VERSION as u32, "1.3").also(&["TLSv1.3"]),
-];
+const VERSIONS: &[Word] =
+    &[Word::new(TLS_1_2_VERSION as u32, "1.2|TLSv1.2"), Word::new(TLS_1_3_VERSION as u32, "1.3|TLSv1.3")];
 
 /// Ciphers of TLS.  ss has words for the first two.
 const CIPHERS: &[Word] = &[
@@ -185,9 +183,9 @@ const CIPHERS: &[Word] = &[
 
 /// Who encrypts or decrypts.
 const CONFIGURATIONS: &[Word] = &[
-    Word::new(TLS_CONF_BASE as u32, "none").also(&["base"]),
-    Word::new(TLS_CONF_SW as u32, "sw").also(&["kernel"]),
-    Word::new(TLS_CONF_HW as u32, "hw").also(&["hardware"]),
+    Word::new(TLS_CONF_BASE as u32, "none|base"),
+    Word::new(TLS_CONF_SW as u32, "sw|kernel"),
+    Word::new(TLS_CONF_HW as u32, "hw|hardware"),
     Word::new(TLS_CONF_HW_RECORD as u32, "hw-record"),
 ];
 
@@ -287,7 +285,7 @@ fn fmt_ulp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
 /// A word behind its name, or what stands for a number without one.
 fn put_word(out: &mut Vec<u8>, name: &str, words: &'static [Word], number: u32) {
     let _ = match words::by_number(words, number) {
-        Some(word) => write!(out, "{name}{}", word.name),
+        Some(word) => write!(out, "{name}{}", word.name()),
         None => write!(out, "{name}unknown({number})"),
     };
 }

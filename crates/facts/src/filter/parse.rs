@@ -386,7 +386,7 @@ impl Parser<'_> {
         // Any spelling of a word means the word as it is shown.
         let word = kind.word(&text).filter(|_| kind.is_text());
         let is_pattern = word.is_none() && text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
-        let text = word.map_or(text, |word| word.name.into());
+        let text = word.map_or(text, |word| word.name().into());
         let needs = named.needs(self.ctx.catalog);
         let member = named.member;
         let addr = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).map(|ip| match ip {

@@ -12,7 +12,7 @@ pub const IP: &[Word] = &[
     Word::new(6, "tcp"),
     Word::new(17, "udp"),
     Word::new(33, "dccp"),
-    Word::new(58, "icmp6").also(&["icmpv6", "ipv6-icmp"]),
+    Word::new(58, "icmp6|icmpv6|ipv6-icmp"),
     Word::new(132, "sctp"),
     Word::new(136, "udplite"),
     Word::new(255, "raw"),
@@ -49,7 +49,7 @@ pub const LINK: &[Word] = &[
     Word::new(0x60, "loop"),
     Word::new(0x200, "pup"),
     Word::new(0x201, "pupat"),
-    Word::new(0x800, "ip").also(&["ipv4"]),
+    Word::new(0x800, "ip|ipv4"),
     Word::new(0x805, "x25"),
     Word::new(0x806, "arp"),
     Word::new(0x8ff, "bpq"),
@@ -103,7 +103,7 @@ pub const LINK: &[Word] = &[
 
 /// The number of a netlink protocol, given as a name or number.
 pub fn netlink_protocol(name: &[u8]) -> Option<u32> {
-    let by_name = NETLINK.iter().find(|word| word.name.as_bytes() == name);
+    let by_name = NETLINK.iter().find(|word| word.name().as_bytes() == name);
     by_name.and_then(|word| word.number).or_else(|| netlink_number(name))
 }
 
@@ -114,12 +114,12 @@ pub fn netlink_number(text: &[u8]) -> Option<u32> {
 
 /// The name of a netlink protocol.
 pub fn netlink_name(number: u32) -> Option<&'static str> {
-    words::by_number(NETLINK, number).map(|word| word.name)
+    words::by_number(NETLINK, number).map(|word| word.name())
 }
 
 /// The name of a link-layer protocol: the first of those that it has.
 pub fn link_name(number: u32) -> Option<&'static str> {
-    words::by_number(LINK, number).map(|word| word.name)
+    words::by_number(LINK, number).map(|word| word.name())
 }
 
 /// The number of a link-layer protocol in host order, given as a name or number.

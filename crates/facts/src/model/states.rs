@@ -140,16 +140,16 @@ pub const WORDS: &[(&str, StateSet)] = &[
 
 /// The states: the words that are shown, and those that a condition takes.
 pub const STATE_WORDS: &[Word] = &[
-    Word::new(1, "ESTAB").also(&["established"]),
+    Word::new(1, "ESTAB|established"),
     Word::new(2, "SYN-SENT"),
-    Word::new(3, "SYN-RECV").also(&["syn-rcv"]),
-    Word::new(4, "FIN-WAIT-1").also(&["fin-wait1"]),
-    Word::new(5, "FIN-WAIT-2").also(&["fin-wait2"]),
+    Word::new(3, "SYN-RECV|syn-rcv"),
+    Word::new(4, "FIN-WAIT-1|fin-wait1"),
+    Word::new(5, "FIN-WAIT-2|fin-wait2"),
     Word::new(6, "TIME-WAIT"),
-    Word::new(7, "UNCONN").also(&["close", "closed", "unconnected"]),
+    Word::new(7, "UNCONN|close|closed|unconnected"),
     Word::new(8, "CLOSE-WAIT"),
     Word::new(9, "LAST-ACK"),
-    Word::new(10, "LISTEN").also(&["listening"]),
+    Word::new(10, "LISTEN|listening"),
     Word::new(11, "CLOSING"),
     UNDEF,
     UNKNOWN,
@@ -159,16 +159,17 @@ pub const STATE_WORDS: &[Word] = &[
 const UNDEF: Word = Word::text("UNDEF");
 /// What is shown for a number that is no state so far.
 const UNKNOWN: Word = Word::text("UNKNOWN");
+const UNKNOWN_TEXT: &str = UNKNOWN.name();
 
 const TEXTS: [&str; 14] = {
-    let mut texts = words::by_place(STATE_WORDS, UNKNOWN.name);
-    (texts[12], texts[13]) = (UNDEF.name, UNDEF.name);
+    let mut texts = words::by_place(STATE_WORDS, UNKNOWN_TEXT);
+    (texts[12], texts[13]) = (UNDEF.name(), UNDEF.name());
     texts
 };
 
 /// What is shown for a state's number.
 pub fn text(state: u8) -> &'static str {
-    TEXTS.get(usize::from(state)).copied().unwrap_or(UNKNOWN.name)
+    TEXTS.get(usize::from(state)).copied().unwrap_or(UNKNOWN_TEXT)
 }
 
 /// The states of an SCTP association.
@@ -179,18 +180,18 @@ pub const SCTP_WORDS: &[Word] = &[
     Word::new(0, "CLOSED"),
     Word::new(1, "COOKIE_WAIT"),
     Word::new(2, "COOKIE_ECHOED"),
-    Word::new(3, "ESTAB").also(&["established"]),
+    Word::new(3, "ESTAB|established"),
     Word::new(4, "SHUTDOWN_PENDING"),
     Word::new(5, "SHUTDOWN_SENT"),
     Word::new(6, "SHUTDOWN_RECEIVED"),
-    Word::new(7, "ACK_SENT").also(&["shutdown-ack-sent"]),
+    Word::new(7, "ACK_SENT|shutdown-ack-sent"),
     UNKNOWN,
 ];
 
 /// What is shown for the state of an SCTP association.
 pub fn sctp_text(state: u32) -> &'static str {
-    const TEXTS: [&str; 8] = words::by_place(SCTP_WORDS, UNKNOWN.name);
-    usize::try_from(state).ok().and_then(|state| TEXTS.get(state)).copied().unwrap_or(UNKNOWN.name)
+    const TEXTS: [&str; 8] = words::by_place(SCTP_WORDS, UNKNOWN_TEXT);
+    usize::try_from(state).ok().and_then(|state| TEXTS.get(state)).copied().unwrap_or(UNKNOWN_TEXT)
 }
 
 /// What a state of an SMC socket is called, and which of the states that can be
@@ -204,10 +205,10 @@ pub fn sctp_text(state: u32) -> &'static str {
 ///
 /// Source: `enum smc_state` of the kernel's net/smc/smc.h; smcss(8).
 const SMC: [(Word, StateSet); 12] = [
-    (Word::new(1, "ESTAB").also(&["established"]), StateSet::only(State::Established)),
+    (Word::new(1, "ESTAB|established"), StateSet::only(State::Established)),
     (Word::new(2, "INIT"), StateSet::of(&[State::SynSent, State::Close])),
-    (Word::new(7, "UNCONN").also(&["close", "closed", "unconnected"]), StateSet::only(State::Close)),
-    (Word::new(10, "LISTEN").also(&["listening"]), StateSet::only(State::Listen)),
+    (Word::new(7, "UNCONN|close|closed|unconnected"), StateSet::only(State::Close)),
+    (Word::new(10, "LISTEN|listening"), StateSet::only(State::Listen)),
     (Word::new(20, "PEERCLOSEWAIT1"), StateSet::only(State::FinWait1)),
     (Word::new(21, "PEERCLOSEWAIT2"), StateSet::only(State::FinWait2)),
     (Word::new(22, "APPCLOSEWAIT1"), StateSet::only(State::CloseWait)),
@@ -239,7 +240,7 @@ pub const SHOWN_WORDS: &[Word] = {
 
 /// What is shown for the state of an SMC socket.
 pub fn smc_text(state: u8) -> &'static str {
-    words::by_number(SMC_WORDS, state.into()).map_or(UNKNOWN.name, |word| word.name)
+    words::by_number(SMC_WORDS, state.into()).map_or(UNKNOWN_TEXT, |word| word.name())
 }
 
 /// The states of which any has to be asked for so that an SMC socket in this
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn words_of_a_single_state_are_spellings_of_it() {
         for (word, set) in WORDS.iter().filter(|(_, set)| set.len() == 1) {
-            let found = words::by_spelling(STATE_WORDS, word.as_bytes()).map(|found| found.name);
+            let found = words::by_spelling(STATE_WORDS, word.as_bytes()).map(|found| found.name());
             let number = set.bits().trailing_zeros() as u8;
             // What no kernel reports has no spelling.
             assert_eq!(found, (*word != "bound-inactive").then(|| text(number)), "{word}");

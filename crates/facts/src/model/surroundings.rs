@@ -40,7 +40,7 @@ pub struct Peer<'a> {
 
 /// Quality of service classes of Kubernetes pods.
 pub const QOS_CLASSES: &[Word] =
-    &[Word::text("guaranteed"), Word::text("burstable"), Word::text("besteffort").also(&["best-effort"])];
+    &[Word::text("guaranteed"), Word::text("burstable"), Word::text("besteffort|best-effort")];
 
 /// Whom a socket works for, as the path of a cgroup tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::words::{self, Word};
 /// Types of sockets.
 pub const TYPES: &[Word] = &[
     Word::new(1, "STREAM"),
-    Word::new(2, "DGRAM").also(&["datagram"]),
+    Word::new(2, "DGRAM|datagram"),
     Word::new(4, "RDM"),
     Word::new(5, "SEQPACKET"),
     UNKNOWN,
@@ -51,7 +51,7 @@ impl<'a> TipcSocket<'a> {
 
     /// The name of its type.
     pub fn type_name(&self) -> &'static str {
-        words::by_number(TYPES, self.kind).map_or(UNKNOWN.name, |word| word.name)
+        words::by_number(TYPES, self.kind).map_or(UNKNOWN.name(), |word| word.name())
     }
 
     /// Its connection; `None` if there is none.

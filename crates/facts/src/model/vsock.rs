@@ -18,7 +18,7 @@ const SOCK_DGRAM: u8 = 2;
 /// Types of sockets.
 pub const TYPES: &[Word] = &[
     Word::new(SOCK_STREAM as u32, "stream"),
-    Word::new(SOCK_DGRAM as u32, "dgram").also(&["datagram"]),
+    Word::new(SOCK_DGRAM as u32, "dgram|datagram"),
     Word::new(5, "seqpacket"),
 ];
 

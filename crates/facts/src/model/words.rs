@@ -15,33 +15,35 @@ pub struct Word {
     /// The number: a value, or of flags a mask.  `None` for a word that stands
     /// for no number, or for no single one.
     pub number: Option<u32>,
-    /// As it is printed.
-    pub name: &'static str,
-    /// Other spellings that are understood.
-    pub also: &'static [&'static str],
+    /// Every spelling, with bars between them, the printed one first.
+    spellings: &'static str,
 }
 
 impl Word {
-    /// The word of a number.
-    pub const fn new(number: u32, name: &'static str) -> Self {
-        Self { number: Some(number), name, also: &[] }
+    /// The word of a number: how it is printed, then after bars other spellings
+    /// that are understood (`ESTAB|established`).
+    pub const fn new(number: u32, spellings: &'static str) -> Self {
+        Self { number: Some(number), spellings }
     }
 
     /// A word without a number.
-    pub const fn text(name: &'static str) -> Self {
-        Self { number: None, name, also: &[] }
+    pub const fn text(spellings: &'static str) -> Self {
+        Self { number: None, spellings }
     }
 
-    /// Adds spellings that are understood.
-    #[must_use]
-    pub const fn also(mut self, spellings: &'static [&'static str]) -> Self {
-        self.also = spellings;
-        self
+    /// As it is printed.
+    pub const fn name(&self) -> &'static str {
+        let bytes = self.spellings.as_bytes();
+        let mut end = 0;
+        while end < bytes.len() && bytes[end] != b'|' {
+            end += 1;
+        }
+        self.spellings.split_at(end).0
     }
 
     /// Every spelling, the printed one first.
-    pub fn spellings(&self) -> impl Iterator<Item = &'static str> {
-        [self.name].into_iter().chain(self.also.iter().copied())
+    pub fn spellings(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.spellings.split('|')
     }
 
     /// Whether this is a spelling of it.
@@ -58,7 +60,7 @@ pub fn by_number(words: &'static [Word], number: u32) -> Option<&'static Word> {
 /// The word that this is a spelling of; a word's own name goes before another's
 /// other spellings.
 pub fn by_spelling(words: &'static [Word], spelling: &[u8]) -> Option<&'static Word> {
-    let by_name = words.iter().find(|word| is_same(word.name.as_bytes(), spelling));
+    let by_name = words.iter().find(|word| is_same(word.name().as_bytes(), spelling));
     by_name.or_else(|| words.iter().find(|word| word.is(spelling)))
 }
 
@@ -110,7 +112,7 @@ const fn is_new(tables: &[&[Word]], table: usize, at: usize) -> bool {
     while other < table {
         let mut word = 0;
         while word < tables[other].len() {
-            if is_equal(tables[other][word].name.as_bytes(), tables[table][at].name.as_bytes()) {
+            if is_equal(tables[other][word].name().as_bytes(), tables[table][at].name().as_bytes()) {
                 return false;
             }
             word += 1;
@@ -138,22 +140,21 @@ pub const fn by_place<const N: usize>(words: &[Word], otherwise: &'static str) -
         if let Some(number) = words[at].number
             && (number as usize) < N
         {
-            names[number as usize] = words[at].name;
+            names[number as usize] = words[at].name();
         }
     }
     names
 }
 
 /// No or yes, where a number says so.
-pub const NO_YES: &[Word] =
-    &[Word::new(0, "no").also(&["false", "off"]), Word::new(1, "yes").also(&["true", "on"])];
+pub const NO_YES: &[Word] = &[Word::new(0, "no|false|off"), Word::new(1, "yes|true|on")];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const STATES: &[Word] = &[
-        Word::new(1, "ESTAB").also(&["established"]),
+        Word::new(1, "ESTAB|established"),
         Word::new(4, "FIN-WAIT-1"),
         Word::new(4, "again"),
         Word::text("UNKNOWN"),
@@ -169,14 +170,14 @@ mod tests {
             ("esta", None),
             ("", None),
         ] {
-            assert_eq!(by_spelling(STATES, spelling.as_bytes()).map(|word| word.name), want, "{spelling}");
+            assert_eq!(by_spelling(STATES, spelling.as_bytes()).map(|word| word.name()), want, "{spelling}");
         }
         assert_eq!(by_spelling(STATES, b"estab\0"), None);
     }
 
     #[test]
     fn numbers_lead_to_the_first_word() {
-        assert_eq!(by_number(STATES, 4).map(|word| word.name), Some("FIN-WAIT-1"));
+        assert_eq!(by_number(STATES, 4).map(|word| word.name()), Some("FIN-WAIT-1"));
         assert_eq!(by_number(STATES, 0), None);
     }
 
@@ -184,7 +185,7 @@ mod tests {
     fn a_union_has_each_name_once_and_the_first_table_s_numbers() {
         const TABLES: &[&[Word]] = &[STATES, &[Word::new(9, "ESTAB"), Word::new(1, "COOKIE")], STATES];
         const ALL: [Word; union_len(TABLES)] = union(TABLES);
-        let all = ALL.map(|word| (word.name, word.number));
+        let all = ALL.map(|word| (word.name(), word.number));
         let want = [
             ("ESTAB", Some(1)),
             ("FIN-WAIT-1", Some(4)),

@@ -105,8 +105,9 @@ fn socket(catalog: &Catalog) -> Value {
 /// A property, and where it may be needed that of its raw bytes.
 fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value, doc: &str) {
     if has_hex(kind) {
-        let hex = json!({ "type": "string", "pattern": "^([0-9a-f]{2})*$" });
-        let hex = if kind == Kind::Texts { json!({ "type": "array", "items": hex }) } else { hex };
+        let mut hex = typed("string");
+        insert(&mut hex, "pattern", "^([0-9a-f]{2})*$");
+        let hex = if kind == Kind::Texts { list_of(hex) } else { hex };
         let doc = format!("All bytes of {key}, in hexadecimal; only where they are no UTF-8.");
         properties.insert(hex_key(key), described(hex, &doc));
     }
@@ -115,16 +116,14 @@ fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value
 
 fn of_field(field: &Field) -> Value {
     let mut schema = of_kind(field.kind);
-    if let Some(map) = schema.as_object_mut() {
-        map.insert("x-source".into(), field.source.into());
-        map.insert("x-metric".into(), field.metric.name().into());
-        if let Some(unit) = field.unit.name() {
-            map.insert("x-unit".into(), unit.into());
-        }
-        for (key, special) in [("x-none", field.none_number()), ("x-unlimited", field.unlimited_number())] {
-            if let Some(number) = special {
-                map.insert(key.into(), json!(number));
-            }
+    insert(&mut schema, "x-source", field.source);
+    insert(&mut schema, "x-metric", field.metric.name());
+    if let Some(unit) = field.unit.name() {
+        insert(&mut schema, "x-unit", unit);
+    }
+    for (key, special) in [("x-none", field.none_number()), ("x-unlimited", field.unlimited_number())] {
+        if let Some(number) = special {
+            insert(&mut schema, key, whole(number));
         }
     }
     schema
@@ -135,58 +134,88 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Int(int) => integer(int),
         // A string of digits.
         Kind::Wide(int) => {
-            let pattern = if int.signed { "^-?[0-9]+$" } else { "^[0-9]+$" };
-            json!({ "type": "string", "pattern": pattern, "x-type": int.name() })
+            let mut schema = typed("string");
+            insert(&mut schema, "pattern", if int.signed { "^-?[0-9]+$" } else { "^[0-9]+$" });
+            insert(&mut schema, "x-type", int.name());
+            schema
         }
         Kind::Enum(int, words) => with_words(integer(int), "x-words", words),
         Kind::Flags(int, words) => with_words(integer(int), "x-flags", words),
-        Kind::Ratio => json!({ "type": "number" }),
-        Kind::Bool => json!({ "type": "boolean" }),
-        Kind::Text | Kind::Addr => json!({ "type": "string" }),
+        Kind::Ratio => typed("number"),
+        Kind::Bool => typed("boolean"),
+        Kind::Text | Kind::Addr => typed("string"),
         Kind::EnumText(words) => {
-            let names: Vec<&str> = words.iter().map(|word| word.name).collect();
-            with_words(json!({ "type": "string", "enum": names }), "x-words", words)
+            let mut schema = typed("string");
+            insert(&mut schema, "enum", words.iter().map(|word| word.name()).collect::<Value>());
+            with_words(schema, "x-words", words)
         }
-        Kind::Integers(int) => json!({ "type": "array", "items": integer(int) }),
-        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Integers(int) => list_of(integer(int)),
+        Kind::Texts => list_of(typed("string")),
         // Null stands for an address of a family that nobody knows.
-        Kind::Addrs => json!({ "type": "array", "items": { "type": ["string", "null"] } }),
-        Kind::Records(members) => json!({ "type": "array", "items": record(members) }),
+        Kind::Addrs => list_of(json!({ "type": ["string", "null"] })),
+        Kind::Records(members) => list_of(record(members)),
     }
 }
 
 fn integer(int: Int) -> Value {
-    json!({ "type": "integer", "minimum": int.min(), "maximum": int.max(), "x-type": int.name() })
+    let mut schema = typed("integer");
+    insert(&mut schema, "minimum", whole(int.min()));
+    insert(&mut schema, "maximum", whole(int.max()));
+    insert(&mut schema, "x-type", int.name());
+    schema
+}
+
+/// A number that some width of the kernel's can hold.
+fn whole(number: i128) -> Value {
+    match u64::try_from(number) {
+        Ok(number) => number.into(),
+        Err(_) => i64::try_from(number).unwrap_or(i64::MIN).into(),
+    }
 }
 
 /// Adds what numbers, bits or texts are called.
 fn with_words(mut schema: Value, key: &str, words: &[Word]) -> Value {
     let listed = words.iter().map(|word| {
-        let mut listed = json!({ "name": word.name });
-        if let Some(map) = listed.as_object_mut() {
-            if let Some(number) = word.number {
-                map.insert("number".into(), number.into());
-            }
-            if !word.also.is_empty() {
-                map.insert("also".into(), word.also.into());
-            }
+        let mut listed = Value::Object(Map::new());
+        insert(&mut listed, "name", word.name());
+        if let Some(number) = word.number {
+            insert(&mut listed, "number", number);
+        }
+        if word.spellings().nth(1).is_some() {
+            insert(&mut listed, "also", word.spellings().skip(1).collect::<Value>());
         }
         listed
     });
-    if let Some(map) = schema.as_object_mut()
-        && !words.is_empty()
-    {
-        map.insert(key.into(), listed.collect());
+    if !words.is_empty() {
+        insert(&mut schema, key, listed.collect::<Value>());
     }
     schema
+}
+
+fn typed(name: &str) -> Value {
+    let mut schema = Value::Object(Map::new());
+    insert(&mut schema, "type", name);
+    schema
+}
+
+fn list_of(items: Value) -> Value {
+    let mut schema = typed("array");
+    insert(&mut schema, "items", items);
+    schema
+}
+
+fn insert(schema: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(map) = schema.as_object_mut() {
+        map.insert(key.to_owned(), value.into());
+    }
 }
 
 fn record(members: &[Member]) -> Value {
     let mut properties = Map::new();
     for member in members {
         let mut schema = of_kind(member.kind);
-        if let (Some(map), Some(unit)) = (schema.as_object_mut(), member.unit.name()) {
-            map.insert("x-unit".into(), unit.into());
+        if let Some(unit) = member.unit.name() {
+            insert(&mut schema, "x-unit", unit);
         }
         put(&mut properties, member.name, member.kind, schema, member.doc);
     }

@@ -34,9 +34,9 @@ fn sent<'r>(row: &Row<'r>) -> Option<Sent<'r>> {
 }
 
 const ECN_MODES: &[Word] = &[
-    Word::new(TCPI_ECN_MODE_DISABLED as u32, "disabled").also(&["off"]),
+    Word::new(TCPI_ECN_MODE_DISABLED as u32, "disabled|off"),
     Word::new(TCPI_ECN_MODE_RFC3168 as u32, "rfc3168"),
-    Word::new(TCPI_ECN_MODE_ACCECN as u32, "accecn").also(&["accurate"]),
+    Word::new(TCPI_ECN_MODE_ACCECN as u32, "accecn|accurate"),
     Word::new(TCPI_ECN_MODE_PENDING as u32, "pending"),
 ];
 

@@ -24,7 +24,7 @@ const CONGESTION_STATES: &[Word] = &[
 ];
 
 const FASTOPEN_FAILURES: &[Word] = &[
-    Word::new(TFO_STATUS_UNSPEC as u32, "unspec").also(&["none"]),
+    Word::new(TFO_STATUS_UNSPEC as u32, "unspec|none"),
     Word::new(TFO_COOKIE_UNAVAILABLE as u32, "cookie-unavailable"),
     Word::new(TFO_DATA_NOT_ACKED as u32, "data-not-acked"),
     Word::new(TFO_SYN_RETRANSMITTED as u32, "syn-retransmitted"),
