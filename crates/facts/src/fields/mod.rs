@@ -15,6 +15,8 @@ mod congestion;
 mod endpoint;
 mod exposure;
 mod extended;
+#[cfg(test)]
+mod fit;
 mod groups;
 #[cfg(test)]
 mod hygiene;

@@ -43,7 +43,7 @@ const ALL: u32 = 3;
 const ADDRESSES: &[Field] = &[
     Field::new(
         "packet.protocol",
-        plain!(|r| packet(r).map(|_| protocol(r))),
+        plain!(|r| packet(r).and_then(|_| u16::try_from(protocol(r)).ok())),
         "Link protocol of the packets that the socket sees: zero none, 3 all.",
         "pdiag_num",
     )

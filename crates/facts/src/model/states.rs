@@ -221,9 +221,9 @@ const SMC: [(Word, StateSet); 12] = [
 
 /// The words of the states of SMC sockets.
 pub const SMC_WORDS: &[Word] = &{
-    let mut words = [UNKNOWN; SMC.len() + 1];
+    let mut words = [UNKNOWN; SMC.len()];
     let mut at = 0;
-    while at < SMC.len() {
+    while at < words.len() {
         words[at] = SMC[at].0;
         at += 1;
     }

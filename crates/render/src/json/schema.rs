@@ -6,6 +6,8 @@
 //!
 //! Source: JSON Schema, draft 2020-12.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 use sockdiag::fields::{Catalog, Field, Int, Kind, Member, Word};
 use sockdiag::source::Summary;
@@ -86,7 +88,9 @@ pub fn schema(catalog: &Catalog) -> Value {
 /// Every field, nested as rows are.
 fn socket(catalog: &Catalog) -> Value {
     let mut subjects: Map<String, Value> = Map::new();
-    for field in catalog.fields() {
+    let mut seen = HashSet::new();
+    // Layouts may share a name, which means one fact.
+    for field in catalog.fields().filter(|field| seen.insert(field.name)) {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
         let required: &[&str] = if subject == "socket" { &REQUIRED } else { &[] };
         let nested = subjects.entry(subject).or_insert_with(|| object([], required));
