@@ -151,7 +151,7 @@ pub(super) const PROTOCOL: &[Field] = &[
 pub(super) const LOCAL_PORT: Field = Field::new(
     "local.port",
     plain!(|r| u32::try_from(r.socket.local.port).ok()),
-    "Port of this end; zero if it has none.",
+    "Port of this end; zero if it has none, all ones if any vsock port will do.",
     "idiag_sport",
 )
 .none(0)
@@ -181,7 +181,7 @@ pub(super) const REMOTE_ADDR: Field = Field::new(
 pub(super) const REMOTE_PORT: Field = Field::new(
     "remote.port",
     plain!(|r| u32::try_from(r.socket.remote.port).ok()),
-    "Port of the other end; zero if there is none.",
+    "Port of the other end; zero if there is none, all ones of vsock.",
     "idiag_dport",
 )
 .none(0)

@@ -126,7 +126,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.accepts",
         word!(ACCEPTS, |r| accepts(r)),
-        "IP versions that a listener takes: ipv4, ipv6 or ipv4+ipv6.",
+        "IP versions that a listener takes.",
         "idiag_family, idiag_src, INET_DIAG_SKV6ONLY",
     )
     .group(Groups::EXPOSURE)
@@ -140,8 +140,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.scope",
         word!(SCOPES, |r| Some(Scope::of(accepting(r)?)?.name())),
-        "Kind of the address that a listener is bound to: loopback, link-local, private, multicast, global \
-         or any.",
+        "Kind of the address that a listener is bound to.",
         "idiag_src",
     )
     .group(Groups::EXPOSURE)

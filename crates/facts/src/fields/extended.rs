@@ -201,7 +201,7 @@ pub(super) const SHUTDOWN: &[Field] = &[SHUTDOWN_MASK];
 pub(super) const SHUTDOWN_MASK: Field = Field::new(
     "socket.shutdown",
     plain!(|r| r.socket.shutdown()),
-    "Directions that were shut down: 1 receiving, 2 sending.",
+    "Directions that were shut down.",
     "INET_DIAG_SHUTDOWN",
 )
 .flags(DIRECTIONS)
@@ -299,8 +299,7 @@ const OPTION_NAMES: Field = Field::new(
 const OPTIONS: Field = Field::new(
     "socket.options",
     plain!(|r| Some(r.socket.attrs()?.sockopt()?.bits())),
-    "Options that are set, a bit each: recverr, is_icsk, freebind, hdrincl, mc_loop, transparent, mc_all, \
-     nodefrag, bind_addr_no_port, recverr_rfc4884, defer_connect.",
+    "Options that are set.",
     "INET_DIAG_SOCKOPT",
 )
 .flags(OPTION_WORDS)

@@ -146,15 +146,10 @@ macro_rules! info {
 }
 
 const INFO: &[Field] = &[
-    detail(
-        "packet.version",
-        info!(version),
-        "Version of the headers in the rings, less one (TPACKET_V1 is zero).",
-        "pdi_version",
-    )
-    .words(VERSIONS)
-    .shape("ver:N cpy_thresh:N flags( WORD... )")
-    .text(Text::Custom(fmt_info)),
+    detail("packet.version", info!(version), "Version of the headers in the rings.", "pdi_version")
+        .words(VERSIONS)
+        .shape("ver:N cpy_thresh:N flags( WORD... )")
+        .text(Text::Custom(fmt_info)),
     detail(
         "packet.copy_thresh",
         info!(copy_thresh),
@@ -163,14 +158,9 @@ const INFO: &[Field] = &[
     )
     .gauge(Unit::Packets)
     .text(Text::PartOf("packet.version")),
-    detail(
-        "packet.flags",
-        info!(flags),
-        "Settings, a bit each: running, auxdata, origdev, vnethdr, loss.",
-        "pdi_flags",
-    )
-    .flags(FLAGS)
-    .text(Text::PartOf("packet.version")),
+    detail("packet.flags", info!(flags), "Settings.", "pdi_flags")
+        .flags(FLAGS)
+        .text(Text::PartOf("packet.version")),
     detail(
         "packet.reserve",
         info!(reserve),
@@ -333,7 +323,7 @@ const MEMBERSHIP: &[Member] = &[
     member(
         "type",
         Kind::Enum(Int::of::<u16>(), MEMBERSHIPS),
-        "What it listens to: 0 a group, 1 everything, 2 every group, 3 the address of a machine (PACKET_MR_*).",
+        "What it listens to: a group, everything, every group, or the address of a machine (PACKET_MR_*).",
     ),
     member("addr", Kind::Text, "The address in hexadecimal; empty where it is everything or every group."),
     member("count", Kind::Int(Int::of::<u32>()), "How often it was asked for."),

@@ -153,7 +153,7 @@ pub(super) const SCTP: &[Field] = &[
     shown(
         "sctp.autoclose_s",
         get!(s_autoclose_s),
-        "Idle time in seconds after which an association closes; zero is never.",
+        "Idle time after which an association closes.",
         "sctpi_s_autoclose",
         "autoclose",
     )
@@ -263,7 +263,7 @@ pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.primary_state",
         get!(p_state),
-        "State of the primary path: 0 inactive, 1 potentially failed, 2 active, 3 unconfirmed, 65535 unknown.",
+        "State of the primary path; pf has potentially failed.",
         "sctpi_p_state",
     )
     .words(PATH_STATES)
@@ -310,7 +310,7 @@ pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.type",
         get!(s_type),
-        "Style of the socket: 0 one-to-many, 1 one-to-one, 2 one-to-one that accepts many.",
+        "Style of the socket: one to many as UDP, or one to one as TCP.",
         "sctpi_s_type",
     )
     .words(TYPES),

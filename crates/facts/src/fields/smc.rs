@@ -174,7 +174,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.state",
         plain!(|r| Some(msg(r)?.state())),
-        "Number of the state: 1 ESTAB, 2 INIT, 7 UNCONN and 10 LISTEN; 20 and more while the connection is closed.",
+        "Number of the state; 20 and more while the connection is closed.",
         "diag_state",
     )
     .words(SMC_WORDS)

@@ -187,7 +187,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "pod.qos",
         word!(QOS_CLASSES, |r| workload(r)?.pod_qos),
-        "Quality of service class of the pod: guaranteed, burstable or besteffort.",
+        "Quality of service class of the pod.",
         "cgroup path",
         Text::Silent,
     ),

@@ -88,7 +88,7 @@ const INFO: &[Field] = &[
     Field::new(
         "tipc.type",
         word!(TYPES, |r| Some(tipc(r)?.type_name())),
-        "Type of the socket: STREAM, DGRAM, RDM, SEQPACKET.",
+        "Type of the socket.",
         "TIPC_NLA_SOCK_TYPE",
     )
     .group(Groups::TIPCINFO)

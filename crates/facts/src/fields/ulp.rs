@@ -59,14 +59,12 @@ pub(super) const ULP: &[Field] = &[
     )
     .shape("tcp-ulp-NAME ...")
     .text(Text::Custom(fmt_ulp)),
-    row("tls.version", ulp!(tls.version), "TLS version: 0x303 is 1.2, 0x304 is 1.3.", "TLS_INFO_VERSION")
-        .words(VERSIONS)
-        .text(TLS),
-    row("tls.cipher", ulp!(tls.cipher), "Number of the cipher.", "TLS_INFO_CIPHER").words(CIPHERS).text(TLS),
+    row("tls.version", ulp!(tls.version), "TLS version.", "TLS_INFO_VERSION").words(VERSIONS).text(TLS),
+    row("tls.cipher", ulp!(tls.cipher), "Cipher.", "TLS_INFO_CIPHER").words(CIPHERS).text(TLS),
     row(
         "tls.rxconf",
         ulp!(tls.rxconf),
-        "Who decrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.",
+        "Who decrypts: nobody below the program, the kernel (sw) or the network card (hw).",
         "TLS_INFO_RXCONF",
     )
     .words(CONFIGURATIONS)
@@ -74,7 +72,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "tls.txconf",
         ulp!(tls.txconf),
-        "Who encrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.",
+        "Who encrypts: nobody below the program, the kernel (sw) or the network card (hw).",
         "TLS_INFO_TXCONF",
     )
     .words(CONFIGURATIONS)
@@ -103,7 +101,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "subflow.flags",
         ulp!(mptcp.flags),
-        "State of the MPTCP subflow, a bit each.",
+        "State of the MPTCP subflow; rem is what the peer did, loc what we did.",
         "MPTCP_SUBFLOW_ATTR_FLAGS",
     )
     .flags(SUBFLOW_FLAGS)

@@ -24,7 +24,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "vsock.src_cid",
         plain!(|r| cid(r, r.socket.local)),
-        "Context of this end: a virtual machine, or 2 for the host; 4294967295 accepts from any.",
+        "Context of this end: a virtual machine, or 2 for the host; all ones accepts from any.",
         "vdiag_src_cid",
     )
     .none(VMADDR_CID_ANY as i128)
@@ -36,7 +36,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "vsock.dst_cid",
         plain!(|r| cid(r, r.socket.remote)),
-        "Context of the other end; 4294967295 if there is none.",
+        "Context of the other end; all ones if there is none.",
         "vdiag_dst_cid",
     )
     .none(VMADDR_CID_ANY as i128)
@@ -57,7 +57,7 @@ const DETAILS: &[Field] = &[
             Detail::Vsock(vsock) => Some(vsock.kind),
             _ => None,
         }),
-        "Type of the socket: 1 stream, 2 datagram, 5 sequenced packets.",
+        "Type of the socket.",
         "vdiag_type",
     )
     .words(TYPES)

@@ -62,7 +62,7 @@ pub(in crate::fields) const ACCECN: &[Field] = &[
             Sent::Numbers(_) => None,
             Sent::Bits(info) => info.ecn_mode(),
         }),
-        "Mode of ECN: 0 off, 1 RFC 3168, 2 accurate, 3 to be agreed on; since Linux 7.0.",
+        "Mode of ECN; since Linux 7.0.",
         "tcpi_ecn_mode",
     )
     .words(ECN_MODES)
@@ -73,8 +73,7 @@ pub(in crate::fields) const ACCECN: &[Field] = &[
             Sent::Numbers(info) => info.accecn_opt_seen_6_18().map(u32::from),
             Sent::Bits(info) => info.accecn_opt_seen(),
         }),
-        "Option of accurate ECN: 0 not seen, 1 empty, 2 with counters, 3 failed; since Linux 6.18, absent in \
-         recordings.",
+        "Option of accurate ECN as it was seen; since Linux 6.18, absent in recordings.",
         "tcpi_accecn_opt_seen",
     )
     .words(OPTIONS_SEEN)
@@ -85,8 +84,8 @@ pub(in crate::fields) const ACCECN: &[Field] = &[
             Sent::Numbers(info) => info.accecn_fail_mode_6_18().map(u32::from),
             Sent::Bits(info) => info.accecn_fail_mode(),
         }),
-        "How accurate ECN failed, a bit each: 1 sending and 2 receiving ACE, 4 sending and 8 receiving the \
-         option; since Linux 6.18, absent in recordings.",
+        "How accurate ECN failed, sending or receiving its counter (ACE) or its option; since Linux 6.18, absent in \
+         recordings.",
         "tcpi_accecn_fail_mode",
     )
     .flags(FAILURES)

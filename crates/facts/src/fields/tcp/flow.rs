@@ -52,7 +52,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.pacing_rate_bytes_per_s",
         info!(pacing_rate),
-        "Rate that sending is paced to; all ones is unlimited.",
+        "Rate that sending is paced to.",
         "tcpi_pacing_rate",
         Unit::BytesPerSecond,
     )
@@ -62,7 +62,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.max_pacing_rate_bytes_per_s",
         info!(max_pacing_rate),
-        "Most that pacing allows (SO_MAX_PACING_RATE); all ones is unlimited.",
+        "Most that pacing allows (SO_MAX_PACING_RATE).",
         "tcpi_max_pacing_rate",
         Unit::BytesPerSecond,
     )

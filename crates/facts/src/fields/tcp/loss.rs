@@ -151,7 +151,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.min_rtt_us",
         info!(min_rtt_us),
-        "Smallest round-trip time seen lately; all ones is none yet.",
+        "Smallest round-trip time seen lately.",
         "tcpi_min_rtt",
         Unit::Microseconds,
     )
@@ -193,7 +193,7 @@ pub(super) const SILENT: &[Field] = &[
     tcp(
         "tcp.ca_state",
         info!(ca_state),
-        "Congestion state: 0 open, 1 disorder, 2 window reduced, 3 recovery, 4 loss.",
+        "Congestion state; cwr is a window that is being reduced.",
         "tcpi_ca_state",
     )
     .words(CONGESTION_STATES)
@@ -215,7 +215,7 @@ pub(super) const SILENT: &[Field] = &[
     tcp(
         "tcp.fastopen_client_fail",
         info!(fastopen_client_fail),
-        "Why fast open failed: 1 no cookie, 2 data not acknowledged, 3 SYN sent again.",
+        "Why fast open failed, where it did.",
         "tcpi_fastopen_client_fail",
     )
     .words(FASTOPEN_FAILURES)

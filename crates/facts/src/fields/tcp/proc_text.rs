@@ -50,7 +50,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     proc(
         "proc.ssthresh",
         plain!(|r| Some(r.socket.proc_line()?.ssthresh())),
-        "Window at which slow start ends; -1 is unlimited.",
+        "Window at which slow start ends.",
     )
     .unlimited(-1)
     .gauge(Unit::Packets)
