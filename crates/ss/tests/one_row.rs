@@ -241,14 +241,14 @@ fn without_its_row_a_field_cannot_be_tested() {
 fn nothing_else_knows_a_field() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crates' directory");
     let mut knowing = Vec::new();
-    for name in ["wire", "sockdiag", "render", "ss"] {
+    for name in ["wire", "facts", "sockdiag", "render", "ss"] {
         look_for("rcv_ooopack", &crates.join(name).join("src"), &mut knowing);
     }
     knowing.sort();
     let knowing: Vec<_> = knowing.iter().map(|path| path.strip_prefix(crates).expect("below it")).collect();
     assert_eq!(
         knowing,
-        [Path::new("sockdiag/src/fields/tcp/loss.rs"), Path::new("wire/src/tcp_info.rs")],
+        [Path::new("facts/src/fields/tcp/loss.rs"), Path::new("wire/src/tcp_info.rs")],
         "the files that know rcv_ooopack"
     );
 }
