@@ -21,7 +21,7 @@
 //!     println!("{remote:40} {rtt_us:>9} us  {}", who.join(" "));
 //!     ControlFlow::Continue(())
 //! })?;
-//! outcome.notes.iter().for_each(|note| eprint!("{note}"));
+//! outcome.notices.iter().for_each(|notice| eprint!("{notice}"));
 //! outcome.complete()?;
 //! # Ok(())
 //! # }
@@ -103,7 +103,7 @@
 
 pub mod enrich;
 pub mod namespaces;
-pub mod notes;
+pub mod notice;
 pub mod pipeline;
 pub mod places;
 pub mod sockets;

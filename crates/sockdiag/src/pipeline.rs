@@ -18,7 +18,7 @@ use crate::enrich::{self, Enricher};
 use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr};
 use crate::model::{Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::order::Order;
 use crate::source::{self, Destroyer, DumpError, Exact, Fate, Query, Sources, Visit};
 
@@ -117,7 +117,7 @@ impl<'p> Pipeline<'p> {
     /// # Errors
     /// See [`source::dump`].  The sink's own errors end the listing quietly,
     /// as a reader that went away should.
-    pub fn list(&mut self, query: &Query, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
+    pub fn list(&mut self, query: &Query, notices: &mut dyn FnMut(Notice)) -> Result<(), DumpError> {
         let sources = self.sources;
         let by_name = self.filters_by_name();
         if self.order.is_full() {
@@ -134,13 +134,13 @@ impl<'p> Pipeline<'p> {
         }
         let query = &Query { exact: self.exact(query), ..query.clone() };
         // What is said of rows comes before what is said of the source's end.
-        let notes = RefCell::new(notes);
-        let say = |note| (notes.borrow_mut())(note);
+        let notices = RefCell::new(notices);
+        let say = |notice| (notices.borrow_mut())(notice);
         let mut listing =
             Listing { pipeline: self, by_name, say: &say, refused: None, began: None, again: None };
-        let result = source::dump(query, sources, &mut listing, &mut |note| say(note));
+        let result = source::dump(query, sources, &mut listing, &mut |notice| say(notice));
         let refused = listing.refused;
-        refused.into_iter().chain(self.enricher.take_notes()).for_each(say);
+        refused.into_iter().chain(self.enricher.take_notices()).for_each(say);
         result
     }
 
@@ -154,7 +154,7 @@ impl<'p> Pipeline<'p> {
     ///
     /// # Errors
     /// When the kernel cannot be listened to, or not any longer.
-    pub fn follow(&mut self, groups: u32, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
+    pub fn follow(&mut self, groups: u32, notices: &mut dyn FnMut(Notice)) -> Result<(), DumpError> {
         let by_name = self.filters_by_name();
         source::follow(
             groups,
@@ -171,12 +171,12 @@ impl<'p> Pipeline<'p> {
                     _ => ControlFlow::Break(()),
                 }
             },
-            notes,
+            notices,
         )
     }
 
     /// Destroys a socket, if that was asked for and it is of a kind for it.
-    fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Note> {
+    fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
         match &mut self.destroyer {
             Some(destroyer) if Destroyer::acts_on(socket) => destroyer.destroy(socket),
             // As the reference, which lists it as if it were.
@@ -192,11 +192,11 @@ impl<'p> Pipeline<'p> {
     ///
     /// # Errors
     /// What writing brought about.
-    pub fn finish(&mut self, notes: &mut dyn FnMut(Note)) -> io::Result<()> {
+    pub fn finish(&mut self, notices: &mut dyn FnMut(Notice)) -> io::Result<()> {
         let _ = self.release();
         let _ = self.release_kept();
-        let tally = self.destroyer.as_ref().map(|destroyer| Note::Destroyed(destroyer.tally()));
-        self.enricher.take_notes().chain(tally).for_each(notes);
+        let tally = self.destroyer.as_ref().map(|destroyer| Notice::Destroyed(destroyer.tally()));
+        self.enricher.take_notices().chain(tally).for_each(notices);
         self.sink.finish()
     }
 
@@ -326,9 +326,9 @@ impl<'p> Pipeline<'p> {
 struct Listing<'l, 'p> {
     pipeline: &'l mut Pipeline<'p>,
     by_name: bool,
-    say: &'l dyn Fn(Note),
+    say: &'l dyn Fn(Notice),
     /// Why no further socket is destroyed.
-    refused: Option<Note>,
+    refused: Option<Notice>,
     /// Where the rows of the dump begin among those that wait, while all of
     /// them do.
     began: Option<Place>,
@@ -363,8 +363,8 @@ impl Visit for Listing<'_, '_> {
         match self.pipeline.destroy(socket) {
             Ok(Fate::Destroyed) => {}
             Ok(Fate::Gone | Fate::Spared) => return ControlFlow::Continue(()),
-            Err(note) => {
-                self.refused = Some(note);
+            Err(notice) => {
+                self.refused = Some(notice);
                 return ControlFlow::Break(());
             }
         }
@@ -379,8 +379,8 @@ impl Visit for Listing<'_, '_> {
         if !self.pipeline.waits() {
             self.pass();
             let flow = self.pipeline.show(socket);
-            if self.pipeline.enricher.has_row_notes() {
-                self.pipeline.enricher.take_row_notes().for_each(self.say);
+            if self.pipeline.enricher.has_row_notices() {
+                self.pipeline.enricher.take_row_notices().for_each(self.say);
             }
             return if self.pipeline.order.is_full() { ControlFlow::Break(()) } else { flow };
         }

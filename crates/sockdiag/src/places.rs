@@ -15,7 +15,7 @@ use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr, Parsed};
 use crate::model::{Layout, Netns, Selected, State, StateSet, Table, TableSet};
 use crate::namespaces::{self, Namespace};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::pipeline::Pipeline;
 use crate::source::{DumpError, Programs, Query, Sources, Storages};
 use crate::sys::elsewhere::Inside;
@@ -82,7 +82,8 @@ impl Asked {
 }
 
 /// What is done after each table: see [`Places::list`].
-pub type Listed<'l> = dyn FnMut(Result<(), DumpError>, &Query, &mut dyn FnMut(Note)) -> ControlFlow<()> + 'l;
+pub type Listed<'l> =
+    dyn FnMut(Result<(), DumpError>, &Query, &mut dyn FnMut(Notice)) -> ControlFlow<()> + 'l;
 
 /// The places that a listing visits.
 #[derive(Debug, Default)]
@@ -110,7 +111,7 @@ impl Places {
         peers: bool,
         sources: &Sources,
         mut parse: impl FnMut() -> Result<Parsed, E>,
-        say: &mut dyn FnMut(Note),
+        say: &mut dyn FnMut(Notice),
     ) -> Result<Self, E> {
         let every = namespaces::all();
         let mut found = namespaces::chosen(words, &every)?;
@@ -154,7 +155,7 @@ impl Places {
             places.push(Place { namespace: Some(namespace), parsed, ports, listed });
         }
         if !refused.is_empty() || found.hidden > 0 {
-            say(Note::NamespacesUnseen { refused, errno, processes: found.hidden });
+            say(Notice::NamespacesUnseen { refused, errno, processes: found.hidden });
         }
         match wrong {
             Some(error) if !places.iter().any(|place| place.listed) => Err(error),
@@ -215,7 +216,7 @@ impl Places {
         &'p self,
         pipeline: &mut Pipeline<'p>,
         asked: &Asked,
-        say: &mut dyn FnMut(Note),
+        say: &mut dyn FnMut(Notice),
         listed: &mut Listed<'_>,
     ) {
         if asked.needs.has(Needs::PEERS) {

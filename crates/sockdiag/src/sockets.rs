@@ -27,7 +27,7 @@ use std::path::Path;
 use crate::enrich::HolderSearch;
 use crate::fields::{Catalog, Groups, Needs};
 use crate::model::{Family, Row, Selection, StateSet, Table};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::pipeline::Sink;
 use crate::source::{self, Destroyer, Fate, Sources};
 
@@ -196,7 +196,7 @@ impl Sockets {
     /// Asks in these network namespaces: words between commas, each `all`, a
     /// name as `ip netns` has it, a path, an inode number or `pid:N`.  The
     /// calling thread stays where it is.  Fields `netns.*` tell rows apart;
-    /// namespaces that may not be entered are a note of the outcome.
+    /// namespaces that may not be entered are a notice of the outcome.
     #[must_use]
     pub fn netns(mut self, words: impl AsRef<OsStr>) -> Self {
         self.netns = Some(words.as_ref().to_owned());
@@ -209,9 +209,9 @@ impl Sockets {
     /// If the question cannot be asked at all.  A table that cannot be read is
     /// a failure in the outcome: the others are read all the same.
     pub fn each(&self, mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<Outcome, AskError> {
-        let mut notes = Vec::new();
-        let question = Question::new(self, &mut |note| notes.push(note))?;
-        Ok(list(question, notes, &mut take))
+        let mut notices = Vec::new();
+        let question = Question::new(self, &mut |notice| notices.push(notice))?;
+        Ok(list(question, notices, &mut take))
     }
 
     /// Every row, copied, with what was looked up for it.
@@ -238,8 +238,8 @@ impl Sockets {
         &self,
         mut take: impl FnMut(&Row<'_>, Verdict) -> ControlFlow<()>,
     ) -> Result<Outcome, AskError> {
-        let mut notes = Vec::new();
-        let question = Question::new(self, &mut |note| notes.push(note))?;
+        let mut notices = Vec::new();
+        let question = Question::new(self, &mut |notice| notices.push(notice))?;
         let mut destroyer = {
             let place = question.only_place()?;
             if place.filter().is_none() {
@@ -253,17 +253,17 @@ impl Sockets {
                 Some(Ok(Fate::Destroyed)) => Verdict::Destroyed,
                 Some(Ok(Fate::Gone)) => Verdict::Gone,
                 None | Some(Ok(Fate::Spared)) => Verdict::Unsupported,
-                Some(Err(note)) => Verdict::Refused(note),
+                Some(Err(notice)) => Verdict::Refused(notice),
             };
             take(row, verdict)
         };
-        Ok(list(question, notes, &mut each))
+        Ok(list(question, notices, &mut each))
     }
 
     /// Hands over TCP and UDP sockets as they end, by whomever, until `take`
     /// breaks off; it waits for the next one for as long as that takes.  Which
     /// states were asked for does not matter.  That messages were lost, since
-    /// we were too slow, is said to `note`.
+    /// we were too slow, is said to `notice`.
     ///
     /// # Errors
     /// As [`Sockets::each`]; with several namespaces;
@@ -272,9 +272,9 @@ impl Sockets {
     pub fn follow(
         &self,
         mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>,
-        mut note: impl FnMut(Note),
+        mut notice: impl FnMut(Notice),
     ) -> Result<(), AskError> {
-        let mut question = Question::new(self, &mut note)?;
+        let mut question = Question::new(self, &mut notice)?;
         let selected = question.asked.selected;
         let groups = source::event_groups(selected.tables, selected.families);
         if groups == 0 {
@@ -284,7 +284,7 @@ impl Sockets {
         let enough = Cell::new(false);
         let mut sink = Each { take: &mut take, rows: 0, enough: &enough };
         let (mut pipeline, ..) = question.pipeline(&mut sink);
-        pipeline.follow(groups, &mut note).map_err(AskError::Follow)
+        pipeline.follow(groups, &mut notice).map_err(AskError::Follow)
     }
 
     /// Writes the kernel's raw replies about TCP sockets, to be asked later
@@ -296,30 +296,30 @@ impl Sockets {
     /// As [`Sockets::each`]; with several namespaces;
     /// [`AskError::NothingToRecord`]; [`AskError::Record`] if the kernel did
     /// not answer to the end, or `out` could not be written.
-    pub fn record(&self, mut out: impl Write) -> Result<Vec<Note>, AskError> {
-        let mut notes = Vec::new();
-        let question = Question::new(self, &mut |note| notes.push(note))?;
+    pub fn record(&self, mut out: impl Write) -> Result<Vec<Notice>, AskError> {
+        let mut notices = Vec::new();
+        let question = Question::new(self, &mut |notice| notices.push(notice))?;
         if !question.asked.selected.tables.contains(Table::Tcp) {
             return Err(AskError::NothingToRecord);
         }
         let _inside = question.only_place()?.enter().map_err(AskError::Enter)?;
         let query = question.asked.query(Table::Tcp);
-        source::record(&query, &mut out, &mut |note| notes.push(note)).map_err(AskError::Record)?;
-        Ok(notes)
+        source::record(&query, &mut out, &mut |notice| notices.push(notice)).map_err(AskError::Record)?;
+        Ok(notices)
     }
 }
 
 /// Lists what was asked for.
 fn list(
     mut question: Question,
-    mut notes: Vec<Note>,
+    mut notices: Vec<Notice>,
     take: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
 ) -> Outcome {
     let mut failures = Vec::new();
     let enough = Cell::new(false);
     let mut sink = Each { take, rows: 0, enough: &enough };
     let (mut pipeline, places, asked, sources) = question.pipeline(&mut sink);
-    places.list(&mut pipeline, asked, &mut |note| notes.push(note), &mut |result, query, say| {
+    places.list(&mut pipeline, asked, &mut |notice| notices.push(notice), &mut |result, query, say| {
         if let Err(error) = result {
             if asked.selected.names(query.table) {
                 source::missing(&error, query, sources).into_iter().for_each(say);
@@ -329,9 +329,9 @@ fn list(
         if enough.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     // The only error of this sink is that enough was seen.
-    let _ = pipeline.finish(&mut |note| notes.push(note));
+    let _ = pipeline.finish(&mut |notice| notices.push(notice));
     drop(pipeline);
-    Outcome { rows: sink.rows, notes, failures }
+    Outcome { rows: sink.rows, notices, failures }
 }
 
 /// A sink that calls a function, until that breaks off.

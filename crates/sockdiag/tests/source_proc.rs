@@ -81,7 +81,7 @@ fn ours(query: &Query, sources: &Sources) -> (Vec<String>, Option<DumpErrorKind>
         rows.push(words(&Socket::decode(record).expect("a line with endpoints")));
         ControlFlow::Continue(())
     };
-    let result = dump(query, sources, &mut visit, &mut |note| panic!("{note}"));
+    let result = dump(query, sources, &mut visit, &mut |notice| panic!("{notice}"));
     (rows, result.err().map(|error| error.kind))
 }
 

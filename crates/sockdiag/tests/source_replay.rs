@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
 use sockdiag::model::{FamilySet, Record, Socket, StateSet, Table};
-use sockdiag::notes::Note;
+use sockdiag::notice::Notice;
 use sockdiag::source::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Sources, deficit, dump, record};
 use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::reference::Reference;
@@ -42,7 +42,7 @@ fn replay(sources: &Sources) -> (Vec<Vec<u8>>, String, Result<(), DumpError>) {
         ControlFlow::Continue(())
     };
     let result =
-        dump(&Query::of(Table::Tcp), sources, &mut visit, &mut |note| said.push_str(&note.to_string()));
+        dump(&Query::of(Table::Tcp), sources, &mut visit, &mut |notice| said.push_str(&notice.to_string()));
     (rows, said, result)
 }
 
@@ -122,8 +122,8 @@ fn recordings_read_as_the_reference_reads_them() {
         assert_eq!(rows.len(), want, "{name}");
         assert_eq!(theirs.stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()).count(), want, "{name}");
         // The reference looks at the attributes of a shown row twice.
-        for note in rows.iter().filter_map(|row| deficit(row)) {
-            said = format!("{note}{said}");
+        for notice in rows.iter().filter_map(|row| deficit(row)) {
+            said = format!("{notice}{said}");
         }
         assert_eq!(said, String::from_utf8_lossy(&theirs.stderr), "{name}");
     }
@@ -193,7 +193,7 @@ fn neither_states_nor_families_choose_from_a_recording() {
         rows += 1;
         ControlFlow::Continue(())
     };
-    dump(&narrow, &file.sources(), &mut visit, &mut |note| panic!("{note}")).expect("a whole recording");
+    dump(&narrow, &file.sources(), &mut visit, &mut |notice| panic!("{notice}")).expect("a whole recording");
     assert_eq!(rows, 2);
 }
 
@@ -214,11 +214,11 @@ fn damaged_recordings_are_safe_to_open() {
             decoded += usize::from(Socket::decode(record).is_some());
             ControlFlow::Continue(())
         };
-        let mut notes = 0;
-        let result = dump(&Query::of(Table::Tcp), &sources, &mut visit, &mut |_| notes += 1);
+        let mut notices = 0;
+        let result = dump(&Query::of(Table::Tcp), &sources, &mut visit, &mut |_| notices += 1);
         assert!(rows * 16 <= damaged.len() && decoded <= rows, "round {round}");
-        assert!(notes <= rows + 1, "round {round}");
-        assert!(result.is_ok() || notes > 0 || result.is_err_and(|e| e.exit_status() == Some(255)));
+        assert!(notices <= rows + 1, "round {round}");
+        assert!(result.is_ok() || notices > 0 || result.is_err_and(|e| e.exit_status() == Some(255)));
     }
 }
 
@@ -241,7 +241,7 @@ fn a_recording_holds_what_the_reference_s_would() {
         ports.push(local.port());
     }
     let mut ours = Vec::new();
-    record(&Query::of(Table::Tcp), &mut ours, &mut |note: Note| panic!("{note}"))
+    record(&Query::of(Table::Tcp), &mut ours, &mut |notice: Notice| panic!("{notice}"))
         .expect("this kernel answers");
     let ours = anonymous(ours);
     let kind = |message: &[u8]| u16::from_ne_bytes([message[4], message[5]]);

@@ -8,7 +8,7 @@ use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Groups as FieldGroups, Needs};
-use sockdiag::notes::Note;
+use sockdiag::notice::Notice;
 use sockdiag::order::Order;
 use sockdiag::pipeline::Sink;
 use sockdiag::source::{DumpError, Sources, Summary};
@@ -20,6 +20,7 @@ use sockdiag_render::ss::{Look, SsText};
 
 use crate::cli::{Args, Exit, Form};
 use crate::terminal::Stdout;
+use crate::words;
 
 /// Notes that a document holds; more are counted.
 const MOST_NOTES: usize = 1000;
@@ -79,7 +80,7 @@ impl Plan {
             let mut sums = choices(SUMS)?;
             for sum in form.columns.as_deref().map(choices).transpose()?.unwrap_or_default() {
                 if !sum.is_number() {
-                    let message = format!("ss: {} is no number to add up", sum.name());
+                    let message = format!("ss: {} is not numeric, so it cannot be summed", sum.name());
                     return Err(Exit::error(Exit::USAGE, message));
                 }
                 if !sums.iter().any(|known| known.named() == sum.named()) {
@@ -220,11 +221,11 @@ impl Said {
         Self { keep, ..Self::default() }
     }
 
-    /// Keeps a note.
-    pub(crate) fn note(&mut self, note: &Note) {
+    /// Keeps a notice.
+    pub(crate) fn note(&mut self, notice: &Notice) {
         if !self.keep {
         } else if self.notes.len() < MOST_NOTES {
-            self.notes.push(note.to_string().trim_end().to_owned());
+            self.notes.push(words::line(notice));
         } else {
             self.more += 1;
         }

@@ -9,6 +9,7 @@ mod manual;
 mod netns;
 mod run;
 mod terminal;
+mod words;
 
 use std::ffi::OsString;
 use std::io::Write as _;

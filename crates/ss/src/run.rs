@@ -17,7 +17,7 @@ use sockdiag::enrich::{BpfMaps, EnrichConfig, Enricher, HolderSearch, SystemLook
 use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter::{self, EvalContext, Expr};
 use sockdiag::model::{Selected, Table, TableSet};
-use sockdiag::notes::Note;
+use sockdiag::notice::Notice;
 use sockdiag::pipeline::{Held, Pipeline};
 use sockdiag::places::{Asked, Place, Places};
 use sockdiag::source::{self, Destroyer, Sources, Storages};
@@ -29,6 +29,7 @@ use crate::cli::{self, Actions, Args, Exit};
 use crate::listing::{Opening, Plan, Said};
 use crate::netns;
 use crate::terminal;
+use crate::words;
 
 /// Does what the words ask for.
 pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
@@ -46,10 +47,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     // form that the reference lacks; a document holds it itself.
     let explain =
         args.explain || io::stderr().is_terminal() || (args.form.is_ours() && !args.form.is_document());
-    let mut say = |note: Note| {
-        said.borrow_mut().note(&note);
-        if explain || !note.is_ours() {
-            tell(&note);
+    let mut say = |notice: Notice| {
+        said.borrow_mut().note(&notice);
+        if explain || !words::is_for_people(&notice) {
+            tell(&notice);
         }
     };
     // Before the words lose those of states.
@@ -65,7 +66,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
     }
     args.take_state_words()?;
-    let mut selected = args.selection.resolve().map_err(|empty| Exit::error(0, empty.to_string()))?;
+    let mut selected = args.selection.resolve().map_err(|empty| words::nothing_to_list(&empty))?;
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let storages = |needs: Needs| match system.bpf_maps.descriptors() {
         _ if !needs.has(Needs::BPF_STORAGES) => Storages::None,
@@ -140,9 +141,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         order,
         destroyer: match args.kill.then(Destroyer::open).transpose() {
             Ok(destroyer) => destroyer,
-            Err(note) => {
-                return Err(Exit { code: 0, stdout: Vec::new(), stderr: note.to_string().into_bytes() });
-            }
+            Err(notice) => return Err(words::ending(0, &notice)),
         },
     };
     if args.events {
@@ -157,8 +156,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     places.list(&mut pipeline, &asked, &mut say, &mut |result, query, say| {
         let Err(error) = result else { return ControlFlow::Continue(()) };
         said.borrow_mut().failure(&error);
-        if let Some(code) = error.exit_status() {
-            failure = Some(Exit::error(code, error.to_string()));
+        failure = words::fatal(&error);
+        if failure.is_some() {
             return ControlFlow::Break(());
         }
         if explain && selected.names(query.table) {
@@ -183,9 +182,9 @@ fn holder_search() -> HolderSearch {
 }
 
 /// Says at once what is worth saying beside the listing.
-fn tell(note: &Note) {
+fn tell(notice: &Notice) {
     // Nobody is left to tell if this fails.
-    let _ = write!(io::stderr(), "{note}");
+    let _ = io::stderr().write_all(&words::words(notice));
 }
 
 /// `-D FILE`: the raw replies of the TCP table.
@@ -199,7 +198,7 @@ fn record(file: &OsStr, asked: &Asked) -> Result<(), Exit> {
         Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
     };
     // The reference says nothing of what went wrong, and ends with 0.
-    let _ = source::record(&asked.query(Table::Tcp), &mut out, &mut |note| tell(&note));
+    let _ = source::record(&asked.query(Table::Tcp), &mut out, &mut |notice| tell(&notice));
     Ok(())
 }
 
@@ -221,14 +220,8 @@ fn parse_filter(
     let mut file = file;
     let file = file.as_mut().map(|file| file.as_mut() as &mut dyn BufRead);
     filter::parse_or_explain(&words, file, context).map_err(|refused| {
-        let error = &refused.error;
-        let code = u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
-        let mut message = error.message();
-        if args.explain || io::stderr().is_terminal() {
-            message.push(b'\n');
-            message.extend(refused.picture().bytes());
-        }
-        if error.shows_usage() { Exit::usage(message) } else { Exit::error(code, message) }
+        let explain = args.explain || io::stderr().is_terminal();
+        words::bad_filter(&refused.error, explain.then(|| refused.picture()).as_deref())
     })
 }
 
@@ -256,7 +249,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sockdiag::sys::netns::enter(name, &mut |note| tell(&note))?)
+        Ok(sockdiag::sys::netns::enter(name, &mut |notice| tell(&notice))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {
@@ -276,11 +269,11 @@ impl Actions for System {
     fn bpf_map(&mut self, id: u32) -> Result<(), Exit> {
         match self.bpf_maps.open(id) {
             Ok(()) => Ok(()),
-            Err(note @ Note::MapsTooMany { .. }) => {
-                tell(&note);
+            Err(notice @ Notice::MapsTooMany { .. }) => {
+                tell(&notice);
                 Ok(())
             }
-            Err(note) => Err(Exit::error(1, note.to_string().trim_end())),
+            Err(notice) => Err(words::ending(1, &notice)),
         }
     }
 }

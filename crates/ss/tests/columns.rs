@@ -157,7 +157,7 @@ fn wrong_names_are_refused_before_anything_is_listed() {
             "--sort -tcp.rtt",
             "ss: there is no field \"tcp.rtt\" (is it tcp.rtt_us?); --columns help lists all\n",
         ),
-        ("--group-by state --columns congestion", "ss: congestion is no number to add up\n"),
+        ("--group-by state --columns congestion", "ss: congestion is not numeric, so it cannot be summed\n"),
         (
             "--group-by state --sort rtt",
             "ss: groups are not ordered by \"rtt\", but by one of state, count, recv_q, send_q\n",

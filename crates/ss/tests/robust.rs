@@ -26,7 +26,7 @@ use sockdiag::enrich::{EnrichConfig, Enricher};
 use sockdiag::fields::{Catalog, Groups, Kind, Style};
 use sockdiag::filter::{self, Context, Dialect, EvalContext, Expr, Lookups, Transport};
 use sockdiag::model::{Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
-use sockdiag::notes::Note;
+use sockdiag::notice::Notice;
 use sockdiag::order::Order;
 use sockdiag::pipeline::{Held, Pipeline, Sink};
 use sockdiag::source::{self, Query, Sources};
@@ -216,8 +216,9 @@ fn list(
         held: Held::default(),
         order: Order::default(),
     };
-    let failed = pipeline.list(&Query::of(Table::Tcp), &mut |note: Note| drop(note.to_string())).is_err();
-    pipeline.finish(&mut |note: Note| drop(note.to_string())).expect("nowhere takes all");
+    let failed =
+        pipeline.list(&Query::of(Table::Tcp), &mut |notice: Notice| drop(notice.to_string())).is_err();
+    pipeline.finish(&mut |notice: Notice| drop(notice.to_string())).expect("nowhere takes all");
     let rows = sink.rows;
     drop(sink);
     Listed { rows, failed, ..listed }

@@ -63,7 +63,7 @@ fn dump(
             records.push(record.bytes.to_vec());
             ControlFlow::Continue(())
         };
-        let result = source::dump(&query, &sources, &mut visit, &mut |note| drop(note.to_string()));
+        let result = source::dump(&query, &sources, &mut visit, &mut |notice| drop(notice.to_string()));
         if let Err(error) = result {
             assert!(error.rows_delivered as usize <= records.len(), "{error}");
         }

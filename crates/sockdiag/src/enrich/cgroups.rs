@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::handle::{id_of, open_id};
 use sockdiag_facts::scan;
 
@@ -26,8 +26,8 @@ pub(super) struct Cgroups {
     mount: Mount,
     paths: HashMap<u64, Vec<u8>>,
     /// What there is to say whenever one of these is shown.
-    unreachable: HashMap<u64, Note>,
-    notes: Vec<(Note, u64)>,
+    unreachable: HashMap<u64, Notice>,
+    notices: Vec<(Notice, u64)>,
 }
 
 /// Where the cgroup2 file system is mounted.
@@ -51,13 +51,13 @@ impl Cgroups {
             return;
         }
         let found = match mount {
-            _ if id == 0 => Err(Some(Note::CgroupIdInvalid)),
+            _ if id == 0 => Err(Some(Notice::CgroupIdInvalid)),
             Mount::At(mount) => path_by_id(&mount, id),
             // Said once already.
             Mount::Unknown | Mount::Nowhere => Err(None),
         };
-        let path = found.unwrap_or_else(|note| {
-            self.unreachable.extend(note.map(|note| (id, note)));
+        let path = found.unwrap_or_else(|notice| {
+            self.unreachable.extend(notice.map(|notice| (id, notice)));
             format!("unreachable:{id:x}").into_bytes()
         });
         self.paths.insert(id, path);
@@ -72,20 +72,20 @@ impl Cgroups {
     /// Says what the reference says when it prints a cgroup, which it looks
     /// for anew each time: so often is it `shown`.
     pub(super) fn show(&mut self, id: u64, shown: u64) {
-        if let Some(note) = self.unreachable.get(&id).filter(|_| shown > 0) {
-            match self.notes.iter_mut().find(|(said, _)| said == note) {
+        if let Some(notice) = self.unreachable.get(&id).filter(|_| shown > 0) {
+            match self.notices.iter_mut().find(|(said, _)| said == notice) {
                 Some((_, times)) => *times += shown,
-                None => self.notes.push((note.clone(), shown)),
+                None => self.notices.push((notice.clone(), shown)),
             }
         }
     }
 
-    pub(super) fn has_notes(&self) -> bool {
-        !self.notes.is_empty()
+    pub(super) fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
     }
 
-    pub(super) fn take_notes(&mut self) -> Vec<(Note, u64)> {
-        std::mem::take(&mut self.notes)
+    pub(super) fn take_notices(&mut self) -> Vec<(Notice, u64)> {
+        std::mem::take(&mut self.notices)
     }
 
     /// The mount point.  The first call walks the tree below it.
@@ -95,7 +95,7 @@ impl Cgroups {
                 self.walk(&mount);
                 Mount::At(mount)
             } else {
-                self.notes.push((Note::NoCgroupMount, 1));
+                self.notices.push((Notice::NoCgroupMount, 1));
                 Mount::Nowhere
             };
         }
@@ -129,12 +129,12 @@ fn below(mount: &Path, path: &OsStr) -> Vec<u8> {
     }
 }
 
-/// Opens a cgroup by its id to see where it is.  A note in the error is what
+/// Opens a cgroup by its id to see where it is.  A notice in the error is what
 /// there is to say.
-fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Note>> {
-    let dir = File::open(mount).map_err(|_| Some(Note::CgroupMount))?;
+fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Notice>> {
+    let dir = File::open(mount).map_err(|_| Some(Notice::CgroupMount))?;
     let file = open_id(dir.as_fd(), id)
-        .map_err(|error| (error.raw_os_error() != Some(ESTALE)).then_some(Note::CgroupOpen))?;
+        .map_err(|error| (error.raw_os_error() != Some(ESTALE)).then_some(Notice::CgroupOpen))?;
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| None)?;
     Ok(below(mount, path.as_os_str()))
 }
@@ -181,11 +181,11 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
         cgroups.prepare(0);
         assert_eq!(cgroups.path(0xbc_614e), Some(&b"unreachable:bc614e"[..]));
         assert_eq!(cgroups.path(0), Some(&b"unreachable:0"[..]));
-        assert!(cgroups.take_notes().is_empty(), "nothing was shown");
+        assert!(cgroups.take_notices().is_empty(), "nothing was shown");
         cgroups.show(0, 2);
         cgroups.show(0, 1);
-        assert_eq!(cgroups.take_notes(), [(Note::CgroupIdInvalid, 3)]);
-        assert!(cgroups.take_notes().is_empty());
+        assert_eq!(cgroups.take_notices(), [(Notice::CgroupIdInvalid, 3)]);
+        assert!(cgroups.take_notices().is_empty());
     }
 
     #[test]

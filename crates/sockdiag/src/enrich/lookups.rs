@@ -13,7 +13,7 @@ use super::netlink::Protocols;
 use super::rpc::RpcNames;
 use crate::filter::{Lookups, Transport};
 use crate::model::{Addr, Family};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::source;
 use crate::sys::errno_text;
 use crate::sys::handle::{IdError, id_of};
@@ -91,9 +91,9 @@ fn cgroup_id(path: &[u8]) -> Result<u64, String> {
         Err(IdError::Size) => return Err("Invalid size of cgroup2 ID".to_owned()),
         Err(IdError::Os(_)) => {}
     }
-    let line = |note: Note| note.to_string().trim_end().to_owned();
-    let mount = mount_point().ok_or_else(|| line(Note::NoCgroupMount))?;
-    let dir = File::open(mount).map_err(|_| line(Note::CgroupMount))?;
+    let line = |notice: Notice| notice.to_string().trim_end().to_owned();
+    let mount = mount_point().ok_or_else(|| line(Notice::NoCgroupMount))?;
+    let dir = File::open(mount).map_err(|_| line(Notice::CgroupMount))?;
     let slashes = path.iter().take_while(|byte| **byte == b'/').count();
     let inside = CString::new(path.get(slashes..).unwrap_or_default()).unwrap_or_default();
     if inside.is_empty() {

@@ -33,7 +33,7 @@ use crate::model::{
     Addr, AddressBook, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer,
     PeopleBook, Row, Socket, SourceKind, Table, Workload,
 };
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::source::Sources;
 
 use cgroups::Cgroups;
@@ -58,7 +58,7 @@ pub struct EnrichConfig<'s> {
     /// `-r`: names of hosts, also with `-n`, and of RPC services, unless `-n`.
     pub resolve: bool,
     /// Whether the path of cgroup id 0 is shown too, as `--cgroup` does and
-    /// `-e` does not.  There is none, which earns a note.
+    /// `-e` does not.  There is none, which earns a notice.
     pub cgroup_zero: bool,
     /// Whether `-e` is on, which shows the path of a cgroup as well.
     pub extended: bool,
@@ -460,24 +460,25 @@ impl Enricher {
     }
 
     /// Whether anything was worth saying of the rows since the last call.
-    pub(crate) fn has_row_notes(&self) -> bool {
-        self.bpf_maps.has_notes() || self.cgroups.as_ref().is_some_and(Cgroups::has_notes)
+    pub(crate) fn has_row_notices(&self) -> bool {
+        self.bpf_maps.has_notices() || self.cgroups.as_ref().is_some_and(Cgroups::has_notices)
     }
 
     /// What was worth saying of the rows since the last call.
-    pub fn take_row_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
-        let notes = self.cgroups.as_mut().map(Cgroups::take_notes).unwrap_or_default();
-        let notes = notes.into_iter().flat_map(|(note, times)| std::iter::repeat_n(note, times as usize));
-        notes.chain(self.bpf_maps.take_notes())
+    pub fn take_row_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
+        let notices = self.cgroups.as_mut().map(Cgroups::take_notices).unwrap_or_default();
+        let notices =
+            notices.into_iter().flat_map(|(notice, times)| std::iter::repeat_n(notice, times as usize));
+        notices.chain(self.bpf_maps.take_notices())
     }
 
     /// What was worth saying since the last call.
-    pub fn take_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
-        let netlink = self.netlink.as_mut().map(NetlinkNames::take_notes).unwrap_or_default();
-        let cgroups = self.take_row_notes();
-        let processes = self.processes.as_mut().and_then(Processes::take_note);
+    pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
+        let netlink = self.netlink.as_mut().map(NetlinkNames::take_notices).unwrap_or_default();
+        let cgroups = self.take_row_notices();
+        let processes = self.processes.as_mut().and_then(Processes::take_notice);
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
-        let peers = (left_out > 0).then_some(Note::PeersLeftOut { sockets: left_out });
+        let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
         netlink.into_iter().chain(cgroups).chain(processes).chain(peers)
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use crate::fields::{ChoiceError, NameError};
 use crate::filter::{FilterError, Refused};
 use crate::model::Empty;
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::source::{DumpError, RecordError};
 use crate::sys::netns::EnterError;
 
@@ -19,9 +19,9 @@ pub struct Outcome {
     pub rows: u64,
     /// What is worth saying to people: processes that may not be looked into,
     /// replies that were lost, families that the kernel lacks.
-    pub notes: Vec<Note>,
+    pub notices: Vec<Notice>,
     /// Tables that could not be read, or not to their end; of those asked for
-    /// one by one, `notes` says what the kernel would need.
+    /// one by one, `notices` says what the kernel would need.
     pub failures: Vec<DumpError>,
 }
 
@@ -54,7 +54,7 @@ pub enum Verdict {
     Unsupported,
     /// The kernel would not: `EPERM` without `CAP_NET_ADMIN`.  What else was
     /// in the way of asking is said so too.
-    Refused(Note),
+    Refused(Notice),
 }
 
 impl fmt::Display for Verdict {
@@ -63,7 +63,7 @@ impl fmt::Display for Verdict {
             Self::Destroyed => f.pad("destroyed"),
             Self::Gone => f.pad("gone before"),
             Self::Unsupported => f.pad("cannot be destroyed"),
-            Self::Refused(note) => write!(f, "refused: {}", note.to_string().trim_end()),
+            Self::Refused(notice) => write!(f, "refused: {}", notice.to_string().trim_end()),
         }
     }
 }
@@ -98,7 +98,7 @@ pub enum AskError {
     /// Only TCP sockets can be recorded.
     NothingToRecord,
     /// The kernel cannot be asked to destroy sockets.
-    Destroy(Note),
+    Destroy(Notice),
     /// The kernel cannot be listened to, or not any longer.
     Follow(DumpError),
     /// A recording could not be made, or not completely.
@@ -129,7 +129,7 @@ impl fmt::Display for AskError {
             Self::DestroyWithoutFilter => f.write_str("sockets are only destroyed by a filter"),
             Self::NothingToFollow => f.write_str("only TCP and UDP sockets can be followed"),
             Self::NothingToRecord => f.write_str("only TCP sockets can be recorded"),
-            Self::Destroy(note) => f.write_str(note.to_string().trim_end()),
+            Self::Destroy(notice) => f.write_str(notice.to_string().trim_end()),
             Self::Follow(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
         }

@@ -6,7 +6,7 @@ use crate::enrich::{EnrichConfig, Enricher, SystemLookups};
 use crate::fields::{Catalog, Needs};
 use crate::filter::{self, EvalContext, Expr, FilterError, Parsed};
 use crate::model::Selected;
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::order::Order;
 use crate::pipeline::{Held, Pipeline, Sink};
 use crate::places::{Asked, Place, Places};
@@ -22,7 +22,7 @@ pub(super) struct Question {
 }
 
 impl Question {
-    pub(super) fn new(sockets: &Sockets, say: &mut dyn FnMut(Note)) -> Result<Self, AskError> {
+    pub(super) fn new(sockets: &Sockets, say: &mut dyn FnMut(Notice)) -> Result<Self, AskError> {
         let catalog = Catalog::shared();
         let mut selected = sockets.selection.resolve().map_err(AskError::Empty)?;
         let mut needs = sockets.needs;

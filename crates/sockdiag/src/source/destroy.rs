@@ -17,7 +17,7 @@ use sockdiag_wire::netlink::{
 use super::exchange::open;
 use super::request::{RAW, TCP, octets};
 use crate::model::{Socket, SourceKind};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
 const ENOENT: i32 = 2;
@@ -60,10 +60,10 @@ impl Destroyer {
     ///
     /// # Errors
     /// What the reference says where none can be had.
-    pub fn open() -> Result<Self, Note> {
+    pub fn open() -> Result<Self, Notice> {
         open()
             .map(|netlink| Self { netlink, tally: Tally::default() })
-            .map_err(|failure| failure.note.unwrap_or(Note::Eof))
+            .map_err(|failure| failure.notice.unwrap_or(Notice::Eof))
     }
 
     /// Whether a socket is of a kind that is destroyed at all: one of an inet
@@ -87,11 +87,11 @@ impl Destroyer {
     /// # Errors
     /// What to say where the kernel refuses for another reason than that the
     /// socket is gone or cannot be destroyed; no further one should be tried.
-    pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Note> {
+    pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
         let seq = self.netlink.next_seq();
         let failed = |error: ReceiveError| match error {
-            ReceiveError::Eof => Note::Eof,
-            ReceiveError::Os(errno) => Note::ReceiveFailed { errno: errno.raw_os_error() },
+            ReceiveError::Eof => Notice::Eof,
+            ReceiveError::Os(errno) => Notice::ReceiveFailed { errno: errno.raw_os_error() },
         };
         self.netlink.send(&request(socket, seq)).map_err(|errno| failed(ReceiveError::Os(errno)))?;
         loop {
@@ -102,7 +102,7 @@ impl Destroyer {
             let answer = messages(datagram.bytes)
                 .find(|message| message.header.seq == seq && message.header.kind == NLMSG_ERROR);
             let Some(answer) = answer else { continue };
-            return match -error_code(answer.payload).ok_or(Note::ErrorTruncated)? {
+            return match -error_code(answer.payload).ok_or(Notice::ErrorTruncated)? {
                 0 => {
                     self.tally.destroyed += 1;
                     Ok(Fate::Destroyed)
@@ -115,7 +115,7 @@ impl Destroyer {
                     self.tally.spared += 1;
                     Ok(Fate::Spared)
                 }
-                errno => Err(Note::DestroyRefused { errno }),
+                errno => Err(Notice::DestroyRefused { errno }),
             };
         }
     }

@@ -12,7 +12,7 @@ use sockdiag_wire::netlink::{NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
 use super::{DumpError, DumpErrorKind, Visit};
 use crate::model::{Family, FamilySet, Record, SourceKind, Table, TableSet};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
 const ENOBUFS: i32 = 105;
@@ -36,11 +36,11 @@ pub fn groups(tables: TableSet, families: FamilySet) -> u32 {
 ///
 /// # Errors
 /// When the kernel cannot be listened to, or not any longer.
-pub fn follow(groups: u32, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> Result<(), DumpError> {
+pub fn follow(groups: u32, visit: &mut dyn Visit, notices: &mut dyn FnMut(Notice)) -> Result<(), DumpError> {
     let failed =
         |kind, rows_delivered| DumpError { request: "socket events".to_owned(), rows_delivered, kind };
     let mut netlink = Netlink::open_for(groups).map_err(|errno| {
-        notes(Note::BindSocketFailed { errno: errno.raw_os_error() });
+        notices(Notice::BindSocketFailed { errno: errno.raw_os_error() });
         failed(DumpErrorKind::Socket(errno.into()), 0)
     })?;
     let (mut rows, mut overflows) = (0, 0);
@@ -49,15 +49,15 @@ pub fn follow(groups: u32, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -
             Ok(datagram) => datagram,
             Err(ReceiveError::Os(errno)) if errno.raw_os_error() == ENOBUFS => {
                 overflows += 1;
-                notes(Note::EventsLost { times: overflows });
+                notices(Notice::EventsLost { times: overflows });
                 continue;
             }
             Err(ReceiveError::Os(errno)) => {
-                notes(Note::ReceiveFailed { errno: errno.raw_os_error() });
+                notices(Notice::ReceiveFailed { errno: errno.raw_os_error() });
                 return Err(failed(DumpErrorKind::Receive(errno.into()), rows));
             }
             Err(ReceiveError::Eof) => {
-                notes(Note::Eof);
+                notices(Notice::Eof);
                 return Err(failed(DumpErrorKind::Eof, rows));
             }
         };

@@ -16,7 +16,7 @@ use sockdiag_wire::netlink::{
 };
 
 use super::{DumpErrorKind, REPEATS, Visit};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::netlink::{Netlink, OpenStep, ReceiveError, Subsystem};
 
 const ENOENT: i32 = 2;
@@ -38,7 +38,7 @@ pub(super) struct Failure {
     /// Why.
     pub kind: DumpErrorKind,
     /// What the reference says of it; `None` if it keeps quiet.
-    pub note: Option<Note>,
+    pub notice: Option<Notice>,
 }
 
 impl Failure {
@@ -53,13 +53,13 @@ impl Failure {
 pub(super) fn open() -> Result<Netlink, Failure> {
     Netlink::open(Subsystem::SockDiag).map_err(|(step, error)| {
         let errno = error.raw_os_error();
-        let note = match step {
-            OpenStep::Socket => Note::SocketFailed { errno },
-            OpenStep::SendBuffer => Note::SendBufferFailed { errno },
-            OpenStep::ReceiveBuffer => Note::ReceiveBufferFailed { errno },
-            OpenStep::Bind => Note::BindSocketFailed { errno },
+        let notice = match step {
+            OpenStep::Socket => Notice::SocketFailed { errno },
+            OpenStep::SendBuffer => Notice::SendBufferFailed { errno },
+            OpenStep::ReceiveBuffer => Notice::ReceiveBufferFailed { errno },
+            OpenStep::Bind => Notice::BindSocketFailed { errno },
         };
-        Failure { kind: DumpErrorKind::Socket(error.into()), note: Some(note) }
+        Failure { kind: DumpErrorKind::Socket(error.into()), notice: Some(notice) }
     })
 }
 
@@ -72,18 +72,20 @@ pub(super) fn exchange(
     request: &[u8],
     seq: u32,
     take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<Ended, Failure> {
-    socket.send(request).map_err(|error| Failure { kind: receive_kind(error.raw_os_error()), note: None })?;
+    socket
+        .send(request)
+        .map_err(|error| Failure { kind: receive_kind(error.raw_os_error()), notice: None })?;
     let port = socket.port();
     let mut ended = Ended { stopped: false, interrupted: false };
     let mut said_truncated = false;
     loop {
         let datagram = socket.receive().map_err(|error| match error {
-            ReceiveError::Eof => Failure { kind: DumpErrorKind::Eof, note: Some(Note::Eof) },
+            ReceiveError::Eof => Failure { kind: DumpErrorKind::Eof, notice: Some(Notice::Eof) },
             ReceiveError::Os(error) => {
                 let errno = error.raw_os_error();
-                Failure { kind: receive_kind(errno), note: Some(Note::ReceiveFailed { errno }) }
+                Failure { kind: receive_kind(errno), notice: Some(Notice::ReceiveFailed { errno }) }
             }
         })?;
         if !datagram.from_kernel {
@@ -91,7 +93,7 @@ pub(super) fn exchange(
         }
         if datagram.cut && !said_truncated {
             said_truncated = true;
-            notes(Note::MessageTruncated);
+            notices(Notice::MessageTruncated);
         }
         match read_datagram(datagram.bytes, datagram.cut, seq, port, &mut ended, take)? {
             ControlFlow::Continue(()) => {}
@@ -127,16 +129,16 @@ pub(super) trait Taker {
     /// Where the records go.
     fn visit(&mut self) -> &mut dyn Visit;
     /// Says something.
-    fn say(&mut self, note: Note);
+    fn say(&mut self, notice: Notice);
 }
 
-impl Taker for (&mut dyn Visit, &mut dyn FnMut(Note)) {
+impl Taker for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
     fn visit(&mut self) -> &mut dyn Visit {
         self.0
     }
 
-    fn say(&mut self, note: Note) {
-        (self.1)(note);
+    fn say(&mut self, notice: Notice) {
+        (self.1)(notice);
     }
 }
 
@@ -166,7 +168,7 @@ pub(super) fn repeatedly<T: Taker>(
         (result, rows) = repeated;
     }
     if matches!(result, Ok(Ended { interrupted: true, .. })) {
-        taker.say(Note::DumpInterrupted);
+        taker.say(Notice::DumpInterrupted);
     }
     (result, rows)
 }
@@ -207,7 +209,7 @@ pub(super) fn read_datagram(
         _ if cut => {}
         bytes => {
             let kind = DumpErrorKind::Remnant { bytes };
-            return Err(Failure { kind, note: Some(Note::Remnant { bytes }) });
+            return Err(Failure { kind, notice: Some(Notice::Remnant { bytes }) });
         }
     }
     Ok(ControlFlow::Continue(()))
@@ -216,19 +218,19 @@ pub(super) fn read_datagram(
 /// The end of a dump, which may carry an error.
 fn done(message: &Message<'_>) -> Result<(), Failure> {
     let Some(code) = error_code(message.payload) else {
-        return Err(Failure { kind: DumpErrorKind::Kernel(0), note: Some(Note::DoneTruncated) });
+        return Err(Failure { kind: DumpErrorKind::Kernel(0), notice: Some(Notice::DoneTruncated) });
     };
     if code >= 0 {
         return Ok(());
     }
     let errno = code.saturating_neg();
-    let note = match (errno, ext_ack(message).msg) {
+    let notice = match (errno, ext_ack(message).msg) {
         (ENOENT | EOPNOTSUPP, _) => None,
-        (_, Some(text)) if !text.is_empty() => Some(Note::Explained { text: text.to_vec() }),
-        (EMSGSIZE, _) => Some(Note::BufferTooSmall),
-        _ => Some(Note::Answer { errno }),
+        (_, Some(text)) if !text.is_empty() => Some(Notice::Explained { text: text.to_vec() }),
+        (EMSGSIZE, _) => Some(Notice::BufferTooSmall),
+        _ => Some(Notice::Answer { errno }),
     };
-    Err(Failure { kind: DumpErrorKind::Kernel(errno), note })
+    Err(Failure { kind: DumpErrorKind::Kernel(errno), notice })
 }
 
 /// A refusal, of which inet tables say nothing.
@@ -237,9 +239,9 @@ fn refusal(message: &Message<'_>) -> Failure {
     const WHOLE: usize = 20;
     match error_code(message.payload) {
         Some(code) if message.payload.len() >= WHOLE => {
-            Failure { kind: DumpErrorKind::Kernel(code.saturating_neg()), note: None }
+            Failure { kind: DumpErrorKind::Kernel(code.saturating_neg()), notice: None }
         }
-        _ => Failure { kind: DumpErrorKind::Kernel(0), note: Some(Note::ErrorTruncated) },
+        _ => Failure { kind: DumpErrorKind::Kernel(0), notice: Some(Notice::ErrorTruncated) },
     }
 }
 
@@ -326,23 +328,23 @@ mod tests {
             message(NLMSG_DONE, flags, SEQ, PORT, &payload)
         };
         let text = b"Out of luck\0";
-        for (datagram, errno, note) in [
+        for (datagram, errno, notice) in [
             (refused(2, true), 2, None),
             (refused(22, true), 22, None),
-            (refused(22, false), 0, Some(Note::ErrorTruncated)),
+            (refused(22, false), 0, Some(Notice::ErrorTruncated)),
             (done(2, 0, b""), 2, None),
             (done(95, 0, b""), 95, None),
-            (done(12, 0, b""), 12, Some(Note::Answer { errno: 12 })),
-            (done(90, 0, b""), 90, Some(Note::BufferTooSmall)),
-            (done(12, NLM_F_ACK_TLVS, text), 12, Some(Note::Explained { text: b"Out of luck".to_vec() })),
+            (done(12, 0, b""), 12, Some(Notice::Answer { errno: 12 })),
+            (done(90, 0, b""), 90, Some(Notice::BufferTooSmall)),
+            (done(12, NLM_F_ACK_TLVS, text), 12, Some(Notice::Explained { text: b"Out of luck".to_vec() })),
             (done(2, NLM_F_ACK_TLVS, text), 2, None),
-            (message(NLMSG_DONE, 0, SEQ, PORT, b"xyz"), 0, Some(Note::DoneTruncated)),
+            (message(NLMSG_DONE, 0, SEQ, PORT, b"xyz"), 0, Some(Notice::DoneTruncated)),
         ] {
             let (rows, flow, _) = read(&[row(b"one"), datagram].concat(), false);
             assert_eq!(rows, [b"one"]);
             let failure = flow.expect_err("these are failures");
             assert!(matches!(failure.kind, DumpErrorKind::Kernel(got) if got == errno), "{failure:?}");
-            assert_eq!(failure.note, note);
+            assert_eq!(failure.notice, notice);
         }
     }
 
@@ -352,7 +354,7 @@ mod tests {
         datagram.extend([1, 2, 3]);
         let (rows, flow, _) = read(&datagram, false);
         assert_eq!(rows, [b"one"]);
-        assert!(matches!(flow, Err(Failure { note: Some(Note::Remnant { bytes: 3 }), .. })));
+        assert!(matches!(flow, Err(Failure { notice: Some(Notice::Remnant { bytes: 3 }), .. })));
         assert!(matches!(read(&datagram, true).1, Ok(ControlFlow::Continue(()))));
     }
 

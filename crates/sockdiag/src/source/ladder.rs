@@ -19,7 +19,7 @@ use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
 use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
 use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
 use crate::model::{Family, Record, SourceKind, StateSet, Table};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::netlink::Netlink;
 
 /// Bytes of IPv6 records that may wait for the IPv4 ones.
@@ -30,10 +30,10 @@ pub(super) fn dump(
     query: &Query,
     sources: &Sources,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
-    let mut run = Run::new(query, visit, notes);
+    let mut run = Run::new(query, visit, notices);
     let failure = match run.netlink(families, ASIDE_BYTES) {
         Ok(()) => return Ok(()),
         Err(failure) => failure,
@@ -66,8 +66,8 @@ pub(crate) fn kernel_knows_cgroup_condition() -> bool {
         ..Query::of(Table::Tcp)
     };
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
-    let mut notes = |_: Note| {};
-    let mut run = Run::new(&query, &mut visit, &mut notes);
+    let mut notices = |_: Notice| {};
+    let mut run = Run::new(&query, &mut visit, &mut notices);
     !matches!(run.one_family(Family::Inet), Err(failure) if failure.is_invalid())
 }
 
@@ -97,7 +97,7 @@ impl Families {
 struct Run<'q, 'v> {
     query: &'q Query,
     visit: &'v mut dyn Visit,
-    notes: &'v mut dyn FnMut(Note),
+    notices: &'v mut dyn FnMut(Notice),
     /// Records delivered.
     rows: u64,
     /// Whether the kernel still has to refuse the modern program.
@@ -110,15 +110,15 @@ impl Taker for Run<'_, '_> {
         self.visit
     }
 
-    fn say(&mut self, note: Note) {
-        (self.notes)(note);
+    fn say(&mut self, notice: Notice) {
+        (self.notices)(notice);
     }
 }
 
 impl<'q, 'v> Run<'q, 'v> {
-    fn new(query: &'q Query, visit: &'v mut dyn Visit, notes: &'v mut dyn FnMut(Note)) -> Self {
+    fn new(query: &'q Query, visit: &'v mut dyn Visit, notices: &'v mut dyn FnMut(Notice)) -> Self {
         let modern = query.programs.modern.is_some();
-        Self { query, visit, notes, rows: 0, modern, socket: None }
+        Self { query, visit, notices, rows: 0, modern, socket: None }
     }
 
     fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {
@@ -181,8 +181,8 @@ impl<'q, 'v> Run<'q, 'v> {
 
     /// Says what the reference says of a failure.
     fn conclude(&mut self, result: Result<(), Failure>) -> Result<(), Failure> {
-        if let Err(Failure { note: Some(note), .. }) = &result {
-            (self.notes)(note.clone());
+        if let Err(Failure { notice: Some(notice), .. }) = &result {
+            (self.notices)(notice.clone());
         }
         result
     }
@@ -315,7 +315,7 @@ impl<'q, 'v> Run<'q, 'v> {
         seq: u32,
         mut wanted: impl FnMut(&[u8]) -> bool,
     ) -> Result<Ended, Failure> {
-        let Self { query, visit, notes, rows, .. } = self;
+        let Self { query, visit, notices, rows, .. } = self;
         let origin = super::live_origin(query.table, SourceKind::Kernel);
         // Storage of more than 64 KiB does not fit its attribute, which the
         // kernel does not notice.
@@ -331,8 +331,8 @@ impl<'q, 'v> Run<'q, 'v> {
             }
             visit.record(Record { origin, bytes })
         };
-        let ended = exchange(socket, request, seq, &mut take, *notes);
-        deficits.into_iter().for_each(notes);
+        let ended = exchange(socket, request, seq, &mut take, *notices);
+        deficits.into_iter().for_each(notices);
         ended
     }
 

@@ -21,7 +21,7 @@ use flate2::read::GzDecoder;
 
 use super::{DumpError, DumpErrorKind, Query, Sources};
 use crate::model::{Family, Layout, Table};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::errno_text;
 
 /// As much of a file as is read, in bytes: several times the largest seen.
@@ -149,15 +149,15 @@ fn alias(table: Table) -> String {
     }
 }
 
-/// Why the kernel did not list the query's table, as a note; `None` if the
+/// Why the kernel did not list the query's table, as a notice; `None` if the
 /// failure has nothing to do with what the kernel supports or allows, or if
 /// the environment names other sources than the kernel.
-pub fn missing(error: &DumpError, query: &Query, sources: &Sources) -> Option<Note> {
+pub fn missing(error: &DumpError, query: &Query, sources: &Sources) -> Option<Notice> {
     if error.rows_delivered > 0 || sources.text_is_forced(query.table) {
         return None;
     }
     let why = reason(&error.kind, query.table, &System::here())?;
-    Some(Note::Missing { title: query.table.facts().title, why })
+    Some(Notice::Missing { title: query.table.facts().title, why })
 }
 
 /// The reason behind a failure.

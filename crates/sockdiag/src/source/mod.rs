@@ -46,7 +46,7 @@ use std::path::PathBuf;
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
 use crate::model::{Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::{self, errno_text};
 
 pub use destroy::{Destroyer, Fate, Tally};
@@ -183,7 +183,7 @@ impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Visit for F {
 
 /// A table that could not be read, or not completely.
 ///
-/// What the reference says of it has already gone out as [`Note`]s.  Most such
+/// What the reference says of it has already gone out as [`Notice`]s.  Most such
 /// errors leave its exit status alone: see [`DumpError::exit_status`].
 #[derive(Debug)]
 pub struct DumpError {
@@ -308,24 +308,24 @@ pub fn dump(
     query: &Query,
     sources: &Sources,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     match query.table.layout() {
         Layout::Inet => {}
-        Layout::Unix => return unix::dump(query, sources, visit, notes),
-        Layout::Netlink => return netlink::dump(query, sources, visit, notes),
-        Layout::Packet => return packet::dump(query, sources, visit, notes),
-        Layout::Vsock => return vsock::dump(query, sources, visit, notes),
-        Layout::Tipc => return tipc::dump(query, sources, visit, notes),
-        Layout::Xdp => return xdp::dump(query, sources, visit, notes),
-        Layout::Smc => return smc::dump(query, sources, visit, notes),
+        Layout::Unix => return unix::dump(query, sources, visit, notices),
+        Layout::Netlink => return netlink::dump(query, sources, visit, notices),
+        Layout::Packet => return packet::dump(query, sources, visit, notices),
+        Layout::Vsock => return vsock::dump(query, sources, visit, notices),
+        Layout::Tipc => return tipc::dump(query, sources, visit, notices),
+        Layout::Xdp => return xdp::dump(query, sources, visit, notices),
+        Layout::Smc => return smc::dump(query, sources, visit, notices),
     }
     let is_tcp = query.table.protocol() == request::TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {
-        return replay::replay(file, query.table, visit, notes);
+        return replay::replay(file, query.table, visit, notices);
     }
     if sources.text_is_forced(query.table) {
         return proc_net::dump(query, sources, visit);
     }
-    ladder::dump(query, sources, visit, notes)
+    ladder::dump(query, sources, visit, notices)
 }

@@ -11,7 +11,7 @@ use sockdiag_wire::netlink_diag::{
 use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::{Family, Origin, Record, SourceKind};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::elsewhere;
 
 /// As much of a line as is read, in bytes.
@@ -22,14 +22,14 @@ pub(super) fn dump(
     query: &Query,
     sources: &Sources,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     if !sources.text_is_forced(query.table) {
         let mut body = Vec::new();
         let flags = if query.needs.has(Needs::NETLINK_FLAGS) { NDIAG_SHOW_FLAGS } else { 0 };
         let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS | flags;
         put_request(&mut body, Family::Netlink.number(), NDIAG_PROTO_ALL, show);
-        match one_dump::dump(query, &body, |_| true, visit, notes) {
+        match one_dump::dump(query, &body, |_| true, visit, notices) {
             Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
             result => return result,
         }

@@ -13,7 +13,7 @@ use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAM
 use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
 use super::{DumpError, DumpErrorKind, Query, Visit};
 use crate::model::{Record, SourceKind};
-use crate::notes::Note;
+use crate::notice::Notice;
 
 const ENOENT: i32 = 2;
 const EOPNOTSUPP: i32 = 95;
@@ -25,11 +25,11 @@ pub(super) fn dump(
     body: &[u8],
     wanted: impl Fn(&[u8]) -> bool,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let origin = super::live_origin(query.table, SourceKind::Kernel);
-    let mut taker = (visit, notes);
-    let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notes)| {
+    let mut taker = (visit, notices);
+    let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notices)| {
         let mut rows = 0;
         let mut take = |bytes: &[u8]| {
             if !wanted(bytes) {
@@ -38,14 +38,14 @@ pub(super) fn dump(
             rows += 1;
             visit.record(Record { origin, bytes })
         };
-        let result = converse(body, &mut take, *notes);
+        let result = converse(body, &mut take, *notices);
         (result, rows)
     });
     match result {
         Ok(_) => Ok(()),
         Err(failure) => {
-            if let Some(note) = said_of(&failure) {
-                taker.say(note);
+            if let Some(notice) = said_of(&failure) {
+                taker.say(notice);
             }
             let request = format!("{} sockets", query.table.facts().title);
             Err(DumpError { request, rows_delivered, kind: failure.kind })
@@ -56,11 +56,11 @@ pub(super) fn dump(
 fn converse(
     body: &[u8],
     take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<Ended, Failure> {
     let mut socket = open()?;
     let seq = socket.next_seq();
-    exchange(&mut socket, &request(body, seq), seq, take, notes)
+    exchange(&mut socket, &request(body, seq), seq, take, notices)
 }
 
 fn request(body: &[u8], seq: u32) -> Vec<u8> {
@@ -74,11 +74,11 @@ fn request(body: &[u8], seq: u32) -> Vec<u8> {
 
 /// What the reference says of a failure: of a refusal its number, unless it
 /// means that there are no such sockets here.
-fn said_of(failure: &Failure) -> Option<Note> {
-    match (&failure.note, &failure.kind) {
-        (Some(note), _) => Some(note.clone()),
+fn said_of(failure: &Failure) -> Option<Notice> {
+    match (&failure.notice, &failure.kind) {
+        (Some(notice), _) => Some(notice.clone()),
         (None, DumpErrorKind::Kernel(errno)) if !matches!(*errno, ENOENT | EOPNOTSUPP) => {
-            Some(Note::Answer { errno: *errno })
+            Some(Notice::Answer { errno: *errno })
         }
         _ => None,
     }
@@ -91,12 +91,12 @@ mod tests {
     #[test]
     fn refusals_are_reported_unless_there_are_no_such_sockets() {
         for (errno, said) in [(2, None), (95, None), (22, Some(22)), (1, Some(1)), (0, Some(0))] {
-            let failure = Failure { kind: DumpErrorKind::Kernel(errno), note: None };
-            assert_eq!(said_of(&failure), said.map(|errno| Note::Answer { errno }), "{errno}");
+            let failure = Failure { kind: DumpErrorKind::Kernel(errno), notice: None };
+            assert_eq!(said_of(&failure), said.map(|errno| Notice::Answer { errno }), "{errno}");
         }
-        let explained = Failure { kind: DumpErrorKind::Kernel(2), note: Some(Note::ErrorTruncated) };
-        assert_eq!(said_of(&explained), Some(Note::ErrorTruncated));
-        assert_eq!(said_of(&Failure { kind: DumpErrorKind::Eof, note: None }), None);
+        let explained = Failure { kind: DumpErrorKind::Kernel(2), notice: Some(Notice::ErrorTruncated) };
+        assert_eq!(said_of(&explained), Some(Notice::ErrorTruncated));
+        assert_eq!(said_of(&Failure { kind: DumpErrorKind::Eof, notice: None }), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::packet::PacketLine;
 use crate::model::{Family, Origin, Record, SourceKind};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::elsewhere;
 
 /// Reads the tables.
@@ -28,10 +28,10 @@ pub(super) fn dump(
     query: &Query,
     sources: &Sources,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     if !sources.text_is_forced(query.table) {
-        match kernel(query, visit, notes) {
+        match kernel(query, visit, notices) {
             Ok(Answer::TooLittle) => {}
             Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
             Ok(Answer::Whole) => return Ok(()),
@@ -58,11 +58,15 @@ enum Answer {
     TooLittle,
 }
 
-fn kernel(query: &Query, visit: &mut dyn Visit, notes: &mut dyn FnMut(Note)) -> Result<Answer, DumpError> {
+fn kernel(
+    query: &Query,
+    visit: &mut dyn Visit,
+    notices: &mut dyn FnMut(Notice),
+) -> Result<Answer, DumpError> {
     let mut body = Vec::new();
     put_request(&mut body, Family::Packet.number(), 0, show(query.needs));
     let mut unless_too_little = UnlessTooLittle { visit, first: true, answer: Answer::Whole };
-    one_dump::dump(query, &body, |_| true, &mut unless_too_little, notes)?;
+    one_dump::dump(query, &body, |_| true, &mut unless_too_little, notices)?;
     Ok(unless_too_little.answer)
 }
 

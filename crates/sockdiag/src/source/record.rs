@@ -16,7 +16,7 @@ use super::ladder::Families;
 use super::request::{by_family, legacy, legacy_type};
 use super::{DumpErrorKind, Query, Storages};
 use crate::model::Family;
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::errno_text;
 use crate::sys::netlink::{Netlink, ReceiveError};
 
@@ -49,13 +49,17 @@ impl std::error::Error for RecordError {}
 ///
 /// # Errors
 /// When the table could not be recorded completely.
-pub fn record(query: &Query, out: &mut dyn Write, notes: &mut dyn FnMut(Note)) -> Result<(), RecordError> {
+pub fn record(
+    query: &Query,
+    out: &mut dyn Write,
+    notices: &mut dyn FnMut(Notice),
+) -> Result<(), RecordError> {
     let mut failure = match by_families(query, out) {
         Ok(()) => return out.flush().map_err(RecordError::Write),
         Err(failure) => failure,
     };
-    if let Failed::Dump(Failure { note, .. }) = &mut failure {
-        note.take().into_iter().for_each(&mut *notes);
+    if let Failed::Dump(Failure { notice, .. }) = &mut failure {
+        notice.take().into_iter().for_each(&mut *notices);
         // As the reference does, also after rows: a recording is a log.
         if let Some(kind) = legacy_type(query) {
             failure = match open().map_err(Failed::Dump).and_then(|mut socket| {
@@ -68,8 +72,8 @@ pub fn record(query: &Query, out: &mut dyn Write, notes: &mut dyn FnMut(Note)) -
         }
     }
     Err(match failure {
-        Failed::Dump(Failure { kind, note }) => {
-            note.into_iter().for_each(notes);
+        Failed::Dump(Failure { kind, notice }) => {
+            notice.into_iter().for_each(notices);
             RecordError::Dump(kind)
         }
         Failed::Write(error) => RecordError::Write(error),
@@ -105,14 +109,16 @@ fn by_families(query: &Query, out: &mut dyn Write) -> Result<(), Failed> {
 fn one(socket: &mut Netlink, request: &[u8], seq: u32, out: &mut dyn Write) -> Result<(), Failed> {
     let refused = |errno: i32| {
         let kind = DumpErrorKind::Receive(io::Error::from_raw_os_error(errno));
-        Failed::Dump(Failure { kind, note: Some(Note::ReceiveFailed { errno }) })
+        Failed::Dump(Failure { kind, notice: Some(Notice::ReceiveFailed { errno }) })
     };
     socket.send(request).map_err(|error| refused(error.raw_os_error()))?;
     let port = socket.port();
     let mut ended = Ended { stopped: false, interrupted: false };
     loop {
         let datagram = socket.receive().map_err(|error| match error {
-            ReceiveError::Eof => Failed::Dump(Failure { kind: DumpErrorKind::Eof, note: Some(Note::Eof) }),
+            ReceiveError::Eof => {
+                Failed::Dump(Failure { kind: DumpErrorKind::Eof, notice: Some(Notice::Eof) })
+            }
             ReceiveError::Os(error) => refused(error.raw_os_error()),
         })?;
         if !datagram.from_kernel {

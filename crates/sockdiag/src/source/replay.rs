@@ -20,7 +20,7 @@ use sockdiag_wire::netlink::{HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_
 
 use super::{DumpError, DumpErrorKind, Visit};
 use crate::model::{Origin, Record, SourceKind, Table};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::errno_of;
 
 /// The longest message that a recording may hold, header included, in bytes.
@@ -35,13 +35,13 @@ pub(super) fn replay(
     path: &OsStr,
     table: Table,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut replay = Replay { table, offset: 0, rows: 0 };
     let result = match File::open(path) {
-        Ok(file) => replay.run(&mut BufReader::with_capacity(LONGEST_MESSAGE, file), visit, notes),
+        Ok(file) => replay.run(&mut BufReader::with_capacity(LONGEST_MESSAGE, file), visit, notices),
         Err(error) => {
-            notes(Note::RecordingOpen { errno: errno_of(&error) });
+            notices(Notice::RecordingOpen { errno: errno_of(&error) });
             Err(DumpErrorKind::File { path: path.into(), error })
         }
     };
@@ -65,14 +65,14 @@ impl Replay {
         &mut self,
         file: &mut dyn Read,
         visit: &mut dyn Visit,
-        notes: &mut dyn FnMut(Note),
+        notices: &mut dyn FnMut(Notice),
     ) -> Result<(), DumpErrorKind> {
         let origin = Origin::of(self.table, SourceKind::Recording);
         let mut buffer = vec![0; LONGEST_MESSAGE];
         loop {
             let begins = self.offset;
             let mut head = [0; HEADER_LEN];
-            self.fill(file, &mut head, |errno| Note::RecordingHeader { errno }, notes)?;
+            self.fill(file, &mut head, |errno| Notice::RecordingHeader { errno }, notices)?;
             let Some(header) = Header::parse(&head) else { return Err(DumpErrorKind::RecordingEof) };
             let length = header.len as usize;
             let damaged = DumpErrorKind::DamagedRecording { offset: begins, length: header.len };
@@ -80,7 +80,7 @@ impl Replay {
             let padded = length.checked_next_multiple_of(4).unwrap_or(usize::MAX) - HEADER_LEN;
             let room = LONGEST_MESSAGE - HEADER_LEN;
             let Some(body) = buffer.get_mut(..padded).filter(|_| padded <= room) else { return Err(damaged) };
-            self.fill(file, body, |errno| Note::RecordingBody { errno }, notes)?;
+            self.fill(file, body, |errno| Notice::RecordingBody { errno }, notices)?;
             let payload = body.get(..payload_len).unwrap_or_default();
             match header.kind {
                 NLMSG_DONE => return Ok(()),
@@ -88,15 +88,15 @@ impl Replay {
                     let errno = match error_code(payload) {
                         Some(code) if payload.len() >= ERROR_LEN => code.wrapping_neg(),
                         _ => {
-                            notes(Note::ErrorTruncated);
+                            notices(Notice::ErrorTruncated);
                             return Err(DumpErrorKind::Recorded(0));
                         }
                     };
-                    notes(Note::RecordingAnswer { errno });
+                    notices(Notice::RecordingAnswer { errno });
                     return Err(DumpErrorKind::Recorded(errno));
                 }
                 _ => {
-                    deficit(payload).into_iter().for_each(&mut *notes);
+                    deficit(payload).into_iter().for_each(&mut *notices);
                     self.rows += 1;
                     if visit.record(Record { origin, bytes: payload }).is_break() {
                         return Ok(());
@@ -111,16 +111,16 @@ impl Replay {
         &mut self,
         file: &mut dyn Read,
         buffer: &mut [u8],
-        failed: fn(i32) -> Note,
-        notes: &mut dyn FnMut(Note),
+        failed: fn(i32) -> Notice,
+        notices: &mut dyn FnMut(Notice),
     ) -> Result<(), DumpErrorKind> {
         self.offset += buffer.len() as u64;
         file.read_exact(buffer).map_err(|error| {
             if error.kind() == io::ErrorKind::UnexpectedEof {
-                notes(Note::RecordingEof);
+                notices(Notice::RecordingEof);
                 return DumpErrorKind::RecordingEof;
             }
-            notes(failed(errno_of(&error)));
+            notices(failed(errno_of(&error)));
             DumpErrorKind::Receive(error)
         })
     }
@@ -131,9 +131,9 @@ impl Replay {
 ///
 /// The reference reads the attributes of a row that it shows twice, and says
 /// so twice; [`super::dump`] says it once for every row.
-pub fn deficit(payload: &[u8]) -> Option<Note> {
+pub fn deficit(payload: &[u8]) -> Option<Notice> {
     let Some(bytes) = payload.get(MSG_LEN..) else {
-        return Some(Note::Deficit { bytes: payload.len() as i64 - MSG_LEN as i64, attr_len: 0 });
+        return Some(Notice::Deficit { bytes: payload.len() as i64 - MSG_LEN as i64, attr_len: 0 });
     };
     let mut attrs = attr::attrs(bytes);
     attrs.by_ref().for_each(drop);
@@ -142,5 +142,5 @@ pub fn deficit(payload: &[u8]) -> Option<Note> {
         return None;
     }
     let attr_len = u16_at(bytes, bytes.len() - left).unwrap_or(0);
-    Some(Note::Deficit { bytes: left as i64, attr_len })
+    Some(Notice::Deficit { bytes: left as i64, attr_len })
 }

@@ -10,7 +10,7 @@ use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg
 use super::{DumpError, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::{Family, states};
-use crate::notes::Note;
+use crate::notice::Notice;
 
 /// Attributes by what needs them; the others always come.
 const EXTENSIONS: [(Needs, u8); 3] = [
@@ -24,14 +24,14 @@ pub(super) fn dump(
     query: &Query,
     _: &Sources,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     SmcDiagReq { family: Family::Smc.number(), ext: extensions(query.needs) }.encode(&mut body);
     let wanted = |bytes: &[u8]| {
         SmcDiagMsg::new(bytes).is_none_or(|msg| states::smc_chosen_by(msg.state()).intersects(query.states))
     };
-    one_dump::dump(query, &body, wanted, visit, notes)
+    one_dump::dump(query, &body, wanted, visit, notices)
 }
 
 fn extensions(needs: Needs) -> u8 {

@@ -12,7 +12,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::Sources;
-use crate::notes::Note;
+use crate::notice::Notice;
 use sockdiag_facts::scan;
 
 /// More than these files ever hold.
@@ -52,21 +52,21 @@ pub struct Summary {
 
 /// Reads the counts.  What cannot be read is absent, and said; that there is no
 /// IPv6 is not worth saying.
-pub fn summary(sources: &Sources, notes: &mut dyn FnMut(Note)) -> Summary {
+pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
     let file = |set: &Option<OsString>, name| {
         contents(set.as_ref().map_or_else(|| sources.proc_file(name), PathBuf::from))
     };
     let mut counts = Summary::default();
     match file(&sources.proc_net_sockstat, "net/sockstat") {
         Ok(text) => counts.take_sockstat(&text),
-        Err(errno) => notes(Note::SockstatFailed { errno }),
+        Err(errno) => notices(Notice::SockstatFailed { errno }),
     }
     if let Ok(text) = file(&sources.proc_net_sockstat6, "net/sockstat6") {
         counts.take_sockstat(&text);
     }
     match file(&sources.proc_net_snmp, "net/snmp").and_then(|text| current_estab(&text).ok_or(ESRCH)) {
         Ok(count) => counts.tcp_established = count,
-        Err(errno) => notes(Note::SnmpFailed { errno }),
+        Err(errno) => notices(Notice::SnmpFailed { errno }),
     }
     counts
 }

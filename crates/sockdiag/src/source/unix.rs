@@ -23,7 +23,7 @@ use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
 use crate::fields::Needs;
 use crate::model::unix::{UnixLine, table_of};
 use crate::model::{Origin, Record, SourceKind};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::elsewhere;
 
 /// As much of a line as is read at once, in bytes; the rest is a line of its own.
@@ -36,14 +36,14 @@ pub(super) fn dump(
     query: &Query,
     sources: &Sources,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     if !sources.text_is_forced(query.table) {
         let mut body = Vec::new();
         UnixDiagReq { states: query.states.bits(), show: show(query.needs) }.encode(&mut body);
         let wanted =
             |bytes: &[u8]| UnixDiagMsg::new(bytes).is_some_and(|msg| is_listed(query, msg.kind.into()));
-        match one_dump::dump(query, &body, wanted, visit, notes) {
+        match one_dump::dump(query, &body, wanted, visit, notices) {
             Err(error)
                 if error.rows_delivered == 0 && !matches!(error.kind, DumpErrorKind::Remnant { .. }) => {}
             result => return result,

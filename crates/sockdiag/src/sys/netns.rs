@@ -28,7 +28,7 @@ use rustix::mount::{
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use super::{errno_of, errno_text};
-use crate::notes::Note;
+use crate::notice::Notice;
 
 /// The inode that identifies the network namespace of the calling thread;
 /// `None` without /proc.
@@ -99,7 +99,7 @@ impl std::error::Error for EnterError {}
 ///
 /// # Errors
 /// Whatever was in the way; [`EnterError`] says at which step.
-pub fn enter(name: &OsStr, notes: &mut dyn FnMut(Note)) -> Result<(), EnterError> {
+pub fn enter(name: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
     let (file, files) =
         open(name).map_err(|e| EnterError::Open { name: name.to_owned(), errno: errno_of(&e) })?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
@@ -113,7 +113,7 @@ pub fn enter(name: &OsStr, notes: &mut dyn FnMut(Note)) -> Result<(), EnterError
         .map_err(|e| EnterError::Slave { errno: e.raw_os_error() })?;
     remount_sys(name).map_err(|e| EnterError::Sys { errno: e.raw_os_error() })?;
     if let Some(files) = files {
-        bind_files(&files, notes);
+        bind_files(&files, notices);
     }
     Ok(())
 }
@@ -161,12 +161,12 @@ fn remount_sys(name: &OsStr) -> Result<(), Errno> {
     mount(name, "/sys", "sysfs", flags, None)
 }
 
-fn bind_files(files: &Path, notes: &mut dyn FnMut(Note)) {
+fn bind_files(files: &Path, notices: &mut dyn FnMut(Notice)) {
     let Ok(entries) = fs::read_dir(files) else { return };
     for entry in entries.flatten() {
         let (from, to) = (entry.path(), Path::new("/etc").join(entry.file_name()));
         if let Err(e) = mount_bind(&from, &to) {
-            notes(Note::BindFailed { from, to, errno: e.raw_os_error() });
+            notices(Notice::BindFailed { from, to, errno: e.raw_os_error() });
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_namespace_that_does_not_exist_is_named_as_the_reference_names_it() {
         for name in ["no-such-ns", "../no/such", "/no", "pid:", "pid:x", "pid:4194305", "pid:1/x"] {
-            let error = enter(OsStr::new(name), &mut |note| panic!("{note}")).unwrap_err();
+            let error = enter(OsStr::new(name), &mut |notice| panic!("{notice}")).unwrap_err();
             let want = format!("Cannot open network namespace \"{name}\": No such file or directory");
             assert_eq!(error.to_string(), want);
         }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_text_is_kept() {
-        let error = enter(OsStr::from_bytes(b"\xff\n"), &mut |note| panic!("{note}")).unwrap_err();
+        let error = enter(OsStr::from_bytes(b"\xff\n"), &mut |notice| panic!("{notice}")).unwrap_err();
         assert_eq!(error.message(), b"Cannot open network namespace \"\xff\n\": No such file or directory");
     }
 

@@ -13,7 +13,7 @@ use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::recording::{self, Msg, attr};
 use sockdiag_testkit::skip::{self, Privilege};
 
-use super::{Case, Group, case, check, temporary};
+use super::{Case, case, check, temporary};
 
 /// A listener in a namespace, where values can be put beside it.
 pub(super) struct Stored {
@@ -60,9 +60,8 @@ fn no_processes() -> PathBuf {
 }
 
 /// Every value of every type, one map each.
-pub(super) fn types() -> Group {
-    const NAME: &str = "BPF storage of every type";
-    let Some(stored) = Stored::or_skip() else { return Group::none(NAME) };
+pub(super) fn types() -> Option<usize> {
+    let stored = Stored::or_skip()?;
     let mut cases = Vec::new();
     let mut maps = Vec::new();
     let (mut aligned, mut refused) = (Vec::new(), Vec::new());
@@ -84,13 +83,12 @@ pub(super) fn types() -> Group {
         }
     }
     assert!(maps.len() > 300 && aligned.len() > 30, "{} and {} values", maps.len(), aligned.len());
-    check(NAME, 26, cases)
+    Some(check(cases))
 }
 
 /// Options beside it, several maps, maps that are none.
-pub(super) fn options() -> Group {
-    const NAME: &str = "BPF storage with other options";
-    let Some(stored) = Stored::or_skip() else { return Group::none(NAME) };
+pub(super) fn options() -> Option<usize> {
+    let stored = Stored::or_skip()?;
     let Stored { namespace, listener } = &stored;
     let sockets = namespace.with(|| {
         let udp = UdpSocket::bind("127.0.0.1:8001").expect("a socket");
@@ -152,7 +150,7 @@ pub(super) fn options() -> Group {
     }
     let mut cases: Vec<Case<'_>> = lines.iter().map(|line| case(line).inside(namespace)).collect();
     // As many as may be, and more; elsewhere, where `--bpf-maps` is not asked.
-    let Some(crowd) = Stored::or_skip() else { return Group::none(NAME) };
+    let crowd = Stored::or_skip()?;
     let many = ints(&[0; 34]).expect("maps");
     for map in &many {
         map.set(&crowd.listener, &map.id.to_ne_bytes()).expect("a value");
@@ -165,14 +163,13 @@ pub(super) fn options() -> Group {
     ] {
         cases.push(case(&line).inside(&crowd.namespace));
     }
-    check(NAME, 55, cases)
+    Some(check(cases))
 }
 
 /// Who may not look into maps.
-pub(super) fn unprivileged() -> Group {
-    const NAME: &str = "BPF storage, unprivileged";
+pub(super) fn unprivileged() -> Option<usize> {
     let stored = Namespace::made_by(Privilege::UserNamespace).and_then(Stored::inside);
-    let Ok(stored) = stored.inspect_err(|why| skip::report(why)) else { return Group::none(NAME) };
+    let Ok(stored) = stored.inspect_err(|why| skip::report(why)) else { return None };
     let map = ints(&[0]).expect("a map").pop().expect("one map");
     map.set(&stored.listener, &[1; 4]).expect("a value");
     let id = map.id;
@@ -192,7 +189,7 @@ pub(super) fn unprivileged() -> Group {
     for line in ["-tan", "-tanO", "-tani --bpf-maps"] {
         cases.push(case(line).env("TCPDIAG_FILE", &path).inside(&stored.namespace));
     }
-    check(NAME, 9, cases)
+    Some(check(cases))
 }
 
 /// An attribute with its padding.
@@ -226,8 +223,7 @@ fn two(first: &[u8], second: Option<&[u8]>) -> Vec<u8> {
 
 /// What a recording holds is shown whether or not it is asked for, by the maps
 /// of this machine.
-pub(super) fn recorded() -> Group {
-    const NAME: &str = "BPF storage in recordings";
+pub(super) fn recorded() -> Option<usize> {
     const NONE: u32 = u32::MAX - 1;
     let mut recordings = vec![
         one(b""),
@@ -272,5 +268,5 @@ pub(super) fn recorded() -> Group {
             cases.push(case(look).env("TCPDIAG_FILE", &path).env("PROC_ROOT", no_processes()));
         }
     }
-    check(NAME, 24, cases)
+    Some(check(cases))
 }

@@ -6,6 +6,10 @@
 //! before and after ours, and a case on which it differs from itself is a
 //! wrong test.  Deliberate differences are rows of COMPAT.md, tested in
 //! `tests/compat.rs`.
+//!
+//! A group of cases is a test: `cargo test -p sockdiag-ss --test differential
+//! unix_live` runs one.  Each has to compare at least as many command lines as
+//! its row of [`groups!`] says, or to report a skip.
 
 mod bpf_maps;
 mod errors;
@@ -21,47 +25,107 @@ mod summary;
 mod unix;
 mod widths;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use sockdiag_testkit::compare::{Case, run_cases};
+use sockdiag_testkit::compare::{Case, run, run_cases};
+use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 
 /// The program under test.
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// A group of cases, and what came of it.
-struct Group {
-    name: &'static str,
-    /// How many there must be.
-    least: usize,
-    /// How many agreed.
-    ran: usize,
-    /// What is wrong with the others.
-    wrong: Option<String>,
-}
-
-impl Group {
-    /// A group that cannot run here, which was reported.
-    fn none(name: &'static str) -> Self {
-        Self { name, least: 0, ran: 0, wrong: None }
-    }
-}
-
-/// Runs a group.
-fn check<'a>(name: &'static str, least: usize, cases: impl IntoIterator<Item = Case<'a>>) -> Group {
-    let report = run_cases(cases, Path::new(OURS)).unwrap_or_else(|why| panic!("{name}: {why}"));
-    let wrong = if !report.is_clean() {
-        Some(format!("{name}: {report}"))
-    } else if report.agreed < least {
-        Some(format!("{name}: only {} command lines, not {least}", report.agreed))
-    } else {
-        None
+/// Makes a test of each group, and [`LEAST`], the numbers that they must reach.
+///
+/// `alone` marks a group whose sockets are this process's own: between `fork`
+/// and `exec` a child of another test has them too, and would be listed as
+/// their holder.
+macro_rules! groups {
+    ($($name:ident: $run:path, $least:literal $($alone:ident)?;)*) => {
+        $(#[test] fn $name() { run_group(stringify!($name), $least, $run, &[$(stringify!($alone))?]); })*
+        /// How many command lines each group has to compare.
+        const LEAST: &[usize] = &[$($least),*];
     };
-    Group { name, least, ran: report.agreed, wrong }
+}
+
+groups! {
+    bpf_options: bpf_maps::options, 55 alone;
+    bpf_recorded: bpf_maps::recorded, 24;
+    bpf_types: bpf_maps::types, 26;
+    bpf_unprivileged: bpf_maps::unprivileged, 9;
+    errors: errors::run, 200;
+    inet_crafted: inet4::crafted, 76;
+    inet_live: inet4::live, 57;
+    inet_proc_text: inet4::proc_text, 38;
+    inet_recorded: inet4::recordings, 190;
+    live_sockets: live::sockets, 200;
+    live_recorded: live::recorded, 24;
+    netpkt_answers: netpkt::answers, 220;
+    netpkt_live: netpkt::live, 220;
+    netpkt_proc_text: netpkt::proc_text, 160;
+    options: options::run, 330;
+    proc_text: proc_text::run, 76;
+    processes_live: processes::live, 36;
+    processes_made_up: processes::made_up, 40;
+    recordings: recordings::run, 440;
+    recordings_damaged: recordings::damaged, 30;
+    replies: replies::run, 600;
+    replies_failures: replies::failures, 190;
+    replies_owners: replies::owners, 28;
+    summary: summary::run, 59;
+    unix_live: unix::live, 128;
+    unix_proc_text: unix::proc_text, 270;
+    unix_replies: unix::replied, 109;
+    widths: widths::run, 105;
+}
+
+/// Nothing is taken out of a group, and no group out of the table, unseen.
+#[test]
+fn the_groups_compare_thousands_of_command_lines() {
+    let all: usize = LEAST.iter().sum();
+    assert!(LEAST.len() >= 28 && all >= 3900, "{} groups of {all} command lines", LEAST.len());
+}
+
+/// Held for reading by every group, for writing by one that runs alone.
+static ALONE: RwLock<()> = RwLock::new(());
+
+/// Runs a group, which gives the number of command lines that agree, or none
+/// where it cannot run here and has said so.
+fn run_group(name: &str, least: usize, run: fn() -> Option<usize>, marks: &[&str]) {
+    let (_alone, _beside) = match marks {
+        [] => (None, Some(ALONE.read().unwrap_or_else(PoisonError::into_inner))),
+        _ => (Some(ALONE.write().unwrap_or_else(PoisonError::into_inner)), None),
+    };
+    if let Err(why) = Reference::get() {
+        skip!("no reference: {why}");
+    }
+    let begun = Instant::now();
+    let Some(agreed) = run() else { return };
+    let seconds = begun.elapsed().as_secs_f64();
+    // Past the harness, which hides what a passing test prints.
+    let line =
+        format!("differential {name}: {agreed} command lines agree (at least {least}), {seconds:.1} s\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    assert!(agreed >= least, "{name}: only {agreed} command lines, not {least}");
+}
+
+/// Compares cases, all of which have to agree; gives their number.
+///
+/// A case that names no namespace runs in an empty one: what this machine has
+/// is nobody's to expect.
+#[track_caller]
+fn check<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> usize {
+    static EMPTY: LazyLock<Option<Namespace>> = LazyLock::new(|| Namespace::new().ok());
+    let cases = cases.into_iter().map(|case| match (&*EMPTY, case.namespace) {
+        (Some(empty), None) => case.inside(empty),
+        _ => case,
+    });
+    let report = run_cases(cases, Path::new(OURS)).unwrap_or_else(|why| panic!("{why}"));
+    assert!(report.is_clean(), "{report}");
+    report.agreed
 }
 
 /// Words of a command line, separated by blanks.
@@ -69,75 +133,30 @@ fn case(words: &str) -> Case<'static> {
     Case::new(&words.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>())
 }
 
-/// A file of this test run.
+/// A file of this test run.  No two groups may give theirs the same name: they
+/// run at the same time.
 fn temporary(name: &str, bytes: &[u8]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     path
 }
 
-/// One test at a time: between `fork` and `exec` a child of the other has this
-/// one's sockets, and is listed as a holder of them.
-static ALONE: Mutex<()> = Mutex::new(());
-
-#[test]
-fn ours_does_as_the_reference_does() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(why) = Reference::get() {
-        skip!("no reference: {why}");
+/// Waits until the sockets of a namespace are at rest: what the reference says
+/// of them does not change for longer than an acknowledgement may be delayed.
+fn rest(namespace: &Namespace) {
+    /// The kernel's longest delay of an acknowledgement is 200 ms (`TCP_DELACK_MAX`).
+    const STILL: Duration = Duration::from_millis(250);
+    let reference = Reference::get().unwrap_or_else(|why| panic!("{why}"));
+    let look = case("-anmOH -A inet").inside(namespace);
+    let look = || run(reference.command(), &look).unwrap_or_else(|why| panic!("{why}"));
+    let begun = Instant::now();
+    let (mut seen, mut since) = (look(), begun);
+    while since.elapsed() < STILL {
+        assert!(begun.elapsed() < Duration::from_secs(10), "never at rest: {seen:?}");
+        std::thread::sleep(Duration::from_millis(25));
+        let now = look();
+        if now != seen {
+            (seen, since) = (now, Instant::now());
+        }
     }
-    judge(
-        400,
-        &[
-            errors::run(),
-            options::run(),
-            recordings::run(),
-            recordings::damaged(),
-            widths::run(),
-            proc_text::run(),
-            processes::live(),
-            processes::made_up(),
-            summary::run(),
-            live::run(),
-            netpkt::live(),
-            netpkt::proc_text(),
-            netpkt::answers(),
-            replies::run(),
-            replies::owners(),
-            replies::failures(),
-            inet4::recordings(),
-            inet4::crafted(),
-            inet4::proc_text(),
-            inet4::live(),
-            unix::live(),
-            unix::proc_text(),
-            unix::replied(),
-        ],
-    );
-}
-
-#[test]
-fn bpf_storage_is_shown_as_the_reference_shows_it() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(why) = Reference::get() {
-        skip!("no reference: {why}");
-    }
-    // Without bpf(2) there is nothing to show but what recordings hold.
-    let least = if bpf_maps::Stored::or_skip().is_some() { 110 } else { 24 };
-    judge(least, &[bpf_maps::recorded(), bpf_maps::unprivileged(), bpf_maps::options(), bpf_maps::types()]);
-}
-
-/// Says what agreed, and fails if something did not.
-fn judge(least: usize, groups: &[Group]) {
-    let mut text = String::new();
-    let mut total = 0;
-    for group in groups {
-        let _ = writeln!(text, "  {:6} {} (at least {})", group.ran, group.name, group.least);
-        total += group.ran;
-    }
-    // Past the harness, which hides what a passing test prints.
-    let _ = writeln!(std::io::stderr(), "differential: {total} command lines agree\n{text}");
-    let wrong: Vec<&str> = groups.iter().filter_map(|group| group.wrong.as_deref()).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(total >= least, "only {total} command lines");
 }

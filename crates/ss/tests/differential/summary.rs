@@ -1,6 +1,6 @@
 //! `-s`: every file of counts that there is, whole and damaged.
 
-use super::{Case, Group, case, check, temporary};
+use super::{Case, case, check, temporary};
 
 const SOCKSTAT: &str = "sockets: used 100\nTCP: inuse 5 orphan 1 tw 2 alloc 10 mem 3\n\
 UDP: inuse 4 mem 5\nUDPLITE: inuse 9\nRAW: inuse 6\nFRAG: inuse 7 memory 8\n";
@@ -48,7 +48,7 @@ const FILES: &[[&str; 3]] = &[
     [SOCKSTAT, "", " Tcp: CurrEstab\n Tcp: 7\n"],
 ];
 
-pub(super) fn run() -> Group {
+pub(super) fn run() -> Option<usize> {
     let mut cases: Vec<Case<'_>> = Vec::new();
     for (number, files) in FILES.iter().enumerate() {
         let [four, six, snmp] = [0, 1, 2].map(|file: usize| {
@@ -103,5 +103,5 @@ pub(super) fn run() -> Group {
         cases.push(case("-s").env("PROC_ROOT", missing));
         cases.push(case("-st").env("PROC_ROOT", missing));
     }
-    check("summaries", 55, cases)
+    Some(check(cases))
 }

@@ -9,7 +9,7 @@ use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::replies::{self, Talk, attr, done, refusal, words};
 use sockdiag_testkit::zoo::Zoo;
 
-use super::{Case, Group, case, check, temporary};
+use super::{Case, case, check, temporary};
 
 /// Every way to choose and to look.
 const LINES: &[&str] = &[
@@ -113,9 +113,8 @@ const FILTERS: &[&str] = &[
 ];
 
 /// Unix sockets of this machine's kernel.
-pub(super) fn live() -> Group {
-    const NAME: &str = "unix: live";
-    let Some(namespace) = Namespace::or_skip() else { return check(NAME, 0, []) };
+pub(super) fn live() -> Option<usize> {
+    let namespace = Namespace::or_skip()?;
     let kinds = [
         "unix-stream",
         "unix-pending",
@@ -141,7 +140,7 @@ pub(super) fn live() -> Group {
             cases.push(case(words).width(columns).inside(&namespace));
         }
     }
-    check(NAME, 100, cases)
+    Some(check(cases))
 }
 
 const NUM: &str = "Num       RefCount Protocol Flags    Type St Inode Path";
@@ -266,7 +265,7 @@ fn texts() -> Vec<(&'static str, String)> {
 }
 
 /// /proc/net/unix in place of the kernel.
-pub(super) fn proc_text() -> Group {
+pub(super) fn proc_text() -> Option<usize> {
     let mut cases: Vec<Case<'_>> = Vec::new();
     for (name, text) in texts() {
         let file = temporary(&format!("unix-{name}"), text.as_bytes());
@@ -289,7 +288,7 @@ pub(super) fn proc_text() -> Group {
     for look in ["-xan", "-xln", "-an -A u_dgr"] {
         cases.push(case(look).env("PROC_ROOT", &root));
     }
-    check("unix: /proc text", 200, cases)
+    Some(check(cases))
 }
 
 /// A reply about one socket.
@@ -338,13 +337,12 @@ fn mixtures() -> Vec<u8> {
 }
 
 /// Crafted replies, and refusals, after which the text of the kernel is read.
-pub(super) fn replied() -> Group {
+pub(super) fn replied() -> Option<usize> {
     const UNIX: u8 = 1;
-    const NAME: &str = "unix: crafted replies";
-    let Some(namespace) = Namespace::or_skip() else { return check(NAME, 0, []) };
+    let namespace = Namespace::or_skip()?;
     if let Err(why) = replies::library() {
         sockdiag_testkit::skip::report(why);
-        return check(NAME, 0, []);
+        return None;
     }
     let kinds = ["unix-stream", "unix-pending", "unix-dgram", "unix-pairs", "unix-autobound"];
     let _zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
@@ -387,5 +385,5 @@ pub(super) fn replied() -> Group {
             cases.push(case.inside(&namespace));
         }
     }
-    check(NAME, 100, cases)
+    Some(check(cases))
 }

@@ -23,7 +23,7 @@ use std::fmt;
 use rustix::io::Errno;
 
 use crate::model::HolderBook;
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::source::Sources;
 
 use book::Book;
@@ -38,7 +38,7 @@ pub enum HolderSearch {
     /// look at some fifty processes in /proc, and every machine has more.
     #[default]
     Quickest,
-    /// The kernel's iterator alone; a note says so where it cannot be had, and
+    /// The kernel's iterator alone; a notice says so where it cannot be had, and
     /// no socket then has a holder.
     Bpf,
     /// Links in /proc alone.
@@ -213,11 +213,11 @@ impl Processes {
     }
 
     /// That holders are missing, if so; said once.
-    pub(super) fn take_note(&mut self) -> Option<Note> {
+    pub(super) fn take_notice(&mut self) -> Option<Notice> {
         if let Some(refusal) = self.refusal.take() {
-            return Some(Note::HoldersRefused { why: refusal.to_string() });
+            return Some(Notice::HoldersRefused { why: refusal.to_string() });
         }
         let sockets = std::mem::take(&mut self.unknown);
-        (sockets > 0).then(|| Note::HoldersHidden { sockets, processes: self.book.hidden() })
+        (sockets > 0).then(|| Notice::HoldersHidden { sockets, processes: self.book.hidden() })
     }
 }

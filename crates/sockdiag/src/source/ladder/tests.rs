@@ -62,8 +62,8 @@ fn records(
         }
         ControlFlow::Continue(())
     };
-    let mut notes = |note: Note| panic!("{note}");
-    let mut run = Run::new(query, &mut visit, &mut notes);
+    let mut notices = |notice: Notice| panic!("{notice}");
+    let mut run = Run::new(query, &mut visit, &mut notices);
     ask(&mut run).expect("this kernel answers");
     records
 }
@@ -162,8 +162,8 @@ fn a_program_that_the_kernel_does_not_know_gives_way_to_the_classic_one() {
     assert_eq!(rows.len(), sockets.ports.len());
     // Only EINVAL leads there, and only once.
     query.programs = Programs { modern: None, classic: Some(malformed()) };
-    let (mut visit, mut notes) = (|_: Record<'_>| ControlFlow::Continue(()), |_: Note| {});
-    let failure = Run::new(&query, &mut visit, &mut notes).netlink(BOTH, ASIDE_BYTES).unwrap_err();
+    let (mut visit, mut notices) = (|_: Record<'_>| ControlFlow::Continue(()), |_: Notice| {});
+    let failure = Run::new(&query, &mut visit, &mut notices).netlink(BOTH, ASIDE_BYTES).unwrap_err();
     assert!(failure.is_invalid(), "{failure:?}");
 }
 
@@ -191,8 +191,8 @@ fn closed_sockets_are_in_no_table_of_tcp() {
         let query = query(states, 0);
         let sent = by_family(&query, Family::Inet, None, 1);
         let mut visit = |_: Record<'_>| ControlFlow::Continue(());
-        let mut notes = |note: Note| panic!("{note}");
-        let mut run = Run::new(&query, &mut visit, &mut notes);
+        let mut notices = |notice: Notice| panic!("{notice}");
+        let mut run = Run::new(&query, &mut visit, &mut notices);
         run.by_family(BOTH).expect("this kernel answers");
         (u32::from_ne_bytes(*sent[20..].first_chunk().unwrap()), run.rows)
     };
@@ -245,8 +245,8 @@ fn one_connection_is_found_by_its_identity() {
         // Not of a state that is wanted, or of a family: a dump has to say so.
         query.states = StateSet::LISTENING;
         let mut visit = |_: Record<'_>| ControlFlow::Continue(());
-        let mut notes = |note: Note| panic!("{note}");
-        let mut run = Run::new(&query, &mut visit, &mut notes);
+        let mut notices = |notice: Notice| panic!("{notice}");
+        let mut run = Run::new(&query, &mut visit, &mut notices);
         assert_eq!(run.exactly_one(BOTH), None);
         assert_eq!(run.exactly_one(Families { inet: false, inet6: false }), None);
         seen += 1;
@@ -266,8 +266,8 @@ fn a_connection_that_is_not_there_is_left_to_a_dump() {
     let mut query = query(StateSet::ALL, 0);
     query.exact = Some(Exact { pinned, interfaces: Vec::new() });
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
-    let mut notes = |note: Note| panic!("{note}");
-    let mut run = Run::new(&query, &mut visit, &mut notes);
+    let mut notices = |notice: Notice| panic!("{notice}");
+    let mut run = Run::new(&query, &mut visit, &mut notices);
     assert_eq!(run.exactly_one(BOTH), None);
     run.netlink(BOTH, ASIDE_BYTES).expect("a dump answers");
     assert!(run.rows >= 40);

@@ -150,6 +150,41 @@ fn complete<'a>(tables: &BTreeMap<String, Vec<Row>>, heading: &str, all: impl It
     assert!(strange.is_empty(), "{heading}: rows of nothing: {strange:?}");
 }
 
+/// What is wrong with the tables of a document: a row that no heading stands
+/// above (an empty line ends a table), or one with another number of cells.
+fn broken_rows(text: &str) -> Vec<&str> {
+    let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+    let is_row = |line: &&str| line.starts_with('|');
+    let lines: Vec<&str> = text.lines().collect();
+    let tables = lines.chunk_by(|a, b| is_row(a) == is_row(b)).filter(|chunk| chunk.iter().all(is_row));
+    let mut broken = Vec::new();
+    for table in tables {
+        match table {
+            [heading, dashes, rows @ ..] if dashes.starts_with("| --- |") => {
+                let wrong = |line: &&&str| cells(line) != cells(heading) || !line.ends_with('|');
+                broken.extend([dashes].into_iter().chain(rows).filter(wrong).copied());
+            }
+            headless => broken.extend(headless.iter().copied()),
+        }
+    }
+    broken
+}
+
+#[test]
+fn every_row_stands_in_a_table() {
+    let text = read("COMPAT.md");
+    assert_eq!(broken_rows(&text), [""; 0]);
+    assert!(text.matches("\n| --- |").count() >= 9, "the tables are there");
+    for (text, broken) in [
+        ("| a | b |\n| --- | --- |\n| c | `d\\|e` |\n", &[][..]),
+        ("| a | b |\n| --- | --- |\n| c | d |\n\n| e | f |\n| g | h |\n", &["| e | f |", "| g | h |"]),
+        ("| a | b |\n| --- | --- |\n| c |\n", &["| c |"]),
+        ("| a | b |\n| --- | --- |\n| c | d\n", &["| c | d"]),
+    ] {
+        assert_eq!(broken_rows(text), broken, "{text}");
+    }
+}
+
 #[test]
 fn every_option_has_a_row() {
     let tables = tables();

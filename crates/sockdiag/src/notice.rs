@@ -1,7 +1,7 @@
 //! Things worth saying on standard error that are not failures of the program.
 //!
 //! A table that cannot be read completely is still shown as far as it was, and
-//! the exit status stays 0; what the user is told is a note.  Each note's text
+//! the exit status stays 0; what the user is told is a notice.  Each notice's text
 //! is exactly what `ss` prints, newline included where it prints one.
 //!
 //! Source: ss's behaviour (its messages are an interface that scripts see).
@@ -16,7 +16,7 @@ use crate::sys::errno_text;
 /// Something worth saying on standard error.  `errno` is a system error number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Note {
+pub enum Notice {
     /// The kernel changed the table while it was being read.
     DumpInterrupted,
     /// A datagram did not fit into the buffer; its end is lost.
@@ -112,7 +112,7 @@ pub enum Note {
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
 }
 
-impl Note {
+impl Notice {
     /// Whether the reference has no such message, so that only people should
     /// see it and no script.
     pub fn is_ours(&self) -> bool {
@@ -127,7 +127,7 @@ impl Note {
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DumpInterrupted => f.write_str("Dump was interrupted and may be inconsistent.\n"),
@@ -250,18 +250,18 @@ mod tests {
 
     #[test]
     fn texts_are_the_reference_s() {
-        for (note, want) in [
-            (Note::Answer { errno: 13 }, "RTNETLINK answers: Permission denied\n"),
-            (Note::Explained { text: b"No such table".to_vec() }, "Error: No such table.\n"),
-            (Note::Explained { text: b"Has one.".to_vec() }, "Error: Has one.\n"),
-            (Note::ReceiveFailed { errno: 105 }, "netlink receive error No buffer space available (105)\n"),
-            (Note::Deficit { bytes: -68, attr_len: 0 }, "!!!Deficit -68, rta_len=0\n"),
+        for (notice, want) in [
+            (Notice::Answer { errno: 13 }, "RTNETLINK answers: Permission denied\n"),
+            (Notice::Explained { text: b"No such table".to_vec() }, "Error: No such table.\n"),
+            (Notice::Explained { text: b"Has one.".to_vec() }, "Error: Has one.\n"),
+            (Notice::ReceiveFailed { errno: 105 }, "netlink receive error No buffer space available (105)\n"),
+            (Notice::Deficit { bytes: -68, attr_len: 0 }, "!!!Deficit -68, rta_len=0\n"),
             (
-                Note::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },
+                Notice::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },
                 "Bind /etc/netns/a/x -> /etc/x failed: No such file or directory\n",
             ),
         ] {
-            assert_eq!(note.to_string(), want);
+            assert_eq!(notice.to_string(), want);
         }
     }
 }
