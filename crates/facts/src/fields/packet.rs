@@ -5,22 +5,23 @@
 //!
 //! Source: linux/packet_diag.h, linux/if_packet.h; `/proc/net/packet`.
 
+mod text;
+
 use sockdiag_wire::packet_diag::{
     PACKET_FANOUT_CBPF, PACKET_FANOUT_CPU, PACKET_FANOUT_EBPF, PACKET_FANOUT_HASH, PACKET_FANOUT_LB,
     PACKET_FANOUT_QM, PACKET_FANOUT_RND, PACKET_FANOUT_ROLLOVER, PACKET_MR_ALLMULTI, PACKET_MR_MULTICAST,
     PACKET_MR_PROMISC, PACKET_MR_UNICAST, PDI_AUXDATA, PDI_LOSS, PDI_ORIGDEV, PDI_RUNNING, PDI_VNETHDR,
-    PacketInfo, PacketRing, TP_FT_REQ_FILL_RXHASH, TPACKET_V1, TPACKET_V2, TPACKET_V3,
+    TP_FT_REQ_FILL_RXHASH, TPACKET_V1, TPACKET_V2, TPACKET_V3,
 };
 
 use super::{
-    Block, Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Style, Text, Unit, Value, Word,
+    Block, Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Text, Unit, Value, Word,
     endpoint, extended, memory, plain, process, word,
 };
 use crate::model::packet::PacketSocket;
 use crate::model::protocol_names;
-use crate::model::words;
 use crate::model::{Addr, Detail, Row};
-use crate::number::{put_hex, put_signed, put_u64};
+use crate::number::{put_hex, put_u64};
 
 /// Everything a packet socket reports, in print order.
 pub(super) const BLOCKS: &[Block] = &[
@@ -149,7 +150,7 @@ const INFO: &[Field] = &[
     detail("packet.version", info!(version), "Version of the headers in the rings.", "pdi_version")
         .words(VERSIONS)
         .shape("ver:N cpy_thresh:N flags( WORD... )")
-        .text(Text::Custom(fmt_info)),
+        .text(Text::Custom(text::fmt_info)),
     detail(
         "packet.copy_thresh",
         info!(copy_thresh),
@@ -195,7 +196,7 @@ const RINGS: &[Field] = &[
     .gauge(Unit::Bytes)
     .shape("ring_rx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
-        put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
+        text::put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
     })),
     detail("packet.rx_block_nr", ring!(rx_ring, block_nr), "Blocks of the receive ring.", "pdr_block_nr")
         .gauge(Unit::Count)
@@ -243,7 +244,7 @@ const RINGS: &[Field] = &[
     .gauge(Unit::Bytes)
     .shape("ring_tx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
-        put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
+        text::put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
     })),
     detail("packet.tx_block_nr", ring!(tx_ring, block_nr), "Blocks of the send ring.", "pdr_block_nr")
         .gauge(Unit::Count)
@@ -292,7 +293,7 @@ const FANOUT: &[Field] = &[
         "PACKET_DIAG_FANOUT",
     )
     .shape("fanout(id:N,type:N)")
-    .text(Text::Custom(fmt_fanout)),
+    .text(Text::Custom(text::fmt_fanout)),
     detail(
         "packet.fanout_type",
         plain!(|r| packet(r)?.fanout_type()),
@@ -359,7 +360,7 @@ const FILTER: &[Field] = &[Field::new(
 .gauge(Unit::Count)
 .group(Groups::BPF)
 .shape("bpf filter (N): CODE JT JF K, ...")
-.text(Text::Custom(fmt_filter))];
+.text(Text::Custom(text::fmt_filter))];
 
 fn protocol(row: &Row<'_>) -> u32 {
     match row.socket.local.addr {
@@ -368,97 +369,10 @@ fn protocol(row: &Row<'_>) -> u32 {
     }
 }
 
-/// What goes before each part: a line of its own, or a blank with `-O`.
-fn put_lead(out: &mut Vec<u8>, style: Style) {
-    out.extend_from_slice(if style.oneline { b" " } else { b"\n\t" });
-}
-
-fn put_named(out: &mut Vec<u8>, name: &[u8], word: Option<u32>) {
-    out.extend_from_slice(name);
-    put_signed(out, word.unwrap_or(0));
-}
-
-fn fmt_info(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
-    let Some(info) = packet(row).and_then(PacketSocket::info) else { return };
-    put_lead(out, style);
-    put_named(out, b"ver:", info.version());
-    put_named(out, b" cpy_thresh:", info.copy_thresh());
-    out.extend_from_slice(b" flags( ");
-    put_flags(out, info);
-    out.extend_from_slice(b" )");
-}
-
-/// The first flag that there is has no blank before it, and all others have one.
-fn put_flags(out: &mut Vec<u8>, info: PacketInfo<'_>) {
-    let flags = info.flags().unwrap_or(0);
-    for (at, word) in FLAGS.iter().enumerate().filter(|(_, word)| flags & word.number.unwrap_or(0) != 0) {
-        out.extend_from_slice(if at == 0 { b"" } else { b" " });
-        out.extend_from_slice(word.name().as_bytes());
-    }
-    if flags == 0 {
-        out.push(b'0');
-    }
-}
-
-fn put_ring(out: &mut Vec<u8>, name: &[u8], ring: Option<PacketRing<'_>>, style: Style) {
-    let Some(ring) = ring else { return };
-    put_lead(out, style);
-    out.extend_from_slice(name);
-    put_named(out, b"(blk_size:", ring.block_size());
-    put_named(out, b",blk_nr:", ring.block_nr());
-    put_named(out, b",frm_size:", ring.frame_size());
-    put_named(out, b",frm_nr:", ring.frame_nr());
-    put_named(out, b",tmo:", ring.retire_tmo_ms());
-    out.extend_from_slice(b",features:0x");
-    put_hex(out, ring.features().unwrap_or(0).into());
-    out.push(b')');
-}
-
-fn fmt_fanout(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
-    let Some((id, kind)) = packet(row).and_then(|packet| packet.fanout_id().zip(packet.fanout_type())) else {
-        return;
-    };
-    put_lead(out, style);
-    put_named(out, b"fanout(id:", Some(id.into()));
-    out.extend_from_slice(b",type:");
-    if let Some(name) = fanout_name(kind) {
-        out.extend_from_slice(name.as_bytes());
-    } else {
-        out.extend_from_slice(b"0x");
-        put_hex(out, kind.into());
-    }
-    out.push(b')');
-}
-
-/// What `ss` calls a way to share packets; it has no name for the newer ones
-/// nor for any with a flag.
-fn fanout_name(kind: u16) -> Option<&'static str> {
-    let word = words::by_number(FANOUTS, kind.into()).filter(|_| kind <= PACKET_FANOUT_QM)?;
-    Some(word.name())
-}
-
-fn fmt_filter(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
-    let Some(program) = packet(row).and_then(PacketSocket::filter) else { return };
-    put_lead(out, style);
-    out.extend_from_slice(b"bpf filter (");
-    put_u64(out, program.len() as u64);
-    out.extend_from_slice(b"): ");
-    for instruction in program.instructions() {
-        let code = instruction.code().unwrap_or(0);
-        out.extend_from_slice(if code < 16 { b" 0x0" } else { b" 0x" });
-        put_hex(out, code.into());
-        let (jt, jf) = (instruction.jt().unwrap_or(0), instruction.jf().unwrap_or(0));
-        for operand in [jt.into(), jf.into(), instruction.k().unwrap_or(0)] {
-            out.push(b' ');
-            put_u64(out, operand.into());
-        }
-        out.push(b',');
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Style;
     use crate::model::{Origin, Record, Socket, SourceKind, Table};
 
     /// All details of a socket that reports everything.

@@ -187,7 +187,7 @@ impl<'a> ProcLine<'a> {
 }
 
 /// The state by which a table is filtered: the second digit of the two that
-/// follow the endpoints, or [`NO_STATE`] if there is none.  `None` if the line
+/// follow the endpoints, or `NO_STATE` if there is none.  `None` if the line
 /// lacks the endpoints.
 pub fn state_digit(line: &[u8]) -> Option<u8> {
     let (_, text) = split_at_colon(line)?;
