@@ -67,25 +67,21 @@ pub fn choices(catalog: &Catalog, names: &str) -> Result<Vec<Choice>, ChoiceErro
     names.split(',').map(|name| Choice::new(catalog, name.trim_matches(' '))).collect()
 }
 
-/// Every field that can be chosen: its name, what its values are, and its meaning.
+/// Every field that can be chosen: its name, what its values are and count, what
+/// becomes of them, and what it means.
 pub fn help(catalog: &Catalog) -> String {
     let mut out = Vec::new();
-    let mut sheet = Sheet::new(&mut out, Shape::Aligned, vec![false; 3]);
+    let mut sheet = Sheet::new(&mut out, Shape::Aligned, vec![false; 5]);
     let mut seen: Vec<&str> = Vec::new();
     for field in catalog.fields() {
         if seen.contains(&field.name) {
             continue;
         }
         seen.push(field.name);
-        line(&mut sheet, field.name, field.kind, field.unit, field.doc);
+        line(&mut sheet, field.name, field.kind, field.unit, field.metric.name(), &field.meaning());
         for member in field.kind.members() {
-            line(
-                &mut sheet,
-                &format!("{}.{}", field.name, member.name),
-                member.kind,
-                member.unit,
-                member.doc,
-            );
+            let name = format!("{}.{}", field.name, member.name);
+            line(&mut sheet, &name, member.kind, member.unit, "", &member.meaning());
         }
     }
     // Writing to memory does not fail.
@@ -94,18 +90,8 @@ pub fn help(catalog: &Catalog) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn line(sheet: &mut Sheet<&mut Vec<u8>>, name: &str, kind: Kind, unit: Unit, doc: &str) {
-    let what = unit.name().unwrap_or(match kind {
-        Kind::Integer | Kind::Ratio => "number",
-        Kind::Wide => "identity",
-        Kind::Bool => "true or false",
-        Kind::Text => "text",
-        Kind::Addr => "address",
-        Kind::Integers => "numbers",
-        Kind::Texts => "texts",
-        Kind::Addrs => "addresses",
-        Kind::Records(_) => "list",
-    });
+fn line(sheet: &mut Sheet<&mut Vec<u8>>, name: &str, kind: Kind, unit: Unit, metric: &str, meaning: &str) {
+    let cells = [name, &kind.name(), unit.name().unwrap_or(""), metric, meaning];
     // Writing to memory does not fail.
-    let _ = sheet.line([name, what, doc].into_iter().map(|cell| Some(cell.as_bytes())));
+    let _ = sheet.line(cells.into_iter().map(|cell| Some(cell.as_bytes())));
 }

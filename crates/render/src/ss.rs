@@ -86,7 +86,7 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
     for part in &description.parts {
         let shown = part.shown_by == Groups::NONE || part.shown_by.intersects(style.groups);
         for field in &part.fields {
-            if let Text::Column(column, format) = field.text
+            if let Text::Column(column, format) = field.ss.text
                 && let Some(formats) = columns.get_mut(column as usize)
                 && (shown || part.shown_by.intersects(Groups::COLUMNS))
             {
@@ -95,8 +95,8 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
         }
         if shown {
             let fields = part.fields.iter().copied().filter(|field| {
-                let printed = !matches!(field.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
-                printed && style.groups.has(field.only_with)
+                let printed = !matches!(field.ss.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
+                printed && style.groups.has(field.ss.only_with)
             });
             details.push(Shown {
                 of: part.of,
@@ -172,7 +172,7 @@ fn name_of(text: Text) -> String {
 
 impl Token {
     fn new(field: &'static Field) -> Self {
-        let text = name_of(field.text);
+        let text = name_of(field.ss.text);
         let mut name = [0; NAME_MAX];
         name.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
         Self { field, name, name_len: text.len().min(NAME_MAX) }
@@ -185,7 +185,7 @@ impl Token {
 
     fn put(&self, out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
         let field = self.field;
-        match field.text {
+        match field.ss.text {
             Text::Nonzero(_) => match (field.get)(row) {
                 Some(Value::U64(value)) if value != 0 => {
                     self.put_name(out);
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn every_name_fits_its_piece() {
         for field in Catalog::standard().fields() {
-            let name = name_of(field.text);
+            let name = name_of(field.ss.text);
             assert!(name.len() <= NAME_MAX, "{name}");
         }
     }

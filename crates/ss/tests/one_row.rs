@@ -160,7 +160,7 @@ fn without_its_row_a_field_prints_nothing() {
         assert!(rest.field(field.name).is_none());
         // A row that tables share may be shown of some of them only.
         let mut of_its_name = whole.fields().filter(|other| other.name == field.name);
-        let shown = of_its_name.any(|other| !matches!(other.text, Text::Silent | Text::PartOf(_)));
+        let shown = of_its_name.any(|other| !matches!(other.ss.text, Text::Silent | Text::PartOf(_)));
         assert_eq!(print(&rest) != text, shown, "{} without its row", field.name);
         tokens += usize::from(shown);
     }
@@ -245,14 +245,14 @@ fn without_its_row_a_field_cannot_be_tested() {
 fn nothing_else_knows_a_field() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crates' directory");
     let mut knowing = Vec::new();
-    for name in ["wire", "sockdiag", "render", "ss"] {
+    for name in ["wire", "facts", "sockdiag", "render", "ss"] {
         look_for("rcv_ooopack", &crates.join(name).join("src"), &mut knowing);
     }
     knowing.sort();
     let knowing: Vec<_> = knowing.iter().map(|path| path.strip_prefix(crates).expect("below it")).collect();
     assert_eq!(
         knowing,
-        [Path::new("sockdiag/src/fields/tcp/loss.rs"), Path::new("wire/src/tcp_info.rs")],
+        [Path::new("facts/src/fields/tcp/loss.rs"), Path::new("wire/src/tcp_info.rs")],
         "the files that know rcv_ooopack"
     );
 }

@@ -8,8 +8,24 @@
 //!
 //! Source: linux/sctp.h, Linux 7.3; sockaddr(3type), ipv6(7).
 
-use crate::layout::view;
+use crate::layout::{constants, view};
 use crate::socket::{AF_INET, AF_INET6};
+
+constants! {
+    /// Values of `p_state`.
+    PATH_STATES in "linux/sctp.h": u32 {
+        /// Not in use.
+        SCTP_INACTIVE = 0;
+        /// Potentially failed.
+        SCTP_PF = 1;
+        /// In use.
+        SCTP_ACTIVE = 2;
+        /// Not yet confirmed by the peer.
+        SCTP_UNCONFIRMED = 3;
+        /// Nothing is known.
+        SCTP_UNKNOWN = 0xffff;
+    }
+}
 
 view! {
     /// A borrowed view of one `sctp_info`; holds whatever the kernel sent.

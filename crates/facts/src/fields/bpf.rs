@@ -11,18 +11,18 @@ mod value;
 
 pub use value::put_value;
 
-use super::{Field, Groups, Needs, Style, Text, Unit};
+use super::{Field, Groups, Needs, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::{put_i64, put_signed};
 
 /// `--bpf-maps`, `--bpf-map-id`.
 pub(super) const STORAGES: &[Field] = &[Field::new(
     "bpf.storages",
-    |r| Some((r.socket.attrs()?.bpf_storages()?.count() as u64).into()),
+    plain!(|r| Some(r.socket.attrs()?.bpf_storages()?.count() as u64)),
     "BPF maps that hold a value for the socket; reported only to who may use BPF.",
     "INET_DIAG_SK_BPF_STORAGES",
 )
-.unit(Unit::Count)
+.gauge(Unit::Count)
 .needs(Needs::BPF_STORAGES)
 .group(Groups::BPF_MAPS)
 .shape("map_id:N [ VALUE ]")

@@ -178,10 +178,10 @@ impl Catalog {
         self.fields()
             .filter(|field| {
                 field.groups.intersects(groups)
-                    && groups.has(field.only_with)
-                    && !matches!(field.text, Text::Silent)
+                    && groups.has(field.ss.only_with)
+                    && !matches!(field.ss.text, Text::Silent)
             })
-            .fold(Needs::NONE, |needs, field| needs.union(field.needs).union(field.print_needs))
+            .fold(Needs::NONE, |needs, field| needs.union(field.needs).union(field.ss.needs))
     }
 
     /// What the row of a layout that has this name, or the rows of all of
@@ -246,8 +246,8 @@ mod tests {
             assert!(field.doc.ends_with('.'), "{}: doc is not a sentence", field.name);
             assert!(field.doc.starts_with(char::is_uppercase), "{}: doc is not a sentence", field.name);
             assert!(!field.source.is_empty(), "{}: no source", field.name);
-            let custom = matches!(field.text, Text::Custom(_));
-            assert_eq!(custom, !field.shape.is_empty(), "{}: what does it look like?", field.name);
+            let custom = matches!(field.ss.text, Text::Custom(_));
+            assert_eq!(custom, !field.ss.shape.is_empty(), "{}: what does it look like?", field.name);
             if let Some((keyword, _)) = field.operand {
                 assert!(keywords.insert(keyword), "{keyword} tests two fields");
             }
@@ -261,11 +261,11 @@ mod tests {
     fn every_shown_field_is_printed_by_a_row() {
         let catalog = Catalog::standard();
         for field in catalog.fields() {
-            if let Text::PartOf(owner) = field.text {
+            if let Text::PartOf(owner) = field.ss.text {
                 let owner =
                     catalog.field(owner).unwrap_or_else(|| panic!("{}: no field {owner}", field.name));
                 assert!(
-                    matches!(owner.text, Text::Custom(_) | Text::Column(..)),
+                    matches!(owner.ss.text, Text::Custom(_) | Text::Column(..)),
                     "{}: {} prints nothing of its own",
                     field.name,
                     owner.name

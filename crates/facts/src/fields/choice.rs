@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::io::Write as _;
 
-use super::{Catalog, Field, Item, Kind, List, NameError, Named, Needs, Unit, Value, put_address};
+use super::{Catalog, Field, Item, Kind, List, NameError, Named, Needs, Reading, Unit, Value, put_address};
 use crate::model::{Addr, Layout, Row};
 use crate::number::{put_i64, put_u64};
 
@@ -132,12 +132,25 @@ impl Choice {
         self.named.unit()
     }
 
-    fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
+    /// The row of the table that describes sockets like this one.
+    fn field(&self, row: &Row<'_>) -> Option<&'static Field> {
         let layout = row.socket.layout();
-        let (_, field) = self.fields.iter().find(|(of, _)| *of == layout)?;
-        match (field.get)(row)? {
+        self.fields.iter().find(|(of, _)| *of == layout).map(|(_, field)| *field)
+    }
+
+    fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
+        match (self.field(row)?.get)(row)? {
             Value::Addr(Addr::None) => None,
             value => Some(value),
+        }
+    }
+
+    /// What it says of a row, with the numbers that mean none or no limit told
+    /// apart; of a member's list, the list.
+    pub fn read<'r>(&self, row: &'r Row<'r>) -> Reading<'r> {
+        match self.field(row).map(|field| field.read(row)) {
+            None | Some(Reading::Value(Value::Addr(Addr::None))) => Reading::Absent,
+            Some(reading) => reading,
         }
     }
 
@@ -252,9 +265,15 @@ impl Choice {
         }
     }
 
-    /// What a row is ordered by; `None` for a row that does not report it.
+    /// What a row is ordered by; `None` for a row that does not report it or that
+    /// says that there is none.  What is unlimited is more than any number.
     pub fn key(&self, row: &Row<'_>) -> Option<Key> {
-        match self.value(row)? {
+        let value = match self.read(row) {
+            Reading::Absent | Reading::None => return None,
+            Reading::Unlimited => return Some(Key::Number(i128::MAX)),
+            Reading::Value(value) => value,
+        };
+        match value {
             Value::List(list) if self.named.member.is_some() => {
                 let mut first = None;
                 list.each(&mut |item| {
@@ -284,9 +303,13 @@ impl Choice {
         })
     }
 
-    /// The whole number of a row; `None` where there is none.
+    /// The whole number of a row, to be added up; `None` where there is none, or
+    /// no limit.
     pub fn number(&self, row: &Row<'_>) -> Option<i128> {
-        self.value(row)?.as_i128()
+        match self.read(row) {
+            Reading::Value(value) => value.as_i128(),
+            Reading::Absent | Reading::None | Reading::Unlimited => None,
+        }
     }
 
     /// The ratio of a row; `None` where there is none.
@@ -303,4 +326,59 @@ fn network(bits: &str) -> Option<(u8, u8)> {
     let (v4, v6) = bits.split_once(':').unwrap_or((bits, ""));
     let number = |text: &str, most| text.parse::<u8>().ok().filter(|bits| *bits <= most);
     Some((number(v4, 32)?, if v6.is_empty() { V6_BITS } else { number(v6, 128)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Origin, Record, Socket, SourceKind, Table};
+
+    /// A reply of inet_diag with a whole `tcp_info` of these words of 32 bits.
+    fn with(words: &[(usize, u32)], look: impl FnOnce(&Row<'_>)) {
+        let mut bytes = vec![0; 72];
+        bytes[0] = 2;
+        let mut info = vec![0; 280];
+        for (at, word) in words {
+            info[*at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        sockdiag_wire::attr::put(&mut bytes, 2, &info);
+        let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
+        let socket = Socket::decode(Record { origin, bytes: &bytes }).expect("a socket");
+        look(&Row::bare(&socket));
+    }
+
+    #[test]
+    fn none_and_unlimited_are_no_amounts() {
+        let choice = |name| Choice::new(Catalog::shared(), name).expect("a field");
+        // Offsets of tcpi_rtt, tcpi_snd_ssthresh, tcpi_pacing_rate and tcpi_min_rtt.
+        let nothing = [(76, 0x7fff_ffff), (104, u32::MAX), (108, u32::MAX), (148, u32::MAX)];
+        with(&nothing, |row| {
+            for name in ["tcp.rtt_us", "tcp.min_rtt_us", "local.port"] {
+                let choice = choice(name);
+                assert_eq!((choice.read(row), choice.key(row)), (Reading::None, None), "{name}");
+                assert_eq!(choice.number(row), None, "{name}");
+            }
+            for name in ["tcp.snd_ssthresh", "tcp.pacing_rate_bytes_per_s"] {
+                let choice = choice(name);
+                assert_eq!(choice.read(row), Reading::Unlimited, "{name}");
+                assert_eq!((choice.key(row), choice.number(row)), (Some(Key::Number(i128::MAX)), None));
+            }
+            assert_eq!(choice("tcp.segs_out").read(row), Reading::Value(Value::U64(0)), "zero is a number");
+            assert_eq!(choice("unix.peer").read(row), Reading::Absent, "of another layout");
+            let mut text = Vec::new();
+            assert!(choice("tcp.min_rtt_us").put(&mut text, row));
+            assert_eq!(text, b"4294967295", "text is what the kernel says");
+        });
+        with(&[(68, 7), (76, 9), (104, 1000), (148, 5)], |row| {
+            for (name, number) in [
+                ("tcp.rtt_us", 7),
+                ("tcp.min_rtt_us", 5),
+                ("tcp.snd_ssthresh", 9),
+                ("tcp.pacing_rate_bytes_per_s", 1000),
+            ] {
+                let choice = choice(name);
+                assert_eq!((choice.number(row), choice.key(row)), (Some(number), Some(Key::Number(number))));
+            }
+        });
+    }
 }

@@ -6,28 +6,28 @@
 //! Source: `struct tcpvegas_info`, `tcp_dctcp_info`, `tcp_bbr_info`
 //! (linux/inet_diag.h).
 
-use super::{Field, Groups, Kind, Needs, Style, Text, Unit, Value};
+use super::{Field, Groups, Needs, Read, Style, Text, Unit, plain, text};
 use crate::model::Row;
+use crate::model::words::NO_YES;
 use crate::number::{put_g, put_millis, put_name, put_rate, put_u64};
 
-const fn cc(name: &'static str, get: super::Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::VEGASINFO).group(Groups::INFO)
+const fn cc(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).needs(Needs::VEGASINFO).group(Groups::INFO)
 }
 
 macro_rules! of {
     ($info:ident . $method:ident) => {
-        |r| Some(r.socket.attrs()?.$info()?.$method()?.into())
+        plain!(|r| r.socket.attrs()?.$info()?.$method())
     };
 }
 
 /// The name of the algorithm.
 pub(super) const NAME: Field = Field::new(
     "tcp.congestion",
-    |r| r.socket.attrs()?.congestion().filter(|name| !name.is_empty()).map(Value::Text),
+    text!(|r| r.socket.attrs()?.congestion().filter(|name| !name.is_empty())),
     "Congestion control algorithm.",
     "INET_DIAG_CONG",
 )
-.kind(Kind::Text)
 .needs(Needs::CONG)
 .group(Groups::INFO)
 .shape("NAME")
@@ -43,6 +43,11 @@ pub(super) const NAME: Field = Field::new(
 const DCTCP: Text = Text::PartOf("dctcp.enabled");
 const BBR: Text = Text::PartOf("bbr.bw_bytes_per_s");
 
+/// What the kernel says where no round-trip time was measured yet.
+const NO_MIN_RTT: i128 = u32::MAX as i128;
+/// The same of Vegas.
+const NO_VEGAS_RTT: i128 = i32::MAX as i128;
+
 /// Rows in print order.
 pub(super) const ALGORITHMS: &[Field] = &[
     cc(
@@ -51,6 +56,8 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Whether DCTCP works as such rather than like Reno.",
         "dctcp_enabled",
     )
+    .words(NO_YES)
+    .state()
     .shape("dctcp:(ce_state:N,alpha:N,ab_ecn:N,ab_tot:N), or dctcp:fallback_mode")
     .text(Text::Custom(fmt_dctcp)),
     cc(
@@ -59,9 +66,11 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Whether the last segment carried a congestion mark.",
         "dctcp_ce_state",
     )
+    .words(NO_YES)
+    .state()
     .text(DCTCP),
     cc("dctcp.alpha", of!(dctcp.alpha), "Estimated share of marked bytes, in parts of 1024.", "dctcp_alpha")
-        .unit(Unit::Count)
+        .gauge(Unit::Per1024)
         .text(DCTCP),
     cc(
         "dctcp.ab_ecn",
@@ -69,10 +78,10 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Bytes acknowledged with a congestion mark in this window.",
         "dctcp_ab_ecn",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .text(DCTCP),
     cc("dctcp.ab_tot", of!(dctcp.ab_tot), "Bytes acknowledged in this window.", "dctcp_ab_tot")
-        .unit(Unit::Bytes)
+        .gauge(Unit::Bytes)
         .text(DCTCP),
     cc(
         "bbr.bw_bytes_per_s",
@@ -80,33 +89,35 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Bottleneck bandwidth that BBR believes in.",
         "bbr_bw_lo, bbr_bw_hi",
     )
-    .unit(Unit::BytesPerSecond)
+    .gauge(Unit::BytesPerSecond)
     .shape("bbr:(bw:RATE,mrtt:MS,pacing_gain:N,cwnd_gain:N)")
     .text(Text::Custom(fmt_bbr)),
     cc("bbr.min_rtt_us", of!(bbr.min_rtt_us), "Smallest round-trip time that BBR saw lately.", "bbr_min_rtt")
-        .unit(Unit::Microseconds)
+        .none(NO_MIN_RTT)
+        .gauge(Unit::Microseconds)
         .text(BBR),
     cc("bbr.pacing_gain", of!(bbr.pacing_gain), "Factor that BBR paces with.", "bbr_pacing_gain")
-        .unit(Unit::Per256)
+        .gauge(Unit::Per256)
         .text(BBR),
     cc("bbr.cwnd_gain", of!(bbr.cwnd_gain), "Factor that BBR sizes the window with.", "bbr_cwnd_gain")
-        .unit(Unit::Per256)
+        .gauge(Unit::Per256)
         .text(BBR),
-    cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas acts now.", "tcpv_enabled"),
+    cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas acts now.", "tcpv_enabled").words(NO_YES).state(),
     cc(
         "vegas.rttcnt",
         of!(vegas.rttcnt),
         "Round-trip times that Vegas measured in this window.",
         "tcpv_rttcnt",
     )
-    .unit(Unit::Count),
+    .gauge(Unit::Count),
     cc(
         "vegas.rtt_us",
         of!(vegas.rtt_us),
         "Round-trip time that Vegas goes by; ss derives `send` from it.",
         "tcpv_rtt",
     )
-    .unit(Unit::Microseconds)
+    .none(NO_VEGAS_RTT)
+    .gauge(Unit::Microseconds)
     .text(Text::PartOf("tcp.send_rate_bytes_per_s")),
     cc(
         "vegas.minrtt_us",
@@ -114,7 +125,8 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Smallest round-trip time that Vegas measured.",
         "tcpv_minrtt",
     )
-    .unit(Unit::Microseconds),
+    .none(NO_VEGAS_RTT)
+    .gauge(Unit::Microseconds),
 ];
 
 fn fmt_dctcp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {

@@ -8,20 +8,21 @@ use sockdiag_wire::ipproto::{
 };
 use sockdiag_wire::socket::{SOCK_SEQPACKET, SOCK_STREAM};
 
-use super::{Column, Field, Groups, Kind, Needs, Operand, Text, Unit, Value};
-use crate::model::states;
+use super::{Column, Field, Groups, Needs, Operand, Text, Unit, plain, text, word};
+use crate::model::families::FAMILY_WORDS;
+use crate::model::tables::NETIDS;
 use crate::model::{Addr, Detail, Family, Row, Socket, Table};
+use crate::model::{protocol_names, states};
 use crate::number::{put_hex, put_i64, put_name, put_signed, put_start, put_u64};
 
 /// The columns that sockets of every layout begin with.
 pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.netid",
-        |r| Some(Value::Text(netid(r.socket).as_bytes())),
+        word!(NETIDS, |r| Some(netid(r.socket))),
         "Kind of socket: the protocol or type by the name that ss gives it.",
         "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
     )
-    .kind(Kind::Text)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
         // An association hangs below its endpoint, whose kind says it all.
@@ -32,11 +33,11 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.state",
-        |r| Some(Value::Text(state_text(r).as_bytes())),
+        word!(states::SHOWN_WORDS, |r| Some(state_text(r))),
         "State of the connection; connectionless sockets are ESTAB or UNCONN, and SMC has more than TCP.",
         "idiag_state",
     )
-    .kind(Kind::Text)
+    .state()
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| {
         if r.association {
@@ -46,38 +47,37 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.recv_q",
-        |r| Some(r.socket.recv_q.into()),
+        plain!(|r| Some(r.socket.recv_q)),
         "Bytes received and not yet read; for a listener, connections waiting to be accepted.  Zero of vsock and \
          SMC sockets, whose queues the kernel does not tell.",
         "idiag_rqueue",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
     Field::new(
         "socket.send_q",
-        |r| Some(r.socket.send_q.into()),
+        plain!(|r| Some(r.socket.send_q)),
         "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.  Zero of vsock and SMC \
          sockets, whose queues the kernel does not tell.",
         "idiag_wqueue",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
     Field::new(
         "socket.family",
-        |r| Some(Value::Text(r.socket.family.name().as_bytes())),
+        word!(FAMILY_WORDS, |r| Some(r.socket.family.name())),
         "Address family, by its word for -f.",
         "idiag_family",
     )
-    .kind(Kind::Text)
     .group(Groups::COLUMNS),
 ];
 
 /// The interface, which XDP and packet sockets show as their end.
 pub(super) const INTERFACE: Field = Field::new(
     "local.interface",
-    |r| (r.socket.ifindex != 0).then(|| r.socket.ifindex.into()),
+    plain!(|r| Some(r.socket.ifindex), unless 0),
     "Index of the interface that the socket is bound to.",
     "idiag_if",
 )
@@ -89,11 +89,10 @@ pub(super) const INTERFACE: Field = Field::new(
 /// The name of that interface.
 pub(super) const INTERFACE_NAME: Field = Field::new(
     "local.interface_name",
-    |r| r.names.interface.filter(|_| r.socket.ifindex != 0).map(Value::Text),
+    text!(|r| r.names.interface.filter(|_| r.socket.ifindex != 0)),
     "Name of the interface that the socket is bound to.",
     "idiag_if, if_indextoname(3)",
 )
-.kind(Kind::Text)
 .needs(Needs::INTERFACES)
 .group(Groups::COLUMNS);
 
@@ -102,38 +101,34 @@ pub(super) const NAMES: &[Field] = &[
     INTERFACE_NAME,
     Field::new(
         "local.service",
-        |r| r.names.local_service.map(Value::Text),
+        text!(|r| r.names.local_service),
         "Name of the local port, unless -n is given.",
         "services(5)",
     )
-    .kind(Kind::Text)
     .needs(Needs::SERVICES)
     .group(Groups::COLUMNS),
     Field::new(
         "remote.service",
-        |r| r.names.remote_service.map(Value::Text),
+        text!(|r| r.names.remote_service),
         "Name of the remote port, unless -n is given.",
         "services(5)",
     )
-    .kind(Kind::Text)
     .needs(Needs::SERVICES)
     .group(Groups::COLUMNS),
     Field::new(
         "local.host",
-        |r| Some(Value::Text(r.names.hosts?.host(r.socket.local.addr)?.as_bytes())),
+        text!(|r| Some(r.names.hosts?.host(r.socket.local.addr)?.as_bytes())),
         "Name of the local address, where -r asks for it.",
         "getnameinfo(3)",
     )
-    .kind(Kind::Text)
     .needs(Needs::HOSTS)
     .group(Groups::COLUMNS),
     Field::new(
         "remote.host",
-        |r| Some(Value::Text(r.names.hosts?.host(r.socket.remote.addr)?.as_bytes())),
+        text!(|r| Some(r.names.hosts?.host(r.socket.remote.addr)?.as_bytes())),
         "Name of the remote address, where -r asks for it.",
         "getnameinfo(3)",
     )
-    .kind(Kind::Text)
     .needs(Needs::HOSTS)
     .group(Groups::COLUMNS),
 ];
@@ -142,28 +137,29 @@ pub(super) const NAMES: &[Field] = &[
 pub(super) const PROTOCOL: &[Field] = &[
     Field::new(
         "socket.protocol",
-        |r| Some(r.socket.protocol.into()),
+        plain!(|r| Some(r.socket.protocol)),
         "IP protocol of the socket; 262 is MPTCP.",
         "INET_DIAG_PROTOCOL",
     )
+    .words(protocol_names::IP)
     .group(Groups::COLUMNS),
     Field::new(
         "sctp.association",
-        |r| (r.socket.protocol == IPPROTO_SCTP).then(|| r.association.into()),
+        plain!(|r| (r.socket.protocol == IPPROTO_SCTP).then_some(r.association)),
         "Whether it is an association of the endpoint that was listed before it.",
         "idiag_inode",
     )
-    .kind(Kind::Bool)
     .group(Groups::COLUMNS),
 ];
 
 /// The port of this end.
 pub(super) const LOCAL_PORT: Field = Field::new(
     "local.port",
-    |r| Some(Value::I64(r.socket.local.port)),
-    "Port of this end; zero if it has none.",
+    plain!(|r| u32::try_from(r.socket.local.port).ok()),
+    "Port of this end; zero if it has none, all ones if any vsock port will do.",
     "idiag_sport",
 )
+.none(0)
 .print_needs(Needs::SERVICES)
 .operand("sport", Operand::LocalPort)
 .group(Groups::COLUMNS)
@@ -174,11 +170,10 @@ pub(super) const LOCAL_PORT: Field = Field::new(
 /// The address of the other end.
 pub(super) const REMOTE_ADDR: Field = Field::new(
     "remote.addr",
-    |r| Some(Value::Addr(r.socket.remote.addr)),
+    plain!(|r| Some(r.socket.remote.addr)),
     "Address of the other end; all zero if there is none.",
     "idiag_dst",
 )
-.kind(Kind::Addr)
 .print_needs(Needs::HOSTS)
 .operand("dst", Operand::RemoteHost)
 .group(Groups::COLUMNS)
@@ -190,10 +185,11 @@ pub(super) const REMOTE_ADDR: Field = Field::new(
 /// The port of the other end.
 pub(super) const REMOTE_PORT: Field = Field::new(
     "remote.port",
-    |r| Some(Value::I64(r.socket.remote.port)),
-    "Port of the other end; zero if there is none.",
+    plain!(|r| u32::try_from(r.socket.remote.port).ok()),
+    "Port of the other end; zero if there is none, all ones of vsock.",
     "idiag_dport",
 )
+.none(0)
 .print_needs(Needs::SERVICES)
 .operand("dport", Operand::RemotePort)
 .group(Groups::COLUMNS)
@@ -205,11 +201,10 @@ pub(super) const REMOTE_PORT: Field = Field::new(
 pub(super) const COLUMNS: &[Field] = &[
     Field::new(
         "local.addr",
-        |r| Some(Value::Addr(r.socket.local.addr)),
+        plain!(|r| Some(r.socket.local.addr)),
         "Address of this end; all zero accepts on every address.",
         "idiag_src",
     )
-    .kind(Kind::Addr)
     .print_needs(Needs::HOSTS)
     .operand("src", Operand::LocalHost)
     .group(Groups::COLUMNS)

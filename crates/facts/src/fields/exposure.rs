@@ -9,7 +9,7 @@
 
 use sockdiag_wire::ipproto::{IPPROTO_UDP, IPPROTO_UDPLITE};
 
-use super::{Field, Groups, Kind, Needs, Style, Text, Unit, Value};
+use super::{Field, Groups, Needs, Style, Text, Unit, Word, plain, word};
 use crate::model::{Addr, Detail, Family, Row, Socket, State};
 use crate::number::put_u64;
 
@@ -44,16 +44,22 @@ enum Scope {
     Any,
 }
 
+/// The words of [`Scope`], in its order.
+const SCOPES: &[Word] = &[
+    Word::text("loopback"),
+    Word::text("link-local"),
+    Word::text("private"),
+    Word::text("multicast"),
+    Word::text("global"),
+    Word::text("any"),
+];
+
+/// The words of [`accepts`].
+const ACCEPTS: &[Word] = &[Word::text("ipv4"), Word::text("ipv6"), Word::text("ipv4+ipv6")];
+
 impl Scope {
     fn name(self) -> &'static str {
-        match self {
-            Self::Loopback => "loopback",
-            Self::LinkLocal => "link-local",
-            Self::Private => "private",
-            Self::Multicast => "multicast",
-            Self::Global => "global",
-            Self::Any => "any",
-        }
+        SCOPES.get(self as usize).map_or("", |word| word.name())
     }
 
     fn of(addr: Addr) -> Option<Self> {
@@ -121,11 +127,10 @@ fn reach(row: &Row<'_>) -> Option<Scope> {
 pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.accepts",
-        |r| accepts(r).map(|versions| Value::Text(versions.as_bytes())),
-        "IP versions that a listener takes: ipv4, ipv6 or ipv4+ipv6.",
+        word!(ACCEPTS, |r| accepts(r)),
+        "IP versions that a listener takes.",
         "idiag_family, idiag_src, INET_DIAG_SKV6ONLY",
     )
-    .kind(Kind::Text)
     .group(Groups::EXPOSURE)
     .shape("accepts:ipv4+ipv6")
     .text(Text::Custom(|out, r, _| {
@@ -136,33 +141,30 @@ pub(super) const EXPOSURE: &[Field] = &[
     })),
     Field::new(
         "listen.scope",
-        |r| Some(Value::Text(Scope::of(accepting(r)?)?.name().as_bytes())),
-        "Kind of the address that a listener is bound to: loopback, link-local, private, multicast, global \
-         or any.",
+        word!(SCOPES, |r| Some(Scope::of(accepting(r)?)?.name())),
+        "Kind of the address that a listener is bound to.",
         "idiag_src",
     )
-    .kind(Kind::Text)
     .group(Groups::EXPOSURE)
     .shape("scope:REACH")
     .text(Text::Custom(fmt_scope)),
     Field::new(
         "listen.reach",
-        |r| reach(r).map(|scope| Value::Text(scope.name().as_bytes())),
+        word!(SCOPES, |r| Some(reach(r)?.name())),
         "Farthest scope from which a listener can be reached: its own, or for any the farthest among the \
          addresses of its interface or, unbound, of its namespace. Firewalls are not considered.",
         "idiag_src, idiag_if, RTM_GETADDR",
     )
-    .kind(Kind::Text)
     .needs(Needs::ADDRESSES)
     .group(Groups::EXPOSURE)
     .text(Text::PartOf("listen.scope")),
     Field::new(
         "listen.backlog",
-        |r| is_listening(r.socket).then(|| r.socket.recv_q.into()),
+        plain!(|r| is_listening(r.socket).then_some(r.socket.recv_q)),
         "Connections that wait to be accepted.",
         "idiag_rqueue, UNIX_DIAG_RQLEN",
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .group(Groups::EXPOSURE)
     .shape("backlog:N/LIMIT")
     .text(Text::Custom(|out, r, _| {
@@ -175,23 +177,23 @@ pub(super) const EXPOSURE: &[Field] = &[
     })),
     Field::new(
         "listen.backlog_limit",
-        |r| is_listening(r.socket).then(|| r.socket.send_q.into()),
+        plain!(|r| is_listening(r.socket).then_some(r.socket.send_q)),
         "How many connections may wait: the argument of listen(2), bounded by net.core.somaxconn.",
         "idiag_wqueue, UNIX_DIAG_RQLEN",
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .group(Groups::EXPOSURE)
     .text(Text::PartOf("listen.backlog")),
     Field::new(
         "listen.backlog_use",
-        |r| {
+        plain!(|r| {
             let Socket { recv_q, send_q, .. } = *r.socket;
-            (is_listening(r.socket) && send_q > 0).then(|| Value::F64(f64::from(recv_q) / f64::from(send_q)))
-        },
+            (is_listening(r.socket) && send_q > 0).then(|| f64::from(recv_q) / f64::from(send_q))
+        }),
         "Share of the limit that waits to be accepted; at 1 and above new connections are dropped.",
         "idiag_rqueue, idiag_wqueue, UNIX_DIAG_RQLEN",
     )
-    .kind(Kind::Ratio)
+    .gauge(Unit::Share)
     .group(Groups::EXPOSURE)
     .text(Text::PartOf("listen.backlog")),
 ];

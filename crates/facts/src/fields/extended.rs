@@ -2,14 +2,14 @@
 //!
 //! Source: `struct inet_diag_msg` and the attributes of linux/inet_diag.h.
 
-use sockdiag_wire::inet_diag::{
-    IDIAG_TIMER_DELACK, IDIAG_TIMER_KEEPALIVE, IDIAG_TIMER_OFF, IDIAG_TIMER_ON, IDIAG_TIMER_PROBE0,
-    IDIAG_TIMER_TIMEWAIT,
-};
+use sockdiag_wire::inet_diag::IDIAG_TIMER_OFF;
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
-use sockdiag_wire::sockopt::SockOpt;
+use sockdiag_wire::sockopt::{self, SockOpt};
 
-use super::{Field, Groups, Item, Kind, List, Needs, Operand, Style, Text, Unit, Value};
+use super::{
+    Field, Groups, Item, Kind, List, Needs, Operand, Read, Style, Text, Unit, Value, Word, plain, text, word,
+};
+use crate::model::words::{self, NO_YES};
 use crate::model::{Detail, Family, Row, Socket};
 use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
@@ -17,37 +17,37 @@ use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 pub(super) const TIMER: &[Field] = &[
     Field::new(
         "timer.kind",
-        |r| Some(Value::Text(timer_name(r.socket.protocol, r.socket.timer.kind)?.as_bytes())),
+        word!(TIMERS, |r| timer_name(r.socket.protocol, r.socket.timer.kind)),
         "What the socket waits for: retransmission, keepalive, time-wait, zero-window probe, delayed ack.",
         "idiag_timer",
     )
-    .kind(Kind::Text)
+    .state()
     .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .shape("timer:(KIND,TIME,RETRANS)")
     .text(Text::Custom(fmt_timer)),
     Field::new(
         "timer.expires_ms",
-        |r| (r.socket.timer.kind != 0).then(|| r.socket.timer.expires_ms.into()),
+        plain!(|r| (r.socket.timer.kind != 0).then_some(r.socket.timer.expires_ms)),
         "Time until the timer fires.",
         "idiag_expires",
     )
-    .unit(Unit::Milliseconds)
+    .gauge(Unit::Milliseconds)
     .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
     Field::new(
         "timer.retrans",
-        |r| (r.socket.timer.kind != 0).then(|| r.socket.timer.retrans.into()),
+        plain!(|r| (r.socket.timer.kind != 0).then_some(r.socket.timer.retrans)),
         "Retransmissions or probes that went unanswered.",
         "idiag_retrans",
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
 ];
 
 /// The owner.
 pub(super) const UID: Field =
-    Field::new("socket.uid", |r| uid(r.socket).map(Value::from), "User that owns the socket.", "idiag_uid")
+    Field::new("socket.uid", plain!(|r| uid(r.socket)), "User that owns the socket.", "idiag_uid")
         .group(Groups::EXTENDED.union(Groups::IDENTITY))
         .shape("uid:N")
         .text(Text::Custom(put_uid));
@@ -55,11 +55,10 @@ pub(super) const UID: Field =
 /// The owner's name.
 pub(super) const USER: Field = Field::new(
     "socket.user",
-    |r| Some(Value::Text(r.names.people?.user(uid(r.socket)?)?)),
+    text!(|r| Some(r.names.people?.user(uid(r.socket)?)?)),
     "Name of the user that owns the socket.",
     "idiag_uid, passwd(5)",
 )
-.kind(Kind::Text)
 .needs(Needs::USERS)
 .group(Groups::EXTENDED);
 
@@ -75,10 +74,11 @@ pub fn uid(socket: &Socket<'_>) -> Option<u32> {
 /// The inode, which unix sockets show in a column.
 pub(super) const INODE: Field = Field::new(
     "socket.inode",
-    |r| Some(r.socket.inode.into()),
+    plain!(|r| Some(r.socket.inode)),
     "Inode on sockfs; zero once no process holds the socket.",
     "idiag_inode",
 )
+.none(0)
 .group(Groups::EXTENDED.union(Groups::IDENTITY))
 .shape("ino:N")
 .text(Text::Custom(put_inode));
@@ -87,11 +87,11 @@ pub(super) const INODE: Field = Field::new(
 pub(super) const COOKIE: Field = Field::new(
     "socket.cookie",
     // Where the source has none, the model says zero, which the kernel never gives.
-    |r| (r.socket.cookie != 0).then(|| r.socket.cookie.into()),
+    plain!(|r| Some(r.socket.cookie), unless 0),
     "The kernel's identity of the socket, never used twice until reboot.",
     "idiag_cookie",
 )
-.kind(Kind::Wide)
+.wide()
 .group(Groups::EXTENDED.union(Groups::IDENTITY))
 .shape("sk:HEX")
 .text(Text::Custom(put_cookie));
@@ -123,11 +123,10 @@ pub(super) fn put_cookie(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
 pub(super) const EXTENDED: &[Field] = &[
     Field::new(
         "proc.opt",
-        |r| r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty()).map(Value::Text),
+        text!(|r| r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty())),
         "What a line of /proc/net/tcp says behind the fields that ss knows.",
         "/proc/net/tcp",
     )
-    .kind(Kind::Text)
     .group(Groups::EXTENDED)
     .shape("opt:\"TEXT\"")
     .text(Text::Custom(|out, r, _| {
@@ -139,10 +138,11 @@ pub(super) const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "socket.mark",
-        |r| Some(r.socket.attrs()?.mark()?.into()),
+        plain!(|r| r.socket.attrs()?.mark()),
         "Firewall mark (SO_MARK); reported only to who may administer the network.",
         "INET_DIAG_MARK",
     )
+    .none(0)
     .group(Groups::EXTENDED)
     .operand("fwmark", Operand::Mark)
     .shape("fwmark:0xHEX")
@@ -154,11 +154,12 @@ pub(super) const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "cgroup.id",
-        |r| Some(r.socket.attrs()?.cgroup_id()?.into()),
+        plain!(|r| r.socket.attrs()?.cgroup_id()),
         "Id of the cgroup v2 that the socket was made in; -e prints its path.",
         "INET_DIAG_CGROUP_ID",
     )
-    .kind(Kind::Wide)
+    .none(0)
+    .wide()
     .print_needs(Needs::CGROUPS)
     .group(Groups::EXTENDED)
     .operand("cgroup", Operand::Cgroup)
@@ -170,13 +171,14 @@ pub(super) const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "socket.v6only",
-        |r| match r.socket.family {
-            Family::Inet6 => Some(r.socket.attrs()?.v6only()?.into()),
+        plain!(|r| match r.socket.family {
+            Family::Inet6 => r.socket.attrs()?.v6only(),
             _ => None,
-        },
+        }),
         "Whether an IPv6 socket refuses IPv4 peers (IPV6_V6ONLY).",
         "INET_DIAG_SKV6ONLY",
     )
+    .words(NO_YES)
     .group(Groups::EXTENDED)
     .shape("v6only:0|1")
     .text(Text::Custom(|out, r, _| {
@@ -187,11 +189,10 @@ pub(super) const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "local.autobound",
-        |_| None,
+        Read::of(Kind::Bool, |_| None),
         "Whether the kernel chose the local port: the port lies in the ephemeral range.",
         "ip_local_port_range",
     )
-    .kind(Kind::Bool)
     .operand("autobound", Operand::Autobound),
 ];
 
@@ -201,10 +202,12 @@ pub(super) const SHUTDOWN: &[Field] = &[SHUTDOWN_MASK];
 /// The directions.
 pub(super) const SHUTDOWN_MASK: Field = Field::new(
     "socket.shutdown",
-    |r| Some(r.socket.shutdown()?.into()),
-    "Directions that were shut down: 1 receiving, 2 sending.",
+    plain!(|r| r.socket.shutdown()),
+    "Directions that were shut down.",
     "INET_DIAG_SHUTDOWN",
 )
+.flags(DIRECTIONS)
+.state()
 .group(Groups::EXTENDED)
 .shape("<->, <--, --> or ---")
 .text(Text::Custom(|out, r, _| {
@@ -219,7 +222,7 @@ pub(super) const SHUTDOWN_MASK: Field = Field::new(
 pub(super) const TOS: &[Field] = &[
     Field::new(
         "ip.tos",
-        |r| Some(r.socket.attrs()?.tos()?.into()),
+        plain!(|r| r.socket.attrs()?.tos()),
         "Type of service of sent IPv4 packets.",
         "INET_DIAG_TOS",
     )
@@ -231,7 +234,7 @@ pub(super) const TOS: &[Field] = &[
     })),
     Field::new(
         "ip.tclass",
-        |r| Some(r.socket.attrs()?.tclass()?.into()),
+        plain!(|r| r.socket.attrs()?.tclass()),
         "Traffic class of sent IPv6 packets.",
         "INET_DIAG_TCLASS",
     )
@@ -244,7 +247,7 @@ pub(super) const TOS: &[Field] = &[
     // The class id rides along with TCLASS: it has no request bit.
     Field::new(
         "socket.class_id",
-        |r| Some(r.socket.attrs()?.class_id()?.into()),
+        plain!(|r| r.socket.attrs()?.class_id()),
         "Class of the net_cls cgroup, or the socket's priority if it has none.",
         "INET_DIAG_CLASS_ID",
     )
@@ -259,14 +262,13 @@ pub(super) const TOS: &[Field] = &[
 /// `--cgroup`.
 pub(super) const CGROUP: &[Field] = &[Field::new(
     "cgroup.path",
-    |r| {
+    text!(|r| {
         r.socket.attrs()?.cgroup_id()?;
-        r.names.cgroup.map(Value::Text)
-    },
+        r.names.cgroup
+    }),
     "Path of the socket's cgroup below the cgroup v2 mount.",
     "INET_DIAG_CGROUP_ID, cgroup2 file handles",
 )
-.kind(Kind::Text)
 .needs(Needs::CGROUPS)
 // -e prints the path in place of the id.
 .group(Groups::CGROUP.union(Groups::EXTENDED))
@@ -282,7 +284,7 @@ pub(super) const SOCKOPT: &[Field] = &[OPTIONS, OPTION_NAMES];
 
 const OPTION_NAMES: Field = Field::new(
     "socket.option_names",
-    |r| {
+    Read::of(Kind::Texts, |r| {
         r.socket.attrs()?.sockopt()?;
         Some(Value::List(List::Of(r, |r, take| {
             let options = r.socket.attrs().and_then(|attrs| attrs.sockopt());
@@ -290,20 +292,19 @@ const OPTION_NAMES: Field = Field::new(
                 take(Item::Value(Value::Text(name.as_bytes())));
             }
         })))
-    },
+    }),
     "Names of the options that are set.",
     "INET_DIAG_SOCKOPT",
 )
-.kind(Kind::Texts)
 .group(Groups::SOCKOPT);
 
 const OPTIONS: Field = Field::new(
     "socket.options",
-    |r| Some(u64::from(r.socket.attrs()?.sockopt()?.bits()).into()),
-    "Options that are set, a bit each: recverr, is_icsk, freebind, hdrincl, mc_loop, transparent, mc_all, \
-     nodefrag, bind_addr_no_port, recverr_rfc4884, defer_connect.",
+    plain!(|r| Some(r.socket.attrs()?.sockopt()?.bits())),
+    "Options that are set.",
     "INET_DIAG_SOCKOPT",
 )
+.flags(OPTION_WORDS)
 .group(Groups::SOCKOPT)
 .shape("inet-sockopt: ( WORD... )")
 .text(Text::Custom(fmt_sockopt));
@@ -335,19 +336,43 @@ fn fmt_sockopt(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     out.push(b')');
 }
 
+/// What a socket may wait for.
+const TIMERS: &[Word] = &[
+    Word::new(1, "on|retransmission"),
+    Word::new(2, "keepalive"),
+    Word::new(3, "timewait"),
+    Word::new(4, "persist|probe"),
+    Word::new(5, "delack"),
+    T3_RTX,
+    UNKNOWN_TIMER,
+];
+
+/// The only timer of SCTP that is told, whatever its number.
+const T3_RTX: Word = Word::text("T3_RTX");
+const UNKNOWN_TIMER: Word = Word::text("unknown");
+
 /// The name of a timer; `None` if none runs.
 fn timer_name(protocol: u16, kind: u8) -> Option<&'static str> {
     Some(match (protocol, kind) {
         (_, IDIAG_TIMER_OFF) => return None,
-        (IPPROTO_SCTP, _) => "T3_RTX",
-        (_, IDIAG_TIMER_ON) => "on",
-        (_, IDIAG_TIMER_KEEPALIVE) => "keepalive",
-        (_, IDIAG_TIMER_TIMEWAIT) => "timewait",
-        (_, IDIAG_TIMER_PROBE0) => "persist",
-        (_, IDIAG_TIMER_DELACK) => "delack",
-        _ => "unknown",
+        (IPPROTO_SCTP, _) => T3_RTX.name(),
+        _ => words::by_number(TIMERS, kind.into()).map_or(UNKNOWN_TIMER.name(), |word| word.name()),
     })
 }
+
+/// Directions that were shut down.
+const DIRECTIONS: &[Word] = &[Word::new(1, "receive|rcv"), Word::new(2, "send|snd")];
+
+/// The options of [`SockOpt::bits`].
+const OPTION_WORDS: &[Word] = &{
+    let mut words = [Word::text(""); sockopt::NAMES.len()];
+    let mut bit = 0;
+    while bit < words.len() {
+        words[bit] = Word::new(1 << bit, sockopt::NAMES[bit]);
+        bit += 1;
+    }
+    words
+};
 
 fn fmt_timer(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let timer = row.socket.timer;

@@ -7,31 +7,31 @@
 
 use sockdiag_wire::mem_info::SkMemInfo;
 
-use super::{Field, Groups, Needs, Style, Text, Unit};
+use super::{Field, Groups, Needs, Read, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::put_u64;
 
 macro_rules! sk {
     ($method:ident) => {
-        |r| Some(r.socket.sk_mem_info()?.$method()?.into())
+        plain!(|r| r.socket.sk_mem_info()?.$method())
     };
 }
 
 macro_rules! mem {
     ($method:ident) => {
-        |r| Some(r.socket.attrs()?.mem_info()?.$method()?.into())
+        plain!(|r| r.socket.attrs()?.mem_info()?.$method())
     };
 }
 
-const fn sk(name: &'static str, get: super::Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source)
-        .unit(Unit::Bytes)
+const fn sk(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source)
+        .gauge(Unit::Bytes)
         .needs(Needs::SKMEMINFO.union(Needs::UNIX_MEMINFO))
         .group(Groups::MEMORY)
 }
 
-const fn mem(name: &'static str, get: super::Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).unit(Unit::Bytes).needs(Needs::MEMINFO).group(Groups::MEMORY)
+const fn mem(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).gauge(Unit::Bytes).needs(Needs::MEMINFO).group(Groups::MEMORY)
 }
 
 const SKMEM: Text = Text::PartOf("mem.rmem_alloc");
@@ -71,8 +71,7 @@ pub(super) const SK: &[Field] = &[
     )
     .text(SKMEM),
     sk("mem.drops", sk!(drops), "Packets dropped before they reached the socket.", "SK_MEMINFO_DROPS")
-        .unit(Unit::Packets)
-        .counter()
+        .counter(Unit::Packets)
         .text(SKMEM),
 ];
 
@@ -81,7 +80,7 @@ pub(super) const SILENT: &[Field] = &{
     let mut rows = [SK[0], SK[1], SK[2], SK[3], SK[4], SK[5], SK[6], SK[7], SK[8]];
     let mut at = 0;
     while at < rows.len() {
-        rows[at].text = Text::Silent;
+        rows[at] = rows[at].text(Text::Silent);
         at += 1;
     }
     rows

@@ -15,8 +15,14 @@ mod congestion;
 mod endpoint;
 mod exposure;
 mod extended;
+#[cfg(test)]
+mod fit;
 mod groups;
+#[cfg(test)]
+mod hygiene;
+mod kind;
 mod memory;
+mod metric;
 mod mptcp;
 mod named;
 mod needs;
@@ -24,8 +30,10 @@ mod netlink;
 mod owned;
 mod packet;
 mod process;
+mod read;
 mod sctp;
 mod smc;
+mod ss;
 mod surroundings;
 mod tcp;
 mod tipc;
@@ -43,112 +51,20 @@ pub use endpoint::put_address;
 pub use endpoint::state_text;
 pub use extended::uid as owner;
 pub use groups::Groups;
+use kind::Special;
+pub use kind::{Int, Kind, Member, Whole};
+pub use metric::{Metric, Unit};
 pub use named::{NameError, Named};
 pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;
-pub use value::{Each, Item, Kind, List, Member, Value};
+pub use read::{Accessor, Read};
+pub use ss::{Column, Format, SsText, Style, Text};
+pub use value::{Each, Item, List, Value};
 
 use crate::model::Row;
-
-/// What a number counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Nothing that has a unit: an identifier, a mode, a name.
-    None,
-    /// Things: sockets, marks, probes.
-    Count,
-    /// Bytes.
-    Bytes,
-    /// Bytes in a second.
-    BytesPerSecond,
-    /// Segments.
-    Packets,
-    /// Microseconds.
-    Microseconds,
-    /// Milliseconds.
-    Milliseconds,
-    /// Parts of 256 (BBR gains).
-    Per256,
-}
-
-impl Unit {
-    /// What it is called; `None` for no unit.
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::None => return None,
-            Self::Count => "count",
-            Self::Bytes => "bytes",
-            Self::BytesPerSecond => "bytes per second",
-            Self::Packets => "packets",
-            Self::Microseconds => "microseconds",
-            Self::Milliseconds => "milliseconds",
-            Self::Per256 => "parts of 256",
-        })
-    }
-}
-
-/// What kind of metric a number makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    /// A description; makes no time series.
-    Info,
-    /// Goes up and down.
-    Gauge,
-    /// Only ever goes up while the socket lives.
-    Counter,
-}
-
-/// Choices of the reader that a token's text depends on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
-    /// `-n`: bandwidths as plain integers.
-    pub numeric: bool,
-    /// `-O`: no line breaks inside a row.
-    pub oneline: bool,
-    /// What is shown.
-    pub groups: Groups,
-}
-
-/// Appends a token of a row to a line.
-pub type Format = fn(&mut Vec<u8>, &Row<'_>, Style);
-
-/// The columns of an `ss` row that hold text before the details.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
-pub enum Column {
-    Netns,
-    Netid,
-    State,
-    RecvQ,
-    SendQ,
-    LocalAddr,
-    LocalPort,
-    RemoteAddr,
-    RemotePort,
-    Process,
-}
-
-/// How `ss` prints a field.
-#[derive(Clone, Copy)]
-pub enum Text {
-    /// Not at all.
-    Silent,
-    /// In a column of its own.
-    Column(Column, Format),
-    /// Inside the token of the field of this name.
-    PartOf(&'static str),
-    /// ` NAME:VALUE` if the number is not zero.
-    Nonzero(&'static str),
-    /// ` NAME:VALUE` if the number is not zero, printed as signed 32 bits.
-    NonzeroSigned(&'static str),
-    /// ` NAME:VALUE` if not zero, microseconds printed as milliseconds (`%g`).
-    NonzeroMillis(&'static str),
-    /// ` NAME` if so.
-    Word(&'static str),
-    /// Whatever the function appends.
-    Custom(Format),
-}
+pub use crate::model::words::Word;
+use read::{plain, text, word};
 
 /// How the filter language spells a condition on a field, beyond its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,15 +87,13 @@ pub enum Operand {
     Autobound,
 }
 
-/// Reads a field from a row; `None` where the source did not report it.
-pub type Accessor = for<'r> fn(&'r Row<'r>) -> Option<Value<'r>>;
-
 /// One fact that a socket can report.
 #[derive(Clone, Copy)]
 pub struct Field {
     /// Stable name, unit last: `tcp.rtt_us`.
     pub name: &'static str,
-    /// Reads it.
+    /// Reads it, as the source tells it: see [`Field::read`] for what the number
+    /// means.
     pub get: Accessor,
     /// One sentence: what it means.
     pub doc: &'static str,
@@ -189,64 +103,117 @@ pub struct Field {
     pub kind: Kind,
     /// What the number counts.
     pub unit: Unit,
+    /// What becomes of it over time.
+    pub metric: Metric,
+    none: Option<Special>,
+    unlimited: Option<Special>,
     /// What reading it costs.
     pub needs: Needs,
-    /// What its text costs besides: names for its numbers.
-    pub print_needs: Needs,
     /// The options that ask for it; printed with any of its block's.
     pub groups: Groups,
-    /// Printed only if all of these are shown as well.
-    pub only_with: Groups,
-    /// How `ss` prints it.
-    pub text: Text,
-    /// What that looks like, where `text` does not say it: `retrans:NOW/TOTAL`.
-    pub shape: &'static str,
     /// The keyword of the filter language that tests it, besides its name.
     pub operand: Option<(&'static str, Operand)>,
-    /// What kind of metric it makes.
-    pub metric: Metric,
+    /// How `ss` prints it.
+    pub ss: SsText,
+}
+
+/// What a field says of a row, with the numbers that are none told apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reading<'r> {
+    /// The source does not report it.
+    Absent,
+    /// The source says that there is none: no measurement yet, no port, no mark.
+    None,
+    /// There is no limit.
+    Unlimited,
+    /// This.
+    Value(Value<'r>),
 }
 
 impl Field {
-    /// A silent integer without unit or cost; the methods below refine it.
-    pub const fn new(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Self {
+    /// A silent field without unit or cost; the methods below refine it.
+    pub const fn new(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Self {
         Self {
             name,
-            get,
+            get: read.get,
             doc,
             source,
-            kind: Kind::Integer,
+            kind: read.kind,
             unit: Unit::None,
-            needs: Needs::NONE,
-            print_needs: Needs::NONE,
-            groups: Groups::NONE,
-            only_with: Groups::NONE,
-            text: Text::Silent,
-            shape: "",
-            operand: None,
             metric: Metric::Info,
+            none: read.none,
+            unlimited: None,
+            needs: Needs::NONE,
+            groups: Groups::NONE,
+            operand: None,
+            ss: SsText::SILENT,
         }
     }
 
-    /// Says what its values are, where that is not integers.
+    /// Says that its numbers stand for these words.
     #[must_use]
-    pub const fn kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
+    pub const fn words(mut self, words: &'static [Word]) -> Self {
+        self.kind = match self.kind {
+            Kind::Int(int) => Kind::Enum(int, words),
+            _ => panic!("only whole numbers stand for words"),
+        };
         self
     }
 
-    /// Sets the unit, and makes a gauge of it.
+    /// Says that its numbers are flags, which have these words.
     #[must_use]
-    pub const fn unit(mut self, unit: Unit) -> Self {
-        self.unit = unit;
+    pub const fn flags(mut self, words: &'static [Word]) -> Self {
+        self.kind = match self.kind {
+            Kind::Int(int) => Kind::Flags(int, words),
+            _ => panic!("only whole numbers are flags"),
+        };
+        self
+    }
+
+    /// Says that its numbers are identities, of which every digit counts.
+    #[must_use]
+    pub const fn wide(mut self) -> Self {
+        self.kind = match self.kind {
+            Kind::Int(int) => Kind::Wide(int),
+            _ => panic!("only whole numbers are identities"),
+        };
+        self
+    }
+
+    /// The number by which the source says that there is none.
+    #[must_use]
+    pub const fn none(mut self, number: i128) -> Self {
+        self.none = Some(Special::of(number, self.kind));
+        self
+    }
+
+    /// The number by which the source says that there is no limit.
+    #[must_use]
+    pub const fn unlimited(mut self, number: i128) -> Self {
+        self.unlimited = Some(Special::of(number, self.kind));
+        self
+    }
+
+    /// Says that it goes up and down.
+    #[must_use]
+    pub const fn gauge(mut self, unit: Unit) -> Self {
         self.metric = Metric::Gauge;
+        self.unit = unit;
         self
     }
 
     /// Says that it only goes up.
     #[must_use]
-    pub const fn counter(mut self) -> Self {
+    pub const fn counter(mut self, unit: Unit) -> Self {
         self.metric = Metric::Counter;
+        self.unit = unit;
+        self
+    }
+
+    /// Says that it is one of a few states, which come and go.
+    #[must_use]
+    pub const fn state(mut self) -> Self {
+        self.metric = Metric::State;
         self
     }
 
@@ -257,50 +224,11 @@ impl Field {
         self
     }
 
-    /// Adds costs of its text.
-    #[must_use]
-    pub const fn print_needs(mut self, needs: Needs) -> Self {
-        self.print_needs = self.print_needs.union(needs);
-        self
-    }
-
     /// Names the options that ask for it.
     #[must_use]
     pub const fn group(mut self, groups: Groups) -> Self {
         self.groups = groups;
         self
-    }
-
-    /// Prints it only beside these.
-    #[must_use]
-    pub const fn only_with(mut self, groups: Groups) -> Self {
-        self.only_with = groups;
-        self
-    }
-
-    /// Says how `ss` prints it.
-    #[must_use]
-    pub const fn text(mut self, text: Text) -> Self {
-        self.text = text;
-        self
-    }
-
-    /// Says what its text looks like, for manuals; every [`Text::Custom`] has it.
-    #[must_use]
-    pub const fn shape(mut self, shape: &'static str) -> Self {
-        self.shape = shape;
-        self
-    }
-
-    /// What its token looks like; `None` if it has none of its own.
-    pub fn token(&self) -> Option<String> {
-        match self.text {
-            Text::Nonzero(name) | Text::NonzeroSigned(name) => Some(format!("{name}:N")),
-            Text::NonzeroMillis(name) => Some(format!("{name}:MS")),
-            Text::Word(word) => Some(word.to_owned()),
-            Text::Custom(_) => Some(self.shape.to_owned()),
-            Text::Silent | Text::PartOf(_) | Text::Column(..) => None,
-        }
     }
 
     /// Gives it a keyword in the filter language.
@@ -309,11 +237,88 @@ impl Field {
         self.operand = Some((keyword, operand));
         self
     }
+
+    /// Adds costs of its text.
+    #[must_use]
+    pub const fn print_needs(mut self, needs: Needs) -> Self {
+        self.ss.needs = self.ss.needs.union(needs);
+        self
+    }
+
+    /// Prints it only beside these.
+    #[must_use]
+    pub const fn only_with(mut self, groups: Groups) -> Self {
+        self.ss.only_with = groups;
+        self
+    }
+
+    /// Says how `ss` prints it.
+    #[must_use]
+    pub const fn text(mut self, text: Text) -> Self {
+        self.ss.text = text;
+        self
+    }
+
+    /// Says what its text looks like, for manuals; every [`Text::Custom`] has it.
+    #[must_use]
+    pub const fn shape(mut self, shape: &'static str) -> Self {
+        self.ss.shape = shape;
+        self
+    }
+
+    /// What its token looks like; `None` if it has none of its own.
+    pub fn token(&self) -> Option<String> {
+        self.ss.token()
+    }
+
+    /// The number by which the source says that there is none: nothing measured
+    /// yet, no port, no mark.  [`Field::get`] gives it as it is, or gives nothing.
+    pub const fn none_number(&self) -> Option<i128> {
+        self.number(self.none)
+    }
+
+    /// The number by which the source says that there is no limit, which
+    /// [`Field::get`] gives as it is.
+    pub const fn unlimited_number(&self) -> Option<i128> {
+        self.number(self.unlimited)
+    }
+
+    /// Its doc, which numbers mean that there is none or no limit, and which words
+    /// its numbers have.
+    pub fn meaning(&self) -> String {
+        let special = [(self.none_number(), "none"), (self.unlimited_number(), "unlimited")];
+        let special = special.into_iter().filter_map(|(number, what)| Some(format!("{}: {what}.", number?)));
+        let words = Some(kind::words_sentence(self.kind)).filter(|words| !words.is_empty());
+        let parts: Vec<String> = [self.doc.to_owned()].into_iter().chain(special).chain(words).collect();
+        parts.join(" ")
+    }
+
+    const fn number(&self, special: Option<Special>) -> Option<i128> {
+        match (special, self.kind.int()) {
+            (Some(special), Some(int)) => Some(special.number(int)),
+            _ => None,
+        }
+    }
+
+    /// What it says of a row, with the numbers that are none told apart.
+    pub fn read<'r>(&self, row: &'r Row<'r>) -> Reading<'r> {
+        let Some(value) = (self.get)(row) else { return Reading::Absent };
+        let number = match value {
+            Value::U64(number) => Some(number.into()),
+            Value::I64(number) => Some(number.into()),
+            _ => None,
+        };
+        match number {
+            Some(_) if number == self.none_number() => Reading::None,
+            Some(_) if number == self.unlimited_number() => Reading::Unlimited,
+            _ => Reading::Value(value),
+        }
+    }
 }
 
 /// A row of what `-i` shows, read from `INET_DIAG_INFO` or what comes with it.
-const fn info_row(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::INFO).group(Groups::INFO)
+const fn info_row(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).needs(Needs::INFO).group(Groups::INFO)
 }
 
 impl std::fmt::Debug for Field {

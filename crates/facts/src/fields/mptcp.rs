@@ -9,8 +9,9 @@
 use sockdiag_wire::ipproto::IPPROTO_MPTCP;
 use sockdiag_wire::mptcp_info::{MPTCP_INFO_FLAG_FALLBACK, MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED, MptcpInfo};
 
-use super::{Accessor, Field, Kind, Text, Unit, info_row as row};
+use super::{Field, Read, Text, Unit, info_row as row, plain};
 use crate::model::Row;
+use crate::model::words::NO_YES;
 use crate::number::put_hex;
 
 /// `mptcp_info`, where the reply carries one and the protocol gives the
@@ -21,25 +22,25 @@ fn info<'a>(row: &Row<'a>) -> Option<MptcpInfo<'a>> {
 
 macro_rules! get {
     ($method:ident) => {
-        |r| Some(info(r)?.$method()?.into())
+        plain!(|r| info(r)?.$method())
     };
 }
 
 /// Reads one of the `MPTCP_INFO_FLAG_*` bits.
 macro_rules! flag {
     ($bit:ident) => {
-        |r| Some((info(r)?.flags()? & $bit != 0).into())
+        plain!(|r| Some(info(r)?.flags()? & $bit != 0))
     };
 }
 
 const fn count(
     name: &'static str,
-    get: Accessor,
+    read: Read,
     doc: &'static str,
     source: &'static str,
     token: &'static str,
 ) -> Field {
-    row(name, get, doc, source).unit(Unit::Count).text(Text::Nonzero(token))
+    row(name, read, doc, source).gauge(Unit::Count).text(Text::Nonzero(token))
 }
 
 /// Rows in print order.
@@ -86,7 +87,7 @@ pub(super) const MPTCP: &[Field] = &[
         "Whether the connection fell back to plain TCP.",
         "MPTCP_INFO_FLAG_FALLBACK",
     )
-    .kind(Kind::Bool)
+    .state()
     .text(Text::Word("fallback")),
     row(
         "mptcp.remote_key",
@@ -94,9 +95,10 @@ pub(super) const MPTCP: &[Field] = &[
         "Whether the peer's key arrived.",
         "MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED",
     )
-    .kind(Kind::Bool)
+    .state()
     .text(Text::Word("remote_key")),
     row("mptcp.token", get!(token), "Token of this end, which names the connection.", "mptcpi_token")
+        .none(0)
         .shape("token:HEX")
         .text(Text::Custom(|out, r, _| {
             if let Some(token) = info(r).and_then(MptcpInfo::token).filter(|token| *token != 0) {
@@ -105,13 +107,13 @@ pub(super) const MPTCP: &[Field] = &[
             }
         })),
     row("mptcp.write_seq", get!(write_seq), "Data sequence number written next.", "mptcpi_write_seq")
-        .kind(Kind::Wide)
+        .wide()
         .text(Text::Nonzero("write_seq")),
     row("mptcp.snd_una", get!(snd_una), "First data sequence number not yet acknowledged.", "mptcpi_snd_una")
-        .kind(Kind::Wide)
+        .wide()
         .text(Text::Nonzero("snd_una")),
     row("mptcp.rcv_nxt", get!(rcv_nxt), "Data sequence number expected next.", "mptcpi_rcv_nxt")
-        .kind(Kind::Wide)
+        .wide()
         .text(Text::Nonzero("rcv_nxt")),
     count(
         "mptcp.local_addr_used",
@@ -133,6 +135,7 @@ pub(super) const MPTCP: &[Field] = &[
         "Whether data is checksummed (1 or 0).",
         "mptcpi_csum_enabled",
     )
+    .words(NO_YES)
     .text(Text::Nonzero("csum_enabled")),
     count(
         "mptcp.retransmits",
@@ -210,19 +213,19 @@ pub(super) const MPTCP: &[Field] = &[
         "Endpoints marked fullmesh.",
         "mptcpi_endp_fullmesh_max",
     )
-    .unit(Unit::Count),
+    .gauge(Unit::Count),
 ];
 
 const fn bytes(
     name: &'static str,
-    get: Accessor,
+    read: Read,
     doc: &'static str,
     source: &'static str,
     token: &'static str,
 ) -> Field {
-    row(name, get, doc, source).unit(Unit::Bytes).counter().text(Text::Nonzero(token))
+    row(name, read, doc, source).counter(Unit::Bytes).text(Text::Nonzero(token))
 }
 
-const fn since(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    row(name, get, doc, source).unit(Unit::Milliseconds)
+const fn since(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    row(name, read, doc, source).gauge(Unit::Milliseconds)
 }

@@ -7,13 +7,18 @@
 //!
 //! Source: linux/netlink_diag.h; `/proc/net/netlink`.
 
+use sockdiag_wire::netlink_diag::{
+    NDIAG_FLAG_BROADCAST_ERROR, NDIAG_FLAG_CAP_ACK, NDIAG_FLAG_CB_RUNNING, NDIAG_FLAG_LISTEN_ALL_NSID,
+    NDIAG_FLAG_NO_ENOBUFS, NDIAG_FLAG_PKTINFO,
+};
+
 use super::process::put_context;
 use super::{
-    Block, Column, Field, Groups, Item, Kind, List, Needs, Style, Text, Value, endpoint, extended, memory,
-    process,
+    Block, Column, Field, Groups, Int, Item, Kind, List, Needs, Read, Style, Text, Value, Word, endpoint,
+    extended, memory, plain, process, text,
 };
 use crate::model::netlink::NetlinkSocket;
-use crate::model::{Addr, Detail, Row, SourceKind};
+use crate::model::{Addr, Detail, Row, SourceKind, protocol_names};
 use crate::number::{put_hex, put_i64, put_name, put_signed};
 
 /// Everything a netlink socket reports, in print order.
@@ -30,10 +35,11 @@ fn netlink<'r>(row: &'r Row<'_>) -> Option<&'r NetlinkSocket<'r>> {
 const ADDRESSES: &[Field] = &[
     Field::new(
         "netlink.protocol",
-        |r| netlink(r).map(|_| protocol(r).into()),
+        plain!(|r| netlink(r).map(|_| protocol(r))),
         "Part of the kernel that the socket talks to: a netlink protocol (NETLINK_*).",
         "ndiag_protocol",
     )
+    .words(protocol_names::NETLINK)
     .needs(Needs::NETLINK_NAMES)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| {
@@ -45,7 +51,7 @@ const ADDRESSES: &[Field] = &[
     })),
     Field::new(
         "netlink.portid",
-        |r| netlink(r).map(|_| Value::I64(r.socket.local.port)),
+        plain!(|r| netlink(r).and_then(|_| i32::try_from(r.socket.local.port).ok())),
         "Address of the socket: zero the kernel, else as a rule a process id, or negative.",
         "ndiag_portid",
     )
@@ -54,10 +60,11 @@ const ADDRESSES: &[Field] = &[
     .text(Text::Column(Column::LocalPort, put_portid)),
     Field::new(
         "netlink.dst_group",
-        |r| Some(netlink(r)?.peer()?.group.into()),
+        plain!(|r| Some(netlink(r)?.peer()?.group)),
         "Multicast group that a connected socket sends to.",
         "ndiag_dst_group",
     )
+    .none(0)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemoteAddr, |out, r, _| match netlink(r).and_then(NetlinkSocket::peer) {
         Some(peer) => {
@@ -68,7 +75,7 @@ const ADDRESSES: &[Field] = &[
     })),
     Field::new(
         "netlink.dst_portid",
-        |r| Some(Value::I64(netlink(r)?.peer()?.portid.into())),
+        plain!(|r| Some(netlink(r)?.peer()?.portid)),
         "Port id that a connected socket sends to; zero is the kernel's.",
         "ndiag_dst_portid",
     )
@@ -88,7 +95,7 @@ const DETAILS: &[Field] = &[
     extended::COOKIE.text(Text::Silent),
     Field::new(
         "netlink.process_context",
-        |r| context(r).map(Value::Text),
+        text!(|r| context(r)),
         "SELinux context of the process whose number the port id is, or of the kernel.",
         "/proc/PID/attr/current",
     )
@@ -103,68 +110,78 @@ const DETAILS: &[Field] = &[
     })),
     Field::new(
         "netlink.groups",
-        |r| Some(netlink(r)?.groups()?.into()),
+        plain!(|r| netlink(r)?.groups()),
         "Multicast groups 1 to 32 that the socket listens to, a bit each.",
         "NETLINK_DIAG_GROUPS",
     )
+    .flags(&[])
     .group(Groups::EXTENDED)
     .text(Text::Column(Column::Process, put_details)),
     Field::new(
         "netlink.sk",
-        |r| Some(netlink(r)?.address()?.into()),
+        plain!(|r| netlink(r)?.address()),
         "Address of the socket in the kernel; only /proc tells it.",
         "/proc/net/netlink",
     )
-    .kind(Kind::Wide)
+    .wide()
+    .none(0)
     .group(Groups::EXTENDED)
     .text(Text::PartOf("netlink.groups")),
     Field::new(
         "netlink.cb",
-        |r| Some(netlink(r)?.callback()?.into()),
+        plain!(|r| netlink(r)?.callback()),
         "Whether a dump is under way, or where the kernel keeps track of it; only /proc tells it.",
         "/proc/net/netlink",
     )
-    .kind(Kind::Wide)
+    .wide()
     .group(Groups::EXTENDED)
     .text(Text::PartOf("netlink.groups")),
     Field::new(
         "netlink.flags",
-        |r| Some(netlink(r)?.flags()?.into()),
+        plain!(|r| netlink(r)?.flags()),
         "Settings, a bit each (NDIAG_FLAG_*): 1 dump under way, 2 packet info, 4 broadcast errors, 8 no \
          ENOBUFS, 16 listens to all namespaces, 32 capped acknowledgements, 64 extended ones, 128 strict checks.",
         "NETLINK_DIAG_FLAGS",
     )
+    .flags(FLAGS)
     .needs(Needs::NETLINK_FLAGS)
     .group(Groups::EXTENDED),
     Field::new(
         "netlink.joined",
-        |r| {
+        Read::of(Kind::Integers(Int::of::<u64>()), |r| {
             netlink(r)?.group_words()?;
             Some(Value::List(List::Of(r, each_group)))
-        },
+        }),
         "Numbers of the multicast groups that the socket listens to, those above 32 too.",
         "NETLINK_DIAG_GROUPS",
     )
-    .kind(Kind::Integers)
     .group(Groups::EXTENDED),
     Field::new(
         "netlink.protocol_name",
-        |r| r.names.protocol.map(Value::Text),
+        text!(|r| r.names.protocol),
         "Name of the netlink protocol, unless -n is given.",
         "nl_protos",
     )
-    .kind(Kind::Text)
     .needs(Needs::NETLINK_NAMES)
     .group(Groups::COLUMNS),
     Field::new(
         "netlink.port_owner",
-        |r| r.names.port_owner.map(Value::Text),
+        text!(|r| r.names.port_owner),
         "Command name of the process whose number the port id is, unless -n is given.",
         "/proc/PID/stat",
     )
-    .kind(Kind::Text)
     .needs(Needs::NETLINK_NAMES)
     .group(Groups::COLUMNS),
+];
+
+/// Settings of a socket.
+const FLAGS: &[Word] = &[
+    Word::new(NDIAG_FLAG_CB_RUNNING, "cb-running"),
+    Word::new(NDIAG_FLAG_PKTINFO, "pktinfo"),
+    Word::new(NDIAG_FLAG_BROADCAST_ERROR, "broadcast-error"),
+    Word::new(NDIAG_FLAG_NO_ENOBUFS, "no-enobufs"),
+    Word::new(NDIAG_FLAG_LISTEN_ALL_NSID, "listen-all-nsid"),
+    Word::new(NDIAG_FLAG_CAP_ACK, "cap-ack"),
 ];
 
 fn each_group(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
@@ -299,7 +316,7 @@ mod tests {
             }
         }
         let field = DETAILS.iter().find(|field| field.name == "netlink.process_context").expect("a field");
-        let Text::Column(Column::Process, put) = field.text else { panic!("{field:?}") };
+        let Text::Column(Column::Process, put) = field.ss.text else { panic!("{field:?}") };
         for (portid, want) in [(0, "u:r:kernel"), (7, "u:r:seven"), (8, "unavailable"), (-7, "unavailable")] {
             let names = Names { contexts: Some(&Contexts), ..Names::default() };
             let shown_with = |groups| shown(SourceKind::Kernel, &reply(portid, &[]), names, groups, put);

@@ -5,20 +5,23 @@
 //!
 //! Source: linux/packet_diag.h, linux/if_packet.h; `/proc/net/packet`.
 
+mod text;
+
 use sockdiag_wire::packet_diag::{
-    PACKET_FANOUT_CPU, PACKET_FANOUT_HASH, PACKET_FANOUT_LB, PACKET_FANOUT_QM, PACKET_FANOUT_RND,
-    PACKET_FANOUT_ROLLOVER, PDI_AUXDATA, PDI_LOSS, PDI_ORIGDEV, PDI_RUNNING, PDI_VNETHDR, PacketInfo,
-    PacketRing,
+    PACKET_FANOUT_CBPF, PACKET_FANOUT_CPU, PACKET_FANOUT_EBPF, PACKET_FANOUT_HASH, PACKET_FANOUT_LB,
+    PACKET_FANOUT_QM, PACKET_FANOUT_RND, PACKET_FANOUT_ROLLOVER, PACKET_MR_ALLMULTI, PACKET_MR_MULTICAST,
+    PACKET_MR_PROMISC, PACKET_MR_UNICAST, PDI_AUXDATA, PDI_LOSS, PDI_ORIGDEV, PDI_RUNNING, PDI_VNETHDR,
+    TP_FT_REQ_FILL_RXHASH, TPACKET_V1, TPACKET_V2, TPACKET_V3,
 };
 
 use super::{
-    Accessor, Block, Column, Field, Groups, Item, Kind, List, Member, Needs, Style, Text, Unit, Value,
-    endpoint, extended, memory, process,
+    Block, Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Text, Unit, Value, Word,
+    endpoint, extended, memory, plain, process, word,
 };
 use crate::model::packet::PacketSocket;
 use crate::model::protocol_names;
 use crate::model::{Addr, Detail, Row};
-use crate::number::{put_hex, put_signed, put_u64};
+use crate::number::{put_hex, put_u64};
 
 /// Everything a packet socket reports, in print order.
 pub(super) const BLOCKS: &[Block] = &[
@@ -41,10 +44,12 @@ const ALL: u32 = 3;
 const ADDRESSES: &[Field] = &[
     Field::new(
         "packet.protocol",
-        |r| packet(r).map(|_| protocol(r).into()),
+        plain!(|r| packet(r).and_then(|_| u16::try_from(protocol(r)).ok())),
         "Link protocol of the packets that the socket sees: zero none, 3 all.",
         "pdiag_num",
     )
+    .words(protocol_names::LINK)
+    .none(0)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, style| {
         let number = protocol(r);
@@ -61,7 +66,7 @@ const ADDRESSES: &[Field] = &[
     })),
     Field::new(
         "packet.interface",
-        |r| packet(r).filter(|_| r.socket.ifindex != 0).map(|_| r.socket.ifindex.into()),
+        plain!(|r| packet(r).map(|_| r.socket.ifindex), unless 0),
         "Index of the only interface whose packets the socket sees.",
         "pdi_index",
     )
@@ -76,7 +81,7 @@ const ADDRESSES: &[Field] = &[
     })),
     Field::new(
         "packet.peer",
-        |_| None,
+        Read::of(Kind::Addr, |_| None),
         "Packet sockets have no other end; ss shows an asterisk for it.",
         "packet(7)",
     )
@@ -85,55 +90,85 @@ const ADDRESSES: &[Field] = &[
     endpoint::INTERFACE_NAME,
     Field::new(
         "packet.protocol_name",
-        |r| Some(Value::Text(protocol_names::link_name(packet(r).map(|_| protocol(r))?)?.as_bytes())),
+        word!(protocol_names::LINK, |r| protocol_names::link_name(packet(r).map(|_| protocol(r))?)),
         "Name of the link protocol, where it has one.",
         "pdiag_num",
     )
-    .kind(Kind::Text)
     .group(Groups::COLUMNS),
 ];
 
-const fn detail(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).group(Groups::EXTENDED)
+/// Formats of headers in rings.
+const VERSIONS: &[Word] = &[
+    Word::new(TPACKET_V1, "TPACKET_V1"),
+    Word::new(TPACKET_V2, "TPACKET_V2"),
+    Word::new(TPACKET_V3, "TPACKET_V3"),
+];
+
+/// Settings.
+const FLAGS: &[Word] = &[
+    Word::new(PDI_RUNNING, "running"),
+    Word::new(PDI_AUXDATA, "auxdata"),
+    Word::new(PDI_ORIGDEV, "origdev"),
+    Word::new(PDI_VNETHDR, "vnethdr"),
+    Word::new(PDI_LOSS, "loss"),
+];
+
+/// Features of rings.
+const FEATURES: &[Word] = &[Word::new(TP_FT_REQ_FILL_RXHASH, "fill-rxhash")];
+
+/// Ways to share packets.  ss has no words for the last two.
+const FANOUTS: &[Word] = &[
+    Word::new(PACKET_FANOUT_HASH as u32, "hash"),
+    Word::new(PACKET_FANOUT_LB as u32, "lb"),
+    Word::new(PACKET_FANOUT_CPU as u32, "cpu"),
+    Word::new(PACKET_FANOUT_ROLLOVER as u32, "roll|rollover"),
+    Word::new(PACKET_FANOUT_RND as u32, "random|rnd"),
+    Word::new(PACKET_FANOUT_QM as u32, "qm"),
+    Word::new(PACKET_FANOUT_CBPF as u32, "cbpf"),
+    Word::new(PACKET_FANOUT_EBPF as u32, "ebpf"),
+];
+
+/// What link addresses a socket may listen to.
+const MEMBERSHIPS: &[Word] = &[
+    Word::new(PACKET_MR_MULTICAST, "multicast"),
+    Word::new(PACKET_MR_PROMISC, "promisc"),
+    Word::new(PACKET_MR_ALLMULTI, "allmulti"),
+    Word::new(PACKET_MR_UNICAST, "unicast"),
+];
+
+const fn detail(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).group(Groups::EXTENDED)
 }
 
 macro_rules! info {
     ($method:ident) => {
-        |r| Some(packet(r)?.info()?.$method()?.into())
+        plain!(|r| packet(r)?.info()?.$method())
     };
 }
 
 const INFO: &[Field] = &[
-    detail(
-        "packet.version",
-        info!(version),
-        "Version of the headers in the rings, less one (TPACKET_V1 is zero).",
-        "pdi_version",
-    )
-    .shape("ver:N cpy_thresh:N flags( WORD... )")
-    .text(Text::Custom(fmt_info)),
+    detail("packet.version", info!(version), "Version of the headers in the rings.", "pdi_version")
+        .words(VERSIONS)
+        .shape("ver:N cpy_thresh:N flags( WORD... )")
+        .text(Text::Custom(text::fmt_info)),
     detail(
         "packet.copy_thresh",
         info!(copy_thresh),
         "How many packets too long for the ring may wait outside it.",
         "pdi_copy_thresh",
     )
-    .unit(Unit::Packets)
+    .gauge(Unit::Packets)
     .text(Text::PartOf("packet.version")),
-    detail(
-        "packet.flags",
-        info!(flags),
-        "Settings, a bit each: running, auxdata, origdev, vnethdr, loss.",
-        "pdi_flags",
-    )
-    .text(Text::PartOf("packet.version")),
+    detail("packet.flags", info!(flags), "Settings.", "pdi_flags")
+        .flags(FLAGS)
+        .text(Text::PartOf("packet.version")),
     detail(
         "packet.reserve",
         info!(reserve),
         "Room that is left before each packet in a ring.",
         "pdi_reserve",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     detail(
         "packet.tstamp",
         info!(tstamp),
@@ -144,7 +179,7 @@ const INFO: &[Field] = &[
 
 macro_rules! ring {
     ($ring:ident, $method:ident) => {
-        |r| Some(packet(r)?.$ring()?.$method()?.into())
+        plain!(|r| packet(r)?.$ring()?.$method())
     };
 }
 
@@ -158,13 +193,13 @@ const RINGS: &[Field] = &[
         "Length of a block of the receive ring.",
         "pdr_block_size",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .shape("ring_rx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
-        put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
+        text::put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
     })),
     detail("packet.rx_block_nr", ring!(rx_ring, block_nr), "Blocks of the receive ring.", "pdr_block_nr")
-        .unit(Unit::Count)
+        .gauge(Unit::Count)
         .text(RX),
     detail(
         "packet.rx_frame_size",
@@ -172,10 +207,10 @@ const RINGS: &[Field] = &[
         "Length of a frame of the receive ring.",
         "pdr_frame_size",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .text(RX),
     detail("packet.rx_frame_nr", ring!(rx_ring, frame_nr), "Frames of the receive ring.", "pdr_frame_nr")
-        .unit(Unit::Count)
+        .gauge(Unit::Count)
         .text(RX),
     detail(
         "packet.rx_retire_ms",
@@ -183,7 +218,7 @@ const RINGS: &[Field] = &[
         "After how long a block of the receive ring is handed on unless it is full.",
         "pdr_retire_tmo",
     )
-    .unit(Unit::Milliseconds)
+    .gauge(Unit::Milliseconds)
     .text(RX),
     detail(
         "packet.rx_sizeof_priv",
@@ -191,13 +226,14 @@ const RINGS: &[Field] = &[
         "Room for the program in each block of the receive ring.",
         "pdr_sizeof_priv",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     detail(
         "packet.rx_features",
         ring!(rx_ring, features),
         "Features of the receive ring (TP_FT_*).",
         "pdr_features",
     )
+    .flags(FEATURES)
     .text(RX),
     detail(
         "packet.tx_block_size",
@@ -205,13 +241,13 @@ const RINGS: &[Field] = &[
         "Length of a block of the send ring.",
         "pdr_block_size",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .shape("ring_tx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
-        put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
+        text::put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
     })),
     detail("packet.tx_block_nr", ring!(tx_ring, block_nr), "Blocks of the send ring.", "pdr_block_nr")
-        .unit(Unit::Count)
+        .gauge(Unit::Count)
         .text(TX),
     detail(
         "packet.tx_frame_size",
@@ -219,10 +255,10 @@ const RINGS: &[Field] = &[
         "Length of a frame of the send ring.",
         "pdr_frame_size",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .text(TX),
     detail("packet.tx_frame_nr", ring!(tx_ring, frame_nr), "Frames of the send ring.", "pdr_frame_nr")
-        .unit(Unit::Count)
+        .gauge(Unit::Count)
         .text(TX),
     detail(
         "packet.tx_retire_ms",
@@ -230,7 +266,7 @@ const RINGS: &[Field] = &[
         "After how long a block of the send ring is handed on unless it is full.",
         "pdr_retire_tmo",
     )
-    .unit(Unit::Milliseconds)
+    .gauge(Unit::Milliseconds)
     .text(TX),
     detail(
         "packet.tx_sizeof_priv",
@@ -238,42 +274,45 @@ const RINGS: &[Field] = &[
         "Room for the program in each block of the send ring.",
         "pdr_sizeof_priv",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     detail(
         "packet.tx_features",
         ring!(tx_ring, features),
         "Features of the send ring (TP_FT_*).",
         "pdr_features",
     )
+    .flags(FEATURES)
     .text(TX),
 ];
 
 const FANOUT: &[Field] = &[
     detail(
         "packet.fanout_id",
-        |r| Some(packet(r)?.fanout_id()?.into()),
+        plain!(|r| packet(r)?.fanout_id()),
         "Group whose members share the packets.",
         "PACKET_DIAG_FANOUT",
     )
     .shape("fanout(id:N,type:N)")
-    .text(Text::Custom(fmt_fanout)),
+    .text(Text::Custom(text::fmt_fanout)),
     detail(
         "packet.fanout_type",
-        |r| Some(packet(r)?.fanout_type()?.into()),
+        plain!(|r| packet(r)?.fanout_type()),
         "How the group shares them, and flags (PACKET_FANOUT_*).",
         "PACKET_DIAG_FANOUT",
     )
+    .words(FANOUTS)
     .text(Text::PartOf("packet.fanout_id")),
 ];
 
 const MCLIST: &[Field] = &[detail(
     "packet.mclist",
-    |r| packet(r)?.mclist().map(|_| Value::List(List::Of(r, each_membership))),
+    Read::of(Kind::Records(MEMBERSHIP), |r| {
+        packet(r)?.mclist().map(|_| Value::List(List::Of(r, each_membership)))
+    }),
     "Link addresses that the socket listens to beside its interface's own.",
     "PACKET_DIAG_MCLIST",
 )
-.kind(Kind::Records(MEMBERSHIP))
-.unit(Unit::Count)
+.gauge(Unit::Count)
 .needs(Needs::PACKET_MCLIST)];
 
 const fn member(name: &'static str, kind: Kind, doc: &'static str) -> Member {
@@ -281,14 +320,14 @@ const fn member(name: &'static str, kind: Kind, doc: &'static str) -> Member {
 }
 
 const MEMBERSHIP: &[Member] = &[
-    member("interface", Kind::Integer, "Index of the interface that it listens on."),
+    member("interface", Kind::Int(Int::of::<u32>()), "Index of the interface that it listens on."),
     member(
         "type",
-        Kind::Integer,
-        "What it listens to: 0 a group, 1 everything, 2 every group, 3 the address of a machine (PACKET_MR_*).",
+        Kind::Enum(Int::of::<u16>(), MEMBERSHIPS),
+        "What it listens to: a group, everything, every group, or the address of a machine (PACKET_MR_*).",
     ),
     member("addr", Kind::Text, "The address in hexadecimal; empty where it is everything or every group."),
-    member("count", Kind::Integer, "How often it was asked for."),
+    member("count", Kind::Int(Int::of::<u32>()), "How often it was asked for."),
 ];
 
 fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
@@ -314,14 +353,14 @@ fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
 /// `-b`.
 const FILTER: &[Field] = &[Field::new(
     "packet.filter_len",
-    |r| Some((packet(r)?.filter()?.len() as u64).into()),
+    plain!(|r| Some(packet(r)?.filter()?.len() as u64)),
     "Instructions of the classic BPF program that chooses packets; -b lists them.",
     "PACKET_DIAG_FILTER",
 )
-.unit(Unit::Count)
+.gauge(Unit::Count)
 .group(Groups::BPF)
 .shape("bpf filter (N): CODE JT JF K, ...")
-.text(Text::Custom(fmt_filter))];
+.text(Text::Custom(text::fmt_filter))];
 
 fn protocol(row: &Row<'_>) -> u32 {
     match row.socket.local.addr {
@@ -330,110 +369,10 @@ fn protocol(row: &Row<'_>) -> u32 {
     }
 }
 
-/// What goes before each part: a line of its own, or a blank with `-O`.
-fn put_lead(out: &mut Vec<u8>, style: Style) {
-    out.extend_from_slice(if style.oneline { b" " } else { b"\n\t" });
-}
-
-fn put_named(out: &mut Vec<u8>, name: &[u8], word: Option<u32>) {
-    out.extend_from_slice(name);
-    put_signed(out, word.unwrap_or(0));
-}
-
-fn fmt_info(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
-    let Some(info) = packet(row).and_then(PacketSocket::info) else { return };
-    put_lead(out, style);
-    put_named(out, b"ver:", info.version());
-    put_named(out, b" cpy_thresh:", info.copy_thresh());
-    out.extend_from_slice(b" flags( ");
-    put_flags(out, info);
-    out.extend_from_slice(b" )");
-}
-
-/// The first flag has no blank before it, wherever it stands in the list.
-fn put_flags(out: &mut Vec<u8>, info: PacketInfo<'_>) {
-    const FLAGS: [(u32, &[u8]); 5] = [
-        (PDI_RUNNING, b"running"),
-        (PDI_AUXDATA, b" auxdata"),
-        (PDI_ORIGDEV, b" origdev"),
-        (PDI_VNETHDR, b" vnethdr"),
-        (PDI_LOSS, b" loss"),
-    ];
-    let flags = info.flags().unwrap_or(0);
-    for (_, text) in FLAGS.iter().filter(|(bit, _)| flags & bit != 0) {
-        out.extend_from_slice(text);
-    }
-    if flags == 0 {
-        out.push(b'0');
-    }
-}
-
-fn put_ring(out: &mut Vec<u8>, name: &[u8], ring: Option<PacketRing<'_>>, style: Style) {
-    let Some(ring) = ring else { return };
-    put_lead(out, style);
-    out.extend_from_slice(name);
-    put_named(out, b"(blk_size:", ring.block_size());
-    put_named(out, b",blk_nr:", ring.block_nr());
-    put_named(out, b",frm_size:", ring.frame_size());
-    put_named(out, b",frm_nr:", ring.frame_nr());
-    put_named(out, b",tmo:", ring.retire_tmo_ms());
-    out.extend_from_slice(b",features:0x");
-    put_hex(out, ring.features().unwrap_or(0).into());
-    out.push(b')');
-}
-
-fn fmt_fanout(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
-    let Some((id, kind)) = packet(row).and_then(|packet| packet.fanout_id().zip(packet.fanout_type())) else {
-        return;
-    };
-    put_lead(out, style);
-    put_named(out, b"fanout(id:", Some(id.into()));
-    out.extend_from_slice(b",type:");
-    if let Some(name) = fanout_name(kind) {
-        out.extend_from_slice(name.as_bytes());
-    } else {
-        out.extend_from_slice(b"0x");
-        put_hex(out, kind.into());
-    }
-    out.push(b')');
-}
-
-/// What `ss` calls a way to share packets; it has no name for the newer ones
-/// nor for any with a flag.
-fn fanout_name(kind: u16) -> Option<&'static str> {
-    Some(match kind {
-        PACKET_FANOUT_HASH => "hash",
-        PACKET_FANOUT_LB => "lb",
-        PACKET_FANOUT_CPU => "cpu",
-        PACKET_FANOUT_ROLLOVER => "roll",
-        PACKET_FANOUT_RND => "random",
-        PACKET_FANOUT_QM => "qm",
-        _ => return None,
-    })
-}
-
-fn fmt_filter(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
-    let Some(program) = packet(row).and_then(PacketSocket::filter) else { return };
-    put_lead(out, style);
-    out.extend_from_slice(b"bpf filter (");
-    put_u64(out, program.len() as u64);
-    out.extend_from_slice(b"): ");
-    for instruction in program.instructions() {
-        let code = instruction.code().unwrap_or(0);
-        out.extend_from_slice(if code < 16 { b" 0x0" } else { b" 0x" });
-        put_hex(out, code.into());
-        let (jt, jf) = (instruction.jt().unwrap_or(0), instruction.jf().unwrap_or(0));
-        for operand in [jt.into(), jf.into(), instruction.k().unwrap_or(0)] {
-            out.push(b' ');
-            put_u64(out, operand.into());
-        }
-        out.push(b',');
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Style;
     use crate::model::{Origin, Record, Socket, SourceKind, Table};
 
     /// All details of a socket that reports everything.
@@ -456,7 +395,7 @@ mod tests {
         let socket = Socket::decode(Record { origin, bytes: &bytes }).expect("a socket");
         let mut out = Vec::new();
         for field in BLOCKS.iter().flat_map(|block| block.fields.iter().copied().flatten()) {
-            if let Text::Custom(format) = field.text {
+            if let Text::Custom(format) = field.ss.text {
                 format(&mut out, &Row::bare(&socket), style);
             }
         }

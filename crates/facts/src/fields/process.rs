@@ -8,7 +8,9 @@
 //! Source: proc_pid_fd(5), proc_pid_stat(5); form as `ss -p`, `-Z` and `-z`
 //! print it.
 
-use super::{Column, Field, Groups, Item, Kind, List, Member, Needs, Style, Text, Unit, Value};
+use super::{
+    Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Style, Text, Unit, Value, text,
+};
 use crate::model::{Holder, Row};
 use crate::number::{self, put_signed};
 
@@ -17,7 +19,7 @@ pub(super) const PROCESSES: &[Field] = &[
     HOLDERS,
     Field::new(
         "socket.process_context",
-        |r| Some(Value::Text(r.names.contexts?.task(newest(r)?.0)?)),
+        text!(|r| Some(r.names.contexts?.task(newest(r)?.0)?)),
         "SELinux context of the holder that is listed first.",
         "/proc/PID/attr/current",
     )
@@ -27,10 +29,10 @@ pub(super) const PROCESSES: &[Field] = &[
     .text(Text::PartOf("socket.processes")),
     Field::new(
         "socket.context",
-        |r| {
+        text!(|r| {
             let (tid, fd) = newest(r)?;
-            Some(Value::Text(r.names.contexts?.socket(tid, fd)?))
-        },
+            r.names.contexts?.socket(tid, fd)
+        }),
         "SELinux context of the socket, as the holder that is listed first gives it.",
         "security.selinux",
     )
@@ -43,24 +45,25 @@ pub(super) const PROCESSES: &[Field] = &[
 /// The descriptors that refer to a socket.
 pub(super) const HOLDERS: Field = Field::new(
     "socket.processes",
-    |r| r.names.holders.map(|_| Value::List(List::Of(r, each_holder))),
+    Read::of(Kind::Records(HOLDER), |r| r.names.holders.map(|_| Value::List(List::Of(r, each_holder)))),
     "Descriptors, of all processes that we may look into, that refer to the socket; newest first.",
     "/proc/PID/fd",
 )
-.kind(Kind::Records(HOLDER))
-.unit(Unit::Count)
+.gauge(Unit::Count)
 .needs(Needs::PROCESSES)
 .group(Groups::PROCESSES)
 .text(Text::Column(Column::Process, put_processes));
 
+const I32: Kind = Kind::Int(Int::of::<i32>());
+
 /// What is known of a descriptor and of its process.
 pub(super) const HOLDER: &[Member] = &[
-    brief(member("pid", Kind::Integer, "Process that has the descriptor.", Needs::NONE)),
-    member("tid", Kind::Integer, "Thread of it; the process itself without -T.", Needs::NONE),
-    brief(member("fd", Kind::Integer, "Number of the descriptor.", Needs::NONE)),
+    brief(member("pid", I32, "Process that has the descriptor.", Needs::NONE)),
+    member("tid", I32, "Thread of it; the process itself without -T.", Needs::NONE),
+    brief(member("fd", I32, "Number of the descriptor.", Needs::NONE)),
     brief(member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE)),
     member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),
-    member("uid", Kind::Integer, "User that the process acts as.", Needs::COMMANDS),
+    member("uid", Kind::Int(Int::of::<u32>()), "User that the process acts as.", Needs::COMMANDS),
     member("user", Kind::Text, "Name of that user.", Needs::COMMANDS),
 ];
 

@@ -10,10 +10,14 @@
 
 use sockdiag_wire::inet_diag::{INET_DIAG_LOCALS, INET_DIAG_PEERS};
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
-use sockdiag_wire::sctp_info::{SOCKADDR_STORAGE_LEN, SctpInfo, SockAddr};
+use sockdiag_wire::sctp_info::{
+    SCTP_ACTIVE, SCTP_INACTIVE, SCTP_PF, SCTP_UNCONFIRMED, SCTP_UNKNOWN, SOCKADDR_STORAGE_LEN, SctpInfo,
+    SockAddr,
+};
 
 use super::endpoint::put_bare_addr;
-use super::{Accessor, Field, Item, Kind, List, Needs, Text, Unit, Value, info_row as row};
+use super::{Field, Item, Kind, List, Needs, Read, Text, Unit, Value, Word, info_row as row, plain, word};
+use crate::model::words::NO_YES;
 use crate::model::{Addr, Row, states};
 use crate::number::put_hex;
 
@@ -25,66 +29,65 @@ fn info<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
 
 macro_rules! get {
     ($method:ident) => {
-        |r| Some(info(r)?.$method()?.into())
+        plain!(|r| info(r)?.$method())
     };
 }
 
 /// A row that is printed as a signed number unless it is zero.
 const fn shown(
     name: &'static str,
-    get: Accessor,
+    read: Read,
     doc: &'static str,
     source: &'static str,
     token: &'static str,
 ) -> Field {
-    row(name, get, doc, source).text(Text::NonzeroSigned(token))
+    row(name, read, doc, source).text(Text::NonzeroSigned(token))
 }
 
 /// A counter that `ss` does not print.
-const fn counter(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    row(name, get, doc, source).unit(Unit::Packets).counter()
+const fn counter(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    row(name, read, doc, source).counter(Unit::Packets)
 }
 
 /// Rows in print order.
 pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.locals",
-        |r| {
+        Read::of(Kind::Addrs, |r| {
             addresses(r, INET_DIAG_LOCALS)
                 .map(|_| Value::List(List::Of(r, |r, take| each(r, INET_DIAG_LOCALS, take))))
-        },
+        }),
         "Addresses of this end.",
         "INET_DIAG_LOCALS",
     )
-    .kind(Kind::Addrs)
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .print_needs(Needs::HOSTS)
     .shape("locals:ADDR,...")
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" locals:", INET_DIAG_LOCALS))),
     row(
         "sctp.peers",
-        |r| {
+        Read::of(Kind::Addrs, |r| {
             addresses(r, INET_DIAG_PEERS)
                 .map(|_| Value::List(List::Of(r, |r, take| each(r, INET_DIAG_PEERS, take))))
-        },
+        }),
         "Addresses of the peer.",
         "INET_DIAG_PEERS",
     )
-    .kind(Kind::Addrs)
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .print_needs(Needs::HOSTS)
     .shape("peers:ADDR,...")
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" peers:", INET_DIAG_PEERS))),
     row("sctp.tag", get!(tag), "Verification tag of this end.", "sctpi_tag")
+        .none(0)
         .shape("tag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" tag:", info(r).and_then(SctpInfo::tag)))),
     row(
         "sctp.state",
-        |r| Some(Value::Text(states::sctp_text(info(r)?.state()?).as_bytes())),
+        word!(states::SCTP_WORDS, |r| Some(states::sctp_text(info(r)?.state()?))),
         "State of the association.",
         "sctpi_state",
     )
-    .kind(Kind::Text)
+    .state()
     .shape("state:NAME")
     .text(Text::Custom(|out, r, _| {
         if let Some(state) = info(r).and_then(SctpInfo::state).filter(|state| *state != 0) {
@@ -92,7 +95,7 @@ pub(super) const SCTP: &[Field] = &[
             out.extend_from_slice(states::sctp_text(state).as_bytes());
         }
     })),
-    shown("sctp.rwnd", get!(rwnd), "Receive window of this end.", "sctpi_rwnd", "rwnd").unit(Unit::Bytes),
+    shown("sctp.rwnd", get!(rwnd), "Receive window of this end.", "sctpi_rwnd", "rwnd").gauge(Unit::Bytes),
     shown(
         "sctp.unackdata",
         get!(unackdata),
@@ -100,15 +103,15 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_unackdata",
         "unackdata",
     )
-    .unit(Unit::Packets),
+    .gauge(Unit::Packets),
     shown("sctp.penddata", get!(penddata), "Chunks received and unread.", "sctpi_penddata", "penddata")
-        .unit(Unit::Packets),
-    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms").unit(Unit::Count),
-    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms").unit(Unit::Count),
+        .gauge(Unit::Packets),
+    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms").gauge(Unit::Count),
+    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms").gauge(Unit::Count),
     shown("sctp.inqueue", get!(inqueue), "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
-        .unit(Unit::Packets),
+        .gauge(Unit::Packets),
     shown("sctp.outqueue", get!(outqueue), "Chunks in the send queue.", "sctpi_outqueue", "outqueue")
-        .unit(Unit::Packets),
+        .gauge(Unit::Packets),
     shown(
         "sctp.overall_error",
         get!(overall_error),
@@ -116,7 +119,7 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_overall_error",
         "overerr",
     )
-    .unit(Unit::Count),
+    .gauge(Unit::Count),
     shown(
         "sctp.max_burst",
         get!(max_burst),
@@ -124,12 +127,13 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_max_burst",
         "maxburst",
     )
-    .unit(Unit::Packets),
+    .gauge(Unit::Packets),
     shown("sctp.maxseg", get!(maxseg), "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
-        .unit(Unit::Bytes),
+        .gauge(Unit::Bytes),
     shown("sctp.peer_rwnd", get!(peer_rwnd), "Receive window of the peer.", "sctpi_peer_rwnd", "prwnd")
-        .unit(Unit::Bytes),
+        .gauge(Unit::Bytes),
     row("sctp.peer_tag", get!(peer_tag), "Verification tag of the peer.", "sctpi_peer_tag")
+        .none(0)
         .shape("ptag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" ptag:", info(r).and_then(SctpInfo::peer_tag)))),
     shown(
@@ -138,7 +142,8 @@ pub(super) const SCTP: &[Field] = &[
         "What the peer supports, a bit each.",
         "sctpi_peer_capable",
         "pcapable",
-    ),
+    )
+    .flags(&[]),
     shown(
         "sctp.peer_sack",
         get!(peer_sack),
@@ -149,10 +154,12 @@ pub(super) const SCTP: &[Field] = &[
     shown(
         "sctp.autoclose_s",
         get!(s_autoclose_s),
-        "Idle time in seconds after which an association closes; zero is never.",
+        "Idle time after which an association closes.",
         "sctpi_s_autoclose",
         "autoclose",
-    ),
+    )
+    .gauge(Unit::Seconds)
+    .unlimited(0),
     shown(
         "sctp.adaptation_ind",
         get!(s_adaptation_ind),
@@ -167,28 +174,31 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_s_pd_point",
         "pdpoint",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     shown(
         "sctp.nodelay",
         get!(s_nodelay),
         "Whether small chunks are sent at once (1 or 0).",
         "sctpi_s_nodelay",
         "nodelay",
-    ),
+    )
+    .words(NO_YES),
     shown(
         "sctp.disable_fragments",
         get!(s_disable_fragments),
         "Whether messages are never split (1 or 0).",
         "sctpi_s_disable_fragments",
         "nofrag",
-    ),
+    )
+    .words(NO_YES),
     shown(
         "sctp.v4mapped",
         get!(s_v4mapped),
         "Whether IPv4 addresses are shown as IPv6 ones (1 or 0).",
         "sctpi_s_v4mapped",
         "v4mapped",
-    ),
+    )
+    .words(NO_YES),
     shown(
         "sctp.frag_interleave",
         get!(s_frag_interleave),
@@ -202,7 +212,7 @@ pub(super) const SCTP: &[Field] = &[
         "Size beyond which a message is split.",
         "sctpi_fragmentation_point",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     counter("sctp.isacks", get!(isacks), "Selective acknowledgements received.", "sctpi_isacks"),
     counter("sctp.osacks", get!(osacks), "Selective acknowledgements sent.", "sctpi_osacks"),
     counter("sctp.opackets", get!(opackets), "Packets sent.", "sctpi_opackets"),
@@ -224,84 +234,101 @@ pub(super) const SCTP: &[Field] = &[
     counter("sctp.ictrlchunks", get!(ictrlchunks), "Control chunks received.", "sctpi_ictrlchunks"),
     row(
         "sctp.primary_addr",
-        |r| Some(Value::Addr(info(r)?.p_sockaddr()?.into())),
+        plain!(|r| Some(Addr::from(info(r)?.p_sockaddr()?))),
         "Address of the primary path.",
         "sctpi_p_address",
-    )
-    .kind(Kind::Addr),
+    ),
     row("sctp.primary_cwnd", get!(p_cwnd), "Congestion window of the primary path.", "sctpi_p_cwnd")
-        .unit(Unit::Bytes),
+        .gauge(Unit::Bytes),
     row(
         "sctp.primary_ssthresh",
         get!(p_ssthresh),
         "Slow-start threshold of the primary path.",
         "sctpi_p_ssthresh",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     row(
         "sctp.primary_flight_size",
         get!(p_flight_size),
         "Bytes sent and not acknowledged on the primary path.",
         "sctpi_p_flight_size",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     row(
         "sctp.primary_partial_bytes_acked",
         get!(p_partial_bytes_acked),
         "Bytes acknowledged since the window last grew on the primary path.",
         "sctpi_p_partial_bytes_acked",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     row(
         "sctp.primary_state",
-        |r| Some(Value::I64(info(r)?.p_state()?.into())),
-        "State of the primary path: 0 inactive, 1 potentially failed, 2 active, 3 unconfirmed, 65535 unknown.",
+        get!(p_state),
+        "State of the primary path; pf has potentially failed.",
         "sctpi_p_state",
-    ),
+    )
+    .words(PATH_STATES)
+    .state(),
     row(
         "sctp.primary_srtt_ticks",
         get!(p_srtt),
         "Smoothed round-trip time of the primary path, in clock ticks of the kernel.",
         "sctpi_p_srtt",
-    ),
+    )
+    .gauge(Unit::Ticks),
     row("sctp.primary_rto_ms", get!(p_rto), "Retransmission timeout of the primary path.", "sctpi_p_rto")
-        .unit(Unit::Milliseconds),
+        .gauge(Unit::Milliseconds),
     row(
         "sctp.primary_hbinterval_ticks",
         get!(p_hbinterval),
         "Time between heartbeats on the primary path, in clock ticks of the kernel.",
         "sctpi_p_hbinterval",
-    ),
+    )
+    .gauge(Unit::Ticks),
     row(
         "sctp.primary_pathmaxrxt",
         get!(p_pathmaxrxt),
         "Errors after which the primary path is given up.",
         "sctpi_p_pathmaxrxt",
     )
-    .unit(Unit::Count),
+    .gauge(Unit::Count),
     row(
         "sctp.primary_sackdelay_ms",
         get!(p_sackdelay),
         "Longest time that an acknowledgement is delayed on the primary path.",
         "sctpi_p_sackdelay",
     )
-    .unit(Unit::Milliseconds),
+    .gauge(Unit::Milliseconds),
     row(
         "sctp.primary_sackfreq",
         get!(p_sackfreq),
         "Packets after which the primary path acknowledges at once.",
         "sctpi_p_sackfreq",
     )
-    .unit(Unit::Packets),
+    .gauge(Unit::Packets),
     row("sctp.primary_error", get!(p_error), "Errors in a row on the primary path.", "sctpi_p_error")
-        .unit(Unit::Count),
+        .gauge(Unit::Count),
     row(
         "sctp.type",
         get!(s_type),
-        "Style of the socket: 0 one-to-many, 1 one-to-one, 2 one-to-one that accepts many.",
+        "Style of the socket: one to many as UDP, or one to one as TCP.",
         "sctpi_s_type",
-    ),
+    )
+    .words(TYPES),
 ];
+
+/// States of a path.
+const PATH_STATES: &[Word] = &[
+    Word::new(SCTP_INACTIVE, "inactive"),
+    Word::new(SCTP_PF, "pf|potentially-failed"),
+    Word::new(SCTP_ACTIVE, "active"),
+    Word::new(SCTP_UNCONFIRMED, "unconfirmed"),
+    Word::new(SCTP_UNKNOWN, "unknown"),
+];
+
+/// Styles of sockets (`enum sctp_socket_type` of the kernel's sctp/constants.h).
+const TYPES: &[Word] =
+    &[Word::new(0, "udp|one-to-many"), Word::new(1, "tcp|one-to-one"), Word::new(2, "udp-high-bandwidth")];
 
 /// The addresses of one end; one of an unknown family is `None`.
 fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {

@@ -13,8 +13,12 @@ use sockdiag_wire::smc_diag::{
 };
 
 use super::block::Block;
-use super::{Accessor, Field, Groups, Kind, Needs, Style, Text, Unit, Value, endpoint, extended, process};
-use crate::model::{Detail, Row};
+use super::{
+    Field, Groups, Needs, Read, Style, Text, Unit, Word, endpoint, extended, plain, process, text, word,
+};
+use crate::model::families::FAMILY_WORDS;
+use crate::model::states::SMC_WORDS;
+use crate::model::{Detail, Row, words};
 use crate::number::{put_alt_hex, put_hex, put_name, put_u64};
 
 /// Everything an SMC socket reports.
@@ -44,15 +48,19 @@ fn uses_smc(row: &Row<'_>, _: Groups) -> bool {
         .is_some_and(|msg| msg.conn_info().is_some() || msg.lgr_info().is_some() || msg.dmb_info().is_some())
 }
 
+/// What may carry the data.
+const MODES: &[Word] = &[
+    Word::new(SMC_DIAG_MODE_SMCR as u32, "smc-r"),
+    Word::new(SMC_DIAG_MODE_FALLBACK_TCP as u32, "tcp"),
+    Word::new(SMC_DIAG_MODE_SMCD as u32, "smc-d"),
+];
+
 /// What carries the data; `None` for a number without a name, and where
 /// nothing can have been agreed on: the number is zero then.
 fn mode(row: &Row<'_>) -> Option<&'static str> {
-    match msg(row)?.mode() {
-        SMC_DIAG_MODE_SMCR => is_connection(row).then_some("smc-r"),
-        SMC_DIAG_MODE_FALLBACK_TCP => Some("tcp"),
-        SMC_DIAG_MODE_SMCD => Some("smc-d"),
-        _ => None,
-    }
+    let mode = msg(row)?.mode();
+    let is_agreed = mode != SMC_DIAG_MODE_SMCR || is_connection(row);
+    Some(words::by_number(MODES, mode.into()).filter(|_| is_agreed)?.name())
 }
 
 /// Whether it is connected, or was and is being closed.
@@ -68,26 +76,26 @@ const LISTEN: u8 = 10;
 /// Reasons for TCP that have a word; the kernel may give others.
 ///
 /// Source: `SMC_CLC_DECL_*` of the kernel's net/smc/smc_clc.h; smcss(8).
-const REASONS: &[(u32, &str)] = &[
-    (0x0101_0000, "out-of-memory"),
-    (0x0201_0000, "link-confirm-timeout"),
-    (0x0202_0000, "link-add-timeout"),
-    (0x0300_0000, "configuration"),
-    (0x0301_0000, "peer-without-smc"),
-    (0x0302_0000, "ipsec"),
-    (0x0303_0000, "no-device"),
-    (0x0303_0001, "no-smcd-device"),
-    (0x0303_0002, "no-smcr-device"),
-    (0x0304_0000, "modes-differ"),
-    (0x0305_0000, "eyecatcher"),
-    (0x0306_0000, "socket-option"),
-    (0x0307_0000, "prefixes-differ"),
-    (0x0308_0000, "vlan-unknown"),
-    (0x030a_0000, "no-active-link"),
-    (0x030c_0000, "versions-differ"),
-    (0x0400_0000, "synchronization"),
-    (0x0500_0000, "peer-declined"),
-    (0x0999_0000, "internal"),
+const REASONS: &[Word] = &[
+    Word::new(0x0101_0000, "out-of-memory"),
+    Word::new(0x0201_0000, "link-confirm-timeout"),
+    Word::new(0x0202_0000, "link-add-timeout"),
+    Word::new(0x0300_0000, "configuration"),
+    Word::new(0x0301_0000, "peer-without-smc"),
+    Word::new(0x0302_0000, "ipsec"),
+    Word::new(0x0303_0000, "no-device"),
+    Word::new(0x0303_0001, "no-smcd-device"),
+    Word::new(0x0303_0002, "no-smcr-device"),
+    Word::new(0x0304_0000, "modes-differ"),
+    Word::new(0x0305_0000, "eyecatcher"),
+    Word::new(0x0306_0000, "socket-option"),
+    Word::new(0x0307_0000, "prefixes-differ"),
+    Word::new(0x0308_0000, "vlan-unknown"),
+    Word::new(0x030a_0000, "no-active-link"),
+    Word::new(0x030c_0000, "versions-differ"),
+    Word::new(0x0400_0000, "synchronization"),
+    Word::new(0x0500_0000, "peer-declined"),
+    Word::new(0x0999_0000, "internal"),
 ];
 
 fn reason(row: &Row<'_>) -> Option<u32> {
@@ -98,18 +106,18 @@ fn diagnosis(row: &Row<'_>) -> Option<u32> {
     msg(row)?.fallback()?.peer_diagnosis()
 }
 
-fn word(reason: u32) -> Option<&'static str> {
-    REASONS.iter().find(|(number, _)| *number == reason).map(|(_, word)| *word)
+fn reason_name(reason: u32) -> Option<&'static str> {
+    words::by_number(REASONS, reason).map(|word| word.name())
 }
 
 const EXTENDED: &[Field] = &[
     Field::new(
         "smc.mode",
-        |r| Some(Value::Text(mode(r)?.as_bytes())),
+        word!(MODES, |r| mode(r)),
         "What carries the data: smc-r (RDMA), smc-d (shared memory of a device) or tcp; absent without a connection.",
         "diag_mode",
     )
-    .kind(Kind::Text)
+    .state()
     .group(Groups::EXTENDED)
     .shape("mode:NAME")
     .text(Text::Custom(|out, r, _| {
@@ -120,17 +128,19 @@ const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "smc.fallback_reason",
-        |r| Some(reason(r)?.into()),
+        plain!(|r| reason(r)),
         "Why this end uses TCP (SMC_CLC_DECL_*); zero if it does not.",
         "SMC_DIAG_FALLBACK",
     )
+    .words(REASONS)
+    .none(0)
     .group(Groups::EXTENDED)
     .shape("fallback:0xHEX[(WORD)]")
     .text(Text::Custom(|out, r, _| {
         if let Some(number) = reason(r).filter(|number| *number != 0) {
             out.extend_from_slice(b" fallback:");
             put_alt_hex(out, number.into());
-            if let Some(word) = word(number) {
+            if let Some(word) = reason_name(number) {
                 out.push(b'(');
                 out.extend_from_slice(word.as_bytes());
                 out.push(b')');
@@ -139,19 +149,20 @@ const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "smc.fallback_reason_name",
-        |r| Some(Value::Text(word(reason(r)?)?.as_bytes())),
+        word!(REASONS, |r| reason_name(reason(r)?)),
         "A word for that reason, such as no-device or peer-without-smc; absent for reasons without one.",
         "SMC_DIAG_FALLBACK",
     )
-    .kind(Kind::Text)
     .group(Groups::EXTENDED)
     .text(Text::PartOf("smc.fallback_reason")),
     Field::new(
         "smc.fallback_peer_diagnosis",
-        |r| Some(diagnosis(r)?.into()),
+        plain!(|r| diagnosis(r)),
         "What the peer said of why TCP is used (SMC_CLC_DECL_*); zero if nothing.",
         "SMC_DIAG_FALLBACK",
     )
+    .words(REASONS)
+    .none(0)
     .group(Groups::EXTENDED)
     .shape("peer_diagnosis:0xHEX")
     .text(Text::Custom(|out, r, _| {
@@ -162,27 +173,30 @@ const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "smc.state",
-        |r| Some(msg(r)?.state().into()),
-        "Number of the state: 1 ESTAB, 2 INIT, 7 UNCONN and 10 LISTEN; 20 and more while the connection is closed.",
+        plain!(|r| Some(msg(r)?.state())),
+        "Number of the state; 20 and more while the connection is closed.",
         "diag_state",
     )
+    .words(SMC_WORDS)
+    .state()
     .group(Groups::EXTENDED),
     Field::new(
         "smc.family",
-        |r| Some(msg(r)?.family().into()),
+        plain!(|r| Some(msg(r)?.family())),
         "Family that the socket was made with: 43 (AF_SMC), or 2 or 10 with the protocol SMC.",
         "diag_family",
     )
+    .words(FAMILY_WORDS)
     .group(Groups::EXTENDED),
 ];
 
-const fn info(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::SMC_CONNINFO).group(Groups::INFO)
+const fn info(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).needs(Needs::SMC_CONNINFO).group(Groups::INFO)
 }
 
 macro_rules! conn {
     ($method:ident) => {
-        |r| Some(msg(r)?.conn_info()?.$method()?.into())
+        plain!(|r| msg(r)?.conn_info()?.$method())
     };
 }
 
@@ -200,7 +214,7 @@ fn put_number(out: &mut Vec<u8>, row: &Row<'_>, name: &[u8], of: fn(SmcConnInfo<
 macro_rules! size {
     ($name:literal, $method:ident, $doc:literal, $token:literal) => {
         info($name, conn!($method), $doc, stringify!($method))
-            .unit(Unit::Bytes)
+            .gauge(Unit::Bytes)
             .shape(concat!($token, ":N"))
             .text(Text::Custom(|out, r, _| put_number(out, r, $token.as_bytes(), |conn| conn.$method())))
     };
@@ -214,9 +228,9 @@ macro_rules! cursor {
                 concat!("smc.", $name, "_bytes"),
                 conn!($count),
                 concat!("Place in the ring buffer: ", $doc, "."),
-                $name,
+                concat!($name, ".count"),
             )
-            .unit(Unit::Bytes)
+            .gauge(Unit::Bytes)
             .shape(concat!($name, ":ROUND/N"))
             .text(Text::Custom(|out, r, _| {
                 let conn = msg(r).and_then(SmcDiagMsg::conn_info);
@@ -231,9 +245,9 @@ macro_rules! cursor {
                 concat!("smc.", $name, "_wrap"),
                 conn!($wrap),
                 concat!("Rounds through the ring buffer: ", $doc, "."),
-                $name,
+                concat!($name, ".wrap"),
             )
-            .unit(Unit::Count)
+            .counter(Unit::Count)
             .text(Text::PartOf(concat!("smc.", $name, "_bytes"))),
         ]
     };
@@ -267,6 +281,7 @@ const FLAGS: &[Field] = &[
         "Flags of the peer as a writer, a bit each.",
         "rx_prod_flags",
     )
+    .flags(&[])
     .shape("flags:0xHEX/0xHEX/0xHEX/0xHEX")
     .text(Text::Custom(fmt_flags)),
     info(
@@ -275,6 +290,7 @@ const FLAGS: &[Field] = &[
         "Flags of the peer about the connection, a bit each.",
         "rx_conn_state_flags",
     )
+    .flags(&[])
     .text(OF_FLAGS),
     info(
         "smc.tx_prod_flags",
@@ -282,6 +298,7 @@ const FLAGS: &[Field] = &[
         "Flags of ours as a writer, a bit each.",
         "tx_prod_flags",
     )
+    .flags(&[])
     .text(OF_FLAGS),
     info(
         "smc.tx_conn_state_flags",
@@ -289,6 +306,7 @@ const FLAGS: &[Field] = &[
         "Flags of ours about the connection, a bit each.",
         "tx_conn_state_flags",
     )
+    .flags(&[])
     .text(OF_FLAGS),
 ];
 
@@ -304,8 +322,8 @@ fn fmt_flags(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     }
 }
 
-const fn link(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::SMC_LGRINFO).group(Groups::INFO)
+const fn link(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).needs(Needs::SMC_LGRINFO).group(Groups::INFO)
 }
 
 fn ib_name<'r>(row: &Row<'r>) -> Option<&'r [u8]> {
@@ -320,12 +338,11 @@ fn peer_gid<'r>(row: &Row<'r>) -> Option<&'r [u8]> {
     msg(row)?.link_info()?.peer_gid_text()
 }
 
+/// Roles of an end in its link group.
+const ROLES: &[Word] = &[Word::new(0, "client"), Word::new(1, "server")];
+
 fn role(row: &Row<'_>) -> Option<&'static str> {
-    match msg(row)?.lgr_info()?.role()? {
-        0 => Some("client"),
-        1 => Some("server"),
-        _ => None,
-    }
+    Some(words::by_number(ROLES, msg(row)?.lgr_info()?.role()?.into())?.name())
 }
 
 /// A token of ours that is a text.
@@ -341,16 +358,15 @@ fn put_text(out: &mut Vec<u8>, name: &str, text: Option<&[u8]>) {
 const GROUP: &[Field] = &[
     link(
         "smc.role",
-        |r| Some(Value::Text(role(r)?.as_bytes())),
+        word!(ROLES, |r| role(r)),
         "Role of this end in the link group: client or server.",
         "role",
     )
-    .kind(Kind::Text)
     .shape("role:NAME")
     .text(Text::Custom(|out, r, _| put_text(out, "role", role(r).map(str::as_bytes)))),
     link(
         "smc.link_id",
-        |r| Some(msg(r)?.link_info()?.link_id()?.into()),
+        plain!(|r| msg(r)?.link_info()?.link_id()),
         "Number of the link over RDMA.",
         "link_id",
     )
@@ -361,8 +377,7 @@ const GROUP: &[Field] = &[
             put_u64(out, id.into());
         }
     })),
-    link("smc.ib_name", |r| ib_name(r).map(Value::Text), "Name of the RDMA device.", "ibname")
-        .kind(Kind::Text)
+    link("smc.ib_name", text!(|r| ib_name(r)), "Name of the RDMA device.", "ibname")
         .shape("ib:NAME/PORT")
         .text(Text::Custom(|out, r, _| {
             put_text(out, "ib", ib_name(r));
@@ -371,30 +386,23 @@ const GROUP: &[Field] = &[
                 put_u64(out, port.into());
             }
         })),
-    link(
-        "smc.ib_port",
-        |r| Some(msg(r)?.link_info()?.ibport()?.into()),
-        "Port of the RDMA device.",
-        "ibport",
-    )
-    .text(Text::PartOf("smc.ib_name")),
-    link("smc.gid", |r| gid(r).map(Value::Text), "Identity of this end's RDMA port.", "gid")
-        .kind(Kind::Text)
+    link("smc.ib_port", plain!(|r| msg(r)?.link_info()?.ibport()), "Port of the RDMA device.", "ibport")
+        .text(Text::PartOf("smc.ib_name")),
+    link("smc.gid", text!(|r| gid(r)), "Identity of this end's RDMA port.", "gid")
         .shape("gid:TEXT")
         .text(Text::Custom(|out, r, _| put_text(out, "gid", gid(r)))),
-    link("smc.peer_gid", |r| peer_gid(r).map(Value::Text), "Identity of the peer's RDMA port.", "peer_gid")
-        .kind(Kind::Text)
+    link("smc.peer_gid", text!(|r| peer_gid(r)), "Identity of the peer's RDMA port.", "peer_gid")
         .shape("peer_gid:TEXT")
         .text(Text::Custom(|out, r, _| put_text(out, "peer_gid", peer_gid(r)))),
 ];
 
-const fn dmb(name: &'static str, get: Accessor, doc: &'static str, source: &'static str) -> Field {
-    Field::new(name, get, doc, source).needs(Needs::SMC_DMBINFO).group(Groups::INFO)
+const fn dmb(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).needs(Needs::SMC_DMBINFO).group(Groups::INFO)
 }
 
 macro_rules! dmb {
     ($method:ident) => {
-        |r| Some(msg(r)?.dmb_info()?.$method()?.into())
+        plain!(|r| msg(r)?.dmb_info()?.$method())
     };
 }
 
@@ -404,13 +412,11 @@ const BUFFERS: &[Field] = &[
     dmb("smcd.linkid", dmb!(linkid), "Number of the link over shared memory.", "linkid")
         .shape("smcd:(linkid:N,gid:HEX,peer_gid:HEX,token:HEX,peer_token:HEX)")
         .text(Text::Custom(fmt_dmb)),
-    dmb("smcd.gid", dmb!(my_gid), "Identity of our device.", "my_gid").kind(Kind::Wide).text(OF_DMB),
-    dmb("smcd.peer_gid", dmb!(peer_gid), "Identity of the peer's device.", "peer_gid")
-        .kind(Kind::Wide)
-        .text(OF_DMB),
-    dmb("smcd.dmb_token", dmb!(token), "Token of our buffer.", "token").kind(Kind::Wide).text(OF_DMB),
+    dmb("smcd.gid", dmb!(my_gid), "Identity of our device.", "my_gid").wide().text(OF_DMB),
+    dmb("smcd.peer_gid", dmb!(peer_gid), "Identity of the peer's device.", "peer_gid").wide().text(OF_DMB),
+    dmb("smcd.dmb_token", dmb!(token), "Token of our buffer.", "token").wide().text(OF_DMB),
     dmb("smcd.peer_dmb_token", dmb!(peer_token), "Token of the peer's buffer.", "peer_token")
-        .kind(Kind::Wide)
+        .wide()
         .text(OF_DMB),
     dmb(
         "smcd.gid_ext",
@@ -418,14 +424,14 @@ const BUFFERS: &[Field] = &[
         "High half of our device's identity; since Linux 6.8.",
         "my_gid_ext",
     )
-    .kind(Kind::Wide),
+    .wide(),
     dmb(
         "smcd.peer_gid_ext",
         dmb!(peer_gid_ext),
         "High half of the identity of the peer's device; since Linux 6.8.",
         "peer_gid_ext",
     )
-    .kind(Kind::Wide),
+    .wide(),
 ];
 
 fn fmt_dmb(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {

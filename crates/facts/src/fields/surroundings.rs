@@ -8,14 +8,15 @@
 //! layouts of cgroups and state that container runtimes document.
 
 use super::process::{HOLDER, each_holder_of, put_holders};
-use super::{Column, Field, Groups, Kind, List, Needs, Style, Text, Unit, Value};
+use super::{Column, Field, Groups, Kind, List, Needs, Read, Style, Text, Unit, Value, plain, text, word};
+use crate::model::surroundings::QOS_CLASSES;
 use crate::model::{Peer, Row, Workload};
 
 /// The column of the namespace.
 pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.inode",
-        |r| Some(r.names.netns?.inode.into()),
+        plain!(|r| Some(r.names.netns?.inode)),
         "Inode number of the network namespace; given with --netns.",
         "/proc/PID/ns/net",
     )
@@ -27,29 +28,26 @@ pub(super) const NETNS: &[Field] = &[
     })),
     Field::new(
         "netns.title",
-        |r| Some(Value::Text(&r.names.netns?.title)),
+        text!(|r| Some(r.names.netns?.title.as_slice())),
         "Name of the network namespace, or its inode number where it has none.",
         "/run/netns, /proc/PID/ns/net",
     )
-    .kind(Kind::Text)
     .group(Groups::NETNS)
     .text(Text::PartOf("netns.inode")),
     Field::new(
         "netns.name",
-        |r| r.names.netns?.name.as_deref().map(Value::Text),
+        text!(|r| r.names.netns?.name.as_deref()),
         "Name of the network namespace, as ip-netns(8) gives it.",
         "/run/netns",
     )
-    .kind(Kind::Text)
     .group(Groups::NETNS)
     .text(Text::PartOf("netns.inode")),
     Field::new(
         "netns.path",
-        |r| r.names.netns?.path.as_deref().map(Value::Text),
+        text!(|r| r.names.netns?.path.as_deref()),
         "A file through which the network namespace can be entered.",
         "/proc/self/mountinfo, /proc/PID/ns/net",
     )
-    .kind(Kind::Text)
     .group(Groups::NETNS),
 ];
 
@@ -61,26 +59,25 @@ fn peer<'a>(row: &Row<'a>) -> Option<Peer<'a>> {
 pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.processes",
-        |r| {
+        Read::of(Kind::Records(HOLDER), |r| {
             peer(r).filter(|peer| peer.inode != 0)?;
             r.names.holders.map(|_| {
                 Value::List(List::Of(r, |r, take| {
                     each_holder_of(r, peer(r).map_or(0, |peer| peer.inode), take);
                 }))
             })
-        },
+        }),
         "Descriptors that refer to the other end of a unix, TCP or UDP socket, where it is on this machine.",
         "UNIX_DIAG_PEER, the reversed addresses and ports, /proc/PID/fd",
     )
-    .kind(Kind::Records(HOLDER))
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .needs(Needs::PEERS.union(Needs::PROCESSES))
     .group(Groups::PEERS)
     .shape("peer:((\"NAME\",pid=N,fd=N))")
     .text(Text::Custom(fmt_peer)),
     Field::new(
         "peer.inode",
-        |r| peer(r).filter(|peer| peer.inode != 0).map(|peer| peer.inode.into()),
+        plain!(|r| Some(peer(r)?.inode), unless 0),
         "Inode of the other end, where it is a socket of this machine and not in doubt.",
         "UNIX_DIAG_PEER, the reversed addresses and ports",
     )
@@ -89,7 +86,7 @@ pub(super) const PEERS: &[Field] = &[
     .text(Text::PartOf("peer.processes")),
     Field::new(
         "peer.netns_inode",
-        |r| Some(peer(r)?.netns?.inode.into()),
+        plain!(|r| Some(peer(r)?.netns?.inode)),
         "Inode number of the network namespace that the other end is in; given with --netns.",
         "/proc/PID/ns/net",
     )
@@ -98,21 +95,20 @@ pub(super) const PEERS: &[Field] = &[
     .text(Text::PartOf("peer.processes")),
     Field::new(
         "peer.netns_name",
-        |r| peer(r)?.netns?.name.as_deref().map(Value::Text),
+        text!(|r| peer(r)?.netns?.name.as_deref()),
         "Name of the network namespace that the other end is in.",
         "/run/netns",
     )
-    .kind(Kind::Text)
     .needs(Needs::PEERS)
     .group(Groups::PEERS)
     .text(Text::PartOf("peer.processes")),
     Field::new(
         "peer.candidates",
-        |r| peer(r).map(|peer| peer.candidates.into()),
+        plain!(|r| Some(peer(r)?.candidates)),
         "Sockets of this machine that may be the other end; of more than one none is taken for it.",
         "the reversed addresses and ports",
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .needs(Needs::PEERS)
     .group(Groups::PEERS)
     .text(Text::PartOf("peer.processes")),
@@ -134,15 +130,8 @@ fn workload<'a>(row: &Row<'a>) -> Option<&'a Workload> {
 }
 
 /// A row of what a cgroup's path tells.
-const fn told(
-    name: &'static str,
-    get: super::Accessor,
-    doc: &'static str,
-    source: &'static str,
-    text: Text,
-) -> Field {
-    Field::new(name, get, doc, source)
-        .kind(Kind::Text)
+const fn told(name: &'static str, read: Read, doc: &'static str, source: &'static str, text: Text) -> Field {
+    Field::new(name, read, doc, source)
         .needs(Needs::WORKLOADS.union(Needs::CGROUPS).union(Needs::PROCESSES))
         .group(Groups::CONTAINERS)
         .text(text)
@@ -152,7 +141,7 @@ const fn told(
 pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.name",
-        |r| workload(r)?.container_name.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.container_name.as_deref()),
         "Name of the container that the socket was made in, or that its holder is in.",
         "state files of the runtime",
         Text::Custom(fmt_container),
@@ -160,14 +149,14 @@ pub(super) const CONTAINERS: &[Field] = &[
     .shape("container:NAME"),
     told(
         "container.id",
-        |r| workload(r)?.container_id.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.container_id.as_deref()),
         "Id of the container; its name where the runtime has no other id.",
         "cgroup path",
         Text::PartOf("container.name"),
     ),
     told(
         "container.runtime",
-        |r| workload(r)?.runtime.map(|runtime| Value::Text(runtime.as_bytes())),
+        text!(|r| workload(r)?.runtime.map(str::as_bytes)),
         "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine for what \
          only systemd-machined(8) knows.",
         "cgroup path",
@@ -175,7 +164,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     ),
     told(
         "pod.name",
-        |r| workload(r)?.pod_name.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.pod_name.as_deref()),
         "Name of the Kubernetes pod.",
         "annotations in the container's config.json",
         Text::Custom(fmt_pod),
@@ -183,28 +172,28 @@ pub(super) const CONTAINERS: &[Field] = &[
     .shape("pod:NAMESPACE/NAME"),
     told(
         "pod.namespace",
-        |r| workload(r)?.pod_namespace.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.pod_namespace.as_deref()),
         "Kubernetes namespace of the pod.",
         "annotations in the container's config.json",
         Text::PartOf("pod.name"),
     ),
     told(
         "pod.uid",
-        |r| workload(r)?.pod_uid.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.pod_uid.as_deref()),
         "Uid of the Kubernetes pod, or id of the Podman pod.",
         "cgroup path",
         Text::PartOf("pod.name"),
     ),
     told(
         "pod.qos",
-        |r| workload(r)?.pod_qos.map(|class| Value::Text(class.as_bytes())),
-        "Quality of service class of the pod: guaranteed, burstable or besteffort.",
+        word!(QOS_CLASSES, |r| workload(r)?.pod_qos),
+        "Quality of service class of the pod.",
         "cgroup path",
         Text::Silent,
     ),
     told(
         "unit.name",
-        |r| workload(r)?.unit.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.unit.as_deref()),
         "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
         "cgroup path",
         Text::Custom(fmt_unit),
@@ -212,29 +201,28 @@ pub(super) const CONTAINERS: &[Field] = &[
     .shape("unit:NAME"),
     told(
         "unit.slice",
-        |r| workload(r)?.slice.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.slice.as_deref()),
         "Innermost systemd slice.",
         "cgroup path",
         Text::Silent,
     ),
     told(
         "unit.session",
-        |r| workload(r)?.session.as_deref().map(Value::Text),
+        text!(|r| workload(r)?.session.as_deref()),
         "Id of the login session.",
         "cgroup path",
         Text::Silent,
     ),
     told(
         "unit.owner_uid",
-        |r| Some(workload(r)?.owner_uid?.into()),
+        plain!(|r| workload(r)?.owner_uid),
         "User whose login session or service manager it is.",
         "cgroup path",
         Text::Silent,
-    )
-    .kind(Kind::Integer),
+    ),
     told(
         "unit.cgroup",
-        |r| workload(r).map(|work| Value::Text(&work.cgroup)),
+        text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
         "Path of the cgroup that told the container and the unit.",
         "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest holder",
         Text::Silent,

@@ -12,7 +12,7 @@ mod flow;
 mod loss;
 mod proc_text;
 
-use super::{Accessor, Field, Groups, Kind, Metric, Style, Text, Unit, congestion, info_row as tcp};
+use super::{Field, Groups, Read, Style, Text, Unit, congestion, info_row as tcp};
 use crate::model::Row;
 use crate::number::{put_millis, put_u64};
 
@@ -20,14 +20,14 @@ pub(super) use proc_text::PROC_TCP;
 
 macro_rules! info {
     ($method:ident) => {
-        |r| Some(r.socket.tcp_info()?.$method()?.into())
+        $crate::fields::plain!(|r| r.socket.tcp_info()?.$method())
     };
 }
 
 /// Reads one of the `TCPI_OPT_*` bits.
 macro_rules! option_bit {
     ($bit:literal) => {
-        |r| Some((r.socket.tcp_info()?.options()? & $bit != 0).into())
+        $crate::fields::plain!(|r| Some(r.socket.tcp_info()?.options()? & $bit != 0))
     };
 }
 
@@ -35,34 +35,26 @@ use {info, option_bit};
 
 const fn word(
     name: &'static str,
-    get: Accessor,
+    read: Read,
     doc: &'static str,
     source: &'static str,
     text: &'static str,
 ) -> Field {
-    tcp(name, get, doc, source).kind(Kind::Bool).only_with(Groups::OPTIONS).text(Text::Word(text))
+    tcp(name, read, doc, source).only_with(Groups::OPTIONS).text(Text::Word(text))
 }
 
-const fn gauge(
-    name: &'static str,
-    get: Accessor,
-    doc: &'static str,
-    source: &'static str,
-    unit: Unit,
-) -> Field {
-    tcp(name, get, doc, source).unit(unit)
+const fn gauge(name: &'static str, read: Read, doc: &'static str, source: &'static str, unit: Unit) -> Field {
+    tcp(name, read, doc, source).gauge(unit)
 }
 
 const fn counter(
     name: &'static str,
-    get: Accessor,
+    read: Read,
     doc: &'static str,
     source: &'static str,
     unit: Unit,
 ) -> Field {
-    let mut field = tcp(name, get, doc, source).unit(unit);
-    field.metric = Metric::Counter;
-    field
+    tcp(name, read, doc, source).counter(unit)
 }
 
 const RTT: Text = Text::PartOf("tcp.rtt_us");
@@ -174,6 +166,7 @@ const PATH: &[Field] = &[
     gauge("tcp.backoff", info!(backoff), "How often the timeout was doubled.", "tcpi_backoff", Unit::Count)
         .text(Text::Nonzero("backoff")),
     gauge("tcp.rtt_us", info!(rtt_us), "Smoothed round-trip time.", "tcpi_rtt", Unit::Microseconds)
+        .none(0)
         .shape("rtt:MS/MS")
         .text(Text::Custom(fmt_rtt)),
     gauge(
@@ -221,6 +214,7 @@ const PATH: &[Field] = &[
         "tcpi_snd_ssthresh",
         Unit::Packets,
     )
+    .unlimited(i32::MAX as i128)
     .shape("ssthresh:N")
     .text(Text::Custom(|out, r, _| {
         if let Some(ssthresh) =

@@ -5,8 +5,8 @@
 //! Source: linux/tipc_netlink.h.
 
 use super::block::Block;
-use super::{Column, Field, Groups, Kind, Style, Text, Unit, Value, endpoint, extended, process};
-use crate::model::tipc::TipcSocket;
+use super::{Column, Field, Groups, Style, Text, Unit, Word, endpoint, extended, plain, process, word};
+use crate::model::tipc::{TYPES, TipcSocket};
 use crate::model::{Addr, Detail, Endpoint, Row};
 use crate::number::{put_i64, put_signed, put_u64};
 
@@ -38,15 +38,16 @@ fn node(row: &Row<'_>, end: Endpoint) -> Option<u32> {
 const COLUMNS: &[Field] = &[
     Field::new(
         "tipc.node",
-        |r| node(r, r.socket.local).map(Into::into),
+        plain!(|r| node(r, r.socket.local)),
         "Node of this end; zero on a node that is in no network.",
         "TIPC_NLA_SOCK_ADDR",
     )
+    .none(0)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| put_node(out, node(r, r.socket.local)))),
     Field::new(
         "tipc.ref",
-        |r| node(r, r.socket.local).map(|_| Value::I64(r.socket.local.port)),
+        plain!(|r| node(r, r.socket.local).and_then(|_| u32::try_from(r.socket.local.port).ok())),
         "Number of this end on its node.",
         "TIPC_NLA_SOCK_REF",
     )
@@ -54,7 +55,7 @@ const COLUMNS: &[Field] = &[
     .text(Text::Column(Column::LocalPort, |out, r, _| put_i64(out, r.socket.local.port))),
     Field::new(
         "tipc.peer_node",
-        |r| node(r, r.socket.remote).map(Into::into),
+        plain!(|r| node(r, r.socket.remote)),
         "Node of the other end; absent if there is none.",
         "TIPC_NLA_CON_NODE",
     )
@@ -62,7 +63,7 @@ const COLUMNS: &[Field] = &[
     .text(Text::Column(Column::RemoteAddr, |out, r, _| put_node(out, node(r, r.socket.remote)))),
     Field::new(
         "tipc.peer_ref",
-        |r| node(r, r.socket.remote).map(|_| Value::I64(r.socket.remote.port)),
+        plain!(|r| node(r, r.socket.remote).and_then(|_| u32::try_from(r.socket.remote.port).ok())),
         "Number of the other end on its node; absent if there is none.",
         "TIPC_NLA_CON_SOCK",
     )
@@ -86,11 +87,10 @@ const OWNER: &[Field] = &[
 const INFO: &[Field] = &[
     Field::new(
         "tipc.type",
-        |r| Some(Value::Text(tipc(r)?.type_name().as_bytes())),
-        "Type of the socket: STREAM, DGRAM, RDM, SEQPACKET.",
+        word!(TYPES, |r| Some(tipc(r)?.type_name())),
+        "Type of the socket.",
         "TIPC_NLA_SOCK_TYPE",
     )
-    .kind(Kind::Text)
     .group(Groups::TIPCINFO)
     .shape("type:NAME")
     .text(Text::Custom(|out, r, style| {
@@ -100,11 +100,11 @@ const INFO: &[Field] = &[
     })),
     Field::new(
         "tipc.congested",
-        |r| Some(Value::Text(congested(tipc(r)?).as_bytes())),
+        word!(CONGESTED, |r| Some(congested(tipc(r)?))),
         "What sending waits for: link, conn (the other end), or none.",
         "TIPC_NLA_SOCK_STAT_LINK_CONG, TIPC_NLA_SOCK_STAT_CONN_CONG",
     )
-    .kind(Kind::Text)
+    .state()
     .group(Groups::TIPCINFO)
     .shape("cong:[link] [conn]")
     .text(Text::Custom(|out, r, _| {
@@ -115,12 +115,11 @@ const INFO: &[Field] = &[
     })),
     Field::new(
         "tipc.drops",
-        |r| Some(tipc(r)?.stat().drop()?.into()),
+        plain!(|r| tipc(r)?.stat().drop()),
         "Messages dropped because the receive queue was full.",
         "TIPC_NLA_SOCK_STAT_DROP",
     )
-    .unit(Unit::Packets)
-    .counter()
+    .counter(Unit::Packets)
     .group(Groups::TIPCINFO)
     .shape("drop:N")
     .text(Text::Custom(|out, r, _| {
@@ -131,16 +130,15 @@ const INFO: &[Field] = &[
     })),
     Field::new(
         "tipc.published",
-        |r| Some(tipc(r)?.has_publ().into()),
+        plain!(|r| Some(tipc(r)?.has_publ())),
         "Whether the socket is bound to a service.",
         "TIPC_NLA_SOCK_HAS_PUBL",
     )
-    .kind(Kind::Bool)
     .group(Groups::TIPCINFO)
     .text(Text::Word("publ")),
     Field::new(
         "tipc.via_type",
-        |r| Some(tipc(r)?.via()?.0.into()),
+        plain!(|r| Some(tipc(r)?.via()?.0)),
         "Type of the service address that the connection was made by way of.",
         "TIPC_NLA_CON_TYPE",
     )
@@ -149,7 +147,7 @@ const INFO: &[Field] = &[
     .text(Text::Custom(fmt_via)),
     Field::new(
         "tipc.via_instance",
-        |r| Some(tipc(r)?.via()?.1.into()),
+        plain!(|r| Some(tipc(r)?.via()?.1)),
         "Instance of the service address that the connection was made by way of.",
         "TIPC_NLA_CON_INST",
     )
@@ -157,13 +155,15 @@ const INFO: &[Field] = &[
     .text(Text::PartOf("tipc.via_type")),
     Field::new(
         "tipc.in_group",
-        |r| Some(tipc(r)?.in_group().into()),
+        plain!(|r| Some(tipc(r)?.in_group())),
         "Whether the socket is a member of a communication group; ss does not show it.",
         "TIPC_NLA_SOCK_GROUP",
     )
-    .kind(Kind::Bool)
     .group(Groups::TIPCINFO),
 ];
+
+/// The words of [`congested`].
+const CONGESTED: &[Word] = &[Word::text("link"), Word::text("conn"), Word::text("none")];
 
 fn congested(tipc: &TipcSocket<'_>) -> &'static str {
     let stat = tipc.stat();

@@ -5,16 +5,27 @@
 
 use std::io::Write as _;
 
-use sockdiag_wire::ulp::{Mptcp, Tls};
+use sockdiag_wire::ulp::{
+    MPTCP_SUBFLOW_FLAG_BKUP_LOC, MPTCP_SUBFLOW_FLAG_BKUP_REM, MPTCP_SUBFLOW_FLAG_CONNECTED,
+    MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED, MPTCP_SUBFLOW_FLAG_JOIN_LOC, MPTCP_SUBFLOW_FLAG_JOIN_REM,
+    MPTCP_SUBFLOW_FLAG_MAPVALID, MPTCP_SUBFLOW_FLAG_MCAP_LOC, MPTCP_SUBFLOW_FLAG_MCAP_REM, Mptcp,
+    TLS_1_2_VERSION, TLS_1_3_VERSION, TLS_CIPHER_AES_CCM_128, TLS_CIPHER_AES_GCM_128, TLS_CIPHER_AES_GCM_256,
+    TLS_CIPHER_ARIA_GCM_128, TLS_CIPHER_ARIA_GCM_256, TLS_CIPHER_CHACHA20_POLY1305, TLS_CIPHER_SM4_CCM,
+    TLS_CIPHER_SM4_GCM, TLS_CONF_BASE, TLS_CONF_HW, TLS_CONF_HW_RECORD, TLS_CONF_SW, Tls,
+};
 
 use super::endpoint::put_bare_addr;
-use super::{Field, Item, Kind, List, Member, Needs, Style, Text, Unit, Value, info_row as row};
+use super::{
+    Field, Int, Item, Kind, List, Member, Needs, Read, Style, Text, Unit, Value, Word, info_row as row,
+    plain, text,
+};
+use crate::model::words;
 use crate::model::{Addr, Row};
 use crate::number::{put_name, put_octal, put_u64};
 
 macro_rules! ulp {
     ($part:ident . $method:ident) => {
-        |r| Some(r.socket.attrs()?.ulp()?.$part()?.$method()?.into())
+        plain!(|r| r.socket.attrs()?.ulp()?.$part()?.$method())
     };
 }
 
@@ -29,59 +40,56 @@ const TLS: Text = Text::PartOf("ulp.name");
 pub(super) const ULP: &[Field] = &[
     row(
         "tcp.md5_keys",
-        |r| {
+        Read::of(Kind::Records(MD5_KEY), |r| {
             r.socket.attrs()?.md5sigs()?;
             Some(Value::List(List::Of(r, each_key)))
-        },
+        }),
         "MD5 signature keys, in the clear, as ss prints them to who may see them.",
         "INET_DIAG_MD5SIG",
     )
-    .kind(Kind::Records(MD5_KEY))
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .print_needs(Needs::HOSTS)
     .shape("md5keys:ADDR/PREFIX=KEY,...")
     .text(Text::Custom(fmt_md5)),
     row(
         "ulp.name",
-        |r| r.socket.attrs()?.ulp()?.name().map(Value::Text),
+        text!(|r| r.socket.attrs()?.ulp()?.name()),
         "Protocol on top of TCP: tls, mptcp, espintcp.",
         "INET_ULP_INFO_NAME",
     )
-    .kind(Kind::Text)
     .shape("tcp-ulp-NAME ...")
     .text(Text::Custom(fmt_ulp)),
-    row("tls.version", ulp!(tls.version), "TLS version: 0x303 is 1.2, 0x304 is 1.3.", "TLS_INFO_VERSION")
-        .text(TLS),
-    row("tls.cipher", ulp!(tls.cipher), "Number of the cipher.", "TLS_INFO_CIPHER").text(TLS),
+    row("tls.version", ulp!(tls.version), "TLS version.", "TLS_INFO_VERSION").words(VERSIONS).text(TLS),
+    row("tls.cipher", ulp!(tls.cipher), "Cipher.", "TLS_INFO_CIPHER").words(CIPHERS).text(TLS),
     row(
         "tls.rxconf",
         ulp!(tls.rxconf),
-        "Who decrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.",
+        "Who decrypts: nobody below the program, the kernel (sw) or the network card (hw).",
         "TLS_INFO_RXCONF",
     )
+    .words(CONFIGURATIONS)
     .text(TLS),
     row(
         "tls.txconf",
         ulp!(tls.txconf),
-        "Who encrypts: 1 none, 2 kernel, 3 hardware, 4 hardware records.",
+        "Who encrypts: nobody below the program, the kernel (sw) or the network card (hw).",
         "TLS_INFO_TXCONF",
     )
+    .words(CONFIGURATIONS)
     .text(TLS),
     row(
         "tls.zc_ro_tx",
-        |r| Some(r.socket.attrs()?.ulp()?.tls()?.zc_ro_tx().into()),
+        plain!(|r| Some(r.socket.attrs()?.ulp()?.tls()?.zc_ro_tx())),
         "Whether sendfile sends without a copy.",
         "TLS_INFO_ZC_RO_TX",
     )
-    .kind(Kind::Bool)
     .text(TLS),
     row(
         "tls.rx_no_pad",
-        |r| Some(r.socket.attrs()?.ulp()?.tls()?.rx_no_pad().into()),
+        plain!(|r| Some(r.socket.attrs()?.ulp()?.tls()?.rx_no_pad())),
         "Whether the peer promised not to pad records.",
         "TLS_INFO_RX_NO_PAD",
     )
-    .kind(Kind::Bool)
     .text(TLS),
     row(
         "tls.tx_max_payload_len",
@@ -89,13 +97,15 @@ pub(super) const ULP: &[Field] = &[
         "Most data that a sent record holds.",
         "TLS_INFO_TX_MAX_PAYLOAD_LEN",
     )
-    .unit(Unit::Bytes),
+    .gauge(Unit::Bytes),
     row(
         "subflow.flags",
         ulp!(mptcp.flags),
-        "State of the MPTCP subflow, a bit each.",
+        "State of the MPTCP subflow; rem is what the peer did, loc what we did.",
         "MPTCP_SUBFLOW_ATTR_FLAGS",
     )
+    .flags(SUBFLOW_FLAGS)
+    .state()
     .text(TLS),
     row(
         "subflow.token_rem",
@@ -121,7 +131,7 @@ pub(super) const ULP: &[Field] = &[
         "Data sequence number of the current mapping.",
         "MPTCP_SUBFLOW_ATTR_MAP_SEQ",
     )
-    .kind(Kind::Wide)
+    .wide()
     .text(TLS),
     row(
         "subflow.map_sfseq",
@@ -143,7 +153,7 @@ pub(super) const ULP: &[Field] = &[
         "Length of the current mapping.",
         "MPTCP_SUBFLOW_ATTR_MAP_DATALEN",
     )
-    .unit(Unit::Bytes)
+    .gauge(Unit::Bytes)
     .text(TLS),
     row(
         "subflow.relwrite_seq",
@@ -151,6 +161,43 @@ pub(super) const ULP: &[Field] = &[
         "Sequence number to be written next, relative to the start.",
         "MPTCP_SUBFLOW_ATTR_RELWRITE_SEQ",
     ),
+];
+
+/// Versions of TLS.
+const VERSIONS: &[Word] =
+    &[Word::new(TLS_1_2_VERSION as u32, "1.2|TLSv1.2"), Word::new(TLS_1_3_VERSION as u32, "1.3|TLSv1.3")];
+
+/// Ciphers of TLS.  ss has words for the first two.
+const CIPHERS: &[Word] = &[
+    Word::new(TLS_CIPHER_AES_GCM_128 as u32, "aes-gcm-128"),
+    Word::new(TLS_CIPHER_AES_GCM_256 as u32, "aes-gcm-256"),
+    Word::new(TLS_CIPHER_AES_CCM_128 as u32, "aes-ccm-128"),
+    Word::new(TLS_CIPHER_CHACHA20_POLY1305 as u32, "chacha20-poly1305"),
+    Word::new(TLS_CIPHER_SM4_GCM as u32, "sm4-gcm"),
+    Word::new(TLS_CIPHER_SM4_CCM as u32, "sm4-ccm"),
+    Word::new(TLS_CIPHER_ARIA_GCM_128 as u32, "aria-gcm-128"),
+    Word::new(TLS_CIPHER_ARIA_GCM_256 as u32, "aria-gcm-256"),
+];
+
+/// Who encrypts or decrypts.
+const CONFIGURATIONS: &[Word] = &[
+    Word::new(TLS_CONF_BASE as u32, "none|base"),
+    Word::new(TLS_CONF_SW as u32, "sw|kernel"),
+    Word::new(TLS_CONF_HW as u32, "hw|hardware"),
+    Word::new(TLS_CONF_HW_RECORD as u32, "hw-record"),
+];
+
+/// The state of a subflow.
+const SUBFLOW_FLAGS: &[Word] = &[
+    Word::new(MPTCP_SUBFLOW_FLAG_MCAP_REM, "mcap-rem"),
+    Word::new(MPTCP_SUBFLOW_FLAG_MCAP_LOC, "mcap-loc"),
+    Word::new(MPTCP_SUBFLOW_FLAG_JOIN_REM, "join-rem"),
+    Word::new(MPTCP_SUBFLOW_FLAG_JOIN_LOC, "join-loc"),
+    Word::new(MPTCP_SUBFLOW_FLAG_BKUP_REM, "bkup-rem"),
+    Word::new(MPTCP_SUBFLOW_FLAG_BKUP_LOC, "bkup-loc"),
+    Word::new(MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED, "fully-established"),
+    Word::new(MPTCP_SUBFLOW_FLAG_CONNECTED, "connected"),
+    Word::new(MPTCP_SUBFLOW_FLAG_MAPVALID, "mapvalid"),
 ];
 
 /// What an MD5 key consists of.
@@ -165,7 +212,7 @@ const MD5_KEY: &[Member] = &[
     },
     Member {
         name: "prefixlen",
-        kind: Kind::Integer,
+        kind: Kind::Int(Int::of::<u8>()),
         unit: Unit::None,
         doc: "How many bits of the address count.",
         needs: Needs::NONE,
@@ -233,33 +280,25 @@ fn fmt_ulp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     }
 }
 
+/// A word behind its name, or what stands for a number without one.
+fn put_word(out: &mut Vec<u8>, name: &str, words: &'static [Word], number: u32) {
+    let _ = match words::by_number(words, number) {
+        Some(word) => write!(out, "{name}{}", word.name()),
+        None => write!(out, "{name}unknown({number})"),
+    };
+}
+
 fn put_tls(out: &mut Vec<u8>, tls: Tls<'_>) {
     if let Some(version) = tls.version() {
-        match version {
-            0x303 => out.extend_from_slice(b" version: 1.2"),
-            0x304 => out.extend_from_slice(b" version: 1.3"),
-            other => {
-                let _ = write!(out, " version: unknown({other})");
-            }
-        }
+        put_word(out, " version: ", VERSIONS, version.into());
     }
-    match tls.cipher() {
-        Some(51) => out.extend_from_slice(b" cipher: aes-gcm-128"),
-        Some(52) => out.extend_from_slice(b" cipher: aes-gcm-256"),
-        _ => {}
+    let has_word = |cipher: &u16| matches!(*cipher, TLS_CIPHER_AES_GCM_128 | TLS_CIPHER_AES_GCM_256);
+    if let Some(cipher) = tls.cipher().filter(has_word) {
+        put_word(out, " cipher: ", CIPHERS, cipher.into());
     }
     for (name, conf) in [(" rxconf: ", tls.rxconf()), (" txconf: ", tls.txconf())] {
         if let Some(conf) = conf {
-            out.extend_from_slice(name.as_bytes());
-            match conf {
-                1 => out.extend_from_slice(b"none"),
-                2 => out.extend_from_slice(b"sw"),
-                3 => out.extend_from_slice(b"hw"),
-                4 => out.extend_from_slice(b"hw-record"),
-                other => {
-                    let _ = write!(out, "unknown({other})");
-                }
-            }
+            put_word(out, name, CONFIGURATIONS, conf.into());
         }
     }
     if tls.zc_ro_tx() {
@@ -273,12 +312,9 @@ fn put_tls(out: &mut Vec<u8>, tls: Tls<'_>) {
 fn put_mptcp(out: &mut Vec<u8>, mptcp: Mptcp<'_>) {
     if let Some(flags) = mptcp.flags().filter(|flags| *flags != 0) {
         out.extend_from_slice(b" flags:");
+        let letters = SUBFLOW_FLAGS.iter().zip(b"MmJjBbecv");
         out.extend(
-            b"MmJjBbecv"
-                .iter()
-                .enumerate()
-                .filter(|(bit, _)| flags >> bit & 1 != 0)
-                .map(|(_, letter)| *letter),
+            letters.filter(|(word, _)| flags & word.number.unwrap_or(0) != 0).map(|(_, letter)| *letter),
         );
     }
     if let (Some(token_rem), Some(id_rem), Some(token_loc), Some(id_loc)) =

@@ -8,8 +8,8 @@
 
 use super::block::Block;
 use super::{
-    Column, Field, Groups, Item, Kind, List, Needs, Style, Text, Unit, Value, endpoint, extended, memory,
-    process,
+    Column, Field, Groups, Int, Item, Kind, List, Needs, Read, Style, Text, Unit, Value, endpoint, extended,
+    memory, plain, process, text,
 };
 use crate::model::unix::{Name, UnixSocket};
 use crate::model::{Detail, Row};
@@ -34,20 +34,18 @@ fn unix<'a>(row: &Row<'a>) -> Option<&'a UnixSocket<'a>> {
 const COLUMNS: &[Field] = &[
     Field::new(
         "unix.name",
-        |r| Some(Value::Text(unix(r)?.name()?.bytes)),
+        text!(|r| Some(unix(r)?.name()?.bytes)),
         "Path or abstract name that the socket is bound to, the latter without the NUL before it.",
         "UNIX_DIAG_NAME",
     )
-    .kind(Kind::Text)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| put_name(out, unix(r).and_then(UnixSocket::name)))),
     Field::new(
         "unix.abstract",
-        |r| Some(unix(r)?.name()?.is_abstract.into()),
+        plain!(|r| Some(unix(r)?.name()?.is_abstract)),
         "Whether the name is abstract instead of a path.",
         "UNIX_DIAG_NAME",
     )
-    .kind(Kind::Bool)
     .group(Groups::COLUMNS)
     .text(Text::PartOf("unix.name")),
     extended::INODE.group(Groups::COLUMNS.union(Groups::IDENTITY)).text(Text::Column(
@@ -58,21 +56,21 @@ const COLUMNS: &[Field] = &[
     )),
     Field::new(
         "unix.peer_name",
-        |r| Some(Value::Text(unix(r)?.peer_name()?.bytes)),
+        text!(|r| Some(unix(r)?.peer_name()?.bytes)),
         "Name of the peer, which only /proc of very old kernels tells.",
         "/proc/net/unix",
     )
-    .kind(Kind::Text)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemoteAddr, |out, r, _| {
         put_name(out, unix(r).and_then(UnixSocket::peer_name));
     })),
     Field::new(
         "unix.peer",
-        |r| Some(unix(r)?.peer()?.into()),
+        plain!(|r| unix(r)?.peer()),
         "Inode of the peer; zero if the peer was closed.",
         "UNIX_DIAG_PEER",
     )
+    .none(0)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemotePort, |out, r, _| {
         put_u64(out, unix(r).and_then(UnixSocket::peer).unwrap_or(0).into());
@@ -83,7 +81,7 @@ const COLUMNS: &[Field] = &[
 const DETAILS: &[Field] = &[
     Field::new(
         "unix.vfs_inode",
-        |r| Some(unix(r)?.vfs()?.inode()?.into()),
+        plain!(|r| unix(r)?.vfs()?.inode()),
         "Inode of the file that the path is bound to.",
         "UNIX_DIAG_VFS",
     )
@@ -93,7 +91,7 @@ const DETAILS: &[Field] = &[
     .text(Text::Custom(fmt_vfs)),
     Field::new(
         "unix.vfs_major",
-        |r| Some((unix(r)?.vfs()?.dev()? >> 20).into()),
+        plain!(|r| Some(unix(r)?.vfs()?.dev()? >> 20)),
         "Major number of the file's device; -e shows another, see dev: in ss(8).",
         "UNIX_DIAG_VFS",
     )
@@ -102,7 +100,7 @@ const DETAILS: &[Field] = &[
     .text(Text::PartOf("unix.vfs_inode")),
     Field::new(
         "unix.vfs_minor",
-        |r| Some((unix(r)?.vfs()?.dev()? & 0xf_ffff).into()),
+        plain!(|r| Some(unix(r)?.vfs()?.dev()? & 0xf_ffff)),
         "Minor number of the file's device.",
         "UNIX_DIAG_VFS",
     )
@@ -111,18 +109,17 @@ const DETAILS: &[Field] = &[
     .text(Text::PartOf("unix.vfs_inode")),
     Field::new(
         "unix.pending",
-        |r| {
+        Read::of(Kind::Integers(Int::of::<u32>()), |r| {
             let _ = unix(r)?.icons()?;
             Some(Value::List(List::Of(r, |r, take| {
                 let icons = unix(r).and_then(UnixSocket::icons).into_iter().flatten();
                 icons.for_each(|inode| take(Item::Value(inode.into())));
             })))
-        },
+        }),
         "Inodes of the other ends of connections that wait to be accepted.",
         "UNIX_DIAG_ICONS",
     )
-    .kind(Kind::Integers)
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .needs(Needs::UNIX_ICONS)
     .group(Groups::EXTENDED)
     .shape("peers:")

@@ -1,9 +1,8 @@
-//! What a field says of one row, and of what kind that is.
+//! What a field says of one row.
 //!
 //! A value borrows the row.  A list is not built: it is a way to walk over what
 //! the row holds, and where one number is wanted it counts as its length.
 
-use super::{Needs, Unit};
 use crate::model::{Addr, Row};
 
 /// The value of a field in one row.
@@ -25,70 +24,12 @@ pub enum Value<'a> {
     List(List<'a>),
 }
 
-/// What the values of a field are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Whole numbers.
-    Integer,
-    /// Identities of 64 bits.  Readers of JSON that hold numbers as doubles
-    /// would round them, so there they are digits in a string.
-    Wide,
-    /// Ratios.
-    Ratio,
-    /// Yes or no.
-    Bool,
-    /// Text.
-    Text,
-    /// Addresses.
-    Addr,
-    /// Lists of whole numbers.
-    Integers,
-    /// Lists of texts.
-    Texts,
-    /// Lists of addresses.
-    Addrs,
-    /// Lists of records with these members.
-    Records(&'static [Member]),
-}
-
-impl Kind {
-    /// Whether its values are numbers, which columns show to the right.
-    pub const fn is_number(self) -> bool {
-        matches!(self, Self::Integer | Self::Wide | Self::Ratio)
-    }
-
-    /// The members of its records.
-    pub const fn members(self) -> &'static [Member] {
-        match self {
-            Self::Records(members) => members,
-            _ => &[],
-        }
-    }
-}
-
-/// A member of the records of a list.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Member {
-    /// Stable name, unit last.
-    pub name: &'static str,
-    /// What its values are; no records again.
-    pub kind: Kind,
-    /// What the number counts.
-    pub unit: Unit,
-    /// One sentence: what it means.
-    pub doc: &'static str,
-    /// What it costs beyond the list itself.
-    pub needs: Needs,
-    /// Whether it is shown where a record has to be short.
-    pub brief: bool,
-}
-
 /// An element of a list.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'i> {
     /// A value.
     Value(Value<'i>),
-    /// Values of members, in the order of [`Kind::members`].
+    /// Values of members, in the order of [`Kind::members`](super::Kind::members).
     Record(&'i [Option<Value<'i>>]),
 }
 
@@ -162,34 +103,28 @@ impl Value<'_> {
     }
 }
 
-impl From<u64> for Value<'_> {
-    fn from(v: u64) -> Self {
-        Value::U64(v)
-    }
+macro_rules! from {
+    ($($type:ident as $variant:ident,)*) => {
+        $(impl From<$type> for Value<'_> {
+            fn from(value: $type) -> Self {
+                Value::$variant(value.into())
+            }
+        })*
+    };
 }
 
-impl From<u32> for Value<'_> {
-    fn from(v: u32) -> Self {
-        Value::U64(v.into())
-    }
-}
-
-impl From<u16> for Value<'_> {
-    fn from(v: u16) -> Self {
-        Value::U64(v.into())
-    }
-}
-
-impl From<u8> for Value<'_> {
-    fn from(v: u8) -> Self {
-        Value::U64(v.into())
-    }
-}
-
-impl From<bool> for Value<'_> {
-    fn from(v: bool) -> Self {
-        Value::Bool(v)
-    }
+from! {
+    u8 as U64,
+    u16 as U64,
+    u32 as U64,
+    u64 as U64,
+    i8 as I64,
+    i16 as I64,
+    i32 as I64,
+    i64 as I64,
+    f64 as F64,
+    bool as Bool,
+    Addr as Addr,
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 use sockdiag_wire::vsock_diag::{VMADDR_CID_ANY, VMADDR_PORT_ANY};
 
 use super::block::Block;
-use super::{Column, Field, Groups, Text, endpoint, extended, process};
+use super::{Column, Field, Groups, Text, endpoint, extended, plain, process};
+use crate::model::vsock::TYPES;
 use crate::model::{Addr, Detail, Endpoint, Row};
 use crate::number::{put_i64, put_u64};
 
@@ -22,23 +23,27 @@ pub(super) const VSOCK: &[Block] = &[
 const COLUMNS: &[Field] = &[
     Field::new(
         "vsock.src_cid",
-        |r| cid(r, r.socket.local).map(Into::into),
-        "Context of this end: a virtual machine, or 2 for the host; 4294967295 accepts from any.",
+        plain!(|r| cid(r, r.socket.local)),
+        "Context of this end: a virtual machine, or 2 for the host; all ones accepts from any.",
         "vdiag_src_cid",
     )
+    .none(VMADDR_CID_ANY as i128)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| put_cid(out, r, r.socket.local))),
     endpoint::LOCAL_PORT
+        .none(VMADDR_PORT_ANY as i128)
         .text(Text::Column(Column::LocalPort, |out, r, _| put_port(out, r.socket.local.port))),
     Field::new(
         "vsock.dst_cid",
-        |r| cid(r, r.socket.remote).map(Into::into),
-        "Context of the other end; 4294967295 if there is none.",
+        plain!(|r| cid(r, r.socket.remote)),
+        "Context of the other end; all ones if there is none.",
         "vdiag_dst_cid",
     )
+    .none(VMADDR_CID_ANY as i128)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RemoteAddr, |out, r, _| put_cid(out, r, r.socket.remote))),
     endpoint::REMOTE_PORT
+        .none(VMADDR_PORT_ANY as i128)
         .text(Text::Column(Column::RemotePort, |out, r, _| put_port(out, r.socket.remote.port))),
 ];
 
@@ -48,13 +53,14 @@ const DETAILS: &[Field] = &[
     extended::COOKIE.text(Text::Silent),
     Field::new(
         "vsock.type",
-        |r| match r.socket.detail {
-            Detail::Vsock(vsock) => Some(vsock.kind.into()),
+        plain!(|r| match r.socket.detail {
+            Detail::Vsock(vsock) => Some(vsock.kind),
             _ => None,
-        },
-        "Type of the socket: 1 stream, 2 datagram, 5 sequenced packets.",
+        }),
+        "Type of the socket.",
         "vdiag_type",
     )
+    .words(TYPES)
     .group(Groups::EXTENDED),
     // All of vsock's details are silent.
     extended::SHUTDOWN_MASK.text(Text::Silent),

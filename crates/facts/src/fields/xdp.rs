@@ -5,7 +5,9 @@
 use sockdiag_wire::xdp_diag::{XDP_DU_F_ZEROCOPY, XdpDiagMsg, XdpRing, XdpUmem};
 
 use super::block::Block;
-use super::{Column, Field, Groups, Kind, Style, Text, Unit, Value, endpoint, extended, memory, process};
+use super::{
+    Column, Field, Groups, Read, Style, Text, Unit, Word, endpoint, extended, memory, plain, process,
+};
 use crate::model::xdp::XdpSocket;
 use crate::model::{Detail, Row};
 use crate::number::put_u64;
@@ -41,7 +43,7 @@ const COLUMNS: &[Field] = &[
     })),
     Field::new(
         "xdp.queue_id",
-        |r| Some(xdp(r)?.queue_id()?.into()),
+        plain!(|r| xdp(r)?.queue_id()),
         "Queue of the interface that the socket is bound to; absent if it is not bound.",
         "queue_id",
     )
@@ -58,102 +60,100 @@ const COLUMNS: &[Field] = &[
 
 macro_rules! umem {
     ($method:ident) => {
-        |r| Some(msg(r)?.umem()?.$method()?.into())
+        plain!(|r| msg(r)?.umem()?.$method())
     };
 }
 
 macro_rules! stats {
     ($method:ident) => {
-        |r| Some(msg(r)?.stats()?.$method()?.into())
+        plain!(|r| msg(r)?.stats()?.$method())
     };
 }
 
-const fn of(
-    name: &'static str,
-    get: super::Accessor,
-    doc: &'static str,
-    source: &'static str,
-    text: Text,
-) -> Field {
-    Field::new(name, get, doc, source).group(Groups::EXTENDED).text(text)
+const fn of(name: &'static str, read: Read, doc: &'static str, source: &'static str, text: Text) -> Field {
+    Field::new(name, read, doc, source).group(Groups::EXTENDED).text(text)
 }
 
 const UMEM: Text = Text::PartOf("xdp.umem_id");
 const COUNTERS: Text = Text::PartOf("xdp.rx_dropped");
 
+/// Flags of packet memory.
+const UMEM_FLAGS: &[Word] = &[Word::new(XDP_DU_F_ZEROCOPY, "zerocopy")];
+
 /// Rings and packet memory, of `-e`.
 const RINGS: &[Field] = &[
     of(
         "xdp.rx_entries",
-        |r| Some(msg(r)?.rx_ring()?.entries()?.into()),
+        plain!(|r| msg(r)?.rx_ring()?.entries()),
         "Descriptors that the receive ring has room for; absent without one.",
         "XDP_DIAG_RX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"rx", msg(r).and_then(XdpDiagMsg::rx_ring), style)),
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .shape("rx(entries:N)"),
     of(
         "xdp.tx_entries",
-        |r| Some(msg(r)?.tx_ring()?.entries()?.into()),
+        plain!(|r| msg(r)?.tx_ring()?.entries()),
         "Descriptors that the send ring has room for; absent without one.",
         "XDP_DIAG_TX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"tx", msg(r).and_then(XdpDiagMsg::tx_ring), style)),
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .shape("tx(entries:N)"),
     of("xdp.umem_id", umem!(id), "Number of the packet memory.", "id", Text::Custom(fmt_umem))
         .shape("umem(id:N,size:N,...)"),
-    of("xdp.umem_bytes", umem!(size), "Size of the packet memory.", "size", UMEM).unit(Unit::Bytes),
+    of("xdp.umem_bytes", umem!(size), "Size of the packet memory.", "size", UMEM).gauge(Unit::Bytes),
     of("xdp.umem_pages", umem!(num_pages), "Pages that the packet memory consists of.", "num_pages", UMEM)
-        .unit(Unit::Count),
-    of("xdp.umem_chunk_bytes", umem!(chunk_size), "Size of a frame.", "chunk_size", UMEM).unit(Unit::Bytes),
+        .gauge(Unit::Count),
+    of("xdp.umem_chunk_bytes", umem!(chunk_size), "Size of a frame.", "chunk_size", UMEM).gauge(Unit::Bytes),
     of("xdp.umem_headroom_bytes", umem!(headroom), "Room before the packet in a frame.", "headroom", UMEM)
-        .unit(Unit::Bytes),
+        .gauge(Unit::Bytes),
     of(
         "xdp.umem_ifindex",
         umem!(ifindex),
         "Index of the interface that works on the packet memory.",
         "ifindex",
         UMEM,
-    ),
+    )
+    .none(0),
     of("xdp.umem_queue_id", umem!(queue_id), "Queue of that interface.", "queue_id", UMEM),
     of(
         "xdp.umem_zerocopy",
-        |r| Some(Value::Bool(zerocopy(msg(r)?.umem()?)?)),
+        plain!(|r| zerocopy(msg(r)?.umem()?)),
         "Whether the driver works on the packet memory without copies.",
         "XDP_DU_F_ZEROCOPY",
         UMEM,
-    )
-    .kind(Kind::Bool),
+    ),
     of(
         "xdp.umem_flags",
         umem!(flags),
         "Flags of the packet memory: 1 without copies.",
         "flags",
         Text::Silent,
-    ),
-    of("xdp.umem_refs", umem!(refs), "Sockets that use the packet memory.", "refs", UMEM).unit(Unit::Count),
+    )
+    .flags(UMEM_FLAGS),
+    of("xdp.umem_refs", umem!(refs), "Sockets that use the packet memory.", "refs", UMEM).gauge(Unit::Count),
     of(
         "xdp.fill_entries",
-        |r| Some(msg(r)?.fill_ring()?.entries()?.into()),
+        plain!(|r| msg(r)?.fill_ring()?.entries()),
         "Descriptors that the ring of free frames has room for; absent without one.",
         "XDP_DIAG_UMEM_FILL_RING",
         Text::Custom(|out, r, style| {
             put_ring(out, b"fr", with_umem(r).and_then(XdpDiagMsg::fill_ring), style);
         }),
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .shape("fr(entries:N)"),
     of(
         "xdp.completion_entries",
-        |r| Some(msg(r)?.completion_ring()?.entries()?.into()),
+        plain!(|r| msg(r)?.completion_ring()?.entries()),
         "Descriptors that the ring of frames that were sent has room for; absent without one.",
         "XDP_DIAG_UMEM_COMPLETION_RING",
         Text::Custom(|out, r, style| {
             put_ring(out, b"cr", with_umem(r).and_then(XdpDiagMsg::completion_ring), style);
         }),
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .shape("cr(entries:N)"),
 ];
 
@@ -167,8 +167,7 @@ const STATS: &[Field] = &[
         Text::Custom(fmt_stats),
     )
     .shape("stats(rx dropped:N,...)")
-    .unit(Unit::Packets)
-    .counter(),
+    .counter(Unit::Packets),
     of(
         "xdp.rx_invalid",
         stats!(rx_invalid),
@@ -176,8 +175,7 @@ const STATS: &[Field] = &[
         "n_rx_invalid",
         COUNTERS,
     )
-    .unit(Unit::Packets)
-    .counter(),
+    .counter(Unit::Packets),
     of(
         "xdp.rx_full",
         stats!(rx_full),
@@ -185,8 +183,7 @@ const STATS: &[Field] = &[
         "n_rx_full",
         COUNTERS,
     )
-    .unit(Unit::Packets)
-    .counter(),
+    .counter(Unit::Packets),
     of(
         "xdp.fill_ring_empty",
         stats!(fill_ring_empty),
@@ -194,8 +191,7 @@ const STATS: &[Field] = &[
         "n_fill_ring_empty",
         COUNTERS,
     )
-    .unit(Unit::Count)
-    .counter(),
+    .counter(Unit::Count),
     of(
         "xdp.tx_invalid",
         stats!(tx_invalid),
@@ -203,8 +199,7 @@ const STATS: &[Field] = &[
         "n_tx_invalid",
         COUNTERS,
     )
-    .unit(Unit::Packets)
-    .counter(),
+    .counter(Unit::Packets),
     of(
         "xdp.tx_ring_empty",
         stats!(tx_ring_empty),
@@ -212,8 +207,7 @@ const STATS: &[Field] = &[
         "n_tx_ring_empty",
         COUNTERS,
     )
-    .unit(Unit::Count)
-    .counter(),
+    .counter(Unit::Count),
 ];
 
 fn zerocopy(umem: XdpUmem<'_>) -> Option<bool> {

@@ -362,13 +362,16 @@ impl Parser<'_> {
                 std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).filter(|r: &f64| r.is_finite())
             }
         };
-        let is_time = matches!(unit, Unit::Microseconds | Unit::Milliseconds);
-        if named.without_unit && is_time && ratio.is_some_and(|ratio| ratio != 0.0) {
+        if named.without_unit && unit.is_time() && ratio.is_some_and(|ratio| ratio != 0.0) {
             return Err(FilterError::NoUnit { name: name.to_vec(), field: field.name, value: text });
         }
         let (number, ratio) = match (ratio, kind, text.as_slice()) {
             (None, Kind::Bool, b"true" | b"yes") => (Some(1), Some(1.0)),
             (None, Kind::Bool, b"false" | b"no") => (Some(0), Some(0.0)),
+            (None, Kind::Enum(..), word) => {
+                let number = kind.word(word).and_then(|word| word.number);
+                (number.map(i128::from), number.map(f64::from))
+            }
             (None, ..) => match quantity::amount(&text, unit) {
                 Some(amount) => (whole(amount), Some(amount)),
                 None => (None, None),
@@ -376,11 +379,14 @@ impl Parser<'_> {
             _ => (number, ratio),
         };
         let ordered = !matches!(comparison, Comparison::Eq | Comparison::Ne);
-        let is_text = matches!(kind, Kind::Text | Kind::Texts | Kind::Addr | Kind::Addrs);
+        let is_text = kind.is_text() || matches!(kind, Kind::Texts | Kind::Addr | Kind::Addrs);
         if ratio.is_none() && (ordered || !is_text) {
             return Err(FilterError::NotANumber { field: field.name, value: text });
         }
-        let is_pattern = text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        // Any spelling of a word means the word as it is shown.
+        let word = kind.word(&text).filter(|_| kind.is_text());
+        let is_pattern = word.is_none() && text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        let text = word.map_or(text, |word| word.name().into());
         let needs = named.needs(self.ctx.catalog);
         let member = named.member;
         let addr = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).map(|ip| match ip {

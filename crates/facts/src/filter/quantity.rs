@@ -21,6 +21,7 @@ pub(super) fn amount(text: &[u8], unit: Unit) -> Option<f64> {
     let factor = match unit {
         Unit::Microseconds => microseconds(suffix)?,
         Unit::Milliseconds => microseconds(suffix)? / 1e3,
+        Unit::Seconds => microseconds(suffix)? / 1e6,
         Unit::Bytes => bytes(suffix)?,
         Unit::BytesPerSecond => bytes(suffix).or_else(|| Some(bits(suffix)? / 8.0))?,
         Unit::Count | Unit::Packets => match suffix {
@@ -29,7 +30,7 @@ pub(super) fn amount(text: &[u8], unit: Unit) -> Option<f64> {
             "G" => 1e9,
             _ => return None,
         },
-        Unit::None | Unit::Per256 => return None,
+        Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => return None,
     };
     Some(number * factor)
 }
@@ -37,11 +38,11 @@ pub(super) fn amount(text: &[u8], unit: Unit) -> Option<f64> {
 /// Units that a field takes, for who gave another one.
 pub(super) fn units(unit: Unit) -> &'static str {
     match unit {
-        Unit::Microseconds | Unit::Milliseconds => "a time such as 500us, 100ms, 2s or 5m",
+        Unit::Microseconds | Unit::Milliseconds | Unit::Seconds => "a time such as 500us, 100ms, 2s or 5m",
         Unit::Bytes => "bytes such as 512, 64K or 1.5G",
         Unit::BytesPerSecond => "bytes per second such as 100K, or bits such as 20Mbit",
         Unit::Count | Unit::Packets => "a number such as 10 or 5k",
-        Unit::None | Unit::Per256 => "a number",
+        Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => "a number",
     }
 }
 
@@ -92,6 +93,8 @@ mod tests {
             ("100ms", Unit::Microseconds, Some(100_000.0)),
             ("1.5s", Unit::Milliseconds, Some(1500.0)),
             ("2m", Unit::Milliseconds, Some(120_000.0)),
+            ("2m", Unit::Seconds, Some(120.0)),
+            ("500ms", Unit::Seconds, Some(0.5)),
             ("1h", Unit::Microseconds, Some(3_600_000_000.0)),
             ("1G", Unit::Bytes, Some(1_073_741_824.0)),
             ("1GB", Unit::Bytes, Some(1e9)),

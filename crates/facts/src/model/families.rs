@@ -8,6 +8,7 @@ use sockdiag_wire::socket::{
 
 use super::states::{State, StateSet};
 use super::tables::{Table, TableSet};
+use super::words::Word;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +73,17 @@ pub static FAMILIES: [FamilyFacts; 9] = [
 const fn facts(family: Family, name: &'static str, states: StateSet, tables: TableSet) -> FamilyFacts {
     FamilyFacts { family, name, states, tables }
 }
+
+/// The words of the families, and the kernel's numbers.
+pub const FAMILY_WORDS: &[Word] = &{
+    let mut words = [Word::text(""); FAMILIES.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = Word::new(FAMILIES[at].family.number() as u32, FAMILIES[at].name);
+        at += 1;
+    }
+    words
+};
 
 impl Family {
     /// The kernel's number of the family (`AF_*`).

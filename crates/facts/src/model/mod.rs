@@ -27,6 +27,7 @@ pub mod tables;
 pub mod tipc;
 pub mod unix;
 pub mod vsock;
+pub mod words;
 pub mod xdp;
 
 pub use bpf_map::{BpfComplaint, BpfMap, BpfMapBook};

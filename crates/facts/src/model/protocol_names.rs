@@ -3,95 +3,108 @@
 //! Source: `include/uapi/linux/netlink.h` and `if_ether.h` for the numbers;
 //! the program's behaviour for the names.
 
+use super::words::{self, Word};
 use crate::cnum;
 
+/// IP protocols that have sockets.
+pub const IP: &[Word] = &[
+    Word::new(1, "icmp"),
+    Word::new(6, "tcp"),
+    Word::new(17, "udp"),
+    Word::new(33, "dccp"),
+    Word::new(58, "icmp6|icmpv6|ipv6-icmp"),
+    Word::new(132, "sctp"),
+    Word::new(136, "udplite"),
+    Word::new(255, "raw"),
+    Word::new(262, "mptcp"),
+];
+
 /// Netlink protocols, told apart by case.
-const NETLINK: [(&str, u8); 21] = [
-    ("rtnl", 0),
-    ("unused", 1),
-    ("usersock", 2),
-    ("fw", 3),
-    ("tcpdiag", 4),
-    ("nflog", 5),
-    ("xfrm", 6),
-    ("selinux", 7),
-    ("iscsi", 8),
-    ("audit", 9),
-    ("fiblookup", 10),
-    ("connector", 11),
-    ("nft", 12),
-    ("ip6fw", 13),
-    ("dec-rt", 14),
-    ("uevent", 15),
-    ("genl", 16),
-    ("scsi-trans", 18),
-    ("ecryptfs", 19),
-    ("rdma", 20),
-    ("crypto", 21),
+pub const NETLINK: &[Word] = &[
+    Word::new(0, "rtnl"),
+    Word::new(1, "unused"),
+    Word::new(2, "usersock"),
+    Word::new(3, "fw"),
+    Word::new(4, "tcpdiag"),
+    Word::new(5, "nflog"),
+    Word::new(6, "xfrm"),
+    Word::new(7, "selinux"),
+    Word::new(8, "iscsi"),
+    Word::new(9, "audit"),
+    Word::new(10, "fiblookup"),
+    Word::new(11, "connector"),
+    Word::new(12, "nft"),
+    Word::new(13, "ip6fw"),
+    Word::new(14, "dec-rt"),
+    Word::new(15, "uevent"),
+    Word::new(16, "genl"),
+    Word::new(18, "scsi-trans"),
+    Word::new(19, "ecryptfs"),
+    Word::new(20, "rdma"),
+    Word::new(21, "crypto"),
 ];
 
 /// Link-layer protocols, in any case.
-const LINK: [(&str, u16); 54] = [
-    ("loop", 0x60),
-    ("pup", 0x200),
-    ("pupat", 0x201),
-    ("ip", 0x800),
-    ("ipv4", 0x800),
-    ("x25", 0x805),
-    ("arp", 0x806),
-    ("bpq", 0x8ff),
-    ("ieeepup", 0xa00),
-    ("ieeepupat", 0xa01),
-    ("dec", 0x6000),
-    ("dna_dl", 0x6001),
-    ("dna_rc", 0x6002),
-    ("dna_rt", 0x6003),
-    ("lat", 0x6004),
-    ("diag", 0x6005),
-    ("cust", 0x6006),
-    ("sca", 0x6007),
-    ("rarp", 0x8035),
-    ("atalk", 0x809b),
-    ("aarp", 0x80f3),
-    ("ipx", 0x8137),
-    ("ipv6", 0x86dd),
-    ("ppp_disc", 0x8863),
-    ("ppp_ses", 0x8864),
-    ("atmmpoa", 0x884c),
-    ("atmfate", 0x8884),
-    ("802_3", 1),
-    ("ax25", 2),
-    ("all", 3),
-    ("802_2", 4),
-    ("snap", 5),
-    ("ddcmp", 6),
-    ("wan_ppp", 7),
-    ("ppp_mp", 8),
-    ("localtalk", 9),
-    ("can", 0xc),
-    ("ppptalk", 0x10),
-    ("tr_802_2", 0x11),
-    ("mobitex", 0x15),
-    ("control", 0x16),
-    ("irda", 0x17),
-    ("econet", 0x18),
-    ("tipc", 0x88ca),
-    ("profinet", 0x8892),
-    ("aoe", 0x88a2),
-    ("ethercat", 0x88a4),
-    ("802.1Q", 0x8100),
-    ("802.1ad", 0x88a8),
-    ("mpls_uc", 0x8847),
-    ("mpls_mc", 0x8848),
-    ("teb", 0x6558),
-    ("cfm", 0x8902),
-    ("LLDP", 0x88cc),
+pub const LINK: &[Word] = &[
+    Word::new(0x60, "loop"),
+    Word::new(0x200, "pup"),
+    Word::new(0x201, "pupat"),
+    Word::new(0x800, "ip|ipv4"),
+    Word::new(0x805, "x25"),
+    Word::new(0x806, "arp"),
+    Word::new(0x8ff, "bpq"),
+    Word::new(0xa00, "ieeepup"),
+    Word::new(0xa01, "ieeepupat"),
+    Word::new(0x6000, "dec"),
+    Word::new(0x6001, "dna_dl"),
+    Word::new(0x6002, "dna_rc"),
+    Word::new(0x6003, "dna_rt"),
+    Word::new(0x6004, "lat"),
+    Word::new(0x6005, "diag"),
+    Word::new(0x6006, "cust"),
+    Word::new(0x6007, "sca"),
+    Word::new(0x8035, "rarp"),
+    Word::new(0x809b, "atalk"),
+    Word::new(0x80f3, "aarp"),
+    Word::new(0x8137, "ipx"),
+    Word::new(0x86dd, "ipv6"),
+    Word::new(0x8863, "ppp_disc"),
+    Word::new(0x8864, "ppp_ses"),
+    Word::new(0x884c, "atmmpoa"),
+    Word::new(0x8884, "atmfate"),
+    Word::new(1, "802_3"),
+    Word::new(2, "ax25"),
+    Word::new(3, "all"),
+    Word::new(4, "802_2"),
+    Word::new(5, "snap"),
+    Word::new(6, "ddcmp"),
+    Word::new(7, "wan_ppp"),
+    Word::new(8, "ppp_mp"),
+    Word::new(9, "localtalk"),
+    Word::new(0xc, "can"),
+    Word::new(0x10, "ppptalk"),
+    Word::new(0x11, "tr_802_2"),
+    Word::new(0x15, "mobitex"),
+    Word::new(0x16, "control"),
+    Word::new(0x17, "irda"),
+    Word::new(0x18, "econet"),
+    Word::new(0x88ca, "tipc"),
+    Word::new(0x8892, "profinet"),
+    Word::new(0x88a2, "aoe"),
+    Word::new(0x88a4, "ethercat"),
+    Word::new(0x8100, "802.1Q"),
+    Word::new(0x88a8, "802.1ad"),
+    Word::new(0x8847, "mpls_uc"),
+    Word::new(0x8848, "mpls_mc"),
+    Word::new(0x6558, "teb"),
+    Word::new(0x8902, "cfm"),
+    Word::new(0x88cc, "LLDP"),
 ];
 
 /// The number of a netlink protocol, given as a name or number.
 pub fn netlink_protocol(name: &[u8]) -> Option<u32> {
-    let by_name = NETLINK.iter().find(|(known, _)| known.as_bytes() == name);
-    by_name.map(|(_, number)| u32::from(*number)).or_else(|| netlink_number(name))
+    let by_name = NETLINK.iter().find(|word| word.name().as_bytes() == name);
+    by_name.and_then(|word| word.number).or_else(|| netlink_number(name))
 }
 
 /// The number of a netlink protocol, given as a number.
@@ -101,18 +114,19 @@ pub fn netlink_number(text: &[u8]) -> Option<u32> {
 
 /// The name of a netlink protocol.
 pub fn netlink_name(number: u32) -> Option<&'static str> {
-    NETLINK.iter().find(|(_, known)| u32::from(*known) == number).map(|(name, _)| *name)
+    words::by_number(NETLINK, number).map(|word| word.name())
 }
 
 /// The name of a link-layer protocol: the first of those that it has.
 pub fn link_name(number: u32) -> Option<&'static str> {
-    LINK.iter().find(|(_, known)| u32::from(*known) == number).map(|(name, _)| *name)
+    words::by_number(LINK, number).map(|word| word.name())
 }
 
 /// The number of a link-layer protocol in host order, given as a name or number.
 pub fn link_protocol(name: &[u8]) -> Option<u32> {
-    let by_name = LINK.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-    by_name.map(|(_, number)| u32::from(*number)).or_else(|| Some(cnum::unsigned(name, 0xffff)? as u32))
+    let is_name = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+    let by_name = LINK.iter().find(|word| word.spellings().any(is_name));
+    by_name.and_then(|word| word.number).or_else(|| Some(cnum::unsigned(name, 0xffff)? as u32))
 }
 
 #[cfg(test)]
@@ -123,10 +137,15 @@ mod tests {
 
     #[test]
     fn names_are_listed_once() {
-        let names: HashSet<_> = LINK.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-        assert_eq!(names.len(), LINK.len());
-        let names: HashSet<_> = NETLINK.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names.len(), NETLINK.len());
+        for words in [IP, LINK, NETLINK] {
+            let spellings: Vec<_> =
+                words.iter().flat_map(Word::spellings).map(str::to_ascii_lowercase).collect();
+            let names: HashSet<_> = spellings.iter().collect();
+            assert_eq!(names.len(), spellings.len());
+            let numbers: HashSet<_> = words.iter().map(|word| word.number).collect();
+            assert_eq!(numbers.len(), words.len());
+        }
+        assert_eq!((IP.len(), LINK.len(), NETLINK.len()), (9, 53, 21));
     }
 
     #[test]

@@ -9,6 +9,8 @@
 
 use sockdiag_wire::socket;
 
+use super::words::{self, Word};
+
 /// A state, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -137,21 +139,60 @@ pub const WORDS: &[(&str, StateSet)] = &[
     ("big", StateSet::ALL.minus(StateSet::of(&[State::SynRecv, State::TimeWait]))),
 ];
 
+/// The states: the words that are shown, and those that a condition takes.
+pub const STATE_WORDS: &[Word] = &[
+    Word::new(1, "ESTAB|established"),
+    Word::new(2, "SYN-SENT"),
+    Word::new(3, "SYN-RECV|syn-rcv"),
+    Word::new(4, "FIN-WAIT-1|fin-wait1"),
+    Word::new(5, "FIN-WAIT-2|fin-wait2"),
+    Word::new(6, "TIME-WAIT"),
+    Word::new(7, "UNCONN|close|closed|unconnected"),
+    Word::new(8, "CLOSE-WAIT"),
+    Word::new(9, "LAST-ACK"),
+    Word::new(10, "LISTEN|listening"),
+    Word::new(11, "CLOSING"),
+    UNDEF,
+    UNKNOWN,
+];
+
+/// The kernel reports states 12 and 13 as 3 and 7, so they have no word.
+const UNDEF: Word = Word::text("UNDEF");
+/// What is shown for a number that is no state so far.
+const UNKNOWN: Word = Word::text("UNKNOWN");
+const UNKNOWN_TEXT: &str = UNKNOWN.name();
+
+const TEXTS: [&str; 14] = {
+    let mut texts = words::by_place(STATE_WORDS, UNKNOWN_TEXT);
+    (texts[12], texts[13]) = (UNDEF.name(), UNDEF.name());
+    texts
+};
+
 /// What is shown for a state's number.
-///
-/// The kernel reports states 12 and 13 as 3 and 7, so they are `UNDEF`; so far
-/// unknown numbers are `UNKNOWN`.
 pub fn text(state: u8) -> &'static str {
-    TEXTS.get(usize::from(state)).copied().unwrap_or("UNKNOWN")
+    TEXTS.get(usize::from(state)).copied().unwrap_or(UNKNOWN_TEXT)
 }
 
-/// What is shown for the state of an SCTP association; so far unknown numbers
-/// are `UNKNOWN`.
+/// The states of an SCTP association.
 ///
 /// Source: `enum sctp_state` of the kernel's sctp/constants.h; texts are those
 /// of `ss` 7.3.
+pub const SCTP_WORDS: &[Word] = &[
+    Word::new(0, "CLOSED"),
+    Word::new(1, "COOKIE_WAIT"),
+    Word::new(2, "COOKIE_ECHOED"),
+    Word::new(3, "ESTAB|established"),
+    Word::new(4, "SHUTDOWN_PENDING"),
+    Word::new(5, "SHUTDOWN_SENT"),
+    Word::new(6, "SHUTDOWN_RECEIVED"),
+    Word::new(7, "ACK_SENT|shutdown-ack-sent"),
+    UNKNOWN,
+];
+
+/// What is shown for the state of an SCTP association.
 pub fn sctp_text(state: u32) -> &'static str {
-    usize::try_from(state).ok().and_then(|state| SCTP_TEXTS.get(state)).copied().unwrap_or("UNKNOWN")
+    const TEXTS: [&str; 8] = words::by_place(SCTP_WORDS, UNKNOWN_TEXT);
+    usize::try_from(state).ok().and_then(|state| TEXTS.get(state)).copied().unwrap_or(UNKNOWN_TEXT)
 }
 
 /// What a state of an SMC socket is called, and which of the states that can be
@@ -164,62 +205,52 @@ pub fn sctp_text(state: u32) -> &'static str {
 /// and `APP...` for the program.
 ///
 /// Source: `enum smc_state` of the kernel's net/smc/smc.h; smcss(8).
-const SMC: [(u8, &str, StateSet); 12] = [
-    (1, "ESTAB", StateSet::only(State::Established)),
-    (2, "INIT", StateSet::of(&[State::SynSent, State::Close])),
-    (7, "UNCONN", StateSet::only(State::Close)),
-    (10, "LISTEN", StateSet::only(State::Listen)),
-    (20, "PEERCLOSEWAIT1", StateSet::only(State::FinWait1)),
-    (21, "PEERCLOSEWAIT2", StateSet::only(State::FinWait2)),
-    (22, "APPCLOSEWAIT1", StateSet::only(State::CloseWait)),
-    (23, "APPCLOSEWAIT2", StateSet::only(State::CloseWait)),
-    (24, "APPFINCLOSEWAIT", StateSet::only(State::CloseWait)),
-    (25, "PEERFINCLOSEWAIT", StateSet::only(State::LastAck)),
-    (26, "PEERABORTWAIT", StateSet::only(State::Closing)),
-    (27, "PROCESSABORT", StateSet::only(State::Closing)),
+const SMC: [(Word, StateSet); 12] = [
+    (Word::new(1, "ESTAB|established"), StateSet::only(State::Established)),
+    (Word::new(2, "INIT"), StateSet::of(&[State::SynSent, State::Close])),
+    (Word::new(7, "UNCONN|close|closed|unconnected"), StateSet::only(State::Close)),
+    (Word::new(10, "LISTEN|listening"), StateSet::only(State::Listen)),
+    (Word::new(20, "PEERCLOSEWAIT1"), StateSet::only(State::FinWait1)),
+    (Word::new(21, "PEERCLOSEWAIT2"), StateSet::only(State::FinWait2)),
+    (Word::new(22, "APPCLOSEWAIT1"), StateSet::only(State::CloseWait)),
+    (Word::new(23, "APPCLOSEWAIT2"), StateSet::only(State::CloseWait)),
+    (Word::new(24, "APPFINCLOSEWAIT"), StateSet::only(State::CloseWait)),
+    (Word::new(25, "PEERFINCLOSEWAIT"), StateSet::only(State::LastAck)),
+    (Word::new(26, "PEERABORTWAIT"), StateSet::only(State::Closing)),
+    (Word::new(27, "PROCESSABORT"), StateSet::only(State::Closing)),
 ];
 
-/// What is shown for the state of an SMC socket; so far unknown numbers are
-/// `UNKNOWN`.
+/// The words of the states of SMC sockets.
+pub const SMC_WORDS: &[Word] = &{
+    let mut words = [UNKNOWN; SMC.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = SMC[at].0;
+        at += 1;
+    }
+    words
+};
+
+/// Every word that is shown for a state, whatever the family counts in; numbers
+/// are TCP's.
+pub const SHOWN_WORDS: &[Word] = {
+    const TABLES: &[&[Word]] = &[STATE_WORDS, SCTP_WORDS, SMC_WORDS];
+    const WORDS: [Word; words::union_len(TABLES)] = words::union(TABLES);
+    &WORDS
+};
+
+/// What is shown for the state of an SMC socket.
 pub fn smc_text(state: u8) -> &'static str {
-    SMC.iter().find(|(number, ..)| *number == state).map_or("UNKNOWN", |(_, text, _)| *text)
+    words::by_number(SMC_WORDS, state.into()).map_or(UNKNOWN_TEXT, |word| word.name())
 }
 
 /// The states of which any has to be asked for so that an SMC socket in this
 /// one is listed; so far unknown numbers count as `Unknown`, which is listed
 /// where nothing else is asked for, too.
 pub fn smc_chosen_by(state: u8) -> StateSet {
-    let known = SMC.iter().find(|(number, ..)| *number == state);
-    known.map_or(StateSet::only(State::Unknown), |(_, _, states)| *states)
+    let known = SMC.iter().find(|(word, _)| word.number == Some(state.into()));
+    known.map_or(StateSet::only(State::Unknown), |(_, states)| *states)
 }
-
-const SCTP_TEXTS: [&str; 8] = [
-    "CLOSED",
-    "COOKIE_WAIT",
-    "COOKIE_ECHOED",
-    "ESTAB",
-    "SHUTDOWN_PENDING",
-    "SHUTDOWN_SENT",
-    "SHUTDOWN_RECEIVED",
-    "ACK_SENT",
-];
-
-const TEXTS: [&str; 14] = [
-    "UNKNOWN",
-    "ESTAB",
-    "SYN-SENT",
-    "SYN-RECV",
-    "FIN-WAIT-1",
-    "FIN-WAIT-2",
-    "TIME-WAIT",
-    "UNCONN",
-    "CLOSE-WAIT",
-    "LAST-ACK",
-    "LISTEN",
-    "CLOSING",
-    "UNDEF",
-    "UNDEF",
-];
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +309,20 @@ mod tests {
             assert_eq!(bits(word), Some(mask), "{word}");
         }
         assert_eq!(WORDS.len(), single.len() + many.len(), "a word is not tested");
+    }
+
+    #[test]
+    fn words_of_a_single_state_are_spellings_of_it() {
+        for (word, set) in WORDS.iter().filter(|(_, set)| set.len() == 1) {
+            let found = words::by_spelling(STATE_WORDS, word.as_bytes()).map(|found| found.name());
+            let number = set.bits().trailing_zeros() as u8;
+            // What no kernel reports has no spelling.
+            assert_eq!(found, (*word != "bound-inactive").then(|| text(number)), "{word}");
+        }
+        for spelling in STATE_WORDS.iter().flat_map(Word::spellings) {
+            let shown = words::by_spelling(SHOWN_WORDS, spelling.as_bytes());
+            assert!(shown.is_some_and(|shown| shown.number.is_some() || shown.is(spelling.as_bytes())));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Everything here was found out before the row is shown; absent is unknown.
 
 use super::socket::Addr;
+use super::words::Word;
 
 /// A network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub struct Peer<'a> {
     /// How many sockets of this machine may be it; more than one leaves it unknown.
     pub candidates: u32,
 }
+
+/// Quality of service classes of Kubernetes pods.
+pub const QOS_CLASSES: &[Word] =
+    &[Word::text("guaranteed"), Word::text("burstable"), Word::text("besteffort|best-effort")];
 
 /// Whom a socket works for, as the path of a cgroup tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

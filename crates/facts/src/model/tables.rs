@@ -18,6 +18,7 @@ use sockdiag_wire::ipproto::{
 use super::families::{Family, FamilySet};
 use super::socket::Layout;
 use super::states::{State, StateSet};
+use super::words::Word;
 
 /// A table.  They are declared, and numbered, in the order of the listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,6 +151,33 @@ pub static TABLES: [TableFacts; 18] = [
     inet(Table::Mptcp, &["mptcp"], "MPTCP", IPPROTO_MPTCP),
     other(Table::Smc, &["smc"], "SMC", Family::Smc, StateSet::CONN, Gate::Family),
     TableFacts { states: ESTABLISHED, ..inet(Table::UdpLite, &["udplite"], "UDP-Lite", IPPROTO_UDPLITE) },
+];
+
+/// What the Netid column calls sockets, and the words of `-A` for the same.
+pub const NETIDS: &[Word] = &[
+    Word::text("nl|netlink"),
+    Word::text("p_dgr|packet_dgram"),
+    Word::text("p_raw|packet_raw"),
+    Word::text("u_dgr|unix_dgram"),
+    Word::text("u_str|unix_stream"),
+    Word::text("u_seq|unix_seqpacket"),
+    Word::text("raw"),
+    Word::text("udp"),
+    Word::text("tcp"),
+    Word::text("dccp"),
+    Word::text("icmp6"),
+    Word::text("sctp"),
+    Word::text("v_str|vsock_stream"),
+    Word::text("v_dgr|vsock_dgram"),
+    Word::text("ti_st"),
+    Word::text("ti_dg"),
+    Word::text("ti_rd"),
+    Word::text("ti_sq"),
+    Word::text("xdp"),
+    Word::text("mptcp"),
+    Word::text("smc"),
+    Word::text("udplite"),
+    Word::text("???"),
 ];
 
 /// Words of `-A` that stand for several tables.

@@ -10,6 +10,19 @@ use sockdiag_wire::tipc_diag::{TipcCon, TipcDiagMsg, TipcStat};
 
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
+use super::words::{self, Word};
+
+/// Types of sockets.
+pub const TYPES: &[Word] = &[
+    Word::new(1, "STREAM"),
+    Word::new(2, "DGRAM|datagram"),
+    Word::new(4, "RDM"),
+    Word::new(5, "SEQPACKET"),
+    UNKNOWN,
+];
+
+/// What is shown for a type that is none so far.
+const UNKNOWN: Word = Word::text("UNKNOWN");
 
 /// What only TIPC sockets report.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +52,7 @@ impl<'a> TipcSocket<'a> {
 
     /// The name of its type.
     pub fn type_name(&self) -> &'static str {
-        match self.kind {
-            SOCK_STREAM => "STREAM",
-            SOCK_DGRAM => "DGRAM",
-            SOCK_RDM => "RDM",
-            SOCK_SEQPACKET => "SEQPACKET",
-            _ => "UNKNOWN",
-        }
+        words::by_number(TYPES, self.kind).map_or(UNKNOWN.name(), |word| word.name())
     }
 
     /// Its connection; `None` if there is none.

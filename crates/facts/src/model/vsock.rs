@@ -11,6 +11,14 @@ use sockdiag_wire::vsock_diag::VsockDiagMsg;
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
 use super::tables::Table;
+use super::words::Word;
+
+/// Types of sockets.
+pub const TYPES: &[Word] = &[
+    Word::new(SOCK_STREAM as u32, "stream"),
+    Word::new(SOCK_DGRAM as u32, "dgram|datagram"),
+    Word::new(5, "seqpacket"),
+];
 
 /// What only vsock sockets report.
 #[derive(Clone, Copy, Debug)]

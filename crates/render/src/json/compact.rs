@@ -87,11 +87,11 @@ fn close(out: &mut Vec<u8>, start: usize) {
 fn put_member(out: &mut Vec<u8>, row: &Row<'_>, entry: &Entry) -> io::Result<()> {
     match (entry.field.get)(row) {
         None | Some(Value::Addr(Addr::None)) => {}
-        Some(Value::U64(number)) if entry.field.kind != Kind::Wide => {
+        Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
             put_u64(out, number);
         }
-        Some(Value::I64(number)) if entry.field.kind != Kind::Wide => {
+        Some(Value::I64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
             put_i64(out, number);
         }

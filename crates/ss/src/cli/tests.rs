@@ -122,7 +122,7 @@ fn flags(args: &Args) -> [(bool, &'static str); 22] {
 }
 
 fn ending(exit: Exit) -> String {
-    let LastWords { code, stdout, stderr } = exit.into();
+    let LastWords { code, stdout, stderr, .. } = exit.into();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&stdout), text(&stderr));
     if code == 0 {

@@ -164,7 +164,7 @@ fn fields(page: &mut Roff) {
             } else {
                 format!("  Asked for by {own}.")
             };
-            term(page, names, &format!("{}{only}  [{}]", field.doc, field.source));
+            term(page, names, &format!("{}{only}  [{}]", field.meaning(), field.source));
         }
     }
 }

@@ -8,65 +8,98 @@
 //! Source: `struct tcp_info` (linux/tcp.h) of Linux 6.18 and 7.3.
 
 use super::{Field, tcp};
+use crate::fields::{Word, plain};
 use crate::model::{Abi, Row, SourceKind};
-use sockdiag_wire::tcp_info::TcpInfo;
+use sockdiag_wire::tcp_info::{
+    TCP_ACCECN_OPT_COUNTER_SEEN, TCP_ACCECN_OPT_EMPTY_SEEN, TCP_ACCECN_OPT_FAIL_SEEN,
+    TCP_ACCECN_OPT_NOT_SEEN, TCPI_ECN_MODE_ACCECN, TCPI_ECN_MODE_DISABLED, TCPI_ECN_MODE_PENDING,
+    TCPI_ECN_MODE_RFC3168, TcpInfo,
+};
 
-/// The word of a kernel that runs here, by the layout that it has.
-enum Word<'r> {
+/// The last word of a kernel that runs here, by the layout that it has.
+enum Sent<'r> {
     /// Two numbers.
     Numbers(TcpInfo<'r>),
     /// Bits.
     Bits(TcpInfo<'r>),
 }
 
-fn word<'r>(row: &Row<'r>) -> Option<Word<'r>> {
+fn sent<'r>(row: &Row<'r>) -> Option<Sent<'r>> {
     let origin = row.socket.origin;
     match (origin.kind, origin.abi) {
         (SourceKind::Recording | SourceKind::Proc, _) | (_, Abi::Unknown) => None,
-        (_, Abi::Linux6_18) => row.socket.tcp_info().map(Word::Numbers),
-        (_, Abi::Linux7) => row.socket.tcp_info().map(Word::Bits),
+        (_, Abi::Linux6_18) => row.socket.tcp_info().map(Sent::Numbers),
+        (_, Abi::Linux7) => row.socket.tcp_info().map(Sent::Bits),
     }
 }
+
+const ECN_MODES: &[Word] = &[
+    Word::new(TCPI_ECN_MODE_DISABLED as u32, "disabled|off"),
+    Word::new(TCPI_ECN_MODE_RFC3168 as u32, "rfc3168"),
+    Word::new(TCPI_ECN_MODE_ACCECN as u32, "accecn|accurate"),
+    Word::new(TCPI_ECN_MODE_PENDING as u32, "pending"),
+];
+
+const OPTIONS_SEEN: &[Word] = &[
+    Word::new(TCP_ACCECN_OPT_NOT_SEEN as u32, "not-seen"),
+    Word::new(TCP_ACCECN_OPT_EMPTY_SEEN as u32, "empty"),
+    Word::new(TCP_ACCECN_OPT_COUNTER_SEEN as u32, "counter"),
+    Word::new(TCP_ACCECN_OPT_FAIL_SEEN as u32, "fail"),
+];
+
+/// `TCP_ACCECN_ACE_FAIL_*` and `TCP_ACCECN_OPT_FAIL_*` (linux/tcp.h).
+const FAILURES: &[Word] = &[
+    Word::new(1, "ace-fail-send"),
+    Word::new(2, "ace-fail-recv"),
+    Word::new(4, "opt-fail-send"),
+    Word::new(8, "opt-fail-recv"),
+];
 
 pub(in crate::fields) const ACCECN: &[Field] = &[
     tcp(
         "tcp.ecn_mode",
-        |r| match word(r)? {
-            Word::Numbers(_) => None,
-            Word::Bits(info) => Some(info.ecn_mode()?.into()),
-        },
-        "Mode of ECN: 0 off, 1 RFC 3168, 2 accurate, 3 to be agreed on; since Linux 7.0.",
+        plain!(|r| match sent(r)? {
+            Sent::Numbers(_) => None,
+            Sent::Bits(info) => info.ecn_mode(),
+        }),
+        "Mode of ECN; since Linux 7.0.",
         "tcpi_ecn_mode",
-    ),
+    )
+    .words(ECN_MODES)
+    .state(),
     tcp(
         "tcp.accecn_opt_seen",
-        |r| match word(r)? {
-            Word::Numbers(info) => Some(info.accecn_opt_seen_6_18()?.into()),
-            Word::Bits(info) => Some(info.accecn_opt_seen()?.into()),
-        },
-        "Option of accurate ECN: 0 not seen, 1 empty, 2 with counters, 3 failed; since Linux 6.18, absent in \
-         recordings.",
+        plain!(|r| match sent(r)? {
+            Sent::Numbers(info) => info.accecn_opt_seen_6_18().map(u32::from),
+            Sent::Bits(info) => info.accecn_opt_seen(),
+        }),
+        "Option of accurate ECN as it was seen; since Linux 6.18, absent in recordings.",
         "tcpi_accecn_opt_seen",
-    ),
+    )
+    .words(OPTIONS_SEEN)
+    .state(),
     tcp(
         "tcp.accecn_fail_mode",
-        |r| match word(r)? {
-            Word::Numbers(info) => Some(info.accecn_fail_mode_6_18()?.into()),
-            Word::Bits(info) => Some(info.accecn_fail_mode()?.into()),
-        },
-        "How accurate ECN failed, a bit each: 1 sending and 2 receiving ACE, 4 sending and 8 receiving the \
-         option; since Linux 6.18, absent in recordings.",
+        plain!(|r| match sent(r)? {
+            Sent::Numbers(info) => info.accecn_fail_mode_6_18().map(u32::from),
+            Sent::Bits(info) => info.accecn_fail_mode(),
+        }),
+        "How accurate ECN failed, sending or receiving its counter (ACE) or its option; since Linux 6.18, absent in \
+         recordings.",
         "tcpi_accecn_fail_mode",
-    ),
+    )
+    .flags(FAILURES)
+    .state(),
     tcp(
         "tcp.options2",
-        |r| match word(r)? {
-            Word::Numbers(_) => None,
-            Word::Bits(info) => Some(info.options2()?.into()),
-        },
+        plain!(|r| match sent(r)? {
+            Sent::Numbers(_) => None,
+            Sent::Bits(info) => info.options2(),
+        }),
         "Further options, a bit each; none has a name yet.",
         "tcpi_options2",
-    ),
+    )
+    .flags(&[]),
 ];
 
 #[cfg(test)]

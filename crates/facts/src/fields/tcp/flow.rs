@@ -3,20 +3,22 @@
 //! Source: `struct tcp_info` (linux/tcp.h).
 
 use super::{counter, gauge, info, tcp};
-use crate::fields::{Field, Kind, Style, Text, Unit, Value};
+use crate::fields::{Field, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::{put_rate, put_u64};
+
+/// The rate of a socket that may send as fast as it can.
+const UNLIMITED: u64 = u64::MAX;
 
 /// Rates and times.
 pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.send_rate_bytes_per_s",
-        |r| Some(Value::F64(send_rate(r)? / 8.0)),
+        plain!(|r| Some(send_rate(r)? / 8.0)),
         "Rate that window and round-trip time allow: cwnd times mss in each rtt.",
         "tcpi_snd_cwnd, tcpi_snd_mss, tcpi_rtt",
         Unit::BytesPerSecond,
     )
-    .kind(Kind::Ratio)
     .shape("send RATE")
     .text(Text::Custom(|out, r, style| {
         if let Some(bits) = send_rate(r) {
@@ -50,19 +52,21 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.pacing_rate_bytes_per_s",
         info!(pacing_rate),
-        "Rate that sending is paced to; all ones is unlimited.",
+        "Rate that sending is paced to.",
         "tcpi_pacing_rate",
         Unit::BytesPerSecond,
     )
+    .unlimited(UNLIMITED as i128)
     .shape("pacing_rate RATE[/RATE]")
     .text(Text::Custom(fmt_pacing)),
     gauge(
         "tcp.max_pacing_rate_bytes_per_s",
         info!(max_pacing_rate),
-        "Most that pacing allows (SO_MAX_PACING_RATE); all ones is unlimited.",
+        "Most that pacing allows (SO_MAX_PACING_RATE).",
         "tcpi_max_pacing_rate",
         Unit::BytesPerSecond,
     )
+    .unlimited(UNLIMITED as i128)
     .text(Text::PartOf("tcp.pacing_rate_bytes_per_s")),
     gauge(
         "tcp.delivery_rate_bytes_per_s",
@@ -71,6 +75,7 @@ pub(super) const FLOW: &[Field] = &[
         "tcpi_delivery_rate",
         Unit::BytesPerSecond,
     )
+    .none(0)
     .shape("delivery_rate RATE")
     .text(Text::Custom(|out, r, style| {
         if let Some(rate) = r.socket.tcp_info().and_then(|i| i.delivery_rate()).filter(|v| *v != 0) {
@@ -95,11 +100,11 @@ pub(super) const FLOW: &[Field] = &[
     .text(Text::Nonzero("delivered_ce")),
     tcp(
         "tcp.app_limited",
-        |r| Some((r.socket.tcp_info()?.delivery_rate_app_limited()? != 0).into()),
+        plain!(|r| Some(r.socket.tcp_info()?.delivery_rate_app_limited()? != 0)),
         "Whether the delivery rate is limited by the sender having had nothing to send.",
         "tcpi_delivery_rate_app_limited",
     )
-    .kind(Kind::Bool)
+    .state()
     .text(Text::Word("app_limited")),
     counter(
         "tcp.busy_time_us",
@@ -156,7 +161,7 @@ fn put_rate_token(out: &mut Vec<u8>, name: &[u8], bits: f64, style: Style) {
 
 fn fmt_pacing(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     let Some(info) = row.socket.tcp_info() else { return };
-    let limited = |rate: &u64| !matches!(*rate, 0 | u64::MAX);
+    let limited = |rate: &u64| !matches!(*rate, 0 | UNLIMITED);
     if let Some(rate) = info.pacing_rate().filter(limited) {
         put_rate_token(out, b" pacing_rate ", bits(rate), style);
         if let Some(most) = info.max_pacing_rate().filter(limited) {

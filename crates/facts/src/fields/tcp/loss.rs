@@ -3,11 +3,33 @@
 //! Source: `struct tcp_info` (linux/tcp.h).
 
 use sockdiag_wire::socket::TCP_LISTEN;
+use sockdiag_wire::tcp_info::{
+    TCP_CA_CWR, TCP_CA_DISORDER, TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY, TFO_COOKIE_UNAVAILABLE,
+    TFO_DATA_NOT_ACKED, TFO_STATUS_UNSPEC, TFO_SYN_RETRANSMITTED,
+};
 
 use super::{counter, gauge, info, option_bit, tcp};
-use crate::fields::{Field, Kind, Style, Text, Unit};
+use crate::fields::{Field, Style, Text, Unit, Word};
 use crate::model::Row;
 use crate::number::{put_millis, put_signed, put_u64};
+
+/// What the kernel says where no round-trip time was measured yet.
+const NO_MIN_RTT: u32 = u32::MAX;
+
+const CONGESTION_STATES: &[Word] = &[
+    Word::new(TCP_CA_OPEN as u32, "open"),
+    Word::new(TCP_CA_DISORDER as u32, "disorder"),
+    Word::new(TCP_CA_CWR as u32, "cwr"),
+    Word::new(TCP_CA_RECOVERY as u32, "recovery"),
+    Word::new(TCP_CA_LOSS as u32, "loss"),
+];
+
+const FASTOPEN_FAILURES: &[Word] = &[
+    Word::new(TFO_STATUS_UNSPEC as u32, "unspec|none"),
+    Word::new(TFO_COOKIE_UNAVAILABLE as u32, "cookie-unavailable"),
+    Word::new(TFO_DATA_NOT_ACKED as u32, "data-not-acked"),
+    Word::new(TFO_SYN_RETRANSMITTED as u32, "syn-retransmitted"),
+];
 
 /// Losses, repairs and buffers.
 pub(super) const LOSS: &[Field] = &[
@@ -101,6 +123,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_rcv_rtt",
         Unit::Microseconds,
     )
+    .none(0)
     .text(Text::NonzeroMillis("rcv_rtt")),
     gauge(
         "tcp.rcv_space",
@@ -129,14 +152,15 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.min_rtt_us",
         info!(min_rtt_us),
-        "Smallest round-trip time seen lately; all ones is none yet.",
+        "Smallest round-trip time seen lately.",
         "tcpi_min_rtt",
         Unit::Microseconds,
     )
+    .none(NO_MIN_RTT as i128)
     .shape("minrtt:MS")
     .text(Text::Custom(|out, r, _| {
         if let Some(rtt) =
-            r.socket.tcp_info().and_then(|i| i.min_rtt_us()).filter(|v| !matches!(v, 0 | &u32::MAX))
+            r.socket.tcp_info().and_then(|i| i.min_rtt_us()).filter(|v| !matches!(*v, 0 | NO_MIN_RTT))
         {
             out.extend_from_slice(b" minrtt:");
             put_millis(out, rtt);
@@ -166,14 +190,15 @@ pub(super) const LOSS: &[Field] = &[
 
 /// What `ss` does not print.
 pub(super) const SILENT: &[Field] = &[
-    tcp("tcp.wscale", option_bit!(0x04), "Whether windows are scaled.", "TCPI_OPT_WSCALE").kind(Kind::Bool),
-    gauge(
+    tcp("tcp.wscale", option_bit!(0x04), "Whether windows are scaled.", "TCPI_OPT_WSCALE"),
+    tcp(
         "tcp.ca_state",
         info!(ca_state),
-        "Congestion state: 0 open, 1 disorder, 2 window reduced, 3 recovery, 4 loss.",
+        "Congestion state; cwr is a window that is being reduced.",
         "tcpi_ca_state",
-        Unit::None,
-    ),
+    )
+    .words(CONGESTION_STATES)
+    .state(),
     gauge(
         "tcp.retransmits",
         info!(retransmits),
@@ -188,20 +213,20 @@ pub(super) const SILENT: &[Field] = &[
         "tcpi_probes",
         Unit::Count,
     ),
-    gauge(
+    tcp(
         "tcp.fastopen_client_fail",
         info!(fastopen_client_fail),
-        "Why fast open failed: 1 no cookie, 2 data not acknowledged, 3 SYN sent again.",
+        "Why fast open failed, where it did.",
         "tcpi_fastopen_client_fail",
-        Unit::None,
-    ),
+    )
+    .words(FASTOPEN_FAILURES)
+    .state(),
     tcp(
         "tcp.tfo_child",
         option_bit!(0x80),
         "Whether the connection was accepted by fast open.",
         "TCPI_OPT_TFO_CHILD",
-    )
-    .kind(Kind::Bool),
+    ),
     counter("tcp.total_rto", info!(total_rto), "Retransmission timeouts.", "tcpi_total_rto", Unit::Count),
     counter(
         "tcp.total_rto_recoveries",
@@ -271,7 +296,8 @@ pub(super) const SILENT: &[Field] = &[
         info!(accecn_word),
         "State of accurate ECN as sent; the fields that follow are made of it.",
         "tcpi_ecn_mode, tcpi_accecn_opt_seen, tcpi_accecn_fail_mode, tcpi_options2",
-    ),
+    )
+    .flags(&[]),
 ];
 
 fn fmt_retrans(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {

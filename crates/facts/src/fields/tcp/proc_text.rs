@@ -2,7 +2,7 @@
 //!
 //! Source: proc_net_tcp.rst.
 
-use crate::fields::{Accessor, Field, Groups, Text, Unit, Value};
+use crate::fields::{Field, Groups, Read, Text, Unit, plain};
 use crate::model::proc_line::USER_HZ;
 use crate::number::{put_g, put_i64, put_u64};
 
@@ -10,25 +10,27 @@ use crate::number::{put_g, put_i64, put_u64};
 pub(in crate::fields) const PROC_TCP: &[Field] = &[
     proc(
         "proc.rto_ticks",
-        |r| Some(Value::I64(r.socket.proc_line()?.rto_ticks().into())),
+        plain!(|r| Some(r.socket.proc_line()?.rto_ticks())),
         "Retransmission timeout in clock ticks; ss prints seconds.",
     )
+    .gauge(Unit::Ticks)
     .shape("rto:S")
     .text(Text::Custom(|out, r, _| {
         put_ticks(out, b" rto:", r.socket.proc_line().map_or(0, |l| l.rto_ticks()), 3 * USER_HZ as i32);
     })),
     proc(
         "proc.ato_ticks",
-        |r| Some(Value::I64(r.socket.proc_line()?.ato_ticks().into())),
+        plain!(|r| Some(r.socket.proc_line()?.ato_ticks())),
         "Delayed-ack timeout in clock ticks; ss prints seconds.",
     )
+    .gauge(Unit::Ticks)
     .shape("ato:S")
     .text(Text::Custom(|out, r, _| {
         put_ticks(out, b" ato:", r.socket.proc_line().map_or(0, |l| l.ato_ticks()), 0);
     })),
     proc(
         "proc.qack",
-        |r| Some(Value::I64(r.socket.proc_line()?.qack_raw().into())),
+        plain!(|r| Some(r.socket.proc_line()?.qack_raw())),
         "Quick-ack counter, doubled, and a bit for interactive sessions.",
     )
     .shape("qack:N [bidir]")
@@ -42,15 +44,16 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
             out.extend_from_slice(b" bidir");
         }
     })),
-    proc("proc.cwnd", |r| Some(r.socket.proc_line()?.cwnd().into()), "Congestion window, in segments.")
-        .unit(Unit::Packets)
+    proc("proc.cwnd", plain!(|r| Some(r.socket.proc_line()?.cwnd())), "Congestion window, in segments.")
+        .gauge(Unit::Packets)
         .text(Text::Nonzero("cwnd")),
     proc(
         "proc.ssthresh",
-        |r| Some(Value::I64(r.socket.proc_line()?.ssthresh().into())),
-        "Window at which slow start ends; -1 is none.",
+        plain!(|r| Some(r.socket.proc_line()?.ssthresh())),
+        "Window at which slow start ends.",
     )
-    .unit(Unit::Packets)
+    .unlimited(-1)
+    .gauge(Unit::Packets)
     .shape("ssthresh:N")
     .text(Text::Custom(|out, r, _| {
         let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
@@ -61,10 +64,10 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     })),
     proc(
         "proc.retrans",
-        |r| r.socket.proc_line().map(|_| r.socket.timer.retrans.into()),
+        plain!(|r| r.socket.proc_line().map(|_| r.socket.timer.retrans)),
         "Retransmissions or probes without an answer.",
     )
-    .unit(Unit::Count)
+    .gauge(Unit::Count)
     .shape("retrans:N")
     .text(Text::Custom(|out, r, _| {
         if r.socket.timer.retrans != 0 {
@@ -76,8 +79,8 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     })),
 ];
 
-const fn proc(name: &'static str, get: Accessor, doc: &'static str) -> Field {
-    Field::new(name, get, doc, "/proc/net/tcp").group(Groups::INFO)
+const fn proc(name: &'static str, read: Read, doc: &'static str) -> Field {
+    Field::new(name, read, doc, "/proc/net/tcp").group(Groups::INFO)
 }
 
 /// A time in clock ticks as seconds, unless it is zero or `hidden`.

@@ -198,3 +198,41 @@ fn a_filter_of_several_families_prints_as_it_is_read() {
         assert_eq!(exprs[0], exprs[1], "{text} prints as {printed}");
     }
 }
+
+/// An enumeration takes its numbers and every spelling of its words.
+#[test]
+fn words_of_an_enumeration_are_understood() {
+    let text = |filter: &str| {
+        read(filter).map(|parsed| format!("{:?}", parsed.expr)).map_err(|error| error.to_string())
+    };
+    for (word, plain) in [
+        ("tcp.ca_state = loss", "tcp.ca_state = 4"),
+        ("tcp.ca_state >= Recovery", "tcp.ca_state >= 3"),
+        ("socket.v6only = yes", "socket.v6only = 1"),
+        ("vsock.type = datagram", "vsock.type = 2"),
+        ("tls.version = TLSv1.3", "tls.version = 772"),
+    ] {
+        let numbers = |filter: &str| {
+            let parsed = read(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
+            let expr = parsed.expr.expect("a condition");
+            expr.tests()
+                .map(|test| match test {
+                    Test::Field(test) => (test.number, test.comparison),
+                    other => panic!("{other:?}"),
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(word), numbers(plain), "{word}");
+    }
+    for (spelling, name) in [
+        ("socket.state = established", "socket.state = ESTAB"),
+        ("socket.state != close_wait", "socket.state != CLOSE-WAIT"),
+        ("socket.netid = unix_stream", "socket.netid = u_str"),
+    ] {
+        assert_eq!(text(spelling), text(name), "{spelling}");
+        assert!(text(name).is_ok());
+    }
+    for wrong in ["tcp.ca_state = closed", "tcp.ca_state = ", "socket.state > ESTAB"] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
