@@ -2,6 +2,8 @@
 //!
 //! `crates/ss/tests/filter_errors.rs` compares these words.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 mod filter_support;
 
 use filter_support::read_line;

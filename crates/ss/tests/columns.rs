@@ -1,5 +1,7 @@
 //! Columns, order, limits, groups and conditions of any fields.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,11 +1,13 @@
 //! What the views believe, compared with the kernel's own headers.
 //!
 //! C programs made of [`LAYOUTS`] and [`CONSTANTS`] print where gcc puts each
-//! member of the newest packaged headers; the installed ones are too old.
-//! `SOCKDIAG_UAPI_INCLUDE` names a directory of headers to use instead.
+//! member of the newest packaged headers (`tools/pins`); the installed ones are
+//! too old.  `SOCKDIAG_UAPI_INCLUDE` names a directory of headers to use instead.
 //!
 //! What the headers do not mention at all is left out of the program and
 //! reported by name, so that older headers say what they lack.
+
+#![allow(clippy::unwrap_used, reason = "a test ends with what it did not expect")]
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -15,8 +17,24 @@ use std::process::Command;
 use sockdiag_wire::layout::{Constants, Layout};
 use sockdiag_wire::registry::{CONSTANTS, LAYOUTS};
 
-/// The suite whose headers are the newest of Debian's.
-const SUITE: &str = "trixie-backports";
+/// The headers that are pinned, as the rig takes them: `SUITE=VERSION`.
+fn pinned() -> Result<String, String> {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools");
+    let path = std::env::var_os("SOCKDIAG_PINS").map_or_else(|| tools.join("pins"), PathBuf::from);
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let words = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut found = words.filter_map(|words| match words[..] {
+        ["headers", _, suite, _, version] => Some(format!("{suite}={version}")),
+        _ => None,
+    });
+    found.next().ok_or_else(|| format!("{}: no headers", path.display()))
+}
+
+/// Whether a reason is that the archive has dropped something, and CI knows it.
+fn is_gone(reason: &str) -> bool {
+    std::env::var("SOCKDIAG_GONE")
+        .is_ok_and(|gone| gone.lines().any(|sentence| !sentence.is_empty() && reason.contains(sentence)))
+}
 
 /// Where the headers are, or why they cannot be had.
 fn headers() -> Result<PathBuf, String> {
@@ -26,7 +44,7 @@ fn headers() -> Result<PathBuf, String> {
     let rig = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/kernels/rig.py");
     let out = Command::new("python3")
         .arg(rig)
-        .args(["headers", SUITE])
+        .args(["headers", &pinned()?])
         .output()
         .map_err(|e| format!("python3: {e}"))?;
     if !out.status.success() {
@@ -45,7 +63,9 @@ fn tools() -> Option<(PathBuf, Vec<PathBuf>)> {
     });
     match found {
         Ok(found) => Some(found),
-        Err(why) if std::env::var_os("SOCKDIAG_NO_SKIP").is_some_and(|value| value == "1") => {
+        Err(why)
+            if std::env::var_os("SOCKDIAG_NO_SKIP").is_some_and(|value| value == "1") && !is_gone(&why) =>
+        {
             panic!("uapi cannot be checked: {why}")
         }
         Err(why) => {
