@@ -6,30 +6,34 @@
 //! byte; then both run in turns, the first one changing, with their output
 //! thrown away.  The table shows medians.
 //!
+//! With `--against COMMIT` the program of a former commit stands where the
+//! reference stands else ([`against`]).
+//!
 //! Invariant: a figure is only shown for a command line whose outputs were
 //! compared and found equal, or that says why they could not be.
 
+mod against;
+mod former;
 mod lines;
 mod options;
 mod sockets;
+mod stage;
 mod table;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::measure::{self, Cost};
-use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::reference::Reference;
 
-use lines::{Compare, Line, OneSocket, Place, Theirs};
+use lines::{Compare, Line, Place, Theirs};
 use options::Options;
-use sockets::Sockets;
+use stage::Stage;
 use table::{Row, Same};
 
 pub(crate) use options::WORDS;
@@ -52,29 +56,29 @@ trust; the load average stands above the table.
 /// Does the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
+    if let Some(commit) = &options.against {
+        return against::run(&options, commit);
+    }
     let mut bench = Bench {
         reference: Reference::get()?,
         ours: build()?,
         // Not this program: a debug build would make the floor a high one.
         bare: built("xtask", "xtask")?,
-        sockets: None,
-        empty: Namespace::new()?,
-        scratch: Scratch::new(&options)?,
-        one: OneSocket::default(),
+        stage: Stage::new(&options)?,
         differing: Vec::new(),
         squares: HashMap::new(),
     };
     for options in options.tables() {
         bench.table(&options)?;
     }
-    let Bench { differing, scratch, .. } = bench;
+    let Bench { differing, stage, .. } = bench;
     if options.keep {
-        println!("Kept in {}", scratch.directory.display());
+        println!("Kept in {}", stage.keep().display());
     }
     if differing.is_empty() {
         return Ok(());
     }
-    Err(Why::new(format!("outputs differ: {} (see {})", differing.join(", "), scratch.keep().display())))
+    Err(Why::new(format!("outputs differ: {} (see {})", differing.join(", "), stage.keep().display())))
 }
 
 /// Builds our program as it is shipped; returns its path.
@@ -84,16 +88,11 @@ pub(crate) fn build() -> Result<PathBuf, Why> {
 
 /// Builds a program of this workspace as programs are shipped.
 fn built(package: &str, program: &str) -> Result<PathBuf, Why> {
-    let exe = std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))?;
-    // TARGET/PROFILE/xtask
-    let target =
-        exe.ancestors().nth(2).ok_or_else(|| Why::new("this program lies in no target directory"))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
-        .arg(target)
-        .status()
-        .map_err(|error| Why::new(format!("running cargo build: {error}")))?;
+    let target = target()?;
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"]);
+    let status =
+        cargo.arg(&target).status().map_err(|error| Why::new(format!("running cargo build: {error}")))?;
     if status.success() {
         Ok(target.join("release").join(program))
     } else {
@@ -101,37 +100,17 @@ fn built(package: &str, program: &str) -> Result<PathBuf, Why> {
     }
 }
 
-/// Where outputs and the recording go; removed in the end unless kept.
-struct Scratch {
-    directory: PathBuf,
-    keep: std::cell::Cell<bool>,
+/// The cargo that runs this chore.
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-impl Scratch {
-    fn new(options: &Options) -> Result<Self, Why> {
-        let directory = std::env::temp_dir().join(format!("sockdiag-bench-{}", std::process::id()));
-        fs::create_dir_all(&directory)
-            .map_err(|error| Why::new(format!("making {}: {error}", directory.display())))?;
-        Ok(Self { directory, keep: options.keep.into() })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
-
-    /// Leaves the directory there.
-    fn keep(&self) -> &Path {
-        self.keep.set(true);
-        &self.directory
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if !self.keep.get() {
-            let _ = fs::remove_dir_all(&self.directory);
-        }
-    }
+/// The target directory that this program was built into.
+fn target() -> Result<PathBuf, Why> {
+    let exe = std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))?;
+    // TARGET/PROFILE/xtask
+    let target = exe.ancestors().nth(2);
+    target.map(Path::to_owned).ok_or_else(|| Why::new("this program lies in no target directory"))
 }
 
 /// All that command lines are run with.
@@ -140,11 +119,7 @@ struct Bench {
     ours: PathBuf,
     /// What dumps and throws the answer away.
     bare: PathBuf,
-    /// Absent until they are made.
-    sockets: Option<Sockets>,
-    empty: Namespace,
-    scratch: Scratch,
-    one: OneSocket,
+    stage: Stage,
     /// Names of the lines whose outputs differ.
     differing: Vec<&'static str>,
     /// What the reference took for the most sockets that it was run with, for
@@ -162,16 +137,14 @@ enum Who {
 impl Bench {
     /// Measures one table and prints it.
     fn table(&mut self, options: &Options) -> Result<(), Why> {
-        // All namespaces share one table of connections: where there shall be no
-        // socket, there must be none elsewhere either.
-        self.sockets = None;
+        self.stage.clear();
         let (before, after): (Vec<_>, Vec<_>) = options.lines().partition(|line| line.place == Place::Empty);
         let load = table::load();
         let before = before.into_iter().map(|line| self.row(line, options)).collect::<Result<Vec<_>, _>>()?;
         if !after.is_empty() {
-            self.make_sockets(options, after.iter().any(|line| line.place == Place::Recording))?;
+            self.stage.make_sockets(options, &after, &|| self.reference.command())?;
         }
-        print!("{}", table::heading(options, self.sockets.as_ref(), &self.reference, &load));
+        print!("{}", table::heading(options, self.stage.sockets(), &self.reference, &load));
         for row in before {
             print!("{row}");
         }
@@ -181,21 +154,6 @@ impl Bench {
         }
         println!("\nLoad average at the end: {}.\n", table::load());
         Ok(())
-    }
-
-    /// Makes the sockets, and a recording of them if it is needed.
-    fn make_sockets(&mut self, options: &Options, recording: bool) -> Result<(), Why> {
-        let sockets = Sockets::make(options)?;
-        if recording {
-            sockets.record(&self.reference, &self.recording())?;
-        }
-        self.one = sockets.one(&self.reference)?;
-        self.sockets = Some(sockets);
-        Ok(())
-    }
-
-    fn recording(&self) -> PathBuf {
-        self.scratch.path("recording")
     }
 
     /// Compares and measures one command line.
@@ -236,26 +194,10 @@ impl Bench {
             (Who::Theirs, Theirs::Neighbour(words, _)) => command.args(words.split(' ').skip(1)),
             (Who::Theirs, Theirs::Ours(theirs)) => command.args(words(theirs)),
             (Who::Theirs, Theirs::BareDump) => command.arg(crate::bare_dump::NAME),
-            _ => command.args(line.args(&self.one)),
+            _ => command.args(line.args(self.stage.one())),
         };
-        command.env_clear();
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
-        }
-        if let Some((name, value)) = line.env.filter(|_| who == Who::Ours) {
-            command.env(name, value);
-        }
-        if line.place == Place::Recording {
-            command.env("TCPDIAG_FILE", self.recording());
-        }
+        self.stage.place(&mut command, line, line.env.filter(|_| who == Who::Ours))?;
         command.stdin(Stdio::null()).stdout(output);
-        let sockets = || self.sockets.as_ref().ok_or_else(|| Why::new("the sockets are not made yet"));
-        let namespace = match line.place {
-            Place::Empty | Place::Recording => &self.empty,
-            Place::Sockets => sockets()?.namespace(),
-            Place::Elsewhere => sockets()?.elsewhere(),
-        };
-        namespace.enter(&mut command);
         Ok(command)
     }
 
@@ -264,20 +206,7 @@ impl Bench {
         if let Compare::Unasked(why) = line.compare {
             return Ok(Same::Unasked(why));
         }
-        let files = ["theirs", "ours"].map(|who| self.scratch.path(&format!("{}.{who}", line.name)));
-        for (who, path) in [Who::Theirs, Who::Ours].into_iter().zip(&files) {
-            let file = File::create(path)
-                .map_err(|error| Why::new(format!("making {}: {error}", path.display())))?;
-            measure::run(&mut self.command(line, who, file.into())?)?;
-        }
-        let [theirs, ours] = &files;
-        let same = same(theirs, ours)?;
-        if !self.scratch.keep.get() && !matches!(same, Same::No { .. }) {
-            for path in files {
-                let _ = fs::remove_file(path);
-            }
-        }
-        Ok(same)
+        self.stage.compare(line, [Who::Theirs, Who::Ours], |who, output| self.command(line, who, output))
     }
 
     /// Medians of theirs, if it runs, and of ours.
@@ -300,32 +229,6 @@ impl Bench {
     }
 }
 
-/// Compares two files, in pieces: this process has to stay small.
-fn same(one: &Path, other: &Path) -> Result<Same, Why> {
-    let open = |path: &Path| {
-        let failed = |error| Why::new(format!("opening {}: {error}", path.display()));
-        File::open(path).map(|file| BufReader::with_capacity(1 << 16, file)).map_err(failed)
-    };
-    let failed = |error| Why::new(format!("comparing {}: {error}", one.display()));
-    let (mut a, mut b) = (open(one)?, open(other)?);
-    let (mut bytes, mut lines) = (0, 0);
-    loop {
-        let (x, y) = (a.fill_buf().map_err(failed)?, b.fill_buf().map_err(failed)?);
-        let both = x.len().min(y.len());
-        let equal = x.iter().zip(y).take_while(|(x, y)| x == y).count();
-        lines += x.iter().take(equal).filter(|byte| **byte == b'\n').count();
-        bytes += equal as u64;
-        if equal < both || (both == 0 && x.len() != y.len()) {
-            return Ok(Same::No { byte: bytes + 1, line: lines + 1 });
-        }
-        if both == 0 {
-            return Ok(Same::Yes { bytes, lines });
-        }
-        a.consume(both);
-        b.consume(both);
-    }
-}
-
 /// Runs a command and gives what it printed.
 pub(crate) fn printed(command: &mut Command) -> Result<String, Why> {
     let shown = command.get_program().display().to_string();
@@ -345,34 +248,4 @@ pub(crate) fn printed(command: &mut Command) -> Result<String, Why> {
 /// The words of a command line.
 fn words(line: &str) -> impl Iterator<Item = &OsStr> {
     line.split(' ').filter(|word| !word.is_empty()).map(OsStr::new)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_equal_to_the_last_byte() {
-        let directory = std::env::temp_dir().join(format!("sockdiag-bench-test-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let file = |name: &str, bytes: &[u8]| {
-            let path = directory.join(name);
-            fs::write(&path, bytes).unwrap();
-            path
-        };
-        let mut long = vec![b'x'; 200_000];
-        long[100] = b'\n';
-        let a = file("a", &long);
-        assert!(matches!(same(&a, &file("b", &long)).unwrap(), Same::Yes { bytes: 200_000, lines: 1 }));
-        assert!(matches!(
-            same(&a, &file("c", &long[..199_999])).unwrap(),
-            Same::No { byte: 200_000, line: 2 }
-        ));
-        long[150_000] = b'y';
-        assert!(matches!(same(&a, &file("d", &long)).unwrap(), Same::No { byte: 150_001, line: 2 }));
-        let none = file("e", b"");
-        assert!(matches!(same(&none, &a).unwrap(), Same::No { byte: 1, line: 1 }));
-        assert!(matches!(same(&none, &none).unwrap(), Same::Yes { bytes: 0, lines: 0 }));
-        fs::remove_dir_all(&directory).unwrap();
-    }
 }

@@ -1,80 +1,177 @@
 //! `cargo xtask instructions`: how many instructions a row costs, by valgrind.
 //!
 //! Clocks differ from run to run and machine to machine; instructions of the
-//! same program on the same recording do not.  Two recordings of the same kind
-//! of rows, one of twice as many, give what one row more costs: decoding,
-//! formatting and writing, without start-up and without the kernel.
+//! same program on the same input do not.  Two inputs of the same kind of rows,
+//! one twice as long, give what one row more costs: decoding, formatting and
+//! writing, without start-up and without the kernel.
 //!
-//! Invariant: a limit is only raised together with the reason for it.
+//! Every input is made here, so that a count repeats to the instruction: TCP
+//! sockets are a recording (`TCPDIAG_FILE`), their holder is a process of a
+//! made-up /proc (`PROC_ROOT`), unix sockets are answers to the program's own
+//! request (`nlplay`, whose copying of the answers is counted as well).
+//!
+//! Invariant: a count is only raised together with the reason for it.
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::recording::{Msg, attr, record};
+use sockdiag_testkit::replies::{self, Talk};
 
 use crate::bench::build;
 
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
-Count the instructions that one more row costs (valgrind, a recording made for
-it) and fail where they are more than the limits in xtask/src/instructions.rs.";
+Count the instructions that one more row costs (valgrind, on made-up sockets)
+and fail where they are more than 1.03 times the counts in
+xtask/src/instructions.rs.";
 
-/// Words, and the most instructions that one row may cost: a tenth above what
-/// was measured with rustc 1.95.
-const LIMITS: &[(&str, u64)] = &[("-tan", 2_300), ("-tane", 3_800), ("-tani", 8_500), ("-tanm", 8_500)];
-/// Rows of the shorter recording.
+/// What a command line reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// A recording of TCP sockets.
+    Tcp,
+    /// The same, and a process that holds them all.
+    TcpHeld,
+    /// A kernel's answer of unix sockets.
+    Unix,
+}
+
+/// A command line that is counted.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    words: &'static str,
+    input: Input,
+    /// Instructions of one row, as measured with rustc 1.95 for x86-64.
+    measured: u64,
+}
+
+const LINES: &[Line] = &[
+    Line { words: "-tan", input: Input::Tcp, measured: 2069 },
+    Line { words: "-tane", input: Input::Tcp, measured: 3436 },
+    Line { words: "-tani", input: Input::Tcp, measured: 7640 },
+    Line { words: "-tanm", input: Input::Tcp, measured: 7647 },
+    Line { words: "-tanp", input: Input::TcpHeld, measured: 4620 },
+    Line { words: "-tan -j", input: Input::Tcp, measured: 3427 },
+    Line { words: "-tanie -j", input: Input::Tcp, measured: 16427 },
+    Line { words: "-tan --csv", input: Input::Tcp, measured: 4494 },
+    Line { words: "-x", input: Input::Unix, measured: 2691 },
+];
+/// Rows of the shorter input.
 const ROWS: u32 = 4_000;
+
+impl Line {
+    /// The most that a row may cost: 1.03 times what was measured.
+    fn limit(&self) -> u64 {
+        self.measured * 103 / 100
+    }
+}
 
 /// Does the chore.
 pub(crate) fn run(_: &[String]) -> Result<(), Why> {
     let ours = build()?;
     let directory = std::env::temp_dir().join(format!("sockdiag-instructions-{}", std::process::id()));
-    fs::create_dir_all(&directory)
-        .map_err(|error| Why::new(format!("making {}: {error}", directory.display())))?;
-    let result = measure(&ours, &directory);
+    let result = [ROWS, 2 * ROWS]
+        .map(|rows| Inputs::make(&directory.join(rows.to_string()), rows))
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|inputs| measure(&ours, &inputs));
     let _ = fs::remove_dir_all(&directory);
     result
 }
 
-fn measure(ours: &Path, directory: &Path) -> Result<(), Why> {
-    let recording = |rows: u32| -> Result<PathBuf, Why> {
-        let path = directory.join(rows.to_string());
-        let sockets: Vec<Msg> = (0..rows).map(socket).collect();
-        fs::write(&path, record(&sockets, &[])).map_err(|error| Why::new(format!("a recording: {error}")))?;
-        Ok(path)
-    };
-    let (short, long) = (recording(ROWS)?, recording(2 * ROWS)?);
+fn measure(ours: &Path, inputs: &[Inputs]) -> Result<(), Why> {
     println!("| Command | instructions a row | limit |\n| --- | ---: | ---: |");
     let mut above = Vec::new();
-    for (words, limit) in LIMITS {
-        let [short, long] = [&short, &long].map(|path| count(ours, words, path));
-        let a_row = long?.saturating_sub(short?) / u64::from(ROWS);
-        println!("| `{words}` | {a_row} | {limit} |");
-        if a_row > *limit {
-            above.push(*words);
+    for line in LINES {
+        let counts = inputs.iter().map(|inputs| inputs.count(ours, line)).collect::<Result<Vec<_>, _>>()?;
+        let [short, long] = counts[..] else { return Err(Why::new("there are not two inputs")) };
+        let a_row = long.saturating_sub(short) / u64::from(ROWS);
+        println!("| `{}` | {a_row} | {} |", line.words, line.limit());
+        if a_row > line.limit() {
+            above.push(line.words);
         }
     }
     if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
 }
 
-/// The instructions of one run, as callgrind counts them.
-fn count(ours: &Path, words: &str, recording: &Path) -> Result<u64, Why> {
-    let out = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(ours)
-        .args(words.split(' '))
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("TCPDIAG_FILE", recording)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .output()
-        .map_err(|error| Why::new(format!("running valgrind: {error}")))?;
-    let text = String::from_utf8_lossy(&out.stderr);
-    collected(&text).ok_or_else(|| Why::new(format!("valgrind said {text}")))
+/// Files that stand in for so many sockets.
+struct Inputs {
+    rows: u32,
+    /// TCP sockets.
+    recording: PathBuf,
+    /// A /proc of one process, which has all these sockets open.
+    proc: PathBuf,
+    /// What a kernel answers to a request for unix sockets.
+    talk: PathBuf,
+    /// The library that answers so.
+    player: PathBuf,
+}
+
+impl Inputs {
+    /// Makes them in a new directory.
+    fn make(directory: &Path, rows: u32) -> Result<Self, Why> {
+        let failed = |error| Why::new(format!("making {}: {error}", directory.display()));
+        let [recording, proc, talk] = ["recording", "proc", "talk"].map(|name| directory.join(name));
+        // One process alone: the program reads several with several threads.
+        let process = proc.join("4242");
+        let open = process.join("fd");
+        fs::create_dir_all(&open).map_err(failed)?;
+        fs::write(process.join("stat"), "4242 (nginx) S 1 4242 4242 0 -1 4194560\n").map_err(failed)?;
+        for number in 0..rows {
+            symlink(format!("socket:[{}]", inode(number)), open.join((number + 3).to_string()))
+                .map_err(failed)?;
+        }
+        let sockets: Vec<Msg> = (0..rows).map(socket).collect();
+        fs::write(&recording, record(&sockets, &[])).map_err(failed)?;
+        // As many in a datagram as the kernel sends at once, about.
+        let sockets: Vec<u32> = (0..rows).collect();
+        let datagrams =
+            sockets.chunks(250).map(|numbers| numbers.iter().flat_map(|n| unix_socket(*n)).collect());
+        let datagrams: Vec<Vec<u8>> = datagrams.chain([replies::done(0)]).collect();
+        Talk::new().sockets(AF_UNIX, &datagrams).write(&talk)?;
+        Ok(Self { rows, recording, proc, talk, player: replies::library()? })
+    }
+
+    /// The instructions of one run, as callgrind counts them.
+    fn count(&self, ours: &Path, line: &Line) -> Result<u64, Why> {
+        let mut command = Command::new("valgrind");
+        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(ours);
+        command.args(line.words.split(' ')).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        match line.input {
+            Input::Tcp => command.env("TCPDIAG_FILE", &self.recording),
+            Input::TcpHeld => command.env("TCPDIAG_FILE", &self.recording).env("PROC_ROOT", &self.proc),
+            Input::Unix => command.env("LD_PRELOAD", &self.player).env("NLPLAY_FILE", &self.talk),
+        };
+        let out = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| Why::new(format!("running valgrind: {error}")))?;
+        self.check(line, &out.stdout)?;
+        let text = String::from_utf8_lossy(&out.stderr);
+        collected(&text).ok_or_else(|| Why::new(format!("valgrind said {text}")))
+    }
+
+    /// What was counted must have been a listing of all of them.
+    fn check(&self, line: &Line, listing: &[u8]) -> Result<(), Why> {
+        let has = |what: &[u8]| listing.windows(what.len()).filter(|window| *window == what).count();
+        let wanted: &[u8] = match line.input {
+            Input::Tcp => b"192.0.2.10",
+            Input::TcpHeld => b"nginx",
+            Input::Unix => b"u_str",
+        };
+        let found = has(wanted);
+        if found == self.rows as usize {
+            return Ok(());
+        }
+        let wanted = String::from_utf8_lossy(wanted);
+        Err(Why::new(format!("`{}` shows {wanted} {found} times for {} sockets", line.words, self.rows)))
+    }
 }
 
 /// The number behind `Collected :`.
@@ -82,22 +179,52 @@ fn collected(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
 }
 
+/// The family of unix sockets.
+const AF_UNIX: u8 = 1;
+
+/// A unix socket as a service manager's machine has them: pairs of streams, of
+/// which every other one is of a named service.
+fn unix_socket(number: u32) -> Vec<u8> {
+    /// `SOCK_STREAM` and the state of a connection.
+    const STREAM: u8 = 1;
+    const ESTABLISHED: u8 = 1;
+    let head = [vec![AF_UNIX, STREAM, ESTABLISHED, 0], words(&[inode(number), number + 0x1000, 0])];
+    let queue = if number.is_multiple_of(50) { mixed(number, 3) % 20_000 } else { 0 };
+    let mut attrs = Vec::new();
+    if number.is_multiple_of(2) {
+        attrs.extend(replies::attr(0, b"/run/systemd/journal/stdout\0"));
+    }
+    // Kinds and order: UNIX_DIAG_PEER, UNIX_DIAG_RQLEN, UNIX_DIAG_SHUTDOWN, UNIX_DIAG_UID.
+    attrs.extend(replies::attr(2, &words(&[inode(number ^ 1)])));
+    attrs.extend(replies::attr(4, &words(&[queue, 0])));
+    attrs.extend(replies::attr(6, &[0]));
+    attrs.extend(replies::attr(7, &words(&[0])));
+    replies::socket(&[head.concat(), attrs].concat())
+}
+
+/// The inode of a socket.
+fn inode(number: u32) -> u32 {
+    1_000_000 + number
+}
+
+/// Any mixing will do that is the same everywhere.
+fn mixed(number: u32, salt: u32) -> u32 {
+    number.wrapping_add(salt).wrapping_mul(2_654_435_761).rotate_left(salt % 32) ^ salt
+}
+
 /// A connection as a busy server has them; all differ, and all runs alike.
 fn socket(number: u32) -> Msg {
-    // Any mixing will do that is the same everywhere.
-    let mixed =
-        |salt: u32| number.wrapping_add(salt).wrapping_mul(2_654_435_761).rotate_left(salt % 32) ^ salt;
-    let upto = |salt: u32, most: u32| mixed(salt) % most;
+    let upto = |salt: u32, most: u32| mixed(number, salt) % most;
     Msg {
         sport: 443,
         dport: 1024 + upto(1, 60_000) as u16,
         src: Ipv4Addr::new(192, 0, 2, 10).into(),
-        dst: Ipv4Addr::from_bits(mixed(2)).into(),
+        dst: Ipv4Addr::from_bits(mixed(number, 2)).into(),
         cookie: u64::from(number) + 0x1000,
         rqueue: if number.is_multiple_of(50) { upto(3, 20_000) } else { 0 },
         wqueue: if number.is_multiple_of(10) { upto(4, 200_000) } else { 0 },
         uid: 33,
-        inode: 1_000_000 + number,
+        inode: inode(number),
         ..Msg::v4()
     }
     .with(attr::SHUTDOWN, [0])
@@ -144,9 +271,33 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_three_in_a_hundred_above_what_was_measured() {
+        let line = |measured| Line { words: "-tan", input: Input::Tcp, measured };
+        assert_eq!([100, 2069, 10_000].map(|measured| line(measured).limit()), [103, 2131, 10_300]);
+        for line in LINES {
+            assert!(line.measured > 1000 && line.limit() > line.measured, "{}", line.words);
+            assert_eq!(LINES.iter().filter(|other| other.words == line.words).count(), 1, "{}", line.words);
+        }
+    }
+
+    #[test]
+    fn a_listing_of_too_few_is_no_count() {
+        let line = |input| Line { words: "-x", input, measured: 1 };
+        let none = PathBuf::new();
+        let inputs =
+            Inputs { rows: 2, recording: none.clone(), proc: none.clone(), talk: none.clone(), player: none };
+        assert!(inputs.check(&line(Input::Unix), b"u_str ESTAB\nu_str ESTAB\n").is_ok());
+        let why = inputs.check(&line(Input::Unix), b"u_str ESTAB\n").unwrap_err().to_string();
+        assert_eq!(why, "`-x` shows u_str 1 times for 2 sockets");
+        assert!(inputs.check(&line(Input::TcpHeld), b"192.0.2.10 192.0.2.10").is_err());
+    }
+
+    #[test]
     fn sockets_differ_and_are_the_same_every_time() {
         assert_ne!(socket(1), socket(2));
         assert_eq!(socket(7), socket(7));
         assert_eq!(socket(9).attrs[2].1.len(), 280);
+        assert_ne!(unix_socket(1), unix_socket(2));
+        assert_eq!(unix_socket(7), unix_socket(7));
     }
 }

@@ -5,11 +5,12 @@
 //! once, so that a row costs no decisions but those of its own values.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead, Style, Test, Text, Value};
 use sockdiag::model::{Layout, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
-use sockdiag::pipeline::Sink;
 
 use crate::layout::{COLUMNS, PROC};
 use crate::window::Window;
@@ -83,19 +84,19 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
     let mut columns = [const { Vec::new() }; PROC + 1];
     let mut details = Vec::new();
     for part in &description.parts {
-        let shown = part.shown_by == Groups::NONE || part.shown_by.any(style.groups);
+        let shown = part.shown_by == Groups::NONE || part.shown_by.intersects(style.groups);
         for field in &part.fields {
-            if let Text::Column(column, format) = field.text
+            if let Text::Column(column, format) = field.ss.text
                 && let Some(formats) = columns.get_mut(column as usize)
-                && (shown || part.shown_by.any(Groups::COLUMNS))
+                && (shown || part.shown_by.intersects(Groups::COLUMNS))
             {
                 formats.push(format);
             }
         }
         if shown {
             let fields = part.fields.iter().copied().filter(|field| {
-                let printed = !matches!(field.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
-                printed && style.groups.has(field.only_with)
+                let printed = !matches!(field.ss.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
+                printed && style.groups.has(field.ss.only_with)
             });
             details.push(Shown {
                 of: part.of,
@@ -115,10 +116,14 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
 }
 
 impl<W: Write> Sink for SsText<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let layout = row.socket.layout();
-        // A layout that nobody described has no rows.
-        let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else { return Ok(()) };
+        // The catalog describes every layout that has rows.
+        let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else {
+            return Ok(ControlFlow::Continue(()));
+        };
         self.window.begin_row()?;
         for (format, is_last) in &plan.columns {
             format(self.window.token(), row, self.style);
@@ -137,10 +142,10 @@ impl<W: Write> Sink for SsText<W> {
                 }
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.window.finish()
     }
 }
@@ -167,7 +172,7 @@ fn name_of(text: Text) -> String {
 
 impl Token {
     fn new(field: &'static Field) -> Self {
-        let text = name_of(field.text);
+        let text = name_of(field.ss.text);
         let mut name = [0; NAME_MAX];
         name.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
         Self { field, name, name_len: text.len().min(NAME_MAX) }
@@ -180,7 +185,7 @@ impl Token {
 
     fn put(&self, out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
         let field = self.field;
-        match field.text {
+        match field.ss.text {
             Text::Nonzero(_) => match (field.get)(row) {
                 Some(Value::U64(value)) if value != 0 => {
                     self.put_name(out);
@@ -226,7 +231,7 @@ mod tests {
     #[test]
     fn every_name_fits_its_piece() {
         for field in Catalog::standard().fields() {
-            let name = name_of(field.text);
+            let name = name_of(field.ss.text);
             assert!(name.len() <= NAME_MAX, "{name}");
         }
     }

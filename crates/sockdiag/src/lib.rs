@@ -21,7 +21,7 @@
 //!     println!("{remote:40} {rtt_us:>9} us  {}", who.join(" "));
 //!     ControlFlow::Continue(())
 //! })?;
-//! outcome.notes.iter().for_each(|note| eprint!("{note}"));
+//! outcome.notices.iter().for_each(|notice| eprintln!("{notice}"));
 //! outcome.complete()?;
 //! # Ok(())
 //! # }
@@ -78,7 +78,7 @@
 //!         ended += 1;
 //!         if ended < 100 { Continue(()) } else { Break(()) }
 //!     },
-//!     |lost| eprint!("{lost}"),
+//!     |lost| eprintln!("{lost}"),
 //! )?;
 //! # Ok(())
 //! # }
@@ -102,20 +102,19 @@
 #![deny(unsafe_code)]
 
 pub mod enrich;
-pub mod fields;
-pub mod filter;
-pub mod model;
 pub mod namespaces;
-pub mod notes;
-pub mod number;
-pub mod order;
-pub mod pipeline;
-pub mod places;
-mod scan;
+pub mod notice;
+mod pipeline;
+pub mod session;
+mod sink;
 pub mod sockets;
 pub mod source;
 pub mod sys;
 
+pub use sockdiag_facts::{fields, filter, model, number, order};
+
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
-pub use sockets::{AskError, Holding, Outcome, OwnedRow, Sockets, Verdict};
+pub use session::{AskError, Event, Follow, Outcome, PollError, Session, Verdict};
+pub use sink::Sink;
+pub use sockets::{Holding, OwnedRow, Sockets};

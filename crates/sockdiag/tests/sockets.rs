@@ -274,7 +274,7 @@ fn sockets_are_followed_to_their_end() {
             let _ = sender.send(row.remote());
             Break(())
         };
-        question.follow(each, |note| panic!("{note}"))
+        question.follow(each, |notice| panic!("{notice}"))
     });
     // Nobody tells when the follower listens: connections end until it does.
     let target: SocketAddr = "127.0.0.1:7".parse().expect("an address");

@@ -5,12 +5,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Groups as FieldGroups, Needs};
-use sockdiag::notes::Note;
+use sockdiag::model::Row;
+use sockdiag::notice::Notice;
 use sockdiag::order::Order;
-use sockdiag::pipeline::Sink;
 use sockdiag::source::{DumpError, Sources, Summary};
 use sockdiag::sys::netns;
 use sockdiag_render::columns::{self, Columns, Shape};
@@ -20,6 +22,7 @@ use sockdiag_render::ss::{Look, SsText};
 
 use crate::cli::{Args, Exit, Form};
 use crate::terminal::Stdout;
+use crate::words;
 
 /// Notes that a document holds; more are counted.
 const MOST_NOTES: usize = 1000;
@@ -79,7 +82,7 @@ impl Plan {
             let mut sums = choices(SUMS)?;
             for sum in form.columns.as_deref().map(choices).transpose()?.unwrap_or_default() {
                 if !sum.is_number() {
-                    let message = format!("ss: {} is no number to add up", sum.name());
+                    let message = format!("ss: {} is not numeric, so it cannot be summed", sum.name());
                     return Err(Exit::error(Exit::USAGE, message));
                 }
                 if !sums.iter().any(|known| known.named() == sum.named()) {
@@ -99,7 +102,7 @@ impl Plan {
         } else if form.is_json() {
             (Chosen::Shown, catalog.value_needs(shown))
         } else {
-            (Chosen::Shown, catalog.needs(shown.and(FieldGroups::COLUMNS)))
+            (Chosen::Shown, catalog.needs(shown.union(FieldGroups::COLUMNS)))
         };
         Ok(Self { form: form.clone(), chosen, needs })
     }
@@ -151,7 +154,7 @@ impl Plan {
 }
 
 fn needs_of<'c>(choices: impl Iterator<Item = &'c Choice>) -> Needs {
-    choices.fold(Needs::NONE, |needs, choice| needs.and(choice.needs()))
+    choices.fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
 }
 
 fn bad_name(error: &ChoiceError) -> Exit {
@@ -167,17 +170,30 @@ fn column(grouping: &Grouping, name: &str) -> Result<(usize, bool), Exit> {
     Ok((at.ok_or_else(|| Exit::error(Exit::USAGE, wrong()))?, down))
 }
 
-impl Listing {
-    /// The sink.
-    pub(crate) fn sink(&mut self) -> &mut dyn Sink {
+impl Sink for Listing {
+    type Error = io::Error;
+
+    #[inline]
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         match self {
-            Self::Text(text) => text.as_mut(),
-            Self::Json(json) => json.as_mut(),
-            Self::Columns(columns) => columns.as_mut(),
-            Self::Groups(groups) => groups.as_mut(),
+            Self::Text(text) => text.row(row),
+            Self::Json(json) => json.row(row),
+            Self::Columns(columns) => columns.row(row),
+            Self::Groups(groups) => groups.row(row),
         }
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.flush(),
+            Self::Json(json) => json.flush(),
+            Self::Columns(columns) => columns.flush(),
+            Self::Groups(groups) => groups.flush(),
+        }
+    }
+}
+
+impl Listing {
     /// Writes what comes after the last row.
     pub(crate) fn end(&mut self, said: &Said) -> io::Result<()> {
         match self {
@@ -220,11 +236,11 @@ impl Said {
         Self { keep, ..Self::default() }
     }
 
-    /// Keeps a note.
-    pub(crate) fn note(&mut self, note: &Note) {
+    /// Keeps a notice.
+    pub(crate) fn notice(&mut self, notice: &Notice) {
         if !self.keep {
         } else if self.notes.len() < MOST_NOTES {
-            self.notes.push(note.to_string().trim_end().to_owned());
+            self.notes.push(words::line(notice));
         } else {
             self.more += 1;
         }

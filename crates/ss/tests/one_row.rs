@@ -7,35 +7,35 @@
 
 use std::path::Path;
 
+use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Groups, Style, Text};
-use sockdiag::filter::{self, Context, Lookups, Transport};
+use sockdiag::filter::{self, CgroupError, Context, Lookups, Transport};
 use sockdiag::model::{
     Addr, Family, Holder, HolderBook, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
     TableSet, Workload,
 };
-use sockdiag::pipeline::Sink as _;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::recording::{self, Msg, attr};
 use sockdiag_testkit::replies;
 
 /// Everything is shown.
 const ALL: Groups = Groups::OPTIONS
-    .and(Groups::EXTENDED)
-    .and(Groups::TOS)
-    .and(Groups::CGROUP)
-    .and(Groups::SOCKOPT)
-    .and(Groups::MEMORY)
-    .and(Groups::INFO)
-    .and(Groups::TIPCINFO)
-    .and(Groups::BPF)
-    .and(Groups::PROCESSES)
-    .and(Groups::NETNS)
-    .and(Groups::PEERS)
-    .and(Groups::CONTAINERS)
-    .and(Groups::EXPOSURE)
-    .and(Groups::CONTEXT)
-    .and(Groups::SOCKET_CONTEXT)
-    .and(Groups::BPF_MAPS);
+    .union(Groups::EXTENDED)
+    .union(Groups::TOS)
+    .union(Groups::CGROUP)
+    .union(Groups::SOCKOPT)
+    .union(Groups::MEMORY)
+    .union(Groups::INFO)
+    .union(Groups::TIPCINFO)
+    .union(Groups::BPF)
+    .union(Groups::PROCESSES)
+    .union(Groups::NETNS)
+    .union(Groups::PEERS)
+    .union(Groups::CONTAINERS)
+    .union(Groups::EXPOSURE)
+    .union(Groups::CONTEXT)
+    .union(Groups::SOCKET_CONTEXT)
+    .union(Groups::BPF_MAPS);
 
 /// A process holds every socket.
 struct Held;
@@ -86,7 +86,11 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             workload: Some(&workload),
             ..Names::default()
         };
-        sink.row(&Row { socket: &socket, names, association: false }).expect("writing to memory");
+        assert!(
+            sink.row(&Row { socket: &socket, names, association: false })
+                .expect("writing to memory")
+                .is_continue()
+        );
     };
     let origin = *origin;
     match origin.kind {
@@ -97,7 +101,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             }
         }),
     }
-    sink.finish().expect("writing to memory");
+    sink.flush().expect("writing to memory");
     drop(sink);
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -119,7 +123,7 @@ fn unix() -> Vec<u8> {
 
 /// Sockets in which every field that is printed occurs.
 fn corpus() -> Vec<Sample> {
-    let sample = |table, kind, bytes| Sample { origin: Origin { table, kind }, bytes };
+    let sample = |table, kind, bytes| Sample { origin: Origin::of(table, kind), bytes };
     let random = |seed, rows| recording::random(&mut fastrand::Rng::with_seed(seed), rows);
     let line =
         b"   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 \
@@ -158,7 +162,7 @@ fn without_its_row_a_field_prints_nothing() {
         assert!(rest.field(field.name).is_none());
         // A row that tables share may be shown of some of them only.
         let mut of_its_name = whole.fields().filter(|other| other.name == field.name);
-        let shown = of_its_name.any(|other| !matches!(other.text, Text::Silent | Text::PartOf(_)));
+        let shown = of_its_name.any(|other| !matches!(other.ss.text, Text::Silent | Text::PartOf(_)));
         assert_eq!(print(&rest) != text, shown, "{} without its row", field.name);
         tokens += usize::from(shown);
     }
@@ -175,7 +179,7 @@ fn a_row_owns_its_token_and_no_other() {
     };
     let message =
         Msg::v4().with(attr::INFO, info).with(attr::MARK, 5_u32.to_ne_bytes()).with(attr::TOS, [16]);
-    let origin = Origin { table: Table::Tcp, kind: SourceKind::Kernel };
+    let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
     let sample = Sample { origin, bytes: message.to_bytes() };
     let whole = printed(&Catalog::standard(), &sample);
     for (name, token) in
@@ -202,7 +206,7 @@ impl Lookups for Nobody {
     fn interface(&mut self, _: &[u8]) -> Option<u32> {
         Some(1)
     }
-    fn cgroup(&mut self, _: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, _: &[u8]) -> Result<u64, CgroupError> {
         Ok(1)
     }
     fn cgroup_condition_supported(&mut self) -> bool {
@@ -243,14 +247,14 @@ fn without_its_row_a_field_cannot_be_tested() {
 fn nothing_else_knows_a_field() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crates' directory");
     let mut knowing = Vec::new();
-    for name in ["wire", "sockdiag", "render", "ss"] {
+    for name in ["wire", "facts", "sockdiag", "render", "ss"] {
         look_for("rcv_ooopack", &crates.join(name).join("src"), &mut knowing);
     }
     knowing.sort();
     let knowing: Vec<_> = knowing.iter().map(|path| path.strip_prefix(crates).expect("below it")).collect();
     assert_eq!(
         knowing,
-        [Path::new("sockdiag/src/fields/tcp/loss.rs"), Path::new("wire/src/tcp_info.rs")],
+        [Path::new("facts/src/fields/tcp/loss.rs"), Path::new("wire/src/tcp_info.rs")],
         "the files that know rcv_ooopack"
     );
 }

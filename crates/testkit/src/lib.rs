@@ -15,6 +15,7 @@
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
+//! | [`mod@bpf`] | a machine that runs BPF programs on memory made for them |
 //! | [`btf`], [`maps`] | types made by hand, and BPF maps with values of them beside sockets |
 //! | [`mod@skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs and the examples, built when first asked for |
@@ -26,6 +27,7 @@
 //! This crate does not use `sockdiag-wire`, so that it can check it.
 
 pub mod bins;
+pub mod bpf;
 pub mod btf;
 pub mod bytecode;
 pub mod churn;
@@ -44,6 +46,7 @@ pub mod reference;
 pub mod replies;
 pub mod skip;
 mod sys;
+pub mod wrong_filters;
 pub mod zoo;
 
 use std::fmt;

@@ -88,6 +88,28 @@ constants! {
     }
 }
 
+constants! {
+    /// Values of `PacketInfo::version`, and of `PacketMclist::kind`.
+    PACKET_VALUES in "linux/if_packet.h": u32 {
+        /// The first format of headers in rings.
+        TPACKET_V1 = 0;
+        /// The second.
+        TPACKET_V2 = 1;
+        /// The third.
+        TPACKET_V3 = 2;
+        /// A group.
+        PACKET_MR_MULTICAST = 0;
+        /// Everything.
+        PACKET_MR_PROMISC = 1;
+        /// Every group.
+        PACKET_MR_ALLMULTI = 2;
+        /// The address of a machine.
+        PACKET_MR_UNICAST = 3;
+        /// A feature of rings: hashes of flows.
+        TP_FT_REQ_FILL_RXHASH = 1;
+    }
+}
+
 view! {
     /// The bytes of a request; [`crate::netlink_diag::put_request`] writes it.
     PacketReqView = "struct packet_diag_req" in "linux/packet_diag.h" {

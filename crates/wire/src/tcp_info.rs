@@ -50,6 +50,42 @@ constants! {
     }
 }
 
+constants! {
+    /// Values of `fastopen_client_fail`.
+    FASTOPEN_FAILS in "linux/tcp.h": u8 {
+        /// Nothing is known to have failed.
+        TFO_STATUS_UNSPEC = 0;
+        /// There was no cookie to send.
+        TFO_COOKIE_UNAVAILABLE = 1;
+        /// The peer did not acknowledge the data in the SYN.
+        TFO_DATA_NOT_ACKED = 2;
+        /// The SYN had to be sent again.
+        TFO_SYN_RETRANSMITTED = 3;
+    }
+}
+
+constants! {
+    /// Values of `ecn_mode` and `accecn_opt_seen`.
+    ECN_VALUES in "linux/tcp.h": u8 {
+        /// No ECN.
+        TCPI_ECN_MODE_DISABLED = 0;
+        /// ECN of RFC 3168.
+        TCPI_ECN_MODE_RFC3168 = 1;
+        /// Accurate ECN.
+        TCPI_ECN_MODE_ACCECN = 2;
+        /// Still to be agreed on.
+        TCPI_ECN_MODE_PENDING = 3;
+        /// No option of accurate ECN arrived.
+        TCP_ACCECN_OPT_NOT_SEEN = 0;
+        /// One without counters.
+        TCP_ACCECN_OPT_EMPTY_SEEN = 1;
+        /// One with counters.
+        TCP_ACCECN_OPT_COUNTER_SEEN = 2;
+        /// One that was damaged on the way.
+        TCP_ACCECN_OPT_FAIL_SEEN = 3;
+    }
+}
+
 view! {
     /// A borrowed view of one `tcp_info`; holds whatever the kernel sent.
     TcpInfo = "struct tcp_info" in "linux/tcp.h" {

@@ -1,6 +1,6 @@
 //! What the views believe, compared with the kernel's own headers.
 //!
-//! A C program made of [`LAYOUTS`] and [`CONSTANTS`] prints where gcc puts each
+//! C programs made of [`LAYOUTS`] and [`CONSTANTS`] print where gcc puts each
 //! member of the newest packaged headers (`tools/pins`); the installed ones are
 //! too old.  `SOCKDIAG_UAPI_INCLUDE` names a directory of headers to use instead.
 //!
@@ -14,7 +14,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sockdiag_wire::layout::{CONSTANTS, LAYOUTS};
+use sockdiag_wire::layout::{Constants, Layout};
+use sockdiag_wire::registry::{CONSTANTS, LAYOUTS};
 
 /// The headers that are pinned, as the rig takes them: `SUITE=VERSION`.
 fn pinned() -> Result<String, String> {
@@ -74,19 +75,46 @@ fn tools() -> Option<(PathBuf, Vec<PathBuf>)> {
     }
 }
 
-/// The headers that the tables name, with those that they need before them.
-fn included() -> String {
-    let mut headers: Vec<&str> =
-        LAYOUTS.iter().map(|l| l.header).chain(CONSTANTS.iter().map(|c| c.header)).collect();
-    headers.sort_unstable();
-    headers.dedup();
-    let first = ["stddef.h", "stdio.h", "string.h", "sys/socket.h", "netinet/in.h"];
-    // Some of tcp.h's numbers are written with a macro that user space lacks.
-    let mut code = String::from("#define BIT(n) (1UL << (n))\n");
-    for header in first.into_iter().chain(headers) {
-        let _ = writeln!(code, "#include <{header}>");
+/// Headers that leave out what the C library's headers define as well.  They
+/// are asked in a program without those.
+const STANDALONE: &[&str] = &["linux/in.h", "linux/in6.h"];
+
+/// Tables whose headers go into one program.
+struct Unit {
+    layouts: Vec<&'static Layout>,
+    constants: Vec<&'static Constants>,
+    /// What the tables' headers need before them.
+    first: &'static [&'static str],
+}
+
+/// The tables of all units together are all tables.
+fn units() -> [Unit; 2] {
+    let unit = |standalone: bool, first| {
+        let wanted = |header: &str| STANDALONE.contains(&header) == standalone;
+        Unit {
+            layouts: LAYOUTS.iter().filter(|layout| wanted(layout.header)).collect(),
+            constants: CONSTANTS.iter().filter(|table| wanted(table.header)).collect(),
+            first,
+        }
+    };
+    [unit(false, &["sys/socket.h", "netinet/in.h"]), unit(true, &[])]
+}
+
+impl Unit {
+    /// The headers that the tables name, with those that they need before them.
+    fn included(&self) -> String {
+        let layouts = self.layouts.iter().map(|layout| layout.header);
+        let mut headers: Vec<&str> = layouts.chain(self.constants.iter().map(|table| table.header)).collect();
+        headers.sort_unstable();
+        headers.dedup();
+        // Some of tcp.h's numbers are written with a macro that user space lacks.
+        let mut code = String::from("#define BIT(n) (1UL << (n))\n");
+        let first = ["stddef.h", "stdio.h", "string.h"].iter().chain(self.first);
+        for header in first.chain(&headers) {
+            let _ = writeln!(code, "#include <{header}>");
+        }
+        code
     }
-    code
 }
 
 fn gcc(dirs: &[PathBuf]) -> Command {
@@ -98,9 +126,9 @@ fn gcc(dirs: &[PathBuf]) -> Command {
 }
 
 /// Every word that the headers hold, macros included.
-fn words(dirs: &[PathBuf], dir: &Path) -> HashSet<String> {
+fn words(unit: &Unit, dirs: &[PathBuf], dir: &Path) -> HashSet<String> {
     let source = dir.join("uapi_words.c");
-    std::fs::write(&source, included()).unwrap();
+    std::fs::write(&source, unit.included()).unwrap();
     // The text after expansion has the members, the definitions have the macros.
     let mut words = HashSet::new();
     for args in [&["-E"][..], &["-E", "-dM"]] {
@@ -113,7 +141,7 @@ fn words(dirs: &[PathBuf], dir: &Path) -> HashSet<String> {
 }
 
 /// Structures of which only the beginning is read.
-const BEGINNINGS: &[&str] = &["struct bpf_map_info"];
+const BEGINNINGS: &[&str] = &["struct bpf_map_info", "union bpf_attr"];
 
 /// A C program, and what it prints if we are right: a line for each belief.
 #[derive(Default)]
@@ -149,9 +177,9 @@ static void bits(const char *name, const unsigned char *p, size_t n) {
 int main(void) {
 "#;
 
-fn probe(words: &HashSet<String>) -> Probe {
-    let mut probe = Probe { code: included() + BITS, ..Probe::default() };
-    for layout in LAYOUTS {
+fn probe(unit: &Unit, words: &HashSet<String>) -> Probe {
+    let mut probe = Probe { code: unit.included() + BITS, ..Probe::default() };
+    for layout in &unit.layouts {
         let c = layout.c_type;
         let known = |name: &str| name.split([' ', '.']).all(|word| words.contains(word));
         if !known(c) {
@@ -192,7 +220,7 @@ fn probe(words: &HashSet<String>) -> Probe {
             probe.ask(&format!("printf(\"{c} %zu\\n\", sizeof({c}));"), format!("{c} {}", layout.end()));
         }
     }
-    for table in CONSTANTS {
+    for table in &unit.constants {
         for constant in table.list {
             let name = constant.name;
             if words.contains(name) {
@@ -209,28 +237,37 @@ fn probe(words: &HashSet<String>) -> Probe {
     probe
 }
 
+/// The lines that a program prints.
+fn run(code: &str, dirs: &[PathBuf], dir: &Path) -> Vec<String> {
+    let (source, program) = (dir.join("uapi_probe.c"), dir.join("uapi_probe"));
+    std::fs::write(&source, code).unwrap();
+    let built = gcc(dirs).args(["-w", "-o"]).args([&program, &source]).output().unwrap();
+    assert!(built.status.success(), "gcc refuses:\n{}", String::from_utf8_lossy(&built.stderr));
+    let out = Command::new(&program).output().unwrap();
+    assert!(out.status.success());
+    String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn views_agree_with_the_kernel_headers() {
     let Some((include, dirs)) = tools() else { return };
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let Probe { code, beliefs, lacking } = probe(&words(&dirs, dir));
-    let (source, program) = (dir.join("uapi_probe.c"), dir.join("uapi_probe"));
-    std::fs::write(&source, code).unwrap();
-    let built = gcc(&dirs).args(["-w", "-o"]).args([&program, &source]).output().unwrap();
-    assert!(built.status.success(), "gcc refuses:\n{}", String::from_utf8_lossy(&built.stderr));
-    let out = Command::new(&program).output().unwrap();
-    assert!(out.status.success());
-    let text = String::from_utf8(out.stdout).unwrap();
-    let facts: Vec<&str> = text.lines().collect();
-    assert_eq!(facts.len(), beliefs.len());
-    let wrong: Vec<_> = beliefs.iter().zip(&facts).filter(|(belief, fact)| belief != *fact).collect();
+    let (mut checked, mut wrong, mut lacking) = (0, Vec::new(), Vec::new());
+    for unit in units() {
+        let probe = probe(&unit, &words(&unit, &dirs, dir));
+        let facts = run(&probe.code, &dirs, dir);
+        assert_eq!(facts.len(), probe.beliefs.len());
+        checked += facts.len();
+        wrong.extend(probe.beliefs.into_iter().zip(facts).filter(|(belief, fact)| belief != fact));
+        lacking.extend(probe.lacking);
+    }
     assert!(
         wrong.is_empty() && lacking.is_empty(),
         "{}: (believed, is): {wrong:#?}; not there: {lacking:#?}",
         include.display()
     );
-    println!("{} offsets and numbers agree with {}", beliefs.len(), include.display());
-    assert!(beliefs.len() > 400, "only {} beliefs were checked", beliefs.len());
+    println!("{checked} offsets and numbers agree with {}", include.display());
+    assert!(checked > 800, "only {checked} beliefs were checked");
 }
 
 #[test]

@@ -9,11 +9,11 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Groups, Style, Value};
 use sockdiag::model::{
     Addr, Holder, HolderBook, HostBook, Layout, Names, Origin, Record, Row, Socket, SourceKind, Table,
 };
-use sockdiag::pipeline::Sink;
 use sockdiag::source::deficit;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_wire::netlink::{Header, messages};
@@ -61,15 +61,15 @@ impl Choices {
     fn look(self) -> Look {
         let yes = |bit: u8| self.second >> bit & 1 != 0;
         let all = [
-            (true, Groups::OPTIONS.and(Groups::TOS).and(Groups::CGROUP).and(Groups::SOCKOPT)),
-            (true, Groups::PROCESSES.and(Groups::BPF).and(Groups::TIPCINFO)),
+            (true, Groups::OPTIONS.union(Groups::TOS).union(Groups::CGROUP).union(Groups::SOCKOPT)),
+            (true, Groups::PROCESSES.union(Groups::BPF).union(Groups::TIPCINFO)),
             (!yes(0), Groups::EXTENDED),
             (!yes(1), Groups::MEMORY),
             (!yes(2), Groups::INFO),
             (yes(3), Groups::THREADS),
         ];
         let shown = all.into_iter().filter(|(shown, _)| *shown);
-        let groups = shown.fold(Groups::NONE, |groups, (_, more)| groups.and(more));
+        let groups = shown.fold(Groups::NONE, |groups, (_, more)| groups.union(more));
         Look {
             style: Style { numeric: yes(4), oneline: yes(5), groups },
             no_header: true,
@@ -145,9 +145,9 @@ impl Listing {
         for record in records {
             let Some(socket) = Socket::decode(*record) else { continue };
             let tail = record.bytes.get(record.bytes.len().saturating_sub(15)..).unwrap_or_default();
-            self.text.row(&row(&socket, &Chosen(tail), self.choices)).expect("a page takes all");
+            let _ = self.text.row(&row(&socket, &Chosen(tail), self.choices)).expect("a page takes all");
         }
-        self.text.finish().expect("a page takes all");
+        self.text.flush().expect("a page takes all");
         self.page.0.take()
     }
 }
@@ -270,7 +270,7 @@ fn lines(text: &[u8], layout: Layout, oneline: bool) {
 pub(crate) fn message(tables: &[Table], data: &[u8]) {
     let Some((choices, payload)) = Choices::split(data) else { return };
     let Some(table) = choices.one_of(tables) else { return };
-    let origin = Origin { table, kind: choices.kind() };
+    let origin = Origin::of(table, choices.kind());
     let [before, after] = good::payloads(table);
     let mut datagram = Vec::new();
     for part in [before.as_slice(), payload, after.as_slice()] {

@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd as _;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::model::{Layout, Origin, ProcLine, Record, Socket, SourceKind, Table, TableSet};
-use sockdiag::source::{self, LONGEST_MESSAGE, Query, Sources};
+use sockdiag::source::{self, Access, LONGEST_MESSAGE, Query, Sources};
 use sockdiag_wire::netlink::{HEADER_LEN, Header, error_code, ext_ack, messages};
 
 use super::check::{self, Choices};
@@ -63,7 +63,9 @@ fn dump(
             records.push(record.bytes.to_vec());
             ControlFlow::Continue(())
         };
-        let result = source::dump(&query, &sources, &mut visit, &mut |note| drop(note.to_string()));
+        let result = source::dump(&query, &sources, &mut Access::here(), &mut visit, &mut |notice| {
+            drop(notice.to_string())
+        });
         if let Err(error) = result {
             assert!(error.rows_delivered as usize <= records.len(), "{error}");
         }
@@ -98,7 +100,7 @@ pub(crate) fn proc_text(data: &[u8]) {
     if single && goes_on {
         assert!(begins(records.last(), after), "the line behind is lost");
     }
-    let origin = Origin { table, kind: SourceKind::Proc };
+    let origin = Origin::of(table, SourceKind::Proc);
     let around = [before, after].map(|bytes| Record { origin, bytes });
     world::with(|known| {
         for bytes in records.iter().take(LOOKED_AT) {
@@ -122,7 +124,7 @@ pub(crate) fn recording(data: &[u8]) {
     assert_eq!(records.first(), Some(&before), "the message before is lost");
     let most = bytes.len() / HEADER_LEN + 1;
     assert!(records.len() <= most, "{} records of at most {most}", records.len());
-    let origin = Origin { table, kind: SourceKind::Recording };
+    let origin = Origin::of(table, SourceKind::Recording);
     let around = [before.as_slice(), after.as_slice()].map(|bytes| Record { origin, bytes });
     world::with(|known| {
         for bytes in records.iter().skip(1).take(LOOKED_AT) {
@@ -142,7 +144,7 @@ fn datagram(bytes: &[u8]) {
         let _ = error_code(message.payload);
         let ack = ext_ack(&message);
         assert!(ack.msg.is_none_or(|text| text.len() <= message.payload.len() && !text.contains(&0)));
-        let origin = Origin { table: Table::Tcp, kind: SourceKind::Kernel };
+        let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
         let _ = Socket::decode(Record { origin, bytes: message.payload });
     }
     assert!(total + rest.remnant() <= bytes.len(), "more than there was");

@@ -128,8 +128,8 @@ impl Line {
         super::words(&words).map(OsString::from).collect()
     }
 
-    /// How the table shows it.
-    pub(super) fn shown(&self) -> String {
+    /// What is run, as the table shows it.
+    pub(super) fn asked(&self) -> String {
         let after = match self.place {
             Place::Sockets => "",
             Place::Recording => " from a recording",
@@ -142,13 +142,18 @@ impl Line {
             WALK => ", from /proc",
             Some(_) => ", with BPF",
         };
+        format!("`{}`{after}{env}", self.words)
+    }
+
+    /// The same, and what it is measured against.
+    pub(super) fn shown(&self) -> String {
         let theirs = match self.theirs {
             Theirs::Neighbour(words, _) => format!("; `{words}`"),
             Theirs::BareDump => "; a bare dump".to_owned(),
             Theirs::Ours(words) => format!("; our own `{words}`"),
             Theirs::Reference | Theirs::ReferenceUpTo(_) => String::new(),
         };
-        format!("`{}`{after}{env}{theirs}", self.words)
+        self.asked() + &theirs
     }
 
     /// Whether theirs is run among this many sockets.

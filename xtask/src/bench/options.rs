@@ -5,7 +5,8 @@ use sockdiag_testkit::Why;
 use super::lines::{LINES, Line};
 
 /// For the list of chores.
-pub(crate) const WORDS: &str = "[--all] [--sockets N] [--v6 PERCENT] [--runs R] [--commands A,B] [--keep]";
+pub(crate) const WORDS: &str =
+    "[--all] [--sockets N] [--v6 PERCENT] [--runs R] [--commands A,B] [--against COMMIT] [--keep]";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(super) struct Options {
     pub runs: usize,
     /// Names of command lines; empty for all.
     pub commands: Vec<String>,
+    /// The commit whose program stands in the reference's place.
+    pub against: Option<String>,
     /// Whether the outputs stay.
     pub keep: bool,
     /// Every size and mixture that docs/benchmarks.md shows.
@@ -26,7 +29,15 @@ pub(super) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sockets: 100_000, v6_percent: 0, runs: 5, commands: Vec::new(), keep: false, all: false }
+        Self {
+            sockets: 100_000,
+            v6_percent: 0,
+            runs: 5,
+            commands: Vec::new(),
+            against: None,
+            keep: false,
+            all: false,
+        }
     }
 }
 
@@ -51,6 +62,7 @@ impl Options {
                 "--v6" => options.v6_percent = number(name, &value()?, 0, 100)? as u8,
                 "--runs" => options.runs = number(name, &value()?, 1, 1000)? as usize,
                 "--commands" => options.commands = value()?.split(',').map(str::to_owned).collect(),
+                "--against" => options.against = Some(value()?),
                 "--keep" => options.keep = true,
                 "--all" => options.all = true,
                 _ => return Err(Why::new(format!("bench knows no {word:?}; its words: {WORDS}"))),
@@ -112,11 +124,14 @@ mod tests {
         assert_eq!(options.lines().map(|line| line.name).collect::<Vec<_>>(), ["tan", "tln"]);
         assert_eq!(Options::default().lines().count(), LINES.len());
         assert!(parse("--all").unwrap().tables().len() > 4);
+        assert_eq!(parse("--against HEAD~1").unwrap().against.as_deref(), Some("HEAD~1"));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for wrong in ["--sockets", "--runs 0", "--v6 101", "--sockets x", "--commands tan,nan", "more"] {
+        for wrong in
+            ["--sockets", "--against", "--runs 0", "--v6 101", "--sockets x", "--commands tan,nan", "more"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::holders::Holder;
 use sockdiag_testkit::netns::Namespace;
-use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::zoo::Zoo;
 
 use super::lines::OneSocket;
@@ -79,8 +78,8 @@ impl Sockets {
 
     /// A connection of the listing, and a local port that few have, the
     /// first of them in the listing (22 if there is no IPv4 connection).
-    pub(super) fn one(&self, reference: &Reference) -> Result<OneSocket, Why> {
-        let mut command = reference.command();
+    /// `command` is an `ss` without words.
+    pub(super) fn one(&self, mut command: Command) -> Result<OneSocket, Why> {
         // Part of the listing will do: it is held in memory.
         command.args(words("-tanH state established sport <= :33999"));
         self.namespace.enter(&mut command);
@@ -98,13 +97,12 @@ impl Sockets {
         Ok(OneSocket { port, local, remote })
     }
 
-    /// Records the sockets with `-D`, all that `-i` and `-m` show with them.
+    /// Records the sockets with `command`, an `ss` without words, all that `-i` and `-m` show with them.
     ///
     /// Readers stop at the first end of a dump, so the one between IPv4 and
     /// IPv6 is left out.
-    pub(super) fn record(&self, reference: &Reference, path: &Path) -> Result<(), Why> {
+    pub(super) fn record(&self, mut command: Command, path: &Path) -> Result<(), Why> {
         let raw = path.with_extension("raw");
-        let mut command = reference.command();
         command.args(words("-tanemoi -D")).arg(&raw).stderr(Stdio::inherit());
         self.namespace.enter(&mut command);
         printed(&mut command)?;

@@ -70,7 +70,7 @@ fn cpu(cost: Cost) -> String {
 }
 
 /// Three digits or so, in milliseconds.
-fn millis(time: Duration) -> String {
+pub(super) fn millis(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1000.0;
     if millis < 10.0 { format!("{millis:.2}") } else { format!("{millis:.0}") }
 }

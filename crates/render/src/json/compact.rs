@@ -87,11 +87,11 @@ fn close(out: &mut Vec<u8>, start: usize) {
 fn put_member(out: &mut Vec<u8>, row: &Row<'_>, entry: &Entry) -> io::Result<()> {
     match (entry.field.get)(row) {
         None | Some(Value::Addr(Addr::None)) => {}
-        Some(Value::U64(number)) if entry.field.kind != Kind::Wide => {
+        Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
             put_u64(out, number);
         }
-        Some(Value::I64(number)) if entry.field.kind != Kind::Wide => {
+        Some(Value::I64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
             put_i64(out, number);
         }
@@ -175,7 +175,7 @@ mod tests {
                 Table::Netlink => bytes[0] = 16,
                 _ => {}
             }
-            let origin = Origin { table, kind: SourceKind::Kernel };
+            let origin = Origin::of(table, SourceKind::Kernel);
             if let Some(socket) = Socket::decode(Record { origin, bytes: &bytes }) {
                 see(&Row::bare(&socket), &format!("{table:?} {seed}"));
             }
@@ -185,7 +185,7 @@ mod tests {
     /// Everything that a listing may show.
     fn all_groups() -> Groups {
         let groups = [Groups::INFO, Groups::MEMORY, Groups::EXTENDED, Groups::SOCKOPT, Groups::TOS];
-        groups.into_iter().fold(Groups::NONE, Groups::and)
+        groups.into_iter().fold(Groups::NONE, Groups::union)
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //!
 //! Source: JSON Schema, draft 2020-12.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
-use sockdiag::fields::{Catalog, Field, Kind, Member};
+use sockdiag::fields::{Catalog, Field, Int, Kind, Member, Word};
 use sockdiag::source::Summary;
 
 use super::document::counts;
@@ -64,7 +66,11 @@ pub fn schema(catalog: &Catalog) -> Value {
         "description".into(),
         "Keys are the names of fields, nested by the point: tcp.rtt_us is .tcp.rtt_us. Units stand last in a \
          key (_us, _ms, _s, _bytes_per_s); amounts without one are what x-unit says. What a socket does not \
-         report is absent."
+         report is absent. x-type is the sign and width that a number has in the kernel; x-none and \
+         x-unlimited are the numbers by which it says that there is none, or no limit. x-metric: a gauge goes up \
+         and down, a counter only up, beyond its maximum to zero again; a state is one of a few; anything else \
+         describes (info). x-words are the words of numbers and all their spellings, x-flags those of bits; \
+         newer kernels may send numbers that have none."
             .into(),
     );
     root.extend(document.as_object().cloned().unwrap_or_default());
@@ -82,7 +88,9 @@ pub fn schema(catalog: &Catalog) -> Value {
 /// Every field, nested as rows are.
 fn socket(catalog: &Catalog) -> Value {
     let mut subjects: Map<String, Value> = Map::new();
-    for field in catalog.fields() {
+    let mut seen = HashSet::new();
+    // Layouts may share a name, which means one fact.
+    for field in catalog.fields().filter(|field| seen.insert(field.name)) {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
         let required: &[&str] = if subject == "socket" { &REQUIRED } else { &[] };
         let nested = subjects.entry(subject).or_insert_with(|| object([], required));
@@ -101,8 +109,9 @@ fn socket(catalog: &Catalog) -> Value {
 /// A property, and where it may be needed that of its raw bytes.
 fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value, doc: &str) {
     if has_hex(kind) {
-        let hex = json!({ "type": "string", "pattern": "^([0-9a-f]{2})*$" });
-        let hex = if kind == Kind::Texts { json!({ "type": "array", "items": hex }) } else { hex };
+        let mut hex = typed("string");
+        insert(&mut hex, "pattern", "^([0-9a-f]{2})*$");
+        let hex = if kind == Kind::Texts { list_of(hex) } else { hex };
         let doc = format!("All bytes of {key}, in hexadecimal; only where they are no UTF-8.");
         properties.insert(hex_key(key), described(hex, &doc));
     }
@@ -111,10 +120,14 @@ fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value
 
 fn of_field(field: &Field) -> Value {
     let mut schema = of_kind(field.kind);
-    if let Some(map) = schema.as_object_mut() {
-        map.insert("x-source".into(), field.source.into());
-        if let Some(unit) = field.unit.name() {
-            map.insert("x-unit".into(), unit.into());
+    insert(&mut schema, "x-source", field.source);
+    insert(&mut schema, "x-metric", field.metric.name());
+    if let Some(unit) = field.unit.name() {
+        insert(&mut schema, "x-unit", unit);
+    }
+    for (key, special) in [("x-none", field.none_number()), ("x-unlimited", field.unlimited_number())] {
+        if let Some(number) = special {
+            insert(&mut schema, key, whole(number));
         }
     }
     schema
@@ -122,23 +135,93 @@ fn of_field(field: &Field) -> Value {
 
 fn of_kind(kind: Kind) -> Value {
     match kind {
-        Kind::Integer => json!({ "type": "integer" }),
-        Kind::Wide => json!({ "type": "string", "pattern": "^-?[0-9]+$" }),
-        Kind::Ratio => json!({ "type": "number" }),
-        Kind::Bool => json!({ "type": "boolean" }),
-        Kind::Text | Kind::Addr => json!({ "type": "string" }),
-        Kind::Integers => json!({ "type": "array", "items": { "type": "integer" } }),
-        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Int(int) => integer(int),
+        // A string of digits.
+        Kind::Wide(int) => {
+            let mut schema = typed("string");
+            insert(&mut schema, "pattern", if int.signed { "^-?[0-9]+$" } else { "^[0-9]+$" });
+            insert(&mut schema, "x-type", int.name());
+            schema
+        }
+        Kind::Enum(int, words) => with_words(integer(int), "x-words", words),
+        Kind::Flags(int, words) => with_words(integer(int), "x-flags", words),
+        Kind::Ratio => typed("number"),
+        Kind::Bool => typed("boolean"),
+        Kind::Text | Kind::Addr => typed("string"),
+        Kind::EnumText(words) => {
+            let mut schema = typed("string");
+            insert(&mut schema, "enum", words.iter().map(|word| word.name()).collect::<Value>());
+            with_words(schema, "x-words", words)
+        }
+        Kind::Integers(int) => list_of(integer(int)),
+        Kind::Texts => list_of(typed("string")),
         // Null stands for an address of a family that nobody knows.
-        Kind::Addrs => json!({ "type": "array", "items": { "type": ["string", "null"] } }),
-        Kind::Records(members) => json!({ "type": "array", "items": record(members) }),
+        Kind::Addrs => list_of(json!({ "type": ["string", "null"] })),
+        Kind::Records(members) => list_of(record(members)),
+    }
+}
+
+fn integer(int: Int) -> Value {
+    let mut schema = typed("integer");
+    insert(&mut schema, "minimum", whole(int.min()));
+    insert(&mut schema, "maximum", whole(int.max()));
+    insert(&mut schema, "x-type", int.name());
+    schema
+}
+
+/// A number that some width of the kernel's can hold.
+fn whole(number: i128) -> Value {
+    match u64::try_from(number) {
+        Ok(number) => number.into(),
+        Err(_) => i64::try_from(number).unwrap_or(i64::MIN).into(),
+    }
+}
+
+/// Adds what numbers, bits or texts are called.
+fn with_words(mut schema: Value, key: &str, words: &[Word]) -> Value {
+    let listed = words.iter().map(|word| {
+        let mut listed = Value::Object(Map::new());
+        insert(&mut listed, "name", word.name());
+        if let Some(number) = word.number {
+            insert(&mut listed, "number", number);
+        }
+        if word.spellings().nth(1).is_some() {
+            insert(&mut listed, "also", word.spellings().skip(1).collect::<Value>());
+        }
+        listed
+    });
+    if !words.is_empty() {
+        insert(&mut schema, key, listed.collect::<Value>());
+    }
+    schema
+}
+
+fn typed(name: &str) -> Value {
+    let mut schema = Value::Object(Map::new());
+    insert(&mut schema, "type", name);
+    schema
+}
+
+fn list_of(items: Value) -> Value {
+    let mut schema = typed("array");
+    insert(&mut schema, "items", items);
+    schema
+}
+
+fn insert(schema: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(map) = schema.as_object_mut() {
+        map.insert(key.to_owned(), value.into());
     }
 }
 
 fn record(members: &[Member]) -> Value {
     let mut properties = Map::new();
     for member in members {
-        put(&mut properties, member.name, member.kind, of_kind(member.kind), member.doc);
+        let mut schema = of_kind(member.kind);
+        if let Some(unit) = member.unit.name() {
+            insert(&mut schema, "x-unit", unit);
+        }
+        put(&mut properties, member.name, member.kind, schema, member.doc);
     }
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }

@@ -67,8 +67,12 @@ struct Typed<'t> {
 impl Serialize for Typed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match (self.value, self.kind) {
-            (Value::U64(number), Kind::Wide) => serializer.serialize_str(itoa::Buffer::new().format(number)),
-            (Value::I64(number), Kind::Wide) => serializer.serialize_str(itoa::Buffer::new().format(number)),
+            (Value::U64(number), Kind::Wide(_)) => {
+                serializer.serialize_str(itoa::Buffer::new().format(number))
+            }
+            (Value::I64(number), Kind::Wide(_)) => {
+                serializer.serialize_str(itoa::Buffer::new().format(number))
+            }
             (Value::U64(number), _) => serializer.serialize_u64(number),
             (Value::I64(number), _) => serializer.serialize_i64(number),
             (Value::F64(number), _) => serializer.serialize_f64(number),
@@ -88,6 +92,10 @@ impl Serialize for Typed<'_> {
     }
 }
 
+/// What an element of a list is, as far as its form goes: none is an identity of
+/// 64 bits.
+const ELEMENT: Kind = Kind::Text;
+
 /// The elements of a list.
 struct Elements<'e> {
     list: List<'e>,
@@ -103,7 +111,7 @@ impl Serialize for Elements<'_> {
                 result = match item {
                     // An element that cannot be named keeps its place.
                     Item::Value(value) if !is_there(value) => seq.serialize_element(&()),
-                    Item::Value(value) => seq.serialize_element(&Typed { kind: Kind::Integer, value }),
+                    Item::Value(value) => seq.serialize_element(&Typed { kind: ELEMENT, value }),
                     Item::Record(values) => {
                         seq.serialize_element(&Record { members: self.kind.members(), values })
                     }
@@ -172,14 +180,16 @@ impl Serialize for HexList<'_> {
 
 #[cfg(test)]
 mod tests {
+    use sockdiag::fields::Int;
+
     use super::*;
 
     #[test]
     fn values_keep_all_that_they_hold() {
         for (kind, value, want) in [
-            (Kind::Integer, Value::U64(u64::MAX), r#"{"x":18446744073709551615}"#),
-            (Kind::Integer, Value::I64(-5), r#"{"x":-5}"#),
-            (Kind::Wide, Value::U64(u64::MAX), r#"{"x":"18446744073709551615"}"#),
+            (Kind::Int(Int::of::<u64>()), Value::U64(u64::MAX), r#"{"x":18446744073709551615}"#),
+            (Kind::Int(Int::of::<i64>()), Value::I64(-5), r#"{"x":-5}"#),
+            (Kind::Wide(Int::of::<u64>()), Value::U64(u64::MAX), r#"{"x":"18446744073709551615"}"#),
             (Kind::Ratio, Value::F64(12.5), r#"{"x":12.5}"#),
             (Kind::Bool, Value::Bool(true), r#"{"x":true}"#),
             (Kind::Text, Value::Text(b"a\"\n\0\xc3\xa9"), "{\"x\":\"a\\\"\\n\\u0000\u{e9}\"}"),

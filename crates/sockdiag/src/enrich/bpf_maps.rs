@@ -5,15 +5,16 @@
 //! map cannot vanish.  A map that could not be had is asked for again with the
 //! next socket that holds a value of it, as the reference does.
 //!
-//! Source: linux/bpf.h; messages and the limit of 32 maps are ss's.
+//! Source: linux/bpf.h; the limit of 32 maps is ss's.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-use sockdiag_wire::bpf_storage::{BPF_MAP_TYPE_SK_STORAGE, BpfStorages, MAP_INFO_LEN, MapInfo};
+use sockdiag_wire::bpf::BPF_MAP_TYPE_SK_STORAGE;
+use sockdiag_wire::bpf_storage::{BpfStorages, MAP_INFO_LEN, MapInfo};
 
 use crate::fields::put_value;
 use crate::model::{BpfMap, BpfMapBook};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::sys::bpf;
 
 /// As many maps are kept open.
@@ -23,23 +24,36 @@ const MOST: usize = 32;
 #[derive(Debug, Default)]
 pub struct BpfMaps {
     maps: Vec<(BpfMap, OwnedFd)>,
-    notes: Vec<Note>,
+    /// How many of them were named, rather than found in a row.
+    chosen: usize,
+    notices: Vec<Notice>,
     /// Text that nobody reads: complaints come with it.
     scratch: Vec<u8>,
 }
 
 impl BpfMaps {
+    /// Keeps the maps that are open now for as long as this.
+    pub(super) fn choose_these(&mut self) {
+        self.chosen = self.maps.len();
+    }
+
+    /// Closes the maps that were opened for the rows of a poll: an open map
+    /// lives on when everybody else has closed it.
+    pub(super) fn begin_poll(&mut self) {
+        self.maps.truncate(self.chosen);
+    }
+
     /// Opens a map, unless it is open.
     ///
     /// # Errors
-    /// What the reference says where it cannot.  All but [`Note::MapsTooMany`]
-    /// end the program there if the user named the map.
-    pub fn open(&mut self, id: u32) -> Result<(), Note> {
+    /// Why it cannot.  `ss` ends there if the user named the map, except with
+    /// [`Notice::MapsTooMany`].
+    pub fn open(&mut self, id: u32) -> Result<(), Notice> {
         if self.map(id).is_some() {
             return Ok(());
         }
         if self.maps.len() >= MOST {
-            return Err(Note::MapsTooMany { id });
+            return Err(Notice::MapsTooMany { id });
         }
         self.maps.push(load(id)?);
         Ok(())
@@ -54,31 +68,32 @@ impl BpfMaps {
     /// is to say of its values.
     pub(super) fn prepare(&mut self, storages: &BpfStorages<'_>) {
         let deficits = storages.clone().deficits();
-        self.notes.extend(deficits.map(|(bytes, attr_len)| Note::Deficit { bytes: bytes as i64, attr_len }));
+        self.notices
+            .extend(deficits.map(|(bytes, attr_len)| Notice::Deficit { bytes: bytes as i64, attr_len }));
         for storage in storages.clone() {
             let id = storage.map_id;
-            if let Err(note) = self.open(id) {
-                self.notes.push(note);
+            if let Err(notice) = self.open(id) {
+                self.notices.push(notice);
                 continue;
             }
             let Some((map, _)) = self.maps.iter().find(|(map, _)| map.id() == id) else { continue };
             let (expected, got) = (map.value_size(), storage.value.len() as u32);
             if expected != got {
-                self.notes.push(Note::MapValueSize { id, expected, got });
+                self.notices.push(Notice::MapValueSize { id, expected, got });
                 continue;
             }
             self.scratch.clear();
-            let mut said = |complaint| self.notes.push(Note::MapComplaint(complaint));
+            let mut said = |complaint| self.notices.push(Notice::MapComplaint(complaint));
             let _ = put_value(&mut self.scratch, map, storage.value, true, &mut said);
         }
     }
 
-    pub(super) fn has_notes(&self) -> bool {
-        !self.notes.is_empty()
+    pub(super) fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
     }
 
-    pub(super) fn take_notes(&mut self) -> Vec<Note> {
-        std::mem::take(&mut self.notes)
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 }
 
@@ -88,20 +103,21 @@ impl BpfMapBook for BpfMaps {
     }
 }
 
-fn load(id: u32) -> Result<(BpfMap, OwnedFd), Note> {
-    let fd = bpf::map_by_id(id).map_err(|errno| Note::MapOpen { id, errno: errno.raw_os_error() })?;
+fn load(id: u32) -> Result<(BpfMap, OwnedFd), Notice> {
+    let fd = bpf::map_by_id(id).map_err(|errno| Notice::MapOpen { id, errno: errno.raw_os_error() })?;
     let mut bytes = [0; MAP_INFO_LEN];
-    bpf::object_info(fd.as_fd(), &mut bytes).map_err(|_| Note::MapInfo { id })?;
+    bpf::object_info(fd.as_fd(), &mut bytes)
+        .map_err(|errno| Notice::MapInfo { id, errno: errno.raw_os_error() })?;
     let info = MapInfo::new(&bytes);
     let kind = info.kind().unwrap_or(0);
     if kind != BPF_MAP_TYPE_SK_STORAGE {
-        return Err(Note::MapKind { id, kind });
+        return Err(Notice::MapKind { id, kind });
     }
     let number = |number: Option<u32>| number.unwrap_or(0);
     let map = bpf::btf_by_id(number(info.btf_id()))
         .and_then(|btf| bpf::btf_bytes(btf.as_fd()))
         .ok()
         .and_then(|btf| BpfMap::new(id, number(info.value_size()), number(info.btf_value_type_id()), btf))
-        .ok_or(Note::MapTypes { id })?;
+        .ok_or(Notice::MapTypes { id })?;
     Ok((map, fd))
 }

@@ -5,7 +5,7 @@
 //! an id that was not in it (a cgroup made since) is opened by its handle,
 //! which takes privileges.
 //!
-//! Source: cgroups(7), open_by_handle_at(2); messages are ss's.
+//! Source: cgroups(7), open_by_handle_at(2).
 
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
@@ -14,9 +14,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::notes::Note;
-use crate::scan;
+use crate::notice::Notice;
+use crate::sys::errno_of;
 use crate::sys::handle::{id_of, open_id};
+use sockdiag_facts::scan;
 
 const ESTALE: i32 = 116;
 
@@ -26,8 +27,12 @@ pub(super) struct Cgroups {
     mount: Mount,
     paths: HashMap<u64, Vec<u8>>,
     /// What there is to say whenever one of these is shown.
-    unreachable: HashMap<u64, Note>,
-    notes: Vec<(Note, u64)>,
+    unreachable: HashMap<u64, Notice>,
+    notices: Vec<(Notice, u64)>,
+    /// What was said once.
+    said: Vec<Notice>,
+    /// Whether id 0 is looked up.
+    with_zero: bool,
 }
 
 /// Where the cgroup2 file system is mounted.
@@ -41,8 +46,21 @@ enum Mount {
 }
 
 impl Cgroups {
+    /// Nothing is looked up yet; `with_zero` looks up id 0, too.
+    pub(super) fn new(with_zero: bool) -> Self {
+        Self { with_zero, ..Self::default() }
+    }
+
+    /// Forgets everything: cgroups come and go.
+    pub(super) fn begin_poll(&mut self) {
+        *self = Self::new(self.with_zero);
+    }
+
     /// Looks a cgroup up, unless it is known.
     pub(super) fn prepare(&mut self, id: u64) {
+        if id == 0 && !self.with_zero {
+            return;
+        }
         if self.paths.contains_key(&id) {
             return;
         }
@@ -51,13 +69,13 @@ impl Cgroups {
             return;
         }
         let found = match mount {
-            _ if id == 0 => Err(Some(Note::CgroupIdInvalid)),
+            _ if id == 0 => Err(Some(Notice::CgroupIdInvalid)),
             Mount::At(mount) => path_by_id(&mount, id),
             // Said once already.
             Mount::Unknown | Mount::Nowhere => Err(None),
         };
-        let path = found.unwrap_or_else(|note| {
-            self.unreachable.extend(note.map(|note| (id, note)));
+        let path = found.unwrap_or_else(|notice| {
+            self.unreachable.extend(notice.map(|notice| (id, notice)));
             format!("unreachable:{id:x}").into_bytes()
         });
         self.paths.insert(id, path);
@@ -69,23 +87,32 @@ impl Cgroups {
         self.paths.get(&id).map(Vec::as_slice)
     }
 
-    /// Says what the reference says when it prints a cgroup, which it looks
-    /// for anew each time: so often is it `shown`.
-    pub(super) fn show(&mut self, id: u64, shown: u64) {
-        if let Some(note) = self.unreachable.get(&id).filter(|_| shown > 0) {
-            match self.notes.iter_mut().find(|(said, _)| said == note) {
-                Some((_, times)) => *times += shown,
-                None => self.notes.push((note.clone(), shown)),
+    /// Notes why a cgroup that is about to be shown has no path: `times` times,
+    /// or once for all cgroups of which the same is to be said.
+    pub(super) fn show(&mut self, id: u64, times: Option<u64>) {
+        let Some(notice) = self.unreachable.get(&id) else { return };
+        let times = match times {
+            Some(times) => times,
+            None if self.said.contains(notice) => 0,
+            None => {
+                self.said.push(notice.clone());
+                1
+            }
+        };
+        if times > 0 {
+            match self.notices.iter_mut().find(|(said, _)| said == notice) {
+                Some((_, before)) => *before += times,
+                None => self.notices.push((notice.clone(), times)),
             }
         }
     }
 
-    pub(super) fn has_notes(&self) -> bool {
-        !self.notes.is_empty()
+    pub(super) fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
     }
 
-    pub(super) fn take_notes(&mut self) -> Vec<(Note, u64)> {
-        std::mem::take(&mut self.notes)
+    pub(super) fn take_notices(&mut self) -> Vec<(Notice, u64)> {
+        std::mem::take(&mut self.notices)
     }
 
     /// The mount point.  The first call walks the tree below it.
@@ -95,7 +122,7 @@ impl Cgroups {
                 self.walk(&mount);
                 Mount::At(mount)
             } else {
-                self.notes.push((Note::NoCgroupMount, 1));
+                self.notices.push((Notice::NoCgroupMount, 1));
                 Mount::Nowhere
             };
         }
@@ -129,12 +156,14 @@ fn below(mount: &Path, path: &OsStr) -> Vec<u8> {
     }
 }
 
-/// Opens a cgroup by its id to see where it is.  A note in the error is what
+/// Opens a cgroup by its id to see where it is.  A notice in the error is what
 /// there is to say.
-fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Note>> {
-    let dir = File::open(mount).map_err(|_| Some(Note::CgroupMount))?;
-    let file = open_id(dir.as_fd(), id)
-        .map_err(|error| (error.raw_os_error() != Some(ESTALE)).then_some(Note::CgroupOpen))?;
+fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Notice>> {
+    let dir = File::open(mount).map_err(|error| Some(Notice::CgroupMount { errno: errno_of(&error) }))?;
+    let file = open_id(dir.as_fd(), id).map_err(|error| match errno_of(&error) {
+        ESTALE => None,
+        errno => Some(Notice::CgroupOpen { errno }),
+    })?;
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| None)?;
     Ok(below(mount, path.as_os_str()))
 }
@@ -175,17 +204,20 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
 
     #[test]
     fn ids_that_lead_nowhere_say_so() {
-        let mut cgroups = Cgroups { mount: Mount::Nowhere, ..Cgroups::default() };
+        let mut cgroups = Cgroups { mount: Mount::Nowhere, ..Cgroups::new(true) };
         cgroups.prepare(0xbc_614e);
         cgroups.prepare(0);
         cgroups.prepare(0);
         assert_eq!(cgroups.path(0xbc_614e), Some(&b"unreachable:bc614e"[..]));
         assert_eq!(cgroups.path(0), Some(&b"unreachable:0"[..]));
-        assert!(cgroups.take_notes().is_empty(), "nothing was shown");
-        cgroups.show(0, 2);
-        cgroups.show(0, 1);
-        assert_eq!(cgroups.take_notes(), [(Note::CgroupIdInvalid, 3)]);
-        assert!(cgroups.take_notes().is_empty());
+        assert!(cgroups.take_notices().is_empty(), "nothing was shown");
+        cgroups.show(0, Some(2));
+        cgroups.show(0, Some(1));
+        assert_eq!(cgroups.take_notices(), [(Notice::CgroupIdInvalid, 3)]);
+        cgroups.show(0, None);
+        cgroups.show(0, None);
+        assert_eq!(cgroups.take_notices(), [(Notice::CgroupIdInvalid, 1)], "each thing once");
+        assert!(cgroups.take_notices().is_empty());
     }
 
     #[test]

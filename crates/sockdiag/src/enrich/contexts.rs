@@ -41,6 +41,12 @@ pub(super) struct Contexts {
 }
 
 impl Contexts {
+    /// Forgets the contexts of tasks and sockets.
+    pub(super) fn begin_poll(&mut self) {
+        self.tasks.clear();
+        self.sockets.clear();
+    }
+
     /// Nothing is read yet.
     pub(super) fn new(sources: &Sources) -> Self {
         Self::below(Path::new("/proc"), &sources.proc_file(""), sources.selinuxfs.as_deref())

@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::filter::names;
+use crate::model::protocol_names;
 use crate::model::{Addr, Socket};
-use crate::notes::Note;
+use crate::notice::Notice;
 use crate::source::Sources;
 
 /// Where the names are; a file further on is read where one before is missing.
@@ -28,12 +28,12 @@ pub(super) struct Protocols {
 
 impl Protocols {
     /// Reads the file, as far as it is sound; says so where it is not.
-    pub(super) fn read(notes: &mut dyn FnMut(Note)) -> Self {
+    pub(super) fn read(notices: &mut dyn FnMut(Notice)) -> Self {
         let found = FILES.iter().find_map(|path| Some((path, fs::read(path).ok()?)));
         let Some((path, text)) = found else { return Self::default() };
         let (protocols, bad) = Self::parse(&text);
         if let Some(line) = bad {
-            notes(Note::DatabaseCorrupted { path: path.into(), line });
+            notices(Notice::DatabaseCorrupted { path: path.into(), line });
         }
         protocols
     }
@@ -58,14 +58,14 @@ impl Protocols {
     /// The name of a protocol.
     pub(super) fn name(&self, number: u32) -> Option<&[u8]> {
         let given = u8::try_from(number).ok().and_then(|number| self.given.get(&number));
-        given.map(Vec::as_slice).or_else(|| names::netlink_name(number).map(str::as_bytes))
+        given.map(Vec::as_slice).or_else(|| protocol_names::netlink_name(number).map(str::as_bytes))
     }
 
     /// The number of a protocol, given as a name or number.
     pub(super) fn number(&self, name: &[u8]) -> Option<u32> {
         let by_name = (0..=255).find(|number| self.name(*number) == Some(name));
         // A name that a file took away is none.
-        by_name.or_else(|| names::netlink_number(name))
+        by_name.or_else(|| protocol_names::netlink_number(name))
     }
 }
 
@@ -112,19 +112,24 @@ pub(super) struct NetlinkNames {
     /// `None` until a socket needs it.
     protocols: Option<Protocols>,
     owners: HashMap<i64, Option<Vec<u8>>>,
-    notes: Vec<Note>,
+    notices: Vec<Notice>,
 }
 
 impl NetlinkNames {
+    /// Forgets the names of processes.
+    pub(super) fn begin_poll(&mut self) {
+        self.owners.clear();
+    }
+
     pub(super) fn new(sources: &Sources) -> Self {
         let proc_root = sources.proc_file("");
-        Self { proc_root, protocols: None, owners: HashMap::new(), notes: Vec::new() }
+        Self { proc_root, protocols: None, owners: HashMap::new(), notices: Vec::new() }
     }
 
     /// Looks up what is not known yet about one socket.
     pub(super) fn prepare(&mut self, socket: &Socket<'_>) {
-        let notes = &mut self.notes;
-        self.protocols.get_or_insert_with(|| Protocols::read(&mut |note| notes.push(note)));
+        let notices = &mut self.notices;
+        self.protocols.get_or_insert_with(|| Protocols::read(&mut |notice| notices.push(notice)));
         let id = socket.local.port;
         if id > 0 {
             let root = &self.proc_root;
@@ -148,8 +153,8 @@ impl NetlinkNames {
         self.owners.get(&socket.local.port)?.as_deref()
     }
 
-    pub(super) fn take_notes(&mut self) -> Vec<Note> {
-        std::mem::take(&mut self.notes)
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 }
 

@@ -12,9 +12,9 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use crate::model::{PeopleBook, Process};
-use crate::scan;
 use crate::source::Sources;
 use crate::sys::names;
+use sockdiag_facts::scan;
 
 /// More of a command line, or of a status, is not read.
 const LONGEST: u64 = 2 << 20;
@@ -34,6 +34,11 @@ struct Found {
 }
 
 impl People {
+    /// Forgets what is known of processes.
+    pub(super) fn begin_poll(&mut self) {
+        self.processes.clear();
+    }
+
     /// Nobody is known yet.
     pub(super) fn new(sources: &Sources) -> Self {
         let root = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));

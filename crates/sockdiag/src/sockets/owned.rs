@@ -10,7 +10,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::row::Holding;
+use super::Holding;
 use crate::enrich;
 use crate::fields::{self, OwnedValue};
 use crate::model::{
@@ -442,7 +442,7 @@ mod tests {
         let mut keeper = Keeper::default();
         let mut seen = Vec::new();
         for (table, bytes) in [(Table::Tcp, &tcp[..]), (Table::Tcp, listener), (Table::Netlink, netlink)] {
-            let origin = Origin { table, kind: SourceKind::Proc };
+            let origin = Origin::of(table, SourceKind::Proc);
             let socket = Socket::decode(Record { origin, bytes }).expect("a whole line");
             let row = Row { socket: &socket, names, association: false };
             let kept = keeper.keep(&row);

@@ -7,21 +7,18 @@
 //! Source: `SOCK_DESTROY` (linux/sock_diag.h), sock_diag(7); ss's treatment of
 //! the answers.
 
-use sockdiag_wire::attr;
-use sockdiag_wire::inet_diag::INET_DIAG_REQ_PROTOCOL;
+use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
 use sockdiag_wire::inet_req::{InetDiagReqV2, SockId};
+use sockdiag_wire::ipproto::IPPROTO_RAW;
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOCK_DESTROY, error_code, messages,
 };
 
-use super::exchange::open;
-use super::request::{RAW, TCP, octets};
+use super::Access;
+use super::request::{octets, put_protocol, short_protocol};
 use crate::model::{Socket, SourceKind};
-use crate::notes::Note;
+use crate::notice::{Notice, Tally};
 use crate::sys::netlink::{Netlink, ReceiveError};
-
-const ENOENT: i32 = 2;
-const EOPNOTSUPP: i32 = 95;
 
 /// What became of a socket that was to be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,28 +39,16 @@ pub struct Destroyer {
     tally: Tally,
 }
 
-/// What became of the sockets so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Destroyed.
-    pub destroyed: u64,
-    /// Gone before.
-    pub gone: u64,
-    /// Of a kind that this kernel does not destroy.
-    pub spared: u64,
-    /// Listed, and not of a kind for [`Destroyer::acts_on`].
-    pub passed: u64,
-}
-
 impl Destroyer {
     /// Opens a way to the kernel.
     ///
     /// # Errors
-    /// What the reference says where none can be had.
-    pub fn open() -> Result<Self, Note> {
-        open()
+    /// What to tell people where none can be had.
+    pub fn open(access: &mut Access) -> Result<Self, Notice> {
+        access
+            .socket()
             .map(|netlink| Self { netlink, tally: Tally::default() })
-            .map_err(|failure| failure.note.unwrap_or(Note::Eof))
+            .map_err(|failure| failure.notice.unwrap_or(Notice::Eof))
     }
 
     /// Whether a socket is of a kind that is destroyed at all: one of an inet
@@ -87,11 +72,11 @@ impl Destroyer {
     /// # Errors
     /// What to say where the kernel refuses for another reason than that the
     /// socket is gone or cannot be destroyed; no further one should be tried.
-    pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Note> {
+    pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
         let seq = self.netlink.next_seq();
         let failed = |error: ReceiveError| match error {
-            ReceiveError::Eof => Note::Eof,
-            ReceiveError::Os(errno) => Note::ReceiveFailed { errno: errno.raw_os_error() },
+            ReceiveError::Eof => Notice::Eof,
+            ReceiveError::Os(errno) => Notice::ReceiveFailed { errno: errno.raw_os_error() },
         };
         self.netlink.send(&request(socket, seq)).map_err(|errno| failed(ReceiveError::Os(errno)))?;
         loop {
@@ -102,7 +87,7 @@ impl Destroyer {
             let answer = messages(datagram.bytes)
                 .find(|message| message.header.seq == seq && message.header.kind == NLMSG_ERROR);
             let Some(answer) = answer else { continue };
-            return match -error_code(answer.payload).ok_or(Note::ErrorTruncated)? {
+            return match -error_code(answer.payload).ok_or(Notice::ErrorTruncated)? {
                 0 => {
                     self.tally.destroyed += 1;
                     Ok(Fate::Destroyed)
@@ -115,7 +100,7 @@ impl Destroyer {
                     self.tally.spared += 1;
                     Ok(Fate::Spared)
                 }
-                errno => Err(Note::DestroyRefused { errno }),
+                errno => Err(Notice::DestroyRefused { errno }),
             };
         }
     }
@@ -128,9 +113,9 @@ fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
     Header { len: 0, kind: SOCK_DESTROY, flags: NLM_F_REQUEST | NLM_F_ACK, seq, pid: 0 }.encode(&mut bytes);
     InetDiagReqV2 {
         family: socket.family.number(),
-        protocol: if protocol > 255 { TCP as u8 } else { protocol as u8 },
+        protocol: short_protocol(protocol),
         // Raw sockets are told apart by their own protocol.
-        raw_or_pad: if protocol == RAW {
+        raw_or_pad: if protocol == IPPROTO_RAW {
             socket.attrs().and_then(|attrs| attrs.protocol()).unwrap_or(0)
         } else {
             0
@@ -146,9 +131,7 @@ fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
         ..InetDiagReqV2::default()
     }
     .encode(&mut bytes);
-    if protocol > 255 {
-        attr::put(&mut bytes, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
-    }
+    put_protocol(&mut bytes, protocol);
     debug_assert!(bytes.len() > HEADER_LEN);
     let length = bytes.len() as u32;
     if let Some(field) = bytes.first_chunk_mut() {
@@ -174,7 +157,7 @@ mod tests {
         bytes[40..44].copy_from_slice(&7_u32.to_ne_bytes());
         bytes[44..52].copy_from_slice(&0x1122_3344_5566_7788_u64.to_ne_bytes());
         for (table, protocol) in [(Table::Tcp, 6), (Table::Udp, 17), (Table::Mptcp, 6)] {
-            let origin = Origin { table, kind: SourceKind::Kernel };
+            let origin = Origin::of(table, SourceKind::Kernel);
             let socket = Socket::decode(Record { origin, bytes: &bytes }).unwrap();
             assert!(Destroyer::acts_on(&socket));
             let sent = request(&socket, 9);

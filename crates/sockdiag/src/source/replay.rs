@@ -16,32 +16,26 @@ use std::io::{self, BufReader, Read};
 
 use sockdiag_wire::attr;
 use sockdiag_wire::bytes::u16_at;
-use sockdiag_wire::netlink::{HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
+use sockdiag_wire::inet_diag::MSG_LEN;
+use sockdiag_wire::netlink::{ERROR_LEN, HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
 
-use super::{DumpError, DumpErrorKind, Visit};
-use crate::model::{Origin, Record, SourceKind, Table};
-use crate::notes::Note;
+use super::contract::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Visit};
+use crate::model::{Origin, Record, SourceKind};
+use crate::notice::Notice;
 use crate::sys::errno_of;
-
-/// The longest message that a recording may hold, header included, in bytes.
-pub const LONGEST_MESSAGE: usize = 16 * 1024;
-/// An error message's error number and the header that it is about.
-const ERROR_LEN: usize = 20;
-/// `struct inet_diag_msg`, behind which attributes begin.
-const MSG_LEN: usize = 72;
 
 /// Hands every record of a recording to `visit`.
 pub(super) fn replay(
     path: &OsStr,
-    table: Table,
+    query: &Query,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
-    let mut replay = Replay { table, offset: 0, rows: 0 };
+    let mut replay = Replay { query, offset: 0, rows: 0 };
     let result = match File::open(path) {
-        Ok(file) => replay.run(&mut BufReader::with_capacity(LONGEST_MESSAGE, file), visit, notes),
+        Ok(file) => replay.run(&mut BufReader::with_capacity(LONGEST_MESSAGE, file), visit, notices),
         Err(error) => {
-            notes(Note::RecordingOpen { errno: errno_of(&error) });
+            notices(Notice::RecordingOpen { errno: errno_of(&error) });
             Err(DumpErrorKind::File { path: path.into(), error })
         }
     };
@@ -52,27 +46,28 @@ pub(super) fn replay(
     })
 }
 
-struct Replay {
-    table: Table,
+struct Replay<'q> {
+    query: &'q Query,
     /// Bytes read.
     offset: u64,
     /// Records delivered.
     rows: u64,
 }
 
-impl Replay {
+impl Replay<'_> {
     fn run(
         &mut self,
         file: &mut dyn Read,
         visit: &mut dyn Visit,
-        notes: &mut dyn FnMut(Note),
+        notices: &mut dyn FnMut(Notice),
     ) -> Result<(), DumpErrorKind> {
-        let origin = Origin { table: self.table, kind: SourceKind::Recording };
+        let origin =
+            Origin { services: self.query.services, ..Origin::of(self.query.table, SourceKind::Recording) };
         let mut buffer = vec![0; LONGEST_MESSAGE];
         loop {
             let begins = self.offset;
             let mut head = [0; HEADER_LEN];
-            self.fill(file, &mut head, |errno| Note::RecordingHeader { errno }, notes)?;
+            self.fill(file, &mut head, |errno| Notice::RecordingHeader { errno }, notices)?;
             let Some(header) = Header::parse(&head) else { return Err(DumpErrorKind::RecordingEof) };
             let length = header.len as usize;
             let damaged = DumpErrorKind::DamagedRecording { offset: begins, length: header.len };
@@ -80,7 +75,7 @@ impl Replay {
             let padded = length.checked_next_multiple_of(4).unwrap_or(usize::MAX) - HEADER_LEN;
             let room = LONGEST_MESSAGE - HEADER_LEN;
             let Some(body) = buffer.get_mut(..padded).filter(|_| padded <= room) else { return Err(damaged) };
-            self.fill(file, body, |errno| Note::RecordingBody { errno }, notes)?;
+            self.fill(file, body, |errno| Notice::RecordingBody { errno }, notices)?;
             let payload = body.get(..payload_len).unwrap_or_default();
             match header.kind {
                 NLMSG_DONE => return Ok(()),
@@ -88,15 +83,15 @@ impl Replay {
                     let errno = match error_code(payload) {
                         Some(code) if payload.len() >= ERROR_LEN => code.wrapping_neg(),
                         _ => {
-                            notes(Note::ErrorTruncated);
+                            notices(Notice::ErrorTruncated);
                             return Err(DumpErrorKind::Recorded(0));
                         }
                     };
-                    notes(Note::RecordingAnswer { errno });
+                    notices(Notice::RecordingAnswer { errno });
                     return Err(DumpErrorKind::Recorded(errno));
                 }
                 _ => {
-                    deficit(payload).into_iter().for_each(&mut *notes);
+                    deficit(payload).into_iter().for_each(&mut *notices);
                     self.rows += 1;
                     if visit.record(Record { origin, bytes: payload }).is_break() {
                         return Ok(());
@@ -111,16 +106,16 @@ impl Replay {
         &mut self,
         file: &mut dyn Read,
         buffer: &mut [u8],
-        failed: fn(i32) -> Note,
-        notes: &mut dyn FnMut(Note),
+        failed: fn(i32) -> Notice,
+        notices: &mut dyn FnMut(Notice),
     ) -> Result<(), DumpErrorKind> {
         self.offset += buffer.len() as u64;
         file.read_exact(buffer).map_err(|error| {
             if error.kind() == io::ErrorKind::UnexpectedEof {
-                notes(Note::RecordingEof);
+                notices(Notice::RecordingEof);
                 return DumpErrorKind::RecordingEof;
             }
-            notes(failed(errno_of(&error)));
+            notices(failed(errno_of(&error)));
             DumpErrorKind::Receive(error)
         })
     }
@@ -131,9 +126,9 @@ impl Replay {
 ///
 /// The reference reads the attributes of a row that it shows twice, and says
 /// so twice; [`super::dump`] says it once for every row.
-pub fn deficit(payload: &[u8]) -> Option<Note> {
+pub fn deficit(payload: &[u8]) -> Option<Notice> {
     let Some(bytes) = payload.get(MSG_LEN..) else {
-        return Some(Note::Deficit { bytes: payload.len() as i64 - MSG_LEN as i64, attr_len: 0 });
+        return Some(Notice::Deficit { bytes: payload.len() as i64 - MSG_LEN as i64, attr_len: 0 });
     };
     let mut attrs = attr::attrs(bytes);
     attrs.by_ref().for_each(drop);
@@ -142,5 +137,5 @@ pub fn deficit(payload: &[u8]) -> Option<Note> {
         return None;
     }
     let attr_len = u16_at(bytes, bytes.len() - left).unwrap_or(0);
-    Some(Note::Deficit { bytes: left as i64, attr_len })
+    Some(Notice::Deficit { bytes: left as i64, attr_len })
 }

@@ -7,10 +7,13 @@
 
 use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg, SmcDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::{Family, states};
-use crate::notes::Note;
+use crate::notice::Notice;
 
 /// Attributes by what needs them; the others always come.
 const EXTENSIONS: [(Needs, u8); 3] = [
@@ -23,15 +26,16 @@ const EXTENSIONS: [(Needs, u8); 3] = [
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     SmcDiagReq { family: Family::Smc.number(), ext: extensions(query.needs) }.encode(&mut body);
     let wanted = |bytes: &[u8]| {
         SmcDiagMsg::new(bytes).is_none_or(|msg| states::smc_chosen_by(msg.state()).intersects(query.states))
     };
-    one_dump::dump(query, &body, wanted, visit, notes)
+    one_dump::dump(query, access, &body, wanted, visit, notices)
 }
 
 fn extensions(needs: Needs) -> u8 {
@@ -48,7 +52,7 @@ mod tests {
     fn details_are_asked_for_where_they_are_shown() {
         let catalog = Catalog::standard();
         for (groups, bits) in
-            [(Groups::COLUMNS, 0), (Groups::EXTENDED.and(Groups::MEMORY), 0), (Groups::INFO, 0b1011)]
+            [(Groups::COLUMNS, 0), (Groups::EXTENDED.union(Groups::MEMORY), 0), (Groups::INFO, 0b1011)]
         {
             assert_eq!(extensions(catalog.needs(groups)), bits, "{groups:?}");
         }

@@ -11,13 +11,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::Sources;
-use crate::notes::Note;
-use crate::scan;
+use sockdiag_wire::errno::ESRCH;
+
+use super::sources::Sources;
+use crate::notice::Notice;
+use sockdiag_facts::scan;
 
 /// More than these files ever hold.
 const LONGEST: u64 = 1 << 20;
-const ESRCH: i32 = 3;
 
 /// How many sockets there are.  Numbers are signed as the kernel prints them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,21 +53,21 @@ pub struct Summary {
 
 /// Reads the counts.  What cannot be read is absent, and said; that there is no
 /// IPv6 is not worth saying.
-pub fn summary(sources: &Sources, notes: &mut dyn FnMut(Note)) -> Summary {
+pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
     let file = |set: &Option<OsString>, name| {
         contents(set.as_ref().map_or_else(|| sources.proc_file(name), PathBuf::from))
     };
     let mut counts = Summary::default();
     match file(&sources.proc_net_sockstat, "net/sockstat") {
         Ok(text) => counts.take_sockstat(&text),
-        Err(errno) => notes(Note::SockstatFailed { errno }),
+        Err(errno) => notices(Notice::SockstatFailed { errno }),
     }
     if let Ok(text) = file(&sources.proc_net_sockstat6, "net/sockstat6") {
         counts.take_sockstat(&text);
     }
     match file(&sources.proc_net_snmp, "net/snmp").and_then(|text| current_estab(&text).ok_or(ESRCH)) {
         Ok(count) => counts.tcp_established = count,
-        Err(errno) => notes(Note::SnmpFailed { errno }),
+        Err(errno) => notices(Notice::SnmpFailed { errno }),
     }
     counts
 }

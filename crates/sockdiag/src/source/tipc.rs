@@ -4,18 +4,22 @@
 
 use sockdiag_wire::tipc_diag::TipcSockDiagReq;
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::Family;
-use crate::notes::Note;
+use crate::notice::Notice;
 
 /// Reads the table.
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     TipcSockDiagReq { family: Family::Tipc.number(), states: query.states.bits() }.encode(&mut body);
-    one_dump::dump(query, &body, |_| true, visit, notes)
+    one_dump::dump(query, access, &body, |_| true, visit, notices)
 }

@@ -8,16 +8,20 @@
 
 use sockdiag_wire::vsock_diag::{VsockDiagMsg, VsockDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::{Family, vsock};
-use crate::notes::Note;
+use crate::notice::Notice;
 
 /// Reads the table.
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
-    notes: &mut dyn FnMut(Note),
+    notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     VsockDiagReq { family: Family::Vsock.number(), states: query.states.bits() }.encode(&mut body);
@@ -25,5 +29,5 @@ pub(super) fn dump(
         let table = VsockDiagMsg::new(bytes).and_then(|msg| vsock::table_of(msg.kind()));
         table.is_none_or(|table| query.tables.contains(table))
     };
-    one_dump::dump(query, &body, wanted, visit, notes)
+    one_dump::dump(query, access, &body, wanted, visit, notices)
 }

@@ -10,9 +10,9 @@ use std::ffi::{CStr, CString};
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, ToSocketAddrs};
 
-use libc::{c_char, c_int, protoent, servent};
+use libc::{ERANGE, c_char, c_int, protoent, servent};
 
-use super::elsewhere;
+use super::opener::Opener;
 use crate::model::Addr;
 
 unsafe extern "C" {
@@ -76,7 +76,6 @@ fn look_up<E: Zeroed, T>(
     call: impl Fn(*mut E, *mut c_char, usize, *mut *mut E) -> c_int,
     read: impl FnOnce(&E) -> Option<T>,
 ) -> Option<T> {
-    const ERANGE: c_int = 34;
     let mut buffer = vec![0_u8; 1024];
     loop {
         let mut entry = E::zeroed();
@@ -249,9 +248,9 @@ fn is_hexadecimal_address(word: &str) -> bool {
 }
 
 /// Name of the interface with this index, as the `SIOCGIFNAME` ioctl knows it
-/// in the current namespace.
-pub(crate) fn interface_name(index: u32) -> Option<Vec<u8>> {
-    elsewhere::run(move || interface_name_here(index)).ok()?
+/// in a namespace.
+pub(crate) fn interface_name(index: u32, opener: &Opener) -> Option<Vec<u8>> {
+    opener.run(move || interface_name_here(index)).ok()?
 }
 
 fn interface_name_here(index: u32) -> Option<Vec<u8>> {
@@ -265,10 +264,10 @@ fn interface_name_here(index: u32) -> Option<Vec<u8>> {
 }
 
 /// Index of the interface with this name, as the `SIOCGIFINDEX` ioctl knows it
-/// in the current namespace.
-pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
+/// in a namespace.
+pub(crate) fn interface_index(name: &[u8], opener: &Opener) -> Option<u32> {
     let name = CString::new(name).ok()?;
-    elsewhere::run(move || interface_index_here(&name)).ok()?
+    opener.run(move || interface_index_here(&name)).ok()?
 }
 
 fn interface_index_here(name: &CStr) -> Option<u32> {
@@ -296,12 +295,13 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_is_found_both_ways() {
-        let Some(index) = interface_index(b"lo") else {
+        let here = Opener::here();
+        let Some(index) = interface_index(b"lo", &here) else {
             sockdiag_testkit::skip!("there is none here");
         };
-        assert_eq!(interface_name(index).as_deref(), Some(&b"lo"[..]));
-        assert_eq!(interface_index(b"a name that no interface can have"), None);
-        assert_eq!(interface_name(u32::MAX), None);
+        assert_eq!(interface_name(index, &here).as_deref(), Some(&b"lo"[..]));
+        assert_eq!(interface_index(b"a name that no interface can have", &here), None);
+        assert_eq!(interface_name(u32::MAX, &here), None);
     }
 
     #[test]

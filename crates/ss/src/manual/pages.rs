@@ -2,25 +2,23 @@
 
 use std::fmt::Write as _;
 
-use sockdiag::fields::{Catalog, Field, Kind};
+use sockdiag::fields::{Catalog, Field};
+use sockdiag_options::{OPTIONS, Opt, Section};
 
 use super::sections;
-use crate::cli::options::{OPTIONS, Opt, Section};
 use crate::cli::shown_by;
 
 const MADE: &str = "<!-- Made by `ss --generate=";
 
 /// Every way to write an option, `-m` before `--memory`.
 pub(super) fn spellings(option: &Opt) -> Vec<String> {
-    let short = option.short.iter().map(|letter| format!("-{}", char::from(*letter)));
+    let short = option.short.chars().map(|letter| format!("-{letter}"));
     short.chain(option.long.iter().map(|name| format!("--{name}"))).collect()
 }
 
 /// What an option's argument is called, if it takes one.
 pub(super) fn value(option: &Opt) -> Option<&'static str> {
-    let name = option.value.trim_start_matches('=');
-    let name = name.split([',', ' ']).next().unwrap_or_default();
-    option.takes_argument().then_some(if name.is_empty() { "NAME" } else { name })
+    option.argument.and_then(|argument| argument.shown.split(',').next())
 }
 
 /// Options by section.
@@ -55,7 +53,9 @@ pub(super) fn fields() -> String {
     let mut text = format!(
         "{MADE}fields`. -->\n\n# Fields\n\n\
          Every fact that a socket can report: the token of the text output, if it has one; the name by which a filter \
-         tests it and structured output holds it; what it is; its unit; where the kernel has it from.\n"
+         tests it and structured output holds it; what it means; its type, with the width that a number has in the kernel; \
+         its unit; whether it describes (info), is one of a few states, goes up and down (gauge) or only up until its \
+         width is used up (counter); where the kernel has it from.\n"
     );
     let catalog = Catalog::standard();
     let mut layout = String::new();
@@ -66,20 +66,21 @@ pub(super) fn fields() -> String {
         }
         let _ = writeln!(
             text,
-            "\n### {}\n\n| token | name | meaning | kind | unit | asked for by | source |\n\
-             | --- | --- | --- | --- | --- | --- | --- |",
+            "\n### {}\n\n| token | name | meaning | type | unit | metric | asked for by | source |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- |",
             section.shown_by
         );
         for field in section.fields {
             let token = field.token().map_or_else(String::new, |token| format!("`{}`", cell(&token)));
             let _ = writeln!(
                 text,
-                "| {token} | `{}` | {}{} | {} | {} | {} | {} |",
+                "| {token} | `{}` | {}{} | {} | {} | {} | {} | {} |",
                 field.name,
-                cell(field.doc),
+                cell(&field.meaning()),
                 members(field),
-                kind(field.kind),
+                field.kind.name(),
                 field.unit.name().unwrap_or_default(),
+                field.metric.name(),
                 shown_by(field.groups),
                 cell(field.source),
             );
@@ -93,28 +94,13 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Integer => "integer",
-        Kind::Wide => "integer of 64 bits",
-        Kind::Ratio => "ratio",
-        Kind::Bool => "yes or no",
-        Kind::Text => "text",
-        Kind::Addr => "address",
-        Kind::Integers => "integers",
-        Kind::Texts => "texts",
-        Kind::Addrs => "addresses",
-        Kind::Records(_) => "records",
-    }
-}
-
 /// What the records of a list hold.
 fn members(field: &Field) -> String {
     let members: Vec<String> = field
         .kind
         .members()
         .iter()
-        .map(|member| format!("`{}`: {}", member.name, cell(member.doc)))
+        .map(|member| format!("`{}` ({}): {}", member.name, member.kind.name(), cell(&member.meaning())))
         .collect();
     if members.is_empty() { String::new() } else { format!(" Each has {}", members.join(" ")) }
 }

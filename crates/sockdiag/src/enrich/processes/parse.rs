@@ -3,7 +3,7 @@
 //! Source: proc_pid_fd(5), proc_pid_stat(5); what is accepted beyond their
 //! forms is what `ss` accepts.
 
-use crate::scan;
+use sockdiag_facts::scan;
 
 /// The number that an entry of a directory begins with; what follows it does
 /// not matter.

@@ -31,6 +31,13 @@ pub(super) struct Workloads {
 }
 
 impl Workloads {
+    /// Forgets everything: a process moves, and a container can be renamed.
+    pub(super) fn begin_poll(&mut self) {
+        self.by_path.clear();
+        self.by_process.clear();
+        self.state.begin_poll();
+    }
+
     /// Nothing is read yet.  Another machine's /proc stands beside its other
     /// directories.
     pub(super) fn new(sources: &Sources) -> Self {

@@ -1,0 +1,297 @@
+//! The table as its readers see it: blocks of rows, in print order.
+//!
+//! A [`Block`] is what one part of the text line shows together.  The
+//! [`Catalog`] is the whole table at run time; tests take rows out of it to
+//! prove that a field lives in its row alone.
+
+use std::sync::OnceLock;
+
+use sockdiag_wire::ipproto::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP};
+
+use super::block::{Block, Lead, Test};
+use super::{Field, Groups, Needs, Text};
+use super::{
+    bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc, surroundings, tcp,
+    tipc, ulp, unix, vsock, xdp,
+};
+use crate::model::{Layout, Row, Table};
+
+/// A line of /proc text of any table but TCP's is only its columns.
+fn has_details(row: &Row<'_>, _: Groups) -> bool {
+    row.socket.proc_line().is_none_or(|_| row.socket.protocol == IPPROTO_TCP)
+}
+
+/// UDP has no internals, so `-i` alone opens no line for it; and a /proc line
+/// of any table stays one line.
+fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
+    let udp = row.socket.protocol == IPPROTO_UDP || row.socket.origin.table == Table::UdpLite;
+    row.socket.proc_line().is_none() && (groups.intersects(Groups::MEMORY) || !udp)
+}
+
+/// Protocols that put a `tcp_info` where SCTP and MPTCP put their own.
+fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
+    !matches!(row.socket.protocol, IPPROTO_SCTP | IPPROTO_MPTCP) && has_info_line(row, groups)
+}
+
+/// What is found out about sockets of every layout: the column before the
+/// others, and the first details.
+const AROUND: &[Block] = &[
+    Block::new(Groups::NETNS, &[surroundings::NETNS]),
+    Block::new(Groups::PEERS, &[surroundings::PEERS]),
+    Block::new(Groups::CONTAINERS, &[surroundings::CONTAINERS]),
+    Block::new(Groups::EXPOSURE, &[exposure::EXPOSURE]),
+];
+
+/// The details that `-i` and `-m` open a line for.
+const INTERNALS: Groups = Groups::MEMORY.union(Groups::INFO);
+
+/// Everything that an inet socket reports.
+const INET: &[Block] = &[
+    Block::new(
+        Groups::COLUMNS,
+        &[endpoint::IDENTITY, endpoint::COLUMNS, endpoint::NAMES, endpoint::PROTOCOL, process::PROCESSES],
+    ),
+    Block::new(Groups::OPTIONS, &[extended::TIMER]).applies(has_details),
+    Block::new(Groups::EXTENDED, &[extended::OWNER, extended::EXTENDED, extended::SHUTDOWN])
+        .applies(has_details),
+    Block::new(Groups::TOS, &[extended::TOS]).applies(has_details),
+    Block::new(Groups::CGROUP, &[extended::CGROUP]).applies(has_details),
+    Block::new(Groups::SOCKOPT, &[extended::SOCKOPT]).applies(has_details),
+    Block::new(INTERNALS, &[memory::SK, memory::OLD]).applies(has_info_line).line(),
+    Block::new(INTERNALS, &[tcp::TCP]).applies(has_tcp_info),
+    Block::new(INTERNALS, &[ulp::ULP]).of(ulp::is_there).applies(has_tcp_info),
+    Block::new(INTERNALS, &[sctp::SCTP]).of(|row| row.socket.protocol == IPPROTO_SCTP),
+    Block::new(INTERNALS, &[mptcp::MPTCP]).of(|row| row.socket.protocol == IPPROTO_MPTCP),
+    Block::new(Groups::INFO, &[tcp::PROC_TCP])
+        .of(|row| row.socket.proc_line().is_some())
+        .applies(|row, _| row.socket.protocol == IPPROTO_TCP),
+    // Whatever is shown: the option only asks the kernel for it.
+    Block::new(Groups::NONE, &[bpf::STORAGES]),
+];
+
+/// A block of the table at run time.
+#[derive(Clone)]
+pub struct Part {
+    /// Shown if any of these is; always, if there are none.
+    pub shown_by: Groups,
+    /// The sockets that can report any of it: of others all rows are absent.
+    pub of: fn(&Row<'_>) -> bool,
+    /// Which of those the text shows it of.
+    pub applies: Test,
+    /// What is written first, even if no row prints anything.
+    pub lead: Lead,
+    /// The rows, in print order.
+    pub fields: Vec<&'static Field>,
+}
+
+/// The blocks that describe the sockets of one layout, in print order.
+#[derive(Clone)]
+pub struct Description {
+    /// Which sockets.
+    pub layout: Layout,
+    /// The blocks.
+    pub parts: Vec<Part>,
+}
+
+/// The whole table.
+#[derive(Clone)]
+pub struct Catalog {
+    descriptions: Vec<Description>,
+}
+
+/// The blocks of each layout.
+const LAYOUTS: &[(Layout, &[Block])] = &[
+    (Layout::Inet, INET),
+    (Layout::Unix, unix::UNIX),
+    (Layout::Netlink, netlink::BLOCKS),
+    (Layout::Packet, packet::BLOCKS),
+    (Layout::Vsock, vsock::VSOCK),
+    (Layout::Tipc, tipc::TIPC),
+    (Layout::Xdp, xdp::XDP),
+    (Layout::Smc, smc::SMC),
+];
+
+impl Catalog {
+    /// Every field there is.
+    pub fn standard() -> Self {
+        let part = |block: &'static Block| Part {
+            shown_by: block.shown_by,
+            of: block.of,
+            applies: block.applies,
+            lead: block.lead,
+            fields: block.fields.iter().copied().flatten().collect(),
+        };
+        let description = |(layout, blocks): &(Layout, &'static [Block])| Description {
+            layout: *layout,
+            parts: AROUND.iter().chain(*blocks).map(part).collect(),
+        };
+        Self { descriptions: LAYOUTS.iter().map(description).collect() }
+    }
+
+    /// [`Catalog::standard`], made once.
+    pub fn shared() -> &'static Self {
+        static CATALOG: OnceLock<Catalog> = OnceLock::new();
+        CATALOG.get_or_init(Self::standard)
+    }
+
+    /// The same without the row of this name.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        for part in self.descriptions.iter_mut().flat_map(|description| &mut description.parts) {
+            part.fields.retain(|field| field.name != name);
+        }
+        self
+    }
+
+    /// What there is to know of each layout.
+    pub fn descriptions(&self) -> &[Description] {
+        &self.descriptions
+    }
+
+    /// Every field, in print order.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        let parts = self.descriptions.iter().flat_map(|description| &description.parts);
+        parts.flat_map(|part| part.fields.iter().copied())
+    }
+
+    /// The field of this name.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields().find(|field| field.name == name)
+    }
+
+    /// The row of this name among those of a layout.
+    pub fn of_layout(&self, layout: Layout, name: &str) -> Option<&'static Field> {
+        let of = self.descriptions.iter().filter(|description| description.layout == layout);
+        of.flat_map(|description| &description.parts)
+            .flat_map(|part| part.fields.iter().copied())
+            .find(|field| field.name == name)
+    }
+
+    /// The field that a keyword of the filter language tests; its
+    /// [`Field::operand`] says how.
+    pub fn operand(&self, keyword: &[u8]) -> Option<&'static Field> {
+        self.fields().find(|field| field.operand.is_some_and(|(word, _)| word.as_bytes() == keyword))
+    }
+
+    /// What must be asked for to print these groups.
+    pub fn needs(&self, groups: Groups) -> Needs {
+        self.fields()
+            .filter(|field| {
+                field.groups.intersects(groups)
+                    && groups.has(field.ss.only_with)
+                    && !matches!(field.ss.text, Text::Silent)
+            })
+            .fold(Needs::NONE, |needs, field| needs.union(field.needs).union(field.ss.needs))
+    }
+
+    /// What the row of a layout that has this name, or the rows of all of
+    /// them, need for their values.
+    pub fn needs_of(&self, name: &str) -> Needs {
+        let rows = self.fields().filter(|field| field.name == name);
+        rows.fold(Needs::NONE, |needs, field| needs.union(field.needs))
+    }
+
+    /// The rows of a layout whose values structured output gives with these
+    /// groups, in print order and by part, each name once: what the options ask
+    /// for, what belongs to the same structures, and what identifies a socket.
+    pub fn values(&self, layout: Layout, groups: Groups) -> Vec<Part> {
+        let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
+        let mut seen: Vec<&'static Field> = Vec::new();
+        let of_layout = self.descriptions.iter().filter(|description| description.layout == layout);
+        let mut parts: Vec<Part> = of_layout.flat_map(|description| &description.parts).cloned().collect();
+        for part in &mut parts {
+            // A column may hold what several options show.
+            let whole = !part.shown_by.intersects(Groups::COLUMNS) && part.shown_by.intersects(groups);
+            part.fields.retain(|field| {
+                let new = (whole || field.groups.intersects(groups)) && !seen.contains(field);
+                if new {
+                    seen.push(field);
+                }
+                new
+            });
+        }
+        parts
+    }
+
+    /// What must be asked for so that these values are there.
+    pub fn value_needs(&self, groups: Groups) -> Needs {
+        let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
+        let rows = self.fields().filter(|field| field.groups.intersects(groups));
+        rows.fold(Needs::NONE, |needs, field| {
+            let members = field.kind.members().iter();
+            members.fold(needs.union(field.needs), |needs, member| needs.union(member.needs))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+
+    #[test]
+    fn rows_are_fit_to_publish() {
+        let catalog = Catalog::standard();
+        let mut names = HashMap::new();
+        let mut keywords = HashSet::new();
+        for field in catalog.fields() {
+            // Layouts may share a row, but a name means one fact.
+            if let Some(other) = names.insert(field.name, field) {
+                let same = (other.doc, other.unit, other.source) == (field.doc, field.unit, field.source);
+                assert!(same, "{} means two things", field.name);
+                continue;
+            }
+            assert!(field.name.contains('.'), "{}: no subject", field.name);
+            assert!(field.doc.ends_with('.'), "{}: doc is not a sentence", field.name);
+            assert!(field.doc.starts_with(char::is_uppercase), "{}: doc is not a sentence", field.name);
+            assert!(!field.source.is_empty(), "{}: no source", field.name);
+            let custom = matches!(field.ss.text, Text::Custom(_));
+            assert_eq!(custom, !field.ss.shape.is_empty(), "{}: what does it look like?", field.name);
+            if let Some((keyword, _)) = field.operand {
+                assert!(keywords.insert(keyword), "{keyword} tests two fields");
+            }
+        }
+        for keyword in ["src", "dst", "sport", "dport", "dev", "fwmark", "cgroup", "autobound"] {
+            assert!(keywords.contains(keyword), "no field is tested by {keyword}");
+        }
+    }
+
+    #[test]
+    fn every_shown_field_is_printed_by_a_row() {
+        let catalog = Catalog::standard();
+        for field in catalog.fields() {
+            if let Text::PartOf(owner) = field.ss.text {
+                let owner =
+                    catalog.field(owner).unwrap_or_else(|| panic!("{}: no field {owner}", field.name));
+                assert!(
+                    matches!(owner.ss.text, Text::Custom(_) | Text::Column(..)),
+                    "{}: {} prints nothing of its own",
+                    field.name,
+                    owner.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_those_of_the_reference() {
+        let catalog = Catalog::standard();
+        for (groups, ext) in [
+            (Groups::COLUMNS, 0),
+            (Groups::EXTENDED.union(Groups::OPTIONS), 0),
+            (Groups::INFO, 0x0e),
+            (Groups::MEMORY, 0x41),
+            (Groups::TOS, 0x30),
+            (Groups::CGROUP, 0),
+            (Groups::SOCKOPT, 0),
+        ] {
+            assert_eq!(catalog.needs(groups).inet_ext(), ext, "{groups:?}");
+        }
+        for groups in [Groups::CONTEXT, Groups::CONTEXT.union(Groups::SOCKET_CONTEXT)] {
+            assert_eq!(catalog.needs(groups), Needs::NONE, "without -p nothing is looked for");
+            let both = Needs::PROCESSES.union(Needs::CONTEXTS);
+            assert_eq!(catalog.needs(groups.union(Groups::PROCESSES)), both);
+        }
+    }
+}

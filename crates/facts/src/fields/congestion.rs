@@ -1,0 +1,173 @@
+//! What the congestion control tells of itself.
+//!
+//! `ss` prints these in the middle of the `tcp_info` tokens, and only for a
+//! socket whose reply has `tcp_info`.
+//!
+//! Source: `struct tcpvegas_info`, `tcp_dctcp_info`, `tcp_bbr_info`
+//! (linux/inet_diag.h).
+
+use super::{Field, Groups, Needs, Read, Style, Text, Unit, plain, text};
+use crate::model::Row;
+use crate::model::words::NO_YES;
+use crate::number::{put_g, put_millis, put_name, put_rate, put_u64};
+
+const fn cc(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).needs(Needs::VEGASINFO).group(Groups::INFO)
+}
+
+macro_rules! of {
+    ($info:ident . $method:ident) => {
+        plain!(|r| r.socket.attrs()?.$info()?.$method())
+    };
+}
+
+/// The name of the algorithm.
+pub(super) const NAME: Field = Field::new(
+    "tcp.congestion",
+    text!(|r| r.socket.attrs()?.congestion().filter(|name| !name.is_empty())),
+    "Congestion control algorithm.",
+    "INET_DIAG_CONG",
+)
+.needs(Needs::CONG)
+.group(Groups::INFO)
+.shape("NAME")
+.text(Text::Custom(|out, r, _| {
+    if let (Some(name), Some(_)) = (r.socket.attrs().and_then(|a| a.congestion()), r.socket.tcp_info())
+        && !name.is_empty()
+    {
+        out.push(b' ');
+        put_name(out, name.get(..15).unwrap_or(name));
+    }
+}));
+
+const DCTCP: Text = Text::PartOf("dctcp.enabled");
+const BBR: Text = Text::PartOf("bbr.bw_bytes_per_s");
+
+/// What the kernel says where no round-trip time was measured yet.
+const NO_MIN_RTT: i128 = u32::MAX as i128;
+/// The same of Vegas.
+const NO_VEGAS_RTT: i128 = i32::MAX as i128;
+
+/// Rows in print order.
+pub(super) const ALGORITHMS: &[Field] = &[
+    cc(
+        "dctcp.enabled",
+        of!(dctcp.enabled),
+        "Whether DCTCP works as such rather than like Reno.",
+        "dctcp_enabled",
+    )
+    .words(NO_YES)
+    .state()
+    .shape("dctcp:(ce_state:N,alpha:N,ab_ecn:N,ab_tot:N), or dctcp:fallback_mode")
+    .text(Text::Custom(fmt_dctcp)),
+    cc(
+        "dctcp.ce_state",
+        of!(dctcp.ce_state),
+        "Whether the last segment carried a congestion mark.",
+        "dctcp_ce_state",
+    )
+    .words(NO_YES)
+    .state()
+    .text(DCTCP),
+    cc("dctcp.alpha", of!(dctcp.alpha), "Estimated share of marked bytes, in parts of 1024.", "dctcp_alpha")
+        .gauge(Unit::Per1024)
+        .text(DCTCP),
+    cc(
+        "dctcp.ab_ecn",
+        of!(dctcp.ab_ecn),
+        "Bytes acknowledged with a congestion mark in this window.",
+        "dctcp_ab_ecn",
+    )
+    .gauge(Unit::Bytes)
+    .text(DCTCP),
+    cc("dctcp.ab_tot", of!(dctcp.ab_tot), "Bytes acknowledged in this window.", "dctcp_ab_tot")
+        .gauge(Unit::Bytes)
+        .text(DCTCP),
+    cc(
+        "bbr.bw_bytes_per_s",
+        of!(bbr.bw),
+        "Bottleneck bandwidth that BBR believes in.",
+        "bbr_bw_lo, bbr_bw_hi",
+    )
+    .gauge(Unit::BytesPerSecond)
+    .shape("bbr:(bw:RATE,mrtt:MS,pacing_gain:N,cwnd_gain:N)")
+    .text(Text::Custom(fmt_bbr)),
+    cc("bbr.min_rtt_us", of!(bbr.min_rtt_us), "Smallest round-trip time that BBR saw lately.", "bbr_min_rtt")
+        .none(NO_MIN_RTT)
+        .gauge(Unit::Microseconds)
+        .text(BBR),
+    cc("bbr.pacing_gain", of!(bbr.pacing_gain), "Factor that BBR paces with.", "bbr_pacing_gain")
+        .gauge(Unit::Per256)
+        .text(BBR),
+    cc("bbr.cwnd_gain", of!(bbr.cwnd_gain), "Factor that BBR sizes the window with.", "bbr_cwnd_gain")
+        .gauge(Unit::Per256)
+        .text(BBR),
+    cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas acts now.", "tcpv_enabled").words(NO_YES).state(),
+    cc(
+        "vegas.rttcnt",
+        of!(vegas.rttcnt),
+        "Round-trip times that Vegas measured in this window.",
+        "tcpv_rttcnt",
+    )
+    .gauge(Unit::Count),
+    cc(
+        "vegas.rtt_us",
+        of!(vegas.rtt_us),
+        "Round-trip time that Vegas goes by; ss derives `send` from it.",
+        "tcpv_rtt",
+    )
+    .none(NO_VEGAS_RTT)
+    .gauge(Unit::Microseconds)
+    .text(Text::PartOf("tcp.send_rate_bytes_per_s")),
+    cc(
+        "vegas.minrtt_us",
+        of!(vegas.minrtt_us),
+        "Smallest round-trip time that Vegas measured.",
+        "tcpv_minrtt",
+    )
+    .none(NO_VEGAS_RTT)
+    .gauge(Unit::Microseconds),
+];
+
+fn fmt_dctcp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    let Some(dctcp) = row.socket.attrs().and_then(|attrs| attrs.dctcp()) else { return };
+    if row.socket.tcp_info().is_none() {
+        return;
+    }
+    if dctcp.enabled().unwrap_or(0) == 0 {
+        out.extend_from_slice(b" dctcp:fallback_mode");
+        return;
+    }
+    for (name, value) in [
+        (&b" dctcp:(ce_state:"[..], u32::from(dctcp.ce_state().unwrap_or(0))),
+        (b",alpha:", dctcp.alpha().unwrap_or(0)),
+        (b",ab_ecn:", dctcp.ab_ecn().unwrap_or(0)),
+        (b",ab_tot:", dctcp.ab_tot().unwrap_or(0)),
+    ] {
+        out.extend_from_slice(name);
+        put_u64(out, u64::from(value));
+    }
+    out.push(b')');
+}
+
+fn fmt_bbr(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
+    let Some(bbr) = row.socket.attrs().and_then(|attrs| attrs.bbr()) else { return };
+    if row.socket.tcp_info().is_none() {
+        return;
+    }
+    out.extend_from_slice(b" bbr:(bw:");
+    put_rate(out, bbr.bw().unwrap_or(0) as f64 * 8.0, style.numeric);
+    out.extend_from_slice(b"bps,mrtt:");
+    put_millis(out, bbr.min_rtt_us().unwrap_or(0));
+    for (name, gain) in [(&b",pacing_gain:"[..], bbr.pacing_gain()), (b",cwnd_gain:", bbr.cwnd_gain())] {
+        if let Some(gain) = gain.filter(|gain| *gain != 0) {
+            out.extend_from_slice(name);
+            if gain.is_multiple_of(256) && gain < 256_000_000 {
+                put_u64(out, u64::from(gain / 256));
+            } else {
+                put_g(out, f64::from(gain) / 256.0, 6);
+            }
+        }
+    }
+    out.push(b')');
+}

@@ -1,0 +1,487 @@
+//! The columns of a row: what it is, its state, its queues, its two ends.
+//!
+//! Source: `struct inet_diag_msg` and `struct inet_diag_sockid`
+//! (linux/inet_diag.h); state numbers of tcp_states.h.
+
+use sockdiag_wire::ipproto::{
+    IPPROTO_DCCP, IPPROTO_ICMPV6, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
+};
+use sockdiag_wire::socket::{SOCK_SEQPACKET, SOCK_STREAM};
+
+use super::{Column, Field, Groups, Needs, Operand, Text, Unit, plain, text, word};
+use crate::model::families::FAMILY_WORDS;
+use crate::model::tables::NETIDS;
+use crate::model::{Addr, Detail, Family, Row, Socket, Table};
+use crate::model::{protocol_names, states};
+use crate::number::{put_hex, put_i64, put_name, put_signed, put_start, put_u64};
+
+/// The columns that sockets of every layout begin with.
+pub(super) const IDENTITY: &[Field] = &[
+    Field::new(
+        "socket.netid",
+        word!(NETIDS, |r| Some(netid(r.socket))),
+        "Kind of socket: the protocol or type by the name that ss gives it.",
+        "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::Netid, |out, r, _| {
+        // An association hangs below its endpoint, whose kind says it all.
+        if r.association {
+            return;
+        }
+        out.extend_from_slice(netid(r.socket).as_bytes());
+    })),
+    Field::new(
+        "socket.state",
+        word!(states::SHOWN_WORDS, |r| Some(state_text(r))),
+        "State of the connection; connectionless sockets are ESTAB or UNCONN, and SMC has more than TCP.",
+        "idiag_state",
+    )
+    .state()
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::State, |out, r, _| {
+        if r.association {
+            out.extend_from_slice(b"`- ");
+        }
+        out.extend_from_slice(state_text(r).as_bytes());
+    })),
+    Field::new(
+        "socket.recv_q",
+        plain!(|r| Some(r.socket.recv_q)),
+        "Bytes received and not yet read; for a listener, connections waiting to be accepted.  Zero of vsock and \
+         SMC sockets, whose queues the kernel does not tell.",
+        "idiag_rqueue",
+    )
+    .gauge(Unit::Bytes)
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
+    Field::new(
+        "socket.send_q",
+        plain!(|r| Some(r.socket.send_q)),
+        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.  Zero of vsock and SMC \
+         sockets, whose queues the kernel does not tell.",
+        "idiag_wqueue",
+    )
+    .gauge(Unit::Bytes)
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
+    Field::new(
+        "socket.family",
+        word!(FAMILY_WORDS, |r| Some(r.socket.family.name())),
+        "Address family, by its word for -f.",
+        "idiag_family",
+    )
+    .group(Groups::COLUMNS),
+];
+
+/// The interface, which XDP and packet sockets show as their end.
+pub(super) const INTERFACE: Field = Field::new(
+    "local.interface",
+    plain!(|r| Some(r.socket.ifindex), unless 0),
+    "Index of the interface that the socket is bound to.",
+    "idiag_if",
+)
+.print_needs(Needs::INTERFACES)
+.operand("dev", Operand::Device)
+.group(Groups::COLUMNS)
+.text(Text::PartOf("local.addr"));
+
+/// The name of that interface.
+pub(super) const INTERFACE_NAME: Field = Field::new(
+    "local.interface_name",
+    text!(|r| r.names.interface.filter(|_| r.socket.ifindex != 0)),
+    "Name of the interface that the socket is bound to.",
+    "idiag_if, if_indextoname(3)",
+)
+.needs(Needs::INTERFACES)
+.group(Groups::COLUMNS);
+
+/// Names for the numbers of an inet socket, which ss prints in their place.
+pub(super) const NAMES: &[Field] = &[
+    INTERFACE_NAME,
+    Field::new(
+        "local.service",
+        text!(|r| r.names.local_service),
+        "Name of the local port, unless -n is given.",
+        "services(5)",
+    )
+    .needs(Needs::SERVICES)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "remote.service",
+        text!(|r| r.names.remote_service),
+        "Name of the remote port, unless -n is given.",
+        "services(5)",
+    )
+    .needs(Needs::SERVICES)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "local.host",
+        text!(|r| Some(r.names.hosts?.host(r.socket.local.addr)?.as_bytes())),
+        "Name of the local address, where -r asks for it.",
+        "getnameinfo(3)",
+    )
+    .needs(Needs::HOSTS)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "remote.host",
+        text!(|r| Some(r.names.hosts?.host(r.socket.remote.addr)?.as_bytes())),
+        "Name of the remote address, where -r asks for it.",
+        "getnameinfo(3)",
+    )
+    .needs(Needs::HOSTS)
+    .group(Groups::COLUMNS),
+];
+
+/// What sockets of the tables of inet_diag are.
+pub(super) const PROTOCOL: &[Field] = &[
+    Field::new(
+        "socket.protocol",
+        plain!(|r| Some(r.socket.protocol)),
+        "IP protocol of the socket; 262 is MPTCP.",
+        "INET_DIAG_PROTOCOL",
+    )
+    .words(protocol_names::IP)
+    .group(Groups::COLUMNS),
+    Field::new(
+        "sctp.association",
+        plain!(|r| (r.socket.protocol == IPPROTO_SCTP).then_some(r.association)),
+        "Whether it is an association of the endpoint that was listed before it.",
+        "idiag_inode",
+    )
+    .group(Groups::COLUMNS),
+];
+
+/// The port of this end.
+pub(super) const LOCAL_PORT: Field = Field::new(
+    "local.port",
+    plain!(|r| u32::try_from(r.socket.local.port).ok()),
+    "Port of this end; zero if it has none, all ones if any vsock port will do.",
+    "idiag_sport",
+)
+.none(0)
+.print_needs(Needs::SERVICES)
+.operand("sport", Operand::LocalPort)
+.group(Groups::COLUMNS)
+.text(Text::Column(Column::LocalPort, |out, r, _| {
+    put_port(out, r.socket.local.port, r.names.local_service);
+}));
+
+/// The address of the other end.
+pub(super) const REMOTE_ADDR: Field = Field::new(
+    "remote.addr",
+    plain!(|r| Some(r.socket.remote.addr)),
+    "Address of the other end; all zero if there is none.",
+    "idiag_dst",
+)
+.print_needs(Needs::HOSTS)
+.operand("dst", Operand::RemoteHost)
+.group(Groups::COLUMNS)
+.text(Text::Column(Column::RemoteAddr, |out, r, _| {
+    put_addr(out, r, r.socket.remote.addr);
+    out.push(b':');
+}));
+
+/// The port of the other end.
+pub(super) const REMOTE_PORT: Field = Field::new(
+    "remote.port",
+    plain!(|r| u32::try_from(r.socket.remote.port).ok()),
+    "Port of the other end; zero if there is none, all ones of vsock.",
+    "idiag_dport",
+)
+.none(0)
+.print_needs(Needs::SERVICES)
+.operand("dport", Operand::RemotePort)
+.group(Groups::COLUMNS)
+.text(Text::Column(Column::RemotePort, |out, r, _| {
+    put_port(out, r.socket.remote.port, r.names.remote_service);
+}));
+
+/// The two ends of an inet socket, in the order of the columns.
+pub(super) const COLUMNS: &[Field] = &[
+    Field::new(
+        "local.addr",
+        plain!(|r| Some(r.socket.local.addr)),
+        "Address of this end; all zero accepts on every address.",
+        "idiag_src",
+    )
+    .print_needs(Needs::HOSTS)
+    .operand("src", Operand::LocalHost)
+    .group(Groups::COLUMNS)
+    .text(Text::Column(Column::LocalAddr, |out, r, _| {
+        put_addr(out, r, r.socket.local.addr);
+        if r.socket.ifindex != 0 {
+            out.push(b'%');
+            put_interface(out, r);
+        }
+        out.push(b':');
+    })),
+    INTERFACE,
+    LOCAL_PORT,
+    REMOTE_ADDR,
+    REMOTE_PORT,
+];
+
+/// The state; associations and SMC count in numbers of their own.
+pub fn state_text(row: &Row<'_>) -> &'static str {
+    match row.socket.detail {
+        _ if row.association => states::sctp_text(row.socket.state.into()),
+        Detail::Smc(_) => states::smc_text(row.socket.state),
+        _ => states::text(row.socket.state),
+    }
+}
+
+/// What the Netid column calls a socket.
+fn netid(socket: &Socket<'_>) -> &'static str {
+    match &socket.detail {
+        Detail::Inet(_) | Detail::Proc(_) => match (socket.protocol, socket.origin.table) {
+            // A raw socket of that protocol has no name.
+            (IPPROTO_UDPLITE, Table::UdpLite) => "udplite",
+            (protocol, _) => inet_netid(protocol),
+        },
+        Detail::Netlink(_) => "nl",
+        Detail::Packet(packet) if packet.is_raw() => "p_raw",
+        Detail::Packet(_) => "p_dgr",
+        Detail::Unix(unix) => match unix.kind() {
+            SOCK_STREAM => "u_str",
+            SOCK_SEQPACKET => "u_seq",
+            _ => "u_dgr",
+        },
+        Detail::Vsock(vsock) => vsock.netid(),
+        Detail::Tipc(tipc) => tipc.netid(),
+        Detail::Xdp(_) => "xdp",
+        Detail::Smc(_) => "smc",
+    }
+}
+
+fn inet_netid(protocol: u16) -> &'static str {
+    match protocol {
+        0 => "raw",
+        IPPROTO_TCP => "tcp",
+        IPPROTO_UDP => "udp",
+        IPPROTO_DCCP => "dccp",
+        IPPROTO_ICMPV6 => "icmp6",
+        IPPROTO_SCTP => "sctp",
+        IPPROTO_MPTCP => "mptcp",
+        _ => "???",
+    }
+}
+
+/// `%-6d`: queues are padded before the column engine sees them.
+#[inline]
+fn put_queue(out: &mut Vec<u8>, amount: u32) {
+    if amount < 10 {
+        put_start(out, [b'0' + amount as u8, b' ', b' ', b' ', b' ', b' ', b' ', b' '], 6);
+    } else {
+        put_long_queue(out, amount);
+    }
+}
+
+#[inline(never)]
+fn put_long_queue(out: &mut Vec<u8>, amount: u32) {
+    let start = out.len();
+    put_signed(out, amount);
+    while out.len() < start + 6 {
+        out.push(b' ');
+    }
+}
+
+/// Its name, or `if` and its index.
+pub(super) fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
+    if let Some(name) = row.names.interface {
+        put_name(out, name);
+    } else {
+        out.extend_from_slice(b"if");
+        put_u64(out, u64::from(row.socket.ifindex));
+    }
+}
+
+fn put_port(out: &mut Vec<u8>, port: i64, service: Option<&[u8]>) {
+    match (port, service) {
+        (0, _) => out.push(b'*'),
+        (_, Some(name)) => out.extend_from_slice(name),
+        (port, None) => put_i64(out, port),
+    }
+}
+
+/// An address as an endpoint shows it: by name with `-r`, IPv6 in brackets,
+/// and the IPv6 wildcard as `*` unless the socket takes nothing but IPv6.
+#[inline]
+fn put_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
+    match addr {
+        Addr::V4(octets) if row.names.hosts.is_none() => put_ipv4(out, octets),
+        _ => put_any_addr(out, row, addr),
+    }
+}
+
+#[inline(never)]
+fn put_any_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
+    if addr == Addr::V6([0; 16]) {
+        let v6only = row.socket.family == Family::Inet6
+            && row.socket.attrs().and_then(|attrs| attrs.v6only()).is_some_and(|v6only| v6only != 0);
+        out.extend_from_slice(if v6only { b"[::]" } else { b"*" });
+        return;
+    }
+    if let Some(name) = row.names.hosts.and_then(|hosts| hosts.host(addr)) {
+        out.extend_from_slice(name.as_bytes());
+        return;
+    }
+    match addr {
+        Addr::V4(octets) => put_ipv4(out, octets),
+        Addr::V6(octets) => {
+            out.push(b'[');
+            put_ipv6(out, octets);
+            out.push(b']');
+        }
+        Addr::Number(number) => put_u64(out, u64::from(number)),
+        // An SMC socket that accepts on any, or has no other end.
+        Addr::None => out.push(b'*'),
+    }
+}
+
+/// An address by name if it has one, else bare.
+pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
+    match (row.names.hosts.and_then(|hosts| hosts.host(addr)), addr) {
+        (Some(name), _) => out.extend_from_slice(name.as_bytes()),
+        (None, Addr::V4(octets)) => put_ipv4(out, octets),
+        (None, Addr::V6(octets)) => put_ipv6(out, octets),
+        (None, Addr::Number(number)) => put_u64(out, u64::from(number)),
+        (None, Addr::None) => {}
+    }
+}
+
+/// Appends an address without its port, as numbers; nothing for none.
+pub fn put_address(out: &mut Vec<u8>, addr: Addr) {
+    match addr {
+        Addr::V4(octets) => put_ipv4(out, octets),
+        Addr::V6(octets) => put_ipv6(out, octets),
+        Addr::Number(number) => put_u64(out, u64::from(number)),
+        Addr::None => {}
+    }
+}
+
+#[inline]
+fn put_ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
+    // Two halves of at most eight bytes, put together in a register: bytes that
+    // are stored one by one are slow to load together.
+    let [a, b, c, d] = octets.map(|octet| OCTETS[usize::from(octet)]);
+    let start = u64::from(a.text) | u64::from(b.text) << a.bits;
+    let end = u64::from(c.text) | u64::from(d.text) << c.bits;
+    let text = u128::from(start) | u128::from(end) << (a.bits + b.bits);
+    // The last point is one too many.
+    let length = (a.bits + b.bits + c.bits + d.bits) / 8 - 1;
+    put_start(out, text.to_le_bytes(), length as usize);
+}
+
+/// An octet as text with a point behind it.
+#[derive(Clone, Copy)]
+struct Octet {
+    /// The first byte lowest.
+    text: u32,
+    /// How long that is.
+    bits: u32,
+}
+
+static OCTETS: [Octet; 256] = {
+    let mut table = [Octet { text: 0, bits: 0 }; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
+        let (text, length) = match octet {
+            0..10 => ([digits[2], b'.', 0, 0], 2),
+            10..100 => ([digits[1], digits[2], b'.', 0], 3),
+            _ => ([digits[0], digits[1], digits[2], b'.'], 4),
+        };
+        table[octet] = Octet { text: u32::from_le_bytes(text), bits: 8 * length };
+        octet += 1;
+    }
+    table
+};
+
+/// The text form of inet_ntop(3): the longest run of at least two zero words
+/// becomes `::`, and what lies behind 96 bits of `::` or `::ffff` is dotted.
+fn put_ipv6(out: &mut Vec<u8>, octets: [u8; 16]) {
+    let mut words = [0_u16; 8];
+    for (word, pair) in words.iter_mut().zip(octets.chunks_exact(2)) {
+        *word = pair.iter().fold(0, |w, b| w << 8 | u16::from(*b));
+    }
+    let (mut start, mut len) = (8, 1);
+    let mut at = 0;
+    while at < 8 {
+        let run = words.iter().skip(at).take_while(|w| **w == 0).count();
+        if run > len {
+            (start, len) = (at, run);
+        }
+        at += run.max(1);
+    }
+    let mut at = 0;
+    for (index, word) in words.into_iter().enumerate() {
+        if index < at {
+            continue;
+        }
+        if index == start {
+            out.extend_from_slice(b"::");
+            at = start + len;
+            continue;
+        }
+        if index > 0 && index != start + len {
+            out.push(b':');
+        }
+        if index == 6 && start == 0 && (len == 6 || (len == 5 && words[5] == 0xffff)) {
+            put_ipv4(out, [octets[12], octets[13], octets[14], octets[15]]);
+            return;
+        }
+        put_hex(out, u64::from(word));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn ipv6_is_inet_ntop() {
+        for (address, want) in [
+            ("::", "::"),
+            ("::1", "::1"),
+            ("1::", "1::"),
+            ("fe80::1", "fe80::1"),
+            ("2001:db8:0:1:0:0:0:1", "2001:db8:0:1::1"),
+            ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+            ("1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"),
+            ("::ffff:1.2.3.4", "::ffff:1.2.3.4"),
+            ("::1.2.3.4", "::1.2.3.4"),
+            ("::1:2", "::0.1.0.2"),
+            ("::ffff:0:1", "::ffff:0.0.0.1"),
+            ("64:ff9b::102:304", "64:ff9b::102:304"),
+            ("0:0:0:0:ffff:0:1:2", "::ffff:0:1:2"),
+            ("1:2:3:4:5:6:0:0", "1:2:3:4:5:6::"),
+        ] {
+            let mut out = Vec::new();
+            put_ipv6(&mut out, address.parse::<Ipv6Addr>().unwrap().octets());
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn octets_are_decimal() {
+        for octet in 0..=255 {
+            let mut out = Vec::new();
+            put_ipv4(&mut out, [octet, 0, octet, 255]);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{octet}.0.{octet}.255"));
+        }
+    }
+
+    #[test]
+    fn queues_are_signed_and_padded() {
+        for (amount, want) in
+            [(0, "0     "), (9, "9     "), (10, "10    "), (u32::MAX, "-1    "), (1_234_567, "1234567")]
+        {
+            let mut out = Vec::new();
+            put_queue(&mut out, amount);
+            assert_eq!(out, want.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What the values of a field are: how wide a number is, which words it has.
+//!
+//! A kind says what an exporter or an archive has to know before the first row:
+//! the type of a column, its range, the names of its values.  It is told by the
+//! reading of a field ([`Read`](super::read::Read)), so that it cannot be another
+//! than that of the values.
+
+use super::{Needs, Unit};
+use crate::model::words::{self, Word};
+
+/// Sign and width of whole numbers, as their source holds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Int {
+    /// Whether there are negative ones.
+    pub signed: bool,
+    /// How many bits they have: 8, 16, 32 or 64.
+    pub bits: u8,
+}
+
+impl Int {
+    /// What numbers of this type are.
+    pub const fn of<T: Whole>() -> Self {
+        T::INT
+    }
+
+    /// The least that they can be.
+    pub const fn min(self) -> i128 {
+        if self.signed { -(1 << (self.bits - 1)) } else { 0 }
+    }
+
+    /// The most that they can be.
+    pub const fn max(self) -> i128 {
+        if self.signed { (1 << (self.bits - 1)) - 1 } else { (1 << self.bits) - 1 }
+    }
+
+    /// What programmers call it: `u32`.
+    pub const fn name(self) -> &'static str {
+        match (self.signed, self.bits) {
+            (false, 8) => "u8",
+            (false, 16) => "u16",
+            (false, 32) => "u32",
+            (false, _) => "u64",
+            (true, 8) => "i8",
+            (true, 16) => "i16",
+            (true, 32) => "i32",
+            (true, _) => "i64",
+        }
+    }
+}
+
+/// The numbers that sources use to say something else than a number.  A byte in
+/// each row of the table, where the number itself would be sixteen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Special {
+    /// Zero.
+    Zero,
+    /// All bits are ones: the most that an unsigned number can be, or -1.
+    AllOnes,
+    /// The most that a signed number of 32 bits can be.
+    MaxI32,
+}
+
+impl Special {
+    /// The name of a number; another one does not compile.
+    pub(super) const fn of(number: i128, kind: Kind) -> Self {
+        let Some(int) = kind.int() else { panic!("only whole numbers are special") };
+        let all = [Self::Zero, Self::AllOnes, Self::MaxI32];
+        let mut at = 0;
+        while at < all.len() {
+            if all[at].number(int) == number {
+                return all[at];
+            }
+            at += 1;
+        }
+        panic!("no source uses this number so far")
+    }
+
+    pub(super) const fn number(self, int: Int) -> i128 {
+        match self {
+            Self::Zero => 0,
+            Self::AllOnes if int.signed => -1,
+            Self::AllOnes => int.max(),
+            Self::MaxI32 => i32::MAX as i128,
+        }
+    }
+}
+
+/// A type of whole numbers that fields have.
+pub trait Whole {
+    /// Its sign and width.
+    const INT: Int;
+}
+
+macro_rules! whole {
+    ($($int:ident)*) => {
+        $(impl Whole for $int {
+            const INT: Int = Int { signed: $int::MIN != 0, bits: $int::BITS as u8 };
+        })*
+    };
+}
+
+whole!(u8 u16 u32 u64 i8 i16 i32 i64);
+
+/// What the values of a field are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Whole numbers.
+    Int(Int),
+    /// Identities of 64 bits.  Readers of JSON that hold numbers as doubles
+    /// would round them, so there they are digits in a string.
+    Wide(Int),
+    /// Whole numbers that stand for words.  A newer kernel may send one that has
+    /// none.
+    Enum(Int, &'static [Word]),
+    /// Whole numbers of which every bit is a fact; those known have words.
+    Flags(Int, &'static [Word]),
+    /// Ratios.
+    Ratio,
+    /// Yes or no.
+    Bool,
+    /// Text.
+    Text,
+    /// One of these words, by its name, and never another.
+    EnumText(&'static [Word]),
+    /// Addresses.
+    Addr,
+    /// Lists of whole numbers.
+    Integers(Int),
+    /// Lists of texts.
+    Texts,
+    /// Lists of addresses.
+    Addrs,
+    /// Lists of records with these members.
+    Records(&'static [Member]),
+}
+
+impl Kind {
+    /// Whether its values are numbers, which columns show to the right.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Self::Int(_) | Self::Wide(_) | Self::Enum(..) | Self::Flags(..) | Self::Ratio)
+    }
+
+    /// Whether its values are texts, one to a row.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::EnumText(_))
+    }
+
+    /// Whether its values are lists.
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::Integers(_) | Self::Texts | Self::Addrs | Self::Records(_))
+    }
+
+    /// Sign and width of its whole numbers, or of the elements of its lists.
+    pub const fn int(self) -> Option<Int> {
+        match self {
+            Self::Int(int)
+            | Self::Wide(int)
+            | Self::Enum(int, _)
+            | Self::Flags(int, _)
+            | Self::Integers(int) => Some(int),
+            _ => None,
+        }
+    }
+
+    /// The words of its values or bits.
+    pub const fn words(self) -> &'static [Word] {
+        match self {
+            Self::Enum(_, words) | Self::Flags(_, words) | Self::EnumText(words) => words,
+            _ => &[],
+        }
+    }
+
+    /// The word that this is a spelling of.
+    pub fn word(self, spelling: &[u8]) -> Option<&'static Word> {
+        words::by_spelling(self.words(), spelling)
+    }
+
+    /// The members of its records.
+    pub const fn members(self) -> &'static [Member] {
+        match self {
+            Self::Records(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// What it is called, with its width where it has one: `u32`, `enum u8`,
+    /// `list of u32`.
+    pub fn name(self) -> String {
+        match self {
+            Self::Int(int) | Self::Wide(int) => int.name().to_owned(),
+            Self::Enum(int, _) => format!("enum {}", int.name()),
+            Self::Flags(int, _) => format!("flags {}", int.name()),
+            Self::Integers(int) => format!("list of {}", int.name()),
+            Self::Ratio => "ratio".to_owned(),
+            Self::Bool => "bool".to_owned(),
+            Self::Text => "text".to_owned(),
+            Self::EnumText(_) => "word".to_owned(),
+            Self::Addr => "address".to_owned(),
+            Self::Texts => "list of texts".to_owned(),
+            Self::Addrs => "list of addresses".to_owned(),
+            Self::Records(_) => "list of records".to_owned(),
+        }
+    }
+}
+
+/// What the words of a kind are, as a sentence: `Words: 0 open, 1 disorder.`
+/// Empty for a kind without.
+pub(super) fn words_sentence(kind: Kind) -> String {
+    let words: Vec<String> = kind
+        .words()
+        .iter()
+        .map(|word| match (kind, word.number) {
+            (Kind::Enum(..) | Kind::Flags(..), Some(number)) => format!("{number} {}", word.name()),
+            _ => word.name().to_owned(),
+        })
+        .collect();
+    let what = if matches!(kind, Kind::Flags(..)) { "Bits" } else { "Words" };
+    if words.is_empty() { String::new() } else { format!("{what}: {}.", words.join(", ")) }
+}
+
+/// A member of the records of a list.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Member {
+    /// Stable name, unit last.
+    pub name: &'static str,
+    /// What its values are; no records again.
+    pub kind: Kind,
+    /// What the number counts.
+    pub unit: Unit,
+    /// One sentence: what it means.
+    pub doc: &'static str,
+    /// What it costs beyond the list itself.
+    pub needs: Needs,
+    /// Whether it is shown where a record has to be short.
+    pub brief: bool,
+}
+
+impl Member {
+    /// Its doc, and which words its numbers have.
+    pub fn meaning(&self) -> String {
+        [self.doc, &words_sentence(self.kind)].join(" ").trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_range_of_their_type() {
+        for (int, name, min, max) in [
+            (Int::of::<u8>(), "u8", 0, 255),
+            (Int::of::<i8>(), "i8", -128, 127),
+            (Int::of::<u16>(), "u16", 0, 65535),
+            (Int::of::<i32>(), "i32", i32::MIN.into(), i32::MAX.into()),
+            (Int::of::<u32>(), "u32", 0, u32::MAX.into()),
+            (Int::of::<u64>(), "u64", 0, u64::MAX.into()),
+            (Int::of::<i64>(), "i64", i64::MIN.into(), i64::MAX.into()),
+        ] {
+            assert_eq!((int.name(), int.min(), int.max()), (name, min, max));
+        }
+    }
+
+    #[test]
+    fn kinds_are_called_by_their_width() {
+        let words = words::NO_YES;
+        for (kind, name) in [
+            (Kind::Int(Int::of::<u32>()), "u32"),
+            (Kind::Enum(Int::of::<u8>(), words), "enum u8"),
+            (Kind::Integers(Int::of::<u32>()), "list of u32"),
+            (Kind::EnumText(words), "word"),
+        ] {
+            assert_eq!(kind.name(), name);
+        }
+        assert_eq!(Kind::EnumText(words).word(b"TRUE").map(|word| word.name()), Some("yes"));
+        assert_eq!(Kind::Text.word(b"yes"), None);
+    }
+}

@@ -1,0 +1,334 @@
+//! The table of facts: one row for each thing that a socket can report.
+//!
+//! Text, filter operands and the plan of what to ask the kernel for all read
+//! these rows, and nothing else knows a field by name.  Adding a field is one
+//! accessor (in `sockdiag-wire`) and one row here.
+//!
+//! Invariant: names are unique, docs are sentences, and the order of the rows
+//! in a block is the order in which `ss` prints them.
+
+mod block;
+mod bpf;
+mod catalog;
+mod choice;
+mod congestion;
+mod endpoint;
+mod exposure;
+mod extended;
+#[cfg(test)]
+mod fit;
+mod groups;
+#[cfg(test)]
+mod hygiene;
+mod kind;
+mod memory;
+mod metric;
+mod mptcp;
+mod named;
+mod needs;
+mod netlink;
+mod owned;
+mod packet;
+mod process;
+mod read;
+mod sctp;
+mod smc;
+mod ss;
+mod surroundings;
+mod tcp;
+mod tipc;
+mod ulp;
+mod unix;
+mod value;
+mod vsock;
+mod xdp;
+
+pub use block::{Block, Lead, Test};
+pub use bpf::put_value;
+pub use catalog::{Catalog, Description, Part};
+pub use choice::{Choice, ChoiceError, Key};
+pub use endpoint::put_address;
+pub use endpoint::state_text;
+pub use extended::uid as owner;
+pub use groups::Groups;
+use kind::Special;
+pub use kind::{Int, Kind, Member, Whole};
+pub use metric::{Metric, Unit};
+pub use named::{NameError, Named};
+pub use needs::Needs;
+pub use owned::{OwnedItem, OwnedValue, printable};
+pub use process::Identity;
+pub use read::{Accessor, Read};
+pub use ss::{Column, Format, SsText, Style, Text};
+pub use value::{Each, Item, List, Value};
+
+use crate::model::Row;
+pub use crate::model::words::Word;
+use read::{plain, text, word};
+
+/// How the filter language spells a condition on a field, beyond its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// `src HOST`.
+    LocalHost,
+    /// `dst HOST`.
+    RemoteHost,
+    /// `sport OP PORT`.
+    LocalPort,
+    /// `dport OP PORT`.
+    RemotePort,
+    /// `dev OP DEVICE`.
+    Device,
+    /// `fwmark OP MARK[/MASK]`.
+    Mark,
+    /// `cgroup OP PATH`.
+    Cgroup,
+    /// `autobound`.
+    Autobound,
+}
+
+/// One fact that a socket can report.
+#[derive(Clone, Copy)]
+pub struct Field {
+    /// Stable name, unit last: `tcp.rtt_us`.
+    pub name: &'static str,
+    /// Reads it, as the source tells it: see [`Field::read`] for what the number
+    /// means.
+    pub get: Accessor,
+    /// One sentence: what it means.
+    pub doc: &'static str,
+    /// The kernel's own name for it, or the file it is read from.
+    pub source: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// What the number counts.
+    pub unit: Unit,
+    /// What becomes of it over time.
+    pub metric: Metric,
+    none: Option<Special>,
+    unlimited: Option<Special>,
+    /// What reading it costs.
+    pub needs: Needs,
+    /// The options that ask for it; printed with any of its block's.
+    pub groups: Groups,
+    /// The keyword of the filter language that tests it, besides its name.
+    pub operand: Option<(&'static str, Operand)>,
+    /// How `ss` prints it.
+    pub ss: SsText,
+}
+
+/// What a field says of a row, with the numbers that are none told apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reading<'r> {
+    /// The source does not report it.
+    Absent,
+    /// The source says that there is none: no measurement yet, no port, no mark.
+    None,
+    /// There is no limit.
+    Unlimited,
+    /// This.
+    Value(Value<'r>),
+}
+
+impl Field {
+    /// A silent field without unit or cost; the methods below refine it.
+    pub const fn new(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Self {
+        Self {
+            name,
+            get: read.get,
+            doc,
+            source,
+            kind: read.kind,
+            unit: Unit::None,
+            metric: Metric::Info,
+            none: read.none,
+            unlimited: None,
+            needs: Needs::NONE,
+            groups: Groups::NONE,
+            operand: None,
+            ss: SsText::SILENT,
+        }
+    }
+
+    /// Says that its numbers stand for these words.
+    #[must_use]
+    pub const fn words(mut self, words: &'static [Word]) -> Self {
+        self.kind = match self.kind {
+            Kind::Int(int) => Kind::Enum(int, words),
+            _ => panic!("only whole numbers stand for words"),
+        };
+        self
+    }
+
+    /// Says that its numbers are flags, which have these words.
+    #[must_use]
+    pub const fn flags(mut self, words: &'static [Word]) -> Self {
+        self.kind = match self.kind {
+            Kind::Int(int) => Kind::Flags(int, words),
+            _ => panic!("only whole numbers are flags"),
+        };
+        self
+    }
+
+    /// Says that its numbers are identities, of which every digit counts.
+    #[must_use]
+    pub const fn wide(mut self) -> Self {
+        self.kind = match self.kind {
+            Kind::Int(int) => Kind::Wide(int),
+            _ => panic!("only whole numbers are identities"),
+        };
+        self
+    }
+
+    /// The number by which the source says that there is none.
+    #[must_use]
+    pub const fn none(mut self, number: i128) -> Self {
+        self.none = Some(Special::of(number, self.kind));
+        self
+    }
+
+    /// The number by which the source says that there is no limit.
+    #[must_use]
+    pub const fn unlimited(mut self, number: i128) -> Self {
+        self.unlimited = Some(Special::of(number, self.kind));
+        self
+    }
+
+    /// Says that it goes up and down.
+    #[must_use]
+    pub const fn gauge(mut self, unit: Unit) -> Self {
+        self.metric = Metric::Gauge;
+        self.unit = unit;
+        self
+    }
+
+    /// Says that it only goes up.
+    #[must_use]
+    pub const fn counter(mut self, unit: Unit) -> Self {
+        self.metric = Metric::Counter;
+        self.unit = unit;
+        self
+    }
+
+    /// Says that it is one of a few states, which come and go.
+    #[must_use]
+    pub const fn state(mut self) -> Self {
+        self.metric = Metric::State;
+        self
+    }
+
+    /// Adds costs.
+    #[must_use]
+    pub const fn needs(mut self, needs: Needs) -> Self {
+        self.needs = self.needs.union(needs);
+        self
+    }
+
+    /// Names the options that ask for it.
+    #[must_use]
+    pub const fn group(mut self, groups: Groups) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Gives it a keyword in the filter language.
+    #[must_use]
+    pub const fn operand(mut self, keyword: &'static str, operand: Operand) -> Self {
+        self.operand = Some((keyword, operand));
+        self
+    }
+
+    /// Adds costs of its text.
+    #[must_use]
+    pub const fn print_needs(mut self, needs: Needs) -> Self {
+        self.ss.needs = self.ss.needs.union(needs);
+        self
+    }
+
+    /// Prints it only beside these.
+    #[must_use]
+    pub const fn only_with(mut self, groups: Groups) -> Self {
+        self.ss.only_with = groups;
+        self
+    }
+
+    /// Says how `ss` prints it.
+    #[must_use]
+    pub const fn text(mut self, text: Text) -> Self {
+        self.ss.text = text;
+        self
+    }
+
+    /// Says what its text looks like, for manuals; every [`Text::Custom`] has it.
+    #[must_use]
+    pub const fn shape(mut self, shape: &'static str) -> Self {
+        self.ss.shape = shape;
+        self
+    }
+
+    /// What its token looks like; `None` if it has none of its own.
+    pub fn token(&self) -> Option<String> {
+        self.ss.token()
+    }
+
+    /// The number by which the source says that there is none: nothing measured
+    /// yet, no port, no mark.  [`Field::get`] gives it as it is, or gives nothing.
+    pub const fn none_number(&self) -> Option<i128> {
+        self.number(self.none)
+    }
+
+    /// The number by which the source says that there is no limit, which
+    /// [`Field::get`] gives as it is.
+    pub const fn unlimited_number(&self) -> Option<i128> {
+        self.number(self.unlimited)
+    }
+
+    /// Its doc, which numbers mean that there is none or no limit, and which words
+    /// its numbers have.
+    pub fn meaning(&self) -> String {
+        let special = [(self.none_number(), "none"), (self.unlimited_number(), "unlimited")];
+        let special = special.into_iter().filter_map(|(number, what)| Some(format!("{}: {what}.", number?)));
+        let words = Some(kind::words_sentence(self.kind)).filter(|words| !words.is_empty());
+        let parts: Vec<String> = [self.doc.to_owned()].into_iter().chain(special).chain(words).collect();
+        parts.join(" ")
+    }
+
+    const fn number(&self, special: Option<Special>) -> Option<i128> {
+        match (special, self.kind.int()) {
+            (Some(special), Some(int)) => Some(special.number(int)),
+            _ => None,
+        }
+    }
+
+    /// What it says of a row, with the numbers that are none told apart.
+    pub fn read<'r>(&self, row: &'r Row<'r>) -> Reading<'r> {
+        let Some(value) = (self.get)(row) else { return Reading::Absent };
+        let number = match value {
+            Value::U64(number) => Some(number.into()),
+            Value::I64(number) => Some(number.into()),
+            _ => None,
+        };
+        match number {
+            Some(_) if number == self.none_number() => Reading::None,
+            Some(_) if number == self.unlimited_number() => Reading::Unlimited,
+            _ => Reading::Value(value),
+        }
+    }
+}
+
+/// A row of what `-i` shows, read from `INET_DIAG_INFO` or what comes with it.
+const fn info_row(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    Field::new(name, read, doc, source).needs(Needs::INFO).group(Groups::INFO)
+}
+
+impl std::fmt::Debug for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}

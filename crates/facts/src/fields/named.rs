@@ -1,0 +1,326 @@
+//! Fields by the names that people type.
+//!
+//! The full name of a field always works.  A shorter one works where it can
+//! mean only one thing: what stands behind the point, with or without its
+//! unit (`rtt` for `tcp.rtt_us`), the word that `ss` prints (`cwnd` for
+//! `tcp.snd_cwnd`), or a member of a list (`pid`).  Where several subjects have
+//! it, those that people ask for first come first.  What only /proc text says
+//! has its full name alone: where the kernel answers, it is nowhere.
+
+use std::fmt;
+
+use super::{Catalog, Field, Kind, Needs, Unit};
+
+/// Subjects whose fields a short name prefers, in this order.
+const FIRST: [&str; 6] = ["socket", "tcp", "cgroup", "timer", "mem", "unix"];
+
+/// The subject of what only /proc text says.
+const PROC: &str = "proc.";
+
+/// Units that a name may leave out.
+const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
+
+/// Other words for fields.
+const ALIASES: [(&str, &str); 14] = [
+    ("local.address", "local.addr"),
+    ("remote.address", "remote.addr"),
+    ("process", "socket.processes"),
+    ("cgroup", "cgroup.path"),
+    ("src", "local.addr"),
+    ("dst", "remote.addr"),
+    ("sport", "local.port"),
+    ("dport", "remote.port"),
+    ("netns", "netns.title"),
+    ("peer", "peer.processes"),
+    ("container", "container.name"),
+    ("pod", "pod.name"),
+    ("unit", "unit.name"),
+    ("slice", "unit.slice"),
+];
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Named {
+    /// The field.
+    pub field: &'static Field,
+    /// The place of a member, where the name is that of one.
+    pub member: Option<usize>,
+    /// Whether the name leaves out a unit that the field's has.
+    pub without_unit: bool,
+}
+
+impl Named {
+    /// What its values are; those of a member are taken one by one.
+    pub fn kind(&self) -> Kind {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.kind,
+            None => self.field.kind,
+        }
+    }
+
+    /// What the number counts.
+    pub fn unit(&self) -> Unit {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.unit,
+            None => self.field.unit,
+        }
+    }
+
+    /// What reading it costs.
+    pub fn needs(&self, catalog: &Catalog) -> Needs {
+        let needs = catalog.needs_of(self.field.name);
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => needs.union(member.needs),
+            None => needs,
+        }
+    }
+}
+
+/// A name that stands for nothing, or for several things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// No field is called so; the most alike names are.
+    Unknown {
+        /// The name as typed.
+        name: String,
+        /// Names that differ little.
+        alike: Vec<&'static str>,
+    },
+    /// Several fields are.
+    Ambiguous {
+        /// The name as typed.
+        name: String,
+        /// Their full names.
+        fields: Vec<&'static str>,
+    },
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name, alike } => {
+                write!(f, "there is no field \"{}\"", name.escape_debug())?;
+                if !alike.is_empty() {
+                    write!(f, " (is it {}?)", alike.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::Ambiguous { name, fields } => {
+                write!(f, "\"{}\" may be {}", name.escape_debug(), fields.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+impl Catalog {
+    /// What a name stands for.
+    ///
+    /// # Errors
+    /// Where that is nothing, or more than one thing.
+    pub fn named(&self, typed: &str) -> Result<Named, NameError> {
+        let name = full_name(typed);
+        if let Some(field) = self.field(name) {
+            return Ok(Named { field, member: None, without_unit: false });
+        }
+        if let Some((list, member)) = name.rsplit_once('.')
+            && let Some(field) = self.list(list)
+            && let Some(at) = field.kind.members().iter().position(|known| known.name == member)
+        {
+            return Ok(Named { field, member: Some(at), without_unit: false });
+        }
+        for without_unit in [false, true] {
+            let found = self.ending(name, without_unit);
+            if let Some(field) = preferred(&found) {
+                return Ok(Named { field, member: None, without_unit });
+            }
+            if !found.is_empty() {
+                let fields = found.iter().map(|field| field.name).collect();
+                return Err(NameError::Ambiguous { name: typed.to_owned(), fields });
+            }
+        }
+        let printed = self.printed(name);
+        if let Some(field) = preferred(&printed) {
+            let without_unit = UNITS.iter().any(|unit| field.name.ends_with(unit));
+            return Ok(Named { field, member: None, without_unit });
+        }
+        let rank = |field: &Field| {
+            let subject = field.name.split_once('.').map_or(field.name, |(subject, _)| subject);
+            FIRST.iter().position(|first| *first == subject).unwrap_or(FIRST.len())
+        };
+        let members = self.fields().filter_map(|field| {
+            let at = field.kind.members().iter().position(|member| member.name == name)?;
+            Some(Named { field, member: Some(at), without_unit: false })
+        });
+        let member = members.min_by_key(|named| rank(named.field));
+        member.ok_or_else(|| NameError::Unknown { name: typed.to_owned(), alike: self.alike(typed) })
+    }
+
+    /// The field of this name, in full or short, that has members.
+    fn list(&self, name: &str) -> Option<&'static Field> {
+        let name = full_name(name);
+        let field = self.field(name).or_else(|| preferred(&self.ending(name, false)))?;
+        (!field.kind.members().is_empty()).then_some(field)
+    }
+
+    /// Fields with this behind the point, each name once.
+    fn ending(&self, name: &str, without_unit: bool) -> Vec<&'static Field> {
+        let mut found: Vec<&'static Field> = Vec::new();
+        for field in self.fields().filter(|field| !field.name.starts_with(PROC)) {
+            let (_, last) = field.name.split_once('.').unwrap_or(("", field.name));
+            let last = if without_unit {
+                UNITS.iter().find_map(|unit| last.strip_suffix(unit)).unwrap_or(last)
+            } else {
+                last
+            };
+            if last == name && !found.contains(&field) {
+                found.push(field);
+            }
+        }
+        found
+    }
+
+    /// Fields that `ss` prints with this word, each name once.
+    fn printed(&self, name: &str) -> Vec<&'static Field> {
+        let mut found: Vec<&'static Field> = Vec::new();
+        for field in self.fields().filter(|field| !field.name.starts_with(PROC)) {
+            let is_printed = field.token().is_some_and(|token| {
+                token.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')) && !name.is_empty()
+            });
+            if is_printed && !found.contains(&field) {
+                found.push(field);
+            }
+        }
+        found
+    }
+
+    /// The names nearest to a wrong one; for a subject, its own.
+    fn alike(&self, typed: &str) -> Vec<&'static str> {
+        let of_subject = |field: &&Field| field.name.split_once('.').is_some_and(|(of, _)| of == typed);
+        let own: Vec<_> = self.fields().filter(of_subject).map(|field| field.name).take(3).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        let (subject, last) = typed.rsplit_once('.').unwrap_or(("", typed));
+        let mut near: Vec<(usize, &'static str)> = Vec::new();
+        for field in self.fields() {
+            let (of, end) = field.name.split_once('.').unwrap_or(("", field.name));
+            let bare = UNITS.iter().find_map(|unit| end.strip_suffix(unit)).unwrap_or(end);
+            let other = usize::from(!subject.is_empty() && subject != of);
+            let far = distance(last, end).min(distance(last, bare)).saturating_add(other);
+            if far <= (last.len() / 3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
+                near.push((far, field.name));
+            }
+        }
+        let nearest = near.iter().map(|(far, _)| *far).min().unwrap_or(0);
+        near.into_iter().filter(|(far, _)| *far == nearest).take(3).map(|(_, name)| name).collect()
+    }
+}
+
+/// The name that another word stands for, or the word.
+fn full_name(word: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == word).map_or(word, |(_, name)| name)
+}
+
+/// The only one, or the one whose subject comes first.
+fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
+    match found {
+        [only] => Some(only),
+        several => FIRST.iter().find_map(|subject| {
+            let is_of =
+                |field: &&&'static Field| field.name.split_once('.').is_some_and(|(of, _)| of == *subject);
+            several.iter().find(is_of).copied()
+        }),
+    }
+}
+
+/// How many letters have to change (Levenshtein); long texts are far apart.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len().max(b.len()) > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let change = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_mean_one_thing() {
+        let catalog = Catalog::standard();
+        for (name, want, member) in [
+            ("tcp.rtt_us", "tcp.rtt_us", None),
+            ("rtt_us", "tcp.rtt_us", None),
+            ("rtt", "tcp.rtt_us", None),
+            ("min_rtt", "tcp.min_rtt_us", None),
+            ("recv_q", "socket.recv_q", None),
+            ("bytes_sent", "tcp.bytes_sent", None),
+            ("retrans", "tcp.retrans", None),
+            ("delivery_rate", "tcp.delivery_rate_bytes_per_s", None),
+            ("state", "socket.state", None),
+            ("uid", "socket.uid", None),
+            ("user", "socket.user", None),
+            ("cgroup", "cgroup.path", None),
+            ("remote.address", "remote.addr", None),
+            ("process", "socket.processes", None),
+            ("cwnd", "tcp.snd_cwnd", None),
+            ("ssthresh", "tcp.snd_ssthresh", None),
+            ("lastsnd", "tcp.last_data_sent_ms", None),
+            ("proc.cwnd", "proc.cwnd", None),
+            ("pid", "socket.processes", Some("pid")),
+            ("comm", "socket.processes", Some("comm")),
+            ("name", "unix.name", None),
+            ("unit", "unit.name", None),
+            ("container", "container.name", None),
+            ("netns", "netns.title", None),
+            ("peer.pid", "peer.processes", Some("pid")),
+            ("process.user", "socket.processes", Some("user")),
+            ("socket.processes.cmdline", "socket.processes", Some("cmdline")),
+        ] {
+            let named = catalog.named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found = named.member.map(|at| named.field.kind.members()[at].name);
+            assert_eq!((named.field.name, found), (want, member), "{name}");
+        }
+        for (name, without_unit) in [("rtt", true), ("lastsnd", true), ("cwnd", false), ("tcp.rtt_us", false)]
+        {
+            assert!(catalog.named(name).is_ok_and(|named| named.without_unit == without_unit), "{name}");
+        }
+    }
+
+    /// Whoever types a filter may type anything.
+    #[test]
+    fn no_name_is_looked_up_without_end() {
+        let catalog = Catalog::standard().without("cgroup.path").without("local.addr");
+        for name in ["cgroup", "src", "local.address", "cgroup.pid"] {
+            assert!(catalog.named(name).is_err(), "{name}");
+        }
+        let deep = "processes.".repeat(100_000) + "pid";
+        assert!(catalog.named(&deep).is_err());
+    }
+
+    #[test]
+    fn what_a_name_cannot_mean_is_said() {
+        let catalog = Catalog::standard();
+        for (name, want) in [
+            ("addr", "\"addr\" may be local.addr, remote.addr"),
+            ("tcp.rtt", "there is no field \"tcp.rtt\" (is it tcp.rtt_us?)"),
+            ("recvq", "there is no field \"recvq\" (is it socket.recv_q?)"),
+            ("local", "there is no field \"local\" (is it local.addr, local.interface, local.port?)"),
+            ("nothing like it", "there is no field \"nothing like it\""),
+            ("", "there is no field \"\""),
+        ] {
+            assert_eq!(catalog.named(name).unwrap_err().to_string(), want, "{name}");
+        }
+    }
+}

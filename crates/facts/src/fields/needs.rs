@@ -1,0 +1,107 @@
+//! What a field costs.
+
+use sockdiag_wire::inet_req::{
+    EXT_CONG, EXT_INFO, EXT_MEMINFO, EXT_SKMEMINFO, EXT_TCLASS, EXT_TOS, EXT_VEGASINFO,
+};
+
+bit_set! {
+    /// What a field costs: parts of the request, and look-ups.
+    ///
+    /// The plan is the union over the fields that are shown or filtered on.
+    /// [`Needs::NONE`]: the field is in every reply.
+    Needs(u64) {
+        /// `INET_DIAG_MEMINFO`.
+        MEMINFO,
+        /// `INET_DIAG_INFO`.
+        INFO,
+        /// `INET_DIAG_VEGASINFO`, which brings DCTCP and BBR too.
+        VEGASINFO,
+        /// `INET_DIAG_CONG`.
+        CONG,
+        /// `INET_DIAG_TOS`.
+        TOS,
+        /// `INET_DIAG_TCLASS`, which brings the class id too.
+        TCLASS,
+        /// `INET_DIAG_SKMEMINFO`.
+        SKMEMINFO,
+        /// Values of BPF maps: an attribute of the request.
+        BPF_STORAGES,
+        /// `UDIAG_SHOW_VFS`.
+        UNIX_VFS,
+        /// `UDIAG_SHOW_ICONS`.
+        UNIX_ICONS,
+        /// `UDIAG_SHOW_MEMINFO`.
+        UNIX_MEMINFO,
+        /// `UDIAG_SHOW_UID`.
+        UNIX_UID,
+        /// `SMC_DIAG_CONNINFO`.
+        SMC_CONNINFO,
+        /// `SMC_DIAG_LGRINFO`.
+        SMC_LGRINFO,
+        /// `SMC_DIAG_DMBINFO`.
+        SMC_DMBINFO,
+        /// `PACKET_SHOW_MCLIST`.
+        PACKET_MCLIST,
+        /// `NDIAG_SHOW_FLAGS`.
+        NETLINK_FLAGS,
+        /// Names of interfaces.
+        INTERFACES,
+        /// Addresses of interfaces.
+        ADDRESSES,
+        /// Paths of cgroups.
+        CGROUPS,
+        /// Names of hosts, where `-r` asks for them.
+        HOSTS,
+        /// Names of services, unless `-n` forbids them.
+        SERVICES,
+        /// Names of netlink protocols and of the processes that have port ids.
+        NETLINK_NAMES,
+        /// Names of users.
+        USERS,
+        /// Owners: processes and their descriptors.
+        PROCESSES,
+        /// Command lines and users of the processes that hold sockets.
+        COMMANDS,
+        /// SELinux contexts of sockets and of those that hold them.
+        CONTEXTS,
+        /// The other ends of connections.
+        PEERS,
+        /// Containers and units: of the socket's own cgroup, or of its holders'.
+        WORKLOADS,
+    }
+}
+
+/// The bits of `idiag_ext` that ask for each part of a reply of inet_diag.
+const INET_EXT: [(Needs, u8); 7] = [
+    (Needs::MEMINFO, EXT_MEMINFO),
+    (Needs::INFO, EXT_INFO),
+    (Needs::VEGASINFO, EXT_VEGASINFO),
+    (Needs::CONG, EXT_CONG),
+    (Needs::TOS, EXT_TOS),
+    (Needs::TCLASS, EXT_TCLASS),
+    (Needs::SKMEMINFO, EXT_SKMEMINFO),
+];
+
+impl Needs {
+    /// The `idiag_ext` byte of the request.
+    pub fn inet_ext(self) -> u8 {
+        let asked = INET_EXT.iter().filter(|(need, _)| self.has(*need));
+        asked.fold(0, |ext, (_, bit)| ext | bit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inet_diag_is_asked_for_what_is_needed() {
+        assert_eq!(Needs::NONE.inet_ext(), 0);
+        let every = Needs::MEMBERS.iter().fold(Needs::NONE, |all, (_, need)| all.union(*need));
+        assert_eq!(every.inet_ext(), 0x7f);
+        for (need, ext) in INET_EXT {
+            assert_eq!((need.inet_ext(), every.minus(need).inet_ext()), (ext, 0x7f & !ext), "{need:?}");
+        }
+        assert_eq!(Needs::PROCESSES.union(Needs::INFO).inet_ext(), 2);
+    }
+}

@@ -1,0 +1,88 @@
+//! What is only the text of `ss`: how a field is printed, beside which others,
+//! and what that costs.
+//!
+//! Nothing that reads values looks in here, and nothing in here changes a value.
+
+use super::{Groups, Needs};
+use crate::model::Row;
+
+/// Choices of the reader that a token's text depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// `-n`: bandwidths as plain integers.
+    pub numeric: bool,
+    /// `-O`: no line breaks inside a row.
+    pub oneline: bool,
+    /// What is shown.
+    pub groups: Groups,
+}
+
+/// Appends a token of a row to a line.
+pub type Format = fn(&mut Vec<u8>, &Row<'_>, Style);
+
+/// The columns of an `ss` row that hold text before the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Column {
+    Netns,
+    Netid,
+    State,
+    RecvQ,
+    SendQ,
+    LocalAddr,
+    LocalPort,
+    RemoteAddr,
+    RemotePort,
+    Process,
+}
+
+/// How `ss` prints a field.
+#[derive(Clone, Copy)]
+pub enum Text {
+    /// Not at all.
+    Silent,
+    /// In a column of its own.
+    Column(Column, Format),
+    /// Inside the token of the field of this name.
+    PartOf(&'static str),
+    /// ` NAME:VALUE` if the number is not zero.
+    Nonzero(&'static str),
+    /// ` NAME:VALUE` if the number is not zero, printed as signed 32 bits.
+    NonzeroSigned(&'static str),
+    /// ` NAME:VALUE` if not zero, microseconds printed as milliseconds (`%g`).
+    NonzeroMillis(&'static str),
+    /// ` NAME` if so.
+    Word(&'static str),
+    /// Whatever the function appends.
+    Custom(Format),
+}
+
+/// A field in the text of `ss`.
+#[derive(Clone, Copy)]
+pub struct SsText {
+    /// What its text costs beside the value: names for its numbers.
+    pub needs: Needs,
+    /// Printed only if all of these are shown as well.
+    pub only_with: Groups,
+    /// How it is printed.
+    pub text: Text,
+    /// What that looks like, where `text` does not say it: `retrans:NOW/TOTAL`.
+    pub shape: &'static str,
+}
+
+impl SsText {
+    /// Not printed.
+    pub const SILENT: Self =
+        Self { needs: Needs::NONE, only_with: Groups::NONE, text: Text::Silent, shape: "" };
+
+    /// What its token looks like; `None` if it has none of its own.
+    pub fn token(&self) -> Option<String> {
+        match self.text {
+            Text::Nonzero(name) | Text::NonzeroSigned(name) => Some(format!("{name}:N")),
+            Text::NonzeroMillis(name) => Some(format!("{name}:MS")),
+            Text::Word(word) => Some(word.to_owned()),
+            Text::Custom(_) => Some(self.shape.to_owned()),
+            Text::Silent | Text::PartOf(_) | Text::Column(..) => None,
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! What surrounds a socket: namespace, other end, container, pod and unit.
+//!
+//! Names of containers and namespaces are chosen by whoever makes them.  In
+//! the text they can add neither words nor lines: blanks and control
+//! characters are replaced.
+//!
+//! Source: network_namespaces(7), unix_diag, inet_diag, cgroups(7), and the
+//! layouts of cgroups and state that container runtimes document.
+
+use super::process::{HOLDER, each_holder_of, put_holders};
+use super::{Column, Field, Groups, Kind, List, Needs, Read, Style, Text, Unit, Value, plain, text, word};
+use crate::model::surroundings::QOS_CLASSES;
+use crate::model::{Peer, Row, Workload};
+
+/// The column of the namespace.
+pub(super) const NETNS: &[Field] = &[
+    Field::new(
+        "netns.inode",
+        plain!(|r| Some(r.names.netns?.inode)),
+        "Inode number of the network namespace; given with --netns.",
+        "/proc/PID/ns/net",
+    )
+    .group(Groups::NETNS)
+    .text(Text::Column(Column::Netns, |out, r, _| {
+        if let Some(netns) = r.names.netns {
+            put_word(out, &netns.title);
+        }
+    })),
+    Field::new(
+        "netns.title",
+        text!(|r| Some(r.names.netns?.title.as_slice())),
+        "Name of the network namespace, or its inode number where it has none.",
+        "/run/netns, /proc/PID/ns/net",
+    )
+    .group(Groups::NETNS)
+    .text(Text::PartOf("netns.inode")),
+    Field::new(
+        "netns.name",
+        text!(|r| r.names.netns?.name.as_deref()),
+        "Name of the network namespace, as ip-netns(8) gives it.",
+        "/run/netns",
+    )
+    .group(Groups::NETNS)
+    .text(Text::PartOf("netns.inode")),
+    Field::new(
+        "netns.path",
+        text!(|r| r.names.netns?.path.as_deref()),
+        "A file through which the network namespace can be entered.",
+        "/proc/self/mountinfo, /proc/PID/ns/net",
+    )
+    .group(Groups::NETNS),
+];
+
+fn peer<'a>(row: &Row<'a>) -> Option<Peer<'a>> {
+    row.names.peer
+}
+
+/// `--peers`.
+pub(super) const PEERS: &[Field] = &[
+    Field::new(
+        "peer.processes",
+        Read::of(Kind::Records(HOLDER), |r| {
+            peer(r).filter(|peer| peer.inode != 0)?;
+            r.names.holders.map(|_| {
+                Value::List(List::Of(r, |r, take| {
+                    each_holder_of(r, peer(r).map_or(0, |peer| peer.inode), take);
+                }))
+            })
+        }),
+        "Descriptors that refer to the other end of a unix, TCP or UDP socket, where it is on this machine.",
+        "UNIX_DIAG_PEER, the reversed addresses and ports, /proc/PID/fd",
+    )
+    .gauge(Unit::Count)
+    .needs(Needs::PEERS.union(Needs::PROCESSES))
+    .group(Groups::PEERS)
+    .shape("peer:((\"NAME\",pid=N,fd=N))")
+    .text(Text::Custom(fmt_peer)),
+    Field::new(
+        "peer.inode",
+        plain!(|r| Some(peer(r)?.inode), unless 0),
+        "Inode of the other end, where it is a socket of this machine and not in doubt.",
+        "UNIX_DIAG_PEER, the reversed addresses and ports",
+    )
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .text(Text::PartOf("peer.processes")),
+    Field::new(
+        "peer.netns_inode",
+        plain!(|r| Some(peer(r)?.netns?.inode)),
+        "Inode number of the network namespace that the other end is in; given with --netns.",
+        "/proc/PID/ns/net",
+    )
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .text(Text::PartOf("peer.processes")),
+    Field::new(
+        "peer.netns_name",
+        text!(|r| peer(r)?.netns?.name.as_deref()),
+        "Name of the network namespace that the other end is in.",
+        "/run/netns",
+    )
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .text(Text::PartOf("peer.processes")),
+    Field::new(
+        "peer.candidates",
+        plain!(|r| Some(peer(r)?.candidates)),
+        "Sockets of this machine that may be the other end; of more than one none is taken for it.",
+        "the reversed addresses and ports",
+    )
+    .gauge(Unit::Count)
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .text(Text::PartOf("peer.processes")),
+];
+
+/// ` peer:(("NAME",pid=P,fd=F),...)`, and the namespace if it is another.
+fn fmt_peer(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
+    let Some(peer) = peer(row) else { return };
+    put_holders(out, row, b" peer:(", peer.inode, style);
+    if let Some(netns) = peer.netns.filter(|netns| Some(netns.inode) != row.names.netns.map(|own| own.inode))
+    {
+        out.extend_from_slice(b" peer-netns:");
+        put_word(out, &netns.title);
+    }
+}
+
+fn workload<'a>(row: &Row<'a>) -> Option<&'a Workload> {
+    row.names.workload
+}
+
+/// A row of what a cgroup's path tells.
+const fn told(name: &'static str, read: Read, doc: &'static str, source: &'static str, text: Text) -> Field {
+    Field::new(name, read, doc, source)
+        .needs(Needs::WORKLOADS.union(Needs::CGROUPS).union(Needs::PROCESSES))
+        .group(Groups::CONTAINERS)
+        .text(text)
+}
+
+/// `--containers`.
+pub(super) const CONTAINERS: &[Field] = &[
+    told(
+        "container.name",
+        text!(|r| workload(r)?.container_name.as_deref()),
+        "Name of the container that the socket was made in, or that its holder is in.",
+        "state files of the runtime",
+        Text::Custom(fmt_container),
+    )
+    .shape("container:NAME"),
+    told(
+        "container.id",
+        text!(|r| workload(r)?.container_id.as_deref()),
+        "Id of the container; its name where the runtime has no other id.",
+        "cgroup path",
+        Text::PartOf("container.name"),
+    ),
+    told(
+        "container.runtime",
+        text!(|r| workload(r)?.runtime.map(str::as_bytes)),
+        "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine for what \
+         only systemd-machined(8) knows.",
+        "cgroup path",
+        Text::Silent,
+    ),
+    told(
+        "pod.name",
+        text!(|r| workload(r)?.pod_name.as_deref()),
+        "Name of the Kubernetes pod.",
+        "annotations in the container's config.json",
+        Text::Custom(fmt_pod),
+    )
+    .shape("pod:NAMESPACE/NAME"),
+    told(
+        "pod.namespace",
+        text!(|r| workload(r)?.pod_namespace.as_deref()),
+        "Kubernetes namespace of the pod.",
+        "annotations in the container's config.json",
+        Text::PartOf("pod.name"),
+    ),
+    told(
+        "pod.uid",
+        text!(|r| workload(r)?.pod_uid.as_deref()),
+        "Uid of the Kubernetes pod, or id of the Podman pod.",
+        "cgroup path",
+        Text::PartOf("pod.name"),
+    ),
+    told(
+        "pod.qos",
+        word!(QOS_CLASSES, |r| workload(r)?.pod_qos),
+        "Quality of service class of the pod.",
+        "cgroup path",
+        Text::Silent,
+    ),
+    told(
+        "unit.name",
+        text!(|r| workload(r)?.unit.as_deref()),
+        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
+        "cgroup path",
+        Text::Custom(fmt_unit),
+    )
+    .shape("unit:NAME"),
+    told(
+        "unit.slice",
+        text!(|r| workload(r)?.slice.as_deref()),
+        "Innermost systemd slice.",
+        "cgroup path",
+        Text::Silent,
+    ),
+    told(
+        "unit.session",
+        text!(|r| workload(r)?.session.as_deref()),
+        "Id of the login session.",
+        "cgroup path",
+        Text::Silent,
+    ),
+    told(
+        "unit.owner_uid",
+        plain!(|r| workload(r)?.owner_uid),
+        "User whose login session or service manager it is.",
+        "cgroup path",
+        Text::Silent,
+    ),
+    told(
+        "unit.cgroup",
+        text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
+        "Path of the cgroup that told the container and the unit.",
+        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest holder",
+        Text::Silent,
+    ),
+];
+
+/// ` container:NAME`, or the first digits of the id as runtimes show them.
+fn fmt_container(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    let Some(work) = workload(row) else { return };
+    let id = work.container_id.as_deref();
+    let short = id.map(|id| id.get(..12).filter(|_| id.len() == 64).unwrap_or(id));
+    put_token(out, b" container:", work.container_name.as_deref().or(short));
+}
+
+/// ` pod:NAMESPACE/NAME`, or the uid.
+fn fmt_pod(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    let Some(work) = workload(row) else { return };
+    match (work.pod_namespace.as_deref(), work.pod_name.as_deref()) {
+        (Some(namespace), Some(name)) => {
+            put_token(out, b" pod:", Some(namespace));
+            out.push(b'/');
+            put_word(out, name);
+        }
+        (None, Some(name)) => put_token(out, b" pod:", Some(name)),
+        (_, None) => put_token(out, b" pod:", work.pod_uid.as_deref()),
+    }
+}
+
+/// ` unit:NAME`, unless the unit is the container and has its id for a name.
+fn fmt_unit(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
+    let Some(work) = workload(row) else { return };
+    let unit = work.unit.as_deref().filter(|unit| {
+        let id = work.container_id.as_deref().filter(|id| id.len() == 64);
+        id.is_none_or(|id| !unit.windows(id.len()).any(|part| part == id))
+    });
+    put_token(out, b" unit:", unit);
+}
+
+fn put_token(out: &mut Vec<u8>, words: &[u8], value: Option<&[u8]>) {
+    if let Some(value) = value {
+        out.extend_from_slice(words);
+        put_word(out, value);
+    }
+}
+
+/// A name as one word of text.
+fn put_word(out: &mut Vec<u8>, name: &[u8]) {
+    out.extend(name.iter().map(|byte| match byte {
+        0..=0x20 | 0x7f => b'.',
+        0x80.. => b'?',
+        _ => *byte,
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Holder, HolderBook, Netns, Origin, Record, Socket, SourceKind, Table};
+
+    struct Book;
+
+    impl HolderBook for Book {
+        fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
+            if inode == 7 {
+                take(Holder { name: b"x\"y", pid: 5, tid: 5, fd: 3 });
+            }
+        }
+    }
+
+    fn shown(look: impl FnOnce(&Socket<'_>) -> Vec<u8>) -> String {
+        const LINE: &[u8] =
+            b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 621";
+        let origin = Origin::of(Table::Tcp, SourceKind::Proc);
+        let socket = Socket::decode(Record { origin, bytes: LINE }).expect("a whole line");
+        String::from_utf8(look(&socket)).expect("ASCII")
+    }
+
+    fn peer_text(own: Option<&Netns>, netns: Option<&Netns>, inode: u32) -> String {
+        shown(|socket| {
+            let (mut row, mut out) = (Row::bare(socket), Vec::new());
+            fmt_peer(&mut out, &row, Style::default());
+            assert!(out.is_empty(), "nothing was looked up");
+            row.names.holders = Some(&Book);
+            row.names.netns = own;
+            row.names.peer = Some(Peer { inode, netns, candidates: 1 });
+            fmt_peer(&mut out, &row, Style::default());
+            out
+        })
+    }
+
+    #[test]
+    fn a_peer_is_named_with_its_namespace_if_that_is_another() {
+        let one = Netns::new(1, None, None);
+        let two = Netns::new(2, Some(b"b ns\n".to_vec()), None);
+        assert_eq!(peer_text(None, None, 7), " peer:((\"x\\\"y\",pid=5,fd=3))");
+        assert_eq!(peer_text(Some(&one), Some(&one), 7), " peer:((\"x\\\"y\",pid=5,fd=3))");
+        assert_eq!(peer_text(Some(&one), Some(&two), 7), " peer:((\"x\\\"y\",pid=5,fd=3)) peer-netns:b.ns.");
+        assert_eq!(peer_text(Some(&two), Some(&one), 8), " peer-netns:1");
+        assert_eq!(peer_text(None, None, 0), "");
+    }
+
+    #[test]
+    fn containers_and_pods_have_the_best_name_there_is() {
+        let text = |work: &Workload| {
+            shown(|socket| {
+                let (mut row, mut out) = (Row::bare(socket), Vec::new());
+                row.names.workload = Some(work);
+                fmt_container(&mut out, &row, Style::default());
+                fmt_pod(&mut out, &row, Style::default());
+                fmt_unit(&mut out, &row, Style::default());
+                out
+            })
+        };
+        let id = || Some(vec![b'a'; 64]);
+        let mut work = Workload { container_id: id(), ..Workload::default() };
+        assert_eq!(text(&work), " container:aaaaaaaaaaaa");
+        work.pod_uid = Some(b"u-1".to_vec());
+        assert_eq!(text(&work), " container:aaaaaaaaaaaa pod:u-1");
+        work.container_name = Some(b"we b\xff".to_vec());
+        work.pod_name = Some(b"p".to_vec());
+        assert_eq!(text(&work), " container:we.b? pod:p");
+        work.pod_namespace = Some(b"ns".to_vec());
+        assert_eq!(text(&work), " container:we.b? pod:ns/p");
+        assert_eq!(text(&Workload::default()), "");
+        work.unit = Some([b"docker-", &[b'a'; 64][..], b".scope"].concat());
+        assert_eq!(text(&work), " container:we.b? pod:ns/p", "the unit would say the same");
+        work.unit = Some(b"ssh.service".to_vec());
+        assert_eq!(text(&work), " container:we.b? pod:ns/p unit:ssh.service");
+        let name = Workload { container_id: Some(b"machine".to_vec()), ..Workload::default() };
+        assert_eq!(text(&name), " container:machine");
+    }
+}

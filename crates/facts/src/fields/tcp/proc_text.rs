@@ -1,0 +1,92 @@
+//! What a line of /proc/net/tcp tells of a connection.
+//!
+//! Source: proc_net_tcp.rst.
+
+use crate::fields::{Field, Groups, Read, Text, Unit, plain};
+use crate::model::proc_line::USER_HZ;
+use crate::number::{put_g, put_i64, put_u64};
+
+/// What `-i` shows of a line of /proc/net/tcp; times are in seconds there.
+pub(in crate::fields) const PROC_TCP: &[Field] = &[
+    proc(
+        "proc.rto_ticks",
+        plain!(|r| Some(r.socket.proc_line()?.rto_ticks())),
+        "Retransmission timeout in clock ticks; ss prints seconds.",
+    )
+    .gauge(Unit::Ticks)
+    .shape("rto:S")
+    .text(Text::Custom(|out, r, _| {
+        put_ticks(out, b" rto:", r.socket.proc_line().map_or(0, |l| l.rto_ticks()), 3 * USER_HZ as i32);
+    })),
+    proc(
+        "proc.ato_ticks",
+        plain!(|r| Some(r.socket.proc_line()?.ato_ticks())),
+        "Delayed-ack timeout in clock ticks; ss prints seconds.",
+    )
+    .gauge(Unit::Ticks)
+    .shape("ato:S")
+    .text(Text::Custom(|out, r, _| {
+        put_ticks(out, b" ato:", r.socket.proc_line().map_or(0, |l| l.ato_ticks()), 0);
+    })),
+    proc(
+        "proc.qack",
+        plain!(|r| Some(r.socket.proc_line()?.qack_raw())),
+        "Quick-ack counter, doubled, and a bit for interactive sessions.",
+    )
+    .shape("qack:N [bidir]")
+    .text(Text::Custom(|out, r, _| {
+        let qack = r.socket.proc_line().map_or(0, |l| l.qack_raw()) / 2;
+        if qack != 0 {
+            out.extend_from_slice(b" qack:");
+            put_i64(out, qack.into());
+        }
+        if qack & 1 != 0 {
+            out.extend_from_slice(b" bidir");
+        }
+    })),
+    proc("proc.cwnd", plain!(|r| Some(r.socket.proc_line()?.cwnd())), "Congestion window, in segments.")
+        .gauge(Unit::Packets)
+        .text(Text::Nonzero("cwnd")),
+    proc(
+        "proc.ssthresh",
+        plain!(|r| Some(r.socket.proc_line()?.ssthresh())),
+        "Window at which slow start ends.",
+    )
+    .unlimited(-1)
+    .gauge(Unit::Packets)
+    .shape("ssthresh:N")
+    .text(Text::Custom(|out, r, _| {
+        let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
+        if !matches!(ssthresh, -1 | 0) {
+            out.extend_from_slice(b" ssthresh:");
+            put_i64(out, ssthresh.into());
+        }
+    })),
+    proc(
+        "proc.retrans",
+        plain!(|r| r.socket.proc_line().map(|_| r.socket.timer.retrans)),
+        "Retransmissions or probes without an answer.",
+    )
+    .gauge(Unit::Count)
+    .shape("retrans:N")
+    .text(Text::Custom(|out, r, _| {
+        if r.socket.timer.retrans != 0 {
+            out.extend_from_slice(b" retrans:");
+            put_u64(out, u64::from(r.socket.timer.retrans));
+            out.extend_from_slice(b"/0");
+        }
+        out.extend_from_slice(b" reordering:0");
+    })),
+];
+
+const fn proc(name: &'static str, read: Read, doc: &'static str) -> Field {
+    Field::new(name, read, doc, "/proc/net/tcp").group(Groups::INFO)
+}
+
+/// A time in clock ticks as seconds, unless it is zero or `hidden`.
+fn put_ticks(out: &mut Vec<u8>, name: &[u8], ticks: i32, hidden: i32) {
+    if ticks != 0 && ticks != hidden {
+        out.extend_from_slice(name);
+        put_g(out, f64::from(ticks) / f64::from(USER_HZ), 6);
+    }
+}

@@ -1,0 +1,118 @@
+//! Amounts with units, as values of fields: `100ms`, `1.5G`, `20Mbit`.
+//!
+//! A number alone is in the field's own unit.  Times take `us`, `ms`, `s`,
+//! `m`, `h`; bytes take `K`, `M`, `G`, `T` and `KiB`... (1024), `kB`, `MB`...
+//! (1000); rates take these and `bit`, `kbit`, `Mbit`, `Gbit` (1000) for a
+//! second; counts take `k`, `M`, `G` (1000).
+
+use crate::fields::Unit;
+
+/// A number and the unit behind it.
+fn split(text: &str) -> Option<(f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+')).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    Some((number.parse().ok().filter(|number: &f64| number.is_finite())?, unit))
+}
+
+/// The amount in a field's own unit; `None` where the text is none of its kind,
+/// or has no unit.
+pub(super) fn amount(text: &[u8], unit: Unit) -> Option<f64> {
+    let (number, suffix) = split(std::str::from_utf8(text).ok()?)?;
+    let factor = match unit {
+        Unit::Microseconds => microseconds(suffix)?,
+        Unit::Milliseconds => microseconds(suffix)? / 1e3,
+        Unit::Seconds => microseconds(suffix)? / 1e6,
+        Unit::Bytes => bytes(suffix)?,
+        Unit::BytesPerSecond => bytes(suffix).or_else(|| Some(bits(suffix)? / 8.0))?,
+        Unit::Count | Unit::Packets => match suffix {
+            "k" | "K" => 1e3,
+            "M" => 1e6,
+            "G" => 1e9,
+            _ => return None,
+        },
+        Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => return None,
+    };
+    Some(number * factor)
+}
+
+/// Units that a field takes, for who gave another one.
+pub(super) fn units(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Microseconds | Unit::Milliseconds | Unit::Seconds => "a time such as 500us, 100ms, 2s or 5m",
+        Unit::Bytes => "bytes such as 512, 64K or 1.5G",
+        Unit::BytesPerSecond => "bytes per second such as 100K, or bits such as 20Mbit",
+        Unit::Count | Unit::Packets => "a number such as 10 or 5k",
+        Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => "a number",
+    }
+}
+
+fn microseconds(suffix: &str) -> Option<f64> {
+    Some(match suffix {
+        "us" => 1.0,
+        "ms" => 1e3,
+        "s" => 1e6,
+        "m" | "min" => 60e6,
+        "h" => 3600e6,
+        _ => return None,
+    })
+}
+
+fn bytes(suffix: &str) -> Option<f64> {
+    const BINARY: f64 = 1024.0;
+    Some(match suffix {
+        "B" => 1.0,
+        "K" | "k" | "KiB" => BINARY,
+        "M" | "MiB" => BINARY * BINARY,
+        "G" | "GiB" => BINARY * BINARY * BINARY,
+        "T" | "TiB" => BINARY * BINARY * BINARY * BINARY,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        _ => return None,
+    })
+}
+
+fn bits(suffix: &str) -> Option<f64> {
+    Some(match suffix {
+        "bit" => 1.0,
+        "kbit" | "Kbit" => 1e3,
+        "Mbit" => 1e6,
+        "Gbit" => 1e9,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_in_the_field_s_unit() {
+        for (text, unit, want) in [
+            ("100ms", Unit::Microseconds, Some(100_000.0)),
+            ("1.5s", Unit::Milliseconds, Some(1500.0)),
+            ("2m", Unit::Milliseconds, Some(120_000.0)),
+            ("2m", Unit::Seconds, Some(120.0)),
+            ("500ms", Unit::Seconds, Some(0.5)),
+            ("1h", Unit::Microseconds, Some(3_600_000_000.0)),
+            ("1G", Unit::Bytes, Some(1_073_741_824.0)),
+            ("1GB", Unit::Bytes, Some(1e9)),
+            ("64KiB", Unit::Bytes, Some(65_536.0)),
+            ("20Mbit", Unit::BytesPerSecond, Some(2_500_000.0)),
+            ("1M", Unit::BytesPerSecond, Some(1_048_576.0)),
+            ("5k", Unit::Packets, Some(5000.0)),
+            ("-1k", Unit::Count, Some(-1000.0)),
+            ("100ms", Unit::Bytes, None),
+            ("20Mbit", Unit::Bytes, None),
+            ("1x", Unit::Microseconds, None),
+            ("1", Unit::Microseconds, None),
+            ("ms", Unit::Microseconds, None),
+            ("1G", Unit::None, None),
+            ("..ms", Unit::Microseconds, None),
+        ] {
+            assert_eq!(amount(text.as_bytes(), unit), want, "{text} in {unit:?}");
+        }
+        assert_eq!(amount(b"\xff", Unit::Bytes), None);
+    }
+}

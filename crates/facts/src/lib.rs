@@ -1,0 +1,29 @@
+//! The pure half of `sockdiag`: from the bytes of one socket to its facts.
+//!
+//! [`model`] decodes a record that some source delivered, [`fields`] is the table
+//! of everything that a socket can report, [`filter`] parses and evaluates
+//! conditions on these facts and compiles them for the kernel, and [`order`] sorts
+//! rows by them.
+//!
+//! Invariant: nothing here does I/O, asks the system, or depends on a crate that
+//! does; the same bytes give the same facts on every machine.  What depends on the
+//! machine (names, the layout of its kernel's structs) is handed in.
+
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod bit_set;
+mod cnum;
+mod errno;
+pub mod fields;
+pub mod filter;
+pub mod model;
+pub mod number;
+pub mod order;
+mod row;
+pub mod scan;
+
+pub use errno::errno_text;
+pub use fields::{OwnedValue, Value};
+pub use model::{Family, Row, State, StateSet, Table};
+pub use row::Holding;

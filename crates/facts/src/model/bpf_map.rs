@@ -1,0 +1,137 @@
+//! A BPF map of socket-local storage, and the types of its values.
+//!
+//! A socket's storage is bytes; the map says how long they are, and its BTF
+//! what they mean.  The BTF is a program's own and can hold anything that the
+//! kernel accepted.
+//!
+//! Source: linux/bpf.h, `struct bpf_map_info`; Documentation/bpf/btf.rst.
+
+use std::fmt;
+
+use sockdiag_wire::btf::{BTF_KIND_INT, Btf, Index};
+
+/// Maps by their number, all looked up before a row that needs them is shown.
+pub trait BpfMapBook: Sync {
+    /// The map of a number, if it could be opened.
+    fn map(&self, id: u32) -> Option<&BpfMap>;
+}
+
+/// One map.
+#[derive(Clone, Debug)]
+pub struct BpfMap {
+    id: u32,
+    value_size: u32,
+    value_type: u32,
+    pointer_size: u32,
+    btf: Vec<u8>,
+    /// Where each type begins in `btf`.
+    offsets: Vec<u32>,
+}
+
+/// How a 64-bit and a 32-bit machine's C compilers call the integer that has
+/// the size of a pointer.
+const LONGS: &[&[u8]] = &[
+    b"long",
+    b"long int",
+    b"int long",
+    b"unsigned long",
+    b"long unsigned",
+    b"unsigned long int",
+    b"unsigned int long",
+    b"long unsigned int",
+    b"long int unsigned",
+    b"int unsigned long",
+    b"int long unsigned",
+];
+
+impl BpfMap {
+    /// A map whose values have `value_size` bytes and the type of that number
+    /// in `btf`; `None` if that is no BTF.
+    pub fn new(id: u32, value_size: u32, value_type: u32, btf: Vec<u8>) -> Option<Self> {
+        let index = Btf::new(&btf)?.index();
+        // A program for another machine shows by the size of its `long`.
+        let longs = (1..=index.len() as u32).filter_map(|id| index.get(id)).filter(|ty| {
+            ty.kind == BTF_KIND_INT && LONGS.contains(&ty.name()) && matches!(ty.size_or_type, 4 | 8)
+        });
+        let pointer_size = longs.map(|ty| ty.size_or_type).next().unwrap_or(8);
+        let offsets = index.into_offsets();
+        Some(Self { id, value_size, value_type, pointer_size, btf, offsets })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Size of a value in bytes.
+    pub fn value_size(&self) -> u32 {
+        self.value_size
+    }
+
+    /// The number of the values' type.
+    pub fn value_type(&self) -> u32 {
+        self.value_type
+    }
+
+    /// Size of the pointers in its values, in bytes: 4 or 8.
+    pub fn pointer_size(&self) -> u32 {
+        self.pointer_size
+    }
+
+    /// Its types by their number.
+    pub fn types(&self) -> Option<Index<'_>> {
+        Some(Btf::new(&self.btf)?.indexed_by(&self.offsets))
+    }
+}
+
+/// What is wrong with the types of a value.  Types are named by their number
+/// in the map's BTF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BpfComplaint {
+    /// An integer of up to 16 bytes has a size that none has.
+    IntSize {
+        /// The size in bytes.
+        size: u32,
+        /// The integer's type.
+        id: u32,
+    },
+    /// A number has a size that none has.
+    NumberSize {
+        /// The size in bytes.
+        size: u32,
+        /// The number's type.
+        id: u32,
+    },
+    /// The type of a bit-field has a size that none has.
+    BitFieldSize {
+        /// The size in bytes.
+        size: u32,
+    },
+    /// The elements of an array have no size.
+    ElementSize {
+        /// The array's type.
+        id: u32,
+    },
+    /// A declaration leads to what is no type of values.
+    Declaration {
+        /// The kind of the type where it ends (`BTF_KIND_*`).
+        kind: u8,
+        /// The type where it ends.
+        id: u32,
+    },
+}
+
+impl fmt::Display for BpfComplaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IntSize { size, id } => write!(f, "type {id} is an integer of {size} bytes"),
+            Self::NumberSize { size, id } => write!(f, "type {id} is a number of {size} bytes"),
+            Self::BitFieldSize { size } => write!(f, "the type of a bit-field has {size} bytes"),
+            Self::ElementSize { id } => write!(f, "the elements of array type {id} have no size"),
+            Self::Declaration { kind, id } => {
+                write!(f, "a declaration leads to type {id}, whose kind {kind} has no values")
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What a socket is and how sockets are chosen, apart from any source or text.
+//!
+//! [`states`], [`tables`] and [`families`] are the vocabulary, each one table
+//! that says everything about its subject; [`select`] turns what a user asked
+//! for into the three sets that a listing needs.  [`socket`] is one socket as
+//! its source reported it, [`row`] the socket with what was looked up
+//! elsewhere, [`proc_line`] the older form that `/proc/net` gives.
+//!
+//! Nothing here does I/O.
+
+pub mod bpf_map;
+pub mod families;
+pub mod holders;
+pub mod moment;
+pub mod netlink;
+pub mod packet;
+pub mod people;
+pub mod proc_line;
+pub mod protocol_names;
+pub mod row;
+pub mod select;
+pub mod smc;
+pub mod socket;
+pub mod states;
+pub mod surroundings;
+pub mod tables;
+pub mod tipc;
+pub mod unix;
+pub mod vsock;
+pub mod words;
+pub mod xdp;
+
+pub use bpf_map::{BpfComplaint, BpfMap, BpfMapBook};
+pub use families::{Family, FamilySet};
+pub use holders::{ContextBook, Holder, HolderBook};
+pub use moment::{Abi, Window};
+pub use people::{PeopleBook, Process};
+pub use proc_line::ProcLine;
+pub use row::{HostBook, Names, Row};
+pub use select::{BadState, BadTable, Empty, Selected, Selection};
+pub use socket::{Addr, Detail, Endpoint, Layout, Origin, Record, Socket, SourceKind, Timer};
+pub use states::{State, StateSet};
+pub use surroundings::{AddressBook, Netns, Peer, Workload};
+pub use tables::{Table, TableSet};

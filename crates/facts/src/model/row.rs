@@ -1,0 +1,72 @@
+//! A socket together with what was found out about it elsewhere.
+//!
+//! Everything in a row is borrowed and lives only while the sink looks at it.
+//! A name that was not asked for and a name that does not exist are both
+//! `None`: the number is printed then.
+
+use super::bpf_map::BpfMapBook;
+use super::holders::{ContextBook, HolderBook};
+use super::people::PeopleBook;
+use super::socket::{Addr, Socket};
+use super::surroundings::{AddressBook, Netns, Peer, Workload};
+
+/// Host names by address, all looked up before a row that needs them is shown.
+pub trait HostBook: Sync {
+    /// The name of an address, if it has one.
+    fn host(&self, addr: Addr) -> Option<&str>;
+}
+
+/// Names for the numbers of one socket.
+#[derive(Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// Host names, where they were asked for.
+    pub hosts: Option<&'a dyn HostBook>,
+    /// Service name of the local port.
+    pub local_service: Option<&'a [u8]>,
+    /// Service name of the remote port.
+    pub remote_service: Option<&'a [u8]>,
+    /// Name of the interface that the socket is bound to (`if7` where it has none).
+    pub interface: Option<&'a [u8]>,
+    /// Name of a netlink socket's protocol.
+    pub protocol: Option<&'a [u8]>,
+    /// Command name of the process whose number a netlink socket's port id is.
+    pub port_owner: Option<&'a [u8]>,
+    /// Path of the socket's cgroup below the cgroup2 mount, or
+    /// `unreachable:ID` (hexadecimal) where it cannot be found.
+    pub cgroup: Option<&'a [u8]>,
+    /// The network namespace, where several are listed.
+    pub netns: Option<&'a Netns>,
+    /// The other end, where that was asked for.
+    pub peer: Option<Peer<'a>>,
+    /// Whom it works for, where that was asked for and something is known.
+    pub workload: Option<&'a Workload>,
+    /// The addresses of its namespace, where these were asked for.
+    pub addresses: Option<&'a dyn AddressBook>,
+    /// Who holds it, where that was asked for.
+    pub holders: Option<&'a dyn HolderBook>,
+    /// SELinux contexts of its holders and its own, where that was asked for.
+    pub contexts: Option<&'a dyn ContextBook>,
+    /// The BPF maps whose values it holds.
+    pub bpf_maps: Option<&'a dyn BpfMapBook>,
+    /// Command lines of processes and names of users, where they were asked for.
+    pub people: Option<&'a dyn PeopleBook>,
+}
+
+/// What a sink sees.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// The socket.
+    pub socket: &'a Socket<'a>,
+    /// Names for its numbers.
+    pub names: Names<'a>,
+    /// Whether it is an SCTP association below the endpoint (or the other
+    /// association of it) that was shown before: `ss` shows these as a tree.
+    pub association: bool,
+}
+
+impl<'a> Row<'a> {
+    /// A row about which nothing else is known.
+    pub fn bare(socket: &'a Socket<'a>) -> Self {
+        Self { socket, names: Names::default(), association: false }
+    }
+}

@@ -1,0 +1,78 @@
+//! What surrounds a socket: the namespace it is in, the other end of its
+//! connection, and the container or unit that it works for.
+//!
+//! Everything here was found out before the row is shown; absent is unknown.
+
+use super::socket::Addr;
+use super::words::Word;
+
+/// A network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Netns {
+    /// Inode of the namespace, as `readlink /proc/PID/ns/net` shows it.
+    pub inode: u64,
+    /// Name in /run/netns, as `ip netns` gives it; any bytes.
+    pub name: Option<Vec<u8>>,
+    /// A file through which it can be entered.
+    pub path: Option<Vec<u8>>,
+    /// Its name, or its inode number where it has none.
+    pub title: Vec<u8>,
+}
+
+impl Netns {
+    /// A namespace whose title follows from the rest.
+    pub fn new(inode: u64, name: Option<Vec<u8>>, path: Option<Vec<u8>>) -> Self {
+        let title = name.clone().unwrap_or_else(|| inode.to_string().into_bytes());
+        Self { inode, name, path, title }
+    }
+}
+
+/// The other end of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer<'a> {
+    /// Its inode; 0 if the other end is not known, or not held by anybody.
+    pub inode: u32,
+    /// The namespace it is in, where that is known.
+    pub netns: Option<&'a Netns>,
+    /// How many sockets of this machine may be it; more than one leaves it unknown.
+    pub candidates: u32,
+}
+
+/// Quality of service classes of Kubernetes pods.
+pub const QOS_CLASSES: &[Word] =
+    &[Word::text("guaranteed"), Word::text("burstable"), Word::text("besteffort|best-effort")];
+
+/// Whom a socket works for, as the path of a cgroup tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workload {
+    /// The path itself.
+    pub cgroup: Vec<u8>,
+    /// What runs the container, such as `docker`.
+    pub runtime: Option<&'static str>,
+    /// Id of the container; for LXC and machines, which have no other, the name.
+    pub container_id: Option<Vec<u8>>,
+    /// Name of the container.
+    pub container_name: Option<Vec<u8>>,
+    /// Uid of the Kubernetes pod.
+    pub pod_uid: Option<Vec<u8>>,
+    /// Name of the pod.
+    pub pod_name: Option<Vec<u8>>,
+    /// Kubernetes namespace of the pod.
+    pub pod_namespace: Option<Vec<u8>>,
+    /// Quality of service class of the pod.
+    pub pod_qos: Option<&'static str>,
+    /// Innermost systemd unit other than a slice.
+    pub unit: Option<Vec<u8>>,
+    /// Innermost systemd slice.
+    pub slice: Option<Vec<u8>>,
+    /// Id of the login session.
+    pub session: Option<Vec<u8>>,
+    /// User whose session or service manager it is.
+    pub owner_uid: Option<u32>,
+}
+
+/// The addresses of a namespace.
+pub trait AddressBook: Sync {
+    /// Hands over the addresses of an interface, or of all (0).
+    fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr));
+}

@@ -1,0 +1,97 @@
+//! vsock sockets: between a virtual machine and its host.
+//!
+//! Their addresses are numbers, a context and a port of 32 bits each, of which
+//! all ones mean any.  They have no queues and no owner to report.
+//!
+//! Source: linux/vm_sockets_diag.h; ss's names of types.
+
+use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_STREAM};
+use sockdiag_wire::vsock_diag::VsockDiagMsg;
+
+use super::families::Family;
+use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
+use super::tables::Table;
+use super::words::Word;
+
+/// Types of sockets.
+pub const TYPES: &[Word] = &[
+    Word::new(SOCK_STREAM as u32, "stream"),
+    Word::new(SOCK_DGRAM as u32, "dgram|datagram"),
+    Word::new(5, "seqpacket"),
+];
+
+/// What only vsock sockets report.
+#[derive(Clone, Copy, Debug)]
+pub struct VsockSocket {
+    /// Type: 1 stream, 2 datagram, 5 sequenced packets.
+    pub kind: u8,
+    /// Directions that were shut down: 1 receiving, 2 sending.
+    pub shutdown: u8,
+}
+
+impl VsockSocket {
+    /// What the Netid column calls it: sequenced packets have no name there.
+    pub fn netid(&self) -> &'static str {
+        match u32::from(self.kind) {
+            SOCK_STREAM => "v_str",
+            SOCK_DGRAM => "v_dgr",
+            _ => "???",
+        }
+    }
+}
+
+/// The table of a type; `None` for types that either table shows.
+pub fn table_of(kind: u8) -> Option<Table> {
+    match u32::from(kind) {
+        SOCK_STREAM => Some(Table::VsockStream),
+        SOCK_DGRAM => Some(Table::VsockDgram),
+        _ => None,
+    }
+}
+
+/// Decodes a reply; `None` if it is not whole.
+pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
+    let msg = VsockDiagMsg::new(record.bytes)?;
+    Some(Socket {
+        origin: record.origin,
+        bytes: record.bytes,
+        family: Family::Vsock,
+        protocol: 0,
+        state: msg.state(),
+        recv_q: 0,
+        send_q: 0,
+        local: Endpoint { addr: Addr::Number(msg.src_cid()), port: msg.src_port().into() },
+        remote: Endpoint { addr: Addr::Number(msg.dst_cid()), port: msg.dst_port().into() },
+        ifindex: 0,
+        uid: 0,
+        inode: msg.ino(),
+        cookie: msg.cookie(),
+        timer: Timer::default(),
+        detail: Detail::Vsock(VsockSocket { kind: msg.kind(), shutdown: msg.shutdown() }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::socket::{Layout, Origin, SourceKind};
+    use super::*;
+
+    #[test]
+    fn a_reply_is_a_socket_if_it_is_whole() {
+        let mut bytes = vec![40, 1, 10, 3];
+        for word in [3, 1024, u32::MAX, u32::MAX, 4_000_000_001, 7, 8] {
+            bytes.extend_from_slice(&u32::to_ne_bytes(word));
+        }
+        let origin = Origin::of(Table::VsockDgram, SourceKind::Kernel);
+        assert!(Socket::decode(Record { origin, bytes: &bytes[..31] }).is_none());
+        let socket = Socket::decode(Record { origin, bytes: &bytes }).expect("a whole reply");
+        assert_eq!((socket.layout(), socket.state), (Layout::Vsock, 10));
+        assert_eq!(socket.local, Endpoint { addr: Addr::Number(3), port: 1024 });
+        assert_eq!(socket.remote, Endpoint { addr: Addr::Number(u32::MAX), port: 4_294_967_295 });
+        assert_eq!((socket.inode, socket.cookie), (4_000_000_001, 8 << 32 | 7));
+        assert_eq!(socket.sub_table(), Some(Table::VsockStream), "by its type, not by what was asked");
+        bytes[1] = 5;
+        let socket = Socket::decode(Record { origin, bytes: &bytes }).expect("a whole reply");
+        assert_eq!(socket.sub_table(), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! Our own program as a former commit has it.
+//!
+//! Its sources are written below the target directory, in a folder named after
+//! the commit, and built there with a target directory of their own, so that
+//! the next run finds them built.  No git worktree is made: it would have to be
+//! registered in the repository and unregistered again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sockdiag_testkit::Why;
+
+use super::{cargo, printed, target};
+
+/// A built program, and where it comes from.
+#[derive(Debug)]
+pub(super) struct Former {
+    /// The commit's full name.
+    pub commit: String,
+    /// Its `ss`.
+    pub program: PathBuf,
+}
+
+/// Builds the program of a commit, given as git(1) takes it.
+pub(super) fn build(commit: &str) -> Result<Former, Why> {
+    let name = format!("{commit}^{{commit}}");
+    let commit =
+        printed(Command::new("git").args(["rev-parse", "--quiet", "--verify", "--end-of-options", &name]))
+            .map_err(|why| Why::new(format!("{commit:?} is no commit here: {why}")))?;
+    let commit = commit.trim().to_owned();
+    let folder = target()?.join("against").join(&commit);
+    let tree = folder.join("tree");
+    if !tree.is_dir() {
+        write_tree(&commit, &folder, &tree)?;
+    }
+    let built = folder.join("target");
+    let status = cargo()
+        .args(["build", "--quiet", "--locked", "--release", "--package", "sockdiag-ss", "--bin", "ss"])
+        .arg("--manifest-path")
+        .arg(tree.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&built)
+        .status()
+        .map_err(|error| Why::new(format!("running cargo build: {error}")))?;
+    if !status.success() {
+        return Err(Why::new(format!("cargo build failed in {}", tree.display())));
+    }
+    Ok(Former { commit, program: built.join("release").join("ss") })
+}
+
+/// Writes the files of a commit; the folder has its name only once they are
+/// all there.
+fn write_tree(commit: &str, folder: &Path, tree: &Path) -> Result<(), Why> {
+    let failed = |error| Why::new(format!("making {}: {error}", folder.display()));
+    let root = printed(Command::new("git").args(["rev-parse", "--show-toplevel"]))?;
+    let (index, half) = (folder.join("index"), folder.join("tree.half"));
+    let _ = fs::remove_dir_all(&half);
+    fs::create_dir_all(&half).map_err(failed)?;
+    // An index of its own: the repository's stays as it is.
+    let git = |words: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(root.trim_end()).env("GIT_INDEX_FILE", &index).args(words);
+        printed(&mut git)
+    };
+    git(&["read-tree", commit])?;
+    git(&["checkout-index", "--all", &format!("--prefix={}/", half.display())])?;
+    fs::rename(&half, tree).map_err(failed)?;
+    fs::remove_file(&index).map_err(failed)
+}
