@@ -330,8 +330,8 @@ impl Sockets {
         let filters = self.filters.clone();
         question.filter = Some(Box::new(move |context| joined(&filters, context)));
         question.sources = self.sources.clone();
-        question.netns = self.netns.clone();
-        question.inside = self.inside.clone();
+        question.netns.clone_from(&self.netns);
+        question.inside.clone_from(&self.inside);
         question.resolve = true;
         question.threads = self.threads;
         question.holder_search = self.holder_search;
