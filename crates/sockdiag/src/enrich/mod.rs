@@ -1,7 +1,7 @@
 //! What sockets do not say about themselves: names for their numbers.
 //!
-//! Looking up and reading are two steps.  [`Enricher::prepare`] does the I/O
-//! for one socket, [`Enricher::row`] only reads what is known by then, so a
+//! Looking up and reading are two steps.  `Enricher::prepare` does the I/O
+//! for one socket, `Enricher::row` only reads what is known by then, so a
 //! row borrows the enricher and is cheap.  Every answer is kept, also that
 //! there is none: a number is asked about once.
 //!
@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | machine: as long as the session | services, names of netlink protocols, names of users, the kernel's types |
 //! | network: bounded, and for some minutes | names of hosts |
-//! | poll: until [`Enricher::begin_poll`] | interfaces, addresses, cgroups, other ends, containers, and everything about a process, since exec, setuid and a move to another cgroup change neither its number nor its start time |
+//! | poll: until `Enricher::begin_poll` | interfaces, addresses, cgroups, other ends, containers, and everything about a process, since exec, setuid and a move to another cgroup change neither its number nor its start time |
 //!
 //! Source: fields of ss(8) that are names: services, interfaces, cgroups, hosts.
 
