@@ -26,6 +26,7 @@ mod netlink;
 mod peers;
 mod processes;
 mod quirks;
+mod rows;
 mod rpc;
 mod scoped;
 mod services;
@@ -36,14 +37,13 @@ pub(crate) use interfaces::Links;
 pub(crate) use lookups::SystemLookups;
 pub use processes::HolderSearch;
 pub use quirks::Quirks;
+pub(crate) use rows::addresses;
 
 use sockdiag_wire::inet_diag::InetAttrs;
+use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
 use crate::fields::{self, Needs};
-use crate::model::{
-    Addr, AddressCache, ContextCache, Endpoint, HolderCache, HostCache, IdentityCache, Layout, Names, Netns,
-    Peer, Row, Socket, Table, Workload,
-};
+use crate::model::{Addr, HolderCache, Layout, Netns, Socket, Table};
 use crate::notice::Notice;
 use crate::source::{Access, Sources};
 
@@ -54,6 +54,7 @@ use identities::Identities;
 use netlink::NetlinkNames;
 use peers::Peers;
 use processes::Processes;
+use rows::{has_ports, path_of_cgroup, port_of};
 use rpc::RpcNames;
 use scoped::Scoped;
 use services::Services;
@@ -77,8 +78,6 @@ pub(crate) struct EnrichConfig<'s> {
     /// Where to read.
     pub sources: &'s Sources,
 }
-
-const SCTP: u16 = 132;
 
 /// Looks names up, and keeps them.
 #[derive(Debug)]
@@ -243,7 +242,7 @@ impl Enricher {
             self.prepare_named(socket);
         }
         if socket.layout() == Layout::Inet {
-            if socket.protocol == SCTP {
+            if socket.protocol == IPPROTO_SCTP {
                 self.prepare_association(socket);
             }
             self.inode = socket.inode;
@@ -339,10 +338,6 @@ impl Enricher {
         }
     }
 
-    fn workload(&self, socket: &Socket<'_>, cgroup: Option<&[u8]>) -> Option<&Workload> {
-        self.workloads.as_ref()?.of(cgroup, socket.inode, self.holders()?)
-    }
-
     /// Looks up what belongs to the namespace that the socket is in: names and
     /// addresses of interfaces.  This is the moment for it: later rows may be
     /// of another namespace.
@@ -404,68 +399,6 @@ impl Enricher {
         self.processes.as_ref().map(Processes::known)
     }
 
-    /// The socket with the names that are known of its numbers.
-    #[inline]
-    pub(crate) fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        if self.plain { self.plain_row(socket) } else { self.full_row(socket) }
-    }
-
-    /// With those that every listing has.
-    #[inline]
-    fn plain_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        Row {
-            socket,
-            names: Names {
-                interface: self.scoped.interfaces().and_then(|names| names.name(socket.ifindex)),
-                bpf_maps: Some(&self.bpf_maps),
-                netns: self.netns(),
-                ..Names::default()
-            },
-            association: socket.protocol == SCTP && self.is_association(socket),
-        }
-    }
-
-    #[inline(never)]
-    fn is_association(&self, socket: &Socket<'_>) -> bool {
-        socket.layout() == Layout::Inet
-            && if self.quirks.is_some() { self.association } else { quirks::has_peers(socket) }
-    }
-
-    /// With all of them.
-    // Not inlined, nor are the others that say so: a plain row should be small
-    // enough to be inlined itself.
-    #[inline(never)]
-    fn full_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        let plain = self.plain_row(socket);
-        let service =
-            |port| self.services.as_ref().filter(|_| has_ports(socket))?.name(socket.origin.services, port);
-        let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
-        let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-        let addresses = self.scoped.interfaces().filter(|_| self.addresses);
-        let names = Names {
-            hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostCache),
-            local_service: service(port_of(socket.local)),
-            remote_service: service(port_of(socket.remote)),
-            protocol: netlink.and_then(|names| names.protocol(socket)),
-            port_owner: netlink.and_then(|names| names.owner(socket)),
-            cgroup,
-            holders: self.holders(),
-            contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextCache),
-            identities: self.identities.as_ref().map(|identities| identities as &dyn IdentityCache),
-            peer: self.peer(socket),
-            workload: self.workload(socket, cgroup),
-            addresses: addresses.map(|known| known as &dyn AddressCache),
-            ..plain.names
-        };
-        Row { names, ..plain }
-    }
-
-    fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
-        let found = self.peers.as_ref()?.of(socket, self.scoped.current())?;
-        let netns = found.scope.and_then(|scope| self.scoped.netns_of(scope));
-        Some(Peer { inode: found.inode, netns, candidates: found.candidates })
-    }
-
     /// Whether anything was worth saying of the rows since the last call.
     pub(crate) fn has_row_notices(&self) -> bool {
         self.bpf_maps.has_notices() || self.cgroups.as_ref().is_some_and(Cgroups::has_notices)
@@ -488,35 +421,6 @@ impl Enricher {
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
         netlink.into_iter().chain(cgroups).chain(processes).chain(peers)
     }
-}
-
-/// The path of a socket's cgroup, where it has been looked up.
-fn path_of_cgroup<'c>(cgroups: Option<&'c Cgroups>, socket: &Socket<'_>) -> Option<&'c [u8]> {
-    cgroups?.path(socket.attrs()?.cgroup_id()?)
-}
-
-/// The port of an end; zero, which has no name, if it is none.
-fn port_of(end: Endpoint) -> u16 {
-    u16::try_from(end.port).unwrap_or(0)
-}
-
-/// Every address that a row may show by name.
-pub(crate) fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
-    let keys = socket.attrs().and_then(InetAttrs::md5sigs).into_iter().flatten();
-    let keys = keys.filter_map(|key| match (key.family(), key.addr()) {
-        (2, [a, b, c, d, ..]) => Some(Addr::V4([a, b, c, d])),
-        (10, addr) => Some(Addr::V6(addr)),
-        _ => None,
-    });
-    // The lists of an SCTP association.
-    let lists = socket.attrs().map(|attrs| [attrs.locals(), attrs.peers()]);
-    let listed = lists.into_iter().flatten().flatten().flatten().map(Addr::from);
-    [socket.local.addr, socket.remote.addr].into_iter().chain(keys).chain(listed)
-}
-
-/// Whether its ports are those of services.
-fn has_ports(socket: &Socket<'_>) -> bool {
-    matches!(socket.layout(), Layout::Inet | Layout::Smc)
 }
 
 #[cfg(test)]
