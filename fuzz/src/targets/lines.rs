@@ -64,7 +64,7 @@ fn dump(
             ControlFlow::Continue(())
         };
         let result = source::dump(&query, &sources, &mut Access::here(), &mut visit, &mut |notice| {
-            drop(notice.to_string())
+            drop(notice.to_string());
         });
         if let Err(error) = result {
             assert!(error.rows_delivered as usize <= records.len(), "{error}");

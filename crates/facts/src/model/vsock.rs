@@ -5,7 +5,7 @@
 //!
 //! Source: linux/vm_sockets_diag.h; ss's names of types.
 
-use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_STREAM};
+use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 use sockdiag_wire::vsock_diag::VsockDiagMsg;
 
 use super::families::Family;
@@ -15,9 +15,9 @@ use super::words::Word;
 
 /// Types of sockets.
 pub const TYPES: &[Word] = &[
-    Word::new(SOCK_STREAM as u32, "stream"),
-    Word::new(SOCK_DGRAM as u32, "dgram|datagram"),
-    Word::new(5, "seqpacket"),
+    Word::new(SOCK_STREAM, "stream"),
+    Word::new(SOCK_DGRAM, "dgram|datagram"),
+    Word::new(SOCK_SEQPACKET, "seqpacket"),
 ];
 
 /// What only vsock sockets report.

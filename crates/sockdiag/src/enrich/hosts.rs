@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::model::{Addr, HostBook};
+use crate::model::{Addr, HostCache};
 use crate::sys::names::host_name;
 
 /// Questions to the resolver that may be open at a time.
@@ -30,7 +30,7 @@ const BACKGROUND: usize = 4;
 /// Names that are kept from one poll to the next.
 const MOST: usize = 16 << 10;
 /// How long a name is taken to be right.
-const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_mins(10);
 
 /// Names by address; `None` where there is none, or no answer yet.
 #[derive(Debug, Default)]
@@ -39,11 +39,14 @@ pub(super) struct Hosts {
     background: Option<Background>,
 }
 
+/// Addresses and their names.
+type Answers = Vec<(Key, Option<String>)>;
+
 /// Threads that ask while others go on.
 #[derive(Debug)]
 struct Background {
     questions: Sender<Key>,
-    answers: Arc<Mutex<Vec<(Key, Option<String>)>>>,
+    answers: Arc<Mutex<Answers>>,
     /// When each address was asked about last.
     asked: HashMap<Key, Instant>,
     /// Addresses without an answer yet.
@@ -100,7 +103,7 @@ impl Background {
         (started > 0).then(|| Self { questions, answers, asked: HashMap::new(), open: 0 })
     }
 
-    fn take_answers(&mut self) -> Vec<(Key, Option<String>)> {
+    fn take_answers(&mut self) -> Answers {
         std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -186,7 +189,7 @@ impl Hosts {
     }
 }
 
-impl HostBook for Hosts {
+impl HostCache for Hosts {
     fn host(&self, addr: Addr) -> Option<&str> {
         self.names.get(&Key::of(addr)?)?.as_deref()
     }
@@ -224,6 +227,7 @@ mod tests {
 
     #[test]
     fn in_the_background_nobody_waits_and_the_next_poll_knows() {
+        #[allow(clippy::unnecessary_wraps)] // The resolver may know no name.
         fn ask(addr: Addr) -> Option<String> {
             thread::sleep(Duration::from_millis(20));
             Some(format!("{addr:?}"))

@@ -1,7 +1,7 @@
 //! What sockets do not say about themselves: names for their numbers.
 //!
-//! Looking up and reading are two steps.  [`Enricher::prepare`] does the I/O
-//! for one socket, [`Enricher::row`] only reads what is known by then, so a
+//! Looking up and reading are two steps.  `Enricher::prepare` does the I/O
+//! for one socket, `Enricher::row` only reads what is known by then, so a
 //! row borrows the enricher and is cheap.  Every answer is kept, also that
 //! there is none: a number is asked about once.
 //!
@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | machine: as long as the session | services, names of netlink protocols, names of users, the kernel's types |
 //! | network: bounded, and for some minutes | names of hosts |
-//! | poll: until [`Enricher::begin_poll`] | interfaces, addresses, cgroups, other ends, containers, and everything about a process, since exec, setuid and a move to another cgroup change neither its number nor its start time |
+//! | poll: until `Enricher::begin_poll` | interfaces, addresses, cgroups, other ends, containers, and everything about a process, since exec, setuid and a move to another cgroup change neither its number nor its start time |
 //!
 //! Source: fields of ss(8) that are names: services, interfaces, cgroups, hosts.
 
@@ -19,13 +19,14 @@ mod bpf_maps;
 mod cgroups;
 mod contexts;
 mod hosts;
+mod identities;
 mod interfaces;
 mod lookups;
 mod netlink;
 mod peers;
-mod people;
 mod processes;
 mod quirks;
+mod rows;
 mod rpc;
 mod scoped;
 mod services;
@@ -36,24 +37,24 @@ pub(crate) use interfaces::Links;
 pub(crate) use lookups::SystemLookups;
 pub use processes::HolderSearch;
 pub use quirks::Quirks;
+pub(crate) use rows::addresses;
 
 use sockdiag_wire::inet_diag::InetAttrs;
+use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
 use crate::fields::{self, Needs};
-use crate::model::{
-    Addr, AddressBook, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Netns, Peer, PeopleBook,
-    Row, Socket, Table, Workload,
-};
+use crate::model::{Addr, HolderCache, Layout, Netns, Socket, Table};
 use crate::notice::Notice;
 use crate::source::{Access, Sources};
 
 use cgroups::Cgroups;
 use contexts::Contexts;
 use hosts::Hosts;
+use identities::Identities;
 use netlink::NetlinkNames;
 use peers::Peers;
-use people::People;
 use processes::Processes;
+use rows::{has_ports, path_of_cgroup, port_of};
 use rpc::RpcNames;
 use scoped::Scoped;
 use services::Services;
@@ -78,8 +79,6 @@ pub(crate) struct EnrichConfig<'s> {
     pub sources: &'s Sources,
 }
 
-const SCTP: u16 = 132;
-
 /// Looks names up, and keeps them.
 #[derive(Debug)]
 pub(crate) struct Enricher {
@@ -90,7 +89,7 @@ pub(crate) struct Enricher {
     /// Names of netlink protocols are kept, those of processes are a poll's.
     netlink: Option<NetlinkNames>,
     /// Names of users are kept, what is known of processes is a poll's.
-    people: Option<People>,
+    identities: Option<Identities>,
     // Of one poll.
     scoped: Scoped,
     bpf_maps: BpfMaps,
@@ -135,7 +134,7 @@ impl Enricher {
             services: services.then(|| Services::new(sources.port_range(home), rpc)),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(|| Hosts::new(config.polls_again)),
             netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric).then(|| NetlinkNames::new(sources)),
-            people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(sources)),
+            identities: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| Identities::new(sources)),
             scoped: Scoped::default(),
             bpf_maps,
             cgroups: wanted(Needs::CGROUPS).then(|| Cgroups::new(looks_up_zero)),
@@ -151,11 +150,11 @@ impl Enricher {
             inode: 0,
         };
         enricher.bpf_maps.choose_these();
-        let Self { services, netlink, cgroups, hosts, processes, contexts, people, .. } = &enricher;
+        let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
         let others = services.is_some() || netlink.is_some() || cgroups.is_some() || hosts.is_some();
-        let people = processes.is_some() || contexts.is_some() || people.is_some();
+        let identities = processes.is_some() || contexts.is_some() || identities.is_some();
         let around = enricher.peers.is_some() || enricher.workloads.is_some() || enricher.addresses;
-        enricher.plain = !(others || people || around);
+        enricher.plain = !(others || identities || around);
         enricher
     }
 
@@ -165,10 +164,10 @@ impl Enricher {
         self.scoped.begin_poll(namespaces, links);
         self.bpf_maps.begin_poll();
         (self.association, self.inode) = (false, 0);
-        let Self { hosts, netlink, people, cgroups, processes, contexts, peers, workloads, .. } = self;
+        let Self { hosts, netlink, identities, cgroups, processes, contexts, peers, workloads, .. } = self;
         hosts.iter_mut().for_each(Hosts::begin_poll);
         netlink.iter_mut().for_each(NetlinkNames::begin_poll);
-        people.iter_mut().for_each(People::begin_poll);
+        identities.iter_mut().for_each(Identities::begin_poll);
         cgroups.iter_mut().for_each(Cgroups::begin_poll);
         processes.iter_mut().for_each(Processes::begin_poll);
         contexts.iter_mut().for_each(Contexts::begin_poll);
@@ -243,7 +242,7 @@ impl Enricher {
             self.prepare_named(socket);
         }
         if socket.layout() == Layout::Inet {
-            if socket.protocol == SCTP {
+            if socket.protocol == IPPROTO_SCTP {
                 self.prepare_association(socket);
             }
             self.inode = socket.inode;
@@ -303,12 +302,12 @@ impl Enricher {
             cgroups.prepare(id);
         }
         self.prepare_workload(socket);
-        if let Some(people) = &mut self.people {
+        if let Some(identities) = &mut self.identities {
             if let Some(uid) = fields::owner(socket) {
-                people.prepare_user(uid);
+                identities.prepare_user(uid);
             }
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
-                processes.book().holders(socket.inode, &mut |holder| people.prepare_process(holder.pid));
+                processes.known().holders(socket.inode, &mut |holder| identities.prepare_process(holder.pid));
             }
         }
     }
@@ -324,7 +323,7 @@ impl Enricher {
             }
         } else if let Some(processes) = &self.processes {
             contexts.begin_socket();
-            processes.book().holders(socket.inode, &mut |holder| {
+            processes.known().holders(socket.inode, &mut |holder| {
                 contexts.prepare_task(holder.tid);
                 contexts.prepare_socket(holder.tid, holder.fd);
             });
@@ -335,12 +334,8 @@ impl Enricher {
     fn prepare_workload(&mut self, socket: &Socket<'_>) {
         if let (Some(workloads), Some(processes)) = (&mut self.workloads, &self.processes) {
             let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-            workloads.prepare(cgroup, socket.inode, processes.book());
+            workloads.prepare(cgroup, socket.inode, processes.known());
         }
-    }
-
-    fn workload(&self, socket: &Socket<'_>, cgroup: Option<&[u8]>) -> Option<&Workload> {
-        self.workloads.as_ref()?.of(cgroup, socket.inode, self.holders()?)
     }
 
     /// Looks up what belongs to the namespace that the socket is in: names and
@@ -400,70 +395,8 @@ impl Enricher {
     }
 
     /// Who holds which socket, as far as that was looked for.
-    pub(crate) fn holders(&self) -> Option<&dyn HolderBook> {
-        self.processes.as_ref().map(Processes::book)
-    }
-
-    /// The socket with the names that are known of its numbers.
-    #[inline]
-    pub(crate) fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        if self.plain { self.plain_row(socket) } else { self.full_row(socket) }
-    }
-
-    /// With those that every listing has.
-    #[inline]
-    fn plain_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        Row {
-            socket,
-            names: Names {
-                interface: self.scoped.interfaces().and_then(|names| names.name(socket.ifindex)),
-                bpf_maps: Some(&self.bpf_maps),
-                netns: self.netns(),
-                ..Names::default()
-            },
-            association: socket.protocol == SCTP && self.is_association(socket),
-        }
-    }
-
-    #[inline(never)]
-    fn is_association(&self, socket: &Socket<'_>) -> bool {
-        socket.layout() == Layout::Inet
-            && if self.quirks.is_some() { self.association } else { quirks::has_peers(socket) }
-    }
-
-    /// With all of them.
-    // Not inlined, nor are the others that say so: a plain row should be small
-    // enough to be inlined itself.
-    #[inline(never)]
-    fn full_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
-        let plain = self.plain_row(socket);
-        let service =
-            |port| self.services.as_ref().filter(|_| has_ports(socket))?.name(socket.origin.services, port);
-        let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
-        let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-        let addresses = self.scoped.interfaces().filter(|_| self.addresses);
-        let names = Names {
-            hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
-            local_service: service(port_of(socket.local)),
-            remote_service: service(port_of(socket.remote)),
-            protocol: netlink.and_then(|names| names.protocol(socket)),
-            port_owner: netlink.and_then(|names| names.owner(socket)),
-            cgroup,
-            holders: self.holders(),
-            contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
-            people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
-            peer: self.peer(socket),
-            workload: self.workload(socket, cgroup),
-            addresses: addresses.map(|book| book as &dyn AddressBook),
-            ..plain.names
-        };
-        Row { names, ..plain }
-    }
-
-    fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
-        let found = self.peers.as_ref()?.of(socket, self.scoped.current())?;
-        let netns = found.scope.and_then(|scope| self.scoped.netns_of(scope));
-        Some(Peer { inode: found.inode, netns, candidates: found.candidates })
+    pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
+        self.processes.as_ref().map(Processes::known)
     }
 
     /// Whether anything was worth saying of the rows since the last call.
@@ -488,35 +421,6 @@ impl Enricher {
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
         netlink.into_iter().chain(cgroups).chain(processes).chain(peers)
     }
-}
-
-/// The path of a socket's cgroup, where it has been looked up.
-fn path_of_cgroup<'c>(cgroups: Option<&'c Cgroups>, socket: &Socket<'_>) -> Option<&'c [u8]> {
-    cgroups?.path(socket.attrs()?.cgroup_id()?)
-}
-
-/// The port of an end; zero, which has no name, if it is none.
-fn port_of(end: Endpoint) -> u16 {
-    u16::try_from(end.port).unwrap_or(0)
-}
-
-/// Every address that a row may show by name.
-pub(crate) fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
-    let keys = socket.attrs().and_then(InetAttrs::md5sigs).into_iter().flatten();
-    let keys = keys.filter_map(|key| match (key.family(), key.addr()) {
-        (2, [a, b, c, d, ..]) => Some(Addr::V4([a, b, c, d])),
-        (10, addr) => Some(Addr::V6(addr)),
-        _ => None,
-    });
-    // The lists of an SCTP association.
-    let lists = socket.attrs().map(|attrs| [attrs.locals(), attrs.peers()]);
-    let listed = lists.into_iter().flatten().flatten().flatten().map(Addr::from);
-    [socket.local.addr, socket.remote.addr].into_iter().chain(keys).chain(listed)
-}
-
-/// Whether its ports are those of services.
-fn has_ports(socket: &Socket<'_>) -> bool {
-    matches!(socket.layout(), Layout::Inet | Layout::Smc)
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Follow {
 }
 
 /// What a wait brought.
+// It lives on the stack, for as long as it is looked at.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'f> {

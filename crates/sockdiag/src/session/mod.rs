@@ -276,9 +276,12 @@ impl Session {
                 };
                 if let Err(error) = pipeline.list(&query, &mut scope.access) {
                     let flow = sink.failure(&error);
-                    if flow.is_continue() && self.explain && self.selected.names(table) {
-                        let missing = source::missing(&error, &query, &self.sources);
-                        missing.into_iter().for_each(|notice| sink.notice(notice));
+                    if flow.is_continue()
+                        && self.explain
+                        && self.selected.names(table)
+                        && let Some(notice) = source::missing(&error, &query, &self.sources)
+                    {
+                        sink.notice(notice);
                     }
                     failures.push(error);
                     if flow.is_break() {

@@ -104,7 +104,8 @@ impl Scope {
 /// Which namespaces a question is asked in.
 #[derive(Debug)]
 pub(super) struct Scopes {
-    scopes: Vec<Scope>,
+    /// By number.
+    list: Vec<Scope>,
     /// Where things of our own namespace are opened.
     home: Opener,
     /// Enters the others.
@@ -115,7 +116,7 @@ impl Scopes {
     /// The namespace that `home` opens things in, alone.
     pub(super) fn one(home: Opener, sources: &Sources, reader: &mut Reader) -> Result<Self, AskError> {
         let scope = Scope::new(None, true, home.clone(), sources, reader)?;
-        Ok(Self { scopes: vec![scope], home, worker: Worker::default() })
+        Ok(Self { list: vec![scope], home, worker: Worker::default() })
     }
 
     /// Those that words between commas stand for: see [`Scopes::find`].
@@ -131,7 +132,7 @@ impl Scopes {
         reader: &mut Reader,
         say: &mut dyn FnMut(Notice),
     ) -> Result<Self, AskError> {
-        let mut scopes = Self { scopes: Vec::new(), home, worker: Worker::default() };
+        let mut scopes = Self { list: Vec::new(), home, worker: Worker::default() };
         scopes.find(words, peers, sources, reader, say, true)?;
         Ok(scopes)
     }
@@ -141,7 +142,7 @@ impl Scopes {
     /// # Errors
     /// Where it cannot be read any more: an interface that it names is gone.
     pub(super) fn read_again(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
-        self.scopes.iter_mut().try_for_each(|scope| scope.read(sources, reader))
+        self.list.iter_mut().try_for_each(|scope| scope.read(sources, reader))
     }
 
     /// Finds the namespaces that words between commas stand for by now (see
@@ -183,7 +184,7 @@ impl Scopes {
                 }
             }
         }
-        let mut before = mem::take(&mut self.scopes);
+        let mut before = mem::take(&mut self.list);
         let mut wrong = None;
         let (mut refused, mut errno) = (Vec::new(), 0);
         for (number, namespace) in found.list.into_iter().enumerate() {
@@ -205,7 +206,7 @@ impl Scopes {
                     Err(_) => scope.parsed = Parsed { expr: None, family: None },
                 }
                 scope.namespace = Some(namespace);
-                self.scopes.push(scope);
+                self.list.push(scope);
                 continue;
             }
             let opener = self.opener_of(&namespace);
@@ -229,11 +230,11 @@ impl Scopes {
                 }
             }
             match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
-                Ok(scope) => self.scopes.push(scope),
+                Ok(scope) => self.list.push(scope),
                 Err(error) if listed => wrong = wrong.or(Some(error)),
                 // Its sockets may be other ends all the same.
                 Err(_) => {
-                    self.scopes.extend(Scope::new(
+                    self.list.extend(Scope::new(
                         Some(namespace),
                         listed,
                         opener,
@@ -248,12 +249,14 @@ impl Scopes {
             // It may stand in one that is gone.
             self.worker.leave();
         }
-        gone.into_iter().for_each(|(name, errno)| say(Notice::NamespaceGone { name, errno }));
+        for (name, errno) in gone {
+            say(Notice::NamespaceGone { name, errno });
+        }
         if !refused.is_empty() || found.hidden > 0 {
             say(Notice::NamespacesUnseen { refused, errno, processes: found.hidden });
         }
         match wrong {
-            Some(error) if !self.scopes.iter().any(|scope| scope.listed) => Err(error),
+            Some(error) if !self.list.iter().any(|scope| scope.listed) => Err(error),
             _ => Ok(()),
         }
     }
@@ -267,7 +270,7 @@ impl Scopes {
     pub(super) fn close_surplus(&mut self) {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let most = usize::try_from(limit / 4).unwrap_or(usize::MAX).min(MOST_KEPT);
-        for scope in self.scopes.iter_mut().skip(most) {
+        for scope in self.list.iter_mut().skip(most) {
             scope.access.close();
         }
     }
@@ -279,23 +282,23 @@ impl Scopes {
 
     /// Every scope, by number.
     pub(super) fn all(&self) -> &[Scope] {
-        &self.scopes
+        &self.list
     }
 
     /// The same, to open and keep something.
     pub(super) fn all_mut(&mut self) -> &mut [Scope] {
-        &mut self.scopes
+        &mut self.list
     }
 
     /// The scope visited first, whose filter tells what every filter needs;
     /// `None` where every namespace has ended meanwhile.
     pub(super) fn first(&self) -> Option<&Scope> {
-        self.scopes.first()
+        self.list.first()
     }
 
     /// The only scope that is listed, for what is done in one alone.
     pub(super) fn only(&mut self) -> Result<&mut Scope, AskError> {
-        let mut listed = self.scopes.iter_mut().filter(|scope| scope.listed);
+        let mut listed = self.list.iter_mut().filter(|scope| scope.listed);
         match (listed.next(), listed.next()) {
             (Some(only), None) => Ok(only),
             _ => Err(AskError::SeveralNamespaces),
@@ -304,29 +307,29 @@ impl Scopes {
 
     /// What rows say of each namespace; nothing where there is only ours.
     pub(super) fn facts(&self) -> Vec<Netns> {
-        self.scopes.iter().filter_map(|scope| Some(scope.namespace.as_ref()?.facts.clone())).collect()
+        self.list.iter().filter_map(|scope| Some(scope.namespace.as_ref()?.facts.clone())).collect()
     }
 
     /// Hands out the filters, each with what it asks its surroundings for.
     pub(super) fn take_filters(&mut self) -> Vec<(Option<Expr>, EvalContext)> {
-        self.scopes.iter_mut().map(|scope| (scope.parsed.expr.take(), scope.context)).collect()
+        self.list.iter_mut().map(|scope| (scope.parsed.expr.take(), scope.context)).collect()
     }
 
     /// Takes them back.
     pub(super) fn return_filters(&mut self, filters: Vec<(Option<Expr>, EvalContext)>) {
-        for (scope, (filter, _)) in self.scopes.iter_mut().zip(filters) {
+        for (scope, (filter, _)) in self.list.iter_mut().zip(filters) {
             scope.parsed.expr = filter;
         }
     }
 
     /// Hands out the ways to the interfaces.
     pub(super) fn take_links(&mut self) -> Vec<Links> {
-        self.scopes.iter_mut().map(|scope| mem::take(&mut scope.links)).collect()
+        self.list.iter_mut().map(|scope| mem::take(&mut scope.links)).collect()
     }
 
     /// Takes them back.
     pub(super) fn return_links(&mut self, links: Vec<Links>) {
-        for (scope, links) in self.scopes.iter_mut().zip(links) {
+        for (scope, links) in self.list.iter_mut().zip(links) {
             scope.links = links;
         }
     }
