@@ -15,7 +15,6 @@
 mod cases;
 mod explained;
 mod kinds;
-mod pins;
 mod shortcuts;
 mod verdict;
 
@@ -32,13 +31,13 @@ use std::thread;
 use std::time::Instant;
 
 use sockdiag_testkit::guest::{Plan, Run, Who};
-use sockdiag_testkit::{Why, bins};
+use sockdiag_testkit::pins::{self, Pin};
+use sockdiag_testkit::{Why, bins, skip};
 
 use crate::fail::{failed, output};
 use crate::{bench, tap};
 use cases::{ALONE, CENSUS, lines};
 use kinds::{KINDS, Kind, OURS};
-use pins::{JUDGES, KERNELS, Kernel};
 use shortcuts::SHORTCUTS;
 use verdict::Verdict;
 
@@ -48,18 +47,19 @@ pub(crate) const WORDS: &str = "[--unpinned] [--keep DIRECTORY] [KERNEL]...";
 /// What the chore does.
 pub(crate) const DOC: &str = "\
 Boot other kernels in QEMU, and compare the reference and ours there on every
-kind of socket that they know.  KERNEL is a name of xtask/src/kernels/pins.rs,
-such as 6.12; all of them without one.
+kind of socket that they know.  KERNEL is the name of one in tools/pins, such as
+6.12; all of them without one.
 --unpinned        take the versions that the archive has now
 --keep DIRECTORY  leave the guests' results there.";
 
 /// Seconds for the lines in the guest: ten times what an idle machine needs.
 const GUEST_SECONDS: &str = "1800";
 
-/// Does the chore.
+/// Does the chore.  What is known to be gone from the archive (`SOCKDIAG_GONE`)
+/// is said and no failure.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
-    let tools = Tools::prepare(&options)?;
+    let Some(tools) = unless_gone("kernels", Tools::prepare(&options))? else { return Ok(()) };
     // A guest keeps one processor busy.
     let guests = thread::available_parallelism().map_or(1, NonZero::get).min(options.kernels.len());
     let next = AtomicUsize::new(0);
@@ -68,7 +68,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         for _ in 0..guests {
             scope.spawn(|| {
                 while let Some(kernel) = options.kernels.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let wrong = tools.on(kernel, &options).unwrap_or_else(|why| vec![why.to_string()]);
+                    let wrong = unless_gone(&kernel.name, tools.on(kernel, &options));
+                    let wrong =
+                        wrong.map_or_else(|why| vec![why.to_string()], |wrong| wrong.unwrap_or_default());
                     if !wrong.is_empty() {
                         let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
                         bad.push(format!("{}: {}", kernel.name, wrong.join("; ")));
@@ -81,8 +83,30 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     if bad.is_empty() { Ok(()) } else { Err(Why::new(bad.join("\nxtask: "))) }
 }
 
+/// The result; `None` after saying that it could not be had of the archive.
+fn unless_gone<T>(what: &str, result: Result<T, Why>) -> Result<Option<T>, Why> {
+    match result {
+        Err(why) if skip::is_gone(&why.to_string()) => {
+            eprintln!("SKIP {what}: {why}");
+            Ok(None)
+        }
+        result => result.map(Some),
+    }
+}
+
+/// The kernels, or the references that judge.
+fn pinned(kind: pins::Kind) -> Result<Vec<Pin>, Why> {
+    Ok(pins::all()?.into_iter().filter(|pin| pin.kind == kind).collect())
+}
+
+/// What `rig.py` is asked for: that very version, or what the suite has now.
+fn spec(pin: &Pin, is_pinned: bool) -> String {
+    let [_, spec] = pin.request();
+    if is_pinned { spec } else { pin.suite.clone() }
+}
+
 struct Options {
-    kernels: Vec<&'static Kernel>,
+    kernels: Vec<Pin>,
     pinned: bool,
     keep: Option<PathBuf>,
 }
@@ -90,6 +114,7 @@ struct Options {
 impl Options {
     fn parse(words: &[String]) -> Result<Self, Why> {
         let mut options = Self { kernels: Vec::new(), pinned: true, keep: None };
+        let kernels = pinned(pins::Kind::Kernel)?;
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -99,16 +124,16 @@ impl Options {
                     options.keep = Some(directory.into());
                 }
                 name => {
-                    let known = || KERNELS.iter().map(|kernel| kernel.name).collect::<Vec<_>>().join(", ");
-                    let kernel = KERNELS.iter().find(|kernel| kernel.name == name);
-                    options.kernels.push(kernel.ok_or_else(|| {
-                        Why::new(format!("no kernel {name:?} in pins.rs; there are {}", known()))
+                    let known = || kernels.iter().map(|kernel| &*kernel.name).collect::<Vec<_>>().join(", ");
+                    let kernel = kernels.iter().find(|kernel| kernel.name == name);
+                    options.kernels.push(kernel.cloned().ok_or_else(|| {
+                        Why::new(format!("no kernel {name:?} in tools/pins; there are {}", known()))
                     })?);
                 }
             }
         }
         if options.kernels.is_empty() {
-            options.kernels.extend(KERNELS);
+            options.kernels = kernels;
         }
         Ok(options)
     }
@@ -144,8 +169,8 @@ impl Tools {
             tools.add(&tap::compile(source, flags, &tools.scratch)?, place);
         }
         tools.plan.programs.push(("ours".to_owned(), vec!["/opt/ours/ss".to_owned()]));
-        for judge in JUDGES {
-            let spec = judge.spec(options.pinned);
+        for judge in pinned(pins::Kind::Reference)? {
+            let spec = spec(&judge, options.pinned);
             let directory = tools.ask(&["iproute2", &spec])?;
             let place = format!("/opt/{}", judge.name);
             tools.add(Path::new(&directory), &place);
@@ -159,7 +184,7 @@ impl Tools {
                 "ss",
                 &format!("{place}/bin/ss"),
             ];
-            tools.plan.programs.push((judge.name.to_owned(), words.map(str::to_owned).to_vec()));
+            tools.plan.programs.push((judge.name, words.map(str::to_owned).to_vec()));
         }
         tools.plan.lines = lines();
         let plan = tools.scratch.join("plan");
@@ -181,8 +206,7 @@ impl Tools {
         let printed = output(rig.args(words)).map_err(|why| {
             if why.to_string().contains(" any more; it has ") {
                 Why::new(format!(
-                    "{why}\nThe archive has moved on: edit xtask/src/kernels/pins.rs and read what changed, \
-                     or go on with --unpinned"
+                    "{why}\nThe archive has moved on: `cargo xtask pins --move`, or go on with --unpinned"
                 ))
             } else {
                 why
@@ -192,13 +216,13 @@ impl Tools {
     }
 
     /// Compares on one kernel and prints what came of it; what is wrong.
-    fn on(&self, kernel: &Kernel, options: &Options) -> Result<Vec<String>, Why> {
-        let spec = kernel.spec(options.pinned);
+    fn on(&self, kernel: &Pin, options: &Options) -> Result<Vec<String>, Why> {
+        let spec = spec(kernel, options.pinned);
         let directory = self.ask(&["kernel", &spec])?;
         let release = Path::new(&directory).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let out = match &options.keep {
-            Some(keep) => keep.join(kernel.name),
-            None => self.scratch.join(kernel.name),
+            Some(keep) => keep.join(&kernel.name),
+            None => self.scratch.join(&kernel.name),
         };
         let results = out.join("results");
         // Not those of an earlier run.
@@ -226,7 +250,7 @@ impl Tools {
     }
 
     /// The report of a kernel, and what is wrong.
-    fn judge(&self, kernel: &Kernel, runs: &[Run]) -> (String, Vec<String>) {
+    fn judge(&self, kernel: &Pin, runs: &[Run]) -> (String, Vec<String>) {
         let mut by_line: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
         for run in runs {
             by_line.entry(run.line).or_default().push(run);
@@ -310,10 +334,10 @@ impl Tools {
 }
 
 /// Says which kinds the census shows; a kind that should be there is wrong.
-fn report_kinds(kernel: &Kernel, kinds: &[Kind], census: &str, text: &mut String, wrong: &mut Vec<String>) {
+fn report_kinds(kernel: &Pin, kinds: &[Kind], census: &str, text: &mut String, wrong: &mut Vec<String>) {
     let (mut present, mut absent) = (Vec::new(), Vec::new());
     for kind in kinds {
-        match (kind.count(census), kind.lacks(kernel.name)) {
+        match (kind.count(census), kind.lacks(&kernel.name)) {
             (0, None) => wrong.push(format!("{} expected, none present", kind.name)),
             (0, Some(why)) => absent.push(format!("{} ({why})", kind.name)),
             (count, None) => present.push(format!("{} {count}", kind.name)),
@@ -340,10 +364,10 @@ mod tests {
     #[test]
     fn kernels_are_picked_by_name() {
         let options = parse("--unpinned 6.12 --keep /x 5.10").unwrap();
-        assert_eq!(options.kernels.iter().map(|kernel| kernel.name).collect::<Vec<_>>(), ["6.12", "5.10"]);
+        assert_eq!(options.kernels.iter().map(|kernel| &*kernel.name).collect::<Vec<_>>(), ["6.12", "5.10"]);
         assert!(!options.pinned);
         assert_eq!(options.keep, Some("/x".into()));
-        assert_eq!(parse("").unwrap().kernels.len(), KERNELS.len());
+        assert!(parse("").unwrap().kernels.len() > 3);
         assert!(parse("3.2").is_err_and(|why| why.to_string().contains("5.10, 6.1")));
         assert!(parse("--keep").is_err());
     }
@@ -352,7 +376,8 @@ mod tests {
     fn an_empty_guest_is_a_failure() {
         let plan = Plan { programs: Vec::new(), lines: lines() };
         let tools = Tools { rig: PathBuf::new(), scratch: "/nonexistent".into(), files: Vec::new(), plan };
-        let (text, wrong) = tools.judge(&KERNELS[2], &[]);
+        let kernel = pins::of(pins::Kind::Kernel, "6.12").unwrap();
+        let (text, wrong) = tools.judge(&kernel, &[]);
         let wrong = wrong.join("\n");
         assert!(wrong.contains("vsock expected, none present"), "{wrong}");
         assert!(wrong.contains("shortcut not taken: one walk"), "{wrong}");

@@ -11,6 +11,7 @@ mod goldens;
 mod install;
 mod instructions;
 mod kernels;
+mod pins;
 mod tap;
 
 use std::fmt::Write as _;
@@ -37,6 +38,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
+    Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
     Chore {
         name: "reference",
         words: "",

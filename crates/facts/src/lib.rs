@@ -14,6 +14,7 @@
 #[macro_use]
 mod bit_set;
 mod cnum;
+mod errno;
 pub mod fields;
 pub mod filter;
 pub mod model;
@@ -22,6 +23,7 @@ pub mod order;
 mod row;
 pub mod scan;
 
+pub use errno::errno_text;
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
 pub use row::Holding;

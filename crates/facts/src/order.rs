@@ -30,10 +30,8 @@ pub struct Kept {
     origin: Origin,
     bytes: Box<[u8]>,
     keys: Box<[Option<Key>]>,
-    /// Whose services its ports are named by (see `Enricher::begin`).
-    pub services_of: Option<u16>,
-    /// The number of its network namespace.
-    pub place: u32,
+    /// The number of its network namespace among those of the question.
+    pub scope: u32,
 }
 
 impl Kept {
@@ -63,9 +61,20 @@ impl Order {
         self.by.iter().fold(Needs::NONE, |needs, (choice, _)| needs.union(choice.needs()))
     }
 
+    /// Forgets the rows of an earlier listing.
+    pub fn begin(&mut self) {
+        self.taken = 0;
+        self.kept.clear();
+    }
+
     /// Whether rows are kept until the last one is known.
     pub fn keeps(&self) -> bool {
         !self.by.is_empty()
+    }
+
+    /// How many rows are shown; `None` for all.
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
     }
 
     /// Whether no further row is shown.
@@ -79,9 +88,9 @@ impl Order {
     }
 
     /// Keeps a row.
-    pub fn keep(&mut self, record: Record<'_>, row: &Row<'_>, services_of: Option<u16>, place: u32) {
+    pub fn keep(&mut self, record: Record<'_>, row: &Row<'_>, scope: u32) {
         let keys = self.by.iter().map(|(choice, _)| choice.key(row)).collect();
-        self.kept.push(Kept { origin: record.origin, bytes: record.bytes.into(), keys, services_of, place });
+        self.kept.push(Kept { origin: record.origin, bytes: record.bytes.into(), keys, scope });
         if let Some(limit) = self.limit.and_then(|limit| usize::try_from(limit).ok())
             && self.kept.len() >= limit.saturating_mul(2).saturating_add(SLACK)
         {
@@ -137,7 +146,7 @@ mod tests {
             let line = line(*port, *queue);
             let record = Record { origin, bytes: line.as_bytes() };
             let socket = Socket::decode(record).expect("a whole line");
-            order.keep(record, &Row::bare(&socket), None, 0);
+            order.keep(record, &Row::bare(&socket), 0);
         }
         let most = limit.map_or(usize::MAX, |limit| 2 * limit as usize + SLACK);
         assert!(order.kept.len() <= most);

@@ -1,10 +1,11 @@
 //! Rows as columns of any fields: aligned, CSV or TSV.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Kind, Unit};
 use sockdiag::model::Row;
-use sockdiag::pipeline::Sink;
 
 pub use crate::sheet::Shape;
 use crate::sheet::Sheet;
@@ -21,7 +22,7 @@ impl<W: Write> Columns<W> {
     /// A listing of these values; begins with their names if `header`.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn new(choices: Vec<Choice>, shape: Shape, header: bool, out: W) -> io::Result<Self> {
         let right = choices.iter().map(Choice::is_number).collect();
         let mut sheet = Sheet::new(out, shape, right);
@@ -33,7 +34,9 @@ impl<W: Write> Columns<W> {
 }
 
 impl<W: Write> Sink for Columns<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         self.cells.clear();
         self.ends.clear();
         for choice in &self.choices {
@@ -47,18 +50,19 @@ impl<W: Write> Sink for Columns<W> {
             let cell = cells.get(from..to);
             from = to;
             cell
-        }))
+        }))?;
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.sheet.finish()
     }
 }
 
-/// The choices that names with commas between them make.
+/// Reads names with commas between them as choices of fields.
 ///
 /// # Errors
-/// Where a name cannot be chosen.
+/// When a name stands for no field.
 pub fn choices(catalog: &Catalog, names: &str) -> Result<Vec<Choice>, ChoiceError> {
     names.split(',').map(|name| Choice::new(catalog, name.trim_matches(' '))).collect()
 }
@@ -80,7 +84,7 @@ pub fn help(catalog: &Catalog) -> String {
             line(&mut sheet, &name, member.kind, member.unit, "", &member.meaning());
         }
     }
-    // Memory takes all.
+    // Writing to memory does not fail.
     let _ = sheet.finish();
     drop(sheet);
     String::from_utf8_lossy(&out).into_owned()
@@ -88,6 +92,6 @@ pub fn help(catalog: &Catalog) -> String {
 
 fn line(sheet: &mut Sheet<&mut Vec<u8>>, name: &str, kind: Kind, unit: Unit, metric: &str, meaning: &str) {
     let cells = [name, &kind.name(), unit.name().unwrap_or(""), metric, meaning];
-    // Memory takes all.
+    // Writing to memory does not fail.
     let _ = sheet.line(cells.into_iter().map(|cell| Some(cell.as_bytes())));
 }

@@ -1,20 +1,21 @@
 //! Rows counted by what they have in common, with sums.
 //!
-//! One line is kept for each group, none for a row.  Groups come in the order
-//! of their counts, the largest first, or in that of a column that was asked
-//! for; what is equal there in the order of names.
+//! Memory holds one line for each group and none for a row.  Groups are ordered
+//! by their counts, the largest first, or by a column that was asked for; groups
+//! that are equal there are ordered by name.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Choice, Kind};
 use sockdiag::model::Row;
-use sockdiag::pipeline::Sink;
 
 use crate::sheet::{Shape, Sheet};
 
-/// What groups are made of and what is told of them.
+/// What groups are made by, and what they are summed over.
 pub struct Grouping {
     /// Rows that agree in all of these are a group.
     pub by: Vec<Choice>,
@@ -90,10 +91,10 @@ pub struct Groups<W: Write> {
 }
 
 impl<W: Write> Groups<W> {
-    /// No row was counted yet; begins with the names of the columns if `header`.
+    /// Groups without rows; writes the names of the columns if `header`.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn new(grouping: Grouping, shape: Shape, header: bool, out: W) -> io::Result<Self> {
         let by = grouping.by.iter().map(Choice::is_number);
         let right = by.chain([true]).chain(grouping.sums.iter().map(|_| true)).collect();
@@ -107,7 +108,7 @@ impl<W: Write> Groups<W> {
     /// Lists the groups.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn end(&mut self) -> io::Result<()> {
         let mut groups: Vec<(Name, Group)> = self.found.drain().collect();
         let by = self.grouping.by.len();
@@ -143,7 +144,7 @@ impl<W: Write> Groups<W> {
     }
 }
 
-/// A cell that is a number is ordered as one.
+/// What a cell is ordered by: numbers come first, by value, then texts.
 fn number_or_text(cell: Option<&[u8]>) -> (bool, Option<i128>, Option<&[u8]>) {
     let number = cell.and_then(|cell| std::str::from_utf8(cell).ok()?.parse().ok());
     (number.is_none(), number, cell)
@@ -154,7 +155,9 @@ fn cell(name: &Name, column: usize) -> (bool, Option<i128>, Option<&[u8]>) {
 }
 
 impl<W: Write> Sink for Groups<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let name = self.grouping.by.iter().map(|choice| {
             let mut cell = Vec::new();
             choice.put(&mut cell, row).then(|| cell.into_boxed_slice())
@@ -175,10 +178,6 @@ impl<W: Write> Sink for Groups<W> {
                 *sum = Some(sum.map_or(number, |sum| sum.add(number)));
             }
         }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }

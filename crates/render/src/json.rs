@@ -7,8 +7,8 @@
 //! are replaced by U+FFFD and a second key with `_hex` behind the name has all
 //! of them.
 //!
-//! Rows are serialized as they come, straight from the table of fields: nothing
-//! grows with their number.  What went wrong is known last and stands last.
+//! Rows are serialized as they come, straight from the table of fields: memory
+//! does not grow with their number.  Errors stand last, since they are known last.
 //!
 //! [`mod@schema`] describes all this from the same table.
 
@@ -18,12 +18,13 @@ pub mod schema;
 mod value;
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use sockdiag::Sink;
 use sockdiag::fields::{self, Catalog, Field, Groups, Kind, Value};
 use sockdiag::model::{Layout, Row};
-use sockdiag::pipeline::Sink;
 use sockdiag::source::Summary;
 
 use document::Counts;
@@ -74,7 +75,7 @@ struct Subject {
 
 /// What one kind of socket reports of it.
 struct Part {
-    /// Of other sockets nothing is there, and nothing is looked for.
+    /// The sockets that can report any of it; the fields of others are not read.
     of: fn(&Row<'_>) -> bool,
     entries: Vec<Entry>,
 }
@@ -99,7 +100,7 @@ impl<W: Write> Json<W> {
     /// A listing of what `catalog` knows with these groups; begins the document.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn new(
         catalog: &Catalog,
         groups: Groups,
@@ -136,10 +137,10 @@ impl<W: Write> Json<W> {
         Ok(json)
     }
 
-    /// Ends the document with what is known last.
+    /// Ends the document with notes and errors.
     ///
     /// # Errors
-    /// What writing brought about.
+    /// When writing to the output fails.
     pub fn end(&mut self, trailer: &Trailer) -> io::Result<()> {
         if self.form != Form::Lines {
             if self.rows > 0 {
@@ -177,7 +178,7 @@ impl<W: Write> Json<W> {
         }
     }
 
-    /// Appends a value whose lines are so deep in the document.
+    /// Appends a value; `depth` is how deep its lines are in the document.
     fn put<T: Serialize + ?Sized>(&mut self, value: &T, depth: usize) -> io::Result<()> {
         if self.form != Form::Pretty {
             return serialize(&mut self.buffer, CompactFormatter, value);
@@ -194,7 +195,7 @@ impl<W: Write> Json<W> {
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn write_out(&mut self) -> io::Result<()> {
         self.out.write_all(&self.buffer)?;
         self.buffer.clear();
         self.out.flush()
@@ -206,25 +207,27 @@ fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: impl Formatter, val
 }
 
 impl<W: Write> Sink for Json<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let layout = row.socket.layout();
         // Moved out for the time of the row, so that the rest can be borrowed.
         let plans = std::mem::take(&mut self.plans);
         let result = match plans.iter().find(|(of, _)| *of == layout) {
-            // A layout that nobody described has no rows.
+            // The catalog describes every layout that has rows.
             None => Ok(()),
             Some((_, subjects)) => self.object(&Object { row, subjects }),
         };
         self.plans = plans;
         result?;
-        if self.buffer.len() < BUFFER {
-            return Ok(());
+        if self.buffer.len() >= BUFFER {
+            self.write_out()?;
         }
-        self.flush()
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        self.flush()
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_out()
     }
 }
 

@@ -1,17 +1,18 @@
 //! Where the tokens of a row stand in its line.
 //!
-//! A [`Layout`] says what is put before and behind the text of each column:
-//! rows are laid out by one, read back by it, and laid out anew by another.
+//! A [`Layout`] says how many blanks stand before and behind the text of each
+//! column.  A row is laid out by one layout; where widths have grown since, it
+//! is read back by that layout and laid out by another.
 //!
-//! Invariant: the text never changes, only the blanks between; what was laid
-//! out by a layout is found again by the same one.
+//! Invariant: texts never change, only the blanks between them, and a layout
+//! finds again what it laid out itself.
 
 use std::io::{self, Write};
 
 /// How many columns a row has; the last holds the details.
 pub(crate) const COLUMNS: usize = 11;
-/// Lengths are kept for so many columns, the last of which there are not: all
-/// of them are compared at once.
+/// Column count padded to what a SIMD register holds, so that the lengths of a
+/// row are compared at once; the lanes past [`COLUMNS`] stay 0.
 pub(crate) const LANES: usize = 16;
 /// The column of the details.
 pub(crate) const EXT: usize = 10;
@@ -22,7 +23,7 @@ const RSERV: usize = 8;
 
 /// Columns before which a blank is printed, unless they are the first.
 const DELIMITED: [bool; COLUMNS] = [false, true, true, true, true, true, false, true, false, false, false];
-/// Columns whose text stands at their right edge.
+/// Columns that are aligned to the right.
 const RIGHT: [bool; COLUMNS] = [false, false, false, false, false, true, false, true, false, false, false];
 /// How many of these there are.
 const RIGHT_ONES: usize = 2;
@@ -30,28 +31,29 @@ const RIGHT_ONES: usize = 2;
 /// Output is handed on in pieces of about this size.
 pub(crate) const PIECE: usize = 128 * 1024;
 
-/// So many blanks are written at once and the surplus taken back: cheaper than
-/// writing as many as there are.
+/// Padding writes this many blanks and then takes back those that are too many:
+/// cheaper than writing only as many as are needed.
 const AT_ONCE: usize = 16;
 
-/// These, as a number.
+/// [`AT_ONCE`] blanks as a number.
 const BLANKS: u128 = u128::from_le_bytes([b' '; AT_ONCE]);
 
 /// What is done with the token of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Step {
-    /// The text is padded to this.
+    /// The length to which the text is padded.
     room: usize,
-    /// At its left side, so that it stands at the right edge.
+    /// Whether the padding stands before the text.
     right: bool,
-    /// Blanks that follow, whatever the text: 1, or 0.
+    /// Blanks behind the padded text: 0 or 1.
     gap: usize,
-    /// The bits behind the room, of the [`AT_ONCE`] bytes that it begins.
+    /// Mask of the bytes behind the room, among the [`AT_ONCE`] bytes that begin
+    /// where it does.
     behind: u128,
 }
 
 impl Step {
-    /// Blanks before a text that long, and behind it.
+    /// Number of blanks before and behind a text of this length.
     fn blanks(&self, length: usize) -> (usize, usize) {
         let missing = self.room.saturating_sub(length);
         if self.right { (missing, self.gap) } else { (0, missing + self.gap) }
@@ -64,7 +66,7 @@ pub(crate) struct Layout {
     steps: [Step; COLUMNS],
     /// How many columns are printed.
     count: usize,
-    /// Those whose texts stand at their right edges, and how many these are.
+    /// The printed columns that are aligned to the right, and their number.
     aligned: [usize; RIGHT_ONES],
     aligned_count: usize,
 }
@@ -76,8 +78,8 @@ impl Layout {
         Self { steps, count: columns.len(), aligned: [0; RIGHT_ONES], aligned_count: 0 }
     }
 
-    /// Columns, the printed ones of which have texts of these lengths; spread
-    /// over a screen if there is one.
+    /// Columns wide enough for texts of these lengths, spread over a screen if
+    /// there is one.
     pub(crate) fn of(columns: &[usize], longest: &[u16; LANES], screen: Option<usize>) -> Self {
         let mut layout = Self::none(columns);
         let widths = widths(columns, longest, screen);
@@ -100,16 +102,17 @@ impl Layout {
         layout
     }
 
-    /// The most bytes that a row takes beside its texts; zero for [`Self::none`].
+    /// The most blanks that a row can have; zero for [`Self::none`].
     pub(crate) fn surplus(&self) -> usize {
         self.steps.iter().map(|step| step.room + step.gap).sum()
     }
 
-    /// Pads the text of a column that begins there and that `line` ends with:
-    /// at its right side whatever the column.  Where the next one begins.
+    /// Pads the text of a column, which begins at `start` and ends with `line`,
+    /// and returns where the next one begins.  Columns that are aligned to the
+    /// right are padded behind their text too; [`Self::align`] moves it.
     ///
-    /// That does not depend on how long this one is, but for branches that are
-    /// foreseen: nobody has to wait for the length.
+    /// The result does not depend on `length` but through branches that are
+    /// predicted, so the processor need not wait for the length to go on.
     // A row has eight of these, and the compiler would call them.
     #[allow(clippy::inline_always)]
     #[inline(always)]
@@ -131,11 +134,11 @@ impl Layout {
         end
     }
 
-    /// Moves the padded texts of a row, which begin there in `lines`, to where
-    /// they belong.
+    /// Moves the texts of the columns that are aligned to the right to their
+    /// right edges; `starts` says where in `lines` they begin.
     ///
-    /// Not done before the whole row is written: bytes that were stored one by
-    /// one are slow to load together as long as they are on their way.
+    /// This waits for the end of the row, since loading many bytes at once stalls
+    /// while the stores that wrote them one by one are still pending.
     #[inline]
     pub(crate) fn align(&self, lines: &mut [u8], starts: &[usize; COLUMNS], lengths: &[u16; LANES]) {
         for at in self.aligned.iter().take(self.aligned_count).copied() {
@@ -144,8 +147,8 @@ impl Layout {
             let Some(place) = lines.get_mut(starts[at]..) else { continue };
             match place.first_chunk_mut::<AT_ONCE>() {
                 Some(place) if step.room <= AT_ONCE && missing < AT_ONCE => {
-                    // A room in a register: its text is shifted, what lies
-                    // behind it is kept.
+                    // The room fits a register: shift its text, keep what lies
+                    // behind it.
                     let all = u128::from_le_bytes(*place);
                     let shifted = all << (8 * missing);
                     let blanks = BLANKS & !(u128::MAX << (8 * missing));
@@ -157,7 +160,7 @@ impl Layout {
     }
 
     /// Reads rows that were laid out by this layout and writes them by another
-    /// one, in pieces: no width of a screen costs memory.
+    /// one, in pieces, so that a wide screen costs no memory.
     pub(crate) fn lay_anew(
         &self,
         mut text: &[u8],
@@ -188,13 +191,13 @@ impl Layout {
     }
 }
 
-/// Fills a line with blanks up to there.
+/// Appends blanks until the line is this long.
 #[inline(never)]
 fn put_blanks(line: &mut Vec<u8>, end: usize) {
     line.resize(end, b' ');
 }
 
-/// Moves a text that the place begins with to the right.
+/// Moves the text at the beginning of `place` to the right.
 #[inline(never)]
 fn move_text(place: &mut [u8], length: usize, missing: usize) {
     if let Some(place) = place.get_mut(..length + missing) {
@@ -203,7 +206,8 @@ fn move_text(place: &mut [u8], length: usize, missing: usize) {
     }
 }
 
-/// Appends blanks; more of them than a piece go out as they are made.
+/// Appends blanks; writes them out piece by piece if there are more than one
+/// piece holds.
 fn pad(page: &mut Vec<u8>, out: &mut impl Write, mut missing: usize) -> io::Result<()> {
     while missing > PIECE {
         page.resize(page.len() + PIECE, b' ');

@@ -36,7 +36,7 @@ pub(crate) struct Sheet<W> {
     /// For each column, whether its cells are numbers.
     right: Vec<bool>,
     widths: Vec<usize>,
-    /// Cells of lines that wait, and where each ends.
+    /// Cells of the lines that are held, and where each ends.
     cells: Vec<u8>,
     ends: Vec<usize>,
     csv: Writer,
@@ -50,7 +50,7 @@ impl<W: Write> Sheet<W> {
         Self { out, buffer: Vec::new(), shape, right, widths, cells: Vec::new(), ends: Vec::new(), csv }
     }
 
-    /// A line; cells that nothing is known for are `None`.
+    /// Appends a line; a cell without a value is `None`.
     pub(crate) fn line<'c>(&mut self, cells: impl Iterator<Item = Option<&'c [u8]>>) -> io::Result<()> {
         match self.shape {
             Shape::Aligned => {
@@ -96,7 +96,7 @@ impl<W: Write> Sheet<W> {
         self.out.flush()
     }
 
-    /// Lays the lines out that wait.
+    /// Lays out and writes the lines that are held.
     fn release(&mut self) {
         let columns = self.right.len().max(1);
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -128,7 +128,7 @@ impl<W: Write> Sheet<W> {
     }
 
     fn csv_field(&mut self, mut cell: &[u8]) {
-        // Until the last byte has room, quotes included.
+        // Repeats until the output has room for the last byte, quotes included.
         let mut room = [0; 256];
         loop {
             let (result, read, written) = self.csv.field(cell, &mut room);

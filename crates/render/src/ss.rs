@@ -5,11 +5,12 @@
 //! once, so that a row costs no decisions but those of its own values.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead, Style, Test, Text, Value};
 use sockdiag::model::{Layout, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
-use sockdiag::pipeline::Sink;
 
 use crate::layout::{COLUMNS, PROC};
 use crate::window::Window;
@@ -115,10 +116,14 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
 }
 
 impl<W: Write> Sink for SsText<W> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let layout = row.socket.layout();
-        // A layout that nobody described has no rows.
-        let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else { return Ok(()) };
+        // The catalog describes every layout that has rows.
+        let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else {
+            return Ok(ControlFlow::Continue(()));
+        };
         self.window.begin_row()?;
         for (format, is_last) in &plan.columns {
             format(self.window.token(), row, self.style);
@@ -137,10 +142,10 @@ impl<W: Write> Sink for SsText<W> {
                 }
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.window.finish()
     }
 }

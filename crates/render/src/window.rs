@@ -1,37 +1,46 @@
 //! The column engine: a stream of tokens, a window of rows, widths, lines.
 //!
 //! `ss` buffers about four mebibytes of text, measures its columns, prints the
-//! rows with these widths and starts the next window, whose widths can only
-//! grow.  All that scripts can see of this is kept: where a window ends
-//! (five chunks of a mebibyte, a token costing two bytes more than its text,
-//! rounded up), what is measured (the details of a window's last row are not),
-//! and how widths spread over a screen.
+//! rows with these widths and starts the next window.  Scripts can see where a
+//! window ends (`chunks.rs`), what is measured (not the details of a window's
+//! last row), that widths only grow, and how they spread over a screen.  All of
+//! it is kept.
 //!
-//! Widths soon stop growing.  So a row is laid out at once, with the widths
-//! known by then, and only rows whose widths have grown since are laid out
-//! again when the window is printed.
+//! Widths soon stop growing.  So a row is padded when it is written, with the
+//! widths known by then, and only rows whose widths have grown since are padded
+//! again when the window is printed (`spans.rs`).  Three rows of two columns,
+//! with `.` for a blank:
+//!
+//! ```text
+//! tokens        1 measured:    2 in the window's text,     3 printed
+//!               longest        a span for each layout
+//! ESTAB  0      5 1            span 1  |ESTAB.0            |ESTAB..0..
+//! LISTEN 128    6 3            span 2  |LISTEN.128         |LISTEN.128
+//! CLOSE  1      6 3                    |CLOSE..1..         |CLOSE..1..
+//! ```
+//!
+//! 1. The end of a row measures it.  The first and the second row are longer
+//!    than any before, so a new layout follows from each.
+//! 2. Such a row begins a span and is padded again at once.  The third row was
+//!    padded right while it was written.
+//! 3. The end of the window copies the spans of the last layout as they are
+//!    (span 2), and reads back and pads again those of older ones (span 1).
 //!
 //! Invariant: lengths are bytes, nothing is escaped, and widths never shrink.
-//! Memory is bounded by the window, [`WAITING`] and [`SPANS`], whatever a row or
-//! a screen is wide.
+//! Memory is bounded by the window and by what spans may hold, whatever a row
+//! or a screen is wide.
+
+mod chunks;
+mod spans;
 
 use std::io::{self, Write};
 
 use crate::layout::{COLUMNS, EXT, LANES, Layout, PIECE};
+use chunks::Chunks;
+use spans::Spans;
 
-/// Usable bytes of a chunk.
-const CHUNK: usize = 1_048_560;
-/// A window is printed when it takes this many chunks.
-const CHUNKS: u32 = 5;
 /// A token is cut here.
 const TOKEN_MAX: usize = 65_535;
-/// So many blanks may wait in a window; further rows are laid out when it is
-/// printed.
-const WAITING: usize = 3 << 20;
-/// And so often the widths may grow in it.
-const SPANS: usize = 64;
-/// Rows that would be padded to more than this are laid out when printed.
-const WIDE: usize = 4096;
 
 const HEADERS: [&str; COLUMNS] = [
     "Netns",
@@ -46,15 +55,6 @@ const HEADERS: [&str; COLUMNS] = [
     "Process",
     "",
 ];
-
-/// Rows of a window that are laid out alike.
-struct Span {
-    /// Where their lines begin.
-    text: usize,
-    /// Where their lengths begin.
-    lengths: usize,
-    layout: Layout,
-}
 
 /// Text in columns, on its way to `W`.
 pub(crate) struct Window<W> {
@@ -82,17 +82,13 @@ pub(crate) struct Window<W> {
     cost: usize,
     /// Whether a row is written.
     begun: bool,
-    /// How the row is laid out: as the last span.
-    now: Layout,
 
-    /// Bytes taken of the current chunk, and chunks taken.
-    used: usize,
-    chunks: u32,
-    /// How many bytes of the lines are more than the rows' texts.
-    blanks: usize,
-    /// Lengths of the tokens of the window.
+    /// When the window is full.
+    chunks: Chunks,
+    /// How its lines are laid out.
+    spans: Spans,
+    /// Lengths of its tokens, those of one row behind those of the one before.
     all_lengths: Vec<u16>,
-    spans: Vec<Span>,
     /// Lines on their way out that had to be laid out again.
     page: Vec<u8>,
 }
@@ -116,12 +112,9 @@ impl<W: Write> Window<W> {
             ended: 0,
             cost: 0,
             begun: false,
-            now: layout,
-            used: 2,
-            chunks: 1,
-            blanks: 0,
+            chunks: Chunks::EMPTY,
+            spans: Spans::new(&layout),
             all_lengths: Vec::new(),
-            spans: vec![Span { text: 0, lengths: 0, layout }],
             page: Vec::new(),
         }
     }
@@ -169,9 +162,9 @@ impl<W: Write> Window<W> {
         }
         self.lengths[at] = length as u16;
         self.starts[at] = self.start;
-        self.cost += length + (length & 1) + 2;
+        self.cost += chunks::cost(length);
         self.ended = at + 1;
-        self.start = self.now.pad(at, &mut self.text, self.start, length);
+        self.start = self.spans.now().pad(at, &mut self.text, self.start, length);
     }
 
     /// Prints what is left and hands everything on.
@@ -190,7 +183,7 @@ impl<W: Write> Window<W> {
             self.end_token();
         }
         self.text.push(b'\n');
-        self.now.align(&mut self.text, &self.starts, &self.lengths);
+        self.spans.now().align(&mut self.text, &self.starts, &self.lengths);
         self.begun = false;
         self.ended = 0;
         // What is not printed has no length.
@@ -199,97 +192,82 @@ impl<W: Write> Window<W> {
         let cost = std::mem::take(&mut self.cost);
         // Nearly every row is as narrow as those before, and well within its
         // chunk.
-        let is_odd = excess != 0 || is_last || self.used + cost > CHUNK || self.chunks >= CHUNKS;
+        let is_odd = excess != 0 || is_last || !self.chunks.has_room(cost);
         let is_full = is_odd && self.account(is_last)?;
         if !is_odd {
-            self.used += cost;
+            self.chunks.take(cost);
         }
+        // All lanes are copied, which is one move, and then those taken back
+        // that are no column.
         self.all_lengths.extend_from_slice(&self.lengths);
         self.all_lengths.truncate(self.all_lengths.len() + self.columns.len() - LANES);
-        self.blanks += (self.text.len() - self.row).saturating_sub(cost);
+        self.spans.add_blanks((self.text.len() - self.row).saturating_sub(cost));
         self.row = self.text.len();
         self.start = self.row;
         if is_full {
             self.print()
         } else {
-            if self.blanks > WAITING {
+            if self.spans.hold_too_many_blanks() {
                 self.begin_span();
             }
             Ok(())
         }
     }
 
-    /// Accounts for a row that is out of the ordinary; whether the window is
-    /// full behind it.
+    /// Accounts for a row that is longer in some column than all before, or
+    /// that may not fit its chunk; whether the window is full behind it.
     #[cold]
     fn account(&mut self, is_last: bool) -> io::Result<bool> {
         let mut is_full = false;
         let mut longest = self.longest;
         for ((column, length), longest) in self.columns.iter().zip(&self.lengths).zip(&mut longest) {
             let bytes = usize::from(*length);
-            if self.used + bytes >= CHUNK && self.used != 2 {
-                self.chunks += 1;
-                self.used = 2;
-            }
-            is_full = *column == EXT && (is_last || self.chunks >= CHUNKS);
+            self.chunks.begin_token(bytes);
+            is_full = *column == EXT && (is_last || self.chunks.are_all_taken());
             if is_full {
                 // The last row's details are not measured.
                 break;
             }
             *longest = (*longest).max(*length);
-            let padding = bytes & 1;
-            self.used += bytes;
-            if CHUNK.saturating_sub(self.used + padding) < 2 {
-                self.chunks += 1;
-                self.used = 2;
-            } else {
-                self.used += padding + 2;
-            }
+            self.chunks.end_token(bytes);
         }
         if longest != self.longest {
             self.longest = longest;
             self.layout = Layout::of(&self.columns, &self.longest, self.screen);
-            let before = self.now;
+            let before = *self.spans.now();
             self.begin_span();
-            if self.now != before {
+            if *self.spans.now() != before {
                 self.lay_row_anew(&before)?;
             }
         }
         Ok(is_full)
     }
 
-    /// Lays the row out as the current span, which it was not when it was
-    /// written.
+    /// Lays the row, which was written by the layout `before`, out as the
+    /// current span.
     fn lay_row_anew(&mut self, before: &Layout) -> io::Result<()> {
         let lengths = self.lengths.get(..self.columns.len()).unwrap_or_default();
         let (mut row, mut rest) = (Vec::new(), Vec::new());
         let line = self.text.get(self.row..).unwrap_or_default();
-        before.lay_anew(line, lengths, &self.now, &mut rest, &mut row)?;
+        before.lay_anew(line, lengths, self.spans.now(), &mut rest, &mut row)?;
         self.text.truncate(self.row);
         self.text.append(&mut row);
         self.text.append(&mut rest);
         Ok(())
     }
 
-    /// Begins rows that are laid out in another way than those before.
+    /// Begins a span with the row that is written, if its layout differs.
     fn begin_span(&mut self) {
-        let waits = self.blanks > WAITING || self.spans.len() >= SPANS || self.layout.surplus() > WIDE;
-        let layout = if waits { Layout::none(&self.columns) } else { self.layout };
-        if self.spans.last().is_none_or(|span| span.layout != layout) {
-            self.spans.push(Span { text: self.row, lengths: self.all_lengths.len(), layout });
-            self.now = layout;
-        }
+        self.spans.begin(self.row, self.all_lengths.len(), &self.layout, &self.columns);
     }
 
     /// Prints the window with the widths known by now, and empties it.
     fn print(&mut self) -> io::Result<()> {
-        let mut ends = self.spans.iter().skip(1).map(|next| (next.text, next.lengths));
-        for span in &self.spans {
-            let (text, lengths) = ends.next().unwrap_or((self.text.len(), self.all_lengths.len()));
-            let lines = self.text.get(span.text..text).unwrap_or_default();
-            let lengths = self.all_lengths.get(span.lengths..lengths).unwrap_or_default();
-            if span.layout != self.layout {
-                span.layout.lay_anew(lines, lengths, &self.layout, &mut self.page, &mut self.out)?;
+        for (layout, text, lengths) in self.spans.iter(self.text.len(), self.all_lengths.len()) {
+            let lines = self.text.get(text).unwrap_or_default();
+            let lengths = self.all_lengths.get(lengths).unwrap_or_default();
+            if *layout != self.layout {
+                layout.lay_anew(lines, lengths, &self.layout, &mut self.page, &mut self.out)?;
                 continue;
             }
             if self.page.len() + lines.len() > PIECE {
@@ -304,11 +282,11 @@ impl<W: Write> Window<W> {
         }
         self.out.write_all(&self.page)?;
         self.page.clear();
-        self.spans.clear();
         self.all_lengths.clear();
         self.text.clear();
-        (self.row, self.start, self.blanks) = (0, 0, 0);
-        (self.used, self.chunks) = (2, 1);
+        (self.row, self.start) = (0, 0);
+        self.chunks = Chunks::EMPTY;
+        self.spans.clear();
         self.begin_span();
         Ok(())
     }

@@ -66,7 +66,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         matching.each(|row| tell(row, &"would be destroyed"))?
     };
     failed.map_or(Ok(()), Err)?;
-    outcome.notices.iter().for_each(|notice| eprint!("{notice}"));
+    outcome.notices.iter().for_each(|notice| eprintln!("{notice}"));
     let rows = outcome.complete()?;
     writeln!(out, "{rows} sockets{}", if really { "" } else { "; say --really to destroy them" })?;
     Ok(if left > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -79,7 +79,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
 /// Every socket, or why they could not all be read.
 fn look(sockets: &Sockets) -> Result<Vec<OwnedRow>, Box<dyn Error>> {
     let (rows, outcome) = sockets.collect()?;
-    outcome.notices.iter().for_each(|notice| eprint!("{notice}"));
+    outcome.notices.iter().for_each(|notice| eprintln!("{notice}"));
     outcome.complete()?;
     Ok(rows)
 }

@@ -49,7 +49,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     }
 
     let (rows, outcome) = listeners.collect()?;
-    outcome.notices.iter().for_each(|notice| eprint!("{notice}"));
+    outcome.notices.iter().for_each(|notice| eprintln!("{notice}"));
     outcome.complete()?;
     let mut found: Vec<(usize, OwnedRow)> = rows
         .into_iter()

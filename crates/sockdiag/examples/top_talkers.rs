@@ -72,7 +72,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         rate.1 += received.saturating_sub(had.1);
         Continue(())
     })?;
-    again.notices.iter().for_each(|notice| eprint!("{notice}"));
+    again.notices.iter().for_each(|notice| eprintln!("{notice}"));
     again.complete()?;
 
     let mut rates: Vec<(String, Bytes)> = rates.into_iter().collect();

@@ -21,7 +21,7 @@
 //!     println!("{remote:40} {rtt_us:>9} us  {}", who.join(" "));
 //!     ControlFlow::Continue(())
 //! })?;
-//! outcome.notices.iter().for_each(|notice| eprint!("{notice}"));
+//! outcome.notices.iter().for_each(|notice| eprintln!("{notice}"));
 //! outcome.complete()?;
 //! # Ok(())
 //! # }
@@ -78,8 +78,39 @@
 //!         ended += 1;
 //!         if ended < 100 { Continue(()) } else { Break(()) }
 //!     },
-//!     |lost| eprint!("{lost}"),
+//!     |lost| eprintln!("{lost}"),
 //! )?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To ask again and again, open a [`Session`]: its second poll opens nothing,
+//! loads nothing and reads the filter no more.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::ops::ControlFlow;
+//! use sockdiag::{Row, Sink, Sockets, Table};
+//!
+//! /// Adds up what waits to be read.
+//! struct Unread(u64);
+//!
+//! impl Sink for Unread {
+//!     type Error = Infallible;
+//!
+//!     fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Infallible> {
+//!         self.0 += u64::from(row.recv_q());
+//!         Ok(ControlFlow::Continue(()))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut session = Sockets::of(&[Table::Tcp]).open()?;
+//! for _ in 0..3 {
+//!     let mut unread = Unread(0);
+//!     let outcome = session.poll(&mut unread)?;
+//!     println!("{} bytes in {} sockets, read in {:?}", unread.0, outcome.rows, outcome.window.length());
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -94,18 +125,18 @@
 //!
 //! Behind the front door data flows one way: bytes of a [`source`] become a
 //! [`model::Socket`], the [`filter`] keeps or drops it, [`enrich`] adds names,
-//! and a [`pipeline::Sink`] takes the row.  What a socket can report, and what
-//! each fact costs, is said once, in the table of [`fields`].  [`places`] and
-//! [`namespaces`] visit other network namespaces.  The program `ss` is made of
-//! these parts.
+//! and a [`Sink`] takes the row.  What a socket can report, and what each fact
+//! costs, is said once, in the table of [`fields`].  [`namespaces`] finds other
+//! network namespaces.  The program `ss` is one poll of a [`Session`].
 
 #![deny(unsafe_code)]
 
 pub mod enrich;
 pub mod namespaces;
 pub mod notice;
-pub mod pipeline;
-pub mod places;
+mod pipeline;
+pub mod session;
+mod sink;
 pub mod sockets;
 pub mod source;
 pub mod sys;
@@ -114,4 +145,6 @@ pub use sockdiag_facts::{fields, filter, model, number, order};
 
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
-pub use sockets::{AskError, Holding, Outcome, OwnedRow, Sockets, Verdict};
+pub use session::{AskError, Event, Follow, Outcome, PollError, Session, Verdict};
+pub use sink::Sink;
+pub use sockets::{Holding, OwnedRow, Sockets};

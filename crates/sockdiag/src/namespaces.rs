@@ -13,16 +13,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::Netns;
-use crate::sys::elsewhere::{self, Inside};
 use crate::sys::errno_of;
 use crate::sys::netns::EnterError;
+use crate::sys::opener::{Opener, Worker, own_inode};
 use sockdiag_facts::scan;
 
 /// Where named namespaces are.
@@ -53,35 +53,48 @@ pub struct Namespaces {
     pub hidden: u32,
 }
 
+/// A network namespace that was entered: questions can be asked in it, by any
+/// thread (see [`Sockets::inside`](crate::Sockets::inside)).  The thread that
+/// entered it did not move.
+#[derive(Clone, Debug)]
+pub struct Entered {
+    pub(crate) facts: Netns,
+    pub(crate) opener: Opener,
+}
+
+impl Entered {
+    /// What is known of the namespace.
+    pub fn facts(&self) -> &Netns {
+        &self.facts
+    }
+}
+
 impl Namespace {
-    /// Makes what this thread opens through this library belong to the
-    /// namespace while the result lives; `None` where it does anyway.
+    /// Enters the namespace, so that questions can be asked there.
     ///
     /// # Errors
     /// `ENOENT` and the like where the namespace is gone; `EPERM` without
     /// `CAP_SYS_ADMIN` over it.
-    pub fn enter(&self) -> io::Result<Option<Inside>> {
-        if self.is_home {
-            return Ok(None);
-        }
-        let mut result = Err(io::Error::from_raw_os_error(2));
-        for door in &self.doors {
-            match File::open(door) {
-                // The number of a process may be another's by now.
-                Ok(file) if file.metadata().is_ok_and(|meta| meta.ino() == self.facts.inode) => {
-                    return elsewhere::enter(file).map(Some);
-                }
-                Ok(_) => {}
-                Err(error) => result = Err(error),
-            }
-        }
-        result
+    pub fn enter(&self) -> io::Result<Entered> {
+        let opener = self.opener(&Worker::default());
+        opener.run(|| ())?;
+        Ok(Entered { facts: self.facts.clone(), opener })
+    }
+
+    /// What opens things there, wherever the calling thread is by then.
+    pub(crate) fn opener(&self, worker: &Worker) -> Opener {
+        Opener::away(self.doors.clone(), self.facts.inode, worker)
     }
 }
 
 /// Every network namespace that a process or a mount holds.
 pub fn all() -> Namespaces {
-    let mut search = Search::new();
+    all_seen_from(own_inode())
+}
+
+/// The same where the namespace with this inode counts as ours.
+pub(crate) fn all_seen_from(home: Option<u64>) -> Namespaces {
+    let mut search = Search::new(home);
     search.names();
     search.mounts(&fs::read("/proc/self/mountinfo").unwrap_or_default());
     search.processes(Path::new("/proc"));
@@ -104,6 +117,16 @@ pub fn all() -> Namespaces {
 /// As [`netns::enter`](crate::sys::netns::enter), about the first word that
 /// stands for nothing.
 pub fn chosen(words: &OsStr, every: &Namespaces) -> Result<Namespaces, EnterError> {
+    chosen_or(words, every, &mut Err)
+}
+
+/// The same; `missing` is told of a word that stands for nothing, and passes it
+/// over or gives up.
+pub(crate) fn chosen_or(
+    words: &OsStr,
+    every: &Namespaces,
+    missing: &mut dyn FnMut(EnterError) -> Result<(), EnterError>,
+) -> Result<Namespaces, EnterError> {
     let mut list: Vec<Namespace> = Vec::new();
     let mut hidden = 0;
     for word in words.as_bytes().split(|byte| *byte == b',') {
@@ -112,7 +135,13 @@ pub fn chosen(words: &OsStr, every: &Namespaces) -> Result<Namespaces, EnterErro
                 hidden = every.hidden;
                 every.list.clone()
             }
-            _ => vec![one(OsStr::from_bytes(word), every)?],
+            _ => match one(OsStr::from_bytes(word), every) {
+                Ok(one) => vec![one],
+                Err(error) => {
+                    missing(error)?;
+                    continue;
+                }
+            },
         };
         for namespace in found {
             match list.iter_mut().find(|had| had.facts.inode == namespace.facts.inode) {
@@ -188,8 +217,7 @@ struct Search {
 }
 
 impl Search {
-    fn new() -> Self {
-        let home = home().map(|meta| meta.ino());
+    fn new(home: Option<u64>) -> Self {
         let mut search = Self { home, found: HashMap::new(), hidden: 0 };
         if let Some(inode) = home {
             search.add(inode, None, "/proc/self/ns/net".into());
@@ -313,7 +341,7 @@ mod tests {
         let every = all();
         let first = every.list.first().expect("ours");
         assert!(first.is_home && first.facts.inode == own);
-        assert!(first.enter().expect("no need to").is_none());
+        assert_eq!(first.enter().expect("we are in it").facts().inode, own);
         let mut inodes: Vec<_> = every.list.iter().map(|one| one.facts.inode).collect();
         inodes.sort_unstable();
         inodes.dedup();
@@ -327,18 +355,20 @@ mod tests {
 
     #[test]
     fn words_that_stand_for_nothing_are_errors() {
+        let open = |name: &str| EnterError::Open { name: name.into(), errno: 2 };
+        let set = |name: &str| EnterError::Set { name: name.into(), errno: 22 };
         for (word, want) in [
-            ("no-such-name", "Cannot open network namespace \"no-such-name\": No such file or directory"),
-            ("pid:", "Cannot open network namespace \"pid:\": No such file or directory"),
-            ("pid:1x", "Cannot open network namespace \"pid:1x\": No such file or directory"),
-            ("/proc/self/stat", "setting the network namespace \"/proc/self/stat\" failed: Invalid argument"),
-            ("", "setting the network namespace \"\" failed: Invalid argument"),
-            ("all,nope", "Cannot open network namespace \"nope\": No such file or directory"),
+            ("no-such-name", open("no-such-name")),
+            ("pid:", open("pid:")),
+            ("pid:1x", open("pid:1x")),
+            ("/proc/self/stat", set("/proc/self/stat")),
+            ("", set("")),
+            ("all,nope", open("nope")),
         ] {
             if word.is_empty() && !Path::new(NAMES).exists() {
                 continue;
             }
-            assert_eq!(chosen(OsStr::new(word), &all()).unwrap_err().to_string(), want);
+            assert_eq!(chosen(OsStr::new(word), &all()).unwrap_err(), want);
         }
     }
 }

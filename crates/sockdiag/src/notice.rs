@@ -1,20 +1,24 @@
-//! Things worth saying on standard error that are not failures of the program.
+//! What is worth telling people beside the rows of a listing.
 //!
-//! A table that cannot be read completely is still shown as far as it was, and
-//! the exit status stays 0; what the user is told is a notice.  Each notice's text
-//! is exactly what `ss` prints, newline included where it prints one.
+//! A table that cannot be read completely is still listed as far as it was
+//! read; a [`Notice`] says what is missing and why.  Notices arrive between the
+//! rows where they arose.
 //!
-//! Source: ss's behaviour (its messages are an interface that scripts see).
+//! Invariant: a notice holds numbers, raw bytes and error numbers, so that a
+//! program can word it as it likes.  Its `Display` is one plain sentence
+//! without a newline, in which nothing acts on a terminal.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use sockdiag_facts::errno_text;
 
 use crate::model::BpfComplaint;
-use crate::source::{Missing, Tally};
-use crate::sys::errno_text;
 
-/// Something worth saying on standard error.  `errno` is a system error number.
+/// Something worth telling people.  `errno` is a system error number.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[allow(missing_docs)]
 pub enum Notice {
     /// The kernel changed the table while it was being read.
@@ -27,7 +31,7 @@ pub enum Notice {
     Explained { text: Vec<u8> },
     /// The kernel could not fit one socket into a message.
     BufferTooSmall,
-    /// No netlink socket.
+    /// There is no netlink socket to be had.
     SocketFailed { errno: i32 },
     /// `SO_SNDBUF` was refused.
     SendBufferFailed { errno: i32 },
@@ -43,10 +47,11 @@ pub enum Notice {
     DoneTruncated,
     /// A message that reports an error is too short.
     ErrorTruncated,
-    /// A datagram's last bytes form no message.
+    /// The last bytes of a datagram form no message.
     Remnant { bytes: usize },
     /// A socket's attributes end in bytes that form none; negative where the
-    /// message ends before its attributes begin.
+    /// message ends before its attributes begin.  `attr_len` is the length
+    /// that these bytes claim.
     Deficit { bytes: i64, attr_len: u16 },
     /// The recording cannot be opened.
     RecordingOpen { errno: i32 },
@@ -58,46 +63,51 @@ pub enum Notice {
     RecordingHeader { errno: i32 },
     /// The recording cannot be read inside a message.
     RecordingBody { errno: i32 },
-    /// A file of names has a line that is none; the line keeps its newline.
+    /// A file of names has a line that holds none; the line keeps its newline.
     DatabaseCorrupted { path: PathBuf, line: Vec<u8> },
     /// No cgroup2 file system is mounted.
     NoCgroupMount,
     /// The cgroup2 mount point cannot be opened.
-    CgroupMount,
-    /// A cgroup id that cannot exist.
+    CgroupMount { errno: i32 },
+    /// A socket has a cgroup id that cannot exist.
     CgroupIdInvalid,
     /// A cgroup exists but cannot be opened by its id.
-    CgroupOpen,
+    CgroupOpen { errno: i32 },
     /// The counters of sockets cannot be opened.
     SockstatFailed { errno: i32 },
     /// The number of connections cannot be read (`ESRCH`: the file does not hold it).
     SnmpFailed { errno: i32 },
-    /// Nobody is known to hold these sockets, and there are processes that may
-    /// not be looked into.  The reference says nothing: for people alone.
+    /// No process is known to hold these sockets, and some processes may not
+    /// be inspected.
     HoldersHidden { sockets: u64, processes: u32 },
-    /// The kernel lists no sockets of a table that was asked for by name.  The
-    /// reference says nothing: for people alone.
+    /// The kernel lists no sockets of a table that was asked for by name.
     Missing { title: &'static str, why: Missing },
-    /// The one way to look for holders that was asked for cannot be gone.
-    HoldersRefused { why: String },
-    /// Network namespaces that may not be entered, by their titles, and
-    /// processes that may not be looked into, whose namespaces may be missing
-    /// too.  The reference lists one namespace alone: for people alone.
+    /// The kernel refused the program that searches for holders, so they were
+    /// searched for in /proc.
+    HolderProgramRejected { why: NoIterator },
+    /// The only way to search for holders that was asked for is unavailable.
+    HoldersRefused { why: NoIterator },
+    /// Network namespaces that may not be entered, by their titles, and how
+    /// many processes may not be inspected, whose namespaces may be missing
+    /// too.
     NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, processes: u32 },
-    /// There was no room to remember so many sockets as other ends.
+    /// A network namespace that was asked for by itself was there in an earlier
+    /// poll, and is gone or may not be entered any more.
+    NamespaceGone { name: Vec<u8>, errno: i32 },
+    /// So many sockets did not fit into the table in which the other ends of
+    /// connections are looked up.
     PeersLeftOut { sockets: u64 },
-    /// What became of the sockets that were to be destroyed.  The reference
-    /// says nothing: for people alone.
+    /// What became of the sockets that were to be destroyed.
     Destroyed(Tally),
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
-    /// The kernel dropped messages about destroyed sockets, for the so-manieth
-    /// time: the receive queue overflowed.
+    /// The receive queue overflowed, so the kernel dropped messages about
+    /// destroyed sockets.  `times`: how many times so far, this one included.
     EventsLost { times: u64 },
     /// A BPF map cannot be opened.
     MapOpen { id: u32, errno: i32 },
     /// The kernel does not say what a BPF map is.
-    MapInfo { id: u32 },
+    MapInfo { id: u32, errno: i32 },
     /// A BPF map is no socket-local storage.
     MapKind { id: u32, kind: u32 },
     /// The types of a BPF map cannot be read.
@@ -106,159 +116,376 @@ pub enum Notice {
     MapsTooMany { id: u32 },
     /// A value has not the size that the values of its BPF map have.
     MapValueSize { id: u32, expected: u32, got: u32 },
-    /// The types of a BPF map say what cannot be.
+    /// The types of a BPF map contradict themselves.
     MapComplaint(BpfComplaint),
-    /// A file of `/etc/netns` could not be put over its namesake.
+    /// A file of `/etc/netns` could not be mounted over its namesake in `/etc`.
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
 }
 
-impl Notice {
-    /// Whether the reference has no such message, so that only people should
-    /// see it and no script.
-    pub fn is_ours(&self) -> bool {
-        matches!(
-            self,
-            Self::HoldersHidden { .. }
-                | Self::Missing { .. }
-                | Self::NamespacesUnseen { .. }
-                | Self::PeersLeftOut { .. }
-                | Self::Destroyed(_)
-        )
-    }
+/// What became of the sockets that were to be destroyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Destroyed.
+    pub destroyed: u64,
+    /// Gone before.
+    pub gone: u64,
+    /// Of a kind that this kernel does not destroy.
+    pub spared: u64,
+    /// Listed, and of a kind that is never destroyed: not of an inet table of
+    /// the kernel.
+    pub passed: u64,
+}
+
+/// Why a table could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Missing {
+    /// The kernel was built without this option, e.g. `CONFIG_IP_SCTP`.
+    Option(&'static str),
+    /// The kernel lacks it and has no modules that could bring it.
+    NoModules,
+    /// It is a module, and none of that name is installed for this kernel.
+    NotInstalled {
+        /// The module, e.g. `vsock_diag`.
+        module: &'static str,
+        /// Where modules of this kernel lie, e.g. `/lib/modules/6.1.0`.
+        directory: PathBuf,
+    },
+    /// It is a module that is not loaded, and the kernel loads none any more.
+    LoadingIsOff {
+        /// The module.
+        module: &'static str,
+        /// The setting that forbids it, e.g. `kernel.modules_disabled`.
+        setting: &'static str,
+    },
+    /// It is an installed module that was not loaded, for whatever reason.
+    NotLoaded {
+        /// The module.
+        module: &'static str,
+    },
+    /// The caller may not ask (`EPERM`, `EACCES`, or no netlink sockets at all).
+    NotAllowed {
+        /// The error number.
+        errno: i32,
+    },
+    /// Nothing tells.
+    Unknown {
+        /// The kernel's answer, an error number.
+        errno: i32,
+    },
+}
+
+/// Why the kernel's iterator over open files, which finds the holders of
+/// sockets, is unavailable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoIterator {
+    /// Tasks are numbered differently: another pid namespace, or its /proc.
+    Namespace,
+    /// The machine is not a 64-bit little-endian one.
+    Target,
+    /// The kernel does not describe its types.
+    NoTypes,
+    /// The kernel's types are not as expected.
+    Types {
+        /// What is not.
+        what: String,
+    },
+    /// The kernel refused the program.
+    Rejected {
+        /// The error number.
+        errno: i32,
+        /// The end of what the verifier says, in whole lines; empty if it was
+        /// not the verifier that refused.
+        log: String,
+    },
+    /// `CAP_BPF` or `CAP_PERFMON` is missing.
+    Privilege,
+    /// A system call failed.
+    Call {
+        /// What it was for.
+        what: &'static str,
+        /// The error number.
+        errno: i32,
+    },
 }
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DumpInterrupted => f.write_str("Dump was interrupted and may be inconsistent.\n"),
-            Self::MessageTruncated => f.write_str("Message truncated\n"),
-            Self::Answer { errno } => writeln!(f, "RTNETLINK answers: {}", errno_text(*errno)),
+            Self::DumpInterrupted => {
+                f.write_str("the table changed while it was read, so the listing may be inconsistent")
+            }
+            Self::MessageTruncated => f.write_str("a reply did not fit into the buffer, so its end is lost"),
+            Self::Answer { errno } => write!(f, "the kernel refused the request: {}", errno_text(*errno)),
             Self::Explained { text } => {
-                let dot = if text.last() == Some(&b'.') { "" } else { "." };
-                writeln!(f, "Error: {}{dot}", String::from_utf8_lossy(text))
+                let text = Printable(text.strip_suffix(b".").unwrap_or(text));
+                write!(f, "the kernel refused the request: {text}")
             }
-            Self::BufferTooSmall => f.write_str("Error: Buffer too small for object.\n"),
+            Self::BufferTooSmall => f.write_str("a socket did not fit into a message of the kernel"),
             Self::SocketFailed { errno } => {
-                writeln!(f, "Cannot open netlink socket: {}", errno_text(*errno))
+                write!(f, "cannot open a netlink socket: {}", errno_text(*errno))
             }
-            Self::SendBufferFailed { errno } => writeln!(f, "SO_SNDBUF: {}", errno_text(*errno)),
-            Self::ReceiveBufferFailed { errno } => writeln!(f, "SO_RCVBUF: {}", errno_text(*errno)),
+            Self::SendBufferFailed { errno } => {
+                write!(f, "cannot set the size of the send buffer: {}", errno_text(*errno))
+            }
+            Self::ReceiveBufferFailed { errno } => {
+                write!(f, "cannot set the size of the receive buffer: {}", errno_text(*errno))
+            }
             Self::BindSocketFailed { errno } => {
-                writeln!(f, "Cannot bind netlink socket: {}", errno_text(*errno))
+                write!(f, "cannot bind the netlink socket: {}", errno_text(*errno))
             }
             Self::ReceiveFailed { errno } => {
-                writeln!(f, "netlink receive error {} ({errno})", errno_text(*errno))
+                write!(f, "cannot receive the kernel's replies: {}", errno_text(*errno))
             }
-            Self::Eof => f.write_str("EOF on netlink\n"),
-            Self::DoneTruncated => f.write_str("DONE truncated\n"),
-            Self::ErrorTruncated => f.write_str("ERROR truncated\n"),
-            Self::Remnant { bytes } => writeln!(f, "!!!Remnant of size {bytes}"),
-            Self::Deficit { bytes, attr_len } => writeln!(f, "!!!Deficit {bytes}, rta_len={attr_len}"),
-            Self::RecordingOpen { errno } => writeln!(f, "fopen($TCPDIAG_FILE): {}", errno_text(*errno)),
-            // As the reference has it: no newline.
-            Self::RecordingEof => f.write_str("Unexpected EOF reading $TCPDIAG_FILE"),
-            Self::RecordingAnswer { errno } => writeln!(f, "TCPDIAG answered: {}", errno_text(*errno)),
-            Self::RecordingHeader { errno } => {
-                writeln!(f, "Reading header from $TCPDIAG_FILE: {}", errno_text(*errno))
+            Self::Eof => f.write_str("the kernel closed the netlink socket"),
+            Self::DoneTruncated => f.write_str("the message that ends the dump is too short"),
+            Self::ErrorTruncated => f.write_str("a message that reports an error is too short"),
+            Self::Remnant { bytes } => {
+                write!(f, "a datagram ends in {} that form no message", Counted(*bytes as u64, "byte"))
             }
-            Self::RecordingBody { errno } => writeln!(f, "Reading $TCPDIAG_FILE: {}", errno_text(*errno)),
+            Self::Deficit { bytes, .. } if *bytes < 0 => {
+                let short = Counted(bytes.unsigned_abs(), "byte");
+                write!(f, "a reply ends {short} before its attributes begin")
+            }
+            Self::Deficit { bytes, attr_len } => {
+                let left = Counted(bytes.unsigned_abs(), "byte");
+                write!(f, "attributes end in {left} that form none (claimed length: {attr_len})")
+            }
+            Self::RecordingOpen { errno } => write!(f, "cannot open the recording: {}", errno_text(*errno)),
+            Self::RecordingEof => f.write_str("the recording ends early"),
+            Self::RecordingAnswer { errno } => {
+                write!(f, "the recorded kernel refused the request: {}", errno_text(*errno))
+            }
+            Self::RecordingHeader { errno } => write!(f, "cannot read the recording: {}", errno_text(*errno)),
+            Self::RecordingBody { errno } => {
+                write!(f, "cannot read the recording inside a message: {}", errno_text(*errno))
+            }
             Self::DatabaseCorrupted { path, line } => {
-                writeln!(f, "Database {} is corrupted at {}", path.display(), String::from_utf8_lossy(line))
+                let line = Printable(line.trim_ascii_end());
+                write!(f, "{} has a line without a number and a name: {line}", path_of(path))
             }
-            Self::NoCgroupMount => f.write_str("Failed to find cgroup2 mount\n"),
-            Self::CgroupMount => f.write_str("Failed to open cgroup2 mount\n"),
-            Self::CgroupIdInvalid => f.write_str("Invalid cgroup2 ID\n"),
-            Self::CgroupOpen => f.write_str("Failed to open cgroup2 by ID\n"),
-            Self::DestroyRefused { errno } => writeln!(f, "SOCK_DESTROY answers: {}", errno_text(*errno)),
-            Self::Destroyed(Tally { destroyed, gone, spared, passed }) => {
-                write!(f, "ss: {destroyed} sockets closed")?;
-                if *gone > 0 {
-                    write!(f, ", {gone} gone before")?;
-                }
-                if *spared > 0 {
-                    write!(f, ", {spared} that this kernel does not close")?;
-                }
-                if *passed > 0 {
-                    write!(f, ", {passed} listed that are never closed: not an internet protocol's")?;
-                }
-                f.write_str("\n")
+            Self::NoCgroupMount => f.write_str("no cgroup2 file system is mounted"),
+            Self::CgroupMount { errno } => {
+                write!(f, "cannot open the cgroup2 mount point: {}", errno_text(*errno))
             }
-            Self::EventsLost { times } => {
-                writeln!(f, "ss: the receive queue overflowed {times} times: sockets were destroyed unseen")
+            Self::CgroupIdInvalid => f.write_str("a socket has cgroup id 0, which no cgroup has"),
+            Self::CgroupOpen { errno } => write!(f, "cannot open a cgroup by its id: {}", errno_text(*errno)),
+            Self::SockstatFailed { errno } => {
+                write!(f, "cannot read the counters of sockets (sockstat): {}", errno_text(*errno))
             }
-            Self::SockstatFailed { errno } => writeln!(f, "ss: get_sockstat: {}", errno_text(*errno)),
-            Self::SnmpFailed { errno } => writeln!(f, "ss: get_snmpstat: {}", errno_text(*errno)),
+            Self::SnmpFailed { errno } => {
+                write!(f, "cannot read the number of connections (snmp): {}", errno_text(*errno))
+            }
             Self::HoldersHidden { sockets, processes } => {
-                writeln!(
-                    f,
-                    "ss: {sockets} sockets without a process: {processes} processes may not be looked into"
-                )
+                let (sockets, processes) =
+                    (Counted(*sockets, "socket"), Counted((*processes).into(), "process"));
+                write!(f, "no process found for {sockets}: {processes} cannot be inspected")
             }
-            Self::Missing { title, why } => {
-                f.write_str("ss: ")?;
-                why.tell(title, f)?;
-                f.write_str("\n")
-            }
-            Self::HoldersRefused { why } => writeln!(f, "ss: no iterator over open files: {why}"),
-            Self::MapOpen { id, errno } => {
-                const EPERM: i32 = 1;
-                let lacking = match *errno {
-                    EPERM => ": missing root permissions, CAP_BPF, or CAP_SYS_ADMIN",
-                    _ => "",
-                };
-                writeln!(f, "ss: cannot get fd for BPF map ID {id}{lacking}")
-            }
-            Self::MapInfo { id } => writeln!(f, "ss: failed to get info for BPF map ID {id}"),
-            Self::MapKind { id, kind } => {
-                writeln!(f, "ss: BPF map with ID {id} has type ID {kind}, expecting 24 ('sk_storage')")
-            }
-            Self::MapTypes { id } => writeln!(f, "ss: failed to load BTF for map ID {id}"),
-            Self::MapsTooMany { id } => {
-                writeln!(f, "ss: too many (> 32) BPF socket-local storage maps found, skipping map ID {id}")
-            }
-            Self::MapValueSize { id, expected, got } => {
-                writeln!(f, "map_id: {}: invalid value size, expecting {expected}, got {got}", *id as i32)
-            }
-            Self::MapComplaint(complaint) => writeln!(f, "libbpf: {complaint}"),
+            Self::Missing { title, why } => why.tell(title, f),
+            Self::HolderProgramRejected { why } => write!(f, "holders are searched for in /proc: {why}"),
+            Self::HoldersRefused { why } => write!(f, "no iterator over open files: {why}"),
             Self::NamespacesUnseen { refused, errno, processes } => {
                 if !refused.is_empty() {
-                    write!(f, "ss: {} network namespaces may not be entered:", refused.len())?;
-                    refused.iter().try_for_each(|name| write!(f, " {}", name.escape_ascii()))?;
-                    writeln!(f, ": {}", errno_text(*errno))?;
+                    let count = Counted(refused.len() as u64, "network namespace");
+                    write!(f, "{count} cannot be entered (")?;
+                    for (at, name) in refused.iter().enumerate() {
+                        let separator = if at == 0 { "" } else { ", " };
+                        write!(f, "{separator}{}", name.escape_ascii())?;
+                    }
+                    write!(f, "): {}", errno_text(*errno))?;
                 }
                 if *processes > 0 {
-                    writeln!(
+                    let separator = if refused.is_empty() { "" } else { "; " };
+                    let processes = Counted((*processes).into(), "process");
+                    write!(
                         f,
-                        "ss: {processes} processes may not be looked into: network namespaces may be missing"
+                        "{separator}{processes} cannot be inspected, so network namespaces may be missing"
                     )?;
                 }
                 Ok(())
             }
-            Self::PeersLeftOut { sockets } => {
-                writeln!(f, "ss: {sockets} sockets too many to be known as peers")
+            Self::NamespaceGone { name, errno } => {
+                write!(f, "network namespace {}: {}", name.escape_ascii(), errno_text(*errno))
             }
+            Self::PeersLeftOut { sockets } => {
+                write!(f, "peer table full: {} not matched", Counted(*sockets, "socket"))
+            }
+            Self::Destroyed(tally) => tally.fmt(f),
+            Self::DestroyRefused { errno } => {
+                write!(f, "the kernel refused to close a socket: {}", errno_text(*errno))
+            }
+            Self::EventsLost { times } => {
+                let times = Counted(*times, "time");
+                write!(f, "the receive queue overflowed {times}, so sockets were destroyed unseen")
+            }
+            Self::MapOpen { id, errno } => write!(f, "cannot open BPF map {id}: {}", errno_text(*errno)),
+            Self::MapInfo { id, errno } => write!(f, "cannot inspect BPF map {id}: {}", errno_text(*errno)),
+            Self::MapKind { id, kind } => {
+                write!(f, "BPF map {id} is of type {kind}, not socket-local storage")
+            }
+            Self::MapTypes { id } => write!(f, "cannot read the types of BPF map {id}"),
+            Self::MapsTooMany { id } => write!(f, "BPF map {id} is left out: too many are open"),
+            Self::MapValueSize { id, expected, got } => {
+                write!(f, "a value of BPF map {id} has {}, not {expected}", Counted((*got).into(), "byte"))
+            }
+            Self::MapComplaint(complaint) => write!(f, "cannot show a value of a BPF map: {complaint}"),
             Self::BindFailed { from, to, errno } => {
-                writeln!(f, "Bind {} -> {} failed: {}", from.display(), to.display(), errno_text(*errno))
+                let (from, to) = (path_of(from), path_of(to));
+                write!(f, "cannot mount {from} over {to}: {}", errno_text(*errno))
             }
         }
     }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { destroyed, gone, spared, passed } = *self;
+        write!(f, "{} closed", Counted(destroyed, "socket"))?;
+        for (count, what) in [
+            (gone, "already gone"),
+            (spared, "not supported by this kernel"),
+            (passed, "skipped (not of an internet protocol)"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Missing {
+    /// The whole sentence, for sockets that are called this.
+    fn tell(&self, title: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAllowed { errno } => {
+                return write!(f, "listing {title} sockets is not permitted here: {}", errno_text(*errno));
+            }
+            Self::Unknown { errno } => {
+                return write!(
+                    f,
+                    "this kernel lists no {title} sockets, and does not tell why: {}",
+                    errno_text(*errno)
+                );
+            }
+            _ => write!(f, "this kernel has no support for listing {title} sockets: ")?,
+        }
+        match self {
+            Self::Option(option) => write!(f, "it was built without {option}"),
+            Self::NotInstalled { module, directory } => {
+                write!(f, "there is no module {module} in {}", path_of(directory))
+            }
+            Self::LoadingIsOff { module, setting } => {
+                write!(f, "the module {module} is not loaded, and {setting} forbids loading it")
+            }
+            Self::NotLoaded { module } => write!(f, "the module {module} is installed but not loaded"),
+            _ => f.write_str("it was built without, and can load no modules"),
+        }
+    }
+}
+
+impl fmt::Display for NoIterator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
+            Self::Target => f.write_str("needs a 64-bit little-endian machine"),
+            Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
+            Self::Types { what } => f.write_str(what),
+            Self::Rejected { errno, log } => {
+                write!(f, "the kernel does not load the program: {}", errno_text(*errno))?;
+                // The last line is the one that tells.
+                log.lines().last().map_or(Ok(()), |line| write!(f, " ({line})"))
+            }
+            Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
+            Self::Call { what, errno } => write!(f, "{what}: {}", errno_text(*errno)),
+        }
+    }
+}
+
+/// A number of things, in the singular or the plural.
+struct Counted(u64, &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, what) = self;
+        let plural = match *count {
+            1 => "",
+            _ if what.ends_with('s') => "es",
+            _ => "s",
+        };
+        write!(f, "{count} {what}{plural}")
+    }
+}
+
+/// Bytes as text in which nothing acts on a terminal.
+struct Printable<'b>(&'b [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        let text = String::from_utf8_lossy(self.0);
+        text.chars()
+            .try_for_each(|letter| f.write_char(if letter.is_control() { '\u{fffd}' } else { letter }))
+    }
+}
+
+fn path_of(path: &Path) -> Printable<'_> {
+    Printable(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Sentences that count, and those that quote bytes.
     #[test]
-    fn texts_are_the_reference_s() {
+    fn sentences_count_right_and_quote_safely() {
+        let tally = |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed };
         for (notice, want) in [
-            (Notice::Answer { errno: 13 }, "RTNETLINK answers: Permission denied\n"),
-            (Notice::Explained { text: b"No such table".to_vec() }, "Error: No such table.\n"),
-            (Notice::Explained { text: b"Has one.".to_vec() }, "Error: Has one.\n"),
-            (Notice::ReceiveFailed { errno: 105 }, "netlink receive error No buffer space available (105)\n"),
-            (Notice::Deficit { bytes: -68, attr_len: 0 }, "!!!Deficit -68, rta_len=0\n"),
+            (Notice::Destroyed(tally(1, 0, 0, 0)), "1 socket closed"),
             (
-                Notice::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },
-                "Bind /etc/netns/a/x -> /etc/x failed: No such file or directory\n",
+                Notice::Destroyed(tally(0, 1, 2, 3)),
+                "0 sockets closed, 1 already gone, 2 not supported by this kernel, \
+                 3 skipped (not of an internet protocol)",
+            ),
+            (Notice::PeersLeftOut { sockets: 1 }, "peer table full: 1 socket not matched"),
+            (
+                Notice::HoldersHidden { sockets: 2, processes: 1 },
+                "no process found for 2 sockets: 1 process cannot be inspected",
+            ),
+            (
+                Notice::NamespacesUnseen {
+                    refused: vec![b"a".to_vec(), b"\x1b".to_vec()],
+                    errno: 13,
+                    processes: 2,
+                },
+                "2 network namespaces cannot be entered (a, \\x1b): Permission denied; \
+                 2 processes cannot be inspected, so network namespaces may be missing",
+            ),
+            (
+                Notice::NamespacesUnseen { refused: Vec::new(), errno: 0, processes: 1 },
+                "1 process cannot be inspected, so network namespaces may be missing",
+            ),
+            (
+                Notice::EventsLost { times: 1 },
+                "the receive queue overflowed 1 time, so sockets were destroyed unseen",
+            ),
+            (
+                Notice::Deficit { bytes: -68, attr_len: 0 },
+                "a reply ends 68 bytes before its attributes begin",
+            ),
+            (
+                Notice::Deficit { bytes: 1, attr_len: 9 },
+                "attributes end in 1 byte that form none (claimed length: 9)",
+            ),
+            (
+                Notice::Explained { text: b"No \x1btable\xff".to_vec() },
+                "the kernel refused the request: No \u{fffd}table\u{fffd}",
+            ),
+            (
+                Notice::DatabaseCorrupted { path: "/x".into(), line: b"a\n".to_vec() },
+                "/x has a line without a number and a name: a",
             ),
         ] {
             assert_eq!(notice.to_string(), want);

@@ -14,29 +14,29 @@
 //!
 //! Nothing here prints, ends the program or reads its environment.
 
-mod error;
 mod owned;
-mod question;
 
-use std::cell::Cell;
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::enrich::HolderSearch;
 use crate::fields::{Catalog, Groups, Needs};
+use crate::filter::{self, FilterError, Parsed, Refused};
 use crate::model::{Family, Row, Selection, StateSet, Table};
+use crate::namespaces::Entered;
 use crate::notice::Notice;
-use crate::pipeline::Sink;
-use crate::source::{self, Destroyer, Fate, Sources};
+use crate::order::Order;
+use crate::session::{AskError, Event, Outcome, PollError, Question, Session, Verdict};
+use crate::sink::Sink;
+use crate::source::{Destroyer, Fate, Sources};
 
-pub use error::{AskError, Outcome, Verdict};
 pub use owned::OwnedRow;
 pub use sockdiag_facts::Holding;
 
-use owned::Keeper;
-use question::Question;
+use owned::Interner;
 
 /// Which sockets, and what of them.
 ///
@@ -54,6 +54,7 @@ pub struct Sockets {
     limit: Option<u64>,
     sources: Sources,
     netns: Option<OsString>,
+    inside: Option<Entered>,
 }
 
 impl Sockets {
@@ -203,15 +204,30 @@ impl Sockets {
         self
     }
 
-    /// Hands over every row, as it comes, until `take` breaks off.
+    /// Asks in a namespace that was entered, rather than in that of the calling
+    /// thread.
+    #[must_use]
+    pub fn inside(mut self, entered: &Entered) -> Self {
+        self.inside = Some(entered.clone());
+        self
+    }
+
+    /// Works the question out, to be asked again and again.
+    ///
+    /// # Errors
+    /// If it cannot be asked at all.
+    pub fn open(&self) -> Result<Session, AskError> {
+        Session::open(self.question()?)
+    }
+
+    /// Hands over every row, as it comes, until `take` breaks off: one poll of
+    /// a [`Session`].
     ///
     /// # Errors
     /// If the question cannot be asked at all.  A table that cannot be read is
     /// a failure in the outcome: the others are read all the same.
-    pub fn each(&self, mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<Outcome, AskError> {
-        let mut notices = Vec::new();
-        let question = Question::new(self, &mut |notice| notices.push(notice))?;
-        Ok(list(question, notices, &mut take))
+    pub fn each(&self, take: impl FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<Outcome, AskError> {
+        poll(&mut Session::once(self.question()?)?, take)
     }
 
     /// Every row, copied, with what was looked up for it.
@@ -219,9 +235,9 @@ impl Sockets {
     /// # Errors
     /// As [`Sockets::each`].
     pub fn collect(&self) -> Result<(Vec<OwnedRow>, Outcome), AskError> {
-        let (mut rows, mut keeper) = (Vec::new(), Keeper::default());
+        let (mut rows, mut interner) = (Vec::new(), Interner::default());
         let outcome = self.each(|row| {
-            rows.push(keeper.keep(row));
+            rows.push(interner.keep(row));
             ControlFlow::Continue(())
         })?;
         Ok((rows, outcome))
@@ -238,17 +254,9 @@ impl Sockets {
         &self,
         mut take: impl FnMut(&Row<'_>, Verdict) -> ControlFlow<()>,
     ) -> Result<Outcome, AskError> {
-        let mut notices = Vec::new();
-        let question = Question::new(self, &mut |notice| notices.push(notice))?;
-        let mut destroyer = {
-            let place = question.only_place()?;
-            if place.filter().is_none() {
-                return Err(AskError::DestroyWithoutFilter);
-            }
-            let _inside = place.enter().map_err(AskError::Enter)?;
-            Destroyer::open().map_err(AskError::Destroy)?
-        };
-        let mut each = |row: &Row<'_>| {
+        let mut session = Session::once(self.question()?)?;
+        let mut destroyer = session.destroyer()?;
+        poll(&mut session, |row| {
             let verdict = match Destroyer::acts_on(row.socket).then(|| destroyer.destroy(row.socket)) {
                 Some(Ok(Fate::Destroyed)) => Verdict::Destroyed,
                 Some(Ok(Fate::Gone)) => Verdict::Gone,
@@ -256,14 +264,14 @@ impl Sockets {
                 Some(Err(notice)) => Verdict::Refused(notice),
             };
             take(row, verdict)
-        };
-        Ok(list(question, notices, &mut each))
+        })
     }
 
     /// Hands over TCP and UDP sockets as they end, by whomever, until `take`
     /// breaks off; it waits for the next one for as long as that takes.  Which
-    /// states were asked for does not matter.  That messages were lost, since
-    /// we were too slow, is said to `notice`.
+    /// states were asked for does not matter.  Calls `notice` when the kernel
+    /// dropped messages because we read too slowly.  [`Session::follow`] gives
+    /// a stream that can be waited for and stopped.
     ///
     /// # Errors
     /// As [`Sockets::each`]; with several namespaces;
@@ -274,17 +282,20 @@ impl Sockets {
         mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>,
         mut notice: impl FnMut(Notice),
     ) -> Result<(), AskError> {
-        let mut question = Question::new(self, &mut notice)?;
-        let selected = question.asked.selected;
-        let groups = source::event_groups(selected.tables, selected.families);
-        if groups == 0 {
-            return Err(AskError::NothingToFollow);
+        let mut follow = Session::once(self.question()?)?.follow()?;
+        loop {
+            match follow.next(None).map_err(AskError::Follow)? {
+                Event::Ended(ended) => {
+                    if take(&ended.row()).is_break() {
+                        return Ok(());
+                    }
+                }
+                Event::Lost { times } => notice(Notice::EventsLost { times }),
+                Event::Notice(said) => notice(said),
+                Event::Nothing => {}
+                Event::Stopped => return Ok(()),
+            }
         }
-        let _inside = question.only_place()?.enter().map_err(AskError::Enter)?;
-        let enough = Cell::new(false);
-        let mut sink = Each { take: &mut take, rows: 0, enough: &enough };
-        let (mut pipeline, ..) = question.pipeline(&mut sink);
-        pipeline.follow(groups, &mut notice).map_err(AskError::Follow)
     }
 
     /// Writes the kernel's raw replies about TCP sockets, to be asked later
@@ -297,61 +308,115 @@ impl Sockets {
     /// [`AskError::NothingToRecord`]; [`AskError::Record`] if the kernel did
     /// not answer to the end, or `out` could not be written.
     pub fn record(&self, mut out: impl Write) -> Result<Vec<Notice>, AskError> {
-        let mut notices = Vec::new();
-        let question = Question::new(self, &mut |notice| notices.push(notice))?;
-        if !question.asked.selected.tables.contains(Table::Tcp) {
-            return Err(AskError::NothingToRecord);
-        }
-        let _inside = question.only_place()?.enter().map_err(AskError::Enter)?;
-        let query = question.asked.query(Table::Tcp);
-        source::record(&query, &mut out, &mut |notice| notices.push(notice)).map_err(AskError::Record)?;
+        let mut session = Session::once(self.question()?)?;
+        let mut notices = session.take_early();
+        session.record(&mut out, &mut |notice| notices.push(notice))?;
         Ok(notices)
+    }
+
+    /// The question, worked out.
+    fn question(&self) -> Result<Question, AskError> {
+        let catalog = Catalog::shared();
+        let mut question = Question::new(self.selection.resolve().map_err(AskError::Empty)?);
+        question.needs = self.needs;
+        for name in &self.names {
+            let named = catalog.named(name).map_err(AskError::Name)?;
+            question.needs = question.needs.union(named.needs(catalog));
+        }
+        question.order = Order::new(catalog, self.order.as_deref(), self.limit).map_err(AskError::Order)?;
+        if self.netns.is_some() && self.sources != Sources::default() {
+            return Err(AskError::FilesAndNamespaces);
+        }
+        let filters = self.filters.clone();
+        question.filter = Some(Box::new(move |context| joined(&filters, context)));
+        question.sources = self.sources.clone();
+        question.netns.clone_from(&self.netns);
+        question.inside.clone_from(&self.inside);
+        question.resolve = true;
+        question.threads = self.threads;
+        question.holder_search = self.holder_search;
+        Ok(question)
     }
 }
 
-/// Lists what was asked for.
-fn list(
-    mut question: Question,
-    mut notices: Vec<Notice>,
-    take: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
-) -> Outcome {
-    let mut failures = Vec::new();
-    let enough = Cell::new(false);
-    let mut sink = Each { take, rows: 0, enough: &enough };
-    let (mut pipeline, places, asked, sources) = question.pipeline(&mut sink);
-    places.list(&mut pipeline, asked, &mut |notice| notices.push(notice), &mut |result, query, say| {
-        if let Err(error) = result {
-            if asked.selected.names(query.table) {
-                source::missing(&error, query, sources).into_iter().for_each(say);
-            }
-            failures.push(error);
-        }
-        if enough.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    // The only error of this sink is that enough was seen.
-    let _ = pipeline.finish(&mut |notice| notices.push(notice));
-    drop(pipeline);
-    Outcome { rows: sink.rows, notices, failures }
+/// The filters, each read by itself, so that none can reach into another.
+fn joined(filters: &[Vec<u8>], context: filter::Context<'_>) -> Result<Parsed, Box<Refused>> {
+    let mut all = Parsed { expr: None, family: None };
+    let filter::Context { catalog, preferred, tables, lookups } = context;
+    for filter in filters {
+        let context = filter::Context { catalog, preferred, tables, lookups: &mut *lookups };
+        let words: &[&[u8]] = &[filter];
+        let words = if filter.is_empty() { &[] } else { words };
+        let Parsed { expr, family } = filter::parse_or_explain(words, None, context)?;
+        all.family = family.or(all.family);
+        all.expr = match (all.expr, expr) {
+            (Some(left), Some(right)) => Some(left.and(right).ok_or_else(|| too_long(filter))?),
+            (left, right) => left.or(right),
+        };
+    }
+    Ok(all)
+}
+
+fn too_long(filter: &[u8]) -> Box<Refused> {
+    let around = [String::new(), String::from_utf8_lossy(filter).into_owned(), String::new()];
+    let expected = "fewer conditions".to_owned();
+    Box::new(Refused { error: FilterError::TooDeep, around, expected })
+}
+
+/// One poll, whose rows a function takes until it breaks off.
+fn poll(session: &mut Session, take: impl FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<Outcome, AskError> {
+    match session.poll(&mut Each(take)) {
+        Ok(outcome) => Ok(outcome),
+        Err(PollError::Ask(error)) => Err(error),
+        Err(PollError::Sink(never)) => match never {},
+    }
 }
 
 /// A sink that calls a function, until that breaks off.
-struct Each<'e> {
-    take: &'e mut dyn FnMut(&Row<'_>) -> ControlFlow<()>,
-    rows: u64,
-    enough: &'e Cell<bool>,
+struct Each<F>(F);
+
+impl<F: FnMut(&Row<'_>) -> ControlFlow<()>> Sink for Each<F> {
+    type Error = Infallible;
+
+    fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Infallible> {
+        Ok((self.0)(row))
+    }
 }
 
-impl Sink for Each<'_> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        // Rows may come behind the last one: of other tables, and held ones.
-        if !self.enough.get() {
-            self.rows += 1;
-            self.enough.set((self.take)(row).is_break());
-        }
-        if self.enough.get() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Expr;
+
+    #[test]
+    fn filters_are_joined_as_they_were_read() {
+        let read = |filters: &[&str]| {
+            let sockets = filters.iter().fold(Sockets::of(&[Table::Tcp]), Sockets::filter);
+            let session = sockets.open().map_err(|error| error.to_string())?;
+            Ok::<_, String>(session.filter().map(Expr::to_string))
+        };
+        let text = |filters: &[&str]| read(filters).expect("filters").unwrap_or_default();
+        assert_eq!(text(&["", ""]), "");
+        assert_eq!(text(&["", "sport = :1"]), text(&["sport = :1"]));
+        let (left, right) =
+            ("sport = :1 or not dport = :2", "dport = :3 and not ( sport = :4 or sport = :5 )");
+        let both = text(&[left, right, "sport = :6"]);
+        assert_eq!(
+            both,
+            format!("( ( {} and {} ) and {} )", text(&[left]), text(&[right]), text(&["sport = :6"]))
+        );
+        assert!(read(&["sport = :1", "sport ="]).is_err());
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
+    #[test]
+    fn only_what_is_read_is_asked_for() {
+        let needs = |sockets: &Sockets| sockets.open().map(|session| session.needs()).expect("a question");
+        let tcp = Sockets::of(&[Table::Tcp]);
+        assert_eq!(needs(&tcp), Needs::NONE);
+        assert_eq!(needs(&tcp.clone().reading(["tcp.rtt_us"])), Needs::INFO);
+        assert_eq!(needs(&tcp.clone().filter("rtt > 1ms")), Needs::INFO);
+        assert_eq!(needs(&tcp.clone().order("-tcp.rtt_us")), Needs::INFO);
+        assert_eq!(needs(&tcp.clone().reading(["comm"])), Needs::PROCESSES);
+        assert_eq!(needs(&tcp.reading(["process.user"])), Needs::PROCESSES.union(Needs::COMMANDS));
     }
 }

@@ -1,6 +1,8 @@
 //! Filters from people who wish us ill: whatever the text, there is an answer
 //! or an error, on a small stack and in little time.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 mod filter_support;
 
 use std::thread;

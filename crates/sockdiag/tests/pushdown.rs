@@ -1,6 +1,8 @@
 //! Kernel programs: the reference's bytes where nothing is weakened, and no
 //! wanted socket lost where something is.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 mod filter_support;
 
 use fastrand::Rng;

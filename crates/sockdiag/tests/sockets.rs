@@ -1,6 +1,8 @@
 //! The front door: questions to the kernel, in namespaces made for them, and
 //! to a recording of what it said.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -1,5 +1,6 @@
-//! `TCPDIAG_FILE` and `-D`: recordings, whole, damaged, and compared with the
-//! reference, which reads the same files.
+//! Recordings: whole, odd and damaged, and compared with those of the reference.
+//!
+//! What `ss` says of them: `crates/ss/tests/odd_recordings.rs`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 
 use sockdiag::model::{FamilySet, Record, Socket, StateSet, Table};
 use sockdiag::notice::Notice;
-use sockdiag::source::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Sources, deficit, dump, record};
+use sockdiag::source::{Access, DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Sources, dump, record};
+use sockdiag_testkit::recording::odd::{Odd, message, odd};
 use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
@@ -34,113 +36,55 @@ impl Drop for Scratch {
     }
 }
 
-/// Records, standard error as the reference words it, and how it ended.
-fn replay(sources: &Sources) -> (Vec<Vec<u8>>, String, Result<(), DumpError>) {
-    let (mut rows, mut said) = (Vec::new(), String::new());
+/// Records, what was told beside them, and how it ended.
+fn replay(sources: &Sources) -> (Vec<Vec<u8>>, Vec<Notice>, Result<(), DumpError>) {
+    let (mut rows, mut notices) = (Vec::new(), Vec::new());
     let mut visit = |record: Record<'_>| {
         rows.push(record.bytes.to_vec());
         ControlFlow::Continue(())
     };
-    let result =
-        dump(&Query::of(Table::Tcp), sources, &mut visit, &mut |notice| said.push_str(&notice.to_string()));
-    (rows, said, result)
-}
-
-/// A message of any type and claimed length.
-fn raw(kind: u16, payload: &[u8], claimed: Option<u32>) -> Vec<u8> {
-    let len = claimed.unwrap_or(16 + payload.len() as u32);
-    let mut out = len.to_ne_bytes().to_vec();
-    out.extend(kind.to_ne_bytes());
-    out.extend([2, 0]);
-    out.extend(123_456_u32.to_ne_bytes());
-    out.extend(77_u32.to_ne_bytes());
-    out.extend(payload);
-    out.resize(out.len().next_multiple_of(4), 0);
-    out
-}
-
-fn body(msg: &Msg) -> Vec<u8> {
-    msg.to_bytes().get(16..).unwrap_or_default().to_vec()
-}
-
-/// (name, recording, rows that ours delivers)
-fn cases() -> Vec<(&'static str, Vec<u8>, usize)> {
-    let row = Msg::v4().to_bytes();
-    let done = raw(3, &[0; 4], None);
-    let errno = |errno: i32, len: usize| {
-        let mut payload = (-errno).to_ne_bytes().to_vec();
-        payload.resize(len, 0);
-        raw(2, &payload, None)
-    };
-    let odd_attr = |bytes: &[u8]| raw(20, &[&body(&Msg::v4()), bytes].concat(), None);
-    let half = |bytes: &[u8], len: usize| bytes.get(..len).unwrap_or_default().to_vec();
-    vec![
-        ("whole", [row.clone(), done.clone(), row.clone()].concat(), 1),
-        ("no end", row.clone(), 1),
-        ("end in header", [row.clone(), half(&done, 7)].concat(), 1),
-        ("end after header", [row.clone(), half(&done, 16)].concat(), 1),
-        ("end in message", [row.clone(), half(&row, 50)].concat(), 1),
-        ("empty", vec![], 0),
-        ("error", [row.clone(), errno(13, 20), row.clone()].concat(), 1),
-        ("error 0", [row.clone(), errno(0, 20), row.clone()].concat(), 1),
-        ("short error", [row.clone(), errno(13, 19), row.clone()].concat(), 1),
-        ("empty error", [row.clone(), raw(2, b"", None), row.clone()].concat(), 1),
-        ("end with a code", [row.clone(), raw(3, &(-13_i32).to_ne_bytes(), None)].concat(), 1),
-        ("empty end", [row.clone(), raw(3, b"", None)].concat(), 1),
-        ("legacy type", [raw(18, &body(&Msg::v4()), None), done.clone()].concat(), 1),
-        ("unknown type", [raw(99, &body(&Msg::v4()), None), done.clone()].concat(), 1),
-        ("both families", [row.clone(), Msg::v6().to_bytes(), done.clone()].concat(), 2),
-        (
-            "longest",
-            [raw(20, &[&body(&Msg::v4())[..], &[0; 16_296]].concat(), None), done.clone()].concat(),
-            1,
-        ),
-        ("odd attribute", [odd_attr(&[0x90, 1, 1, 0, 1, 2, 3, 4]), done.clone()].concat(), 1),
-        ("tiny attribute", [odd_attr(&[8, 0, 1, 0, 1, 2, 3, 4, 2, 0, 1, 0]), done.clone()].concat(), 1),
-        ("claims too much", [row.clone(), raw(20, &body(&Msg::v4()), Some(5000))].concat(), 1),
-    ]
+    let result = dump(&Query::of(Table::Tcp), sources, &mut Access::here(), &mut visit, &mut |notice| {
+        notices.push(notice);
+    });
+    (rows, notices, result)
 }
 
 #[test]
-fn recordings_read_as_the_reference_reads_them() {
-    let reference = match Reference::get() {
-        Ok(reference) => reference,
-        Err(why) => skip!("{why}"),
-    };
-    for (name, bytes, want) in cases() {
-        let file = Scratch::new("golden.nl");
+fn what_is_odd_in_a_recording_is_told_once() {
+    for Odd { name, bytes, rows: want, .. } in odd() {
+        let file = Scratch::new("odd.nl");
         fs::write(&file.0, bytes).expect("scratch file");
-        let theirs = reference
-            .command()
-            .args(["-tanH"])
-            .env_clear()
-            .env("TCPDIAG_FILE", &file.0)
-            .output()
-            .expect("the reference runs");
-        assert!(theirs.status.success(), "{name}: {theirs:?}");
-        let (rows, mut said, _) = replay(&file.sources());
+        let (rows, notices, result) = replay(&file.sources());
         assert_eq!(rows.len(), want, "{name}");
-        assert_eq!(theirs.stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()).count(), want, "{name}");
-        // The reference looks at the attributes of a shown row twice.
-        for notice in rows.iter().filter_map(|row| deficit(row)) {
-            said = format!("{notice}{said}");
-        }
-        assert_eq!(said, String::from_utf8_lossy(&theirs.stderr), "{name}");
+        let told: &[Notice] = match name {
+            "no end" | "end in header" | "end after header" | "end in message" | "empty"
+            | "claims too much" => &[Notice::RecordingEof],
+            "error" => &[Notice::RecordingAnswer { errno: 13 }],
+            "error 0" => &[Notice::RecordingAnswer { errno: 0 }],
+            "short error" | "empty error" => &[Notice::ErrorTruncated],
+            "longest" => &[Notice::Deficit { bytes: 16_296, attr_len: 0 }],
+            "odd attribute" => &[Notice::Deficit { bytes: 8, attr_len: 400 }],
+            "tiny attribute" => &[Notice::Deficit { bytes: 4, attr_len: 2 }],
+            _ => &[],
+        };
+        assert_eq!(notices, told, "{name}");
+        let failed = told.iter().any(|notice| !matches!(notice, Notice::Deficit { .. }));
+        assert_eq!(result.is_err(), failed, "{name}");
     }
 }
 
 #[test]
-fn files_that_cannot_be_read_are_named_as_the_reference_names_them() {
+fn files_that_cannot_be_read_are_told() {
     for (path, want) in [
-        ("/nonexistent", "fopen($TCPDIAG_FILE): No such file or directory\n"),
-        ("", "fopen($TCPDIAG_FILE): No such file or directory\n"),
-        ("/", "Reading header from $TCPDIAG_FILE: Is a directory\n"),
+        ("/nonexistent", Notice::RecordingOpen { errno: 2 }),
+        ("", Notice::RecordingOpen { errno: 2 }),
+        ("/", Notice::RecordingHeader { errno: 21 }),
     ] {
         let sources = Sources { tcpdiag_file: Some(OsString::from(path)), ..Sources::default() };
-        let (rows, said, result) = replay(&sources);
+        let (rows, notices, result) = replay(&sources);
         assert!(rows.is_empty());
-        assert_eq!(said, want);
-        assert_eq!(result.expect_err("unreadable").exit_status(), None);
+        assert_eq!(notices, [want]);
+        assert!(result.expect_err("unreadable").may_fall_back());
     }
 }
 
@@ -151,12 +95,12 @@ fn impossible_lengths_are_an_error_where_the_reference_crashes() {
     for length in [0, 5, 8, 12, 16_385, 16_388, 20_000, u32::MAX - 3, u32::MAX] {
         for kind in [2, 3, 20] {
             let file = Scratch::new("damaged.nl");
-            let bytes = [row.clone(), raw(kind, &vec![0; 40_000], Some(length)), row.clone()].concat();
+            let bytes = [row.clone(), message(kind, &vec![0; 40_000], Some(length)), row.clone()].concat();
             fs::write(&file.0, bytes).expect("scratch file");
-            let (rows, said, result) = replay(&file.sources());
-            assert_eq!((rows.len(), said.as_str()), (1, ""));
+            let (rows, notices, result) = replay(&file.sources());
+            assert_eq!((rows.len(), notices.as_slice()), (1, &[][..]));
             let error = result.expect_err("damaged");
-            assert_eq!(error.exit_status(), Some(255));
+            assert!(!error.may_fall_back());
             assert_eq!(error.rows_delivered, 1);
             let offset = row.len() as u64;
             assert!(
@@ -193,7 +137,8 @@ fn neither_states_nor_families_choose_from_a_recording() {
         rows += 1;
         ControlFlow::Continue(())
     };
-    dump(&narrow, &file.sources(), &mut visit, &mut |notice| panic!("{notice}")).expect("a whole recording");
+    dump(&narrow, &file.sources(), &mut Access::here(), &mut visit, &mut |notice| panic!("{notice}"))
+        .expect("a whole recording");
     assert_eq!(rows, 2);
 }
 
@@ -215,10 +160,12 @@ fn damaged_recordings_are_safe_to_open() {
             ControlFlow::Continue(())
         };
         let mut notices = 0;
-        let result = dump(&Query::of(Table::Tcp), &sources, &mut visit, &mut |_| notices += 1);
+        let result =
+            dump(&Query::of(Table::Tcp), &sources, &mut Access::here(), &mut visit, &mut |_| notices += 1);
         assert!(rows * 16 <= damaged.len() && decoded <= rows, "round {round}");
         assert!(notices <= rows + 1, "round {round}");
-        assert!(result.is_ok() || notices > 0 || result.is_err_and(|e| e.exit_status() == Some(255)));
+        let is_damage = |e: DumpError| matches!(e.kind, DumpErrorKind::DamagedRecording { .. });
+        assert!(result.is_ok() || notices > 0 || result.is_err_and(is_damage));
     }
 }
 
@@ -241,7 +188,7 @@ fn a_recording_holds_what_the_reference_s_would() {
         ports.push(local.port());
     }
     let mut ours = Vec::new();
-    record(&Query::of(Table::Tcp), &mut ours, &mut |notice: Notice| panic!("{notice}"))
+    record(&Query::of(Table::Tcp), &mut Access::here(), &mut ours, &mut |notice: Notice| panic!("{notice}"))
         .expect("this kernel answers");
     let ours = anonymous(ours);
     let kind = |message: &[u8]| u16::from_ne_bytes([message[4], message[5]]);

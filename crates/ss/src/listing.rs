@@ -5,12 +5,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Groups as FieldGroups, Needs};
+use sockdiag::model::Row;
 use sockdiag::notice::Notice;
 use sockdiag::order::Order;
-use sockdiag::pipeline::Sink;
 use sockdiag::source::{DumpError, Sources, Summary};
 use sockdiag::sys::netns;
 use sockdiag_render::columns::{self, Columns, Shape};
@@ -168,17 +170,30 @@ fn column(grouping: &Grouping, name: &str) -> Result<(usize, bool), Exit> {
     Ok((at.ok_or_else(|| Exit::error(Exit::USAGE, wrong()))?, down))
 }
 
-impl Listing {
-    /// The sink.
-    pub(crate) fn sink(&mut self) -> &mut dyn Sink {
+impl Sink for Listing {
+    type Error = io::Error;
+
+    #[inline]
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         match self {
-            Self::Text(text) => text.as_mut(),
-            Self::Json(json) => json.as_mut(),
-            Self::Columns(columns) => columns.as_mut(),
-            Self::Groups(groups) => groups.as_mut(),
+            Self::Text(text) => text.row(row),
+            Self::Json(json) => json.row(row),
+            Self::Columns(columns) => columns.row(row),
+            Self::Groups(groups) => groups.row(row),
         }
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.flush(),
+            Self::Json(json) => json.flush(),
+            Self::Columns(columns) => columns.flush(),
+            Self::Groups(groups) => groups.flush(),
+        }
+    }
+}
+
+impl Listing {
     /// Writes what comes after the last row.
     pub(crate) fn end(&mut self, said: &Said) -> io::Result<()> {
         match self {
@@ -222,7 +237,7 @@ impl Said {
     }
 
     /// Keeps a notice.
-    pub(crate) fn note(&mut self, notice: &Notice) {
+    pub(crate) fn notice(&mut self, notice: &Notice) {
         if !self.keep {
         } else if self.notes.len() < MOST_NOTES {
             self.notes.push(words::line(notice));

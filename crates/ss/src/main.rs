@@ -4,10 +4,14 @@
 //! saying beside it, and everything else says how to end.
 
 mod cli;
+mod help;
+mod last_words;
 mod listing;
 mod manual;
 mod netns;
+mod quirks;
 mod run;
+mod sys;
 mod terminal;
 mod words;
 
@@ -15,17 +19,22 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use last_words::LastWords;
+
 fn main() -> ExitCode {
-    sockdiag::sys::signals::die_of_broken_pipes();
+    sys::die_of_broken_pipes();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let program = if words.is_empty() { OsString::from("ss") } else { words.remove(0) };
     match run::run(&program, &words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
+            let last = LastWords::from(exit);
+            let written = terminal::Stdout.write_all(&last.stdout);
+            let unwritten = written.err().filter(|_| last.is_ours).and_then(|error| words::unwritten(&error));
+            let last = unwritten.map_or(last, LastWords::from);
             // Nobody is left to tell if this fails.
-            let _ = terminal::Stdout.write_all(&exit.stdout);
-            let _ = std::io::stderr().write_all(&exit.stderr);
-            ExitCode::from(exit.code)
+            let _ = std::io::stderr().write_all(&last.stderr);
+            ExitCode::from(last.code)
         }
     }
 }

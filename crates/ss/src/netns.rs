@@ -31,7 +31,7 @@ pub(crate) fn check(args: &Args, sources: &Sources) -> Result<(), Exit> {
 }
 
 /// The text of the filter file, which is read several times.
-pub(crate) fn whole(file: Option<Box<dyn BufRead>>) -> Result<Option<Vec<u8>>, Exit> {
+pub(crate) fn whole(file: Option<Box<dyn BufRead + Send>>) -> Result<Option<Vec<u8>>, Exit> {
     let Some(mut file) = file else { return Ok(None) };
     let mut text = Vec::new();
     file.read_to_end(&mut text)

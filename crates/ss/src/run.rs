@@ -13,21 +13,22 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use sockdiag::enrich::{BpfMaps, EnrichConfig, Enricher, HolderSearch, SystemLookups};
-use sockdiag::fields::{Catalog, Needs, Style};
-use sockdiag::filter::{self, EvalContext, Expr};
-use sockdiag::model::{Selected, Table, TableSet};
+use sockdiag::enrich::{BpfMaps, HolderSearch};
+use sockdiag::fields::{Catalog, Style};
+use sockdiag::filter;
+use sockdiag::model::{Row, Table, TableSet};
 use sockdiag::notice::Notice;
-use sockdiag::pipeline::{Held, Pipeline};
-use sockdiag::places::{Asked, Place, Places};
-use sockdiag::source::{self, Destroyer, Sources, Storages};
+use sockdiag::session::{Parse, Question};
+use sockdiag::source::{self, DumpError, DumpErrorKind, Sources};
 use sockdiag::sys::{errno_text, selinux};
+use sockdiag::{AskError, Event, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit};
-use crate::listing::{Opening, Plan, Said};
+use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
+use crate::quirks::Reference;
 use crate::terminal;
 use crate::words;
 
@@ -48,7 +49,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let explain =
         args.explain || io::stderr().is_terminal() || (args.form.is_ours() && !args.form.is_document());
     let mut say = |notice: Notice| {
-        said.borrow_mut().note(&notice);
+        said.borrow_mut().notice(&notice);
         if explain || !words::is_for_people(&notice) {
             tell(&notice);
         }
@@ -66,30 +67,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
     }
     args.take_state_words()?;
-    let mut selected = args.selection.resolve().map_err(|empty| words::nothing_to_list(&empty))?;
+    let selected = args.selection.resolve().map_err(words::nothing_to_list)?;
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
-    let storages = |needs: Needs| match system.bpf_maps.descriptors() {
-        _ if !needs.has(Needs::BPF_STORAGES) => Storages::None,
-        maps if maps.is_empty() => Storages::All,
-        maps => Storages::Of(maps),
-    };
+    let mut question = Question::new(selected);
+    question.sources = sources.clone();
+    question.bpf_maps = system.bpf_maps;
     if let Some(file) = &args.dump_file {
-        let needs = catalog.needs(style.groups);
-        let asked = Asked { selected, needs, storages: storages(needs) };
-        return record(file, &asked);
+        question.needs = catalog.needs(style.groups);
+        return record(file, &question);
     }
-    let wants_peers = plan.needs().union(order.needs()).has(Needs::PEERS);
-    let places = match &args.netns {
-        None => Places::here(parse_filter(&args, catalog, &selected, system.filter_file)?, &sources),
-        Some(list) => {
-            let file = netns::whole(system.filter_file)?;
-            let parse = || {
-                let file = file.as_deref().map(|text| Box::new(io::Cursor::new(text.to_vec())) as _);
-                parse_filter(&args, catalog, &selected, file)
-            };
-            Places::find(list, wants_peers, &sources, parse, &mut say)?
-        }
-    };
     // The columns follow the options, not what the filter narrows them to.
     let look = Look {
         style,
@@ -101,74 +87,144 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         processes: args.show.processes,
         width: terminal::width(),
     };
-    let first = places.first();
-    if let Some(family) = first.and_then(|place| place.parsed.family) {
-        selected.narrow(family);
-    }
-    // Names in it may mean other numbers elsewhere, but what it needs is the same.
-    let filter = first.and_then(Place::filter);
-    let needs = plan.needs().union(order.needs()).union(filter.map_or(Needs::NONE, Expr::needs));
-    let needs = if args.resolve { needs } else { needs.minus(Needs::HOSTS) };
-    let asked = Asked { selected, needs, storages: storages(needs) };
-    let mut enricher = Enricher::new(&EnrichConfig {
-        needs,
-        numeric: args.numeric,
-        resolve: args.resolve,
-        cgroup_zero: args.show.cgroup,
-        extended: args.show.extended,
-        threads: args.show.threads,
-        holder_search: holder_search(),
-        places: &places.facts(),
-        sources: &sources,
-    })
-    .with_bpf_maps(system.bpf_maps);
+    question.needs = plan.needs();
+    question.order = order;
+    question.filter = Some(filter(&args, system.filter_file)?);
+    question.netns.clone_from(&args.netns);
+    question.numeric = args.numeric;
+    question.resolve = args.resolve;
+    question.threads = args.show.threads;
+    question.holder_search = holder_search();
+    question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
+    question.explain = explain;
+    let picture = args.explain || io::stderr().is_terminal();
+    let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
     let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
-    // What cannot be written is nobody's concern any more: as the reference.
-    let Ok(mut listing) = plan.open(&opening, args.events) else { return Ok(()) };
-    if only_summary {
-        let _ = listing.end(&said.borrow());
-        return Ok(());
-    }
-    let mut pipeline = Pipeline {
-        sources: &sources,
-        families: selected.families,
-        filter,
-        context: first.map_or(EvalContext { ports: (0, 0) }, Place::context),
-        needs,
-        enricher: &mut enricher,
-        sink: listing.sink(),
-        held: Held::default(),
-        order,
-        destroyer: match args.kill.then(Destroyer::open).transpose() {
-            Ok(destroyer) => destroyer,
-            Err(notice) => return Err(words::ending(0, &notice)),
-        },
+    let is_ours = args.form.is_ours();
+    let listing = match plan.open(&opening, args.events) {
+        Ok(listing) => listing,
+        Err(error) => return unwritten(&error, is_ours),
     };
-    if args.events {
-        let groups = source::event_groups(selected.tables, selected.families);
-        // Without a group there is nothing to wait for, and nothing to say.
-        if groups != 0 {
-            let _ = pipeline.follow(groups, &mut say);
-        }
-        return Err(Exit { code: Exit::USAGE, stdout: Vec::new(), stderr: Vec::new() });
+    let mut output = Output { listing, said: said.into_inner(), explain, fatal: None };
+    if only_summary {
+        return output.end().or_else(|error| unwritten(&error, is_ours));
     }
-    let mut failure = None;
-    places.list(&mut pipeline, &asked, &mut say, &mut |result, query, say| {
-        let Err(error) = result else { return ControlFlow::Continue(()) };
-        said.borrow_mut().failure(&error);
-        failure = words::fatal(&error);
-        if failure.is_some() {
-            return ControlFlow::Break(());
+    if args.kill {
+        session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
+    }
+    if args.events {
+        if let Err(error) = follow(session, &mut output) {
+            unwritten(&error, is_ours)?;
         }
-        if explain && selected.names(query.table) {
-            source::missing(&error, query, &sources).into_iter().for_each(say);
+        return Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() });
+    }
+    let written = match session.poll(&mut output) {
+        Ok(_) => output.end(),
+        Err(PollError::Sink(error)) => Err(error),
+        Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
+        Err(error) => Err(io::Error::other(error)),
+    };
+    if let Some(exit) = output.fatal {
+        return Err(exit);
+    }
+    written.or_else(|error| unwritten(&error, is_ours))
+}
+
+/// What becomes of an output that cannot be written: in the reference's form
+/// nothing, as there.
+fn unwritten(error: &io::Error, is_ours: bool) -> Result<(), Exit> {
+    words::unwritten(error).filter(|_| is_ours).map_or(Ok(()), Err)
+}
+
+/// The listing, and what is said beside it.
+struct Output {
+    listing: Listing,
+    said: Said,
+    /// Whether what the reference keeps quiet about is said, too.
+    explain: bool,
+    /// How the program ends because of a table that could not be read.
+    fatal: Option<Exit>,
+}
+
+impl Output {
+    /// Writes what comes after the last row.
+    fn end(&mut self) -> io::Result<()> {
+        self.listing.end(&self.said)
+    }
+}
+
+impl Sink for Output {
+    type Error = io::Error;
+
+    #[inline]
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
+        self.listing.row(row)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.listing.flush()
+    }
+
+    fn notice(&mut self, notice: Notice) -> Option<Notice> {
+        self.said.notice(&notice);
+        if self.explain || !words::is_for_people(&notice) {
+            tell(&notice);
         }
-        ControlFlow::Continue(())
-    });
-    // Rows before the damage are shown.
-    let _ = pipeline.finish(&mut say);
-    let _ = listing.end(&said.borrow());
-    failure.map_or(Ok(()), Err)
+        None
+    }
+
+    fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
+        self.said.failure(failure);
+        self.fatal = words::fatal(failure);
+        if self.fatal.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// `-E`: shows sockets as they are destroyed, each at once, without an end.
+fn follow(session: Session, output: &mut Output) -> io::Result<()> {
+    let told = |error: &DumpError| match &error.kind {
+        DumpErrorKind::Socket(error) => {
+            Some(Notice::BindSocketFailed { errno: error.raw_os_error().unwrap_or(0) })
+        }
+        DumpErrorKind::Receive(error) => {
+            Some(Notice::ReceiveFailed { errno: error.raw_os_error().unwrap_or(0) })
+        }
+        DumpErrorKind::Eof => Some(Notice::Eof),
+        _ => None,
+    };
+    let mut follow = match session.follow() {
+        Ok(follow) => follow,
+        Err(AskError::Follow(error)) => {
+            told(&error).map(|notice| output.notice(notice));
+            return Ok(());
+        }
+        // Without a table that the kernel tells of there is nothing to wait
+        // for, and nothing to say.
+        Err(_) => return Ok(()),
+    };
+    loop {
+        match follow.next(None) {
+            Ok(Event::Ended(ended)) => {
+                let flow = output.row(&ended.row())?;
+                output.flush()?;
+                if flow.is_break() {
+                    return Ok(());
+                }
+            }
+            Ok(Event::Lost { times }) => {
+                output.notice(Notice::EventsLost { times });
+            }
+            Ok(Event::Notice(notice)) => {
+                output.notice(notice);
+            }
+            Ok(Event::Stopped) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => {
+                told(&error).map(|notice| output.notice(notice));
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// `SOCKDIAG_PROCESSES`, for tests and measurements: `bpf` or `proc` has the
@@ -188,8 +244,8 @@ fn tell(notice: &Notice) {
 }
 
 /// `-D FILE`: the raw replies of the TCP table.
-fn record(file: &OsStr, asked: &Asked) -> Result<(), Exit> {
-    if !asked.selected.tables.intersects(TableSet::only(Table::Tcp)) {
+fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
+    if !question.selected.tables.intersects(TableSet::only(Table::Tcp)) {
         return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
     }
     let mut out: Box<dyn Write> = if file.as_bytes().starts_with(b"-") {
@@ -198,41 +254,40 @@ fn record(file: &OsStr, asked: &Asked) -> Result<(), Exit> {
         Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
     };
     // The reference says nothing of what went wrong, and ends with 0.
-    let _ = source::record(&asked.query(Table::Tcp), &mut out, &mut |notice| tell(&notice));
+    let _ = question.record(&mut out, &mut |notice| tell(&notice));
     Ok(())
 }
 
-/// Reads the words that are left and the filter file.
-fn parse_filter(
-    args: &Args,
-    catalog: &Catalog,
-    selected: &Selected,
-    file: Option<Box<dyn BufRead>>,
-) -> Result<filter::Parsed, Exit> {
-    let words: Vec<&[u8]> = args.words.iter().map(|word| word.as_bytes()).collect();
-    let mut lookups = SystemLookups::new(args.resolve && !args.numeric);
-    let context = filter::Context {
-        catalog,
-        preferred: selected.preferred,
-        tables: selected.tables,
-        lookups: &mut lookups,
-    };
-    let mut file = file;
-    let file = file.as_mut().map(|file| file.as_mut() as &mut dyn BufRead);
-    filter::parse_or_explain(&words, file, context).map_err(|refused| {
-        let explain = args.explain || io::stderr().is_terminal();
-        words::bad_filter(&refused.error, explain.then(|| refused.picture()).as_deref())
-    })
+/// What reads the words that are left and the filter file.
+fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
+    let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    // In several namespaces it is read several times.
+    let text = if args.netns.is_some() { netns::whole(file.take())? } else { None };
+    Ok(Box::new(move |context| {
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let mut text = text.as_deref().map(io::Cursor::new);
+        let mut file = file.take();
+        let file = match (&mut text, &mut file) {
+            (Some(text), _) => Some(text as &mut dyn BufRead),
+            (None, Some(file)) => Some(file.as_mut() as &mut dyn BufRead),
+            (None, None) => None,
+        };
+        let filter::Context { catalog, preferred, tables, lookups } = context;
+        filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
+    }))
 }
 
 fn open_failed(what: &str, error: &io::Error) -> Exit {
     Exit::error(Exit::USAGE, format!("{what}: {}", errno_text(error.raw_os_error().unwrap_or(0))))
 }
 
+/// A filter file that was opened.
+type FilterFile = Box<dyn BufRead + Send>;
+
 /// What options do at once, on the real system.
 #[derive(Default)]
 struct System {
-    filter_file: Option<Box<dyn BufRead>>,
+    filter_file: Option<FilterFile>,
     /// Where SELinux's files are, if it is on, once that was looked up.
     selinux: OnceCell<Option<PathBuf>>,
     bpf_maps: BpfMaps,

@@ -1,18 +1,45 @@
 //! What `ss` says on stderr, byte for byte, and the status it ends with.
 //!
-//! The library reports typed notices and errors; here each gets the words of
-//! the reference, which scripts read.
+//! The library reports typed notices and errors.  What the reference says of
+//! them stands in [`mod@reference`]; scripts read it.  What the reference has no
+//! words for is the library's sentence behind the program's name.
 
+pub(crate) mod reference;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use sockdiag::AskError;
 use sockdiag::filter::FilterError;
 use sockdiag::model::Empty;
-use sockdiag::notice::Notice;
-use sockdiag::source::DumpError;
+use sockdiag::notice::{NoIterator, Notice};
+use sockdiag::source::{DumpError, DumpErrorKind};
+use sockdiag::sys::errno_text;
 
 use crate::cli::Exit;
 
 /// The bytes that a notice puts on stderr, with the newline where there is one.
 pub(crate) fn words(notice: &Notice) -> Vec<u8> {
-    notice.to_string().into_bytes()
+    reference::notice(notice).unwrap_or_else(|| {
+        let mut text = format!("ss: {notice}\n");
+        for line in verifier_log(notice).lines() {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.into_bytes()
+    })
+}
+
+/// What the kernel's verifier says of a program that it refused; empty where
+/// there is none.
+fn verifier_log(notice: &Notice) -> &str {
+    match notice {
+        Notice::HolderProgramRejected { why: NoIterator::Rejected { log, .. } }
+        | Notice::HoldersRefused { why: NoIterator::Rejected { log, .. } } => log,
+        _ => "",
+    }
 }
 
 /// A notice as one line of a document, without the newline.
@@ -23,32 +50,78 @@ pub(crate) fn line(notice: &Notice) -> String {
 /// Whether a notice is for people alone: the reference is silent where it
 /// arises, so scripts must not see it.
 pub(crate) fn is_for_people(notice: &Notice) -> bool {
-    notice.is_ours()
+    match notice {
+        // The reference ends where events are lost, so whoever reads ours has
+        // to know; the other arises only where `SOCKDIAG_PROCESSES` asks for it.
+        Notice::EventsLost { .. } | Notice::HoldersRefused { .. } => false,
+        notice => reference::notice(notice).is_none(),
+    }
 }
 
 /// How the program ends because of a notice: with `code`, after its words.
 pub(crate) fn ending(code: u8, notice: &Notice) -> Exit {
-    Exit { code, stdout: Vec::new(), stderr: words(notice) }
+    Exit::Error { code, stderr: words(notice) }
 }
 
-/// How the program ends at once because of a table that could not be read;
-/// `None` where the reference carries on with the next table and ends with 0.
+/// The status that the program ends with, at once, because of a table that
+/// could not be read; `None` where the reference carries on with the next
+/// table and ends with 0.
+fn status(error: &DumpError) -> Option<u8> {
+    match error.kind {
+        DumpErrorKind::Remnant { .. } => Some(1),
+        // The reference is killed here: by its own guard, after it has overrun
+        // its buffer.
+        DumpErrorKind::DamagedRecording { .. } => Some(Exit::USAGE),
+        _ => None,
+    }
+}
+
+/// How the program ends at once because of a table that could not be read, if
+/// it does.
 pub(crate) fn fatal(error: &DumpError) -> Option<Exit> {
-    error.exit_status().map(|code| Exit::error(code, error.to_string()))
+    status(error).map(|code| Exit::error(code, error.to_string()))
+}
+
+/// How the program ends because its output could not be written, in a form that
+/// the reference lacks; `None` where the reader went away.
+pub(crate) fn unwritten(error: &io::Error) -> Option<Exit> {
+    let message =
+        || format!("ss: cannot write the output: {}", errno_text(error.raw_os_error().unwrap_or(0)));
+    (error.kind() != io::ErrorKind::BrokenPipe).then(|| Exit::error(1, message()))
+}
+
+/// How the program ends because of a question that cannot be asked; `picture`
+/// shows people where a filter is wrong.
+pub(crate) fn unasked(error: AskError, picture: bool) -> Exit {
+    match error {
+        AskError::Filter(refused) => {
+            bad_filter(&refused.error, picture.then(|| refused.picture()).as_deref())
+        }
+        AskError::Namespace(error) => error.into(),
+        AskError::Empty(empty) => nothing_to_list(empty),
+        AskError::Destroy(notice) => ending(0, &notice),
+        error => Exit::error(Exit::USAGE, format!("ss: {error}")),
+    }
 }
 
 /// How the program ends when a selection leaves nothing to list.
-pub(crate) fn nothing_to_list(empty: &Empty) -> Exit {
-    Exit::error(0, empty.to_string())
+pub(crate) fn nothing_to_list(empty: Empty) -> Exit {
+    Exit::error(0, reference::empty(empty))
 }
 
-/// How the program ends because of a filter; `picture` shows people where it is wrong.
+/// How the program ends because of a filter; `picture` shows people where it
+/// is wrong.
 pub(crate) fn bad_filter(error: &FilterError, picture: Option<&str>) -> Exit {
-    let mut message = error.message();
+    let mut message = reference::filter(error).unwrap_or_else(|| format!("ss: {error}").into_bytes());
     if let Some(picture) = picture {
         message.push(b'\n');
         message.extend(picture.bytes());
     }
-    let code = u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
-    if error.shows_usage() { Exit::usage(message) } else { Exit::error(code, message) }
+    match error {
+        FilterError::Syntax | FilterError::TooDeep => Exit::usage(message),
+        FilterError::CgroupUnsupported | FilterError::LineTooLong | FilterError::InvalidLine => {
+            Exit::error(Exit::USAGE, message)
+        }
+        _ => Exit::error(1, message),
+    }
 }

@@ -1,6 +1,8 @@
 //! Deliberate differences from the reference about BPF storage: each test here
 //! is named by its row of COMPAT.md.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;

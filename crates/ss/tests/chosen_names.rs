@@ -3,6 +3,8 @@
 //! can add rows to a listing or talk to the terminal; ours escapes control
 //! characters and changes nothing else.  (Found by `fuzz/`.)
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! Columns, order, limits, groups and conditions of any fields.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -204,9 +206,9 @@ fn conditions_take_short_names_units_and_patterns() {
         assert_eq!(String::from_utf8_lossy(&ours.stdout).lines().count(), rows, "{filter}");
     }
     for (filter, want) in [
-        ("rtt > 100", "Error: \"100\" has no unit to compare rtt with (or say tcp.rtt_us).\n"),
-        ("rtt > 5x", "Error: \"5x\" is not a number to compare tcp.rtt_us with.\n"),
-        ("congestion > x", "Error: \"x\" is not a number to compare tcp.congestion with.\n"),
+        ("rtt > 100", "ss: \"100\" has no unit: add one, or compare tcp.rtt_us instead of rtt\n"),
+        ("rtt > 5x", "ss: \"5x\" is not a number, so tcp.rtt_us cannot be compared with it\n"),
+        ("congestion > x", "ss: \"x\" is not a number, so tcp.congestion cannot be compared with it\n"),
     ] {
         let ours = outcome(&path, &["-tanH", filter]);
         assert_eq!(String::from_utf8_lossy(&ours.stderr), want, "{filter}");
@@ -274,9 +276,6 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         let Ok(got) = shell(filter) else { skip!("no script(1) here") };
         assert!(got.contains(want), "{filter}: {got}");
         let first = got.lines().next().unwrap_or_default();
-        assert!(
-            first.starts_with("Error: ") || first.starts_with("ss: bison"),
-            "the reference's line first: {got}"
-        );
+        assert!(first.starts_with("Error: ") || first.starts_with("ss: "), "the error's line first: {got}");
     }
 }

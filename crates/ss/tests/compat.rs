@@ -1,6 +1,8 @@
 //! Deliberate differences from the reference: each test here is named by its
 //! row of COMPAT.md and shows both sides, the reference first.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

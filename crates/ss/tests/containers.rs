@@ -3,6 +3,8 @@
 //! A file in `trees/` is a host: after a line `@file PATH` follow the lines of
 //! that file, and `@link PATH TARGET` is a symbolic link.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 //! The targets are those of `fuzz/`, compiled here as they stand; how the
 //! corpus came about is told in `docs/fuzzing.md`.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};

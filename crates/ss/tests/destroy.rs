@@ -1,17 +1,21 @@
 //! `-K` and `-E`, in namespaces of their own: what is closed, what is left
 //! alone, and what is told of it.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sockdiag_testkit::compare::{Case, Ended, Outcome, run};
 use sockdiag_testkit::holders::Holder;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::reference::Reference;
-use sockdiag_testkit::skip;
 use sockdiag_testkit::zoo::Zoo;
+use sockdiag_testkit::{skip, until};
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
@@ -90,7 +94,11 @@ fn the_same_sockets_are_closed_as_by_the_reference() {
     ] {
         let [Some(left), Some(right)] = [Namespace::or_skip(), Namespace::or_skip()] else { return };
         let start = |namespace| Zoo::start(namespace, KINDS).unwrap_or_else(|why| panic!("{why}"));
-        let (_zoo, _other) = (start(&left), start(&right));
+        let _zoos = std::thread::scope(|scope| {
+            [&left, &right]
+                .map(|namespace| scope.spawn(move || start(namespace)))
+                .map(|started| started.join().expect("a zoo"))
+        });
         let theirs = outcome(reference.command(), &left, words);
         let ours_said = ours(&right, words);
         assert_eq!(ends(&ours_said.stdout), ends(&theirs.stdout), "{words}: closed");
@@ -146,12 +154,18 @@ struct Follower(Child);
 
 impl Follower {
     fn start(mut program: Command, namespace: &Namespace, words: &[&str]) -> Self {
+        let already = namespace.followers().map_or(0, |followers| followers.len());
         namespace.enter(&mut program);
         let child =
             program.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        // Until it has joined the groups.
-        std::thread::sleep(Duration::from_millis(500));
-        Self(child)
+        let mut follower = Self(child);
+        let joined = || namespace.followers().map_or(0, |followers| followers.len()) > already;
+        assert!(until(|| joined() || follower.has_ended()), "it never joined the groups");
+        follower
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
     }
 
     /// The first lines that it prints, and what it said on stderr.
@@ -222,23 +236,59 @@ fn events_look_as_the_reference_shows_them() {
         let left = Follower::start(reference.command(), &namespace, words);
         let right = Follower::start(Command::new(OURS), &namespace, words);
         drop(zoo);
-        std::thread::sleep(Duration::from_millis(500));
-        let (theirs, _) = left.read_now();
-        let (ours, _) = right.read_now();
+        let (theirs, ours) = read_both(left, right);
         assert!(theirs.len() > 1, "{words:?}");
         assert_eq!(ours, theirs, "{words:?}");
     }
 }
 
-impl Follower {
-    /// All that it has printed by now.
-    fn read_now(mut self) -> (Vec<String>, String) {
-        let _ = self.0.kill();
-        let mut text = String::new();
-        let _ = self.0.stdout.take().expect("piped").read_to_string(&mut text);
-        let mut errors = String::new();
-        let _ = self.0.stderr.take().expect("piped").read_to_string(&mut errors);
-        (text.lines().map(str::to_owned).collect(), errors)
+/// All that two followers of the same events print, once neither has printed
+/// anything for a while and they have printed as much as each other, or in half
+/// a minute.
+fn read_both(left: Follower, right: Follower) -> (Vec<String>, Vec<String>) {
+    const QUIET: Duration = Duration::from_millis(100);
+    let [left, right] = [left, right].map(Reading::of);
+    let (mut before, mut since) = (0, Instant::now());
+    until(|| {
+        let (theirs, ours) = (left.count(), right.count());
+        if theirs + ours != before {
+            (before, since) = (theirs + ours, Instant::now());
+        }
+        theirs == ours && theirs > 1 && since.elapsed() > QUIET
+    });
+    (left.stop(), right.stop())
+}
+
+/// What a follower has printed so far.
+struct Reading {
+    follower: Follower,
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Reading {
+    fn of(mut follower: Follower) -> Self {
+        let mut pipe = follower.0.stdout.take().expect("piped");
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let read = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                read.lock().expect("no panic").extend_from_slice(&buffer[..length]);
+            }
+        });
+        Self { follower, text, reader }
+    }
+
+    fn count(&self) -> usize {
+        lines(&self.text.lock().expect("no panic")).len()
+    }
+
+    /// Its lines in the order in which they were printed.
+    fn stop(self) -> Vec<String> {
+        drop(self.follower);
+        self.reader.join().expect("the reader ends with the pipe");
+        text(&self.text.lock().expect("no panic")).lines().map(str::to_owned).collect()
     }
 }
 
@@ -281,10 +331,7 @@ fn who_asks_is_told_what_became_of_the_sockets() {
         (lines(&outcome.stdout).len(), text(&outcome.stderr))
     };
     let unix = said("-xanHK --explain");
-    let wanted = format!(
-        "ss: 0 sockets closed, {} listed that are never closed: not an internet protocol's\n",
-        unix.0
-    );
+    let wanted = format!("ss: 0 sockets closed, {} skipped (not of an internet protocol)\n", unix.0);
     assert!(unix.0 > 0);
     assert_eq!(unix.1, wanted);
     let (listed, told) = said("-tnHK --explain state established");
@@ -293,8 +340,9 @@ fn who_asks_is_told_what_became_of_the_sockets() {
     }
     // To close one end of a connection is to close the other.
     let gone = 2 - listed;
-    let wanted = if gone == 0 { String::new() } else { format!(", {gone} gone before") };
-    assert_eq!(told, format!("ss: {listed} sockets closed{wanted}\n"));
+    let wanted = if gone == 0 { String::new() } else { format!(", {gone} already gone") };
+    let plural = if listed == 1 { "" } else { "s" };
+    assert_eq!(told, format!("ss: {listed} socket{plural} closed{wanted}\n"));
     assert_eq!(said("-tnHK --explain state established"), (0, "ss: 0 sockets closed\n".to_owned()));
     assert_eq!(said("-unHK").1, "", "a script sees what the reference says");
 }
@@ -307,7 +355,8 @@ fn events_are_lines_of_json() {
     command.args(["-tnE", "--jsonl", "--limit", "1"]).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut watching = command.spawn().expect("ours runs");
     // It ends with the first event, which the end of the zoo brings once it listens.
-    std::thread::sleep(Duration::from_millis(500));
+    let listens = || namespace.followers().is_ok_and(|followers| !followers.is_empty());
+    assert!(until(|| listens() || !matches!(watching.try_wait(), Ok(None))), "it never joined the groups");
     drop(zoo);
     let mut line = String::new();
     let mut out = BufReader::new(watching.stdout.take().expect("a pipe"));

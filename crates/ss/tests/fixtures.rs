@@ -6,6 +6,8 @@
 //! newline, which ours escapes: there the recorded bytes are escaped in the same
 //! way, and how many blanks pad the columns does not count.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

@@ -4,6 +4,8 @@
 //! `golden/README.md` says what the files are; `cargo xtask goldens` makes
 //! them.  Where the reference can be had, `tests/differential` compares more.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

@@ -3,6 +3,8 @@
 //! The reference shows what there was and says so.  Ours asks again while no
 //! row has reached the listing, and says so if that did not help.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::path::Path;
 use std::process::Command;
 

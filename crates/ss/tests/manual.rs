@@ -1,6 +1,8 @@
 //! What `--generate` makes: the pages in docs/ are current, and a shell can
 //! read its completions.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

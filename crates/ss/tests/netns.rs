@@ -23,7 +23,10 @@ ln -s /proc/$0/ns/net /run/netns/pid:1
 mount -t tmpfs none /etc
 mkdir -p /etc/netns/sockdiag-x
 : >/etc/services
-echo 'sockdiag-inner 5101/tcp' >/etc/netns/sockdiag-x/services";
+echo 'sockdiag-inner 5101/tcp' >/etc/netns/sockdiag-x/services
+: >/etc/netns/sockdiag-x/\"$(printf 'no-\\377')\"
+mkdir /etc/iproute2
+printf '0 rtnl\\nbad \\377 line\\n' >/etc/iproute2/nl_protos";
 
 fn listing(program: Command, namespace: &Namespace, name: &str, words: &str) -> Outcome {
     let words: Vec<&str> = ["-N", name].into_iter().chain(words.split(' ')).collect();
@@ -69,6 +72,21 @@ fn a_namespace_may_be_named_by_path_or_process() {
         assert_eq!((ours.stdout, ours.stderr), (theirs.stdout.clone(), theirs.stderr), "-N {name}");
         assert_eq!(ours.ended, theirs.ended, "-N {name}");
         assert_eq!((theirs.ended == Ended::Exit(0), !theirs.stdout.is_empty()), (entered, entered), "{name}");
+    }
+
+    // A file that has no namesake, and a damaged one: both are told as the bytes that they are.
+    for (words, told) in [
+        ("-Htl", &b"Bind /etc/netns/sockdiag-x/no-\xff -> /etc/no-\xff failed"[..]),
+        ("-Hf netlink", b"bad \xff line"),
+    ] {
+        let theirs = listing(reference.command(), &here, "sockdiag-x", words);
+        let ours = listing(Command::new(OURS), &here, "sockdiag-x", words);
+        assert!(
+            theirs.stderr.windows(told.len()).any(|part| part == told),
+            "{}",
+            theirs.stderr.escape_ascii()
+        );
+        assert_eq!(ours.stderr.escape_ascii().to_string(), theirs.stderr.escape_ascii().to_string());
     }
 
     // What only ours knows.

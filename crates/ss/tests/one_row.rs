@@ -3,15 +3,17 @@
 //! Taking a row out of the table takes its token and its filter operand away
 //! and changes nothing else, and no other source file knows its name.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::path::Path;
 
+use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Groups, Style, Text};
-use sockdiag::filter::{self, Context, Lookups, Transport};
+use sockdiag::filter::{self, CgroupError, Context, Lookups, Transport};
 use sockdiag::model::{
-    Addr, Family, Holder, HolderBook, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
+    Addr, Family, Holder, HolderCache, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
     TableSet, Workload,
 };
-use sockdiag::pipeline::Sink as _;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::recording::{self, Msg, attr};
 use sockdiag_testkit::replies;
@@ -38,7 +40,7 @@ const ALL: Groups = Groups::OPTIONS
 /// A process holds every socket.
 struct Held;
 
-impl HolderBook for Held {
+impl HolderCache for Held {
     fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
         take(Holder { name: b"holder", pid: 7, tid: 7, fd: 3 });
     }
@@ -84,7 +86,11 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             workload: Some(&workload),
             ..Names::default()
         };
-        sink.row(&Row { socket: &socket, names, association: false }).expect("writing to memory");
+        assert!(
+            sink.row(&Row { socket: &socket, names, association: false })
+                .expect("writing to memory")
+                .is_continue()
+        );
     };
     let origin = *origin;
     match origin.kind {
@@ -95,7 +101,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             }
         }),
     }
-    sink.finish().expect("writing to memory");
+    sink.flush().expect("writing to memory");
     drop(sink);
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -200,7 +206,7 @@ impl Lookups for Nobody {
     fn interface(&mut self, _: &[u8]) -> Option<u32> {
         Some(1)
     }
-    fn cgroup(&mut self, _: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, _: &[u8]) -> Result<u64, CgroupError> {
         Ok(1)
     }
     fn cgroup_condition_supported(&mut self) -> bool {

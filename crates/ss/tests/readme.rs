@@ -3,6 +3,8 @@
 //! Commands are read from the table, so what it promises is what is tried.
 //! They run in a namespace of their own, since one of them closes sockets.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::process::Command;
 
 use sockdiag_testkit::netns::Namespace;

@@ -2,6 +2,8 @@
 //! what the specification says that they look like, without the reference at
 //! hand.  Where it can be had, `tests/differential` compares more.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

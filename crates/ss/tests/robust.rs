@@ -9,6 +9,8 @@
 //! window are as wide as the widest, so the bound is rows times the longest
 //! message times [`EXPANSION`], plus the width of the screen for each row.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, Write};
@@ -22,14 +24,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
-use sockdiag::enrich::{EnrichConfig, Enricher};
+use sockdiag::enrich::HolderSearch;
 use sockdiag::fields::{Catalog, Groups, Kind, Style};
-use sockdiag::filter::{self, Context, Dialect, EvalContext, Expr, Lookups, Transport};
-use sockdiag::model::{Addr, Family, FamilySet, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
-use sockdiag::notice::Notice;
-use sockdiag::order::Order;
-use sockdiag::pipeline::{Held, Pipeline, Sink};
-use sockdiag::source::{self, Query, Sources};
+use sockdiag::filter::{self, CgroupError, Context, Dialect, EvalContext, Expr, Lookups, Parsed, Transport};
+use sockdiag::model::{Addr, Family, Origin, Record, Row, Selection, Socket, SourceKind, Table, TableSet};
+use sockdiag::session::{Question, Session};
+use sockdiag::source::{self, Access, Query, Sources};
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::compare::{Case, Ended, run};
 use sockdiag_testkit::recording;
@@ -135,23 +135,6 @@ impl Write for Nowhere<'_> {
     }
 }
 
-/// A sink that counts the rows it hands on.
-struct Counted<S> {
-    sink: S,
-    rows: usize,
-}
-
-impl<S: Sink> Sink for Counted<S> {
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.rows += 1;
-        self.sink.row(row)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.sink.finish()
-    }
-}
-
 const CONTEXT: EvalContext = EvalContext { ports: (32768, 60999) };
 
 /// Some look, mostly with everything on.
@@ -194,34 +177,23 @@ struct Listed {
     failed: bool,
 }
 
-fn list(
-    catalog: &Catalog,
-    look: Look,
-    filter: Option<&Expr>,
-    sources: &Sources,
-    names: &mut Enricher,
-) -> Listed {
-    let mut listed = Listed::default();
-    let text = SsText::new(catalog, look, Nowhere(&mut listed.bytes)).expect("nowhere takes all");
-    let mut sink = Counted { sink: text, rows: 0 };
-    let mut pipeline = Pipeline {
-        sources,
-        families: FamilySet::INET,
-        filter,
-        context: CONTEXT,
-        needs: catalog.needs(look.style.groups.union(Groups::COLUMNS)),
-        enricher: names,
-        sink: &mut sink,
-        destroyer: None,
-        held: Held::default(),
-        order: Order::default(),
-    };
-    let failed =
-        pipeline.list(&Query::of(Table::Tcp), &mut |notice: Notice| drop(notice.to_string())).is_err();
-    pipeline.finish(&mut |notice: Notice| drop(notice.to_string())).expect("nowhere takes all");
-    let rows = sink.rows;
-    drop(sink);
-    Listed { rows, failed, ..listed }
+fn list(catalog: &Catalog, look: Look, filter: Option<Expr>, sources: &Sources) -> Listed {
+    let mut bytes = 0;
+    let mut text = SsText::new(catalog, look, Nowhere(&mut bytes)).expect("nowhere takes all");
+    let mut selection = Selection::default();
+    selection.add_table(Table::Tcp);
+    let mut question = Question::new(selection.resolve().expect("a table is left"));
+    question.sources = sources.clone();
+    question.needs = catalog.needs(look.style.groups.union(Groups::COLUMNS));
+    question.numeric = look.style.numeric;
+    question.holder_search = HolderSearch::Proc;
+    question.filter = Some(Box::new(move |_| Ok(Parsed { expr: filter.clone(), family: None })));
+    let mut session = Session::once(question).expect("nothing is wrong with it");
+    let outcome = session.poll(&mut text).expect("nowhere takes all");
+    outcome.notices.iter().for_each(|notice| drop(notice.to_string()));
+    drop(text);
+    let rows = usize::try_from(outcome.rows).expect("they were counted");
+    Listed { rows, bytes, failed: !outcome.is_complete() }
 }
 
 /// The most memory that this process ever had, in KiB.
@@ -240,26 +212,14 @@ fn damaged_recordings_are_listed_to_an_end() {
         let mut file = Scratch::new();
         let sources = Sources { tcpdiag_file: Some(file.path()), ..Sources::default() };
         let (mut rows, mut failures, mut most) = (0, 0, 0.0_f64);
-        for block in CASES.step_by(100) {
-            // Names are kept as long as an enricher lives.
-            let mut names = Enricher::new(&EnrichConfig {
-                needs: catalog.needs(Groups::CGROUP.union(Groups::COLUMNS)),
-                numeric: block % 200 == 0,
-                resolve: false,
-                cgroup_zero: block % 300 == 0,
-                extended: true,
-                threads: false,
-                holder_search: sockdiag::enrich::HolderSearch::Proc,
-                places: &[],
-                sources: &sources,
-            });
-            for case in block..block + 100 {
+        {
+            for case in CASES {
                 let mut rng = Rng::with_seed(case);
                 let bytes = damaged(&mut rng, &real);
                 file.put(&bytes);
                 let look = look(&mut rng);
                 let filter = rng.bool().then(|| read(&condition(&mut rng, &catalog), &catalog));
-                let listed = list(&catalog, look, filter.as_ref(), &sources, &mut names);
+                let listed = list(&catalog, look, filter, &sources);
                 let longest = longest(&bytes);
                 let wide = listed.rows * (ROW + look.width.unwrap_or(0)) + 2 * ROW + look.width.unwrap_or(0);
                 let room = wide + listed.rows * longest * EXPANSION;
@@ -311,8 +271,9 @@ fn the_program_ends_by_itself() {
         file.put(&bytes);
         let words =
             ["-c", LIMITED, env!("CARGO_BIN_EXE_ss"), "-tanemoi", "--tos", "--cgroup", "--inet-sockopt"];
-        let outcome = run(Command::new("sh"), &Case::new(&words).env("TCPDIAG_FILE", file.path()))
-            .unwrap_or_else(|why| panic!("case {case}: {why}"));
+        // Here, since a file of this process's is not to be had from another user namespace.
+        let words = Case::new(&words).env("TCPDIAG_FILE", file.path()).here();
+        let outcome = run(Command::new("sh"), &words).unwrap_or_else(|why| panic!("case {case}: {why}"));
         match outcome.ended {
             Ended::Exit(0) => ends[0] += 1,
             Ended::Exit(1) => ends[1] += 1,
@@ -347,7 +308,7 @@ impl Lookups for World {
         (name == b"lo").then_some(1)
     }
 
-    fn cgroup(&mut self, _: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, _: &[u8]) -> Result<u64, CgroupError> {
         Ok(1)
     }
 
@@ -431,7 +392,7 @@ fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
         records.push(record.bytes.to_vec());
         ControlFlow::Continue(())
     };
-    let _ = source::dump(&Query::of(Table::Tcp), &sources, &mut visit, &mut drop);
+    let _ = source::dump(&Query::of(Table::Tcp), &sources, &mut Access::here(), &mut visit, &mut drop);
     records
 }
 

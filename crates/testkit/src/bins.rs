@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use crate::{Doing, Why};
 
-/// The path of `sockdiag-zoo` or `sockdiag-holder`.
+/// The path of `sockdiag-zoo` or another of them.
 pub fn program(name: &str) -> Result<PathBuf, Why> {
     static DIRECTORY: OnceLock<Result<PathBuf, Why>> = OnceLock::new();
     let build = || directory("the test kit's programs", &["--package", "sockdiag-testkit", "--bins"]);
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn the_programs_are_there() {
-        for name in ["sockdiag-zoo", "sockdiag-holder", "sockdiag-owners", "sockdiag-churn"] {
+        for name in ["sockdiag-zoo", "sockdiag-holder", "sockdiag-owners", "sockdiag-churn", "sockdiag-noise"]
+        {
             assert!(program(name).unwrap().is_file());
         }
         assert!(program("sockdiag-none").is_err());

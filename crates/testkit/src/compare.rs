@@ -3,7 +3,8 @@
 //! Both run with argument 0 `ss` (messages about options begin with it), an
 //! environment of `PATH` and what the case names, and no standard input but
 //! what the case gives.  The reference runs first *and last*: where it
-//! differs from itself the test is wrong, and ours is not judged by it.
+//! differs from itself the case is run again, and where it goes on to differ
+//! the test is wrong, and ours is not judged by it.
 //!
 //! Output through a terminal is read from the other end of a pseudo-terminal
 //! that leaves line ends alone.
@@ -15,6 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::Why;
 use crate::netns::Namespace;
@@ -36,8 +38,11 @@ pub struct Case<'a> {
     pub errors_to_terminal: bool,
     /// Standard input, a file; absent for `/dev/null`.
     pub stdin: Option<Vec<u8>>,
-    /// Where it runs; absent for the test's own namespaces.
+    /// Where it runs; absent for an empty namespace of this process's, so that
+    /// what other people have on this machine is in nobody's listing.
     pub namespace: Option<&'a Namespace>,
+    /// Whether it runs where the test runs if `namespace` is absent.
+    pub here: bool,
     /// Blots out, in either output, what no two runs have in common.
     pub blot: Option<fn(&mut Vec<u8>)>,
 }
@@ -83,11 +88,27 @@ impl<'a> Case<'a> {
         self
     }
 
+    /// Runs it where the test runs, among what other people have there.
+    #[must_use]
+    pub fn here(mut self) -> Self {
+        self.here = true;
+        self
+    }
+
     /// Applies a function to both outputs before they are compared.
     #[must_use]
     pub fn blot(mut self, blot: fn(&mut Vec<u8>)) -> Self {
         self.blot = Some(blot);
         self
+    }
+}
+
+impl<'a> Case<'a> {
+    /// The namespace to run in.  Where none can be made, an empty one is not to
+    /// be had: the case runs among what there is.
+    fn place(&self) -> Option<&'a Namespace> {
+        static EMPTY: LazyLock<Option<Namespace>> = LazyLock::new(|| Namespace::new().ok());
+        self.namespace.or_else(|| if self.here { None } else { EMPTY.as_ref() })
     }
 }
 
@@ -147,11 +168,18 @@ fn quoted(word: &OsStr) -> String {
     if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("{text:?}") }
 }
 
+/// How often a case is run while the reference differs from itself.  The order
+/// of a table that all namespaces share (netlink's) changes with what other
+/// people open; what ticks differs every time.
+const TRIES: usize = 3;
+
 /// What came of many cases.
 #[derive(Debug, Default)]
 pub struct Report {
     /// How many gave the same bytes and the same status.
     pub agreed: usize,
+    /// How often a case was run again because the reference differed from itself.
+    pub repeated: usize,
     /// Cases in which ours differs.
     pub differed: Vec<Finding<Difference>>,
     /// Cases in which the reference differs from itself: wrong tests.
@@ -181,8 +209,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} agreed, {} differed, {} wrong tests, {} where the reference failed",
+            "{} agreed ({} runs again), {} differed, {} wrong tests, {} where the reference failed",
             self.agreed,
+            self.repeated,
             self.differed.len(),
             self.wrong_tests.len(),
             self.reference_failed.len()
@@ -228,6 +257,23 @@ impl Report {
         reference: &dyn Fn() -> Command,
         ours: &dyn Fn() -> Command,
     ) -> Result<(), Why> {
+        for last in (1..=TRIES).map(|number| number == TRIES) {
+            if self.judge(case, last, reference, ours)? {
+                break;
+            }
+            self.repeated += 1;
+        }
+        Ok(())
+    }
+
+    /// Runs a case once; false if the reference differs from itself and may try again.
+    fn judge(
+        &mut self,
+        case: &Case<'_>,
+        last: bool,
+        reference: &dyn Fn() -> Command,
+        ours: &dyn Fn() -> Command,
+    ) -> Result<bool, Why> {
         let before = run(reference(), case)?;
         let answers = searches(case)
             .into_iter()
@@ -243,12 +289,14 @@ impl Report {
                     self.differed.push(Finding { case, what });
                 }
             }
-            return Ok(());
+            return Ok(true);
         }
         let after = run(reference(), case)?;
         if let Some(what) = Difference::between(&before, &after) {
-            self.wrong_tests.push(Finding { case: name, what });
-            return Ok(());
+            if last {
+                self.wrong_tests.push(Finding { case: name, what });
+            }
+            return Ok(last);
         }
         let mut differs = answers.iter().filter_map(|(case, answer)| {
             Some(Finding { case: case.clone(), what: Difference::between(&before, answer)? })
@@ -257,7 +305,7 @@ impl Report {
             Some(finding) => self.differed.push(finding),
             None => self.agreed += 1,
         }
-        Ok(())
+        Ok(true)
     }
 }
 

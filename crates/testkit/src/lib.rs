@@ -6,13 +6,16 @@
 //! | [`mod@reference`] | the command that runs the real `ss` |
 //! | [`compare`] | the same command line through the real `ss` and ours |
 //! | [`guest`] | the same inside another kernel |
+//! | [`mod@pins`] | the versions of what is taken from Debian's archive |
 //! | [`netns`] | a network namespace of one's own, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
 //! | [`churn`] | TCP connections that come and go at a steady pace |
+//! | [`noise`] | what other people do on a machine while tests run |
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
+//! | [`mod@bpf`] | a machine that runs BPF programs on memory made for them |
 //! | [`btf`], [`maps`] | types made by hand, and BPF maps with values of them beside sockets |
 //! | [`mod@skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs and the examples, built when first asked for |
@@ -24,6 +27,7 @@
 //! This crate does not use `sockdiag-wire`, so that it can check it.
 
 pub mod bins;
+pub mod bpf;
 pub mod btf;
 pub mod bytecode;
 pub mod churn;
@@ -34,15 +38,19 @@ pub mod maps;
 pub mod measure;
 pub mod netns;
 mod nl;
+pub mod noise;
 pub mod owners;
+pub mod pins;
 pub mod recording;
 pub mod reference;
 pub mod replies;
 pub mod skip;
 mod sys;
+pub mod wrong_filters;
 pub mod zoo;
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// Why something that a test asked for cannot be had, as a sentence.
 ///
@@ -64,6 +72,21 @@ impl fmt::Display for Why {
 }
 
 impl std::error::Error for Why {}
+
+/// Waits until something holds, looking every few milliseconds; false if it
+/// does not within half a minute.
+///
+/// A test waits for what it needs and never for a time that is mostly enough.
+pub fn until(mut holds: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !holds() {
+        if begun.elapsed() > Duration::from_secs(30) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
 
 /// Says what was being done when an error struck.
 pub(crate) trait Doing<T> {

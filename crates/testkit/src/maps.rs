@@ -6,7 +6,7 @@
 
 pub mod values;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::btf::{Btf, Id};
 use crate::{Doing, Why, sys};
@@ -43,6 +43,11 @@ impl Map {
         let fd = sys::map_create(shape, types).doing("making a BPF map")?;
         let id = sys::map_id(fd.as_fd()).doing("asking for the number of a BPF map")?;
         Ok(Self { fd, id })
+    }
+
+    /// Its descriptor.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// Puts a value beside a socket; it is as long as the map's values are.

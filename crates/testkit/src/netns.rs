@@ -223,6 +223,20 @@ impl Namespace {
         )))
     }
 
+    /// The programs inside that follow events of `NETLINK_SOCK_DIAG` (`ss -E`):
+    /// for each socket that has joined groups of it, how many messages found
+    /// its queue full.
+    pub fn followers(&self) -> Result<Vec<u64>, Why> {
+        // NETLINK_SOCK_DIAG of linux/netlink.h.
+        const SOCK_DIAG: &str = "4";
+        let path = format!("/proc/{}/net/netlink", self.pid());
+        let text = fs::read_to_string(&path).doing(format_args!("reading {path}"))?;
+        // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+        let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let joined = rows.filter(|row| row.get(1) == Some(&SOCK_DIAG) && row.get(3) != Some(&"00000000"));
+        Ok(joined.filter_map(|row| row.get(8)?.parse().ok()).collect())
+    }
+
     /// The inode number of the network namespace, as `readlink /proc/self/ns/net` shows it.
     pub fn inode(&self) -> Result<u64, Why> {
         rustix::fs::fstat(&self.fds.net).map(|stat| stat.st_ino).doing("looking at a network namespace")

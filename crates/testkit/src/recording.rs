@@ -10,6 +10,7 @@
 //! which are in network order.  Source: `linux/inet_diag.h`.
 
 mod mutate;
+pub mod odd;
 mod random;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -3,14 +3,15 @@
 //! `tools/reference-ss` fetches it from Debian's archive on first use and
 //! prints the command that runs it: the archive's program beside its own C
 //! library, with an argument 0 of exactly `ss` (messages about options start
-//! with it).  Suites move on; a reference of another version than the one that
-//! the specification describes is an error that names both, never a silent
-//! change of the judge.
+//! with it).  Suites move on: the version is pinned (`tools/pins`), one that the
+//! archive has dropped is an error that says what there is instead, and another
+//! version than the pinned one is never taken.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::pins::{self, Kind};
 use crate::{Doing, Why};
 
 /// The Debian suites whose `ss` serves as reference.
@@ -31,12 +32,9 @@ impl Suite {
         }
     }
 
-    /// The version of iproute2 that this project was specified against.
-    pub fn expected_version(self) -> &'static str {
-        match self {
-            Self::Sid => "7.3.0",
-            Self::Forky => "7.2.0",
-        }
+    /// The version of iproute2 that is pinned.
+    pub fn expected_version(self) -> Result<String, Why> {
+        Ok(pins::of(Kind::Reference, self.name())?.upstream().to_owned())
     }
 }
 
@@ -90,7 +88,7 @@ impl Reference {
         let mut reference = Self { words, version: String::new() };
         let out = reference.command().arg("-V").output().doing("running the reference")?;
         let said = String::from_utf8_lossy(&out.stdout);
-        reference.version = check_version(suite, said.trim_end())?;
+        reference.version = check_version(&suite.expected_version()?, said.trim_end())?;
         Ok(reference)
     }
 
@@ -108,15 +106,12 @@ impl Reference {
 }
 
 /// Takes the line that `-V` prints; returns the version if it is the expected one.
-fn check_version(suite: Suite, line: &str) -> Result<String, Why> {
-    let expected = suite.expected_version();
+fn check_version(expected: &str, line: &str) -> Result<String, Why> {
     match line.strip_prefix("ss utility, iproute2-") {
         Some(version) if version == expected => Ok(version.to_owned()),
-        Some(version) => Err(Why::new(format!(
-            "the archive has moved on: {} now has iproute2 {version}, this project was specified against \
-             {expected}; read what changed, then update Suite::expected_version",
-            suite.name()
-        ))),
+        Some(version) => {
+            Err(Why::new(format!("the reference is iproute2 {version}, although {expected} was asked for")))
+        }
         None => Err(Why::new(format!("the reference's -V printed {line:?}, not a version of ss"))),
     }
 }
@@ -127,11 +122,11 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_with_both_named() {
-        assert_eq!(check_version(Suite::Sid, "ss utility, iproute2-7.3.0"), Ok("7.3.0".to_owned()));
-        let moved = check_version(Suite::Sid, "ss utility, iproute2-7.4.0").unwrap_err().to_string();
-        assert!(moved.contains("7.4.0") && moved.contains("7.3.0") && moved.contains("sid"), "{moved}");
-        assert!(check_version(Suite::Sid, "ss utility, iproute2-ss200127").is_err());
-        assert!(check_version(Suite::Forky, "").is_err());
+        assert_eq!(check_version("7.3.0", "ss utility, iproute2-7.3.0"), Ok("7.3.0".to_owned()));
+        let moved = check_version("7.3.0", "ss utility, iproute2-7.4.0").unwrap_err().to_string();
+        assert!(moved.contains("7.4.0") && moved.contains("7.3.0"), "{moved}");
+        assert!(check_version("7.3.0", "ss utility, iproute2-ss200127").is_err());
+        assert!(check_version("7.2.0", "").is_err());
     }
 
     #[test]
@@ -140,7 +135,7 @@ mod tests {
             Ok(reference) => reference,
             Err(why) => crate::skip!("{why}"),
         };
-        assert_eq!(reference.version(), "7.3.0");
+        assert_eq!(reference.version(), Suite::Sid.expected_version().unwrap());
         let out = reference.command().arg("-Y").output().unwrap();
         assert!(out.stderr.starts_with(b"ss: invalid option -- 'Y'\n"), "{out:?}");
         assert_eq!(out.status.code(), Some(255));

@@ -188,10 +188,15 @@ fn address(of: *const u8) -> [u32; 2] {
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
-/// Takes a descriptor that a call of bpf(2) has just returned.
-fn owned(fd: c_int) -> OwnedFd {
+/// Calls bpf(2) with a command that makes something.
+///
+/// # Safety
+/// As [`bpf`], and the command returns a new descriptor.
+unsafe fn make(command: c_int, attr: &mut [u32]) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let fd = unsafe { bpf(command, attr) }?;
     // SAFETY: the call returned a new descriptor, which nobody else has.
-    unsafe { OwnedFd::from_raw_fd(fd) }
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// `BPF_BTF_LOAD`.
@@ -201,7 +206,7 @@ pub(crate) fn btf_load(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut attr = [low, high, 0, 0, bytes.len() as u32, 0, 0];
     // SAFETY: the command reads `btf_size` bytes at `btf`, which are those of
     // `bytes`, and writes no log without a size of one.
-    unsafe { bpf(18, &mut attr) }.map(owned)
+    unsafe { make(18, &mut attr) }
 }
 
 /// `BPF_MAP_CREATE`: type, size of keys and of values, most entries, flags;
@@ -212,7 +217,7 @@ pub(crate) fn map_create(shape: [u32; 5], types: [u32; 3]) -> io::Result<OwnedFd
     // Behind inner map, NUMA node, a name of 16 bytes and an interface.
     attr[12..].copy_from_slice(&types);
     // SAFETY: up to these members the attribute holds no address.
-    unsafe { bpf(0, &mut attr) }.map(owned)
+    unsafe { make(0, &mut attr) }
 }
 
 /// `BPF_OBJ_GET_INFO_BY_FD` of a map: its number.

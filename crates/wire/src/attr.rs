@@ -7,9 +7,8 @@
 //!
 //! Source: `struct nlattr` (linux/netlink.h); the reference on recordings.
 
-use crate::bytes::{u16_at, u32_at};
+use crate::bytes::{align4, u16_at, u32_at};
 use crate::layout::constants;
-use crate::netlink::align4;
 
 /// Length of an attribute's header.
 pub(crate) const HEADER: usize = 4;

@@ -1,25 +1,30 @@
 //! What BPF programs keep beside a socket: the values of `sk_storage` maps.
 //!
 //! A reply holds one attribute for each map that has a value for the socket:
-//! the map's id and the value's bytes.  What the bytes mean is said by the
-//! map's types ([`crate::btf`]), not by the message.
+//! the map's id and the value's bytes.  The map's types ([`crate::btf`]) say
+//! what the bytes mean; the message does not.
 //!
 //! Source: linux/sock_diag.h and linux/bpf.h, Linux 7.3; net/core/bpf_sk_storage.c
 //! sends `MAP_ID` and `MAP_VALUE` with every storage.
 
-use crate::attr::{self, Attrs, NLA_F_NESTED, attrs};
+use crate::attr::{Attrs, attrs};
 use crate::bytes::{u16_at, u32_at};
-use crate::inet_diag::{
-    INET_DIAG_REQ_SK_BPF_STORAGES, SK_DIAG_BPF_STORAGE, SK_DIAG_BPF_STORAGE_MAP_ID,
-    SK_DIAG_BPF_STORAGE_MAP_VALUE, SK_DIAG_BPF_STORAGE_REQ_MAP_FD,
-};
 use crate::layout::{constants, view};
 
 constants! {
-    /// Types of maps.
-    MAP_TYPES in "linux/bpf.h": u32 {
-        /// Values beside sockets.
-        BPF_MAP_TYPE_SK_STORAGE = 24;
+    /// Kinds of attributes about BPF storage: in a request, in a reply, and
+    /// in one storage of a reply.
+    STORAGE_ATTRIBUTES in "linux/sock_diag.h": u16 {
+        /// Request: file descriptor of a map that is wanted; none asks for all.
+        SK_DIAG_BPF_STORAGE_REQ_MAP_FD = 1;
+        /// Reply: one storage, nested.
+        SK_DIAG_BPF_STORAGE = 1;
+        /// Storage: padding.
+        SK_DIAG_BPF_STORAGE_PAD = 1;
+        /// Storage: id of the map.
+        SK_DIAG_BPF_STORAGE_MAP_ID = 2;
+        /// Storage: the value that the map holds for the socket.
+        SK_DIAG_BPF_STORAGE_MAP_VALUE = 3;
     }
 }
 
@@ -91,20 +96,10 @@ impl<'a> Iterator for BpfStorages<'a> {
     }
 }
 
-/// Appends the attribute of a request that asks for the values of these maps,
-/// each an open file descriptor; none asks for all maps.
-pub fn put_request(out: &mut Vec<u8>, maps: impl IntoIterator<Item = i32>) {
-    let mut wanted = Vec::new();
-    for fd in maps {
-        attr::put(&mut wanted, SK_DIAG_BPF_STORAGE_REQ_MAP_FD, &fd.to_ne_bytes());
-    }
-    attr::put(out, INET_DIAG_REQ_SK_BPF_STORAGES | NLA_F_NESTED, &wanted);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attr::put;
+    use crate::attr::{NLA_F_NESTED, put};
 
     fn storage(id: &[u8], value: &[u8], rest: &[u8]) -> Vec<u8> {
         let mut inner = Vec::new();
@@ -129,15 +124,5 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(BpfStorages::new(&bytes[..len]).count() <= 2);
         }
-    }
-
-    #[test]
-    fn requests_are_those_of_the_reference() {
-        let mut out = Vec::new();
-        put_request(&mut out, []);
-        assert_eq!(out, [4, 0, 2, 0x80]);
-        out.clear();
-        put_request(&mut out, [3, 4]);
-        assert_eq!(out, [20, 0, 2, 0x80, 8, 0, 1, 0, 3, 0, 0, 0, 8, 0, 1, 0, 4, 0, 0, 0]);
     }
 }

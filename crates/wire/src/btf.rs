@@ -19,6 +19,10 @@ use std::borrow::Cow;
 use crate::bytes::u32_at;
 use crate::layout::{constants, view};
 
+mod marks;
+
+pub use marks::Marks;
+
 constants! {
     /// What BTF begins with.
     BTF_CONSTANTS in "linux/btf.h": u16 {
@@ -271,8 +275,20 @@ impl<'a> Btf<'a> {
     /// Whether the string at an offset is this one; cheaper than reading it.
     #[inline]
     pub fn string_is(self, offset: u32, name: &[u8]) -> bool {
-        let rest = self.strings.get(offset as usize..).and_then(|from| from.strip_prefix(name));
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(0)))
+        let from = self.strings.get(offset as usize..).unwrap_or_default();
+        // Nearly every other name has another length, which one byte tells.
+        match from.get(name.len()) {
+            Some(0) => from.starts_with(name),
+            Some(_) => false,
+            None => from == name,
+        }
+    }
+
+    /// The first byte of the string at an offset; 0 for an empty one and for
+    /// what lies outside.
+    #[inline]
+    pub fn first_letter(self, offset: u32) -> u8 {
+        self.strings.get(offset as usize).copied().unwrap_or(0)
     }
 
     /// Types by number without reading them all: `offsets` is what
@@ -576,4 +592,4 @@ pub struct SectionVar {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

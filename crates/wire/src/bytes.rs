@@ -1,4 +1,4 @@
-//! Reading numbers out of bytes that may end too early.
+//! Reading numbers out of bytes that may end too early, and netlink's padding.
 //!
 //! Each reader returns `Some` exactly when all of the number's bytes are there;
 //! no offset is too large to ask for.
@@ -52,6 +52,12 @@ pub fn cookie_at(bytes: &[u8], offset: usize) -> Option<u64> {
 #[inline]
 pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     array_at(bytes, offset).map(u64::from_ne_bytes)
+}
+
+/// Length rounded up to the next multiple of four.
+#[inline]
+pub const fn align4(len: usize) -> usize {
+    len.saturating_add(3) & !3
 }
 
 #[cfg(test)]

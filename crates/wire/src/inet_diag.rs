@@ -69,18 +69,6 @@ constants! {
 }
 
 constants! {
-    /// Kinds of attributes in a request.
-    REQUEST_ATTRIBUTES in "linux/inet_diag.h": u16 {
-        /// A filter program.
-        INET_DIAG_REQ_BYTECODE = 1;
-        /// BPF maps whose values are wanted.
-        INET_DIAG_REQ_SK_BPF_STORAGES = 2;
-        /// An IP protocol that does not fit a byte.
-        INET_DIAG_REQ_PROTOCOL = 3;
-    }
-}
-
-constants! {
     /// Which timer runs.
     TIMERS in "linux/inet_diag.h": u8 {
         /// None.
@@ -98,20 +86,21 @@ constants! {
     }
 }
 
-constants! {
-    /// Kinds of attributes about BPF storage: in a request, in a reply, and
-    /// in one storage of a reply.
-    STORAGE_ATTRIBUTES in "linux/sock_diag.h": u16 {
-        /// Request: file descriptor of a map that is wanted; none asks for all.
-        SK_DIAG_BPF_STORAGE_REQ_MAP_FD = 1;
-        /// Reply: one storage, nested.
-        SK_DIAG_BPF_STORAGE = 1;
-        /// Storage: padding.
-        SK_DIAG_BPF_STORAGE_PAD = 1;
-        /// Storage: id of the map.
-        SK_DIAG_BPF_STORAGE_MAP_ID = 2;
-        /// Storage: the value that the map holds for the socket.
-        SK_DIAG_BPF_STORAGE_MAP_VALUE = 3;
+view! {
+    /// The bytes of a socket's identity.
+    SockIdView = "struct inet_diag_sockid" in "linux/inet_diag.h" {
+        /// Source port.
+        sport: be16 @ 0 = "idiag_sport";
+        /// Destination port.
+        dport: be16 @ 2 = "idiag_dport";
+        /// Source address.
+        src: [u8; 16] @ 4 = "idiag_src";
+        /// Destination address.
+        dst: [u8; 16] @ 20 = "idiag_dst";
+        /// Interface.
+        ifindex: u32 @ 36 = "idiag_if";
+        /// Cookie.
+        cookie: cookie @ 40 = "idiag_cookie";
     }
 }
 
@@ -120,7 +109,7 @@ pub const MSG_LEN: usize = FixedPart::LAYOUT.end();
 /// Where the socket's identity begins in the fixed part.
 const ID: usize = FixedPart::LAYOUT.offset("id.idiag_sport");
 /// Length of the socket's identity.
-const ID_LEN: usize = crate::inet_req::SockIdView::LAYOUT.end();
+const ID_LEN: usize = SockIdView::LAYOUT.end();
 
 view! {
     /// The fixed part, byte for byte; its identity is read by [`InetDiagMsg`].
@@ -220,22 +209,22 @@ impl<'a> InetDiagMsg<'a> {
     }
 }
 
-/// Where the first attribute of each kind begins in units of [`ALIGNMENT`], in
-/// a byte for each kind; zero where a byte cannot say it.
+/// Offsets of the first attribute of each kind, in units of [`ALIGNMENT`]: a
+/// byte for each kind, zero where the offset does not fit one.
 ///
-/// Kept in words, not in an array: a row is decoded into this, and what is
-/// stored byte by byte is slow to copy as a whole right after.
+/// The bytes are kept in three words, not in an array: a row is decoded into
+/// this and then copied, and copying what was stored byte by byte is slow.
 #[derive(Clone, Copy, Debug, Default)]
-struct Places {
+struct Offsets {
     /// Kinds 0 to 7, 8 to 15 and 16 to 23.
     low: u64,
     middle: u64,
     high: u64,
 }
 
-const _: () = assert!(INET_DIAG_SOCKOPT < 24, "every kind has a place");
+const _: () = assert!(INET_DIAG_SOCKOPT < 24, "every kind has an offset");
 
-impl Places {
+impl Offsets {
     #[inline]
     fn get(self, kind: u16) -> u8 {
         let word = match kind {
@@ -247,7 +236,7 @@ impl Places {
         (word >> (8 * (kind % 8))) as u8
     }
 
-    /// Notes the place of the first attribute of a kind.
+    /// Notes where the first attribute of a kind begins.
     #[inline]
     fn note(&mut self, kind: u16, begin: usize) {
         let word = match kind {
@@ -260,20 +249,20 @@ impl Places {
     }
 }
 
-/// So few bytes of attributes are looked through whenever one is wanted.
+/// Up to this many bytes of attributes, a linear search beats building the index.
 const FEW: usize = 64;
 
 /// The attributes of a message, by kind.
 ///
-/// Only the one that a row with details is asked for at every turn is kept as
-/// a slice.
+/// `INET_DIAG_INFO`, which every detail of a TCP row reads, is also kept as a
+/// slice.
 #[derive(Clone, Copy, Debug)]
 pub struct InetAttrs<'a> {
     bytes: &'a [u8],
     /// A bit for each kind that was sent.
     sent: u32,
-    /// Not filled in for [`FEW`] bytes, of which few rows are asked for any.
-    places: Places,
+    /// Empty for up to [`FEW`] bytes of attributes, which are searched instead.
+    offsets: Offsets,
     info: Option<&'a [u8]>,
 }
 
@@ -287,7 +276,7 @@ impl<'a> InetAttrs<'a> {
     /// Indexes attributes; the first of a kind wins.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Self {
-        let (mut sent, mut places) = (0, Places::default());
+        let (mut sent, mut offsets) = (0, Offsets::default());
         let mut list = attrs(bytes);
         if bytes.len() <= FEW {
             list.for_each(|attr| sent |= bit(attr.kind));
@@ -296,12 +285,12 @@ impl<'a> InetAttrs<'a> {
                 let begin = bytes.len() - list.remnant();
                 let Some(attr) = list.next() else { break };
                 if sent & bit(attr.kind) == 0 {
-                    places.note(attr.kind, begin);
+                    offsets.note(attr.kind, begin);
                 }
                 sent |= bit(attr.kind);
             }
         }
-        let mut attrs = Self { bytes, sent, places, info: None };
+        let mut attrs = Self { bytes, sent, offsets, info: None };
         attrs.info = attrs.get(INET_DIAG_INFO);
         attrs
     }
@@ -312,8 +301,8 @@ impl<'a> InetAttrs<'a> {
         if self.sent & bit(kind) == 0 {
             return None;
         }
-        // Where its place is not known, it is looked for from the beginning.
-        let begin = usize::from(self.places.get(kind)) * ALIGNMENT;
+        // An offset that is not known is zero: the search starts at the beginning.
+        let begin = usize::from(self.offsets.get(kind)) * ALIGNMENT;
         attrs(self.bytes.get(begin..)?).find(|attr| attr.kind == kind).map(|attr| attr.payload)
     }
 

@@ -2,27 +2,23 @@
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
+use crate::attr::{self, NLA_F_NESTED};
+use crate::bpf_storage::SK_DIAG_BPF_STORAGE_REQ_MAP_FD;
 use crate::inet_diag::{
     INET_DIAG_CONG, INET_DIAG_INFO, INET_DIAG_MEMINFO, INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO,
     INET_DIAG_TCLASS, INET_DIAG_TOS, INET_DIAG_VEGASINFO,
 };
-use crate::layout::view;
+use crate::layout::{constants, view};
 
-view! {
-    /// The bytes of a socket's identity.
-    SockIdView = "struct inet_diag_sockid" in "linux/inet_diag.h" {
-        /// Source port.
-        sport: be16 @ 0 = "idiag_sport";
-        /// Destination port.
-        dport: be16 @ 2 = "idiag_dport";
-        /// Source address.
-        src: [u8; 16] @ 4 = "idiag_src";
-        /// Destination address.
-        dst: [u8; 16] @ 20 = "idiag_dst";
-        /// Interface.
-        ifindex: u32 @ 36 = "idiag_if";
-        /// Cookie.
-        cookie: cookie @ 40 = "idiag_cookie";
+constants! {
+    /// Kinds of attributes in a request.
+    REQUEST_ATTRIBUTES in "linux/inet_diag.h": u16 {
+        /// A filter program.
+        INET_DIAG_REQ_BYTECODE = 1;
+        /// BPF maps whose values are wanted.
+        INET_DIAG_REQ_SK_BPF_STORAGES = 2;
+        /// An IP protocol that does not fit a byte.
+        INET_DIAG_REQ_PROTOCOL = 3;
     }
 }
 
@@ -171,9 +167,20 @@ impl InetDiagReq {
     }
 }
 
+/// Appends the attribute that asks for the values of these BPF maps, each an
+/// open file descriptor; none asks for all maps.
+pub fn put_storages(out: &mut Vec<u8>, maps: impl IntoIterator<Item = i32>) {
+    let mut wanted = Vec::new();
+    for fd in maps {
+        attr::put(&mut wanted, SK_DIAG_BPF_STORAGE_REQ_MAP_FD, &fd.to_ne_bytes());
+    }
+    attr::put(out, INET_DIAG_REQ_SK_BPF_STORAGES | NLA_F_NESTED, &wanted);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inet_diag::SockIdView;
 
     const ID: SockId =
         SockId { sport: 80, dport: 1024, src: [1; 16], dst: [2; 16], ifindex: 3, cookie: 5 << 32 | 4 };
@@ -227,5 +234,15 @@ mod tests {
     #[test]
     fn an_ext_bit_is_one_less_than_its_attribute() {
         assert_eq!((EXT_MEMINFO, EXT_INFO, EXT_TCLASS, EXT_SHUTDOWN), (0x01, 0x02, 0x20, 0x80));
+    }
+
+    #[test]
+    fn requests_for_storages_are_those_of_the_reference() {
+        let mut out = Vec::new();
+        put_storages(&mut out, []);
+        assert_eq!(out, [4, 0, 2, 0x80]);
+        out.clear();
+        put_storages(&mut out, [3, 4]);
+        assert_eq!(out, [20, 0, 2, 0x80, 8, 0, 1, 0, 3, 0, 0, 0, 8, 0, 1, 0, 4, 0, 0, 0]);
     }
 }

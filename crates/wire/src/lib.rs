@@ -1,20 +1,23 @@
 //! Views over the kernel's sock_diag messages.
 //!
 //! Any bytes are valid input: what is short is absent, what is long has an
-//! unknown tail, and nothing panics, allocates or does I/O.  Where members lie
-//! is said once, in [`layout`], and checked against the kernel's own headers
-//! by `tests/uapi.rs`.
+//! unknown tail, and nothing panics, allocates or does I/O.  The macros of
+//! [`layout`] state each offset and each number once, and `tests/uapi.rs`
+//! compares them with the kernel's own headers.
 
 #![forbid(unsafe_code)]
 
 pub mod attr;
+pub mod bpf;
 pub mod bpf_storage;
 pub mod btf;
 pub mod bytecode;
 pub mod bytes;
 pub mod cc_info;
+pub mod errno;
 pub mod inet_diag;
 pub mod inet_req;
+pub mod ipproto;
 pub mod layout;
 pub mod md5sig;
 pub mod mem_info;
@@ -22,8 +25,11 @@ pub mod mptcp_info;
 pub mod netlink;
 pub mod netlink_diag;
 pub mod packet_diag;
+pub mod registry;
+pub mod rtnetlink;
 pub mod sctp_info;
 pub mod smc_diag;
+pub mod socket;
 pub mod sockopt;
 pub mod tcp_info;
 pub mod tipc_diag;

@@ -7,7 +7,7 @@
 //! netlink(7), Documentation/userspace-api/netlink/intro.rst.
 
 use crate::attr::attrs;
-use crate::bytes::{i32_at, u32_at};
+use crate::bytes::{align4, u32_at};
 use crate::layout::{constants, view};
 
 constants! {
@@ -94,17 +94,24 @@ view! {
     }
 }
 
+view! {
+    /// What an error begins with.
+    ErrorView = "struct nlmsgerr" in "linux/netlink.h" {
+        /// Zero or a negative error number.
+        error: i32 @ 0 = "error";
+        /// Header of the request that was refused.
+        request: [u8; 16] @ 4 = "msg";
+    }
+}
+
 /// Length of the code that an error or the end of a dump begins with.
-const CODE_LEN: usize = 4;
+const CODE_LEN: usize = ErrorView::LAYOUT.offset("msg");
+
+/// Length of an error that is whole: its code and the header of the request.
+pub const ERROR_LEN: usize = ErrorView::LAYOUT.end();
 
 /// Length of a message header.
 pub const HEADER_LEN: usize = HeaderView::LAYOUT.end();
-
-/// Length rounded up to the next multiple of four.
-#[inline]
-pub const fn align4(len: usize) -> usize {
-    len.saturating_add(3) & !3
-}
 
 /// A decoded message header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,7 +197,7 @@ impl<'a> Iterator for Messages<'a> {
 /// The code that an `NLMSG_ERROR` or `NLMSG_DONE` begins with: zero or a
 /// negative errno; `None` if it is too short.
 pub fn error_code(payload: &[u8]) -> Option<i32> {
-    i32_at(payload, 0)
+    ErrorView::new(payload).error()
 }
 
 /// What the kernel says about an error beyond its number.
@@ -204,8 +211,8 @@ pub struct ExtAck<'a> {
 
 /// Reads the explanation of an `NLMSG_ERROR` or `NLMSG_DONE`.
 ///
-/// In an error it follows the refused request, of which only the header is
-/// there if the error is capped; in the end of a dump it follows the code.
+/// In an error it follows the refused request, or only that request's header
+/// if the error is capped; in the end of a dump it follows the code.
 pub fn ext_ack<'a>(message: &Message<'a>) -> ExtAck<'a> {
     let Header { kind, flags, .. } = message.header;
     let start = match kind {

@@ -9,6 +9,7 @@
 //! Source: linux/sctp.h, Linux 7.3; sockaddr(3type), ipv6(7).
 
 use crate::layout::{constants, view};
+use crate::socket::{AF_INET, AF_INET6};
 
 constants! {
     /// Values of `p_state`.
@@ -204,12 +205,14 @@ pub enum SockAddr {
 
 impl SockAddr {
     /// Reads a `struct sockaddr_storage`; `None` if it is too short for its
-    /// family or of another family than `AF_INET` (2) and `AF_INET6` (10).
+    /// family or of another family than `AF_INET` and `AF_INET6`.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (inet, inet6) = (SockAddrInView::new(bytes), SockAddrIn6View::new(bytes));
-        match inet.family()? {
-            2 => Some(Self::Inet { addr: inet.addr()?, port: inet.port()? }),
-            10 => Some(Self::Inet6 { addr: inet6.addr()?, port: inet6.port()?, scope_id: inet6.scope_id()? }),
+        match u8::try_from(inet.family()?).ok()? {
+            AF_INET => Some(Self::Inet { addr: inet.addr()?, port: inet.port()? }),
+            AF_INET6 => {
+                Some(Self::Inet6 { addr: inet6.addr()?, port: inet6.port()?, scope_id: inet6.scope_id()? })
+            }
             _ => None,
         }
     }

@@ -76,7 +76,7 @@ view! {
     }
 }
 
-/// `struct tipc_sock_diag_req`, whose other members must be zero.
+/// `struct tipc_sock_diag_req`; its other members must be zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TipcSockDiagReq {
     /// Address family: 30.

@@ -61,7 +61,7 @@ constants! {
         TLS_CIPHER_ARIA_GCM_128 = 57;
         /// ARIA-256 in Galois/counter mode.
         TLS_CIPHER_ARIA_GCM_256 = 58;
-        /// Encrypted by nobody below the program.
+        /// The program itself encrypts.
         TLS_CONF_BASE = 1;
         /// Encrypted by the kernel.
         TLS_CONF_SW = 2;

@@ -11,6 +11,7 @@ use crate::attr::Index;
 use crate::bytes::{u8_at, u32_at};
 use crate::layout::{constants, view};
 use crate::mem_info::SkMemInfo;
+use crate::socket::AF_UNIX;
 
 constants! {
     /// What a reply is to show.
@@ -131,7 +132,6 @@ pub struct UnixDiagReq {
 impl UnixDiagReq {
     /// Appends the request as the kernel reads it.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        const AF_UNIX: u8 = 1;
         out.extend_from_slice(&[AF_UNIX, 0, 0, 0]);
         out.extend_from_slice(&self.states.to_ne_bytes());
         out.extend_from_slice(&0_u32.to_ne_bytes());

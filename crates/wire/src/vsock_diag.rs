@@ -102,7 +102,7 @@ impl<'a> VsockDiagMsg<'a> {
     }
 }
 
-/// `struct vsock_diag_req`, whose other members must be zero.
+/// `struct vsock_diag_req`; its other members must be zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VsockDiagReq {
     /// Address family: 40.

@@ -9,11 +9,11 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use sockdiag::Sink;
 use sockdiag::fields::{Groups, Style, Value};
 use sockdiag::model::{
-    Addr, Holder, HolderBook, HostBook, Layout, Names, Origin, Record, Row, Socket, SourceKind, Table,
+    Addr, Holder, HolderCache, HostCache, Layout, Names, Origin, Record, Row, Socket, SourceKind, Table,
 };
-use sockdiag::pipeline::Sink;
 use sockdiag::source::deficit;
 use sockdiag_render::ss::{Look, SsText};
 use sockdiag_wire::netlink::{Header, messages};
@@ -91,7 +91,7 @@ impl Choices {
 /// Names that anyone may have chosen: the end of a record.
 struct Chosen<'a>(&'a [u8]);
 
-impl HolderBook for Chosen<'_> {
+impl HolderCache for Chosen<'_> {
     fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
         for fd in 0..(inode % 3) as i32 {
             take(Holder { name: self.0, pid: inode as i32, tid: fd, fd });
@@ -99,7 +99,7 @@ impl HolderBook for Chosen<'_> {
     }
 }
 
-impl HostBook for Chosen<'_> {
+impl HostCache for Chosen<'_> {
     fn host(&self, addr: Addr) -> Option<&str> {
         matches!(addr, Addr::V4([127, ..])).then_some("localhost")
     }
@@ -145,9 +145,9 @@ impl Listing {
         for record in records {
             let Some(socket) = Socket::decode(*record) else { continue };
             let tail = record.bytes.get(record.bytes.len().saturating_sub(15)..).unwrap_or_default();
-            self.text.row(&row(&socket, &Chosen(tail), self.choices)).expect("a page takes all");
+            let _ = self.text.row(&row(&socket, &Chosen(tail), self.choices)).expect("a page takes all");
         }
-        self.text.finish().expect("a page takes all");
+        self.text.flush().expect("a page takes all");
         self.page.0.take()
     }
 }

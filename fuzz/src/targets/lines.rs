@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd as _;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::model::{Layout, Origin, ProcLine, Record, Socket, SourceKind, Table, TableSet};
-use sockdiag::source::{self, LONGEST_MESSAGE, Query, Sources};
+use sockdiag::source::{self, Access, LONGEST_MESSAGE, Query, Sources};
 use sockdiag_wire::netlink::{HEADER_LEN, Header, error_code, ext_ack, messages};
 
 use super::check::{self, Choices};
@@ -63,7 +63,9 @@ fn dump(
             records.push(record.bytes.to_vec());
             ControlFlow::Continue(())
         };
-        let result = source::dump(&query, &sources, &mut visit, &mut |notice| drop(notice.to_string()));
+        let result = source::dump(&query, &sources, &mut Access::here(), &mut visit, &mut |notice| {
+            drop(notice.to_string());
+        });
         if let Err(error) = result {
             assert!(error.rows_delivered as usize <= records.len(), "{error}");
         }

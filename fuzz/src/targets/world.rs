@@ -3,7 +3,9 @@
 use std::io::BufRead;
 
 use sockdiag::fields::{Catalog, Field, Unit};
-use sockdiag::filter::{self, Context, EvalContext, Expr, FilterError, Lookups, Parsed, Transport};
+use sockdiag::filter::{
+    self, CgroupError, Context, EvalContext, Expr, FilterError, Lookups, Parsed, Transport,
+};
 use sockdiag::model::{Addr, Family, Layout, TableSet};
 
 /// The ephemeral range.
@@ -36,11 +38,11 @@ impl Lookups for World {
         (name == b"lo").then_some(1)
     }
 
-    fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError> {
         let number = std::str::from_utf8(path).ok().and_then(|text| text.strip_prefix("0x"));
         match number.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
             Some(id) => Ok(id),
-            None if path.ends_with(b"missing") => Err("Failed to get cgroup2 ID".to_owned()),
+            None if path.ends_with(b"missing") => Err(CgroupError::NoId { errno: 2 }),
             None => Ok(path.len() as u64),
         }
     }

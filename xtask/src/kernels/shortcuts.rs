@@ -9,7 +9,7 @@
 use sockdiag_wire::attr::attrs;
 use sockdiag_wire::bytecode::{INET_DIAG_BC_D_EQ, INET_DIAG_BC_DEV_COND, INET_DIAG_BC_S_EQ};
 use sockdiag_wire::bytes::u32_at;
-use sockdiag_wire::inet_diag::INET_DIAG_REQ_BYTECODE;
+use sockdiag_wire::inet_req::INET_DIAG_REQ_BYTECODE;
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_DUMP, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };

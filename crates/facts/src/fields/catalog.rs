@@ -6,6 +6,8 @@
 
 use std::sync::OnceLock;
 
+use sockdiag_wire::ipproto::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP};
+
 use super::block::{Block, Lead, Test};
 use super::{Field, Groups, Needs, Text};
 use super::{
@@ -16,19 +18,19 @@ use crate::model::{Layout, Row, Table};
 
 /// A line of /proc text of any table but TCP's is only its columns.
 fn has_details(row: &Row<'_>, _: Groups) -> bool {
-    row.socket.proc_line().is_none_or(|_| row.socket.protocol == 6)
+    row.socket.proc_line().is_none_or(|_| row.socket.protocol == IPPROTO_TCP)
 }
 
 /// UDP has no internals, so `-i` alone opens no line for it; and a /proc line
 /// of any table stays one line.
 fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
-    let udp = row.socket.protocol == 17 || row.socket.origin.table == Table::UdpLite;
+    let udp = row.socket.protocol == IPPROTO_UDP || row.socket.origin.table == Table::UdpLite;
     row.socket.proc_line().is_none() && (groups.intersects(Groups::MEMORY) || !udp)
 }
 
 /// Protocols that put a `tcp_info` where SCTP and MPTCP put their own.
 fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
-    !matches!(row.socket.protocol, 132 | 262) && has_info_line(row, groups)
+    !matches!(row.socket.protocol, IPPROTO_SCTP | IPPROTO_MPTCP) && has_info_line(row, groups)
 }
 
 /// What is found out about sockets of every layout: the column before the
@@ -58,11 +60,11 @@ const INET: &[Block] = &[
     Block::new(INTERNALS, &[memory::SK, memory::OLD]).applies(has_info_line).line(),
     Block::new(INTERNALS, &[tcp::TCP]).applies(has_tcp_info),
     Block::new(INTERNALS, &[ulp::ULP]).of(ulp::is_there).applies(has_tcp_info),
-    Block::new(INTERNALS, &[sctp::SCTP]).of(|row| row.socket.protocol == 132),
-    Block::new(INTERNALS, &[mptcp::MPTCP]).of(|row| row.socket.protocol == 262),
+    Block::new(INTERNALS, &[sctp::SCTP]).of(|row| row.socket.protocol == IPPROTO_SCTP),
+    Block::new(INTERNALS, &[mptcp::MPTCP]).of(|row| row.socket.protocol == IPPROTO_MPTCP),
     Block::new(Groups::INFO, &[tcp::PROC_TCP])
         .of(|row| row.socket.proc_line().is_some())
-        .applies(|row, _| row.socket.protocol == 6),
+        .applies(|row, _| row.socket.protocol == IPPROTO_TCP),
     // Whatever is shown: the option only asks the kernel for it.
     Block::new(Groups::NONE, &[bpf::STORAGES]),
 ];

@@ -3,6 +3,11 @@
 //! Source: `struct inet_diag_msg` and `struct inet_diag_sockid`
 //! (linux/inet_diag.h); state numbers of tcp_states.h.
 
+use sockdiag_wire::ipproto::{
+    IPPROTO_DCCP, IPPROTO_ICMPV6, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
+};
+use sockdiag_wire::socket::{SOCK_SEQPACKET, SOCK_STREAM};
+
 use super::{Column, Field, Groups, Needs, Operand, Text, Unit, plain, text, word};
 use crate::model::families::FAMILY_WORDS;
 use crate::model::tables::NETIDS;
@@ -140,7 +145,7 @@ pub(super) const PROTOCOL: &[Field] = &[
     .group(Groups::COLUMNS),
     Field::new(
         "sctp.association",
-        plain!(|r| (r.socket.protocol == 132).then_some(r.association)),
+        plain!(|r| (r.socket.protocol == IPPROTO_SCTP).then_some(r.association)),
         "Whether it is an association of the endpoint that was listed before it.",
         "idiag_inode",
     )
@@ -231,15 +236,15 @@ fn netid(socket: &Socket<'_>) -> &'static str {
     match &socket.detail {
         Detail::Inet(_) | Detail::Proc(_) => match (socket.protocol, socket.origin.table) {
             // A raw socket of that protocol has no name.
-            (136, Table::UdpLite) => "udplite",
+            (IPPROTO_UDPLITE, Table::UdpLite) => "udplite",
             (protocol, _) => inet_netid(protocol),
         },
         Detail::Netlink(_) => "nl",
         Detail::Packet(packet) if packet.is_raw() => "p_raw",
         Detail::Packet(_) => "p_dgr",
         Detail::Unix(unix) => match unix.kind() {
-            1 => "u_str",
-            5 => "u_seq",
+            SOCK_STREAM => "u_str",
+            SOCK_SEQPACKET => "u_seq",
             _ => "u_dgr",
         },
         Detail::Vsock(vsock) => vsock.netid(),
@@ -252,12 +257,12 @@ fn netid(socket: &Socket<'_>) -> &'static str {
 fn inet_netid(protocol: u16) -> &'static str {
     match protocol {
         0 => "raw",
-        6 => "tcp",
-        17 => "udp",
-        33 => "dccp",
-        58 => "icmp6",
-        132 => "sctp",
-        262 => "mptcp",
+        IPPROTO_TCP => "tcp",
+        IPPROTO_UDP => "udp",
+        IPPROTO_DCCP => "dccp",
+        IPPROTO_ICMPV6 => "icmp6",
+        IPPROTO_SCTP => "sctp",
+        IPPROTO_MPTCP => "mptcp",
         _ => "???",
     }
 }

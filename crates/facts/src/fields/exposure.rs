@@ -7,13 +7,15 @@
 //! Source: ip(7), ipv6(7) (`IPV6_V6ONLY`), listen(2); ranges of RFC 1918,
 //! 3927, 4193, 4291, 5771 and 6598.
 
+use sockdiag_wire::ipproto::{IPPROTO_UDP, IPPROTO_UDPLITE};
+
 use super::{Field, Groups, Needs, Style, Text, Unit, Word, plain, word};
 use crate::model::{Addr, Detail, Family, Row, Socket, State};
 use crate::number::put_u64;
 
 const LISTEN: u8 = State::Listen as u8;
 const CLOSE: u8 = State::Close as u8;
-const UDP: [u16; 2] = [17, 136];
+const UDP: [u16; 2] = [IPPROTO_UDP, IPPROTO_UDPLITE];
 
 fn is_listening(socket: &Socket<'_>) -> bool {
     socket.state == LISTEN && matches!(socket.detail, Detail::Inet(_) | Detail::Proc(_) | Detail::Unix(_))

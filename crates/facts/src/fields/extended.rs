@@ -2,6 +2,8 @@
 //!
 //! Source: `struct inet_diag_msg` and the attributes of linux/inet_diag.h.
 
+use sockdiag_wire::inet_diag::IDIAG_TIMER_OFF;
+use sockdiag_wire::ipproto::IPPROTO_SCTP;
 use sockdiag_wire::sockopt::{self, SockOpt};
 
 use super::{
@@ -53,7 +55,7 @@ pub(super) const UID: Field =
 /// The owner's name.
 pub(super) const USER: Field = Field::new(
     "socket.user",
-    text!(|r| Some(r.names.people?.user(uid(r.socket)?)?)),
+    text!(|r| Some(r.names.identities?.user(uid(r.socket)?)?)),
     "Name of the user that owns the socket.",
     "idiag_uid, passwd(5)",
 )
@@ -352,8 +354,8 @@ const UNKNOWN_TIMER: Word = Word::text("unknown");
 /// The name of a timer; `None` if none runs.
 fn timer_name(protocol: u16, kind: u8) -> Option<&'static str> {
     Some(match (protocol, kind) {
-        (_, 0) => return None,
-        (132, _) => T3_RTX.name(),
+        (_, IDIAG_TIMER_OFF) => return None,
+        (IPPROTO_SCTP, _) => T3_RTX.name(),
         _ => words::by_number(TIMERS, kind.into()).map_or(UNKNOWN_TIMER.name(), |word| word.name()),
     })
 }

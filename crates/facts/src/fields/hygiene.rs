@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sockdiag_wire::layout::LAYOUTS;
+use sockdiag_wire::registry::LAYOUTS;
 
 use super::*;
 

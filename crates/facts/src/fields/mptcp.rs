@@ -6,6 +6,7 @@
 //!
 //! Source: `struct mptcp_info` (linux/mptcp.h).
 
+use sockdiag_wire::ipproto::IPPROTO_MPTCP;
 use sockdiag_wire::mptcp_info::{MPTCP_INFO_FLAG_FALLBACK, MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED, MptcpInfo};
 
 use super::{Field, Read, Text, Unit, info_row as row, plain};
@@ -16,7 +17,7 @@ use crate::number::put_hex;
 /// `mptcp_info`, where the reply carries one and the protocol gives the
 /// attribute that meaning.
 fn info<'a>(row: &Row<'a>) -> Option<MptcpInfo<'a>> {
-    row.socket.attrs().filter(|_| row.socket.protocol == 262)?.mptcp_info()
+    row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_MPTCP)?.mptcp_info()
 }
 
 macro_rules! get {

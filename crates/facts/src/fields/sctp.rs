@@ -9,6 +9,7 @@
 //! `INET_DIAG_PEERS` (linux/inet_diag.h).
 
 use sockdiag_wire::inet_diag::{INET_DIAG_LOCALS, INET_DIAG_PEERS};
+use sockdiag_wire::ipproto::IPPROTO_SCTP;
 use sockdiag_wire::sctp_info::{
     SCTP_ACTIVE, SCTP_INACTIVE, SCTP_PF, SCTP_UNCONFIRMED, SCTP_UNKNOWN, SOCKADDR_STORAGE_LEN, SctpInfo,
     SockAddr,
@@ -23,7 +24,7 @@ use crate::number::put_hex;
 /// `sctp_info`, where the reply carries one and the protocol gives the
 /// attribute that meaning.
 fn info<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
-    row.socket.attrs().filter(|_| row.socket.protocol == 132)?.sctp_info()
+    row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.sctp_info()
 }
 
 macro_rules! get {
@@ -331,7 +332,7 @@ const TYPES: &[Word] =
 
 /// The addresses of one end; one of an unknown family is `None`.
 fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {
-    let bytes = row.socket.attrs().filter(|_| row.socket.protocol == 132)?.get(kind)?;
+    let bytes = row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.get(kind)?;
     Some(bytes.chunks_exact(SOCKADDR_STORAGE_LEN).map(SockAddr::parse))
 }
 

@@ -1,11 +1,8 @@
-//! What can be wrong with a filter, in the reference's words.
-//!
-//! [`FilterError::message`] gives the line or lines that `ss` writes to stderr;
-//! the help text that follows some of them is the caller's.
-//!
-//! Source: the program's behaviour.
+//! What can be wrong with a filter: typed, with one plain sentence for each.
 
 use std::fmt;
+
+use crate::errno::errno_text;
 
 /// A filter that cannot be used.
 ///
@@ -28,8 +25,8 @@ pub enum FilterError {
     Cgroup {
         /// The path as typed.
         path: Vec<u8>,
-        /// Why there is no id for it: a line as `ss` prints it.
-        reason: String,
+        /// Why there is no id for it.
+        reason: CgroupError,
     },
     /// The kernel does not know conditions on cgroups.
     CgroupUnsupported,
@@ -59,6 +56,7 @@ pub enum FilterError {
 
 /// What is wrong with a host value.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HostError {
     /// Neither an address of the family nor a host with one.
     Address(Vec<u8>),
@@ -66,78 +64,105 @@ pub enum HostError {
     Port(Vec<u8>),
 }
 
-impl FilterError {
-    /// The exit status of `ss` after this error.
-    pub fn exit_code(&self) -> i32 {
-        match self {
-            Self::Syntax
-            | Self::TooDeep
-            | Self::CgroupUnsupported
-            | Self::LineTooLong
-            | Self::InvalidLine => 255,
-            Self::Host(_)
-            | Self::Device
-            | Self::Mark(_)
-            | Self::Cgroup { .. }
-            | Self::NoUnit { .. }
-            | Self::NotANumber { .. } => 1,
-        }
-    }
+/// Why a path has no cgroup id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CgroupError {
+    /// The system gives no id for the path, with this error number (`ENOENT`:
+    /// there is no such cgroup).
+    NoId {
+        /// The error number.
+        errno: i32,
+    },
+    /// What the system gives is not the size of a cgroup id: the path leads to
+    /// something else.
+    IdSize,
+    /// No cgroup2 file system is mounted.
+    NotMounted,
+    /// The mount point of the cgroup2 file system cannot be opened.
+    MountPoint {
+        /// The error number.
+        errno: i32,
+    },
+    /// Nothing is left of the path below the mount point.
+    EmptyPath,
+}
 
-    /// Whether `ss` prints its help after the message.
-    pub fn shows_usage(&self) -> bool {
-        matches!(self, Self::Syntax | Self::TooDeep)
-    }
+/// Text as typed by the user, in quotes, with escapes for what is not printable.
+struct Typed<'t>(&'t [u8]);
 
-    /// The line or lines that `ss` writes, without the last newline; words as
-    /// typed, whatever bytes they hold.
-    pub fn message(&self) -> Vec<u8> {
-        let around =
-            |before: &str, word: &[u8], after: &str| [before.as_bytes(), word, after.as_bytes()].concat();
+impl fmt::Display for Typed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.0))
+    }
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax => b"ss: bison bellows (while parsing filter): \"syntax error!\" Sorry.".to_vec(),
-            Self::TooDeep => {
-                b"ss: bison bellows (while parsing filter): \"memory exhausted!\" Sorry.".to_vec()
-            }
-            Self::Host(reason) => {
-                let mut lines = match reason {
-                    None => Vec::new(),
-                    Some(HostError::Address(word)) => {
-                        around("Error: an inet prefix is expected rather than \"", word, "\".\n")
-                    }
-                    Some(HostError::Port(word)) => {
-                        around("Error: \"", word, "\" does not look like a port.\n")
-                    }
-                };
-                lines.extend_from_slice(b"Cannot parse dst/src address.");
-                lines
-            }
-            Self::Device => b"Cannot parse device.".to_vec(),
-            Self::Mark(value) => around("Cannot parse mark ", value, "."),
-            Self::Cgroup { path, reason } => around(&format!("{reason}\nCannot parse cgroup "), path, "."),
-            Self::CgroupUnsupported => {
-                b"It looks like such filter is not supported! Too old kernel?".to_vec()
-            }
-            Self::LineTooLong => b"Too long line in filter".to_vec(),
-            Self::InvalidLine => b"Invalid line".to_vec(),
+            Self::Syntax => f.write_str("the filter makes no sense"),
+            Self::TooDeep => f.write_str("the filter is too long or too deep"),
+            Self::Host(None) => f.write_str("an address or a port in the filter makes no sense"),
+            Self::Host(Some(reason)) => reason.fmt(f),
+            Self::Device => f.write_str("the value of dev is neither an interface nor a number"),
+            Self::Mark(value) => write!(f, "{} is not a mark", Typed(value)),
+            Self::Cgroup { path, reason } => write!(f, "{} is not a cgroup: {reason}", Typed(path)),
+            Self::CgroupUnsupported => f.write_str("this kernel cannot filter by cgroup"),
+            Self::LineTooLong => f.write_str("a line of the filter file has 1023 bytes or more"),
+            Self::InvalidLine => f.write_str("a line of the filter file begins with a NUL byte"),
             Self::NoUnit { name, field, value } => {
-                let mut line = around("Error: \"", value, "\" has no unit to compare ");
-                line.extend_from_slice(name);
-                line.extend(format!(" with (or say {field}).").bytes());
-                line
+                let (name, value) = (String::from_utf8_lossy(name), Typed(value));
+                write!(f, "{value} has no unit: add one, or compare {field} instead of {name}")
             }
             Self::NotANumber { field, value } => {
-                around("Error: \"", value, &format!("\" is not a number to compare {field} with."))
+                write!(f, "{} is not a number, so {field} cannot be compared with it", Typed(value))
             }
         }
     }
 }
 
-/// [`FilterError::message`], with replacement characters for what is not UTF-8.
-impl fmt::Display for FilterError {
+impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.message()))
+        match self {
+            Self::Address(word) => write!(f, "{} is neither an address nor the name of a host", Typed(word)),
+            Self::Port(word) => write!(f, "{} is neither a port nor the name of a service", Typed(word)),
+        }
+    }
+}
+
+impl fmt::Display for CgroupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoId { errno } => f.write_str(&errno_text(*errno)),
+            Self::IdSize => f.write_str("the path leads to something else"),
+            Self::NotMounted => f.write_str("no cgroup2 file system is mounted"),
+            Self::MountPoint { errno } => {
+                write!(f, "the cgroup2 mount point cannot be opened: {}", errno_text(*errno))
+            }
+            Self::EmptyPath => f.write_str("the path is empty"),
+        }
     }
 }
 
 impl std::error::Error for FilterError {}
+impl std::error::Error for HostError {}
+impl std::error::Error for CgroupError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_does_nothing_to_a_terminal() {
+        for error in [
+            FilterError::Host(Some(HostError::Address(b"\x1b[2J\xff".to_vec()))),
+            FilterError::Host(Some(HostError::Port(b"\x1b[2J\n".to_vec()))),
+            FilterError::Mark(b"\x07".to_vec()),
+            FilterError::Cgroup { path: b"/a\nb".to_vec(), reason: CgroupError::NotMounted },
+            FilterError::NotANumber { field: "tcp.rtt_us", value: b"\r".to_vec() },
+        ] {
+            let text = error.to_string();
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! Where a filter is wrong, and what was expected there.
 //!
-//! The reference's words come first and stay as they are
-//! ([`FilterError::message`]); this is for people at a terminal.
+//! A picture for people at a terminal, to be shown below the error itself.
 
 use std::fmt::Write as _;
 

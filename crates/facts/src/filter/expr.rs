@@ -166,6 +166,11 @@ pub struct Expr {
 }
 
 impl Expr {
+    /// Whether it asks for the range of ephemeral ports.
+    pub fn uses_port_range(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node, Node::Test(Test::Autobound)))
+    }
+
     /// Makes an expression of a postfix list; `None` unless the list is one
     /// whole expression.
     pub fn new(nodes: Vec<Node>) -> Option<Self> {

@@ -36,7 +36,7 @@ mod quantity;
 #[cfg(test)]
 mod testing;
 
-pub use error::{FilterError, HostError};
+pub use error::{CgroupError, FilterError, HostError};
 pub use eval::EvalContext;
 pub use explain::Refused;
 pub use expr::{Comparison, End, Expr, FieldTest, Node, Test};
@@ -83,9 +83,11 @@ pub trait Lookups {
         protocol_names::netlink_protocol(name)
     }
 
-    /// Id of the cgroup at this path; the error is the line that `ss` prints,
-    /// without newline (`Failed to get cgroup2 ID: ...`).
-    fn cgroup(&mut self, path: &[u8]) -> Result<u64, String>;
+    /// Id of the cgroup at this path.
+    ///
+    /// # Errors
+    /// Why it has none.
+    fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError>;
 
     /// Whether the kernel knows conditions on cgroups.  Asked once for every
     /// such condition.

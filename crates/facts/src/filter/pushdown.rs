@@ -27,11 +27,11 @@ use sockdiag_wire::bytecode::{
     INET_DIAG_BC_DEV_COND as DEV_COND, INET_DIAG_BC_MARK_COND as MARK_COND, INET_DIAG_BC_S_COND as S_COND,
     INET_DIAG_BC_S_EQ as S_EQ, INET_DIAG_BC_S_GE as S_GE, INET_DIAG_BC_S_LE as S_LE,
 };
+use sockdiag_wire::socket::{AF_INET, AF_INET6, AF_UNSPEC};
 
 use super::emit::{Piece, Pieces, reject_all};
 use super::expr::{End, Expr, Node, Test};
 use super::host::{HostCondition, Prefix};
-use crate::model::Family;
 
 /// The instructions that may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +42,6 @@ pub enum Dialect {
     /// Only what `ss` sends.
     Classic,
 }
-
-const AF_UNSPEC: u8 = 0;
-const AF_INET: u8 = Family::Inet.number();
-const AF_INET6: u8 = Family::Inet6.number();
 
 /// What is left of a node: a decision, or instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Look-ups that answer from a table, for this module's tests.
 
-use super::{Context, FilterError, Lookups, Parsed, Transport, parse};
+use super::{CgroupError, Context, FilterError, Lookups, Parsed, Transport, parse};
 use crate::fields::Catalog;
 use crate::model::{Addr, Family, Table, TableSet};
 
@@ -57,10 +57,10 @@ impl Lookups for World {
         }
     }
 
-    fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError> {
         match path {
             b"/user" => Ok(7),
-            _ => Err("Failed to get cgroup2 ID: No such file or directory".into()),
+            _ => Err(CgroupError::NoId { errno: 2 }),
         }
     }
 

@@ -11,7 +11,7 @@ use std::fmt;
 use sockdiag_wire::btf::{BTF_KIND_INT, Btf, Index};
 
 /// Maps by their number, all looked up before a row that needs them is shown.
-pub trait BpfMapBook {
+pub trait BpfMapCache: Sync {
     /// The map of a number, if it could be opened.
     fn map(&self, id: u32) -> Option<&BpfMap>;
 }
@@ -84,31 +84,53 @@ impl BpfMap {
     }
 }
 
-/// What is wrong with the types of a value, in the words that libbpf has for it.
+/// What is wrong with the types of a value.  Types are named by their number
+/// in the map's BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[non_exhaustive]
 pub enum BpfComplaint {
     /// An integer of up to 16 bytes has a size that none has.
-    IntSize { size: u32, id: u32 },
+    IntSize {
+        /// The size in bytes.
+        size: u32,
+        /// The integer's type.
+        id: u32,
+    },
     /// A number has a size that none has.
-    NumberSize { size: u32, id: u32 },
-    /// A bit-field's type has a size that none has.
-    BitFieldSize { size: u32 },
+    NumberSize {
+        /// The size in bytes.
+        size: u32,
+        /// The number's type.
+        id: u32,
+    },
+    /// The type of a bit-field has a size that none has.
+    BitFieldSize {
+        /// The size in bytes.
+        size: u32,
+    },
     /// The elements of an array have no size.
-    ElementSize { id: u32 },
-    /// Something points at what is no type of values.
-    Declaration { kind: u8, id: u32 },
+    ElementSize {
+        /// The array's type.
+        id: u32,
+    },
+    /// A declaration leads to what is no type of values.
+    Declaration {
+        /// The kind of the type where it ends (`BTF_KIND_*`).
+        kind: u8,
+        /// The type where it ends.
+        id: u32,
+    },
 }
 
 impl fmt::Display for BpfComplaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::IntSize { size, id } => write!(f, "unexpected sz {size} for id [{id}]"),
-            Self::NumberSize { size, id } => write!(f, "unexpected size {size} for id [{id}]"),
-            Self::BitFieldSize { size } => write!(f, "unexpected bitfield size {size}"),
-            Self::ElementSize { id } => write!(f, "unexpected elem size 0 for array type [{id}]"),
+            Self::IntSize { size, id } => write!(f, "type {id} is an integer of {size} bytes"),
+            Self::NumberSize { size, id } => write!(f, "type {id} is a number of {size} bytes"),
+            Self::BitFieldSize { size } => write!(f, "the type of a bit-field has {size} bytes"),
+            Self::ElementSize { id } => write!(f, "the elements of array type {id} have no size"),
             Self::Declaration { kind, id } => {
-                write!(f, "unexpected type in decl chain, kind:{kind}, id:[{id}]")
+                write!(f, "a declaration leads to type {id}, whose kind {kind} has no values")
             }
         }
     }

@@ -1,7 +1,10 @@
 //! Address families: what can be asked for with `-f`, and what comes with it.
 //!
-//! Source: the manual page ss(8); `ss` 7.3 for names and defaults;
-//! `include/linux/socket.h` for numbers.
+//! Source: the manual page ss(8); `ss` 7.3 for names and defaults.
+
+use sockdiag_wire::socket::{
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_SMC, AF_TIPC, AF_UNIX, AF_VSOCK, AF_XDP,
+};
 
 use super::states::{State, StateSet};
 use super::tables::{Table, TableSet};
@@ -86,15 +89,15 @@ impl Family {
     /// The kernel's number of the family (`AF_*`).
     pub const fn number(self) -> u8 {
         match self {
-            Self::Unix => 1,
-            Self::Inet => 2,
-            Self::Inet6 => 10,
-            Self::Netlink => 16,
-            Self::Packet => 17,
-            Self::Tipc => 30,
-            Self::Vsock => 40,
-            Self::Smc => 43,
-            Self::Xdp => 44,
+            Self::Unix => AF_UNIX,
+            Self::Inet => AF_INET,
+            Self::Inet6 => AF_INET6,
+            Self::Netlink => AF_NETLINK,
+            Self::Packet => AF_PACKET,
+            Self::Tipc => AF_TIPC,
+            Self::Vsock => AF_VSOCK,
+            Self::Smc => AF_SMC,
+            Self::Xdp => AF_XDP,
         }
     }
 

@@ -13,17 +13,13 @@
 
 use sockdiag_wire::mem_info::SkMemInfo;
 use sockdiag_wire::packet_diag::{FilterProgram, PacketDiagMsg, PacketInfo, PacketMclist, PacketRing};
+use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_RAW};
 
 use super::families::Family;
 use super::proc_line::Scan;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, SourceKind, Timer};
 use super::states::State;
 use super::tables::Table;
-
-/// `SOCK_DGRAM`.
-const DGRAM: u32 = 2;
-/// `SOCK_RAW`.
-const RAW: u32 = 3;
 
 /// What only packet sockets report.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +63,8 @@ impl PacketLine {
     /// The table of its type; `None` for a type that has none.
     pub fn table(self) -> Option<Table> {
         match self.kind {
-            DGRAM => Some(Table::PacketDgram),
-            RAW => Some(Table::PacketRaw),
+            SOCK_DGRAM => Some(Table::PacketDgram),
+            SOCK_RAW => Some(Table::PacketRaw),
             _ => None,
         }
     }
@@ -77,7 +73,7 @@ impl PacketLine {
 impl<'a> PacketSocket<'a> {
     /// Whether it sees link headers (`SOCK_RAW`).
     pub fn is_raw(&self) -> bool {
-        self.kind == RAW
+        self.kind == SOCK_RAW
     }
 
     /// The type of socket (`SOCK_*`): 2 without link headers, 3 with them, 10

@@ -13,6 +13,8 @@
 //! Source: proc_net_tcp.rst, `get_tcp4_sock`; udp has the fields up to the
 //! pointer, then `drops`.
 
+use sockdiag_wire::ipproto::IPPROTO_TCP;
+
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Origin, Socket, Timer};
 use super::tables::Table;
@@ -105,7 +107,7 @@ impl<'a> ProcLine<'a> {
     /// pointer, which is what `ss -e` shows and names no socket to the kernel.
     pub fn socket(self, origin: Origin) -> Option<Socket<'a>> {
         let (local, remote) = (self.local?, self.remote?);
-        let is_tcp = origin.table.protocol() == 6;
+        let is_tcp = origin.table.protocol() == IPPROTO_TCP;
         let timer = if is_tcp { self.socket_timer() } else { Timer::default() };
         Some(Socket {
             origin,

@@ -266,39 +266,24 @@ impl Selected {
     }
 }
 
-impl BadTable {
-    /// The line that `ss` prints, without its newline.
-    pub fn message(&self) -> Vec<u8> {
-        [b"ss: \"", self.0.as_slice(), b"\" is illegal socket table id"].concat()
-    }
-}
-
-impl BadState {
-    /// The line that `ss` prints, without its newline.
-    pub fn message(&self) -> Vec<u8> {
-        [b"ss: wrong state name: ", self.0.as_slice()].concat()
-    }
-}
-
 impl fmt::Display for BadTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.message()))
+        write!(f, "{:?} is not a table of sockets", String::from_utf8_lossy(&self.0))
     }
 }
 
 impl fmt::Display for BadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.message()))
+        write!(f, "{:?} is not the state of a socket", String::from_utf8_lossy(&self.0))
     }
 }
 
-/// The line that `ss` prints, without its newline.
 impl fmt::Display for Empty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tables => "ss: no socket tables to show with such filter.",
-            Self::Families => "ss: no families to show with such filter.",
-            Self::States => "ss: no socket states to show with such filter.",
+            Self::Tables => "no table is left to ask",
+            Self::Families => "no family is left to ask for",
+            Self::States => "no state is left to ask for",
         })
     }
 }

@@ -11,6 +11,7 @@
 //! Source: linux/smc_diag.h; af_smc(7), smcss(8).
 
 use sockdiag_wire::smc_diag::SmcDiagMsg;
+use sockdiag_wire::socket::{AF_INET, AF_INET6};
 
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer, v4};
@@ -47,8 +48,8 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
 fn addresses(msg: &SmcDiagMsg<'_>) -> (Addr, Addr) {
     let ends = [msg.src(), msg.dst()];
     let [local, remote] = match msg.family() {
-        2 => ends.map(v4),
-        10 => ends.map(Addr::V6),
+        AF_INET => ends.map(v4),
+        AF_INET6 => ends.map(Addr::V6),
         _ if ends == [[0; 16]; 2] => [Addr::None; 2],
         _ if ends.iter().any(|end| end.iter().skip(4).any(|byte| *byte != 0)) => ends.map(Addr::V6),
         _ => ends.map(v4),

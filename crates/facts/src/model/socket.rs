@@ -10,8 +10,10 @@
 //! Source: `include/uapi/linux/inet_diag.h`; proc_net_tcp.rst.
 
 use sockdiag_wire::inet_diag::{InetAttrs, InetDiagMsg};
+use sockdiag_wire::ipproto::{IPPROTO_MPTCP, IPPROTO_SCTP};
 use sockdiag_wire::mem_info::SkMemInfo;
 use sockdiag_wire::sctp_info::SockAddr;
+use sockdiag_wire::socket::{AF_INET, AF_INET6};
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use super::families::Family;
@@ -50,12 +52,19 @@ pub struct Origin {
     pub abi: Abi,
     /// When it was read; `None` for a recording, which has no clock.
     pub window: Option<Window>,
+    /// The protocol whose service names its ports have; 0 for those of any.
+    pub services: u16,
 }
 
 impl Origin {
     /// An answer of an unknown kernel at an unknown time.
     pub const fn of(table: Table, kind: SourceKind) -> Self {
-        Self { table, kind, abi: Abi::Unknown, window: None }
+        let services = match kind {
+            // Of a destroyed socket the kernel does not tell the table.
+            SourceKind::Event => 0,
+            _ => table.services(),
+        };
+        Self { table, kind, abi: Abi::Unknown, window: None, services }
     }
 }
 
@@ -226,8 +235,8 @@ impl<'a> Socket<'a> {
         let msg = InetDiagMsg::new(record.bytes)?;
         let attrs = msg.attrs();
         let (family, src, dst) = match msg.family() {
-            2 => (Family::Inet, v4(msg.src()), v4(msg.dst())),
-            10 => (Family::Inet6, Addr::V6(msg.src()), Addr::V6(msg.dst())),
+            AF_INET => (Family::Inet, v4(msg.src()), v4(msg.dst())),
+            AF_INET6 => (Family::Inet6, Addr::V6(msg.src()), Addr::V6(msg.dst())),
             _ => return None,
         };
         let protocol = attrs.protocol().map_or(record.origin.table.protocol(), u16::from);
@@ -327,7 +336,7 @@ impl<'a> Socket<'a> {
     #[inline]
     pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
         match self.protocol {
-            132 | 262 => None,
+            IPPROTO_SCTP | IPPROTO_MPTCP => None,
             _ => self.attrs()?.tcp_info(),
         }
     }

@@ -5,8 +5,9 @@
 //! [`State`] names the ones that a user can ask for, and a [`StateSet`] is the
 //! mask that a request carries, bit *n* standing for state *n*.
 //!
-//! Source: `enum` in `include/net/tcp_states.h`, Linux 6.18; words and texts
-//! are those of `ss` 7.3.
+//! Source: words and texts are those of `ss` 7.3.
+
+use sockdiag_wire::socket;
 
 use super::words::{self, Word};
 
@@ -17,31 +18,31 @@ pub enum State {
     /// No state; the kernel never sends it.
     Unknown = 0,
     /// Connected, or for datagrams: has a default peer.
-    Established = 1,
+    Established = socket::TCP_ESTABLISHED,
     /// Connecting, nothing heard yet.
-    SynSent = 2,
+    SynSent = socket::TCP_SYN_SENT,
     /// Being connected to, not yet confirmed.
-    SynRecv = 3,
+    SynRecv = socket::TCP_SYN_RECV,
     /// Closed here, not yet confirmed.
-    FinWait1 = 4,
+    FinWait1 = socket::TCP_FIN_WAIT1,
     /// Closed here, still open there.
-    FinWait2 = 5,
+    FinWait2 = socket::TCP_FIN_WAIT2,
     /// Closed at both ends, waiting for strays.
-    TimeWait = 6,
+    TimeWait = socket::TCP_TIME_WAIT,
     /// Not connected.
-    Close = 7,
+    Close = socket::TCP_CLOSE,
     /// Closed there, still open here.
-    CloseWait = 8,
+    CloseWait = socket::TCP_CLOSE_WAIT,
     /// Closed there, then here, not yet confirmed.
-    LastAck = 9,
+    LastAck = socket::TCP_LAST_ACK,
     /// Waiting for connections.
-    Listen = 10,
+    Listen = socket::TCP_LISTEN,
     /// Closed at both ends at once, not yet confirmed.
-    Closing = 11,
+    Closing = socket::TCP_CLOSING,
     /// A connection request inside the kernel; reported as `SynRecv`.
-    NewSynRecv = 12,
+    NewSynRecv = socket::TCP_NEW_SYN_RECV,
     /// Bound but neither listening nor connected; reported as `Close`.
-    BoundInactive = 13,
+    BoundInactive = socket::TCP_BOUND_INACTIVE,
 }
 
 impl State {

@@ -11,6 +11,10 @@
 //! and is listed only where it is asked for by its own name; likewise SMC and
 //! UDP-Lite, which `ss` never knew.
 
+use sockdiag_wire::ipproto::{
+    IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_RAW, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
+};
+
 use super::families::{Family, FamilySet};
 use super::socket::Layout;
 use super::states::{State, StateSet};
@@ -135,18 +139,18 @@ pub static TABLES: [TableFacts; 18] = [
     other(Table::UnixDgram, &["unix_dgram", "u_dgr"], "unix", Family::Unix, CLOSE, Gate::Family),
     other(Table::UnixStream, &["unix_stream", "u_str"], "unix", Family::Unix, StateSet::CONN, Gate::Family),
     other(Table::UnixSeqpacket, &["unix_seqpacket", "u_seq"], "unix", Family::Unix, StateSet::CONN, Gate::Family),
-    TableFacts { states: ESTABLISHED, ..inet(Table::Raw, &["raw"], "raw", 255) },
-    TableFacts { states: ESTABLISHED, ..inet(Table::Udp, &["udp"], "UDP", 17) },
-    inet(Table::Tcp, &["tcp"], "TCP", 6),
-    inet(Table::Dccp, &["dccp"], "DCCP", 33),
-    inet(Table::Sctp, &["sctp"], "SCTP", 132),
+    TableFacts { states: ESTABLISHED, ..inet(Table::Raw, &["raw"], "raw", IPPROTO_RAW) },
+    TableFacts { states: ESTABLISHED, ..inet(Table::Udp, &["udp"], "UDP", IPPROTO_UDP) },
+    inet(Table::Tcp, &["tcp"], "TCP", IPPROTO_TCP),
+    inet(Table::Dccp, &["dccp"], "DCCP", IPPROTO_DCCP),
+    inet(Table::Sctp, &["sctp"], "SCTP", IPPROTO_SCTP),
     other(Table::VsockStream, &["vsock_stream", "v_str"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family),
     other(Table::VsockDgram, &["vsock_dgram", "v_dgr"], "vsock", Family::Vsock, StateSet::CONN, Gate::Family),
     other(Table::Tipc, &["tipc"], "TIPC", Family::Tipc, ESTABLISHED.union(StateSet::LISTENING), Gate::Open),
     other(Table::Xdp, &["xdp"], "XDP", Family::Xdp, CLOSE, Gate::FamilyAndClose),
-    inet(Table::Mptcp, &["mptcp"], "MPTCP", 262),
+    inet(Table::Mptcp, &["mptcp"], "MPTCP", IPPROTO_MPTCP),
     other(Table::Smc, &["smc"], "SMC", Family::Smc, StateSet::CONN, Gate::Family),
-    TableFacts { states: ESTABLISHED, ..inet(Table::UdpLite, &["udplite"], "UDP-Lite", 136) },
+    TableFacts { states: ESTABLISHED, ..inet(Table::UdpLite, &["udplite"], "UDP-Lite", IPPROTO_UDPLITE) },
 ];
 
 /// What the Netid column calls sockets, and the words of `-A` for the same.
@@ -200,6 +204,17 @@ impl Table {
     /// The protocol of its inet_diag request; 0 where that is not how it is asked.
     pub fn protocol(self) -> u16 {
         self.facts().protocol
+    }
+
+    /// The protocol whose service names its ports have: 255 where a port is the
+    /// number of a protocol, 0 where a service of any protocol will do.
+    pub const fn services(self) -> u16 {
+        match self {
+            Self::Tcp | Self::Smc => 6,
+            Self::Udp | Self::UdpLite => 17,
+            Self::Raw => 255,
+            _ => 0,
+        }
     }
 
     /// How its sockets are decoded and described.

@@ -5,6 +5,7 @@
 //!
 //! Source: linux/tipc_netlink.h; ss's names of types.
 
+use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_RDM, SOCK_SEQPACKET, SOCK_STREAM};
 use sockdiag_wire::tipc_diag::{TipcCon, TipcDiagMsg, TipcStat};
 
 use super::families::Family;
@@ -41,10 +42,10 @@ impl<'a> TipcSocket<'a> {
     /// What the Netid column calls it.
     pub fn netid(&self) -> &'static str {
         match self.kind {
-            1 => "ti_st",
-            2 => "ti_dg",
-            4 => "ti_rd",
-            5 => "ti_sq",
+            SOCK_STREAM => "ti_st",
+            SOCK_DGRAM => "ti_dg",
+            SOCK_RDM => "ti_rd",
+            SOCK_SEQPACKET => "ti_sq",
             _ => "???",
         }
     }

@@ -20,6 +20,7 @@
 use std::borrow::Cow;
 
 use sockdiag_wire::mem_info::SkMemInfo;
+use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 use sockdiag_wire::unix_diag::{UnixDiagMsg, Vfs};
 
 use super::families::Family;
@@ -166,9 +167,9 @@ impl<'a> UnixSocket<'a> {
 /// The table of the sockets of a type; `None` for a type that has none.
 pub fn table_of(kind: u32) -> Option<Table> {
     match kind {
-        1 => Some(Table::UnixStream),
-        2 => Some(Table::UnixDgram),
-        5 => Some(Table::UnixSeqpacket),
+        SOCK_STREAM => Some(Table::UnixStream),
+        SOCK_DGRAM => Some(Table::UnixDgram),
+        SOCK_SEQPACKET => Some(Table::UnixSeqpacket),
         _ => None,
     }
 }
@@ -228,7 +229,7 @@ impl<'a> UnixLine<'a> {
     /// The state by its TCP number: /proc shows `SS_*` and marks listeners.
     fn tcp_state(&self, flags: u32, state: u32) -> u32 {
         // A datagram socket with a peer has `SS_UNCONNECTED` all the same.
-        let connected = self.kind == 2 && self.peer != 0;
+        let connected = self.kind == SOCK_DGRAM && self.peer != 0;
         let named = |state: State| state as u32;
         match state {
             _ if flags & ACCEPTS != 0 => named(State::Listen),

@@ -5,6 +5,7 @@
 //!
 //! Source: linux/vm_sockets_diag.h; ss's names of types.
 
+use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 use sockdiag_wire::vsock_diag::VsockDiagMsg;
 
 use super::families::Family;
@@ -12,14 +13,11 @@ use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
 use super::tables::Table;
 use super::words::Word;
 
-const SOCK_STREAM: u8 = 1;
-const SOCK_DGRAM: u8 = 2;
-
 /// Types of sockets.
 pub const TYPES: &[Word] = &[
-    Word::new(SOCK_STREAM as u32, "stream"),
-    Word::new(SOCK_DGRAM as u32, "dgram|datagram"),
-    Word::new(5, "seqpacket"),
+    Word::new(SOCK_STREAM, "stream"),
+    Word::new(SOCK_DGRAM, "dgram|datagram"),
+    Word::new(SOCK_SEQPACKET, "seqpacket"),
 ];
 
 /// What only vsock sockets report.
@@ -34,7 +32,7 @@ pub struct VsockSocket {
 impl VsockSocket {
     /// What the Netid column calls it: sequenced packets have no name there.
     pub fn netid(&self) -> &'static str {
-        match self.kind {
+        match u32::from(self.kind) {
             SOCK_STREAM => "v_str",
             SOCK_DGRAM => "v_dgr",
             _ => "???",
@@ -44,7 +42,7 @@ impl VsockSocket {
 
 /// The table of a type; `None` for types that either table shows.
 pub fn table_of(kind: u8) -> Option<Table> {
-    match kind {
+    match u32::from(kind) {
         SOCK_STREAM => Some(Table::VsockStream),
         SOCK_DGRAM => Some(Table::VsockDgram),
         _ => None,

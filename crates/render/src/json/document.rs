@@ -19,7 +19,7 @@ pub struct Header {
     pub netns_inode: Option<u64>,
     /// The recording that TCP sockets come from, where the kernel was not asked.
     pub recording: Option<String>,
-    /// When, since 1970.
+    /// When, as time since 1970.
     pub time: Duration,
     /// The words after the program's name; odd bytes are replaced.
     pub argv: Vec<String>,
@@ -44,7 +44,7 @@ impl Serialize for Header {
     }
 }
 
-/// What is known when all rows are through.
+/// What is known only after the last row.
 #[derive(Clone, Debug, Default)]
 pub struct Trailer {
     /// What was worth saying on stderr, a line each.

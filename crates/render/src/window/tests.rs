@@ -1,6 +1,8 @@
 //! What a table looks like, and that it looks as it would if every window were
 //! laid out only when it is printed.
 
+use super::chunks::{CHUNK, CHUNKS};
+use super::spans::MOST_BLANKS;
 use super::*;
 use crate::layout::{PROC, widths};
 
@@ -39,6 +41,32 @@ fn compact() {
          LISTEN·0······128··········127.0.0.1:8080······0.0.0.0:*\n\
          ESTAB··0······36·····192.168.100.200:22····10.20.30.40:54321\n"
     );
+}
+
+/// The figure at the top of the module.
+#[test]
+fn a_row_is_padded_with_the_widths_known_when_it_ends() {
+    let mut out = Vec::new();
+    let mut enabled = [false; COLUMNS];
+    (enabled[2], enabled[3]) = (true, true);
+    let mut window = Window::new(&mut out, enabled, None);
+    let mut longest = Vec::new();
+    for row in [["ESTAB", "0"], ["LISTEN", "128"], ["CLOSE", "1"]] {
+        window.begin_row().unwrap();
+        for token in row {
+            window.token().extend_from_slice(token.as_bytes());
+            window.end_token();
+        }
+        window.end_row(false).unwrap();
+        longest.push([window.longest[0], window.longest[1]]);
+    }
+    let lines = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap().replace(' ', ".");
+    assert_eq!(longest, [[5, 1], [6, 3], [6, 3]]);
+    assert_eq!(lines(&window.text), "ESTAB.0\nLISTEN.128\nCLOSE..1..\n");
+    assert_eq!(window.spans.iter(0, 0).count(), 3, "one before the first row, which has none");
+    window.print().unwrap();
+    drop(window);
+    assert_eq!(lines(&out), "ESTAB..0..\nLISTEN.128\nCLOSE..1..\n");
 }
 
 #[test]
@@ -200,8 +228,8 @@ fn check(rows: &[[String; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<us
             }
         }
         seen.windows += usize::from(window.row == 0);
-        seen.waiting += usize::from(window.now == Layout::none(&window.columns));
-        seen.blank += usize::from(window.blanks > WAITING);
+        seen.waiting += usize::from(*window.spans.now() == Layout::none(&window.columns));
+        seen.blank += usize::from(window.spans.blanks() > MOST_BLANKS);
     }
     window.finish().unwrap();
     let out = String::from_utf8(out).unwrap();
@@ -255,7 +283,7 @@ fn blanks_are_not_kept_without_bound() {
     let rows: Vec<[String; COLUMNS]> = (0..3000).map(|at| row(if at == 0 { 3000 } else { at % 5 })).collect();
     let mut seen = Seen::default();
     check(&rows, TAN, None, &mut seen);
-    let first = WAITING / 3000;
+    let first = MOST_BLANKS / 3000;
     assert_eq!((seen.windows, seen.waiting), (1, seen.blank));
     assert!((3000 - first - 50..3000 - first).contains(&seen.blank), "{}", seen.blank);
 }

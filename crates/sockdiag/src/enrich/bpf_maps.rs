@@ -5,14 +5,15 @@
 //! map cannot vanish.  A map that could not be had is asked for again with the
 //! next socket that holds a value of it, as the reference does.
 //!
-//! Source: linux/bpf.h; messages and the limit of 32 maps are ss's.
+//! Source: linux/bpf.h; the limit of 32 maps is ss's.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-use sockdiag_wire::bpf_storage::{BPF_MAP_TYPE_SK_STORAGE, BpfStorages, MAP_INFO_LEN, MapInfo};
+use sockdiag_wire::bpf::BPF_MAP_TYPE_SK_STORAGE;
+use sockdiag_wire::bpf_storage::{BpfStorages, MAP_INFO_LEN, MapInfo};
 
 use crate::fields::put_value;
-use crate::model::{BpfMap, BpfMapBook};
+use crate::model::{BpfMap, BpfMapCache};
 use crate::notice::Notice;
 use crate::sys::bpf;
 
@@ -23,17 +24,30 @@ const MOST: usize = 32;
 #[derive(Debug, Default)]
 pub struct BpfMaps {
     maps: Vec<(BpfMap, OwnedFd)>,
+    /// How many of them were named, rather than found in a row.
+    chosen: usize,
     notices: Vec<Notice>,
     /// Text that nobody reads: complaints come with it.
     scratch: Vec<u8>,
 }
 
 impl BpfMaps {
+    /// Keeps the maps that are open now for as long as this.
+    pub(super) fn choose_these(&mut self) {
+        self.chosen = self.maps.len();
+    }
+
+    /// Closes the maps that were opened for the rows of a poll: an open map
+    /// lives on when everybody else has closed it.
+    pub(super) fn begin_poll(&mut self) {
+        self.maps.truncate(self.chosen);
+    }
+
     /// Opens a map, unless it is open.
     ///
     /// # Errors
-    /// What the reference says where it cannot.  All but [`Notice::MapsTooMany`]
-    /// end the program there if the user named the map.
+    /// Why it cannot.  `ss` ends there if the user named the map, except with
+    /// [`Notice::MapsTooMany`].
     pub fn open(&mut self, id: u32) -> Result<(), Notice> {
         if self.map(id).is_some() {
             return Ok(());
@@ -83,7 +97,7 @@ impl BpfMaps {
     }
 }
 
-impl BpfMapBook for BpfMaps {
+impl BpfMapCache for BpfMaps {
     fn map(&self, id: u32) -> Option<&BpfMap> {
         self.maps.iter().map(|(map, _)| map).find(|map| map.id() == id)
     }
@@ -92,7 +106,8 @@ impl BpfMapBook for BpfMaps {
 fn load(id: u32) -> Result<(BpfMap, OwnedFd), Notice> {
     let fd = bpf::map_by_id(id).map_err(|errno| Notice::MapOpen { id, errno: errno.raw_os_error() })?;
     let mut bytes = [0; MAP_INFO_LEN];
-    bpf::object_info(fd.as_fd(), &mut bytes).map_err(|_| Notice::MapInfo { id })?;
+    bpf::object_info(fd.as_fd(), &mut bytes)
+        .map_err(|errno| Notice::MapInfo { id, errno: errno.raw_os_error() })?;
     let info = MapInfo::new(&bytes);
     let kind = info.kind().unwrap_or(0);
     if kind != BPF_MAP_TYPE_SK_STORAGE {

@@ -5,7 +5,7 @@
 //! an id that was not in it (a cgroup made since) is opened by its handle,
 //! which takes privileges.
 //!
-//! Source: cgroups(7), open_by_handle_at(2); messages are ss's.
+//! Source: cgroups(7), open_by_handle_at(2).
 
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
@@ -15,6 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::notice::Notice;
+use crate::sys::errno_of;
 use crate::sys::handle::{id_of, open_id};
 use sockdiag_facts::scan;
 
@@ -28,6 +29,10 @@ pub(super) struct Cgroups {
     /// What there is to say whenever one of these is shown.
     unreachable: HashMap<u64, Notice>,
     notices: Vec<(Notice, u64)>,
+    /// What was said once.
+    said: Vec<Notice>,
+    /// Whether id 0 is looked up.
+    with_zero: bool,
 }
 
 /// Where the cgroup2 file system is mounted.
@@ -41,8 +46,21 @@ enum Mount {
 }
 
 impl Cgroups {
+    /// Nothing is looked up yet; `with_zero` looks up id 0, too.
+    pub(super) fn new(with_zero: bool) -> Self {
+        Self { with_zero, ..Self::default() }
+    }
+
+    /// Forgets everything: cgroups come and go.
+    pub(super) fn begin_poll(&mut self) {
+        *self = Self::new(self.with_zero);
+    }
+
     /// Looks a cgroup up, unless it is known.
     pub(super) fn prepare(&mut self, id: u64) {
+        if id == 0 && !self.with_zero {
+            return;
+        }
         if self.paths.contains_key(&id) {
             return;
         }
@@ -69,13 +87,22 @@ impl Cgroups {
         self.paths.get(&id).map(Vec::as_slice)
     }
 
-    /// Says what the reference says when it prints a cgroup, which it looks
-    /// for anew each time: so often is it `shown`.
-    pub(super) fn show(&mut self, id: u64, shown: u64) {
-        if let Some(notice) = self.unreachable.get(&id).filter(|_| shown > 0) {
+    /// Notes why a cgroup that is about to be shown has no path: `times` times,
+    /// or once for all cgroups of which the same is to be said.
+    pub(super) fn show(&mut self, id: u64, times: Option<u64>) {
+        let Some(notice) = self.unreachable.get(&id) else { return };
+        let times = match times {
+            Some(times) => times,
+            None if self.said.contains(notice) => 0,
+            None => {
+                self.said.push(notice.clone());
+                1
+            }
+        };
+        if times > 0 {
             match self.notices.iter_mut().find(|(said, _)| said == notice) {
-                Some((_, times)) => *times += shown,
-                None => self.notices.push((notice.clone(), shown)),
+                Some((_, before)) => *before += times,
+                None => self.notices.push((notice.clone(), times)),
             }
         }
     }
@@ -132,9 +159,11 @@ fn below(mount: &Path, path: &OsStr) -> Vec<u8> {
 /// Opens a cgroup by its id to see where it is.  A notice in the error is what
 /// there is to say.
 fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Notice>> {
-    let dir = File::open(mount).map_err(|_| Some(Notice::CgroupMount))?;
-    let file = open_id(dir.as_fd(), id)
-        .map_err(|error| (error.raw_os_error() != Some(ESTALE)).then_some(Notice::CgroupOpen))?;
+    let dir = File::open(mount).map_err(|error| Some(Notice::CgroupMount { errno: errno_of(&error) }))?;
+    let file = open_id(dir.as_fd(), id).map_err(|error| match errno_of(&error) {
+        ESTALE => None,
+        errno => Some(Notice::CgroupOpen { errno }),
+    })?;
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| None)?;
     Ok(below(mount, path.as_os_str()))
 }
@@ -175,16 +204,19 @@ cgroup2 /my\\040cg\\134x cgroup2 rw 0 0\ncgroup2 /second cgroup2 rw 0 0\n";
 
     #[test]
     fn ids_that_lead_nowhere_say_so() {
-        let mut cgroups = Cgroups { mount: Mount::Nowhere, ..Cgroups::default() };
+        let mut cgroups = Cgroups { mount: Mount::Nowhere, ..Cgroups::new(true) };
         cgroups.prepare(0xbc_614e);
         cgroups.prepare(0);
         cgroups.prepare(0);
         assert_eq!(cgroups.path(0xbc_614e), Some(&b"unreachable:bc614e"[..]));
         assert_eq!(cgroups.path(0), Some(&b"unreachable:0"[..]));
         assert!(cgroups.take_notices().is_empty(), "nothing was shown");
-        cgroups.show(0, 2);
-        cgroups.show(0, 1);
+        cgroups.show(0, Some(2));
+        cgroups.show(0, Some(1));
         assert_eq!(cgroups.take_notices(), [(Notice::CgroupIdInvalid, 3)]);
+        cgroups.show(0, None);
+        cgroups.show(0, None);
+        assert_eq!(cgroups.take_notices(), [(Notice::CgroupIdInvalid, 1)], "each thing once");
         assert!(cgroups.take_notices().is_empty());
     }
 

@@ -5,25 +5,54 @@
 //! address is asked about as the IPv4 address that it stands for, and the IPv6
 //! wildcard, which is always shown as `*` or `[::]`, not at all.
 //!
+//! One listing waits for the names.  Whoever polls does not: names are asked
+//! for by threads of their own, and rows have them from the poll on that
+//! follows the answer.
+//!
+//! Invariant: between two polls no more than [`MOST`] names are kept, and in a
+//! session none is older than [`LIFETIME`] when it is asked about again.
+//!
 //! Source: getnameinfo(3); ss's behaviour.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::model::{Addr, HostBook};
+use crate::model::{Addr, HostCache};
 use crate::sys::names::host_name;
 
-/// How many addresses are asked about at the same time.
+/// Questions to the resolver that may be open at a time.
 const WORKERS: usize = 32;
+/// The same where nobody waits for the answers.
+const BACKGROUND: usize = 4;
+/// Names that are kept from one poll to the next.
+const MOST: usize = 16 << 10;
+/// How long a name is taken to be right.
+const LIFETIME: Duration = Duration::from_mins(10);
 
-/// Names of hosts by address; `None` for those that have no name.
+/// Names by address; `None` where there is none, or no answer yet.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     names: HashMap<Key, Option<String>>,
+    background: Option<Background>,
 }
 
-/// The address that is asked about.
+/// Addresses and their names.
+type Answers = Vec<(Key, Option<String>)>;
+
+/// Threads that ask while others go on.
+#[derive(Debug)]
+struct Background {
+    questions: Sender<Key>,
+    answers: Arc<Mutex<Answers>>,
+    /// When each address was asked about last.
+    asked: HashMap<Key, Instant>,
+    /// Addresses without an answer yet.
+    open: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     V4([u8; 4]),
@@ -31,6 +60,7 @@ enum Key {
 }
 
 impl Key {
+    /// `None` for what is not asked about.
     fn of(addr: Addr) -> Option<Self> {
         match (addr, addr.mapped_v4()) {
             (Addr::V4(octets), _) | (_, Some(octets)) => Some(Self::V4(octets)),
@@ -47,17 +77,84 @@ impl Key {
     }
 }
 
+impl Background {
+    /// Starts threads that ask in this way; `None` if there can be none.
+    fn start(ask: fn(Addr) -> Option<String>) -> Option<Self> {
+        let (questions, inbox) = channel::<Key>();
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let inbox = Arc::new(Mutex::new(inbox));
+        let mut started = 0;
+        for _ in 0..BACKGROUND {
+            let (inbox, outbox) = (Arc::clone(&inbox), Arc::downgrade(&answers));
+            let work = move || {
+                loop {
+                    // The lock is held only to take, never while asking.
+                    let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(key) = next else { return };
+                    let answer = ask(key.addr());
+                    let Some(outbox) = outbox.upgrade() else { return };
+                    outbox.lock().unwrap_or_else(PoisonError::into_inner).push((key, answer));
+                }
+            };
+            // Not waited for at the end: the resolver may take its time.
+            let builder = thread::Builder::new().name("hosts".to_owned()).stack_size(2 << 20);
+            started += usize::from(builder.spawn(work).is_ok());
+        }
+        (started > 0).then(|| Self { questions, answers, asked: HashMap::new(), open: 0 })
+    }
+
+    fn take_answers(&mut self) -> Answers {
+        std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ask(&mut self, key: Key) {
+        let now = Instant::now();
+        let due = |asked: &Instant| now.duration_since(*asked) >= LIFETIME;
+        if self.open < MOST && self.asked.get(&key).is_none_or(due) && self.questions.send(key).is_ok() {
+            self.open += 1;
+            self.asked.insert(key, now);
+        }
+    }
+}
+
 impl Hosts {
-    /// Looks an address up, unless it is known.
-    pub(super) fn prepare(&mut self, addr: Addr) {
-        if let Some(key) = Key::of(addr) {
-            self.names.entry(key).or_insert_with(|| host_name(key.addr()));
+    /// No name is known yet.  In the `background` nobody waits for names.
+    pub(super) fn new(background: bool) -> Self {
+        let background = if background { Background::start(host_name) } else { None };
+        Self { names: HashMap::new(), background }
+    }
+
+    /// Takes the answers that came, and forgets names where there are too many.
+    pub(super) fn begin_poll(&mut self) {
+        if self.names.len() > MOST {
+            self.names.clear();
+            self.background.iter_mut().for_each(|background| background.asked.clear());
+        }
+        if let Some(background) = &mut self.background {
+            for (key, name) in background.take_answers() {
+                background.open = background.open.saturating_sub(1);
+                self.names.insert(key, name);
+            }
         }
     }
 
-    /// Looks up all addresses that are not known, [`WORKERS`] at a time.
+    /// Looks one address up, unless it is known.
+    pub(super) fn prepare(&mut self, addr: Addr) {
+        let Some(key) = Key::of(addr) else { return };
+        match &mut self.background {
+            Some(background) => background.ask(key),
+            None => {
+                self.names.entry(key).or_insert_with(|| host_name(key.addr()));
+            }
+        }
+    }
+
+    /// Looks up those addresses that are not known.
     pub(super) fn prepare_all(&mut self, addrs: impl Iterator<Item = Addr>) {
-        self.ask_all(addrs, &host_name);
+        match &mut self.background {
+            Some(background) => addrs.filter_map(Key::of).for_each(|key| background.ask(key)),
+            None => self.ask_all(addrs, &host_name),
+        }
     }
 
     fn ask_all(&mut self, addrs: impl Iterator<Item = Addr>, ask: &(dyn Fn(Addr) -> Option<String> + Sync)) {
@@ -92,7 +189,7 @@ impl Hosts {
     }
 }
 
-impl HostBook for Hosts {
+impl HostCache for Hosts {
     fn host(&self, addr: Addr) -> Option<&str> {
         self.names.get(&Key::of(addr)?)?.as_deref()
     }
@@ -126,6 +223,31 @@ mod tests {
         assert!((2..=WORKERS).contains(&most), "{most} at once");
         assert_eq!(hosts.host(Addr::V4([10, 0, 0, 4])), Some("host4"));
         assert_eq!(hosts.host(Addr::V4([10, 0, 0, 5])), None);
+    }
+
+    #[test]
+    fn in_the_background_nobody_waits_and_the_next_poll_knows() {
+        #[allow(clippy::unnecessary_wraps)] // The resolver may know no name.
+        fn ask(addr: Addr) -> Option<String> {
+            thread::sleep(Duration::from_millis(20));
+            Some(format!("{addr:?}"))
+        }
+        let mut hosts = Hosts { names: HashMap::new(), background: Background::start(ask) };
+        let addrs = || (0..20).map(|n| Addr::V4([10, 0, 0, n]));
+        let begun = Instant::now();
+        hosts.prepare_all(addrs());
+        hosts.prepare(Addr::V4([10, 0, 0, 0]));
+        assert!(begun.elapsed() < Duration::from_millis(15), "nobody waits");
+        assert_eq!(hosts.background.as_ref().map(|background| background.open), Some(20), "each once");
+        let end = Instant::now() + Duration::from_secs(20);
+        while hosts.names.len() < 20 && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+            hosts.begin_poll();
+        }
+        assert!(addrs().all(|addr| hosts.host(addr) == Some(&*format!("{addr:?}"))));
+        hosts.names.extend((0..MOST as u32).map(|n| (Key::V4(n.to_be_bytes()), None)));
+        hosts.begin_poll();
+        assert!(hosts.names.is_empty(), "too many to keep");
     }
 
     #[test]

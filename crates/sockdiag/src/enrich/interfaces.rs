@@ -13,50 +13,110 @@ use sockdiag_wire::bytes::i32_at;
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, Message, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, messages,
 };
+use sockdiag_wire::rtnetlink::{
+    IFA_ADDRESS, IFA_LOCAL, IFADDR_LEN, IFINFO_LEN, IFLA_ALT_IFNAME, IFLA_EXT_MASK, IFLA_IFNAME,
+    IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_PROP_LIST, IFNAMSIZ, RTEXT_FILTER_NAME_ONLY, RTEXT_FILTER_SKIP_STATS,
+    RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK,
+};
+use sockdiag_wire::socket::{AF_INET, AF_INET6};
 
-use crate::model::{Addr, AddressBook};
+use crate::model::{Addr, AddressCache};
 use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};
+use crate::sys::opener::Opener;
 
-const RTM_NEWLINK: u16 = 16;
-const RTM_GETLINK: u16 = 18;
-const RTM_NEWADDR: u16 = 20;
-const RTM_GETADDR: u16 = 22;
-/// `struct ifaddrmsg`.
-const IFADDR_LEN: usize = 8;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-/// `struct ifinfomsg`.
-const IFINFO_LEN: usize = 16;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_EXT_MASK: u16 = 29;
-const IFLA_PROP_LIST: u16 = 52;
-const IFLA_ALT_IFNAME: u16 = 53;
-/// Leaves statistics out of the answer.
-const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
-/// Leaves everything but names out of the answer; older kernels ignore it.
-const RTEXT_FILTER_NAME_ONLY: u32 = 1 << 8;
-/// A name must be shorter than this to be an interface's first name.
-const IFNAMSIZ: usize = 16;
+/// How the kernel of one network namespace is asked about its interfaces.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    opener: Opener,
+    socket: Option<Netlink>,
+    /// Whether the socket is kept, which a listing of netlink sockets shows.
+    keeps: bool,
+}
 
-/// Names of interfaces by index, and their addresses: those of each namespace
-/// apart.
+impl Links {
+    /// Those of the namespace that this opener opens things in; the socket is
+    /// kept for further questions if one `keeps` it.
+    pub(crate) fn of(opener: Opener, keeps: bool) -> Self {
+        Self { opener, socket: None, keeps }
+    }
+
+    /// Opens things of the same namespace in another way from now on.
+    pub(crate) fn open_by(&mut self, opener: Opener) {
+        self.opener = opener;
+    }
+
+    /// The index of an interface by its name or an alternative one.
+    pub(super) fn index_of(&mut self, name: &[u8]) -> Option<u32> {
+        self.ask_one(&Question::Name(name))
+            .map(|link| link.index)
+            .or_else(|| interface_index(name, &self.opener))
+    }
+
+    /// The indices of all interfaces; `None` where some are routing domains of
+    /// their own (VRF), in which addresses may be in use a second time.
+    pub(crate) fn indices_of_one_domain(&mut self) -> Option<Vec<u32>> {
+        let mut indices = Some(Vec::new());
+        self.ask(&Question::Kinds, &mut |link| match &mut indices {
+            Some(list) if !link.vrf => list.push(link.index),
+            _ => indices = None,
+        });
+        indices.filter(|list| !list.is_empty())
+    }
+
+    fn name_of(&mut self, index: u32) -> Option<Vec<u8>> {
+        self.ask_one(&Question::Index(index))
+            .map(|link| link.name)
+            .or_else(|| interface_name(index, &self.opener))
+    }
+
+    fn addresses(&mut self) -> Vec<(u32, Addr)> {
+        let mut found = Vec::new();
+        self.converse(address_request, &mut |message| {
+            found.extend(read_address(message).filter(|_| message.header.kind == RTM_NEWADDR));
+        });
+        found
+    }
+
+    fn ask_one(&mut self, question: &Question<'_>) -> Option<Link> {
+        let mut found = None;
+        self.ask(question, &mut |link| found = found.take().or(Some(link)));
+        found
+    }
+
+    fn ask(&mut self, question: &Question<'_>, take: &mut dyn FnMut(Link)) {
+        self.converse(|seq| request(question, seq), &mut |message| {
+            if message.header.kind == RTM_NEWLINK
+                && let Some(link) = read_link(message.payload, question)
+            {
+                take(link);
+            }
+        });
+    }
+
+    /// Sends a request and hands over what answers it; the socket is kept only
+    /// where the answer came to its end.
+    fn converse(&mut self, request: impl FnOnce(u32) -> Vec<u8>, take: &mut dyn FnMut(Message<'_>)) {
+        let kept = self.socket.take().map_or_else(|| Netlink::open(Subsystem::Route, &self.opener), Ok);
+        let Ok(mut socket) = kept else { return };
+        if converse(&mut socket, request, take) && self.keeps {
+            self.socket = Some(socket);
+        }
+    }
+}
+
+/// Names of interfaces by index, and their addresses, in one namespace.
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
+    links: Links,
     names: HashMap<u32, Vec<u8>>,
     /// Whether all were asked for.
     all: bool,
     /// Addresses with their interfaces; `None` until they are asked for.
     addresses: Option<Vec<(u32, Addr)>>,
-    /// What belongs to the other namespaces, by their numbers.
-    elsewhere: HashMap<u32, Interfaces>,
-    /// The number of the current namespace.
-    place: u32,
 }
 
-impl AddressBook for Interfaces {
+impl AddressCache for Interfaces {
     fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr)) {
         let wanted = |of: u32| interface == 0 || of == interface;
         let all = self.addresses.iter().flatten();
@@ -65,46 +125,44 @@ impl AddressBook for Interfaces {
 }
 
 impl Interfaces {
-    /// What is said and asked from here on belongs to this namespace.
-    pub(super) fn enter(&mut self, place: u32) {
-        if place == self.place {
-            return;
-        }
-        let mut next = self.elsewhere.remove(&place).unwrap_or_default();
-        next.elsewhere = std::mem::take(&mut self.elsewhere);
-        next.place = place;
-        let left = std::mem::replace(self, next);
-        self.elsewhere.insert(left.place, left);
+    /// Nothing is looked up yet.
+    pub(super) fn new(links: Links) -> Self {
+        Self { links, ..Self::default() }
+    }
+
+    /// The way to ask, for other questions.
+    pub(super) fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
+
+    /// The way to ask, without what was learned.
+    pub(super) fn into_links(self) -> Links {
+        self.links
     }
 
     /// Looks all addresses up, the first time.
     pub(super) fn prepare_addresses(&mut self) {
-        self.addresses.get_or_insert_with(|| {
-            let mut found = Vec::new();
-            converse(address_request, &mut |message| {
-                found.extend(read_address(message).filter(|_| message.header.kind == RTM_NEWADDR));
-            });
-            found
-        });
+        if self.addresses.is_none() {
+            self.addresses = Some(self.links.addresses());
+        }
     }
 
     /// Looks an interface up, unless it is known.  One without a name is
     /// called `if` and its index.
     pub(super) fn prepare(&mut self, index: u32) {
-        self.names.entry(index).or_insert_with(|| {
-            ask_one(&Question::Index(index))
-                .map(|link| link.name)
-                .or_else(|| interface_name(index))
-                .unwrap_or_else(|| format!("if{index}").into_bytes())
-        });
+        let links = &mut self.links;
+        self.names
+            .entry(index)
+            .or_insert_with(|| links.name_of(index).unwrap_or_else(|| format!("if{index}").into_bytes()));
     }
 
     /// Looks all interfaces up, the first time.
     pub(super) fn prepare_all(&mut self) {
         if !self.all {
             self.all = true;
-            ask(&Question::All, &mut |link| {
-                self.names.entry(link.index).or_insert(link.name);
+            let names = &mut self.names;
+            self.links.ask(&Question::All, &mut |link| {
+                names.entry(link.index).or_insert(link.name);
             });
         }
     }
@@ -119,22 +177,6 @@ impl Interfaces {
     fn known(&self, index: u32) -> Option<&[u8]> {
         self.names.get(&index).map(Vec::as_slice)
     }
-}
-
-/// The index of an interface by its name or an alternative one.
-pub(super) fn index_of(name: &[u8]) -> Option<u32> {
-    ask_one(&Question::Name(name)).map(|link| link.index).or_else(|| interface_index(name))
-}
-
-/// The indices of all interfaces; `None` where some are routing domains of
-/// their own (VRF), in which addresses may be in use a second time.
-pub(crate) fn indices_of_one_domain() -> Option<Vec<u32>> {
-    let mut indices = Some(Vec::new());
-    ask(&Question::Kinds, &mut |link| match &mut indices {
-        Some(list) if !link.vrf => list.push(link.index),
-        _ => indices = None,
-    });
-    indices.filter(|list| !list.is_empty())
 }
 
 enum Question<'a> {
@@ -152,31 +194,15 @@ struct Link {
     vrf: bool,
 }
 
-/// Asks for one link.  An answer with more (as a recorded dump is) will do too.
-fn ask_one(question: &Question<'_>) -> Option<Link> {
-    let mut found = None;
-    ask(question, &mut |link| found = found.take().or(Some(link)));
-    found
-}
-
-/// Asks, and hands on the links of the answer that were asked for, as far as
-/// it came.
-fn ask(question: &Question<'_>, take: &mut dyn FnMut(Link)) {
-    converse(|seq| request(question, seq), &mut |message| {
-        if message.header.kind == RTM_NEWLINK
-            && let Some(link) = read_link(message.payload, question)
-        {
-            take(link);
-        }
-    });
-}
-
-/// Asks the current namespace, and hands on the messages of the answer.
-fn converse(request: impl FnOnce(u32) -> Vec<u8>, take: &mut dyn FnMut(Message<'_>)) {
-    let Ok(mut socket) = Netlink::open(Subsystem::Route) else { return };
+/// Asks, and hands on the messages of the answer; whether it came to its end.
+fn converse(
+    socket: &mut Netlink,
+    request: impl FnOnce(u32) -> Vec<u8>,
+    take: &mut dyn FnMut(Message<'_>),
+) -> bool {
     let seq = socket.next_seq();
     if socket.send(&request(seq)).is_err() {
-        return;
+        return false;
     }
     let port = socket.port();
     while let Ok(datagram) = socket.receive() {
@@ -189,14 +215,15 @@ fn converse(request: impl FnOnce(u32) -> Vec<u8>, take: &mut dyn FnMut(Message<'
                 continue;
             }
             match header.kind {
-                NLMSG_DONE | NLMSG_ERROR => return,
+                NLMSG_DONE | NLMSG_ERROR => return true,
                 _ => take(message),
             }
             if header.flags & NLM_F_MULTI == 0 {
-                return;
+                return true;
             }
         }
     }
+    false
 }
 
 /// Asks for the addresses of every interface.
@@ -215,8 +242,8 @@ fn read_address(message: Message<'_>) -> Option<(u32, Addr)> {
     let payload = message.payload;
     let (family, index) = (*payload.first()?, i32_at(payload, 4)? as u32);
     let read = |bytes: &[u8]| match family {
-        2 => bytes.first_chunk().copied().map(Addr::V4),
-        10 => bytes.first_chunk().copied().map(Addr::V6),
+        AF_INET => bytes.first_chunk().copied().map(Addr::V4),
+        AF_INET6 => bytes.first_chunk().copied().map(Addr::V6),
         _ => None,
     };
     let (mut local, mut address) = (None, None);
@@ -366,28 +393,14 @@ mod tests {
     }
 
     #[test]
-    fn each_namespace_has_names_of_its_own() {
-        let mut interfaces = Interfaces::default();
-        interfaces.names.insert(2, b"home".to_vec());
-        interfaces.enter(1);
-        assert_eq!(interfaces.name(2), None);
-        interfaces.names.insert(2, b"away".to_vec());
-        interfaces.enter(3);
-        assert_eq!(interfaces.name(2), None);
-        interfaces.enter(0);
-        assert_eq!(interfaces.name(2), Some(&b"home"[..]));
-        interfaces.enter(1);
-        assert_eq!(interfaces.name(2), Some(&b"away"[..]));
-    }
-
-    #[test]
     fn the_loopback_interface_has_its_name_and_others_a_number() {
-        let Some(index) = interface_index(b"lo") else {
+        let mut links = Links::default();
+        let Some(index) = interface_index(b"lo", &Opener::here()) else {
             sockdiag_testkit::skip!("there is none here");
         };
-        assert_eq!(index_of(b"lo"), Some(index));
-        assert_eq!(index_of(b"no such interface"), None);
-        assert_eq!(index_of(b""), None);
+        assert_eq!(links.index_of(b"lo"), Some(index));
+        assert_eq!(links.index_of(b"no such interface"), None);
+        assert_eq!(links.index_of(b""), None);
         let mut interfaces = Interfaces::default();
         interfaces.prepare(index);
         interfaces.prepare(2_000_000_000);

@@ -1,42 +1,51 @@
 //! What a filter asks of this machine.
 //!
 //! Source: getservbyname(3), getaddrinfo(3), rtnetlink(7),
-//! name_to_handle_at(2); messages are ss's.
+//! name_to_handle_at(2).
 
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsFd;
 
 use super::cgroups::mount_point;
-use super::interfaces::index_of;
+use super::interfaces::Links;
 use super::netlink::Protocols;
 use super::rpc::RpcNames;
-use crate::filter::{Lookups, Transport};
+use crate::filter::{CgroupError, Lookups, Transport};
 use crate::model::{Addr, Family};
-use crate::notice::Notice;
-use crate::source;
-use crate::sys::errno_text;
+use crate::source::{self, Access};
+use crate::sys::errno_of;
 use crate::sys::handle::{IdError, id_of};
 use crate::sys::names::{host_addrs, service_port};
 
-/// Looks up what filters name, on this machine.
-#[derive(Debug, Default)]
-pub struct SystemLookups {
+/// Looks up what filters name, on this machine and in one network namespace.
+#[derive(Debug)]
+pub(crate) struct SystemLookups<'l> {
+    links: &'l mut Links,
+    access: &'l mut Access,
+    /// Whether something was looked up that may be another number later: an
+    /// interface, a cgroup.
+    volatile: bool,
     /// Whether RPC services have names (`-r` without `-n`).
     with_rpc: bool,
     rpc: Option<RpcNames>,
     protocols: Option<Protocols>,
 }
 
-impl SystemLookups {
+impl<'l> SystemLookups<'l> {
     /// With `with_rpc`, rpcbind is asked when a filter first names a service
     /// that is nowhere else.
-    pub fn new(with_rpc: bool) -> Self {
-        Self { with_rpc, rpc: None, protocols: None }
+    pub(crate) fn new(links: &'l mut Links, access: &'l mut Access, with_rpc: bool) -> Self {
+        Self { links, access, volatile: false, with_rpc, rpc: None, protocols: None }
+    }
+
+    /// Whether a later look may give another answer.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.volatile
     }
 }
 
-impl Lookups for SystemLookups {
+impl Lookups for SystemLookups<'_> {
     fn service(&mut self, name: &[u8], transport: Transport) -> Option<u16> {
         let protocol = match transport {
             Transport::Tcp => c"tcp",
@@ -63,7 +72,8 @@ impl Lookups for SystemLookups {
     }
 
     fn interface(&mut self, name: &[u8]) -> Option<u32> {
-        index_of(name)
+        self.volatile = true;
+        self.links.index_of(name)
     }
 
     fn netlink_protocol(&mut self, name: &[u8]) -> Option<u32> {
@@ -71,37 +81,36 @@ impl Lookups for SystemLookups {
         self.protocols.get_or_insert_with(|| Protocols::read(&mut |_| {})).number(name)
     }
 
-    fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError> {
+        self.volatile = true;
         cgroup_id(path)
     }
 
     fn cgroup_condition_supported(&mut self) -> bool {
-        source::kernel_knows_cgroup_condition()
+        source::kernel_knows_cgroup_condition(self.access)
     }
 }
 
 /// The id of the cgroup at a path: the path itself, then the path below the
 /// cgroup2 mount point.
-fn cgroup_id(path: &[u8]) -> Result<u64, String> {
-    let no_id = |errno| format!("Failed to get cgroup2 ID: {}", errno_text(errno));
+fn cgroup_id(path: &[u8]) -> Result<u64, CgroupError> {
     // A path with a NUL inside cannot exist.
-    let whole = CString::new(path).map_err(|_| no_id(libc::ENOENT))?;
+    let whole = CString::new(path).map_err(|_| CgroupError::NoId { errno: libc::ENOENT })?;
     match id_of(None, &whole) {
         Ok(id) => return Ok(id),
-        Err(IdError::Size) => return Err("Invalid size of cgroup2 ID".to_owned()),
+        Err(IdError::Size) => return Err(CgroupError::IdSize),
         Err(IdError::Os(_)) => {}
     }
-    let line = |notice: Notice| notice.to_string().trim_end().to_owned();
-    let mount = mount_point().ok_or_else(|| line(Notice::NoCgroupMount))?;
-    let dir = File::open(mount).map_err(|_| line(Notice::CgroupMount))?;
+    let mount = mount_point().ok_or(CgroupError::NotMounted)?;
+    let dir = File::open(mount).map_err(|error| CgroupError::MountPoint { errno: errno_of(&error) })?;
     let slashes = path.iter().take_while(|byte| **byte == b'/').count();
     let inside = CString::new(path.get(slashes..).unwrap_or_default()).unwrap_or_default();
     if inside.is_empty() {
-        return Err("Invalid cgroup2 path".to_owned());
+        return Err(CgroupError::EmptyPath);
     }
     id_of(Some(dir.as_fd()), &inside).map_err(|error| match error {
-        IdError::Os(error) => no_id(error.raw_os_error().unwrap_or(0)),
-        IdError::Size => "Invalid size of cgroup2 ID".to_owned(),
+        IdError::Os(error) => CgroupError::NoId { errno: errno_of(&error) },
+        IdError::Size => CgroupError::IdSize,
     })
 }
 
@@ -110,14 +119,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_cgroups_are_refused_in_the_reference_s_words() {
-        let want = if mount_point().is_some() {
-            "Failed to get cgroup2 ID: No such file or directory"
-        } else {
-            "Failed to find cgroup2 mount"
+    fn missing_cgroups_are_refused() {
+        let want = match mount_point() {
+            Some(_) => CgroupError::NoId { errno: libc::ENOENT },
+            None => CgroupError::NotMounted,
         };
         for path in [&b"/nonexistent"[..], b"nonexistent/x", b"///nonexistent"] {
-            assert_eq!(cgroup_id(path), Err(want.to_owned()));
+            assert_eq!(cgroup_id(path), Err(want));
         }
         assert!(cgroup_id(b"a\0b").is_err());
     }
@@ -133,7 +141,8 @@ mod tests {
 
     #[test]
     fn hosts_are_chosen_by_family() {
-        let mut lookups = SystemLookups::new(false);
+        let (mut links, mut access) = (Links::default(), Access::here());
+        let mut lookups = SystemLookups::new(&mut links, &mut access, false);
         let all = lookups.hosts(b"localhost", None);
         let four = lookups.hosts(b"localhost", Some(Family::Inet));
         let six = lookups.hosts(b"localhost", Some(Family::Inet6));

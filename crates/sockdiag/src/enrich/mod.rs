@@ -1,9 +1,17 @@
 //! What sockets do not say about themselves: names for their numbers.
 //!
-//! Looking up and reading are two steps.  [`Enricher::prepare`] does the I/O
-//! for one socket, [`Enricher::row`] only reads what is known by then, so a
+//! Looking up and reading are two steps.  `Enricher::prepare` does the I/O
+//! for one socket, `Enricher::row` only reads what is known by then, so a
 //! row borrows the enricher and is cheap.  Every answer is kept, also that
 //! there is none: a number is asked about once.
+//!
+//! For how long an answer is kept depends on what it is about:
+//!
+//! | lifetime | what |
+//! | --- | --- |
+//! | machine: as long as the session | services, names of netlink protocols, names of users, the kernel's types |
+//! | network: bounded, and for some minutes | names of hosts |
+//! | poll: until `Enricher::begin_poll` | interfaces, addresses, cgroups, other ends, containers, and everything about a process, since exec, setuid and a move to another cgroup change neither its number nor its start time |
 //!
 //! Source: fields of ss(8) that are names: services, interfaces, cgroups, hosts.
 
@@ -11,246 +19,244 @@ mod bpf_maps;
 mod cgroups;
 mod contexts;
 mod hosts;
+mod identities;
 mod interfaces;
 mod lookups;
 mod netlink;
 mod peers;
-mod people;
 mod processes;
+mod quirks;
 mod rpc;
+mod scoped;
 mod services;
 mod workloads;
 
 pub use bpf_maps::BpfMaps;
-pub(crate) use interfaces::indices_of_one_domain;
-pub use lookups::SystemLookups;
+pub(crate) use interfaces::Links;
+pub(crate) use lookups::SystemLookups;
 pub use processes::HolderSearch;
+pub use quirks::Quirks;
 
 use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::{self, Needs};
 use crate::model::{
-    Addr, AddressBook, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer,
-    PeopleBook, Row, Socket, SourceKind, Table, Workload,
+    Addr, AddressCache, ContextCache, Endpoint, HolderCache, HostCache, IdentityCache, Layout, Names, Netns,
+    Peer, Row, Socket, Table, Workload,
 };
 use crate::notice::Notice;
-use crate::source::Sources;
+use crate::source::{Access, Sources};
 
 use cgroups::Cgroups;
 use contexts::Contexts;
 use hosts::Hosts;
-use interfaces::Interfaces;
+use identities::Identities;
 use netlink::NetlinkNames;
 use peers::Peers;
-use people::People;
 use processes::Processes;
 use rpc::RpcNames;
+use scoped::Scoped;
 use services::Services;
 use workloads::Workloads;
 
 /// What is to be looked up.
-#[derive(Clone, Copy, Debug)]
-pub struct EnrichConfig<'s> {
+pub(crate) struct EnrichConfig<'s> {
     /// What the fields that are shown need; other look-ups are not made.
     pub needs: Needs,
     /// `-n`: no service names.
     pub numeric: bool,
     /// `-r`: names of hosts, also with `-n`, and of RPC services, unless `-n`.
     pub resolve: bool,
-    /// Whether the path of cgroup id 0 is shown too, as `--cgroup` does and
-    /// `-e` does not.  There is none, which earns a notice.
-    pub cgroup_zero: bool,
-    /// Whether `-e` is on, which shows the path of a cgroup as well.
-    pub extended: bool,
     /// `-T`: every thread of a process that holds a socket, not only the first.
     pub threads: bool,
     /// How the holders of sockets are looked for.
     pub holder_search: HolderSearch,
-    /// The namespaces that are listed, where there are several: their numbers
-    /// are the places in this list.
-    pub places: &'s [Netns],
+    /// Whether there will be further polls: what is dear to set up is then made
+    /// to be kept, and names of hosts are not waited for.
+    pub polls_again: bool,
     /// Where to read.
     pub sources: &'s Sources,
 }
 
-const TCP: u16 = 6;
-const UDP: u16 = 17;
-const RAW: u16 = 255;
 const SCTP: u16 = 132;
 
 /// Looks names up, and keeps them.
 #[derive(Debug)]
-pub struct Enricher {
-    bpf_maps: BpfMaps,
-    cgroup_zero: bool,
-    extended: bool,
+pub(crate) struct Enricher {
+    quirks: Option<Box<dyn Quirks>>,
+    // Kept as long as this.
     services: Option<Services>,
-    interfaces: Option<Interfaces>,
-    netlink: Option<NetlinkNames>,
-    cgroups: Option<Cgroups>,
     hosts: Option<Hosts>,
+    /// Names of netlink protocols are kept, those of processes are a poll's.
+    netlink: Option<NetlinkNames>,
+    /// Names of users are kept, what is known of processes is a poll's.
+    identities: Option<Identities>,
+    // Of one poll.
+    scoped: Scoped,
+    bpf_maps: BpfMaps,
+    cgroups: Option<Cgroups>,
     processes: Option<Processes>,
     contexts: Option<Contexts>,
-    people: Option<People>,
     peers: Option<Peers>,
     workloads: Option<Workloads>,
+    /// Whether names of interfaces are wanted.
+    links: bool,
     /// Whether addresses of interfaces are wanted.
     addresses: bool,
     /// Whether nothing is looked up for a row but the name of its interface: a
     /// million rows are then not asked what each of the others has to say.
     plain: bool,
-    places: Vec<Netns>,
-    /// The number of the namespace that rows belong to.
-    place: u32,
     /// Whether command lines are wanted, not only the names of owners.
     commands: bool,
-    /// The last table begun that has services of its own: raw, udp or tcp.
-    services_of: Option<u16>,
+    /// Whether the SCTP socket prepared last is an association, as the quirks
+    /// have it.
+    association: bool,
     /// Inode of the inet socket prepared last; 0 none.
     inode: u32,
-    /// Whether the socket prepared last has the inode of the one before it.
-    association: bool,
 }
 
 impl Enricher {
     /// An enricher that has looked nothing up yet, except for RPC services.
-    pub fn new(config: &EnrichConfig<'_>) -> Self {
+    pub(crate) fn new(
+        config: &EnrichConfig<'_>,
+        bpf_maps: BpfMaps,
+        quirks: Option<Box<dyn Quirks>>,
+        home: &Access,
+    ) -> Self {
         let wanted = |need| config.needs.has(need);
+        let sources = config.sources;
         let services = wanted(Needs::SERVICES) && !config.numeric;
         let rpc = if services && config.resolve { RpcNames::ask() } else { RpcNames::default() };
+        let looks_up_zero = quirks.as_ref().is_some_and(|quirks| quirks.looks_up_cgroup_zero());
+        let processes = wanted(Needs::PROCESSES)
+            .then(|| Processes::new(sources, config.threads, config.holder_search, config.polls_again));
         let mut enricher = Self {
-            bpf_maps: BpfMaps::default(),
-            cgroup_zero: config.cgroup_zero,
-            extended: config.extended,
-            services: services.then(|| Services::new(config.sources.port_range(), rpc)),
-            interfaces: (wanted(Needs::INTERFACES) || wanted(Needs::ADDRESSES)).then(Interfaces::default),
-            netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric)
-                .then(|| NetlinkNames::new(config.sources)),
-            cgroups: wanted(Needs::CGROUPS).then(Cgroups::default),
-            hosts: (wanted(Needs::HOSTS) && config.resolve).then(Hosts::default),
-            processes: wanted(Needs::PROCESSES)
-                .then(|| Processes::new(config.sources, config.threads, config.holder_search)),
-            contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(config.sources)),
-            people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(config.sources)),
-            commands: wanted(Needs::COMMANDS),
+            quirks,
+            services: services.then(|| Services::new(sources.port_range(home), rpc)),
+            hosts: (wanted(Needs::HOSTS) && config.resolve).then(|| Hosts::new(config.polls_again)),
+            netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric).then(|| NetlinkNames::new(sources)),
+            identities: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| Identities::new(sources)),
+            scoped: Scoped::default(),
+            bpf_maps,
+            cgroups: wanted(Needs::CGROUPS).then(|| Cgroups::new(looks_up_zero)),
+            processes,
+            contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(sources)),
             peers: wanted(Needs::PEERS).then(Peers::default),
-            workloads: wanted(Needs::WORKLOADS).then(|| Workloads::new(config.sources)),
+            workloads: wanted(Needs::WORKLOADS).then(|| Workloads::new(sources)),
+            links: wanted(Needs::INTERFACES),
             addresses: wanted(Needs::ADDRESSES),
             plain: false,
-            places: config.places.to_vec(),
-            place: 0,
-            services_of: None,
-            inode: 0,
+            commands: wanted(Needs::COMMANDS),
             association: false,
+            inode: 0,
         };
-        let Self { services, netlink, cgroups, hosts, processes, contexts, people, .. } = &enricher;
+        enricher.bpf_maps.choose_these();
+        let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
         let others = services.is_some() || netlink.is_some() || cgroups.is_some() || hosts.is_some();
-        let people = processes.is_some() || contexts.is_some() || people.is_some();
+        let identities = processes.is_some() || contexts.is_some() || identities.is_some();
         let around = enricher.peers.is_some() || enricher.workloads.is_some() || enricher.addresses;
-        enricher.plain = !(others || people || around);
+        enricher.plain = !(others || identities || around);
         enricher
     }
 
-    /// The same with BPF maps that are open already.
-    #[must_use]
-    pub fn with_bpf_maps(mut self, maps: BpfMaps) -> Self {
-        self.bpf_maps = maps;
-        self
+    /// Forgets what was true of the last poll.  What follows is in these
+    /// namespaces, asked about by these links.
+    pub(crate) fn begin_poll(&mut self, namespaces: Vec<Netns>, links: Vec<Links>) {
+        self.scoped.begin_poll(namespaces, links);
+        self.bpf_maps.begin_poll();
+        (self.association, self.inode) = (false, 0);
+        let Self { hosts, netlink, identities, cgroups, processes, contexts, peers, workloads, .. } = self;
+        hosts.iter_mut().for_each(Hosts::begin_poll);
+        netlink.iter_mut().for_each(NetlinkNames::begin_poll);
+        identities.iter_mut().for_each(Identities::begin_poll);
+        cgroups.iter_mut().for_each(Cgroups::begin_poll);
+        processes.iter_mut().for_each(Processes::begin_poll);
+        contexts.iter_mut().for_each(Contexts::begin_poll);
+        peers.iter_mut().for_each(Peers::begin_poll);
+        workloads.iter_mut().for_each(Workloads::begin_poll);
     }
 
-    /// Says that the sockets of this table follow, if there are any.
-    ///
-    /// Tables without services of their own (mptcp, sctp, dccp) take the names
-    /// of the table listed before them that has some; listed alone, those of
-    /// any protocol.
-    pub fn begin(&mut self, table: Table) {
-        if let TCP | UDP | RAW = table.protocol() {
-            self.services_of = Some(table.protocol());
-        }
+    /// The links of the last poll, which the next one wants back.
+    pub(crate) fn take_links(&mut self) -> Vec<Links> {
+        self.scoped.take_links()
+    }
+
+    /// The links of the current namespace.
+    pub(crate) fn links(&mut self) -> Option<&mut Links> {
+        self.scoped.interfaces_mut().map(|known| known.links())
+    }
+
+    /// The protocol whose service names the ports of the next table have.
+    pub(crate) fn begin(&mut self, table: Table) -> u16 {
+        self.quirks.as_mut().map_or(table.services(), |quirks| quirks.services(table))
     }
 
     /// Says that the sockets of this namespace follow.
-    pub fn enter(&mut self, place: u32) {
-        self.place = place;
-        if let Some(interfaces) = &mut self.interfaces {
-            interfaces.enter(place);
-        }
+    pub(crate) fn enter(&mut self, scope: u32) {
+        self.scoped.enter(scope);
     }
 
     /// Whether other ends of connections are looked for.
-    pub fn wants_peers(&self) -> bool {
+    pub(crate) fn wants_peers(&self) -> bool {
         self.peers.is_some()
     }
 
-    /// Whether there are several namespaces.
-    pub fn has_places(&self) -> bool {
-        !self.places.is_empty()
+    /// Whether rows say which namespace they belong to.
+    #[inline]
+    pub(crate) fn tells_namespaces(&self) -> bool {
+        self.scoped.are_told()
     }
 
     /// Remembers a socket of the current namespace, which may be another's
     /// peer.  All of them come here before any is shown.
-    pub fn learn_peer(&mut self, socket: &Socket<'_>) {
+    pub(crate) fn learn_peer(&mut self, socket: &Socket<'_>) {
         if let Some(peers) = &mut self.peers {
-            peers.add(socket, self.place);
+            peers.add(socket, self.scoped.current());
         }
     }
 
     /// Says that every socket was remembered that may be a peer.
-    pub fn have_peers(&mut self) {
+    pub(crate) fn have_peers(&mut self) {
         if let Some(peers) = &mut self.peers {
             peers.sort();
         }
     }
 
     /// The inode of the other end of a socket of a namespace; 0 if unknown.
-    pub fn peer_inode(&self, socket: &Socket<'_>, place: u32) -> u32 {
-        self.peers.as_ref().and_then(|peers| peers.of(socket, place)).map_or(0, |peer| peer.inode)
+    pub(crate) fn peer_inode(&self, socket: &Socket<'_>, scope: u32) -> u32 {
+        self.peers.as_ref().and_then(|peers| peers.of(socket, scope)).map_or(0, |peer| peer.inode)
     }
 
-    /// The namespace that rows belong to, where there are several.
+    /// The namespace that rows belong to, where they say it.
     #[inline]
-    pub fn netns(&self) -> Option<&Netns> {
-        self.places.get(self.place as usize)
-    }
-
-    /// Whose services the tables without some of their own take at present.
-    pub(crate) fn services_of(&self) -> Option<u16> {
-        self.services_of
-    }
-
-    /// Sets that, for a row that was kept since.
-    pub(crate) fn set_services_of(&mut self, protocol: Option<u16>) {
-        self.services_of = protocol;
-    }
-
-    /// Whose services the ports of a socket are; a destroyed one's are any
-    /// protocol's.
-    fn service_protocol(&self, origin: Origin) -> u16 {
-        if origin.kind == SourceKind::Event {
-            return 0;
-        }
-        match (services_table(origin.table).protocol(), self.services_of) {
-            (own @ (TCP | UDP | RAW), _) | (own, None) => own,
-            (_, Some(other)) => other,
-        }
+    pub(crate) fn netns(&self) -> Option<&Netns> {
+        self.scoped.netns()
     }
 
     /// Looks up what is not known yet about one socket.  Every socket that is
-    /// shown comes here once, in order: an SCTP association is told by the
-    /// inode of the socket before it.
+    /// shown comes here once, in order.
     #[inline]
-    pub fn prepare(&mut self, socket: &Socket<'_>) {
-        if socket.layout() == Layout::Inet {
-            self.association = socket.protocol == SCTP && socket.inode != 0 && socket.inode == self.inode;
-            self.inode = socket.inode;
-        }
+    pub(crate) fn prepare(&mut self, socket: &Socket<'_>) {
         if self.plain {
             self.prepare_interfaces(socket);
         } else {
             self.prepare_named(socket);
         }
+        if socket.layout() == Layout::Inet {
+            if socket.protocol == SCTP {
+                self.prepare_association(socket);
+            }
+            self.inode = socket.inode;
+        }
         if let Some(storages) = socket.attrs().and_then(InetAttrs::bpf_storages) {
             self.bpf_maps.prepare(&storages);
+        }
+    }
+
+    #[inline(never)]
+    fn prepare_association(&mut self, socket: &Socket<'_>) {
+        if let Some(quirks) = &self.quirks {
+            self.association = quirks.is_association(socket, self.inode);
         }
     }
 
@@ -261,7 +267,7 @@ impl Enricher {
         if let Some(cgroups) = &mut self.cgroups
             && let Some(id) = socket.attrs().and_then(InetAttrs::cgroup_id)
         {
-            cgroups.show(id, u64::from(self.extended && id != 0) + u64::from(self.cgroup_zero));
+            cgroups.show(id, self.quirks.as_ref().and_then(|quirks| quirks.cgroup_notices(id)));
         }
         // Of netlink sockets ss lists no holders.
         if let Some(processes) = &mut self.processes
@@ -276,9 +282,9 @@ impl Enricher {
 
     /// Looks up the names that this machine knows, as a filter may ask for
     /// them: of a socket that may never be shown.
-    pub fn prepare_names(&mut self, socket: &Socket<'_>) {
+    pub(crate) fn prepare_names(&mut self, socket: &Socket<'_>) {
         self.prepare_contexts(socket);
-        let protocol = self.service_protocol(socket.origin);
+        let protocol = socket.origin.services;
         if let Some(services) = &mut self.services
             && has_ports(socket)
         {
@@ -293,17 +299,16 @@ impl Enricher {
         }
         if let Some(cgroups) = &mut self.cgroups
             && let Some(id) = socket.attrs().and_then(InetAttrs::cgroup_id)
-            && (id != 0 || self.cgroup_zero)
         {
             cgroups.prepare(id);
         }
         self.prepare_workload(socket);
-        if let Some(people) = &mut self.people {
+        if let Some(identities) = &mut self.identities {
             if let Some(uid) = fields::owner(socket) {
-                people.prepare_user(uid);
+                identities.prepare_user(uid);
             }
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
-                processes.book().holders(socket.inode, &mut |holder| people.prepare_process(holder.pid));
+                processes.known().holders(socket.inode, &mut |holder| identities.prepare_process(holder.pid));
             }
         }
     }
@@ -319,7 +324,7 @@ impl Enricher {
             }
         } else if let Some(processes) = &self.processes {
             contexts.begin_socket();
-            processes.book().holders(socket.inode, &mut |holder| {
+            processes.known().holders(socket.inode, &mut |holder| {
                 contexts.prepare_task(holder.tid);
                 contexts.prepare_socket(holder.tid, holder.fd);
             });
@@ -330,7 +335,7 @@ impl Enricher {
     fn prepare_workload(&mut self, socket: &Socket<'_>) {
         if let (Some(workloads), Some(processes)) = (&mut self.workloads, &self.processes) {
             let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-            workloads.prepare(cgroup, socket.inode, processes.book());
+            workloads.prepare(cgroup, socket.inode, processes.known());
         }
     }
 
@@ -342,7 +347,7 @@ impl Enricher {
     /// addresses of interfaces.  This is the moment for it: later rows may be
     /// of another namespace.
     #[inline]
-    pub fn prepare_interfaces(&mut self, socket: &Socket<'_>) {
+    pub(crate) fn prepare_interfaces(&mut self, socket: &Socket<'_>) {
         if socket.ifindex != 0 || self.addresses {
             self.prepare_links(socket);
         }
@@ -350,7 +355,10 @@ impl Enricher {
 
     #[inline(never)]
     fn prepare_links(&mut self, socket: &Socket<'_>) {
-        let Some(interfaces) = &mut self.interfaces else { return };
+        if !self.links && !self.addresses {
+            return;
+        }
+        let Some(interfaces) = self.scoped.interfaces_mut() else { return };
         if socket.ifindex != 0 {
             if let Layout::Packet | Layout::Xdp = socket.layout() {
                 interfaces.prepare_all();
@@ -364,7 +372,7 @@ impl Enricher {
 
     /// Looks up the names of many addresses at once, as many at a time as the
     /// resolver may be asked; those that are known already cost nothing.
-    pub fn prepare_hosts(&mut self, addrs: impl Iterator<Item = Addr>) {
+    pub(crate) fn prepare_hosts(&mut self, addrs: impl Iterator<Item = Addr>) {
         if let Some(hosts) = &mut self.hosts {
             hosts.prepare_all(addrs);
         }
@@ -372,12 +380,12 @@ impl Enricher {
 
     /// Whether rows should wait: who holds them is asked for and not known of
     /// every socket yet.
-    pub fn waits_for_holders(&self) -> bool {
+    pub(crate) fn waits_for_holders(&self) -> bool {
         self.processes.as_ref().is_some_and(|processes| !processes.is_complete())
     }
 
     /// Looks for the holders of these sockets, all at once.
-    pub fn prepare_holders(&mut self, inodes: Vec<u32>) {
+    pub(crate) fn prepare_holders(&mut self, inodes: Vec<u32>) {
         if let Some(processes) = &mut self.processes {
             processes.look_for(inodes);
         }
@@ -385,20 +393,20 @@ impl Enricher {
 
     /// Looks for the holders of every socket of the machine.  From then on no
     /// row needs to wait.
-    pub fn prepare_all_holders(&mut self) {
+    pub(crate) fn prepare_all_holders(&mut self) {
         if let Some(processes) = &mut self.processes {
             processes.map_all();
         }
     }
 
     /// Who holds which socket, as far as that was looked for.
-    pub fn holders(&self) -> Option<&dyn HolderBook> {
-        self.processes.as_ref().map(Processes::book)
+    pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
+        self.processes.as_ref().map(Processes::known)
     }
 
     /// The socket with the names that are known of its numbers.
     #[inline]
-    pub fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
+    pub(crate) fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         if self.plain { self.plain_row(socket) } else { self.full_row(socket) }
     }
 
@@ -408,13 +416,19 @@ impl Enricher {
         Row {
             socket,
             names: Names {
-                interface: self.interfaces.as_ref().and_then(|names| names.name(socket.ifindex)),
+                interface: self.scoped.interfaces().and_then(|names| names.name(socket.ifindex)),
                 bpf_maps: Some(&self.bpf_maps),
                 netns: self.netns(),
                 ..Names::default()
             },
-            association: self.association && socket.layout() == Layout::Inet,
+            association: socket.protocol == SCTP && self.is_association(socket),
         }
+    }
+
+    #[inline(never)]
+    fn is_association(&self, socket: &Socket<'_>) -> bool {
+        socket.layout() == Layout::Inet
+            && if self.quirks.is_some() { self.association } else { quirks::has_peers(socket) }
     }
 
     /// With all of them.
@@ -423,39 +437,32 @@ impl Enricher {
     #[inline(never)]
     fn full_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         let plain = self.plain_row(socket);
-        let service = |port| {
-            self.services
-                .as_ref()
-                .filter(|_| has_ports(socket))?
-                .name(self.service_protocol(socket.origin), port)
-        };
+        let service =
+            |port| self.services.as_ref().filter(|_| has_ports(socket))?.name(socket.origin.services, port);
         let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
+        let addresses = self.scoped.interfaces().filter(|_| self.addresses);
         let names = Names {
-            hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
+            hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostCache),
             local_service: service(port_of(socket.local)),
             remote_service: service(port_of(socket.remote)),
             protocol: netlink.and_then(|names| names.protocol(socket)),
             port_owner: netlink.and_then(|names| names.owner(socket)),
             cgroup,
             holders: self.holders(),
-            contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
-            people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
+            contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextCache),
+            identities: self.identities.as_ref().map(|identities| identities as &dyn IdentityCache),
             peer: self.peer(socket),
             workload: self.workload(socket, cgroup),
-            addresses: self
-                .addresses
-                .then_some(self.interfaces.as_ref())
-                .flatten()
-                .map(|book| book as &dyn AddressBook),
+            addresses: addresses.map(|known| known as &dyn AddressCache),
             ..plain.names
         };
         Row { names, ..plain }
     }
 
     fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
-        let found = self.peers.as_ref()?.of(socket, self.place)?;
-        let netns = found.place.and_then(|place| self.places.get(place as usize));
+        let found = self.peers.as_ref()?.of(socket, self.scoped.current())?;
+        let netns = found.scope.and_then(|scope| self.scoped.netns_of(scope));
         Some(Peer { inode: found.inode, netns, candidates: found.candidates })
     }
 
@@ -465,7 +472,7 @@ impl Enricher {
     }
 
     /// What was worth saying of the rows since the last call.
-    pub fn take_row_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
+    pub(crate) fn take_row_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
         let notices = self.cgroups.as_mut().map(Cgroups::take_notices).unwrap_or_default();
         let notices =
             notices.into_iter().flat_map(|(notice, times)| std::iter::repeat_n(notice, times as usize));
@@ -473,10 +480,10 @@ impl Enricher {
     }
 
     /// What was worth saying since the last call.
-    pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
+    pub(crate) fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
         let netlink = self.netlink.as_mut().map(NetlinkNames::take_notices).unwrap_or_default();
         let cgroups = self.take_row_notices();
-        let processes = self.processes.as_mut().and_then(Processes::take_notice);
+        let processes = self.processes.as_mut().map(Processes::take_notices).unwrap_or_default();
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
         netlink.into_iter().chain(cgroups).chain(processes).chain(peers)
@@ -512,15 +519,6 @@ fn has_ports(socket: &Socket<'_>) -> bool {
     matches!(socket.layout(), Layout::Inet | Layout::Smc)
 }
 
-/// The table whose services the ports of a table are.
-fn services_table(table: Table) -> Table {
-    match table {
-        Table::Smc => Table::Tcp,
-        Table::UdpLite => Table::Udp,
-        table => table,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -535,13 +533,15 @@ mod tests {
             needs: Needs::NONE,
             numeric: false,
             resolve: false,
-            cgroup_zero: false,
-            extended: false,
             threads: false,
             holder_search: HolderSearch::default(),
-            places: &[],
+            polls_again: false,
             sources,
         }
+    }
+
+    fn enricher(config: &EnrichConfig<'_>) -> Enricher {
+        Enricher::new(config, BpfMaps::default(), None, &Access::here())
     }
 
     fn socket(bytes: &[u8]) -> Socket<'_> {
@@ -552,7 +552,7 @@ mod tests {
     #[test]
     fn what_is_not_needed_is_not_looked_up() {
         let sources = Sources::default();
-        let mut enricher = Enricher::new(&EnrichConfig { resolve: true, ..config(&sources) });
+        let mut enricher = enricher(&EnrichConfig { resolve: true, ..config(&sources) });
         let socket = socket(LINE);
         enricher.prepare(&socket);
         let names = enricher.row(&socket).names;
@@ -565,30 +565,11 @@ mod tests {
         let known = crate::sys::names::service_name(22, Some(c"tcp"));
         for numeric in [false, true] {
             let config = EnrichConfig { needs: Needs::SERVICES, numeric, ..config(&sources) };
-            let mut enricher = Enricher::new(&config);
+            let mut enricher = enricher(&config);
             let socket = socket(LINE);
             enricher.prepare(&socket);
             let want = known.as_deref().filter(|_| !numeric);
             assert_eq!(enricher.row(&socket).names.local_service, want);
-        }
-    }
-
-    /// Tables without services take those of the last table that has some,
-    /// whether or not it had sockets; others keep their own.
-    #[test]
-    fn services_follow_the_tables_listed_before() {
-        let sources = Sources::default();
-        let mut enricher = Enricher::new(&config(&sources));
-        assert_eq!(enricher.service_protocol(Origin::of(Table::Mptcp, SourceKind::Kernel)), 262);
-        for (begun, of_mptcp) in [(Table::Raw, RAW), (Table::Udp, UDP), (Table::Tcp, TCP), (Table::Sctp, TCP)]
-        {
-            enricher.begin(begun);
-            assert_eq!(
-                enricher.service_protocol(Origin::of(Table::Mptcp, SourceKind::Kernel)),
-                of_mptcp,
-                "{begun:?}"
-            );
-            assert_eq!(enricher.service_protocol(Origin::of(Table::Raw, SourceKind::Kernel)), RAW);
         }
     }
 }

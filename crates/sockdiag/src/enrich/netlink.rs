@@ -116,6 +116,11 @@ pub(super) struct NetlinkNames {
 }
 
 impl NetlinkNames {
+    /// Forgets the names of processes.
+    pub(super) fn begin_poll(&mut self) {
+        self.owners.clear();
+    }
+
     pub(super) fn new(sources: &Sources) -> Self {
         let proc_root = sources.proc_file("");
         Self { proc_root, protocols: None, owners: HashMap::new(), notices: Vec::new() }

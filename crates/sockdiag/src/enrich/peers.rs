@@ -25,7 +25,7 @@ const MOST: usize = 4 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     ends: u64,
-    place: u32,
+    scope: u32,
     inode: u32,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Found {
     /// Its inode; 0 if it is in doubt.
     pub(super) inode: u32,
     /// The number of its namespace, where that is known.
-    pub(super) place: Option<u32>,
+    pub(super) scope: Option<u32>,
     /// How many sockets may be it.
     pub(super) candidates: u32,
 }
@@ -52,7 +52,7 @@ pub(super) struct Peers {
 
 impl Peers {
     /// Remembers a socket of a namespace.
-    pub(super) fn add(&mut self, socket: &Socket<'_>, place: u32) {
+    pub(super) fn add(&mut self, socket: &Socket<'_>, scope: u32) {
         // What nobody holds has no process to name.
         if socket.inode == 0 {
             return;
@@ -66,7 +66,13 @@ impl Peers {
             self.left_out += 1;
             return;
         }
-        self.known.push(Known { ends, place, inode: socket.inode });
+        self.known.push(Known { ends, scope, inode: socket.inode });
+        self.sorted = false;
+    }
+
+    /// Forgets all sockets.
+    pub(super) fn begin_poll(&mut self) {
+        self.known.clear();
         self.sorted = false;
     }
 
@@ -85,16 +91,16 @@ impl Peers {
 
     /// The other end of a socket of a namespace; `None` if it can have none,
     /// or none was found.
-    pub(super) fn of(&self, socket: &Socket<'_>, place: u32) -> Option<Found> {
+    pub(super) fn of(&self, socket: &Socket<'_>, scope: u32) -> Option<Found> {
         match &socket.detail {
             Detail::Unix(unix) => {
                 let inode = unix.peer().filter(|inode| *inode != 0)?;
-                let at = self.with(self.hash_inode(inode)).first().map(|known| known.place);
-                Some(Found { inode, place: at, candidates: 1 })
+                let at = self.with(self.hash_inode(inode)).first().map(|known| known.scope);
+                Some(Found { inode, scope: at, candidates: 1 })
             }
             Detail::Inet(_) | Detail::Proc(_) if is_connected(socket) => {
                 let all = self.with(self.hash_ends(socket, true));
-                let own = part(all, |known| known.place == place);
+                let own = part(all, |known| known.scope == scope);
                 let candidates = match own {
                     [] if is_loopback(socket.remote.addr) => own,
                     [] => all,
@@ -107,7 +113,7 @@ impl Peers {
                 };
                 Some(Found {
                     inode: one.map_or(0, |one| one.inode),
-                    place: one.map(|one| one.place),
+                    scope: one.map(|one| one.scope),
                     candidates: candidates.len() as u32,
                 })
             }
@@ -193,9 +199,9 @@ mod tests {
     /// What the socket from `from` to `to` in namespace 0 finds among these.
     fn found(from: ([u8; 4], u16), to: ([u8; 4], u16), others: &[(u32, u32)]) -> Option<Found> {
         let mut peers = Peers::default();
-        for (inode, place) in others {
+        for (inode, scope) in others {
             let line = line(to, from, inode % 2 == 1, *inode);
-            peers.add(&socket(&line), *place);
+            peers.add(&socket(&line), *scope);
         }
         // Bystanders.
         for (inode, other) in [(90, (A.0, 81)), (91, ([10, 0, 0, 3], 80))] {
@@ -207,8 +213,8 @@ mod tests {
 
     #[test]
     fn the_peer_has_the_ends_the_other_way_round() {
-        let at = |inode, place| Some(Found { inode, place: Some(place), candidates: 1 });
-        let doubt = |candidates| Some(Found { inode: 0, place: None, candidates });
+        let at = |inode, scope| Some(Found { inode, scope: Some(scope), candidates: 1 });
+        let doubt = |candidates| Some(Found { inode: 0, scope: None, candidates });
         assert_eq!(found(A, B, &[(8, 0)]), at(8, 0));
         assert_eq!(found(A, B, &[(9, 0)]), at(9, 0), "an IPv6 socket with a mapped address");
         assert_eq!(found(A, B, &[]), None);

@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use sockdiag_facts::scan;
+use sockdiag_wire::ipproto::{IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP};
 
 const SOCKET: &str = "/run/rpcbind.sock";
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,10 +27,6 @@ const REPLY: u32 = 1;
 const RPCBPROG: u32 = 100_000;
 const RPCBVERS4: u32 = 4;
 const RPCBPROC_DUMP: u32 = 4;
-
-const TCP: u16 = 6;
-const UDP: u16 = 17;
-const SCTP: u16 = 132;
 
 /// Names of RPC services by IP protocol and port; later entries replace earlier ones.
 #[derive(Clone, Debug, Default)]
@@ -65,8 +62,9 @@ impl RpcNames {
 
     /// The name of a service; any protocol's with `None`.
     pub(super) fn name(&self, protocol: Option<u16>, port: u16) -> Option<&[u8]> {
-        let protocols =
-            [TCP, UDP, SCTP].into_iter().filter(|number| protocol.is_none_or(|asked| asked == *number));
+        let protocols = [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP]
+            .into_iter()
+            .filter(|number| protocol.is_none_or(|asked| asked == *number));
         protocols.filter_map(|protocol| self.names.get(&(protocol, port))).map(Vec::as_slice).next()
     }
 
@@ -144,9 +142,9 @@ impl<'a> Words<'a> {
             let (program, _version) = (self.word()?, self.word()?);
             let (netid, addr, _owner) = (self.string()?, self.string()?, self.string()?);
             let protocol = match netid {
-                b"tcp" | b"tcp6" => TCP,
-                b"udp" | b"udp6" => UDP,
-                b"sctp" => SCTP,
+                b"tcp" | b"tcp6" => IPPROTO_TCP,
+                b"udp" | b"udp6" => IPPROTO_UDP,
+                b"sctp" => IPPROTO_SCTP,
                 _ => continue,
             };
             if let Some(port) = port_of(addr) {
@@ -212,9 +210,9 @@ mod tests {
             (100_003, "tcp", "0.0.0.0.0.111"),
         ]);
         let names = RpcNames::parse(&reply, PROGRAMS);
-        assert_eq!(names.name(Some(TCP), 111), Some(&b"rpc.nfs"[..]), "later entries win");
-        assert_eq!(names.name(Some(UDP), 2049), Some(&b"rpc.nfs"[..]));
-        assert_eq!(names.name(Some(TCP), 2049), None);
+        assert_eq!(names.name(Some(IPPROTO_TCP), 111), Some(&b"rpc.nfs"[..]), "later entries win");
+        assert_eq!(names.name(Some(IPPROTO_UDP), 2049), Some(&b"rpc.nfs"[..]));
+        assert_eq!(names.name(Some(IPPROTO_TCP), 2049), None);
         assert_eq!(names.name(None, 51200), Some(&b"rpc.400000"[..]));
         assert_eq!(names.port(b"rpc.nfs"), Some(111));
         assert_eq!(names.port(b"rpc.portmapper"), None);

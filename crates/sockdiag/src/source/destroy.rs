@@ -7,21 +7,18 @@
 //! Source: `SOCK_DESTROY` (linux/sock_diag.h), sock_diag(7); ss's treatment of
 //! the answers.
 
-use sockdiag_wire::attr;
-use sockdiag_wire::inet_diag::INET_DIAG_REQ_PROTOCOL;
+use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
 use sockdiag_wire::inet_req::{InetDiagReqV2, SockId};
+use sockdiag_wire::ipproto::IPPROTO_RAW;
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOCK_DESTROY, error_code, messages,
 };
 
-use super::exchange::open;
-use super::request::{RAW, TCP, octets};
+use super::Access;
+use super::request::{octets, put_protocol, short_protocol};
 use crate::model::{Socket, SourceKind};
-use crate::notice::Notice;
+use crate::notice::{Notice, Tally};
 use crate::sys::netlink::{Netlink, ReceiveError};
-
-const ENOENT: i32 = 2;
-const EOPNOTSUPP: i32 = 95;
 
 /// What became of a socket that was to be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,26 +39,14 @@ pub struct Destroyer {
     tally: Tally,
 }
 
-/// What became of the sockets so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Destroyed.
-    pub destroyed: u64,
-    /// Gone before.
-    pub gone: u64,
-    /// Of a kind that this kernel does not destroy.
-    pub spared: u64,
-    /// Listed, and not of a kind for [`Destroyer::acts_on`].
-    pub passed: u64,
-}
-
 impl Destroyer {
     /// Opens a way to the kernel.
     ///
     /// # Errors
-    /// What the reference says where none can be had.
-    pub fn open() -> Result<Self, Notice> {
-        open()
+    /// What to tell people where none can be had.
+    pub fn open(access: &mut Access) -> Result<Self, Notice> {
+        access
+            .socket()
             .map(|netlink| Self { netlink, tally: Tally::default() })
             .map_err(|failure| failure.notice.unwrap_or(Notice::Eof))
     }
@@ -128,9 +113,9 @@ fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
     Header { len: 0, kind: SOCK_DESTROY, flags: NLM_F_REQUEST | NLM_F_ACK, seq, pid: 0 }.encode(&mut bytes);
     InetDiagReqV2 {
         family: socket.family.number(),
-        protocol: if protocol > 255 { TCP as u8 } else { protocol as u8 },
+        protocol: short_protocol(protocol),
         // Raw sockets are told apart by their own protocol.
-        raw_or_pad: if protocol == RAW {
+        raw_or_pad: if protocol == IPPROTO_RAW {
             socket.attrs().and_then(|attrs| attrs.protocol()).unwrap_or(0)
         } else {
             0
@@ -146,9 +131,7 @@ fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
         ..InetDiagReqV2::default()
     }
     .encode(&mut bytes);
-    if protocol > 255 {
-        attr::put(&mut bytes, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
-    }
+    put_protocol(&mut bytes, protocol);
     debug_assert!(bytes.len() > HEADER_LEN);
     let length = bytes.len() as u32;
     if let Some(field) = bytes.first_chunk_mut() {

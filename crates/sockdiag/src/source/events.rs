@@ -6,16 +6,17 @@
 //!
 //! Source: `SKNLGRP_*` (linux/sock_diag.h), sock_diag(7).
 
-use std::ops::ControlFlow;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use sockdiag_wire::netlink::{NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
+use sockdiag_wire::errno::ENOBUFS;
+use sockdiag_wire::netlink::{HEADER_LEN, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, messages};
 
-use super::{DumpError, DumpErrorKind, Visit};
-use crate::model::{Family, FamilySet, Record, SourceKind, Table, TableSet};
-use crate::notice::Notice;
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind};
+use crate::model::{Family, FamilySet, Origin, Record, SourceKind, Table, TableSet, Window};
 use crate::sys::netlink::{Netlink, ReceiveError};
-
-const ENOBUFS: i32 = 105;
+use crate::sys::{self, clock};
 
 /// The multicast groups of these tables and families, a bit each; zero if the
 /// kernel tells of none of them.
@@ -32,49 +33,105 @@ pub fn groups(tables: TableSet, families: FamilySet) -> u32 {
     .fold(0, |groups, (bit, _)| groups | 1 << bit)
 }
 
-/// Hands every destroyed socket to `visit`, until that breaks off.
-///
-/// # Errors
-/// When the kernel cannot be listened to, or not any longer.
-pub fn follow(groups: u32, visit: &mut dyn Visit, notices: &mut dyn FnMut(Notice)) -> Result<(), DumpError> {
-    let failed =
-        |kind, rows_delivered| DumpError { request: "socket events".to_owned(), rows_delivered, kind };
-    let mut netlink = Netlink::open_for(groups).map_err(|errno| {
-        notices(Notice::BindSocketFailed { errno: errno.raw_os_error() });
-        failed(DumpErrorKind::Socket(errno.into()), 0)
-    })?;
-    let (mut rows, mut overflows) = (0, 0);
-    loop {
-        let datagram = match netlink.receive() {
-            Ok(datagram) => datagram,
+/// What a wait for destroyed sockets brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// Messages, which [`Events::next_record`] gives one after the other.
+    Messages,
+    /// The kernel dropped messages since we read too slowly; how often so far.
+    Lost(u64),
+    /// Nothing yet.
+    Nothing,
+}
+
+/// A netlink socket to which the kernel tells of destroyed sockets.
+#[derive(Debug)]
+pub(crate) struct Events {
+    netlink: Netlink,
+    /// The last datagram, and how far it was read.
+    datagram: Vec<u8>,
+    at: usize,
+    /// Where in it the socket lies that was read last.
+    payload: Range<usize>,
+    window: Window,
+    /// How often messages were dropped.
+    lost: u64,
+    rows: u64,
+}
+
+impl Events {
+    /// Listens to these groups.
+    pub(crate) fn open(groups: u32, access: &Access) -> Result<Self, DumpError> {
+        let netlink = Netlink::open_for(groups, access.opener())
+            .map_err(|errno| failed(DumpErrorKind::Socket(errno.into()), 0))?;
+        let window = clock::since(clock::now_ns());
+        Ok(Self { netlink, datagram: Vec::new(), at: 0, payload: 0..0, window, lost: 0, rows: 0 })
+    }
+
+    /// Takes the next datagram; unless there `is_one`, only if there is one.
+    pub(crate) fn receive(&mut self, is_one: bool) -> Result<Arrived, DumpError> {
+        let received = if is_one { self.netlink.receive().map(Some) } else { self.netlink.try_receive() };
+        let datagram = match received {
+            Ok(None) => return Ok(Arrived::Nothing),
+            Ok(Some(datagram)) => datagram,
             Err(ReceiveError::Os(errno)) if errno.raw_os_error() == ENOBUFS => {
-                overflows += 1;
-                notices(Notice::EventsLost { times: overflows });
-                continue;
+                self.lost += 1;
+                return Ok(Arrived::Lost(self.lost));
             }
             Err(ReceiveError::Os(errno)) => {
-                notices(Notice::ReceiveFailed { errno: errno.raw_os_error() });
-                return Err(failed(DumpErrorKind::Receive(errno.into()), rows));
+                return Err(failed(DumpErrorKind::Receive(errno.into()), self.rows));
             }
-            Err(ReceiveError::Eof) => {
-                notices(Notice::Eof);
-                return Err(failed(DumpErrorKind::Eof, rows));
-            }
+            Err(ReceiveError::Eof) => return Err(failed(DumpErrorKind::Eof, self.rows)),
         };
-        if !datagram.from_kernel {
-            continue;
+        self.datagram.clear();
+        self.at = 0;
+        if datagram.from_kernel {
+            self.datagram.extend_from_slice(datagram.bytes);
+            // It was sent at some time before it arrived.
+            self.window = Window::new(datagram.window.end_ns(), datagram.window.end_ns());
         }
-        for message in messages(datagram.bytes) {
-            if matches!(message.header.kind, NLMSG_NOOP | NLMSG_ERROR | NLMSG_DONE) {
-                continue;
-            }
-            rows += 1;
-            let origin = super::live_origin(Table::Tcp, SourceKind::Event);
-            if visit.record(Record { origin, bytes: message.payload }) == ControlFlow::Break(()) {
-                return Ok(());
+        Ok(Arrived::Messages)
+    }
+
+    /// Goes to the next socket of the last datagram; whether there is one.
+    pub(crate) fn next_record(&mut self) -> bool {
+        loop {
+            let rest = self.datagram.get(self.at..).unwrap_or_default();
+            let Some(message) = messages(rest).next() else { return false };
+            let length = message.header.len as usize;
+            self.payload = self.at + HEADER_LEN..self.at + length;
+            self.at += length.next_multiple_of(4);
+            if !matches!(message.header.kind, NLMSG_NOOP | NLMSG_ERROR | NLMSG_DONE) {
+                self.rows += 1;
+                return true;
             }
         }
     }
+
+    /// The socket that [`Events::next_record`] went to.
+    pub(crate) fn record(&self) -> Record<'_> {
+        let origin = Origin {
+            abi: sys::abi(),
+            window: Some(self.window),
+            ..Origin::of(Table::Tcp, SourceKind::Event)
+        };
+        Record { origin, bytes: self.datagram.get(self.payload.clone()).unwrap_or_default() }
+    }
+
+    /// When the last datagram arrived.
+    pub(crate) fn arrived(&self) -> Window {
+        self.window
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.netlink.as_fd()
+    }
+}
+
+fn failed(kind: DumpErrorKind, rows_delivered: u64) -> DumpError {
+    DumpError { request: "socket events".to_owned(), rows_delivered, kind }
 }
 
 #[cfg(test)]

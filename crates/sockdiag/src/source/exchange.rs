@@ -1,8 +1,8 @@
 //! One request and all replies to it.
 //!
 //! Replies of another conversation (another sequence number, port, or sender)
-//! are skipped.  What the reference would print of a failure comes along with
-//! it, for the ladder to say or to keep quiet about.
+//! are skipped.  What is worth telling of a failure comes along with it, for
+//! the ladder to tell or to keep quiet about.
 //!
 //! Source: netlink(7); ss's treatment of errors for inet tables: every
 //! `NLMSG_ERROR` is silent, a dump that ends in an error is not.
@@ -10,18 +10,20 @@
 use std::io;
 use std::ops::ControlFlow;
 
+use rustix::io::Errno;
+use sockdiag_wire::errno::{EINVAL, EMSGSIZE, ENOENT, EOPNOTSUPP};
 use sockdiag_wire::netlink::{
-    Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY, error_code, ext_ack,
-    messages,
+    ERROR_LEN, Message, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, SOCK_DIAG_BY_FAMILY,
+    error_code, ext_ack, messages,
 };
 
-use super::{DumpErrorKind, REPEATS, Visit};
+use super::contract::{DumpErrorKind, Visit};
+use crate::model::Window;
 use crate::notice::Notice;
-use crate::sys::netlink::{Netlink, OpenStep, ReceiveError, Subsystem};
+use crate::sys::netlink::{Datagram, Netlink, OpenStep, ReceiveError};
 
-const ENOENT: i32 = 2;
-const EMSGSIZE: i32 = 90;
-const EOPNOTSUPP: i32 = 95;
+/// How often a dump is repeated that the table changed under.
+const REPEATS: u32 = 3;
 
 /// How a dump that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub(super) struct Ended {
 pub(super) struct Failure {
     /// Why.
     pub kind: DumpErrorKind,
-    /// What the reference says of it; `None` if it keeps quiet.
+    /// What is worth telling of it, if anything.
     pub notice: Option<Notice>,
 }
 
@@ -45,23 +47,24 @@ impl Failure {
     /// Whether the kernel found the request malformed, as one of an older
     /// release does a program with instructions that it does not know.
     pub(super) fn is_invalid(&self) -> bool {
-        matches!(self.kind, DumpErrorKind::Kernel(22))
+        matches!(self.kind, DumpErrorKind::Kernel(EINVAL))
     }
 }
 
-/// Opens a socket for inet tables.
-pub(super) fn open() -> Result<Netlink, Failure> {
-    Netlink::open(Subsystem::SockDiag).map_err(|(step, error)| {
-        let errno = error.raw_os_error();
-        let notice = match step {
-            OpenStep::Socket => Notice::SocketFailed { errno },
-            OpenStep::SendBuffer => Notice::SendBufferFailed { errno },
-            OpenStep::ReceiveBuffer => Notice::ReceiveBufferFailed { errno },
-            OpenStep::Bind => Notice::BindSocketFailed { errno },
-        };
-        Failure { kind: DumpErrorKind::Socket(error.into()), notice: Some(notice) }
-    })
+/// No netlink socket could be had.
+pub(super) fn open_failed((step, error): (OpenStep, Errno)) -> Failure {
+    let errno = error.raw_os_error();
+    let notice = match step {
+        OpenStep::Socket => Notice::SocketFailed { errno },
+        OpenStep::SendBuffer => Notice::SendBufferFailed { errno },
+        OpenStep::ReceiveBuffer => Notice::ReceiveBufferFailed { errno },
+        OpenStep::Bind => Notice::BindSocketFailed { errno },
+    };
+    Failure { kind: DumpErrorKind::Socket(error.into()), notice: Some(notice) }
 }
+
+/// Takes the payload of a message, and the time in which it was read.
+pub(super) type Take<'t> = dyn FnMut(&[u8], Window) -> ControlFlow<()> + 't;
 
 /// Sends a dump request and hands every reply's payload to `take`.
 ///
@@ -71,7 +74,7 @@ pub(super) fn exchange(
     socket: &mut Netlink,
     request: &[u8],
     seq: u32,
-    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    take: &mut Take<'_>,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<Ended, Failure> {
     socket
@@ -95,16 +98,16 @@ pub(super) fn exchange(
             said_truncated = true;
             notices(Notice::MessageTruncated);
         }
-        match read_datagram(datagram.bytes, datagram.cut, seq, port, &mut ended, take)? {
+        match read_datagram(&datagram, seq, port, &mut ended, take)? {
             ControlFlow::Continue(()) => {}
             ControlFlow::Break(()) => return Ok(ended),
         }
     }
 }
 
-/// Sends a request for one socket and gives what the kernel says of it;
-/// `None` if there is none, or it cannot be told.
-pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<Vec<u8>> {
+/// Sends a request for one socket and gives what the kernel says of it, and
+/// when; `None` if there is none, or it cannot be told.
+pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<(Vec<u8>, Window)> {
     socket.send(request).ok()?;
     let port = socket.port();
     loop {
@@ -116,7 +119,7 @@ pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<
             messages(datagram.bytes).find(|message| message.header.seq == seq && message.header.pid == port);
         match answer {
             Some(answer) if answer.header.kind == SOCK_DIAG_BY_FAMILY => {
-                return Some(answer.payload.to_vec());
+                return Some((answer.payload.to_vec(), datagram.window));
             }
             None if !datagram.cut => {}
             _ => return None,
@@ -124,15 +127,15 @@ pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<
     }
 }
 
-/// Whoever takes the records of a dump, and is told of it.
-pub(super) trait Taker {
-    /// Where the records go.
+/// Receives the records of a dump, and notices about it.
+pub(super) trait Consumer {
+    /// The visitor of the records.
     fn visit(&mut self) -> &mut dyn Visit;
-    /// Says something.
+    /// Receives a notice.
     fn say(&mut self, notice: Notice);
 }
 
-impl Taker for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
+impl Consumer for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
     fn visit(&mut self) -> &mut dyn Visit {
         self.0
     }
@@ -142,33 +145,42 @@ impl Taker for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
     }
 }
 
-/// Makes a dump, which gives how it ended and how many records it delivered.
+/// Makes a dump: returns how it ended and how many records it delivered.
 ///
-/// One that the table changed under is made again, a few times, if nothing came
-/// of it or its records can be replaced.  Where a repetition fails with nothing
-/// delivered, what was there before it stands.  It is said at last if the
-/// table changed under the dump that stands.
-pub(super) fn repeatedly<T: Taker>(
-    taker: &mut T,
+/// A dump is repeated, up to [`REPEATS`] times, if the table changed while it
+/// was read, and if it delivered nothing or its records can be replaced.  Where a
+/// repetition fails before its first record, the dump before it stands.  A notice
+/// is given at the end if the table changed under the dump that stands.
+///
+/// ```text
+/// the table changed | records | may_replace | what follows
+/// no                | any     |             | the dump stands
+/// yes               | none    |             | it is repeated
+/// yes               | some    | true        | it is repeated; the new records replace the old
+/// yes               | some    | false       | the dump stands, with a notice
+/// (a repetition that failed without a record) | the dump before it stands
+/// ```
+pub(super) fn repeatedly<T: Consumer>(
+    consumer: &mut T,
     mut dump: impl FnMut(&mut T) -> (Result<Ended, Failure>, u64),
 ) -> (Result<Ended, Failure>, u64) {
-    taker.visit().begin();
-    let (mut result, mut rows) = dump(taker);
+    consumer.visit().begin();
+    let (mut result, mut rows) = dump(consumer);
     for _ in 0..REPEATS {
         let again = matches!(result, Ok(Ended { interrupted: true, stopped: false }));
-        if !again || (rows > 0 && !taker.visit().may_replace()) {
+        if !again || (rows > 0 && !consumer.visit().may_replace()) {
             break;
         }
-        let repeated = dump(taker);
+        let repeated = dump(consumer);
         let failed = matches!(repeated, (Err(_), 0));
-        taker.visit().replaced(failed);
+        consumer.visit().replaced(failed);
         if failed {
             break;
         }
         (result, rows) = repeated;
     }
     if matches!(result, Ok(Ended { interrupted: true, .. })) {
-        taker.say(Notice::DumpInterrupted);
+        consumer.say(Notice::DumpInterrupted);
     }
     (result, rows)
 }
@@ -179,14 +191,13 @@ fn receive_kind(errno: i32) -> DumpErrorKind {
 
 /// Reads the messages of one datagram; `Break` if the dump is over.
 pub(super) fn read_datagram(
-    bytes: &[u8],
-    cut: bool,
+    datagram: &Datagram<'_>,
     seq: u32,
     port: u32,
     ended: &mut Ended,
-    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    take: &mut Take<'_>,
 ) -> Result<ControlFlow<()>, Failure> {
-    let mut rest = messages(bytes);
+    let mut rest = messages(datagram.bytes);
     for message in rest.by_ref() {
         if message.header.seq != seq || message.header.pid != port {
             continue;
@@ -197,7 +208,7 @@ pub(super) fn read_datagram(
             NLMSG_DONE => return done(&message).map(ControlFlow::Break),
             NLMSG_ERROR => return Err(refusal(&message)),
             _ => {
-                if take(message.payload).is_break() {
+                if take(message.payload, datagram.window).is_break() {
                     ended.stopped = true;
                     return Ok(ControlFlow::Break(()));
                 }
@@ -206,7 +217,7 @@ pub(super) fn read_datagram(
     }
     match rest.remnant() {
         0 => {}
-        _ if cut => {}
+        _ if datagram.cut => {}
         bytes => {
             let kind = DumpErrorKind::Remnant { bytes };
             return Err(Failure { kind, notice: Some(Notice::Remnant { bytes }) });
@@ -233,12 +244,10 @@ fn done(message: &Message<'_>) -> Result<(), Failure> {
     Err(Failure { kind: DumpErrorKind::Kernel(errno), notice })
 }
 
-/// A refusal, of which inet tables say nothing.
+/// A refusal, about which inet tables are silent.
 fn refusal(message: &Message<'_>) -> Failure {
-    // An error number and the header of the request that it is about.
-    const WHOLE: usize = 20;
     match error_code(message.payload) {
-        Some(code) if message.payload.len() >= WHOLE => {
+        Some(code) if message.payload.len() >= ERROR_LEN => {
             Failure { kind: DumpErrorKind::Kernel(code.saturating_neg()), notice: None }
         }
         _ => Failure { kind: DumpErrorKind::Kernel(0), notice: Some(Notice::ErrorTruncated) },
@@ -253,6 +262,7 @@ mod tests {
 
     const SEQ: u32 = 7;
     const PORT: u32 = 42;
+    const WINDOW: Window = Window::new(3, 8);
 
     fn message(kind: u16, flags: u16, seq: u32, pid: u32, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -270,11 +280,13 @@ mod tests {
     fn read(bytes: &[u8], cut: bool) -> (Vec<Vec<u8>>, Result<ControlFlow<()>, Failure>, Ended) {
         let mut rows = Vec::new();
         let mut ended = Ended { stopped: false, interrupted: false };
-        let mut take = |row: &[u8]| {
+        let datagram = Datagram { bytes, from_kernel: true, cut, window: WINDOW };
+        let mut take = |row: &[u8], at: Window| {
+            assert_eq!(at, WINDOW);
             rows.push(row.to_vec());
             if row == b"stop" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let flow = read_datagram(bytes, cut, SEQ, PORT, &mut ended, &mut take);
+        let flow = read_datagram(&datagram, SEQ, PORT, &mut ended, &mut take);
         (rows, flow, ended)
     }
 
@@ -312,9 +324,8 @@ mod tests {
         assert!(read(&datagram, false).2.interrupted);
     }
 
-    /// What the reference says of each way to fail.
     #[test]
-    fn failures_are_silent_or_not_as_the_reference_has_them() {
+    fn failures_are_told_unless_they_mean_that_there_are_no_such_sockets() {
         let refused = |errno: i32, whole: bool| {
             let mut payload = (-errno).to_ne_bytes().to_vec();
             payload.resize(if whole { 20 } else { 19 }, 0);

@@ -14,11 +14,16 @@ use std::ops::ControlFlow;
 
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};
 use sockdiag_wire::inet_diag::InetDiagMsg;
+use sockdiag_wire::ipproto::IPPROTO_TCP;
 
-use super::exchange::{self, Ended, Failure, Taker, ask_one, exchange, open};
-use super::request::{TCP, by_family, legacy, legacy_type, one_socket};
-use super::{DumpError, DumpErrorKind, Programs, Query, Sources, Storages, Visit, deficit, proc_net};
-use crate::model::{Family, Record, SourceKind, StateSet, Table};
+use super::access::Access;
+use super::contract::{DumpError, Programs, Query, Storages, Visit, live_origin};
+use super::exchange::{self, Consumer, Ended, Failure, ask_one, exchange};
+use super::proc_net;
+use super::replay::deficit;
+use super::request::{by_family, legacy, legacy_type, one_socket};
+use super::sources::Sources;
+use crate::model::{Family, Origin, Record, StateSet, Table, Window};
 use crate::notice::Notice;
 use crate::sys::netlink::Netlink;
 
@@ -29,34 +34,26 @@ const ASIDE_BYTES: usize = 4 << 20;
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
-    let mut run = Run::new(query, visit, notices);
+    let mut run = Run::new(query, access, visit, notices);
     let failure = match run.netlink(families, ASIDE_BYTES) {
         Ok(()) => return Ok(()),
         Err(failure) => failure,
     };
-    let rows_delivered = run.rows;
-    let failed = move |kind| DumpError { request: name(query), rows_delivered, kind };
-    if rows_delivered > 0 || matches!(failure.kind, DumpErrorKind::Remnant { .. }) {
-        return Err(failed(failure.kind));
+    let error = DumpError { request: query.name(), rows_delivered: run.rows, kind: failure.kind };
+    if error.may_fall_back() && sources.text_of(query.table, Family::Inet).is_some() {
+        return proc_net::dump(query, sources, access, visit);
     }
-    if sources.text_of(query.table, Family::Inet).is_none() {
-        return Err(failed(failure.kind));
-    }
-    proc_net::dump(query, sources, visit)
-}
-
-/// What a table is called in an error.
-pub(super) fn name(query: &Query) -> String {
-    format!("{:?} sockets", query.table).to_lowercase()
+    Err(error)
 }
 
 /// Asks the kernel for no socket at all with a condition on cgroups, to see
 /// whether it knows such conditions.  Whatever is not `EINVAL` counts as yes.
-pub(crate) fn kernel_knows_cgroup_condition() -> bool {
+pub(crate) fn kernel_knows_cgroup_condition(access: &mut Access) -> bool {
     let mut program = Vec::new();
     Op { code: INET_DIAG_BC_CGROUP_COND, yes: 12, no: 16 }.encode(&mut program);
     program.extend_from_slice(&0_u64.to_ne_bytes());
@@ -67,7 +64,7 @@ pub(crate) fn kernel_knows_cgroup_condition() -> bool {
     };
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
     let mut notices = |_: Notice| {};
-    let mut run = Run::new(&query, &mut visit, &mut notices);
+    let mut run = Run::new(&query, access, &mut visit, &mut notices);
     !matches!(run.one_family(Family::Inet), Err(failure) if failure.is_invalid())
 }
 
@@ -96,16 +93,16 @@ impl Families {
 /// What one request brought about.
 struct Run<'q, 'v> {
     query: &'q Query,
+    access: &'v mut Access,
     visit: &'v mut dyn Visit,
     notices: &'v mut dyn FnMut(Notice),
     /// Records delivered.
     rows: u64,
     /// Whether the kernel still has to refuse the modern program.
     modern: bool,
-    socket: Option<Netlink>,
 }
 
-impl Taker for Run<'_, '_> {
+impl Consumer for Run<'_, '_> {
     fn visit(&mut self) -> &mut dyn Visit {
         self.visit
     }
@@ -116,19 +113,24 @@ impl Taker for Run<'_, '_> {
 }
 
 impl<'q, 'v> Run<'q, 'v> {
-    fn new(query: &'q Query, visit: &'v mut dyn Visit, notices: &'v mut dyn FnMut(Notice)) -> Self {
+    fn new(
+        query: &'q Query,
+        access: &'v mut Access,
+        visit: &'v mut dyn Visit,
+        notices: &'v mut dyn FnMut(Notice),
+    ) -> Self {
         let modern = query.programs.modern.is_some();
-        Self { query, visit, notices, rows: 0, modern, socket: None }
+        Self { query, access, visit, notices, rows: 0, modern }
     }
 
     fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {
         // Only a dump brings the values of BPF maps.
         let plain = self.query.storages == Storages::None;
-        if plain && let Some(record) = self.exactly_one(families) {
-            let _ = self.hand_on(&record);
+        if plain && let Some((record, window)) = self.exactly_one(families) {
+            let _ = self.hand_on(&record, window);
             return Ok(());
         }
-        if plain && self.query.table.protocol() == TCP && families.inet && families.inet6 {
+        if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 => {
                     // An old kernel, or a recording of the other requests: not worth a word.
@@ -154,32 +156,34 @@ impl<'q, 'v> Run<'q, 'v> {
     /// several, each bound to another interface.  (One bound to an interface
     /// stays unseen behind a newer one of the same identity that is bound to
     /// none: the kernel looks no further.)
-    fn exactly_one(&mut self, families: Families) -> Option<Vec<u8>> {
-        let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == TCP)?;
-        let mut socket = open().ok()?;
-        let mut found: Option<Vec<u8>> = None;
+    fn exactly_one(&mut self, families: Families) -> Option<(Vec<u8>, Window)> {
+        let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == IPPROTO_TCP)?;
+        let mut socket = self.access.socket().ok()?;
+        let mut found: Option<(Vec<u8>, Window)> = None;
         for ifindex in std::iter::once(0).chain(exact.interfaces.iter().copied()) {
             let seq = socket.next_seq();
             let request = one_socket(self.query, &exact.pinned, ifindex, seq)?;
-            let Some(record) = ask_one(&mut socket, &request, seq) else { continue };
+            let Some((record, window)) = ask_one(&mut socket, &request, seq) else { continue };
             let cookie = |record: &[u8]| InetDiagMsg::new(record).map(|msg| msg.cookie());
             match &found {
-                Some(first) if cookie(first) != cookie(&record) => return None,
+                Some((first, _)) if cookie(first) != cookie(&record) => return None,
                 Some(_) => {}
-                None => found = Some(record),
+                None => found = Some((record, window)),
             }
         }
-        let record = found?;
+        // Each request was answered.
+        self.access.keep(socket);
+        let (record, window) = found?;
         let msg = InetDiagMsg::new(&record)?;
         let family = match Family::from_number(msg.family())? {
             Family::Inet => families.inet,
             Family::Inet6 => families.inet6,
             _ => false,
         };
-        (family && self.query.states.contains_number(msg.state())).then_some(record)
+        (family && self.query.states.contains_number(msg.state())).then_some((record, window))
     }
 
-    /// Says what the reference says of a failure.
+    /// Tells what is worth telling of a failure.
     fn conclude(&mut self, result: Result<(), Failure>) -> Result<(), Failure> {
         if let Err(Failure { notice: Some(notice), .. }) = &result {
             (self.notices)(notice.clone());
@@ -216,16 +220,10 @@ impl<'q, 'v> Run<'q, 'v> {
 
     fn one_family(&mut self, family: Family) -> Result<Ended, Failure> {
         self.repeatedly(|run| {
-            let mut socket = run.take_socket()?;
-            if run.query.storages != Storages::None {
-                socket.expect_long();
-            }
+            let mut socket = run.access.socket()?;
             let seq = socket.next_seq();
             let request = by_family(run.query, family, run.program(), seq);
-            let ended =
-                run.deliver(&mut socket, &request, seq, |bytes| bytes.first() == Some(&family.number()))?;
-            run.socket = Some(socket);
-            Ok(ended)
+            run.deliver(socket, &request, seq, |bytes, _| bytes.first() == Some(&family.number()))
         })
     }
 
@@ -233,11 +231,11 @@ impl<'q, 'v> Run<'q, 'v> {
     fn legacy(&mut self) -> Result<(), Failure> {
         let families = self.query.families;
         self.repeatedly(|run| {
-            let mut socket = run.take_socket()?;
+            let mut socket = run.access.socket()?;
             let seq = socket.next_seq();
             let kind = legacy_type(run.query).unwrap_or_default();
             let request = legacy(run.query, kind, run.program(), seq);
-            run.deliver(&mut socket, &request, seq, |bytes| {
+            run.deliver(socket, &request, seq, |bytes, _| {
                 let family = bytes.first().copied().and_then(Family::from_number);
                 family.is_some_and(|family| families.contains(family))
             })
@@ -251,14 +249,14 @@ impl<'q, 'v> Run<'q, 'v> {
         let ended = self.repeatedly(|run| {
             let mut fresh = Aside { limit: aside_bytes, ..Aside::default() };
             let rows = run.rows;
-            let mut socket = run.take_socket()?;
+            let mut socket = run.access.socket()?;
             let seq = socket.next_seq();
             let kind = legacy_type(run.query).unwrap_or_default();
             let request = legacy(run.query, kind, run.program(), seq);
-            let ended = run.deliver(&mut socket, &request, seq, |bytes| match bytes.first() {
+            let ended = run.deliver(socket, &request, seq, |bytes, window| match bytes.first() {
                 Some(&number) if number == Family::Inet.number() => true,
                 Some(&number) if number == Family::Inet6.number() => {
-                    fresh.push(bytes);
+                    fresh.push(bytes, window);
                     false
                 }
                 _ => false,
@@ -279,8 +277,8 @@ impl<'q, 'v> Run<'q, 'v> {
             let later = self.one_family(Family::Inet6).map(|_| ());
             return ended.map(|_| ()).and(later);
         }
-        for bytes in aside.records() {
-            if self.hand_on(bytes).is_break() {
+        for (bytes, window) in aside.records() {
+            if self.hand_on(bytes, window).is_break() {
                 break;
             }
         }
@@ -302,58 +300,60 @@ impl<'q, 'v> Run<'q, 'v> {
         result
     }
 
-    /// The socket of the last dump, or a new one where that failed.
-    fn take_socket(&mut self) -> Result<Netlink, Failure> {
-        self.socket.take().map_or_else(open, Ok)
-    }
-
-    /// Sends a request and delivers the replies that `wanted` accepts.
+    /// Sends a request and delivers the replies that `wanted` accepts; keeps
+    /// the socket where they came to an end.
     fn deliver(
         &mut self,
-        socket: &mut Netlink,
+        mut socket: Netlink,
         request: &[u8],
         seq: u32,
-        mut wanted: impl FnMut(&[u8]) -> bool,
+        mut wanted: impl FnMut(&[u8], Window) -> bool,
     ) -> Result<Ended, Failure> {
-        let Self { query, visit, notices, rows, .. } = self;
-        let origin = super::live_origin(query.table, SourceKind::Kernel);
+        let Self { query, access, visit, notices, rows, .. } = self;
+        socket.expect_long(query.storages != Storages::None);
+        let origin = live_origin(query);
         // Storage of more than 64 KiB does not fit its attribute, which the
         // kernel does not notice.
         let may_overflow = query.storages != Storages::None;
         let mut deficits = Vec::new();
-        let mut take = |bytes: &[u8]| {
-            if !wanted(bytes) {
+        let mut take = |bytes: &[u8], window| {
+            if !wanted(bytes, window) {
                 return ControlFlow::Continue(());
             }
             *rows += 1;
             if may_overflow {
                 deficits.extend(deficit(bytes));
             }
-            visit.record(Record { origin, bytes })
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
         };
-        let ended = exchange(socket, request, seq, &mut take, *notices);
+        let ended = exchange(&mut socket, request, seq, &mut take, *notices);
         deficits.into_iter().for_each(notices);
+        if let Ok(Ended { stopped: false, .. }) = ended {
+            access.keep(socket);
+        }
         ended
     }
 
-    fn hand_on(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+    fn hand_on(&mut self, bytes: &[u8], window: Window) -> ControlFlow<()> {
         self.rows += 1;
-        let origin = super::live_origin(self.query.table, SourceKind::Kernel);
+        let origin = Origin { window: Some(window), ..live_origin(self.query) };
         self.visit.record(Record { origin, bytes })
     }
 }
 
-/// Records that wait, as their bytes behind their lengths.
+/// Records that wait: the bytes of each behind their length.
 ///
-/// In pieces, since memory in one piece would be in the way when it is given
-/// back: the allocator then keeps what others grow into and leave.
+/// They lie in many small buffers.  One large buffer would fragment the heap, so
+/// that its memory could not be returned to the system.
 #[derive(Default)]
 struct Aside {
     pieces: Vec<Vec<u8>>,
+    /// When records were read, and how many of them one after the other.
+    windows: Vec<(Window, u32)>,
     /// Bytes in all of them.
     length: usize,
     limit: usize,
-    /// Whether there were more than may wait; none is kept then.
+    /// Whether more came than may wait; then none is kept.
     overflowed: bool,
 }
 
@@ -361,7 +361,7 @@ struct Aside {
 const PIECE: usize = 64 << 10;
 
 impl Aside {
-    fn push(&mut self, record: &[u8]) {
+    fn push(&mut self, record: &[u8], window: Window) {
         if self.overflowed {
             return;
         }
@@ -369,8 +369,12 @@ impl Aside {
         self.length += length;
         if self.length > self.limit {
             self.overflowed = true;
-            self.pieces = Vec::new();
+            (self.pieces, self.windows) = (Vec::new(), Vec::new());
             return;
+        }
+        match self.windows.last_mut() {
+            Some((last, records)) if *last == window => *records += 1,
+            _ => self.windows.push((window, 1)),
         }
         let fits = |piece: &&mut Vec<u8>| piece.capacity() - piece.len() >= length;
         let piece = match self.pieces.last_mut().filter(fits) {
@@ -381,8 +385,10 @@ impl Aside {
         piece.extend_from_slice(record);
     }
 
-    fn records(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces.iter().flat_map(|piece| {
+    fn records(&self) -> impl Iterator<Item = (&[u8], Window)> {
+        let windows = self.windows.iter();
+        let windows = windows.flat_map(|(window, records)| std::iter::repeat_n(*window, *records as usize));
+        let records = self.pieces.iter().flat_map(|piece| {
             let mut rest = piece.as_slice();
             std::iter::from_fn(move || {
                 let (length, after) = rest.split_first_chunk()?;
@@ -390,7 +396,8 @@ impl Aside {
                 rest = after;
                 Some(record)
             })
-        })
+        });
+        records.zip(windows)
     }
 }
 

@@ -1,10 +1,10 @@
-//! Why the kernel lists no sockets of a table: what it says of itself.
+//! Why the kernel lists no sockets of a table.
 //!
 //! A refusal alone does not tell whether the kernel was built without a
 //! family, lacks a module that is not installed, or may load none.  The
-//! configuration it was built with and the modules installed for it do, where
-//! they can be read.  Only what was seen there is said; else the reason is
-//! that none can be told.
+//! kernel's configuration and the modules installed for it tell, where they can
+//! be read.  A reason is reported only if it was seen there; else the reason is
+//! unknown.
 //!
 //! Invariant: nothing is read before a table has failed.
 //!
@@ -12,96 +12,20 @@
 //! (`net-pf-16-proto-4-type-FAMILY[-PROTOCOL]`), modules.alias and its like as
 //! depmod(8) writes them, proc_config(5), proc_sys_kernel(5).
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
-use super::{DumpError, DumpErrorKind, Query, Sources};
+use super::contract::{DumpError, DumpErrorKind, Query};
+use super::sources::Sources;
 use crate::model::{Family, Layout, Table};
-use crate::notice::Notice;
-use crate::sys::errno_text;
+use crate::notice::{Missing, Notice};
 
 /// As much of a file as is read, in bytes: several times the largest seen.
 const LONGEST_FILE: u64 = 32 << 20;
-
-const EPERM: i32 = 1;
-const ENOENT: i32 = 2;
-const EACCES: i32 = 13;
-const EINVAL: i32 = 22;
-const EPROTONOSUPPORT: i32 = 93;
-const EOPNOTSUPP: i32 = 95;
-const EAFNOSUPPORT: i32 = 97;
-
-/// Why a table could not be listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The kernel was built without this option, e.g. `CONFIG_IP_SCTP`.
-    Option(&'static str),
-    /// The kernel lacks it and has no modules that could bring it.
-    NoModules,
-    /// It is a module, and none of that name is installed for this kernel.
-    NotInstalled {
-        /// The module, e.g. `vsock_diag`.
-        module: &'static str,
-        /// Where modules of this kernel lie, e.g. `/lib/modules/6.1.0`.
-        directory: PathBuf,
-    },
-    /// It is a module that is not loaded, and the kernel loads none any more.
-    LoadingIsOff {
-        /// The module.
-        module: &'static str,
-        /// The setting that forbids it, e.g. `kernel.modules_disabled`.
-        setting: &'static str,
-    },
-    /// It is an installed module that was not loaded, for whatever reason.
-    NotLoaded {
-        /// The module.
-        module: &'static str,
-    },
-    /// The caller may not ask (`EPERM`, `EACCES`, or no netlink sockets at all).
-    NotAllowed {
-        /// The error number.
-        errno: i32,
-    },
-    /// Nothing tells.
-    Unknown {
-        /// The kernel's answer, an error number.
-        errno: i32,
-    },
-}
-
-impl Missing {
-    /// The whole of it, for sockets that are called this.
-    pub(crate) fn tell(&self, title: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAllowed { errno } => {
-                return write!(f, "listing {title} sockets is not permitted here: {}", errno_text(*errno));
-            }
-            Self::Unknown { errno } => {
-                return write!(
-                    f,
-                    "this kernel lists no {title} sockets, and does not tell why: {}",
-                    errno_text(*errno)
-                );
-            }
-            _ => write!(f, "this kernel has no support for listing {title} sockets: ")?,
-        }
-        match self {
-            Self::Option(option) => write!(f, "it was built without {option}"),
-            Self::NotInstalled { module, directory } => {
-                write!(f, "there is no module {module} in {}", directory.display())
-            }
-            Self::LoadingIsOff { module, setting } => {
-                write!(f, "the module {module} is not loaded, and {setting} forbids to load it")
-            }
-            Self::NotLoaded { module } => write!(f, "the module {module} is installed but not loaded"),
-            _ => f.write_str("it was built without, and can load no modules"),
-        }
-    }
-}
 
 /// What has to be in a kernel for a table to be listed.
 struct Wants {

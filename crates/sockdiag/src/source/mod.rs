@@ -11,12 +11,14 @@
 //! record, so a socket is never shown twice; a failure after that is an error
 //! that says how many records there were.
 //!
-//! The same holds of a dump that the kernel says it could not read at one go
-//! (`NLM_F_DUMP_INTR`): it is repeated, a few times, while whoever takes the
-//! records can still take them back.
+//! The same holds for a dump during which the table changed (`NLM_F_DUMP_INTR`):
+//! it is repeated, up to three times, as long as the visitor can still take its
+//! records back.
 //!
 //! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
 
+mod access;
+mod contract;
 mod destroy;
 mod events;
 mod exchange;
@@ -37,264 +39,22 @@ mod unix;
 mod vsock;
 mod xdp;
 
-use std::fmt;
-use std::io;
-use std::ops::ControlFlow;
-use std::os::fd::RawFd;
-use std::path::PathBuf;
+use sockdiag_wire::ipproto::IPPROTO_TCP;
 
-use crate::fields::Needs;
-use crate::filter::{self, Dialect, Expr, Pinned};
-use crate::model::{Family, FamilySet, Layout, Origin, Record, SourceKind, StateSet, Table, TableSet};
+use crate::model::Layout;
 use crate::notice::Notice;
-use crate::sys::{self, errno_text};
 
-pub use destroy::{Destroyer, Fate, Tally};
-pub use events::{follow, groups as event_groups};
+pub use access::Access;
+pub use contract::{DumpError, DumpErrorKind, Exact, LONGEST_MESSAGE, Programs, Query, Storages, Visit};
+pub use destroy::{Destroyer, Fate};
+pub use events::groups as event_groups;
+pub(crate) use events::{Arrived, Events};
 pub(crate) use ladder::kernel_knows_cgroup_condition;
-pub use missing::{Missing, missing};
+pub use missing::missing;
 pub use record::{RecordError, record};
-pub use replay::{LONGEST_MESSAGE, deficit};
+pub use replay::deficit;
 pub use sources::Sources;
 pub use summary::{Summary, summary};
-
-/// Programs for the kernel to filter with, each a sequence of inet_diag bytecode.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Programs {
-    /// One that may use every instruction; tried first.
-    pub modern: Option<Vec<u8>>,
-    /// One of the instructions that every kernel knows, for where the kernel
-    /// answers `EINVAL` to the modern one.
-    pub classic: Option<Vec<u8>>,
-}
-
-impl Programs {
-    /// Those that test as much of a filter as the kernel can.
-    pub fn of(filter: Option<&Expr>) -> Self {
-        let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
-        Self { modern: program(Dialect::Modern), classic: program(Dialect::Classic) }
-    }
-}
-
-/// What is asked of one table, or of the tables of one family.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// The table; of a family whose tables are dumped together, any of them.
-    pub table: Table,
-    /// All tables that are listed, for families whose tables are dumped together.
-    pub tables: TableSet,
-    /// What the shown fields need.
-    pub needs: Needs,
-    /// Families whose records are wanted.
-    pub families: FamilySet,
-    /// The family option that was given last; `inet` or `inet6` here means
-    /// that only this one is asked for.
-    pub preferred: Option<Family>,
-    /// States to ask for.
-    pub states: StateSet,
-    /// Attributes to ask for (`idiag_ext`): bit n-1 is attribute n.
-    pub ext: u8,
-    /// What the kernel filters by.
-    pub programs: Programs,
-    /// The only connection that can be wanted, if the filter leaves room for
-    /// no other.  Then its socket alone is asked for, where that is certain
-    /// to give what a dump would.
-    pub exact: Option<Exact>,
-    /// The BPF maps whose values are wanted.
-    pub storages: Storages,
-}
-
-impl Query {
-    /// Every socket of a table, of both inet families and in every state, with
-    /// what is in every reply.
-    pub fn of(table: Table) -> Self {
-        Self {
-            table,
-            tables: TableSet::only(table),
-            needs: Needs::NONE,
-            families: FamilySet::INET,
-            preferred: None,
-            states: StateSet::ALL,
-            ext: 0,
-            programs: Programs::default(),
-            exact: None,
-            storages: Storages::None,
-        }
-    }
-}
-
-/// One connection, and where to look for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exact {
-    /// Its identity.
-    pub pinned: Pinned,
-    /// The interfaces that a socket may be bound to, by index; none of them a
-    /// routing domain.
-    pub interfaces: Vec<u32>,
-}
-
-/// The BPF maps whose values a dump of inet sockets brings along.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Storages {
-    /// None is asked for.
-    #[default]
-    None,
-    /// Every map of socket-local storage.
-    All,
-    /// These, by file descriptors that stay open during the dump.
-    Of(Vec<RawFd>),
-}
-
-/// Takes the records of a dump.
-pub trait Visit {
-    /// Takes one record, whose bytes are only lent.  `Break` ends the dump
-    /// there and then, without an error.
-    fn record(&mut self, record: Record<'_>) -> ControlFlow<()>;
-
-    /// A dump of the kernel begins.
-    fn begin(&mut self) {}
-
-    /// The table changed under the dump.  `true` asks for it again: none of
-    /// its records went on from here, and those that follow may replace them.
-    fn may_replace(&mut self) -> bool {
-        false
-    }
-
-    /// The dump that was asked for again is over.  Its records stand, or those
-    /// before it if it `failed`.
-    fn replaced(&mut self, failed: bool) {
-        let _ = failed;
-    }
-}
-
-/// Where a message of this machine's kernel comes from.
-fn live_origin(table: Table, kind: SourceKind) -> Origin {
-    Origin { abi: sys::abi(), ..Origin::of(table, kind) }
-}
-
-/// How often a dump is repeated that the table changed under.
-const REPEATS: u32 = 3;
-
-impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Visit for F {
-    fn record(&mut self, record: Record<'_>) -> ControlFlow<()> {
-        self(record)
-    }
-}
-
-/// A table that could not be read, or not completely.
-///
-/// What the reference says of it has already gone out as [`Notice`]s.  Most such
-/// errors leave its exit status alone: see [`DumpError::exit_status`].
-#[derive(Debug)]
-pub struct DumpError {
-    /// What was being asked for, e.g. `tcp over inet6`.
-    pub request: String,
-    /// Records delivered before the failure.
-    pub rows_delivered: u64,
-    /// Why it stopped.
-    pub kind: DumpErrorKind,
-}
-
-/// Why a dump stopped.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum DumpErrorKind {
-    /// The kernel answered with this error number; `ENOENT` means "no such
-    /// protocol here".  0 where its answer was too short to hold one.
-    Kernel(i32),
-    /// No netlink socket could be had.
-    Socket(io::Error),
-    /// Replies were lost or the socket failed (`ENOBUFS`: the kernel dropped some).
-    Receive(io::Error),
-    /// The kernel closed the netlink socket.
-    Eof,
-    /// A datagram ended in bytes that form no message.
-    Remnant {
-        /// How many bytes.
-        bytes: usize,
-    },
-    /// A file could not be read.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What happened.
-        error: io::Error,
-    },
-    /// A line of a /proc file was too long or had no end.
-    BadLine {
-        /// The file.
-        path: PathBuf,
-        /// The line's number, counted from 1.
-        line: u64,
-    },
-    /// A recording holds an error of the recorded kernel, by its number.
-    Recorded(i32),
-    /// A recording ended without saying so, or inside a message.
-    RecordingEof,
-    /// A recording's message has an impossible length.  (The reference crashes.)
-    DamagedRecording {
-        /// Where the message begins in the file, in bytes.
-        offset: u64,
-        /// The length that it claims, in bytes.
-        length: u32,
-    },
-}
-
-impl DumpError {
-    /// The exit status that the program must end with because of this error,
-    /// at once and after saying why; `None` if the reference carries on with
-    /// the next table and ends with 0.
-    pub fn exit_status(&self) -> Option<u8> {
-        match self.kind {
-            DumpErrorKind::Remnant { .. } => Some(1),
-            DumpErrorKind::DamagedRecording { .. } => Some(255),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for DumpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.request)?;
-        let os = |error: &io::Error| errno_text(error.raw_os_error().unwrap_or(0));
-        match &self.kind {
-            DumpErrorKind::Kernel(errno) => write!(f, "the kernel refused: {}", errno_text(*errno))?,
-            DumpErrorKind::Socket(error) => write!(f, "no netlink socket: {}", os(error))?,
-            DumpErrorKind::Receive(error) => write!(f, "replies were lost: {}", os(error))?,
-            DumpErrorKind::Eof => f.write_str("the kernel closed the netlink socket")?,
-            DumpErrorKind::Remnant { bytes } => write!(f, "a datagram ends in {bytes} stray bytes")?,
-            DumpErrorKind::File { path, error } => write!(f, "{}: {}", path.display(), os(error))?,
-            DumpErrorKind::BadLine { path, line } => {
-                write!(f, "{}: line {line} is too long or has no end", path.display())?;
-            }
-            DumpErrorKind::Recorded(errno) => write!(f, "recorded error: {}", errno_text(*errno))?,
-            DumpErrorKind::RecordingEof => f.write_str("the recording ends early")?,
-            DumpErrorKind::DamagedRecording { offset, length } => {
-                let longest = LONGEST_MESSAGE;
-                write!(
-                    f,
-                    "damaged recording: the message at offset {offset} claims a length of {length} bytes, \
-                     outside 16 to {longest}"
-                )?;
-            }
-        }
-        if self.rows_delivered > 0 {
-            write!(f, " (after {} sockets)", self.rows_delivered)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for DumpError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.kind {
-            DumpErrorKind::Socket(error)
-            | DumpErrorKind::Receive(error)
-            | DumpErrorKind::File { error, .. } => Some(error),
-            _ => None,
-        }
-    }
-}
 
 /// Hands every record of one table to `visit`, from the best source there is.
 ///
@@ -307,25 +67,26 @@ impl std::error::Error for DumpError {
 pub fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     match query.table.layout() {
         Layout::Inet => {}
-        Layout::Unix => return unix::dump(query, sources, visit, notices),
-        Layout::Netlink => return netlink::dump(query, sources, visit, notices),
-        Layout::Packet => return packet::dump(query, sources, visit, notices),
-        Layout::Vsock => return vsock::dump(query, sources, visit, notices),
-        Layout::Tipc => return tipc::dump(query, sources, visit, notices),
-        Layout::Xdp => return xdp::dump(query, sources, visit, notices),
-        Layout::Smc => return smc::dump(query, sources, visit, notices),
+        Layout::Unix => return unix::dump(query, sources, access, visit, notices),
+        Layout::Netlink => return netlink::dump(query, sources, access, visit, notices),
+        Layout::Packet => return packet::dump(query, sources, access, visit, notices),
+        Layout::Vsock => return vsock::dump(query, sources, access, visit, notices),
+        Layout::Tipc => return tipc::dump(query, sources, access, visit, notices),
+        Layout::Xdp => return xdp::dump(query, sources, access, visit, notices),
+        Layout::Smc => return smc::dump(query, sources, access, visit, notices),
     }
-    let is_tcp = query.table.protocol() == request::TCP;
+    let is_tcp = query.table.protocol() == IPPROTO_TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {
-        return replay::replay(file, query.table, visit, notices);
+        return replay::replay(file, query, visit, notices);
     }
     if sources.text_is_forced(query.table) {
-        return proc_net::dump(query, sources, visit);
+        return proc_net::dump(query, sources, access, visit);
     }
-    ladder::dump(query, sources, visit, notices)
+    ladder::dump(query, sources, access, visit, notices)
 }

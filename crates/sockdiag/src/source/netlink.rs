@@ -8,11 +8,13 @@ use sockdiag_wire::netlink_diag::{
     NDIAG_PROTO_ALL, NDIAG_SHOW_FLAGS, NDIAG_SHOW_GROUPS, NDIAG_SHOW_MEMINFO, put_request,
 };
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
-use crate::model::{Family, Origin, Record, SourceKind};
+use crate::model::{Family, Record};
 use crate::notice::Notice;
-use crate::sys::elsewhere;
 
 /// As much of a line as is read, in bytes.
 const LONGEST_LINE: u64 = 4096;
@@ -21,6 +23,7 @@ const LONGEST_LINE: u64 = 4096;
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
@@ -29,15 +32,15 @@ pub(super) fn dump(
         let flags = if query.needs.has(Needs::NETLINK_FLAGS) { NDIAG_SHOW_FLAGS } else { 0 };
         let show = NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS | flags;
         put_request(&mut body, Family::Netlink.number(), NDIAG_PROTO_ALL, show);
-        match one_dump::dump(query, &body, |_| true, visit, notices) {
-            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+        match one_dump::dump(query, access, &body, |_| true, visit, notices) {
+            Err(error) if error.may_fall_back() => {}
             result => return result,
         }
     }
     let path = sources.netlink_text();
-    let result = elsewhere::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    let result = access.open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
-        request: super::ladder::name(query),
+        request: query.name(),
         rows_delivered: 0,
         kind: DumpErrorKind::File { path, error },
     })
@@ -45,7 +48,7 @@ pub(super) fn dump(
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Result<()> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+    let origin = super::contract::text_origin(query);
     let mut line = Vec::new();
     let mut heading = true;
     loop {
@@ -55,7 +58,8 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
         }
         let end = line.iter().position(|byte| matches!(byte, 0 | b'\n')).unwrap_or(line.len());
         line.truncate(end);
-        if !std::mem::take(&mut heading) && visit.record(Record { origin, bytes: &line }).is_break() {
+        if !std::mem::take(&mut heading) && visit.record(Record { origin: origin(), bytes: &line }).is_break()
+        {
             return Ok(());
         }
     }

@@ -1,51 +1,51 @@
 //! Families whose sockets come in one dump and from nowhere else.
 //!
-//! The request differs by family; what the replies mean, and what is said of
-//! a failure, does not.
+//! The families differ in the request alone: replies and failures are handled
+//! alike.
 //!
 //! Source: sock_diag(7); ss's treatment of errors, which other than for inet
 //! tables are reported unless the kernel does not know the family.
 
 use std::ops::ControlFlow;
 
+use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
 use sockdiag_wire::netlink::{Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY};
 
-use super::exchange::{Ended, Failure, Taker, exchange, open, repeatedly};
-use super::{DumpError, DumpErrorKind, Query, Visit};
-use crate::model::{Record, SourceKind};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit, live_origin};
+use super::exchange::{Consumer, Ended, Failure, Take, exchange, repeatedly};
+use crate::model::{Origin, Record};
 use crate::notice::Notice;
-
-const ENOENT: i32 = 2;
-const EOPNOTSUPP: i32 = 95;
 
 /// Asks for the sockets of a family by the body of a request, and hands on
 /// those that `wanted` accepts.
 pub(super) fn dump(
     query: &Query,
+    access: &mut Access,
     body: &[u8],
     wanted: impl Fn(&[u8]) -> bool,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
-    let origin = super::live_origin(query.table, SourceKind::Kernel);
-    let mut taker = (visit, notices);
-    let (result, rows_delivered) = repeatedly(&mut taker, |(visit, notices)| {
+    let origin = live_origin(query);
+    let mut consumer = (visit, notices);
+    let (result, rows_delivered) = repeatedly(&mut consumer, |(visit, notices)| {
         let mut rows = 0;
-        let mut take = |bytes: &[u8]| {
+        let mut take = |bytes: &[u8], window| {
             if !wanted(bytes) {
                 return ControlFlow::Continue(());
             }
             rows += 1;
-            visit.record(Record { origin, bytes })
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
         };
-        let result = converse(body, &mut take, *notices);
+        let result = converse(access, body, &mut take, *notices);
         (result, rows)
     });
     match result {
         Ok(_) => Ok(()),
         Err(failure) => {
-            if let Some(notice) = said_of(&failure) {
-                taker.say(notice);
+            if let Some(notice) = notice_of(&failure) {
+                consumer.say(notice);
             }
             let request = format!("{} sockets", query.table.facts().title);
             Err(DumpError { request, rows_delivered, kind: failure.kind })
@@ -54,13 +54,19 @@ pub(super) fn dump(
 }
 
 fn converse(
+    access: &mut Access,
     body: &[u8],
-    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    take: &mut Take<'_>,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<Ended, Failure> {
-    let mut socket = open()?;
+    let mut socket = access.socket()?;
+    socket.expect_long(false);
     let seq = socket.next_seq();
-    exchange(&mut socket, &request(body, seq), seq, take, notices)
+    let ended = exchange(&mut socket, &request(body, seq), seq, take, notices)?;
+    if !ended.stopped {
+        access.keep(socket);
+    }
+    Ok(ended)
 }
 
 fn request(body: &[u8], seq: u32) -> Vec<u8> {
@@ -72,9 +78,9 @@ fn request(body: &[u8], seq: u32) -> Vec<u8> {
     request
 }
 
-/// What the reference says of a failure: of a refusal its number, unless it
+/// What is worth telling of a failure: of a refusal its number, unless it
 /// means that there are no such sockets here.
-fn said_of(failure: &Failure) -> Option<Notice> {
+fn notice_of(failure: &Failure) -> Option<Notice> {
     match (&failure.notice, &failure.kind) {
         (Some(notice), _) => Some(notice.clone()),
         (None, DumpErrorKind::Kernel(errno)) if !matches!(*errno, ENOENT | EOPNOTSUPP) => {
@@ -92,11 +98,11 @@ mod tests {
     fn refusals_are_reported_unless_there_are_no_such_sockets() {
         for (errno, said) in [(2, None), (95, None), (22, Some(22)), (1, Some(1)), (0, Some(0))] {
             let failure = Failure { kind: DumpErrorKind::Kernel(errno), notice: None };
-            assert_eq!(said_of(&failure), said.map(|errno| Notice::Answer { errno }), "{errno}");
+            assert_eq!(notice_of(&failure), said.map(|errno| Notice::Answer { errno }), "{errno}");
         }
         let explained = Failure { kind: DumpErrorKind::Kernel(2), notice: Some(Notice::ErrorTruncated) };
-        assert_eq!(said_of(&explained), Some(Notice::ErrorTruncated));
-        assert_eq!(said_of(&Failure { kind: DumpErrorKind::Eof, notice: None }), None);
+        assert_eq!(notice_of(&explained), Some(Notice::ErrorTruncated));
+        assert_eq!(notice_of(&Failure { kind: DumpErrorKind::Eof, notice: None }), None);
     }
 
     #[test]

@@ -15,32 +15,35 @@ use sockdiag_wire::packet_diag::{
     PACKET_SHOW_RING_CFG, PacketDiagMsg,
 };
 
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
 use super::proc_net::{Line, next};
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::packet::PacketLine;
-use crate::model::{Family, Origin, Record, SourceKind};
+use crate::model::{Family, Record};
 use crate::notice::Notice;
-use crate::sys::elsewhere;
 
 /// Reads the tables.
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     if !sources.text_is_forced(query.table) {
-        match kernel(query, visit, notices) {
+        match kernel(query, access, visit, notices) {
             Ok(Answer::TooLittle) => {}
-            Err(error) if error.rows_delivered == 0 && error.exit_status().is_none() => {}
+            Err(error) if error.may_fall_back() => {}
             Ok(Answer::Whole) => return Ok(()),
             Err(error) => return Err(error),
         }
     }
     let path = sources.packet_text();
     let mut rows_delivered = 0;
-    let kind = match elsewhere::open(&path) {
+    let kind = match access.open(&path) {
         Ok(file) => match text(&mut BufReader::new(file), query, visit, &mut rows_delivered) {
             Ok(()) => return Ok(()),
             Err(Bad::Read(error)) => DumpErrorKind::File { path, error },
@@ -48,7 +51,7 @@ pub(super) fn dump(
         },
         Err(error) => DumpErrorKind::File { path, error },
     };
-    Err(DumpError { request: super::ladder::name(query), rows_delivered, kind })
+    Err(DumpError { request: query.name(), rows_delivered, kind })
 }
 
 /// What the kernel told.
@@ -60,13 +63,14 @@ enum Answer {
 
 fn kernel(
     query: &Query,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<Answer, DumpError> {
     let mut body = Vec::new();
     put_request(&mut body, Family::Packet.number(), 0, show(query.needs));
     let mut unless_too_little = UnlessTooLittle { visit, first: true, answer: Answer::Whole };
-    one_dump::dump(query, &body, |_| true, &mut unless_too_little, notices)?;
+    one_dump::dump(query, access, &body, |_| true, &mut unless_too_little, notices)?;
     Ok(unless_too_little.answer)
 }
 
@@ -118,7 +122,7 @@ enum Bad {
 
 /// Hands the lines of a file to `visit`, but for the headings.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<(), Bad> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+    let origin = super::contract::text_origin(query);
     let mut line = Vec::new();
     for number in 1.. {
         match next(file, &mut line).map_err(Bad::Read)? {
@@ -129,7 +133,7 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut
         let Some(parsed) = PacketLine::parse(&line).filter(|_| number > 1) else { continue };
         if parsed.table().is_none_or(|table| query.tables.contains(table)) {
             *rows += 1;
-            if visit.record(Record { origin, bytes: &line }).is_break() {
+            if visit.record(Record { origin: origin(), bytes: &line }).is_break() {
                 break;
             }
         }

@@ -11,24 +11,30 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::sources::Sources;
 use crate::model::proc_line::state_digit;
-use crate::model::{Family, Origin, Record, SourceKind};
-use crate::sys::elsewhere;
+use crate::model::{Family, Record};
 
 /// The longest line that is read, less its newline, in bytes.
 const LONGEST_LINE: usize = 254;
 
 /// Hands the lines of a table's files to `visit`.  A table without such files
 /// has no sockets.
-pub(super) fn dump(query: &Query, sources: &Sources, visit: &mut dyn Visit) -> Result<(), DumpError> {
+pub(super) fn dump(
+    query: &Query,
+    sources: &Sources,
+    access: &Access,
+    visit: &mut dyn Visit,
+) -> Result<(), DumpError> {
     let mut rows = 0;
     for family in [Family::Inet, Family::Inet6] {
         let Some(path) = sources.text_of(query.table, family).filter(|_| query.families.contains(family))
         else {
             continue;
         };
-        let result = match elsewhere::open(&path) {
+        let result = match access.open(&path) {
             Ok(file) => read(&mut BufReader::new(file), query, visit, &mut rows),
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => Err(Bad::Read(error)),
@@ -38,7 +44,7 @@ pub(super) fn dump(query: &Query, sources: &Sources, visit: &mut dyn Visit) -> R
             Ok(Ended::Stopped) => return Ok(()),
             Err(bad) => {
                 let kind = bad.into_kind(path);
-                return Err(DumpError { request: super::ladder::name(query), rows_delivered: rows, kind });
+                return Err(DumpError { request: query.name(), rows_delivered: rows, kind });
             }
         }
     }
@@ -65,7 +71,7 @@ impl Bad {
 }
 
 fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<Ended, Bad> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+    let origin = super::contract::text_origin(query);
     let mut line = Vec::with_capacity(LONGEST_LINE + 1);
     // The headings.  Longer ones end the file: what follows has no endpoints.
     match next(file, &mut line).map_err(Bad::Read)? {
@@ -81,7 +87,7 @@ fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut
         let Some(state) = state_digit(&line) else { break };
         if query.states.contains_number(state) {
             *rows += 1;
-            if visit.record(Record { origin, bytes: &line }).is_break() {
+            if visit.record(Record { origin: origin(), bytes: &line }).is_break() {
                 return Ok(Ended::Stopped);
             }
         }

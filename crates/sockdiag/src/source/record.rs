@@ -11,10 +11,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use super::exchange::{Ended, Failure, open, read_datagram};
+use super::access::Access;
+use super::contract::{DumpErrorKind, Query, Storages};
+use super::exchange::{Ended, Failure, read_datagram};
 use super::ladder::Families;
 use super::request::{by_family, legacy, legacy_type};
-use super::{DumpErrorKind, Query, Storages};
 use crate::model::Family;
 use crate::notice::Notice;
 use crate::sys::errno_text;
@@ -24,7 +25,7 @@ use crate::sys::netlink::{Netlink, ReceiveError};
 #[derive(Debug)]
 pub enum RecordError {
     /// The kernel could not be asked, or did not answer to the end; what it
-    /// did answer is in the file.  (The reference ends with status 0.)
+    /// did answer is in the file.
     Dump(DumpErrorKind),
     /// The file could not be written.
     Write(io::Error),
@@ -51,10 +52,11 @@ impl std::error::Error for RecordError {}
 /// When the table could not be recorded completely.
 pub fn record(
     query: &Query,
+    access: &mut Access,
     out: &mut dyn Write,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), RecordError> {
-    let mut failure = match by_families(query, out) {
+    let mut failure = match by_families(query, access, out) {
         Ok(()) => return out.flush().map_err(RecordError::Write),
         Err(failure) => failure,
     };
@@ -62,7 +64,7 @@ pub fn record(
         notice.take().into_iter().for_each(&mut *notices);
         // As the reference does, also after rows: a recording is a log.
         if let Some(kind) = legacy_type(query) {
-            failure = match open().map_err(Failed::Dump).and_then(|mut socket| {
+            failure = match access.socket().map_err(Failed::Dump).and_then(|mut socket| {
                 let seq = SEQUENCE;
                 one(&mut socket, &legacy(query, kind, None, seq), seq, out)
             }) {
@@ -90,12 +92,10 @@ enum Failed {
 /// Each request has been answered to the end before the next is sent.
 const SEQUENCE: u32 = 123_456;
 
-fn by_families(query: &Query, out: &mut dyn Write) -> Result<(), Failed> {
+fn by_families(query: &Query, access: &mut Access, out: &mut dyn Write) -> Result<(), Failed> {
     let families = Families::preferred(query);
-    let mut socket = open().map_err(Failed::Dump)?;
-    if query.storages != Storages::None {
-        socket.expect_long();
-    }
+    let mut socket = access.socket().map_err(Failed::Dump)?;
+    socket.expect_long(query.storages != Storages::None);
     for (wanted, family) in [(families.inet, Family::Inet), (families.inet6, Family::Inet6)] {
         if wanted {
             let seq = SEQUENCE;
@@ -127,8 +127,8 @@ fn one(socket: &mut Netlink, request: &[u8], seq: u32, out: &mut dyn Write) -> R
         let padding = datagram.bytes.len().next_multiple_of(4) - datagram.bytes.len();
         out.write_all(datagram.bytes).map_err(Failed::Write)?;
         out.write_all([0; 3].get(..padding).unwrap_or_default()).map_err(Failed::Write)?;
-        let mut take = |_: &[u8]| ControlFlow::Continue(());
-        let flow = read_datagram(datagram.bytes, datagram.cut, seq, port, &mut ended, &mut take);
+        let mut take = |_: &[u8], _| ControlFlow::Continue(());
+        let flow = read_datagram(&datagram, seq, port, &mut ended, &mut take);
         if flow.map_err(Failed::Dump)?.is_break() {
             return Ok(());
         }

@@ -16,28 +16,22 @@ use std::io::{self, BufReader, Read};
 
 use sockdiag_wire::attr;
 use sockdiag_wire::bytes::u16_at;
-use sockdiag_wire::netlink::{HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
+use sockdiag_wire::inet_diag::MSG_LEN;
+use sockdiag_wire::netlink::{ERROR_LEN, HEADER_LEN, Header, NLMSG_DONE, NLMSG_ERROR, error_code};
 
-use super::{DumpError, DumpErrorKind, Visit};
-use crate::model::{Origin, Record, SourceKind, Table};
+use super::contract::{DumpError, DumpErrorKind, LONGEST_MESSAGE, Query, Visit};
+use crate::model::{Origin, Record, SourceKind};
 use crate::notice::Notice;
 use crate::sys::errno_of;
-
-/// The longest message that a recording may hold, header included, in bytes.
-pub const LONGEST_MESSAGE: usize = 16 * 1024;
-/// An error message's error number and the header that it is about.
-const ERROR_LEN: usize = 20;
-/// `struct inet_diag_msg`, behind which attributes begin.
-const MSG_LEN: usize = 72;
 
 /// Hands every record of a recording to `visit`.
 pub(super) fn replay(
     path: &OsStr,
-    table: Table,
+    query: &Query,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
-    let mut replay = Replay { table, offset: 0, rows: 0 };
+    let mut replay = Replay { query, offset: 0, rows: 0 };
     let result = match File::open(path) {
         Ok(file) => replay.run(&mut BufReader::with_capacity(LONGEST_MESSAGE, file), visit, notices),
         Err(error) => {
@@ -52,22 +46,23 @@ pub(super) fn replay(
     })
 }
 
-struct Replay {
-    table: Table,
+struct Replay<'q> {
+    query: &'q Query,
     /// Bytes read.
     offset: u64,
     /// Records delivered.
     rows: u64,
 }
 
-impl Replay {
+impl Replay<'_> {
     fn run(
         &mut self,
         file: &mut dyn Read,
         visit: &mut dyn Visit,
         notices: &mut dyn FnMut(Notice),
     ) -> Result<(), DumpErrorKind> {
-        let origin = Origin::of(self.table, SourceKind::Recording);
+        let origin =
+            Origin { services: self.query.services, ..Origin::of(self.query.table, SourceKind::Recording) };
         let mut buffer = vec![0; LONGEST_MESSAGE];
         loop {
             let begins = self.offset;

@@ -4,25 +4,31 @@
 //! (linux/inet_diag.h); attributes in ss's order.
 
 use sockdiag_wire::attr;
-use sockdiag_wire::bpf_storage;
-use sockdiag_wire::inet_diag::{INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL};
-use sockdiag_wire::inet_req::{InetDiagReq, InetDiagReqV2, SockId};
+use sockdiag_wire::inet_req::{
+    INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL, InetDiagReq, InetDiagReqV2, SockId, put_storages,
+};
+use sockdiag_wire::ipproto::{IPPROTO_DCCP, IPPROTO_TCP};
 use sockdiag_wire::netlink::{
     DCCPDIAG_GETSOCK, HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK,
 };
 
-use super::{Query, Storages};
+use super::contract::{Query, Storages};
 use crate::filter::Pinned;
 use crate::model::{Addr, Family, State, StateSet};
 
-/// `IPPROTO_TCP`.
-pub(super) const TCP: u16 = 6;
-/// `IPPROTO_UDP`.
-pub(super) const UDP: u16 = 17;
-/// `IPPROTO_DCCP`.
-pub(super) const DCCP: u16 = 33;
-/// `IPPROTO_RAW`.
-pub(super) const RAW: u16 = 255;
+/// The low byte of a protocol, which is all that a request has room for.
+/// MPTCP's is that of TCP; the kernel reads the whole number from an attribute
+/// ([`put_protocol`]).
+pub(super) fn short_protocol(protocol: u16) -> u8 {
+    protocol as u8
+}
+
+/// Appends the attribute for a protocol that does not fit a request's byte.
+pub(super) fn put_protocol(request: &mut Vec<u8>, protocol: u16) {
+    if u8::try_from(protocol).is_err() {
+        attr::put(request, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
+    }
+}
 
 /// A dump of one family (`SOCK_DIAG_BY_FAMILY`).
 pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, seq: u32) -> Vec<u8> {
@@ -30,21 +36,18 @@ pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, s
     let mut request = begin(SOCK_DIAG_BY_FAMILY, seq);
     InetDiagReqV2 {
         family: family.number(),
-        // MPTCP's 262 does not fit: its low 8 bits go here, all of it into an attribute.
-        protocol: if protocol > 255 { TCP as u8 } else { protocol as u8 },
+        protocol: short_protocol(protocol),
         ext: query.ext,
         states: states(query),
         ..InetDiagReqV2::default()
     }
     .encode(&mut request);
     put_program(&mut request, program);
-    if protocol > 255 {
-        attr::put(&mut request, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
-    }
+    put_protocol(&mut request, protocol);
     match &query.storages {
         Storages::None => {}
-        Storages::All => bpf_storage::put_request(&mut request, []),
-        Storages::Of(maps) => bpf_storage::put_request(&mut request, maps.iter().copied()),
+        Storages::All => put_storages(&mut request, []),
+        Storages::Of(maps) => put_storages(&mut request, maps.iter().copied()),
     }
     finish(request)
 }
@@ -58,7 +61,7 @@ pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, s
 fn states(query: &Query) -> u32 {
     let closed = StateSet::only(State::Close);
     match query.table.protocol() {
-        TCP => query.states.minus(closed).bits(),
+        IPPROTO_TCP => query.states.minus(closed).bits(),
         _ => query.states.bits(),
     }
 }
@@ -105,8 +108,8 @@ pub(super) fn octets(addr: Addr) -> [u8; 16] {
 /// The type of the request of before `SOCK_DIAG_BY_FAMILY`, where the table had one.
 pub(super) fn legacy_type(query: &Query) -> Option<u16> {
     match query.table.protocol() {
-        TCP => Some(TCPDIAG_GETSOCK),
-        DCCP => Some(DCCPDIAG_GETSOCK),
+        IPPROTO_TCP => Some(TCPDIAG_GETSOCK),
+        IPPROTO_DCCP => Some(DCCPDIAG_GETSOCK),
         _ => None,
     }
 }

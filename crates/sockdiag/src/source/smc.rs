@@ -7,7 +7,10 @@
 
 use sockdiag_wire::smc_diag::{EXT_CONNINFO, EXT_DMBINFO, EXT_LGRINFO, SmcDiagMsg, SmcDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::{Family, states};
 use crate::notice::Notice;
@@ -23,6 +26,7 @@ const EXTENSIONS: [(Needs, u8); 3] = [
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
@@ -31,7 +35,7 @@ pub(super) fn dump(
     let wanted = |bytes: &[u8]| {
         SmcDiagMsg::new(bytes).is_none_or(|msg| states::smc_chosen_by(msg.state()).intersects(query.states))
     };
-    one_dump::dump(query, &body, wanted, visit, notices)
+    one_dump::dump(query, access, &body, wanted, visit, notices)
 }
 
 fn extensions(needs: Needs) -> u8 {

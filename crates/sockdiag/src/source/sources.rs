@@ -12,9 +12,10 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::request::{RAW, TCP, UDP};
+use sockdiag_wire::ipproto::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP};
+
+use super::Access;
 use crate::model::{Family, Table};
-use crate::sys::elsewhere;
 
 /// The ephemeral range where none can be read.
 const NO_RANGE: (u16, u16) = (1024, 4999);
@@ -109,9 +110,9 @@ impl Sources {
                 Table::PacketDgram | Table::PacketRaw => self.proc_net_packet.is_some(),
                 Table::UnixDgram | Table::UnixStream | Table::UnixSeqpacket => self.proc_net_unix.is_some(),
                 _ => match table.protocol() {
-                    TCP => self.proc_net_tcp.is_some(),
-                    UDP => self.proc_net_udp.is_some(),
-                    RAW => self.proc_net_raw.is_some(),
+                    IPPROTO_TCP => self.proc_net_tcp.is_some(),
+                    IPPROTO_UDP => self.proc_net_udp.is_some(),
+                    IPPROTO_RAW => self.proc_net_raw.is_some(),
                     _ => false,
                 },
             }
@@ -121,12 +122,12 @@ impl Sources {
     /// no such text.
     pub(super) fn text_of(&self, table: Table, family: Family) -> Option<PathBuf> {
         let (set, name) = match (table.protocol(), family) {
-            (TCP, Family::Inet) => (&self.proc_net_tcp, "net/tcp"),
-            (TCP, Family::Inet6) => (&self.proc_net_tcp6, "net/tcp6"),
-            (UDP, Family::Inet) => (&self.proc_net_udp, "net/udp"),
-            (UDP, Family::Inet6) => (&self.proc_net_udp6, "net/udp6"),
-            (RAW, Family::Inet) => (&self.proc_net_raw, "net/raw"),
-            (RAW, Family::Inet6) => (&self.proc_net_raw6, "net/raw6"),
+            (IPPROTO_TCP, Family::Inet) => (&self.proc_net_tcp, "net/tcp"),
+            (IPPROTO_TCP, Family::Inet6) => (&self.proc_net_tcp6, "net/tcp6"),
+            (IPPROTO_UDP, Family::Inet) => (&self.proc_net_udp, "net/udp"),
+            (IPPROTO_UDP, Family::Inet6) => (&self.proc_net_udp6, "net/udp6"),
+            (IPPROTO_RAW, Family::Inet) => (&self.proc_net_raw, "net/raw"),
+            (IPPROTO_RAW, Family::Inet6) => (&self.proc_net_raw6, "net/raw6"),
             _ => return None,
         };
         Some(set.as_ref().map_or_else(|| self.proc_file(name), PathBuf::from))
@@ -149,13 +150,13 @@ impl Sources {
 
     /// The ports that the kernel gives to sockets that ask for none, first and
     /// last; 1024 to 4999 where that cannot be read.
-    pub fn port_range(&self) -> (u16, u16) {
+    pub fn port_range(&self, access: &Access) -> (u16, u16) {
         let path = self
             .ip_local_port_range
             .as_ref()
             .map_or_else(|| self.proc_file("sys/net/ipv4/ip_local_port_range"), PathBuf::from);
         let mut text = Vec::new();
-        let read = elsewhere::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        let read = access.open(&path).and_then(|mut file| file.read_to_end(&mut text));
         read.ok().and_then(|_| parse_range(&text)).unwrap_or(NO_RANGE)
     }
 }
@@ -195,6 +196,6 @@ mod tests {
         assert_eq!(parse_range(b"32768\n"), None);
         assert_eq!(parse_range(b"x y"), None);
         let missing = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
-        assert_eq!(missing.port_range(), NO_RANGE);
+        assert_eq!(missing.port_range(&Access::here()), NO_RANGE);
     }
 }

@@ -11,13 +11,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::Sources;
+use sockdiag_wire::errno::ESRCH;
+
+use super::sources::Sources;
 use crate::notice::Notice;
 use sockdiag_facts::scan;
 
 /// More than these files ever hold.
 const LONGEST: u64 = 1 << 20;
-const ESRCH: i32 = 3;
 
 /// How many sockets there are.  Numbers are signed as the kernel prints them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

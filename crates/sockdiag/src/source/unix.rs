@@ -19,12 +19,14 @@ use sockdiag_wire::unix_diag::{
     UDIAG_SHOW_VFS, UnixDiagMsg, UnixDiagReq,
 };
 
-use super::{DumpError, DumpErrorKind, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, DumpErrorKind, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::fields::Needs;
 use crate::model::unix::{UnixLine, table_of};
-use crate::model::{Origin, Record, SourceKind};
+use crate::model::{Origin, Record};
 use crate::notice::Notice;
-use crate::sys::elsewhere;
 
 /// As much of a line as is read at once, in bytes; the rest is a line of its own.
 const LONGEST_LINE: u64 = 255;
@@ -35,6 +37,7 @@ const AT_ONCE: usize = 1660;
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
@@ -43,14 +46,13 @@ pub(super) fn dump(
         UnixDiagReq { states: query.states.bits(), show: show(query.needs) }.encode(&mut body);
         let wanted =
             |bytes: &[u8]| UnixDiagMsg::new(bytes).is_some_and(|msg| is_listed(query, msg.kind.into()));
-        match one_dump::dump(query, &body, wanted, visit, notices) {
-            Err(error)
-                if error.rows_delivered == 0 && !matches!(error.kind, DumpErrorKind::Remnant { .. }) => {}
+        match one_dump::dump(query, access, &body, wanted, visit, notices) {
+            Err(error) if error.may_fall_back() => {}
             result => return result,
         }
     }
     let path = sources.unix_text();
-    let result = elsewhere::open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    let result = access.open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
         request: "unix sockets".to_owned(),
         rows_delivered: 0,
@@ -89,6 +91,7 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
         return Ok(());
     }
     let old = line.starts_with(b"Peer");
+    let origin = super::contract::text_origin(query);
     let mut waiting: Vec<Waiting> = Vec::new();
     while next(file, &mut line)? {
         let parsed = UnixLine::parse(&line);
@@ -104,11 +107,11 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
             }
         }
         waiting.push(Waiting { kind, inode, bytes: line.clone() });
-        if waiting.len() == AT_ONCE && hand_on(&mut waiting, query, visit).is_break() {
+        if waiting.len() == AT_ONCE && hand_on(&mut waiting, &origin, visit).is_break() {
             return Ok(());
         }
     }
-    let _ = hand_on(&mut waiting, query, visit);
+    let _ = hand_on(&mut waiting, &origin, visit);
     Ok(())
 }
 
@@ -125,10 +128,13 @@ fn put_name_of(out: &mut Vec<u8>, known: &[Waiting], inode: u64) {
     }
 }
 
-fn hand_on(waiting: &mut Vec<Waiting>, query: &Query, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let origin = Origin::of(query.table, SourceKind::Proc);
+fn hand_on(
+    waiting: &mut Vec<Waiting>,
+    origin: &dyn Fn() -> Origin,
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
     waiting.sort_by_key(|line| (line.kind, line.inode));
-    waiting.drain(..).try_for_each(|line| visit.record(Record { origin, bytes: &line.bytes }))
+    waiting.drain(..).try_for_each(|line| visit.record(Record { origin: origin(), bytes: &line.bytes }))
 }
 
 /// Reads the next line as far as C would see it: without its newline, and up
@@ -157,7 +163,7 @@ mod tests {
     fn records(lines: &[&str], tables: TableSet, states: StateSet) -> Vec<String> {
         let mut records = Vec::new();
         let mut visit = |record: Record<'_>| {
-            assert_eq!(record.origin.kind, SourceKind::Proc);
+            assert_eq!(record.origin.kind, crate::model::SourceKind::Proc);
             records.push(String::from_utf8(record.bytes.to_vec()).unwrap());
             if record.bytes.ends_with(b"stop") { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };

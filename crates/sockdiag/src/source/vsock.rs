@@ -8,7 +8,10 @@
 
 use sockdiag_wire::vsock_diag::{VsockDiagMsg, VsockDiagReq};
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::{Family, vsock};
 use crate::notice::Notice;
 
@@ -16,6 +19,7 @@ use crate::notice::Notice;
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
@@ -25,5 +29,5 @@ pub(super) fn dump(
         let table = VsockDiagMsg::new(bytes).and_then(|msg| vsock::table_of(msg.kind()));
         table.is_none_or(|table| query.tables.contains(table))
     };
-    one_dump::dump(query, &body, wanted, visit, notices)
+    one_dump::dump(query, access, &body, wanted, visit, notices)
 }

@@ -9,7 +9,10 @@ use sockdiag_wire::xdp_diag::{
     XDP_SHOW_INFO, XDP_SHOW_MEMINFO, XDP_SHOW_RING_CFG, XDP_SHOW_STATS, XDP_SHOW_UMEM, XdpDiagReq,
 };
 
-use super::{DumpError, Query, Sources, Visit, one_dump};
+use super::access::Access;
+use super::contract::{DumpError, Query, Visit};
+use super::one_dump;
+use super::sources::Sources;
 use crate::model::Family;
 use crate::notice::Notice;
 
@@ -20,10 +23,11 @@ const SHOW: u32 = XDP_SHOW_INFO | XDP_SHOW_RING_CFG | XDP_SHOW_UMEM | XDP_SHOW_M
 pub(super) fn dump(
     query: &Query,
     _: &Sources,
+    access: &mut Access,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
     let mut body = Vec::new();
     XdpDiagReq { family: Family::Xdp.number(), show: SHOW }.encode(&mut body);
-    one_dump::dump(query, &body, |_| true, visit, notices)
+    one_dump::dump(query, access, &body, |_| true, visit, notices)
 }

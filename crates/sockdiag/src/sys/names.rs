@@ -10,9 +10,9 @@ use std::ffi::{CStr, CString};
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, ToSocketAddrs};
 
-use libc::{c_char, c_int, protoent, servent};
+use libc::{ERANGE, c_char, c_int, protoent, servent};
 
-use super::elsewhere;
+use super::opener::Opener;
 use crate::model::Addr;
 
 unsafe extern "C" {
@@ -44,20 +44,41 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// A structure of C for which all zero bits are a value.
+///
+/// # Safety
+/// It has nothing but integers and raw pointers, and arrays of them.
+unsafe trait Zeroed: Sized {
+    /// All bits zero.
+    fn zeroed() -> Self {
+        // SAFETY: the trait's promise.
+        unsafe { zeroed() }
+    }
+}
+
+// SAFETY: a port, and pointers to strings and to a list of them.
+unsafe impl Zeroed for servent {}
+// SAFETY: a number, and pointers to strings and to a list of them.
+unsafe impl Zeroed for protoent {}
+// SAFETY: two numbers and pointers to strings.
+unsafe impl Zeroed for libc::passwd {}
+// SAFETY: integers, and an array of bytes.
+unsafe impl Zeroed for libc::sockaddr_in {}
+// SAFETY: integers, and an array of bytes.
+unsafe impl Zeroed for libc::sockaddr_in6 {}
+
 /// Runs a reentrant look-up with buffers that grow until its answer fits, and
 /// reads the answer while they live.
 ///
 /// `call` must leave in its last argument null or a pointer to the entry that
 /// it was given, filled in with pointers into the buffer.
-fn look_up<E, T>(
+fn look_up<E: Zeroed, T>(
     call: impl Fn(*mut E, *mut c_char, usize, *mut *mut E) -> c_int,
     read: impl FnOnce(&E) -> Option<T>,
 ) -> Option<T> {
-    const ERANGE: c_int = 34;
     let mut buffer = vec![0_u8; 1024];
     loop {
-        // SAFETY: E is servent, protoent or passwd, pointers and integers for which zero is valid.
-        let mut entry: E = unsafe { zeroed() };
+        let mut entry = E::zeroed();
         let mut found: *mut E = std::ptr::null_mut();
         let status = call(&raw mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found);
         if status == ERANGE && buffer.len() < 1 << 20 {
@@ -69,12 +90,14 @@ fn look_up<E, T>(
 }
 
 /// A string of an entry that was just looked up.
-fn string_of(name: *const c_char) -> Option<Vec<u8>> {
+///
+/// # Safety
+/// `name` is null, or a string that ends in NUL and lives as long as the call.
+unsafe fn string_of(name: *const c_char) -> Option<Vec<u8>> {
     if name.is_null() {
         return None;
     }
-    // SAFETY: the look-up wrote a string that ends in NUL into the buffer,
-    // which lives until the entry has been read.
+    // SAFETY: it is not null, and the rest is the caller's promise.
     Some(unsafe { CStr::from_ptr(name) }.to_bytes().to_vec())
 }
 
@@ -87,7 +110,9 @@ pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Option<Vec<u8>
             // is writable for what its type or `length` says.
             unsafe { getservbyport_r(i32::from(port.to_be()), protocol, entry, buffer, length, found) }
         },
-        |entry: &servent| string_of(entry.s_name),
+        // SAFETY: the look-up has put null or a string there, in the buffer,
+        // which lives while the entry is read.
+        |entry: &servent| unsafe { string_of(entry.s_name) },
     )
 }
 
@@ -113,7 +138,8 @@ pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
             // its type or `length` says.
             unsafe { getprotobynumber_r(i32::from(number), entry, buffer, length, found) }
         },
-        |entry: &protoent| string_of(entry.p_name),
+        // SAFETY: as for a service.
+        |entry: &protoent| unsafe { string_of(entry.p_name) },
     )
 }
 
@@ -125,7 +151,8 @@ pub(crate) fn user_name(uid: u32) -> Option<Vec<u8>> {
             // its type or `length` says.
             unsafe { libc::getpwuid_r(uid, entry, buffer, length, found) }
         },
-        |entry: &libc::passwd| string_of(entry.pw_name),
+        // SAFETY: as for a service.
+        |entry: &libc::passwd| unsafe { string_of(entry.pw_name) },
     )
 }
 
@@ -134,15 +161,13 @@ pub(crate) fn user_name(uid: u32) -> Option<Vec<u8>> {
 pub(crate) fn host_name(addr: Addr) -> Option<String> {
     match addr {
         Addr::V4(octets) => {
-            // SAFETY: sockaddr_in is plain integers, for which zero is valid.
-            let mut sa: libc::sockaddr_in = unsafe { zeroed() };
+            let mut sa = libc::sockaddr_in::zeroed();
             sa.sin_family = libc::AF_INET as libc::sa_family_t;
             sa.sin_addr.s_addr = u32::from_ne_bytes(octets);
             name_of(&sa)
         }
         Addr::V6(octets) => {
-            // SAFETY: sockaddr_in6 is plain integers, for which zero is valid.
-            let mut sa: libc::sockaddr_in6 = unsafe { zeroed() };
+            let mut sa = libc::sockaddr_in6::zeroed();
             sa.sin6_family = libc::AF_INET6 as libc::sa_family_t;
             sa.sin6_addr.s6_addr = octets;
             name_of(&sa)
@@ -151,11 +176,23 @@ pub(crate) fn host_name(addr: Addr) -> Option<String> {
     }
 }
 
-/// `getnameinfo` of a socket address, which `T` has to be.
-fn name_of<T>(sa: &T) -> Option<String> {
+/// A socket address of the C library.
+///
+/// # Safety
+/// It begins with its family, is laid out as the library lays that family's
+/// addresses out, and has no padding.
+unsafe trait SocketAddress {}
+
+// SAFETY: the library's own, whose family is set where it is made.
+unsafe impl SocketAddress for libc::sockaddr_in {}
+// SAFETY: the library's own, whose family is set where it is made.
+unsafe impl SocketAddress for libc::sockaddr_in6 {}
+
+/// `getnameinfo` of a socket address.
+fn name_of<T: SocketAddress>(sa: &T) -> Option<String> {
     // NI_MAXHOST
     let mut host = [0_u8; 1025];
-    // SAFETY: `sa` is readable for its own size; `host` is writable for the
+    // SAFETY: `sa` is an address, readable for its own size; `host` is writable for the
     // length passed, and the service buffer is null with length 0.
     let status = unsafe {
         libc::getnameinfo(
@@ -211,9 +248,9 @@ fn is_hexadecimal_address(word: &str) -> bool {
 }
 
 /// Name of the interface with this index, as the `SIOCGIFNAME` ioctl knows it
-/// in the current namespace.
-pub(crate) fn interface_name(index: u32) -> Option<Vec<u8>> {
-    elsewhere::run(move || interface_name_here(index)).ok()?
+/// in a namespace.
+pub(crate) fn interface_name(index: u32, opener: &Opener) -> Option<Vec<u8>> {
+    opener.run(move || interface_name_here(index)).ok()?
 }
 
 fn interface_name_here(index: u32) -> Option<Vec<u8>> {
@@ -227,10 +264,10 @@ fn interface_name_here(index: u32) -> Option<Vec<u8>> {
 }
 
 /// Index of the interface with this name, as the `SIOCGIFINDEX` ioctl knows it
-/// in the current namespace.
-pub(crate) fn interface_index(name: &[u8]) -> Option<u32> {
+/// in a namespace.
+pub(crate) fn interface_index(name: &[u8], opener: &Opener) -> Option<u32> {
     let name = CString::new(name).ok()?;
-    elsewhere::run(move || interface_index_here(&name)).ok()?
+    opener.run(move || interface_index_here(&name)).ok()?
 }
 
 fn interface_index_here(name: &CStr) -> Option<u32> {
@@ -258,12 +295,13 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_is_found_both_ways() {
-        let Some(index) = interface_index(b"lo") else {
+        let here = Opener::here();
+        let Some(index) = interface_index(b"lo", &here) else {
             sockdiag_testkit::skip!("there is none here");
         };
-        assert_eq!(interface_name(index).as_deref(), Some(&b"lo"[..]));
-        assert_eq!(interface_index(b"a name that no interface can have"), None);
-        assert_eq!(interface_name(u32::MAX), None);
+        assert_eq!(interface_name(index, &here).as_deref(), Some(&b"lo"[..]));
+        assert_eq!(interface_index(b"a name that no interface can have", &here), None);
+        assert_eq!(interface_name(u32::MAX, &here), None);
     }
 
     #[test]

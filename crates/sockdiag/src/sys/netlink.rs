@@ -14,7 +14,7 @@
 
 use std::io::IoSliceMut;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
@@ -23,7 +23,9 @@ use rustix::net::{
     getsockname, recvmsg, sendto, socket_with, sockopt,
 };
 
-use super::elsewhere;
+use super::clock;
+use super::opener::Opener;
+use crate::model::Window;
 
 const SEND_BUFFER: usize = 32 * 1024;
 const RECEIVE_BUFFER: usize = 1024 * 1024;
@@ -73,6 +75,8 @@ pub(crate) struct Datagram<'a> {
     pub from_kernel: bool,
     /// Whether its end did not fit into the buffer.
     pub cut: bool,
+    /// When the kernel wrote what it says.
+    pub window: Window,
 }
 
 /// A bound netlink socket with its buffer and its sequence numbers.
@@ -84,13 +88,18 @@ pub(crate) struct Netlink {
     buffer: Vec<u8>,
     /// Whether a datagram's length is asked for first.
     peeks: bool,
+    /// When the last two steps (a request, a datagram) were over, the older
+    /// first, in nanoseconds since boot.
+    steps: [u64; 2],
 }
 
 impl Netlink {
-    /// Opens a socket (close-on-exec) in the current namespace and lets the
-    /// kernel choose its port.
-    pub(crate) fn open(subsystem: Subsystem) -> Result<Self, (OpenStep, Errno)> {
-        elsewhere::run(move || Self::open_here(subsystem)).unwrap_or(Err((OpenStep::Socket, Errno::SRCH)))
+    /// Opens a socket (close-on-exec) in a namespace and lets the kernel choose
+    /// its port.
+    pub(crate) fn open(subsystem: Subsystem, opener: &Opener) -> Result<Self, (OpenStep, Errno)> {
+        opener.run(move || Self::open_here(subsystem)).unwrap_or_else(|error| {
+            Err((OpenStep::Socket, Errno::from_io_error(&error).unwrap_or(Errno::SRCH)))
+        })
     }
 
     fn open_here(subsystem: Subsystem) -> Result<Self, (OpenStep, Errno)> {
@@ -107,13 +116,22 @@ impl Netlink {
         bind(&fd, &SocketAddrNetlink::new(0, 0)).map_err(|e| (OpenStep::Bind, e))?;
         let port =
             getsockname(&fd).and_then(SocketAddrNetlink::try_from).map_err(|e| (OpenStep::Bind, e))?.pid();
-        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM], peeks: false })
+        Ok(Self {
+            fd,
+            port,
+            seq: 123_455,
+            buffer: vec![0; DATAGRAM],
+            peeks: false,
+            steps: [clock::now_ns(); 2],
+        })
     }
 
-    /// Opens a socket in the current namespace for the multicast groups of
-    /// sock_diag of this mask, with as large a receive queue as we may have.
-    pub(crate) fn open_for(groups: u32) -> Result<Self, Errno> {
-        elsewhere::run(move || Self::open_here_for(groups)).unwrap_or(Err(Errno::SRCH))
+    /// Opens a socket in a namespace for the multicast groups of sock_diag of
+    /// this mask, with as large a receive queue as we may have.
+    pub(crate) fn open_for(groups: u32, opener: &Opener) -> Result<Self, Errno> {
+        opener
+            .run(move || Self::open_here_for(groups))
+            .unwrap_or_else(|error| Err(Errno::from_io_error(&error).unwrap_or(Errno::SRCH)))
     }
 
     fn open_here_for(groups: u32) -> Result<Self, Errno> {
@@ -124,7 +142,14 @@ impl Netlink {
         let _ = sockopt::set_socket_recv_buffer_size_force(&fd, EVENT_BUFFER);
         bind(&fd, &SocketAddrNetlink::new(0, groups))?;
         let port = getsockname(&fd).and_then(SocketAddrNetlink::try_from)?.pid();
-        Ok(Self { fd, port, seq: 123_455, buffer: vec![0; DATAGRAM], peeks: false })
+        Ok(Self {
+            fd,
+            port,
+            seq: 123_455,
+            buffer: vec![0; DATAGRAM],
+            peeks: false,
+            steps: [clock::now_ns(); 2],
+        })
     }
 
     /// The port that replies to this socket carry.
@@ -139,7 +164,9 @@ impl Netlink {
     }
 
     /// Sends a request to the kernel.
-    pub(crate) fn send(&self, request: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), Errno> {
+        // What answers it is not older.
+        self.steps = [clock::now_ns(); 2];
         loop {
             match sendto(&self.fd, request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)) {
                 Err(Errno::INTR) => {}
@@ -149,10 +176,10 @@ impl Netlink {
         }
     }
 
-    /// Looks how long each datagram is before it is received: one socket may
-    /// come with more than a buffer's worth of attributes.
-    pub(crate) fn expect_long(&mut self) {
-        self.peeks = true;
+    /// Whether to look how long each datagram is before it is received: one
+    /// socket may come with more than a buffer's worth of attributes.
+    pub(crate) fn expect_long(&mut self, expects: bool) {
+        self.peeks = expects;
     }
 
     /// Makes room for the next datagram.
@@ -170,6 +197,18 @@ impl Netlink {
 
     /// Waits for the next datagram.
     pub(crate) fn receive(&mut self) -> Result<Datagram<'_>, ReceiveError> {
+        self.receive_with(RecvFlags::empty())
+    }
+
+    /// The next datagram, if it is there already.
+    pub(crate) fn try_receive(&mut self) -> Result<Option<Datagram<'_>>, ReceiveError> {
+        match self.receive_with(RecvFlags::DONTWAIT) {
+            Err(ReceiveError::Os(Errno::AGAIN)) => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    fn receive_with(&mut self, flags: RecvFlags) -> Result<Datagram<'_>, ReceiveError> {
         if self.peeks {
             self.make_room();
         }
@@ -177,7 +216,7 @@ impl Netlink {
             let mut parts = [IoSliceMut::new(&mut self.buffer)];
             let mut control = RecvAncillaryBuffer::default();
             // TRUNC: the length returned is the datagram's own, also where it did not fit.
-            match recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::TRUNC) {
+            match recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::TRUNC | flags) {
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(ReceiveError::Os(e)),
                 Ok(message) => break message,
@@ -194,7 +233,18 @@ impl Netlink {
             self.buffer.resize(message.bytes.max(had.saturating_mul(2)).min(RECEIVE_BUFFER), 0);
         }
         let bytes = self.buffer.get(..message.bytes.min(had)).unwrap_or_default();
-        Ok(Datagram { bytes, from_kernel: from.is_none_or(|from| from.pid() == 0), cut })
+        // While one datagram of a dump is received the kernel fills the next.
+        let [before_last, last] = self.steps;
+        let now = clock::now_ns();
+        self.steps = [last, now];
+        let window = Window::new(before_last, now);
+        Ok(Datagram { bytes, from_kernel: from.is_none_or(|from| from.pid() == 0), cut, window })
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -220,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_kernel_answers_a_request_that_makes_no_sense_with_an_error() {
-        let mut socket = match Netlink::open(Subsystem::SockDiag) {
+        let mut socket = match Netlink::open(Subsystem::SockDiag, &Opener::here()) {
             Ok(socket) => socket,
             Err(e) => {
                 sockdiag_testkit::skip!("no netlink socket here: {e:?}");

@@ -9,8 +9,8 @@ pub mod diag;
 use fastrand::Rng;
 use sockdiag::fields::{Catalog, Value};
 use sockdiag::filter::{
-    Comparison, Context, End, EvalContext, Expr, FieldTest, FilterError, HostCondition, Lookups, Node,
-    Parsed, Prefix, Test, Transport, parse,
+    CgroupError, Comparison, Context, End, EvalContext, Expr, FieldTest, FilterError, HostCondition, Lookups,
+    Node, Parsed, Prefix, Test, Transport, parse,
 };
 use sockdiag::model::{Addr, Family, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
 use sockdiag_testkit::bytecode::Entry;
@@ -51,11 +51,11 @@ impl Lookups for World {
         (name == b"lo").then_some(1)
     }
 
-    fn cgroup(&mut self, path: &[u8]) -> Result<u64, String> {
+    fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError> {
         if path == b"/user" {
             return Ok(7);
         }
-        Err("Failed to get cgroup2 ID: No such file or directory".into())
+        Err(CgroupError::NoId { errno: 2 })
     }
 
     fn cgroup_condition_supported(&mut self) -> bool {

@@ -11,11 +11,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::model::{BadState, Selection};
+use sockdiag_options::{EXCLUDE, STATE};
 use sockdiag_render::columns::Shape;
 
 use super::exit::Exit;
-use super::getopt::{Getopt, Item};
-use super::options::OPTIONS;
+use crate::words::reference;
 
 /// What options do at once.  An `Err` ends the program there.
 pub(crate) trait Actions {
@@ -165,24 +165,6 @@ impl Show {
     }
 }
 
-/// Reads the words after the program's name; `posix` is whether the variable
-/// `POSIXLY_CORRECT` is set, and `program` the name as invoked.
-pub(crate) fn parse(
-    program: &OsStr,
-    words: &[OsString],
-    posix: bool,
-    actions: &mut dyn Actions,
-) -> Result<Args, Exit> {
-    let mut args = Args::default();
-    for item in Getopt::new(OPTIONS, words, posix) {
-        match item.map_err(|wrong| Exit::usage(wrong.message(program)))? {
-            Item::Option(option, argument) => option.apply(&mut args, argument, actions)?,
-            Item::Word(word) => args.words.push(word.to_owned()),
-        }
-    }
-    Ok(args)
-}
-
 impl Args {
     /// Whether `-s` is all that was asked for, so that nothing is listed.
     /// State options do not count.
@@ -196,13 +178,13 @@ impl Args {
         let mut taken = 0;
         while let Some(word) = self.words.get(taken) {
             let add: fn(&mut Selection, &[u8]) -> Result<(), BadState> = match word.as_bytes() {
-                b"state" => Selection::state_word,
-                b"exclude" | b"excl" => Selection::exclude_word,
+                word if STATE.is(word) => Selection::state_word,
+                word if EXCLUDE.is(word) => Selection::exclude_word,
                 _ => break,
             };
             let name = self.words.get(taken + 1).ok_or_else(incomplete)?;
             add(&mut self.selection, name.as_bytes())
-                .map_err(|bad| Exit::error(Exit::USAGE, bad.message()))?;
+                .map_err(|bad| Exit::error(Exit::USAGE, reference::bad_state(&bad)))?;
             taken += 2;
         }
         self.words.drain(..taken);
@@ -212,26 +194,4 @@ impl Args {
 
 fn incomplete() -> Exit {
     Exit::error(Exit::USAGE, "Command line is not complete. Try option \"help\"")
-}
-
-/// Reads a map id as `strtoul(text, &end, 0)` does: white space, a sign, a base
-/// prefix.  Neither 0 nor 2^32-1 is an id.
-pub(super) fn map_id(text: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(text).ok()?.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (base, digits) = match digits.as_bytes() {
-        [b'0', b'x' | b'X', ..] => (16, digits.get(2..)?),
-        [b'0', b'b' | b'B', ..] => (2, digits.get(2..)?),
-        [b'0', _, ..] => (8, digits),
-        _ => (10, digits),
-    };
-    if !digits.bytes().next()?.is_ascii_alphanumeric() {
-        return None; // a second sign, which from_str_radix would take
-    }
-    let magnitude = u64::from_str_radix(digits, base).ok()?;
-    let value = if negative { magnitude.wrapping_neg() } else { magnitude };
-    u32::try_from(value).ok().filter(|id| !matches!(*id, 0 | u32::MAX))
 }

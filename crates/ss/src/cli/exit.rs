@@ -1,20 +1,35 @@
 //! How the program ends before there is anything to list.
 //!
-//! Texts are whole lines as they are written; only `main` writes them.
+//! An [`Exit`] names the text that is asked for and does not make it: help and
+//! manuals are made of the table of options, on which the command line itself
+//! depends.  `last_words.rs` makes the texts.
 
 use sockdiag::sys::netns::EnterError;
 
-use super::help;
+use crate::words::reference;
 
-/// The end of the program: its status and its last words.
+/// The end of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Exit {
-    /// Exit status.
-    pub(crate) code: u8,
-    /// What is left to write to stdout; may be empty.
-    pub(crate) stdout: Vec<u8>,
-    /// What is left to write to stderr; may be empty.
-    pub(crate) stderr: Vec<u8>,
+pub(crate) enum Exit {
+    /// Help was asked for.
+    Help,
+    /// The version was asked for.
+    Version,
+    /// The list of fields was asked for, by `--columns help`.
+    Fields,
+    /// The JSON Schema was asked for.
+    Schema,
+    /// A document was asked for.
+    Generate(Document),
+    /// A wrong option: a message without its newline, which help follows.
+    Usage(Vec<u8>),
+    /// Any other end.
+    Error {
+        /// The exit status.
+        code: u8,
+        /// What is left to write to stderr, newlines included; may be empty.
+        stderr: Vec<u8>,
+    },
 }
 
 impl Exit {
@@ -25,26 +40,53 @@ impl Exit {
     pub(crate) fn error(code: u8, message: impl Into<Vec<u8>>) -> Self {
         let mut stderr = message.into();
         stderr.push(b'\n');
-        Self { code, stdout: Vec::new(), stderr }
+        Self::Error { code, stderr }
     }
 
     /// A wrong option: `message` and then the reference's help on stderr.
     pub(crate) fn usage(message: impl Into<Vec<u8>>) -> Self {
-        let mut exit = Self::error(Self::USAGE, message);
-        exit.stderr.extend(help::reference().bytes());
-        exit
-    }
-
-    /// The end that was asked for (`-h`, `-V`): `text` on stdout, status 0.
-    pub(crate) fn done(text: String) -> Self {
-        Self { code: 0, stdout: text.into_bytes(), stderr: Vec::new() }
+        Self::Usage(message.into())
     }
 }
 
 /// A namespace that is not there or may not be entered.
 impl From<EnterError> for Exit {
     fn from(error: EnterError) -> Self {
-        Self::error(1, error.message())
+        Self::error(1, reference::enter(&error))
+    }
+}
+
+/// What `--generate` makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Document {
+    /// The manual page.
+    Man,
+    /// The reference page of options.
+    Options,
+    /// The reference page of fields.
+    Fields,
+    /// Completions for bash.
+    Bash,
+    /// Completions for zsh.
+    Zsh,
+    /// Completions for fish.
+    Fish,
+}
+
+impl Document {
+    /// Every document with its word.
+    pub(crate) const ALL: [(&str, Self); 6] = [
+        ("man", Self::Man),
+        ("options", Self::Options),
+        ("fields", Self::Fields),
+        ("bash", Self::Bash),
+        ("zsh", Self::Zsh),
+        ("fish", Self::Fish),
+    ];
+
+    /// The document that a word stands for.
+    pub(crate) fn by_name(word: &[u8]) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, document)| *document)
     }
 }
 

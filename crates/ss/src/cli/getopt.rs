@@ -11,8 +11,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
+use sockdiag_options::Opt;
+
 use super::exit::quoting;
-use super::options::{Opt, reference_long_names};
 
 /// What a word of the command line turned out to be.
 #[derive(Clone, Copy, Debug)]
@@ -103,9 +104,12 @@ impl<'a> Getopt<'a> {
     }
 
     fn short(&mut self, letter: u8) -> Result<Item<'a>, Wrong> {
-        let option =
-            self.options.iter().find(|option| option.short.contains(&letter)).ok_or(Wrong::Letter(letter))?;
-        if !option.takes_argument() {
+        let option = self
+            .options
+            .iter()
+            .find(|option| option.short.as_bytes().contains(&letter))
+            .ok_or(Wrong::Letter(letter))?;
+        if option.argument.is_none() {
             return Ok(Item::Option(option, OsStr::new("")));
         }
         let argument = match std::mem::take(&mut self.cluster) {
@@ -119,7 +123,7 @@ impl<'a> Getopt<'a> {
         let mut parts = written.splitn(2, |byte| *byte == b'=');
         let (start, attached) = (parts.next().unwrap_or_default(), parts.next());
         let (option, name) = self.named(start, written)?;
-        let argument = match (option.takes_argument(), attached) {
+        let argument = match (option.argument.is_some(), attached) {
             (false, Some(_)) => return Err(Wrong::NameTakesNone(name)),
             (false, None) => OsStr::new(""),
             (true, Some(attached)) => OsStr::from_bytes(attached),
@@ -165,5 +169,31 @@ impl<'a> Iterator for Getopt<'a> {
                 Some(self.short(*first))
             }
         }
+    }
+}
+
+/// The names of the reference's options in the order in which it lists them as
+/// possibilities, which is not the order of its help.
+pub(crate) fn reference_long_names() -> impl Iterator<Item = &'static str> {
+    "numeric resolve options extended memory info processes threads bpf events tcp sctp udp raw unix tipc vsock \
+     all listening bound-inactive ipv4 ipv6 packet family socket query summary diag filter version help context \
+     contexts net tipcinfo tos cgroup kill no-header no-queues xdp mptcp oneline inet-sockopt bpf-maps bpf-map-id"
+        .split_ascii_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sockdiag_options::OPTIONS;
+
+    use super::*;
+
+    #[test]
+    fn the_references_names_are_those_of_its_options() {
+        let theirs = OPTIONS.iter().filter(|option| !option.is_extension());
+        let theirs: BTreeSet<_> = theirs.flat_map(|option| option.long).copied().collect();
+        assert_eq!(reference_long_names().collect::<BTreeSet<_>>(), theirs);
+        assert_eq!(reference_long_names().count(), theirs.len());
     }
 }

@@ -6,15 +6,17 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use super::{Actions, Args, Exit, help, parse};
+use super::{Actions, Args, Exit, parse};
+use crate::help;
+use crate::last_words::LastWords;
 
 mod compat_table;
 mod reference;
 
 /// Notes what was to be done at once; a name `missing` cannot be opened.
 #[derive(Default)]
-struct Recorder {
-    log: Vec<String>,
+pub(super) struct Recorder {
+    pub(super) log: Vec<String>,
 }
 
 impl Recorder {
@@ -62,7 +64,7 @@ fn outcome(line: &str, posix: bool) -> String {
     let mut recorder = Recorder::default();
     let args = match parsed(&words(line), posix, &mut recorder) {
         Ok(args) => args,
-        Err(exit) => return ending(&exit),
+        Err(exit) => return ending(exit),
     };
     let mut out = recorder.log;
     out.extend(flags(&args).iter().filter(|(on, _)| *on).map(|(_, name)| (*name).to_owned()));
@@ -73,7 +75,7 @@ fn outcome(line: &str, posix: bool) -> String {
         out.push(format!("contexts={}/{}", args.show.contexts, args.show.socket_contexts));
     }
     match args.selection.resolve() {
-        Err(empty) => out.push(empty.to_string()),
+        Err(empty) => out.push(crate::words::reference::empty(empty).to_owned()),
         Ok(selected) => {
             let names: Vec<_> = selected.listed().map(sockdiag::model::Table::name).collect();
             if args.selection.is_default() && selected.states.bits() == 0x3b37 {
@@ -119,17 +121,18 @@ fn flags(args: &Args) -> [(bool, &'static str); 22] {
     ]
 }
 
-fn ending(exit: &Exit) -> String {
+fn ending(exit: Exit) -> String {
+    let LastWords { code, stdout, stderr, .. } = exit.into();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&exit.stdout), text(&exit.stderr));
-    if exit.code == 0 {
+    let (stdout, stderr) = (text(&stdout), text(&stderr));
+    if code == 0 {
         assert_eq!(stderr, "");
         return format!("0 {}", stdout.lines().next().unwrap_or_default());
     }
     assert_eq!(stdout, "");
     match stderr.strip_suffix(&help::reference()) {
-        Some(message) => format!("{} {}+help", exit.code, message.replace('\n', " ")),
-        None => format!("{} {}", exit.code, stderr.trim_end_matches('\n')),
+        Some(message) => format!("{code} {}+help", message.replace('\n', " ")),
+        None => format!("{code} {}", stderr.trim_end_matches('\n')),
     }
 }
 
@@ -164,7 +167,7 @@ fn with_posixly_correct_the_first_word_ends_the_options() {
 fn complaints_start_with_the_name_as_invoked_and_ours_with_ss() {
     let complaint = |word: &str| {
         let exit = parse(OsStr::new("./my ss"), &words(word), false, &mut Recorder::default());
-        String::from_utf8(exit.expect_err(word).stderr).expect("ASCII in, ASCII out")
+        String::from_utf8(LastWords::from(exit.expect_err(word)).stderr).expect("ASCII in, ASCII out")
     };
     assert!(complaint("-Y").starts_with("./my ss: invalid option -- 'Y'\nUsage: ss ["));
     assert!(complaint("--n").starts_with("./my ss: option '--n' is ambiguous"));
@@ -176,7 +179,7 @@ fn any_bytes_are_taken_and_given_back() {
     let bytes = |word: &[u8]| vec![OsString::from_vec(word.to_vec())];
     let stderr = |word: &[u8]| {
         let exit = parsed(&bytes(word), false, &mut Recorder::default()).expect_err("wrong");
-        exit.stderr.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec()
+        LastWords::from(exit).stderr.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec()
     };
     assert_eq!(stderr(b"-\xc3\xa9"), b"ss: invalid option -- '\xc3'");
     assert_eq!(stderr(b"--\xff\xfe=x"), b"ss: unrecognized option '--\xff\xfe=x'");
@@ -208,7 +211,7 @@ fn what_is_done_at_once_is_done_before_a_later_mistake() {
 
 #[test]
 fn an_empty_name_could_be_any_of_the_references() {
-    let names: Vec<_> = super::options::reference_long_names().map(|name| format!("'--{name}'")).collect();
+    let names: Vec<_> = super::getopt::reference_long_names().map(|name| format!("'--{name}'")).collect();
     for word in ["--=", "--=x"] {
         let want = format!("255 ss: option '{word}' is ambiguous; possibilities: {} +help", names.join(" "));
         assert_eq!(outcome(word, false), want);
@@ -228,9 +231,31 @@ fn no_line_panics() {
             })
             .collect();
         if let Err(exit) = parsed(&line, random.bool(), &mut Recorder::default()) {
+            let exit = LastWords::from(exit);
             assert!(!exit.stdout.is_empty() || !exit.stderr.is_empty(), "{line:?}");
         }
     }
+}
+
+/// Help and manual are made of the table of options and of what the command
+/// line knows; so that this is no circle, it only names the texts.
+#[test]
+fn the_command_line_makes_no_texts() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+    let mut seen = 0;
+    for file in std::fs::read_dir(directory).expect("the sources are there") {
+        let path = file.expect("it is listed").path();
+        if path.is_dir() || path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("sources are UTF-8");
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for module in ["help", "manual", "last_words"] {
+            assert!(!code.contains(&format!("crate::{module}")), "{} uses {module}", path.display());
+        }
+        seen += 1;
+    }
+    assert!(seen >= 6, "only {seen} files");
 }
 
 const CASES: &[(&str, &str)] = &[

@@ -6,34 +6,25 @@ use std::fmt::Write as _;
 
 use sockdiag::fields::Catalog;
 use sockdiag::model::states;
+use sockdiag_options::{Kind, OPTIONS, Opt};
 
-use super::pages::{spellings, value};
-use crate::cli::options::{OPTIONS, Opt};
+use super::pages::spellings;
 
 /// What an option's argument may be.
 enum Argument {
     None,
     File,
-    Words(Vec<String>),
+    Words(&'static [&'static str]),
     Any,
 }
 
 fn argument(option: &Opt) -> Argument {
-    match value(option) {
+    match option.argument.map(|argument| argument.kind) {
         None => Argument::None,
-        Some("FILE") => Argument::File,
-        Some(_) => {
-            let words = listed(option.more);
-            if words.is_empty() { Argument::Any } else { Argument::Words(words) }
-        }
+        Some(Kind::File) => Argument::File,
+        Some(Kind::Word(words) | Kind::Words(words)) => Argument::Words(words),
+        Some(_) => Argument::Any,
     }
-}
-
-/// The words of the first list in braces.
-fn listed(more: &str) -> Vec<String> {
-    let list =
-        more.split_once(":= {").and_then(|(_, rest)| rest.split_once('}')).map_or("", |(list, _)| list);
-    list.split('|').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn state_words() -> Vec<&'static str> {
@@ -126,8 +117,8 @@ pub(super) fn fish() -> String {
     let mut text = String::from("# Completions for ss, made by `ss --generate=fish`.\ncomplete -c ss -f\n");
     for option in OPTIONS {
         text.push_str("complete -c ss");
-        for letter in option.short {
-            let _ = write!(text, " -s {}", char::from(*letter));
+        for letter in option.short.chars() {
+            let _ = write!(text, " -s {letter}");
         }
         for name in option.long {
             let _ = write!(text, " -l {name}");

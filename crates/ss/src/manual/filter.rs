@@ -2,6 +2,8 @@
 //!
 //! Source: the program's own grammar (`sockdiag::filter`).
 
+use sockdiag_options::{EXCLUDE, STATE};
+
 /// A piece of the description.
 pub(super) enum Piece {
     /// A paragraph.
@@ -21,11 +23,8 @@ pub(super) const FILTER: &[Piece] = &[
          a backslash takes the next character as it is.  Mind the shell: quote <, >, !, |, & and brackets.",
     ),
     Piece::Terms(&[
-        (
-            "state STATE",
-            "Lists sockets of this state.  The first such word forgets what -a and -l said; further ones add.",
-        ),
-        ("exclude STATE", "Lists sockets of every state but this."),
+        ("state STATE", STATE.doc),
+        ("exclude STATE", EXCLUDE.doc),
         (
             "STATE",
             "established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, \

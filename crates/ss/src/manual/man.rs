@@ -2,10 +2,10 @@
 
 use roff::{Inline, Roff, bold, italic, roman};
 use sockdiag::fields::Catalog;
+use sockdiag_options::{OPTIONS, Opt, Section};
 
 use super::filter::{FILTER, Piece};
 use super::sections;
-use crate::cli::options::{OPTIONS, Opt, Section};
 use crate::cli::shown_by;
 
 /// The whole page.

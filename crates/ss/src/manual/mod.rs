@@ -5,7 +5,7 @@
 //! is installed says what this program can do.  Only the language of filters,
 //! which is a grammar and no table, is described in words (`filter.rs`).
 //!
-//! Invariant: an option without a doc, or a field without one, fails a test.
+//! Invariant: an option or a field that has no doc fails a test.
 
 mod completions;
 mod filter;
@@ -14,29 +14,18 @@ mod pages;
 
 use sockdiag::fields::{Catalog, Field};
 
-use crate::cli::shown_by;
+use crate::cli::{Document, shown_by};
 
-/// What can be made, by the word after `--generate=`.
-type Maker = fn() -> String;
-
-/// Every word and what it makes.
-const KINDS: &[(&str, Maker)] = &[
-    ("man", man::page),
-    ("options", pages::options),
-    ("fields", pages::fields),
-    ("bash", completions::bash),
-    ("zsh", completions::zsh),
-    ("fish", completions::fish),
-];
-
-/// The words that `--generate` takes, as help lists them.
-pub(crate) const WORDS: &str = "=WHAT";
-/// The same, one by one.
-pub(crate) const MORE: &str = "       WHAT := {man|options|fields|bash|zsh|fish}\n";
-
-/// Makes one of them; `None` for another word.
-pub(crate) fn generate(word: &[u8]) -> Option<String> {
-    KINDS.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, make)| make())
+/// Makes a document.
+pub(crate) fn generate(document: Document) -> String {
+    match document {
+        Document::Man => man::page(),
+        Document::Options => pages::options(),
+        Document::Fields => pages::fields(),
+        Document::Bash => completions::bash(),
+        Document::Zsh => completions::zsh(),
+        Document::Fish => completions::fish(),
+    }
 }
 
 /// The fields that some option shows or structured output gives, each name
@@ -76,16 +65,8 @@ struct Section {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::options::OPTIONS;
     use sockdiag::fields::Groups;
-
-    #[test]
-    fn every_option_has_a_doc() {
-        for option in OPTIONS {
-            let name = option.long.first().expect("an option has a name");
-            assert!(option.doc.ends_with('.') && option.doc.len() > 10, "--{name} has no doc");
-        }
-    }
+    use sockdiag_options::{Key, OPTIONS, option};
 
     #[test]
     fn every_field_is_on_the_page_with_its_doc() {
@@ -102,11 +83,11 @@ mod tests {
 
     #[test]
     fn every_option_is_everywhere() {
-        let made: Vec<String> =
-            KINDS.iter().filter(|(name, _)| *name != "fields").map(|(_, make)| make()).collect();
+        let documents = Document::ALL.iter().filter(|(_, document)| *document != Document::Fields);
+        let made: Vec<_> = documents.map(|(kind, document)| (kind, generate(*document))).collect();
         for option in OPTIONS {
             for name in option.long {
-                for (text, (kind, _)) in made.iter().zip(KINDS.iter().filter(|(name, _)| *name != "fields")) {
+                for (kind, text) in &made {
                     let dashed = text.contains(&format!("--{name}"))
                         || text.contains(&man::escaped(&format!("--{name}")))
                         || text.contains(&format!("-l {name}"));
@@ -118,14 +99,13 @@ mod tests {
 
     #[test]
     fn every_word_that_help_lists_makes_something() {
-        let (_, list) = MORE.split_once('{').unwrap();
-        let (list, _) = list.split_once('}').unwrap();
-        let words: Vec<&str> = list.split('|').collect();
-        assert_eq!(words, KINDS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
-        for word in words {
-            assert!(generate(word.as_bytes()).is_some_and(|text| text.len() > 1000 && text.ends_with('\n')));
+        let listed = option(Key::Generate).argument.unwrap().kind.words();
+        assert_eq!(listed, Document::ALL.map(|(name, _)| name));
+        for word in listed {
+            let text = generate(Document::by_name(word.as_bytes()).unwrap());
+            assert!(text.len() > 1000 && text.ends_with('\n'), "{word}");
         }
-        assert!(generate(b"poem").is_none());
+        assert!(Document::by_name(b"poem").is_none());
     }
 
     #[test]

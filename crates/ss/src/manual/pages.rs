@@ -3,24 +3,22 @@
 use std::fmt::Write as _;
 
 use sockdiag::fields::{Catalog, Field};
+use sockdiag_options::{OPTIONS, Opt, Section};
 
 use super::sections;
-use crate::cli::options::{OPTIONS, Opt, Section};
 use crate::cli::shown_by;
 
 const MADE: &str = "<!-- Made by `ss --generate=";
 
 /// Every way to write an option, `-m` before `--memory`.
 pub(super) fn spellings(option: &Opt) -> Vec<String> {
-    let short = option.short.iter().map(|letter| format!("-{}", char::from(*letter)));
+    let short = option.short.chars().map(|letter| format!("-{letter}"));
     short.chain(option.long.iter().map(|name| format!("--{name}"))).collect()
 }
 
 /// What an option's argument is called, if it takes one.
 pub(super) fn value(option: &Opt) -> Option<&'static str> {
-    let name = option.value.trim_start_matches('=');
-    let name = name.split([',', ' ']).next().unwrap_or_default();
-    option.takes_argument().then_some(if name.is_empty() { "NAME" } else { name })
+    option.argument.and_then(|argument| argument.shown.split(',').next())
 }
 
 /// Options by section.

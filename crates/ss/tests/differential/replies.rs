@@ -129,7 +129,7 @@ const PLAIN: &[&str] = &[
     "dst [::]/0",
 ];
 
-pub(super) fn run() -> Option<usize> {
+pub(super) fn run() -> usize {
     let talk = all("all");
     let mut cases = Vec::new();
     for table in TABLES {
@@ -147,7 +147,7 @@ pub(super) fn run() -> Option<usize> {
             cases.push(asked(look, &talk).env("COLUMNS", columns));
         }
     }
-    Some(check(cases))
+    check(cases)
 }
 
 /// A process that holds a socket of each family; these tables come from the
@@ -167,7 +167,7 @@ fn held() -> Result<PathBuf, std::io::Error> {
 
 /// Owner lists, which stand before the details of some families and behind
 /// those of others.
-pub(super) fn owners() -> Option<usize> {
+pub(super) fn owners() -> usize {
     let talk = all("owned");
     let root = held().unwrap_or_else(|error| panic!("a tree of processes: {error}"));
     let mut cases = Vec::new();
@@ -176,11 +176,11 @@ pub(super) fn owners() -> Option<usize> {
             cases.push(asked(&format!("{look} {table}"), &talk).env("PROC_ROOT", &root));
         }
     }
-    Some(check(cases))
+    check(cases)
 }
 
 /// Dumps that fail, before their first row or after.
-pub(super) fn failures() -> Option<usize> {
+pub(super) fn failures() -> usize {
     let mut cases = Vec::new();
     for (family, table, rows) in [
         (VSOCK, "--vsock", replies::vsocks()),
@@ -206,5 +206,5 @@ pub(super) fn failures() -> Option<usize> {
         fails("short-refusal", &[replies::short_refusal()]);
         fails("interrupted", &[replies::interrupted(rows.clone()), done(0)]);
     }
-    Some(check(cases))
+    check(cases)
 }

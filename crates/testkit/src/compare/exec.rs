@@ -91,7 +91,7 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
     let (errors, error_writer) =
         if case.errors_to_terminal { terminal(80).doing("making a terminal")? } else { pipe()? };
     command.stdout(writer).stderr(error_writer);
-    if let Some(namespace) = case.namespace {
+    if let Some(namespace) = case.place() {
         namespace.enter(&mut command);
     }
     let program = command.get_program().to_owned();

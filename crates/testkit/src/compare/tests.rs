@@ -68,6 +68,19 @@ fn each_difference_is_seen() {
 fn a_reference_that_differs_from_itself_makes_a_wrong_test() {
     let report = compared("date +%N", "date +%N", "clock");
     assert_eq!((report.agreed, report.differed.len(), report.wrong_tests.len()), (0, 0, 1));
+    assert_eq!(report.repeated, TRIES - 1);
+}
+
+#[test]
+fn what_changes_once_is_compared_again() {
+    let file = std::env::temp_dir().join(format!("sockdiag-{}-once", std::process::id()));
+    let file = file.display();
+    // The first run of all says a, the others b.
+    let body = format!("if [ -e {file} ]; then echo b; else : >{file}; echo a; fi");
+    let report = compared(&body, "echo b", "once");
+    std::fs::remove_file(file.to_string()).unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.agreed, report.repeated), (1, 1));
 }
 
 #[test]
@@ -153,8 +166,10 @@ fn a_program_inside_a_namespace_sees_only_that() {
     let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = outside.local_addr().unwrap().port().to_string();
     let filter = ["-tlnH", "sport", "=", &port];
-    let here = run(reference.command(), &Case::new(&filter)).unwrap();
+    let here = run(reference.command(), &Case::new(&filter).here()).unwrap();
     assert!(!here.stdout.is_empty(), "{here:?}");
-    let there = run(reference.command(), &Case::new(&filter).inside(&namespace)).unwrap();
-    assert!(there.stdout.is_empty(), "{there:?}");
+    for apart in [Case::new(&filter).inside(&namespace), Case::new(&filter)] {
+        let there = run(reference.command(), &apart).unwrap();
+        assert!(there.stdout.is_empty(), "{there:?}");
+    }
 }

@@ -3,6 +3,8 @@
 //!
 //! Invariant: the kernel (Linux 6.18) accepts each, and the first type is `int`.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 mod records;
 
 use crate::btf::{BOOL, Btf, CHAR, Id, SIGNED};

@@ -4,18 +4,18 @@ use super::*;
 
 /// BTF in the making.
 #[derive(Default)]
-struct Made {
+pub(crate) struct Made {
     types: Vec<u8>,
     strings: Vec<u8>,
     layouts: Vec<u8>,
 }
 
 impl Made {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { strings: vec![0], ..Self::default() }
     }
 
-    fn name(&mut self, name: &str) -> u32 {
+    pub(crate) fn name(&mut self, name: &str) -> u32 {
         if name.is_empty() {
             return 0;
         }
@@ -26,7 +26,13 @@ impl Made {
     }
 
     /// Adds a type; `info` is its kind, its number of elements and its flag.
-    fn ty(&mut self, name: &str, (kind, vlen, flag): (u8, u32, bool), size_or_type: u32, tail: &[u32]) {
+    pub(crate) fn ty(
+        &mut self,
+        name: &str,
+        (kind, vlen, flag): (u8, u32, bool),
+        size_or_type: u32,
+        tail: &[u32],
+    ) {
         let name = self.name(name);
         let info = u32::from(flag) << 31 | u32::from(kind) << 24 | vlen;
         for word in [name, info, size_or_type].iter().chain(tail) {
@@ -34,7 +40,7 @@ impl Made {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let (types, strings) = (self.types.len() as u32, self.strings.len() as u32);
         let mut all = BTF_MAGIC.to_ne_bytes().to_vec();
         all.extend([1, 0]);

@@ -5,14 +5,14 @@ use sockdiag_testkit::btf::{Btf, Id, SIGNED};
 use sockdiag_testkit::maps::values::{self, Value};
 
 use super::put_value;
-use crate::model::BpfMap;
+use crate::model::{BpfComplaint, BpfMap};
 
 /// The text of a value, and what was said of its types.
-fn dump(value: &Value, oneline: bool) -> (String, Vec<String>) {
+fn dump(value: &Value, oneline: bool) -> (String, Vec<BpfComplaint>) {
     let size = value.bytes.len() as u32;
     let map = BpfMap::new(1, size, value.ty, value.btf.to_bytes()).expect("BTF");
     let (mut out, mut said) = (Vec::new(), Vec::new());
-    let mut say = |complaint: crate::model::BpfComplaint| said.push(complaint.to_string());
+    let mut say = |complaint| said.push(complaint);
     if let Err(errno) = put_value(&mut out, &map, &value.bytes, oneline, &mut say) {
         out.extend_from_slice(format!("!{errno}").as_bytes());
     }
@@ -58,10 +58,10 @@ fn values_read_as_the_reference_writes_them() {
     }
     let (text, said) = dump(&named("in a struct in a struct"), true);
     assert_eq!(text, "(struct S){.a = (int)-2071756159,.i = (struct I){.x = (f2)!-22");
-    assert_eq!(said, ["unexpected size 2 for id [2]"]);
+    assert_eq!(said, [BpfComplaint::NumberSize { size: 2, id: 2 }]);
     let (text, said) = dump(&named("elements without size"), true);
     assert_eq!(text, "(struct X){.q = (at)!-22");
-    assert_eq!(said, ["unexpected elem size 0 for array type [4]"]);
+    assert_eq!(said, [BpfComplaint::ElementSize { id: 4 }]);
 }
 
 #[test]

@@ -26,6 +26,7 @@ use sockdiag_wire::btf::{
     BTF_KIND_INT, BTF_KIND_PTR, BTF_KIND_RESTRICT, BTF_KIND_STRUCT, BTF_KIND_TYPE_TAG, BTF_KIND_TYPEDEF,
     BTF_KIND_UNION, BTF_KIND_VAR, BTF_KIND_VOLATILE, BTF_VAR_STATIC, Index, Type,
 };
+use sockdiag_wire::errno;
 
 use super::float;
 use super::names::Names;
@@ -34,8 +35,8 @@ use crate::number::{put_i64, put_name, put_u64};
 
 /// Why a value cannot be shown, as the negative error number that is printed.
 type Errno = i32;
-const E2BIG: Errno = -7;
-const EINVAL: Errno = -22;
+const E2BIG: Errno = -errno::E2BIG;
+const EINVAL: Errno = -errno::EINVAL;
 
 /// Values in one value, and bytes of its text.
 const STEPS: u32 = 1 << 20;

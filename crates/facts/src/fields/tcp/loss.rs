@@ -2,6 +2,7 @@
 //!
 //! Source: `struct tcp_info` (linux/tcp.h).
 
+use sockdiag_wire::socket::TCP_LISTEN;
 use sockdiag_wire::tcp_info::{
     TCP_CA_CWR, TCP_CA_DISORDER, TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY, TFO_COOKIE_UNAVAILABLE,
     TFO_DATA_NOT_ACKED, TFO_STATUS_UNSPEC, TFO_SYN_RETRANSMITTED,
@@ -69,7 +70,7 @@ pub(super) const LOSS: &[Field] = &[
     .shape("sacked:N")
     .text(Text::Custom(|out, r, _| {
         let sacked = r.socket.tcp_info().and_then(|i| i.sacked());
-        if let Some(sacked) = sacked.filter(|v| *v != 0 && r.socket.state != LISTEN) {
+        if let Some(sacked) = sacked.filter(|v| *v != 0 && r.socket.state != TCP_LISTEN) {
             out.extend_from_slice(b" sacked:");
             put_u64(out, u64::from(sacked));
         }
@@ -298,9 +299,6 @@ pub(super) const SILENT: &[Field] = &[
     )
     .flags(&[]),
 ];
-
-/// State number of a listener.
-const LISTEN: u8 = 10;
 
 fn fmt_retrans(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(info) = row.socket.tcp_info() else { return };

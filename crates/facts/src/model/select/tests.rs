@@ -142,7 +142,6 @@ fn taking_every_table_away_leaves_nothing() {
     for line in ["-A !tcp", "-A tcp,!tcp", "-t -A !udp", "-a -A all,!all", "-A inet,!inet exclude all"] {
         assert_eq!(select(line), Err(Empty::Tables), "{line}");
     }
-    assert_eq!(Empty::Tables.to_string(), "ss: no socket tables to show with such filter.");
 }
 
 #[test]
@@ -198,9 +197,7 @@ fn bad_words_are_handed_back_as_typed() {
     for (list, item) in items {
         assert_eq!(selection.query(list), Err(BadTable(item.to_vec())));
     }
-    assert_eq!(BadTable(b"\xff".to_vec()).message(), b"ss: \"\xff\" is illegal socket table id");
-    let bad = selection.state_word(b"NEW-syn-recv").unwrap_err();
-    assert_eq!(bad.message(), b"ss: wrong state name: NEW-syn-recv");
+    assert_eq!(selection.state_word(b"NEW-syn-recv"), Err(BadState(b"NEW-syn-recv".to_vec())));
     assert_eq!(selection.exclude_word(b""), Err(BadState(Vec::new())));
 }
 

@@ -20,11 +20,12 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read};
 use rustix::thread::CapabilitySet;
+use sockdiag_wire::bpf::{self as wire, BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER};
 use sockdiag_wire::btf::Btf;
 
-use super::program::{self, LICENSE, Offsets, RECORD, Record};
+use super::program::{self, LICENSE, Members, RECORD, Record};
 use super::walk;
-use super::{Found, Refusal, Scan, Task, Wanted, Way};
+use super::{Found, Refusal, Scan, Strategy, Task, Wanted};
 use crate::sys::bpf;
 use crate::sys::kernel_types::KernelTypes;
 use crate::sys::tasks;
@@ -38,25 +39,90 @@ const BUFFER: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Iterated {
     threads: bool,
+    /// Whether there will be further scans.
+    polls_again: bool,
+    /// What is kept for them, once it was loaded, or why it cannot be.
+    kept: Option<Result<Loaded, Refusal>>,
 }
 
 impl Iterated {
-    /// Nothing is loaded yet.  `threads` lists every task of a process.
-    pub(super) fn new(threads: bool) -> Self {
-        Self { threads }
+    /// Nothing is loaded yet.  `threads` lists every task of a process; what is
+    /// loaded is kept if a session `polls_again`.
+    pub(super) fn new(threads: bool, polls_again: bool) -> Self {
+        Self { threads, polls_again, kept: None }
     }
 }
 
-impl Way for Iterated {
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+impl Strategy for Iterated {
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         sees_all_tasks()?;
-        let open = self.open(wanted)?;
+        match &self.kept {
+            Some(Ok(loaded)) => return loaded.scan(wanted),
+            Some(Err(refusal)) => return Err(refusal.clone()),
+            None => {}
+        }
+        let inodes = match wanted {
+            // A program that is kept has to do for other sockets, too.
+            Wanted::These(inodes) if !self.polls_again => Some(inodes),
+            _ => None,
+        };
+        let loaded = Loaded::new(self.threads, inodes);
+        let scan = match &loaded {
+            Ok(loaded) => loaded.scan(wanted),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        if self.polls_again {
+            self.kept = Some(loaded);
+        }
+        scan
+    }
+}
+
+/// The program, loaded and linked to the iterator: what can be kept from one
+/// pass over the tasks to the next.
+#[derive(Debug)]
+struct Loaded {
+    threads: bool,
+    /// Keeps the program loaded.
+    link: OwnedFd,
+}
+
+impl Loaded {
+    /// Loads and links the program.  If there are but a few `inodes`, every
+    /// pass tells of these alone.
+    fn new(threads: bool, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
+        if !wire::SUPPORTED {
+            return Err(Refusal::Target);
+        }
+        let types = KernelTypes::open().map_err(|_| Refusal::NoTypes)?;
+        let btf = Btf::new(types.bytes()).ok_or(Refusal::NoTypes)?;
+        let members = Members::find(btf).map_err(Refusal::Types)?;
+        drop(types);
+        let insns = program::program(&members, threads, inodes).map_err(Refusal::Program)?;
+        let program = bpf::load(&bpf::Program {
+            name: "ss_holders",
+            license: LICENSE,
+            kind: BPF_PROG_TYPE_TRACING,
+            attach_type: BPF_TRACE_ITER,
+            target: members.target,
+            flags: 0,
+            insns: &insns,
+        })
+        .map_err(Refusal::Load)?;
+        let link = bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))?;
+        Ok(Self { threads, link })
+    }
+
+    /// One pass over all tasks.
+    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+        let pass =
+            bpf::start_iterator(self.link.as_fd()).map_err(|error| Refusal::Call("starting", error))?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
         let mut holders =
             Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
         let mut buffer = vec![0; BUFFER];
         loop {
-            match read(&open, &mut buffer) {
+            match read(&pass, &mut buffer) {
                 Ok(0) => break,
                 Ok(length) => {
                     let records = buffer.get(..length).unwrap_or_default().chunks_exact(RECORD);
@@ -74,32 +140,9 @@ impl Way for Iterated {
     }
 }
 
-impl Iterated {
-    /// An iterator that is ready to be read.
-    fn open(&self, wanted: Wanted<'_>) -> Result<OwnedFd, Refusal> {
-        let types = KernelTypes::open().map_err(|_| Refusal::NoTypes)?;
-        let offsets = Btf::new(types.bytes()).and_then(Offsets::find).ok_or(Refusal::NoTypes)?;
-        drop(types);
-        let inodes = match wanted {
-            Wanted::All => None,
-            Wanted::These(inodes) => Some(inodes),
-        };
-        let insns = program::program(&offsets, self.threads, inodes);
-        let call = |what| move |error| Refusal::Call(what, error);
-        let program =
-            bpf::load_iterator("ss_holders", LICENSE, &insns, offsets.target).map_err(call("loading"))?;
-        let link = bpf::link_iterator(program.as_fd()).map_err(call("linking"))?;
-        bpf::start_iterator(link.as_fd()).map_err(call("starting"))
-    }
-}
-
 /// Whether the iterator would see, and number, tasks as /proc does, and may be
 /// asked for at all.
 fn sees_all_tasks() -> Result<(), Refusal> {
-    if !cfg!(target_pointer_width = "64") {
-        // Fields are read with the widths of a 64-bit kernel.
-        return Err(Refusal::NoTypes);
-    }
     let capable = rustix::thread::capabilities(None).is_ok_and(|sets| {
         let has = |one| sets.effective.contains(one);
         has(CapabilitySet::SYS_ADMIN) || has(CapabilitySet::BPF | CapabilitySet::PERFMON)
@@ -262,14 +305,15 @@ mod tests {
         let (sockets, inodes) = inherited(100);
         let mut children = children();
         for threads in [false, true] {
-            let (iterated, walk) = (Iterated::new(threads), Walk::new("/proc".into(), threads));
+            let (mut iterated, mut walk) =
+                (Iterated::new(threads, false), Walk::new("/proc".into(), threads));
             for wanted in [&inodes[..], &inodes[3..4], &inodes[..64], &inodes[20..85]] {
                 let wanted = Wanted::These(wanted);
                 // Other tests start programs, which hold all this for a moment.
                 let same = (0..50).any(|_| {
                     let found = match iterated.scan(wanted) {
                         Ok(found) => found,
-                        Err(why) if rustix::process::geteuid().is_root() => panic!("{why}"),
+                        Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
                         Err(_) => return true,
                     };
                     let want = walk.scan(wanted).expect("a walk");
@@ -284,6 +328,37 @@ mod tests {
             child.wait().expect("our child");
         }
         drop(sockets);
+    }
+
+    #[test]
+    fn one_program_serves_many_passes() {
+        let (sockets, inodes) = inherited(3);
+        let loaded = match Loaded::new(false, Some(&inodes)) {
+            Ok(loaded) => loaded,
+            Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
+            Err(why) => sockdiag_testkit::skip!("no program: {why:?}"),
+        };
+        let own = std::process::id() as i32;
+        let held = |inode: u32| {
+            let scan = loaded.scan(Wanted::These(&[inode])).expect("a pass");
+            let by_us =
+                |found: &&Found| scan.tasks.get(found.task as usize).is_some_and(|task| task.pid == own);
+            scan.found.iter().filter(by_us).count()
+        };
+        for _ in 0..3 {
+            let ours: Vec<usize> = inodes.iter().map(|inode| held(*inode)).collect();
+            assert_eq!(ours.iter().sum::<usize>(), sockets.len(), "{ours:?}");
+        }
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("a child");
+        let pid = child.id() as i32;
+        let seen = inodes.iter().all(|inode| {
+            let scan = loaded.scan(Wanted::These(&[*inode])).expect("a pass");
+            scan.tasks.iter().any(|task| task.pid == pid)
+        });
+        child.kill().expect("our child");
+        child.wait().expect("our child");
+        drop(sockets);
+        assert!(seen, "a later pass sees what was opened since the first");
     }
 
     #[test]

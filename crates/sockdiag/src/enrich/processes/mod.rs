@@ -2,8 +2,8 @@
 //!
 //! Nothing is looked for before rows wait for it: a short listing looks for
 //! its own sockets, a long one has every socket of the machine mapped, once.
-//! How tasks are looked at is a [`Way`]: links in /proc, or the kernel's own
-//! iterator over open files.  What it found is a [`Book`], in which the holders
+//! How tasks are looked at is a [`Strategy`]: links in /proc, or the kernel's own
+//! iterator over open files.  What it found is an [`Index`], in which the holders
 //! of a socket cost one probe however many sockets there are.
 //!
 //! Invariant: the order of a scan is that of the directories of /proc, and the
@@ -11,8 +11,8 @@
 //!
 //! Source: proc_pid_fd(5), proc_pid_stat(5); order and choice as `ss` shows them.
 
-mod book;
 mod bpf;
+mod index;
 mod parse;
 mod program;
 mod walk;
@@ -21,13 +21,15 @@ use std::ffi::OsString;
 use std::fmt;
 
 use rustix::io::Errno;
+use sockdiag_wire::bpf::{AssembleError, NotFound};
 
-use crate::model::HolderBook;
-use crate::notice::Notice;
+use crate::model::HolderCache;
+use crate::notice::{NoIterator, Notice};
 use crate::source::Sources;
+use crate::sys::bpf::LoadError;
 
-use book::Book;
 use bpf::Iterated;
+use index::Index;
 use walk::Walk;
 
 /// How the holders of sockets are found.  What is found is the same.
@@ -97,63 +99,97 @@ struct Scan {
     hidden: u32,
 }
 
-/// Why a way cannot be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a strategy is unavailable.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Refusal {
     /// Tasks are numbered differently: another pid namespace, or its /proc.
     Namespace,
-    /// The kernel does not say how its structures lie, or not as expected.
+    /// No program is made for this kind of machine.
+    Target,
+    /// The kernel does not say how its structures lie.
     NoTypes,
+    /// Its structures are not as expected.
+    Types(NotFound),
+    /// The program cannot be made with the offsets of this kernel.
+    Program(AssembleError),
+    /// The kernel does not load the program.
+    Load(LoadError),
     /// The capabilities are missing.
     Privilege,
     /// A system call failed.
     Call(&'static str, Errno),
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
-            Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
-            Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
-            Self::Call(what, error) => write!(f, "{what}: {error}"),
+impl From<Refusal> for NoIterator {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Namespace => Self::Namespace,
+            Refusal::Target => Self::Target,
+            Refusal::NoTypes => Self::NoTypes,
+            Refusal::Types(error) => Self::Types { what: error.to_string() },
+            Refusal::Program(error) => Self::Types { what: error.to_string() },
+            Refusal::Load(LoadError { errno, log }) => Self::Rejected { errno: errno.raw_os_error(), log },
+            Refusal::Privilege => Self::Privilege,
+            Refusal::Call(what, error) => Self::Call { what, errno: error.raw_os_error() },
         }
     }
 }
 
-/// A way to look at the descriptors of all tasks.
-trait Way: fmt::Debug {
+/// How the descriptors of all tasks are looked at.
+trait Strategy: fmt::Debug + Send {
     /// Finds every holder of the wanted sockets.  What vanishes meanwhile has
     /// none; what may not be read is counted.
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
 }
 
 /// Holders of sockets, looked for when rows wait for them.
 #[derive(Debug)]
 pub(super) struct Processes {
     /// Tried in turn.
-    ways: Vec<Box<dyn Way>>,
-    book: Book,
-    /// Every socket of the machine is in the book.
+    strategies: Vec<Box<dyn Strategy>>,
+    index: Index,
+    /// Every socket of the machine is in the index.
     complete: bool,
     /// Sockets shown for which no holder was found.
     unknown: u64,
     /// Why nothing could be looked for.
     refusal: Option<Refusal>,
+    /// Why the verifier refused the program, where another strategy found the
+    /// holders.
+    rejected: Option<LoadError>,
+    /// The refusal was told already.
+    told: bool,
 }
 
 impl Processes {
-    /// Nothing is looked at yet.  `threads` lists every task of a process.
-    pub(super) fn new(sources: &Sources, threads: bool, search: HolderSearch) -> Self {
+    /// Nothing is looked at yet.  `threads` lists every task of a process;
+    /// `polls_again` makes what is loaded into the kernel fit for every poll.
+    pub(super) fn new(sources: &Sources, threads: bool, search: HolderSearch, polls_again: bool) -> Self {
         let foreign = sources.proc_root.clone();
-        let iterator = foreign.is_none().then(|| Box::new(Iterated::new(threads)) as Box<dyn Way>);
+        let iterator =
+            foreign.is_none().then(|| Box::new(Iterated::new(threads, polls_again)) as Box<dyn Strategy>);
         let walk = Walk::new(foreign.unwrap_or_else(|| OsString::from("/proc")), threads);
-        let ways = match (search, iterator) {
+        let strategies = match (search, iterator) {
             (HolderSearch::Quickest, Some(iterator)) => vec![iterator, Box::new(walk)],
             (HolderSearch::Bpf, Some(iterator)) => vec![iterator],
-            _ => vec![Box::new(walk) as Box<dyn Way>],
+            _ => vec![Box::new(walk) as Box<dyn Strategy>],
         };
-        Self { ways, book: Book::default(), complete: false, unknown: 0, refusal: None }
+        Self {
+            strategies,
+            index: Index::default(),
+            complete: false,
+            unknown: 0,
+            refusal: None,
+            rejected: None,
+            told: false,
+        }
+    }
+
+    /// Forgets who held what.
+    pub(super) fn begin_poll(&mut self) {
+        self.complete = false;
+        self.unknown = 0;
+        self.index = Index::default();
     }
 
     /// Whether every socket was mapped.
@@ -165,7 +201,7 @@ impl Processes {
     /// them at hand.
     pub(super) fn look_for(&mut self, mut inodes: Vec<u32>) {
         if self.complete {
-            self.book.warm(&inodes);
+            self.index.warm(&inodes);
             return;
         }
         inodes.retain(|inode| *inode != 0);
@@ -184,14 +220,20 @@ impl Processes {
         }
     }
 
-    /// By the first way that can be gone.
+    /// Uses the first strategy that is available.
     fn scan(&mut self, wanted: Wanted<'_>) {
-        self.book = Book::default();
-        for way in &self.ways {
-            match way.scan(wanted) {
+        self.index = Index::default();
+        for strategy in &mut self.strategies {
+            match strategy.scan(wanted) {
                 Ok(scan) => {
-                    self.book = Book::new(scan);
-                    self.refusal = None;
+                    self.index = Index::new(scan);
+                    // Without the verifier's words it is the machine that allows no
+                    // program, which is as usual as a missing privilege.
+                    if let Some(Refusal::Load(error)) = self.refusal.take()
+                        && !error.log.is_empty()
+                    {
+                        self.rejected = Some(error);
+                    }
                     return;
                 }
                 Err(refusal) => self.refusal = Some(refusal),
@@ -201,23 +243,84 @@ impl Processes {
 
     /// Counts a socket that is about to be shown.
     pub(super) fn count(&mut self, inode: u32) {
-        if self.book.hidden() > 0 && inode != 0 && !self.book.has(inode) {
+        if self.index.hidden() > 0 && inode != 0 && !self.index.has(inode) {
             self.unknown += 1;
         }
     }
 
     /// The holders that are known.
     #[inline]
-    pub(super) fn book(&self) -> &dyn HolderBook {
-        &self.book
+    pub(super) fn known(&self) -> &dyn HolderCache {
+        &self.index
     }
 
-    /// That holders are missing, if so; said once.
-    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+    /// Notices that holders are missing, or that the slower strategy found them;
+    /// each is given once.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         if let Some(refusal) = self.refusal.take() {
-            return Some(Notice::HoldersRefused { why: refusal.to_string() });
+            return vec![Notice::HoldersRefused { why: refusal.into() }];
+        }
+        let mut notices = Vec::new();
+        if let Some(error) = self.rejected.take().filter(|_| !self.told) {
+            self.told = true;
+            notices.push(Notice::HolderProgramRejected { why: Refusal::Load(error).into() });
         }
         let sockets = std::mem::take(&mut self.unknown);
-        (sockets > 0).then(|| Notice::HoldersHidden { sockets, processes: self.book.hidden() })
+        if sockets > 0 {
+            notices.push(Notice::HoldersHidden { sockets, processes: self.index.hidden() });
+        }
+        notices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A strategy that is never available.
+    #[derive(Debug)]
+    struct Refused(Refusal);
+
+    impl Strategy for Refused {
+        fn scan(&mut self, _: Wanted<'_>) -> Result<Scan, Refusal> {
+            Err(self.0.clone())
+        }
+    }
+
+    fn processes(strategies: Vec<Box<dyn Strategy>>) -> Processes {
+        Processes { strategies, ..Processes::new(&Sources::default(), false, HolderSearch::Proc, false) }
+    }
+
+    #[test]
+    fn a_program_that_the_verifier_refuses_is_told_once_with_the_verifier_s_words() {
+        let log = "0: (79) r2 = *(u64 *)(r10 +8)\ninvalid read from stack R10 off=8 size=8".to_owned();
+        let refused = || Refused(Refusal::Load(LoadError { errno: Errno::ACCESS, log: log.clone() }));
+        let walk = Walk::new("/proc".into(), false);
+        let mut both = processes(vec![Box::new(refused()), Box::new(walk)]);
+        both.map_all();
+        let notices = both.take_notices();
+        let [notice @ Notice::HolderProgramRejected { .. }] = &notices[..] else { panic!("{notices:?}") };
+        assert_eq!(
+            notice.to_string(),
+            "holders are searched for in /proc: the kernel does not load the program: Permission denied \
+             (invalid read from stack R10 off=8 size=8)"
+        );
+        both.complete = false;
+        both.map_all();
+        assert_eq!(both.take_notices(), []);
+
+        let mut alone = processes(vec![Box::new(refused())]);
+        alone.map_all();
+        let notices = alone.take_notices();
+        let [notice @ Notice::HoldersRefused { .. }] = &notices[..] else { panic!("{notices:?}") };
+        assert!(notice.to_string().contains("(invalid read from stack"), "{notice}");
+
+        let forbidden = Refusal::Load(LoadError { errno: Errno::PERM, log: String::new() });
+        for usual in [Refusal::Privilege, forbidden] {
+            let walk = Walk::new("/proc".into(), false);
+            let mut usual = processes(vec![Box::new(Refused(usual)), Box::new(walk)]);
+            usual.map_all();
+            assert_eq!(usual.take_notices(), []);
+        }
     }
 }

@@ -21,7 +21,7 @@ use std::thread;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::{Found, Refusal, Scan, Task, Wanted, Way, parse};
+use super::{Found, Refusal, Scan, Strategy, Task, Wanted, parse};
 
 /// Threads beyond this many wait for the kernel's locks.
 const WORKERS: usize = 8;
@@ -56,8 +56,8 @@ impl Walk {
     }
 }
 
-impl Way for Walk {
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+impl Strategy for Walk {
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         let Ok(root) = directory(CWD, self.root.as_os_str()) else { return Ok(Scan::default()) };
         let mut pids = Vec::new();
         let mut buffer = Vec::with_capacity(ENTRIES);
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn what_may_not_be_read_is_counted() {
         let root = made_up("hidden");
-        let open = Walk::new(root.clone().into(), false);
+        let mut open = Walk::new(root.clone().into(), false);
         fs::remove_dir_all(root.join("3")).expect("the test's own directory");
         fs::create_dir(root.join("3")).expect("a process that is gone");
         assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, 0, "what vanished is not hidden");

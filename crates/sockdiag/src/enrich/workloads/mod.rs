@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::model::{HolderBook, Workload};
+use crate::model::{HolderCache, Workload};
 use crate::source::Sources;
 
 use state::State;
@@ -31,6 +31,13 @@ pub(super) struct Workloads {
 }
 
 impl Workloads {
+    /// Forgets everything: a process moves, and a container can be renamed.
+    pub(super) fn begin_poll(&mut self) {
+        self.by_path.clear();
+        self.by_process.clear();
+        self.state.begin_poll();
+    }
+
     /// Nothing is read yet.  Another machine's /proc stands beside its other
     /// directories.
     pub(super) fn new(sources: &Sources) -> Self {
@@ -45,7 +52,7 @@ impl Workloads {
     }
 
     /// Reads what there is to know of a socket with this cgroup and inode.
-    pub(super) fn prepare(&mut self, cgroup: Option<&[u8]>, inode: u32, holders: &dyn HolderBook) {
+    pub(super) fn prepare(&mut self, cgroup: Option<&[u8]>, inode: u32, holders: &dyn HolderCache) {
         if let Some(path) = cgroup {
             self.prepare_path(path);
         }
@@ -60,7 +67,7 @@ impl Workloads {
         &self,
         cgroup: Option<&[u8]>,
         inode: u32,
-        holders: &dyn HolderBook,
+        holders: &dyn HolderCache,
     ) -> Option<&Workload> {
         let own = self.own(cgroup);
         if own.is_some_and(shape::tells) {
@@ -116,7 +123,7 @@ mod tests {
 
     struct Book(&'static [i32]);
 
-    impl HolderBook for Book {
+    impl HolderCache for Book {
         fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
             self.0.iter().for_each(|pid| take(Holder { name: b"x", pid: *pid, tid: *pid, fd: 3 }));
         }

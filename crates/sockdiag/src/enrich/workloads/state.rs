@@ -53,6 +53,11 @@ impl State {
         Self { root, podman: HashMap::new() }
     }
 
+    /// Forgets the names that were read.
+    pub(super) fn begin_poll(&mut self) {
+        self.podman.clear();
+    }
+
     /// Adds the names that are known of a container.
     pub(super) fn name(&mut self, work: &mut Workload) {
         let hexadecimal = |id: &&Vec<u8>| id.len() == 64 && id.iter().all(u8::is_ascii_hexdigit);

@@ -8,7 +8,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 
 use super::*;
 use crate::filter::Pinned;
-use crate::model::{FamilySet, Origin, State};
+use crate::model::{FamilySet, SourceKind, State};
 use crate::source::Exact;
 
 /// Listeners and connections of both families, kept while a test runs.
@@ -35,7 +35,7 @@ fn sockets() -> Option<Sockets> {
             skip::report(format_args!("part of it: {addr}: {error}"));
         }
     }
-    if let Err(failure) = open() {
+    if let Err(failure) = Access::here().socket() {
         skip::report(format_args!("{failure:?}"));
         return None;
     }
@@ -63,7 +63,8 @@ fn records(
         ControlFlow::Continue(())
     };
     let mut notices = |notice: Notice| panic!("{notice}");
-    let mut run = Run::new(query, &mut visit, &mut notices);
+    let mut access = Access::here();
+    let mut run = Run::new(query, &mut access, &mut visit, &mut notices);
     ask(&mut run).expect("this kernel answers");
     records
 }
@@ -133,7 +134,8 @@ fn a_visitor_can_end_a_dump_at_any_record() {
             seen += 1;
             if seen == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        dump(&query, &Sources::default(), &mut visit, &mut |_| {}).expect("stopping is no error");
+        dump(&query, &Sources::default(), &mut Access::here(), &mut visit, &mut |_| {})
+            .expect("stopping is no error");
         assert!(seen <= limit, "{seen} after a stop at {limit}");
     }
 }
@@ -163,7 +165,9 @@ fn a_program_that_the_kernel_does_not_know_gives_way_to_the_classic_one() {
     // Only EINVAL leads there, and only once.
     query.programs = Programs { modern: None, classic: Some(malformed()) };
     let (mut visit, mut notices) = (|_: Record<'_>| ControlFlow::Continue(()), |_: Notice| {});
-    let failure = Run::new(&query, &mut visit, &mut notices).netlink(BOTH, ASIDE_BYTES).unwrap_err();
+    let mut access = Access::here();
+    let failure =
+        Run::new(&query, &mut access, &mut visit, &mut notices).netlink(BOTH, ASIDE_BYTES).unwrap_err();
     assert!(failure.is_invalid(), "{failure:?}");
 }
 
@@ -192,7 +196,8 @@ fn closed_sockets_are_in_no_table_of_tcp() {
         let sent = by_family(&query, Family::Inet, None, 1);
         let mut visit = |_: Record<'_>| ControlFlow::Continue(());
         let mut notices = |notice: Notice| panic!("{notice}");
-        let mut run = Run::new(&query, &mut visit, &mut notices);
+        let mut access = Access::here();
+        let mut run = Run::new(&query, &mut access, &mut visit, &mut notices);
         run.by_family(BOTH).expect("this kernel answers");
         (u32::from_ne_bytes(*sent[20..].first_chunk().unwrap()), run.rows)
     };
@@ -205,11 +210,11 @@ fn closed_sockets_are_in_no_table_of_tcp() {
     let mut request = by_family(&query(StateSet::LISTENING, 0), Family::Inet, None, 7);
     request[20..24].copy_from_slice(&StateSet::LISTENING.bits().to_ne_bytes());
     let mut theirs = Vec::new();
-    let mut take = |bytes: &[u8]| {
+    let mut take = |bytes: &[u8], _| {
         theirs.push(bytes.to_vec());
         ControlFlow::Continue(())
     };
-    exchange(&mut open().unwrap(), &request, 7, &mut take, &mut |_| {}).unwrap();
+    exchange(&mut Access::here().socket().unwrap(), &request, 7, &mut take, &mut |_| {}).unwrap();
     let query = query(StateSet::LISTENING, 0);
     let ours = records(&query, &sockets.ports, |run| run.one_family(Family::Inet).map(|_| ()));
     theirs.retain(|record| ours.contains(record));
@@ -220,7 +225,7 @@ fn closed_sockets_are_in_no_table_of_tcp() {
 #[test]
 fn one_connection_is_found_by_its_identity() {
     let Some(sockets) = sockets() else { return };
-    let links = crate::enrich::indices_of_one_domain().expect("there is no VRF here");
+    let links = crate::enrich::Links::default().indices_of_one_domain().expect("there is no VRF here");
     let mut seen = 0;
     for record in records(&query(StateSet::ALL, 0), &sockets.ports, |run| run.by_family(BOTH)) {
         let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
@@ -240,13 +245,14 @@ fn one_connection_is_found_by_its_identity() {
         });
         assert!(found.is_empty());
         let ours = ours.expect("it is there");
-        assert_eq!(steady(&ours), steady(&record));
+        assert_eq!(steady(&ours.0), steady(&record));
         assert_eq!(records(&query, &sockets.ports, |run| run.netlink(BOTH, 0)).len(), 1);
         // Not of a state that is wanted, or of a family: a dump has to say so.
         query.states = StateSet::LISTENING;
         let mut visit = |_: Record<'_>| ControlFlow::Continue(());
         let mut notices = |notice: Notice| panic!("{notice}");
-        let mut run = Run::new(&query, &mut visit, &mut notices);
+        let mut access = Access::here();
+        let mut run = Run::new(&query, &mut access, &mut visit, &mut notices);
         assert_eq!(run.exactly_one(BOTH), None);
         assert_eq!(run.exactly_one(Families { inet: false, inet6: false }), None);
         seen += 1;
@@ -267,7 +273,8 @@ fn a_connection_that_is_not_there_is_left_to_a_dump() {
     query.exact = Some(Exact { pinned, interfaces: Vec::new() });
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
     let mut notices = |notice: Notice| panic!("{notice}");
-    let mut run = Run::new(&query, &mut visit, &mut notices);
+    let mut access = Access::here();
+    let mut run = Run::new(&query, &mut access, &mut visit, &mut notices);
     assert_eq!(run.exactly_one(BOTH), None);
     run.netlink(BOTH, ASIDE_BYTES).expect("a dump answers");
     assert!(run.rows >= 40);
@@ -294,20 +301,21 @@ fn a_preferred_family_excludes_the_other() {
 #[test]
 fn what_waits_is_bounded_and_comes_back_in_order() {
     let mut aside = Aside { limit: 30, ..Aside::default() };
-    aside.push(b"one");
-    aside.push(b"");
-    aside.push(b"three");
-    assert_eq!(aside.records().collect::<Vec<_>>(), [&b"one"[..], b"", b"three"]);
-    aside.push(b"0123456789");
-    assert!(aside.overflowed && aside.pieces.is_empty());
-    aside.push(b"x");
+    let (early, late) = (Window::new(1, 5), Window::new(5, 9));
+    aside.push(b"one", early);
+    aside.push(b"", early);
+    aside.push(b"three", late);
+    assert_eq!(aside.records().collect::<Vec<_>>(), [(&b"one"[..], early), (b"", early), (b"three", late)]);
+    aside.push(b"0123456789", late);
+    assert!(aside.overflowed && aside.pieces.is_empty() && aside.windows.is_empty());
+    aside.push(b"x", late);
     assert_eq!(aside.records().count(), 0);
     // More than a piece holds, and one that no usual piece does.
     let mut aside = Aside { limit: usize::MAX, ..Aside::default() };
     let waiting: Vec<Vec<u8>> =
         (0..1000).map(|n| vec![n as u8; if n == 500 { 2 * PIECE } else { n }]).collect();
     for record in &waiting {
-        aside.push(record);
+        aside.push(record, early);
     }
-    assert!(aside.records().eq(&waiting) && aside.pieces.len() > 5);
+    assert!(aside.records().map(|(record, _)| record).eq(&waiting) && aside.pieces.len() > 5);
 }

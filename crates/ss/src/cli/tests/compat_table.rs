@@ -13,7 +13,7 @@ use sockdiag::model::families::FAMILIES;
 use sockdiag::model::states::WORDS;
 use sockdiag::model::tables::{GROUPS, TABLES};
 
-use super::super::options::{OPTIONS, Opt};
+use sockdiag_options::{OPTIONS, Opt};
 
 /// Letters that take the rest of their word, or the next word.
 const TAKE: &[u8] = b"fADFN";
@@ -193,7 +193,7 @@ fn every_option_has_a_row() {
     let theirs =
         |option: &&Opt| !option.is_extension() || option.long == ["dccp"] || option.long == ["explain"];
     for option in OPTIONS.iter().filter(theirs) {
-        options.extend(option.short.iter().map(|letter| format!("-{}", char::from(*letter))));
+        options.extend(option.short.chars().map(|letter| format!("-{letter}")));
         options.extend(option.long.iter().map(|name| format!("--{name}")));
     }
     complete(&tables, "Options", options.iter().map(String::as_str));

@@ -1,6 +1,8 @@
 //! Values with members, values that share a name, and values that cannot be
 //! shown.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use super::{List, ODD};
 use crate::btf::{BOOL, Btf, Id, SIGNED};
 

@@ -5,21 +5,26 @@ use std::fmt;
 use std::io;
 
 use crate::fields::{ChoiceError, NameError};
-use crate::filter::{FilterError, Refused};
-use crate::model::Empty;
+use crate::filter::Refused;
+use crate::model::{Empty, Window};
 use crate::notice::Notice;
 use crate::source::{DumpError, RecordError};
 use crate::sys::netns::EnterError;
 
 /// What came of a question, beside the rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use]
+#[non_exhaustive]
 pub struct Outcome {
     /// Rows handed over.
     pub rows: u64,
+    /// The time in which the poll was made.
+    pub window: Window,
     /// What is worth saying to people: processes that may not be looked into,
     /// replies that were lost, families that the kernel lacks.
     pub notices: Vec<Notice>,
+    /// How many more there were than are kept.
+    pub more_notices: u64,
     /// Tables that could not be read, or not to their end; of those asked for
     /// one by one, `notices` says what the kernel would need.
     pub failures: Vec<DumpError>,
@@ -63,7 +68,35 @@ impl fmt::Display for Verdict {
             Self::Destroyed => f.pad("destroyed"),
             Self::Gone => f.pad("gone before"),
             Self::Unsupported => f.pad("cannot be destroyed"),
-            Self::Refused(notice) => write!(f, "refused: {}", notice.to_string().trim_end()),
+            Self::Refused(notice) => write!(f, "refused: {notice}"),
+        }
+    }
+}
+
+/// Why a poll came to nothing, or not to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PollError<E> {
+    /// The question cannot be asked any more: what its filter names is gone.
+    Ask(AskError),
+    /// The sink's first error.
+    Sink(E),
+}
+
+impl<E: fmt::Display> fmt::Display for PollError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ask(error) => error.fmt(f),
+            Self::Sink(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for PollError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Ask(error) => Some(error),
+            Self::Sink(error) => Some(error),
         }
     }
 }
@@ -108,18 +141,8 @@ pub enum AskError {
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty(Empty::Tables) => f.write_str("no table is left to ask"),
-            Self::Empty(Empty::Families) => f.write_str("no family is left to ask for"),
-            Self::Empty(Empty::States) => f.write_str("no state is left to ask for"),
-            Self::Filter(refused) => {
-                match &refused.error {
-                    // The reference's words for it say less.
-                    FilterError::Syntax => f.write_str("the filter makes no sense")?,
-                    FilterError::TooDeep => f.write_str("the filter is too long or too deep")?,
-                    error => error.fmt(f)?,
-                }
-                write!(f, "\n{}", refused.picture())
-            }
+            Self::Empty(empty) => empty.fmt(f),
+            Self::Filter(refused) => write!(f, "{}\n{}", refused.error, refused.picture()),
             Self::Name(error) => error.fmt(f),
             Self::Order(error) => error.fmt(f),
             Self::Namespace(error) => error.fmt(f),
@@ -129,7 +152,7 @@ impl fmt::Display for AskError {
             Self::DestroyWithoutFilter => f.write_str("sockets are only destroyed by a filter"),
             Self::NothingToFollow => f.write_str("only TCP and UDP sockets can be followed"),
             Self::NothingToRecord => f.write_str("only TCP sockets can be recorded"),
-            Self::Destroy(notice) => f.write_str(notice.to_string().trim_end()),
+            Self::Destroy(notice) => notice.fmt(f),
             Self::Follow(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
         }

@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use super::options::{OPTIONS, Opt, Section};
+use sockdiag_options::{Argument, Key, Kind, OPTIONS, Opt, Section};
 
 /// The reference's help text.
 pub(crate) fn reference() -> String {
@@ -46,15 +46,34 @@ pub(crate) fn version() -> String {
 /// Adds the lines of one option: names, padding, text from the 24th column on.
 fn describe(text: &mut String, option: &Opt) {
     let start = text.len();
-    match option.short.first() {
-        Some(short) => _ = write!(text, "   -{}, ", char::from(*short)),
+    match option.short.chars().next() {
+        Some(short) => _ = write!(text, "   -{short}, "),
         None => text.push_str("       "),
     }
-    let long = option.long.first().map_or(String::new(), |long| format!("--{long}{}", option.value));
+    let long = option.long.first().map_or(String::new(), |long| format!("--{long}{}", value(option)));
     _ = write!(text, "{long:<15} {}", option.help);
     text.truncate(start + text.get(start..).unwrap_or_default().trim_end().len());
     text.push('\n');
     text.push_str(option.more);
+    if let Some(Argument { shown, kind }) = option.argument {
+        let words = kind.words().join("|");
+        _ = match kind {
+            Kind::Word(_) => writeln!(text, "       {shown} := {{{words}}}"),
+            Kind::Words(_) => writeln!(text, "       {shown} := {{{words}}}[,{shown}]"),
+            _ => Ok(()),
+        };
+    }
+}
+
+/// What follows the name of an option.  The exceptions are the reference's:
+/// all names, blanks that fill no column, nothing at all.
+fn value(option: &Opt) -> String {
+    match (option.key, option.argument) {
+        (_, None) | (Key::Net, _) => String::new(),
+        (Key::Query, Some(Argument { shown, .. })) => format!("={shown}, --socket={shown}"),
+        (Key::BpfMapId, Some(Argument { shown, .. })) => format!("={shown}   "),
+        (_, Some(Argument { shown, .. })) => format!("={shown}"),
+    }
 }
 
 #[cfg(test)]

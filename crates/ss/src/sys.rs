@@ -1,12 +1,14 @@
-//! What a program of the shell's kind does about signals.
+//! What `ss` asks of the system itself: the one signal that C programs leave
+//! to its default.
+//!
+//! Like the library's `sys/`, this is the only file of its crate with `unsafe`,
+//! one operation a block.
 
 #![allow(unsafe_code)]
 
 /// Lets the process end by `SIGPIPE` when its reader goes away, as C programs
 /// do: Rust's runtime has set the signal to be ignored.
-///
-/// Meant for the start of `main`; a library's caller decides for itself.
-pub fn die_of_broken_pipes() {
+pub(crate) fn die_of_broken_pipes() {
     // SAFETY: signal(2) with SIG_DFL installs no handler, so no code of ours
     // ever runs in signal context; SIGPIPE is a valid signal number.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };

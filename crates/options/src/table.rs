@@ -1,0 +1,241 @@
+//! THE table of options: one entry each, in the order of the help of `ss`.
+//!
+//! Source: ss(8) and `ss -h` of iproute2 7.3 for all but the extensions.
+
+use crate::Kind::{self, Fields, File, Name, Number, SortKeys, Word, Words};
+use crate::{Argument, Opt, Section, Topic};
+
+/// Makes the keys and the table from one list.
+macro_rules! options {
+    ($( $key:ident(
+        $short:literal, [$first:literal $(, $other:literal)*], $section:ident, $topic:ident, $help:literal, $doc:literal
+    ) $( .$method:ident($($value:expr),*) )*; )*) => {
+        /// Names every option, in the order of [`OPTIONS`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Key {
+            $( #[doc = concat!("`--", $first, "`.  ", $doc)] $key, )*
+        }
+
+        /// Every option.
+        pub static OPTIONS: &[Opt] = &[ $(
+            Opt::new(
+                Key::$key, $short, &[$first $(, $other)*], Section::$section, Topic::$topic, $help, $doc,
+            ) $( .$method($($value),*) )*,
+        )* ];
+    };
+}
+
+impl Opt {
+    const fn new(
+        key: Key,
+        short: &'static str,
+        long: &'static [&'static str],
+        section: Section,
+        topic: Topic,
+        help: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self { key, short, long, argument: None, help, more: "", doc, section, topic }
+    }
+
+    const fn takes(mut self, shown: &'static str, kind: Kind) -> Self {
+        self.argument = Some(Argument { shown, kind });
+        self
+    }
+
+    const fn more(mut self, more: &'static str) -> Self {
+        self.more = more;
+        self
+    }
+}
+
+options! {
+    Help("h", ["help"], General, Ss, "this message",
+        "Prints the options and ends.");
+    Version("Vv", ["version"], General, Ss, "output version information",
+        "Prints the version and ends: first the one of iproute2 whose behaviour this is.");
+    Numeric("n", ["numeric"], General, Names, "don't resolve service names",
+        "Prints ports, users of netlink and rates as numbers: no names are looked up, no unit prefixes are used.");
+    Resolve("r", ["resolve"], General, Names, "resolve host names",
+        "Looks up the names of hosts, and of RPC services; a name server that does not answer delays the listing.");
+    All("a", ["all"], General, Selection, "display all sockets",
+        "Lists sockets of every state: listening, connected, closing and unconnected ones.");
+    Listening("l", ["listening"], General, Selection, "display listening sockets",
+        "Lists sockets that can be talked to: listening ones, and unconnected ones of protocols without connections.");
+    BoundInactive("B", ["bound-inactive"], General, Selection, "display TCP bound but inactive sockets",
+        "Lists TCP sockets that are bound and neither listen nor are connected (Linux 6.8 and later).");
+    Options("o", ["options"], General, Details, "show timer information",
+        "Shows the timer of each socket: what it waits for, until when, and how often it was tried.");
+    Extended("e", ["extended"], General, Details, "show detailed socket information",
+        "Shows owner, inode, cookie, cgroup and such details, and timers.");
+    Memory("m", ["memory"], General, Details, "show socket memory usage",
+        "Shows what a socket's queues and buffers hold of memory.");
+    Processes("p", ["processes"], General, Details, "show process using socket",
+        "Shows the processes that hold a socket open, with the number of the descriptor.");
+    Threads("T", ["threads"], General, Details, "show thread using socket",
+        "With -p, shows every thread of such a process.");
+    Info("i", ["info"], General, Details, "show internal TCP information",
+        "Shows the internals of TCP, MPTCP, SCTP and other sockets: round trips, windows, counters, congestion control.");
+    TipcInfo("", ["tipcinfo"], General, Details, "show internal tipc socket information",
+        "Shows the internals of TIPC sockets.");
+    Summary("s", ["summary"], General, Ss, "show socket usage summary",
+        "Prints how many sockets there are of each kind; with other options, before the listing.");
+    Tos("", ["tos"], General, Details, "show tos and priority information",
+        "Shows type of service, traffic class, class id and priority.");
+    Cgroup("", ["cgroup"], General, Details, "show cgroup information",
+        "Shows the path of a socket's cgroup.");
+    Bpf("b", ["bpf"], General, Details, "show bpf filter socket information",
+        "Shows the classic BPF filter of a packet socket, instruction by instruction (needs CAP_NET_ADMIN).");
+    BpfMaps("", ["bpf-maps"], General, Details, "show all BPF socket-local storage maps",
+        "Shows what BPF programs keep beside each socket, in every socket-local storage map.");
+    BpfMapId("", ["bpf-map-id"], General, Details, "show a BPF socket-local storage map",
+        "The same for the map of this number; may be given several times.")
+        .takes("MAP-ID", Number);
+    Events("E", ["events"], General, Ss, "continually display sockets as they are destroyed",
+        "Shows sockets as they are destroyed, until it is interrupted; TCP and UDP only.");
+    Context("Z", ["context"], General, Details, "display task SELinux security contexts",
+        "Shows the SELinux context of each process that holds a socket; ends where SELinux is off.");
+    Contexts("z", ["contexts"], General, Details, "display task and socket SELinux security contexts",
+        "Shows the SELinux contexts of processes and of the sockets themselves.");
+    Net("N", ["net"], General, Namespaces, "switch to the specified network namespace name",
+        "Enters a network namespace first; names are those of ip-netns(8).")
+        .takes("NAME", Name);
+
+    Ipv4("4", ["ipv4"], Sockets, Selection, "display only IP version 4 sockets",
+        "Lists IPv4 sockets: -f inet.");
+    Ipv6("6", ["ipv6"], Sockets, Selection, "display only IP version 6 sockets",
+        "Lists IPv6 sockets: -f inet6.");
+    Packet("0", ["packet"], Sockets, Selection, "display PACKET sockets",
+        "Lists packet sockets: -f link.");
+    Tcp("t", ["tcp"], Sockets, Selection, "display only TCP sockets",
+        "Lists TCP sockets.");
+    Mptcp("M", ["mptcp"], Sockets, Selection, "display only MPTCP sockets",
+        "Lists MPTCP connections and listeners.");
+    Sctp("S", ["sctp"], Sockets, Selection, "display only SCTP sockets",
+        "Lists SCTP endpoints and associations.");
+    Udp("u", ["udp"], Sockets, Selection, "display only UDP sockets",
+        "Lists UDP sockets.");
+    Raw("w", ["raw"], Sockets, Selection, "display only RAW sockets",
+        "Lists raw sockets.");
+    Unix("x", ["unix"], Sockets, Selection, "display only Unix domain sockets",
+        "Lists unix sockets: -f unix.");
+    Tipc("", ["tipc"], Sockets, Selection, "display only TIPC sockets",
+        "Lists TIPC sockets: -f tipc.");
+    Vsock("", ["vsock"], Sockets, Selection, "display only vsock sockets",
+        "Lists vsock sockets: -f vsock.");
+    Xdp("", ["xdp"], Sockets, Selection, "display only XDP sockets",
+        "Lists XDP sockets: -f xdp.");
+    Family("f", ["family"], Sockets, Selection, "display sockets of type FAMILY",
+        "Lists sockets of this family; help lists the families.")
+        .takes("FAMILY", Word(FAMILIES));
+
+    Kill("K", ["kill"], Output, Ss, "forcibly close sockets, display what was closed",
+        "Closes the listed TCP, UDP, raw and MPTCP sockets, and lists those that were closed.  Without a filter that is every connection of the machine.");
+    NoHeader("H", ["no-header"], Output, Ss, "Suppress header line",
+        "Leaves out the line of titles.");
+    NoQueues("Q", ["no-queues"], Output, Ss, "Suppress sending and receiving queue columns",
+        "Leaves out the columns Recv-Q and Send-Q.");
+    Oneline("O", ["oneline"], Output, Ss, "socket's data printed on a single line",
+        "Prints the details of a socket on its own line.");
+    InetSockopt("", ["inet-sockopt"], Output, Details, "show various inet socket options",
+        "Shows which options are set on an inet socket.");
+
+    Query("A", ["query", "socket"], Query, Selection, "",
+        "Lists these tables, separated by commas; ! before a name takes it out of what -t and such chose.  It forgets what was chosen before it.")
+        .takes("QUERY", Words(TABLES));
+
+    Diag("D", ["diag"], Files, Ss, "Dump raw information about TCP sockets to FILE",
+        "Writes the kernel's raw replies about TCP sockets into a file, for TCPDIAG_FILE; - is standard output.")
+        .takes("FILE", File);
+    Filter("F", ["filter"], Files, Selection, "read filter information from FILE",
+        "Reads the rest of the filter from a file; - is standard input.  Lines that begin with # are comments.")
+        .takes("FILE", File)
+        .more(FILTER);
+
+    Dccp("d", ["dccp"], Extension, Selection, "display only DCCP sockets",
+        "Lists DCCP sockets, of kernels before 6.16.");
+    Smc("", ["smc"], Extension, Selection, "display only SMC sockets",
+        "Lists SMC sockets, also those that fell back to TCP: -f smc.");
+    UdpLite("", ["udplite"], Extension, Selection, "display only UDP-Lite sockets",
+        "Lists UDP-Lite sockets, of kernels that still have them.");
+    Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing",
+        "Says on standard error what is otherwise said at a terminal only: why a family has no sockets, how many sockets are without a process.");
+    Json("j", ["json"], Extension, Form, "everything asked for as one JSON document",
+        "Prints everything that was asked for as one JSON document.");
+    JsonLines("", ["jsonl"], Extension, Form, "the same, an object a line, as it comes",
+        "Prints an object a line for each socket, as it comes, followed by what is to be said of the listing.");
+    Pretty("", ["pretty"], Extension, Form, "the document of --json, indented",
+        "The document of --json, indented.");
+    Columns("", ["columns"], Extension, Columns, "show these fields; \"help\" lists all of them",
+        "Shows these fields, aligned, instead of the columns of ss; help lists every field with unit and meaning.")
+        .takes("FIELD[,FIELD]", Fields);
+    Csv("", ["csv"], Extension, Form, "the columns with commas between them",
+        "Shows the columns with commas between them, quoted as RFC 4180 has it.");
+    Tsv("", ["tsv"], Extension, Form, "the columns with tabs between them",
+        "Shows the columns with tabs between them.");
+    Sort("", ["sort"], Extension, Columns, "in the order of these fields; -FIELD: largest first",
+        "Shows rows in the order of these fields; a - before a field puts the largest first.")
+        .takes("[-]FIELD[,[-]FIELD]", SortKeys);
+    Limit("", ["limit"], Extension, Columns, "no more than that many",
+        "Shows no more rows than that.")
+        .takes("N", Number);
+    GroupBy("", ["group-by"], Extension, Columns, "count sockets that agree in these fields",
+        "Counts the sockets that agree in these fields, and adds up their queues and the fields of --columns.")
+        .takes("FIELD[,FIELD]", Fields);
+    JsonSchema("", ["json-schema"], Extension, Ss, "print the JSON Schema of that document",
+        "Prints the JSON Schema of the documents of --json, made from the table of fields, and ends.");
+    Generate("", ["generate"], Extension, Ss, "print a manual page, a reference page or a completion",
+        "Prints the manual page, a reference page, or the completions of a shell, and ends.")
+        .takes("WHAT", Word(DOCUMENTS));
+    Netns("", ["netns"], Extension, Namespaces, "",
+        "Lists the sockets of several network namespaces in one table, each visited once: all of them, or those of a list of names, paths, inode numbers and processes.")
+        .takes("LIST", Words(NAMESPACES))
+        .more("                       list the sockets of several network namespaces\n");
+    Peers("", ["peers"], Extension, Details, "show the process at the other end, where it is on this machine",
+        "Shows the process at the other end, where that is on this machine: of unix sockets, of connections within a namespace, and across namespaces.");
+    Containers("", ["containers"], Extension, Details, "show container, pod and unit",
+        "Shows the container, the pod and the unit that a socket works for.");
+    Exposure("", ["exposure"], Extension, Details, "show what listeners accept, from where, and how full they are",
+        "Shows what a listener accepts, from where it can be reached, and how full its backlog is.");
+}
+
+/// What the reference's help lists after `FAMILY`; more are accepted.
+const FAMILIES: &[&str] = &["inet", "inet6", "link", "unix", "netlink", "vsock", "tipc", "xdp", "help"];
+
+/// What the reference's help lists after `QUERY`; more are accepted.
+const TABLES: &[&str] = &[
+    "all",
+    "inet",
+    "tcp",
+    "mptcp",
+    "udp",
+    "raw",
+    "unix",
+    "unix_dgram",
+    "unix_stream",
+    "unix_seqpacket",
+    "packet",
+    "packet_raw",
+    "packet_dgram",
+    "netlink",
+    "sctp",
+    "vsock_stream",
+    "vsock_dgram",
+    "tipc",
+    "xdp",
+];
+
+/// What can be made of the tables of options and fields.
+const DOCUMENTS: &[&str] = &["man", "options", "fields", "bash", "zsh", "fish"];
+
+/// How a network namespace can be named.
+const NAMESPACES: &[&str] = &["all", "NAME", "PATH", "INODE", "pid:PID"];
+
+const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]
+       STATE-FILTER := {all|connected|synchronized|bucket|big|TCP-STATES}
+         TCP-STATES := {established|syn-sent|syn-recv|fin-wait-{1,2}|time-wait|closed|close-wait|last-ack|listening|closing}
+          connected := {established|syn-sent|syn-recv|fin-wait-{1,2}|time-wait|close-wait|last-ack|closing}
+       synchronized := {established|syn-recv|fin-wait-{1,2}|time-wait|close-wait|last-ack|closing}
+             bucket := {syn-recv|time-wait}
+                big := {established|syn-sent|fin-wait-{1,2}|closed|close-wait|last-ack|listening|closing}
+";

@@ -1,0 +1,106 @@
+//! What belongs to the network namespaces of a question: names and addresses of
+//! interfaces, and what the namespaces are called.
+//!
+//! Lifetime: names and addresses are those of one poll; the netlink sockets by
+//! which they are asked for are kept.
+//!
+//! Invariant: namespaces are numbered as the question lists them.
+
+use crate::model::Netns;
+
+use super::interfaces::{Interfaces, Links};
+
+/// The namespaces of a question, one of which rows belong to at present.
+#[derive(Debug, Default)]
+pub(super) struct Scoped {
+    interfaces: Vec<Interfaces>,
+    /// What rows say of them; empty where there is only ours.
+    facts: Vec<Netns>,
+    current: u32,
+}
+
+impl Scoped {
+    /// Forgets what was looked up, and what the namespaces were.
+    pub(super) fn begin_poll(&mut self, facts: Vec<Netns>, links: Vec<Links>) {
+        self.interfaces = links.into_iter().map(Interfaces::new).collect();
+        (self.facts, self.current) = (facts, 0);
+    }
+
+    /// The ways to ask, in order, which [`Scoped::begin_poll`] wants back.
+    pub(super) fn take_links(&mut self) -> Vec<Links> {
+        std::mem::take(&mut self.interfaces).into_iter().map(Interfaces::into_links).collect()
+    }
+
+    /// What follows belongs to this namespace.
+    #[inline]
+    pub(super) fn enter(&mut self, scope: u32) {
+        self.current = scope;
+    }
+
+    /// The number of the current namespace.
+    #[inline]
+    pub(super) fn current(&self) -> u32 {
+        self.current
+    }
+
+    /// Whether there are several, or one that was named.
+    #[inline]
+    pub(super) fn are_told(&self) -> bool {
+        !self.facts.is_empty()
+    }
+
+    /// The current namespace, where they are told.
+    #[inline]
+    pub(super) fn netns(&self) -> Option<&Netns> {
+        self.netns_of(self.current)
+    }
+
+    /// A namespace, where they are told.
+    #[inline]
+    pub(super) fn netns_of(&self, scope: u32) -> Option<&Netns> {
+        self.facts.get(scope as usize)
+    }
+
+    /// What is known of the interfaces of the current namespace.
+    #[inline]
+    pub(super) fn interfaces(&self) -> Option<&Interfaces> {
+        self.interfaces.get(self.current as usize)
+    }
+
+    /// The same, to look more up.
+    pub(super) fn interfaces_mut(&mut self) -> Option<&mut Interfaces> {
+        self.interfaces.get_mut(self.current as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::names::interface_index;
+    use crate::sys::opener::Opener;
+
+    #[test]
+    fn each_namespace_has_names_of_its_own_and_each_poll_looks_again() {
+        let Some(lo) = interface_index(b"lo", &Opener::here()) else {
+            sockdiag_testkit::skip!("no loopback interface here");
+        };
+        let mut scoped = Scoped::default();
+        let facts = || (1..=3).map(|inode| Netns { inode, ..Netns::default() }).collect();
+        scoped.begin_poll(facts(), (0..3).map(|_| Links::default()).collect());
+        let name = |scoped: &Scoped| scoped.interfaces().and_then(|known| known.name(lo)).map(<[u8]>::to_vec);
+        scoped.enter(1);
+        scoped.interfaces_mut().expect("the second").prepare(lo);
+        assert_eq!((name(&scoped), scoped.netns().map(|netns| netns.inode)), (Some(b"lo".to_vec()), Some(2)));
+        scoped.enter(2);
+        assert_eq!((name(&scoped), scoped.current()), (None, 2));
+        scoped.enter(1);
+        assert_eq!(name(&scoped), Some(b"lo".to_vec()));
+        let links = scoped.take_links();
+        assert_eq!(links.len(), 3);
+        scoped.begin_poll(facts(), links);
+        scoped.enter(1);
+        assert_eq!(name(&scoped), None, "of the poll before");
+        scoped.enter(9);
+        assert!(name(&scoped).is_none() && scoped.netns().is_none() && scoped.are_told());
+    }
+}

@@ -1,0 +1,110 @@
+//! Rows that wait for others, as the bytes they came in.
+
+use std::ops::ControlFlow;
+
+use crate::model::{Origin, Record, Socket};
+
+/// Rows that wait for what can only be looked up for many at once, as the
+/// bytes they came in.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    records: Vec<u8>,
+    steps: Vec<Step>,
+    /// The namespace of the rows that will come.
+    scope: u32,
+}
+
+/// A position between rows that wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    byte: usize,
+    step: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The rows of this namespace follow.
+    Enter(u32),
+    /// A row of that many bytes.
+    Row(Origin, u32),
+}
+
+/// A step, decoded; it lives on the stack, for as long as it is looked at.
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Next<'h> {
+    Enter(u32),
+    Row(Socket<'h>),
+}
+
+impl Held {
+    /// No rows; those that come are of this namespace.
+    pub(super) fn of_scope(scope: u32) -> Self {
+        Self { steps: vec![Step::Enter(scope)], scope, ..Self::default() }
+    }
+
+    /// Says that the rows of this namespace follow.
+    pub(super) fn enter(&mut self, scope: u32) {
+        self.steps.push(Step::Enter(scope));
+        self.scope = scope;
+    }
+
+    /// The namespace of the rows that will come.
+    pub(super) fn scope(&self) -> u32 {
+        self.scope
+    }
+
+    pub(super) fn push(&mut self, record: Record<'_>) {
+        self.records.extend_from_slice(record.bytes);
+        self.steps.push(Step::Row(record.origin, record.bytes.len() as u32));
+    }
+
+    /// Where the next row will be.
+    pub(super) fn end(&self) -> Mark {
+        Mark { byte: self.records.len(), step: self.steps.len() }
+    }
+
+    /// Drops the rows from there on.
+    pub(super) fn truncate(&mut self, mark: Mark) {
+        self.records.truncate(mark.byte);
+        self.steps.truncate(mark.step);
+    }
+
+    /// Drops the rows between two positions.
+    pub(super) fn remove(&mut self, from: Mark, to: Mark) {
+        self.records.drain(from.byte..to.byte);
+        self.steps.drain(from.step..to.step);
+    }
+
+    /// The memory that the rows take.
+    pub(super) fn bytes(&self) -> usize {
+        self.records.len() + size_of_val(self.steps.as_slice())
+    }
+
+    /// Hands over every row and the number of its namespace.
+    pub(super) fn sockets(&self, take: &mut dyn FnMut(&Socket<'_>, u32)) {
+        let mut at = 0;
+        for next in self.decoded() {
+            match next {
+                Next::Row(socket) => take(&socket, at),
+                Next::Enter(scope) => at = scope,
+            }
+        }
+    }
+
+    /// Rows and namespaces that begin, in order, until one breaks off.
+    pub(super) fn each(&self, take: impl FnMut(Next<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+        self.decoded().try_for_each(take)
+    }
+
+    fn decoded(&self) -> impl Iterator<Item = Next<'_>> {
+        let mut rest = self.records.as_slice();
+        self.steps.iter().filter_map(move |step| match *step {
+            Step::Enter(scope) => Some(Next::Enter(scope)),
+            Step::Row(origin, length) => {
+                let (bytes, after) = rest.split_at_checked(length as usize)?;
+                rest = after;
+                Socket::decode(Record { origin, bytes }).map(Next::Row)
+            }
+        })
+    }
+}

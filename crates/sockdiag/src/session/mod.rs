@@ -1,0 +1,332 @@
+//! A session: one question, asked again and again.
+//!
+//! What one poll sets up serves the next: netlink sockets in each network
+//! namespace, the filter as it was read, the BPF program that looks for holders
+//! and its link, and what was looked up, as long as it stays true (see
+//! [`crate::enrich`] for how long that is).  A second poll opens nothing that
+//! the first one opened.
+//!
+//! Invariant: a poll tells what is so now.  Whatever may change between two
+//! polls (who holds a socket, what an interface is called, which namespaces
+//! there are) is asked again.
+
+mod error;
+mod follow;
+mod question;
+mod scopes;
+
+use crate::enrich::{EnrichConfig, Enricher};
+use crate::fields::Needs;
+use crate::filter::{EvalContext, Expr};
+use crate::model::{Layout, Selected, State, StateSet, Table, TableSet};
+use crate::notice::Notice;
+use crate::order::Order;
+use crate::pipeline::{Gate, Held, Pipeline};
+use crate::sink::{Guard, Rows, Seen, Sink};
+use crate::source::{self, Destroyer, DumpError, Query, Sources, Storages};
+use crate::sys::clock;
+use crate::sys::opener::{Opener, Worker};
+use crate::sys::selinux;
+
+pub use error::{AskError, Outcome, PollError, Verdict};
+pub use follow::{Ended, Event, Follow};
+pub use question::{Parse, Question};
+
+use question::Reader;
+use scopes::{Scope, Scopes};
+
+/// A question that can be asked again and again.
+#[derive(Debug)]
+pub struct Session {
+    selected: Selected,
+    needs: Needs,
+    storages: Storages,
+    order: Order,
+    sources: Sources,
+    /// The words for the namespaces, and whether other ends are in more of them.
+    netns: Option<(std::ffi::OsString, bool)>,
+    explain: bool,
+    reader: Reader,
+    scopes: Scopes,
+    enricher: Enricher,
+    destroyer: Option<Destroyer>,
+    /// What was worth saying before the first poll.
+    early: Vec<Notice>,
+    /// Whether a poll was made.
+    polled: bool,
+}
+
+impl Session {
+    /// Works a question out, to be asked in many polls.
+    ///
+    /// # Errors
+    /// If it cannot be asked at all.
+    pub fn open(question: Question) -> Result<Self, AskError> {
+        // Later polls may come from threads that are elsewhere.
+        let home = match &question.inside {
+            Some(inside) => inside.opener.clone(),
+            None => Opener::pinned(&Worker::default()).unwrap_or_default(),
+        };
+        Self::new(question, home, true)
+    }
+
+    /// Works a question out, to be asked in one poll.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn once(question: Question) -> Result<Self, AskError> {
+        let home = question.home();
+        Self::new(question, home, false)
+    }
+
+    fn new(mut question: Question, home: Opener, polls_again: bool) -> Result<Self, AskError> {
+        let mut reader = question.reader(polls_again);
+        let mut early = Vec::new();
+        let order_needs = question.order.needs();
+        let needs = question.needs.union(order_needs);
+        let mut scopes = match &question.netns {
+            None => Scopes::one(home, &question.sources, &mut reader)?,
+            Some(words) => {
+                let mut say = |notice| early.push(notice);
+                let peers = needs.has(Needs::PEERS);
+                Scopes::of(words, peers, home, &question.sources, &mut reader, &mut say)?
+            }
+        };
+        let first = scopes.first();
+        let mut selected = question.selected;
+        if let Some(family) = first.and_then(|scope| scope.parsed.family) {
+            selected.narrow(family);
+        }
+        // Names in a filter may mean other numbers in another namespace, but
+        // what it needs is the same.
+        let mut needs = needs.union(first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs));
+        if !question.resolve {
+            needs = needs.minus(Needs::HOSTS);
+        }
+        let mut sources = question.sources.clone();
+        if needs.has(Needs::CONTEXTS) && sources.selinuxfs.is_none() {
+            sources.selinuxfs = selinux::mount_point();
+        }
+        question.needs = needs;
+        let storages = question.query(Table::Tcp).storages;
+        let Question { numeric, resolve, threads, holder_search, .. } = question;
+        let config =
+            EnrichConfig { needs, numeric, resolve, threads, holder_search, polls_again, sources: &sources };
+        let home = scopes.home();
+        let mut enricher = Enricher::new(&config, question.bpf_maps, question.quirks, &home);
+        enricher.begin_poll(scopes.facts(), scopes.take_links());
+        let peers = needs.has(Needs::PEERS);
+        Ok(Self {
+            selected,
+            needs,
+            storages,
+            order: question.order,
+            sources,
+            netns: question.netns.map(|words| (words, peers)),
+            explain: question.explain,
+            reader,
+            scopes,
+            enricher,
+            destroyer: None,
+            early,
+            polled: false,
+        })
+    }
+
+    /// Asks, and hands every row to `sink` as it comes, until that has enough.
+    ///
+    /// # Errors
+    /// [`PollError::Sink`] with the sink's first error; [`PollError::Ask`] if the
+    /// question cannot be asked any more.  A table that cannot be read is a
+    /// failure in the outcome: the others are read all the same.
+    pub fn poll<S: Sink>(&mut self, sink: &mut S) -> Result<Outcome, PollError<S::Error>> {
+        let begin_ns = clock::now_ns();
+        let guard = Guard::new(sink);
+        let failures = self.ask(&guard).map_err(PollError::Ask)?;
+        let Seen { rows, error, notices, more_notices } = guard.into_seen();
+        match error {
+            Some(error) => Err(PollError::Sink(error)),
+            None => Ok(Outcome { rows, notices, more_notices, failures, window: clock::since(begin_ns) }),
+        }
+    }
+
+    /// From now on sockets that are listed are destroyed, and those that were
+    /// destroyed are listed.
+    ///
+    /// # Errors
+    /// What the kernel says where it cannot be asked to; with several
+    /// namespaces.
+    pub fn destroy_listed(&mut self) -> Result<(), AskError> {
+        let scope = self.scopes.only()?;
+        self.destroyer = Some(Destroyer::open(&mut scope.access).map_err(AskError::Destroy)?);
+        Ok(())
+    }
+
+    /// What destroys sockets of the only namespace, one at a time.
+    pub(crate) fn destroyer(&mut self) -> Result<Destroyer, AskError> {
+        let scope = self.scopes.only()?;
+        if scope.filter().is_none() {
+            return Err(AskError::DestroyWithoutFilter);
+        }
+        Destroyer::open(&mut scope.access).map_err(AskError::Destroy)
+    }
+
+    /// Listens to the end of TCP and UDP sockets, by whomever.  Which states
+    /// were asked for does not matter.
+    ///
+    /// # Errors
+    /// [`AskError::NothingToFollow`], [`AskError::Follow`]; with several namespaces.
+    pub fn follow(mut self) -> Result<Follow, AskError> {
+        let groups = source::event_groups(self.selected.tables, self.selected.families);
+        if groups == 0 {
+            return Err(AskError::NothingToFollow);
+        }
+        let scope = self.scopes.only()?;
+        let events = source::Events::open(groups, &scope.access).map_err(AskError::Follow)?;
+        Follow::new(self, events)
+    }
+
+    /// Writes the kernel's raw replies about TCP sockets.
+    pub(crate) fn record(
+        &mut self,
+        out: &mut dyn std::io::Write,
+        say: &mut dyn FnMut(Notice),
+    ) -> Result<(), AskError> {
+        if !self.selected.tables.contains(Table::Tcp) {
+            return Err(AskError::NothingToRecord);
+        }
+        let query = Query {
+            storages: self.storages.clone(),
+            ..question::query(&self.selected, self.needs, Table::Tcp)
+        };
+        let scope = self.scopes.only()?;
+        source::record(&query, &mut scope.access, out, say).map_err(AskError::Record)
+    }
+
+    /// What is asked of the kernel and looked up elsewhere.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// What must hold of a row, as it reads in the first namespace.
+    pub fn filter(&self) -> Option<&Expr> {
+        self.scopes.first().and_then(Scope::filter)
+    }
+
+    /// What was worth saying before the first poll.
+    pub(crate) fn take_early(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.early)
+    }
+
+    /// Makes what was kept fit for another poll.
+    fn begin(&mut self, sink: &dyn Rows) -> Result<(), AskError> {
+        self.take_early().into_iter().for_each(|notice| sink.notice(notice));
+        if !std::mem::replace(&mut self.polled, true) {
+            return Ok(());
+        }
+        self.order.begin();
+        self.scopes.return_links(self.enricher.take_links());
+        let read = match &self.netns {
+            None => self.scopes.read_again(&self.sources, &mut self.reader),
+            Some((words, peers)) => {
+                let mut say = |notice| sink.notice(notice);
+                self.scopes.find(words, *peers, &self.sources, &mut self.reader, &mut say, false)
+            }
+        };
+        self.enricher.begin_poll(self.scopes.facts(), self.scopes.take_links());
+        read
+    }
+
+    fn ask(&mut self, sink: &dyn Rows) -> Result<Vec<DumpError>, AskError> {
+        self.begin(sink)?;
+        let mut failures = Vec::new();
+        // Moved out while the tables are read, for which the scopes change.
+        let filters: Vec<(Option<Expr>, EvalContext)> = self.scopes.take_filters();
+        let families = self.selected.families;
+        let gate = |at: usize| {
+            let none = &(None, EvalContext { ports: (0, 0) });
+            let (filter, context) = filters.get(at).unwrap_or(none);
+            Gate { families, filter: filter.as_ref(), context: *context }
+        };
+        let mut pipeline = Pipeline {
+            sources: &self.sources,
+            gate: gate(0),
+            needs: self.needs,
+            enricher: &mut self.enricher,
+            sink,
+            held: Held::default(),
+            order: &mut self.order,
+            destroyer: self.destroyer.as_mut(),
+        };
+        if self.needs.has(Needs::PEERS) {
+            learn_peers(&mut pipeline, &mut self.scopes, &self.selected);
+        }
+        'scopes: for (number, scope) in self.scopes.all_mut().iter_mut().enumerate() {
+            if !scope.listed {
+                continue;
+            }
+            if scope.namespace.is_some() {
+                pipeline.enter(number as u32, gate(number));
+            }
+            for table in self.selected.dumps() {
+                let query = Query {
+                    programs: scope.programs.clone(),
+                    storages: self.storages.clone(),
+                    ..question::query(&self.selected, self.needs, table)
+                };
+                if let Err(error) = pipeline.list(&query, &mut scope.access) {
+                    let flow = sink.failure(&error);
+                    if flow.is_continue()
+                        && self.explain
+                        && self.selected.names(table)
+                        && let Some(notice) = source::missing(&error, &query, &self.sources)
+                    {
+                        sink.notice(notice);
+                    }
+                    failures.push(error);
+                    if flow.is_break() {
+                        break 'scopes;
+                    }
+                }
+                if sink.has_enough() {
+                    break 'scopes;
+                }
+            }
+        }
+        // Rows before a failure are shown.
+        pipeline.finish();
+        self.scopes.return_filters(filters);
+        self.scopes.close_surplus();
+        Ok(failures)
+    }
+}
+
+/// Remembers all sockets that may be the other end of one that is listed.
+fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Selected) {
+    let several = scopes.all().len() > 1;
+    let mut tables: Vec<(Table, StateSet)> = Vec::new();
+    for table in selected.dumps() {
+        match table.layout() {
+            Layout::Inet => {
+                let states = match table {
+                    Table::Raw => continue,
+                    Table::Udp => StateSet::only(State::Established),
+                    _ => StateSet::CONN,
+                };
+                tables.push((table, states));
+            }
+            // The kernel names the peer, but not its namespace.
+            Layout::Unix if several => tables.push((table, StateSet::ALL)),
+            _ => {}
+        }
+    }
+    for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
+        pipeline.enricher.enter(number as u32);
+        for (table, states) in &tables {
+            let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
+            pipeline.learn_peers(&query, &mut scope.access);
+        }
+    }
+    pipeline.enricher.have_peers();
+    pipeline.enricher.enter(0);
+}

@@ -1,0 +1,175 @@
+//! A question, worked out to the last detail: which sockets, what of them, and
+//! how it is asked.
+//!
+//! [`Sockets`](crate::Sockets) makes one of what it was told, and a program of
+//! its command line; a [`Session`](super::Session) asks it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write;
+
+use super::AskError;
+use crate::enrich::{BpfMaps, HolderSearch, Quirks};
+use crate::fields::{Catalog, Needs};
+use crate::filter::{self, Lookups, Parsed, Refused};
+use crate::model::{Family, Selected, Table, TableSet};
+use crate::namespaces::Entered;
+use crate::notice::Notice;
+use crate::order::Order;
+use crate::source::{self, Access, Query, RecordError, Sources, Storages};
+use crate::sys::opener::Opener;
+
+/// Reads a filter; it is called again in each namespace, and before a poll in
+/// which what the filter names may have another number.
+pub type Parse = Box<dyn FnMut(filter::Context<'_>) -> Result<Parsed, Box<Refused>> + Send>;
+
+/// What a session asks.
+#[non_exhaustive]
+pub struct Question {
+    /// Tables, families and states.
+    pub selected: Selected,
+    /// What the fields that are read need; what the filter and the order need
+    /// is added.
+    pub needs: Needs,
+    /// The order of rows, and how many of them.
+    pub order: Order,
+    /// What must hold of a row.
+    pub filter: Option<Parse>,
+    /// Files that stand in for the kernel.
+    pub sources: Sources,
+    /// Network namespaces, as [`Sockets::netns`](crate::Sockets::netns) takes them.
+    pub netns: Option<OsString>,
+    /// The namespace that counts as ours, where that is not the calling thread's.
+    pub inside: Option<Entered>,
+    /// Ports and netlink protocols stay numbers (`-n`).
+    pub numeric: bool,
+    /// Names of hosts, and of RPC services unless `numeric`, are looked up (`-r`).
+    pub resolve: bool,
+    /// Every thread of a process is listed, not only the first.
+    pub threads: bool,
+    /// How the holders of sockets are looked for.
+    pub holder_search: HolderSearch,
+    /// The BPF maps whose values are wanted; if none is open, all are.
+    pub bpf_maps: BpfMaps,
+    /// Where a program wants its own way.
+    pub quirks: Option<Box<dyn Quirks>>,
+    /// Whether it is said what a kernel lacks that lists no sockets of a table
+    /// that was asked for by name.
+    pub explain: bool,
+}
+
+impl Question {
+    /// Every socket of these tables, with what is in every reply.
+    pub fn new(selected: Selected) -> Self {
+        Self {
+            selected,
+            needs: Needs::NONE,
+            order: Order::default(),
+            filter: None,
+            sources: Sources::default(),
+            netns: None,
+            inside: None,
+            numeric: false,
+            resolve: false,
+            threads: false,
+            holder_search: HolderSearch::default(),
+            bpf_maps: BpfMaps::default(),
+            quirks: None,
+            explain: true,
+        }
+    }
+
+    /// Where things of our own namespace are opened.
+    pub(super) fn home(&self) -> Opener {
+        self.inside.as_ref().map_or_else(Opener::here, |inside| inside.opener.clone())
+    }
+
+    /// The filter's text, with what it is read by.
+    pub(super) fn reader(&mut self, polls_again: bool) -> Reader {
+        Reader {
+            polls_again,
+            parse: self.filter.take(),
+            preferred: self.selected.preferred,
+            tables: self.selected.tables,
+            with_rpc: self.resolve && !self.numeric,
+        }
+    }
+
+    /// What is asked of one table, but for the filter.
+    pub(super) fn query(&self, table: Table) -> Query {
+        let storages = match self.bpf_maps.descriptors() {
+            _ if !self.needs.has(Needs::BPF_STORAGES) => Storages::None,
+            maps if maps.is_empty() => Storages::All,
+            maps => Storages::Of(maps),
+        };
+        Query { storages, ..query(&self.selected, self.needs, table) }
+    }
+
+    /// Writes the kernel's raw replies about TCP sockets to `out`.  Filters do
+    /// not choose what is written, the needs do.
+    ///
+    /// # Errors
+    /// If the kernel did not answer to the end, or `out` could not be written.
+    pub fn record(&self, out: &mut dyn Write, say: &mut dyn FnMut(Notice)) -> Result<(), RecordError> {
+        source::record(&self.query(Table::Tcp), &mut Access::to(self.home()), out, say)
+    }
+}
+
+/// What is asked of one table, but for the filter and BPF maps.
+pub(super) fn query(selected: &Selected, needs: Needs, table: Table) -> Query {
+    Query {
+        tables: selected.tables,
+        needs,
+        families: selected.families,
+        preferred: selected.preferred,
+        states: selected.states,
+        ext: needs.inet_ext(),
+        ..Query::of(table)
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question")
+            .field("selected", &self.selected)
+            .field("needs", &self.needs)
+            .field("netns", &self.netns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A filter that can be read again and again.
+pub(super) struct Reader {
+    parse: Option<Parse>,
+    preferred: Option<Family>,
+    tables: TableSet,
+    /// Whether RPC services have names.
+    pub(super) with_rpc: bool,
+    /// Whether it will be read again, so that what that takes is kept.
+    pub(super) polls_again: bool,
+}
+
+impl Reader {
+    /// No filter.
+    pub(super) fn of_all(&self) -> Self {
+        Self { parse: None, tables: TableSet::EMPTY, ..*self }
+    }
+
+    /// Reads it, by these look-ups.
+    pub(super) fn read(&mut self, lookups: &mut dyn Lookups) -> Result<Parsed, AskError> {
+        let Some(parse) = &mut self.parse else { return Ok(Parsed { expr: None, family: None }) };
+        let context = filter::Context {
+            catalog: Catalog::shared(),
+            preferred: self.preferred,
+            tables: self.tables,
+            lookups,
+        };
+        parse(context).map_err(AskError::Filter)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("tables", &self.tables).finish_non_exhaustive()
+    }
+}

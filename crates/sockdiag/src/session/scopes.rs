@@ -1,0 +1,346 @@
+//! The network namespaces in which a question is asked.
+//!
+//! A poll visits one after the other.  A filter is read once in each, since the
+//! name of an interface is another number there.  What was opened in a
+//! namespace is kept for the next poll, as long as the namespace is found
+//! again: a netlink socket keeps a namespace alive that everybody else left.
+//!
+//! Invariant: scopes are numbered as [`Scopes::facts`] lists them, which is
+//! what an [`Enricher`](crate::enrich::Enricher) is told.
+
+use std::ffi::OsStr;
+use std::mem;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::AskError;
+use super::question::Reader;
+use crate::enrich::{Links, SystemLookups};
+use crate::filter::{EvalContext, Expr, Parsed};
+use crate::model::Netns;
+use crate::namespaces::{self, Namespace};
+use crate::notice::Notice;
+use crate::source::{Access, Programs, Sources};
+use crate::sys::errno_of;
+use crate::sys::netns::EnterError;
+use crate::sys::opener::{Opener, Worker};
+
+/// Namespaces whose netlink sockets are kept at most.
+const MOST_KEPT: usize = 256;
+
+/// One namespace, and what holds there.
+#[derive(Debug)]
+pub(super) struct Scope {
+    /// `None` stands for the only one, ours.
+    pub(super) namespace: Option<Namespace>,
+    /// The way to its tables.
+    pub(super) access: Access,
+    /// The way to its interfaces, while nobody else has it.
+    pub(super) links: Links,
+    /// The filter as it reads there.
+    pub(super) parsed: Parsed,
+    /// The part of the filter that the kernel can test.
+    pub(super) programs: Programs,
+    /// Whether the filter names what may be another number by the next poll.
+    volatile: bool,
+    /// What the filter asks its surroundings for.
+    context: EvalContext,
+    /// Whether its sockets are listed, rather than only known as other ends.
+    pub(super) listed: bool,
+}
+
+impl Scope {
+    /// Reads the filter in a namespace.
+    fn new(
+        namespace: Option<Namespace>,
+        listed: bool,
+        opener: Opener,
+        sources: &Sources,
+        reader: &mut Reader,
+    ) -> Result<Self, AskError> {
+        let mut scope = Self {
+            namespace,
+            access: Access::to(opener.clone()),
+            links: Links::of(opener, reader.polls_again),
+            parsed: Parsed { expr: None, family: None },
+            programs: Programs::default(),
+            volatile: true,
+            context: EvalContext { ports: (0, 0) },
+            listed,
+        };
+        scope.read(sources, reader)?;
+        Ok(scope)
+    }
+
+    /// Reads the filter again, if it may mean something else by now.
+    fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
+        if self.volatile {
+            let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc);
+            self.parsed = reader.read(&mut lookups)?;
+            self.volatile = lookups.is_volatile();
+            self.programs = Programs::of(self.parsed.expr.as_ref());
+        }
+        if self.filter().is_some_and(Expr::uses_port_range) {
+            self.context.ports = sources.port_range(&self.access);
+        }
+        Ok(())
+    }
+
+    /// The condition on its rows.
+    pub(super) fn filter(&self) -> Option<&Expr> {
+        self.parsed.expr.as_ref()
+    }
+
+    /// What the filter asks its surroundings for.
+    pub(super) fn context(&self) -> EvalContext {
+        self.context
+    }
+
+    fn inode(&self) -> Option<u64> {
+        Some(self.namespace.as_ref()?.facts.inode)
+    }
+}
+
+/// Which namespaces a question is asked in.
+#[derive(Debug)]
+pub(super) struct Scopes {
+    /// By number.
+    list: Vec<Scope>,
+    /// Where things of our own namespace are opened.
+    home: Opener,
+    /// Enters the others.
+    worker: Worker,
+}
+
+impl Scopes {
+    /// The namespace that `home` opens things in, alone.
+    pub(super) fn one(home: Opener, sources: &Sources, reader: &mut Reader) -> Result<Self, AskError> {
+        let scope = Scope::new(None, true, home.clone(), sources, reader)?;
+        Ok(Self { list: vec![scope], home, worker: Worker::default() })
+    }
+
+    /// Those that words between commas stand for: see [`Scopes::find`].
+    ///
+    /// # Errors
+    /// As [`Scopes::find`], and where a namespace asked for by itself is not
+    /// there or may not be entered.
+    pub(super) fn of(
+        words: &OsStr,
+        peers: bool,
+        home: Opener,
+        sources: &Sources,
+        reader: &mut Reader,
+        say: &mut dyn FnMut(Notice),
+    ) -> Result<Self, AskError> {
+        let mut scopes = Self { list: Vec::new(), home, worker: Worker::default() };
+        scopes.find(words, peers, sources, reader, say, true)?;
+        Ok(scopes)
+    }
+
+    /// Reads the filter again where that is due.
+    ///
+    /// # Errors
+    /// Where it cannot be read any more: an interface that it names is gone.
+    pub(super) fn read_again(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
+        self.list.iter_mut().try_for_each(|scope| scope.read(sources, reader))
+    }
+
+    /// Finds the namespaces that words between commas stand for by now (see
+    /// [`namespaces::chosen`]).  Each is entered, to read the filter and what
+    /// else holds there; with `peers` the other namespaces of the machine
+    /// follow, where other ends may be.  What was kept of one that is found
+    /// again is used; of one that is not, it is closed.
+    ///
+    /// A namespace in which the filter cannot be read is passed over: one that
+    /// has no interface of some name has no socket bound to it.
+    ///
+    /// # Errors
+    /// A filter that cannot be read in any of those listed.  A namespace asked
+    /// for by itself that is not there or may not be entered is an error the
+    /// `first` time, and a notice later: it may come back.
+    pub(super) fn find(
+        &mut self,
+        words: &OsStr,
+        peers: bool,
+        sources: &Sources,
+        reader: &mut Reader,
+        say: &mut dyn FnMut(Notice),
+        first: bool,
+    ) -> Result<(), AskError> {
+        let every = namespaces::all_seen_from(self.home.inode().or_else(crate::sys::netns::inode));
+        let mut gone = Vec::new();
+        let mut found = namespaces::chosen_or(words, &every, &mut |error| {
+            if first {
+                return Err(error);
+            }
+            gone.extend(of_one(error));
+            Ok(())
+        })?;
+        let listed = found.list.len();
+        if peers {
+            for other in every.list {
+                if found.list.iter().all(|had| had.facts.inode != other.facts.inode) {
+                    found.list.push(other);
+                }
+            }
+        }
+        let mut before = mem::take(&mut self.list);
+        let mut wrong = None;
+        let (mut refused, mut errno) = (Vec::new(), 0);
+        for (number, namespace) in found.list.into_iter().enumerate() {
+            let listed = number < listed;
+            let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
+            if let Some(at) = known {
+                let mut scope = before.swap_remove(at);
+                scope.listed = listed;
+                // The files that led there may be gone.
+                let opener = self.opener_of(&namespace);
+                scope.access.open_by(opener.clone());
+                scope.links.open_by(opener);
+                match scope.read(sources, reader) {
+                    Ok(()) => {}
+                    Err(error) if listed => {
+                        wrong = wrong.or(Some(error));
+                        continue;
+                    }
+                    Err(_) => scope.parsed = Parsed { expr: None, family: None },
+                }
+                scope.namespace = Some(namespace);
+                self.list.push(scope);
+                continue;
+            }
+            let opener = self.opener_of(&namespace);
+            match opener.run(|| ()) {
+                Ok(()) => {}
+                Err(error) if namespace.is_chosen => {
+                    let name = OsStr::new(&*String::from_utf8_lossy(&namespace.facts.title)).to_owned();
+                    let error = EnterError::Set { name, errno: errno_of(&error) };
+                    if first {
+                        return Err(error.into());
+                    }
+                    gone.extend(of_one(error));
+                    continue;
+                }
+                // Its last process ended meanwhile.
+                Err(error) if matches!(error.raw_os_error(), Some(2 | 3)) => continue,
+                Err(error) => {
+                    refused.push(namespace.facts.title.clone());
+                    errno = errno_of(&error);
+                    continue;
+                }
+            }
+            match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
+                Ok(scope) => self.list.push(scope),
+                Err(error) if listed => wrong = wrong.or(Some(error)),
+                // Its sockets may be other ends all the same.
+                Err(_) => {
+                    self.list.extend(Scope::new(
+                        Some(namespace),
+                        listed,
+                        opener,
+                        sources,
+                        &mut reader.of_all(),
+                    ));
+                }
+            }
+        }
+        if !before.is_empty() {
+            drop(before);
+            // It may stand in one that is gone.
+            self.worker.leave();
+        }
+        for (name, errno) in gone {
+            say(Notice::NamespaceGone { name, errno });
+        }
+        if !refused.is_empty() || found.hidden > 0 {
+            say(Notice::NamespacesUnseen { refused, errno, processes: found.hidden });
+        }
+        match wrong {
+            Some(error) if !self.list.iter().any(|scope| scope.listed) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn opener_of(&self, namespace: &Namespace) -> Opener {
+        if namespace.is_home { self.home.clone() } else { namespace.opener(&self.worker) }
+    }
+
+    /// Closes what need not be kept for the next poll, so that descriptors
+    /// stay bounded.
+    pub(super) fn close_surplus(&mut self) {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = usize::try_from(limit / 4).unwrap_or(usize::MAX).min(MOST_KEPT);
+        for scope in self.list.iter_mut().skip(most) {
+            scope.access.close();
+        }
+    }
+
+    /// The way to our own namespace.
+    pub(super) fn home(&self) -> Access {
+        Access::to(self.home.clone())
+    }
+
+    /// Every scope, by number.
+    pub(super) fn all(&self) -> &[Scope] {
+        &self.list
+    }
+
+    /// The same, to open and keep something.
+    pub(super) fn all_mut(&mut self) -> &mut [Scope] {
+        &mut self.list
+    }
+
+    /// The scope visited first, whose filter tells what every filter needs;
+    /// `None` where every namespace has ended meanwhile.
+    pub(super) fn first(&self) -> Option<&Scope> {
+        self.list.first()
+    }
+
+    /// The only scope that is listed, for what is done in one alone.
+    pub(super) fn only(&mut self) -> Result<&mut Scope, AskError> {
+        let mut listed = self.list.iter_mut().filter(|scope| scope.listed);
+        match (listed.next(), listed.next()) {
+            (Some(only), None) => Ok(only),
+            _ => Err(AskError::SeveralNamespaces),
+        }
+    }
+
+    /// What rows say of each namespace; nothing where there is only ours.
+    pub(super) fn facts(&self) -> Vec<Netns> {
+        self.list.iter().filter_map(|scope| Some(scope.namespace.as_ref()?.facts.clone())).collect()
+    }
+
+    /// Hands out the filters, each with what it asks its surroundings for.
+    pub(super) fn take_filters(&mut self) -> Vec<(Option<Expr>, EvalContext)> {
+        self.list.iter_mut().map(|scope| (scope.parsed.expr.take(), scope.context)).collect()
+    }
+
+    /// Takes them back.
+    pub(super) fn return_filters(&mut self, filters: Vec<(Option<Expr>, EvalContext)>) {
+        for (scope, (filter, _)) in self.list.iter_mut().zip(filters) {
+            scope.parsed.expr = filter;
+        }
+    }
+
+    /// Hands out the ways to the interfaces.
+    pub(super) fn take_links(&mut self) -> Vec<Links> {
+        self.list.iter_mut().map(|scope| mem::take(&mut scope.links)).collect()
+    }
+
+    /// Takes them back.
+    pub(super) fn return_links(&mut self, links: Vec<Links>) {
+        for (scope, links) in self.list.iter_mut().zip(links) {
+            scope.links = links;
+        }
+    }
+}
+
+/// The name that cannot be entered, and why.
+fn of_one(error: EnterError) -> Option<(Vec<u8>, i32)> {
+    match error {
+        EnterError::Open { name, errno } | EnterError::Set { name, errno } => {
+            Some((name.into_encoded_bytes(), errno))
+        }
+        _ => None,
+    }
+}

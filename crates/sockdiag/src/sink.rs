@@ -1,0 +1,197 @@
+//! Where rows go, and how a sink says that it has enough or has failed.
+//!
+//! Invariant: a sink gets no row after it broke off or failed; its first error
+//! comes back to whoever asked.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
+use crate::model::Row;
+use crate::notice::Notice;
+use crate::source::DumpError;
+
+/// Takes the rows of a poll, and what is worth saying between them.
+pub trait Sink {
+    /// Why a row could not be taken.
+    type Error;
+
+    /// Takes one row, which it may not keep.  `Break` ends the poll: it has
+    /// enough.
+    ///
+    /// # Errors
+    /// What taking it brought about; the poll ends there and returns it.
+    fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Self::Error>;
+
+    /// Hands on what it buffered: the last row of the poll was taken.
+    ///
+    /// # Errors
+    /// As [`Sink::row`].
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Hears something worth saying, between the rows where it arose.  What it
+    /// gives back, as it does with everything unless it says otherwise, is
+    /// kept in the [`Outcome`](crate::Outcome).
+    fn notice(&mut self, notice: Notice) -> Option<Notice> {
+        Some(notice)
+    }
+
+    /// Hears that a table could not be read, or not to its end.  `Break` ends
+    /// the poll before the next table; rows that wait still come.
+    fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
+        let _ = failure;
+        ControlFlow::Continue(())
+    }
+}
+
+/// A sink as the listing sees it, whatever its errors are.
+pub(crate) trait Rows {
+    /// Takes a row; `Break` after which nothing more is wanted.
+    fn row(&self, row: &Row<'_>) -> ControlFlow<()>;
+    /// The last row was taken.
+    fn flush(&self);
+    /// Something to say.
+    fn notice(&self, notice: Notice);
+    /// A table that could not be read.
+    fn failure(&self, failure: &DumpError) -> ControlFlow<()>;
+    /// Whether nothing more is wanted.
+    fn has_enough(&self) -> bool;
+}
+
+/// Notices that an outcome holds; more are counted.
+const MOST_NOTICES: usize = 1000;
+
+/// Keeps a sink's first error, and counts its rows.
+pub(crate) struct Guard<'s, S: Sink>(RefCell<Guarded<'s, S>>);
+
+struct Guarded<'s, S: Sink> {
+    sink: &'s mut S,
+    error: Option<S::Error>,
+    has_enough: bool,
+    rows: u64,
+    notices: Vec<Notice>,
+    more_notices: u64,
+}
+
+/// What a guard saw.
+pub(crate) struct Seen<E> {
+    /// Rows taken.
+    pub rows: u64,
+    /// The sink's first error.
+    pub error: Option<E>,
+    /// Notices that the sink did not keep.
+    pub notices: Vec<Notice>,
+    /// How many more there were.
+    pub more_notices: u64,
+}
+
+impl<'s, S: Sink> Guard<'s, S> {
+    pub(crate) fn new(sink: &'s mut S) -> Self {
+        let (notices, more_notices) = (Vec::new(), 0);
+        let guarded = Guarded { sink, error: None, has_enough: false, rows: 0, notices, more_notices };
+        Self(RefCell::new(guarded))
+    }
+
+    pub(crate) fn into_seen(self) -> Seen<S::Error> {
+        let Guarded { error, rows, notices, more_notices, .. } = self.0.into_inner();
+        Seen { rows, error, notices, more_notices }
+    }
+}
+
+impl<S: Sink> Rows for Guard<'_, S> {
+    #[inline]
+    fn row(&self, row: &Row<'_>) -> ControlFlow<()> {
+        let this = &mut *self.0.borrow_mut();
+        // Rows may come behind the last one: of other tables, and those that waited.
+        if this.has_enough {
+            return ControlFlow::Break(());
+        }
+        match this.sink.row(row) {
+            Ok(flow) => {
+                this.rows += 1;
+                this.has_enough = flow.is_break();
+                flow
+            }
+            Err(error) => {
+                this.error = Some(error);
+                this.has_enough = true;
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn flush(&self) {
+        let this = &mut *self.0.borrow_mut();
+        if this.error.is_none() {
+            this.error = this.sink.flush().err();
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        let this = &mut *self.0.borrow_mut();
+        if let Some(notice) = this.sink.notice(notice) {
+            if this.notices.len() < MOST_NOTICES {
+                this.notices.push(notice);
+            } else {
+                this.more_notices += 1;
+            }
+        }
+    }
+
+    fn failure(&self, failure: &DumpError) -> ControlFlow<()> {
+        self.0.borrow_mut().sink.failure(failure)
+    }
+
+    fn has_enough(&self) -> bool {
+        self.0.borrow().has_enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Origin, Record, Socket, SourceKind, Table};
+
+    /// Takes so many rows, and then breaks off or fails.
+    struct Few {
+        left: u32,
+        fails: bool,
+        asked: u32,
+    }
+
+    impl Sink for Few {
+        type Error = &'static str;
+
+        fn row(&mut self, _: &Row<'_>) -> Result<ControlFlow<()>, Self::Error> {
+            self.asked += 1;
+            if self.left > 0 {
+                self.left -= 1;
+                return Ok(ControlFlow::Continue(()));
+            }
+            if self.fails { Err("full") } else { Ok(ControlFlow::Break(())) }
+        }
+
+        fn flush(&mut self) -> Result<(), Self::Error> {
+            Err("cannot flush")
+        }
+    }
+
+    #[test]
+    fn to_have_enough_and_to_fail_are_two_things() {
+        let line = b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000 0 0 621";
+        let socket = Socket::decode(Record { origin: Origin::of(Table::Tcp, SourceKind::Proc), bytes: line });
+        let socket = socket.expect("a line");
+        for (fails, rows, error) in [(false, 3, "cannot flush"), (true, 2, "full")] {
+            let mut sink = Few { left: 2, fails, asked: 0 };
+            let guard = Guard::new(&mut sink);
+            let taken = (0..10).take_while(|_| guard.row(&Row::bare(&socket)).is_continue()).count();
+            assert!(guard.row(&Row::bare(&socket)).is_break() && guard.has_enough());
+            guard.flush();
+            (0..MOST_NOTICES + 7).for_each(|_| guard.notice(Notice::Eof));
+            let seen = guard.into_seen();
+            assert_eq!((taken, seen.rows, seen.error, sink.asked), (2, rows, Some(error), 3));
+            assert_eq!((seen.notices.len(), seen.more_notices), (MOST_NOTICES, 7));
+        }
+    }
+}

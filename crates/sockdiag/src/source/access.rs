@@ -1,0 +1,65 @@
+//! How the tables of one network namespace are reached: where sockets and files
+//! are opened, and the netlink socket that is kept for the next dump.
+//!
+//! Invariant: a netlink socket is kept only after a conversation that came to
+//! its end, so that no reply of an earlier one is left in it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::exchange::{Failure, open_failed};
+use crate::sys::netlink::{Netlink, Subsystem};
+use crate::sys::opener::Opener;
+
+/// The way to the tables of one network namespace.
+#[derive(Debug, Default)]
+pub struct Access {
+    opener: Opener,
+    diag: Option<Netlink>,
+}
+
+impl Access {
+    /// To those of the namespace that the calling thread is in.
+    pub fn here() -> Self {
+        Self::default()
+    }
+
+    /// To those of another namespace.
+    pub(crate) fn to(opener: Opener) -> Self {
+        Self { opener, diag: None }
+    }
+
+    /// Where things of the namespace are opened.
+    pub(crate) fn opener(&self) -> &Opener {
+        &self.opener
+    }
+
+    /// Opens things of the same namespace in another way from now on.
+    pub(crate) fn open_by(&mut self, opener: Opener) {
+        self.opener = opener;
+    }
+
+    /// Opens a file; one of `/proc/net` is the namespace's.
+    pub(super) fn open(&self, path: &Path) -> io::Result<File> {
+        self.opener.open(path)
+    }
+
+    /// The netlink socket that was kept, or a new one.
+    pub(super) fn socket(&mut self) -> Result<Netlink, Failure> {
+        if let Some(socket) = self.diag.take() {
+            return Ok(socket);
+        }
+        Netlink::open(Subsystem::SockDiag, &self.opener).map_err(open_failed)
+    }
+
+    /// Keeps a socket, whose last conversation came to its end.
+    pub(super) fn keep(&mut self, socket: Netlink) {
+        self.diag = Some(socket);
+    }
+
+    /// Closes what was kept.
+    pub(crate) fn close(&mut self) {
+        self.diag = None;
+    }
+}

@@ -1,0 +1,19 @@
+//! The clock that never jumps.
+//!
+//! Source: clock_gettime(2), `CLOCK_MONOTONIC`.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::model::Window;
+
+/// Nanoseconds since boot, without time asleep.
+pub(crate) fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// From a moment until now.
+pub(crate) fn since(begin_ns: u64) -> Window {
+    Window::new(begin_ns, now_ns())
+}

@@ -1,0 +1,298 @@
+//! Opening what belongs to a network namespace from outside it.
+//!
+//! A socket, and a file below /proc/net, belong for good to the namespace of
+//! the thread that opened them.  So a worker thread enters a namespace, opens
+//! what is asked for there and hands it back, and the calling thread never
+//! moves: names of hosts are still asked for at home, and no way back is
+//! needed, which root in a user namespace lacks.
+//!
+//! Where something is opened is said by the [`Opener`] that opens it, never by
+//! what a thread did before: several namespaces can be open at a time, and a
+//! question asked while another one is answered is asked where it says.
+//!
+//! Source: setns(2), network_namespaces(7), proc_pid_net(5).
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// The worker opens sockets and files, no more.
+const STACK: usize = 256 << 10;
+
+/// The namespace of the calling thread.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+/// The namespace to enter, and what to do there.
+type Job = (File, Box<dyn FnOnce(io::Result<()>) + Send>);
+
+/// Where sockets and files of one network namespace are opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opener(Place);
+
+#[derive(Clone, Debug, Default)]
+enum Place {
+    /// Wherever the calling thread is.
+    #[default]
+    Here,
+    /// In the namespace that a thread was in when it asked, wherever the
+    /// calling thread is now.
+    Pinned(Arc<Pinned>),
+    /// In another namespace, through the worker.
+    Away(Arc<Away>),
+}
+
+#[derive(Debug)]
+struct Pinned {
+    namespace: File,
+    inode: u64,
+    worker: Worker,
+}
+
+#[derive(Debug)]
+struct Away {
+    /// Files that lead there.
+    doors: Vec<PathBuf>,
+    inode: u64,
+    worker: Worker,
+}
+
+impl Opener {
+    /// Opens in the namespace that the calling thread is in when it opens.
+    pub(crate) fn here() -> Self {
+        Self::default()
+    }
+
+    /// Opens in the namespace that the calling thread is in now.
+    ///
+    /// # Errors
+    /// Without /proc.
+    pub(crate) fn pinned(worker: &Worker) -> io::Result<Self> {
+        let namespace = File::open(OWN)?;
+        let inode = namespace.metadata()?.ino();
+        Ok(Self(Place::Pinned(Arc::new(Pinned { namespace, inode, worker: worker.clone() }))))
+    }
+
+    /// Opens in the namespace with this inode, to which some of these files
+    /// lead.  Nothing is entered yet.
+    pub(crate) fn away(doors: Vec<PathBuf>, inode: u64, worker: &Worker) -> Self {
+        Self(Place::Away(Arc::new(Away { doors, inode, worker: worker.clone() })))
+    }
+
+    /// The inode of the namespace; `None` where that is the calling thread's.
+    pub(crate) fn inode(&self) -> Option<u64> {
+        match &self.0 {
+            Place::Here => None,
+            Place::Pinned(pinned) => Some(pinned.inode),
+            Place::Away(away) => Some(away.inode),
+        }
+    }
+
+    /// Runs a job where sockets and files of the namespace are opened.
+    ///
+    /// # Errors
+    /// `ENOENT` and the like where the namespace is gone; `EPERM` without
+    /// `CAP_SYS_ADMIN` over it; what hinders a thread.
+    pub(crate) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        match &self.0 {
+            Place::Here => Ok(job()),
+            Place::Pinned(pinned) if own_inode() == Some(pinned.inode) => Ok(job()),
+            Place::Pinned(pinned) => pinned.worker.run(pinned.namespace.try_clone()?, job),
+            Place::Away(away) => away.worker.run(away.open()?, job),
+        }
+    }
+
+    /// Opens a file; one of `/proc/net` is the namespace's.
+    ///
+    /// # Errors
+    /// As [`Opener::run`], and what opening brings about.
+    pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
+        if let Place::Here = self.0 {
+            return File::open(path);
+        }
+        // The worker is a thread, and `/proc/net` leads to the process's first.
+        let path = match path.strip_prefix("/proc/net") {
+            Ok(rest) => Path::new("/proc/thread-self/net").join(rest),
+            Err(_) => PathBuf::from(path),
+        };
+        self.run(move || File::open(path))?
+    }
+}
+
+impl Away {
+    /// The file that stands for the namespace.
+    fn open(&self) -> io::Result<File> {
+        let mut result = Err(io::Error::from(io::ErrorKind::NotFound));
+        for door in &self.doors {
+            match File::open(door) {
+                // A path may lead elsewhere by now, and the number of a process
+                // may be another's.
+                Ok(file) if file.metadata().is_ok_and(|meta| meta.ino() == self.inode) => return Ok(file),
+                Ok(_) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        // What std makes up has no number, which messages need.
+        result.map_err(|error| match error.raw_os_error() {
+            Some(_) => error,
+            None => io::Error::from_raw_os_error(2),
+        })
+    }
+}
+
+/// The inode of the network namespace that the calling thread is in; `None`
+/// without /proc.
+pub(crate) fn own_inode() -> Option<u64> {
+    Some(fs::metadata(OWN).ok()?.ino())
+}
+
+/// A thread that enters namespaces.  It is started when it is first needed, and
+/// ends with the last [`Opener`] that may need it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Worker(Arc<Mutex<Option<Thread>>>);
+
+#[derive(Debug)]
+struct Thread {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // The end of its jobs is the end of the thread.
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Thread {
+    fn start() -> io::Result<Self> {
+        let (jobs, inbox) = channel::<Job>();
+        let work = move || {
+            for (namespace, job) in &inbox {
+                let entered = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+                job(entered.map_err(io::Error::from));
+            }
+        };
+        let thread = thread::Builder::new().name("netns".to_owned()).stack_size(STACK).spawn(work)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+}
+
+impl Worker {
+    /// Ends the thread, which keeps alive the namespace that it entered last;
+    /// the next job starts another one.
+    pub(crate) fn leave(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Enters a namespace and does something there.
+    fn run<T: Send + 'static>(
+        &self,
+        namespace: File,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let (answer, result) = channel();
+        let job = Box::new(move |entered: io::Result<()>| {
+            let _ = answer.send(entered.map(|()| job()));
+        });
+        {
+            let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let thread = match &mut *thread {
+                Some(thread) => thread,
+                none => none.insert(Thread::start()?),
+            };
+            if let Some(jobs) = &thread.jobs {
+                // Refused, it is dropped, and its answer with it.
+                let _ = jobs.send((namespace, job));
+            }
+        }
+        result.recv().map_err(io::Error::other)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockdiag_testkit::netns::Namespace;
+    use sockdiag_testkit::skip::{self, Privilege};
+
+    fn away(door: &str, inode: u64, worker: &Worker) -> Opener {
+        Opener::away(vec![door.into()], inode, worker)
+    }
+
+    #[test]
+    fn a_file_that_is_no_namespace_is_refused() {
+        let worker = Worker::default();
+        let inode = fs::metadata("/proc/self/stat").expect("a file").ino();
+        let opener = away("/proc/self/stat", inode, &worker);
+        assert_eq!(opener.run(|| 7).unwrap_err().raw_os_error(), Some(22));
+        let other = away("/proc/self/stat", inode + 1, &worker);
+        assert_eq!(other.run(|| 7).unwrap_err().raw_os_error(), Some(2), "it leads elsewhere");
+        assert_eq!(away("/nonexistent", 1, &worker).run(|| 7).unwrap_err().raw_os_error(), Some(2));
+        assert_eq!(Opener::here().run(|| 7).expect("here"), 7);
+    }
+
+    #[test]
+    fn what_is_opened_belongs_to_the_namespace_and_nobody_moves() {
+        match skip::privilege() {
+            Ok(Privilege::Root) => {}
+            other => sockdiag_testkit::skip!("only root enters a namespace as it is: {other:?}"),
+        }
+        let (Some(first), Some(second)) = (Namespace::or_skip(), Namespace::or_skip()) else { return };
+        let here = || own_inode().expect("a namespace");
+        let home = here();
+        let worker = Worker::default();
+        let opener = |namespace: &Namespace| {
+            let inode = namespace.inode().expect("it has one");
+            (inode, away(&format!("/proc/{}/ns/net", namespace.pid()), inode, &worker))
+        };
+        let ((one, in_one), (two, in_two)) = (opener(&first), opener(&second));
+        assert!(home != one && home != two && one != two);
+        // In any order, each where it says.
+        for (inode, opener) in [(one, &in_one), (two, &in_two), (one, &in_one), (home, &Opener::here())] {
+            assert_eq!((opener.run(here).expect("a thread"), here()), (inode, home));
+        }
+        let mut devices = String::new();
+        use std::io::Read as _;
+        in_one
+            .open(Path::new("/proc/net/dev"))
+            .and_then(|mut file| file.read_to_string(&mut devices))
+            .expect("text");
+        let has_second = first.second_device().is_none_or(|name| devices.contains(name));
+        assert!(has_second, "{devices}");
+        worker.leave();
+        assert_eq!(in_two.run(here).expect("another thread"), two);
+    }
+
+    #[test]
+    fn a_pinned_opener_stays_where_it_was_made() {
+        match skip::privilege() {
+            Ok(Privilege::Root) => {}
+            other => sockdiag_testkit::skip!("only root enters a namespace as it is: {other:?}"),
+        }
+        let Some(namespace) = Namespace::or_skip() else { return };
+        let inode = namespace.inode().expect("it has one");
+        let file = File::open(format!("/proc/{}/ns/net", namespace.pid())).expect("its holder's");
+        let home = own_inode().expect("a namespace");
+        let pinned = Opener::pinned(&Worker::default()).expect("/proc");
+        assert_eq!(pinned.inode(), Some(home));
+        let moved = thread::spawn(move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+            (
+                own_inode(),
+                pinned.run(own_inode).expect("a thread"),
+                Opener::here().run(own_inode).expect("here"),
+            )
+        });
+        assert_eq!(moved.join().expect("a thread"), (Some(inode), Some(home), Some(inode)));
+    }
+}

@@ -1,0 +1,87 @@
+//! Waiting for a descriptor, or for another thread to say stop.
+//!
+//! Source: eventfd(2), poll(2).
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::{Errno, write};
+
+/// Tells a thread that waits to stop; all copies tell the same one.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<OwnedFd>);
+
+/// Why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// There is something to read, or an error to find by reading.
+    Ready,
+    /// The time is over.
+    TimedOut,
+    /// Somebody said stop.
+    Stopped,
+}
+
+impl Stopper {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// Ends the wait that is going on, and every later one, at once.
+    pub fn stop(&self) {
+        // Refused only where so many have said it before that it is certain.
+        let _ = write(&*self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Waits until there is something to read from `fd`; `None` waits for as
+    /// long as that takes.
+    pub(crate) fn wait(&self, fd: BorrowedFd<'_>, wait: Option<Duration>) -> Result<Woken, Errno> {
+        // A wait too long for the clock has no end.
+        let end = wait.and_then(|wait| Instant::now().checked_add(wait));
+        loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
+            match poll(&mut fds, left.as_ref()) {
+                Ok(_) => {
+                    let [ready, stopped] = fds.map(|fd| !fd.revents().is_empty());
+                    return Ok(match (stopped, ready) {
+                        (true, _) => Woken::Stopped,
+                        (_, true) => Woken::Ready,
+                        _ => Woken::TimedOut,
+                    });
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    #[test]
+    fn a_wait_ends_by_each_of_its_ends() {
+        let stopper = Stopper::new().expect("an eventfd");
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let brief = Some(Duration::from_millis(1));
+        assert_eq!(stopper.wait(ours.as_fd(), brief), Ok(Woken::TimedOut));
+        theirs.write_all(b"x").expect("room");
+        assert_eq!(stopper.wait(ours.as_fd(), None), Ok(Woken::Ready));
+        assert_eq!(stopper.wait(ours.as_fd(), Some(Duration::MAX)), Ok(Woken::Ready));
+        let other = stopper.clone();
+        let (idle, _kept) = UnixStream::pair().expect("a pair");
+        let said = thread::spawn(move || other.stop());
+        assert_eq!(stopper.wait(idle.as_fd(), None), Ok(Woken::Stopped));
+        said.join().expect("it said so");
+        assert_eq!(stopper.wait(ours.as_fd(), None), Ok(Woken::Stopped), "and stays stopped");
+    }
+}

@@ -1,0 +1,304 @@
+//! Programs with labels instead of distances.
+//!
+//! A program is written from its first instruction to its last.  A label is
+//! made where it is first needed, bound to the instruction that follows, and
+//! may be jumped to from either side; [`Assembler::finish`] fills the distances
+//! in.
+//!
+//! ```
+//! use sockdiag_wire::bpf::{Assembler, Cond, Reg::{R0, R1, R2}, Width};
+//!
+//! let mut a = Assembler::new();
+//! let out = a.label();
+//! a.mov(R0, 0);
+//! a.load_at(Width::U64, R2, R1, 8);
+//! a.jump_if(R2, Cond::Eq, 0, out);
+//! a.mov(R0, 1);
+//! a.bind(out);
+//! a.exit();
+//! assert_eq!(a.finish()?.insns.len(), 5);
+//! # Ok::<(), sockdiag_wire::bpf::AssembleError>(())
+//! ```
+//!
+//! Invariant: a program that is handed out has every distance filled in, and
+//! each leads to where its label was bound.
+
+use std::error::Error;
+use std::fmt;
+
+use super::insn::{Alu, Cond, Insn, Operand, Reg, Width};
+use super::lookup::Member;
+use super::{BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD};
+
+/// A place in a program; it belongs to the assembler that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label(usize);
+
+/// Why a program cannot be made.  Positions count instructions from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// A label that is used was never bound.
+    Unbound {
+        /// The instruction that uses it.
+        at: usize,
+    },
+    /// A label was bound a second time.
+    BoundTwice {
+        /// Where the second time was.
+        at: usize,
+    },
+    /// A label is too far away for the instruction's distance.
+    TooFar {
+        /// The instruction.
+        at: usize,
+        /// How many instructions there are from the next one to the label.
+        distance: i64,
+    },
+    /// A member lies beyond what an instruction's offset reaches.
+    OutOfReach {
+        /// The instruction.
+        at: usize,
+        /// Where the member begins, in bytes.
+        offset: u32,
+    },
+    /// A member is no number and no pointer, so that no instruction loads it.
+    NotLoadable {
+        /// The instruction.
+        at: usize,
+        /// How many bytes it has.
+        bytes: u32,
+    },
+}
+
+impl fmt::Display for AssembleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unbound { at } => write!(f, "instruction {at} uses a label that is bound nowhere"),
+            Self::BoundTwice { at } => write!(f, "a label is bound again at instruction {at}"),
+            Self::TooFar { at, distance } => {
+                write!(f, "instruction {at} cannot reach its label, {distance} instructions away")
+            }
+            Self::OutOfReach { at, offset } => {
+                write!(f, "instruction {at} cannot reach a member at offset {offset}")
+            }
+            Self::NotLoadable { at, bytes } => {
+                write!(f, "instruction {at} cannot load a member of {bytes} bytes")
+            }
+        }
+    }
+}
+
+impl Error for AssembleError {}
+
+/// Where a label's distance goes.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    /// Into `off`, as jumps have it.
+    Off,
+    /// Into `imm`, as calls have it.
+    Imm,
+}
+
+/// An instruction that lacks its distance.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    at: usize,
+    label: Label,
+    slot: Slot,
+}
+
+/// A finished program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Its instructions.
+    pub insns: Vec<Insn>,
+    labels: Vec<Option<usize>>,
+}
+
+impl Code {
+    /// The instruction that a label was bound to, counted from 0: where a
+    /// function begins, for the types that the kernel wants of it.
+    pub fn position(&self, label: Label) -> Option<usize> {
+        self.labels.get(label.0).copied().flatten()
+    }
+}
+
+/// A program in the making.
+///
+/// The first mistake is kept and reported in the end, so that a program reads
+/// without a question mark in every line.
+#[derive(Clone, Debug, Default)]
+pub struct Assembler {
+    insns: Vec<Insn>,
+    labels: Vec<Option<usize>>,
+    open: Vec<Open>,
+    mistake: Option<AssembleError>,
+}
+
+impl Assembler {
+    /// Without instructions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A label that is bound nowhere yet.
+    pub fn label(&mut self) -> Label {
+        self.labels.push(None);
+        Label(self.labels.len() - 1)
+    }
+
+    /// Binds a label to the instruction that comes next.
+    pub fn bind(&mut self, label: Label) {
+        let at = self.insns.len();
+        match self.labels.get_mut(label.0) {
+            Some(place @ None) => *place = Some(at),
+            Some(Some(_)) => self.mistake(AssembleError::BoundTwice { at }),
+            // Another assembler's label: whoever uses it here is told so.
+            None => {}
+        }
+    }
+
+    /// Copies 64 bits.
+    pub fn mov(&mut self, dst: Reg, operand: impl Into<Operand>) {
+        self.alu(Alu::Mov, dst, operand);
+    }
+
+    /// Copies 32 bits; the upper half of `dst` becomes zero.
+    pub fn mov32(&mut self, dst: Reg, operand: impl Into<Operand>) {
+        self.alu32(Alu::Mov, dst, operand);
+    }
+
+    /// Adds 64 bits.
+    pub fn add(&mut self, dst: Reg, operand: impl Into<Operand>) {
+        self.alu(Alu::Add, dst, operand);
+    }
+
+    /// Computes with 64 bits.
+    pub fn alu(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
+        self.insns.push(Insn::alu(op, dst, operand.into()));
+    }
+
+    /// Computes with 32 bits; the upper half of `dst` becomes zero.
+    pub fn alu32(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
+        self.insns.push(Insn::alu32(op, dst, operand.into()));
+    }
+
+    /// Loads a constant of 64 bits.
+    pub fn long(&mut self, dst: Reg, value: u64) {
+        self.insns.extend(Insn::long(dst, 0, value));
+    }
+
+    /// Loads a map, given by its descriptor.
+    pub fn map(&mut self, dst: Reg, fd: i32) {
+        self.insns.extend(Insn::long(dst, BPF_PSEUDO_MAP_FD, u64::from(fd as u32)));
+    }
+
+    /// Loads a function of the program, which a helper is to call.  The kernel
+    /// wants types of such a program's functions ([`Code::position`]).
+    pub fn function(&mut self, dst: Reg, label: Label) {
+        self.refer(label, Slot::Imm);
+        self.insns.extend(Insn::long(dst, BPF_PSEUDO_FUNC, 0));
+    }
+
+    /// Loads a member of the structure that `base` points to; what is narrower
+    /// than the register is filled with zeros.  A bit-field takes three
+    /// instructions.
+    pub fn load(&mut self, dst: Reg, base: Reg, member: Member) {
+        let at = self.insns.len();
+        let Some(width) = member.width else {
+            return self.mistake(AssembleError::NotLoadable { at, bytes: member.bytes });
+        };
+        let Ok(off) = i16::try_from(member.offset) else {
+            return self.mistake(AssembleError::OutOfReach { at, offset: member.offset });
+        };
+        self.load_at(width, dst, base, off);
+        if let Some(bits) = member.bits {
+            self.alu(Alu::Lsh, dst, 64 - i32::from(bits.shift) - i32::from(bits.count));
+            self.alu(Alu::Rsh, dst, 64 - i32::from(bits.count));
+        }
+    }
+
+    /// Loads from `off` bytes behind `base`.
+    pub fn load_at(&mut self, width: Width, dst: Reg, base: Reg, off: i16) {
+        self.insns.push(Insn::load(width, dst, base, off));
+    }
+
+    /// Stores to `off` bytes behind `base`, of a register its lower bytes.
+    pub fn store_at(&mut self, width: Width, base: Reg, off: i16, operand: impl Into<Operand>) {
+        self.insns.push(Insn::store(width, base, off, operand.into()));
+    }
+
+    /// Goes on at a label.
+    pub fn jump(&mut self, label: Label) {
+        self.refer(label, Slot::Off);
+        self.insns.push(Insn::jump(0));
+    }
+
+    /// Goes on at a label where 64 bits compare so.
+    pub fn jump_if(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
+        self.refer(label, Slot::Off);
+        self.insns.push(Insn::jump_if(dst, cond, operand.into(), 0));
+    }
+
+    /// Goes on at a label where the lower 32 bits compare so.
+    pub fn jump_if32(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
+        self.refer(label, Slot::Off);
+        self.insns.push(Insn::jump_if32(dst, cond, operand.into(), 0));
+    }
+
+    /// Calls a helper (`BPF_FUNC_*`).
+    pub fn call(&mut self, helper: i32) {
+        self.insns.push(Insn::call(0, helper));
+    }
+
+    /// Calls a kfunc, a function of the kernel itself, by its number in its
+    /// BTF ([`super::Lookup::function`]).
+    pub fn call_kfunc(&mut self, function: u32) {
+        self.insns.push(Insn::call(BPF_PSEUDO_KFUNC_CALL, function as i32));
+    }
+
+    /// Calls a function of the program.
+    pub fn call_local(&mut self, label: Label) {
+        self.refer(label, Slot::Imm);
+        self.insns.push(Insn::call(BPF_PSEUDO_CALL, 0));
+    }
+
+    /// Returns R0.
+    pub fn exit(&mut self) {
+        self.insns.push(Insn::exit());
+    }
+
+    /// Fills the distances in.
+    ///
+    /// # Errors
+    /// The first mistake that was made.
+    pub fn finish(self) -> Result<Code, AssembleError> {
+        let Self { mut insns, labels, open, mistake } = self;
+        if let Some(mistake) = mistake {
+            return Err(mistake);
+        }
+        for Open { at, label, slot } in open {
+            let place = labels.get(label.0).copied().flatten();
+            let (Some(place), Some(insn)) = (place, insns.get_mut(at)) else {
+                return Err(AssembleError::Unbound { at });
+            };
+            // Both are lengths of a list in memory.
+            let distance = place as i64 - at as i64 - 1;
+            let too_far = |_| AssembleError::TooFar { at, distance };
+            match slot {
+                Slot::Off => insn.off = i16::try_from(distance).map_err(too_far)?,
+                Slot::Imm => insn.imm = i32::try_from(distance).map_err(too_far)?,
+            }
+        }
+        Ok(Code { insns, labels })
+    }
+
+    fn refer(&mut self, label: Label, slot: Slot) {
+        self.open.push(Open { at: self.insns.len(), label, slot });
+    }
+
+    fn mistake(&mut self, mistake: AssembleError) {
+        self.mistake.get_or_insert(mistake);
+    }
+}

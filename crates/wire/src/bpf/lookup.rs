@@ -1,0 +1,337 @@
+//! What a program names, found in the kernel's own types.
+//!
+//! Offsets of members and numbers of functions differ from kernel to kernel, so
+//! a program is made for the running one.  All names are found in one pass over
+//! the types, which ends with the last of them; references from type to type
+//! are followed afterwards.
+//!
+//! Invariant: following references ends, whatever the types say: every walk
+//! counts its steps.
+//!
+//! Source: Documentation/bpf/btf.rst.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use super::insn::Width;
+use crate::btf::{
+    BTF_KIND_ARRAY, BTF_KIND_CONST, BTF_KIND_ENUM, BTF_KIND_ENUM64, BTF_KIND_FUNC, BTF_KIND_FUNC_PROTO,
+    BTF_KIND_INT, BTF_KIND_PTR, BTF_KIND_RESTRICT, BTF_KIND_STRUCT, BTF_KIND_TYPE_TAG, BTF_KIND_TYPEDEF,
+    BTF_KIND_UNION, BTF_KIND_VOLATILE, Btf, Marks, Type,
+};
+
+/// So many types in a row that only name another, no compiler makes.
+const ALIASES: u32 = 32;
+/// So many members are looked at for one name; the kernel's largest structures
+/// have some hundreds.
+const MEMBERS: u32 = 1 << 16;
+
+/// What kind of thing a name is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A struct.
+    Struct = BTF_KIND_STRUCT,
+    /// A union.
+    Union = BTF_KIND_UNION,
+    /// A typedef; `btf_trace_NAME` is one for each tracepoint.
+    Typedef = BTF_KIND_TYPEDEF,
+    /// A function: a kfunc, the target of an iterator or what a program may be
+    /// attached to.
+    Function = BTF_KIND_FUNC,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Struct => "struct",
+            Self::Union => "union",
+            Self::Typedef => "typedef",
+            Self::Function => "function",
+        })
+    }
+}
+
+/// A name to look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it is of.
+    pub kind: Kind,
+    /// The name.
+    pub name: &'static str,
+}
+
+impl Wanted {
+    /// A struct.
+    pub const fn structure(name: &'static str) -> Self {
+        Self { kind: Kind::Struct, name }
+    }
+
+    /// A function.
+    pub const fn function(name: &'static str) -> Self {
+        Self { kind: Kind::Function, name }
+    }
+
+    /// A typedef.
+    pub const fn typedef(name: &'static str) -> Self {
+        Self { kind: Kind::Typedef, name }
+    }
+}
+
+/// What the kernel's types lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotFound {
+    /// Nothing of that name, or it was not among what was looked for.
+    Name(Wanted),
+    /// A struct has no such member, or not where one could be.
+    Member {
+        /// The struct.
+        structure: &'static str,
+        /// The member.
+        path: &'static str,
+    },
+    /// A function has no argument of that name.
+    Argument {
+        /// The function.
+        function: &'static str,
+        /// The argument.
+        name: &'static str,
+    },
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(Wanted { kind, name }) => write!(f, "the kernel's types have no {kind} {name}"),
+            Self::Member { structure, path } => {
+                write!(f, "the kernel's struct {structure} has no member {path}")
+            }
+            Self::Argument { function, name } => {
+                write!(f, "the kernel's function {function} has no argument {name}")
+            }
+        }
+    }
+}
+
+impl Error for NotFound {}
+
+/// Where a member of a structure lies, and how it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it begins, in bytes; of a bit-field, where the bytes begin that it
+    /// is loaded with.
+    pub offset: u32,
+    /// How many bytes it has; of a bit-field those that it is loaded with.
+    pub bytes: u32,
+    /// How it is loaded; `None` for what is no number and no pointer: a
+    /// structure or an array, which only has an address.
+    pub width: Option<Width>,
+    /// Which of the loaded bits are its own, if not all.
+    pub bits: Option<Bits>,
+    /// The number of its type, of which it is known what it stands for.
+    pub type_id: u32,
+}
+
+/// Some of the bits of a number, counted from the lowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    /// How many come before.
+    pub shift: u8,
+    /// How many there are.
+    pub count: u8,
+}
+
+/// The kernel's types, with what was looked for.
+#[derive(Clone, Debug)]
+pub struct Lookup<'a> {
+    types: Marks<'a>,
+    /// In the order of the types; several may have the same name.
+    found: Vec<(Wanted, u32, Type<'a>)>,
+}
+
+impl<'a> Lookup<'a> {
+    /// Looks for all these names in one pass, which ends when each was met
+    /// once.  What is not there is told when it is asked for.
+    pub fn new(btf: Btf<'a>, wanted: &[Wanted]) -> Self {
+        // Most types are passed over by their kind, most others by their first letter.
+        let (mut kinds, mut kinds_by_letter) = (0_u32, [0_u32; 256]);
+        for Wanted { kind, name } in wanted {
+            if let Some(first) = name.bytes().next() {
+                kinds |= 1 << *kind as u8;
+                kinds_by_letter[usize::from(first)] |= 1 << *kind as u8;
+            }
+        }
+        let mut left: Vec<Wanted> = wanted.to_vec();
+        let mut found = Vec::with_capacity(wanted.len());
+        let types = Marks::scan(btf, |id, ty| {
+            let kind = 1_u32.checked_shl(ty.kind.into()).unwrap_or(0);
+            if kinds & kind == 0 || kinds_by_letter[usize::from(btf.first_letter(ty.name_off))] & kind == 0 {
+                return ControlFlow::Continue(());
+            }
+            let is_it = |one: &&Wanted| one.kind as u8 == ty.kind && ty.is_named(one.name.as_bytes());
+            if let Some(one) = wanted.iter().find(is_it).copied() {
+                found.push((one, id, *ty));
+                left.retain(|other| *other != one);
+            }
+            if left.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        Self { types, found }
+    }
+
+    /// Everything of a name.
+    fn named(&self, wanted: Wanted) -> impl Iterator<Item = (u32, &Type<'a>)> {
+        self.found.iter().filter(move |(one, ..)| *one == wanted).map(|(_, id, ty)| (*id, ty))
+    }
+
+    fn id(&self, wanted: Wanted) -> Result<u32, NotFound> {
+        self.named(wanted).next().map(|(id, _)| id).ok_or(NotFound::Name(wanted))
+    }
+
+    /// The number of a struct, as `bpf_rdonly_cast` takes it.
+    pub fn structure(&self, name: &'static str) -> Result<u32, NotFound> {
+        self.id(Wanted::structure(name))
+    }
+
+    /// The number of a function, to call it or to attach to it.
+    pub fn function(&self, name: &'static str) -> Result<u32, NotFound> {
+        self.id(Wanted::function(name))
+    }
+
+    /// The number of a typedef; a program is attached to a tracepoint by that
+    /// of `btf_trace_NAME`.
+    pub fn typedef(&self, name: &'static str) -> Result<u32, NotFound> {
+        self.id(Wanted::typedef(name))
+    }
+
+    /// Where a member of a struct lies.  A point leads into a member that is a
+    /// structure itself; members of structures without a name count as those of
+    /// the one around them.
+    ///
+    /// Of several structs of the same name, the first that has it answers.
+    pub fn member(&self, structure: &'static str, path: &'static str) -> Result<Member, NotFound> {
+        let wanted = Wanted::structure(structure);
+        self.id(wanted)?;
+        self.named(wanted)
+            .find_map(|(_, ty)| self.along(ty, path))
+            .ok_or(NotFound::Member { structure, path })
+    }
+
+    /// Which argument of a function has this name, counted from 0.
+    pub fn argument(&self, function: &'static str, name: &'static str) -> Result<usize, NotFound> {
+        let wanted = Wanted::function(function);
+        self.id(wanted)?;
+        let position = |ty: &Type<'_>| {
+            let prototype = self.types.get(ty.size_or_type)?;
+            let is_prototype = prototype.kind == BTF_KIND_FUNC_PROTO && !name.is_empty();
+            is_prototype.then(|| prototype.params().position(|param| param.name == name.as_bytes()))?
+        };
+        self.named(wanted).find_map(|(_, ty)| position(ty)).ok_or(NotFound::Argument { function, name })
+    }
+
+    /// The type that a type stands for: what it is without its other names and
+    /// qualifiers.
+    fn behind(&self, mut id: u32) -> Option<(u32, Type<'a>)> {
+        for _ in 0..ALIASES {
+            let ty = self.types.get(id)?;
+            match ty.kind {
+                BTF_KIND_TYPEDEF | BTF_KIND_VOLATILE | BTF_KIND_CONST | BTF_KIND_RESTRICT
+                | BTF_KIND_TYPE_TAG => id = ty.size_or_type,
+                _ => return Some((id, ty)),
+            }
+        }
+        None
+    }
+
+    /// Follows a path from a structure on.
+    fn along(&self, structure: &Type<'a>, path: &str) -> Option<Member> {
+        let mut steps = path.split('.');
+        let (mut bit, mut member) = self.step(structure, steps.next()?)?;
+        for step in steps {
+            let (_, inner) = self.behind(member.type_id)?;
+            let (further, next) = self.step(&inner, step)?;
+            bit = bit.checked_add(further)?;
+            member = next;
+        }
+        self.located(bit, &member)
+    }
+
+    /// A member by its name, also within structures that have none, and the
+    /// bits that come before it.
+    fn step(&self, structure: &Type<'a>, name: &str) -> Option<(u32, crate::btf::Member<'a>)> {
+        if name.is_empty() {
+            return None;
+        }
+        let mut left = MEMBERS;
+        let mut structures = vec![(0_u32, *structure)];
+        while let Some((bit, structure)) = structures.pop() {
+            for member in structure.members() {
+                left = left.checked_sub(1)?;
+                let bit = bit.checked_add(member.bit_offset)?;
+                if member.is_named(name.as_bytes()) {
+                    return Some((bit, member));
+                }
+                if member.name().is_empty()
+                    && let Some((_, inner)) = self.behind(member.type_id)
+                {
+                    structures.push((bit, inner));
+                }
+            }
+        }
+        None
+    }
+
+    /// How what lies so many bits behind the beginning is loaded.
+    fn located(&self, bit: u32, member: &crate::btf::Member<'_>) -> Option<Member> {
+        let (type_id, ty) = self.behind(member.type_id)?;
+        let bytes = self.size(&ty)?;
+        let is_loadable = matches!(ty.kind, BTF_KIND_INT | BTF_KIND_PTR | BTF_KIND_ENUM | BTF_KIND_ENUM64);
+        // Old compilers' bit-fields have an integer type of their own.
+        let int = ty.int().filter(|int| bytes.checked_mul(8) != Some(int.bits.into()));
+        let (bit, count) = match (member.bitfield_bits, int) {
+            (0, Some(int)) => (bit.checked_add(int.bit_offset.into())?, u32::from(int.bits)),
+            (bits, _) => (bit, u32::from(bits)),
+        };
+        if count == 0 {
+            let width = Width::of(bytes).filter(|_| is_loadable);
+            let offset = bit.is_multiple_of(8).then_some(bit / 8)?;
+            return Some(Member { offset, bytes, width, bits: None, type_id });
+        }
+        // The narrowest number that lies at a multiple of its size and has all bits.
+        let last = bit.checked_add(count - 1)?;
+        let width = [Width::U8, Width::U16, Width::U32, Width::U64]
+            .into_iter()
+            .find(|width| bit / (8 * width.bytes()) == last / (8 * width.bytes()))?;
+        let bytes = width.bytes();
+        let (shift, count) = ((bit % (8 * bytes)) as u8, count as u8);
+        let bits = (u32::from(count) != 8 * bytes).then_some(Bits { shift, count });
+        Some(Member { offset: bit / (8 * bytes) * bytes, bytes, width: Some(width), bits, type_id })
+    }
+
+    /// How many bytes a type has, which is none of other names or qualifiers.
+    fn size(&self, ty: &Type<'a>) -> Option<u32> {
+        let (mut ty, mut count) = (*ty, 1_u32);
+        for _ in 0..ALIASES {
+            let bytes = match ty.kind {
+                BTF_KIND_ARRAY => {
+                    let array = ty.array()?;
+                    count = count.checked_mul(array.nelems)?;
+                    ty = self.behind(array.type_id)?.1;
+                    continue;
+                }
+                // The only pointers that are looked at are those of a 64-bit kernel.
+                BTF_KIND_PTR => Width::U64.bytes(),
+                BTF_KIND_INT | BTF_KIND_ENUM | BTF_KIND_ENUM64 | BTF_KIND_STRUCT | BTF_KIND_UNION => {
+                    ty.size_or_type
+                }
+                _ => return None,
+            };
+            return count.checked_mul(bytes);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
