@@ -1,5 +1,7 @@
 //! No module of this crate depends on one that depends on it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
