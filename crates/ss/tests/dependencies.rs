@@ -1,0 +1,108 @@
+//! What each crate may depend on, as `cargo tree` sees it: the crates that do no
+//! I/O on nothing that does, and `ss` on nothing new from outside.
+//!
+//! A crate from outside is added to these lists only with the reason for it.
+
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use sockdiag_testkit::skip;
+
+/// Everything that a crate is built from, direct or not, on one platform and
+/// with all features.  None of those before `sockdiag` does I/O.
+const MAY_HAVE: [(&str, &[&str]); 5] = [
+    ("sockdiag-wire", &[]),
+    ("sockdiag-options", &[]),
+    ("sockdiag-facts", &["itoa", "sockdiag-wire"]),
+    ("sockdiag", &SOCKDIAG),
+    ("sockdiag-ss", &SS),
+];
+
+const SOCKDIAG: [&str; 18] = [
+    "adler2",
+    "bitflags",
+    "cfg-if",
+    "crc32fast",
+    "errno",
+    "flate2",
+    "itoa",
+    "libc",
+    "linux-raw-sys",
+    "memchr",
+    "miniz_oxide",
+    "rustix",
+    "serde_core",
+    "serde_json",
+    "simd-adler32",
+    "sockdiag-facts",
+    "sockdiag-wire",
+    "zmij",
+];
+
+const SS: [&str; 24] = [
+    "adler2",
+    "bitflags",
+    "cfg-if",
+    "crc32fast",
+    "csv-core",
+    "errno",
+    "flate2",
+    "itoa",
+    "libc",
+    "linux-raw-sys",
+    "memchr",
+    "miniz_oxide",
+    "roff",
+    "rustix",
+    "serde",
+    "serde_core",
+    "serde_json",
+    "simd-adler32",
+    "sockdiag",
+    "sockdiag-facts",
+    "sockdiag-options",
+    "sockdiag-render",
+    "sockdiag-wire",
+    "zmij",
+];
+
+/// On other platforms rustix has other things below it.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// What cargo says that a package is built from, or why it cannot say so.
+fn built_from(package: &str) -> Result<BTreeSet<String>, String> {
+    // Cargo sets CARGO for the tests it runs; no other may be there.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = Command::new(cargo)
+        .args(["tree", "--offline", "--locked", "--all-features", "--edges", "normal,build"])
+        .args(["--prefix", "none", "--format", "{p}", "--package", package, "--target", TARGET])
+        .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("no cargo here: {error}"))?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "cargo tree for {package}: {said}");
+    let text = String::from_utf8(out.stdout).expect("names of packages");
+    let names = text.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty());
+    let mut names: BTreeSet<String> = names.map(str::to_owned).collect();
+    assert!(names.remove(package), "{package} is not in its own tree: {text}");
+    Ok(names)
+}
+
+#[test]
+fn crates_depend_on_what_they_may() {
+    for (package, allowed) in MAY_HAVE {
+        let found = match built_from(package) {
+            Ok(found) => found,
+            Err(why) => skip!("{why}"),
+        };
+        let allowed: BTreeSet<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
+        let new: Vec<_> = found.difference(&allowed).collect();
+        assert!(new.is_empty(), "{package} depends on {new:?} by now");
+        // So that a list does not allow what nobody needs any more.
+        let gone: Vec<_> = allowed.difference(&found).collect();
+        assert!(gone.is_empty(), "{package} depends on {gone:?} no more");
+    }
+}
