@@ -4,7 +4,6 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 
-use rustix::io::dup;
 use sockdiag::enrich::HolderSearch;
 use sockdiag::source::Sources;
 use sockdiag::{Session, Sockets, Table};
@@ -29,7 +28,7 @@ fn a_process_that_was_forked_and_one_that_ended_are_seen() {
         let mut session = within(&namespace, || asked(port, search));
         assert_eq!(held_by(&poll(&mut session).0), [], "it is closed on exec: {search:?}");
         let mut first = Holder::start(
-            dup(&socket).expect("a copy"),
+            socket.try_clone().expect("a copy"),
             "read x; sleep 60 & read x; kill $!; wait $!; read x",
         );
         assert_eq!(held_by(&poll(&mut session).0), [("sh".to_owned(), first.pid())], "{search:?}");
@@ -95,7 +94,7 @@ fn a_number_is_used_again() {
         return;
     }
     let socket = listener();
-    let copy = || OwnedFd::from(dup(&socket).expect("a copy"));
+    let copy = || OwnedFd::from(socket.try_clone().expect("a copy"));
     for search in SEARCHES {
         let mut session = asked(addr(&socket).port(), search);
         let first = Holder::start(copy(), "read first");
@@ -105,9 +104,8 @@ fn a_number_is_used_again() {
             let held = rows[0].holders();
             held.iter().map(|held| (held.name(), held.pid, held.cmdline.clone())).collect::<Vec<_>>()
         };
-        let of = |script: &str| {
-            vec![("sh".to_owned(), pid, Some(format!("sh\0-c\0{script}\0").into_bytes()))]
-        };
+        let of =
+            |script: &str| vec![("sh".to_owned(), pid, Some(format!("sh\0-c\0{script}\0").into_bytes()))];
         assert_eq!(told(&mut session), of("read first"), "{search:?}");
         drop(first);
         assert_eq!(told(&mut session), [], "{search:?}");
@@ -179,7 +177,8 @@ fn a_tree_in_place_of_proc_is_read_again() {
     let told = |session: &mut Session| {
         let rows = poll(session).0;
         let [row] = &rows[..] else { panic!("{} rows", rows.len()) };
-        let mut held: Vec<_> = row.holders().into_iter().map(|held| (held.pid, held.name(), held.uid)).collect();
+        let mut held: Vec<_> =
+            row.holders().into_iter().map(|held| (held.pid, held.name(), held.uid)).collect();
         held.sort();
         held
     };

@@ -24,6 +24,7 @@ use std::time::Duration;
 use sockdiag::{Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table};
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip::{self, Privilege};
+use sockdiag_testkit::until;
 
 /// A namespace that this process may look into, and its name for a question.
 fn namespace() -> Option<(Namespace, String)> {
@@ -107,7 +108,11 @@ impl Holder {
     fn start(socket: impl Into<OwnedFd>, script: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(Stdio::piped()).stdout(socket.into()).stderr(Stdio::null());
-        Self(command.spawn().expect("there is a shell"))
+        let holder = Self(command.spawn().expect("there is a shell"));
+        // It has its name once it has closed what is closed on exec.
+        let name = format!("/proc/{}/comm", holder.pid());
+        assert!(until(|| std::fs::read(&name).is_ok_and(|name| name == b"sh\n")));
+        holder
     }
 
     fn pid(&self) -> i32 {

@@ -38,7 +38,7 @@ fn an_interface_may_be_renamed() {
     let other = within(&namespace, listener);
     let (on_device, on_none) = (bound, other);
     let (bound, other) = (inode(&on_device), inode(&on_none));
-    let plain = all(&[Table::Tcp]).reading(["local.interface"]);
+    let plain = all(&[Table::Tcp]).reading(["local.interface_name"]);
     let named = |device: &str| plain.clone().filter(format!("dev {device}"));
     for inside in [true, false] {
         let open = |question: &sockdiag::Sockets| match inside {
@@ -47,11 +47,12 @@ fn an_interface_may_be_renamed() {
         };
         let mut every = open(&plain).expect("a question");
         let mut filtered = open(&named(device)).expect("the device is there");
-        let mut either = open(&plain.clone().filter(format!("dev {device} or sport = :1"))).expect("likewise");
+        let mut either =
+            open(&plain.clone().filter(format!("dev {device} or sport = :1"))).expect("likewise");
         let shown = |session: &mut Session| {
             let rows = poll(session).0;
             let row = rows.iter().find(|row| row.inode() == Some(bound)).expect("it is there");
-            text(row, "local.interface")
+            text(row, "local.interface_name")
         };
         assert_eq!(shown(&mut every).as_deref(), Some(device), "{inside}");
         assert_eq!((inodes(&mut filtered), inodes(&mut either)), (vec![bound], vec![bound]), "{inside}");

@@ -90,6 +90,7 @@ fn ask(places: &Places, what: Ask, open: &mut Session, then: &mut dyn FnMut()) {
         Ask::Destroy(away) => {
             let (passive, client, server) = within(&places.away[away], connection);
             let port = addr(&passive).port();
+            drop(passive);
             let question = Sockets::of(&[Table::Tcp]).filter(format!("dport = :{port}"));
             let mut destroyed = Vec::new();
             let outcome = question.netns(&places.words[away]).destroy(|row, verdict| {
