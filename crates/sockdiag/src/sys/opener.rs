@@ -179,6 +179,8 @@ impl Thread {
         let work = move || {
             for (namespace, job) in &inbox {
                 let entered = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+                // Whoever waits for the job may want to unmount it next.
+                drop(namespace);
                 job(entered.map_err(io::Error::from));
             }
         };

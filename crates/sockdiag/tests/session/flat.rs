@@ -1,0 +1,130 @@
+//! Many polls need no more than a few: descriptors, threads and memory.
+//!
+//! The test binary runs again for each, so that nothing else is counted.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use sockdiag::{Session, Table};
+
+use super::{Holder, addr, all, connection, listener, namespace, poll, world};
+
+/// Polls; `SOCKDIAG_POLLS` asks for another number.
+fn polls() -> usize {
+    let asked = std::env::var("SOCKDIAG_POLLS").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(2000)
+}
+
+/// What this process has: descriptors, threads, and resident memory in KiB.
+#[derive(Clone, Copy, Debug)]
+struct Had {
+    descriptors: usize,
+    threads: usize,
+    resident_kib: usize,
+}
+
+impl Had {
+    fn now() -> Self {
+        let count = |path| fs::read_dir(path).expect("/proc").count();
+        let status = fs::read_to_string("/proc/self/status").expect("/proc");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        Self {
+            descriptors: count("/proc/self/fd"),
+            threads: count("/proc/self/task"),
+            resident_kib: resident.trim().trim_end_matches(" kB").parse().expect("a number"),
+        }
+    }
+}
+
+/// Polls often, with something done before each, and looks after a quarter of
+/// them and at the end, each time after the same was done.
+fn stays_flat(name: &str, session: &mut Session, mut change: impl FnMut(usize), mut settle: impl FnMut()) {
+    let polls = polls();
+    let mut after = Vec::new();
+    for round in 0..polls {
+        change(round);
+        assert!(!poll(session).0.is_empty());
+        if round + 1 == polls / 4 || round + 1 == polls {
+            settle();
+            assert!(!poll(session).0.is_empty());
+            after.push(Had::now());
+        }
+    }
+    let [early, late] = after[..] else { panic!("{after:?}") };
+    eprintln!("figures: {name}: {polls} polls: {early:?}, then {late:?}");
+    assert_eq!((late.descriptors, late.threads), (early.descriptors, early.threads));
+    assert!(late.resident_kib <= early.resident_kib + 2048, "{early:?} {late:?}");
+}
+
+#[test]
+fn many_polls_need_no_more_than_a_few() {
+    let Some((namespace, _)) = namespace() else { return };
+    world::run(&namespace, "flat::while_sockets_and_processes_change", false);
+    world::run(&namespace, "flat::while_namespaces_come_and_go", true);
+}
+
+#[test]
+#[ignore = "run by many_polls_need_no_more_than_a_few"]
+fn while_sockets_and_processes_change() {
+    if !world::is_own() {
+        return;
+    }
+    let question = all(&[Table::Tcp, Table::Udp]).with_processes();
+    let question = question.reading(["socket.processes.cmdline", "local.interface_name", "local.service"]);
+    let mut session = question.open().expect("a question");
+    let passive = listener();
+    let (mut streams, mut holders) = (VecDeque::new(), VecDeque::new());
+    let change = |round: usize| {
+        streams.push_back(TcpStream::connect(addr(&passive)).expect("loopback"));
+        drop(passive.accept());
+        if streams.len() > 20 {
+            streams.pop_front();
+        }
+        if round % 25 == 0 {
+            holders.push_back(Holder::start(passive.try_clone().expect("a copy"), "read x"));
+            if holders.len() > 3 {
+                holders.pop_front();
+            }
+        }
+    };
+    stays_flat("sockets and processes", &mut session, change, || {});
+}
+
+/// A process in a network namespace of its own, with a socket there.
+fn away() -> Child {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "cat"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    command.spawn().expect("unshare is there")
+}
+
+fn end(mut child: Child) {
+    drop(child.stdin.take());
+    child.wait().expect("a child");
+}
+
+#[test]
+#[ignore = "run by many_polls_need_no_more_than_a_few"]
+fn while_namespaces_come_and_go() {
+    if !world::is_own() {
+        return;
+    }
+    let question = all(&[Table::Tcp, Table::Udp]).with_processes().netns("all");
+    let question = question.reading(["socket.processes.cmdline", "local.interface_name", "netns.name"]);
+    let mut session = question.open().expect("a question");
+    let (passive, _client, _server) = connection();
+    let _holder = Holder::start(passive, "read x");
+    let children = std::cell::RefCell::new(VecDeque::new());
+    let change = |round: usize| {
+        if round % 10 == 0 {
+            let mut children = children.borrow_mut();
+            children.push_back(away());
+            if children.len() > 4 {
+                children.pop_front().into_iter().for_each(end);
+            }
+        }
+    };
+    let settle = || children.borrow_mut().drain(..).for_each(end);
+    stays_flat("namespaces", &mut session, change, settle);
+}
