@@ -84,6 +84,37 @@
 //! # }
 //! ```
 //!
+//! To ask again and again, open a [`Session`]: its second poll opens nothing,
+//! loads nothing and reads the filter no more.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::ops::ControlFlow;
+//! use sockdiag::{Row, Sink, Sockets, Table};
+//!
+//! /// Adds up what waits to be read.
+//! struct Unread(u64);
+//!
+//! impl Sink for Unread {
+//!     type Error = Infallible;
+//!
+//!     fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Infallible> {
+//!         self.0 += u64::from(row.recv_q());
+//!         Ok(ControlFlow::Continue(()))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut session = Sockets::of(&[Table::Tcp]).open()?;
+//! for _ in 0..3 {
+//!     let mut unread = Unread(0);
+//!     let outcome = session.poll(&mut unread)?;
+//!     println!("{} bytes in {} sockets, read in {:?}", unread.0, outcome.rows, outcome.window.length());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Errors are types: [`AskError`] for a question that cannot be asked,
 //! [`source::DumpError`] for a table that could not be read.  Nothing here
 //! prints, ends the program or, but for [`source::Sources::from_env`], reads
@@ -94,10 +125,9 @@
 //!
 //! Behind the front door data flows one way: bytes of a [`source`] become a
 //! [`model::Socket`], the [`filter`] keeps or drops it, [`enrich`] adds names,
-//! and a [`pipeline::Sink`] takes the row.  What a socket can report, and what
-//! each fact costs, is said once, in the table of [`fields`].  [`places`] and
-//! [`namespaces`] visit other network namespaces.  The program `ss` is made of
-//! these parts.
+//! and a [`Sink`] takes the row.  What a socket can report, and what each fact
+//! costs, is said once, in the table of [`fields`].  [`namespaces`] finds other
+//! network namespaces.  The program `ss` is one poll of a [`Session`].
 
 #![deny(unsafe_code)]
 

@@ -36,7 +36,7 @@ use crate::source::{Destroyer, Fate, Sources};
 pub use owned::OwnedRow;
 pub use sockdiag_facts::Holding;
 
-use owned::Keeper;
+use owned::Interner;
 
 /// Which sockets, and what of them.
 ///
@@ -235,9 +235,9 @@ impl Sockets {
     /// # Errors
     /// As [`Sockets::each`].
     pub fn collect(&self) -> Result<(Vec<OwnedRow>, Outcome), AskError> {
-        let (mut rows, mut keeper) = (Vec::new(), Keeper::default());
+        let (mut rows, mut interner) = (Vec::new(), Interner::default());
         let outcome = self.each(|row| {
-            rows.push(keeper.keep(row));
+            rows.push(interner.keep(row));
             ControlFlow::Continue(())
         })?;
         Ok((rows, outcome))

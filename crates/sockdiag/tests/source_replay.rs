@@ -44,7 +44,7 @@ fn replay(sources: &Sources) -> (Vec<Vec<u8>>, Vec<Notice>, Result<(), DumpError
         ControlFlow::Continue(())
     };
     let result = dump(&Query::of(Table::Tcp), sources, &mut Access::here(), &mut visit, &mut |notice| {
-        notices.push(notice)
+        notices.push(notice);
     });
     (rows, notices, result)
 }

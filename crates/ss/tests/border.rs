@@ -1,6 +1,8 @@
 //! The words of `ss`, its statuses and the question of what the reference would
 //! say stay in this crate: the libraries' sources hold none of them.
 
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

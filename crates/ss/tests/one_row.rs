@@ -11,7 +11,7 @@ use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Groups, Style, Text};
 use sockdiag::filter::{self, CgroupError, Context, Lookups, Transport};
 use sockdiag::model::{
-    Addr, Family, Holder, HolderBook, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
+    Addr, Family, Holder, HolderCache, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
     TableSet, Workload,
 };
 use sockdiag_render::ss::{Look, SsText};
@@ -40,7 +40,7 @@ const ALL: Groups = Groups::OPTIONS
 /// A process holds every socket.
 struct Held;
 
-impl HolderBook for Held {
+impl HolderCache for Held {
     fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
         take(Holder { name: b"holder", pid: 7, tid: 7, fd: 3 });
     }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use sockdiag::Sink;
 use sockdiag::fields::{Groups, Style, Value};
 use sockdiag::model::{
-    Addr, Holder, HolderBook, HostBook, Layout, Names, Origin, Record, Row, Socket, SourceKind, Table,
+    Addr, Holder, HolderCache, HostCache, Layout, Names, Origin, Record, Row, Socket, SourceKind, Table,
 };
 use sockdiag::source::deficit;
 use sockdiag_render::ss::{Look, SsText};
@@ -91,7 +91,7 @@ impl Choices {
 /// Names that anyone may have chosen: the end of a record.
 struct Chosen<'a>(&'a [u8]);
 
-impl HolderBook for Chosen<'_> {
+impl HolderCache for Chosen<'_> {
     fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
         for fd in 0..(inode % 3) as i32 {
             take(Holder { name: self.0, pid: inode as i32, tid: fd, fd });
@@ -99,7 +99,7 @@ impl HolderBook for Chosen<'_> {
     }
 }
 
-impl HostBook for Chosen<'_> {
+impl HostCache for Chosen<'_> {
     fn host(&self, addr: Addr) -> Option<&str> {
         matches!(addr, Addr::V4([127, ..])).then_some("localhost")
     }

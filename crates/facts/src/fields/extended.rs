@@ -58,7 +58,7 @@ pub(super) const UID: Field =
 /// The owner's name.
 pub(super) const USER: Field = Field::new(
     "socket.user",
-    text!(|r| Some(r.names.people?.user(uid(r.socket)?)?)),
+    text!(|r| Some(r.names.identities?.user(uid(r.socket)?)?)),
     "Name of the user that owns the socket.",
     "idiag_uid, passwd(5)",
 )

@@ -14,8 +14,8 @@ use crate::model::families::Family;
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
-    Abi, Addr, AddressBook, ContextBook, Holder, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer,
-    PeopleBook, Process, Record, Socket, SourceKind, Table, Workload,
+    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, Layout, Names,
+    Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, Workload,
 };
 
 /// Numbers without any order, the same in every run.
@@ -201,25 +201,25 @@ fn line(table: Table, numbers: &mut Numbers) -> Vec<u8> {
 /// A machine on which everything has a name.
 struct Everything;
 
-impl HostBook for Everything {
+impl HostCache for Everything {
     fn host(&self, _: Addr) -> Option<&str> {
         Some("host")
     }
 }
 
-impl AddressBook for Everything {
+impl AddressCache for Everything {
     fn addresses(&self, _: u32, take: &mut dyn FnMut(Addr)) {
         take(Addr::V4([10, 0, 0, 1]));
     }
 }
 
-impl HolderBook for Everything {
+impl HolderCache for Everything {
     fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
         take(Holder { name: b"name", pid: 7, tid: 7, fd: 3 });
     }
 }
 
-impl ContextBook for Everything {
+impl ContextCache for Everything {
     fn kernel(&self) -> Option<&[u8]> {
         Some(b"kernel")
     }
@@ -233,7 +233,7 @@ impl ContextBook for Everything {
     }
 }
 
-impl PeopleBook for Everything {
+impl IdentityCache for Everything {
     fn process(&self, _: i32) -> Option<Process<'_>> {
         Some(Process { cmdline: b"a\0b\0", uid: Some(0) })
     }
@@ -323,7 +323,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         holders: Some(&Everything),
         contexts: Some(&Everything),
         bpf_maps: None,
-        people: Some(&Everything),
+        identities: Some(&Everything),
     };
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut told = HashSet::new();

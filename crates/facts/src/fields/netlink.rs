@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn the_context_is_that_of_the_port_id() {
         struct Contexts;
-        impl crate::model::ContextBook for Contexts {
+        impl crate::model::ContextCache for Contexts {
             fn kernel(&self) -> Option<&[u8]> {
                 Some(b"u:r:kernel")
             }

@@ -111,10 +111,10 @@ pub struct Identity<'a> {
 impl<'a> Identity<'a> {
     /// That of a process that holds a row's socket, or the other end's.
     pub fn of(row: &Row<'a>, pid: i32) -> Self {
-        let people = row.names.people;
-        let process = people.and_then(|people| people.process(pid));
+        let known = row.names.identities;
+        let process = known.and_then(|known| known.process(pid));
         let uid = process.and_then(|process| process.uid);
-        let user = people.and_then(|people| people.user(uid?));
+        let user = known.and_then(|known| known.user(uid?));
         Self { cmdline: process.map(|process| process.cmdline), uid, user }
     }
 }
@@ -190,12 +190,12 @@ pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ContextBook, HolderBook, Origin, Record, Socket, SourceKind, Table};
+    use crate::model::{ContextCache, HolderCache, Origin, Record, Socket, SourceKind, Table};
 
     /// Inode 621 is held by these.
     struct Book(&'static [Holder<'static>]);
 
-    impl HolderBook for Book {
+    impl HolderCache for Book {
         fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
             self.0.iter().filter(|_| inode == 621).for_each(|holder| take(*holder));
         }
@@ -204,7 +204,7 @@ mod tests {
     /// Contexts of the two tasks below, of the kernel, and of one descriptor.
     struct Contexts;
 
-    impl ContextBook for Contexts {
+    impl ContextCache for Contexts {
         fn kernel(&self) -> Option<&[u8]> {
             Some(b"kernel")
         }

@@ -280,11 +280,11 @@ fn put_word(out: &mut Vec<u8>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Holder, HolderBook, Netns, Origin, Record, Socket, SourceKind, Table};
+    use crate::model::{Holder, HolderCache, Netns, Origin, Record, Socket, SourceKind, Table};
 
     struct Book;
 
-    impl HolderBook for Book {
+    impl HolderCache for Book {
         fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
             if inode == 7 {
                 take(Holder { name: b"x\"y", pid: 5, tid: 5, fd: 3 });

@@ -11,7 +11,7 @@ use std::fmt;
 use sockdiag_wire::btf::{BTF_KIND_INT, Btf, Index};
 
 /// Maps by their number, all looked up before a row that needs them is shown.
-pub trait BpfMapBook: Sync {
+pub trait BpfMapCache: Sync {
     /// The map of a number, if it could be opened.
     fn map(&self, id: u32) -> Option<&BpfMap>;
 }

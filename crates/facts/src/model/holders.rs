@@ -20,7 +20,7 @@ pub struct Holder<'a> {
 
 /// SELinux contexts, all read before a row that shows them.  `None` is what may
 /// not be read, or has none.
-pub trait ContextBook: Sync {
+pub trait ContextCache: Sync {
     /// The context of the kernel's own sockets.
     fn kernel(&self) -> Option<&[u8]>;
     /// The context of a task.
@@ -30,7 +30,7 @@ pub trait ContextBook: Sync {
 }
 
 /// Holders of sockets, all found out before a row that needs them is shown.
-pub trait HolderBook: Sync {
+pub trait HolderCache: Sync {
     /// Hands over the holders of a socket in the order in which `ss` lists
     /// them: the one found last first.  Inode 0, a socket that no descriptor
     /// can refer to, has none.

@@ -4,14 +4,14 @@
 //! A name that was not asked for and a name that does not exist are both
 //! `None`: the number is printed then.
 
-use super::bpf_map::BpfMapBook;
-use super::holders::{ContextBook, HolderBook};
-use super::people::PeopleBook;
+use super::bpf_map::BpfMapCache;
+use super::holders::{ContextCache, HolderCache};
+use super::identities::IdentityCache;
 use super::socket::{Addr, Socket};
-use super::surroundings::{AddressBook, Netns, Peer, Workload};
+use super::surroundings::{AddressCache, Netns, Peer, Workload};
 
 /// Host names by address, all looked up before a row that needs them is shown.
-pub trait HostBook: Sync {
+pub trait HostCache: Sync {
     /// The name of an address, if it has one.
     fn host(&self, addr: Addr) -> Option<&str>;
 }
@@ -20,7 +20,7 @@ pub trait HostBook: Sync {
 #[derive(Clone, Copy, Default)]
 pub struct Names<'a> {
     /// Host names, where they were asked for.
-    pub hosts: Option<&'a dyn HostBook>,
+    pub hosts: Option<&'a dyn HostCache>,
     /// Service name of the local port.
     pub local_service: Option<&'a [u8]>,
     /// Service name of the remote port.
@@ -41,15 +41,15 @@ pub struct Names<'a> {
     /// Whom it works for, where that was asked for and something is known.
     pub workload: Option<&'a Workload>,
     /// The addresses of its namespace, where these were asked for.
-    pub addresses: Option<&'a dyn AddressBook>,
+    pub addresses: Option<&'a dyn AddressCache>,
     /// Who holds it, where that was asked for.
-    pub holders: Option<&'a dyn HolderBook>,
+    pub holders: Option<&'a dyn HolderCache>,
     /// SELinux contexts of its holders and its own, where that was asked for.
-    pub contexts: Option<&'a dyn ContextBook>,
+    pub contexts: Option<&'a dyn ContextCache>,
     /// The BPF maps whose values it holds.
-    pub bpf_maps: Option<&'a dyn BpfMapBook>,
+    pub bpf_maps: Option<&'a dyn BpfMapCache>,
     /// Command lines of processes and names of users, where they were asked for.
-    pub people: Option<&'a dyn PeopleBook>,
+    pub identities: Option<&'a dyn IdentityCache>,
 }
 
 /// What a sink sees.

@@ -72,7 +72,7 @@ pub struct Workload {
 }
 
 /// The addresses of a namespace.
-pub trait AddressBook: Sync {
+pub trait AddressCache: Sync {
     /// Hands over the addresses of an interface, or of all (0).
     fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr));
 }

@@ -13,7 +13,7 @@ use sockdiag_wire::bpf::BPF_MAP_TYPE_SK_STORAGE;
 use sockdiag_wire::bpf_storage::{BpfStorages, MAP_INFO_LEN, MapInfo};
 
 use crate::fields::put_value;
-use crate::model::{BpfMap, BpfMapBook};
+use crate::model::{BpfMap, BpfMapCache};
 use crate::notice::Notice;
 use crate::sys::bpf;
 
@@ -97,7 +97,7 @@ impl BpfMaps {
     }
 }
 
-impl BpfMapBook for BpfMaps {
+impl BpfMapCache for BpfMaps {
     fn map(&self, id: u32) -> Option<&BpfMap> {
         self.maps.iter().map(|(map, _)| map).find(|map| map.id() == id)
     }

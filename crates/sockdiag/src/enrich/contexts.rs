@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, getxattr, openat};
 use rustix::io::{Errno, read, retry_on_intr};
 
-use crate::model::ContextBook;
+use crate::model::ContextCache;
 use crate::source::Sources;
 
 /// Bytes of a task's context that are read; the kernel's are shorter.
@@ -88,7 +88,7 @@ impl Contexts {
     }
 }
 
-impl ContextBook for Contexts {
+impl ContextCache for Contexts {
     fn kernel(&self) -> Option<&[u8]> {
         self.kernel.as_deref()
     }

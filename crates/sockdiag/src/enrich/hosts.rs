@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::model::{Addr, HostBook};
+use crate::model::{Addr, HostCache};
 use crate::sys::names::host_name;
 
 /// Questions to the resolver that may be open at a time.
@@ -189,7 +189,7 @@ impl Hosts {
     }
 }
 
-impl HostBook for Hosts {
+impl HostCache for Hosts {
     fn host(&self, addr: Addr) -> Option<&str> {
         self.names.get(&Key::of(addr)?)?.as_deref()
     }

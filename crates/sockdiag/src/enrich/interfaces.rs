@@ -20,7 +20,7 @@ use sockdiag_wire::rtnetlink::{
 };
 use sockdiag_wire::socket::{AF_INET, AF_INET6};
 
-use crate::model::{Addr, AddressBook};
+use crate::model::{Addr, AddressCache};
 use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
@@ -116,7 +116,7 @@ pub(super) struct Interfaces {
     addresses: Option<Vec<(u32, Addr)>>,
 }
 
-impl AddressBook for Interfaces {
+impl AddressCache for Interfaces {
     fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr)) {
         let wanted = |of: u32| interface == 0 || of == interface;
         let all = self.addresses.iter().flatten();

@@ -1,7 +1,7 @@
 //! What sockets do not say about themselves: names for their numbers.
 //!
-//! Looking up and reading are two steps.  [`Enricher::prepare`] does the I/O
-//! for one socket, [`Enricher::row`] only reads what is known by then, so a
+//! Looking up and reading are two steps.  `Enricher::prepare` does the I/O
+//! for one socket, `Enricher::row` only reads what is known by then, so a
 //! row borrows the enricher and is cheap.  Every answer is kept, also that
 //! there is none: a number is asked about once.
 //!
@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | machine: as long as the session | services, names of netlink protocols, names of users, the kernel's types |
 //! | network: bounded, and for some minutes | names of hosts |
-//! | poll: until [`Enricher::begin_poll`] | interfaces, addresses, cgroups, other ends, containers, and everything about a process, since exec, setuid and a move to another cgroup change neither its number nor its start time |
+//! | poll: until `Enricher::begin_poll` | interfaces, addresses, cgroups, other ends, containers, and everything about a process, since exec, setuid and a move to another cgroup change neither its number nor its start time |
 //!
 //! Source: fields of ss(8) that are names: services, interfaces, cgroups, hosts.
 
@@ -19,11 +19,11 @@ mod bpf_maps;
 mod cgroups;
 mod contexts;
 mod hosts;
+mod identities;
 mod interfaces;
 mod lookups;
 mod netlink;
 mod peers;
-mod people;
 mod processes;
 mod quirks;
 mod rpc;
@@ -41,8 +41,8 @@ use sockdiag_wire::inet_diag::InetAttrs;
 
 use crate::fields::{self, Needs};
 use crate::model::{
-    Addr, AddressBook, ContextBook, Endpoint, HolderBook, HostBook, Layout, Names, Netns, Peer, PeopleBook,
-    Row, Socket, Table, Workload,
+    Addr, AddressCache, ContextCache, Endpoint, HolderCache, HostCache, IdentityCache, Layout, Names, Netns,
+    Peer, Row, Socket, Table, Workload,
 };
 use crate::notice::Notice;
 use crate::source::{Access, Sources};
@@ -50,9 +50,9 @@ use crate::source::{Access, Sources};
 use cgroups::Cgroups;
 use contexts::Contexts;
 use hosts::Hosts;
+use identities::Identities;
 use netlink::NetlinkNames;
 use peers::Peers;
-use people::People;
 use processes::Processes;
 use rpc::RpcNames;
 use scoped::Scoped;
@@ -90,7 +90,7 @@ pub(crate) struct Enricher {
     /// Names of netlink protocols are kept, those of processes are a poll's.
     netlink: Option<NetlinkNames>,
     /// Names of users are kept, what is known of processes is a poll's.
-    people: Option<People>,
+    identities: Option<Identities>,
     // Of one poll.
     scoped: Scoped,
     bpf_maps: BpfMaps,
@@ -135,7 +135,7 @@ impl Enricher {
             services: services.then(|| Services::new(sources.port_range(home), rpc)),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(|| Hosts::new(config.polls_again)),
             netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric).then(|| NetlinkNames::new(sources)),
-            people: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| People::new(sources)),
+            identities: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| Identities::new(sources)),
             scoped: Scoped::default(),
             bpf_maps,
             cgroups: wanted(Needs::CGROUPS).then(|| Cgroups::new(looks_up_zero)),
@@ -151,11 +151,11 @@ impl Enricher {
             inode: 0,
         };
         enricher.bpf_maps.choose_these();
-        let Self { services, netlink, cgroups, hosts, processes, contexts, people, .. } = &enricher;
+        let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
         let others = services.is_some() || netlink.is_some() || cgroups.is_some() || hosts.is_some();
-        let people = processes.is_some() || contexts.is_some() || people.is_some();
+        let identities = processes.is_some() || contexts.is_some() || identities.is_some();
         let around = enricher.peers.is_some() || enricher.workloads.is_some() || enricher.addresses;
-        enricher.plain = !(others || people || around);
+        enricher.plain = !(others || identities || around);
         enricher
     }
 
@@ -165,10 +165,10 @@ impl Enricher {
         self.scoped.begin_poll(namespaces, links);
         self.bpf_maps.begin_poll();
         (self.association, self.inode) = (false, 0);
-        let Self { hosts, netlink, people, cgroups, processes, contexts, peers, workloads, .. } = self;
+        let Self { hosts, netlink, identities, cgroups, processes, contexts, peers, workloads, .. } = self;
         hosts.iter_mut().for_each(Hosts::begin_poll);
         netlink.iter_mut().for_each(NetlinkNames::begin_poll);
-        people.iter_mut().for_each(People::begin_poll);
+        identities.iter_mut().for_each(Identities::begin_poll);
         cgroups.iter_mut().for_each(Cgroups::begin_poll);
         processes.iter_mut().for_each(Processes::begin_poll);
         contexts.iter_mut().for_each(Contexts::begin_poll);
@@ -303,12 +303,12 @@ impl Enricher {
             cgroups.prepare(id);
         }
         self.prepare_workload(socket);
-        if let Some(people) = &mut self.people {
+        if let Some(identities) = &mut self.identities {
             if let Some(uid) = fields::owner(socket) {
-                people.prepare_user(uid);
+                identities.prepare_user(uid);
             }
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
-                processes.book().holders(socket.inode, &mut |holder| people.prepare_process(holder.pid));
+                processes.known().holders(socket.inode, &mut |holder| identities.prepare_process(holder.pid));
             }
         }
     }
@@ -324,7 +324,7 @@ impl Enricher {
             }
         } else if let Some(processes) = &self.processes {
             contexts.begin_socket();
-            processes.book().holders(socket.inode, &mut |holder| {
+            processes.known().holders(socket.inode, &mut |holder| {
                 contexts.prepare_task(holder.tid);
                 contexts.prepare_socket(holder.tid, holder.fd);
             });
@@ -335,7 +335,7 @@ impl Enricher {
     fn prepare_workload(&mut self, socket: &Socket<'_>) {
         if let (Some(workloads), Some(processes)) = (&mut self.workloads, &self.processes) {
             let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
-            workloads.prepare(cgroup, socket.inode, processes.book());
+            workloads.prepare(cgroup, socket.inode, processes.known());
         }
     }
 
@@ -400,8 +400,8 @@ impl Enricher {
     }
 
     /// Who holds which socket, as far as that was looked for.
-    pub(crate) fn holders(&self) -> Option<&dyn HolderBook> {
-        self.processes.as_ref().map(Processes::book)
+    pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
+        self.processes.as_ref().map(Processes::known)
     }
 
     /// The socket with the names that are known of its numbers.
@@ -443,18 +443,18 @@ impl Enricher {
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
         let addresses = self.scoped.interfaces().filter(|_| self.addresses);
         let names = Names {
-            hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostBook),
+            hosts: self.hosts.as_ref().map(|hosts| hosts as &dyn HostCache),
             local_service: service(port_of(socket.local)),
             remote_service: service(port_of(socket.remote)),
             protocol: netlink.and_then(|names| names.protocol(socket)),
             port_owner: netlink.and_then(|names| names.owner(socket)),
             cgroup,
             holders: self.holders(),
-            contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextBook),
-            people: self.people.as_ref().map(|people| people as &dyn PeopleBook),
+            contexts: self.contexts.as_ref().map(|contexts| contexts as &dyn ContextCache),
+            identities: self.identities.as_ref().map(|identities| identities as &dyn IdentityCache),
             peer: self.peer(socket),
             workload: self.workload(socket, cgroup),
-            addresses: addresses.map(|book| book as &dyn AddressBook),
+            addresses: addresses.map(|known| known as &dyn AddressCache),
             ..plain.names
         };
         Row { names, ..plain }

@@ -14,8 +14,8 @@ use super::Holding;
 use crate::enrich;
 use crate::fields::{self, OwnedValue};
 use crate::model::{
-    Addr, AddressBook, ContextBook, Holder, HolderBook, HostBook, Layout, Names, Netns, Origin, Peer,
-    PeopleBook, Process, Record, Row, Socket, State, Table, Workload,
+    Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, Layout, Names, Netns,
+    Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
 };
 
 /// How many namespaces, containers and lists of addresses are remembered, so
@@ -47,7 +47,7 @@ struct Known {
     addresses: Option<Addresses>,
     holders: Option<Holders>,
     contexts: Option<Contexts>,
-    people: Option<People>,
+    identities: Option<Identities>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +60,7 @@ struct KnownPeer {
 #[derive(Clone, Debug, PartialEq)]
 struct Hosts(Vec<(Addr, Box<str>)>);
 
-impl HostBook for Hosts {
+impl HostCache for Hosts {
     fn host(&self, addr: Addr) -> Option<&str> {
         self.0.iter().find(|(of, _)| *of == addr).map(|(_, name)| &**name)
     }
@@ -70,7 +70,7 @@ impl HostBook for Hosts {
 #[derive(Clone, Debug, PartialEq)]
 struct Addresses(Arc<Vec<Addr>>);
 
-impl AddressBook for Addresses {
+impl AddressCache for Addresses {
     fn addresses(&self, _: u32, take: &mut dyn FnMut(Addr)) {
         self.0.iter().copied().for_each(take);
     }
@@ -89,7 +89,7 @@ struct KnownHolder {
     fd: i32,
 }
 
-impl HolderBook for Holders {
+impl HolderCache for Holders {
     fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
         for KnownHolder { name, pid, tid, fd, .. } in self.0.iter().filter(|known| known.inode == inode) {
             take(Holder { name, pid: *pid, tid: *tid, fd: *fd });
@@ -104,7 +104,7 @@ struct Contexts {
     sockets: Vec<(i32, i32, Box<[u8]>)>,
 }
 
-impl ContextBook for Contexts {
+impl ContextCache for Contexts {
     fn kernel(&self) -> Option<&[u8]> {
         self.kernel.as_deref()
     }
@@ -119,12 +119,12 @@ impl ContextBook for Contexts {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct People {
+struct Identities {
     processes: Vec<(i32, Box<[u8]>, Option<u32>)>,
     users: Vec<(u32, Box<[u8]>)>,
 }
 
-impl PeopleBook for People {
+impl IdentityCache for Identities {
     fn process(&self, pid: i32) -> Option<Process<'_>> {
         let (_, cmdline, uid) = self.processes.iter().find(|(of, ..)| *of == pid)?;
         Some(Process { cmdline, uid: *uid })
@@ -137,7 +137,7 @@ impl PeopleBook for People {
 
 /// Copies rows that share what surrounds them.
 #[derive(Debug, Default)]
-pub(super) struct Keeper {
+pub(super) struct Interner {
     netns: Vec<Arc<Netns>>,
     workloads: Vec<Arc<Workload>>,
     addresses: Vec<Arc<Vec<Addr>>>,
@@ -156,7 +156,7 @@ fn shared<T: PartialEq>(known: &mut Vec<Arc<T>>, value: &T, copy: impl FnOnce(&T
     new
 }
 
-impl Keeper {
+impl Interner {
     /// Copies a row.
     pub(super) fn keep(&mut self, row: &Row<'_>) -> OwnedRow {
         let Row { socket, names, association } = row;
@@ -196,7 +196,7 @@ impl Keeper {
                 Addresses(shared(&mut self.addresses, &list, Vec::clone))
             }),
             contexts: names.contexts.map(|book| contexts(book, socket, known_holders)),
-            people: names.people.map(|book| people(book, socket, known_holders)),
+            identities: names.identities.map(|book| identities(book, socket, known_holders)),
             holders,
         };
         OwnedRow { origin: socket.origin, bytes: socket.bytes.into(), association: *association, known }
@@ -207,7 +207,7 @@ impl Keeper {
     }
 }
 
-fn contexts(book: &dyn ContextBook, socket: &Socket<'_>, holders: &[KnownHolder]) -> Contexts {
+fn contexts(book: &dyn ContextCache, socket: &Socket<'_>, holders: &[KnownHolder]) -> Contexts {
     let owner = i32::try_from(socket.local.port).ok().filter(|_| socket.layout() == Layout::Netlink);
     let tasks = holders.iter().map(|holder| holder.tid).chain(owner);
     let sockets = holders.iter().map(|holder| (holder.tid, holder.fd));
@@ -218,7 +218,7 @@ fn contexts(book: &dyn ContextBook, socket: &Socket<'_>, holders: &[KnownHolder]
     }
 }
 
-fn people(book: &dyn PeopleBook, socket: &Socket<'_>, holders: &[KnownHolder]) -> People {
+fn identities(book: &dyn IdentityCache, socket: &Socket<'_>, holders: &[KnownHolder]) -> Identities {
     let mut processes: Vec<(i32, Box<[u8]>, Option<u32>)> = Vec::new();
     for holder in holders {
         if let Some(process) = book.process(holder.pid)
@@ -229,13 +229,13 @@ fn people(book: &dyn PeopleBook, socket: &Socket<'_>, holders: &[KnownHolder]) -
     }
     let uids = processes.iter().filter_map(|(.., uid)| *uid).chain(fields::owner(socket));
     let users = uids.filter_map(|uid| Some((uid, book.user(uid)?.into()))).collect();
-    People { processes, users }
+    Identities { processes, users }
 }
 
 impl OwnedRow {
     /// Copies one row; [`Sockets::collect`](crate::Sockets::collect) copies all.
     pub fn of(row: &Row<'_>) -> Self {
-        Keeper::default().keep(row)
+        Interner::default().keep(row)
     }
 
     /// Shows the row to a function, borrowed as [`Sockets::each`] shows it,
@@ -250,7 +250,7 @@ impl OwnedRow {
         };
         let known = &self.known;
         let names = Names {
-            hosts: known.hosts.as_ref().map(|book| book as &dyn HostBook),
+            hosts: known.hosts.as_ref().map(|book| book as &dyn HostCache),
             local_service: known.local_service.as_deref(),
             remote_service: known.remote_service.as_deref(),
             interface: known.interface.as_deref(),
@@ -264,11 +264,11 @@ impl OwnedRow {
                 candidates: peer.candidates,
             }),
             workload: known.workload.as_deref(),
-            addresses: known.addresses.as_ref().map(|book| book as &dyn AddressBook),
-            holders: known.holders.as_ref().map(|book| book as &dyn HolderBook),
-            contexts: known.contexts.as_ref().map(|book| book as &dyn ContextBook),
+            addresses: known.addresses.as_ref().map(|book| book as &dyn AddressCache),
+            holders: known.holders.as_ref().map(|book| book as &dyn HolderCache),
+            contexts: known.contexts.as_ref().map(|book| book as &dyn ContextCache),
             bpf_maps: None,
-            people: known.people.as_ref().map(|book| book as &dyn PeopleBook),
+            identities: known.identities.as_ref().map(|book| book as &dyn IdentityCache),
         };
         look(&Row { socket: &socket, names, association: self.association })
     }
@@ -353,13 +353,13 @@ mod tests {
     /// Knows something of everything.
     struct Fake;
 
-    impl HostBook for Fake {
+    impl HostCache for Fake {
         fn host(&self, addr: Addr) -> Option<&str> {
             (addr == Addr::V4([127, 0, 0, 1])).then_some("here")
         }
     }
 
-    impl HolderBook for Fake {
+    impl HolderCache for Fake {
         fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
             let (name, pid): (&[u8], i32) = if inode == 7 { (b"other", 20) } else { (b"own", 10) };
             take(Holder { name, pid, tid: pid + 1, fd: 4 });
@@ -367,7 +367,7 @@ mod tests {
         }
     }
 
-    impl ContextBook for Fake {
+    impl ContextCache for Fake {
         fn kernel(&self) -> Option<&[u8]> {
             Some(b"kernel_t")
         }
@@ -385,7 +385,7 @@ mod tests {
         }
     }
 
-    impl PeopleBook for Fake {
+    impl IdentityCache for Fake {
         fn process(&self, pid: i32) -> Option<Process<'_>> {
             let cmdline: &[u8] = if pid == 10 { b"own\0-x\0" } else { b"" };
             Some(Process { cmdline, uid: Some(pid as u32) })
@@ -400,7 +400,7 @@ mod tests {
         }
     }
 
-    impl AddressBook for Fake {
+    impl AddressCache for Fake {
         fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr)) {
             take(Addr::V4([10, 0, 0, interface as u8]));
             take(Addr::V6([0x20; 16]));
@@ -431,7 +431,7 @@ mod tests {
             holders: Some(&Fake),
             contexts: Some(&Fake),
             bpf_maps: None,
-            people: Some(&Fake),
+            identities: Some(&Fake),
         };
         let tcp =
             b"0: 0100007F:0016 0200007F:C350 01 00000002:00000007 00:00000000 00000000  1000        0 621";
@@ -439,13 +439,13 @@ mod tests {
             b"0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 622";
         let netlink =
             b"00000000a1b2c3d4 0   9          00000111 0        0        0        2        0        19";
-        let mut keeper = Keeper::default();
+        let mut interner = Interner::default();
         let mut seen = Vec::new();
         for (table, bytes) in [(Table::Tcp, &tcp[..]), (Table::Tcp, listener), (Table::Netlink, netlink)] {
             let origin = Origin::of(table, SourceKind::Proc);
             let socket = Socket::decode(Record { origin, bytes }).expect("a whole line");
             let row = Row { socket: &socket, names, association: false };
-            let kept = keeper.keep(&row);
+            let kept = interner.keep(&row);
             assert_eq!(kept.with(values), values(&row));
             assert_eq!((kept.holders(), kept.peer_holders()), (row.holders(), row.peer_holders()));
             seen.extend(values(&row).into_iter().map(|(name, _)| name));
@@ -466,7 +466,11 @@ mod tests {
         ] {
             assert!(seen.contains(&name), "{name}: {seen:?}");
         }
-        assert_eq!((keeper.netns.len(), keeper.workloads.len(), keeper.addresses.len()), (1, 1, 1), "shared");
+        assert_eq!(
+            (interner.netns.len(), interner.workloads.len(), interner.addresses.len()),
+            (1, 1, 1),
+            "shared"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ use sockdiag_wire::btf::Btf;
 
 use super::program::{self, LICENSE, Members, RECORD, Record};
 use super::walk;
-use super::{Found, Refusal, Scan, Task, Wanted, Way};
+use super::{Found, Refusal, Scan, Strategy, Task, Wanted};
 use crate::sys::bpf;
 use crate::sys::kernel_types::KernelTypes;
 use crate::sys::tasks;
@@ -41,8 +41,8 @@ pub(super) struct Iterated {
     threads: bool,
     /// Whether there will be further scans.
     polls_again: bool,
-    /// What is kept for them, once it was loaded.
-    kept: Option<Loaded>,
+    /// What is kept for them, once it was loaded, or why it cannot be.
+    kept: Option<Result<Loaded, Refusal>>,
 }
 
 impl Iterated {
@@ -53,19 +53,24 @@ impl Iterated {
     }
 }
 
-impl Way for Iterated {
+impl Strategy for Iterated {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         sees_all_tasks()?;
-        if let Some(kept) = &self.kept {
-            return kept.scan(wanted);
+        match &self.kept {
+            Some(Ok(loaded)) => return loaded.scan(wanted),
+            Some(Err(refusal)) => return Err(refusal.clone()),
+            None => {}
         }
         let inodes = match wanted {
             // A program that is kept has to do for other sockets, too.
             Wanted::These(inodes) if !self.polls_again => Some(inodes),
             _ => None,
         };
-        let loaded = Loaded::new(self.threads, inodes)?;
-        let scan = loaded.scan(wanted);
+        let loaded = Loaded::new(self.threads, inodes);
+        let scan = match &loaded {
+            Ok(loaded) => loaded.scan(wanted),
+            Err(refusal) => Err(refusal.clone()),
+        };
         if self.polls_again {
             self.kept = Some(loaded);
         }

@@ -2,8 +2,8 @@
 //!
 //! Nothing is looked for before rows wait for it: a short listing looks for
 //! its own sockets, a long one has every socket of the machine mapped, once.
-//! How tasks are looked at is a [`Way`]: links in /proc, or the kernel's own
-//! iterator over open files.  What it found is a [`Book`], in which the holders
+//! How tasks are looked at is a [`Strategy`]: links in /proc, or the kernel's own
+//! iterator over open files.  What it found is an [`Index`], in which the holders
 //! of a socket cost one probe however many sockets there are.
 //!
 //! Invariant: the order of a scan is that of the directories of /proc, and the
@@ -11,8 +11,8 @@
 //!
 //! Source: proc_pid_fd(5), proc_pid_stat(5); order and choice as `ss` shows them.
 
-mod book;
 mod bpf;
+mod index;
 mod parse;
 mod program;
 mod walk;
@@ -23,13 +23,13 @@ use std::fmt;
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{AssembleError, NotFound};
 
-use crate::model::HolderBook;
+use crate::model::HolderCache;
 use crate::notice::{NoIterator, Notice};
 use crate::source::Sources;
 use crate::sys::bpf::LoadError;
 
-use book::Book;
 use bpf::Iterated;
+use index::Index;
 use walk::Walk;
 
 /// How the holders of sockets are found.  What is found is the same.
@@ -99,7 +99,7 @@ struct Scan {
     hidden: u32,
 }
 
-/// Why a way cannot be gone.
+/// Why a strategy is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Refusal {
     /// Tasks are numbered differently: another pid namespace, or its /proc.
@@ -135,8 +135,8 @@ impl From<Refusal> for NoIterator {
     }
 }
 
-/// A way to look at the descriptors of all tasks.
-trait Way: fmt::Debug + Send {
+/// How the descriptors of all tasks are looked at.
+trait Strategy: fmt::Debug + Send {
     /// Finds every holder of the wanted sockets.  What vanishes meanwhile has
     /// none; what may not be read is counted.
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
@@ -146,15 +146,16 @@ trait Way: fmt::Debug + Send {
 #[derive(Debug)]
 pub(super) struct Processes {
     /// Tried in turn.
-    ways: Vec<Box<dyn Way>>,
-    book: Book,
-    /// Every socket of the machine is in the book.
+    strategies: Vec<Box<dyn Strategy>>,
+    index: Index,
+    /// Every socket of the machine is in the index.
     complete: bool,
     /// Sockets shown for which no holder was found.
     unknown: u64,
     /// Why nothing could be looked for.
     refusal: Option<Refusal>,
-    /// Why the verifier refused the program, where another way was gone.
+    /// Why the verifier refused the program, where another strategy found the
+    /// holders.
     rejected: Option<LoadError>,
     /// The refusal was told already.
     told: bool,
@@ -166,16 +167,16 @@ impl Processes {
     pub(super) fn new(sources: &Sources, threads: bool, search: HolderSearch, polls_again: bool) -> Self {
         let foreign = sources.proc_root.clone();
         let iterator =
-            foreign.is_none().then(|| Box::new(Iterated::new(threads, polls_again)) as Box<dyn Way>);
+            foreign.is_none().then(|| Box::new(Iterated::new(threads, polls_again)) as Box<dyn Strategy>);
         let walk = Walk::new(foreign.unwrap_or_else(|| OsString::from("/proc")), threads);
-        let ways = match (search, iterator) {
+        let strategies = match (search, iterator) {
             (HolderSearch::Quickest, Some(iterator)) => vec![iterator, Box::new(walk)],
             (HolderSearch::Bpf, Some(iterator)) => vec![iterator],
-            _ => vec![Box::new(walk) as Box<dyn Way>],
+            _ => vec![Box::new(walk) as Box<dyn Strategy>],
         };
         Self {
-            ways,
-            book: Book::default(),
+            strategies,
+            index: Index::default(),
             complete: false,
             unknown: 0,
             refusal: None,
@@ -188,7 +189,7 @@ impl Processes {
     pub(super) fn begin_poll(&mut self) {
         self.complete = false;
         self.unknown = 0;
-        self.book = Book::default();
+        self.index = Index::default();
     }
 
     /// Whether every socket was mapped.
@@ -200,7 +201,7 @@ impl Processes {
     /// them at hand.
     pub(super) fn look_for(&mut self, mut inodes: Vec<u32>) {
         if self.complete {
-            self.book.warm(&inodes);
+            self.index.warm(&inodes);
             return;
         }
         inodes.retain(|inode| *inode != 0);
@@ -219,13 +220,13 @@ impl Processes {
         }
     }
 
-    /// By the first way that can be gone.
+    /// Uses the first strategy that is available.
     fn scan(&mut self, wanted: Wanted<'_>) {
-        self.book = Book::default();
-        for way in &mut self.ways {
-            match way.scan(wanted) {
+        self.index = Index::default();
+        for strategy in &mut self.strategies {
+            match strategy.scan(wanted) {
                 Ok(scan) => {
-                    self.book = Book::new(scan);
+                    self.index = Index::new(scan);
                     // Without the verifier's words it is the machine that allows no
                     // program, which is as usual as a missing privilege.
                     if let Some(Refusal::Load(error)) = self.refusal.take()
@@ -242,19 +243,19 @@ impl Processes {
 
     /// Counts a socket that is about to be shown.
     pub(super) fn count(&mut self, inode: u32) {
-        if self.book.hidden() > 0 && inode != 0 && !self.book.has(inode) {
+        if self.index.hidden() > 0 && inode != 0 && !self.index.has(inode) {
             self.unknown += 1;
         }
     }
 
     /// The holders that are known.
     #[inline]
-    pub(super) fn book(&self) -> &dyn HolderBook {
-        &self.book
+    pub(super) fn known(&self) -> &dyn HolderCache {
+        &self.index
     }
 
-    /// That holders are missing, or were looked for in the slower way; each is
-    /// said once.
+    /// Notices that holders are missing, or that the slower strategy found them;
+    /// each is given once.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         if let Some(refusal) = self.refusal.take() {
             return vec![Notice::HoldersRefused { why: refusal.into() }];
@@ -266,7 +267,7 @@ impl Processes {
         }
         let sockets = std::mem::take(&mut self.unknown);
         if sockets > 0 {
-            notices.push(Notice::HoldersHidden { sockets, processes: self.book.hidden() });
+            notices.push(Notice::HoldersHidden { sockets, processes: self.index.hidden() });
         }
         notices
     }
@@ -276,18 +277,18 @@ impl Processes {
 mod tests {
     use super::*;
 
-    /// A way that nobody can go.
+    /// A strategy that is never available.
     #[derive(Debug)]
     struct Refused(Refusal);
 
-    impl Way for Refused {
+    impl Strategy for Refused {
         fn scan(&mut self, _: Wanted<'_>) -> Result<Scan, Refusal> {
             Err(self.0.clone())
         }
     }
 
-    fn processes(ways: Vec<Box<dyn Way>>) -> Processes {
-        Processes { ways, ..Processes::new(&Sources::default(), false, HolderSearch::Proc, false) }
+    fn processes(strategies: Vec<Box<dyn Strategy>>) -> Processes {
+        Processes { strategies, ..Processes::new(&Sources::default(), false, HolderSearch::Proc, false) }
     }
 
     #[test]

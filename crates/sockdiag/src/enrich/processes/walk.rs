@@ -21,7 +21,7 @@ use std::thread;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::{Found, Refusal, Scan, Task, Wanted, Way, parse};
+use super::{Found, Refusal, Scan, Strategy, Task, Wanted, parse};
 
 /// Threads beyond this many wait for the kernel's locks.
 const WORKERS: usize = 8;
@@ -56,7 +56,7 @@ impl Walk {
     }
 }
 
-impl Way for Walk {
+impl Strategy for Walk {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         let Ok(root) = directory(CWD, self.root.as_os_str()) else { return Ok(Scan::default()) };
         let mut pids = Vec::new();

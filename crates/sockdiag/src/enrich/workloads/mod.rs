@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::model::{HolderBook, Workload};
+use crate::model::{HolderCache, Workload};
 use crate::source::Sources;
 
 use state::State;
@@ -52,7 +52,7 @@ impl Workloads {
     }
 
     /// Reads what there is to know of a socket with this cgroup and inode.
-    pub(super) fn prepare(&mut self, cgroup: Option<&[u8]>, inode: u32, holders: &dyn HolderBook) {
+    pub(super) fn prepare(&mut self, cgroup: Option<&[u8]>, inode: u32, holders: &dyn HolderCache) {
         if let Some(path) = cgroup {
             self.prepare_path(path);
         }
@@ -67,7 +67,7 @@ impl Workloads {
         &self,
         cgroup: Option<&[u8]>,
         inode: u32,
-        holders: &dyn HolderBook,
+        holders: &dyn HolderCache,
     ) -> Option<&Workload> {
         let own = self.own(cgroup);
         if own.is_some_and(shape::tells) {
@@ -123,7 +123,7 @@ mod tests {
 
     struct Book(&'static [i32]);
 
-    impl HolderBook for Book {
+    impl HolderCache for Book {
         fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
             self.0.iter().for_each(|pid| take(Holder { name: b"x", pid: *pid, tid: *pid, fd: 3 }));
         }

@@ -6,13 +6,13 @@
 //!
 //! Invariant: in a bucket the holder found last comes first.
 
-use crate::model::{Holder, HolderBook};
+use crate::model::{Holder, HolderCache};
 
 use super::{Found, Scan, Task};
 
 /// What a scan found, by inode.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct Index {
     tasks: Vec<Task>,
     /// Bucket behind bucket.
     found: Vec<Found>,
@@ -21,7 +21,7 @@ pub(super) struct Book {
     hidden: u32,
 }
 
-impl Book {
+impl Index {
     /// Puts what was found, oldest first, into buckets.
     pub(super) fn new(scan: Scan) -> Self {
         let Scan { tasks, found: scanned, hidden } = scan;
@@ -64,7 +64,7 @@ impl Book {
     }
 
     /// Brings what is known of these sockets into the processor's caches.  A
-    /// socket's place in the book has nothing to do with those of the sockets
+    /// socket's place in the index has nothing to do with those of the sockets
     /// listed around it, so each costs two waits for memory; asked for together,
     /// they wait together.
     pub(super) fn warm(&self, inodes: &[u32]) {
@@ -87,7 +87,7 @@ impl Book {
     }
 }
 
-impl HolderBook for Book {
+impl HolderCache for Index {
     fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
         for found in self.of(inode) {
             if let Some(Task { pid, tid, name }) = self.tasks.get(found.task as usize) {
@@ -114,9 +114,9 @@ mod tests {
         Task { pid, tid: pid, name: format!("p{pid}").into_bytes().into() }
     }
 
-    fn listed(book: &Book, inode: u32) -> Vec<(i32, i32)> {
+    fn listed(index: &Index, inode: u32) -> Vec<(i32, i32)> {
         let mut all = Vec::new();
-        book.holders(inode, &mut |holder| {
+        index.holders(inode, &mut |holder| {
             assert_eq!(holder.name, format!("p{}", holder.pid).as_bytes());
             all.push((holder.pid, holder.fd));
         });
@@ -127,23 +127,23 @@ mod tests {
     fn the_newest_holder_comes_first() {
         let found = [(7, 0, 3), (8, 0, 4), (7, 1, 5), (7, 1, 6), (9, 1, 7)];
         let found = found.map(|(inode, task, fd)| Found::new(inode, task, fd)).to_vec();
-        let book = Book::new(Scan { tasks: vec![task(1), task(2)], found, hidden: 0 });
-        assert_eq!(listed(&book, 7), [(2, 6), (2, 5), (1, 3)]);
-        assert_eq!(listed(&book, 8), [(1, 4)]);
-        assert_eq!(listed(&book, 9), [(2, 7)]);
-        assert!(book.has(9) && !book.has(10) && listed(&book, 10).is_empty());
+        let index = Index::new(Scan { tasks: vec![task(1), task(2)], found, hidden: 0 });
+        assert_eq!(listed(&index, 7), [(2, 6), (2, 5), (1, 3)]);
+        assert_eq!(listed(&index, 8), [(1, 4)]);
+        assert_eq!(listed(&index, 9), [(2, 7)]);
+        assert!(index.has(9) && !index.has(10) && listed(&index, 10).is_empty());
     }
 
     #[test]
     fn nothing_holds_nothing() {
-        let book = Book::default();
-        assert!(!book.has(0) && !book.has(1));
+        let index = Index::default();
+        assert!(!index.has(0) && !index.has(1));
         let odd = Found::new(0, 0, 1);
-        let book = Book::new(Scan { tasks: vec![task(1)], found: vec![odd], hidden: 0 });
-        assert!(!book.has(0) && listed(&book, 0).is_empty(), "inode 0 is no socket");
+        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![odd], hidden: 0 });
+        assert!(!index.has(0) && listed(&index, 0).is_empty(), "inode 0 is no socket");
         let stray = Found::new(5, 9, 1);
-        let book = Book::new(Scan { tasks: vec![task(1)], found: vec![stray], hidden: 0 });
-        assert!(listed(&book, 5).is_empty(), "a task that does not exist");
+        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![stray], hidden: 0 });
+        assert!(listed(&index, 5).is_empty(), "a task that does not exist");
     }
 
     #[test]
@@ -151,8 +151,8 @@ mod tests {
         for stride in [1_u32, 2, 3, 256, 4096, 65_536] {
             let count = 10_000_u32;
             let found = (1..=count).map(|n| Found::new(n.wrapping_mul(stride), 0, n as i32));
-            let book = Book::new(Scan { tasks: vec![task(1)], found: found.collect(), hidden: 0 });
-            let used = book.begins.windows(2).filter(|two| two[0] != two[1]).count();
+            let index = Index::new(Scan { tasks: vec![task(1)], found: found.collect(), hidden: 0 });
+            let used = index.begins.windows(2).filter(|two| two[0] != two[1]).count();
             assert!(used > count as usize / 3, "stride {stride}: {used} buckets for {count} inodes");
         }
     }

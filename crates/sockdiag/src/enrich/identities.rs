@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use crate::model::{PeopleBook, Process};
+use crate::model::{IdentityCache, Process};
 use crate::source::Sources;
 use crate::sys::names;
 use sockdiag_facts::scan;
@@ -21,7 +21,7 @@ const LONGEST: u64 = 2 << 20;
 
 /// What was found out about processes and users so far.
 #[derive(Debug)]
-pub(super) struct People {
+pub(super) struct Identities {
     root: OsString,
     processes: HashMap<i32, Found>,
     users: HashMap<u32, Option<Vec<u8>>>,
@@ -33,7 +33,7 @@ struct Found {
     uid: Option<u32>,
 }
 
-impl People {
+impl Identities {
     /// Forgets what is known of processes.
     pub(super) fn begin_poll(&mut self) {
         self.processes.clear();
@@ -71,7 +71,7 @@ impl People {
     }
 }
 
-impl PeopleBook for People {
+impl IdentityCache for Identities {
     fn process(&self, pid: i32) -> Option<Process<'_>> {
         let found = self.processes.get(&pid)?;
         Some(Process { cmdline: &found.cmdline, uid: found.uid })
@@ -102,28 +102,28 @@ mod tests {
 
     #[test]
     fn this_process_is_known_and_others_are_not() {
-        let mut people = People::new(&Sources::default());
+        let mut identities = Identities::new(&Sources::default());
         let pid = std::process::id() as i32;
-        assert_eq!(people.process(pid), None, "nothing was asked yet");
-        people.prepare_process(pid);
-        let own = people.process(pid).expect("it was asked for");
+        assert_eq!(identities.process(pid), None, "nothing was asked yet");
+        identities.prepare_process(pid);
+        let own = identities.process(pid).expect("it was asked for");
         assert!(!own.cmdline.is_empty());
         assert_eq!(own.uid, Some(rustix::process::geteuid().as_raw()));
-        people.prepare_process(i32::MAX);
-        assert_eq!(people.process(i32::MAX), Some(Process { cmdline: b"", uid: None }));
+        identities.prepare_process(i32::MAX);
+        assert_eq!(identities.process(i32::MAX), Some(Process { cmdline: b"", uid: None }));
     }
 
     /// The same names as getent(1) gives, which asks the same C library.
     #[test]
     fn users_have_the_names_that_the_machine_gives_them() {
-        let mut people = People::new(&Sources::default());
+        let mut identities = Identities::new(&Sources::default());
         for uid in [0, rustix::process::geteuid().as_raw(), 4_000_000_011] {
             let asked = std::process::Command::new("getent").args(["passwd", &uid.to_string()]).output();
             let Ok(asked) = asked else { sockdiag_testkit::skip!("no getent") };
             let want = asked.stdout.split(|byte| *byte == b':').next().filter(|name| !name.is_empty());
-            people.prepare_user(uid);
-            assert_eq!(people.user(uid), want, "{uid}");
+            identities.prepare_user(uid);
+            assert_eq!(identities.user(uid), want, "{uid}");
         }
-        assert_eq!(people.user(1), None, "nobody asked");
+        assert_eq!(identities.user(1), None, "nobody asked");
     }
 }

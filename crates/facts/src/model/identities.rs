@@ -11,7 +11,7 @@ pub struct Process<'a> {
 }
 
 /// Processes and users, all looked up before a row that needs them is shown.
-pub trait PeopleBook: Sync {
+pub trait IdentityCache: Sync {
     /// A process, by its number.
     fn process(&self, pid: i32) -> Option<Process<'_>>;
 
