@@ -126,6 +126,7 @@ impl Follow {
     ///
     /// # Errors
     /// When the kernel cannot be listened to any longer.
+    #[inline(never)]
     pub fn next(&mut self, wait: Option<Duration>) -> Result<Event<'_>, DumpError> {
         if let Some(notice) = self.early.pop() {
             return Ok(Event::Notice(notice));

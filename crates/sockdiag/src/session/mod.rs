@@ -302,6 +302,7 @@ impl Session {
 }
 
 /// Remembers all sockets that may be the other end of one that is listed.
+#[cold]
 fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Selected) {
     let several = scopes.all().len() > 1;
     let mut tables: Vec<(Table, StateSet)> = Vec::new();
