@@ -230,9 +230,7 @@ fn a_notice_comes_between_the_rows_where_it_arose() {
     let scratch = Scratch::new("notices");
     let damaged = odd().into_iter().find(|odd| odd.name == "odd attribute").expect("there is one");
     assert_eq!(damaged.rows, 1);
-    // The end of a recording is a message that the first part has not.
-    let whole = Msg::v4().to_bytes();
-    let bytes = [whole.clone(), damaged.bytes.to_vec()].concat();
+    let bytes = [Msg::v4().to_bytes(), damaged.bytes].concat();
     let file = scratch.write("tcp.nl", &bytes);
     let mut session =
         Sockets::of(&[Table::Tcp]).recording(&file).states(StateSet::ALL).open().expect("a question");

@@ -7,7 +7,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use sockdiag::{Session, Table};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use sockdiag::{Session, Table, namespaces};
+use sockdiag_testkit::until;
 
 use super::{Holder, addr, all, connection, listener, namespace, poll, world};
 
@@ -82,7 +84,7 @@ fn while_sockets_and_processes_change() {
         if streams.len() > 20 {
             streams.pop_front();
         }
-        if round % 25 == 0 {
+        if round.is_multiple_of(25) {
             holders.push_back(Holder::start(passive.try_clone().expect("a copy"), "read x"));
             if holders.len() > 3 {
                 holders.pop_front();
@@ -117,7 +119,7 @@ fn while_namespaces_come_and_go() {
     let _holder = Holder::start(passive, "read x");
     let children = std::cell::RefCell::new(VecDeque::new());
     let change = |round: usize| {
-        if round % 10 == 0 {
+        if round.is_multiple_of(10) {
             let mut children = children.borrow_mut();
             children.push_back(away());
             if children.len() > 4 {
@@ -127,4 +129,39 @@ fn while_namespaces_come_and_go() {
     };
     let settle = || children.borrow_mut().drain(..).for_each(end);
     stays_flat("namespaces", &mut session, change, settle);
+}
+
+#[test]
+fn there_may_be_more_namespaces_than_descriptors() {
+    let Some((namespace, _)) = namespace() else { return };
+    world::run(&namespace, "flat::while_descriptors_are_few", true);
+}
+
+#[test]
+#[ignore = "run by there_may_be_more_namespaces_than_descriptors"]
+fn while_descriptors_are_few() {
+    const NAMESPACES: usize = 70;
+    if !world::is_own() {
+        return;
+    }
+    let (passive, _client, _server) = connection();
+    let mut many = Command::new("sh");
+    let script = format!("for i in $(seq {NAMESPACES}); do unshare --net sleep 300 & done; wait");
+    // They end with the first process of this world.
+    let mut many = many.args(["-c", &script]).stdin(Stdio::null()).spawn().expect("a shell");
+    assert!(until(|| namespaces::all().list.len() == NAMESPACES + 1));
+    let few = Rlimit { current: Some(40), maximum: Some(40) };
+    setrlimit(Resource::Nofile, few).expect("fewer are always allowed");
+    let question = all(&[Table::Tcp]).reading(["local.interface_name", "netns.name"]).netns("all");
+    let filtered = question.clone().filter("dev lo or sport > :0");
+    for question in [question.clone(), filtered.clone(), filtered.with_peers(), question.with_processes()] {
+        let mut session = question.open().expect("a question");
+        for _ in 0..3 {
+            let (rows, outcome) = poll(&mut session);
+            assert!(rows.len() == 3 && outcome.notices.is_empty(), "{rows:?} {outcome:?}");
+        }
+    }
+    drop(passive);
+    many.kill().expect("a child");
+    many.wait().expect("a child");
 }

@@ -121,7 +121,7 @@ fn meanwhile(namespace: &Namespace, work: impl FnOnce()) {
         });
         let _over = Over(&over);
         work();
-    })
+    });
 }
 
 #[test]

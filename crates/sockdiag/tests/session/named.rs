@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use sockdiag::notice::Notice;
-use sockdiag::{AskError, OwnedRow, OwnedValue, PollError, Session, Table};
+use sockdiag::{AskError, OwnedRow, OwnedValue, PollError, Session, Sockets, Table};
 use sockdiag_testkit::netns::{Namespace, SECOND};
 
 use super::{Rows, all, inode, inodes, listener, namespace, poll, within, world};
@@ -31,7 +31,7 @@ fn an_interface_may_be_renamed() {
     let Some(device) = namespace.second_device() else {
         sockdiag_testkit::skip!("no second device here");
     };
-    let rename = |to: &str| namespace.rename(SECOND, to).unwrap_or_else(|why| panic!("{why}"));
+    let rename = |index: u32, to: &str| namespace.rename(index, to).unwrap_or_else(|why| panic!("{why}"));
     // Bound to the device, as its address is the link's own.
     let at = SocketAddrV6::new("fe80::1".parse::<Ipv6Addr>().expect("an address"), 0, 0, SECOND);
     let bound = within(&namespace, || TcpListener::bind(at)).expect("its address");
@@ -41,9 +41,8 @@ fn an_interface_may_be_renamed() {
     let plain = all(&[Table::Tcp]).reading(["local.interface_name"]);
     let named = |device: &str| plain.clone().filter(format!("dev {device}"));
     for inside in [true, false] {
-        let open = |question: &sockdiag::Sockets| match inside {
-            true => within(&namespace, || question.open()),
-            false => question.clone().netns(&name).open(),
+        let open = |question: &Sockets| {
+            if inside { within(&namespace, || question.open()) } else { question.clone().netns(&name).open() }
         };
         let mut every = open(&plain).expect("a question");
         let mut filtered = open(&named(device)).expect("the device is there");
@@ -56,7 +55,7 @@ fn an_interface_may_be_renamed() {
         };
         assert_eq!(shown(&mut every).as_deref(), Some(device), "{inside}");
         assert_eq!((inodes(&mut filtered), inodes(&mut either)), (vec![bound], vec![bound]), "{inside}");
-        rename("renamed0");
+        rename(SECOND, "renamed0");
         assert_eq!(shown(&mut every).as_deref(), Some("renamed0"), "{inside}");
         for session in [&mut filtered, &mut either] {
             let refusal = refusal(session);
@@ -65,12 +64,21 @@ fn an_interface_may_be_renamed() {
         let mut renamed = open(&named("renamed0")).expect("the new name");
         assert_eq!(inodes(&mut renamed), [bound], "{inside}");
         // The old name comes back for the same device: all of it works again.
-        rename(device);
+        rename(SECOND, device);
         assert_eq!((inodes(&mut filtered), inodes(&mut either)), (vec![bound], vec![bound]), "{inside}");
         assert_eq!(shown(&mut filtered).as_deref(), Some(device), "{inside}");
-        // And for another device, on which nothing is bound.
         let found = inodes(&mut every);
         assert!(found.contains(&bound) && found.contains(&other), "{inside}: {found:?}");
+        // Another device has the name, to which nothing is bound.
+        if device == "veth0" {
+            rename(SECOND, "renamed0");
+            rename(SECOND + 1, device);
+            assert!(inodes(&mut filtered).is_empty(), "{inside}");
+            assert_eq!(shown(&mut every).as_deref(), Some("renamed0"), "{inside}");
+            rename(SECOND + 1, "veth1");
+            rename(SECOND, device);
+            assert_eq!(inodes(&mut filtered), [bound], "{inside}");
+        }
     }
 }
 
