@@ -1,27 +1,39 @@
 //! `cargo xtask bare-dump`: what the kernel's dump itself costs.
 //!
-//! One legacy request walks the table of TCP sockets for both families; the
-//! replies are received and thrown away unread, but for the search for their
-//! end.  No listing can be cheaper.
+//! Requests are sent; the replies are received and thrown away unread, but for
+//! the search for their end.  No listing can be cheaper.
+//!
+//! The request of `ss` is a legacy one, which walks the table of TCP sockets for
+//! both families.  Whoever compares with another program gives the requests
+//! that this program sends, byte for byte.
 //!
 //! Source: linux/inet_diag.h (`TCPDIAG_GETSOCK`), netlink(7).
 
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::time::{ClockId, clock_gettime};
 use sockdiag_testkit::Why;
 use sockdiag_wire::inet_req::InetDiagReq;
 use sockdiag_wire::netlink::{
-    Header, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, TCPDIAG_GETSOCK, messages,
+    HEADER_LEN, Header, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, TCPDIAG_GETSOCK, messages,
 };
 
 pub(crate) const NAME: &str = "bare-dump";
+pub(crate) const WORDS: &str = "[REQUESTS DUMPS [NETNS]...]";
+
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
 Ask the kernel once for every TCP socket and throw the answer away: the floor
-under every listing of them, which bench measures ours against.";
+under every listing of them, which bench measures ours against.
+With a file of REQUESTS: send these instead, DUMPS times, on sockets that stay
+open, one in each namespace (files like /proc/PID/ns/net; none for this one), and
+say how many rows came and what each dump but the first took.";
 
 /// Every state, as `-a` asks for.
 const STATES: u32 = 0x3fff;
@@ -29,25 +41,91 @@ const STATES: u32 = 0x3fff;
 const BUFFER: usize = 64 << 10;
 
 /// Does the chore.
-pub(crate) fn run(_: &[String]) -> Result<(), Why> {
-    dump().map_err(|error| Why::new(format!("a bare dump: {error}")))
+pub(crate) fn run(words: &[String]) -> Result<(), Why> {
+    let failed = |error| Why::new(format!("a bare dump: {error}"));
+    let [file, dumps, namespaces @ ..] = words else {
+        let mut socket = KeptSocket::open().map_err(failed)?;
+        return socket.dump(&request(), |_| ()).map_err(failed);
+    };
+    let dumps: u32 = dumps.parse().map_err(|_| Why::new(format!("{dumps} is no number of dumps")))?;
+    let requests = fs::read(file).map_err(|error| Why::new(format!("reading {file}: {error}")))?;
+    let requests = split(&requests).ok_or_else(|| Why::new(format!("{file} holds no requests")))?;
+    let mut sockets = if namespaces.is_empty() {
+        vec![KeptSocket::open().map_err(failed)?]
+    } else {
+        let opened = namespaces.iter().map(|path| KeptSocket::open_in(path).map_err(failed));
+        opened.collect::<Result<Vec<_>, _>>()?
+    };
+    let mut rows = 0;
+    all(&mut sockets, &requests, |datagram| rows += sockets_in(datagram)).map_err(failed)?;
+    let before = cpu_us();
+    for _ in 1..dumps {
+        all(&mut sockets, &requests, |_| ()).map_err(failed)?;
+    }
+    println!("{rows} rows\ncpu {} us a dump", (cpu_us() - before) / i64::from(dumps.max(2) - 1));
+    Ok(())
 }
 
-fn dump() -> io::Result<()> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
-    sendto(&socket, &request(), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let (received, length) = match recv(&socket, buffer.as_mut_slice(), RecvFlags::empty()) {
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-            Ok(received) => received,
-        };
-        if length == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+/// Sends every request in every namespace.
+fn all(sockets: &mut [KeptSocket], requests: &[&[u8]], mut seen: impl FnMut(&[u8])) -> io::Result<()> {
+    for socket in sockets {
+        for request in requests {
+            socket.dump(request, &mut seen)?;
         }
-        if ends(buffer.get(..received).unwrap_or_default())? {
-            return Ok(());
+    }
+    Ok(())
+}
+
+/// The processor time of this process, in microseconds.
+fn cpu_us() -> i64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1000
+}
+
+/// A netlink socket and its buffer.
+struct KeptSocket {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl KeptSocket {
+    fn open() -> io::Result<Self> {
+        let socket =
+            socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
+        Ok(Self { socket, buffer: vec![0; BUFFER] })
+    }
+
+    /// Opens one in the namespace that a file stands for.
+    fn open_in(namespace: &str) -> io::Result<Self> {
+        let namespace = File::open(namespace)?;
+        let enter = || move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                enter()?;
+                Self::open()
+            });
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Sends a request and receives all that answers it.
+    fn dump(&mut self, request: &[u8], mut seen: impl FnMut(&[u8])) -> io::Result<()> {
+        sendto(&self.socket, request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+        loop {
+            let (received, length) = match recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty())
+            {
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(received) => received,
+            };
+            if length == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let datagram = self.buffer.get(..received).unwrap_or_default();
+            seen(datagram);
+            if ends(datagram)? {
+                return Ok(());
+            }
         }
     }
 }
@@ -57,10 +135,27 @@ fn request() -> Vec<u8> {
     InetDiagReq { states: STATES, ..InetDiagReq::default() }.encode(&mut body);
     let mut request = Vec::new();
     let flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let len = (sockdiag_wire::netlink::HEADER_LEN + body.len()) as u32;
+    let len = (HEADER_LEN + body.len()) as u32;
     Header { len, kind: TCPDIAG_GETSOCK, flags, seq: 0, pid: 0 }.encode(&mut request);
     request.extend(body);
     request
+}
+
+/// The requests in a file, one after the other; `None` if they do not fill it.
+fn split(mut file: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut requests = Vec::new();
+    while !file.is_empty() {
+        let length = Header::parse(file)?.len as usize;
+        let (request, rest) = file.split_at_checked(length.max(HEADER_LEN))?;
+        requests.push(request);
+        file = rest;
+    }
+    (!requests.is_empty()).then_some(requests)
+}
+
+/// How many sockets a datagram tells of.
+fn sockets_in(datagram: &[u8]) -> usize {
+    messages(datagram).filter(|message| message.header.kind != NLMSG_DONE).count()
 }
 
 /// Whether the dump is over; an end comes in a datagram of its own, or behind
@@ -90,7 +185,17 @@ mod tests {
         assert_eq!(ends(&[message(18), message(NLMSG_DONE)].concat()), Ok(true));
         assert_eq!(ends(&message(NLMSG_ERROR)), Err(io::ErrorKind::Unsupported));
         assert_eq!(ends(&[0; 5]), Ok(false));
+        assert_eq!(sockets_in(&[message(18), message(18), message(NLMSG_DONE)].concat()), 2);
         let request = request();
         assert_eq!(Header::parse(&request).map(|header| header.len as usize), Some(request.len()));
+    }
+    #[test]
+    fn a_file_holds_whole_requests() {
+        let two = [request(), request()].concat();
+        assert_eq!(split(&two), Some(vec![&request()[..]; 2]));
+        assert_eq!(split(&two[..two.len() - 1]), None);
+        assert_eq!(split(&[]), None);
+        // A length that no header has moves on all the same.
+        assert_eq!(split(&[0; HEADER_LEN]), Some(vec![&[0; HEADER_LEN][..]]));
     }
 }

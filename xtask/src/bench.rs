@@ -37,6 +37,7 @@ use stage::Stage;
 use table::{Row, Same};
 
 pub(crate) use options::WORDS;
+pub(crate) use table::load;
 
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
@@ -62,8 +63,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let mut bench = Bench {
         reference: Reference::get()?,
         ours: build()?,
-        // Not this program: a debug build would make the floor a high one.
-        bare: built("xtask", "xtask")?,
+        bare: build_bare_dump()?,
         stage: Stage::new(&options)?,
         differing: Vec::new(),
         squares: HashMap::new(),
@@ -86,18 +86,31 @@ pub(crate) fn build() -> Result<PathBuf, Why> {
     built("sockdiag-ss", "ss")
 }
 
+/// Builds this program as programs are shipped: a debug build would make the
+/// floor that a bare dump is a high one.
+pub(crate) fn build_bare_dump() -> Result<PathBuf, Why> {
+    built("xtask", "xtask")
+}
+
+/// Builds an example of the library as programs are shipped.
+pub(crate) fn build_example(example: &str) -> Result<PathBuf, Why> {
+    let directory = target()?.join("release").join("examples");
+    made("sockdiag", "--example", example).map(|()| directory.join(example))
+}
+
 /// Builds a program of this workspace as programs are shipped.
 fn built(package: &str, program: &str) -> Result<PathBuf, Why> {
+    let directory = target()?.join("release");
+    made(package, "--bin", program).map(|()| directory.join(program))
+}
+
+fn made(package: &str, kind: &str, program: &str) -> Result<(), Why> {
     let target = target()?;
     let mut cargo = cargo();
-    cargo.args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"]);
+    cargo.args(["build", "--quiet", "--release", "--package", package, kind, program, "--target-dir"]);
     let status =
         cargo.arg(&target).status().map_err(|error| Why::new(format!("running cargo build: {error}")))?;
-    if status.success() {
-        Ok(target.join("release").join(program))
-    } else {
-        Err(Why::new("cargo build failed"))
-    }
+    if status.success() { Ok(()) } else { Err(Why::new("cargo build failed")) }
 }
 
 /// The cargo that runs this chore.

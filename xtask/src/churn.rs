@@ -15,9 +15,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 
 use sockdiag_testkit::Why;
@@ -28,8 +26,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 use sockdiag_wire::netlink::{SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK, messages};
 
 use crate::bench::{build, printed};
-use crate::fail::failed;
-use crate::tap::{self, Way};
+use crate::tap::{self, Tapped, Way};
 
 pub(crate) const WORDS: &str = "[--runs R] [--sockets N] [--rate PER-SECOND]";
 
@@ -61,14 +58,14 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let stable = stable(&printed(&mut in_namespace(reference.command(), &namespace, "-tanpH"))?)?;
     let churn = Churn::start(&namespace, rate)?;
     println!("{} sockets stand still, {rate} connections come and go each second", stable.len());
-    let tapped = Tapped::new()?;
+    let tapped = Tapped::new("churn")?;
     let mut counts: Vec<(Kind, Count)> = KINDS.iter().map(|kind| (*kind, Count::default())).collect();
     for _ in 0..runs {
         for (kind, count) in &mut counts {
             let command = if kind.ours { Command::new(&ours) } else { reference.command() };
             let mut command = in_namespace(command, &namespace, kind.words);
             command.env("SOCKDIAG_PROCESSES", kind.way);
-            let (text, sent) = tapped.printed(&mut command)?;
+            let (text, sent) = printed_and_sent(&tapped, &mut command)?;
             count.rows += text.lines().count();
             count.faults.add(&Faults::of(&text, &sent, &stable));
         }
@@ -106,36 +103,10 @@ struct Count {
     faults: Faults,
 }
 
-/// What records the datagrams that a program receives; removed in the end.
-struct Tapped {
-    directory: PathBuf,
-    library: PathBuf,
-}
-
-impl Tapped {
-    fn new() -> Result<Self, Why> {
-        let directory = std::env::temp_dir().join(format!("sockdiag-churn-{}", std::process::id()));
-        fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
-        let (source, flags) = tap::TAP;
-        let mut tapped = Self { library: PathBuf::new(), directory };
-        tapped.library = tap::compile(source, flags, &tapped.directory)?;
-        Ok(tapped)
-    }
-
-    /// What a program printed, and how often the kernel sent it which socket.
-    fn printed(&self, command: &mut Command) -> Result<(String, HashMap<String, u64>), Why> {
-        let recording = self.directory.join("datagrams");
-        let _ = fs::remove_file(&recording);
-        let text = printed(command.env("LD_PRELOAD", &self.library).env("NLTAP_FILE", &recording))?;
-        let bytes = fs::read(&recording).map_err(|error| failed(&recording, &error))?;
-        Ok((text, sent(&bytes)))
-    }
-}
-
-impl Drop for Tapped {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
+/// What a program printed, and how often the kernel sent it which socket.
+fn printed_and_sent(tapped: &Tapped, command: &mut Command) -> Result<(String, HashMap<String, u64>), Why> {
+    let (text, recording) = tapped.run(command)?;
+    Ok((text, sent(&recording)))
 }
 
 /// The IPv4 sockets of a recording by their two ends, as a listing has them,

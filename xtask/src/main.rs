@@ -12,6 +12,7 @@ mod install;
 mod instructions;
 mod kernels;
 mod pins;
+mod session;
 mod tap;
 
 use std::fmt::Write as _;
@@ -31,7 +32,7 @@ struct Chore {
 
 const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
-    Chore { name: bare_dump::NAME, words: "", doc: bare_dump::DOC, run: bare_dump::run },
+    Chore { name: bare_dump::NAME, words: bare_dump::WORDS, doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
@@ -39,6 +40,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
+    Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },
     Chore {
         name: "reference",
         words: "",

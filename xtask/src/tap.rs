@@ -4,13 +4,15 @@
 //!
 //! Source: head of tools/kernels/gen/nltap.c.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sockdiag_testkit::Why;
 use sockdiag_wire::bytes::{u16_at, u32_at};
 
-use crate::fail::output;
+use crate::bench::printed;
+use crate::fail::{failed, output};
 
 /// What precedes a datagram.
 const HEAD: usize = 20;
@@ -53,6 +55,44 @@ pub(crate) fn compile(source: &str, flags: &[&str], into: &Path) -> Result<PathB
 
 /// The source of what records, and how it is built.
 pub(crate) const TAP: (&str, &[&str]) = ("nltap.c", &["-shared", "-fPIC"]);
+
+/// A directory with what records, removed in the end.
+pub(crate) struct Tapped {
+    directory: PathBuf,
+    library: PathBuf,
+}
+
+impl Tapped {
+    /// Makes it for a chore.
+    pub(crate) fn new(chore: &str) -> Result<Self, Why> {
+        let directory = std::env::temp_dir().join(format!("sockdiag-{chore}-{}", std::process::id()));
+        fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
+        let (source, flags) = TAP;
+        let mut tapped = Self { library: PathBuf::new(), directory };
+        tapped.library = compile(source, flags, &tapped.directory)?;
+        Ok(tapped)
+    }
+
+    /// Where further files may be.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What a program printed, and the recording of its traffic.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<(String, Vec<u8>), Why> {
+        let recording = self.directory.join("datagrams");
+        let _ = fs::remove_file(&recording);
+        let text = printed(command.env("LD_PRELOAD", &self.library).env("NLTAP_FILE", &recording))?;
+        let bytes = fs::read(&recording).map_err(|error| failed(&recording, &error))?;
+        Ok((text, bytes))
+    }
+}
+
+impl Drop for Tapped {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
 
 #[cfg(test)]
 pub(crate) fn record(way: u8, datagram: &[u8]) -> Vec<u8> {

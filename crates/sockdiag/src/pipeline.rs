@@ -128,6 +128,7 @@ impl<'p> Pipeline<'p> {
     /// Remembers the sockets of a table of the current namespace as other ends
     /// of those that will be listed.  What cannot be read has no sockets here;
     /// the listing will say so.
+    #[inline(never)]
     pub(crate) fn learn_peers(&mut self, query: &Query, access: &mut Access) {
         let enricher = &mut *self.enricher;
         let mut learn = |record: Record<'_>| {
@@ -143,6 +144,7 @@ impl<'p> Pipeline<'p> {
     ///
     /// # Errors
     /// See [`source::dump`].
+    #[inline(never)]
     pub(crate) fn list(&mut self, query: &Query, access: &mut Access) -> Result<(), DumpError> {
         let tests_names = self.gate.tests_names();
         if self.order.is_full() {
@@ -182,6 +184,7 @@ impl<'p> Pipeline<'p> {
     }
 
     /// Hands on what is held and ends the listing.
+    #[inline(never)]
     pub(crate) fn finish(&mut self) {
         let _ = self.release();
         let _ = self.release_kept();
@@ -191,6 +194,7 @@ impl<'p> Pipeline<'p> {
     }
 
     /// Keeps a row until its place is known.
+    #[inline(never)]
     fn keep(&mut self, record: Record<'_>, socket: &Socket<'_>) {
         self.enricher.prepare_names(socket);
         let row = self.enricher.row(socket);
@@ -198,6 +202,7 @@ impl<'p> Pipeline<'p> {
     }
 
     /// Hands on what was kept, in order.
+    #[inline(never)]
     fn release_kept(&mut self) -> ControlFlow<()> {
         let kept = self.order.take();
         self.prepare_waiting(&|take| {
@@ -215,6 +220,7 @@ impl<'p> Pipeline<'p> {
     }
 
     /// Looks up what rows waited for.
+    #[inline(never)]
     fn prepare_waiting(&mut self, each: Waiting<'_>) {
         if self.enricher.holders().is_some() {
             let mut inodes = Vec::new();
@@ -255,6 +261,7 @@ impl<'p> Pipeline<'p> {
     }
 
     /// Looks up what all held rows wait for and hands the rows on.
+    #[inline(never)]
     fn release(&mut self) -> ControlFlow<()> {
         let scope = self.held.scope();
         // What follows is of the same namespace as the last of these.

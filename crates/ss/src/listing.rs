@@ -21,7 +21,7 @@ use sockdiag_render::json::{self, Header, Json, Trailer};
 use sockdiag_render::ss::{Look, SsText};
 
 use crate::cli::{Args, Exit, Form};
-use crate::terminal::Stdout;
+use crate::terminal::{Lossy, Stdout};
 use crate::words;
 
 /// Notes that a document holds; more are counted.
@@ -37,7 +37,7 @@ const SUMS: &str = "recv_q,send_q";
 
 /// The sink of a listing.
 pub(crate) enum Listing {
-    Text(Box<SsText<Stdout>>),
+    Text(Box<SsText<Lossy>>),
     Json(Box<Json<Stdout>>),
     Columns(Box<Columns<Stdout>>),
     Groups(Box<Groups<Stdout>>),
@@ -137,7 +137,7 @@ impl Plan {
             Chosen::Shown => {}
         }
         if !self.form.is_json() {
-            return Ok(Listing::Text(Box::new(SsText::new(catalog, opening.look, Stdout)?)));
+            return Ok(Listing::Text(Box::new(SsText::new(catalog, opening.look, Lossy)?)));
         }
         let form = match &self.form {
             // A document would never end.

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use last_words::LastWords;
 
 fn main() -> ExitCode {
-    sys::die_of_broken_pipes();
+    sys::restore_sigpipe();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let program = if words.is_empty() { OsString::from("ss") } else { words.remove(0) };
     match run::run(&program, &words) {

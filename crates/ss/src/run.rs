@@ -60,8 +60,11 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
         let mut text = Vec::new();
         summary::put(&mut text, summary);
-        // Nobody is left to tell if this fails.
-        let _ = terminal::Stdout.write_all(&text);
+        if let Err(error) = terminal::Stdout.write_all(&text)
+            && args.form.is_ours()
+        {
+            unwritten(&error)?;
+        }
         if only_summary {
             return Ok(());
         }
@@ -100,23 +103,22 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
     let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
-    let is_ours = args.form.is_ours();
     let listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
-        Err(error) => return unwritten(&error, is_ours),
+        Err(error) => return unwritten(&error),
     };
     let mut output = Output { listing, said: said.into_inner(), explain, fatal: None };
     if only_summary {
-        return output.end().or_else(|error| unwritten(&error, is_ours));
+        return output.end().or_else(|error| unwritten(&error));
     }
     if args.kill {
         session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
     }
     if args.events {
-        if let Err(error) = follow(session, &mut output) {
-            unwritten(&error, is_ours)?;
-        }
-        return Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() });
+        return match follow(session, &mut output) {
+            Ok(()) => Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() }),
+            Err(error) => unwritten(&error),
+        };
     }
     let written = match session.poll(&mut output) {
         Ok(_) => output.end(),
@@ -127,13 +129,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if let Some(exit) = output.fatal {
         return Err(exit);
     }
-    written.or_else(|error| unwritten(&error, is_ours))
+    written.or_else(|error| unwritten(&error))
 }
 
-/// What becomes of an output that cannot be written: in the reference's form
-/// nothing, as there.
-fn unwritten(error: &io::Error, is_ours: bool) -> Result<(), Exit> {
-    words::unwritten(error).filter(|_| is_ours).map_or(Ok(()), Err)
+/// What becomes of an output of ours that cannot be written.
+fn unwritten(error: &io::Error) -> Result<(), Exit> {
+    words::unwritten(error).map_or(Ok(()), Err)
 }
 
 /// The listing, and what is said beside it.

@@ -1,14 +1,46 @@
-//! What `ss` asks of the system itself: the one signal that C programs leave
-//! to its default.
+//! What `ss` asks of the system itself: the one signal that Rust's runtime
+//! changes and C programs leave as they find it.
 //!
 //! Like the library's `sys/`, this is the only file of its crate with `unsafe`,
 //! one operation a block.
 
 #![allow(unsafe_code)]
 
-/// Lets the process end by `SIGPIPE` when its reader goes away, as C programs
-/// do: Rust's runtime has set the signal to be ignored.
-pub(crate) fn die_of_broken_pipes() {
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether whoever started the program had `SIGPIPE` ignored, as systemd does
+/// for services.
+static IGNORED_BY_PARENT: AtomicBool = AtomicBool::new(false);
+
+/// Runs [`look`] before `main`: Rust's runtime ignores the signal before our
+/// first line, so what was inherited has to be read earlier.
+// SAFETY: the C library calls each pointer in .init_array once, before `main`,
+// on the only thread, with arguments that a function may leave alone.  `look`
+// needs nothing that is set up later: one system call and one atomic.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+extern "C" fn look() {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action sigaction(2) changes nothing; it writes the
+    // present one into memory of that type, which is ours.
+    let result = unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), action.as_mut_ptr()) };
+    if result == 0 {
+        // SAFETY: the call succeeded, so it has written all of it.
+        let action = unsafe { action.assume_init() };
+        IGNORED_BY_PARENT.store(action.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
+    }
+}
+
+/// Undoes what Rust's runtime does to `SIGPIPE`: the process ends by it when
+/// its reader goes away, unless its parent had it ignored.
+pub(crate) fn restore_sigpipe() {
+    if IGNORED_BY_PARENT.load(Ordering::Relaxed) {
+        return;
+    }
     // SAFETY: signal(2) with SIG_DFL installs no handler, so no code of ours
     // ever runs in signal context; SIGPIPE is a valid signal number.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };

@@ -19,6 +19,21 @@ impl Write for Stdout {
     }
 }
 
+/// The same for what the reference prints, too: as there, what cannot be written
+/// is lost without a word, and the listing goes on, so that `-K` destroys all
+/// that it was asked to and `-E` follows to its end.
+pub(crate) struct Lossy;
+
+impl Write for Lossy {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(Stdout.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// How wide the standard output is: the terminal's width, else `COLUMNS` if
 /// that is a positive number, else nothing is known and rows are compact.
 pub(crate) fn width() -> Option<usize> {

@@ -193,6 +193,23 @@ impl Namespace {
             .doing(format_args!("adding {address} to device {index}"))
     }
 
+    /// Gives the device with that index another name, and its link-local
+    /// address `fe80::1`, which it loses on the way, once more.
+    pub fn rename(&self, index: u32, name: &str) -> Result<(), Why> {
+        let address = "fe80::1".parse().doing("an address of the device")?;
+        let messages = vec![
+            rtnl::down(index),
+            rtnl::rename(index, name),
+            rtnl::up(index),
+            rtnl::add_address(index, address, 64),
+        ];
+        let answers = configure(&self.fds, messages)?;
+        answers
+            .into_iter()
+            .collect::<io::Result<()>>()
+            .doing(format_args!("renaming device {index} to {name}"))
+    }
+
     /// Connects two namespaces by a pair of devices, which have this index and
     /// name in both, and gives each end its address.  Only root may.
     pub fn connect(&self, other: &Self, index: u32, name: &str, ends: [IpAddr; 2]) -> Result<(), Why> {

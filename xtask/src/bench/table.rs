@@ -84,7 +84,7 @@ fn ratio(one: Duration, other: Duration) -> String {
 }
 
 /// The load averages of 1, 5 and 15 minutes.
-pub(super) fn load() -> String {
+pub(crate) fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,10 @@
 //!
 //! Source: `struct inet_diag_msg` and the attributes of linux/inet_diag.h.
 
-use sockdiag_wire::inet_diag::IDIAG_TIMER_OFF;
+use sockdiag_wire::inet_diag::{
+    IDIAG_TIMER_DELACK, IDIAG_TIMER_KEEPALIVE, IDIAG_TIMER_OFF, IDIAG_TIMER_ON, IDIAG_TIMER_PROBE0,
+    IDIAG_TIMER_TIMEWAIT,
+};
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
 use sockdiag_wire::sockopt::{self, SockOpt};
 
@@ -338,11 +341,11 @@ fn fmt_sockopt(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
 
 /// What a socket may wait for.
 const TIMERS: &[Word] = &[
-    Word::new(1, "on|retransmission"),
-    Word::new(2, "keepalive"),
-    Word::new(3, "timewait"),
-    Word::new(4, "persist|probe"),
-    Word::new(5, "delack"),
+    Word::new(IDIAG_TIMER_ON as u32, "on|retransmission"),
+    Word::new(IDIAG_TIMER_KEEPALIVE as u32, "keepalive"),
+    Word::new(IDIAG_TIMER_TIMEWAIT as u32, "timewait"),
+    Word::new(IDIAG_TIMER_PROBE0 as u32, "persist|probe"),
+    Word::new(IDIAG_TIMER_DELACK as u32, "delack"),
     T3_RTX,
     UNKNOWN_TIMER,
 ];

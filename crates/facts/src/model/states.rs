@@ -141,17 +141,17 @@ pub const WORDS: &[(&str, StateSet)] = &[
 
 /// The states: the words that are shown, and those that a condition takes.
 pub const STATE_WORDS: &[Word] = &[
-    Word::new(1, "ESTAB|established"),
-    Word::new(2, "SYN-SENT"),
-    Word::new(3, "SYN-RECV|syn-rcv"),
-    Word::new(4, "FIN-WAIT-1|fin-wait1"),
-    Word::new(5, "FIN-WAIT-2|fin-wait2"),
-    Word::new(6, "TIME-WAIT"),
-    Word::new(7, "UNCONN|close|closed|unconnected"),
-    Word::new(8, "CLOSE-WAIT"),
-    Word::new(9, "LAST-ACK"),
-    Word::new(10, "LISTEN|listening"),
-    Word::new(11, "CLOSING"),
+    Word::new(socket::TCP_ESTABLISHED as u32, "ESTAB|established"),
+    Word::new(socket::TCP_SYN_SENT as u32, "SYN-SENT"),
+    Word::new(socket::TCP_SYN_RECV as u32, "SYN-RECV|syn-rcv"),
+    Word::new(socket::TCP_FIN_WAIT1 as u32, "FIN-WAIT-1|fin-wait1"),
+    Word::new(socket::TCP_FIN_WAIT2 as u32, "FIN-WAIT-2|fin-wait2"),
+    Word::new(socket::TCP_TIME_WAIT as u32, "TIME-WAIT"),
+    Word::new(socket::TCP_CLOSE as u32, "UNCONN|close|closed|unconnected"),
+    Word::new(socket::TCP_CLOSE_WAIT as u32, "CLOSE-WAIT"),
+    Word::new(socket::TCP_LAST_ACK as u32, "LAST-ACK"),
+    Word::new(socket::TCP_LISTEN as u32, "LISTEN|listening"),
+    Word::new(socket::TCP_CLOSING as u32, "CLOSING"),
     UNDEF,
     UNKNOWN,
 ];

@@ -14,10 +14,10 @@ use super::words::{self, Word};
 
 /// Types of sockets.
 pub const TYPES: &[Word] = &[
-    Word::new(1, "STREAM"),
-    Word::new(2, "DGRAM|datagram"),
-    Word::new(4, "RDM"),
-    Word::new(5, "SEQPACKET"),
+    Word::new(SOCK_STREAM, "STREAM"),
+    Word::new(SOCK_DGRAM, "DGRAM|datagram"),
+    Word::new(SOCK_RDM, "RDM"),
+    Word::new(SOCK_SEQPACKET, "SEQPACKET"),
     UNKNOWN,
 ];
 

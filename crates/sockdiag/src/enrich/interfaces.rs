@@ -46,6 +46,11 @@ impl Links {
         self.opener = opener;
     }
 
+    /// Closes the socket that was kept; the next question opens another one.
+    pub(crate) fn close(&mut self) {
+        self.socket = None;
+    }
+
     /// The index of an interface by its name or an alternative one.
     pub(super) fn index_of(&mut self, name: &[u8]) -> Option<u32> {
         self.ask_one(&Question::Name(name))

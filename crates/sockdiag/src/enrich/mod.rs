@@ -180,6 +180,13 @@ impl Enricher {
         self.scoped.take_links()
     }
 
+    /// Closes what was opened to look up names in the current namespace.
+    pub(crate) fn close_links(&mut self) {
+        if let Some(links) = self.links() {
+            links.close();
+        }
+    }
+
     /// The links of the current namespace.
     pub(crate) fn links(&mut self) -> Option<&mut Links> {
         self.scoped.interfaces_mut().map(|known| known.links())

@@ -120,10 +120,13 @@ impl Follow {
         self.stopper.clone()
     }
 
-    /// Waits for the next event; `None` waits for as long as that takes.
+    /// Waits for the next event; `None` waits for as long as that takes.  What
+    /// the filter refuses meanwhile makes the wait no longer, and once somebody
+    /// said stop nothing else comes, however much there is.
     ///
     /// # Errors
     /// When the kernel cannot be listened to any longer.
+    #[inline(never)]
     pub fn next(&mut self, wait: Option<Duration>) -> Result<Event<'_>, DumpError> {
         if let Some(notice) = self.early.pop() {
             return Ok(Event::Notice(notice));
@@ -131,8 +134,13 @@ impl Follow {
         if self.left == Some(0) {
             return Ok(Event::Stopped);
         }
+        // A wait too long for the clock has no end.
+        let end = wait.and_then(|wait| Instant::now().checked_add(wait));
         let mut is_ready = false;
         loop {
+            if self.stopper.is_stopped() {
+                return Ok(Event::Stopped);
+            }
             while self.events.next_record() {
                 if self.wants_this() {
                     return Ok(self.ended());
@@ -141,7 +149,7 @@ impl Follow {
             match self.events.receive(std::mem::take(&mut is_ready))? {
                 Arrived::Messages => self.refresh(),
                 Arrived::Lost(times) => return Ok(Event::Lost { times }),
-                Arrived::Nothing => match self.stopper.wait(self.events.as_fd(), wait) {
+                Arrived::Nothing => match self.stopper.wait(self.events.as_fd(), end) {
                     Ok(Woken::Ready) => is_ready = true,
                     Ok(Woken::TimedOut) => return Ok(Event::Nothing),
                     Ok(Woken::Stopped) => return Ok(Event::Stopped),

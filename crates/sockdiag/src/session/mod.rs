@@ -261,6 +261,7 @@ impl Session {
         if self.needs.has(Needs::PEERS) {
             learn_peers(&mut pipeline, &mut self.scopes, &self.selected);
         }
+        let most = scopes::most_kept();
         'scopes: for (number, scope) in self.scopes.all_mut().iter_mut().enumerate() {
             if !scope.listed {
                 continue;
@@ -292,16 +293,20 @@ impl Session {
                     break 'scopes;
                 }
             }
+            if number >= most {
+                scope.access.close();
+                pipeline.enricher.close_links();
+            }
         }
         // Rows before a failure are shown.
         pipeline.finish();
         self.scopes.return_filters(filters);
-        self.scopes.close_surplus();
         Ok(failures)
     }
 }
 
 /// Remembers all sockets that may be the other end of one that is listed.
+#[cold]
 fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Selected) {
     let several = scopes.all().len() > 1;
     let mut tables: Vec<(Table, StateSet)> = Vec::new();
@@ -320,11 +325,15 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
             _ => {}
         }
     }
+    let most = scopes::most_kept();
     for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
         pipeline.enricher.enter(number as u32);
         for (table, states) in &tables {
             let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
             pipeline.learn_peers(&query, &mut scope.access);
+        }
+        if number >= most {
+            scope.access.close();
         }
     }
     pipeline.enricher.have_peers();

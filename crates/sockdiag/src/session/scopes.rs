@@ -28,6 +28,14 @@ use crate::sys::opener::{Opener, Worker};
 /// Namespaces whose netlink sockets are kept at most.
 const MOST_KEPT: usize = 256;
 
+/// In how many namespaces sockets are kept open, so that descriptors do not run
+/// out however many there are.  Each may have two: for sockets, and for
+/// interfaces.
+pub(super) fn most_kept() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit / 8).unwrap_or(usize::MAX).min(MOST_KEPT)
+}
+
 /// One namespace, and what holds there.
 #[derive(Debug)]
 pub(super) struct Scope {
@@ -98,6 +106,12 @@ impl Scope {
 
     fn inode(&self) -> Option<u64> {
         Some(self.namespace.as_ref()?.facts.inode)
+    }
+
+    /// Closes what is kept for the next question.
+    fn close(&mut self) {
+        self.access.close();
+        self.links.close();
     }
 }
 
@@ -186,8 +200,10 @@ impl Scopes {
         }
         let mut before = mem::take(&mut self.list);
         let mut wrong = None;
+        let most = most_kept();
         let (mut refused, mut errno) = (Vec::new(), 0);
         for (number, namespace) in found.list.into_iter().enumerate() {
+            self.close_surplus(most);
             let listed = number < listed;
             let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
             if let Some(at) = known {
@@ -244,6 +260,7 @@ impl Scopes {
                 }
             }
         }
+        self.close_surplus(most);
         if !before.is_empty() {
             drop(before);
             // It may stand in one that is gone.
@@ -261,18 +278,16 @@ impl Scopes {
         }
     }
 
-    fn opener_of(&self, namespace: &Namespace) -> Opener {
-        if namespace.is_home { self.home.clone() } else { namespace.opener(&self.worker) }
+    /// Closes what reading a filter opened in the last namespace, if it is one
+    /// too many.
+    fn close_surplus(&mut self, most: usize) {
+        if let Some([.., last]) = self.list.get_mut(most..) {
+            last.close();
+        }
     }
 
-    /// Closes what need not be kept for the next poll, so that descriptors
-    /// stay bounded.
-    pub(super) fn close_surplus(&mut self) {
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let most = usize::try_from(limit / 4).unwrap_or(usize::MAX).min(MOST_KEPT);
-        for scope in self.list.iter_mut().skip(most) {
-            scope.access.close();
-        }
+    fn opener_of(&self, namespace: &Namespace) -> Opener {
+        if namespace.is_home { self.home.clone() } else { namespace.opener(&self.worker) }
     }
 
     /// The way to our own namespace.

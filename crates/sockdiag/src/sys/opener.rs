@@ -103,8 +103,8 @@ impl Opener {
         match &self.0 {
             Place::Here => Ok(job()),
             Place::Pinned(pinned) if own_inode() == Some(pinned.inode) => Ok(job()),
-            Place::Pinned(pinned) => pinned.worker.run(pinned.namespace.try_clone()?, job),
-            Place::Away(away) => away.worker.run(away.open()?, job),
+            Place::Pinned(pinned) => run(&pinned.worker, pinned.namespace.try_clone()?, job),
+            Place::Away(away) => run(&away.worker, away.open()?, job),
         }
     }
 
@@ -146,6 +146,20 @@ impl Away {
     }
 }
 
+/// Enters a namespace and gives what is done there.
+fn run<T: Send + 'static>(
+    worker: &Worker,
+    namespace: File,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let given = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&given);
+    let job = move || *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(job());
+    worker.enter(namespace, Box::new(job))?;
+    let given = given.lock().unwrap_or_else(PoisonError::into_inner).take();
+    given.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+}
+
 /// The inode of the network namespace that the calling thread is in; `None`
 /// without /proc.
 pub(crate) fn own_inode() -> Option<u64> {
@@ -179,6 +193,8 @@ impl Thread {
         let work = move || {
             for (namespace, job) in &inbox {
                 let entered = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+                // Whoever waits for the job may want to unmount it next.
+                drop(namespace);
                 job(entered.map_err(io::Error::from));
             }
         };
@@ -194,12 +210,8 @@ impl Worker {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Enters a namespace and does something there.
-    fn run<T: Send + 'static>(
-        &self,
-        namespace: File,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> io::Result<T> {
+    /// Enters a namespace and does something there, if that may be.
+    fn enter(&self, namespace: File, job: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         let (answer, result) = channel();
         let job = Box::new(move |entered: io::Result<()>| {
             let _ = answer.send(entered.map(|()| job()));

@@ -4,14 +4,23 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, write};
 
 /// Tells a thread that waits to stop; all copies tell the same one.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<OwnedFd>);
+pub struct Stopper(Arc<Said>);
+
+#[derive(Debug)]
+struct Said {
+    /// Asked between two events, where a system call would be dear.
+    stop: AtomicBool,
+    /// Wakes who waits.
+    wake: OwnedFd,
+}
 
 /// Why a wait is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +35,30 @@ pub(crate) enum Woken {
 
 impl Stopper {
     pub(crate) fn new() -> Result<Self, Errno> {
-        Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self(Arc::new(Said { stop: AtomicBool::new(false), wake })))
     }
 
     /// Ends the wait that is going on, and every later one, at once.
     pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::Release);
         // Refused only where so many have said it before that it is certain.
-        let _ = write(&*self.0, &1_u64.to_ne_bytes());
+        let _ = write(&self.0.wake, &1_u64.to_ne_bytes());
     }
 
-    /// Waits until there is something to read from `fd`; `None` waits for as
-    /// long as that takes.
-    pub(crate) fn wait(&self, fd: BorrowedFd<'_>, wait: Option<Duration>) -> Result<Woken, Errno> {
-        // A wait too long for the clock has no end.
-        let end = wait.and_then(|wait| Instant::now().checked_add(wait));
+    /// Whether somebody said stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.stop.load(Ordering::Acquire)
+    }
+
+    /// Waits until there is something to read from `fd`, or until `end`; `None`
+    /// waits for as long as that takes.
+    pub(crate) fn wait(&self, fd: BorrowedFd<'_>, end: Option<Instant>) -> Result<Woken, Errno> {
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
+            let mut fds =
+                [PollFd::from_borrowed_fd(fd, PollFlags::IN), PollFd::new(&self.0.wake, PollFlags::IN)];
             match poll(&mut fds, left.as_ref()) {
                 Ok(_) => {
                     let [ready, stopped] = fds.map(|fd| !fd.revents().is_empty());
@@ -67,21 +82,24 @@ mod tests {
     use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
     use std::thread;
+    use std::time::Duration;
 
     #[test]
     fn a_wait_ends_by_each_of_its_ends() {
         let stopper = Stopper::new().expect("an eventfd");
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-        let brief = Some(Duration::from_millis(1));
+        let brief = Instant::now().checked_add(Duration::from_millis(1));
         assert_eq!(stopper.wait(ours.as_fd(), brief), Ok(Woken::TimedOut));
+        assert_eq!(stopper.wait(ours.as_fd(), brief), Ok(Woken::TimedOut), "and is over by now");
         theirs.write_all(b"x").expect("room");
         assert_eq!(stopper.wait(ours.as_fd(), None), Ok(Woken::Ready));
-        assert_eq!(stopper.wait(ours.as_fd(), Some(Duration::MAX)), Ok(Woken::Ready));
+        assert_eq!(stopper.wait(ours.as_fd(), brief), Ok(Woken::Ready), "also at its end");
         let other = stopper.clone();
         let (idle, _kept) = UnixStream::pair().expect("a pair");
         let said = thread::spawn(move || other.stop());
         assert_eq!(stopper.wait(idle.as_fd(), None), Ok(Woken::Stopped));
         said.join().expect("it said so");
+        assert!(stopper.is_stopped());
         assert_eq!(stopper.wait(ours.as_fd(), None), Ok(Woken::Stopped), "and stays stopped");
     }
 }

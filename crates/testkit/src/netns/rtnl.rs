@@ -44,6 +44,19 @@ pub(super) fn up(index: u32) -> Vec<u8> {
     nl::message(RTM_NEWLINK, CHANGE, 1, &link(index, IFF_UP))
 }
 
+/// Takes a device down.
+pub(super) fn down(index: u32) -> Vec<u8> {
+    let mut bytes = link(index, 0);
+    // The flag changes, to zero.
+    bytes[12..16].copy_from_slice(&IFF_UP.to_ne_bytes());
+    nl::message(RTM_NEWLINK, CHANGE, 1, &bytes)
+}
+
+/// Gives a device, which has to be down on kernels before 6.2, another name.
+pub(super) fn rename(index: u32, name: &str) -> Vec<u8> {
+    nl::message(RTM_NEWLINK, CHANGE, 1, &named(index, name))
+}
+
 /// Makes a pair of veth devices with these indices and names.
 pub(super) fn add_veth(index: u32, name: &str, peer_index: u32, peer_name: &str) -> Vec<u8> {
     let mut data = Vec::new();

@@ -1,0 +1,148 @@
+//! Sessions: what later polls cost, that each of them is right, and from where
+//! they are answered.
+//!
+//! Everything is made in namespaces of the test's own.  What has to see all of
+//! them, and nobody else's, runs in a [`world`] of its own.
+
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
+mod endings;
+mod flat;
+mod follow;
+mod holders;
+mod named;
+mod nested;
+mod quiet;
+mod world;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow::Continue;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sockdiag::{Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table};
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::skip::{self, Privilege};
+use sockdiag_testkit::until;
+
+/// A namespace that this process may look into, and its name for a question.
+fn namespace() -> Option<(Namespace, String)> {
+    let namespace = Namespace::or_skip()?;
+    if namespace.privilege() != Privilege::Root {
+        skip::report("only root enters a namespace as it is");
+        return None;
+    }
+    let name = format!("pid:{}", namespace.pid());
+    Some((namespace, name))
+}
+
+/// Runs something on a thread that is in the namespace.
+fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
+    namespace.with(work).unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn all(tables: &[Table]) -> Sockets {
+    Sockets::of(tables).states(StateSet::ALL)
+}
+
+/// A listener in the namespace that the calling thread is in.
+fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("lo is up")
+}
+
+/// A listener and a connection to it, where the calling thread is.
+fn connection() -> (TcpListener, TcpStream, TcpStream) {
+    let listener = listener();
+    let client = TcpStream::connect(addr(&listener)).expect("loopback");
+    let (server, _) = listener.accept().expect("it came");
+    (listener, client, server)
+}
+
+fn addr(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("it is bound")
+}
+
+fn inode(socket: &impl AsFd) -> u32 {
+    rustix::fs::fstat(socket).expect("an open socket").st_ino as u32
+}
+
+/// Takes copies of all rows, and leaves notices to the outcome.
+#[derive(Default)]
+struct Rows(Vec<OwnedRow>);
+
+impl Sink for Rows {
+    type Error = std::convert::Infallible;
+
+    fn row(&mut self, row: &Row<'_>) -> Result<std::ops::ControlFlow<()>, Self::Error> {
+        self.0.push(OwnedRow::of(row));
+        Ok(Continue(()))
+    }
+}
+
+/// One poll, in which every table has to be read.
+fn poll(session: &mut Session) -> (Vec<OwnedRow>, Outcome) {
+    let mut rows = Rows::default();
+    match session.poll(&mut rows) {
+        Ok(outcome) => {
+            assert!(outcome.is_complete(), "{outcome:?}");
+            (rows.0, outcome)
+        }
+        Err(PollError::Ask(error)) => panic!("{error}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The inodes of what a poll finds, sorted.
+fn inodes(session: &mut Session) -> Vec<u32> {
+    let mut inodes: Vec<u32> = poll(session).0.iter().filter_map(OwnedRow::inode).collect();
+    inodes.sort_unstable();
+    inodes
+}
+
+/// A program that does what a shell script says, and has a socket as its
+/// standard output.  Its input is the test's: a line lets the script go on.
+struct Holder(Child);
+
+impl Holder {
+    fn start(socket: impl Into<OwnedFd>, script: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(socket.into()).stderr(Stdio::null());
+        let holder = Self(command.spawn().expect("there is a shell"));
+        // It has its name once it has closed what is closed on exec.
+        let name = format!("/proc/{}/comm", holder.pid());
+        assert!(until(|| std::fs::read(&name).is_ok_and(|name| name == b"sh\n")));
+        holder
+    }
+
+    fn pid(&self) -> i32 {
+        self.0.id() as i32
+    }
+
+    /// Lets the script go on.
+    fn go_on(&mut self) {
+        use std::io::Write as _;
+        self.0.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it reads");
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // The end of its input ends it.
+        drop(self.0.stdin.take());
+        for _ in 0..200 {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Command names and numbers of those that hold the only row.
+fn held_by(rows: &[OwnedRow]) -> Vec<(String, i32)> {
+    let [row] = rows else { panic!("{} rows", rows.len()) };
+    row.holders().iter().map(|holder| (holder.name(), holder.pid)).collect()
+}

@@ -1,0 +1,49 @@
+//! A world of a test's own: network, mounts, processes and /proc, in which
+//! `all` namespaces are those that the test made.
+//!
+//! The test binary runs again in there, for one test that is ignored otherwise.
+
+use std::io::{self, Write as _};
+use std::process::{Command, Stdio};
+
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::skip;
+
+/// Says to the test in there that it is.
+const INSIDE: &str = "SOCKDIAG_TEST_WORLD";
+
+/// Runs the ignored test of this name in a world of its own, or where only the
+/// network and the mounts are.
+pub(crate) fn run(namespace: &Namespace, test: &str, own_processes: bool) {
+    let exe = std::env::current_exe().expect("the running program");
+    let mut command: Command;
+    if own_processes {
+        command = namespace.command("unshare");
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"]).arg(exe);
+    } else {
+        command = namespace.command(exe);
+    }
+    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
+    let out = command.env(INSIDE, "1").stdin(Stdio::null()).output();
+    let out = match out {
+        Ok(out) => out,
+        Err(error) => {
+            skip::report(format_args!("there is no unshare: {error}"));
+            return;
+        }
+    };
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (said(&out.stdout), said(&out.stderr));
+    assert!(out.status.success() && stdout.contains("1 passed"), "{stdout}\n{stderr}");
+    // Past the harness, which hides what a passing test prints.
+    let told = |line: &&str| line.starts_with("SKIP ") || line.starts_with("figures: ");
+    for line in stderr.lines().filter(told) {
+        let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Whether the test runs in a world of its own; what it does would change the
+/// machine elsewhere.
+pub(crate) fn is_own() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
