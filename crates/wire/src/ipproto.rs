@@ -10,6 +10,8 @@ use crate::layout::constants;
 constants! {
     /// IP protocols that have sockets.
     PROTOCOLS in "linux/in.h": u16 {
+        /// ICMP.
+        IPPROTO_ICMP = 1;
         /// TCP.
         IPPROTO_TCP = 6;
         /// UDP.

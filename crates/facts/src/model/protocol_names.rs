@@ -3,20 +3,25 @@
 //! Source: `include/uapi/linux/netlink.h` and `if_ether.h` for the numbers;
 //! the program's behaviour for the names.
 
+use sockdiag_wire::ipproto::{
+    IPPROTO_DCCP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_MPTCP, IPPROTO_RAW, IPPROTO_SCTP, IPPROTO_TCP,
+    IPPROTO_UDP, IPPROTO_UDPLITE,
+};
+
 use super::words::{self, Word};
 use crate::cnum;
 
 /// IP protocols that have sockets.
 pub const IP: &[Word] = &[
-    Word::new(1, "icmp"),
-    Word::new(6, "tcp"),
-    Word::new(17, "udp"),
-    Word::new(33, "dccp"),
-    Word::new(58, "icmp6|icmpv6|ipv6-icmp"),
-    Word::new(132, "sctp"),
-    Word::new(136, "udplite"),
-    Word::new(255, "raw"),
-    Word::new(262, "mptcp"),
+    Word::new(IPPROTO_ICMP as u32, "icmp"),
+    Word::new(IPPROTO_TCP as u32, "tcp"),
+    Word::new(IPPROTO_UDP as u32, "udp"),
+    Word::new(IPPROTO_DCCP as u32, "dccp"),
+    Word::new(IPPROTO_ICMPV6 as u32, "icmp6|icmpv6|ipv6-icmp"),
+    Word::new(IPPROTO_SCTP as u32, "sctp"),
+    Word::new(IPPROTO_UDPLITE as u32, "udplite"),
+    Word::new(IPPROTO_RAW as u32, "raw"),
+    Word::new(IPPROTO_MPTCP as u32, "mptcp"),
 ];
 
 /// Netlink protocols, told apart by case.
