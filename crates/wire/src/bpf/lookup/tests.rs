@@ -179,7 +179,8 @@ fn damaged_types_are_looked_up_to_an_end() {
     let good = made();
     let paths = ["pid", "in.y", "u", "w", "array", "odd", "old", "crossing", "plain"];
     let mut found = 0;
-    for at in 0..good.len() {
+    // Every place takes Miri an hour.
+    for at in (0..good.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
         for byte in if cfg!(miri) { &[0xff_u8][..] } else { &[0, 1, 4, 0x7f, 0x80, 0xff] } {
             let mut bad = good.clone();
             bad[at] = *byte;
@@ -190,11 +191,12 @@ fn damaged_types_are_looked_up_to_an_end() {
             }
         }
     }
-    assert!(found > good.len(), "most damage leaves the rest readable: {found}");
+    assert!(cfg!(miri) || found > good.len(), "most damage leaves the rest readable: {found}");
 }
 
 #[test]
 #[cfg(target_pointer_width = "64")]
+#[cfg_attr(miri, ignore = "reads a file of the system, which Miri keeps apart")]
 fn the_running_kernel_is_understood() {
     let bytes = match std::fs::read("/sys/kernel/btf/vmlinux") {
         Ok(bytes) => bytes,
