@@ -37,9 +37,12 @@ pub(super) enum Next<'h> {
 }
 
 impl Held {
-    /// No rows; those that come are of this namespace.
-    pub(super) fn of_scope(scope: u32) -> Self {
-        Self { steps: vec![Step::Enter(scope)], scope, ..Self::default() }
+    /// Forgets every row; those that come are of this namespace.  The memory is
+    /// kept: where a poll follows another, it has not to be asked for again.
+    pub(crate) fn begin(&mut self, scope: u32) {
+        self.records.clear();
+        self.steps.clear();
+        self.enter(scope);
     }
 
     /// Says that the rows of this namespace follow.

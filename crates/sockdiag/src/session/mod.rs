@@ -50,6 +50,8 @@ pub struct Session {
     scopes: Scopes,
     enricher: Enricher,
     destroyer: Option<Destroyer>,
+    /// Memory for rows that wait.
+    held: Held,
     /// What was worth saying before the first poll.
     early: Vec<Notice>,
     /// Whether a poll was made.
@@ -128,6 +130,7 @@ impl Session {
             scopes,
             enricher,
             destroyer: None,
+            held: Held::default(),
             early,
             polled: false,
         })
@@ -239,6 +242,7 @@ impl Session {
 
     fn ask(&mut self, sink: &dyn Rows) -> Result<Vec<DumpError>, AskError> {
         self.begin(sink)?;
+        self.held.begin(0);
         let mut failures = Vec::new();
         // Moved out while the tables are read, for which the scopes change.
         let filters: Vec<(Option<Expr>, EvalContext)> = self.scopes.take_filters();
@@ -254,7 +258,7 @@ impl Session {
             needs: self.needs,
             enricher: &mut self.enricher,
             sink,
-            held: Held::default(),
+            held: &mut self.held,
             order: &mut self.order,
             destroyer: self.destroyer.as_mut(),
         };

@@ -56,7 +56,7 @@ impl Iterated {
 impl Strategy for Iterated {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         sees_all_tasks()?;
-        match &self.kept {
+        match &mut self.kept {
             Some(Ok(loaded)) => return loaded.scan(wanted),
             Some(Err(refusal)) => return Err(refusal.clone()),
             None => {}
@@ -66,8 +66,8 @@ impl Strategy for Iterated {
             Wanted::These(inodes) if !self.polls_again => Some(inodes),
             _ => None,
         };
-        let loaded = Loaded::new(self.threads, inodes);
-        let scan = match &loaded {
+        let mut loaded = Loaded::new(self.threads, inodes);
+        let scan = match &mut loaded {
             Ok(loaded) => loaded.scan(wanted),
             Err(refusal) => Err(refusal.clone()),
         };
@@ -85,6 +85,8 @@ struct Loaded {
     threads: bool,
     /// Keeps the program loaded.
     link: OwnedFd,
+    /// What a pass is read into.
+    buffer: Vec<u8>,
 }
 
 impl Loaded {
@@ -110,22 +112,21 @@ impl Loaded {
         })
         .map_err(Refusal::Load)?;
         let link = bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))?;
-        Ok(Self { threads, link })
+        Ok(Self { threads, link, buffer: vec![0; BUFFER] })
     }
 
     /// One pass over all tasks.
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         let pass =
             bpf::start_iterator(self.link.as_fd()).map_err(|error| Refusal::Call("starting", error))?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
         let mut holders =
             Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
-        let mut buffer = vec![0; BUFFER];
         loop {
-            match read(&pass, &mut buffer) {
+            match read(&pass, &mut self.buffer) {
                 Ok(0) => break,
                 Ok(length) => {
-                    let records = buffer.get(..length).unwrap_or_default().chunks_exact(RECORD);
+                    let records = self.buffer.get(..length).unwrap_or_default().chunks_exact(RECORD);
                     for record in records.filter_map(Record::read) {
                         holders.take(record);
                     }
