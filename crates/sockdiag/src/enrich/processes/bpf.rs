@@ -334,13 +334,13 @@ mod tests {
     #[test]
     fn one_program_serves_many_passes() {
         let (sockets, inodes) = inherited(3);
-        let loaded = match Loaded::new(false, Some(&inodes)) {
+        let mut loaded = match Loaded::new(false, Some(&inodes)) {
             Ok(loaded) => loaded,
             Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
             Err(why) => sockdiag_testkit::skip!("no program: {why:?}"),
         };
         let own = std::process::id() as i32;
-        let held = |inode: u32| {
+        let mut held = |inode: u32| {
             let scan = loaded.scan(Wanted::These(&[inode])).expect("a pass");
             let by_us =
                 |found: &&Found| scan.tasks.get(found.task as usize).is_some_and(|task| task.pid == own);
