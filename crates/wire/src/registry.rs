@@ -164,9 +164,11 @@ mod tests {
     #[test]
     fn every_accessor_finds_its_member_exactly_when_all_of_it_is_there() {
         let bytes = [0xa5_u8; 400];
+        // All lengths take Miri minutes.
+        let lengths: Vec<usize> = (0..=bytes.len()).step_by(if cfg!(miri) { 29 } else { 1 }).collect();
         let mut asked = 0;
         for (view, layout) in VIEWS.iter().zip(LAYOUTS) {
-            for len in 0..=bytes.len() {
+            for &len in &lengths {
                 for (name, end, found) in view(&bytes[..len]) {
                     assert_eq!(found, len >= end, "{} {name} of {len} bytes", layout.c_type);
                     asked += 1;
@@ -175,7 +177,7 @@ mod tests {
         }
         let members: usize =
             LAYOUTS.iter().map(|layout| layout.members.len() + layout.bit_fields.len()).sum();
-        assert_eq!(asked, members * (bytes.len() + 1));
+        assert_eq!(asked, members * lengths.len());
     }
 
     #[test]

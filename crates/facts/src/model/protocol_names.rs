@@ -3,22 +3,25 @@
 //! Source: `include/uapi/linux/netlink.h` and `if_ether.h` for the numbers;
 //! the program's behaviour for the names.
 
-use sockdiag_wire::ipproto;
+use sockdiag_wire::ipproto::{
+    IPPROTO_DCCP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_MPTCP, IPPROTO_RAW, IPPROTO_SCTP, IPPROTO_TCP,
+    IPPROTO_UDP, IPPROTO_UDPLITE,
+};
 
 use super::words::{self, Word};
 use crate::cnum;
 
 /// IP protocols that have sockets.
 pub const IP: &[Word] = &[
-    Word::new(ipproto::IPPROTO_ICMP as u32, "icmp"),
-    Word::new(ipproto::IPPROTO_TCP as u32, "tcp"),
-    Word::new(ipproto::IPPROTO_UDP as u32, "udp"),
-    Word::new(ipproto::IPPROTO_DCCP as u32, "dccp"),
-    Word::new(ipproto::IPPROTO_ICMPV6 as u32, "icmp6|icmpv6|ipv6-icmp"),
-    Word::new(ipproto::IPPROTO_SCTP as u32, "sctp"),
-    Word::new(ipproto::IPPROTO_UDPLITE as u32, "udplite"),
-    Word::new(ipproto::IPPROTO_RAW as u32, "raw"),
-    Word::new(ipproto::IPPROTO_MPTCP as u32, "mptcp"),
+    Word::new(IPPROTO_ICMP as u32, "icmp"),
+    Word::new(IPPROTO_TCP as u32, "tcp"),
+    Word::new(IPPROTO_UDP as u32, "udp"),
+    Word::new(IPPROTO_DCCP as u32, "dccp"),
+    Word::new(IPPROTO_ICMPV6 as u32, "icmp6|icmpv6|ipv6-icmp"),
+    Word::new(IPPROTO_SCTP as u32, "sctp"),
+    Word::new(IPPROTO_UDPLITE as u32, "udplite"),
+    Word::new(IPPROTO_RAW as u32, "raw"),
+    Word::new(IPPROTO_MPTCP as u32, "mptcp"),
 ];
 
 /// Netlink protocols, told apart by case.

@@ -96,7 +96,7 @@ impl Session {
         };
         let first = scopes.first();
         let mut selected = question.selected;
-        if let Some(family) = first.and_then(|scope| scope.parsed.family) {
+        if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);
         }
         // Names in a filter may mean other numbers in another namespace, but
@@ -244,13 +244,13 @@ impl Session {
         self.begin(sink)?;
         self.held.begin(0);
         let mut failures = Vec::new();
-        // Moved out while the tables are read, for which the scopes change.
-        let filters: Vec<(Option<Expr>, EvalContext)> = self.scopes.take_filters();
+        // Apart from the scopes, which change while the tables are read.
+        let filters = self.scopes.filters();
         let families = self.selected.families;
         let gate = |at: usize| {
             let none = &(None, EvalContext { ports: (0, 0) });
             let (filter, context) = filters.get(at).unwrap_or(none);
-            Gate { families, filter: filter.as_ref(), context: *context }
+            Gate { families, filter: filter.as_deref(), context: *context }
         };
         let mut pipeline = Pipeline {
             sources: &self.sources,
@@ -304,7 +304,6 @@ impl Session {
         }
         // Rows before a failure are shown.
         pipeline.finish();
-        self.scopes.return_filters(filters);
         Ok(failures)
     }
 }

@@ -171,6 +171,7 @@ fn read_all(bytes: &[u8]) -> usize {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes Miri many minutes")]
 fn damaged_bytes_are_read_to_an_end() {
     let good = every_kind();
     let whole = read_all(&good);
@@ -185,6 +186,7 @@ fn damaged_bytes_are_read_to_an_end() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads a file of the system, which Miri keeps apart")]
 fn the_kernel_s_own_types_are_read_to_their_end() {
     let bytes = match std::fs::read("/sys/kernel/btf/vmlinux") {
         Ok(bytes) => bytes,
