@@ -265,7 +265,11 @@ impl<'p> Pipeline<'p> {
     fn release(&mut self) -> ControlFlow<()> {
         let scope = self.held.scope();
         let mut held = std::mem::take(self.held);
-        self.prepare_waiting(&|take| held.sockets(take));
+        if self.needs.has(Needs::HOSTS) || self.enricher.wants_peers() {
+            self.prepare_waiting(&|take| held.sockets(take));
+        } else {
+            self.enricher.prepare_holders(held.inodes().collect());
+        }
         let flow = held.each(|next| match next {
             Next::Row(socket) => self.show(&socket),
             Next::Enter(scope) => {
@@ -343,7 +347,7 @@ impl Visit for Listing<'_, '_> {
             }
             return if self.pipeline.order.is_full() { ControlFlow::Break(()) } else { flow };
         }
-        self.pipeline.held.push(record);
+        self.pipeline.held.push(record, socket.inode);
         if self.pipeline.order.is_full() {
             return ControlFlow::Break(());
         }

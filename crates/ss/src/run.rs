@@ -131,7 +131,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
         Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
-        Err(error) => Err(io::Error::other(error)),
+        // There is no other.
+        Err(_) => Err(io::ErrorKind::Other.into()),
     };
     if let Some(exit) = beside.fatal {
         return Err(exit);

@@ -62,6 +62,8 @@ pub(super) struct Scope {
 
 impl Scope {
     /// Reads the filter in a namespace.
+    // Not inlined, as `read` is not: both are needed in several places, once each.
+    #[inline(never)]
     fn new(
         namespace: Option<Namespace>,
         listed: bool,
@@ -85,6 +87,7 @@ impl Scope {
     }
 
     /// Reads the filter again, if it may mean something else by now.
+    #[inline(never)]
     fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         if self.volatile {
             let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc);

@@ -55,12 +55,13 @@ impl Iterated {
 
 impl Strategy for Iterated {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
-        sees_all_tasks()?;
         match &mut self.kept {
+            // It was loaded where it sees all tasks, and this process stays there.
             Some(Ok(loaded)) => return loaded.scan(wanted),
             Some(Err(refusal)) => return Err(refusal.clone()),
             None => {}
         }
+        sees_all_tasks()?;
         let inodes = match wanted {
             // A program that is kept has to do for other sockets, too.
             Wanted::These(inodes) if !self.polls_again => Some(inodes),
