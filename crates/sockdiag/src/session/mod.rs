@@ -271,6 +271,10 @@ impl Session {
                 continue;
             }
             if scope.namespace.is_some() {
+                // One that ended meanwhile has no sockets.
+                if !scope.access.is_there() {
+                    continue;
+                }
                 pipeline.enter(number as u32, gate(number));
             }
             for table in self.selected.dumps() {
