@@ -150,7 +150,7 @@ impl Contest<'_> {
         let sent = tap::datagrams(&recording).filter(|(way, _)| *way == Way::Sent);
         let sent: Vec<&[u8]> = sent.map(|(_, datagram)| datagram).collect();
         let rounds = POLLS as usize * self.places.len();
-        if sent.is_empty() || sent.len() % rounds != 0 {
+        if sent.is_empty() || !sent.len().is_multiple_of(rounds) {
             return Err(Why::new(format!("{} requests in {rounds} rounds of requests", sent.len())));
         }
         let last = sent.get(sent.len() - sent.len() / rounds..).unwrap_or_default();

@@ -107,7 +107,7 @@ pub(crate) struct Pipeline<'p> {
     /// Where rows go.
     pub(crate) sink: &'p dyn Rows,
     /// Rows that wait; none to begin with.
-    pub(crate) held: Held,
+    pub(crate) held: &'p mut Held,
     /// In which order rows are shown, and how many of them.
     pub(crate) order: &'p mut Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
@@ -264,9 +264,12 @@ impl<'p> Pipeline<'p> {
     #[inline(never)]
     fn release(&mut self) -> ControlFlow<()> {
         let scope = self.held.scope();
-        // What follows is of the same namespace as the last of these.
-        let held = std::mem::replace(&mut self.held, Held::of_scope(scope));
-        self.prepare_waiting(&|take| held.sockets(take));
+        let mut held = std::mem::take(self.held);
+        if self.needs.has(Needs::HOSTS) || self.enricher.wants_peers() {
+            self.prepare_waiting(&|take| held.sockets(take));
+        } else {
+            self.enricher.prepare_holders(held.inodes().collect());
+        }
         let flow = held.each(|next| match next {
             Next::Row(socket) => self.show(&socket),
             Next::Enter(scope) => {
@@ -275,6 +278,9 @@ impl<'p> Pipeline<'p> {
             }
         });
         self.enricher.enter(scope);
+        // What follows is of the same namespace as the last of these.
+        held.begin(scope);
+        *self.held = held;
         flow
     }
 }
@@ -341,7 +347,7 @@ impl Visit for Listing<'_, '_> {
             }
             return if self.pipeline.order.is_full() { ControlFlow::Break(()) } else { flow };
         }
-        self.pipeline.held.push(record);
+        self.pipeline.held.push(record, socket.inode);
         if self.pipeline.order.is_full() {
             return ControlFlow::Break(());
         }

@@ -21,7 +21,7 @@ use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
 use sockdiag::source::{self, DumpError, DumpErrorKind, Sources};
 use sockdiag::sys::{errno_text, selinux};
-use sockdiag::{AskError, Event, PollError, Session, Sink};
+use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
@@ -103,30 +103,38 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
     let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
-    let listing = match plan.open(&opening, args.events) {
+    let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
     };
-    let mut output = Output { listing, said: said.into_inner(), explain, fatal: None };
+    let mut beside = Beside { said: said.into_inner(), explain, fatal: None };
     if only_summary {
-        return output.end().or_else(|error| unwritten(&error));
+        return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
     if args.kill {
         session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
     }
     if args.events {
-        return match follow(session, &mut output) {
+        return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
             Ok(()) => Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() }),
             Err(error) => unwritten(&error),
         };
     }
-    let written = match session.poll(&mut output) {
-        Ok(_) => output.end(),
+    // Each form by itself: a row goes to it in one call.
+    let polled = match &mut listing {
+        Listing::Text(text) => poll(&mut session, text.as_mut(), &mut beside),
+        Listing::Json(json) => poll(&mut session, json.as_mut(), &mut beside),
+        Listing::Columns(columns) => poll(&mut session, columns.as_mut(), &mut beside),
+        Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
+    };
+    let written = match polled {
+        Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
         Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
-        Err(error) => Err(io::Error::other(error)),
+        // There is no other.
+        Err(_) => Err(io::ErrorKind::Other.into()),
     };
-    if let Some(exit) = output.fatal {
+    if let Some(exit) = beside.fatal {
         return Err(exit);
     }
     written.or_else(|error| unwritten(&error))
@@ -137,9 +145,17 @@ fn unwritten(error: &io::Error) -> Result<(), Exit> {
     words::unwritten(error).map_or(Ok(()), Err)
 }
 
-/// The listing, and what is said beside it.
-struct Output {
-    listing: Listing,
+/// One poll, whose rows go to this sink.
+fn poll<S: Sink<Error = io::Error>>(
+    session: &mut Session,
+    sink: &mut S,
+    beside: &mut Beside,
+) -> Result<Outcome, PollError<io::Error>> {
+    session.poll(&mut Output { sink, beside })
+}
+
+/// What is said beside a listing.
+struct Beside {
     said: Said,
     /// Whether what the reference keeps quiet about is said, too.
     explain: bool,
@@ -147,31 +163,12 @@ struct Output {
     fatal: Option<Exit>,
 }
 
-impl Output {
-    /// Writes what comes after the last row.
-    fn end(&mut self) -> io::Result<()> {
-        self.listing.end(&self.said)
-    }
-}
-
-impl Sink for Output {
-    type Error = io::Error;
-
-    #[inline]
-    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
-        self.listing.row(row)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.listing.flush()
-    }
-
-    fn notice(&mut self, notice: Notice) -> Option<Notice> {
-        self.said.notice(&notice);
-        if self.explain || !words::is_for_people(&notice) {
-            tell(&notice);
+impl Beside {
+    fn notice(&mut self, notice: &Notice) {
+        self.said.notice(notice);
+        if self.explain || !words::is_for_people(notice) {
+            tell(notice);
         }
-        None
     }
 
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
@@ -181,8 +178,36 @@ impl Sink for Output {
     }
 }
 
+/// Where rows go, and what is said beside them.
+struct Output<'o, S> {
+    sink: &'o mut S,
+    beside: &'o mut Beside,
+}
+
+impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
+    type Error = io::Error;
+
+    #[inline]
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
+        self.sink.row(row)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+
+    fn notice(&mut self, notice: Notice) -> Option<Notice> {
+        self.beside.notice(&notice);
+        None
+    }
+
+    fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
+        self.beside.failure(failure)
+    }
+}
+
 /// `-E`: shows sockets as they are destroyed, each at once, without an end.
-fn follow(session: Session, output: &mut Output) -> io::Result<()> {
+fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> {
     let told = |error: &DumpError| match &error.kind {
         DumpErrorKind::Socket(error) => {
             Some(Notice::BindSocketFailed { errno: error.raw_os_error().unwrap_or(0) })

@@ -1,6 +1,4 @@
 //! No module of this crate depends on one that depends on it.
-#![allow(clippy::unwrap_used, reason = "a test ends with what it did not expect")]
-
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,12 +15,12 @@
 //! Source: getnameinfo(3); ss's behaviour.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::model::{Addr, HostCache};
+use crate::sys::jobs::{self, Jobs};
 use crate::sys::names::host_name;
 
 /// Questions to the resolver that may be open at a time.
@@ -45,7 +45,8 @@ type Answers = Vec<(Key, Option<String>)>;
 /// Threads that ask while others go on.
 #[derive(Debug)]
 struct Background {
-    questions: Sender<Key>,
+    resolver: fn(Addr) -> Option<String>,
+    questions: Jobs,
     answers: Arc<Mutex<Answers>>,
     /// When each address was asked about last.
     asked: HashMap<Key, Instant>,
@@ -80,27 +81,21 @@ impl Key {
 impl Background {
     /// Starts threads that ask in this way; `None` if there can be none.
     fn start(ask: fn(Addr) -> Option<String>) -> Option<Self> {
-        let (questions, inbox) = channel::<Key>();
-        let answers = Arc::new(Mutex::new(Vec::new()));
-        let inbox = Arc::new(Mutex::new(inbox));
+        let (questions, inbox) = jobs::queue();
         let mut started = 0;
         for _ in 0..BACKGROUND {
-            let (inbox, outbox) = (Arc::clone(&inbox), Arc::downgrade(&answers));
+            let inbox = inbox.clone();
             let work = move || {
-                loop {
-                    // The lock is held only to take, never while asking.
-                    let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(key) = next else { return };
-                    let answer = ask(key.addr());
-                    let Some(outbox) = outbox.upgrade() else { return };
-                    outbox.lock().unwrap_or_else(PoisonError::into_inner).push((key, answer));
+                while let Some(job) = inbox.next() {
+                    job();
                 }
             };
             // Not waited for at the end: the resolver may take its time.
             let builder = thread::Builder::new().name("hosts".to_owned()).stack_size(2 << 20);
             started += usize::from(builder.spawn(work).is_ok());
         }
-        (started > 0).then(|| Self { questions, answers, asked: HashMap::new(), open: 0 })
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        (started > 0).then(|| Self { resolver: ask, questions, answers, asked: HashMap::new(), open: 0 })
     }
 
     fn take_answers(&mut self) -> Answers {
@@ -110,7 +105,14 @@ impl Background {
     fn ask(&mut self, key: Key) {
         let now = Instant::now();
         let due = |asked: &Instant| now.duration_since(*asked) >= LIFETIME;
-        if self.open < MOST && self.asked.get(&key).is_none_or(due) && self.questions.send(key).is_ok() {
+        if self.open < MOST && self.asked.get(&key).is_none_or(due) {
+            let (resolver, answers) = (self.resolver, Arc::downgrade(&self.answers));
+            self.questions.add(Box::new(move || {
+                let answer = resolver(key.addr());
+                if let Some(answers) = answers.upgrade() {
+                    answers.lock().unwrap_or_else(PoisonError::into_inner).push((key, answer));
+                }
+            }));
             self.open += 1;
             self.asked.insert(key, now);
         }

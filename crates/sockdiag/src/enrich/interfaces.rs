@@ -89,6 +89,7 @@ impl Links {
         found
     }
 
+    #[inline(never)]
     fn ask(&mut self, question: &Question<'_>, take: &mut dyn FnMut(Link)) {
         self.converse(|seq| request(question, seq), &mut |message| {
             if message.header.kind == RTM_NEWLINK

@@ -5,7 +5,7 @@ use crate::model::{Socket, Table};
 
 /// Choices that depend on more than the socket at hand.  Every method has the
 /// library's own choice for its default.
-pub trait Quirks: Send + std::fmt::Debug {
+pub trait Quirks: Send + Sync + std::fmt::Debug {
     /// The protocol whose service names the ports of a table have; 0 for those
     /// of any.  Asked once for each table of a poll, in the order of the dumps.
     fn services(&mut self, table: Table) -> u16 {

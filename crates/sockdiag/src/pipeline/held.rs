@@ -25,8 +25,8 @@ pub(super) struct Mark {
 enum Step {
     /// The rows of this namespace follow.
     Enter(u32),
-    /// A row of that many bytes.
-    Row(Origin, u32),
+    /// A row of that many bytes, and its inode.
+    Row(Origin, u32, u32),
 }
 
 /// A step, decoded; it lives on the stack, for as long as it is looked at.
@@ -37,9 +37,12 @@ pub(super) enum Next<'h> {
 }
 
 impl Held {
-    /// No rows; those that come are of this namespace.
-    pub(super) fn of_scope(scope: u32) -> Self {
-        Self { steps: vec![Step::Enter(scope)], scope, ..Self::default() }
+    /// Forgets every row; those that come are of this namespace.  The memory is
+    /// kept: where a poll follows another, it has not to be asked for again.
+    pub(crate) fn begin(&mut self, scope: u32) {
+        self.records.clear();
+        self.steps.clear();
+        self.enter(scope);
     }
 
     /// Says that the rows of this namespace follow.
@@ -53,9 +56,18 @@ impl Held {
         self.scope
     }
 
-    pub(super) fn push(&mut self, record: Record<'_>) {
+    /// Takes a row, whose inode is known already.
+    pub(super) fn push(&mut self, record: Record<'_>, inode: u32) {
         self.records.extend_from_slice(record.bytes);
-        self.steps.push(Step::Row(record.origin, record.bytes.len() as u32));
+        self.steps.push(Step::Row(record.origin, record.bytes.len() as u32, inode));
+    }
+
+    /// The inode of every row, without decoding any.
+    pub(super) fn inodes(&self) -> impl Iterator<Item = u32> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Row(.., inode) => Some(*inode),
+            Step::Enter(_) => None,
+        })
     }
 
     /// Where the next row will be.
@@ -100,7 +112,7 @@ impl Held {
         let mut rest = self.records.as_slice();
         self.steps.iter().filter_map(move |step| match *step {
             Step::Enter(scope) => Some(Next::Enter(scope)),
-            Step::Row(origin, length) => {
+            Step::Row(origin, length, _) => {
                 let (bytes, after) = rest.split_at_checked(length as usize)?;
                 rest = after;
                 Socket::decode(Record { origin, bytes }).map(Next::Row)

@@ -7,6 +7,7 @@
 //! Source: `SKNLGRP_*` (linux/sock_diag.h), sock_diag(7).
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{AskError, Session};
@@ -30,7 +31,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 pub struct Follow {
     events: Events,
     enricher: Enricher,
-    filter: Option<Expr>,
+    filter: Option<Arc<Expr>>,
     context: EvalContext,
     families: FamilySet,
     /// The namespace, where it was named: alone, or none.
@@ -96,9 +97,9 @@ impl Follow {
         early.reverse();
         let netns = session.scopes.facts();
         let scope = session.scopes.only()?;
-        let filter = scope.parsed.expr.take();
+        let filter = scope.shared_filter();
         let context = scope.context();
-        let gate = Gate { families: session.selected.families, filter: filter.as_ref(), context };
+        let gate = Gate { families: session.selected.families, filter: filter.as_deref(), context };
         let tests_names = gate.tests_names();
         Ok(Self {
             events,
@@ -175,7 +176,7 @@ impl Follow {
     /// Whether the socket that was read last is one of those asked for.
     fn wants_this(&mut self) -> bool {
         let Some(socket) = Socket::decode(self.events.record()) else { return false };
-        let filter = self.filter.as_ref();
+        let filter = self.filter.as_deref();
         let gate = Gate { families: self.families, filter, context: self.context };
         if !gate.wants(&mut self.enricher, &socket, self.tests_names) {
             return false;

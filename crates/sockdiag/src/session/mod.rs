@@ -50,6 +50,8 @@ pub struct Session {
     scopes: Scopes,
     enricher: Enricher,
     destroyer: Option<Destroyer>,
+    /// Memory for rows that wait.
+    held: Held,
     /// What was worth saying before the first poll.
     early: Vec<Notice>,
     /// Whether a poll was made.
@@ -94,7 +96,7 @@ impl Session {
         };
         let first = scopes.first();
         let mut selected = question.selected;
-        if let Some(family) = first.and_then(|scope| scope.parsed.family) {
+        if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);
         }
         // Names in a filter may mean other numbers in another namespace, but
@@ -128,6 +130,7 @@ impl Session {
             scopes,
             enricher,
             destroyer: None,
+            held: Held::default(),
             early,
             polled: false,
         })
@@ -239,14 +242,15 @@ impl Session {
 
     fn ask(&mut self, sink: &dyn Rows) -> Result<Vec<DumpError>, AskError> {
         self.begin(sink)?;
+        self.held.begin(0);
         let mut failures = Vec::new();
-        // Moved out while the tables are read, for which the scopes change.
-        let filters: Vec<(Option<Expr>, EvalContext)> = self.scopes.take_filters();
+        // Apart from the scopes, which change while the tables are read.
+        let filters = self.scopes.filters();
         let families = self.selected.families;
         let gate = |at: usize| {
             let none = &(None, EvalContext { ports: (0, 0) });
             let (filter, context) = filters.get(at).unwrap_or(none);
-            Gate { families, filter: filter.as_ref(), context: *context }
+            Gate { families, filter: filter.as_deref(), context: *context }
         };
         let mut pipeline = Pipeline {
             sources: &self.sources,
@@ -254,7 +258,7 @@ impl Session {
             needs: self.needs,
             enricher: &mut self.enricher,
             sink,
-            held: Held::default(),
+            held: &mut self.held,
             order: &mut self.order,
             destroyer: self.destroyer.as_mut(),
         };
@@ -267,6 +271,10 @@ impl Session {
                 continue;
             }
             if scope.namespace.is_some() {
+                // One that ended meanwhile has no sockets.
+                if !scope.access.is_there() {
+                    continue;
+                }
                 pipeline.enter(number as u32, gate(number));
             }
             for table in self.selected.dumps() {
@@ -300,7 +308,6 @@ impl Session {
         }
         // Rows before a failure are shown.
         pipeline.finish();
-        self.scopes.return_filters(filters);
         Ok(failures)
     }
 }

@@ -10,6 +10,7 @@
 
 use std::ffi::OsStr;
 use std::mem;
+use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -17,7 +18,7 @@ use super::AskError;
 use super::question::Reader;
 use crate::enrich::{Links, SystemLookups};
 use crate::filter::{EvalContext, Expr, Parsed};
-use crate::model::Netns;
+use crate::model::{Family, Netns};
 use crate::namespaces::{self, Namespace};
 use crate::notice::Notice;
 use crate::source::{Access, Programs, Sources};
@@ -46,7 +47,9 @@ pub(super) struct Scope {
     /// The way to its interfaces, while nobody else has it.
     pub(super) links: Links,
     /// The filter as it reads there.
-    pub(super) parsed: Parsed,
+    filter: Option<Arc<Expr>>,
+    /// The only family that the filter leaves, if it leaves but one.
+    pub(super) family: Option<Family>,
     /// The part of the filter that the kernel can test.
     pub(super) programs: Programs,
     /// Whether the filter names what may be another number by the next poll.
@@ -59,6 +62,8 @@ pub(super) struct Scope {
 
 impl Scope {
     /// Reads the filter in a namespace.
+    // Not inlined, as `read` is not: both are needed in several places, once each.
+    #[inline(never)]
     fn new(
         namespace: Option<Namespace>,
         listed: bool,
@@ -70,7 +75,8 @@ impl Scope {
             namespace,
             access: Access::to(opener.clone()),
             links: Links::of(opener, reader.polls_again),
-            parsed: Parsed { expr: None, family: None },
+            filter: None,
+            family: None,
             programs: Programs::default(),
             volatile: true,
             context: EvalContext { ports: (0, 0) },
@@ -81,12 +87,14 @@ impl Scope {
     }
 
     /// Reads the filter again, if it may mean something else by now.
+    #[inline(never)]
     fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         if self.volatile {
             let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc);
-            self.parsed = reader.read(&mut lookups)?;
+            let Parsed { expr, family } = reader.read(&mut lookups)?;
             self.volatile = lookups.is_volatile();
-            self.programs = Programs::of(self.parsed.expr.as_ref());
+            self.programs = Programs::of(expr.as_ref());
+            (self.filter, self.family) = (expr.map(Arc::new), family);
         }
         if self.filter().is_some_and(Expr::uses_port_range) {
             self.context.ports = sources.port_range(&self.access);
@@ -96,7 +104,12 @@ impl Scope {
 
     /// The condition on its rows.
     pub(super) fn filter(&self) -> Option<&Expr> {
-        self.parsed.expr.as_ref()
+        self.filter.as_deref()
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_filter(&self) -> Option<Arc<Expr>> {
+        self.filter.clone()
     }
 
     /// What the filter asks its surroundings for.
@@ -219,7 +232,7 @@ impl Scopes {
                         wrong = wrong.or(Some(error));
                         continue;
                     }
-                    Err(_) => scope.parsed = Parsed { expr: None, family: None },
+                    Err(_) => (scope.filter, scope.family) = (None, None),
                 }
                 scope.namespace = Some(namespace);
                 self.list.push(scope);
@@ -325,16 +338,9 @@ impl Scopes {
         self.list.iter().filter_map(|scope| Some(scope.namespace.as_ref()?.facts.clone())).collect()
     }
 
-    /// Hands out the filters, each with what it asks its surroundings for.
-    pub(super) fn take_filters(&mut self) -> Vec<(Option<Expr>, EvalContext)> {
-        self.list.iter_mut().map(|scope| (scope.parsed.expr.take(), scope.context)).collect()
-    }
-
-    /// Takes them back.
-    pub(super) fn return_filters(&mut self, filters: Vec<(Option<Expr>, EvalContext)>) {
-        for (scope, (filter, _)) in self.list.iter_mut().zip(filters) {
-            scope.parsed.expr = filter;
-        }
+    /// The filters, each with what it asks its surroundings for.
+    pub(super) fn filters(&self) -> Vec<(Option<Arc<Expr>>, EvalContext)> {
+        self.list.iter().map(|scope| (scope.filter.clone(), scope.context)).collect()
     }
 
     /// Hands out the ways to the interfaces.

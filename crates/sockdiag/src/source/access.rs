@@ -58,6 +58,16 @@ impl Access {
         self.diag = Some(socket);
     }
 
+    /// Whether the namespace is there and may be entered; a netlink socket that
+    /// was opened to see that is kept.
+    pub(crate) fn is_there(&mut self) -> bool {
+        if self.diag.is_none() {
+            self.diag = Netlink::open(Subsystem::SockDiag, &self.opener).ok();
+        }
+        // Without netlink there is text to read.
+        self.diag.is_some() || self.opener.run(|| ()).is_ok()
+    }
+
     /// Closes what was kept.
     pub(crate) fn close(&mut self) {
         self.diag = None;

@@ -8,6 +8,7 @@
 pub(crate) mod bpf;
 pub(crate) mod clock;
 pub(crate) mod handle;
+pub(crate) mod jobs;
 pub(crate) mod kernel_types;
 pub(crate) mod names;
 pub(crate) mod netlink;

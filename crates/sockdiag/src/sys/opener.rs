@@ -17,10 +17,10 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use super::jobs::{self, Job, Jobs};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// The worker opens sockets and files, no more.
@@ -28,9 +28,6 @@ const STACK: usize = 256 << 10;
 
 /// The namespace of the calling thread.
 const OWN: &str = "/proc/thread-self/ns/net";
-
-/// The namespace to enter, and what to do there.
-type Job = (File, Box<dyn FnOnce(io::Result<()>) + Send>);
 
 /// Where sockets and files of one network namespace are opened.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +170,7 @@ pub(crate) struct Worker(Arc<Mutex<Option<Thread>>>);
 
 #[derive(Debug)]
 struct Thread {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Jobs>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -189,13 +186,10 @@ impl Drop for Thread {
 
 impl Thread {
     fn start() -> io::Result<Self> {
-        let (jobs, inbox) = channel::<Job>();
+        let (jobs, inbox) = jobs::queue();
         let work = move || {
-            for (namespace, job) in &inbox {
-                let entered = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
-                // Whoever waits for the job may want to unmount it next.
-                drop(namespace);
-                job(entered.map_err(io::Error::from));
+            while let Some(job) = inbox.next() {
+                job();
             }
         };
         let thread = thread::Builder::new().name("netns".to_owned()).stack_size(STACK).spawn(work)?;
@@ -211,10 +205,16 @@ impl Worker {
     }
 
     /// Enters a namespace and does something there, if that may be.
-    fn enter(&self, namespace: File, job: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-        let (answer, result) = channel();
-        let job = Box::new(move |entered: io::Result<()>| {
-            let _ = answer.send(entered.map(|()| job()));
+    fn enter(&self, namespace: File, job: Job) -> io::Result<()> {
+        let (promise, entered) = jobs::answer();
+        let job = Box::new(move || {
+            let result = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+            // Whoever waits for the job may want to unmount it next.
+            drop(namespace);
+            if result.is_ok() {
+                job();
+            }
+            promise.keep(result);
         });
         {
             let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,11 +223,11 @@ impl Worker {
                 none => none.insert(Thread::start()?),
             };
             if let Some(jobs) = &thread.jobs {
-                // Refused, it is dropped, and its answer with it.
-                let _ = jobs.send((namespace, job));
+                jobs.add(job);
             }
         }
-        result.recv().map_err(io::Error::other)?
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        Ok(entered.wait().ok_or_else(gone)??)
     }
 }
 

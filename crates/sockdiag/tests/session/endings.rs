@@ -10,7 +10,7 @@ use sockdiag::session::Question;
 use sockdiag::source::Sources;
 use sockdiag::sys::stop::Stopper;
 use sockdiag::{
-    AskError, Follow, Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table,
+    AskError, Event, Follow, Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table,
 };
 use sockdiag_testkit::recording::odd::odd;
 use sockdiag_testkit::recording::{self, Msg};
@@ -26,6 +26,7 @@ fn what_goes_to_other_threads() {
     sent::<Session>();
     sent::<Follow>();
     sent::<Row<'_>>();
+    sent::<Event<'_>>();
     sent::<Question>();
     shared::<Outcome>();
     shared::<AskError>();
@@ -243,4 +244,31 @@ fn a_notice_comes_between_the_rows_where_it_arose() {
         let kept = poll(&mut session).1;
         assert_eq!(kept.notices.len(), log.lines.len() - log.windows.len(), "{kept:?}");
     }
+}
+
+/// A sink that panics takes nothing from the polls that follow.
+#[test]
+fn a_poll_after_a_panic_has_its_filter() {
+    struct Panics;
+    impl Sink for Panics {
+        type Error = std::convert::Infallible;
+
+        fn row(&mut self, _: &Row<'_>) -> Result<ControlFlow<()>, Self::Error> {
+            panic!("a panic of the test");
+        }
+    }
+    let scratch = Scratch::new("panic");
+    let sockets = [80, 443, 80].map(|sport| Msg { sport, ..Msg::v4() });
+    let file = scratch.write("tcp.nl", recording::record(&sockets, &[]));
+    let mut session = Sockets::new().recording(file).filter("sport = :80").open().expect("a question");
+    for _ in 0..2 {
+        let poll = std::panic::AssertUnwindSafe(|| session.poll(&mut Panics));
+        assert!(std::panic::catch_unwind(poll).is_err());
+        assert_eq!(poll_rows(&mut session), 2);
+    }
+}
+
+/// How many rows a poll has.
+fn poll_rows(session: &mut Session) -> u64 {
+    logged(session).1.rows
 }

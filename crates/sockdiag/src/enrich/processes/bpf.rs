@@ -55,19 +55,20 @@ impl Iterated {
 
 impl Strategy for Iterated {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
-        sees_all_tasks()?;
-        match &self.kept {
+        match &mut self.kept {
+            // It was loaded where it sees all tasks, and this process stays there.
             Some(Ok(loaded)) => return loaded.scan(wanted),
             Some(Err(refusal)) => return Err(refusal.clone()),
             None => {}
         }
+        sees_all_tasks()?;
         let inodes = match wanted {
             // A program that is kept has to do for other sockets, too.
             Wanted::These(inodes) if !self.polls_again => Some(inodes),
             _ => None,
         };
-        let loaded = Loaded::new(self.threads, inodes);
-        let scan = match &loaded {
+        let mut loaded = Loaded::new(self.threads, inodes);
+        let scan = match &mut loaded {
             Ok(loaded) => loaded.scan(wanted),
             Err(refusal) => Err(refusal.clone()),
         };
@@ -85,6 +86,8 @@ struct Loaded {
     threads: bool,
     /// Keeps the program loaded.
     link: OwnedFd,
+    /// What a pass is read into.
+    buffer: Vec<u8>,
 }
 
 impl Loaded {
@@ -110,22 +113,21 @@ impl Loaded {
         })
         .map_err(Refusal::Load)?;
         let link = bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))?;
-        Ok(Self { threads, link })
+        Ok(Self { threads, link, buffer: vec![0; BUFFER] })
     }
 
     /// One pass over all tasks.
-    fn scan(&self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
+    fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         let pass =
             bpf::start_iterator(self.link.as_fd()).map_err(|error| Refusal::Call("starting", error))?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
         let mut holders =
             Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
-        let mut buffer = vec![0; BUFFER];
         loop {
-            match read(&pass, &mut buffer) {
+            match read(&pass, &mut self.buffer) {
                 Ok(0) => break,
                 Ok(length) => {
-                    let records = buffer.get(..length).unwrap_or_default().chunks_exact(RECORD);
+                    let records = self.buffer.get(..length).unwrap_or_default().chunks_exact(RECORD);
                     for record in records.filter_map(Record::read) {
                         holders.take(record);
                     }
@@ -333,13 +335,13 @@ mod tests {
     #[test]
     fn one_program_serves_many_passes() {
         let (sockets, inodes) = inherited(3);
-        let loaded = match Loaded::new(false, Some(&inodes)) {
+        let mut loaded = match Loaded::new(false, Some(&inodes)) {
             Ok(loaded) => loaded,
             Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
             Err(why) => sockdiag_testkit::skip!("no program: {why:?}"),
         };
         let own = std::process::id() as i32;
-        let held = |inode: u32| {
+        let mut held = |inode: u32| {
             let scan = loaded.scan(Wanted::These(&[inode])).expect("a pass");
             let by_us =
                 |found: &&Found| scan.tasks.get(found.task as usize).is_some_and(|task| task.pid == own);

@@ -136,7 +136,7 @@ impl From<Refusal> for NoIterator {
 }
 
 /// How the descriptors of all tasks are looked at.
-trait Strategy: fmt::Debug + Send {
+trait Strategy: fmt::Debug + Send + Sync {
     /// Finds every holder of the wanted sockets.  What vanishes meanwhile has
     /// none; what may not be read is counted.
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
