@@ -109,6 +109,7 @@ fn every_label_leads_to_where_it_was_bound() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes Miri many minutes")]
 fn a_distance_reaches_as_far_as_its_bits() {
     let far = |between: usize, back: bool, jump: bool| {
         let mut a = Assembler::new();

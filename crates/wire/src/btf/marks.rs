@@ -54,6 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes Miri many minutes")]
     fn every_type_is_found_wherever_the_pass_ended() {
         let mut made = super::super::tests::Made::new();
         for number in 0..300 {

@@ -156,6 +156,7 @@ fn the_first_struct_that_has_a_member_answers() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes Miri many minutes")]
 fn types_that_lead_in_circles_end() {
     let mut made = Made::new();
     let [a, b] = ["a", "b"].map(|name| made.name(name));
