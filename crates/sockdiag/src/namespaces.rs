@@ -76,7 +76,13 @@ impl Namespace {
     /// `ENOENT` and the like where the namespace is gone; `EPERM` without
     /// `CAP_SYS_ADMIN` over it.
     pub fn enter(&self) -> io::Result<Entered> {
-        let opener = self.opener(&Worker::default());
+        let worker = Worker::default();
+        let opener = if own_inode() == Some(self.facts.inode) {
+            // It takes no privilege to stay.
+            Opener::pinned(&worker)?
+        } else {
+            self.opener(&worker)
+        };
         opener.run(|| ())?;
         Ok(Entered { facts: self.facts.clone(), opener })
     }
