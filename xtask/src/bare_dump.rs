@@ -9,6 +9,8 @@
 //!
 //! Source: linux/inet_diag.h (`TCPDIAG_GETSOCK`), netlink(7).
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};

@@ -16,6 +16,8 @@
 //!
 //! Source of the fixtures' format: `tools/kernels/gen/nltap.c`.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::collections::HashSet;
 use std::fs;
 use std::io::Write as _;

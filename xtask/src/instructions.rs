@@ -12,6 +12,8 @@
 //!
 //! Invariant: a count is only raised together with the reason for it.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;

@@ -13,6 +13,8 @@
 //!
 //! Invariant: both saw the same number of rows, or there is no figure.
 
+#![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};

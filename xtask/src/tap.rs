@@ -4,6 +4,8 @@
 //!
 //! Source: head of tools/kernels/gen/nltap.c.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,6 +5,12 @@
 //!
 //! Source: the C standard, 7.24.1.7 (`strtol`) and 7.23.6.2 (`fscanf`).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 /// A number at the start of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scanned {

@@ -7,6 +7,15 @@
 //!
 //! Source: printf(3).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::cast_lossless,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::io::Write as _;
 
 /// Appends an unsigned integer (`%u`).

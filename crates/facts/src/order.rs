@@ -7,6 +7,12 @@
 //! Invariant: rows with equal keys stay in the order in which they came, and
 //! rows that do not report a key come after those that do, either way round.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::cmp::Ordering;
 
 use crate::fields::{Catalog, Choice, ChoiceError, Key, Needs};

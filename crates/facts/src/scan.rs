@@ -6,6 +6,8 @@
 //!
 //! Source: scanf(3), strtol(3).
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 /// `%d` with 64 bits: the number, and what follows it.
 pub fn integer(text: &[u8]) -> Option<(i64, &[u8])> {
     let (negative, digits) = sign(blanks(text));

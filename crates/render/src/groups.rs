@@ -4,6 +4,8 @@
 //! by their counts, the largest first, or by a column that was asked for; groups
 //! that are equal there are ordered by name.
 
+#![allow(clippy::cast_precision_loss, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{self, Write};

@@ -4,6 +4,8 @@
 //! tokens are joined.  The choices of the reader become a flat list of steps
 //! once, so that a row costs no decisions but those of its own values.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 

@@ -4,6 +4,12 @@
 //!
 //! Source: form and arithmetic as `ss` 7.3 shows them.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use sockdiag::number::put_signed;
 use sockdiag::source::Summary;
 

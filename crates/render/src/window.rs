@@ -30,6 +30,8 @@
 //! Memory is bounded by the window and by what spans may hold, whatever a row
 //! or a screen is wide.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 mod chunks;
 mod spans;
 

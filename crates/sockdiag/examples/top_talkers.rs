@@ -7,6 +7,8 @@
 //! Connections are told apart by the kernel's cookie, so a port that is used
 //! again is a new one.  What began and ended between the two looks is not seen.
 
+#![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::Write as _;

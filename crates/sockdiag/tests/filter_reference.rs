@@ -1,6 +1,7 @@
 //! The same filters through the real `ss`: on a recording, where its own test
 //! decides alone, and on this kernel's sockets, where the kernel has a say.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 mod filter_support;

@@ -1,6 +1,7 @@
 //! The front door: questions to the kernel, in namespaces made for them, and
 //! to a recording of what it said.
 
+#![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::collections::BTreeMap;

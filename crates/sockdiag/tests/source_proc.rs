@@ -1,5 +1,6 @@
 //! `/proc/net` text: the same files through us and through the reference.
 
+#![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::fmt::Write;

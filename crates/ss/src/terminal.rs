@@ -1,5 +1,7 @@
 //! The standard output and its width.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;

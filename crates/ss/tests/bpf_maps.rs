@@ -1,6 +1,7 @@
 //! Deliberate differences from the reference about BPF storage: each test here
 //! is named by its row of COMPAT.md.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::net::TcpListener;

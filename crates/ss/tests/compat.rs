@@ -1,6 +1,7 @@
 //! Deliberate differences from the reference: each test here is named by its
 //! row of COMPAT.md and shows both sides, the reference first.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::fmt::Write as _;

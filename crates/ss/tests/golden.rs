@@ -4,6 +4,11 @@
 //! `golden/README.md` says what the files are; `cargo xtask goldens` makes
 //! them.  Where the reference can be had, `tests/differential` compares more.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "small, known numbers; each cast is meant"
+)]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::collections::BTreeSet;

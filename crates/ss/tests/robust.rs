@@ -9,6 +9,7 @@
 //! window are as wide as the widest, so the bound is rows times the longest
 //! message times [`EXPANSION`], plus the width of the screen for each row.
 
+#![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::ffi::OsString;

@@ -4,6 +4,7 @@
 //! either.  Every form that is ours says what could not be written and ends
 //! with 1, but for a reader that went away, which nobody need be told.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::fs::{self, File};

@@ -8,6 +8,13 @@
 //! Written from Documentation/bpf/standardization/instruction-set.rst, apart
 //! from `sockdiag-wire`, so that it can check it.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use std::collections::HashMap;
 
 /// Code, first and second register, offset, constant.

@@ -4,6 +4,12 @@
 //! `sockdiag-wire`, so that it can check it.  Anything can be built, also what
 //! no kernel accepts.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 /// `BTF_INT_SIGNED`.
 pub const SIGNED: u32 = 1;
 /// `BTF_INT_CHAR`.

@@ -10,6 +10,12 @@
 //! Source: `include/uapi/linux/inet_diag.h` and the kernel's documented
 //! behaviour; [`audit`] is what `inet_diag_bc_audit` demands of a program.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 /// What the kernel knows of a socket when it runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Entry {

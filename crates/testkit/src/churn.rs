@@ -8,6 +8,12 @@
 //! then the cookie of each destroyed socket in hexadecimal, a line each.  (The
 //! cookie is what tells one socket from another that had the same ports.)
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

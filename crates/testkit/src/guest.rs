@@ -10,6 +10,12 @@
 //! Invariant: a result is complete or absent; a guest that dies half-way leaves
 //! whole runs and perhaps a cut one, which is left out.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 mod mask;
 mod run;
 

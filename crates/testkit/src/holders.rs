@@ -11,6 +11,8 @@
 //! ends, with its workers, when its input ends.  As `sockdiag-holder --churn`
 //! it holds nothing for long: it opens and closes connections all the time.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read as _, Write};

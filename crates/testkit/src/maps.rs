@@ -4,6 +4,8 @@
 //! by number, or look at sockets that nobody else gives values to.  It is gone
 //! when its [`Map`] is and no socket holds a value of it.
 
+#![allow(clippy::cast_sign_loss, reason = "small, known numbers; each cast is meant")]
+
 pub mod values;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -3,6 +3,8 @@
 //! Written from `linux/netlink.h`, apart from `sockdiag-wire` on purpose:
 //! tests that use this check that crate independently.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 /// `NLMSG_ERROR`.
 pub(crate) const ERROR: u16 = 2;
 /// `NLMSG_DONE`.

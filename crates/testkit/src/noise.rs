@@ -11,6 +11,8 @@
 //! Invariant: nothing outlives the program but TIME-WAIT sockets, and the
 //! program does not outlive its input.
 
+#![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
+
 use std::ffi::CString;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

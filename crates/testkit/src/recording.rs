@@ -9,6 +9,8 @@
 //! All numbers are in the byte order of this machine but ports and addresses,
 //! which are in network order.  Source: `linux/inet_diag.h`.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 mod mutate;
 pub mod odd;
 mod random;

@@ -12,6 +12,8 @@
 //! those of linux/vm_sockets_diag.h, linux/tipc_netlink.h, linux/xdp_diag.h,
 //! linux/smc_diag.h.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 pub mod netpkt;
 
 use std::path::{Path, PathBuf};

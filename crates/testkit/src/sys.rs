@@ -7,6 +7,12 @@
 //! system call on memory that was laid out before `fork`: no allocation, no
 //! locks, because another thread may have held one when we forked.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};

@@ -7,6 +7,8 @@
 //!
 //! Source: `struct nlattr` (linux/netlink.h); the reference on recordings.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::bytes::{align4, u16_at, u32_at};
 use crate::layout::constants;
 

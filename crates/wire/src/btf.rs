@@ -14,6 +14,13 @@
 //! Source: linux/btf.h, Linux 7.3; Documentation/bpf/btf.rst.  Split BTF, as
 //! modules have it, is not read.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::borrow::Cow;
 
 use crate::bytes::u32_at;

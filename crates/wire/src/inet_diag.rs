@@ -5,6 +5,8 @@
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::attr::{ALIGNMENT, attrs, c_text};
 use crate::bpf_storage::BpfStorages;
 use crate::bytes::{array_at, u8_at, u32_at, u64_at};

@@ -2,6 +2,8 @@
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::attr::{self, NLA_F_NESTED};
 use crate::bpf_storage::SK_DIAG_BPF_STORAGE_REQ_MAP_FD;
 use crate::inet_diag::{

@@ -6,6 +6,8 @@
 //! Source: `struct nlmsghdr`, `struct nlmsgerr` (linux/netlink.h),
 //! netlink(7), Documentation/userspace-api/netlink/intro.rst.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::attr::attrs;
 use crate::bytes::{align4, u32_at};
 use crate::layout::{constants, view};

@@ -7,6 +7,8 @@
 //!
 //! Source: linux/smc_diag.h, Linux 7.3.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::attr::Index;
 use crate::bytes::u8_at;
 use crate::layout::{constants, view, whole};

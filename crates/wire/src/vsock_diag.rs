@@ -5,6 +5,8 @@
 //!
 //! Source: linux/vm_sockets_diag.h, linux/vm_sockets.h, Linux 7.3.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::layout::{constants, view, whole};
 
 constants! {

@@ -1,6 +1,8 @@
 //! Any bytes are valid input: messages, attributes and what they nest are read
 //! to the end, whole and damaged, and nothing panics or reaches outside.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use sockdiag_wire::attr::{Attr, attrs, put};
 use sockdiag_wire::bytecode::Op;
 use sockdiag_wire::inet_diag::{INET_DIAG_MD5SIG, INET_DIAG_ULP_INFO, InetAttrs, InetDiagMsg, MSG_LEN};

@@ -5,6 +5,12 @@
 //! details, without other control characters, and no longer than its record
 //! explains; and the rows around it stay as they are.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;

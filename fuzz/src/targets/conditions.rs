@@ -4,6 +4,8 @@
 //! expression; a filter and its opposite disagree; the kernel takes every
 //! program, and no program loses a socket that the filter wants.
 
+#![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
+
 use sockdiag::filter::{
     Comparison, Dialect, End, Expr, FieldTest, HostCondition, Node, Prefix, Test, program as kernel_program,
 };

@@ -3,6 +3,8 @@
 //! The bytes under test stand behind a good line or message, and lines also
 //! before one, which must come out as they went in.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File as Stored;

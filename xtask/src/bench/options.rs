@@ -1,5 +1,7 @@
 //! What the words after `cargo xtask bench` ask for.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use sockdiag_testkit::Why;
 
 use super::lines::{LINES, Line};

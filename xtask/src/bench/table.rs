@@ -1,5 +1,7 @@
 //! The table of medians, as Markdown, and what stands above it.
 
+#![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
+
 use std::fmt;
 use std::fs;
 use std::time::Duration;

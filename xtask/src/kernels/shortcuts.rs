@@ -6,6 +6,8 @@
 //!
 //! Source: linux/sock_diag.h, linux/inet_diag.h, linux/netlink.h.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use sockdiag_wire::attr::attrs;
 use sockdiag_wire::bytecode::{INET_DIAG_BC_D_EQ, INET_DIAG_BC_DEV_COND, INET_DIAG_BC_S_EQ};
 use sockdiag_wire::bytes::u32_at;

@@ -1,5 +1,7 @@
 //! What a line's runs say.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use sockdiag_testkit::compare::{Difference, Ended, Outcome};
 use sockdiag_testkit::guest::{How, Line, Run, Who, masked};
 

@@ -6,6 +6,8 @@
 //! Source: `struct tcpvegas_info`, `tcp_dctcp_info`, `tcp_bbr_info`
 //! (linux/inet_diag.h).
 
+#![allow(clippy::cast_precision_loss, reason = "kernel integers are narrow; each cast is meant")]
+
 use super::{Field, Groups, Needs, Read, Style, Text, Unit, plain, text};
 use crate::model::Row;
 use crate::model::words::NO_YES;

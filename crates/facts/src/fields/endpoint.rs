@@ -3,6 +3,8 @@
 //! Source: `struct inet_diag_msg` and `struct inet_diag_sockid`
 //! (linux/inet_diag.h); state numbers of tcp_states.h.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use sockdiag_wire::ipproto::{
     IPPROTO_DCCP, IPPROTO_ICMPV6, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
 };

@@ -2,6 +2,8 @@
 //!
 //! Source: `struct inet_diag_msg` and the attributes of linux/inet_diag.h.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use sockdiag_wire::inet_diag::{
     IDIAG_TIMER_DELACK, IDIAG_TIMER_KEEPALIVE, IDIAG_TIMER_OFF, IDIAG_TIMER_ON, IDIAG_TIMER_PROBE0,
     IDIAG_TIMER_TIMEWAIT,

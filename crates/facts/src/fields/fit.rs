@@ -1,6 +1,8 @@
 //! Whatever bytes a source sends, a value is of the kind that its row tells: a
 //! test that asks every row about sockets of every table.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::collections::HashSet;
 
 use sockdiag_wire::attr::put;

@@ -5,6 +5,8 @@
 //! reading of a field ([`Read`](super::read::Read)), so that it cannot be another
 //! than that of the values.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use super::{Needs, Unit};
 use crate::model::words::{self, Word};
 

@@ -8,6 +8,8 @@
 //! Source: proc_pid_fd(5), proc_pid_stat(5); form as `ss -p`, `-Z` and `-z`
 //! print it.
 
+#![allow(clippy::cast_sign_loss, reason = "kernel integers are narrow; each cast is meant")]
+
 use super::{
     Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Style, Text, Unit, Value, text,
 };

@@ -17,6 +17,8 @@
 //!
 //! Source: `include/uapi/linux/inet_diag.h`.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use sockdiag_wire::bytecode::{INET_DIAG_BC_JMP as JMP, OP_LEN as JMP_LEN};
 
 /// The longest program, in bytes.

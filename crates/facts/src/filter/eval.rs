@@ -17,6 +17,12 @@
 //!
 //! Source: the program's behaviour.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use super::expr::{Comparison, End, Expr, FieldTest, Next, Test};
 use super::host::{HostCondition, Prefix};
 use super::pattern;

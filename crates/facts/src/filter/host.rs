@@ -7,6 +7,12 @@
 //! Source: the manual page ss(8), section HOST SYNTAX, and the program's
 //! behaviour.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 

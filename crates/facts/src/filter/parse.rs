@@ -10,6 +10,12 @@
 //!
 //! Source: the manual page ss(8), and the program's behaviour.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::io::BufRead;
 
 use super::error::{FilterError, HostError};

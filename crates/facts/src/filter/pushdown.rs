@@ -21,6 +21,12 @@
 //!
 //! Source: `include/uapi/linux/inet_diag.h`; the program's behaviour.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use sockdiag_wire::bytecode::{
     INET_DIAG_BC_AUTO as AUTO, INET_DIAG_BC_CGROUP_COND as CGROUP_COND, INET_DIAG_BC_D_COND as D_COND,
     INET_DIAG_BC_D_EQ as D_EQ, INET_DIAG_BC_D_GE as D_GE, INET_DIAG_BC_D_LE as D_LE,

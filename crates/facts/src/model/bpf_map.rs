@@ -6,6 +6,8 @@
 //!
 //! Source: linux/bpf.h, `struct bpf_map_info`; Documentation/bpf/btf.rst.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::fmt;
 
 use sockdiag_wire::btf::{BTF_KIND_INT, Btf, Index};

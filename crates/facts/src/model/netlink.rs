@@ -12,6 +12,12 @@
 //!
 //! Source: linux/netlink_diag.h, netlink(7), proc_pid_net(5).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use sockdiag_wire::mem_info::SkMemInfo;
 use sockdiag_wire::netlink_diag::{NETLINK_CONNECTED, NetlinkDiagMsg};
 

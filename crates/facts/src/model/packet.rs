@@ -11,6 +11,12 @@
 //!
 //! Source: linux/packet_diag.h, packet(7), proc_pid_net(5).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use sockdiag_wire::mem_info::SkMemInfo;
 use sockdiag_wire::packet_diag::{FilterProgram, PacketDiagMsg, PacketInfo, PacketMclist, PacketRing};
 use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_RAW};

@@ -13,6 +13,12 @@
 //! Source: proc_net_tcp.rst, `get_tcp4_sock`; udp has the fields up to the
 //! pointer, then `drops`.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use super::families::Family;

@@ -3,6 +3,8 @@
 //! Source: `include/uapi/linux/netlink.h` and `if_ether.h` for the numbers;
 //! the program's behaviour for the names.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use sockdiag_wire::ipproto::{
     IPPROTO_DCCP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_MPTCP, IPPROTO_RAW, IPPROTO_SCTP, IPPROTO_TCP,
     IPPROTO_UDP, IPPROTO_UDPLITE,

@@ -7,6 +7,8 @@
 //!
 //! Source: words and texts are those of `ss` 7.3.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use sockdiag_wire::socket;
 
 use super::words::{self, Word};

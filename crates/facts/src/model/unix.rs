@@ -17,6 +17,8 @@
 //! Source: linux/unix_diag.h, unix(7), proc_pid_net(5); the states and flags
 //! of /proc are `enum socket_state` and `__SO_ACCEPTCON` of linux/net.h.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::borrow::Cow;
 
 use sockdiag_wire::mem_info::SkMemInfo;

@@ -5,6 +5,8 @@
 //! and numbers, addresses, truth values and texts that need no escape are put
 //! down directly; everything else goes through serde.  A test compares the two.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::io;
 
 use serde_json::ser::CompactFormatter;

@@ -1,5 +1,7 @@
 //! What stands around the sockets in a document.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::time::Duration;
 
 use serde::ser::SerializeMap as _;

@@ -1,6 +1,8 @@
 //! What a table looks like, and that it looks as it would if every window were
 //! laid out only when it is printed.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use super::chunks::{CHUNK, CHUNKS};
 use super::spans::MOST_BLANKS;
 use super::*;

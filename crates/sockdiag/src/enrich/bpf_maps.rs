@@ -7,6 +7,12 @@
 //!
 //! Source: linux/bpf.h; the limit of 32 maps is ss's.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use sockdiag_wire::bpf::BPF_MAP_TYPE_SK_STORAGE;

@@ -14,6 +14,8 @@
 //!
 //! Source: getnameinfo(3); ss's behaviour.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;

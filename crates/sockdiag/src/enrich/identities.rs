@@ -5,6 +5,8 @@
 //!
 //! Source: proc_pid_cmdline(5), proc_pid_status(5), getpwuid(3).
 
+#![allow(clippy::cast_possible_wrap, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;

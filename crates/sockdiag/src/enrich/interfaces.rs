@@ -6,6 +6,12 @@
 //!
 //! Source: rtnetlink(7) (`RTM_GETLINK`, `RTM_GETADDR`), netdevice(7).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::collections::HashMap;
 
 use sockdiag_wire::attr::{attrs, put};

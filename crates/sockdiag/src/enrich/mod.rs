@@ -15,6 +15,8 @@
 //!
 //! Source: fields of ss(8) that are names: services, interfaces, cgroups, hosts.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 mod bpf_maps;
 mod cgroups;
 mod contexts;

@@ -7,6 +7,8 @@
 //! Source: netlink(7), proc_pid_stat(5); `nl_protos` as iproute2's programs
 //! read it.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;

@@ -14,6 +14,8 @@
 //!
 //! Source: unix_diag (`UNIX_DIAG_PEER`), inet_diag.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::hash::{BuildHasher as _, RandomState};
 
 use crate::model::{Addr, Detail, Layout, Socket};

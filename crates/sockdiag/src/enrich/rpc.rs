@@ -7,6 +7,8 @@
 //! Source: RFC 5531 (calls, record marking), RFC 1833 (rpcbind version 4),
 //! rpc(5) for names of programs.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};

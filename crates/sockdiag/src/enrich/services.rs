@@ -8,6 +8,8 @@
 //!
 //! Source: services(5), protocols(5); ss's order of questions.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use super::rpc::RpcNames;
 use crate::sys::names::{protocol_name, service_name};
 

@@ -1,5 +1,7 @@
 //! Rows that wait for others, as the bytes they came in.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::ops::ControlFlow;
 
 use crate::model::{Origin, Record, Socket};

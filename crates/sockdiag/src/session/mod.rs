@@ -10,6 +10,8 @@
 //! polls (who holds a socket, what an interface is called, which namespaces
 //! there are) is asked again.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 mod error;
 mod follow;
 mod question;

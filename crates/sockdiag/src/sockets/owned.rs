@@ -7,6 +7,12 @@
 //! Invariant: what a kept row says by a field's name is what the borrowed one
 //! said, whatever became of the socket since.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -7,6 +7,12 @@
 //! Source: `SOCK_DESTROY` (linux/sock_diag.h), sock_diag(7); ss's treatment of
 //! the answers.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
 use sockdiag_wire::inet_req::{InetDiagReqV2, SockId};
 use sockdiag_wire::ipproto::IPPROTO_RAW;

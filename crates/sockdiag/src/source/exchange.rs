@@ -7,6 +7,8 @@
 //! Source: netlink(7); ss's treatment of errors for inet tables: every
 //! `NLMSG_ERROR` is silent, a dump that ends in an error is not.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::io;
 use std::ops::ControlFlow;
 

@@ -10,6 +10,8 @@
 //!
 //! Source: inet_diag.c's two entry points; linux/inet_diag.h.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::ops::ControlFlow;
 
 use sockdiag_wire::bytecode::{INET_DIAG_BC_CGROUP_COND, Op};

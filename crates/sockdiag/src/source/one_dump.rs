@@ -6,6 +6,8 @@
 //! Source: sock_diag(7); ss's treatment of errors, which other than for inet
 //! tables are reported unless the kernel does not know the family.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::ops::ControlFlow;
 
 use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};

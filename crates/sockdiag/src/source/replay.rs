@@ -10,6 +10,8 @@
 //!
 //! Source: ss's behaviour; netlink(7).
 
+#![allow(clippy::cast_possible_wrap, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};

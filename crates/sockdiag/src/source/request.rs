@@ -3,6 +3,8 @@
 //! Source: `struct inet_diag_req_v2` and `struct inet_diag_req`
 //! (linux/inet_diag.h); attributes in ss's order.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use sockdiag_wire::attr;
 use sockdiag_wire::inet_req::{
     INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL, InetDiagReq, InetDiagReqV2, SockId, put_storages,

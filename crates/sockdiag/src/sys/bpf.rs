@@ -5,6 +5,11 @@
 //! string of the call's own borrows, with its length.
 //!
 //! Source: bpf(2), `union bpf_attr` and `struct bpf_btf_info` (linux/bpf.h).
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;

@@ -1,6 +1,7 @@
 //! File handles: a cgroup's id is the 8-byte handle of its directory.
 //!
 //! Source: name_to_handle_at(2); kernfs handles (a 64-bit node id).
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;

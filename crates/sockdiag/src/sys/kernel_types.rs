@@ -4,6 +4,7 @@
 //! older ones its megabytes are read.
 //!
 //! Source: Documentation/ABI/testing/sysfs-kernel-btf.
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 #![allow(unsafe_code)]
 
 use std::fs::File;

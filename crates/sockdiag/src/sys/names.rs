@@ -4,6 +4,11 @@
 //! machine do, so a name found here is the name that other programs show.
 //!
 //! Source: getservbyport(3), getprotobynumber(3), getpwuid(3), getnameinfo(3), if_indextoname(3).
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};

@@ -10,6 +10,7 @@
 //! traffic by LD_PRELOAD sees them.
 //!
 //! Source: netlink(7); sizes and options as ss sets them.
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 #![allow(unsafe_code)]
 
 use std::io::IoSliceMut;

@@ -8,6 +8,12 @@
 //! Source: selinux(8); which places count, and in which order, as the
 //! reference's system calls show it.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;

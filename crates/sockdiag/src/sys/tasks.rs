@@ -1,6 +1,7 @@
 //! What two tasks share.
 //!
 //! Source: kcmp(2).
+#![allow(clippy::cast_possible_wrap, reason = "kernel integers are narrow; each cast is meant")]
 #![allow(unsafe_code)]
 
 use rustix::io::Errno;

@@ -1,5 +1,11 @@
 //! A bare sock_diag client, so that tests of filters need nothing else.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use rustix::fd::OwnedFd;
 use rustix::io;
 use rustix::net::netlink::{self, SocketAddrNetlink};

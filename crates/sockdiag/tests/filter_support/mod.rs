@@ -1,6 +1,7 @@
 //! What the tests of filters share: a fixed world of names, random filters and
 //! random sockets.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 // Every test file is a crate of its own and uses a part of this.
 #![allow(dead_code, unreachable_pub)]
 

@@ -1,5 +1,7 @@
 //! How a poll ends, when its rows were read, and what may go to other threads.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::fs;
 use std::net::UdpSocket;
 use std::ops::ControlFlow::{self, Break, Continue};

@@ -1,5 +1,7 @@
 //! Sockets as they end: a wait has an end, whoever ends it.
 
+#![allow(clippy::cast_sign_loss, reason = "small, known numbers; each cast is meant")]
+
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,6 +4,11 @@
 //! Everything is made in namespaces of the test's own.  What has to see all of
 //! them, and nobody else's, runs in a [`world`] of its own.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "small, known numbers; each cast is meant"
+)]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 mod endings;

@@ -3,6 +3,8 @@
 //! Maps are the whole machine's, sockets are ours: a namespace of its own
 //! shows no values but those put there.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,8 @@
 //! in recordings (what a reply says it is decides how it is shown, whichever
 //! table it came from), raw in /proc text and live, MPTCP live.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::recording::{self, Msg, attr};
 use sockdiag_testkit::replies::{self, Talk, done, refusal};

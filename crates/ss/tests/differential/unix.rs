@@ -3,6 +3,8 @@
 //! Names with control characters are shown otherwise, so they are in
 //! `tests/compat.rs` instead.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::fmt::Write as _;
 
 use sockdiag_testkit::netns::Namespace;

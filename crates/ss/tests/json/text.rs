@@ -2,6 +2,14 @@
 //!
 //! Runs of blanks count as one: how wide columns are is not a socket's.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use std::fmt::Write as _;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Runs one program on one case and collects all it says.
 
+#![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};

@@ -3,6 +3,7 @@
 //!
 //! Invariant: the kernel (Linux 6.18) accepts each, and the first type is `int`.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 mod records;

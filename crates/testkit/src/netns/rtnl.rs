@@ -3,6 +3,12 @@
 //! Each asks for an acknowledgement.  Source: `linux/rtnetlink.h`,
 //! `linux/if_link.h`, `linux/if_addr.h`, `linux/veth.h`.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use std::net::IpAddr;
 
 use crate::nl;

@@ -5,6 +5,8 @@
 //! print what happened to lie in memory, so only our own program must stand
 //! all of it.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use fastrand::Rng;
 
 use super::{INET_DIAG_MSG, messages};

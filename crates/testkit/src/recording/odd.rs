@@ -1,5 +1,7 @@
 //! Recordings that are odd: cut short, with errors, with stray bytes.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use super::Msg;
 
 /// A recording that is odd in one way.

@@ -4,6 +4,12 @@
 //! reader that checks no lengths still reads only what was sent.  Values
 //! are of every magnitude, not of every likelihood.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastrand::Rng;

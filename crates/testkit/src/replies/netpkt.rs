@@ -3,6 +3,8 @@
 //!
 //! Source: linux/netlink_diag.h, linux/packet_diag.h.
 
+#![allow(clippy::cast_sign_loss, reason = "small, known numbers; each cast is meant")]
+
 use super::{attr, socket, words};
 
 /// A packet socket of inode 4000000005: type, protocol, attributes.

@@ -1,6 +1,8 @@
 //! TCP with options that show: marks, priorities, congestion control, keys,
 //! owners.  Ports 5300 to 5399, and 5400 to 5499 for congestion controls.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::fs;
 use std::os::fd::OwnedFd;
 

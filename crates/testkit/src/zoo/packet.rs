@@ -5,6 +5,12 @@
 //! namespace may make them, and nothing of them is an IP address, so the zoo
 //! prints `-`.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 

@@ -23,6 +23,12 @@
 //! Invariant: a program that is handed out has every distance filled in, and
 //! each leads to where its label was bound.
 
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::error::Error;
 use std::fmt;
 

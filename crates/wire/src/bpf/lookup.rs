@@ -10,6 +10,8 @@
 //!
 //! Source: Documentation/bpf/btf.rst.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::error::Error;
 use std::fmt;
 use std::ops::ControlFlow;

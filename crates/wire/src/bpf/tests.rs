@@ -1,5 +1,7 @@
 //! Labels, wherever they are bound, and mistakes.
 
+#![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
+
 use super::Reg::{R0, R1, R2, R10};
 use super::*;
 

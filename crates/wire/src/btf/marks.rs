@@ -4,6 +4,8 @@
 //! asks for some dozens by number: steps from the last mark before a type cost
 //! less than a list of where each begins.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::ops::ControlFlow;
 
 use super::{Btf, Type, Types};

@@ -1,5 +1,11 @@
 //! Made-up BTF, the kernel's own, and bytes that are neither.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, known numbers; each cast is meant"
+)]
+
 use super::*;
 
 /// BTF in the making.

@@ -6,6 +6,8 @@
 //!
 //! Source: printf(3); IEEE 754; the x87 format of `long double`.
 
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+
 use std::io::Write as _;
 
 /// Appends a `float`, a `double` or an x87 `long double`, by its size.

@@ -1,5 +1,7 @@
 //! Values with their text in the reference, and values that are noise.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use fastrand::Rng;
 use sockdiag_testkit::btf::{Btf, Id, SIGNED};
 use sockdiag_testkit::maps::values::{self, Value};

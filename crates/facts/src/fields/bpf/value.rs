@@ -19,6 +19,13 @@
 //! Source: the text of ss 7.3 with libbpf on maps made for it;
 //! Documentation/bpf/btf.rst.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::io::Write as _;
 
 use sockdiag_wire::btf::{

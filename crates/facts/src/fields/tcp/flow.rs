@@ -2,6 +2,8 @@
 //!
 //! Source: `struct tcp_info` (linux/tcp.h).
 
+#![allow(clippy::cast_precision_loss, reason = "kernel integers are narrow; each cast is meant")]
+
 use super::{counter, gauge, info, tcp};
 use crate::fields::{Field, Style, Text, Unit, plain};
 use crate::model::Row;

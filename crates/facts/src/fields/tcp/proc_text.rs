@@ -2,6 +2,8 @@
 //!
 //! Source: proc_net_tcp.rst.
 
+#![allow(clippy::cast_possible_wrap, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::fields::{Field, Groups, Read, Text, Unit, plain};
 use crate::model::proc_line::USER_HZ;
 use crate::number::{put_g, put_i64, put_u64};

@@ -14,6 +14,12 @@
 //!
 //! Source: Documentation/bpf/bpf_iterators.rst.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 

@@ -6,6 +6,8 @@
 //!
 //! Invariant: in a bucket the holder found last comes first.
 
+#![allow(clippy::cast_possible_wrap, reason = "kernel integers are narrow; each cast is meant")]
+
 use crate::model::{Holder, HolderCache};
 
 use super::{Found, Scan, Task};

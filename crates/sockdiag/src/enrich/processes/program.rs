@@ -11,6 +11,12 @@
 //! Source: Documentation/bpf/bpf_iterators.rst, `struct bpf_iter__task_file`
 //! (in the kernel's BTF), linux/magic.h.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::ffi::CStr;
 
 use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};

@@ -11,6 +11,12 @@
 //!
 //! Source: proc(5); which entries count as the reference shows it.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
 use std::ffi::{CStr, OsString};
 use std::io::Read as _;
 use std::mem::MaybeUninit;

@@ -1,5 +1,7 @@
 //! The ladder on this machine's kernel, with loopback sockets of its own.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::net::{TcpListener, TcpStream};
 
 use sockdiag_testkit::skip;

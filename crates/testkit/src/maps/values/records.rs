@@ -1,6 +1,7 @@
 //! Values with members, values that share a name, and values that cannot be
 //! shown.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use super::{List, ODD};
