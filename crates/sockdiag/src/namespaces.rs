@@ -11,18 +11,18 @@
 //! ip-netns(8).
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::mem;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::Netns;
 use crate::sys::errno_of;
-use crate::sys::netns::EnterError;
-use crate::sys::opener::{Opener, Worker, own_inode};
+use crate::sys::netns::{self, EnterError, OWN};
+use crate::sys::opener::{Opener, Worker};
 use sockdiag_facts::scan;
 
 /// Where named namespaces are.
@@ -77,7 +77,7 @@ impl Namespace {
     /// `CAP_SYS_ADMIN` over it.
     pub fn enter(&self) -> io::Result<Entered> {
         let worker = Worker::default();
-        let opener = if own_inode() == Some(self.facts.inode) {
+        let opener = if netns::inode() == Some(self.facts.inode) {
             // It takes no privilege to stay.
             Opener::pinned(&worker)?
         } else {
@@ -95,153 +95,160 @@ impl Namespace {
 
 /// Every network namespace that a process or a mount holds.
 pub fn all() -> Namespaces {
-    all_seen_from(own_inode())
+    Search::seen_from(netns::inode()).all()
 }
 
-/// The same where the namespace with this inode counts as ours.
-pub(crate) fn all_seen_from(home: Option<u64>) -> Namespaces {
-    let mut search = Search::new(home);
-    search.names();
-    search.mounts(&fs::read("/proc/self/mountinfo").unwrap_or_default());
-    search.processes(Path::new("/proc"));
-    let Search { found, hidden, .. } = search;
-    let mut list: Vec<Namespace> = found.into_values().collect();
-    for Namespace { facts, .. } in &mut list {
-        *facts = Netns::new(facts.inode, facts.name.take(), facts.path.take());
-    }
-    list.sort_by_cached_key(|one| {
-        (!one.is_home, one.facts.name.is_none(), one.facts.name.clone(), one.facts.inode)
-    });
-    Namespaces { list, hidden }
-}
-
-/// The namespaces of a list of words between commas, chosen among `every` one:
-/// `all`, names as `ip netns` gives them, inode numbers, paths of files,
-/// `pid:N`.
+/// The namespaces of a list of words between commas: `all`, names as `ip netns`
+/// gives them, inode numbers, paths of files, `pid:N`.
 ///
 /// # Errors
 /// As [`netns::enter`](crate::sys::netns::enter), about the first word that
 /// stands for nothing.
-pub fn chosen(words: &OsStr, every: &Namespaces) -> Result<Namespaces, EnterError> {
-    chosen_or(words, every, &mut Err)
+pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
+    Search::seen_from(netns::inode()).chosen(words, &mut Err)
 }
 
-/// The same; `missing` is told of a word that stands for nothing, and passes it
-/// over or gives up.
-pub(crate) fn chosen_or(
-    words: &OsStr,
-    every: &Namespaces,
-    missing: &mut dyn FnMut(EnterError) -> Result<(), EnterError>,
-) -> Result<Namespaces, EnterError> {
-    let mut list: Vec<Namespace> = Vec::new();
-    let mut hidden = 0;
-    for word in words.as_bytes().split(|byte| *byte == b',') {
-        let found = match word {
-            b"all" => {
-                hidden = every.hidden;
-                every.list.clone()
-            }
-            _ => match one(OsStr::from_bytes(word), every) {
-                Ok(one) => vec![one],
-                Err(error) => {
-                    missing(error)?;
-                    continue;
-                }
-            },
-        };
-        for namespace in found {
-            match list.iter_mut().find(|had| had.facts.inode == namespace.facts.inode) {
-                Some(had) => had.is_chosen |= namespace.is_chosen,
-                None => list.push(namespace),
-            }
-        }
-    }
-    Ok(Namespaces { list, hidden })
-}
-
-/// The namespace that a word stands for.
-fn one(word: &OsStr, every: &Namespaces) -> Result<Namespace, EnterError> {
-    let bytes = word.as_bytes();
-    let door = match bytes.strip_prefix(b"pid:") {
-        Some(pid) => {
-            let whole = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
-            // Not a number is no process.
-            let pid = if whole { OsStr::from_bytes(pid) } else { OsStr::new("0") };
-            Path::new("/proc").join(pid).join("ns/net")
-        }
-        None if bytes.contains(&b'/') => PathBuf::from(word),
-        None => Path::new(NAMES).join(word),
-    };
-    let open = |errno| EnterError::Open { name: word.to_owned(), errno };
-    let meta = match fs::metadata(&door) {
-        Ok(meta) => meta,
-        Err(error) => {
-            let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<u64>().ok());
-            let same = |one: &&Namespace| Some(one.facts.inode) == number;
-            let found = every.list.iter().find(same).cloned();
-            return found
-                .map(|one| Namespace { is_chosen: true, ..one })
-                .ok_or_else(|| open(errno_of(&error)));
-        }
-    };
-    if !is_netns(&meta) {
-        return Err(EnterError::Set { name: word.to_owned(), errno: 22 });
-    }
-    let known = every.list.iter().find(|one| one.facts.inode == meta.ino()).cloned();
-    let mut namespace = known.unwrap_or_else(|| Namespace {
-        facts: Netns { inode: meta.ino(), ..Netns::default() },
-        is_home: false,
-        is_chosen: true,
-        doors: Vec::new(),
-    });
-    namespace.is_chosen = true;
-    let Netns { inode, mut name, path, .. } = namespace.facts;
-    if !bytes.contains(&b'/') && !bytes.starts_with(b"pid:") {
-        name = Some(bytes.to_vec());
-    }
-    let path = path.unwrap_or_else(|| door.as_os_str().as_bytes().to_vec());
-    namespace.facts = Netns::new(inode, name, Some(path));
-    namespace.doors.insert(0, door);
-    Ok(namespace)
-}
-
-/// Whether a file lies where namespaces do.  That it is one of networks shows
-/// when it is entered.
-fn is_netns(meta: &fs::Metadata) -> bool {
-    home().is_none_or(|home| home.dev() == meta.dev())
-}
-
-fn home() -> Option<fs::Metadata> {
-    fs::metadata("/proc/thread-self/ns/net").ok()
-}
-
-/// A search for namespaces.
-struct Search {
+/// A search for the namespaces there are at this moment.
+///
+/// Names and mounts are looked for at once.  Every process of the machine is
+/// looked at only where the question takes that: it costs more than anything
+/// else here.
+pub(crate) struct Search {
     home: Option<u64>,
+    /// The device that files of namespaces are on; `None` without /proc.
+    device: Option<u64>,
     found: HashMap<u64, Namespace>,
     hidden: u32,
+    /// Whether the processes were looked at.
+    walked: bool,
 }
 
 impl Search {
-    fn new(home: Option<u64>) -> Self {
-        let mut search = Self { home, found: HashMap::new(), hidden: 0 };
+    /// Looks for names and mounts.  The namespace with the inode `home` counts
+    /// as ours.
+    pub(crate) fn seen_from(home: Option<u64>) -> Self {
+        let device = fs::metadata(OWN).ok().map(|meta| meta.dev());
+        let mut search = Self { home, device, found: HashMap::new(), hidden: 0, walked: false };
         if let Some(inode) = home {
             search.add(inode, None, "/proc/self/ns/net".into());
         }
+        search.names();
+        search.mounts(&fs::read("/proc/self/mountinfo").unwrap_or_default());
         search
     }
 
-    fn add(&mut self, inode: u64, name: Option<&OsStr>, door: PathBuf) {
-        let new = || Namespace {
+    /// Every namespace: ours first, then those with names, then by inode.
+    pub(crate) fn all(&mut self) -> Namespaces {
+        self.walk();
+        let mut list: Vec<Namespace> = self.found.values().cloned().collect();
+        for Namespace { facts, .. } in &mut list {
+            *facts = Netns::new(facts.inode, facts.name.take(), facts.path.take());
+        }
+        list.sort_by_cached_key(|one| {
+            (!one.is_home, one.facts.name.is_none(), one.facts.name.clone(), one.facts.inode)
+        });
+        Namespaces { list, hidden: self.hidden }
+    }
+
+    /// Those of a list of words: see [`chosen`].  `missing` is told of a word
+    /// that stands for nothing, and passes it over or gives up.
+    pub(crate) fn chosen(
+        &mut self,
+        words: &OsStr,
+        missing: &mut dyn FnMut(EnterError) -> Result<(), EnterError>,
+    ) -> Result<Namespaces, EnterError> {
+        let mut chosen = Namespaces::default();
+        for word in words.as_bytes().split(|byte| *byte == b',') {
+            let found = if word == b"all" {
+                let every = self.all();
+                chosen.hidden = every.hidden;
+                every.list
+            } else {
+                match self.one(OsStr::from_bytes(word)) {
+                    Ok(one) => vec![one],
+                    Err(error) => {
+                        missing(error)?;
+                        continue;
+                    }
+                }
+            };
+            for namespace in found {
+                match chosen.list.iter_mut().find(|had| had.facts.inode == namespace.facts.inode) {
+                    Some(had) => had.is_chosen |= namespace.is_chosen,
+                    None => chosen.list.push(namespace),
+                }
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The namespace that a word stands for.
+    fn one(&mut self, word: &OsStr) -> Result<Namespace, EnterError> {
+        let bytes = word.as_bytes();
+        let mut is_name = false;
+        let door = match bytes.strip_prefix(b"pid:") {
+            Some(pid) => {
+                let whole = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
+                // Not a number is no process.
+                let pid = if whole { OsStr::from_bytes(pid) } else { OsStr::new("0") };
+                Path::new("/proc").join(pid).join("ns/net")
+            }
+            None if bytes.contains(&b'/') => PathBuf::from(word),
+            None => {
+                is_name = true;
+                Path::new(NAMES).join(word)
+            }
+        };
+        let meta = match fs::metadata(&door) {
+            Ok(meta) => meta,
+            Err(error) => {
+                let open = EnterError::Open { name: word.to_owned(), errno: errno_of(&error) };
+                let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<u64>().ok());
+                return number.and_then(|number| self.numbered(number)).ok_or(open);
+            }
+        };
+        if !self.is_netns(&meta) {
+            return Err(EnterError::Set { name: word.to_owned(), errno: 22 });
+        }
+        let inode = meta.ino();
+        let mut namespace = self.found.get(&inode).cloned().unwrap_or_else(|| self.new_one(inode));
+        let Netns { mut name, path, .. } = namespace.facts;
+        if is_name {
+            name = Some(bytes.to_vec());
+        }
+        let path = path.unwrap_or_else(|| door.as_os_str().as_bytes().to_vec());
+        namespace.facts = Netns::new(inode, name, Some(path));
+        namespace.is_chosen = true;
+        namespace.doors.insert(0, door);
+        Ok(namespace)
+    }
+
+    /// The namespace with this inode, asked for by it.
+    fn numbered(&mut self, inode: u64) -> Option<Namespace> {
+        self.walk();
+        let found = self.found.get(&inode)?.clone();
+        let Netns { name, path, .. } = found.facts;
+        Some(Namespace { facts: Netns::new(inode, name, path), is_chosen: true, ..found })
+    }
+
+    /// Whether a file lies where namespaces do.  That it is one of networks
+    /// shows when it is entered.
+    fn is_netns(&self, meta: &fs::Metadata) -> bool {
+        self.device.is_none_or(|device| device == meta.dev())
+    }
+
+    fn new_one(&self, inode: u64) -> Namespace {
+        Namespace {
             facts: Netns { inode, ..Netns::default() },
             is_home: self.home == Some(inode),
             is_chosen: false,
             doors: Vec::new(),
-        };
-        let namespace = match self.found.entry(inode) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(new()),
-        };
+        }
+    }
+
+    fn add(&mut self, inode: u64, name: Option<&OsStr>, door: PathBuf) {
+        let new = self.new_one(inode);
+        let namespace = self.found.entry(inode).or_insert(new);
         let facts = &mut namespace.facts;
         // Of several names the first in their order.
         if let Some(name) = name.map(OsStr::as_bytes)
@@ -260,7 +267,7 @@ impl Search {
     fn names(&mut self) {
         for entry in fs::read_dir(NAMES).into_iter().flatten().flatten() {
             if let Ok(meta) = fs::metadata(entry.path())
-                && is_netns(&meta)
+                && self.is_netns(&meta)
             {
                 self.add(meta.ino(), Some(&entry.file_name()), entry.path());
             }
@@ -281,9 +288,12 @@ impl Search {
         }
     }
 
-    /// Those that processes are in.
-    fn processes(&mut self, proc: &Path) {
-        for entry in fs::read_dir(proc).into_iter().flatten().flatten() {
+    /// Those that processes are in, looked for once.
+    fn walk(&mut self) {
+        if mem::replace(&mut self.walked, true) {
+            return;
+        }
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             if !entry.file_name().as_bytes().iter().all(u8::is_ascii_digit) {
                 continue;
             }
@@ -343,7 +353,7 @@ mod tests {
 
     #[test]
     fn our_own_is_found_first_and_by_each_word_for_it() {
-        let own = home().expect("a namespace").ino();
+        let own = netns::inode().expect("a namespace");
         let every = all();
         let first = every.list.first().expect("ours");
         assert!(first.is_home && first.facts.inode == own);
@@ -354,7 +364,7 @@ mod tests {
         assert_eq!(inodes.len(), every.list.len(), "each once");
         let pid = std::process::id();
         let words = format!("pid:{pid},/proc/{pid}/ns/net,{own},pid:{pid}");
-        let chosen = chosen(OsStr::new(&words), &all()).expect("all are ours");
+        let chosen = chosen(OsStr::new(&words)).expect("all are ours");
         assert_eq!(chosen.list.len(), 1);
         assert!(chosen.list[0].is_home && chosen.list[0].is_chosen);
     }
@@ -374,7 +384,7 @@ mod tests {
             if word.is_empty() && !Path::new(NAMES).exists() {
                 continue;
             }
-            assert_eq!(chosen(OsStr::new(word), &all()).unwrap_err(), want);
+            assert_eq!(chosen(OsStr::new(word)).unwrap_err(), want);
         }
     }
 }

@@ -19,19 +19,7 @@ use sockdiag::fields::{Catalog, Groups};
 use sockdiag::source::Sources;
 use sockdiag::{AskError, Holding, OwnedRow, OwnedValue, Row, Sockets, State, StateSet, Table, Verdict};
 use sockdiag_testkit::netns::Namespace;
-use sockdiag_testkit::skip::{self, Privilege};
 use sockdiag_testkit::zoo::Zoo;
-
-/// A namespace that this process may look into, and its name for a question.
-fn namespace() -> Option<(Namespace, String)> {
-    let namespace = Namespace::or_skip()?;
-    if namespace.privilege() != Privilege::Root {
-        skip::report("only root enters a namespace as it is");
-        return None;
-    }
-    let name = format!("pid:{}", namespace.pid());
-    Some((namespace, name))
-}
 
 /// Every field that a row reports.
 fn values(row: &Row<'_>) -> BTreeMap<&'static str, OwnedValue> {
@@ -66,7 +54,7 @@ fn port(addr: std::io::Result<SocketAddr>) -> u16 {
 
 #[test]
 fn a_kept_row_says_what_the_borrowed_one_said() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let kinds =
         ["tcp-established", "tcp-listen6", "udp-connected", "unix-stream", "netlink-groups", "packet-raw"];
     let zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
@@ -116,7 +104,7 @@ fn a_kept_row_says_what_the_borrowed_one_said() {
 
 #[test]
 fn names_of_hosts_and_services_are_kept() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let made = namespace.with(|| UdpSocket::bind("127.0.0.1:53")).expect("root");
     let _socket = made.expect("a free port");
     let question = all(&[Table::Udp]).reading(["local.host", "local.service"]).netns(&name);
@@ -135,7 +123,7 @@ fn names_of_hosts_and_services_are_kept() {
 
 #[test]
 fn filters_hold_together_and_none_reaches_into_another() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let (listener, client, _server) = connection(&namespace);
     let (server_port, client_port) = (port(listener.local_addr()), port(client.local_addr()));
     let question = all(&[Table::Tcp]).netns(&name);
@@ -177,7 +165,7 @@ fn what_cannot_be_asked_is_said() {
 
 #[test]
 fn nothing_comes_behind_the_last_row() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let _sockets = connection(&namespace);
     let _udp = namespace.with(|| UdpSocket::bind("127.0.0.1:0")).expect("root").expect("loopback");
     for question in [Sockets::new(), Sockets::new().with_processes(), Sockets::new().order("local.port")] {
@@ -193,7 +181,7 @@ fn nothing_comes_behind_the_last_row() {
 
 #[test]
 fn a_recording_is_asked_like_the_kernel() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let (listener, client, _server) = connection(&namespace);
     let question = all(&[Table::Tcp]).reading(["tcp.rtt_us"]).reading_groups(Groups::MEMORY).netns(&name);
     let mut bytes = Vec::new();
@@ -228,7 +216,7 @@ fn a_recording_is_asked_like_the_kernel() {
 
 #[test]
 fn what_matches_is_destroyed_and_the_rest_lives() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let (listener, client, _server) = connection(&namespace);
     let (other, _client, _server) = connection(&namespace);
     let port = port(client.local_addr());
@@ -267,7 +255,7 @@ fn what_matches_is_destroyed_and_the_rest_lives() {
 
 #[test]
 fn sockets_are_followed_to_their_end() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let (sender, seen) = channel();
     let question = Sockets::of(&[Table::Tcp]).filter("dport = :7").netns(&name);
     let follower = thread::spawn(move || {
@@ -296,7 +284,9 @@ fn sockets_are_followed_to_their_end() {
 
 #[test]
 fn namespaces_stand_side_by_side_and_so_do_ends_of_connections() {
-    let (Some((left, a)), Some((right, b))) = (namespace(), namespace()) else { return };
+    let (Some((left, a)), Some((right, b))) = (Namespace::to_look_into(), Namespace::to_look_into()) else {
+        return;
+    };
     let (_listener, client, server) = connection(&left);
     let _other = connection(&right);
     let holder = Holder::of(server);

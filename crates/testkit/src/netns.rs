@@ -140,6 +140,18 @@ impl Namespace {
         Self::new().inspect_err(|why| skip::report(why)).ok()
     }
 
+    /// A namespace that this process may enter, and the word that names it in a
+    /// question; says why there is none.
+    pub fn to_look_into() -> Option<(Self, String)> {
+        let namespace = Self::or_skip()?;
+        if namespace.privilege != Privilege::Root {
+            skip::report("only root enters a namespace as it is");
+            return None;
+        }
+        let word = format!("pid:{}", namespace.pid());
+        Some((namespace, word))
+    }
+
     /// How the namespace was made.
     pub fn privilege(&self) -> Privilege {
         self.privilege

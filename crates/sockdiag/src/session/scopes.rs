@@ -19,11 +19,11 @@ use super::question::Reader;
 use crate::enrich::{Links, SystemLookups};
 use crate::filter::{EvalContext, Expr, Parsed};
 use crate::model::{Family, Netns};
-use crate::namespaces::{self, Namespace};
+use crate::namespaces::{Namespace, Search};
 use crate::notice::Notice;
 use crate::source::{Access, Programs, Sources};
 use crate::sys::errno_of;
-use crate::sys::netns::EnterError;
+use crate::sys::netns::{self, EnterError};
 use crate::sys::opener::{Opener, Worker};
 
 /// Namespaces whose netlink sockets are kept at most.
@@ -173,7 +173,7 @@ impl Scopes {
     }
 
     /// Finds the namespaces that words between commas stand for by now (see
-    /// [`namespaces::chosen`]).  Each is entered, to read the filter and what
+    /// [`namespaces::chosen`](crate::namespaces::chosen)).  Each is entered, to read the filter and what
     /// else holds there; with `peers` the other namespaces of the machine
     /// follow, where other ends may be.  What was kept of one that is found
     /// again is used; of one that is not, it is closed.
@@ -194,9 +194,9 @@ impl Scopes {
         say: &mut dyn FnMut(Notice),
         first: bool,
     ) -> Result<(), AskError> {
-        let every = namespaces::all_seen_from(self.home.inode().or_else(crate::sys::netns::inode));
+        let mut search = Search::seen_from(self.home.inode().or_else(netns::inode));
         let mut gone = Vec::new();
-        let mut found = namespaces::chosen_or(words, &every, &mut |error| {
+        let mut found = search.chosen(words, &mut |error| {
             if first {
                 return Err(error);
             }
@@ -205,7 +205,7 @@ impl Scopes {
         })?;
         let listed = found.list.len();
         if peers {
-            for other in every.list {
+            for other in search.all().list {
                 if found.list.iter().all(|had| had.facts.inode != other.facts.inode) {
                     found.list.push(other);
                 }

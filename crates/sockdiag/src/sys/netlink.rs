@@ -114,17 +114,7 @@ impl Netlink {
         sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)
             .map_err(|e| (OpenStep::ReceiveBuffer, e))?;
         ask_for_error_texts(&fd);
-        bind(&fd, &SocketAddrNetlink::new(0, 0)).map_err(|e| (OpenStep::Bind, e))?;
-        let port =
-            getsockname(&fd).and_then(SocketAddrNetlink::try_from).map_err(|e| (OpenStep::Bind, e))?.pid();
-        Ok(Self {
-            fd,
-            port,
-            seq: 123_455,
-            buffer: vec![0; DATAGRAM],
-            peeks: false,
-            steps: [clock::now_ns(); 2],
-        })
+        Self::bound(fd, 0).map_err(|e| (OpenStep::Bind, e))
     }
 
     /// Opens a socket in a namespace for the multicast groups of sock_diag of
@@ -141,6 +131,12 @@ impl Netlink {
         sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)?;
         // Needs a privilege; without it the smaller queue stays.
         let _ = sockopt::set_socket_recv_buffer_size_force(&fd, EVENT_BUFFER);
+        Self::bound(fd, groups)
+    }
+
+    /// Binds a socket to multicast groups and to the port that the kernel
+    /// chooses.
+    fn bound(fd: OwnedFd, groups: u32) -> Result<Self, Errno> {
         bind(&fd, &SocketAddrNetlink::new(0, groups))?;
         let port = getsockname(&fd).and_then(SocketAddrNetlink::try_from)?.pid();
         Ok(Self {

@@ -18,6 +18,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -33,9 +34,11 @@ use crate::notice::Notice;
 /// The inode that identifies the network namespace of the calling thread;
 /// `None` without /proc.
 pub fn inode() -> Option<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-    Some(fs::metadata("/proc/thread-self/ns/net").ok()?.ino())
+    Some(fs::metadata(OWN).ok()?.ino())
 }
+
+/// The network namespace of the calling thread.
+pub(crate) const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Where named namespaces are.
 const NAMES: &str = "/run/netns";

@@ -12,7 +12,7 @@
 //!
 //! Source: setns(2), network_namespaces(7), proc_pid_net(5).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,13 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::jobs::{self, Job, Jobs};
+use super::netns::{self, OWN};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// The worker opens sockets and files, no more.
 const STACK: usize = 256 << 10;
-
-/// The namespace of the calling thread.
-const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Where sockets and files of one network namespace are opened.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +97,7 @@ impl Opener {
     pub(crate) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         match &self.0 {
             Place::Here => Ok(job()),
-            Place::Pinned(pinned) if own_inode() == Some(pinned.inode) => Ok(job()),
+            Place::Pinned(pinned) if netns::inode() == Some(pinned.inode) => Ok(job()),
             Place::Pinned(pinned) => run(&pinned.worker, pinned.namespace.try_clone()?, job),
             Place::Away(away) => run(&away.worker, away.open()?, job),
         }
@@ -155,12 +153,6 @@ fn run<T: Send + 'static>(
     worker.enter(namespace, Box::new(job))?;
     let given = given.lock().unwrap_or_else(PoisonError::into_inner).take();
     given.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-}
-
-/// The inode of the network namespace that the calling thread is in; `None`
-/// without /proc.
-pub(crate) fn own_inode() -> Option<u64> {
-    Some(fs::metadata(OWN).ok()?.ino())
 }
 
 /// A thread that enters namespaces.  It is started when it is first needed, and
@@ -236,6 +228,7 @@ mod tests {
     use super::*;
     use sockdiag_testkit::netns::Namespace;
     use sockdiag_testkit::skip::{self, Privilege};
+    use std::fs;
 
     fn away(door: &str, inode: u64, worker: &Worker) -> Opener {
         Opener::away(vec![door.into()], inode, worker)
@@ -260,7 +253,7 @@ mod tests {
             other => sockdiag_testkit::skip!("only root enters a namespace as it is: {other:?}"),
         }
         let (Some(first), Some(second)) = (Namespace::or_skip(), Namespace::or_skip()) else { return };
-        let here = || own_inode().expect("a namespace");
+        let here = || netns::inode().expect("a namespace");
         let home = here();
         let worker = Worker::default();
         let opener = |namespace: &Namespace| {
@@ -294,15 +287,15 @@ mod tests {
         let Some(namespace) = Namespace::or_skip() else { return };
         let inode = namespace.inode().expect("it has one");
         let file = File::open(format!("/proc/{}/ns/net", namespace.pid())).expect("its holder's");
-        let home = own_inode().expect("a namespace");
+        let home = netns::inode().expect("a namespace");
         let pinned = Opener::pinned(&Worker::default()).expect("/proc");
         assert_eq!(pinned.inode(), Some(home));
         let moved = thread::spawn(move || {
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
             (
-                own_inode(),
-                pinned.run(own_inode).expect("a thread"),
-                Opener::here().run(own_inode).expect("here"),
+                netns::inode(),
+                pinned.run(netns::inode).expect("a thread"),
+                Opener::here().run(netns::inode).expect("here"),
             )
         });
         assert_eq!(moved.join().expect("a thread"), (Some(inode), Some(home), Some(inode)));

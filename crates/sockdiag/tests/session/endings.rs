@@ -18,7 +18,9 @@ use sockdiag_testkit::recording::odd::odd;
 use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::zoo::Zoo;
 
-use super::{all, inodes, namespace, poll, within};
+use sockdiag_testkit::netns::Namespace;
+
+use super::{all, inodes, poll, within};
 
 /// Never called: that it compiles is the test.
 #[allow(dead_code)]
@@ -120,7 +122,7 @@ fn has_windows(question: &Sockets, least: usize) {
 
 #[test]
 fn every_row_was_read_in_its_poll() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let kinds = ["tcp-established", "tcp-listen6", "udp-connected", "unix-stream", "packet-raw"];
     let _zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
     let tables = [Table::Tcp, Table::Udp, Table::Raw, Table::UnixStream, Table::PacketRaw, Table::Netlink];
@@ -189,8 +191,8 @@ impl Sink for Few {
 
 #[test]
 fn the_first_error_comes_back_and_enough_is_no_error() {
-    let Some((namespace, name)) = namespace() else { return };
-    let Some((other, other_name)) = super::namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
+    let Some((other, other_name)) = Namespace::to_look_into() else { return };
     let bind = || {
         let made = (0..20).map(|_| (UdpSocket::bind("127.0.0.1:0"), super::listener()));
         made.map(|(udp, tcp)| (udp.expect("lo is up"), tcp)).collect::<Vec<_>>()

@@ -13,7 +13,9 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use sockdiag::{Session, Table, namespaces};
 use sockdiag_testkit::until;
 
-use super::{Holder, addr, all, connection, listener, namespace, poll, world};
+use sockdiag_testkit::netns::Namespace;
+
+use super::{Holder, addr, all, connection, listener, poll, world};
 
 /// Polls; `SOCKDIAG_POLLS` asks for another number.
 fn polls() -> usize {
@@ -65,7 +67,7 @@ fn stays_flat(name: &str, session: &mut Session, mut change: impl FnMut(usize), 
 
 #[test]
 fn many_polls_need_no_more_than_a_few() {
-    let Some((namespace, _)) = namespace() else { return };
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
     world::run(&namespace, "flat::while_sockets_and_processes_change", false);
     world::run(&namespace, "flat::while_namespaces_come_and_go", true);
 }
@@ -139,7 +141,7 @@ fn while_namespaces_come_and_go() {
 
 #[test]
 fn there_may_be_more_namespaces_than_descriptors() {
-    let Some((namespace, _)) = namespace() else { return };
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
     world::run(&namespace, "flat::while_descriptors_are_few", true);
 }
 

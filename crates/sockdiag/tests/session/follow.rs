@@ -15,7 +15,7 @@ use sockdiag::{AskError, Event, Follow, Session, Sockets, Table};
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::until;
 
-use super::{addr, all, connection, listener, namespace, within};
+use super::{addr, all, connection, listener, within};
 
 const LONG: Option<Duration> = Some(Duration::from_secs(20));
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
@@ -51,7 +51,7 @@ fn next(follow: &mut Follow) -> i64 {
 
 #[test]
 fn a_wait_ends_in_time_and_a_socket_comes_with_its_moment() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let inode = namespace.inode().expect("it has one");
     for named in [false, true] {
         let question = if named { udp().netns(&name) } else { udp() };
@@ -83,7 +83,7 @@ fn a_wait_ends_in_time_and_a_socket_comes_with_its_moment() {
 
 #[test]
 fn a_stopper_of_another_thread_ends_the_wait_and_all_that_follow() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let mut follow = udp().netns(&name).open().and_then(Session::follow).expect("root may");
     let stopper = follow.stopper();
     thread::scope(|scope| {
@@ -128,7 +128,7 @@ fn meanwhile(namespace: &Namespace, work: impl FnOnce()) {
 
 #[test]
 fn what_the_filter_refuses_does_not_make_a_wait_longer() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let question = udp().filter("sport = :1").netns(&name);
     let mut follow = question.open().and_then(Session::follow).expect("root may");
     let stopper = follow.stopper();
@@ -150,7 +150,7 @@ fn what_the_filter_refuses_does_not_make_a_wait_longer() {
 
 #[test]
 fn a_stop_is_heard_while_sockets_end_without_a_pause() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let mut follow = udp().netns(&name).open().and_then(Session::follow).expect("root may");
     let stopper = follow.stopper();
     meanwhile(&namespace, || {
@@ -164,7 +164,7 @@ fn a_stop_is_heard_while_sockets_end_without_a_pause() {
 
 #[test]
 fn a_limit_ends_it_and_a_filter_chooses() {
-    let Some((namespace, _)) = namespace() else { return };
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
     within(&namespace, || {
         let mut follow = udp().limit(2).open().and_then(Session::follow).expect("root may");
         let ports = [one_more(), one_more(), one_more()];
@@ -187,7 +187,7 @@ fn a_limit_ends_it_and_a_filter_chooses() {
 
 #[test]
 fn what_was_lost_is_told_and_the_rest_comes() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let mut follow = udp().netns(&name).open().and_then(Session::follow).expect("root may");
     // The least that the kernel allows, which is a few messages.
     set_socket_recv_buffer_size(follow.as_fd(), 1).expect("a socket");
@@ -224,8 +224,8 @@ fn what_was_lost_is_told_and_the_rest_comes() {
 fn what_cannot_be_followed_is_refused() {
     let refused = |question: Sockets| question.open().and_then(Session::follow);
     assert!(matches!(refused(Sockets::of(&[Table::UnixStream])), Err(AskError::NothingToFollow)));
-    let Some((namespace, name)) = namespace() else { return };
-    let Some((_other, other_name)) = super::namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
+    let Some((_other, other_name)) = Namespace::to_look_into() else { return };
     let both = udp().netns(format!("{name},{other_name}"));
     assert!(matches!(refused(both), Err(AskError::SeveralNamespaces)));
     drop(namespace);

@@ -9,7 +9,9 @@ use sockdiag::source::Sources;
 use sockdiag::{Session, Sockets, Table};
 use sockdiag_testkit::until;
 
-use super::{Holder, addr, all, held_by, listener, namespace, poll, within, world};
+use sockdiag_testkit::netns::Namespace;
+
+use super::{Holder, addr, all, held_by, listener, poll, within, world};
 
 const SEARCHES: [HolderSearch; 2] = [HolderSearch::Quickest, HolderSearch::Proc];
 
@@ -21,7 +23,7 @@ fn asked(port: u16, search: HolderSearch) -> Session {
 
 #[test]
 fn a_process_that_was_forked_and_one_that_ended_are_seen() {
-    let Some((namespace, _)) = namespace() else { return };
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
     for search in SEARCHES {
         let socket = within(&namespace, listener);
         let port = addr(&socket).port();
@@ -53,7 +55,7 @@ fn a_process_that_was_forked_and_one_that_ended_are_seen() {
 
 #[test]
 fn exec_changes_the_name_and_setuid_the_user() {
-    let Some((namespace, _)) = namespace() else { return };
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
     for search in SEARCHES {
         let socket = within(&namespace, listener);
         let port = addr(&socket).port();
@@ -83,7 +85,7 @@ fn exec_changes_the_name_and_setuid_the_user() {
 
 #[test]
 fn another_process_with_the_same_number_is_another() {
-    let Some((namespace, _)) = namespace() else { return };
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
     world::run(&namespace, "holders::a_number_is_used_again", true);
 }
 

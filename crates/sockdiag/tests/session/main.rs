@@ -28,19 +28,7 @@ use std::time::Duration;
 
 use sockdiag::{Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table};
 use sockdiag_testkit::netns::Namespace;
-use sockdiag_testkit::skip::{self, Privilege};
 use sockdiag_testkit::until;
-
-/// A namespace that this process may look into, and its name for a question.
-fn namespace() -> Option<(Namespace, String)> {
-    let namespace = Namespace::or_skip()?;
-    if namespace.privilege() != Privilege::Root {
-        skip::report("only root enters a namespace as it is");
-        return None;
-    }
-    let name = format!("pid:{}", namespace.pid());
-    Some((namespace, name))
-}
 
 /// Runs something on a thread that is in the namespace.
 fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {

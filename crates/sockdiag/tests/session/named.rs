@@ -10,7 +10,7 @@ use sockdiag::notice::Notice;
 use sockdiag::{AskError, OwnedRow, OwnedValue, PollError, Session, Sockets, Table};
 use sockdiag_testkit::netns::{Namespace, SECOND};
 
-use super::{Rows, all, inode, inodes, listener, namespace, poll, within, world};
+use super::{Rows, all, inode, inodes, listener, poll, within, world};
 
 /// A text that a row reports.
 fn text(row: &OwnedRow, name: &str) -> Option<String> {
@@ -27,7 +27,7 @@ fn refusal(session: &mut Session) -> String {
 
 #[test]
 fn an_interface_may_be_renamed() {
-    let Some((namespace, name)) = namespace() else { return };
+    let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let Some(device) = namespace.second_device() else {
         sockdiag_testkit::skip!("no second device here");
     };
@@ -84,7 +84,7 @@ fn an_interface_may_be_renamed() {
 
 #[test]
 fn namespaces_come_and_go_and_change_names() {
-    let Some((namespace, _)) = namespace() else { return };
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
     for test in ["named::all_namespaces_are_found_again", "named::names_are_given_to_others"] {
         world::run(&namespace, test, true);
     }

@@ -11,7 +11,7 @@ use sockdiag::namespaces::{self, Entered};
 use sockdiag::{Event, Session, Sockets, Table, Verdict};
 use sockdiag_testkit::netns::Namespace;
 
-use super::{addr, all, connection, inode, inodes, listener, namespace, within};
+use super::{addr, all, connection, inode, inodes, listener, within};
 
 /// Two namespaces beside the one in which questions are asked, a listener in
 /// each of the three.
@@ -25,7 +25,8 @@ struct Places {
 
 impl Places {
     fn new() -> Option<Self> {
-        let ((home, _), (one, first), (two, second)) = (namespace()?, namespace()?, namespace()?);
+        let ((home, _), (one, first), (two, second)) =
+            (Namespace::to_look_into()?, Namespace::to_look_into()?, Namespace::to_look_into()?);
         let listeners = [&home, &one, &two].map(|namespace| within(namespace, listener));
         Some(Self { home, away: [one, two], words: [first, second], listeners })
     }
@@ -36,7 +37,7 @@ impl Places {
     }
 
     fn entered(&self, away: usize) -> Entered {
-        let every = namespaces::chosen(self.words[away].as_ref(), &namespaces::all()).expect("it is there");
+        let every = namespaces::chosen(self.words[away].as_ref()).expect("it is there");
         every.list[0].enter().expect("root may")
     }
 }

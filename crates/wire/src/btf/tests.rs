@@ -87,6 +87,20 @@ fn every_kind() -> Vec<u8> {
     made.bytes()
 }
 
+/// The types of the kernel that runs; says why they cannot be read.
+pub(crate) fn running_kernel() -> Option<Vec<u8>> {
+    match std::fs::read("/sys/kernel/btf/vmlinux") {
+        Ok(bytes) => Some(bytes),
+        Err(why) if std::env::var_os("SOCKDIAG_NO_SKIP").is_some_and(|value| value == "1") => {
+            panic!("the kernel's types cannot be read: {why}")
+        }
+        Err(why) => {
+            println!("SKIP btf: {why}");
+            None
+        }
+    }
+}
+
 #[test]
 fn every_kind_is_passed_over_by_its_own_length() {
     let bytes = every_kind();
@@ -194,16 +208,7 @@ fn damaged_bytes_are_read_to_an_end() {
 #[test]
 #[cfg_attr(miri, ignore = "reads a file of the system, which Miri keeps apart")]
 fn the_kernel_s_own_types_are_read_to_their_end() {
-    let bytes = match std::fs::read("/sys/kernel/btf/vmlinux") {
-        Ok(bytes) => bytes,
-        Err(why) if std::env::var_os("SOCKDIAG_NO_SKIP").is_some_and(|value| value == "1") => {
-            panic!("the kernel's types cannot be read: {why}")
-        }
-        Err(why) => {
-            println!("SKIP btf: {why}");
-            return;
-        }
-    };
+    let Some(bytes) = running_kernel() else { return };
     let btf = Btf::new(&bytes).expect("the kernel's BTF");
     let end = btf.types().last().expect("many types");
     assert_eq!(btf.index().len() as u32, end.0);

@@ -1,7 +1,7 @@
 //! Made-up types, types that lead nowhere, and the kernel's own.
 
 use super::*;
-use crate::btf::tests::Made;
+use crate::btf::tests::{Made, running_kernel};
 use crate::btf::{BTF_INT_SIGNED, BTF_KIND_ENUM, BTF_KIND_FLOAT};
 
 fn integer(bits: u32) -> [u32; 1] {
@@ -199,16 +199,7 @@ fn damaged_types_are_looked_up_to_an_end() {
 #[cfg(target_pointer_width = "64")]
 #[cfg_attr(miri, ignore = "reads a file of the system, which Miri keeps apart")]
 fn the_running_kernel_is_understood() {
-    let bytes = match std::fs::read("/sys/kernel/btf/vmlinux") {
-        Ok(bytes) => bytes,
-        Err(why) if std::env::var_os("SOCKDIAG_NO_SKIP").is_some_and(|value| value == "1") => {
-            panic!("the kernel's types cannot be read: {why}")
-        }
-        Err(why) => {
-            println!("SKIP btf: {why}");
-            return;
-        }
-    };
+    let Some(bytes) = running_kernel() else { return };
     let wanted = ["sock", "tcp_sock", "inet_connection_sock", "file"].map(Wanted::structure);
     let function = Wanted::function("bpf_iter_task_file");
     let lookup = Lookup::new(Btf::new(&bytes).expect("BTF"), &[&wanted[..], &[function]].concat());
