@@ -17,7 +17,7 @@ use crate::model::{Addr, Detail, Family, Row, Socket, Table};
 use crate::model::{protocol_names, states};
 use crate::number::{put_hex, put_i64, put_name, put_signed, put_start, put_u64};
 
-/// The columns that sockets of every layout begin with.
+/// The columns that sockets of every kind begin with.
 pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.netid",

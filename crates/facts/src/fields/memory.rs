@@ -37,7 +37,7 @@ const fn mem(name: &'static str, read: Read, doc: &'static str, source: &'static
 const SKMEM: Text = Text::PartOf("mem.rmem_alloc");
 const MEM: Text = Text::PartOf("mem.old_rmem");
 
-/// Rows of `-m` that every layout has.
+/// Rows of `-m` that every kind of message has.
 pub(super) const SK: &[Field] = &[
     sk(
         "mem.rmem_alloc",

@@ -195,7 +195,7 @@ mod tests {
         let catalog = Catalog::standard();
         let (mut passed, mut left_out) = (0, 0);
         each_row(|row, which| {
-            for part in catalog.values(row.socket.layout(), all_groups()) {
+            for part in catalog.values(row.socket.message_kind(), all_groups()) {
                 if (part.of)(row) {
                     passed += part.fields.iter().filter(|field| (field.get)(row).is_some()).count();
                     continue;
@@ -214,7 +214,7 @@ mod tests {
         let catalog = Catalog::standard();
         let mut longest = 0;
         each_row(|row, which| {
-            let subjects = subjects(&catalog.values(row.socket.layout(), all_groups()));
+            let subjects = subjects(&catalog.values(row.socket.message_kind(), all_groups()));
             let mut ours = Vec::new();
             put_row(&mut ours, row, &subjects).unwrap();
             let serde = serde_json::to_string(&Object { row, subjects: &subjects }).unwrap();

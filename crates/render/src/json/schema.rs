@@ -1,6 +1,6 @@
 //! The JSON Schema of the output, made from the table of fields.
 //!
-//! A socket is described as the union of what sockets of all layouts report:
+//! A socket is described as the union of what sockets of all kinds report:
 //! which keys appear depends on the options and on what the kernel sent, so
 //! only what every socket has is required.  A key that is not here is an error.
 //!

@@ -45,7 +45,7 @@ use sockdiag_wire::inet_diag::InetAttrs;
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
 use crate::fields::{self, Needs};
-use crate::model::{Addr, HolderCache, Layout, Netns, Socket, Table};
+use crate::model::{Addr, HolderCache, MessageKind, Netns, Socket, Table};
 use crate::notice::Notice;
 use crate::source::{Access, Sources};
 
@@ -250,7 +250,7 @@ impl Enricher {
         } else {
             self.prepare_named(socket);
         }
-        if socket.layout() == Layout::Inet {
+        if socket.message_kind() == MessageKind::Inet {
             if socket.protocol == IPPROTO_SCTP {
                 self.prepare_association(socket);
             }
@@ -279,7 +279,7 @@ impl Enricher {
         }
         // Of netlink sockets ss lists no holders.
         if let Some(processes) = &mut self.processes
-            && socket.layout() != Layout::Netlink
+            && socket.message_kind() != MessageKind::Netlink
         {
             processes.count(socket.inode);
         }
@@ -301,7 +301,7 @@ impl Enricher {
         }
         self.prepare_interfaces(socket);
         if let Some(netlink) = &mut self.netlink
-            && socket.layout() == Layout::Netlink
+            && socket.message_kind() == MessageKind::Netlink
         {
             netlink.prepare(socket);
         }
@@ -324,7 +324,7 @@ impl Enricher {
     /// Reads the contexts of a socket and of those that are known to hold it.
     fn prepare_contexts(&mut self, socket: &Socket<'_>) {
         let Some(contexts) = &mut self.contexts else { return };
-        if socket.layout() == Layout::Netlink {
+        if socket.message_kind() == MessageKind::Netlink {
             match i32::try_from(socket.local.port) {
                 Ok(0) => contexts.prepare_kernel(),
                 Ok(pid) if pid > 0 => contexts.prepare_task(pid),
@@ -364,7 +364,7 @@ impl Enricher {
         }
         let Some(interfaces) = self.scoped.interfaces_mut() else { return };
         if socket.ifindex != 0 {
-            if let Layout::Packet | Layout::Xdp = socket.layout() {
+            if let MessageKind::Packet | MessageKind::Xdp = socket.message_kind() {
                 interfaces.prepare_all();
             }
             interfaces.prepare(socket.ifindex);

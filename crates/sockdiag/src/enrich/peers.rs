@@ -18,7 +18,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::model::{Addr, Detail, Layout, Socket};
+use crate::model::{Addr, Detail, MessageKind, Socket};
 
 /// As many sockets are remembered, in 64 MiB.
 const MOST: usize = 4 << 20;
@@ -59,9 +59,9 @@ impl Peers {
         if socket.inode == 0 {
             return;
         }
-        let ends = match socket.layout() {
-            Layout::Unix => self.hash_inode(socket.inode),
-            Layout::Inet if is_connected(socket) => self.hash_ends(socket, false),
+        let ends = match socket.message_kind() {
+            MessageKind::Unix => self.hash_inode(socket.inode),
+            MessageKind::Inet if is_connected(socket) => self.hash_ends(socket, false),
             _ => return,
         };
         if self.known.len() >= MOST {
@@ -154,7 +154,7 @@ fn part(all: &[Known], is: impl Fn(&Known) -> bool) -> &[Known] {
 
 /// Whether an inet socket has two ends.
 fn is_connected(socket: &Socket<'_>) -> bool {
-    socket.layout() == Layout::Inet && socket.remote.port != 0 && socket.local.port != 0
+    socket.message_kind() == MessageKind::Inet && socket.remote.port != 0 && socket.local.port != 0
 }
 
 fn is_loopback(addr: Addr) -> bool {

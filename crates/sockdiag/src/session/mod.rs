@@ -20,7 +20,7 @@ mod scopes;
 use crate::enrich::{EnrichConfig, Enricher};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
-use crate::model::{Layout, Selected, State, StateSet, Table, TableSet};
+use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
 use crate::pipeline::{Gate, Held, Pipeline};
@@ -320,8 +320,8 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
     let several = scopes.all().len() > 1;
     let mut tables: Vec<(Table, StateSet)> = Vec::new();
     for table in selected.dumps() {
-        match table.layout() {
-            Layout::Inet => {
+        match table.message_kind() {
+            MessageKind::Inet => {
                 let states = match table {
                     Table::Raw => continue,
                     Table::Udp => StateSet::only(State::Established),
@@ -330,7 +330,7 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
                 tables.push((table, states));
             }
             // The kernel names the peer, but not its namespace.
-            Layout::Unix if several => tables.push((table, StateSet::ALL)),
+            MessageKind::Unix if several => tables.push((table, StateSet::ALL)),
             _ => {}
         }
     }

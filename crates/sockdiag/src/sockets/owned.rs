@@ -20,8 +20,8 @@ use super::Holding;
 use crate::enrich;
 use crate::fields::{self, OwnedValue};
 use crate::model::{
-    Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, Layout, Names, Netns,
-    Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
+    Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Names,
+    Netns, Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
 };
 
 /// How many namespaces, containers and lists of addresses are remembered, so
@@ -214,7 +214,8 @@ impl Interner {
 }
 
 fn contexts(book: &dyn ContextCache, socket: &Socket<'_>, holders: &[KnownHolder]) -> Contexts {
-    let owner = i32::try_from(socket.local.port).ok().filter(|_| socket.layout() == Layout::Netlink);
+    let owner =
+        i32::try_from(socket.local.port).ok().filter(|_| socket.message_kind() == MessageKind::Netlink);
     let tasks = holders.iter().map(|holder| holder.tid).chain(owner);
     let sockets = holders.iter().map(|holder| (holder.tid, holder.fd));
     Contexts {
