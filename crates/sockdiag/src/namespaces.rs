@@ -24,6 +24,7 @@ use crate::sys::errno_of;
 use crate::sys::netns::{self, EnterError, OWN};
 use crate::sys::opener::{Opener, Worker};
 use sockdiag_facts::scan;
+use sockdiag_wire::errno::EINVAL;
 
 /// Where named namespaces are.
 const NAMES: &str = "/run/netns";
@@ -208,7 +209,7 @@ impl Search {
             }
         };
         if !self.is_netns(&meta) {
-            return Err(EnterError::Set { name: word.to_owned(), errno: 22 });
+            return Err(EnterError::Set { name: word.to_owned(), errno: EINVAL });
         }
         let inode = meta.ino();
         let mut namespace = self.found.get(&inode).cloned().unwrap_or_else(|| self.new_one(inode));
