@@ -4,6 +4,7 @@
 //! saying beside it, and everything else says how to end.
 
 mod cli;
+mod counts;
 mod help;
 mod last_words;
 mod listing;

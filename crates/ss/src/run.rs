@@ -19,13 +19,13 @@ use sockdiag::filter;
 use sockdiag::model::{Row, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
-use sockdiag::source::{self, DumpError, DumpErrorKind, Sources};
+use sockdiag::source::{DumpError, DumpErrorKind, Sources};
 use sockdiag::sys::{errno_text, selinux};
 use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
-use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit};
+use crate::counts;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::quirks::Reference;
@@ -41,7 +41,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let catalog = Catalog::shared();
     let groups = cli::groups(&args);
     netns::check(&args, &sources)?;
-    let plan = Plan::new(&args, catalog, groups)?;
+    // A selection that leaves nothing to list is an error below.
+    let tables = args.selection.resolve().map_or(TableSet::ALL, |selected| selected.tables);
+    let plan = Plan::new(&args, catalog, groups, tables)?;
     let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
     // What is ours is told to people, to who asks for it, and to who asks for a
@@ -56,11 +58,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     // Before the words lose those of states.
     let only_summary = args.only_summary();
-    let summary = args.summary.then(|| source::summary(&sources, &mut say));
-    if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
-        let mut text = Vec::new();
-        summary::put(&mut text, summary);
-        if let Err(error) = terminal::Stdout.write_all(&text)
+    let counted = counts::read(&args, &sources, &mut say)?;
+    if !args.form.is_json() {
+        let written = counts::write(&counted, args.form.separated, !args.no_header, terminal::Stdout);
+        if let Err(error) = written
             && args.form.is_ours()
         {
             unwritten(&error)?;
@@ -70,7 +71,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
     }
     args.take_state_words()?;
-    let selected = args.selection.resolve().map_err(words::nothing_to_list)?;
+    let selected = match args.selection.resolve() {
+        Ok(selected) => selected,
+        // Whoever asked for a document gets one, also of nothing.
+        Err(empty) if args.form.is_document() => {
+            let opening =
+                Opening { catalog, look: Look::default(), words, sources: &sources, summary: &counted };
+            let exit = words::nothing_to_list(empty);
+            let mut said = said.into_inner();
+            said.end(&exit);
+            let written = plan.open(&opening, false).and_then(|mut listing| listing.end(&said));
+            return written.or_else(|error| unwritten(&error)).and(Err(exit));
+        }
+        Err(empty) => return Err(words::nothing_to_list(empty)),
+    };
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
     question.sources = sources.clone();
@@ -102,7 +116,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.explain = explain;
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
-    let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
+    let opening = Opening { catalog, look, words, sources: &sources, summary: &counted };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
@@ -111,8 +125,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
-    if args.kill {
-        session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
+    if args.kill
+        && let Err(error) = session.destroy_listed()
+    {
+        return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -130,7 +146,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let written = match polled {
         Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
-        Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
+        Err(PollError::Ask(error)) => {
+            return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
+        }
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
@@ -138,6 +156,14 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return Err(exit);
     }
     written.or_else(|error| unwritten(&error))
+}
+
+/// The end of a listing that has begun: a document is whole, and holds why it ends.
+fn ended_by(exit: Exit, listing: &mut Listing, beside: &mut Beside) -> Exit {
+    beside.said.end(&exit);
+    // It says on stderr already that something is wrong.
+    let _ = listing.end(&beside.said);
+    exit
 }
 
 /// What becomes of an output of ours that cannot be written.

@@ -16,7 +16,7 @@ pub(super) fn is_there(value: Value<'_>) -> bool {
 /// text that no string can hold.
 pub(super) fn put_entry<M: SerializeMap>(
     map: &mut M,
-    key: &'static str,
+    key: &str,
     hex: &str,
     kind: Kind,
     value: Value<'_>,
@@ -59,9 +59,9 @@ fn is_utf8(list: List<'_>) -> bool {
 }
 
 /// A value with what is known of its like.
-struct Typed<'t> {
-    kind: Kind,
-    value: Value<'t>,
+pub(super) struct Typed<'t> {
+    pub(super) kind: Kind,
+    pub(super) value: Value<'t>,
 }
 
 impl Serialize for Typed<'_> {

@@ -119,7 +119,7 @@ fn the_text_of_tcp_can_be_made_from_json() {
     let sockets = schema::lines(&schema::of_lines(), &json.stdout, "the zoo");
     for (words, info) in [("-tanHO", false), ("-taniHO", true)] {
         let text = String::from_utf8(with(words).stdout).expect("TCP has no odd bytes");
-        let want: Vec<String> = text.lines().map(text::squeeze).collect();
+        let want: Vec<String> = text.lines().map(text::squeeze_queues).collect();
         let made: Vec<String> = sockets.iter().map(|socket| text::line(socket, info)).collect();
         assert!(made.len() > 20 && made.len() == want.len(), "{} of {}", made.len(), want.len());
         for (made, want) in made.iter().zip(&want) {
@@ -245,7 +245,8 @@ fn abbreviations_stay_the_reference_s() {
 
 #[test]
 fn options_that_cannot_go_together_are_refused() {
-    for words in ["--jsonl --pretty", "-j --columns state", "-j --csv", "-E --sort uid", "-E --group-by uid"]
+    for words in
+        ["--jsonl --pretty", "-j --csv", "--tsv --jsonl", "-s -t --csv", "-E --sort uid", "-E --group-by uid"]
     {
         let outcome = run(Command::new(OURS), &case(words)).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(outcome.ended, Ended::Exit(255), "{words}");

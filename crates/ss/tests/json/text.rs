@@ -20,8 +20,8 @@ pub(crate) fn line(socket: &Value, info: bool) -> String {
     let mut text = format!(
         "{} {} {} {} {}",
         word(&s["state"]),
-        signed(&s["recv_q"]),
-        signed(&s["send_q"]),
+        queue(&s["recv_q"]),
+        queue(&s["send_q"]),
         end(socket, "local"),
         end(socket, "remote")
     );
@@ -37,13 +37,21 @@ pub(crate) fn squeeze(line: &str) -> String {
     line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The same where a queue below zero is `none`: that is no amount, so JSON has none.
+pub(crate) fn squeeze_queues(line: &str) -> String {
+    let queue = |(at, word): (usize, &'_ str)| -> String {
+        if matches!(at, 1 | 2) && word.starts_with('-') { "none".to_owned() } else { word.to_owned() }
+    };
+    line.split_ascii_whitespace().enumerate().map(queue).collect::<Vec<_>>().join(" ")
+}
+
 fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
-/// As ss prints queues, whose 32 bits it takes for a signed number.
-fn signed(value: &Value) -> i32 {
-    number(value) as u32 as i32
+/// As ss prints queues.
+fn queue(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "none".to_owned(), |queue| queue.to_string())
 }
 
 fn number(value: &Value) -> u64 {
