@@ -103,7 +103,7 @@ pub fn all() -> Namespaces {
 /// gives them, inode numbers, paths of files, `pid:N`.
 ///
 /// # Errors
-/// As [`netns::enter`](crate::sys::netns::enter), about the first word that
+/// As [`netns::enter`], about the first word that
 /// stands for nothing.
 pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
     Search::seen_from(netns::inode()).chosen(words, &mut Err)
