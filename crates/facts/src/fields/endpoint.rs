@@ -127,7 +127,7 @@ pub(super) const NAMES: &[Field] = &[
     .group(Groups::COLUMNS),
     Field::new(
         "local.host",
-        text!(|r| Some(r.names.hosts?.host(r.socket.local.addr)?.as_bytes())),
+        text!(|r| r.names.hosts?.host(r.socket.local.addr)),
         "Name of the local address, where -r asks for it.",
         "getnameinfo(3)",
     )
@@ -135,7 +135,7 @@ pub(super) const NAMES: &[Field] = &[
     .group(Groups::COLUMNS),
     Field::new(
         "remote.host",
-        text!(|r| Some(r.names.hosts?.host(r.socket.remote.addr)?.as_bytes())),
+        text!(|r| r.names.hosts?.host(r.socket.remote.addr)),
         "Name of the remote address, where -r asks for it.",
         "getnameinfo(3)",
     )
@@ -315,7 +315,7 @@ pub(super) fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
 fn put_port(out: &mut Vec<u8>, port: i64, service: Option<&[u8]>) {
     match (port, service) {
         (0, _) => out.push(b'*'),
-        (_, Some(name)) => out.extend_from_slice(name),
+        (_, Some(name)) => put_name(out, name),
         (port, None) => put_i64(out, port),
     }
 }
@@ -339,7 +339,7 @@ fn put_any_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
         return;
     }
     if let Some(name) = row.names.hosts.and_then(|hosts| hosts.host(addr)) {
-        out.extend_from_slice(name.as_bytes());
+        put_name(out, name);
         return;
     }
     match addr {
@@ -358,7 +358,7 @@ fn put_any_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
 /// An address by name if it has one, else bare.
 pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
     match (row.names.hosts.and_then(|hosts| hosts.host(addr)), addr) {
-        (Some(name), _) => out.extend_from_slice(name.as_bytes()),
+        (Some(name), _) => put_name(out, name),
         (None, Addr::V4(octets)) => put_ipv4(out, octets),
         (None, Addr::V6(octets)) => put_ipv6(out, octets),
         (None, Addr::Number(number)) => put_u64(out, u64::from(number)),

@@ -44,7 +44,7 @@ const ADDRESSES: &[Field] = &[
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| {
         match r.names.protocol {
-            Some(name) => out.extend_from_slice(name),
+            Some(name) => put_name(out, name),
             None => put_signed(out, protocol(r)),
         }
         out.push(b':');
