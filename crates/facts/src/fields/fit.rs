@@ -296,7 +296,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
     let catalog = Catalog::shared();
     let netns = Netns::new(u64::MAX, Some(b"name".to_vec()), Some(b"/run/netns/name".to_vec()));
     let text = || Some(b"text".to_vec());
-    let workload = Workload {
+    let mut workload = Workload {
         cgroup: b"/x".to_vec(),
         runtime: Some("docker"),
         container_id: text(),
@@ -309,7 +309,9 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         slice: text(),
         session: text(),
         owner_uid: Some(u32::MAX),
+        ..Workload::default()
     };
+    workload.entitle();
     let everything = Names {
         hosts: Some(&Everything),
         local_service: Some(b"http"),

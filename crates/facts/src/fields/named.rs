@@ -40,9 +40,9 @@ const ALIASES: [(&str, &str); 16] = [
     ("dport", "remote.port"),
     ("netns", "netns.title"),
     ("peer", "peer.processes"),
-    ("container", "container.name"),
-    ("pod", "pod.name"),
-    ("unit", "unit.name"),
+    ("container", "container.title"),
+    ("pod", "pod.title"),
+    ("unit", "unit.title"),
     ("slice", "unit.slice"),
 ];
 
@@ -333,8 +333,8 @@ mod tests {
             ("proc.cwnd", "proc.cwnd", None),
             ("pid", "socket.processes", Some("pid")),
             ("comm", "socket.processes", Some("comm")),
-            ("unit", "unit.name", None),
-            ("container", "container.name", None),
+            ("unit", "unit.title", None),
+            ("container", "container.title", None),
             ("netns", "netns.title", None),
             ("minrtt", "tcp.min_rtt_us", None),
             ("bl", "mem.backlog", None),

@@ -103,6 +103,17 @@ pub(super) const PEERS: &[Field] = &[
     .group(Groups::PEERS)
     .text(Text::PartOf("peer.processes")),
     Field::new(
+        "peer.netns_title",
+        text!(|r| Some(peer(r)?.netns?.title.as_slice())),
+        "Name of the network namespace that the other end is in, or its inode number where it has none; the text \
+         shows it where it is another than the socket's.",
+        "/run/netns, /proc/PID/ns/net",
+    )
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .tokens("peer-netns")
+    .text(Text::PartOf("peer.processes")),
+    Field::new(
         "peer.candidates",
         plain!(|r| Some(peer(r)?.candidates)),
         "Sockets of this machine that may be the other end; of more than one none is taken for it.",
@@ -137,22 +148,33 @@ const fn told(name: &'static str, read: Read, doc: &'static str, source: &'stati
         .text(text)
 }
 
+const CONTAINER: Text = Text::PartOf("container.title");
+const POD: Text = Text::PartOf("pod.title");
+
 /// `--containers`.
 pub(super) const CONTAINERS: &[Field] = &[
     told(
-        "container.name",
-        text!(|r| workload(r)?.container_name.as_deref()),
-        "Name of the container that the socket was made in, or that its holder is in.",
-        "state files of the runtime",
-        Text::Custom(fmt_container),
+        "container.title",
+        text!(|r| workload(r)?.titles.container.as_deref()),
+        "Container that the socket was made in, or that its holder is in: its name, or the first digits of its id \
+         where no name is known.",
+        "state files of the runtime, cgroup path",
+        Text::Custom(|out, r, _| put_token(out, b" container:", workload(r).and_then(|work| work.titles.container.as_deref()))),
     )
     .shape("container:NAME"),
+    told(
+        "container.name",
+        text!(|r| workload(r)?.container_name.as_deref()),
+        "Name of the container.",
+        "state files of the runtime",
+        CONTAINER,
+    ),
     told(
         "container.id",
         text!(|r| workload(r)?.container_id.as_deref()),
         "Id of the container; its name where the runtime has no other id.",
         "cgroup path",
-        Text::PartOf("container.name"),
+        CONTAINER,
     ),
     told(
         "container.runtime",
@@ -163,26 +185,33 @@ pub(super) const CONTAINERS: &[Field] = &[
         Text::Silent,
     ),
     told(
+        "pod.title",
+        text!(|r| workload(r)?.titles.pod.as_deref()),
+        "Kubernetes pod: its namespace and name, or its uid where no name is known.",
+        "annotations in the container's config.json, cgroup path",
+        Text::Custom(|out, r, _| put_token(out, b" pod:", workload(r).and_then(|work| work.titles.pod.as_deref()))),
+    )
+    .shape("pod:NAMESPACE/NAME"),
+    told(
         "pod.name",
         text!(|r| workload(r)?.pod_name.as_deref()),
         "Name of the Kubernetes pod.",
         "annotations in the container's config.json",
-        Text::Custom(fmt_pod),
-    )
-    .shape("pod:NAMESPACE/NAME"),
+        POD,
+    ),
     told(
         "pod.namespace",
         text!(|r| workload(r)?.pod_namespace.as_deref()),
         "Kubernetes namespace of the pod.",
         "annotations in the container's config.json",
-        Text::PartOf("pod.name"),
+        POD,
     ),
     told(
         "pod.uid",
         text!(|r| workload(r)?.pod_uid.as_deref()),
         "Uid of the Kubernetes pod, or id of the Podman pod.",
         "cgroup path",
-        Text::PartOf("pod.name"),
+        POD,
     ),
     told(
         "pod.qos",
@@ -192,13 +221,21 @@ pub(super) const CONTAINERS: &[Field] = &[
         Text::Silent,
     ),
     told(
-        "unit.name",
-        text!(|r| workload(r)?.unit.as_deref()),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
+        "unit.title",
+        text!(|r| workload(r)?.titles.unit.as_deref()),
+        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to; absent where \
+         the unit is the container and has its id for a name.",
         "cgroup path",
-        Text::Custom(fmt_unit),
+        Text::Custom(|out, r, _| put_token(out, b" unit:", workload(r).and_then(|work| work.titles.unit.as_deref()))),
     )
     .shape("unit:NAME"),
+    told(
+        "unit.name",
+        text!(|r| workload(r)?.unit.as_deref()),
+        "Innermost systemd unit, that of a container too.",
+        "cgroup path",
+        Text::PartOf("unit.title"),
+    ),
     told(
         "unit.slice",
         text!(|r| workload(r)?.slice.as_deref()),
@@ -228,38 +265,6 @@ pub(super) const CONTAINERS: &[Field] = &[
         Text::Silent,
     ),
 ];
-
-/// ` container:NAME`, or the first digits of the id as runtimes show them.
-fn fmt_container(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    let id = work.container_id.as_deref();
-    let short = id.map(|id| id.get(..12).filter(|_| id.len() == 64).unwrap_or(id));
-    put_token(out, b" container:", work.container_name.as_deref().or(short));
-}
-
-/// ` pod:NAMESPACE/NAME`, or the uid.
-fn fmt_pod(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    match (work.pod_namespace.as_deref(), work.pod_name.as_deref()) {
-        (Some(namespace), Some(name)) => {
-            put_token(out, b" pod:", Some(namespace));
-            out.push(b'/');
-            put_word(out, name);
-        }
-        (None, Some(name)) => put_token(out, b" pod:", Some(name)),
-        (_, None) => put_token(out, b" pod:", work.pod_uid.as_deref()),
-    }
-}
-
-/// ` unit:NAME`, unless the unit is the container and has its id for a name.
-fn fmt_unit(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    let unit = work.unit.as_deref().filter(|unit| {
-        let id = work.container_id.as_deref().filter(|id| id.len() == 64);
-        id.is_none_or(|id| !unit.windows(id.len()).any(|part| part == id))
-    });
-    put_token(out, b" unit:", unit);
-}
 
 fn put_token(out: &mut Vec<u8>, words: &[u8], value: Option<&[u8]>) {
     if let Some(value) = value {
@@ -327,12 +332,16 @@ mod tests {
     #[test]
     fn containers_and_pods_have_the_best_name_there_is() {
         let text = |work: &Workload| {
+            let mut work = work.clone();
+            work.entitle();
             shown(|socket| {
                 let (mut row, mut out) = (Row::bare(socket), Vec::new());
-                row.names.workload = Some(work);
-                fmt_container(&mut out, &row, Style::default());
-                fmt_pod(&mut out, &row, Style::default());
-                fmt_unit(&mut out, &row, Style::default());
+                row.names.workload = Some(&work);
+                for field in CONTAINERS {
+                    if let Text::Custom(format) = field.ss.text {
+                        format(&mut out, &row, Style::default());
+                    }
+                }
                 out
             })
         };

@@ -69,6 +69,39 @@ pub struct Workload {
     pub session: Option<Vec<u8>>,
     /// User whose session or service manager it is.
     pub owner_uid: Option<u32>,
+    /// What `--containers` calls them, made by [`Workload::entitle`].
+    pub titles: Titles,
+}
+
+/// A short name for each thing that a socket works for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Titles {
+    /// Name of the container, else the first digits of its id as runtimes show them.
+    pub container: Option<Vec<u8>>,
+    /// `NAMESPACE/NAME` of the pod, else its name, else its uid.
+    pub pod: Option<Vec<u8>>,
+    /// Name of the unit, unless the unit is the container and is called by its id.
+    pub unit: Option<Vec<u8>>,
+}
+
+impl Workload {
+    /// Makes the titles of what is known by now.
+    pub fn entitle(&mut self) {
+        let id = self.container_id.as_deref();
+        // Longer than any name: what no runtime shows whole.
+        let digits = id.filter(|id| id.len() == 64);
+        let container = self.container_name.as_deref().or(digits.and_then(|id| id.get(..12))).or(id);
+        let pod = match (&self.pod_namespace, &self.pod_name) {
+            (Some(namespace), Some(name)) => Some([namespace, &b"/"[..], name].concat()),
+            (None, Some(name)) => Some(name.clone()),
+            (_, None) => self.pod_uid.clone(),
+        };
+        let is_container =
+            |unit: &[u8]| digits.is_some_and(|id| unit.windows(id.len()).any(|part| part == id));
+        let unit = self.unit.as_deref().filter(|unit| !is_container(unit));
+        self.titles =
+            Titles { container: container.map(<[u8]>::to_vec), pod, unit: unit.map(<[u8]>::to_vec) };
+    }
 }
 
 /// The addresses of a namespace.

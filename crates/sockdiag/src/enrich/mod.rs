@@ -317,7 +317,11 @@ impl Enricher {
                 identities.prepare_user(uid);
             }
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
-                processes.known().holders(socket.inode, &mut |holder| identities.prepare_process(holder.pid));
+                let scope = self.scoped.current();
+                let peer = self.peers.as_ref().and_then(|peers| peers.of(socket, scope));
+                for inode in [socket.inode, peer.map_or(0, |peer| peer.inode)] {
+                    processes.known().holders(inode, &mut |holder| identities.prepare_process(holder.pid));
+                }
             }
         }
     }

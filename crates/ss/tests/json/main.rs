@@ -119,13 +119,21 @@ fn the_text_of_tcp_can_be_made_from_json() {
     let sockets = schema::lines(&schema::of_lines(), &json.stdout, "the zoo");
     for (words, info) in [("-tanHO", false), ("-taniHO", true)] {
         let text = String::from_utf8(with(words).stdout).expect("TCP has no odd bytes");
-        let want: Vec<String> = text.lines().map(text::squeeze_queues).collect();
+        let want: Vec<String> = text.lines().map(squeeze_queues).collect();
         let made: Vec<String> = sockets.iter().map(|socket| text::line(socket, info)).collect();
         assert!(made.len() > 20 && made.len() == want.len(), "{} of {}", made.len(), want.len());
         for (made, want) in made.iter().zip(&want) {
             assert_eq!(made, want, "{words}");
         }
     }
+}
+
+/// A listing's line with one blank between words, where a queue below zero is `none`: that is no amount, so JSON has none.
+fn squeeze_queues(line: &str) -> String {
+    let queue = |(at, word): (usize, &'_ str)| -> String {
+        if matches!(at, 1 | 2) && word.starts_with('-') { "none".to_owned() } else { word.to_owned() }
+    };
+    line.split_ascii_whitespace().enumerate().map(queue).collect::<Vec<_>>().join(" ")
 }
 
 fn file(name: &str, bytes: &[u8]) -> std::path::PathBuf {

@@ -37,14 +37,6 @@ pub(crate) fn squeeze(line: &str) -> String {
     line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The same where a queue below zero is `none`: that is no amount, so JSON has none.
-pub(crate) fn squeeze_queues(line: &str) -> String {
-    let queue = |(at, word): (usize, &'_ str)| -> String {
-        if matches!(at, 1 | 2) && word.starts_with('-') { "none".to_owned() } else { word.to_owned() }
-    };
-    line.split_ascii_whitespace().enumerate().map(queue).collect::<Vec<_>>().join(" ")
-}
-
 fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }

@@ -98,6 +98,7 @@ impl Workloads {
         if !self.by_path.contains_key(path) {
             let mut work = shape::read(path);
             self.state.name(&mut work);
+            work.entitle();
             self.by_path.insert(path.to_vec(), work);
         }
     }
