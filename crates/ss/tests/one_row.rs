@@ -82,7 +82,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             interface: Some(b"lo"),
             holders: Some(&Held),
             netns: Some(&netns),
-            peer: Some(Peer { inode: 9, netns: None, candidates: 1 }),
+            peer: Some(Peer { inode: 9, netns: None, candidates: 1, claimed_by: None }),
             workload: Some(&workload),
             ..Names::default()
         };

@@ -16,8 +16,8 @@ use crate::model::families::Family;
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
-    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, Layout, Names,
-    Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, Workload,
+    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, Layout, Named,
+    Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, Workload,
 };
 
 /// Numbers without any order, the same in every run.
@@ -295,7 +295,7 @@ fn check(name: &str, kind: Kind, value: Value<'_>) {
 fn every_value_is_of_the_kind_that_its_row_tells() {
     let catalog = Catalog::shared();
     let netns = Netns::new(u64::MAX, Some(b"name".to_vec()), Some(b"/run/netns/name".to_vec()));
-    let text = || Some(b"text".to_vec());
+    let text = || Some(Named::new(b"text", b"(uid 5)"));
     let workload = Workload {
         cgroup: b"/x".to_vec(),
         runtime: Some("docker"),
@@ -307,7 +307,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         pod_qos: QOS_CLASSES.first().map(Word::name),
         unit: text(),
         slice: text(),
-        session: text(),
+        session: Some(b"4".to_vec()),
         owner_uid: Some(u32::MAX),
     };
     let everything = Names {
@@ -319,7 +319,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         port_owner: Some(b"name"),
         cgroup: Some(b"/x"),
         netns: Some(&netns),
-        peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1 }),
+        peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
         workload: Some(&workload),
         addresses: Some(&Everything),
         holders: Some(&Everything),

@@ -12,7 +12,6 @@
 //! (`net-pf-16-proto-4-type-FAMILY[-PROTOCOL]`), modules.alias and its like as
 //! depmod(8) writes them, proc_config(5), proc_sys_kernel(5).
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -23,9 +22,10 @@ use super::contract::{DumpError, DumpErrorKind, Query};
 use super::sources::Sources;
 use crate::model::{Family, Layout, Table};
 use crate::notice::{Missing, Notice};
+use crate::sys::chosen::regular_at;
 
 /// As much of a file as is read, in bytes: several times the largest seen.
-const LONGEST_FILE: u64 = 32 << 20;
+const LONGEST_FILE: u64 = 8 << 20;
 
 /// What has to be in a kernel for a table to be listed.
 struct Wants {
@@ -184,7 +184,7 @@ impl System {
 
     /// The configuration that the running kernel was built with.
     fn config(&self) -> Option<String> {
-        if let Ok(file) = File::open(self.path("proc/config.gz"))
+        if let Ok(file) = regular_at(&self.path("proc/config.gz"))
             && let Some(text) = text(GzDecoder::new(file))
         {
             return Some(text);
@@ -264,7 +264,7 @@ fn installed(directory: &Path, module: &str, alias: &str) -> Installed {
 
 /// The text of a file; `None` if it cannot be read.
 fn read(path: &Path) -> Option<String> {
-    text(File::open(path).ok()?)
+    text(regular_at(path).ok()?)
 }
 
 fn text(from: impl io::Read) -> Option<String> {
