@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::getxattr;
+use rustix::fs::{OFlags, getxattr};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use crate::model::ContextCache;
@@ -105,7 +105,7 @@ impl ContextCache for Contexts {
 
 /// What a file of the kernel says in one read.
 fn task_context(path: &Path) -> Option<Box<[u8]>> {
-    let file = chosen::regular_at(path).ok()?;
+    let file = chosen::regular_at(path, OFlags::NOFOLLOW).ok()?;
     let mut text = [0; LONGEST];
     let length = retry_on_intr(|| read(&file, &mut text)).ok()?;
     context(text.get(..length)?)

@@ -16,6 +16,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use rustix::fs::OFlags;
 use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
 use super::contract::{DumpError, DumpErrorKind, Query};
@@ -184,7 +185,7 @@ impl System {
 
     /// The configuration that the running kernel was built with.
     fn config(&self) -> Option<String> {
-        if let Ok(file) = regular_at(&self.path("proc/config.gz"))
+        if let Ok(file) = regular_at(&self.path("proc/config.gz"), OFlags::empty())
             && let Some(text) = text(GzDecoder::new(file))
         {
             return Some(text);
@@ -264,7 +265,7 @@ fn installed(directory: &Path, module: &str, alias: &str) -> Installed {
 
 /// The text of a file; `None` if it cannot be read.
 fn read(path: &Path) -> Option<String> {
-    text(regular_at(path).ok()?)
+    text(regular_at(path, OFlags::empty()).ok()?)
 }
 
 fn text(from: impl io::Read) -> Option<String> {

@@ -9,13 +9,15 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use sockdiag_wire::ipproto::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP};
 
 use super::Access;
 use crate::model::{Family, Table};
+use crate::sys::chosen;
 use crate::sys::secure::is_elevated;
 
 /// The ephemeral range where none can be read.
@@ -157,6 +159,14 @@ impl Sources {
         self.proc_net_packet.as_ref().map_or_else(|| self.proc_file("net/packet"), PathBuf::from)
     }
 
+    /// Opens a file that one of these gave, or one of a network namespace.
+    pub(super) fn open(&self, path: &Path, access: &Access) -> io::Result<File> {
+        match &self.proc_root {
+            Some(root) if path.starts_with(root) => chosen::of_tree(path),
+            _ => access.open(path),
+        }
+    }
+
     /// The ports that the kernel gives to sockets that ask for none, first and
     /// last; 1024 to 4999 where that cannot be read.
     pub fn port_range(&self, access: &Access) -> (u16, u16) {
@@ -165,7 +175,7 @@ impl Sources {
             .as_ref()
             .map_or_else(|| self.proc_file("sys/net/ipv4/ip_local_port_range"), PathBuf::from);
         let mut text = Vec::new();
-        let read = access.open(&path).and_then(|file| file.take(LONGEST_RANGE).read_to_end(&mut text));
+        let read = self.open(&path, access).and_then(|file| file.take(LONGEST_RANGE).read_to_end(&mut text));
         read.ok().and_then(|_| parse_range(&text)).unwrap_or(NO_RANGE)
     }
 }

@@ -18,7 +18,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    CWD, FileType, FsWord, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, open, openat, openat2,
+    CWD, FileType, FsWord, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, fstat, fstatfs, open, openat,
+    openat2,
 };
 use rustix::io::Errno;
 
@@ -185,27 +186,47 @@ pub(crate) fn beginning(root: impl AsFd, path: &str, limit: u64) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// The beginning of the regular file at a path that the caller chose, such as
-/// one below `PROC_ROOT`.
+/// The beginning of the regular file at a path, which is no link.
 ///
 /// # Errors
 /// Why it is not read.
 pub(crate) fn beginning_at(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
-    let file = regular_at(path)?;
+    let file = regular_at(path, OFlags::NOFOLLOW)?;
     let mut bytes = Vec::new();
     let _ = file.take(limit).read_to_end(&mut bytes);
     Ok(bytes)
 }
 
-/// The regular file at a path, to be read.  Links are followed: the caller
-/// chose it.
+/// The regular file at a path, to be read; with `NOFOLLOW` among the flags it is
+/// no link.
 ///
 /// # Errors
 /// Why it is not read.
-pub(crate) fn regular_at(path: &Path) -> Result<File, Refusal> {
-    let place = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(denied)?;
+pub(crate) fn regular_at(path: &Path, flags: OFlags) -> Result<File, Refusal> {
+    let place = open(path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty()).map_err(denied)?;
     regular(&fstat(&place).map_err(denied)?)?;
-    Ok(reopened(&place, || open(path, READ, Mode::empty())).map_err(denied)?.into())
+    Ok(reopened(&place, || open(path, READ | flags, Mode::empty())).map_err(denied)?.into())
+}
+
+/// A file of a tree that stands for /proc, to be read as the kernel's own would
+/// be.  A pipe that nobody writes into is at its end, and so is a device.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn of_tree(path: &Path) -> io::Result<File> {
+    let place = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let file = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
+        FileType::RegularFile | FileType::Directory => reopened(&place, || open(path, READ, Mode::empty()))?,
+        FileType::Fifo => {
+            let pipe = reopened(&place, || open(path, READ, Mode::empty()))?;
+            // Who opened it for writing is waited for.
+            fcntl_setfl(&pipe, OFlags::empty())?;
+            pipe
+        }
+        FileType::Socket => return Err(Errno::NXIO.into()),
+        _ => io::pipe()?.0.into(),
+    };
+    Ok(file.into())
 }
 
 /// Whether a directory is one of the kernel's own /proc.

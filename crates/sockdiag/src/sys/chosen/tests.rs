@@ -87,7 +87,7 @@ fn only_regular_files_below_the_directory_are_read() {
         let walked = dir.walk(Path::new(name), true).map_err(|error| absent::<()>(error).unwrap_err());
         let walked = walked.and_then(|place| regular(&fstat(place).expect("open")));
         assert_eq!(walked, Err(why), "{name}, one name after the other");
-        if let Ok(known) = regular_at(&place.path(name)) {
+        if let Ok(known) = regular_at(&place.path(name), OFlags::empty()) {
             assert!(name.starts_with("link"), "{name}: {known:?}");
         }
     }
@@ -169,6 +169,7 @@ fn files_of_processes_are_regular_or_the_kernel_s() {
     assert_eq!(beginning(&root, "file", 2), Ok(b"te".to_vec()));
     assert_eq!(beginning_at(&place.path("file"), 2), Ok(b"te".to_vec()));
     assert_eq!(beginning_at(&place.path("fifo"), 2), Err(Refusal::Fifo));
+    assert_eq!(beginning_at(&place.path("link"), 2), Err(Refusal::Link));
     assert_eq!(beginning(&root, "nothing", 2), Err(Refusal::Denied { errno: libc::ENOENT }));
     let proc = open("/proc/self", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("a process");
     assert_eq!(beginning(&proc, "status", 5), Ok(b"Name:".to_vec()));
