@@ -4,7 +4,7 @@
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::fields::{self, Catalog, Field, Identity, Value};
-use crate::model::{Addr, Endpoint, Layout, Row, Socket, State, Table, states};
+use crate::model::{Addr, Endpoint, MessageKind, Row, Socket, State, Table, states};
 
 impl Row<'_> {
     /// What a field says, by its name (`tcp.rtt_us`; all are listed in
@@ -15,7 +15,7 @@ impl Row<'_> {
     /// million, [`fields::Choice`] finds it once.  A member of a list (`pid`)
     /// has no value of its own: see [`Row::holders`].
     pub fn value<'r>(&'r self, name: &str) -> Option<Value<'r>> {
-        match (field(self.socket.layout(), name)?.get)(self)? {
+        match field(self.socket.message_kind(), name)?.value(self)? {
             Value::Addr(Addr::None) => None,
             value => Some(value),
         }
@@ -145,14 +145,14 @@ impl Holding {
     }
 }
 
-/// The row of the table that a name stands for among those of a layout.
-fn field(layout: Layout, name: &str) -> Option<&'static Field> {
+/// The row of the table that a name stands for among those of a kind of message.
+fn field(message_kind: MessageKind, name: &str) -> Option<&'static Field> {
     let catalog = Catalog::shared();
-    catalog.of_layout(layout, name).or_else(|| {
+    catalog.of_kind(message_kind, name).or_else(|| {
         let named = catalog.named(name).ok()?;
-        // The full name of another layout's field is not looked for again.
+        // The full name of another kind of message's field is not looked for again.
         let is_short = named.member.is_none() && named.field.name != name;
-        is_short.then(|| catalog.of_layout(layout, named.field.name))?
+        is_short.then(|| catalog.of_kind(message_kind, named.field.name))?
     })
 }
 

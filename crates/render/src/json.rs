@@ -24,7 +24,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use sockdiag::Sink;
 use sockdiag::fields::{self, Catalog, Field, Groups, Kind, Value};
-use sockdiag::model::{Layout, Row};
+use sockdiag::model::{MessageKind, Row};
 use sockdiag::source::Summary;
 
 use document::Counts;
@@ -92,7 +92,7 @@ pub struct Json<W> {
     out: W,
     buffer: Vec<u8>,
     form: Form,
-    plans: Vec<(Layout, Vec<Subject>)>,
+    plans: Vec<(MessageKind, Vec<Subject>)>,
     rows: u64,
 }
 
@@ -109,8 +109,8 @@ impl<W: Write> Json<W> {
         summary: Option<&Summary>,
         out: W,
     ) -> io::Result<Self> {
-        let plan = |layout| (layout, subjects(&catalog.values(layout, groups)));
-        let plans = catalog.descriptions().iter().map(|description| plan(description.layout)).collect();
+        let plan = |message_kind| (message_kind, subjects(&catalog.values(message_kind, groups)));
+        let plans = catalog.descriptions().iter().map(|description| plan(description.message_kind)).collect();
         let mut json = Self { out, buffer: Vec::with_capacity(2 * BUFFER), form, plans, rows: 0 };
         if form == Form::Lines {
             if let Some(summary) = summary {
@@ -210,11 +210,11 @@ impl<W: Write> Sink for Json<W> {
     type Error = io::Error;
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
-        let layout = row.socket.layout();
+        let message_kind = row.socket.message_kind();
         // Moved out for the time of the row, so that the rest can be borrowed.
         let plans = std::mem::take(&mut self.plans);
-        let result = match plans.iter().find(|(of, _)| *of == layout) {
-            // The catalog describes every layout that has rows.
+        let result = match plans.iter().find(|(of, _)| *of == message_kind) {
+            // The catalog describes every kind of message that has rows.
             None => Ok(()),
             Some((_, subjects)) => self.object(&Object { row, subjects }),
         };
@@ -303,7 +303,7 @@ struct Nested<'n> {
 impl<'n> Nested<'n> {
     fn values(&self) -> impl Iterator<Item = (&'n Entry, Value<'n>)> {
         let row = self.row;
-        let value = move |entry: &'n Entry| Some((entry, (entry.field.get)(row)?));
+        let value = move |entry: &'n Entry| Some((entry, entry.field.value(row)?));
         self.subject.entries(row).filter_map(value).filter(|(_, value)| value::is_there(*value))
     }
 }

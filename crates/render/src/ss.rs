@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead, Style, Test, Text, Value};
-use sockdiag::model::{Layout, Row};
+use sockdiag::model::{MessageKind, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
 
 use crate::layout::{COLUMNS, PROC};
@@ -46,9 +46,9 @@ struct Shown {
     tokens: Vec<Token>,
 }
 
-/// How the sockets of one layout are printed.
+/// How the sockets of one kind are printed.
 struct Plan {
-    layout: Layout,
+    message_kind: MessageKind,
     /// What the columns that are printed hold, and whether that is all of one.
     columns: Vec<(Format, bool)>,
     details: Vec<Shown>,
@@ -81,7 +81,7 @@ impl<W: Write> SsText<W> {
     }
 }
 
-/// Turns what is known of a layout into what is printed of it.
+/// Turns what is known of a kind of message into what is printed of it.
 fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> Plan {
     let mut columns = [const { Vec::new() }; PROC + 1];
     let mut details = Vec::new();
@@ -114,16 +114,16 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
         let (last, others) = formats.split_last().unwrap_or((&nothing, &[]));
         others.iter().map(|format| (*format, false)).chain([(*last, true)])
     });
-    Plan { layout: description.layout, columns: columns.collect(), details }
+    Plan { message_kind: description.message_kind, columns: columns.collect(), details }
 }
 
 impl<W: Write> Sink for SsText<W> {
     type Error = io::Error;
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
-        let layout = row.socket.layout();
-        // The catalog describes every layout that has rows.
-        let Some(plan) = self.plans.iter().find(|plan| plan.layout == layout) else {
+        let message_kind = row.socket.message_kind();
+        // The catalog describes every kind of message that has rows.
+        let Some(plan) = self.plans.iter().find(|plan| plan.message_kind == message_kind) else {
             return Ok(ControlFlow::Continue(()));
         };
         self.window.begin_row()?;

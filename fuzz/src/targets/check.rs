@@ -2,7 +2,7 @@
 //!
 //! What must hold whatever the bytes are: reading twice says the same; a
 //! filter and its opposite disagree; a row is one line but for its indented
-//! details, without other control characters, and no longer than its record
+//! details, without other control characters (C0, C1, DEL) or marks of direction, and no longer than its record
 //! explains; and the rows around it stay as they are.
 
 #![allow(
@@ -18,7 +18,7 @@ use std::rc::Rc;
 use sockdiag::Sink;
 use sockdiag::fields::{Groups, Style, Value};
 use sockdiag::model::{
-    Addr, Holder, HolderCache, HostCache, Layout, Names, Origin, Record, Row, Socket, SourceKind, Table,
+    Addr, Holder, HolderCache, HostCache, MessageKind, Names, Origin, Record, Row, Socket, SourceKind, Table,
 };
 use sockdiag::source::deficit;
 use sockdiag_render::ss::{Look, SsText};
@@ -106,8 +106,8 @@ impl HolderCache for Chosen<'_> {
 }
 
 impl HostCache for Chosen<'_> {
-    fn host(&self, addr: Addr) -> Option<&str> {
-        matches!(addr, Addr::V4([127, ..])).then_some("localhost")
+    fn host(&self, addr: Addr) -> Option<&[u8]> {
+        matches!(addr, Addr::V4([127, ..])).then_some(&b"localhost"[..])
     }
 }
 
@@ -194,9 +194,9 @@ pub(crate) fn record(known: &Known, choices: Choices, record: Record<'_>, around
     let mut listing = Listing::new(known, choices);
     let [before, after] = around;
     let parts = [before, record, after].map(|record| listing.list(&[record]));
-    let layout = record.origin.table.layout();
+    let message_kind = record.origin.table.message_kind();
     if first.is_some() {
-        lines(&parts[1], layout, choices.look().style.oneline);
+        lines(&parts[1], message_kind, choices.look().style.oneline);
         let room = ROW + record.bytes.len() * EXPANSION;
         assert!(parts[1].len() <= room, "{} bytes of at most {room}", parts[1].len());
     } else {
@@ -220,12 +220,13 @@ pub(crate) fn record(known: &Known, choices: Choices, record: Record<'_>, around
 
 /// What a socket reports, read twice and tested.
 fn facts(known: &Known, choices: Choices, socket: &Socket<'_>, again: &Socket<'_>) {
-    let layout = socket.layout();
-    assert_eq!(layout, again.layout());
+    let message_kind = socket.message_kind();
+    assert_eq!(message_kind, again.message_kind());
     assert_eq!(socket.sub_table(), again.sub_table());
     let chosen = Chosen(b"name");
     let (row, other) = (row(socket, &chosen, choices), row(again, &chosen, choices));
-    let (_, fields) = known.fields.iter().find(|(of, _)| *of == layout).expect("a layout with fields");
+    let (_, fields) =
+        known.fields.iter().find(|(of, _)| *of == message_kind).expect("a message_kind with fields");
     for (field, at_least_1) in fields {
         let (value, second) = ((field.get)(&row), (field.get)(&other));
         let nan = |value: Option<Value<'_>>| matches!(value, Some(Value::F64(number)) if number.is_nan());
@@ -241,34 +242,42 @@ fn facts(known: &Known, choices: Choices, socket: &Socket<'_>, again: &Socket<'_
     for filter in &known.filters {
         let answer = filter.eval(&row, CONTEXT);
         assert_eq!(answer, filter.eval(&other, CONTEXT), "{filter}");
-        if socket.origin.kind != SourceKind::Kernel && layout != Layout::Tipc {
+        if socket.origin.kind != SourceKind::Kernel && message_kind != MessageKind::Tipc {
             assert_eq!(answer, filter.eval_alone(&row, CONTEXT), "{filter}");
         }
     }
 }
 
 /// A row's text: one line, its details indented, nothing that moves a cursor.
-fn lines(text: &[u8], layout: Layout, oneline: bool) {
+fn lines(text: &[u8], message_kind: MessageKind, oneline: bool) {
     let shown = || text.escape_ascii().to_string();
     assert_eq!(text.last(), Some(&b'\n'), "a row has no end: {}", shown());
     let rest = text.get(..text.len() - 1).unwrap_or_default();
     // The values of BPF maps have lines and depths of their own, on one line too
     // where a map cannot be looked at.
-    let storage = layout == Layout::Inet && text.windows(7).any(|word| word == b"map_id:");
+    let storage = message_kind == MessageKind::Inet && text.windows(7).any(|word| word == b"map_id:");
     for (at, byte) in rest.iter().enumerate() {
         let fits = match byte {
             b'\n' | b'\t' if storage => true,
             b'\n' => match rest.get(at + 1) {
                 Some(b'\t') => !oneline,
                 // TIPC details.
-                Some(b' ') => !oneline && layout == Layout::Tipc,
+                Some(b' ') => !oneline && message_kind == MessageKind::Tipc,
                 _ => false,
             },
             // Netlink and packet details have tabs of their own.
-            b'\t' => at > 0 && rest[at - 1] == b'\n' || matches!(layout, Layout::Netlink | Layout::Packet),
+            b'\t' => {
+                at > 0 && rest[at - 1] == b'\n'
+                    || matches!(message_kind, MessageKind::Netlink | MessageKind::Packet)
+            }
             other => !other.is_ascii_control(),
         };
         assert!(fits, "{byte:#04x} at {at} of {}", shown());
+    }
+    for chunk in text.utf8_chunks() {
+        let fits = |letter: char| letter.is_ascii() || !sockdiag::escape::is_unsafe(letter);
+        assert!(chunk.valid().chars().all(fits), "{}", shown());
+        assert!(!chunk.invalid().iter().any(|byte| (0x80..0xa0).contains(byte)), "{}", shown());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages and lines that are whole, to stand around one that may not be.
 
-use sockdiag::model::{Layout, Table};
+use sockdiag::model::{MessageKind, Table};
 use sockdiag_testkit::recording::{Msg, attr};
 use sockdiag_testkit::replies::{self, netpkt};
 
@@ -10,33 +10,33 @@ const HEADER: usize = 16;
 /// Payloads of two messages about sockets of a table.
 pub(crate) fn payloads(table: Table) -> [Vec<u8>; 2] {
     let words = replies::words;
-    let messages = match table.layout() {
-        Layout::Inet => [
+    let messages = match table.message_kind() {
+        MessageKind::Inet => [
             Msg::v4().with(attr::CONG, *b"cubic\0").with(attr::INFO, words(&[7; 60])).to_bytes(),
             Msg::v6().with(attr::SKMEMINFO, words(&[1, 2, 3, 4, 5, 6, 7, 8, 9])).to_bytes(),
         ],
-        Layout::Unix => [unix(1, b"/run/one"), unix(2, b"\0two")],
-        Layout::Netlink => {
+        MessageKind::Unix => [unix(1, b"/run/one"), unix(2, b"\0two")],
+        MessageKind::Netlink => {
             let groups = replies::attr(1, &words(&[5, 0]));
             [netpkt::netlink(0, 0, 7, (0, 0), &[groups]), netpkt::netlink(16, 1, -1, (-5, 7), &[])]
         }
-        Layout::Packet => {
+        MessageKind::Packet => {
             let memory = || replies::attr(6, &words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
             [netpkt::packet(3, 3, &[memory()]), netpkt::packet(2, 0x88cc, &[memory()])]
         }
-        Layout::Vsock => {
+        MessageKind::Vsock => {
             [replies::vsock(1, 1, 0, (3, 1024), (2, 22)), replies::vsock(5, 10, 3, (9, 80), (1, 2))]
         }
-        Layout::Tipc => {
+        MessageKind::Tipc => {
             let queues = [0, 1, 4].map(|kind| replies::attr(kind, &words(&[5]))).concat();
             let stat = [replies::attr(5, &queues)];
             [replies::tipc(1, 1, 1000, &stat), replies::tipc(4, 10, 0, &stat)]
         }
-        Layout::Xdp => {
+        MessageKind::Xdp => {
             let memory = replies::attr(8, &words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
             [replies::xdp(1, 7, &[memory]), replies::xdp(2, 8, &[])]
         }
-        Layout::Smc => {
+        MessageKind::Smc => {
             let id = replies::smc_id((&[10, 0, 0, 1], 7201), (&[10, 0, 0, 2], 40_000), 5);
             let fallback = replies::attr(5, &words(&[0x0303_0000, 0]));
             [replies::smc(1, 1, &id, &[fallback]), replies::smc(10, 0, &id, &[])]

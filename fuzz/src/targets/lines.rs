@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::os::fd::AsRawFd as _;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use sockdiag::model::{Layout, Origin, ProcLine, Record, Socket, SourceKind, Table, TableSet};
+use sockdiag::model::{MessageKind, Origin, ProcLine, Record, Socket, SourceKind, Table, TableSet};
 use sockdiag::source::{self, Access, LONGEST_MESSAGE, Query, Sources};
 use sockdiag_wire::netlink::{HEADER_LEN, Header, error_code, ext_ack, messages};
 
@@ -98,7 +98,7 @@ pub(crate) fn proc_text(data: &[u8]) {
         |record: Option<&Vec<u8>>, line: &[u8]| record.is_some_and(|record| record.starts_with(line));
     assert!(begins(records.first(), before), "the line before is lost");
     let single = text.len() <= 254 && !text.iter().any(|byte| matches!(byte, b'\n' | 0));
-    let goes_on = table.layout() != Layout::Inet || ProcLine::parse(text).is_some();
+    let goes_on = table.message_kind() != MessageKind::Inet || ProcLine::parse(text).is_some();
     if single && goes_on {
         assert!(begins(records.last(), after), "the line behind is lost");
     }

@@ -6,7 +6,7 @@ use sockdiag::fields::{Catalog, Field, Unit};
 use sockdiag::filter::{
     self, CgroupError, Context, EvalContext, Expr, FilterError, Lookups, Parsed, Transport,
 };
-use sockdiag::model::{Addr, Family, Layout, TableSet};
+use sockdiag::model::{Addr, Family, MessageKind, TableSet};
 
 /// The ephemeral range.
 pub(crate) const CONTEXT: EvalContext = EvalContext { ports: (32768, 60999) };
@@ -58,8 +58,8 @@ pub(crate) type Fact = (&'static Field, Option<Expr>);
 /// The table of fields and what is made of it, once in a thread.
 pub(crate) struct Known {
     pub(crate) catalog: Catalog,
-    /// The fields of every layout.
-    pub(crate) fields: Vec<(Layout, Vec<Fact>)>,
+    /// The fields of every kind of message.
+    pub(crate) fields: Vec<(MessageKind, Vec<Fact>)>,
     /// Filters of every kind of condition.
     pub(crate) filters: Vec<Expr>,
 }
@@ -99,7 +99,7 @@ impl Known {
         };
         let fields = catalog.descriptions().iter().map(|description| {
             let fields = description.parts.iter().flat_map(|part| part.fields.iter().copied());
-            (description.layout, fields.map(|field| (field, compared(field))).collect())
+            (description.message_kind, fields.map(|field| (field, compared(field))).collect())
         });
         let filters = FILTERS.iter().map(|text| {
             let parsed = read(&catalog, &[text.as_bytes()], None);

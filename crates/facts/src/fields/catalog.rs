@@ -14,7 +14,8 @@ use super::{
     bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc, surroundings, tcp,
     tipc, ulp, unix, vsock, xdp,
 };
-use crate::model::{Layout, Row, Table};
+use crate::model::tables::TABLES;
+use crate::model::{MessageKind, Row, Table, TableSet};
 
 /// A line of /proc text of any table but TCP's is only its columns.
 fn has_details(row: &Row<'_>, _: Groups) -> bool {
@@ -33,7 +34,7 @@ fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
     !matches!(row.socket.protocol, IPPROTO_SCTP | IPPROTO_MPTCP) && has_info_line(row, groups)
 }
 
-/// What is found out about sockets of every layout: the column before the
+/// What is found out about sockets of every kind: the column before the
 /// others, and the first details.
 const AROUND: &[Block] = &[
     Block::new(Groups::NETNS, &[surroundings::NETNS]),
@@ -44,6 +45,9 @@ const AROUND: &[Block] = &[
 
 /// The details that `-i` and `-m` open a line for.
 const INTERNALS: Groups = Groups::MEMORY.union(Groups::INFO);
+
+/// Tables whose sockets have a `tcp_info`.
+const WITH_TCP_INFO: TableSet = TableSet::of(&[Table::Tcp, Table::Dccp]);
 
 /// Everything that an inet socket reports.
 const INET: &[Block] = &[
@@ -58,10 +62,14 @@ const INET: &[Block] = &[
     Block::new(Groups::CGROUP, &[extended::CGROUP]).applies(has_details),
     Block::new(Groups::SOCKOPT, &[extended::SOCKOPT]).applies(has_details),
     Block::new(INTERNALS, &[memory::SK, memory::OLD]).applies(has_info_line).line(),
-    Block::new(INTERNALS, &[tcp::TCP]).applies(has_tcp_info),
-    Block::new(INTERNALS, &[ulp::ULP]).of(ulp::is_there).applies(has_tcp_info),
-    Block::new(INTERNALS, &[sctp::SCTP]).of(|row| row.socket.protocol == IPPROTO_SCTP),
-    Block::new(INTERNALS, &[mptcp::MPTCP]).of(|row| row.socket.protocol == IPPROTO_MPTCP),
+    Block::new(INTERNALS, &[tcp::TCP]).only(WITH_TCP_INFO).applies(has_tcp_info),
+    Block::new(INTERNALS, &[ulp::ULP]).of(ulp::is_there).only(WITH_TCP_INFO).applies(has_tcp_info),
+    Block::new(INTERNALS, &[sctp::SCTP])
+        .of(|row| row.socket.protocol == IPPROTO_SCTP)
+        .only(TableSet::only(Table::Sctp)),
+    Block::new(INTERNALS, &[mptcp::MPTCP])
+        .of(|row| row.socket.protocol == IPPROTO_MPTCP)
+        .only(TableSet::only(Table::Mptcp)),
     Block::new(Groups::INFO, &[tcp::PROC_TCP])
         .of(|row| row.socket.proc_line().is_some())
         .applies(|row, _| row.socket.protocol == IPPROTO_TCP),
@@ -76,6 +84,8 @@ pub struct Part {
     pub shown_by: Groups,
     /// The sockets that can report any of it: of others all rows are absent.
     pub of: fn(&Row<'_>) -> bool,
+    /// The tables whose sockets can.
+    pub tables: TableSet,
     /// Which of those the text shows it of.
     pub applies: Test,
     /// What is written first, even if no row prints anything.
@@ -84,11 +94,11 @@ pub struct Part {
     pub fields: Vec<&'static Field>,
 }
 
-/// The blocks that describe the sockets of one layout, in print order.
+/// The blocks that describe the sockets of one kind, in print order.
 #[derive(Clone)]
 pub struct Description {
     /// Which sockets.
-    pub layout: Layout,
+    pub message_kind: MessageKind,
     /// The blocks.
     pub parts: Vec<Part>,
 }
@@ -99,33 +109,40 @@ pub struct Catalog {
     descriptions: Vec<Description>,
 }
 
-/// The blocks of each layout.
-const LAYOUTS: &[(Layout, &[Block])] = &[
-    (Layout::Inet, INET),
-    (Layout::Unix, unix::UNIX),
-    (Layout::Netlink, netlink::BLOCKS),
-    (Layout::Packet, packet::BLOCKS),
-    (Layout::Vsock, vsock::VSOCK),
-    (Layout::Tipc, tipc::TIPC),
-    (Layout::Xdp, xdp::XDP),
-    (Layout::Smc, smc::SMC),
+/// The blocks of each kind of message.
+const KINDS: &[(MessageKind, &[Block])] = &[
+    (MessageKind::Inet, INET),
+    (MessageKind::Unix, unix::UNIX),
+    (MessageKind::Netlink, netlink::BLOCKS),
+    (MessageKind::Packet, packet::BLOCKS),
+    (MessageKind::Vsock, vsock::VSOCK),
+    (MessageKind::Tipc, tipc::TIPC),
+    (MessageKind::Xdp, xdp::XDP),
+    (MessageKind::Smc, smc::SMC),
 ];
+
+/// The tables whose sockets come in messages of a kind.
+fn tables_of(message_kind: MessageKind) -> TableSet {
+    let of_kind = TABLES.iter().map(|facts| facts.table).filter(|table| table.message_kind() == message_kind);
+    of_kind.fold(TableSet::EMPTY, |all, table| all.union(TableSet::only(table)))
+}
 
 impl Catalog {
     /// Every field there is.
     pub fn standard() -> Self {
-        let part = |block: &'static Block| Part {
+        let part = |of_kind: TableSet, block: &'static Block| Part {
             shown_by: block.shown_by,
             of: block.of,
+            tables: block.tables.unwrap_or(of_kind),
             applies: block.applies,
             lead: block.lead,
             fields: block.fields.iter().copied().flatten().collect(),
         };
-        let description = |(layout, blocks): &(Layout, &'static [Block])| Description {
-            layout: *layout,
-            parts: AROUND.iter().chain(*blocks).map(part).collect(),
+        let description = |(message_kind, blocks): &(MessageKind, &'static [Block])| Description {
+            message_kind: *message_kind,
+            parts: AROUND.iter().chain(*blocks).map(|block| part(tables_of(*message_kind), block)).collect(),
         };
-        Self { descriptions: LAYOUTS.iter().map(description).collect() }
+        Self { descriptions: KINDS.iter().map(description).collect() }
     }
 
     /// [`Catalog::standard`], made once.
@@ -143,7 +160,7 @@ impl Catalog {
         self
     }
 
-    /// What there is to know of each layout.
+    /// What there is to know of each kind of message.
     pub fn descriptions(&self) -> &[Description] {
         &self.descriptions
     }
@@ -154,14 +171,20 @@ impl Catalog {
         parts.flat_map(|part| part.fields.iter().copied())
     }
 
+    /// Whether sockets of any of these tables can report a field.
+    pub fn reports(&self, tables: TableSet, field: &Field) -> bool {
+        let parts = self.descriptions.iter().flat_map(|description| &description.parts);
+        parts.into_iter().any(|part| part.tables.intersects(tables) && part.fields.contains(&field))
+    }
+
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields().find(|field| field.name == name)
     }
 
-    /// The row of this name among those of a layout.
-    pub fn of_layout(&self, layout: Layout, name: &str) -> Option<&'static Field> {
-        let of = self.descriptions.iter().filter(|description| description.layout == layout);
+    /// The row of this name among those of a kind of message.
+    pub fn of_kind(&self, message_kind: MessageKind, name: &str) -> Option<&'static Field> {
+        let of = self.descriptions.iter().filter(|description| description.message_kind == message_kind);
         of.flat_map(|description| &description.parts)
             .flat_map(|part| part.fields.iter().copied())
             .find(|field| field.name == name)
@@ -184,21 +207,21 @@ impl Catalog {
             .fold(Needs::NONE, |needs, field| needs.union(field.needs).union(field.ss.needs))
     }
 
-    /// What the row of a layout that has this name, or the rows of all of
+    /// What the row of a kind of message that has this name, or the rows of all of
     /// them, need for their values.
     pub fn needs_of(&self, name: &str) -> Needs {
         let rows = self.fields().filter(|field| field.name == name);
         rows.fold(Needs::NONE, |needs, field| needs.union(field.needs))
     }
 
-    /// The rows of a layout whose values structured output gives with these
+    /// The rows of a kind of message whose values structured output gives with these
     /// groups, in print order and by part, each name once: what the options ask
     /// for, what belongs to the same structures, and what identifies a socket.
-    pub fn values(&self, layout: Layout, groups: Groups) -> Vec<Part> {
+    pub fn values(&self, message_kind: MessageKind, groups: Groups) -> Vec<Part> {
         let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
         let mut seen: Vec<&'static Field> = Vec::new();
-        let of_layout = self.descriptions.iter().filter(|description| description.layout == layout);
-        let mut parts: Vec<Part> = of_layout.flat_map(|description| &description.parts).cloned().collect();
+        let of_kind = self.descriptions.iter().filter(|description| description.message_kind == message_kind);
+        let mut parts: Vec<Part> = of_kind.flat_map(|description| &description.parts).cloned().collect();
         for part in &mut parts {
             // A column may hold what several options show.
             let whole = !part.shown_by.intersects(Groups::COLUMNS) && part.shown_by.intersects(groups);

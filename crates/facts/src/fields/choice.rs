@@ -1,6 +1,6 @@
 //! Values chosen by name, as text and as what rows are ordered by.
 //!
-//! A [`Choice`] is made once from a name and read from every row.  A layout
+//! A [`Choice`] is made once from a name and read from every row.  A kind of message
 //! that does not describe the field reports nothing, even where another field
 //! stands at the same place of the socket.
 
@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::io::Write as _;
 
 use super::{Catalog, Field, Item, Kind, List, NameError, Named, Needs, Reading, Unit, Value, put_address};
-use crate::model::{Addr, Layout, Row};
+use crate::model::{Addr, MessageKind, Row};
 use crate::number::{put_i64, put_u64};
 
 /// Bits of an IPv6 network where only those of an IPv4 one are given.
@@ -20,8 +20,8 @@ pub struct Choice {
     name: String,
     named: Named,
     needs: Needs,
-    /// The row of each layout that has one.
-    fields: Vec<(Layout, &'static Field)>,
+    /// The row of each kind of message that has one.
+    fields: Vec<(MessageKind, &'static Field)>,
     /// Bits of networks, IPv4 and IPv6, that addresses are cut to.
     network: Option<(u8, u8)>,
 }
@@ -101,9 +101,9 @@ impl Choice {
                 Some(network.ok_or_else(|| ChoiceError::Network(name.to_owned()))?)
             }
         };
-        let row = |layout| Some((layout, catalog.of_layout(layout, named.field.name)?));
+        let row = |message_kind| Some((message_kind, catalog.of_kind(message_kind, named.field.name)?));
         let fields =
-            catalog.descriptions().iter().filter_map(|description| row(description.layout)).collect();
+            catalog.descriptions().iter().filter_map(|description| row(description.message_kind)).collect();
         Ok(Self { name: name.to_owned(), named, needs: named.needs(catalog), fields, network })
     }
 
@@ -134,12 +134,12 @@ impl Choice {
 
     /// The row of the table that describes sockets like this one.
     fn field(&self, row: &Row<'_>) -> Option<&'static Field> {
-        let layout = row.socket.layout();
-        self.fields.iter().find(|(of, _)| *of == layout).map(|(_, field)| *field)
+        let message_kind = row.socket.message_kind();
+        self.fields.iter().find(|(of, _)| *of == message_kind).map(|(_, field)| *field)
     }
 
     fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
-        match (self.field(row)?.get)(row)? {
+        match self.field(row)?.value(row)? {
             Value::Addr(Addr::None) => None,
             value => Some(value),
         }
@@ -364,10 +364,13 @@ mod tests {
                 assert_eq!((choice.key(row), choice.number(row)), (Some(Key::Number(i128::MAX)), None));
             }
             assert_eq!(choice("tcp.segs_out").read(row), Reading::Value(Value::U64(0)), "zero is a number");
-            assert_eq!(choice("unix.peer").read(row), Reading::Absent, "of another layout");
+            assert_eq!(choice("unix.peer").read(row), Reading::Absent, "of another message_kind");
             let mut text = Vec::new();
-            assert!(choice("tcp.min_rtt_us").put(&mut text, row));
-            assert_eq!(text, b"4294967295", "text is what the kernel says");
+            for name in ["tcp.min_rtt_us", "tcp.snd_ssthresh", "tcp.pacing_rate_bytes_per_s"] {
+                assert!(!choice(name).put(&mut text, row), "{name}");
+            }
+            assert!(choice("local.port").put(&mut text, row));
+            assert_eq!(text, b"0", "zero is nobody's large number");
         });
         with(&[(68, 7), (76, 9), (104, 1000), (148, 5)], |row| {
             for (name, number) in [

@@ -101,7 +101,7 @@ pub(super) const COOKIE: Field = Field::new(
 .shape("sk:HEX")
 .text(Text::Custom(put_cookie));
 
-/// What `-e` says first of sockets of every layout that has it.
+/// What `-e` says first of sockets of every kind that has it.
 pub(super) const OWNER: &[Field] = &[UID, INODE, COOKIE, USER];
 
 /// ` uid:1000`, unless it is root.

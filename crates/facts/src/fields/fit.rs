@@ -16,7 +16,7 @@ use crate::model::families::Family;
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
-    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, Layout, Named,
+    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Named,
     Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, Workload,
 };
 
@@ -82,13 +82,13 @@ const NO_DEVICE: u32 = 0x0303_0000;
 
 /// A message of a family with attributes of all kinds.
 fn reply(table: Table, numbers: &mut Numbers) -> Vec<u8> {
-    let mut bytes = numbers.bytes(match table.layout() {
-        Layout::Inet => 72,
-        Layout::Unix | Layout::Packet | Layout::Xdp => 16,
-        Layout::Netlink => 28,
-        Layout::Vsock => 32,
-        Layout::Smc => 64,
-        Layout::Tipc => {
+    let mut bytes = numbers.bytes(match table.message_kind() {
+        MessageKind::Inet => 72,
+        MessageKind::Unix | MessageKind::Packet | MessageKind::Xdp => 16,
+        MessageKind::Netlink => 28,
+        MessageKind::Vsock => 32,
+        MessageKind::Smc => 64,
+        MessageKind::Tipc => {
             // Numbers that are cut are no socket.
             let mut whole = |_: u16, numbers: &mut Numbers| Some(numbers.bytes(4));
             let socket = attributes(numbers, 13, 8, &mut |kind, numbers| match kind {
@@ -100,15 +100,15 @@ fn reply(table: Table, numbers: &mut Numbers) -> Vec<u8> {
             return bytes;
         }
     });
-    bytes[0] = match table.layout() {
-        Layout::Inet => [2, 10][numbers.below(2)],
-        Layout::Unix => Family::Unix.number(),
-        Layout::Netlink => Family::Netlink.number(),
-        Layout::Packet => Family::Packet.number(),
-        Layout::Vsock => Family::Vsock.number(),
-        Layout::Xdp => Family::Xdp.number(),
-        Layout::Smc => Family::Smc.number(),
-        Layout::Tipc => Family::Tipc.number(),
+    bytes[0] = match table.message_kind() {
+        MessageKind::Inet => [2, 10][numbers.below(2)],
+        MessageKind::Unix => Family::Unix.number(),
+        MessageKind::Netlink => Family::Netlink.number(),
+        MessageKind::Packet => Family::Packet.number(),
+        MessageKind::Vsock => Family::Vsock.number(),
+        MessageKind::Xdp => Family::Xdp.number(),
+        MessageKind::Smc => Family::Smc.number(),
+        MessageKind::Tipc => Family::Tipc.number(),
     };
     // A state and a type are mostly ones that exist.
     if numbers.below(4) > 0 {
@@ -116,16 +116,16 @@ fn reply(table: Table, numbers: &mut Numbers) -> Vec<u8> {
         bytes[2] = numbers.below(6) as u8;
     }
     let longest = [8, 44, 280, 400][numbers.below(4)];
-    bytes.extend(attributes(numbers, 25, longest, &mut |kind, numbers| match (table.layout(), kind) {
+    bytes.extend(attributes(numbers, 25, longest, &mut |kind, numbers| match (table.message_kind(), kind) {
         // Another protocol would make another table of it.
-        (Layout::Inet, INET_DIAG_PROTOCOL) => Some(Vec::new()),
-        (Layout::Inet, INET_DIAG_ULP_INFO) => Some(ulp(numbers)),
-        (Layout::Inet, INET_DIAG_INFO) if table == Table::Sctp && numbers.below(2) == 0 => {
+        (MessageKind::Inet, INET_DIAG_PROTOCOL) => Some(Vec::new()),
+        (MessageKind::Inet, INET_DIAG_ULP_INFO) => Some(ulp(numbers)),
+        (MessageKind::Inet, INET_DIAG_INFO) if table == Table::Sctp && numbers.below(2) == 0 => {
             let mut info = numbers.bytes(368);
             info[PRIMARY..PRIMARY + 2].copy_from_slice(&2_u16.to_ne_bytes());
             Some(info)
         }
-        (Layout::Smc, SMC_DIAG_FALLBACK) if numbers.below(2) == 0 => {
+        (MessageKind::Smc, SMC_DIAG_FALLBACK) if numbers.below(2) == 0 => {
             Some([NO_DEVICE, 0].map(u32::to_ne_bytes).concat())
         }
         _ => None,
@@ -137,8 +137,8 @@ fn reply(table: Table, numbers: &mut Numbers) -> Vec<u8> {
 fn line(table: Table, numbers: &mut Numbers) -> Vec<u8> {
     let mut number = |most: u64| [0, 1, numbers.next() % most, most - 1][numbers.below(4)];
     let wide = 1 << 32;
-    let text = match table.layout() {
-        Layout::Unix => format!(
+    let text = match table.message_kind() {
+        MessageKind::Unix => format!(
             "{:016x}: {:08X} 00000000 {:08X} {:04X} {:02X} {} /run/x\n/run/peer",
             number(u64::MAX),
             number(9),
@@ -147,7 +147,7 @@ fn line(table: Table, numbers: &mut Numbers) -> Vec<u8> {
             number(5),
             number(wide)
         ),
-        Layout::Netlink => format!(
+        MessageKind::Netlink => format!(
             "{:016x} {} {} {:08x} {} {} {} {} {} {}",
             number(u64::MAX),
             number(256),
@@ -160,7 +160,7 @@ fn line(table: Table, numbers: &mut Numbers) -> Vec<u8> {
             number(wide),
             number(wide)
         ),
-        Layout::Packet => format!(
+        MessageKind::Packet => format!(
             "{:016x} {} {} {:04x} {} {} {} {} {}",
             number(u64::MAX),
             number(9),
@@ -204,8 +204,8 @@ fn line(table: Table, numbers: &mut Numbers) -> Vec<u8> {
 struct Everything;
 
 impl HostCache for Everything {
-    fn host(&self, _: Addr) -> Option<&str> {
-        Some("host")
+    fn host(&self, _: Addr) -> Option<&[u8]> {
+        Some(b"host")
     }
 }
 
@@ -340,8 +340,8 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         let Some(socket) = Socket::decode(Record { origin, bytes: &bytes }) else { continue };
         let row = Row { names: everything, association: round % 2 == 0, ..Row::bare(&socket) };
         let descriptions = catalog.descriptions().iter();
-        let of_layout = descriptions.filter(|description| description.layout == socket.layout());
-        for field in of_layout.flat_map(|description| &description.parts).flat_map(|part| &part.fields) {
+        let of_kind = descriptions.filter(|description| description.message_kind == socket.message_kind());
+        for field in of_kind.flat_map(|description| &description.parts).flat_map(|part| &part.fields) {
             if let Some(value) = (field.get)(&row) {
                 check(field.name, field.kind, value);
                 told.insert(field.name);

@@ -430,7 +430,7 @@ mod tests {
                 ("peer.candidates", true),
             ] {
                 let field = PEERS.iter().find(|field| field.name == name).expect("a field");
-                assert_eq!(field.get(&row).is_some(), is_there, "{name}");
+                assert_eq!((field.get)(&row).is_some(), is_there, "{name}");
             }
             Vec::new()
         });

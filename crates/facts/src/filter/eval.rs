@@ -28,7 +28,7 @@ use super::host::{HostCondition, Prefix};
 use super::pattern;
 use crate::fields::{Field, Item, Kind, List, Value};
 use crate::model::unix::Name;
-use crate::model::{Addr, Detail, Endpoint, Layout, Row, SourceKind};
+use crate::model::{Addr, Detail, Endpoint, MessageKind, Row, SourceKind};
 
 /// What a row cannot say itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +50,16 @@ impl Expr {
     /// Whether a row is wanted.
     pub fn eval(&self, row: &Row<'_>, ctx: EvalContext) -> bool {
         // No classic filter tests a TIPC socket.
-        if row.socket.layout() == Layout::Tipc && !self.tests().any(|test| matches!(test, Test::Field(_))) {
+        if row.socket.message_kind() == MessageKind::Tipc
+            && !self.tests().any(|test| matches!(test, Test::Field(_)))
+        {
             return true;
         }
         self.run(row, ctx, View::Program)
             && (!self.second_view()
                 || row.socket.origin.kind != SourceKind::Kernel
                 // No other table is filtered in the kernel.
-                || row.socket.layout() != Layout::Inet
+                || row.socket.message_kind() != MessageKind::Inet
                 || [true, false].iter().any(|&autobound| self.run(row, ctx, View::Kernel { autobound })))
     }
 
@@ -144,7 +146,7 @@ impl HostCondition {
             HostCondition::Unix(pattern) => {
                 // An address is no name.
                 let text = name.map(Name::text).unwrap_or_default();
-                row.socket.layout() == Layout::Unix && pattern::matches(pattern, &text)
+                row.socket.message_kind() == MessageKind::Unix && pattern::matches(pattern, &text)
             }
             HostCondition::Number { addr, port, .. } => {
                 let [a, b, c, d, ..] = words(endpoint.addr);
@@ -210,7 +212,7 @@ fn same_bits(rule: &[u8], addr: &[u8], len: u8) -> bool {
 
 impl FieldTest {
     fn holds(&self, row: &Row<'_>) -> bool {
-        match (self.field.get)(row) {
+        match self.field.value(row) {
             None => false,
             Some(Value::List(list)) => self.list_holds(list),
             Some(value) => self.value_holds(value),

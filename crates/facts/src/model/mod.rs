@@ -38,7 +38,7 @@ pub use moment::{Abi, Window};
 pub use proc_line::ProcLine;
 pub use row::{HostCache, Names, Row};
 pub use select::{BadState, BadTable, Empty, Selected, Selection};
-pub use socket::{Addr, Detail, Endpoint, Layout, Origin, Record, Socket, SourceKind, Timer};
+pub use socket::{Addr, Detail, Endpoint, MessageKind, Origin, Record, Socket, SourceKind, Timer};
 pub use states::{State, StateSet};
 pub use surroundings::{AddressCache, Named, Netns, Peer, UserNamespace, Workload};
 pub use tables::{Table, TableSet};

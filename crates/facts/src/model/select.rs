@@ -15,7 +15,7 @@
 use std::fmt;
 
 use super::families::{Family, FamilySet};
-use super::socket::Layout;
+use super::socket::MessageKind;
 use super::states::{State, StateSet};
 use super::tables::{Gate, Table, TableSet};
 
@@ -239,11 +239,11 @@ impl Selected {
     /// family other than the inet ones, since one dump brings the sockets of
     /// all its tables.
     pub fn dumps(self) -> impl Iterator<Item = Table> {
-        let mut dumped: Vec<Layout> = Vec::new();
+        let mut dumped: Vec<MessageKind> = Vec::new();
         self.listed().filter(move |table| {
-            let layout = table.layout();
-            let first = layout == Layout::Inet || !dumped.contains(&layout);
-            dumped.push(layout);
+            let message_kind = table.message_kind();
+            let first = message_kind == MessageKind::Inet || !dumped.contains(&message_kind);
+            dumped.push(message_kind);
             first
         })
     }
@@ -251,7 +251,8 @@ impl Selected {
     /// Whether the user named this table, or another of its family.
     pub fn names(self, table: Table) -> bool {
         self.named.iter().any(|named| {
-            named == table || (table.layout() != Layout::Inet && named.layout() == table.layout())
+            named == table
+                || (table.message_kind() != MessageKind::Inet && named.message_kind() == table.message_kind())
         })
     }
 

@@ -59,7 +59,7 @@ fn addresses(msg: &SmcDiagMsg<'_>) -> (Addr, Addr) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::socket::{Layout, Origin, SourceKind};
+    use super::super::socket::{MessageKind, Origin, SourceKind};
     use super::super::tables::Table;
     use super::*;
 
@@ -93,7 +93,7 @@ mod tests {
         bytes[60..].fill(0);
         assert!(Socket::decode(Record { origin: ORIGIN, bytes: &bytes[..63] }).is_none());
         let socket = Socket::decode(Record { origin: ORIGIN, bytes: &bytes }).expect("a whole reply");
-        assert_eq!((socket.layout(), socket.state, socket.family), (Layout::Smc, 2, Family::Smc));
+        assert_eq!((socket.message_kind(), socket.state, socket.family), (MessageKind::Smc, 2, Family::Smc));
         assert_eq!((socket.local.port, socket.remote.port), (0x0506, 0x0708));
         assert_eq!((socket.uid, socket.inode), (0x3837_3635, 0x3c3b_3a39));
         bytes[60] = 1;

@@ -168,7 +168,7 @@ pub enum Detail<'a> {
 /// Which part of the table of facts describes a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Layout {
+pub enum MessageKind {
     Inet,
     Unix,
     Netlink,
@@ -218,16 +218,16 @@ impl<'a> Socket<'a> {
     /// Decodes a record; `None` if it is too short to be a socket at all or
     /// names a family that its table cannot hold.
     pub fn decode(record: Record<'a>) -> Option<Self> {
-        match (record.origin.table.layout(), record.origin.kind) {
-            (Layout::Inet, SourceKind::Proc) => ProcLine::parse(record.bytes)?.socket(record.origin),
-            (Layout::Inet, _) => Self::from_inet_diag(record),
-            (Layout::Unix, _) => super::unix::decode(record),
-            (Layout::Netlink, _) => super::netlink::decode(record),
-            (Layout::Packet, _) => super::packet::decode(record),
-            (Layout::Vsock, _) => super::vsock::decode(record),
-            (Layout::Tipc, _) => super::tipc::decode(record),
-            (Layout::Xdp, _) => super::xdp::decode(record),
-            (Layout::Smc, _) => super::smc::decode(record),
+        match (record.origin.table.message_kind(), record.origin.kind) {
+            (MessageKind::Inet, SourceKind::Proc) => ProcLine::parse(record.bytes)?.socket(record.origin),
+            (MessageKind::Inet, _) => Self::from_inet_diag(record),
+            (MessageKind::Unix, _) => super::unix::decode(record),
+            (MessageKind::Netlink, _) => super::netlink::decode(record),
+            (MessageKind::Packet, _) => super::packet::decode(record),
+            (MessageKind::Vsock, _) => super::vsock::decode(record),
+            (MessageKind::Tipc, _) => super::tipc::decode(record),
+            (MessageKind::Xdp, _) => super::xdp::decode(record),
+            (MessageKind::Smc, _) => super::smc::decode(record),
         }
     }
 
@@ -277,16 +277,16 @@ impl<'a> Socket<'a> {
 
     /// Which part of the table of facts describes it.
     #[inline]
-    pub fn layout(&self) -> Layout {
+    pub fn message_kind(&self) -> MessageKind {
         match self.detail {
-            Detail::Inet(_) | Detail::Proc(_) => Layout::Inet,
-            Detail::Unix(_) => Layout::Unix,
-            Detail::Netlink(_) => Layout::Netlink,
-            Detail::Packet(_) => Layout::Packet,
-            Detail::Vsock(_) => Layout::Vsock,
-            Detail::Tipc(_) => Layout::Tipc,
-            Detail::Xdp(_) => Layout::Xdp,
-            Detail::Smc(_) => Layout::Smc,
+            Detail::Inet(_) | Detail::Proc(_) => MessageKind::Inet,
+            Detail::Unix(_) => MessageKind::Unix,
+            Detail::Netlink(_) => MessageKind::Netlink,
+            Detail::Packet(_) => MessageKind::Packet,
+            Detail::Vsock(_) => MessageKind::Vsock,
+            Detail::Tipc(_) => MessageKind::Tipc,
+            Detail::Xdp(_) => MessageKind::Xdp,
+            Detail::Smc(_) => MessageKind::Smc,
         }
     }
 

@@ -16,7 +16,7 @@ use sockdiag_wire::ipproto::{
 };
 
 use super::families::{Family, FamilySet};
-use super::socket::Layout;
+use super::socket::MessageKind;
 use super::states::{State, StateSet};
 use super::words::Word;
 
@@ -218,16 +218,16 @@ impl Table {
     }
 
     /// How its sockets are decoded and described.
-    pub fn layout(self) -> Layout {
+    pub fn message_kind(self) -> MessageKind {
         match self {
-            Self::UnixDgram | Self::UnixStream | Self::UnixSeqpacket => Layout::Unix,
-            Self::PacketDgram | Self::PacketRaw => Layout::Packet,
-            Self::Netlink => Layout::Netlink,
-            Self::VsockStream | Self::VsockDgram => Layout::Vsock,
-            Self::Tipc => Layout::Tipc,
-            Self::Xdp => Layout::Xdp,
-            Self::Smc => Layout::Smc,
-            _ => Layout::Inet,
+            Self::UnixDgram | Self::UnixStream | Self::UnixSeqpacket => MessageKind::Unix,
+            Self::PacketDgram | Self::PacketRaw => MessageKind::Packet,
+            Self::Netlink => MessageKind::Netlink,
+            Self::VsockStream | Self::VsockDgram => MessageKind::Vsock,
+            Self::Tipc => MessageKind::Tipc,
+            Self::Xdp => MessageKind::Xdp,
+            Self::Smc => MessageKind::Smc,
+            _ => MessageKind::Inet,
         }
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::socket::{Layout, Origin, SourceKind};
+    use super::super::socket::{MessageKind, Origin, SourceKind};
     use super::*;
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
         let origin = Origin::of(Table::VsockDgram, SourceKind::Kernel);
         assert!(Socket::decode(Record { origin, bytes: &bytes[..31] }).is_none());
         let socket = Socket::decode(Record { origin, bytes: &bytes }).expect("a whole reply");
-        assert_eq!((socket.layout(), socket.state), (Layout::Vsock, 10));
+        assert_eq!((socket.message_kind(), socket.state), (MessageKind::Vsock, 10));
         assert_eq!(socket.local, Endpoint { addr: Addr::Number(3), port: 1024 });
         assert_eq!(socket.remote, Endpoint { addr: Addr::Number(u32::MAX), port: 4_294_967_295 });
         assert_eq!((socket.inode, socket.cookie), (4_000_000_001, 8 << 32 | 7));

@@ -87,7 +87,7 @@ fn close(out: &mut Vec<u8>, start: usize) {
 /// wait until the few that were just written have reached the cache.
 #[inline]
 fn put_member(out: &mut Vec<u8>, row: &Row<'_>, entry: &Entry) -> io::Result<()> {
-    match (entry.field.get)(row) {
+    match entry.field.value(row) {
         None | Some(Value::Addr(Addr::None)) => {}
         Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
@@ -195,7 +195,7 @@ mod tests {
         let catalog = Catalog::standard();
         let (mut passed, mut left_out) = (0, 0);
         each_row(|row, which| {
-            for part in catalog.values(row.socket.layout(), all_groups()) {
+            for part in catalog.values(row.socket.message_kind(), all_groups()) {
                 if (part.of)(row) {
                     passed += part.fields.iter().filter(|field| (field.get)(row).is_some()).count();
                     continue;
@@ -214,7 +214,7 @@ mod tests {
         let catalog = Catalog::standard();
         let mut longest = 0;
         each_row(|row, which| {
-            let subjects = subjects(&catalog.values(row.socket.layout(), all_groups()));
+            let subjects = subjects(&catalog.values(row.socket.message_kind(), all_groups()));
             let mut ours = Vec::new();
             put_row(&mut ours, row, &subjects).unwrap();
             let serde = serde_json::to_string(&Object { row, subjects: &subjects }).unwrap();

@@ -45,7 +45,7 @@ use sockdiag_wire::inet_diag::InetAttrs;
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
 use crate::fields::{self, Needs};
-use crate::model::{Addr, HolderCache, Layout, Netns, Socket, Table};
+use crate::model::{Addr, HolderCache, MessageKind, Netns, Socket, Table};
 use crate::notice::Notice;
 use crate::source::{Access, Sources};
 
@@ -53,6 +53,7 @@ use cgroups::Cgroups;
 use contexts::Contexts;
 use hosts::Hosts;
 use identities::Identities;
+use interfaces::Interfaces;
 use netlink::NetlinkNames;
 use peers::Peers;
 use processes::Processes;
@@ -252,7 +253,7 @@ impl Enricher {
         } else {
             self.prepare_named(socket);
         }
-        if socket.layout() == Layout::Inet {
+        if socket.message_kind() == MessageKind::Inet {
             if socket.protocol == IPPROTO_SCTP {
                 self.prepare_association(socket);
             }
@@ -281,7 +282,7 @@ impl Enricher {
         }
         // Of netlink sockets ss lists no holders.
         if let Some(processes) = &mut self.processes
-            && socket.layout() != Layout::Netlink
+            && socket.message_kind() != MessageKind::Netlink
         {
             processes.count(socket.inode);
         }
@@ -303,7 +304,7 @@ impl Enricher {
         }
         self.prepare_interfaces(socket);
         if let Some(netlink) = &mut self.netlink
-            && socket.layout() == Layout::Netlink
+            && socket.message_kind() == MessageKind::Netlink
         {
             netlink.prepare(socket);
         }
@@ -326,7 +327,7 @@ impl Enricher {
     /// Reads the contexts of a socket and of those that are known to hold it.
     fn prepare_contexts(&mut self, socket: &Socket<'_>) {
         let Some(contexts) = &mut self.contexts else { return };
-        if socket.layout() == Layout::Netlink {
+        if socket.message_kind() == MessageKind::Netlink {
             match i32::try_from(socket.local.port) {
                 Ok(0) => contexts.prepare_kernel(),
                 Ok(pid) if pid > 0 => contexts.prepare_task(pid),
@@ -366,7 +367,7 @@ impl Enricher {
         }
         let Some(interfaces) = self.scoped.interfaces_mut() else { return };
         if socket.ifindex != 0 {
-            if let Layout::Packet | Layout::Xdp = socket.layout() {
+            if let MessageKind::Packet | MessageKind::Xdp = socket.message_kind() {
                 interfaces.prepare_all();
             }
             interfaces.prepare(socket.ifindex);
@@ -432,7 +433,9 @@ impl Enricher {
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
         let identities = self.identities.as_mut().map(Identities::take_notices).unwrap_or_default();
         let workloads = self.workloads.as_mut().map(Workloads::take_notices).unwrap_or_default();
-        netlink.into_iter().chain(cgroups).chain(processes).chain(peers).chain(identities).chain(workloads)
+        let interfaces = self.scoped.interfaces_mut().map(Interfaces::take_notices).into_iter().flatten();
+        let around = peers.into_iter().chain(identities).chain(workloads);
+        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(around)
     }
 }
 

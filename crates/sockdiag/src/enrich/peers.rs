@@ -27,7 +27,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
-use crate::model::{Addr, Detail, Layout, Netns, Socket, State, UserNamespace};
+use crate::model::{Addr, Detail, MessageKind, Netns, Socket, State, UserNamespace};
 
 /// As many sockets are remembered, in 64 MiB.
 const MOST: usize = 4 << 20;
@@ -72,9 +72,9 @@ impl Peers {
         if socket.inode == 0 {
             return;
         }
-        let ends = match socket.layout() {
-            Layout::Unix => self.hash_inode(socket.inode),
-            Layout::Inet if is_connected(socket) => self.hash_ends(socket, false),
+        let ends = match socket.message_kind() {
+            MessageKind::Unix => self.hash_inode(socket.inode),
+            MessageKind::Inet if is_connected(socket) => self.hash_ends(socket, false),
             _ => return,
         };
         if self.known.len() >= MOST {
@@ -184,7 +184,7 @@ fn is_connecting(socket: &Socket<'_>) -> bool {
 
 /// Whether an inet socket has two ends.
 fn is_connected(socket: &Socket<'_>) -> bool {
-    socket.layout() == Layout::Inet && socket.remote.port != 0 && socket.local.port != 0
+    socket.message_kind() == MessageKind::Inet && socket.remote.port != 0 && socket.local.port != 0
 }
 
 fn is_loopback(addr: Addr) -> bool {

@@ -12,8 +12,8 @@ use sockdiag_wire::socket::{AF_INET, AF_INET6};
 use super::cgroups::Cgroups;
 use super::{Enricher, quirks};
 use crate::model::{
-    Addr, AddressCache, ContextCache, Endpoint, HostCache, IdentityCache, Layout, Names, Peer, Row, Socket,
-    Workload,
+    Addr, AddressCache, ContextCache, Endpoint, HostCache, IdentityCache, MessageKind, Names, Peer, Row,
+    Socket, Workload,
 };
 
 impl Enricher {
@@ -40,7 +40,7 @@ impl Enricher {
 
     #[inline(never)]
     fn is_association(&self, socket: &Socket<'_>) -> bool {
-        socket.layout() == Layout::Inet
+        socket.message_kind() == MessageKind::Inet
             && if self.quirks.is_some() { self.association } else { quirks::has_peers(socket) }
     }
 
@@ -52,7 +52,7 @@ impl Enricher {
         let plain = self.plain_row(socket);
         let service =
             |port| self.services.as_ref().filter(|_| has_ports(socket))?.name(socket.origin.services, port);
-        let netlink = self.netlink.as_ref().filter(|_| socket.layout() == Layout::Netlink);
+        let netlink = self.netlink.as_ref().filter(|_| socket.message_kind() == MessageKind::Netlink);
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
         let addresses = self.scoped.interfaces().filter(|_| self.addresses);
         let names = Names {
@@ -110,5 +110,5 @@ pub(crate) fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
 
 /// Whether its ports are those of services.
 pub(super) fn has_ports(socket: &Socket<'_>) -> bool {
-    matches!(socket.layout(), Layout::Inet | Layout::Smc)
+    matches!(socket.message_kind(), MessageKind::Inet | MessageKind::Smc)
 }

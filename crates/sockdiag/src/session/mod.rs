@@ -20,7 +20,7 @@ mod scopes;
 use crate::enrich::{EnrichConfig, Enricher};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
-use crate::model::{Layout, Selected, State, StateSet, Table, TableSet};
+use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
 use crate::pipeline::{Gate, Held, Pipeline};
@@ -159,11 +159,11 @@ impl Session {
     /// destroyed are listed.
     ///
     /// # Errors
-    /// What the kernel says where it cannot be asked to; with several
-    /// namespaces.
+    /// With several namespaces.  Where the kernel cannot be asked to, what is
+    /// listed is of another source, and nothing is destroyed.
     pub fn destroy_listed(&mut self) -> Result<(), AskError> {
         let scope = self.scopes.only()?;
-        self.destroyer = Some(Destroyer::open(&mut scope.access).map_err(AskError::Destroy)?);
+        self.destroyer = Some(Destroyer::try_open(&mut scope.access));
         Ok(())
     }
 
@@ -320,8 +320,8 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
     let several = scopes.all().len() > 1;
     let mut tables: Vec<(Table, StateSet)> = Vec::new();
     for table in selected.dumps() {
-        match table.layout() {
-            Layout::Inet => {
+        match table.message_kind() {
+            MessageKind::Inet => {
                 let states = match table {
                     Table::Raw => continue,
                     Table::Udp => StateSet::only(State::Established),
@@ -330,7 +330,7 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
                 tables.push((table, states));
             }
             // The kernel names the peer, but not its namespace.
-            Layout::Unix if several => tables.push((table, StateSet::ALL)),
+            MessageKind::Unix if several => tables.push((table, StateSet::ALL)),
             _ => {}
         }
     }

@@ -20,8 +20,8 @@ use super::Holding;
 use crate::enrich;
 use crate::fields::{self, OwnedValue};
 use crate::model::{
-    Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, Layout, Names, Netns,
-    Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
+    Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Names,
+    Netns, Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
 };
 
 /// How many namespaces, containers and lists of addresses are remembered, so
@@ -65,10 +65,10 @@ struct KnownPeer {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Hosts(Vec<(Addr, Box<str>)>);
+struct Hosts(Vec<(Addr, Box<[u8]>)>);
 
 impl HostCache for Hosts {
-    fn host(&self, addr: Addr) -> Option<&str> {
+    fn host(&self, addr: Addr) -> Option<&[u8]> {
         self.0.iter().find(|(of, _)| *of == addr).map(|(_, name)| &**name)
     }
 }
@@ -216,7 +216,8 @@ impl Interner {
 }
 
 fn contexts(book: &dyn ContextCache, socket: &Socket<'_>, holders: &[KnownHolder]) -> Contexts {
-    let owner = i32::try_from(socket.local.port).ok().filter(|_| socket.layout() == Layout::Netlink);
+    let owner =
+        i32::try_from(socket.local.port).ok().filter(|_| socket.message_kind() == MessageKind::Netlink);
     let tasks = holders.iter().map(|holder| holder.tid).chain(owner);
     let sockets = holders.iter().map(|holder| (holder.tid, holder.fd));
     Contexts {
@@ -363,8 +364,8 @@ mod tests {
     struct Fake;
 
     impl HostCache for Fake {
-        fn host(&self, addr: Addr) -> Option<&str> {
-            (addr == Addr::V4([127, 0, 0, 1])).then_some("here")
+        fn host(&self, addr: Addr) -> Option<&[u8]> {
+            (addr == Addr::V4([127, 0, 0, 1])).then_some(&b"here"[..])
         }
     }
 

@@ -21,7 +21,7 @@ use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPE
 
 use super::contract::{DumpError, DumpErrorKind, Query};
 use super::sources::Sources;
-use crate::model::{Family, Layout, Table};
+use crate::model::{Family, MessageKind, Table};
 use crate::notice::{Missing, Notice};
 use crate::sys::chosen::regular_at;
 
@@ -66,8 +66,8 @@ fn wants(table: Table) -> Wants {
 fn alias(table: Table) -> String {
     const SOCK_DIAG: &str = "net-pf-16-proto-4-type";
     let families = table.facts().families;
-    match table.layout() {
-        Layout::Inet => format!("{SOCK_DIAG}-{}-{}", Family::Inet.number(), table.protocol()),
+    match table.message_kind() {
+        MessageKind::Inet => format!("{SOCK_DIAG}-{}-{}", Family::Inet.number(), table.protocol()),
         _ => {
             families.iter().next().map_or(String::new(), |family| format!("{SOCK_DIAG}-{}", family.number()))
         }

@@ -41,7 +41,7 @@ mod xdp;
 
 use sockdiag_wire::ipproto::IPPROTO_TCP;
 
-use crate::model::Layout;
+use crate::model::MessageKind;
 use crate::notice::Notice;
 
 pub use access::Access;
@@ -49,6 +49,7 @@ pub use contract::{DumpError, DumpErrorKind, Exact, LONGEST_MESSAGE, Programs, Q
 pub use destroy::{Destroyer, Fate};
 pub use events::groups as event_groups;
 pub(crate) use events::{Arrived, Events};
+pub(crate) use exchange::open_notice;
 pub(crate) use ladder::kernel_knows_cgroup_condition;
 pub use missing::missing;
 pub use record::{RecordError, record};
@@ -71,15 +72,15 @@ pub fn dump(
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
-    match query.table.layout() {
-        Layout::Inet => {}
-        Layout::Unix => return unix::dump(query, sources, access, visit, notices),
-        Layout::Netlink => return netlink::dump(query, sources, access, visit, notices),
-        Layout::Packet => return packet::dump(query, sources, access, visit, notices),
-        Layout::Vsock => return vsock::dump(query, sources, access, visit, notices),
-        Layout::Tipc => return tipc::dump(query, sources, access, visit, notices),
-        Layout::Xdp => return xdp::dump(query, sources, access, visit, notices),
-        Layout::Smc => return smc::dump(query, sources, access, visit, notices),
+    match query.table.message_kind() {
+        MessageKind::Inet => {}
+        MessageKind::Unix => return unix::dump(query, sources, access, visit, notices),
+        MessageKind::Netlink => return netlink::dump(query, sources, access, visit, notices),
+        MessageKind::Packet => return packet::dump(query, sources, access, visit, notices),
+        MessageKind::Vsock => return vsock::dump(query, sources, access, visit, notices),
+        MessageKind::Tipc => return tipc::dump(query, sources, access, visit, notices),
+        MessageKind::Xdp => return xdp::dump(query, sources, access, visit, notices),
+        MessageKind::Smc => return smc::dump(query, sources, access, visit, notices),
     }
     let is_tcp = query.table.protocol() == IPPROTO_TCP;
     if is_tcp && let Some(file) = &sources.tcpdiag_file {

@@ -146,7 +146,7 @@ fn fields(page: &mut Roff) {
     );
     let catalog = Catalog::standard();
     for section in sections(&catalog) {
-        let title = format!("{}: {}", section.layout, section.shown_by);
+        let title = format!("{}: {}", section.message_kind, section.shown_by);
         page.control("SS", [title.as_str()]);
         for field in &section.fields {
             let token = field.token();

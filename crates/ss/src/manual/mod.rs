@@ -34,7 +34,7 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for description in catalog.descriptions() {
-        let layout = format!("{:?}", description.layout).to_lowercase();
+        let message_kind = format!("{:?}", description.message_kind).to_lowercase();
         for part in &description.parts {
             let fields: Vec<&'static Field> =
                 part.fields.iter().copied().filter(|field| seen.insert(field.name)).collect();
@@ -45,10 +45,10 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
             let shown_by = Some(shown_by(part.shown_by)).filter(|names| !names.is_empty());
             let shown_by = shown_by.unwrap_or_else(|| "always".to_owned());
             match sections.last_mut() {
-                Some(last) if last.layout == layout && last.shown_by == shown_by => {
+                Some(last) if last.message_kind == message_kind && last.shown_by == shown_by => {
                     last.fields.extend(fields);
                 }
-                _ => sections.push(Section { layout: layout.clone(), shown_by, fields }),
+                _ => sections.push(Section { message_kind: message_kind.clone(), shown_by, fields }),
             }
         }
     }
@@ -57,7 +57,7 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
 
 /// Fields that are shown together.
 struct Section {
-    layout: String,
+    message_kind: String,
     shown_by: String,
     fields: Vec<&'static Field>,
 }

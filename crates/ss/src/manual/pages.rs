@@ -48,7 +48,7 @@ fn title(section: Section) -> &'static str {
     }
 }
 
-/// Fields by layout and what shows them.
+/// Fields by kind of message and what shows them.
 pub(super) fn fields() -> String {
     let mut text = format!(
         "{MADE}fields`. -->\n\n# Fields\n\n\
@@ -58,11 +58,11 @@ pub(super) fn fields() -> String {
          width is used up (counter); where the kernel has it from.\n"
     );
     let catalog = Catalog::standard();
-    let mut layout = String::new();
+    let mut message_kind = String::new();
     for section in sections(&catalog) {
-        if section.layout != layout {
-            let _ = writeln!(text, "\n## {}", section.layout);
-            layout.clone_from(&section.layout);
+        if section.message_kind != message_kind {
+            let _ = writeln!(text, "\n## {}", section.message_kind);
+            message_kind.clone_from(&section.message_kind);
         }
         let _ = writeln!(
             text,

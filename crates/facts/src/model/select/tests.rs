@@ -268,10 +268,10 @@ fn a_host_value_narrows_families_alone() {
 
 #[test]
 fn a_family_other_than_the_inet_ones_is_dumped_once() {
-    let dumps = |line| select(line).unwrap().dumps().map(Table::layout).collect::<Vec<_>>();
-    assert_eq!(dumps("-tua"), [Layout::Inet, Layout::Inet]);
-    assert_eq!(dumps("-xa"), [Layout::Unix]);
-    assert_eq!(dumps("-x0ta"), [Layout::Packet, Layout::Unix, Layout::Inet]);
+    let dumps = |line| select(line).unwrap().dumps().map(Table::message_kind).collect::<Vec<_>>();
+    assert_eq!(dumps("-tua"), [MessageKind::Inet, MessageKind::Inet]);
+    assert_eq!(dumps("-xa"), [MessageKind::Unix]);
+    assert_eq!(dumps("-x0ta"), [MessageKind::Packet, MessageKind::Unix, MessageKind::Inet]);
     let unix = select("-A u_str,u_dgr").unwrap().dumps().collect::<Vec<_>>();
     assert_eq!(unix, [Table::UnixDgram], "the first that is listed");
 }
