@@ -177,7 +177,7 @@ impl<'p> Pipeline<'p> {
             // As the reference, which lists it as if it were.
             Some(destroyer) => {
                 destroyer.pass();
-                Ok(Fate::Destroyed)
+                Ok(if destroyer.is_rehearsal() { Fate::Spared } else { Fate::Destroyed })
             }
             None => Ok(Fate::Destroyed),
         }

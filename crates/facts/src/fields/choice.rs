@@ -15,7 +15,7 @@ use crate::number::{put_i64, put_u64};
 const V6_BITS: u8 = 64;
 
 /// A value chosen by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     name: String,
     named: Named,
@@ -101,10 +101,20 @@ impl Choice {
                 Some(network.ok_or_else(|| ChoiceError::Network(name.to_owned()))?)
             }
         };
+        Ok(Self { network, ..Self::of(catalog, name, named) })
+    }
+
+    /// What a name that was looked up chooses.
+    pub fn of(catalog: &Catalog, name: &str, named: Named) -> Self {
         let row = |message_kind| Some((message_kind, catalog.of_kind(message_kind, named.field.name)?));
         let fields =
             catalog.descriptions().iter().filter_map(|description| row(description.message_kind)).collect();
-        Ok(Self { name: name.to_owned(), named, needs: named.needs(catalog), fields, network })
+        Self { name: name.to_owned(), named, needs: named.needs(catalog), fields, network: None }
+    }
+
+    /// The kinds of message that can report it.
+    pub fn message_kinds(&self) -> impl Iterator<Item = MessageKind> {
+        self.fields.iter().map(|(message_kind, _)| *message_kind)
     }
 
     /// The name as it was given.
@@ -205,7 +215,7 @@ impl Choice {
     }
 
     /// The members that say most, with slashes.
-    fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>]) {
+    pub(crate) fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>]) {
         let members = self.named.field.kind.members().iter().zip(values).filter(|(member, _)| member.brief);
         for (at, (_, value)) in members.enumerate() {
             if at > 0 {

@@ -10,7 +10,7 @@ use sockdiag_wire::ipproto::{
 };
 use sockdiag_wire::socket::{SOCK_SEQPACKET, SOCK_STREAM};
 
-use super::{Column, Field, Groups, Needs, Operand, Text, Unit, plain, text, word};
+use super::{Column, Field, Groups, Needs, Operand, Spelling, Text, Unit, plain, text, word};
 use crate::model::families::FAMILY_WORDS;
 use crate::model::tables::NETIDS;
 use crate::model::{Addr, Detail, Family, Row, Socket, Table};
@@ -25,6 +25,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "Kind of socket: the protocol or type by the name that ss gives it.",
         "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
     )
+    .spelled(&Spelling::Groups(netid_group))
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
         // An association hangs below its endpoint, whose kind says it all.
@@ -40,6 +41,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "idiag_state",
     )
     .state()
+    .spelled(&Spelling::Groups(states::shown_group))
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| {
         if r.association {
@@ -108,6 +110,7 @@ pub(super) const NAMES: &[Field] = &[
         "services(5)",
     )
     .needs(Needs::SERVICES)
+    .spelled(&Spelling::Service)
     .group(Groups::COLUMNS),
     Field::new(
         "remote.service",
@@ -116,6 +119,7 @@ pub(super) const NAMES: &[Field] = &[
         "services(5)",
     )
     .needs(Needs::SERVICES)
+    .spelled(&Spelling::Service)
     .group(Groups::COLUMNS),
     Field::new(
         "local.host",
@@ -124,6 +128,7 @@ pub(super) const NAMES: &[Field] = &[
         "getnameinfo(3)",
     )
     .needs(Needs::HOSTS)
+    .spelled(&Spelling::HostOf("local.addr"))
     .group(Groups::COLUMNS),
     Field::new(
         "remote.host",
@@ -132,6 +137,7 @@ pub(super) const NAMES: &[Field] = &[
         "getnameinfo(3)",
     )
     .needs(Needs::HOSTS)
+    .spelled(&Spelling::HostOf("remote.addr"))
     .group(Groups::COLUMNS),
 ];
 
@@ -254,6 +260,19 @@ fn netid(socket: &Socket<'_>) -> &'static str {
         Detail::Xdp(_) => "xdp",
         Detail::Smc(_) => "smc",
     }
+}
+
+/// The kinds of a family, by the words that `-A` takes for them.
+fn netid_group(word: &[u8]) -> Option<Vec<&'static str>> {
+    const GROUPS: [(&str, &[&str]); 5] = [
+        ("inet", &["tcp", "udp", "raw", "udplite", "dccp", "sctp", "mptcp", "icmp6"]),
+        ("unix", &["u_str", "u_dgr", "u_seq"]),
+        ("packet", &["p_raw", "p_dgr"]),
+        ("vsock", &["v_str", "v_dgr"]),
+        ("tipc", &["ti_st", "ti_dg", "ti_rd", "ti_sq"]),
+    ];
+    let (_, names) = GROUPS.iter().find(|(group, _)| group.as_bytes().eq_ignore_ascii_case(word))?;
+    Some(names.to_vec())
 }
 
 fn inet_netid(protocol: u16) -> &'static str {

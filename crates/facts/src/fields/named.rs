@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use super::{Catalog, Field, Kind, Needs, Unit};
+use super::{Catalog, Field, Kind, Needs, Spelling, Unit};
 
 /// Subjects whose fields a short name prefers, in this order.
 const FIRST: [&str; 6] = ["socket", "tcp", "cgroup", "timer", "mem", "unix"];
@@ -63,6 +63,14 @@ impl Named {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.unit,
             None => self.field.unit,
+        }
+    }
+
+    /// What a condition takes as its value.
+    pub fn spelling(&self) -> &'static Spelling {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.spelling,
+            None => self.field.spelling,
         }
     }
 

@@ -97,6 +97,7 @@ impl Session {
             }
         };
         let first = scopes.first();
+        early.extend(first.into_iter().flat_map(|scope| scope.remarks.clone()).map(Notice::Filter));
         let mut selected = question.selected;
         if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);
@@ -146,7 +147,9 @@ impl Session {
     /// failure in the outcome: the others are read all the same.
     pub fn poll<S: Sink>(&mut self, sink: &mut S) -> Result<Outcome, PollError<S::Error>> {
         let begin_ns = clock::now_ns();
-        let guard = Guard::new(sink);
+        // What is destroyed does not depend on whether it can be told.
+        let goes_on = self.destroyer.is_some();
+        let guard = Guard::new(sink, goes_on);
         let failures = self.ask(&guard).map_err(PollError::Ask)?;
         let Seen { rows, error, notices, more_notices } = guard.into_seen();
         match error {
@@ -163,7 +166,20 @@ impl Session {
     /// namespaces.
     pub fn destroy_listed(&mut self) -> Result<(), AskError> {
         let scope = self.scopes.only()?;
+        no_doubt(scope)?;
         self.destroyer = Some(Destroyer::open(&mut scope.access).map_err(AskError::Destroy)?);
+        Ok(())
+    }
+
+    /// From now on only sockets are listed that [`Session::destroy_listed`] would
+    /// have destroyed, as far as that is known without trying.
+    ///
+    /// # Errors
+    /// As there, except what the kernel says.
+    pub fn rehearse_destroying(&mut self) -> Result<(), AskError> {
+        let scope = self.scopes.only()?;
+        no_doubt(scope)?;
+        self.destroyer = Some(Destroyer::rehearsal());
         Ok(())
     }
 
@@ -173,6 +189,7 @@ impl Session {
         if scope.filter().is_none() {
             return Err(AskError::DestroyWithoutFilter);
         }
+        no_doubt(scope)?;
         Destroyer::open(&mut scope.access).map_err(AskError::Destroy)
     }
 
@@ -311,6 +328,15 @@ impl Session {
         // Rows before a failure are shown.
         pipeline.finish();
         Ok(failures)
+    }
+}
+
+/// Fails where a filter may have been meant in another way: nothing is destroyed by
+/// such a one.
+fn no_doubt(scope: &Scope) -> Result<(), AskError> {
+    match scope.remarks.iter().find(|remark| remark.is_doubtful()) {
+        Some(remark) => Err(AskError::DestroyInDoubt(remark.clone())),
+        None => Ok(()),
     }
 }
 

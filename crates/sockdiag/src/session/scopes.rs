@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 use super::AskError;
 use super::question::Reader;
 use crate::enrich::{Links, SystemLookups};
-use crate::filter::{EvalContext, Expr, Parsed};
+use crate::filter::{EvalContext, Expr, Parsed, Remark};
 use crate::model::{Family, Netns};
 use crate::namespaces::{Namespace, Search};
 use crate::notice::Notice;
@@ -48,6 +48,8 @@ pub(super) struct Scope {
     pub(super) links: Links,
     /// The filter as it reads there.
     filter: Option<Arc<Expr>>,
+    /// What is worth saying of the filter.
+    pub(super) remarks: Vec<Remark>,
     /// The only family that the filter leaves, if it leaves but one.
     pub(super) family: Option<Family>,
     /// The part of the filter that the kernel can test.
@@ -76,6 +78,7 @@ impl Scope {
             access: Access::to(opener.clone()),
             links: Links::of(opener, reader.polls_again),
             filter: None,
+            remarks: Vec::new(),
             family: None,
             programs: Programs::default(),
             volatile: true,
@@ -90,8 +93,10 @@ impl Scope {
     #[inline(never)]
     fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         if self.volatile {
-            let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc);
-            let Parsed { expr, family } = reader.read(&mut lookups)?;
+            let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc)
+                .telling_namespaces(self.namespace.is_some());
+            let Parsed { expr, family, remarks } = reader.read(&mut lookups)?;
+            self.remarks = remarks;
             self.volatile = lookups.is_volatile();
             self.programs = Programs::of(expr.as_ref());
             (self.filter, self.family) = (expr.map(Arc::new), family);

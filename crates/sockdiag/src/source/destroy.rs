@@ -41,7 +41,8 @@ pub enum Fate {
 /// Destroys sockets.
 #[derive(Debug)]
 pub struct Destroyer {
-    netlink: Netlink,
+    /// `None` where nothing is destroyed.
+    netlink: Option<Netlink>,
     tally: Tally,
 }
 
@@ -53,8 +54,18 @@ impl Destroyer {
     pub fn open(access: &mut Access) -> Result<Self, Notice> {
         access
             .socket()
-            .map(|netlink| Self { netlink, tally: Tally::default() })
+            .map(|netlink| Self { netlink: Some(netlink), tally: Tally::default() })
             .map_err(|failure| failure.notice.unwrap_or(Notice::Eof))
+    }
+
+    /// Counts what would be destroyed, and destroys nothing.
+    pub fn rehearsal() -> Self {
+        Self { netlink: None, tally: Tally { is_rehearsal: true, ..Tally::default() } }
+    }
+
+    /// Whether nothing is destroyed.
+    pub fn is_rehearsal(&self) -> bool {
+        self.netlink.is_none()
     }
 
     /// Whether a socket is of a kind that is destroyed at all: one of an inet
@@ -79,14 +90,18 @@ impl Destroyer {
     /// What to say where the kernel refuses for another reason than that the
     /// socket is gone or cannot be destroyed; no further one should be tried.
     pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
-        let seq = self.netlink.next_seq();
+        let Some(netlink) = &mut self.netlink else {
+            self.tally.destroyed += 1;
+            return Ok(Fate::Destroyed);
+        };
+        let seq = netlink.next_seq();
         let failed = |error: ReceiveError| match error {
             ReceiveError::Eof => Notice::Eof,
             ReceiveError::Os(errno) => Notice::ReceiveFailed { errno: errno.raw_os_error() },
         };
-        self.netlink.send(&request(socket, seq)).map_err(|errno| failed(ReceiveError::Os(errno)))?;
+        netlink.send(&request(socket, seq)).map_err(|errno| failed(ReceiveError::Os(errno)))?;
         loop {
-            let datagram = self.netlink.receive().map_err(failed)?;
+            let datagram = netlink.receive().map_err(failed)?;
             if !datagram.from_kernel {
                 continue;
             }
