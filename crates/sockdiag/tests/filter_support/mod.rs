@@ -159,7 +159,7 @@ fn condition(rng: &mut Rng, kind: Kind) -> String {
         7 => format!("cgroup {}/user", equal(rng)),
         8 | 9 => format!("dev {}{}", equal(rng), rng.u8(..3)),
         10 => "autobound".into(),
-        11 => format!("tcp.rtt_us {} {}", compare(rng), rng.u8(..3)),
+        11 => format!("tcp.rtt_us {} {}", compare(rng), rng.u8(1..4)),
         _ => format!(
             "local.port {} {}",
             compare(rng),
