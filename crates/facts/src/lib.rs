@@ -15,6 +15,7 @@
 mod bit_set;
 mod cnum;
 mod errno;
+pub mod escape;
 pub mod fields;
 pub mod filter;
 pub mod model;

@@ -18,6 +18,8 @@
 
 use std::io::Write as _;
 
+pub use crate::escape::put_name;
+
 /// Appends an unsigned integer (`%u`).
 #[inline]
 pub fn put_u64(out: &mut Vec<u8>, value: u64) {
@@ -108,17 +110,6 @@ pub fn put_hex(out: &mut Vec<u8>, value: u64) {
 /// Appends a byte as a backslash and three octal digits.
 pub fn put_octal(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
-}
-
-/// Appends a name that others chose, its control characters as octal escapes:
-/// no name may add lines to a listing, or reach the terminal.
-pub fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    for part in name.chunk_by(|a, b| !a.is_ascii_control() && !b.is_ascii_control()) {
-        match part {
-            [byte] if byte.is_ascii_control() => put_octal(out, *byte),
-            _ => out.extend_from_slice(part),
-        }
-    }
 }
 
 /// Appends hexadecimal with prefix, zero without (`%#x`).

@@ -24,6 +24,7 @@ use crate::sys::errno_of;
 use crate::sys::netns::{self, EnterError, OWN};
 use crate::sys::opener::{Opener, Worker};
 use sockdiag_facts::scan;
+use sockdiag_wire::errno::EINVAL;
 
 /// Where named namespaces are.
 const NAMES: &str = "/run/netns";
@@ -102,7 +103,7 @@ pub fn all() -> Namespaces {
 /// gives them, inode numbers, paths of files, `pid:N`.
 ///
 /// # Errors
-/// As [`netns::enter`](crate::sys::netns::enter), about the first word that
+/// As [`netns::enter`], about the first word that
 /// stands for nothing.
 pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
     Search::seen_from(netns::inode()).chosen(words, &mut Err)
@@ -208,7 +209,7 @@ impl Search {
             }
         };
         if !self.is_netns(&meta) {
-            return Err(EnterError::Set { name: word.to_owned(), errno: 22 });
+            return Err(EnterError::Set { name: word.to_owned(), errno: EINVAL });
         }
         let inode = meta.ino();
         let mut namespace = self.found.get(&inode).cloned().unwrap_or_else(|| self.new_one(inode));

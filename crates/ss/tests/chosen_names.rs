@@ -1,7 +1,8 @@
 //! Names that others chose: of cgroups, of interfaces, and in a recording or a
 //! file that stands in for /proc of anything that is text.  The reference prints them as they are, so that one
-//! can add rows to a listing or talk to the terminal; ours escapes control
-//! characters and changes nothing else.  (Found by `fuzz/`.)
+//! can add rows to a listing, talk to the terminal or turn the direction of what
+//! follows; ours escapes control characters (C0, C1, DEL, bytes of 0x80 to 0x9f that
+//! are no UTF-8) and marks of direction, and changes nothing else.  (Found by `fuzz/`.)
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -15,7 +16,17 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::replies::{self, Talk};
 use sockdiag_testkit::skip;
 
-const ESCAPES: [(&str, &str); 4] = [("\\012", "\n"), ("\\033", "\x1b"), ("\\177", "\x7f"), ("\\007", "\x07")];
+/// What is escaped, and how a byte that is no UTF-8 looks in both when it is shown.
+const ESCAPES: [(&str, &str); 8] = [
+    ("\\012", "\n"),
+    ("\\033", "\x1b"),
+    ("\\177", "\x7f"),
+    ("\\007", "\x07"),
+    ("\\302\\233", "\u{9b}"),
+    ("\\342\\200\\256", "\u{202e}"),
+    ("\\342\\201\\246", "\u{2066}"),
+    ("\\233", "\u{fffd}"),
+];
 
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chosen-{name}"));
@@ -94,10 +105,11 @@ fn control_characters_in_names_of_cgroups_are_escaped() {
     let Some(mount) = lines.find_map(|words| (words.get(2)? == &"cgroup2").then(|| words[1])) else {
         skip!("no cgroup2 file system")
     };
-    let cgroups = file("cgroups", format!("1 {mount}\n77 {mount}/a\x1b[1mb\x7f\n").as_bytes());
+    let cgroups =
+        file("cgroups", format!("1 {mount}\n77 {mount}/a\x1b[1mb\x7f\u{9b}\u{202e}\u{2066}é\n").as_bytes());
     for words in [["-4tanH", "--cgroup"], ["-4tanH", "-e"]] {
         let case = answered(&words, "inet", &talk).env("NLPLAY_CGROUPS", &cgroups);
-        escaped(&case, &["\\033", "\\177"]);
+        escaped(&case, &["\\033", "\\177", "\\302\\233", "\\342\\200\\256", "\\342\\201\\246"]);
     }
 }
 
@@ -106,10 +118,43 @@ fn control_characters_in_names_of_interfaces_are_escaped() {
     if let Err(why) = replies::library() {
         skip!("{why}");
     }
-    let links = [(7, "l\x1bo\x07")];
+    let links = [(7, "l\x1bo\x07\u{9b}")];
     let memory = replies::attr(6, &replies::words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
     let info = replies::attr(0, &replies::words(&[7, 2, 0, 100, 0, 0]));
     let rows = replies::netpkt::packet(3, 3, &[info, memory]);
     let talk = Talk::new().links(&links).sockets(17, &[rows, replies::done(0)]);
-    escaped(&answered(&["-0anH"], "packet", &talk), &["\\033", "\\007"]);
+    escaped(&answered(&["-0anH"], "packet", &talk), &["\\033", "\\007", "\\302\\233"]);
+}
+
+/// Any user can bind a unix socket to such a name.
+#[test]
+fn marks_of_direction_and_c1_in_names_of_unix_sockets_are_escaped() {
+    let names = ["a\u{202e}b", "c\u{9b}2Jd", "é\u{2066}"].map(str::as_bytes);
+    let names = [&names[..], &[b"e\x9b2Jf\xff\xa0"]].concat();
+    let lines = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| [format!("0: 2 0 0 1 03 {} /", at + 1).as_bytes(), name, b"\n"].concat());
+    let head = b"Num RefCount Protocol Flags Type St Inode Path\n".to_vec();
+    let path = file("unix", &std::iter::once(head).chain(lines).collect::<Vec<_>>().concat());
+    let case = Case::new(&["-xanH"]).env("PROC_NET_UNIX", &path);
+    let ours = run(Command::new(env!("CARGO_BIN_EXE_ss")), &case).unwrap_or_else(|why| panic!("{why}"));
+    let shown = [
+        &b"/a\\342\\200\\256b "[..],
+        b"/c\\302\\2332Jd ",
+        b"/\xc3\xa9\\342\\201\\246 ",
+        b"/e\\2332Jf\xff\xa0 ",
+    ];
+    for name in shown {
+        let is_there = ours.stdout.windows(name.len()).any(|part| part == name);
+        assert!(is_there, "{}: {}", name.escape_ascii(), ours.stdout.escape_ascii());
+    }
+    let theirs = match Reference::get() {
+        Ok(reference) => run(reference.command(), &case).unwrap_or_else(|why| panic!("{why}")),
+        Err(why) => skip!("no reference: {why}"),
+    };
+    for name in names {
+        let is_there = theirs.stdout.windows(name.len()).any(|part| part == name);
+        assert!(is_there, "the reference prints them as they are: {}", theirs.stdout.escape_ascii());
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! What must hold whatever the bytes are: reading twice says the same; a
 //! filter and its opposite disagree; a row is one line but for its indented
-//! details, without other control characters, and no longer than its record
+//! details, without other control characters (C0, C1, DEL) or marks of direction, and no longer than its record
 //! explains; and the rows around it stay as they are.
 
 #![allow(
@@ -106,8 +106,8 @@ impl HolderCache for Chosen<'_> {
 }
 
 impl HostCache for Chosen<'_> {
-    fn host(&self, addr: Addr) -> Option<&str> {
-        matches!(addr, Addr::V4([127, ..])).then_some("localhost")
+    fn host(&self, addr: Addr) -> Option<&[u8]> {
+        matches!(addr, Addr::V4([127, ..])).then_some(&b"localhost"[..])
     }
 }
 
@@ -273,6 +273,11 @@ fn lines(text: &[u8], message_kind: MessageKind, oneline: bool) {
             other => !other.is_ascii_control(),
         };
         assert!(fits, "{byte:#04x} at {at} of {}", shown());
+    }
+    for chunk in text.utf8_chunks() {
+        let fits = |letter: char| letter.is_ascii() || !sockdiag::escape::is_unsafe(letter);
+        assert!(chunk.valid().chars().all(fits), "{}", shown());
+        assert!(!chunk.invalid().iter().any(|byte| (0x80..0xa0).contains(byte)), "{}", shown());
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
     )
     .spelled(&Spelling::Groups(netid_group))
+    .tokens("netid")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
         // An association hangs below its endpoint, whose kind says it all.
@@ -42,6 +43,7 @@ pub(super) const IDENTITY: &[Field] = &[
     )
     .state()
     .spelled(&Spelling::Groups(states::shown_group))
+    .tokens("state")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| {
         if r.association {
@@ -51,22 +53,28 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.recv_q",
-        plain!(|r| Some(r.socket.recv_q)),
-        "Bytes received and not yet read; for a listener, connections waiting to be accepted.  Zero of vsock and \
-         SMC sockets, whose queues the kernel does not tell.",
+        plain!(|r| amount(r.socket.recv_q)),
+        "What waits to be read. TCP: bytes. Unix stream and seqpacket: bytes of all messages; unix datagram: bytes of \
+         the first message alone. UDP, raw, netlink, packet and XDP: memory, more than the bytes of what arrived. \
+         Listener: connections that wait to be accepted. Zero of vsock and SMC, whose queues the kernel does not tell.",
         "idiag_rqueue",
     )
     .gauge(Unit::Bytes)
+    .bare()
+    .tokens("Recv-Q")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
     Field::new(
         "socket.send_q",
-        plain!(|r| Some(r.socket.send_q)),
-        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.  Zero of vsock and SMC \
-         sockets, whose queues the kernel does not tell.",
+        plain!(|r| amount(r.socket.send_q)),
+        "What was sent and is not done with. TCP: bytes not yet acknowledged. UDP, raw, netlink: memory of what has \
+         not left the machine. Unix: memory of what the other end has not read. Listener: how many connections may \
+         wait. Zero of packet, XDP, vsock and SMC sockets, whose queues the kernel does not tell.",
         "idiag_wqueue",
     )
     .gauge(Unit::Bytes)
+    .bare()
+    .tokens("Send-Q")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
     Field::new(
@@ -123,7 +131,7 @@ pub(super) const NAMES: &[Field] = &[
     .group(Groups::COLUMNS),
     Field::new(
         "local.host",
-        text!(|r| Some(r.names.hosts?.host(r.socket.local.addr)?.as_bytes())),
+        text!(|r| r.names.hosts?.host(r.socket.local.addr)),
         "Name of the local address, where -r asks for it.",
         "getnameinfo(3)",
     )
@@ -132,7 +140,7 @@ pub(super) const NAMES: &[Field] = &[
     .group(Groups::COLUMNS),
     Field::new(
         "remote.host",
-        text!(|r| Some(r.names.hosts?.host(r.socket.remote.addr)?.as_bytes())),
+        text!(|r| r.names.hosts?.host(r.socket.remote.addr)),
         "Name of the remote address, where -r asks for it.",
         "getnameinfo(3)",
     )
@@ -230,6 +238,12 @@ pub(super) const COLUMNS: &[Field] = &[
     REMOTE_PORT,
 ];
 
+/// A queue or memory: the kernel counts both in an `int`, which is negative where
+/// a socket is being taken down (UDP of `-E`: -1), and that is no amount.
+pub(super) fn amount(number: u32) -> Option<u32> {
+    (number <= i32::MAX as u32).then_some(number)
+}
+
 /// The state; associations and SMC count in numbers of their own.
 pub fn state_text(row: &Row<'_>) -> &'static str {
     match row.socket.detail {
@@ -320,7 +334,7 @@ pub(super) fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
 fn put_port(out: &mut Vec<u8>, port: i64, service: Option<&[u8]>) {
     match (port, service) {
         (0, _) => out.push(b'*'),
-        (_, Some(name)) => out.extend_from_slice(name),
+        (_, Some(name)) => put_name(out, name),
         (port, None) => put_i64(out, port),
     }
 }
@@ -344,7 +358,7 @@ fn put_any_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
         return;
     }
     if let Some(name) = row.names.hosts.and_then(|hosts| hosts.host(addr)) {
-        out.extend_from_slice(name.as_bytes());
+        put_name(out, name);
         return;
     }
     match addr {
@@ -363,7 +377,7 @@ fn put_any_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
 /// An address by name if it has one, else bare.
 pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
     match (row.names.hosts.and_then(|hosts| hosts.host(addr)), addr) {
-        (Some(name), _) => out.extend_from_slice(name.as_bytes()),
+        (Some(name), _) => put_name(out, name),
         (None, Addr::V4(octets)) => put_ipv4(out, octets),
         (None, Addr::V6(octets)) => put_ipv6(out, octets),
         (None, Addr::Number(number)) => put_u64(out, u64::from(number)),

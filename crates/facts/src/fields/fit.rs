@@ -204,8 +204,8 @@ fn line(table: Table, numbers: &mut Numbers) -> Vec<u8> {
 struct Everything;
 
 impl HostCache for Everything {
-    fn host(&self, _: Addr) -> Option<&str> {
-        Some("host")
+    fn host(&self, _: Addr) -> Option<&[u8]> {
+        Some(b"host")
     }
 }
 

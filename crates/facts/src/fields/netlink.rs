@@ -44,7 +44,7 @@ const ADDRESSES: &[Field] = &[
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| {
         match r.names.protocol {
-            Some(name) => out.extend_from_slice(name),
+            Some(name) => put_name(out, name),
             None => put_signed(out, protocol(r)),
         }
         out.push(b':');
@@ -98,7 +98,7 @@ const DETAILS: &[Field] = &[
         text!(|r| context(r)),
         "SELinux context of the process whose number the port id is, or of the kernel.",
         "/proc/PID/attr/current",
-    )
+    ).tokens("proc_ctx")
     .needs(Needs::CONTEXTS)
     .group(Groups::CONTEXT)
     .only_with(Groups::PROCESSES)
@@ -113,7 +113,7 @@ const DETAILS: &[Field] = &[
         plain!(|r| netlink(r)?.groups()),
         "Multicast groups 1 to 32 that the socket listens to, a bit each.",
         "NETLINK_DIAG_GROUPS",
-    )
+    ).tokens("groups")
     .flags(&[])
     .group(Groups::EXTENDED)
     .text(Text::Column(Column::Process, put_details)),
@@ -122,7 +122,7 @@ const DETAILS: &[Field] = &[
         plain!(|r| netlink(r)?.address()),
         "Address of the socket in the kernel; only /proc tells it.",
         "/proc/net/netlink",
-    )
+    ).tokens("sk")
     .spelled(&Spelling::Hex)
     .wide()
     .none(0)
@@ -133,7 +133,7 @@ const DETAILS: &[Field] = &[
         plain!(|r| netlink(r)?.callback()),
         "Whether a dump is under way, or where the kernel keeps track of it; only /proc tells it.",
         "/proc/net/netlink",
-    )
+    ).tokens("cb")
     .spelled(&Spelling::Hex)
     .wide()
     .group(Groups::EXTENDED)

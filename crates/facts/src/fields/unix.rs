@@ -13,7 +13,7 @@ use super::{
 };
 use crate::model::unix::{Name, UnixSocket};
 use crate::model::{Detail, Row};
-use crate::number::{put_octal, put_u64};
+use crate::number::{self, put_u64};
 
 /// Everything a unix socket reports.
 pub(super) const UNIX: &[Block] = &[
@@ -95,6 +95,7 @@ const DETAILS: &[Field] = &[
         "Major number of the file's device; -e shows another, see dev: in ss(8).",
         "UNIX_DIAG_VFS",
     )
+    .tokens("dev")
     .needs(Needs::UNIX_VFS)
     .group(Groups::EXTENDED)
     .text(Text::PartOf("unix.vfs_inode")),
@@ -138,12 +139,11 @@ fn put_name(out: &mut Vec<u8>, name: Option<Name<'_>>) {
             if name.is_abstract {
                 out.push(b'@');
             }
-            for &byte in name.bytes {
-                match byte {
-                    0 if name.is_abstract => out.push(b'@'),
-                    0..0x20 | 0x7f => put_octal(out, byte),
-                    _ => out.push(byte),
+            for (at, part) in name.bytes.split(|byte| *byte == 0).enumerate() {
+                if at > 0 {
+                    out.extend_from_slice(if name.is_abstract { b"@" } else { b"\\000" });
                 }
+                number::put_name(out, part);
             }
         }
     }

@@ -490,7 +490,7 @@ impl Reader<'_, '_> {
             return None;
         }
         let name = std::str::from_utf8(&element.text).ok()?;
-        let other = match self.ctx.catalog.named(name) {
+        let other = match self.ctx.catalog.named_of(name, self.ctx.tables) {
             Ok(named) => named,
             Err(NameError::Ambiguous { .. } | NameError::Unknown { .. }) => return None,
         };

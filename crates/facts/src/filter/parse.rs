@@ -311,7 +311,7 @@ impl Parser<'_> {
         let named = match self.ctx.catalog.operand(name.as_bytes()) {
             // Its own grammar has it.
             Some(_) => None,
-            None => self.ctx.catalog.named(&name).ok(),
+            None => self.ctx.catalog.named_of(&name, self.ctx.tables).ok(),
         };
         self.tokens.pass(len);
         let is_there = named.is_some() && self.tokens.more();

@@ -13,7 +13,7 @@ use super::surroundings::{AddressCache, Netns, Peer, Workload};
 /// Host names by address, all looked up before a row that needs them is shown.
 pub trait HostCache: Sync {
     /// The name of an address, if it has one.
-    fn host(&self, addr: Addr) -> Option<&str>;
+    fn host(&self, addr: Addr) -> Option<&[u8]>;
 }
 
 /// Names for the numbers of one socket.

@@ -37,17 +37,17 @@ const LIFETIME: Duration = Duration::from_mins(10);
 /// Names by address; `None` where there is none, or no answer yet.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    names: HashMap<Key, Option<String>>,
+    names: HashMap<Key, Option<Vec<u8>>>,
     background: Option<Background>,
 }
 
 /// Addresses and their names.
-type Answers = Vec<(Key, Option<String>)>;
+type Answers = Vec<(Key, Option<Vec<u8>>)>;
 
 /// Threads that ask while others go on.
 #[derive(Debug)]
 struct Background {
-    resolver: fn(Addr) -> Option<String>,
+    resolver: fn(Addr) -> Option<Vec<u8>>,
     questions: Jobs,
     answers: Arc<Mutex<Answers>>,
     /// When each address was asked about last.
@@ -82,7 +82,7 @@ impl Key {
 
 impl Background {
     /// Starts threads that ask in this way; `None` if there can be none.
-    fn start(ask: fn(Addr) -> Option<String>) -> Option<Self> {
+    fn start(ask: fn(Addr) -> Option<Vec<u8>>) -> Option<Self> {
         let (questions, inbox) = jobs::queue();
         let mut started = 0;
         for _ in 0..BACKGROUND {
@@ -161,7 +161,7 @@ impl Hosts {
         }
     }
 
-    fn ask_all(&mut self, addrs: impl Iterator<Item = Addr>, ask: &(dyn Fn(Addr) -> Option<String> + Sync)) {
+    fn ask_all(&mut self, addrs: impl Iterator<Item = Addr>, ask: &(dyn Fn(Addr) -> Option<Vec<u8>> + Sync)) {
         let wanted: HashSet<Key> =
             addrs.filter_map(Key::of).filter(|key| !self.names.contains_key(key)).collect();
         let workers = wanted.len().min(WORKERS);
@@ -194,7 +194,7 @@ impl Hosts {
 }
 
 impl HostCache for Hosts {
-    fn host(&self, addr: Addr) -> Option<&str> {
+    fn host(&self, addr: Addr) -> Option<&[u8]> {
         self.names.get(&Key::of(addr)?)?.as_deref()
     }
 }
@@ -214,7 +214,7 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
             now.fetch_sub(1, Ordering::SeqCst);
             match addr {
-                Addr::V4([.., last]) if last % 2 == 0 => Some(format!("host{last}")),
+                Addr::V4([.., last]) if last % 2 == 0 => Some(format!("host{last}").into_bytes()),
                 _ => None,
             }
         };
@@ -225,16 +225,16 @@ mod tests {
         assert_eq!(asked.load(Ordering::SeqCst), 200);
         let most = most.load(Ordering::SeqCst);
         assert!((2..=WORKERS).contains(&most), "{most} at once");
-        assert_eq!(hosts.host(Addr::V4([10, 0, 0, 4])), Some("host4"));
+        assert_eq!(hosts.host(Addr::V4([10, 0, 0, 4])), Some(&b"host4"[..]));
         assert_eq!(hosts.host(Addr::V4([10, 0, 0, 5])), None);
     }
 
     #[test]
     fn in_the_background_nobody_waits_and_the_next_poll_knows() {
         #[allow(clippy::unnecessary_wraps)] // The resolver may know no name.
-        fn ask(addr: Addr) -> Option<String> {
+        fn ask(addr: Addr) -> Option<Vec<u8>> {
             thread::sleep(Duration::from_millis(20));
-            Some(format!("{addr:?}"))
+            Some(format!("{addr:?}").into_bytes())
         }
         let mut hosts = Hosts { names: HashMap::new(), background: Background::start(ask) };
         let addrs = || (0..20).map(|n| Addr::V4([10, 0, 0, n]));
@@ -248,7 +248,7 @@ mod tests {
             thread::sleep(Duration::from_millis(1));
             hosts.begin_poll();
         }
-        assert!(addrs().all(|addr| hosts.host(addr) == Some(&*format!("{addr:?}"))));
+        assert!(addrs().all(|addr| hosts.host(addr) == Some(format!("{addr:?}").as_bytes())));
         hosts.names.extend((0..MOST as u32).map(|n| (Key::V4(n.to_be_bytes()), None)));
         hosts.begin_poll();
         assert!(hosts.names.is_empty(), "too many to keep");
@@ -261,11 +261,11 @@ mod tests {
         let asked = Mutex::new(Vec::new());
         let ask = |addr| {
             asked.lock().unwrap().push(addr);
-            Some("four".to_owned())
+            Some(b"four".to_vec())
         };
         hosts.ask_all([mapped, Addr::V4([10, 0, 0, 4]), Addr::V6([0; 16])].into_iter(), &ask);
         assert_eq!(*asked.lock().unwrap(), [Addr::V4([10, 0, 0, 4])]);
-        assert_eq!(hosts.host(mapped), Some("four"));
+        assert_eq!(hosts.host(mapped), Some(&b"four"[..]));
         assert_eq!(hosts.host(Addr::V6([0; 16])), None);
     }
 }

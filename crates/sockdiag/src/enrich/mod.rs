@@ -53,6 +53,7 @@ use cgroups::Cgroups;
 use contexts::Contexts;
 use hosts::Hosts;
 use identities::Identities;
+use interfaces::Interfaces;
 use netlink::NetlinkNames;
 use peers::Peers;
 use processes::Processes;
@@ -428,7 +429,8 @@ impl Enricher {
         let processes = self.processes.as_mut().map(Processes::take_notices).unwrap_or_default();
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
-        netlink.into_iter().chain(cgroups).chain(processes).chain(peers)
+        let interfaces = self.scoped.interfaces_mut().map(Interfaces::take_notices).into_iter().flatten();
+        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(peers)
     }
 }
 

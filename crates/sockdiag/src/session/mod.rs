@@ -162,12 +162,12 @@ impl Session {
     /// destroyed are listed.
     ///
     /// # Errors
-    /// What the kernel says where it cannot be asked to; with several
-    /// namespaces.
+    /// With several namespaces.  Where the kernel cannot be asked to, what is
+    /// listed is of another source, and nothing is destroyed.
     pub fn destroy_listed(&mut self) -> Result<(), AskError> {
         let scope = self.scopes.only()?;
         no_doubt(scope)?;
-        self.destroyer = Some(Destroyer::open(&mut scope.access).map_err(AskError::Destroy)?);
+        self.destroyer = Some(Destroyer::try_open(&mut scope.access));
         Ok(())
     }
 

@@ -25,6 +25,7 @@ use crate::source::{Access, Programs, Sources};
 use crate::sys::errno_of;
 use crate::sys::netns::{self, EnterError};
 use crate::sys::opener::{Opener, Worker};
+use sockdiag_wire::errno::{ENOENT, ESRCH};
 
 /// Namespaces whose netlink sockets are kept at most.
 const MOST_KEPT: usize = 256;
@@ -95,7 +96,11 @@ impl Scope {
         if self.volatile {
             let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc)
                 .telling_namespaces(self.namespace.is_some());
-            let Parsed { expr, family, remarks } = reader.read(&mut lookups)?;
+            let read = reader.read(&mut lookups);
+            if let Some(notice) = lookups.take_refused() {
+                return Err(AskError::LookUp { notice, filter: read.err().map(Box::new) });
+            }
+            let Parsed { expr, family, remarks } = read?;
             self.remarks = remarks;
             self.volatile = lookups.is_volatile();
             self.programs = Programs::of(expr.as_ref());
@@ -224,58 +229,20 @@ impl Scopes {
             self.close_surplus(most);
             let listed = number < listed;
             let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
-            if let Some(at) = known {
-                let mut scope = before.swap_remove(at);
-                scope.listed = listed;
-                // The files that led there may be gone.
-                let opener = self.opener_of(&namespace);
-                scope.access.open_by(opener.clone());
-                scope.links.open_by(opener);
-                match scope.read(sources, reader) {
-                    Ok(()) => {}
-                    Err(error) if listed => {
-                        wrong = wrong.or(Some(error));
-                        continue;
-                    }
-                    Err(_) => (scope.filter, scope.family) = (None, None),
-                }
-                scope.namespace = Some(namespace);
-                self.list.push(scope);
-                continue;
-            }
-            let opener = self.opener_of(&namespace);
-            match opener.run(|| ()) {
-                Ok(()) => {}
-                Err(error) if namespace.is_chosen => {
-                    let name = OsStr::new(&*String::from_utf8_lossy(&namespace.facts.title)).to_owned();
-                    let error = EnterError::Set { name, errno: errno_of(&error) };
-                    if first {
-                        return Err(error.into());
-                    }
-                    gone.extend(of_one(error));
-                    continue;
-                }
-                // Its last process ended meanwhile.
-                Err(error) if matches!(error.raw_os_error(), Some(2 | 3)) => continue,
-                Err(error) => {
-                    refused.push(namespace.facts.title.clone());
-                    errno = errno_of(&error);
-                    continue;
-                }
-            }
-            match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
+            let scope = match known {
+                Some(at) => self.kept(before.swap_remove(at), namespace, listed, sources, reader),
+                None => self.entered(namespace, listed, sources, reader),
+            };
+            match scope {
                 Ok(scope) => self.list.push(scope),
-                Err(error) if listed => wrong = wrong.or(Some(error)),
-                // Its sockets may be other ends all the same.
-                Err(_) => {
-                    self.list.extend(Scope::new(
-                        Some(namespace),
-                        listed,
-                        opener,
-                        sources,
-                        &mut reader.of_all(),
-                    ));
+                Err(Passed::Filter(error)) => wrong = wrong.or(Some(error)),
+                Err(Passed::Chosen(error)) if first => return Err(error.into()),
+                Err(Passed::Chosen(error)) => gone.extend(of_one(error)),
+                Err(Passed::Refused { title, errno: why }) => {
+                    refused.push(title);
+                    errno = why;
                 }
+                Err(Passed::Ended) => {}
             }
         }
         self.close_surplus(most);
@@ -293,6 +260,59 @@ impl Scopes {
         match wrong {
             Some(error) if !self.list.iter().any(|scope| scope.listed) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// The scope of a namespace that the last poll knew: what is open there stays
+    /// open.
+    fn kept(
+        &self,
+        mut scope: Scope,
+        namespace: Namespace,
+        listed: bool,
+        sources: &Sources,
+        reader: &mut Reader,
+    ) -> Result<Scope, Passed> {
+        // The files that led there may be gone.
+        let opener = self.opener_of(&namespace);
+        scope.access.open_by(opener.clone());
+        scope.links.open_by(opener);
+        (scope.listed, scope.namespace) = (listed, Some(namespace));
+        match scope.read(sources, reader) {
+            Ok(()) => {}
+            Err(error) if listed => return Err(Passed::Filter(error)),
+            Err(_) => (scope.filter, scope.family) = (None, None),
+        }
+        Ok(scope)
+    }
+
+    /// The scope of a namespace that is new.
+    fn entered(
+        &self,
+        namespace: Namespace,
+        listed: bool,
+        sources: &Sources,
+        reader: &mut Reader,
+    ) -> Result<Scope, Passed> {
+        let opener = self.opener_of(&namespace);
+        if let Err(error) = opener.run(|| ()) {
+            let title = &namespace.facts.title;
+            let errno = errno_of(&error);
+            return Err(match errno {
+                _ if namespace.is_chosen => {
+                    let name = OsStr::new(&*String::from_utf8_lossy(title)).to_owned();
+                    Passed::Chosen(EnterError::Set { name, errno })
+                }
+                ENOENT | ESRCH => Passed::Ended,
+                _ => Passed::Refused { title: title.clone(), errno },
+            });
+        }
+        match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
+            Err(error) if listed => Err(Passed::Filter(error)),
+            // Its sockets may be other ends all the same.
+            Err(_) => Scope::new(Some(namespace), listed, opener, sources, &mut reader.of_all())
+                .map_err(Passed::Filter),
+            Ok(scope) => Ok(scope),
         }
     }
 
@@ -359,6 +379,18 @@ impl Scopes {
             scope.links = links;
         }
     }
+}
+
+/// Why a namespace is passed over.
+enum Passed {
+    /// The filter cannot be read there.
+    Filter(AskError),
+    /// It was asked for by itself and cannot be entered.
+    Chosen(EnterError),
+    /// It may not be entered.
+    Refused { title: Vec<u8>, errno: i32 },
+    /// Its last process ended meanwhile.
+    Ended,
 }
 
 /// The name that cannot be entered, and why.

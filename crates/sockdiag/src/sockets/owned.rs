@@ -64,10 +64,10 @@ struct KnownPeer {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Hosts(Vec<(Addr, Box<str>)>);
+struct Hosts(Vec<(Addr, Box<[u8]>)>);
 
 impl HostCache for Hosts {
-    fn host(&self, addr: Addr) -> Option<&str> {
+    fn host(&self, addr: Addr) -> Option<&[u8]> {
         self.0.iter().find(|(of, _)| *of == addr).map(|(_, name)| &**name)
     }
 }
@@ -361,8 +361,8 @@ mod tests {
     struct Fake;
 
     impl HostCache for Fake {
-        fn host(&self, addr: Addr) -> Option<&str> {
-            (addr == Addr::V4([127, 0, 0, 1])).then_some("here")
+        fn host(&self, addr: Addr) -> Option<&[u8]> {
+            (addr == Addr::V4([127, 0, 0, 1])).then_some(&b"here"[..])
         }
     }
 

@@ -41,8 +41,8 @@ pub enum Fate {
 /// Destroys sockets.
 #[derive(Debug)]
 pub struct Destroyer {
-    /// `None` where nothing is destroyed.
-    netlink: Option<Netlink>,
+    /// Or what to say where there is none.
+    netlink: Result<Netlink, Notice>,
     tally: Tally,
 }
 
@@ -52,20 +52,28 @@ impl Destroyer {
     /// # Errors
     /// What to tell people where none can be had.
     pub fn open(access: &mut Access) -> Result<Self, Notice> {
-        access
-            .socket()
-            .map(|netlink| Self { netlink: Some(netlink), tally: Tally::default() })
-            .map_err(|failure| failure.notice.unwrap_or(Notice::Eof))
+        let destroyer = Self::try_open(access);
+        match destroyer.netlink {
+            Err(notice) => Err(notice),
+            Ok(_) => Ok(destroyer),
+        }
+    }
+
+    /// Opens a way to the kernel, if one can be had.  Without it sockets are
+    /// listed from other sources, and those are not acted on.
+    pub(crate) fn try_open(access: &mut Access) -> Self {
+        let netlink = access.socket().map_err(|failure| failure.notice.unwrap_or(Notice::Eof));
+        Self { netlink, tally: Tally::default() }
     }
 
     /// Counts what would be destroyed, and destroys nothing.
     pub fn rehearsal() -> Self {
-        Self { netlink: None, tally: Tally { is_rehearsal: true, ..Tally::default() } }
+        Self { netlink: Err(Notice::Eof), tally: Tally { is_rehearsal: true, ..Tally::default() } }
     }
 
     /// Whether nothing is destroyed.
     pub fn is_rehearsal(&self) -> bool {
-        self.netlink.is_none()
+        self.tally.is_rehearsal
     }
 
     /// Whether a socket is of a kind that is destroyed at all: one of an inet
@@ -90,10 +98,11 @@ impl Destroyer {
     /// What to say where the kernel refuses for another reason than that the
     /// socket is gone or cannot be destroyed; no further one should be tried.
     pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
-        let Some(netlink) = &mut self.netlink else {
+        if self.is_rehearsal() {
             self.tally.destroyed += 1;
             return Ok(Fate::Destroyed);
-        };
+        }
+        let netlink = self.netlink.as_mut().map_err(|notice| notice.clone())?;
         let seq = netlink.next_seq();
         let failed = |error: ReceiveError| match error {
             ReceiveError::Eof => Notice::Eof,

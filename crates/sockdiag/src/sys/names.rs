@@ -176,7 +176,7 @@ pub(crate) fn user_number(name: &[u8]) -> Option<u32> {
 
 /// The name of a host by its address; `None` if it has none.  May take as long
 /// as the resolver does, and may run on several threads at once.
-pub(crate) fn host_name(addr: Addr) -> Option<String> {
+pub(crate) fn host_name(addr: Addr) -> Option<Vec<u8>> {
     match addr {
         Addr::V4(octets) => {
             let mut sa = libc::sockaddr_in::zeroed();
@@ -207,7 +207,7 @@ unsafe impl SocketAddress for libc::sockaddr_in {}
 unsafe impl SocketAddress for libc::sockaddr_in6 {}
 
 /// `getnameinfo` of a socket address.
-fn name_of<T: SocketAddress>(sa: &T) -> Option<String> {
+fn name_of<T: SocketAddress>(sa: &T) -> Option<Vec<u8>> {
     // NI_MAXHOST
     let mut host = [0_u8; 1025];
     // SAFETY: `sa` is an address, readable for its own size; `host` is writable for the
@@ -227,7 +227,7 @@ fn name_of<T: SocketAddress>(sa: &T) -> Option<String> {
         return None;
     }
     let name = CStr::from_bytes_until_nul(&host).ok()?;
-    (!name.is_empty()).then(|| name.to_string_lossy().into_owned())
+    (!name.is_empty()).then(|| name.to_bytes().to_vec())
 }
 
 /// The addresses of a host, IPv4 ones first; none if it is unknown.

@@ -23,6 +23,7 @@ use std::thread::{self, JoinHandle};
 use super::jobs::{self, Job, Jobs};
 use super::netns::{self, OWN};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use sockdiag_wire::errno::ENOENT;
 
 /// The worker opens sockets and files, no more.
 const STACK: usize = 256 << 10;
@@ -136,7 +137,7 @@ impl Away {
         // What std makes up has no number, which messages need.
         result.map_err(|error| match error.raw_os_error() {
             Some(_) => error,
-            None => io::Error::from_raw_os_error(2),
+            None => io::Error::from_raw_os_error(ENOENT),
         })
     }
 }
