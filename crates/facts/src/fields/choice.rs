@@ -234,6 +234,7 @@ impl Choice {
             Value::F64(ratio) => _ = write!(out, "{ratio}"),
             Value::Bool(so) => out.extend_from_slice(if so { b"true" } else { b"false" }),
             Value::Text(text) => out.extend_from_slice(text),
+            Value::Marked(..) => self.put_value(out, Value::Text(&value.text().unwrap_or_default())),
             Value::Addr(addr) => self.put_addr(out, addr),
             // A command line.
             Value::List(list) => {
@@ -301,6 +302,7 @@ impl Choice {
         Some(match value {
             Value::F64(ratio) => Key::Ratio(ratio),
             Value::Text(text) => Key::Text(text.into()),
+            Value::Marked(..) => Key::Text(value.text().unwrap_or_default().into()),
             Value::Addr(addr) => match self.cut(addr).0 {
                 Addr::V4([a, b, c, d]) => Key::Addr(4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
                 Addr::V6(octets) => Key::Addr(6, octets),

@@ -186,8 +186,9 @@ pub(super) const LOCAL_PORT: Field = Field::new(
 /// The address of the other end.
 pub(super) const REMOTE_ADDR: Field = Field::new(
     "remote.addr",
-    plain!(|r| Some(r.socket.remote.addr)),
-    "Address of the other end; all zero if there is none.",
+    plain!(|r| Some(r.socket.remote.addr.one_host())),
+    "Address of the other end; all zero if there is none.  Of an IPv4 host that an IPv6 socket speaks to it is the \
+     IPv4 address.",
     "idiag_dst",
 )
 .print_needs(Needs::HOSTS)
@@ -217,8 +218,9 @@ pub(super) const REMOTE_PORT: Field = Field::new(
 pub(super) const COLUMNS: &[Field] = &[
     Field::new(
         "local.addr",
-        plain!(|r| Some(r.socket.local.addr)),
-        "Address of this end; all zero accepts on every address.",
+        plain!(|r| Some(r.socket.local.addr.one_host())),
+        "Address of this end; all zero accepts on every address.  Of an IPv6 socket that speaks IPv4 it is the IPv4 \
+         address.",
         "idiag_src",
     )
     .print_needs(Needs::HOSTS)
@@ -236,7 +238,28 @@ pub(super) const COLUMNS: &[Field] = &[
     LOCAL_PORT,
     REMOTE_ADDR,
     REMOTE_PORT,
+    Field::new(
+        "local.mapped_addr",
+        plain!(|r| mapped(r.socket.local.addr)),
+        "Address of this end as an IPv6 socket holds it, where that is an IPv4 address (::ffff:10.0.0.1).",
+        "idiag_src",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::PartOf("local.addr")),
+    Field::new(
+        "remote.mapped_addr",
+        plain!(|r| mapped(r.socket.remote.addr)),
+        "Address of the other end as an IPv6 socket holds it, where that is an IPv4 address (::ffff:10.0.0.1).",
+        "idiag_dst",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::PartOf("remote.addr")),
 ];
+
+/// An address that holds an IPv4 one.
+fn mapped(addr: Addr) -> Option<Addr> {
+    addr.mapped_v4().map(|_| addr)
+}
 
 /// A queue or memory: the kernel counts both in an `int`, which is negative where
 /// a socket is being taken down (UDP of `-E`: -1), and that is no amount.

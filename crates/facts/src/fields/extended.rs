@@ -197,10 +197,15 @@ pub(super) const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "local.autobound",
-        Read::of(Kind::Bool, |_| None),
+        plain!(|r| {
+            let (first, last) = r.names.port_range?;
+            let port = u16::try_from(r.socket.local.port).ok().filter(|port| *port != 0)?;
+            Some((first..=last).contains(&port))
+        }),
         "Whether the kernel chose the local port: the port lies in the ephemeral range.",
         "ip_local_port_range",
     )
+    .needs(Needs::PORT_RANGE)
     .operand("autobound", Operand::Autobound),
 ];
 

@@ -105,6 +105,8 @@ pub enum Mismatch {
     Unit(String),
     /// The condition would hold for no socket.
     Never,
+    /// It is the mark of what is absent, which no condition is compared with.
+    Absent,
     /// A quote in it is not closed.
     Quote,
     /// A bracket in it is not opened.
@@ -273,6 +275,9 @@ fn write_mismatch(
         Mismatch::Several => write!(f, "{field} can be less or more than one value only, not {value}"),
         Mismatch::Unit(other) => write!(f, "{field} and {other} are not of one unit"),
         Mismatch::Never => write!(f, "no socket has {field} and not {value}"),
+        Mismatch::Absent => {
+            write!(f, "{value} stands for what is not reported: say \"not {field} = *\", or quote the text")
+        }
         Mismatch::Quote => write!(f, "a quote in {value} is not closed"),
         Mismatch::Bracket => write!(f, "a bracket in {value} is not opened; quote the value if it is part of it"),
         Mismatch::Reserved => write!(f, "{value} is a word of the filter language: quote it to compare {field} with it"),

@@ -304,9 +304,8 @@ mod tests {
             ("not socket.mark = 0x15", false, true),
             ("local.addr = 0.0.0.0", true, true),
             ("local.addr != ::", true, true),
-            // No port is no number.
-            ("local.port <= 40000", true, false),
-            ("local.port < 0x9c40", false, false),
+            ("local.port <= 40000", true, true),
+            ("local.port < 0x9c40", false, true),
             ("local.port = 0", false, true),
             ("local.port = none", false, true),
         ] {

@@ -139,6 +139,10 @@ impl FieldTest {
         };
         match self.field.read(row) {
             Reading::Absent => false,
+            // A zero is shown as one.
+            Reading::None if self.field.named().field.none_number() == Some(0) => {
+                self.one_holds(Value::U64(0), row)
+            }
             Reading::None => special(&Wanted::None),
             Reading::Unlimited => special(&Wanted::Unlimited),
             Reading::Value(Value::List(list)) => self.list_holds(list, row),
@@ -271,6 +275,7 @@ impl Wanted {
             }
             (Self::Number(wanted), Value::Addr(addr)) => addr == Addr::Number(*wanted),
             (wanted, Value::Text(text)) => wanted.is_text(text),
+            (wanted, Value::Marked(..)) => wanted.is_name(&value.text().unwrap_or_default()),
             _ => false,
         }
     }
@@ -286,6 +291,12 @@ impl Wanted {
             }
             _ => false,
         }
+    }
+
+    /// The same of an abstract name, in which `ss` shows a NUL as `@`.
+    fn is_name(&self, text: &[u8]) -> bool {
+        let shown = || text.iter().map(|byte| if *byte == 0 { b'@' } else { *byte }).collect::<Vec<u8>>();
+        self.is_text(text) || self.is_text(&shown())
     }
 
     /// How a value stands to it, where there is an order.

@@ -238,6 +238,9 @@ impl Reader<'_, '_> {
     fn element(&mut self, subject: &Subject<'_>, element: &Element) -> Result<Vec<Wanted>, FilterError> {
         let kind = subject.kind();
         let order = |why| Err(subject.wrong(&element.text, why));
+        if element.absent {
+            return order(Mismatch::Absent);
+        }
         if is_anything(element) && !subject.is_ordered() {
             return Ok(vec![Wanted::Anything]);
         }
@@ -282,6 +285,8 @@ impl Reader<'_, '_> {
         let number = cnum::scan(&element.text, 0).filter(|n| n.len == element.text.len() && !n.overflow);
         let number = number.map(|n| if n.negative { -i128::from(n.magnitude) } else { n.magnitude.into() });
         match (element.text.as_slice(), number) {
+            (b"none", _) if none == Some(0) => Some(Wanted::Whole(0)),
+            (_, Some(0)) if none == Some(0) => Some(Wanted::Whole(0)),
             (b"none", _) if none.is_some() => Some(Wanted::None),
             (b"unlimited", _) if unlimited.is_some() => Some(Wanted::Unlimited),
             (_, Some(number)) if Some(number) == none => Some(Wanted::None),

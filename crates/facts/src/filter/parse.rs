@@ -207,6 +207,7 @@ impl Parser<'_> {
                 Mismatch::Several => "one value",
                 Mismatch::Unit(_) => "a value, or a field of the same unit",
                 Mismatch::Never => return format!("what not every socket has; \"not {field} = *\" finds those without"),
+                Mismatch::Absent => "a value, or quotes around it",
                 Mismatch::Quote => "a closing quote",
                 Mismatch::Bracket => "no closing bracket",
                 Mismatch::Reserved => "a value",

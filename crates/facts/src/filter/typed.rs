@@ -10,6 +10,8 @@
 //! `*`, `?` and `[` outside quotes make a pattern.  `i"..."` is text of which the
 //! case does not matter.
 
+use crate::escape;
+
 /// An element of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Element {
@@ -21,6 +23,8 @@ pub(super) struct Element {
     pub(super) fold: bool,
     /// Whether any of it was quoted.
     pub(super) quoted: bool,
+    /// Whether it is the mark of what is absent.
+    pub(super) absent: bool,
 }
 
 /// A whole value.
@@ -48,6 +52,8 @@ pub(super) enum Wrong {
 /// Collects an element.
 #[derive(Default)]
 struct Piece {
+    /// Where it begins.
+    start: usize,
     element: Element,
     pattern: Vec<u8>,
     is_pattern: bool,
@@ -64,9 +70,17 @@ impl Piece {
         self.pattern.push(byte);
     }
 
-    fn finish(self) -> Element {
+    /// The element, which was typed so.
+    fn finish(mut self, raw: &[u8]) -> Element {
+        // Forms of output end so what they cut; of text itself it is an escape.
+        let end = raw.strip_suffix(b"\"").or_else(|| raw.strip_suffix(b"'")).unwrap_or(raw);
+        if end.ends_with(escape::CUT.as_bytes()) {
+            self.is_pattern = true;
+            self.pattern.truncate(self.pattern.len() - escape::CUT.len());
+            self.pattern.push(b'*');
+        }
         let pattern = self.is_pattern.then_some(self.pattern);
-        Element { pattern, ..self.element }
+        Element { pattern, absent: raw == escape::ABSENT, ..self.element }
     }
 }
 
@@ -105,7 +119,10 @@ pub(super) fn value(raw: &[u8], in_brackets: bool) -> Result<Typed, Wrong> {
             b')' => depth -= 1,
             b'(' => depth += 1,
             b',' => {
-                elements.push(std::mem::take(&mut piece).finish());
+                let next = Piece { start: at + 1, ..Piece::default() };
+                let done = std::mem::replace(&mut piece, next);
+                let start = done.start;
+                elements.push(done.finish(raw.get(start..at).unwrap_or_default()));
                 whole.push(b',', true);
                 begins = true;
                 at += 1;
@@ -127,9 +144,10 @@ pub(super) fn value(raw: &[u8], in_brackets: bool) -> Result<Typed, Wrong> {
     if at == 0 {
         return Err(Wrong::Missing);
     }
-    elements.push(piece.finish());
+    let start = piece.start;
+    elements.push(piece.finish(raw.get(start..at).unwrap_or_default()));
     let raw = raw.get(..at).unwrap_or_default().to_vec();
-    Ok(Typed { elements, whole: whole.finish(), raw })
+    Ok(Typed { elements, whole: whole.finish(&raw), raw })
 }
 
 /// Reads up to the quote and over it; the bytes read, or `None` if it never comes.
@@ -220,6 +238,9 @@ mod tests {
             ("\"py*\"", &["py*"], 5),
             ("\\*y*", &["*y*~\\\\*y*"], 4),
             ("a,", &["a", ""], 2),
+            ("ab…", &["ab\\xe2\\x80\\xa6~ab*"], 5),
+            ("a\\u{2026}", &["a\\xe2\\x80\\xa6"], 9),
+            ("a*b…,c", &["a*b\\xe2\\x80\\xa6~a*b*", "c"], 8),
             ("\"\"", &[""], 2),
             ("a\\", &["a"], 2),
         ] {

@@ -21,6 +21,10 @@ pub(super) fn put_entry<M: SerializeMap>(
     kind: Kind,
     value: Value<'_>,
 ) -> Result<(), M::Error> {
+    if let Value::Marked(..) = value {
+        let text = value.text().unwrap_or_default();
+        return put_entry(map, key, hex, kind, Value::Text(&text));
+    }
     map.serialize_entry(key, &Typed { kind, value })?;
     match value {
         Value::Text(text) if std::str::from_utf8(text).is_err() => map.serialize_entry(hex, &Hex(text)),
@@ -81,6 +85,10 @@ impl Serialize for Typed<'_> {
                 Ok(text) => serializer.serialize_str(text),
                 Err(_) => serializer.serialize_str(&String::from_utf8_lossy(text)),
             },
+            (value @ Value::Marked(..), kind) => {
+                let text = value.text().unwrap_or_default();
+                Typed { kind, value: Value::Text(&text) }.serialize(serializer)
+            }
             (Value::Addr(addr), _) => {
                 let mut text = Vec::with_capacity(40);
                 put_address(&mut text, addr);

@@ -104,7 +104,8 @@ impl Session {
         }
         // Names in a filter may mean other numbers in another namespace, but
         // what it needs is the same.
-        let mut needs = needs.union(first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs));
+        let tested = first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs);
+        let mut needs = needs.union(tested);
         if !question.resolve {
             needs = needs.minus(Needs::HOSTS);
         }
@@ -116,10 +117,13 @@ impl Session {
         let storages = question.query(Table::Tcp).storages;
         let Question { numeric, resolve, threads, holder_search, .. } = question;
         let config =
-            EnrichConfig { needs, numeric, resolve, threads, holder_search, polls_again, sources: &sources };
+            EnrichConfig { needs, tested, numeric, resolve, threads, holder_search, polls_again, sources: &sources };
         let home = scopes.home();
         let mut enricher = Enricher::new(&config, question.bpf_maps, question.quirks, &home);
         enricher.begin_poll(scopes.facts(), scopes.take_links());
+        if needs.has(Needs::PORT_RANGE) {
+            enricher.have_port_ranges(scopes.port_ranges(&sources));
+        }
         let peers = needs.has(Needs::PEERS);
         Ok(Self {
             selected,
@@ -256,6 +260,9 @@ impl Session {
             }
         };
         self.enricher.begin_poll(self.scopes.facts(), self.scopes.take_links());
+        if self.needs.has(Needs::PORT_RANGE) {
+            self.enricher.have_port_ranges(self.scopes.port_ranges(&self.sources));
+        }
         read
     }
 

@@ -363,6 +363,11 @@ impl Scopes {
         self.list.iter().filter_map(|scope| Some(scope.namespace.as_ref()?.facts.clone())).collect()
     }
 
+    /// First and last ephemeral port of each namespace.
+    pub(super) fn port_ranges(&self, sources: &Sources) -> Vec<(u16, u16)> {
+        self.list.iter().map(|scope| sources.port_range(&scope.access)).collect()
+    }
+
     /// The filters, each with what it asks its surroundings for.
     pub(super) fn filters(&self) -> Vec<(Option<Arc<Expr>>, EvalContext)> {
         self.list.iter().map(|scope| (scope.filter.clone(), scope.context)).collect()
