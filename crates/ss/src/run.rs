@@ -8,7 +8,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -29,6 +29,7 @@ use crate::cli::{self, Actions, Args, Exit};
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::quirks::Reference;
+use crate::sys;
 use crate::terminal;
 use crate::words;
 
@@ -111,8 +112,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
-    if args.kill {
-        session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
+    if args.destroys() {
+        sys::outlive_readers();
+    }
+    if args.is_about_destroying() {
+        if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() }
+            .map_err(|error| words::unasked(error, picture))?;
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -290,8 +295,10 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
 /// What reads the words that are left and the filter file.
 fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    // In several namespaces it is read several times.
-    let text = if args.netns.is_some() { netns::whole(file.take())? } else { None };
+    // In several namespaces it is read several times, and what destroys is read to
+    // its end before it is believed.
+    let in_whole = args.netns.is_some() || args.is_about_destroying();
+    let text = if in_whole { whole(file.take(), args)? } else { None };
     Ok(Box::new(move |context| {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let mut text = text.as_deref().map(io::Cursor::new);
@@ -304,6 +311,23 @@ fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
         let filter::Context { catalog, preferred, tables, lookups } = context;
         filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
     }))
+}
+
+/// The text of the filter file.  A filter that ends early says less than it was
+/// meant to, and an empty one chooses every socket: nothing is destroyed by it.
+fn whole(file: Option<FilterFile>, args: &Args) -> Result<Option<Vec<u8>>, Exit> {
+    const MOST: u64 = 16 << 20;
+    let Some(file) = file else { return Ok(None) };
+    let mut text = Vec::new();
+    let failed = |why: &str| {
+        let nothing = if args.is_about_destroying() { ", so nothing is closed" } else { "" };
+        Exit::error(Exit::USAGE, format!("ss: the filter file cannot be read{nothing}: {why}"))
+    };
+    match file.take(MOST + 1).read_to_end(&mut text) {
+        Err(error) => Err(failed(&errno_text(error.raw_os_error().unwrap_or(0)))),
+        Ok(_) if text.len() as u64 > MOST => Err(failed("it has more than 16 MiB")),
+        Ok(_) => Ok(Some(text)),
+    }
 }
 
 fn open_failed(what: &str, error: &io::Error) -> Exit {

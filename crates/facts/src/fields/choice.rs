@@ -23,7 +23,7 @@ const MOST_OF_A_KEY: usize = 256;
 const V6_BITS: u8 = 64;
 
 /// A value chosen by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     name: String,
     named: Named,
@@ -110,10 +110,20 @@ impl Choice {
                 Some(network.ok_or_else(|| ChoiceError::Network(name.to_owned()))?)
             }
         };
+        Ok(Self { network, ..Self::of(catalog, name, named) })
+    }
+
+    /// What a name that was looked up chooses.
+    pub fn of(catalog: &Catalog, name: &str, named: Named) -> Self {
         let row = |message_kind| Some((message_kind, catalog.of_kind(message_kind, named.field.name)?));
         let fields =
             catalog.descriptions().iter().filter_map(|description| row(description.message_kind)).collect();
-        Ok(Self { name: name.to_owned(), named, needs: named.needs(catalog), fields, network })
+        Self { name: name.to_owned(), named, needs: named.needs(catalog), fields, network: None }
+    }
+
+    /// The kinds of message that can report it.
+    pub fn message_kinds(&self) -> impl Iterator<Item = MessageKind> {
+        self.fields.iter().map(|(message_kind, _)| *message_kind)
     }
 
     /// The name as it was given.
@@ -244,7 +254,7 @@ impl Choice {
     }
 
     /// The members that say most, with slashes.
-    fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>], budget: &mut Budget) {
+    pub(crate) fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>], budget: &mut Budget) {
         let members = self.named.field.kind.members().iter().zip(values).filter(|(member, _)| member.brief);
         for (at, (_, value)) in members.enumerate() {
             if at > 0 {
@@ -266,6 +276,9 @@ impl Choice {
                 let start = out.len();
                 escape::put_part(out, text, separators, budget.next());
                 budget.take(out.len() - start);
+            }
+            Value::Marked(..) => {
+                self.put_value(out, Value::Text(&value.text().unwrap_or_default()), separators, budget);
             }
             Value::Addr(addr) => self.put_addr(out, addr),
             // A command line.
@@ -324,6 +337,9 @@ impl Choice {
         Some(match value {
             Value::F64(ratio) => Key::Ratio(ratio),
             Value::Text(text) => Key::Text(escape::digest(text, MOST_OF_A_KEY).into()),
+            Value::Marked(..) => {
+                Key::Text(escape::digest(&value.text().unwrap_or_default(), MOST_OF_A_KEY).into())
+            }
             Value::Addr(addr) => match self.cut(addr).0 {
                 Addr::V4([a, b, c, d]) => Key::Addr(4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
                 Addr::V6(octets) => Key::Addr(6, octets),
