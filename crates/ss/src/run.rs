@@ -29,6 +29,7 @@ use crate::cli::{self, Actions, Args, Exit};
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::quirks::Reference;
+use crate::sys;
 use crate::terminal;
 use crate::words;
 
@@ -107,7 +108,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
     };
-    let mut beside = Beside { said: said.into_inner(), explain, fatal: None };
+    let lasts = args.kill && args.form.is_ours();
+    if lasts {
+        // What is closed does not depend on who reads of it.
+        sys::ignore_sigpipe();
+    }
+    let mut beside = Beside { said: said.into_inner(), explain, lasts, unwritten: None, fatal: None };
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
@@ -128,7 +134,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
     };
     let written = match polled {
-        Ok(_) => listing.end(&beside.said),
+        Ok(_) => match beside.unwritten.take() {
+            None => listing.end(&beside.said),
+            Some(error) => Err(error),
+        },
         Err(PollError::Sink(error)) => Err(error),
         Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
         // There is no other.
@@ -159,6 +168,11 @@ struct Beside {
     said: Said,
     /// Whether what the reference keeps quiet about is said, too.
     explain: bool,
+    /// Whether the listing goes on where it cannot be written: sockets are
+    /// closed by the way.
+    lasts: bool,
+    /// Why it could not be written.
+    unwritten: Option<io::Error>,
     /// How the program ends because of a table that could not be read.
     fatal: Option<Exit>,
 }
@@ -169,6 +183,16 @@ impl Beside {
         if self.explain || !words::is_for_people(notice) {
             tell(notice);
         }
+    }
+
+    /// What becomes of the listing where a row could not be written.
+    #[cold]
+    fn not_written(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
+        if !self.lasts {
+            return Err(error);
+        }
+        self.unwritten = Some(error);
+        Ok(ControlFlow::Continue(()))
     }
 
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
@@ -189,11 +213,20 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
 
     #[inline]
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
-        self.sink.row(row)
+        if self.beside.unwritten.is_some() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        match self.sink.row(row) {
+            Err(error) => self.beside.not_written(error),
+            flow => flow,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+        match self.sink.flush() {
+            Err(error) if self.beside.unwritten.is_none() => self.beside.not_written(error).map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Notice> {

@@ -45,3 +45,10 @@ pub(crate) fn restore_sigpipe() {
     // ever runs in signal context; SIGPIPE is a valid signal number.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
+
+/// From now on a reader that goes away is an error of the write, and no end.
+pub(crate) fn ignore_sigpipe() {
+    // SAFETY: signal(2) with SIG_IGN installs no handler, so no code of ours
+    // ever runs in signal context; SIGPIPE is a valid signal number.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
