@@ -562,9 +562,12 @@ fn xdp_members_that_are_cut_are_zero() {
 
 #[test]
 fn a_first_line_of_proc_text_that_is_too_long_costs_one_file() {
-    let heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let heading =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
     let line = |addr: &str| {
-        format!("   0: {addr}:0016 {addr}:0000 0A 00000000:00000000 00:00000000 00000000 0 0 621 1 f9 100 0 0 10 0\n")
+        format!(
+            "   0: {addr}:0016 {addr}:0000 0A 00000000:00000000 00:00000000 00000000 0 0 621 1 f9 100 0 0 10 0\n"
+        )
     };
     let six = file("long-first-6", format!("{heading}{}", line(&"0".repeat(32))).as_bytes());
     for length in [1, 254, 255, 509, 510, 5_000] {

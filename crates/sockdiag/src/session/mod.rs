@@ -17,7 +17,7 @@ mod follow;
 mod question;
 mod scopes;
 
-use crate::enrich::{EnrichConfig, Enricher};
+use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
 use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
@@ -103,7 +103,8 @@ impl Session {
         }
         // Names in a filter may mean other numbers in another namespace, but
         // what it needs is the same.
-        let mut needs = needs.union(first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs));
+        let filter_needs = first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs);
+        let mut needs = needs.union(filter_needs);
         if !question.resolve {
             needs = needs.minus(Needs::HOSTS);
         }
@@ -113,9 +114,24 @@ impl Session {
         }
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
-        let Question { numeric, resolve, threads, holder_search, .. } = question;
-        let config =
-            EnrichConfig { needs, numeric, resolve, threads, holder_search, polls_again, sources: &sources };
+        let Question { numeric, resolve, mut threads, holder_search, reasons, .. } = question;
+        // What a condition decided without knowing it, it has to say.
+        let tests = filter_needs.has(Needs::PROCESSES);
+        if tests && threads == Threads::First {
+            threads = Threads::Own;
+        }
+        let explains = question.explain || tests;
+        let config = EnrichConfig {
+            needs,
+            numeric,
+            resolve,
+            threads,
+            holder_search,
+            polls_again,
+            explains,
+            reasons,
+            sources: &sources,
+        };
         let home = scopes.home();
         let mut enricher = Enricher::new(&config, question.bpf_maps, question.quirks, &home);
         enricher.begin_poll(scopes.facts(), scopes.take_links());

@@ -14,6 +14,7 @@ pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
 pub(crate) mod opener;
+pub(crate) mod outlook;
 pub mod selinux;
 pub mod stop;
 pub(crate) mod tasks;
