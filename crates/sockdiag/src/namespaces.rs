@@ -117,7 +117,8 @@ pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
 /// looked at only where the question takes that: it costs more than anything
 /// else here.
 pub(crate) struct Search {
-    home: Option<u64>,
+    /// The inode of ours; 0 where it cannot be told.
+    home: u64,
     /// The device that files of namespaces are on; `None` without /proc.
     device: Option<u64>,
     found: HashMap<u64, Namespace>,
@@ -131,10 +132,14 @@ impl Search {
     /// as ours.
     pub(crate) fn seen_from(home: Option<u64>) -> Self {
         let device = fs::metadata(OWN).ok().map(|meta| meta.dev());
+        // Ours is listed whatever is known of it.
+        let home = home.unwrap_or_default();
         let mut search =
             Self { home, device, found: HashMap::new(), unseen: Unseen::default(), walked: false };
-        if let Some(inode) = home {
-            search.add(inode, None, "/proc/self/ns/net".into());
+        search.add(home, None, "/proc/self/ns/net".into());
+        if device.is_none() {
+            // Without /proc that leads nowhere.
+            search.found.values_mut().for_each(|ours| ours.facts.path = None);
         }
         search.names();
         search.mounts(&fs::read("/proc/self/mountinfo").unwrap_or_default());
@@ -244,7 +249,7 @@ impl Search {
     fn new_one(&self, inode: u64) -> Namespace {
         Namespace {
             facts: Netns { inode, ..Netns::default() },
-            is_home: self.home == Some(inode),
+            is_home: self.home == inode,
             is_chosen: false,
             doors: Vec::new(),
         }

@@ -16,7 +16,7 @@ use crate::model::{Peer, Row, Workload};
 pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.inode",
-        plain!(|r| Some(r.names.netns?.inode)),
+        plain!(|r| Some(r.names.netns?.inode).filter(|inode| *inode != 0)),
         "Inode number of the network namespace; given with --netns.",
         "/proc/PID/ns/net",
     )
