@@ -20,13 +20,14 @@ mod walk;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{AssembleError, NotFound};
 
 use super::EnrichConfig;
 use crate::model::{HolderCache, Socket};
-use crate::notice::{NoIterator, Notice, Unseen};
+use crate::notice::{NoIterator, Notice, Refusals, Unseen};
 use crate::sys::bpf::LoadError;
 use crate::sys::outlook::Outlook;
 
@@ -121,6 +122,8 @@ struct Scan {
     found: Vec<Found>,
     /// Processes whose descriptors may not be looked at.
     hidden: Vec<i32>,
+    /// Files that were not read.
+    refusals: Refusals,
 }
 
 /// Why a strategy is unavailable.
@@ -190,6 +193,8 @@ pub(super) struct Processes {
     rejected: Option<LoadError>,
     /// The refusal was told already.
     told: bool,
+    /// Files that were not read.
+    refusals: Refusals,
 }
 
 impl Processes {
@@ -221,6 +226,7 @@ impl Processes {
             refusal: None,
             rejected: None,
             told: false,
+            refusals: Refusals::default(),
         }
     }
 
@@ -265,7 +271,8 @@ impl Processes {
         self.index = Index::default();
         for strategy in &mut self.strategies {
             match strategy.scan(wanted) {
-                Ok(scan) => {
+                Ok(mut scan) => {
+                    self.refusals.join(std::mem::take(&mut scan.refusals), Path::new(""));
                     self.index = Index::new(scan, self.hides_threads);
                     // Without the verifier's words it is the machine that allows no
                     // program, which is as usual as a missing privilege.
@@ -315,7 +322,7 @@ impl Processes {
         if let Some(refusal) = self.refusal.take() {
             return vec![Notice::HoldersRefused { why: refusal.into() }];
         }
-        let mut notices = Vec::new();
+        let mut notices = self.refusals.take();
         if let Some(error) = self.rejected.take().filter(|_| !self.told) {
             self.told = true;
             notices.push(Notice::HolderProgramRejected { why: Refusal::Load(error).into() });
