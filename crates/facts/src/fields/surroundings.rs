@@ -19,7 +19,7 @@ use crate::number::put_u64;
 pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.inode",
-        plain!(|r| Some(r.names.netns?.inode)),
+        plain!(|r| Some(r.names.netns?.inode).filter(|inode| *inode != 0)),
         "Inode number of the network namespace; given with --netns.",
         "/proc/PID/ns/net",
     )

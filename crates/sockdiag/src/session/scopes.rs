@@ -255,8 +255,8 @@ impl Scopes {
         for (name, errno) in gone {
             say(Notice::NamespaceGone { name, errno });
         }
-        if !refused.is_empty() || found.hidden > 0 {
-            say(Notice::NamespacesUnseen { refused, errno, processes: found.hidden });
+        if !refused.is_empty() || found.unseen.is_any() {
+            say(Notice::NamespacesUnseen { refused, errno, why: found.unseen });
         }
         match wrong {
             Some(error) if !self.list.iter().any(|scope| scope.listed) => Err(error),
