@@ -13,8 +13,10 @@
 
 #![forbid(unsafe_code)]
 
+mod examples;
 mod table;
 
+pub use examples::{EXAMPLES, Example};
 pub use table::{Key, OPTIONS};
 
 /// An option.
