@@ -28,8 +28,11 @@ pub(crate) fn apply(
         Key::Version => return Err(Exit::Version),
         Key::JsonSchema => return Err(Exit::Schema),
         Key::Generate => {
-            let wrong = || quoting("ss: nothing is made by --generate=", argument.as_bytes(), "");
-            let document = Document::by_name(argument.as_bytes()).ok_or_else(|| Exit::usage(wrong()))?;
+            let names = Document::ALL.map(|(name, _)| name).join(", ");
+            let wrong =
+                || format!("ss: --generate cannot make {:?}, only {names}", argument.to_string_lossy());
+            let document =
+                Document::by_name(argument.as_bytes()).ok_or_else(|| Exit::error(Exit::USAGE, wrong()))?;
             return Err(Exit::Generate(document));
         }
 
