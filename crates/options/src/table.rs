@@ -2,7 +2,7 @@
 //!
 //! Source: ss(8) and `ss -h` of iproute2 7.3 for all but the extensions.
 
-use crate::Kind::{self, Fields, File, Name, Number, SortKeys, Word, Words};
+use crate::Kind::{self, Fields, File, Namespace, Namespaces, Number, SortKeys, Word, Words};
 use crate::{Argument, Opt, Section, Topic};
 
 /// Makes the keys and the table from one list.
@@ -99,7 +99,7 @@ options! {
         "Shows the SELinux contexts of processes and of the sockets themselves.");
     Net("N", ["net"], General, Namespaces, "switch to the specified network namespace name",
         "Enters a network namespace first; names are those of ip-netns(8).")
-        .takes("NAME", Name);
+        .takes("NAME", Namespace);
 
     Ipv4("4", ["ipv4"], Sockets, Selection, "display only IP version 4 sockets",
         "Lists IPv4 sockets: -f inet.");
@@ -189,7 +189,7 @@ options! {
         .takes("WHAT", Word(DOCUMENTS));
     Netns("", ["netns"], Extension, Namespaces, "",
         "Lists the sockets of several network namespaces in one table, each visited once: all of them, or those of a list of names, paths, inode numbers and processes.")
-        .takes("LIST", Words(NAMESPACES))
+        .takes("LIST", Namespaces(NAMESPACES))
         .more("                       list the sockets of several network namespaces\n");
     Peers("", ["peers"], Extension, Details, "show the process at the other end, where it is on this machine",
         "Shows the process at the other end, where that is on this machine: of unix sockets, of connections within a namespace, and across namespaces.");

@@ -71,7 +71,7 @@ fn describe(text: &mut String, option: &Opt) {
         let words = kind.words().join("|");
         _ = match kind {
             Kind::Word(_) => writeln!(text, "       {shown} := {{{words}}}"),
-            Kind::Words(_) => writeln!(text, "       {shown} := {{{words}}}[,{shown}]"),
+            Kind::Words(_) | Kind::Namespaces(_) => writeln!(text, "       {shown} := {{{words}}}[,{shown}]"),
             _ => Ok(()),
         };
     }

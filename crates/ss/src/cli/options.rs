@@ -216,7 +216,7 @@ mod tests {
                 None => ["", ""],
                 Some(Kind::Number) => ["", "7"],
                 Some(Kind::Word(words) | Kind::Words(words)) => [words[0], words[2]],
-                Some(Kind::File | Kind::Fields | Kind::SortKeys | Kind::Name) => ["one", "other"],
+                Some(_) => ["one", "other"],
             };
             let [one, other] = arguments.map(done);
             assert_ne!(one, format!("{:?} [] None", Args::default()), "{option:?}");

@@ -1,11 +1,13 @@
-//! What `--generate` makes: the pages in docs/ are current, and a shell can
-//! read its completions.
+//! What `--generate` makes: the pages in docs/ are current, manual pages are well
+//! formed and their examples work, and shells complete.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
+mod completions;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
@@ -107,43 +109,5 @@ fn every_example_of_the_manual_pages_is_taken() {
                 String::from_utf8_lossy(&out.stderr)
             );
         }
-    }
-}
-
-/// The words that bash offers after these.
-fn offered(script: &Path, words: &[&str]) -> Option<Vec<String>> {
-    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let text = format!(
-        ". {}; COMP_WORDS=({}); COMP_CWORD={}; _ss; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        script.display(),
-        quoted.join(" "),
-        words.len() - 1
-    );
-    let out = match Command::new("bash").args(["-c", &text]).stdin(Stdio::null()).output() {
-        Ok(out) => out,
-        Err(why) => {
-            skip::report(format_args!("no bash: {why}"));
-            return None;
-        }
-    };
-    assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
-    Some(String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())
-}
-
-#[test]
-fn bash_offers_options_states_and_fields() {
-    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("completion.bash");
-    fs::write(&script, made("bash")).expect("the test's own file");
-    let Some(words) = offered(&script, &["ss", "--inet-s"]) else { return };
-    assert_eq!(words, ["--inet-sockopt"]);
-    for (words, wanted) in [
-        (&["ss", "-t", "state", "estab"][..], "established"),
-        (&["ss", "--family", "=", "vs"], "vsock"),
-        (&["ss", "-A", "unix_s"], "unix_stream"),
-        (&["ss", "tcp.rtt_"], "tcp.rtt_us"),
-        (&["ss", "spo"], "sport"),
-    ] {
-        let offered = offered(&script, words).unwrap_or_default();
-        assert!(offered.iter().any(|word| word == wanted), "{words:?}: {offered:?}");
     }
 }
