@@ -9,13 +9,12 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use crate::model::{IdentityCache, Process};
+use crate::notice::{Notice, Refusals};
 use crate::source::Sources;
-use crate::sys::names;
+use crate::sys::{chosen, names};
 use sockdiag_facts::scan;
 
 /// More of a command line, or of a status, is not read.
@@ -27,6 +26,7 @@ pub(super) struct Identities {
     root: OsString,
     processes: HashMap<i32, Found>,
     users: HashMap<u32, Option<Vec<u8>>>,
+    refusals: Refusals,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,12 @@ impl Identities {
     /// Nobody is known yet.
     pub(super) fn new(sources: &Sources) -> Self {
         let root = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));
-        Self { root, processes: HashMap::new(), users: HashMap::new() }
+        Self { root, processes: HashMap::new(), users: HashMap::new(), refusals: Refusals::default() }
+    }
+
+    /// What was not read, and why.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        self.refusals.take()
     }
 
     /// Looks at a process, once.
@@ -52,13 +57,15 @@ impl Identities {
         if self.processes.contains_key(&pid) {
             return;
         }
-        let read = |name: &str| {
+        let refusals = &mut self.refusals;
+        let mut read = |name: &str| {
             let mut path = PathBuf::from(&self.root);
             path.push(pid.to_string());
             path.push(name);
-            let mut bytes = Vec::new();
-            File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)).ok();
-            bytes
+            chosen::beginning_at(&path, LONGEST).unwrap_or_else(|why| {
+                refusals.add(why, || path);
+                Vec::new()
+            })
         };
         let (cmdline, uid) = (read("cmdline"), effective_uid(&read("status")));
         self.processes.insert(pid, Found { cmdline, uid });
