@@ -53,8 +53,8 @@ fn each(words: &OsStr, sources: &Sources, say: &mut dyn FnMut(Notice)) -> Result
             }
         }
     }
-    if !refused.is_empty() || found.hidden > 0 {
-        say(Notice::NamespacesUnseen { refused, errno, processes: found.hidden });
+    if !refused.is_empty() || found.unseen.is_any() {
+        say(Notice::NamespacesUnseen { refused, errno, why: found.unseen });
     }
     Ok(all)
 }

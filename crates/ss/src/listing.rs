@@ -269,7 +269,8 @@ fn check(args: &Args) -> Result<(), Exit> {
             "--summary and --csv or --tsv, beside sockets: that would be two tables",
         ),
         // What is destroyed is shown as it is destroyed.
-        (args.kill && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort"),
+        (args.destroys() && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort"),
+        (args.events && args.kill_dry_run, "--events and --kill-dry-run"),
         (args.events && form.sort.is_some(), "--events and --sort: there is no last row"),
         (args.events && form.group_by.is_some(), "--events and --group-by: there is no last row"),
     ];

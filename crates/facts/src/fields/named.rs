@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use super::{Catalog, Field, Kind, Needs, Part, Unit};
+use super::{Catalog, Field, Kind, Needs, Part, Spelling, Unit};
 use crate::model::TableSet;
 
 /// Subjects of what is found out around a socket, and of what one congestion control
@@ -77,6 +77,14 @@ impl Named {
     /// Whether the name as it was given ends in the unit: `rtt_us`, not `rtt`.
     pub fn says_unit(&self) -> bool {
         !self.without_unit && UNITS.iter().any(|unit| self.field.name.ends_with(unit))
+    }
+
+    /// What a condition takes as its value.
+    pub fn spelling(&self) -> &'static Spelling {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.spelling,
+            None => self.field.spelling,
+        }
     }
 
     /// What reading it costs.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use sockdiag_wire::errno::ESRCH;
 
+use super::Access;
 use super::sources::Sources;
 use crate::namespaces::Entered;
 use crate::notice::Notice;
@@ -55,7 +56,7 @@ pub struct Summary {
 /// Reads the counts.  What cannot be read is absent, and said; that there is no
 /// IPv6 is not worth saying.
 pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
-    counts(sources, &|path| File::open(path), notices)
+    counts(sources, &|path| sources.open(path, &Access::here()), notices)
 }
 
 /// The same of another namespace, which has files of its own.
