@@ -448,7 +448,8 @@ mod tests {
     /// Sentences that count, and those that quote bytes.
     #[test]
     fn sentences_count_right_and_quote_safely() {
-        let tally = |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, is_rehearsal: false };
+        let tally =
+            |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, is_rehearsal: false };
         for (notice, want) in [
             (Notice::Destroyed(tally(1, 0, 0, 0)), "1 socket closed"),
             (

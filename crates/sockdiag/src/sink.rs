@@ -93,7 +93,8 @@ impl<'s, S: Sink> Guard<'s, S> {
     /// sink does not end them.
     pub(crate) fn new(sink: &'s mut S, goes_on: bool) -> Self {
         let (notices, more_notices) = (Vec::new(), 0);
-        let guarded = Guarded { sink, goes_on, error: None, has_enough: false, rows: 0, notices, more_notices };
+        let guarded =
+            Guarded { sink, goes_on, error: None, has_enough: false, rows: 0, notices, more_notices };
         Self(RefCell::new(guarded))
     }
 

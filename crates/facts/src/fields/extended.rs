@@ -12,7 +12,8 @@ use sockdiag_wire::ipproto::IPPROTO_SCTP;
 use sockdiag_wire::sockopt::{self, SockOpt};
 
 use super::{
-    Field, Groups, Item, Kind, List, Needs, Operand, Read, Spelling, Style, Text, Unit, Value, Word, plain, text, word,
+    Field, Groups, Item, Kind, List, Needs, Operand, Read, Spelling, Style, Text, Unit, Value, Word, plain,
+    text, word,
 };
 use crate::model::words::{self, NO_YES};
 use crate::model::{Detail, Family, Row, Socket};

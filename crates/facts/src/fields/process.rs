@@ -11,7 +11,8 @@
 #![allow(clippy::cast_sign_loss, reason = "kernel integers are narrow; each cast is meant")]
 
 use super::{
-    Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Spelling, Style, Text, Unit, Value, text,
+    Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Spelling, Style, Text, Unit, Value,
+    text,
 };
 use crate::model::{Holder, Row};
 use crate::number::{self, put_signed};
@@ -67,7 +68,12 @@ pub(super) const HOLDER: &[Member] = &[
     member("tid", I32, "Thread of it; the process itself without -T.", Needs::NONE),
     brief(member("fd", I32, "Number of the descriptor.", Needs::NONE)),
     spelled(
-        brief(member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE)),
+        brief(member(
+            "comm",
+            Kind::Text,
+            "Command name as the kernel holds it, at most 15 bytes.",
+            Needs::NONE,
+        )),
         &Spelling::Cut(15),
     ),
     member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),

@@ -8,7 +8,9 @@
 //! layouts of cgroups and state that container runtimes document.
 
 use super::process::{HOLDER, each_holder_of, put_holders};
-use super::{Column, Field, Groups, Kind, List, Needs, Read, Spelling, Style, Text, Unit, Value, plain, text, word};
+use super::{
+    Column, Field, Groups, Kind, List, Needs, Read, Spelling, Style, Text, Unit, Value, plain, text, word,
+};
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::{Peer, Row, Workload};
 

@@ -162,11 +162,17 @@ impl fmt::Display for Remark {
             Self::Cut { field, value, kept } => {
                 let held = value.get(..*kept).unwrap_or(value);
                 let (value, held) = (Typed(value), Typed(held));
-                write!(f, "the kernel keeps {kept} bytes of {field}, so it is compared with {held}, not {value}")
+                write!(
+                    f,
+                    "the kernel keeps {kept} bytes of {field}, so it is compared with {held}, not {value}"
+                )
             }
             Self::DecimalOrHex { field, value } => {
                 let value = Typed(value);
-                write!(f, "{value} is taken for {field} as decimal and as hexadecimal; 0x before it makes it one")
+                write!(
+                    f,
+                    "{value} is taken for {field} as decimal and as hexadecimal; 0x before it makes it one"
+                )
             }
         }
     }
@@ -246,12 +252,7 @@ impl fmt::Display for FilterError {
     }
 }
 
-fn write_mismatch(
-    f: &mut fmt::Formatter<'_>,
-    field: &str,
-    value: &Typed<'_>,
-    why: &Mismatch,
-) -> fmt::Result {
+fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, why: &Mismatch) -> fmt::Result {
     match why {
         Mismatch::Words(words) => {
             write!(f, "{value} is not a value of {field}, which is one of ")?;
@@ -265,11 +266,15 @@ fn write_mismatch(
         }
         Mismatch::Whole => write!(f, "{field} is a whole number and never {value}"),
         Mismatch::Address => write!(f, "{value} is neither an address, a network nor the name of a host"),
-        Mismatch::Port(port) => write!(f, "{value} has a port: compare {field} with the address and {port} with the port"),
+        Mismatch::Port(port) => {
+            write!(f, "{value} has a port: compare {field} with the address and {port} with the port")
+        }
         Mismatch::Interface => write!(f, "{value} names no interface"),
         Mismatch::User => write!(f, "there is no user {value}"),
         Mismatch::Service => write!(f, "there is no service {value}"),
-        Mismatch::Host => write!(f, "there is no host {value}; names of hosts are looked up, so {field} takes no pattern"),
+        Mismatch::Host => {
+            write!(f, "there is no host {value}; names of hosts are looked up, so {field} takes no pattern")
+        }
         Mismatch::Long(most) => write!(f, "{field} has at most {most} bytes, so it never matches {value}"),
         Mismatch::Order => write!(f, "{field} has no order: compare it by = or !="),
         Mismatch::Several => write!(f, "{field} can be less or more than one value only, not {value}"),
@@ -279,8 +284,12 @@ fn write_mismatch(
             write!(f, "{value} stands for what is not reported: say \"not {field} = *\", or quote the text")
         }
         Mismatch::Quote => write!(f, "a quote in {value} is not closed"),
-        Mismatch::Bracket => write!(f, "a bracket in {value} is not opened; quote the value if it is part of it"),
-        Mismatch::Reserved => write!(f, "{value} is a word of the filter language: quote it to compare {field} with it"),
+        Mismatch::Bracket => {
+            write!(f, "a bracket in {value} is not opened; quote the value if it is part of it")
+        }
+        Mismatch::Reserved => {
+            write!(f, "{value} is a word of the filter language: quote it to compare {field} with it")
+        }
     }
 }
 

@@ -17,10 +17,7 @@
 //!
 //! Source: the program's behaviour.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    reason = "kernel integers are narrow; each cast is meant"
-)]
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
 use super::expr::{End, Expr, Next, Test};
 use super::host::{HostCondition, Prefix};

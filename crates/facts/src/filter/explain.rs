@@ -101,7 +101,9 @@ fn apart(word: &str) -> Vec<String> {
             let (left, right) = rest.split_at(at);
             let end = right.find(|letter| !is_operator(letter)).unwrap_or(right.len()).min(2);
             let (operator, right) = right.split_at(end);
-            parts.extend([left, operator, right].iter().filter(|part| !part.is_empty()).map(|part| (*part).to_owned()));
+            parts.extend(
+                [left, operator, right].iter().filter(|part| !part.is_empty()).map(|part| (*part).to_owned()),
+            );
         }
         _ if rest.is_empty() => {}
         _ => parts.push(rest.to_owned()),

@@ -10,10 +10,7 @@
 //!
 //! Source: the manual page ss(8), and the program's behaviour.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    reason = "kernel integers are narrow; each cast is meant"
-)]
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
 use std::io::BufRead;
 
@@ -156,7 +153,9 @@ impl Parser<'_> {
             _ => None,
         };
         let expected = match &mended {
-            Some(_) if is_state(&wrong) => "a condition: states are words of their own, before the filter".to_owned(),
+            Some(_) if is_state(&wrong) => {
+                "a condition: states are words of their own, before the filter".to_owned()
+            }
             Some(_) => "blanks around operators and brackets".to_owned(),
             None => expected,
         };
@@ -206,7 +205,9 @@ impl Parser<'_> {
                 Mismatch::Order => "= or !=",
                 Mismatch::Several => "one value",
                 Mismatch::Unit(_) => "a value, or a field of the same unit",
-                Mismatch::Never => return format!("what not every socket has; \"not {field} = *\" finds those without"),
+                Mismatch::Never => {
+                    return format!("what not every socket has; \"not {field} = *\" finds those without");
+                }
                 Mismatch::Absent => "a value, or quotes around it",
                 Mismatch::Quote => "a closing quote",
                 Mismatch::Bracket => "no closing bracket",
@@ -542,9 +543,8 @@ impl Parser<'_> {
 
 /// A bracket or joint at the beginning of a word that goes on, and its length.
 fn glued_mark(raw: &[u8]) -> Option<(Mark, usize)> {
-    let word = |word: &[u8]| {
-        raw.strip_prefix(word).is_some_and(|rest| matches!(rest.first(), Some(b'(' | b'!')))
-    };
+    let word =
+        |word: &[u8]| raw.strip_prefix(word).is_some_and(|rest| matches!(rest.first(), Some(b'(' | b'!')));
     Some(match raw {
         [b'(', ..] => (Mark::Open, 1),
         [b'!', b'=', ..] => return None,

@@ -209,7 +209,11 @@ mod tests {
             ("[[:alpha:]]", "b", true),
             ("\\P", "p", false),
         ] {
-            assert_eq!(matches_in(pattern.as_bytes(), text.as_bytes(), Case::Kept), expect, "{pattern} on {text}");
+            assert_eq!(
+                matches_in(pattern.as_bytes(), text.as_bytes(), Case::Kept),
+                expect,
+                "{pattern} on {text}"
+            );
         }
     }
 

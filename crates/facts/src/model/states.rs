@@ -255,7 +255,12 @@ pub fn shown_group(word: &[u8]) -> Option<Vec<&'static str>> {
             (Some(number), _) => set.contains_number(number as u8),
             (None, Some((_, states))) => set.intersects(*states),
             // Of SCTP: an association that is being made, or that is being closed.
-            (None, None) if !words::by_spelling(SCTP_WORDS, word.name().as_bytes()).is_some_and(|known| known.number.is_some()) => false,
+            (None, None)
+                if !words::by_spelling(SCTP_WORDS, word.name().as_bytes())
+                    .is_some_and(|known| known.number.is_some()) =>
+            {
+                false
+            }
             (None, None) => match word.name() {
                 "CLOSED" => set.contains(State::Close),
                 "COOKIE_WAIT" | "COOKIE_ECHOED" => set.contains(State::SynSent),

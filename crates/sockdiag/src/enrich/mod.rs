@@ -133,7 +133,8 @@ impl Enricher {
         let sources = config.sources;
         let named = |need| wanted(need) && (!config.numeric || config.tested.has(need));
         let services = named(Needs::SERVICES);
-        let rpc = if services && config.resolve && !config.numeric { RpcNames::ask() } else { RpcNames::default() };
+        let rpc =
+            if services && config.resolve && !config.numeric { RpcNames::ask() } else { RpcNames::default() };
         let looks_up_zero = quirks.as_ref().is_some_and(|quirks| quirks.looks_up_cgroup_zero());
         let processes = wanted(Needs::PROCESSES)
             .then(|| Processes::new(sources, config.threads, config.holder_search, config.polls_again));
@@ -494,8 +495,7 @@ mod tests {
         let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
         let known = crate::sys::names::service_name(22, Some(c"tcp"));
         let (needs, tested) = (Needs::SERVICES, Needs::SERVICES);
-        let mut enricher =
-            enricher(&EnrichConfig { needs, tested, numeric: true, ..config(&sources) });
+        let mut enricher = enricher(&EnrichConfig { needs, tested, numeric: true, ..config(&sources) });
         let socket = socket(LINE);
         enricher.prepare_names(&socket);
         assert_eq!(enricher.row(&socket).names.local_service, None);

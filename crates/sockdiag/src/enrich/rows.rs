@@ -61,9 +61,11 @@ impl Enricher {
     /// With names of ports and of netlink protocols if `named`.
     fn named_row<'a>(&'a self, socket: &'a Socket<'a>, named: bool) -> Row<'a> {
         let plain = self.plain_row(socket);
-        let service =
-            |port| self.services.as_ref().filter(|_| named && has_ports(socket))?.name(socket.origin.services, port);
-        let netlink = self.netlink.as_ref().filter(|_| named && socket.message_kind() == MessageKind::Netlink);
+        let service = |port| {
+            self.services.as_ref().filter(|_| named && has_ports(socket))?.name(socket.origin.services, port)
+        };
+        let netlink =
+            self.netlink.as_ref().filter(|_| named && socket.message_kind() == MessageKind::Netlink);
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
         let addresses = self.scoped.interfaces().filter(|_| self.addresses);
         let names = Names {

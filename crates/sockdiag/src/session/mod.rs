@@ -116,8 +116,16 @@ impl Session {
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
         let Question { numeric, resolve, threads, holder_search, .. } = question;
-        let config =
-            EnrichConfig { needs, tested, numeric, resolve, threads, holder_search, polls_again, sources: &sources };
+        let config = EnrichConfig {
+            needs,
+            tested,
+            numeric,
+            resolve,
+            threads,
+            holder_search,
+            polls_again,
+            sources: &sources,
+        };
         let home = scopes.home();
         let mut enricher = Enricher::new(&config, question.bpf_maps, question.quirks, &home);
         enricher.begin_poll(scopes.facts(), scopes.take_links());
