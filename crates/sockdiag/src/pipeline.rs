@@ -84,6 +84,7 @@ impl Gate<'_> {
 
     #[inline(never)]
     fn passes(&self, enricher: &mut Enricher, filter: &Expr, socket: &Socket<'_>, tests_names: bool) -> bool {
+        enricher.count_tested(socket);
         if tests_names {
             enricher.prepare_names(socket);
             return filter.eval(&enricher.tested_row(socket), self.context);
@@ -151,7 +152,9 @@ impl<'p> Pipeline<'p> {
         if self.order.is_full() {
             return Ok(());
         }
-        if self.gate.needs().union(self.order.needs()).has(Needs::PROCESSES) {
+        let tests_holders = self.gate.needs().has(Needs::PROCESSES);
+        self.enricher.expect_tests(tests_holders);
+        if tests_holders || self.order.needs().has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
         let services = self.enricher.begin(query.table);

@@ -22,7 +22,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::enrich::HolderSearch;
+use crate::enrich::{HolderSearch, Threads};
 use crate::fields::{Catalog, Groups, Needs};
 use crate::filter::{self, FilterError, Parsed, Refused};
 use crate::model::{Family, Row, Selection, StateSet, Table};
@@ -333,7 +333,7 @@ impl Sockets {
         question.netns.clone_from(&self.netns);
         question.inside.clone_from(&self.inside);
         question.resolve = true;
-        question.threads = self.threads;
+        question.threads = if self.threads { Threads::All } else { Threads::Own };
         question.holder_search = self.holder_search;
         Ok(question)
     }

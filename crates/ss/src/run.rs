@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use sockdiag::enrich::{BpfMaps, HolderSearch};
-use sockdiag::fields::{Catalog, Style};
+use sockdiag::enrich::{BpfMaps, HolderSearch, Threads};
+use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
 use sockdiag::model::{Row, Table, TableSet};
 use sockdiag::notice::Notice;
@@ -45,10 +45,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let plan = Plan::new(&args, catalog, groups)?;
     let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
-    // What is ours is told to people, to who asks for it, and to who asks for a
-    // form that the reference lacks; a document holds it itself.
-    let explain =
-        args.explain || io::stderr().is_terminal() || (args.form.is_ours() && !args.form.is_document());
+    // What is ours is told to people, to who asks for it, and to who asks for
+    // what the reference lacks; a document holds it itself.
+    let is_told_beside = !args.form.is_document();
+    let mut explain = args.explain || io::stderr().is_terminal() || (args.is_ours() && is_told_beside);
     let mut say = |notice: Notice| {
         said.borrow_mut().notice(&notice);
         if explain || !words::is_for_people(&notice) {
@@ -97,12 +97,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.netns.clone_from(&args.netns);
     question.numeric = args.numeric;
     question.resolve = args.resolve;
-    question.threads = args.show.threads;
+    question.threads = match () {
+        () if args.show.threads => Threads::All,
+        () if args.form.is_ours() || args.show.is_ours() => Threads::Own,
+        () => Threads::First,
+    };
+    question.reasons = args.explain;
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
-    question.explain = explain;
+    question.explain = explain || args.form.is_json();
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    // Only a filter of ours asks for processes.
+    let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
+    explain |= asks_for_processes && is_told_beside;
     let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,

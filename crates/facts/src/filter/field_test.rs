@@ -21,6 +21,7 @@ use std::fmt;
 use super::expr::Comparison;
 use super::host::Prefix;
 use super::pattern::{self, Case};
+use crate::escape::{self, Budget};
 use crate::fields::{Choice, Item, Kind, List, Needs, Reading, Value};
 use crate::model::{Addr, Row};
 
@@ -159,12 +160,14 @@ impl FieldTest {
         let member = self.field.named().member;
         let (mut some, mut found) = (false, false);
         list.each(&mut |item| {
-            let mut short = Vec::new();
+            let short;
             let value = match (item, member) {
                 (Item::Value(value), _) => Some(value),
                 (Item::Record(values), Some(member)) => values.get(member).copied().flatten(),
                 (Item::Record(values), None) => {
-                    self.field.put_record(&mut short, values);
+                    let mut cell = Vec::new();
+                    self.field.put_record(&mut cell, values, &mut Budget::new(escape::LONGEST));
+                    short = escape::unescaped(&cell).unwrap_or(cell);
                     Some(Value::Text(&short))
                 }
             };

@@ -37,7 +37,7 @@ mod workloads;
 pub use bpf_maps::BpfMaps;
 pub(crate) use interfaces::Links;
 pub(crate) use lookups::SystemLookups;
-pub use processes::HolderSearch;
+pub use processes::{HolderSearch, Threads};
 pub use quirks::Quirks;
 pub(crate) use rows::addresses;
 
@@ -73,15 +73,38 @@ pub(crate) struct EnrichConfig<'s> {
     pub numeric: bool,
     /// `-r`: names of hosts, also with `-n`, and of RPC services, unless `-n`.
     pub resolve: bool,
-    /// `-T`: every thread of a process that holds a socket, not only the first.
-    pub threads: bool,
+    /// Which threads of a process hold sockets.
+    pub threads: Threads,
     /// How the holders of sockets are looked for.
     pub holder_search: HolderSearch,
     /// Whether there will be further polls: what is dear to set up is then made
     /// to be kept, and names of hosts are not waited for.
     pub polls_again: bool,
+    /// Whether it is told which holders are missing.
+    pub explains: bool,
+    /// Whether it is told why a socket has no holder, too.
+    pub reasons: bool,
     /// Where to read.
     pub sources: &'s Sources,
+}
+
+#[cfg(test)]
+impl<'s> EnrichConfig<'s> {
+    /// Nothing is looked up.
+    pub(crate) fn of(sources: &'s Sources) -> Self {
+        Self {
+            needs: Needs::NONE,
+            tested: Needs::NONE,
+            numeric: false,
+            resolve: false,
+            threads: Threads::First,
+            holder_search: HolderSearch::default(),
+            polls_again: false,
+            explains: true,
+            reasons: false,
+            sources,
+        }
+    }
 }
 
 /// Looks names up, and keeps them.
@@ -119,6 +142,8 @@ pub(crate) struct Enricher {
     association: bool,
     /// Inode of the inet socket prepared last; 0 none.
     inode: u32,
+    /// Whether conditions on processes are tested.
+    tests_processes: bool,
 }
 
 impl Enricher {
@@ -136,8 +161,7 @@ impl Enricher {
         let rpc =
             if services && config.resolve && !config.numeric { RpcNames::ask() } else { RpcNames::default() };
         let looks_up_zero = quirks.as_ref().is_some_and(|quirks| quirks.looks_up_cgroup_zero());
-        let processes = wanted(Needs::PROCESSES)
-            .then(|| Processes::new(sources, config.threads, config.holder_search, config.polls_again));
+        let processes = wanted(Needs::PROCESSES).then(|| Processes::new(config));
         let mut enricher = Self {
             quirks,
             services: services.then(|| Services::new(sources.port_range(home), rpc)),
@@ -158,6 +182,7 @@ impl Enricher {
             commands: wanted(Needs::COMMANDS),
             association: false,
             inode: 0,
+            tests_processes: false,
         };
         enricher.bpf_maps.choose_these();
         let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
@@ -174,17 +199,19 @@ impl Enricher {
     /// Forgets what was true of the last poll.  What follows is in these
     /// namespaces, asked about by these links.
     pub(crate) fn begin_poll(&mut self, namespaces: Vec<Netns>, links: Vec<Links>) {
+        if let Some(peers) = &mut self.peers {
+            peers.begin_poll(&namespaces);
+        }
         self.scoped.begin_poll(namespaces, links);
         self.bpf_maps.begin_poll();
         (self.association, self.inode) = (false, 0);
-        let Self { hosts, netlink, identities, cgroups, processes, contexts, peers, workloads, .. } = self;
+        let Self { hosts, netlink, identities, cgroups, processes, contexts, workloads, .. } = self;
         hosts.iter_mut().for_each(Hosts::begin_poll);
         netlink.iter_mut().for_each(NetlinkNames::begin_poll);
         identities.iter_mut().for_each(Identities::begin_poll);
         cgroups.iter_mut().for_each(Cgroups::begin_poll);
         processes.iter_mut().for_each(Processes::begin_poll);
         contexts.iter_mut().for_each(Contexts::begin_poll);
-        peers.iter_mut().for_each(Peers::begin_poll);
         workloads.iter_mut().for_each(Workloads::begin_poll);
     }
 
@@ -297,7 +324,7 @@ impl Enricher {
         if let Some(processes) = &mut self.processes
             && socket.message_kind() != MessageKind::Netlink
         {
-            processes.count(socket.inode);
+            processes.count(socket);
         }
         if let Some(hosts) = &mut self.hosts {
             addresses(socket).for_each(|addr| hosts.prepare(addr));
@@ -419,6 +446,22 @@ impl Enricher {
         }
     }
 
+    /// Says whether conditions on processes are tested from now on.
+    pub(crate) fn expect_tests(&mut self, on_processes: bool) {
+        self.tests_processes = on_processes;
+    }
+
+    /// Counts a socket that is tested, where its processes matter.
+    #[inline]
+    pub(crate) fn count_tested(&mut self, socket: &Socket<'_>) {
+        if self.tests_processes
+            && let Some(processes) = &mut self.processes
+            && socket.message_kind() != MessageKind::Netlink
+        {
+            processes.count_tested(socket);
+        }
+    }
+
     /// Who holds which socket, as far as that was looked for.
     pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
         self.processes.as_ref().map(Processes::known)
@@ -444,8 +487,11 @@ impl Enricher {
         let processes = self.processes.as_mut().map(Processes::take_notices).unwrap_or_default();
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
+        let identities = self.identities.as_mut().map(Identities::take_notices).unwrap_or_default();
+        let workloads = self.workloads.as_mut().map(Workloads::take_notices).unwrap_or_default();
         let interfaces = self.scoped.interfaces_mut().map(Interfaces::take_notices).into_iter().flatten();
-        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(peers)
+        let around = peers.into_iter().chain(identities).chain(workloads);
+        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(around)
     }
 }
 
@@ -456,20 +502,6 @@ mod tests {
 
     const LINE: &[u8] =
         b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 621";
-
-    /// Nothing is looked up.
-    fn config(sources: &Sources) -> EnrichConfig<'_> {
-        EnrichConfig {
-            needs: Needs::NONE,
-            tested: Needs::NONE,
-            numeric: false,
-            resolve: false,
-            threads: false,
-            holder_search: HolderSearch::default(),
-            polls_again: false,
-            sources,
-        }
-    }
 
     fn enricher(config: &EnrichConfig<'_>) -> Enricher {
         Enricher::new(config, BpfMaps::default(), None, &Access::here())
@@ -483,7 +515,7 @@ mod tests {
     #[test]
     fn what_is_not_needed_is_not_looked_up() {
         let sources = Sources::default();
-        let mut enricher = enricher(&EnrichConfig { resolve: true, ..config(&sources) });
+        let mut enricher = enricher(&EnrichConfig { resolve: true, ..EnrichConfig::of(&sources) });
         let socket = socket(LINE);
         enricher.prepare(&socket);
         let names = enricher.row(&socket).names;
@@ -495,7 +527,8 @@ mod tests {
         let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
         let known = crate::sys::names::service_name(22, Some(c"tcp"));
         let (needs, tested) = (Needs::SERVICES, Needs::SERVICES);
-        let mut enricher = enricher(&EnrichConfig { needs, tested, numeric: true, ..config(&sources) });
+        let mut enricher =
+            enricher(&EnrichConfig { needs, tested, numeric: true, ..EnrichConfig::of(&sources) });
         let socket = socket(LINE);
         enricher.prepare_names(&socket);
         assert_eq!(enricher.row(&socket).names.local_service, None);
@@ -507,7 +540,7 @@ mod tests {
         let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
         let known = crate::sys::names::service_name(22, Some(c"tcp"));
         for numeric in [false, true] {
-            let config = EnrichConfig { needs: Needs::SERVICES, numeric, ..config(&sources) };
+            let config = EnrichConfig { needs: Needs::SERVICES, numeric, ..EnrichConfig::of(&sources) };
             let mut enricher = enricher(&config);
             let socket = socket(LINE);
             enricher.prepare(&socket);

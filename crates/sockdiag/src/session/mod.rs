@@ -17,7 +17,7 @@ mod follow;
 mod question;
 mod scopes;
 
-use crate::enrich::{EnrichConfig, Enricher};
+use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
 use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
@@ -115,7 +115,13 @@ impl Session {
         }
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
-        let Question { numeric, resolve, threads, holder_search, .. } = question;
+        let Question { numeric, resolve, mut threads, holder_search, reasons, .. } = question;
+        // What a condition decided without knowing it, it has to say.
+        let tests = tested.has(Needs::PROCESSES);
+        if tests && threads == Threads::First {
+            threads = Threads::Own;
+        }
+        let explains = question.explain || tests;
         let config = EnrichConfig {
             needs,
             tested,
@@ -124,6 +130,8 @@ impl Session {
             threads,
             holder_search,
             polls_again,
+            explains,
+            reasons,
             sources: &sources,
         };
         let home = scopes.home();
@@ -376,14 +384,21 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
         }
     }
     let most = scopes::most_kept();
-    for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
-        pipeline.enricher.enter(number as u32);
-        for (table, states) in &tables {
-            let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
-            pipeline.learn_peers(&query, &mut scope.access);
-        }
-        if number >= most {
-            scope.access.close();
+    // Room is for those first whose owners cannot give themselves any address.
+    for is_ours in [true, false] {
+        for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
+            let owner = scope.namespace.as_ref().and_then(|namespace| namespace.facts.owner);
+            if owner.is_none() != is_ours {
+                continue;
+            }
+            pipeline.enricher.enter(number as u32);
+            for (table, states) in &tables {
+                let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
+                pipeline.learn_peers(&query, &mut scope.access);
+            }
+            if number >= most {
+                scope.access.close();
+            }
         }
     }
     pipeline.enricher.have_peers();

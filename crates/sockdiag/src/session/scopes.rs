@@ -225,8 +225,9 @@ impl Scopes {
         let mut wrong = None;
         let most = most_kept();
         let (mut refused, mut errno) = (Vec::new(), 0);
-        for (number, namespace) in found.list.into_iter().enumerate() {
+        for (number, mut namespace) in found.list.into_iter().enumerate() {
             self.close_surplus(most);
+            namespace.facts.owner = self.opener_of(&namespace).owner();
             let listed = number < listed;
             let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
             let scope = match known {
@@ -254,8 +255,8 @@ impl Scopes {
         for (name, errno) in gone {
             say(Notice::NamespaceGone { name, errno });
         }
-        if !refused.is_empty() || found.hidden > 0 {
-            say(Notice::NamespacesUnseen { refused, errno, processes: found.hidden });
+        if !refused.is_empty() || found.unseen.is_any() {
+            say(Notice::NamespacesUnseen { refused, errno, why: found.unseen });
         }
         match wrong {
             Some(error) if !self.list.iter().any(|scope| scope.listed) => Err(error),

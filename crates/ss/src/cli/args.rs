@@ -160,6 +160,11 @@ pub(crate) struct Show {
 }
 
 impl Show {
+    /// Whether something is shown that the reference does not show.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.peers || self.containers || self.exposure
+    }
+
     /// Whether the SELinux context of the socket itself is shown.  The
     /// reference ANDs its counters bit by bit, so `-zZ` shows none.
     pub(crate) fn socket_context(&self) -> bool {
@@ -168,6 +173,17 @@ impl Show {
 }
 
 impl Args {
+    /// Whether something was asked for that the reference lacks, but for
+    /// conditions.
+    pub(crate) fn is_ours(&self) -> bool {
+        let form = &self.form;
+        form.is_ours()
+            || form.sort.is_some()
+            || form.limit.is_some()
+            || self.show.is_ours()
+            || self.netns.is_some()
+    }
+
     /// Whether `-s` is all that was asked for, so that nothing is listed.
     /// State options do not count.
     pub(crate) fn only_summary(&self) -> bool {
