@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use sockdiag::enrich::{BpfMaps, HolderSearch, Threads};
 use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
-use sockdiag::model::{Row, Table, TableSet};
+use sockdiag::model::{Netns, Row, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
 use sockdiag::source::{self, DumpError, DumpErrorKind, Sources};
@@ -28,6 +28,7 @@ use sockdiag_render::summary;
 use crate::cli::{self, Actions, Args, Exit};
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
+use crate::notes::Notes;
 use crate::quirks::Reference;
 use crate::sys;
 use crate::terminal;
@@ -121,7 +122,14 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         // What is closed does not depend on who reads of it.
         sys::ignore_sigpipe();
     }
-    let mut beside = Beside { said: said.into_inner(), explain, lasts, unwritten: None, fatal: None };
+    let mut beside = Beside {
+        said: said.into_inner(),
+        explain,
+        later: Notes::default(),
+        lasts,
+        unwritten: None,
+        fatal: None,
+    };
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
@@ -141,6 +149,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Listing::Columns(columns) => poll(&mut session, columns.as_mut(), &mut beside),
         Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
     };
+    beside.tell_later();
     let written = match polled {
         Ok(_) => match beside.unwritten.take() {
             None => listing.end(&beside.said),
@@ -176,6 +185,8 @@ struct Beside {
     said: Said,
     /// Whether what the reference keeps quiet about is said, too.
     explain: bool,
+    /// What is said at the end, once for all namespaces.
+    later: Notes,
     /// Whether the listing goes on where it cannot be written: sockets are
     /// closed by the way.
     lasts: bool,
@@ -188,8 +199,22 @@ struct Beside {
 impl Beside {
     fn notice(&mut self, notice: &Notice) {
         self.said.notice(notice);
-        if self.explain || !words::is_for_people(notice) {
+        if !self.explain && words::is_for_people(notice) {
+            return;
+        }
+        if self.later.is_of_namespace() {
+            // Another namespace may say the same.
+            self.later.add(words::line(notice));
+        } else {
             tell(notice);
+        }
+    }
+
+    /// Says once what arose in several namespaces.
+    fn tell_later(&mut self) {
+        for line in std::mem::take(&mut self.later).lines() {
+            // Nobody is left to tell if this fails.
+            let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
         }
     }
 
@@ -240,6 +265,11 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
         self.beside.notice(&notice);
         None
+    }
+
+    fn namespace(&mut self, of: Option<&Netns>) {
+        self.beside.said.namespace(of);
+        self.beside.later.namespace(of);
     }
 
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {

@@ -288,7 +288,8 @@ impl Session {
             if !scope.listed {
                 continue;
             }
-            if scope.namespace.is_some() {
+            if let Some(namespace) = &scope.namespace {
+                sink.namespace(Some(&namespace.facts));
                 // One that ended meanwhile has no sockets.
                 if !scope.access.is_there() {
                     continue;
@@ -324,6 +325,7 @@ impl Session {
                 pipeline.enricher.close_links();
             }
         }
+        sink.namespace(None);
         // Rows before a failure are shown.
         pipeline.finish();
         Ok(failures)
