@@ -34,7 +34,7 @@ fn unix<'a>(row: &Row<'a>) -> Option<&'a UnixSocket<'a>> {
 const COLUMNS: &[Field] = &[
     Field::new(
         "unix.name",
-        text!(|r| Some(unix(r)?.name()?.bytes)),
+        text!(|r| Some(unix(r)?.whole_name()?.bytes)),
         "Path or abstract name that the socket is bound to, the latter without the NUL before it.",
         "UNIX_DIAG_NAME",
     )
@@ -42,7 +42,7 @@ const COLUMNS: &[Field] = &[
     .text(Text::Column(Column::LocalAddr, |out, r, _| put_name(out, unix(r).and_then(UnixSocket::name)))),
     Field::new(
         "unix.abstract",
-        plain!(|r| Some(unix(r)?.name()?.is_abstract)),
+        plain!(|r| Some(unix(r)?.whole_name()?.is_abstract)),
         "Whether the name is abstract instead of a path.",
         "UNIX_DIAG_NAME",
     )

@@ -279,6 +279,7 @@ impl Session {
             held: &mut self.held,
             order: &mut self.order,
             destroyer: self.destroyer.as_mut(),
+            texts: TableSet::EMPTY,
         };
         if self.needs.has(Needs::PEERS) {
             learn_peers(&mut pipeline, &mut self.scopes, &self.selected);
