@@ -112,6 +112,9 @@ impl Session {
         if needs.has(Needs::CONTEXTS) && sources.selinuxfs.is_none() {
             sources.selinuxfs = selinux::mount_point();
         }
+        if question.explain {
+            early.extend(source::bound_inactive(&selected, &sources));
+        }
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
         let Question { numeric, resolve, mut threads, holder_search, reasons, .. } = question;
