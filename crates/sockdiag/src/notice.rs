@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use sockdiag_facts::errno_text;
 
+use crate::filter::Remark;
 use crate::model::BpfComplaint;
 
 pub use refusal::Refusal;
@@ -121,6 +122,8 @@ pub enum Notice {
     PeersLeftOut { sockets: u64 },
     /// What became of the sockets that were to be destroyed.
     Destroyed(Tally),
+    /// A value in the filter is not compared just as it was typed.
+    Filter(Remark),
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The receive queue overflowed, so the kernel dropped messages about
@@ -159,6 +162,8 @@ pub struct Tally {
     /// Listed, and of a kind that is never destroyed: not of an inet table of
     /// the kernel.
     pub passed: u64,
+    /// Whether nothing was destroyed: what would have been is counted.
+    pub is_rehearsal: bool,
 }
 
 /// Why a table could not be listed.
@@ -371,6 +376,7 @@ impl fmt::Display for Notice {
                 write!(f, "peer table full: {} not matched", Counted(*sockets, "socket"))
             }
             Self::Destroyed(tally) => tally.fmt(f),
+            Self::Filter(remark) => remark.fmt(f),
             Self::DestroyRefused { errno } => {
                 write!(f, "the kernel refused to close a socket: {}", errno_text(*errno))
             }
@@ -406,8 +412,9 @@ impl fmt::Display for Notice {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { destroyed, gone, spared, passed } = *self;
-        write!(f, "{} closed", Counted(destroyed, "socket"))?;
+        let Self { destroyed, gone, spared, passed, is_rehearsal } = *self;
+        let closed = if is_rehearsal { "would be closed" } else { "closed" };
+        write!(f, "{} {closed}", Counted(destroyed, "socket"))?;
         for (count, what) in [
             (gone, "already gone"),
             (spared, "not supported by this kernel"),
@@ -509,7 +516,8 @@ mod tests {
     #[test]
     fn sentences_count_right_and_quote_safely() {
         let of = |processes: &[i32]| Unseen { processes: processes.to_vec(), ..Unseen::default() };
-        let tally = |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed };
+        let tally =
+            |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, is_rehearsal: false };
         for (notice, want) in [
             (Notice::Destroyed(tally(1, 0, 0, 0)), "1 socket closed"),
             (

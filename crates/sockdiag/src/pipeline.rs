@@ -54,6 +54,7 @@ const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::CONTEXTS)
     .union(Needs::PEERS)
     .union(Needs::WORKLOADS)
+    .union(Needs::PORT_RANGE)
     .union(Needs::ADDRESSES);
 
 impl Gate<'_> {
@@ -86,7 +87,7 @@ impl Gate<'_> {
         enricher.count_tested(socket);
         if tests_names {
             enricher.prepare_names(socket);
-            return filter.eval(&enricher.row(socket), self.context);
+            return filter.eval(&enricher.tested_row(socket), self.context);
         }
         let mut row = Row::bare(socket);
         row.names.holders = enricher.holders();
@@ -182,7 +183,7 @@ impl<'p> Pipeline<'p> {
             // As the reference, which lists it as if it were.
             Some(destroyer) => {
                 destroyer.pass();
-                Ok(Fate::Destroyed)
+                Ok(if destroyer.is_rehearsal() { Fate::Spared } else { Fate::Destroyed })
             }
             None => Ok(Fate::Destroyed),
         }

@@ -8,7 +8,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -117,24 +117,16 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
     };
-    let lasts = args.kill && args.form.is_ours();
-    if lasts {
-        // What is closed does not depend on who reads of it.
-        sys::ignore_sigpipe();
-    }
-    let mut beside = Beside {
-        said: said.into_inner(),
-        explain,
-        later: Notes::default(),
-        lasts,
-        unwritten: None,
-        fatal: None,
-    };
+    let mut beside = Beside { said: said.into_inner(), explain, later: Notes::default(), fatal: None };
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
-    if args.kill {
-        session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
+    if args.destroys() {
+        sys::outlive_readers();
+    }
+    if args.is_about_destroying() {
+        if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() }
+            .map_err(|error| words::unasked(error, picture))?;
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -151,10 +143,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     beside.tell_later();
     let written = match polled {
-        Ok(_) => match beside.unwritten.take() {
-            None => listing.end(&beside.said),
-            Some(error) => Err(error),
-        },
+        Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
         Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
         // There is no other.
@@ -187,11 +176,6 @@ struct Beside {
     explain: bool,
     /// What is said at the end, once for all namespaces.
     later: Notes,
-    /// Whether the listing goes on where it cannot be written: sockets are
-    /// closed by the way.
-    lasts: bool,
-    /// Why it could not be written.
-    unwritten: Option<io::Error>,
     /// How the program ends because of a table that could not be read.
     fatal: Option<Exit>,
 }
@@ -218,16 +202,6 @@ impl Beside {
         }
     }
 
-    /// What becomes of the listing where a row could not be written.
-    #[cold]
-    fn not_written(&mut self, error: io::Error) -> io::Result<ControlFlow<()>> {
-        if !self.lasts {
-            return Err(error);
-        }
-        self.unwritten = Some(error);
-        Ok(ControlFlow::Continue(()))
-    }
-
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
         self.said.failure(failure);
         self.fatal = words::fatal(failure);
@@ -246,20 +220,11 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
 
     #[inline]
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
-        if self.beside.unwritten.is_some() {
-            return Ok(ControlFlow::Continue(()));
-        }
-        match self.sink.row(row) {
-            Err(error) => self.beside.not_written(error),
-            flow => flow,
-        }
+        self.sink.row(row)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.sink.flush() {
-            Err(error) if self.beside.unwritten.is_none() => self.beside.not_written(error).map(|_| ()),
-            _ => Ok(()),
-        }
+        self.sink.flush()
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
@@ -361,8 +326,10 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
 /// What reads the words that are left and the filter file.
 fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    // In several namespaces it is read several times.
-    let text = if args.netns.is_some() { netns::whole(file.take())? } else { None };
+    // In several namespaces it is read several times, and what destroys is read to
+    // its end before it is believed.
+    let in_whole = args.netns.is_some() || args.is_about_destroying();
+    let text = if in_whole { whole(file.take(), args)? } else { None };
     Ok(Box::new(move |context| {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let mut text = text.as_deref().map(io::Cursor::new);
@@ -375,6 +342,23 @@ fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
         let filter::Context { catalog, preferred, tables, lookups } = context;
         filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
     }))
+}
+
+/// The text of the filter file.  A filter that ends early says less than it was
+/// meant to, and an empty one chooses every socket: nothing is destroyed by it.
+fn whole(file: Option<FilterFile>, args: &Args) -> Result<Option<Vec<u8>>, Exit> {
+    const MOST: u64 = 16 << 20;
+    let Some(file) = file else { return Ok(None) };
+    let mut text = Vec::new();
+    let failed = |why: &str| {
+        let nothing = if args.is_about_destroying() { ", so nothing is closed" } else { "" };
+        Exit::error(Exit::USAGE, format!("ss: the filter file cannot be read{nothing}: {why}"))
+    };
+    match file.take(MOST + 1).read_to_end(&mut text) {
+        Err(error) => Err(failed(&errno_text(error.raw_os_error().unwrap_or(0)))),
+        Ok(_) if text.len() as u64 > MOST => Err(failed("it has more than 16 MiB")),
+        Ok(_) => Ok(Some(text)),
+    }
 }
 
 fn open_failed(what: &str, error: &io::Error) -> Exit {

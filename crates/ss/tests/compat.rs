@@ -71,7 +71,7 @@ fn help_adds_a_section() {
         let Some((theirs, ours)) = both(&case(words)) else { return };
         let (theirs, ours) = (text(&theirs.stdout), text(&ours.stdout));
         let own = ours.strip_prefix(&theirs).expect("the reference's help comes first");
-        assert!(own.starts_with('\n') && own.contains("--dccp"), "{own}");
+        assert!(own.starts_with('\n') && own.contains("--dccp") && own.contains("\nYou want "), "{own}");
     }
     let Some((theirs, ours)) = both(&case("-Y")) else { return };
     assert_eq!(text(&ours.stderr), text(&theirs.stderr), "a usage error prints the reference's help alone");

@@ -67,6 +67,8 @@ use workloads::Workloads;
 pub(crate) struct EnrichConfig<'s> {
     /// What the fields that are shown need; other look-ups are not made.
     pub needs: Needs,
+    /// What of that only the filter needs: `-n` does not matter to it.
+    pub tested: Needs,
     /// `-n`: no service names.
     pub numeric: bool,
     /// `-r`: names of hosts, also with `-n`, and of RPC services, unless `-n`.
@@ -92,6 +94,7 @@ impl<'s> EnrichConfig<'s> {
     pub(crate) fn of(sources: &'s Sources) -> Self {
         Self {
             needs: Needs::NONE,
+            tested: Needs::NONE,
             numeric: false,
             resolve: false,
             threads: Threads::First,
@@ -130,6 +133,8 @@ pub(crate) struct Enricher {
     /// Whether nothing is looked up for a row but the name of its interface: a
     /// million rows are then not asked what each of the others has to say.
     plain: bool,
+    /// Whether names of ports and of netlink protocols are for the filter alone.
+    numeric: bool,
     /// Whether command lines are wanted, not only the names of owners.
     commands: bool,
     /// Whether the SCTP socket prepared last is an association, as the quirks
@@ -153,15 +158,17 @@ impl Enricher {
     ) -> Self {
         let wanted = |need| config.needs.has(need);
         let sources = config.sources;
-        let services = wanted(Needs::SERVICES) && !config.numeric;
-        let rpc = if services && config.resolve { RpcNames::ask() } else { RpcNames::default() };
+        let named = |need| wanted(need) && (!config.numeric || config.tested.has(need));
+        let services = named(Needs::SERVICES);
+        let rpc =
+            if services && config.resolve && !config.numeric { RpcNames::ask() } else { RpcNames::default() };
         let looks_up_zero = quirks.as_ref().is_some_and(|quirks| quirks.looks_up_cgroup_zero());
         let processes = wanted(Needs::PROCESSES).then(|| Processes::new(config));
         let mut enricher = Self {
             quirks,
             services: services.then(|| Services::new(sources.port_range(home), rpc)),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(|| Hosts::new(config.polls_again)),
-            netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric).then(|| NetlinkNames::new(sources)),
+            netlink: named(Needs::NETLINK_NAMES).then(|| NetlinkNames::new(sources)),
             identities: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| Identities::new(sources)),
             scoped: Scoped::default(),
             bpf_maps,
@@ -173,6 +180,7 @@ impl Enricher {
             links: wanted(Needs::INTERFACES),
             addresses: wanted(Needs::ADDRESSES),
             plain: false,
+            numeric: config.numeric,
             commands: wanted(Needs::COMMANDS),
             association: false,
             inode: 0,
@@ -183,7 +191,10 @@ impl Enricher {
         let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
         let others = services.is_some() || netlink.is_some() || cgroups.is_some() || hosts.is_some();
         let identities = processes.is_some() || contexts.is_some() || identities.is_some();
-        let around = enricher.peers.is_some() || enricher.workloads.is_some() || enricher.addresses;
+        let around = enricher.peers.is_some()
+            || enricher.workloads.is_some()
+            || enricher.addresses
+            || wanted(Needs::PORT_RANGE);
         enricher.plain = !(others || identities || around);
         enricher
     }
@@ -205,6 +216,11 @@ impl Enricher {
         processes.iter_mut().for_each(Processes::begin_poll);
         contexts.iter_mut().for_each(Contexts::begin_poll);
         workloads.iter_mut().for_each(Workloads::begin_poll);
+    }
+
+    /// Tells the ranges of ephemeral ports of the namespaces, where they are wanted.
+    pub(crate) fn have_port_ranges(&mut self, port_ranges: Vec<(u16, u16)>) {
+        self.scoped.have_port_ranges(port_ranges);
     }
 
     /// The links of the last poll, which the next one wants back.
@@ -520,6 +536,19 @@ mod tests {
         enricher.prepare(&socket);
         let names = enricher.row(&socket).names;
         assert!(names.hosts.is_none() && names.local_service.is_none() && names.interface.is_none());
+    }
+
+    #[test]
+    fn filters_know_the_names_of_ports_whatever_is_shown() {
+        let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
+        let known = crate::sys::names::service_name(22, Some(c"tcp"));
+        let (needs, tested) = (Needs::SERVICES, Needs::SERVICES);
+        let mut enricher =
+            enricher(&EnrichConfig { needs, tested, numeric: true, ..EnrichConfig::of(&sources) });
+        let socket = socket(LINE);
+        enricher.prepare_names(&socket);
+        assert_eq!(enricher.row(&socket).names.local_service, None);
+        assert_eq!(enricher.tested_row(&socket).names.local_service, known.as_deref());
     }
 
     #[test]

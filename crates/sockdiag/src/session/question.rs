@@ -161,7 +161,9 @@ impl Reader {
 
     /// Reads it, by these look-ups.
     pub(super) fn read(&mut self, lookups: &mut dyn Lookups) -> Result<Parsed, AskError> {
-        let Some(parse) = &mut self.parse else { return Ok(Parsed { expr: None, family: None }) };
+        let Some(parse) = &mut self.parse else {
+            return Ok(Parsed { expr: None, family: None, remarks: Vec::new() });
+        };
         let context = filter::Context {
             catalog: Catalog::shared(),
             preferred: self.preferred,

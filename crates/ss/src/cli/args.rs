@@ -57,6 +57,8 @@ pub(crate) struct Args {
     pub(crate) events: bool,
     /// `-K`: destroy what is listed.
     pub(crate) kill: bool,
+    /// `--kill-dry-run`: lists what `-K` would destroy, and destroys nothing.
+    pub(crate) kill_dry_run: bool,
     /// `--explain`: says what the reference keeps quiet about, though stderr is
     /// no terminal.
     pub(crate) explain: bool,
@@ -186,6 +188,17 @@ impl Args {
     /// State options do not count.
     pub(crate) fn only_summary(&self) -> bool {
         self.summary && self.selection.is_default() && self.words.is_empty()
+    }
+
+    /// Whether sockets are destroyed.
+    pub(crate) fn destroys(&self) -> bool {
+        self.kill && !self.kill_dry_run
+    }
+
+    /// Whether a filter has to be beyond doubt: sockets are destroyed by it, or it
+    /// is tried for that.
+    pub(crate) fn is_about_destroying(&self) -> bool {
+        self.kill || self.kill_dry_run
     }
 
     /// Moves leading `state X`, `exclude X` and `excl X` from the words to the
