@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use sockdiag_testkit::netns::Namespace;
@@ -141,7 +141,21 @@ fn whoever_was_given_a_cgroup_names_what_is_below_it() {
 }
 
 /// A process with a listener, in a cgroup.
-struct Listener(Child);
+pub(super) struct Listener(Child);
+
+impl Listener {
+    /// A process of a user that holds this socket, in a cgroup.
+    pub(super) fn of(socket: impl Into<OwnedFd>, uid: u32, cgroup: &Path) -> Self {
+        Self::start(Command::new("sleep").arg("600").uid(uid).stdin(Stdio::from(socket.into())), cgroup)
+    }
+
+    /// What a command starts, moved to a cgroup.
+    pub(super) fn start(command: &mut Command, cgroup: &Path) -> Self {
+        let child = Self(command.spawn().expect("sleep starts"));
+        fs::write(cgroup.join("cgroup.procs"), child.0.id().to_string()).expect("a cgroup of the test");
+        child
+    }
+}
 
 impl Drop for Listener {
     fn drop(&mut self) {
@@ -151,7 +165,19 @@ impl Drop for Listener {
 }
 
 /// Directories of cgroups, removed at the end, the innermost first.
-struct Cgroups(Vec<PathBuf>);
+pub(super) struct Cgroups(Vec<PathBuf>);
+
+impl Cgroups {
+    /// Makes these, in order; says why they cannot be made.
+    pub(super) fn make(paths: &[PathBuf]) -> Result<Self, String> {
+        let mut made = Self(Vec::new());
+        for path in paths {
+            fs::create_dir(path).map_err(|error| format!("no cgroup can be made: {error}"))?;
+            made.0.push(path.clone());
+        }
+        Ok(made)
+    }
+}
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
@@ -162,7 +188,7 @@ impl Drop for Cgroups {
 }
 
 /// Where cgroups of version 2 are.
-fn mount() -> Option<PathBuf> {
+pub(super) fn mount() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
     line.split(' ').nth(1).map(PathBuf::from)
@@ -181,25 +207,17 @@ fn a_live_user_borrows_no_unit_and_no_container() {
     let scope = format!("{his}/docker-{ROOT_S}.scope");
     let given = format!("{top}/ci");
     let in_given = format!("{given}/nginx.service");
-    let mut made = Cgroups(Vec::new());
-    for path in [&top, &his, &forged, &scope, &given, &in_given] {
-        let path = mount.join(path);
-        if let Err(error) = fs::create_dir(&path) {
-            skip!("no cgroup can be made: {error}");
-        }
-        made.0.push(path);
-    }
+    let paths = [&top, &his, &forged, &scope, &given, &in_given].map(|path| mount.join(path));
+    let _made = match Cgroups::make(&paths) {
+        Ok(made) => made,
+        Err(why) => skip!("{why}"),
+    };
     for path in [&given, &in_given] {
         chown(mount.join(path), Some(5556), None).expect("root may");
     }
     let listen = |port: u16, cgroup: &str| {
         let socket = namespace.with(|| TcpListener::bind(("127.0.0.1", port))).expect("it was made by root");
-        let procs = mount.join(cgroup).join("cgroup.procs");
-        let mut command = Command::new("sleep");
-        command.arg("600").uid(5555).stdin(Stdio::from(OwnedFd::from(socket.expect("a port of the test"))));
-        let child = Listener(command.spawn().expect("sleep starts"));
-        fs::write(procs, child.0.id().to_string()).expect("a cgroup of the test");
-        child
+        Listener::of(socket.expect("a port of the test"), 5555, &mount.join(cgroup))
     };
     let _kept = [listen(7401, &forged), listen(7402, &scope), listen(7403, &in_given)];
     let mut command = Command::new(OURS);
