@@ -261,7 +261,9 @@ fn put_odd_name(out: &mut Vec<u8>, name: &[u8]) {
             let mut bytes = [0; 4];
             let bytes = letter.encode_utf8(&mut bytes).as_bytes();
             if is_unsafe(letter) {
-                bytes.iter().for_each(|byte| put_octal(out, *byte));
+                for byte in bytes {
+                    put_octal(out, *byte);
+                }
             } else {
                 out.extend_from_slice(bytes);
             }
@@ -344,8 +346,8 @@ mod tests {
             let mut text = Vec::new();
             for _ in 0..length {
                 let next = random(&mut state);
-                if (number + next) % 3 == 0 {
-                    text.push((next >> 8) as u8);
+                if (number + next).is_multiple_of(3) {
+                    text.push(next.to_le_bytes()[1]);
                 } else {
                     text.extend_from_slice(ODD[(next >> 8) as usize % ODD.len()].as_bytes());
                 }
