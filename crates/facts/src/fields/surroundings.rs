@@ -160,8 +160,8 @@ fn workload<'a>(row: &Row<'a>) -> Option<&'a Workload> {
     row.names.workload
 }
 
-fn named(name: &Option<Named>) -> Option<&[u8]> {
-    name.as_ref().map(Named::whole)
+fn named(name: Option<&Named>) -> Option<&[u8]> {
+    name.map(Named::whole)
 }
 
 /// A row of what a cgroup's path tells.
@@ -176,7 +176,7 @@ const fn told(name: &'static str, read: Read, doc: &'static str, source: &'stati
 pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.name",
-        text!(|r| named(&workload(r)?.container_name)),
+        text!(|r| named(workload(r)?.container_name.as_ref())),
         "Name of the container that the socket was made in, or that its holder is in.",
         "state files of the runtime",
         Text::Custom(fmt_container),
@@ -184,7 +184,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     .shape("container:NAME"),
     told(
         "container.id",
-        text!(|r| named(&workload(r)?.container_id)),
+        text!(|r| named(workload(r)?.container_id.as_ref())),
         "Id of the container; its name where the runtime has no other id.",
         "cgroup path",
         Text::PartOf("container.name"),
@@ -199,7 +199,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     ),
     told(
         "pod.name",
-        text!(|r| named(&workload(r)?.pod_name)),
+        text!(|r| named(workload(r)?.pod_name.as_ref())),
         "Name of the Kubernetes pod.",
         "annotations in the container's config.json",
         Text::Custom(fmt_pod),
@@ -207,14 +207,14 @@ pub(super) const CONTAINERS: &[Field] = &[
     .shape("pod:NAMESPACE/NAME"),
     told(
         "pod.namespace",
-        text!(|r| named(&workload(r)?.pod_namespace)),
+        text!(|r| named(workload(r)?.pod_namespace.as_ref())),
         "Kubernetes namespace of the pod.",
         "annotations in the container's config.json",
         Text::PartOf("pod.name"),
     ),
     told(
         "pod.uid",
-        text!(|r| named(&workload(r)?.pod_uid)),
+        text!(|r| named(workload(r)?.pod_uid.as_ref())),
         "Uid of the Kubernetes pod, or id of the Podman pod.",
         "cgroup path",
         Text::PartOf("pod.name"),
@@ -228,7 +228,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     ),
     told(
         "unit.name",
-        text!(|r| named(&workload(r)?.unit)),
+        text!(|r| named(workload(r)?.unit.as_ref())),
         "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
         "cgroup path",
         Text::Custom(fmt_unit),
@@ -236,7 +236,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     .shape("unit:NAME"),
     told(
         "unit.slice",
-        text!(|r| named(&workload(r)?.slice)),
+        text!(|r| named(workload(r)?.slice.as_ref())),
         "Innermost systemd slice.",
         "cgroup path",
         Text::Silent,

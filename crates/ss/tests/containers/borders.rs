@@ -131,7 +131,7 @@ fn whoever_was_given_a_cgroup_names_what_is_below_it() {
     let of: Vec<(u16, &str)> = listeners.iter().map(|(port, cgroup, _)| (*port, cgroup.as_str())).collect();
     let procs = |path: &str| format!("\n@file sys/fs/cgroup{path}/cgroup.procs\n");
     let mut more = stores();
-    listeners.iter().for_each(|(_, path, _)| more.push_str(&procs(path)));
+    more.extend(listeners.iter().map(|(_, path, _)| procs(path)));
     more.push_str(
         "\n@owner 990 sys/fs/cgroup/system.slice/ci.service\n@owner 1001 sys/fs/cgroup/batch.slice/bob",
     );

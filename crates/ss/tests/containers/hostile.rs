@@ -104,7 +104,7 @@ fn long(path: &Path) -> std::io::Result<()> {
     let piece = "[],".repeat(4 << 10);
     let mut file = fs::File::create(path)?;
     file.write_all(b"[")?;
-    for _ in 0..(16 << 20) / piece.len() + 1 {
+    for _ in 0..=(16 << 20) / piece.len() {
         file.write_all(piece.as_bytes())?;
     }
     file.write_all(b"[]]")
@@ -140,7 +140,7 @@ fn host() -> Tree {
     for path in STATE.iter().skip(1) {
         let path = of_host(path);
         let text = if path.ends_with("containers.json") { "[]" } else { "{}" };
-        more.push_str(&format!("\n@file {path}\n{text}"));
+        more.extend([format!("\n@file {path}\n{text}")]);
     }
     more.push_str("\n@file proc/4/cmdline\nx\n@file proc/4/status\nName:\tx\n@owner 1000 home/ann");
     Tree::with("hostile", &of, &more)
@@ -324,7 +324,7 @@ fn all_files_of_a_user_together_cost_little() {
     let mut more = String::from("\n@file etc/passwd\nann:x:1000:1000::/home/ann:/bin/sh");
     for (port, _) in &listeners {
         let store = "home/ann/.local/share/docker/containers";
-        more.push_str(&format!("\n@file {store}/{port:064x}/config.v2.json\n"));
+        more.extend([format!("\n@file {store}/{port:064x}/config.v2.json\n")]);
     }
     let tree = Tree::with("budget", &of, &more);
     for (port, _) in &listeners {
