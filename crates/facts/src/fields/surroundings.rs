@@ -160,6 +160,7 @@ fn workload<'a>(row: &Row<'a>) -> Option<&'a Workload> {
     row.names.workload
 }
 
+/// A name with its mark.
 fn named(name: Option<&Named>) -> Option<&[u8]> {
     name.map(Named::whole)
 }
@@ -177,7 +178,8 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.name",
         text!(|r| named(workload(r)?.container_name.as_ref())),
-        "Name of the container that the socket was made in, or that its holder is in.",
+        "Name of the container that the socket was made in, or that its holder is in. A name that was chosen by a \
+         user, or in another container, bears a mark, as do ids, pods, units and slices: web(uid 1000).",
         "state files of the runtime",
         Text::Custom(fmt_container),
     )
@@ -193,7 +195,7 @@ pub(super) const CONTAINERS: &[Field] = &[
         "container.runtime",
         text!(|r| workload(r)?.runtime.map(str::as_bytes)),
         "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine for what \
-         only systemd-machined(8) knows.",
+         only systemd-machined(8) knows. Of a user's container only what his files tell.",
         "cgroup path",
         Text::Silent,
     ),
@@ -229,7 +231,8 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.name",
         text!(|r| named(workload(r)?.unit.as_ref())),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
+        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to. One below a \
+         user's manager, or in a container, bears a mark: sshd.service(uid 1000).",
         "cgroup path",
         Text::Custom(fmt_unit),
     )
@@ -251,7 +254,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.owner_uid",
         plain!(|r| workload(r)?.owner_uid),
-        "User whose login session or service manager it is.",
+        "User whose login session or service manager it is, or to whom the cgroup was given.",
         "cgroup path",
         Text::Silent,
     ),
