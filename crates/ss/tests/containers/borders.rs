@@ -94,6 +94,8 @@ fn what_a_user_calls_like_others_says_that_it_is_his() {
         ("container = etcd", "17"),
         ("pod.name = etcd-0", "17"),
         ("container.runtime = docker", "4 14 16 19"),
+        ("container.runtime = lxc or container.runtime = machine", ""),
+        ("container.runtime = podman", "15"),
         ("unit.owner_uid = 1000", "1 2 3 5 6 7 8 9 10 11 14 15"),
     ] {
         let out = tree.command("-tlnH --columns local.port --sort local.port").arg(filter).output();
@@ -246,4 +248,46 @@ fn a_live_user_borrows_no_unit_and_no_container() {
     let out =
         command.args(["-tlnH", "unit = sshd.service or unit = nginx.service"]).output().expect("ours runs");
     assert!(out.stdout.is_empty(), "{out:?}");
+}
+
+/// The report's own: a user's process in a scope of his, and a pipe in his home.
+#[test]
+fn a_live_user_s_pipe_is_not_waited_for() {
+    let Some(mount) = mount().filter(|_| rustix::process::geteuid().is_root()) else {
+        skip!("root and cgroups of version 2 are needed");
+    };
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let own = std::process::id();
+    let manager = mount.join(format!("sockdiag-pipe-{own}.slice"));
+    let his = manager.join("user@5555.service");
+    let scope = his.join(format!("libpod-{HIS}.scope"));
+    let _made = match Cgroups::make(&[manager, his, scope.clone()]) {
+        Ok(made) => made,
+        Err(why) => skip!("{why}"),
+    };
+    // His home, known to a list of users that only the namespace sees.
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pipe-{own}"));
+    let store = place.join("home/.local/share/containers/storage/overlay-containers");
+    fs::create_dir_all(&store).expect("a directory of the test");
+    fs::write(place.join("passwd"), format!("u:x:5555:5555::{}/home:/bin/sh\n", place.display()))
+        .expect("a file");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let pipe = store.join("containers.json");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+    let socket = namespace.with(|| TcpListener::bind("127.0.0.1:7421")).expect("root made it");
+    let _kept = Listener::of(socket.expect("a port of the test"), 5555, &scope);
+    for words in ["-tlnHp --containers --explain", "-tlnH --columns local.port,container.id --explain"] {
+        let mut command = Command::new("sh");
+        namespace.enter(&mut command);
+        let script = "mount --bind \"$0/passwd\" /etc/passwd && exec \"$@\"";
+        command.args(["-c", script]).arg(&place).arg(OURS).args(words.split(' '));
+        let out = super::hostile::bounded(&mut command);
+        let (text, notes) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "{words}: {out:?}");
+        assert!(text.contains("7421") && text.contains("9ec39b91f3d7"), "{words}: {out:?}");
+        assert!(text.contains("(uid 5555)"), "{words}: {text}");
+        let want = format!("ss: {} is not read: it is a FIFO\n", pipe.display());
+        assert!(notes.contains(&want), "{words}: {notes}");
+    }
+    fs::remove_dir_all(place).expect("the test's own");
 }
