@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Groups as FieldGroups, Needs};
-use sockdiag::model::{Row, TableSet};
+use sockdiag::model::{Netns, Row, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::order::Order;
 use sockdiag::source::{DumpError, Sources};
@@ -21,11 +21,9 @@ use sockdiag_render::json::{self, Counted, Header, Json, Trailer};
 use sockdiag_render::ss::{Look, SsText};
 
 use crate::cli::{Args, Exit, Form};
+use crate::notes::Notes;
 use crate::terminal::{Lossy, Stdout};
 use crate::words;
-
-/// Notes that a document holds; more are counted.
-const MOST_NOTES: usize = 1000;
 
 /// The columns of `--csv` and `--tsv` where none are named.
 const COLUMNS: &str =
@@ -284,9 +282,8 @@ fn check(args: &Args) -> Result<(), Exit> {
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     keep: bool,
-    notes: Vec<String>,
-    more: usize,
-    failures: Vec<String>,
+    notes: Notes,
+    failures: Notes,
 }
 
 impl Said {
@@ -295,20 +292,23 @@ impl Said {
         Self { keep, ..Self::default() }
     }
 
+    /// Says which network namespace is spoken of from now on.
+    pub(crate) fn namespace(&mut self, of: Option<&Netns>) {
+        self.notes.namespace(of);
+        self.failures.namespace(of);
+    }
+
     /// Keeps a notice.
     pub(crate) fn notice(&mut self, notice: &Notice) {
-        if !self.keep {
-        } else if self.notes.len() < MOST_NOTES {
-            self.notes.push(words::line(notice));
-        } else {
-            self.more += 1;
+        if self.keep {
+            self.notes.add(words::line(notice));
         }
     }
 
     /// Keeps that a table could not be read.
     pub(crate) fn failure(&mut self, failure: &DumpError) {
         if self.keep {
-            self.failures.push(failure.to_string());
+            self.failures.add(failure.to_string());
         }
     }
 
@@ -317,17 +317,14 @@ impl Said {
         if let Exit::Error { stderr, .. } = exit
             && self.keep
         {
+            self.failures.namespace(None);
             let lines = stderr.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            self.failures.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
+            lines.for_each(|line| self.failures.add(String::from_utf8_lossy(line).into_owned()));
         }
     }
 
     fn trailer(&self) -> Trailer {
-        let mut notes = self.notes.clone();
-        if self.more > 0 {
-            notes.push(format!("{} more notes", self.more));
-        }
-        Trailer { notes, failures: self.failures.clone() }
+        Trailer { notes: self.notes.lines(), failures: self.failures.lines() }
     }
 }
 

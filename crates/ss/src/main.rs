@@ -10,6 +10,7 @@ mod last_words;
 mod listing;
 mod manual;
 mod netns;
+mod notes;
 mod quirks;
 mod run;
 mod sys;

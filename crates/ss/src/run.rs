@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use sockdiag::enrich::{BpfMaps, HolderSearch, Threads};
 use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
-use sockdiag::model::{Row, Table, TableSet};
+use sockdiag::model::{Netns, Row, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
 use sockdiag::source::{DumpError, DumpErrorKind, Sources};
@@ -28,6 +28,7 @@ use crate::cli::{self, Actions, Args, Exit};
 use crate::counts;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
+use crate::notes::Notes;
 use crate::quirks::Reference;
 use crate::sys;
 use crate::terminal;
@@ -130,7 +131,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
     };
-    let mut beside = Beside { said: said.into_inner(), explain, fatal: None };
+    let mut beside = Beside { said: said.into_inner(), explain, later: Notes::default(), fatal: None };
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
@@ -156,6 +157,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Listing::Columns(columns) => poll(&mut session, columns.as_mut(), &mut beside),
         Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
     };
+    beside.tell_later();
     let written = match polled {
         Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
@@ -198,6 +200,8 @@ struct Beside {
     said: Said,
     /// Whether what the reference keeps quiet about is said, too.
     explain: bool,
+    /// What is said at the end, once for all namespaces.
+    later: Notes,
     /// How the program ends because of a table that could not be read.
     fatal: Option<Exit>,
 }
@@ -205,8 +209,22 @@ struct Beside {
 impl Beside {
     fn notice(&mut self, notice: &Notice) {
         self.said.notice(notice);
-        if self.explain || !words::is_for_people(notice) {
+        if !self.explain && words::is_for_people(notice) {
+            return;
+        }
+        if self.later.is_of_namespace() {
+            // Another namespace may say the same.
+            self.later.add(words::line(notice));
+        } else {
             tell(notice);
+        }
+    }
+
+    /// Says once what arose in several namespaces.
+    fn tell_later(&mut self) {
+        for line in std::mem::take(&mut self.later).lines() {
+            // Nobody is left to tell if this fails.
+            let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
         }
     }
 
@@ -238,6 +256,11 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
         self.beside.notice(&notice);
         None
+    }
+
+    fn namespace(&mut self, of: Option<&Netns>) {
+        self.beside.said.namespace(of);
+        self.beside.later.namespace(of);
     }
 
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
@@ -391,7 +414,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sockdiag::sys::netns::enter(name, &mut |notice| tell(&notice))?)
+        Ok(sockdiag::namespaces::enter(name, &mut |notice| tell(&notice))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

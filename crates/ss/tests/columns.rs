@@ -13,6 +13,9 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 use sockdiag_testkit::zoo::Zoo;
 
+#[path = "columns/printed.rs"]
+mod printed;
+
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
 /// Sockets with these ports, peers, queues and round-trip times.

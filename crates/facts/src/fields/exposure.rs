@@ -161,7 +161,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     .text(Text::PartOf("listen.scope")),
     Field::new(
         "listen.backlog",
-        plain!(|r| is_listening(r.socket).then_some(r.socket.recv_q)),
+        plain!(|r| r.socket.told_recv_q().filter(|_| is_listening(r.socket))),
         "Connections that wait to be accepted.",
         "idiag_rqueue, UNIX_DIAG_RQLEN",
     )
@@ -169,16 +169,19 @@ pub(super) const EXPOSURE: &[Field] = &[
     .group(Groups::EXPOSURE)
     .shape("backlog:N/LIMIT")
     .text(Text::Custom(|out, r, _| {
-        if is_listening(r.socket) {
+        // Without its limit it tells nothing that Recv-Q does not.
+        if is_listening(r.socket)
+            && let (Some(waiting), Some(limit)) = (r.socket.told_recv_q(), r.socket.told_send_q())
+        {
             out.extend_from_slice(b" backlog:");
-            put_u64(out, r.socket.recv_q.into());
+            put_u64(out, waiting.into());
             out.push(b'/');
-            put_u64(out, r.socket.send_q.into());
+            put_u64(out, limit.into());
         }
     })),
     Field::new(
         "listen.backlog_limit",
-        plain!(|r| is_listening(r.socket).then_some(r.socket.send_q)),
+        plain!(|r| r.socket.told_send_q().filter(|_| is_listening(r.socket))),
         "How many connections may wait, less one: the argument of listen(2), bounded by net.core.somaxconn.",
         "idiag_wqueue, UNIX_DIAG_RQLEN",
     )
@@ -189,7 +192,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.backlog_use",
         plain!(|r| {
-            let Socket { recv_q, send_q, .. } = *r.socket;
+            let (recv_q, send_q) = (r.socket.told_recv_q()?, r.socket.told_send_q()?);
             (is_listening(r.socket) && send_q > 0).then(|| f64::from(recv_q) / f64::from(send_q))
         }),
         "Share of the limit that waits to be accepted. Above 1 new connections are dropped: the kernel takes one more \

@@ -16,7 +16,7 @@ use super::{
     text, word,
 };
 use crate::model::words::{self, NO_YES};
-use crate::model::{Detail, Family, Row, Socket};
+use crate::model::{Detail, Family, Row, Socket, SourceKind};
 use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
 /// `-o`.
@@ -95,7 +95,8 @@ pub(super) const INODE: Field = Field::new(
 pub(super) const COOKIE: Field = Field::new(
     "socket.cookie",
     // Where the source has none, the model says zero, which the kernel never gives.
-    plain!(|r| Some(r.socket.cookie), unless 0),
+    // What text of /proc gives in its place is a hash of an address.
+    plain!(|r| Some(r.socket.cookie).filter(|_| r.socket.origin.kind != SourceKind::Proc), unless 0),
     "The kernel's identity of the socket, never used twice until reboot.",
     "idiag_cookie",
 )
