@@ -15,7 +15,7 @@ impl Row<'_> {
     /// million, [`fields::Choice`] finds it once.  A member of a list (`pid`)
     /// has no value of its own: see [`Row::holders`].
     pub fn value<'r>(&'r self, name: &str) -> Option<Value<'r>> {
-        match (field(self.socket.message_kind(), name)?.get)(self)? {
+        match field(self.socket.message_kind(), name)?.value(self)? {
             Value::Addr(Addr::None) => None,
             value => Some(value),
         }

@@ -309,7 +309,7 @@ struct Nested<'n> {
 impl<'n> Nested<'n> {
     fn values(&self) -> impl Iterator<Item = (&'n Entry, Value<'n>)> {
         let row = self.row;
-        let value = move |entry: &'n Entry| Some((entry, (entry.field.get)(row)?));
+        let value = move |entry: &'n Entry| Some((entry, entry.field.value(row)?));
         self.subject.entries(row).filter_map(value).filter(|(_, value)| value::is_there(*value))
     }
 }

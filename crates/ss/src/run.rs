@@ -210,6 +210,9 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
 fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> {
     let told = |error: &DumpError| match &error.kind {
         DumpErrorKind::Socket(error) => {
+            Some(Notice::SocketFailed { errno: error.raw_os_error().unwrap_or(0) })
+        }
+        DumpErrorKind::Bind(error) => {
             Some(Notice::BindSocketFailed { errno: error.raw_os_error().unwrap_or(0) })
         }
         DumpErrorKind::Receive(error) => {

@@ -97,10 +97,23 @@ pub(crate) fn unasked(error: AskError, picture: bool) -> Exit {
         AskError::Filter(refused) => {
             bad_filter(&refused.error, picture.then(|| refused.picture()).as_deref())
         }
+        AskError::LookUp { notice, filter } => look_up(&notice, filter.map(|error| unasked(*error, picture))),
         AskError::Namespace(error) => error.into(),
         AskError::Empty(empty) => nothing_to_list(empty),
         AskError::Destroy(notice) => ending(0, &notice),
         error => Exit::error(Exit::USAGE, format!("ss: {error}")),
+    }
+}
+
+/// How the program ends because the kernel cannot be asked about what a filter
+/// names.  The reference does not get to what is wrong with the filter, unless
+/// that follows from it.
+fn look_up(notice: &Notice, filter: Option<Exit>) -> Exit {
+    match filter {
+        Some(Exit::Error { code: Exit::USAGE, stderr }) => {
+            Exit::Error { code: Exit::USAGE, stderr: [words(notice), stderr].concat() }
+        }
+        _ => ending(1, notice),
     }
 }
 

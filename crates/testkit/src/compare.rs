@@ -43,6 +43,8 @@ pub struct Case<'a> {
     pub namespace: Option<&'a Namespace>,
     /// Whether it runs where the test runs if `namespace` is absent.
     pub here: bool,
+    /// Protocols of netlink of which the kernel gives out no sockets (seccomp).
+    pub refused: &'a [u32],
     /// Blots out, in either output, what no two runs have in common.
     pub blot: Option<fn(&mut Vec<u8>)>,
 }
@@ -85,6 +87,13 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn inside(mut self, namespace: &'a Namespace) -> Self {
         self.namespace = Some(namespace);
+        self
+    }
+
+    /// Has the kernel refuse it netlink sockets of these protocols.
+    #[must_use]
+    pub fn refuse(mut self, protocols: &'a [u32]) -> Self {
+        self.refused = protocols;
         self
     }
 
@@ -151,6 +160,9 @@ impl fmt::Display for Case<'_> {
         }
         if self.errors_to_terminal {
             f.write_str(" [stderr a terminal]")?;
+        }
+        if !self.refused.is_empty() {
+            write!(f, " [no netlink of {:?}]", self.refused)?;
         }
         if let Some(stdin) = &self.stdin {
             write!(f, " [stdin {:?}]", stdin.escape_ascii().to_string())?;

@@ -272,6 +272,14 @@ impl Namespace {
     }
 }
 
+/// Makes the kernel refuse a command netlink sockets of these protocols with
+/// `EACCES`, as sandboxes do (Termux, gVisor, WSL 1): 0 tells of interfaces,
+/// 4 of sockets.
+pub fn refuse_netlink(command: &mut Command, protocols: &[u32]) {
+    const EACCES: u32 = 13;
+    sys::refuse_netlink_before_exec(command, protocols, EACCES);
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         stop(&mut self.holder);

@@ -98,6 +98,52 @@ pub(crate) fn enter_before_exec(command: &mut Command, fds: Arc<Fds>, requests: 
     unsafe { command.pre_exec(hook) };
 }
 
+/// Makes the kernel refuse the command's process, and what it starts, netlink
+/// sockets of these protocols, with this error.
+pub(crate) fn refuse_netlink_before_exec(command: &mut Command, protocols: &[u32], errno: u32) {
+    let mut program = filter_of_sockets(protocols, errno);
+    let hook = move || {
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        // SAFETY: with these arguments prctl(2) sets a flag of the process and
+        // reads no memory.
+        if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel reads `filter` and the instructions it leads to,
+        // which live until the call has returned, and keeps a copy.
+        if unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: the closure keeps this file's invariant: two bare system calls on
+    // memory that was laid out before.
+    unsafe { command.pre_exec(hook) };
+}
+
+/// A program of seccomp(2) that refuses `socket(AF_NETLINK, any, PROTOCOL)`.
+fn filter_of_sockets(protocols: &[u32], errno: u32) -> Vec<libc::sock_filter> {
+    // struct seccomp_data: nr at 0, the halves of argument N at 16 + 8 N.
+    let low = if cfg!(target_endian = "little") { 0 } else { 4 };
+    let load = |k| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k };
+    let end = |k| libc::sock_filter { code: 0x06, jt: 0, jf: 0, k };
+    let count = protocols.len() as u8;
+    // To the instruction behind the comparisons, which allows.
+    let unless = |k, jf| libc::sock_filter { code: 0x15, jt: 0, jf, k };
+    let mut program = vec![
+        load(0),
+        unless(libc::SYS_socket as u32, 3 + count),
+        load(16 + low),
+        unless(libc::AF_NETLINK as u32, 1 + count),
+        load(32 + low),
+    ];
+    for (at, protocol) in (1..).zip(protocols) {
+        program.push(libc::sock_filter { code: 0x15, jt: 1 + count - at, jf: 0, k: *protocol });
+    }
+    program.extend([end(libc::SECCOMP_RET_ALLOW), end(libc::SECCOMP_RET_ERRNO | errno)]);
+    program
+}
+
 /// Sends each request and passes the answers on.  Allocates nothing.
 fn ask(requests: &Requests) -> io::Result<()> {
     let socket =

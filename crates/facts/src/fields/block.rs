@@ -4,7 +4,7 @@
 //! puts the blocks in order, so neither needs the other's file.
 
 use super::{Field, Groups};
-use crate::model::Row;
+use crate::model::{Row, TableSet};
 
 /// What is written before a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub type Test = fn(&Row<'_>, Groups) -> bool;
 pub struct Block {
     pub(super) shown_by: Groups,
     pub(super) of: fn(&Row<'_>) -> bool,
+    pub(super) tables: Option<TableSet>,
     pub(super) applies: Test,
     pub(super) lead: Lead,
     pub(super) fields: &'static [&'static [Field]],
@@ -31,12 +32,18 @@ impl Block {
     /// Rows in print order, shown of every socket if any of these options is
     /// given; always, if there are none.
     pub(super) const fn new(shown_by: Groups, fields: &'static [&'static [Field]]) -> Self {
-        Self { shown_by, of: |_| true, applies: |_, _| true, lead: Lead::None, fields }
+        Self { shown_by, of: |_| true, tables: None, applies: |_, _| true, lead: Lead::None, fields }
     }
 
     /// These are facts of no other sockets.
     pub(super) const fn of(mut self, of: fn(&Row<'_>) -> bool) -> Self {
         self.of = of;
+        self
+    }
+
+    /// These are facts of sockets of these tables alone.
+    pub(super) const fn only(mut self, tables: TableSet) -> Self {
+        self.tables = Some(tables);
         self
     }
 

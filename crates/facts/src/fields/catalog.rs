@@ -14,7 +14,8 @@ use super::{
     bpf, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc, surroundings, tcp,
     tipc, ulp, unix, vsock, xdp,
 };
-use crate::model::{MessageKind, Row, Table};
+use crate::model::tables::TABLES;
+use crate::model::{MessageKind, Row, Table, TableSet};
 
 /// A line of /proc text of any table but TCP's is only its columns.
 fn has_details(row: &Row<'_>, _: Groups) -> bool {
@@ -45,6 +46,9 @@ const AROUND: &[Block] = &[
 /// The details that `-i` and `-m` open a line for.
 const INTERNALS: Groups = Groups::MEMORY.union(Groups::INFO);
 
+/// Tables whose sockets have a `tcp_info`.
+const WITH_TCP_INFO: TableSet = TableSet::of(&[Table::Tcp, Table::Dccp]);
+
 /// Everything that an inet socket reports.
 const INET: &[Block] = &[
     Block::new(
@@ -58,10 +62,14 @@ const INET: &[Block] = &[
     Block::new(Groups::CGROUP, &[extended::CGROUP]).applies(has_details),
     Block::new(Groups::SOCKOPT, &[extended::SOCKOPT]).applies(has_details),
     Block::new(INTERNALS, &[memory::SK, memory::OLD]).applies(has_info_line).line(),
-    Block::new(INTERNALS, &[tcp::TCP]).applies(has_tcp_info),
-    Block::new(INTERNALS, &[ulp::ULP]).of(ulp::is_there).applies(has_tcp_info),
-    Block::new(INTERNALS, &[sctp::SCTP]).of(|row| row.socket.protocol == IPPROTO_SCTP),
-    Block::new(INTERNALS, &[mptcp::MPTCP]).of(|row| row.socket.protocol == IPPROTO_MPTCP),
+    Block::new(INTERNALS, &[tcp::TCP]).only(WITH_TCP_INFO).applies(has_tcp_info),
+    Block::new(INTERNALS, &[ulp::ULP]).of(ulp::is_there).only(WITH_TCP_INFO).applies(has_tcp_info),
+    Block::new(INTERNALS, &[sctp::SCTP])
+        .of(|row| row.socket.protocol == IPPROTO_SCTP)
+        .only(TableSet::only(Table::Sctp)),
+    Block::new(INTERNALS, &[mptcp::MPTCP])
+        .of(|row| row.socket.protocol == IPPROTO_MPTCP)
+        .only(TableSet::only(Table::Mptcp)),
     Block::new(Groups::INFO, &[tcp::PROC_TCP])
         .of(|row| row.socket.proc_line().is_some())
         .applies(|row, _| row.socket.protocol == IPPROTO_TCP),
@@ -76,6 +84,8 @@ pub struct Part {
     pub shown_by: Groups,
     /// The sockets that can report any of it: of others all rows are absent.
     pub of: fn(&Row<'_>) -> bool,
+    /// The tables whose sockets can.
+    pub tables: TableSet,
     /// Which of those the text shows it of.
     pub applies: Test,
     /// What is written first, even if no row prints anything.
@@ -111,19 +121,26 @@ const KINDS: &[(MessageKind, &[Block])] = &[
     (MessageKind::Smc, smc::SMC),
 ];
 
+/// The tables whose sockets come in messages of a kind.
+fn tables_of(message_kind: MessageKind) -> TableSet {
+    let of_kind = TABLES.iter().map(|facts| facts.table).filter(|table| table.message_kind() == message_kind);
+    of_kind.fold(TableSet::EMPTY, |all, table| all.union(TableSet::only(table)))
+}
+
 impl Catalog {
     /// Every field there is.
     pub fn standard() -> Self {
-        let part = |block: &'static Block| Part {
+        let part = |of_kind: TableSet, block: &'static Block| Part {
             shown_by: block.shown_by,
             of: block.of,
+            tables: block.tables.unwrap_or(of_kind),
             applies: block.applies,
             lead: block.lead,
             fields: block.fields.iter().copied().flatten().collect(),
         };
         let description = |(message_kind, blocks): &(MessageKind, &'static [Block])| Description {
             message_kind: *message_kind,
-            parts: AROUND.iter().chain(*blocks).map(part).collect(),
+            parts: AROUND.iter().chain(*blocks).map(|block| part(tables_of(*message_kind), block)).collect(),
         };
         Self { descriptions: KINDS.iter().map(description).collect() }
     }
@@ -152,6 +169,12 @@ impl Catalog {
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
         let parts = self.descriptions.iter().flat_map(|description| &description.parts);
         parts.flat_map(|part| part.fields.iter().copied())
+    }
+
+    /// Whether sockets of any of these tables can report a field.
+    pub fn reports(&self, tables: TableSet, field: &Field) -> bool {
+        let parts = self.descriptions.iter().flat_map(|description| &description.parts);
+        parts.into_iter().any(|part| part.tables.intersects(tables) && part.fields.contains(&field))
     }
 
     /// The field of this name.

@@ -148,7 +148,7 @@ impl Choice {
     }
 
     fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
-        match (self.field(row)?.get)(row)? {
+        match self.field(row)?.value(row)? {
             Value::Addr(Addr::None) => None,
             value => Some(value),
         }
@@ -542,8 +542,11 @@ mod tests {
             assert_eq!(choice("tcp.segs_out").read(row), Reading::Value(Value::U64(0)), "zero is a number");
             assert_eq!(choice("unix.peer").read(row), Reading::Absent, "of another message_kind");
             let mut text = Vec::new();
-            assert!(choice("tcp.min_rtt_us").put(&mut text, row));
-            assert_eq!(text, b"4294967295", "text is what the kernel says");
+            for name in ["tcp.min_rtt_us", "tcp.snd_ssthresh", "tcp.pacing_rate_bytes_per_s"] {
+                assert!(!choice(name).put(&mut text, row), "{name}");
+            }
+            assert!(choice("local.port").put(&mut text, row));
+            assert_eq!(text, b"0", "zero is nobody's large number");
         });
         with(&[(68, 7), (76, 9), (104, 1000), (148, 5)], |row| {
             for (name, number) in [

@@ -91,10 +91,12 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Bottleneck bandwidth that BBR believes in.",
         "bbr_bw_lo, bbr_bw_hi",
     )
+    .tokens("bw")
     .gauge(Unit::BytesPerSecond)
     .shape("bbr:(bw:RATE,mrtt:MS,pacing_gain:N,cwnd_gain:N)")
     .text(Text::Custom(fmt_bbr)),
     cc("bbr.min_rtt_us", of!(bbr.min_rtt_us), "Smallest round-trip time that BBR saw lately.", "bbr_min_rtt")
+        .tokens("mrtt")
         .none(NO_MIN_RTT)
         .gauge(Unit::Microseconds)
         .text(BBR),
@@ -111,7 +113,8 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Round-trip times that Vegas measured in this window.",
         "tcpv_rttcnt",
     )
-    .gauge(Unit::Count),
+    .gauge(Unit::Count)
+    .size(),
     cc(
         "vegas.rtt_us",
         of!(vegas.rtt_us),

@@ -25,6 +25,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "Kind of socket: the protocol or type by the name that ss gives it.",
         "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
     )
+    .tokens("netid")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
         // An association hangs below its endpoint, whose kind says it all.
@@ -40,6 +41,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "idiag_state",
     )
     .state()
+    .tokens("state")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| {
         if r.association {
@@ -49,22 +51,28 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.recv_q",
-        plain!(|r| Some(r.socket.recv_q)),
-        "Bytes received and not yet read; for a listener, connections waiting to be accepted.  Zero of vsock and \
-         SMC sockets, whose queues the kernel does not tell.",
+        plain!(|r| amount(r.socket.recv_q)),
+        "What waits to be read. TCP: bytes. Unix stream and seqpacket: bytes of all messages; unix datagram: bytes of \
+         the first message alone. UDP, raw, netlink, packet and XDP: memory, more than the bytes of what arrived. \
+         Listener: connections that wait to be accepted. Zero of vsock and SMC, whose queues the kernel does not tell.",
         "idiag_rqueue",
     )
     .gauge(Unit::Bytes)
+    .bare()
+    .tokens("Recv-Q")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
     Field::new(
         "socket.send_q",
-        plain!(|r| Some(r.socket.send_q)),
-        "Bytes sent and not yet acknowledged; for a listener, how many connections may wait.  Zero of vsock and SMC \
-         sockets, whose queues the kernel does not tell.",
+        plain!(|r| amount(r.socket.send_q)),
+        "What was sent and is not done with. TCP: bytes not yet acknowledged. UDP, raw, netlink: memory of what has \
+         not left the machine. Unix: memory of what the other end has not read. Listener: how many connections may \
+         wait. Zero of packet, XDP, vsock and SMC sockets, whose queues the kernel does not tell.",
         "idiag_wqueue",
     )
     .gauge(Unit::Bytes)
+    .bare()
+    .tokens("Send-Q")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::SendQ, |out, r, _| put_queue(out, r.socket.send_q))),
     Field::new(
@@ -223,6 +231,12 @@ pub(super) const COLUMNS: &[Field] = &[
     REMOTE_ADDR,
     REMOTE_PORT,
 ];
+
+/// A queue or memory: the kernel counts both in an `int`, which is negative where
+/// a socket is being taken down (UDP of `-E`: -1), and that is no amount.
+pub(super) fn amount(number: u32) -> Option<u32> {
+    i32::try_from(number).is_ok().then_some(number)
+}
 
 /// The state; associations and SMC count in numbers of their own.
 pub fn state_text(row: &Row<'_>) -> &'static str {

@@ -182,6 +182,7 @@ pub(super) const EXPOSURE: &[Field] = &[
         "idiag_wqueue, UNIX_DIAG_RQLEN",
     )
     .gauge(Unit::Count)
+    .level()
     .group(Groups::EXPOSURE)
     .text(Text::PartOf("listen.backlog")),
     Field::new(

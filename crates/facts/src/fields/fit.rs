@@ -16,8 +16,8 @@ use crate::model::families::Family;
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
-    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Names,
-    Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, Workload,
+    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Named,
+    Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, UserNamespace, Workload,
 };
 
 /// Numbers without any order, the same in every run.
@@ -294,8 +294,9 @@ fn check(name: &str, kind: Kind, value: Value<'_>) {
 #[test]
 fn every_value_is_of_the_kind_that_its_row_tells() {
     let catalog = Catalog::shared();
-    let netns = Netns::new(u64::MAX, Some(b"name".to_vec()), Some(b"/run/netns/name".to_vec()));
-    let text = || Some(b"text".to_vec());
+    let mut netns = Netns::new(u64::MAX, Some(b"name".to_vec()), Some(b"/run/netns/name".to_vec()));
+    netns.owner = Some(UserNamespace { inode: 1, uid: u32::MAX });
+    let text = || Some(Named::new(b"text", b"(uid 5)"));
     let workload = Workload {
         cgroup: b"/x".to_vec(),
         runtime: Some("docker"),
@@ -307,7 +308,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         pod_qos: QOS_CLASSES.first().map(Word::name),
         unit: text(),
         slice: text(),
-        session: text(),
+        session: Some(b"4".to_vec()),
         owner_uid: Some(u32::MAX),
     };
     let everything = Names {
@@ -319,7 +320,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         port_owner: Some(b"name"),
         cgroup: Some(b"/x"),
         netns: Some(&netns),
-        peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1 }),
+        peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
         workload: Some(&workload),
         addresses: Some(&Everything),
         holders: Some(&Everything),
@@ -338,7 +339,9 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
             if kind == SourceKind::Proc { line(table, &mut numbers) } else { reply(table, &mut numbers) };
         let origin = Origin { abi, ..Origin::of(table, kind) };
         let Some(socket) = Socket::decode(Record { origin, bytes: &bytes }) else { continue };
-        let row = Row { names: everything, association: round % 2 == 0, ..Row::bare(&socket) };
+        let mut row = Row { names: everything, association: round % 2 == 0, ..Row::bare(&socket) };
+        // Of another end by somebody's word alone less is told.
+        row.names.peer = everything.peer.map(|peer| Peer { claimed_by: [None, Some(5)][round % 2], ..peer });
         let descriptions = catalog.descriptions().iter();
         let of_kind = descriptions.filter(|description| description.message_kind == socket.message_kind());
         for field in of_kind.flat_map(|description| &description.parts).flat_map(|part| &part.fields) {

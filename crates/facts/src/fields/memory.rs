@@ -7,19 +7,20 @@
 
 use sockdiag_wire::mem_info::SkMemInfo;
 
+use super::endpoint::amount;
 use super::{Field, Groups, Needs, Read, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::put_u64;
 
 macro_rules! sk {
     ($method:ident) => {
-        plain!(|r| r.socket.sk_mem_info()?.$method())
+        plain!(|r| amount(r.socket.sk_mem_info()?.$method()?))
     };
 }
 
 macro_rules! mem {
     ($method:ident) => {
-        plain!(|r| r.socket.attrs()?.mem_info()?.$method())
+        plain!(|r| amount(r.socket.attrs()?.mem_info()?.$method()?))
     };
 }
 
@@ -45,15 +46,22 @@ pub(super) const SK: &[Field] = &[
         "Memory that holds received data, unread.",
         "SK_MEMINFO_RMEM_ALLOC",
     )
+    .tokens("r")
     .shape("skmem:(rN,rbN,tN,tbN,fN,wN,oN,blN,dN)")
     .text(Text::Custom(fmt_skmem)),
     sk("mem.rcvbuf", sk!(rcvbuf), "Most memory that received data may take.", "SK_MEMINFO_RCVBUF")
+        .tokens("rb")
+        .level()
         .text(SKMEM),
     sk("mem.wmem_alloc", sk!(wmem_alloc), "Memory of data handed to lower layers.", "SK_MEMINFO_WMEM_ALLOC")
+        .tokens("t")
         .text(SKMEM),
     sk("mem.sndbuf", sk!(sndbuf), "Most memory that data to be sent may take.", "SK_MEMINFO_SNDBUF")
+        .tokens("tb")
+        .level()
         .text(SKMEM),
     sk("mem.fwd_alloc", sk!(fwd_alloc), "Memory reserved and not yet used.", "SK_MEMINFO_FWD_ALLOC")
+        .tokens("f")
         .text(SKMEM),
     sk(
         "mem.wmem_queued",
@@ -61,18 +69,28 @@ pub(super) const SK: &[Field] = &[
         "Memory of data not yet sent or not yet acknowledged.",
         "SK_MEMINFO_WMEM_QUEUED",
     )
+    .tokens("w")
     .text(SKMEM),
-    sk("mem.optmem", sk!(optmem), "Memory of options and filters.", "SK_MEMINFO_OPTMEM").text(SKMEM),
+    sk("mem.optmem", sk!(optmem), "Memory of options and filters.", "SK_MEMINFO_OPTMEM")
+        .tokens("o")
+        .text(SKMEM),
     sk(
         "mem.backlog",
         sk!(backlog),
         "Memory of packets that arrived while the socket was busy.",
         "SK_MEMINFO_BACKLOG",
     )
+    .tokens("bl")
     .text(SKMEM),
-    sk("mem.drops", sk!(drops), "Packets dropped before they reached the socket.", "SK_MEMINFO_DROPS")
-        .counter(Unit::Packets)
-        .text(SKMEM),
+    sk(
+        "mem.drops",
+        plain!(|r| r.socket.sk_mem_info()?.drops()),
+        "Packets dropped before they reached the socket.",
+        "SK_MEMINFO_DROPS",
+    )
+    .tokens("d")
+    .counter(Unit::Packets)
+    .text(SKMEM),
 ];
 
 /// The same for sockets whose memory ss prints inside another token.
@@ -89,11 +107,17 @@ pub(super) const SILENT: &[Field] = &{
 /// Rows of `-m` from inet tables of kernels without the newer report.
 pub(super) const OLD: &[Field] = &[
     mem("mem.old_rmem", mem!(rmem), "Receive memory, from kernels without the newer report.", "idiag_rmem")
+        .tokens("r")
         .shape("mem:(rN,wN,fN,tN)")
         .text(Text::Custom(fmt_mem)),
-    mem("mem.old_wmem", mem!(wmem), "Queued send memory, from the older report.", "idiag_wmem").text(MEM),
-    mem("mem.old_fmem", mem!(fmem), "Reserved memory, from the older report.", "idiag_fmem").text(MEM),
+    mem("mem.old_wmem", mem!(wmem), "Queued send memory, from the older report.", "idiag_wmem")
+        .tokens("w")
+        .text(MEM),
+    mem("mem.old_fmem", mem!(fmem), "Reserved memory, from the older report.", "idiag_fmem")
+        .tokens("f")
+        .text(MEM),
     mem("mem.old_tmem", mem!(tmem), "Memory handed to lower layers, from the older report.", "idiag_tmem")
+        .tokens("t")
         .text(MEM),
 ];
 

@@ -54,6 +54,33 @@ impl Unit {
     }
 }
 
+/// What becomes of the values of several sockets taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// They add up: bytes, packets, time spent.
+    Sum,
+    /// They add up to something, which is not what one asks for first: rates,
+    /// windows, limits.
+    Most,
+    /// A sum of them means nothing: round-trip times, sizes of a segment, factors.
+    NoSum,
+    /// They are no amounts, so neither a sum nor a mean of them means anything:
+    /// ports, identifiers, states.
+    NoMean,
+}
+
+impl Together {
+    /// What [`Metric`] and [`Unit`] say, unless the row says more.
+    pub(super) const fn of(metric: Metric, unit: Unit) -> Self {
+        match (metric, unit) {
+            (Metric::Info | Metric::State, _) => Self::NoMean,
+            (Metric::Counter, _) | (Metric::Gauge, Unit::Count | Unit::Bytes | Unit::Packets) => Self::Sum,
+            (Metric::Gauge, Unit::BytesPerSecond) => Self::Most,
+            (Metric::Gauge, _) => Self::NoSum,
+        }
+    }
+}
+
 /// What becomes of a value over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {

@@ -54,7 +54,7 @@ pub use extended::uid as owner;
 pub use groups::Groups;
 use kind::Special;
 pub use kind::{Int, Kind, Member, Whole};
-pub use metric::{Metric, Unit};
+pub use metric::{Metric, Together, Unit};
 pub use named::{NameError, Named};
 pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
@@ -106,8 +106,14 @@ pub struct Field {
     pub unit: Unit,
     /// What becomes of it over time.
     pub metric: Metric,
+    /// What becomes of those of several sockets.
+    pub together: Together,
+    /// Whether people see it without its unit, which is another one of some sockets.
+    pub bare: bool,
     none: Option<Special>,
     unlimited: Option<Special>,
+    /// Whether one of them is another number than zero.
+    has_sentinel: bool,
     /// What reading it costs.
     pub needs: Needs,
     /// The options that ask for it; printed with any of its block's.
@@ -142,8 +148,11 @@ impl Field {
             kind: read.kind,
             unit: Unit::None,
             metric: Metric::Info,
+            together: Together::NoMean,
+            bare: false,
             none: read.none,
             unlimited: None,
+            has_sentinel: false,
             needs: Needs::NONE,
             groups: Groups::NONE,
             operand: None,
@@ -185,6 +194,7 @@ impl Field {
     #[must_use]
     pub const fn none(mut self, number: i128) -> Self {
         self.none = Some(Special::of(number, self.kind));
+        self.has_sentinel |= number != 0;
         self
     }
 
@@ -192,6 +202,7 @@ impl Field {
     #[must_use]
     pub const fn unlimited(mut self, number: i128) -> Self {
         self.unlimited = Some(Special::of(number, self.kind));
+        self.has_sentinel |= number != 0;
         self
     }
 
@@ -200,6 +211,29 @@ impl Field {
     pub const fn gauge(mut self, unit: Unit) -> Self {
         self.metric = Metric::Gauge;
         self.unit = unit;
+        self.together = Together::of(Metric::Gauge, unit);
+        self
+    }
+
+    /// Says that it is a window or a limit: sums of it are made only where they are
+    /// asked for.
+    #[must_use]
+    pub const fn level(mut self) -> Self {
+        self.together = Together::Most;
+        self
+    }
+
+    /// Says that it is the size or the place of one thing: a sum of it means nothing.
+    #[must_use]
+    pub const fn size(mut self) -> Self {
+        self.together = Together::NoSum;
+        self
+    }
+
+    /// Says that its unit is another one of some sockets.
+    #[must_use]
+    pub const fn bare(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -208,6 +242,7 @@ impl Field {
     pub const fn counter(mut self, unit: Unit) -> Self {
         self.metric = Metric::Counter;
         self.unit = unit;
+        self.together = Together::of(Metric::Counter, unit);
         self
     }
 
@@ -267,6 +302,24 @@ impl Field {
         self
     }
 
+    /// Words of the text that stand before its value and are no other token: those
+    /// inside another field's token too.
+    #[must_use]
+    pub const fn tokens(mut self, words: &'static str) -> Self {
+        self.ss.words = words;
+        self
+    }
+
+    /// The words of the text that name it: `minrtt`, and `bl` inside `skmem:(...)`.
+    pub fn token_words(&self) -> impl Iterator<Item = &'static str> {
+        self.ss.words()
+    }
+
+    /// Whether it stands in a column of the text.
+    pub const fn heads_a_column(&self) -> bool {
+        matches!(self.ss.text, Text::Column(..))
+    }
+
     /// What its token looks like; `None` if it has none of its own.
     pub fn token(&self) -> Option<String> {
         self.ss.token()
@@ -288,10 +341,30 @@ impl Field {
     /// its numbers have.
     pub fn meaning(&self) -> String {
         let special = [(self.none_number(), "none"), (self.unlimited_number(), "unlimited")];
-        let special = special.into_iter().filter_map(|(number, what)| Some(format!("{}: {what}.", number?)));
+        let special = special.into_iter().filter_map(|(number, what)| {
+            let number = number?;
+            Some(if number == 0 { format!("0: {what}.") } else { format!("Absent where {what} ({number}).") })
+        });
         let words = Some(kind::words_sentence(self.kind)).filter(|words| !words.is_empty());
         let parts: Vec<String> = [self.doc.to_owned()].into_iter().chain(special).chain(words).collect();
         parts.join(" ")
+    }
+
+    /// What it says of a row.  A number by which the source says that there is none
+    /// or no limit is no amount, so it is absent; zero stays zero, which nobody
+    /// takes for much.
+    #[inline]
+    pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
+        let value = (self.get)(row);
+        if self.has_sentinel && value.and_then(Value::as_i128).is_some_and(|number| self.is_sentinel(number))
+        {
+            return None;
+        }
+        value
+    }
+
+    fn is_sentinel(&self, number: i128) -> bool {
+        number != 0 && [self.none_number(), self.unlimited_number()].contains(&Some(number))
     }
 
     const fn number(&self, special: Option<Special>) -> Option<i128> {

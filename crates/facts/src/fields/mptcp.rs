@@ -66,21 +66,24 @@ pub(super) const MPTCP: &[Field] = &[
         "Most subflows beyond the first.",
         "mptcpi_subflows_max",
         "subflows_max",
-    ),
+    )
+    .level(),
     count(
         "mptcp.add_addr_signal_max",
         get!(add_addr_signal_max),
         "Addresses that may be announced to the peer.",
         "mptcpi_add_addr_signal_max",
         "add_addr_signal_max",
-    ),
+    )
+    .level(),
     count(
         "mptcp.add_addr_accepted_max",
         get!(add_addr_accepted_max),
         "Addresses of the peer that may be accepted.",
         "mptcpi_add_addr_accepted_max",
         "add_addr_accepted_max",
-    ),
+    )
+    .level(),
     row(
         "mptcp.fallback",
         flag!(MPTCP_INFO_FLAG_FALLBACK),
@@ -128,7 +131,8 @@ pub(super) const MPTCP: &[Field] = &[
         "Local addresses that may be used for subflows.",
         "mptcpi_local_addr_max",
         "local_addr_max",
-    ),
+    )
+    .level(),
     row(
         "mptcp.csum_enabled",
         get!(csum_enabled),
@@ -185,7 +189,8 @@ pub(super) const MPTCP: &[Field] = &[
         "Endpoints marked laminar.",
         "mptcpi_endp_laminar_max",
         "endp_laminar_max",
-    ),
+    )
+    .level(),
     since(
         "mptcp.last_data_sent_ms",
         get!(last_data_sent_ms),
@@ -213,7 +218,8 @@ pub(super) const MPTCP: &[Field] = &[
         "Endpoints marked fullmesh.",
         "mptcpi_endp_fullmesh_max",
     )
-    .gauge(Unit::Count),
+    .gauge(Unit::Count)
+    .level(),
 ];
 
 const fn bytes(

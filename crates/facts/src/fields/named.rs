@@ -1,18 +1,24 @@
 //! Fields by the names that people type.
 //!
 //! The full name of a field always works.  A shorter one works where it can
-//! mean only one thing: what stands behind the point, with or without its
-//! unit (`rtt` for `tcp.rtt_us`), the word that `ss` prints (`cwnd` for
-//! `tcp.snd_cwnd`), or a member of a list (`pid`).  Where several subjects have
-//! it, those that people ask for first come first.  What only /proc text says
-//! has its full name alone: where the kernel answers, it is nowhere.
+//! mean only one thing.  The word by which the text shows a value means that
+//! value, whatever else is called so: `minrtt` is `tcp.min_rtt_us`, which `-i`
+//! prints so, and not Vegas's `vegas.minrtt_us`.  Then comes what stands behind
+//! the point, with or without its unit (`rtt_us` or `rtt` for `tcp.rtt_us`), then
+//! a member of a list (`pid`).  Of several fields only those count that sockets of
+//! the tables asked for can report; where several are left nothing is chosen, but
+//! that what the socket itself says goes before what is found out around it.
+//! What only /proc text says has its full name alone: where the kernel answers,
+//! it is nowhere.
 
 use std::fmt;
 
-use super::{Catalog, Field, Kind, Needs, Unit};
+use super::{Catalog, Field, Kind, Needs, Part, Unit};
+use crate::model::{Table, TableSet};
 
-/// Subjects whose fields a short name prefers, in this order.
-const FIRST: [&str; 6] = ["socket", "tcp", "cgroup", "timer", "mem", "unix"];
+/// Subjects of what is found out around a socket, and of what one congestion control
+/// keeps for itself; the socket's own facts go before.
+const AROUND: [&str; 9] = ["netns", "peer", "container", "pod", "unit", "listen", "bbr", "dctcp", "vegas"];
 
 /// The subject of what only /proc text says.
 const PROC: &str = "proc.";
@@ -115,11 +121,23 @@ impl fmt::Display for NameError {
 impl std::error::Error for NameError {}
 
 impl Catalog {
-    /// What a name stands for.
+    /// What a name stands for, whatever the tables.
     ///
     /// # Errors
     /// Where that is nothing, or more than one thing.
     pub fn named(&self, typed: &str) -> Result<Named, NameError> {
+        let every = |set: TableSet, table: Table| set.union(TableSet::only(table));
+        self.named_of(
+            typed,
+            crate::model::tables::TABLES.iter().map(|facts| facts.table).fold(TableSet::EMPTY, every),
+        )
+    }
+
+    /// What a name stands for where sockets of these tables are asked for.
+    ///
+    /// # Errors
+    /// Where that is nothing, or more than one thing that they can report.
+    pub fn named_of(&self, typed: &str, tables: TableSet) -> Result<Named, NameError> {
         let name = full_name(typed);
         if let Some(field) = self.field(name) {
             return Ok(Named { field, member: None, without_unit: false });
@@ -130,9 +148,17 @@ impl Catalog {
         {
             return Ok(Named { field, member: Some(at), without_unit: false });
         }
-        for without_unit in [false, true] {
-            let found = self.ending(name, without_unit);
+        // With its unit the word that the text shows still means what it shows.
+        let bare = UNITS.iter().find_map(|unit| name.strip_suffix(unit)).unwrap_or(name);
+        let shown = |field: &&'static Field| field.token_words().any(|word| word == bare);
+        let ends = self.ending(name, false);
+        let ends_as_shown = ends.iter().copied().filter(shown).collect();
+        for found in [self.printed(name, tables), ends_as_shown, ends, self.ending(name, true)] {
+            let found = self.reported(found, tables);
             if let Some(field) = preferred(&found) {
+                // Without a unit a number of a time may be meant in any.
+                let without_unit =
+                    UNITS.iter().any(|unit| field.name.ends_with(unit)) && !field.name.ends_with(name);
                 return Ok(Named { field, member: None, without_unit });
             }
             if !found.is_empty() {
@@ -140,21 +166,37 @@ impl Catalog {
                 return Err(NameError::Ambiguous { name: typed.to_owned(), fields });
             }
         }
-        let printed = self.printed(name);
-        if let Some(field) = preferred(&printed) {
-            let without_unit = UNITS.iter().any(|unit| field.name.ends_with(unit));
-            return Ok(Named { field, member: None, without_unit });
+        let with_member =
+            |field: &&'static Field| field.kind.members().iter().any(|member| member.name == name);
+        let mut lists: Vec<&'static Field> = Vec::new();
+        for field in self.fields().filter(with_member) {
+            if !lists.contains(&field) {
+                lists.push(field);
+            }
         }
-        let rank = |field: &Field| {
-            let subject = field.name.split_once('.').map_or(field.name, |(subject, _)| subject);
-            FIRST.iter().position(|first| *first == subject).unwrap_or(FIRST.len())
-        };
-        let members = self.fields().filter_map(|field| {
-            let at = field.kind.members().iter().position(|member| member.name == name)?;
-            Some(Named { field, member: Some(at), without_unit: false })
-        });
-        let member = members.min_by_key(|named| rank(named.field));
-        member.ok_or_else(|| NameError::Unknown { name: typed.to_owned(), alike: self.alike(typed) })
+        let lists = self.reported(lists, tables);
+        match preferred(&lists) {
+            Some(field) => {
+                let member = field.kind.members().iter().position(|member| member.name == name);
+                Ok(Named { field, member, without_unit: false })
+            }
+            None if lists.is_empty() => {
+                Err(NameError::Unknown { name: typed.to_owned(), alike: self.alike(typed) })
+            }
+            None => {
+                let fields = lists.iter().map(|field| field.name).collect();
+                Err(NameError::Ambiguous { name: typed.to_owned(), fields })
+            }
+        }
+    }
+
+    /// Those that sockets of these tables can report; all, if they can report none.
+    fn reported(&self, found: Vec<&'static Field>, tables: TableSet) -> Vec<&'static Field> {
+        if found.len() < 2 {
+            return found;
+        }
+        let reported: Vec<_> = found.iter().copied().filter(|field| self.reports(tables, field)).collect();
+        if reported.is_empty() { found } else { reported }
     }
 
     /// The field of this name, in full or short, that has members.
@@ -181,16 +223,24 @@ impl Catalog {
         found
     }
 
-    /// Fields that `ss` prints with this word, each name once.
-    fn printed(&self, name: &str) -> Vec<&'static Field> {
+    /// Fields that the text shows behind this word of sockets of these tables, or else
+    /// of any: each name once, and none behind what heads a column.
+    fn printed(&self, name: &str, tables: TableSet) -> Vec<&'static Field> {
+        let of_tables = self.printed_of(name, |part| part.tables.intersects(tables));
+        if of_tables.is_empty() { self.printed_of(name, |_| true) } else { of_tables }
+    }
+
+    fn printed_of(&self, name: &str, is_asked: impl Fn(&Part) -> bool) -> Vec<&'static Field> {
         let mut found: Vec<&'static Field> = Vec::new();
-        for field in self.fields().filter(|field| !field.name.starts_with(PROC)) {
-            let is_printed = field.token().is_some_and(|token| {
-                token.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')) && !name.is_empty()
-            });
-            if is_printed && !found.contains(&field) {
+        let parts = self.descriptions().iter().flat_map(|description| &description.parts);
+        for field in parts.filter(|part| is_asked(part)).flat_map(|part| part.fields.iter().copied()) {
+            let is_shown = !field.name.starts_with(PROC) && field.token_words().any(|word| word == name);
+            if is_shown && !found.contains(&field) {
                 found.push(field);
             }
+        }
+        if found.iter().any(|field| field.heads_a_column()) {
+            found.retain(|field| field.heads_a_column());
         }
         found
     }
@@ -223,15 +273,15 @@ fn full_name(word: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == word).map_or(word, |(_, name)| name)
 }
 
-/// The only one, or the one whose subject comes first.
+/// The only one, or the only one that the socket itself reports.
 fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
-    match found {
-        [only] => Some(only),
-        several => FIRST.iter().find_map(|subject| {
-            let is_of =
-                |field: &&&'static Field| field.name.split_once('.').is_some_and(|(of, _)| of == *subject);
-            several.iter().find(is_of).copied()
-        }),
+    let is_own = |field: &&&'static Field| {
+        !field.name.split_once('.').is_some_and(|(subject, _)| AROUND.contains(&subject))
+    };
+    let mut own = found.iter().filter(is_own);
+    match (found, own.next(), own.next()) {
+        ([only], ..) | (_, Some(only), None) => Some(only),
+        _ => None,
     }
 }
 
@@ -265,7 +315,6 @@ mod tests {
             ("rtt", "tcp.rtt_us", None),
             ("min_rtt", "tcp.min_rtt_us", None),
             ("recv_q", "socket.recv_q", None),
-            ("bytes_sent", "tcp.bytes_sent", None),
             ("retrans", "tcp.retrans", None),
             ("delivery_rate", "tcp.delivery_rate_bytes_per_s", None),
             ("state", "socket.state", None),
@@ -280,10 +329,14 @@ mod tests {
             ("proc.cwnd", "proc.cwnd", None),
             ("pid", "socket.processes", Some("pid")),
             ("comm", "socket.processes", Some("comm")),
-            ("name", "unix.name", None),
             ("unit", "unit.name", None),
             ("container", "container.name", None),
             ("netns", "netns.title", None),
+            ("minrtt", "tcp.min_rtt_us", None),
+            ("bl", "mem.backlog", None),
+            ("backlog", "listen.backlog", None),
+            ("inode", "socket.inode", None),
+            ("users", "socket.processes", None),
             ("peer.pid", "peer.processes", Some("pid")),
             ("process.user", "socket.processes", Some("user")),
             ("socket.processes.cmdline", "socket.processes", Some("cmdline")),
@@ -296,6 +349,33 @@ mod tests {
         {
             assert!(catalog.named(name).is_ok_and(|named| named.without_unit == without_unit), "{name}");
         }
+    }
+
+    #[test]
+    fn the_tables_asked_for_decide_between_several() {
+        let catalog = Catalog::standard();
+        let tcp = TableSet::only(Table::Tcp);
+        for (name, tables, want) in [
+            ("bytes_sent", tcp, "tcp.bytes_sent"),
+            ("bytes_sent", TableSet::only(Table::Mptcp), "mptcp.bytes_sent"),
+            ("sk", tcp, "socket.cookie"),
+            ("sk", TableSet::only(Table::Netlink), "netlink.sk"),
+            ("name", TableSet::UNIX, "unix.name"),
+            ("peers", TableSet::UNIX, "unix.pending"),
+            ("protocol", TableSet::PACKET, "packet.protocol"),
+            ("rcv_space", TableSet::UNIX, "tcp.rcv_space"),
+        ] {
+            let named = catalog.named_of(name, tables).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(named.field.name, want, "{name} of {tables:?}");
+        }
+        for (name, want) in [
+            ("bytes_sent", "\"bytes_sent\" may be tcp.bytes_sent, mptcp.bytes_sent"),
+            ("sk", "\"sk\" may be socket.cookie, netlink.sk"),
+        ] {
+            assert_eq!(catalog.named_of(name, TableSet::ALL).unwrap_err().to_string(), want);
+        }
+        let name = catalog.named_of("name", TableSet::ALL).unwrap_err().to_string();
+        assert!(name.contains("unix.name") && name.contains("container.name"), "{name}");
     }
 
     /// Whoever types a filter may type anything.

@@ -98,7 +98,7 @@ const DETAILS: &[Field] = &[
         text!(|r| context(r)),
         "SELinux context of the process whose number the port id is, or of the kernel.",
         "/proc/PID/attr/current",
-    )
+    ).tokens("proc_ctx")
     .needs(Needs::CONTEXTS)
     .group(Groups::CONTEXT)
     .only_with(Groups::PROCESSES)
@@ -113,7 +113,7 @@ const DETAILS: &[Field] = &[
         plain!(|r| netlink(r)?.groups()),
         "Multicast groups 1 to 32 that the socket listens to, a bit each.",
         "NETLINK_DIAG_GROUPS",
-    )
+    ).tokens("groups")
     .flags(&[])
     .group(Groups::EXTENDED)
     .text(Text::Column(Column::Process, put_details)),
@@ -122,7 +122,7 @@ const DETAILS: &[Field] = &[
         plain!(|r| netlink(r)?.address()),
         "Address of the socket in the kernel; only /proc tells it.",
         "/proc/net/netlink",
-    )
+    ).tokens("sk")
     .wide()
     .none(0)
     .group(Groups::EXTENDED)
@@ -132,7 +132,7 @@ const DETAILS: &[Field] = &[
         plain!(|r| netlink(r)?.callback()),
         "Whether a dump is under way, or where the kernel keeps track of it; only /proc tells it.",
         "/proc/net/netlink",
-    )
+    ).tokens("cb")
     .wide()
     .group(Groups::EXTENDED)
     .text(Text::PartOf("netlink.groups")),

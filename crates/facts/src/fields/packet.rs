@@ -148,6 +148,7 @@ macro_rules! info {
 
 const INFO: &[Field] = &[
     detail("packet.version", info!(version), "Version of the headers in the rings.", "pdi_version")
+        .tokens("ver")
         .words(VERSIONS)
         .shape("ver:N cpy_thresh:N flags( WORD... )")
         .text(Text::Custom(text::fmt_info)),
@@ -157,9 +158,12 @@ const INFO: &[Field] = &[
         "How many packets too long for the ring may wait outside it.",
         "pdi_copy_thresh",
     )
+    .tokens("cpy_thresh")
     .gauge(Unit::Packets)
+    .size()
     .text(Text::PartOf("packet.version")),
     detail("packet.flags", info!(flags), "Settings.", "pdi_flags")
+        .tokens("flags")
         .flags(FLAGS)
         .text(Text::PartOf("packet.version")),
     detail(
@@ -168,7 +172,8 @@ const INFO: &[Field] = &[
         "Room that is left before each packet in a ring.",
         "pdi_reserve",
     )
-    .gauge(Unit::Bytes),
+    .gauge(Unit::Bytes)
+    .size(),
     detail(
         "packet.tstamp",
         info!(tstamp),
@@ -193,12 +198,15 @@ const RINGS: &[Field] = &[
         "Length of a block of the receive ring.",
         "pdr_block_size",
     )
+    .tokens("blk_size")
     .gauge(Unit::Bytes)
+    .size()
     .shape("ring_rx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
         text::put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
     })),
     detail("packet.rx_block_nr", ring!(rx_ring, block_nr), "Blocks of the receive ring.", "pdr_block_nr")
+        .tokens("blk_nr")
         .gauge(Unit::Count)
         .text(RX),
     detail(
@@ -207,9 +215,12 @@ const RINGS: &[Field] = &[
         "Length of a frame of the receive ring.",
         "pdr_frame_size",
     )
+    .tokens("frm_size")
     .gauge(Unit::Bytes)
+    .size()
     .text(RX),
     detail("packet.rx_frame_nr", ring!(rx_ring, frame_nr), "Frames of the receive ring.", "pdr_frame_nr")
+        .tokens("frm_nr")
         .gauge(Unit::Count)
         .text(RX),
     detail(
@@ -218,6 +229,7 @@ const RINGS: &[Field] = &[
         "After how long a block of the receive ring is handed on unless it is full.",
         "pdr_retire_tmo",
     )
+    .tokens("tmo")
     .gauge(Unit::Milliseconds)
     .text(RX),
     detail(
@@ -226,13 +238,15 @@ const RINGS: &[Field] = &[
         "Room for the program in each block of the receive ring.",
         "pdr_sizeof_priv",
     )
-    .gauge(Unit::Bytes),
+    .gauge(Unit::Bytes)
+    .size(),
     detail(
         "packet.rx_features",
         ring!(rx_ring, features),
         "Features of the receive ring (TP_FT_*).",
         "pdr_features",
     )
+    .tokens("features")
     .flags(FEATURES)
     .text(RX),
     detail(
@@ -241,12 +255,15 @@ const RINGS: &[Field] = &[
         "Length of a block of the send ring.",
         "pdr_block_size",
     )
+    .tokens("blk_size")
     .gauge(Unit::Bytes)
+    .size()
     .shape("ring_tx(blk_size:N,...)")
     .text(Text::Custom(|out, r, style| {
         text::put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
     })),
     detail("packet.tx_block_nr", ring!(tx_ring, block_nr), "Blocks of the send ring.", "pdr_block_nr")
+        .tokens("blk_nr")
         .gauge(Unit::Count)
         .text(TX),
     detail(
@@ -255,9 +272,12 @@ const RINGS: &[Field] = &[
         "Length of a frame of the send ring.",
         "pdr_frame_size",
     )
+    .tokens("frm_size")
     .gauge(Unit::Bytes)
+    .size()
     .text(TX),
     detail("packet.tx_frame_nr", ring!(tx_ring, frame_nr), "Frames of the send ring.", "pdr_frame_nr")
+        .tokens("frm_nr")
         .gauge(Unit::Count)
         .text(TX),
     detail(
@@ -266,6 +286,7 @@ const RINGS: &[Field] = &[
         "After how long a block of the send ring is handed on unless it is full.",
         "pdr_retire_tmo",
     )
+    .tokens("tmo")
     .gauge(Unit::Milliseconds)
     .text(TX),
     detail(
@@ -274,13 +295,15 @@ const RINGS: &[Field] = &[
         "Room for the program in each block of the send ring.",
         "pdr_sizeof_priv",
     )
-    .gauge(Unit::Bytes),
+    .gauge(Unit::Bytes)
+    .size(),
     detail(
         "packet.tx_features",
         ring!(tx_ring, features),
         "Features of the send ring (TP_FT_*).",
         "pdr_features",
     )
+    .tokens("features")
     .flags(FEATURES)
     .text(TX),
 ];
@@ -292,6 +315,7 @@ const FANOUT: &[Field] = &[
         "Group whose members share the packets.",
         "PACKET_DIAG_FANOUT",
     )
+    .tokens("id")
     .shape("fanout(id:N,type:N)")
     .text(Text::Custom(text::fmt_fanout)),
     detail(
@@ -300,6 +324,7 @@ const FANOUT: &[Field] = &[
         "How the group shares them, and flags (PACKET_FANOUT_*).",
         "PACKET_DIAG_FANOUT",
     )
+    .tokens("type")
     .words(FANOUTS)
     .text(Text::PartOf("packet.fanout_id")),
 ];
@@ -357,7 +382,9 @@ const FILTER: &[Field] = &[Field::new(
     "Instructions of the classic BPF program that chooses packets; -b lists them.",
     "PACKET_DIAG_FILTER",
 )
+.tokens("bpf")
 .gauge(Unit::Count)
+.size()
 .group(Groups::BPF)
 .shape("bpf filter (N): CODE JT JF K, ...")
 .text(Text::Custom(text::fmt_filter))];

@@ -25,6 +25,7 @@ pub(super) const PROCESSES: &[Field] = &[
         "SELinux context of the holder that is listed first.",
         "/proc/PID/attr/current",
     )
+    .tokens("proc_ctx")
     .needs(Needs::PROCESSES.union(Needs::CONTEXTS))
     .group(Groups::CONTEXT)
     .only_with(Groups::PROCESSES)
@@ -38,6 +39,7 @@ pub(super) const PROCESSES: &[Field] = &[
         "SELinux context of the socket, as the holder that is listed first gives it.",
         "security.selinux",
     )
+    .tokens("sock_ctx")
     .needs(Needs::PROCESSES.union(Needs::CONTEXTS))
     .group(Groups::SOCKET_CONTEXT)
     .only_with(Groups::PROCESSES)
@@ -51,6 +53,7 @@ pub(super) const HOLDERS: Field = Field::new(
     "Descriptors, of all processes that we may look into, that refer to the socket; newest first.",
     "/proc/PID/fd",
 )
+.tokens("users")
 .gauge(Unit::Count)
 .needs(Needs::PROCESSES)
 .group(Groups::PROCESSES)

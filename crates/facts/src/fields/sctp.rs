@@ -95,7 +95,9 @@ pub(super) const SCTP: &[Field] = &[
             out.extend_from_slice(states::sctp_text(state).as_bytes());
         }
     })),
-    shown("sctp.rwnd", get!(rwnd), "Receive window of this end.", "sctpi_rwnd", "rwnd").gauge(Unit::Bytes),
+    shown("sctp.rwnd", get!(rwnd), "Receive window of this end.", "sctpi_rwnd", "rwnd")
+        .gauge(Unit::Bytes)
+        .level(),
     shown(
         "sctp.unackdata",
         get!(unackdata),
@@ -106,8 +108,12 @@ pub(super) const SCTP: &[Field] = &[
     .gauge(Unit::Packets),
     shown("sctp.penddata", get!(penddata), "Chunks received and unread.", "sctpi_penddata", "penddata")
         .gauge(Unit::Packets),
-    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms").gauge(Unit::Count),
-    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms").gauge(Unit::Count),
+    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms")
+        .gauge(Unit::Count)
+        .level(),
+    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms")
+        .gauge(Unit::Count)
+        .level(),
     shown("sctp.inqueue", get!(inqueue), "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
         .gauge(Unit::Packets),
     shown("sctp.outqueue", get!(outqueue), "Chunks in the send queue.", "sctpi_outqueue", "outqueue")
@@ -127,11 +133,14 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_max_burst",
         "maxburst",
     )
-    .gauge(Unit::Packets),
+    .gauge(Unit::Packets)
+    .size(),
     shown("sctp.maxseg", get!(maxseg), "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
-        .gauge(Unit::Bytes),
+        .gauge(Unit::Bytes)
+        .size(),
     shown("sctp.peer_rwnd", get!(peer_rwnd), "Receive window of the peer.", "sctpi_peer_rwnd", "prwnd")
-        .gauge(Unit::Bytes),
+        .gauge(Unit::Bytes)
+        .level(),
     row("sctp.peer_tag", get!(peer_tag), "Verification tag of the peer.", "sctpi_peer_tag")
         .none(0)
         .shape("ptag:HEX")
@@ -174,7 +183,8 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_s_pd_point",
         "pdpoint",
     )
-    .gauge(Unit::Bytes),
+    .gauge(Unit::Bytes)
+    .size(),
     shown(
         "sctp.nodelay",
         get!(s_nodelay),
@@ -212,7 +222,8 @@ pub(super) const SCTP: &[Field] = &[
         "Size beyond which a message is split.",
         "sctpi_fragmentation_point",
     )
-    .gauge(Unit::Bytes),
+    .gauge(Unit::Bytes)
+    .size(),
     counter("sctp.isacks", get!(isacks), "Selective acknowledgements received.", "sctpi_isacks"),
     counter("sctp.osacks", get!(osacks), "Selective acknowledgements sent.", "sctpi_osacks"),
     counter("sctp.opackets", get!(opackets), "Packets sent.", "sctpi_opackets"),
@@ -239,14 +250,16 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_p_address",
     ),
     row("sctp.primary_cwnd", get!(p_cwnd), "Congestion window of the primary path.", "sctpi_p_cwnd")
-        .gauge(Unit::Bytes),
+        .gauge(Unit::Bytes)
+        .level(),
     row(
         "sctp.primary_ssthresh",
         get!(p_ssthresh),
         "Slow-start threshold of the primary path.",
         "sctpi_p_ssthresh",
     )
-    .gauge(Unit::Bytes),
+    .gauge(Unit::Bytes)
+    .size(),
     row(
         "sctp.primary_flight_size",
         get!(p_flight_size),
@@ -291,7 +304,8 @@ pub(super) const SCTP: &[Field] = &[
         "Errors after which the primary path is given up.",
         "sctpi_p_pathmaxrxt",
     )
-    .gauge(Unit::Count),
+    .gauge(Unit::Count)
+    .size(),
     row(
         "sctp.primary_sackdelay_ms",
         get!(p_sackdelay),
@@ -305,7 +319,8 @@ pub(super) const SCTP: &[Field] = &[
         "Packets after which the primary path acknowledges at once.",
         "sctpi_p_sackfreq",
     )
-    .gauge(Unit::Packets),
+    .gauge(Unit::Packets)
+    .size(),
     row("sctp.primary_error", get!(p_error), "Errors in a row on the primary path.", "sctpi_p_error")
         .gauge(Unit::Count),
     row(

@@ -231,6 +231,7 @@ macro_rules! cursor {
                 concat!($name, ".count"),
             )
             .gauge(Unit::Bytes)
+            .size()
             .shape(concat!($name, ":ROUND/N"))
             .text(Text::Custom(|out, r, _| {
                 let conn = msg(r).and_then(SmcDiagMsg::conn_info);
@@ -412,10 +413,14 @@ const BUFFERS: &[Field] = &[
     dmb("smcd.linkid", dmb!(linkid), "Number of the link over shared memory.", "linkid")
         .shape("smcd:(linkid:N,gid:HEX,peer_gid:HEX,token:HEX,peer_token:HEX)")
         .text(Text::Custom(fmt_dmb)),
-    dmb("smcd.gid", dmb!(my_gid), "Identity of our device.", "my_gid").wide().text(OF_DMB),
-    dmb("smcd.peer_gid", dmb!(peer_gid), "Identity of the peer's device.", "peer_gid").wide().text(OF_DMB),
-    dmb("smcd.dmb_token", dmb!(token), "Token of our buffer.", "token").wide().text(OF_DMB),
+    dmb("smcd.gid", dmb!(my_gid), "Identity of our device.", "my_gid").tokens("gid").wide().text(OF_DMB),
+    dmb("smcd.peer_gid", dmb!(peer_gid), "Identity of the peer's device.", "peer_gid")
+        .tokens("peer_gid")
+        .wide()
+        .text(OF_DMB),
+    dmb("smcd.dmb_token", dmb!(token), "Token of our buffer.", "token").tokens("token").wide().text(OF_DMB),
     dmb("smcd.peer_dmb_token", dmb!(peer_token), "Token of the peer's buffer.", "peer_token")
+        .tokens("peer_token")
         .wide()
         .text(OF_DMB),
     dmb(

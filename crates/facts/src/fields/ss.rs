@@ -68,12 +68,32 @@ pub struct SsText {
     pub text: Text,
     /// What that looks like, where `text` does not say it: `retrans:NOW/TOTAL`.
     pub shape: &'static str,
+    /// Further words that stand before its value, with blanks between them.
+    pub words: &'static str,
 }
 
 impl SsText {
     /// Not printed.
     pub const SILENT: Self =
-        Self { needs: Needs::NONE, only_with: Groups::NONE, text: Text::Silent, shape: "" };
+        Self { needs: Needs::NONE, only_with: Groups::NONE, text: Text::Silent, shape: "", words: "" };
+
+    /// The words that stand before its value.
+    pub(super) fn words(&self) -> impl Iterator<Item = &'static str> {
+        let own = match self.text {
+            Text::Nonzero(name)
+            | Text::NonzeroSigned(name)
+            | Text::NonzeroMillis(name)
+            | Text::Word(name) => name,
+            Text::Custom(_) => {
+                let end =
+                    |byte: &u8| !byte.is_ascii_lowercase() && !byte.is_ascii_digit() && !b"_-".contains(byte);
+                let end = self.shape.bytes().position(|byte| end(&byte)).unwrap_or(self.shape.len());
+                self.shape.get(..end).unwrap_or_default().trim_end_matches('-')
+            }
+            Text::Silent | Text::PartOf(_) | Text::Column(..) => "",
+        };
+        std::iter::once(own).chain(self.words.split(' ')).filter(|word| !word.is_empty())
+    }
 
     /// What its token looks like; `None` if it has none of its own.
     pub fn token(&self) -> Option<String> {

@@ -164,6 +164,7 @@ const PATH: &[Field] = &[
         }
     })),
     gauge("tcp.backoff", info!(backoff), "How often the timeout was doubled.", "tcpi_backoff", Unit::Count)
+        .size()
         .text(Text::Nonzero("backoff")),
     gauge("tcp.rtt_us", info!(rtt_us), "Smoothed round-trip time.", "tcpi_rtt", Unit::Microseconds)
         .none(0)
@@ -186,8 +187,10 @@ const PATH: &[Field] = &[
     )
     .text(Text::NonzeroMillis("ato")),
     gauge("tcp.snd_mss", info!(snd_mss), "Largest segment that we send.", "tcpi_snd_mss", Unit::Bytes)
+        .size()
         .text(Text::NonzeroSigned("mss")),
     gauge("tcp.pmtu", info!(pmtu), "Largest packet that the path takes.", "tcpi_pmtu", Unit::Bytes)
+        .size()
         .text(Text::Nonzero("pmtu")),
     gauge(
         "tcp.rcv_mss",
@@ -196,6 +199,7 @@ const PATH: &[Field] = &[
         "tcpi_rcv_mss",
         Unit::Bytes,
     )
+    .size()
     .text(Text::NonzeroSigned("rcvmss")),
     gauge(
         "tcp.advmss",
@@ -204,8 +208,10 @@ const PATH: &[Field] = &[
         "tcpi_advmss",
         Unit::Bytes,
     )
+    .size()
     .text(Text::NonzeroSigned("advmss")),
     gauge("tcp.snd_cwnd", info!(snd_cwnd), "Congestion window.", "tcpi_snd_cwnd", Unit::Packets)
+        .level()
         .text(Text::Nonzero("cwnd")),
     gauge(
         "tcp.snd_ssthresh",
@@ -214,6 +220,7 @@ const PATH: &[Field] = &[
         "tcpi_snd_ssthresh",
         Unit::Packets,
     )
+    .size()
     .unlimited(i32::MAX as i128)
     .shape("ssthresh:N")
     .text(Text::Custom(|out, r, _| {

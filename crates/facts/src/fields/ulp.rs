@@ -59,14 +59,21 @@ pub(super) const ULP: &[Field] = &[
     )
     .shape("tcp-ulp-NAME ...")
     .text(Text::Custom(fmt_ulp)),
-    row("tls.version", ulp!(tls.version), "TLS version.", "TLS_INFO_VERSION").words(VERSIONS).text(TLS),
-    row("tls.cipher", ulp!(tls.cipher), "Cipher.", "TLS_INFO_CIPHER").words(CIPHERS).text(TLS),
+    row("tls.version", ulp!(tls.version), "TLS version.", "TLS_INFO_VERSION")
+        .tokens("version")
+        .words(VERSIONS)
+        .text(TLS),
+    row("tls.cipher", ulp!(tls.cipher), "Cipher.", "TLS_INFO_CIPHER")
+        .tokens("cipher")
+        .words(CIPHERS)
+        .text(TLS),
     row(
         "tls.rxconf",
         ulp!(tls.rxconf),
         "Who decrypts: nobody below the program, the kernel (sw) or the network card (hw).",
         "TLS_INFO_RXCONF",
     )
+    .tokens("rxconf")
     .words(CONFIGURATIONS)
     .text(TLS),
     row(
@@ -75,6 +82,7 @@ pub(super) const ULP: &[Field] = &[
         "Who encrypts: nobody below the program, the kernel (sw) or the network card (hw).",
         "TLS_INFO_TXCONF",
     )
+    .tokens("txconf")
     .words(CONFIGURATIONS)
     .text(TLS),
     row(
@@ -83,6 +91,7 @@ pub(super) const ULP: &[Field] = &[
         "Whether sendfile sends without a copy.",
         "TLS_INFO_ZC_RO_TX",
     )
+    .tokens("zc_ro_tx")
     .text(TLS),
     row(
         "tls.rx_no_pad",
@@ -90,6 +99,7 @@ pub(super) const ULP: &[Field] = &[
         "Whether the peer promised not to pad records.",
         "TLS_INFO_RX_NO_PAD",
     )
+    .tokens("no_pad_rx")
     .text(TLS),
     row(
         "tls.tx_max_payload_len",
@@ -97,13 +107,15 @@ pub(super) const ULP: &[Field] = &[
         "Most data that a sent record holds.",
         "TLS_INFO_TX_MAX_PAYLOAD_LEN",
     )
-    .gauge(Unit::Bytes),
+    .gauge(Unit::Bytes)
+    .size(),
     row(
         "subflow.flags",
         ulp!(mptcp.flags),
         "State of the MPTCP subflow; rem is what the peer did, loc what we did.",
         "MPTCP_SUBFLOW_ATTR_FLAGS",
     )
+    .tokens("flags")
     .flags(SUBFLOW_FLAGS)
     .state()
     .text(TLS),
@@ -113,6 +125,7 @@ pub(super) const ULP: &[Field] = &[
         "Token of the peer's connection.",
         "MPTCP_SUBFLOW_ATTR_TOKEN_REM",
     )
+    .tokens("token")
     .text(TLS),
     row(
         "subflow.token_loc",
@@ -120,10 +133,13 @@ pub(super) const ULP: &[Field] = &[
         "Token of our connection.",
         "MPTCP_SUBFLOW_ATTR_TOKEN_LOC",
     )
+    .tokens("token")
     .text(TLS),
     row("subflow.id_rem", ulp!(mptcp.id_rem), "Address id of the peer.", "MPTCP_SUBFLOW_ATTR_ID_REM")
+        .tokens("id")
         .text(TLS),
     row("subflow.id_loc", ulp!(mptcp.id_loc), "Address id of this end.", "MPTCP_SUBFLOW_ATTR_ID_LOC")
+        .tokens("id")
         .text(TLS),
     row(
         "subflow.map_seq",
@@ -131,6 +147,7 @@ pub(super) const ULP: &[Field] = &[
         "Data sequence number of the current mapping.",
         "MPTCP_SUBFLOW_ATTR_MAP_SEQ",
     )
+    .tokens("seq")
     .wide()
     .text(TLS),
     row(
@@ -139,6 +156,7 @@ pub(super) const ULP: &[Field] = &[
         "Subflow sequence number of the current mapping.",
         "MPTCP_SUBFLOW_ATTR_MAP_SFSEQ",
     )
+    .tokens("sfseq")
     .text(TLS),
     row(
         "subflow.ssn_offset",
@@ -146,6 +164,7 @@ pub(super) const ULP: &[Field] = &[
         "Offset of the subflow sequence number.",
         "MPTCP_SUBFLOW_ATTR_SSN_OFFSET",
     )
+    .tokens("ssnoff")
     .text(TLS),
     row(
         "subflow.map_datalen",
@@ -153,7 +172,9 @@ pub(super) const ULP: &[Field] = &[
         "Length of the current mapping.",
         "MPTCP_SUBFLOW_ATTR_MAP_DATALEN",
     )
+    .tokens("maplen")
     .gauge(Unit::Bytes)
+    .size()
     .text(TLS),
     row(
         "subflow.relwrite_seq",

@@ -95,6 +95,7 @@ const DETAILS: &[Field] = &[
         "Major number of the file's device; -e shows another, see dev: in ss(8).",
         "UNIX_DIAG_VFS",
     )
+    .tokens("dev")
     .needs(Needs::UNIX_VFS)
     .group(Groups::EXTENDED)
     .text(Text::PartOf("unix.vfs_inode")),

@@ -89,6 +89,7 @@ const RINGS: &[Field] = &[
         "XDP_DIAG_RX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"rx", msg(r).and_then(XdpDiagMsg::rx_ring), style)),
     )
+    .tokens("entries")
     .gauge(Unit::Count)
     .shape("rx(entries:N)"),
     of(
@@ -98,16 +99,26 @@ const RINGS: &[Field] = &[
         "XDP_DIAG_TX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"tx", msg(r).and_then(XdpDiagMsg::tx_ring), style)),
     )
+    .tokens("entries")
     .gauge(Unit::Count)
     .shape("tx(entries:N)"),
     of("xdp.umem_id", umem!(id), "Number of the packet memory.", "id", Text::Custom(fmt_umem))
+        .tokens("id")
         .shape("umem(id:N,size:N,...)"),
-    of("xdp.umem_bytes", umem!(size), "Size of the packet memory.", "size", UMEM).gauge(Unit::Bytes),
-    of("xdp.umem_pages", umem!(num_pages), "Pages that the packet memory consists of.", "num_pages", UMEM)
-        .gauge(Unit::Count),
-    of("xdp.umem_chunk_bytes", umem!(chunk_size), "Size of a frame.", "chunk_size", UMEM).gauge(Unit::Bytes),
-    of("xdp.umem_headroom_bytes", umem!(headroom), "Room before the packet in a frame.", "headroom", UMEM)
+    of("xdp.umem_bytes", umem!(size), "Size of the packet memory.", "size", UMEM)
+        .tokens("size")
         .gauge(Unit::Bytes),
+    of("xdp.umem_pages", umem!(num_pages), "Pages that the packet memory consists of.", "num_pages", UMEM)
+        .tokens("num_pages")
+        .gauge(Unit::Count),
+    of("xdp.umem_chunk_bytes", umem!(chunk_size), "Size of a frame.", "chunk_size", UMEM)
+        .tokens("chunk_size")
+        .gauge(Unit::Bytes)
+        .size(),
+    of("xdp.umem_headroom_bytes", umem!(headroom), "Room before the packet in a frame.", "headroom", UMEM)
+        .tokens("headroom")
+        .gauge(Unit::Bytes)
+        .size(),
     of(
         "xdp.umem_ifindex",
         umem!(ifindex),
@@ -115,15 +126,17 @@ const RINGS: &[Field] = &[
         "ifindex",
         UMEM,
     )
+    .tokens("ifindex")
     .none(0),
-    of("xdp.umem_queue_id", umem!(queue_id), "Queue of that interface.", "queue_id", UMEM),
+    of("xdp.umem_queue_id", umem!(queue_id), "Queue of that interface.", "queue_id", UMEM).tokens("qid"),
     of(
         "xdp.umem_zerocopy",
         plain!(|r| zerocopy(msg(r)?.umem()?)),
         "Whether the driver works on the packet memory without copies.",
         "XDP_DU_F_ZEROCOPY",
         UMEM,
-    ),
+    )
+    .tokens("zc"),
     of(
         "xdp.umem_flags",
         umem!(flags),
@@ -132,7 +145,10 @@ const RINGS: &[Field] = &[
         Text::Silent,
     )
     .flags(UMEM_FLAGS),
-    of("xdp.umem_refs", umem!(refs), "Sockets that use the packet memory.", "refs", UMEM).gauge(Unit::Count),
+    of("xdp.umem_refs", umem!(refs), "Sockets that use the packet memory.", "refs", UMEM)
+        .tokens("refs")
+        .gauge(Unit::Count)
+        .size(),
     of(
         "xdp.fill_entries",
         plain!(|r| msg(r)?.fill_ring()?.entries()),
@@ -142,6 +158,7 @@ const RINGS: &[Field] = &[
             put_ring(out, b"fr", with_umem(r).and_then(XdpDiagMsg::fill_ring), style);
         }),
     )
+    .tokens("entries")
     .gauge(Unit::Count)
     .shape("fr(entries:N)"),
     of(
@@ -153,6 +170,7 @@ const RINGS: &[Field] = &[
             put_ring(out, b"cr", with_umem(r).and_then(XdpDiagMsg::completion_ring), style);
         }),
     )
+    .tokens("entries")
     .gauge(Unit::Count)
     .shape("cr(entries:N)"),
 ];
@@ -166,6 +184,7 @@ const STATS: &[Field] = &[
         "n_rx_dropped",
         Text::Custom(fmt_stats),
     )
+    .tokens("rx_dropped")
     .shape("stats(rx dropped:N,...)")
     .counter(Unit::Packets),
     of(
@@ -183,6 +202,7 @@ const STATS: &[Field] = &[
         "n_rx_full",
         COUNTERS,
     )
+    .tokens("rx_queue_full")
     .counter(Unit::Packets),
     of(
         "xdp.fill_ring_empty",
@@ -191,6 +211,7 @@ const STATS: &[Field] = &[
         "n_fill_ring_empty",
         COUNTERS,
     )
+    .tokens("rx_fill_ring_empty")
     .counter(Unit::Count),
     of(
         "xdp.tx_invalid",

@@ -212,7 +212,7 @@ fn same_bits(rule: &[u8], addr: &[u8], len: u8) -> bool {
 
 impl FieldTest {
     fn holds(&self, row: &Row<'_>) -> bool {
-        match (self.field.get)(row) {
+        match self.field.value(row) {
             None => false,
             Some(Value::List(list)) => self.list_holds(list),
             Some(value) => self.value_holds(value),

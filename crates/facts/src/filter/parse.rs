@@ -197,7 +197,7 @@ impl Parser<'_> {
             };
         }
         if self.pending.is_none()
-            && let Some(named) = std::str::from_utf8(token).ok().and_then(|name| self.ctx.catalog.named(name).ok())
+            && let Some(named) = std::str::from_utf8(token).ok().and_then(|name| self.ctx.catalog.named_of(name, self.ctx.tables).ok())
             // Its keyword is the whole condition: there is no value to compare.
             && !matches!(named.field.operand, Some((_, Operand::Autobound)))
             && let Some(Mark::Compare(comparison)) = self.tokens.peek().and_then(mark)

@@ -89,7 +89,7 @@ fn close(out: &mut Vec<u8>, start: usize) {
 /// wait until the few that were just written have reached the cache.
 #[inline]
 fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Result<()> {
-    match (entry.field.get)(object.row) {
+    match entry.field.value(object.row) {
         None | Some(Value::Addr(Addr::None)) => {}
         Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);

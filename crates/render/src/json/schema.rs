@@ -17,7 +17,7 @@ use super::value::{hex_key, truncated_key};
 use super::{SCHEMA_VERSION, has_hex};
 
 /// What every socket has.
-const REQUIRED: [&str; 5] = ["netid", "state", "family", "recv_q", "send_q"];
+const REQUIRED: [&str; 3] = ["netid", "state", "family"];
 
 /// The schema, as text that ends with a newline: of a document, with that of
 /// one line of `--jsonl` among its definitions, as `#/$defs/line`.
@@ -67,7 +67,8 @@ pub fn schema(catalog: &Catalog) -> Value {
         "Keys are the names of fields, nested by the point: tcp.rtt_us is .tcp.rtt_us. Units stand last in a \
          key (_us, _ms, _s, _bytes_per_s); amounts without one are what x-unit says. What a socket does not \
          report is absent. x-type is the sign and width that a number has in the kernel; x-none and \
-         x-unlimited are the numbers by which it says that there is none, or no limit. x-metric: a gauge goes up \
+         x-unlimited are the numbers by which it says that there is none, or no limit: where that is not zero, the \
+         key is absent then. x-metric: a gauge goes up \
          and down, a counter only up, beyond its maximum to zero again; a state is one of a few; anything else \
          describes (info). x-words are the words of numbers and all their spellings, x-flags those of bits; \
          newer kernels may send numbers that have none."

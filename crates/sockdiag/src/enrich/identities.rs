@@ -9,13 +9,12 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use crate::model::{IdentityCache, Process};
+use crate::notice::{Notice, Refusals};
 use crate::source::Sources;
-use crate::sys::names;
+use crate::sys::{chosen, names};
 use sockdiag_facts::scan;
 
 /// What is kept of a command line.
@@ -25,8 +24,8 @@ const SHORT: usize = 64;
 /// Bytes of command lines that are kept at full length: processes may share the
 /// memory that theirs are in, and we would not.
 const ALL: usize = 8 << 20;
-/// Where NULs at the end of a command line are no longer counted.
-const MOST_NULS: u64 = 64 << 10;
+/// How far behind it is looked for anything but NUL.
+const MOST_NULS: u64 = 4 << 10;
 /// More of a status is not read; the users stand at its beginning.
 const STATUS: u64 = 8 << 10;
 
@@ -38,6 +37,7 @@ pub(super) struct Identities {
     /// Bytes of all command lines.
     kept: usize,
     users: HashMap<u32, Option<Vec<u8>>>,
+    refusals: Refusals,
 }
 
 #[derive(Debug)]
@@ -56,7 +56,18 @@ impl Identities {
     /// Nobody is known yet.
     pub(super) fn new(sources: &Sources) -> Self {
         let root = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));
-        Self { root, processes: HashMap::new(), kept: 0, users: HashMap::new() }
+        Self {
+            root,
+            processes: HashMap::new(),
+            kept: 0,
+            users: HashMap::new(),
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// What was not read, and why.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        self.refusals.take()
     }
 
     /// Looks at a process, once.
@@ -64,19 +75,20 @@ impl Identities {
         if self.processes.contains_key(&pid) {
             return;
         }
-        let open = |name: &str| {
+        let refusals = &mut self.refusals;
+        let mut read = |name: &str, most| {
             let mut path = PathBuf::from(&self.root);
             path.push(pid.to_string());
             path.push(name);
-            File::open(path).ok()
+            chosen::beginning_at(&path, most).unwrap_or_else(|why| {
+                refusals.add(why, || path);
+                Vec::new()
+            })
         };
         let most = if self.kept < ALL { LONGEST } else { SHORT };
-        let cmdline = open("cmdline").map_or_else(Vec::new, |file| command_line(file, most));
+        let cmdline = command_line(read("cmdline", LONGEST as u64 + MOST_NULS), most);
         self.kept += cmdline.len();
-        let mut status = Vec::new();
-        let uid = open("status")
-            .and_then(|file| file.take(STATUS).read_to_end(&mut status).ok())
-            .and_then(|_| effective_uid(&status));
+        let uid = effective_uid(&read("status", STATUS));
         self.processes.insert(pid, Found { cmdline: cmdline.into(), uid });
         if let Some(uid) = uid {
             self.prepare_user(uid);
@@ -103,13 +115,10 @@ impl IdentityCache for Identities {
 /// The words of a command line, each ended by NUL, without the empty ones at the
 /// end, which a process that sets its title leaves there.  Of a line of more than
 /// `most` bytes its beginning, with no NUL at the end.
-fn command_line(mut file: impl Read, most: usize) -> Vec<u8> {
-    let mut line = Vec::new();
-    // What could be read is what there is.
-    let _ = file.by_ref().take(most as u64).read_to_end(&mut line);
-    let mut rest = Vec::new();
-    let _ = file.take(if line.len() < most { 0 } else { MOST_NULS }).read_to_end(&mut rest);
-    let is_cut = rest.iter().any(|byte| *byte != 0);
+fn command_line(mut line: Vec<u8>, most: usize) -> Vec<u8> {
+    let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    let is_cut = end > most;
+    line.truncate(end.min(most));
     let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     line.truncate(end);
     if end > 0 && !is_cut {
@@ -156,7 +165,7 @@ mod tests {
             (&many, LONGEST, b"a"),
             (&long, LONGEST, &long[..LONGEST]),
         ] {
-            assert_eq!(command_line(file, most), want, "{}", file[..file.len().min(20)].escape_ascii());
+            assert_eq!(command_line(file.to_vec(), most), want, "{}", file[..file.len().min(20)].escape_ascii());
         }
     }
 

@@ -27,6 +27,8 @@ use sockdiag_wire::rtnetlink::{
 use sockdiag_wire::socket::{AF_INET, AF_INET6};
 
 use crate::model::{Addr, AddressCache};
+use crate::notice::Notice;
+use crate::source;
 use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
@@ -38,13 +40,15 @@ pub(crate) struct Links {
     socket: Option<Netlink>,
     /// Whether the socket is kept, which a listing of netlink sockets shows.
     keeps: bool,
+    /// What to say where no socket could be had.
+    refused: Option<Notice>,
 }
 
 impl Links {
     /// Those of the namespace that this opener opens things in; the socket is
     /// kept for further questions if one `keeps` it.
     pub(crate) fn of(opener: Opener, keeps: bool) -> Self {
-        Self { opener, socket: None, keeps }
+        Self { opener, keeps, ..Self::default() }
     }
 
     /// Opens things of the same namespace in another way from now on.
@@ -62,6 +66,11 @@ impl Links {
         self.ask_one(&Question::Name(name))
             .map(|link| link.index)
             .or_else(|| interface_index(name, &self.opener))
+    }
+
+    /// What to say where no socket could be had since the last call.
+    pub(super) fn take_refused(&mut self) -> Option<Notice> {
+        self.refused.take()
     }
 
     /// The indices of all interfaces; `None` where some are routing domains of
@@ -110,7 +119,13 @@ impl Links {
     /// where the answer came to its end.
     fn converse(&mut self, request: impl FnOnce(u32) -> Vec<u8>, take: &mut dyn FnMut(Message<'_>)) {
         let kept = self.socket.take().map_or_else(|| Netlink::open(Subsystem::Route, &self.opener), Ok);
-        let Ok(mut socket) = kept else { return };
+        let mut socket = match kept {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.refused = source::open_notice(error).into();
+                return;
+            }
+        };
         if converse(&mut socket, request, take) && self.keeps {
             self.socket = Some(socket);
         }
@@ -126,6 +141,8 @@ pub(super) struct Interfaces {
     all: bool,
     /// Addresses with their interfaces; `None` until they are asked for.
     addresses: Option<Vec<(u32, Addr)>>,
+    /// What to say where there is no netlink socket, and for how many rows.
+    refused: Option<(Notice, usize)>,
 }
 
 impl AddressCache for Interfaces {
@@ -166,6 +183,18 @@ impl Interfaces {
         self.names
             .entry(index)
             .or_insert_with(|| links.name_of(index).unwrap_or_else(|| format!("if{index}").into_bytes()));
+        if let Some(notice) = links.take_refused() {
+            self.refused.get_or_insert((notice, 0));
+        }
+        if let Some((_, rows)) = &mut self.refused {
+            *rows += 1;
+        }
+    }
+
+    /// That there was no netlink socket, once for each row since the last call.
+    pub(super) fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
+        let refused = self.refused.as_mut().map(|(notice, rows)| (notice.clone(), std::mem::take(rows)));
+        refused.into_iter().flat_map(|(notice, rows)| std::iter::repeat_n(notice, rows))
     }
 
     /// Looks all interfaces up, the first time.

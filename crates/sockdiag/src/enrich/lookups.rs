@@ -13,6 +13,7 @@ use super::netlink::Protocols;
 use super::rpc::RpcNames;
 use crate::filter::{CgroupError, Lookups, Transport};
 use crate::model::{Addr, Family};
+use crate::notice::Notice;
 use crate::source::{self, Access};
 use crate::sys::errno_of;
 use crate::sys::handle::{IdError, id_of};
@@ -30,18 +31,26 @@ pub(crate) struct SystemLookups<'l> {
     with_rpc: bool,
     rpc: Option<RpcNames>,
     protocols: Option<Protocols>,
+    /// What to say where the kernel could not be asked.
+    refused: Option<Notice>,
 }
 
 impl<'l> SystemLookups<'l> {
     /// With `with_rpc`, rpcbind is asked when a filter first names a service
     /// that is nowhere else.
     pub(crate) fn new(links: &'l mut Links, access: &'l mut Access, with_rpc: bool) -> Self {
-        Self { links, access, volatile: false, with_rpc, rpc: None, protocols: None }
+        Self { links, access, volatile: false, with_rpc, rpc: None, protocols: None, refused: None }
     }
 
     /// Whether a later look may give another answer.
     pub(crate) fn is_volatile(&self) -> bool {
         self.volatile
+    }
+
+    /// What to say where the kernel could not be asked about an interface or a
+    /// condition.  An interface may have been found in another way all the same.
+    pub(crate) fn take_refused(&mut self) -> Option<Notice> {
+        self.refused.take()
     }
 }
 
@@ -73,7 +82,9 @@ impl Lookups for SystemLookups<'_> {
 
     fn interface(&mut self, name: &[u8]) -> Option<u32> {
         self.volatile = true;
-        self.links.index_of(name)
+        let index = self.links.index_of(name);
+        self.refused = self.refused.take().or(self.links.take_refused());
+        index
     }
 
     fn netlink_protocol(&mut self, name: &[u8]) -> Option<u32> {
@@ -87,7 +98,14 @@ impl Lookups for SystemLookups<'_> {
     }
 
     fn cgroup_condition_supported(&mut self) -> bool {
-        source::kernel_knows_cgroup_condition(self.access)
+        if self.refused.is_some() {
+            // The filter is not used any more, for that reason.
+            return true;
+        }
+        source::kernel_knows_cgroup_condition(self.access).unwrap_or_else(|notice| {
+            self.refused.get_or_insert(notice);
+            false
+        })
     }
 }
 

@@ -112,6 +112,13 @@ pub enum AskError {
     Empty(Empty),
     /// A filter makes no sense; the text has a caret under the wrong word.
     Filter(Box<Refused>),
+    /// The kernel cannot be asked about what a filter names.
+    LookUp {
+        /// What is in the way.
+        notice: Notice,
+        /// What is wrong with the filter besides, or because of it.
+        filter: Option<Box<AskError>>,
+    },
     /// A name to read stands for no field, or for several.
     Name(NameError),
     /// A name to order by cannot be chosen.
@@ -143,6 +150,7 @@ impl fmt::Display for AskError {
         match self {
             Self::Empty(empty) => empty.fmt(f),
             Self::Filter(refused) => write!(f, "{}\n{}", refused.error, refused.picture()),
+            Self::LookUp { notice, .. } => notice.fmt(f),
             Self::Name(error) => error.fmt(f),
             Self::Order(error) => error.fmt(f),
             Self::Namespace(error) => error.fmt(f),

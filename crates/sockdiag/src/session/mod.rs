@@ -159,11 +159,11 @@ impl Session {
     /// destroyed are listed.
     ///
     /// # Errors
-    /// What the kernel says where it cannot be asked to; with several
-    /// namespaces.
+    /// With several namespaces.  Where the kernel cannot be asked to, what is
+    /// listed is of another source, and nothing is destroyed.
     pub fn destroy_listed(&mut self) -> Result<(), AskError> {
         let scope = self.scopes.only()?;
-        self.destroyer = Some(Destroyer::open(&mut scope.access).map_err(AskError::Destroy)?);
+        self.destroyer = Some(Destroyer::try_open(&mut scope.access));
         Ok(())
     }
 
@@ -335,14 +335,21 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
         }
     }
     let most = scopes::most_kept();
-    for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
-        pipeline.enricher.enter(number as u32);
-        for (table, states) in &tables {
-            let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
-            pipeline.learn_peers(&query, &mut scope.access);
-        }
-        if number >= most {
-            scope.access.close();
+    // Room is for those first whose owners cannot give themselves any address.
+    for is_ours in [true, false] {
+        for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
+            let owner = scope.namespace.as_ref().and_then(|namespace| namespace.facts.owner);
+            if owner.is_none() != is_ours {
+                continue;
+            }
+            pipeline.enricher.enter(number as u32);
+            for (table, states) in &tables {
+                let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
+                pipeline.learn_peers(&query, &mut scope.access);
+            }
+            if number >= most {
+                scope.access.close();
+            }
         }
     }
     pipeline.enricher.have_peers();

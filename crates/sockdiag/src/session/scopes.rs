@@ -92,7 +92,11 @@ impl Scope {
     fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         if self.volatile {
             let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc);
-            let Parsed { expr, family } = reader.read(&mut lookups)?;
+            let read = reader.read(&mut lookups);
+            if let Some(notice) = lookups.take_refused() {
+                return Err(AskError::LookUp { notice, filter: read.err().map(Box::new) });
+            }
+            let Parsed { expr, family } = read?;
             self.volatile = lookups.is_volatile();
             self.programs = Programs::of(expr.as_ref());
             (self.filter, self.family) = (expr.map(Arc::new), family);
@@ -216,8 +220,9 @@ impl Scopes {
         let mut wrong = None;
         let most = most_kept();
         let (mut refused, mut errno) = (Vec::new(), 0);
-        for (number, namespace) in found.list.into_iter().enumerate() {
+        for (number, mut namespace) in found.list.into_iter().enumerate() {
             self.close_surplus(most);
+            namespace.facts.owner = self.opener_of(&namespace).owner();
             let listed = number < listed;
             let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
             let scope = match known {

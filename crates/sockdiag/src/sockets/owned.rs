@@ -62,6 +62,7 @@ struct KnownPeer {
     inode: u32,
     netns: Option<Arc<Netns>>,
     candidates: u32,
+    claimed_by: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -193,10 +194,11 @@ impl Interner {
             port_owner: copy(names.port_owner),
             cgroup: copy(names.cgroup),
             netns: names.netns.map(|netns| self.netns(netns)),
-            peer: names.peer.map(|Peer { inode, netns, candidates }| KnownPeer {
+            peer: names.peer.map(|Peer { inode, netns, candidates, claimed_by }| KnownPeer {
                 inode,
                 netns: netns.map(|netns| self.netns(netns)),
                 candidates,
+                claimed_by,
             }),
             workload: names.workload.map(|whom| shared(&mut self.workloads, whom, Workload::clone)),
             hosts: names.hosts.map(|book| {
@@ -275,6 +277,7 @@ impl OwnedRow {
                 inode: peer.inode,
                 netns: peer.netns.as_deref(),
                 candidates: peer.candidates,
+                claimed_by: peer.claimed_by,
             }),
             workload: known.workload.as_deref(),
             addresses: known.addresses.as_ref().map(|book| book as &dyn AddressCache),
@@ -428,7 +431,7 @@ mod tests {
     #[test]
     fn everything_that_was_looked_up_is_kept() {
         let netns = Netns::new(5, Some(b"web".to_vec()), None);
-        let workload = Workload { container_name: Some(b"box".to_vec()), ..Workload::default() };
+        let workload = Workload { container_name: Some(b"box"[..].into()), ..Workload::default() };
         let names = Names {
             hosts: Some(&Fake),
             local_service: Some(b"ssh"),
@@ -438,7 +441,7 @@ mod tests {
             port_owner: Some(b"ip"),
             cgroup: Some(b"/a"),
             netns: Some(&netns),
-            peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1 }),
+            peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
             workload: Some(&workload),
             addresses: Some(&Fake),
             holders: Some(&Fake),

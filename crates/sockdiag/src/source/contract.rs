@@ -173,6 +173,8 @@ pub enum DumpErrorKind {
     Kernel(i32),
     /// No netlink socket could be had.
     Socket(io::Error),
+    /// A netlink socket was there, but could not be bound.
+    Bind(io::Error),
     /// Replies were lost or the socket failed (`ENOBUFS`: the kernel dropped some).
     Receive(io::Error),
     /// The kernel closed the netlink socket.
@@ -226,6 +228,7 @@ impl fmt::Display for DumpError {
         match &self.kind {
             DumpErrorKind::Kernel(errno) => write!(f, "the kernel refused: {}", errno_text(*errno))?,
             DumpErrorKind::Socket(error) => write!(f, "no netlink socket: {}", os(error))?,
+            DumpErrorKind::Bind(error) => write!(f, "the netlink socket was not bound: {}", os(error))?,
             DumpErrorKind::Receive(error) => write!(f, "replies were lost: {}", os(error))?,
             DumpErrorKind::Eof => f.write_str("the kernel closed the netlink socket")?,
             DumpErrorKind::Remnant { bytes } => write!(f, "a datagram ends in {bytes} stray bytes")?,
@@ -255,6 +258,7 @@ impl std::error::Error for DumpError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             DumpErrorKind::Socket(error)
+            | DumpErrorKind::Bind(error)
             | DumpErrorKind::Receive(error)
             | DumpErrorKind::File { error, .. } => Some(error),
             _ => None,

@@ -41,7 +41,8 @@ pub enum Fate {
 /// Destroys sockets.
 #[derive(Debug)]
 pub struct Destroyer {
-    netlink: Netlink,
+    /// Or what to say where there is none.
+    netlink: Result<Netlink, Notice>,
     tally: Tally,
 }
 
@@ -51,10 +52,18 @@ impl Destroyer {
     /// # Errors
     /// What to tell people where none can be had.
     pub fn open(access: &mut Access) -> Result<Self, Notice> {
-        access
-            .socket()
-            .map(|netlink| Self { netlink, tally: Tally::default() })
-            .map_err(|failure| failure.notice.unwrap_or(Notice::Eof))
+        let destroyer = Self::try_open(access);
+        match destroyer.netlink {
+            Err(notice) => Err(notice),
+            Ok(_) => Ok(destroyer),
+        }
+    }
+
+    /// Opens a way to the kernel, if one can be had.  Without it sockets are
+    /// listed from other sources, and those are not acted on.
+    pub(crate) fn try_open(access: &mut Access) -> Self {
+        let netlink = access.socket().map_err(|failure| failure.notice.unwrap_or(Notice::Eof));
+        Self { netlink, tally: Tally::default() }
     }
 
     /// Whether a socket is of a kind that is destroyed at all: one of an inet
@@ -79,14 +88,15 @@ impl Destroyer {
     /// What to say where the kernel refuses for another reason than that the
     /// socket is gone or cannot be destroyed; no further one should be tried.
     pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
-        let seq = self.netlink.next_seq();
+        let netlink = self.netlink.as_mut().map_err(|notice| notice.clone())?;
+        let seq = netlink.next_seq();
         let failed = |error: ReceiveError| match error {
             ReceiveError::Eof => Notice::Eof,
             ReceiveError::Os(errno) => Notice::ReceiveFailed { errno: errno.raw_os_error() },
         };
-        self.netlink.send(&request(socket, seq)).map_err(|errno| failed(ReceiveError::Os(errno)))?;
+        netlink.send(&request(socket, seq)).map_err(|errno| failed(ReceiveError::Os(errno)))?;
         loop {
-            let datagram = self.netlink.receive().map_err(failed)?;
+            let datagram = netlink.receive().map_err(failed)?;
             if !datagram.from_kernel {
                 continue;
             }

@@ -15,7 +15,7 @@ use sockdiag_wire::netlink::{HEADER_LEN, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, me
 use super::access::Access;
 use super::contract::{DumpError, DumpErrorKind};
 use crate::model::{Family, FamilySet, Origin, Record, SourceKind, Table, TableSet, Window};
-use crate::sys::netlink::{Netlink, ReceiveError};
+use crate::sys::netlink::{Netlink, OpenStep, ReceiveError};
 use crate::sys::{self, clock};
 
 /// The multicast groups of these tables and families, a bit each; zero if the
@@ -62,8 +62,10 @@ pub(crate) struct Events {
 impl Events {
     /// Listens to these groups.
     pub(crate) fn open(groups: u32, access: &Access) -> Result<Self, DumpError> {
-        let netlink = Netlink::open_for(groups, access.opener())
-            .map_err(|errno| failed(DumpErrorKind::Socket(errno.into()), 0))?;
+        let netlink = Netlink::open_for(groups, access.opener()).map_err(|(step, errno)| match step {
+            OpenStep::Bind => failed(DumpErrorKind::Bind(errno.into()), 0),
+            _ => failed(DumpErrorKind::Socket(errno.into()), 0),
+        })?;
         let window = clock::since(clock::now_ns());
         Ok(Self { netlink, datagram: Vec::new(), at: 0, payload: 0..0, window, lost: 0, rows: 0 })
     }

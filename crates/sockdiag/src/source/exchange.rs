@@ -51,18 +51,28 @@ impl Failure {
     pub(super) fn is_invalid(&self) -> bool {
         matches!(self.kind, DumpErrorKind::Kernel(EINVAL))
     }
+
+    /// Whether there was no netlink socket, so that no other request fares
+    /// better.
+    pub(super) fn is_of_socket(&self) -> bool {
+        matches!(self.kind, DumpErrorKind::Socket(_))
+    }
 }
 
 /// No netlink socket could be had.
-pub(super) fn open_failed((step, error): (OpenStep, Errno)) -> Failure {
+pub(super) fn open_failed(failed: (OpenStep, Errno)) -> Failure {
+    Failure { kind: DumpErrorKind::Socket(failed.1.into()), notice: Some(open_notice(failed)) }
+}
+
+/// What to say of that.
+pub(crate) fn open_notice((step, error): (OpenStep, Errno)) -> Notice {
     let errno = error.raw_os_error();
-    let notice = match step {
+    match step {
         OpenStep::Socket => Notice::SocketFailed { errno },
         OpenStep::SendBuffer => Notice::SendBufferFailed { errno },
         OpenStep::ReceiveBuffer => Notice::ReceiveBufferFailed { errno },
         OpenStep::Bind => Notice::BindSocketFailed { errno },
-    };
-    Failure { kind: DumpErrorKind::Socket(error.into()), notice: Some(notice) }
+    }
 }
 
 /// Takes the payload of a message, and the time in which it was read.

@@ -19,7 +19,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use super::access::Access;
-use super::contract::{DumpError, Programs, Query, Storages, Visit, live_origin};
+use super::contract::{DumpError, DumpErrorKind, Programs, Query, Storages, Visit, live_origin};
 use super::exchange::{self, Consumer, Ended, Failure, ask_one, exchange};
 use super::proc_net;
 use super::replay::deficit;
@@ -55,7 +55,10 @@ pub(super) fn dump(
 
 /// Asks the kernel for no socket at all with a condition on cgroups, to see
 /// whether it knows such conditions.  Whatever is not `EINVAL` counts as yes.
-pub(crate) fn kernel_knows_cgroup_condition(access: &mut Access) -> bool {
+///
+/// # Errors
+/// What to say where the kernel cannot be asked.
+pub(crate) fn kernel_knows_cgroup_condition(access: &mut Access) -> Result<bool, Notice> {
     let mut program = Vec::new();
     Op { code: INET_DIAG_BC_CGROUP_COND, yes: 12, no: 16 }.encode(&mut program);
     program.extend_from_slice(&0_u64.to_ne_bytes());
@@ -67,7 +70,10 @@ pub(crate) fn kernel_knows_cgroup_condition(access: &mut Access) -> bool {
     let mut visit = |_: Record<'_>| ControlFlow::Continue(());
     let mut notices = |_: Notice| {};
     let mut run = Run::new(&query, access, &mut visit, &mut notices);
-    !matches!(run.one_family(Family::Inet), Err(failure) if failure.is_invalid())
+    match run.one_family(Family::Inet) {
+        Err(Failure { kind: DumpErrorKind::Socket(_), notice: Some(notice) }) => Err(notice),
+        result => Ok(!matches!(result, Err(failure) if failure.is_invalid())),
+    }
 }
 
 /// The families to ask for: a preferred one excludes the other.
@@ -134,7 +140,7 @@ impl<'q, 'v> Run<'q, 'v> {
         }
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
-                Err(failure) if self.rows == 0 => {
+                Err(failure) if self.rows == 0 && !failure.is_of_socket() => {
                     // An old kernel, or a recording of the other requests: not worth a word.
                     drop(failure);
                 }
@@ -143,7 +149,7 @@ impl<'q, 'v> Run<'q, 'v> {
         }
         let result = self.with_a_program(|run| run.by_family(families));
         let Err(failure) = result else { return Ok(()) };
-        if self.rows > 0 || legacy_type(self.query).is_none() {
+        if self.rows > 0 || failure.is_of_socket() || legacy_type(self.query).is_none() {
             return self.conclude(Err(failure));
         }
         let _ = self.conclude(Err(failure));

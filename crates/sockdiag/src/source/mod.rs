@@ -49,6 +49,7 @@ pub use contract::{DumpError, DumpErrorKind, Exact, LONGEST_MESSAGE, Programs, Q
 pub use destroy::{Destroyer, Fate};
 pub use events::groups as event_groups;
 pub(crate) use events::{Arrived, Events};
+pub(crate) use exchange::open_notice;
 pub(crate) use ladder::kernel_knows_cgroup_condition;
 pub use missing::missing;
 pub use record::{RecordError, record};

@@ -60,7 +60,9 @@ pub fn record(
         Ok(()) => return out.flush().map_err(RecordError::Write),
         Err(failure) => failure,
     };
-    if let Failed::Dump(Failure { notice, .. }) = &mut failure {
+    if let Failed::Dump(Failure { notice, kind }) = &mut failure
+        && !matches!(kind, DumpErrorKind::Socket(_))
+    {
         notice.take().into_iter().for_each(&mut *notices);
         // As the reference does, also after rows: a recording is a log.
         if let Some(kind) = legacy_type(query) {

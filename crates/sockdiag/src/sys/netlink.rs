@@ -98,9 +98,7 @@ impl Netlink {
     /// Opens a socket (close-on-exec) in a namespace and lets the kernel choose
     /// its port.
     pub(crate) fn open(subsystem: Subsystem, opener: &Opener) -> Result<Self, (OpenStep, Errno)> {
-        opener.run(move || Self::open_here(subsystem)).unwrap_or_else(|error| {
-            Err((OpenStep::Socket, Errno::from_io_error(&error).unwrap_or(Errno::SRCH)))
-        })
+        opener.run(move || Self::open_here(subsystem)).unwrap_or_else(|error| Err(not_there(&error)))
     }
 
     fn open_here(subsystem: Subsystem) -> Result<Self, (OpenStep, Errno)> {
@@ -119,19 +117,19 @@ impl Netlink {
 
     /// Opens a socket in a namespace for the multicast groups of sock_diag of
     /// this mask, with as large a receive queue as we may have.
-    pub(crate) fn open_for(groups: u32, opener: &Opener) -> Result<Self, Errno> {
-        opener
-            .run(move || Self::open_here_for(groups))
-            .unwrap_or_else(|error| Err(Errno::from_io_error(&error).unwrap_or(Errno::SRCH)))
+    pub(crate) fn open_for(groups: u32, opener: &Opener) -> Result<Self, (OpenStep, Errno)> {
+        opener.run(move || Self::open_here_for(groups)).unwrap_or_else(|error| Err(not_there(&error)))
     }
 
-    fn open_here_for(groups: u32) -> Result<Self, Errno> {
+    fn open_here_for(groups: u32) -> Result<Self, (OpenStep, Errno)> {
         let flags = SocketFlags::CLOEXEC;
-        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))?;
-        sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)?;
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))
+            .map_err(|e| (OpenStep::Socket, e))?;
+        sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)
+            .map_err(|e| (OpenStep::ReceiveBuffer, e))?;
         // Needs a privilege; without it the smaller queue stays.
         let _ = sockopt::set_socket_recv_buffer_size_force(&fd, EVENT_BUFFER);
-        Self::bound(fd, groups)
+        Self::bound(fd, groups).map_err(|e| (OpenStep::Bind, e))
     }
 
     /// Binds a socket to multicast groups and to the port that the kernel
@@ -243,6 +241,11 @@ impl AsFd for Netlink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// The namespace of a socket could not be entered.
+fn not_there(error: &std::io::Error) -> (OpenStep, Errno) {
+    (OpenStep::Socket, Errno::from_io_error(error).unwrap_or(Errno::SRCH))
 }
 
 /// Asks for an explanation with every error; kernels before 4.12 cannot give one.

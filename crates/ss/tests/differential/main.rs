@@ -22,6 +22,7 @@ mod options;
 mod proc_text;
 mod processes;
 mod recordings;
+mod refused;
 mod replies;
 mod summary;
 mod unix;
@@ -74,6 +75,7 @@ groups! {
     processes_made_up: processes::made_up, 40;
     recordings: recordings::run, 440;
     recordings_damaged: recordings::damaged, 30;
+    refused: refused::run, 840;
     replies: replies::run, 600;
     replies_failures: replies::failures, 190;
     replies_owners: replies::owners, 28;

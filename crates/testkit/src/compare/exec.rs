@@ -18,7 +18,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::Case;
-use crate::netns;
+use crate::netns::{self, refuse_netlink};
 use crate::{Doing, Why};
 
 /// How long a program may run.
@@ -95,6 +95,9 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
     command.stdout(writer).stderr(error_writer);
     if let Some(namespace) = case.place() {
         namespace.enter(&mut command);
+    }
+    if !case.refused.is_empty() {
+        refuse_netlink(&mut command, case.refused);
     }
     let program = command.get_program().to_owned();
     let mut child = command.spawn().doing(format_args!("running {}", program.display()))?;

@@ -90,6 +90,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_fackets",
         Unit::Packets,
     )
+    .size()
     .text(Text::Nonzero("fackets")),
     gauge(
         "tcp.reordering",
@@ -98,6 +99,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_reordering",
         Unit::Packets,
     )
+    .size()
     .shape("reordering:N")
     .text(Text::Custom(|out, r, _| {
         if let Some(info) = r.socket.tcp_info() {
@@ -132,6 +134,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_rcv_space",
         Unit::Bytes,
     )
+    .level()
     .text(Text::NonzeroSigned("rcv_space")),
     gauge(
         "tcp.rcv_ssthresh",
@@ -140,6 +143,7 @@ pub(super) const LOSS: &[Field] = &[
         "tcpi_rcv_ssthresh",
         Unit::Bytes,
     )
+    .level()
     .text(Text::Nonzero("rcv_ssthresh")),
     gauge(
         "tcp.notsent_bytes",
@@ -175,8 +179,10 @@ pub(super) const LOSS: &[Field] = &[
     )
     .text(Text::Nonzero("rcv_ooopack")),
     gauge("tcp.snd_wnd", info!(snd_wnd), "Window that the peer announced.", "tcpi_snd_wnd", Unit::Bytes)
+        .level()
         .text(Text::Nonzero("snd_wnd")),
     gauge("tcp.rcv_wnd", info!(rcv_wnd), "Window that we announced.", "tcpi_rcv_wnd", Unit::Bytes)
+        .level()
         .text(Text::Nonzero("rcv_wnd")),
     counter(
         "tcp.rehash",

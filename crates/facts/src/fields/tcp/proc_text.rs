@@ -48,6 +48,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     })),
     proc("proc.cwnd", plain!(|r| Some(r.socket.proc_line()?.cwnd())), "Congestion window, in segments.")
         .gauge(Unit::Packets)
+        .level()
         .text(Text::Nonzero("cwnd")),
     proc(
         "proc.ssthresh",
@@ -56,6 +57,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     )
     .unlimited(-1)
     .gauge(Unit::Packets)
+    .size()
     .shape("ssthresh:N")
     .text(Text::Custom(|out, r, _| {
         let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
