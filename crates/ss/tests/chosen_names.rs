@@ -8,6 +8,8 @@
 
 #[path = "chosen_names/any_bytes.rs"]
 mod any_bytes;
+#[path = "chosen_names/bounds.rs"]
+mod bounds;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -165,7 +165,12 @@ mod tests {
             (&many, LONGEST, b"a"),
             (&long, LONGEST, &long[..LONGEST]),
         ] {
-            assert_eq!(command_line(file.to_vec(), most), want, "{}", file[..file.len().min(20)].escape_ascii());
+            assert_eq!(
+                command_line(file.to_vec(), most),
+                want,
+                "{}",
+                file[..file.len().min(20)].escape_ascii()
+            );
         }
     }
 
