@@ -3,10 +3,10 @@
 //! Only `main` writes them.
 
 use sockdiag::fields::Catalog;
-use sockdiag_render::{columns, json};
+use sockdiag_render::{field_list, json};
 
 use crate::cli::Exit;
-use crate::{help, manual};
+use crate::{help, manual, terminal};
 
 /// An exit status and what is left to write.
 #[derive(Debug, Default)]
@@ -27,7 +27,9 @@ impl From<Exit> for LastWords {
         match exit {
             Exit::Help => Self::asked(help::full()),
             Exit::Version => Self::asked(help::version()),
-            Exit::Fields => Self::ours(columns::help(&Catalog::standard())),
+            Exit::Fields(tables) => {
+                Self::ours(field_list::text(&Catalog::standard(), tables, terminal::width()))
+            }
             Exit::Schema => Self::ours(json::schema::text(&Catalog::standard())),
             Exit::Generate(document) => Self::ours(manual::generate(document)),
             Exit::Usage(message) => {

@@ -4,6 +4,7 @@
 //! manuals are made of the table of options, on which the command line itself
 //! depends.  `last_words.rs` makes the texts.
 
+use sockdiag::model::TableSet;
 use sockdiag::sys::netns::EnterError;
 
 use crate::words::reference;
@@ -15,8 +16,9 @@ pub(crate) enum Exit {
     Help,
     /// The version was asked for.
     Version,
-    /// The list of fields was asked for, by `--columns help`.
-    Fields,
+    /// The list of the fields that sockets of these tables, or of all, can report was
+    /// asked for, by `--columns help`.
+    Fields(Option<TableSet>),
     /// The JSON Schema was asked for.
     Schema,
     /// A document was asked for.

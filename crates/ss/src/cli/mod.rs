@@ -38,5 +38,10 @@ pub(crate) fn parse(
             Item::Word(word) => args.words.push(word.to_owned()),
         }
     }
+    // Behind the last option: which tables are asked for is known only then.
+    if args.form.columns.as_deref() == Some("help") {
+        let selected = args.selection.resolve().ok().filter(|_| !args.selection.is_default());
+        return Err(Exit::Fields(selected.map(|selected| selected.tables)));
+    }
     Ok(args)
 }
