@@ -158,6 +158,8 @@ options! {
         "Lists SMC sockets, also those that fell back to TCP: -f smc.");
     UdpLite("", ["udplite"], Extension, Selection, "display only UDP-Lite sockets",
         "Lists UDP-Lite sockets, of kernels that still have them.");
+    KillDryRun("", ["kill-dry-run"], Extension, Ss, "list what --kill would close, and close nothing",
+        "Lists the sockets that -K would close with the same words, and closes none.  The kernel may still decline to close one of them.");
     Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing, and show where a filter is wrong",
         "Says on standard error what is otherwise said at a terminal only: why a family has no sockets, how many sockets are without a process.");
     Json("j", ["json"], Extension, Form, "print everything asked for as one JSON document",

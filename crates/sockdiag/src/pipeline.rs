@@ -54,6 +54,7 @@ const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::CONTEXTS)
     .union(Needs::PEERS)
     .union(Needs::WORKLOADS)
+    .union(Needs::PORT_RANGE)
     .union(Needs::ADDRESSES);
 
 impl Gate<'_> {
@@ -83,9 +84,10 @@ impl Gate<'_> {
 
     #[inline(never)]
     fn passes(&self, enricher: &mut Enricher, filter: &Expr, socket: &Socket<'_>, tests_names: bool) -> bool {
+        enricher.count_tested(socket);
         if tests_names {
             enricher.prepare_names(socket);
-            return filter.eval(&enricher.row(socket), self.context);
+            return filter.eval(&enricher.tested_row(socket), self.context);
         }
         let mut row = Row::bare(socket);
         row.names.holders = enricher.holders();
@@ -150,7 +152,9 @@ impl<'p> Pipeline<'p> {
         if self.order.is_full() {
             return Ok(());
         }
-        if self.gate.needs().union(self.order.needs()).has(Needs::PROCESSES) {
+        let tests_holders = self.gate.needs().has(Needs::PROCESSES);
+        self.enricher.expect_tests(tests_holders);
+        if tests_holders || self.order.needs().has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
         let services = self.enricher.begin(query.table);
@@ -177,7 +181,7 @@ impl<'p> Pipeline<'p> {
             // As the reference, which lists it as if it were.
             Some(destroyer) => {
                 destroyer.pass();
-                Ok(Fate::Destroyed)
+                Ok(if destroyer.is_rehearsal() { Fate::Spared } else { Fate::Destroyed })
             }
             None => Ok(Fate::Destroyed),
         }

@@ -211,7 +211,8 @@ fn check(args: &Args) -> Result<(), Exit> {
         (form.json_lines && form.pretty, "--jsonl and --pretty"),
         (form.is_json() && form.is_columns(), "JSON and --columns, --csv, --tsv or --group-by"),
         // What is destroyed is shown as it is destroyed.
-        (args.kill && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort"),
+        (args.destroys() && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort"),
+        (args.events && args.kill_dry_run, "--events and --kill-dry-run"),
         (args.events && form.sort.is_some(), "--events and --sort: there is no last row"),
         (args.events && form.group_by.is_some(), "--events and --group-by: there is no last row"),
     ];

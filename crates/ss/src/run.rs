@@ -8,13 +8,13 @@
 use std::cell::{OnceCell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use sockdiag::enrich::{BpfMaps, HolderSearch};
-use sockdiag::fields::{Catalog, Style};
+use sockdiag::enrich::{BpfMaps, HolderSearch, Threads};
+use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
 use sockdiag::model::{Row, Table, TableSet};
 use sockdiag::notice::Notice;
@@ -29,6 +29,7 @@ use crate::cli::{self, Actions, Args, Exit};
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::quirks::Reference;
+use crate::sys;
 use crate::terminal;
 use crate::words;
 
@@ -44,10 +45,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let plan = Plan::new(&args, catalog, groups)?;
     let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
-    // What is ours is told to people, to who asks for it, and to who asks for a
-    // form that the reference lacks; a document holds it itself.
-    let explain =
-        args.explain || io::stderr().is_terminal() || (args.form.is_ours() && !args.form.is_document());
+    // What is ours is told to people, to who asks for it, and to who asks for
+    // what the reference lacks; a document holds it itself.
+    let is_told_beside = !args.form.is_document();
+    let mut explain = args.explain || io::stderr().is_terminal() || (args.is_ours() && is_told_beside);
     let mut say = |notice: Notice| {
         said.borrow_mut().notice(&notice);
         if explain || !words::is_for_people(&notice) {
@@ -96,12 +97,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.netns.clone_from(&args.netns);
     question.numeric = args.numeric;
     question.resolve = args.resolve;
-    question.threads = args.show.threads;
+    question.threads = match () {
+        () if args.show.threads => Threads::All,
+        () if args.form.is_ours() || args.show.is_ours() => Threads::Own,
+        () => Threads::First,
+    };
+    question.reasons = args.explain;
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
-    question.explain = explain;
+    question.explain = explain || args.form.is_json();
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    // Only a filter of ours asks for processes.
+    let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
+    explain |= asks_for_processes && is_told_beside;
     let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
@@ -111,8 +120,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
-    if args.kill {
-        session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
+    if args.destroys() {
+        sys::outlive_readers();
+    }
+    if args.is_about_destroying() {
+        if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() }
+            .map_err(|error| words::unasked(error, picture))?;
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -290,8 +303,10 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
 /// What reads the words that are left and the filter file.
 fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    // In several namespaces it is read several times.
-    let text = if args.netns.is_some() { netns::whole(file.take())? } else { None };
+    // In several namespaces it is read several times, and what destroys is read to
+    // its end before it is believed.
+    let in_whole = args.netns.is_some() || args.is_about_destroying();
+    let text = if in_whole { whole(file.take(), args)? } else { None };
     Ok(Box::new(move |context| {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let mut text = text.as_deref().map(io::Cursor::new);
@@ -304,6 +319,23 @@ fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
         let filter::Context { catalog, preferred, tables, lookups } = context;
         filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
     }))
+}
+
+/// The text of the filter file.  A filter that ends early says less than it was
+/// meant to, and an empty one chooses every socket: nothing is destroyed by it.
+fn whole(file: Option<FilterFile>, args: &Args) -> Result<Option<Vec<u8>>, Exit> {
+    const MOST: u64 = 16 << 20;
+    let Some(file) = file else { return Ok(None) };
+    let mut text = Vec::new();
+    let failed = |why: &str| {
+        let nothing = if args.is_about_destroying() { ", so nothing is closed" } else { "" };
+        Exit::error(Exit::USAGE, format!("ss: the filter file cannot be read{nothing}: {why}"))
+    };
+    match file.take(MOST + 1).read_to_end(&mut text) {
+        Err(error) => Err(failed(&errno_text(error.raw_os_error().unwrap_or(0)))),
+        Ok(_) if text.len() as u64 > MOST => Err(failed("it has more than 16 MiB")),
+        Ok(_) => Ok(Some(text)),
+    }
 }
 
 fn open_failed(what: &str, error: &io::Error) -> Exit {

@@ -561,6 +561,39 @@ fn xdp_members_that_are_cut_are_zero() {
 }
 
 #[test]
+fn a_first_line_of_proc_text_that_is_too_long_costs_one_file() {
+    let heading =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let line = |addr: &str| {
+        format!(
+            "   0: {addr}:0016 {addr}:0000 0A 00000000:00000000 00:00000000 00000000 0 0 621 1 f9 100 0 0 10 0\n"
+        )
+    };
+    let six = file("long-first-6", format!("{heading}{}", line(&"0".repeat(32))).as_bytes());
+    for length in [1, 254, 255, 509, 510, 5_000] {
+        let text = format!("{}\n{}", "x".repeat(length), line("00000000"));
+        let four = file("long-first-4", text.as_bytes());
+        let case = case("-tanH").env("PROC_NET_TCP", &four).env("PROC_NET_TCP6", &six);
+        let Some((theirs, ours)) = both(&case) else { return };
+        let rows = |outcome: &Outcome| text_of_rows(outcome);
+        let (theirs, ours) = (rows(&theirs), rows(&ours));
+        if length > 509 {
+            assert!(theirs.is_empty(), "{length}: {theirs:?}");
+            assert_eq!(ours, ["LISTEN 0 0 *:22 *:*"], "{length}");
+        } else {
+            assert_eq!(ours, theirs, "{length}");
+            assert_eq!(ours.len(), if length > 254 { 1 } else { 2 }, "{length}: {ours:?}");
+        }
+    }
+}
+
+/// Rows with one blank for many.
+fn text_of_rows(outcome: &Outcome) -> Vec<String> {
+    let blanks = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    text(&outcome.stdout).lines().map(blanks).collect()
+}
+
+#[test]
 fn sockets_are_listed_without_a_list_of_interfaces() {
     let path = file("no-links", b"");
     let rows = replies::xdp(7, 8, &[replies::attr(1, &replies::words(&[2_000_000_000, 3]))]);

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use super::{Catalog, Field, Kind, Needs, Part, Unit};
+use super::{Catalog, Field, Kind, Needs, Part, Spelling, Unit};
 use crate::model::{Table, TableSet};
 
 /// Subjects of what is found out around a socket, and of what one congestion control
@@ -69,6 +69,14 @@ impl Named {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.unit,
             None => self.field.unit,
+        }
+    }
+
+    /// What a condition takes as its value.
+    pub fn spelling(&self) -> &'static Spelling {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.spelling,
+            None => self.field.spelling,
         }
     }
 

@@ -8,7 +8,9 @@
 //! layouts of cgroups and state that container runtimes document.
 
 use super::process::{HOLDER, each_holder_of, put_holders};
-use super::{Column, Field, Groups, Kind, List, Needs, Read, Style, Text, Unit, Value, plain, text, word};
+use super::{
+    Column, Field, Groups, Kind, List, Needs, Read, Spelling, Style, Text, Unit, Value, plain, text, word,
+};
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::{Named, Peer, Row, Workload};
 use crate::number::put_u64;
@@ -17,7 +19,7 @@ use crate::number::put_u64;
 pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.inode",
-        plain!(|r| Some(r.names.netns?.inode)),
+        plain!(|r| Some(r.names.netns?.inode).filter(|inode| *inode != 0)),
         "Inode number of the network namespace; given with --netns.",
         "/proc/PID/ns/net",
     )
@@ -254,7 +256,8 @@ pub(super) const CONTAINERS: &[Field] = &[
         "User whose login session or service manager it is.",
         "cgroup path",
         Text::Silent,
-    ),
+    )
+    .spelled(&Spelling::User),
     told(
         "unit.cgroup",
         text!(|r| workload(r).map(|work| work.cgroup.as_slice())),

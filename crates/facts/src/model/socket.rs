@@ -100,6 +100,13 @@ impl Addr {
             _ => None,
         }
     }
+
+    /// The host that it is an address of: of a v4-mapped address the IPv4 address
+    /// in it, else the address itself.
+    #[must_use]
+    pub fn one_host(self) -> Self {
+        self.mapped_v4().map_or(self, Self::V4)
+    }
 }
 
 impl From<SockAddr> for Addr {

@@ -9,13 +9,14 @@ use super::words::Word;
 /// A network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Netns {
-    /// Inode of the namespace, as `readlink /proc/PID/ns/net` shows it.
+    /// Inode of the namespace, as `readlink /proc/PID/ns/net` shows it; 0 for
+    /// our own where that cannot be told.
     pub inode: u64,
     /// Name in /run/netns, as `ip netns` gives it; any bytes.
     pub name: Option<Vec<u8>>,
     /// A file through which it can be entered.
     pub path: Option<Vec<u8>>,
-    /// Its name, or its inode number where it has none.
+    /// Its name, or its inode number where it has none, or `-`.
     pub title: Vec<u8>,
     /// The user namespace that owns it, where that is neither ours nor the first
     /// one: who is root there can give it any address.
@@ -34,7 +35,8 @@ pub struct UserNamespace {
 impl Netns {
     /// A namespace whose title follows from the rest.
     pub fn new(inode: u64, name: Option<Vec<u8>>, path: Option<Vec<u8>>) -> Self {
-        let title = name.clone().unwrap_or_else(|| inode.to_string().into_bytes());
+        let number = || if inode == 0 { b"-".to_vec() } else { inode.to_string().into_bytes() };
+        let title = name.clone().unwrap_or_else(number);
         Self { inode, name, path, title, owner: None }
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn apply(
         Key::Summary => args.summary = true,
         Key::Events => args.events = true,
         Key::Kill => args.kill = true,
+        Key::KillDryRun => args.kill_dry_run = true,
         Key::NoHeader => args.no_header = true,
         Key::NoQueues => args.no_queues = true,
         Key::Oneline => args.oneline = true,

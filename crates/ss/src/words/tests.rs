@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::filter::{CgroupError, FilterError, HostError};
 use sockdiag::model::{BadState, BadTable, BpfComplaint, Empty};
-use sockdiag::notice::{Missing, NoIterator, Notice, Tally};
+use sockdiag::notice::{Missing, NoIterator, Notice, Tally, Unseen};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::netns::EnterError;
 
@@ -58,8 +58,8 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         (Notice::SockstatFailed { errno: 2 }, b"ss: get_sockstat: No such file or directory\n", false),
         (Notice::SnmpFailed { errno: 3 }, b"ss: get_snmpstat: No such process\n", false),
         (
-            Notice::HoldersHidden { sockets: 3, processes: 72 },
-            b"ss: no process found for 3 sockets: 72 processes cannot be inspected\n",
+            Notice::HoldersHidden { sockets: 3, tested: 0, why: Unseen::default() },
+            b"ss: no process found for 3 sockets: \n",
             true,
         ),
         (
@@ -83,7 +83,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             false,
         ),
         (
-            Notice::NamespacesUnseen { refused: vec![b"a".to_vec()], errno: 1, processes: 0 },
+            Notice::NamespacesUnseen { refused: vec![b"a".to_vec()], errno: 1, why: Unseen::default() },
             b"ss: 1 network namespace cannot be entered (a): Operation not permitted\n",
             true,
         ),
