@@ -26,6 +26,7 @@ use sockdiag_render::ss::Look;
 use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit};
+use crate::hints;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::quirks::Reference;
@@ -70,7 +71,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             return Ok(());
         }
     }
-    args.take_state_words()?;
+    let picture = args.explain || io::stderr().is_terminal();
+    if let Err(exit) = args.take_state_words() {
+        return Err(if picture { exit.advised(&hints::states(&args.words)) } else { exit });
+    }
     let selected = args.selection.resolve().map_err(words::nothing_to_list)?;
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
@@ -106,8 +110,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
     question.explain = explain || args.form.is_json();
-    let picture = args.explain || io::stderr().is_terminal();
-    let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    let people = picture.then_some(&*args.words);
+    let mut session = Session::once(question).map_err(|error| words::unasked(error, people))?;
+    if let Some(hint) = people.and_then(hints::rarely_meant) {
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "{hint}");
+    }
     // Only a filter of ours asks for processes.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
     explain |= asks_for_processes && is_told_beside;
@@ -125,7 +133,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     if args.is_about_destroying() {
         if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() }
-            .map_err(|error| words::unasked(error, picture))?;
+            .map_err(|error| words::unasked(error, people))?;
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -143,7 +151,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let written = match polled {
         Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
-        Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
+        Err(PollError::Ask(error)) => return Err(words::unasked(error, people)),
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };

@@ -25,6 +25,13 @@ pub(crate) enum Exit {
     Generate(Document),
     /// A wrong option: a message without its newline, which help follows.
     Usage(Vec<u8>),
+    /// The same for an option that there is not.
+    Unknown {
+        /// The message.
+        message: Vec<u8>,
+        /// The option as typed: a letter, or a name with its dashes.
+        option: String,
+    },
     /// Any other end.
     Error {
         /// The exit status.
@@ -43,6 +50,20 @@ impl Exit {
         let mut stderr = message.into();
         stderr.push(b'\n');
         Self::Error { code, stderr }
+    }
+
+    /// The same with more behind the message, which says nothing that scripts of the
+    /// reference know.
+    pub(crate) fn advised(mut self, advice: &str) -> Self {
+        match &mut self {
+            Self::Usage(message) => message.extend(advice.bytes()),
+            Self::Error { stderr, .. } => {
+                let newline = stderr.pop();
+                stderr.extend(advice.bytes().chain(newline));
+            }
+            _ => {}
+        }
+        self
     }
 
     /// A wrong option: `message` and then the reference's help on stderr.

@@ -33,7 +33,7 @@ pub(crate) fn parse(
 ) -> Result<Args, Exit> {
     let mut args = Args::default();
     for item in Getopt::new(OPTIONS, words, posix) {
-        match item.map_err(|wrong| Exit::usage(wrong.message(program)))? {
+        match item.map_err(|wrong| wrong.exit(program))? {
             Item::Option(option, argument) => options::apply(option.key, &mut args, argument, actions)?,
             Item::Word(word) => args.words.push(word.to_owned()),
         }
