@@ -4,12 +4,14 @@
 //! saying beside it, and everything else says how to end.
 
 mod cli;
+mod counts;
 mod help;
 mod hints;
 mod last_words;
 mod listing;
 mod manual;
 mod netns;
+mod notes;
 mod quirks;
 mod run;
 mod sys;

@@ -33,6 +33,7 @@ mod packet;
 mod process;
 mod read;
 mod sctp;
+mod shown;
 mod smc;
 mod ss;
 mod surroundings;
@@ -60,6 +61,7 @@ pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;
 pub use read::{Accessor, Read};
+pub use shown::put_amount;
 pub use ss::{Column, Format, SsText, Style, Text};
 pub use value::{Each, Item, List, Value};
 
