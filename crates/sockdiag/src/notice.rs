@@ -172,6 +172,8 @@ pub struct Tally {
 pub enum Missing {
     /// The kernel was built without this option, e.g. `CONFIG_IP_SCTP`.
     Option(&'static str),
+    /// It came with a later kernel, e.g. `Linux 6.8`.
+    Since(&'static str),
     /// The kernel lacks it and has no modules that could bring it.
     NoModules,
     /// It is a module, and none of that name is installed for this kernel.
@@ -444,6 +446,7 @@ impl Missing {
         }
         match self {
             Self::Option(option) => write!(f, "it was built without {option}"),
+            Self::Since(release) => write!(f, "that came with {release}"),
             Self::NotInstalled { module, directory } => {
                 write!(f, "there is no module {module} in {}", path_of(directory))
             }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use crate::model::Row;
+use crate::model::{Netns, Row};
 use crate::notice::Notice;
 use crate::source::DumpError;
 
@@ -37,6 +37,12 @@ pub trait Sink {
         Some(notice)
     }
 
+    /// Hears of which network namespace the notices and failures that follow
+    /// are; `None` for those of none, or where none was named.
+    fn namespace(&mut self, of: Option<&Netns>) {
+        let _ = of;
+    }
+
     /// Hears that a table could not be read, or not to its end.  `Break` ends
     /// the poll before the next table; rows that wait still come.
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
@@ -53,6 +59,8 @@ pub(crate) trait Rows {
     fn flush(&self);
     /// Something to say.
     fn notice(&self, notice: Notice);
+    /// The namespace of what is said from now on.
+    fn namespace(&self, of: Option<&Netns>);
     /// A table that could not be read.
     fn failure(&self, failure: &DumpError) -> ControlFlow<()>;
     /// Whether nothing more is wanted.
@@ -145,6 +153,10 @@ impl<S: Sink> Rows for Guard<'_, S> {
                 this.more_notices += 1;
             }
         }
+    }
+
+    fn namespace(&self, of: Option<&Netns>) {
+        self.0.borrow_mut().sink.namespace(of);
     }
 
     fn failure(&self, failure: &DumpError) -> ControlFlow<()> {

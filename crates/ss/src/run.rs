@@ -16,18 +16,20 @@ use std::path::PathBuf;
 use sockdiag::enrich::{BpfMaps, HolderSearch, Threads};
 use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
-use sockdiag::model::{Row, Table, TableSet};
+use sockdiag::model::{Netns, Row, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
-use sockdiag::source::{self, DumpError, DumpErrorKind, Sources};
+use sockdiag::source::{DumpError, DumpErrorKind, Sources};
 use sockdiag::sys::{errno_text, selinux};
 use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
-use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit};
+use crate::counts;
+use crate::hints;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
+use crate::notes::Notes;
 use crate::quirks::Reference;
 use crate::sys;
 use crate::terminal;
@@ -42,7 +44,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let catalog = Catalog::shared();
     let groups = cli::groups(&args);
     netns::check(&args, &sources)?;
-    let plan = Plan::new(&args, catalog, groups)?;
+    // A selection that leaves nothing to list is an error below.
+    let tables = args.selection.resolve().map_or(TableSet::ALL, |selected| selected.tables);
+    let plan = Plan::new(&args, catalog, groups, tables)?;
     let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
     // What is ours is told to people, to who asks for it, and to who asks for
@@ -57,11 +61,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     // Before the words lose those of states.
     let only_summary = args.only_summary();
-    let summary = args.summary.then(|| source::summary(&sources, &mut say));
-    if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
-        let mut text = Vec::new();
-        summary::put(&mut text, summary);
-        if let Err(error) = terminal::Stdout.write_all(&text)
+    let counted = counts::read(&args, &sources, &mut say)?;
+    if !args.form.is_json() {
+        let written = counts::write(&counted, args.form.separated, !args.no_header, terminal::Stdout);
+        if let Err(error) = written
             && args.form.is_ours()
         {
             unwritten(&error)?;
@@ -70,8 +73,24 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             return Ok(());
         }
     }
-    args.take_state_words()?;
-    let selected = args.selection.resolve().map_err(words::nothing_to_list)?;
+    let picture = args.explain || io::stderr().is_terminal();
+    if let Err(exit) = args.take_state_words() {
+        return Err(if picture { exit.advised(&hints::states(&args.words)) } else { exit });
+    }
+    let selected = match args.selection.resolve() {
+        Ok(selected) => selected,
+        // Whoever asked for a document gets one, also of nothing.
+        Err(empty) if args.form.is_document() => {
+            let opening =
+                Opening { catalog, look: Look::default(), words, sources: &sources, summary: &counted };
+            let exit = words::nothing_to_list(empty);
+            let mut said = said.into_inner();
+            said.end(&exit);
+            let written = plan.open(&opening, false).and_then(|mut listing| listing.end(&said));
+            return written.or_else(|error| unwritten(&error)).and(Err(exit));
+        }
+        Err(empty) => return Err(words::nothing_to_list(empty)),
+    };
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
     question.sources = sources.clone();
@@ -106,17 +125,21 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
     question.explain = explain || args.form.is_json();
-    let picture = args.explain || io::stderr().is_terminal();
-    let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    let people = picture.then_some(&*args.words);
+    let mut session = Session::once(question).map_err(|error| words::unasked(error, people))?;
+    if let Some(hint) = people.and_then(hints::rarely_meant) {
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "{hint}");
+    }
     // Only a filter of ours asks for processes.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
     explain |= asks_for_processes && is_told_beside;
-    let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
+    let opening = Opening { catalog, look, words, sources: &sources, summary: &counted };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
     };
-    let mut beside = Beside { said: said.into_inner(), explain, fatal: None };
+    let mut beside = Beside { said: said.into_inner(), explain, later: Notes::default(), fatal: None };
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
@@ -124,8 +147,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sys::outlive_readers();
     }
     if args.is_about_destroying() {
-        if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() }
-            .map_err(|error| words::unasked(error, picture))?;
+        let ready = if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() };
+        if let Err(error) = ready {
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
+        }
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -140,10 +165,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Listing::Columns(columns) => poll(&mut session, columns.as_mut(), &mut beside),
         Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
     };
+    beside.tell_later();
     let written = match polled {
         Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
-        Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
+        Err(PollError::Ask(error)) => {
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
+        }
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
@@ -155,6 +183,14 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return Err(exit);
     }
     written.or_else(|error| unwritten(&error))
+}
+
+/// The end of a listing that has begun: a document is whole, and holds why it ends.
+fn ended_by(exit: Exit, listing: &mut Listing, beside: &mut Beside) -> Exit {
+    beside.said.end(&exit);
+    // It says on stderr already that something is wrong.
+    let _ = listing.end(&beside.said);
+    exit
 }
 
 /// What becomes of an output of ours that cannot be written.
@@ -176,6 +212,8 @@ struct Beside {
     said: Said,
     /// Whether what the reference keeps quiet about is said, too.
     explain: bool,
+    /// What is said at the end, once for all namespaces.
+    later: Notes,
     /// How the program ends because of a table that could not be read.
     fatal: Option<Exit>,
 }
@@ -183,8 +221,22 @@ struct Beside {
 impl Beside {
     fn notice(&mut self, notice: &Notice) {
         self.said.notice(notice);
-        if self.explain || !words::is_for_people(notice) {
+        if !self.explain && words::is_for_people(notice) {
+            return;
+        }
+        if self.later.is_of_namespace() {
+            // Another namespace may say the same.
+            self.later.add(words::line(notice));
+        } else {
             tell(notice);
+        }
+    }
+
+    /// Says once what arose in several namespaces.
+    fn tell_later(&mut self) {
+        for line in std::mem::take(&mut self.later).lines() {
+            // Nobody is left to tell if this fails.
+            let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
         }
     }
 
@@ -216,6 +268,11 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
         self.beside.notice(&notice);
         None
+    }
+
+    fn namespace(&mut self, of: Option<&Netns>) {
+        self.beside.said.namespace(of);
+        self.beside.later.namespace(of);
     }
 
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
@@ -369,7 +426,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sockdiag::sys::netns::enter(name, &mut |notice| tell(&notice))?)
+        Ok(sockdiag::namespaces::enter(name, &mut |notice| tell(&notice))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

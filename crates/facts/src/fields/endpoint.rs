@@ -53,7 +53,7 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.recv_q",
-        plain!(|r| amount(r.socket.recv_q)),
+        plain!(|r| amount(r.socket.told_recv_q()?)),
         "What waits to be read. TCP: bytes. Unix stream and seqpacket: bytes of all messages; unix datagram: bytes of \
          the first message alone. UDP, raw, netlink, packet and XDP: memory, more than the bytes of what arrived. \
          Listener: connections that wait to be accepted. Zero of vsock and SMC, whose queues the kernel does not tell.",
@@ -66,7 +66,7 @@ pub(super) const IDENTITY: &[Field] = &[
     .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
     Field::new(
         "socket.send_q",
-        plain!(|r| amount(r.socket.send_q)),
+        plain!(|r| amount(r.socket.told_send_q()?)),
         "What was sent and is not done with. TCP: bytes not yet acknowledged. UDP, raw, netlink: memory of what has \
          not left the machine. Unix: memory of what the other end has not read. Listener: how many connections may \
          wait. Zero of packet, XDP, vsock and SMC sockets, whose queues the kernel does not tell.",

@@ -16,7 +16,7 @@ use super::{
     text, word,
 };
 use crate::model::words::{self, NO_YES};
-use crate::model::{Detail, Family, Row, Socket};
+use crate::model::{Detail, Family, Row, Socket, SourceKind};
 use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
 /// `-o`.
@@ -95,7 +95,8 @@ pub(super) const INODE: Field = Field::new(
 pub(super) const COOKIE: Field = Field::new(
     "socket.cookie",
     // Where the source has none, the model says zero, which the kernel never gives.
-    plain!(|r| Some(r.socket.cookie), unless 0),
+    // What text of /proc gives in its place is a hash of an address.
+    plain!(|r| Some(r.socket.cookie).filter(|_| r.socket.origin.kind != SourceKind::Proc), unless 0),
     "The kernel's identity of the socket, never used twice until reboot.",
     "idiag_cookie",
 )
@@ -285,9 +286,10 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
     "cgroup.path",
     text!(|r| {
         r.socket.attrs()?.cgroup_id()?;
-        r.names.cgroup
+        // What stands for a path that was not found is none.
+        r.names.cgroup.filter(|path| path.starts_with(b"/"))
     }),
-    "Path of the socket's cgroup below the cgroup v2 mount.",
+    "Path of the socket's cgroup below the cgroup v2 mount; absent where it cannot be found.",
     "INET_DIAG_CGROUP_ID, cgroup2 file handles",
 )
 .needs(Needs::CGROUPS)

@@ -39,7 +39,7 @@ fn name_value(name: Name<'_>) -> Value<'_> {
 const COLUMNS: &[Field] = &[
     Field::new(
         "unix.name",
-        Read::of(Kind::Text, |r| Some(name_value(unix(r)?.name()?))),
+        Read::of(Kind::Text, |r| Some(name_value(unix(r)?.whole_name()?))),
         "Path or abstract name that the socket is bound to, the latter behind an @ in place of its NUL.",
         "UNIX_DIAG_NAME",
     )
@@ -47,7 +47,7 @@ const COLUMNS: &[Field] = &[
     .text(Text::Column(Column::LocalAddr, |out, r, _| put_name(out, unix(r).and_then(UnixSocket::name)))),
     Field::new(
         "unix.abstract",
-        plain!(|r| Some(unix(r)?.name()?.is_abstract)),
+        plain!(|r| Some(unix(r)?.whole_name()?.is_abstract)),
         "Whether the name is abstract instead of a path.",
         "UNIX_DIAG_NAME",
     )

@@ -62,6 +62,7 @@ use rpc::RpcNames;
 use scoped::Scoped;
 use services::Services;
 use workloads::Workloads;
+pub(crate) use workloads::{Container, containers};
 
 /// What is to be looked up.
 pub(crate) struct EnrichConfig<'s> {
@@ -144,6 +145,8 @@ pub(crate) struct Enricher {
     inode: u32,
     /// Whether conditions on processes are tested.
     tests_processes: bool,
+    /// Connections shown whose other end is not in the only namespace searched.
+    elsewhere: u64,
 }
 
 impl Enricher {
@@ -183,6 +186,7 @@ impl Enricher {
             association: false,
             inode: 0,
             tests_processes: false,
+            elsewhere: 0,
         };
         enricher.bpf_maps.choose_these();
         let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
@@ -326,6 +330,11 @@ impl Enricher {
         {
             processes.count(socket);
         }
+        if let Some(peers) = &self.peers
+            && !self.scoped.are_told()
+        {
+            self.elsewhere += u64::from(peers.is_elsewhere(socket));
+        }
         if let Some(hosts) = &mut self.hosts {
             addresses(socket).for_each(|addr| hosts.prepare(addr));
         }
@@ -359,7 +368,11 @@ impl Enricher {
                 identities.prepare_user(uid);
             }
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
-                processes.known().holders(socket.inode, &mut |holder| identities.prepare_process(holder.pid));
+                let scope = self.scoped.current();
+                let peer = self.peers.as_ref().and_then(|peers| peers.of(socket, scope));
+                for inode in [socket.inode, peer.map_or(0, |peer| peer.inode)] {
+                    processes.known().holders(inode, &mut |holder| identities.prepare_process(holder.pid));
+                }
             }
         }
     }
@@ -492,6 +505,14 @@ impl Enricher {
         let interfaces = self.scoped.interfaces_mut().map(Interfaces::take_notices).into_iter().flatten();
         let around = peers.into_iter().chain(identities).chain(workloads);
         interfaces.chain(netlink).chain(cgroups).chain(processes).chain(around)
+    }
+
+    /// What all rows together lack, at the end of a listing.
+    pub(crate) fn take_missing(&mut self) -> impl Iterator<Item = Notice> + use<> {
+        let processes = self.processes.as_mut().map(Processes::take_missing).unwrap_or_default();
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        let elsewhere = (elsewhere > 0).then_some(Notice::PeersElsewhere { sockets: elsewhere });
+        processes.into_iter().chain(elsewhere)
     }
 }
 

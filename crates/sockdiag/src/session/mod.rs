@@ -113,6 +113,9 @@ impl Session {
         if needs.has(Needs::CONTEXTS) && sources.selinuxfs.is_none() {
             sources.selinuxfs = selinux::mount_point();
         }
+        if question.explain {
+            early.extend(source::bound_inactive(&selected, &sources));
+        }
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
         let Question { numeric, resolve, mut threads, holder_search, reasons, .. } = question;
@@ -303,6 +306,7 @@ impl Session {
             held: &mut self.held,
             order: &mut self.order,
             destroyer: self.destroyer.as_mut(),
+            texts: TableSet::EMPTY,
         };
         if self.needs.has(Needs::PEERS) {
             learn_peers(&mut pipeline, &mut self.scopes, &self.selected);
@@ -312,7 +316,8 @@ impl Session {
             if !scope.listed {
                 continue;
             }
-            if scope.namespace.is_some() {
+            if let Some(namespace) = &scope.namespace {
+                sink.namespace(Some(&namespace.facts));
                 // One that ended meanwhile has no sockets.
                 if !scope.access.is_there() {
                     continue;
@@ -348,6 +353,7 @@ impl Session {
                 pipeline.enricher.close_links();
             }
         }
+        sink.namespace(None);
         // Rows before a failure are shown.
         pipeline.finish();
         Ok(failures)

@@ -316,6 +316,16 @@ impl Processes {
         &self.index
     }
 
+    /// Notices of what was counted since the last call.
+    pub(super) fn take_missing(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        if !self.missing.is_nothing() {
+            let why = self.unseen();
+            self.missing.tell(why, &mut notices);
+        }
+        notices
+    }
+
     /// Notices that holders are missing, or that the slower strategy found them;
     /// each is given once.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
@@ -326,10 +336,6 @@ impl Processes {
         if let Some(error) = self.rejected.take().filter(|_| !self.told) {
             self.told = true;
             notices.push(Notice::HolderProgramRejected { why: Refusal::Load(error).into() });
-        }
-        if !self.missing.is_nothing() {
-            let why = self.unseen();
-            self.missing.tell(why, &mut notices);
         }
         notices
     }
