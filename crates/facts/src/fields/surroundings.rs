@@ -193,7 +193,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.title",
         text!(|r| named(&workload(r)?.titles.container)),
-        "Container that the socket was made in, or that its holder is in: its name, or the first digits of its id \
+        "Container that the socket was made in, or that its process is in: its name, or the first digits of its id \
          where no name is known.",
         "state files of the runtime, cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" container:", r, |titles| titles.container.as_ref())),
@@ -260,7 +260,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.title",
         text!(|r| named(&workload(r)?.titles.unit)),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to; absent where \
+        "Innermost systemd unit, a service, scope or socket, that the socket or its process belongs to; absent where \
          the unit is the container and has its id for a name.",
         "cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" unit:", r, |titles| titles.unit.as_ref())),
@@ -299,7 +299,7 @@ pub(super) const CONTAINERS: &[Field] = &[
         "unit.cgroup",
         text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
         "Path of the cgroup that told the container and the unit.",
-        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest holder",
+        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest process",
         Text::Silent,
     ),
 ];
