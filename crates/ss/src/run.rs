@@ -422,7 +422,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sockdiag::sys::netns::enter(name, &mut |notice| tell(&notice))?)
+        Ok(sockdiag::namespaces::enter(name, &mut |notice| tell(&notice))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {
