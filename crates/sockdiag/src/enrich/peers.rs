@@ -105,6 +105,16 @@ impl Peers {
         std::mem::take(&mut self.left_out)
     }
 
+    /// Whether a connection of the only namespace that was searched has its
+    /// other end outside it.
+    pub(super) fn is_elsewhere(&self, socket: &Socket<'_>) -> bool {
+        // Of one that is closed or not yet accepted the other end may be gone.
+        is_connected(socket)
+            && socket.inode != 0
+            && !is_loopback(socket.remote.addr)
+            && self.of(socket, 0).is_none()
+    }
+
     /// The other end of a socket of a namespace; `None` if it can have none,
     /// or none was found.
     pub(super) fn of(&self, socket: &Socket<'_>, scope: u32) -> Option<Found> {

@@ -15,6 +15,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt as _;
@@ -33,9 +34,32 @@ use crate::model::UserNamespace;
 use crate::notice::Notice;
 
 /// The inode that identifies the network namespace of the calling thread;
-/// `None` without /proc.
+/// `None` where neither /proc nor the kernel tells, which takes `CAP_NET_ADMIN`.
 pub fn inode() -> Option<u64> {
-    Some(fs::metadata(OWN).ok()?.ino())
+    match fs::metadata(OWN) {
+        Ok(meta) => Some(meta.ino()),
+        Err(_) => Some(of_new_socket().ok()?.metadata().ok()?.ino()),
+    }
+}
+
+/// The namespace of a socket that the calling thread makes.
+fn of_new_socket() -> io::Result<File> {
+    /// `SIOCGSKNS` (linux/sockios.h).
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: the request takes no argument, so the kernel reads and writes no
+    // memory of ours.
+    let fd = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCGSKNS) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call returned a new descriptor, which nobody else has.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// The network namespace of the calling thread.

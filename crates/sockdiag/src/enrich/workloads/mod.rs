@@ -124,6 +124,7 @@ impl Workloads {
             self.owners.prepare(path);
             let mut told = shape::read(path, &|path| self.owners.of(path));
             self.state.name(&mut told);
+            told.work.entitle();
             self.by_path.insert(path.to_vec(), told.work);
         }
     }
