@@ -28,6 +28,8 @@ use crate::words;
 /// The columns of `--csv` and `--tsv` where none are named.
 const COLUMNS: &str =
     "socket.netid,socket.state,socket.recv_q,socket.send_q,local.addr,local.port,remote.addr,remote.port";
+/// Before them with `-E`.
+const TIME: &str = "event.time,";
 /// And with `-p`.
 const PROCESSES: &str = ",socket.processes";
 /// What groups are told of besides what `--columns` names.
@@ -93,7 +95,8 @@ impl Plan {
             (Chosen::Groups(grouping), needs)
         } else if form.is_columns() {
             let processes = if args.show.processes { PROCESSES } else { "" };
-            let names = form.columns.clone().unwrap_or_else(|| format!("{COLUMNS}{processes}"));
+            let time = if args.events { TIME } else { "" };
+            let names = form.columns.clone().unwrap_or_else(|| format!("{time}{COLUMNS}{processes}"));
             let choices = choices(&names)?;
             let needs = needs_of(choices.iter());
             (Chosen::Columns(choices), needs)

@@ -283,7 +283,8 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
 #[test]
 fn the_status_tells_whether_a_socket_was_shown() {
     let Some(namespace) = Namespace::or_skip() else { return };
-    let _zoo = Zoo::start(&namespace, &["tcp-listen", "udp-connected"]).unwrap_or_else(|why| panic!("{why}"));
+    let _zoo =
+        Zoo::start(&namespace, &["tcp-listen", "udp-unconnected"]).unwrap_or_else(|why| panic!("{why}"));
     let forms = [
         "",
         "-H",
@@ -304,7 +305,7 @@ fn the_status_tells_whether_a_socket_was_shown() {
         for (words, shown) in [
             ("-tan sport = :5101", true),
             ("-tan sport = :1", false),
-            ("-uan local.port = 6003", true),
+            ("-uan local.port = 6001", true),
             ("-uan local.port = 1", false),
             ("-wan", false),
         ] {
