@@ -296,3 +296,50 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         );
     }
 }
+
+#[test]
+fn the_status_tells_whether_a_socket_was_shown() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _zoo =
+        Zoo::start(&namespace, &["tcp-listen", "udp-unconnected"]).unwrap_or_else(|why| panic!("{why}"));
+    let forms = [
+        "",
+        "-H",
+        "-j",
+        "--pretty",
+        "--jsonl",
+        "--csv",
+        "--tsv",
+        "--columns local.port",
+        "--group-by state",
+        "--sort local.port",
+        "--limit 1",
+        "-p",
+        "-s",
+        "-O",
+    ];
+    for form in forms {
+        for (words, shown) in [
+            ("-tan sport = :5101", true),
+            ("-tan sport = :1", false),
+            ("-uan local.port = 6001", true),
+            ("-uan local.port = 1", false),
+            ("-wan", false),
+        ] {
+            let end = |words: String| {
+                let mut command = namespace.command(env!("CARGO_BIN_EXE_ss"));
+                let out = command.args(words.split_whitespace()).output().expect("ours runs");
+                (out.status.code(), out.stderr)
+            };
+            let (status, stderr) = end(format!("{form} --exit-code {words}"));
+            assert_eq!(
+                status,
+                Some(i32::from(!shown)),
+                "{form} {words}: {}",
+                String::from_utf8_lossy(&stderr)
+            );
+            let (without, said) = end(format!("{form} {words}"));
+            assert_eq!((without, said), (Some(0), stderr), "{form} {words}");
+        }
+    }
+}
