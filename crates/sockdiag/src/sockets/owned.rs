@@ -438,7 +438,9 @@ mod tests {
     fn everything_that_was_looked_up_is_kept() {
         let netns = Netns::new(5, Some(b"web".to_vec()), None);
         let workload = Workload { container_name: Some(b"box"[..].into()), ..Workload::default() };
+        let arrival = Arrival::at(1_700_000_000_000_000_001);
         let names = Names {
+            arrival: Some(&arrival),
             hosts: Some(&Fake),
             local_service: Some(b"ssh"),
             remote_service: Some(b"high"),
