@@ -15,6 +15,7 @@
 mod bit_set;
 pub mod civil;
 mod cnum;
+mod columns;
 mod errno;
 pub mod escape;
 pub mod fields;

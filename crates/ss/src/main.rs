@@ -4,7 +4,9 @@
 //! saying beside it, and everything else says how to end.
 
 mod cli;
+mod counts;
 mod help;
+mod hints;
 mod last_words;
 mod listing;
 mod manual;
@@ -33,10 +35,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
-            let last = LastWords::from(exit);
+            let people = words::are_for_people(&words).then_some(&*words);
+            let last = LastWords::new(exit, people);
             let written = terminal::Stdout.write_all(&last.stdout);
             let unwritten = written.err().filter(|_| last.is_ours).and_then(|error| words::unwritten(&error));
-            let last = unwritten.map_or(last, LastWords::from);
+            let last = unwritten.map_or(last, |exit| LastWords::new(exit, people));
             // Nobody is left to tell if this fails.
             let _ = std::io::stderr().write_all(&last.stderr);
             ExitCode::from(last.code)

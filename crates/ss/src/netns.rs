@@ -19,9 +19,6 @@ pub(crate) fn check(args: &Args, sources: &Sources) -> Result<(), Exit> {
     if args.events {
         return clash("--events");
     }
-    if args.summary {
-        return clash("--summary");
-    }
     if *sources != (Sources { ip_local_port_range: range, ..Sources::default() }) {
         return clash("files in place of the kernel (PROC_ROOT, PROC_NET_*, TCPDIAG_FILE)");
     }

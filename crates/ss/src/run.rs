@@ -19,13 +19,14 @@ use sockdiag::filter;
 use sockdiag::model::{Netns, Row, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
-use sockdiag::source::{self, DumpError, DumpErrorKind, Sources};
+use sockdiag::source::{DumpError, DumpErrorKind, Sources};
 use sockdiag::sys::{errno_text, selinux};
 use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
-use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit};
+use crate::counts;
+use crate::hints;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::notes::Notes;
@@ -43,7 +44,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let catalog = Catalog::shared();
     let groups = cli::groups(&args);
     netns::check(&args, &sources)?;
-    let plan = Plan::new(&args, catalog, groups)?;
+    // A selection that leaves nothing to list is an error below.
+    let tables = args.selection.resolve().map_or(TableSet::ALL, |selected| selected.tables);
+    let plan = Plan::new(&args, catalog, groups, tables)?;
     let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
     // What is ours is told to people, to who asks for it, and to who asks for
@@ -58,11 +61,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     // Before the words lose those of states.
     let only_summary = args.only_summary();
-    let summary = args.summary.then(|| source::summary(&sources, &mut say));
-    if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
-        let mut text = Vec::new();
-        summary::put(&mut text, summary);
-        if let Err(error) = terminal::Stdout.write_all(&text)
+    let counted = counts::read(&args, &sources, &mut say)?;
+    if !args.form.is_json() {
+        let written = counts::write(&counted, args.form.separated, !args.no_header, terminal::Stdout);
+        if let Err(error) = written
             && args.form.is_ours()
         {
             unwritten(&error)?;
@@ -71,9 +73,24 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             return Ok(());
         }
     }
-    args.take_state_words()?;
-    let selected = args.selection.resolve();
-    let selected = selected.map_err(|empty| none_shown(words::nothing_to_list(empty), args.exit_code))?;
+    let picture = args.explain || io::stderr().is_terminal();
+    if let Err(exit) = args.take_state_words() {
+        return Err(if picture { exit.advised(&hints::states(&args.words)) } else { exit });
+    }
+    let selected = match args.selection.resolve() {
+        Ok(selected) => selected,
+        // Whoever asked for a document gets one, also of nothing.
+        Err(empty) if args.form.is_document() => {
+            let opening =
+                Opening { catalog, look: Look::default(), words, sources: &sources, summary: &counted };
+            let exit = none_shown(words::nothing_to_list(empty), args.exit_code);
+            let mut said = said.into_inner();
+            said.end(&exit);
+            let written = plan.open(&opening, false).and_then(|mut listing| listing.end(&said));
+            return written.or_else(|error| unwritten(&error)).and(Err(exit));
+        }
+        Err(empty) => return Err(none_shown(words::nothing_to_list(empty), args.exit_code)),
+    };
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
     question.sources = sources.clone();
@@ -108,13 +125,17 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
     question.explain = explain || args.form.is_json();
-    let picture = args.explain || io::stderr().is_terminal();
-    let mut session = Session::once(question)
-        .map_err(|error| none_shown(words::unasked(error, picture), args.exit_code))?;
+    let people = picture.then_some(&*args.words);
+    let mut session =
+        Session::once(question).map_err(|error| none_shown(words::unasked(error, people), args.exit_code))?;
+    if let Some(hint) = people.and_then(hints::rarely_meant) {
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "{hint}");
+    }
     // Only a filter of ours asks for processes.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
     explain |= asks_for_processes && is_told_beside;
-    let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
+    let opening = Opening { catalog, look, words, sources: &sources, summary: &counted };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
@@ -127,8 +148,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         sys::outlive_readers();
     }
     if args.is_about_destroying() {
-        if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() }
-            .map_err(|error| words::unasked(error, picture))?;
+        let ready = if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() };
+        if let Err(error) = ready {
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
+        }
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -152,7 +175,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             listing.end(&beside.said)
         }
         Err(PollError::Sink(error)) => Err(error),
-        Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
+        Err(PollError::Ask(error)) => {
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
+        }
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
@@ -174,6 +199,14 @@ fn none_shown(exit: Exit, exit_code: bool) -> Exit {
         Exit::Error { code: 0, stderr } if exit_code => Exit::Error { code: Exit::NONE_SHOWN, stderr },
         exit => exit,
     }
+}
+
+/// The end of a listing that has begun: a document is whole, and holds why it ends.
+fn ended_by(exit: Exit, listing: &mut Listing, beside: &mut Beside) -> Exit {
+    beside.said.end(&exit);
+    // It says on stderr already that something is wrong.
+    let _ = listing.end(&beside.said);
+    exit
 }
 
 /// What becomes of an output of ours that cannot be written.
@@ -412,7 +445,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sockdiag::sys::netns::enter(name, &mut |notice| tell(&notice))?)
+        Ok(sockdiag::namespaces::enter(name, &mut |notice| tell(&notice))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

@@ -286,9 +286,10 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
     "cgroup.path",
     text!(|r| {
         r.socket.attrs()?.cgroup_id()?;
-        r.names.cgroup
+        // What stands for a path that was not found is none.
+        r.names.cgroup.filter(|path| path.starts_with(b"/"))
     }),
-    "Path of the socket's cgroup below the cgroup v2 mount.",
+    "Path of the socket's cgroup below the cgroup v2 mount; absent where it cannot be found.",
     "INET_DIAG_CGROUP_ID, cgroup2 file handles",
 )
 .needs(Needs::CGROUPS)

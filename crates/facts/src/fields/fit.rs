@@ -297,7 +297,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
     let mut netns = Netns::new(u64::MAX, Some(b"name".to_vec()), Some(b"/run/netns/name".to_vec()));
     netns.owner = Some(UserNamespace { inode: 1, uid: u32::MAX });
     let text = || Some(Named::new(b"text", b"(uid 5)"));
-    let workload = Workload {
+    let mut workload = Workload {
         cgroup: b"/x".to_vec(),
         runtime: Some("docker"),
         container_id: text(),
@@ -310,7 +310,9 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         slice: text(),
         session: Some(b"4".to_vec()),
         owner_uid: Some(u32::MAX),
+        ..Workload::default()
     };
+    workload.entitle();
     let everything = Names {
         hosts: Some(&Everything),
         local_service: Some(b"http"),

@@ -14,6 +14,7 @@ use super::{
     Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Spelling, Style, Text, Unit, Value,
     text,
 };
+use crate::escape;
 use crate::model::{Holder, Row};
 use crate::number::{self, put_signed};
 
@@ -197,15 +198,18 @@ pub(super) fn put_context(out: &mut Vec<u8>, context: Option<&[u8]>) {
     number::put_name(out, context.unwrap_or(b"unavailable"));
 }
 
-/// A process's name.
+/// A process's name.  None of the kernel's is cut.
 pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    for byte in name {
+    for byte in name.iter().take(escape::LONGEST) {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
             0..=0x1f | 0x7f => out.push(b'.'),
             0x80.. => out.push(b'?'),
             _ => out.push(*byte),
         }
+    }
+    if name.len() > escape::LONGEST {
+        out.extend_from_slice(b"...");
     }
 }
 

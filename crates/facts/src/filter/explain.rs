@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::error::FilterError;
+use crate::columns::width;
 
 /// Letters that are shown before and behind the wrong word.
 const AROUND: usize = 40;
@@ -38,8 +39,8 @@ impl Refused {
         }
         let line = format!("    {head}{wrong}{tail}");
         let mut text = format!("{}\n    ", line.trim_end());
-        let carets = "^".repeat(wrong.chars().count().max(1));
-        let _ = write!(text, "{}{carets} expected {}", " ".repeat(head.chars().count()), self.expected);
+        let carets = "^".repeat(width(wrong).max(1));
+        let _ = write!(text, "{}{carets} expected {}", " ".repeat(width(&head)), self.expected);
         if let Some(mended) = &self.mended {
             let _ = write!(text, "\n    try: {mended}");
         }

@@ -22,10 +22,12 @@ use super::{Context, Transport};
 use crate::cnum;
 use crate::fields::{Choice, Groups, Int, Kind, NameError, Named, Operand, Spelling, Unit};
 use crate::model::words::{NO_YES, Word, by_spelling};
-use crate::model::{Addr, MessageKind, Table};
+use crate::model::{Addr, MessageKind, Table, TableSet};
 
 /// What a value is read for.
 struct Subject<'n> {
+    /// The range of its numbers, where it has one.
+    int: Option<Int>,
     /// The field as typed.
     name: &'n str,
     named: Named,
@@ -92,7 +94,7 @@ impl Reader<'_, '_> {
         comparison: Comparison,
         typed: &Typed,
     ) -> Result<Vec<FieldTest>, FilterError> {
-        let subject = Subject { name, named, choice: self.choice(named), comparison };
+        let subject = Subject { int: self.int(named), name, named, choice: self.choice(named), comparison };
         self.check_reported(&subject)?;
         if subject.is_ordered() && typed.elements.len() > 1 {
             return Err(subject.wrong(&typed.raw, Mismatch::Several));
@@ -102,6 +104,16 @@ impl Reader<'_, '_> {
             Spelling::HostOf(addr) => self.hosts(&subject, addr, typed),
             _ => Ok(vec![self.one(&subject, typed)?]),
         }
+    }
+
+    /// The range of a field's numbers in the tables that are listed.
+    fn int(&self, named: Named) -> Option<Int> {
+        let operand = named.field.operand.map(|(_, operand)| operand);
+        let is_port = matches!(operand, Some(Operand::LocalPort | Operand::RemotePort));
+        let tables = self.ctx.tables;
+        // The ports of vsock have 32 bits, those of all others 16.
+        let narrow = is_port && !tables.is_empty() && !tables.intersects(TableSet::VSOCK);
+        if narrow { Some(Int::of::<u16>()) } else { named.kind().int() }
     }
 
     /// A field by its full name, however it was typed.
@@ -131,7 +143,25 @@ impl Reader<'_, '_> {
             return Ok(test);
         }
         let (mut wanted, mut numbers) = (Vec::new(), true);
+        let is_list = kind.is_list() || subject.named.member.is_some();
+        let mut elements: Vec<Element> = Vec::new();
         for element in &typed.elements {
+            // The cell of a list, between quotes as a whole, is the list all the same.
+            let parts = element.text.split(|byte| *byte == b',');
+            if is_list && element.quoted && parts.clone().count() > 1 {
+                elements.extend(parts.map(|part| Element {
+                    text: part.to_vec(),
+                    pattern: None,
+                    ..element.clone()
+                }));
+                if matches!(kind, Kind::Text | Kind::Texts | Kind::Records(_)) {
+                    wanted.push(text_of(element));
+                }
+            } else {
+                elements.push(element.clone());
+            }
+        }
+        for element in &elements {
             numbers &= cnum::scan(&element.text, 0).is_some_and(|n| n.len == element.text.len());
             match self.element(subject, element) {
                 Ok(found) => wanted.extend(found),
@@ -612,7 +642,7 @@ fn check_range(subject: &Subject<'_>, text: &[u8], amount: f64, slack: f64) -> R
     let int = match (subject.kind(), subject.is_ordered()) {
         // A length.
         (Kind::Texts | Kind::Addrs | Kind::Records(_), _) | (Kind::Integers(_), true) => Int::of::<u64>(),
-        (kind, _) => match kind.int() {
+        _ => match subject.int {
             Some(int) => int,
             None => return Ok(()),
         },
@@ -704,3 +734,6 @@ fn whole(addr: Addr) -> Option<Prefix> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,8 @@ pub struct Netns {
     /// Its name, or its inode number where it has none, or `-`.
     pub title: Vec<u8>,
     /// The user namespace that owns it, where that is neither ours nor the first
-    /// one: who is root there can give it any address.
+    /// one: who is root there can give it any address.  Found out when a question
+    /// visits it.
     pub owner: Option<UserNamespace>,
 }
 
@@ -126,6 +127,43 @@ pub struct Workload {
     pub session: Option<Vec<u8>>,
     /// User whose session or service manager it is, or whose the cgroup is.
     pub owner_uid: Option<u32>,
+    /// What `--containers` calls them, made by [`Workload::entitle`].
+    pub titles: Titles,
+}
+
+/// A short name for each thing that a socket works for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Titles {
+    /// Name of the container, else the first digits of its id as runtimes show them.
+    pub container: Option<Named>,
+    /// `NAMESPACE/NAME` of the pod, else its name, else its uid.
+    pub pod: Option<Named>,
+    /// Name of the unit, unless the unit is the container and is called by its id.
+    pub unit: Option<Named>,
+}
+
+impl Workload {
+    /// Makes the titles of what is known by now.
+    pub fn entitle(&mut self) {
+        let id = self.container_id.as_ref();
+        // Of a hash nobody shows all digits.
+        let hash = id.map(Named::name).filter(|id| id.len() == 64);
+        let short = id.map(|id| match hash.and_then(|hash| hash.get(..12)) {
+            Some(digits) => Named::new(digits, id.mark()),
+            None => id.clone(),
+        });
+        let pod = match (&self.pod_namespace, &self.pod_name) {
+            (Some(namespace), Some(name)) => {
+                Some(Named::new(&[namespace.name(), b"/", name.name()].concat(), name.mark()))
+            }
+            (None, Some(name)) => Some(name.clone()),
+            (_, None) => self.pod_uid.clone(),
+        };
+        let is_container =
+            |unit: &&Named| hash.is_some_and(|id| unit.name().windows(id.len()).any(|part| part == id));
+        let unit = self.unit.as_ref().filter(|unit| !is_container(unit)).cloned();
+        self.titles = Titles { container: self.container_name.clone().or(short), pod, unit };
+    }
 }
 
 /// The addresses of a namespace.

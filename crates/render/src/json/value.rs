@@ -18,7 +18,7 @@ pub(super) fn is_there(value: Value<'_>) -> bool {
 /// bytes under another, and where it is cut, that it is under a third.
 pub(super) fn put_entry<M: SerializeMap>(
     map: &mut M,
-    key: &'static str,
+    key: &str,
     hex: &str,
     kind: Kind,
     value: Value<'_>,

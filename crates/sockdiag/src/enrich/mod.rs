@@ -62,6 +62,7 @@ use rpc::RpcNames;
 use scoped::Scoped;
 use services::Services;
 use workloads::Workloads;
+pub(crate) use workloads::{Container, containers};
 
 /// What is to be looked up.
 pub(crate) struct EnrichConfig<'s> {
@@ -370,7 +371,11 @@ impl Enricher {
                 identities.prepare_user(uid);
             }
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
-                processes.known().holders(socket.inode, &mut |holder| identities.prepare_process(holder.pid));
+                let scope = self.scoped.current();
+                let peer = self.peers.as_ref().and_then(|peers| peers.of(socket, scope));
+                for inode in [socket.inode, peer.map_or(0, |peer| peer.inode)] {
+                    processes.known().holders(inode, &mut |holder| identities.prepare_process(holder.pid));
+                }
             }
         }
     }

@@ -56,7 +56,7 @@ pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
 pub use sources::Sources;
-pub use summary::{Summary, summary};
+pub use summary::{Summary, summary, summary_in};
 
 /// Hands every record of one table to `visit`, from the best source there is.
 ///

@@ -5,6 +5,7 @@
 
 mod borders;
 mod hostile;
+mod named;
 mod tree;
 
 use std::fs;
