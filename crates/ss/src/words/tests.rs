@@ -74,7 +74,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::EventsWithoutHolders,
-            b"ss: nobody holds a socket that was destroyed, so conditions on processes fail\n",
+            b"ss: a destroyed socket has no processes, so conditions on processes fail\n",
             true,
         ),
         (
@@ -94,7 +94,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::HolderProgramRejected { why: NoIterator::Rejected { errno: 13, log: "0: no".into() } },
-            b"ss: holders are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
+            b"ss: processes are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
             true,
         ),
         (

@@ -69,9 +69,9 @@ fn every_fact_is_a_field_with_a_name() {
     let tree = Tree::unpack("kubernetes-containerd.tree");
     let json = tree.ss("-tlnj --containers sport = :8080");
     for part in [
-        "\"name\":\"app\",\"id\":\"1733e7a76be7",
+        "\"container\":{\"title\":\"app\",\"name\":\"app\",\"id\":\"1733e7a76be7",
         "\"runtime\":\"containerd\"",
-        "\"name\":\"front-7d9c\",\"namespace\":\"shop\",\"uid\":\"4fe556a4-",
+        "\"pod\":{\"title\":\"shop/front-7d9c\",\"name\":\"front-7d9c\",\"namespace\":\"shop\",\"uid\":\"4fe556a4-",
         "\"qos\":\"burstable\"",
         "\"slice\":\"kubepods-burstable-pod4fe556a4_",
     ] {
