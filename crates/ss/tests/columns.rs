@@ -568,8 +568,8 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         let lines: Vec<&str> = got.lines().collect();
         let message = lines.iter().rposition(|line| line.starts_with("Error: ") || line.starts_with("ss: "));
         assert!(
-            message.is_some_and(|at| at + 4 >= lines.len()),
-            "the message, then the picture, last: {got}"
+            message.is_some_and(|at| at + 5 >= lines.len()),
+            "the message, then the picture and a hint, last: {got}"
         );
     }
 }

@@ -156,7 +156,7 @@ const FIELDS: &[Piece] = &[
     Piece::Heading("Absent values"),
     Piece::Text(
         "A socket that does not report a field fails every comparison with it, != included.  To find those sockets, \
-         negate: not rtt >= 0.  An amount that the kernel marks as unlimited or as not measured is absent.",
+         negate: not rtt >= 0.  Among the sockets that report it, not FIELD = VALUE is FIELD != VALUE.  An amount that the kernel marks as unlimited or as not measured is absent.",
     ),
 ];
 
@@ -180,11 +180,39 @@ const VALUES: &[Piece] = &[Piece::Terms(&[
         "words: timer.kind = keepalive",
         "A field with a fixed set of words takes the words that ss prints or accepts, in any case.",
     ),
-    ("addresses: remote.addr = 10.0.0.0/8", "With or without brackets and prefix."),
+    (
+        "addresses: remote.addr = 10.0.0.0/8",
+        "With or without brackets, prefix and interface (fe80::1%eth0); a name is looked up.  An IPv4 host that an IPv6 \
+             socket speaks to is that host; remote.mapped_addr has the address as the socket holds it.",
+    ),
     ("users: process.user = www-data", "A name or a number."),
     (
+        "services: remote.port = https",
+        "A port is a number or the name of a service.  Names are known with -n, too.",
+    ),
+    ("lists: dport = 80,443", "Any of them; with !=, none of them."),
+    (
+        "other fields: rtt > min_rtt",
+        "Another field of the same unit, both of which the socket has to report.",
+    ),
+    (
+        "quotes: comm = \"two words\"",
+        "Text with blanks, brackets, commas, & or | in it stands in quotes, single or double.  A backslash means the \
+             same in quotes and outside: \\n, \\t, \\xNN and \\u{N} are what columns print so, another character \
+             stands for itself.  What any form prints for a field can be pasted as its value.",
+    ),
+    (
+        "case: comm = i\"NGINX*\"",
+        "The case of letters counts in text and in patterns, except in the words of a fixed set.  With i before \
+             the quote it does not.",
+    ),
+    (
+        "process names: comm = systemd-resolved",
+        "The kernel keeps 15 bytes of a name, so no more are compared; --explain says so.",
+    ),
+    (
         "patterns: comm = nginx*",
-        "In text, * stands for any characters, ? for one, [a-z] for one of a set; the pattern has to match all of \
+        "In text, outside quotes, * stands for any characters, ? for one, [a-z] for one of a set; the pattern has to match all of \
              it.  FIELD = * holds wherever the field is reported.",
     ),
 ])];
@@ -192,7 +220,12 @@ const VALUES: &[Piece] = &[Piece::Terms(&[
 const BLANKS: &[Piece] = &[
     Piece::Text(
         "The conditions of iproute2 need blanks around operators and brackets: ( sport = :80 ), not (sport=:80).  A \
-         backslash takes the next character as it is.",
+         backslash takes the next character as it is.  Conditions on fields need none: (rtt>20ms or comm=nginx).",
+    ),
+    Piece::Text(
+        "A value that the field cannot have is an error that says what it can have.  An amount with a unit or a decimal \
+         point is as exact as it is written: rtt = 20ms holds for what rounds to 20 milliseconds.  -K refuses a filter \
+         that may mean two things, and --kill-dry-run lists what it would close.",
     ),
     Piece::Text(
         "Most shells give <, >, !, |, &, *, ? and brackets a meaning of their own.  Put the whole expression between \
