@@ -111,7 +111,8 @@ fn every_command_of_the_table_answers() {
     let kinds = ["tcp-listen", "tcp-ports", "tcp-established", "tcp-close-wait"];
     let _zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
     // What closes sockets comes last.
-    let (kills, others): (Vec<_>, Vec<_>) = rows.iter().partition(|(_, command)| command.contains('K'));
+    let kills = |command: &str| command.split(' ').any(|word| word.starts_with('-') && word.contains('K'));
+    let (kills, others): (Vec<_>, Vec<_>) = rows.iter().partition(|(_, command)| kills(command));
     assert_eq!(kills.len(), 1);
     for (wanted, command) in others.into_iter().chain(kills) {
         let out = typed(&namespace, command);
