@@ -46,7 +46,7 @@ fn typed(namespace: &Namespace, words: &str) -> Output {
 fn the_readme_has_the_table_of_help() {
     let mut table = String::from("| You want | Command |\n| --- | --- |\n");
     for Example { wanted, command } in EXAMPLES {
-        table.push_str(&format!("| {wanted} | `{command}` |\n"));
+        table.extend([format!("| {wanted} | `{command}` |\n")]);
     }
     let text = std::fs::read_to_string(README).expect("the README");
     assert!(text.contains(&format!("\n{table}\n")), "the README has to hold\n{table}");
