@@ -374,7 +374,8 @@ impl Reader<'_, '_> {
                 .map(|n| i128::from(n.magnitude)),
             _ => None,
         };
-        match (decimal, hex) {
+        let fits = |number: &i128| check_range(subject, text, *number as f64, 0.0).is_ok();
+        match (decimal.filter(fits), hex.filter(fits)) {
             (Some(decimal), Some(hex)) if decimal != hex => {
                 self.remarks.push(Remark::DecimalOrHex { field: subject.title(), value: text.to_vec() });
                 let decimal = Wanted::Whole(decimal);

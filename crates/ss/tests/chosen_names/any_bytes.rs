@@ -370,8 +370,11 @@ fn names_of_unix_sockets_come_back() {
     for _ in 0..EACH {
         let path = directory.join(OsString::from_vec(names.next(60, |byte| byte == b'/')));
         bound.push((SocketAddr::from_pathname(&path), path.as_os_str().as_bytes().to_vec()));
-        let name = names.next(100, |_| false);
-        bound.push((SocketAddr::from_abstract_name(&name), name));
+        // Abstract names may hold NULs; they are shown behind an `@`.
+        let mut name = names.next(100, |_| false);
+        let at = names.number(name.len());
+        name.insert(at, b"\0x"[names.number(2)]);
+        bound.push((SocketAddr::from_abstract_name(&name), [b"@", &name[..]].concat()));
     }
     let sockets = namespace.with(|| {
         let bind = |(addr, name)| {

@@ -398,6 +398,8 @@ fn our_conditions_need_no_blanks() {
         ("dst 10.0.0.1,10.77.0.9", true),
         ("pid=7", true),
         ("comm!=x", true),
+        ("rtt \\> 1ms", true),
+        ("\\(rtt\\>1ms)", true),
     ] {
         let parsed = read(filter);
         if filter == "(rtt>1ms and (dport = 443 or comm=x))" {
