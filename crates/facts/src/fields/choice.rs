@@ -292,7 +292,7 @@ impl Choice {
         let known = match self.value(row) {
             None => false,
             Some(_) if self.for_people && is_none() => false,
-            Some(Value::List(list)) => self.put_list(out, list, &mut |_, _| true),
+            Some(Value::List(list)) => self.put_list(out, list, &mut |_| true),
             Some(value) => {
                 self.put_value(out, value, b"", &mut Budget::new(escape::LONGEST));
                 true
@@ -317,13 +317,14 @@ impl Choice {
             let kin: Vec<&Self> = choices.iter().filter(same_list).collect();
             let mut seen = HashSet::new();
             let start = out.len();
-            let known = choice.put_list(out, list, &mut |item, budget| {
+            let known = choice.put_list(out, list, &mut |item| {
                 let mut all = Vec::new();
                 for kin in &kin {
-                    kin.put_item(&mut all, item, &mut budget.clone());
+                    kin.put_item(&mut all, item, &mut Budget::new(escape::LONGEST));
                     all.push(b',');
                 }
-                seen.insert(all)
+                // There may be very many, of very long texts.
+                seen.insert(escape::hashes(&all))
             });
             keep_apart_from_absent(out, start);
             ends.push(known.then_some(out.len()));
@@ -335,12 +336,12 @@ impl Choice {
         &self,
         out: &mut Vec<u8>,
         list: List<'_>,
-        is_wanted: &mut dyn FnMut(Item<'_>, &Budget) -> bool,
+        is_wanted: &mut dyn FnMut(Item<'_>) -> bool,
     ) -> bool {
         let mut budget = Budget::new(MOST_OF_A_LIST);
         let (mut count, mut is_any_known) = (0_u64, false);
         list.each(&mut |item| {
-            if !is_wanted(item, &budget) {
+            if !is_wanted(item) {
                 return;
             }
             if count > 0 {

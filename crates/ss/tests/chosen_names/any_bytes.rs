@@ -159,16 +159,17 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
         assert!(std::str::from_utf8(&listing).is_ok(), "{option} is UTF-8");
         assert_eq!(read_back(form, &names, &listing), want, "{option}");
     }
+    assert_eq!(read_back("flat", &names, &listed(&["-j", "--columns", &columns])), want, "-j --columns");
     for field in fields {
         // One column is not padded: a line is its cell.
         let listing = listed(&["-H", "--columns", field.name]);
         assert_eq!(read_back("lines", &[field.kind], &listing), field.rows, "{} alone", field.name);
         let listing = listed(&["-H", "--csv", "--group-by", field.name]);
-        let text = ["text"; 3];
-        let found: Vec<String> = read_back("csv", &[&[field.kind][..], &text].concat(), &listing)
-            .into_iter()
-            .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
-            .collect();
+        // Behind the name stand a count and two sums.
+        let kinds = [field.kind, "text", "text", "text"];
+        let first = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
+        let mut found: Vec<String> = read_back("csv", &kinds, &listing).iter().map(first).collect();
+        let mut same = read_back("groups", &[field.name], &listed(&["-j", "--group-by", field.name]));
         // What holders have in common is said once.
         let once = |row: &String| {
             let mut parts: Vec<&str> = row.split(',').collect();
@@ -176,11 +177,12 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
             parts.join(",")
         };
         let mut rows: Vec<String> = field.rows.iter().map(once).collect();
-        let mut found = found;
         found.sort_unstable();
+        same.sort_unstable();
         rows.sort_unstable();
         rows.dedup();
         assert_eq!(found, rows, "groups of {}", field.name);
+        assert_eq!(same, rows, "-j, groups of {}", field.name);
     }
     for words in [&["-H", "--columns", &columns][..], &["--columns", &columns], &["--group-by", &columns]] {
         let listing = listed(words);
