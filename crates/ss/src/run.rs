@@ -26,6 +26,7 @@ use sockdiag_render::ss::Look;
 
 use crate::cli::{self, Actions, Args, Exit};
 use crate::counts;
+use crate::hints;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::notes::Notes;
@@ -72,7 +73,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             return Ok(());
         }
     }
-    args.take_state_words()?;
+    let picture = args.explain || io::stderr().is_terminal();
+    if let Err(exit) = args.take_state_words() {
+        return Err(if picture { exit.advised(&hints::states(&args.words)) } else { exit });
+    }
     let selected = match args.selection.resolve() {
         Ok(selected) => selected,
         // Whoever asked for a document gets one, also of nothing.
@@ -121,8 +125,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
     question.explain = explain || args.form.is_json();
-    let picture = args.explain || io::stderr().is_terminal();
-    let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    let people = picture.then_some(&*args.words);
+    let mut session = Session::once(question).map_err(|error| words::unasked(error, people))?;
+    if let Some(hint) = people.and_then(hints::rarely_meant) {
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "{hint}");
+    }
     // Only a filter of ours asks for processes.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
     explain |= asks_for_processes && is_told_beside;
@@ -141,7 +149,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if args.is_about_destroying() {
         let ready = if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() };
         if let Err(error) = ready {
-            return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
         }
     }
     if args.events {
@@ -162,11 +170,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
         Err(PollError::Ask(error)) => {
-            return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
         }
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
+    if !args.form.is_ours() && terminal::reader_is_gone() {
+        // The reference ends so at once; here all is closed by now.
+        sys::end_by_sigpipe();
+    }
     if let Some(exit) = beside.fatal {
         return Err(exit);
     }
@@ -414,7 +426,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sockdiag::sys::netns::enter(name, &mut |notice| tell(&notice))?)
+        Ok(sockdiag::namespaces::enter(name, &mut |notice| tell(&notice))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

@@ -56,7 +56,7 @@ pub use groups::Groups;
 use kind::Special;
 pub use kind::{Int, Kind, Member, Spelling, Whole};
 pub use metric::{Metric, Together, Unit};
-pub use named::{NameError, Named};
+pub use named::{NameError, Named, distance};
 pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;

@@ -62,6 +62,7 @@ use rpc::RpcNames;
 use scoped::Scoped;
 use services::Services;
 use workloads::Workloads;
+pub(crate) use workloads::{Container, containers};
 
 /// What is to be looked up.
 pub(crate) struct EnrichConfig<'s> {

@@ -118,10 +118,7 @@ pub(crate) fn apply(
         Key::Pretty => args.form.pretty = true,
         Key::Csv => args.form.separated = Some(Shape::Csv),
         Key::Tsv => args.form.separated = Some(Shape::Tsv),
-        Key::Columns => match text(argument)? {
-            names if names == "help" => return Err(Exit::Fields),
-            names => args.form.columns = Some(names),
-        },
+        Key::Columns => args.form.columns = Some(text(argument)?),
         Key::Sort => args.form.sort = Some(text(argument)?),
         Key::Limit => args.form.limit = Some(limit(argument)?),
         Key::GroupBy => args.form.group_by = Some(text(argument)?),
