@@ -413,3 +413,56 @@ fn inode_of(socket: &UnixListener) -> String {
     let link = link.to_string_lossy().into_owned();
     link.trim_start_matches("socket:[").trim_end_matches(']').to_owned()
 }
+
+/// Who may make a namespace names it; here in a view of processes and mounts of our own.
+#[test]
+fn names_of_namespaces_come_back() {
+    const ROWS: usize = 30;
+    // Mounts, processes and a network of its own; then each name is one more network.
+    const SCRIPT: &str = "mount -t tmpfs none /run || exit 99; mkdir /run/netns || exit 99; ss=$1; shift; \
+        while [ \"$1\" != -- ]; do : > \"/run/netns/$1\"; unshare \"--net=/run/netns/$1\" true || exit 98; shift; done; \
+        shift; exec \"$ss\" \"$@\"";
+    if !has_python() {
+        skip!("no python3");
+    }
+    let isolated = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args([
+            "-m",
+            "-n",
+            "-p",
+            "-f",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ]);
+        command
+    };
+    if !isolated("mount -t tmpfs none /run").status().is_ok_and(|status| status.success()) {
+        skip!("no namespaces of processes and mounts can be made");
+    }
+    let mut names = Names(4);
+    let mut all: Vec<Vec<u8>> = (0..ROWS).map(|_| names.next(60, |byte| byte == b'/')).collect();
+    all.retain(|name| name != b"-" && name != b"--" && name != b".");
+    all.sort();
+    all.dedup();
+    // A row for each: the kernel's own socket of one netlink protocol.
+    let list = |words: &[&str]| {
+        let mut command = isolated(SCRIPT);
+        command.arg(OURS).args(all.iter().map(|name| OsString::from_vec(name.clone()))).arg("--");
+        let words = [
+            &["-A", "netlink", "-an", "--netns", "all", "--sort", "netns.name"][..],
+            words,
+            &["sport = :rtnl and netns.name = *"],
+        ]
+        .concat();
+        let case = Case::new(&words);
+        run(command, &case).unwrap_or_else(|why| panic!("{case}: {why}"))
+    };
+    let rows = all.iter().map(|name| hex(name)).collect();
+    every_form_says(&[Field { name: "netns.name", kind: "text", rows }], &list);
+}
