@@ -457,7 +457,7 @@ fn names_of_namespaces_come_back() {
         let words = [
             &["-A", "netlink", "-an", "--netns", "all", "--sort", "netns.name"][..],
             words,
-            &["sport = :rtnl and netns.name = *"],
+            &["netlink.protocol = 0 and netlink.portid = 0 and netns.name = *"],
         ]
         .concat();
         let case = Case::new(&words);
