@@ -13,6 +13,7 @@ mod totals;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
@@ -142,7 +143,7 @@ impl Name {
 
 /// Where groups go.
 enum Out<W: Write> {
-    Sheet(Sheet<W>),
+    Sheet(Box<Sheet<W>>),
     Json(Box<Json<W>>),
 }
 
@@ -179,7 +180,7 @@ impl<W: Write> Groups<W> {
         Ok(Self {
             grouping,
             found: HashMap::new(),
-            out: Out::Sheet(sheet),
+            out: Out::Sheet(Box::new(sheet)),
             cells: Vec::new(),
             ends: Vec::new(),
         })
@@ -330,8 +331,7 @@ impl Texts {
             _ => {
                 let bytes = escape::unescaped(text).unwrap_or_else(|| text.to_vec());
                 self.is_odd |= std::str::from_utf8(&bytes).is_err();
-                self.hex
-                    .push(Value::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()));
+                self.hex.push(Value::from(hex(&bytes)));
                 Value::from(String::from_utf8_lossy(&bytes))
             }
         }
@@ -348,6 +348,14 @@ impl Texts {
         }
         if self.is_cut { map.serialize_entry(&truncated_key(key), &true) } else { Ok(()) }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to memory does not fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// What a cell is ordered by: numbers come first, by value, then texts.

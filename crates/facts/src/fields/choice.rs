@@ -550,14 +550,14 @@ mod tests {
     }
 
     /// The cells of a socket that is held so, in columns and in groups.
-    fn held(names: &str, book: Book) -> [Vec<Option<String>>; 2] {
+    fn held(names: &str, book: &Book) -> [Vec<Option<String>>; 2] {
         let choices: Vec<Choice> =
             names.split(',').map(|name| Choice::new(Catalog::shared(), name).expect("a field")).collect();
         let mut cells = [Vec::new(), Vec::new()];
         with(&[], |row| {
             let mut row = *row;
-            row.names.holders = Some(&book);
-            row.names.identities = Some(&book);
+            row.names.holders = Some(book);
+            row.names.identities = Some(book);
             for choice in &choices {
                 let mut cell = Vec::new();
                 let known = choice.put(&mut cell, &row);
@@ -583,7 +583,7 @@ mod tests {
     #[test]
     fn a_list_has_an_entry_for_each_holder_in_every_column() {
         let both = |book: &[(&'static [u8], &'static [u8], Option<u32>)]| {
-            held("pid,comm,socket.processes.user,cmdline,socket.processes", Book(book.to_vec()))
+            held("pid,comm,socket.processes.user,cmdline,socket.processes", &Book(book.to_vec()))
         };
         let [columns, groups] = both(&[
             (b"sshd,nginx", b"a b\0,\0c\0", Some(7)),
@@ -603,24 +603,24 @@ mod tests {
         let two: [(&[u8], &[u8], Option<u32>); 3] =
             [(b"n", b"m\0", Some(7)), (b"n", b"m\0", Some(7)), (b"n", b"m\0", None)];
         assert_eq!(
-            held("comm,socket.processes.user", Book(two.to_vec())),
+            held("comm,socket.processes.user", &Book(two.to_vec())),
             [some(&["n,n,n", "-,-,"]), some(&["n,n", "-,"])]
         );
-        assert_eq!(held("comm", Book(two.to_vec())), [some(&["n,n,n"]), some(&["n"])]);
+        assert_eq!(held("comm", &Book(two.to_vec())), [some(&["n,n,n"]), some(&["n"])]);
         // What looks like nothing, and nothing.
         let one: [(&[u8], &[u8], Option<u32>); 1] = [(b"-", b"", Some(7))];
-        assert_eq!(held("comm,socket.processes.user", Book(one.to_vec()))[0], some(&["\\-", "\\-"]));
+        assert_eq!(held("comm,socket.processes.user", &Book(one.to_vec()))[0], some(&["\\-", "\\-"]));
         let none: [(&[u8], &[u8], Option<u32>); 1] = [(b"", b"", None)];
-        let [columns, groups] = held("comm,socket.processes.user,pid", Book(none.to_vec()));
+        let [columns, groups] = held("comm,socket.processes.user,pid", &Book(none.to_vec()));
         assert_eq!((&columns, columns[0].as_deref(), columns[2].as_deref()), (&groups, None, Some("1")));
-        assert_eq!(held("pid", Book(Vec::new())), [[None], [None]]);
+        assert_eq!(held("pid", &Book(Vec::new())), [[None], [None]]);
     }
 
     #[test]
     fn a_list_of_long_texts_is_bounded_and_keeps_its_entries() {
         static LONG: [u8; 5000] = [b'\x1b'; 5000];
         let book = || Book((0..2000).map(|_| (&b"0123456789abcde"[..], &LONG[..], Some(7))).collect());
-        let [columns, groups] = held("comm,cmdline,pid", book());
+        let [columns, groups] = held("comm,cmdline,pid", &book());
         for cell in columns.iter().chain(&groups) {
             assert_eq!(cell.as_deref().map(|cell| cell.split(',').count()), Some(2000));
         }

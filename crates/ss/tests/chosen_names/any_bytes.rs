@@ -4,6 +4,8 @@
 //! by a few lines of its own, is what the names were; and no form lets a letter
 //! through that acts on a terminal.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
@@ -112,7 +114,8 @@ fn read_back(form: &str, wanted: &[&str], listing: &[u8]) -> Vec<String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('?');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Nothing but the form's own line breaks and tabs acts on a terminal.
@@ -193,6 +196,9 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
     listed(&["-p", "-e", "--containers", "--exposure"]);
 }
 
+/// Command name, number and words of a process.
+type Process = (Vec<u8>, usize, Vec<Vec<u8>>);
+
 /// A file, or a directory with its parents, of the test's own.
 fn put(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().expect("it has one")).expect("the test's own directory");
@@ -252,7 +258,7 @@ fn names_of_processes_users_hosts_and_cgroups_come_back() {
         let mut holders = Vec::new();
         for pid in [20_000 + 2 * row, 20_001 + 2 * row] {
             let comm = names.next(15, |_| false);
-            let words: Vec<Vec<u8>> = (0..1 + names.number(3)).map(|_| names.next(40, |_| false)).collect();
+            let words: Vec<Vec<u8>> = (0..=names.number(3)).map(|_| names.next(40, |_| false)).collect();
             let process = root.join("proc").join(pid.to_string());
             put(&process.join("stat"), &[format!("{pid} (").as_bytes(), &comm, b") S 1 1 1"].concat());
             put(&process.join("comm"), &[&comm[..], b"\n"].concat());
@@ -301,9 +307,8 @@ fn names_of_processes_users_hosts_and_cgroups_come_back() {
     assert_eq!(order.lines().count(), ROWS);
     for (row, ((mut holders, user, host, cgroup), order)) in held.into_iter().zip(order.lines()).enumerate() {
         holders.sort_by_key(|(_, pid, _)| order.find(&pid.to_string()));
-        let of_each = |say: &dyn Fn(&(Vec<u8>, usize, Vec<Vec<u8>>)) -> String| {
-            holders.iter().map(say).collect::<Vec<_>>().join(",")
-        };
+        let of_each =
+            |say: &dyn Fn(&Process) -> String| holders.iter().map(say).collect::<Vec<_>>().join(",");
         let says = [
             hex((1000 + row).to_string().as_bytes()),
             of_each(&|(comm, ..)| hex(comm)),
