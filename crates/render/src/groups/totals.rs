@@ -318,7 +318,9 @@ mod tests {
     fn end(function: &str, numbers: &[i128]) -> Option<Number> {
         let choice = Choice::new(Catalog::shared(), "tcp.bytes_sent").expect("a field");
         let mut so_far = Total { function: Function::named(function).expect("a function"), choice }.begin();
-        numbers.iter().for_each(|number| so_far.add(Number::Whole(*number)));
+        for number in numbers {
+            so_far.add(Number::Whole(*number));
+        }
         so_far.end()
     }
 
