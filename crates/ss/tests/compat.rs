@@ -303,9 +303,9 @@ fn holders_can_be_counted_in_a_condition() {
     // lost its first thread, so that the text shows none of it.
     for (words, rows) in [
         ("-tanH socket.processes = 16", 1),
-        ("-tanH socket.processes = 3", 2),
-        ("-tanpH socket.processes > 3", 1),
-        ("-tuanH socket.processes < 4", 3),
+        ("-tanH socket.processes = 4", 2),
+        ("-tanpH socket.processes > 4", 1),
+        ("-tuanH socket.processes < 5", 3),
     ] {
         let ours = ours(&case(words).inside(&namespace));
         assert_eq!(text(&ours.stdout).lines().count(), rows, "{words}: {}", text(&ours.stdout));
