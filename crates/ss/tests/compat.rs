@@ -299,8 +299,8 @@ fn a_summary_without_currestab_says_so() {
 fn holders_can_be_counted_in_a_condition() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let _owners = Owners::start(&namespace, &["one", "two"]).unwrap_or_else(|why| panic!("{why}"));
-    // The listener has four descriptors in each of four processes; one of them has
-    // lost its first thread, so that the text shows none of it.
+    // The listener has four descriptors in each of four processes; the fourth
+    // process has lost its first thread, of which the text alone shows none.
     for (words, rows) in [
         ("-tanH socket.processes = 16", 1),
         ("-tanH socket.processes = 4", 2),

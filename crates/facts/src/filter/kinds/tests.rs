@@ -282,7 +282,7 @@ fn amounts_are_compared_in_their_units() {
         ("rtt_us != 4294967296", Mismatch::Range(0, u32::MAX.into())),
         ("tcp.backoff > 255", Mismatch::Range(0, 255)),
         ("rtt_us = 1.5", Mismatch::Whole),
-        ("tcp.ecn = maybe", Mismatch::Words(NO_YES)),
+        ("tcp.ecn = maybe", Mismatch::Words(FALSE_TRUE)),
         ("tcp.ecn > 0", Mismatch::Order),
     ] {
         match read(filter) {
