@@ -28,6 +28,8 @@ use crate::words;
 /// The columns of `--csv` and `--tsv` where none are named.
 const COLUMNS: &str =
     "socket.netid,socket.state,socket.recv_q,socket.send_q,local.addr,local.port,remote.addr,remote.port";
+/// Before them with `-E`.
+const TIME: &str = "event.time,";
 /// The column before the others where several namespaces are listed.
 const NETNS: &str = "netns";
 /// What groups are told of besides what `--columns` names.
@@ -100,7 +102,10 @@ impl Plan {
         } else if form.is_columns() {
             let names = match &form.columns {
                 Some(names) => names.clone(),
-                None => names_of_options(catalog, shown, tables),
+                None => {
+                    let time = if args.events { TIME } else { "" };
+                    format!("{time}{}", names_of_options(catalog, shown, tables))
+                }
             };
             let mut choices = choices(&names)?;
             let tells_netns = |choice: &Choice| choice.named().field.groups.intersects(FieldGroups::NETNS);

@@ -13,6 +13,7 @@ mod catalog;
 mod choice;
 mod congestion;
 mod endpoint;
+mod event;
 mod exposure;
 mod extended;
 // The whole table, row by row: too much for an interpreter.
