@@ -141,7 +141,7 @@ impl Name {
 
 /// Where groups go.
 enum Out<W: Write> {
-    Sheet(Sheet<W>),
+    Sheet(Box<Sheet<W>>),
     Json(Box<Json<W>>),
 }
 
@@ -178,7 +178,7 @@ impl<W: Write> Groups<W> {
         Ok(Self {
             grouping,
             found: HashMap::new(),
-            out: Out::Sheet(sheet),
+            out: Out::Sheet(Box::new(sheet)),
             cells: Vec::new(),
             ends: Vec::new(),
         })

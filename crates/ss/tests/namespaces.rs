@@ -262,7 +262,7 @@ fn who_makes_a_namespace_of_his_own_forges_no_other_end() {
     // What has no room for a mark has no such peer.
     assert_eq!(
         list("-un --columns peer.processes,peer.inode,peer.claimed_by_uid sport = :7501"),
-        ["- - 5555"]
+        [format!("{} - - 5555", inode(&a))]
     );
     assert!(list("-un peer.inode > 0 and sport = :7501").is_empty());
     assert!(list("-un peer.processes.comm = sleep and sport = :7501").is_empty());
