@@ -291,7 +291,7 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         let lines: Vec<&str> = got.lines().collect();
         let message = lines.iter().rposition(|line| line.starts_with("Error: ") || line.starts_with("ss: "));
         assert!(
-            message.is_some_and(|at| at + 4 >= lines.len()),
+            message.is_some_and(|at| at + 5 >= lines.len()),
             "the message, then the picture, last: {got}"
         );
     }
