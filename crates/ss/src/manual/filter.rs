@@ -163,7 +163,7 @@ const FIELDS: &[Piece] = &[
     Piece::Heading("Absent values"),
     Piece::Text(
         "A socket that does not report a field fails every comparison with it, != included.  To find those sockets, \
-         negate: not rtt = *.  An amount that the kernel marks as unlimited or as not measured is absent; \
+         negate: not rtt = *.  Among the sockets that report it, not FIELD = VALUE is FIELD != VALUE.  An amount that the kernel marks as unlimited or as not measured is absent; \
          ssthresh = unlimited and mark = none find those.",
     ),
 ];
@@ -189,8 +189,20 @@ const VALUES: &[Piece] = &[
             "words: timer.kind = keepalive",
             "A field with a fixed set of words takes the words that ss prints or accepts, in any case.",
         ),
-        ("addresses: remote.addr = 10.0.0.0/8", "With or without brackets and prefix."),
+        (
+            "addresses: remote.addr = 10.0.0.0/8",
+            "With or without brackets, prefix and interface (fe80::1%eth0); a name is looked up.  An IPv4 host that an \
+             IPv6 socket speaks to is that host; remote.mapped_addr has the address as the socket holds it.",
+        ),
         ("users: process.user = www-data", "A name or a number."),
+        (
+            "services: remote.port = https",
+            "A port is a number or the name of a service.  Names are known with -n, too.",
+        ),
+        (
+            "process names: comm = systemd-resolved",
+            "The kernel keeps 15 bytes of a name, so no more are compared; --explain says so.",
+        ),
         (
             "patterns: comm = nginx*",
             "In text, * stands for any characters, ? for one, [a-z] for one of a set and [!a-z] for one outside it; the \
@@ -208,7 +220,8 @@ const VALUES: &[Piece] = &[
         ),
     ]),
     Piece::Text(
-        "A value that the field can never have is an error that says what it can have; so is a field that none of the \
+        "An amount with a unit or a decimal point is as exact as it is written: rtt = 20ms holds for what rounds to 20 \
+         milliseconds.  A value that the field can never have is an error that says what it can have; so is a field that none of the \
          listed sockets reports.  With -K or --kill-dry-run, a filter that could be read in two ways is refused, too.",
     ),
 ];
