@@ -360,7 +360,7 @@ impl Search {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    self.unseen.processes.push(pid)
+                    self.unseen.processes.push(pid);
                 }
                 // It ended meanwhile.
                 Err(_) => {}

@@ -100,13 +100,11 @@ impl Plan {
             grouping.order = form.sort.as_deref().map(|name| column(&grouping, name)).transpose()?;
             (Chosen::Groups(grouping), needs)
         } else if form.is_columns() {
-            let names = match &form.columns {
-                Some(names) => names.clone(),
-                None => {
-                    let time = if args.events { TIME } else { "" };
-                    format!("{time}{}", names_of_options(catalog, shown, tables))
-                }
+            let of_options = || {
+                let time = if args.events { TIME } else { "" };
+                format!("{time}{}", names_of_options(catalog, shown, tables))
             };
+            let names = form.columns.clone().unwrap_or_else(of_options);
             let mut choices = choices(&names)?;
             let tells_netns = |choice: &Choice| choice.named().field.groups.intersects(FieldGroups::NETNS);
             if args.netns.is_some() && !choices.iter().any(tells_netns) {
