@@ -104,7 +104,7 @@ pub fn all() -> Namespaces {
 }
 
 /// Moves the calling thread into the namespace that a word stands for, as
-/// [`netns::enter`](crate::sys::netns::enter) does; `container:NAME` is that of a
+/// [`netns::enter`] does; `container:NAME` is that of a
 /// container, by its name or the first digits of its id.
 ///
 /// # Errors

@@ -28,11 +28,7 @@ fn main() -> ExitCode {
     sys::restore_sigpipe();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let program = if words.is_empty() { OsString::from("ss") } else { words.remove(0) };
-    let result = run::run(&program, &words);
-    if terminal::reader_is_gone() {
-        sys::end_by_sigpipe();
-    }
-    match result {
+    match run::run(&program, &words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
             let people = words::are_for_people(&words).then_some(&*words);

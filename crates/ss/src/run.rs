@@ -181,6 +181,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
+    if !args.form.is_ours() && terminal::reader_is_gone() {
+        // The reference ends so at once; here all is closed by now.
+        sys::end_by_sigpipe();
+    }
     if let Some(exit) = beside.fatal {
         return Err(exit);
     }

@@ -24,7 +24,7 @@ pub(super) const PROCESSES: &[Field] = &[
     Field::new(
         "socket.process_context",
         text!(|r| Some(r.names.contexts?.task(newest(r)?.0)?)),
-        "SELinux context of the holder that is listed first.",
+        "SELinux context of the process that is listed first.",
         "/proc/PID/attr/current",
     )
     .tokens("proc_ctx")
@@ -38,7 +38,7 @@ pub(super) const PROCESSES: &[Field] = &[
             let (tid, fd) = newest(r)?;
             r.names.contexts?.socket(tid, fd)
         }),
-        "SELinux context of the socket, as the holder that is listed first gives it.",
+        "SELinux context of the socket, as the process that is listed first reports it.",
         "security.selinux",
     )
     .tokens("sock_ctx")

@@ -194,7 +194,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.title",
         text!(|r| named(workload(r)?.titles.container.as_ref())),
-        "Container that the socket was made in, or that its holder is in: its name, or the first digits of its id \
+        "Container that the socket was made in, or that its process is in: its name, or the first digits of its id \
          where no name is known. A name that was chosen by a user, or in another container, bears a mark, as do ids, \
          pods, units and slices: web(uid 1000).",
         "state files of the runtime, cgroup path",
@@ -262,7 +262,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.title",
         text!(|r| named(workload(r)?.titles.unit.as_ref())),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to; absent where \
+        "Innermost systemd unit, a service, scope or socket, that the socket or its process belongs to; absent where \
          the unit is the container and has its id for a name. One below a user's manager, or in a container, bears a \
          mark: sshd.service(uid 1000).",
         "cgroup path",
@@ -302,7 +302,7 @@ pub(super) const CONTAINERS: &[Field] = &[
         "unit.cgroup",
         text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
         "Path of the cgroup that told the container and the unit.",
-        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest holder",
+        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest process",
         Text::Silent,
     ),
 ];

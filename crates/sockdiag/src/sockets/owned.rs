@@ -438,8 +438,9 @@ mod tests {
     fn everything_that_was_looked_up_is_kept() {
         let netns = Netns::new(5, Some(b"web".to_vec()), None);
         let workload = Workload { container_name: Some(b"box"[..].into()), ..Workload::default() };
-        let arrival = Arrival::at(1_795_927_350_350_123_456);
+        let arrival = Arrival::at(1_700_000_000_000_000_001);
         let names = Names {
+            arrival: Some(&arrival),
             hosts: Some(&Fake),
             local_service: Some(b"ssh"),
             remote_service: Some(b"high"),
@@ -448,7 +449,6 @@ mod tests {
             port_owner: Some(b"ip"),
             port_range: Some((32768, 60999)),
             cgroup: Some(b"/a"),
-            arrival: Some(&arrival),
             netns: Some(&netns),
             peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
             workload: Some(&workload),

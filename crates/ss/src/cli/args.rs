@@ -183,6 +183,7 @@ impl Args {
             || form.sort.is_some()
             || form.limit.is_some()
             || self.show.is_ours()
+            || self.kill_dry_run
             || self.netns.is_some()
     }
 
