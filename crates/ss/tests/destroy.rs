@@ -453,5 +453,5 @@ fn events_say_when_they_arrived() {
     let _ = asked.0.kill();
     let mut said = String::new();
     let _ = asked.0.stderr.take().expect("piped").read_to_string(&mut said);
-    assert!(said.contains("nobody holds a socket that was destroyed"), "{said}");
+    assert!(said.contains("a destroyed socket has no processes"), "{said}");
 }

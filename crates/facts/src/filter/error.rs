@@ -262,7 +262,10 @@ fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, wh
             Ok(())
         }
         Mismatch::Range(least, most) => {
-            write!(f, "{field} is never so compared with {value}: it lies between {least} and {most}")
+            write!(
+                f,
+                "{field} lies between {least} and {most}, so this comparison with {value} decides nothing"
+            )
         }
         Mismatch::Whole => write!(f, "{field} is a whole number and never {value}"),
         Mismatch::Address => write!(f, "{value} is neither an address, a network nor the name of a host"),

@@ -166,7 +166,8 @@ fn while_descriptors_are_few() {
         let mut session = question.open().expect("a question");
         for _ in 0..3 {
             let (rows, outcome) = poll(&mut session);
-            assert!(rows.len() == 3 && outcome.notices.is_empty(), "{rows:?} {outcome:?}");
+            let notices = outcome.notices.iter().filter(|notice| !world::is_said(notice));
+            assert!(rows.len() == 3 && notices.count() == 0, "{rows:?} {outcome:?}");
         }
     }
     drop(passive);

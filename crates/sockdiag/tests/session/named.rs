@@ -105,7 +105,7 @@ fn gone(session: &mut Session) -> Vec<(Vec<u8>, i32)> {
         Notice::NamespaceGone { name, errno } => (name, errno),
         other => panic!("{other}"),
     };
-    notices.into_iter().map(of).collect()
+    notices.into_iter().filter(|notice| !world::is_said(notice)).map(of).collect()
 }
 
 fn sorted<const N: usize>(mut inodes: [u32; N]) -> Vec<u32> {

@@ -6,6 +6,7 @@
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
+use sockdiag::notice::Notice;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
 
@@ -46,4 +47,10 @@ pub(crate) fn run(namespace: &Namespace, test: &str, own_processes: bool) {
 /// machine elsewhere.
 pub(crate) fn is_own() -> bool {
     std::env::var_os(INSIDE).is_some()
+}
+
+/// Whether a notice is about the world that the test runs in: processes of
+/// others are outside.
+pub(crate) fn is_said(notice: &Notice) -> bool {
+    matches!(notice, Notice::NamespacesUnseen { why, .. } | Notice::HoldersHidden { why, .. } if why.inner)
 }

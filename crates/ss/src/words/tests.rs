@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 
-use sockdiag::filter::{CgroupError, FilterError, HostError};
+use sockdiag::filter::{CgroupError, FilterError, HostError, Mismatch, Remark, Reporter};
 use sockdiag::model::{BadState, BadTable, BpfComplaint, Empty};
 use sockdiag::notice::{Missing, NoIterator, Notice, Ownerless, Refusal, Tally, Unseen};
 use sockdiag::source::{DumpError, DumpErrorKind};
@@ -13,6 +13,11 @@ use crate::last_words::LastWords;
 /// A sample of every variant, what it says, and whether only people see it.
 fn samples() -> Vec<(Notice, &'static [u8], bool)> {
     vec![
+        (
+            Notice::Filter(Remark::Cut { field: "comm".to_owned(), value: b"abcd".to_vec(), kept: 3 }),
+            b"ss: the kernel keeps 3 bytes of comm, so it is compared with \"abc\", not \"abcd\"\n",
+            true,
+        ),
         (Notice::DumpInterrupted, b"Dump was interrupted and may be inconsistent.\n", false),
         (Notice::MessageTruncated, b"Message truncated\n", false),
         (Notice::Answer { errno: 13 }, b"RTNETLINK answers: Permission denied\n", false),
@@ -239,7 +244,21 @@ fn every_error_of_a_filter_has_its_words_and_its_status() {
     let cgroup = |reason| FilterError::Cgroup { path: b"/x".to_vec(), reason };
     let no_id = "Failed to get cgroup2 ID: No such file or directory\nCannot parse cgroup /x.\n";
     // "+help": the reference's help follows.
-    let cases: [(FilterError, u8, &[u8]); 18] = [
+    let cases: [(FilterError, u8, &[u8]); 20] = [
+        (
+            FilterError::Value {
+                field: "tcp.rtt_us".to_owned(),
+                value: b"-1".to_vec(),
+                why: Mismatch::Range(0, 9),
+            },
+            1,
+            b"ss: tcp.rtt_us lies between 0 and 9, so this comparison with \"-1\" decides nothing\n",
+        ),
+        (
+            FilterError::NotReported { field: "tcp.rtt_us".to_owned(), by: Reporter::Tables },
+            1,
+            b"ss: no socket that is listed reports tcp.rtt_us\n",
+        ),
         (
             FilterError::Syntax,
             255,
