@@ -265,6 +265,43 @@ impl Past<'_> {
     }
 }
 
+/// A past that outlives the look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedPast {
+    window: Window,
+    first_seen_ns: u64,
+    opening_seen: bool,
+    earlier: Option<(Window, Slots, Box<[u32]>, CounterSet)>,
+}
+
+impl OwnedPast {
+    /// Copies one.
+    pub fn of(past: &Past<'_>) -> Self {
+        let Past { window, first_seen_ns, opening_seen, earlier } = *past;
+        let earlier = earlier.map(|earlier| {
+            let Earlier { window, slots, words, had } = earlier;
+            (window, *slots, words.into(), had)
+        });
+        Self { window, first_seen_ns, opening_seen, earlier }
+    }
+
+    /// Lends it as it was.
+    pub fn lend(&self) -> Past<'_> {
+        let earlier = self.earlier.as_ref();
+        Past {
+            window: self.window,
+            first_seen_ns: self.first_seen_ns,
+            opening_seen: self.opening_seen,
+            earlier: earlier.map(|(window, slots, words, had)| Earlier {
+                window: *window,
+                slots,
+                words,
+                had: *had,
+            }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

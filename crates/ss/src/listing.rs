@@ -76,7 +76,13 @@ impl Plan {
     pub(crate) fn new(args: &Args, catalog: &Catalog, shown: FieldGroups) -> Result<Self, Exit> {
         let form = &args.form;
         check(args)?;
-        let choices = |names: &str| columns::choices(catalog, names).map_err(|error| bad_name(&error));
+        let choices = |names: &str| {
+            let choices = columns::choices(catalog, names).map_err(|error| bad_name(&error))?;
+            match choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS)) {
+                Some(choice) => Err(words::two_looks(choice.name())),
+                None => Ok(choices),
+            }
+        };
         let (chosen, needs) = if let Some(by) = &form.group_by {
             let by = choices(by)?;
             let mut sums = choices(SUMS)?;
@@ -117,7 +123,12 @@ impl Plan {
         if matches!(self.chosen, Chosen::Groups(_)) {
             return Ok(Order::default());
         }
-        Order::new(catalog, self.form.sort.as_deref(), self.form.limit).map_err(|error| bad_name(&error))
+        let order = Order::new(catalog, self.form.sort.as_deref(), self.form.limit);
+        let order = order.map_err(|error| bad_name(&error))?;
+        match order.name_with(Needs::TWO_LOOKS) {
+            Some(name) => Err(words::two_looks(name)),
+            None => Ok(order),
+        }
     }
 
     /// Begins the listing; `endless` is one whose rows come as long as the program runs.

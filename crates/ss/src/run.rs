@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use sockdiag::enrich::{BpfMaps, HolderSearch};
-use sockdiag::fields::{Catalog, Style};
+use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
 use sockdiag::model::{Row, Table, TableSet};
 use sockdiag::notice::Notice;
@@ -102,6 +102,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.explain = explain;
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS)) {
+        return Err(words::two_looks(field.name));
+    }
     let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
