@@ -129,7 +129,8 @@ pub struct Holding {
     /// The descriptor.
     pub fd: i32,
     /// The command line, each word ended by NUL, empty for a thread of the
-    /// kernel; `None` unless `socket.processes.cmdline` is read.
+    /// kernel; the last word lacks the NUL where the line was cut, at 4 KiB.
+    /// `None` unless `socket.processes.cmdline` is read.
     pub cmdline: Option<Vec<u8>>,
     /// The user that the process acts as; `None` unless
     /// `socket.processes.uid` (or `.cmdline`) is read.

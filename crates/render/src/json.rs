@@ -5,7 +5,9 @@
 //! number is a number, a 64-bit identity is its digits in a string (see
 //! [`Kind::Wide`]).  Text is a string; where its bytes are no UTF-8, wrong ones
 //! are replaced by U+FFFD and a second key with `_hex` behind the name has all
-//! of them.
+//! of them.  Text that is too long is cut, and a key with `_truncated` behind the
+//! name is true: a text takes no more than 4 KiB as it is written, and the texts of
+//! a row that are not short no more than some 32 KiB.
 //!
 //! Rows are serialized as they come, straight from the table of fields: memory
 //! does not grow with their number.  Errors stand last, since they are known last.
@@ -14,6 +16,7 @@
 
 mod compact;
 mod document;
+mod safe;
 pub mod schema;
 mod value;
 
@@ -29,6 +32,7 @@ use sockdiag::source::Summary;
 
 use document::Counts;
 pub use document::{Header, Trailer};
+use safe::{Room, Safe};
 
 /// The version of the form: it goes up when a key changes its meaning or goes
 /// away, not when one is added.
@@ -203,7 +207,7 @@ impl<W: Write> Json<W> {
 }
 
 fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: impl Formatter, value: &T) -> io::Result<()> {
-    value.serialize(&mut serde_json::Serializer::with_formatter(out, form)).map_err(io::Error::from)
+    value.serialize(&mut serde_json::Serializer::with_formatter(out, Safe(form))).map_err(io::Error::from)
 }
 
 impl<W: Write> Sink for Json<W> {
@@ -216,7 +220,7 @@ impl<W: Write> Sink for Json<W> {
         let result = match plans.iter().find(|(of, _)| *of == message_kind) {
             // The catalog describes every kind of message that has rows.
             None => Ok(()),
-            Some((_, subjects)) => self.object(&Object { row, subjects }),
+            Some((_, subjects)) => self.object(&Object { row, subjects, room: &Room::new() }),
         };
         self.plans = plans;
         result?;
@@ -235,7 +239,7 @@ impl<W: Write> Json<W> {
     fn object(&mut self, object: &Object<'_>) -> io::Result<()> {
         match self.form {
             Form::Lines => {
-                compact::put_row(&mut self.buffer, object.row, object.subjects)?;
+                compact::put_row(&mut self.buffer, object)?;
                 self.buffer.push(b'\n');
             }
             form => {
@@ -244,7 +248,7 @@ impl<W: Write> Json<W> {
                     self.buffer.extend_from_slice(b"    ");
                     self.put(object, 2)?;
                 } else {
-                    compact::put_row(&mut self.buffer, object.row, object.subjects)?;
+                    compact::put_row(&mut self.buffer, object)?;
                 }
             }
         }
@@ -278,13 +282,14 @@ fn subjects(parts: &[fields::Part]) -> Vec<Subject> {
 struct Object<'o> {
     row: &'o Row<'o>,
     subjects: &'o [Subject],
+    room: &'o Room,
 }
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for subject in self.subjects {
-            let nested = Nested { row: self.row, subject };
+            let nested = Nested { row: self.row, subject, room: self.room };
             // What nothing is known of has no key.
             if nested.values().next().is_some() {
                 map.serialize_entry(subject.key, &nested)?;
@@ -298,6 +303,7 @@ impl Serialize for Object<'_> {
 struct Nested<'n> {
     row: &'n Row<'n>,
     subject: &'n Subject,
+    room: &'n Room,
 }
 
 impl<'n> Nested<'n> {
@@ -312,7 +318,7 @@ impl Serialize for Nested<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (entry, value) in self.values() {
-            value::put_entry(&mut map, entry.key, &entry.hex, entry.field.kind, value)?;
+            value::put_entry(&mut map, entry.key, &entry.hex, entry.field.kind, value, self.room)?;
         }
         map.end()
     }

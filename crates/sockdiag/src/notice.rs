@@ -8,6 +8,8 @@
 //! program can word it as it likes.  Its `Display` is one plain sentence
 //! without a newline, in which nothing acts on a terminal.
 
+mod refusal;
+
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,9 @@ use std::path::{Path, PathBuf};
 use sockdiag_facts::errno_text;
 
 use crate::model::BpfComplaint;
+
+pub use refusal::Refusal;
+pub(crate) use refusal::Refusals;
 
 /// Something worth telling people.  `errno` is a system error number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +123,9 @@ pub enum Notice {
     MapValueSize { id: u32, expected: u32, got: u32 },
     /// The types of a BPF map contradict themselves.
     MapComplaint(BpfComplaint),
+    /// A file that another user may have chosen was not read, nor were so many
+    /// others for the same reason.
+    FileRefused { path: PathBuf, why: Refusal, others: u64 },
     /// A file of `/etc/netns` could not be mounted over its namesake in `/etc`.
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
 }
@@ -330,6 +338,13 @@ impl fmt::Display for Notice {
                 write!(f, "a value of BPF map {id} has {}, not {expected}", Counted((*got).into(), "byte"))
             }
             Self::MapComplaint(complaint) => write!(f, "cannot show a value of a BPF map: {complaint}"),
+            Self::FileRefused { path, why, others } => {
+                write!(f, "{} is not read: {why}", path_of(path))?;
+                match others {
+                    0 => Ok(()),
+                    _ => write!(f, " ({} likewise)", Counted(*others, "more file")),
+                }
+            }
             Self::BindFailed { from, to, errno } => {
                 let (from, to) = (path_of(from), path_of(to));
                 write!(f, "cannot mount {from} over {to}: {}", errno_text(*errno))

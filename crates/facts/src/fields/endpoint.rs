@@ -235,7 +235,7 @@ pub(super) const COLUMNS: &[Field] = &[
 /// A queue or memory: the kernel counts both in an `int`, which is negative where
 /// a socket is being taken down (UDP of `-E`: -1), and that is no amount.
 pub(super) fn amount(number: u32) -> Option<u32> {
-    (number <= i32::MAX as u32).then_some(number)
+    i32::try_from(number).is_ok().then_some(number)
 }
 
 /// The state; associations and SMC count in numbers of their own.

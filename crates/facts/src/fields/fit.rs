@@ -16,8 +16,8 @@ use crate::model::families::Family;
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
-    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Names,
-    Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, Window, Workload,
+    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Named,
+    Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, UserNamespace, Window, Workload,
 };
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
 
@@ -295,8 +295,9 @@ fn check(name: &str, kind: Kind, value: Value<'_>) {
 #[test]
 fn every_value_is_of_the_kind_that_its_row_tells() {
     let catalog = Catalog::shared();
-    let netns = Netns::new(u64::MAX, Some(b"name".to_vec()), Some(b"/run/netns/name".to_vec()));
-    let text = || Some(b"text".to_vec());
+    let mut netns = Netns::new(u64::MAX, Some(b"name".to_vec()), Some(b"/run/netns/name".to_vec()));
+    netns.owner = Some(UserNamespace { inode: 1, uid: u32::MAX });
+    let text = || Some(Named::new(b"text", b"(uid 5)"));
     let workload = Workload {
         cgroup: b"/x".to_vec(),
         runtime: Some("docker"),
@@ -308,7 +309,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         pod_qos: QOS_CLASSES.first().map(Word::name),
         unit: text(),
         slice: text(),
-        session: text(),
+        session: Some(b"4".to_vec()),
         owner_uid: Some(u32::MAX),
     };
     let everything = Names {
@@ -320,7 +321,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         port_owner: Some(b"name"),
         cgroup: Some(b"/x"),
         netns: Some(&netns),
-        peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1 }),
+        peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
         workload: Some(&workload),
         addresses: Some(&Everything),
         holders: Some(&Everything),
@@ -349,7 +350,9 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         let window = Window::new(1_000_000, 1_000_001);
         let past = Past { window, first_seen_ns: 3, opening_seen: true, earlier: Some(earlier) };
         let (association, past) = (round % 2 == 0, Some(&past));
-        let row = Row { names: everything, association, past, ..Row::bare(&socket) };
+        let mut row = Row { names: everything, association, past, ..Row::bare(&socket) };
+        // Of another end by somebody's word alone less is told.
+        row.names.peer = everything.peer.map(|peer| Peer { claimed_by: [None, Some(5)][round % 2], ..peer });
         let descriptions = catalog.descriptions().iter();
         let of_kind = descriptions.filter(|description| description.message_kind == socket.message_kind());
         for field in of_kind.flat_map(|description| &description.parts).flat_map(|part| &part.fields) {

@@ -152,11 +152,11 @@ impl fmt::Display for Addr {
 }
 
 /// Bytes that somebody chose, as text: what is not UTF-8 is replaced, and
-/// control characters are escaped (`\n`, `\u{1b}`).
+/// control characters and marks of direction are escaped (`\n`, `\u{1b}`, `\u{202e}`).
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for letter in String::from_utf8_lossy(bytes).chars() {
-        if letter.is_control() {
+        if crate::escape::is_unsafe(letter) {
             text.extend(letter.escape_default());
         } else {
             text.push(letter);

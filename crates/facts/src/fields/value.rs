@@ -41,8 +41,8 @@ pub type Each = for<'r, 't> fn(&'r Row<'r>, &'t mut dyn FnMut(Item<'_>));
 pub enum List<'a> {
     /// What this function finds in this row.
     Of(&'a Row<'a>, Each),
-    /// Words that each end in NUL, as command lines are kept; the last may
-    /// lack it.
+    /// Words that each end in NUL, as command lines are kept; the last lacks it
+    /// where more words, or more of this one, were left out.
     Words(&'a [u8]),
 }
 
@@ -58,6 +58,11 @@ impl List<'_> {
                 }
             }
         }
+    }
+
+    /// Whether there is more than is known: words that were cut.
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::Words(bytes) if bytes.last().is_some_and(|byte| *byte != 0))
     }
 
     /// How many elements there are.

@@ -13,7 +13,7 @@ use sockdiag::fields::{Catalog, Field, Int, Kind, Member, Word};
 use sockdiag::source::Summary;
 
 use super::document::counts;
-use super::value::hex_key;
+use super::value::{hex_key, truncated_key};
 use super::{SCHEMA_VERSION, has_hex};
 
 /// What every socket has.
@@ -115,6 +115,8 @@ fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value
         let hex = if kind == Kind::Texts { list_of(hex) } else { hex };
         let doc = format!("All bytes of {key}, in hexadecimal; only where they are no UTF-8.");
         properties.insert(hex_key(key), described(hex, &doc));
+        let doc = format!("Whether there is more of {key} than is written; only where it is so.");
+        properties.insert(truncated_key(key), described(json!({ "const": true }), &doc));
     }
     properties.insert(key.into(), described(schema, doc));
 }

@@ -164,17 +164,19 @@ impl Enricher {
     /// Forgets what was true of the last poll.  What follows is in these
     /// namespaces, asked about by these links.
     pub(crate) fn begin_poll(&mut self, namespaces: Vec<Netns>, links: Vec<Links>) {
+        if let Some(peers) = &mut self.peers {
+            peers.begin_poll(&namespaces);
+        }
         self.scoped.begin_poll(namespaces, links);
         self.bpf_maps.begin_poll();
         (self.association, self.inode) = (false, 0);
-        let Self { hosts, netlink, identities, cgroups, processes, contexts, peers, workloads, .. } = self;
+        let Self { hosts, netlink, identities, cgroups, processes, contexts, workloads, .. } = self;
         hosts.iter_mut().for_each(Hosts::begin_poll);
         netlink.iter_mut().for_each(NetlinkNames::begin_poll);
         identities.iter_mut().for_each(Identities::begin_poll);
         cgroups.iter_mut().for_each(Cgroups::begin_poll);
         processes.iter_mut().for_each(Processes::begin_poll);
         contexts.iter_mut().for_each(Contexts::begin_poll);
-        peers.iter_mut().for_each(Peers::begin_poll);
         workloads.iter_mut().for_each(Workloads::begin_poll);
     }
 
@@ -429,8 +431,11 @@ impl Enricher {
         let processes = self.processes.as_mut().map(Processes::take_notices).unwrap_or_default();
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
+        let identities = self.identities.as_mut().map(Identities::take_notices).unwrap_or_default();
+        let workloads = self.workloads.as_mut().map(Workloads::take_notices).unwrap_or_default();
         let interfaces = self.scoped.interfaces_mut().map(Interfaces::take_notices).into_iter().flatten();
-        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(peers)
+        let around = peers.into_iter().chain(identities).chain(workloads);
+        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(around)
     }
 }
 

@@ -77,7 +77,7 @@ impl Enricher {
     fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
         let found = self.peers.as_ref()?.of(socket, self.scoped.current())?;
         let netns = found.scope.and_then(|scope| self.scoped.netns_of(scope));
-        Some(Peer { inode: found.inode, netns, candidates: found.candidates })
+        Some(Peer { inode: found.inode, netns, candidates: found.candidates, claimed_by: found.claimed_by })
     }
 
     fn workload(&self, socket: &Socket<'_>, cgroup: Option<&[u8]>) -> Option<&Workload> {

@@ -335,14 +335,21 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
         }
     }
     let most = scopes::most_kept();
-    for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
-        pipeline.enricher.enter(number as u32);
-        for (table, states) in &tables {
-            let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
-            pipeline.learn_peers(&query, &mut scope.access);
-        }
-        if number >= most {
-            scope.access.close();
+    // Room is for those first whose owners cannot give themselves any address.
+    for is_ours in [true, false] {
+        for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
+            let owner = scope.namespace.as_ref().and_then(|namespace| namespace.facts.owner);
+            if owner.is_none() != is_ours {
+                continue;
+            }
+            pipeline.enricher.enter(number as u32);
+            for (table, states) in &tables {
+                let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
+                pipeline.learn_peers(&query, &mut scope.access);
+            }
+            if number >= most {
+                scope.access.close();
+            }
         }
     }
     pipeline.enricher.have_peers();

@@ -220,8 +220,9 @@ impl Scopes {
         let mut wrong = None;
         let most = most_kept();
         let (mut refused, mut errno) = (Vec::new(), 0);
-        for (number, namespace) in found.list.into_iter().enumerate() {
+        for (number, mut namespace) in found.list.into_iter().enumerate() {
             self.close_surplus(most);
+            namespace.facts.owner = self.opener_of(&namespace).owner();
             let listed = number < listed;
             let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
             let scope = match known {

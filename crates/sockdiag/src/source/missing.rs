@@ -12,20 +12,21 @@
 //! (`net-pf-16-proto-4-type-FAMILY[-PROTOCOL]`), modules.alias and its like as
 //! depmod(8) writes them, proc_config(5), proc_sys_kernel(5).
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use rustix::fs::OFlags;
 use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
 use super::contract::{DumpError, DumpErrorKind, Query};
 use super::sources::Sources;
 use crate::model::{Family, MessageKind, Table};
 use crate::notice::{Missing, Notice};
+use crate::sys::chosen::regular_at;
 
 /// As much of a file as is read, in bytes: several times the largest seen.
-const LONGEST_FILE: u64 = 32 << 20;
+const LONGEST_FILE: u64 = 8 << 20;
 
 /// What has to be in a kernel for a table to be listed.
 struct Wants {
@@ -184,7 +185,7 @@ impl System {
 
     /// The configuration that the running kernel was built with.
     fn config(&self) -> Option<String> {
-        if let Ok(file) = File::open(self.path("proc/config.gz"))
+        if let Ok(file) = regular_at(&self.path("proc/config.gz"), OFlags::empty())
             && let Some(text) = text(GzDecoder::new(file))
         {
             return Some(text);
@@ -264,7 +265,7 @@ fn installed(directory: &Path, module: &str, alias: &str) -> Installed {
 
 /// The text of a file; `None` if it cannot be read.
 fn read(path: &Path) -> Option<String> {
-    text(File::open(path).ok()?)
+    text(regular_at(path, OFlags::empty()).ok()?)
 }
 
 fn text(from: impl io::Read) -> Option<String> {

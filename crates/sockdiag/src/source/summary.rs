@@ -7,12 +7,12 @@
 //! Source: `net/sockstat`, `net/sockstat6` and `net/snmp` of proc(5).
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sockdiag_wire::errno::ESRCH;
 
+use super::Access;
 use super::sources::Sources;
 use crate::notice::Notice;
 use sockdiag_facts::scan;
@@ -55,7 +55,7 @@ pub struct Summary {
 /// IPv6 is not worth saying.
 pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
     let file = |set: &Option<OsString>, name| {
-        contents(set.as_ref().map_or_else(|| sources.proc_file(name), PathBuf::from))
+        contents(&set.as_ref().map_or_else(|| sources.proc_file(name), PathBuf::from), sources)
     };
     let mut counts = Summary::default();
     match file(&sources.proc_net_sockstat, "net/sockstat") {
@@ -73,8 +73,8 @@ pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
 }
 
 /// A file that can be opened but not read is an empty one; else an error number.
-fn contents(path: PathBuf) -> Result<Vec<u8>, i32> {
-    let file = File::open(path).map_err(|error| error.raw_os_error().unwrap_or(0))?;
+fn contents(path: &Path, sources: &Sources) -> Result<Vec<u8>, i32> {
+    let file = sources.open(path, &Access::here()).map_err(|error| error.raw_os_error().unwrap_or(0))?;
     let mut text = Vec::new();
     let _ = file.take(LONGEST).read_to_end(&mut text);
     Ok(text)

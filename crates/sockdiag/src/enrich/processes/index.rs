@@ -26,7 +26,7 @@ pub(super) struct Index {
 impl Index {
     /// Puts what was found, oldest first, into buckets.
     pub(super) fn new(scan: Scan) -> Self {
-        let Scan { tasks, found: scanned, hidden } = scan;
+        let Scan { tasks, found: scanned, hidden, .. } = scan;
         // Places are 32 bits wide, as descriptors of a machine are counted.
         let scanned = scanned.get(..u32::MAX as usize).unwrap_or(&scanned);
         let mut begins = vec![0; scanned.len().next_power_of_two() + 1];
@@ -129,7 +129,7 @@ mod tests {
     fn the_newest_holder_comes_first() {
         let found = [(7, 0, 3), (8, 0, 4), (7, 1, 5), (7, 1, 6), (9, 1, 7)];
         let found = found.map(|(inode, task, fd)| Found::new(inode, task, fd)).to_vec();
-        let index = Index::new(Scan { tasks: vec![task(1), task(2)], found, hidden: 0 });
+        let index = Index::new(Scan { tasks: vec![task(1), task(2)], found, hidden: 0, ..Scan::default() });
         assert_eq!(listed(&index, 7), [(2, 6), (2, 5), (1, 3)]);
         assert_eq!(listed(&index, 8), [(1, 4)]);
         assert_eq!(listed(&index, 9), [(2, 7)]);
@@ -141,10 +141,11 @@ mod tests {
         let index = Index::default();
         assert!(!index.has(0) && !index.has(1));
         let odd = Found::new(0, 0, 1);
-        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![odd], hidden: 0 });
+        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![odd], hidden: 0, ..Scan::default() });
         assert!(!index.has(0) && listed(&index, 0).is_empty(), "inode 0 is no socket");
         let stray = Found::new(5, 9, 1);
-        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![stray], hidden: 0 });
+        let index =
+            Index::new(Scan { tasks: vec![task(1)], found: vec![stray], hidden: 0, ..Scan::default() });
         assert!(listed(&index, 5).is_empty(), "a task that does not exist");
     }
 
@@ -153,7 +154,12 @@ mod tests {
         for stride in [1_u32, 2, 3, 256, 4096, 65_536] {
             let count = 10_000_u32;
             let found = (1..=count).map(|n| Found::new(n.wrapping_mul(stride), 0, n as i32));
-            let index = Index::new(Scan { tasks: vec![task(1)], found: found.collect(), hidden: 0 });
+            let index = Index::new(Scan {
+                tasks: vec![task(1)],
+                found: found.collect(),
+                hidden: 0,
+                ..Scan::default()
+            });
             let used = index.begins.windows(2).filter(|two| two[0] != two[1]).count();
             assert!(used > count as usize / 3, "stride {stride}: {used} buckets for {count} inodes");
         }

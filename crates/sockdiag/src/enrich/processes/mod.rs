@@ -19,12 +19,13 @@ mod walk;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{AssembleError, NotFound};
 
 use crate::model::HolderCache;
-use crate::notice::{NoIterator, Notice};
+use crate::notice::{NoIterator, Notice, Refusals};
 use crate::source::Sources;
 use crate::sys::bpf::LoadError;
 
@@ -97,6 +98,8 @@ struct Scan {
     found: Vec<Found>,
     /// Processes whose descriptors may not be looked at.
     hidden: u32,
+    /// Files that were not read.
+    refusals: Refusals,
 }
 
 /// Why a strategy is unavailable.
@@ -159,6 +162,8 @@ pub(super) struct Processes {
     rejected: Option<LoadError>,
     /// The refusal was told already.
     told: bool,
+    /// Files that were not read.
+    refusals: Refusals,
 }
 
 impl Processes {
@@ -182,6 +187,7 @@ impl Processes {
             refusal: None,
             rejected: None,
             told: false,
+            refusals: Refusals::default(),
         }
     }
 
@@ -225,7 +231,8 @@ impl Processes {
         self.index = Index::default();
         for strategy in &mut self.strategies {
             match strategy.scan(wanted) {
-                Ok(scan) => {
+                Ok(mut scan) => {
+                    self.refusals.join(std::mem::take(&mut scan.refusals), Path::new(""));
                     self.index = Index::new(scan);
                     // Without the verifier's words it is the machine that allows no
                     // program, which is as usual as a missing privilege.
@@ -260,7 +267,7 @@ impl Processes {
         if let Some(refusal) = self.refusal.take() {
             return vec![Notice::HoldersRefused { why: refusal.into() }];
         }
-        let mut notices = Vec::new();
+        let mut notices = self.refusals.take();
         if let Some(error) = self.rejected.take().filter(|_| !self.told) {
             self.told = true;
             notices.push(Notice::HolderProgramRejected { why: Refusal::Load(error).into() });

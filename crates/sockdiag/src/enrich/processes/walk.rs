@@ -18,9 +18,9 @@
 )]
 
 use std::ffi::{CStr, OsString};
-use std::io::Read as _;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -28,6 +28,8 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
 use super::{Found, Refusal, Scan, Strategy, Task, Wanted, parse};
+use crate::notice::Refusals;
+use crate::sys::chosen;
 
 /// Threads beyond this many wait for the kernel's locks.
 const WORKERS: usize = 8;
@@ -79,7 +81,10 @@ impl Strategy for Walk {
             pieces.extend(others.into_iter().filter_map(|worker| worker.join().ok()));
             pieces
         });
-        Ok(join(pieces, pids.len()))
+        let mut scan = join(pieces, pids.len());
+        let refusals = std::mem::take(&mut scan.refusals);
+        scan.refusals.join(refusals, Path::new(&self.root));
+        Ok(scan)
     }
 }
 
@@ -90,6 +95,7 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
     let mut sources = Vec::with_capacity(pieces.len());
     for (number, (scan, parts)) in pieces.into_iter().enumerate() {
         whole.hidden += scan.hidden;
+        whole.refusals.join(scan.refusals, Path::new(""));
         for part in &parts {
             if let Some(slot) = owner.get_mut(part.index) {
                 *slot = Some((number, part.tasks, part.found));
@@ -172,7 +178,7 @@ impl<'w> Worker<'w> {
         let fds = directory(self.root, format!("{tid}/fd").as_str())?;
         let (root, wanted) = (self.root, self.wanted);
         let own = pid == self.own_pid;
-        let (tasks, found) = (&mut self.scan.tasks, &mut self.scan.found);
+        let Scan { tasks, found, refusals, .. } = &mut self.scan;
         let mut task = None;
         let mut result = Ok(());
         each_number(&fds, &mut self.entries, |fd, name| {
@@ -192,7 +198,7 @@ impl<'w> Worker<'w> {
                 return;
             }
             let task = *task.get_or_insert_with(|| {
-                tasks.push(Task { pid, tid, name: name_of(root, tid) });
+                tasks.push(Task { pid, tid, name: name_of(root, tid, refusals) });
                 (tasks.len() - 1 - first) as u32
             });
             found.push(Found::new(inode, task, fd));
@@ -267,8 +273,13 @@ pub(super) fn is_of_our_making(root: BorrowedFd<'_>, tid: i32, fd: i32) -> bool 
 }
 
 /// The command name of a task; empty if it cannot be read.
-fn name_of(root: BorrowedFd<'_>, tid: i32) -> Box<[u8]> {
-    parse::command_name(&contents(root, &format!("{tid}/stat"))).into()
+fn name_of(root: BorrowedFd<'_>, tid: i32, refusals: &mut Refusals) -> Box<[u8]> {
+    let path = format!("{tid}/stat");
+    let stat = chosen::beginning(root, &path, STAT).unwrap_or_else(|why| {
+        refusals.add(why, || path.into());
+        Vec::new()
+    });
+    parse::command_name(&stat).into()
 }
 
 /// The command name of a task of a real /proc; `None` if the task is gone.
@@ -281,12 +292,7 @@ pub(super) fn comm_of(root: BorrowedFd<'_>, tid: i32) -> Option<Box<[u8]>> {
 
 /// The beginning of a file; nothing if it cannot be read.
 fn contents(root: BorrowedFd<'_>, path: &str) -> Vec<u8> {
-    let mut text = Vec::new();
-    if let Ok(file) = openat(root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        // What came before an error is as good as a shorter file.
-        let _ = std::fs::File::from(file).take(STAT).read_to_end(&mut text);
-    }
-    text
+    chosen::beginning(root, path, STAT).unwrap_or_default()
 }
 
 #[cfg(test)]
