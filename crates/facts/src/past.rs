@@ -53,6 +53,13 @@ bit_set! {
     CounterSet(u16) of Counter
 }
 
+impl CounterSet {
+    /// The set of this mask.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+}
+
 /// What there is to know of a counter.
 struct Facts {
     counter: Counter,
