@@ -20,11 +20,12 @@ mod walk;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{AssembleError, NotFound};
 
-use crate::model::HolderCache;
+use crate::model::{Holder, HolderCache};
 use crate::notice::{NoIterator, Notice, Refusals};
 use crate::source::Sources;
 use crate::sys::bpf::LoadError;
@@ -145,12 +146,24 @@ trait Strategy: fmt::Debug + Send + Sync {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
 }
 
+/// Who held which socket at an earlier poll.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldersBefore(Arc<Index>);
+
+impl HolderCache for HoldersBefore {
+    fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
+        self.0.holders(inode, take);
+    }
+}
+
 /// Holders of sockets, looked for when rows wait for them.
 #[derive(Debug)]
 pub(super) struct Processes {
     /// Tried in turn.
     strategies: Vec<Box<dyn Strategy>>,
     index: Index,
+    /// What was found for the poll before, where that is kept.
+    before: Option<Arc<Index>>,
     /// Every socket of the machine is in the index.
     complete: bool,
     /// Sockets shown for which no holder was found.
@@ -182,6 +195,7 @@ impl Processes {
         Self {
             strategies,
             index: Index::default(),
+            before: None,
             complete: false,
             unknown: 0,
             refusal: None,
@@ -195,7 +209,20 @@ impl Processes {
     pub(super) fn begin_poll(&mut self) {
         self.complete = false;
         self.unknown = 0;
-        self.index = Index::default();
+        let index = std::mem::take(&mut self.index);
+        if self.before.is_some() {
+            self.before = Some(Arc::new(index));
+        }
+    }
+
+    /// From now on what was found for a poll is kept until the one after the next.
+    pub(super) fn keep_before(&mut self) {
+        self.before = Some(Arc::default());
+    }
+
+    /// Who held what at the poll before.
+    pub(super) fn before(&self) -> Option<HoldersBefore> {
+        self.before.clone().map(HoldersBefore)
     }
 
     /// Whether every socket was mapped.
