@@ -17,13 +17,15 @@ pub(crate) const WORDS: &str = "[--prefix DIR]";
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
 Build ss as it is shipped and install it below DIR (/usr/local), with its
-manual page and completions for bash, zsh and fish.";
+manual pages and completions for bash, zsh and fish.";
 /// For the list of chores.
 pub(crate) const DOCS_DOC: &str = "Write docs/options.md and docs/fields.md anew.";
 
 /// What is made, and where it goes below the prefix.
 const FILES: &[(&str, &str)] = &[
     ("man", "share/man/man8/ss.8"),
+    ("man-filter", "share/man/man7/ss-filter.7"),
+    ("man-fields", "share/man/man7/ss-fields.7"),
     ("bash", "share/bash-completion/completions/ss"),
     ("zsh", "share/zsh/site-functions/_ss"),
     ("fish", "share/fish/vendor_completions.d/ss.fish"),

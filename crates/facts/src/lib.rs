@@ -14,6 +14,7 @@
 #[macro_use]
 mod bit_set;
 mod cnum;
+mod columns;
 mod errno;
 pub mod escape;
 pub mod fields;

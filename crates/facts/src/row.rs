@@ -144,6 +144,14 @@ impl Holding {
     pub fn name(&self) -> String {
         fields::printable(&self.comm)
     }
+
+    /// The name of the user that the process acts as, or the number of one without a
+    /// name, with nothing in it that acts on a terminal; `None` where that was not
+    /// asked for or is not known.
+    pub fn user_name(&self) -> Option<String> {
+        let number = || self.uid.map(|uid| uid.to_string());
+        self.user.as_deref().map(fields::printable).or_else(number)
+    }
 }
 
 /// The row of the table that a name stands for among those of a kind of message.

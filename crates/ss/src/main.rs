@@ -4,11 +4,14 @@
 //! saying beside it, and everything else says how to end.
 
 mod cli;
+mod counts;
 mod help;
+mod hints;
 mod last_words;
 mod listing;
 mod manual;
 mod netns;
+mod notes;
 mod quirks;
 mod run;
 mod sys;
@@ -28,10 +31,11 @@ fn main() -> ExitCode {
     match run::run(&program, &words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
-            let last = LastWords::from(exit);
+            let people = words::are_for_people(&words).then_some(&*words);
+            let last = LastWords::new(exit, people);
             let written = terminal::Stdout.write_all(&last.stdout);
             let unwritten = written.err().filter(|_| last.is_ours).and_then(|error| words::unwritten(&error));
-            let last = unwritten.map_or(last, LastWords::from);
+            let last = unwritten.map_or(last, |exit| LastWords::new(exit, people));
             // Nobody is left to tell if this fails.
             let _ = std::io::stderr().write_all(&last.stderr);
             ExitCode::from(last.code)

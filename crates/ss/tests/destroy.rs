@@ -17,6 +17,9 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::zoo::Zoo;
 use sockdiag_testkit::{skip, until};
 
+#[path = "destroy/refused.rs"]
+mod refused;
+
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
 fn outcome(program: Command, namespace: &Namespace, words: &str) -> Outcome {
@@ -370,4 +373,38 @@ fn events_are_lines_of_json() {
     line.clear();
     assert_eq!(out.read_line(&mut line).expect("the end"), 0, "{line}");
     watching.wait().expect("it ended");
+}
+
+#[test]
+fn what_is_closed_does_not_depend_on_the_output() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").expect("/dev/full"));
+    let unread = || Stdio::from(std::io::pipe().expect("a pipe").1);
+    let forms =
+        ["", "-j", "--pretty", "--jsonl", "--csv", "--tsv", "--columns local.port", "--group-by state"];
+    for form in forms {
+        for (is_full, stdout) in [(true, full()), (false, unread())] {
+            let holder = Holder::start(&namespace, 1_000, 0).unwrap_or_else(|why| panic!("{why}"));
+            let mut command = Command::new(OURS);
+            namespace.enter(&mut command);
+            let words = format!("-tnK {form} state established");
+            let out = command.args(words.split_whitespace()).stdout(stdout).output().expect("ours runs");
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            let left = ours(&namespace, "-tnH state established");
+            assert!(left.stdout.is_empty(), "{form} {is_full}: {said}{} left", lines(&left.stdout).len());
+            // In text SIGPIPE ends ours as it ends the reference, but after all are closed.
+            let wanted = match (form, is_full) {
+                ("", false) => None,
+                ("", true) | (_, false) => Some(0),
+                (_, true) => Some(1),
+            };
+            assert_eq!(out.status.code(), wanted, "{form} {is_full}: {said}");
+            assert_eq!(
+                said.contains("cannot write the output"),
+                wanted == Some(1),
+                "{form} {is_full}: {said}"
+            );
+            drop(holder);
+        }
+    }
 }

@@ -4,13 +4,18 @@
 //! that does not describe the field reports nothing, even where another field
 //! stands at the same place of the socket.
 
+#![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
+
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::io::Write as _;
 
-use super::{Catalog, Field, Item, Kind, List, NameError, Named, Needs, Reading, Unit, Value, put_address};
+use super::put_amount;
+use super::{
+    Catalog, Field, Item, Kind, List, NameError, Named, Needs, Reading, Together, Unit, Value, put_address,
+};
 use crate::escape::{self, Budget};
-use crate::model::{Addr, MessageKind, Row};
+use crate::model::{Addr, MessageKind, Row, TableSet};
 use crate::number::{put_i64, put_u64};
 
 /// What the texts of a list take together before each is cut short.
@@ -23,7 +28,7 @@ const MOST_OF_A_KEY: usize = 256;
 const V6_BITS: u8 = 64;
 
 /// A value chosen by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     name: String,
     named: Named,
@@ -32,7 +37,12 @@ pub struct Choice {
     fields: Vec<(MessageKind, &'static Field)>,
     /// Bits of networks, IPv4 and IPv6, that addresses are cut to.
     network: Option<(u8, u8)>,
+    /// Whether numbers are shown with their units.
+    for_people: bool,
 }
+
+/// What belongs to a process where a list names processes too, and else to the socket.
+const BESIDE_PROCESSES: [(&str, &str); 2] = [("uid", "process.uid"), ("user", "process.user")];
 
 /// A name that cannot be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,11 +108,52 @@ impl Choice {
     /// # Errors
     /// Where it is no name, or no address has bits.
     pub fn new(catalog: &Catalog, name: &str) -> Result<Self, ChoiceError> {
+        Self::with(catalog, name, |name| catalog.named(name))
+    }
+
+    /// What names with commas between them choose where sockets of these tables are
+    /// asked for.  Beside names of processes (`pid`, `comm`) `uid` and `user` are the
+    /// process's; the owner of the socket is `socket.uid` and `owner`.
+    ///
+    /// # Errors
+    /// As [`Choice::new`].
+    pub fn list(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<Self>, ChoiceError> {
+        let names: Vec<&str> = names.split(',').map(|name| name.trim_matches(' ')).collect();
+        Self::each(catalog, &names, tables)
+    }
+
+    /// The same of names that stand apart.
+    ///
+    /// # Errors
+    /// As [`Choice::new`].
+    pub fn each(catalog: &Catalog, names: &[&str], tables: TableSet) -> Result<Vec<Self>, ChoiceError> {
+        let choose = |name: &str| Self::with(catalog, name, |name| catalog.named_of(name, tables));
+        let mut choices: Vec<Self> = names.iter().map(|name| choose(name)).collect::<Result<_, _>>()?;
+        if choices.iter().any(Self::is_of_processes) {
+            for choice in &mut choices {
+                if let Some((_, name)) = BESIDE_PROCESSES.iter().find(|(short, _)| *short == choice.name) {
+                    *choice = choose(name)?;
+                }
+            }
+        }
+        Ok(choices)
+    }
+
+    /// Whether it is something of the processes that hold the socket.
+    fn is_of_processes(&self) -> bool {
+        self.named.field.name == "socket.processes"
+    }
+
+    fn with(
+        catalog: &Catalog,
+        name: &str,
+        find: impl Fn(&str) -> Result<Named, NameError>,
+    ) -> Result<Self, ChoiceError> {
         let (field, bits) = match name.split_once('/') {
             Some((field, bits)) => (field, Some(bits)),
             None => (name, None),
         };
-        let named = catalog.named(field).map_err(ChoiceError::Name)?;
+        let named = find(field).map_err(ChoiceError::Name)?;
         let network = match bits {
             None => None,
             Some(bits) => {
@@ -110,15 +161,76 @@ impl Choice {
                 Some(network.ok_or_else(|| ChoiceError::Network(name.to_owned()))?)
             }
         };
+        Ok(Self { network, ..Self::of(catalog, name, named) })
+    }
+
+    /// What a name that was looked up chooses.
+    pub fn of(catalog: &Catalog, name: &str, named: Named) -> Self {
         let row = |message_kind| Some((message_kind, catalog.of_kind(message_kind, named.field.name)?));
         let fields =
             catalog.descriptions().iter().filter_map(|description| row(description.message_kind)).collect();
-        Ok(Self { name: name.to_owned(), named, needs: named.needs(catalog), fields, network })
+        Self {
+            name: name.to_owned(),
+            named,
+            needs: named.needs(catalog),
+            fields,
+            network: None,
+            for_people: false,
+        }
+    }
+
+    /// The kinds of message that can report it.
+    pub fn message_kinds(&self) -> impl Iterator<Item = MessageKind> {
+        self.fields.iter().map(|(message_kind, _)| *message_kind)
     }
 
     /// The name as it was given.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name in full, with the unit: `tcp.rtt_us` of `rtt`.
+    pub fn full_name(&self) -> String {
+        let mut name = self.named.field.name.to_owned();
+        if let Some(member) = self.named.member.and_then(|at| self.named.field.kind.members().get(at)) {
+            name = format!("{name}.{}", member.name);
+        }
+        match self.network {
+            None => name,
+            Some((v4, V6_BITS)) => format!("{name}/{v4}"),
+            Some((v4, v6)) => format!("{name}/{v4}:{v6}"),
+        }
+    }
+
+    /// The same, whose numbers are put for people: with a unit, rounded.  A name that
+    /// says the unit (`rtt_us`) asks for the number as it is.
+    #[must_use]
+    pub fn for_people(mut self) -> Self {
+        self.for_people = !self.named.says_unit();
+        self
+    }
+
+    /// Appends an amount of the unit that it counts, as it puts numbers.
+    pub fn put_amount(&self, out: &mut Vec<u8>, amount: f64) {
+        if !self.put_unit(out, amount) {
+            // Writing to memory does not fail.
+            let _ = write!(out, "{amount}");
+        }
+    }
+
+    /// Whether its numbers are put with a unit.
+    pub fn has_unit(&self) -> bool {
+        self.put_unit(&mut Vec::new(), 0.0)
+    }
+
+    /// Appends an amount with its unit where it is shown with one.
+    fn put_unit(&self, out: &mut Vec<u8>, amount: f64) -> bool {
+        self.for_people && !self.named.field.bare && put_amount(out, amount, self.unit())
+    }
+
+    /// Whether addresses are cut to their networks.
+    pub fn is_network(&self) -> bool {
+        self.network.is_some()
     }
 
     /// What it stands for.
@@ -129,6 +241,11 @@ impl Choice {
     /// What reading it costs.
     pub fn needs(&self) -> Needs {
         self.needs
+    }
+
+    /// What becomes of its values in several rows; members of lists are no amounts.
+    pub fn together(&self) -> Together {
+        if self.named.member.is_none() { self.named.field.together } else { Together::NoMean }
     }
 
     /// Whether its values are numbers, one to a row.
@@ -147,7 +264,9 @@ impl Choice {
         self.fields.iter().find(|(of, _)| *of == message_kind).map(|(_, field)| *field)
     }
 
-    fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
+    /// What it says of a row, less the numbers that mean none or no limit; of a member
+    /// the list.
+    pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
         match self.field(row)?.value(row)? {
             Value::Addr(Addr::None) => None,
             value => Some(value),
@@ -167,9 +286,12 @@ impl Choice {
     /// say.  A list has commas between its elements and as many of them as the row
     /// has, an empty one where nothing is known of an element.
     pub fn put(&self, out: &mut Vec<u8>, row: &Row<'_>) -> bool {
+        // That nothing was measured yet is no time and no rate.
+        let is_none = || self.has_unit() && self.read(row) == Reading::None;
         let start = out.len();
         let known = match self.value(row) {
             None => false,
+            Some(_) if self.for_people && is_none() => false,
             Some(Value::List(list)) => self.put_list(out, list, &mut |_, _| true),
             Some(value) => {
                 self.put_value(out, value, b"", &mut Budget::new(escape::LONGEST));
@@ -244,7 +366,7 @@ impl Choice {
     }
 
     /// The members that say most, with slashes.
-    fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>], budget: &mut Budget) {
+    pub(crate) fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>], budget: &mut Budget) {
         let members = self.named.field.kind.members().iter().zip(values).filter(|(member, _)| member.brief);
         for (at, (_, value)) in members.enumerate() {
             if at > 0 {
@@ -258,6 +380,9 @@ impl Choice {
 
     fn put_value(&self, out: &mut Vec<u8>, value: Value<'_>, separators: &[u8], budget: &mut Budget) {
         match value {
+            Value::U64(number) if self.put_unit(out, number as f64) => {}
+            Value::I64(number) if self.put_unit(out, number as f64) => {}
+            Value::F64(number) if self.put_unit(out, number) => {}
             Value::U64(number) => put_u64(out, number),
             Value::I64(number) => put_i64(out, number),
             Value::F64(ratio) => _ = write!(out, "{ratio}"),
@@ -266,6 +391,9 @@ impl Choice {
                 let start = out.len();
                 escape::put_part(out, text, separators, budget.next());
                 budget.take(out.len() - start);
+            }
+            Value::Marked(..) => {
+                self.put_value(out, Value::Text(&value.text().unwrap_or_default()), separators, budget);
             }
             Value::Addr(addr) => self.put_addr(out, addr),
             // A command line.
@@ -324,6 +452,9 @@ impl Choice {
         Some(match value {
             Value::F64(ratio) => Key::Ratio(ratio),
             Value::Text(text) => Key::Text(escape::digest(text, MOST_OF_A_KEY).into()),
+            Value::Marked(..) => {
+                Key::Text(escape::digest(&value.text().unwrap_or_default(), MOST_OF_A_KEY).into())
+            }
             Value::Addr(addr) => match self.cut(addr).0 {
                 Addr::V4([a, b, c, d]) => Key::Addr(4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
                 Addr::V6(octets) => Key::Addr(6, octets),

@@ -34,6 +34,7 @@ mod packet;
 mod process;
 mod read;
 mod sctp;
+mod shown;
 mod smc;
 mod ss;
 mod surroundings;
@@ -54,13 +55,14 @@ pub use endpoint::state_text;
 pub use extended::uid as owner;
 pub use groups::Groups;
 use kind::Special;
-pub use kind::{Int, Kind, Member, Whole};
+pub use kind::{Int, Kind, Member, Spelling, Whole};
 pub use metric::{Metric, Together, Unit};
-pub use named::{NameError, Named};
+pub use named::{NameError, Named, distance};
 pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;
 pub use read::{Accessor, Read};
+pub use shown::put_amount;
 pub use ss::{Column, Format, SsText, Style, Text};
 pub use value::{Each, Item, List, Value};
 
@@ -121,6 +123,8 @@ pub struct Field {
     pub groups: Groups,
     /// The keyword of the filter language that tests it, besides its name.
     pub operand: Option<(&'static str, Operand)>,
+    /// What a condition takes as its value.
+    pub spelling: &'static Spelling,
     /// How `ss` prints it.
     pub ss: SsText,
 }
@@ -157,6 +161,7 @@ impl Field {
             needs: Needs::NONE,
             groups: Groups::NONE,
             operand: None,
+            spelling: Spelling::PLAIN,
             ss: SsText::SILENT,
         }
     }
@@ -279,6 +284,13 @@ impl Field {
     #[must_use]
     pub const fn operand(mut self, keyword: &'static str, operand: Operand) -> Self {
         self.operand = Some((keyword, operand));
+        self
+    }
+
+    /// Says what a condition takes as its value.
+    #[must_use]
+    pub const fn spelled(mut self, spelling: &'static Spelling) -> Self {
+        self.spelling = spelling;
         self
     }
 

@@ -57,6 +57,7 @@ impl From<Value<'_>> for OwnedValue {
             Value::F64(v) => Self::F64(v),
             Value::Bool(v) => Self::Bool(v),
             Value::Text(text) => Self::Text(text.to_vec()),
+            Value::Marked(..) => Self::Text(value.text().unwrap_or_default().into_owned()),
             Value::Addr(addr) => Self::Addr(addr),
             Value::List(list) => {
                 let mut items = Vec::new();

@@ -11,8 +11,10 @@
 #![allow(clippy::cast_sign_loss, reason = "kernel integers are narrow; each cast is meant")]
 
 use super::{
-    Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Style, Text, Unit, Value, text,
+    Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Spelling, Style, Text, Unit, Value,
+    text,
 };
+use crate::escape;
 use crate::model::{Holder, Row};
 use crate::number::{self, put_signed};
 
@@ -22,7 +24,7 @@ pub(super) const PROCESSES: &[Field] = &[
     Field::new(
         "socket.process_context",
         text!(|r| Some(r.names.contexts?.task(newest(r)?.0)?)),
-        "SELinux context of the holder that is listed first.",
+        "SELinux context of the process that is listed first.",
         "/proc/PID/attr/current",
     )
     .tokens("proc_ctx")
@@ -36,7 +38,7 @@ pub(super) const PROCESSES: &[Field] = &[
             let (tid, fd) = newest(r)?;
             r.names.contexts?.socket(tid, fd)
         }),
-        "SELinux context of the socket, as the holder that is listed first gives it.",
+        "SELinux context of the socket, as the process that is listed first reports it.",
         "security.selinux",
     )
     .tokens("sock_ctx")
@@ -66,14 +68,30 @@ pub(super) const HOLDER: &[Member] = &[
     brief(member("pid", I32, "Process that has the descriptor.", Needs::NONE)),
     member("tid", I32, "Thread of it; the process itself without -T.", Needs::NONE),
     brief(member("fd", I32, "Number of the descriptor.", Needs::NONE)),
-    brief(member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE)),
+    spelled(
+        brief(member(
+            "comm",
+            Kind::Text,
+            "Command name as the kernel holds it, at most 15 bytes.",
+            Needs::NONE,
+        )),
+        &Spelling::Cut(15),
+    ),
     member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),
-    member("uid", Kind::Int(Int::of::<u32>()), "User that the process acts as.", Needs::COMMANDS),
-    member("user", Kind::Text, "Name of that user.", Needs::COMMANDS),
+    spelled(
+        member("uid", Kind::Int(Int::of::<u32>()), "User that the process acts as.", Needs::COMMANDS),
+        &Spelling::User,
+    ),
+    spelled(member("user", Kind::Text, "Name of that user.", Needs::COMMANDS), &Spelling::UserOf("uid")),
 ];
 
 const fn member(name: &'static str, kind: Kind, doc: &'static str, needs: Needs) -> Member {
-    Member { name, kind, unit: Unit::None, doc, needs, brief: false }
+    Member { name, kind, unit: Unit::None, doc, needs, brief: false, spelling: Spelling::PLAIN }
+}
+
+const fn spelled(mut member: Member, spelling: &'static Spelling) -> Member {
+    member.spelling = spelling;
+    member
 }
 
 const fn brief(mut member: Member) -> Member {
@@ -180,15 +198,18 @@ pub(super) fn put_context(out: &mut Vec<u8>, context: Option<&[u8]>) {
     number::put_name(out, context.unwrap_or(b"unavailable"));
 }
 
-/// A process's name.
+/// A process's name.  None of the kernel's is cut.
 pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    for byte in name {
+    for byte in name.iter().take(escape::LONGEST) {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
             0..=0x1f | 0x7f => out.push(b'.'),
             0x80.. => out.push(b'?'),
             _ => out.push(*byte),
         }
+    }
+    if name.len() > escape::LONGEST {
+        out.extend_from_slice(b"...");
     }
 }
 

@@ -8,8 +8,10 @@
 //! layouts of cgroups and state that container runtimes document.
 
 use super::process::{HOLDER, each_holder_of, put_holders};
-use super::{Column, Field, Groups, Kind, List, Needs, Read, Style, Text, Unit, Value, plain, text, word};
-use crate::model::surroundings::QOS_CLASSES;
+use super::{
+    Column, Field, Groups, Kind, List, Needs, Read, Spelling, Style, Text, Unit, Value, plain, text, word,
+};
+use crate::model::surroundings::{QOS_CLASSES, Titles};
 use crate::model::{Named, Peer, Row, Workload};
 use crate::number::put_u64;
 
@@ -17,7 +19,7 @@ use crate::number::put_u64;
 pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.inode",
-        plain!(|r| Some(r.names.netns?.inode)),
+        plain!(|r| Some(r.names.netns?.inode).filter(|inode| *inode != 0)),
         "Inode number of the network namespace; given with --netns.",
         "/proc/PID/ns/net",
     )
@@ -119,6 +121,17 @@ pub(super) const PEERS: &[Field] = &[
     .group(Groups::PEERS)
     .text(Text::PartOf("peer.processes")),
     Field::new(
+        "peer.netns_title",
+        text!(|r| Some(peer(r)?.netns?.title.as_slice())),
+        "Name of the network namespace that the other end is in, or its inode number where it has none; the text \
+         shows it where it is another than the socket's.",
+        "/run/netns, /proc/PID/ns/net",
+    )
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .tokens("peer-netns")
+    .text(Text::PartOf("peer.processes")),
+    Field::new(
         "peer.claimed_by_uid",
         plain!(|r| peer(r)?.claimed_by),
         "User by whose word alone there is another end: one of the two is in a network namespace that belongs to \
@@ -160,8 +173,9 @@ fn workload<'a>(row: &Row<'a>) -> Option<&'a Workload> {
     row.names.workload
 }
 
-fn named(name: &Option<Named>) -> Option<&[u8]> {
-    name.as_ref().map(Named::whole)
+/// A name with its mark.
+fn named(name: Option<&Named>) -> Option<&[u8]> {
+    name.map(Named::whole)
 }
 
 /// A row of what a cgroup's path tells.
@@ -172,52 +186,71 @@ const fn told(name: &'static str, read: Read, doc: &'static str, source: &'stati
         .text(text)
 }
 
+const CONTAINER: Text = Text::PartOf("container.title");
+const POD: Text = Text::PartOf("pod.title");
+
 /// `--containers`.
 pub(super) const CONTAINERS: &[Field] = &[
     told(
-        "container.name",
-        text!(|r| named(&workload(r)?.container_name)),
-        "Name of the container that the socket was made in, or that its holder is in.",
-        "state files of the runtime",
-        Text::Custom(fmt_container),
+        "container.title",
+        text!(|r| named(workload(r)?.titles.container.as_ref())),
+        "Container that the socket was made in, or that its process is in: its name, or the first digits of its id \
+         where no name is known. A name that was chosen by a user, or in another container, bears a mark, as do ids, \
+         pods, units and slices: web(uid 1000).",
+        "state files of the runtime, cgroup path",
+        Text::Custom(|out, r, _| put_token(out, b" container:", r, |titles| titles.container.as_ref())),
     )
     .shape("container:NAME"),
     told(
+        "container.name",
+        text!(|r| named(workload(r)?.container_name.as_ref())),
+        "Name of the container.",
+        "state files of the runtime",
+        CONTAINER,
+    ),
+    told(
         "container.id",
-        text!(|r| named(&workload(r)?.container_id)),
+        text!(|r| named(workload(r)?.container_id.as_ref())),
         "Id of the container; its name where the runtime has no other id.",
         "cgroup path",
-        Text::PartOf("container.name"),
+        CONTAINER,
     ),
     told(
         "container.runtime",
         text!(|r| workload(r)?.runtime.map(str::as_bytes)),
         "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine for what \
-         only systemd-machined(8) knows.",
+         only systemd-machined(8) knows. Of a user's container only what his files tell.",
         "cgroup path",
         Text::Silent,
     ),
     told(
-        "pod.name",
-        text!(|r| named(&workload(r)?.pod_name)),
-        "Name of the Kubernetes pod.",
-        "annotations in the container's config.json",
-        Text::Custom(fmt_pod),
+        "pod.title",
+        text!(|r| named(workload(r)?.titles.pod.as_ref())),
+        "Kubernetes pod: its namespace and name, or its uid where no name is known.",
+        "annotations in the container's config.json, cgroup path",
+        Text::Custom(|out, r, _| put_token(out, b" pod:", r, |titles| titles.pod.as_ref())),
     )
     .shape("pod:NAMESPACE/NAME"),
     told(
+        "pod.name",
+        text!(|r| named(workload(r)?.pod_name.as_ref())),
+        "Name of the Kubernetes pod.",
+        "annotations in the container's config.json",
+        POD,
+    ),
+    told(
         "pod.namespace",
-        text!(|r| named(&workload(r)?.pod_namespace)),
+        text!(|r| named(workload(r)?.pod_namespace.as_ref())),
         "Kubernetes namespace of the pod.",
         "annotations in the container's config.json",
-        Text::PartOf("pod.name"),
+        POD,
     ),
     told(
         "pod.uid",
-        text!(|r| named(&workload(r)?.pod_uid)),
+        text!(|r| named(workload(r)?.pod_uid.as_ref())),
         "Uid of the Kubernetes pod, or id of the Podman pod.",
         "cgroup path",
-        Text::PartOf("pod.name"),
+        POD,
     ),
     told(
         "pod.qos",
@@ -227,16 +260,25 @@ pub(super) const CONTAINERS: &[Field] = &[
         Text::Silent,
     ),
     told(
-        "unit.name",
-        text!(|r| named(&workload(r)?.unit)),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
+        "unit.title",
+        text!(|r| named(workload(r)?.titles.unit.as_ref())),
+        "Innermost systemd unit, a service, scope or socket, that the socket or its process belongs to; absent where \
+         the unit is the container and has its id for a name. One below a user's manager, or in a container, bears a \
+         mark: sshd.service(uid 1000).",
         "cgroup path",
-        Text::Custom(fmt_unit),
+        Text::Custom(|out, r, _| put_token(out, b" unit:", r, |titles| titles.unit.as_ref())),
     )
     .shape("unit:NAME"),
     told(
+        "unit.name",
+        text!(|r| named(workload(r)?.unit.as_ref())),
+        "Innermost systemd unit, that of a container too.",
+        "cgroup path",
+        Text::PartOf("unit.title"),
+    ),
+    told(
         "unit.slice",
-        text!(|r| named(&workload(r)?.slice)),
+        text!(|r| named(workload(r)?.slice.as_ref())),
         "Innermost systemd slice.",
         "cgroup path",
         Text::Silent,
@@ -251,56 +293,23 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.owner_uid",
         plain!(|r| workload(r)?.owner_uid),
-        "User whose login session or service manager it is.",
+        "User whose login session or service manager it is, or to whom the cgroup was given.",
         "cgroup path",
         Text::Silent,
-    ),
+    )
+    .spelled(&Spelling::User),
     told(
         "unit.cgroup",
         text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
         "Path of the cgroup that told the container and the unit.",
-        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest holder",
+        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest process",
         Text::Silent,
     ),
 ];
 
-/// ` container:NAME`, or the first digits of the id as runtimes show them.
-fn fmt_container(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    let id = work.container_id.as_ref();
-    let short = id.map(|id| {
-        let name = id.name();
-        Named::new(name.get(..12).filter(|_| name.len() == 64).unwrap_or(name), id.mark())
-    });
-    put_token(out, b" container:", work.container_name.as_ref().or(short.as_ref()));
-}
-
-/// ` pod:NAMESPACE/NAME`, or the uid.
-fn fmt_pod(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    match (&work.pod_namespace, &work.pod_name) {
-        (Some(namespace), Some(name)) => {
-            out.extend_from_slice(b" pod:");
-            put_word(out, namespace.name());
-            put_token(out, b"/", Some(name));
-        }
-        (None, Some(name)) => put_token(out, b" pod:", Some(name)),
-        (_, None) => put_token(out, b" pod:", work.pod_uid.as_ref()),
-    }
-}
-
-/// ` unit:NAME`, unless the unit is the container and has its id for a name.
-fn fmt_unit(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    let unit = work.unit.as_ref().filter(|unit| {
-        let id = work.container_id.as_ref().map(Named::name).filter(|id| id.len() == 64);
-        id.is_none_or(|id| !unit.name().windows(id.len()).any(|part| part == id))
-    });
-    put_token(out, b" unit:", unit);
-}
-
 /// A name and its mark.  The mark is made of letters that need no care.
-fn put_token(out: &mut Vec<u8>, words: &[u8], value: Option<&Named>) {
+fn put_token(out: &mut Vec<u8>, words: &[u8], row: &Row<'_>, title: fn(&Titles) -> Option<&Named>) {
+    let value = workload(row).and_then(|work| title(&work.titles));
     if let Some(value) = value {
         out.extend_from_slice(words);
         put_word(out, value.name());
@@ -367,12 +376,16 @@ mod tests {
     #[test]
     fn containers_and_pods_have_the_best_name_there_is() {
         let text = |work: &Workload| {
+            let mut work = work.clone();
+            work.entitle();
             shown(|socket| {
                 let (mut row, mut out) = (Row::bare(socket), Vec::new());
-                row.names.workload = Some(work);
-                fmt_container(&mut out, &row, Style::default());
-                fmt_pod(&mut out, &row, Style::default());
-                fmt_unit(&mut out, &row, Style::default());
+                row.names.workload = Some(&work);
+                for field in CONTAINERS {
+                    if let Text::Custom(format) = field.ss.text {
+                        format(&mut out, &row, Style::default());
+                    }
+                }
                 out
             })
         };

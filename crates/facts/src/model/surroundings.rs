@@ -9,16 +9,18 @@ use super::words::Word;
 /// A network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Netns {
-    /// Inode of the namespace, as `readlink /proc/PID/ns/net` shows it.
+    /// Inode of the namespace, as `readlink /proc/PID/ns/net` shows it; 0 for
+    /// our own where that cannot be told.
     pub inode: u64,
     /// Name in /run/netns, as `ip netns` gives it; any bytes.
     pub name: Option<Vec<u8>>,
     /// A file through which it can be entered.
     pub path: Option<Vec<u8>>,
-    /// Its name, or its inode number where it has none.
+    /// Its name, or its inode number where it has none, or `-`.
     pub title: Vec<u8>,
     /// The user namespace that owns it, where that is neither ours nor the first
-    /// one: who is root there can give it any address.
+    /// one: who is root there can give it any address.  Found out when a question
+    /// visits it.
     pub owner: Option<UserNamespace>,
 }
 
@@ -34,7 +36,8 @@ pub struct UserNamespace {
 impl Netns {
     /// A namespace whose title follows from the rest.
     pub fn new(inode: u64, name: Option<Vec<u8>>, path: Option<Vec<u8>>) -> Self {
-        let title = name.clone().unwrap_or_else(|| inode.to_string().into_bytes());
+        let number = || if inode == 0 { b"-".to_vec() } else { inode.to_string().into_bytes() };
+        let title = name.clone().unwrap_or_else(number);
         Self { inode, name, path, title, owner: None }
     }
 }
@@ -124,6 +127,43 @@ pub struct Workload {
     pub session: Option<Vec<u8>>,
     /// User whose session or service manager it is, or whose the cgroup is.
     pub owner_uid: Option<u32>,
+    /// What `--containers` calls them, made by [`Workload::entitle`].
+    pub titles: Titles,
+}
+
+/// A short name for each thing that a socket works for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Titles {
+    /// Name of the container, else the first digits of its id as runtimes show them.
+    pub container: Option<Named>,
+    /// `NAMESPACE/NAME` of the pod, else its name, else its uid.
+    pub pod: Option<Named>,
+    /// Name of the unit, unless the unit is the container and is called by its id.
+    pub unit: Option<Named>,
+}
+
+impl Workload {
+    /// Makes the titles of what is known by now.
+    pub fn entitle(&mut self) {
+        let id = self.container_id.as_ref();
+        // Of a hash nobody shows all digits.
+        let hash = id.map(Named::name).filter(|id| id.len() == 64);
+        let short = id.map(|id| match hash.and_then(|hash| hash.get(..12)) {
+            Some(digits) => Named::new(digits, id.mark()),
+            None => id.clone(),
+        });
+        let pod = match (&self.pod_namespace, &self.pod_name) {
+            (Some(namespace), Some(name)) => {
+                Some(Named::new(&[namespace.name(), b"/", name.name()].concat(), name.mark()))
+            }
+            (None, Some(name)) => Some(name.clone()),
+            (_, None) => self.pod_uid.clone(),
+        };
+        let is_container =
+            |unit: &&Named| hash.is_some_and(|id| unit.name().windows(id.len()).any(|part| part == id));
+        let unit = self.unit.as_ref().filter(|unit| !is_container(unit)).cloned();
+        self.titles = Titles { container: self.container_name.clone().or(short), pod, unit };
+    }
 }
 
 /// The addresses of a namespace.

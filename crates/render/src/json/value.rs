@@ -18,12 +18,16 @@ pub(super) fn is_there(value: Value<'_>) -> bool {
 /// bytes under another, and where it is cut, that it is under a third.
 pub(super) fn put_entry<M: SerializeMap>(
     map: &mut M,
-    key: &'static str,
+    key: &str,
     hex: &str,
     kind: Kind,
     value: Value<'_>,
     room: &Room,
 ) -> Result<(), M::Error> {
+    if let Value::Marked(..) = value {
+        let text = value.text().unwrap_or_default();
+        return put_entry(map, key, hex, kind, Value::Text(&text), room);
+    }
     let is_cut = match value {
         Value::Text(text) => {
             let part = room.of(text);
@@ -87,6 +91,10 @@ impl Serialize for Typed<'_> {
             (Value::F64(number), _) => serializer.serialize_f64(number),
             (Value::Bool(so), _) => serializer.serialize_bool(so),
             (Value::Text(text), _) => serializer.serialize_str(&String::from_utf8_lossy(text)),
+            (value @ Value::Marked(..), kind) => {
+                let text = value.text().unwrap_or_default();
+                Typed { kind, value: Value::Text(&text), room: self.room }.serialize(serializer)
+            }
             (Value::Addr(addr), _) => {
                 let mut text = Vec::with_capacity(40);
                 put_address(&mut text, addr);

@@ -7,14 +7,17 @@
 //! Invariant: a socket is closed because the kernel said so, or because a table in
 //! which it was is read to its end without it and the kernel tells of no ends.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::table::{Entry, Known, NO_WINDOW, flag};
 use super::{Changes, FrameSink, Gone, Seen};
 use crate::enrich::HoldersBefore;
 use crate::fields::{Choice, Needs};
 use crate::model::{
-    HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window,
+    Holder, HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet,
+    Window,
 };
 use crate::notice::Notice;
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
@@ -73,6 +76,8 @@ pub(super) struct Memory {
     text: Vec<u8>,
     /// Who held which socket at the poll before.
     pub(super) holders_before: Option<HoldersBefore>,
+    /// Who held the sockets that no process holds any more.
+    orphans: Orphans,
 }
 
 /// What a look counts.
@@ -131,6 +136,7 @@ impl Memory {
             count: Counts::default(),
             text: Vec::new(),
             holders_before: None,
+            orphans: Orphans::default(),
         }
     }
 
@@ -274,7 +280,8 @@ impl Memory {
             && let Some(word) = self.known.words_mut(number).get_mut(at)
         {
             if socket.inode == 0 && *word != 0 {
-                orphan = Some((Socket { inode: *word, ..*socket }, self.holders_before.clone()));
+                let holders = self.holders_before.as_ref().map(|before| self.orphans.of(*word, before));
+                orphan = Some((Socket { inode: *word, ..*socket }, holders));
             } else {
                 *word = socket.inode;
             }
@@ -300,7 +307,7 @@ impl Memory {
         let mut row = Row { past: Some(&past), ..*row };
         if let Some((socket, holders)) = &orphan {
             row.socket = socket;
-            row.names.holders = holders.as_ref().map(|holders| holders as &dyn HolderCache);
+            row.names.holders = holders.as_deref().map(|holders| holders as &dyn HolderCache);
         }
         let matched = self.is_shown(socket) && self.passes(&row);
         let changed_fields = if matched { self.look_at_watched(number, &row, &before) } else { 0 };
@@ -423,10 +430,15 @@ impl Memory {
         let past = Past { window: begin, first_seen_ns, opening_seen, earlier };
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
         let was_shown = was.is_some_and(|was| was.has(flag::SHOWN));
-        let holders_before = self.holders_before.clone();
+        let holders = self.orphans.take(socket.inode);
+        let before = self.holders_before.clone();
+        let before = holders
+            .as_deref()
+            .map(|holders| holders as &dyn HolderCache)
+            .or(before.as_ref().map(|before| before as &dyn HolderCache));
         session.show_ended(scope_number, &socket, |row| {
             let mut row = Row { past: Some(&past), ..*row };
-            if let (Some(now), Some(before)) = (row.names.holders, &holders_before)
+            if let (Some(now), Some(before)) = (row.names.holders, before)
                 && !is_held(now, socket.inode)
             {
                 row.names.holders = Some(before);
@@ -522,7 +534,7 @@ impl Memory {
             return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
         }
         let is_request = [State::SynRecv as u8, State::NewSynRecv as u8].contains(&entry.state);
-        if is_request || TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
+        if TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
             return Verdict::Closed;
         }
         if let Some((_, lost)) = self.count.lost.iter_mut().find(|(at, lost)| *at == netns && *lost > 0) {
@@ -531,6 +543,8 @@ impl Memory {
         }
         match entry.has(flag::MISSED) {
             false => Verdict::Keep(flag::MISSED),
+            // Of the end of a request that came to nothing the kernel does not tell.
+            true if is_over && is_request => Verdict::Closed,
             // The kernel would have told by now: it is not what is asked for any more.
             true if is_over => Verdict::Forget,
             true => Verdict::Keep(0),
@@ -566,6 +580,47 @@ fn beside(table: Table, tables: TableSet) -> TableSet {
     }
     let together = tables.iter().filter(|other| other.message_kind() == table.message_kind());
     together.fold(TableSet::only(table), |all, other| all.union(TableSet::only(other)))
+}
+
+/// The holders that sockets had until their process closed them.
+#[derive(Debug, Default)]
+struct Orphans(HashMap<u32, Arc<Held>>);
+
+/// Who held one socket.
+#[derive(Debug, Default)]
+struct Held(Vec<(Box<[u8]>, [i32; 3])>);
+
+/// Orphans that are remembered; when there are more, all are forgotten.
+const MOST_ORPHANS: usize = 1 << 16;
+
+impl Orphans {
+    /// The holders of a socket when it was held last.
+    fn of(&mut self, inode: u32, before: &HoldersBefore) -> Arc<Held> {
+        if self.0.len() >= MOST_ORPHANS {
+            self.0.clear();
+        }
+        let held = self.0.entry(inode).or_insert_with(|| {
+            let mut held = Held::default();
+            before.holders(inode, &mut |holder| {
+                held.0.push((holder.name.into(), [holder.pid, holder.tid, holder.fd]));
+            });
+            Arc::new(held)
+        });
+        Arc::clone(held)
+    }
+
+    /// The same, which are then forgotten.
+    fn take(&mut self, inode: u32) -> Option<Arc<Held>> {
+        if self.0.is_empty() { None } else { self.0.remove(&inode) }
+    }
+}
+
+impl HolderCache for Held {
+    fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
+        for (name, [pid, tid, fd]) in &self.0 {
+            take(Holder { name, pid: *pid, tid: *tid, fd: *fd });
+        }
+    }
 }
 
 fn is_held(holders: &dyn HolderCache, inode: u32) -> bool {

@@ -92,7 +92,7 @@ impl Session {
         sink: &mut S,
         ready: impl FnOnce(&Self, &mut S),
     ) -> Result<Outcome, PollError<S::Error>> {
-        let guard = Guard::new(sink);
+        let guard = Guard::new(sink, false);
         let begun = self.begin(&guard);
         let seen = guard.into_seen();
         begun.map_err(PollError::Ask)?;

@@ -48,6 +48,7 @@ struct Known {
     interface: Option<Box<[u8]>>,
     protocol: Option<Box<[u8]>>,
     port_owner: Option<Box<[u8]>>,
+    port_range: Option<(u16, u16)>,
     cgroup: Option<Box<[u8]>>,
     netns: Option<Arc<Netns>>,
     peer: Option<KnownPeer>,
@@ -194,6 +195,7 @@ impl Interner {
             interface: copy(names.interface),
             protocol: copy(names.protocol),
             port_owner: copy(names.port_owner),
+            port_range: names.port_range,
             cgroup: copy(names.cgroup),
             netns: names.netns.map(|netns| self.netns(netns)),
             peer: names.peer.map(|Peer { inode, netns, candidates, claimed_by }| KnownPeer {
@@ -274,6 +276,7 @@ impl OwnedRow {
             interface: known.interface.as_deref(),
             protocol: known.protocol.as_deref(),
             port_owner: known.port_owner.as_deref(),
+            port_range: known.port_range,
             cgroup: known.cgroup.as_deref(),
             netns: known.netns.as_deref(),
             peer: known.peer.as_ref().map(|peer| Peer {
@@ -443,6 +446,7 @@ mod tests {
             interface: Some(b"eth0"),
             protocol: Some(b"rtnl"),
             port_owner: Some(b"ip"),
+            port_range: Some((32768, 60999)),
             cgroup: Some(b"/a"),
             netns: Some(&netns),
             peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),

@@ -21,8 +21,9 @@ use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPE
 
 use super::contract::{DumpError, DumpErrorKind, Query};
 use super::sources::Sources;
-use crate::model::{Family, MessageKind, Table};
+use crate::model::{Family, MessageKind, Selected, StateSet, Table};
 use crate::notice::{Missing, Notice};
+use crate::sys;
 use crate::sys::chosen::regular_at;
 
 /// As much of a file as is read, in bytes: several times the largest seen.
@@ -83,6 +84,25 @@ pub fn missing(error: &DumpError, query: &Query, sources: &Sources) -> Option<No
     }
     let why = reason(&error.kind, query.table, &System::here())?;
     Some(Notice::Missing { title: query.table.facts().title, why })
+}
+
+/// That the running kernel does not know TCP sockets that are bound and idle,
+/// where these alone were asked for: it then lists none, and does not fail.
+pub(crate) fn bound_inactive(selected: &Selected, sources: &Sources) -> Option<Notice> {
+    let asked = selected.states == StateSet::BOUND_INACTIVE && selected.tables.contains(Table::Tcp);
+    let is_live = sources.tcpdiag_file.is_none() && !sources.text_is_forced(Table::Tcp);
+    (asked && is_live && !knows_bound_inactive(&sys::release()))
+        .then_some(Notice::Missing { title: "bound, idle TCP", why: Missing::Since("Linux 6.8") })
+}
+
+/// Whether a kernel's release is one of those.
+fn knows_bound_inactive(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 8),
+        // Nothing tells that it does not.
+        _ => true,
+    }
 }
 
 /// The reason behind a failure.

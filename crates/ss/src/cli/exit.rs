@@ -4,6 +4,7 @@
 //! manuals are made of the table of options, on which the command line itself
 //! depends.  `last_words.rs` makes the texts.
 
+use sockdiag::model::TableSet;
 use sockdiag::sys::netns::EnterError;
 
 use crate::words::reference;
@@ -15,14 +16,22 @@ pub(crate) enum Exit {
     Help,
     /// The version was asked for.
     Version,
-    /// The list of fields was asked for, by `--columns help`.
-    Fields,
+    /// The list of the fields that sockets of these tables, or of all, can report was
+    /// asked for, by `--columns help`.
+    Fields(Option<TableSet>),
     /// The JSON Schema was asked for.
     Schema,
     /// A document was asked for.
     Generate(Document),
     /// A wrong option: a message without its newline, which help follows.
     Usage(Vec<u8>),
+    /// The same for an option that there is not.
+    Unknown {
+        /// The message.
+        message: Vec<u8>,
+        /// The option as typed: a letter, or a name with its dashes.
+        option: String,
+    },
     /// Any other end.
     Error {
         /// The exit status.
@@ -43,6 +52,20 @@ impl Exit {
         Self::Error { code, stderr }
     }
 
+    /// The same with more behind the message, which says nothing that scripts of the
+    /// reference know.
+    pub(crate) fn advised(mut self, advice: &str) -> Self {
+        match &mut self {
+            Self::Usage(message) => message.extend(advice.bytes()),
+            Self::Error { stderr, .. } => {
+                let newline = stderr.pop();
+                stderr.extend(advice.bytes().chain(newline));
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// A wrong option: `message` and then the reference's help on stderr.
     pub(crate) fn usage(message: impl Into<Vec<u8>>) -> Self {
         Self::Usage(message.into())
@@ -59,8 +82,12 @@ impl From<EnterError> for Exit {
 /// What `--generate` makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Document {
-    /// The manual page.
+    /// The manual page ss(8).
     Man,
+    /// The manual page ss-filter(7).
+    ManFilter,
+    /// The manual page ss-fields(7).
+    ManFields,
     /// The reference page of options.
     Options,
     /// The reference page of fields.
@@ -75,8 +102,10 @@ pub(crate) enum Document {
 
 impl Document {
     /// Every document with its word.
-    pub(crate) const ALL: [(&str, Self); 6] = [
+    pub(crate) const ALL: [(&str, Self); 8] = [
         ("man", Self::Man),
+        ("man-filter", Self::ManFilter),
+        ("man-fields", Self::ManFields),
         ("options", Self::Options),
         ("fields", Self::Fields),
         ("bash", Self::Bash),

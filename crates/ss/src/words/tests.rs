@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::filter::{CgroupError, FilterError, HostError};
 use sockdiag::model::{BadState, BadTable, BpfComplaint, Empty};
-use sockdiag::notice::{Missing, NoIterator, Notice, Tally};
+use sockdiag::notice::{Missing, NoIterator, Notice, Ownerless, Refusal, Tally, Unseen};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::netns::EnterError;
 
@@ -58,8 +58,33 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         (Notice::SockstatFailed { errno: 2 }, b"ss: get_sockstat: No such file or directory\n", false),
         (Notice::SnmpFailed { errno: 3 }, b"ss: get_snmpstat: No such process\n", false),
         (
-            Notice::HoldersHidden { sockets: 3, processes: 72 },
-            b"ss: no process found for 3 sockets: 72 processes cannot be inspected\n",
+            Notice::HoldersHidden { sockets: 3, tested: 0, why: process_7() },
+            b"ss: no process found for 3 sockets: process 7 cannot be inspected\n",
+            true,
+        ),
+        (
+            Notice::HeldByThreads { sockets: 1, threads: vec![(7, 8)] },
+            b"ss: 1 socket held by a thread alone, which -T shows (process 7, thread 8)\n",
+            true,
+        ),
+        (
+            Notice::Ownerless { why: Ownerless::Unaccepted, sockets: 1, examples: Vec::new() },
+            b"ss: no process for 1 socket, not yet accepted by the process that listens\n",
+            true,
+        ),
+        (
+            Notice::EventsWithoutHolders,
+            b"ss: a destroyed socket has no processes, so conditions on processes fail\n",
+            true,
+        ),
+        (
+            Notice::ProcText { tables: vec!["TCP", "unix stream"] },
+            b"ss: TCP, unix stream: read from /proc text, so what it does not tell is absent\n",
+            true,
+        ),
+        (
+            Notice::PeersElsewhere { sockets: 2 },
+            b"ss: the other ends of 2 connections are not in this network namespace (--netns all searches every one)\n",
             true,
         ),
         (
@@ -69,7 +94,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::HolderProgramRejected { why: NoIterator::Rejected { errno: 13, log: "0: no".into() } },
-            b"ss: holders are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
+            b"ss: processes are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
             true,
         ),
         (
@@ -83,7 +108,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             false,
         ),
         (
-            Notice::NamespacesUnseen { refused: vec![b"a".to_vec()], errno: 1, processes: 0 },
+            Notice::NamespacesUnseen { refused: vec![b"a".to_vec()], errno: 1, why: Unseen::default() },
             b"ss: 1 network namespace cannot be entered (a): Operation not permitted\n",
             true,
         ),
@@ -124,6 +149,11 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             false,
         ),
         (
+            Notice::FileRefused { path: "/home/a/x".into(), why: Refusal::Fifo, others: 2 },
+            b"ss: /home/a/x is not read: it is a FIFO (2 more files likewise)\n",
+            true,
+        ),
+        (
             Notice::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },
             b"Bind /etc/netns/a/x -> /etc/x failed: No such file or directory\n",
             false,
@@ -142,6 +172,13 @@ fn variants_of<'s>(source: &'s str, declaration: &str) -> BTreeSet<&'s str> {
 
 fn variant_of(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}").chars().take_while(|letter| letter.is_alphanumeric()).collect()
+}
+
+/// One process may not be looked into.
+fn process_7() -> Unseen {
+    let mut unseen = Unseen::default();
+    unseen.processes.push(7);
+    unseen
 }
 
 #[test]
