@@ -7,17 +7,15 @@
 //! Invariant: a socket is closed because the kernel said so, or because a table in
 //! which it was is read to its end without it and the kernel tells of no ends.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
+use super::orphans::{Orphans, is_held};
 use super::table::{Entry, Known, NO_WINDOW, flag};
 use super::{Changes, FrameSink, Gone, Seen};
 use crate::enrich::HoldersBefore;
 use crate::fields::{Choice, Needs};
 use crate::model::{
-    Holder, HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet,
-    Window,
+    HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window,
 };
 use crate::notice::Notice;
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
@@ -294,8 +292,8 @@ impl Memory {
         let entry = *entry;
         let earlier = match was {
             Some(was) if was.has(flag::SEEN) => None,
-            Some(was) => self.earlier_of(&was, &self.earlier, &slots, &before),
-            None if entry.has(flag::OPENING_SEEN) => self.from_nothing(&slots, &before),
+            Some(was) => earlier_of(&was, &self.earlier, &slots, &before),
+            None if entry.has(flag::OPENING_SEEN) => self.nothing_before(&slots, &before),
             None => None,
         };
         let past = Past {
@@ -334,20 +332,8 @@ impl Memory {
         sink.row(seen, &row)
     }
 
-    /// What the counters of a socket were at an earlier look.
-    fn earlier_of<'a>(
-        &self,
-        was: &Entry,
-        windows: &[Window],
-        slots: &'a Slots,
-        words: &'a [u32],
-    ) -> Option<Earlier<'a>> {
-        let window = *windows.get(was.window as usize)?;
-        Some(Earlier { window, slots, words, had: was.had() })
-    }
-
-    /// What they were of a socket that was not there at the look before: nothing.
-    fn from_nothing<'a>(&self, slots: &'a Slots, nothing: &'a [u32]) -> Option<Earlier<'a>> {
+    /// What the counters of a socket were that was not there at the look before: nothing.
+    fn nothing_before<'a>(&self, slots: &'a Slots, nothing: &'a [u32]) -> Option<Earlier<'a>> {
         Some(Earlier { window: self.latest?, slots, words: nothing, had: slots.wanted() })
     }
 
@@ -419,11 +405,11 @@ impl Memory {
         let slots = self.slots;
         let (earlier, first_seen_ns, opening_seen) = match was {
             Some(was) => {
-                let earlier = self.earlier_of(&was, &self.windows, &slots, &before);
+                let earlier = earlier_of(&was, &self.windows, &slots, &before);
                 (earlier, was.first_seen_ns(), was.has(flag::OPENING_SEEN))
             }
             None if self.was_complete(&self.complete, netns, table) => {
-                (self.from_nothing(&slots, &before), begin.end_ns(), true)
+                (self.nothing_before(&slots, &before), begin.end_ns(), true)
             }
             None => (None, begin.end_ns(), false),
         };
@@ -561,6 +547,17 @@ struct Now {
     is_slow: bool,
 }
 
+/// What the counters of a socket were at an earlier look.
+fn earlier_of<'a>(
+    was: &Entry,
+    windows: &[Window],
+    slots: &'a Slots,
+    words: &'a [u32],
+) -> Option<Earlier<'a>> {
+    let window = *windows.get(was.window as usize)?;
+    Some(Earlier { window, slots, words, had: was.had() })
+}
+
 /// What becomes of a socket after a look.
 enum Verdict {
     /// It was seen.
@@ -580,53 +577,6 @@ fn beside(table: Table, tables: TableSet) -> TableSet {
     }
     let together = tables.iter().filter(|other| other.message_kind() == table.message_kind());
     together.fold(TableSet::only(table), |all, other| all.union(TableSet::only(other)))
-}
-
-/// The holders that sockets had until their process closed them.
-#[derive(Debug, Default)]
-struct Orphans(HashMap<u32, Arc<Held>>);
-
-/// Who held one socket.
-#[derive(Debug, Default)]
-struct Held(Vec<(Box<[u8]>, [i32; 3])>);
-
-/// Orphans that are remembered; when there are more, all are forgotten.
-const MOST_ORPHANS: usize = 1 << 16;
-
-impl Orphans {
-    /// The holders of a socket when it was held last.
-    fn of(&mut self, inode: u32, before: &HoldersBefore) -> Arc<Held> {
-        if self.0.len() >= MOST_ORPHANS {
-            self.0.clear();
-        }
-        let held = self.0.entry(inode).or_insert_with(|| {
-            let mut held = Held::default();
-            before.holders(inode, &mut |holder| {
-                held.0.push((holder.name.into(), [holder.pid, holder.tid, holder.fd]));
-            });
-            Arc::new(held)
-        });
-        Arc::clone(held)
-    }
-
-    /// The same, which are then forgotten.
-    fn take(&mut self, inode: u32) -> Option<Arc<Held>> {
-        if self.0.is_empty() { None } else { self.0.remove(&inode) }
-    }
-}
-
-impl HolderCache for Held {
-    fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
-        for (name, [pid, tid, fd]) in &self.0 {
-            take(Holder { name, pid: *pid, tid: *tid, fd: *fd });
-        }
-    }
-}
-
-fn is_held(holders: &dyn HolderCache, inode: u32) -> bool {
-    let mut is_held = false;
-    holders.holders(inode, &mut |_| is_held = true);
-    is_held
 }
 
 /// FNV-1a, 32 bits.
