@@ -13,6 +13,7 @@
 
 #[macro_use]
 mod bit_set;
+pub mod civil;
 mod cnum;
 mod columns;
 mod errno;

@@ -181,6 +181,8 @@ options! {
     Limit("", ["limit"], Extension, Columns, "show at most N rows",
         "Shows at most N rows.")
         .takes("N", Number);
+    ExitCode("", ["exit-code"], Extension, Columns, "end with status 1 if no socket was shown",
+        "Ends with status 1 where no socket was shown, in every form; with --group-by where none was counted. Other ends keep their status.");
     GroupBy("", ["group-by"], Extension, Columns, "count sockets by the values of these fields",
         "Counts the sockets that have the same values of these fields, and adds up their queues and the fields of --columns.")
         .takes("FIELD[,FIELD]", Fields);
@@ -231,7 +233,7 @@ const TABLES: &[&str] = &[
 const DOCUMENTS: &[&str] = &["man", "man-filter", "man-fields", "options", "fields", "bash", "zsh", "fish"];
 
 /// How a network namespace can be named.
-const NAMESPACES: &[&str] = &["all", "NAME", "PATH", "INODE", "pid:PID"];
+const NAMESPACES: &[&str] = &["all", "NAME", "PATH", "INODE", "pid:PID", "container:NAME"];
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]
        STATE-FILTER := {all|connected|synchronized|bucket|big|TCP-STATES}

@@ -83,13 +83,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Err(empty) if args.form.is_document() => {
             let opening =
                 Opening { catalog, look: Look::default(), words, sources: &sources, summary: &counted };
-            let exit = words::nothing_to_list(empty);
+            let exit = none_shown(words::nothing_to_list(empty), args.exit_code);
             let mut said = said.into_inner();
             said.end(&exit);
             let written = plan.open(&opening, false).and_then(|mut listing| listing.end(&said));
             return written.or_else(|error| unwritten(&error)).and(Err(exit));
         }
-        Err(empty) => return Err(words::nothing_to_list(empty)),
+        Err(empty) => return Err(none_shown(words::nothing_to_list(empty), args.exit_code)),
     };
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
@@ -126,7 +126,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
     question.explain = explain || args.form.is_json();
     let people = picture.then_some(&*args.words);
-    let mut session = Session::once(question).map_err(|error| words::unasked(error, people))?;
+    let mut session =
+        Session::once(question).map_err(|error| none_shown(words::unasked(error, people), args.exit_code))?;
     if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS)) {
         return Err(words::two_looks(field.name));
     }
@@ -157,7 +158,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
-            Ok(()) => Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() }),
+            Ok(Some(rows)) if args.exit_code => by_rows(rows),
+            Ok(_) => Err(Exit::silent(Exit::USAGE)),
             Err(error) => unwritten(&error),
         };
     }
@@ -169,8 +171,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
     };
     beside.tell_later();
+    let mut rows = 0;
     let written = match polled {
-        Ok(_) => listing.end(&beside.said),
+        Ok(outcome) => {
+            rows = outcome.rows;
+            listing.end(&beside.said)
+        }
         Err(PollError::Sink(error)) => Err(error),
         Err(PollError::Ask(error)) => {
             return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
@@ -185,7 +191,21 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if let Some(exit) = beside.fatal {
         return Err(exit);
     }
-    written.or_else(|error| unwritten(&error))
+    written.or_else(|error| unwritten(&error))?;
+    if args.exit_code { by_rows(rows) } else { Ok(()) }
+}
+
+/// How the program ends by how many sockets were shown (`--exit-code`).
+fn by_rows(rows: u64) -> Result<(), Exit> {
+    if rows > 0 { Ok(()) } else { Err(Exit::silent(Exit::NONE_SHOWN)) }
+}
+
+/// Where nothing can be listed, nothing was shown (`--exit-code`).
+fn none_shown(exit: Exit, exit_code: bool) -> Exit {
+    match exit {
+        Exit::Error { code: 0, stderr } if exit_code => Exit::Error { code: Exit::NONE_SHOWN, stderr },
+        exit => exit,
+    }
 }
 
 /// The end of a listing that has begun: a document is whole, and holds why it ends.
@@ -283,8 +303,9 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
     }
 }
 
-/// `-E`: shows sockets as they are destroyed, each at once, without an end.
-fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> {
+/// `-E`: shows sockets as they are destroyed, each at once, without an end; how
+/// many, where enough came.
+fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<Option<u64>> {
     let told = |error: &DumpError| match &error.kind {
         DumpErrorKind::Socket(error) => {
             Some(Notice::SocketFailed { errno: error.raw_os_error().unwrap_or(0) })
@@ -302,19 +323,21 @@ fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> 
         Ok(follow) => follow,
         Err(AskError::Follow(error)) => {
             told(&error).map(|notice| output.notice(notice));
-            return Ok(());
+            return Ok(None);
         }
         // Without a table that the kernel tells of there is nothing to wait
         // for, and nothing to say.
-        Err(_) => return Ok(()),
+        Err(_) => return Ok(None),
     };
+    let mut rows = 0;
     loop {
         match follow.next(None) {
             Ok(Event::Ended(ended)) => {
                 let flow = output.row(&ended.row())?;
                 output.flush()?;
+                rows += 1;
                 if flow.is_break() {
-                    return Ok(());
+                    return Ok(Some(rows));
                 }
             }
             Ok(Event::Lost { times }) => {
@@ -323,11 +346,11 @@ fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> 
             Ok(Event::Notice(notice)) => {
                 output.notice(notice);
             }
-            Ok(Event::Stopped) => return Ok(()),
+            Ok(Event::Stopped) => return Ok(Some(rows)),
             Ok(_) => {}
             Err(error) => {
                 told(&error).map(|notice| output.notice(notice));
-                return Ok(());
+                return Ok(None);
             }
         }
     }

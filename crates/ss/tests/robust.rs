@@ -26,7 +26,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::enrich::HolderSearch;
-use sockdiag::fields::{Catalog, Groups, Kind, Style};
+use sockdiag::fields::{Catalog, Groups, Style};
 use sockdiag::filter::{self, CgroupError, Context, Dialect, EvalContext, Expr, Lookups, Parsed, Transport};
 use sockdiag::model::{Addr, Family, Origin, Record, Row, Selection, Socket, SourceKind, Table, TableSet};
 use sockdiag::session::{Question, Session};

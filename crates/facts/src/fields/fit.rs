@@ -16,8 +16,9 @@ use crate::model::families::Family;
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
-    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Named,
-    Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, UserNamespace, Window, Workload,
+    Abi, Addr, AddressCache, Arrival, ContextCache, Holder, HolderCache, HostCache, IdentityCache,
+    MessageKind, Named, Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table,
+    UserNamespace, Window, Workload,
 };
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
 
@@ -314,6 +315,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         ..Workload::default()
     };
     workload.entitle();
+    let arrival = Arrival::at(1_795_927_350_350_123_456);
     let everything = Names {
         hosts: Some(&Everything),
         local_service: Some(b"http"),
@@ -322,6 +324,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         protocol: Some(b"rtnl"),
         port_owner: Some(b"name"),
         cgroup: Some(b"/x"),
+        arrival: Some(&arrival),
         netns: Some(&netns),
         peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
         workload: Some(&workload),

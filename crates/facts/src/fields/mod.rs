@@ -14,6 +14,7 @@ mod choice;
 mod congestion;
 mod derived;
 mod endpoint;
+mod event;
 mod exposure;
 mod extended;
 // The whole table, row by row: too much for an interpreter.

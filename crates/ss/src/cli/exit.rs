@@ -44,6 +44,13 @@ pub(crate) enum Exit {
 impl Exit {
     /// The status of every usage error: `exit(-1)`.
     pub(crate) const USAGE: u8 = 255;
+    /// The status of a listing without a socket, where it tells (`--exit-code`).
+    pub(crate) const NONE_SHOWN: u8 = 1;
+
+    /// An end without a word.
+    pub(crate) fn silent(code: u8) -> Self {
+        Self::Error { code, stderr: Vec::new() }
+    }
 
     /// An error: `message` (without its newline) on stderr.
     pub(crate) fn error(code: u8, message: impl Into<Vec<u8>>) -> Self {

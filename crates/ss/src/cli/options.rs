@@ -46,6 +46,7 @@ pub(crate) fn apply(
         Key::NoQueues => args.no_queues = true,
         Key::Oneline => args.oneline = true,
         Key::Explain => args.explain = true,
+        Key::ExitCode => args.exit_code = true,
         Key::Net => actions.enter_netns(argument)?,
         Key::Netns => args.netns = Some(argument.to_owned()),
         Key::Diag => args.dump_file = Some(argument.to_owned()),
