@@ -208,9 +208,11 @@ fn names_of_options(catalog: &Catalog, shown: FieldGroups, tables: TableSet) -> 
 
 /// What choices need, of which one look can tell each.
 fn needs_of<'c>(mut choices: impl Iterator<Item = &'c Choice>) -> Result<Needs, Exit> {
-    choices.try_fold(Needs::NONE, |needs, choice| match choice.needs().has(Needs::TWO_LOOKS) {
-        true => Err(words::two_looks(choice.name())),
-        false => Ok(needs.union(choice.needs())),
+    choices.try_fold(Needs::NONE, |needs, choice| {
+        if choice.needs().has(Needs::TWO_LOOKS) {
+            return Err(words::two_looks(choice.name()));
+        }
+        Ok(needs.union(choice.needs()))
     })
 }
 

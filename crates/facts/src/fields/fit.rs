@@ -358,7 +358,9 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         let mut words = [0; MOST_WORDS];
         let had = socket.tcp_info().map_or(CounterSet::EMPTY, |info| slots.keep(info, &mut words));
         // Every counter went up since.
-        words.iter_mut().for_each(|word| *word = word.saturating_sub(round as u32 % 2));
+        for word in &mut words {
+            *word = word.saturating_sub(round as u32 % 2);
+        }
         let earlier = Earlier { window: Window::new(5, 6), slots: &slots, words: &words, had };
         let window = Window::new(1_000_000, 1_000_001);
         let past = Past { window, first_seen_ns: 3, opening_seen: true, earlier: Some(earlier) };
