@@ -95,7 +95,7 @@ impl Plan {
                     totals.push(total);
                 }
             }
-            let needs = needs_of(by.iter().chain(totals.iter().map(Total::choice)));
+            let needs = needs_of(by.iter().chain(totals.iter().map(Total::choice)))?;
             let mut grouping = Grouping { by, totals, order: None, limit: form.limit };
             grouping.order = form.sort.as_deref().map(|name| column(&grouping, name)).transpose()?;
             (Chosen::Groups(grouping), needs)
@@ -111,7 +111,7 @@ impl Plan {
                 let netns = Choice::new(catalog, NETNS).map_err(|error| bad_name(&error))?;
                 choices.insert(0, netns);
             }
-            let needs = needs_of(choices.iter());
+            let needs = needs_of(choices.iter())?;
             (Chosen::Columns(choices), needs)
         } else if form.is_json() {
             (Chosen::Shown, catalog.value_needs(shown))
@@ -132,7 +132,12 @@ impl Plan {
             return Ok(Order::default());
         }
         let sort = self.form.sort.as_deref().map(|names| self.as_columns_are_called(names));
-        Order::of(catalog, sort.as_deref(), self.form.limit, self.tables).map_err(|error| bad_name(&error))
+        let order = Order::of(catalog, sort.as_deref(), self.form.limit, self.tables);
+        let order = order.map_err(|error| bad_name(&error))?;
+        match order.name_with(Needs::TWO_LOOKS) {
+            Some(name) => Err(words::two_looks(name)),
+            None => Ok(order),
+        }
     }
 
     /// Names to sort by: one that stands over a column is that column, also where the
@@ -201,8 +206,14 @@ fn names_of_options(catalog: &Catalog, shown: FieldGroups, tables: TableSet) -> 
     names.join(",")
 }
 
-fn needs_of<'c>(choices: impl Iterator<Item = &'c Choice>) -> Needs {
-    choices.fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
+/// What choices need, of which one look can tell each.
+fn needs_of<'c>(mut choices: impl Iterator<Item = &'c Choice>) -> Result<Needs, Exit> {
+    choices.try_fold(Needs::NONE, |needs, choice| {
+        if choice.needs().has(Needs::TWO_LOOKS) {
+            return Err(words::two_looks(choice.name()));
+        }
+        Ok(needs.union(choice.needs()))
+    })
 }
 
 fn bad_name(error: &ChoiceError) -> Exit {

@@ -128,6 +128,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let people = picture.then_some(&*args.words);
     let mut session =
         Session::once(question).map_err(|error| none_shown(words::unasked(error, people), args.exit_code))?;
+    if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS)) {
+        return Err(words::two_looks(field.name));
+    }
     if let Some(hint) = people.and_then(hints::rarely_meant) {
         // Nobody is left to tell if this fails.
         let _ = writeln!(io::stderr(), "{hint}");

@@ -13,6 +13,8 @@ pub enum Unit {
     BytesPerSecond,
     /// Segments.
     Packets,
+    /// Segments in a second.
+    PacketsPerSecond,
     /// Microseconds.
     Microseconds,
     /// Milliseconds.
@@ -38,6 +40,7 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::BytesPerSecond => "bytes per second",
             Self::Packets => "packets",
+            Self::PacketsPerSecond => "packets per second",
             Self::Microseconds => "microseconds",
             Self::Milliseconds => "milliseconds",
             Self::Seconds => "seconds",

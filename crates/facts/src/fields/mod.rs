@@ -12,6 +12,7 @@ mod bpf;
 mod catalog;
 mod choice;
 mod congestion;
+mod derived;
 mod endpoint;
 mod event;
 mod exposure;
@@ -218,6 +219,13 @@ impl Field {
         self.metric = Metric::Gauge;
         self.unit = unit;
         self.together = Together::of(Metric::Gauge, unit);
+        self
+    }
+
+    /// Says that those of several sockets add up, whatever its unit says.
+    #[must_use]
+    pub const fn sum(mut self) -> Self {
+        self.together = Together::Sum;
         self
     }
 

@@ -14,6 +14,7 @@
 
 mod error;
 mod follow;
+mod observed;
 mod question;
 mod scopes;
 
@@ -34,6 +35,7 @@ pub use error::{AskError, Outcome, PollError, Verdict};
 pub use follow::{Ended, Event, Follow};
 pub use question::{Parse, Question};
 
+pub(crate) use observed::{Course, Test, Told};
 use question::Reader;
 use scopes::{Scope, Scopes};
 
@@ -58,6 +60,12 @@ pub struct Session {
     early: Vec<Notice>,
     /// Whether a poll was made.
     polled: bool,
+    /// Whether the filter is for an observer to test.
+    observed: bool,
+    /// Whether the next poll was begun already.
+    begun: bool,
+    /// How the last poll went.
+    course: Course,
 }
 
 impl Session {
@@ -159,6 +167,9 @@ impl Session {
             held: Held::default(),
             early,
             polled: false,
+            observed: false,
+            begun: false,
+            course: Course::default(),
         })
     }
 
@@ -286,15 +297,21 @@ impl Session {
     }
 
     fn ask(&mut self, sink: &dyn Rows) -> Result<Vec<DumpError>, AskError> {
-        self.begin(sink)?;
+        if !std::mem::take(&mut self.begun) {
+            self.begin(sink)?;
+        }
         self.held.begin(0);
         let mut failures = Vec::new();
         // Apart from the scopes, which change while the tables are read.
         let filters = self.scopes.filters();
         let families = self.selected.families;
+        let observed = self.observed;
+        let course = &mut self.course;
+        course.visited.clear();
+        course.failed.clear();
         let gate = |at: usize| {
             let none = &(None, EvalContext { ports: (0, 0) });
-            let (filter, context) = filters.get(at).unwrap_or(none);
+            let (filter, context) = filters.get(at).filter(|_| !observed).unwrap_or(none);
             Gate { families, filter: filter.as_deref(), context: *context }
         };
         let mut pipeline = Pipeline {
@@ -324,6 +341,8 @@ impl Session {
                 }
                 pipeline.enter(number as u32, gate(number));
             }
+            let netns = scope.inode().unwrap_or(0);
+            course.visited.push(netns);
             for table in self.selected.dumps() {
                 let query = Query {
                     programs: scope.programs.clone(),
@@ -340,6 +359,7 @@ impl Session {
                         sink.notice(notice);
                     }
                     failures.push(error);
+                    course.failed.push((netns, table));
                     if flow.is_break() {
                         break 'scopes;
                     }
