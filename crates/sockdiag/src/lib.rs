@@ -145,6 +145,6 @@ pub use sockdiag_facts::{escape, fields, filter, model, number, order};
 
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
-pub use session::{AskError, Event, Follow, Outcome, PollError, Session, Verdict};
+pub use session::{AskError, Event, Follow, Outcome, PollError, Probe, Session, Verdict};
 pub use sink::Sink;
 pub use sockets::{Holding, OwnedRow, Sockets};

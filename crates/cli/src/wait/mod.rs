@@ -1,10 +1,12 @@
 //! `sockdiag wait`: waits until the kernel's tables of sockets say what was
 //! asked for, without connecting to anybody.
 //!
-//! The kernel tells nobody that a listener was made, so a session is polled,
-//! as often as [`Pace`] allows.  That a socket ended it tells whoever has
-//! `CAP_NET_ADMIN`, so what waits for an end is woken by that and looks at
-//! once; without it, it polls as well.
+//! The kernel tells nobody that a listener was made, so a session is polled, as
+//! often as its share of a core allows.  Where the filter leaves one TCP port,
+//! exact look-ups come between two polls, which cost so little that they are
+//! made every few milliseconds.  That a socket ended the kernel tells whoever
+//! has `CAP_NET_ADMIN`, so what waits for an end is woken by that; without it,
+//! it polls as well.
 //!
 //! Invariant: an answer is given only when a second look, on netlink sockets of
 //! its own, says the same.
@@ -12,6 +14,7 @@
 //! Invariant: that nothing is there is said only by who could see everything.
 
 mod condition;
+mod news;
 mod pace;
 mod sight;
 
@@ -21,9 +24,9 @@ use std::os::unix::process::CommandExt as _;
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+use sockdiag::Session;
 use sockdiag::fields::{Catalog, Needs};
 use sockdiag::model::{Selected, Table};
-use sockdiag::{Event, Follow, Session};
 use sockdiag_options::{Key, option};
 use sockdiag_render::columns::{self, Shape};
 
@@ -33,6 +36,7 @@ use crate::output::{PATIENCE, Stream, write_by};
 use crate::question::question;
 use crate::time_span;
 use condition::Condition;
+use news::News;
 use pace::Pace;
 use sight::{Answer, Sight};
 
@@ -45,8 +49,6 @@ const LISTENER_COLUMNS: &str = "socket.netid,local.addr,local.port,socket.proces
 const NETNS_COLUMN: &str = "netns.name,netns.inode,";
 /// For how long looks may fail one after the other.
 const FAILING: Duration = Duration::from_secs(1);
-/// Sockets whose end is read at once, before the next look.
-const ENDINGS: u32 = 1000;
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
@@ -182,10 +184,11 @@ impl Wait {
         let choices = columns::choices(Catalog::shared(), &self.columns)
             .map_err(|error| End::usage(error.to_string()))?;
         let mut session = Session::open(question(&self.asked, self.selected, Needs::NONE))?;
-        let mut endings = self.endings(&session);
+        let mut news = self.news(&mut session);
+        let mut looks = news.looks();
         let mut pace = Pace::begin();
         let mut failing_since: Option<Instant> = None;
-        let mut told = Vec::new();
+        let (mut told, mut is_first) = (Vec::new(), true);
         loop {
             let sight = Sight::look(&mut session, self.condition.enough())?;
             sight.tell(&mut told);
@@ -216,10 +219,14 @@ impl Wait {
             if self.is_over() {
                 return Err(self.time_is_up(&sight));
             }
-            let pause = pace.pause();
-            let pause =
-                self.end.map_or(pause, |end| pause.min(end.saturating_duration_since(Instant::now())));
-            rest(&mut endings, &pace, pause);
+            let mut cost = pace.lap();
+            if std::mem::take(&mut is_first) {
+                // It opened and read what later ones keep.
+                cost = Duration::ZERO;
+            }
+            let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            let pause = looks.pause(cost, pace.has_credit());
+            news.wait(&mut pace, pause.min(left));
         }
     }
 
@@ -233,15 +240,19 @@ impl Wait {
         Answer::look(&mut session, choices.to_vec(), self.shape, told)
     }
 
-    /// Hears of the end of sockets, where that is allowed and of use.
-    fn endings(&self, session: &Session) -> Option<Follow> {
+    /// What may tell that it is worth to look before it is time to.
+    fn news(&self, session: &mut Session) -> News {
+        if !self.condition.is_of_absence() {
+            return session.probe().map_or(News::None, News::of_listeners);
+        }
         // A socket that ended has no holder any more.
-        let of_holders = session.needs().has(Needs::PROCESSES);
-        if !self.condition.is_of_absence() || of_holders {
-            return None;
+        if session.needs().has(Needs::PROCESSES) {
+            return News::None;
         }
         // In several namespaces, and without CAP_NET_ADMIN, polls have to do.
-        Session::once(question(&self.asked, self.selected, Needs::NONE)).ok()?.follow().ok()
+        let follow =
+            Session::once(question(&self.asked, self.selected, Needs::NONE)).and_then(Session::follow);
+        follow.map_or(News::None, News::of_ends)
     }
 
     fn is_over(&self) -> bool {
@@ -291,28 +302,4 @@ impl Wait {
         };
         Err(End::new(status, format!("cannot run {}: {error}", program.display())))
     }
-}
-
-/// Waits for the next look: for so long, or until a socket ends.
-fn rest(endings: &mut Option<Follow>, pace: &Pace, pause: Duration) {
-    let end = Instant::now() + pause;
-    let Some(follow) = endings else { return std::thread::sleep(pause) };
-    match follow.next(Some(pause)) {
-        Ok(Event::Nothing) => return,
-        Ok(_) => {
-            // The next look is about all of them.
-            for _ in 0..ENDINGS {
-                if !matches!(follow.next(Some(Duration::ZERO)), Ok(Event::Ended(_) | Event::Notice(_))) {
-                    break;
-                }
-            }
-            if !pace.is_overdrawn() {
-                return;
-            }
-        }
-        Err(_) => {}
-    }
-    // So many sockets end that hearing of each is dearer than to look from time to time.
-    *endings = None;
-    std::thread::sleep(end.saturating_duration_since(Instant::now()));
 }

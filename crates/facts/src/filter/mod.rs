@@ -43,7 +43,7 @@ pub use expr::{Comparison, End, Expr, FieldTest, Node, Test};
 pub use host::{HostCondition, Prefix};
 pub use parse::{parse, parse_or_explain};
 pub use pattern::matches as pattern_matches;
-pub use pinned::{Pinned, pinned};
+pub use pinned::{Pinned, local_port, pinned};
 pub use pushdown::{Dialect, program};
 
 use crate::fields::Catalog;

@@ -14,12 +14,13 @@
 
 mod error;
 mod follow;
+mod probe;
 mod question;
 mod scopes;
 
 use crate::enrich::{EnrichConfig, Enricher};
 use crate::fields::Needs;
-use crate::filter::{EvalContext, Expr};
+use crate::filter::{self, EvalContext, Expr};
 use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
@@ -32,6 +33,7 @@ use crate::sys::selinux;
 
 pub use error::{AskError, Outcome, PollError, Verdict};
 pub use follow::{Ended, Event, Follow};
+pub use probe::Probe;
 pub use question::{Parse, Question};
 
 use question::Reader;
@@ -189,6 +191,21 @@ impl Session {
         let scope = self.scopes.only()?;
         let events = source::Events::open(groups, &scope.access).map_err(AskError::Follow)?;
         Follow::new(self, events)
+    }
+
+    /// A quick way to see that somebody may listen, between two polls; `None`
+    /// where the question leaves room for more than TCP listeners on one port
+    /// of one namespace.
+    pub fn probe(&mut self) -> Option<Probe> {
+        let is_tcp = self.selected.tables == TableSet::only(Table::Tcp);
+        let is_live =
+            self.sources == Sources { selinuxfs: self.sources.selinuxfs.clone(), ..Sources::default() };
+        if !is_tcp || !is_live || !self.selected.states.contains(State::Listen) {
+            return None;
+        }
+        let scope = self.scopes.only().ok()?;
+        let port = scope.filter().and_then(filter::local_port)?;
+        Probe::open(port, scope.access.opener())
     }
 
     /// Writes the kernel's raw replies about TCP sockets.
