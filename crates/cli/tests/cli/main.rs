@@ -1,0 +1,27 @@
+//! The program `sockdiag`, as it is run: help and documents, and waits.
+//!
+//! Sockets are made in network namespaces of the tests' own.
+
+#![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
+
+mod documents;
+mod wait;
+
+use std::process::{Command, Output, Stdio};
+
+const OURS: &str = env!("CARGO_BIN_EXE_sockdiag");
+
+/// Runs the program where the calling thread is.
+fn run(words: &[&str]) -> Output {
+    let mut command = Command::new(OURS);
+    command.args(words).stdin(Stdio::null());
+    command.output().unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("{output:?}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
