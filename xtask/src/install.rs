@@ -24,6 +24,8 @@ pub(crate) const DOCS_DOC: &str = "Write docs/options.md and docs/fields.md anew
 /// What is made, and where it goes below the prefix.
 const FILES: &[(&str, &str)] = &[
     ("man", "share/man/man8/ss.8"),
+    ("man-filter", "share/man/man7/ss-filter.7"),
+    ("man-fields", "share/man/man7/ss-fields.7"),
     ("bash", "share/bash-completion/completions/ss"),
     ("zsh", "share/zsh/site-functions/_ss"),
     ("fish", "share/fish/vendor_completions.d/ss.fish"),

@@ -20,6 +20,9 @@
 //! turns the direction of what follows; two different texts that are not cut
 //! are different cells.
 
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher as _};
+
 use crate::number::put_octal;
 
 /// A text is cut so that its cell has no more bytes than this.
@@ -30,6 +33,32 @@ pub const CUT: &str = "…";
 
 /// What stands where nothing is known.
 pub const ABSENT: &[u8] = b"-";
+
+/// What texts may take together: until that is used up, each is cut at
+/// [`LONGEST`] bytes, after that at [`SHORT`].
+#[derive(Clone, Debug)]
+pub struct Budget(usize);
+
+/// What remains of a text where others took all there was: enough for the command name
+/// of a process, whatever its bytes.
+pub const SHORT: usize = 64;
+
+impl Budget {
+    /// This many bytes for all.
+    pub const fn new(all: usize) -> Self {
+        Self(all)
+    }
+
+    /// The bytes that the next text may take.
+    pub fn next(&self) -> usize {
+        self.0.clamp(SHORT, LONGEST)
+    }
+
+    /// So many were taken.
+    pub fn take(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_sub(bytes);
+    }
+}
 
 /// Whether a letter must not reach a terminal: a control character (C0, DEL, C1),
 /// a mark of direction, or a separator of lines or paragraphs.
@@ -158,6 +187,26 @@ pub fn put_defused(out: &mut Vec<u8>, cell: &[u8]) {
     }
 }
 
+/// A text that is equal to another's just where the texts are: itself, or of one
+/// that is longer than `most` bytes its beginning and two hashes of all of it.
+pub fn digest(text: &[u8], most: usize) -> Cow<'_, [u8]> {
+    match text.get(..most) {
+        Some(start) if text.len() > most => Cow::Owned([start, &hashes(text)].concat()),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Two hashes of a text, which are equal where the texts are.
+pub fn hashes(text: &[u8]) -> [u8; 16] {
+    let hash = |seed| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(seed);
+        hasher.write(text);
+        u128::from(hasher.finish())
+    };
+    (hash(0) << 64 | hash(1)).to_be_bytes()
+}
+
 /// The bytes that a cell, or a part of one, stands for; `None` where a backslash
 /// begins no escape.  The mark of a cut stays what it is.
 pub fn unescaped(cell: &[u8]) -> Option<Vec<u8>> {
@@ -261,7 +310,9 @@ fn put_odd_name(out: &mut Vec<u8>, name: &[u8]) {
             let mut bytes = [0; 4];
             let bytes = letter.encode_utf8(&mut bytes).as_bytes();
             if is_unsafe(letter) {
-                bytes.iter().for_each(|byte| put_octal(out, *byte));
+                for byte in bytes {
+                    put_octal(out, *byte);
+                }
             } else {
                 out.extend_from_slice(bytes);
             }
@@ -344,10 +395,10 @@ mod tests {
             let mut text = Vec::new();
             for _ in 0..length {
                 let next = random(&mut state);
-                if (number + next) % 3 == 0 {
-                    text.push((next >> 8) as u8);
+                if (number + next).is_multiple_of(3) {
+                    text.push(next.to_le_bytes()[1]);
                 } else {
-                    text.extend_from_slice(ODD[(next >> 8) as usize % ODD.len()].as_bytes());
+                    text.extend_from_slice(ODD[usize::from(next.to_le_bytes()[1]) % ODD.len()].as_bytes());
                 }
             }
             text

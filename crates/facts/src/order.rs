@@ -16,7 +16,7 @@
 use std::cmp::Ordering;
 
 use crate::fields::{Catalog, Choice, ChoiceError, Key, Needs};
-use crate::model::{Origin, Record, Row};
+use crate::model::{Origin, Record, Row, TableSet};
 
 /// Rows that a limited listing keeps beyond twice its limit.
 const SLACK: usize = 256;
@@ -54,12 +54,25 @@ impl Order {
     /// # Errors
     /// Where a name cannot be chosen.
     pub fn new(catalog: &Catalog, names: Option<&str>, limit: Option<u64>) -> Result<Self, ChoiceError> {
+        Self::of(catalog, names, limit, TableSet::EVERY)
+    }
+
+    /// The same where sockets of these tables are asked for, which decide between
+    /// several fields of one short name.
+    ///
+    /// # Errors
+    /// As [`Order::new`].
+    pub fn of(
+        catalog: &Catalog,
+        names: Option<&str>,
+        limit: Option<u64>,
+        tables: TableSet,
+    ) -> Result<Self, ChoiceError> {
         let names = names.into_iter().flat_map(|names| names.split(','));
-        let by = names.map(|name| {
-            let (name, down) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
-            Ok((Choice::new(catalog, name)?, down))
-        });
-        Ok(Self { by: by.collect::<Result<_, _>>()?, limit, ..Self::default() })
+        let (names, down): (Vec<&str>, Vec<bool>) =
+            names.map(|name| name.strip_prefix('-').map_or((name, false), |name| (name, true))).unzip();
+        let by = Choice::each(catalog, &names, tables)?.into_iter().zip(down).collect();
+        Ok(Self { by, limit, ..Self::default() })
     }
 
     /// What the keys need.

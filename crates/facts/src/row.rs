@@ -129,7 +129,8 @@ pub struct Holding {
     /// The descriptor.
     pub fd: i32,
     /// The command line, each word ended by NUL, empty for a thread of the
-    /// kernel; `None` unless `socket.processes.cmdline` is read.
+    /// kernel; the last word lacks the NUL where the line was cut, at 4 KiB.
+    /// `None` unless `socket.processes.cmdline` is read.
     pub cmdline: Option<Vec<u8>>,
     /// The user that the process acts as; `None` unless
     /// `socket.processes.uid` (or `.cmdline`) is read.
@@ -142,6 +143,14 @@ impl Holding {
     /// The command name with nothing in it that acts on a terminal.
     pub fn name(&self) -> String {
         fields::printable(&self.comm)
+    }
+
+    /// The name of the user that the process acts as, or the number of one without a
+    /// name, with nothing in it that acts on a terminal; `None` where that was not
+    /// asked for or is not known.
+    pub fn user_name(&self) -> Option<String> {
+        let number = || self.uid.map(|uid| uid.to_string());
+        self.user.as_deref().map(fields::printable).or_else(number)
     }
 }
 

@@ -13,8 +13,10 @@
 
 #![forbid(unsafe_code)]
 
+mod examples;
 mod table;
 
+pub use examples::{EXAMPLES, Example};
 pub use table::{Key, OPTIONS};
 
 /// An option.
@@ -67,7 +69,7 @@ pub struct Argument {
 pub enum Kind {
     /// The path of a file; `-` is a standard stream.
     File,
-    /// One of these words.  Those in capitals stand for what the user names.
+    /// One of these words.
     Word(&'static [&'static str]),
     /// Such words with commas between them.
     Words(&'static [&'static str]),
@@ -77,15 +79,18 @@ pub enum Kind {
     SortKeys,
     /// A number that is not negative.
     Number,
-    /// Any name.
-    Name,
+    /// A network namespace: a name of ip-netns(8), a path, or a word with a colon.
+    Namespace,
+    /// Network namespaces with commas between them, each one of these.
+    Namespaces(&'static [&'static str]),
 }
 
 impl Kind {
-    /// The words that it can be; none if it is no word of a list.
+    /// The words that it can be; none if it is no word of a list.  Those in capitals,
+    /// `NAME` or the last of `pid:PID`, stand for what the user names.
     pub const fn words(self) -> &'static [&'static str] {
         match self {
-            Self::Word(words) | Self::Words(words) => words,
+            Self::Word(words) | Self::Words(words) | Self::Namespaces(words) => words,
             _ => &[],
         }
     }

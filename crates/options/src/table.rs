@@ -2,7 +2,7 @@
 //!
 //! Source: ss(8) and `ss -h` of iproute2 7.3 for all but the extensions.
 
-use crate::Kind::{self, Fields, File, Name, Number, SortKeys, Word, Words};
+use crate::Kind::{self, Fields, File, Namespace, Namespaces, Number, SortKeys, Word, Words};
 use crate::{Argument, Opt, Section, Topic};
 
 /// Makes the keys and the table from one list.
@@ -61,7 +61,7 @@ options! {
     All("a", ["all"], General, Selection, "display all sockets",
         "Lists sockets of every state: listening, connected, closing and unconnected ones.");
     Listening("l", ["listening"], General, Selection, "display listening sockets",
-        "Lists sockets that can be talked to: listening ones, and unconnected ones of protocols without connections.");
+        "Lists listening sockets, and unconnected sockets of protocols without connections (UDP, raw).");
     BoundInactive("B", ["bound-inactive"], General, Selection, "display TCP bound but inactive sockets",
         "Lists TCP sockets that are bound and neither listen nor are connected (Linux 6.8 and later).");
     Options("o", ["options"], General, Details, "show timer information",
@@ -71,7 +71,7 @@ options! {
     Memory("m", ["memory"], General, Details, "show socket memory usage",
         "Shows what a socket's queues and buffers hold of memory.");
     Processes("p", ["processes"], General, Details, "show process using socket",
-        "Shows the processes that hold a socket open, with the number of the descriptor.");
+        "Shows the processes that have a socket open, and their file descriptor for it.");
     Threads("T", ["threads"], General, Details, "show thread using socket",
         "With -p, shows every thread of such a process.");
     Info("i", ["info"], General, Details, "show internal TCP information",
@@ -94,12 +94,12 @@ options! {
     Events("E", ["events"], General, Ss, "continually display sockets as they are destroyed",
         "Shows sockets as they are destroyed, until it is interrupted; TCP and UDP only.");
     Context("Z", ["context"], General, Details, "display task SELinux security contexts",
-        "Shows the SELinux context of each process that holds a socket; ends where SELinux is off.");
+        "Shows the SELinux context of each process that has the socket open.  Where SELinux is off, ss ends with an error.");
     Contexts("z", ["contexts"], General, Details, "display task and socket SELinux security contexts",
         "Shows the SELinux contexts of processes and of the sockets themselves.");
     Net("N", ["net"], General, Namespaces, "switch to the specified network namespace name",
         "Enters a network namespace first; names are those of ip-netns(8).")
-        .takes("NAME", Name);
+        .takes("NAME", Namespace);
 
     Ipv4("4", ["ipv4"], Sockets, Selection, "display only IP version 4 sockets",
         "Lists IPv4 sockets: -f inet.");
@@ -141,7 +141,7 @@ options! {
         "Shows which options are set on an inet socket.");
 
     Query("A", ["query", "socket"], Query, Selection, "",
-        "Lists these tables, separated by commas; ! before a name takes it out of what -t and such chose.  It forgets what was chosen before it.")
+        "Lists these tables, separated by commas; ! before a name takes that table away again.  The first -A replaces the tables that options before it chose.")
         .takes("QUERY", Words(TABLES));
 
     Diag("D", ["diag"], Files, Ss, "Dump raw information about TCP sockets to FILE",
@@ -158,29 +158,31 @@ options! {
         "Lists SMC sockets, also those that fell back to TCP: -f smc.");
     UdpLite("", ["udplite"], Extension, Selection, "display only UDP-Lite sockets",
         "Lists UDP-Lite sockets, of kernels that still have them.");
-    Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing",
+    KillDryRun("", ["kill-dry-run"], Extension, Ss, "list what --kill would close, and close nothing",
+        "Lists the sockets that -K would close with the same words, and closes none.  The kernel may still decline to close one of them.");
+    Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing, and show where a filter is wrong",
         "Says on standard error what is otherwise said at a terminal only: why a family has no sockets, how many sockets are without a process.");
-    Json("j", ["json"], Extension, Form, "everything asked for as one JSON document",
-        "Prints everything that was asked for as one JSON document.");
-    JsonLines("", ["jsonl"], Extension, Form, "the same, an object a line, as it comes",
-        "Prints an object a line for each socket, as it comes, followed by what is to be said of the listing.");
-    Pretty("", ["pretty"], Extension, Form, "the document of --json, indented",
-        "The document of --json, indented.");
+    Json("j", ["json"], Extension, Form, "print everything asked for as one JSON document",
+        "Prints everything that the options ask for as one JSON document.");
+    JsonLines("", ["jsonl"], Extension, Form, "print one JSON object a line, each as it comes",
+        "Prints a line with an object for each socket, as it comes; a last object has notes about the listing.");
+    Pretty("", ["pretty"], Extension, Form, "print the document of --json, indented",
+        "Prints the document of --json, indented.");
     Columns("", ["columns"], Extension, Columns, "show these fields; \"help\" lists all of them",
-        "Shows these fields, aligned, instead of the columns of ss; help lists every field with unit and meaning.")
+        "Shows these fields, aligned, instead of the columns of ss.  --columns help lists the fields of the tables that are asked for, with token, unit and meaning.")
         .takes("FIELD[,FIELD]", Fields);
-    Csv("", ["csv"], Extension, Form, "the columns with commas between them",
+    Csv("", ["csv"], Extension, Form, "separate the columns by commas",
         "Shows the columns with commas between them, quoted as RFC 4180 has it.");
-    Tsv("", ["tsv"], Extension, Form, "the columns with tabs between them",
+    Tsv("", ["tsv"], Extension, Form, "separate the columns by tabs",
         "Shows the columns with tabs between them.");
-    Sort("", ["sort"], Extension, Columns, "in the order of these fields; -FIELD: largest first",
-        "Shows rows in the order of these fields; a - before a field puts the largest first.")
+    Sort("", ["sort"], Extension, Columns, "sort by these fields; -FIELD: largest first",
+        "Sorts rows by these fields, the first one first; - before a field puts its largest values first.")
         .takes("[-]FIELD[,[-]FIELD]", SortKeys);
-    Limit("", ["limit"], Extension, Columns, "no more than that many",
-        "Shows no more rows than that.")
+    Limit("", ["limit"], Extension, Columns, "show at most N rows",
+        "Shows at most N rows.")
         .takes("N", Number);
-    GroupBy("", ["group-by"], Extension, Columns, "count sockets that agree in these fields",
-        "Counts the sockets that agree in these fields, and adds up their queues and the fields of --columns.")
+    GroupBy("", ["group-by"], Extension, Columns, "count sockets by the values of these fields",
+        "Counts the sockets that have the same values of these fields, and adds up their queues and the fields of --columns.")
         .takes("FIELD[,FIELD]", Fields);
     JsonSchema("", ["json-schema"], Extension, Ss, "print the JSON Schema of that document",
         "Prints the JSON Schema of the documents of --json, made from the table of fields, and ends.");
@@ -189,7 +191,7 @@ options! {
         .takes("WHAT", Word(DOCUMENTS));
     Netns("", ["netns"], Extension, Namespaces, "",
         "Lists the sockets of several network namespaces in one table, each visited once: all of them, or those of a list of names, paths, inode numbers and processes.")
-        .takes("LIST", Words(NAMESPACES))
+        .takes("LIST", Namespaces(NAMESPACES))
         .more("                       list the sockets of several network namespaces\n");
     Peers("", ["peers"], Extension, Details, "show the process at the other end, where it is on this machine",
         "Shows the process at the other end, where that is on this machine: of unix sockets, of connections within a namespace, and across namespaces.");
@@ -226,7 +228,7 @@ const TABLES: &[&str] = &[
 ];
 
 /// What can be made of the tables of options and fields.
-const DOCUMENTS: &[&str] = &["man", "options", "fields", "bash", "zsh", "fish"];
+const DOCUMENTS: &[&str] = &["man", "man-filter", "man-fields", "options", "fields", "bash", "zsh", "fish"];
 
 /// How a network namespace can be named.
 const NAMESPACES: &[&str] = &["all", "NAME", "PATH", "INODE", "pid:PID"];

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Kind, Unit};
-use sockdiag::model::Row;
+use sockdiag::model::{Row, TableSet};
 
 pub use crate::sheet::Shape;
 use crate::sheet::Sheet;
@@ -19,16 +19,24 @@ pub struct Columns<W> {
 }
 
 impl<W: Write> Columns<W> {
-    /// A listing of these values; begins with their names if `header`.
+    /// A listing of these values; begins with their names if `header`.  People see
+    /// names as they were given and amounts with units; programs get the full names,
+    /// which end in the unit, and numbers as they are.
     ///
     /// # Errors
     /// When writing to the output fails.
     pub fn new(choices: Vec<Choice>, shape: Shape, header: bool, out: W) -> io::Result<Self> {
         let right = choices.iter().map(Choice::is_number).collect();
         let mut sheet = Sheet::new(out, shape, right);
+        let for_people = shape == Shape::Aligned;
         if header {
-            sheet.line(choices.iter().map(|choice| Some(choice.name().as_bytes())))?;
+            let name =
+                |choice: &Choice| if for_people { choice.name().to_owned() } else { choice.full_name() };
+            let names: Vec<String> = choices.iter().map(name).collect();
+            sheet.line(names.iter().map(|name| Some(name.as_bytes())))?;
         }
+        let choices =
+            if for_people { choices.into_iter().map(Choice::for_people).collect() } else { choices };
         Ok(Self { choices, sheet, cells: Vec::new(), ends: Vec::new() })
     }
 }
@@ -59,12 +67,13 @@ impl<W: Write> Sink for Columns<W> {
     }
 }
 
-/// Reads names with commas between them as choices of fields.
+/// Reads names with commas between them as choices of fields, where sockets of these
+/// tables are asked for.
 ///
 /// # Errors
 /// When a name stands for no field.
-pub fn choices(catalog: &Catalog, names: &str) -> Result<Vec<Choice>, ChoiceError> {
-    names.split(',').map(|name| Choice::new(catalog, name.trim_matches(' '))).collect()
+pub fn choices(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<Choice>, ChoiceError> {
+    Choice::list(catalog, names, tables)
 }
 
 /// Every field that can be chosen: its name, what its values are and count, what

@@ -1,28 +1,39 @@
-//! Rows counted by what they have in common, with sums.
+//! Rows counted by what they have in common, with what their numbers come to.
 //!
-//! Memory holds one line for each group and none for a row.  Groups are ordered
-//! by their counts, the largest first, or by a column that was asked for; groups
-//! that are equal there are ordered by name.
+//! Memory holds one line for each group, of bounded length, and none for a row;
+//! percentiles alone keep a number for each row.  Groups are ordered by their counts, the
+//! largest first, or by a column that was asked for; groups that are equal there
+//! are ordered by name.
+//!
+//! What numbers come to follows from their field, and the header says it: amounts
+//! add up (`sum(bytes_sent)`), of everything else the largest is shown
+//! (`max(rtt)`), unless something else is asked for (`avg(rtt)`, `p95(rtt)`).
 
-#![allow(clippy::cast_precision_loss, reason = "kernel integers are narrow; each cast is meant")]
+mod totals;
 
-use std::cmp::Ordering;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use sockdiag::Sink;
+use sockdiag::escape;
 use sockdiag::fields::{Choice, Kind};
 use sockdiag::model::Row;
 
+use crate::json::{Json, Trailer};
 use crate::sheet::{Shape, Sheet};
+use totals::{Number, Sofar};
+pub use totals::{Total, TotalError, totals};
 
-/// What groups are made by, and what they are summed over.
+/// What groups are made by, and what is made of their numbers.
 pub struct Grouping {
     /// Rows that agree in all of these are a group.
     pub by: Vec<Choice>,
-    /// Numbers that are added up.
-    pub sums: Vec<Choice>,
+    /// What is made of the numbers of each group.
+    pub totals: Vec<Total>,
     /// The column that groups are ordered by, and whether the largest is first.
     pub order: Option<(usize, bool)>,
     /// How many groups are shown.
@@ -30,66 +41,118 @@ pub struct Grouping {
 }
 
 impl Grouping {
-    /// Names of the columns: the groups', `count`, the sums'.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let by = self.by.iter().map(Choice::name);
-        by.chain(["count"]).chain(self.sums.iter().map(Choice::name))
+    /// Names of the columns as people wrote them: the groups', `count`, the totals'.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let by = self.by.iter().map(|choice| choice.name().to_owned());
+        by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::name))
+    }
+
+    /// The same with the full names of fields.
+    pub fn full_names(&self) -> impl Iterator<Item = String> {
+        let by = self.by.iter().map(Choice::full_name);
+        by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::full_name))
+    }
+
+    /// The column that a name stands for: as it heads the column, in full, or the name
+    /// of what is summed up.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        let totals = self.by.len() + 1;
+        self.names()
+            .position(|known| known == name)
+            .or_else(|| self.full_names().position(|known| known == name))
+            .or_else(|| Some(totals + self.totals.iter().position(|total| total.choice().name() == name)?))
     }
 }
 
-/// A group: how many rows, and the sums.
+/// A group: how many rows, and what their numbers come to so far.
 #[derive(Clone, Debug)]
 struct Group {
     count: u64,
-    sums: Vec<Option<Sum>>,
+    totals: Vec<Sofar>,
 }
 
-/// A sum of whole numbers, or of ratios.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Sum {
-    Whole(i128),
-    Ratio(f64),
+/// What a group is called: for each choice its cell, with the length before it.
+///
+/// One piece, since there may be a million of them.  A cell of more than [`LONGEST`]
+/// bytes is cut, and what tells it from others that begin so stands behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name(Box<[u8]>);
+
+/// Letters of a cell that a group keeps.
+const LONGEST: usize = 512;
+/// The length of a cell without a value.
+const ABSENT: u16 = u16::MAX;
+/// Set in the length of a cell that was cut.
+const IS_CUT: u16 = 1 << 15;
+/// Bytes of the hashes behind a cell that was cut.
+const HASHES: usize = 16;
+
+impl Name {
+    /// Cells that end there in these bytes.
+    fn of(cells: &[u8], ends: &[Option<usize>]) -> Self {
+        let mut name = Vec::with_capacity(cells.len() + 2 * ends.len());
+        let mut from = 0;
+        for end in ends {
+            let Some(end) = *end else {
+                name.extend_from_slice(&ABSENT.to_ne_bytes());
+                continue;
+            };
+            let cell = cells.get(from..end).unwrap_or_default();
+            from = end;
+            let start = escape::shortened(cell, LONGEST);
+            let kept = start.unwrap_or(cell);
+            // Letters have four bytes at most.
+            let length = u16::try_from(kept.len()).unwrap_or(0);
+            let flag = if start.is_some() { IS_CUT } else { 0 };
+            name.extend_from_slice(&(length | flag).to_ne_bytes());
+            name.extend_from_slice(kept);
+            if start.is_some() {
+                name.extend_from_slice(&escape::hashes(cell));
+            }
+        }
+        Self(name.into())
+    }
+
+    /// What is kept of each cell, and whether it was cut.
+    fn cells(&self) -> impl Iterator<Item = Option<(&[u8], bool)>> {
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || {
+            let (length, behind) = rest.split_first_chunk()?;
+            let length = u16::from_ne_bytes(*length);
+            rest = behind;
+            if length == ABSENT {
+                return Some(None);
+            }
+            let is_cut = length & IS_CUT != 0;
+            let (cell, behind) = rest.split_at_checked((length & !IS_CUT).into())?;
+            rest = behind.get(if is_cut { HASHES } else { 0 }..)?;
+            Some(Some((cell, is_cut)))
+        })
+    }
+
+    /// The cells as they are shown.
+    fn shown(&self) -> Vec<Option<Cow<'_, [u8]>>> {
+        let shown = |(cell, is_cut)| {
+            if is_cut { Cow::Owned([cell, escape::CUT.as_bytes()].concat()) } else { Cow::Borrowed(cell) }
+        };
+        self.cells().map(|cell| cell.map(shown)).collect()
+    }
 }
 
-impl Sum {
-    fn add(self, number: Self) -> Self {
-        match (self, number) {
-            (Self::Whole(a), Self::Whole(b)) => Self::Whole(a.saturating_add(b)),
-            (Self::Ratio(a), Self::Ratio(b)) => Self::Ratio(a + b),
-            (Self::Whole(a), Self::Ratio(b)) | (Self::Ratio(b), Self::Whole(a)) => Self::Ratio(a as f64 + b),
-        }
-    }
-
-    fn order(self, other: Self) -> Ordering {
-        match (self, other) {
-            (Self::Whole(a), Self::Whole(b)) => a.cmp(&b),
-            (a, b) => a.ratio().total_cmp(&b.ratio()),
-        }
-    }
-
-    fn ratio(self) -> f64 {
-        match self {
-            Self::Whole(whole) => whole as f64,
-            Self::Ratio(ratio) => ratio,
-        }
-    }
-
-    fn text(self) -> String {
-        match self {
-            Self::Whole(whole) => whole.to_string(),
-            Self::Ratio(ratio) => ratio.to_string(),
-        }
-    }
+/// Where groups go.
+enum Out<W: Write> {
+    Sheet(Sheet<W>),
+    Json(Box<Json<W>>),
 }
-
-/// What a group is called: a cell for each choice.
-type Name = Vec<Option<Box<[u8]>>>;
 
 /// A sink that counts rows, and lists the groups at the end.
 pub struct Groups<W: Write> {
     grouping: Grouping,
     found: HashMap<Name, Group>,
-    sheet: Sheet<W>,
+    out: Out<W>,
+    /// Cells of a row, and where each ends.
+    cells: Vec<u8>,
+    ends: Vec<Option<usize>>,
 }
 
 impl<W: Write> Groups<W> {
@@ -97,31 +160,55 @@ impl<W: Write> Groups<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn new(grouping: Grouping, shape: Shape, header: bool, out: W) -> io::Result<Self> {
+    pub fn new(mut grouping: Grouping, shape: Shape, header: bool, out: W) -> io::Result<Self> {
         let by = grouping.by.iter().map(Choice::is_number);
-        let right = by.chain([true]).chain(grouping.sums.iter().map(|_| true)).collect();
+        let right = by.chain([true]).chain(grouping.totals.iter().map(|_| true)).collect();
         let mut sheet = Sheet::new(out, shape, right);
+        let names: Vec<String> = match shape {
+            Shape::Aligned => grouping.names().collect(),
+            Shape::Csv | Shape::Tsv => grouping.full_names().collect(),
+        };
         if header {
-            sheet.line(grouping.names().map(|name| Some(name.as_bytes())))?;
+            sheet.line(names.iter().map(|name| Some(name.as_bytes())))?;
         }
-        Ok(Self { grouping, found: HashMap::new(), sheet })
+        if shape == Shape::Aligned {
+            grouping.by = grouping.by.into_iter().map(Choice::for_people).collect();
+            grouping.totals = grouping.totals.into_iter().map(Total::for_people).collect();
+        }
+        Ok(Self {
+            grouping,
+            found: HashMap::new(),
+            out: Out::Sheet(sheet),
+            cells: Vec::new(),
+            ends: Vec::new(),
+        })
     }
 
-    /// Lists the groups.
+    /// Groups without rows, to be listed in a document that has begun, or a line each.
+    pub fn json(grouping: Grouping, json: Json<W>) -> Self {
+        let out = Out::Json(Box::new(json));
+        Self { grouping, found: HashMap::new(), out, cells: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Lists the groups; a document ends with the trailer.
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn end(&mut self) -> io::Result<()> {
+    pub fn end(&mut self, trailer: &Trailer) -> io::Result<()> {
         let mut groups: Vec<(Name, Group)> = self.found.drain().collect();
         let by = self.grouping.by.len();
         let (column, down) = self.grouping.order.unwrap_or((by, true));
-        groups.sort_by(|(name, group), (other_name, other)| {
+        let mut groups: Vec<(Name, u64, Vec<Option<Number>>)> = groups
+            .drain(..)
+            .map(|(name, group)| (name, group.count, group.totals.into_iter().map(Sofar::end).collect()))
+            .collect();
+        groups.sort_by(|(name, count, totals), (other_name, other_count, others)| {
             let order = match column.checked_sub(by) {
                 None => cell(name, column).cmp(&cell(other_name, column)),
-                Some(0) => group.count.cmp(&other.count),
-                Some(sum) => {
-                    let sum = |group: &Group| group.sums.get(sum - 1).copied().flatten();
-                    match (sum(group), sum(other)) {
+                Some(0) => count.cmp(other_count),
+                Some(total) => {
+                    let total = |totals: &[Option<Number>]| totals.get(total - 1).copied().flatten();
+                    match (total(totals), total(others)) {
                         (Some(a), Some(b)) => a.order(b),
                         (a, b) => a.is_some().cmp(&b.is_some()),
                     }
@@ -129,57 +216,161 @@ impl<W: Write> Groups<W> {
             };
             let order = if down { order.reverse() } else { order };
             order.then_with(|| {
-                name.iter()
-                    .map(|c| number_or_text(c.as_deref()))
-                    .cmp(other_name.iter().map(|c| number_or_text(c.as_deref())))
+                let (ours, others) =
+                    (name.cells().map(number_or_text), other_name.cells().map(number_or_text));
+                ours.cmp(others).then_with(|| name.0.cmp(&other_name.0))
             })
         });
         let limit = self.grouping.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        for (name, group) in groups.iter().take(limit) {
-            let numbers: Vec<Option<String>> = std::iter::once(Some(group.count.to_string()))
-                .chain(group.sums.iter().map(|sum| sum.map(Sum::text)))
-                .collect();
-            let numbers = numbers.iter().map(|number| number.as_deref().map(str::as_bytes));
-            self.sheet.line(name.iter().map(|cell| cell.as_deref()).chain(numbers))?;
+        let groups = groups.iter().take(limit);
+        match &mut self.out {
+            Out::Sheet(sheet) => {
+                for (name, count, totals) in groups {
+                    let numbers = totals.iter().zip(&self.grouping.totals);
+                    let numbers = numbers.map(|(number, total)| number.map(|number| total.text(number)));
+                    let numbers: Vec<Option<Vec<u8>>> =
+                        std::iter::once(Some(count.to_string().into_bytes())).chain(numbers).collect();
+                    let numbers = numbers.iter().map(Option::as_deref);
+                    let name = name.shown();
+                    sheet.line(name.iter().map(|cell| cell.as_deref()).chain(numbers))?;
+                }
+                sheet.finish()
+            }
+            Out::Json(json) => {
+                let keys: Vec<String> = self.grouping.full_names().collect();
+                for (name, count, totals) in groups {
+                    let name = &name.shown();
+                    json.item(&Object { keys: &keys, by: &self.grouping.by, name, count: *count, totals })?;
+                }
+                json.end(trailer)
+            }
         }
-        self.sheet.finish()
+    }
+}
+
+/// A group as an object: `null` where its rows do not report something.
+struct Object<'o> {
+    keys: &'o [String],
+    by: &'o [Choice],
+    name: &'o [Option<Cow<'o, [u8]>>],
+    count: u64,
+    totals: &'o [Option<Number>],
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut keys = self.keys.iter();
+        for ((cell, choice), key) in self.name.iter().zip(self.by).zip(keys.by_ref()) {
+            map.serialize_entry(key, &cell.as_deref().map(|cell| Cell { cell, choice }))?;
+        }
+        if let Some(key) = keys.next() {
+            map.serialize_entry(key, &self.count)?;
+        }
+        for (number, key) in self.totals.iter().zip(keys) {
+            map.serialize_entry(key, number)?;
+        }
+        map.end()
+    }
+}
+
+/// A cell as the value that it was made of: a number, a text, or a list of either.
+/// Bytes that are no UTF-8 stay escaped.
+struct Cell<'c> {
+    cell: &'c [u8],
+    choice: &'c Choice,
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let named = self.choice.named();
+        let kind = named.kind();
+        if named.member.is_none() && !kind.is_list() {
+            return Scalar { text: self.cell, kind }.serialize(serializer);
+        }
+        serializer.collect_seq(escape::parts(self.cell, b',').map(|text| Scalar { text, kind }))
+    }
+}
+
+/// A text of a cell without the separators of lists.
+struct Scalar<'s> {
+    text: &'s [u8],
+    kind: Kind,
+}
+
+impl Serialize for Scalar<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = String::from_utf8_lossy(self.text);
+        match (self.kind, Number::read(&text).filter(|_| self.kind.is_number())) {
+            (_, Some(number)) => number.serialize(serializer),
+            (Kind::Bool, None) => serializer.serialize_bool(self.text == b"true"),
+            _ => {
+                let plain = escape::unescaped(self.text).and_then(|bytes| String::from_utf8(bytes).ok());
+                serializer.serialize_str(plain.as_deref().unwrap_or(&text))
+            }
+        }
     }
 }
 
 /// What a cell is ordered by: numbers come first, by value, then texts.
-fn number_or_text(cell: Option<&[u8]>) -> (bool, Option<i128>, Option<&[u8]>) {
+fn number_or_text(cell: Option<(&[u8], bool)>) -> (bool, Option<i128>, Option<&[u8]>) {
+    let cell = cell.map(|(cell, _)| cell);
     let number = cell.and_then(|cell| std::str::from_utf8(cell).ok()?.parse().ok());
     (number.is_none(), number, cell)
 }
 
 fn cell(name: &Name, column: usize) -> (bool, Option<i128>, Option<&[u8]>) {
-    number_or_text(name.get(column).and_then(|cell| cell.as_deref()))
+    number_or_text(name.cells().nth(column).flatten())
 }
 
 impl<W: Write> Sink for Groups<W> {
     type Error = io::Error;
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
-        let name = self.grouping.by.iter().map(|choice| {
-            let mut cell = Vec::new();
-            choice.put(&mut cell, row).then(|| cell.into_boxed_slice())
-        });
-        let sums = &self.grouping.sums;
+        self.cells.clear();
+        self.ends.clear();
+        Choice::put_distinct(&self.grouping.by, &mut self.cells, &mut self.ends, row);
+        let totals = &self.grouping.totals;
         let group = self
             .found
-            .entry(name.collect())
-            .or_insert_with(|| Group { count: 0, sums: vec![None; sums.len()] });
+            .entry(Name::of(&self.cells, &self.ends))
+            .or_insert_with(|| Group { count: 0, totals: totals.iter().map(Total::begin).collect() });
         group.count += 1;
-        for (sum, choice) in group.sums.iter_mut().zip(sums) {
-            let number = if choice.named().kind() == Kind::Ratio {
-                choice.ratio(row).map(Sum::Ratio)
-            } else {
-                choice.number(row).map(Sum::Whole)
-            };
-            if let Some(number) = number {
-                *sum = Some(sum.map_or(number, |sum| sum.add(number)));
+        for (so_far, total) in group.totals.iter_mut().zip(totals) {
+            if let Some(number) = total.number(row) {
+                so_far.add(number);
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_groups_are_bounded_and_stay_apart() {
+        let long = "é".repeat(100_000);
+        let name = |cells: &[Option<&str>]| {
+            let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+            for cell in cells {
+                bytes.extend_from_slice(cell.unwrap_or_default().as_bytes());
+                ends.push(cell.map(|_| bytes.len()));
+            }
+            Name::of(&bytes, &ends)
+        };
+        let shown = |name: &Name| -> Vec<Option<String>> {
+            let text = |cell: Cow<'_, [u8]>| String::from_utf8(cell.into_owned()).expect("cells are UTF-8");
+            name.shown().into_iter().map(|cell| cell.map(text)).collect()
+        };
+        let short = name(&[Some("a"), None, Some("")]);
+        assert_eq!(shown(&short), [Some("a".to_owned()), None, Some(String::new())]);
+        let (one, other) = (name(&[Some(&long), Some("x")]), name(&[Some(&format!("{long}!")), Some("x")]));
+        assert_ne!(one, other, "they differ behind the cut");
+        let cut = [Some(format!("{}…", "é".repeat(LONGEST - 1))), Some("x".to_owned())];
+        assert_eq!((shown(&one), shown(&other)), (cut.to_vec(), cut.to_vec()));
+        assert!(one.0.len() < 2 * LONGEST + 64);
+        assert_eq!(one, name(&[Some(&long), Some("x")]));
     }
 }

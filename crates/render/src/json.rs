@@ -5,15 +5,19 @@
 //! number is a number, a 64-bit identity is its digits in a string (see
 //! [`Kind::Wide`]).  Text is a string; where its bytes are no UTF-8, wrong ones
 //! are replaced by U+FFFD and a second key with `_hex` behind the name has all
-//! of them.
+//! of them.  Text that is too long is cut, and a key with `_truncated` behind the
+//! name is true: a text takes no more than 4 KiB as it is written, and the texts of
+//! a row that are not short no more than some 32 KiB.
 //!
 //! Rows are serialized as they come, straight from the table of fields: memory
 //! does not grow with their number.  Errors stand last, since they are known last.
 //!
 //! [`mod@schema`] describes all this from the same table.
 
+mod chosen;
 mod compact;
 mod document;
+mod safe;
 pub mod schema;
 mod value;
 
@@ -23,12 +27,13 @@ use std::ops::ControlFlow;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use sockdiag::Sink;
-use sockdiag::fields::{self, Catalog, Field, Groups, Kind, Value};
+use sockdiag::fields::{self, Catalog, Choice, Field, Groups, Kind, Value};
 use sockdiag::model::{MessageKind, Row};
-use sockdiag::source::Summary;
 
+use chosen::Chosen;
 use document::Counts;
-pub use document::{Header, Trailer};
+pub use document::{Counted, Header, Trailer, counts};
+use safe::{Room, Safe};
 
 /// The version of the form: it goes up when a key changes its meaning or goes
 /// away, not when one is added.
@@ -87,12 +92,28 @@ impl Subject {
     }
 }
 
+/// What is written of a row.
+enum Content {
+    /// What the options show, nested by the points of names, for each kind of message.
+    Shown(Vec<(MessageKind, Vec<Subject>)>),
+    /// Values that were chosen, flat.
+    Chosen(Chosen),
+}
+
+/// What stands before the first row.
+pub struct Opening<'o> {
+    /// Where, when and how the listing was made.
+    pub header: &'o Header,
+    /// What `-s` counted: one, or one for each namespace.
+    pub summary: &'o [Counted],
+}
+
 /// A sink that writes rows as JSON.
 pub struct Json<W> {
     out: W,
     buffer: Vec<u8>,
     form: Form,
-    plans: Vec<(MessageKind, Vec<Subject>)>,
+    content: Content,
     rows: u64,
 }
 
@@ -105,16 +126,35 @@ impl<W: Write> Json<W> {
         catalog: &Catalog,
         groups: Groups,
         form: Form,
-        header: &Header,
-        summary: Option<&Summary>,
+        opening: &Opening<'_>,
         out: W,
     ) -> io::Result<Self> {
         let plan = |message_kind| (message_kind, subjects(&catalog.values(message_kind, groups)));
         let plans = catalog.descriptions().iter().map(|description| plan(description.message_kind)).collect();
-        let mut json = Self { out, buffer: Vec::with_capacity(2 * BUFFER), form, plans, rows: 0 };
+        Self::begin(Content::Shown(plans), "sockets", form, opening, out)
+    }
+
+    /// A listing of chosen values, each under the full name of its field.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn chosen(choices: Vec<Choice>, form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
+        Self::begin(Content::Chosen(Chosen::new(choices)), "sockets", form, opening, out)
+    }
+
+    /// A document of groups, which are its items.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn groups(form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
+        Self::begin(Content::Shown(Vec::new()), "groups", form, opening, out)
+    }
+
+    fn begin(content: Content, list: &str, form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
+        let mut json = Self { out, buffer: Vec::with_capacity(2 * BUFFER), form, content, rows: 0 };
         if form == Form::Lines {
-            if let Some(summary) = summary {
-                json.put(&Single("summary", Counts(summary)), 0)?;
+            for counted in opening.summary {
+                json.put(&document::Line(counted), 0)?;
                 json.buffer.push(b'\n');
             }
             return Ok(json);
@@ -122,19 +162,49 @@ impl<W: Write> Json<W> {
         json.buffer.extend_from_slice(b"{");
         json.member("schema_version", &SCHEMA_VERSION)?;
         json.buffer.push(b',');
-        json.member("header", header)?;
-        if let Some(summary) = summary {
-            json.buffer.push(b',');
-            json.member("summary", &Counts(summary))?;
+        json.member("header", opening.header)?;
+        match opening.summary {
+            [] => {}
+            [Counted { netns: None, summary }] => {
+                json.buffer.push(b',');
+                json.member("summary", &Counts(summary))?;
+            }
+            several => {
+                json.buffer.push(b',');
+                json.member("summaries", &several.iter().map(document::Line).collect::<Vec<_>>())?;
+            }
         }
         json.buffer.push(b',');
         json.line(1);
-        json.buffer.extend_from_slice(if form == Form::Pretty {
-            b"\"sockets\": ["
-        } else {
-            b"\"sockets\":["
-        });
+        json.put(list, 0)?;
+        json.buffer.extend_from_slice(if form == Form::Pretty { b": [" } else { b":[" });
         Ok(json)
+    }
+
+    /// Writes an item that is no row.
+    pub(crate) fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> io::Result<()> {
+        self.separate();
+        let depth = if self.form == Form::Pretty { 2 } else { 0 };
+        self.put(item, depth)?;
+        self.end_item();
+        if self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
+    /// Writes what stands before an item.
+    fn separate(&mut self) {
+        if self.form != Form::Lines {
+            self.buffer.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
+            if self.form == Form::Pretty {
+                self.buffer.extend_from_slice(b"    ");
+            }
+        }
+    }
+
+    fn end_item(&mut self) {
+        if self.form == Form::Lines {
+            self.buffer.push(b'\n');
+        }
+        self.rows += 1;
     }
 
     /// Ends the document with notes and errors.
@@ -203,7 +273,7 @@ impl<W: Write> Json<W> {
 }
 
 fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: impl Formatter, value: &T) -> io::Result<()> {
-    value.serialize(&mut serde_json::Serializer::with_formatter(out, form)).map_err(io::Error::from)
+    value.serialize(&mut serde_json::Serializer::with_formatter(out, Safe(form))).map_err(io::Error::from)
 }
 
 impl<W: Write> Sink for Json<W> {
@@ -212,13 +282,16 @@ impl<W: Write> Sink for Json<W> {
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let message_kind = row.socket.message_kind();
         // Moved out for the time of the row, so that the rest can be borrowed.
-        let plans = std::mem::take(&mut self.plans);
-        let result = match plans.iter().find(|(of, _)| *of == message_kind) {
+        let content = std::mem::replace(&mut self.content, Content::Shown(Vec::new()));
+        let result = match &content {
             // The catalog describes every kind of message that has rows.
-            None => Ok(()),
-            Some((_, subjects)) => self.object(&Object { row, subjects }),
+            Content::Shown(plans) => plans
+                .iter()
+                .find(|(of, _)| *of == message_kind)
+                .map_or(Ok(()), |(_, subjects)| self.object(&Object { row, subjects, room: &Room::new() })),
+            Content::Chosen(chosen) => self.item(&chosen::Object { row, chosen, room: &Room::new() }),
         };
-        self.plans = plans;
+        self.content = content;
         result?;
         if self.buffer.len() >= BUFFER {
             self.write_out()?;
@@ -233,22 +306,13 @@ impl<W: Write> Sink for Json<W> {
 
 impl<W: Write> Json<W> {
     fn object(&mut self, object: &Object<'_>) -> io::Result<()> {
-        match self.form {
-            Form::Lines => {
-                compact::put_row(&mut self.buffer, object.row, object.subjects)?;
-                self.buffer.push(b'\n');
-            }
-            form => {
-                self.buffer.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
-                if form == Form::Pretty {
-                    self.buffer.extend_from_slice(b"    ");
-                    self.put(object, 2)?;
-                } else {
-                    compact::put_row(&mut self.buffer, object.row, object.subjects)?;
-                }
-            }
+        self.separate();
+        if self.form == Form::Pretty {
+            self.put(object, 2)?;
+        } else {
+            compact::put_row(&mut self.buffer, object)?;
         }
-        self.rows += 1;
+        self.end_item();
         Ok(())
     }
 }
@@ -278,13 +342,14 @@ fn subjects(parts: &[fields::Part]) -> Vec<Subject> {
 struct Object<'o> {
     row: &'o Row<'o>,
     subjects: &'o [Subject],
+    room: &'o Room,
 }
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for subject in self.subjects {
-            let nested = Nested { row: self.row, subject };
+            let nested = Nested { row: self.row, subject, room: self.room };
             // What nothing is known of has no key.
             if nested.values().next().is_some() {
                 map.serialize_entry(subject.key, &nested)?;
@@ -298,6 +363,7 @@ impl Serialize for Object<'_> {
 struct Nested<'n> {
     row: &'n Row<'n>,
     subject: &'n Subject,
+    room: &'n Room,
 }
 
 impl<'n> Nested<'n> {
@@ -312,18 +378,9 @@ impl Serialize for Nested<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (entry, value) in self.values() {
-            value::put_entry(&mut map, entry.key, &entry.hex, entry.field.kind, value)?;
+            value::put_entry(&mut map, entry.key, &entry.hex, entry.field.kind, value, self.room)?;
         }
         map.end()
-    }
-}
-
-/// An object with one member.
-struct Single<T>(&'static str, T);
-
-impl<T: Serialize> Serialize for Single<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map([(self.0, &self.1)])
     }
 }
 

@@ -1,16 +1,21 @@
 //! Cells in lines: aligned for people, or separated for programs.
 //!
-//! Aligned lines are held, up to [`HELD`] at a time, until the widths are
-//! known; widths only grow.  A cell cannot forge a line or reach the terminal:
-//! control characters and bytes that are no UTF-8 become octal escapes.
-//! Separated cells hold every byte: CSV quotes what has to be (RFC 4180), TSV
-//! writes tab, line break, carriage return and backslash as `\t`, `\n`, `\r`
-//! and `\\`.
+//! Cells come escaped, as [`sockdiag::escape`] writes them, so that none can
+//! forge a line, break UTF-8 or reach the terminal, whatever the shape.
+//!
+//! Aligned lines are held until the widths are known, up to [`HELD`] of them
+//! or [`HELD_BYTES`]; widths only grow.  What is padded there is no wider than
+//! [`WIDEST`]; the last column is not padded and not cut.
+//!
+//! CSV quotes what has to be (RFC 4180).  A text there that begins with `=`, `+`, `-`
+//! or `@` has that letter as `\xNN`, so that no spreadsheet takes it for a formula.
+//! A cell without a value is `-` in aligned lines and empty in CSV and TSV; where it
+//! is all that a line of TSV has, it is `-` too, so that no line is blank.
 
 use std::io::{self, Write};
 
 use csv_core::{QuoteStyle, WriteResult, Writer, WriterBuilder};
-use sockdiag::number::put_octal;
+use sockdiag::escape::{self, letters};
 
 /// How cells are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,10 @@ pub enum Shape {
 
 /// Aligned lines that are held.
 const HELD: usize = 4096;
+/// Bytes of cells that are held.
+const HELD_BYTES: usize = 1 << 20;
+/// Letters that a padded cell may have.
+const WIDEST: usize = 256;
 /// Bytes that are collected before they are written.
 const BUFFER: usize = 64 << 10;
 
@@ -54,12 +63,19 @@ impl<W: Write> Sheet<W> {
     pub(crate) fn line<'c>(&mut self, cells: impl Iterator<Item = Option<&'c [u8]>>) -> io::Result<()> {
         match self.shape {
             Shape::Aligned => {
-                for cell in cells {
-                    put_safe(&mut self.cells, cell.unwrap_or(b"-"));
+                for (at, cell) in cells.enumerate() {
+                    let cell = cell.unwrap_or(escape::ABSENT);
+                    match escape::shortened(cell, WIDEST) {
+                        Some(start) if at + 1 < self.right.len() => {
+                            self.cells.extend_from_slice(start);
+                            self.cells.extend_from_slice(escape::CUT.as_bytes());
+                        }
+                        _ => self.cells.extend_from_slice(cell),
+                    }
                     self.ends.push(self.cells.len());
                 }
-                if self.ends.len() >= HELD * self.right.len().max(1) {
-                    self.release();
+                if self.ends.len() >= HELD * self.right.len().max(1) || self.cells.len() >= HELD_BYTES {
+                    self.release()?;
                 }
             }
             Shape::Csv => {
@@ -67,7 +83,8 @@ impl<W: Write> Sheet<W> {
                     if at > 0 {
                         self.csv_delimiter();
                     }
-                    self.csv_field(cell.unwrap_or_default());
+                    let is_number = self.right.get(at).copied().unwrap_or_default();
+                    self.csv_field(cell.unwrap_or_default(), is_number);
                 }
                 self.csv_end();
             }
@@ -76,7 +93,8 @@ impl<W: Write> Sheet<W> {
                     if at > 0 {
                         self.buffer.push(b'\t');
                     }
-                    put_tsv(&mut self.buffer, cell.unwrap_or_default());
+                    let absent = if self.right.len() == 1 { escape::ABSENT } else { b"" };
+                    self.buffer.extend_from_slice(cell.unwrap_or(absent));
                 }
                 self.buffer.push(b'\n');
             }
@@ -86,7 +104,7 @@ impl<W: Write> Sheet<W> {
 
     /// Writes everything.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        self.release();
+        self.release()?;
         self.write()
     }
 
@@ -97,14 +115,17 @@ impl<W: Write> Sheet<W> {
     }
 
     /// Lays out and writes the lines that are held.
-    fn release(&mut self) {
+    fn release(&mut self) -> io::Result<()> {
         let columns = self.right.len().max(1);
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let cells: Vec<&[u8]> =
             starts.zip(&self.ends).map(|(from, to)| self.cells.get(from..*to).unwrap_or_default()).collect();
+        let is_last = |at: usize| at + 1 == columns;
         for line in cells.chunks(columns) {
-            for (width, cell) in self.widths.iter_mut().zip(line) {
-                *width = (*width).max(letters(cell));
+            for (at, (width, cell)) in self.widths.iter_mut().zip(line).enumerate() {
+                // A number in the last column is padded before it.
+                let is_padded = !is_last(at) || self.right.get(at).copied().unwrap_or_default();
+                *width = (*width).max(if is_padded { letters(cell).min(WIDEST) } else { 0 });
             }
         }
         for line in cells.chunks(columns) {
@@ -112,22 +133,33 @@ impl<W: Write> Sheet<W> {
                 if at > 0 {
                     self.buffer.extend_from_slice(b"  ");
                 }
-                let padding = width - letters(cell);
+                let padding = width.saturating_sub(letters(cell));
                 if *right {
                     self.buffer.extend(std::iter::repeat_n(b' ', padding));
                 }
                 self.buffer.extend_from_slice(cell);
-                if !*right && at + 1 < columns {
+                if !*right && !is_last(at) {
                     self.buffer.extend(std::iter::repeat_n(b' ', padding));
                 }
             }
             self.buffer.push(b'\n');
+            if self.buffer.len() >= BUFFER {
+                self.out.write_all(&self.buffer)?;
+                self.buffer.clear();
+            }
         }
         self.cells.clear();
         self.ends.clear();
+        Ok(())
     }
 
-    fn csv_field(&mut self, mut cell: &[u8]) {
+    fn csv_field(&mut self, cell: &[u8], is_number: bool) {
+        let mut defused = Vec::new();
+        let mut cell = cell;
+        if !is_number && matches!(cell.first(), Some(b'=' | b'+' | b'-' | b'@')) {
+            escape::put_defused(&mut defused, cell);
+            cell = &defused;
+        }
         // Repeats until the output has room for the last byte, quotes included.
         let mut room = [0; 256];
         loop {
@@ -155,43 +187,6 @@ impl<W: Write> Sheet<W> {
     }
 }
 
-/// How many letters wide a cell is.
-fn letters(cell: &[u8]) -> usize {
-    cell.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
-}
-
-/// Appends text in which nothing can act on a terminal.
-pub(crate) fn put_safe(out: &mut Vec<u8>, text: &[u8]) {
-    for chunk in text.utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            let mut bytes = [0; 4];
-            let bytes = letter.encode_utf8(&mut bytes).as_bytes();
-            if letter.is_control() {
-                for byte in bytes {
-                    put_octal(out, *byte);
-                }
-            } else {
-                out.extend_from_slice(bytes);
-            }
-        }
-        for byte in chunk.invalid() {
-            put_octal(out, *byte);
-        }
-    }
-}
-
-fn put_tsv(out: &mut Vec<u8>, cell: &[u8]) {
-    for byte in cell {
-        match byte {
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            _ => out.push(*byte),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,37 +204,86 @@ mod tests {
 
     const LINES: &[[Option<&str>; 3]] = &[
         [Some("name"), Some("n"), Some("end")],
-        [Some("a,b\"c\n\té"), Some("1000"), None],
-        [Some("\x1b[2J\u{9b}"), None, Some("x y")],
-        [Some(""), Some("7"), Some("back\\slash")],
+        [Some("a,b\"c\\n\\té"), Some("-1000"), None],
+        [Some("\\x1b[2J\\u{9b}"), None, Some("x y")],
+        [Some(""), Some("7"), Some("@back\\\\slash")],
+        [Some("=1+1"), Some("7"), Some("\\-")],
     ];
 
     #[test]
-    fn aligned_cells_cannot_forge_lines() {
-        let want = "name                      n  end\n\
-                    a,b\"c\\012\\011é         1000  -\n\
-                    \\033[2J\\302\\233          -  x y\n\
-                    \u{20}                        7  back\\slash\n";
-        let got = sheet(Shape::Aligned, LINES);
-        assert_eq!(squeeze(&got), squeeze(want));
-        let columns: Vec<usize> = got.lines().map(|line| line.chars().count()).collect();
-        assert_eq!(columns[1], columns[2] - 2, "{got}");
-    }
-
-    fn squeeze(text: &str) -> String {
-        text.lines()
-            .map(|line| line.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ") + "\n")
-            .collect()
+    fn aligned_cells_stand_in_columns() {
+        let want = [
+            "name               n  end",
+            "a,b\"c\\n\\té     -1000  -",
+            "\\x1b[2J\\u{9b}      -  x y",
+            "                   7  @back\\\\slash",
+            "=1+1               7  \\-",
+            "",
+        ]
+        .join("\n");
+        assert_eq!(sheet(Shape::Aligned, LINES), want);
     }
 
     #[test]
-    fn csv_and_tsv_hold_every_byte() {
-        let want = "name,n,end\n\"a,b\"\"c\n\té\",1000,\n\x1b[2J\u{9b},,x y\n,7,back\\slash\n";
+    fn csv_and_tsv_have_no_formula_and_no_blank_line() {
+        let want = "name,n,end\n\"a,b\"\"c\\n\\té\",-1000,\n\\x1b[2J\\u{9b},,x y\n,7,\\x40back\\\\slash\n\
+                    \\x3d1+1,7,\\-\n";
         assert_eq!(sheet(Shape::Csv, LINES), want);
-        let want = "name\tn\tend\na,b\"c\\n\\té\t1000\t\n\x1b[2J\u{9b}\t\tx y\n\t7\tback\\\\slash\n";
+        let want = "name\tn\tend\na,b\"c\\n\\té\t-1000\t\n\\x1b[2J\\u{9b}\t\tx y\n\t7\t@back\\\\slash\n\
+                    =1+1\t7\t\\-\n";
         assert_eq!(sheet(Shape::Tsv, LINES), want);
         let long = "\"".repeat(1000);
         let got = sheet(Shape::Csv, &[[Some(&long), None, None]]);
         assert_eq!(got, format!("\"{}\",,\n", "\"".repeat(2000)));
+        for (shape, want) in [(Shape::Csv, "\"\"\n"), (Shape::Tsv, "-\n"), (Shape::Aligned, "-\n")] {
+            let mut out = Vec::new();
+            let mut sheet = Sheet::new(&mut out, shape, vec![false]);
+            sheet.line([None].into_iter()).expect("memory takes all");
+            sheet.finish().expect("memory takes all");
+            drop(sheet);
+            assert_eq!(String::from_utf8(out).expect("ASCII"), want);
+        }
+    }
+
+    /// Counts what is written, and keeps the last pieces.
+    #[derive(Default)]
+    struct Written {
+        all: usize,
+        last: Vec<u8>,
+    }
+
+    impl Write for &mut Written {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.all += piece.len();
+            self.last.drain(..self.last.len().saturating_sub(BUFFER));
+            self.last.extend_from_slice(piece);
+            Ok(piece.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn long_cells_are_neither_held_nor_padded_without_bound() {
+        let long = "x".repeat(escape::LONGEST);
+        let mut written = Written::default();
+        let mut sheet = Sheet::new(&mut written, Shape::Aligned, vec![false, true, false]);
+        for _ in 0..10_000 {
+            let line = [&long, "1", &long].map(|cell| Some(cell.as_bytes()));
+            sheet.line(line.into_iter()).expect("it takes all");
+            assert!(sheet.cells.capacity() < 4 * HELD_BYTES, "held bytes are bounded");
+            assert!(sheet.buffer.capacity() < 8 * BUFFER);
+        }
+        sheet.line([Some(&b"short"[..]), None, None].into_iter()).expect("it takes all");
+        sheet.finish().expect("it takes all");
+        drop(sheet);
+        let line = WIDEST + 2 + 2 + 1 + 2 + 2;
+        assert!(written.all < 10_001 * (line + escape::LONGEST + 1), "{}", written.all);
+        let last = String::from_utf8_lossy(&written.last);
+        assert!(last.ends_with(&format!("short{}  -  -\n", " ".repeat(WIDEST - 5))), "{last}");
+        let cut = format!("{}…  1  xxx", "x".repeat(WIDEST - 1));
+        assert!(last.contains(&cut), "{last}");
     }
 }

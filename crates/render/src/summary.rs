@@ -1,4 +1,4 @@
-//! The counts of `-s` as `ss` prints them.
+//! The counts of `-s` as `ss` prints them, and as a sheet.
 //!
 //! Absent is printed as zero.  Sums are those of C's `int`: they wrap.
 //!
@@ -10,8 +10,37 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
+use std::io::{self, Write};
+
 use sockdiag::number::put_signed;
 use sockdiag::source::Summary;
+
+use crate::json::{Counted, counts as each_count};
+use crate::sheet::{Shape, Sheet};
+
+/// Writes the counts as lines of cells, one for each namespace: the kernel's own
+/// counts under the names that JSON has for them, absent ones empty.
+///
+/// # Errors
+/// When writing to the output fails.
+pub fn sheet<W: Write>(all: &[Counted], shape: Shape, header: bool, out: W) -> io::Result<()> {
+    let with_netns = all.iter().any(|counted| counted.netns.is_some());
+    let numbers = each_count(&Summary::default()).map(|(name, ..)| name);
+    let right = with_netns.then_some(false).into_iter().chain(numbers.map(|_| true)).collect();
+    let mut sheet = Sheet::new(out, shape, right);
+    if header {
+        let names = with_netns.then_some("netns.title").into_iter().chain(numbers);
+        sheet.line(names.map(|name| Some(name.as_bytes())))?;
+    }
+    for Counted { netns, summary } in all {
+        let title = with_netns.then(|| netns.as_ref().map(|netns| netns.title.clone()));
+        let numbers =
+            each_count(summary).map(|(.., count)| count.map(|count| count.to_string().into_bytes()));
+        let cells: Vec<Option<Vec<u8>>> = title.into_iter().chain(numbers).collect();
+        sheet.line(cells.iter().map(Option::as_deref))?;
+    }
+    sheet.finish()
+}
 
 /// Appends the text, which ends in an empty line.
 pub fn put(out: &mut Vec<u8>, counts: &Summary) {

@@ -1,5 +1,7 @@
 //! What can be reached from where: every TCP listener and bound UDP socket with
-//! the farthest place it can be reached from, its process and its user.
+//! the farthest place it can be reached from, its process and the user that the
+//! process acts as (who made the socket is another matter: servers bind as root and
+//! then become somebody else).
 //!
 //!     cargo run -p sockdiag --example listening_audit
 //!     cargo run -p sockdiag --example listening_audit -- --allow private --netns all
@@ -35,7 +37,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         .states(StateSet::LISTENING)
         // A UDP socket that is bound to no port receives nothing.
         .filter("sport != :0")
-        .reading(["listen.scope", "listen.reach", "listen.accepts", "socket.user", "netns.title"])
+        .reading(["listen.scope", "listen.reach", "listen.accepts", "socket.processes.user", "netns.title"])
         .with_processes();
     let mut allowed = None;
     let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
@@ -64,10 +66,12 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     for (reach, row) in &found {
         let holders = row.holders();
-        let holder = holders.first().map_or_else(|| "-".to_owned(), |h| format!("{}[{}]", h.name(), h.pid));
+        let holder = holders.first();
+        let user = holder.and_then(|holder| holder.user_name()).unwrap_or_else(|| "-".to_owned());
+        let holder = holder.map_or_else(|| "-".to_owned(), |h| format!("{}[{}]", h.name(), h.pid));
         let local = row.local().map_or_else(String::new, |local| local.to_string());
         write!(out, "{:10} {:9} {} {local:24}", SCOPES[*reach], text(row, "listen.accepts"), kind(row))?;
-        write!(out, " {holder} user {}", text(row, "socket.user"))?;
+        write!(out, " {holder} user {user}")?;
         match row.value("netns.title") {
             Some(netns) => writeln!(out, " in {netns}")?,
             None => writeln!(out)?,

@@ -20,9 +20,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::Netns;
+use crate::notice::Unseen;
 use crate::sys::errno_of;
 use crate::sys::netns::{self, EnterError, OWN};
 use crate::sys::opener::{Opener, Worker};
+use crate::sys::outlook::Outlook;
 use sockdiag_facts::scan;
 use sockdiag_wire::errno::EINVAL;
 
@@ -49,9 +51,9 @@ pub struct Namespaces {
     /// Each once: ours first, then those with names, then by inode; or in the
     /// order in which they were asked for.
     pub list: Vec<Namespace>,
-    /// Processes that may not be looked into, whose namespaces may be missing;
-    /// counted only where all namespaces were asked for.
-    pub hidden: u32,
+    /// Why namespaces of some processes may be missing; told only where all
+    /// namespaces were asked for.
+    pub unseen: Unseen,
 }
 
 /// A network namespace that was entered: questions can be asked in it, by any
@@ -115,11 +117,12 @@ pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
 /// looked at only where the question takes that: it costs more than anything
 /// else here.
 pub(crate) struct Search {
-    home: Option<u64>,
+    /// The inode of ours; 0 where it cannot be told.
+    home: u64,
     /// The device that files of namespaces are on; `None` without /proc.
     device: Option<u64>,
     found: HashMap<u64, Namespace>,
-    hidden: u32,
+    unseen: Unseen,
     /// Whether the processes were looked at.
     walked: bool,
 }
@@ -129,9 +132,14 @@ impl Search {
     /// as ours.
     pub(crate) fn seen_from(home: Option<u64>) -> Self {
         let device = fs::metadata(OWN).ok().map(|meta| meta.dev());
-        let mut search = Self { home, device, found: HashMap::new(), hidden: 0, walked: false };
-        if let Some(inode) = home {
-            search.add(inode, None, "/proc/self/ns/net".into());
+        // Ours is listed whatever is known of it.
+        let home = home.unwrap_or_default();
+        let mut search =
+            Self { home, device, found: HashMap::new(), unseen: Unseen::default(), walked: false };
+        search.add(home, None, "/proc/self/ns/net".into());
+        if device.is_none() {
+            // Without /proc that leads nowhere.
+            search.found.values_mut().for_each(|ours| ours.facts.path = None);
         }
         search.names();
         search.mounts(&fs::read("/proc/self/mountinfo").unwrap_or_default());
@@ -148,7 +156,7 @@ impl Search {
         list.sort_by_cached_key(|one| {
             (!one.is_home, one.facts.name.is_none(), one.facts.name.clone(), one.facts.inode)
         });
-        Namespaces { list, hidden: self.hidden }
+        Namespaces { list, unseen: self.unseen.clone() }
     }
 
     /// Those of a list of words: see [`chosen`].  `missing` is told of a word
@@ -162,7 +170,7 @@ impl Search {
         for word in words.as_bytes().split(|byte| *byte == b',') {
             let found = if word == b"all" {
                 let every = self.all();
-                chosen.hidden = every.hidden;
+                chosen.unseen = every.unseen;
                 every.list
             } else {
                 match self.one(OsStr::from_bytes(word)) {
@@ -241,7 +249,7 @@ impl Search {
     fn new_one(&self, inode: u64) -> Namespace {
         Namespace {
             facts: Netns { inode, ..Netns::default() },
-            is_home: self.home == Some(inode),
+            is_home: self.home == inode,
             is_chosen: false,
             doors: Vec::new(),
         }
@@ -294,10 +302,11 @@ impl Search {
         if mem::replace(&mut self.walked, true) {
             return;
         }
+        let Outlook { no_proc, hidden, inner } = Outlook::here();
+        self.unseen = Unseen { processes: Vec::new(), no_proc, hidden, inner };
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            if !entry.file_name().as_bytes().iter().all(u8::is_ascii_digit) {
-                continue;
-            }
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
             let door = entry.path().join("ns/net");
             match fs::read_link(&door) {
                 Ok(link) => {
@@ -305,7 +314,9 @@ impl Search {
                         self.add(inode, None, door);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden += 1,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    self.unseen.processes.push(pid)
+                }
                 // It ended meanwhile.
                 Err(_) => {}
             }

@@ -8,13 +8,21 @@
 //! program can word it as it likes.  Its `Display` is one plain sentence
 //! without a newline, in which nothing acts on a terminal.
 
+mod refusal;
+mod unseen;
+
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use sockdiag_facts::errno_text;
 
+use crate::filter::Remark;
 use crate::model::BpfComplaint;
+
+pub use refusal::Refusal;
+pub(crate) use refusal::Refusals;
+pub use unseen::{Ownerless, Unseen};
 
 /// Something worth telling people.  `errno` is a system error number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +85,25 @@ pub enum Notice {
     SockstatFailed { errno: i32 },
     /// The number of connections cannot be read (`ESRCH`: the file does not hold it).
     SnmpFailed { errno: i32 },
-    /// No process is known to hold these sockets, and some processes may not
-    /// be inspected.
-    HoldersHidden { sockets: u64, processes: u32 },
+    /// No process is known to hold these sockets that were shown, and this is
+    /// why one may hold them all the same.  `tested`: as many sockets, shown or
+    /// not, a condition was tested on that asks for their processes.
+    HoldersHidden { sockets: u64, tested: u64, why: Unseen },
+    /// So many sockets that were shown have no process, for this reason; where
+    /// the socket does not tell the reason, some of them by table and port.
+    Ownerless { why: Ownerless, sockets: u64, examples: Vec<(&'static str, u32)> },
+    /// These threads, told with their processes, alone hold sockets that were
+    /// shown without them.
+    HeldByThreads { sockets: u64, threads: Vec<(i32, i32)> },
+    /// Conditions on processes were tested on sockets that were destroyed,
+    /// which nobody holds any more.
+    EventsWithoutHolders,
+    /// Sockets of these tables were read from /proc text, which tells less
+    /// than the kernel's answers.
+    ProcText { tables: Vec<&'static str> },
+    /// The other ends of so many connections are not in this network
+    /// namespace, and others were not searched.
+    PeersElsewhere { sockets: u64 },
     /// The kernel lists no sockets of a table that was asked for by name.
     Missing { title: &'static str, why: Missing },
     /// The kernel refused the program that searches for holders, so they were
@@ -87,10 +111,9 @@ pub enum Notice {
     HolderProgramRejected { why: NoIterator },
     /// The only way to search for holders that was asked for is unavailable.
     HoldersRefused { why: NoIterator },
-    /// Network namespaces that may not be entered, by their titles, and how
-    /// many processes may not be inspected, whose namespaces may be missing
-    /// too.
-    NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, processes: u32 },
+    /// Network namespaces that may not be entered, by their titles, and why
+    /// those of some processes may be missing too.
+    NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, why: Unseen },
     /// A network namespace that was asked for by itself was there in an earlier
     /// poll, and is gone or may not be entered any more.
     NamespaceGone { name: Vec<u8>, errno: i32 },
@@ -99,6 +122,8 @@ pub enum Notice {
     PeersLeftOut { sockets: u64 },
     /// What became of the sockets that were to be destroyed.
     Destroyed(Tally),
+    /// A value in the filter is not compared just as it was typed.
+    Filter(Remark),
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The receive queue overflowed, so the kernel dropped messages about
@@ -118,6 +143,9 @@ pub enum Notice {
     MapValueSize { id: u32, expected: u32, got: u32 },
     /// The types of a BPF map contradict themselves.
     MapComplaint(BpfComplaint),
+    /// A file that another user may have chosen was not read, nor were so many
+    /// others for the same reason.
+    FileRefused { path: PathBuf, why: Refusal, others: u64 },
     /// A file of `/etc/netns` could not be mounted over its namesake in `/etc`.
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
 }
@@ -134,6 +162,8 @@ pub struct Tally {
     /// Listed, and of a kind that is never destroyed: not of an inet table of
     /// the kernel.
     pub passed: u64,
+    /// Whether nothing was destroyed: what would have been is counted.
+    pub is_rehearsal: bool,
 }
 
 /// Why a table could not be listed.
@@ -142,6 +172,8 @@ pub struct Tally {
 pub enum Missing {
     /// The kernel was built without this option, e.g. `CONFIG_IP_SCTP`.
     Option(&'static str),
+    /// It came with a later kernel, e.g. `Linux 6.8`.
+    Since(&'static str),
     /// The kernel lacks it and has no modules that could bring it.
     NoModules,
     /// It is a module, and none of that name is installed for this kernel.
@@ -277,15 +309,51 @@ impl fmt::Display for Notice {
             Self::SnmpFailed { errno } => {
                 write!(f, "cannot read the number of connections (snmp): {}", errno_text(*errno))
             }
-            Self::HoldersHidden { sockets, processes } => {
-                let (sockets, processes) =
-                    (Counted(*sockets, "socket"), Counted((*processes).into(), "process"));
-                write!(f, "no process found for {sockets}: {processes} cannot be inspected")
+            Self::HoldersHidden { sockets, tested: 0, why } => {
+                write!(f, "no process found for {}: {why}", Counted(*sockets, "socket"))
+            }
+            Self::HoldersHidden { tested, why, .. } => {
+                let tested = Counted(*tested, "socket");
+                write!(f, "a condition was tested on {tested} for which no process was found: {why}")
+            }
+            Self::Ownerless { why, sockets, examples } => {
+                write!(f, "no process for {}, {why}", Counted(*sockets, "socket"))?;
+                for (at, (table, port)) in examples.iter().enumerate() {
+                    write!(f, "{}{table} port {port}", if at == 0 { " (" } else { ", " })?;
+                }
+                let more = *sockets > examples.len() as u64;
+                f.write_str(if examples.is_empty() {
+                    ""
+                } else if more {
+                    ", ...)"
+                } else {
+                    ")"
+                })
+            }
+            Self::HeldByThreads { sockets, threads } => {
+                write!(f, "{} held by a thread alone, which -T shows", Counted(*sockets, "socket"))?;
+                for (at, (pid, tid)) in threads.iter().enumerate() {
+                    write!(f, "{}process {pid}, thread {tid}", if at == 0 { " (" } else { "; " })?;
+                }
+                f.write_str(if threads.is_empty() { "" } else { ")" })
+            }
+            Self::EventsWithoutHolders => {
+                f.write_str("nobody holds a socket that was destroyed, so conditions on processes fail")
+            }
+            Self::ProcText { tables } => {
+                write!(f, "{}: read from /proc text, so what it does not tell is absent", tables.join(", "))
+            }
+            Self::PeersElsewhere { sockets } => {
+                write!(
+                    f,
+                    "the other ends of {} are not in this network namespace (--netns all searches every one)",
+                    Counted(*sockets, "connection")
+                )
             }
             Self::Missing { title, why } => why.tell(title, f),
             Self::HolderProgramRejected { why } => write!(f, "holders are searched for in /proc: {why}"),
             Self::HoldersRefused { why } => write!(f, "no iterator over open files: {why}"),
-            Self::NamespacesUnseen { refused, errno, processes } => {
+            Self::NamespacesUnseen { refused, errno, why } => {
                 if !refused.is_empty() {
                     let count = Counted(refused.len() as u64, "network namespace");
                     write!(f, "{count} cannot be entered (")?;
@@ -295,13 +363,9 @@ impl fmt::Display for Notice {
                     }
                     write!(f, "): {}", errno_text(*errno))?;
                 }
-                if *processes > 0 {
+                if why.is_any() {
                     let separator = if refused.is_empty() { "" } else { "; " };
-                    let processes = Counted((*processes).into(), "process");
-                    write!(
-                        f,
-                        "{separator}{processes} cannot be inspected, so network namespaces may be missing"
-                    )?;
+                    write!(f, "{separator}{why}, so network namespaces may be missing")?;
                 }
                 Ok(())
             }
@@ -312,6 +376,7 @@ impl fmt::Display for Notice {
                 write!(f, "peer table full: {} not matched", Counted(*sockets, "socket"))
             }
             Self::Destroyed(tally) => tally.fmt(f),
+            Self::Filter(remark) => remark.fmt(f),
             Self::DestroyRefused { errno } => {
                 write!(f, "the kernel refused to close a socket: {}", errno_text(*errno))
             }
@@ -330,6 +395,13 @@ impl fmt::Display for Notice {
                 write!(f, "a value of BPF map {id} has {}, not {expected}", Counted((*got).into(), "byte"))
             }
             Self::MapComplaint(complaint) => write!(f, "cannot show a value of a BPF map: {complaint}"),
+            Self::FileRefused { path, why, others } => {
+                write!(f, "{} is not read: {why}", path_of(path))?;
+                match others {
+                    0 => Ok(()),
+                    _ => write!(f, " ({} likewise)", Counted(*others, "more file")),
+                }
+            }
             Self::BindFailed { from, to, errno } => {
                 let (from, to) = (path_of(from), path_of(to));
                 write!(f, "cannot mount {from} over {to}: {}", errno_text(*errno))
@@ -340,8 +412,9 @@ impl fmt::Display for Notice {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { destroyed, gone, spared, passed } = *self;
-        write!(f, "{} closed", Counted(destroyed, "socket"))?;
+        let Self { destroyed, gone, spared, passed, is_rehearsal } = *self;
+        let closed = if is_rehearsal { "would be closed" } else { "closed" };
+        write!(f, "{} {closed}", Counted(destroyed, "socket"))?;
         for (count, what) in [
             (gone, "already gone"),
             (spared, "not supported by this kernel"),
@@ -373,6 +446,7 @@ impl Missing {
         }
         match self {
             Self::Option(option) => write!(f, "it was built without {option}"),
+            Self::Since(release) => write!(f, "that came with {release}"),
             Self::NotInstalled { module, directory } => {
                 write!(f, "there is no module {module} in {}", path_of(directory))
             }
@@ -441,7 +515,9 @@ mod tests {
     /// Sentences that count, and those that quote bytes.
     #[test]
     fn sentences_count_right_and_quote_safely() {
-        let tally = |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed };
+        let of = |processes: &[i32]| Unseen { processes: processes.to_vec(), ..Unseen::default() };
+        let tally =
+            |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, is_rehearsal: false };
         for (notice, want) in [
             (Notice::Destroyed(tally(1, 0, 0, 0)), "1 socket closed"),
             (
@@ -451,21 +527,35 @@ mod tests {
             ),
             (Notice::PeersLeftOut { sockets: 1 }, "peer table full: 1 socket not matched"),
             (
-                Notice::HoldersHidden { sockets: 2, processes: 1 },
-                "no process found for 2 sockets: 1 process cannot be inspected",
+                Notice::HoldersHidden { sockets: 2, tested: 0, why: of(&[7]) },
+                "no process found for 2 sockets: process 7 cannot be inspected",
+            ),
+            (
+                Notice::HoldersHidden { sockets: 0, tested: 1, why: of(&[7, 8]) },
+                "a condition was tested on 1 socket for which no process was found: \
+                 2 processes cannot be inspected (7, 8)",
+            ),
+            (
+                Notice::Ownerless { why: Ownerless::TimeWait, sockets: 2, examples: Vec::new() },
+                "no process for 2 sockets, in TIME-WAIT: closed at both ends, kept by the kernel for late \
+                 segments",
+            ),
+            (
+                Notice::HeldByThreads { sockets: 1, threads: vec![(4, 5)] },
+                "1 socket held by a thread alone, which -T shows (process 4, thread 5)",
             ),
             (
                 Notice::NamespacesUnseen {
                     refused: vec![b"a".to_vec(), b"\x1b".to_vec()],
                     errno: 13,
-                    processes: 2,
+                    why: of(&[3, 4]),
                 },
                 "2 network namespaces cannot be entered (a, \\x1b): Permission denied; \
-                 2 processes cannot be inspected, so network namespaces may be missing",
+                 2 processes cannot be inspected (3, 4), so network namespaces may be missing",
             ),
             (
-                Notice::NamespacesUnseen { refused: Vec::new(), errno: 0, processes: 1 },
-                "1 process cannot be inspected, so network namespaces may be missing",
+                Notice::NamespacesUnseen { refused: Vec::new(), errno: 0, why: of(&[3]) },
+                "process 3 cannot be inspected, so network namespaces may be missing",
             ),
             (
                 Notice::EventsLost { times: 1 },

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use crate::enrich::{self, Enricher};
 use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr};
-use crate::model::{Family, FamilySet, Record, Row, Socket, SourceKind, Table};
+use crate::model::{Family, FamilySet, Record, Row, Socket, SourceKind, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
 use crate::sink::Rows;
@@ -54,6 +54,7 @@ const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::CONTEXTS)
     .union(Needs::PEERS)
     .union(Needs::WORKLOADS)
+    .union(Needs::PORT_RANGE)
     .union(Needs::ADDRESSES);
 
 impl Gate<'_> {
@@ -83,9 +84,10 @@ impl Gate<'_> {
 
     #[inline(never)]
     fn passes(&self, enricher: &mut Enricher, filter: &Expr, socket: &Socket<'_>, tests_names: bool) -> bool {
+        enricher.count_tested(socket);
         if tests_names {
             enricher.prepare_names(socket);
-            return filter.eval(&enricher.row(socket), self.context);
+            return filter.eval(&enricher.tested_row(socket), self.context);
         }
         let mut row = Row::bare(socket);
         row.names.holders = enricher.holders();
@@ -112,6 +114,8 @@ pub(crate) struct Pipeline<'p> {
     pub(crate) order: &'p mut Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
     pub(crate) destroyer: Option<&'p mut Destroyer>,
+    /// Tables of which sockets came from /proc text.
+    pub(crate) texts: TableSet,
 }
 
 /// Hands over every row that waited and the number of its namespace.
@@ -150,7 +154,9 @@ impl<'p> Pipeline<'p> {
         if self.order.is_full() {
             return Ok(());
         }
-        if self.gate.needs().union(self.order.needs()).has(Needs::PROCESSES) {
+        let tests_holders = self.gate.needs().has(Needs::PROCESSES);
+        self.enricher.expect_tests(tests_holders);
+        if tests_holders || self.order.needs().has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
         let services = self.enricher.begin(query.table);
@@ -177,7 +183,7 @@ impl<'p> Pipeline<'p> {
             // As the reference, which lists it as if it were.
             Some(destroyer) => {
                 destroyer.pass();
-                Ok(Fate::Destroyed)
+                Ok(if destroyer.is_rehearsal() { Fate::Spared } else { Fate::Destroyed })
             }
             None => Ok(Fate::Destroyed),
         }
@@ -189,7 +195,15 @@ impl<'p> Pipeline<'p> {
         let _ = self.release();
         let _ = self.release_kept();
         let tally = self.destroyer.as_ref().map(|destroyer| Notice::Destroyed(destroyer.tally()));
-        self.enricher.take_notices().chain(tally).for_each(|notice| self.sink.notice(notice));
+        let tables = self.texts.iter().map(|table| table.facts().title).collect::<Vec<_>>();
+        let texts = (!tables.is_empty()).then_some(Notice::ProcText { tables });
+        let missing = self.enricher.take_missing();
+        self.enricher
+            .take_notices()
+            .chain(missing)
+            .chain(texts)
+            .chain(tally)
+            .for_each(|notice| self.sink.notice(notice));
         self.sink.flush();
     }
 
@@ -314,6 +328,9 @@ impl Visit for Listing<'_, '_> {
         let Some(socket) = &decoded else { return ControlFlow::Continue(()) };
         if !self.pipeline.wants(socket, self.tests_names) {
             return ControlFlow::Continue(());
+        }
+        if record.origin.kind == SourceKind::Proc {
+            self.pipeline.texts = self.pipeline.texts.union(TableSet::only(record.origin.table));
         }
         // What is not listed is not destroyed.
         if self.pipeline.order.is_full() {

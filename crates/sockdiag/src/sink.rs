@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use crate::model::Row;
+use crate::model::{Netns, Row};
 use crate::notice::Notice;
 use crate::source::DumpError;
 
@@ -37,6 +37,12 @@ pub trait Sink {
         Some(notice)
     }
 
+    /// Hears of which network namespace the notices and failures that follow
+    /// are; `None` for those of none, or where none was named.
+    fn namespace(&mut self, of: Option<&Netns>) {
+        let _ = of;
+    }
+
     /// Hears that a table could not be read, or not to its end.  `Break` ends
     /// the poll before the next table; rows that wait still come.
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
@@ -53,6 +59,8 @@ pub(crate) trait Rows {
     fn flush(&self);
     /// Something to say.
     fn notice(&self, notice: Notice);
+    /// The namespace of what is said from now on.
+    fn namespace(&self, of: Option<&Netns>);
     /// A table that could not be read.
     fn failure(&self, failure: &DumpError) -> ControlFlow<()>;
     /// Whether nothing more is wanted.
@@ -67,6 +75,8 @@ pub(crate) struct Guard<'s, S: Sink>(RefCell<Guarded<'s, S>>);
 
 struct Guarded<'s, S: Sink> {
     sink: &'s mut S,
+    /// Whether rows go on, unseen, behind an error.
+    goes_on: bool,
     error: Option<S::Error>,
     has_enough: bool,
     rows: u64,
@@ -87,9 +97,12 @@ pub(crate) struct Seen<E> {
 }
 
 impl<'s, S: Sink> Guard<'s, S> {
-    pub(crate) fn new(sink: &'s mut S) -> Self {
+    /// `goes_on`: rows have an effect beyond being shown, so that an error of the
+    /// sink does not end them.
+    pub(crate) fn new(sink: &'s mut S, goes_on: bool) -> Self {
         let (notices, more_notices) = (Vec::new(), 0);
-        let guarded = Guarded { sink, error: None, has_enough: false, rows: 0, notices, more_notices };
+        let guarded =
+            Guarded { sink, goes_on, error: None, has_enough: false, rows: 0, notices, more_notices };
         Self(RefCell::new(guarded))
     }
 
@@ -107,6 +120,9 @@ impl<S: Sink> Rows for Guard<'_, S> {
         if this.has_enough {
             return ControlFlow::Break(());
         }
+        if this.error.is_some() {
+            return ControlFlow::Continue(());
+        }
         match this.sink.row(row) {
             Ok(flow) => {
                 this.rows += 1;
@@ -115,8 +131,8 @@ impl<S: Sink> Rows for Guard<'_, S> {
             }
             Err(error) => {
                 this.error = Some(error);
-                this.has_enough = true;
-                ControlFlow::Break(())
+                this.has_enough = !this.goes_on;
+                if this.goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             }
         }
     }
@@ -137,6 +153,10 @@ impl<S: Sink> Rows for Guard<'_, S> {
                 this.more_notices += 1;
             }
         }
+    }
+
+    fn namespace(&self, of: Option<&Netns>) {
+        self.0.borrow_mut().sink.namespace(of);
     }
 
     fn failure(&self, failure: &DumpError) -> ControlFlow<()> {
@@ -177,14 +197,31 @@ mod tests {
         }
     }
 
+    const LINE: &[u8] =
+        b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000 0 0 621";
+
+    fn socket() -> Socket<'static> {
+        let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Proc), bytes: LINE };
+        Socket::decode(record).expect("a line")
+    }
+
+    /// Sockets are destroyed to the last, whether that can be told or not.
+    #[test]
+    fn an_error_does_not_end_what_has_an_effect() {
+        let (mut sink, socket) = (Few { left: 1, fails: true, asked: 0 }, socket());
+        let guard = Guard::new(&mut sink, true);
+        assert!((0..10).all(|_| guard.row(&Row::bare(&socket)).is_continue()) && !guard.has_enough());
+        guard.flush();
+        let seen = guard.into_seen();
+        assert_eq!((seen.rows, seen.error, sink.asked), (1, Some("full"), 2));
+    }
+
     #[test]
     fn to_have_enough_and_to_fail_are_two_things() {
-        let line = b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000 0 0 621";
-        let socket = Socket::decode(Record { origin: Origin::of(Table::Tcp, SourceKind::Proc), bytes: line });
-        let socket = socket.expect("a line");
+        let socket = socket();
         for (fails, rows, error) in [(false, 3, "cannot flush"), (true, 2, "full")] {
             let mut sink = Few { left: 2, fails, asked: 0 };
-            let guard = Guard::new(&mut sink);
+            let guard = Guard::new(&mut sink, false);
             let taken = (0..10).take_while(|_| guard.row(&Row::bare(&socket)).is_continue()).count();
             assert!(guard.row(&Row::bare(&socket)).is_break() && guard.has_enough());
             guard.flush();

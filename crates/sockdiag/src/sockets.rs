@@ -22,7 +22,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::enrich::HolderSearch;
+use crate::enrich::{HolderSearch, Threads};
 use crate::fields::{Catalog, Groups, Needs};
 use crate::filter::{self, FilterError, Parsed, Refused};
 use crate::model::{Family, Row, Selection, StateSet, Table};
@@ -333,7 +333,7 @@ impl Sockets {
         question.netns.clone_from(&self.netns);
         question.inside.clone_from(&self.inside);
         question.resolve = true;
-        question.threads = self.threads;
+        question.threads = if self.threads { Threads::All } else { Threads::Own };
         question.holder_search = self.holder_search;
         Ok(question)
     }
@@ -341,13 +341,14 @@ impl Sockets {
 
 /// The filters, each read by itself, so that none can reach into another.
 fn joined(filters: &[Vec<u8>], context: filter::Context<'_>) -> Result<Parsed, Box<Refused>> {
-    let mut all = Parsed { expr: None, family: None };
+    let mut all = Parsed { expr: None, family: None, remarks: Vec::new() };
     let filter::Context { catalog, preferred, tables, lookups } = context;
     for filter in filters {
         let context = filter::Context { catalog, preferred, tables, lookups: &mut *lookups };
         let words: &[&[u8]] = &[filter];
         let words = if filter.is_empty() { &[] } else { words };
-        let Parsed { expr, family } = filter::parse_or_explain(words, None, context)?;
+        let Parsed { expr, family, remarks } = filter::parse_or_explain(words, None, context)?;
+        all.remarks.extend(remarks);
         all.family = family.or(all.family);
         all.expr = match (all.expr, expr) {
             (Some(left), Some(right)) => Some(left.and(right).ok_or_else(|| too_long(filter))?),
@@ -360,7 +361,7 @@ fn joined(filters: &[Vec<u8>], context: filter::Context<'_>) -> Result<Parsed, B
 fn too_long(filter: &[u8]) -> Box<Refused> {
     let around = [String::new(), String::from_utf8_lossy(filter).into_owned(), String::new()];
     let expected = "fewer conditions".to_owned();
-    Box::new(Refused { error: FilterError::TooDeep, around, expected })
+    Box::new(Refused { error: FilterError::TooDeep, around, expected, mended: None })
 }
 
 /// One poll, whose rows a function takes until it breaks off.

@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use sockdiag_options::{Argument, Key, Kind, OPTIONS, Opt, Section};
+use sockdiag_options::{Argument, EXAMPLES, Example, Key, Kind, OPTIONS, Opt, Section};
 
 /// The reference's help text.
 pub(crate) fn reference() -> String {
@@ -24,7 +24,8 @@ pub(crate) fn reference() -> String {
     text
 }
 
-/// The text of `-h` and `-f help`: the reference's, then what sockdiag adds.
+/// The text of `-h` and `-f help`: the reference's, then what sockdiag adds, and
+/// commands for what people want to know.
 pub(crate) fn full() -> String {
     let mut text = reference();
     text.push_str("\nAdded by sockdiag:\n");
@@ -32,7 +33,18 @@ pub(crate) fn full() -> String {
         describe(&mut text, option);
     }
     text.push_str(WIDER);
+    examples(&mut text);
     text
+}
+
+/// The table of examples, and where more is said.
+fn examples(text: &mut String) {
+    let width = EXAMPLES.iter().map(|example| example.wanted.len()).max().unwrap_or(0);
+    _ = writeln!(text, "\n{:<width$}  Command", "You want");
+    for Example { wanted, command } in EXAMPLES {
+        _ = writeln!(text, "{wanted:<width$}  {command}");
+    }
+    text.push_str("Conditions: man 7 ss-filter.  Fields: man 7 ss-fields, or ss --columns help.\n");
 }
 
 /// What options of the reference take that it refuses.
@@ -59,7 +71,7 @@ fn describe(text: &mut String, option: &Opt) {
         let words = kind.words().join("|");
         _ = match kind {
             Kind::Word(_) => writeln!(text, "       {shown} := {{{words}}}"),
-            Kind::Words(_) => writeln!(text, "       {shown} := {{{words}}}[,{shown}]"),
+            Kind::Words(_) | Kind::Namespaces(_) => writeln!(text, "       {shown} := {{{words}}}[,{shown}]"),
             _ => Ok(()),
         };
     }
@@ -103,6 +115,16 @@ mod tests {
         let added = full.strip_prefix(&reference()).expect("it starts with the reference's");
         assert!(added.starts_with("\nAdded by sockdiag:\n"));
         assert!(added.contains("\n   -d, --dccp          display only DCCP sockets\n"), "{added}");
+    }
+
+    #[test]
+    fn help_ends_with_a_short_table_of_commands() {
+        let full = full();
+        let (_, table) = full.split_once("\n\nYou want ").expect("a table behind an empty line");
+        assert!(table.lines().count() <= 20, "{table}");
+        for example in EXAMPLES {
+            assert!(table.contains(&format!("  {}\n", example.command)), "{example:?}");
+        }
     }
 
     /// The words of a list in braces like `FAMILY := {inet|inet6|help}`.

@@ -10,28 +10,26 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Groups as FieldGroups, Needs};
-use sockdiag::model::Row;
+use sockdiag::model::{Netns, Row, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::order::Order;
-use sockdiag::source::{DumpError, Sources, Summary};
+use sockdiag::source::{DumpError, Sources};
 use sockdiag::sys::netns;
 use sockdiag_render::columns::{self, Columns, Shape};
-use sockdiag_render::groups::{Grouping, Groups};
-use sockdiag_render::json::{self, Header, Json, Trailer};
+use sockdiag_render::groups::{self, Grouping, Groups, Total, TotalError};
+use sockdiag_render::json::{self, Counted, Header, Json, Trailer};
 use sockdiag_render::ss::{Look, SsText};
 
 use crate::cli::{Args, Exit, Form};
+use crate::notes::Notes;
 use crate::terminal::{Lossy, Stdout};
 use crate::words;
-
-/// Notes that a document holds; more are counted.
-const MOST_NOTES: usize = 1000;
 
 /// The columns of `--csv` and `--tsv` where none are named.
 const COLUMNS: &str =
     "socket.netid,socket.state,socket.recv_q,socket.send_q,local.addr,local.port,remote.addr,remote.port";
-/// And with `-p`.
-const PROCESSES: &str = ",socket.processes";
+/// The column before the others where several namespaces are listed.
+const NETNS: &str = "netns";
 /// What groups are told of besides what `--columns` names.
 const SUMS: &str = "recv_q,send_q";
 
@@ -48,6 +46,8 @@ pub(crate) struct Plan {
     form: Form,
     chosen: Chosen,
     needs: Needs,
+    /// The tables whose sockets are listed.
+    tables: TableSet,
 }
 
 /// The fields of a listing.
@@ -68,35 +68,46 @@ pub(crate) struct Opening<'o> {
     pub(crate) words: &'o [OsString],
     pub(crate) sources: &'o Sources,
     /// What `-s` counted.
-    pub(crate) summary: Option<&'o Summary>,
+    pub(crate) summary: &'o [Counted],
 }
 
 impl Plan {
-    /// Reads the names in the options.
-    pub(crate) fn new(args: &Args, catalog: &Catalog, shown: FieldGroups) -> Result<Self, Exit> {
+    /// Reads the names in the options, where sockets of these tables are listed.
+    pub(crate) fn new(
+        args: &Args,
+        catalog: &Catalog,
+        shown: FieldGroups,
+        tables: TableSet,
+    ) -> Result<Self, Exit> {
         let form = &args.form;
         check(args)?;
-        let choices = |names: &str| columns::choices(catalog, names).map_err(|error| bad_name(&error));
+        let choices =
+            |names: &str| columns::choices(catalog, names, tables).map_err(|error| bad_name(&error));
         let (chosen, needs) = if let Some(by) = &form.group_by {
             let by = choices(by)?;
-            let mut sums = choices(SUMS)?;
-            for sum in form.columns.as_deref().map(choices).transpose()?.unwrap_or_default() {
-                if !sum.is_number() {
-                    let message = format!("ss: {} is not numeric, so it cannot be summed", sum.name());
-                    return Err(Exit::error(Exit::USAGE, message));
-                }
-                if !sums.iter().any(|known| known.named() == sum.named()) {
-                    sums.push(sum);
+            let read =
+                |names: &str| groups::totals(catalog, names, tables).map_err(|error| bad_total(&error));
+            let mut totals = read(SUMS)?;
+            for total in form.columns.as_deref().map(read).transpose()?.unwrap_or_default() {
+                if !totals.iter().any(|known| known.is_same(&total)) {
+                    totals.push(total);
                 }
             }
-            let needs = needs_of(by.iter().chain(&sums));
-            let mut grouping = Grouping { by, sums, order: None, limit: form.limit };
+            let needs = needs_of(by.iter().chain(totals.iter().map(Total::choice)));
+            let mut grouping = Grouping { by, totals, order: None, limit: form.limit };
             grouping.order = form.sort.as_deref().map(|name| column(&grouping, name)).transpose()?;
             (Chosen::Groups(grouping), needs)
         } else if form.is_columns() {
-            let processes = if args.show.processes { PROCESSES } else { "" };
-            let names = form.columns.clone().unwrap_or_else(|| format!("{COLUMNS}{processes}"));
-            let choices = choices(&names)?;
+            let names = match &form.columns {
+                Some(names) => names.clone(),
+                None => names_of_options(catalog, shown, tables),
+            };
+            let mut choices = choices(&names)?;
+            let tells_netns = |choice: &Choice| choice.named().field.groups.intersects(FieldGroups::NETNS);
+            if args.netns.is_some() && !choices.iter().any(tells_netns) {
+                let netns = Choice::new(catalog, NETNS).map_err(|error| bad_name(&error))?;
+                choices.insert(0, netns);
+            }
             let needs = needs_of(choices.iter());
             (Chosen::Columns(choices), needs)
         } else if form.is_json() {
@@ -104,7 +115,7 @@ impl Plan {
         } else {
             (Chosen::Shown, catalog.needs(shown.union(FieldGroups::COLUMNS)))
         };
-        Ok(Self { form: form.clone(), chosen, needs })
+        Ok(Self { form: form.clone(), chosen, needs, tables })
     }
 
     /// What has to be asked for.
@@ -117,7 +128,20 @@ impl Plan {
         if matches!(self.chosen, Chosen::Groups(_)) {
             return Ok(Order::default());
         }
-        Order::new(catalog, self.form.sort.as_deref(), self.form.limit).map_err(|error| bad_name(&error))
+        let sort = self.form.sort.as_deref().map(|names| self.as_columns_are_called(names));
+        Order::of(catalog, sort.as_deref(), self.form.limit, self.tables).map_err(|error| bad_name(&error))
+    }
+
+    /// Names to sort by: one that stands over a column is that column, also where the
+    /// others beside it decided what it means.
+    fn as_columns_are_called(&self, names: &str) -> String {
+        let Chosen::Columns(choices) = &self.chosen else { return names.to_owned() };
+        let called = |name: &str| {
+            let (sign, short) = name.strip_prefix('-').map_or(("", name), |short| ("-", short));
+            let is_it = |choice: &&Choice| choice.name().strip_prefix("process.") == Some(short);
+            format!("{sign}{}", choices.iter().find(is_it).map_or(short, Choice::name))
+        };
+        names.split(',').map(called).collect::<Vec<_>>().join(",")
     }
 
     /// Begins the listing; `endless` is one whose rows come as long as the program runs.
@@ -125,32 +149,53 @@ impl Plan {
         let shape = self.form.separated.unwrap_or(Shape::Aligned);
         let header = !opening.look.no_header;
         let catalog = opening.catalog;
-        match self.chosen {
+        if self.form.is_json() {
+            let form = match &self.form {
+                // A document would never end.
+                _ if endless => json::Form::Lines,
+                Form { json_lines: true, .. } => json::Form::Lines,
+                Form { pretty: true, .. } => json::Form::Pretty,
+                _ => json::Form::Document,
+            };
+            let header = json_header(opening.words, opening.sources);
+            let before = json::Opening { header: &header, summary: opening.summary };
+            return Ok(match self.chosen {
+                Chosen::Shown => {
+                    let groups = opening.look.style.groups;
+                    Listing::Json(Box::new(Json::new(catalog, groups, form, &before, Stdout)?))
+                }
+                Chosen::Columns(choices) => {
+                    Listing::Json(Box::new(Json::chosen(choices, form, &before, Stdout)?))
+                }
+                Chosen::Groups(grouping) => {
+                    let json = Json::groups(form, &before, Stdout)?;
+                    Listing::Groups(Box::new(Groups::json(grouping, json)))
+                }
+            });
+        }
+        Ok(match self.chosen {
             Chosen::Columns(choices) => {
-                let columns = Columns::new(choices, shape, header, Stdout)?;
-                return Ok(Listing::Columns(Box::new(columns)));
+                Listing::Columns(Box::new(Columns::new(choices, shape, header, Stdout)?))
             }
             Chosen::Groups(grouping) => {
-                let groups = Groups::new(grouping, shape, header, Stdout)?;
-                return Ok(Listing::Groups(Box::new(groups)));
+                Listing::Groups(Box::new(Groups::new(grouping, shape, header, Stdout)?))
             }
-            Chosen::Shown => {}
-        }
-        if !self.form.is_json() {
-            return Ok(Listing::Text(Box::new(SsText::new(catalog, opening.look, Lossy)?)));
-        }
-        let form = match &self.form {
-            // A document would never end.
-            _ if endless => json::Form::Lines,
-            Form { json_lines: true, .. } => json::Form::Lines,
-            Form { pretty: true, .. } => json::Form::Pretty,
-            _ => json::Form::Document,
-        };
-        let header = json_header(opening.words, opening.sources);
-        let groups = opening.look.style.groups;
-        let json = Json::new(catalog, groups, form, &header, opening.summary, Stdout)?;
-        Ok(Listing::Json(Box::new(json)))
+            Chosen::Shown => Listing::Text(Box::new(SsText::new(catalog, opening.look, Lossy)?)),
+        })
     }
+}
+
+/// The columns where none are named: what every listing has, and what the options ask
+/// for, a column for each member where that is a list of records.
+fn names_of_options(catalog: &Catalog, shown: FieldGroups, tables: TableSet) -> String {
+    let mut names = vec![COLUMNS.to_owned()];
+    for field in catalog.asked(tables, shown) {
+        match field.kind.members() {
+            [] => names.push(field.name.to_owned()),
+            members => names.extend(members.iter().map(|member| format!("{}.{}", field.name, member.name))),
+        }
+    }
+    names.join(",")
 }
 
 fn needs_of<'c>(choices: impl Iterator<Item = &'c Choice>) -> Needs {
@@ -161,11 +206,18 @@ fn bad_name(error: &ChoiceError) -> Exit {
     Exit::error(Exit::USAGE, format!("ss: {error}; --columns help lists all"))
 }
 
+fn bad_total(error: &TotalError) -> Exit {
+    match error {
+        TotalError::Field(error) => bad_name(error),
+        error => Exit::error(Exit::USAGE, format!("ss: {error}")),
+    }
+}
+
 /// The column of groups that `--sort` names, and whether the largest comes first.
 fn column(grouping: &Grouping, name: &str) -> Result<(usize, bool), Exit> {
     let (name, down) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
-    let at = grouping.names().position(|known| known == name);
-    let names: Vec<&str> = grouping.names().collect();
+    let at = grouping.column(name);
+    let names: Vec<String> = grouping.names().collect();
     let wrong = || format!("ss: groups are not ordered by \"{name}\", but by one of {}", names.join(", "));
     Ok((at.ok_or_else(|| Exit::error(Exit::USAGE, wrong()))?, down))
 }
@@ -199,7 +251,7 @@ impl Listing {
         match self {
             Self::Text(_) | Self::Columns(_) => Ok(()),
             Self::Json(json) => json.end(&said.trailer()),
-            Self::Groups(groups) => groups.end(),
+            Self::Groups(groups) => groups.end(&said.trailer()),
         }
     }
 }
@@ -209,9 +261,14 @@ fn check(args: &Args) -> Result<(), Exit> {
     let form = &args.form;
     let clashes = [
         (form.json_lines && form.pretty, "--jsonl and --pretty"),
-        (form.is_json() && form.is_columns(), "JSON and --columns, --csv, --tsv or --group-by"),
+        (form.is_json() && form.separated.is_some(), "JSON and --csv or --tsv"),
+        (
+            args.summary && form.separated.is_some() && !args.only_summary(),
+            "--summary and --csv or --tsv, beside sockets: that would be two tables",
+        ),
         // What is destroyed is shown as it is destroyed.
-        (args.kill && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort"),
+        (args.destroys() && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort"),
+        (args.events && args.kill_dry_run, "--events and --kill-dry-run"),
         (args.events && form.sort.is_some(), "--events and --sort: there is no last row"),
         (args.events && form.group_by.is_some(), "--events and --group-by: there is no last row"),
     ];
@@ -225,9 +282,8 @@ fn check(args: &Args) -> Result<(), Exit> {
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     keep: bool,
-    notes: Vec<String>,
-    more: usize,
-    failures: Vec<String>,
+    notes: Notes,
+    failures: Notes,
 }
 
 impl Said {
@@ -236,29 +292,39 @@ impl Said {
         Self { keep, ..Self::default() }
     }
 
+    /// Says which network namespace is spoken of from now on.
+    pub(crate) fn namespace(&mut self, of: Option<&Netns>) {
+        self.notes.namespace(of);
+        self.failures.namespace(of);
+    }
+
     /// Keeps a notice.
     pub(crate) fn notice(&mut self, notice: &Notice) {
-        if !self.keep {
-        } else if self.notes.len() < MOST_NOTES {
-            self.notes.push(words::line(notice));
-        } else {
-            self.more += 1;
+        if self.keep {
+            self.notes.add(words::line(notice));
         }
     }
 
     /// Keeps that a table could not be read.
     pub(crate) fn failure(&mut self, failure: &DumpError) {
         if self.keep {
-            self.failures.push(failure.to_string());
+            self.failures.add(failure.to_string());
+        }
+    }
+
+    /// Keeps why the program ends.
+    pub(crate) fn end(&mut self, exit: &Exit) {
+        if let Exit::Error { stderr, .. } = exit
+            && self.keep
+        {
+            self.failures.namespace(None);
+            let lines = stderr.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.for_each(|line| self.failures.add(String::from_utf8_lossy(line).into_owned()));
         }
     }
 
     fn trailer(&self) -> Trailer {
-        let mut notes = self.notes.clone();
-        if self.more > 0 {
-            notes.push(format!("{} more notes", self.more));
-        }
-        Trailer { notes, failures: self.failures.clone() }
+        Trailer { notes: self.notes.lines(), failures: self.failures.lines() }
     }
 }
 

@@ -4,11 +4,13 @@
 //! saying beside it, and everything else says how to end.
 
 mod cli;
+mod counts;
 mod help;
 mod last_words;
 mod listing;
 mod manual;
 mod netns;
+mod notes;
 mod quirks;
 mod run;
 mod sys;
@@ -25,7 +27,11 @@ fn main() -> ExitCode {
     sys::restore_sigpipe();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let program = if words.is_empty() { OsString::from("ss") } else { words.remove(0) };
-    match run::run(&program, &words) {
+    let result = run::run(&program, &words);
+    if terminal::reader_is_gone() {
+        sys::end_by_sigpipe();
+    }
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
             let last = LastWords::from(exit);

@@ -1,6 +1,4 @@
-//! `--netns`: what it cannot go together with, and the filter file for it.
-
-use std::io::{BufRead, Read as _};
+//! `--netns`: what it cannot go together with.
 
 use sockdiag::source::Sources;
 
@@ -14,27 +12,15 @@ pub(crate) fn check(args: &Args, sources: &Sources) -> Result<(), Exit> {
     let clash =
         |what| Err(Exit::error(Exit::USAGE, format!("ss: --netns and {what} cannot be used together")));
     let range = sources.ip_local_port_range.clone();
-    if args.kill {
+    if args.is_about_destroying() {
         // Whoever closes sockets should name their namespace, once.
-        return clash("--kill");
+        return clash(if args.kill { "--kill" } else { "--kill-dry-run" });
     }
     if args.events {
         return clash("--events");
-    }
-    if args.summary {
-        return clash("--summary");
     }
     if *sources != (Sources { ip_local_port_range: range, ..Sources::default() }) {
         return clash("files in place of the kernel (PROC_ROOT, PROC_NET_*, TCPDIAG_FILE)");
     }
     Ok(())
-}
-
-/// The text of the filter file, which is read several times.
-pub(crate) fn whole(file: Option<Box<dyn BufRead + Send>>) -> Result<Option<Vec<u8>>, Exit> {
-    let Some(mut file) = file else { return Ok(None) };
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)
-        .map_err(|error| Exit::error(Exit::USAGE, format!("ss: filter file: {error}")))?;
-    Ok(Some(text))
 }

@@ -8,27 +8,29 @@
 use std::cell::{OnceCell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use sockdiag::enrich::{BpfMaps, HolderSearch};
-use sockdiag::fields::{Catalog, Style};
+use sockdiag::enrich::{BpfMaps, HolderSearch, Threads};
+use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
-use sockdiag::model::{Row, Table, TableSet};
+use sockdiag::model::{Netns, Row, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
-use sockdiag::source::{self, DumpError, DumpErrorKind, Sources};
+use sockdiag::source::{DumpError, DumpErrorKind, Sources};
 use sockdiag::sys::{errno_text, selinux};
 use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
-use sockdiag_render::summary;
 
 use crate::cli::{self, Actions, Args, Exit};
+use crate::counts;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
+use crate::notes::Notes;
 use crate::quirks::Reference;
+use crate::sys;
 use crate::terminal;
 use crate::words;
 
@@ -41,13 +43,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let catalog = Catalog::shared();
     let groups = cli::groups(&args);
     netns::check(&args, &sources)?;
-    let plan = Plan::new(&args, catalog, groups)?;
+    // A selection that leaves nothing to list is an error below.
+    let tables = args.selection.resolve().map_or(TableSet::ALL, |selected| selected.tables);
+    let plan = Plan::new(&args, catalog, groups, tables)?;
     let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
-    // What is ours is told to people, to who asks for it, and to who asks for a
-    // form that the reference lacks; a document holds it itself.
-    let explain =
-        args.explain || io::stderr().is_terminal() || (args.form.is_ours() && !args.form.is_document());
+    // What is ours is told to people, to who asks for it, and to who asks for
+    // what the reference lacks; a document holds it itself.
+    let is_told_beside = !args.form.is_document();
+    let mut explain = args.explain || io::stderr().is_terminal() || (args.is_ours() && is_told_beside);
     let mut say = |notice: Notice| {
         said.borrow_mut().notice(&notice);
         if explain || !words::is_for_people(&notice) {
@@ -56,11 +60,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     };
     // Before the words lose those of states.
     let only_summary = args.only_summary();
-    let summary = args.summary.then(|| source::summary(&sources, &mut say));
-    if let Some(summary) = summary.as_ref().filter(|_| !args.form.is_json()) {
-        let mut text = Vec::new();
-        summary::put(&mut text, summary);
-        if let Err(error) = terminal::Stdout.write_all(&text)
+    let counted = counts::read(&args, &sources, &mut say)?;
+    if !args.form.is_json() {
+        let written = counts::write(&counted, args.form.separated, !args.no_header, terminal::Stdout);
+        if let Err(error) = written
             && args.form.is_ours()
         {
             unwritten(&error)?;
@@ -70,7 +73,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         }
     }
     args.take_state_words()?;
-    let selected = args.selection.resolve().map_err(words::nothing_to_list)?;
+    let selected = match args.selection.resolve() {
+        Ok(selected) => selected,
+        // Whoever asked for a document gets one, also of nothing.
+        Err(empty) if args.form.is_document() => {
+            let opening =
+                Opening { catalog, look: Look::default(), words, sources: &sources, summary: &counted };
+            let exit = words::nothing_to_list(empty);
+            let mut said = said.into_inner();
+            said.end(&exit);
+            let written = plan.open(&opening, false).and_then(|mut listing| listing.end(&said));
+            return written.or_else(|error| unwritten(&error)).and(Err(exit));
+        }
+        Err(empty) => return Err(words::nothing_to_list(empty)),
+    };
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
     question.sources = sources.clone();
@@ -96,23 +112,37 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.netns.clone_from(&args.netns);
     question.numeric = args.numeric;
     question.resolve = args.resolve;
-    question.threads = args.show.threads;
+    question.threads = match () {
+        () if args.show.threads => Threads::All,
+        () if args.form.is_ours() || args.show.is_ours() => Threads::Own,
+        () => Threads::First,
+    };
+    question.reasons = args.explain;
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
-    question.explain = explain;
+    question.explain = explain || args.form.is_json();
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
-    let opening = Opening { catalog, look, words, sources: &sources, summary: summary.as_ref() };
+    // Only a filter of ours asks for processes.
+    let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
+    explain |= asks_for_processes && is_told_beside;
+    let opening = Opening { catalog, look, words, sources: &sources, summary: &counted };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
     };
-    let mut beside = Beside { said: said.into_inner(), explain, fatal: None };
+    let mut beside = Beside { said: said.into_inner(), explain, later: Notes::default(), fatal: None };
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
-    if args.kill {
-        session.destroy_listed().map_err(|error| words::unasked(error, picture))?;
+    if args.destroys() {
+        sys::outlive_readers();
+    }
+    if args.is_about_destroying() {
+        let ready = if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() };
+        if let Err(error) = ready {
+            return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
+        }
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
@@ -127,10 +157,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Listing::Columns(columns) => poll(&mut session, columns.as_mut(), &mut beside),
         Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
     };
+    beside.tell_later();
     let written = match polled {
         Ok(_) => listing.end(&beside.said),
         Err(PollError::Sink(error)) => Err(error),
-        Err(PollError::Ask(error)) => return Err(words::unasked(error, picture)),
+        Err(PollError::Ask(error)) => {
+            return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
+        }
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
@@ -138,6 +171,14 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return Err(exit);
     }
     written.or_else(|error| unwritten(&error))
+}
+
+/// The end of a listing that has begun: a document is whole, and holds why it ends.
+fn ended_by(exit: Exit, listing: &mut Listing, beside: &mut Beside) -> Exit {
+    beside.said.end(&exit);
+    // It says on stderr already that something is wrong.
+    let _ = listing.end(&beside.said);
+    exit
 }
 
 /// What becomes of an output of ours that cannot be written.
@@ -159,6 +200,8 @@ struct Beside {
     said: Said,
     /// Whether what the reference keeps quiet about is said, too.
     explain: bool,
+    /// What is said at the end, once for all namespaces.
+    later: Notes,
     /// How the program ends because of a table that could not be read.
     fatal: Option<Exit>,
 }
@@ -166,8 +209,22 @@ struct Beside {
 impl Beside {
     fn notice(&mut self, notice: &Notice) {
         self.said.notice(notice);
-        if self.explain || !words::is_for_people(notice) {
+        if !self.explain && words::is_for_people(notice) {
+            return;
+        }
+        if self.later.is_of_namespace() {
+            // Another namespace may say the same.
+            self.later.add(words::line(notice));
+        } else {
             tell(notice);
+        }
+    }
+
+    /// Says once what arose in several namespaces.
+    fn tell_later(&mut self) {
+        for line in std::mem::take(&mut self.later).lines() {
+            // Nobody is left to tell if this fails.
+            let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
         }
     }
 
@@ -199,6 +256,11 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
         self.beside.notice(&notice);
         None
+    }
+
+    fn namespace(&mut self, of: Option<&Netns>) {
+        self.beside.said.namespace(of);
+        self.beside.later.namespace(of);
     }
 
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
@@ -290,8 +352,10 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
 /// What reads the words that are left and the filter file.
 fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    // In several namespaces it is read several times.
-    let text = if args.netns.is_some() { netns::whole(file.take())? } else { None };
+    // In several namespaces it is read several times, and what destroys is read to
+    // its end before it is believed.
+    let in_whole = args.netns.is_some() || args.is_about_destroying();
+    let text = if in_whole { whole(file.take(), args)? } else { None };
     Ok(Box::new(move |context| {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let mut text = text.as_deref().map(io::Cursor::new);
@@ -304,6 +368,23 @@ fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
         let filter::Context { catalog, preferred, tables, lookups } = context;
         filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
     }))
+}
+
+/// The text of the filter file.  A filter that ends early says less than it was
+/// meant to, and an empty one chooses every socket: nothing is destroyed by it.
+fn whole(file: Option<FilterFile>, args: &Args) -> Result<Option<Vec<u8>>, Exit> {
+    const MOST: u64 = 16 << 20;
+    let Some(file) = file else { return Ok(None) };
+    let mut text = Vec::new();
+    let failed = |why: &str| {
+        let nothing = if args.is_about_destroying() { ", so nothing is closed" } else { "" };
+        Exit::error(Exit::USAGE, format!("ss: the filter file cannot be read{nothing}: {why}"))
+    };
+    match file.take(MOST + 1).read_to_end(&mut text) {
+        Err(error) => Err(failed(&errno_text(error.raw_os_error().unwrap_or(0)))),
+        Ok(_) if text.len() as u64 > MOST => Err(failed("it has more than 16 MiB")),
+        Ok(_) => Ok(Some(text)),
+    }
 }
 
 fn open_failed(what: &str, error: &io::Error) -> Exit {

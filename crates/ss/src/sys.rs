@@ -45,3 +45,22 @@ pub(crate) fn restore_sigpipe() {
     // ever runs in signal context; SIGPIPE is a valid signal number.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
+
+/// Has `SIGPIPE` ignored: what destroys sockets does so to the end, though its
+/// reader goes away.
+pub(crate) fn outlive_readers() {
+    // SAFETY: signal(2) with SIG_IGN installs no handler; SIGPIPE is a valid
+    // signal number.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Ends the process as a reader that went away would have, unless its parent had
+/// the signal ignored.
+pub(crate) fn end_by_sigpipe() {
+    if IGNORED_BY_PARENT.load(Ordering::Relaxed) {
+        return;
+    }
+    restore_sigpipe();
+    // SAFETY: raise(3) takes any signal number; by default this one ends the process.
+    unsafe { libc::raise(libc::SIGPIPE) };
+}

@@ -5,15 +5,29 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::stdio::stdout;
+
+/// Whether something could not be written since the reader went away: that is seen
+/// only where `SIGPIPE` is ignored.
+static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the reader of the standard output went away.
+pub(crate) fn reader_is_gone() -> bool {
+    READER_IS_GONE.load(Ordering::Relaxed)
+}
 
 /// The standard output, unbuffered: what writes to it buffers by itself.
 pub(crate) struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| rustix::io::write(stdout(), bytes))?)
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(stdout(), bytes));
+        if written == Err(rustix::io::Errno::PIPE) {
+            READER_IS_GONE.store(true, Ordering::Relaxed);
+        }
+        Ok(written?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -71,7 +71,7 @@ fn help_adds_a_section() {
         let Some((theirs, ours)) = both(&case(words)) else { return };
         let (theirs, ours) = (text(&theirs.stdout), text(&ours.stdout));
         let own = ours.strip_prefix(&theirs).expect("the reference's help comes first");
-        assert!(own.starts_with('\n') && own.contains("--dccp"), "{own}");
+        assert!(own.starts_with('\n') && own.contains("--dccp") && own.contains("\nYou want "), "{own}");
     }
     let Some((theirs, ours)) = both(&case("-Y")) else { return };
     assert_eq!(text(&ours.stderr), text(&theirs.stderr), "a usage error prints the reference's help alone");
@@ -558,6 +558,39 @@ fn xdp_members_that_are_cut_are_zero() {
     let Some((theirs, ours)) = both_of_replies("xdp", 44, &rows, "--xdp -He") else { return };
     assert!(!text(&theirs.stdout).contains("rx(entries:0)"), "{}", text(&theirs.stdout));
     assert!(text(&ours.stdout).contains("rx(entries:0)"), "{}", text(&ours.stdout));
+}
+
+#[test]
+fn a_first_line_of_proc_text_that_is_too_long_costs_one_file() {
+    let heading =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let line = |addr: &str| {
+        format!(
+            "   0: {addr}:0016 {addr}:0000 0A 00000000:00000000 00:00000000 00000000 0 0 621 1 f9 100 0 0 10 0\n"
+        )
+    };
+    let six = file("long-first-6", format!("{heading}{}", line(&"0".repeat(32))).as_bytes());
+    for length in [1, 254, 255, 509, 510, 5_000] {
+        let text = format!("{}\n{}", "x".repeat(length), line("00000000"));
+        let four = file("long-first-4", text.as_bytes());
+        let case = case("-tanH").env("PROC_NET_TCP", &four).env("PROC_NET_TCP6", &six);
+        let Some((theirs, ours)) = both(&case) else { return };
+        let rows = |outcome: &Outcome| text_of_rows(outcome);
+        let (theirs, ours) = (rows(&theirs), rows(&ours));
+        if length > 509 {
+            assert!(theirs.is_empty(), "{length}: {theirs:?}");
+            assert_eq!(ours, ["LISTEN 0 0 *:22 *:*"], "{length}");
+        } else {
+            assert_eq!(ours, theirs, "{length}");
+            assert_eq!(ours.len(), if length > 254 { 1 } else { 2 }, "{length}: {ours:?}");
+        }
+    }
+}
+
+/// Rows with one blank for many.
+fn text_of_rows(outcome: &Outcome) -> Vec<String> {
+    let blanks = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    text(&outcome.stdout).lines().map(blanks).collect()
 }
 
 #[test]

@@ -371,3 +371,32 @@ fn events_are_lines_of_json() {
     assert_eq!(out.read_line(&mut line).expect("the end"), 0, "{line}");
     watching.wait().expect("it ended");
 }
+
+#[test]
+fn what_is_closed_does_not_depend_on_the_output() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").expect("/dev/full"));
+    let unread = || Stdio::from(std::io::pipe().expect("a pipe").1);
+    let forms =
+        ["", "-j", "--pretty", "--jsonl", "--csv", "--tsv", "--columns local.port", "--group-by state"];
+    for form in forms {
+        for (is_full, stdout) in [(true, full()), (false, unread())] {
+            if form.is_empty() && !is_full {
+                // There the reference is ended by SIGPIPE, and so is ours.
+                continue;
+            }
+            let holder = Holder::start(&namespace, 1_000, 0).unwrap_or_else(|why| panic!("{why}"));
+            let mut command = Command::new(OURS);
+            namespace.enter(&mut command);
+            let words = format!("-tnK {form} state established");
+            let out = command.args(words.split_whitespace()).stdout(stdout).output().expect("ours runs");
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            let left = ours(&namespace, "-tnH state established");
+            assert!(left.stdout.is_empty(), "{form} {is_full}: {said}{} left", lines(&left.stdout).len());
+            let wanted = i32::from(is_full && !form.is_empty());
+            assert_eq!(out.status.code(), Some(wanted), "{form} {is_full}: {said}");
+            assert_eq!(said.contains("cannot write the output"), wanted == 1, "{form} {is_full}: {said}");
+            drop(holder);
+        }
+    }
+}

@@ -67,9 +67,9 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
     };
     let netns = Netns::new(4_026_531_840, None, None);
     let workload = Workload {
-        container_name: Some(b"web".to_vec()),
-        pod_name: Some(b"front".to_vec()),
-        unit: Some(b"web.service".to_vec()),
+        container_name: Some(b"web"[..].into()),
+        pod_name: Some(b"front"[..].into()),
+        unit: Some(b"web.service"[..].into()),
         ..Workload::default()
     };
     let mut out = Vec::new();
@@ -82,7 +82,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             interface: Some(b"lo"),
             holders: Some(&Held),
             netns: Some(&netns),
-            peer: Some(Peer { inode: 9, netns: None, candidates: 1 }),
+            peer: Some(Peer { inode: 9, netns: None, candidates: 1, claimed_by: None }),
             workload: Some(&workload),
             ..Names::default()
         };

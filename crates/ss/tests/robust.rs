@@ -188,7 +188,8 @@ fn list(catalog: &Catalog, look: Look, filter: Option<Expr>, sources: &Sources) 
     question.needs = catalog.needs(look.style.groups.union(Groups::COLUMNS));
     question.numeric = look.style.numeric;
     question.holder_search = HolderSearch::Proc;
-    question.filter = Some(Box::new(move |_| Ok(Parsed { expr: filter.clone(), family: None })));
+    question.filter =
+        Some(Box::new(move |_| Ok(Parsed { expr: filter.clone(), family: None, remarks: Vec::new() })));
     let mut session = Session::once(question).expect("nothing is wrong with it");
     let outcome = session.poll(&mut text).expect("nowhere takes all");
     outcome.notices.iter().for_each(|notice| drop(notice.to_string()));

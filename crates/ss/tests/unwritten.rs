@@ -198,6 +198,39 @@ fn text_ends_as_the_references_does() {
     }
 }
 
+#[test]
+fn a_pipeline_ends_as_the_references_does_whatever_sigpipe_was() {
+    let reference = match Reference::get() {
+        Ok(reference) => reference,
+        Err(why) => skip!("{why}"),
+    };
+    if Command::new("bash").arg("--version").output().is_err() {
+        skip!("no bash, whose pipefail this takes");
+    }
+    let recording = recording(5_000);
+    for before in ["", "trap '' PIPE; ", "trap - PIPE; "] {
+        for (words, reader) in
+            [("-tan", "head -1"), ("-tanH", "grep -q 10.0"), ("-tani", "true"), ("-tan", "sed -n 2q")]
+        {
+            let end = |command: Command| {
+                let mut shell = Command::new("bash");
+                let script = format!("{before}set -o pipefail; \"$@\" {words} | {reader} >/dev/null");
+                shell.args(["-c", &script, "bash"]).arg(command.get_program()).args(command.get_args());
+                let out = shell.env("TCPDIAG_FILE", &recording).stdin(Stdio::null()).output();
+                let out = out.expect("bash runs");
+                (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+            };
+            let theirs = end(reference.command());
+            assert_eq!(
+                theirs.0,
+                Some(if before.contains("''") { 0 } else { 128 + SIGPIPE }),
+                "{before}{words}"
+            );
+            assert_eq!(end(ours()), theirs, "{before}{words} | {reader}");
+        }
+    }
+}
+
 /// A follower of events, stopped by its process id.
 struct Follower(Child);
 

@@ -6,10 +6,11 @@
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
+use sockdiag::fields::Choice;
 use sockdiag::filter::{
     Comparison, Dialect, End, Expr, FieldTest, HostCondition, Node, Prefix, Test, program as kernel_program,
 };
-use sockdiag::model::{Addr, Family, Origin, Record, Row, Socket, SourceKind, Table};
+use sockdiag::model::{Family, Origin, Record, Row, Socket, SourceKind, Table};
 use sockdiag_testkit::bytecode::{Entry, audit, run};
 use sockdiag_wire::bytecode::{HostCond, MarkCond, OP_LEN, Op};
 
@@ -63,7 +64,7 @@ fn has_words(test: &Test) -> bool {
     match test {
         Test::Host(_, HostCondition::Unix(pattern)) => plain(pattern),
         Test::Host(_, HostCondition::Inet { prefixes, .. }) => prefixes.len() == 1,
-        Test::Field(test) => plain(&test.text),
+        Test::Field(test) => plain(test.typed()),
         _ => true,
     }
 }
@@ -316,18 +317,9 @@ fn test(known: &Known, kind: u8, source: &mut Source<'_>) -> Test {
         14 => Test::Autobound,
         _ => {
             let number = i128::from(source.byte() % 3);
-            let field = known.catalog.field("tcp.rtt_us").expect("a field");
-            Test::Field(FieldTest {
-                field,
-                member: None,
-                needs: field.needs,
-                is_pattern: false,
-                comparison: source.of(&[Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Ge]),
-                text: number.to_string().into_bytes(),
-                number: Some(number),
-                ratio: Some(number as f64),
-                addr: None::<Addr>,
-            })
+            let field = Choice::new(&known.catalog, "tcp.rtt_us").expect("a field");
+            let comparison = source.of(&[Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Ge]);
+            Test::Field(FieldTest::with_number(field, comparison, number))
         }
     }
 }

@@ -236,6 +236,22 @@ impl Catalog {
         parts
     }
 
+    /// The fields that these options ask for of sockets of these tables, beyond what
+    /// every listing has: in print order, each once.
+    pub fn asked(&self, tables: TableSet, groups: Groups) -> Vec<&'static Field> {
+        let mut asked: Vec<&'static Field> = Vec::new();
+        let parts = self.descriptions.iter().flat_map(|description| &description.parts);
+        for part in parts.filter(|part| part.tables.intersects(tables)) {
+            let whole = !part.shown_by.intersects(Groups::COLUMNS) && part.shown_by.intersects(groups);
+            for field in part.fields.iter().copied() {
+                if (whole || field.groups.intersects(groups)) && !asked.contains(&field) {
+                    asked.push(field);
+                }
+            }
+        }
+        asked
+    }
+
     /// What must be asked for so that these values are there.
     pub fn value_needs(&self, groups: Groups) -> Needs {
         let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);

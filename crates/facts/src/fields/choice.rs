@@ -4,18 +4,31 @@
 //! that does not describe the field reports nothing, even where another field
 //! stands at the same place of the socket.
 
+#![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
+
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::io::Write as _;
 
-use super::{Catalog, Field, Item, Kind, List, NameError, Named, Needs, Reading, Unit, Value, put_address};
-use crate::model::{Addr, MessageKind, Row};
+use super::put_amount;
+use super::{
+    Catalog, Field, Item, Kind, List, NameError, Named, Needs, Reading, Together, Unit, Value, put_address,
+};
+use crate::escape::{self, Budget};
+use crate::model::{Addr, MessageKind, Row, TableSet};
 use crate::number::{put_i64, put_u64};
+
+/// What the texts of a list take together before each is cut short.
+const MOST_OF_A_LIST: usize = 16 << 10;
+
+/// What a key keeps of a text that is longer.
+const MOST_OF_A_KEY: usize = 256;
 
 /// Bits of an IPv6 network where only those of an IPv4 one are given.
 const V6_BITS: u8 = 64;
 
 /// A value chosen by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     name: String,
     named: Named,
@@ -24,7 +37,12 @@ pub struct Choice {
     fields: Vec<(MessageKind, &'static Field)>,
     /// Bits of networks, IPv4 and IPv6, that addresses are cut to.
     network: Option<(u8, u8)>,
+    /// Whether numbers are shown with their units.
+    for_people: bool,
 }
+
+/// What belongs to a process where a list names processes too, and else to the socket.
+const BESIDE_PROCESSES: [(&str, &str); 2] = [("uid", "process.uid"), ("user", "process.user")];
 
 /// A name that cannot be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +75,8 @@ pub enum Key {
     Ratio(f64),
     /// An address: IPv4 before IPv6.
     Addr(u8, [u8; 16]),
-    /// Text.
+    /// Text; of a long one its beginning, and what tells it from others that
+    /// begin so.
     Text(Box<[u8]>),
 }
 
@@ -89,11 +108,52 @@ impl Choice {
     /// # Errors
     /// Where it is no name, or no address has bits.
     pub fn new(catalog: &Catalog, name: &str) -> Result<Self, ChoiceError> {
+        Self::with(catalog, name, |name| catalog.named(name))
+    }
+
+    /// What names with commas between them choose where sockets of these tables are
+    /// asked for.  Beside names of processes (`pid`, `comm`) `uid` and `user` are the
+    /// process's; the owner of the socket is `socket.uid` and `owner`.
+    ///
+    /// # Errors
+    /// As [`Choice::new`].
+    pub fn list(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<Self>, ChoiceError> {
+        let names: Vec<&str> = names.split(',').map(|name| name.trim_matches(' ')).collect();
+        Self::each(catalog, &names, tables)
+    }
+
+    /// The same of names that stand apart.
+    ///
+    /// # Errors
+    /// As [`Choice::new`].
+    pub fn each(catalog: &Catalog, names: &[&str], tables: TableSet) -> Result<Vec<Self>, ChoiceError> {
+        let choose = |name: &str| Self::with(catalog, name, |name| catalog.named_of(name, tables));
+        let mut choices: Vec<Self> = names.iter().map(|name| choose(name)).collect::<Result<_, _>>()?;
+        if choices.iter().any(Self::is_of_processes) {
+            for choice in &mut choices {
+                if let Some((_, name)) = BESIDE_PROCESSES.iter().find(|(short, _)| *short == choice.name) {
+                    *choice = choose(name)?;
+                }
+            }
+        }
+        Ok(choices)
+    }
+
+    /// Whether it is something of the processes that hold the socket.
+    fn is_of_processes(&self) -> bool {
+        self.named.field.name == "socket.processes"
+    }
+
+    fn with(
+        catalog: &Catalog,
+        name: &str,
+        find: impl Fn(&str) -> Result<Named, NameError>,
+    ) -> Result<Self, ChoiceError> {
         let (field, bits) = match name.split_once('/') {
             Some((field, bits)) => (field, Some(bits)),
             None => (name, None),
         };
-        let named = catalog.named(field).map_err(ChoiceError::Name)?;
+        let named = find(field).map_err(ChoiceError::Name)?;
         let network = match bits {
             None => None,
             Some(bits) => {
@@ -101,15 +161,76 @@ impl Choice {
                 Some(network.ok_or_else(|| ChoiceError::Network(name.to_owned()))?)
             }
         };
+        Ok(Self { network, ..Self::of(catalog, name, named) })
+    }
+
+    /// What a name that was looked up chooses.
+    pub fn of(catalog: &Catalog, name: &str, named: Named) -> Self {
         let row = |message_kind| Some((message_kind, catalog.of_kind(message_kind, named.field.name)?));
         let fields =
             catalog.descriptions().iter().filter_map(|description| row(description.message_kind)).collect();
-        Ok(Self { name: name.to_owned(), named, needs: named.needs(catalog), fields, network })
+        Self {
+            name: name.to_owned(),
+            named,
+            needs: named.needs(catalog),
+            fields,
+            network: None,
+            for_people: false,
+        }
+    }
+
+    /// The kinds of message that can report it.
+    pub fn message_kinds(&self) -> impl Iterator<Item = MessageKind> {
+        self.fields.iter().map(|(message_kind, _)| *message_kind)
     }
 
     /// The name as it was given.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name in full, with the unit: `tcp.rtt_us` of `rtt`.
+    pub fn full_name(&self) -> String {
+        let mut name = self.named.field.name.to_owned();
+        if let Some(member) = self.named.member.and_then(|at| self.named.field.kind.members().get(at)) {
+            name = format!("{name}.{}", member.name);
+        }
+        match self.network {
+            None => name,
+            Some((v4, V6_BITS)) => format!("{name}/{v4}"),
+            Some((v4, v6)) => format!("{name}/{v4}:{v6}"),
+        }
+    }
+
+    /// The same, whose numbers are put for people: with a unit, rounded.  A name that
+    /// says the unit (`rtt_us`) asks for the number as it is.
+    #[must_use]
+    pub fn for_people(mut self) -> Self {
+        self.for_people = !self.named.says_unit();
+        self
+    }
+
+    /// Appends an amount of the unit that it counts, as it puts numbers.
+    pub fn put_amount(&self, out: &mut Vec<u8>, amount: f64) {
+        if !self.put_unit(out, amount) {
+            // Writing to memory does not fail.
+            let _ = write!(out, "{amount}");
+        }
+    }
+
+    /// Whether its numbers are put with a unit.
+    pub fn has_unit(&self) -> bool {
+        self.put_unit(&mut Vec::new(), 0.0)
+    }
+
+    /// Appends an amount with its unit where it is shown with one.
+    fn put_unit(&self, out: &mut Vec<u8>, amount: f64) -> bool {
+        self.for_people && !self.named.field.bare && put_amount(out, amount, self.unit())
+    }
+
+    /// Whether addresses are cut to their networks.
+    pub fn is_network(&self) -> bool {
+        self.network.is_some()
     }
 
     /// What it stands for.
@@ -120,6 +241,11 @@ impl Choice {
     /// What reading it costs.
     pub fn needs(&self) -> Needs {
         self.needs
+    }
+
+    /// What becomes of its values in several rows; members of lists are no amounts.
+    pub fn together(&self) -> Together {
+        if self.named.member.is_none() { self.named.field.together } else { Together::NoMean }
     }
 
     /// Whether its values are numbers, one to a row.
@@ -138,7 +264,9 @@ impl Choice {
         self.fields.iter().find(|(of, _)| *of == message_kind).map(|(_, field)| *field)
     }
 
-    fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
+    /// What it says of a row, less the numbers that mean none or no limit; of a member
+    /// the list.
+    pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
         match self.field(row)?.value(row)? {
             Value::Addr(Addr::None) => None,
             value => Some(value),
@@ -154,89 +282,122 @@ impl Choice {
         }
     }
 
-    /// Appends the value as text, a list with commas, equal elements once;
-    /// false if there is nothing to say.
+    /// Appends the value as a cell (see [`escape`]); false if there is nothing to
+    /// say.  A list has commas between its elements and as many of them as the row
+    /// has, an empty one where nothing is known of an element.
     pub fn put(&self, out: &mut Vec<u8>, row: &Row<'_>) -> bool {
-        match self.value(row) {
+        // That nothing was measured yet is no time and no rate.
+        let is_none = || self.has_unit() && self.read(row) == Reading::None;
+        let start = out.len();
+        let known = match self.value(row) {
             None => false,
-            Some(Value::List(list)) => self.put_list(out, list),
+            Some(_) if self.for_people && is_none() => false,
+            Some(Value::List(list)) => self.put_list(out, list, &mut |_, _| true),
             Some(value) => {
-                self.put_value(out, value);
+                self.put_value(out, value, b"", &mut Budget::new(escape::LONGEST));
                 true
             }
+        };
+        keep_apart_from_absent(out, start);
+        known
+    }
+
+    /// Appends cells by which rows are told apart, and where each ends; `None` for
+    /// one without a value.
+    ///
+    /// Of a list equal elements are put once.  Several members of the same list
+    /// count as one there, so that who is who stays in their cells.
+    pub fn put_distinct(choices: &[Self], out: &mut Vec<u8>, ends: &mut Vec<Option<usize>>, row: &Row<'_>) {
+        for choice in choices {
+            let Some(Value::List(list)) = choice.value(row) else {
+                ends.push(choice.put(out, row).then_some(out.len()));
+                continue;
+            };
+            let same_list = |other: &&Self| other.named.field.name == choice.named.field.name;
+            let kin: Vec<&Self> = choices.iter().filter(same_list).collect();
+            let mut seen = HashSet::new();
+            let start = out.len();
+            let known = choice.put_list(out, list, &mut |item, budget| {
+                let mut all = Vec::new();
+                for kin in &kin {
+                    kin.put_item(&mut all, item, &mut budget.clone());
+                    all.push(b',');
+                }
+                seen.insert(all)
+            });
+            keep_apart_from_absent(out, start);
+            ends.push(known.then_some(out.len()));
         }
     }
 
-    fn put_list(&self, out: &mut Vec<u8>, list: List<'_>) -> bool {
-        let start = out.len();
-        // Where each element that was put begins and ends.
-        let mut elements: Vec<(usize, usize)> = Vec::new();
+    /// Puts those elements of a list that `is_wanted`.
+    fn put_list(
+        &self,
+        out: &mut Vec<u8>,
+        list: List<'_>,
+        is_wanted: &mut dyn FnMut(Item<'_>, &Budget) -> bool,
+    ) -> bool {
+        let mut budget = Budget::new(MOST_OF_A_LIST);
+        let (mut count, mut is_any_known) = (0_u64, false);
         list.each(&mut |item| {
-            let before = out.len();
-            if !elements.is_empty() {
+            if !is_wanted(item, &budget) {
+                return;
+            }
+            if count > 0 {
                 out.push(b',');
             }
-            let at = out.len();
-            let put = match (item, self.named.member) {
-                (Item::Value(value), _) => {
-                    self.put_value(out, value);
-                    true
-                }
-                (Item::Record(values), Some(member)) => match values.get(member).copied().flatten() {
-                    Some(value) => {
-                        self.put_value(out, value);
-                        true
-                    }
-                    None => false,
-                },
-                (Item::Record(values), None) => {
-                    self.put_record(out, values);
-                    true
-                }
-            };
-            let new = out.get(at..);
-            if !put || elements.iter().any(|(from, to)| out.get(*from..*to) == new) {
-                out.truncate(before);
-            } else {
-                elements.push((at, out.len()));
-            }
+            count += 1;
+            is_any_known |= self.put_item(out, item, &mut budget);
         });
-        out.len() > start
+        count > 1 || is_any_known
+    }
+
+    /// Puts an element of a list; false if nothing is known of it.
+    fn put_item(&self, out: &mut Vec<u8>, item: Item<'_>, budget: &mut Budget) -> bool {
+        match (item, self.named.member) {
+            (Item::Value(value), _) => self.put_value(out, value, b",", budget),
+            (Item::Record(values), Some(member)) => match values.get(member).copied().flatten() {
+                Some(value) => self.put_value(out, value, b",", budget),
+                None => return false,
+            },
+            (Item::Record(values), None) => self.put_record(out, values, budget),
+        }
+        true
     }
 
     /// The members that say most, with slashes.
-    fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>]) {
+    pub(crate) fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>], budget: &mut Budget) {
         let members = self.named.field.kind.members().iter().zip(values).filter(|(member, _)| member.brief);
         for (at, (_, value)) in members.enumerate() {
             if at > 0 {
                 out.push(b'/');
             }
             if let Some(value) = value {
-                self.put_value(out, *value);
+                self.put_value(out, *value, b"/,", budget);
             }
         }
     }
 
-    fn put_value(&self, out: &mut Vec<u8>, value: Value<'_>) {
+    fn put_value(&self, out: &mut Vec<u8>, value: Value<'_>, separators: &[u8], budget: &mut Budget) {
         match value {
+            Value::U64(number) if self.put_unit(out, number as f64) => {}
+            Value::I64(number) if self.put_unit(out, number as f64) => {}
+            Value::F64(number) if self.put_unit(out, number) => {}
             Value::U64(number) => put_u64(out, number),
             Value::I64(number) => put_i64(out, number),
             Value::F64(ratio) => _ = write!(out, "{ratio}"),
             Value::Bool(so) => out.extend_from_slice(if so { b"true" } else { b"false" }),
-            Value::Text(text) => out.extend_from_slice(text),
+            Value::Text(text) => {
+                let start = out.len();
+                escape::put_part(out, text, separators, budget.next());
+                budget.take(out.len() - start);
+            }
+            Value::Marked(..) => {
+                self.put_value(out, Value::Text(&value.text().unwrap_or_default()), separators, budget);
+            }
             Value::Addr(addr) => self.put_addr(out, addr),
             // A command line.
-            Value::List(list) => {
-                let mut first = true;
-                list.each(&mut |item| {
-                    if let Item::Value(value) = item {
-                        if !std::mem::take(&mut first) {
-                            out.push(b' ');
-                        }
-                        self.put_value(out, value);
-                    }
-                });
-            }
+            Value::List(list) => put_words(out, list, budget),
         }
     }
 
@@ -290,7 +451,10 @@ impl Choice {
     fn key_of(&self, value: Value<'_>) -> Option<Key> {
         Some(match value {
             Value::F64(ratio) => Key::Ratio(ratio),
-            Value::Text(text) => Key::Text(text.into()),
+            Value::Text(text) => Key::Text(escape::digest(text, MOST_OF_A_KEY).into()),
+            Value::Marked(..) => {
+                Key::Text(escape::digest(&value.text().unwrap_or_default(), MOST_OF_A_KEY).into())
+            }
             Value::Addr(addr) => match self.cut(addr).0 {
                 Addr::V4([a, b, c, d]) => Key::Addr(4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
                 Addr::V6(octets) => Key::Addr(6, octets),
@@ -298,7 +462,7 @@ impl Choice {
                 Addr::None => return None,
             },
             // A command line.
-            Value::List(List::Words(words)) => Key::Text(words.into()),
+            Value::List(List::Words(words)) => Key::Text(escape::digest(words, MOST_OF_A_KEY).into()),
             number => Key::Number(number.as_i128()?),
         })
     }
@@ -321,6 +485,33 @@ impl Choice {
     }
 }
 
+/// Words with blanks between them, in a list.
+fn put_words(out: &mut Vec<u8>, words: List<'_>, budget: &mut Budget) {
+    let start = out.len();
+    let room = budget.next();
+    let (mut first, mut fits) = (true, true);
+    words.each(&mut |item| {
+        let Item::Value(Value::Text(word)) = item else { return };
+        if fits {
+            if !std::mem::take(&mut first) {
+                out.push(b' ');
+            }
+            fits = escape::put_part(out, word, b" ,", room.saturating_sub(out.len() - start));
+        }
+    });
+    if fits && words.is_cut() {
+        out.extend_from_slice(escape::CUT.as_bytes());
+    }
+    budget.take(out.len() - start);
+}
+
+/// A cell that looks as if nothing were known gets a backslash.
+fn keep_apart_from_absent(out: &mut Vec<u8>, start: usize) {
+    if out.get(start..) == Some(escape::ABSENT) {
+        out.insert(start, b'\\');
+    }
+}
+
 /// `BITS` or `BITS:BITS6`.
 fn network(bits: &str) -> Option<(u8, u8)> {
     let (v4, v6) = bits.split_once(':').unwrap_or((bits, ""));
@@ -331,7 +522,123 @@ fn network(bits: &str) -> Option<(u8, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Origin, Record, Socket, SourceKind, Table};
+    use crate::model::{
+        Holder, HolderCache, IdentityCache, Origin, Process, Record, Socket, SourceKind, Table,
+    };
+
+    /// Holders by name, command line and user, numbered from 1 on.
+    struct Book(Vec<(&'static [u8], &'static [u8], Option<u32>)>);
+
+    impl HolderCache for Book {
+        fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
+            for ((name, ..), pid) in self.0.iter().zip(1..) {
+                take(Holder { name, pid, tid: pid, fd: 3 });
+            }
+        }
+    }
+
+    impl IdentityCache for Book {
+        fn process(&self, pid: i32) -> Option<Process<'_>> {
+            let (_, cmdline, uid) = *self.0.get(usize::try_from(pid).ok()? - 1)?;
+            Some(Process { cmdline, uid })
+        }
+
+        fn user(&self, uid: u32) -> Option<&[u8]> {
+            (uid == 7).then_some(b"-")
+        }
+    }
+
+    /// The cells of a socket that is held so, in columns and in groups.
+    fn held(names: &str, book: Book) -> [Vec<Option<String>>; 2] {
+        let choices: Vec<Choice> =
+            names.split(',').map(|name| Choice::new(Catalog::shared(), name).expect("a field")).collect();
+        let mut cells = [Vec::new(), Vec::new()];
+        with(&[], |row| {
+            let mut row = *row;
+            row.names.holders = Some(&book);
+            row.names.identities = Some(&book);
+            for choice in &choices {
+                let mut cell = Vec::new();
+                let known = choice.put(&mut cell, &row);
+                cells[0].push(known.then(|| String::from_utf8(cell).expect("cells are UTF-8")));
+            }
+            let (mut out, mut ends, mut from) = (Vec::new(), Vec::new(), 0);
+            Choice::put_distinct(&choices, &mut out, &mut ends, &row);
+            for end in ends {
+                cells[1].push(end.map(|end| {
+                    let cell = String::from_utf8(out[from..end].to_vec()).expect("cells are UTF-8");
+                    from = end;
+                    cell
+                }));
+            }
+        });
+        cells
+    }
+
+    fn some(cells: &[&str]) -> Vec<Option<String>> {
+        cells.iter().map(|cell| Some((*cell).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_list_has_an_entry_for_each_holder_in_every_column() {
+        let both = |book: &[(&'static [u8], &'static [u8], Option<u32>)]| {
+            held("pid,comm,socket.processes.user,cmdline,socket.processes", Book(book.to_vec()))
+        };
+        let [columns, groups] = both(&[
+            (b"sshd,nginx", b"a b\0,\0c\0", Some(7)),
+            (b"", b"", None),
+            (b"x,1/3/init", b"cut", Some(8)),
+        ]);
+        let want = [
+            "1,2,3",
+            "sshd\\,nginx,,x\\,1/3/init",
+            "-,,",
+            "a\\ b \\, c,,cut…",
+            "1/3/sshd\\,nginx,2/3/,3/3/x\\,1\\/3\\/init",
+        ];
+        assert_eq!(columns, some(&want));
+        assert_eq!(groups, some(&want));
+        // Two processes of one name are one group with one of them, and stay two in columns.
+        let two: [(&[u8], &[u8], Option<u32>); 3] =
+            [(b"n", b"m\0", Some(7)), (b"n", b"m\0", Some(7)), (b"n", b"m\0", None)];
+        assert_eq!(
+            held("comm,socket.processes.user", Book(two.to_vec())),
+            [some(&["n,n,n", "-,-,"]), some(&["n,n", "-,"])]
+        );
+        assert_eq!(held("comm", Book(two.to_vec())), [some(&["n,n,n"]), some(&["n"])]);
+        // What looks like nothing, and nothing.
+        let one: [(&[u8], &[u8], Option<u32>); 1] = [(b"-", b"", Some(7))];
+        assert_eq!(held("comm,socket.processes.user", Book(one.to_vec()))[0], some(&["\\-", "\\-"]));
+        let none: [(&[u8], &[u8], Option<u32>); 1] = [(b"", b"", None)];
+        let [columns, groups] = held("comm,socket.processes.user,pid", Book(none.to_vec()));
+        assert_eq!((&columns, columns[0].as_deref(), columns[2].as_deref()), (&groups, None, Some("1")));
+        assert_eq!(held("pid", Book(Vec::new())), [[None], [None]]);
+    }
+
+    #[test]
+    fn a_list_of_long_texts_is_bounded_and_keeps_its_entries() {
+        static LONG: [u8; 5000] = [b'\x1b'; 5000];
+        let book = || Book((0..2000).map(|_| (&b"0123456789abcde"[..], &LONG[..], Some(7))).collect());
+        let [columns, groups] = held("comm,cmdline,pid", book());
+        for cell in columns.iter().chain(&groups) {
+            assert_eq!(cell.as_deref().map(|cell| cell.split(',').count()), Some(2000));
+        }
+        let cmdline = columns[1].as_deref().unwrap_or_default();
+        assert!(cmdline.split(',').all(|entry| entry.ends_with('…') && entry.len() <= escape::LONGEST));
+        assert!(cmdline.len() <= MOST_OF_A_LIST + escape::LONGEST + 2000 * (escape::SHORT + 1));
+        assert!(
+            columns[0].as_deref().is_some_and(|cell| cell.split(',').all(|name| name == "0123456789abcde"))
+        );
+    }
+
+    #[test]
+    fn keys_are_bounded_and_tell_texts_apart() {
+        let key = |text: &[u8]| escape::digest(text, MOST_OF_A_KEY).into_owned();
+        let long = vec![b'x'; 2 << 20];
+        let other = [&long[..], b"y"].concat();
+        assert_eq!((key(b"short"), key(&long).len()), (b"short".to_vec(), MOST_OF_A_KEY + 16));
+        assert!(key(&long) != key(&other) && key(&long) == key(&long.clone()));
+    }
 
     /// A reply of inet_diag with a whole `tcp_info` of these words of 32 bits.
     fn with(words: &[(usize, u32)], look: impl FnOnce(&Row<'_>)) {

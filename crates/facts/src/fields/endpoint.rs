@@ -10,7 +10,7 @@ use sockdiag_wire::ipproto::{
 };
 use sockdiag_wire::socket::{SOCK_SEQPACKET, SOCK_STREAM};
 
-use super::{Column, Field, Groups, Needs, Operand, Text, Unit, plain, text, word};
+use super::{Column, Field, Groups, Needs, Operand, Spelling, Text, Unit, plain, text, word};
 use crate::model::families::FAMILY_WORDS;
 use crate::model::tables::NETIDS;
 use crate::model::{Addr, Detail, Family, Row, Socket, Table};
@@ -25,6 +25,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "Kind of socket: the protocol or type by the name that ss gives it.",
         "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
     )
+    .spelled(&Spelling::Groups(netid_group))
     .tokens("netid")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
@@ -41,6 +42,7 @@ pub(super) const IDENTITY: &[Field] = &[
         "idiag_state",
     )
     .state()
+    .spelled(&Spelling::Groups(states::shown_group))
     .tokens("state")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::State, |out, r, _| {
@@ -51,7 +53,7 @@ pub(super) const IDENTITY: &[Field] = &[
     })),
     Field::new(
         "socket.recv_q",
-        plain!(|r| amount(r.socket.recv_q)),
+        plain!(|r| amount(r.socket.told_recv_q()?)),
         "What waits to be read. TCP: bytes. Unix stream and seqpacket: bytes of all messages; unix datagram: bytes of \
          the first message alone. UDP, raw, netlink, packet and XDP: memory, more than the bytes of what arrived. \
          Listener: connections that wait to be accepted. Zero of vsock and SMC, whose queues the kernel does not tell.",
@@ -64,7 +66,7 @@ pub(super) const IDENTITY: &[Field] = &[
     .text(Text::Column(Column::RecvQ, |out, r, _| put_queue(out, r.socket.recv_q))),
     Field::new(
         "socket.send_q",
-        plain!(|r| amount(r.socket.send_q)),
+        plain!(|r| amount(r.socket.told_send_q()?)),
         "What was sent and is not done with. TCP: bytes not yet acknowledged. UDP, raw, netlink: memory of what has \
          not left the machine. Unix: memory of what the other end has not read. Listener: how many connections may \
          wait. Zero of packet, XDP, vsock and SMC sockets, whose queues the kernel does not tell.",
@@ -116,6 +118,7 @@ pub(super) const NAMES: &[Field] = &[
         "services(5)",
     )
     .needs(Needs::SERVICES)
+    .spelled(&Spelling::Service)
     .group(Groups::COLUMNS),
     Field::new(
         "remote.service",
@@ -124,6 +127,7 @@ pub(super) const NAMES: &[Field] = &[
         "services(5)",
     )
     .needs(Needs::SERVICES)
+    .spelled(&Spelling::Service)
     .group(Groups::COLUMNS),
     Field::new(
         "local.host",
@@ -132,6 +136,7 @@ pub(super) const NAMES: &[Field] = &[
         "getnameinfo(3)",
     )
     .needs(Needs::HOSTS)
+    .spelled(&Spelling::HostOf("local.addr"))
     .group(Groups::COLUMNS),
     Field::new(
         "remote.host",
@@ -140,6 +145,7 @@ pub(super) const NAMES: &[Field] = &[
         "getnameinfo(3)",
     )
     .needs(Needs::HOSTS)
+    .spelled(&Spelling::HostOf("remote.addr"))
     .group(Groups::COLUMNS),
 ];
 
@@ -180,8 +186,9 @@ pub(super) const LOCAL_PORT: Field = Field::new(
 /// The address of the other end.
 pub(super) const REMOTE_ADDR: Field = Field::new(
     "remote.addr",
-    plain!(|r| Some(r.socket.remote.addr)),
-    "Address of the other end; all zero if there is none.",
+    plain!(|r| Some(r.socket.remote.addr.one_host())),
+    "Address of the other end; all zero if there is none.  Of an IPv4 host that an IPv6 socket speaks to it is the \
+     IPv4 address.",
     "idiag_dst",
 )
 .print_needs(Needs::HOSTS)
@@ -211,8 +218,9 @@ pub(super) const REMOTE_PORT: Field = Field::new(
 pub(super) const COLUMNS: &[Field] = &[
     Field::new(
         "local.addr",
-        plain!(|r| Some(r.socket.local.addr)),
-        "Address of this end; all zero accepts on every address.",
+        plain!(|r| Some(r.socket.local.addr.one_host())),
+        "Address of this end; all zero accepts on every address.  Of an IPv6 socket that speaks IPv4 it is the IPv4 \
+         address.",
         "idiag_src",
     )
     .print_needs(Needs::HOSTS)
@@ -230,12 +238,33 @@ pub(super) const COLUMNS: &[Field] = &[
     LOCAL_PORT,
     REMOTE_ADDR,
     REMOTE_PORT,
+    Field::new(
+        "local.mapped_addr",
+        plain!(|r| mapped(r.socket.local.addr)),
+        "Address of this end as an IPv6 socket holds it, where that is an IPv4 address (::ffff:10.0.0.1).",
+        "idiag_src",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::PartOf("local.addr")),
+    Field::new(
+        "remote.mapped_addr",
+        plain!(|r| mapped(r.socket.remote.addr)),
+        "Address of the other end as an IPv6 socket holds it, where that is an IPv4 address (::ffff:10.0.0.1).",
+        "idiag_dst",
+    )
+    .group(Groups::COLUMNS)
+    .text(Text::PartOf("remote.addr")),
 ];
+
+/// An address that holds an IPv4 one.
+fn mapped(addr: Addr) -> Option<Addr> {
+    addr.mapped_v4().map(|_| addr)
+}
 
 /// A queue or memory: the kernel counts both in an `int`, which is negative where
 /// a socket is being taken down (UDP of `-E`: -1), and that is no amount.
 pub(super) fn amount(number: u32) -> Option<u32> {
-    (number <= i32::MAX as u32).then_some(number)
+    i32::try_from(number).is_ok().then_some(number)
 }
 
 /// The state; associations and SMC count in numbers of their own.
@@ -268,6 +297,19 @@ fn netid(socket: &Socket<'_>) -> &'static str {
         Detail::Xdp(_) => "xdp",
         Detail::Smc(_) => "smc",
     }
+}
+
+/// The kinds of a family, by the words that `-A` takes for them.
+fn netid_group(word: &[u8]) -> Option<Vec<&'static str>> {
+    const GROUPS: [(&str, &[&str]); 5] = [
+        ("inet", &["tcp", "udp", "raw", "udplite", "dccp", "sctp", "mptcp", "icmp6"]),
+        ("unix", &["u_str", "u_dgr", "u_seq"]),
+        ("packet", &["p_raw", "p_dgr"]),
+        ("vsock", &["v_str", "v_dgr"]),
+        ("tipc", &["ti_st", "ti_dg", "ti_rd", "ti_sq"]),
+    ];
+    let (_, names) = GROUPS.iter().find(|(group, _)| group.as_bytes().eq_ignore_ascii_case(word))?;
+    Some(names.to_vec())
 }
 
 fn inet_netid(protocol: u16) -> &'static str {

@@ -9,6 +9,7 @@
 
 use sockdiag_wire::ipproto::{IPPROTO_UDP, IPPROTO_UDPLITE};
 
+use super::memory::DROPS;
 use super::{Field, Groups, Needs, Style, Text, Unit, Word, plain, word};
 use crate::model::{Addr, Detail, Family, Row, Socket, State};
 use crate::number::put_u64;
@@ -160,7 +161,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     .text(Text::PartOf("listen.scope")),
     Field::new(
         "listen.backlog",
-        plain!(|r| is_listening(r.socket).then_some(r.socket.recv_q)),
+        plain!(|r| r.socket.told_recv_q().filter(|_| is_listening(r.socket))),
         "Connections that wait to be accepted.",
         "idiag_rqueue, UNIX_DIAG_RQLEN",
     )
@@ -168,17 +169,20 @@ pub(super) const EXPOSURE: &[Field] = &[
     .group(Groups::EXPOSURE)
     .shape("backlog:N/LIMIT")
     .text(Text::Custom(|out, r, _| {
-        if is_listening(r.socket) {
+        // Without its limit it tells nothing that Recv-Q does not.
+        if is_listening(r.socket)
+            && let (Some(waiting), Some(limit)) = (r.socket.told_recv_q(), r.socket.told_send_q())
+        {
             out.extend_from_slice(b" backlog:");
-            put_u64(out, r.socket.recv_q.into());
+            put_u64(out, waiting.into());
             out.push(b'/');
-            put_u64(out, r.socket.send_q.into());
+            put_u64(out, limit.into());
         }
     })),
     Field::new(
         "listen.backlog_limit",
-        plain!(|r| is_listening(r.socket).then_some(r.socket.send_q)),
-        "How many connections may wait: the argument of listen(2), bounded by net.core.somaxconn.",
+        plain!(|r| r.socket.told_send_q().filter(|_| is_listening(r.socket))),
+        "How many connections may wait, less one: the argument of listen(2), bounded by net.core.somaxconn.",
         "idiag_wqueue, UNIX_DIAG_RQLEN",
     )
     .gauge(Unit::Count)
@@ -188,15 +192,24 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.backlog_use",
         plain!(|r| {
-            let Socket { recv_q, send_q, .. } = *r.socket;
+            let (recv_q, send_q) = (r.socket.told_recv_q()?, r.socket.told_send_q()?);
             (is_listening(r.socket) && send_q > 0).then(|| f64::from(recv_q) / f64::from(send_q))
         }),
-        "Share of the limit that waits to be accepted; at 1 and above new connections are dropped.",
+        "Share of the limit that waits to be accepted. Above 1 new connections are dropped: the kernel takes one more \
+         than the limit, so at 1 there is room for one.",
         "idiag_rqueue, idiag_wqueue, UNIX_DIAG_RQLEN",
     )
     .gauge(Unit::Share)
     .group(Groups::EXPOSURE)
     .text(Text::PartOf("listen.backlog")),
+    // What a full queue did, where its length is seen.
+    DROPS.group(Groups::EXPOSURE).shape("drops:N").text(Text::Custom(|out, r, _| {
+        let drops = r.socket.sk_mem_info().and_then(|mem| mem.drops());
+        if let Some(drops) = drops.filter(|drops| *drops > 0 && accepting(r).is_some()) {
+            out.extend_from_slice(b" drops:");
+            put_u64(out, drops.into());
+        }
+    })),
 ];
 
 /// ` scope:private`; of any also how far that is, ` scope:any(global)`.

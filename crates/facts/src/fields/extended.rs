@@ -12,10 +12,11 @@ use sockdiag_wire::ipproto::IPPROTO_SCTP;
 use sockdiag_wire::sockopt::{self, SockOpt};
 
 use super::{
-    Field, Groups, Item, Kind, List, Needs, Operand, Read, Style, Text, Unit, Value, Word, plain, text, word,
+    Field, Groups, Item, Kind, List, Needs, Operand, Read, Spelling, Style, Text, Unit, Value, Word, plain,
+    text, word,
 };
 use crate::model::words::{self, NO_YES};
-use crate::model::{Detail, Family, Row, Socket};
+use crate::model::{Detail, Family, Row, Socket, SourceKind};
 use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
 /// `-o`.
@@ -54,6 +55,7 @@ pub(super) const TIMER: &[Field] = &[
 pub(super) const UID: Field =
     Field::new("socket.uid", plain!(|r| uid(r.socket)), "User that owns the socket.", "idiag_uid")
         .group(Groups::EXTENDED.union(Groups::IDENTITY))
+        .spelled(&Spelling::User)
         .shape("uid:N")
         .text(Text::Custom(put_uid));
 
@@ -65,6 +67,7 @@ pub(super) const USER: Field = Field::new(
     "idiag_uid, passwd(5)",
 )
 .needs(Needs::USERS)
+.spelled(&Spelling::UserOf("socket.uid"))
 .group(Groups::EXTENDED);
 
 /// The owner, where the source tells it.
@@ -92,12 +95,14 @@ pub(super) const INODE: Field = Field::new(
 pub(super) const COOKIE: Field = Field::new(
     "socket.cookie",
     // Where the source has none, the model says zero, which the kernel never gives.
-    plain!(|r| Some(r.socket.cookie), unless 0),
+    // What text of /proc gives in its place is a hash of an address.
+    plain!(|r| Some(r.socket.cookie).filter(|_| r.socket.origin.kind != SourceKind::Proc), unless 0),
     "The kernel's identity of the socket, never used twice until reboot.",
     "idiag_cookie",
 )
 .wide()
 .group(Groups::EXTENDED.union(Groups::IDENTITY))
+.spelled(&Spelling::Hex)
 .shape("sk:HEX")
 .text(Text::Custom(put_cookie));
 
@@ -194,10 +199,15 @@ pub(super) const EXTENDED: &[Field] = &[
     })),
     Field::new(
         "local.autobound",
-        Read::of(Kind::Bool, |_| None),
+        plain!(|r| {
+            let (first, last) = r.names.port_range?;
+            let port = u16::try_from(r.socket.local.port).ok().filter(|port| *port != 0)?;
+            Some((first..=last).contains(&port))
+        }),
         "Whether the kernel chose the local port: the port lies in the ephemeral range.",
         "ip_local_port_range",
     )
+    .needs(Needs::PORT_RANGE)
     .operand("autobound", Operand::Autobound),
 ];
 
@@ -214,6 +224,7 @@ pub(super) const SHUTDOWN_MASK: Field = Field::new(
 .flags(DIRECTIONS)
 .state()
 .group(Groups::EXTENDED)
+.spelled(&Spelling::Printed(shutdown_mask))
 .shape("<->, <--, --> or ---")
 .text(Text::Custom(|out, r, _| {
     if let Some(mask) = r.socket.shutdown() {
@@ -222,6 +233,12 @@ pub(super) const SHUTDOWN_MASK: Field = Field::new(
         out.extend_from_slice(&[b' ', left, b'-', right]);
     }
 }));
+
+/// The mask that is printed so.
+fn shutdown_mask(text: &[u8]) -> Option<u32> {
+    let shown: [&[u8]; 4] = [b"<->", b"-->", b"<--", b"---"];
+    shown.iter().zip(0..).find(|(known, _)| **known == text).map(|(_, mask)| mask)
+}
 
 /// `--tos`.
 pub(super) const TOS: &[Field] = &[
@@ -269,9 +286,10 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
     "cgroup.path",
     text!(|r| {
         r.socket.attrs()?.cgroup_id()?;
-        r.names.cgroup
+        // What stands for a path that was not found is none.
+        r.names.cgroup.filter(|path| path.starts_with(b"/"))
     }),
-    "Path of the socket's cgroup below the cgroup v2 mount.",
+    "Path of the socket's cgroup below the cgroup v2 mount; absent where it cannot be found.",
     "INET_DIAG_CGROUP_ID, cgroup2 file handles",
 )
 .needs(Needs::CGROUPS)

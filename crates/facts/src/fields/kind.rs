@@ -220,8 +220,37 @@ pub(super) fn words_sentence(kind: Kind) -> String {
     if words.is_empty() { String::new() } else { format!("{what}: {}.", words.join(", ")) }
 }
 
+/// What a condition takes as a value of a field, beyond what its kind says.
+#[derive(Clone, Copy, Debug)]
+pub enum Spelling {
+    /// Nothing more.
+    Plain,
+    /// A number that is a user: names of users stand for it.
+    User,
+    /// A name that stands for the number in another field, of the same record if
+    /// it is a member; that number is compared, so that no name is looked up.
+    UserOf(&'static str),
+    /// The name of a host, whose addresses are compared with this field.
+    HostOf(&'static str),
+    /// The name of a service.
+    Service,
+    /// A number that `ss` prints in hexadecimal without `0x`.
+    Hex,
+    /// A text of which the kernel keeps this many bytes; it cuts a longer one.
+    Cut(u8),
+    /// A number that `ss` prints in a form of its own.
+    Printed(fn(&[u8]) -> Option<u32>),
+    /// Words that stand for several of its words.
+    Groups(fn(&[u8]) -> Option<Vec<&'static str>>),
+}
+
+impl Spelling {
+    /// What most fields have.
+    pub const PLAIN: &'static Self = &Self::Plain;
+}
+
 /// A member of the records of a list.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Member {
     /// Stable name, unit last.
     pub name: &'static str,
@@ -235,6 +264,15 @@ pub struct Member {
     pub needs: Needs,
     /// Whether it is shown where a record has to be short.
     pub brief: bool,
+    /// What a condition takes as its value.
+    pub spelling: &'static Spelling,
+}
+
+/// Members are known by their names.
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, self.kind, self.unit) == (other.name, other.kind, other.unit)
+    }
 }
 
 impl Member {

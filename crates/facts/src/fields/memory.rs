@@ -82,16 +82,18 @@ pub(super) const SK: &[Field] = &[
     )
     .tokens("bl")
     .text(SKMEM),
-    sk(
-        "mem.drops",
-        plain!(|r| r.socket.sk_mem_info()?.drops()),
-        "Packets dropped before they reached the socket.",
-        "SK_MEMINFO_DROPS",
-    )
-    .tokens("d")
-    .counter(Unit::Packets)
-    .text(SKMEM),
+    DROPS.text(SKMEM),
 ];
+
+/// Also a listener's, of which what a full queue turned away is seen.
+pub(super) const DROPS: Field = sk(
+    "mem.drops",
+    plain!(|r| r.socket.sk_mem_info()?.drops()),
+    "Packets dropped before they reached the socket; of a listener, connections that its queue had no room for.",
+    "SK_MEMINFO_DROPS",
+)
+.tokens("d")
+.counter(Unit::Packets);
 
 /// The same for sockets whose memory ss prints inside another token.
 pub(super) const SILENT: &[Field] = &{

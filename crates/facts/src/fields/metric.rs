@@ -74,8 +74,7 @@ impl Together {
     pub(super) const fn of(metric: Metric, unit: Unit) -> Self {
         match (metric, unit) {
             (Metric::Info | Metric::State, _) => Self::NoMean,
-            (Metric::Counter, _) => Self::Sum,
-            (Metric::Gauge, Unit::Count | Unit::Bytes | Unit::Packets) => Self::Sum,
+            (Metric::Counter, _) | (Metric::Gauge, Unit::Count | Unit::Bytes | Unit::Packets) => Self::Sum,
             (Metric::Gauge, Unit::BytesPerSecond) => Self::Most,
             (Metric::Gauge, _) => Self::NoSum,
         }

@@ -33,6 +33,7 @@ mod packet;
 mod process;
 mod read;
 mod sctp;
+mod shown;
 mod smc;
 mod ss;
 mod surroundings;
@@ -53,13 +54,14 @@ pub use endpoint::state_text;
 pub use extended::uid as owner;
 pub use groups::Groups;
 use kind::Special;
-pub use kind::{Int, Kind, Member, Whole};
+pub use kind::{Int, Kind, Member, Spelling, Whole};
 pub use metric::{Metric, Together, Unit};
 pub use named::{NameError, Named};
 pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;
 pub use read::{Accessor, Read};
+pub use shown::put_amount;
 pub use ss::{Column, Format, SsText, Style, Text};
 pub use value::{Each, Item, List, Value};
 
@@ -120,6 +122,8 @@ pub struct Field {
     pub groups: Groups,
     /// The keyword of the filter language that tests it, besides its name.
     pub operand: Option<(&'static str, Operand)>,
+    /// What a condition takes as its value.
+    pub spelling: &'static Spelling,
     /// How `ss` prints it.
     pub ss: SsText,
 }
@@ -156,6 +160,7 @@ impl Field {
             needs: Needs::NONE,
             groups: Groups::NONE,
             operand: None,
+            spelling: Spelling::PLAIN,
             ss: SsText::SILENT,
         }
     }
@@ -271,6 +276,13 @@ impl Field {
     #[must_use]
     pub const fn operand(mut self, keyword: &'static str, operand: Operand) -> Self {
         self.operand = Some((keyword, operand));
+        self
+    }
+
+    /// Says what a condition takes as its value.
+    #[must_use]
+    pub const fn spelled(mut self, spelling: &'static Spelling) -> Self {
+        self.spelling = spelling;
         self
     }
 

@@ -9,7 +9,7 @@
 use sockdiag_wire::ipproto::IPPROTO_MPTCP;
 use sockdiag_wire::mptcp_info::{MPTCP_INFO_FLAG_FALLBACK, MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED, MptcpInfo};
 
-use super::{Field, Read, Text, Unit, info_row as row, plain};
+use super::{Field, Read, Spelling, Text, Unit, info_row as row, plain};
 use crate::model::Row;
 use crate::model::words::NO_YES;
 use crate::number::put_hex;
@@ -102,6 +102,7 @@ pub(super) const MPTCP: &[Field] = &[
     .text(Text::Word("remote_key")),
     row("mptcp.token", get!(token), "Token of this end, which names the connection.", "mptcpi_token")
         .none(0)
+        .spelled(&Spelling::Hex)
         .shape("token:HEX")
         .text(Text::Custom(|out, r, _| {
             if let Some(token) = info(r).and_then(MptcpInfo::token).filter(|token| *token != 0) {

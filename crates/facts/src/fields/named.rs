@@ -13,8 +13,8 @@
 
 use std::fmt;
 
-use super::{Catalog, Field, Kind, Needs, Part, Unit};
-use crate::model::{Table, TableSet};
+use super::{Catalog, Field, Kind, Needs, Part, Spelling, Unit};
+use crate::model::TableSet;
 
 /// Subjects of what is found out around a socket, and of what one congestion control
 /// keeps for itself; the socket's own facts go before.
@@ -27,10 +27,12 @@ const PROC: &str = "proc.";
 const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
 
 /// Other words for fields.
-const ALIASES: [(&str, &str); 14] = [
+const ALIASES: [(&str, &str); 16] = [
     ("local.address", "local.addr"),
     ("remote.address", "remote.addr"),
     ("process", "socket.processes"),
+    ("owner", "socket.user"),
+    ("owner.uid", "socket.uid"),
     ("cgroup", "cgroup.path"),
     ("src", "local.addr"),
     ("dst", "remote.addr"),
@@ -38,9 +40,9 @@ const ALIASES: [(&str, &str); 14] = [
     ("dport", "remote.port"),
     ("netns", "netns.title"),
     ("peer", "peer.processes"),
-    ("container", "container.name"),
-    ("pod", "pod.name"),
-    ("unit", "unit.name"),
+    ("container", "container.title"),
+    ("pod", "pod.title"),
+    ("unit", "unit.title"),
     ("slice", "unit.slice"),
 ];
 
@@ -69,6 +71,19 @@ impl Named {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.unit,
             None => self.field.unit,
+        }
+    }
+
+    /// Whether the name as it was given ends in the unit: `rtt_us`, not `rtt`.
+    pub fn says_unit(&self) -> bool {
+        !self.without_unit && UNITS.iter().any(|unit| self.field.name.ends_with(unit))
+    }
+
+    /// What a condition takes as its value.
+    pub fn spelling(&self) -> &'static Spelling {
+        match self.member.and_then(|at| self.field.kind.members().get(at)) {
+            Some(member) => member.spelling,
+            None => self.field.spelling,
         }
     }
 
@@ -126,11 +141,7 @@ impl Catalog {
     /// # Errors
     /// Where that is nothing, or more than one thing.
     pub fn named(&self, typed: &str) -> Result<Named, NameError> {
-        let every = |set: TableSet, table: Table| set.union(TableSet::only(table));
-        self.named_of(
-            typed,
-            crate::model::tables::TABLES.iter().map(|facts| facts.table).fold(TableSet::EMPTY, every),
-        )
+        self.named_of(typed, TableSet::EVERY)
     }
 
     /// What a name stands for where sockets of these tables are asked for.
@@ -305,6 +316,7 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Table;
 
     #[test]
     fn short_names_mean_one_thing() {
@@ -329,8 +341,8 @@ mod tests {
             ("proc.cwnd", "proc.cwnd", None),
             ("pid", "socket.processes", Some("pid")),
             ("comm", "socket.processes", Some("comm")),
-            ("unit", "unit.name", None),
-            ("container", "container.name", None),
+            ("unit", "unit.title", None),
+            ("container", "container.title", None),
             ("netns", "netns.title", None),
             ("minrtt", "tcp.min_rtt_us", None),
             ("bl", "mem.backlog", None),

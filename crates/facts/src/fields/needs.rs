@@ -66,6 +66,8 @@ bit_set! {
         CONTEXTS,
         /// The other ends of connections.
         PEERS,
+        /// The range of ephemeral ports of a namespace.
+        PORT_RANGE,
         /// Containers and units: of the socket's own cgroup, or of its holders'.
         WORKLOADS,
     }

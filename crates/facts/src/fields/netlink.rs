@@ -14,8 +14,8 @@ use sockdiag_wire::netlink_diag::{
 
 use super::process::put_context;
 use super::{
-    Block, Column, Field, Groups, Int, Item, Kind, List, Needs, Read, Style, Text, Value, Word, endpoint,
-    extended, memory, plain, process, text,
+    Block, Column, Field, Groups, Int, Item, Kind, List, Needs, Read, Spelling, Style, Text, Value, Word,
+    endpoint, extended, memory, plain, process, text,
 };
 use crate::model::netlink::NetlinkSocket;
 use crate::model::{Addr, Detail, Row, SourceKind, protocol_names};
@@ -123,6 +123,7 @@ const DETAILS: &[Field] = &[
         "Address of the socket in the kernel; only /proc tells it.",
         "/proc/net/netlink",
     ).tokens("sk")
+    .spelled(&Spelling::Hex)
     .wide()
     .none(0)
     .group(Groups::EXTENDED)
@@ -133,6 +134,7 @@ const DETAILS: &[Field] = &[
         "Whether a dump is under way, or where the kernel keeps track of it; only /proc tells it.",
         "/proc/net/netlink",
     ).tokens("cb")
+    .spelled(&Spelling::Hex)
     .wide()
     .group(Groups::EXTENDED)
     .text(Text::PartOf("netlink.groups")),

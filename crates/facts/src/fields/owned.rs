@@ -57,6 +57,7 @@ impl From<Value<'_>> for OwnedValue {
             Value::F64(v) => Self::F64(v),
             Value::Bool(v) => Self::Bool(v),
             Value::Text(text) => Self::Text(text.to_vec()),
+            Value::Marked(..) => Self::Text(value.text().unwrap_or_default().into_owned()),
             Value::Addr(addr) => Self::Addr(addr),
             Value::List(list) => {
                 let mut items = Vec::new();
@@ -152,11 +153,11 @@ impl fmt::Display for Addr {
 }
 
 /// Bytes that somebody chose, as text: what is not UTF-8 is replaced, and
-/// control characters are escaped (`\n`, `\u{1b}`).
+/// control characters and marks of direction are escaped (`\n`, `\u{1b}`, `\u{202e}`).
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for letter in String::from_utf8_lossy(bytes).chars() {
-        if letter.is_control() {
+        if crate::escape::is_unsafe(letter) {
             text.extend(letter.escape_default());
         } else {
             text.push(letter);

@@ -11,7 +11,8 @@
 #![allow(clippy::cast_sign_loss, reason = "kernel integers are narrow; each cast is meant")]
 
 use super::{
-    Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Style, Text, Unit, Value, text,
+    Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Spelling, Style, Text, Unit, Value,
+    text,
 };
 use crate::model::{Holder, Row};
 use crate::number::{self, put_signed};
@@ -66,14 +67,30 @@ pub(super) const HOLDER: &[Member] = &[
     brief(member("pid", I32, "Process that has the descriptor.", Needs::NONE)),
     member("tid", I32, "Thread of it; the process itself without -T.", Needs::NONE),
     brief(member("fd", I32, "Number of the descriptor.", Needs::NONE)),
-    brief(member("comm", Kind::Text, "Command name as the kernel holds it, at most 15 bytes.", Needs::NONE)),
+    spelled(
+        brief(member(
+            "comm",
+            Kind::Text,
+            "Command name as the kernel holds it, at most 15 bytes.",
+            Needs::NONE,
+        )),
+        &Spelling::Cut(15),
+    ),
     member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),
-    member("uid", Kind::Int(Int::of::<u32>()), "User that the process acts as.", Needs::COMMANDS),
-    member("user", Kind::Text, "Name of that user.", Needs::COMMANDS),
+    spelled(
+        member("uid", Kind::Int(Int::of::<u32>()), "User that the process acts as.", Needs::COMMANDS),
+        &Spelling::User,
+    ),
+    spelled(member("user", Kind::Text, "Name of that user.", Needs::COMMANDS), &Spelling::UserOf("uid")),
 ];
 
 const fn member(name: &'static str, kind: Kind, doc: &'static str, needs: Needs) -> Member {
-    Member { name, kind, unit: Unit::None, doc, needs, brief: false }
+    Member { name, kind, unit: Unit::None, doc, needs, brief: false, spelling: Spelling::PLAIN }
+}
+
+const fn spelled(mut member: Member, spelling: &'static Spelling) -> Member {
+    member.spelling = spelling;
+    member
 }
 
 const fn brief(mut member: Member) -> Member {

@@ -16,7 +16,9 @@ use sockdiag_wire::sctp_info::{
 };
 
 use super::endpoint::put_bare_addr;
-use super::{Field, Item, Kind, List, Needs, Read, Text, Unit, Value, Word, info_row as row, plain, word};
+use super::{
+    Field, Item, Kind, List, Needs, Read, Spelling, Text, Unit, Value, Word, info_row as row, plain, word,
+};
 use crate::model::words::NO_YES;
 use crate::model::{Addr, Row, states};
 use crate::number::put_hex;
@@ -79,6 +81,7 @@ pub(super) const SCTP: &[Field] = &[
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" peers:", INET_DIAG_PEERS))),
     row("sctp.tag", get!(tag), "Verification tag of this end.", "sctpi_tag")
         .none(0)
+        .spelled(&Spelling::Hex)
         .shape("tag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" tag:", info(r).and_then(SctpInfo::tag)))),
     row(
@@ -143,6 +146,7 @@ pub(super) const SCTP: &[Field] = &[
         .level(),
     row("sctp.peer_tag", get!(peer_tag), "Verification tag of the peer.", "sctpi_peer_tag")
         .none(0)
+        .spelled(&Spelling::Hex)
         .shape("ptag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" ptag:", info(r).and_then(SctpInfo::peer_tag)))),
     shown(

@@ -8,15 +8,18 @@
 //! layouts of cgroups and state that container runtimes document.
 
 use super::process::{HOLDER, each_holder_of, put_holders};
-use super::{Column, Field, Groups, Kind, List, Needs, Read, Style, Text, Unit, Value, plain, text, word};
-use crate::model::surroundings::QOS_CLASSES;
-use crate::model::{Peer, Row, Workload};
+use super::{
+    Column, Field, Groups, Kind, List, Needs, Read, Spelling, Style, Text, Unit, Value, plain, text, word,
+};
+use crate::model::surroundings::{QOS_CLASSES, Titles};
+use crate::model::{Named, Peer, Row, Workload};
+use crate::number::put_u64;
 
 /// The column of the namespace.
 pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.inode",
-        plain!(|r| Some(r.names.netns?.inode)),
+        plain!(|r| Some(r.names.netns?.inode).filter(|inode| *inode != 0)),
         "Inode number of the network namespace; given with --netns.",
         "/proc/PID/ns/net",
     )
@@ -49,10 +52,24 @@ pub(super) const NETNS: &[Field] = &[
         "/proc/self/mountinfo, /proc/PID/ns/net",
     )
     .group(Groups::NETNS),
+    Field::new(
+        "netns.owner_uid",
+        plain!(|r| Some(r.names.netns?.owner?.uid)),
+        "User who made the user namespace that the network namespace belongs to, where that is neither ours nor \
+         the first one: he can give it any address.",
+        "NS_GET_USERNS, NS_GET_OWNER_UID",
+    )
+    .group(Groups::NETNS),
 ];
 
 fn peer<'a>(row: &Row<'a>) -> Option<Peer<'a>> {
     row.names.peer
+}
+
+/// The inode of the other end, unless that is so by somebody's word alone: a
+/// column or a condition could leave out whose.
+fn peer_inode(row: &Row<'_>) -> u32 {
+    peer(row).filter(|peer| peer.claimed_by.is_none()).map_or(0, |peer| peer.inode)
 }
 
 /// `--peers`.
@@ -60,14 +77,15 @@ pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.processes",
         Read::of(Kind::Records(HOLDER), |r| {
-            peer(r).filter(|peer| peer.inode != 0)?;
+            if peer_inode(r) == 0 {
+                return None;
+            }
             r.names.holders.map(|_| {
-                Value::List(List::Of(r, |r, take| {
-                    each_holder_of(r, peer(r).map_or(0, |peer| peer.inode), take);
-                }))
+                Value::List(List::Of(r, |r, take| each_holder_of(r, peer_inode(r), take)))
             })
         }),
-        "Descriptors that refer to the other end of a unix, TCP or UDP socket, where it is on this machine.",
+        "Descriptors that refer to the other end of a unix, TCP or UDP socket, where it is on this machine. Of \
+         TCP and UDP it is a guess by addresses and states; absent where peer.claimed_by_uid is there.",
         "UNIX_DIAG_PEER, the reversed addresses and ports, /proc/PID/fd",
     )
     .gauge(Unit::Count)
@@ -77,7 +95,7 @@ pub(super) const PEERS: &[Field] = &[
     .text(Text::Custom(fmt_peer)),
     Field::new(
         "peer.inode",
-        plain!(|r| Some(peer(r)?.inode), unless 0),
+        plain!(|r| Some(peer_inode(r)), unless 0),
         "Inode of the other end, where it is a socket of this machine and not in doubt.",
         "UNIX_DIAG_PEER, the reversed addresses and ports",
     )
@@ -103,6 +121,27 @@ pub(super) const PEERS: &[Field] = &[
     .group(Groups::PEERS)
     .text(Text::PartOf("peer.processes")),
     Field::new(
+        "peer.netns_title",
+        text!(|r| Some(peer(r)?.netns?.title.as_slice())),
+        "Name of the network namespace that the other end is in, or its inode number where it has none; the text \
+         shows it where it is another than the socket's.",
+        "/run/netns, /proc/PID/ns/net",
+    )
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .tokens("peer-netns")
+    .text(Text::PartOf("peer.processes")),
+    Field::new(
+        "peer.claimed_by_uid",
+        plain!(|r| peer(r)?.claimed_by),
+        "User by whose word alone there is another end: one of the two is in a network namespace that belongs to \
+         a user namespace of his, where he can give himself any address.",
+        "NS_GET_USERNS, NS_GET_OWNER_UID",
+    )
+    .needs(Needs::PEERS)
+    .group(Groups::PEERS)
+    .text(Text::PartOf("peer.processes")),
+    Field::new(
         "peer.candidates",
         plain!(|r| Some(peer(r)?.candidates)),
         "Sockets of this machine that may be the other end; of more than one none is taken for it.",
@@ -122,11 +161,20 @@ fn fmt_peer(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     {
         out.extend_from_slice(b" peer-netns:");
         put_word(out, &netns.title);
+        if let Some(uid) = peer.claimed_by {
+            out.extend_from_slice(b"(uid ");
+            put_u64(out, uid.into());
+            out.push(b')');
+        }
     }
 }
 
 fn workload<'a>(row: &Row<'a>) -> Option<&'a Workload> {
     row.names.workload
+}
+
+fn named(name: &Option<Named>) -> Option<&[u8]> {
+    name.as_ref().map(Named::whole)
 }
 
 /// A row of what a cgroup's path tells.
@@ -137,22 +185,33 @@ const fn told(name: &'static str, read: Read, doc: &'static str, source: &'stati
         .text(text)
 }
 
+const CONTAINER: Text = Text::PartOf("container.title");
+const POD: Text = Text::PartOf("pod.title");
+
 /// `--containers`.
 pub(super) const CONTAINERS: &[Field] = &[
     told(
-        "container.name",
-        text!(|r| workload(r)?.container_name.as_deref()),
-        "Name of the container that the socket was made in, or that its holder is in.",
-        "state files of the runtime",
-        Text::Custom(fmt_container),
+        "container.title",
+        text!(|r| named(&workload(r)?.titles.container)),
+        "Container that the socket was made in, or that its holder is in: its name, or the first digits of its id \
+         where no name is known.",
+        "state files of the runtime, cgroup path",
+        Text::Custom(|out, r, _| put_token(out, b" container:", r, |titles| titles.container.as_ref())),
     )
     .shape("container:NAME"),
     told(
+        "container.name",
+        text!(|r| named(&workload(r)?.container_name)),
+        "Name of the container.",
+        "state files of the runtime",
+        CONTAINER,
+    ),
+    told(
         "container.id",
-        text!(|r| workload(r)?.container_id.as_deref()),
+        text!(|r| named(&workload(r)?.container_id)),
         "Id of the container; its name where the runtime has no other id.",
         "cgroup path",
-        Text::PartOf("container.name"),
+        CONTAINER,
     ),
     told(
         "container.runtime",
@@ -163,26 +222,33 @@ pub(super) const CONTAINERS: &[Field] = &[
         Text::Silent,
     ),
     told(
-        "pod.name",
-        text!(|r| workload(r)?.pod_name.as_deref()),
-        "Name of the Kubernetes pod.",
-        "annotations in the container's config.json",
-        Text::Custom(fmt_pod),
+        "pod.title",
+        text!(|r| named(&workload(r)?.titles.pod)),
+        "Kubernetes pod: its namespace and name, or its uid where no name is known.",
+        "annotations in the container's config.json, cgroup path",
+        Text::Custom(|out, r, _| put_token(out, b" pod:", r, |titles| titles.pod.as_ref())),
     )
     .shape("pod:NAMESPACE/NAME"),
     told(
+        "pod.name",
+        text!(|r| named(&workload(r)?.pod_name)),
+        "Name of the Kubernetes pod.",
+        "annotations in the container's config.json",
+        POD,
+    ),
+    told(
         "pod.namespace",
-        text!(|r| workload(r)?.pod_namespace.as_deref()),
+        text!(|r| named(&workload(r)?.pod_namespace)),
         "Kubernetes namespace of the pod.",
         "annotations in the container's config.json",
-        Text::PartOf("pod.name"),
+        POD,
     ),
     told(
         "pod.uid",
-        text!(|r| workload(r)?.pod_uid.as_deref()),
+        text!(|r| named(&workload(r)?.pod_uid)),
         "Uid of the Kubernetes pod, or id of the Podman pod.",
         "cgroup path",
-        Text::PartOf("pod.name"),
+        POD,
     ),
     told(
         "pod.qos",
@@ -192,16 +258,24 @@ pub(super) const CONTAINERS: &[Field] = &[
         Text::Silent,
     ),
     told(
-        "unit.name",
-        text!(|r| workload(r)?.unit.as_deref()),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to.",
+        "unit.title",
+        text!(|r| named(&workload(r)?.titles.unit)),
+        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to; absent where \
+         the unit is the container and has its id for a name.",
         "cgroup path",
-        Text::Custom(fmt_unit),
+        Text::Custom(|out, r, _| put_token(out, b" unit:", r, |titles| titles.unit.as_ref())),
     )
     .shape("unit:NAME"),
     told(
+        "unit.name",
+        text!(|r| named(&workload(r)?.unit)),
+        "Innermost systemd unit, that of a container too.",
+        "cgroup path",
+        Text::PartOf("unit.title"),
+    ),
+    told(
         "unit.slice",
-        text!(|r| workload(r)?.slice.as_deref()),
+        text!(|r| named(&workload(r)?.slice)),
         "Innermost systemd slice.",
         "cgroup path",
         Text::Silent,
@@ -219,7 +293,8 @@ pub(super) const CONTAINERS: &[Field] = &[
         "User whose login session or service manager it is.",
         "cgroup path",
         Text::Silent,
-    ),
+    )
+    .spelled(&Spelling::User),
     told(
         "unit.cgroup",
         text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
@@ -229,42 +304,13 @@ pub(super) const CONTAINERS: &[Field] = &[
     ),
 ];
 
-/// ` container:NAME`, or the first digits of the id as runtimes show them.
-fn fmt_container(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    let id = work.container_id.as_deref();
-    let short = id.map(|id| id.get(..12).filter(|_| id.len() == 64).unwrap_or(id));
-    put_token(out, b" container:", work.container_name.as_deref().or(short));
-}
-
-/// ` pod:NAMESPACE/NAME`, or the uid.
-fn fmt_pod(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    match (work.pod_namespace.as_deref(), work.pod_name.as_deref()) {
-        (Some(namespace), Some(name)) => {
-            put_token(out, b" pod:", Some(namespace));
-            out.push(b'/');
-            put_word(out, name);
-        }
-        (None, Some(name)) => put_token(out, b" pod:", Some(name)),
-        (_, None) => put_token(out, b" pod:", work.pod_uid.as_deref()),
-    }
-}
-
-/// ` unit:NAME`, unless the unit is the container and has its id for a name.
-fn fmt_unit(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
-    let Some(work) = workload(row) else { return };
-    let unit = work.unit.as_deref().filter(|unit| {
-        let id = work.container_id.as_deref().filter(|id| id.len() == 64);
-        id.is_none_or(|id| !unit.windows(id.len()).any(|part| part == id))
-    });
-    put_token(out, b" unit:", unit);
-}
-
-fn put_token(out: &mut Vec<u8>, words: &[u8], value: Option<&[u8]>) {
+/// A name and its mark.  The mark is made of letters that need no care.
+fn put_token(out: &mut Vec<u8>, words: &[u8], row: &Row<'_>, title: fn(&Titles) -> Option<&Named>) {
+    let value = workload(row).and_then(|work| title(&work.titles));
     if let Some(value) = value {
         out.extend_from_slice(words);
-        put_word(out, value);
+        put_word(out, value.name());
+        out.extend_from_slice(value.mark());
     }
 }
 
@@ -307,7 +353,7 @@ mod tests {
             assert!(out.is_empty(), "nothing was looked up");
             row.names.holders = Some(&Book);
             row.names.netns = own;
-            row.names.peer = Some(Peer { inode, netns, candidates: 1 });
+            row.names.peer = Some(Peer { inode, netns, candidates: 1, claimed_by: None });
             fmt_peer(&mut out, &row, Style::default());
             out
         })
@@ -327,31 +373,76 @@ mod tests {
     #[test]
     fn containers_and_pods_have_the_best_name_there_is() {
         let text = |work: &Workload| {
+            let mut work = work.clone();
+            work.entitle();
             shown(|socket| {
                 let (mut row, mut out) = (Row::bare(socket), Vec::new());
-                row.names.workload = Some(work);
-                fmt_container(&mut out, &row, Style::default());
-                fmt_pod(&mut out, &row, Style::default());
-                fmt_unit(&mut out, &row, Style::default());
+                row.names.workload = Some(&work);
+                for field in CONTAINERS {
+                    if let Text::Custom(format) = field.ss.text {
+                        format(&mut out, &row, Style::default());
+                    }
+                }
                 out
             })
         };
-        let id = || Some(vec![b'a'; 64]);
-        let mut work = Workload { container_id: id(), ..Workload::default() };
+        let named = |name: &[u8]| Some(Named::from(name));
+        let id = [b'a'; 64];
+        let mut work = Workload { container_id: named(&id), ..Workload::default() };
         assert_eq!(text(&work), " container:aaaaaaaaaaaa");
-        work.pod_uid = Some(b"u-1".to_vec());
+        work.pod_uid = named(b"u-1");
         assert_eq!(text(&work), " container:aaaaaaaaaaaa pod:u-1");
-        work.container_name = Some(b"we b\xff".to_vec());
-        work.pod_name = Some(b"p".to_vec());
+        work.container_name = named(b"we b\xff");
+        work.pod_name = named(b"p");
         assert_eq!(text(&work), " container:we.b? pod:p");
-        work.pod_namespace = Some(b"ns".to_vec());
+        work.pod_namespace = named(b"ns");
         assert_eq!(text(&work), " container:we.b? pod:ns/p");
         assert_eq!(text(&Workload::default()), "");
-        work.unit = Some([b"docker-", &[b'a'; 64][..], b".scope"].concat());
+        let unit = [b"docker-", &id[..], b".scope"].concat();
+        work.unit = named(&unit);
         assert_eq!(text(&work), " container:we.b? pod:ns/p", "the unit would say the same");
-        work.unit = Some(b"ssh.service".to_vec());
+        work.unit = named(b"ssh.service");
         assert_eq!(text(&work), " container:we.b? pod:ns/p unit:ssh.service");
-        let name = Workload { container_id: Some(b"machine".to_vec()), ..Workload::default() };
+        let name = Workload { container_id: named(b"machine"), ..Workload::default() };
         assert_eq!(text(&name), " container:machine");
+        // Of somebody's choice.
+        let his = |name: &[u8]| Some(Named::new(name, b"(uid 7)"));
+        let work = Workload {
+            container_id: his(&id),
+            pod_namespace: his(b"n s"),
+            pod_name: his(b"p"),
+            unit: his(b"a b.service"),
+            ..Workload::default()
+        };
+        let want = " container:aaaaaaaaaaaa(uid 7) pod:n.s/p(uid 7) unit:a.b.service(uid 7)";
+        assert_eq!(text(&work), want);
+        assert_eq!(
+            text(&Workload { unit: his(&unit), ..work }),
+            " container:aaaaaaaaaaaa(uid 7) pod:n.s/p(uid 7)"
+        );
+    }
+
+    #[test]
+    fn another_end_by_somebody_s_word_alone_is_marked_and_no_value() {
+        let netns = Netns::new(2, None, None);
+        shown(|socket| {
+            let (mut row, mut out) = (Row::bare(socket), Vec::new());
+            row.names.holders = Some(&Book);
+            row.names.peer =
+                Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: Some(5555) });
+            fmt_peer(&mut out, &row, Style::default());
+            assert!(out.ends_with(b",fd=3)) peer-netns:2(uid 5555)"), "{}", out.escape_ascii());
+            for (name, is_there) in [
+                ("peer.processes", false),
+                ("peer.inode", false),
+                ("peer.claimed_by_uid", true),
+                ("peer.netns_inode", true),
+                ("peer.candidates", true),
+            ] {
+                let field = PEERS.iter().find(|field| field.name == name).expect("a field");
+                assert_eq!((field.get)(&row).is_some(), is_there, "{name}");
+            }
+            Vec::new()
+        });
     }
 }

@@ -16,8 +16,8 @@ use sockdiag_wire::ulp::{
 
 use super::endpoint::put_bare_addr;
 use super::{
-    Field, Int, Item, Kind, List, Member, Needs, Read, Style, Text, Unit, Value, Word, info_row as row,
-    plain, text,
+    Field, Int, Item, Kind, List, Member, Needs, Read, Spelling, Style, Text, Unit, Value, Word,
+    info_row as row, plain, text,
 };
 use crate::model::words;
 use crate::model::{Addr, Row};
@@ -125,6 +125,7 @@ pub(super) const ULP: &[Field] = &[
         "Token of the peer's connection.",
         "MPTCP_SUBFLOW_ATTR_TOKEN_REM",
     )
+    .spelled(&Spelling::Hex)
     .tokens("token")
     .text(TLS),
     row(
@@ -133,6 +134,7 @@ pub(super) const ULP: &[Field] = &[
         "Token of our connection.",
         "MPTCP_SUBFLOW_ATTR_TOKEN_LOC",
     )
+    .spelled(&Spelling::Hex)
     .tokens("token")
     .text(TLS),
     row("subflow.id_rem", ulp!(mptcp.id_rem), "Address id of the peer.", "MPTCP_SUBFLOW_ATTR_ID_REM")
@@ -230,6 +232,7 @@ const MD5_KEY: &[Member] = &[
         doc: "Address of the peers that it is for.",
         needs: Needs::NONE,
         brief: true,
+        spelling: Spelling::PLAIN,
     },
     Member {
         name: "prefixlen",
@@ -238,6 +241,7 @@ const MD5_KEY: &[Member] = &[
         doc: "How many bits of the address count.",
         needs: Needs::NONE,
         brief: true,
+        spelling: Spelling::PLAIN,
     },
     Member {
         name: "key",
@@ -246,6 +250,7 @@ const MD5_KEY: &[Member] = &[
         doc: "The key.",
         needs: Needs::NONE,
         brief: false,
+        spelling: Spelling::PLAIN,
     },
 ];
 

@@ -9,7 +9,7 @@
 use super::block::Block;
 use super::{
     Column, Field, Groups, Int, Item, Kind, List, Needs, Read, Style, Text, Unit, Value, endpoint, extended,
-    memory, plain, process, text,
+    memory, plain, process,
 };
 use crate::model::unix::{Name, UnixSocket};
 use crate::model::{Detail, Row};
@@ -30,19 +30,24 @@ fn unix<'a>(row: &Row<'a>) -> Option<&'a UnixSocket<'a>> {
     }
 }
 
+/// A name as it is shown: an abstract one behind an `@`.
+fn name_value(name: Name<'_>) -> Value<'_> {
+    if name.is_abstract { Value::Marked(b'@', name.bytes) } else { Value::Text(name.bytes) }
+}
+
 /// The two ends, in the order of the columns.
 const COLUMNS: &[Field] = &[
     Field::new(
         "unix.name",
-        text!(|r| Some(unix(r)?.name()?.bytes)),
-        "Path or abstract name that the socket is bound to, the latter without the NUL before it.",
+        Read::of(Kind::Text, |r| Some(name_value(unix(r)?.whole_name()?))),
+        "Path or abstract name that the socket is bound to, the latter behind an @ in place of its NUL.",
         "UNIX_DIAG_NAME",
     )
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| put_name(out, unix(r).and_then(UnixSocket::name)))),
     Field::new(
         "unix.abstract",
-        plain!(|r| Some(unix(r)?.name()?.is_abstract)),
+        plain!(|r| Some(unix(r)?.whole_name()?.is_abstract)),
         "Whether the name is abstract instead of a path.",
         "UNIX_DIAG_NAME",
     )
@@ -56,7 +61,7 @@ const COLUMNS: &[Field] = &[
     )),
     Field::new(
         "unix.peer_name",
-        text!(|r| Some(unix(r)?.peer_name()?.bytes)),
+        Read::of(Kind::Text, |r| Some(name_value(unix(r)?.peer_name()?))),
         "Name of the peer, which only /proc of very old kernels tells.",
         "/proc/net/unix",
     )

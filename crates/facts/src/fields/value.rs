@@ -3,6 +3,8 @@
 //! A value borrows the row.  A list is not built: it is a way to walk over what
 //! the row holds, and where one number is wanted it counts as its length.
 
+use std::borrow::Cow;
+
 use crate::model::{Addr, Row};
 
 /// The value of a field in one row.
@@ -18,6 +20,8 @@ pub enum Value<'a> {
     Bool(bool),
     /// Text, in whatever encoding the kernel holds it.
     Text(&'a [u8]),
+    /// Text behind a mark that the kernel holds in another way.
+    Marked(u8, &'a [u8]),
     /// An address.
     Addr(Addr),
     /// Several values.
@@ -41,8 +45,8 @@ pub type Each = for<'r, 't> fn(&'r Row<'r>, &'t mut dyn FnMut(Item<'_>));
 pub enum List<'a> {
     /// What this function finds in this row.
     Of(&'a Row<'a>, Each),
-    /// Words that each end in NUL, as command lines are kept; the last may
-    /// lack it.
+    /// Words that each end in NUL, as command lines are kept; the last lacks it
+    /// where more words, or more of this one, were left out.
     Words(&'a [u8]),
 }
 
@@ -58,6 +62,11 @@ impl List<'_> {
                 }
             }
         }
+    }
+
+    /// Whether there is more than is known: words that were cut.
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::Words(bytes) if bytes.last().is_some_and(|byte| *byte != 0))
     }
 
     /// How many elements there are.
@@ -90,7 +99,16 @@ impl PartialEq for List<'_> {
     }
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// The value as a text, where it is one.
+    pub fn text(self) -> Option<Cow<'a, [u8]>> {
+        match self {
+            Value::Text(text) => Some(Cow::Borrowed(text)),
+            Value::Marked(mark, text) => Some(Cow::Owned([&[mark], text].concat())),
+            _ => None,
+        }
+    }
+
     /// The value as an integer, where it is one; a list is its length.
     pub fn as_i128(self) -> Option<i128> {
         match self {

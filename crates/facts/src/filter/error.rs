@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::errno::errno_text;
+use crate::model::words::Word;
 
 /// A filter that cannot be used.
 ///
@@ -52,6 +53,129 @@ pub enum FilterError {
         /// The value as typed.
         value: Vec<u8>,
     },
+    /// A value that a field of the table cannot have.
+    /// (The reference knows no such conditions.)
+    Value {
+        /// The field's name.
+        field: String,
+        /// The value as typed.
+        value: Vec<u8>,
+        /// Why not.
+        why: Mismatch,
+    },
+    /// None of the sockets that are listed can report the field.
+    /// (The reference knows no such conditions.)
+    NotReported {
+        /// The field's name.
+        field: String,
+        /// What would report it.
+        by: Reporter,
+    },
+}
+
+/// Why a field cannot have a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// It has one of these words.
+    Words(&'static [Word]),
+    /// It lies between these numbers.
+    Range(i128, i128),
+    /// It is a whole number.
+    Whole,
+    /// It is an address.
+    Address,
+    /// It is an address, and its port is another field, of this name.
+    Port(&'static str),
+    /// There is no interface of this name.
+    Interface,
+    /// There is no user of this name.
+    User,
+    /// There is no service of this name.
+    Service,
+    /// There is no host of this name; patterns of names cannot be looked up.
+    Host,
+    /// It is never longer than this many bytes.
+    Long(usize),
+    /// It can be compared with `=` and `!=` only.
+    Order,
+    /// An order takes one value.
+    Several,
+    /// It is compared with another field, of this name, which counts something else.
+    Unit(String),
+    /// The condition would hold for no socket.
+    Never,
+    /// It is the mark of what is absent, which no condition is compared with.
+    Absent,
+    /// A quote in it is not closed.
+    Quote,
+    /// A bracket in it is not opened.
+    Bracket,
+    /// It is a word of the filter language.
+    Reserved,
+}
+
+/// What would report a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reporter {
+    /// Sockets of other tables.
+    Tables,
+    /// A listing of several network namespaces (`--netns`).
+    Namespaces,
+}
+
+/// What is worth saying of a value that is not compared just as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remark {
+    /// The kernel keeps this many bytes of such a text, so these are compared.
+    Cut {
+        /// The field's name.
+        field: String,
+        /// The value as typed.
+        value: Vec<u8>,
+        /// Bytes that are compared.
+        kept: usize,
+    },
+    /// The digits are read as decimal, as structured output has them, and as
+    /// hexadecimal, as the text does: either is a match.
+    DecimalOrHex {
+        /// The field's name.
+        field: String,
+        /// The value as typed.
+        value: Vec<u8>,
+    },
+}
+
+impl Remark {
+    /// Whether something else may have been meant, so that nothing should be
+    /// destroyed by it.
+    pub fn is_doubtful(&self) -> bool {
+        matches!(self, Self::DecimalOrHex { .. })
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut { field, value, kept } => {
+                let held = value.get(..*kept).unwrap_or(value);
+                let (value, held) = (Typed(value), Typed(held));
+                write!(
+                    f,
+                    "the kernel keeps {kept} bytes of {field}, so it is compared with {held}, not {value}"
+                )
+            }
+            Self::DecimalOrHex { field, value } => {
+                let value = Typed(value);
+                write!(
+                    f,
+                    "{value} is taken for {field} as decimal and as hexadecimal; 0x before it makes it one"
+                )
+            }
+        }
+    }
 }
 
 /// What is wrong with a host value.
@@ -117,6 +241,54 @@ impl fmt::Display for FilterError {
             Self::NotANumber { field, value } => {
                 write!(f, "{} is not a number, so {field} cannot be compared with it", Typed(value))
             }
+            Self::Value { field, value, why } => write_mismatch(f, field, &Typed(value), why),
+            Self::NotReported { field, by: Reporter::Tables } => {
+                write!(f, "no socket that is listed reports {field}")
+            }
+            Self::NotReported { field, by: Reporter::Namespaces } => {
+                write!(f, "{field} is reported with --netns only")
+            }
+        }
+    }
+}
+
+fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, why: &Mismatch) -> fmt::Result {
+    match why {
+        Mismatch::Words(words) => {
+            write!(f, "{value} is not a value of {field}, which is one of ")?;
+            for (at, word) in words.iter().enumerate() {
+                write!(f, "{}{}", if at > 0 { ", " } else { "" }, word.name())?;
+            }
+            Ok(())
+        }
+        Mismatch::Range(least, most) => {
+            write!(f, "{field} is never so compared with {value}: it lies between {least} and {most}")
+        }
+        Mismatch::Whole => write!(f, "{field} is a whole number and never {value}"),
+        Mismatch::Address => write!(f, "{value} is neither an address, a network nor the name of a host"),
+        Mismatch::Port(port) => {
+            write!(f, "{value} has a port: compare {field} with the address and {port} with the port")
+        }
+        Mismatch::Interface => write!(f, "{value} names no interface"),
+        Mismatch::User => write!(f, "there is no user {value}"),
+        Mismatch::Service => write!(f, "there is no service {value}"),
+        Mismatch::Host => {
+            write!(f, "there is no host {value}; names of hosts are looked up, so {field} takes no pattern")
+        }
+        Mismatch::Long(most) => write!(f, "{field} has at most {most} bytes, so it never matches {value}"),
+        Mismatch::Order => write!(f, "{field} has no order: compare it by = or !="),
+        Mismatch::Several => write!(f, "{field} can be less or more than one value only, not {value}"),
+        Mismatch::Unit(other) => write!(f, "{field} and {other} are not of one unit"),
+        Mismatch::Never => write!(f, "no socket has {field} and not {value}"),
+        Mismatch::Absent => {
+            write!(f, "{value} stands for what is not reported: say \"not {field} = *\", or quote the text")
+        }
+        Mismatch::Quote => write!(f, "a quote in {value} is not closed"),
+        Mismatch::Bracket => {
+            write!(f, "a bracket in {value} is not opened; quote the value if it is part of it")
+        }
+        Mismatch::Reserved => {
+            write!(f, "{value} is a word of the filter language: quote it to compare {field} with it")
         }
     }
 }

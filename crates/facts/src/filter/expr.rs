@@ -12,6 +12,7 @@
 
 use std::fmt;
 
+use super::field_test::FieldTest;
 use super::host::HostCondition;
 use crate::fields::{Field, Needs};
 
@@ -89,34 +90,6 @@ pub enum Test {
     Autobound,
     /// A field compared by its name.
     Field(FieldTest),
-}
-
-/// `NAME OP VALUE`: any field of the table, by its full name.
-///
-/// A row that does not report the field fails every comparison, `!=`
-/// included; `not NAME = VALUE` holds for it.  A list is compared by its
-/// length where its field counts, else it holds if any element does; `!=` holds
-/// if there are elements and none is equal.  So it is with members of records.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FieldTest {
-    /// What is compared.
-    pub field: &'static Field,
-    /// The member of its records that is compared, by place.
-    pub member: Option<usize>,
-    /// What has to be asked for so that it is there.
-    pub needs: Needs,
-    /// How.
-    pub comparison: Comparison,
-    /// The value as typed, for fields that are text.
-    pub text: Vec<u8>,
-    /// Whether that is a pattern rather than the text itself.
-    pub is_pattern: bool,
-    /// The value as a number, if it is an integer.
-    pub number: Option<i128>,
-    /// The value as a ratio, if it is a number at all.
-    pub ratio: Option<f64>,
-    /// The value as an address, if it is one.
-    pub addr: Option<crate::model::Addr>,
 }
 
 /// A node of the postfix list.  The operand of `Not` and the right operand of
@@ -256,7 +229,7 @@ impl Expr {
     /// or counts as zero.
     pub fn needs(&self) -> Needs {
         self.tests().fold(Needs::NONE, |needs, test| match test {
-            Test::Field(test) => needs.union(test.needs),
+            Test::Field(test) => needs.union(test.needs()),
             _ => needs,
         })
     }
@@ -371,14 +344,7 @@ impl Test {
             Test::Mark { mark, mask, .. } => write!(f, "fwmark = {mark:#x}/{mask:#x}"),
             Test::Cgroup(_, id) => write!(f, "cgroup = {id:#x}"),
             Test::Autobound => f.write_str("autobound"),
-            Test::Field(test) => {
-                let text = String::from_utf8_lossy(&test.text);
-                f.write_str(test.field.name)?;
-                if let Some(member) = test.member.and_then(|at| test.field.kind.members().get(at)) {
-                    write!(f, ".{}", member.name)?;
-                }
-                write!(f, " {} {text}", test.comparison.symbol())
-            }
+            Test::Field(test) => write!(f, "{test}"),
         }
     }
 }

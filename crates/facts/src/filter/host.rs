@@ -252,7 +252,7 @@ fn addresses(host: &[u8], family: Option<Family>, lookups: &mut dyn Lookups) -> 
     (!prefixes.is_empty()).then_some(prefixes)
 }
 
-fn prefix(host: &[u8], family: Option<Family>) -> Option<Prefix> {
+pub(super) fn prefix(host: &[u8], family: Option<Family>) -> Option<Prefix> {
     let slash = host.iter().position(|b| *b == b'/');
     let (addr, len) = match slash {
         Some(slash) => (host.get(..slash)?, host.get(slash + 1..)),

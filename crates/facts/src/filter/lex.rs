@@ -74,9 +74,18 @@ pub(super) struct Tokens<'a> {
     file: Option<&'a mut dyn BufRead>,
     line: Vec<u8>,
     line_at: usize,
-    peeked: Option<Result<Vec<u8>, FilterError>>,
+    /// What was left before the last token was read.
+    before: (&'a [u8], usize),
     /// The last tokens that were read, for messages.
     seen: VecDeque<Vec<u8>>,
+}
+
+/// A place behind a token.
+pub(super) struct Place<'a> {
+    words: std::slice::Iter<'a, &'a [u8]>,
+    word: &'a [u8],
+    line_at: usize,
+    last: Vec<u8>,
 }
 
 /// Tokens that messages may show.
@@ -93,37 +102,98 @@ impl<'a> Tokens<'a> {
             file,
             line: Vec::new(),
             line_at: 0,
-            peeked: None,
+            before: (&[], 0),
             seen: VecDeque::new(),
         }
     }
 
-    /// The next token, without taking it.
-    pub(super) fn peek(&mut self) -> Option<&[u8]> {
-        if self.peeked.is_none() {
-            self.peeked = self.next();
+    /// Goes back to before the token that was read last.
+    pub(super) fn rewind(&mut self) {
+        (self.word, self.line_at) = self.before;
+        self.seen.pop_back();
+    }
+
+    /// Where the next token begins, to come back to: as long as no line is read.
+    pub(super) fn place(&self) -> Place<'a> {
+        let last = self.seen.back().cloned().unwrap_or_default();
+        Place { words: self.words.clone(), word: self.word, line_at: self.line_at, last }
+    }
+
+    /// Goes back there.
+    pub(super) fn return_to(&mut self, place: Place<'a>) {
+        (self.words, self.word, self.line_at) = (place.words, place.word, place.line_at);
+        self.see(&place.last);
+    }
+
+    /// What is left of the word or line, from its next byte on.
+    pub(super) fn glued(&self) -> &[u8] {
+        match self.word {
+            [] => self.line.get(self.line_at..).unwrap_or_default(),
+            word => word,
         }
-        self.peeked.as_ref()?.as_deref().ok()
+    }
+
+    /// What is left of the word or line, without the blanks it begins with.
+    pub(super) fn raw(&self) -> &[u8] {
+        let rest = self.glued();
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        rest.get(blanks..).unwrap_or_default()
+    }
+
+    /// Takes so many bytes of [`Tokens::raw`].
+    pub(super) fn pass(&mut self, bytes: usize) {
+        let bytes = bytes + self.glued().len() - self.raw().len();
+        match self.word {
+            [] => self.line_at += bytes,
+            word => self.word = word.get(bytes..).unwrap_or_default(),
+        }
+    }
+
+    /// The same, and they are a token for messages.
+    pub(super) fn accept(&mut self, bytes: usize) {
+        let token = self.raw().get(..bytes).unwrap_or_default().to_vec();
+        self.see(&token);
+        self.pass(bytes);
+    }
+
+    /// Goes on to the next word or line if nothing is left of this one; false at
+    /// the end, and where the file cannot be read further.
+    pub(super) fn more(&mut self) -> bool {
+        while self.raw().is_empty() {
+            if let Some(word) = self.words.next() {
+                self.word = word;
+            } else {
+                self.word = &[];
+                if !matches!(self.read_line(), Ok(true)) {
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// The tokens before the one that was taken last, that one, and those
     /// behind it in the words; none of the latter where there is none left.
     pub(super) fn around(mut self, at_end: bool) -> [Vec<Vec<u8>>; 3] {
-        let peeked = usize::from(self.peeked.is_some());
         self.file = None;
         let mut seen = Vec::from(std::mem::take(&mut self.seen));
-        let mut behind = seen.split_off(seen.len().saturating_sub(peeked));
-        self.peeked = None;
-        behind.extend(self.by_ref().take(SEEN).map_while(Result::ok));
         if at_end {
-            seen.append(&mut behind);
             return [seen, Vec::new(), Vec::new()];
+        }
+        let mut behind = Vec::new();
+        // Words as they were typed, so that they can be typed again.
+        while behind.len() < SEEN && self.more() {
+            let raw = self.raw();
+            let len = raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len());
+            behind.push(raw.get(..len).unwrap_or_default().to_vec());
+            self.pass(len);
         }
         let wrong = seen.pop().into_iter().collect();
         [seen, wrong, behind]
     }
 
-    fn see(&mut self, token: &[u8]) {
+    /// Remembers a token for messages.
+    pub(super) fn see(&mut self, token: &[u8]) {
         if self.seen.len() >= SEEN {
             self.seen.pop_front();
         }
@@ -168,10 +238,8 @@ impl Iterator for Tokens<'_> {
     type Item = Result<Vec<u8>, FilterError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(peeked) = self.peeked.take() {
-            return Some(peeked);
-        }
         loop {
+            self.before = (self.word, self.line_at);
             if let Some(token) = next_token(&mut self.word) {
                 self.see(&token);
                 return Some(Ok(token));
@@ -182,6 +250,7 @@ impl Iterator for Tokens<'_> {
             }
         }
         loop {
+            self.before = (&[], self.line_at);
             let mut rest = self.line.get(self.line_at..).unwrap_or_default();
             let token = next_token(&mut rest);
             self.line_at = self.line.len() - rest.len();
@@ -259,15 +328,26 @@ mod tests {
     }
 
     #[test]
-    fn peeking_takes_nothing() {
-        let words: [&[u8]; 1] = [b"a b"];
-        let mut tokens = Tokens::new(&words, None);
-        assert_eq!(tokens.peek(), Some(&b"a"[..]));
-        assert_eq!(tokens.next(), Some(Ok(b"a".to_vec())));
-        assert_eq!(tokens.peek(), Some(&b"b"[..]));
-        assert_eq!(tokens.peek(), Some(&b"b"[..]));
-        assert_eq!(tokens.next(), Some(Ok(b"b".to_vec())));
-        assert_eq!(tokens.peek(), None);
-        assert_eq!(tokens.next(), None);
+    fn a_token_can_be_read_again_by_its_bytes() {
+        let words: [&[u8]; 2] = [b" a\\ b  c", b"d"];
+        let mut file: &[u8] = b"e f\n";
+        let mut tokens = Tokens::new(&words, Some(&mut file));
+        assert_eq!(tokens.next(), Some(Ok(b"a b".to_vec())));
+        tokens.rewind();
+        assert_eq!(tokens.raw(), b"a\\ b  c");
+        tokens.accept(4);
+        assert_eq!((tokens.glued(), tokens.raw()), (&b"  c"[..], &b"c"[..]));
+        tokens.accept(1);
+        assert!(tokens.raw().is_empty() && tokens.more());
+        assert_eq!(tokens.raw(), b"d");
+        tokens.accept(1);
+        assert!(tokens.more());
+        assert_eq!(tokens.next(), Some(Ok(b"e".to_vec())));
+        tokens.rewind();
+        tokens.accept(1);
+        assert_eq!(tokens.next(), Some(Ok(b"f".to_vec())));
+        assert!(!tokens.more());
+        let seen = tokens.around(true).concat().concat();
+        assert_eq!(seen, b"a\\ bcdef");
     }
 }

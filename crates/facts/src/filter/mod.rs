@@ -26,7 +26,9 @@ mod error;
 mod eval;
 mod explain;
 mod expr;
+mod field_test;
 mod host;
+mod kinds;
 mod lex;
 mod parse;
 mod pattern;
@@ -35,11 +37,13 @@ mod pushdown;
 mod quantity;
 #[cfg(test)]
 mod testing;
+mod typed;
 
-pub use error::{CgroupError, FilterError, HostError};
+pub use error::{CgroupError, FilterError, HostError, Mismatch, Remark, Reporter};
 pub use eval::EvalContext;
 pub use explain::Refused;
-pub use expr::{Comparison, End, Expr, FieldTest, Node, Test};
+pub use expr::{Comparison, End, Expr, Node, Test};
+pub use field_test::{FieldTest, Wanted};
 pub use host::{HostCondition, Prefix};
 pub use parse::{parse, parse_or_explain};
 pub use pattern::matches as pattern_matches;
@@ -83,6 +87,23 @@ pub trait Lookups {
         protocol_names::netlink_protocol(name)
     }
 
+    /// Number of the user of this name.
+    fn user(&mut self, name: &[u8]) -> Option<u32> {
+        let _ = name;
+        None
+    }
+
+    /// Whether a port of any protocol has this name.
+    fn names_a_service(&mut self, name: &[u8]) -> bool {
+        let of = |transport| self.service(name, transport).is_some();
+        [Transport::Tcp, Transport::Udp].into_iter().any(of) || self.rpc_service(name).is_some()
+    }
+
+    /// Whether rows will say which network namespace they are of.
+    fn tells_namespaces(&self) -> bool {
+        true
+    }
+
     /// Id of the cgroup at this path.
     ///
     /// # Errors
@@ -115,4 +136,6 @@ pub struct Parsed {
     /// The one family that host values narrowed the run to (the last one
     /// wins); `None` if they left it as it was.
     pub family: Option<Family>,
+    /// What is worth saying of values that are not compared just as they were typed.
+    pub remarks: Vec<Remark>,
 }

@@ -10,23 +10,21 @@
 //!
 //! Source: the manual page ss(8), and the program's behaviour.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "kernel integers are narrow; each cast is meant"
-)]
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
 use std::io::BufRead;
 
-use super::error::{FilterError, HostError};
+use super::error::{FilterError, HostError, Mismatch, Remark, Reporter};
 use super::explain::{self, Refused};
-use super::expr::{Comparison, End, Expr, FieldTest, Node, Test};
+use super::expr::{Comparison, End, Expr, Node, Test};
 use super::host::{self, HostCondition, Meaning};
+use super::kinds::Reader;
 use super::lex::{Mark, Tokens, mark};
-use super::{Context, Parsed, quantity};
+use super::{Context, Parsed, quantity, typed};
 use crate::cnum;
-use crate::fields::{Field, Kind, NameError, Named, Operand, Unit};
-use crate::model::{Addr, Family};
+use crate::fields::{Field, NameError, Named, Operand, Unit};
+use crate::model::Family;
+use crate::model::words::Word;
 
 /// Symbols that the reference's parser holds at most.
 const MAX_SYMBOLS: usize = 9998;
@@ -70,6 +68,11 @@ struct Parser<'a> {
     nodes: Vec<Node>,
     stack: Vec<Symbol>,
     pending: Option<Pending>,
+    /// Whether a field was compared by its name, which the reference does not know.
+    is_ours: bool,
+    /// Whether the value of a field is next.
+    wants_value: bool,
+    remarks: Vec<Remark>,
 }
 
 /// Reads a filter: first the words of the command line, each of which is split
@@ -100,6 +103,9 @@ pub fn parse_or_explain<'a>(
         nodes: Vec::new(),
         stack: Vec::new(),
         pending: None,
+        is_ours: false,
+        wants_value: false,
+        remarks: Vec::new(),
     };
     while let Some(token) = parser.tokens.next() {
         if let Err(error) = token.and_then(|token| parser.token(&token)) {
@@ -122,7 +128,7 @@ impl Parser<'_> {
             }
             _ => return Err(FilterError::Syntax),
         };
-        Ok(Parsed { expr, family })
+        Ok(Parsed { expr, family, remarks: std::mem::take(&mut self.remarks) })
     }
 
     /// Where the filter is wrong, and what would be right there.
@@ -136,7 +142,24 @@ impl Parser<'_> {
         if !behind.is_empty() {
             behind.insert(0, ' ');
         }
-        Refused { error, around: [before, wrong, behind], expected }
+        let mended = match error {
+            _ if at_end => None,
+            FilterError::Host(_) | FilterError::Syntax if is_state(&wrong) && before.is_empty() => {
+                explain::state_first(&wrong, &behind)
+            }
+            FilterError::Host(_) | FilterError::Syntax => {
+                explain::with_blanks(&before, &format!("{wrong} {behind}"))
+            }
+            _ => None,
+        };
+        let expected = match &mended {
+            Some(_) if is_state(&wrong) => {
+                "a condition: states are words of their own, before the filter".to_owned()
+            }
+            Some(_) => "blanks around operators and brackets".to_owned(),
+            None => expected,
+        };
+        Refused { error, around: [before, wrong, behind], expected, mended }
     }
 
     fn expected(&self, error: &FilterError, at_end: bool) -> String {
@@ -165,10 +188,38 @@ impl Parser<'_> {
                 quantity::units(unit)
             }
             FilterError::NoUnit { .. } => quantity::units(Unit::Microseconds),
+            FilterError::Value { why, field, .. } => match why {
+                Mismatch::Words(words) => {
+                    let words: Vec<&str> = words.iter().map(Word::name).collect();
+                    return words.join(", ");
+                }
+                Mismatch::Range(least, most) => return format!("a number from {least} to {most}"),
+                Mismatch::Whole => "a whole number",
+                Mismatch::Address => "an address, a network such as 10.0.0.0/8 or the name of a host",
+                Mismatch::Port(port) => return format!("an address; the port is {port}"),
+                Mismatch::Interface => "the name or the index of an interface",
+                Mismatch::User => "the name or the number of a user",
+                Mismatch::Service => "the name of a service",
+                Mismatch::Host => "the name of a host",
+                Mismatch::Long(most) => return format!("at most {most} bytes"),
+                Mismatch::Order => "= or !=",
+                Mismatch::Several => "one value",
+                Mismatch::Unit(_) => "a value, or a field of the same unit",
+                Mismatch::Never => {
+                    return format!("what not every socket has; \"not {field} = *\" finds those without");
+                }
+                Mismatch::Absent => "a value, or quotes around it",
+                Mismatch::Quote => "a closing quote",
+                Mismatch::Bracket => "no closing bracket",
+                Mismatch::Reserved => "a value",
+            },
+            FilterError::NotReported { by: Reporter::Tables, .. } => "a field of the sockets that are listed",
+            FilterError::NotReported { by: Reporter::Namespaces, .. } => "--netns",
             FilterError::LineTooLong => "lines of less than 1023 bytes",
             FilterError::InvalidLine => "text",
             FilterError::TooDeep => "fewer brackets",
             FilterError::Syntax => match (self.pending, self.stack.last()) {
+                _ if self.wants_value => "a value",
                 (Some(_), _) if at_end => "a value",
                 (Some(_), _) => "an operator that this condition takes, and a value",
                 (None, Some(Symbol::Open | Symbol::Not | Symbol::And | Symbol::Or) | None) => CONDITION,
@@ -196,19 +247,103 @@ impl Parser<'_> {
                 self.check_depth(1)
             };
         }
-        if self.pending.is_none()
-            && let Some(named) = std::str::from_utf8(token).ok().and_then(|name| self.ctx.catalog.named_of(name, self.ctx.tables).ok())
-            // Its keyword is the whole condition: there is no value to compare.
-            && !matches!(named.field.operand, Some((_, Operand::Autobound)))
-            && let Some(Mark::Compare(comparison)) = self.tokens.peek().and_then(mark)
-        {
-            return self.field_test(token, named, comparison);
+        if self.pending.is_none() && self.ours()? {
+            return Ok(());
         }
-        let value = self.convert(token)?;
+        self.value(token)
+    }
+
+    /// Reads the value of a classic operand, or of none.
+    fn value(&mut self, token: &[u8]) -> Result<(), FilterError> {
+        let (values, closing) = match self.convert(token) {
+            Ok(value) => (vec![value], 0),
+            Err(error) => self.lenient(token).ok_or(error)?,
+        };
         let pending = self.pending.take().ok_or(FilterError::Syntax)?;
         // An operator that is not written counts as well.
         self.check_depth(3)?;
-        self.condition(pending, value)
+        self.condition(pending, values)?;
+        (0..closing).try_for_each(|_| self.mark(Mark::Close))
+    }
+
+    /// Values that the reference refuses: a list, or one with brackets behind it in
+    /// a filter that the reference refuses anyway; and how many brackets these are.
+    fn lenient(&mut self, token: &[u8]) -> Option<(Vec<Value>, usize)> {
+        let comparison = self.pending?.comparison.unwrap_or(Comparison::Eq);
+        let open = self.stack.iter().filter(|symbol| **symbol == Symbol::Open).count();
+        let closing = token.iter().rev().take_while(|byte| **byte == b')').count();
+        let closing = if self.is_ours { closing.min(open) } else { 0 };
+        let token = token.get(..token.len() - closing)?;
+        if token.is_empty() {
+            return None;
+        }
+        let parts = token.split(|byte| *byte == b',');
+        if parts.clone().count() > 1 {
+            if !matches!(comparison, Comparison::Eq | Comparison::Ne) {
+                return None;
+            }
+        } else if closing == 0 {
+            return None;
+        }
+        let narrowed = self.narrowed;
+        let values: Option<Vec<Value>> =
+            parts.map(|part| if part.is_empty() { None } else { self.convert(part).ok() }).collect();
+        if values.is_none() {
+            self.narrowed = narrowed;
+        }
+        Some((values?, closing))
+    }
+
+    /// Reads a condition of ours: a field, an operator, a value, and brackets and
+    /// joints that stand before and behind it without a blank.  False if it is none.
+    ///
+    /// The reference refuses every filter with such a word here, so nothing that it
+    /// understands is read in another way.
+    fn ours(&mut self) -> Result<bool, FilterError> {
+        let place = self.tokens.place();
+        self.tokens.rewind();
+        let mut marks = Vec::new();
+        while let Some((mark, len)) = glued_mark(self.tokens.raw()) {
+            marks.push((mark, self.tokens.raw().get(..len).unwrap_or_default().to_vec()));
+            self.tokens.pass(len);
+        }
+        let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+        let len = self.tokens.raw().iter().take_while(is_name).count();
+        let name = String::from_utf8_lossy(self.tokens.raw().get(..len).unwrap_or_default()).into_owned();
+        let named = match self.ctx.catalog.operand(name.as_bytes()) {
+            // Its own grammar has it.
+            Some(_) => None,
+            None => self.ctx.catalog.named_of(&name, self.ctx.tables).ok(),
+        };
+        self.tokens.pass(len);
+        let is_there = named.is_some() && self.tokens.more();
+        let operator = if is_there { glued_operator(self.tokens.raw()) } else { None };
+        let (Some(named), Some((comparison, len))) = (named, operator) else {
+            self.tokens.return_to(place);
+            return Ok(false);
+        };
+        self.is_ours = true;
+        for (mark, text) in marks {
+            self.tokens.see(&text);
+            self.mark(mark)?;
+        }
+        self.begin_primary()?;
+        self.tokens.see(name.as_bytes());
+        self.tokens.accept(len);
+        self.field_test(&name, named, comparison)?;
+        // What stands behind it without a blank.
+        loop {
+            let (mark, len) = match self.tokens.glued() {
+                [b')', ..] => (Mark::Close, 1),
+                [b'&', b'&', ..] => (Mark::And, 2),
+                [b'|', b'|', ..] => (Mark::Or, 2),
+                [b'&', ..] => (Mark::And, 1),
+                [b'|', ..] => (Mark::Or, 1),
+                _ => return Ok(true),
+            };
+            self.tokens.accept(len);
+            self.mark(mark)?;
+        }
     }
 
     fn mark(&mut self, mark: Mark) -> Result<(), FilterError> {
@@ -319,108 +454,135 @@ impl Parser<'_> {
         index.or_else(|| Some(cnum::unsigned(token, u32::MAX.into())? as u32))
     }
 
-    /// Turns a complete operand, operator and value into nodes.
-    fn condition(&mut self, pending: Pending, value: Value) -> Result<(), FilterError> {
+    /// Turns a complete operand, operator and values into nodes.
+    fn condition(&mut self, pending: Pending, values: Vec<Value>) -> Result<(), FilterError> {
         let Pending { field, operand, comparison } = pending;
         let comparison = comparison.unwrap_or(Comparison::Eq);
-        let (test, negated) = match (operand, value) {
-            (Operand::LocalHost, Value::Host(host)) => (Test::Host(End::Local, host), false),
-            (Operand::RemoteHost, Value::Host(host)) => (Test::Host(End::Remote, host), false),
-            (Operand::LocalPort, Value::Host(host)) => port(End::Local, host, comparison),
-            (Operand::RemotePort, Value::Host(host)) => port(End::Remote, host, comparison),
-            (Operand::Device, Value::Device(index)) => {
-                (Test::Device(field, index), comparison == Comparison::Ne)
-            }
-            (Operand::Mark, Value::Mark(mark, mask)) => {
-                (Test::Mark { field, mark, mask }, comparison == Comparison::Ne)
-            }
-            (Operand::Cgroup, Value::Cgroup(id)) => {
-                if !self.ctx.lookups.cgroup_condition_supported() {
-                    return Err(FilterError::CgroupUnsupported);
+        let mut tests = Vec::with_capacity(values.len());
+        for value in values {
+            tests.push(match (operand, value) {
+                (Operand::LocalHost, Value::Host(host)) => (Test::Host(End::Local, host), false),
+                (Operand::RemoteHost, Value::Host(host)) => (Test::Host(End::Remote, host), false),
+                (Operand::LocalPort, Value::Host(host)) => port(End::Local, host, comparison),
+                (Operand::RemotePort, Value::Host(host)) => port(End::Remote, host, comparison),
+                (Operand::Device, Value::Device(index)) => {
+                    (Test::Device(field, index), comparison == Comparison::Ne)
                 }
-                (Test::Cgroup(field, id), comparison == Comparison::Ne)
+                (Operand::Mark, Value::Mark(mark, mask)) => {
+                    (Test::Mark { field, mark, mask }, comparison == Comparison::Ne)
+                }
+                (Operand::Cgroup, Value::Cgroup(id)) => {
+                    if !self.ctx.lookups.cgroup_condition_supported() {
+                        return Err(FilterError::CgroupUnsupported);
+                    }
+                    (Test::Cgroup(field, id), comparison == Comparison::Ne)
+                }
+                _ => return Err(FilterError::Syntax),
+            });
+        }
+        self.tests(tests, comparison)
+    }
+
+    /// Adds tests, each of which may be negated: under `!=` all have to hold, else
+    /// any of them.
+    fn tests(&mut self, tests: Vec<(Test, bool)>, comparison: Comparison) -> Result<(), FilterError> {
+        let mut left = None;
+        for (test, negated) in tests {
+            self.nodes.push(Node::Test(test));
+            if negated {
+                self.nodes.push(Node::Not);
             }
-            _ => return Err(FilterError::Syntax),
-        };
-        self.nodes.push(Node::Test(test));
-        if negated {
-            self.nodes.push(Node::Not);
+            if let Some(left) = left {
+                self.nodes.push(if comparison == Comparison::Ne { Node::And(left) } else { Node::Or(left) });
+            }
+            left = self.nodes.len().checked_sub(1);
         }
         self.reduce()
     }
 
-    /// `NAME OP VALUE` with the name of a field, whose operator is next.
-    fn field_test(&mut self, name: &[u8], named: Named, comparison: Comparison) -> Result<(), FilterError> {
-        let _operator = self.tokens.next();
-        let text = self.tokens.next().ok_or(FilterError::Syntax)??;
-        if mark(&text).is_some() {
+    /// `NAME OP VALUE` with the name of a field; the value is next.
+    fn field_test(&mut self, name: &str, named: Named, comparison: Comparison) -> Result<(), FilterError> {
+        self.wants_value = true;
+        if !self.tokens.more() {
             return Err(FilterError::Syntax);
         }
+        let in_brackets = self.stack.contains(&Symbol::Open);
+        let typed = match typed::value(self.tokens.raw(), in_brackets) {
+            Ok(typed) => typed,
+            Err(wrong) => {
+                let raw = self.tokens.raw();
+                let len = raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len());
+                let value = raw.get(..len).unwrap_or_default().to_vec();
+                self.tokens.accept(len);
+                let why = match wrong {
+                    typed::Wrong::Missing => return Err(FilterError::Syntax),
+                    typed::Wrong::Quote => Mismatch::Quote,
+                    typed::Wrong::Bracket => Mismatch::Bracket,
+                };
+                return Err(FilterError::Value { field: named.field.name.to_owned(), value, why });
+            }
+        };
+        self.tokens.accept(typed.raw.len());
+        self.wants_value = false;
         self.check_depth(3)?;
-        let (field, kind, unit) = (named.field, named.kind(), named.unit());
-        let number = cnum::scan(&text, 0).filter(|n| n.len == text.len() && !n.overflow).map(|n| {
-            let magnitude = i128::from(n.magnitude);
-            if n.negative { -magnitude } else { magnitude }
-        });
-        let ratio = match number {
-            Some(number) => Some(number as f64),
-            None => {
-                std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).filter(|r: &f64| r.is_finite())
-            }
+        // Words for operators may be names; the others are a condition that goes on.
+        let is_reserved = match mark(&typed.raw) {
+            None => false,
+            Some(Mark::Compare(_)) => !typed.raw.iter().any(u8::is_ascii_alphabetic),
+            Some(_) => true,
         };
-        if named.without_unit && unit.is_time() && ratio.is_some_and(|ratio| ratio != 0.0) {
-            return Err(FilterError::NoUnit { name: name.to_vec(), field: field.name, value: text });
+        if is_reserved {
+            let why = Mismatch::Reserved;
+            return Err(FilterError::Value { field: named.field.name.to_owned(), value: typed.raw, why });
         }
-        let (number, ratio) = match (ratio, kind, text.as_slice()) {
-            (None, Kind::Bool, b"true" | b"yes") => (Some(1), Some(1.0)),
-            (None, Kind::Bool, b"false" | b"no") => (Some(0), Some(0.0)),
-            (None, Kind::Enum(..), word) => {
-                let number = kind.word(word).and_then(|word| word.number);
-                (number.map(i128::from), number.map(f64::from))
-            }
-            (None, ..) => match quantity::amount(&text, unit) {
-                Some(amount) => (whole(amount), Some(amount)),
-                None => (None, None),
-            },
-            _ => (number, ratio),
-        };
-        let ordered = !matches!(comparison, Comparison::Eq | Comparison::Ne);
-        let is_text = kind.is_text() || matches!(kind, Kind::Texts | Kind::Addr | Kind::Addrs);
-        if ratio.is_none() && (ordered || !is_text) {
-            return Err(FilterError::NotANumber { field: field.name, value: text });
-        }
-        // Any spelling of a word means the word as it is shown.
-        let word = kind.word(&text).filter(|_| kind.is_text());
-        let is_pattern = word.is_none() && text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
-        let text = word.map_or(text, |word| word.name().into());
-        let needs = named.needs(self.ctx.catalog);
-        let member = named.member;
-        let addr = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok()).map(|ip| match ip {
-            std::net::IpAddr::V4(ip) => Addr::V4(ip.octets()),
-            std::net::IpAddr::V6(ip) => Addr::V6(ip.octets()),
-        });
-        self.primary(Node::Test(Test::Field(FieldTest {
-            field,
-            member,
-            needs,
-            comparison,
-            text,
-            is_pattern,
-            number,
-            ratio,
-            addr,
-        })))
+        let mut reader = Reader { ctx: &mut self.ctx, remarks: &mut self.remarks };
+        let tests = reader.read(name, named, comparison, &typed)?;
+        self.tests(tests.into_iter().map(|test| (Test::Field(test), false)).collect(), comparison)
     }
+}
+
+/// A bracket or joint at the beginning of a word that goes on, and its length.
+fn glued_mark(raw: &[u8]) -> Option<(Mark, usize)> {
+    let word =
+        |word: &[u8]| raw.strip_prefix(word).is_some_and(|rest| matches!(rest.first(), Some(b'(' | b'!')));
+    Some(match raw {
+        [b'(', ..] => (Mark::Open, 1),
+        [b'!', b'=', ..] => return None,
+        [b'!', ..] => (Mark::Not, 1),
+        [b'&', b'&', ..] => (Mark::And, 2),
+        [b'|', b'|', ..] => (Mark::Or, 2),
+        [b'&', ..] => (Mark::And, 1),
+        [b'|', ..] => (Mark::Or, 1),
+        _ if word(b"not") => (Mark::Not, 3),
+        _ if word(b"and") => (Mark::And, 3),
+        _ if word(b"or") => (Mark::Or, 2),
+        _ => return None,
+    })
+}
+
+/// An operator at the beginning of what is left, and its length.
+fn glued_operator(raw: &[u8]) -> Option<(Comparison, usize)> {
+    let len = raw.iter().take_while(|byte| matches!(byte, b'=' | b'!' | b'<' | b'>')).count();
+    let len = match len {
+        // A word: it ends at a blank.
+        0 => raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len()),
+        len => len.min(2),
+    };
+    let of = |len: usize| match mark(raw.get(..len)?)? {
+        Mark::Compare(comparison) => Some((comparison, len)),
+        _ => None,
+    };
+    of(len).or_else(|| of(1))
+}
+
+/// Whether a word stands before the state that it lists or leaves out.
+fn is_state(word: &str) -> bool {
+    matches!(word, "state" | "exclude" | "excl")
 }
 
 /// What a condition may begin with.
 const CONDITION: &str =
     "a condition: src, dst, sport, dport, dev, fwmark, cgroup, autobound, or a field and an operator";
-
-/// An amount that is a whole number.
-fn whole(amount: f64) -> Option<i128> {
-    (amount.fract() == 0.0 && amount.abs() < 1e30).then_some(amount as i128)
-}
 
 /// Whether the grammar knows this operator for this operand.
 fn allowed(operand: Operand, comparison: Comparison) -> bool {

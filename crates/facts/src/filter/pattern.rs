@@ -1,17 +1,48 @@
-//! Shell patterns, as `fnmatch(3)` reads them with case folded.
+//! Shell patterns, as `fnmatch(3)` reads them, with case folded or not.
 //!
 //! `*` matches any bytes, `/` and a leading dot included; `?` one byte;
 //! `[a-z]`, `[!a-z]`, `[^a-z]` and `[[:digit:]]` one byte of a set; `\` takes
-//! the next byte literally.  Case is folded for ASCII letters, since the
-//! reference runs in the C locale.  A bracket that is not closed is literal.
+//! the next byte literally.  Where case is folded, it is for ASCII letters, since
+//! the reference runs in the C locale.  A bracket that is not closed is literal.
 //!
 //! Invariant: time is bounded by the product of both lengths: only the last
 //! `*` is ever tried again.
 //!
 //! Source: POSIX.1-2017, XCU 2.13 (pattern matching notation).
 
-/// Whether the pattern matches all of the text.
+/// Whether the pattern matches all of the text, whatever the case of letters.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    matches_in(pattern, text, Case::Folded)
+}
+
+/// What the case of a letter is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    /// Nothing.
+    Folded,
+    /// Letters of different case are different.
+    Kept,
+}
+
+impl Case {
+    fn of(self, byte: u8) -> u8 {
+        match self {
+            Self::Folded => byte.to_ascii_lowercase(),
+            Self::Kept => byte,
+        }
+    }
+
+    /// Whether two texts are the same.
+    pub(super) fn is_same(self, a: &[u8], b: &[u8]) -> bool {
+        match self {
+            Self::Folded => a.eq_ignore_ascii_case(b),
+            Self::Kept => a == b,
+        }
+    }
+}
+
+/// Whether the pattern matches all of the text.
+pub(super) fn matches_in(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let (mut p, mut t) = (pattern, text);
     // Where to go on if it fails: after the last star, one byte further.
     let mut retry: Option<(&[u8], &[u8])> = None;
@@ -24,7 +55,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
             }
             None if t.is_empty() => return true,
             None => None,
-            Some(_) => t.split_first().and_then(|(byte, after)| Some((one(p, *byte)?, after))),
+            Some(_) => t.split_first().and_then(|(byte, after)| Some((one(p, *byte, case)?, after))),
         };
         if let Some(next) = step {
             (p, t) = next;
@@ -39,32 +70,32 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
 
 /// Matches one byte against the head of a pattern that is no star; returns the
 /// pattern's rest.
-fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
+fn one(pattern: &[u8], byte: u8, case: Case) -> Option<&[u8]> {
     let (head, rest) = pattern.split_first()?;
     match head {
         b'?' => Some(rest),
         b'\\' => {
             // A backslash at the end matches nothing.
             let (literal, rest) = rest.split_first()?;
-            literal.eq_ignore_ascii_case(&byte).then_some(rest)
+            (case.of(*literal) == case.of(byte)).then_some(rest)
         }
-        b'[' => match bracket(rest, byte) {
+        b'[' => match bracket(rest, byte, case) {
             Some((true, rest)) => Some(rest),
             Some((false, _)) => None,
             None => (byte == b'[').then_some(rest),
         },
-        literal => literal.eq_ignore_ascii_case(&byte).then_some(rest),
+        literal => (case.of(*literal) == case.of(byte)).then_some(rest),
     }
 }
 
 /// Matches a bracket expression, given without its `[`; `None` if it is never
 /// closed.
-fn bracket(set: &[u8], byte: u8) -> Option<(bool, &[u8])> {
+fn bracket(set: &[u8], byte: u8, case: Case) -> Option<(bool, &[u8])> {
     let (negated, mut set) = match set {
         [b'!' | b'^', rest @ ..] => (true, rest),
         _ => (false, set),
     };
-    let byte = byte.to_ascii_lowercase();
+    let byte = case.of(byte);
     let (mut found, mut first) = (false, true);
     loop {
         if let [b']', rest @ ..] = set
@@ -76,7 +107,7 @@ fn bracket(set: &[u8], byte: u8) -> Option<(bool, &[u8])> {
         if let [b'[', b':', rest @ ..] = set
             && let Some(end) = rest.windows(2).position(|w| w == b":]")
         {
-            found |= in_class(rest.get(..end)?, byte)?;
+            found |= in_class(rest.get(..end)?, byte, case)?;
             set = rest.get(end + 2..)?;
             continue;
         }
@@ -85,7 +116,7 @@ fn bracket(set: &[u8], byte: u8) -> Option<(bool, &[u8])> {
             [b'-', after @ ..] if !matches!(after, [b']', ..] | []) => element(after)?,
             _ => (low, rest),
         };
-        found |= (low.to_ascii_lowercase()..=high.to_ascii_lowercase()).contains(&byte);
+        found |= (case.of(low)..=case.of(high)).contains(&byte);
         set = rest;
     }
 }
@@ -98,13 +129,16 @@ fn element(set: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// Whether a byte in lower case belongs to a named class; `None` for a name
+/// Whether a byte, in lower case where case is folded, belongs to a named class; `None` for a name
 /// that does not exist.
-fn in_class(name: &[u8], byte: u8) -> Option<bool> {
+fn in_class(name: &[u8], byte: u8, case: Case) -> Option<bool> {
     Some(match name {
         b"alnum" => byte.is_ascii_alphanumeric(),
         // Folding makes both cases of a letter the same.
-        b"alpha" | b"lower" | b"upper" => byte.is_ascii_alphabetic(),
+        b"lower" | b"upper" if case == Case::Folded => byte.is_ascii_alphabetic(),
+        b"lower" => byte.is_ascii_lowercase(),
+        b"upper" => byte.is_ascii_uppercase(),
+        b"alpha" => byte.is_ascii_alphabetic(),
         b"blank" => matches!(byte, b' ' | b'\t'),
         b"cntrl" => byte.is_ascii_control(),
         b"digit" => byte.is_ascii_digit(),
@@ -160,6 +194,26 @@ mod tests {
             ("@*", "@00003", true),
         ] {
             assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expect, "{pattern:?} on {text:?}");
+        }
+    }
+
+    #[test]
+    fn case_is_kept_where_it_counts() {
+        for (pattern, text, expect) in [
+            ("Py*", "Python", true),
+            ("py*", "Python", false),
+            ("[a-c]", "B", false),
+            ("[A-C]", "B", true),
+            ("[[:upper:]]x", "Bx", true),
+            ("[[:upper:]]x", "bx", false),
+            ("[[:alpha:]]", "b", true),
+            ("\\P", "p", false),
+        ] {
+            assert_eq!(
+                matches_in(pattern.as_bytes(), text.as_bytes(), Case::Kept),
+                expect,
+                "{pattern} on {text}"
+            );
         }
     }
 

@@ -2,37 +2,68 @@
 //!
 //! A number alone is in the field's own unit.  Times take `us`, `ms`, `s`,
 //! `m`, `h`; bytes take `K`, `M`, `G`, `T` and `KiB`... (1024), `kB`, `MB`...
-//! (1000); rates take these and `bit`, `kbit`, `Mbit`, `Gbit` (1000) for a
-//! second; counts take `k`, `M`, `G` (1000).
+//! (1000); rates take these and `bit`, `kbit`, `Mbit`, `Gbit` (1000), also as
+//! `bps`, with or without `/s`; counts take `k`, `M`, `G` (1000).  A share in
+//! parts of 256 or 1024 is a share of one where it has a decimal point.
+//!
+//! An amount with a unit or a decimal point is as exact as it is typed: `20ms` is
+//! what rounds to it, since whoever types it was shown, or means, no more digits.
 
 use crate::fields::Unit;
 
-/// A number and the unit behind it.
-fn split(text: &str) -> Option<(f64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+')).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(end)?;
-    Some((number.parse().ok().filter(|number: &f64| number.is_finite())?, unit))
+/// An amount in a field's own unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Amount {
+    /// The amount.
+    pub(super) amount: f64,
+    /// What one more in its last digit would add.
+    pub(super) step: f64,
 }
 
-/// The amount in a field's own unit; `None` where the text is none of its kind,
-/// or has no unit.
-pub(super) fn amount(text: &[u8], unit: Unit) -> Option<f64> {
-    let (number, suffix) = split(std::str::from_utf8(text).ok()?)?;
+/// A number, what its last digit counts, and the unit behind it.
+fn split(text: &str) -> Option<(f64, f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+')).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let step = 0.1_f64.powi(i32::try_from(decimals).ok()?);
+    Some((number.parse().ok().filter(|number: &f64| number.is_finite())?, step, unit))
+}
+
+/// The amount that a text with a unit is, or one with a decimal point of a share;
+/// `None` where the text is none of its kind, or has no unit.
+pub(super) fn amount(text: &[u8], unit: Unit) -> Option<Amount> {
+    let (number, step, suffix) = split(std::str::from_utf8(text).ok()?)?;
     let factor = match unit {
         Unit::Microseconds => microseconds(suffix)?,
         Unit::Milliseconds => microseconds(suffix)? / 1e3,
         Unit::Seconds => microseconds(suffix)? / 1e6,
         Unit::Bytes => bytes(suffix)?,
-        Unit::BytesPerSecond => bytes(suffix).or_else(|| Some(bits(suffix)? / 8.0))?,
+        Unit::BytesPerSecond => {
+            let suffix = suffix.strip_suffix("/s").unwrap_or(suffix);
+            bytes(suffix).or_else(|| Some(bits(suffix)? / 8.0))?
+        }
         Unit::Count | Unit::Packets => match suffix {
             "k" | "K" => 1e3,
             "M" => 1e6,
             "G" => 1e9,
             _ => return None,
         },
+        Unit::Per256 if suffix.is_empty() && step < 1.0 => 256.0,
+        Unit::Per1024 if suffix.is_empty() && step < 1.0 => 1024.0,
         Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => return None,
     };
-    Some(number * factor)
+    Some(Amount { amount: number * factor, step: step * factor })
+}
+
+/// A number with a decimal point and no unit.
+pub(super) fn ratio(text: &[u8]) -> Option<Amount> {
+    let text = std::str::from_utf8(text).ok()?;
+    if let Some((amount, step, "")) = split(text) {
+        return Some(Amount { amount, step });
+    }
+    // With an exponent.
+    let amount = text.parse().ok().filter(|number: &f64| number.is_finite())?;
+    Some(Amount { amount, step: 0.0 })
 }
 
 /// Units that a field takes, for who gave another one.
@@ -75,10 +106,11 @@ fn bytes(suffix: &str) -> Option<f64> {
 
 fn bits(suffix: &str) -> Option<f64> {
     Some(match suffix {
-        "bit" => 1.0,
-        "kbit" | "Kbit" => 1e3,
-        "Mbit" => 1e6,
-        "Gbit" => 1e9,
+        "bit" | "bps" => 1.0,
+        "kbit" | "Kbit" | "kbps" | "Kbps" => 1e3,
+        "Mbit" | "Mbps" => 1e6,
+        "Gbit" | "Gbps" => 1e9,
+        "Tbit" | "Tbps" => 1e12,
         _ => return None,
     })
 }
@@ -100,6 +132,10 @@ mod tests {
             ("1GB", Unit::Bytes, Some(1e9)),
             ("64KiB", Unit::Bytes, Some(65_536.0)),
             ("20Mbit", Unit::BytesPerSecond, Some(2_500_000.0)),
+            ("20Mbps", Unit::BytesPerSecond, Some(2_500_000.0)),
+            ("20Mbit/s", Unit::BytesPerSecond, Some(2_500_000.0)),
+            ("1.25", Unit::Per256, Some(320.0)),
+            ("1", Unit::Per256, None),
             ("1M", Unit::BytesPerSecond, Some(1_048_576.0)),
             ("5k", Unit::Packets, Some(5000.0)),
             ("-1k", Unit::Count, Some(-1000.0)),
@@ -111,8 +147,25 @@ mod tests {
             ("1G", Unit::None, None),
             ("..ms", Unit::Microseconds, None),
         ] {
-            assert_eq!(amount(text.as_bytes(), unit), want, "{text} in {unit:?}");
+            let found = amount(text.as_bytes(), unit).map(|found| found.amount);
+            assert_eq!(found, want, "{text} in {unit:?}");
         }
         assert_eq!(amount(b"\xff", Unit::Bytes), None);
+    }
+
+    #[test]
+    fn amounts_are_as_exact_as_they_are_typed() {
+        for (text, unit, want) in [
+            ("95.2ms", Unit::Microseconds, 100.0),
+            ("20ms", Unit::Microseconds, 1000.0),
+            ("20us", Unit::Microseconds, 1.0),
+            ("1.50K", Unit::Bytes, 10.24),
+        ] {
+            let step = amount(text.as_bytes(), unit).map_or(f64::NAN, |found| found.step);
+            assert!((step - want).abs() < 1e-6, "{text}: {step}");
+        }
+        assert_eq!(ratio(b"0.5").map(|found| found.amount), Some(0.5));
+        assert_eq!(ratio(b"1e3").map(|found| found.amount), Some(1000.0));
+        assert_eq!((ratio(b"nan"), ratio(b"1x"), ratio(b"")), (None, None, None));
     }
 }

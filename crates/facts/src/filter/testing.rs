@@ -57,6 +57,14 @@ impl Lookups for World {
         }
     }
 
+    fn user(&mut self, name: &[u8]) -> Option<u32> {
+        match name {
+            b"root" => Some(0),
+            b"www-data" => Some(33),
+            _ => None,
+        }
+    }
+
     fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError> {
         match path {
             b"/user" => Ok(7),
@@ -70,10 +78,10 @@ impl Lookups for World {
     }
 }
 
-/// Parses one line in the fixed world, with the tcp and udp tables shown.
+/// Parses one line in the fixed world, with every table shown.
 pub(super) fn read_for(text: &[u8], preferred: Option<Family>) -> Result<Parsed, FilterError> {
     let catalog = Catalog::standard();
-    let tables = TableSet::of(&[Table::Tcp, Table::Udp]);
+    let tables = TableSet::ALL.union(TableSet::of(&[Table::Tipc, Table::Smc]));
     let mut world = World::new();
     let ctx = Context { catalog: &catalog, preferred, tables, lookups: &mut world };
     parse(&[text], None, ctx)

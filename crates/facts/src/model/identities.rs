@@ -3,8 +3,10 @@
 /// What a process is, beyond its number and command name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process<'a> {
-    /// Its command line, each word ended by NUL, any bytes; empty for a thread
-    /// of the kernel and for a process that ended.
+    /// Its command line, each word ended by NUL, any bytes, without empty words at
+    /// its end; the last word lacks the NUL where the line was cut (at 4 KiB, and
+    /// shorter where very many are kept).  Empty for a thread of the kernel and for a
+    /// process that ended.
     pub cmdline: &'a [u8],
     /// The user that it acts as; `None` if it ended before that could be read.
     pub uid: Option<u32>,

@@ -40,5 +40,5 @@ pub use row::{HostCache, Names, Row};
 pub use select::{BadState, BadTable, Empty, Selected, Selection};
 pub use socket::{Addr, Detail, Endpoint, MessageKind, Origin, Record, Socket, SourceKind, Timer};
 pub use states::{State, StateSet};
-pub use surroundings::{AddressCache, Netns, Peer, Workload};
+pub use surroundings::{AddressCache, Named, Netns, Peer, UserNamespace, Workload};
 pub use tables::{Table, TableSet};

@@ -42,6 +42,8 @@ pub struct Names<'a> {
     pub workload: Option<&'a Workload>,
     /// The addresses of its namespace, where these were asked for.
     pub addresses: Option<&'a dyn AddressCache>,
+    /// First and last ephemeral port of its namespace, where that was asked for.
+    pub port_range: Option<(u16, u16)>,
     /// Who holds it, where that was asked for.
     pub holders: Option<&'a dyn HolderCache>,
     /// SELinux contexts of its holders and its own, where that was asked for.

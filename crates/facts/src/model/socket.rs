@@ -22,6 +22,7 @@ use super::netlink::NetlinkSocket;
 use super::packet::PacketSocket;
 use super::proc_line::ProcLine;
 use super::smc::SmcSocket;
+use super::states::State;
 use super::tables::Table;
 use super::tipc::TipcSocket;
 use super::unix::UnixSocket;
@@ -99,6 +100,13 @@ impl Addr {
             Addr::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]) => Some([a, b, c, d]),
             _ => None,
         }
+    }
+
+    /// The host that it is an address of: of a v4-mapped address the IPv4 address
+    /// in it, else the address itself.
+    #[must_use]
+    pub fn one_host(self) -> Self {
+        self.mapped_v4().map_or(self, Self::V4)
     }
 }
 
@@ -229,6 +237,26 @@ impl<'a> Socket<'a> {
             (MessageKind::Xdp, _) => super::xdp::decode(record),
             (MessageKind::Smc, _) => super::smc::decode(record),
         }
+    }
+
+    /// What waits to be read, where the source tells.
+    pub fn told_recv_q(&self) -> Option<u32> {
+        let tells = match &self.detail {
+            Detail::Unix(unix) => unix.tells_queues(),
+            _ => true,
+        };
+        tells.then_some(self.recv_q)
+    }
+
+    /// What was sent and is not done with, where the source tells: of a
+    /// listener /proc tells how many wait, and not how many may.
+    pub fn told_send_q(&self) -> Option<u32> {
+        let tells = match &self.detail {
+            Detail::Unix(unix) => unix.tells_queues(),
+            Detail::Proc(_) => self.state != State::Listen as u8,
+            _ => true,
+        };
+        tells.then_some(self.send_q)
     }
 
     fn from_inet_diag(record: Record<'a>) -> Option<Self> {

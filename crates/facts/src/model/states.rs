@@ -241,6 +241,36 @@ pub const SHOWN_WORDS: &[Word] = {
     &WORDS
 };
 
+/// What is shown for the states that a word after `state` stands for, such as
+/// `connected`, whatever the family counts in; `None` for a word that stands for
+/// a single state, which is a spelling of it, or for none.
+pub fn shown_group(word: &[u8]) -> Option<Vec<&'static str>> {
+    let set = StateSet::by_word(word).filter(|set| set.len() > 1)?;
+    let among = |word: &Word| {
+        if set == StateSet::ALL {
+            return true;
+        }
+        let smc = SMC.iter().find(|(known, _)| known.name() == word.name());
+        match (word.number, smc) {
+            (Some(number), _) => set.contains_number(number as u8),
+            (None, Some((_, states))) => set.intersects(*states),
+            // Of SCTP: an association that is being made, or that is being closed.
+            (None, None)
+                if !words::by_spelling(SCTP_WORDS, word.name().as_bytes())
+                    .is_some_and(|known| known.number.is_some()) =>
+            {
+                false
+            }
+            (None, None) => match word.name() {
+                "CLOSED" => set.contains(State::Close),
+                "COOKIE_WAIT" | "COOKIE_ECHOED" => set.contains(State::SynSent),
+                _ => set.contains(State::FinWait1),
+            },
+        }
+    };
+    Some(SHOWN_WORDS.iter().filter(|word| among(word)).map(Word::name).collect())
+}
+
 /// What is shown for the state of an SMC socket.
 pub fn smc_text(state: u8) -> &'static str {
     words::by_number(SMC_WORDS, state.into()).map_or(UNKNOWN_TEXT, |word| word.name())

@@ -249,6 +249,16 @@ impl TableSet {
         .union(Self::VSOCK)
         .union(Self::of(&[Table::Netlink, Table::Xdp]));
 
+    /// Every table there is.
+    pub const EVERY: Self = {
+        let (mut all, mut at) = (Self::EMPTY, 0);
+        while at < TABLES.len() {
+            all = all.union(Self::only(TABLES[at].table));
+            at += 1;
+        }
+        all
+    };
+
     /// The tables that a word of `-A` stands for; case matters.
     pub fn by_name(name: &[u8]) -> Option<Self> {
         let group = GROUPS.iter().find(|(word, _)| word.as_bytes() == name).map(|(_, set)| *set);

@@ -115,6 +115,23 @@ impl<'a> UnixSocket<'a> {
         }
     }
 
+    /// All of its name, where `ss` shows it up to its first blank: in a line
+    /// of /proc.
+    pub fn whole_name(&self) -> Option<Name<'a>> {
+        match &self.0 {
+            Source::Reply(msg) => msg.name().map(Name::sent),
+            Source::Line(line) => line.whole.or(line.name),
+        }
+    }
+
+    /// Whether the source tells the queues: of lines only very old ones do.
+    pub fn tells_queues(&self) -> bool {
+        match &self.0 {
+            Source::Reply(msg) => msg.rqlen().is_some(),
+            Source::Line(line) => line.old,
+        }
+    }
+
     /// The peer's inode; `None` if there is no peer or the source does not tell.
     pub fn peer(&self) -> Option<u32> {
         match &self.0 {
@@ -190,8 +207,10 @@ pub struct UnixLine<'a> {
     pub state: u32,
     /// Inode on sockfs.
     pub inode: u32,
-    /// Its name.
+    /// Its name, up to its first blank, as `ss` reads it.
     pub name: Option<Name<'a>>,
+    /// All of its name, behind one blank.
+    whole: Option<Name<'a>>,
     peer_name: Option<Name<'a>>,
     old: bool,
 }
@@ -224,6 +243,7 @@ impl<'a> UnixLine<'a> {
         self.inode = scan.decimal()? as u32;
         // What C calls white space; the vertical tab is not Rust's.
         let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+        self.whole = scan.text.strip_prefix(b" ").and_then(Name::shown);
         self.name = scan.text.split(blank).find(|word| !word.is_empty()).and_then(Name::shown);
         Some(())
     }

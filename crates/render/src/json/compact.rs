@@ -10,12 +10,14 @@
 use std::io;
 
 use serde_json::ser::CompactFormatter;
+use sockdiag::escape;
 use sockdiag::fields::{Kind, Value, put_address};
-use sockdiag::model::{Addr, Row};
+use sockdiag::model::Addr;
 use sockdiag::number::{put_i64, put_start, put_u64};
 
+use super::safe::Room;
 use super::value::Member;
-use super::{Entry, Subject, serialize};
+use super::{Entry, Object, serialize};
 
 /// A key of this many bytes is copied without a look at how long it is.
 const SHORT: usize = 32;
@@ -51,14 +53,14 @@ impl Key {
 }
 
 /// Appends a row as an object.
-pub(super) fn put_row(out: &mut Vec<u8>, row: &Row<'_>, subjects: &[Subject]) -> io::Result<()> {
+pub(super) fn put_row(out: &mut Vec<u8>, object: &Object<'_>) -> io::Result<()> {
     let start = out.len();
-    for subject in subjects {
+    for subject in object.subjects {
         let before = out.len();
         subject.written.put(out);
         let empty = out.len();
-        for entry in subject.entries(row) {
-            put_member(out, row, entry)?;
+        for entry in subject.entries(object.row) {
+            put_member(out, object, entry)?;
         }
         // What nothing is known of has no key.
         if out.len() == empty {
@@ -86,8 +88,8 @@ fn close(out: &mut Vec<u8>, start: usize) {
 /// The value is looked at where the table put it: a copy of all its bytes would
 /// wait until the few that were just written have reached the cache.
 #[inline]
-fn put_member(out: &mut Vec<u8>, row: &Row<'_>, entry: &Entry) -> io::Result<()> {
-    match entry.field.value(row) {
+fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Result<()> {
+    match entry.field.value(object.row) {
         None | Some(Value::Addr(Addr::None)) => {}
         Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
@@ -107,7 +109,7 @@ fn put_member(out: &mut Vec<u8>, row: &Row<'_>, entry: &Entry) -> io::Result<()>
             put_u64(out, number);
             out.push(b'"');
         }
-        Some(Value::Text(text)) if is_plain(text) => {
+        Some(Value::Text(text)) if text.len() <= escape::SHORT && is_plain(text) => {
             entry.written.put(out);
             out.push(b'"');
             out.extend_from_slice(text);
@@ -119,17 +121,17 @@ fn put_member(out: &mut Vec<u8>, row: &Row<'_>, entry: &Entry) -> io::Result<()>
             put_address(out, addr);
             out.push(b'"');
         }
-        Some(value) => put_odd(out, entry, &value)?,
+        Some(value) => put_odd(out, entry, &value, object.room)?,
     }
     Ok(())
 }
 
 /// The same through serde, for what is rare or needs escapes.
 #[inline(never)]
-fn put_odd(out: &mut Vec<u8>, entry: &Entry, value: &Value<'_>) -> io::Result<()> {
-    // As an object of one or two members, less its braces.
+fn put_odd(out: &mut Vec<u8>, entry: &Entry, value: &Value<'_>, room: &Room) -> io::Result<()> {
+    // As an object of one to three members, less its braces.
     let at = out.len();
-    let member = Member { key: entry.key, hex: &entry.hex, kind: entry.field.kind, value: *value };
+    let member = Member { key: entry.key, hex: &entry.hex, kind: entry.field.kind, value: *value, room };
     serialize(out, CompactFormatter, &member)?;
     if let Some(brace) = out.get_mut(at) {
         *brace = b',';
@@ -146,9 +148,9 @@ fn is_plain(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use sockdiag::fields::{Catalog, Groups};
-    use sockdiag::model::{Origin, Record, Socket, SourceKind, Table};
+    use sockdiag::model::{Origin, Record, Row, Socket, SourceKind, Table};
 
-    use super::super::{Object, subjects};
+    use super::super::subjects;
     use super::*;
 
     /// A reply of inet_diag with every attribute, of length and bytes that vary.
@@ -216,8 +218,12 @@ mod tests {
         each_row(|row, which| {
             let subjects = subjects(&catalog.values(row.socket.message_kind(), all_groups()));
             let mut ours = Vec::new();
-            put_row(&mut ours, row, &subjects).unwrap();
-            let serde = serde_json::to_string(&Object { row, subjects: &subjects }).unwrap();
+            let rooms = [Room::new(), Room::new()];
+            let [object, same] = rooms.each_ref().map(|room| Object { row, subjects: &subjects, room });
+            put_row(&mut ours, &object).unwrap();
+            let mut serde = Vec::new();
+            serialize(&mut serde, CompactFormatter, &same).unwrap();
+            let serde = String::from_utf8(serde).unwrap();
             assert_eq!(String::from_utf8(ours).unwrap(), serde, "{which}");
             longest = longest.max(serde.len());
         });

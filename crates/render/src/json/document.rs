@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
+use sockdiag::model::Netns;
 use sockdiag::source::Summary;
 
 /// Where, when and how a listing was made.
@@ -55,6 +56,45 @@ pub struct Trailer {
     pub failures: Vec<String>,
 }
 
+/// What `-s` counted, and where.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// The network namespace, where several were asked for.
+    pub netns: Option<Netns>,
+    /// The counts.
+    pub summary: Summary,
+}
+
+/// The same as an object: `{"netns":{...},"summary":{...}}`.
+pub(super) struct Line<'l>(pub(super) &'l Counted);
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(netns) = &self.0.netns {
+            map.serialize_entry("netns", &Place(netns))?;
+        }
+        map.serialize_entry("summary", &Counts(&self.0.summary))?;
+        map.end()
+    }
+}
+
+/// A namespace by what fields say of it.
+struct Place<'p>(&'p Netns);
+
+impl Serialize for Place<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("inode", &self.0.inode)?;
+        map.serialize_entry("title", &text(&self.0.title))?;
+        if let Some(name) = &self.0.name {
+            map.serialize_entry("name", &text(name))?;
+        }
+        map.end()
+    }
+}
+
 /// The counts of `-s`.
 pub(super) struct Counts<'c>(pub(super) &'c Summary);
 
@@ -71,7 +111,7 @@ impl Serialize for Counts<'_> {
 }
 
 /// Every count: its key, its meaning, and how much it is.
-pub(super) fn counts(summary: &Summary) -> [(&'static str, &'static str, Option<i64>); 13] {
+pub fn counts(summary: &Summary) -> [(&'static str, &'static str, Option<i64>); 13] {
     [
         ("used", "Sockets of all families.", summary.used),
         ("tcp", "IPv4 TCP sockets in a hash table.", summary.tcp),

@@ -13,7 +13,7 @@ use sockdiag::fields::{Catalog, Field, Int, Kind, Member, Word};
 use sockdiag::source::Summary;
 
 use super::document::counts;
-use super::value::hex_key;
+use super::value::{hex_key, truncated_key};
 use super::{SCHEMA_VERSION, has_hex};
 
 /// What every socket has.
@@ -47,17 +47,51 @@ pub fn schema(catalog: &Catalog) -> Value {
     let summary =
         counts(&Summary::default()).map(|(key, doc, _)| (key, described(json!({ "type": "integer" }), doc)));
     let summary = object(summary, &[]);
+    let netns = object(
+        [
+            ("inode", described(count(), "Inode number of the network namespace.")),
+            ("title", described(typed("string"), "Its name, or its inode number where it has none.")),
+            ("name", described(typed("string"), "Its name, as ip-netns(8) gives it.")),
+        ],
+        &["inode", "title"],
+    );
+    // Full names have a point, by which they are told from the nested keys of a socket.
+    let name = r"[a-z0-9_]+(\.[a-z0-9_]+)+(/[0-9]+(:[0-9]+)?)?";
+    let flat = |pattern: String, doc: &str| {
+        described(json!({ "type": "object", "propertyNames": { "pattern": pattern } }), doc)
+    };
+    let chosen = flat(
+        format!("^{name}$"),
+        "What --columns names, by the full names of fields. A member of a list is a list, null where it is not known.",
+    );
+    let mut group = flat(
+        format!("^({name}|count|[a-z0-9]+\\({name}\\))$"),
+        "What --group-by names, how many sockets, and what is made of other fields: sum(tcp.bytes_sent). Null where \
+         the sockets do not report it.",
+    );
+    insert(&mut group, "required", json!(["count"]));
     let reference = |name: &str| json!({ "$ref": format!("#/$defs/{name}") });
     let document = object(
         [
             ("schema_version", json!({ "const": SCHEMA_VERSION })),
             ("header", reference("header")),
             ("summary", reference("summary")),
-            ("sockets", json!({ "type": "array", "items": reference("socket") })),
+            (
+                "summaries",
+                described(json!({ "type": "array", "items": reference("counted") }), "With --netns."),
+            ),
+            (
+                "sockets",
+                json!({ "type": "array", "items": { "anyOf": [reference("socket"), reference("chosen")] } }),
+            ),
+            (
+                "groups",
+                described(json!({ "type": "array", "items": reference("group") }), "With --group-by."),
+            ),
             ("notes", described(lines.clone(), "What was worth saying about the listing.")),
             ("failures", described(lines, "Tables that could not be read, or not completely, and why.")),
         ],
-        &["schema_version", "header", "sockets", "notes", "failures"],
+        &["schema_version", "header", "notes", "failures"],
     );
     let mut root = Map::new();
     root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
@@ -75,13 +109,24 @@ pub fn schema(catalog: &Catalog) -> Value {
             .into(),
     );
     root.extend(document.as_object().cloned().unwrap_or_default());
-    let line = json!({ "oneOf": [
+    let line = json!({ "anyOf": [
         reference("socket"),
-        object([("summary", reference("summary"))], &["summary"]),
+        reference("counted"),
+        reference("chosen"),
+        reference("group"),
     ] });
     root.insert(
         "$defs".into(),
-        json!({ "header": header, "summary": summary, "socket": socket(catalog), "line": line }),
+        json!({
+            "header": header,
+            "summary": summary,
+            "netns": netns,
+            "counted": object([("netns", reference("netns")), ("summary", reference("summary"))], &["summary"]),
+            "socket": socket(catalog),
+            "chosen": chosen,
+            "group": group,
+            "line": line,
+        }),
     );
     Value::Object(root)
 }
@@ -115,6 +160,8 @@ fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value
         let hex = if kind == Kind::Texts { list_of(hex) } else { hex };
         let doc = format!("All bytes of {key}, in hexadecimal; only where they are no UTF-8.");
         properties.insert(hex_key(key), described(hex, &doc));
+        let doc = format!("Whether there is more of {key} than is written; only where it is so.");
+        properties.insert(truncated_key(key), described(json!({ "const": true }), &doc));
     }
     properties.insert(key.into(), described(schema, doc));
 }

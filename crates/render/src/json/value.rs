@@ -7,28 +7,50 @@ use serde::{Serialize, Serializer};
 use sockdiag::fields::{self, Item, Kind, List, Value, put_address};
 use sockdiag::model::Addr;
 
+use super::safe::Room;
+
 /// Whether there is anything to say: no address is absent.
 pub(super) fn is_there(value: Value<'_>) -> bool {
     !matches!(value, Value::Addr(Addr::None))
 }
 
-/// Writes a value under its key, and its raw bytes under the other where it is
-/// text that no string can hold.
+/// Writes a value under its key; where it is text that no string can hold, its raw
+/// bytes under another, and where it is cut, that it is under a third.
 pub(super) fn put_entry<M: SerializeMap>(
     map: &mut M,
-    key: &'static str,
+    key: &str,
     hex: &str,
     kind: Kind,
     value: Value<'_>,
+    room: &Room,
 ) -> Result<(), M::Error> {
-    map.serialize_entry(key, &Typed { kind, value })?;
-    match value {
-        Value::Text(text) if std::str::from_utf8(text).is_err() => map.serialize_entry(hex, &Hex(text)),
-        Value::List(list) if super::has_hex(kind) && !is_utf8(list) => {
-            map.serialize_entry(hex, &HexList(list))
-        }
-        _ => Ok(()),
+    if let Value::Marked(..) = value {
+        let text = value.text().unwrap_or_default();
+        return put_entry(map, key, hex, kind, Value::Text(&text), room);
     }
+    let is_cut = match value {
+        Value::Text(text) => {
+            let part = room.of(text);
+            map.serialize_entry(key, &Typed { kind, value: Value::Text(part), room })?;
+            if std::str::from_utf8(part).is_err() {
+                map.serialize_entry(hex, &Hex(part))?;
+            }
+            part.len() < text.len()
+        }
+        Value::List(list) if super::has_hex(kind) => {
+            let texts = Texts::of(list, room);
+            map.serialize_entry(key, &texts)?;
+            if texts.iter().any(|text| std::str::from_utf8(text).is_err()) {
+                map.serialize_entry(hex, &HexTexts(&texts))?;
+            }
+            texts.is_cut
+        }
+        value => {
+            map.serialize_entry(key, &Typed { kind, value, room })?;
+            false
+        }
+    };
+    if is_cut { map.serialize_entry(&truncated_key(key), &true) } else { Ok(()) }
 }
 
 /// An object with one value, and its raw bytes where it needs them.
@@ -37,31 +59,22 @@ pub(super) struct Member<'m> {
     pub(super) hex: &'m str,
     pub(super) kind: Kind,
     pub(super) value: Value<'m>,
+    pub(super) room: &'m Room,
 }
 
 impl Serialize for Member<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        put_entry(&mut map, self.key, self.hex, self.kind, self.value)?;
+        put_entry(&mut map, self.key, self.hex, self.kind, self.value, self.room)?;
         map.end()
     }
-}
-
-/// Whether all elements are texts that strings can hold.
-fn is_utf8(list: List<'_>) -> bool {
-    let mut all = true;
-    list.each(&mut |item| {
-        if let Item::Value(Value::Text(text)) = item {
-            all &= std::str::from_utf8(text).is_ok();
-        }
-    });
-    all
 }
 
 /// A value with what is known of its like.
 struct Typed<'t> {
     kind: Kind,
     value: Value<'t>,
+    room: &'t Room,
 }
 
 impl Serialize for Typed<'_> {
@@ -77,17 +90,18 @@ impl Serialize for Typed<'_> {
             (Value::I64(number), _) => serializer.serialize_i64(number),
             (Value::F64(number), _) => serializer.serialize_f64(number),
             (Value::Bool(so), _) => serializer.serialize_bool(so),
-            (Value::Text(text), _) => match std::str::from_utf8(text) {
-                Ok(text) => serializer.serialize_str(text),
-                Err(_) => serializer.serialize_str(&String::from_utf8_lossy(text)),
-            },
+            (Value::Text(text), _) => serializer.serialize_str(&String::from_utf8_lossy(text)),
+            (value @ Value::Marked(..), kind) => {
+                let text = value.text().unwrap_or_default();
+                Typed { kind, value: Value::Text(&text), room: self.room }.serialize(serializer)
+            }
             (Value::Addr(addr), _) => {
                 let mut text = Vec::with_capacity(40);
                 put_address(&mut text, addr);
                 // Digits, letters, points and colons.
                 serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
             }
-            (Value::List(list), kind) => Elements { list, kind }.serialize(serializer),
+            (Value::List(list), kind) => Elements { list, kind, room: self.room }.serialize(serializer),
         }
     }
 }
@@ -100,20 +114,22 @@ const ELEMENT: Kind = Kind::Text;
 struct Elements<'e> {
     list: List<'e>,
     kind: Kind,
+    room: &'e Room,
 }
 
 impl Serialize for Elements<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut seq = serializer.serialize_seq(None)?;
         let mut result = Ok(());
+        let room = self.room;
         self.list.each(&mut |item| {
             if result.is_ok() {
                 result = match item {
                     // An element that cannot be named keeps its place.
                     Item::Value(value) if !is_there(value) => seq.serialize_element(&()),
-                    Item::Value(value) => seq.serialize_element(&Typed { kind: ELEMENT, value }),
+                    Item::Value(value) => seq.serialize_element(&Typed { kind: ELEMENT, value, room }),
                     Item::Record(values) => {
-                        seq.serialize_element(&Record { members: self.kind.members(), values })
+                        seq.serialize_element(&Record { members: self.kind.members(), values, room })
                     }
                 };
             }
@@ -127,6 +143,7 @@ impl Serialize for Elements<'_> {
 struct Record<'r> {
     members: &'static [fields::Member],
     values: &'r [Option<Value<'r>>],
+    room: &'r Room,
 }
 
 impl Serialize for Record<'_> {
@@ -136,7 +153,7 @@ impl Serialize for Record<'_> {
             if let Some(value) = value.filter(|value| is_there(*value)) {
                 // Names of members are few and short: made when text is odd.
                 let hex = if super::has_hex(member.kind) { hex_key(member.name) } else { String::new() };
-                put_entry(&mut map, member.name, &hex, member.kind, value)?;
+                put_entry(&mut map, member.name, &hex, member.kind, value, self.room)?;
             }
         }
         map.end()
@@ -146,6 +163,46 @@ impl Serialize for Record<'_> {
 /// The key of raw bytes.
 pub(super) fn hex_key(key: &str) -> String {
     format!("{key}_hex")
+}
+
+/// The key that says of text that it was cut.
+pub(super) fn truncated_key(key: &str) -> String {
+    format!("{key}_truncated")
+}
+
+/// What is written of the texts of a list.
+struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    is_cut: bool,
+}
+
+impl Texts {
+    fn of(list: List<'_>, room: &Room) -> Self {
+        let mut texts = Self { bytes: Vec::new(), ends: Vec::new(), is_cut: list.is_cut() };
+        let mut several = room.of_several();
+        list.each(&mut |item| {
+            let Item::Value(Value::Text(text)) = item else { return };
+            let part = several.of(text);
+            texts.is_cut |= part.is_none_or(|part| part.len() < text.len());
+            if let Some(part) = part {
+                texts.bytes.extend_from_slice(part);
+                texts.ends.push(texts.bytes.len());
+            }
+        });
+        texts
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(from, to)| self.bytes.get(from..*to).unwrap_or_default())
+    }
+}
+
+impl Serialize for Texts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(String::from_utf8_lossy))
+    }
 }
 
 /// Bytes as hexadecimal digits.
@@ -162,19 +219,11 @@ impl Serialize for Hex<'_> {
 }
 
 /// Texts as hexadecimal digits.
-struct HexList<'h>(List<'h>);
+struct HexTexts<'h>(&'h Texts);
 
-impl Serialize for HexList<'_> {
+impl Serialize for HexTexts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut seq = serializer.serialize_seq(None)?;
-        let mut result = Ok(());
-        self.0.each(&mut |item| {
-            if let (Ok(()), Item::Value(Value::Text(text))) = (&result, item) {
-                result = seq.serialize_element(&Hex(text));
-            }
-        });
-        result?;
-        seq.end()
+        serializer.collect_seq(self.0.iter().map(Hex))
     }
 }
 
@@ -186,6 +235,7 @@ mod tests {
 
     #[test]
     fn values_keep_all_that_they_hold() {
+        let cut = format!("{{\"x\":\"{}\",\"x_truncated\":true}}", "y".repeat(4096));
         for (kind, value, want) in [
             (Kind::Int(Int::of::<u64>()), Value::U64(u64::MAX), r#"{"x":18446744073709551615}"#),
             (Kind::Int(Int::of::<i64>()), Value::I64(-5), r#"{"x":-5}"#),
@@ -202,9 +252,16 @@ mod tests {
                 Value::List(List::Words(b"a\0\xfe\0")),
                 "{\"x\":[\"a\",\"\u{fffd}\"],\"x_hex\":[\"61\",\"fe\"]}",
             ),
+            (
+                Kind::Texts,
+                Value::List(List::Words(b"a\0cut")),
+                "{\"x\":[\"a\",\"cut\"],\"x_truncated\":true}",
+            ),
+            (Kind::Text, Value::Text(&[b'y'; 5000]), &*cut),
         ] {
             assert_eq!(
-                serde_json::to_string(&Member { key: "x", hex: "x_hex", kind, value }).unwrap(),
+                serde_json::to_string(&Member { key: "x", hex: "x_hex", kind, value, room: &Room::new() })
+                    .unwrap(),
                 want,
                 "{value:?}"
             );

@@ -14,11 +14,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, getxattr, openat};
+use rustix::fs::{OFlags, getxattr};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use crate::model::ContextCache;
 use crate::source::Sources;
+use crate::sys::chosen;
 
 /// Bytes of a task's context that are read; the kernel's are shorter.
 const LONGEST: usize = 4095;
@@ -104,7 +105,7 @@ impl ContextCache for Contexts {
 
 /// What a file of the kernel says in one read.
 fn task_context(path: &Path) -> Option<Box<[u8]>> {
-    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let file = chosen::regular_at(path, OFlags::NOFOLLOW).ok()?;
     let mut text = [0; LONGEST];
     let length = retry_on_intr(|| read(&file, &mut text)).ok()?;
     context(text.get(..length)?)

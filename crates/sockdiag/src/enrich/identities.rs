@@ -9,29 +9,43 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::PathBuf;
 
+use rustix::fs::OFlags;
+
 use crate::model::{IdentityCache, Process};
+use crate::notice::{Notice, Refusals};
 use crate::source::Sources;
-use crate::sys::names;
+use crate::sys::{chosen, names};
 use sockdiag_facts::scan;
 
-/// More of a command line, or of a status, is not read.
-const LONGEST: u64 = 2 << 20;
+/// What is kept of a command line.
+const LONGEST: usize = 4096;
+/// What is kept of each where all together passed [`ALL`].
+const SHORT: usize = 64;
+/// Bytes of command lines that are kept at full length: processes may share the
+/// memory that theirs are in, and we would not.
+const ALL: usize = 8 << 20;
+/// Where NULs at the end of a command line are no longer counted.
+const MOST_NULS: u64 = 64 << 10;
+/// More of a status is not read; the users stand at its beginning.
+const STATUS: u64 = 8 << 10;
 
 /// What was found out about processes and users so far.
 #[derive(Debug)]
 pub(super) struct Identities {
     root: OsString,
     processes: HashMap<i32, Found>,
+    /// Bytes of all command lines.
+    kept: usize,
     users: HashMap<u32, Option<Vec<u8>>>,
+    refusals: Refusals,
 }
 
 #[derive(Debug)]
 struct Found {
-    cmdline: Vec<u8>,
+    cmdline: Box<[u8]>,
     uid: Option<u32>,
 }
 
@@ -39,12 +53,24 @@ impl Identities {
     /// Forgets what is known of processes.
     pub(super) fn begin_poll(&mut self) {
         self.processes.clear();
+        self.kept = 0;
     }
 
     /// Nobody is known yet.
     pub(super) fn new(sources: &Sources) -> Self {
         let root = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));
-        Self { root, processes: HashMap::new(), users: HashMap::new() }
+        Self {
+            root,
+            processes: HashMap::new(),
+            kept: 0,
+            users: HashMap::new(),
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// What was not read, and why.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        self.refusals.take()
     }
 
     /// Looks at a process, once.
@@ -52,16 +78,21 @@ impl Identities {
         if self.processes.contains_key(&pid) {
             return;
         }
-        let read = |name: &str| {
+        let refusals = &mut self.refusals;
+        let mut open = |name: &str| {
             let mut path = PathBuf::from(&self.root);
             path.push(pid.to_string());
             path.push(name);
-            let mut bytes = Vec::new();
-            File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)).ok();
-            bytes
+            chosen::regular_at(&path, OFlags::NOFOLLOW).map_err(|why| refusals.add(why, || path)).ok()
         };
-        let (cmdline, uid) = (read("cmdline"), effective_uid(&read("status")));
-        self.processes.insert(pid, Found { cmdline, uid });
+        let most = if self.kept < ALL { LONGEST } else { SHORT };
+        let cmdline = open("cmdline").map_or_else(Vec::new, |file| command_line(file, most));
+        self.kept += cmdline.len();
+        let mut status = Vec::new();
+        let uid = open("status")
+            .and_then(|file| file.take(STATUS).read_to_end(&mut status).ok())
+            .and_then(|_| effective_uid(&status));
+        self.processes.insert(pid, Found { cmdline: cmdline.into(), uid });
         if let Some(uid) = uid {
             self.prepare_user(uid);
         }
@@ -84,6 +115,24 @@ impl IdentityCache for Identities {
     }
 }
 
+/// The words of a command line, each ended by NUL, without the empty ones at the
+/// end, which a process that sets its title leaves there.  Of a line of more than
+/// `most` bytes its beginning, with no NUL at the end.
+fn command_line(mut file: impl Read, most: usize) -> Vec<u8> {
+    let mut line = Vec::new();
+    // What could be read is what there is.
+    let _ = file.by_ref().take(most as u64).read_to_end(&mut line);
+    let mut rest = Vec::new();
+    let _ = file.take(if line.len() < most { 0 } else { MOST_NULS }).read_to_end(&mut rest);
+    let is_cut = rest.iter().any(|byte| *byte != 0);
+    let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    line.truncate(end);
+    if end > 0 && !is_cut {
+        line.push(0);
+    }
+    line
+}
+
 /// The second number behind `Uid:`.
 fn effective_uid(status: &[u8]) -> Option<u32> {
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
@@ -100,6 +149,53 @@ mod tests {
         for status in ["", "Uid:", "Uid:\t1", "Uid:\t1\tx"] {
             assert_eq!(effective_uid(status.as_bytes()), None, "{status}");
         }
+    }
+
+    #[test]
+    fn command_lines_are_trimmed_and_bounded() {
+        let long = vec![b'x'; 2 << 20];
+        let title = [&b"nginx: worker"[..], &vec![0; 9000]].concat();
+        let many = [&b"a\0"[..], &vec![0; 5000], b"b\0"].concat();
+        for (file, most, want) in [
+            (&b""[..], 8, &b""[..]),
+            (b"\0\0\0", 8, b""),
+            (b"ls\0-l\0", 8, b"ls\0-l\0"),
+            (b"ls\0\0-l\0\0\0", 16, b"ls\0\0-l\0"),
+            (b"no end", 8, b"no end\0"),
+            (b"12345678", 8, b"12345678\0"),
+            (b"12345678\0\0", 8, b"12345678\0"),
+            (b"123456789", 8, b"12345678"),
+            (b"1234567\089\0", 8, b"1234567"),
+            (&title, 8, b"nginx: w"),
+            (&title, LONGEST, b"nginx: worker\0"),
+            (&many, LONGEST, b"a"),
+            (&long, LONGEST, &long[..LONGEST]),
+        ] {
+            assert_eq!(command_line(file, most), want, "{}", file[..file.len().min(20)].escape_ascii());
+        }
+    }
+
+    /// Processes that share the memory of their command lines cost us no more for that.
+    #[test]
+    fn command_lines_of_many_processes_are_bounded_together() {
+        let root = tempfile();
+        let title = vec![b'x'; 2 << 20];
+        std::fs::create_dir_all(root.join("1")).expect("a directory");
+        std::fs::write(root.join("1/cmdline"), &title).expect("a file");
+        for pid in 2..6000 {
+            let _ = std::os::unix::fs::symlink("1", root.join(pid.to_string()));
+        }
+        let sources = Sources { proc_root: Some(root.clone().into()), ..Sources::default() };
+        let mut identities = Identities::new(&sources);
+        (1..6000).for_each(|pid| identities.prepare_process(pid));
+        let all: usize = identities.processes.values().map(|found| found.cmdline.len()).sum();
+        assert!(all <= ALL + LONGEST + 6000 * SHORT && all > ALL, "{all}");
+        assert_eq!(identities.process(5999).map(|process| process.cmdline), Some(&title[..SHORT]));
+        std::fs::remove_dir_all(root).expect("the test's own");
+    }
+
+    fn tempfile() -> PathBuf {
+        std::env::temp_dir().join(format!("sockdiag-identities-{}", std::process::id()))
     }
 
     #[test]

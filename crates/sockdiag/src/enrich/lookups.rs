@@ -17,7 +17,7 @@ use crate::notice::Notice;
 use crate::source::{self, Access};
 use crate::sys::errno_of;
 use crate::sys::handle::{IdError, id_of};
-use crate::sys::names::{host_addrs, service_port};
+use crate::sys::names::{host_addrs, service_port, user_number};
 
 /// Looks up what filters name, on this machine and in one network namespace.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct SystemLookups<'l> {
     volatile: bool,
     /// Whether RPC services have names (`-r` without `-n`).
     with_rpc: bool,
+    /// Whether rows say which namespace they are of.
+    tells_namespaces: bool,
     rpc: Option<RpcNames>,
     protocols: Option<Protocols>,
     /// What to say where the kernel could not be asked.
@@ -39,7 +41,22 @@ impl<'l> SystemLookups<'l> {
     /// With `with_rpc`, rpcbind is asked when a filter first names a service
     /// that is nowhere else.
     pub(crate) fn new(links: &'l mut Links, access: &'l mut Access, with_rpc: bool) -> Self {
-        Self { links, access, volatile: false, with_rpc, rpc: None, protocols: None, refused: None }
+        Self {
+            links,
+            access,
+            volatile: false,
+            with_rpc,
+            tells_namespaces: false,
+            rpc: None,
+            protocols: None,
+            refused: None,
+        }
+    }
+
+    /// Says that rows will tell which namespace they are of.
+    pub(crate) fn telling_namespaces(mut self, so: bool) -> Self {
+        self.tells_namespaces = so;
+        self
     }
 
     /// Whether a later look may give another answer.
@@ -90,6 +107,18 @@ impl Lookups for SystemLookups<'_> {
     fn netlink_protocol(&mut self, name: &[u8]) -> Option<u32> {
         // The listing says it of a file that is damaged.
         self.protocols.get_or_insert_with(|| Protocols::read(&mut |_| {})).number(name)
+    }
+
+    fn user(&mut self, name: &[u8]) -> Option<u32> {
+        user_number(name)
+    }
+
+    fn names_a_service(&mut self, name: &[u8]) -> bool {
+        service_port(name, None).is_some() || self.rpc_service(name).is_some()
+    }
+
+    fn tells_namespaces(&self) -> bool {
+        self.tells_namespaces
     }
 
     fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError> {

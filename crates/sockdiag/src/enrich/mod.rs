@@ -37,7 +37,7 @@ mod workloads;
 pub use bpf_maps::BpfMaps;
 pub(crate) use interfaces::Links;
 pub(crate) use lookups::SystemLookups;
-pub use processes::HolderSearch;
+pub use processes::{HolderSearch, Threads};
 pub use quirks::Quirks;
 pub(crate) use rows::addresses;
 
@@ -67,19 +67,44 @@ use workloads::Workloads;
 pub(crate) struct EnrichConfig<'s> {
     /// What the fields that are shown need; other look-ups are not made.
     pub needs: Needs,
+    /// What of that only the filter needs: `-n` does not matter to it.
+    pub tested: Needs,
     /// `-n`: no service names.
     pub numeric: bool,
     /// `-r`: names of hosts, also with `-n`, and of RPC services, unless `-n`.
     pub resolve: bool,
-    /// `-T`: every thread of a process that holds a socket, not only the first.
-    pub threads: bool,
+    /// Which threads of a process hold sockets.
+    pub threads: Threads,
     /// How the holders of sockets are looked for.
     pub holder_search: HolderSearch,
     /// Whether there will be further polls: what is dear to set up is then made
     /// to be kept, and names of hosts are not waited for.
     pub polls_again: bool,
+    /// Whether it is told which holders are missing.
+    pub explains: bool,
+    /// Whether it is told why a socket has no holder, too.
+    pub reasons: bool,
     /// Where to read.
     pub sources: &'s Sources,
+}
+
+#[cfg(test)]
+impl<'s> EnrichConfig<'s> {
+    /// Nothing is looked up.
+    pub(crate) fn of(sources: &'s Sources) -> Self {
+        Self {
+            needs: Needs::NONE,
+            tested: Needs::NONE,
+            numeric: false,
+            resolve: false,
+            threads: Threads::First,
+            holder_search: HolderSearch::default(),
+            polls_again: false,
+            explains: true,
+            reasons: false,
+            sources,
+        }
+    }
 }
 
 /// Looks names up, and keeps them.
@@ -108,6 +133,8 @@ pub(crate) struct Enricher {
     /// Whether nothing is looked up for a row but the name of its interface: a
     /// million rows are then not asked what each of the others has to say.
     plain: bool,
+    /// Whether names of ports and of netlink protocols are for the filter alone.
+    numeric: bool,
     /// Whether command lines are wanted, not only the names of owners.
     commands: bool,
     /// Whether the SCTP socket prepared last is an association, as the quirks
@@ -115,6 +142,10 @@ pub(crate) struct Enricher {
     association: bool,
     /// Inode of the inet socket prepared last; 0 none.
     inode: u32,
+    /// Whether conditions on processes are tested.
+    tests_processes: bool,
+    /// Connections shown whose other end is not in the only namespace searched.
+    elsewhere: u64,
 }
 
 impl Enricher {
@@ -127,16 +158,17 @@ impl Enricher {
     ) -> Self {
         let wanted = |need| config.needs.has(need);
         let sources = config.sources;
-        let services = wanted(Needs::SERVICES) && !config.numeric;
-        let rpc = if services && config.resolve { RpcNames::ask() } else { RpcNames::default() };
+        let named = |need| wanted(need) && (!config.numeric || config.tested.has(need));
+        let services = named(Needs::SERVICES);
+        let rpc =
+            if services && config.resolve && !config.numeric { RpcNames::ask() } else { RpcNames::default() };
         let looks_up_zero = quirks.as_ref().is_some_and(|quirks| quirks.looks_up_cgroup_zero());
-        let processes = wanted(Needs::PROCESSES)
-            .then(|| Processes::new(sources, config.threads, config.holder_search, config.polls_again));
+        let processes = wanted(Needs::PROCESSES).then(|| Processes::new(config));
         let mut enricher = Self {
             quirks,
             services: services.then(|| Services::new(sources.port_range(home), rpc)),
             hosts: (wanted(Needs::HOSTS) && config.resolve).then(|| Hosts::new(config.polls_again)),
-            netlink: (wanted(Needs::NETLINK_NAMES) && !config.numeric).then(|| NetlinkNames::new(sources)),
+            netlink: named(Needs::NETLINK_NAMES).then(|| NetlinkNames::new(sources)),
             identities: (wanted(Needs::USERS) || wanted(Needs::COMMANDS)).then(|| Identities::new(sources)),
             scoped: Scoped::default(),
             bpf_maps,
@@ -148,15 +180,21 @@ impl Enricher {
             links: wanted(Needs::INTERFACES),
             addresses: wanted(Needs::ADDRESSES),
             plain: false,
+            numeric: config.numeric,
             commands: wanted(Needs::COMMANDS),
             association: false,
             inode: 0,
+            tests_processes: false,
+            elsewhere: 0,
         };
         enricher.bpf_maps.choose_these();
         let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
         let others = services.is_some() || netlink.is_some() || cgroups.is_some() || hosts.is_some();
         let identities = processes.is_some() || contexts.is_some() || identities.is_some();
-        let around = enricher.peers.is_some() || enricher.workloads.is_some() || enricher.addresses;
+        let around = enricher.peers.is_some()
+            || enricher.workloads.is_some()
+            || enricher.addresses
+            || wanted(Needs::PORT_RANGE);
         enricher.plain = !(others || identities || around);
         enricher
     }
@@ -164,18 +202,25 @@ impl Enricher {
     /// Forgets what was true of the last poll.  What follows is in these
     /// namespaces, asked about by these links.
     pub(crate) fn begin_poll(&mut self, namespaces: Vec<Netns>, links: Vec<Links>) {
+        if let Some(peers) = &mut self.peers {
+            peers.begin_poll(&namespaces);
+        }
         self.scoped.begin_poll(namespaces, links);
         self.bpf_maps.begin_poll();
         (self.association, self.inode) = (false, 0);
-        let Self { hosts, netlink, identities, cgroups, processes, contexts, peers, workloads, .. } = self;
+        let Self { hosts, netlink, identities, cgroups, processes, contexts, workloads, .. } = self;
         hosts.iter_mut().for_each(Hosts::begin_poll);
         netlink.iter_mut().for_each(NetlinkNames::begin_poll);
         identities.iter_mut().for_each(Identities::begin_poll);
         cgroups.iter_mut().for_each(Cgroups::begin_poll);
         processes.iter_mut().for_each(Processes::begin_poll);
         contexts.iter_mut().for_each(Contexts::begin_poll);
-        peers.iter_mut().for_each(Peers::begin_poll);
         workloads.iter_mut().for_each(Workloads::begin_poll);
+    }
+
+    /// Tells the ranges of ephemeral ports of the namespaces, where they are wanted.
+    pub(crate) fn have_port_ranges(&mut self, port_ranges: Vec<(u16, u16)>) {
+        self.scoped.have_port_ranges(port_ranges);
     }
 
     /// The links of the last poll, which the next one wants back.
@@ -282,7 +327,12 @@ impl Enricher {
         if let Some(processes) = &mut self.processes
             && socket.message_kind() != MessageKind::Netlink
         {
-            processes.count(socket.inode);
+            processes.count(socket);
+        }
+        if let Some(peers) = &self.peers
+            && !self.scoped.are_told()
+        {
+            self.elsewhere += u64::from(peers.is_elsewhere(socket));
         }
         if let Some(hosts) = &mut self.hosts {
             addresses(socket).for_each(|addr| hosts.prepare(addr));
@@ -317,7 +367,11 @@ impl Enricher {
                 identities.prepare_user(uid);
             }
             if let Some(processes) = self.processes.as_ref().filter(|_| self.commands) {
-                processes.known().holders(socket.inode, &mut |holder| identities.prepare_process(holder.pid));
+                let scope = self.scoped.current();
+                let peer = self.peers.as_ref().and_then(|peers| peers.of(socket, scope));
+                for inode in [socket.inode, peer.map_or(0, |peer| peer.inode)] {
+                    processes.known().holders(inode, &mut |holder| identities.prepare_process(holder.pid));
+                }
             }
         }
     }
@@ -404,6 +458,22 @@ impl Enricher {
         }
     }
 
+    /// Says whether conditions on processes are tested from now on.
+    pub(crate) fn expect_tests(&mut self, on_processes: bool) {
+        self.tests_processes = on_processes;
+    }
+
+    /// Counts a socket that is tested, where its processes matter.
+    #[inline]
+    pub(crate) fn count_tested(&mut self, socket: &Socket<'_>) {
+        if self.tests_processes
+            && let Some(processes) = &mut self.processes
+            && socket.message_kind() != MessageKind::Netlink
+        {
+            processes.count_tested(socket);
+        }
+    }
+
     /// Who holds which socket, as far as that was looked for.
     pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
         self.processes.as_ref().map(Processes::known)
@@ -429,8 +499,19 @@ impl Enricher {
         let processes = self.processes.as_mut().map(Processes::take_notices).unwrap_or_default();
         let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
         let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
+        let identities = self.identities.as_mut().map(Identities::take_notices).unwrap_or_default();
+        let workloads = self.workloads.as_mut().map(Workloads::take_notices).unwrap_or_default();
         let interfaces = self.scoped.interfaces_mut().map(Interfaces::take_notices).into_iter().flatten();
-        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(peers)
+        let around = peers.into_iter().chain(identities).chain(workloads);
+        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(around)
+    }
+
+    /// What all rows together lack, at the end of a listing.
+    pub(crate) fn take_missing(&mut self) -> impl Iterator<Item = Notice> + use<> {
+        let processes = self.processes.as_mut().map(Processes::take_missing).unwrap_or_default();
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        let elsewhere = (elsewhere > 0).then_some(Notice::PeersElsewhere { sockets: elsewhere });
+        processes.into_iter().chain(elsewhere)
     }
 }
 
@@ -441,19 +522,6 @@ mod tests {
 
     const LINE: &[u8] =
         b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 621";
-
-    /// Nothing is looked up.
-    fn config(sources: &Sources) -> EnrichConfig<'_> {
-        EnrichConfig {
-            needs: Needs::NONE,
-            numeric: false,
-            resolve: false,
-            threads: false,
-            holder_search: HolderSearch::default(),
-            polls_again: false,
-            sources,
-        }
-    }
 
     fn enricher(config: &EnrichConfig<'_>) -> Enricher {
         Enricher::new(config, BpfMaps::default(), None, &Access::here())
@@ -467,7 +535,7 @@ mod tests {
     #[test]
     fn what_is_not_needed_is_not_looked_up() {
         let sources = Sources::default();
-        let mut enricher = enricher(&EnrichConfig { resolve: true, ..config(&sources) });
+        let mut enricher = enricher(&EnrichConfig { resolve: true, ..EnrichConfig::of(&sources) });
         let socket = socket(LINE);
         enricher.prepare(&socket);
         let names = enricher.row(&socket).names;
@@ -475,11 +543,24 @@ mod tests {
     }
 
     #[test]
+    fn filters_know_the_names_of_ports_whatever_is_shown() {
+        let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
+        let known = crate::sys::names::service_name(22, Some(c"tcp"));
+        let (needs, tested) = (Needs::SERVICES, Needs::SERVICES);
+        let mut enricher =
+            enricher(&EnrichConfig { needs, tested, numeric: true, ..EnrichConfig::of(&sources) });
+        let socket = socket(LINE);
+        enricher.prepare_names(&socket);
+        assert_eq!(enricher.row(&socket).names.local_service, None);
+        assert_eq!(enricher.tested_row(&socket).names.local_service, known.as_deref());
+    }
+
+    #[test]
     fn ports_have_names_unless_numbers_are_wanted() {
         let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
         let known = crate::sys::names::service_name(22, Some(c"tcp"));
         for numeric in [false, true] {
-            let config = EnrichConfig { needs: Needs::SERVICES, numeric, ..config(&sources) };
+            let config = EnrichConfig { needs: Needs::SERVICES, numeric, ..EnrichConfig::of(&sources) };
             let mut enricher = enricher(&config);
             let socket = socket(LINE);
             enricher.prepare(&socket);

@@ -17,7 +17,10 @@ use crate::model::protocol_names;
 use crate::model::{Addr, Socket};
 use crate::notice::Notice;
 use crate::source::Sources;
+use crate::sys::chosen;
 
+/// More of what the kernel tells of a process is not read.
+const STAT: u64 = 64 << 10;
 /// Where the names are; a file further on is read where one before is missing.
 const FILES: [&str; 2] = ["/etc/iproute2/nl_protos", "/usr/share/iproute2/nl_protos"];
 
@@ -136,7 +139,7 @@ impl NetlinkNames {
         if id > 0 {
             let root = &self.proc_root;
             self.owners.entry(id).or_insert_with(|| {
-                let stat = fs::read(root.join(id.to_string()).join("stat")).ok()?;
+                let stat = chosen::beginning_at(&root.join(id.to_string()).join("stat"), STAT).ok()?;
                 command(&stat).filter(|name| !name.is_empty()).map(<[u8]>::to_vec)
             });
         }

@@ -6,19 +6,28 @@
 //! each only a hash of its ends is kept (64 bits under a key that nobody
 //! outside knows), with its inode and namespace.
 //!
-//! The same addresses may be in use in several namespaces.  A peer in the
-//! socket's own namespace is preferred, and a loopback address leads nowhere
-//! else; in other namespaces there must be one such socket alone.  Where
-//! addresses are translated on the way (published ports of containers), both
-//! ends see other addresses, and no peer is found.
+//! That is a guess: nothing but addresses and ports connects the two.  So both
+//! must be as far in their life: a socket that still connects is no end of a
+//! connection that stands.  The same addresses may be in use in several
+//! namespaces.  A peer in the socket's own namespace is preferred, and a loopback
+//! address leads nowhere else; in other namespaces there must be one such socket
+//! alone.  Where addresses are translated on the way (published ports of
+//! containers), both ends see other addresses, and no peer is found.
 //!
-//! Source: unix_diag (`UNIX_DIAG_PEER`), inet_diag.
+//! Whoever may make a user namespace can make network namespaces with any
+//! addresses in them.  Between two namespaces that do not belong to one user
+//! namespace, or to ours and the first one, there is a peer by their owner's word
+//! alone: it is told so, and only where nothing better is found.
+//!
+//! Source: unix_diag (`UNIX_DIAG_PEER`), inet_diag, ioctl_ns(2).
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::model::{Addr, Detail, MessageKind, Socket};
+use sockdiag_wire::ipproto::IPPROTO_SCTP;
+
+use crate::model::{Addr, Detail, MessageKind, Netns, Socket, State, UserNamespace};
 
 /// As many sockets are remembered, in 64 MiB.
 const MOST: usize = 4 << 20;
@@ -40,6 +49,8 @@ pub(super) struct Found {
     pub(super) scope: Option<u32>,
     /// How many sockets may be it.
     pub(super) candidates: u32,
+    /// By whose word alone it is the peer.
+    pub(super) claimed_by: Option<u32>,
 }
 
 /// Sockets by their ends.
@@ -48,6 +59,8 @@ pub(super) struct Peers {
     key: RandomState,
     known: Vec<Known>,
     sorted: bool,
+    /// Who owns the namespaces, by number.
+    owners: Vec<Option<UserNamespace>>,
     /// Sockets that there was no room for.
     left_out: u64,
 }
@@ -72,10 +85,11 @@ impl Peers {
         self.sorted = false;
     }
 
-    /// Forgets all sockets.
-    pub(super) fn begin_poll(&mut self) {
+    /// Forgets all sockets.  Those that follow are in these namespaces.
+    pub(super) fn begin_poll(&mut self, namespaces: &[Netns]) {
         self.known.clear();
         self.sorted = false;
+        self.owners = namespaces.iter().map(|netns| netns.owner).collect();
     }
 
     /// Ends the adding.
@@ -91,6 +105,16 @@ impl Peers {
         std::mem::take(&mut self.left_out)
     }
 
+    /// Whether a connection of the only namespace that was searched has its
+    /// other end outside it.
+    pub(super) fn is_elsewhere(&self, socket: &Socket<'_>) -> bool {
+        // Of one that is closed or not yet accepted the other end may be gone.
+        is_connected(socket)
+            && socket.inode != 0
+            && !is_loopback(socket.remote.addr)
+            && self.of(socket, 0).is_none()
+    }
+
     /// The other end of a socket of a namespace; `None` if it can have none,
     /// or none was found.
     pub(super) fn of(&self, socket: &Socket<'_>, scope: u32) -> Option<Found> {
@@ -98,29 +122,46 @@ impl Peers {
             Detail::Unix(unix) => {
                 let inode = unix.peer().filter(|inode| *inode != 0)?;
                 let at = self.with(self.hash_inode(inode)).first().map(|known| known.scope);
-                Some(Found { inode, scope: at, candidates: 1 })
+                Some(Found { inode, scope: at, candidates: 1, claimed_by: None })
             }
             Detail::Inet(_) | Detail::Proc(_) if is_connected(socket) => {
-                let all = self.with(self.hash_ends(socket, true));
-                let own = part(all, |known| known.scope == scope);
-                let candidates = match own {
-                    [] if is_loopback(socket.remote.addr) => own,
-                    [] => all,
-                    own => own,
-                };
-                let one = match candidates {
-                    [] => return None,
-                    [one] => Some(one),
-                    _ => None,
-                };
-                Some(Found {
-                    inode: one.map_or(0, |one| one.inode),
-                    scope: one.map(|one| one.scope),
-                    candidates: candidates.len() as u32,
-                })
+                self.among(self.with(self.hash_ends(socket, true)), scope, is_loopback(socket.remote.addr))
             }
             _ => None,
         }
+    }
+
+    /// The best of the sockets that may be the peer of one of a namespace.
+    fn among(&self, all: &[Known], scope: u32, at_home: bool) -> Option<Found> {
+        let claimed = |known: &Known| self.claimed_by(scope, known.scope);
+        for rank in 0..if at_home { 1 } else { 3 } {
+            let mut those = all.iter().filter(|known| match rank {
+                0 => known.scope == scope,
+                1 => claimed(known).is_none(),
+                _ => true,
+            });
+            let Some(one) = those.next() else { continue };
+            let candidates = 1 + those.count() as u32;
+            let one = Some(one).filter(|_| candidates == 1);
+            return Some(Found {
+                inode: one.map_or(0, |one| one.inode),
+                scope: one.map(|one| one.scope),
+                candidates,
+                claimed_by: one.and_then(claimed),
+            });
+        }
+        None
+    }
+
+    /// By whose word alone a socket of one namespace is the peer of a socket of
+    /// another.
+    fn claimed_by(&self, scope: u32, other: u32) -> Option<u32> {
+        let owner = |scope: u32| self.owners.get(scope as usize).copied().flatten();
+        let (own, other) = (owner(scope), owner(other));
+        if own.map(|own| own.inode) == other.map(|other| other.inode) {
+            return None;
+        }
+        other.or(own).map(|owner| owner.uid)
     }
 
     /// The sockets with this hash, by namespace.
@@ -140,16 +181,15 @@ impl Peers {
         let end = |end: crate::model::Endpoint| (bytes(end.addr), end.port);
         let (local, remote) = (end(socket.local), end(socket.remote));
         let (first, second) = if reversed { (remote, local) } else { (local, remote) };
-        self.key.hash_one((2_u8, socket.protocol, first, second))
+        self.key.hash_one((2_u8, is_connecting(socket), socket.protocol, first, second))
     }
 }
 
-/// The run of those that are so; they lie together.
-fn part(all: &[Known], is: impl Fn(&Known) -> bool) -> &[Known] {
-    let start = all.iter().position(&is).unwrap_or(all.len());
-    let rest = all.get(start..).unwrap_or_default();
-    let length = rest.iter().take_while(|known| is(known)).count();
-    rest.get(..length).unwrap_or_default()
+/// Whether there is no connection yet.  Associations of SCTP have states of
+/// their own.
+fn is_connecting(socket: &Socket<'_>) -> bool {
+    const STATES: [State; 3] = [State::SynSent, State::SynRecv, State::NewSynRecv];
+    socket.protocol != IPPROTO_SCTP && STATES.iter().any(|state| *state as u8 == socket.state)
 }
 
 /// Whether an inet socket has two ends.
@@ -179,13 +219,19 @@ mod tests {
     use crate::model::{Origin, Record, SourceKind, Table};
 
     /// A line of /proc/net/tcp, or of tcp6 with mapped addresses.
-    fn line(local: ([u8; 4], u16), remote: ([u8; 4], u16), six: bool, inode: u32) -> String {
+    fn line_in(state: u8, local: ([u8; 4], u16), remote: ([u8; 4], u16), six: bool, inode: u32) -> String {
         let end = |(addr, port): ([u8; 4], u16)| {
             let start = if six { "0000000000000000FFFF0000" } else { "" };
             format!("{start}{:08X}:{port:04X}", u32::from_ne_bytes(addr))
         };
         let (local, remote) = (end(local), end(remote));
-        format!("   0: {local} {remote} 01 00000000:00000000 00:00000000 00000000  1000        0 {inode}")
+        format!(
+            "   0: {local} {remote} {state:02X} 00000000:00000000 00:00000000 00000000  1000        0 {inode}"
+        )
+    }
+
+    fn line(local: ([u8; 4], u16), remote: ([u8; 4], u16), six: bool, inode: u32) -> String {
+        line_in(1, local, remote, six, inode)
     }
 
     fn socket(line: &str) -> Socket<'_> {
@@ -198,9 +244,24 @@ mod tests {
     const LO_A: ([u8; 4], u16) = ([127, 0, 0, 1], 80);
     const LO_B: ([u8; 4], u16) = ([127, 0, 0, 1], 4000);
 
-    /// What the socket from `from` to `to` in namespace 0 finds among these.
-    fn found(from: ([u8; 4], u16), to: ([u8; 4], u16), others: &[(u32, u32)]) -> Option<Found> {
+    /// Namespaces that are ours, but for the last three: of two users, one of
+    /// whom has two.
+    fn namespaces() -> Vec<Netns> {
+        let owned = |inode, uid| Netns { owner: Some(UserNamespace { inode, uid }), ..Netns::default() };
+        let mut all = vec![Netns::default(); 5];
+        all.extend([owned(50, 5555), owned(50, 5555), owned(60, 6666)]);
+        all
+    }
+
+    /// What the socket from `from` to `to` in a namespace finds among these.
+    fn found_in(
+        scope: u32,
+        from: ([u8; 4], u16),
+        to: ([u8; 4], u16),
+        others: &[(u32, u32)],
+    ) -> Option<Found> {
         let mut peers = Peers::default();
+        peers.begin_poll(&namespaces());
         for (inode, scope) in others {
             let line = line(to, from, inode % 2 == 1, *inode);
             peers.add(&socket(&line), *scope);
@@ -210,13 +271,24 @@ mod tests {
             peers.add(&socket(&line(to, other, false, inode)), 0);
         }
         peers.sort();
-        peers.of(&socket(&line(from, to, false, 5)), 0)
+        peers.of(&socket(&line(from, to, false, 5)), scope)
+    }
+
+    fn found(from: ([u8; 4], u16), to: ([u8; 4], u16), others: &[(u32, u32)]) -> Option<Found> {
+        found_in(0, from, to, others)
+    }
+
+    fn at(inode: u32, scope: u32, claimed_by: Option<u32>) -> Option<Found> {
+        Some(Found { inode, scope: Some(scope), candidates: 1, claimed_by })
+    }
+
+    fn doubt(candidates: u32) -> Option<Found> {
+        Some(Found { inode: 0, scope: None, candidates, claimed_by: None })
     }
 
     #[test]
     fn the_peer_has_the_ends_the_other_way_round() {
-        let at = |inode, scope| Some(Found { inode, scope: Some(scope), candidates: 1 });
-        let doubt = |candidates| Some(Found { inode: 0, scope: None, candidates });
+        let at = |inode, scope| at(inode, scope, None);
         assert_eq!(found(A, B, &[(8, 0)]), at(8, 0));
         assert_eq!(found(A, B, &[(9, 0)]), at(9, 0), "an IPv6 socket with a mapped address");
         assert_eq!(found(A, B, &[]), None);
@@ -228,6 +300,49 @@ mod tests {
         assert_eq!(found(LO_A, LO_B, &[(8, 0)]), at(8, 0));
         assert_eq!(found(LO_A, LO_B, &[(8, 3)]), None, "another namespace's loopback is another");
         assert_eq!(found(A, (B.0, 0), &[(8, 0)]), None, "not connected");
+    }
+
+    #[test]
+    fn a_user_s_namespace_claims_a_peer_and_hides_none() {
+        assert_eq!(found(A, B, &[(8, 5)]), at(8, 5, Some(5555)));
+        assert_eq!(found(A, B, &[(8, 3), (10, 5)]), at(8, 3, None), "the true one");
+        assert_eq!(found(A, B, &[(8, 0), (10, 5), (12, 7)]), at(8, 0, None));
+        assert_eq!(found(A, B, &[(8, 3), (10, 4), (12, 5)]), doubt(2), "those that could be true");
+        assert_eq!(found(A, B, &[(8, 5), (10, 7)]), doubt(2));
+        assert_eq!(found_in(5, A, B, &[(8, 6)]), at(8, 6, None), "both are his");
+        assert_eq!(found_in(5, A, B, &[(8, 6), (10, 7), (12, 0)]), at(8, 6, None));
+        assert_eq!(found_in(5, A, B, &[(8, 7)]), at(8, 7, Some(6666)));
+        assert_eq!(
+            found_in(5, A, B, &[(8, 0)]),
+            at(8, 0, Some(5555)),
+            "his socket says that ours is its end"
+        );
+        assert_eq!(found_in(9, A, B, &[(8, 0)]), at(8, 0, None), "of no number: there is only ours");
+    }
+
+    /// States that a connection's ends can have together, by their numbers.
+    #[test]
+    fn both_ends_are_as_far_in_their_life() {
+        const SYN_SENT: u8 = 2;
+        const SYN_RECV: u8 = 3;
+        for (one, other, fits) in [
+            (1, 1, true),
+            (1, 4, true),
+            (5, 8, true),
+            (9, 6, true),
+            (1, SYN_SENT, false),
+            (SYN_SENT, 1, false),
+            (8, SYN_RECV, false),
+            (1, 12, false),
+            (SYN_SENT, SYN_RECV, true),
+            (SYN_SENT, SYN_SENT, true),
+        ] {
+            let mut peers = Peers::default();
+            peers.add(&socket(&line_in(other, B, A, false, 8)), 0);
+            peers.sort();
+            let found = peers.of(&socket(&line_in(one, A, B, false, 5)), 0);
+            assert_eq!(found, at(8, 0, None).filter(|_| fits), "{one} {other}");
+        }
     }
 
     #[test]

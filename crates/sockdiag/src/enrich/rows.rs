@@ -23,6 +23,12 @@ impl Enricher {
         if self.plain { self.plain_row(socket) } else { self.full_row(socket) }
     }
 
+    /// The same for a filter, which knows names by which nothing is shown.
+    #[inline(never)]
+    pub(crate) fn tested_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
+        if self.plain { self.plain_row(socket) } else { self.named_row(socket, true) }
+    }
+
     /// With those that every listing has.
     #[inline]
     fn plain_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
@@ -49,10 +55,17 @@ impl Enricher {
     // enough to be inlined itself.
     #[inline(never)]
     fn full_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
+        self.named_row(socket, !self.numeric)
+    }
+
+    /// With names of ports and of netlink protocols if `named`.
+    fn named_row<'a>(&'a self, socket: &'a Socket<'a>, named: bool) -> Row<'a> {
         let plain = self.plain_row(socket);
-        let service =
-            |port| self.services.as_ref().filter(|_| has_ports(socket))?.name(socket.origin.services, port);
-        let netlink = self.netlink.as_ref().filter(|_| socket.message_kind() == MessageKind::Netlink);
+        let service = |port| {
+            self.services.as_ref().filter(|_| named && has_ports(socket))?.name(socket.origin.services, port)
+        };
+        let netlink =
+            self.netlink.as_ref().filter(|_| named && socket.message_kind() == MessageKind::Netlink);
         let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
         let addresses = self.scoped.interfaces().filter(|_| self.addresses);
         let names = Names {
@@ -67,6 +80,7 @@ impl Enricher {
             identities: self.identities.as_ref().map(|identities| identities as &dyn IdentityCache),
             peer: self.peer(socket),
             workload: self.workload(socket, cgroup),
+            port_range: self.scoped.port_range(),
             addresses: addresses.map(|known| known as &dyn AddressCache),
             ..plain.names
         };
@@ -76,7 +90,7 @@ impl Enricher {
     fn peer(&self, socket: &Socket<'_>) -> Option<Peer<'_>> {
         let found = self.peers.as_ref()?.of(socket, self.scoped.current())?;
         let netns = found.scope.and_then(|scope| self.scoped.netns_of(scope));
-        Some(Peer { inode: found.inode, netns, candidates: found.candidates })
+        Some(Peer { inode: found.inode, netns, candidates: found.candidates, claimed_by: found.claimed_by })
     }
 
     fn workload(&self, socket: &Socket<'_>, cgroup: Option<&[u8]>) -> Option<&Workload> {

@@ -16,6 +16,8 @@ pub(super) struct Scoped {
     interfaces: Vec<Interfaces>,
     /// What rows say of them; empty where there is only ours.
     facts: Vec<Netns>,
+    /// First and last ephemeral port of each, where that was asked for.
+    port_ranges: Vec<(u16, u16)>,
     current: u32,
 }
 
@@ -24,6 +26,16 @@ impl Scoped {
     pub(super) fn begin_poll(&mut self, facts: Vec<Netns>, links: Vec<Links>) {
         self.interfaces = links.into_iter().map(Interfaces::new).collect();
         (self.facts, self.current) = (facts, 0);
+    }
+
+    /// Tells the ranges of ephemeral ports, in order.
+    pub(super) fn have_port_ranges(&mut self, port_ranges: Vec<(u16, u16)>) {
+        self.port_ranges = port_ranges;
+    }
+
+    /// The range of the current namespace.
+    pub(super) fn port_range(&self) -> Option<(u16, u16)> {
+        self.port_ranges.get(self.current as usize).copied()
     }
 
     /// The ways to ask, in order, which [`Scoped::begin_poll`] wants back.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::fields::{ChoiceError, NameError};
-use crate::filter::Refused;
+use crate::filter::{Refused, Remark};
 use crate::model::{Empty, Window};
 use crate::notice::Notice;
 use crate::source::{DumpError, RecordError};
@@ -133,6 +133,8 @@ pub enum AskError {
     FilesAndNamespaces,
     /// Sockets are only destroyed by a filter.
     DestroyWithoutFilter,
+    /// Sockets are not destroyed by a filter that may be meant in another way.
+    DestroyInDoubt(Remark),
     /// The kernel tells of the end of TCP and UDP sockets alone.
     NothingToFollow,
     /// Only TCP sockets can be recorded.
@@ -158,6 +160,7 @@ impl fmt::Display for AskError {
             Self::SeveralNamespaces => f.write_str("only in one network namespace at a time"),
             Self::FilesAndNamespaces => f.write_str("files in place of the kernel are of no namespace"),
             Self::DestroyWithoutFilter => f.write_str("sockets are only destroyed by a filter"),
+            Self::DestroyInDoubt(remark) => write!(f, "nothing is closed: {remark}"),
             Self::NothingToFollow => f.write_str("only TCP and UDP sockets can be followed"),
             Self::NothingToRecord => f.write_str("only TCP sockets can be recorded"),
             Self::Destroy(notice) => notice.fmt(f),

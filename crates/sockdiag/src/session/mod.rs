@@ -18,7 +18,7 @@ mod probe;
 mod question;
 mod scopes;
 
-use crate::enrich::{EnrichConfig, Enricher};
+use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr};
 use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
@@ -99,13 +99,15 @@ impl Session {
             }
         };
         let first = scopes.first();
+        early.extend(first.into_iter().flat_map(|scope| scope.remarks.clone()).map(Notice::Filter));
         let mut selected = question.selected;
         if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);
         }
         // Names in a filter may mean other numbers in another namespace, but
         // what it needs is the same.
-        let mut needs = needs.union(first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs));
+        let tested = first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs);
+        let mut needs = needs.union(tested);
         if !question.resolve {
             needs = needs.minus(Needs::HOSTS);
         }
@@ -113,14 +115,36 @@ impl Session {
         if needs.has(Needs::CONTEXTS) && sources.selinuxfs.is_none() {
             sources.selinuxfs = selinux::mount_point();
         }
+        if question.explain {
+            early.extend(source::bound_inactive(&selected, &sources));
+        }
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
-        let Question { numeric, resolve, threads, holder_search, .. } = question;
-        let config =
-            EnrichConfig { needs, numeric, resolve, threads, holder_search, polls_again, sources: &sources };
+        let Question { numeric, resolve, mut threads, holder_search, reasons, .. } = question;
+        // What a condition decided without knowing it, it has to say.
+        let tests = tested.has(Needs::PROCESSES);
+        if tests && threads == Threads::First {
+            threads = Threads::Own;
+        }
+        let explains = question.explain || tests;
+        let config = EnrichConfig {
+            needs,
+            tested,
+            numeric,
+            resolve,
+            threads,
+            holder_search,
+            polls_again,
+            explains,
+            reasons,
+            sources: &sources,
+        };
         let home = scopes.home();
         let mut enricher = Enricher::new(&config, question.bpf_maps, question.quirks, &home);
         enricher.begin_poll(scopes.facts(), scopes.take_links());
+        if needs.has(Needs::PORT_RANGE) {
+            enricher.have_port_ranges(scopes.port_ranges(&sources));
+        }
         let peers = needs.has(Needs::PEERS);
         Ok(Self {
             selected,
@@ -148,7 +172,9 @@ impl Session {
     /// failure in the outcome: the others are read all the same.
     pub fn poll<S: Sink>(&mut self, sink: &mut S) -> Result<Outcome, PollError<S::Error>> {
         let begin_ns = clock::now_ns();
-        let guard = Guard::new(sink);
+        // What is destroyed does not depend on whether it can be told.
+        let goes_on = self.destroyer.is_some();
+        let guard = Guard::new(sink, goes_on);
         let failures = self.ask(&guard).map_err(PollError::Ask)?;
         let Seen { rows, error, notices, more_notices } = guard.into_seen();
         match error {
@@ -165,7 +191,20 @@ impl Session {
     /// listed is of another source, and nothing is destroyed.
     pub fn destroy_listed(&mut self) -> Result<(), AskError> {
         let scope = self.scopes.only()?;
+        no_doubt(scope)?;
         self.destroyer = Some(Destroyer::try_open(&mut scope.access));
+        Ok(())
+    }
+
+    /// From now on only sockets are listed that [`Session::destroy_listed`] would
+    /// have destroyed, as far as that is known without trying.
+    ///
+    /// # Errors
+    /// As there, except what the kernel says.
+    pub fn rehearse_destroying(&mut self) -> Result<(), AskError> {
+        let scope = self.scopes.only()?;
+        no_doubt(scope)?;
+        self.destroyer = Some(Destroyer::rehearsal());
         Ok(())
     }
 
@@ -175,6 +214,7 @@ impl Session {
         if scope.filter().is_none() {
             return Err(AskError::DestroyWithoutFilter);
         }
+        no_doubt(scope)?;
         Destroyer::open(&mut scope.access).map_err(AskError::Destroy)
     }
 
@@ -256,6 +296,9 @@ impl Session {
             }
         };
         self.enricher.begin_poll(self.scopes.facts(), self.scopes.take_links());
+        if self.needs.has(Needs::PORT_RANGE) {
+            self.enricher.have_port_ranges(self.scopes.port_ranges(&self.sources));
+        }
         read
     }
 
@@ -280,6 +323,7 @@ impl Session {
             held: &mut self.held,
             order: &mut self.order,
             destroyer: self.destroyer.as_mut(),
+            texts: TableSet::EMPTY,
         };
         if self.needs.has(Needs::PEERS) {
             learn_peers(&mut pipeline, &mut self.scopes, &self.selected);
@@ -289,7 +333,8 @@ impl Session {
             if !scope.listed {
                 continue;
             }
-            if scope.namespace.is_some() {
+            if let Some(namespace) = &scope.namespace {
+                sink.namespace(Some(&namespace.facts));
                 // One that ended meanwhile has no sockets.
                 if !scope.access.is_there() {
                     continue;
@@ -325,9 +370,19 @@ impl Session {
                 pipeline.enricher.close_links();
             }
         }
+        sink.namespace(None);
         // Rows before a failure are shown.
         pipeline.finish();
         Ok(failures)
+    }
+}
+
+/// Fails where a filter may have been meant in another way: nothing is destroyed by
+/// such a one.
+fn no_doubt(scope: &Scope) -> Result<(), AskError> {
+    match scope.remarks.iter().find(|remark| remark.is_doubtful()) {
+        Some(remark) => Err(AskError::DestroyInDoubt(remark.clone())),
+        None => Ok(()),
     }
 }
 
@@ -352,14 +407,21 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
         }
     }
     let most = scopes::most_kept();
-    for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
-        pipeline.enricher.enter(number as u32);
-        for (table, states) in &tables {
-            let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
-            pipeline.learn_peers(&query, &mut scope.access);
-        }
-        if number >= most {
-            scope.access.close();
+    // Room is for those first whose owners cannot give themselves any address.
+    for is_ours in [true, false] {
+        for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
+            let owner = scope.namespace.as_ref().and_then(|namespace| namespace.facts.owner);
+            if owner.is_none() != is_ours {
+                continue;
+            }
+            pipeline.enricher.enter(number as u32);
+            for (table, states) in &tables {
+                let query = Query { tables: TableSet::ALL, states: *states, ..Query::of(*table) };
+                pipeline.learn_peers(&query, &mut scope.access);
+            }
+            if number >= most {
+                scope.access.close();
+            }
         }
     }
     pipeline.enricher.have_peers();

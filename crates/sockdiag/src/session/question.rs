@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::Write;
 
 use super::AskError;
-use crate::enrich::{BpfMaps, HolderSearch, Quirks};
+use crate::enrich::{BpfMaps, HolderSearch, Quirks, Threads};
 use crate::fields::{Catalog, Needs};
 use crate::filter::{self, Lookups, Parsed, Refused};
 use crate::model::{Family, Selected, Table, TableSet};
@@ -45,17 +45,20 @@ pub struct Question {
     pub numeric: bool,
     /// Names of hosts, and of RPC services unless `numeric`, are looked up (`-r`).
     pub resolve: bool,
-    /// Every thread of a process is listed, not only the first.
-    pub threads: bool,
+    /// Which threads of a process hold sockets; where a condition asks for
+    /// holders, at least those with descriptors of their own do.
+    pub threads: Threads,
     /// How the holders of sockets are looked for.
     pub holder_search: HolderSearch,
     /// The BPF maps whose values are wanted; if none is open, all are.
     pub bpf_maps: BpfMaps,
     /// Where a program wants its own way.
     pub quirks: Option<Box<dyn Quirks>>,
-    /// Whether it is said what a kernel lacks that lists no sockets of a table
-    /// that was asked for by name.
+    /// Whether it is said what a listing lacks: tables asked for by name that
+    /// the kernel does not list, processes that were not seen.
     pub explain: bool,
+    /// Whether it is said why sockets have no process, too.
+    pub reasons: bool,
 }
 
 impl Question {
@@ -71,11 +74,12 @@ impl Question {
             inside: None,
             numeric: false,
             resolve: false,
-            threads: false,
+            threads: Threads::default(),
             holder_search: HolderSearch::default(),
             bpf_maps: BpfMaps::default(),
             quirks: None,
             explain: true,
+            reasons: false,
         }
     }
 
@@ -157,7 +161,9 @@ impl Reader {
 
     /// Reads it, by these look-ups.
     pub(super) fn read(&mut self, lookups: &mut dyn Lookups) -> Result<Parsed, AskError> {
-        let Some(parse) = &mut self.parse else { return Ok(Parsed { expr: None, family: None }) };
+        let Some(parse) = &mut self.parse else {
+            return Ok(Parsed { expr: None, family: None, remarks: Vec::new() });
+        };
         let context = filter::Context {
             catalog: Catalog::shared(),
             preferred: self.preferred,

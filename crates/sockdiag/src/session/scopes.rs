@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 use super::AskError;
 use super::question::Reader;
 use crate::enrich::{Links, SystemLookups};
-use crate::filter::{EvalContext, Expr, Parsed};
+use crate::filter::{EvalContext, Expr, Parsed, Remark};
 use crate::model::{Family, Netns};
 use crate::namespaces::{Namespace, Search};
 use crate::notice::Notice;
@@ -49,6 +49,8 @@ pub(super) struct Scope {
     pub(super) links: Links,
     /// The filter as it reads there.
     filter: Option<Arc<Expr>>,
+    /// What is worth saying of the filter.
+    pub(super) remarks: Vec<Remark>,
     /// The only family that the filter leaves, if it leaves but one.
     pub(super) family: Option<Family>,
     /// The part of the filter that the kernel can test.
@@ -77,6 +79,7 @@ impl Scope {
             access: Access::to(opener.clone()),
             links: Links::of(opener, reader.polls_again),
             filter: None,
+            remarks: Vec::new(),
             family: None,
             programs: Programs::default(),
             volatile: true,
@@ -91,12 +94,14 @@ impl Scope {
     #[inline(never)]
     fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         if self.volatile {
-            let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc);
+            let mut lookups = SystemLookups::new(&mut self.links, &mut self.access, reader.with_rpc)
+                .telling_namespaces(self.namespace.is_some());
             let read = reader.read(&mut lookups);
             if let Some(notice) = lookups.take_refused() {
                 return Err(AskError::LookUp { notice, filter: read.err().map(Box::new) });
             }
-            let Parsed { expr, family } = read?;
+            let Parsed { expr, family, remarks } = read?;
+            self.remarks = remarks;
             self.volatile = lookups.is_volatile();
             self.programs = Programs::of(expr.as_ref());
             (self.filter, self.family) = (expr.map(Arc::new), family);
@@ -220,8 +225,9 @@ impl Scopes {
         let mut wrong = None;
         let most = most_kept();
         let (mut refused, mut errno) = (Vec::new(), 0);
-        for (number, namespace) in found.list.into_iter().enumerate() {
+        for (number, mut namespace) in found.list.into_iter().enumerate() {
             self.close_surplus(most);
+            namespace.facts.owner = self.opener_of(&namespace).owner();
             let listed = number < listed;
             let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
             let scope = match known {
@@ -249,8 +255,8 @@ impl Scopes {
         for (name, errno) in gone {
             say(Notice::NamespaceGone { name, errno });
         }
-        if !refused.is_empty() || found.hidden > 0 {
-            say(Notice::NamespacesUnseen { refused, errno, processes: found.hidden });
+        if !refused.is_empty() || found.unseen.is_any() {
+            say(Notice::NamespacesUnseen { refused, errno, why: found.unseen });
         }
         match wrong {
             Some(error) if !self.list.iter().any(|scope| scope.listed) => Err(error),
@@ -356,6 +362,11 @@ impl Scopes {
     /// What rows say of each namespace; nothing where there is only ours.
     pub(super) fn facts(&self) -> Vec<Netns> {
         self.list.iter().filter_map(|scope| Some(scope.namespace.as_ref()?.facts.clone())).collect()
+    }
+
+    /// First and last ephemeral port of each namespace.
+    pub(super) fn port_ranges(&self, sources: &Sources) -> Vec<(u16, u16)> {
+        self.list.iter().map(|scope| sources.port_range(&scope.access)).collect()
     }
 
     /// The filters, each with what it asks its surroundings for.

@@ -13,6 +13,7 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ struct Known {
     interface: Option<Box<[u8]>>,
     protocol: Option<Box<[u8]>>,
     port_owner: Option<Box<[u8]>>,
+    port_range: Option<(u16, u16)>,
     cgroup: Option<Box<[u8]>>,
     netns: Option<Arc<Netns>>,
     peer: Option<KnownPeer>,
@@ -61,6 +63,7 @@ struct KnownPeer {
     inode: u32,
     netns: Option<Arc<Netns>>,
     candidates: u32,
+    claimed_by: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +108,7 @@ impl HolderCache for Holders {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Contexts {
+    // By number, each once.
     kernel: Option<Box<[u8]>>,
     tasks: Vec<(i32, Box<[u8]>)>,
     sockets: Vec<(i32, i32, Box<[u8]>)>,
@@ -116,28 +120,33 @@ impl ContextCache for Contexts {
     }
 
     fn task(&self, tid: i32) -> Option<&[u8]> {
-        self.tasks.iter().find(|(of, _)| *of == tid).map(|(_, context)| &**context)
+        let at = self.tasks.binary_search_by_key(&tid, |(of, _)| *of).ok()?;
+        self.tasks.get(at).map(|(_, context)| &**context)
     }
 
     fn socket(&self, tid: i32, fd: i32) -> Option<&[u8]> {
-        self.sockets.iter().find(|(of, at, _)| (*of, *at) == (tid, fd)).map(|(.., context)| &**context)
+        let at = self.sockets.binary_search_by_key(&(tid, fd), |(tid, fd, _)| (*tid, *fd)).ok()?;
+        self.sockets.get(at).map(|(.., context)| &**context)
     }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Identities {
+    // By number, each once.
     processes: Vec<(i32, Box<[u8]>, Option<u32>)>,
     users: Vec<(u32, Box<[u8]>)>,
 }
 
 impl IdentityCache for Identities {
     fn process(&self, pid: i32) -> Option<Process<'_>> {
-        let (_, cmdline, uid) = self.processes.iter().find(|(of, ..)| *of == pid)?;
+        let at = self.processes.binary_search_by_key(&pid, |(of, ..)| *of).ok()?;
+        let (_, cmdline, uid) = self.processes.get(at)?;
         Some(Process { cmdline, uid: *uid })
     }
 
     fn user(&self, uid: u32) -> Option<&[u8]> {
-        self.users.iter().find(|(of, _)| *of == uid).map(|(_, name)| &**name)
+        let at = self.users.binary_search_by_key(&uid, |(of, _)| *of).ok()?;
+        self.users.get(at).map(|(_, name)| &**name)
     }
 }
 
@@ -184,12 +193,14 @@ impl Interner {
             interface: copy(names.interface),
             protocol: copy(names.protocol),
             port_owner: copy(names.port_owner),
+            port_range: names.port_range,
             cgroup: copy(names.cgroup),
             netns: names.netns.map(|netns| self.netns(netns)),
-            peer: names.peer.map(|Peer { inode, netns, candidates }| KnownPeer {
+            peer: names.peer.map(|Peer { inode, netns, candidates, claimed_by }| KnownPeer {
                 inode,
                 netns: netns.map(|netns| self.netns(netns)),
                 candidates,
+                claimed_by,
             }),
             workload: names.workload.map(|whom| shared(&mut self.workloads, whom, Workload::clone)),
             hosts: names.hosts.map(|book| {
@@ -216,26 +227,25 @@ impl Interner {
 fn contexts(book: &dyn ContextCache, socket: &Socket<'_>, holders: &[KnownHolder]) -> Contexts {
     let owner =
         i32::try_from(socket.local.port).ok().filter(|_| socket.message_kind() == MessageKind::Netlink);
-    let tasks = holders.iter().map(|holder| holder.tid).chain(owner);
-    let sockets = holders.iter().map(|holder| (holder.tid, holder.fd));
+    let tasks: BTreeSet<i32> = holders.iter().map(|holder| holder.tid).chain(owner).collect();
+    let sockets: BTreeSet<(i32, i32)> = holders.iter().map(|holder| (holder.tid, holder.fd)).collect();
     Contexts {
         kernel: book.kernel().map(Box::from),
-        tasks: tasks.filter_map(|tid| Some((tid, book.task(tid)?.into()))).collect(),
-        sockets: sockets.filter_map(|(tid, fd)| Some((tid, fd, book.socket(tid, fd)?.into()))).collect(),
+        tasks: tasks.into_iter().filter_map(|tid| Some((tid, book.task(tid)?.into()))).collect(),
+        sockets: sockets
+            .into_iter()
+            .filter_map(|(tid, fd)| Some((tid, fd, book.socket(tid, fd)?.into())))
+            .collect(),
     }
 }
 
 fn identities(book: &dyn IdentityCache, socket: &Socket<'_>, holders: &[KnownHolder]) -> Identities {
-    let mut processes: Vec<(i32, Box<[u8]>, Option<u32>)> = Vec::new();
-    for holder in holders {
-        if let Some(process) = book.process(holder.pid)
-            && processes.iter().all(|(pid, ..)| *pid != holder.pid)
-        {
-            processes.push((holder.pid, process.cmdline.into(), process.uid));
-        }
-    }
-    let uids = processes.iter().filter_map(|(.., uid)| *uid).chain(fields::owner(socket));
-    let users = uids.filter_map(|uid| Some((uid, book.user(uid)?.into()))).collect();
+    let pids: BTreeSet<i32> = holders.iter().map(|holder| holder.pid).collect();
+    let known = |pid| book.process(pid).map(|process| (pid, process.cmdline.into(), process.uid));
+    let processes: Vec<(i32, Box<[u8]>, Option<u32>)> = pids.into_iter().filter_map(known).collect();
+    let uids: BTreeSet<u32> =
+        processes.iter().filter_map(|(.., uid)| *uid).chain(fields::owner(socket)).collect();
+    let users = uids.into_iter().filter_map(|uid| Some((uid, book.user(uid)?.into()))).collect();
     Identities { processes, users }
 }
 
@@ -263,12 +273,14 @@ impl OwnedRow {
             interface: known.interface.as_deref(),
             protocol: known.protocol.as_deref(),
             port_owner: known.port_owner.as_deref(),
+            port_range: known.port_range,
             cgroup: known.cgroup.as_deref(),
             netns: known.netns.as_deref(),
             peer: known.peer.as_ref().map(|peer| Peer {
                 inode: peer.inode,
                 netns: peer.netns.as_deref(),
                 candidates: peer.candidates,
+                claimed_by: peer.claimed_by,
             }),
             workload: known.workload.as_deref(),
             addresses: known.addresses.as_ref().map(|book| book as &dyn AddressCache),
@@ -422,7 +434,7 @@ mod tests {
     #[test]
     fn everything_that_was_looked_up_is_kept() {
         let netns = Netns::new(5, Some(b"web".to_vec()), None);
-        let workload = Workload { container_name: Some(b"box".to_vec()), ..Workload::default() };
+        let workload = Workload { container_name: Some(b"box"[..].into()), ..Workload::default() };
         let names = Names {
             hosts: Some(&Fake),
             local_service: Some(b"ssh"),
@@ -430,9 +442,10 @@ mod tests {
             interface: Some(b"eth0"),
             protocol: Some(b"rtnl"),
             port_owner: Some(b"ip"),
+            port_range: Some((32768, 60999)),
             cgroup: Some(b"/a"),
             netns: Some(&netns),
-            peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1 }),
+            peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
             workload: Some(&workload),
             addresses: Some(&Fake),
             holders: Some(&Fake),

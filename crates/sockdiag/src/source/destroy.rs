@@ -66,6 +66,16 @@ impl Destroyer {
         Self { netlink, tally: Tally::default() }
     }
 
+    /// Counts what would be destroyed, and destroys nothing.
+    pub fn rehearsal() -> Self {
+        Self { netlink: Err(Notice::Eof), tally: Tally { is_rehearsal: true, ..Tally::default() } }
+    }
+
+    /// Whether nothing is destroyed.
+    pub fn is_rehearsal(&self) -> bool {
+        self.tally.is_rehearsal
+    }
+
     /// Whether a socket is of a kind that is destroyed at all: one of an inet
     /// table of the kernel, not a line of text or of a recording.
     pub fn acts_on(socket: &Socket<'_>) -> bool {
@@ -88,6 +98,10 @@ impl Destroyer {
     /// What to say where the kernel refuses for another reason than that the
     /// socket is gone or cannot be destroyed; no further one should be tried.
     pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
+        if self.is_rehearsal() {
+            self.tally.destroyed += 1;
+            return Ok(Fate::Destroyed);
+        }
         let netlink = self.netlink.as_mut().map_err(|notice| notice.clone())?;
         let seq = netlink.next_seq();
         let failed = |error: ReceiveError| match error {

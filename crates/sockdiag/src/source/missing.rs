@@ -12,20 +12,22 @@
 //! (`net-pf-16-proto-4-type-FAMILY[-PROTOCOL]`), modules.alias and its like as
 //! depmod(8) writes them, proc_config(5), proc_sys_kernel(5).
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use rustix::fs::OFlags;
 use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
 use super::contract::{DumpError, DumpErrorKind, Query};
 use super::sources::Sources;
-use crate::model::{Family, MessageKind, Table};
+use crate::model::{Family, MessageKind, Selected, StateSet, Table};
 use crate::notice::{Missing, Notice};
+use crate::sys;
+use crate::sys::chosen::regular_at;
 
 /// As much of a file as is read, in bytes: several times the largest seen.
-const LONGEST_FILE: u64 = 32 << 20;
+const LONGEST_FILE: u64 = 8 << 20;
 
 /// What has to be in a kernel for a table to be listed.
 struct Wants {
@@ -82,6 +84,25 @@ pub fn missing(error: &DumpError, query: &Query, sources: &Sources) -> Option<No
     }
     let why = reason(&error.kind, query.table, &System::here())?;
     Some(Notice::Missing { title: query.table.facts().title, why })
+}
+
+/// That the running kernel does not know TCP sockets that are bound and idle,
+/// where these alone were asked for: it then lists none, and does not fail.
+pub(crate) fn bound_inactive(selected: &Selected, sources: &Sources) -> Option<Notice> {
+    let asked = selected.states == StateSet::BOUND_INACTIVE && selected.tables.contains(Table::Tcp);
+    let is_live = sources.tcpdiag_file.is_none() && !sources.text_is_forced(Table::Tcp);
+    (asked && is_live && !knows_bound_inactive(&sys::release()))
+        .then_some(Notice::Missing { title: "bound, idle TCP", why: Missing::Since("Linux 6.8") })
+}
+
+/// Whether a kernel's release is one of those.
+fn knows_bound_inactive(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 8),
+        // Nothing tells that it does not.
+        _ => true,
+    }
 }
 
 /// The reason behind a failure.
@@ -184,7 +205,7 @@ impl System {
 
     /// The configuration that the running kernel was built with.
     fn config(&self) -> Option<String> {
-        if let Ok(file) = File::open(self.path("proc/config.gz"))
+        if let Ok(file) = regular_at(&self.path("proc/config.gz"), OFlags::empty())
             && let Some(text) = text(GzDecoder::new(file))
         {
             return Some(text);
@@ -264,7 +285,7 @@ fn installed(directory: &Path, module: &str, alias: &str) -> Installed {
 
 /// The text of a file; `None` if it cannot be read.
 fn read(path: &Path) -> Option<String> {
-    text(File::open(path).ok()?)
+    text(regular_at(path, OFlags::empty()).ok()?)
 }
 
 fn text(from: impl io::Read) -> Option<String> {

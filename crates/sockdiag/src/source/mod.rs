@@ -52,11 +52,12 @@ pub use events::groups as event_groups;
 pub(crate) use events::{Arrived, Events};
 pub(crate) use exchange::open_notice;
 pub(crate) use ladder::kernel_knows_cgroup_condition;
+pub(crate) use missing::bound_inactive;
 pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
 pub use sources::Sources;
-pub use summary::{Summary, summary};
+pub use summary::{Summary, summary, summary_in};
 
 /// Asks for the TCP socket of this identity that is bound to no interface;
 /// there is one answer, with number 0.

@@ -38,7 +38,7 @@ pub(super) fn dump(
         }
     }
     let path = sources.netlink_text();
-    let result = access.open(&path).and_then(|file| text(&mut BufReader::new(file), query, visit));
+    let result = sources.open(&path, access).and_then(|file| text(&mut BufReader::new(file), query, visit));
     result.map_err(|error| DumpError {
         request: query.name(),
         rows_delivered: 0,

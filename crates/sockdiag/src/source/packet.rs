@@ -43,7 +43,7 @@ pub(super) fn dump(
     }
     let path = sources.packet_text();
     let mut rows_delivered = 0;
-    let kind = match access.open(&path) {
+    let kind = match sources.open(&path, access) {
         Ok(file) => match text(&mut BufReader::new(file), query, visit, &mut rows_delivered) {
             Ok(()) => return Ok(()),
             Err(Bad::Read(error)) => DumpErrorKind::File { path, error },

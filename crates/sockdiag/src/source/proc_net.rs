@@ -34,7 +34,7 @@ pub(super) fn dump(
         else {
             continue;
         };
-        let result = match access.open(&path) {
+        let result = match sources.open(&path, access) {
             Ok(file) => read(&mut BufReader::new(file), query, visit, &mut rows),
             Err(error) if family == Family::Inet6 && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => Err(Bad::Read(error)),

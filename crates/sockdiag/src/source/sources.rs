@@ -9,16 +9,22 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use sockdiag_wire::ipproto::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP};
 
 use super::Access;
 use crate::model::{Family, Table};
+use crate::sys::chosen;
+use crate::sys::secure::is_elevated;
 
 /// The ephemeral range where none can be read.
 const NO_RANGE: (u16, u16) = (1024, 4999);
+
+/// No more of the file that holds it is read.
+const LONGEST_RANGE: u64 = 4 << 10;
 
 /// Files that stand in for the kernel.  `None` is "not set": a variable set to
 /// nothing is set.
@@ -66,8 +72,13 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// What the environment says.
+    /// What the environment says; nothing where the program has privileges that
+    /// its caller lacks (set-user-ID, file capabilities), who could read with them
+    /// what he may not.
     pub fn from_env() -> Self {
+        if is_elevated() {
+            return Self::default();
+        }
         Self {
             proc_root: env::var_os("PROC_ROOT"),
             proc_net_tcp: env::var_os("PROC_NET_TCP"),
@@ -148,6 +159,14 @@ impl Sources {
         self.proc_net_packet.as_ref().map_or_else(|| self.proc_file("net/packet"), PathBuf::from)
     }
 
+    /// Opens a file that one of these gave, or one of a network namespace.
+    pub(super) fn open(&self, path: &Path, access: &Access) -> io::Result<File> {
+        match &self.proc_root {
+            Some(root) if path.starts_with(root) => chosen::of_tree(path),
+            _ => access.open(path),
+        }
+    }
+
     /// The ports that the kernel gives to sockets that ask for none, first and
     /// last; 1024 to 4999 where that cannot be read.
     pub fn port_range(&self, access: &Access) -> (u16, u16) {
@@ -156,7 +175,7 @@ impl Sources {
             .as_ref()
             .map_or_else(|| self.proc_file("sys/net/ipv4/ip_local_port_range"), PathBuf::from);
         let mut text = Vec::new();
-        let read = access.open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        let read = self.open(&path, access).and_then(|file| file.take(LONGEST_RANGE).read_to_end(&mut text));
         read.ok().and_then(|_| parse_range(&text)).unwrap_or(NO_RANGE)
     }
 }

@@ -8,12 +8,14 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use sockdiag_wire::errno::ESRCH;
 
+use super::Access;
 use super::sources::Sources;
+use crate::namespaces::Entered;
 use crate::notice::Notice;
 use sockdiag_facts::scan;
 
@@ -54,8 +56,21 @@ pub struct Summary {
 /// Reads the counts.  What cannot be read is absent, and said; that there is no
 /// IPv6 is not worth saying.
 pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
+    counts(sources, &|path| sources.open(path, &Access::here()), notices)
+}
+
+/// The same of another namespace, which has files of its own.
+pub fn summary_in(place: &Entered, sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
+    counts(sources, &|path| place.opener.open(path), notices)
+}
+
+fn counts(
+    sources: &Sources,
+    open: &dyn Fn(&Path) -> io::Result<File>,
+    notices: &mut dyn FnMut(Notice),
+) -> Summary {
     let file = |set: &Option<OsString>, name| {
-        contents(set.as_ref().map_or_else(|| sources.proc_file(name), PathBuf::from))
+        contents(open(&set.as_ref().map_or_else(|| sources.proc_file(name), PathBuf::from)))
     };
     let mut counts = Summary::default();
     match file(&sources.proc_net_sockstat, "net/sockstat") {
@@ -73,8 +88,8 @@ pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
 }
 
 /// A file that can be opened but not read is an empty one; else an error number.
-fn contents(path: PathBuf) -> Result<Vec<u8>, i32> {
-    let file = File::open(path).map_err(|error| error.raw_os_error().unwrap_or(0))?;
+fn contents(file: io::Result<File>) -> Result<Vec<u8>, i32> {
+    let file = file.map_err(|error| error.raw_os_error().unwrap_or(0))?;
     let mut text = Vec::new();
     let _ = file.take(LONGEST).read_to_end(&mut text);
     Ok(text)

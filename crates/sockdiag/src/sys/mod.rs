@@ -6,6 +6,7 @@
 //! rustix has a safe way.
 
 pub(crate) mod bpf;
+pub(crate) mod chosen;
 pub(crate) mod clock;
 pub(crate) mod handle;
 pub(crate) mod jobs;
@@ -14,6 +15,8 @@ pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
 pub(crate) mod opener;
+pub(crate) mod outlook;
+pub(crate) mod secure;
 pub mod selinux;
 pub mod stop;
 pub(crate) mod tasks;

@@ -161,6 +161,19 @@ pub(crate) fn user_name(uid: u32) -> Option<Vec<u8>> {
     )
 }
 
+/// Number of a user by its name.
+pub(crate) fn user_number(name: &[u8]) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    look_up(
+        |entry, buffer, length, found| {
+            // SAFETY: the name ends in NUL; the rest is writable for what its
+            // type or `length` says.
+            unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, length, found) }
+        },
+        |entry: &libc::passwd| Some(entry.pw_uid),
+    )
+}
+
 /// The name of a host by its address; `None` if it has none.  May take as long
 /// as the resolver does, and may run on several threads at once.
 pub(crate) fn host_name(addr: Addr) -> Option<Vec<u8>> {

@@ -16,7 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -28,17 +28,71 @@ use rustix::mount::{
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
-use super::{errno_of, errno_text};
+use super::chosen::{self, NotOpened};
+use super::errno_text;
+use crate::model::UserNamespace;
 use crate::notice::Notice;
 
 /// The inode that identifies the network namespace of the calling thread;
-/// `None` without /proc.
+/// `None` where neither /proc nor the kernel tells, which takes `CAP_NET_ADMIN`.
 pub fn inode() -> Option<u64> {
-    Some(fs::metadata(OWN).ok()?.ino())
+    match fs::metadata(OWN) {
+        Ok(meta) => Some(meta.ino()),
+        Err(_) => Some(of_new_socket().ok()?.metadata().ok()?.ino()),
+    }
+}
+
+/// The namespace of a socket that the calling thread makes.
+fn of_new_socket() -> io::Result<File> {
+    /// `SIOCGSKNS` (linux/sockios.h).
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: the request takes no argument, so the kernel reads and writes no
+    // memory of ours.
+    let fd = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCGSKNS) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call returned a new descriptor, which nobody else has.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// The network namespace of the calling thread.
 pub(crate) const OWN: &str = "/proc/thread-self/ns/net";
+
+/// Inode of the first user namespace (`PROC_USER_INIT_INO`).
+const FIRST_USER: u64 = 0xefff_fffd;
+/// The user that the kernel shows for one that has no number here.
+const UNMAPPED: u32 = 65534;
+
+/// The user namespace that owns a network namespace, unless it is ours or the
+/// first one; `None`, too, where it is above ours, and before Linux 4.9.
+pub(crate) fn owner_of(netns: &File) -> Option<UserNamespace> {
+    let descriptor = netns.as_raw_fd();
+    // SAFETY: the request takes no argument, and the descriptor is open.
+    let user = unsafe { libc::ioctl(descriptor, libc::NS_GET_USERNS) };
+    if user < 0 {
+        return None;
+    }
+    // SAFETY: the kernel has just opened it for us, and nobody else knows it.
+    let user = File::from(unsafe { OwnedFd::from_raw_fd(user) });
+    let inode = user.metadata().ok()?.ino();
+    let is_ours = || fs::metadata("/proc/self/ns/user").is_ok_and(|ours| ours.ino() == inode);
+    if inode == FIRST_USER || is_ours() {
+        return None;
+    }
+    let mut uid: libc::uid_t = UNMAPPED;
+    let descriptor = user.as_raw_fd();
+    // SAFETY: the request writes one uid_t where the pointer points, which is
+    // ours and lives longer than the call.  Where it fails nothing is written.
+    let _ = unsafe { libc::ioctl(descriptor, libc::NS_GET_OWNER_UID, &raw mut uid) };
+    Some(UserNamespace { inode, uid })
+}
 
 /// Where named namespaces are.
 const NAMES: &str = "/run/netns";
@@ -98,8 +152,12 @@ impl std::error::Error for EnterError {}
 /// # Errors
 /// Whatever was in the way; [`EnterError`] says at which step.
 pub fn enter(name: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
-    let (file, files) =
-        open(name).map_err(|e| EnterError::Open { name: name.to_owned(), errno: errno_of(&e) })?;
+    let (file, files) = open(name).map_err(|why| match why {
+        NotOpened::Open(errno) => EnterError::Open { name: name.to_owned(), errno: errno.raw_os_error() },
+        NotOpened::NoNamespace => {
+            EnterError::Set { name: name.to_owned(), errno: Errno::INVAL.raw_os_error() }
+        }
+    })?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|e| EnterError::Set { name: name.to_owned(), errno: e.raw_os_error() })?;
     drop(file);
@@ -117,19 +175,22 @@ pub fn enter(name: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterE
 }
 
 /// The file of a namespace, and the directory of files for it if it has a name.
-fn open(name: &OsStr) -> io::Result<(File, Option<PathBuf>)> {
-    let error = match File::open(joined(NAMES, name)) {
+///
+/// Nothing is opened but files of namespaces: in the place of one there may be a
+/// pipe, which waits, or a device, which acts.
+fn open(name: &OsStr) -> Result<(File, Option<PathBuf>), NotOpened> {
+    let error = match chosen::namespace(&joined(NAMES, name)) {
         Ok(file) => return Ok((file, Some(joined(FILES, name)))),
         Err(error) => error,
     };
-    if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+    if !matches!(error, NotOpened::Open(Errno::NOENT | Errno::NOTDIR)) {
         return Err(error);
     }
     let Some(path) = path_of(name) else { return Err(error) };
-    match File::open(&path) {
+    match chosen::namespace(&path) {
         Ok(file) => Ok((file, name_of(&path).map(|name| joined(FILES, name)))),
         // It is neither: then it is a name, as for the reference.
-        Err(other) if other.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(NotOpened::Open(Errno::NOENT)) => Err(error),
         Err(other) => Err(other),
     }
 }

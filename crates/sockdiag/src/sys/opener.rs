@@ -12,7 +12,7 @@
 //!
 //! Source: setns(2), network_namespaces(7), proc_pid_net(5).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,8 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use super::chosen::{self, NotOpened};
 use super::jobs::{self, Job, Jobs};
 use super::netns::{self, OWN};
+use crate::model::UserNamespace;
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sockdiag_wire::errno::ENOENT;
 
@@ -90,6 +93,15 @@ impl Opener {
         }
     }
 
+    /// The user namespace that owns another namespace than the thread's, unless
+    /// it is as good as ours.
+    pub(crate) fn owner(&self) -> Option<UserNamespace> {
+        match &self.0 {
+            Place::Here | Place::Pinned(_) => None,
+            Place::Away(away) => netns::owner_of(&away.open().ok()?),
+        }
+    }
+
     /// Runs a job where sockets and files of the namespace are opened.
     ///
     /// # Errors
@@ -126,12 +138,17 @@ impl Away {
     fn open(&self) -> io::Result<File> {
         let mut result = Err(io::Error::from(io::ErrorKind::NotFound));
         for door in &self.doors {
-            match File::open(door) {
+            match chosen::namespace(door) {
                 // A path may lead elsewhere by now, and the number of a process
                 // may be another's.
                 Ok(file) if file.metadata().is_ok_and(|meta| meta.ino() == self.inode) => return Ok(file),
                 Ok(_) => {}
-                Err(error) => result = Err(error),
+                Err(NotOpened::NoNamespace) => {
+                    if fs::metadata(door).is_ok_and(|meta| meta.ino() == self.inode) {
+                        result = Err(Errno::INVAL.into());
+                    }
+                }
+                Err(NotOpened::Open(errno)) => result = Err(errno.into()),
             }
         }
         // What std makes up has no number, which messages need.
@@ -229,7 +246,6 @@ mod tests {
     use super::*;
     use sockdiag_testkit::netns::Namespace;
     use sockdiag_testkit::skip::{self, Privilege};
-    use std::fs;
 
     fn away(door: &str, inode: u64, worker: &Worker) -> Opener {
         Opener::away(vec![door.into()], inode, worker)

@@ -29,6 +29,12 @@ pub(crate) fn share_files(one: i32, other: i32) -> Result<bool, Errno> {
     Ok(order == 0)
 }
 
+/// Whether a process is there and is not ours to signal: it is another user's.
+pub(crate) fn is_another_s(pid: i32) -> bool {
+    rustix::process::Pid::from_raw(pid)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::PERM))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

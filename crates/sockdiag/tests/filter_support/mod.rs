@@ -8,10 +8,10 @@
 pub mod diag;
 
 use fastrand::Rng;
-use sockdiag::fields::{Catalog, Value};
+use sockdiag::fields::{Catalog, Reading};
 use sockdiag::filter::{
     CgroupError, Comparison, Context, End, EvalContext, Expr, FieldTest, FilterError, HostCondition, Lookups,
-    Node, Parsed, Prefix, Test, Transport, parse,
+    Node, Parsed, Prefix, Test, Transport, Wanted, parse,
 };
 use sockdiag::model::{Addr, Family, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
 use sockdiag_testkit::bytecode::Entry;
@@ -159,7 +159,7 @@ fn condition(rng: &mut Rng, kind: Kind) -> String {
         7 => format!("cgroup {}/user", equal(rng)),
         8 | 9 => format!("dev {}{}", equal(rng), rng.u8(..3)),
         10 => "autobound".into(),
-        11 => format!("tcp.rtt_us {} {}", compare(rng), rng.u8(..3)),
+        11 => format!("tcp.rtt_us {} {}", compare(rng), rng.u8(1..4)),
         _ => format!(
             "local.port {} {}",
             compare(rng),
@@ -303,15 +303,14 @@ fn prefix_holds(prefix: Prefix, sense: Sense, family: u8, addr: &[u8; 16]) -> bo
 }
 
 fn field_holds(test: &FieldTest, row: &Row<'_>) -> bool {
-    let (Some(value), Some(wanted)) = ((test.field.get)(row).and_then(Value::as_i128), test.number) else {
-        return false;
-    };
-    match test.comparison {
-        Comparison::Eq => value == wanted,
-        Comparison::Ne => value != wanted,
-        Comparison::Lt => value < wanted,
-        Comparison::Le => value <= wanted,
-        Comparison::Gt => value > wanted,
-        Comparison::Ge => value >= wanted,
+    let Reading::Value(value) = test.field().read(row) else { return false };
+    let (Some(value), [Wanted::Whole(wanted)]) = (value.as_i128(), test.wanted()) else { return false };
+    match test.comparison() {
+        Comparison::Eq => value == *wanted,
+        Comparison::Ne => value != *wanted,
+        Comparison::Lt => value < *wanted,
+        Comparison::Le => value <= *wanted,
+        Comparison::Gt => value > *wanted,
+        Comparison::Ge => value >= *wanted,
     }
 }

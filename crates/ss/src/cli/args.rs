@@ -57,6 +57,8 @@ pub(crate) struct Args {
     pub(crate) events: bool,
     /// `-K`: destroy what is listed.
     pub(crate) kill: bool,
+    /// `--kill-dry-run`: lists what `-K` would destroy, and destroys nothing.
+    pub(crate) kill_dry_run: bool,
     /// `--explain`: says what the reference keeps quiet about, though stderr is
     /// no terminal.
     pub(crate) explain: bool,
@@ -158,6 +160,11 @@ pub(crate) struct Show {
 }
 
 impl Show {
+    /// Whether something is shown that the reference does not show.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.peers || self.containers || self.exposure
+    }
+
     /// Whether the SELinux context of the socket itself is shown.  The
     /// reference ANDs its counters bit by bit, so `-zZ` shows none.
     pub(crate) fn socket_context(&self) -> bool {
@@ -166,10 +173,32 @@ impl Show {
 }
 
 impl Args {
+    /// Whether something was asked for that the reference lacks, but for
+    /// conditions.
+    pub(crate) fn is_ours(&self) -> bool {
+        let form = &self.form;
+        form.is_ours()
+            || form.sort.is_some()
+            || form.limit.is_some()
+            || self.show.is_ours()
+            || self.netns.is_some()
+    }
+
     /// Whether `-s` is all that was asked for, so that nothing is listed.
     /// State options do not count.
     pub(crate) fn only_summary(&self) -> bool {
         self.summary && self.selection.is_default() && self.words.is_empty()
+    }
+
+    /// Whether sockets are destroyed.
+    pub(crate) fn destroys(&self) -> bool {
+        self.kill && !self.kill_dry_run
+    }
+
+    /// Whether a filter has to be beyond doubt: sockets are destroyed by it, or it
+    /// is tried for that.
+    pub(crate) fn is_about_destroying(&self) -> bool {
+        self.kill || self.kill_dry_run
     }
 
     /// Moves leading `state X`, `exclude X` and `excl X` from the words to the

@@ -59,8 +59,12 @@ impl From<EnterError> for Exit {
 /// What `--generate` makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Document {
-    /// The manual page.
+    /// The manual page ss(8).
     Man,
+    /// The manual page ss-filter(7).
+    ManFilter,
+    /// The manual page ss-fields(7).
+    ManFields,
     /// The reference page of options.
     Options,
     /// The reference page of fields.
@@ -75,8 +79,10 @@ pub(crate) enum Document {
 
 impl Document {
     /// Every document with its word.
-    pub(crate) const ALL: [(&str, Self); 6] = [
+    pub(crate) const ALL: [(&str, Self); 8] = [
         ("man", Self::Man),
+        ("man-filter", Self::ManFilter),
+        ("man-fields", Self::ManFields),
         ("options", Self::Options),
         ("fields", Self::Fields),
         ("bash", Self::Bash),

@@ -28,8 +28,11 @@ pub(crate) fn apply(
         Key::Version => return Err(Exit::Version),
         Key::JsonSchema => return Err(Exit::Schema),
         Key::Generate => {
-            let wrong = || quoting("ss: nothing is made by --generate=", argument.as_bytes(), "");
-            let document = Document::by_name(argument.as_bytes()).ok_or_else(|| Exit::usage(wrong()))?;
+            let names = Document::ALL.map(|(name, _)| name).join(", ");
+            let wrong =
+                || format!("ss: --generate cannot make {:?}, only {names}", argument.to_string_lossy());
+            let document =
+                Document::by_name(argument.as_bytes()).ok_or_else(|| Exit::error(Exit::USAGE, wrong()))?;
             return Err(Exit::Generate(document));
         }
 
@@ -38,6 +41,7 @@ pub(crate) fn apply(
         Key::Summary => args.summary = true,
         Key::Events => args.events = true,
         Key::Kill => args.kill = true,
+        Key::KillDryRun => args.kill_dry_run = true,
         Key::NoHeader => args.no_header = true,
         Key::NoQueues => args.no_queues = true,
         Key::Oneline => args.oneline = true,
@@ -213,7 +217,7 @@ mod tests {
                 None => ["", ""],
                 Some(Kind::Number) => ["", "7"],
                 Some(Kind::Word(words) | Kind::Words(words)) => [words[0], words[2]],
-                Some(Kind::File | Kind::Fields | Kind::SortKeys | Kind::Name) => ["one", "other"],
+                Some(_) => ["one", "other"],
             };
             let [one, other] = arguments.map(done);
             assert_ne!(one, format!("{:?} [] None", Args::default()), "{option:?}");

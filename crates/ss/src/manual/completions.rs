@@ -1,84 +1,139 @@
 //! Completions for bash, zsh and fish.
 //!
-//! Words are those of the tables; what follows `state`, `-f` and `-A` too.
+//! Words are those of the tables: options, what follows them, fields, states and
+//! the operands of filters.  Lists are completed after each comma.  Names of network
+//! namespaces are those of `/run/netns` when the key is pressed.
+//!
+//! `crates/ss/tests/manual/completions.rs` presses it in each of the shells.
 
 use std::fmt::Write as _;
 
 use sockdiag::fields::Catalog;
 use sockdiag::model::states;
-use sockdiag_options::{Kind, OPTIONS, Opt};
+use sockdiag_options::{EXCLUDE, Kind, OPTIONS, Opt, STATE};
 
 use super::pages::spellings;
 
-/// What an option's argument may be.
-enum Argument {
-    None,
-    File,
-    Words(&'static [&'static str]),
-    Any,
+fn argument(option: &Opt) -> Option<Kind> {
+    option.argument.map(|argument| argument.kind)
 }
 
-fn argument(option: &Opt) -> Argument {
-    match option.argument.map(|argument| argument.kind) {
-        None => Argument::None,
-        Some(Kind::File) => Argument::File,
-        Some(Kind::Word(words) | Kind::Words(words)) => Argument::Words(words),
-        Some(_) => Argument::Any,
-    }
+/// The words of a list, less those that stand for what the user names: of `pid:PID`
+/// only `pid:` is left.
+fn literal(words: &[&str]) -> String {
+    let own = words.iter().map(|word| word.trim_end_matches(|letter: char| letter.is_ascii_uppercase()));
+    own.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn state_words() -> Vec<&'static str> {
-    states::WORDS.iter().map(|(word, _)| *word).collect()
+fn state_words() -> String {
+    states::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" ")
 }
 
-/// Words that a filter may hold, fields by name among them.
-fn filter_words() -> Vec<&'static str> {
+/// The words before a state.
+fn before_state() -> Vec<&'static str> {
+    STATE.names.iter().chain(EXCLUDE.names).copied().collect()
+}
+
+/// Names of fields: all in full with their members, then what stands behind the
+/// point where that alone is a name.
+fn field_words() -> String {
     let catalog = Catalog::standard();
-    let mut words = vec!["state", "exclude", "and", "or", "not", "autobound"];
-    let mut names: Vec<&'static str> =
-        catalog.fields().filter_map(|field| field.operand).map(|(word, _)| word).collect();
-    names.extend(catalog.fields().map(|field| field.name));
-    for name in names {
-        if !words.contains(&name) {
-            words.push(name);
+    let mut words: Vec<String> = Vec::new();
+    for field in catalog.fields() {
+        words.push(field.name.to_owned());
+        words.extend(field.kind.members().iter().map(|member| format!("{}.{}", field.name, member.name)));
+    }
+    let last = |word: &String| word.rsplit_once('.').map(|(_, last)| last.to_owned());
+    let short: Vec<String> =
+        words.iter().filter_map(last).filter(|name| catalog.named(name).is_ok()).collect();
+    words.extend(short);
+    words.sort();
+    words.dedup();
+    words.join(" ")
+}
+
+/// Words of a filter that are no fields.
+fn filter_words() -> String {
+    let mut words = before_state();
+    words.extend(["and", "or", "not", "autobound"]);
+    for (word, _) in Catalog::standard().fields().filter_map(|field| field.operand) {
+        if !words.contains(&word) {
+            words.push(word);
         }
     }
-    words
+    words.join(" ")
 }
 
 /// For bash-completion.
 pub(super) fn bash() -> String {
-    let mut text = String::from(
-        "# bash completion for ss, made by `ss --generate=bash`.\n\
-         _ss() {\n    local cur prev words\n    cur=${COMP_WORDS[COMP_CWORD]}\n    prev=${COMP_WORDS[COMP_CWORD-1]}\n\
-         \x20   # bash takes --name=value apart at the equals sign.\n\
-         \x20   if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n\
-         \x20   case $prev in\n",
-    );
+    let mut text = String::from(BASH);
     for option in OPTIONS {
         let action = match argument(option) {
-            Argument::None => continue,
-            Argument::File => "COMPREPLY=($(compgen -f -- \"$cur\"))".to_owned(),
-            Argument::Words(words) => format!("COMPREPLY=($(compgen -W '{}' -- \"$cur\"))", words.join(" ")),
-            Argument::Any => "COMPREPLY=()".to_owned(),
+            None => continue,
+            Some(Kind::File) => "COMPREPLY=($(compgen -f -- \"$cur\"))".to_owned(),
+            Some(Kind::Word(words)) => format!("COMPREPLY=($(compgen -W '{}' -- \"$cur\"))", words.join(" ")),
+            Some(Kind::Words(words)) => format!("_ss_list '{}' '!'", words.join(" ")),
+            Some(Kind::Fields) => "_ss_list \"$fields\" ''".to_owned(),
+            Some(Kind::SortKeys) => "_ss_list \"$fields\" -".to_owned(),
+            Some(Kind::Namespace) => "_ss_namespaces pid:".to_owned(),
+            Some(Kind::Namespaces(words)) => format!("_ss_namespaces '{}'", literal(words)),
+            Some(Kind::Number) => "COMPREPLY=()".to_owned(),
         };
-        let _ = writeln!(text, "        {}) {action}; return ;;", spellings(option).join("|"));
+        let mut patterns = spellings(option);
+        // The last letter of a cluster such as -tA.
+        patterns.extend(option.short.chars().map(|letter| format!("-[!-]*{letter}")));
+        _ = writeln!(text, "        {}) {action}; return ;;", patterns.join("|"));
     }
-    let _ = writeln!(
-        text,
-        "        state|exclude) COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n    esac",
-        state_words().join(" ")
-    );
     let options: Vec<String> = OPTIONS.iter().flat_map(spellings).collect();
-    let _ = write!(
+    _ = write!(
         text,
-        "    if [[ $cur == -* ]]; then words='{}'\n    else words='{}'; fi\n    \
-         COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}}\ncomplete -F _ss ss\n",
+        "        {}) COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n    esac\n    \
+         if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W '{}' -- \"$cur\"))\n    \
+         else COMPREPLY=($(compgen -W \"{} $fields\" -- \"$cur\")); fi\n}}\ncomplete -F _ss ss\n",
+        before_state().join("|"),
+        state_words(),
         options.join(" "),
-        filter_words().join(" ")
+        filter_words(),
     );
-    text
+    text.replace("@FIELDS@", &field_words())
 }
+
+const BASH: &str = r#"# bash completion for ss, made by `ss --generate=bash`.
+
+# Completes the last of words with commas between them; $2 may stand before each.
+_ss_list() {
+    local head= last=${cur##*,}
+    [[ $cur == *,* ]] && head=${cur%,*},
+    [[ -n $2 && $last == "$2"* ]] && { head+=$2; last=${last#"$2"}; }
+    COMPREPLY=($(compgen -P "$head" -W "$1" -- "$last"))
+    compopt -o nospace 2>/dev/null
+}
+
+# The named network namespaces, and other ways to write one.
+_ss_namespaces() {
+    if [[ $cur == */* ]]; then
+        COMPREPLY=($(compgen -f -- "$cur"))
+        compopt -o filenames 2>/dev/null
+    else
+        local name head= last=${cur##*,}
+        [[ $cur == *,* ]] && head=${cur%,*},
+        _ss_list "$1" ''
+        # Whatever else a name may hold would need quotes.
+        for name in /run/netns/*; do
+            name=${name##*/}
+            [[ $name == "$last"* && $name =~ ^[[:alnum:]._-]+$ ]] && COMPREPLY+=("$head$name")
+        done
+    fi
+}
+
+_ss() {
+    local cur prev fields='@FIELDS@'
+    cur=${COMP_WORDS[COMP_CWORD]}
+    prev=${COMP_WORDS[COMP_CWORD-1]}
+    # bash takes --name=value apart at the equals sign.
+    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi
+    case $prev in
+"#;
 
 /// A text between single quotes of a shell.
 fn quoted(text: &str) -> String {
@@ -93,52 +148,136 @@ fn short_help(option: &Opt) -> String {
 
 /// For zsh's `_arguments`.
 pub(super) fn zsh() -> String {
-    let mut text = String::from("#compdef ss\n# Made by `ss --generate=zsh`.\n_arguments -s \\\n");
+    let mut text = ZSH
+        .replace("@FIELDS@", &field_words())
+        .replace("@STATES@", &state_words())
+        .replace("@BEFORE@", &before_state().join("|"))
+        .replace("@WORDS@", &filter_words());
     for option in OPTIONS {
         let help = quoted(&short_help(option)).replace(['[', ']', ':'], " ");
         for spelling in spellings(option) {
             let long = spelling.starts_with("--");
             let after = match argument(option) {
-                Argument::None => String::new(),
-                Argument::File => ":file:_files".to_owned(),
-                Argument::Words(words) => format!(":word:({})", words.join(" ")),
-                Argument::Any => ":value: ".to_owned(),
+                None => String::new(),
+                Some(Kind::File) => ":file:_files".to_owned(),
+                Some(Kind::Word(words)) => format!(":word:({})", words.join(" ")),
+                Some(Kind::Words(words)) => format!(":list:{{_ss_list \"!\" {}}}", words.join(" ")),
+                Some(Kind::Fields) => ":fields:{_ss_list \"\" $fields}".to_owned(),
+                Some(Kind::SortKeys) => ":fields:{_ss_list - $fields}".to_owned(),
+                Some(Kind::Namespace) => ":namespace:{_ss_namespaces pid\\:}".to_owned(),
+                Some(Kind::Namespaces(words)) => {
+                    format!(":namespaces:{{_ss_namespaces {}}}", literal(words).replace(':', "\\:"))
+                }
+                Some(Kind::Number) => ":value: ".to_owned(),
             };
             let equals = if long && !after.is_empty() { "=" } else { "" };
-            let _ = writeln!(text, "    '*{spelling}{equals}[{help}]{after}' \\");
+            _ = writeln!(text, "    '*{spelling}{equals}[{help}]{after}' \\");
         }
     }
-    let _ = writeln!(text, "    '*:filter:({} {})'", filter_words().join(" "), state_words().join(" "));
+    text.push_str("    '*:filter:_ss_filter'\n");
     text
 }
 
+const ZSH: &str = r#"#compdef ss
+# Made by `ss --generate=zsh`.
+
+local -a fields=(@FIELDS@)
+
+# Completes the last of words with commas between them; $1 may stand before each.
+_ss_list() {
+    local before=$1
+    shift
+    compset -P '*,'
+    [[ -n $before ]] && compset -P "$before"
+    compadd -q -S '' -- "$@"
+}
+
+# The named network namespaces, and other ways to write one.
+_ss_namespaces() {
+    if [[ $PREFIX == */* ]]; then
+        _files
+    else
+        _ss_list '' "$@" /run/netns/*(N:t)
+    fi
+}
+
+_ss_filter() {
+    if [[ ${words[CURRENT-1]} == (@BEFORE@) ]]; then
+        compadd -- @STATES@
+    else
+        compadd -- @WORDS@ $fields
+    fi
+}
+
+_arguments -s \
+"#;
+
 /// For fish.
 pub(super) fn fish() -> String {
-    let mut text = String::from("# Completions for ss, made by `ss --generate=fish`.\ncomplete -c ss -f\n");
+    let mut text = FISH.replace("@FIELDS@", &field_words());
+    let mut descending = String::new();
     for option in OPTIONS {
         text.push_str("complete -c ss");
         for letter in option.short.chars() {
-            let _ = write!(text, " -s {letter}");
+            _ = write!(text, " -s {letter}");
         }
         for name in option.long {
-            let _ = write!(text, " -l {name}");
+            _ = write!(text, " -l {name}");
         }
         match argument(option) {
-            Argument::None => {}
-            Argument::File => text.push_str(" -r -F"),
-            Argument::Words(words) => {
-                let _ = write!(text, " -x -a '{}'", words.join(" "));
+            None => {}
+            Some(Kind::File) => text.push_str(" -r -F"),
+            Some(Kind::Word(words)) => _ = write!(text, " -x -a '{}'", words.join(" ")),
+            Some(Kind::Words(words)) => _ = write!(text, " -x -a '(__ss_list ! {})'", words.join(" ")),
+            Some(Kind::Fields) => text.push_str(" -x -a '(__ss_list \"\" $__ss_fields)'"),
+            Some(Kind::SortKeys) => {
+                text.push_str(" -x -a '(__ss_list - $__ss_fields)'");
+                descending = spellings(option).join(" ");
             }
-            Argument::Any => text.push_str(" -x"),
+            Some(Kind::Namespace) => text.push_str(" -x -a '(__ss_namespaces pid:)'"),
+            Some(Kind::Namespaces(words)) => {
+                _ = write!(text, " -x -a '(__ss_namespaces {})'", literal(words));
+            }
+            Some(Kind::Number) => text.push_str(" -x"),
         }
-        let _ = writeln!(text, " -d '{}'", quoted(&short_help(option)));
+        _ = writeln!(text, " -d '{}'", quoted(&short_help(option)));
     }
-    let _ = writeln!(
+    let before = before_state().join(" ");
+    _ = writeln!(
         text,
-        "complete -c ss -n '__fish_prev_arg_in state exclude' -a '{}'\n\
-         complete -c ss -n 'not __fish_prev_arg_in state exclude' -a '{}'",
-        state_words().join(" "),
-        filter_words().join(" ")
+        "# fish takes what begins with - for an option, and does not ask the one before it.\n\
+         complete -c ss -n '__fish_prev_arg_in {descending}' -a '(__ss_list - $__ss_fields)'\n\
+         complete -c ss -n '__fish_prev_arg_in {before}' -a '{}'\n\
+         complete -c ss -n 'not __fish_prev_arg_in {before}' -a '{} $__ss_fields'",
+        state_words(),
+        filter_words()
     );
     text
 }
+
+const FISH: &str = r#"# Completions for ss, made by `ss --generate=fish`.
+set -g __ss_fields @FIELDS@
+
+# Completes the last of words with commas between them; the first argument may stand
+# before each.
+function __ss_list
+    set -l token (commandline -ct | string replace -r -- '^--[a-z-]+=' '')
+    set -l head (string match -r -- '.*,' $token)
+    set -l last (string replace -r -- '.*,' '' $token)
+    if test -n "$argv[1]"; and string match -q -- "$argv[1]*" "$last"
+        set head "$head$argv[1]"
+    end
+    for word in $argv[2..]
+        echo "$head$word"
+    end
+end
+
+# The named network namespaces, and other ways to write one.
+function __ss_namespaces
+    set -l named /run/netns/*
+    __ss_list '' $argv (string replace -r -- '.*/' '' $named)
+    __fish_complete_path (commandline -ct | string replace -r -- '^--[a-z-]+=' '')
+end
+
+complete -c ss -f
+"#;

@@ -1,62 +1,106 @@
-//! The manual page ss(8).
+//! The manual page ss(8): options, files and exit statuses.
+//!
+//! The language of filters is ss-filter(7), the fields are ss-fields(7).
 
-use roff::{Inline, Roff, bold, italic, roman};
-use sockdiag::fields::Catalog;
-use sockdiag_options::{OPTIONS, Opt, Section};
+use roff::{Inline, bold, italic, roman};
+use sockdiag_options::{EXAMPLES, OPTIONS, Opt, Section};
 
-use super::filter::{FILTER, Piece};
-use super::sections;
-use crate::cli::shown_by;
+use super::page::{Page, Piece, synopsis};
 
 /// The whole page.
 pub(super) fn page() -> String {
-    let mut page = Roff::new();
-    let version = format!("sockdiag {}", env!("CARGO_PKG_VERSION"));
-    page.control("TH", ["SS", "8", "", &version, "System administration"]);
-    section(&mut page, "NAME");
-    page.text([roman("ss - what the kernel knows about its sockets")]);
-    section(&mut page, "SYNOPSIS");
-    page.text([bold("ss"), roman(" [ "), italic("OPTIONS"), roman(" ] [ "), italic("FILTER"), roman(" ]")]);
-    section(&mut page, "DESCRIPTION");
-    for text in DESCRIPTION {
-        paragraph(&mut page, text);
-    }
-    section(&mut page, "OPTIONS");
+    let mut page =
+        Page::new("ss", "8", "list the sockets of this machine and what the kernel knows about them");
+    synopsis(&mut page, "FILTER");
+    page.section("DESCRIPTION");
+    page.put(DESCRIPTION);
+    page.section("OPTIONS");
     let mut added = false;
     for option in OPTIONS {
         if option.section == Section::Extension && !added {
             added = true;
-            page.control("SS", ["Beyond iproute2"]);
-            paragraph(
-                &mut page,
-                "These options are matched only in full, so that every abbreviation means what it always meant.",
+            page.heading("Beyond iproute2");
+            page.paragraph(
+                "These options have to be written in full, so that every abbreviation means what it means in \
+                 iproute2.  A shell completes them.",
             );
         }
         describe(&mut page, option);
     }
-    section(&mut page, "FILTER");
-    for piece in FILTER {
-        put(&mut page, piece);
+    page.section("OUTPUT");
+    page.put(OUTPUT);
+    page.section("EXAMPLES");
+    for example in EXAMPLES {
+        page.term(vec![bold(example.command)], &sentence(example.wanted));
     }
-    fields(&mut page);
-    for (name, terms) in
-        [("ENVIRONMENT", ENVIRONMENT), ("EXIT STATUS", EXIT), ("EXAMPLES", EXAMPLES), ("FILES", FILES)]
-    {
-        section(&mut page, name);
-        put(&mut page, &Piece::Terms(terms));
+    page.terms(MORE_EXAMPLES);
+    for (name, terms) in [("ENVIRONMENT", ENVIRONMENT), ("EXIT STATUS", EXIT), ("FILES", FILES)] {
+        page.section(name);
+        page.terms(terms);
     }
-    section(&mut page, "SEE ALSO");
-    page.text([roman(
-        "ip(8), lsof(8), sock_diag(7), tcp(7), unix(7), netlink(7), packet(7), vsock(7), cgroups(7)",
-    )]);
-    page.to_roff()
+    page.see_also(&[
+        "ss-filter(7)",
+        "ss-fields(7)",
+        "ip(8)",
+        "lsof(8)",
+        "sock_diag(7)",
+        "tcp(7)",
+        "unix(7)",
+        "netlink(7)",
+        "packet(7)",
+        "vsock(7)",
+        "cgroups(7)",
+    ]);
+    page.end()
 }
 
-const DESCRIPTION: &[&str] = &[
-    "ss lists sockets: TCP, UDP, raw, MPTCP, SCTP, DCCP, unix, netlink, packet, vsock, TIPC, XDP, SMC and UDP-Lite \
-     ones.  The kernel is asked over sock_diag(7); where it cannot answer, the text below /proc/net is read.",
-    "Without options, open sockets of every family that are not listening are listed.  The options and the output \
-     are those of iproute2's ss 7.3, byte for byte; what is different on purpose is in COMPAT.md of the source.",
+/// What is wanted, as a sentence.
+fn sentence(wanted: &str) -> String {
+    let mut letters = wanted.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str())
+}
+
+const DESCRIPTION: &[Piece] = &[
+    Piece::Text(
+        "ss lists sockets: TCP, UDP, raw, MPTCP, SCTP, DCCP, unix, netlink, packet, vsock, TIPC, XDP, SMC and UDP-Lite \
+         ones.  It asks the kernel over sock_diag(7); where the kernel cannot answer, it reads the text below /proc/net.",
+    ),
+    Piece::Text(
+        "Without options, ss lists the open sockets of every family that are not listening.  A filter narrows the \
+         listing: see ss-filter(7).  The options and the output are those of ss from iproute2 7.3, byte for byte; \
+         COMPAT.md in the source lists the deliberate differences.",
+    ),
+];
+
+const OUTPUT: &[Piece] = &[
+    Piece::Text(
+        "Every fact about a socket is a field with one name, such as tcp.rtt_us, which --columns, --sort, --group-by, \
+         filters and JSON share.  ss-fields(7) lists them; --columns help does too, for the tables that are asked for.  \
+         A shorter name works where it can mean one field only: rtt, or cwnd as -i prints it.",
+    ),
+    Piece::Text(
+        "At a terminal, with --explain, and in the forms that iproute2 lacks, ss also says on standard error what it \
+         could not see and why, and shows where a filter is wrong.  Otherwise standard error is that of iproute2.",
+    ),
+];
+
+const MORE_EXAMPLES: &[(&str, &str)] = &[
+    ("ss -tuan", "Every TCP and UDP socket, with numbers instead of names."),
+    ("ss -tlnp", "Listeners and their processes."),
+    ("ss -tio state established", "Connections with timers and everything that TCP knows about them."),
+    ("ss -s", "How many sockets there are of each kind."),
+    ("ss -tanp --group-by comm,state", "Sockets of each program, counted by state."),
+    ("ss -tan --group-by remote.addr/24", "Connections counted by network of the other end."),
+    ("ss --netns web,pid:4711 -tan", "TCP sockets of two network namespaces, one of them that of a process."),
+    ("ss -tn --jsonl 'dport = :443'", "One JSON object a line, for a program that reads them as they come."),
+    ("ss -tn --tsv --columns local.port,remote.addr,state", "Columns with tabs between them."),
+    ("ss -E -t", "TCP sockets as they are closed, until it is interrupted."),
+    (
+        "ss -K dst 192.0.2.7 dport = :1022",
+        "Close the connections to one port of one host.  Without the filter it \
+     would close every connection of the machine.",
+    ),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -70,21 +114,13 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     ("PROC_IP_LOCAL_PORT_RANGE", "Stands in for /proc/sys/net/ipv4/ip_local_port_range."),
     ("TCPDIAG_FILE", "A recording (-D) that TCP sockets are read from."),
-    ("POSIXLY_CORRECT", "Options end at the first word that is none."),
+    ("POSIXLY_CORRECT", "If it is set, the first word that is not an option ends the options."),
 ];
 
 const EXIT: &[(&str, &str)] = &[
     ("0", "Sockets were listed, or there were none, or a table could not be read."),
     ("1", "A word of the filter or the value of an option makes no sense, or a reply was damaged."),
     ("255", "The command line is wrong, a file cannot be opened, or -E ended."),
-];
-
-const EXAMPLES: &[(&str, &str)] = &[
-    ("ss -tuan", "Every TCP and UDP socket, with numbers."),
-    ("ss -tlnp", "Who listens."),
-    ("ss -tio state established", "Connections with timers and everything that TCP knows of them."),
-    ("ss -s", "How many there are."),
-    ("ss -K dst 192.0.2.7 dport = :1022", "Close the connections to one port of one host."),
 ];
 
 const FILES: &[(&str, &str)] = &[
@@ -94,83 +130,17 @@ const FILES: &[(&str, &str)] = &[
     ("/run/netns", "Named network namespaces."),
 ];
 
-fn section(page: &mut Roff, name: &str) {
-    page.control("SH", [name]);
-}
-
-fn paragraph(page: &mut Roff, text: &str) {
-    page.control("PP", []);
-    page.text([roman(text)]);
-}
-
-fn term(page: &mut Roff, term: Vec<Inline>, text: &str) {
-    page.control("TP", []);
-    page.text(term);
-    page.text([roman(text)]);
-}
-
-fn put(page: &mut Roff, piece: &Piece) {
-    match piece {
-        Piece::Text(text) => paragraph(page, text),
-        Piece::Terms(terms) | Piece::Examples(terms) => {
-            for (name, text) in *terms {
-                term(page, vec![bold(*name)], text);
-            }
-        }
-    }
-}
-
 /// `-m, --memory`, and what it does.
-fn describe(page: &mut Roff, option: &Opt) {
+fn describe(page: &mut Page, option: &Opt) {
     let mut names: Vec<Inline> = Vec::new();
-    let value = super::pages::value(option);
-    let spellings = super::pages::spellings(option);
-    for (at, spelling) in spellings.iter().enumerate() {
+    for (at, spelling) in super::pages::spellings(option).iter().enumerate() {
         if at > 0 {
             names.push(roman(", "));
         }
         names.push(bold(spelling));
     }
-    if let Some(value) = value {
-        names.extend([roman("="), italic(value)]);
+    if let Some(argument) = option.argument {
+        names.extend([roman("="), italic(argument.shown)]);
     }
-    term(page, names, option.doc);
-}
-
-fn fields(page: &mut Roff) {
-    section(page, "FIELDS");
-    paragraph(
-        page,
-        "What is shown of a socket, in print order: the token as it is printed, the name that a filter tests it by, \
-         its unit, and where the kernel has it from.  A token whose number is zero is mostly left out.",
-    );
-    let catalog = Catalog::standard();
-    for section in sections(&catalog) {
-        let title = format!("{}: {}", section.message_kind, section.shown_by);
-        page.control("SS", [title.as_str()]);
-        for field in &section.fields {
-            let token = field.token();
-            let mut names = Vec::new();
-            if let Some(token) = &token {
-                names.extend([bold(token), roman("  ")]);
-            }
-            names.push(italic(field.name));
-            if let Some(unit) = field.unit.name() {
-                names.push(roman(format!(", {unit}")));
-            }
-            let own = shown_by(field.groups);
-            let only = if own.is_empty() || own == section.shown_by {
-                String::new()
-            } else {
-                format!("  Asked for by {own}.")
-            };
-            term(page, names, &format!("{}{only}  [{}]", field.meaning(), field.source));
-        }
-    }
-}
-
-/// A text as it stands in the page.
-#[cfg(test)]
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('-', "\\-")
+    page.term(names, option.doc);
 }

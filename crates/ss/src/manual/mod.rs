@@ -1,4 +1,4 @@
-//! What `--generate` prints: the manual page, shell completions, and the
+//! What `--generate` prints: the manual pages, shell completions, and the
 //! reference pages of options and fields.
 //!
 //! Everything is made of the table of options and the table of fields, so what
@@ -8,8 +8,10 @@
 //! Invariant: an option or a field that has no doc fails a test.
 
 mod completions;
+mod field_page;
 mod filter;
 mod man;
+mod page;
 mod pages;
 
 use sockdiag::fields::{Catalog, Field};
@@ -20,6 +22,8 @@ use crate::cli::{Document, shown_by};
 pub(crate) fn generate(document: Document) -> String {
     match document {
         Document::Man => man::page(),
+        Document::ManFilter => filter::page(),
+        Document::ManFields => field_page::page(),
         Document::Options => pages::options(),
         Document::Fields => pages::fields(),
         Document::Bash => completions::bash(),
@@ -65,36 +69,60 @@ struct Section {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sockdiag::fields::Groups;
     use sockdiag_options::{Key, OPTIONS, option};
 
     #[test]
     fn every_field_is_on_the_page_with_its_doc() {
-        let (page, man) = (pages::fields(), man::page());
+        let (page, man) = (pages::fields(), field_page::page());
         let catalog = Catalog::standard();
         for field in catalog.fields() {
             assert!(page.contains(&format!("`{}`", field.name)), "{}", field.name);
             assert!(field.doc.ends_with('.'), "{}", field.name);
-            if field.token().is_some() && field.groups.intersects(Groups::INFO) {
-                assert!(man.contains(&man::escaped(field.name)), "{} in the manual page", field.name);
+            assert!(man.contains(&page::escaped(field.name)), "{} in the manual page", field.name);
+            if let Some(token) = field.token() {
+                assert!(man.contains(&page::escaped(&token)), "{token} in the manual page");
             }
         }
     }
 
     #[test]
     fn every_option_is_everywhere() {
-        let documents = Document::ALL.iter().filter(|(_, document)| *document != Document::Fields);
+        let without = [Document::Fields, Document::ManFields, Document::ManFilter];
+        let documents = Document::ALL.iter().filter(|(_, document)| !without.contains(document));
         let made: Vec<_> = documents.map(|(kind, document)| (kind, generate(*document))).collect();
         for option in OPTIONS {
             for name in option.long {
                 for (kind, text) in &made {
                     let dashed = text.contains(&format!("--{name}"))
-                        || text.contains(&man::escaped(&format!("--{name}")))
+                        || text.contains(&page::escaped(&format!("--{name}")))
                         || text.contains(&format!("-l {name}"));
                     assert!(dashed, "--{name} is missing in {kind}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_follows_an_option_is_told_in_full() {
+        let (page, man) = (pages::options(), man::page());
+        for argument in OPTIONS.iter().filter_map(|option| option.argument) {
+            assert!(page.contains(&format!(" *{}*:", argument.shown)), "{}", argument.shown);
+            assert!(
+                man.contains(&page::escaped(&format!("=\\fI{}\\fR", argument.shown))),
+                "{}",
+                argument.shown
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_of_fields_is_sorted_by_name() {
+        let page = field_page::page();
+        let names = page.split(".TP\n\\fB").skip(1).filter_map(|item| item.split("\\fR").next());
+        let names: Vec<String> = names.map(|name| name.replace('\\', "")).collect();
+        let fields: Vec<&String> =
+            names.iter().filter(|name| Catalog::standard().field(name).is_some()).collect();
+        assert!(fields.len() > 300 && fields.is_sorted(), "{fields:?}");
     }
 
     #[test]

@@ -16,11 +16,6 @@ pub(super) fn spellings(option: &Opt) -> Vec<String> {
     short.chain(option.long.iter().map(|name| format!("--{name}"))).collect()
 }
 
-/// What an option's argument is called, if it takes one.
-pub(super) fn value(option: &Opt) -> Option<&'static str> {
-    option.argument.and_then(|argument| argument.shown.split(',').next())
-}
-
 /// Options by section.
 pub(super) fn options() -> String {
     let mut text = format!("{MADE}options`. -->\n\n# Options\n");
@@ -31,7 +26,7 @@ pub(super) fn options() -> String {
             let _ = writeln!(text, "\n## {}\n", title(option.section));
         }
         let names: Vec<String> = spellings(option).iter().map(|name| format!("`{name}`")).collect();
-        let value = value(option).map_or_else(String::new, |value| format!(" *{value}*"));
+        let value = option.argument.map_or_else(String::new, |argument| format!(" *{}*", argument.shown));
         let _ = writeln!(text, "- {}{value}: {}", names.join(", "), option.doc);
     }
     text

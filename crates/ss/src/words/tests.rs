@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::filter::{CgroupError, FilterError, HostError};
 use sockdiag::model::{BadState, BadTable, BpfComplaint, Empty};
-use sockdiag::notice::{Missing, NoIterator, Notice, Tally};
+use sockdiag::notice::{Missing, NoIterator, Notice, Ownerless, Tally, Unseen};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::netns::EnterError;
 
@@ -58,8 +58,33 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         (Notice::SockstatFailed { errno: 2 }, b"ss: get_sockstat: No such file or directory\n", false),
         (Notice::SnmpFailed { errno: 3 }, b"ss: get_snmpstat: No such process\n", false),
         (
-            Notice::HoldersHidden { sockets: 3, processes: 72 },
-            b"ss: no process found for 3 sockets: 72 processes cannot be inspected\n",
+            Notice::HoldersHidden { sockets: 3, tested: 0, why: process_7() },
+            b"ss: no process found for 3 sockets: process 7 cannot be inspected\n",
+            true,
+        ),
+        (
+            Notice::HeldByThreads { sockets: 1, threads: vec![(7, 8)] },
+            b"ss: 1 socket held by a thread alone, which -T shows (process 7, thread 8)\n",
+            true,
+        ),
+        (
+            Notice::Ownerless { why: Ownerless::Unaccepted, sockets: 1, examples: Vec::new() },
+            b"ss: no process for 1 socket, not yet accepted by the process that listens\n",
+            true,
+        ),
+        (
+            Notice::EventsWithoutHolders,
+            b"ss: nobody holds a socket that was destroyed, so conditions on processes fail\n",
+            true,
+        ),
+        (
+            Notice::ProcText { tables: vec!["TCP", "unix stream"] },
+            b"ss: TCP, unix stream: read from /proc text, so what it does not tell is absent\n",
+            true,
+        ),
+        (
+            Notice::PeersElsewhere { sockets: 2 },
+            b"ss: the other ends of 2 connections are not in this network namespace (--netns all searches every one)\n",
             true,
         ),
         (
@@ -83,7 +108,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             false,
         ),
         (
-            Notice::NamespacesUnseen { refused: vec![b"a".to_vec()], errno: 1, processes: 0 },
+            Notice::NamespacesUnseen { refused: vec![b"a".to_vec()], errno: 1, why: Unseen::default() },
             b"ss: 1 network namespace cannot be entered (a): Operation not permitted\n",
             true,
         ),
@@ -142,6 +167,13 @@ fn variants_of<'s>(source: &'s str, declaration: &str) -> BTreeSet<&'s str> {
 
 fn variant_of(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}").chars().take_while(|letter| letter.is_alphanumeric()).collect()
+}
+
+/// One process may not be looked into.
+fn process_7() -> Unseen {
+    let mut unseen = Unseen::default();
+    unseen.processes.push(7);
+    unseen
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub(crate) fn line(socket: &Value, info: bool) -> String {
     let mut text = format!(
         "{} {} {} {} {}",
         word(&s["state"]),
-        signed(&s["recv_q"]),
-        signed(&s["send_q"]),
+        queue(&s["recv_q"]),
+        queue(&s["send_q"]),
         end(socket, "local"),
         end(socket, "remote")
     );
@@ -41,9 +41,9 @@ fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
-/// As ss prints queues, whose 32 bits it takes for a signed number.
-fn signed(value: &Value) -> i32 {
-    number(value) as u32 as i32
+/// As ss prints queues.
+fn queue(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "none".to_owned(), |queue| queue.to_string())
 }
 
 fn number(value: &Value) -> u64 {

@@ -31,20 +31,19 @@ use sockdiag_wire::btf::Btf;
 
 use super::program::{self, LICENSE, Members, RECORD, Record};
 use super::walk;
-use super::{Found, Refusal, Scan, Strategy, Task, Wanted};
+use super::{Found, Refusal, Scan, Strategy, Task, Threads, Wanted};
 use crate::sys::bpf;
 use crate::sys::kernel_types::KernelTypes;
+use crate::sys::outlook::FIRST_PID_NAMESPACE;
 use crate::sys::tasks;
 
-/// The inode of the first pid namespace (`PROC_PID_INIT_INO`).
-const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 /// Twice what the kernel hands over at a time.
 const BUFFER: usize = 64 << 10;
 
 /// The kernel's iterator over open files.
 #[derive(Debug)]
 pub(super) struct Iterated {
-    threads: bool,
+    threads: Threads,
     /// Whether there will be further scans.
     polls_again: bool,
     /// What is kept for them, once it was loaded, or why it cannot be.
@@ -52,9 +51,8 @@ pub(super) struct Iterated {
 }
 
 impl Iterated {
-    /// Nothing is loaded yet.  `threads` lists every task of a process; what is
-    /// loaded is kept if a session `polls_again`.
-    pub(super) fn new(threads: bool, polls_again: bool) -> Self {
+    /// Nothing is loaded yet; what is loaded is kept if a session `polls_again`.
+    pub(super) fn new(threads: Threads, polls_again: bool) -> Self {
         Self { threads, polls_again, kept: None }
     }
 }
@@ -89,7 +87,7 @@ impl Strategy for Iterated {
 /// pass over the tasks to the next.
 #[derive(Debug)]
 struct Loaded {
-    threads: bool,
+    threads: Threads,
     /// Keeps the program loaded.
     link: OwnedFd,
     /// What a pass is read into.
@@ -99,7 +97,7 @@ struct Loaded {
 impl Loaded {
     /// Loads and links the program.  If there are but a few `inodes`, every
     /// pass tells of these alone.
-    fn new(threads: bool, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
+    fn new(threads: Threads, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
         if !wire::SUPPORTED {
             return Err(Refusal::Target);
         }
@@ -107,7 +105,8 @@ impl Loaded {
         let btf = Btf::new(types.bytes()).ok_or(Refusal::NoTypes)?;
         let members = Members::find(btf).map_err(Refusal::Types)?;
         drop(types);
-        let insns = program::program(&members, threads, inodes).map_err(Refusal::Program)?;
+        let insns =
+            program::program(&members, threads != Threads::First, inodes).map_err(Refusal::Program)?;
         let program = bpf::load(&bpf::Program {
             name: "ss_holders",
             license: LICENSE,
@@ -144,7 +143,14 @@ impl Loaded {
                 Err(error) => return Err(Refusal::Call("reading", error)),
             }
         }
-        Ok(if self.threads { holders.with_threads() } else { holders.scan_of_processes() })
+        let mut scan = match self.threads {
+            Threads::First => holders.scan_of_processes(),
+            Threads::Own => holders.with_own_threads(),
+            Threads::All => holders.with_threads(),
+        };
+        scan.hidden.sort_unstable();
+        scan.hidden.dedup();
+        Ok(scan)
     }
 }
 
@@ -208,9 +214,15 @@ impl Holders<'_> {
         self.scan.found.push(Found::new(inode, self.runs.len() as u32 - 1, fd));
     }
 
-    /// Adds a task; `None` if it is gone.
+    /// Adds a task; `None` if it is gone, or if /proc hides it from us, which
+    /// the iterator sees for all that.
     fn task(&mut self, pid: i32, tid: i32) -> Option<u32> {
-        let name = walk::comm_of(self.root.as_fd(), tid)?;
+        let Some(name) = walk::comm_of(self.root.as_fd(), tid) else {
+            if tasks::is_another_s(pid) {
+                self.scan.hidden.push(pid);
+            }
+            return None;
+        };
         self.scan.tasks.push(Task { pid, tid, name });
         Some(self.scan.tasks.len() as u32 - 1)
     }
@@ -228,6 +240,33 @@ impl Holders<'_> {
             found.task = task.unwrap_or_default();
             task.is_some()
         });
+        self.scan
+    }
+
+    /// The scan with the threads that have what their process has not: the
+    /// iterator passes over those that share its descriptors.
+    fn with_own_threads(mut self) -> Scan {
+        let all = std::mem::take(&mut self.scan.found);
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.sort_by_key(|run| (run.pid, run.tid != run.pid));
+        for process in runs.chunk_by(|one, other| one.pid == other.pid) {
+            let Some(&Run { pid, .. }) = process.first() else { continue };
+            let begin = self.scan.found.len();
+            let mut tables = walk::Tables::of(pid, true);
+            for run in process {
+                if run.tid == pid {
+                    self.add(run, pid, &all);
+                } else if tables.is_new(run.tid) {
+                    let mut of_thread = all.get(run.first..run.end).unwrap_or_default().to_vec();
+                    walk::keep_new(&mut of_thread, self.scan.found.get(begin..).unwrap_or_default());
+                    if !of_thread.is_empty()
+                        && let Some(task) = self.task(pid, run.tid)
+                    {
+                        self.scan.found.extend(of_thread.iter().map(|one| Found { task, ..*one }));
+                    }
+                }
+            }
+        }
         self.scan
     }
 
@@ -312,7 +351,7 @@ mod tests {
     fn the_iterator_finds_what_the_walk_finds_in_the_same_order() {
         let (sockets, inodes) = inherited(100);
         let mut children = children();
-        for threads in [false, true] {
+        for threads in [Threads::First, Threads::Own, Threads::All] {
             let (mut iterated, mut walk) =
                 (Iterated::new(threads, false), Walk::new("/proc".into(), threads));
             for wanted in [&inodes[..], &inodes[3..4], &inodes[..64], &inodes[20..85]] {
@@ -328,7 +367,7 @@ mod tests {
                     assert!(want.found.len() > 3, "we and three children");
                     found.tasks == want.tasks && found.found == want.found
                 });
-                assert!(same, "threads: {threads}, {wanted:?}");
+                assert!(same, "{threads:?}, {wanted:?}");
             }
         }
         for child in &mut children {
@@ -341,7 +380,7 @@ mod tests {
     #[test]
     fn one_program_serves_many_passes() {
         let (sockets, inodes) = inherited(3);
-        let mut loaded = match Loaded::new(false, Some(&inodes)) {
+        let mut loaded = match Loaded::new(Threads::First, Some(&inodes)) {
             Ok(loaded) => loaded,
             Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
             Err(why) => sockdiag_testkit::skip!("no program: {why:?}"),

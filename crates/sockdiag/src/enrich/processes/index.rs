@@ -20,13 +20,15 @@ pub(super) struct Index {
     found: Vec<Found>,
     /// Where each bucket begins; a power of two of them, and the end.
     begins: Vec<u32>,
-    hidden: u32,
+    hidden: Vec<i32>,
+    /// Whether threads beside the first of a process are not shown.
+    hides_threads: bool,
 }
 
 impl Index {
     /// Puts what was found, oldest first, into buckets.
-    pub(super) fn new(scan: Scan) -> Self {
-        let Scan { tasks, found: scanned, hidden } = scan;
+    pub(super) fn new(scan: Scan, hides_threads: bool) -> Self {
+        let Scan { tasks, found: scanned, hidden, .. } = scan;
         // Places are 32 bits wide, as descriptors of a machine are counted.
         let scanned = scanned.get(..u32::MAX as usize).unwrap_or(&scanned);
         let mut begins = vec![0; scanned.len().next_power_of_two() + 1];
@@ -52,17 +54,31 @@ impl Index {
                 }
             }
         }
-        Self { tasks, found, begins, hidden }
+        Self { tasks, found, begins, hidden, hides_threads }
     }
 
     /// Processes that could not be looked into.
-    pub(super) fn hidden(&self) -> u32 {
-        self.hidden
+    pub(super) fn hidden(&self) -> &[i32] {
+        &self.hidden
+    }
+
+    /// Whether a socket has a holder that is shown.
+    pub(super) fn shows(&self, inode: u32) -> bool {
+        if self.hides_threads { self.tasks_of(inode).any(Task::is_first) } else { self.has(inode) }
+    }
+
+    /// The thread that has a socket, where none is shown: its process and itself.
+    pub(super) fn thread_of(&self, inode: u32) -> Option<(i32, i32)> {
+        self.tasks_of(inode).next().map(|task| (task.pid, task.tid))
     }
 
     /// Whether a socket has a holder.
-    pub(super) fn has(&self, inode: u32) -> bool {
+    fn has(&self, inode: u32) -> bool {
         self.of(inode).next().is_some()
+    }
+
+    fn tasks_of(&self, inode: u32) -> impl Iterator<Item = &Task> {
+        self.of(inode).filter_map(|found| self.tasks.get(found.task as usize))
     }
 
     /// Brings what is known of these sockets into the processor's caches.  A
@@ -92,7 +108,9 @@ impl Index {
 impl HolderCache for Index {
     fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
         for found in self.of(inode) {
-            if let Some(Task { pid, tid, name }) = self.tasks.get(found.task as usize) {
+            if let Some(task @ Task { pid, tid, name }) = self.tasks.get(found.task as usize)
+                && (!self.hides_threads || task.is_first())
+            {
                 take(Holder { name, pid: *pid, tid: *tid, fd: found.fd });
             }
         }
@@ -129,7 +147,7 @@ mod tests {
     fn the_newest_holder_comes_first() {
         let found = [(7, 0, 3), (8, 0, 4), (7, 1, 5), (7, 1, 6), (9, 1, 7)];
         let found = found.map(|(inode, task, fd)| Found::new(inode, task, fd)).to_vec();
-        let index = Index::new(Scan { tasks: vec![task(1), task(2)], found, hidden: 0 });
+        let index = Index::new(Scan { tasks: vec![task(1), task(2)], found, ..Scan::default() }, false);
         assert_eq!(listed(&index, 7), [(2, 6), (2, 5), (1, 3)]);
         assert_eq!(listed(&index, 8), [(1, 4)]);
         assert_eq!(listed(&index, 9), [(2, 7)]);
@@ -141,10 +159,10 @@ mod tests {
         let index = Index::default();
         assert!(!index.has(0) && !index.has(1));
         let odd = Found::new(0, 0, 1);
-        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![odd], hidden: 0 });
+        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![odd], ..Scan::default() }, false);
         assert!(!index.has(0) && listed(&index, 0).is_empty(), "inode 0 is no socket");
         let stray = Found::new(5, 9, 1);
-        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![stray], hidden: 0 });
+        let index = Index::new(Scan { tasks: vec![task(1)], found: vec![stray], ..Scan::default() }, false);
         assert!(listed(&index, 5).is_empty(), "a task that does not exist");
     }
 
@@ -153,7 +171,8 @@ mod tests {
         for stride in [1_u32, 2, 3, 256, 4096, 65_536] {
             let count = 10_000_u32;
             let found = (1..=count).map(|n| Found::new(n.wrapping_mul(stride), 0, n as i32));
-            let index = Index::new(Scan { tasks: vec![task(1)], found: found.collect(), hidden: 0 });
+            let index =
+                Index::new(Scan { tasks: vec![task(1)], found: found.collect(), ..Scan::default() }, false);
             let used = index.begins.windows(2).filter(|two| two[0] != two[1]).count();
             assert!(used > count as usize / 3, "stride {stride}: {used} buckets for {count} inodes");
         }

@@ -13,23 +13,27 @@
 
 mod bpf;
 mod index;
+mod missing;
 mod parse;
 mod program;
 mod walk;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{AssembleError, NotFound};
 
-use crate::model::HolderCache;
-use crate::notice::{NoIterator, Notice};
-use crate::source::Sources;
+use super::EnrichConfig;
+use crate::model::{HolderCache, Socket};
+use crate::notice::{NoIterator, Notice, Refusals, Unseen};
 use crate::sys::bpf::LoadError;
+use crate::sys::outlook::Outlook;
 
 use bpf::Iterated;
 use index::Index;
+use missing::Missing;
 use walk::Walk;
 
 /// How the holders of sockets are found.  What is found is the same.
@@ -45,6 +49,20 @@ pub enum HolderSearch {
     Bpf,
     /// Links in /proc alone.
     Proc,
+}
+
+/// Which threads of a process hold sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Threads {
+    /// The first alone, as `ss` without `-T` has it.  What another thread has
+    /// by itself, the first having ended or keeping descriptors of its own, is
+    /// held by nobody.
+    First,
+    /// The first, and those that have open by themselves what it has not.
+    #[default]
+    Own,
+    /// Every one.
+    All,
 }
 
 /// What a scan looks for.
@@ -75,6 +93,13 @@ struct Task {
     name: Box<[u8]>,
 }
 
+impl Task {
+    /// Whether it is the first of its process, which stands for that.
+    fn is_first(&self) -> bool {
+        self.pid == self.tid
+    }
+}
+
 /// A descriptor that refers to a wanted socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
@@ -96,7 +121,9 @@ struct Scan {
     tasks: Vec<Task>,
     found: Vec<Found>,
     /// Processes whose descriptors may not be looked at.
-    hidden: u32,
+    hidden: Vec<i32>,
+    /// Files that were not read.
+    refusals: Refusals,
 }
 
 /// Why a strategy is unavailable.
@@ -148,10 +175,17 @@ pub(super) struct Processes {
     /// Tried in turn.
     strategies: Vec<Box<dyn Strategy>>,
     index: Index,
+    /// Whether threads beside the first of a process are found but not shown.
+    hides_threads: bool,
     /// Every socket of the machine is in the index.
     complete: bool,
-    /// Sockets shown for which no holder was found.
-    unknown: u64,
+    /// Whether what is missing is counted, to be told.
+    tells: bool,
+    missing: Missing,
+    /// What can be seen of processes at all; `None` until that matters, and
+    /// with a /proc that is made up.
+    outlook: Option<Outlook>,
+    is_made_up: bool,
     /// Why nothing could be looked for.
     refusal: Option<Refusal>,
     /// Why the verifier refused the program, where another strategy found the
@@ -159,12 +193,18 @@ pub(super) struct Processes {
     rejected: Option<LoadError>,
     /// The refusal was told already.
     told: bool,
+    /// Files that were not read.
+    refusals: Refusals,
 }
 
 impl Processes {
     /// Nothing is looked at yet.  `threads` lists every task of a process;
     /// `polls_again` makes what is loaded into the kernel fit for every poll.
-    pub(super) fn new(sources: &Sources, threads: bool, search: HolderSearch, polls_again: bool) -> Self {
+    pub(super) fn new(config: &EnrichConfig<'_>) -> Self {
+        let EnrichConfig { sources, holder_search: search, polls_again, explains, reasons, .. } = *config;
+        // To say that a thread has a socket, it has to be found.
+        let hides_threads = reasons && config.threads == Threads::First;
+        let threads = if hides_threads { Threads::Own } else { config.threads };
         let foreign = sources.proc_root.clone();
         let iterator =
             foreign.is_none().then(|| Box::new(Iterated::new(threads, polls_again)) as Box<dyn Strategy>);
@@ -177,18 +217,24 @@ impl Processes {
         Self {
             strategies,
             index: Index::default(),
+            hides_threads,
             complete: false,
-            unknown: 0,
+            tells: explains,
+            missing: Missing::new(reasons),
+            outlook: None,
+            is_made_up: sources.proc_root.is_some(),
             refusal: None,
             rejected: None,
             told: false,
+            refusals: Refusals::default(),
         }
     }
 
     /// Forgets who held what.
     pub(super) fn begin_poll(&mut self) {
         self.complete = false;
-        self.unknown = 0;
+        self.missing.clear();
+        self.outlook = None;
         self.index = Index::default();
     }
 
@@ -225,8 +271,9 @@ impl Processes {
         self.index = Index::default();
         for strategy in &mut self.strategies {
             match strategy.scan(wanted) {
-                Ok(scan) => {
-                    self.index = Index::new(scan);
+                Ok(mut scan) => {
+                    self.refusals.join(std::mem::take(&mut scan.refusals), Path::new(""));
+                    self.index = Index::new(scan, self.hides_threads);
                     // Without the verifier's words it is the machine that allows no
                     // program, which is as usual as a missing privilege.
                     if let Some(Refusal::Load(error)) = self.refusal.take()
@@ -242,10 +289,25 @@ impl Processes {
     }
 
     /// Counts a socket that is about to be shown.
-    pub(super) fn count(&mut self, inode: u32) {
-        if self.index.hidden() > 0 && inode != 0 && !self.index.has(inode) {
-            self.unknown += 1;
+    #[inline]
+    pub(super) fn count(&mut self, socket: &Socket<'_>) {
+        if self.tells && !self.index.shows(socket.inode) {
+            self.missing.count(socket, self.index.thread_of(socket.inode));
         }
+    }
+
+    /// Counts a socket on which a condition is tested that asks for processes.
+    pub(super) fn count_tested(&mut self, socket: &Socket<'_>) {
+        if socket.inode != 0 && !self.index.shows(socket.inode) {
+            self.missing.tested += 1;
+        }
+    }
+
+    /// Why holders may be missing.
+    fn unseen(&mut self) -> Unseen {
+        let here = || if self.is_made_up { Outlook::default() } else { Outlook::here() };
+        let Outlook { no_proc, hidden, inner } = *self.outlook.get_or_insert_with(here);
+        Unseen { processes: self.index.hidden().to_vec(), no_proc, hidden, inner }
     }
 
     /// The holders that are known.
@@ -254,20 +316,26 @@ impl Processes {
         &self.index
     }
 
+    /// Notices of what was counted since the last call.
+    pub(super) fn take_missing(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        if !self.missing.is_nothing() {
+            let why = self.unseen();
+            self.missing.tell(why, &mut notices);
+        }
+        notices
+    }
+
     /// Notices that holders are missing, or that the slower strategy found them;
     /// each is given once.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         if let Some(refusal) = self.refusal.take() {
             return vec![Notice::HoldersRefused { why: refusal.into() }];
         }
-        let mut notices = Vec::new();
+        let mut notices = self.refusals.take();
         if let Some(error) = self.rejected.take().filter(|_| !self.told) {
             self.told = true;
             notices.push(Notice::HolderProgramRejected { why: Refusal::Load(error).into() });
-        }
-        let sockets = std::mem::take(&mut self.unknown);
-        if sockets > 0 {
-            notices.push(Notice::HoldersHidden { sockets, processes: self.index.hidden() });
         }
         notices
     }
@@ -276,6 +344,7 @@ impl Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Sources;
 
     /// A strategy that is never available.
     #[derive(Debug)]
@@ -288,14 +357,16 @@ mod tests {
     }
 
     fn processes(strategies: Vec<Box<dyn Strategy>>) -> Processes {
-        Processes { strategies, ..Processes::new(&Sources::default(), false, HolderSearch::Proc, false) }
+        let sources = Sources::default();
+        let config = EnrichConfig { holder_search: HolderSearch::Proc, ..EnrichConfig::of(&sources) };
+        Processes { strategies, ..Processes::new(&config) }
     }
 
     #[test]
     fn a_program_that_the_verifier_refuses_is_told_once_with_the_verifier_s_words() {
         let log = "0: (79) r2 = *(u64 *)(r10 +8)\ninvalid read from stack R10 off=8 size=8".to_owned();
         let refused = || Refused(Refusal::Load(LoadError { errno: Errno::ACCESS, log: log.clone() }));
-        let walk = Walk::new("/proc".into(), false);
+        let walk = Walk::new("/proc".into(), Threads::First);
         let mut both = processes(vec![Box::new(refused()), Box::new(walk)]);
         both.map_all();
         let notices = both.take_notices();
@@ -317,7 +388,7 @@ mod tests {
 
         let forbidden = Refusal::Load(LoadError { errno: Errno::PERM, log: String::new() });
         for usual in [Refusal::Privilege, forbidden] {
-            let walk = Walk::new("/proc".into(), false);
+            let walk = Walk::new("/proc".into(), Threads::First);
             let mut usual = processes(vec![Box::new(Refused(usual)), Box::new(walk)]);
             usual.map_all();
             assert_eq!(usual.take_notices(), []);

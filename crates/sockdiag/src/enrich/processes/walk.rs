@@ -17,17 +17,20 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
+use std::collections::HashSet;
 use std::ffi::{CStr, OsString};
-use std::io::Read as _;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::{Found, Refusal, Scan, Strategy, Task, Wanted, parse};
+use super::{Found, Refusal, Scan, Strategy, Task, Threads, Wanted, parse};
+use crate::notice::Refusals;
+use crate::sys::{chosen, tasks};
 
 /// Threads beyond this many wait for the kernel's locks.
 const WORKERS: usize = 8;
@@ -42,7 +45,7 @@ const ENTRIES: usize = 32 << 10;
 #[derive(Debug)]
 pub(super) struct Walk {
     root: OsString,
-    threads: bool,
+    threads: Threads,
 }
 
 /// What one process yielded: lengths of its parts in the worker's scan.
@@ -54,9 +57,8 @@ struct Part {
 }
 
 impl Walk {
-    /// A walk below `root`; `threads` lists every task of a process, not only
-    /// its first.
-    pub(super) fn new(mut root: OsString, threads: bool) -> Self {
+    /// A walk below `root`.
+    pub(super) fn new(mut root: OsString, threads: Threads) -> Self {
         root.push("/");
         Self { root, threads }
     }
@@ -69,7 +71,9 @@ impl Strategy for Walk {
         let mut buffer = Vec::with_capacity(ENTRIES);
         each_number(&root, &mut buffer, |pid, _| pids.push(pid));
         let next = AtomicUsize::new(0);
-        let work = || Worker::new(root.as_fd(), self.threads, wanted).run(&pids, &next);
+        // What the kernel says of a number is not of a made-up directory.
+        let is_real = self.threads == Threads::Own && is_own_proc(root.as_fd());
+        let work = || Worker::new(root.as_fd(), self.threads, is_real, wanted).run(&pids, &next);
         let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS).min(pids.len());
         let pieces = thread::scope(|scope| {
             // A thread that cannot be had leaves its share to the others.
@@ -79,7 +83,10 @@ impl Strategy for Walk {
             pieces.extend(others.into_iter().filter_map(|worker| worker.join().ok()));
             pieces
         });
-        Ok(join(pieces, pids.len()))
+        let mut scan = join(pieces, pids.len());
+        let refusals = std::mem::take(&mut scan.refusals);
+        scan.refusals.join(refusals, Path::new(&self.root));
+        Ok(scan)
     }
 }
 
@@ -89,7 +96,8 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
     let mut owner = vec![None; processes];
     let mut sources = Vec::with_capacity(pieces.len());
     for (number, (scan, parts)) in pieces.into_iter().enumerate() {
-        whole.hidden += scan.hidden;
+        whole.hidden.extend(scan.hidden);
+        whole.refusals.join(scan.refusals, Path::new(""));
         for part in &parts {
             if let Some(slot) = owner.get_mut(part.index) {
                 *slot = Some((number, part.tasks, part.found));
@@ -97,6 +105,7 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
         }
         sources.push((scan.tasks.into_iter(), scan.found.into_iter()));
     }
+    whole.hidden.sort_unstable();
     // Each worker's parts are in the order of the directory themselves.
     for (number, tasks, found) in owner.into_iter().flatten() {
         if let Some((task_source, found_source)) = sources.get_mut(number) {
@@ -114,7 +123,9 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
 /// One thread's share of the walk.
 struct Worker<'w> {
     root: BorrowedFd<'w>,
-    threads: bool,
+    threads: Threads,
+    /// Whether it is the /proc of our own pid namespace.
+    is_real: bool,
     wanted: Wanted<'w>,
     own_pid: i32,
     scan: Scan,
@@ -123,10 +134,11 @@ struct Worker<'w> {
 }
 
 impl<'w> Worker<'w> {
-    fn new(root: BorrowedFd<'w>, threads: bool, wanted: Wanted<'w>) -> Self {
+    fn new(root: BorrowedFd<'w>, threads: Threads, is_real: bool, wanted: Wanted<'w>) -> Self {
         Self {
             root,
             threads,
+            is_real,
             wanted,
             own_pid: rustix::process::getpid().as_raw_nonzero().get(),
             scan: Scan::default(),
@@ -152,19 +164,46 @@ impl<'w> Worker<'w> {
 
     /// `first` is the number of tasks before this process's.
     fn process(&mut self, pid: i32, first: usize) {
+        let begin = self.scan.found.len();
         let seen = self.task(pid, pid, first);
-        if self.threads && pid != self.own_pid {
-            let mut tids = std::mem::take(&mut self.tids);
-            tids_of(self.root, pid, &mut tids);
-            for tid in tids.iter().filter(|tid| **tid != pid) {
-                // The first task told already whether we may look.
-                let _ = self.task(pid, *tid, first);
-            }
-            self.tids = tids;
-        }
         if let Err(Errno::ACCESS | Errno::PERM) = seen {
-            self.scan.hidden += 1;
+            self.scan.hidden.push(pid);
         }
+        let looks = match self.threads {
+            Threads::First => false,
+            Threads::Own => has_threads(self.root, pid),
+            Threads::All => true,
+        };
+        if !looks || pid == self.own_pid {
+            return;
+        }
+        let mut tids = std::mem::take(&mut self.tids);
+        tids_of(self.root, pid, &mut tids);
+        let mut tables = Tables::of(pid, self.is_real);
+        for tid in tids.iter().filter(|tid| **tid != pid) {
+            // The first task told already whether we may look.
+            if self.threads == Threads::All {
+                let _ = self.task(pid, *tid, first);
+            } else if tables.is_new(*tid) {
+                let (before, tasks) = (self.scan.found.len(), self.scan.tasks.len());
+                let _ = self.task(pid, *tid, first);
+                self.keep_new(begin, before, tasks);
+            }
+        }
+        self.tids = tids;
+    }
+
+    /// Of what a thread has, keeps what its process has not: what came from
+    /// `begin` until `before` is the process's, the rest the thread's, whose
+    /// task comes behind so many.
+    fn keep_new(&mut self, begin: usize, before: usize, tasks: usize) {
+        let mut of_thread = self.scan.found.split_off(before);
+        let had = self.scan.found.get(begin..).unwrap_or_default();
+        keep_new(&mut of_thread, had);
+        if of_thread.is_empty() {
+            self.scan.tasks.truncate(tasks);
+        }
+        self.scan.found.append(&mut of_thread);
     }
 
     /// Every descriptor of one task.
@@ -172,7 +211,7 @@ impl<'w> Worker<'w> {
         let fds = directory(self.root, format!("{tid}/fd").as_str())?;
         let (root, wanted) = (self.root, self.wanted);
         let own = pid == self.own_pid;
-        let (tasks, found) = (&mut self.scan.tasks, &mut self.scan.found);
+        let Scan { tasks, found, refusals, .. } = &mut self.scan;
         let mut task = None;
         let mut result = Ok(());
         each_number(&fds, &mut self.entries, |fd, name| {
@@ -192,7 +231,7 @@ impl<'w> Worker<'w> {
                 return;
             }
             let task = *task.get_or_insert_with(|| {
-                tasks.push(Task { pid, tid, name: name_of(root, tid) });
+                tasks.push(Task { pid, tid, name: name_of(root, tid, refusals) });
                 (tasks.len() - 1 - first) as u32
             });
             found.push(Found::new(inode, task, fd));
@@ -219,6 +258,61 @@ fn each_number(directory: &OwnedFd, buffer: &mut Vec<u8>, mut take: impl FnMut(i
     }
 }
 
+/// Whether this is the /proc in which our own number is ours.
+fn is_own_proc(root: BorrowedFd<'_>) -> bool {
+    let own = std::process::id().to_string();
+    let mut link = [MaybeUninit::uninit(); LINK];
+    let is_ours = readlinkat_raw(root, c"self", &mut link).is_ok_and(|(link, _)| *link == *own.as_bytes());
+    is_ours && rustix::fs::fstatfs(root).is_ok_and(|fs| fs.f_type == rustix::fs::PROC_SUPER_MAGIC)
+}
+
+/// Whether a process has several threads, or that is not to be seen.
+fn has_threads(root: BorrowedFd<'_>, pid: i32) -> bool {
+    // A directory has a link by its name, one by its own, and one by each below.
+    const ALONE: u64 = 3;
+    let stat = rustix::fs::statat(root, format!("{pid}/task"), rustix::fs::AtFlags::empty());
+    stat.is_ok_and(|stat| u64::from(stat.st_nlink) != ALONE)
+}
+
+/// Keeps the descriptors of sockets that none of the others refers to.
+pub(super) fn keep_new(found: &mut Vec<Found>, had: &[Found]) {
+    if !found.is_empty() {
+        let had: HashSet<u32> = had.iter().map(|one| one.inode).collect();
+        found.retain(|one| !had.contains(&one.inode));
+    }
+}
+
+/// The tables of descriptors that the threads of a process have, each by one
+/// of those that have it.
+pub(super) struct Tables {
+    known: Vec<i32>,
+    /// Whether the kernel can be asked.
+    is_real: bool,
+}
+
+impl Tables {
+    /// As many are told apart.
+    const MOST: usize = 32;
+
+    /// That of the first thread of a process.
+    pub(super) fn of(pid: i32, is_real: bool) -> Self {
+        Self { known: vec![pid], is_real }
+    }
+
+    /// Whether a thread has one that was not seen before; where that cannot be
+    /// told, it may have.
+    pub(super) fn is_new(&mut self, tid: i32) -> bool {
+        let same = |known: &i32| matches!(tasks::share_files(*known, tid), Ok(true) | Err(Errno::SRCH));
+        if self.is_real && self.known.iter().any(same) {
+            return false;
+        }
+        if self.known.len() < Self::MOST {
+            self.known.push(tid);
+        }
+        true
+    }
+}
+
 /// The threads of a process, its first among them, in the order of its
 /// directory; none if it is gone.
 pub(super) fn tids_of(root: BorrowedFd<'_>, pid: i32, tids: &mut Vec<i32>) {
@@ -230,7 +324,7 @@ pub(super) fn tids_of(root: BorrowedFd<'_>, pid: i32, tids: &mut Vec<i32>) {
 
 /// Adds what one thread holds to a scan, by its links.
 pub(super) fn add_task(root: BorrowedFd<'_>, wanted: Wanted<'_>, pid: i32, tid: i32, scan: &mut Scan) {
-    let mut worker = Worker::new(root, true, wanted);
+    let mut worker = Worker::new(root, Threads::All, true, wanted);
     // What may not be read holds nothing, and was counted with its process.
     let _ = worker.task(pid, tid, 0);
     let first = scan.tasks.len() as u32;
@@ -267,8 +361,13 @@ pub(super) fn is_of_our_making(root: BorrowedFd<'_>, tid: i32, fd: i32) -> bool 
 }
 
 /// The command name of a task; empty if it cannot be read.
-fn name_of(root: BorrowedFd<'_>, tid: i32) -> Box<[u8]> {
-    parse::command_name(&contents(root, &format!("{tid}/stat"))).into()
+fn name_of(root: BorrowedFd<'_>, tid: i32, refusals: &mut Refusals) -> Box<[u8]> {
+    let path = format!("{tid}/stat");
+    let stat = chosen::beginning(root, &path, STAT).unwrap_or_else(|why| {
+        refusals.add(why, || path.into());
+        Vec::new()
+    });
+    parse::command_name(&stat).into()
 }
 
 /// The command name of a task of a real /proc; `None` if the task is gone.
@@ -281,12 +380,7 @@ pub(super) fn comm_of(root: BorrowedFd<'_>, tid: i32) -> Option<Box<[u8]>> {
 
 /// The beginning of a file; nothing if it cannot be read.
 fn contents(root: BorrowedFd<'_>, path: &str) -> Vec<u8> {
-    let mut text = Vec::new();
-    if let Ok(file) = openat(root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        // What came before an error is as good as a shorter file.
-        let _ = std::fs::File::from(file).take(STAT).read_to_end(&mut text);
-    }
-    text
+    chosen::beginning(root, path, STAT).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -329,7 +423,9 @@ mod tests {
             pids
         };
         for _ in 0..20 {
-            let scan = Walk::new(root.clone().into(), false).scan(Wanted::These(&[9, 1007])).expect("a walk");
+            let scan = Walk::new(root.clone().into(), Threads::First)
+                .scan(Wanted::These(&[9, 1007]))
+                .expect("a walk");
             let of = |found: &Found| scan.tasks[found.task as usize].pid;
             let all: Vec<i32> = scan.found.iter().filter(|found| found.inode == 9).map(of).collect();
             assert_eq!(all, listed);
@@ -338,8 +434,8 @@ mod tests {
             assert_eq!(scan.found.len(), 51, "what is not wanted is not kept");
             assert!(scan.tasks.iter().all(|task| *task.name == *format!("p{}", task.pid).as_bytes()));
         }
-        let scan = Walk::new(root.clone().into(), false).scan(Wanted::All).expect("a walk");
-        assert_eq!((scan.tasks.len(), scan.hidden), (50, 0));
+        let scan = Walk::new(root.clone().into(), Threads::First).scan(Wanted::All).expect("a walk");
+        assert_eq!((scan.tasks.len(), scan.hidden.len()), (50, 0));
         // The overlong link begins like one of a socket, too large a number.
         assert_eq!(scan.found.len(), 150);
         fs::remove_dir_all(root).expect("the test's own directory");
@@ -350,7 +446,7 @@ mod tests {
         let ours = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let inherited = rustix::io::dup(&ours).expect("a copy that exec keeps");
         let pid = std::process::id() as i32;
-        let scan = Walk::new("/proc".into(), true).scan(Wanted::All).expect("a walk");
+        let scan = Walk::new("/proc".into(), Threads::All).scan(Wanted::All).expect("a walk");
         let own: Vec<i32> = scan
             .found
             .iter()
@@ -366,19 +462,19 @@ mod tests {
     #[test]
     fn what_may_not_be_read_is_counted() {
         let root = made_up("hidden");
-        let mut open = Walk::new(root.clone().into(), false);
+        let mut open = Walk::new(root.clone().into(), Threads::First);
         fs::remove_dir_all(root.join("3")).expect("the test's own directory");
         fs::create_dir(root.join("3")).expect("a process that is gone");
-        assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, 0, "what vanished is not hidden");
+        assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, [0_i32; 0], "what vanished is not hidden");
         if rustix::process::geteuid().is_root() {
             // Root reads everything; the count of a worker is all there is to see.
-            let hidden = |n| (Scan { hidden: n, ..Scan::default() }, Vec::new());
-            assert_eq!(join(vec![hidden(2), hidden(3)], 5).hidden, 5);
+            let hidden = |pids: &[i32]| (Scan { hidden: pids.to_vec(), ..Scan::default() }, Vec::new());
+            assert_eq!(join(vec![hidden(&[2, 9]), hidden(&[3])], 5).hidden, [2_i32, 3, 9]);
         } else {
             use std::os::unix::fs::PermissionsExt as _;
             let none = fs::Permissions::from_mode(0o000);
             fs::set_permissions(root.join("4/fd"), none).expect("the test's own directory");
-            assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, 1);
+            assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, [4_i32]);
             let all = fs::Permissions::from_mode(0o700);
             fs::set_permissions(root.join("4/fd"), all).expect("the test's own directory");
         }
@@ -387,7 +483,7 @@ mod tests {
 
     #[test]
     fn a_root_that_is_not_there_holds_nothing() {
-        let scan = Walk::new("/nonexistent".into(), true).scan(Wanted::All).expect("a walk");
-        assert!(scan.found.is_empty() && scan.tasks.is_empty() && scan.hidden == 0);
+        let scan = Walk::new("/nonexistent".into(), Threads::All).scan(Wanted::All).expect("a walk");
+        assert!(scan.found.is_empty() && scan.tasks.is_empty() && scan.hidden.is_empty());
     }
 }

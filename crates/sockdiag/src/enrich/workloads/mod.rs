@@ -6,25 +6,34 @@
 //!
 //! Source: cgroups(7), proc_pid_cgroup(5).
 
+mod json;
+mod owners;
 mod shape;
 mod state;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 
 use crate::model::{HolderCache, Workload};
+use crate::notice::{Notice, Refusals};
 use crate::source::Sources;
+use crate::sys::chosen;
 
+use owners::Owners;
 use state::State;
+
+/// More of a process's list of cgroups is not read.
+const LONGEST: u64 = 64 << 10;
 
 /// What the paths of cgroups tell.
 #[derive(Debug)]
 pub(super) struct Workloads {
     proc: PathBuf,
+    owners: Owners,
     state: State,
+    refusals: Refusals,
     by_path: HashMap<Vec<u8>, Workload>,
     /// The paths of processes that tell something.
     by_process: HashMap<i32, Option<Vec<u8>>>,
@@ -35,6 +44,7 @@ impl Workloads {
     pub(super) fn begin_poll(&mut self) {
         self.by_path.clear();
         self.by_process.clear();
+        self.owners.begin_poll();
         self.state.begin_poll();
     }
 
@@ -48,7 +58,22 @@ impl Workloads {
             Some(root) => root.to_owned(),
             None => PathBuf::from("/"),
         };
-        Self { proc, state: State::new(root), by_path: HashMap::new(), by_process: HashMap::new() }
+        let is_tree = sources.proc_root.is_some();
+        Self {
+            proc,
+            owners: Owners::new(is_tree.then(|| root.clone())),
+            state: State::new(root, is_tree),
+            refusals: Refusals::default(),
+            by_path: HashMap::new(),
+            by_process: HashMap::new(),
+        }
+    }
+
+    /// What was not read, and why.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        let mut notices = self.refusals.take();
+        notices.extend(self.state.take_notices());
+        notices
     }
 
     /// Reads what there is to know of a socket with this cgroup and inode.
@@ -96,17 +121,24 @@ impl Workloads {
 
     fn prepare_path(&mut self, path: &[u8]) {
         if !self.by_path.contains_key(path) {
-            let mut work = shape::read(path);
-            self.state.name(&mut work);
-            self.by_path.insert(path.to_vec(), work);
+            self.owners.prepare(path);
+            let mut told = shape::read(path, &|path| self.owners.of(path));
+            self.state.name(&mut told);
+            told.work.entitle();
+            self.by_path.insert(path.to_vec(), told.work);
         }
     }
 
     /// Reads the cgroup of a process; whether it tells something.
     fn prepare_process(&mut self, pid: i32) -> bool {
         if let Entry::Vacant(slot) = self.by_process.entry(pid) {
-            let file = fs::read(self.proc.join(pid.to_string()).join("cgroup")).unwrap_or_default();
-            let path = shape::best(&file).map(|work| work.cgroup);
+            let path = self.proc.join(pid.to_string()).join("cgroup");
+            let file = chosen::beginning_at(&path, LONGEST).unwrap_or_else(|why| {
+                self.refusals.add(why, || path);
+                Vec::new()
+            });
+            shape::paths(&file).for_each(|path| self.owners.prepare(path));
+            let path = shape::best(&file, &|path| self.owners.of(path)).map(|told| told.work.cgroup);
             slot.insert(path.clone());
             if let Some(path) = path {
                 self.prepare_path(&path);
@@ -120,6 +152,7 @@ impl Workloads {
 mod tests {
     use super::*;
     use crate::model::Holder;
+    use std::fs;
 
     struct Book(&'static [i32]);
 
@@ -132,6 +165,7 @@ mod tests {
     #[test]
     fn the_socket_s_own_cgroup_tells_first_and_systemd_s_tells_nothing() {
         let root = std::env::temp_dir().join(format!("sockdiag-workloads-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
         let proc = root.join("proc");
         for (pid, path) in [(1, "0::/init.scope"), (7, "0::/system.slice/ssh.service"), (8, "0::/")] {
             let dir = proc.join(pid.to_string());
@@ -144,7 +178,7 @@ mod tests {
             let (own, book) = (own.map(str::as_bytes), Book(holders));
             workloads.prepare(own, 5, &book);
             let unit = workloads.of(own, 5, &book).and_then(|work| work.unit.clone());
-            unit.map(|unit| String::from_utf8(unit).expect("ASCII"))
+            unit.map(|unit| String::from_utf8(unit.whole().to_vec()).expect("ASCII"))
         };
         let (ssh, init) = (Some("ssh.service".to_owned()), Some("init.scope".to_owned()));
         let web = Some("web.service".to_owned());

@@ -6,12 +6,19 @@
 //! helpers of a runtime (`libpod-conmon-ID.scope`) are not taken for what they
 //! look after.
 //!
+//! Whoever was given a cgroup makes those below it and names them as he likes.
+//! So there is a border in a path: behind the manager of a user
+//! (`user@UID.service`), behind a directory that is not root's, and behind a
+//! container.  Names behind it bear a mark that says whose they are.  Where it is
+//! not known whose a directory is, containers and pods are believed only where
+//! their managers put them.
+//!
 //! Pure: nothing here is read from anywhere.
 //!
 //! Source: cgroups(7), systemd.slice(5), systemd-machined(8), lxc(7), and the
 //! paths that the runtimes make with either cgroup driver.
 
-use crate::model::Workload;
+use crate::model::{Named, Workload};
 
 /// How a component names a container: what stands before and after its id, and
 /// whose way that is.
@@ -36,126 +43,296 @@ const PARENTS: &[(&str, &str)] = &[("docker", "docker"), ("ecs", "docker"), ("li
 /// Units that have cgroups, by the ends of their names.
 const UNITS: &[&str] = &[".service", ".scope", ".socket", ".mount", ".swap"];
 
+/// Where a cgroup of a container or a pod may be although nothing tells who made
+/// it: how the names of the outermost cgroups begin.
+const PLACES: &[&str] = &[
+    "docker",
+    "ecs",
+    "default",
+    "k8s.io",
+    "moby",
+    "lxc",
+    "libpod_parent",
+    "kubepods",
+    "kubelet",
+    "machine.slice",
+    "system.slice",
+];
+
+/// Services whose cgroups hold containers of theirs.
+const MANAGERS: &[&str] =
+    &["docker", "containerd", "crio", "podman", "kubelet", "k3s", "rke2", "lxc", "lxd", "incus"];
+
 /// Digits of an id.
 const ID: usize = 64;
 
+/// Whose names there are behind a border.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Border {
+    /// Those of this user.
+    User(u32),
+    /// Those of the container that is called this.
+    Container(Vec<u8>),
+}
+
+/// In whose files a container has its names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stores {
+    /// In root's.
+    #[default]
+    Root,
+    /// In those of this user alone.
+    User(u32),
+    /// In none that are here: it is in another container.
+    None,
+}
+
 /// What a path tells.
-pub(super) fn read(path: &[u8]) -> Workload {
-    let mut work = Workload { cgroup: path.to_vec(), ..Workload::default() };
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub(super) work: Workload,
+    /// Where more of the container is to be found.
+    pub(super) stores: Stores,
+}
+
+/// Who owns the cgroup at a path, `/a/b`; `None` if that is not known.
+pub(super) type OwnerOf<'o> = &'o dyn Fn(&[u8]) -> Option<u32>;
+
+/// A path that is being read.
+struct Reader {
+    told: Told,
+    border: Option<Border>,
+    /// What names behind the border have behind them.
+    mark: Vec<u8>,
+    /// The outermost component.
+    first: Vec<u8>,
+    /// Whether the directory that the next component is in is known to be root's.
+    roots: bool,
+    /// Whether a unit was passed that does not manage containers.
+    in_unit: bool,
+}
+
+/// What a path tells.
+pub(super) fn read(path: &[u8], owner: OwnerOf<'_>) -> Told {
+    let work = Workload { cgroup: path.to_vec(), ..Workload::default() };
+    let mut reader = Reader {
+        told: Told { work, stores: Stores::Root },
+        border: None,
+        mark: Vec::new(),
+        first: Vec::new(),
+        roots: owner(b"/") == Some(0),
+        in_unit: false,
+    };
     let mut outer: &[u8] = b"";
-    let components = path.split(|byte| *byte == b'/').filter(|component| !component.is_empty());
-    let depth = components.clone().count();
-    for (level, component) in components.enumerate() {
+    let mut level = 0;
+    let depth = components(path).count();
+    for (component, end) in components(path) {
+        // Above the root of a cgroup namespace nothing has a name.
+        if component == b".." {
+            continue;
+        }
+        if level == 0 {
+            reader.first = component.to_vec();
+        }
+        let had = reader.container().cloned();
         // The path of systemd's driver where it was given to the other one.
         let mut parts = component.split(|byte| *byte == b':');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(slice), Some(prefix), Some(id), None) if is_id(id) => {
-                take(&mut work, slice, outer, level, depth);
+                reader.take(slice, outer, level, depth);
                 let scope = [prefix, b"-", id, b".scope"].concat();
-                container(&mut work, &scope, slice);
+                reader.take_container(&scope, slice);
             }
-            _ => take(&mut work, component, outer, level, depth),
+            _ => reader.take(component, outer, level, depth),
+        }
+        if end < path.len() && reader.border.is_none() {
+            let is_container = reader.container() != had.as_ref();
+            reader.pass(component, is_container, path.get(..end).and_then(owner));
         }
         outer = component;
+        level += 1;
     }
-    work
+    reader.told
 }
 
-fn take(work: &mut Workload, component: &[u8], outer: &[u8], level: usize, depth: usize) {
-    if let Some(slice) = component.strip_suffix(b".slice") {
-        work.slice = Some(unit_name(component));
-        work.unit = None;
-        if level < 2
-            && let Some(uid) = slice.strip_prefix(b"user-").and_then(number)
-        {
-            work.owner_uid = Some(uid);
-        }
-        if let Some((_, id)) = split_once(slice, b"libpod_pod_")
-            && is_id(id)
-        {
-            work.pod_uid = Some(id.to_vec());
-        }
-        pod(work, slice, outer);
-        return;
-    }
-    if UNITS.iter().any(|end| component.len() > end.len() && component.ends_with(end.as_bytes())) {
-        work.unit = Some(unit_name(component));
-        if let Some(id) = between(component, b"session-", b".scope") {
-            work.session = Some(id.to_vec());
-        }
-        if let Some(uid) = between(component, b"user@", b".service").and_then(number) {
-            work.owner_uid = Some(uid);
-        }
-    }
-    container(work, component, outer);
-    if is_id(component) && work.container_id.as_deref() != Some(component) {
-        // Whose it is, other files may tell.  Of two levels is what containerd's
-        // own clients make: its namespace, the container.
-        work.runtime = (level == 1 && depth == 2).then_some("containerd");
-        (work.container_id, work.container_name) = (Some(component.to_vec()), None);
-    }
-    pod(work, component, outer);
+/// The components of a path, each with the place where it ends.
+fn components(path: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
+    let mut end = 0;
+    path.split(|byte| *byte == b'/').filter_map(move |component| {
+        end += component.len() + 1;
+        (!component.is_empty()).then_some((component, end - 1))
+    })
 }
 
-/// Takes a component for a container, if it is one.
-fn container(work: &mut Workload, component: &[u8], outer: &[u8]) {
-    for Shape(before, after, runtime) in SHAPES {
-        if let Some(id) = between(component, before.as_bytes(), after.as_bytes()).filter(|id| is_id(id)) {
-            set(work, runtime, id, None);
-        }
+impl Reader {
+    fn container(&self) -> Option<&Named> {
+        self.told.work.container_id.as_ref()
     }
-    for (parent, runtime) in PARENTS {
-        if outer == parent.as_bytes() && is_id(component) {
-            set(work, runtime, component, None);
-        }
-    }
-    let mut named = |runtime, name: Vec<u8>| set(work, runtime, &name, Some(name.clone()));
-    if let Some(name) = component.strip_prefix(b"lxc.payload.") {
-        named("lxc", name.to_vec());
-    } else if let b"lxc" | b"lxc.payload" = outer {
-        named("lxc", component.to_vec());
-    } else if let Some(name) = between(component, b"systemd-nspawn@", b".service") {
-        named("nspawn", unescaped(name));
-    } else if let Some(name) = between(component, b"machine-", b".scope") {
-        let name = unescaped(name);
-        // libvirt's names hold the driver and a number first.
-        let guest = [&b"qemu-"[..], b"lxc-"].iter().find_map(|driver| {
-            let (number, guest) = split_once(name.strip_prefix(*driver)?, b"-")?;
-            number.iter().all(u8::is_ascii_digit).then(|| guest.to_vec())
-        });
-        match guest {
-            Some(guest) => named("libvirt", guest),
-            None => named("machine", name),
-        }
-    }
-}
 
-fn set(work: &mut Workload, runtime: &'static str, id: &[u8], name: Option<Vec<u8>>) {
-    work.runtime = Some(runtime);
-    work.container_id = Some(id.to_vec());
-    work.container_name = name;
-}
+    /// A name, with a mark if it is behind the border.
+    fn named(&self, name: &[u8]) -> Named {
+        Named::new(name, &self.mark)
+    }
 
-/// Takes a component (a slice without its ending) for a pod, if it is one.
-fn pod(work: &mut Workload, component: &[u8], outer: &[u8]) {
-    let uid = match component.strip_prefix(b"pod") {
-        Some(uid) => Some(uid.to_vec()),
-        // systemd's dashes mean slices in slices, so those of the uid were replaced.
-        None => split_once(component, b"-pod")
-            .map(|(_, uid)| uid.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect()),
-    };
-    let is_kube =
-        holds(component, b"kubepods") || matches!(outer, b"burstable" | b"besteffort" | b"kubepods");
-    let Some(uid) = uid.filter(|uid| is_kube && is_uid(uid)) else { return };
-    work.pod_uid = Some(uid);
-    let of = |class: &[u8]| outer == class || holds(component, class);
-    work.pod_qos = Some(if of(b"burstable") {
-        "burstable"
-    } else if of(b"besteffort") {
-        "besteffort"
-    } else {
-        "guaranteed"
-    });
+    /// Goes on into a component, which may be a border.
+    fn pass(&mut self, component: &[u8], is_container: bool, owner: Option<u32>) {
+        let manager = || between(component, b"user@", b".service").and_then(number);
+        self.border = match owner {
+            _ if is_container => {
+                let id = self.container().map(Named::name).unwrap_or_default();
+                Some(Border::Container(id.get(..12).filter(|_| is_id(id)).unwrap_or(id).to_vec()))
+            }
+            Some(uid) if uid != 0 => Some(Border::User(uid)),
+            _ => manager().filter(|uid| *uid != 0).map(Border::User),
+        };
+        self.roots = owner == Some(0);
+        if let Some(service) = component.strip_suffix(b".service") {
+            let service = service.split(|byte| matches!(byte, b'-' | b'@' | b'.')).next().unwrap_or_default();
+            self.in_unit |= !MANAGERS.iter().any(|manager| manager.as_bytes() == service);
+        }
+        match &self.border {
+            None => {}
+            Some(Border::User(uid)) => {
+                self.mark = format!("(uid {uid})").into_bytes();
+                self.told.work.owner_uid = Some(*uid);
+            }
+            Some(Border::Container(name)) => {
+                // It is shown as it is.
+                let name = name.iter().map(|byte| match byte {
+                    b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' => *byte,
+                    _ => b'?',
+                });
+                self.mark = b"(container ".iter().copied().chain(name).chain(*b")").collect();
+            }
+        }
+    }
+
+    /// Whether a component can be a container or a pod: where the directory that it
+    /// is in is known to be root's, or is where their managers put them, or where
+    /// its name bears a mark.
+    fn may_be_managed(&self, component: &[u8]) -> bool {
+        self.border.is_some()
+            || self.roots
+            || component.starts_with(b"libpod-payload-")
+            || (!self.in_unit && PLACES.iter().any(|place| self.first.starts_with(place.as_bytes())))
+            // Only root makes the outermost.
+            || self.first == component
+    }
+
+    fn take(&mut self, component: &[u8], outer: &[u8], level: usize, depth: usize) {
+        let is_behind = self.border.is_some();
+        if let Some(slice) = component.strip_suffix(b".slice") {
+            self.told.work.slice = Some(self.named(unit_name(component)));
+            self.told.work.unit = None;
+            if level < 2
+                && !is_behind
+                && let Some(uid) = slice.strip_prefix(b"user-").and_then(number)
+            {
+                self.told.work.owner_uid = Some(uid);
+            }
+            if !self.may_be_managed(component) {
+                return;
+            }
+            if let Some((_, id)) = split_once(slice, b"libpod_pod_")
+                && is_id(id)
+            {
+                self.told.work.pod_uid = Some(self.named(id));
+            }
+            self.take_pod(slice, outer);
+            return;
+        }
+        if UNITS.iter().any(|end| component.len() > end.len() && component.ends_with(end.as_bytes())) {
+            self.told.work.unit = Some(self.named(unit_name(component)));
+            if !is_behind && let Some(id) = between(component, b"session-", b".scope") {
+                self.told.work.session = Some(id.to_vec());
+            }
+            if !is_behind && let Some(uid) = between(component, b"user@", b".service").and_then(number) {
+                self.told.work.owner_uid = Some(uid);
+            }
+        }
+        if !self.may_be_managed(component) {
+            return;
+        }
+        self.take_container(component, outer);
+        if is_id(component) && self.container().map(Named::name) != Some(component) {
+            // Whose it is, other files may tell.  Of two levels is what containerd's
+            // own clients make: its namespace, the container.
+            self.set((level == 1 && depth == 2).then_some("containerd"), component, false);
+        }
+        self.take_pod(component, outer);
+    }
+
+    /// Takes a component for a container, if it is one.
+    fn take_container(&mut self, component: &[u8], outer: &[u8]) {
+        for Shape(before, after, runtime) in SHAPES {
+            if let Some(id) = between(component, before.as_bytes(), after.as_bytes()).filter(|id| is_id(id)) {
+                self.set(Some(runtime), id, false);
+            }
+        }
+        for (parent, runtime) in PARENTS {
+            if outer == parent.as_bytes() && is_id(component) {
+                self.set(Some(runtime), component, false);
+            }
+        }
+        let mut named = |runtime, name: &[u8]| self.set(Some(runtime), name, true);
+        if let Some(name) = component.strip_prefix(b"lxc.payload.") {
+            named("lxc", name);
+        } else if let b"lxc" | b"lxc.payload" = outer {
+            named("lxc", component);
+        } else if let Some(name) = between(component, b"systemd-nspawn@", b".service") {
+            named("nspawn", &unescaped(name));
+        } else if let Some(name) = between(component, b"machine-", b".scope") {
+            let name = unescaped(name);
+            // libvirt's names hold the driver and a number first.
+            let guest = [&b"qemu-"[..], b"lxc-"].iter().find_map(|driver| {
+                let (number, guest) = split_once(name.strip_prefix(*driver)?, b"-")?;
+                number.iter().all(u8::is_ascii_digit).then(|| guest.to_vec())
+            });
+            match guest {
+                Some(guest) => named("libvirt", &guest),
+                None => named("machine", &name),
+            }
+        }
+    }
+
+    /// Takes this for the container, which its id may name.
+    fn set(&mut self, runtime: Option<&'static str>, id: &[u8], is_name: bool) {
+        let id = self.named(id);
+        let work = &mut self.told.work;
+        work.runtime = runtime;
+        work.container_name = is_name.then(|| id.clone());
+        work.container_id = Some(id);
+        self.told.stores = match &self.border {
+            None => Stores::Root,
+            Some(Border::User(uid)) => Stores::User(*uid),
+            Some(Border::Container(_)) => Stores::None,
+        };
+    }
+
+    /// Takes a component (a slice without its ending) for a pod, if it is one.
+    fn take_pod(&mut self, component: &[u8], outer: &[u8]) {
+        let uid = match component.strip_prefix(b"pod") {
+            Some(uid) => Some(uid.to_vec()),
+            // systemd's dashes mean slices in slices, so those of the uid were replaced.
+            None => split_once(component, b"-pod")
+                .map(|(_, uid)| uid.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect()),
+        };
+        let is_kube =
+            holds(component, b"kubepods") || matches!(outer, b"burstable" | b"besteffort" | b"kubepods");
+        let Some(uid) = uid.filter(|uid| is_kube && is_uid(uid)) else { return };
+        let of = |class: &[u8]| outer == class || holds(component, class);
+        let class = if of(b"burstable") {
+            "burstable"
+        } else if of(b"besteffort") {
+            "besteffort"
+        } else {
+            "guaranteed"
+        };
+        let uid = self.named(&uid);
+        self.told.work.pod_uid = Some(uid);
+        // A word has no room for a mark.
+        self.told.work.pod_qos = Some(class).filter(|_| self.border.is_none());
+    }
 }
 
 fn is_id(text: &[u8]) -> bool {
@@ -193,8 +370,8 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
 
 /// A unit by its name: one that would clash with a file of the kernel's has an
 /// underscore before it.
-fn unit_name(component: &[u8]) -> Vec<u8> {
-    component.strip_prefix(b"_").unwrap_or(component).to_vec()
+fn unit_name(component: &[u8]) -> &[u8] {
+    component.strip_prefix(b"_").unwrap_or(component)
 }
 
 /// Undoes systemd's escapes: `\x2d` is a dash.
@@ -226,30 +403,37 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
 pub(super) fn tells(work: &Workload) -> bool {
     work.container_id.is_some()
         || work.pod_uid.is_some()
-        || work.unit.as_deref().is_some_and(|unit| unit != b"init.scope")
+        || work.unit.as_ref().is_some_and(|unit| unit.whole() != b"init.scope")
 }
 
 /// The path in a file `/proc/PID/cgroup` that tells most: that of version 2,
 /// of systemd's own hierarchy, or of a controller.
-pub(super) fn best(file: &[u8]) -> Option<Workload> {
-    let mut paths: Vec<(u8, &[u8])> = Vec::new();
-    for line in file.split(|byte| *byte == b'\n') {
+pub(super) fn best(file: &[u8], owner: OwnerOf<'_>) -> Option<Told> {
+    let mut paths: Vec<(u8, &[u8])> = ranked(file).collect();
+    // A controller of version 1 may leave some levels out.
+    paths.sort_by_key(|(rank, path)| (*rank, std::cmp::Reverse(path.len())));
+    let read: Vec<Told> = paths.iter().map(|(_, path)| read(path, owner)).collect();
+    let first = |test: fn(&Workload) -> bool| read.iter().find(|told| test(&told.work)).cloned();
+    first(|work| work.container_id.is_some()).or_else(|| first(tells)).or_else(|| first(|_| true))
+}
+
+/// The paths in a file `/proc/PID/cgroup`.
+pub(super) fn paths(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    ranked(file).map(|(_, path)| path)
+}
+
+/// The same, each with the rank of its hierarchy.
+fn ranked(file: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    file.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut parts = line.splitn(3, |byte| *byte == b':');
-        let (Some(number), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
-            continue;
-        };
+        let (number, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
         let rank = match (number, controllers) {
             (b"0", b"") => 0,
             (_, b"name=systemd") => 1,
             _ => 2,
         };
-        paths.push((rank, path));
-    }
-    // A controller of version 1 may leave some levels out.
-    paths.sort_by_key(|(rank, path)| (*rank, std::cmp::Reverse(path.len())));
-    let read: Vec<Workload> = paths.iter().map(|(_, path)| read(path)).collect();
-    let first = |test: fn(&Workload) -> bool| read.iter().find(|work| test(work)).cloned();
-    first(|work| work.container_id.is_some()).or_else(|| first(tells)).or_else(|| first(|_| true))
+        Some((rank, path))
+    })
 }
 
 #[cfg(test)]

@@ -4,20 +4,31 @@
 //! understood gives no name.  Only ids that are plain hexadecimal digits
 //! become part of a path.
 //!
+//! A user writes into the files below his home what he likes, and may put
+//! anything in their place.  So a container of his is looked up there alone,
+//! with what [`chosen`](crate::sys::chosen) allows: regular files of his, on the
+//! file system of his home.  Root's directories may be links and mounts, since
+//! root made them.
+//!
+//! Invariant: what is read is bounded, in a file and in all files of one poll.
+//!
 //! Source: the layouts of Docker's, Podman's, containerd's and CRI-O's state,
 //! and the annotations in an OCI runtime's config.json.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::ffi::OsStr;
+use std::mem;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde_json::Value;
+use rustix::io::Errno;
 
-use crate::model::Workload;
-
-/// Longer files are not read.
-const LONGEST: u64 = 16 << 20;
+use super::json::{NotJson, document};
+use super::shape::{Stores, Told};
+use crate::model::Named;
+use crate::notice::{Notice, Refusal, Refusals};
+use crate::sys::chosen::Dir;
 
 /// Where containerd's shims keep the bundles of containers, by namespace.
 const BUNDLES: &[&str] = &[
@@ -39,132 +50,358 @@ const POD_NAMESPACE: &[&str] =
     &["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace", "io.kubernetes.cri-o.Namespace"];
 const POD_UID: &[&str] = &["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"];
 
+/// How long a container's own file may be, root's and a user's.  An OCI
+/// runtime's holds a profile of system calls and the annotations of a pod.
+const CONFIG: [u64; 2] = [1 << 20, 64 << 10];
+/// How long a list of all containers of a store may be: some thousand of them.
+const LIST: [u64; 2] = [8 << 20, 1 << 20];
+/// How long a list of users may be.
+const USERS: u64 = 16 << 20;
+/// How much is read of root's files in one poll.
+const ROOT_BUDGET: u64 = 64 << 20;
+/// How much is read of one user's files, and of all users' together.
+const USER_BUDGET: u64 = 4 << 20;
+const USERS_BUDGET: u64 = 32 << 20;
+/// Longer names are none.
+const LONGEST_NAME: usize = 1024;
+/// More namespaces of containerd are not looked into.
+const MOST_NAMESPACES: usize = 256;
+
 /// The state files of a machine.
 #[derive(Debug)]
 pub(super) struct State {
     root: PathBuf,
-    /// Names of Podman's containers by the store that they are in.
-    podman: HashMap<PathBuf, HashMap<String, String>>,
+    /// Whether the root stands for another machine's, which the caller copied.
+    is_tree: bool,
+    /// Root's directories, by their paths below the root.
+    stores: HashMap<&'static str, Option<Arc<Dir>>>,
+    homes: HashMap<u32, Option<Arc<Dir>>>,
+    /// The list of users.
+    users: Option<Vec<u8>>,
+    /// Names of Podman's containers, root's and those of users, by id.
+    podman: HashMap<Option<u32>, HashMap<String, String>>,
+    /// How many bytes were read of each user's files, and of root's.
+    spent: HashMap<Option<u32>, u64>,
+    refusals: Refusals,
+}
+
+/// What the files tell of a container.
+#[derive(Debug, Default)]
+struct Found {
+    runtime: Option<&'static str>,
+    name: Option<String>,
+    pod_name: Option<String>,
+    pod_namespace: Option<String>,
+    pod_uid: Option<String>,
 }
 
 impl State {
-    /// The state below this directory, which stands for `/`.
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, podman: HashMap::new() }
+    /// The state below this directory, which stands for `/`, of this machine or
+    /// of another one.
+    pub(super) fn new(root: PathBuf, is_tree: bool) -> Self {
+        Self {
+            root,
+            is_tree,
+            stores: HashMap::new(),
+            homes: HashMap::new(),
+            users: None,
+            podman: HashMap::new(),
+            spent: HashMap::new(),
+            refusals: Refusals::default(),
+        }
     }
 
-    /// Forgets the names that were read.
+    /// Forgets all that was read.
     pub(super) fn begin_poll(&mut self) {
-        self.podman.clear();
+        *self = Self::new(mem::take(&mut self.root), self.is_tree);
+    }
+
+    /// What was not read, and why.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        self.refusals.take()
     }
 
     /// Adds the names that are known of a container.
-    pub(super) fn name(&mut self, work: &mut Workload) {
-        let hexadecimal = |id: &&Vec<u8>| id.len() == 64 && id.iter().all(u8::is_ascii_hexdigit);
-        let id = work.container_id.as_ref().filter(hexadecimal);
-        let Some(id) = id.and_then(|id| String::from_utf8(id.clone()).ok()) else { return };
-        let home = work.owner_uid.and_then(|uid| self.home_of(uid));
-        if matches!(work.runtime, None | Some("docker")) {
-            self.ask_docker(work, &id, home.as_deref());
+    pub(super) fn name(&mut self, told: &mut Told) {
+        let user = match told.stores {
+            Stores::Root => None,
+            Stores::User(uid) => Some(uid),
+            Stores::None => {
+                told.work.runtime = None;
+                return;
+            }
+        };
+        let Some(container) = &told.work.container_id else { return };
+        let is_id = container.name().len() == 64 && container.name().iter().all(u8::is_ascii_hexdigit);
+        let Some(id) = str::from_utf8(container.name()).ok().filter(|_| is_id).map(str::to_owned) else {
+            return;
+        };
+        let mark = container.mark().to_vec();
+        let runtime = told.work.runtime;
+        let mut found = Found::default();
+        if matches!(runtime, None | Some("docker")) {
+            found = self.ask_docker(user, &id);
         }
-        if work.runtime == Some("podman") {
-            self.ask_podman(work, &id, home.as_deref());
+        if runtime == Some("podman") {
+            found.name = self.podman_name(user, &id);
+            found.runtime = found.name.is_some().then_some("podman");
         }
-        if work.container_name.is_none() && work.runtime != Some("podman") {
-            self.ask_bundle(work, &id);
+        if found.name.is_none() && runtime != Some("podman") && user.is_none() {
+            let docker = found.runtime;
+            found = self.ask_bundle(&id);
+            found.runtime = docker.or(found.runtime);
         }
+        let named = |name: Option<String>| name.map(|name| Named::new(name.as_bytes(), &mark));
+        let work = &mut told.work;
+        // Of a user's path only what his files tell, too.
+        work.runtime = if user.is_some() || found.runtime == Some("docker") {
+            found.runtime
+        } else {
+            runtime.or(found.runtime)
+        };
+        work.container_name = named(found.name);
+        work.pod_name = named(found.pod_name);
+        work.pod_namespace = named(found.pod_namespace);
+        work.pod_uid = work.pod_uid.take().or_else(|| named(found.pod_uid));
     }
 
-    fn ask_docker(&self, work: &mut Workload, id: &str, home: Option<&Path>) {
-        let dirs =
-            [Some(self.root.join("var/lib/docker")), home.map(|home| home.join(".local/share/docker"))];
-        let read = |dir: PathBuf| json(&dir.join("containers").join(id).join("config.v2.json"));
-        let Some(config) = dirs.into_iter().flatten().find_map(read) else { return };
-        work.runtime = Some("docker");
-        let Some(name) = text(config.get("Name")) else { return };
+    fn ask_docker(&mut self, user: Option<u32>, id: &str) -> Found {
+        let Some((dir, store)) = self.store(user, "var/lib/docker", ".local/share/docker") else {
+            return Found::default();
+        };
+        let mut name = None;
+        let path = store.join("containers").join(id).join("config.v2.json");
+        let is_there = self.read(user, &dir, &path, CONFIG, &mut |bytes| {
+            document(bytes, |json| {
+                json.object(|json, key| match key {
+                    "Name" => json.text().map(|text| name = text),
+                    _ => json.skip(),
+                })
+            })
+        });
+        if !is_there {
+            return Found::default();
+        }
+        let mut found = Found { runtime: Some("docker"), ..Found::default() };
+        let name = name.and_then(|name| self.short(name)).unwrap_or_default();
         let name = name.strip_prefix('/').unwrap_or(&name);
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         // What Kubernetes makes through Docker: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
         match *name.split('_').collect::<Vec<_>>() {
             ["k8s", container, pod, namespace, uid, _] => {
-                work.container_name = bytes(container);
-                work.pod_name = bytes(pod);
-                work.pod_namespace = bytes(namespace);
-                work.pod_uid = work.pod_uid.take().or(bytes(uid));
+                found.name = some(container);
+                found.pod_name = some(pod);
+                found.pod_namespace = some(namespace);
+                found.pod_uid = some(uid);
             }
-            _ => work.container_name = bytes(name),
+            _ => found.name = some(name),
+        }
+        found
+    }
+
+    fn podman_name(&mut self, user: Option<u32>, id: &str) -> Option<String> {
+        if !self.podman.contains_key(&user) {
+            let names = self.podman_names(user);
+            self.podman.insert(user, names);
+        }
+        let name = self.podman.get(&user)?.get(id)?.clone();
+        self.short(name)
+    }
+
+    /// Names of the containers in a store of Podman's.
+    fn podman_names(&mut self, user: Option<u32>) -> HashMap<String, String> {
+        let store = self.store(user, "var/lib/containers/storage", ".local/share/containers/storage");
+        let Some((dir, store)) = store else { return HashMap::new() };
+        for driver in ["overlay-containers", "vfs-containers"] {
+            let mut names = HashMap::new();
+            let path = store.join(driver).join("containers.json");
+            if self.read(user, &dir, &path, LIST, &mut |bytes| take_list(bytes, &mut names)) {
+                return names;
+            }
+        }
+        HashMap::new()
+    }
+
+    fn ask_bundle(&mut self, id: &str) -> Found {
+        let mut annotations = HashMap::new();
+        for bundles in BUNDLES {
+            let Some(dir) = self.directory(bundles) else { continue };
+            for namespace in dir.names(Path::new("."), MOST_NAMESPACES) {
+                let path = Path::new(&namespace).join(id).join("config.json");
+                if self
+                    .read(None, &dir, &path, CONFIG, &mut |bytes| take_annotations(bytes, &mut annotations))
+                {
+                    return self.annotated(&annotations, "containerd");
+                }
+            }
+        }
+        for store in STORES {
+            let Some(dir) = self.directory(store) else { continue };
+            let path = Path::new("overlay-containers").join(id).join("userdata/config.json");
+            if self.read(None, &dir, &path, CONFIG, &mut |bytes| take_annotations(bytes, &mut annotations)) {
+                return self.annotated(&annotations, "cri-o");
+            }
+        }
+        Found::default()
+    }
+
+    fn annotated(&mut self, annotations: &HashMap<String, String>, runtime: &'static str) -> Found {
+        let mut find = |keys: &[&str]| {
+            let text = keys.iter().find_map(|key| annotations.get(*key)).cloned();
+            text.and_then(|text| self.short(text))
+        };
+        Found {
+            runtime: Some(runtime),
+            name: find(CONTAINER),
+            pod_name: find(POD),
+            pod_namespace: find(POD_NAMESPACE),
+            pod_uid: find(POD_UID),
         }
     }
 
-    fn ask_podman(&mut self, work: &mut Workload, id: &str, home: Option<&Path>) {
-        let store = match home {
-            Some(home) => home.join(".local/share/containers/storage"),
-            None => self.root.join("var/lib/containers/storage"),
-        };
-        let names = self.podman.entry(store).or_insert_with_key(|store| podman_names(store));
-        work.container_name = names.get(id).and_then(|name| bytes(name));
+    /// A name, unless it is too long to be one.
+    fn short(&mut self, name: String) -> Option<String> {
+        if name.len() <= LONGEST_NAME {
+            return Some(name);
+        }
+        let start: String = name.chars().take(32).collect();
+        self.refusals.add(Refusal::LongName, || format!("{start}...").into());
+        None
     }
 
-    fn ask_bundle(&self, work: &mut Workload, id: &str) {
-        let config = BUNDLES
-            .iter()
-            .flat_map(|dir| fs::read_dir(self.root.join(dir)).into_iter().flatten().flatten())
-            .map(|namespace| (namespace.path().join(id), "containerd"))
-            .chain(STORES.iter().map(|store| {
-                (self.root.join(store).join("overlay-containers").join(id).join("userdata"), "cri-o")
-            }))
-            .find_map(|(dir, runtime)| Some((json(&dir.join("config.json"))?, runtime)));
-        let Some((config, runtime)) = config else { return };
-        work.runtime.get_or_insert(runtime);
-        let annotations = config.get("annotations");
-        let find = |keys: &[&str]| {
-            keys.iter().find_map(|key| text(annotations?.get(*key))).and_then(|value| bytes(&value))
-        };
-        work.container_name = find(CONTAINER);
-        work.pod_name = find(POD);
-        work.pod_namespace = find(POD_NAMESPACE);
-        work.pod_uid = work.pod_uid.take().or_else(|| find(POD_UID));
+    /// The directory in which a store is, and the way from there.
+    fn store(&mut self, user: Option<u32>, root_s: &'static str, his: &str) -> Option<(Arc<Dir>, PathBuf)> {
+        match user {
+            None => Some((self.directory(root_s)?, PathBuf::new())),
+            Some(uid) => Some((self.home_of(uid)?, his.into())),
+        }
+    }
+
+    /// A directory of root's, by its path below the root.
+    fn directory(&mut self, path: &'static str) -> Option<Arc<Dir>> {
+        if !self.stores.contains_key(path) {
+            let dir = Dir::open(&self.root).and_then(|root| root.chosen_by_root(Path::new(path), true));
+            if let Err(errno @ (Errno::ACCESS | Errno::PERM)) = dir {
+                let why = Refusal::Denied { errno: errno.raw_os_error() };
+                self.refusals.add(why, || self.root.join(path));
+            }
+            self.stores.insert(path, dir.ok().map(Arc::new));
+        }
+        self.stores.get(path)?.clone()
     }
 
     /// The home of a user, as the machine's own file of users has it.
-    fn home_of(&self, uid: u32) -> Option<PathBuf> {
-        let users = contents(&self.root.join("etc/passwd"))?;
-        let uid = uid.to_string();
-        let home = String::from_utf8_lossy(&users).lines().find_map(|line| {
-            let mut words = line.split(':');
-            (words.nth(2)? == uid).then(|| words.nth(2).map(str::to_owned)).flatten()
-        })?;
-        Some(self.root.join(home.strip_prefix('/')?))
+    fn home_of(&mut self, uid: u32) -> Option<Arc<Dir>> {
+        if !self.homes.contains_key(&uid) {
+            let home = self.open_home(uid);
+            self.homes.insert(uid, home);
+        }
+        self.homes.get(&uid)?.clone()
+    }
+
+    fn open_home(&mut self, uid: u32) -> Option<Arc<Dir>> {
+        if self.users.is_none() {
+            let mut users = Vec::new();
+            if let Some(dir) = self.directory("etc") {
+                let mut take = |bytes: &[u8]| {
+                    users = bytes.to_vec();
+                    Ok(())
+                };
+                self.read(None, &dir, Path::new("passwd"), [USERS, 0], &mut take);
+            }
+            self.users = Some(users);
+        }
+        let home = home_in(self.users.as_deref()?, uid)?;
+        let root = Dir::open(&self.root).ok()?;
+        // What is mounted below was not mounted by root alone: a user may mount
+        // file systems of his own, which answer when they like.
+        root.chosen_by_root(&home, false).ok().map(Arc::new)
+    }
+
+    /// Reads a file of root's or of a user's, whole or not at all.
+    fn read(
+        &mut self,
+        user: Option<u32>,
+        dir: &Dir,
+        path: &Path,
+        limits: [u64; 2],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), NotJson>,
+    ) -> bool {
+        let [of_root, of_user] = limits;
+        let limit = if user.is_some() { of_user } else { of_root };
+        let own = rustix::process::geteuid().as_raw();
+        // Who copies a tree without being root owns all of it.
+        let is_owner = |uid| uid == user.unwrap_or(0) || (self.is_tree && uid == own && own != 0);
+        let read = self.affords(user).and_then(|()| dir.read(path, is_owner, limit));
+        let taken = read.and_then(|bytes| {
+            let Some(bytes) = bytes else { return Ok(false) };
+            *self.spent.entry(user).or_default() += bytes.len() as u64;
+            take(&bytes).map(|()| true).map_err(|_| Refusal::NotJson)
+        });
+        taken.unwrap_or_else(|why| {
+            self.refusals.add(why, || dir.called(path));
+            false
+        })
+    }
+
+    /// Whether more of somebody's files may be read.
+    fn affords(&self, user: Option<u32>) -> Result<(), Refusal> {
+        let spent = self.spent.get(&user).copied().unwrap_or_default();
+        let by_users =
+            || self.spent.iter().filter(|(user, _)| user.is_some()).map(|(_, spent)| spent).sum::<u64>();
+        let limit = if user.is_some() { USER_BUDGET } else { ROOT_BUDGET };
+        if spent >= limit {
+            return Err(Refusal::Budget { limit });
+        }
+        if user.is_some() && by_users() >= USERS_BUDGET {
+            return Err(Refusal::Budget { limit: USERS_BUDGET });
+        }
+        Ok(())
     }
 }
 
-/// Names of the containers in a store of Podman's.
-fn podman_names(store: &Path) -> HashMap<String, String> {
-    let list = ["overlay-containers", "vfs-containers"]
-        .iter()
-        .find_map(|driver| json(&store.join(driver).join("containers.json")));
-    let containers = list.as_ref().and_then(Value::as_array).into_iter().flatten();
-    containers.filter_map(|one| Some((text(one.get("id"))?, text(one.get("names")?.get(0))?))).collect()
+/// Names by id, in Podman's list of containers.
+fn take_list(bytes: &[u8], names: &mut HashMap<String, String>) -> Result<(), NotJson> {
+    document(bytes, |json| {
+        json.array(|json, _| {
+            let (mut id, mut name) = (None, None);
+            json.object(|json, key| match key {
+                "id" => json.text().map(|text| id = text),
+                "names" => json.array(|json, number| match number {
+                    0 => json.text().map(|text| name = text),
+                    _ => json.skip(),
+                }),
+                _ => json.skip(),
+            })?;
+            names.extend(id.zip(name));
+            Ok(())
+        })
+    })
 }
 
-fn text(value: Option<&Value>) -> Option<String> {
-    value?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+/// Those annotations of a container that hold names.
+fn take_annotations(bytes: &[u8], annotations: &mut HashMap<String, String>) -> Result<(), NotJson> {
+    annotations.clear();
+    document(bytes, |json| {
+        json.object(|json, key| match key {
+            "annotations" => json.object(|json, key| {
+                if ![CONTAINER, POD, POD_NAMESPACE, POD_UID].iter().any(|keys| keys.contains(&key)) {
+                    return json.skip();
+                }
+                annotations.extend(json.text()?.map(|text| (key.to_owned(), text)));
+                Ok(())
+            }),
+            _ => json.skip(),
+        })
+    })
 }
 
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    (!text.is_empty()).then(|| text.as_bytes().to_vec())
-}
-
-fn json(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&contents(path)?).ok()
-}
-
-fn contents(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).ok()?;
-    // A pipe in the file's place would keep us waiting.
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    file.take(LONGEST + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= LONGEST).then_some(bytes)
+/// The home of a user in a list of users.
+fn home_in(users: &[u8], uid: u32) -> Option<PathBuf> {
+    let uid = uid.to_string();
+    let home = users.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut words = line.split(|byte| *byte == b':');
+        (words.nth(2)? == uid.as_bytes()).then(|| words.nth(2)).flatten()
+    })?;
+    home.starts_with(b"/").then(|| OsStr::from_bytes(home).into())
 }

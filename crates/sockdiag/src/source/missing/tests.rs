@@ -195,3 +195,23 @@ fn every_table_has_an_alias_of_its_family() {
         assert_eq!(alias(table), format!("net-pf-16-proto-4-type-{want}"));
     }
 }
+
+#[test]
+fn bound_and_idle_sockets_came_with_a_release() {
+    for (release, knows) in [
+        ("5.10.0-30-amd64", false),
+        ("6.1.0-test", false),
+        ("6.7.12", false),
+        ("6.8.0", true),
+        ("6.18.44-fc", true),
+        ("7.1", true),
+        ("unknown", true),
+    ] {
+        assert_eq!(knows_bound_inactive(release), knows, "{release}");
+    }
+    let notice = Notice::Missing { title: "bound, idle TCP", why: Missing::Since("Linux 6.8") };
+    assert_eq!(
+        notice.to_string(),
+        "this kernel has no support for listing bound, idle TCP sockets: that came with Linux 6.8"
+    );
+}

@@ -1,73 +1,15 @@
-//! Containers, pods and units, on recorded trees of hosts.
-//!
-//! A file in `trees/` is a host: after a line `@file PATH` follow the lines of
-//! that file, and `@link PATH TARGET` is a symbolic link.
+//! Containers, pods and units, on recorded trees of hosts: what they are called,
+//! whose word that is, and what becomes of files that others chose.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
+mod borders;
+mod hostile;
+mod tree;
+
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-const OURS: &str = env!("CARGO_BIN_EXE_ss");
-
-/// A host's files in a directory of the test's.
-struct Tree(PathBuf);
-
-impl Tree {
-    fn unpack(name: &str) -> Self {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees").join(name);
-        let text = fs::read_to_string(&from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
-        // Tests that run at once may unpack the same host.
-        static TREES: AtomicU32 = AtomicU32::new(0);
-        let number = TREES.fetch_add(1, Ordering::Relaxed);
-        let place = format!("containers-{name}-{}-{number}", std::process::id());
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(place);
-        let _ = fs::remove_dir_all(&root);
-        let place = |path: &str| {
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().expect("below the root")).expect("a directory of the test");
-            path
-        };
-        for part in text.split("\n@").skip(1) {
-            let (head, body) = part.split_once('\n').unwrap_or((part, ""));
-            match *head.split(' ').collect::<Vec<_>>() {
-                ["file", path] => fs::write(place(path), format!("{body}\n")).expect("a file of the test"),
-                ["link", path, target] => symlink(target, place(path)).expect("a link of the test"),
-                _ => panic!("{name}: {head}"),
-            }
-        }
-        Self(root)
-    }
-
-    fn ss(&self, words: &str) -> String {
-        let mut command = Command::new(OURS);
-        command.env("PROC_ROOT", self.0.join("proc")).args(words.split(' '));
-        let out = command.output().expect("ours runs");
-        assert!(out.status.success() && out.stderr.is_empty(), "{words}: {out:?}");
-        String::from_utf8(out.stdout).expect("ASCII")
-    }
-
-    /// What follows the peer's port, for each local port.
-    fn details(&self) -> Vec<(String, String)> {
-        let text = self.ss("-tlnH --containers");
-        let split = |line: &str| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            (words[3].replace("0.0.0.0:", ""), words[5..].join(" "))
-        };
-        let mut all: Vec<_> = text.lines().map(split).collect();
-        all.sort_by_key(|(port, _)| port.parse::<u16>().expect("a port"));
-        all
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use tree::Tree;
 
 #[test]
 fn sockets_are_told_by_their_holders_cgroups() {
@@ -101,17 +43,17 @@ fn sockets_are_told_by_their_holders_cgroups() {
                 ),
                 ("80", "container:site"),
                 ("6379", "container:cache unit:cache.service"),
-                ("8081", "container:proxy"),
+                ("8081", "container:proxy(uid 1000)"),
             ],
         ),
         (
             "machines.tree",
             &[
-                ("22", "container:my-box unit:ssh.service"),
-                ("80", "container:web unit:nginx.service"),
+                ("22", "container:my-box unit:ssh.service(container my-box)"),
+                ("80", "container:web unit:nginx.service(container web)"),
                 ("5900", "container:vm-one unit:machine-qemu\\x2d2\\x2dvm\\x2done.scope"),
                 ("8000", "unit:session-4.scope"),
-                ("8001", "unit:notes.service"),
+                ("8001", "unit:notes.service(uid 1000)"),
                 ("8002", ""),
             ],
         ),
@@ -136,7 +78,8 @@ fn every_fact_is_a_field_with_a_name() {
     }
     let machines = Tree::unpack("machines.tree");
     for (filter, port) in [
-        ("unit.name = notes.service", 8001),
+        ("unit.name = notes.service*", 8001),
+        ("unit.owner_uid = 1000 and unit.name = notes*", 8001),
         ("unit.session = 4", 8000),
         ("container.runtime = lxc", 80),
         ("container.name = vm-one", 5900),
@@ -147,8 +90,9 @@ fn every_fact_is_a_field_with_a_name() {
     }
     let columns = machines
         .ss("-tlnH --columns local.port,unit.owner_uid,slice --sort local.port unit.owner_uid = 1000");
-    let rows: Vec<Vec<&str>> = columns.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows, [["8000", "1000", "user-1000.slice"], ["8001", "1000", "app.slice"]]);
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let rows: Vec<String> = columns.lines().map(words).collect();
+    assert_eq!(rows, ["8000 1000 user-1000.slice", "8001 1000 app.slice(uid 1000)"]);
     assert!(!machines.ss("-tlnHp").contains("unit:"), "only if asked for");
 }
 
@@ -156,7 +100,7 @@ fn every_fact_is_a_field_with_a_name() {
 fn damaged_state_gives_no_names() {
     let tree = Tree::unpack("docker-cgroup1.tree");
     let id = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970";
-    let config = tree.0.join(format!("var/lib/docker/containers/{id}/config.v2.json"));
+    let config = tree.path(&format!("var/lib/docker/containers/{id}/config.v2.json"));
     let shown = || tree.ss("-tlnH --containers sport = :80");
     for text in ["", "{", "[]", "null", "{\"Name\":7}", "{\"Name\":\"\"}", &"[".repeat(100_000)] {
         fs::write(&config, text).expect("the test's own file");

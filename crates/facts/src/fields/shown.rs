@@ -1,0 +1,109 @@
+//! Numbers as people read them: with a unit, and no more digits than three.
+//!
+//! A number that has fewer than four digits in some unit is shown there exactly;
+//! every other is rounded.  What is shown is also how a condition spells the
+//! amount: `rtt > 95.2ms`, `delivery_rate > 143Mbit/s`.  Bytes count in thousands
+//! (kB, MB), rates in bits, factors as numbers with two places behind the point.
+//!
+//! Source: units of the filter language (`filter/quantity.rs`); tc(8) for rates.
+
+use std::io::Write as _;
+
+use super::Unit;
+
+/// Units of one quantity, and how much of the field's unit each is, largest first.
+type Scale = &'static [(&'static str, f64)];
+
+const MICROSECONDS: Scale = &[("h", 3600e6), ("s", 1e6), ("ms", 1e3), ("us", 1.0)];
+const MILLISECONDS: Scale = &[("h", 3600e3), ("s", 1e3), ("ms", 1.0)];
+const SECONDS: Scale = &[("h", 3600.0), ("s", 1.0)];
+const BYTES: Scale = &[("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)];
+/// Bytes in a second, as bits.
+const RATE: Scale =
+    &[("Gbit/s", 1e9 / 8.0), ("Mbit/s", 1e6 / 8.0), ("kbit/s", 1e3 / 8.0), ("bit/s", 1.0 / 8.0)];
+
+/// Appends a number that counts `unit` for people; false, with nothing appended,
+/// for what is read as it is: counts, identifiers, ticks.
+pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
+    let scale = match unit {
+        Unit::Microseconds => MICROSECONDS,
+        Unit::Milliseconds => MILLISECONDS,
+        Unit::Seconds => SECONDS,
+        Unit::Bytes => BYTES,
+        Unit::BytesPerSecond => RATE,
+        Unit::Per256 => return put_factor(out, number / 256.0),
+        Unit::Per1024 => return put_factor(out, number / 1024.0),
+        Unit::Share => return put_factor(out, number),
+        Unit::None | Unit::Count | Unit::Packets | Unit::Ticks => return false,
+    };
+    let fits = |(_, size): &&(&str, f64)| number.abs() >= *size;
+    let Some((name, size)) = scale.iter().find(fits).or(scale.last()) else { return false };
+    put_digits(out, number / size);
+    out.extend_from_slice(name.as_bytes());
+    true
+}
+
+/// Three digits, without zeros behind the point; more before it if there are more.
+fn put_digits(out: &mut Vec<u8>, number: f64) {
+    let places = match number.abs() {
+        ..10.0 => 2,
+        10.0..100.0 => 1,
+        _ => 0,
+    };
+    let start = out.len();
+    // Writing to memory does not fail.
+    let _ = write!(out, "{number:.places$}");
+    if places > 0 {
+        while out.len() > start && out.ends_with(b"0") {
+            out.pop();
+        }
+        if out.ends_with(b".") {
+            out.pop();
+        }
+    }
+}
+
+fn put_factor(out: &mut Vec<u8>, factor: f64) -> bool {
+    // Writing to memory does not fail.
+    let _ = write!(out, "{factor:.2}");
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_units_and_three_digits() {
+        for (number, unit, want) in [
+            (95_219.0, Unit::Microseconds, "95.2ms"),
+            (95.0, Unit::Microseconds, "95us"),
+            (300.0, Unit::Microseconds, "300us"),
+            (1_500_000.0, Unit::Microseconds, "1.5s"),
+            (0.0, Unit::Microseconds, "0us"),
+            (200_000.0, Unit::Microseconds, "200ms"),
+            (4.0, Unit::Milliseconds, "4ms"),
+            (90_000.0, Unit::Milliseconds, "90s"),
+            (7_200_000.0, Unit::Milliseconds, "2h"),
+            (17_875_000.0, Unit::BytesPerSecond, "143Mbit/s"),
+            (1.0, Unit::BytesPerSecond, "8bit/s"),
+            (0.0, Unit::BytesPerSecond, "0bit/s"),
+            (2e12, Unit::BytesPerSecond, "16000Gbit/s"),
+            (999.0, Unit::Bytes, "999B"),
+            (65_536.0, Unit::Bytes, "65.5kB"),
+            (1_048_576.0, Unit::Bytes, "1.05MB"),
+            (256.0, Unit::Per256, "1.00"),
+            (739.0, Unit::Per256, "2.89"),
+            (512.0, Unit::Per1024, "0.50"),
+            (1.0, Unit::Share, "1.00"),
+        ] {
+            let mut out = Vec::new();
+            assert!(put_amount(&mut out, number, unit));
+            assert_eq!(String::from_utf8(out).expect("ASCII"), want, "{number} {unit:?}");
+        }
+        for unit in [Unit::None, Unit::Count, Unit::Packets, Unit::Ticks] {
+            let mut out = Vec::new();
+            assert!(!put_amount(&mut out, 5.0, unit) && out.is_empty(), "{unit:?}");
+        }
+    }
+}

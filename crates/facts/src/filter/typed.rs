@@ -1,0 +1,273 @@
+//! The values of our own conditions, as they are written: quotes, escapes,
+//! lists, patterns.
+//!
+//! A value ends at a blank, at `&` or `|`, and at a bracket that it did not open
+//! itself.  Commas outside quotes separate the elements of a list.  Quotes open
+//! at the beginning of an element; a backslash means the same inside them and
+//! outside: `\n`, `\t`, `\r`, `\xNN`, `\NNN` and `\u{N}` are the characters that
+//! forms of output print so, and any other character stands for itself.
+//!
+//! `*`, `?` and `[` outside quotes make a pattern.  `i"..."` is text of which the
+//! case does not matter.
+
+use crate::escape;
+
+/// An element of a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Element {
+    /// The text, with quotes and escapes undone.
+    pub(super) text: Vec<u8>,
+    /// The same as a pattern, if it is one.
+    pub(super) pattern: Option<Vec<u8>>,
+    /// Whether the case of letters does not matter.
+    pub(super) fold: bool,
+    /// Whether any of it was quoted.
+    pub(super) quoted: bool,
+    /// Whether it is the mark of what is absent.
+    pub(super) absent: bool,
+}
+
+/// A whole value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Typed {
+    /// At least one.
+    pub(super) elements: Vec<Element>,
+    /// All of it as a single element, its commas included.
+    pub(super) whole: Element,
+    /// As it was typed.
+    pub(super) raw: Vec<u8>,
+}
+
+/// A value that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// There is none.
+    Missing,
+    /// A quote is not closed.
+    Quote,
+    /// A closing bracket closes nothing.
+    Bracket,
+}
+
+/// Collects an element.
+#[derive(Default)]
+struct Piece {
+    /// Where it begins.
+    start: usize,
+    element: Element,
+    pattern: Vec<u8>,
+    is_pattern: bool,
+}
+
+impl Piece {
+    fn push(&mut self, byte: u8, literal: bool) {
+        self.element.text.push(byte);
+        let special = matches!(byte, b'*' | b'?' | b'[' | b'\\' | b']');
+        if special && literal {
+            self.pattern.push(b'\\');
+        }
+        self.is_pattern |= !literal && matches!(byte, b'*' | b'?' | b'[');
+        self.pattern.push(byte);
+    }
+
+    /// The element, which was typed so.
+    fn finish(mut self, raw: &[u8]) -> Element {
+        // Forms of output end so what they cut; of text itself it is an escape.
+        let end = raw.strip_suffix(b"\"").or_else(|| raw.strip_suffix(b"'")).unwrap_or(raw);
+        if end.ends_with(escape::CUT.as_bytes()) {
+            self.is_pattern = true;
+            self.pattern.truncate(self.pattern.len() - escape::CUT.len());
+            self.pattern.push(b'*');
+        }
+        let pattern = self.is_pattern.then_some(self.pattern);
+        Element { pattern, absent: raw == escape::ABSENT, ..self.element }
+    }
+}
+
+/// Reads a value at the beginning of `raw`, which does not begin with a blank;
+/// `in_brackets`: whether a bracket is open that may be closed behind it.
+pub(super) fn value(raw: &[u8], in_brackets: bool) -> Result<Typed, Wrong> {
+    let mut elements = Vec::new();
+    let mut piece = Piece::default();
+    let mut whole = Piece::default();
+    let (mut at, mut depth, mut begins) = (0, 0_usize, true);
+    while let Some(byte) = raw.get(at).copied() {
+        let rest = raw.get(at..).unwrap_or_default();
+        let quote = match rest {
+            [b'i', quote @ (b'"' | b'\''), ..] if begins => Some((*quote, true)),
+            [quote @ (b'"' | b'\''), ..] if begins => Some((*quote, false)),
+            _ => None,
+        };
+        begins = false;
+        if let Some((quote, fold)) = quote {
+            let start = at + 1 + usize::from(fold);
+            let len = quoted(raw.get(start..).unwrap_or_default(), quote, &mut |byte| {
+                piece.push(byte, true);
+                whole.push(byte, true);
+            });
+            at = start + len.ok_or(Wrong::Quote)?;
+            for piece in [&mut piece, &mut whole] {
+                piece.element.quoted = true;
+                piece.element.fold |= fold;
+            }
+            continue;
+        }
+        match byte {
+            b' ' | b'\t' | b'&' | b'|' => break,
+            b')' if depth == 0 && in_brackets => break,
+            b')' if depth == 0 => return Err(Wrong::Bracket),
+            b')' => depth -= 1,
+            b'(' => depth += 1,
+            b',' => {
+                let next = Piece { start: at + 1, ..Piece::default() };
+                let done = std::mem::replace(&mut piece, next);
+                let start = done.start;
+                elements.push(done.finish(raw.get(start..at).unwrap_or_default()));
+                whole.push(b',', true);
+                begins = true;
+                at += 1;
+                continue;
+            }
+            b'\\' => {
+                at += escape(rest, &mut |byte| {
+                    piece.push(byte, true);
+                    whole.push(byte, true);
+                });
+                continue;
+            }
+            _ => {}
+        }
+        piece.push(byte, false);
+        whole.push(byte, false);
+        at += 1;
+    }
+    if at == 0 {
+        return Err(Wrong::Missing);
+    }
+    let start = piece.start;
+    elements.push(piece.finish(raw.get(start..at).unwrap_or_default()));
+    let raw = raw.get(..at).unwrap_or_default().to_vec();
+    Ok(Typed { elements, whole: whole.finish(&raw), raw })
+}
+
+/// Reads up to the quote and over it; the bytes read, or `None` if it never comes.
+fn quoted(raw: &[u8], quote: u8, put: &mut dyn FnMut(u8)) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *raw.get(at)? {
+            byte if byte == quote => return Some(at + 1),
+            b'\\' => at += escape(raw.get(at..)?, put),
+            byte => {
+                put(byte);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// Undoes an escape at the beginning of `rest`; how many bytes it has.
+fn escape(rest: &[u8], put: &mut dyn FnMut(u8)) -> usize {
+    let number = |digits: &[u8], base| u32::from_str_radix(std::str::from_utf8(digits).ok()?, base).ok();
+    match rest {
+        [_, b'n', ..] => put(b'\n'),
+        [_, b't', ..] => put(b'\t'),
+        [_, b'r', ..] => put(b'\r'),
+        [_, b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            if let Some(Ok(byte)) = number(&[*high, *low], 16).map(u8::try_from) {
+                put(byte);
+            }
+            return 4;
+        }
+        [_, a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+            put((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+            return 4;
+        }
+        [_, b'u', b'{', digits @ ..] => {
+            let end = digits.iter().take(8).position(|byte| *byte == b'}');
+            let letter = end.and_then(|end| char::from_u32(number(digits.get(..end)?, 16)?));
+            let (Some(letter), Some(end)) = (letter, end) else {
+                put(b'u');
+                return 2;
+            };
+            letter.encode_utf8(&mut [0; 4]).bytes().for_each(put);
+            return end + 4;
+        }
+        [_, byte, ..] => put(*byte),
+        // As of the reference's own words, at the end it is nothing.
+        _ => return 1,
+    }
+    2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(Vec<String>, usize), Wrong> {
+        let typed = value(text.as_bytes(), true)?;
+        let shown = |element: &Element| {
+            let pattern = element.pattern.as_ref().map(|pattern| format!("~{}", pattern.escape_ascii()));
+            let fold = if element.fold { "i:" } else { "" };
+            format!("{fold}{}{}", element.text.escape_ascii(), pattern.unwrap_or_default())
+        };
+        Ok((typed.elements.iter().map(shown).collect(), typed.raw.len()))
+    }
+
+    #[test]
+    fn values_end_where_they_should() {
+        for (text, want, len) in [
+            ("nginx", &["nginx"][..], 5),
+            ("nginx and x", &["nginx"], 5),
+            ("20ms)", &["20ms"], 4),
+            ("x))", &["x"], 1),
+            ("(sd-pam) or", &["(sd-pam)"], 8),
+            ("(a(b)))", &["(a(b))"], 6),
+            ("a&&b", &["a"], 1),
+            ("a|b", &["a"], 1),
+            ("80,443", &["80", "443"], 6),
+            ("\"a b\",'c, d'", &["a b", "c, d"], 12),
+            ("\"a)b\")", &["a)b"], 5),
+            ("i\"AB\",c", &["i:AB", "c"], 7),
+            ("ib", &["ib"], 2),
+            ("it's", &["it\\'s"], 4),
+            ("a\\ b", &["a b"], 4),
+            ("\\x1b\\n\\\\\\012\\u{202e}", &["\\x1b\\n\\\\\\n\\xe2\\x80\\xae"], 20),
+            ("\"a\\\"b\"", &["a\\\"b"], 6),
+            ("a\\,b", &["a,b"], 4),
+            ("py*", &["py*~py*"], 3),
+            ("\"py*\"", &["py*"], 5),
+            ("\\*y*", &["*y*~\\\\*y*"], 4),
+            ("a,", &["a", ""], 2),
+            ("ab…", &["ab\\xe2\\x80\\xa6~ab*"], 5),
+            ("a\\u{2026}", &["a\\xe2\\x80\\xa6"], 9),
+            ("a*b…,c", &["a*b\\xe2\\x80\\xa6~a*b*", "c"], 8),
+            ("\"\"", &[""], 2),
+            ("a\\", &["a"], 2),
+        ] {
+            let want = (want.iter().map(|text| (*text).to_owned()).collect(), len);
+            assert_eq!(read(text), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        for (text, want) in
+            [("", Wrong::Missing), (")", Wrong::Missing), ("\"a", Wrong::Quote), ("i'a\"", Wrong::Quote)]
+        {
+            assert_eq!(read(text), Err(want), "{text}");
+        }
+        assert_eq!(value(b"x)", false), Err(Wrong::Bracket));
+        assert_eq!(value(b"a,b", false).map(|typed| typed.whole.text), Ok(b"a,b".to_vec()));
+    }
+
+    /// Whoever types a filter may type anything.
+    #[test]
+    fn no_bytes_are_too_odd() {
+        for a in 0..=u8::MAX {
+            for b in [b'\\', b'x', b'u', b'{', b'"', b'7', 0xff] {
+                let _ = value(&[b'\\', a, b, b'{', a, b'}'], a & 1 == 0);
+                let _ = value(&[a, b, b'\\'], false);
+            }
+        }
+    }
+}

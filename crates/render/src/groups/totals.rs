@@ -1,0 +1,381 @@
+//! What the numbers of a group come to: which function of them, and as it grows.
+//!
+//! A percentile is the nearest rank: the smallest number of the group that so many
+//! of a hundred are no larger than.  What is none or unlimited is no number, and
+//! rows that do not report one do not count.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; means are rounded as ratios are"
+)]
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use sockdiag::fields::{Catalog, Choice, ChoiceError, Kind, Together};
+use sockdiag::model::{Row, TableSet};
+
+/// A function of the numbers of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    Sum,
+    Mean,
+    Least,
+    Most,
+    /// So many of a hundred are no larger.
+    Percentile(u8),
+}
+
+impl Function {
+    /// `sum`, `avg`, `min`, `max`, or `p1` to `p99`.
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "sum" => Self::Sum,
+            "avg" => Self::Mean,
+            "min" => Self::Least,
+            "max" => Self::Most,
+            _ => {
+                let percent =
+                    name.strip_prefix('p')?.parse().ok().filter(|percent| (1..100).contains(percent));
+                Self::Percentile(percent?)
+            }
+        })
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Sum => "sum".to_owned(),
+            Self::Mean => "avg".to_owned(),
+            Self::Least => "min".to_owned(),
+            Self::Most => "max".to_owned(),
+            Self::Percentile(percent) => format!("p{percent}"),
+        }
+    }
+
+    /// What is shown where none is asked for.
+    fn of(together: Together) -> Self {
+        if together == Together::Sum { Self::Sum } else { Self::Most }
+    }
+
+    /// Whether it means something.
+    fn fits(self, together: Together) -> bool {
+        match (self, together) {
+            (Self::Sum, Together::Sum | Together::Most) => true,
+            (Self::Sum, _) | (Self::Mean, Together::NoMean) => false,
+            _ => true,
+        }
+    }
+}
+
+/// A function of the numbers that a field has in a group.
+#[derive(Clone, Debug)]
+pub struct Total {
+    function: Function,
+    choice: Choice,
+}
+
+/// A total that cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TotalError {
+    /// It is of no field.
+    Field(ChoiceError),
+    /// No function is called so.
+    Function(String),
+    /// It is of a field that is no number.
+    NoNumber {
+        /// The field as typed.
+        name: String,
+        /// What was to be made of it.
+        function: String,
+    },
+    /// It would mean nothing.
+    Meaningless {
+        /// The field in full.
+        field: String,
+        /// The field as typed.
+        name: String,
+        /// What was to be made of it.
+        function: String,
+    },
+}
+
+impl fmt::Display for TotalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(error) => error.fmt(f),
+            Self::Function(name) => {
+                write!(f, "there is no function \"{}\": say sum, avg, min, max or p95", name.escape_debug())
+            }
+            Self::NoNumber { name, function } if function == "sum" => {
+                write!(f, "{name} is not numeric, so it cannot be summed")
+            }
+            Self::NoNumber { name, function } => write!(f, "{name} is not numeric, so it has no {function}"),
+            Self::Meaningless { field, name, function } if function == "sum" => {
+                write!(f, "a sum of {field} means nothing: say max({name}), min({name}) or p95({name})")
+            }
+            Self::Meaningless { field, name, function } => {
+                write!(f, "{field} is no amount, so it has no {function}: say max({name}) or min({name})")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TotalError {}
+
+/// Reads names of fields with commas between them, each as `FUNCTION(NAME)` or as a
+/// name alone, for groups of sockets of these tables.
+///
+/// # Errors
+/// Where one is of no field, of none that has numbers, or means nothing.
+pub fn totals(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<Total>, TotalError> {
+    let read = |text: &str| -> Result<Total, TotalError> {
+        let text = text.trim_matches(' ');
+        let (function, name) = match text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+            Some((function, name)) => {
+                let known = Function::named(function.trim_matches(' '));
+                (
+                    Some(known.ok_or_else(|| TotalError::Function(function.to_owned()))?),
+                    name.trim_matches(' '),
+                )
+            }
+            None => (None, text),
+        };
+        let mut choices = Choice::each(catalog, &[name], tables).map_err(TotalError::Field)?;
+        let choice = choices.pop().ok_or_else(|| TotalError::Function(name.to_owned()))?;
+        let function = function.unwrap_or_else(|| Function::of(choice.together()));
+        let wanted = || (choice.name().to_owned(), function.name());
+        if !choice.is_number() {
+            let (name, function) = wanted();
+            // Without a function a sum was thought of.
+            let function = if text == name { "sum".to_owned() } else { function };
+            return Err(TotalError::NoNumber { name, function });
+        }
+        if !function.fits(choice.together()) {
+            let (name, function) = wanted();
+            return Err(TotalError::Meaningless { field: choice.full_name(), name, function });
+        }
+        Ok(Total { function, choice })
+    };
+    names.split(',').map(read).collect()
+}
+
+impl Total {
+    /// How it is headed for people: `max(rtt)`.
+    pub fn name(&self) -> String {
+        format!("{}({})", self.function.name(), self.choice.name())
+    }
+
+    /// How it is headed for programs: `max(tcp.rtt_us)`.
+    pub fn full_name(&self) -> String {
+        format!("{}({})", self.function.name(), self.choice.full_name())
+    }
+
+    /// What it is made of.
+    pub fn choice(&self) -> &Choice {
+        &self.choice
+    }
+
+    /// Whether both are the same function of the same field.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.function, self.choice.named()) == (other.function, other.choice.named())
+    }
+
+    /// The same with its unit, rounded.
+    pub(super) fn for_people(self) -> Self {
+        Self { choice: self.choice.for_people(), ..self }
+    }
+
+    pub(super) fn begin(&self) -> Sofar {
+        match self.function {
+            Function::Sum => Sofar::Sum(None),
+            Function::Mean => Sofar::Mean(0.0, 0),
+            Function::Least => Sofar::Least(None),
+            Function::Most => Sofar::Most(None),
+            Function::Percentile(percent) => Sofar::All(percent, Vec::new()),
+        }
+    }
+
+    /// The number of a row; `None` where there is none.
+    pub(super) fn number(&self, row: &Row<'_>) -> Option<Number> {
+        if self.choice.named().kind() == Kind::Ratio {
+            self.choice.ratio(row).map(Number::Ratio)
+        } else {
+            self.choice.number(row).map(Number::Whole)
+        }
+    }
+
+    /// A number as a cell.
+    pub(super) fn text(&self, number: Number) -> Vec<u8> {
+        let mut text = Vec::new();
+        match number {
+            Number::Whole(whole) if !self.choice.has_unit() => {
+                text.extend_from_slice(whole.to_string().as_bytes())
+            }
+            number => self.choice.put_amount(&mut text, number.ratio()),
+        }
+        text
+    }
+}
+
+/// A whole number, or a ratio.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    Whole(i128),
+    Ratio(f64),
+}
+
+impl Number {
+    /// The number that a cell holds.
+    pub(super) fn read(cell: &str) -> Option<Self> {
+        cell.parse().ok().map(Self::Whole).or_else(|| cell.parse().ok().map(Self::Ratio))
+    }
+
+    pub(super) fn order(self, other: Self) -> Ordering {
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => a.cmp(&b),
+            (a, b) => a.ratio().total_cmp(&b.ratio()),
+        }
+    }
+
+    fn add(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => Self::Whole(a.saturating_add(b)),
+            (a, b) => Self::Ratio(a.ratio() + b.ratio()),
+        }
+    }
+
+    fn ratio(self) -> f64 {
+        match self {
+            Self::Whole(whole) => whole as f64,
+            Self::Ratio(ratio) => ratio,
+        }
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            // Sums of numbers that fit need not fit themselves.
+            Self::Whole(whole) => match (u64::try_from(whole), i64::try_from(whole)) {
+                (Ok(whole), _) => serializer.serialize_u64(whole),
+                (_, Ok(whole)) => serializer.serialize_i64(whole),
+                _ => serializer.serialize_f64(whole as f64),
+            },
+            Self::Ratio(ratio) => serializer.serialize_f64(ratio),
+        }
+    }
+}
+
+/// What the numbers of a group come to so far.
+#[derive(Clone, Debug)]
+pub(super) enum Sofar {
+    Sum(Option<Number>),
+    Mean(f64, u64),
+    Least(Option<Number>),
+    Most(Option<Number>),
+    All(u8, Vec<Number>),
+}
+
+impl Sofar {
+    pub(super) fn add(&mut self, number: Number) {
+        match self {
+            Self::Sum(sum) => *sum = Some(sum.map_or(number, |sum| sum.add(number))),
+            Self::Mean(sum, count) => {
+                *sum += number.ratio();
+                *count += 1;
+            }
+            Self::Least(least) => {
+                *least = Some(number).filter(|new| least.is_none_or(|old| new.order(old).is_lt())).or(*least)
+            }
+            Self::Most(most) => {
+                *most = Some(number).filter(|new| most.is_none_or(|old| new.order(old).is_gt())).or(*most)
+            }
+            Self::All(_, all) => all.push(number),
+        }
+    }
+
+    /// What they come to; `None` if there was no number.
+    pub(super) fn end(self) -> Option<Number> {
+        match self {
+            Self::Sum(number) | Self::Least(number) | Self::Most(number) => number,
+            Self::Mean(sum, count) => (count > 0).then(|| Number::Ratio(sum / count as f64)),
+            Self::All(percent, mut all) => {
+                all.sort_unstable_by(|a, b| a.order(*b));
+                let rank = (all.len() * usize::from(percent)).div_ceil(100);
+                all.get(rank.checked_sub(1)?).copied()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(function: &str, numbers: &[i128]) -> Option<Number> {
+        let choice = Choice::new(Catalog::shared(), "tcp.bytes_sent").expect("a field");
+        let mut so_far = Total { function: Function::named(function).expect("a function"), choice }.begin();
+        numbers.iter().for_each(|number| so_far.add(Number::Whole(*number)));
+        so_far.end()
+    }
+
+    #[test]
+    fn functions_are_what_they_are_called() {
+        let hundred: Vec<i128> = (1..=100).rev().collect();
+        for (function, want) in [
+            ("sum", Number::Whole(5050)),
+            ("avg", Number::Ratio(50.5)),
+            ("min", Number::Whole(1)),
+            ("max", Number::Whole(100)),
+            ("p50", Number::Whole(50)),
+            ("p95", Number::Whole(95)),
+            ("p99", Number::Whole(99)),
+        ] {
+            assert_eq!(end(function, &hundred), Some(want), "{function}");
+            assert_eq!(end(function, &[]), None, "{function} of nothing");
+        }
+        for (function, want) in [("p1", 7), ("p50", 7), ("p99", 7)] {
+            assert_eq!(end(function, &[7]), Some(Number::Whole(want)), "{function} of one");
+        }
+        assert_eq!(end("p95", &[1, 2, 3]), Some(Number::Whole(3)));
+        for wrong in ["", "p", "p0", "p100", "px", "mean", "SUM"] {
+            assert_eq!(Function::named(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        let made = |names: &str| {
+            totals(Catalog::shared(), names, TableSet::ALL)
+                .map(|totals| totals.iter().map(Total::full_name).collect::<Vec<_>>().join(" "))
+                .map_err(|error| error.to_string())
+        };
+        for (names, want) in [
+            ("rtt", Ok("max(tcp.rtt_us)")),
+            ("tcp.bytes_sent, recv_q", Ok("sum(tcp.bytes_sent) sum(socket.recv_q)")),
+            (
+                "cwnd,sum(cwnd),delivery_rate",
+                Ok("max(tcp.snd_cwnd) sum(tcp.snd_cwnd) max(tcp.delivery_rate_bytes_per_s)"),
+            ),
+            ("busy", Ok("sum(tcp.busy_time_us)")),
+            ("avg(rtt),p95(rtt),min(rtt)", Ok("avg(tcp.rtt_us) p95(tcp.rtt_us) min(tcp.rtt_us)")),
+            ("sport", Ok("max(local.port)")),
+            ("sum(rtt)", Err("a sum of tcp.rtt_us means nothing: say max(rtt), min(rtt) or p95(rtt)")),
+            ("sum(mss)", Err("a sum of tcp.snd_mss means nothing: say max(mss), min(mss) or p95(mss)")),
+            (
+                "sum(sport)",
+                Err("a sum of local.port means nothing: say max(sport), min(sport) or p95(sport)"),
+            ),
+            ("avg(sport)", Err("local.port is no amount, so it has no avg: say max(sport) or min(sport)")),
+            ("congestion", Err("congestion is not numeric, so it cannot be summed")),
+            ("max(congestion)", Err("congestion is not numeric, so it has no max")),
+            ("mean(rtt)", Err("there is no function \"mean\": say sum, avg, min, max or p95")),
+            ("max(x_y)", Err("there is no field \"x_y\"")),
+        ] {
+            assert_eq!(made(names), want.map(str::to_owned).map_err(str::to_owned), "{names}");
+        }
+    }
+}

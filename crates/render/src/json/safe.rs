@@ -1,0 +1,199 @@
+//! Strings of JSON, of bounded length and without what acts on a terminal.
+//!
+//! JSON itself escapes control characters of ASCII; here those beyond, DEL and marks
+//! of direction are escaped too (`\u009b`), which every reader undoes.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+
+use serde_json::ser::Formatter;
+use sockdiag::escape::{Budget, SHORT, is_unsafe};
+
+/// Bytes that the texts of a row take before each is cut short.
+const MOST_OF_A_ROW: usize = 32 << 10;
+
+/// What is left for the texts of a row, counted as they are written, hexadecimal
+/// digits included.
+pub(super) struct Room(RefCell<Budget>);
+
+impl Room {
+    /// That of a row which has no text yet.
+    pub(super) fn new() -> Self {
+        Self(RefCell::new(Budget::new(MOST_OF_A_ROW)))
+    }
+
+    /// The bytes that the next text may take.
+    fn next(&self) -> usize {
+        self.0.borrow().next()
+    }
+
+    /// What is written of a text: all of it, or what fits.
+    pub(super) fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        // Nothing short is cut, whatever is left.
+        if text.len() <= SHORT {
+            return text;
+        }
+        let (length, cost) = fitting(text, self.next());
+        self.0.borrow_mut().take(cost);
+        text.get(..length).unwrap_or(text)
+    }
+
+    /// The same for several texts in a row, given one by one.
+    pub(super) fn of_several(&self) -> Several<'_> {
+        Several { room: self, left: self.next() }
+    }
+}
+
+/// What is left for a list of texts.
+pub(super) struct Several<'r> {
+    room: &'r Room,
+    left: usize,
+}
+
+impl Several<'_> {
+    /// What is written of the next text; `None` if it does not fit, nor any behind it.
+    pub(super) fn of<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
+        // Quotes and comma, of the digits too.
+        let frame = 6;
+        let (length, cost) = fitting(text, self.left.checked_sub(frame)?);
+        self.left -= cost + frame;
+        self.room.0.borrow_mut().take(cost + frame);
+        let start = text.get(..length)?;
+        if length < text.len() {
+            self.left = 0;
+        }
+        Some(start)
+    }
+}
+
+/// How many bytes of a text fit, and what they take.  No letter is cut.
+fn fitting(text: &[u8], room: usize) -> (usize, usize) {
+    // No byte takes less than one, so that no more than this can fit.
+    let looked_at = text.get(..room).unwrap_or(text);
+    let is_part = looked_at.len() < text.len();
+    // Of text that is no UTF-8 each byte has two digits more; a letter that is cut
+    // where the part ends is none yet.
+    let digits = match std::str::from_utf8(looked_at) {
+        Err(error) if error.error_len().is_some() || !is_part => 2,
+        _ => 0,
+    };
+    let (mut length, mut cost) = (0, 0);
+    let mut fits = |bytes: usize, takes: usize| {
+        let takes = takes + digits * bytes;
+        let fits = cost + takes <= room;
+        if fits {
+            (length, cost) = (length + bytes, cost + takes);
+        }
+        fits
+    };
+    let mut chunks = looked_at.utf8_chunks().peekable();
+    'all: while let Some(chunk) = chunks.next() {
+        for letter in chunk.valid().chars() {
+            let takes = match letter {
+                '"' | '\\' | '\n' | '\t' | '\r' => 2,
+                letter if is_unsafe(letter) => 6,
+                letter => letter.len_utf8(),
+            };
+            if !fits(letter.len_utf8(), takes) {
+                break 'all;
+            }
+        }
+        let wrong = chunk.invalid();
+        let is_cut = is_part
+            && chunks.peek().is_none()
+            && std::str::from_utf8(wrong).is_err_and(|error| error.error_len().is_none());
+        // U+FFFD
+        if !wrong.is_empty() && (is_cut || !fits(wrong.len(), 3)) {
+            break;
+        }
+    }
+    (length, cost)
+}
+
+/// A form in which strings hold no letter that must not reach a terminal.
+pub(super) struct Safe<F>(pub(super) F);
+
+macro_rules! hand_on {
+    ($($name:ident($($argument:ident: $type:ty)?),)*) => {
+        $(fn $name<W: ?Sized + Write>(&mut self, writer: &mut W $(, $argument: $type)?) -> io::Result<()> {
+            self.0.$name(writer $(, $argument)?)
+        })*
+    };
+}
+
+impl<F: Formatter> Formatter for Safe<F> {
+    hand_on! {
+        begin_array(),
+        end_array(),
+        begin_array_value(first: bool),
+        end_array_value(),
+        begin_object(),
+        end_object(),
+        begin_object_key(first: bool),
+        end_object_key(),
+        begin_object_value(),
+        end_object_value(),
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
+        if text.bytes().all(|byte| byte < 0x7f) {
+            return writer.write_all(text.as_bytes());
+        }
+        let mut rest = text;
+        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_unsafe(*letter)) {
+            let (before, behind) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            // None of them is beyond 16 bits.
+            write!(writer, "\\u{:04x}", u32::from(letter))?;
+            rest = behind.get(letter.len_utf8()..).unwrap_or_default();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &[u8], room: &Room) -> (usize, usize) {
+        let part = room.of(text);
+        assert!(text.starts_with(part));
+        let string = String::from_utf8_lossy(part);
+        let mut out = Vec::new();
+        super::super::serialize(&mut out, serde_json::ser::CompactFormatter, &string)
+            .expect("memory takes all");
+        let back: String = serde_json::from_slice(&out).expect("JSON");
+        assert_eq!(back, string);
+        let raw = std::str::from_utf8(&out).expect("JSON is UTF-8");
+        assert!(!raw.chars().any(is_unsafe), "{raw}");
+        let digits = if std::str::from_utf8(part).is_ok() { 0 } else { 2 * part.len() };
+        (part.len(), out.len() - 2 + digits)
+    }
+
+    #[test]
+    fn texts_are_cut_by_what_they_take() {
+        let long = 2 << 20;
+        for (text, most) in [
+            (b"x".repeat(long), 4096),
+            ("\u{9b}\u{202e}".repeat(long).into_bytes(), 4096),
+            ("é".repeat(long).into_bytes(), 4096),
+            ("€".repeat(long).into_bytes(), 4095),
+            (b"\xff".repeat(long), 4095),
+            (b"\x00\xe2\x80".repeat(long), 4095),
+            (b"\"\\\n".repeat(long), 4096),
+        ] {
+            let room = Room::new();
+            let (_, took) = written(&text, &room);
+            assert!((most - 12..=most).contains(&took), "{took}: {}", text[..3].escape_ascii());
+            let all: usize = took + (0..100).map(|_| written(&text, &room).1).sum::<usize>();
+            assert!(all <= MOST_OF_A_ROW + 4096 + 100 * SHORT, "{all}");
+        }
+        let room = Room::new();
+        for text in [&b"x".repeat(4096)[..], b"", &b"\xff\xe2\x80".repeat(21), "é".repeat(2048).as_bytes()] {
+            assert_eq!(written(text, &room).0, text.len());
+        }
+        let mut several = room.of_several();
+        let words: Vec<usize> = (0..3000).map_while(|_| several.of(b"ab").map(<[u8]>::len)).collect();
+        assert_eq!(words.len(), 4096 / 8);
+    }
+}

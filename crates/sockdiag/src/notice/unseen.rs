@@ -1,0 +1,138 @@
+//! Why processes that hold sockets may be missing, and why a socket has none.
+//!
+//! A socket without a process is one of three things: nobody has it open (and
+//! its state mostly says why), somebody has it open whom we may not look into,
+//! or the one who has it is no process that can be named.
+
+use std::fmt;
+
+use super::Counted;
+
+/// As many numbers of processes are told.
+const TOLD: usize = 6;
+
+/// Why processes may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unseen {
+    /// Processes that may not be inspected, by number.
+    pub processes: Vec<i32>,
+    /// No /proc is mounted.
+    pub no_proc: bool,
+    /// /proc does not list the processes of others (`hidepid`).
+    pub hidden: bool,
+    /// We are in a pid namespace below the first, from which processes outside
+    /// are not seen.
+    pub inner: bool,
+}
+
+impl Unseen {
+    /// Whether there is a reason at all.
+    pub fn is_any(&self) -> bool {
+        !self.processes.is_empty() || self.no_proc || self.hidden || self.inner
+    }
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        let mut part = |f: &mut fmt::Formatter<'_>| f.write_str(std::mem::replace(&mut between, ", and "));
+        match self.processes.as_slice() {
+            [] => {}
+            [one] => {
+                part(f)?;
+                write!(f, "process {one} cannot be inspected")?;
+            }
+            several => {
+                part(f)?;
+                write!(f, "{} cannot be inspected (", Counted(several.len() as u64, "process"))?;
+                for (at, pid) in several.iter().take(TOLD).enumerate() {
+                    write!(f, "{}{pid}", if at == 0 { "" } else { ", " })?;
+                }
+                f.write_str(if several.len() > TOLD { ", ...)" } else { ")" })?;
+            }
+        }
+        for (is_so, what) in [
+            (self.no_proc, "no /proc is mounted"),
+            (self.hidden, "/proc hides the processes of other users (hidepid)"),
+            (self.inner, "processes outside this pid namespace are not seen"),
+        ] {
+            if is_so {
+                part(f)?;
+                f.write_str(what)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why no process holds a socket, as its inode and its state tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Ownerless {
+    /// Closed at both ends; the kernel waits for late segments.
+    TimeWait,
+    /// A connection whose handshake is not over.
+    Handshake,
+    /// A connection that waits for its listener to accept it.
+    Unaccepted,
+    /// Closed by its process; the kernel sends what is left.
+    Orphan,
+    /// It never had a descriptor: one of the kernel's own.
+    Kernel,
+    /// It has a file that no process has open: one of the kernel's own, or one
+    /// on its way from process to process.
+    Unheld,
+}
+
+impl Ownerless {
+    /// Every reason, in the order in which they are told.
+    pub const ALL: [Self; 6] =
+        [Self::TimeWait, Self::Handshake, Self::Unaccepted, Self::Orphan, Self::Kernel, Self::Unheld];
+
+    /// Why so.
+    fn because(self) -> &'static str {
+        match self {
+            Self::TimeWait => "in TIME-WAIT: closed at both ends, kept by the kernel for late segments",
+            Self::Handshake => "in SYN-RECV: the handshake is not over, so nobody has accepted it",
+            Self::Unaccepted => "not yet accepted by the process that listens",
+            Self::Orphan => "orphaned: closed by its process, while the kernel still finishes the connection",
+            Self::Kernel => "the kernel's own: no process ever had a descriptor of it",
+            Self::Unheld => {
+                "open in no process: the kernel's own (VXLAN and other tunnels, WireGuard, NFS), in flight \
+                 between processes (SCM_RIGHTS), or held by io_uring alone"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Ownerless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.because())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_named_up_to_a_few() {
+        let of = |processes: &[i32]| Unseen { processes: processes.to_vec(), ..Unseen::default() };
+        for (unseen, want) in [
+            (Unseen::default(), ""),
+            (of(&[7]), "process 7 cannot be inspected"),
+            (of(&[7, 9]), "2 processes cannot be inspected (7, 9)"),
+            (of(&[1, 2, 3, 4, 5, 6, 7]), "7 processes cannot be inspected (1, 2, 3, 4, 5, 6, ...)"),
+            (Unseen { no_proc: true, ..Unseen::default() }, "no /proc is mounted"),
+            (
+                Unseen { hidden: true, inner: true, ..of(&[7]) },
+                "process 7 cannot be inspected, and /proc hides the processes of other users (hidepid), and \
+                 processes outside this pid namespace are not seen",
+            ),
+        ] {
+            assert_eq!(unseen.to_string(), want);
+            assert_eq!(unseen.is_any(), !want.is_empty());
+        }
+    }
+}

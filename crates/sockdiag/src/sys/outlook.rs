@@ -1,0 +1,108 @@
+//! What can be seen of other processes from here.
+//!
+//! Source: proc(5) (`hidepid`, `gid`), pid_namespaces(7), user_namespaces(7).
+
+use std::fs;
+use std::path::Path;
+
+use rustix::thread::CapabilitySet;
+
+/// The inode of the first pid namespace (`PROC_PID_INIT_INO`).
+pub(crate) const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+/// The inode of the first user namespace (`PROC_USER_INIT_INO`).
+const FIRST_USER_NAMESPACE: u64 = 0xefff_fffd;
+
+/// What keeps processes from being seen at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// No /proc is mounted, or none of ours.
+    pub(crate) no_proc: bool,
+    /// /proc does not list the processes of others.
+    pub(crate) hidden: bool,
+    /// Processes outside our pid namespace are not seen.
+    pub(crate) inner: bool,
+}
+
+impl Outlook {
+    /// As it is from this process.
+    pub(crate) fn here() -> Self {
+        let Ok(own) = fs::read_link("/proc/self") else {
+            return Self { no_proc: true, ..Self::default() };
+        };
+        // A /proc of a namespace above shows more than our own.
+        let is_ours = own == Path::new(&std::process::id().to_string());
+        Self {
+            no_proc: false,
+            hidden: !sees_others()
+                && hides(&fs::read("/proc/self/mountinfo").unwrap_or_default(), &is_member),
+            inner: is_ours && inode("/proc/self/ns/pid").is_some_and(|inode| inode != FIRST_PID_NAMESPACE),
+        }
+    }
+}
+
+fn inode(path: &str) -> Option<u64> {
+    rustix::fs::stat(path).ok().map(|stat| stat.st_ino)
+}
+
+/// Whether nothing is hidden from us, however /proc is mounted.
+fn sees_others() -> bool {
+    let capable = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
+    // A privilege of a user namespace reaches its own processes alone.
+    capable && inode("/proc/self/ns/user") == Some(FIRST_USER_NAMESPACE)
+}
+
+/// Whether we are of a group.
+fn is_member(gid: u32) -> bool {
+    rustix::process::getegid().as_raw() == gid
+        || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
+}
+
+/// Whether the topmost /proc of mountinfo hides processes from who is a member
+/// of these groups.
+fn hides(mountinfo: &[u8], is_member: &dyn Fn(u32) -> bool) -> bool {
+    let text = String::from_utf8_lossy(mountinfo);
+    let options = text.lines().rev().find_map(|line| {
+        let (mount, of_type) = line.split_once(" - ")?;
+        let mut of_type = of_type.split(' ');
+        let is_proc = mount.split(' ').nth(4) == Some("/proc") && of_type.next() == Some("proc");
+        is_proc.then(|| of_type.nth(1).unwrap_or_default())
+    });
+    let option = |name: &str| {
+        let mut all = options.unwrap_or_default().split(',');
+        all.find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+    };
+    let group = option("gid").and_then(|gid| gid.parse().ok());
+    match option("hidepid") {
+        Some("2" | "invisible") => !group.is_some_and(is_member),
+        Some("4" | "ptraceable") => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proc_that_hides_processes_is_told_by_its_options() {
+        let mount = |options: &str| format!("22 28 0:21 / /proc rw,nosuid - proc proc {options}\n");
+        for (mountinfo, want) in [
+            (mount("rw"), false),
+            (mount("rw,hidepid=0"), false),
+            // The directories are listed, and not opened.
+            (mount("rw,hidepid=noaccess"), false),
+            (mount("rw,hidepid=2"), true),
+            (mount("rw,hidepid=invisible"), true),
+            (mount("rw,hidepid=ptraceable"), true),
+            (mount("rw,gid=7,hidepid=invisible"), false),
+            (mount("rw,gid=8,hidepid=invisible"), true),
+            (mount("rw,gid=7,hidepid=4"), true),
+            (mount("rw,hidepid=2") + &mount("rw"), false),
+            (mount("rw,hidepid=2").replace(" /proc ", " /elsewhere "), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(hides(mountinfo.as_bytes(), &|gid| gid == 7), want, "{mountinfo}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The manual page ss-fields(7): every field by name.
+//!
+//! Made from the table of fields alone.
+
+use roff::{Inline, bold, roman};
+use sockdiag::fields::{Catalog, Field};
+
+use super::page::{Page, Piece};
+use crate::cli::shown_by;
+
+/// The whole page.
+pub(super) fn page() -> String {
+    let mut page = Page::new("ss-fields", "7", "the fields of sockets that ss(8) shows");
+    page.section("DESCRIPTION");
+    page.put(DESCRIPTION);
+    let catalog = Catalog::standard();
+    let mut fields: Vec<&'static Field> = catalog.fields().collect();
+    fields.sort_by_key(|field| field.name);
+    fields.dedup_by_key(|field| field.name);
+    page.section("FIELDS");
+    let mut subject = "";
+    for field in fields {
+        let own = field.name.split_once('.').map_or(field.name, |(subject, _)| subject);
+        if own != subject {
+            subject = own;
+            page.heading(subject);
+        }
+        page.term(name(field.name, field.unit.name(), &tokens(field)), &text(field));
+        for member in field.kind.members() {
+            let full = format!("{}.{}", field.name, member.name);
+            page.term(name(&full, member.unit.name(), ""), &member.meaning());
+        }
+    }
+    page.see_also(&["ss(8)", "ss-filter(7)"]);
+    page.end()
+}
+
+const DESCRIPTION: &[Piece] = &[
+    Piece::Text(
+        "Each entry has the full name of a field, its unit, and in brackets the token by which ss prints it, if it \
+         prints it at all.  Then follow its meaning, the options that show it, and where the kernel has it from.",
+    ),
+    Piece::Text(
+        "The full name works in --columns, --sort, --group-by and filters, and is the key in JSON, nested at the point.  \
+         So does a shorter one that can mean one field only: what stands behind the point, with or without its unit, or \
+         the word that ss prints before the value.  Where the tables that are asked for (-t, -u and so on) leave one \
+         field, that one is meant; otherwise ss lists the candidates.",
+    ),
+    Piece::Text(
+        "A field that a socket does not report is absent: no key in JSON, - in aligned columns, nothing in CSV.  \
+         An absent field fails every comparison.",
+    ),
+];
+
+fn name(full: &str, unit: Option<&str>, tokens: &str) -> Vec<Inline> {
+    let mut term = vec![bold(full)];
+    if let Some(unit) = unit {
+        term.push(roman(format!("  {unit}")));
+    }
+    if !tokens.is_empty() {
+        term.push(roman(format!("  [{tokens}]")));
+    }
+    term
+}
+
+/// What it looks like in the text, and the words that stand before its value.
+pub(super) fn tokens(field: &Field) -> String {
+    let shape = field.token().unwrap_or_default();
+    let is_told = |word: &str| {
+        shape.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|part| part == word)
+    };
+    let words: Vec<&str> = field.token_words().filter(|word| !is_told(word)).collect();
+    [shape.as_str()].into_iter().chain(words).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+fn text(field: &Field) -> String {
+    let shown = shown_by(field.groups);
+    let shown = match shown.as_str() {
+        "" => String::new(),
+        "always" => "  Always shown.".to_owned(),
+        options => format!("  Shown by {options}."),
+    };
+    format!("{}{shown}  Source: {}.", field.meaning(), field.source)
+}

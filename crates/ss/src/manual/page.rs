@@ -1,0 +1,122 @@
+//! Pieces of manual pages, and how they become roff.
+//!
+//! Invariant: `mandoc -T lint` and groff have nothing to say of a page
+//! (`crates/ss/tests/manual.rs`).
+
+use roff::{Inline, Roff, bold, italic, roman};
+
+/// The day of the last change to what the pages say.  Kept by hand: a page that is
+/// made twice from one source is the same twice.
+const DATE: &str = "2026-11-29";
+
+/// A piece of a section.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Piece {
+    /// A heading below the section's.
+    Heading(&'static str),
+    /// A paragraph.
+    Text(&'static str),
+    /// Terms and what they mean.
+    Terms(&'static [(&'static str, &'static str)]),
+}
+
+/// A page in the making.
+pub(super) struct Page {
+    roff: Roff,
+    /// Whether a heading stands right before, so that no space is wanted.
+    fresh: bool,
+}
+
+impl Page {
+    /// Begins a page: its name, its section of the manual, what it is about.
+    pub(super) fn new(name: &str, section: &str, about: &str) -> Self {
+        let mut roff = Roff::new();
+        let version = format!("sockdiag {}", env!("CARGO_PKG_VERSION"));
+        let manual = if section == "8" { "System administration" } else { "Miscellaneous" };
+        roff.control("TH", [name.to_uppercase().as_str(), section, DATE, &version, manual]);
+        let mut page = Self { roff, fresh: false };
+        page.section("NAME");
+        page.roff.text([roman(format!("{name} - {about}"))]);
+        page
+    }
+
+    pub(super) fn section(&mut self, title: &str) {
+        self.roff.control("SH", [title]);
+        self.fresh = true;
+    }
+
+    pub(super) fn heading(&mut self, title: &str) {
+        self.roff.control("SS", [title]);
+        self.fresh = true;
+    }
+
+    pub(super) fn paragraph(&mut self, text: &str) {
+        self.inlines(vec![roman(text)]);
+    }
+
+    /// A paragraph of several fonts.
+    pub(super) fn inlines(&mut self, text: Vec<Inline>) {
+        if !std::mem::take(&mut self.fresh) {
+            self.roff.control("PP", []);
+        }
+        self.roff.text(text);
+    }
+
+    pub(super) fn term(&mut self, term: Vec<Inline>, text: &str) {
+        self.fresh = false;
+        self.roff.control("TP", []);
+        self.roff.text(term);
+        self.roff.text([roman(text)]);
+    }
+
+    pub(super) fn put(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            match piece {
+                Piece::Heading(title) => self.heading(title),
+                Piece::Text(text) => self.paragraph(text),
+                Piece::Terms(terms) => self.terms(terms),
+            }
+        }
+    }
+
+    pub(super) fn terms(&mut self, terms: &[(&str, &str)]) {
+        for (name, text) in terms {
+            self.term(vec![bold(*name)], text);
+        }
+    }
+
+    /// Other pages, each with its section: `ip(8)`.
+    pub(super) fn see_also(&mut self, names: &[&str]) {
+        self.section("SEE ALSO");
+        let mut text = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            let (name, section) = name.split_once('(').unwrap_or((name, ""));
+            let comma = if at + 1 < names.len() { ", " } else { "" };
+            text.extend([bold(name), roman(format!("({section}{comma}"))]);
+        }
+        self.inlines(text);
+    }
+
+    pub(super) fn end(self) -> String {
+        self.roff.to_roff()
+    }
+}
+
+/// `ss [ OPTIONS ] [ FILTER ]`, with the last word as given.
+pub(super) fn synopsis(page: &mut Page, last: &'static str) {
+    page.section("SYNOPSIS");
+    page.inlines(vec![
+        bold("ss"),
+        roman(" [ "),
+        italic("OPTIONS"),
+        roman(" ] [ "),
+        italic(last),
+        roman(" ]"),
+    ]);
+}
+
+/// A text as it stands in a page.
+#[cfg(test)]
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('-', "\\-")
+}
