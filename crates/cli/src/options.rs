@@ -84,7 +84,7 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
         Kind::File => {
             arg.value_parser(value_parser!(OsString)).action(ArgAction::Set).value_hint(ValueHint::FilePath)
         }
-        Kind::Name | Kind::Word(_) | Kind::Words(_) => {
+        Kind::Namespace | Kind::Namespaces(_) | Kind::Word(_) | Kind::Words(_) => {
             let arg = arg.value_parser(value_parser!(OsString));
             match option.key {
                 Key::Netns => arg.action(ArgAction::Set).add(complete::namespaces()),

@@ -21,6 +21,8 @@ pub mod filter;
 pub mod model;
 pub mod number;
 pub mod order;
+pub mod past;
+pub mod rate;
 mod row;
 pub mod scan;
 

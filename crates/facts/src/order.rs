@@ -80,6 +80,11 @@ impl Order {
         self.by.iter().fold(Needs::NONE, |needs, (choice, _)| needs.union(choice.needs()))
     }
 
+    /// The first name that needs something of this.
+    pub fn name_with(&self, needs: Needs) -> Option<&str> {
+        self.by.iter().find(|(choice, _)| choice.needs().intersects(needs)).map(|(choice, _)| choice.name())
+    }
+
     /// Forgets the rows of an earlier listing.
     pub fn begin(&mut self) {
         self.taken = 0;

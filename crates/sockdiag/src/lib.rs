@@ -134,6 +134,7 @@
 pub mod enrich;
 pub mod namespaces;
 pub mod notice;
+pub mod observer;
 mod pipeline;
 pub mod session;
 mod sink;
@@ -141,10 +142,11 @@ pub mod sockets;
 pub mod source;
 pub mod sys;
 
-pub use sockdiag_facts::{escape, fields, filter, model, number, order};
+pub use sockdiag_facts::{escape, fields, filter, model, number, order, past, rate};
 
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
+pub use observer::{Frame, FrameSink, Observer, Seen};
 pub use session::{AskError, Event, Follow, Outcome, PollError, Probe, Session, Verdict};
 pub use sink::Sink;
 pub use sockets::{Holding, OwnedRow, Sockets};

@@ -129,6 +129,12 @@ pub enum Notice {
     /// The receive queue overflowed, so the kernel dropped messages about
     /// destroyed sockets.  `times`: how many times so far, this one included.
     EventsLost { times: u64 },
+    /// The kernel does not tell us of sockets as they end (`EPERM` without
+    /// `CAP_NET_ADMIN`), so those that live between two looks are not seen.
+    EndsUnheard { errno: i32 },
+    /// Rows without a cookie (lines of /proc text) cannot be told from one another
+    /// over time: they have no rates.
+    WithoutCookies { sockets: u64 },
     /// A BPF map cannot be opened.
     MapOpen { id: u32, errno: i32 },
     /// The kernel does not say what a BPF map is.
@@ -384,6 +390,13 @@ impl fmt::Display for Notice {
                 let times = Counted(*times, "time");
                 write!(f, "the receive queue overflowed {times}, so sockets were destroyed unseen")
             }
+            Self::EndsUnheard { errno } => {
+                let why = errno_text(*errno);
+                write!(f, "closed sockets are not reported by the kernel ({why}): short connections are missed")
+            }
+            Self::WithoutCookies { sockets } => {
+                write!(f, "no rates for {} from /proc text, which has no cookies", Counted(*sockets, "socket"))
+            }
             Self::MapOpen { id, errno } => write!(f, "cannot open BPF map {id}: {}", errno_text(*errno)),
             Self::MapInfo { id, errno } => write!(f, "cannot inspect BPF map {id}: {}", errno_text(*errno)),
             Self::MapKind { id, kind } => {
@@ -560,6 +573,15 @@ mod tests {
             (
                 Notice::EventsLost { times: 1 },
                 "the receive queue overflowed 1 time, so sockets were destroyed unseen",
+            ),
+            (
+                Notice::EndsUnheard { errno: 1 },
+                "closed sockets are not reported by the kernel (Operation not permitted): short connections are \
+                 missed",
+            ),
+            (
+                Notice::WithoutCookies { sockets: 2 },
+                "no rates for 2 sockets from /proc text, which has no cookies",
             ),
             (
                 Notice::Deficit { bytes: -68, attr_len: 0 },

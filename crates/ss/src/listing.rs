@@ -81,8 +81,13 @@ impl Plan {
     ) -> Result<Self, Exit> {
         let form = &args.form;
         check(args)?;
-        let choices =
-            |names: &str| columns::choices(catalog, names, tables).map_err(|error| bad_name(&error));
+        let choices = |names: &str| {
+            let choices = columns::choices(catalog, names, tables).map_err(|error| bad_name(&error))?;
+            match choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS)) {
+                Some(choice) => Err(words::two_looks(choice.name())),
+                None => Ok(choices),
+            }
+        };
         let (chosen, needs) = if let Some(by) = &form.group_by {
             let by = choices(by)?;
             let read =
@@ -129,7 +134,12 @@ impl Plan {
             return Ok(Order::default());
         }
         let sort = self.form.sort.as_deref().map(|names| self.as_columns_are_called(names));
-        Order::of(catalog, sort.as_deref(), self.form.limit, self.tables).map_err(|error| bad_name(&error))
+        let order = Order::of(catalog, sort.as_deref(), self.form.limit, self.tables);
+        let order = order.map_err(|error| bad_name(&error))?;
+        match order.name_with(Needs::TWO_LOOKS) {
+            Some(name) => Err(words::two_looks(name)),
+            None => Ok(order),
+        }
     }
 
     /// Names to sort by: one that stands over a column is that column, also where the

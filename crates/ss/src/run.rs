@@ -123,6 +123,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.explain = explain || args.form.is_json();
     let picture = args.explain || io::stderr().is_terminal();
     let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS)) {
+        return Err(words::two_looks(field.name));
+    }
     // Only a filter of ours asks for processes.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
     explain |= asks_for_processes && is_told_beside;

@@ -105,6 +105,12 @@ pub(crate) fn unasked(error: AskError, picture: bool) -> Exit {
     }
 }
 
+/// How the program ends because of a field that one look at a socket cannot tell.
+pub(crate) fn two_looks(name: &str) -> Exit {
+    let name = name.escape_debug();
+    Exit::error(Exit::USAGE, format!("ss: {name} needs two looks at each socket: use sockdiag top"))
+}
+
 /// How the program ends because the kernel cannot be asked about what a filter
 /// names.  The reference does not get to what is wrong with the filter, unless
 /// that follows from it.

@@ -87,7 +87,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             ..Names::default()
         };
         assert!(
-            sink.row(&Row { socket: &socket, names, association: false })
+            sink.row(&Row { names, ..Row::bare(&socket) })
                 .expect("writing to memory")
                 .is_continue()
         );

@@ -181,7 +181,7 @@ impl Wait {
     /// Waits, until it is so or the time is up.
     fn answer(&self) -> Result<Answer, End> {
         // What is wrong with them is said before anything is waited for.
-        let choices = columns::choices(Catalog::shared(), &self.columns)
+        let choices = columns::choices(Catalog::shared(), &self.columns, self.selected.tables)
             .map_err(|error| End::usage(error.to_string()))?;
         let mut session = Session::open(question(&self.asked, self.selected, Needs::NONE))?;
         let mut news = self.news(&mut session);

@@ -17,8 +17,9 @@ use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
     Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Named,
-    Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, UserNamespace, Workload,
+    Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, UserNamespace, Window, Workload,
 };
+use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
 
 /// Numbers without any order, the same in every run.
 struct Numbers(u64);
@@ -331,6 +332,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         bpf_maps: None,
         identities: Some(&Everything),
     };
+    let every_need = catalog.fields().fold(Needs::NONE, |needs, field| needs.union(field.needs));
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut told = HashSet::new();
     let rounds = 400;
@@ -349,7 +351,16 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         }
         let origin = Origin { abi, ..Origin::of(table, kind) };
         let Some(socket) = Socket::decode(Record { origin, bytes: &bytes }) else { continue };
-        let mut row = Row { names: everything, association: round % 2 == 0, ..Row::bare(&socket) };
+        let slots = Slots::of(every_need.counters());
+        let mut words = [0; MOST_WORDS];
+        let had = socket.tcp_info().map_or(CounterSet::EMPTY, |info| slots.keep(info, &mut words));
+        // Every counter went up since.
+        words.iter_mut().for_each(|word| *word = word.saturating_sub(round as u32 % 2));
+        let earlier = Earlier { window: Window::new(5, 6), slots: &slots, words: &words, had };
+        let window = Window::new(1_000_000, 1_000_001);
+        let past = Past { window, first_seen_ns: 3, opening_seen: true, earlier: Some(earlier) };
+        let (association, past) = (round % 2 == 0, Some(&past));
+        let mut row = Row { names: everything, association, past, ..Row::bare(&socket) };
         // Of another end by somebody's word alone less is told.
         row.names.peer = everything.peer.map(|peer| Peer { claimed_by: [None, Some(5)][round % 2], ..peer });
         let descriptions = catalog.descriptions().iter();

@@ -13,6 +13,8 @@ pub enum Unit {
     BytesPerSecond,
     /// Segments.
     Packets,
+    /// Segments in a second.
+    PacketsPerSecond,
     /// Microseconds.
     Microseconds,
     /// Milliseconds.
@@ -38,6 +40,7 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::BytesPerSecond => "bytes per second",
             Self::Packets => "packets",
+            Self::PacketsPerSecond => "packets per second",
             Self::Microseconds => "microseconds",
             Self::Milliseconds => "milliseconds",
             Self::Seconds => "seconds",
@@ -75,7 +78,7 @@ impl Together {
         match (metric, unit) {
             (Metric::Info | Metric::State, _) => Self::NoMean,
             (Metric::Counter, _) | (Metric::Gauge, Unit::Count | Unit::Bytes | Unit::Packets) => Self::Sum,
-            (Metric::Gauge, Unit::BytesPerSecond) => Self::Most,
+            (Metric::Gauge, Unit::BytesPerSecond | Unit::PacketsPerSecond) => Self::Most,
             (Metric::Gauge, _) => Self::NoSum,
         }
     }

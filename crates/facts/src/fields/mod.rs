@@ -12,6 +12,7 @@ mod bpf;
 mod catalog;
 mod choice;
 mod congestion;
+mod derived;
 mod endpoint;
 mod exposure;
 mod extended;
@@ -217,6 +218,13 @@ impl Field {
         self.metric = Metric::Gauge;
         self.unit = unit;
         self.together = Together::of(Metric::Gauge, unit);
+        self
+    }
+
+    /// Says that those of several sockets add up, whatever its unit says.
+    #[must_use]
+    pub const fn sum(mut self) -> Self {
+        self.together = Together::Sum;
         self
     }
 

@@ -4,6 +4,8 @@ use sockdiag_wire::inet_req::{
     EXT_CONG, EXT_INFO, EXT_MEMINFO, EXT_SKMEMINFO, EXT_TCLASS, EXT_TOS, EXT_VEGASINFO,
 };
 
+use crate::past::{Counter, CounterSet};
+
 bit_set! {
     /// What a field costs: parts of the request, and look-ups.
     ///
@@ -70,6 +72,32 @@ bit_set! {
         PORT_RANGE,
         /// Containers and units: of the socket's own cgroup, or of its holders'.
         WORKLOADS,
+        /// An earlier look at the same socket.
+        TWO_LOOKS,
+        /// A counter of the earlier look: `tcpi_bytes_sent`.
+        KEEP_BYTES_SENT,
+        /// Likewise `tcpi_bytes_received`.
+        KEEP_BYTES_RECEIVED,
+        /// Likewise `tcpi_bytes_acked`.
+        KEEP_BYTES_ACKED,
+        /// Likewise `tcpi_bytes_retrans`.
+        KEEP_BYTES_RETRANS,
+        /// Likewise `tcpi_segs_out`.
+        KEEP_SEGS_OUT,
+        /// Likewise `tcpi_segs_in`.
+        KEEP_SEGS_IN,
+        /// Likewise `tcpi_data_segs_out`.
+        KEEP_DATA_SEGS_OUT,
+        /// Likewise `tcpi_total_retrans`.
+        KEEP_TOTAL_RETRANS,
+        /// Likewise `tcpi_dsack_dups`.
+        KEEP_DSACK_DUPS,
+        /// Likewise `tcpi_busy_time`.
+        KEEP_BUSY_TIME,
+        /// Likewise `tcpi_rwnd_limited`.
+        KEEP_RWND_LIMITED,
+        /// Likewise `tcpi_sndbuf_limited`.
+        KEEP_SNDBUF_LIMITED,
     }
 }
 
@@ -84,7 +112,29 @@ const INET_EXT: [(Needs, u8); 7] = [
     (Needs::SKMEMINFO, EXT_SKMEMINFO),
 ];
 
+/// The counters that are kept from one look to the next.
+const KEPT: [(Needs, Counter); 12] = [
+    (Needs::KEEP_BYTES_SENT, Counter::BytesSent),
+    (Needs::KEEP_BYTES_RECEIVED, Counter::BytesReceived),
+    (Needs::KEEP_BYTES_ACKED, Counter::BytesAcked),
+    (Needs::KEEP_BYTES_RETRANS, Counter::BytesRetrans),
+    (Needs::KEEP_SEGS_OUT, Counter::SegsOut),
+    (Needs::KEEP_SEGS_IN, Counter::SegsIn),
+    (Needs::KEEP_DATA_SEGS_OUT, Counter::DataSegsOut),
+    (Needs::KEEP_TOTAL_RETRANS, Counter::TotalRetrans),
+    (Needs::KEEP_DSACK_DUPS, Counter::DsackDups),
+    (Needs::KEEP_BUSY_TIME, Counter::BusyTime),
+    (Needs::KEEP_RWND_LIMITED, Counter::RwndLimited),
+    (Needs::KEEP_SNDBUF_LIMITED, Counter::SndbufLimited),
+];
+
 impl Needs {
+    /// The counters that have to be kept from one look to the next.
+    pub fn counters(self) -> CounterSet {
+        let kept = KEPT.iter().filter(|(need, _)| self.has(*need));
+        kept.fold(CounterSet::EMPTY, |all, (_, counter)| all.union(CounterSet::only(*counter)))
+    }
+
     /// The `idiag_ext` byte of the request.
     pub fn inet_ext(self) -> u8 {
         let asked = INET_EXT.iter().filter(|(need, _)| self.has(*need));

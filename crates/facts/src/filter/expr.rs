@@ -234,6 +234,14 @@ impl Expr {
         })
     }
 
+    /// A field compared by its name that needs something of this.
+    pub fn field_with(&self, needs: Needs) -> Option<&'static Field> {
+        self.tests().find_map(|test| match test {
+            Test::Field(test) if test.needs().intersects(needs) => Some(test.field().named().field),
+            _ => None,
+        })
+    }
+
     /// Whether the reference sends this filter to the kernel and the kernel
     /// takes it: no `dev`, no field by name, no host of a family that inet_diag
     /// does not know.

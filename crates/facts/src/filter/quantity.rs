@@ -42,7 +42,7 @@ pub(super) fn amount(text: &[u8], unit: Unit) -> Option<Amount> {
             let suffix = suffix.strip_suffix("/s").unwrap_or(suffix);
             bytes(suffix).or_else(|| Some(bits(suffix)? / 8.0))?
         }
-        Unit::Count | Unit::Packets => match suffix {
+        Unit::Count | Unit::Packets | Unit::PacketsPerSecond => match suffix {
             "k" | "K" => 1e3,
             "M" => 1e6,
             "G" => 1e9,
@@ -72,7 +72,7 @@ pub(super) fn units(unit: Unit) -> &'static str {
         Unit::Microseconds | Unit::Milliseconds | Unit::Seconds => "a time such as 500us, 100ms, 2s or 5m",
         Unit::Bytes => "bytes such as 512, 64K or 1.5G",
         Unit::BytesPerSecond => "bytes per second such as 100K, or bits such as 20Mbit",
-        Unit::Count | Unit::Packets => "a number such as 10 or 5k",
+        Unit::Count | Unit::Packets | Unit::PacketsPerSecond => "a number such as 10 or 5k",
         Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => "a number",
     }
 }

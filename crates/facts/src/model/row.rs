@@ -9,6 +9,7 @@ use super::holders::{ContextCache, HolderCache};
 use super::identities::IdentityCache;
 use super::socket::{Addr, Socket};
 use super::surroundings::{AddressCache, Netns, Peer, Workload};
+use crate::past::Past;
 
 /// Host names by address, all looked up before a row that needs them is shown.
 pub trait HostCache: Sync {
@@ -64,11 +65,13 @@ pub struct Row<'a> {
     /// Whether it is an SCTP association below the endpoint (or the other
     /// association of it) that was shown before: `ss` shows these as a tree.
     pub association: bool,
+    /// What earlier looks told of it, where it is looked at again and again.
+    pub past: Option<&'a Past<'a>>,
 }
 
 impl<'a> Row<'a> {
     /// A row about which nothing else is known.
     pub fn bare(socket: &'a Socket<'a>) -> Self {
-        Self { socket, names: Names::default(), association: false }
+        Self { socket, names: Names::default(), association: false, past: None }
     }
 }

@@ -41,6 +41,7 @@ impl Enricher {
                 ..Names::default()
             },
             association: socket.protocol == IPPROTO_SCTP && self.is_association(socket),
+            past: None,
         }
     }
 

@@ -14,6 +14,7 @@
 
 mod error;
 mod follow;
+mod observed;
 mod probe;
 mod question;
 mod scopes;
@@ -36,6 +37,7 @@ pub use follow::{Ended, Event, Follow};
 pub use probe::Probe;
 pub use question::{Parse, Question};
 
+pub(crate) use observed::{Course, Test, Told};
 use question::Reader;
 use scopes::{Scope, Scopes};
 
@@ -60,6 +62,12 @@ pub struct Session {
     early: Vec<Notice>,
     /// Whether a poll was made.
     polled: bool,
+    /// Whether the filter is for an observer to test.
+    observed: bool,
+    /// Whether the next poll was begun already.
+    begun: bool,
+    /// How the last poll went.
+    course: Course,
 }
 
 impl Session {
@@ -161,6 +169,9 @@ impl Session {
             held: Held::default(),
             early,
             polled: false,
+            observed: false,
+            begun: false,
+            course: Course::default(),
         })
     }
 
@@ -303,15 +314,21 @@ impl Session {
     }
 
     fn ask(&mut self, sink: &dyn Rows) -> Result<Vec<DumpError>, AskError> {
-        self.begin(sink)?;
+        if !std::mem::take(&mut self.begun) {
+            self.begin(sink)?;
+        }
         self.held.begin(0);
         let mut failures = Vec::new();
         // Apart from the scopes, which change while the tables are read.
         let filters = self.scopes.filters();
         let families = self.selected.families;
+        let observed = self.observed;
+        let course = &mut self.course;
+        course.visited.clear();
+        course.failed.clear();
         let gate = |at: usize| {
             let none = &(None, EvalContext { ports: (0, 0) });
-            let (filter, context) = filters.get(at).unwrap_or(none);
+            let (filter, context) = filters.get(at).filter(|_| !observed).unwrap_or(none);
             Gate { families, filter: filter.as_deref(), context: *context }
         };
         let mut pipeline = Pipeline {
@@ -341,6 +358,8 @@ impl Session {
                 }
                 pipeline.enter(number as u32, gate(number));
             }
+            let netns = scope.inode().unwrap_or(0);
+            course.visited.push(netns);
             for table in self.selected.dumps() {
                 let query = Query {
                     programs: scope.programs.clone(),
@@ -357,6 +376,7 @@ impl Session {
                         sink.notice(notice);
                     }
                     failures.push(error);
+                    course.failed.push((netns, table));
                     if flow.is_break() {
                         break 'scopes;
                     }

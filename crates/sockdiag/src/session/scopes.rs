@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rustix::process::{Resource, getrlimit};
 
 use super::AskError;
+use super::observed::Ends;
 use super::question::Reader;
 use crate::enrich::{Links, SystemLookups};
 use crate::filter::{EvalContext, Expr, Parsed, Remark};
@@ -61,6 +62,8 @@ pub(super) struct Scope {
     context: EvalContext,
     /// Whether its sockets are listed, rather than only known as other ends.
     pub(super) listed: bool,
+    /// The ends of its sockets, once somebody listens.
+    pub(super) ends: Option<Ends>,
 }
 
 impl Scope {
@@ -85,6 +88,7 @@ impl Scope {
             volatile: true,
             context: EvalContext { ports: (0, 0) },
             listed,
+            ends: None,
         };
         scope.read(sources, reader)?;
         Ok(scope)
@@ -127,7 +131,8 @@ impl Scope {
         self.context
     }
 
-    fn inode(&self) -> Option<u64> {
+    /// The inode of the namespace; `None` of ours alone.
+    pub(super) fn inode(&self) -> Option<u64> {
         Some(self.namespace.as_ref()?.facts.inode)
     }
 

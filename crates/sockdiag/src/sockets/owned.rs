@@ -24,6 +24,7 @@ use crate::model::{
     Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Names,
     Netns, Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
 };
+use crate::past::OwnedPast;
 
 /// How many namespaces, containers and lists of addresses are remembered, so
 /// that rows share them.
@@ -36,6 +37,7 @@ pub struct OwnedRow {
     bytes: Box<[u8]>,
     association: bool,
     known: Known,
+    past: Option<Box<OwnedPast>>,
 }
 
 /// What was looked up for a row.
@@ -174,7 +176,7 @@ fn shared<T: PartialEq>(known: &mut Vec<Arc<T>>, value: &T, copy: impl FnOnce(&T
 impl Interner {
     /// Copies a row.
     pub(super) fn keep(&mut self, row: &Row<'_>) -> OwnedRow {
-        let Row { socket, names, association } = row;
+        let Row { socket, names, association, past } = row;
         let copy = |name: Option<&[u8]>| name.map(Box::from);
         let holders = names.holders.map(|book| {
             let mut list = Vec::new();
@@ -216,7 +218,8 @@ impl Interner {
             identities: names.identities.map(|book| identities(book, socket, known_holders)),
             holders,
         };
-        OwnedRow { origin: socket.origin, bytes: socket.bytes.into(), association: *association, known }
+        let past = past.map(|past| Box::new(OwnedPast::of(past)));
+        OwnedRow { origin: socket.origin, bytes: socket.bytes.into(), association: *association, known, past }
     }
 
     fn netns(&mut self, netns: &Netns) -> Arc<Netns> {
@@ -289,7 +292,8 @@ impl OwnedRow {
             bpf_maps: None,
             identities: known.identities.as_ref().map(|book| book as &dyn IdentityCache),
         };
-        look(&Row { socket: &socket, names, association: self.association })
+        let past = self.past.as_ref().map(|past| past.lend());
+        look(&Row { socket: &socket, names, association: self.association, past: past.as_ref() })
     }
 
     /// As [`Row::value`].
@@ -464,7 +468,7 @@ mod tests {
         for (table, bytes) in [(Table::Tcp, &tcp[..]), (Table::Tcp, listener), (Table::Netlink, netlink)] {
             let origin = Origin::of(table, SourceKind::Proc);
             let socket = Socket::decode(Record { origin, bytes }).expect("a whole line");
-            let row = Row { socket: &socket, names, association: false };
+            let row = Row { names, ..Row::bare(&socket) };
             let kept = interner.keep(&row);
             assert_eq!(kept.with(values), values(&row));
             assert_eq!((kept.holders(), kept.peer_holders()), (row.holders(), row.peer_holders()));

@@ -120,6 +120,12 @@ impl Events {
         Record { origin, bytes: self.datagram.get(self.payload.clone()).unwrap_or_default() }
     }
 
+    /// How many messages the kernel has dropped so far, since we read too slowly; it
+    /// begins again at zero after 2^32.  `None` if it does not say.
+    pub(crate) fn drops(&self) -> Option<u32> {
+        self.netlink.drops()
+    }
+
     /// When the last datagram arrived.
     pub(crate) fn arrived(&self) -> Window {
         self.window

@@ -36,6 +36,11 @@ const LONGEST: usize = 64 * 1024 * 1024;
 /// Queue for what comes unasked: some seconds of a busy machine.
 const EVENT_BUFFER: usize = 32 << 20;
 
+/// Numbers that `SO_MEMINFO` gives, and the place of the drops among them
+/// (linux/sock_diag.h).
+const SK_MEMINFO_VARS: usize = 9;
+const SK_MEMINFO_DROPS: usize = 8;
+
 /// Which part of the kernel a socket talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subsystem {
@@ -150,6 +155,26 @@ impl Netlink {
     /// The port that replies to this socket carry.
     pub(crate) fn port(&self) -> u32 {
         self.port
+    }
+
+    /// How many messages the kernel has dropped so far because they did not fit into
+    /// the queue (`SO_MEMINFO`, since Linux 4.12).
+    pub(crate) fn drops(&self) -> Option<u32> {
+        let mut info = [0_u32; SK_MEMINFO_VARS];
+        let mut length = size_of::<[u32; SK_MEMINFO_VARS]>() as libc::socklen_t;
+        // SAFETY: the descriptor is open while `self` is borrowed, and the kernel
+        // writes no more than `length` bytes, which `info` has.
+        let result = unsafe {
+            libc::getsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                info.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let has_drops = length as usize > SK_MEMINFO_DROPS * size_of::<u32>();
+        (result == 0 && has_drops).then_some(info[SK_MEMINFO_DROPS])
     }
 
     /// A sequence number that this socket has not used before.

@@ -14,7 +14,7 @@ mod man;
 mod page;
 mod pages;
 
-use sockdiag::fields::{Catalog, Field};
+use sockdiag::fields::{Catalog, Field, Groups, Needs};
 
 use crate::cli::{Document, shown_by};
 
@@ -47,7 +47,7 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
             }
             // A block without groups is shown wherever there is something to show.
             let shown_by = Some(shown_by(part.shown_by)).filter(|names| !names.is_empty());
-            let shown_by = shown_by.unwrap_or_else(|| "always".to_owned());
+            let shown_by = shown_by.unwrap_or_else(|| by_name(&fields).to_owned());
             match sections.last_mut() {
                 Some(last) if last.message_kind == message_kind && last.shown_by == shown_by => {
                     last.fields.extend(fields);
@@ -57,6 +57,17 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
         }
     }
     sections
+}
+
+/// What shows fields that no option asks for.
+fn by_name(fields: &[&Field]) -> &'static str {
+    if fields.iter().all(|field| field.needs.has(Needs::TWO_LOOKS)) {
+        "sockdiag top, by name: they need two looks at each socket"
+    } else if fields.iter().all(|field| field.groups == Groups::NONE && field.token().is_none()) {
+        "--columns, by name"
+    } else {
+        "always"
+    }
 }
 
 /// Fields that are shown together.

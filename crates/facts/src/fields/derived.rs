@@ -1,0 +1,294 @@
+//! What follows from other facts: of one look, and of two.
+//!
+//! Rows of two looks read the [`Past`] of a row and are absent without one.  Each
+//! says which counters have to be kept from one look to the next ([`Needs`]), and
+//! has a second row, with `_error` behind the name, that says how far off it may be:
+//! the times at which counters are read are only known to lie in windows (see
+//! [`crate::rate`]).  The parts of a `ratio` are read at once, so it has no error.
+//!
+//! In formulas `D(x)` is what the counter `x` gained since the look before, and `T`
+//! the time between the two.  All of them are formulas on `struct tcp_info`
+//! (linux/tcp.h); those of the shares are of RFC 4898 (`tcpEStatsPerfSndLimTime*`).
+//!
+//! Invariant: no rate is negative, no share or ratio is outside 0 to 1, and what a
+//! socket or a kernel does not report is absent.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "estimates of positive amounts, which a double holds closely enough"
+)]
+
+use sockdiag_wire::tcp_info::TcpInfo;
+
+use super::{Field, Needs, Read, Unit, plain};
+use crate::model::{Row, State};
+use crate::past::{Counter, Past};
+use crate::rate::{Estimate, ratio};
+
+/// What has been looked at before, and what is so now.
+fn looks<'a>(row: &'a Row<'a>) -> Option<(&'a Past<'a>, TcpInfo<'a>)> {
+    Some((row.past?, row.socket.tcp_info()?))
+}
+
+fn gain(row: &Row<'_>, counter: Counter) -> Option<u64> {
+    let (past, info) = looks(row)?;
+    past.gain(counter, info)
+}
+
+/// `D(counter) / T`.
+fn rate(row: &Row<'_>, counter: Counter) -> Option<Estimate> {
+    let (past, info) = looks(row)?;
+    past.rate(counter, info)
+}
+
+/// `(D(bytes_acked) + D(bytes_received)) / T`.
+fn goodput(row: &Row<'_>) -> Option<Estimate> {
+    let both = gain(row, Counter::BytesAcked)?.saturating_add(gain(row, Counter::BytesReceived)?);
+    Some(Estimate::per_second(both, row.past?.span()?))
+}
+
+/// The part of `T` that is left of a counter of microseconds once others are taken
+/// from it.
+fn share(row: &Row<'_>, of: Counter, without: &[Counter]) -> Option<Estimate> {
+    let whole = gain(row, of)?;
+    let part = without.iter().try_fold(whole, |left, part| Some(left.saturating_sub(gain(row, *part)?)))?;
+    Some(Estimate::share(part, row.past?.span()?))
+}
+
+/// `D(bytes_retrans) / D(bytes_sent)`, or in segments before Linux 4.19.
+fn retransmit_ratio(row: &Row<'_>) -> Option<f64> {
+    let (past, info) = looks(row)?;
+    let (part, whole) = match Counter::BytesSent.read(info) {
+        Some(_) => (Counter::BytesRetrans, Counter::BytesSent),
+        None => (Counter::TotalRetrans, Counter::DataSegsOut),
+    };
+    ratio(past.gain(part, info)?, past.gain(whole, info)?)
+}
+
+/// What the counters of any row of two looks need beside their own: those that tell
+/// when a socket is used anew.
+const LOOKS: Needs =
+    Needs::TWO_LOOKS.union(Needs::INFO).union(Needs::KEEP_BYTES_ACKED).union(Needs::KEEP_BYTES_RECEIVED);
+
+/// A row of two looks.
+const fn looked(
+    name: &'static str,
+    read: Read,
+    doc: &'static str,
+    source: &'static str,
+    unit: Unit,
+    keep: Needs,
+) -> Field {
+    Field::new(name, read, doc, source).gauge(unit).needs(LOOKS).needs(keep)
+}
+
+/// The error of a row of two looks.
+const fn error(name: &'static str, read: Read, source: &'static str, unit: Unit, keep: Needs) -> Field {
+    const DOC: &str = "Most that the value of the name before _error may be off, since a dump is not an instant.";
+    looked(name, read, DOC, source, unit, keep).size()
+}
+
+/// A row of two looks and the row of its error, of one estimate.
+macro_rules! estimates {
+    ($($name:literal, $doc:literal, $source:literal, $unit:ident, $keep:expr, |$row:ident| $estimate:expr;)*) => {
+        &[$(
+            {
+                let row = looked(
+                    $name,
+                    plain!(|$row| Some(($estimate)?.value)),
+                    $doc,
+                    $source,
+                    Unit::$unit,
+                    $keep,
+                );
+                if matches!(Unit::$unit, Unit::Share) { row } else { row.sum() }
+            },
+            error(
+                concat!($name, "_error"),
+                plain!(|$row| Some(($estimate)?.error)),
+                $source,
+                Unit::$unit,
+                $keep,
+            ),
+        )*]
+    };
+}
+
+/// Rates and shares of the time between two looks.
+pub(super) const ESTIMATES: &[Field] = estimates! {
+    "rate.bytes_sent_per_s",
+    "Bytes of data sent in a second, those sent again included: D(bytes_sent) / T.",
+    "tcpi_bytes_sent at two looks", BytesPerSecond, Needs::KEEP_BYTES_SENT,
+    |r| rate(r, Counter::BytesSent);
+
+    "rate.bytes_received_per_s",
+    "Bytes received in order in a second: D(bytes_received) / T.",
+    "tcpi_bytes_received at two looks", BytesPerSecond, Needs::KEEP_BYTES_RECEIVED,
+    |r| rate(r, Counter::BytesReceived);
+
+    "rate.bytes_acked_per_s",
+    "Bytes that the peer acknowledged in a second: D(bytes_acked) / T.",
+    "tcpi_bytes_acked at two looks", BytesPerSecond, Needs::KEEP_BYTES_ACKED,
+    |r| rate(r, Counter::BytesAcked);
+
+    "rate.segs_out_per_s",
+    "Segments sent in a second: D(segs_out) / T.",
+    "tcpi_segs_out at two looks", PacketsPerSecond, Needs::KEEP_SEGS_OUT,
+    |r| rate(r, Counter::SegsOut);
+
+    "rate.segs_in_per_s",
+    "Segments received in a second: D(segs_in) / T.",
+    "tcpi_segs_in at two looks", PacketsPerSecond, Needs::KEEP_SEGS_IN,
+    |r| rate(r, Counter::SegsIn);
+
+    "rate.retrans_per_s",
+    "Segments sent again in a second: D(total_retrans) / T.",
+    "tcpi_total_retrans at two looks", PacketsPerSecond, Needs::KEEP_TOTAL_RETRANS,
+    |r| rate(r, Counter::TotalRetrans);
+
+    "goodput_bytes_per_s",
+    "Bytes that arrived for good in a second, in both directions: (D(bytes_acked) + D(bytes_received)) / T.",
+    "tcpi_bytes_acked, tcpi_bytes_received at two looks", BytesPerSecond,
+    Needs::KEEP_BYTES_ACKED.union(Needs::KEEP_BYTES_RECEIVED),
+    |r| goodput(r);
+
+    "share.app",
+    "Share of the time in which there was nothing to send or to be acknowledged, so that the application \
+     was the limit: 1 - D(busy_time) / T.",
+    "tcpi_busy_time at two looks", Share, Needs::KEEP_BUSY_TIME,
+    |r| Some(share(r, Counter::BusyTime, &[])?.rest());
+
+    "share.network",
+    "Share of the time in which the congestion window was the limit, or data was on its way: \
+     (D(busy_time) - D(rwnd_limited) - D(sndbuf_limited)) / T.",
+    "tcpi_busy_time, tcpi_rwnd_limited, tcpi_sndbuf_limited at two looks", Share,
+    Needs::KEEP_BUSY_TIME.union(Needs::KEEP_RWND_LIMITED).union(Needs::KEEP_SNDBUF_LIMITED),
+    |r| share(r, Counter::BusyTime, &[Counter::RwndLimited, Counter::SndbufLimited]);
+
+    "share.receiver",
+    "Share of the time in which the window of the peer was the limit: D(rwnd_limited) / T.",
+    "tcpi_rwnd_limited at two looks", Share, Needs::KEEP_RWND_LIMITED,
+    |r| share(r, Counter::RwndLimited, &[]);
+
+    "share.sndbuf",
+    "Share of the time in which our send buffer was the limit: D(sndbuf_limited) / T.",
+    "tcpi_sndbuf_limited at two looks", Share, Needs::KEEP_SNDBUF_LIMITED,
+    |r| share(r, Counter::SndbufLimited, &[]);
+};
+
+/// Ratios of what two counters gained in the same time.
+pub(super) const RATIOS: &[Field] = &[
+    looked(
+        "ratio.retransmit",
+        plain!(|r| retransmit_ratio(r)),
+        "Part of the bytes sent that were sent again: D(bytes_retrans) / D(bytes_sent); before Linux 4.19 of the \
+         segments with data: D(total_retrans) / D(data_segs_out).  Absent where nothing was sent.",
+        "tcpi_bytes_retrans, tcpi_bytes_sent at two looks",
+        Unit::Share,
+        Needs::KEEP_BYTES_RETRANS
+            .union(Needs::KEEP_BYTES_SENT)
+            .union(Needs::KEEP_TOTAL_RETRANS)
+            .union(Needs::KEEP_DATA_SEGS_OUT),
+    ),
+    looked(
+        "ratio.spurious",
+        plain!(|r| ratio(gain(r, Counter::DsackDups)?, gain(r, Counter::TotalRetrans)?)),
+        "Part of the segments sent again that the peer had already: D(dsack_dups) / D(total_retrans).  Absent \
+         where nothing was sent again.",
+        "tcpi_dsack_dups, tcpi_total_retrans at two looks",
+        Unit::Share,
+        Needs::KEEP_DSACK_DUPS.union(Needs::KEEP_TOTAL_RETRANS),
+    ),
+];
+
+/// A row of one look.
+const fn told(name: &'static str, read: Read, doc: &'static str, source: &'static str, unit: Unit) -> Field {
+    Field::new(name, read, doc, source).gauge(unit).needs(Needs::INFO)
+}
+
+/// The round-trip time now and at its least, in microseconds, where both were measured.
+fn round_trips(row: &Row<'_>) -> Option<(u32, u32)> {
+    let info = row.socket.tcp_info()?;
+    let rtt = info.rtt_us().filter(|rtt| *rtt != 0)?;
+    let least = info.min_rtt_us().filter(|least| !matches!(*least, 0 | u32::MAX))?;
+    Some((rtt, least))
+}
+
+/// The rate at which data reaches the peer, where it was measured.
+fn delivery_rate(row: &Row<'_>) -> Option<u64> {
+    row.socket.tcp_info()?.delivery_rate().filter(|rate| *rate != 0)
+}
+
+/// `notsent_bytes / delivery_rate`; nothing takes no time.
+fn notsent_us(row: &Row<'_>) -> Option<u64> {
+    match row.socket.tcp_info()?.notsent_bytes()? {
+        0 => Some(0),
+        notsent => Some((f64::from(notsent) * 1e6 / delivery_rate(row)? as f64) as u64),
+    }
+}
+
+/// Whether data may flow: what the kernel tells of a listener's times is zero.
+fn is_connection(row: &Row<'_>) -> bool {
+    State::from_number(row.socket.state) != Some(State::Listen)
+}
+
+/// What follows from one look.
+pub(super) const ONE_LOOK: &[Field] = &[
+    told(
+        "delay.queue_us",
+        plain!(|r| round_trips(r).map(|(rtt, least)| rtt.saturating_sub(least))),
+        "Time that packets wait in queues on the way, as far as it can be told: rtt - min_rtt.",
+        "tcpi_rtt, tcpi_min_rtt",
+        Unit::Microseconds,
+    ),
+    told(
+        "bdp_bytes",
+        plain!(|r| Some((delivery_rate(r)? as f64 * f64::from(round_trips(r)?.1) / 1e6) as u64)),
+        "Bytes that the path holds without a queue: delivery_rate * min_rtt.",
+        "tcpi_delivery_rate, tcpi_min_rtt",
+        Unit::Bytes,
+    ),
+    told(
+        "notsent_us",
+        plain!(|r| notsent_us(r)),
+        "Time that sending what waits in our own buffer will take: notsent_bytes / delivery_rate.",
+        "tcpi_notsent_bytes, tcpi_delivery_rate",
+        Unit::Microseconds,
+    ),
+    told(
+        "idle_ms",
+        plain!(|r| {
+            let info = r.socket.tcp_info().filter(|_| is_connection(r))?;
+            Some(info.last_data_sent_ms()?.min(info.last_data_recv_ms()?))
+        }),
+        "Time since data was sent or arrived, whichever is less: min(last_data_sent, last_data_recv).",
+        "tcpi_last_data_sent, tcpi_last_data_recv",
+        Unit::Milliseconds,
+    ),
+];
+
+/// What is known of a socket of any kind that is looked at again and again.
+pub(super) const AGE: &[Field] = &[
+    Field::new(
+        "age_ms",
+        plain!(|r| Some(r.past?.age_ms())),
+        "Time since the socket was first seen: its age, but for the time between two looks, where \
+         age_opening_seen says so, and else the least that it can be.",
+        "looks since the first",
+        )
+    .gauge(Unit::Milliseconds)
+    .needs(Needs::TWO_LOOKS),
+    Field::new(
+        "age_opening_seen",
+        plain!(|r| Some(r.past?.opening_seen)),
+        "Whether the socket opened between two looks; else it was there at the first one.",
+        "looks since the first",
+    )
+    .state()
+    .needs(Needs::TWO_LOOKS),
+];
+
+#[cfg(test)]
+mod tests;

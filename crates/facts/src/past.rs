@@ -1,0 +1,410 @@
+//! What earlier looks at a socket told, as far as somebody reads it.
+//!
+//! A socket that is looked at again and again has a row each time, and the row has
+//! a [`Past`]: when the socket was first seen, and the [`Earlier`] counters of the
+//! look before.  Which counters are kept is a [`CounterSet`] that follows from the
+//! fields that are read, and [`Slots`] says once where each of them lies among the
+//! words that are kept of a socket, so that looking one up is an index.
+//!
+//! Invariant: a gain is never made up.  Where a counter started anew, was not
+//! reported or may have wrapped twice, it gained nothing that is known.
+//!
+//! Source: `struct tcp_info` (linux/tcp.h) for the widths; RFC 1982.
+
+#![allow(clippy::cast_possible_truncation, reason = "a counter is kept in as many words as its width has")]
+
+use sockdiag_wire::tcp_info::TcpInfo;
+
+use crate::model::Window;
+use crate::rate::{Estimate, Span, gain};
+
+/// A counter that is kept from one look to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Counter {
+    /// `tcpi_bytes_sent`.
+    BytesSent,
+    /// `tcpi_bytes_received`.
+    BytesReceived,
+    /// `tcpi_bytes_acked`.
+    BytesAcked,
+    /// `tcpi_bytes_retrans`.
+    BytesRetrans,
+    /// `tcpi_segs_out`.
+    SegsOut,
+    /// `tcpi_segs_in`.
+    SegsIn,
+    /// `tcpi_data_segs_out`.
+    DataSegsOut,
+    /// `tcpi_total_retrans`.
+    TotalRetrans,
+    /// `tcpi_dsack_dups`.
+    DsackDups,
+    /// `tcpi_busy_time`, in microseconds.
+    BusyTime,
+    /// `tcpi_rwnd_limited`, in microseconds.
+    RwndLimited,
+    /// `tcpi_sndbuf_limited`, in microseconds.
+    SndbufLimited,
+}
+
+bit_set! {
+    /// Counters that are kept.
+    CounterSet(u16) of Counter
+}
+
+impl CounterSet {
+    /// The set of this mask.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+}
+
+/// What there is to know of a counter.
+struct Facts {
+    counter: Counter,
+    /// Bits that are kept.  The kernel's times have 64; 32 bits of microseconds are
+    /// enough for an hour between two looks.
+    bits: u8,
+    /// The most that it can gain in a second.
+    most_per_s: u64,
+    read: for<'a> fn(TcpInfo<'a>) -> Option<u64>,
+}
+
+/// Eight terabits in a second: more than any link that a socket uses.
+const MOST_BYTES: u64 = 1_000_000_000_000;
+/// As many segments as such links carry of 500 bytes each.
+const MOST_SEGMENTS: u64 = 250_000_000;
+/// A second has no more.
+const MOST_MICROSECONDS: u64 = 1_000_000;
+
+macro_rules! counters {
+    ($($counter:ident $bits:literal $most:ident $method:ident $(as $wider:ident)?,)*) => {
+        /// Every counter, by number.
+        const COUNTERS: &[Facts] = &[$(Facts {
+            counter: Counter::$counter,
+            bits: $bits,
+            most_per_s: $most,
+            read: |info| info.$method()$(.map($wider::from))?,
+        }),*];
+    };
+}
+
+counters! {
+    BytesSent 64 MOST_BYTES bytes_sent,
+    BytesReceived 64 MOST_BYTES bytes_received,
+    BytesAcked 64 MOST_BYTES bytes_acked,
+    BytesRetrans 64 MOST_BYTES bytes_retrans,
+    SegsOut 32 MOST_SEGMENTS segs_out as u64,
+    SegsIn 32 MOST_SEGMENTS segs_in as u64,
+    DataSegsOut 32 MOST_SEGMENTS data_segs_out as u64,
+    TotalRetrans 32 MOST_SEGMENTS total_retrans as u64,
+    DsackDups 32 MOST_SEGMENTS dsack_dups as u64,
+    BusyTime 32 MOST_MICROSECONDS busy_time_us,
+    RwndLimited 32 MOST_MICROSECONDS rwnd_limited_us,
+    SndbufLimited 32 MOST_MICROSECONDS sndbuf_limited_us,
+}
+
+const _: () = {
+    let mut at = 0;
+    while at < COUNTERS.len() {
+        assert!(COUNTERS[at].counter as usize == at, "counters are listed by number");
+        at += 1;
+    }
+};
+
+/// How many counters there are.
+const MOST_COUNTERS: usize = COUNTERS.len();
+
+/// Words of 32 bits that all counters together have.
+pub const MOST_WORDS: usize = 16;
+
+/// Counters of 64 bits that never fall while a socket is used by one connection.
+const NEVER_FALL: [Counter; 4] =
+    [Counter::BytesSent, Counter::BytesReceived, Counter::BytesAcked, Counter::BytesRetrans];
+
+/// The least data that segments are taken to carry on average: the default of
+/// RFC 9293, section 3.7.1.
+const SMALL_SEGMENT: u64 = 536;
+
+impl Counter {
+    fn facts(self) -> &'static Facts {
+        // One entry for each, checked above.
+        &COUNTERS[self as usize]
+    }
+
+    /// Reads it.
+    pub fn read(self, info: TcpInfo<'_>) -> Option<u64> {
+        (self.facts().read)(info)
+    }
+
+    /// Bits of it that are kept.
+    pub fn bits(self) -> u32 {
+        self.facts().bits.into()
+    }
+
+    fn words(self) -> usize {
+        usize::from(self.facts().bits / 32)
+    }
+}
+
+/// Where the counters that are kept lie among the words kept of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    wanted: CounterSet,
+    at: [u8; MOST_COUNTERS],
+    words: u8,
+}
+
+impl Slots {
+    /// Places for these counters, one behind the other.
+    pub fn of(wanted: CounterSet) -> Self {
+        let (mut at, mut words) = ([0; MOST_COUNTERS], 0);
+        for (facts, at) in COUNTERS.iter().zip(&mut at).filter(|(facts, _)| wanted.contains(facts.counter)) {
+            *at = words;
+            words += facts.counter.words() as u8;
+        }
+        Self { wanted, at, words }
+    }
+
+    /// The counters that have a place.
+    pub const fn wanted(&self) -> CounterSet {
+        self.wanted
+    }
+
+    /// Words that are kept of each socket.
+    pub fn words(&self) -> usize {
+        self.words.into()
+    }
+
+    /// Writes the counters of a socket into its words; which of them it has.
+    pub fn keep(&self, info: TcpInfo<'_>, words: &mut [u32]) -> CounterSet {
+        let mut had = CounterSet::EMPTY;
+        for facts in COUNTERS.iter().filter(|facts| self.wanted.contains(facts.counter)) {
+            let Some(number) = (facts.read)(info) else { continue };
+            let at = usize::from(self.at[facts.counter as usize]);
+            match words.get_mut(at..at + facts.counter.words()) {
+                Some([low]) => *low = number as u32,
+                Some([low, high]) => (*low, *high) = (number as u32, (number >> 32) as u32),
+                _ => continue,
+            }
+            had = had.union(CounterSet::only(facts.counter));
+        }
+        had
+    }
+
+    fn get(&self, counter: Counter, words: &[u32]) -> Option<u64> {
+        let at = usize::from(self.at[counter as usize]);
+        match words.get(at..at + counter.words())? {
+            [low] => Some((*low).into()),
+            [low, high] => Some(u64::from(*high) << 32 | u64::from(*low)),
+            _ => None,
+        }
+    }
+}
+
+/// What the look before told of a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Earlier<'a> {
+    /// When it was read.
+    pub window: Window,
+    /// Where the counters lie.
+    pub slots: &'a Slots,
+    /// The counters.
+    pub words: &'a [u32],
+    /// Which of them the socket had.
+    pub had: CounterSet,
+}
+
+impl Earlier<'_> {
+    fn counter(&self, counter: Counter) -> Option<u64> {
+        self.had.contains(counter).then(|| self.slots.get(counter, self.words)).flatten()
+    }
+}
+
+/// What earlier looks told of the socket of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    /// When the numbers of the row were read.
+    pub window: Window,
+    /// When the socket was first seen, in nanoseconds since boot.
+    pub first_seen_ns: u64,
+    /// Whether it was not there at the look before it was first seen.
+    pub opening_seen: bool,
+    /// What the look before told; `None` at the first one.
+    pub earlier: Option<Earlier<'a>>,
+}
+
+impl Past<'_> {
+    /// The time since the look before.
+    pub fn span(&self) -> Option<Span> {
+        Span::between(self.earlier?.window, self.window)
+    }
+
+    /// What a counter gained since the look before.
+    pub fn gain(&self, counter: Counter, info: TcpInfo<'_>) -> Option<u64> {
+        let (earlier, span) = (self.earlier?, self.span()?);
+        let (before, now) = (earlier.counter(counter)?, counter.read(info)?);
+        let gained = gain(counter.bits(), before, now, span.most_gain(counter.facts().most_per_s))?;
+        let mut moved = 0_u64;
+        for of in NEVER_FALL {
+            if let (Some(before), Some(now)) = (earlier.counter(of), of.read(info)) {
+                // Used by another connection since: every counter started anew.
+                moved = moved.saturating_add(now.checked_sub(before)?);
+            }
+        }
+        let may_wrap_twice = match counter.facts().most_per_s {
+            MOST_SEGMENTS => moved / SMALL_SEGMENT > 1 << counter.bits(),
+            MOST_MICROSECONDS => span.most_ns() / 1000 > 1 << counter.bits(),
+            _ => false,
+        };
+        (!may_wrap_twice).then_some(gained)
+    }
+
+    /// What a counter gained in a second since the look before.
+    pub fn rate(&self, counter: Counter, info: TcpInfo<'_>) -> Option<Estimate> {
+        Some(Estimate::per_second(self.gain(counter, info)?, self.span()?))
+    }
+
+    /// The time since the socket was first seen, in milliseconds.
+    pub fn age_ms(&self) -> u64 {
+        self.window.end_ns().saturating_sub(self.first_seen_ns) / 1_000_000
+    }
+}
+
+/// A past that outlives the look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedPast {
+    window: Window,
+    first_seen_ns: u64,
+    opening_seen: bool,
+    earlier: Option<(Window, Slots, Box<[u32]>, CounterSet)>,
+}
+
+impl OwnedPast {
+    /// Copies one.
+    pub fn of(past: &Past<'_>) -> Self {
+        let Past { window, first_seen_ns, opening_seen, earlier } = *past;
+        let earlier = earlier.map(|earlier| {
+            let Earlier { window, slots, words, had } = earlier;
+            (window, *slots, words.into(), had)
+        });
+        Self { window, first_seen_ns, opening_seen, earlier }
+    }
+
+    /// Lends it as it was.
+    pub fn lend(&self) -> Past<'_> {
+        let earlier = self.earlier.as_ref();
+        Past {
+            window: self.window,
+            first_seen_ns: self.first_seen_ns,
+            opening_seen: self.opening_seen,
+            earlier: earlier.map(|(window, slots, words, had)| Earlier {
+                window: *window,
+                slots,
+                words,
+                had: *had,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: CounterSet = CounterSet::of(&[
+        Counter::BytesSent,
+        Counter::BytesReceived,
+        Counter::BytesAcked,
+        Counter::BytesRetrans,
+        Counter::SegsOut,
+        Counter::SegsIn,
+        Counter::DataSegsOut,
+        Counter::TotalRetrans,
+        Counter::DsackDups,
+        Counter::BusyTime,
+        Counter::RwndLimited,
+        Counter::SndbufLimited,
+    ]);
+
+    /// A `tcp_info` in which these counters stand at these numbers.
+    fn info(numbers: &[(usize, u64)]) -> [u8; 280] {
+        let mut bytes = [0; 280];
+        for (at, number) in numbers {
+            // Wide counters end where others begin, so the wide ones come first.
+            bytes[*at..at + 8].copy_from_slice(&number.to_ne_bytes());
+        }
+        bytes
+    }
+
+    const ACKED: usize = 120;
+    const SEGS_OUT: usize = 136;
+    const BUSY: usize = 168;
+
+    fn gained(counter: Counter, before: &[u8], now: &[u8], seconds: u64) -> Option<u64> {
+        let slots = Slots::of(ALL);
+        let mut words = [0; MOST_WORDS];
+        let had = slots.keep(TcpInfo::new(before), &mut words);
+        let then = Window::new(1_000_000_000, 1_000_000_100);
+        let at = 1_000_000_000 + seconds * 1_000_000_000;
+        let earlier = Some(Earlier { window: then, slots: &slots, words: &words, had });
+        let past = Past { window: Window::new(at, at + 50), first_seen_ns: 1, opening_seen: false, earlier };
+        past.gain(counter, TcpInfo::new(now))
+    }
+
+    #[test]
+    fn every_counter_has_its_own_place() {
+        let slots = Slots::of(ALL);
+        assert_eq!(slots.words(), MOST_WORDS);
+        let bytes: Vec<u8> = (0..280).map(|at| (at * 7 % 251) as u8).collect();
+        let info = TcpInfo::new(&bytes);
+        let mut words = [0; MOST_WORDS];
+        assert_eq!(slots.keep(info, &mut words), ALL);
+        for facts in COUNTERS {
+            let mask = if facts.bits == 64 { u64::MAX } else { u32::MAX.into() };
+            let want = (facts.read)(info).map(|number| number & mask);
+            assert_eq!(slots.get(facts.counter, &words), want, "{:?}", facts.counter);
+        }
+        let few = Slots::of(CounterSet::of(&[Counter::SegsOut, Counter::BytesAcked]));
+        assert_eq!(few.words(), 3);
+        let had = few.keep(TcpInfo::new(&bytes[..130]), &mut words);
+        assert_eq!(had, CounterSet::only(Counter::BytesAcked), "an old kernel's is shorter");
+        assert_eq!(few.keep(info, &mut [0; 2]), CounterSet::only(Counter::BytesAcked), "no room is no panic");
+    }
+
+    #[test]
+    fn narrow_counters_wrap_and_wide_ones_say_when_not() {
+        let before = info(&[(ACKED, 1 << 40), (SEGS_OUT, u32::MAX.into())]);
+        let wrapped = info(&[(ACKED, (1 << 40) + 5000), (SEGS_OUT, 9)]);
+        assert_eq!(gained(Counter::SegsOut, &before, &wrapped, 1), Some(10));
+        assert_eq!(gained(Counter::BytesAcked, &before, &wrapped, 1), Some(5000));
+        let anew = info(&[(ACKED, 5000), (SEGS_OUT, 9)]);
+        for counter in [Counter::SegsOut, Counter::BytesAcked, Counter::SegsIn, Counter::BusyTime] {
+            assert_eq!(gained(counter, &before, &anew, 1), None, "{counter:?} started anew");
+        }
+    }
+
+    #[test]
+    fn what_may_have_wrapped_twice_is_not_known() {
+        let before = info(&[(ACKED, 0), (SEGS_OUT, 5)]);
+        let now = info(&[(ACKED, 600 << 32), (SEGS_OUT, 9)]);
+        assert_eq!(gained(Counter::SegsOut, &before, &now, 3600), None);
+        assert_eq!(gained(Counter::BytesAcked, &before, &now, 3600), Some(600 << 32));
+        let now = info(&[(ACKED, 500 << 32), (SEGS_OUT, 9)]);
+        assert_eq!(gained(Counter::SegsOut, &before, &now, 3600), Some(4));
+        let busy = |us| info(&[(BUSY, us)]);
+        assert_eq!(gained(Counter::BusyTime, &busy(u64::from(u32::MAX)), &busy(1 << 32), 1), Some(1));
+        assert_eq!(gained(Counter::BusyTime, &busy(1), &busy(1 << 32 | 2), 5000), None, "more than an hour");
+        assert_eq!(gained(Counter::BusyTime, &busy(0), &busy(2_000_000), 1), None, "more than passed");
+    }
+
+    #[test]
+    fn a_first_look_has_no_rate() {
+        let bytes = info(&[]);
+        let window = Window::new(5_000_000, 7_000_000);
+        let past = Past { window, first_seen_ns: 2_000_000, opening_seen: false, earlier: None };
+        assert_eq!(past.gain(Counter::BytesSent, TcpInfo::new(&bytes)), None);
+        assert_eq!(past.age_ms(), 5);
+    }
+}

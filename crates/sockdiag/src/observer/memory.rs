@@ -1,0 +1,559 @@
+//! What an observer knows beside its session, and what a look makes of it.
+//!
+//! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy
+//! groups ([`Memory::ended`]), and what did neither is judged last
+//! ([`Memory::sweep`]).
+//!
+//! Invariant: a socket is closed because the kernel said so, or because a table in
+//! which it was is read to its end without it and the kernel tells of no ends.
+
+use std::ops::ControlFlow;
+
+use super::table::{Entry, Known, NO_WINDOW, flag};
+use super::{Changes, FrameSink, Gone, Seen};
+use crate::fields::{Choice, Needs};
+use crate::model::{MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window};
+use crate::notice::Notice;
+use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
+use crate::session::{Course, Session, Test, Told};
+use crate::sink::Sink;
+use crate::source::DumpError;
+
+/// Fields that are watched for changes, at most.
+pub(super) const MOST_WATCHED: usize = 32;
+
+/// Words kept of a socket, at most.
+const MOST: usize = MOST_WORDS + 1 + MOST_WATCHED;
+
+/// The timer of a socket of which only TIME-WAIT is left (`inet_twsk_diag_fill`).
+const TIMER_TIME_WAIT: u8 = 3;
+
+/// Tables of whose sockets' ends the kernel tells.
+const TOLD: TableSet = TableSet::of(&[Table::Tcp, Table::Udp]);
+
+/// Everything that is known of sockets between two looks.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) known: Known,
+    slots: Slots,
+    /// Where the inode is kept, for the holders of a socket that ended.
+    inode_at: Option<usize>,
+    /// Where what watched fields said is kept.
+    watched_at: usize,
+    watched: Vec<Choice>,
+    /// States that are read and not shown.
+    hidden: StateSet,
+    /// Whether idle bound TCP sockets are shown, whose state is that of closed ones.
+    shows_bound: bool,
+    /// Inodes of namespaces, by the numbers that entries have.
+    scopes: Vec<u64>,
+    /// When the sockets of the latest look were read.
+    windows: Vec<Window>,
+    /// The same of the look before, while a look is made.
+    earlier: Vec<Window>,
+    /// The tables that the latest look read to their end, by namespace.
+    complete: Vec<(u64, TableSet)>,
+    /// The same of the look before, while a look is made.
+    complete_before: Vec<(u64, TableSet)>,
+    /// Namespaces of whose sockets' ends the kernel told.
+    pub(super) told: Vec<u64>,
+    pub(super) tests: Vec<Test>,
+    /// The test that served last, and the number of its namespace.
+    last_test: (usize, u16),
+    /// When the latest look was made.
+    pub(super) latest: Option<Window>,
+    pub(super) count: Counts,
+    /// A text of a watched field.
+    text: Vec<u8>,
+}
+
+/// What a look counts.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) sockets: u64,
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) changed: u64,
+    /// Rows without a cookie.
+    pub(super) untracked: u64,
+    /// Messages about ends that the kernel dropped, by namespace, less the sockets
+    /// that were missing instead.
+    lost: Vec<(u64, u64)>,
+    /// Tables of which rows came that cannot be told apart.
+    without_cookie: Vec<(u64, Table)>,
+    /// Whether replies are missing, of whichever table.
+    pub(super) has_holes: bool,
+}
+
+impl Counts {
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.iter().fold(0, |all, (_, lost)| all.saturating_add(*lost))
+    }
+
+    fn add_lost(&mut self, netns: u64, lost: u64) {
+        match self.lost.iter_mut().find(|(of, _)| *of == netns) {
+            Some((_, had)) => *had += lost,
+            None => self.lost.push((netns, lost)),
+        }
+    }
+}
+
+impl Memory {
+    pub(super) fn new(needs: Needs, watched: Vec<Choice>, asked: StateSet, hidden: StateSet) -> Self {
+        let slots = Slots::of(needs.counters());
+        let inode_at = needs.has(Needs::PROCESSES).then_some(slots.words());
+        let watched_at = slots.words() + usize::from(inode_at.is_some());
+        Self {
+            known: Known::new(watched_at + watched.len()),
+            slots,
+            inode_at,
+            watched_at,
+            watched,
+            hidden,
+            shows_bound: asked.contains(State::BoundInactive),
+            scopes: Vec::new(),
+            windows: Vec::new(),
+            earlier: Vec::new(),
+            complete: Vec::new(),
+            complete_before: Vec::new(),
+            told: Vec::new(),
+            tests: Vec::new(),
+            last_test: (0, 0),
+            latest: None,
+            count: Counts::default(),
+            text: Vec::new(),
+        }
+    }
+
+    /// A look begins.
+    pub(super) fn begin(&mut self) {
+        let Counts { mut lost, mut without_cookie, .. } = std::mem::take(&mut self.count);
+        lost.clear();
+        without_cookie.clear();
+        self.count = Counts { lost, without_cookie, ..Counts::default() };
+    }
+
+    /// The poll begins, after the ends were read.
+    pub(super) fn begin_poll(&mut self) {
+        std::mem::swap(&mut self.windows, &mut self.earlier);
+        std::mem::swap(&mut self.complete, &mut self.complete_before);
+        self.windows.clear();
+        self.complete.clear();
+    }
+
+    /// Other tests hold from now on.
+    pub(super) fn leave(&mut self) {
+        self.last_test = (usize::MAX, 0);
+    }
+
+    /// The look came to nothing: what it did not see is known as it was before.
+    pub(super) fn give_up(&mut self) {
+        self.complete.clear();
+        for number in 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX) {
+            let Some(entry) = self.known.entry(number).copied() else { break };
+            if !entry.has(flag::SEEN) {
+                self.keep(number, &entry, 0);
+            } else if let Some(entry) = self.known.entry_mut(number) {
+                entry.set(flag::SEEN, false);
+            }
+        }
+    }
+
+    /// Keeps what was known of a socket that this look did not see.
+    fn keep(&mut self, number: u32, entry: &Entry, flags: u8) {
+        let then = self.earlier.get(entry.window as usize).copied();
+        let at = self.window(then);
+        if let Some(entry) = self.known.entry_mut(number) {
+            entry.window = at;
+            entry.set(flags, true);
+        }
+    }
+
+    /// The number of a namespace; `None` if there are more than entries can tell.
+    fn scope(&mut self, netns: u64) -> Option<u16> {
+        let at = self.scopes.iter().position(|known| *known == netns).unwrap_or_else(|| {
+            self.scopes.push(netns);
+            self.scopes.len() - 1
+        });
+        u16::try_from(at).ok()
+    }
+
+    /// Goes to the filter of a namespace; the number of the namespace.
+    #[inline]
+    fn enter(&mut self, netns: u64) -> Option<u16> {
+        let (at, scope) = self.last_test;
+        if self.tests.get(at).is_some_and(|test| test.netns == netns) {
+            return Some(scope);
+        }
+        let scope = self.scope(netns)?;
+        self.last_test = (self.tests.iter().position(|test| test.netns == netns)?, scope);
+        Some(scope)
+    }
+
+    /// Whether the filter of the current namespace lets a row through.
+    fn passes(&self, row: &Row<'_>) -> bool {
+        let Some(test) = self.tests.get(self.last_test.0) else { return false };
+        test.filter.as_ref().is_none_or(|filter| filter.eval(row, test.context))
+    }
+
+    /// Whether it is in a state that was asked for.
+    fn is_shown(&self, socket: &Socket<'_>) -> bool {
+        let is_bound = self.shows_bound
+            && socket.state == State::Close as u8
+            && socket.message_kind() == MessageKind::Inet
+            && socket.origin.table == Table::Tcp;
+        is_bound || socket.origin.kind == SourceKind::Recording || !self.hidden.contains_number(socket.state)
+    }
+
+    /// Whether the look before read such a table to its end.
+    fn was_complete(&self, of: &[(u64, TableSet)], netns: u64, table: Table) -> bool {
+        self.latest.is_some() && of.iter().any(|(at, tables)| *at == netns && tables.contains(table))
+    }
+
+    /// The number of the window of rows that were read together.
+    #[inline]
+    fn window(&mut self, window: Option<Window>) -> u32 {
+        let Some(window) = window else { return NO_WINDOW };
+        if self.windows.last() != Some(&window) {
+            self.windows.push(window);
+        }
+        u32::try_from(self.windows.len() - 1).unwrap_or(NO_WINDOW)
+    }
+
+    /// Takes a row of the poll.
+    pub(super) fn live<S: FrameSink>(&mut self, row: &Row<'_>, sink: &mut S) -> Result<(), S::Error> {
+        let socket = row.socket;
+        let netns = row.names.netns.map_or(0, |netns| netns.inode);
+        let scope = self.enter(netns);
+        let is_time_wait =
+            socket.timer.kind == TIMER_TIME_WAIT && socket.message_kind() == MessageKind::Inet;
+        let table = row.table();
+        let (Some(cookie), Some(scope), false) = (row.cookie(), scope, is_time_wait) else {
+            if !is_time_wait {
+                self.count.untracked += 1;
+                if !self.count.without_cookie.contains(&(netns, table)) {
+                    self.count.without_cookie.push((netns, table));
+                }
+            }
+            if !self.is_shown(socket) || !self.passes(row) {
+                return Ok(());
+            }
+            self.count.sockets += 1;
+            return sink.row(if is_time_wait { Seen::TimeWait } else { Seen::Untracked }, row);
+        };
+        let number = self.known.find(cookie, scope);
+        let mut before = [0; MOST];
+        let was = number.and_then(|number| {
+            let words = self.known.words(number);
+            before.get_mut(..words.len())?.copy_from_slice(words);
+            self.known.entry(number).copied()
+        });
+        let now = socket.origin.window.or(self.latest).map_or(0, Window::end_ns);
+        let number = number.or_else(|| {
+            let mut entry = Entry::new(cookie, scope, now);
+            entry.set(flag::OPENING_SEEN, self.was_complete(&self.complete_before, netns, table));
+            self.known.insert(entry)
+        });
+        let window = self.window(socket.origin.window);
+        let Some(number) = number else { return Ok(()) };
+        let slots = self.slots;
+        let had = socket.tcp_info().map_or(CounterSet::EMPTY, |info| {
+            slots.keep(info, self.known.words_mut(number))
+        });
+        if let Some(at) = self.inode_at
+            && let Some(word) = self.known.words_mut(number).get_mut(at)
+        {
+            *word = socket.inode;
+        }
+        let Some(entry) = self.known.entry_mut(number) else { return Ok(()) };
+        (entry.window, entry.had, entry.table, entry.state) = (window, had.bits(), table as u8, socket.state);
+        entry.set(flag::SEEN, true);
+        entry.set(flag::MISSED | flag::INFERRED, false);
+        let entry = *entry;
+        let earlier = match was {
+            Some(was) if was.has(flag::SEEN) => None,
+            Some(was) => self.earlier_of(&was, &self.earlier, &slots, &before),
+            None if entry.has(flag::OPENING_SEEN) => self.from_nothing(&slots, &before),
+            None => None,
+        };
+        let past = Past {
+            window: socket.origin.window.or(self.latest).unwrap_or(Window::new(1, 1)),
+            first_seen_ns: entry.first_seen_ns(),
+            opening_seen: entry.has(flag::OPENING_SEEN),
+            earlier,
+        };
+        let row = Row { past: Some(&past), ..*row };
+        let matched = self.is_shown(socket) && self.passes(&row);
+        let changed_fields = if matched { self.look_at_watched(number, &row, &before) } else { 0 };
+        let was_shown = entry.has(flag::SHOWN);
+        if let Some(entry) = self.known.entry_mut(number) {
+            entry.set(flag::MATCHED, matched);
+            entry.set(flag::SHOWN, matched || was_shown);
+        }
+        if !matched {
+            return Ok(());
+        }
+        self.count.sockets += 1;
+        let seen = match was {
+            Some(was) if was_shown => {
+                let state_was = (was.state != socket.state).then_some(was.state);
+                let changes = Changes { state_was, fields: changed_fields };
+                if changes == Changes::default() { Seen::Known } else { Seen::Changed(changes) }
+            }
+            _ if entry.has(flag::OPENING_SEEN) => Seen::Opened,
+            _ => Seen::Known,
+        };
+        self.count.opened += u64::from(seen == Seen::Opened);
+        self.count.changed += u64::from(matches!(seen, Seen::Changed(_)));
+        sink.row(seen, &row)
+    }
+
+    /// What the counters of a socket were at an earlier look.
+    fn earlier_of<'a>(
+        &self,
+        was: &Entry,
+        windows: &[Window],
+        slots: &'a Slots,
+        words: &'a [u32],
+    ) -> Option<Earlier<'a>> {
+        let window = *windows.get(was.window as usize)?;
+        Some(Earlier { window, slots, words, had: CounterSet::from_bits(was.had) })
+    }
+
+    /// What they were of a socket that was not there at the look before: nothing.
+    fn from_nothing<'a>(&self, slots: &'a Slots, nothing: &'a [u32]) -> Option<Earlier<'a>> {
+        Some(Earlier { window: self.latest?, slots, words: nothing, had: slots.wanted() })
+    }
+
+    /// Which watched fields say something else than before, a bit each.
+    fn look_at_watched(&mut self, number: u32, row: &Row<'_>, before: &[u32]) -> u32 {
+        let mut changed = 0;
+        for (at, choice) in self.watched.iter().enumerate() {
+            self.text.clear();
+            choice.put(&mut self.text, row);
+            let hash = hash(&self.text);
+            let at_word = self.watched_at + at;
+            changed |= u32::from(before.get(at_word) != Some(&hash)) << at;
+            if let Some(word) = self.known.words_mut(number).get_mut(at_word) {
+                *word = hash;
+            }
+        }
+        changed
+    }
+
+    /// Takes what the kernel told of the ends of sockets since the look before.
+    pub(super) fn told<S: FrameSink>(
+        &mut self,
+        session: &mut Session,
+        scope_number: u32,
+        netns: u64,
+        told: Told<'_>,
+        begin: Window,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        match told {
+            Told::Lost(lost) => {
+                self.count.add_lost(netns, lost.into());
+                Ok(())
+            }
+            Told::Ended(record) => self.ended(session, scope_number, netns, record, begin, sink),
+        }
+    }
+
+    fn ended<S: FrameSink>(
+        &mut self,
+        session: &mut Session,
+        scope_number: u32,
+        netns: u64,
+        record: Record<'_>,
+        begin: Window,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let (Some(mut socket), Some(scope)) = (Socket::decode(record), self.enter(netns)) else {
+            return Ok(());
+        };
+        let mut before = [0; MOST];
+        let was = self.known.find(socket.cookie, scope).and_then(|number| {
+            let words = self.known.words(number);
+            before.get_mut(..words.len())?.copy_from_slice(words);
+            let was = self.known.entry(number).copied();
+            self.known.remove(number);
+            was
+        });
+        if was.is_some_and(|was| was.has(flag::INFERRED)) {
+            // It was missing, and taken for one of those that were lost.
+            self.count.add_lost(netns, 1);
+            return Ok(());
+        }
+        // An end is told without the inode and the owner.
+        if let (Some(at), Some(_)) = (self.inode_at, was) {
+            socket.inode = before.get(at).copied().unwrap_or(0);
+        }
+        let table = socket.sub_table().unwrap_or(socket.origin.table);
+        let slots = self.slots;
+        let (earlier, first_seen_ns, opening_seen) = match was {
+            Some(was) => {
+                let earlier = self.earlier_of(&was, &self.windows, &slots, &before);
+                (earlier, was.first_seen_ns(), was.has(flag::OPENING_SEEN))
+            }
+            None if self.was_complete(&self.complete, netns, table) => {
+                (self.from_nothing(&slots, &before), begin.end_ns(), true)
+            }
+            None => (None, begin.end_ns(), false),
+        };
+        let past = Past { window: begin, first_seen_ns, opening_seen, earlier };
+        let matched = was.is_some_and(|was| was.has(flag::MATCHED));
+        let was_shown = was.is_some_and(|was| was.has(flag::SHOWN));
+        session.show_ended(scope_number, &socket, |row| {
+            let row = Row { past: Some(&past), ..*row };
+            // One that was aborted has lost its addresses.
+            if matched || (was.is_none() || was_shown) && self.passes(&row) {
+                self.count.closed += 1;
+                return sink.row(Seen::Closed, &row);
+            }
+            Ok(())
+        })
+    }
+
+    /// Judges the sockets that the poll did not bring, once it was made.
+    pub(super) fn sweep<S: FrameSink>(
+        &mut self,
+        course: &Course,
+        tables: TableSet,
+        window: Window,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        if !self.count.has_holes {
+            self.complete.extend(course.visited.iter().map(|netns| {
+                let failed = course.failed.iter().chain(&self.count.without_cookie);
+                let failed = failed.filter(|(at, _)| at == netns);
+                (*netns, failed.fold(tables, |left, (_, table)| left.minus(beside(*table, tables))))
+            }));
+        }
+        let mut number = 0;
+        while let Some(entry) = self.known.entry(number).copied() {
+            let netns = self.scopes.get(usize::from(entry.scope)).copied().unwrap_or(0);
+            match self.verdict(&entry, netns, course) {
+                Verdict::Here => {
+                    if let Some(entry) = self.known.entry_mut(number) {
+                        entry.set(flag::SEEN, false);
+                    }
+                    number += 1;
+                    continue;
+                }
+                Verdict::Keep(flags) => {
+                    self.keep(number, &entry, flags);
+                    number += 1;
+                    if flags != flag::INFERRED {
+                        continue;
+                    }
+                }
+                Verdict::Closed => self.known.remove(number),
+                Verdict::Forget => {
+                    self.known.remove(number);
+                    continue;
+                }
+            }
+            if entry.has(flag::SHOWN) {
+                self.count.closed += 1;
+                let first_seen_ns = entry.first_seen_ns();
+                sink.gone(&Gone {
+                    cookie: entry.cookie,
+                    netns_inode: netns,
+                    state: entry.state,
+                    age_ms: window.end_ns().saturating_sub(first_seen_ns) / 1_000_000,
+                    opening_seen: entry.has(flag::OPENING_SEEN),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn verdict(&mut self, entry: &Entry, netns: u64, course: &Course) -> Verdict {
+        if entry.has(flag::SEEN) {
+            return Verdict::Here;
+        }
+        if !course.visited.contains(&netns) {
+            // The namespace has ended, or may not be looked into any more.
+            return Verdict::Forget;
+        }
+        let bit = 1_u32.checked_shl(entry.table.into()).unwrap_or(0);
+        let is_complete = self.complete.iter().any(|(at, tables)| *at == netns && tables.bits() & bit != 0);
+        if !is_complete {
+            return Verdict::Keep(0);
+        }
+        if entry.has(flag::INFERRED) {
+            return Verdict::Forget;
+        }
+        let is_request = [State::SynRecv as u8, State::NewSynRecv as u8].contains(&entry.state);
+        if is_request || TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
+            return Verdict::Closed;
+        }
+        if let Some((_, lost)) = self.count.lost.iter_mut().find(|(at, lost)| *at == netns && *lost > 0) {
+            *lost -= 1;
+            return Verdict::Keep(flag::INFERRED);
+        }
+        // The kernel would have told by now: it is not what is asked for any more.
+        if entry.has(flag::MISSED) { Verdict::Forget } else { Verdict::Keep(flag::MISSED) }
+    }
+}
+
+/// What becomes of a socket after a look.
+enum Verdict {
+    /// It was seen.
+    Here,
+    /// It was not, and may still be there, or a message about it may come.
+    Keep(u8),
+    /// It is closed.
+    Closed,
+    /// It is none of those asked for any more.
+    Forget,
+}
+
+/// The tables that are read together with one.
+fn beside(table: Table, tables: TableSet) -> TableSet {
+    if table.message_kind() == MessageKind::Inet {
+        return TableSet::only(table);
+    }
+    let together = tables.iter().filter(|other| other.message_kind() == table.message_kind());
+    together.fold(TableSet::only(table), |all, other| all.union(TableSet::only(other)))
+}
+
+/// FNV-1a, 32 bits.
+fn hash(text: &[u8]) -> u32 {
+    text.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Hands the rows of a poll to the memory.
+pub(super) struct Look<'l, S: FrameSink> {
+    pub(super) memory: &'l mut Memory,
+    pub(super) sink: &'l mut S,
+}
+
+impl<S: FrameSink> Sink for Look<'_, S> {
+    type Error = S::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, S::Error> {
+        self.memory.live(row, self.sink).map(ControlFlow::Continue)
+    }
+
+    fn notice(&mut self, notice: Notice) -> Option<Notice> {
+        self.memory.count.has_holes |= matches!(
+            notice,
+            Notice::DumpInterrupted
+                | Notice::MessageTruncated
+                | Notice::BufferTooSmall
+                | Notice::ReceiveFailed { .. }
+                | Notice::Eof
+                | Notice::DoneTruncated
+                | Notice::ErrorTruncated
+                | Notice::Remnant { .. }
+        );
+        self.sink.notice(notice)
+    }
+
+    fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
+        self.sink.failure(failure);
+        ControlFlow::Continue(())
+    }
+}

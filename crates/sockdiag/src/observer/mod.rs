@@ -1,0 +1,290 @@
+//! Sockets over time: the same question asked again and again, its answers joined.
+//!
+//! An [`Observer`] makes looks.  Each hands over every socket that was asked for, as
+//! a poll of its [`Session`] does, with a [`Past`](crate::past::Past) in the row: so
+//! fields that need two looks (rates, shares, ages) have values, in filters too.  It
+//! says of each row whether the socket is new, known or changed, and hands over those
+//! that ended since the look before.
+//!
+//! ```no_run
+//! use std::convert::Infallible;
+//! use sockdiag::observer::{FrameSink, Observer, Seen};
+//! use sockdiag::{Row, Sockets, Table};
+//!
+//! /// Prints who sends more than 1 MB/s, and what ended.
+//! struct Busy;
+//!
+//! impl FrameSink for Busy {
+//!     type Error = Infallible;
+//!
+//!     fn row(&mut self, seen: Seen, row: &Row<'_>) -> Result<(), Infallible> {
+//!         println!("{seen:?} {:?} {:?}", row.remote(), row.value("rate.bytes_sent_per_s"));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sockets = Sockets::of(&[Table::Tcp]).filter("rate.bytes_sent_per_s > 1M");
+//! let mut observer = Observer::new(sockets.open()?);
+//! for _ in 0..10 {
+//!     let frame = observer.look(&mut Busy)?;
+//!     println!("{} sockets, {} closed unseen", frame.sockets, frame.lost);
+//!     std::thread::sleep(std::time::Duration::from_secs(1));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! *Which socket it is* is told by namespace and cookie, which no two sockets share.
+//! *Closed* means that the kernel freed it.  What is left of a connection in TIME-WAIT
+//! has its cookie and is neither open nor new.
+//!
+//! *Ends* of TCP and UDP sockets come from the destroy groups of `sock_diag`, with the
+//! last counters of each; so connections that live between two looks are seen.  Where
+//! the queue overflowed, [`Frame::lost`] has the kernel's own count of what it
+//! dropped.  Without `CAP_NET_ADMIN`, and of other tables, a socket is closed when its
+//! table was read to its end without it; its last counters are those of the look before.
+//!
+//! Invariant: a table that was not read to its end closes nothing, and time is told by
+//! the clock that never jumps.
+//!
+//! Source: sock_diag(7), linux/sock_diag.h, linux/inet_diag.h.
+
+mod memory;
+mod table;
+
+use crate::fields::Choice;
+use crate::model::{Row, TableSet, Window};
+use crate::notice::Notice;
+use crate::session::{PollError, Session};
+use crate::source::DumpError;
+use crate::sys::clock;
+
+use memory::{Look, MOST_WATCHED, Memory};
+
+/// What a look says of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Seen {
+    /// It was not there at the look before, and is now.
+    Opened,
+    /// It was there before, or this is the first look.
+    Known,
+    /// The same, and what is watched of it says something else.
+    Changed(Changes),
+    /// It ended since the look before; the row has its last counters, and gives rates
+    /// for the time between the looks.  The kernel tells neither its state nor its
+    /// owner then, and of one that was aborted no addresses either.
+    Closed,
+    /// It is what is left of a connection that was closed, in TIME-WAIT.
+    TimeWait,
+    /// It cannot be told from others over time: its source has no cookies.
+    Untracked,
+}
+
+/// What changed of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The number of the state that it was in, if that is another one.
+    pub state_was: Option<u8>,
+    /// Which watched fields say something else, bit *n* standing for number *n*.
+    pub fields: u32,
+}
+
+/// A socket that is closed, of whose end the kernel told nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gone {
+    /// Its cookie, as its rows had it.
+    pub cookie: u64,
+    /// The inode of its namespace; 0 where there is only ours.
+    pub netns_inode: u64,
+    /// The number of the state that it was last seen in.
+    pub state: u8,
+    /// Time since it was first seen, in milliseconds.
+    pub age_ms: u64,
+    /// Whether it opened between two looks.
+    pub opening_seen: bool,
+}
+
+/// Takes what a look brings: first what ended, then the sockets in the order of the
+/// dump, then what is gone.
+pub trait FrameSink {
+    /// Why a row could not be taken.
+    type Error;
+
+    /// Takes a socket, which it may not keep.
+    ///
+    /// # Errors
+    /// What taking it brought about; the look ends there and returns it.
+    fn row(&mut self, seen: Seen, row: &Row<'_>) -> Result<(), Self::Error>;
+
+    /// Takes a socket that is closed, of which there is no row any more.
+    ///
+    /// # Errors
+    /// As [`FrameSink::row`].
+    fn gone(&mut self, gone: &Gone) -> Result<(), Self::Error> {
+        let _ = gone;
+        Ok(())
+    }
+
+    /// Hears something worth saying, as [`Sink::notice`](crate::Sink::notice) does.
+    fn notice(&mut self, notice: Notice) -> Option<Notice> {
+        Some(notice)
+    }
+
+    /// Hears that a table could not be read, or not to its end.
+    fn failure(&mut self, failure: &DumpError) {
+        let _ = failure;
+    }
+}
+
+/// What came of a look, beside the rows.
+#[derive(Debug)]
+#[must_use]
+#[non_exhaustive]
+pub struct Frame {
+    /// How many looks there were before.
+    pub number: u64,
+    /// When it was made.
+    pub window: Window,
+    /// When the look before was made.
+    pub before: Option<Window>,
+    /// Sockets that there are and that were asked for.
+    pub sockets: u64,
+    /// Those of them that opened since the look before.
+    pub opened: u64,
+    /// Those of them of which something changed.
+    pub changed: u64,
+    /// Sockets that ended since the look before and that were handed over.
+    pub closed: u64,
+    /// TCP and UDP sockets that ended beside those, unseen, since messages of the
+    /// kernel were dropped.  Whether they would have passed the filter is not known.
+    pub lost: u64,
+    /// Sockets that cannot be told apart over time.
+    pub untracked: u64,
+    /// As [`Outcome::notices`](crate::Outcome::notices).
+    pub notices: Vec<Notice>,
+    /// How many more there were than are kept.
+    pub more_notices: u64,
+    /// Tables that could not be read, or not to their end.
+    pub failures: Vec<DumpError>,
+}
+
+/// A question that is asked again and again, its answers joined: see the module.
+#[derive(Debug)]
+pub struct Observer {
+    session: Session,
+    memory: Memory,
+    tables: TableSet,
+    number: u64,
+    /// What was worth saying before the first look.
+    early: Vec<Notice>,
+    /// Whether it was said that rows have no cookies.
+    said_untracked: bool,
+}
+
+impl Observer {
+    /// Looks at what a session asks for.  Rows come in the order of the dump: what the
+    /// session was told of order and limit is for who shows them, since every socket
+    /// has to be seen.  From now on the ends of sockets are listened to.
+    pub fn new(session: Session) -> Self {
+        Self::of(session, Vec::new())
+    }
+
+    /// The same, and says of a socket that it changed where one of these fields does,
+    /// of which the first 32 count.  The session has to have been told that they are
+    /// read.
+    pub fn watching(session: Session, mut fields: Vec<Choice>) -> Self {
+        fields.truncate(MOST_WATCHED);
+        Self::of(session, fields)
+    }
+
+    fn of(mut session: Session, watched: Vec<Choice>) -> Self {
+        let (tables, asked) = (session.tables(), session.states());
+        let hidden = session.observe();
+        let mut memory = Memory::new(session.needs(), watched, asked, hidden);
+        let mut early = Vec::new();
+        session.listen(&mut memory.told, &mut |notice| early.push(notice));
+        Self { session, memory, tables, number: 0, early, said_untracked: false }
+    }
+
+    /// Looks once more, and hands over what there is.
+    ///
+    /// # Errors
+    /// As [`Session::poll`]: with the sink's first error, or if the question cannot be
+    /// asked any more.  The next look joins the last one that was whole.
+    pub fn look<S: FrameSink>(&mut self, sink: &mut S) -> Result<Frame, PollError<S::Error>> {
+        let begin = clock::since(clock::now_ns());
+        let Self { session, memory, .. } = self;
+        let mut notices = Vec::new();
+        for notice in self.early.drain(..) {
+            notices.extend(sink.notice(notice));
+        }
+        memory.begin();
+        // Those that ended come first: their holders are those that the last poll found.
+        session.tests(&mut memory.tests);
+        memory.leave();
+        let mut result = Ok(());
+        session.ends(|session, scope, netns, told| {
+            if result.is_ok() {
+                result = memory.told(session, scope, netns, told, begin, sink);
+            }
+        });
+        result.map_err(PollError::Sink)?;
+        memory.begin_poll();
+        let mut look = Look { memory, sink };
+        let outcome = match session.poll_observed(&mut look, |session, look| {
+            session.tests(&mut look.memory.tests);
+            look.memory.leave();
+        }) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.memory.give_up();
+                return Err(error);
+            }
+        };
+        notices.extend(outcome.notices);
+        let before = memory.latest;
+        let window = begin.cover(outcome.window);
+        if let Err(error) = memory.sweep(session.course(), self.tables, window, sink) {
+            memory.give_up();
+            return Err(PollError::Sink(error));
+        }
+        memory.latest = Some(window);
+        let mut said = Vec::new();
+        session.listen(&mut memory.told, &mut |notice| said.push(notice));
+        let untracked = memory.count.untracked;
+        if untracked > 0 && !std::mem::replace(&mut self.said_untracked, true) {
+            said.push(Notice::WithoutCookies { sockets: untracked });
+        }
+        notices.extend(said.into_iter().filter_map(|notice| sink.notice(notice)));
+        let number = self.number;
+        self.number += 1;
+        let count = &memory.count;
+        Ok(Frame {
+            number,
+            window,
+            before,
+            sockets: count.sockets,
+            opened: count.opened,
+            changed: count.changed,
+            closed: count.closed,
+            lost: count.lost(),
+            untracked,
+            notices,
+            more_notices: outcome.more_notices,
+            failures: outcome.failures,
+        })
+    }
+
+    /// How many sockets are remembered.
+    pub fn remembered(&self) -> usize {
+        self.memory.known.len()
+    }
+
+    /// Bytes of memory that the sockets remembered take.
+    pub fn memory(&self) -> usize {
+        self.memory.known.bytes()
+    }
+}

@@ -1,0 +1,205 @@
+//! What an [`Observer`](crate::observer::Observer) asks of a session beside its rows:
+//! which tables were read to the end, and which sockets ended.
+//!
+//! A netlink socket for the ends is opened once in each namespace and kept as long as
+//! the namespace is found.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Outcome, PollError, Session};
+use crate::filter::{EvalContext, Expr};
+use crate::model::{Record, Row, Socket, State, StateSet, Table, TableSet};
+use crate::notice::Notice;
+use crate::order::Order;
+use crate::sink::{Guard, Sink};
+use crate::source::{self, Arrived, DumpErrorKind, Events};
+
+/// How long ends are read before the tables are, however many there are.
+const LONGEST_READ: Duration = Duration::from_secs(2);
+
+/// States that a connection goes through after it was made and before it is freed.
+const LIFE: StateSet = StateSet::CONN.minus(StateSet::BOUND_INACTIVE).union(StateSet::only(State::Close));
+
+/// How a poll went, in the namespaces that it visited, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    /// Inodes of the namespaces whose tables were asked for; 0 is ours alone.
+    pub(crate) visited: Vec<u64>,
+    /// The tables that could not be read to their end, and where.
+    pub(crate) failed: Vec<(u64, Table)>,
+}
+
+/// The ends of sockets in a namespace.
+#[derive(Debug)]
+pub(super) struct Ends {
+    /// `None` if the kernel does not let us listen.
+    events: Option<Events>,
+    /// Messages that the kernel has dropped so far.
+    drops: u32,
+}
+
+/// What the filter is in a namespace.
+#[derive(Debug)]
+pub(crate) struct Test {
+    /// The inode of the namespace; 0 is ours alone.
+    pub(crate) netns: u64,
+    /// What must hold of a row.
+    pub(crate) filter: Option<Arc<Expr>>,
+    /// What the filter asks its surroundings for.
+    pub(crate) context: EvalContext,
+}
+
+/// What reading the ends brought, of one namespace.
+pub(crate) enum Told<'t> {
+    /// A socket that ended.
+    Ended(Record<'t>),
+    /// Messages were dropped since the last time: so many.
+    Lost(u32),
+}
+
+impl Session {
+    /// From now on every socket that the kernel's part of the filter lets through is
+    /// handed on, in every state that it may come to be in; what else was asked for
+    /// is for the observer to test.  The states that are read beside those asked for.
+    pub(crate) fn observe(&mut self) -> StateSet {
+        self.order = Order::default();
+        self.observed = true;
+        let asked = self.selected.states;
+        if asked.intersects(LIFE) {
+            self.selected.states = asked.union(LIFE);
+        }
+        self.selected.states.minus(asked)
+    }
+
+    /// The tables that are asked for.
+    pub(crate) fn tables(&self) -> TableSet {
+        self.selected.tables
+    }
+
+    /// The states that are asked for.
+    pub(crate) fn states(&self) -> StateSet {
+        self.selected.states
+    }
+
+    /// [`Session::poll`], in which something is made `ready` once it is known in which
+    /// namespaces it is.
+    pub(crate) fn poll_observed<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        ready: impl FnOnce(&Self, &mut S),
+    ) -> Result<Outcome, PollError<S::Error>> {
+        let guard = Guard::new(sink, false);
+        let begun = self.begin(&guard);
+        let seen = guard.into_seen();
+        begun.map_err(PollError::Ask)?;
+        self.begun = true;
+        ready(self, sink);
+        let mut outcome = self.poll(sink)?;
+        outcome.notices.splice(0..0, seen.notices);
+        outcome.more_notices += seen.more_notices;
+        Ok(outcome)
+    }
+
+    /// The filter, in each namespace.
+    pub(crate) fn tests(&self, into: &mut Vec<Test>) {
+        into.clear();
+        into.extend(self.scopes.all().iter().map(|scope| Test {
+            netns: scope.inode().unwrap_or(0),
+            filter: scope.shared_filter(),
+            context: scope.context(),
+        }));
+    }
+
+    /// How the last poll went.
+    pub(crate) fn course(&self) -> &Course {
+        &self.course
+    }
+
+    /// Listens to the ends of sockets in the namespaces where nobody does so far;
+    /// those where the kernel tells of them now.
+    pub(crate) fn listen(&mut self, told: &mut Vec<u64>, say: &mut dyn FnMut(Notice)) {
+        told.clear();
+        let groups = source::event_groups(self.selected.tables, self.selected.families);
+        // Files that stand in for the kernel say nothing of its sockets' ends.
+        if groups == 0 || self.sources.tcpdiag_file.is_some() {
+            return;
+        }
+        let most = super::scopes::most_kept();
+        for scope in self.scopes.all_mut().iter_mut().filter(|scope| scope.listed).take(most) {
+            let ends = scope.ends.get_or_insert_with(|| match Events::open(groups, &scope.access) {
+                Ok(events) => Ends { drops: events.drops().unwrap_or(0), events: Some(events) },
+                Err(error) => {
+                    let errno = match &error.kind {
+                        DumpErrorKind::Socket(error) | DumpErrorKind::Bind(error) => {
+                            error.raw_os_error().unwrap_or(0)
+                        }
+                        _ => 0,
+                    };
+                    say(Notice::EndsUnheard { errno });
+                    Ends { events: None, drops: 0 }
+                }
+            });
+            if ends.events.is_some() {
+                told.push(scope.namespace.as_ref().map_or(0, |namespace| namespace.facts.inode));
+            }
+        }
+    }
+
+    /// Hands over what the kernel told of ends since the last time, by namespace.
+    /// Sockets of a namespace come before the number of those that were lost there.
+    pub(crate) fn ends(&mut self, mut each: impl FnMut(&mut Self, u32, u64, Told<'_>)) {
+        let until = Instant::now().checked_add(LONGEST_READ);
+        for number in 0..self.scopes.all().len() {
+            let Some(scope) = self.scopes.all_mut().get_mut(number) else { continue };
+            let netns = scope.inode().unwrap_or(0);
+            let Some(mut ends) = scope.ends.take() else { continue };
+            let scope_number = u32::try_from(number).unwrap_or(u32::MAX);
+            if let Some(events) = &mut ends.events {
+                let mut overflows = 0;
+                let mut is_over = false;
+                while until.is_none_or(|until| Instant::now() < until) {
+                    while events.next_record() {
+                        each(self, scope_number, netns, Told::Ended(events.record()));
+                    }
+                    match events.receive(false) {
+                        Ok(Arrived::Messages) => {}
+                        Ok(Arrived::Lost(_)) => overflows += 1,
+                        Ok(Arrived::Nothing) => break,
+                        Err(_) => {
+                            is_over = true;
+                            break;
+                        }
+                    }
+                }
+                // Kernels before 4.12 do not say how many: at least one each time.
+                let drops = events.drops().unwrap_or(ends.drops.wrapping_add(overflows));
+                let lost = drops.wrapping_sub(ends.drops);
+                ends.drops = drops;
+                if lost > 0 {
+                    each(self, scope_number, netns, Told::Lost(lost));
+                }
+                if is_over {
+                    // It is opened again.
+                    continue;
+                }
+            }
+            if let Some(scope) = self.scopes.all_mut().get_mut(number) {
+                scope.ends = Some(ends);
+            }
+        }
+    }
+
+    /// Shows a socket that ended, with the names that the last poll knew.
+    pub(crate) fn show_ended<T>(
+        &mut self,
+        scope: u32,
+        socket: &Socket<'_>,
+        look: impl FnOnce(&Row<'_>) -> T,
+    ) -> T {
+        self.enricher.enter(scope);
+        self.enricher.prepare_hosts(crate::enrich::addresses(socket));
+        self.enricher.prepare(socket);
+        look(&self.enricher.row(socket))
+    }
+}
