@@ -9,9 +9,11 @@ mod end;
 mod generate;
 mod options;
 mod output;
+mod over_time;
 mod question;
 mod time_span;
 mod wait;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -65,3 +65,24 @@ fn is_ready(stream: Stream, end: Option<Instant>) -> io::Result<bool> {
 /// How long an output may stand still after an answer was found, however short
 /// the time to wait for the answer was.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes all of it to standard output, for as long as that takes.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_all(bytes: &[u8]) -> io::Result<()> {
+    io::Write::write_all(&mut Stdout, bytes)
+}
+
+/// The standard output, unbuffered: what writes to it buffers by itself.
+pub(crate) struct Stdout;
+
+impl io::Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(stdout(), bytes))?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

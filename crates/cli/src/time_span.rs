@@ -30,6 +30,14 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| EXPECTED)
 }
 
+/// The same, where there has to be some time.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn parse_some(text: &str) -> Result<Duration, &'static str> {
+    parse(text).and_then(|time| if time.is_zero() { Err("it has to be longer than nothing") } else { Ok(time) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

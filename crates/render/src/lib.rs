@@ -9,6 +9,7 @@ pub mod columns;
 pub mod groups;
 pub mod json;
 mod layout;
+pub mod lead;
 mod sheet;
 pub mod ss;
 pub mod summary;

@@ -130,7 +130,7 @@ pub fn counts(summary: &Summary) -> [(&'static str, &'static str, Option<i64>); 
 }
 
 /// Seconds since 1970 as `2026-11-23T02:00:00Z`.
-fn rfc3339(seconds: u64) -> String {
+pub fn rfc3339(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Eras of 400 years, counted from a March 1st, so that leap days come last.
     let days = days + 719_468;
