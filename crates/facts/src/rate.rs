@@ -118,6 +118,15 @@ impl Estimate {
         Self { value, error: (most - value).max(value - least) }
     }
 
+    /// With so many digits behind the point; the error covers what that leaves off.
+    #[must_use]
+    pub fn rounded(self, digits: i32) -> Self {
+        let unit = 10_f64.powi(digits);
+        let value = (self.value * unit).round() / unit;
+        let error = self.error + (self.value - value).abs();
+        Self { value, error: (error * unit).ceil() / unit }
+    }
+
     /// What is left of a whole, which is 1.
     #[must_use]
     pub fn rest(self) -> Self {
@@ -206,6 +215,14 @@ mod tests {
     }
 
     #[test]
+    fn rounding_is_part_of_the_error() {
+        let rounded = |value, error| Estimate { value, error }.rounded(3);
+        assert_eq!(rounded(1.0004, 0.0), Estimate { value: 1.0, error: 0.001 });
+        assert_eq!(rounded(2.5, 0.25), Estimate { value: 2.5, error: 0.25 });
+        assert_eq!(rounded(0.0, 0.0), Estimate { value: 0.0, error: 0.0 });
+    }
+
+    #[test]
     fn a_share_is_off_by_a_tick_and_by_the_windows() {
         let second = Span { least_ns: SECOND, most_ns: SECOND };
         let share = Estimate::share(250_000, second);
@@ -240,6 +257,8 @@ mod tests {
             let (rate, truth) = (Estimate::per_second(amount, span), amount as f64 / seconds);
             assert!(rate.value.is_finite() && rate.value >= 0.0 && rate.error.is_finite());
             assert!((rate.value - truth).abs() <= rate.error * (1.0 + 1e-9) + 1e-6, "{rate:?} {truth}");
+            let round = rate.rounded(3);
+            assert!((round.value - truth).abs() <= round.error * (1.0 + 1e-9) + 1e-6, "{round:?} {truth}");
             // Ticks are counted whole, so a part of the time may look one longer or shorter.
             let part = random.f64() * seconds * 1e6;
             let counted = (part + (random.f64() * 2.0 - 1.0) * TICK_US).max(0.0) as u64;

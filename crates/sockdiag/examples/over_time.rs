@@ -42,9 +42,11 @@ impl FrameSink for Lines {
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let looks = words.next().and_then(|word| word.parse().ok()).unwrap_or(3);
-    let sockets = Sockets::of(&[Table::Tcp])
-        .filter(words.collect::<Vec<_>>().join(" "))
-        .reading(["rate.bytes_acked_per_s", "rate.bytes_received_per_s", "age_ms"]);
+    let sockets = Sockets::of(&[Table::Tcp]).filter(words.collect::<Vec<_>>().join(" ")).reading([
+        "rate.bytes_acked_per_s",
+        "rate.bytes_received_per_s",
+        "age_ms",
+    ]);
     let mut observer = match sockets.open() {
         Ok(session) => Observer::new(session),
         Err(error) => {

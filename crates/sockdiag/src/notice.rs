@@ -392,10 +392,17 @@ impl fmt::Display for Notice {
             }
             Self::EndsUnheard { errno } => {
                 let why = errno_text(*errno);
-                write!(f, "closed sockets are not reported by the kernel ({why}): short connections are missed")
+                write!(
+                    f,
+                    "closed sockets are not reported by the kernel ({why}): short connections are missed"
+                )
             }
             Self::WithoutCookies { sockets } => {
-                write!(f, "no rates for {} from /proc text, which has no cookies", Counted(*sockets, "socket"))
+                write!(
+                    f,
+                    "no rates for {} from /proc text, which has no cookies",
+                    Counted(*sockets, "socket")
+                )
             }
             Self::MapOpen { id, errno } => write!(f, "cannot open BPF map {id}: {}", errno_text(*errno)),
             Self::MapInfo { id, errno } => write!(f, "cannot inspect BPF map {id}: {}", errno_text(*errno)),

@@ -174,7 +174,10 @@ fn wrong_names_are_refused_before_anything_is_listed() {
             "ss: rate.bytes_sent_per_s needs two looks at each socket: use sockdiag top\n",
         ),
         ("--sort -goodput", "ss: goodput needs two looks at each socket: use sockdiag top\n"),
-        ("--group-by state --columns goodput", "ss: goodput needs two looks at each socket: use sockdiag top\n"),
+        (
+            "--group-by state --columns goodput",
+            "ss: goodput needs two looks at each socket: use sockdiag top\n",
+        ),
         ("share.app > 0.5", "ss: share.app needs two looks at each socket: use sockdiag top\n"),
         ("--limit x", "ss: \"x\" is not a number to limit by\n"),
     ] {

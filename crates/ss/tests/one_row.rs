@@ -86,11 +86,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             workload: Some(&workload),
             ..Names::default()
         };
-        assert!(
-            sink.row(&Row { names, ..Row::bare(&socket) })
-                .expect("writing to memory")
-                .is_continue()
-        );
+        assert!(sink.row(&Row { names, ..Row::bare(&socket) }).expect("writing to memory").is_continue());
     };
     let origin = *origin;
     match origin.kind {

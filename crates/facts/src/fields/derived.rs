@@ -86,8 +86,15 @@ const fn looked(
 
 /// The error of a row of two looks.
 const fn error(name: &'static str, read: Read, source: &'static str, unit: Unit, keep: Needs) -> Field {
-    const DOC: &str = "Most that the value of the name before _error may be off, since a dump is not an instant.";
+    const DOC: &str =
+        "Most that the value of the name before _error may be off, since a dump is not an instant.";
     looked(name, read, DOC, source, unit, keep).size()
+}
+
+/// Digits behind the point: a thousandth of a byte or segment in a second, a
+/// hundredth of a percent.
+const fn digits(unit: Unit) -> i32 {
+    if matches!(unit, Unit::Share) { 4 } else { 3 }
 }
 
 /// A row of two looks and the row of its error, of one estimate.
@@ -97,7 +104,7 @@ macro_rules! estimates {
             {
                 let row = looked(
                     $name,
-                    plain!(|$row| Some(($estimate)?.value)),
+                    plain!(|$row| Some(($estimate)?.rounded(digits(Unit::$unit)).value)),
                     $doc,
                     $source,
                     Unit::$unit,
@@ -107,7 +114,7 @@ macro_rules! estimates {
             },
             error(
                 concat!($name, "_error"),
-                plain!(|$row| Some(($estimate)?.error)),
+                plain!(|$row| Some(($estimate)?.rounded(digits(Unit::$unit)).error)),
                 $source,
                 Unit::$unit,
                 $keep,
@@ -277,7 +284,7 @@ pub(super) const AGE: &[Field] = &[
         "Time since the socket was first seen: its age, but for the time between two looks, where \
          age_opening_seen says so, and else the least that it can be.",
         "looks since the first",
-        )
+    )
     .gauge(Unit::Milliseconds)
     .needs(Needs::TWO_LOOKS),
     Field::new(

@@ -18,7 +18,21 @@ use crate::model::TableSet;
 
 /// Subjects of what is found out around a socket, and of what one congestion control
 /// keeps for itself; the socket's own facts go before.
-const AROUND: [&str; 13] = ["netns", "peer", "container", "pod", "unit", "listen", "bbr", "dctcp", "vegas", "rate", "ratio", "share", "delay"];
+const AROUND: [&str; 13] = [
+    "netns",
+    "peer",
+    "container",
+    "pod",
+    "unit",
+    "listen",
+    "bbr",
+    "dctcp",
+    "vegas",
+    "rate",
+    "ratio",
+    "share",
+    "delay",
+];
 
 /// The subject of what only /proc text says.
 const PROC: &str = "proc.";

@@ -225,8 +225,7 @@ impl Memory {
         let socket = row.socket;
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
         let scope = self.enter(netns);
-        let is_time_wait =
-            socket.timer.kind == TIMER_TIME_WAIT && socket.message_kind() == MessageKind::Inet;
+        let is_time_wait = socket.timer.kind == TIMER_TIME_WAIT && socket.message_kind() == MessageKind::Inet;
         let table = row.table();
         let (Some(cookie), Some(scope), false) = (row.cookie(), scope, is_time_wait) else {
             if !is_time_wait {
@@ -257,9 +256,9 @@ impl Memory {
         let window = self.window(socket.origin.window);
         let Some(number) = number else { return Ok(()) };
         let slots = self.slots;
-        let had = socket.tcp_info().map_or(CounterSet::EMPTY, |info| {
-            slots.keep(info, self.known.words_mut(number))
-        });
+        let had = socket
+            .tcp_info()
+            .map_or(CounterSet::EMPTY, |info| slots.keep(info, self.known.words_mut(number)));
         if let Some(at) = self.inode_at
             && let Some(word) = self.known.words_mut(number).get_mut(at)
         {

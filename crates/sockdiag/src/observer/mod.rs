@@ -52,6 +52,10 @@
 
 mod memory;
 mod table;
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::BorrowedFd;
 
 use crate::fields::Choice;
 use crate::model::{Row, TableSet, Window};
@@ -276,6 +280,12 @@ impl Observer {
             more_notices: outcome.more_notices,
             failures: outcome.failures,
         })
+    }
+
+    /// Descriptors that become readable when a socket ends, one for each namespace in
+    /// which the kernel tells; a look reads what there is.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.session.ends_descriptors()
     }
 
     /// How many sockets are remembered.

@@ -4,6 +4,7 @@
 //! A netlink socket for the ends is opened once in each namespace and kept as long as
 //! the namespace is found.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,6 +145,12 @@ impl Session {
                 told.push(scope.namespace.as_ref().map_or(0, |namespace| namespace.facts.inode));
             }
         }
+    }
+
+    /// What becomes readable when sockets end, one descriptor for each namespace.
+    pub(crate) fn ends_descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let ends = self.scopes.all().iter().filter_map(|scope| scope.ends.as_ref()?.events.as_ref());
+        ends.map(AsFd::as_fd)
     }
 
     /// Hands over what the kernel told of ends since the last time, by namespace.
