@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::{ArgMatches, Command};
 
 use crate::end::{End, STATUSES, Status};
-use crate::{generate, wait, watch};
+use crate::{generate, top, wait, watch};
 
 /// A sub-command.
 pub(crate) struct Subcommand {
@@ -17,8 +17,9 @@ pub(crate) struct Subcommand {
 
 /// Every sub-command, in the order of help.
 pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand { command: wait::command, run: wait::run },
+    Subcommand { command: top::command, run: top::run },
     Subcommand { command: watch::command, run: watch::run },
+    Subcommand { command: wait::command, run: wait::run },
     Subcommand { command: generate::command, run: generate::run },
 ];
 

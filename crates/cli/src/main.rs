@@ -12,6 +12,7 @@ mod output;
 mod over_time;
 mod question;
 mod time_span;
+mod top;
 mod wait;
 mod watch;
 

@@ -8,12 +8,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Choice};
 use sockdiag::model::{Row, states};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Changes, FrameSink, Gone, Seen};
 use sockdiag::source::DumpError;
-use sockdiag::Sink as _;
 use sockdiag_options::Kind;
 use sockdiag_render::json::{Form, Header, Json, Opening};
 use sockdiag_render::lead::Lead;
@@ -25,13 +25,16 @@ use crate::over_time::{self, Clock, Told};
 use crate::{complete, time_span};
 
 /// What is said of each socket.
-const SHOWN: &str = "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
+const SHOWN: &str =
+    "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
 /// What is said of one that ended, besides: its last counters.
 const FINAL: &str = "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,tcp.rtt_us";
 /// What an object holds besides.
 const IDENTITY: &str = "socket.cookie,socket.inode,socket.uid";
 /// In several namespaces.
 const NETNS: &str = "netns.title,netns.inode";
+/// Bytes of lines that wait within a look.
+const MOST_WAITING: usize = 32 << 10;
 /// Looks are not nearer to each other than this, however many sockets end.
 const NEAREST: Duration = Duration::from_millis(100);
 
@@ -91,8 +94,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let identity = names(IDENTITY)?;
     let all: Vec<Choice> = [&shown, &identity, &finals, &watched].into_iter().flatten().cloned().collect();
     let mut observer = over_time::observer(&asked, selected, over_time::needs(&all), watched.clone())?;
-    let json = matches.get_flag("jsonl").then_some(all);
-    let mut lines = Lines { shown, finals, watched, json, told: Told::default(), line: Vec::new(), time: None };
+    let opening = Opening { header: &Header::default(), summary: &[] };
+    let json = matches
+        .get_flag("jsonl")
+        .then(|| Json::nested(Catalog::shared(), &all, Form::Lines, &opening, Stdout));
+    let json = json.transpose().map_err(|error| End::unwritten(&error))?;
+    let mut lines =
+        Lines { shown, finals, watched, json, told: Told::default(), text: Vec::new(), time: None };
     let mut clock = Clock::of(matches);
     let end = matches.get_one::<Duration>("for").map(|time| std::time::Instant::now() + *time);
     loop {
@@ -104,9 +112,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         {
             return Err(End::unseen(failure.to_string()));
         }
-        if frame.lost > 0 {
-            lines.lost(frame.lost).map_err(|error| End::unwritten(&error))?;
-        }
+        let written = if frame.lost > 0 { lines.lost(frame.lost) } else { lines.flush() };
+        written.map_err(|error| End::unwritten(&error))?;
         if end.is_some_and(|end| end <= std::time::Instant::now()) {
             return Ok(());
         }
@@ -120,10 +127,11 @@ struct Lines {
     shown: Vec<Choice>,
     finals: Vec<Choice>,
     watched: Vec<Choice>,
-    /// What objects hold, where objects are written.
-    json: Option<Vec<Choice>>,
+    /// Where objects are written.
+    json: Option<Json<Stdout>>,
     told: Told,
-    line: Vec<u8>,
+    /// Lines that are not written yet.
+    text: Vec<u8>,
     /// When the look was made, once that was asked.
     time: Option<String>,
 }
@@ -132,7 +140,7 @@ impl Lines {
     /// Writes a line about a row.
     fn write(&mut self, sign: &str, row: &Row<'_>, changes: Changes) -> io::Result<()> {
         let time = self.time.get_or_insert_with(over_time::time);
-        if let Some(choices) = &self.json {
+        if let Some(json) = &mut self.json {
             let change = match sign {
                 "+" => "opened",
                 "-" => "closed",
@@ -145,44 +153,70 @@ impl Lines {
             if changes.fields != 0 {
                 lead = lead.text("fields", &names(&self.watched, changes.fields).join(","));
             }
-            let opening = Opening { header: &Header::default(), summary: &[] };
-            let catalog = Catalog::shared();
-            let mut json = Json::nested(catalog, choices, Form::Lines, &opening, Stdout)?.led(&lead);
+            json.lead(&lead);
             let _: ControlFlow<()> = json.row(row)?;
-            return json.flush();
+            return Ok(());
         }
-        self.line.clear();
-        write!(self.line, "{time} {sign}")?;
+        let line = &mut self.text;
+        write!(line, "{time} {sign}")?;
         for choice in &self.shown {
-            self.line.push(b' ');
-            if !choice.put(&mut self.line, row) {
-                self.line.push(b'-');
+            line.push(b' ');
+            if !choice.put(line, row) {
+                line.push(b'-');
             }
         }
         if let Some(was) = changes.state_was {
-            write!(self.line, " state_was={}", states::text(was))?;
+            write!(line, " state_was={}", states::text(was))?;
         }
         let changed = self.watched.iter().enumerate().filter(|(at, _)| changes.fields >> at & 1 == 1);
         let finals = self.finals.iter().filter(|_| sign == "-");
         for choice in changed.map(|(_, choice)| choice).chain(finals) {
-            let start = self.line.len();
-            write!(self.line, " {}=", choice.name().rsplit('.').next().unwrap_or_default())?;
-            if !choice.put(&mut self.line, row) {
-                self.line.truncate(start);
+            let start = line.len();
+            write!(line, " {}=", choice.name().rsplit('.').next().unwrap_or_default())?;
+            if !choice.put(line, row) {
+                line.truncate(start);
             }
         }
-        self.line.push(b'\n');
-        write_all(&self.line)
+        line.push(b'\n');
+        self.written()
+    }
+
+    /// A line that is no row's.
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        // Rows before it come first.
+        if let Some(json) = &mut self.json {
+            json.flush()?;
+        }
+        self.text.extend_from_slice(line.as_bytes());
+        self.flush()
+    }
+
+    /// Writes lines, once there are many.
+    fn written(&mut self) -> io::Result<()> {
+        if self.text.len() >= MOST_WAITING { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes every line.
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(json) = &mut self.json {
+            json.flush()?;
+        }
+        let result = write_all(&self.text);
+        self.text.clear();
+        result
     }
 
     /// Writes that sockets ended unseen.
     fn lost(&mut self, lost: u64) -> io::Result<()> {
         let time = self.time.get_or_insert_with(over_time::time);
         if self.json.is_some() {
-            return write_all(format!("{{\"change\":\"lost\",\"time\":\"{time}\",\"lost\":{lost}}}\n").as_bytes());
+            let line = format!("{{\"change\":\"lost\",\"time\":\"{time}\",\"lost\":{lost}}}\n");
+            return self.line(&line);
         }
         let (sockets, s) = (lost, if lost == 1 { "" } else { "s" });
-        write_all(format!("{time} ! {sockets} socket{s} ended unseen: messages of the kernel were dropped\n").as_bytes())
+        let line =
+            format!("{time} ! {sockets} socket{s} ended unseen: messages of the kernel were dropped\n");
+        self.line(&line)
     }
 }
 
@@ -216,7 +250,7 @@ impl FrameSink for Lines {
         } else {
             format!("{time} - cookie={cookie} netns={netns_inode} state_was={state} age_ms={age_ms}\n")
         };
-        write_all(line.as_bytes())
+        self.line(&line)
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Notice> {

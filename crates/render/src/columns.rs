@@ -34,13 +34,7 @@ impl<W: Write> Columns<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn led(
-        choices: Vec<Choice>,
-        shape: Shape,
-        header: bool,
-        lead: &Lead,
-        out: W,
-    ) -> io::Result<Self> {
+    pub fn led(choices: Vec<Choice>, shape: Shape, header: bool, lead: &Lead, out: W) -> io::Result<Self> {
         let right = choices.iter().map(Choice::is_number).collect();
         let mut sheet = Sheet::new(out, shape, right);
         sheet.lead(lead.names());

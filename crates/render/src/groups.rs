@@ -169,13 +169,7 @@ impl<W: Write> Groups<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn led(
-        mut grouping: Grouping,
-        shape: Shape,
-        header: bool,
-        lead: &Lead,
-        out: W,
-    ) -> io::Result<Self> {
+    pub fn led(mut grouping: Grouping, shape: Shape, header: bool, lead: &Lead, out: W) -> io::Result<Self> {
         let by = grouping.by.iter().map(Choice::is_number);
         let right = by.chain([true]).chain(grouping.totals.iter().map(|_| true)).collect();
         let mut sheet = Sheet::new(out, shape, right);

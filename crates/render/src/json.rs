@@ -178,10 +178,8 @@ impl<W: Write> Json<W> {
     }
 
     /// From now on each object of a listing by lines begins with these members.
-    #[must_use]
-    pub fn led(mut self, lead: &Lead) -> Self {
+    pub fn lead(&mut self, lead: &Lead) {
         self.lead = lead.members();
-        self
     }
 
     /// A row as the line that it would be, to be shown later.
@@ -190,7 +188,7 @@ impl<W: Write> Json<W> {
     /// When writing to the output fails.
     pub fn keep(&mut self, row: &Row<'_>) -> io::Result<Box<[u8]>> {
         self.write_out()?;
-        let _ = self.row(row)?;
+        let _: ControlFlow<()> = self.row(row)?;
         let kept = self.buffer.as_slice().into();
         self.buffer.clear();
         Ok(kept)
@@ -214,7 +212,15 @@ impl<W: Write> Json<W> {
     }
 
     fn begin(content: Content, list: &str, form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
-        let mut json = Self { out, buffer: Vec::with_capacity(2 * BUFFER), form, content, rows: 0, lead: Vec::new(), item: 0 };
+        let mut json = Self {
+            out,
+            buffer: Vec::with_capacity(2 * BUFFER),
+            form,
+            content,
+            rows: 0,
+            lead: Vec::new(),
+            item: 0,
+        };
         if form == Form::Lines {
             for counted in opening.summary {
                 json.put(&document::Line(counted), 0)?;

@@ -58,7 +58,17 @@ impl<W: Write> Sheet<W> {
     pub(crate) fn new(out: W, shape: Shape, right: Vec<bool>) -> Self {
         let widths = vec![0; right.len()];
         let csv = WriterBuilder::new().quote_style(QuoteStyle::Necessary).build();
-        Self { out, buffer: Vec::new(), shape, right, widths, cells: Vec::new(), ends: Vec::new(), csv, lead: Vec::new() }
+        Self {
+            out,
+            buffer: Vec::new(),
+            shape,
+            right,
+            widths,
+            cells: Vec::new(),
+            ends: Vec::new(),
+            csv,
+            lead: Vec::new(),
+        }
     }
 
     /// From now on separated lines begin with these cells; some are numbers.
