@@ -80,6 +80,8 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
         Kind::Fields | Kind::SortKeys => arg
             .value_parser(NonEmptyStringValueParser::new())
             .action(ArgAction::Set)
+            // A - before a name turns the order round.
+            .allow_hyphen_values(argument.kind == Kind::SortKeys)
             .add(complete::fields(argument.kind)),
         Kind::File => {
             arg.value_parser(value_parser!(OsString)).action(ArgAction::Set).value_hint(ValueHint::FilePath)

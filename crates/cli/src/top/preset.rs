@@ -19,25 +19,25 @@ pub(super) struct Preset {
 }
 
 /// What says which socket a row is about.
-pub(super) const WHICH: &str = "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port";
+pub(super) const WHICH: &str = "netid,state,local.addr,local.port,remote.addr,remote.port";
 /// And in which namespace.
 pub(super) const NETNS: &str = "netns.title";
 /// And who holds it.
-pub(super) const WHO: &str = "socket.processes";
+pub(super) const WHO: &str = "processes";
 
 /// Every preset; the first is that of sockets that count bytes.
 pub(super) const PRESETS: &[Preset] = &[
     Preset {
         name: "traffic",
         doc: "who sends and receives how much",
-        fields: "rate.bytes_sent_per_s,rate.bytes_received_per_s",
+        fields: "bytes_sent_per_s,bytes_received_per_s",
         sort: "-goodput_bytes_per_s",
-        totals: "sum(rate.bytes_sent_per_s),sum(rate.bytes_received_per_s)",
+        totals: "sum(bytes_sent_per_s),sum(bytes_received_per_s)",
     },
     Preset {
         name: "latency",
         doc: "whose round trips are long, and how much of that is a queue",
-        fields: "tcp.rtt_us,tcp.rttvar_us,tcp.min_rtt_us,delay.queue_us",
+        fields: "rtt,rttvar,min_rtt,delay.queue_us",
         sort: "-tcp.rtt_us",
         totals: "max(tcp.rtt_us),max(delay.queue_us)",
     },
@@ -51,14 +51,14 @@ pub(super) const PRESETS: &[Preset] = &[
     Preset {
         name: "queues",
         doc: "what waits to be read or to be sent, and what was dropped",
-        fields: "socket.recv_q,socket.send_q,mem.drops",
+        fields: "recv_q,send_q,drops",
         sort: "-socket.recv_q,-socket.send_q",
-        totals: "sum(socket.recv_q),sum(socket.send_q),sum(mem.drops)",
+        totals: "sum(recv_q),sum(send_q),sum(drops)",
     },
     Preset {
         name: "memory",
         doc: "whose buffers take how much memory",
-        fields: "mem.rmem_alloc,mem.rcvbuf,mem.wmem_queued,mem.sndbuf",
+        fields: "rmem_alloc,rcvbuf,wmem_queued,sndbuf",
         sort: "-mem.rmem_alloc,-mem.wmem_queued",
         totals: "sum(mem.rmem_alloc),sum(mem.wmem_queued)",
     },

@@ -184,6 +184,13 @@ impl Wait {
         let choices = columns::choices(Catalog::shared(), &self.columns, self.selected.tables)
             .map_err(|error| End::usage(error.to_string()))?;
         let mut session = Session::open(question(&self.asked, self.selected, Needs::NONE))?;
+        let of_two_looks = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS));
+        let shown = choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS));
+        if let Some(name) =
+            of_two_looks.map(|field| field.name).or(shown.map(|choice| choice.named().field.name))
+        {
+            return Err(End::usage(format!("\"{name}\" compares two looks: use sockdiag top or watch")));
+        }
         let mut news = self.news(&mut session);
         let mut looks = news.looks();
         let mut pace = Pace::begin();

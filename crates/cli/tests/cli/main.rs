@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 mod documents;
+mod over_time;
 mod wait;
 
 use std::process::{Command, Output, Stdio};

@@ -165,6 +165,8 @@ fn what_makes_no_sense_is_said_at_once() {
         (&["wait", "--timeout", "soon", "sport", "=", ":1"], "500ms"),
         (&["wait", "state", "established", "sport", "=", ":1"], "--gone"),
         (&["wait", "--columns", "nothing", "sport", "=", ":1"], "nothing"),
+        (&["wait", "rate.bytes_sent_per_s", ">", "1"], "top"),
+        (&["wait", "--columns", "rate.bytes_sent_per_s", "sport", "=", ":1"], "top"),
         (&["wait", "-A", "nothing", "sport", "=", ":1"], "nothing"),
     ] {
         let out = run(words);
