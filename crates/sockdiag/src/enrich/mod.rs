@@ -56,6 +56,7 @@ use identities::Identities;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
 use peers::Peers;
+pub(crate) use processes::HoldersBefore;
 use processes::Processes;
 use rows::{has_ports, path_of_cgroup, port_of};
 use rpc::RpcNames;
@@ -472,6 +473,16 @@ impl Enricher {
         {
             processes.count_tested(socket);
         }
+    }
+
+    /// From now on it is known who held a socket at the poll before.
+    pub(crate) fn keep_holders(&mut self) {
+        self.processes.iter_mut().for_each(Processes::keep_before);
+    }
+
+    /// Who held which socket at the poll before, where that is kept.
+    pub(crate) fn holders_before(&self) -> Option<HoldersBefore> {
+        self.processes.as_ref()?.before()
     }
 
     /// Who holds which socket, as far as that was looked for.

@@ -11,8 +11,11 @@ use std::ops::ControlFlow;
 
 use super::table::{Entry, Known, NO_WINDOW, flag};
 use super::{Changes, FrameSink, Gone, Seen};
+use crate::enrich::HoldersBefore;
 use crate::fields::{Choice, Needs};
-use crate::model::{MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window};
+use crate::model::{
+    HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window,
+};
 use crate::notice::Notice;
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
 use crate::session::{Course, Session, Test, Told};
@@ -27,6 +30,9 @@ const MOST: usize = MOST_WORDS + 1 + MOST_WATCHED;
 
 /// The timer of a socket of which only TIME-WAIT is left (`inet_twsk_diag_fill`).
 const TIMER_TIME_WAIT: u8 = 3;
+
+/// Seconds after which the kernel has told of an end, if it tells at all.
+const LATEST: u16 = 10;
 
 /// Tables of whose sockets' ends the kernel tells.
 const TOLD: TableSet = TableSet::of(&[Table::Tcp, Table::Udp]);
@@ -65,6 +71,8 @@ pub(super) struct Memory {
     pub(super) count: Counts,
     /// A text of a watched field.
     text: Vec<u8>,
+    /// Who held which socket at the poll before.
+    pub(super) holders_before: Option<HoldersBefore>,
 }
 
 /// What a look counts.
@@ -122,6 +130,7 @@ impl Memory {
             latest: None,
             count: Counts::default(),
             text: Vec::new(),
+            holders_before: None,
         }
     }
 
@@ -259,13 +268,20 @@ impl Memory {
         let had = socket
             .tcp_info()
             .map_or(CounterSet::EMPTY, |info| slots.keep(info, self.known.words_mut(number)));
+        // Its process closed it, and the kernel has still to do: it is whose it was.
+        let mut orphan = None;
         if let Some(at) = self.inode_at
             && let Some(word) = self.known.words_mut(number).get_mut(at)
         {
-            *word = socket.inode;
+            if socket.inode == 0 && *word != 0 {
+                orphan = Some((Socket { inode: *word, ..*socket }, self.holders_before.clone()));
+            } else {
+                *word = socket.inode;
+            }
         }
         let Some(entry) = self.known.entry_mut(number) else { return Ok(()) };
-        (entry.window, entry.had, entry.table, entry.state) = (window, had.bits(), table as u8, socket.state);
+        (entry.window, entry.table, entry.state) = (window, table as u8, socket.state);
+        entry.set_had(had);
         entry.set(flag::SEEN, true);
         entry.set(flag::MISSED | flag::INFERRED, false);
         let entry = *entry;
@@ -281,7 +297,11 @@ impl Memory {
             opening_seen: entry.has(flag::OPENING_SEEN),
             earlier,
         };
-        let row = Row { past: Some(&past), ..*row };
+        let mut row = Row { past: Some(&past), ..*row };
+        if let Some((socket, holders)) = &orphan {
+            row.socket = socket;
+            row.names.holders = holders.as_ref().map(|holders| holders as &dyn HolderCache);
+        }
         let matched = self.is_shown(socket) && self.passes(&row);
         let changed_fields = if matched { self.look_at_watched(number, &row, &before) } else { 0 };
         let was_shown = entry.has(flag::SHOWN);
@@ -316,7 +336,7 @@ impl Memory {
         words: &'a [u32],
     ) -> Option<Earlier<'a>> {
         let window = *windows.get(was.window as usize)?;
-        Some(Earlier { window, slots, words, had: CounterSet::from_bits(was.had) })
+        Some(Earlier { window, slots, words, had: was.had() })
     }
 
     /// What they were of a socket that was not there at the look before: nothing.
@@ -403,8 +423,14 @@ impl Memory {
         let past = Past { window: begin, first_seen_ns, opening_seen, earlier };
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
         let was_shown = was.is_some_and(|was| was.has(flag::SHOWN));
+        let holders_before = self.holders_before.clone();
         session.show_ended(scope_number, &socket, |row| {
-            let row = Row { past: Some(&past), ..*row };
+            let mut row = Row { past: Some(&past), ..*row };
+            if let (Some(now), Some(before)) = (row.names.holders, &holders_before)
+                && !is_held(now, socket.inode)
+            {
+                row.names.holders = Some(before);
+            }
             // One that was aborted has lost its addresses.
             if matched || (was.is_none() || was_shown) && self.passes(&row) {
                 self.count.closed += 1;
@@ -429,10 +455,13 @@ impl Memory {
                 (*netns, failed.fold(tables, |left, (_, table)| left.minus(beside(*table, tables))))
             }));
         }
+        let second = window.end_ns() / 1_000_000_000;
+        let before = self.latest.map_or(0, |latest| latest.end_ns() / 1_000_000_000);
+        let now = Now { second, is_slow: second.saturating_sub(before) >= 16 - u64::from(LATEST) };
         let mut number = 0;
         while let Some(entry) = self.known.entry(number).copied() {
             let netns = self.scopes.get(usize::from(entry.scope)).copied().unwrap_or(0);
-            match self.verdict(&entry, netns, course) {
+            match self.verdict(&entry, netns, course, now) {
                 Verdict::Here => {
                     if let Some(entry) = self.known.entry_mut(number) {
                         entry.set(flag::SEEN, false);
@@ -442,6 +471,11 @@ impl Memory {
                 }
                 Verdict::Keep(flags) => {
                     self.keep(number, &entry, flags);
+                    if flags != 0
+                        && let Some(entry) = self.known.entry_mut(number)
+                    {
+                        entry.miss(now.second);
+                    }
                     number += 1;
                     if flags != flag::INFERRED {
                         continue;
@@ -468,7 +502,8 @@ impl Memory {
         Ok(())
     }
 
-    fn verdict(&mut self, entry: &Entry, netns: u64, course: &Course) -> Verdict {
+    fn verdict(&mut self, entry: &Entry, netns: u64, course: &Course, now: Now) -> Verdict {
+        let Now { second, is_slow } = now;
         if entry.has(flag::SEEN) {
             return Verdict::Here;
         }
@@ -481,8 +516,10 @@ impl Memory {
         if !is_complete {
             return Verdict::Keep(0);
         }
+        // The kernel tells of ends by and by: late on a busy machine.
+        let is_over = is_slow || entry.missed_for(second) >= LATEST;
         if entry.has(flag::INFERRED) {
-            return Verdict::Forget;
+            return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
         }
         let is_request = [State::SynRecv as u8, State::NewSynRecv as u8].contains(&entry.state);
         if is_request || TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
@@ -492,9 +529,22 @@ impl Memory {
             *lost -= 1;
             return Verdict::Keep(flag::INFERRED);
         }
-        // The kernel would have told by now: it is not what is asked for any more.
-        if entry.has(flag::MISSED) { Verdict::Forget } else { Verdict::Keep(flag::MISSED) }
+        match entry.has(flag::MISSED) {
+            false => Verdict::Keep(flag::MISSED),
+            // The kernel would have told by now: it is not what is asked for any more.
+            true if is_over => Verdict::Forget,
+            true => Verdict::Keep(0),
+        }
     }
+}
+
+/// When a look is judged.
+#[derive(Clone, Copy)]
+struct Now {
+    /// Since boot.
+    second: u64,
+    /// Whether the look before is so long ago that seconds counted to 16 do not tell.
+    is_slow: bool,
 }
 
 /// What becomes of a socket after a look.
@@ -516,6 +566,12 @@ fn beside(table: Table, tables: TableSet) -> TableSet {
     }
     let together = tables.iter().filter(|other| other.message_kind() == table.message_kind());
     together.fold(TableSet::only(table), |all, other| all.union(TableSet::only(other)))
+}
+
+fn is_held(holders: &dyn HolderCache, inode: u32) -> bool {
+    let mut is_held = false;
+    holders.holders(inode, &mut |_| is_held = true);
+    is_held
 }
 
 /// FNV-1a, 32 bits.

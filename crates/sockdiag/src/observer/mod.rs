@@ -240,6 +240,7 @@ impl Observer {
         let mut look = Look { memory, sink };
         let outcome = match session.poll_observed(&mut look, |session, look| {
             session.tests(&mut look.memory.tests);
+            look.memory.holders_before = session.holders_before();
             look.memory.leave();
         }) {
             Ok(outcome) => outcome,

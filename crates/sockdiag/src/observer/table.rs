@@ -12,6 +12,8 @@
     reason = "slots are numbered with 32 bits, and a hash is cut to the size of the index"
 )]
 
+use crate::past::CounterSet;
+
 /// An index entry that leads nowhere.
 const EMPTY: u32 = u32::MAX;
 
@@ -32,6 +34,9 @@ pub(super) mod flag {
     pub(crate) const INFERRED: u8 = 32;
 }
 
+/// The bits of [`CounterSet`].
+const COUNTERS: u16 = 0x0fff;
+
 /// No window: the socket came from a source without a clock.
 pub(super) const NO_WINDOW: u32 = u32::MAX;
 
@@ -46,8 +51,9 @@ pub(super) struct Entry {
     pub(super) window: u32,
     /// The number of its namespace.
     pub(super) scope: u16,
-    /// Which counters it had.
-    pub(super) had: u16,
+    /// Which counters it had, below [`COUNTERS`]; above, the second in which it was
+    /// first missed, in a count to 16.
+    had: u16,
     /// The number of its table.
     pub(super) table: u8,
     /// Its state.
@@ -72,6 +78,25 @@ impl Entry {
             flags: 0,
             first_high: (ms >> 32) as u8,
         }
+    }
+
+    /// Which counters it had.
+    pub(super) fn had(&self) -> CounterSet {
+        CounterSet::from_bits(self.had & COUNTERS)
+    }
+
+    pub(super) fn set_had(&mut self, had: CounterSet) {
+        self.had = had.bits() & COUNTERS;
+    }
+
+    /// It is missed in this second.
+    pub(super) fn miss(&mut self, second: u64) {
+        self.had = self.had & COUNTERS | (second as u16) << 12;
+    }
+
+    /// Seconds since it was missed, less 16 where that is 16 or more.
+    pub(super) fn missed_for(&self, second: u64) -> u16 {
+        (second as u16).wrapping_sub(self.had >> 12) & 15
     }
 
     /// When it was first seen, in nanoseconds since boot.
@@ -297,6 +322,17 @@ mod tests {
             assert!(each < f64::from(most), "{each} bytes a socket");
         }
         assert_eq!(size_of::<Entry>(), 24);
+    }
+
+    #[test]
+    fn the_second_of_a_miss_is_kept_beside_the_counters() {
+        let mut entry = Entry::new(1, 0, 0);
+        let had = CounterSet::from_bits(0x0a5b);
+        entry.set_had(had);
+        for second in [3, 15, 16, 31, 1_000_000] {
+            entry.miss(second);
+            assert_eq!((entry.had(), entry.missed_for(second + 9), entry.missed_for(second)), (had, 9, 0));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Outcome, PollError, Session};
+use crate::enrich::HoldersBefore;
 use crate::filter::{EvalContext, Expr};
 use crate::model::{Record, Row, Socket, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
@@ -66,6 +67,7 @@ impl Session {
     pub(crate) fn observe(&mut self) -> StateSet {
         self.order = Order::default();
         self.observed = true;
+        self.enricher.keep_holders();
         let asked = self.selected.states;
         if asked.intersects(LIFE) {
             self.selected.states = asked.union(LIFE);
@@ -110,6 +112,11 @@ impl Session {
             filter: scope.shared_filter(),
             context: scope.context(),
         }));
+    }
+
+    /// Who held which socket at the poll before.
+    pub(crate) fn holders_before(&self) -> Option<HoldersBefore> {
+        self.enricher.holders_before()
     }
 
     /// How the last poll went.

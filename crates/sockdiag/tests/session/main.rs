@@ -17,6 +17,7 @@ mod follow;
 mod holders;
 mod named;
 mod nested;
+mod observed;
 mod quiet;
 mod world;
 

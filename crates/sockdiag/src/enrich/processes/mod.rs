@@ -21,12 +21,13 @@ mod walk;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{AssembleError, NotFound};
 
 use super::EnrichConfig;
-use crate::model::{HolderCache, Socket};
+use crate::model::{Holder, HolderCache, Socket};
 use crate::notice::{NoIterator, Notice, Refusals, Unseen};
 use crate::sys::bpf::LoadError;
 use crate::sys::outlook::Outlook;
@@ -169,6 +170,16 @@ trait Strategy: fmt::Debug + Send + Sync {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
 }
 
+/// Who held which socket at an earlier poll.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldersBefore(Arc<Index>);
+
+impl HolderCache for HoldersBefore {
+    fn holders(&self, inode: u32, take: &mut dyn FnMut(Holder<'_>)) {
+        self.0.holders(inode, take);
+    }
+}
+
 /// Holders of sockets, looked for when rows wait for them.
 #[derive(Debug)]
 pub(super) struct Processes {
@@ -177,6 +188,8 @@ pub(super) struct Processes {
     index: Index,
     /// Whether threads beside the first of a process are found but not shown.
     hides_threads: bool,
+    /// What was found for the poll before, where that is kept.
+    before: Option<Arc<Index>>,
     /// Every socket of the machine is in the index.
     complete: bool,
     /// Whether what is missing is counted, to be told.
@@ -218,6 +231,7 @@ impl Processes {
             strategies,
             index: Index::default(),
             hides_threads,
+            before: None,
             complete: false,
             tells: explains,
             missing: Missing::new(reasons),
@@ -235,7 +249,20 @@ impl Processes {
         self.complete = false;
         self.missing.clear();
         self.outlook = None;
-        self.index = Index::default();
+        let index = std::mem::take(&mut self.index);
+        if self.before.is_some() {
+            self.before = Some(Arc::new(index));
+        }
+    }
+
+    /// From now on what was found for a poll is kept until the one after the next.
+    pub(super) fn keep_before(&mut self) {
+        self.before = Some(Arc::default());
+    }
+
+    /// Who held what at the poll before.
+    pub(super) fn before(&self) -> Option<HoldersBefore> {
+        self.before.clone().map(HoldersBefore)
     }
 
     /// Whether every socket was mapped.
