@@ -7,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Arg, ArgMatches};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sockdiag::civil;
 use sockdiag::fields::{Catalog, Choice, Needs};
 use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::source::DumpError;
 use sockdiag::{Observer, PollError, Session};
-use sockdiag_render::json;
 
 use crate::end::End;
 use crate::options::Asked;
@@ -137,7 +137,8 @@ impl Clock {
 /// The time of day, in UTC.
 pub(crate) fn time() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = json::rfc3339(now.as_secs());
+    let seconds = civil::rfc3339(now.as_secs(), None);
+    // A look takes longer than a microsecond.
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), now.subsec_millis())
 }
 

@@ -28,6 +28,15 @@ use crate::number::put_octal;
 /// A text is cut so that its cell has no more bytes than this.
 pub const LONGEST: usize = 4096;
 
+/// What is kept of a text at most: more than is shown, so that whoever shows it sees
+/// that it was cut.
+pub const KEPT: usize = LONGEST + 1;
+
+/// The part of a text that is kept.
+pub fn kept(text: &[u8]) -> &[u8] {
+    text.get(..KEPT).unwrap_or(text)
+}
+
 /// What stands at the end of text that was cut.
 pub const CUT: &str = "…";
 

@@ -13,7 +13,9 @@
 
 #[macro_use]
 mod bit_set;
+pub mod civil;
 mod cnum;
+mod columns;
 mod errno;
 pub mod escape;
 pub mod fields;

@@ -30,7 +30,7 @@ pub const EXAMPLES: &[Example] = &[
     ),
     example(
         "UDP sockets that drop datagrams",
-        "ss -uan 'drops > 0' --columns local.addr,local.port,mem.drops,recv_q,comm",
+        "ss -uan 'drops > 0' --columns local.addr,local.port,drops,recv_q,comm",
     ),
     example("the process at the other end", "ss -tnp --peers"),
     example("container, pod and unit", "ss -tanp --containers"),
@@ -48,7 +48,7 @@ pub const EXAMPLES: &[Example] = &[
     example("sockets of one program and user", "ss -tuanp 'comm = nginx* and process.user = root'"),
     example("the fullest receive queues", "ss -tuanp --sort -recv_q --limit 5"),
     example("what you are not allowed to see", "ss -tuanp --explain 'socket.processes = 0'"),
-    example("chosen fields for a script", "ss -tn --csv --columns remote.addr,rtt,cwnd"),
+    example("chosen fields for a script", "ss -tn --csv --columns remote.addr,rtt,bytes_sent"),
     example("everything as JSON", "ss -tuanpi -j"),
     example("every field of TCP, with unit and meaning", "ss -t --columns help"),
 ];

@@ -98,7 +98,7 @@ options! {
     Contexts("z", ["contexts"], General, Details, "display task and socket SELinux security contexts",
         "Shows the SELinux contexts of processes and of the sockets themselves.");
     Net("N", ["net"], General, Namespaces, "switch to the specified network namespace name",
-        "Enters a network namespace first; names are those of ip-netns(8).")
+        "Enters a network namespace first; names are those of ip-netns(8). Where there is none of that name: a path, pid:N for that of a process, or container:NAME for that of a container, by its name or the first digits of its id.")
         .takes("NAME", Namespace);
 
     Ipv4("4", ["ipv4"], Sockets, Selection, "display only IP version 4 sockets",
@@ -181,6 +181,8 @@ options! {
     Limit("", ["limit"], Extension, Columns, "show at most N rows",
         "Shows at most N rows.")
         .takes("N", Number);
+    ExitCode("", ["exit-code"], Extension, Columns, "end with status 1 if no socket was shown",
+        "Ends with status 1 where no socket was shown, in every form; with --group-by where none was counted. Other ends keep their status.");
     GroupBy("", ["group-by"], Extension, Columns, "count sockets by the values of these fields",
         "Counts the sockets that have the same values of these fields, and adds up their queues and the fields of --columns.")
         .takes("FIELD[,FIELD]", Fields);
@@ -190,13 +192,13 @@ options! {
         "Prints the manual page, a reference page, or the completions of a shell, and ends.")
         .takes("WHAT", Word(DOCUMENTS));
     Netns("", ["netns"], Extension, Namespaces, "",
-        "Lists the sockets of several network namespaces in one table, each visited once: all of them, or those of a list of names, paths, inode numbers and processes.")
+        "Lists the sockets of several network namespaces in one table, each visited once: all of them, or those of a list of names, paths, inode numbers, processes (pid:N) and containers (container:NAME).")
         .takes("LIST", Namespaces(NAMESPACES))
         .more("                       list the sockets of several network namespaces\n");
     Peers("", ["peers"], Extension, Details, "show the process at the other end, where it is on this machine",
-        "Shows the process at the other end, where that is on this machine: of unix sockets, of connections within a namespace, and across namespaces.");
+        "Shows the process at the other end, where that is on this machine: of unix sockets, of connections within a namespace, and across namespaces. Of TCP and UDP that is a guess by addresses, ports and states; an end by the word of another user's namespace alone is marked with his uid.");
     Containers("", ["containers"], Extension, Details, "show container, pod and unit",
-        "Shows the container, the pod and the unit that a socket works for.");
+        "Shows the container, the pod and the unit that a socket works for. Names that a user or a container chose are marked: (uid 1000), (container 4f797c539e6c).");
     Exposure("", ["exposure"], Extension, Details, "show what listeners accept, from where, and how full they are",
         "Shows what a listener accepts, from where it can be reached, and how full its backlog is.");
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use sockdiag::Sink;
-use sockdiag::fields::{Catalog, Choice, ChoiceError, Kind, Unit};
+use sockdiag::fields::{Catalog, Choice, ChoiceError};
 use sockdiag::model::{Row, TableSet};
 
 use crate::lead::Lead;
@@ -116,33 +116,4 @@ impl<W: Write> Sink for Columns<W> {
 /// When a name stands for no field.
 pub fn choices(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<Choice>, ChoiceError> {
     Choice::list(catalog, names, tables)
-}
-
-/// Every field that can be chosen: its name, what its values are and count, what
-/// becomes of them, and what it means.
-pub fn help(catalog: &Catalog) -> String {
-    let mut out = Vec::new();
-    let mut sheet = Sheet::new(&mut out, Shape::Aligned, vec![false; 5]);
-    let mut seen: Vec<&str> = Vec::new();
-    for field in catalog.fields() {
-        if seen.contains(&field.name) {
-            continue;
-        }
-        seen.push(field.name);
-        line(&mut sheet, field.name, field.kind, field.unit, field.metric.name(), &field.meaning());
-        for member in field.kind.members() {
-            let name = format!("{}.{}", field.name, member.name);
-            line(&mut sheet, &name, member.kind, member.unit, "", &member.meaning());
-        }
-    }
-    // Writing to memory does not fail.
-    let _ = sheet.finish();
-    drop(sheet);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn line(sheet: &mut Sheet<&mut Vec<u8>>, name: &str, kind: Kind, unit: Unit, metric: &str, meaning: &str) {
-    let cells = [name, &kind.name(), unit.name().unwrap_or(""), metric, meaning];
-    // Writing to memory does not fail.
-    let _ = sheet.line(cells.into_iter().map(|cell| Some(cell.as_bytes())));
 }

@@ -33,7 +33,7 @@ use sockdiag::model::{MessageKind, Row};
 use crate::lead::Lead;
 use chosen::Chosen;
 use document::Counts;
-pub use document::{Counted, Header, Trailer, counts, rfc3339};
+pub use document::{Counted, Header, Trailer, counts};
 use safe::{Room, Safe};
 
 /// The version of the form: it goes up when a key changes its meaning or goes

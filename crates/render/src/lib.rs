@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod columns;
+pub mod field_list;
 pub mod groups;
 pub mod json;
 mod layout;

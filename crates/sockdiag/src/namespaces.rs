@@ -19,8 +19,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::enrich::{Container, containers};
 use crate::model::Netns;
-use crate::notice::Unseen;
+use crate::notice::{Notice, Unseen};
+use crate::sys::chosen;
 use crate::sys::errno_of;
 use crate::sys::netns::{self, EnterError, OWN};
 use crate::sys::opener::{Opener, Worker};
@@ -101,8 +103,46 @@ pub fn all() -> Namespaces {
     Search::seen_from(netns::inode()).all()
 }
 
+/// Moves the calling thread into the namespace that a word stands for, as
+/// [`netns::enter`](crate::sys::netns::enter) does; `container:NAME` is that of a
+/// container, by its name or the first digits of its id.
+///
+/// # Errors
+/// As there, and where no container fits, or more than one.
+pub fn enter(word: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
+    let Some(name) = container_in(word) else { return netns::enter(word, notices) };
+    let container = container(name)?;
+    let file = chosen::namespace(&container.door).map_err(|why| netns::not_entered(word, why))?;
+    let is_its = file.metadata().is_ok_and(|meta| container.inode == Some(meta.ino()));
+    if !is_its {
+        // The process ended, and its number is another's.
+        return Err(EnterError::NoContainer { name: name.to_owned() });
+    }
+    netns::enter_by(word, &file, notices)
+}
+
+/// The name of a container in a word, unless a namespace is called so.
+fn container_in(word: &OsStr) -> Option<&OsStr> {
+    let name = word.as_bytes().strip_prefix(b"container:")?;
+    let is_name = fs::symlink_metadata(Path::new(NAMES).join(word)).is_ok();
+    (!is_name).then_some(OsStr::from_bytes(name))
+}
+
+/// The only container that a name fits.
+fn container(name: &OsStr) -> Result<Container, EnterError> {
+    let mut found = containers(name.as_bytes());
+    match (found.pop(), found.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => Err(EnterError::NoContainer { name: name.to_owned() }),
+        (Some(last), false) => {
+            let candidates = found.into_iter().chain([last]).map(|one| one.title).collect();
+            Err(EnterError::SeveralContainers { name: name.to_owned(), candidates })
+        }
+    }
+}
+
 /// The namespaces of a list of words between commas: `all`, names as `ip netns`
-/// gives them, inode numbers, paths of files, `pid:N`.
+/// gives them, inode numbers, paths of files, `pid:N`, `container:NAME`.
 ///
 /// # Errors
 /// As [`netns::enter`], about the first word that
@@ -195,7 +235,9 @@ impl Search {
     fn one(&mut self, word: &OsStr) -> Result<Namespace, EnterError> {
         let bytes = word.as_bytes();
         let mut is_name = false;
+        let container = container_in(word).map(container).transpose()?;
         let door = match bytes.strip_prefix(b"pid:") {
+            _ if let Some(container) = &container => container.door.clone(),
             Some(pid) => {
                 let whole = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
                 // Not a number is no process.
@@ -220,6 +262,9 @@ impl Search {
             return Err(EnterError::Set { name: word.to_owned(), errno: EINVAL });
         }
         let inode = meta.ino();
+        if container.is_some_and(|container| container.inode != Some(inode)) {
+            return Err(EnterError::Open { name: word.to_owned(), errno: 2 });
+        }
         let mut namespace = self.found.get(&inode).cloned().unwrap_or_else(|| self.new_one(inode));
         let Netns { mut name, path, .. } = namespace.facts;
         if is_name {

@@ -344,7 +344,7 @@ impl fmt::Display for Notice {
                 f.write_str(if threads.is_empty() { "" } else { ")" })
             }
             Self::EventsWithoutHolders => {
-                f.write_str("nobody holds a socket that was destroyed, so conditions on processes fail")
+                f.write_str("a destroyed socket has no processes, so conditions on processes fail")
             }
             Self::ProcText { tables } => {
                 write!(f, "{}: read from /proc text, so what it does not tell is absent", tables.join(", "))
@@ -357,7 +357,7 @@ impl fmt::Display for Notice {
                 )
             }
             Self::Missing { title, why } => why.tell(title, f),
-            Self::HolderProgramRejected { why } => write!(f, "holders are searched for in /proc: {why}"),
+            Self::HolderProgramRejected { why } => write!(f, "processes are searched for in /proc: {why}"),
             Self::HoldersRefused { why } => write!(f, "no iterator over open files: {why}"),
             Self::NamespacesUnseen { refused, errno, why } => {
                 if !refused.is_empty() {

@@ -92,6 +92,7 @@ impl Gate<'_> {
         let mut row = Row::bare(socket);
         row.names.holders = enricher.holders();
         row.names.netns = enricher.netns();
+        row.names.arrival = enricher.arrival();
         filter.eval(&row, self.context)
     }
 }

@@ -195,7 +195,7 @@ impl Sockets {
     }
 
     /// Asks in these network namespaces: words between commas, each `all`, a
-    /// name as `ip netns` has it, a path, an inode number or `pid:N`.  The
+    /// name as `ip netns` has it, a path, an inode number, `pid:N` or `container:NAME`.  The
     /// calling thread stays where it is.  Fields `netns.*` tell rows apart;
     /// namespaces that may not be entered are a notice of the outcome.
     #[must_use]

@@ -2,11 +2,13 @@
 //!
 //! Only `main` writes them.
 
+use std::ffi::OsString;
+
 use sockdiag::fields::Catalog;
-use sockdiag_render::{columns, json};
+use sockdiag_render::{field_list, json};
 
 use crate::cli::Exit;
-use crate::{help, manual};
+use crate::{help, hints, manual, terminal};
 
 /// An exit status and what is left to write.
 #[derive(Debug, Default)]
@@ -24,22 +26,55 @@ pub(crate) struct LastWords {
 
 impl From<Exit> for LastWords {
     fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Help => Self::asked(help::full()),
-            Exit::Version => Self::asked(help::version()),
-            Exit::Fields => Self::ours(columns::help(&Catalog::standard())),
-            Exit::Schema => Self::ours(json::schema::text(&Catalog::standard())),
-            Exit::Generate(document) => Self::ours(manual::generate(document)),
-            Exit::Usage(message) => {
-                let stderr = [&*message, b"\n", help::reference().as_bytes()].concat();
-                Self { code: Exit::USAGE, stderr, ..Self::default() }
-            }
-            Exit::Error { code, stderr } => Self { code, stderr, ..Self::default() },
-        }
+        Self::new(exit, None)
     }
 }
 
 impl LastWords {
+    /// What an end leaves to write.  `people` has the words of the command line if
+    /// somebody reads what is said: then the message comes last, where it is seen,
+    /// with what was probably meant; else stderr is the reference's.
+    pub(crate) fn new(exit: Exit, people: Option<&[OsString]>) -> Self {
+        match exit {
+            Exit::Help => Self::asked(help::full()),
+            Exit::Version => Self::asked(help::version()),
+            Exit::Fields(tables) => {
+                Self::ours(field_list::text(&Catalog::standard(), tables, terminal::width()))
+            }
+            Exit::Schema => Self::ours(json::schema::text(&Catalog::standard())),
+            Exit::Generate(document) => Self::ours(manual::generate(document)),
+            Exit::Usage(message) => Self::usage(&message, people.is_some()),
+            Exit::Unknown { message, option } => {
+                match people.and_then(|words| hints::option(&option, words)) {
+                    None => Self::usage(&message, people.is_some()),
+                    Some((name, is_ours)) => {
+                        let advice = format!("\n    did you mean --{name}?");
+                        let message = [&*message, advice.as_bytes()].concat();
+                        // The reference's help does not list ours.
+                        let stderr = || [&*message, b"\n"].concat();
+                        if is_ours {
+                            Self { code: Exit::USAGE, stderr: stderr(), ..Self::default() }
+                        } else {
+                            Self::usage(&message, true)
+                        }
+                    }
+                }
+            }
+            Exit::Error { code, stderr } => Self { code, stderr, ..Self::default() },
+        }
+    }
+
+    /// A message and the reference's help, which one is to be seen last.
+    fn usage(message: &[u8], message_last: bool) -> Self {
+        let help = help::reference();
+        let stderr = if message_last {
+            [help.as_bytes(), b"\n", message, b"\n"].concat()
+        } else {
+            [message, b"\n", help.as_bytes()].concat()
+        };
+        Self { code: Exit::USAGE, stderr, ..Self::default() }
+    }
+
     /// A text that was asked for: it goes to stdout, and the status is 0.
     fn asked(text: String) -> Self {
         Self { stdout: text.into_bytes(), ..Self::default() }

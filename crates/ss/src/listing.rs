@@ -30,6 +30,8 @@ const COLUMNS: &str =
     "socket.netid,socket.state,socket.recv_q,socket.send_q,local.addr,local.port,remote.addr,remote.port";
 /// The column before the others where several namespaces are listed.
 const NETNS: &str = "netns";
+/// The column before all others with `-E`.
+const TIME: &str = "event.time";
 /// What groups are told of besides what `--columns` names.
 const SUMS: &str = "recv_q,send_q";
 
@@ -112,6 +114,9 @@ impl Plan {
             if args.netns.is_some() && !choices.iter().any(tells_netns) {
                 let netns = Choice::new(catalog, NETNS).map_err(|error| bad_name(&error))?;
                 choices.insert(0, netns);
+            }
+            if args.events && form.columns.is_none() {
+                choices.insert(0, Choice::new(catalog, TIME).map_err(|error| bad_name(&error))?);
             }
             let needs = needs_of(choices.iter());
             (Chosen::Columns(choices), needs)

@@ -6,6 +6,7 @@
 mod cli;
 mod counts;
 mod help;
+mod hints;
 mod last_words;
 mod listing;
 mod manual;
@@ -27,17 +28,14 @@ fn main() -> ExitCode {
     sys::restore_sigpipe();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let program = if words.is_empty() { OsString::from("ss") } else { words.remove(0) };
-    let result = run::run(&program, &words);
-    if terminal::reader_is_gone() {
-        sys::end_by_sigpipe();
-    }
-    match result {
+    match run::run(&program, &words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
-            let last = LastWords::from(exit);
+            let people = words::are_for_people(&words).then_some(&*words);
+            let last = LastWords::new(exit, people);
             let written = terminal::Stdout.write_all(&last.stdout);
             let unwritten = written.err().filter(|_| last.is_ours).and_then(|error| words::unwritten(&error));
-            let last = unwritten.map_or(last, LastWords::from);
+            let last = unwritten.map_or(last, |exit| LastWords::new(exit, people));
             // Nobody is left to tell if this fails.
             let _ = std::io::stderr().write_all(&last.stderr);
             ExitCode::from(last.code)

@@ -26,6 +26,7 @@ use sockdiag_render::ss::Look;
 
 use crate::cli::{self, Actions, Args, Exit};
 use crate::counts;
+use crate::hints;
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::notes::Notes;
@@ -72,20 +73,23 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             return Ok(());
         }
     }
-    args.take_state_words()?;
+    let picture = args.explain || io::stderr().is_terminal();
+    if let Err(exit) = args.take_state_words() {
+        return Err(if picture { exit.advised(&hints::states(&args.words)) } else { exit });
+    }
     let selected = match args.selection.resolve() {
         Ok(selected) => selected,
         // Whoever asked for a document gets one, also of nothing.
         Err(empty) if args.form.is_document() => {
             let opening =
                 Opening { catalog, look: Look::default(), words, sources: &sources, summary: &counted };
-            let exit = words::nothing_to_list(empty);
+            let exit = none_shown(words::nothing_to_list(empty), args.exit_code);
             let mut said = said.into_inner();
             said.end(&exit);
             let written = plan.open(&opening, false).and_then(|mut listing| listing.end(&said));
             return written.or_else(|error| unwritten(&error)).and(Err(exit));
         }
-        Err(empty) => return Err(words::nothing_to_list(empty)),
+        Err(empty) => return Err(none_shown(words::nothing_to_list(empty), args.exit_code)),
     };
     let style = Style { numeric: args.numeric, oneline: args.oneline, groups };
     let mut question = Question::new(selected);
@@ -121,10 +125,15 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
     question.explain = explain || args.form.is_json();
-    let picture = args.explain || io::stderr().is_terminal();
-    let mut session = Session::once(question).map_err(|error| words::unasked(error, picture))?;
+    let people = picture.then_some(&*args.words);
+    let mut session =
+        Session::once(question).map_err(|error| none_shown(words::unasked(error, people), args.exit_code))?;
     if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS)) {
         return Err(words::two_looks(field.name));
+    }
+    if let Some(hint) = people.and_then(hints::rarely_meant) {
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "{hint}");
     }
     // Only a filter of ours asks for processes.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
@@ -144,12 +153,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     if args.is_about_destroying() {
         let ready = if args.destroys() { session.destroy_listed() } else { session.rehearse_destroying() };
         if let Err(error) = ready {
-            return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
         }
     }
     if args.events {
         return match follow(session, &mut Output { sink: &mut listing, beside: &mut beside }) {
-            Ok(()) => Err(Exit::Error { code: Exit::USAGE, stderr: Vec::new() }),
+            Ok(Some(rows)) if args.exit_code => by_rows(rows),
+            Ok(_) => Err(Exit::silent(Exit::USAGE)),
             Err(error) => unwritten(&error),
         };
     }
@@ -161,19 +171,41 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Listing::Groups(groups) => poll(&mut session, groups.as_mut(), &mut beside),
     };
     beside.tell_later();
+    let mut rows = 0;
     let written = match polled {
-        Ok(_) => listing.end(&beside.said),
+        Ok(outcome) => {
+            rows = outcome.rows;
+            listing.end(&beside.said)
+        }
         Err(PollError::Sink(error)) => Err(error),
         Err(PollError::Ask(error)) => {
-            return Err(ended_by(words::unasked(error, picture), &mut listing, &mut beside));
+            return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
         }
         // There is no other.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
+    if !args.form.is_ours() && terminal::reader_is_gone() {
+        // The reference ends so at once; here all is closed by now.
+        sys::end_by_sigpipe();
+    }
     if let Some(exit) = beside.fatal {
         return Err(exit);
     }
-    written.or_else(|error| unwritten(&error))
+    written.or_else(|error| unwritten(&error))?;
+    if args.exit_code { by_rows(rows) } else { Ok(()) }
+}
+
+/// How the program ends by how many sockets were shown (`--exit-code`).
+fn by_rows(rows: u64) -> Result<(), Exit> {
+    if rows > 0 { Ok(()) } else { Err(Exit::silent(Exit::NONE_SHOWN)) }
+}
+
+/// Where nothing can be listed, nothing was shown (`--exit-code`).
+fn none_shown(exit: Exit, exit_code: bool) -> Exit {
+    match exit {
+        Exit::Error { code: 0, stderr } if exit_code => Exit::Error { code: Exit::NONE_SHOWN, stderr },
+        exit => exit,
+    }
 }
 
 /// The end of a listing that has begun: a document is whole, and holds why it ends.
@@ -271,8 +303,9 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
     }
 }
 
-/// `-E`: shows sockets as they are destroyed, each at once, without an end.
-fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> {
+/// `-E`: shows sockets as they are destroyed, each at once, without an end; how
+/// many, where enough came.
+fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<Option<u64>> {
     let told = |error: &DumpError| match &error.kind {
         DumpErrorKind::Socket(error) => {
             Some(Notice::SocketFailed { errno: error.raw_os_error().unwrap_or(0) })
@@ -290,19 +323,21 @@ fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> 
         Ok(follow) => follow,
         Err(AskError::Follow(error)) => {
             told(&error).map(|notice| output.notice(notice));
-            return Ok(());
+            return Ok(None);
         }
         // Without a table that the kernel tells of there is nothing to wait
         // for, and nothing to say.
-        Err(_) => return Ok(()),
+        Err(_) => return Ok(None),
     };
+    let mut rows = 0;
     loop {
         match follow.next(None) {
             Ok(Event::Ended(ended)) => {
                 let flow = output.row(&ended.row())?;
                 output.flush()?;
+                rows += 1;
                 if flow.is_break() {
-                    return Ok(());
+                    return Ok(Some(rows));
                 }
             }
             Ok(Event::Lost { times }) => {
@@ -311,11 +346,11 @@ fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<()> 
             Ok(Event::Notice(notice)) => {
                 output.notice(notice);
             }
-            Ok(Event::Stopped) => return Ok(()),
+            Ok(Event::Stopped) => return Ok(Some(rows)),
             Ok(_) => {}
             Err(error) => {
                 told(&error).map(|notice| output.notice(notice));
-                return Ok(());
+                return Ok(None);
             }
         }
     }
@@ -417,7 +452,7 @@ impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
         // Of the namespace's own /sys nothing of it is seen any more.
         self.find_selinux();
-        Ok(sockdiag::sys::netns::enter(name, &mut |notice| tell(&notice))?)
+        Ok(sockdiag::namespaces::enter(name, &mut |notice| tell(&notice))?)
     }
 
     fn open_filter_file(&mut self, name: &OsStr) -> Result<(), Exit> {

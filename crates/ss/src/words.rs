@@ -8,7 +8,8 @@ pub(crate) mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 
 use sockdiag::AskError;
 use sockdiag::filter::FilterError;
@@ -18,6 +19,7 @@ use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::errno_text;
 
 use crate::cli::Exit;
+use crate::hints;
 
 /// The bytes that a notice puts on stderr, with the newline where there is one.
 pub(crate) fn words(notice: &Notice) -> Vec<u8> {
@@ -90,14 +92,20 @@ pub(crate) fn unwritten(error: &io::Error) -> Option<Exit> {
     (error.kind() != io::ErrorKind::BrokenPipe).then(|| Exit::error(1, message()))
 }
 
-/// How the program ends because of a question that cannot be asked; `picture`
-/// shows people where a filter is wrong.
-pub(crate) fn unasked(error: AskError, picture: bool) -> Exit {
+/// Whether what is ours is said on stderr: to people, and to whoever asks for it
+/// with one of these words of the command line.
+pub(crate) fn are_for_people(words: &[OsString]) -> bool {
+    io::stderr().is_terminal() || words.iter().any(|word| word == "--explain")
+}
+
+/// How the program ends because of a question that cannot be asked; `people` are
+/// shown where the filter of these words is wrong.
+pub(crate) fn unasked(error: AskError, people: Option<&[OsString]>) -> Exit {
     match error {
         AskError::Filter(refused) => {
-            bad_filter(&refused.error, picture.then(|| refused.picture()).as_deref())
+            bad_filter(&refused.error, people.map(|words| hints::picture(&refused, words)).as_deref())
         }
-        AskError::LookUp { notice, filter } => look_up(&notice, filter.map(|error| unasked(*error, picture))),
+        AskError::LookUp { notice, filter } => look_up(&notice, filter.map(|error| unasked(*error, people))),
         AskError::Namespace(error) => error.into(),
         AskError::Empty(empty) => nothing_to_list(empty),
         AskError::Destroy(notice) => ending(0, &notice),

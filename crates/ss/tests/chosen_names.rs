@@ -6,6 +6,11 @@
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
+#[path = "chosen_names/any_bytes.rs"]
+mod any_bytes;
+#[path = "chosen_names/bounds.rs"]
+mod bounds;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -91,7 +91,8 @@ fn every_field_is_listed_with_its_unit() {
     for field in sockdiag::fields::Catalog::standard().fields().filter(|field| seen.insert(field.name)) {
         let line = help.lines().find(|line| line.split(' ').next() == Some(field.name));
         let line = line.unwrap_or_else(|| panic!("{} is not listed", field.name));
-        assert!(line.ends_with(&field.meaning()) && line.contains(field.doc), "{line}");
+        let meaning = field.meaning().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(line.ends_with(&meaning), "{line}");
         assert!(field.unit.name().is_none_or(|unit| line.contains(unit)), "{line}");
         for said in [field.kind.name().as_str(), field.metric.name()] {
             assert!(line.contains(said), "{said}: {line}");
@@ -223,7 +224,7 @@ fn conditions_take_short_names_units_and_patterns() {
     for (filter, want) in [
         ("rtt > 100", "ss: \"100\" has no unit: add one, or compare tcp.rtt_us instead of rtt\n"),
         ("rtt > 5x", "ss: \"5x\" is not a number, so tcp.rtt_us cannot be compared with it\n"),
-        ("congestion > x", "ss: \"x\" is not a number, so tcp.congestion cannot be compared with it\n"),
+        ("congestion > x", "ss: tcp.congestion has no order: compare it by = or !=\n"),
     ] {
         let ours = outcome(&path, &["-tanH", filter]);
         assert_eq!(String::from_utf8_lossy(&ours.stderr), want, "{filter}");
@@ -282,6 +283,13 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         ("'rtt \\> 5x'", "    rtt > 5x\n          ^^ expected a time such as 500us, 100ms, 2s or 5m\n"),
         ("'sport = 80 and'", "    sport = 80 and\n                   ^ expected a condition: "),
         ("'src'", "    src\n        ^ expected a value\n"),
+        (
+            "'sport\\>1000'",
+            "    ^^^^^^^^^^ expected blanks around operators and brackets\n    try: sport > 1000\n",
+        ),
+        ("'(dst 10.0.0.1 or rtt\\>1ms)'", "    try: ( dst 10.0.0.1 or rtt > 1ms )\n"),
+        ("'state close-wait and lastrcv \\> 30s'", "    try: state close-wait 'lastrcv > 30s'\n"),
+        ("'state = foo'", "            ^^^ expected ESTAB, SYN-SENT, "),
     ] {
         let asked = ["'--explain' '-tanH' ", filter].concat().replace("\\>", ">");
         let words: Vec<&str> = asked.split('\'').filter(|word| !word.trim().is_empty()).collect();
@@ -290,7 +298,58 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         assert!(said.contains(want), "{words:?}: {said}");
         let Ok(got) = shell(filter) else { skip!("no script(1) here") };
         assert!(got.contains(want), "{filter}: {got}");
-        let first = got.lines().next().unwrap_or_default();
-        assert!(first.starts_with("Error: ") || first.starts_with("ss: "), "the error's line first: {got}");
+        let lines: Vec<&str> = got.lines().collect();
+        let message = lines.iter().rposition(|line| line.starts_with("Error: ") || line.starts_with("ss: "));
+        assert!(
+            message.is_some_and(|at| at + 4 >= lines.len()),
+            "the message, then the picture, last: {got}"
+        );
+    }
+}
+
+#[test]
+fn the_status_tells_whether_a_socket_was_shown() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _zoo =
+        Zoo::start(&namespace, &["tcp-listen", "udp-unconnected"]).unwrap_or_else(|why| panic!("{why}"));
+    let forms = [
+        "",
+        "-H",
+        "-j",
+        "--pretty",
+        "--jsonl",
+        "--csv",
+        "--tsv",
+        "--columns local.port",
+        "--group-by state",
+        "--sort local.port",
+        "--limit 1",
+        "-p",
+        "-s",
+        "-O",
+    ];
+    for form in forms {
+        for (words, shown) in [
+            ("-tan sport = :5101", true),
+            ("-tan sport = :1", false),
+            ("-uan local.port = 6001", true),
+            ("-uan local.port = 1", false),
+            ("-wan", false),
+        ] {
+            let end = |words: String| {
+                let mut command = namespace.command(env!("CARGO_BIN_EXE_ss"));
+                let out = command.args(words.split_whitespace()).output().expect("ours runs");
+                (out.status.code(), out.stderr)
+            };
+            let (status, stderr) = end(format!("{form} --exit-code {words}"));
+            assert_eq!(
+                status,
+                Some(i32::from(!shown)),
+                "{form} {words}: {}",
+                String::from_utf8_lossy(&stderr)
+            );
+            let (without, said) = end(format!("{form} {words}"));
+            assert_eq!((without, said), (Some(0), stderr), "{form} {words}");
+        }
     }
 }

@@ -299,13 +299,13 @@ fn a_summary_without_currestab_says_so() {
 fn holders_can_be_counted_in_a_condition() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let _owners = Owners::start(&namespace, &["one", "two"]).unwrap_or_else(|why| panic!("{why}"));
-    // The listener has four descriptors in each of three processes; the fourth
-    // process has lost its first thread, and /proc shows none of it.
+    // The listener has four descriptors in each of four processes; the fourth
+    // process has lost its first thread, of which the text alone shows none.
     for (words, rows) in [
-        ("-tanH socket.processes = 12", 1),
-        ("-tanH socket.processes = 3", 2),
-        ("-tanpH socket.processes > 3", 1),
-        ("-tuanH socket.processes < 4", 3),
+        ("-tanH socket.processes = 16", 1),
+        ("-tanH socket.processes = 4", 2),
+        ("-tanpH socket.processes > 4", 1),
+        ("-tuanH socket.processes < 5", 3),
     ] {
         let ours = ours(&case(words).inside(&namespace));
         assert_eq!(text(&ours.stdout).lines().count(), rows, "{words}: {}", text(&ours.stdout));

@@ -20,7 +20,7 @@ const MAY_HAVE: [(&str, &[&str]); 5] = [
     ("sockdiag-ss", &SS),
 ];
 
-const SOCKDIAG: [&str; 18] = [
+const SOCKDIAG: [&str; 14] = [
     "adler2",
     "bitflags",
     "cfg-if",
@@ -30,15 +30,11 @@ const SOCKDIAG: [&str; 18] = [
     "itoa",
     "libc",
     "linux-raw-sys",
-    "memchr",
     "miniz_oxide",
     "rustix",
-    "serde_core",
-    "serde_json",
     "simd-adler32",
     "sockdiag-facts",
     "sockdiag-wire",
-    "zmij",
 ];
 
 const SS: [&str; 24] = [

@@ -26,7 +26,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::enrich::HolderSearch;
-use sockdiag::fields::{Catalog, Groups, Kind, Style};
+use sockdiag::fields::{Catalog, Groups, Style};
 use sockdiag::filter::{self, CgroupError, Context, Dialect, EvalContext, Expr, Lookups, Parsed, Transport};
 use sockdiag::model::{Addr, Family, Origin, Record, Row, Selection, Socket, SourceKind, Table, TableSet};
 use sockdiag::session::{Question, Session};
@@ -320,10 +320,13 @@ impl Lookups for World {
 }
 
 fn read(text: &str, catalog: &Catalog) -> Expr {
-    let tables = TableSet::of(&[Table::Tcp]);
+    try_read(text, catalog).unwrap_or_else(|| panic!("{text:?} is no filter"))
+}
+
+fn try_read(text: &str, catalog: &Catalog) -> Option<Expr> {
+    let tables = TableSet::ALL.union(TableSet::of(&[Table::Tipc, Table::Smc, Table::UdpLite]));
     let context = Context { catalog, preferred: None, tables, lookups: &mut World };
-    let parsed = filter::parse(&[text.as_bytes()], None, context);
-    parsed.ok().and_then(|parsed| parsed.expr).unwrap_or_else(|| panic!("{text:?} is no filter"))
+    filter::parse(&[text.as_bytes()], None, context).ok()?.expr
 }
 
 fn pick(rng: &mut Rng, words: &[&'static str]) -> &'static str {
@@ -348,20 +351,37 @@ fn condition(rng: &mut Rng, catalog: &Catalog) -> String {
         5 => format!("fwmark {equal}{:#x}/{:#x}", rng.u32(..), rng.u32(..)),
         6 => pick(rng, &["autobound", "cgroup /x", "cgroup != /x", "sport = :ssh"]).to_owned(),
         _ => {
-            // `autobound` is a whole condition: its row has no value to compare.
-            let fields: Vec<_> = catalog.fields().filter(|field| field.name != "local.autobound").collect();
-            let field = rng.choice(fields).expect("a table with rows");
-            if (field.kind.is_text() || field.kind == Kind::Addr) && rng.bool() {
-                let word = pick(rng, &["cubic", "127.0.0.1", "tcp", "established", "1", "0", "lo"]);
-                return format!("{} {} {word}", field.name, pick(rng, &["=", "!="]));
+            // Of what was made up, a field takes what it can have.
+            let fields: Vec<_> = catalog.fields().collect();
+            loop {
+                let field = rng.choice(&fields).expect("a table with rows");
+                let value = match rng.u8(0..5) {
+                    0 => "0".to_owned(),
+                    1 => rng.u32(0..100).to_string(),
+                    2 => rng.u64(..).to_string(),
+                    3 => format!("-{}", rng.u32(..)),
+                    _ => pick(
+                        rng,
+                        &[
+                            "cubic",
+                            "127.0.0.1",
+                            "tcp",
+                            "established",
+                            "ESTAB,LISTEN",
+                            "*",
+                            "1",
+                            "0",
+                            "lo",
+                            "yes",
+                        ],
+                    )
+                    .to_owned(),
+                };
+                let text = format!("{} {compare} {value}", field.name);
+                if try_read(&text, catalog).is_some() {
+                    return text;
+                }
             }
-            let number = match rng.u8(0..4) {
-                0 => "0".to_owned(),
-                1 => rng.u32(0..100).to_string(),
-                2 => rng.u64(..).to_string(),
-                _ => format!("-{}", rng.u32(..)),
-            };
-            format!("{} {compare} {number}", field.name)
         }
     }
 }

@@ -23,6 +23,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -75,13 +76,26 @@ impl Namespace {
 
     /// A new namespace made in this way, whatever else would be possible.
     pub fn made_by(privilege: Privilege) -> Result<Self, Why> {
+        Self::made_as(privilege, None)
+    }
+
+    /// A new namespace that another user makes, in a user namespace of his.  Only
+    /// root can be another user.
+    pub fn of_user(uid: u32) -> Result<Self, Why> {
+        Self::made_as(Privilege::UserNamespace, Some(uid))
+    }
+
+    fn made_as(privilege: Privilege, uid: Option<u32>) -> Result<Self, Why> {
         let flags = WAYS.iter().find(|way| way.0 == privilege).map_or(OWN, |way| way.1);
         let mut command = Command::new("cat");
+        if let Some(uid) = uid {
+            command.uid(uid).gid(uid);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         sys::unshare_before_exec(&mut command, flags, None);
         let mut holder = command.spawn().doing("making a network namespace")?;
         // From here on the child must not outlive a failure.
-        match Self::furnish(&holder, privilege) {
+        match Self::furnish(&holder, privilege, uid) {
             Ok((fds, second_device)) => Ok(Self { holder, fds, privilege, second_device }),
             Err(why) => {
                 stop(&mut holder);
@@ -91,12 +105,17 @@ impl Namespace {
     }
 
     /// Everything after the birth of the holder.
-    fn furnish(holder: &Child, privilege: Privilege) -> Result<(Arc<Fds>, Option<&'static str>), Why> {
+    fn furnish(
+        holder: &Child,
+        privilege: Privilege,
+        uid: Option<u32>,
+    ) -> Result<(Arc<Fds>, Option<&'static str>), Why> {
         let of = |file: &str| format!("/proc/{}/{file}", holder.id());
         let mut user = None;
         if privilege == Privilege::UserNamespace {
             // Root inside, the caller outside; see user_namespaces(7).
-            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            let own = || (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            let (uid, gid) = uid.map_or_else(own, |uid| (uid, uid));
             fs::write(of("setgroups"), "deny").doing("denying setgroups in the user namespace")?;
             fs::write(of("uid_map"), format!("0 {uid} 1")).doing("mapping the user")?;
             fs::write(of("gid_map"), format!("0 {gid} 1")).doing("mapping the group")?;

@@ -94,12 +94,12 @@ impl Talk {
 
     /// Answers one request for all interfaces, given by index and name.
     #[must_use]
-    pub fn links(mut self, links: &[(u32, &str)]) -> Self {
+    pub fn links<N: AsRef<[u8]>>(mut self, links: &[(u32, N)]) -> Self {
         let mut datagram = Vec::new();
         for (index, name) in links {
             let mut body = vec![0; 16];
             body.splice(4..8, index.to_ne_bytes());
-            nl::attr(&mut body, 3, &[name.as_bytes(), b"\0"].concat());
+            nl::attr(&mut body, 3, &[name.as_ref(), b"\0"].concat());
             datagram.extend(nl::message(RTM_NEWLINK, F_MULTI, 1, &body));
         }
         self.answer(ROUTE, RTM_GETLINK, &[0; 16], &[datagram, done(0)]);

@@ -11,7 +11,7 @@ use sockdiag_wire::ipproto::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_U
 use super::block::{Block, Lead, Test};
 use super::{Field, Groups, Needs, Text};
 use super::{
-    bpf, derived, endpoint, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc,
+    bpf, derived, endpoint, event, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc,
     surroundings, tcp, tipc, ulp, unix, vsock, xdp,
 };
 use crate::model::tables::TABLES;
@@ -37,6 +37,7 @@ fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
 /// What is found out about sockets of every kind: the column before the
 /// others, and the first details.
 const AROUND: &[Block] = &[
+    Block::new(Groups::IDENTITY, &[event::EVENT]),
     Block::new(Groups::NETNS, &[surroundings::NETNS]),
     Block::new(Groups::PEERS, &[surroundings::PEERS]),
     Block::new(Groups::CONTAINERS, &[surroundings::CONTAINERS]),

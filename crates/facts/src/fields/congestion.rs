@@ -10,7 +10,7 @@
 
 use super::{Field, Groups, Needs, Read, Style, Text, Unit, plain, text};
 use crate::model::Row;
-use crate::model::words::NO_YES;
+use crate::model::words::FALSE_TRUE;
 use crate::number::{put_g, put_millis, put_name, put_rate, put_u64};
 
 const fn cc(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
@@ -58,7 +58,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Whether DCTCP works as such rather than like Reno.",
         "dctcp_enabled",
     )
-    .words(NO_YES)
+    .words(FALSE_TRUE)
     .state()
     .shape("dctcp:(ce_state:N,alpha:N,ab_ecn:N,ab_tot:N), or dctcp:fallback_mode")
     .text(Text::Custom(fmt_dctcp)),
@@ -68,7 +68,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "Whether the last segment carried a congestion mark.",
         "dctcp_ce_state",
     )
-    .words(NO_YES)
+    .words(FALSE_TRUE)
     .state()
     .text(DCTCP),
     cc("dctcp.alpha", of!(dctcp.alpha), "Estimated share of marked bytes, in parts of 1024.", "dctcp_alpha")
@@ -106,7 +106,9 @@ pub(super) const ALGORITHMS: &[Field] = &[
     cc("bbr.cwnd_gain", of!(bbr.cwnd_gain), "Factor that BBR sizes the window with.", "bbr_cwnd_gain")
         .gauge(Unit::Per256)
         .text(BBR),
-    cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas acts now.", "tcpv_enabled").words(NO_YES).state(),
+    cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas acts now.", "tcpv_enabled")
+        .words(FALSE_TRUE)
+        .state(),
     cc(
         "vegas.rttcnt",
         of!(vegas.rttcnt),

@@ -15,7 +15,7 @@ use super::{
     Field, Groups, Item, Kind, List, Needs, Operand, Read, Spelling, Style, Text, Unit, Value, Word, plain,
     text, word,
 };
-use crate::model::words::{self, NO_YES};
+use crate::model::words::{self, FALSE_TRUE};
 use crate::model::{Detail, Family, Row, Socket, SourceKind};
 use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
@@ -188,7 +188,7 @@ pub(super) const EXTENDED: &[Field] = &[
         "Whether an IPv6 socket refuses IPv4 peers (IPV6_V6ONLY).",
         "INET_DIAG_SKV6ONLY",
     )
-    .words(NO_YES)
+    .words(FALSE_TRUE)
     .group(Groups::EXTENDED)
     .shape("v6only:0|1")
     .text(Text::Custom(|out, r, _| {

@@ -16,8 +16,9 @@ use crate::model::families::Family;
 use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
-    Abi, Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Named,
-    Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table, UserNamespace, Window, Workload,
+    Abi, Addr, AddressCache, Arrival, ContextCache, Holder, HolderCache, HostCache, IdentityCache,
+    MessageKind, Named, Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table,
+    UserNamespace, Window, Workload,
 };
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
 
@@ -314,7 +315,9 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         ..Workload::default()
     };
     workload.entitle();
+    let arrival = Arrival::at(1_700_000_000_000_000_001);
     let everything = Names {
+        arrival: Some(&arrival),
         hosts: Some(&Everything),
         local_service: Some(b"http"),
         remote_service: Some(b"http"),

@@ -118,7 +118,7 @@ pub enum Kind {
     Flags(Int, &'static [Word]),
     /// Ratios.
     Ratio,
-    /// Yes or no.
+    /// True or false.
     Bool,
     /// Text.
     Text,
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn kinds_are_called_by_their_width() {
-        let words = words::NO_YES;
+        let words = words::FALSE_TRUE;
         for (kind, name) in [
             (Kind::Int(Int::of::<u32>()), "u32"),
             (Kind::Enum(Int::of::<u8>(), words), "enum u8"),
@@ -312,7 +312,7 @@ mod tests {
         ] {
             assert_eq!(kind.name(), name);
         }
-        assert_eq!(Kind::EnumText(words).word(b"TRUE").map(|word| word.name()), Some("yes"));
+        assert_eq!(Kind::EnumText(words).word(b"TRUE").map(|word| word.name()), Some("true"));
         assert_eq!(Kind::Text.word(b"yes"), None);
     }
 }

@@ -14,6 +14,7 @@ mod choice;
 mod congestion;
 mod derived;
 mod endpoint;
+mod event;
 mod exposure;
 mod extended;
 // The whole table, row by row: too much for an interpreter.
@@ -57,7 +58,7 @@ pub use groups::Groups;
 use kind::Special;
 pub use kind::{Int, Kind, Member, Spelling, Whole};
 pub use metric::{Metric, Together, Unit};
-pub use named::{NameError, Named};
+pub use named::{NameError, Named, distance};
 pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;

@@ -11,7 +11,7 @@ use sockdiag_wire::mptcp_info::{MPTCP_INFO_FLAG_FALLBACK, MPTCP_INFO_FLAG_REMOTE
 
 use super::{Field, Read, Spelling, Text, Unit, info_row as row, plain};
 use crate::model::Row;
-use crate::model::words::NO_YES;
+use crate::model::words::FALSE_TRUE;
 use crate::number::put_hex;
 
 /// `mptcp_info`, where the reply carries one and the protocol gives the
@@ -140,7 +140,7 @@ pub(super) const MPTCP: &[Field] = &[
         "Whether data is checksummed (1 or 0).",
         "mptcpi_csum_enabled",
     )
-    .words(NO_YES)
+    .words(FALSE_TRUE)
     .text(Text::Nonzero("csum_enabled")),
     count(
         "mptcp.retransmits",

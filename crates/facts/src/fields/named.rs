@@ -311,7 +311,7 @@ fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
 }
 
 /// How many letters have to change (Levenshtein); long texts are far apart.
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     if a.len().max(b.len()) > 64 {
         return usize::MAX;
     }

@@ -14,6 +14,7 @@ use super::{
     Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Spelling, Style, Text, Unit, Value,
     text,
 };
+use crate::escape;
 use crate::model::{Holder, Row};
 use crate::number::{self, put_signed};
 
@@ -23,7 +24,7 @@ pub(super) const PROCESSES: &[Field] = &[
     Field::new(
         "socket.process_context",
         text!(|r| Some(r.names.contexts?.task(newest(r)?.0)?)),
-        "SELinux context of the holder that is listed first.",
+        "SELinux context of the process that is listed first.",
         "/proc/PID/attr/current",
     )
     .tokens("proc_ctx")
@@ -37,7 +38,7 @@ pub(super) const PROCESSES: &[Field] = &[
             let (tid, fd) = newest(r)?;
             r.names.contexts?.socket(tid, fd)
         }),
-        "SELinux context of the socket, as the holder that is listed first gives it.",
+        "SELinux context of the socket, as the process that is listed first reports it.",
         "security.selinux",
     )
     .tokens("sock_ctx")
@@ -197,15 +198,18 @@ pub(super) fn put_context(out: &mut Vec<u8>, context: Option<&[u8]>) {
     number::put_name(out, context.unwrap_or(b"unavailable"));
 }
 
-/// A process's name.
+/// A process's name.  None of the kernel's is cut.
 pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    for byte in name {
+    for byte in name.iter().take(escape::LONGEST) {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
             0..=0x1f | 0x7f => out.push(b'.'),
             0x80.. => out.push(b'?'),
             _ => out.push(*byte),
         }
+    }
+    if name.len() > escape::LONGEST {
+        out.extend_from_slice(b"...");
     }
 }
 

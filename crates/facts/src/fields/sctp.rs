@@ -19,7 +19,7 @@ use super::endpoint::put_bare_addr;
 use super::{
     Field, Item, Kind, List, Needs, Read, Spelling, Text, Unit, Value, Word, info_row as row, plain, word,
 };
-use crate::model::words::NO_YES;
+use crate::model::words::FALSE_TRUE;
 use crate::model::{Addr, Row, states};
 use crate::number::put_hex;
 
@@ -196,7 +196,7 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_s_nodelay",
         "nodelay",
     )
-    .words(NO_YES),
+    .words(FALSE_TRUE),
     shown(
         "sctp.disable_fragments",
         get!(s_disable_fragments),
@@ -204,7 +204,7 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_s_disable_fragments",
         "nofrag",
     )
-    .words(NO_YES),
+    .words(FALSE_TRUE),
     shown(
         "sctp.v4mapped",
         get!(s_v4mapped),
@@ -212,7 +212,7 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_s_v4mapped",
         "v4mapped",
     )
-    .words(NO_YES),
+    .words(FALSE_TRUE),
     shown(
         "sctp.frag_interleave",
         get!(s_frag_interleave),

@@ -173,8 +173,9 @@ fn workload<'a>(row: &Row<'a>) -> Option<&'a Workload> {
     row.names.workload
 }
 
-fn named(name: &Option<Named>) -> Option<&[u8]> {
-    name.as_ref().map(Named::whole)
+/// A name with its mark.
+fn named(name: Option<&Named>) -> Option<&[u8]> {
+    name.map(Named::whole)
 }
 
 /// A row of what a cgroup's path tells.
@@ -192,23 +193,24 @@ const POD: Text = Text::PartOf("pod.title");
 pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.title",
-        text!(|r| named(&workload(r)?.titles.container)),
-        "Container that the socket was made in, or that its holder is in: its name, or the first digits of its id \
-         where no name is known.",
+        text!(|r| named(workload(r)?.titles.container.as_ref())),
+        "Container that the socket was made in, or that its process is in: its name, or the first digits of its id \
+         where no name is known. A name that was chosen by a user, or in another container, bears a mark, as do ids, \
+         pods, units and slices: web(uid 1000).",
         "state files of the runtime, cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" container:", r, |titles| titles.container.as_ref())),
     )
     .shape("container:NAME"),
     told(
         "container.name",
-        text!(|r| named(&workload(r)?.container_name)),
+        text!(|r| named(workload(r)?.container_name.as_ref())),
         "Name of the container.",
         "state files of the runtime",
         CONTAINER,
     ),
     told(
         "container.id",
-        text!(|r| named(&workload(r)?.container_id)),
+        text!(|r| named(workload(r)?.container_id.as_ref())),
         "Id of the container; its name where the runtime has no other id.",
         "cgroup path",
         CONTAINER,
@@ -217,13 +219,13 @@ pub(super) const CONTAINERS: &[Field] = &[
         "container.runtime",
         text!(|r| workload(r)?.runtime.map(str::as_bytes)),
         "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine for what \
-         only systemd-machined(8) knows.",
+         only systemd-machined(8) knows. Of a user's container only what his files tell.",
         "cgroup path",
         Text::Silent,
     ),
     told(
         "pod.title",
-        text!(|r| named(&workload(r)?.titles.pod)),
+        text!(|r| named(workload(r)?.titles.pod.as_ref())),
         "Kubernetes pod: its namespace and name, or its uid where no name is known.",
         "annotations in the container's config.json, cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" pod:", r, |titles| titles.pod.as_ref())),
@@ -231,21 +233,21 @@ pub(super) const CONTAINERS: &[Field] = &[
     .shape("pod:NAMESPACE/NAME"),
     told(
         "pod.name",
-        text!(|r| named(&workload(r)?.pod_name)),
+        text!(|r| named(workload(r)?.pod_name.as_ref())),
         "Name of the Kubernetes pod.",
         "annotations in the container's config.json",
         POD,
     ),
     told(
         "pod.namespace",
-        text!(|r| named(&workload(r)?.pod_namespace)),
+        text!(|r| named(workload(r)?.pod_namespace.as_ref())),
         "Kubernetes namespace of the pod.",
         "annotations in the container's config.json",
         POD,
     ),
     told(
         "pod.uid",
-        text!(|r| named(&workload(r)?.pod_uid)),
+        text!(|r| named(workload(r)?.pod_uid.as_ref())),
         "Uid of the Kubernetes pod, or id of the Podman pod.",
         "cgroup path",
         POD,
@@ -259,23 +261,24 @@ pub(super) const CONTAINERS: &[Field] = &[
     ),
     told(
         "unit.title",
-        text!(|r| named(&workload(r)?.titles.unit)),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its holder belongs to; absent where \
-         the unit is the container and has its id for a name.",
+        text!(|r| named(workload(r)?.titles.unit.as_ref())),
+        "Innermost systemd unit, a service, scope or socket, that the socket or its process belongs to; absent where \
+         the unit is the container and has its id for a name. One below a user's manager, or in a container, bears a \
+         mark: sshd.service(uid 1000).",
         "cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" unit:", r, |titles| titles.unit.as_ref())),
     )
     .shape("unit:NAME"),
     told(
         "unit.name",
-        text!(|r| named(&workload(r)?.unit)),
+        text!(|r| named(workload(r)?.unit.as_ref())),
         "Innermost systemd unit, that of a container too.",
         "cgroup path",
         Text::PartOf("unit.title"),
     ),
     told(
         "unit.slice",
-        text!(|r| named(&workload(r)?.slice)),
+        text!(|r| named(workload(r)?.slice.as_ref())),
         "Innermost systemd slice.",
         "cgroup path",
         Text::Silent,
@@ -290,7 +293,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.owner_uid",
         plain!(|r| workload(r)?.owner_uid),
-        "User whose login session or service manager it is.",
+        "User whose login session or service manager it is, or to whom the cgroup was given.",
         "cgroup path",
         Text::Silent,
     )
@@ -299,7 +302,7 @@ pub(super) const CONTAINERS: &[Field] = &[
         "unit.cgroup",
         text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
         "Path of the cgroup that told the container and the unit.",
-        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest holder",
+        "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest process",
         Text::Silent,
     ),
 ];

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::error::FilterError;
+use crate::columns::width;
 
 /// Letters that are shown before and behind the wrong word.
 const AROUND: usize = 40;
@@ -38,8 +39,8 @@ impl Refused {
         }
         let line = format!("    {head}{wrong}{tail}");
         let mut text = format!("{}\n    ", line.trim_end());
-        let carets = "^".repeat(wrong.chars().count().max(1));
-        let _ = write!(text, "{}{carets} expected {}", " ".repeat(head.chars().count()), self.expected);
+        let carets = "^".repeat(width(wrong).max(1));
+        let _ = write!(text, "{}{carets} expected {}", " ".repeat(width(&head)), self.expected);
         if let Some(mended) = &self.mended {
             let _ = write!(text, "\n    try: {mended}");
         }
@@ -47,16 +48,15 @@ impl Refused {
     }
 }
 
-/// A filter with blanks around the operators and brackets of the words that lack
-/// them; `None` where none does, or where the brackets would not match.
-pub(super) fn with_blanks(before: &str, rest: &str) -> Option<String> {
+/// A filter with blanks around the operators and brackets of its wrong word and of
+/// those behind it; `None` where that one has no need of any, or where the brackets
+/// would not match.
+pub(super) fn with_blanks(before: &str, wrong: &str, behind: &str) -> Option<String> {
     let mut words: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
-    let mut changed = false;
-    for word in rest.split_whitespace() {
-        let parts = apart(word);
-        changed |= parts.len() > 1;
-        words.extend(parts);
-    }
+    let parts = apart(wrong);
+    let changed = parts.len() > 1;
+    words.extend(parts);
+    words.extend(behind.split_whitespace().flat_map(apart));
     let depth = words.iter().try_fold(0_usize, |depth, word| match word.as_str() {
         "(" => Some(depth + 1),
         ")" => depth.checked_sub(1),

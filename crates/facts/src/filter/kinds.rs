@@ -21,7 +21,7 @@ use super::typed::{Element, Typed};
 use super::{Context, Transport};
 use crate::cnum;
 use crate::fields::{Choice, Groups, Int, Kind, NameError, Named, Operand, Spelling, Unit};
-use crate::model::words::{NO_YES, Word, by_spelling};
+use crate::model::words::{FALSE_TRUE, Word, by_spelling};
 use crate::model::{Addr, MessageKind, Table, TableSet};
 
 /// What a value is read for.
@@ -294,12 +294,13 @@ impl Reader<'_, '_> {
                 self.number(subject, element)
             }
             Kind::Bool => {
-                let number = match by_spelling(NO_YES, &element.text).and_then(|word| word.number) {
+                let number = match by_spelling(FALSE_TRUE, &element.text).and_then(|word| word.number) {
                     None if element.text == b"0" => Some(0),
                     None if element.text == b"1" => Some(1),
                     number => number,
                 };
-                let number = number.ok_or_else(|| subject.wrong(&element.text, Mismatch::Words(NO_YES)))?;
+                let number =
+                    number.ok_or_else(|| subject.wrong(&element.text, Mismatch::Words(FALSE_TRUE)))?;
                 Ok(vec![Wanted::Whole(number.into())])
             }
             Kind::EnumText(words) => Self::words(subject, element, words),
@@ -373,7 +374,8 @@ impl Reader<'_, '_> {
                 .map(|n| i128::from(n.magnitude)),
             _ => None,
         };
-        match (decimal, hex) {
+        let fits = |number: &i128| check_range(subject, text, *number as f64, 0.0).is_ok();
+        match (decimal.filter(fits), hex.filter(fits)) {
             (Some(decimal), Some(hex)) if decimal != hex => {
                 self.remarks.push(Remark::DecimalOrHex { field: subject.title(), value: text.to_vec() });
                 let decimal = Wanted::Whole(decimal);

@@ -180,15 +180,8 @@ impl<'a> Tokens<'a> {
         if at_end {
             return [seen, Vec::new(), Vec::new()];
         }
-        let mut behind = Vec::new();
-        // Words as they were typed, so that they can be typed again.
-        while behind.len() < SEEN && self.more() {
-            let raw = self.raw();
-            let len = raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len());
-            behind.push(raw.get(..len).unwrap_or_default().to_vec());
-            self.pass(len);
-        }
         let wrong = seen.pop().into_iter().collect();
+        let behind = self.by_ref().take(SEEN).map_while(Result::ok).collect();
         [seen, wrong, behind]
     }
 

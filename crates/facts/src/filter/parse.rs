@@ -147,9 +147,7 @@ impl Parser<'_> {
             FilterError::Host(_) | FilterError::Syntax if is_state(&wrong) && before.is_empty() => {
                 explain::state_first(&wrong, &behind)
             }
-            FilterError::Host(_) | FilterError::Syntax => {
-                explain::with_blanks(&before, &format!("{wrong} {behind}"))
-            }
+            FilterError::Host(_) | FilterError::Syntax => explain::with_blanks(&before, &wrong, &behind),
             _ => None,
         };
         let expected = match &mended {
@@ -329,7 +327,8 @@ impl Parser<'_> {
         }
         self.begin_primary()?;
         self.tokens.see(name.as_bytes());
-        self.tokens.accept(len);
+        self.tokens.see(comparison.symbol().as_bytes());
+        self.tokens.pass(len);
         self.field_test(&name, named, comparison)?;
         // What stands behind it without a blank.
         loop {
@@ -547,6 +546,7 @@ fn glued_mark(raw: &[u8]) -> Option<(Mark, usize)> {
         |word: &[u8]| raw.strip_prefix(word).is_some_and(|rest| matches!(rest.first(), Some(b'(' | b'!')));
     Some(match raw {
         [b'(', ..] => (Mark::Open, 1),
+        [b'\\', b'(', ..] => (Mark::Open, 2),
         [b'!', b'=', ..] => return None,
         [b'!', ..] => (Mark::Not, 1),
         [b'&', b'&', ..] => (Mark::And, 2),
@@ -562,6 +562,12 @@ fn glued_mark(raw: &[u8]) -> Option<(Mark, usize)> {
 
 /// An operator at the beginning of what is left, and its length.
 fn glued_operator(raw: &[u8]) -> Option<(Comparison, usize)> {
+    // A backslash, which shells may want, does not hide one.
+    if let Some(rest) = raw.strip_prefix(b"\\")
+        && matches!(rest.first(), Some(b'<' | b'>' | b'=' | b'!'))
+    {
+        return glued_operator(rest).map(|(comparison, len)| (comparison, len + 1));
+    }
     let len = raw.iter().take_while(|byte| matches!(byte, b'=' | b'!' | b'<' | b'>')).count();
     let len = match len {
         // A word: it ends at a blank.

@@ -8,6 +8,7 @@
 //!
 //! Nothing here does I/O.
 
+pub mod arrival;
 pub mod bpf_map;
 pub mod families;
 pub mod holders;
@@ -30,6 +31,7 @@ pub mod vsock;
 pub mod words;
 pub mod xdp;
 
+pub use arrival::Arrival;
 pub use bpf_map::{BpfComplaint, BpfMap, BpfMapCache};
 pub use families::{Family, FamilySet};
 pub use holders::{ContextCache, Holder, HolderCache};

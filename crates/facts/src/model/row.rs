@@ -4,6 +4,7 @@
 //! A name that was not asked for and a name that does not exist are both
 //! `None`: the number is printed then.
 
+use super::arrival::Arrival;
 use super::bpf_map::BpfMapCache;
 use super::holders::{ContextCache, HolderCache};
 use super::identities::IdentityCache;
@@ -35,6 +36,8 @@ pub struct Names<'a> {
     /// Path of the socket's cgroup below the cgroup2 mount, or
     /// `unreachable:ID` (hexadecimal) where it cannot be found.
     pub cgroup: Option<&'a [u8]>,
+    /// When the kernel told of it, if that was an event.
+    pub arrival: Option<&'a Arrival>,
     /// The network namespace, where several are listed.
     pub netns: Option<&'a Netns>,
     /// The other end, where that was asked for.

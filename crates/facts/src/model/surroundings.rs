@@ -19,7 +19,8 @@ pub struct Netns {
     /// Its name, or its inode number where it has none, or `-`.
     pub title: Vec<u8>,
     /// The user namespace that owns it, where that is neither ours nor the first
-    /// one: who is root there can give it any address.
+    /// one: who is root there can give it any address.  Found out when a question
+    /// visits it.
     pub owner: Option<UserNamespace>,
 }
 

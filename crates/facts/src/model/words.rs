@@ -146,8 +146,8 @@ pub const fn by_place<const N: usize>(words: &[Word], otherwise: &'static str) -
     names
 }
 
-/// No or yes, where a number says so.
-pub const NO_YES: &[Word] = &[Word::new(0, "no|false|off"), Word::new(1, "yes|true|on")];
+/// False or true, where a number says so.
+pub const FALSE_TRUE: &[Word] = &[Word::new(0, "false|no|off"), Word::new(1, "true|yes|on")];
 
 #[cfg(test)]
 mod tests {

@@ -9,10 +9,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::Read;
 use std::path::PathBuf;
-
-use rustix::fs::OFlags;
 
 use crate::model::{IdentityCache, Process};
 use crate::notice::{Notice, Refusals};
@@ -27,8 +24,8 @@ const SHORT: usize = 64;
 /// Bytes of command lines that are kept at full length: processes may share the
 /// memory that theirs are in, and we would not.
 const ALL: usize = 8 << 20;
-/// Where NULs at the end of a command line are no longer counted.
-const MOST_NULS: u64 = 64 << 10;
+/// How far behind it is looked for anything but NUL.
+const MOST_NULS: u64 = 4 << 10;
 /// More of a status is not read; the users stand at its beginning.
 const STATUS: u64 = 8 << 10;
 
@@ -79,19 +76,19 @@ impl Identities {
             return;
         }
         let refusals = &mut self.refusals;
-        let mut open = |name: &str| {
+        let mut read = |name: &str, most| {
             let mut path = PathBuf::from(&self.root);
             path.push(pid.to_string());
             path.push(name);
-            chosen::regular_at(&path, OFlags::NOFOLLOW).map_err(|why| refusals.add(why, || path)).ok()
+            chosen::beginning_at(&path, most).unwrap_or_else(|why| {
+                refusals.add(why, || path);
+                Vec::new()
+            })
         };
         let most = if self.kept < ALL { LONGEST } else { SHORT };
-        let cmdline = open("cmdline").map_or_else(Vec::new, |file| command_line(file, most));
+        let cmdline = command_line(read("cmdline", LONGEST as u64 + MOST_NULS), most);
         self.kept += cmdline.len();
-        let mut status = Vec::new();
-        let uid = open("status")
-            .and_then(|file| file.take(STATUS).read_to_end(&mut status).ok())
-            .and_then(|_| effective_uid(&status));
+        let uid = effective_uid(&read("status", STATUS));
         self.processes.insert(pid, Found { cmdline: cmdline.into(), uid });
         if let Some(uid) = uid {
             self.prepare_user(uid);
@@ -118,13 +115,10 @@ impl IdentityCache for Identities {
 /// The words of a command line, each ended by NUL, without the empty ones at the
 /// end, which a process that sets its title leaves there.  Of a line of more than
 /// `most` bytes its beginning, with no NUL at the end.
-fn command_line(mut file: impl Read, most: usize) -> Vec<u8> {
-    let mut line = Vec::new();
-    // What could be read is what there is.
-    let _ = file.by_ref().take(most as u64).read_to_end(&mut line);
-    let mut rest = Vec::new();
-    let _ = file.take(if line.len() < most { 0 } else { MOST_NULS }).read_to_end(&mut rest);
-    let is_cut = rest.iter().any(|byte| *byte != 0);
+fn command_line(mut line: Vec<u8>, most: usize) -> Vec<u8> {
+    let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    let is_cut = end > most;
+    line.truncate(end.min(most));
     let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     line.truncate(end);
     if end > 0 && !is_cut {
@@ -171,7 +165,12 @@ mod tests {
             (&many, LONGEST, b"a"),
             (&long, LONGEST, &long[..LONGEST]),
         ] {
-            assert_eq!(command_line(file, most), want, "{}", file[..file.len().min(20)].escape_ascii());
+            assert_eq!(
+                command_line(file.to_vec(), most),
+                want,
+                "{}",
+                file[..file.len().min(20)].escape_ascii()
+            );
         }
     }
 

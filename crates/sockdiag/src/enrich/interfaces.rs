@@ -32,6 +32,7 @@ use crate::source;
 use crate::sys::names::{interface_index, interface_name};
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
+use sockdiag_facts::escape;
 
 /// How the kernel of one network namespace is asked about its interfaces.
 #[derive(Debug, Default)]
@@ -342,7 +343,7 @@ fn read_link(payload: &[u8], question: &Question<'_>) -> Option<Link> {
         match attr.kind {
             IFLA_IFNAME => {
                 named |= matches!(question, Question::Name(asked) if *asked == attr.text());
-                name = name.or(Some(attr.text().to_vec()));
+                name = name.or(Some(escape::kept(attr.text()).to_vec()));
             }
             IFLA_LINKINFO => {
                 vrf |= attrs(attr.payload).any(|info| info.kind == IFLA_INFO_KIND && info.text() == b"vrf");

@@ -45,7 +45,7 @@ use sockdiag_wire::inet_diag::InetAttrs;
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
 use crate::fields::{self, Needs};
-use crate::model::{Addr, HolderCache, MessageKind, Netns, Socket, Table};
+use crate::model::{Addr, Arrival, HolderCache, MessageKind, Netns, Socket, Table};
 use crate::notice::Notice;
 use crate::source::{Access, Sources};
 
@@ -63,6 +63,7 @@ use rpc::RpcNames;
 use scoped::Scoped;
 use services::Services;
 use workloads::Workloads;
+pub(crate) use workloads::{Container, containers};
 
 /// What is to be looked up.
 pub(crate) struct EnrichConfig<'s> {
@@ -145,6 +146,8 @@ pub(crate) struct Enricher {
     inode: u32,
     /// Whether conditions on processes are tested.
     tests_processes: bool,
+    /// When the kernel told of the socket that is looked at, if it did by itself.
+    arrival: Option<Arrival>,
     /// Connections shown whose other end is not in the only namespace searched.
     elsewhere: u64,
 }
@@ -187,6 +190,7 @@ impl Enricher {
             inode: 0,
             tests_processes: false,
             elsewhere: 0,
+            arrival: None,
         };
         enricher.bpf_maps.choose_these();
         let Self { services, netlink, cgroups, hosts, processes, contexts, identities, .. } = &enricher;
@@ -462,6 +466,16 @@ impl Enricher {
     /// Says whether conditions on processes are tested from now on.
     pub(crate) fn expect_tests(&mut self, on_processes: bool) {
         self.tests_processes = on_processes;
+    }
+
+    /// Says when the kernel told of what follows.
+    pub(crate) fn arrived(&mut self, arrival: Arrival) {
+        self.arrival = Some(arrival);
+    }
+
+    /// When the kernel told of the socket that is looked at.
+    pub(crate) fn arrival(&self) -> Option<&Arrival> {
+        self.arrival.as_ref()
     }
 
     /// Counts a socket that is tested, where its processes matter.

@@ -278,17 +278,18 @@ mod tests {
         found_in(0, from, to, others)
     }
 
-    fn at(inode: u32, scope: u32, claimed_by: Option<u32>) -> Option<Found> {
-        Some(Found { inode, scope: Some(scope), candidates: 1, claimed_by })
+    fn peer(inode: u32, scope: u32, claimed_by: Option<u32>) -> Found {
+        Found { inode, scope: Some(scope), candidates: 1, claimed_by }
     }
 
-    fn doubt(candidates: u32) -> Option<Found> {
-        Some(Found { inode: 0, scope: None, candidates, claimed_by: None })
+    fn doubts(candidates: u32) -> Found {
+        Found { inode: 0, scope: None, candidates, claimed_by: None }
     }
 
     #[test]
     fn the_peer_has_the_ends_the_other_way_round() {
-        let at = |inode, scope| at(inode, scope, None);
+        let at = |inode, scope| Some(peer(inode, scope, None));
+        let doubt = |candidates| Some(doubts(candidates));
         assert_eq!(found(A, B, &[(8, 0)]), at(8, 0));
         assert_eq!(found(A, B, &[(9, 0)]), at(9, 0), "an IPv6 socket with a mapped address");
         assert_eq!(found(A, B, &[]), None);
@@ -304,6 +305,8 @@ mod tests {
 
     #[test]
     fn a_user_s_namespace_claims_a_peer_and_hides_none() {
+        let at = |inode, scope, claimed_by| Some(peer(inode, scope, claimed_by));
+        let doubt = |candidates| Some(doubts(candidates));
         assert_eq!(found(A, B, &[(8, 5)]), at(8, 5, Some(5555)));
         assert_eq!(found(A, B, &[(8, 3), (10, 5)]), at(8, 3, None), "the true one");
         assert_eq!(found(A, B, &[(8, 0), (10, 5), (12, 7)]), at(8, 0, None));
@@ -341,7 +344,7 @@ mod tests {
             peers.add(&socket(&line_in(other, B, A, false, 8)), 0);
             peers.sort();
             let found = peers.of(&socket(&line_in(one, A, B, false, 5)), 0);
-            assert_eq!(found, at(8, 0, None).filter(|_| fits), "{one} {other}");
+            assert_eq!(found, fits.then(|| peer(8, 0, None)), "{one} {other}");
         }
     }
 

@@ -38,6 +38,7 @@ impl Enricher {
                 interface: self.scoped.interfaces().and_then(|names| names.name(socket.ifindex)),
                 bpf_maps: Some(&self.bpf_maps),
                 netns: self.netns(),
+                arrival: self.arrival.as_ref(),
                 ..Names::default()
             },
             association: socket.protocol == IPPROTO_SCTP && self.is_association(socket),

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use super::{AskError, Session};
 use crate::enrich::{self, Enricher};
+use crate::fields::Needs;
 use crate::filter::{EvalContext, Expr};
-use crate::model::{FamilySet, Netns, Row, Socket, Window};
+use crate::model::{Arrival, FamilySet, Netns, Row, Socket, Window};
 use crate::notice::Notice;
 use crate::pipeline::Gate;
 use crate::source::{Arrived, DumpError, DumpErrorKind, Events};
+use crate::sys::clock;
 use crate::sys::stop::{Stopper, Woken};
 
 /// How long a name that was looked up is taken to be right.
@@ -93,14 +95,17 @@ impl Follow {
         };
         let stopper = Stopper::new().map_err(no_stopper)?;
         let mut early = session.take_early();
-        // Told from the end.
-        early.reverse();
         let netns = session.scopes.facts();
         let scope = session.scopes.only()?;
         let filter = scope.shared_filter();
         let context = scope.context();
+        if filter.as_deref().is_some_and(|filter| filter.needs().has(Needs::PROCESSES)) {
+            early.push(Notice::EventsWithoutHolders);
+        }
         let gate = Gate { families: session.selected.families, filter: filter.as_deref(), context };
         let tests_names = gate.tests_names();
+        // Told from the end.
+        early.reverse();
         Ok(Self {
             events,
             enricher: session.enricher,
@@ -176,6 +181,7 @@ impl Follow {
     /// Whether the socket that was read last is one of those asked for.
     fn wants_this(&mut self) -> bool {
         let Some(socket) = Socket::decode(self.events.record()) else { return false };
+        self.enricher.arrived(Arrival::at(clock::unix_ns_of(self.events.arrived().end_ns())));
         let filter = self.filter.as_deref();
         let gate = Gate { families: self.families, filter, context: self.context };
         if !gate.wants(&mut self.enricher, &socket, self.tests_names) {

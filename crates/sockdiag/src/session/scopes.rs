@@ -410,6 +410,9 @@ fn of_one(error: EnterError) -> Option<(Vec<u8>, i32)> {
         EnterError::Open { name, errno } | EnterError::Set { name, errno } => {
             Some((name.into_encoded_bytes(), errno))
         }
+        EnterError::NoContainer { name } | EnterError::SeveralContainers { name, .. } => {
+            Some((name.into_encoded_bytes(), libc::ENOENT))
+        }
         _ => None,
     }
 }

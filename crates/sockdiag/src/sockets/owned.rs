@@ -21,8 +21,8 @@ use super::Holding;
 use crate::enrich;
 use crate::fields::{self, OwnedValue};
 use crate::model::{
-    Addr, AddressCache, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind, Names,
-    Netns, Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
+    Addr, AddressCache, Arrival, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind,
+    Names, Netns, Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
 };
 use crate::past::OwnedPast;
 
@@ -50,6 +50,7 @@ struct Known {
     port_owner: Option<Box<[u8]>>,
     port_range: Option<(u16, u16)>,
     cgroup: Option<Box<[u8]>>,
+    arrival: Option<Arrival>,
     netns: Option<Arc<Netns>>,
     peer: Option<KnownPeer>,
     workload: Option<Arc<Workload>>,
@@ -197,6 +198,7 @@ impl Interner {
             port_owner: copy(names.port_owner),
             port_range: names.port_range,
             cgroup: copy(names.cgroup),
+            arrival: names.arrival.cloned(),
             netns: names.netns.map(|netns| self.netns(netns)),
             peer: names.peer.map(|Peer { inode, netns, candidates, claimed_by }| KnownPeer {
                 inode,
@@ -278,6 +280,7 @@ impl OwnedRow {
             port_owner: known.port_owner.as_deref(),
             port_range: known.port_range,
             cgroup: known.cgroup.as_deref(),
+            arrival: known.arrival.as_ref(),
             netns: known.netns.as_deref(),
             peer: known.peer.as_ref().map(|peer| Peer {
                 inode: peer.inode,
@@ -439,7 +442,9 @@ mod tests {
     fn everything_that_was_looked_up_is_kept() {
         let netns = Netns::new(5, Some(b"web".to_vec()), None);
         let workload = Workload { container_name: Some(b"box"[..].into()), ..Workload::default() };
+        let arrival = Arrival::at(1_700_000_000_000_000_001);
         let names = Names {
+            arrival: Some(&arrival),
             hosts: Some(&Fake),
             local_service: Some(b"ssh"),
             remote_service: Some(b"high"),

@@ -1,6 +1,6 @@
-//! The clock that never jumps.
+//! The clock that never jumps, and the one on the wall.
 //!
-//! Source: clock_gettime(2), `CLOCK_MONOTONIC`.
+//! Source: clock_gettime(2), `CLOCK_MONOTONIC`, `CLOCK_REALTIME`.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -11,6 +11,14 @@ pub(crate) fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// A moment of this clock in nanoseconds since 1970, by the clock on the wall.
+pub(crate) fn unix_ns_of(moment_ns: u64) -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let wall = seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0));
+    wall.saturating_sub(now_ns().saturating_sub(moment_ns))
 }
 
 /// From a moment until now.

@@ -17,6 +17,8 @@ use std::net::{IpAddr, ToSocketAddrs};
 
 use libc::{ERANGE, c_char, c_int, protoent, servent};
 
+use sockdiag_facts::escape;
+
 use super::opener::Opener;
 use crate::model::Addr;
 
@@ -94,7 +96,7 @@ fn look_up<E: Zeroed, T>(
     }
 }
 
-/// A string of an entry that was just looked up.
+/// A string of an entry that was just looked up, or as much of it as is kept.
 ///
 /// # Safety
 /// `name` is null, or a string that ends in NUL and lives as long as the call.
@@ -103,7 +105,7 @@ unsafe fn string_of(name: *const c_char) -> Option<Vec<u8>> {
         return None;
     }
     // SAFETY: it is not null, and the rest is the caller's promise.
-    Some(unsafe { CStr::from_ptr(name) }.to_bytes().to_vec())
+    Some(escape::kept(unsafe { CStr::from_ptr(name) }.to_bytes()).to_vec())
 }
 
 /// Name of a service by its port in host order; any protocol's with `None`.

@@ -111,6 +111,10 @@ pub enum EnterError {
     Open { name: OsString, errno: i32 },
     /// The file is not a network namespace, or it may not be entered.
     Set { name: OsString, errno: i32 },
+    /// No container that runs is called so, and no id begins so.
+    NoContainer { name: OsString },
+    /// Several containers are called so, or have ids that begin so.
+    SeveralContainers { name: OsString, candidates: Vec<Vec<u8>> },
     /// No mount namespace of one's own.
     Unshare { errno: i32 },
     /// The mounts could not be kept from spreading.
@@ -129,6 +133,21 @@ impl fmt::Display for EnterError {
             Self::Set { name, errno } => {
                 let name = name.to_string_lossy();
                 write!(f, "cannot enter the network namespace {name:?}: {}", errno_text(*errno))
+            }
+            Self::NoContainer { name } => {
+                write!(
+                    f,
+                    "no container that runs is called {:?}, and no id begins so",
+                    name.to_string_lossy()
+                )
+            }
+            Self::SeveralContainers { name, candidates } => {
+                write!(f, "several containers fit {:?}: ", name.to_string_lossy())?;
+                for (at, candidate) in candidates.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{}", candidate.escape_ascii())?;
+                }
+                Ok(())
             }
             Self::Unshare { errno } => write!(f, "cannot make a mount namespace: {}", errno_text(*errno)),
             Self::Slave { errno } => {
@@ -152,15 +171,36 @@ impl std::error::Error for EnterError {}
 /// # Errors
 /// Whatever was in the way; [`EnterError`] says at which step.
 pub fn enter(name: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
-    let (file, files) = open(name).map_err(|why| match why {
-        NotOpened::Open(errno) => EnterError::Open { name: name.to_owned(), errno: errno.raw_os_error() },
-        NotOpened::NoNamespace => {
-            EnterError::Set { name: name.to_owned(), errno: Errno::INVAL.raw_os_error() }
-        }
-    })?;
+    let (file, files) = open(name)?;
+    move_to(name, &file, files.as_deref(), notices)
+}
+
+/// The same for a file that was opened already.
+pub(crate) fn enter_by(name: &OsStr, file: &File, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
+    move_to(name, file, None, notices)
+}
+
+fn open(name: &OsStr) -> Result<(File, Option<PathBuf>), EnterError> {
+    find(name).map_err(|why| not_entered(name, why))
+}
+
+/// What it means that the file of a namespace was not opened.
+pub(crate) fn not_entered(name: &OsStr, why: NotOpened) -> EnterError {
+    let name = name.to_owned();
+    match why {
+        NotOpened::Open(errno) => EnterError::Open { name, errno: errno.raw_os_error() },
+        NotOpened::NoNamespace => EnterError::Set { name, errno: Errno::INVAL.raw_os_error() },
+    }
+}
+
+fn move_to(
+    name: &OsStr,
+    file: &File,
+    files: Option<&Path>,
+    notices: &mut dyn FnMut(Notice),
+) -> Result<(), EnterError> {
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|e| EnterError::Set { name: name.to_owned(), errno: e.raw_os_error() })?;
-    drop(file);
     // SAFETY: NEWNS gives this thread its own mounts and leaves the table of
     // file descriptors shared, which is all that unshare_unsafe asks for.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
@@ -169,7 +209,7 @@ pub fn enter(name: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterE
         .map_err(|e| EnterError::Slave { errno: e.raw_os_error() })?;
     remount_sys(name).map_err(|e| EnterError::Sys { errno: e.raw_os_error() })?;
     if let Some(files) = files {
-        bind_files(&files, notices);
+        bind_files(files, notices);
     }
     Ok(())
 }
@@ -178,7 +218,7 @@ pub fn enter(name: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterE
 ///
 /// Nothing is opened but files of namespaces: in the place of one there may be a
 /// pipe, which waits, or a device, which acts.
-fn open(name: &OsStr) -> Result<(File, Option<PathBuf>), NotOpened> {
+fn find(name: &OsStr) -> Result<(File, Option<PathBuf>), NotOpened> {
     let error = match chosen::namespace(&joined(NAMES, name)) {
         Ok(file) => return Ok((file, Some(joined(FILES, name)))),
         Err(error) => error,

@@ -62,6 +62,8 @@ pub(crate) struct Args {
     /// `--explain`: says what the reference keeps quiet about, though stderr is
     /// no terminal.
     pub(crate) explain: bool,
+    /// `--exit-code`: the status tells whether a socket was shown.
+    pub(crate) exit_code: bool,
     /// `--netns LIST`: which network namespaces are listed.
     pub(crate) netns: Option<OsString>,
     /// In which form rows are written.
@@ -181,6 +183,7 @@ impl Args {
             || form.sort.is_some()
             || form.limit.is_some()
             || self.show.is_ours()
+            || self.kill_dry_run
             || self.netns.is_some()
     }
 

@@ -4,6 +4,7 @@
 //! manuals are made of the table of options, on which the command line itself
 //! depends.  `last_words.rs` makes the texts.
 
+use sockdiag::model::TableSet;
 use sockdiag::sys::netns::EnterError;
 
 use crate::words::reference;
@@ -15,14 +16,22 @@ pub(crate) enum Exit {
     Help,
     /// The version was asked for.
     Version,
-    /// The list of fields was asked for, by `--columns help`.
-    Fields,
+    /// The list of the fields that sockets of these tables, or of all, can report was
+    /// asked for, by `--columns help`.
+    Fields(Option<TableSet>),
     /// The JSON Schema was asked for.
     Schema,
     /// A document was asked for.
     Generate(Document),
     /// A wrong option: a message without its newline, which help follows.
     Usage(Vec<u8>),
+    /// The same for an option that there is not.
+    Unknown {
+        /// The message.
+        message: Vec<u8>,
+        /// The option as typed: a letter, or a name with its dashes.
+        option: String,
+    },
     /// Any other end.
     Error {
         /// The exit status.
@@ -35,12 +44,33 @@ pub(crate) enum Exit {
 impl Exit {
     /// The status of every usage error: `exit(-1)`.
     pub(crate) const USAGE: u8 = 255;
+    /// The status of a listing without a socket, where it tells (`--exit-code`).
+    pub(crate) const NONE_SHOWN: u8 = 1;
+
+    /// An end without a word.
+    pub(crate) fn silent(code: u8) -> Self {
+        Self::Error { code, stderr: Vec::new() }
+    }
 
     /// An error: `message` (without its newline) on stderr.
     pub(crate) fn error(code: u8, message: impl Into<Vec<u8>>) -> Self {
         let mut stderr = message.into();
         stderr.push(b'\n');
         Self::Error { code, stderr }
+    }
+
+    /// The same with more behind the message, which says nothing that scripts of the
+    /// reference know.
+    pub(crate) fn advised(mut self, advice: &str) -> Self {
+        match &mut self {
+            Self::Usage(message) => message.extend(advice.bytes()),
+            Self::Error { stderr, .. } => {
+                let newline = stderr.pop();
+                stderr.extend(advice.bytes().chain(newline));
+            }
+            _ => {}
+        }
+        self
     }
 
     /// A wrong option: `message` and then the reference's help on stderr.

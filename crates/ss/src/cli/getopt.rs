@@ -11,9 +11,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use sockdiag_options::Opt;
+use sockdiag_options::{OPTIONS, Opt};
 
-use super::exit::quoting;
+use super::exit::{Exit, quoting};
 
 /// What a word of the command line turned out to be.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,24 @@ pub(crate) enum Wrong {
 }
 
 impl Wrong {
+    /// How the program ends because of it.
+    pub(super) fn exit(&self, program: &OsStr) -> Exit {
+        let message = self.message(program);
+        let is_ours =
+            |name: &str| OPTIONS.iter().any(|option| option.is_extension() && option.long.contains(&name));
+        match self {
+            Self::Letter(letter) => Exit::Unknown { message, option: char::from(*letter).to_string() },
+            Self::Name(written) => {
+                Exit::Unknown { message, option: format!("--{}", String::from_utf8_lossy(written)) }
+            }
+            // Help that does not know the option is no help.
+            Self::NameNeedsArgument(name) | Self::NameTakesNone(name) if is_ours(name) => {
+                Exit::error(Exit::USAGE, message)
+            }
+            _ => Exit::usage(message),
+        }
+    }
+
     /// The complaint, which starts with the name of the program as invoked.
     pub(crate) fn message(&self, program: &OsStr) -> Vec<u8> {
         let text = match self {
@@ -184,8 +202,6 @@ pub(crate) fn reference_long_names() -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use sockdiag_options::OPTIONS;
 
     use super::*;
 

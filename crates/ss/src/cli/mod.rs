@@ -33,10 +33,15 @@ pub(crate) fn parse(
 ) -> Result<Args, Exit> {
     let mut args = Args::default();
     for item in Getopt::new(OPTIONS, words, posix) {
-        match item.map_err(|wrong| Exit::usage(wrong.message(program)))? {
+        match item.map_err(|wrong| wrong.exit(program))? {
             Item::Option(option, argument) => options::apply(option.key, &mut args, argument, actions)?,
             Item::Word(word) => args.words.push(word.to_owned()),
         }
+    }
+    // Behind the last option: which tables are asked for is known only then.
+    if args.form.columns.as_deref() == Some("help") {
+        let selected = args.selection.resolve().ok().filter(|_| !args.selection.is_default());
+        return Err(Exit::Fields(selected.map(|selected| selected.tables)));
     }
     Ok(args)
 }

@@ -439,7 +439,7 @@ const CASES: &[(&str, &str)] = &[
     ("-A all", "unix_dgram,unix_stream,unix_seqpacket,raw,udp,tcp,sctp,vsock_stream,vsock_dgram,mptcp/3b37"),
     ("-d", "dccp/3b37"),
     ("--dccp", "dccp/3b37"),
-    ("--dccp=1", "255 ss: option '--dccp' doesn't allow an argument +help"),
+    ("--dccp=1", "255 ss: option '--dccp' doesn't allow an argument"),
     ("--d", "255 ss: option '--diag' requires an argument +help"),
     ("--dc", "255 ss: unrecognized option '--dc' +help"),
     ("-td", "tcp,dccp/3b37"),

@@ -4,6 +4,7 @@
 
 use roff::{Inline, bold, roman};
 use sockdiag::fields::{Catalog, Field};
+use sockdiag_render::field_list::tokens;
 
 use super::page::{Page, Piece};
 use crate::cli::shown_by;
@@ -61,16 +62,6 @@ fn name(full: &str, unit: Option<&str>, tokens: &str) -> Vec<Inline> {
         term.push(roman(format!("  [{tokens}]")));
     }
     term
-}
-
-/// What it looks like in the text, and the words that stand before its value.
-pub(super) fn tokens(field: &Field) -> String {
-    let shape = field.token().unwrap_or_default();
-    let is_told = |word: &str| {
-        shape.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|part| part == word)
-    };
-    let words: Vec<&str> = field.token_words().filter(|word| !is_told(word)).collect();
-    [shape.as_str()].into_iter().chain(words).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn text(field: &Field) -> String {

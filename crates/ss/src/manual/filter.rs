@@ -175,7 +175,7 @@ const VALUES: &[Piece] = &[Piece::Terms(&[
         "kbit, Mbit and Gbit (powers of 1000) for bits a second, or the units of bytes for bytes a second.",
     ),
     ("counts: segs_out > 10k", "k, M and G are powers of 1000."),
-    ("yes or no: autobound = yes", "Also true and false, 1 and 0."),
+    ("truth values: v6only = true", "true and false, also written yes and no, on and off, 1 and 0."),
     (
         "words: timer.kind = keepalive",
         "A field with a fixed set of words takes the words that ss prints or accepts, in any case.",

@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::filter::{CgroupError, FilterError, HostError};
 use sockdiag::model::{BadState, BadTable, BpfComplaint, Empty};
-use sockdiag::notice::{Missing, NoIterator, Notice, Ownerless, Tally, Unseen};
+use sockdiag::notice::{Missing, NoIterator, Notice, Ownerless, Refusal, Tally, Unseen};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::netns::EnterError;
 
@@ -74,7 +74,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::EventsWithoutHolders,
-            b"ss: nobody holds a socket that was destroyed, so conditions on processes fail\n",
+            b"ss: a destroyed socket has no processes, so conditions on processes fail\n",
             true,
         ),
         (
@@ -94,7 +94,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::HolderProgramRejected { why: NoIterator::Rejected { errno: 13, log: "0: no".into() } },
-            b"ss: holders are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
+            b"ss: processes are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
             true,
         ),
         (
@@ -147,6 +147,11 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             Notice::MapComplaint(BpfComplaint::BitFieldSize { size: 3 }),
             b"libbpf: unexpected bitfield size 3\n",
             false,
+        ),
+        (
+            Notice::FileRefused { path: "/home/a/x".into(), why: Refusal::Fifo, others: 2 },
+            b"ss: /home/a/x is not read: it is a FIFO (2 more files likewise)\n",
+            true,
         ),
         (
             Notice::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },

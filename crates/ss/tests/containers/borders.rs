@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use sockdiag_testkit::netns::Namespace;
@@ -94,6 +94,8 @@ fn what_a_user_calls_like_others_says_that_it_is_his() {
         ("container = etcd", "17"),
         ("pod.name = etcd-0", "17"),
         ("container.runtime = docker", "4 14 16 19"),
+        ("container.runtime = lxc or container.runtime = machine", ""),
+        ("container.runtime = podman", "15"),
         ("unit.owner_uid = 1000", "1 2 3 5 6 7 8 9 10 11 14 15"),
     ] {
         let out = tree.command("-tlnH --columns local.port --sort local.port").arg(filter).output();
@@ -131,7 +133,7 @@ fn whoever_was_given_a_cgroup_names_what_is_below_it() {
     let of: Vec<(u16, &str)> = listeners.iter().map(|(port, cgroup, _)| (*port, cgroup.as_str())).collect();
     let procs = |path: &str| format!("\n@file sys/fs/cgroup{path}/cgroup.procs\n");
     let mut more = stores();
-    listeners.iter().for_each(|(_, path, _)| more.push_str(&procs(path)));
+    more.extend(listeners.iter().map(|(_, path, _)| procs(path)));
     more.push_str(
         "\n@owner 990 sys/fs/cgroup/system.slice/ci.service\n@owner 1001 sys/fs/cgroup/batch.slice/bob",
     );
@@ -141,7 +143,21 @@ fn whoever_was_given_a_cgroup_names_what_is_below_it() {
 }
 
 /// A process with a listener, in a cgroup.
-struct Listener(Child);
+pub(super) struct Listener(Child);
+
+impl Listener {
+    /// A process of a user that holds this socket, in a cgroup.
+    pub(super) fn of(socket: impl Into<OwnedFd>, uid: u32, cgroup: &Path) -> Self {
+        Self::start(Command::new("sleep").arg("600").uid(uid).stdin(Stdio::from(socket.into())), cgroup)
+    }
+
+    /// What a command starts, moved to a cgroup.
+    pub(super) fn start(command: &mut Command, cgroup: &Path) -> Self {
+        let child = Self(command.spawn().expect("sleep starts"));
+        fs::write(cgroup.join("cgroup.procs"), child.0.id().to_string()).expect("a cgroup of the test");
+        child
+    }
+}
 
 impl Drop for Listener {
     fn drop(&mut self) {
@@ -151,7 +167,19 @@ impl Drop for Listener {
 }
 
 /// Directories of cgroups, removed at the end, the innermost first.
-struct Cgroups(Vec<PathBuf>);
+pub(super) struct Cgroups(Vec<PathBuf>);
+
+impl Cgroups {
+    /// Makes these, in order; says why they cannot be made.
+    pub(super) fn make(paths: &[PathBuf]) -> Result<Self, String> {
+        let mut made = Self(Vec::new());
+        for path in paths {
+            fs::create_dir(path).map_err(|error| format!("no cgroup can be made: {error}"))?;
+            made.0.push(path.clone());
+        }
+        Ok(made)
+    }
+}
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
@@ -162,7 +190,7 @@ impl Drop for Cgroups {
 }
 
 /// Where cgroups of version 2 are.
-fn mount() -> Option<PathBuf> {
+pub(super) fn mount() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
     line.split(' ').nth(1).map(PathBuf::from)
@@ -181,25 +209,17 @@ fn a_live_user_borrows_no_unit_and_no_container() {
     let scope = format!("{his}/docker-{ROOT_S}.scope");
     let given = format!("{top}/ci");
     let in_given = format!("{given}/nginx.service");
-    let mut made = Cgroups(Vec::new());
-    for path in [&top, &his, &forged, &scope, &given, &in_given] {
-        let path = mount.join(path);
-        if let Err(error) = fs::create_dir(&path) {
-            skip!("no cgroup can be made: {error}");
-        }
-        made.0.push(path);
-    }
+    let paths = [&top, &his, &forged, &scope, &given, &in_given].map(|path| mount.join(path));
+    let _made = match Cgroups::make(&paths) {
+        Ok(made) => made,
+        Err(why) => skip!("{why}"),
+    };
     for path in [&given, &in_given] {
         chown(mount.join(path), Some(5556), None).expect("root may");
     }
     let listen = |port: u16, cgroup: &str| {
         let socket = namespace.with(|| TcpListener::bind(("127.0.0.1", port))).expect("it was made by root");
-        let procs = mount.join(cgroup).join("cgroup.procs");
-        let mut command = Command::new("sleep");
-        command.arg("600").uid(5555).stdin(Stdio::from(OwnedFd::from(socket.expect("a port of the test"))));
-        let child = Listener(command.spawn().expect("sleep starts"));
-        fs::write(procs, child.0.id().to_string()).expect("a cgroup of the test");
-        child
+        Listener::of(socket.expect("a port of the test"), 5555, &mount.join(cgroup))
     };
     let _kept = [listen(7401, &forged), listen(7402, &scope), listen(7403, &in_given)];
     let mut command = Command::new(OURS);
@@ -228,4 +248,46 @@ fn a_live_user_borrows_no_unit_and_no_container() {
     let out =
         command.args(["-tlnH", "unit = sshd.service or unit = nginx.service"]).output().expect("ours runs");
     assert!(out.stdout.is_empty(), "{out:?}");
+}
+
+/// The report's own: a user's process in a scope of his, and a pipe in his home.
+#[test]
+fn a_live_user_s_pipe_is_not_waited_for() {
+    let Some(mount) = mount().filter(|_| rustix::process::geteuid().is_root()) else {
+        skip!("root and cgroups of version 2 are needed");
+    };
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let own = std::process::id();
+    let manager = mount.join(format!("sockdiag-pipe-{own}.slice"));
+    let his = manager.join("user@5555.service");
+    let scope = his.join(format!("libpod-{HIS}.scope"));
+    let _made = match Cgroups::make(&[manager, his, scope.clone()]) {
+        Ok(made) => made,
+        Err(why) => skip!("{why}"),
+    };
+    // His home, known to a list of users that only the namespace sees.
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pipe-{own}"));
+    let store = place.join("home/.local/share/containers/storage/overlay-containers");
+    fs::create_dir_all(&store).expect("a directory of the test");
+    fs::write(place.join("passwd"), format!("u:x:5555:5555::{}/home:/bin/sh\n", place.display()))
+        .expect("a file");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let pipe = store.join("containers.json");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+    let socket = namespace.with(|| TcpListener::bind("127.0.0.1:7421")).expect("root made it");
+    let _kept = Listener::of(socket.expect("a port of the test"), 5555, &scope);
+    for words in ["-tlnHp --containers --explain", "-tlnH --columns local.port,container.id --explain"] {
+        let mut command = Command::new("sh");
+        namespace.enter(&mut command);
+        let script = "mount --bind \"$0/passwd\" /etc/passwd && exec \"$@\"";
+        command.args(["-c", script]).arg(&place).arg(OURS).args(words.split(' '));
+        let out = super::hostile::bounded(&mut command);
+        let (text, notes) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "{words}: {out:?}");
+        assert!(text.contains("7421") && text.contains("9ec39b91f3d7"), "{words}: {out:?}");
+        assert!(text.contains("(uid 5555)"), "{words}: {text}");
+        let want = format!("ss: {} is not read: it is a FIFO\n", pipe.display());
+        assert!(notes.contains(&want), "{words}: {notes}");
+    }
+    fs::remove_dir_all(place).expect("the test's own");
 }

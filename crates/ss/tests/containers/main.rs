@@ -5,6 +5,7 @@
 
 mod borders;
 mod hostile;
+mod named;
 mod tree;
 
 use std::fs;
@@ -68,9 +69,9 @@ fn every_fact_is_a_field_with_a_name() {
     let tree = Tree::unpack("kubernetes-containerd.tree");
     let json = tree.ss("-tlnj --containers sport = :8080");
     for part in [
-        "\"container\":{\"name\":\"app\",\"id\":\"1733e7a76be7",
+        "\"container\":{\"title\":\"app\",\"name\":\"app\",\"id\":\"1733e7a76be7",
         "\"runtime\":\"containerd\"",
-        "\"pod\":{\"name\":\"front-7d9c\",\"namespace\":\"shop\",\"uid\":\"4fe556a4-",
+        "\"pod\":{\"title\":\"shop/front-7d9c\",\"name\":\"front-7d9c\",\"namespace\":\"shop\",\"uid\":\"4fe556a4-",
         "\"qos\":\"burstable\"",
         "\"slice\":\"kubepods-burstable-pod4fe556a4_",
     ] {
@@ -101,7 +102,12 @@ fn damaged_state_gives_no_names() {
     let tree = Tree::unpack("docker-cgroup1.tree");
     let id = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970";
     let config = tree.path(&format!("var/lib/docker/containers/{id}/config.v2.json"));
-    let shown = || tree.ss("-tlnH --containers sport = :80");
+    // What could not be read is told beside.
+    let shown = || {
+        let out = tree.output("-tlnH --containers sport = :80");
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stdout).expect("ASCII")
+    };
     for text in ["", "{", "[]", "null", "{\"Name\":7}", "{\"Name\":\"\"}", &"[".repeat(100_000)] {
         fs::write(&config, text).expect("the test's own file");
         assert!(shown().contains(" container:4f797c539e6c"), "{}", shown());

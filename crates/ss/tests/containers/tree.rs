@@ -28,19 +28,19 @@ impl Tree {
     pub(crate) fn with(name: &str, listeners: &[(u16, &str)], more: &str) -> Self {
         let mut text = String::from("\n@file proc/net/tcp\n  sl  local_address rem_address   st\n");
         for (port, _) in listeners {
-            text.push_str(&format!(
+            text.extend([format!(
                 "   0: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 \
                  {} 1 0000000000000000 100 0 0 10 0\n",
                 90_000 + u32::from(*port)
-            ));
+            )]);
         }
         text.pop();
         for (port, cgroup) in listeners {
-            text.push_str(&format!(
+            text.extend([format!(
                 "\n@file proc/{port}/stat\n{port} (p{port}) S 1\n@file proc/{port}/cgroup\n0::{cgroup}\n\
                  @link proc/{port}/fd/3 socket:[{}]",
                 90_000 + u32::from(*port)
-            ));
+            )]);
         }
         Self::of(name, &format!("{text}{more}"))
     }

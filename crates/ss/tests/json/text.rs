@@ -52,7 +52,9 @@ fn number(value: &Value) -> u64 {
 
 fn end(socket: &Value, which: &str) -> String {
     let end = &socket[which];
-    let mut text = match word(&end["addr"]) {
+    // Of an IPv4 host the text shows what the IPv6 socket holds.
+    let addr = if end["mapped_addr"].is_null() { &end["addr"] } else { &end["mapped_addr"] };
+    let mut text = match word(addr) {
         "::" if number(&socket["socket"]["v6only"]) == 0 => "*".to_owned(),
         addr if addr.contains(':') => format!("[{addr}]"),
         addr => addr.to_owned(),

@@ -282,7 +282,7 @@ fn amounts_are_compared_in_their_units() {
         ("rtt_us != 4294967296", Mismatch::Range(0, u32::MAX.into())),
         ("tcp.backoff > 255", Mismatch::Range(0, 255)),
         ("rtt_us = 1.5", Mismatch::Whole),
-        ("tcp.ecn = maybe", Mismatch::Words(NO_YES)),
+        ("tcp.ecn = maybe", Mismatch::Words(FALSE_TRUE)),
         ("tcp.ecn > 0", Mismatch::Order),
     ] {
         match read(filter) {
@@ -398,6 +398,8 @@ fn our_conditions_need_no_blanks() {
         ("dst 10.0.0.1,10.77.0.9", true),
         ("pid=7", true),
         ("comm!=x", true),
+        ("rtt \\> 1ms", true),
+        ("\\(rtt\\>1ms)", true),
     ] {
         let parsed = read(filter);
         if filter == "(rtt>1ms and (dport = 443 or comm=x))" {

@@ -400,7 +400,7 @@ mod tests {
         let [notice @ Notice::HolderProgramRejected { .. }] = &notices[..] else { panic!("{notices:?}") };
         assert_eq!(
             notice.to_string(),
-            "holders are searched for in /proc: the kernel does not load the program: Permission denied \
+            "processes are searched for in /proc: the kernel does not load the program: Permission denied \
              (invalid read from stack R10 off=8 size=8)"
         );
         both.complete = false;

@@ -31,13 +31,15 @@ use rustix::io::Errno;
 use super::{Found, Refusal, Scan, Strategy, Task, Threads, Wanted, parse};
 use crate::notice::Refusals;
 use crate::sys::{chosen, tasks};
+use sockdiag_facts::escape;
 
 /// Threads beyond this many wait for the kernel's locks.
 const WORKERS: usize = 8;
 /// A link to a socket is shorter; a longer one is no link to a socket.
 const LINK: usize = 64;
-/// The line up to the end of the name; the kernel's names have 63 bytes at most.
-const STAT: u64 = 512;
+/// The line up to the end of the name; the kernel's names have 63 bytes at most, and of
+/// others no more is kept.
+const STAT: u64 = 8 << 10;
 /// Bytes of directory entries that are read at a time.
 const ENTRIES: usize = 32 << 10;
 
@@ -367,7 +369,7 @@ fn name_of(root: BorrowedFd<'_>, tid: i32, refusals: &mut Refusals) -> Box<[u8]>
         refusals.add(why, || path.into());
         Vec::new()
     });
-    parse::command_name(&stat).into()
+    escape::kept(parse::command_name(&stat)).into()
 }
 
 /// The command name of a task of a real /proc; `None` if the task is gone.

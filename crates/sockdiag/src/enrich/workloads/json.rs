@@ -176,8 +176,7 @@ impl<'d> Json<'d> {
             match bytes.get(at).ok_or(NotJson)? {
                 b'"' => break,
                 b'\\' if bytes.get(at + 1).is_some_and(|escaped| b"\"\\/bfnrtu".contains(escaped)) => at += 2,
-                b'\\' => return Err(NotJson),
-                0..=0x1f => return Err(NotJson),
+                b'\\' | 0..=0x1f => return Err(NotJson),
                 _ => at += 1,
             }
         }

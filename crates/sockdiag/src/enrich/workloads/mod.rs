@@ -6,6 +6,7 @@
 //!
 //! Source: cgroups(7), proc_pid_cgroup(5).
 
+mod find;
 mod json;
 mod owners;
 mod shape;
@@ -21,6 +22,7 @@ use crate::notice::{Notice, Refusals};
 use crate::source::Sources;
 use crate::sys::chosen;
 
+pub(crate) use find::{Container, containers};
 use owners::Owners;
 use state::State;
 

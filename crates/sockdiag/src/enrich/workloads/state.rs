@@ -134,6 +134,9 @@ impl State {
         let Some(container) = &told.work.container_id else { return };
         let is_id = container.name().len() == 64 && container.name().iter().all(u8::is_ascii_hexdigit);
         let Some(id) = str::from_utf8(container.name()).ok().filter(|_| is_id).map(str::to_owned) else {
+            if user.is_some() {
+                told.work.runtime = None;
+            }
             return;
         };
         let mark = container.mark().to_vec();

@@ -120,7 +120,7 @@ fn a_file_is_read_up_to_the_limit_and_of_its_owner_alone() {
         chown(place.path("file"), Some(7), None).expect("root may");
         assert_eq!(dir.read(Path::new("file"), |uid| uid == 0, 100), Err(Refusal::Owner { uid: 7 }));
     } else {
-        fs::set_permissions(place.path("file"), fs::Permissions::from_mode(0)).expect("the test's own");
+        fs::set_permissions(place.path("file"), fs::Permissions::from_mode(0o000)).expect("the test's own");
         assert_eq!(dir.read(Path::new("file"), anybody, 100), Err(Refusal::Denied { errno: libc::EACCES }));
     }
 }

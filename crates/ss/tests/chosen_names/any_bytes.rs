@@ -1,0 +1,413 @@
+//! A thousand names of any bytes through every form, read back by Python.
+//!
+//! What Python makes of CSV, TSV, lines and JSON, with the documented escape undone
+//! by a few lines of its own, is what the names were; and no form lets a letter
+//! through that acts on a terminal.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write as _;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sockdiag::escape::is_unsafe;
+use sockdiag_testkit::compare::{Case, Ended, Outcome, run};
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::recording::{self, Msg, attr};
+use sockdiag_testkit::replies::{self, Talk};
+use sockdiag_testkit::skip;
+
+const OURS: &str = env!("CARGO_BIN_EXE_ss");
+const DECODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chosen_names/decode.py");
+
+/// Names that come out the same on every run.
+struct Names(u64);
+
+impl Names {
+    fn number(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % below
+    }
+
+    /// A name of at most so many bytes, none of which is refused.
+    fn next(&mut self, most: usize, refused: impl Fn(u8) -> bool) -> Vec<u8> {
+        const ODD: &[&str] = &[
+            "\\",
+            "\\x41",
+            "\\u{41}",
+            ",",
+            "-",
+            "=1+1",
+            "@",
+            "+",
+            "\"",
+            "'",
+            " ",
+            "  ",
+            "\n",
+            "\t",
+            "\r",
+            "\x1b[2J",
+            "\x7f",
+            "\u{85}",
+            "\u{9b}",
+            "\u{202e}",
+            "\u{2028}",
+            "\u{2066}",
+            "\u{200f}",
+            "\u{61c}",
+            "…",
+            "é",
+            "日本",
+            "\u{10ffff}",
+            "/",
+            ";",
+            "|",
+            "users:((\"x\",pid=1,fd=2))",
+            "\u{feff}",
+            "null",
+            "007",
+        ];
+        let length = 1 + self.number(most);
+        let mut name = Vec::new();
+        while name.len() < length {
+            match self.number(3) {
+                0 => name.push(self.number(256) as u8),
+                1 => name.push(b' ' + self.number(95) as u8),
+                _ => name.extend_from_slice(ODD[self.number(ODD.len())].as_bytes()),
+            }
+        }
+        name.truncate(length);
+        name.retain(|byte| *byte != 0 && !refused(*byte));
+        if name.is_empty() { vec![b'-'] } else { name }
+    }
+}
+
+fn has_python() -> bool {
+    Command::new("python3").arg("--version").output().is_ok_and(|out| out.status.success())
+}
+
+/// What Python reads in a listing.
+fn read_back(form: &str, wanted: &[&str], listing: &[u8]) -> Vec<String> {
+    let mut child = Command::new("python3")
+        .arg(DECODE)
+        .arg(form)
+        .args(wanted)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("Python was there a moment ago");
+    let mut input = child.stdin.take().expect("it is piped");
+    let listing = listing.to_vec();
+    let writer = std::thread::spawn(move || _ = input.write_all(&listing));
+    let out = child.wait_with_output().expect("it ends");
+    writer.join().expect("it writes");
+    assert!(out.status.success(), "{form}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("digits").lines().map(str::to_owned).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Nothing but the form's own line breaks and tabs acts on a terminal.
+fn is_harmless(listing: &[u8], what: &str) {
+    for chunk in listing.utf8_chunks() {
+        let raw = chunk.valid().chars().find(|letter| is_unsafe(*letter) && !matches!(letter, '\n' | '\t'));
+        assert_eq!(raw, None, "{what}: {}", chunk.valid());
+        let raw = chunk.invalid().iter().find(|byte| (0x80..0xa0).contains(*byte));
+        assert_eq!(raw, None, "{what}: {}", chunk.invalid().escape_ascii());
+    }
+}
+
+/// What each of a number of rows says of one name.
+struct Field {
+    /// The field, by its full name.
+    name: &'static str,
+    kind: &'static str,
+    /// As `decode.py` prints it, row by row.
+    rows: Vec<String>,
+}
+
+/// Every form of these rows says what the fields are; `list` runs `ss` with words.
+fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
+    let listed = |words: &[&str]| {
+        let outcome = list(words);
+        let errors = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert_eq!(outcome.ended, Ended::Exit(0), "{words:?}: {errors}");
+        is_harmless(&outcome.stdout, &format!("{words:?}"));
+        outcome.stdout
+    };
+    let count = fields[0].rows.len();
+    let want: Vec<String> = (0..count)
+        .map(|row| fields.iter().map(|field| field.rows[row].as_str()).collect::<Vec<_>>().join(" "))
+        .collect();
+    let (names, kinds): (Vec<_>, Vec<_>) = fields.iter().map(|field| (field.name, field.kind)).unzip();
+    let columns = names.join(",");
+    for form in ["csv", "tsv"] {
+        let listing = listed(&["-H", &format!("--{form}"), "--columns", &columns]);
+        assert!(std::str::from_utf8(&listing).is_ok(), "{form} is UTF-8");
+        assert_eq!(read_back(form, &kinds, &listing), want, "{form}");
+    }
+    for (form, option) in [("document", "-j"), ("document", "--pretty"), ("jsonl", "--jsonl")] {
+        let listing = listed(&[option]);
+        assert!(std::str::from_utf8(&listing).is_ok(), "{option} is UTF-8");
+        assert_eq!(read_back(form, &names, &listing), want, "{option}");
+    }
+    for field in fields {
+        // One column is not padded: a line is its cell.
+        let listing = listed(&["-H", "--columns", field.name]);
+        assert_eq!(read_back("lines", &[field.kind], &listing), field.rows, "{} alone", field.name);
+        let listing = listed(&["-H", "--csv", "--group-by", field.name]);
+        let text = ["text"; 3];
+        let found: Vec<String> = read_back("csv", &[&[field.kind][..], &text].concat(), &listing)
+            .into_iter()
+            .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
+            .collect();
+        // What holders have in common is said once.
+        let once = |row: &String| {
+            let mut parts: Vec<&str> = row.split(',').collect();
+            parts.dedup();
+            parts.join(",")
+        };
+        let mut rows: Vec<String> = field.rows.iter().map(once).collect();
+        let mut found = found;
+        found.sort_unstable();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(found, rows, "groups of {}", field.name);
+    }
+    for words in [&["-H", "--columns", &columns][..], &["--columns", &columns], &["--group-by", &columns]] {
+        let listing = listed(words);
+        assert!(std::str::from_utf8(&listing).is_ok_and(|text| text.lines().count() >= count), "{words:?}");
+    }
+    let text = listed(&["-H", "-O", "-p", "-e", "-i", "-m"]);
+    assert_eq!(text.split(|byte| *byte == b'\n').count(), count + 1, "a row is a line");
+    listed(&["-p", "-e", "--containers", "--exposure"]);
+}
+
+/// A file, or a directory with its parents, of the test's own.
+fn put(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().expect("it has one")).expect("the test's own directory");
+    fs::write(path, bytes).expect("the test's own file");
+}
+
+/// Processes, users, hosts and cgroups: about nine hundred names.
+#[test]
+fn names_of_processes_users_hosts_and_cgroups_come_back() {
+    const ROWS: usize = 130;
+    if !has_python() {
+        skip!("no python3");
+    }
+    let library = match replies::library() {
+        Ok(library) => library,
+        Err(why) => skip!("{why}"),
+    };
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
+        skip!("no mount namespace can be made");
+    }
+    let mounts = fs::read_to_string("/proc/mounts").expect("Linux");
+    let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let Some(mount) = lines.find_map(|words| (words.get(2)? == &"cgroup2").then(|| words[1].to_owned()))
+    else {
+        skip!("no cgroup2 file system")
+    };
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("any-bytes");
+    let _ = fs::remove_dir_all(&root);
+    let mut names = Names(1);
+    let mut messages = Vec::new();
+    let mut hosts = b"127.0.0.1 localhost\n".to_vec();
+    let mut users = b"root:x:0:0::/:/bin/sh\n".to_vec();
+    let mut cgroups = format!("1 {mount}\n").into_bytes();
+    let field = |name, kind| Field { name, kind, rows: Vec::new() };
+    let mut fields = [
+        field("local.port", "text"),
+        field("socket.processes.comm", "list"),
+        field("socket.processes.pid", "list"),
+        field("socket.processes.cmdline", "words"),
+        field("socket.processes.user", "list"),
+        field("socket.user", "text"),
+        field("remote.host", "text"),
+        field("cgroup.path", "text"),
+    ];
+    let mut held = Vec::new();
+    let blank = |byte: u8| matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0);
+    for row in 0..ROWS {
+        let number = u32::try_from(row).expect("few");
+        let (inode, uid) = (50_000 + number, 700_000 + number);
+        let host = [b"h", &names.next(40, |byte| blank(byte) || byte == b'#')[..]].concat();
+        let user = [b"u", &names.next(30, |byte| matches!(byte, b':' | b'\n'))[..]].concat();
+        let cgroup = [b"/", &names.next(120, |byte| byte == b'\n')[..]].concat();
+        hosts.extend([format!("10.9.{}.{} ", row / 200, row % 200 + 1).as_bytes(), &host, b"\n"].concat());
+        users.extend([&user[..], format!(":x:{uid}:0::/:/bin/sh\n").as_bytes()].concat());
+        cgroups.extend([format!("{} {mount}", 1000 + row).as_bytes(), &cgroup, b"\n"].concat());
+        // Two processes hold each socket.
+        let mut holders = Vec::new();
+        for pid in [20_000 + 2 * row, 20_001 + 2 * row] {
+            let comm = names.next(15, |_| false);
+            let words: Vec<Vec<u8>> = (0..1 + names.number(3)).map(|_| names.next(40, |_| false)).collect();
+            let process = root.join("proc").join(pid.to_string());
+            put(&process.join("stat"), &[format!("{pid} (").as_bytes(), &comm, b") S 1 1 1"].concat());
+            put(&process.join("comm"), &[&comm[..], b"\n"].concat());
+            put(&process.join("status"), format!("Name:\tx\nUid:\t1\t{uid}\t3\t4\n").as_bytes());
+            let nuls = vec![0; 1 + row % 5];
+            put(&process.join("cmdline"), &[words.join(&0), nuls].concat());
+            fs::create_dir_all(process.join("fd")).expect("the test's own directory");
+            symlink(format!("socket:[{inode}]"), process.join("fd/3")).expect("the test's own link");
+            holders.push((comm, pid, words));
+        }
+        let mut msg = Msg::v4().with(attr::CGROUP_ID, (1000 + row as u64).to_ne_bytes());
+        (msg.sport, msg.inode, msg.uid) = (1000 + row as u16, inode, uid);
+        msg.dst = std::net::IpAddr::from([10, 9, (row / 200) as u8, (row % 200 + 1) as u8]);
+        messages.push(msg.to_bytes());
+        held.push((holders, user, host, cgroup));
+    }
+    let mut record = messages.concat();
+    recording::append_done(&mut record);
+    for (name, bytes) in [
+        ("hosts", &hosts[..]),
+        ("passwd", &users),
+        ("nsswitch.conf", b"passwd: files\nhosts: files\nservices: files\n"),
+        ("cgroups", &cgroups),
+        ("sockets", &record),
+    ] {
+        put(&root.join(name), bytes);
+    }
+    Talk::new().write(&root.join("talk")).unwrap_or_else(|why| panic!("{why}"));
+    let script = "cd \"$1\" && shift && for file in hosts passwd nsswitch.conf; do mount --bind $file /etc/$file || exit 99; done; \
+                  preload=$1; shift; exec env LD_PRELOAD=\"$preload\" \"$@\"";
+    let list = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "private", "sh", "-c", script, "sh"]);
+        command.arg(&root).arg(&library).arg(OURS);
+        let words = [&["-tanr", "--cgroup", "-p", "-e"][..], words].concat();
+        let case = Case::new(&words)
+            .env("TCPDIAG_FILE", root.join("sockets"))
+            .env("NLPLAY_FILE", root.join("talk"))
+            .env("NLPLAY_CGROUPS", root.join("cgroups"))
+            .env("PROC_ROOT", root.join("proc"));
+        run(command, &case).unwrap_or_else(|why| panic!("{case}: {why}"))
+    };
+    // Holders come in the order in which the directory has them.
+    let order = list(&["-H", "--tsv", "--columns", "pid"]).stdout;
+    let order = String::from_utf8(order).expect("numbers");
+    assert_eq!(order.lines().count(), ROWS);
+    for (row, ((mut holders, user, host, cgroup), order)) in held.into_iter().zip(order.lines()).enumerate() {
+        holders.sort_by_key(|(_, pid, _)| order.find(&pid.to_string()));
+        let of_each = |say: &dyn Fn(&(Vec<u8>, usize, Vec<Vec<u8>>)) -> String| {
+            holders.iter().map(say).collect::<Vec<_>>().join(",")
+        };
+        let says = [
+            hex((1000 + row).to_string().as_bytes()),
+            of_each(&|(comm, ..)| hex(comm)),
+            of_each(&|(_, pid, _)| hex(pid.to_string().as_bytes())),
+            of_each(&|(.., words)| words.iter().map(|word| hex(word)).collect::<Vec<_>>().join(".")),
+            of_each(&|_| hex(&user)),
+            hex(&user),
+            hex(&host),
+            hex(&cgroup),
+        ];
+        for (field, say) in fields.iter_mut().zip(says) {
+            field.rows.push(say);
+        }
+    }
+    every_form_says(&fields, &list);
+    fs::remove_dir_all(&root).expect("the test's own directory");
+}
+
+#[test]
+fn names_of_interfaces_come_back() {
+    const ROWS: u32 = 120;
+    if !has_python() {
+        skip!("no python3");
+    }
+    if let Err(why) = replies::library() {
+        skip!("{why}");
+    }
+    let mut names = Names(2);
+    let (mut rows, mut links) = (Vec::new(), Vec::new());
+    let mut rows_of_names = Vec::new();
+    let memory = replies::attr(6, &replies::words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
+    for index in 100..100 + ROWS {
+        let name = names.next(15, |byte| matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0 | b'/' | b':'));
+        rows_of_names.push(hex(&name));
+        links.push((index, name));
+        let info = replies::attr(0, &replies::words(&[index, 2, 0, 100, 0, 0]));
+        rows.push(replies::netpkt::packet(3, 3, &[info, memory.clone()]));
+    }
+    let fields = [Field { name: "local.interface_name", kind: "text", rows: rows_of_names }];
+    rows.push(replies::done(0));
+    let talk = (0..4).fold(Talk::new(), |talk, _| talk.links(&links));
+    let talk = talk.sockets(17, &rows);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("any-bytes-links");
+    talk.write(&path).unwrap_or_else(|why| panic!("{why}"));
+    let list = |words: &[&str]| {
+        let words = [&["-0an"][..], words].concat();
+        let case = replies::with(Case::new(&words), &path).unwrap_or_else(|why| panic!("{why}"));
+        run(Command::new(OURS), &case).unwrap_or_else(|why| panic!("{case}: {why}"))
+    };
+    every_form_says(&fields, &list);
+    let _ = fs::remove_file(path);
+}
+
+/// Any user may bind such names.
+#[test]
+fn names_of_unix_sockets_come_back() {
+    const EACH: usize = 100;
+    if !has_python() {
+        skip!("no python3");
+    }
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let directory = std::env::temp_dir().join(format!("sd{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("the test's own directory");
+    let mut names = Names(3);
+    let mut bound = Vec::new();
+    for _ in 0..EACH {
+        let path = directory.join(OsString::from_vec(names.next(60, |byte| byte == b'/')));
+        bound.push((SocketAddr::from_pathname(&path), path.as_os_str().as_bytes().to_vec()));
+        // Abstract names may hold NULs; they are shown behind an `@`.
+        let mut name = names.next(100, |_| false);
+        let at = names.number(name.len());
+        name.insert(at, b"\0x"[names.number(2)]);
+        bound.push((SocketAddr::from_abstract_name(&name), [b"@", &name[..]].concat()));
+    }
+    let sockets = namespace.with(|| {
+        let bind = |(addr, name)| {
+            let addr: Result<SocketAddr, _> = addr;
+            Some((UnixListener::bind_addr(&addr.ok()?).ok()?, name))
+        };
+        bound.into_iter().filter_map(bind).collect::<Vec<(UnixListener, Vec<u8>)>>()
+    });
+    let sockets = sockets.unwrap_or_else(|why| panic!("{why}"));
+    assert!(sockets.len() > EACH, "nearly all names are different and can be bound");
+    let list = |words: &[&str]| {
+        let words = [&["-xln"][..], words].concat();
+        let case = Case::new(&words).inside(&namespace);
+        run(Command::new(OURS), &case).unwrap_or_else(|why| panic!("{case}: {why}"))
+    };
+    // In the order of the kernel, by inode.
+    let order = String::from_utf8(list(&["-H", "--tsv", "--columns", "inode"]).stdout).expect("numbers");
+    let known = sockets.iter().map(|(socket, name)| (inode_of(socket), name)).collect::<Vec<_>>();
+    let mut fields = ["socket.inode", "unix.name"].map(|name| Field { name, kind: "text", rows: Vec::new() });
+    for inode in order.lines() {
+        let (_, name) = known.iter().find(|(of, _)| of == inode).expect("the namespace is ours alone");
+        fields[0].rows.push(hex(inode.as_bytes()));
+        fields[1].rows.push(hex(name));
+    }
+    assert_eq!(fields[0].rows.len(), sockets.len());
+    every_form_says(&fields, &list);
+    drop(sockets);
+    fs::remove_dir_all(&directory).expect("the test's own directory");
+}
+
+fn inode_of(socket: &UnixListener) -> String {
+    use std::os::fd::AsRawFd as _;
+    let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).expect("it is open");
+    let link = link.to_string_lossy().into_owned();
+    link.trim_start_matches("socket:[").trim_end_matches(']').to_owned()
+}
