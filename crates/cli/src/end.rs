@@ -122,6 +122,23 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_every_status() {
+        let readme = include_str!("../../../README.md");
+        for (status, doc) in STATUSES {
+            let number = (*status as u8).to_string();
+            let rows = readme.lines().filter(|line| line.starts_with("| "));
+            let row = rows.into_iter().find(|row| {
+                row.split(" | ").next().is_some_and(|cell| cell.split([' ', ',']).any(|word| word == number))
+            });
+            let row = row.unwrap_or_else(|| panic!("{number} is not in the README"));
+            // Up to the first point, but for marks.
+            let first = doc.split_once('.').map_or(*doc, |(first, _)| first).trim_start_matches("wait: ");
+            let said = *status as u8 > 100 || row.replace('`', "").contains(first);
+            assert!(said, "{number}: {row}");
+        }
+    }
+
+    #[test]
     fn a_reader_that_went_away_is_no_failure() {
         assert_eq!(End::unwritten(&io::ErrorKind::BrokenPipe.into()), End::done());
         let full = End::unwritten(&io::Error::from_raw_os_error(28));

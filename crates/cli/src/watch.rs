@@ -1,7 +1,7 @@
 //! `sockdiag watch`: a line for each socket that opens, closes or changes.
 //!
-//! Invariant: nothing is written while nothing happens, and each line is written
-//! at once.
+//! Invariant: nothing is written while nothing happens, and no line waits longer
+//! than the look that it came from.
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
