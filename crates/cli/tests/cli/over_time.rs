@@ -51,7 +51,7 @@ fn rates_come_with_the_second_frame() {
     let child = started(&namespace, "top --iterations 3 --interval 400ms --jsonl");
     // So many bytes in all, none of them before the first frame.
     std::thread::sleep(Duration::from_millis(200));
-    let sent: u64 = 40_000;
+    let sent = 40_000.0;
     for _ in 0..4 {
         client.write_all(&[7; 10_000]).expect("it is read");
         server.read_exact(&mut [0; 10_000]).expect("it was sent");
@@ -74,7 +74,7 @@ fn rates_come_with_the_second_frame() {
         assert!(row["socket"].get("processes").is_some(), "{row}");
     }
     // Looks are not exactly that far from each other on a busy machine.
-    assert!((0.5..1.6).contains(&(moved / sent as f64)), "{moved} of {sent}");
+    assert!((0.5..1.6).contains(&(moved / sent)), "{moved} of {sent}");
 }
 
 #[test]

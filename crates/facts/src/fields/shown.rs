@@ -33,8 +33,7 @@ pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
         Unit::BytesPerSecond => RATE,
         Unit::Per256 => return put_factor(out, number / 256.0),
         Unit::Per1024 => return put_factor(out, number / 1024.0),
-        Unit::Share => return put_factor(out, number),
-        Unit::PacketsPerSecond => return put_factor(out, number),
+        Unit::Share | Unit::PacketsPerSecond => return put_factor(out, number),
         Unit::None | Unit::Count | Unit::Packets | Unit::Ticks => return false,
     };
     let fits = |(_, size): &&(&str, f64)| number.abs() >= *size;
