@@ -357,7 +357,7 @@ mod tests {
     fn every_counter_has_its_own_place() {
         let slots = Slots::of(ALL);
         assert_eq!(slots.words(), MOST_WORDS);
-        let bytes: Vec<u8> = (0..280).map(|at| (at * 7 % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..280_u32).map(|at| (at * 7 % 251) as u8).collect();
         let info = TcpInfo::new(&bytes);
         let mut words = [0; MOST_WORDS];
         assert_eq!(slots.keep(info, &mut words), ALL);

@@ -14,7 +14,10 @@
 
 #![allow(
     clippy::cast_precision_loss,
-    reason = "an amount of 53 bits is exact as a double, and a larger one is off by less than 1e-15 of it"
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an amount of 53 bits is exact as a double, and a larger one is off by less than 1e-15 of it; tests \
+              take positive doubles for amounts"
 )]
 
 use crate::model::Window;
@@ -61,7 +64,7 @@ impl Span {
 
     /// Its middle, in seconds.
     fn middle_s(self) -> f64 {
-        (self.least_ns as f64 + self.most_ns as f64) / 2.0 / NANOSECONDS
+        f64::midpoint(self.least_ns as f64, self.most_ns as f64) / NANOSECONDS
     }
 
     fn least_s(self) -> f64 {

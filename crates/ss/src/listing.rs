@@ -83,13 +83,8 @@ impl Plan {
     ) -> Result<Self, Exit> {
         let form = &args.form;
         check(args)?;
-        let choices = |names: &str| {
-            let choices = columns::choices(catalog, names, tables).map_err(|error| bad_name(&error))?;
-            match choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS)) {
-                Some(choice) => Err(words::two_looks(choice.name())),
-                None => Ok(choices),
-            }
-        };
+        let choices =
+            |names: &str| columns::choices(catalog, names, tables).map_err(|error| bad_name(&error));
         let (chosen, needs) = if let Some(by) = &form.group_by {
             let by = choices(by)?;
             let read =
@@ -100,7 +95,7 @@ impl Plan {
                     totals.push(total);
                 }
             }
-            let needs = needs_of(by.iter().chain(totals.iter().map(Total::choice)));
+            let needs = needs_of(by.iter().chain(totals.iter().map(Total::choice)))?;
             let mut grouping = Grouping { by, totals, order: None, limit: form.limit };
             grouping.order = form.sort.as_deref().map(|name| column(&grouping, name)).transpose()?;
             (Chosen::Groups(grouping), needs)
@@ -118,7 +113,7 @@ impl Plan {
             if args.events && form.columns.is_none() {
                 choices.insert(0, Choice::new(catalog, TIME).map_err(|error| bad_name(&error))?);
             }
-            let needs = needs_of(choices.iter());
+            let needs = needs_of(choices.iter())?;
             (Chosen::Columns(choices), needs)
         } else if form.is_json() {
             (Chosen::Shown, catalog.value_needs(shown))
@@ -213,8 +208,12 @@ fn names_of_options(catalog: &Catalog, shown: FieldGroups, tables: TableSet) -> 
     names.join(",")
 }
 
-fn needs_of<'c>(choices: impl Iterator<Item = &'c Choice>) -> Needs {
-    choices.fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
+/// What choices need, of which one look can tell each.
+fn needs_of<'c>(mut choices: impl Iterator<Item = &'c Choice>) -> Result<Needs, Exit> {
+    choices.try_fold(Needs::NONE, |needs, choice| match choice.needs().has(Needs::TWO_LOOKS) {
+        true => Err(words::two_looks(choice.name())),
+        false => Ok(needs.union(choice.needs())),
+    })
 }
 
 fn bad_name(error: &ChoiceError) -> Exit {

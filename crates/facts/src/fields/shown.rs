@@ -21,6 +21,8 @@ const BYTES: Scale = &[("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B"
 /// Bytes in a second, as bits.
 const RATE: Scale =
     &[("Gbit/s", 1e9 / 8.0), ("Mbit/s", 1e6 / 8.0), ("kbit/s", 1e3 / 8.0), ("bit/s", 1.0 / 8.0)];
+/// Segments in a second.
+const PACE: Scale = &[("M/s", 1e6), ("k/s", 1e3), ("/s", 1.0)];
 
 /// Appends a number that counts `unit` for people; false, with nothing appended,
 /// for what is read as it is: counts, identifiers, ticks.
@@ -31,9 +33,10 @@ pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
         Unit::Seconds => SECONDS,
         Unit::Bytes => BYTES,
         Unit::BytesPerSecond => RATE,
+        Unit::PacketsPerSecond => PACE,
         Unit::Per256 => return put_factor(out, number / 256.0),
         Unit::Per1024 => return put_factor(out, number / 1024.0),
-        Unit::Share | Unit::PacketsPerSecond => return put_factor(out, number),
+        Unit::Share => return put_factor(out, number),
         Unit::None | Unit::Count | Unit::Packets | Unit::Ticks => return false,
     };
     let fits = |(_, size): &&(&str, f64)| number.abs() >= *size;

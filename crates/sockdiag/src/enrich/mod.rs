@@ -463,6 +463,16 @@ impl Enricher {
         }
     }
 
+    /// From now on it is known who held a socket at the poll before.
+    pub(crate) fn keep_holders(&mut self) {
+        self.processes.iter_mut().for_each(Processes::keep_before);
+    }
+
+    /// Who held which socket at the poll before, where that is kept.
+    pub(crate) fn holders_before(&self) -> Option<HoldersBefore> {
+        self.processes.as_ref()?.before()
+    }
+
     /// Says whether conditions on processes are tested from now on.
     pub(crate) fn expect_tests(&mut self, on_processes: bool) {
         self.tests_processes = on_processes;
@@ -487,16 +497,6 @@ impl Enricher {
         {
             processes.count_tested(socket);
         }
-    }
-
-    /// From now on it is known who held a socket at the poll before.
-    pub(crate) fn keep_holders(&mut self) {
-        self.processes.iter_mut().for_each(Processes::keep_before);
-    }
-
-    /// Who held which socket at the poll before, where that is kept.
-    pub(crate) fn holders_before(&self) -> Option<HoldersBefore> {
-        self.processes.as_ref()?.before()
     }
 
     /// Who holds which socket, as far as that was looked for.

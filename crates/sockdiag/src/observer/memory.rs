@@ -9,6 +9,7 @@
 
 use std::ops::ControlFlow;
 
+use super::orphans::{Orphans, is_held};
 use super::table::{Entry, Known, NO_WINDOW, flag};
 use super::{Changes, FrameSink, Gone, Seen};
 use crate::enrich::HoldersBefore;
@@ -73,6 +74,8 @@ pub(super) struct Memory {
     text: Vec<u8>,
     /// Who held which socket at the poll before.
     pub(super) holders_before: Option<HoldersBefore>,
+    /// Who held the sockets that no process holds any more.
+    orphans: Orphans,
 }
 
 /// What a look counts.
@@ -131,6 +134,7 @@ impl Memory {
             count: Counts::default(),
             text: Vec::new(),
             holders_before: None,
+            orphans: Orphans::default(),
         }
     }
 
@@ -274,7 +278,8 @@ impl Memory {
             && let Some(word) = self.known.words_mut(number).get_mut(at)
         {
             if socket.inode == 0 && *word != 0 {
-                orphan = Some((Socket { inode: *word, ..*socket }, self.holders_before.clone()));
+                let holders = self.holders_before.as_ref().map(|before| self.orphans.of(*word, before));
+                orphan = Some((Socket { inode: *word, ..*socket }, holders));
             } else {
                 *word = socket.inode;
             }
@@ -287,8 +292,8 @@ impl Memory {
         let entry = *entry;
         let earlier = match was {
             Some(was) if was.has(flag::SEEN) => None,
-            Some(was) => self.earlier_of(&was, &self.earlier, &slots, &before),
-            None if entry.has(flag::OPENING_SEEN) => self.from_nothing(&slots, &before),
+            Some(was) => earlier_of(&was, &self.earlier, &slots, &before),
+            None if entry.has(flag::OPENING_SEEN) => self.nothing_before(&slots, &before),
             None => None,
         };
         let past = Past {
@@ -300,7 +305,7 @@ impl Memory {
         let mut row = Row { past: Some(&past), ..*row };
         if let Some((socket, holders)) = &orphan {
             row.socket = socket;
-            row.names.holders = holders.as_ref().map(|holders| holders as &dyn HolderCache);
+            row.names.holders = holders.as_deref().map(|holders| holders as &dyn HolderCache);
         }
         let matched = self.is_shown(socket) && self.passes(&row);
         let changed_fields = if matched { self.look_at_watched(number, &row, &before) } else { 0 };
@@ -327,20 +332,8 @@ impl Memory {
         sink.row(seen, &row)
     }
 
-    /// What the counters of a socket were at an earlier look.
-    fn earlier_of<'a>(
-        &self,
-        was: &Entry,
-        windows: &[Window],
-        slots: &'a Slots,
-        words: &'a [u32],
-    ) -> Option<Earlier<'a>> {
-        let window = *windows.get(was.window as usize)?;
-        Some(Earlier { window, slots, words, had: was.had() })
-    }
-
-    /// What they were of a socket that was not there at the look before: nothing.
-    fn from_nothing<'a>(&self, slots: &'a Slots, nothing: &'a [u32]) -> Option<Earlier<'a>> {
+    /// What the counters of a socket were that was not there at the look before: nothing.
+    fn nothing_before<'a>(&self, slots: &'a Slots, nothing: &'a [u32]) -> Option<Earlier<'a>> {
         Some(Earlier { window: self.latest?, slots, words: nothing, had: slots.wanted() })
     }
 
@@ -412,21 +405,26 @@ impl Memory {
         let slots = self.slots;
         let (earlier, first_seen_ns, opening_seen) = match was {
             Some(was) => {
-                let earlier = self.earlier_of(&was, &self.windows, &slots, &before);
+                let earlier = earlier_of(&was, &self.windows, &slots, &before);
                 (earlier, was.first_seen_ns(), was.has(flag::OPENING_SEEN))
             }
             None if self.was_complete(&self.complete, netns, table) => {
-                (self.from_nothing(&slots, &before), begin.end_ns(), true)
+                (self.nothing_before(&slots, &before), begin.end_ns(), true)
             }
             None => (None, begin.end_ns(), false),
         };
         let past = Past { window: begin, first_seen_ns, opening_seen, earlier };
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
         let was_shown = was.is_some_and(|was| was.has(flag::SHOWN));
-        let holders_before = self.holders_before.clone();
+        let holders = self.orphans.take(socket.inode);
+        let before = self.holders_before.clone();
+        let before = holders
+            .as_deref()
+            .map(|holders| holders as &dyn HolderCache)
+            .or(before.as_ref().map(|before| before as &dyn HolderCache));
         session.show_ended(scope_number, &socket, |row| {
             let mut row = Row { past: Some(&past), ..*row };
-            if let (Some(now), Some(before)) = (row.names.holders, &holders_before)
+            if let (Some(now), Some(before)) = (row.names.holders, before)
                 && !is_held(now, socket.inode)
             {
                 row.names.holders = Some(before);
@@ -522,7 +520,7 @@ impl Memory {
             return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
         }
         let is_request = [State::SynRecv as u8, State::NewSynRecv as u8].contains(&entry.state);
-        if is_request || TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
+        if TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
             return Verdict::Closed;
         }
         if let Some((_, lost)) = self.count.lost.iter_mut().find(|(at, lost)| *at == netns && *lost > 0) {
@@ -531,6 +529,8 @@ impl Memory {
         }
         match entry.has(flag::MISSED) {
             false => Verdict::Keep(flag::MISSED),
+            // Of the end of a request that came to nothing the kernel does not tell.
+            true if is_over && is_request => Verdict::Closed,
             // The kernel would have told by now: it is not what is asked for any more.
             true if is_over => Verdict::Forget,
             true => Verdict::Keep(0),
@@ -545,6 +545,17 @@ struct Now {
     second: u64,
     /// Whether the look before is so long ago that seconds counted to 16 do not tell.
     is_slow: bool,
+}
+
+/// What the counters of a socket were at an earlier look.
+fn earlier_of<'a>(
+    was: &Entry,
+    windows: &[Window],
+    slots: &'a Slots,
+    words: &'a [u32],
+) -> Option<Earlier<'a>> {
+    let window = *windows.get(was.window as usize)?;
+    Some(Earlier { window, slots, words, had: was.had() })
 }
 
 /// What becomes of a socket after a look.
@@ -566,12 +577,6 @@ fn beside(table: Table, tables: TableSet) -> TableSet {
     }
     let together = tables.iter().filter(|other| other.message_kind() == table.message_kind());
     together.fold(TableSet::only(table), |all, other| all.union(TableSet::only(other)))
-}
-
-fn is_held(holders: &dyn HolderCache, inode: u32) -> bool {
-    let mut is_held = false;
-    holders.holders(inode, &mut |_| is_held = true);
-    is_held
 }
 
 /// FNV-1a, 32 bits.

@@ -51,6 +51,7 @@
 //! Source: sock_diag(7), linux/sock_diag.h, linux/inet_diag.h.
 
 mod memory;
+mod orphans;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,8 @@
 
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "slots are numbered with 32 bits, and a hash is cut to the size of the index"
+    clippy::cast_precision_loss,
+    reason = "slots are numbered with 32 bits, and a hash is cut to the size of the index; tests count few"
 )]
 
 use crate::past::CounterSet;
@@ -281,19 +282,16 @@ mod tests {
             let (cookie, scope) = (random.u64(..3000), random.u16(..3));
             let number = known.find(cookie, scope);
             assert_eq!(number.is_some(), model.contains_key(&(cookie, scope)), "round {round}");
-            match number {
-                Some(number) => {
-                    assert_eq!(known.words(number), model[&(cookie, scope)]);
-                    if random.bool() {
-                        known.remove(number);
-                        model.remove(&(cookie, scope));
-                    }
+            if let Some(number) = number {
+                assert_eq!(known.words(number), model[&(cookie, scope)]);
+                if random.bool() {
+                    known.remove(number);
+                    model.remove(&(cookie, scope));
                 }
-                None => {
-                    let number = known.insert(Entry::new(cookie, scope, 5_000_000)).expect("there is room");
-                    known.words_mut(number).copy_from_slice(&[round; 3]);
-                    model.insert((cookie, scope), [round; 3]);
-                }
+            } else {
+                let number = known.insert(Entry::new(cookie, scope, 5_000_000)).expect("there is room");
+                known.words_mut(number).copy_from_slice(&[round; 3]);
+                model.insert((cookie, scope), [round; 3]);
             }
             assert_eq!(known.len(), model.len());
         }

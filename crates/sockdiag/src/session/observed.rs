@@ -53,6 +53,7 @@ pub(crate) struct Test {
 }
 
 /// What reading the ends brought, of one namespace.
+#[derive(Clone, Copy)]
 pub(crate) enum Told<'t> {
     /// A socket that ended.
     Ended(Record<'t>),

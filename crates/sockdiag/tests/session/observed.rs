@@ -126,32 +126,38 @@ fn rates_are_those_of_the_generator() {
             let mut observer = observe(all(&[Table::Tcp]).filter(format!("dport = {port}")));
             let (first, heard) = look(&mut observer);
             assert!(heard.rows.iter().all(|said| !said.values.contains_key("rate.bytes_sent_per_s")));
-            let begin: Vec<u64> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+            let read = || -> Vec<u64> { counts.iter().map(|count| count.load(Ordering::Relaxed)).collect() };
+            let begin = read();
             let (mut sum, mut last, mut in_error, mut all_rates) = (0.0, first.window, 0, 0);
-            let mut before = begin.clone();
+            let mut before = [begin.clone(), begin.clone()];
             for _ in 0..8 {
                 thread::sleep(Duration::from_millis(250));
+                let early = read();
                 let (frame, heard) = look(&mut observer);
-                let now: Vec<u64> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+                let late = read();
                 let seconds = (frame.window.begin_ns() - last.begin_ns()) as f64 / 1e9;
                 last = frame.window;
                 assert_eq!((heard.rows.len(), frame.sockets, frame.opened), (20, 20, 0));
                 for said in &heard.rows {
                     let rate = said.values["rate.bytes_sent_per_s"];
-                    assert!(rate >= 0.0 && said.values["rate.bytes_sent_per_s_error"] >= 0.0);
+                    let error = said.values["rate.bytes_sent_per_s_error"];
+                    assert!(rate >= 0.0 && error >= 0.0);
                     sum += rate * seconds;
                     let at = pairs.iter().position(|(active, _)| active.local_addr().ok() == said.local);
                     let at = at.expect("one of the pairs");
-                    let truth = (now[at] - before[at]) as f64 / seconds;
-                    // Our own count is read a little later, in whole chunks.
-                    let slack = 3.0 * 1000.0 * (at as f64 + 1.0) / seconds + 0.02 * truth;
-                    in_error +=
-                        i32::from((rate - truth).abs() <= said.values["rate.bytes_sent_per_s_error"] + slack);
+                    // Our own count is of whole chunks, before and after the look.
+                    let chunk = 1000 * (at as u64 + 1);
+                    let least = early[at].saturating_sub(before[1][at] + chunk) as f64;
+                    let most = (late[at] + chunk - before[0][at]) as f64;
+                    let span = (frame.window.length() + first.window.length()).as_secs_f64();
+                    let is_within = rate + error >= least / (seconds + span)
+                        && rate - error <= most / (seconds - span).max(0.01);
+                    in_error += i32::from(is_within);
                     all_rates += 1;
                 }
-                before = now;
+                before = [early, late];
             }
-            let made: u64 = before.iter().zip(&begin).map(|(now, begin)| now - begin).sum();
+            let made: u64 = before[1].iter().zip(&begin).map(|(now, begin)| now - begin).sum();
             is_over.store(true, Ordering::Relaxed);
             eprintln!(
                 "figures: rates: {sum:.0} of {made} bytes, {in_error} of {all_rates} within their error"

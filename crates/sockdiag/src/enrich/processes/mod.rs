@@ -186,10 +186,10 @@ pub(super) struct Processes {
     /// Tried in turn.
     strategies: Vec<Box<dyn Strategy>>,
     index: Index,
-    /// Whether threads beside the first of a process are found but not shown.
-    hides_threads: bool,
     /// What was found for the poll before, where that is kept.
     before: Option<Arc<Index>>,
+    /// Whether threads beside the first of a process are found but not shown.
+    hides_threads: bool,
     /// Every socket of the machine is in the index.
     complete: bool,
     /// Whether what is missing is counted, to be told.
@@ -230,8 +230,8 @@ impl Processes {
         Self {
             strategies,
             index: Index::default(),
-            hides_threads,
             before: None,
+            hides_threads,
             complete: false,
             tells: explains,
             missing: Missing::new(reasons),

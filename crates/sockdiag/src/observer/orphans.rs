@@ -1,0 +1,60 @@
+//! Holders of sockets that their process has closed.
+//!
+//! The kernel goes on with a connection after its process closed it, and tells of its
+//! end without an owner.  Both are the work of whoever held it last.
+//!
+//! Invariant: no more than [`MOST_ORPHANS`] are remembered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::enrich::HoldersBefore;
+use crate::model::{Holder, HolderCache};
+
+/// The holders that sockets had until their process closed them.
+#[derive(Debug, Default)]
+pub(super) struct Orphans(HashMap<u32, Arc<Held>>);
+
+/// Who held one socket.
+#[derive(Debug, Default)]
+pub(super) struct Held(Vec<(Box<[u8]>, [i32; 3])>);
+
+/// Orphans that are remembered; when there are more, all are forgotten.
+const MOST_ORPHANS: usize = 1 << 16;
+
+impl Orphans {
+    /// The holders of a socket when it was held last.
+    pub(super) fn of(&mut self, inode: u32, before: &HoldersBefore) -> Arc<Held> {
+        if self.0.len() >= MOST_ORPHANS {
+            self.0.clear();
+        }
+        let held = self.0.entry(inode).or_insert_with(|| {
+            let mut held = Held::default();
+            before.holders(inode, &mut |holder| {
+                held.0.push((holder.name.into(), [holder.pid, holder.tid, holder.fd]));
+            });
+            Arc::new(held)
+        });
+        Arc::clone(held)
+    }
+
+    /// The same, which are then forgotten.
+    pub(super) fn take(&mut self, inode: u32) -> Option<Arc<Held>> {
+        if self.0.is_empty() { None } else { self.0.remove(&inode) }
+    }
+}
+
+impl HolderCache for Held {
+    fn holders(&self, _: u32, take: &mut dyn FnMut(Holder<'_>)) {
+        for (name, [pid, tid, fd]) in &self.0 {
+            take(Holder { name, pid: *pid, tid: *tid, fd: *fd });
+        }
+    }
+}
+
+/// Whether a socket has holders.
+pub(super) fn is_held(holders: &dyn HolderCache, inode: u32) -> bool {
+    let mut is_held = false;
+    holders.holders(inode, &mut |_| is_held = true);
+    is_held
+}
