@@ -150,7 +150,8 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
         end.control("TP", []).text([bold((*status as u8).to_string())]).text([roman(*doc)]);
     }
     end.control("SH", ["SEE ALSO"]);
-    end.text([bold("ss"), roman("(8), which describes the language of filters and every field.")]);
+    let pages = [("ss", "(8), "), ("ss-filter", "(7) on the language of filters, "), ("ss-fields", "(7)")];
+    end.text(pages.iter().flat_map(|(name, behind)| [bold(*name), roman(*behind)]).collect::<Vec<_>>());
     end.to_writer(&mut text)?;
     Ok(text)
 }

@@ -24,7 +24,7 @@ const FILTER_HELP: &str =
 /// The same, longer.
 const FILTER_DOC: &str = "Which sockets, in the language of ss: words about states (state established, exclude \
     time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  Any field can \
-    be tested by its name.  The language is described in ss(8).";
+    be tested by its name.  The language is described in ss-filter(7), fields in ss-fields(7).";
 
 /// Options that say which sockets, of what namespaces.
 fn selects(option: &Opt) -> bool {

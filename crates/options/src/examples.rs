@@ -47,6 +47,7 @@ pub const EXAMPLES: &[Example] = &[
     ),
     example("sockets of one program and user", "ss -tuanp 'comm = nginx* and process.user = root'"),
     example("the fullest receive queues", "ss -tuanp --sort -recv_q --limit 5"),
+    example("what -K would close", "ss -tanp --kill-dry-run state close-wait"),
     example("what you are not allowed to see", "ss -tuanp --explain 'socket.processes = 0'"),
     example("chosen fields for a script", "ss -tn --csv --columns remote.addr,rtt,bytes_sent"),
     example("everything as JSON", "ss -tuanpi -j"),

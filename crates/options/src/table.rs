@@ -233,7 +233,7 @@ const TABLES: &[&str] = &[
 const DOCUMENTS: &[&str] = &["man", "man-filter", "man-fields", "options", "fields", "bash", "zsh", "fish"];
 
 /// How a network namespace can be named.
-const NAMESPACES: &[&str] = &["all", "NAME", "PATH", "INODE", "pid:PID"];
+const NAMESPACES: &[&str] = &["all", "NAME", "PATH", "INODE", "pid:PID", "container:NAME"];
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]
        STATE-FILTER := {all|connected|synchronized|bucket|big|TCP-STATES}

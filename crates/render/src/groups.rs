@@ -13,17 +13,19 @@ mod totals;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use serde::ser::SerializeMap as _;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use sockdiag::Sink;
 use sockdiag::escape;
 use sockdiag::fields::{Choice, Kind};
 use sockdiag::model::Row;
 
-use crate::json::{Json, Trailer};
+use crate::json::{Json, Trailer, hex_key, truncated_key};
 use crate::lead::Lead;
 use crate::sheet::{Shape, Sheet};
 use totals::{Number, Sofar};
@@ -142,7 +144,7 @@ impl Name {
 
 /// Where groups go.
 enum Out<W: Write> {
-    Sheet(Sheet<W>),
+    Sheet(Box<Sheet<W>>),
     Json(Box<Json<W>>),
 }
 
@@ -189,7 +191,7 @@ impl<W: Write> Groups<W> {
         Ok(Self {
             grouping,
             found: HashMap::new(),
-            out: Out::Sheet(sheet),
+            out: Out::Sheet(Box::new(sheet)),
             cells: Vec::new(),
             ends: Vec::new(),
         })
@@ -273,7 +275,10 @@ impl Serialize for Object<'_> {
         let mut map = serializer.serialize_map(None)?;
         let mut keys = self.keys.iter();
         for ((cell, choice), key) in self.name.iter().zip(self.by).zip(keys.by_ref()) {
-            map.serialize_entry(key, &cell.as_deref().map(|cell| Cell { cell, choice }))?;
+            match cell {
+                Some(cell) => Texts::of(cell, choice).put(&mut map, key)?,
+                None => map.serialize_entry(key, &())?,
+            }
         }
         if let Some(key) = keys.next() {
             map.serialize_entry(key, &self.count)?;
@@ -285,42 +290,83 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// A cell as the value that it was made of: a number, a text, or a list of either.
-/// Bytes that are no UTF-8 stay escaped.
-struct Cell<'c> {
-    cell: &'c [u8],
-    choice: &'c Choice,
+/// A cell as the value that it was made of: a number, a text, or a list of either,
+/// with what the other forms of JSON say of text beside it.
+#[derive(Default)]
+struct Texts {
+    /// Bytes of each text in hexadecimal, where it is one.
+    hex: Vec<Value>,
+    is_odd: bool,
+    is_cut: bool,
+    value: Value,
 }
 
-impl Serialize for Cell<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let named = self.choice.named();
+impl Texts {
+    fn of(cell: &[u8], choice: &Choice) -> Self {
+        let named = choice.named();
         let kind = named.kind();
+        let mut all = Self::default();
         if named.member.is_none() && !kind.is_list() {
-            return Scalar { text: self.cell, kind }.serialize(serializer);
+            all.value = all.scalar(cell, kind);
+            return all;
         }
-        serializer.collect_seq(escape::parts(self.cell, b',').map(|text| Scalar { text, kind }))
+        // A command line in a list is a list itself.
+        let is_line = named.member.is_some() && kind == Kind::Texts;
+        let mut values = Vec::new();
+        for part in escape::parts(cell, b',') {
+            values.push(if is_line {
+                let before = all.hex.len();
+                let words: Vec<Value> =
+                    escape::parts(part, b' ').map(|word| all.scalar(word, Kind::Text)).collect();
+                let hex = all.hex.split_off(before);
+                all.hex.push(Value::from(hex));
+                Value::from(words)
+            } else {
+                all.scalar(part, kind)
+            });
+        }
+        all.value = Value::from(values);
+        all
     }
-}
 
-/// A text of a cell without the separators of lists.
-struct Scalar<'s> {
-    text: &'s [u8],
-    kind: Kind,
-}
-
-impl Serialize for Scalar<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = String::from_utf8_lossy(self.text);
-        match (self.kind, Number::read(&text).filter(|_| self.kind.is_number())) {
-            (_, Some(number)) => number.serialize(serializer),
-            (Kind::Bool, None) => serializer.serialize_bool(self.text == b"true"),
+    /// A text without the separators of lists.
+    fn scalar(&mut self, text: &[u8], kind: Kind) -> Value {
+        // It is nowhere else: in a text it is escaped.
+        let whole = text.strip_suffix(escape::CUT.as_bytes());
+        self.is_cut |= whole.is_some();
+        let text = whole.unwrap_or(text);
+        let number = || Number::read(std::str::from_utf8(text).ok()?).filter(|_| kind.is_number());
+        match (kind, number()) {
+            (_, Some(number)) => serde_json::to_value(number).unwrap_or_default(),
+            (Kind::Bool, None) => Value::from(text == b"true"),
             _ => {
-                let plain = escape::unescaped(self.text).and_then(|bytes| String::from_utf8(bytes).ok());
-                serializer.serialize_str(plain.as_deref().unwrap_or(&text))
+                let bytes = escape::unescaped(text).unwrap_or_else(|| text.to_vec());
+                self.is_odd |= std::str::from_utf8(&bytes).is_err();
+                self.hex.push(Value::from(hex(&bytes)));
+                Value::from(String::from_utf8_lossy(&bytes))
             }
         }
     }
+
+    fn put<M: SerializeMap>(mut self, map: &mut M, key: &str) -> Result<(), M::Error> {
+        map.serialize_entry(key, &self.value)?;
+        if self.is_odd {
+            let hex = match &self.value {
+                Value::Array(_) => Value::from(self.hex),
+                _ => self.hex.pop().unwrap_or_default(),
+            };
+            map.serialize_entry(&hex_key(key), &hex)?;
+        }
+        if self.is_cut { map.serialize_entry(&truncated_key(key), &true) } else { Ok(()) }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to memory does not fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// What a cell is ordered by: numbers come first, by value, then texts.

@@ -35,6 +35,7 @@ use chosen::Chosen;
 use document::Counts;
 pub use document::{Counted, Header, Trailer, counts};
 use safe::{Room, Safe};
+pub(crate) use value::{hex_key, truncated_key};
 
 /// The version of the form: it goes up when a key changes its meaning or goes
 /// away, not when one is added.

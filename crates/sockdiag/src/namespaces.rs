@@ -104,7 +104,7 @@ pub fn all() -> Namespaces {
 }
 
 /// Moves the calling thread into the namespace that a word stands for, as
-/// [`netns::enter`](crate::sys::netns::enter) does; `container:NAME` is that of a
+/// [`netns::enter`] does; `container:NAME` is that of a
 /// container, by its name or the first digits of its id.
 ///
 /// # Errors
@@ -360,7 +360,7 @@ impl Search {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    self.unseen.processes.push(pid)
+                    self.unseen.processes.push(pid);
                 }
                 // It ended meanwhile.
                 Err(_) => {}

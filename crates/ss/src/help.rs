@@ -48,7 +48,8 @@ fn examples(text: &mut String) {
 }
 
 /// What options of the reference take that it refuses.
-const WIDER: &str = "   -N, --net           also takes a path, or pid:PID for the namespace of a process\n";
+const WIDER: &str =
+    "   -N, --net           also takes a path, pid:PID for the namespace of a process, or container:NAME\n";
 
 /// The text of `-V`: the release whose behaviour this is, then our own.
 pub(crate) fn version() -> String {

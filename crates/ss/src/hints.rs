@@ -74,13 +74,11 @@ fn state(word: &[u8]) -> String {
     let typed = bare(&String::from_utf8_lossy(word));
     let mut names = states::WORDS.iter().map(|(name, _)| *name);
     let meant = names.clone().find(|name| typed.len() > 1 && bare(name).starts_with(&typed));
-    match meant {
-        Some(name) => tried(&format!("{} {name}", STATE.names.first().copied().unwrap_or_default())),
-        None => {
-            let last = names.next_back().unwrap_or_default();
-            format!("\n    expected {} or {last}", names.collect::<Vec<_>>().join(", "))
-        }
+    if let Some(name) = meant {
+        return tried(&format!("{} {name}", STATE.names.first().copied().unwrap_or_default()));
     }
+    let last = names.next_back().unwrap_or_default();
+    format!("\n    expected {} or {last}", names.collect::<Vec<_>>().join(", "))
 }
 
 /// An option that an unknown one is probably meant to be, and whether it is ours.
@@ -201,7 +199,7 @@ fn mended(refused: &Refused, words: &[OsString]) -> Option<String> {
     let [before, wrong, behind] = &refused.around;
     let lacks_operator = refused.expected.starts_with("an operator behind the field") && !behind.is_empty();
     let typed = format!("{before}{wrong} = {}", behind.trim_start());
-    lacks_operator.then(|| with(&[typed.clone()], 0, 0, &typed))
+    lacks_operator.then(|| with(std::slice::from_ref(&typed), 0, 0, &typed))
 }
 
 /// What a condition on an end was probably meant to be, and its last token.

@@ -28,10 +28,10 @@ use crate::words;
 /// The columns of `--csv` and `--tsv` where none are named.
 const COLUMNS: &str =
     "socket.netid,socket.state,socket.recv_q,socket.send_q,local.addr,local.port,remote.addr,remote.port";
+/// Before them with `-E`.
+const TIME: &str = "event.time,";
 /// The column before the others where several namespaces are listed.
 const NETNS: &str = "netns";
-/// The column before all others with `-E`.
-const TIME: &str = "event.time";
 /// What groups are told of besides what `--columns` names.
 const SUMS: &str = "recv_q,send_q";
 
@@ -100,18 +100,16 @@ impl Plan {
             grouping.order = form.sort.as_deref().map(|name| column(&grouping, name)).transpose()?;
             (Chosen::Groups(grouping), needs)
         } else if form.is_columns() {
-            let names = match &form.columns {
-                Some(names) => names.clone(),
-                None => names_of_options(catalog, shown, tables),
+            let of_options = || {
+                let time = if args.events { TIME } else { "" };
+                format!("{time}{}", names_of_options(catalog, shown, tables))
             };
+            let names = form.columns.clone().unwrap_or_else(of_options);
             let mut choices = choices(&names)?;
             let tells_netns = |choice: &Choice| choice.named().field.groups.intersects(FieldGroups::NETNS);
             if args.netns.is_some() && !choices.iter().any(tells_netns) {
                 let netns = Choice::new(catalog, NETNS).map_err(|error| bad_name(&error))?;
                 choices.insert(0, netns);
-            }
-            if args.events && form.columns.is_none() {
-                choices.insert(0, Choice::new(catalog, TIME).map_err(|error| bad_name(&error))?);
             }
             let needs = needs_of(choices.iter())?;
             (Chosen::Columns(choices), needs)

@@ -151,6 +151,283 @@ fn groups_count_and_add_up() {
     );
 }
 
+/// What is made of a column stands in its header; sums are made of what adds up.
+#[test]
+fn groups_sum_what_adds_up_and_show_the_most_of_the_rest() {
+    let path = sockets("totals");
+    let csv = |columns: &str| {
+        let words = ["-tan", "--csv", "--group-by", "remote.addr/8", "--columns", columns];
+        let outcome = outcome(&path, &words);
+        assert_eq!(outcome.ended, Ended::Exit(0), "{columns}: {}", String::from_utf8_lossy(&outcome.stderr));
+        let text = String::from_utf8(outcome.stdout).expect("no odd bytes");
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let last = |line: &str| line.splitn(5, ',').last().expect("five cells").to_owned();
+        (last(&lines[0]), last(&lines[1]))
+    };
+    // Round-trip times of three of the four sockets in 10.0.0.0/8: 200, 0.3 and 50 ms.
+    for (columns, header, value) in [
+        ("rtt", "max(tcp.rtt_us)", "200000"),
+        ("min(rtt)", "min(tcp.rtt_us)", "300"),
+        ("p50(rtt)", "p50(tcp.rtt_us)", "50000"),
+        ("p95(rtt)", "p95(tcp.rtt_us)", "200000"),
+        ("avg(rtt)", "avg(tcp.rtt_us)", "83433.33333333333"),
+        ("avg(recv_q)", "avg(socket.recv_q)", "4.75"),
+        ("max(recv_q),sum(recv_q)", "max(socket.recv_q)", "9"),
+    ] {
+        assert_eq!(csv(columns), (header.to_owned(), value.to_owned()), "{columns}");
+    }
+    let people = printed(&path, "-tan --group-by remote.addr/8 --columns rtt,avg(rtt) --sort -max(rtt)");
+    let rows: Vec<Vec<&str>> = people.lines().map(|line| line.split_ascii_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["remote.addr/8", "count", "sum(recv_q)", "sum(send_q)", "max(rtt)", "avg(rtt)"]);
+    assert_eq!(rows[1], ["192.0.0.0/8", "1", "70000", "0", "1.5s", "1.5s"]);
+    assert_eq!(rows[2], ["10.0.0.0/8", "4", "19", "0", "200ms", "83.4ms"]);
+    for (columns, want) in [
+        ("sum(rtt)", "ss: a sum of tcp.rtt_us means nothing: say max(rtt), min(rtt) or p95(rtt)\n"),
+        ("avg(sport)", "ss: local.port is no amount, so it has no avg: say max(sport) or min(sport)\n"),
+        ("mean(rtt)", "ss: there is no function \"mean\": say sum, avg, min, max or p95\n"),
+    ] {
+        let outcome = outcome(&path, &["-tan", "--group-by", "state", "--columns", columns]);
+        assert_eq!((outcome.ended, &*String::from_utf8_lossy(&outcome.stderr)), (Ended::Exit(255), want));
+    }
+}
+
+/// People see units, programs full names and the numbers of the kernel.
+#[test]
+fn units_are_in_cells_for_people_and_in_names_for_programs() {
+    let mut info = vec![0_u8; 280];
+    // tcpi_rtt, tcpi_snd_ssthresh, tcpi_pacing_rate, tcpi_min_rtt, tcpi_delivery_rate.
+    info[68..72].copy_from_slice(&95_219_u32.to_ne_bytes());
+    info[76..80].copy_from_slice(&0x7fff_ffff_u32.to_ne_bytes());
+    info[104..112].copy_from_slice(&u64::MAX.to_ne_bytes());
+    info[148..152].copy_from_slice(&u32::MAX.to_ne_bytes());
+    info[160..168].copy_from_slice(&17_875_000_u64.to_ne_bytes());
+    // BBR: bandwidth, smallest round trip, gains of one.
+    let bbr: Vec<u8> = [1000_u32, 0, 95_219, 256, 512].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let mut bytes = Msg::v4().with(attr::INFO, info).with(16, bbr).to_bytes();
+    recording::append_done(&mut bytes);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("columns-units");
+    fs::write(&path, bytes).expect("the test's own file");
+    let columns = "rtt,rtt_us,delivery_rate,pacing_gain,mrtt,ssthresh,pacing_rate,minrtt,bytes_sent";
+    let cells = |form: &str, at: usize| {
+        let text = printed(&path, &format!("-tan {form} --columns {columns}"));
+        let line = text.lines().nth(at).expect("two lines").replace(',', " , ");
+        line.split_ascii_whitespace().filter(|cell| *cell != ",").map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(cells("", 0).join(","), columns);
+    assert_eq!(
+        cells("", 1),
+        ["95.2ms", "95219", "143Mbit/s", "1.00", "95.2ms", "-", "-", "-", "0B"],
+        "sentinels are absent"
+    );
+    assert_eq!(
+        cells("--csv", 0).join(" "),
+        "tcp.rtt_us tcp.rtt_us tcp.delivery_rate_bytes_per_s bbr.pacing_gain bbr.min_rtt_us tcp.snd_ssthresh \
+         tcp.pacing_rate_bytes_per_s tcp.min_rtt_us tcp.bytes_sent"
+    );
+    let csv = printed(&path, &format!("-tanH --csv --columns {columns}"));
+    assert_eq!(csv, "95219,95219,17875000,256,95219,,,,0\n");
+    let json = printed(&path, &format!("-tan --jsonl --columns {columns}"));
+    assert_eq!(
+        json,
+        "{\"tcp.rtt_us\":95219,\"tcp.delivery_rate_bytes_per_s\":17875000,\"bbr.pacing_gain\":256,\
+         \"bbr.min_rtt_us\":95219,\"tcp.bytes_sent\":0}\n"
+    );
+    // Nor does a condition hold of what is no amount.
+    for filter in ["ssthresh > 1k", "minrtt > 1s", "pacing_rate > 1Gbit"] {
+        let outcome = outcome(&path, &["-tanH", filter]);
+        assert_eq!((outcome.ended, outcome.stdout.len()), (Ended::Exit(0), 0), "{filter}");
+    }
+}
+
+/// CSV and TSV have what the options ask for, as JSON has it, and the namespace.
+#[test]
+fn separated_forms_carry_what_the_options_ask_for() {
+    let path = sockets("options");
+    let header = |words: &str| printed(&path, words).lines().next().expect("a header").to_owned();
+    for (words, want) in [
+        ("-tan --csv -i", "tcp.rtt_us"),
+        ("-tan --csv -i", "bbr.pacing_gain"),
+        ("-tan --tsv -o", "timer.expires_ms"),
+        ("-tan --csv -m", "mem.rmem_alloc"),
+        ("-tan --csv -e", "socket.cookie"),
+        ("-tan --csv --exposure", "listen.backlog_use"),
+        ("-tan --tsv --peers", "peer.processes.cmdline"),
+        ("-tan --csv --containers", "container.title"),
+        ("-tanp --csv", "socket.processes.user"),
+    ] {
+        let header = header(words);
+        assert!(header.split([',', '\t']).any(|name| name == want), "{words}: no {want} in {header}");
+        assert!(header.starts_with("socket.netid"), "{words}: {header}");
+    }
+    let header = header("-tan --csv -i");
+    assert!(!header.contains("unix.") && !header.contains("mptcp."), "of other tables: {header}");
+    let with = printed(&path, "-tanH --csv -i").lines().next().expect("a row").split(',').count();
+    assert_eq!(with, header.split(',').count(), "a cell for each name");
+    // Every form that lists namespaces says which.
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _listener = namespace.with(|| std::net::TcpListener::bind("127.0.0.1:0")).expect("a listener");
+    let inode = namespace.inode().expect("it has one").to_string();
+    for words in [
+        "--csv",
+        "--tsv",
+        "--columns local.port",
+        "--csv --columns local.port",
+        "--jsonl --columns local.port",
+    ] {
+        let words = format!("--netns pid:{} -tlnH {words}", namespace.pid());
+        let out = Command::new(OURS).args(words.split(' ')).output().expect("ours runs");
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && text.contains(&inode), "{words}: {out:?}");
+    }
+}
+
+/// `-j` with `--columns` and `--group-by`: flat objects under the full names.
+#[test]
+fn json_has_chosen_columns_and_groups() {
+    let path = sockets("json");
+    let json = |words: &str| -> serde_json::Value {
+        serde_json::from_str(&printed(&path, words)).unwrap_or_else(|error| panic!("{words}: {error}"))
+    };
+    let document = json("-tan -j --columns sport,rtt,remote.addr/24,congestion");
+    assert_eq!(
+        document["sockets"][0],
+        serde_json::json!({
+            "local.port": 1001, "tcp.rtt_us": 200_000, "remote.addr/24": "10.0.0.0/24", "tcp.congestion": "cubic"
+        })
+    );
+    assert_eq!(
+        document["sockets"][3],
+        serde_json::json!({ "local.port": 1001, "remote.addr/24": "10.0.0.0/24" })
+    );
+    assert_eq!(document["sockets"].as_array().map(Vec::len), Some(SOCKETS.len()));
+    let document = json("-tan -j --group-by sport,congestion --columns rtt --sort -rtt --limit 1");
+    assert_eq!(
+        document["groups"],
+        serde_json::json!([{
+            "local.port": 1005, "tcp.congestion": "cubic", "count": 1, "sum(socket.recv_q)": 70_000,
+            "sum(socket.send_q)": 0, "max(tcp.rtt_us)": 1_500_000
+        }])
+    );
+    assert!(document["notes"].is_array() && document["sockets"].is_null());
+    let lines = printed(&path, "-tan --jsonl --group-by congestion");
+    let absent = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    assert!(
+        absent.into_iter().any(|group| group["tcp.congestion"].is_null() && group["count"] == 1),
+        "{lines}"
+    );
+}
+
+/// A document is written also where nothing is selected.
+#[test]
+fn a_document_is_written_of_nothing_too() {
+    for words in
+        ["-j -A !tcp", "--pretty -A !tcp", "-j --columns state -A !tcp", "-j --group-by state -A !tcp"]
+    {
+        let out = Command::new(OURS).args(words.split(' ')).output().expect("ours runs");
+        let document: serde_json::Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{words}: {error}: {out:?}"));
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(document["failures"], serde_json::json!([said.trim_end()]), "{words}");
+        assert!(!said.is_empty(), "{words}");
+    }
+}
+
+/// `-s` in every form, and of several namespaces.
+#[test]
+fn the_summary_has_every_form() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _listener = namespace.with(|| std::net::TcpListener::bind("127.0.0.1:0")).expect("a listener");
+    let (inode, pid) = (namespace.inode().expect("it has one"), namespace.pid());
+    let run = |words: &str| {
+        let out = Command::new(OURS).args(words.split(' ')).output().expect("ours runs");
+        assert!(out.status.success(), "{words}: {out:?}");
+        String::from_utf8(out.stdout).expect("ASCII")
+    };
+    let two = format!("-s --netns pid:{pid},pid:{}", std::process::id());
+    let text = run(&two);
+    assert!(text.starts_with(&format!("Netns: {inode}\nTotal: ")), "{text}");
+    assert_eq!(text.matches("Transport Total").count(), 2, "{text}");
+    let csv = run(&format!("{two} --csv"));
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 3, "{csv}");
+    assert!(lines[0].starts_with("netns.title,used,tcp,"), "{csv}");
+    let cells: Vec<&str> = lines[1].split(',').collect();
+    assert_eq!((cells[0], cells[2]), (&*inode.to_string(), "1"), "the namespace's own listener: {csv}");
+    assert_eq!(cells.len(), lines[0].split(',').count());
+    let document: serde_json::Value = serde_json::from_str(&run(&format!("{two} -j"))).expect("JSON");
+    let summaries = document["summaries"].as_array().expect("two of them");
+    assert_eq!(summaries.len(), 2);
+    assert_eq!(
+        (&summaries[0]["netns"]["inode"], &summaries[0]["summary"]["tcp"]),
+        (&inode.into(), &1.into())
+    );
+    let jsonl = run(&format!("{two} --jsonl"));
+    assert_eq!(jsonl.lines().filter(|line| line.starts_with("{\"netns\":{\"inode\":")).count(), 2, "{jsonl}");
+    assert!(run("-s --tsv").starts_with("used\ttcp\t"));
+    let document: serde_json::Value = serde_json::from_str(&run("-s -j")).expect("JSON");
+    assert!(document["summary"]["used"].is_u64() && document["summaries"].is_null());
+}
+
+/// A queue below zero is none, and what a full queue turned away is seen.
+#[test]
+fn a_full_listener_and_a_dying_socket_are_told_as_they_are() {
+    let mut dying = Msg::v4();
+    (dying.rqueue, dying.wqueue) = (0, u32::MAX);
+    let mut full = Msg::v4();
+    (full.state, full.sport, full.rqueue, full.wqueue) = (10, 80, 3, 2);
+    let memory: Vec<u8> =
+        [0_u32, 1, 2, 3, u32::MAX, 5, 6, 7, 8].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let full = full.with(attr::SKMEMINFO, memory);
+    let mut bytes = [dying.to_bytes(), full.to_bytes()].concat();
+    recording::append_done(&mut bytes);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("columns-full");
+    fs::write(&path, bytes).expect("the test's own file");
+    let csv = printed(
+        &path,
+        "-tanH --csv --columns recv_q,send_q,backlog,backlog_limit,backlog_use,drops,mem.fwd_alloc",
+    );
+    assert_eq!(csv, "0,,,,,,\n3,2,3,2,1.5,8,\n");
+    assert!(printed(&path, "-tanH --exposure").contains(" backlog:3/2 drops:8"));
+    let outcome = outcome(&path, &["-tanH", "send_q > 1k"]);
+    assert_eq!((outcome.ended, outcome.stdout.len()), (Ended::Exit(0), 0));
+    assert!(!printed(&path, "-tan --jsonl -aniem").contains("4294967295"));
+}
+
+/// Beside a process `user` and `uid` are its own; who made the socket is its owner.
+#[test]
+fn beside_a_process_the_user_is_its_own() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    // Root binds, and nobody goes on with it, as servers do.
+    let script = "import os,socket,time\ns=socket.socket()\ns.bind(('127.0.0.1',0))\ns.listen(5)\n\
+                  os.setresuid(65534,65534,65534)\nprint('ready',flush=True)\ntime.sleep(60)";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).stdout(std::process::Stdio::piped());
+    namespace.enter(&mut command);
+    let Ok(mut server) = command.spawn() else { skip!("no python3 here") };
+    let mut ready = [0; 6];
+    let read = std::io::Read::read_exact(server.stdout.as_mut().expect("a pipe"), &mut ready);
+    let run = |words: &str| {
+        let case = Case::new(&words.split(' ').collect::<Vec<_>>()).inside(&namespace);
+        let outcome = run(Command::new(OURS), &case).unwrap_or_else(|why| panic!("{why}"));
+        String::from_utf8_lossy(&outcome.stdout).into_owned()
+    };
+    let pid = server.id();
+    let csv = run("-tlnH --csv --columns pid,uid,socket.uid");
+    let header = run("-tln --columns uid,comm,user").lines().next().unwrap_or_default().to_owned();
+    let (alone, owner) = (run("-tlnH --csv --columns uid"), run("-tlnH --csv --columns owner.uid,comm"));
+    let groups = run("-tln --csv --group-by comm,uid");
+    let _ = server.kill();
+    let _ = server.wait();
+    if read.is_err() || !csv.starts_with(&pid.to_string()) {
+        skip!("the namespace's user may not look into the server");
+    }
+    assert_eq!(csv, format!("{pid},65534,0\n"));
+    assert_eq!(header.split_ascii_whitespace().collect::<Vec<_>>(), ["process.uid", "comm", "process.user"]);
+    assert_eq!(alone, "0\n", "alone it is what -e prints: the socket's");
+    assert!(owner.starts_with("0,python"), "{owner}");
+    assert!(groups.contains(",65534,1,"), "{groups}");
+}
+
 #[test]
 fn wrong_names_are_refused_before_anything_is_listed() {
     let path = sockets("wrong");
@@ -301,8 +578,8 @@ fn a_terminal_shows_where_a_filter_is_wrong() {
         let lines: Vec<&str> = got.lines().collect();
         let message = lines.iter().rposition(|line| line.starts_with("Error: ") || line.starts_with("ss: "));
         assert!(
-            message.is_some_and(|at| at + 4 >= lines.len()),
-            "the message, then the picture, last: {got}"
+            message.is_some_and(|at| at + 5 >= lines.len()),
+            "the message, then the picture and a hint, last: {got}"
         );
     }
 }

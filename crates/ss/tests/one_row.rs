@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use sockdiag::Sink as _;
-use sockdiag::fields::{Catalog, Groups, Style, Text};
+use sockdiag::fields::{Catalog, Groups, NameError, Named, Style, Text};
 use sockdiag::filter::{self, CgroupError, Context, Lookups, Transport};
 use sockdiag::model::{
     Addr, Family, Holder, HolderCache, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
@@ -66,12 +66,14 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
         ..Look::default()
     };
     let netns = Netns::new(4_026_531_840, None, None);
-    let workload = Workload {
+    let mut workload = Workload {
         container_name: Some(b"web"[..].into()),
         pod_name: Some(b"front"[..].into()),
         unit: Some(b"web.service"[..].into()),
         ..Workload::default()
     };
+    workload.entitle();
+    let elsewhere = Netns::new(7, Some(b"elsewhere".to_vec()), None);
     let mut out = Vec::new();
     let mut sink = SsText::new(catalog, look, &mut out).expect("writing to memory");
     let mut show = |record| {
@@ -82,7 +84,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
             interface: Some(b"lo"),
             holders: Some(&Held),
             netns: Some(&netns),
-            peer: Some(Peer { inode: 9, netns: None, candidates: 1, claimed_by: None }),
+            peer: Some(Peer { inode: 9, netns: Some(&elsewhere), candidates: 1, claimed_by: None }),
             workload: Some(&workload),
             ..Names::default()
         };
@@ -185,6 +187,156 @@ fn a_row_owns_its_token_and_no_other() {
         assert!(whole.contains(token), "{whole}");
         assert_eq!(less, whole.replacen(token, "", 1), "{name}");
     }
+}
+
+/// The words by which a text shows values: `rtt:`, `sk=`, `umem(`, `send 8bps`, the
+/// letters of `skmem:(r0,rb9)`, and `alone`, words without a value.
+fn tokens(text: &str, alone: &[&str]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut take = |name: &str| {
+        if !name.is_empty() && !found.iter().any(|known| known == name) {
+            found.push(name.to_owned());
+        }
+    };
+    // Names of several words, as one.
+    let mut text = text.to_owned();
+    for name in
+        ["rx dropped", "rx invalid", "rx queue full", "rx fill ring empty", "tx invalid", "tx ring empty"]
+    {
+        text = text.replace(name, &name.replace(' ', "_"));
+    }
+    // Text in quotes is a process's.
+    let text: String = text.split('"').step_by(2).collect::<Vec<_>>().join("");
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    for (at, word) in words.iter().enumerate() {
+        let next = words.get(at + 1).copied().unwrap_or_default();
+        let is_name = word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(is_letter);
+        if alone.contains(word) || is_name && (next.ends_with("bps") || next == "{") {
+            take(word);
+        }
+        if word.starts_with("tcp-ulp-") {
+            take("tcp-ulp");
+        }
+        let memory = word.strip_prefix("skmem:(").or_else(|| word.strip_prefix("mem:("));
+        for part in memory.unwrap_or_default().split(',') {
+            take(part.trim_end_matches(')').trim_end_matches(|c: char| c.is_ascii_digit()));
+        }
+        let mut rest = *word;
+        while let Some(end) = rest.find(|c: char| !is_letter(c)) {
+            let (name, behind) = rest.split_at(end);
+            // Addresses have hexadecimal digits before their colons.
+            let is_hex = name.chars().all(|c| c.is_ascii_hexdigit());
+            let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+            if starts && !is_hex && behind.starts_with([':', '(', '=']) {
+                take(name);
+            }
+            // The next name begins behind a bracket or a comma.
+            let Some(next) = behind.find(['(', ',']) else { break };
+            rest = behind[next..].trim_start_matches(['(', ',']);
+        }
+    }
+    found
+}
+
+/// Values that look like names: of a cipher without a word, and of an interface.
+const VALUES: [&str; 2] = ["unknown", "lo"];
+
+#[test]
+fn every_token_names_the_field_that_prints_it() {
+    let whole = Catalog::standard();
+    let alone = whole.fields().filter_map(|field| match field.ss.text {
+        Text::Word(word) => Some(word),
+        _ => None,
+    });
+    let alone: Vec<&str> = alone.collect();
+    let (mut resolved, mut refused, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+    for sample in corpus().into_iter().chain([listener()]) {
+        let text = printed(&whole, &sample);
+        let tables = TableSet::only(sample.origin.table);
+        let count = |text: &str, token: &str| {
+            // One of several words has blanks in the text.
+            let spaced = token.replace('_', " ");
+            let token =
+                if token.contains('_') && text.contains(&format!("{spaced}:")) { &*spaced } else { token };
+            let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+            let hits = text.match_indices(token);
+            // A letter of memory has its amount behind it.
+            let ends = |rest: &str| {
+                rest.starts_with('-')
+                    || !rest.starts_with(is_part)
+                    || token.len() <= 2 && rest.starts_with(|c: char| c.is_ascii_digit())
+            };
+            hits.filter(|(at, _)| !text[..*at].ends_with(is_part) && ends(&text[at + token.len()..])).count()
+        };
+        for token in tokens(&text, &alone) {
+            // Whether the word goes with the field, or with the one inside whose token it is.
+            let prints = |name: &str| {
+                let rows = whole.fields().filter(|field| field.name == name);
+                let mut printers = rows.filter_map(|field| match field.ss.text {
+                    Text::PartOf(owner) => Some(owner),
+                    Text::Silent => None,
+                    _ => Some(name),
+                });
+                printers.any(|printer| {
+                    let without = printed(&Catalog::standard().without(printer), &sample);
+                    count(&without, &token) < count(&text, &token)
+                })
+            };
+            let in_another = |named: &Named| {
+                let rows = whole.descriptions().iter();
+                let rows = rows.filter(|rows| rows.message_kind == sample.origin.table.message_kind());
+                let mut rows = rows.flat_map(|rows| &rows.parts).flat_map(|part| &part.fields);
+                let is_silent =
+                    rows.any(|row| row.name == named.field.name && matches!(row.ss.text, Text::Silent));
+                // Details of netlink and TIPC stand in the Process column, one row for all of them.
+                is_silent && matches!(sample.origin.table, Table::Netlink | Table::Tipc)
+                // The other end is shown as this one is: `peer:((...,pid=7))`.
+                || named.field.name.starts_with("socket.") && matches!(&*token, "pid" | "fd" | "sock_ctx" | "proc_ctx")
+                // What the kernel says is called as it is in /proc text.
+                || sample.origin.kind == SourceKind::Proc
+            };
+            if VALUES.contains(&&*token) {
+                continue;
+            }
+            match whole.named_of(&token, tables) {
+                Ok(named) if prints(named.field.name) || in_another(&named) => resolved.push(token),
+                // The column is called so, too, and goes first.
+                Ok(named) if named.field.heads_a_column() && token == "state" => {}
+                Err(NameError::Ambiguous { fields, .. }) if fields.iter().any(|name| prints(name)) => {
+                    refused.push(format!("{token} of {:?}", sample.origin.table));
+                }
+                other => wrong.push(format!("{token} of {:?}: {other:?}", sample.origin.table)),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these name no field that prints them:\n{wrong:#?}");
+    assert!(resolved.len() > 200, "{} tokens", resolved.len());
+    assert!(refused.len() < 30, "{refused:#?}");
+    for token in [
+        "minrtt",
+        "backlog",
+        "drops",
+        "accepts",
+        "scope",
+        "sk",
+        "uid",
+        "peer-netns",
+        "container",
+        "rb",
+        "users",
+        "pid",
+    ] {
+        assert!(resolved.iter().any(|known| known == token), "{token} was never printed");
+    }
+}
+
+/// A listener whose queue is full, and which turned connections away.
+fn listener() -> Sample {
+    let mut msg = Msg::v4();
+    (msg.state, msg.sport, msg.rqueue, msg.wqueue) = (10, 80, 3, 2);
+    let bytes = msg.with(attr::SKMEMINFO, replies::words(&[1, 2, 3, 4, 5, 6, 7, 8, 9])).to_bytes();
+    Sample { origin: Origin::of(Table::Tcp, SourceKind::Kernel), bytes }
 }
 
 struct Nobody;

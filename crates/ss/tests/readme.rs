@@ -46,7 +46,7 @@ fn typed(namespace: &Namespace, words: &str) -> Output {
 fn the_readme_has_the_table_of_help() {
     let mut table = String::from("| You want | Command |\n| --- | --- |\n");
     for Example { wanted, command } in EXAMPLES {
-        table.push_str(&format!("| {wanted} | `{command}` |\n"));
+        table.extend([format!("| {wanted} | `{command}` |\n")]);
     }
     let text = std::fs::read_to_string(README).expect("the README");
     assert!(text.contains(&format!("\n{table}\n")), "the README has to hold\n{table}");
@@ -111,7 +111,8 @@ fn every_command_of_the_table_answers() {
     let kinds = ["tcp-listen", "tcp-ports", "tcp-established", "tcp-close-wait"];
     let _zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
     // What closes sockets comes last.
-    let (kills, others): (Vec<_>, Vec<_>) = rows.iter().partition(|(_, command)| command.contains('K'));
+    let kills = |command: &str| command.split(' ').any(|word| word.starts_with('-') && word.contains('K'));
+    let (kills, others): (Vec<_>, Vec<_>) = rows.iter().partition(|(_, command)| kills(command));
     assert_eq!(kills.len(), 1);
     for (wanted, command) in others.into_iter().chain(kills) {
         let out = typed(&namespace, command);

@@ -232,9 +232,10 @@ fn facts(known: &Known, choices: Choices, socket: &Socket<'_>, again: &Socket<'_
         let nan = |value: Option<Value<'_>>| matches!(value, Some(Value::F64(number)) if number.is_nan());
         assert!(value == second || nan(value) && nan(second), "{}: {value:?}, {second:?}", field.name);
         if let Some(filter) = at_least_1 {
-            let holds = match value {
+            // What is none or unlimited is no amount.
+            let holds = match field.value(&row) {
                 Some(Value::F64(number)) => number >= 1.0,
-                _ => value.and_then(Value::as_i128).is_some_and(|number| number >= 1),
+                value => value.and_then(Value::as_i128).is_some_and(|number| number >= 1),
             };
             assert_eq!(filter.eval(&row, CONTEXT), holds, "{filter}: {value:?}");
         }

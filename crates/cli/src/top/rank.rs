@@ -121,7 +121,11 @@ mod tests {
     #[test]
     fn a_limit_keeps_the_first_of_many() {
         // A shuffle: multiples of a number without a common factor.
-        let rows = || (0..5000_u16).map(|at| u32::from(at) * 1777 % 5000).map(|queue| (u16::try_from(queue).unwrap_or(0), queue));
+        let rows = || {
+            (0..5000_u16)
+                .map(|at| u32::from(at) * 1777 % 5000)
+                .map(|queue| (u16::try_from(queue).unwrap_or(0), queue))
+        };
         assert_eq!(ranked(rows(), Some("-recv_q"), Some(3)), [4999, 4998, 4997]);
         assert_eq!(ranked(rows(), Some("recv_q"), Some(4)), [0, 1, 2, 3]);
     }

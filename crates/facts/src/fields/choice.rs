@@ -292,7 +292,7 @@ impl Choice {
         let known = match self.value(row) {
             None => false,
             Some(_) if self.for_people && is_none() => false,
-            Some(Value::List(list)) => self.put_list(out, list, &mut |_, _| true),
+            Some(Value::List(list)) => self.put_list(out, list, &mut |_| true),
             Some(value) => {
                 self.put_value(out, value, b"", &mut Budget::new(escape::LONGEST));
                 true
@@ -317,13 +317,14 @@ impl Choice {
             let kin: Vec<&Self> = choices.iter().filter(same_list).collect();
             let mut seen = HashSet::new();
             let start = out.len();
-            let known = choice.put_list(out, list, &mut |item, budget| {
+            let known = choice.put_list(out, list, &mut |item| {
                 let mut all = Vec::new();
                 for kin in &kin {
-                    kin.put_item(&mut all, item, &mut budget.clone());
+                    kin.put_item(&mut all, item, &mut Budget::new(escape::LONGEST));
                     all.push(b',');
                 }
-                seen.insert(all)
+                // There may be very many, of very long texts.
+                seen.insert(escape::hashes(&all))
             });
             keep_apart_from_absent(out, start);
             ends.push(known.then_some(out.len()));
@@ -335,12 +336,12 @@ impl Choice {
         &self,
         out: &mut Vec<u8>,
         list: List<'_>,
-        is_wanted: &mut dyn FnMut(Item<'_>, &Budget) -> bool,
+        is_wanted: &mut dyn FnMut(Item<'_>) -> bool,
     ) -> bool {
         let mut budget = Budget::new(MOST_OF_A_LIST);
         let (mut count, mut is_any_known) = (0_u64, false);
         list.each(&mut |item| {
-            if !is_wanted(item, &budget) {
+            if !is_wanted(item) {
                 return;
             }
             if count > 0 {
@@ -549,14 +550,14 @@ mod tests {
     }
 
     /// The cells of a socket that is held so, in columns and in groups.
-    fn held(names: &str, book: Book) -> [Vec<Option<String>>; 2] {
+    fn held(names: &str, book: &Book) -> [Vec<Option<String>>; 2] {
         let choices: Vec<Choice> =
             names.split(',').map(|name| Choice::new(Catalog::shared(), name).expect("a field")).collect();
         let mut cells = [Vec::new(), Vec::new()];
         with(&[], |row| {
             let mut row = *row;
-            row.names.holders = Some(&book);
-            row.names.identities = Some(&book);
+            row.names.holders = Some(book);
+            row.names.identities = Some(book);
             for choice in &choices {
                 let mut cell = Vec::new();
                 let known = choice.put(&mut cell, &row);
@@ -582,7 +583,7 @@ mod tests {
     #[test]
     fn a_list_has_an_entry_for_each_holder_in_every_column() {
         let both = |book: &[(&'static [u8], &'static [u8], Option<u32>)]| {
-            held("pid,comm,socket.processes.user,cmdline,socket.processes", Book(book.to_vec()))
+            held("pid,comm,socket.processes.user,cmdline,socket.processes", &Book(book.to_vec()))
         };
         let [columns, groups] = both(&[
             (b"sshd,nginx", b"a b\0,\0c\0", Some(7)),
@@ -602,24 +603,24 @@ mod tests {
         let two: [(&[u8], &[u8], Option<u32>); 3] =
             [(b"n", b"m\0", Some(7)), (b"n", b"m\0", Some(7)), (b"n", b"m\0", None)];
         assert_eq!(
-            held("comm,socket.processes.user", Book(two.to_vec())),
+            held("comm,socket.processes.user", &Book(two.to_vec())),
             [some(&["n,n,n", "-,-,"]), some(&["n,n", "-,"])]
         );
-        assert_eq!(held("comm", Book(two.to_vec())), [some(&["n,n,n"]), some(&["n"])]);
+        assert_eq!(held("comm", &Book(two.to_vec())), [some(&["n,n,n"]), some(&["n"])]);
         // What looks like nothing, and nothing.
         let one: [(&[u8], &[u8], Option<u32>); 1] = [(b"-", b"", Some(7))];
-        assert_eq!(held("comm,socket.processes.user", Book(one.to_vec()))[0], some(&["\\-", "\\-"]));
+        assert_eq!(held("comm,socket.processes.user", &Book(one.to_vec()))[0], some(&["\\-", "\\-"]));
         let none: [(&[u8], &[u8], Option<u32>); 1] = [(b"", b"", None)];
-        let [columns, groups] = held("comm,socket.processes.user,pid", Book(none.to_vec()));
+        let [columns, groups] = held("comm,socket.processes.user,pid", &Book(none.to_vec()));
         assert_eq!((&columns, columns[0].as_deref(), columns[2].as_deref()), (&groups, None, Some("1")));
-        assert_eq!(held("pid", Book(Vec::new())), [[None], [None]]);
+        assert_eq!(held("pid", &Book(Vec::new())), [[None], [None]]);
     }
 
     #[test]
     fn a_list_of_long_texts_is_bounded_and_keeps_its_entries() {
         static LONG: [u8; 5000] = [b'\x1b'; 5000];
         let book = || Book((0..2000).map(|_| (&b"0123456789abcde"[..], &LONG[..], Some(7))).collect());
-        let [columns, groups] = held("comm,cmdline,pid", book());
+        let [columns, groups] = held("comm,cmdline,pid", &book());
         for cell in columns.iter().chain(&groups) {
             assert_eq!(cell.as_deref().map(|cell| cell.split(',').count()), Some(2000));
         }

@@ -315,9 +315,8 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         ..Workload::default()
     };
     workload.entitle();
-    let arrival = Arrival::at(1_700_000_000_000_000_001);
+    let arrival = Arrival::at(1_795_927_350_350_123_456);
     let everything = Names {
-        arrival: Some(&arrival),
         hosts: Some(&Everything),
         local_service: Some(b"http"),
         remote_service: Some(b"http"),
@@ -325,6 +324,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         protocol: Some(b"rtnl"),
         port_owner: Some(b"name"),
         cgroup: Some(b"/x"),
+        arrival: Some(&arrival),
         netns: Some(&netns),
         peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),
         workload: Some(&workload),

@@ -8,8 +8,8 @@
 //! a member of a list (`pid`).  Of several fields only those count that sockets of
 //! the tables asked for can report; where several are left nothing is chosen, but
 //! that what the socket itself says goes before what is found out around it.
-//! What only /proc text says has its full name alone: where the kernel answers,
-//! it is nowhere.
+//! What only /proc text says gives way to what the kernel says under the same
+//! word: where the kernel answers, it is nowhere.
 
 use std::fmt;
 
@@ -259,10 +259,13 @@ impl Catalog {
         let mut found: Vec<&'static Field> = Vec::new();
         let parts = self.descriptions().iter().flat_map(|description| &description.parts);
         for field in parts.filter(|part| is_asked(part)).flat_map(|part| part.fields.iter().copied()) {
-            let is_shown = !field.name.starts_with(PROC) && field.token_words().any(|word| word == name);
-            if is_shown && !found.contains(&field) {
+            if field.token_words().any(|word| word == name) && !found.contains(&field) {
                 found.push(field);
             }
+        }
+        // What only /proc text says gives way to what the kernel says so.
+        if found.iter().any(|field| !field.name.starts_with(PROC)) {
+            found.retain(|field| !field.name.starts_with(PROC));
         }
         if found.iter().any(|field| field.heads_a_column()) {
             found.retain(|field| field.heads_a_column());

@@ -103,7 +103,7 @@ const RINGS: &[Field] = &[
     .gauge(Unit::Count)
     .shape("tx(entries:N)"),
     of("xdp.umem_id", umem!(id), "Number of the packet memory.", "id", Text::Custom(fmt_umem))
-        .tokens("id")
+        .tokens("id tumem")
         .shape("umem(id:N,size:N,...)"),
     of("xdp.umem_bytes", umem!(size), "Size of the packet memory.", "size", UMEM)
         .tokens("size")

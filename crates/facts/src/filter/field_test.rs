@@ -263,7 +263,9 @@ impl Wanted {
     fn equals(&self, value: Value<'_>, row: &Row<'_>) -> bool {
         match (self, value) {
             (Self::Anything, _) => true,
-            (Self::Whole(wanted), Value::F64(ratio)) => ratio == *wanted as f64,
+            (Self::Whole(wanted), Value::F64(ratio)) => {
+                ratio.partial_cmp(&(*wanted as f64)) == Some(Ordering::Equal)
+            }
             (Self::Whole(wanted), value) => value.as_i128() == Some(*wanted),
             (Self::Amount { amount, slack }, value) => {
                 let value = match value {

@@ -275,7 +275,7 @@ impl Reader<'_, '_> {
             return Ok(vec![Wanted::Anything]);
         }
         let special = subject.named.member.is_none() && !element.quoted && !subject.is_ordered();
-        if special && let Some(special) = self.special(subject, element) {
+        if special && let Some(special) = Self::special(subject, element) {
             return Ok(vec![special]);
         }
         match kind {
@@ -310,14 +310,14 @@ impl Reader<'_, '_> {
     }
 
     /// The source's way to say that there is none, or no limit.
-    fn special(&self, subject: &Subject<'_>, element: &Element) -> Option<Wanted> {
+    fn special(subject: &Subject<'_>, element: &Element) -> Option<Wanted> {
         let field = subject.named.field;
         let (none, unlimited) = (field.none_number(), field.unlimited_number());
         let number = cnum::scan(&element.text, 0).filter(|n| n.len == element.text.len() && !n.overflow);
         let number = number.map(|n| if n.negative { -i128::from(n.magnitude) } else { n.magnitude.into() });
         match (element.text.as_slice(), number) {
-            (b"none", _) if none == Some(0) => Some(Wanted::Whole(0)),
-            (_, Some(0)) if none == Some(0) => Some(Wanted::Whole(0)),
+            // A zero is shown as one.
+            (b"none", _) | (_, Some(0)) if none == Some(0) => Some(Wanted::Whole(0)),
             (b"none", _) if none.is_some() => Some(Wanted::None),
             (b"unlimited", _) if unlimited.is_some() => Some(Wanted::Unlimited),
             (_, Some(number)) if Some(number) == none => Some(Wanted::None),

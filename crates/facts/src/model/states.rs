@@ -256,8 +256,8 @@ pub fn shown_group(word: &[u8]) -> Option<Vec<&'static str>> {
             (None, Some((_, states))) => set.intersects(*states),
             // Of SCTP: an association that is being made, or that is being closed.
             (None, None)
-                if !words::by_spelling(SCTP_WORDS, word.name().as_bytes())
-                    .is_some_and(|known| known.number.is_some()) =>
+                if words::by_spelling(SCTP_WORDS, word.name().as_bytes())
+                    .is_none_or(|known| known.number.is_none()) =>
             {
                 false
             }

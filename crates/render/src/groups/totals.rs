@@ -212,7 +212,7 @@ impl Total {
         let mut text = Vec::new();
         match number {
             Number::Whole(whole) if !self.choice.has_unit() => {
-                text.extend_from_slice(whole.to_string().as_bytes())
+                text.extend_from_slice(whole.to_string().as_bytes());
             }
             number => self.choice.put_amount(&mut text, number.ratio()),
         }
@@ -288,10 +288,10 @@ impl Sofar {
                 *count += 1;
             }
             Self::Least(least) => {
-                *least = Some(number).filter(|new| least.is_none_or(|old| new.order(old).is_lt())).or(*least)
+                *least = Some(number).filter(|new| least.is_none_or(|old| new.order(old).is_lt())).or(*least);
             }
             Self::Most(most) => {
-                *most = Some(number).filter(|new| most.is_none_or(|old| new.order(old).is_gt())).or(*most)
+                *most = Some(number).filter(|new| most.is_none_or(|old| new.order(old).is_gt())).or(*most);
             }
             Self::All(_, all) => all.push(number),
         }
@@ -318,7 +318,9 @@ mod tests {
     fn end(function: &str, numbers: &[i128]) -> Option<Number> {
         let choice = Choice::new(Catalog::shared(), "tcp.bytes_sent").expect("a field");
         let mut so_far = Total { function: Function::named(function).expect("a function"), choice }.begin();
-        numbers.iter().for_each(|number| so_far.add(Number::Whole(*number)));
+        for number in numbers {
+            so_far.add(Number::Whole(*number));
+        }
         so_far.end()
     }
 

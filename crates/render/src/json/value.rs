@@ -161,12 +161,12 @@ impl Serialize for Record<'_> {
 }
 
 /// The key of raw bytes.
-pub(super) fn hex_key(key: &str) -> String {
+pub(crate) fn hex_key(key: &str) -> String {
     format!("{key}_hex")
 }
 
 /// The key that says of text that it was cut.
-pub(super) fn truncated_key(key: &str) -> String {
+pub(crate) fn truncated_key(key: &str) -> String {
     format!("{key}_truncated")
 }
 

@@ -75,7 +75,7 @@ pub(super) fn bash() -> String {
             Some(Kind::Words(words)) => format!("_ss_list '{}' '!'", words.join(" ")),
             Some(Kind::Fields) => "_ss_list \"$fields\" ''".to_owned(),
             Some(Kind::SortKeys) => "_ss_list \"$fields\" -".to_owned(),
-            Some(Kind::Namespace) => "_ss_namespaces pid:".to_owned(),
+            Some(Kind::Namespace) => "_ss_namespaces 'pid: container:'".to_owned(),
             Some(Kind::Namespaces(words)) => format!("_ss_namespaces '{}'", literal(words)),
             Some(Kind::Number) => "COMPREPLY=()".to_owned(),
         };
@@ -164,7 +164,7 @@ pub(super) fn zsh() -> String {
                 Some(Kind::Words(words)) => format!(":list:{{_ss_list \"!\" {}}}", words.join(" ")),
                 Some(Kind::Fields) => ":fields:{_ss_list \"\" $fields}".to_owned(),
                 Some(Kind::SortKeys) => ":fields:{_ss_list - $fields}".to_owned(),
-                Some(Kind::Namespace) => ":namespace:{_ss_namespaces pid\\:}".to_owned(),
+                Some(Kind::Namespace) => ":namespace:{_ss_namespaces pid\\: container\\:}".to_owned(),
                 Some(Kind::Namespaces(words)) => {
                     format!(":namespaces:{{_ss_namespaces {}}}", literal(words).replace(':', "\\:"))
                 }
@@ -234,7 +234,7 @@ pub(super) fn fish() -> String {
                 text.push_str(" -x -a '(__ss_list - $__ss_fields)'");
                 descending = spellings(option).join(" ");
             }
-            Some(Kind::Namespace) => text.push_str(" -x -a '(__ss_namespaces pid:)'"),
+            Some(Kind::Namespace) => text.push_str(" -x -a '(__ss_namespaces pid: container:)'"),
             Some(Kind::Namespaces(words)) => {
                 _ = write!(text, " -x -a '(__ss_namespaces {})'", literal(words));
             }

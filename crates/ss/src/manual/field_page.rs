@@ -51,6 +51,15 @@ const DESCRIPTION: &[Piece] = &[
         "A field that a socket does not report is absent: no key in JSON, - in aligned columns, nothing in CSV.  \
          An absent field fails every comparison.",
     ),
+    Piece::Text(
+        "Text in columns, CSV, TSV and groups is escaped in one way, at a terminal and in a pipe: \\\\ is a backslash, \
+         \\n, \\t and \\r are line break, tab and carriage return, \\xNN is any other control character of ASCII or a byte \
+         that is no UTF-8, \\u{N} any other control character or a mark of direction.  In a list, commas stand between \
+         the entries, one for each process, and \\, is a comma in an entry; \\- is the text -.  In CSV the first letter of \
+         a text that begins with =, +, - or @ is written as \\xNN, so that no spreadsheet takes it for a formula.  Text of \
+         more than 4 KiB, or of more than 256 letters in an aligned column that is not the last, ends in … where it was cut.  \
+         JSON has bytes that are no UTF-8 in a key that ends in _hex, and _truncated is true where text was cut.",
+    ),
 ];
 
 fn name(full: &str, unit: Option<&str>, tokens: &str) -> Vec<Inline> {

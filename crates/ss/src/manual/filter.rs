@@ -137,14 +137,21 @@ const CONDITIONS: &[Piece] = &[
 ];
 
 const FIELDS: &[Piece] = &[
-    Piece::Terms(&[(
-        "FIELD OP VALUE",
-        "OP is one of =, !=, <, <=, >, >= and the words for them.  An order (<, >) needs a number.",
-    )]),
+    Piece::Terms(&[
+        (
+            "FIELD OP VALUE",
+            "OP is one of =, !=, <, <=, >, >= and the words for them.  An order (<, >) needs a number.",
+        ),
+        ("FIELD OP FIELD", "Two fields of a socket that count the same: rtt > min_rtt, recv_q > send_q."),
+        (
+            "FIELD = VALUE,VALUE",
+            "A list: one of the values is equal.  With !=, none of them is.  An order takes one value.",
+        ),
+    ]),
     Piece::Text(
-        "FIELD is a name from ss-fields(7), in full (tcp.rtt_us) or shorter where only one field can be meant: what \
-         stands behind the point (rtt_us), the same without its unit (rtt), or the word that ss prints before the value \
-         (cwnd).  Facts about the socket itself go before those of its surroundings.  Among several fields, the one that \
+        "FIELD is a name from ss-fields(7), in full (tcp.rtt_us) or shorter where only one field can be meant: the word \
+         that ss prints before the value (cwnd), which goes first, or what stands behind the point (rtt_us), also without \
+         its unit (rtt).  Facts about the socket itself go before those of its surroundings.  Among several fields, the one that \
          the listed tables can report is meant: bytes_sent with -t is tcp.bytes_sent.  If several are left, ss names them \
          and ends.",
     ),
@@ -156,43 +163,73 @@ const FIELDS: &[Piece] = &[
     Piece::Heading("Absent values"),
     Piece::Text(
         "A socket that does not report a field fails every comparison with it, != included.  To find those sockets, \
-         negate: not rtt >= 0.  An amount that the kernel marks as unlimited or as not measured is absent.",
+         negate: not rtt = *.  Among the sockets that report it, not FIELD = VALUE is FIELD != VALUE.  An amount that the kernel marks as unlimited or as not measured is absent; \
+         ssthresh = unlimited and mark = none find those.",
     ),
 ];
 
-const VALUES: &[Piece] = &[Piece::Terms(&[
-    (
-        "times: rtt > 100ms",
-        "Units are us, ms, s, m and h.  A unit is required where the name leaves out its own: rtt > 100ms, or \
+const VALUES: &[Piece] = &[
+    Piece::Terms(&[
+        (
+            "times: rtt > 100ms",
+            "Units are us, ms, s, m and h.  A unit is required where the name leaves out its own: rtt > 100ms, or \
              rtt_us > 100000.",
+        ),
+        (
+            "bytes: recv_q >= 64K",
+            "K, M, G and T, or KiB and so on, are powers of 1024; kB, MB and GB are powers of 1000.",
+        ),
+        (
+            "rates: delivery_rate > 20Mbit",
+            "kbit, Mbit and Gbit (powers of 1000) for bits a second, or the units of bytes for bytes a second.",
+        ),
+        ("counts: segs_out > 10k", "k, M and G are powers of 1000."),
+        ("truth values: v6only = true", "true and false, also written yes and no, on and off, 1 and 0."),
+        (
+            "words: timer.kind = keepalive",
+            "A field with a fixed set of words takes the words that ss prints or accepts, in any case.",
+        ),
+        (
+            "addresses: remote.addr = 10.0.0.0/8",
+            "With or without brackets, prefix and interface (fe80::1%eth0); a name is looked up.  An IPv4 host that an \
+             IPv6 socket speaks to is that host; remote.mapped_addr has the address as the socket holds it.",
+        ),
+        ("users: process.user = www-data", "A name or a number."),
+        (
+            "services: remote.port = https",
+            "A port is a number or the name of a service.  Names are known with -n, too.",
+        ),
+        (
+            "process names: comm = systemd-resolved",
+            "The kernel keeps 15 bytes of a name, so no more are compared; --explain says so.",
+        ),
+        (
+            "patterns: comm = nginx*",
+            "In text, * stands for any characters, ? for one, [a-z] for one of a set and [!a-z] for one outside it; the \
+         pattern has to match all of the text.  FIELD = * holds wherever the field is reported.",
+        ),
+        (
+            "quotes: comm = \"tokio worker\"",
+            "Between double or single quotes, blanks, commas and * stand for themselves.  Outside quotes a value ends at a \
+         blank, at & or |, and at a closing bracket.  A backslash takes the next character as it is; \\n, \\t, \\xNN, \
+         \\NNN and \\u{N} stand for the characters that ss prints so: what ss printed can be pasted.",
+        ),
+        (
+            "case: comm = i\"nginx*\"",
+            "The case of letters matters in text.  It does not behind i\"...\", nor in the words of fields with a fixed set.",
+        ),
+    ]),
+    Piece::Text(
+        "An amount with a unit or a decimal point is as exact as it is written: rtt = 20ms holds for what rounds to 20 \
+         milliseconds.  A value that the field can never have is an error that says what it can have; so is a field that none of the \
+         listed sockets reports.  With -K or --kill-dry-run, a filter that could be read in two ways is refused, too.",
     ),
-    (
-        "bytes: recv_q >= 64K",
-        "K, M, G and T, or KiB and so on, are powers of 1024; kB, MB and GB are powers of 1000.",
-    ),
-    (
-        "rates: delivery_rate > 20Mbit",
-        "kbit, Mbit and Gbit (powers of 1000) for bits a second, or the units of bytes for bytes a second.",
-    ),
-    ("counts: segs_out > 10k", "k, M and G are powers of 1000."),
-    ("truth values: v6only = true", "true and false, also written yes and no, on and off, 1 and 0."),
-    (
-        "words: timer.kind = keepalive",
-        "A field with a fixed set of words takes the words that ss prints or accepts, in any case.",
-    ),
-    ("addresses: remote.addr = 10.0.0.0/8", "With or without brackets and prefix."),
-    ("users: process.user = www-data", "A name or a number."),
-    (
-        "patterns: comm = nginx*",
-        "In text, * stands for any characters, ? for one, [a-z] for one of a set; the pattern has to match all of \
-             it.  FIELD = * holds wherever the field is reported.",
-    ),
-])];
+];
 
 const BLANKS: &[Piece] = &[
     Piece::Text(
-        "The conditions of iproute2 need blanks around operators and brackets: ( sport = :80 ), not (sport=:80).  A \
-         backslash takes the next character as it is.",
+        "The conditions of iproute2 need blanks around operators and brackets: ( sport = :80 ), not (sport=:80).  \
+         Conditions on fields do not: rtt>20ms.  In all of them a backslash takes the next character as it is.",
     ),
     Piece::Text(
         "Most shells give <, >, !, |, &, *, ? and brackets a meaning of their own.  Put the whole expression between \
@@ -225,5 +262,12 @@ const EXAMPLES: &[Piece] = &[Piece::Terms(&[
         "ss -tan 'local.port >= 8000 and local.port <= 8999 and process.user = root'",
         "A range of ports, and a user.",
     ),
+    ("ss -tan 'local.port = 80,443,8080 and rtt > 2s'", "A list of ports."),
+    (
+        "ss -tan 'comm = \"tokio worker\" or comm = i\"NGINX*\"'",
+        "A name with a blank, and a pattern in any case.",
+    ),
+    ("ss -tn 'rtt > 100ms and cwnd < 10'", "Slow connections with a small window."),
+    ("ss -tn 'rcv_rtt > rtt'", "One field against another."),
     ("ss -tan 'not socket.processes >= 1'", "Sockets for which no process was found."),
 ])];

@@ -92,6 +92,18 @@ const MORE_EXAMPLES: &[(&str, &str)] = &[
     ("ss -s", "How many sockets there are of each kind."),
     ("ss -tanp --group-by comm,state", "Sockets of each program, counted by state."),
     ("ss -tan --group-by remote.addr/24", "Connections counted by network of the other end."),
+    (
+        "ss -tn --group-by comm --columns 'avg(rtt),max(rtt),p95(rtt),sum(bytes_sent)'",
+        "Round-trip times and amounts of data by program.  Without a word before it, an amount is summed up and everything \
+         else is shown at its largest; the title of the column says which.",
+    ),
+    (
+        "ss -tn -j --columns remote.addr,rtt",
+        "A JSON document with these fields alone; --group-by works, too.",
+    ),
+    ("ss -s --csv", "The summary for a spreadsheet; also with -j, --tsv and --netns."),
+    ("ss -tan --netns all --group-by netns,state", "States counted by network namespace."),
+    ("ss -tan --kill-dry-run state close-wait", "What -K would close with the same filter."),
     ("ss --netns web,pid:4711 -tan", "TCP sockets of two network namespaces, one of them that of a process."),
     ("ss -tn --jsonl 'dport = :443'", "One JSON object a line, for a program that reads them as they come."),
     ("ss -tn --tsv --columns local.port,remote.addr,state", "Columns with tabs between them."),

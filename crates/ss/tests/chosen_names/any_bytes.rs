@@ -4,6 +4,8 @@
 //! by a few lines of its own, is what the names were; and no form lets a letter
 //! through that acts on a terminal.
 
+#![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
@@ -112,7 +114,8 @@ fn read_back(form: &str, wanted: &[&str], listing: &[u8]) -> Vec<String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('?');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Nothing but the form's own line breaks and tabs acts on a terminal.
@@ -159,16 +162,17 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
         assert!(std::str::from_utf8(&listing).is_ok(), "{option} is UTF-8");
         assert_eq!(read_back(form, &names, &listing), want, "{option}");
     }
+    assert_eq!(read_back("flat", &names, &listed(&["-j", "--columns", &columns])), want, "-j --columns");
     for field in fields {
         // One column is not padded: a line is its cell.
         let listing = listed(&["-H", "--columns", field.name]);
         assert_eq!(read_back("lines", &[field.kind], &listing), field.rows, "{} alone", field.name);
         let listing = listed(&["-H", "--csv", "--group-by", field.name]);
-        let text = ["text"; 3];
-        let found: Vec<String> = read_back("csv", &[&[field.kind][..], &text].concat(), &listing)
-            .into_iter()
-            .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
-            .collect();
+        // Behind the name stand a count and two sums.
+        let kinds = [field.kind, "text", "text", "text"];
+        let first = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
+        let mut found: Vec<String> = read_back("csv", &kinds, &listing).iter().map(first).collect();
+        let mut same = read_back("groups", &[field.name], &listed(&["-j", "--group-by", field.name]));
         // What holders have in common is said once.
         let once = |row: &String| {
             let mut parts: Vec<&str> = row.split(',').collect();
@@ -176,11 +180,12 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
             parts.join(",")
         };
         let mut rows: Vec<String> = field.rows.iter().map(once).collect();
-        let mut found = found;
         found.sort_unstable();
+        same.sort_unstable();
         rows.sort_unstable();
         rows.dedup();
         assert_eq!(found, rows, "groups of {}", field.name);
+        assert_eq!(same, rows, "-j, groups of {}", field.name);
     }
     for words in [&["-H", "--columns", &columns][..], &["--columns", &columns], &["--group-by", &columns]] {
         let listing = listed(words);
@@ -190,6 +195,9 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
     assert_eq!(text.split(|byte| *byte == b'\n').count(), count + 1, "a row is a line");
     listed(&["-p", "-e", "--containers", "--exposure"]);
 }
+
+/// Command name, number and words of a process.
+type Process = (Vec<u8>, usize, Vec<Vec<u8>>);
 
 /// A file, or a directory with its parents, of the test's own.
 fn put(path: &Path, bytes: &[u8]) {
@@ -250,7 +258,7 @@ fn names_of_processes_users_hosts_and_cgroups_come_back() {
         let mut holders = Vec::new();
         for pid in [20_000 + 2 * row, 20_001 + 2 * row] {
             let comm = names.next(15, |_| false);
-            let words: Vec<Vec<u8>> = (0..1 + names.number(3)).map(|_| names.next(40, |_| false)).collect();
+            let words: Vec<Vec<u8>> = (0..=names.number(3)).map(|_| names.next(40, |_| false)).collect();
             let process = root.join("proc").join(pid.to_string());
             put(&process.join("stat"), &[format!("{pid} (").as_bytes(), &comm, b") S 1 1 1"].concat());
             put(&process.join("comm"), &[&comm[..], b"\n"].concat());
@@ -299,9 +307,8 @@ fn names_of_processes_users_hosts_and_cgroups_come_back() {
     assert_eq!(order.lines().count(), ROWS);
     for (row, ((mut holders, user, host, cgroup), order)) in held.into_iter().zip(order.lines()).enumerate() {
         holders.sort_by_key(|(_, pid, _)| order.find(&pid.to_string()));
-        let of_each = |say: &dyn Fn(&(Vec<u8>, usize, Vec<Vec<u8>>)) -> String| {
-            holders.iter().map(say).collect::<Vec<_>>().join(",")
-        };
+        let of_each =
+            |say: &dyn Fn(&Process) -> String| holders.iter().map(say).collect::<Vec<_>>().join(",");
         let says = [
             hex((1000 + row).to_string().as_bytes()),
             of_each(&|(comm, ..)| hex(comm)),
@@ -410,4 +417,57 @@ fn inode_of(socket: &UnixListener) -> String {
     let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).expect("it is open");
     let link = link.to_string_lossy().into_owned();
     link.trim_start_matches("socket:[").trim_end_matches(']').to_owned()
+}
+
+/// Who may make a namespace names it; here in a view of processes and mounts of our own.
+#[test]
+fn names_of_namespaces_come_back() {
+    const ROWS: usize = 30;
+    // Mounts, processes and a network of its own; then each name is one more network.
+    const SCRIPT: &str = "mount -t tmpfs none /run || exit 99; mkdir /run/netns || exit 99; ss=$1; shift; \
+        while [ \"$1\" != -- ]; do : > \"/run/netns/$1\"; unshare \"--net=/run/netns/$1\" true || exit 98; shift; done; \
+        shift; exec \"$ss\" \"$@\"";
+    if !has_python() {
+        skip!("no python3");
+    }
+    let isolated = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args([
+            "-m",
+            "-n",
+            "-p",
+            "-f",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ]);
+        command
+    };
+    if !isolated("mount -t tmpfs none /run").status().is_ok_and(|status| status.success()) {
+        skip!("no namespaces of processes and mounts can be made");
+    }
+    let mut names = Names(4);
+    let mut all: Vec<Vec<u8>> = (0..ROWS).map(|_| names.next(60, |byte| byte == b'/')).collect();
+    all.retain(|name| name != b"-" && name != b"--" && name != b".");
+    all.sort();
+    all.dedup();
+    // A row for each: the kernel's own socket of one netlink protocol.
+    let list = |words: &[&str]| {
+        let mut command = isolated(SCRIPT);
+        command.arg(OURS).args(all.iter().map(|name| OsString::from_vec(name.clone()))).arg("--");
+        let words = [
+            &["-A", "netlink", "-an", "--netns", "all", "--sort", "netns.name"][..],
+            words,
+            &["netlink.protocol = 0 and netlink.portid = 0 and netns.name = *"],
+        ]
+        .concat();
+        let case = Case::new(&words);
+        run(command, &case).unwrap_or_else(|why| panic!("{case}: {why}"))
+    };
+    let rows = all.iter().map(|name| hex(name)).collect();
+    every_form_says(&[Field { name: "netns.name", kind: "text", rows }], &list);
 }

@@ -2,6 +2,7 @@
 
 decode.py csv|tsv|lines KIND... < listing
 decode.py document|jsonl PATH... < listing
+decode.py flat|groups NAME... < listing
 
 A row is a line, its cells have a blank between them, the parts of a cell a comma,
 the words of a part a point. KIND is text, list or words. A PATH is a key with points.
@@ -66,13 +67,31 @@ def found(socket, path):
     return texts(socket, path[-1])
 
 
+def bytes_of(value, raw):
+    """A text, a list of them, or a list of lists, where `raw` has what is no UTF-8."""
+    if isinstance(value, list):
+        return [bytes_of(one, raw[at] if raw else None) for at, one in enumerate(value)]
+    return raw if raw is not None else str(value).encode().hex()
+
+
+def flat(row, name):
+    value = bytes_of(row[name], row.get(name + "_hex"))
+    if isinstance(value, list):
+        return ",".join(".".join(one) if isinstance(one, list) else one for one in value)
+    return value
+
+
 form, wanted = sys.argv[1], sys.argv[2:]
 data = sys.stdin.buffer.read().decode("utf-8")
 if form == "document":
     sockets = json.loads(data)["sockets"]
 elif form == "jsonl":
     sockets = [json.loads(line) for line in data.split("\n")[:-1]]
-if form in ("document", "jsonl"):
+elif form in ("flat", "groups"):
+    listed = json.loads(data)["sockets" if form == "flat" else "groups"]
+if form in ("flat", "groups"):
+    rows = [[flat(row, name) for name in wanted] for row in listed]
+elif form in ("document", "jsonl"):
     paths = [path.split(".") for path in wanted]
     rows = [[found(socket, path) for path in paths] for socket in sockets]
 else:

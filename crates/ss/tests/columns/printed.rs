@@ -79,9 +79,8 @@ fn of_json(prefix: &str, object: &serde_json::Map<String, Value>, conditions: &m
         if key.ends_with("_hex") || object.contains_key(&format!("{key}_hex")) {
             // The bytes of a text that no string can hold.
             if let (Some(hex), Some(name)) = (value.as_str(), name.strip_suffix("_hex")) {
-                let bytes: Vec<&str> =
-                    hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("hex")).collect();
-                let text: String = bytes.iter().map(|byte| format!("\\x{byte}")).collect();
+                let byte = |pair: &[u8]| [r"\x", std::str::from_utf8(pair).expect("hex")].concat();
+                let text: String = hex.as_bytes().chunks(2).map(byte).collect();
                 conditions.push((name.to_owned(), format!("{name} = \"{text}\"")));
             }
             continue;

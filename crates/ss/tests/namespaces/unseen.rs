@@ -104,7 +104,7 @@ fn what_was_decided_without_processes_is_said() {
             }
         }
         // Scripts that were written for the reference see nothing new.
-        for words in [&["-tln"][..], &["-tlnp"], &["-tlnpe"], &["-tlnT", "sport = :7401"]] {
+        for words in [&["-tln"][..], &["-tlnp"], &["-tlnpi"], &["-tlnT", "sport = :7401"]] {
             assert_eq!(said(&namespace, who, words).1, "", "{who:?} {words:?}");
         }
     }
