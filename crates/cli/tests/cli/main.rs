@@ -10,7 +10,19 @@ mod wait;
 
 use std::process::{Command, Output, Stdio};
 
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::skip;
+
 const OURS: &str = env!("CARGO_BIN_EXE_sockdiag");
+
+/// A namespace in which the test itself can make sockets.
+fn namespace() -> Option<Namespace> {
+    if !rustix::process::geteuid().is_root() {
+        skip::report("only root makes sockets in another network namespace");
+        return None;
+    }
+    Namespace::or_skip()
+}
 
 /// Runs the program where the calling thread is.
 fn run(words: &[&str]) -> Output {

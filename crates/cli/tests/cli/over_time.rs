@@ -46,7 +46,7 @@ fn objects(text: &str) -> Vec<Value> {
 
 #[test]
 fn rates_come_with_the_second_frame() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (_listener, mut client, mut server) = connection(&namespace);
     let child = started(&namespace, "top --iterations 3 --interval 400ms --jsonl");
     // So many bytes in all, none of them before the first frame.
@@ -79,7 +79,7 @@ fn rates_come_with_the_second_frame() {
 
 #[test]
 fn frames_are_written_in_every_form() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (listener, client, _server) = connection(&namespace);
     let port = listener.local_addr().expect("bound").port();
     let csv = text(&ended(&namespace, "top --iterations 2 --interval 50ms --csv --columns local.port,rate.segs_in_per_s --sort local.port").stdout);
@@ -125,7 +125,7 @@ fn frames_are_written_in_every_form() {
 
 #[test]
 fn sockets_that_count_no_bytes_show_queues_and_it_is_said() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     for (tables, shown) in
         [("-u", "queues and drops"), ("-tu", "only TCP and MPTCP"), ("-x", "queues and drops")]
     {
@@ -140,7 +140,7 @@ fn sockets_that_count_no_bytes_show_queues_and_it_is_said() {
 
 #[test]
 fn a_socket_that_opens_changes_and_closes_is_a_line_each() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let mut child =
         started(&namespace, "watch --jsonl --interval 200ms --for 20s --fields tcp.bytes_received");
     std::thread::sleep(Duration::from_millis(600));
@@ -175,7 +175,7 @@ fn a_socket_that_opens_changes_and_closes_is_a_line_each() {
 
 #[test]
 fn nothing_is_written_while_nothing_happens() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let _connection = connection(&namespace);
     for words in ["watch --interval 100ms --for 1s", "watch -a --jsonl --interval 100ms --for 1s"] {
         let out = ended(&namespace, words);
@@ -199,7 +199,7 @@ fn make(address: SocketAddr, listener: &TcpListener, number: u64) {
 
 #[test]
 fn closings_shown_and_lost_are_those_that_were_made() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let full = std::env::var("SOCKDIAG_WATCH_CONNECTIONS").ok().and_then(|number| number.parse().ok());
     let number: u64 = full.unwrap_or(2000);
     let mut child = started(&namespace, "watch --jsonl --interval 200ms");
@@ -264,7 +264,7 @@ fn bad_days_are_said() {
     let out = Command::new(OURS).args(["top", "--once"]).stdout(full).output().expect("it runs");
     assert_eq!(code(&out), 5, "{}", text(&out.stderr));
     // A reader that goes away ends it.
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let mut child = started(&namespace, "top --interval 20ms");
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));

@@ -58,7 +58,7 @@ fn assert_ends(namespace: &Namespace, words: &str, status: i32) -> Output {
 
 #[test]
 fn it_says_who_listens() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (listener, port) = listener(&namespace);
     let out = assert_ends(&namespace, &format!("sport = :{port}"), 0);
     let said = text(&out.stdout);
@@ -89,7 +89,7 @@ fn it_says_who_listens() {
 
 #[test]
 fn conditions_hold_when_they_should() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (listener, port) = listener(&namespace);
     let of = |what: &str| format!("--timeout 0 {what} sport = :{port}");
     assert_ends(&namespace, &of("--established 1"), 1);
@@ -123,7 +123,7 @@ fn conditions_hold_when_they_should() {
 
 #[test]
 fn other_tables_can_be_waited_for() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let socket = within(&namespace, || UdpSocket::bind("127.0.0.1:0").expect("lo is up"));
     let port = socket.local_addr().expect("it is bound").port();
     assert_ends(&namespace, &format!("--timeout 0 sport = :{port}"), 1);
@@ -141,7 +141,7 @@ fn other_tables_can_be_waited_for() {
 
 #[test]
 fn more_than_one_service_is_a_status_of_its_own() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (one, two) = (listener(&namespace), listener(&namespace));
     let both = format!("sport = :{} or sport = :{}", one.1, two.1);
     let out = assert_ends(&namespace, &both, 4);
@@ -177,7 +177,7 @@ fn what_makes_no_sense_is_said_at_once() {
 
 #[test]
 fn a_command_takes_its_place() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (_listener, port) = listener(&namespace);
     let run = |command: &[&str]| {
         let mut wait = wait(&namespace, &format!("sport = :{port} --"));
@@ -223,7 +223,7 @@ fn without_privilege_it_sees_sockets_and_says_what_it_cannot_see() {
     if !rustix::process::geteuid().is_root() {
         skip!("it is run without privilege anyway");
     }
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (_listener, port) = listener(&namespace);
     // Nobody may not reach the program where root builds it.
     let program = std::env::temp_dir().join(format!("sockdiag-nobody-{}", std::process::id()));
@@ -240,7 +240,7 @@ fn without_privilege_it_sees_sockets_and_says_what_it_cannot_see() {
 
 #[test]
 fn an_output_that_fails_or_stands_still_is_said_in_time() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let (_listener, port) = listener(&namespace);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
     let out = wait(&namespace, &format!("sport = :{port}")).stdout(full).output().expect("it runs");
@@ -268,7 +268,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn who_binds_and_listens_is_seen_soon_and_never_connected_to() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let races = number("SOCKDIAG_WAIT_RACES");
     let mut took: Vec<Duration> = Vec::new();
     for race in 0..races.unwrap_or(25) {
@@ -302,7 +302,7 @@ fn who_binds_and_listens_is_seen_soon_and_never_connected_to() {
 
 #[test]
 fn to_wait_takes_less_than_half_a_per_cent_of_a_core() {
-    let Some(namespace) = Namespace::or_skip() else { return };
+    let Some(namespace) = super::namespace() else { return };
     let full = number("SOCKDIAG_WAIT_SECONDS");
     let seconds = full.unwrap_or(4);
     for words in ["sport = :9", "--gone sport = :9 or dport = :1", "comm = nobody"] {
