@@ -465,6 +465,33 @@ fn wrong_names_are_refused_before_anything_is_listed() {
     }
 }
 
+/// An IPv6 socket that speaks to an IPv4 host speaks to that host.
+#[test]
+fn v4_and_v4_mapped_are_one_host() {
+    let mut bytes = Vec::new();
+    let hosts =
+        ["127.0.0.9", "::ffff:127.0.0.9", "::ffff:127.0.0.9", "127.0.0.9", "::ffff:127.0.0.9", "2001:db8::9"];
+    for host in hosts {
+        let host: std::net::IpAddr = host.parse().expect("an address");
+        let mut msg = if host.is_ipv4() { Msg::v4() } else { Msg::v6() };
+        msg.dst = host;
+        bytes.extend(msg.to_bytes());
+    }
+    recording::append_done(&mut bytes);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("columns-mapped");
+    fs::write(&path, bytes).expect("the test's own file");
+    let groups = printed(&path, "-tanH --csv --group-by remote.addr");
+    let counts: Vec<&str> =
+        groups.lines().map(|line| line.rsplitn(3, ',').nth(2).expect("a group")).collect();
+    assert_eq!(counts, ["127.0.0.9,5", "2001:db8::9,1"], "{groups}");
+    for filter in ["dst 127.0.0.9", "remote.addr = 127.0.0.9", "remote.addr = ::ffff:127.0.0.9"] {
+        let outcome = outcome(&path, &["-tanH", filter]);
+        assert_eq!(String::from_utf8_lossy(&outcome.stdout).lines().count(), 5, "{filter}");
+    }
+    let mapped = printed(&path, "-tanH --csv --columns remote.mapped_addr");
+    assert_eq!(mapped.lines().filter(|line| *line == "::ffff:127.0.0.9").count(), 3, "{mapped}");
+}
+
 /// Short names, units and patterns, where the reference refuses the words.
 #[test]
 fn conditions_take_short_names_units_and_patterns() {

@@ -414,14 +414,14 @@ fn events_say_when_they_arrived() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let now = || {
         let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        u64::try_from(time.expect("after 1970").as_micros()).expect("before the end of time")
+        u64::try_from(time.expect("after 1970").as_nanos()).expect("before the end of time")
     };
     let before = now();
     for words in [
         &["-tnEH", "--jsonl"][..],
-        &["-tnEH", "--csv", "--columns", "event.time_unix_us,event.time"],
+        &["-tnEH", "--csv", "--columns", "event.time_unix_ns,event.time"],
         &["-tnEH", "--csv"],
-        &["-tnEH", "--columns", "event.time,event.time_unix_us", "event.time_unix_us > 1000000"],
+        &["-tnEH", "--columns", "event.time,event.time_unix_ns", "event.time_unix_ns > 1000000"],
     ] {
         let zoo = Zoo::start(&namespace, &["tcp-established"]).unwrap_or_else(|why| panic!("{why}"));
         let follower = Follower::start(Command::new(OURS), &namespace, words);
@@ -430,7 +430,10 @@ fn events_say_when_they_arrived() {
         let [line] = lines.as_slice() else { panic!("{words:?}: {errors}") };
         let text = if line.starts_with('{') {
             let json: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            let at = json["event"]["time_unix_us"].as_u64().expect("a number");
+            let at = json["event"]["time_unix_ns"]
+                .as_str()
+                .and_then(|digits| digits.parse().ok())
+                .expect("digits");
             assert!((before..=now()).contains(&at), "{line}");
             json["event"]["time"].as_str().expect("a time").to_owned()
         } else {

@@ -128,7 +128,8 @@ pub(super) const ALGORITHMS: &[Field] = &[
     .text(Text::PartOf("tcp.send_rate_bytes_per_s")),
     cc(
         "vegas.minrtt_us",
-        of!(vegas.minrtt_us),
+        // Other algorithms that tell this so begin with all ones.
+        plain!(|r| r.socket.attrs()?.vegas()?.minrtt_us().filter(|rtt| *rtt != u32::MAX)),
         "Smallest round-trip time that Vegas measured.",
         "tcpv_minrtt",
     )

@@ -17,10 +17,11 @@ pub(super) const EVENT: &[Field] = &[
     )
     .group(Groups::IDENTITY),
     Field::new(
-        "event.time_unix_us",
-        plain!(|r| Some(r.names.arrival?.unix_ns / 1000)),
-        "The same in microseconds since 1970, which every reader of JSON holds exactly.",
+        "event.time_unix_ns",
+        plain!(|r| Some(r.names.arrival?.unix_ns)),
+        "The same in nanoseconds since 1970.",
         "clock_gettime(2)",
     )
+    .wide()
     .group(Groups::IDENTITY),
 ];

@@ -152,7 +152,6 @@ impl fmt::Display for AskError {
         match self {
             Self::Empty(empty) => empty.fmt(f),
             Self::Filter(refused) => write!(f, "{}\n{}", refused.error, refused.picture()),
-            Self::LookUp { notice, .. } | Self::Destroy(notice) => notice.fmt(f),
             Self::Name(error) => error.fmt(f),
             Self::Order(error) => error.fmt(f),
             Self::Namespace(error) => error.fmt(f),
@@ -163,6 +162,7 @@ impl fmt::Display for AskError {
             Self::DestroyInDoubt(remark) => write!(f, "nothing is closed: {remark}"),
             Self::NothingToFollow => f.write_str("only TCP and UDP sockets can be followed"),
             Self::NothingToRecord => f.write_str("only TCP sockets can be recorded"),
+            Self::Destroy(notice) | Self::LookUp { notice, .. } => notice.fmt(f),
             Self::Follow(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
         }

@@ -160,11 +160,11 @@ fn condition(rng: &mut Rng, kind: Kind) -> String {
         8 | 9 => format!("dev {}{}", equal(rng), rng.u8(..3)),
         10 => "autobound".into(),
         11 => format!("tcp.rtt_us {} {}", compare(rng), rng.u8(1..4)),
-        _ => format!(
-            "local.port {} {}",
-            compare(rng),
-            port(rng, false).trim_start_matches(':').replace("domain", "53")
-        ),
+        _ => {
+            // What no port can be, less than none or more than the last, is refused.
+            let port = PORTS[rng.usize(..PORTS.len())].clamp(1, 65534);
+            format!("local.port {} {port}", compare(rng))
+        }
     }
 }
 
@@ -303,8 +303,13 @@ fn prefix_holds(prefix: Prefix, sense: Sense, family: u8, addr: &[u8; 16]) -> bo
 }
 
 fn field_holds(test: &FieldTest, row: &Row<'_>) -> bool {
-    let Reading::Value(value) = test.field().read(row) else { return false };
-    let (Some(value), [Wanted::Whole(wanted)]) = (value.as_i128(), test.wanted()) else { return false };
+    let value = match test.field().read(row) {
+        Reading::Value(value) => value.as_i128(),
+        // No port is shown as zero, and compared so.
+        Reading::None => Some(0),
+        _ => None,
+    };
+    let (Some(value), [Wanted::Whole(wanted)]) = (value, test.wanted()) else { return false };
     match test.comparison() {
         Comparison::Eq => value == *wanted,
         Comparison::Ne => value != *wanted,

@@ -57,7 +57,7 @@ const DESCRIPTION: &[Piece] = &[
          that is no UTF-8, \\u{N} any other control character or a mark of direction.  In a list, commas stand between \
          the entries, one for each process, and \\, is a comma in an entry; \\- is the text -.  In CSV the first letter of \
          a text that begins with =, +, - or @ is written as \\xNN, so that no spreadsheet takes it for a formula.  Text of \
-         more than 4 KiB, or of more than 256 letters in an aligned column that is not the last, ends in … where it was cut.  \
+         more than 4 KiB, or of more than 256 letters in an aligned column that is not the last, ends in an ellipsis (U+2026) where it was cut.  \
          JSON has bytes that are no UTF-8 in a key that ends in _hex, and _truncated is true where text was cut.",
     ),
 ];

@@ -3,6 +3,8 @@
 //! Invariant: `mandoc -T lint` and groff have nothing to say of a page
 //! (`crates/ss/tests/manual.rs`).
 
+use std::fmt::Write as _;
+
 use roff::{Inline, Roff, bold, italic, roman};
 
 /// The day of the last change to what the pages say.  Kept by hand: a page that is
@@ -97,8 +99,18 @@ impl Page {
         self.inlines(text);
     }
 
+    /// The page in ASCII: other letters as escapes, which every formatter reads
+    /// whatever the locale.
     pub(super) fn end(self) -> String {
-        self.roff.to_roff()
+        let mut text = String::new();
+        for letter in self.roff.to_roff().chars() {
+            if letter.is_ascii() {
+                text.push(letter);
+            } else {
+                _ = write!(text, "\\[u{:04X}]", u32::from(letter));
+            }
+        }
+        text
     }
 }
 
