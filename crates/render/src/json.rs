@@ -285,9 +285,10 @@ impl<W: Write> Json<W> {
         if lead.is_empty() || buffer.get(*item) != Some(&b'{') {
             return;
         }
-        let is_empty = buffer.get(*item + 1) == Some(&b'}');
+        let at = *item + 1;
+        let is_empty = buffer.get(at) == Some(&b'}');
         let members = lead.get(..lead.len() - usize::from(is_empty)).unwrap_or_default();
-        buffer.splice(*item + 1..*item + 1, members.iter().copied());
+        buffer.splice(at..at, members.iter().copied());
     }
 
     /// Ends the document with notes and errors.
