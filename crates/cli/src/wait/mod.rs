@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use sockdiag::Session;
-use sockdiag::fields::{Catalog, Needs};
+use sockdiag::fields::{Catalog, Choice, Needs};
 use sockdiag::model::{Selected, Table};
 use sockdiag_options::{Key, option};
 use sockdiag_render::columns::{self, Shape};
@@ -195,7 +195,7 @@ impl Wait {
         let mut looks = news.looks();
         let mut pace = Pace::begin();
         let mut failing_since: Option<Instant> = None;
-        let (mut told, mut is_first) = (Vec::new(), true);
+        let (mut told, mut is_first, mut who) = (Vec::new(), true, None);
         loop {
             let sight = Sight::look(&mut session, self.condition.enough())?;
             sight.tell(&mut told);
@@ -218,13 +218,19 @@ impl Wait {
                 return Err(End::unseen(format!("it cannot be said that nothing is there: {unseen}")));
             }
             if holds && (sight.is_whole() || !self.condition.is_of_absence()) {
-                let answer = self.confirm(&choices, &mut told)?;
+                let answer = self.confirm(&mut who, &choices, &mut told)?;
                 if self.condition.holds(answer.rows) && (answer.is_whole || !self.condition.is_of_absence()) {
                     return Ok(answer);
                 }
             }
             if self.is_over() {
                 return Err(self.time_is_up(&sight));
+            }
+            if is_first {
+                // While there is time: it takes longer than a look.
+                let mut session = self.who(&choices)?;
+                session.prepare();
+                who = Some(session);
             }
             let mut cost = pace.lap();
             if std::mem::take(&mut is_first) {
@@ -238,13 +244,29 @@ impl Wait {
     }
 
     /// A second look, which also finds out who it is.
-    fn confirm(&self, choices: &[sockdiag::fields::Choice], told: &mut Vec<String>) -> Result<Answer, End> {
+    fn confirm(
+        &self,
+        who: &mut Option<Session>,
+        choices: &[Choice],
+        told: &mut Vec<String>,
+    ) -> Result<Answer, End> {
+        let mut opened = match who {
+            Some(_) => None,
+            None => Some(self.who(choices)?),
+        };
+        let Some(session) = who.as_mut().or(opened.as_mut()) else {
+            return Err(End::unseen("nothing to ask"));
+        };
+        Answer::look(session, choices.to_vec(), self.shape, told)
+    }
+
+    /// What a second look asks.
+    fn who(&self, choices: &[Choice]) -> Result<Session, End> {
         let mut needs = Needs::NONE;
         if !self.quiet && !self.condition.is_of_absence() {
             needs = choices.iter().fold(needs, |needs, choice| needs.union(choice.needs()));
         }
-        let mut session = Session::once(question(&self.asked, self.selected, needs))?;
-        Answer::look(&mut session, choices.to_vec(), self.shape, told)
+        Ok(Session::open(question(&self.asked, self.selected, needs))?)
     }
 
     /// What may tell that it is worth to look before it is time to.

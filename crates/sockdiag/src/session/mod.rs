@@ -244,6 +244,16 @@ impl Session {
         Follow::new(self, events)
     }
 
+    /// Loads now what looking for the holders of sockets takes, which is otherwise
+    /// done when the first row asks for it.
+    pub fn prepare(&mut self) {
+        if self.needs.has(Needs::PROCESSES) {
+            // No socket has this inode; what is found besides is forgotten.
+            self.enricher.prepare_holders(vec![u32::MAX]);
+            self.polled = true;
+        }
+    }
+
     /// A quick way to see that somebody may listen, between two polls; `None`
     /// where the question leaves room for more than TCP listeners on one port
     /// of one namespace.
