@@ -86,6 +86,11 @@ pub(crate) fn build() -> Result<PathBuf, Why> {
     built("sockdiag-ss", "ss")
 }
 
+/// Builds `sockdiag` as it is shipped.
+pub(crate) fn build_sockdiag() -> Result<PathBuf, Why> {
+    built("sockdiag-cli", "sockdiag")
+}
+
 /// Builds this program as programs are shipped: a debug build would make the
 /// floor that a bare dump is a high one.
 pub(crate) fn build_bare_dump() -> Result<PathBuf, Why> {

@@ -1,8 +1,8 @@
 //! `cargo xtask install` and `cargo xtask docs`: the program with everything
 //! that goes with it, and the pages that the repository shows.
 //!
-//! All texts come from the program itself (`ss --generate`), so they say what
-//! this build can do.
+//! All texts come from the programs themselves (`ss --generate`, `sockdiag
+//! generate`), so they say what this build can do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use std::process::Command;
 
 use sockdiag_testkit::Why;
 
-use crate::bench::build;
+use crate::bench::{build, build_sockdiag};
 
 /// For the list of chores.
 pub(crate) const WORDS: &str = "[--prefix DIR]";
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
-Build ss as it is shipped and install it below DIR (/usr/local), with its
-manual pages and completions for bash, zsh and fish.";
+Build ss and sockdiag as they are shipped and install them below DIR
+(/usr/local), with their manual pages and completions for bash, zsh and fish.";
 /// For the list of chores.
 pub(crate) const DOCS_DOC: &str = "Write docs/options.md and docs/fields.md anew.";
 
@@ -40,19 +40,32 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         _ => return Err(Why::new(format!("install knows {WORDS}"))),
     };
     let ours = build()?;
-    let program = prefix.join("bin/ss");
-    parent(&program)?;
-    // Not over a running program's file: beside it, then in its place.
-    let beside = program.with_extension("new");
-    fs::copy(&ours, &beside)
-        .and_then(|_| fs::rename(&beside, &program))
-        .map_err(|error| Why::new(format!("installing {}: {error}", program.display())))?;
-    println!("{}", program.display());
+    program(&ours, &prefix.join("bin/ss"))?;
     for (what, place) in FILES {
         let path = prefix.join(place);
         write(&ours, what, &path)?;
         println!("{}", path.display());
     }
+    let sockdiag = build_sockdiag()?;
+    program(&sockdiag, &prefix.join("bin/sockdiag"))?;
+    // It knows where its own files belong, and lists them.
+    let status = Command::new(&sockdiag)
+        .args(["generate", "all", "--prefix"])
+        .arg(&prefix)
+        .status()
+        .map_err(|error| Why::new(format!("running {}: {error}", sockdiag.display())))?;
+    if status.success() { Ok(()) } else { Err(Why::new(format!("sockdiag generate ended with {status}"))) }
+}
+
+/// Installs a program: not over a running program's file, but beside it, then in
+/// its place.
+fn program(built: &Path, place: &Path) -> Result<(), Why> {
+    parent(place)?;
+    let beside = place.with_extension("new");
+    fs::copy(built, &beside)
+        .and_then(|_| fs::rename(&beside, place))
+        .map_err(|error| Why::new(format!("installing {}: {error}", place.display())))?;
+    println!("{}", place.display());
     Ok(())
 }
 

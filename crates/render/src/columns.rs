@@ -7,6 +7,7 @@ use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError};
 use sockdiag::model::{Row, TableSet};
 
+use crate::lead::Lead;
 pub use crate::sheet::Shape;
 use crate::sheet::Sheet;
 
@@ -26,8 +27,17 @@ impl<W: Write> Columns<W> {
     /// # Errors
     /// When writing to the output fails.
     pub fn new(choices: Vec<Choice>, shape: Shape, header: bool, out: W) -> io::Result<Self> {
+        Self::led(choices, shape, header, &Lead::default(), out)
+    }
+
+    /// The same, whose separated lines begin with what stands before each row.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn led(choices: Vec<Choice>, shape: Shape, header: bool, lead: &Lead, out: W) -> io::Result<Self> {
         let right = choices.iter().map(Choice::is_number).collect();
         let mut sheet = Sheet::new(out, shape, right);
+        sheet.lead(lead.names());
         let for_people = shape == Shape::Aligned;
         if header {
             let name =
@@ -35,30 +45,62 @@ impl<W: Write> Columns<W> {
             let names: Vec<String> = choices.iter().map(name).collect();
             sheet.line(names.iter().map(|name| Some(name.as_bytes())))?;
         }
+        sheet.lead(lead.values());
         let choices =
             if for_people { choices.into_iter().map(Choice::for_people).collect() } else { choices };
         Ok(Self { choices, sheet, cells: Vec::new(), ends: Vec::new() })
     }
 }
 
-impl<W: Write> Sink for Columns<W> {
-    type Error = io::Error;
+/// The cells of a row, kept until it is shown.
+#[derive(Debug)]
+pub struct Kept {
+    cells: Box<[u8]>,
+    ends: Box<[Option<usize>]>,
+}
 
-    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
+impl<W: Write> Columns<W> {
+    /// Reads the cells of a row.
+    fn read(&mut self, row: &Row<'_>) {
         self.cells.clear();
         self.ends.clear();
         for choice in &self.choices {
             let known = choice.put(&mut self.cells, row);
             self.ends.push(known.then_some(self.cells.len()));
         }
-        let mut from = 0;
-        let cells = &self.cells;
-        self.sheet.line(self.ends.iter().map(|end| {
-            let to = (*end)?;
-            let cell = cells.get(from..to);
-            from = to;
-            cell
-        }))?;
+    }
+
+    /// The cells of a row, to be shown later.
+    pub fn keep(&mut self, row: &Row<'_>) -> Kept {
+        self.read(row);
+        Kept { cells: self.cells.as_slice().into(), ends: self.ends.as_slice().into() }
+    }
+
+    /// Shows what was kept.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn put(&mut self, kept: &Kept) -> io::Result<()> {
+        put(&mut self.sheet, &kept.cells, &kept.ends)
+    }
+}
+
+fn put<W: Write>(sheet: &mut Sheet<W>, cells: &[u8], ends: &[Option<usize>]) -> io::Result<()> {
+    let mut from = 0;
+    sheet.line(ends.iter().map(|end| {
+        let to = (*end)?;
+        let cell = cells.get(from..to);
+        from = to;
+        cell
+    }))
+}
+
+impl<W: Write> Sink for Columns<W> {
+    type Error = io::Error;
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
+        self.read(row);
+        put(&mut self.sheet, &self.cells, &self.ends)?;
         Ok(ControlFlow::Continue(()))
     }
 

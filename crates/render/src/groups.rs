@@ -26,6 +26,7 @@ use sockdiag::fields::{Choice, Kind};
 use sockdiag::model::Row;
 
 use crate::json::{Json, Trailer, hex_key, truncated_key};
+use crate::lead::Lead;
 use crate::sheet::{Shape, Sheet};
 use totals::{Number, Sofar};
 pub use totals::{Total, TotalError, totals};
@@ -162,7 +163,15 @@ impl<W: Write> Groups<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn new(mut grouping: Grouping, shape: Shape, header: bool, out: W) -> io::Result<Self> {
+    pub fn new(grouping: Grouping, shape: Shape, header: bool, out: W) -> io::Result<Self> {
+        Self::led(grouping, shape, header, &Lead::default(), out)
+    }
+
+    /// The same, whose separated lines begin with what stands before each group.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn led(mut grouping: Grouping, shape: Shape, header: bool, lead: &Lead, out: W) -> io::Result<Self> {
         let by = grouping.by.iter().map(Choice::is_number);
         let right = by.chain([true]).chain(grouping.totals.iter().map(|_| true)).collect();
         let mut sheet = Sheet::new(out, shape, right);
@@ -170,9 +179,11 @@ impl<W: Write> Groups<W> {
             Shape::Aligned => grouping.names().collect(),
             Shape::Csv | Shape::Tsv => grouping.full_names().collect(),
         };
+        sheet.lead(lead.names());
         if header {
             sheet.line(names.iter().map(|name| Some(name.as_bytes())))?;
         }
+        sheet.lead(lead.values());
         if shape == Shape::Aligned {
             grouping.by = grouping.by.into_iter().map(Choice::for_people).collect();
             grouping.totals = grouping.totals.into_iter().map(Total::for_people).collect();

@@ -30,6 +30,7 @@ use sockdiag::Sink;
 use sockdiag::fields::{self, Catalog, Choice, Field, Groups, Kind, Value};
 use sockdiag::model::{MessageKind, Row};
 
+use crate::lead::Lead;
 use chosen::Chosen;
 use document::Counts;
 pub use document::{Counted, Header, Trailer, counts};
@@ -116,6 +117,10 @@ pub struct Json<W> {
     form: Form,
     content: Content,
     rows: u64,
+    /// The first members of each object of a listing by lines.
+    lead: Vec<u8>,
+    /// Where the present item begins.
+    item: usize,
 }
 
 impl<W: Write> Json<W> {
@@ -143,6 +148,62 @@ impl<W: Write> Json<W> {
         Self::begin(Content::Chosen(Chosen::new(choices)), "sockets", form, opening, out)
     }
 
+    /// A listing of the fields of chosen values, nested as those that options show; of a
+    /// field that has an error, that too.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn nested(
+        catalog: &Catalog,
+        choices: &[Choice],
+        form: Form,
+        opening: &Opening<'_>,
+        out: W,
+    ) -> io::Result<Self> {
+        let wanted = |field: &&'static Field| {
+            let name = field.name.strip_suffix("_error").unwrap_or(field.name);
+            choices.iter().any(|choice| [field.name, name].contains(&choice.named().field.name))
+        };
+        let plan = |message_kind| {
+            let mut seen: Vec<&str> = Vec::new();
+            let of_kind = catalog.descriptions().iter().filter(|known| known.message_kind == message_kind);
+            let mut parts: Vec<fields::Part> = of_kind.flat_map(|known| &known.parts).cloned().collect();
+            for part in &mut parts {
+                part.fields.retain(|field| wanted(field) && !seen.contains(&field.name));
+                seen.extend(part.fields.iter().map(|field| field.name));
+            }
+            (message_kind, subjects(&parts))
+        };
+        let plans = catalog.descriptions().iter().map(|description| plan(description.message_kind)).collect();
+        Self::begin(Content::Shown(plans), "sockets", form, opening, out)
+    }
+
+    /// From now on each object of a listing by lines begins with these members.
+    pub fn lead(&mut self, lead: &Lead) {
+        self.lead = lead.members();
+    }
+
+    /// A row as the line that it would be, to be shown later.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn keep(&mut self, row: &Row<'_>) -> io::Result<Box<[u8]>> {
+        self.write_out()?;
+        let _: ControlFlow<()> = self.row(row)?;
+        let kept = self.buffer.as_slice().into();
+        self.buffer.clear();
+        Ok(kept)
+    }
+
+    /// Shows what was kept.
+    ///
+    /// # Errors
+    /// When writing to the output fails.
+    pub fn put_kept(&mut self, kept: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(kept);
+        if self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
     /// A document of groups, which are its items.
     ///
     /// # Errors
@@ -152,7 +213,15 @@ impl<W: Write> Json<W> {
     }
 
     fn begin(content: Content, list: &str, form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
-        let mut json = Self { out, buffer: Vec::with_capacity(2 * BUFFER), form, content, rows: 0 };
+        let mut json = Self {
+            out,
+            buffer: Vec::with_capacity(2 * BUFFER),
+            form,
+            content,
+            rows: 0,
+            lead: Vec::new(),
+            item: 0,
+        };
         if form == Form::Lines {
             for counted in opening.summary {
                 json.put(&document::Line(counted), 0)?;
@@ -193,6 +262,7 @@ impl<W: Write> Json<W> {
 
     /// Writes what stands before an item.
     fn separate(&mut self) {
+        self.item = self.buffer.len();
         if self.form != Form::Lines {
             self.buffer.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
             if self.form == Form::Pretty {
@@ -203,9 +273,22 @@ impl<W: Write> Json<W> {
 
     fn end_item(&mut self) {
         if self.form == Form::Lines {
+            self.put_lead();
             self.buffer.push(b'\n');
         }
         self.rows += 1;
+    }
+
+    /// Puts the lead into the object that was written last.
+    fn put_lead(&mut self) {
+        let Self { buffer, lead, item, .. } = self;
+        if lead.is_empty() || buffer.get(*item) != Some(&b'{') {
+            return;
+        }
+        let at = *item + 1;
+        let is_empty = buffer.get(at) == Some(&b'}');
+        let members = lead.get(..lead.len() - usize::from(is_empty)).unwrap_or_default();
+        buffer.splice(at..at, members.iter().copied());
     }
 
     /// Ends the document with notes and errors.

@@ -10,6 +10,7 @@ pub mod field_list;
 pub mod groups;
 pub mod json;
 mod layout;
+pub mod lead;
 mod sheet;
 pub mod ss;
 pub mod summary;

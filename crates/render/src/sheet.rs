@@ -49,6 +49,8 @@ pub(crate) struct Sheet<W> {
     cells: Vec<u8>,
     ends: Vec<usize>,
     csv: Writer,
+    /// Cells before those of each separated line.
+    lead: Vec<(Vec<u8>, bool)>,
 }
 
 impl<W: Write> Sheet<W> {
@@ -56,7 +58,22 @@ impl<W: Write> Sheet<W> {
     pub(crate) fn new(out: W, shape: Shape, right: Vec<bool>) -> Self {
         let widths = vec![0; right.len()];
         let csv = WriterBuilder::new().quote_style(QuoteStyle::Necessary).build();
-        Self { out, buffer: Vec::new(), shape, right, widths, cells: Vec::new(), ends: Vec::new(), csv }
+        Self {
+            out,
+            buffer: Vec::new(),
+            shape,
+            right,
+            widths,
+            cells: Vec::new(),
+            ends: Vec::new(),
+            csv,
+            lead: Vec::new(),
+        }
+    }
+
+    /// From now on separated lines begin with these cells; some are numbers.
+    pub(crate) fn lead<'c>(&mut self, cells: impl Iterator<Item = (&'c [u8], bool)>) {
+        self.lead = cells.map(|(cell, is_number)| (cell.to_vec(), is_number)).collect();
     }
 
     /// Appends a line; a cell without a value is `None`.
@@ -79,6 +96,12 @@ impl<W: Write> Sheet<W> {
                 }
             }
             Shape::Csv => {
+                let lead = std::mem::take(&mut self.lead);
+                for (cell, is_number) in &lead {
+                    self.csv_field(cell, *is_number);
+                    self.csv_delimiter();
+                }
+                self.lead = lead;
                 for (at, cell) in cells.enumerate() {
                     if at > 0 {
                         self.csv_delimiter();
@@ -89,6 +112,10 @@ impl<W: Write> Sheet<W> {
                 self.csv_end();
             }
             Shape::Tsv => {
+                for (cell, _) in &self.lead {
+                    self.buffer.extend_from_slice(cell);
+                    self.buffer.push(b'\t');
+                }
                 for (at, cell) in cells.enumerate() {
                     if at > 0 {
                         self.buffer.push(b'\t');

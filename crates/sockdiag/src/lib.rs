@@ -147,6 +147,6 @@ pub use sockdiag_facts::{civil, escape, fields, filter, model, number, order, pa
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
 pub use observer::{Frame, FrameSink, Observer, Seen};
-pub use session::{AskError, Event, Follow, Outcome, PollError, Session, Verdict};
+pub use session::{AskError, Event, Follow, Outcome, PollError, Probe, Session, Verdict};
 pub use sink::Sink;
 pub use sockets::{Holding, OwnedRow, Sockets};

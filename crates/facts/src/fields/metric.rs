@@ -78,7 +78,7 @@ impl Together {
         match (metric, unit) {
             (Metric::Info | Metric::State, _) => Self::NoMean,
             (Metric::Counter, _) | (Metric::Gauge, Unit::Count | Unit::Bytes | Unit::Packets) => Self::Sum,
-            (Metric::Gauge, Unit::BytesPerSecond) => Self::Most,
+            (Metric::Gauge, Unit::BytesPerSecond | Unit::PacketsPerSecond) => Self::Most,
             (Metric::Gauge, _) => Self::NoSum,
         }
     }

@@ -47,7 +47,7 @@ pub use field_test::{FieldTest, Wanted};
 pub use host::{HostCondition, Prefix};
 pub use parse::{parse, parse_or_explain};
 pub use pattern::matches as pattern_matches;
-pub use pinned::{Pinned, pinned};
+pub use pinned::{Pinned, local_port, pinned};
 pub use pushdown::{Dialect, program};
 
 use crate::fields::Catalog;

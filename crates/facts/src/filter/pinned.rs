@@ -75,6 +75,23 @@ pub fn pinned(expr: &Expr) -> Option<Pinned> {
     same_family.then_some(pinned)
 }
 
+/// The local port of every socket that passes the filter; `None` where sockets
+/// of several ports may.
+pub fn local_port(expr: &Expr) -> Option<u16> {
+    let nodes = expr.nodes();
+    let mut todo = vec![nodes.len().checked_sub(1)?];
+    while let Some(at) = todo.pop() {
+        match nodes.get(at)? {
+            Node::And(left) => todo.extend([*left, at.checked_sub(1)?]),
+            Node::Test(Test::Host(End::Local, HostCondition::Inet { port: Some(port), .. })) => {
+                return u16::try_from(*port).ok().filter(|port| *port != 0);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The only address that a prefix covers.
 ///
 /// A v4-mapped one is left to a dump: the kernel would look for IPv4 sockets.
@@ -94,6 +111,26 @@ mod tests {
 
     fn of(text: &str) -> Option<Pinned> {
         pinned(&read(text).unwrap().expr.unwrap())
+    }
+
+    #[test]
+    fn a_port_that_every_socket_has() {
+        let of = |text: &str| local_port(&read(text).unwrap().expr.unwrap());
+        for (text, want) in [
+            ("sport = :8080", Some(8080)),
+            ("src 127.0.0.1:8080", Some(8080)),
+            ("rtt > 5ms and sport = :8080 and dport = :1", Some(8080)),
+            ("( sport = :8080 and not dport = :1 )", Some(8080)),
+            ("dport = :8080", None),
+            ("sport = :8080 or sport = :8081", None),
+            ("not sport = :8080", None),
+            ("sport != :8080", None),
+            ("sport >= :8080", None),
+            ("sport = :0", None),
+            ("src 127.0.0.1", None),
+        ] {
+            assert_eq!(of(text), want, "{text}");
+        }
     }
 
     #[test]

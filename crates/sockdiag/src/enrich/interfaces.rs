@@ -91,7 +91,7 @@ impl Links {
             .or_else(|| interface_name(index, &self.opener))
     }
 
-    fn addresses(&mut self) -> Vec<(u32, Addr)> {
+    pub(crate) fn addresses(&mut self) -> Vec<(u32, Addr)> {
         let mut found = Vec::new();
         self.converse(address_request, &mut |message| {
             found.extend(read_address(message).filter(|_| message.header.kind == RTM_NEWADDR));

@@ -15,12 +15,13 @@
 mod error;
 mod follow;
 mod observed;
+mod probe;
 mod question;
 mod scopes;
 
 use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
-use crate::filter::{EvalContext, Expr};
+use crate::filter::{self, EvalContext, Expr};
 use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
@@ -33,6 +34,7 @@ use crate::sys::selinux;
 
 pub use error::{AskError, Outcome, PollError, Verdict};
 pub use follow::{Ended, Event, Follow};
+pub use probe::Probe;
 pub use question::{Parse, Question};
 
 pub(crate) use observed::{Course, Test, Told};
@@ -240,6 +242,31 @@ impl Session {
         let scope = self.scopes.only()?;
         let events = source::Events::open(groups, &scope.access).map_err(AskError::Follow)?;
         Follow::new(self, events)
+    }
+
+    /// Loads now what looking for the holders of sockets takes, which is otherwise
+    /// done when the first row asks for it.
+    pub fn prepare(&mut self) {
+        if self.needs.has(Needs::PROCESSES) {
+            // No socket has this inode; what is found besides is forgotten.
+            self.enricher.prepare_holders(vec![u32::MAX]);
+            self.polled = true;
+        }
+    }
+
+    /// A quick way to see that somebody may listen, between two polls; `None`
+    /// where the question leaves room for more than TCP listeners on one port
+    /// of one namespace.
+    pub fn probe(&mut self) -> Option<Probe> {
+        let is_tcp = self.selected.tables == TableSet::only(Table::Tcp);
+        let is_live =
+            self.sources == Sources { selinuxfs: self.sources.selinuxfs.clone(), ..Sources::default() };
+        if !is_tcp || !is_live || !self.selected.states.contains(State::Listen) {
+            return None;
+        }
+        let scope = self.scopes.only().ok()?;
+        let port = scope.filter().and_then(filter::local_port)?;
+        Probe::open(port, scope.access.opener())
     }
 
     /// Writes the kernel's raw replies about TCP sockets.

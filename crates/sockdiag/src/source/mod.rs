@@ -41,7 +41,8 @@ mod xdp;
 
 use sockdiag_wire::ipproto::IPPROTO_TCP;
 
-use crate::model::MessageKind;
+use crate::filter::Pinned;
+use crate::model::{MessageKind, Table};
 use crate::notice::Notice;
 
 pub use access::Access;
@@ -57,6 +58,12 @@ pub use record::{RecordError, record};
 pub use replay::deficit;
 pub use sources::Sources;
 pub use summary::{Summary, summary, summary_in};
+
+/// Asks for the TCP socket of this identity that is bound to no interface;
+/// there is one answer, with number 0.
+pub(crate) fn listener_request(pinned: &Pinned) -> Option<Vec<u8>> {
+    request::one_socket(&Query::of(Table::Tcp), pinned, 0, 0)
+}
 
 /// Hands every record of one table to `visit`, from the best source there is.
 ///

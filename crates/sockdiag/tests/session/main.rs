@@ -18,6 +18,7 @@ mod holders;
 mod named;
 mod nested;
 mod observed;
+mod probe;
 mod quiet;
 mod world;
 

@@ -1,0 +1,169 @@
+//! What can stand where on a command line, for shells that complete words.
+//!
+//! A shell's completion script asks this program, with the variable
+//! [`VARIABLE`] set, so that what it offers is what this build knows and what
+//! this machine has: fields, states, and the network namespaces of right now.
+
+use std::ffi::{OsStr, OsString};
+
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use sockdiag::fields::Catalog;
+use sockdiag::model::states;
+use sockdiag_options::{EXCLUDE, Kind, STATE};
+
+use crate::command;
+
+/// Names the shell that asks.
+pub(crate) const VARIABLE: &str = "SOCKDIAG_COMPLETE";
+
+/// Where `ip netns` keeps namespaces by name.
+const NAMED_NAMESPACES: &str = "/run/netns";
+
+/// Answers a shell, if one asks.
+///
+/// # Errors
+/// For a shell that is not known, and an output that cannot be written.
+pub(crate) fn answer(words: &[OsString]) -> clap::error::Result<bool> {
+    if words.is_empty() {
+        return Ok(false);
+    }
+    let directory = std::env::current_dir().ok();
+    CompleteEnv::with_factory(command::command)
+        .var(VARIABLE)
+        .try_complete(words.iter().cloned(), directory.as_deref())
+}
+
+/// Words of a list; with commas between them if `several`.
+pub(crate) fn words(words: &'static [&'static str], several: bool) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| {
+        let words = words.iter().map(|word| Candidate::new(*word, ""));
+        if several { listed(current, words) } else { begun(current, words) }
+    })
+}
+
+/// Names of fields with commas between them; of keys to sort by, each may have
+/// a `-` in front.
+pub(crate) fn fields(kind: Kind) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| {
+        let dash = kind == Kind::SortKeys && last_item(current).1.starts_with('-');
+        let mut names = field_names();
+        if dash {
+            for candidate in &mut names {
+                candidate.word.insert(0, '-');
+            }
+        }
+        listed(current, names)
+    })
+}
+
+/// Network namespaces with commas between them.
+pub(crate) fn namespaces() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let named = std::fs::read_dir(NAMED_NAMESPACES).into_iter().flatten().flatten();
+        let mut names: Vec<String> = named.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        let names = names.into_iter().map(|name| Candidate::new(name, ""));
+        listed(current, [Candidate::new("all", "every one of this machine")].into_iter().chain(names))
+    })
+}
+
+/// Words that a filter may hold: those about states, operators, fields.
+pub(crate) fn filter_words() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let first = STATE.names.iter().chain(EXCLUDE.names).chain(&["and", "or", "not"]);
+        let first = first.map(|word| Candidate::new(*word, ""));
+        let states = states::WORDS.iter().map(|(word, _)| Candidate::new(*word, "a state"));
+        let operands = Catalog::shared().fields().filter_map(|field| {
+            let (word, _) = field.operand?;
+            Some(Candidate::new(word, field.doc))
+        });
+        let mut found: Vec<Candidate> = Vec::new();
+        for candidate in first.chain(operands).chain(states).chain(field_names()) {
+            if found.iter().all(|had| had.word != candidate.word) {
+                found.push(candidate);
+            }
+        }
+        begun(current, found)
+    })
+}
+
+/// A word that may stand there.
+struct Candidate {
+    word: String,
+    help: &'static str,
+}
+
+impl Candidate {
+    fn new(word: impl Into<String>, help: &'static str) -> Self {
+        Self { word: word.into(), help }
+    }
+
+    fn with(self, before: &str) -> CompletionCandidate {
+        let help = (!self.help.is_empty()).then(|| self.help.into());
+        CompletionCandidate::new(format!("{before}{}", self.word)).help(help)
+    }
+}
+
+/// Each name once, in the order of the table.
+fn field_names() -> Vec<Candidate> {
+    let mut seen = std::collections::HashSet::new();
+    let fields = Catalog::shared().fields().filter(|field| seen.insert(field.name));
+    fields.map(|field| Candidate::new(field.name, field.doc)).collect()
+}
+
+/// Those that begin as the word does.
+fn begun(current: &OsStr, candidates: impl IntoIterator<Item = Candidate>) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let fit = candidates.into_iter().filter(|candidate| candidate.word.starts_with(&*current));
+    fit.map(|candidate| candidate.with("")).collect()
+}
+
+/// Those that begin as the last item of a list does, behind the items before it.
+fn listed(current: &OsStr, candidates: impl IntoIterator<Item = Candidate>) -> Vec<CompletionCandidate> {
+    let (before, last) = last_item(current);
+    let fit = candidates.into_iter().filter(|candidate| candidate.word.starts_with(&last));
+    fit.map(|candidate| candidate.with(&before)).collect()
+}
+
+/// A list up to its last comma, and what follows.
+fn last_item(current: &OsStr) -> (String, String) {
+    let current = current.to_string_lossy();
+    let at = current.rfind(',').map_or(0, |comma| comma + 1);
+    let (before, last) = current.split_at_checked(at).unwrap_or(("", &current));
+    (before.to_owned(), last.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(completer: &ArgValueCompleter, current: &str) -> Vec<String> {
+        let offered = completer.complete(OsStr::new(current));
+        offered.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn fields_are_offered_one_by_one_behind_the_last_comma() {
+        let columns = fields(Kind::Fields);
+        assert_eq!(offered(&columns, "tcp.rtt_u"), ["tcp.rtt_us"]);
+        assert_eq!(offered(&columns, "local.port,tcp.rtt_u"), ["local.port,tcp.rtt_us"]);
+        assert!(offered(&columns, "-tcp.rtt_u").is_empty());
+        assert_eq!(offered(&fields(Kind::SortKeys), "local.port,-tcp.rtt_u"), ["local.port,-tcp.rtt_us"]);
+    }
+
+    #[test]
+    fn states_and_operands_are_words_of_a_filter() {
+        let filter = filter_words();
+        assert_eq!(offered(&filter, "established"), ["established"]);
+        assert_eq!(offered(&filter, "sport"), ["sport"]);
+        assert!(offered(&filter, "").len() > 100);
+    }
+
+    #[test]
+    fn lists_of_words_are_completed_at_their_end() {
+        assert_eq!(offered(&words(&["tcp", "udp"], true), "tcp,u"), ["tcp,udp"]);
+        assert!(offered(&words(&["tcp", "udp"], false), "tcp,u").is_empty());
+        assert_eq!(offered(&namespaces(), "al"), ["all"]);
+    }
+}

@@ -1,0 +1,37 @@
+//! `sockdiag`: what the kernel knows about its sockets, over time.
+//!
+//! A sub-command is a row of [`command::SUBCOMMANDS`].  Only this file ends the
+//! program; everything else says how to end ([`end::End`]).
+
+mod command;
+mod complete;
+mod end;
+mod generate;
+mod options;
+mod output;
+mod over_time;
+mod question;
+mod time_span;
+mod top;
+mod wait;
+mod watch;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use end::{End, Status};
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let end = match complete::answer(&words) {
+        Ok(true) => End::done(),
+        Ok(false) => command::run(words),
+        Err(error) => End::new(Status::Usage, error.to_string()),
+    };
+    if let Some(text) = &end.text {
+        // Nobody is left to tell if this fails.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+    ExitCode::from(end.code)
+}

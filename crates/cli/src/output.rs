@@ -1,0 +1,88 @@
+//! The standard output, written within a given time.
+//!
+//! A pipe whose reader is stopped takes nothing; who has said how long to wait
+//! is not kept waiting longer by that.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::stdio::{stderr, stdout};
+
+/// What a pipe that is ready takes without blocking (`PIPE_BUF`).
+const PIECE: usize = 4096;
+
+/// Where a report goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// Writes all of it, or fails with `TimedOut` at `end`; without an end it waits
+/// for as long as that takes.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_by(stream: Stream, bytes: &[u8], end: Option<Instant>) -> io::Result<()> {
+    for mut piece in bytes.chunks(PIECE) {
+        while !piece.is_empty() {
+            if !is_ready(stream, end)? {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "its reader takes nothing"));
+            }
+            let written = match stream {
+                Stream::Out => rustix::io::retry_on_intr(|| rustix::io::write(stdout(), piece))?,
+                Stream::Err => rustix::io::retry_on_intr(|| rustix::io::write(stderr(), piece))?,
+            };
+            piece = piece.get(written..).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+/// Waits until something can be written; false at `end`.
+fn is_ready(stream: Stream, end: Option<Instant>) -> io::Result<bool> {
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let descriptor = match stream {
+            Stream::Out => stdout(),
+            Stream::Err => stderr(),
+        };
+        let mut ready = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
+        match poll(&mut ready, timeout.as_ref()) {
+            Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(false),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            // Also where writing fails: that says why.
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// How long an output may stand still after an answer was found, however short
+/// the time to wait for the answer was.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Writes all of it to standard output, for as long as that takes.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_all(bytes: &[u8]) -> io::Result<()> {
+    io::Write::write_all(&mut Stdout, bytes)
+}
+
+/// The standard output, unbuffered: what writes to it buffers by itself.
+pub(crate) struct Stdout;
+
+impl io::Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(stdout(), bytes))?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

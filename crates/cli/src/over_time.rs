@@ -1,0 +1,171 @@
+//! What `top` and `watch` share: an observer of what was asked for, how often it
+//! looks, and what is said beside rows.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{Arg, ArgMatches};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sockdiag::civil;
+use sockdiag::fields::{Catalog, Choice, Needs};
+use sockdiag::model::{Selected, Table, TableSet};
+use sockdiag::notice::Notice;
+use sockdiag::source::DumpError;
+use sockdiag::{Observer, PollError, Session};
+
+use crate::end::End;
+use crate::options::Asked;
+use crate::question::question;
+use crate::time_span;
+
+/// Tables whose sockets count bytes.
+const COUNTING: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
+/// Things that are said once each; more are said each time.
+const MOST_TOLD: usize = 1000;
+
+/// The option that says how often to look.
+pub(crate) fn interval() -> Arg {
+    Arg::new("interval")
+        .long("interval")
+        .value_name("TIME")
+        .help("Time from one look to the next: 500ms, 1s, 1m")
+        .default_value("1s")
+        .value_parser(time_span::parse_some)
+        .help_heading("When to look")
+}
+
+/// The sockets that were asked for; of TCP, where no table was named.
+pub(crate) fn selected(asked: &mut Asked) -> Result<Selected, End> {
+    if !asked.names_tables {
+        asked.selection.add_table(Table::Tcp);
+    }
+    asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))
+}
+
+/// Whether any of the sockets count bytes.
+pub(crate) fn count_bytes(selected: &Selected) -> bool {
+    selected.tables.intersects(COUNTING)
+}
+
+/// Whether some of them do not.
+pub(crate) fn some_do_not_count_bytes(selected: &Selected) -> bool {
+    !selected.tables.minus(COUNTING).is_empty()
+}
+
+/// Names of fields as choices.
+pub(crate) fn choices(names: &str, selected: &Selected) -> Result<Vec<Choice>, End> {
+    Choice::list(Catalog::shared(), names, selected.tables).map_err(|error| End::usage(error.to_string()))
+}
+
+/// What reading these costs.
+pub(crate) fn needs<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Needs {
+    choices.into_iter().fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
+}
+
+/// An observer that reads these fields, and watches some of them.
+pub(crate) fn observer(
+    asked: &Asked,
+    selected: Selected,
+    needs: Needs,
+    watched: Vec<Choice>,
+) -> Result<Observer, End> {
+    let session = Session::open(question(asked, selected, needs))?;
+    Ok(if watched.is_empty() { Observer::new(session) } else { Observer::watching(session, watched) })
+}
+
+/// A look that came to nothing: the output failed, or nothing can be asked.
+pub(crate) fn failed(error: PollError<io::Error>) -> End {
+    match error {
+        PollError::Sink(error) => End::unwritten(&error),
+        PollError::Ask(error) => error.into(),
+        error => End::unseen(error.to_string()),
+    }
+}
+
+/// When looks are made: at equal distances, whatever a look takes.
+pub(crate) struct Clock {
+    interval: Duration,
+    next: Instant,
+}
+
+impl Clock {
+    /// The first look is due now.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        let interval = matches.get_one::<Duration>("interval").copied().unwrap_or(Duration::from_secs(1));
+        Self { interval, next: Instant::now() }
+    }
+
+    /// Waits until the next look is due; looks that were missed are left out.
+    pub(crate) fn wait(&mut self) {
+        let left = self.due();
+        std::thread::sleep(left);
+    }
+
+    /// The same, but looks early where one of these can be read, once so much of the
+    /// interval is over.
+    pub(crate) fn wait_or_read(&mut self, early: Duration, descriptors: &[BorrowedFd<'_>]) {
+        let left = self.due();
+        let first = early.min(left);
+        std::thread::sleep(first);
+        let mut ready: Vec<PollFd<'_>> =
+            descriptors.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        let left = Timespec::try_from(left.saturating_sub(first)).ok();
+        // Interrupted or refused, it is a look before its time.
+        if ready.is_empty() {
+            self.wait_rest();
+        } else if matches!(poll(&mut ready, left.as_ref()), Ok(ready) if ready > 0) {
+            self.next = Instant::now();
+        }
+    }
+
+    fn wait_rest(&self) {
+        std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
+    }
+
+    /// The time to the next look, which is due then.
+    fn due(&mut self) -> Duration {
+        let now = Instant::now();
+        self.next += self.interval;
+        if self.next < now {
+            self.next = now;
+        }
+        self.next.saturating_duration_since(now)
+    }
+}
+
+/// The time of day, in UTC.
+pub(crate) fn time() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = civil::rfc3339(now.as_secs(), None);
+    // A look takes longer than a microsecond.
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), now.subsec_millis())
+}
+
+/// Says on standard error what is worth saying, each thing once.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Vec<String>);
+
+impl Told {
+    /// Says a notice.
+    pub(crate) fn notice(&mut self, notice: &Notice) {
+        self.text(notice.to_string());
+    }
+
+    /// Says that a table could not be read.
+    pub(crate) fn failure(&mut self, failure: &DumpError) {
+        self.text(failure.to_string());
+    }
+
+    /// Says anything.
+    pub(crate) fn text(&mut self, text: String) {
+        if self.0.contains(&text) {
+            return;
+        }
+        // Nobody is left to tell if this fails.
+        let _ = io::Write::write_all(&mut io::stderr(), format!("sockdiag: {text}\n").as_bytes());
+        if self.0.len() < MOST_TOLD {
+            self.0.push(text);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Presets of `top`: fields that answer one question, and the order that goes
+//! with them.
+
+use sockdiag::model::Selected;
+
+use crate::over_time;
+
+/// A preset.
+pub(super) struct Preset {
+    pub(super) name: &'static str,
+    /// What it answers.
+    pub(super) doc: &'static str,
+    /// The fields behind those that say which socket it is.
+    pub(super) fields: &'static str,
+    /// The order of rows.
+    pub(super) sort: &'static str,
+    /// What is made of the numbers of a group.
+    pub(super) totals: &'static str,
+}
+
+/// What says which socket a row is about.
+pub(super) const WHICH: &str = "netid,state,local.addr,local.port,remote.addr,remote.port";
+/// And in which namespace.
+pub(super) const NETNS: &str = "netns.title";
+/// And who holds it.
+pub(super) const WHO: &str = "processes";
+
+/// Every preset; the first is that of sockets that count bytes.
+pub(super) const PRESETS: &[Preset] = &[
+    Preset {
+        name: "traffic",
+        doc: "who sends and receives how much",
+        fields: "bytes_sent_per_s,bytes_received_per_s",
+        sort: "-goodput_bytes_per_s",
+        totals: "sum(bytes_sent_per_s),sum(bytes_received_per_s)",
+    },
+    Preset {
+        name: "latency",
+        doc: "whose round trips are long, and how much of that is a queue",
+        fields: "rtt,rttvar,min_rtt,delay.queue_us",
+        sort: "-tcp.rtt_us",
+        totals: "max(tcp.rtt_us),max(delay.queue_us)",
+    },
+    Preset {
+        name: "loss",
+        doc: "who sends again, and how much of it in vain",
+        fields: "rate.segs_out_per_s,rate.retrans_per_s,ratio.retransmit,ratio.spurious",
+        sort: "-rate.retrans_per_s",
+        totals: "sum(rate.segs_out_per_s),sum(rate.retrans_per_s)",
+    },
+    Preset {
+        name: "queues",
+        doc: "what waits to be read or to be sent, and what was dropped",
+        fields: "recv_q,send_q,drops",
+        sort: "-socket.recv_q,-socket.send_q",
+        totals: "sum(recv_q),sum(send_q),sum(drops)",
+    },
+    Preset {
+        name: "memory",
+        doc: "whose buffers take how much memory",
+        fields: "rmem_alloc,rcvbuf,wmem_queued,sndbuf",
+        sort: "-mem.rmem_alloc,-mem.wmem_queued",
+        totals: "sum(mem.rmem_alloc),sum(mem.wmem_queued)",
+    },
+];
+
+/// The preset of this name; without one that which the sockets have something for.
+pub(super) fn preset(name: Option<&str>, selected: &Selected) -> Option<&'static Preset> {
+    let name = name.unwrap_or(if over_time::count_bytes(selected) { "traffic" } else { "queues" });
+    PRESETS.iter().find(|preset| preset.name == name)
+}

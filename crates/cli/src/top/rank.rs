@@ -1,0 +1,137 @@
+//! Rows of a frame in order, the first of them only.
+//!
+//! A row is kept as it will be written, since what a look knows of it ends with
+//! the look.
+//!
+//! Invariant: of a limited listing no more rows are kept than twice as many as it
+//! shows, and [`SLACK`]; a row that cannot come in is not even read.
+
+use std::cmp::Ordering;
+
+use sockdiag::fields::{Choice, Key};
+use sockdiag::model::{Row, TableSet};
+
+use crate::end::End;
+
+/// Rows that are kept beyond twice the limit.
+const SLACK: usize = 256;
+
+/// What rows are ordered by; `T` is a row as it is kept.
+pub(super) struct Rank<T> {
+    by: Vec<(Choice, bool)>,
+    limit: Option<usize>,
+    kept: Vec<(Box<[Option<Key>]>, T)>,
+    /// Whether the row at the limit is known, so that worse ones are left out.
+    is_cut: bool,
+    taken: usize,
+}
+
+impl<T> Rank<T> {
+    /// The order of these names, each with a `-` where its largest values come first.
+    pub(super) fn new(names: Option<&str>, limit: Option<u64>, tables: TableSet) -> Result<Self, End> {
+        let names: Vec<&str> = names.into_iter().flat_map(|names| names.split(',')).collect();
+        let plain: Vec<&str> = names.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect();
+        let catalog = sockdiag::fields::Catalog::shared();
+        let choices = Choice::each(catalog, &plain, tables).map_err(|error| End::usage(error.to_string()))?;
+        let by =
+            choices.into_iter().zip(&names).map(|(choice, name)| (choice, name.starts_with('-'))).collect();
+        let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(Self { by, limit, kept: Vec::new(), is_cut: false, taken: 0 })
+    }
+
+    /// What rows are ordered by.
+    pub(super) fn choices(&self) -> impl Iterator<Item = &Choice> {
+        self.by.iter().map(|(choice, _)| choice)
+    }
+
+    /// Takes a row, which `keep` reads if it may be shown.
+    pub(super) fn take<E>(&mut self, row: &Row<'_>, keep: impl FnOnce() -> Result<T, E>) -> Result<(), E> {
+        let limit = self.limit.unwrap_or(usize::MAX);
+        if limit == 0 || (self.by.is_empty() && self.taken >= limit) {
+            return Ok(());
+        }
+        self.taken += 1;
+        let keys: Box<[Option<Key>]> = self.by.iter().map(|(choice, _)| choice.key(row)).collect();
+        if self.is_cut && self.kept.get(limit - 1).is_some_and(|(worst, _)| !self.order(&keys, worst).is_lt())
+        {
+            return Ok(());
+        }
+        self.kept.push((keys, keep()?));
+        if self.kept.len() >= limit.saturating_mul(2).saturating_add(SLACK) {
+            self.sort();
+            self.is_cut = true;
+        }
+        Ok(())
+    }
+
+    /// The rows of the frame, in order.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
+        self.sort();
+        (self.is_cut, self.taken) = (false, 0);
+        self.kept.drain(..).map(|(_, row)| row)
+    }
+
+    fn sort(&mut self) {
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.sort_by(|(a, _), (b, _)| self.order(a, b));
+        kept.truncate(self.limit.unwrap_or(usize::MAX));
+        self.kept = kept;
+    }
+
+    /// Rows that do not report a key come last, either way round.
+    fn order(&self, a: &[Option<Key>], b: &[Option<Key>]) -> Ordering {
+        let each = a.iter().zip(b).zip(&self.by);
+        let order = each.map(|((a, b), (_, down))| match (a, b) {
+            (Some(a), Some(b)) if *down => a.order(b).reverse(),
+            (Some(a), Some(b)) => a.order(b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
+        order.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockdiag::model::{Origin, Record, Socket, SourceKind, Table};
+
+    /// The ports of rows with these ports and queues, ranked.
+    fn ranked(rows: impl Iterator<Item = (u16, u32)>, names: Option<&str>, limit: Option<u64>) -> Vec<u16> {
+        let mut rank = Rank::new(names, limit, TableSet::only(Table::Tcp)).expect("names");
+        for (port, queue) in rows {
+            let line = format!(
+                "   0: 0100007F:{port:04X} 0200007F:C350 01 00000000:{queue:08X} 00:00000000 00000000 0 0 621"
+            );
+            let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Proc), bytes: line.as_bytes() };
+            let socket = Socket::decode(record).expect("a line");
+            rank.take(&Row::bare(&socket), || Ok::<_, ()>(port)).expect("kept");
+        }
+        rank.drain().collect()
+    }
+
+    #[test]
+    fn rows_come_in_order_and_equal_ones_as_they_came() {
+        let rows = [(1, 5), (2, 9), (3, 5), (4, 0)];
+        assert_eq!(ranked(rows.into_iter(), Some("-recv_q"), None), [2, 1, 3, 4]);
+        assert_eq!(ranked(rows.into_iter(), Some("recv_q,-local.port"), Some(3)), [4, 3, 1]);
+        assert_eq!(ranked(rows.into_iter(), None, Some(2)), [1, 2]);
+        assert!(ranked(rows.into_iter(), Some("recv_q"), Some(0)).is_empty());
+    }
+
+    #[test]
+    fn a_limit_keeps_the_first_of_many() {
+        // A shuffle: multiples of a number without a common factor.
+        let rows = || {
+            (0..5000_u16)
+                .map(|at| u32::from(at) * 1777 % 5000)
+                .map(|queue| (u16::try_from(queue).unwrap_or(0), queue))
+        };
+        assert_eq!(ranked(rows(), Some("-recv_q"), Some(3)), [4999, 4998, 4997]);
+        assert_eq!(ranked(rows(), Some("recv_q"), Some(4)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn names_that_are_none_are_refused() {
+        assert_eq!(Rank::<()>::new(Some("nothing"), None, TableSet::ALL).err().map(|end| end.code), Some(2));
+    }
+}

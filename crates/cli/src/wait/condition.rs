@@ -1,0 +1,133 @@
+//! What is waited for: which states a condition is about, and when it holds.
+
+use clap::ArgMatches;
+use sockdiag::model::{State, StateSet, Table, TableSet};
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Somebody listens.
+    Listening,
+    /// There are that many connections.
+    Established(u64),
+    /// There is no socket.
+    Gone,
+    /// There is no connection; listeners may stay.
+    Drained,
+}
+
+/// Tables whose sockets can listen in the state of that name.  Sockets of the
+/// others can be talked to while they are unconnected.
+const CONNECTED: TableSet = TableSet::of(&[
+    Table::Tcp,
+    Table::Mptcp,
+    Table::Sctp,
+    Table::Dccp,
+    Table::Smc,
+    Table::UnixStream,
+    Table::UnixSeqpacket,
+    Table::VsockStream,
+]);
+
+impl Condition {
+    /// What was asked for; to listen, if nothing was.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        if let Some(number) = matches.get_one::<u64>("until-established") {
+            Self::Established(*number)
+        } else if matches.get_flag("until-gone") {
+            Self::Gone
+        } else if matches.get_flag("until-drained") {
+            Self::Drained
+        } else {
+            Self::Listening
+        }
+    }
+
+    /// The states that it is about.
+    ///
+    /// Closed means that the full socket is freed, so a TIME-WAIT record does
+    /// not count as one, nor does the record of a handshake that has not ended.
+    /// TCP sockets that are only bound do not count either: to list them costs
+    /// time for each connection of the machine.
+    pub(crate) fn states(self, tables: TableSet) -> StateSet {
+        const RECORDS: StateSet =
+            StateSet::of(&[State::TimeWait, State::SynRecv, State::NewSynRecv, State::BoundInactive]);
+        match self {
+            // In the state CLOSE the kernel would look for TCP connections, too.
+            Self::Listening if tables.minus(CONNECTED).is_empty() => StateSet::only(State::Listen),
+            Self::Listening => StateSet::LISTENING,
+            Self::Established(_) => StateSet::only(State::Established),
+            Self::Gone => StateSet::ALL.minus(RECORDS),
+            Self::Drained => StateSet::ALL.minus(RECORDS).minus(StateSet::LISTENING),
+        }
+    }
+
+    /// Whether it says that something is not there, so that one has to have
+    /// seen everything.
+    pub(crate) fn is_of_absence(self) -> bool {
+        matches!(self, Self::Gone | Self::Drained)
+    }
+
+    /// How many rows decide it.
+    pub(crate) fn enough(self) -> u64 {
+        match self {
+            Self::Established(number) => number,
+            Self::Listening | Self::Gone | Self::Drained => 1,
+        }
+    }
+
+    /// Whether it holds where so many rows match, of which no more than
+    /// [`Condition::enough`] have to be counted.
+    pub(crate) fn holds(self, rows: u64) -> bool {
+        (rows >= self.enough()) != self.is_of_absence()
+    }
+
+    /// What is so instead, where it does not hold.
+    pub(crate) fn missed(self, rows: u64) -> String {
+        match self {
+            Self::Listening => "nothing listens".to_owned(),
+            Self::Established(number) => format!("{rows} of {number} connections"),
+            Self::Gone => "there is still a socket".to_owned(),
+            Self::Drained => "there is still a connection".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_holds_by_the_number_of_rows() {
+        for (condition, rows, holds) in [
+            (Condition::Listening, 0, false),
+            (Condition::Listening, 1, true),
+            (Condition::Established(3), 2, false),
+            (Condition::Established(3), 3, true),
+            (Condition::Gone, 0, true),
+            (Condition::Gone, 1, false),
+            (Condition::Drained, 0, true),
+            (Condition::Drained, 1, false),
+        ] {
+            assert_eq!(condition.holds(rows), holds, "{condition:?} {rows}");
+        }
+    }
+
+    #[test]
+    fn states_are_those_of_the_condition() {
+        let tcp = TableSet::only(Table::Tcp);
+        assert_eq!(Condition::Listening.states(tcp), StateSet::only(State::Listen));
+        assert_eq!(Condition::Listening.states(TableSet::of(&[Table::Tcp, Table::Udp])), StateSet::LISTENING);
+        for (condition, state, counts) in [
+            (Condition::Gone, State::Listen, true),
+            (Condition::Gone, State::Close, true),
+            (Condition::Gone, State::CloseWait, true),
+            (Condition::Gone, State::TimeWait, false),
+            (Condition::Drained, State::Listen, false),
+            (Condition::Drained, State::FinWait1, true),
+            (Condition::Drained, State::TimeWait, false),
+        ] {
+            assert_eq!(condition.states(tcp).contains(state), counts, "{condition:?} {state:?}");
+        }
+    }
+}

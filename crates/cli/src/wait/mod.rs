@@ -1,0 +1,334 @@
+//! `sockdiag wait`: waits until the kernel's tables of sockets say what was
+//! asked for, without connecting to anybody.
+//!
+//! The kernel tells nobody that a listener was made, so a session is polled, as
+//! often as its share of a core allows.  Where the filter leaves one TCP port,
+//! exact look-ups come between two polls, which cost so little that they are
+//! made every few milliseconds.  That a socket ended the kernel tells whoever
+//! has `CAP_NET_ADMIN`, so what waits for an end is woken by that; without it,
+//! it polls as well.
+//!
+//! Invariant: an answer is given only when a second look, on netlink sockets of
+//! its own, says the same.
+//!
+//! Invariant: that nothing is there is said only by who could see everything.
+
+mod condition;
+mod news;
+mod pace;
+mod sight;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::time::{Duration, Instant};
+
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+use sockdiag::Session;
+use sockdiag::fields::{Catalog, Choice, Needs};
+use sockdiag::model::{Selected, Table};
+use sockdiag_options::{Key, option};
+use sockdiag_render::columns::{self, Shape};
+
+use crate::end::{End, Status};
+use crate::options::{self, Asked};
+use crate::output::{PATIENCE, Stream, write_by};
+use crate::question::question;
+use crate::time_span;
+use condition::Condition;
+use news::News;
+use pace::Pace;
+use sight::{Answer, Sight};
+
+/// What is said of the sockets that were found.
+const COLUMNS: &str =
+    "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
+/// The same of listeners, which have no other end.
+const LISTENER_COLUMNS: &str = "socket.netid,local.addr,local.port,socket.processes";
+/// And in several namespaces.
+const NETNS_COLUMN: &str = "netns.name,netns.inode,";
+/// For how long looks may fail one after the other.
+const FAILING: Duration = Duration::from_secs(1);
+
+/// The sub-command.
+pub(crate) fn command() -> Command {
+    let flag = |id: &'static str, name: &'static str, help: &'static str| {
+        Arg::new(id).long(name).help(help).action(ArgAction::SetTrue).help_heading("What to wait for")
+    };
+    let shown =
+        [Key::Columns, Key::Csv, Key::Tsv].map(|key| options::arg(option(key)).help_heading("What is said"));
+    let command = Command::new("wait")
+        .about("Wait until something listens, is connected or is gone, without connecting to it")
+        .long_about(
+            "Waits until the kernel's tables of sockets say what was asked for.  It only asks the kernel: it never connects, \
+             so no server sees a connection of its own.  It says who listens, with the process where that may be seen.  \
+             Without a table option it is about TCP.\n\n\
+             It takes at most half a per cent of a core while it waits: how often it looks follows from what a look \
+             costs.  A listener on a port is mostly seen some 10 ms after it was made.",
+        )
+        .arg(flag("until-listening", "listening", "Until something listens (this is the default)"))
+        .arg(
+            Arg::new("until-established")
+                .long("established")
+                .value_name("N")
+                .help("Until there are N connections or more")
+                .value_parser(value_parser!(u64).range(1..))
+                .help_heading("What to wait for"),
+        )
+        .arg(flag("until-gone", "gone", "Until no socket is left; TIME-WAIT does not count"))
+        .arg(flag("until-drained", "drained", "Until no connection is left; listeners may stay, TIME-WAIT does not count"))
+        .group(ArgGroup::new("condition").args(["until-listening", "until-established", "until-gone", "until-drained"]))
+        .arg(
+            Arg::new("any")
+                .long("any")
+                .help("Several listeners on different ports will do, too (else status 4)")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["until-established", "until-gone", "until-drained"])
+                .help_heading("What to wait for"),
+        )
+        .arg(
+            Arg::new("timeout")
+                .long("timeout")
+                .value_name("TIME")
+                .help("How long to wait: 500ms, 30s, 2m, inf; 0 looks once")
+                .default_value("30s")
+                .value_parser(timeout)
+                .help_heading("What to wait for"),
+        )
+        .arg(
+            Arg::new("quiet")
+                .long("quiet")
+                .short('q')
+                .help("Say nothing of the sockets that were found: the status tells")
+                .action(ArgAction::SetTrue)
+                .help_heading("What is said"),
+        )
+        .args(shown);
+    // The filter is the first of the two arguments without a name.
+    options::with_selection(command, false).arg(
+        Arg::new("COMMAND")
+            .last(true)
+            .num_args(1..)
+            .help(
+                "What is run once it is so, in place of this program; what was found is then said on stderr",
+            )
+            .value_parser(value_parser!(OsString)),
+    )
+}
+
+/// How long to wait; `None` for ever.
+fn timeout(text: &str) -> Result<Option<Duration>, &'static str> {
+    if text == "inf" { Ok(None) } else { time_span::parse(text).map(Some) }
+}
+
+/// Does it.
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
+    let wait = Wait::of(matches)?;
+    let answer = wait.answer()?;
+    wait.finish(&answer, matches.get_many::<OsString>("COMMAND").into_iter().flatten())
+}
+
+/// A wait, as it was asked for.
+struct Wait {
+    condition: Condition,
+    asked: Asked,
+    selected: Selected,
+    any: bool,
+    quiet: bool,
+    /// The time to wait, and when it is over.
+    timeout: Option<Duration>,
+    end: Option<Instant>,
+    columns: String,
+    shape: Shape,
+}
+
+impl Wait {
+    fn of(matches: &ArgMatches) -> Result<Self, End> {
+        let condition = Condition::of(matches);
+        let mut asked = Asked::of(matches)?;
+        if !asked.has_filter() {
+            return Err(End::usage("wait needs a filter, such as: sockdiag wait sport = :8080"));
+        }
+        if asked.names_states && condition != Condition::Gone {
+            return Err(End::usage(
+                "words about states go only with --gone: the other conditions choose states",
+            ));
+        }
+        if !asked.names_tables {
+            asked.selection.add_table(Table::Tcp);
+        }
+        let mut selected = asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))?;
+        if !asked.names_states {
+            selected.states = condition.states(selected.tables);
+        }
+        let columns = matches.get_one::<String>("columns").cloned().unwrap_or_else(|| {
+            let netns = if asked.netns.is_some() { NETNS_COLUMN } else { "" };
+            let columns = if condition == Condition::Listening { LISTENER_COLUMNS } else { COLUMNS };
+            format!("{netns}{columns}")
+        });
+        let shape = match (matches.contains_id("csv"), matches.contains_id("tsv")) {
+            (true, _) => Shape::Csv,
+            (_, true) => Shape::Tsv,
+            _ => Shape::Aligned,
+        };
+        let timeout = matches.get_one::<Option<Duration>>("timeout").copied().flatten();
+        // A time too long for the clock has no end.
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let (any, quiet) = (matches.get_flag("any"), matches.get_flag("quiet"));
+        Ok(Self { condition, asked, selected, any, quiet, timeout, end, columns, shape })
+    }
+
+    /// Waits, until it is so or the time is up.
+    fn answer(&self) -> Result<Answer, End> {
+        // What is wrong with them is said before anything is waited for.
+        let choices = columns::choices(Catalog::shared(), &self.columns, self.selected.tables)
+            .map_err(|error| End::usage(error.to_string()))?;
+        let mut session = Session::open(question(&self.asked, self.selected, Needs::NONE))?;
+        let of_two_looks = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS));
+        let shown = choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS));
+        if let Some(name) =
+            of_two_looks.map(|field| field.name).or(shown.map(|choice| choice.named().field.name))
+        {
+            return Err(End::usage(format!("\"{name}\" compares two looks: use sockdiag top or watch")));
+        }
+        let mut news = self.news(&mut session);
+        let mut looks = news.looks();
+        let mut pace = Pace::begin();
+        let mut failing_since: Option<Instant> = None;
+        let (mut told, mut is_first, mut who) = (Vec::new(), true, None);
+        loop {
+            let sight = Sight::look(&mut session, self.condition.enough())?;
+            sight.tell(&mut told);
+            let holds = self.condition.holds(sight.rows);
+            match &sight.failure {
+                // Rows before a failure are there all the same.
+                Some(_) if holds && !self.condition.is_of_absence() => {}
+                Some(why) => {
+                    let since = *failing_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= FAILING || self.is_over() {
+                        return Err(End::unseen(why));
+                    }
+                }
+                None => failing_since = None,
+            }
+            if let Some(gone) = &sight.gone {
+                return Err(End::unseen(gone));
+            }
+            if let Some(unseen) = sight.unseen.as_ref().filter(|_| self.condition.is_of_absence()) {
+                return Err(End::unseen(format!("it cannot be said that nothing is there: {unseen}")));
+            }
+            if holds && (sight.is_whole() || !self.condition.is_of_absence()) {
+                let answer = self.confirm(&mut who, &choices, &mut told)?;
+                if self.condition.holds(answer.rows) && (answer.is_whole || !self.condition.is_of_absence()) {
+                    return Ok(answer);
+                }
+            }
+            if self.is_over() {
+                return Err(self.time_is_up(&sight));
+            }
+            if is_first {
+                // While there is time: it takes longer than a look.
+                let mut session = self.who(&choices)?;
+                session.prepare();
+                who = Some(session);
+            }
+            let mut cost = pace.lap();
+            if std::mem::take(&mut is_first) {
+                // It opened and read what later ones keep.
+                cost = Duration::ZERO;
+            }
+            let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            let pause = looks.pause(cost, pace.has_credit());
+            news.wait(&mut pace, pause.min(left));
+        }
+    }
+
+    /// A second look, which also finds out who it is.
+    fn confirm(
+        &self,
+        who: &mut Option<Session>,
+        choices: &[Choice],
+        told: &mut Vec<String>,
+    ) -> Result<Answer, End> {
+        let mut opened = match who {
+            Some(_) => None,
+            None => Some(self.who(choices)?),
+        };
+        let Some(session) = who.as_mut().or(opened.as_mut()) else {
+            return Err(End::unseen("nothing to ask"));
+        };
+        Answer::look(session, choices.to_vec(), self.shape, told)
+    }
+
+    /// What a second look asks.
+    fn who(&self, choices: &[Choice]) -> Result<Session, End> {
+        let mut needs = Needs::NONE;
+        if !self.quiet && !self.condition.is_of_absence() {
+            needs = choices.iter().fold(needs, |needs, choice| needs.union(choice.needs()));
+        }
+        Ok(Session::open(question(&self.asked, self.selected, needs))?)
+    }
+
+    /// What may tell that it is worth to look before it is time to.
+    fn news(&self, session: &mut Session) -> News {
+        if !self.condition.is_of_absence() {
+            return session.probe().map_or(News::None, News::of_listeners);
+        }
+        // A socket that ended has no holder any more.
+        if session.needs().has(Needs::PROCESSES) {
+            return News::None;
+        }
+        // In several namespaces, and without CAP_NET_ADMIN, polls have to do.
+        let follow =
+            Session::once(question(&self.asked, self.selected, Needs::NONE)).and_then(Session::follow);
+        follow.map_or(News::None, News::of_ends)
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| end <= Instant::now())
+    }
+
+    fn time_is_up(&self, sight: &Sight) -> End {
+        let missed = self.condition.missed(sight.rows);
+        let time = self.timeout.unwrap_or_default();
+        let said = format!("{missed} after {time:?}");
+        match &sight.unseen {
+            // It may be so where one could not look.
+            Some(unseen) => End::unseen(format!("{said}, as far as can be seen: {unseen}")),
+            None => End::new(Status::TimeUp, said),
+        }
+    }
+
+    /// Says what was found, and runs the command, if there is one.
+    fn finish<'c>(
+        &self,
+        answer: &Answer,
+        mut command: impl Iterator<Item = &'c OsString>,
+    ) -> Result<(), End> {
+        let several = self.condition == Condition::Listening && !self.any && answer.services > 1;
+        let program = command.next();
+        let stream = if program.is_some() { Stream::Err } else { Stream::Out };
+        let mut written = Ok(());
+        if !self.quiet && !self.condition.is_of_absence() {
+            let patience = Instant::now() + PATIENCE;
+            written = write_by(stream, &answer.report, self.end.map(|end| end.max(patience)));
+        }
+        if several {
+            let services = answer.services;
+            return Err(End::new(
+                Status::Several,
+                format!("{services} services match where one was meant; --any takes any of them"),
+            ));
+        }
+        let Some(program) = program else {
+            return written.map_err(|error| End::unwritten(&error));
+        };
+        // The standard library gives SIGPIPE back to what it runs.
+        let error = std::process::Command::new(program).args(command).exec();
+        let status = match error.kind() {
+            io::ErrorKind::NotFound => Status::NotFound,
+            _ => Status::NotExecutable,
+        };
+        Err(End::new(status, format!("cannot run {}: {error}", program.display())))
+    }
+}

@@ -1,0 +1,89 @@
+//! What makes a look worth its cost before it is time to look.
+//!
+//! Invariant: news only bring a look forward.  What they miss a later look
+//! sees, and what they bring forward in vain is bounded by the credit ([`Pace::has_credit_for_news`]).
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockdiag::{Event, Follow, Probe};
+
+use super::pace::{Meter, Pace, SHARE};
+
+/// The part of a core that probes may take, and what is left for looks.
+const PROBES: f64 = SHARE * 0.8;
+const LOOKS: f64 = SHARE - PROBES;
+/// Sockets whose end is read before the next look, which is about all of them.
+const ENDS: u32 = 1000;
+
+/// Where news come from.
+pub(super) enum News {
+    /// Nowhere.
+    None,
+    /// The port is probed for a listener.
+    Listeners(Box<Probe>, Meter),
+    /// The kernel tells of sockets that end.
+    Ends(Box<Follow>),
+}
+
+impl News {
+    pub(super) fn of_listeners(probe: Probe) -> Self {
+        Self::Listeners(Box::new(probe), Meter::of(PROBES))
+    }
+
+    pub(super) fn of_ends(follow: Follow) -> Self {
+        Self::Ends(Box::new(follow))
+    }
+
+    /// The meter for looks, which share a core with news.
+    pub(super) fn looks(&self) -> Meter {
+        Meter::of(if matches!(self, Self::Listeners(..)) { LOOKS } else { SHARE })
+    }
+
+    /// Waits until it is time to look, or there are news.
+    pub(super) fn wait(&mut self, pace: &mut Pace, pause: Duration) {
+        let end = Instant::now() + pause;
+        let left = || end.saturating_duration_since(Instant::now());
+        match self {
+            Self::None => thread::sleep(pause),
+            Self::Listeners(probe, meter) => {
+                let mut pause = Duration::ZERO;
+                while left() > pause {
+                    thread::sleep(pause);
+                    let Some(found) = probe.finds() else {
+                        *self = Self::None;
+                        break;
+                    };
+                    pause = meter.pause(pace.lap(), pace.has_credit());
+                    if found && pace.has_credit_for_news() {
+                        return;
+                    }
+                }
+                thread::sleep(left());
+            }
+            Self::Ends(follow) => {
+                let ended = ends(follow, pause);
+                pace.lap();
+                if pace.has_credit_for_news() {
+                    if ended {
+                        return;
+                    }
+                } else {
+                    // So many sockets end that to hear of each costs more than to look.
+                    *self = Self::None;
+                }
+                thread::sleep(left());
+            }
+        }
+    }
+}
+
+/// Waits for a socket to end, no longer than this; reads those that ended with it.
+fn ends(follow: &mut Follow, pause: Duration) -> bool {
+    let mut next = |wait| matches!(follow.next(Some(wait)), Ok(Event::Ended(_) | Event::Lost { .. }));
+    if !next(pause) {
+        return false;
+    }
+    (0..ENDS).take_while(|_| next(Duration::ZERO)).count();
+    true
+}
