@@ -100,12 +100,11 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
                 let printed = !matches!(field.ss.text, Text::Silent | Text::PartOf(_) | Text::Column(..));
                 printed && style.groups.has(field.ss.only_with)
             });
-            details.push(Shown {
-                of: part.of,
-                applies: part.applies,
-                lead: part.lead,
-                tokens: fields.map(Token::new).collect(),
-            });
+            let tokens: Vec<Token> = fields.map(Token::new).collect();
+            // What says nothing is not asked for each row whether it applies.
+            if part.lead == Lead::Line || !tokens.is_empty() {
+                details.push(Shown { of: part.of, applies: part.applies, lead: part.lead, tokens });
+            }
         }
     }
     let printed = columns.iter().zip(enabled).filter(|(_, enabled)| **enabled);

@@ -78,7 +78,8 @@ struct Guarded<'s, S: Sink> {
     /// Whether rows go on, unseen, behind an error.
     goes_on: bool,
     error: Option<S::Error>,
-    has_enough: bool,
+    /// What further rows are answered, once the sink is given no more.
+    ended: Option<ControlFlow<()>>,
     rows: u64,
     notices: Vec<Notice>,
     more_notices: u64,
@@ -101,8 +102,7 @@ impl<'s, S: Sink> Guard<'s, S> {
     /// sink does not end them.
     pub(crate) fn new(sink: &'s mut S, goes_on: bool) -> Self {
         let (notices, more_notices) = (Vec::new(), 0);
-        let guarded =
-            Guarded { sink, goes_on, error: None, has_enough: false, rows: 0, notices, more_notices };
+        let guarded = Guarded { sink, goes_on, error: None, ended: None, rows: 0, notices, more_notices };
         Self(RefCell::new(guarded))
     }
 
@@ -117,22 +117,22 @@ impl<S: Sink> Rows for Guard<'_, S> {
     fn row(&self, row: &Row<'_>) -> ControlFlow<()> {
         let this = &mut *self.0.borrow_mut();
         // Rows may come behind the last one: of other tables, and those that waited.
-        if this.has_enough {
-            return ControlFlow::Break(());
-        }
-        if this.error.is_some() {
-            return ControlFlow::Continue(());
+        if let Some(ended) = this.ended {
+            return ended;
         }
         match this.sink.row(row) {
             Ok(flow) => {
                 this.rows += 1;
-                this.has_enough = flow.is_break();
+                if flow.is_break() {
+                    this.ended = Some(flow);
+                }
                 flow
             }
             Err(error) => {
                 this.error = Some(error);
-                this.has_enough = !this.goes_on;
-                if this.goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                let ended = if this.goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+                this.ended = Some(ended);
+                ended
             }
         }
     }
@@ -164,7 +164,7 @@ impl<S: Sink> Rows for Guard<'_, S> {
     }
 
     fn has_enough(&self) -> bool {
-        self.0.borrow().has_enough
+        self.0.borrow().ended.is_some_and(|ended| ended.is_break())
     }
 }
 
