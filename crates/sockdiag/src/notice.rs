@@ -168,6 +168,9 @@ pub struct Tally {
     /// Listed, and of a kind that is never destroyed: not of an inet table of
     /// the kernel.
     pub passed: u64,
+    /// Left alone: the condition asks for processes, and those of the socket may
+    /// be some that are not seen.
+    pub unknown: u64,
     /// Whether nothing was destroyed: what would have been is counted.
     pub is_rehearsal: bool,
 }
@@ -432,13 +435,14 @@ impl fmt::Display for Notice {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { destroyed, gone, spared, passed, is_rehearsal } = *self;
+        let Self { destroyed, gone, spared, passed, unknown, is_rehearsal } = *self;
         let closed = if is_rehearsal { "would be closed" } else { "closed" };
         write!(f, "{} {closed}", Counted(destroyed, "socket"))?;
         for (count, what) in [
             (gone, "already gone"),
             (spared, "not supported by this kernel"),
             (passed, "skipped (not of an internet protocol)"),
+            (unknown, "left alone (the condition asks for processes, and theirs are not seen)"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
@@ -537,7 +541,7 @@ mod tests {
     fn sentences_count_right_and_quote_safely() {
         let of = |processes: &[i32]| Unseen { processes: processes.to_vec(), ..Unseen::default() };
         let tally =
-            |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, is_rehearsal: false };
+            |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, ..Tally::default() };
         for (notice, want) in [
             (Notice::Destroyed(tally(1, 0, 0, 0)), "1 socket closed"),
             (

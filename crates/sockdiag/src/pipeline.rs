@@ -180,6 +180,12 @@ impl<'p> Pipeline<'p> {
     /// Destroys a socket, if that was asked for and it is of a kind for it.
     fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
         match &mut self.destroyer {
+            Some(destroyer)
+                if Destroyer::acts_on(socket) && self.enricher.decided_without_processes(socket) =>
+            {
+                destroyer.leave();
+                Ok(Fate::Spared)
+            }
             Some(destroyer) if Destroyer::acts_on(socket) => destroyer.destroy(socket),
             // As the reference, which lists it as if it were.
             Some(destroyer) => {

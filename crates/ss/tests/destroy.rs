@@ -45,6 +45,32 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A condition on processes that are not seen is no reason to close a socket.
+#[test]
+fn a_socket_whose_processes_are_not_seen_is_left_alone() {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    let _zoo = Zoo::start(&namespace, &["tcp-established"]).unwrap_or_else(|why| panic!("{why}"));
+    let left = || lines(&ours(&namespace, "-tnH state established").stdout).len();
+    let there = left();
+    assert!(there >= 2, "{there}");
+    // The processes of the zoo are outside this pid namespace.
+    let inside = |words: &[&str]| {
+        let mut command = namespace.command("unshare");
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", OURS]).args(words);
+        let out = command.stdin(Stdio::null()).output().expect("unshare");
+        text(&out.stderr)
+    };
+    for filter in ["not comm = x", "not pid = 1", "not process.user = nobody"] {
+        for how in ["-K", "--kill-dry-run"] {
+            let said = inside(&["-tnH", how, "--explain", "state", "established", filter]);
+            assert!(said.contains(&format!("{there} left alone")), "{how} {filter}: {said}");
+            assert_eq!(left(), there, "{how} {filter}: {said}");
+        }
+    }
+    let said = inside(&["-tnH", "-K", "state", "established", "sport > :0"]);
+    assert_eq!(left(), 0, "{said}");
+}
+
 /// The connections of a listing, each by its two ends in one order: closing one
 /// end closes the other, and which comes first differs between namespaces.
 fn ends(bytes: &[u8]) -> HashSet<(String, String)> {

@@ -499,6 +499,13 @@ impl Enricher {
         }
     }
 
+    /// Whether a condition on processes was decided though this socket may have
+    /// some that are not seen.
+    pub(crate) fn decided_without_processes(&mut self, socket: &Socket<'_>) -> bool {
+        self.tests_processes
+            && self.processes.as_mut().is_some_and(|processes| processes.may_be_unseen(socket))
+    }
+
     /// Who holds which socket, as far as that was looked for.
     pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
         self.processes.as_ref().map(Processes::known)

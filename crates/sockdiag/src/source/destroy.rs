@@ -34,7 +34,7 @@ pub enum Fate {
     /// It was gone before.
     Gone,
     /// It is left: the kernel cannot destroy one of this kind, or none at all
-    /// (`CONFIG_INET_DIAG_DESTROY`).
+    /// (`CONFIG_INET_DIAG_DESTROY`), or it is not known whether it is meant.
     Spared,
 }
 
@@ -80,6 +80,11 @@ impl Destroyer {
     /// table of the kernel, not a line of text or of a recording.
     pub fn acts_on(socket: &Socket<'_>) -> bool {
         socket.attrs().is_some() && socket.origin.kind == SourceKind::Kernel
+    }
+
+    /// Counts a socket that is left alone, since nobody knows whether it is meant.
+    pub fn leave(&mut self) {
+        self.tally.unknown += 1;
     }
 
     /// Counts a socket that is listed and that it does not act on.

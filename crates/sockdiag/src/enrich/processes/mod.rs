@@ -330,6 +330,11 @@ impl Processes {
         }
     }
 
+    /// Whether processes that are not seen may hold a socket.
+    pub(super) fn may_be_unseen(&mut self, socket: &Socket<'_>) -> bool {
+        socket.inode != 0 && !self.index.shows(socket.inode) && self.unseen().is_any()
+    }
+
     /// Why holders may be missing.
     fn unseen(&mut self) -> Unseen {
         let here = || if self.is_made_up { Outlook::default() } else { Outlook::here() };
