@@ -113,6 +113,9 @@ pub enum Mismatch {
     Bracket,
     /// It is a word of the filter language.
     Reserved,
+    /// Each entry of the field has several parts, these among them, and the value
+    /// is no whole entry.
+    Parts(Vec<&'static str>),
 }
 
 /// What would report a field.
@@ -289,6 +292,13 @@ fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, wh
         Mismatch::Quote => write!(f, "a quote in {value} is not closed"),
         Mismatch::Bracket => {
             write!(f, "a bracket in {value} is not opened; quote the value if it is part of it")
+        }
+        Mismatch::Parts(parts) => {
+            write!(f, "no entry of {field} is just {value}: compare a part of it (")?;
+            for (at, part) in parts.iter().enumerate() {
+                write!(f, "{}{field}.{part}", if at > 0 { ", " } else { "" })?;
+            }
+            f.write_str(")")
         }
         Mismatch::Reserved => {
             write!(f, "{value} is a word of the filter language: quote it to compare {field} with it")

@@ -304,6 +304,14 @@ impl Reader<'_, '_> {
                 Ok(vec![Wanted::Whole(number.into())])
             }
             Kind::EnumText(words) => Self::words(subject, element, words),
+            // The parts of an entry are written with slashes between them.
+            Kind::Records(members)
+                if !element.text.iter().any(|byte| b"/*?[".contains(byte))
+                    && members.iter().filter(|member| member.brief).count() > 1 =>
+            {
+                let parts = members.iter().filter(|member| member.brief).map(|member| member.name);
+                Err(subject.wrong(&element.text, Mismatch::Parts(parts.collect())))
+            }
             Kind::Text | Kind::Texts | Kind::Records(_) => self.text(subject, element),
             Kind::Addr | Kind::Addrs => self.addr(subject, &element.text),
         }

@@ -210,6 +210,7 @@ impl Parser<'_> {
                 Mismatch::Quote => "a closing quote",
                 Mismatch::Bracket => "no closing bracket",
                 Mismatch::Reserved => "a value",
+                Mismatch::Parts(parts) => return parts.join("/"),
             },
             FilterError::NotReported { by: Reporter::Tables, .. } => "a field of the sockets that are listed",
             FilterError::NotReported { by: Reporter::Namespaces, .. } => "--netns",

@@ -222,7 +222,8 @@ const VALUES: &[Piece] = &[
     Piece::Text(
         "An amount with a unit or a decimal point is as exact as it is written: rtt = 20ms holds for what rounds to 20 \
          milliseconds.  A value that the field can never have is an error that says what it can have; so is a field that none of the \
-         listed sockets reports.  With -K or --kill-dry-run, a filter that could be read in two ways is refused, too.",
+         listed sockets reports.  With -K or --kill-dry-run, a value that could be read in two ways is refused, too.  \
+         Mind that and binds closer than or: put brackets around what belongs together.",
     ),
 ];
 

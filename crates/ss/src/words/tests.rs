@@ -18,6 +18,17 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             b"ss: the kernel keeps 3 bytes of comm, so it is compared with \"abc\", not \"abcd\"\n",
             true,
         ),
+        (
+            Notice::EndsUnheard { errno: 1 },
+            b"ss: closed sockets are not reported by the kernel (Operation not permitted): short connections are \
+              missed\n",
+            true,
+        ),
+        (
+            Notice::WithoutCookies { sockets: 2 },
+            b"ss: no rates for 2 sockets from /proc text, which has no cookies\n",
+            true,
+        ),
         (Notice::DumpInterrupted, b"Dump was interrupted and may be inconsistent.\n", false),
         (Notice::MessageTruncated, b"Message truncated\n", false),
         (Notice::Answer { errno: 13 }, b"RTNETLINK answers: Permission denied\n", false),

@@ -235,6 +235,8 @@ fn processes_and_users_are_found_as_the_kernel_holds_them() {
         ("remote.host = local*", Mismatch::Host),
         ("comm = 0123456789abcdef*", Mismatch::Long(15)),
         ("comm > x", Mismatch::Order),
+        ("socket.processes = websrv", Mismatch::Parts(vec!["pid", "fd", "comm"])),
+        ("socket.processes != websrv", Mismatch::Parts(vec!["pid", "fd", "comm"])),
         ("comm = -", Mismatch::Absent),
         ("comm != *", Mismatch::Never),
         ("comm = \"x", Mismatch::Quote),
