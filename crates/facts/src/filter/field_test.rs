@@ -140,9 +140,10 @@ impl FieldTest {
         };
         match self.field.read(row) {
             Reading::Absent => false,
-            // A zero is shown as one.
+            // A zero is shown as one, but a time that was not measured is not short.
             Reading::None if self.field.named().field.none_number() == Some(0) => {
-                self.one_holds(Value::U64(0), row)
+                let is_order = !matches!(self.comparison, Comparison::Eq | Comparison::Ne);
+                !(is_order && self.field.unit().is_time()) && self.one_holds(Value::U64(0), row)
             }
             Reading::None => special(&Wanted::None),
             Reading::Unlimited => special(&Wanted::Unlimited),

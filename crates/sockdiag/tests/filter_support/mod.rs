@@ -305,6 +305,13 @@ fn prefix_holds(prefix: Prefix, sense: Sense, family: u8, addr: &[u8; 16]) -> bo
 fn field_holds(test: &FieldTest, row: &Row<'_>) -> bool {
     let value = match test.field().read(row) {
         Reading::Value(value) => value.as_i128(),
+        // A time that was not measured is neither short nor long.
+        Reading::None
+            if test.field().unit().is_time()
+                && !matches!(test.comparison(), Comparison::Eq | Comparison::Ne) =>
+        {
+            None
+        }
         // No port is shown as zero, and compared so.
         Reading::None => Some(0),
         _ => None,

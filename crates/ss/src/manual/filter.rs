@@ -163,8 +163,9 @@ const FIELDS: &[Piece] = &[
     Piece::Heading("Absent values"),
     Piece::Text(
         "A socket that does not report a field fails every comparison with it, != included.  To find those sockets, \
-         negate: not rtt = *.  Among the sockets that report it, not FIELD = VALUE is FIELD != VALUE.  An amount that the kernel marks as unlimited or as not measured is absent; \
-         ssthresh = unlimited and mark = none find those.",
+         negate: not rtt = *.  Among the sockets that report it, not FIELD = VALUE is FIELD != VALUE.  An amount that \
+         the kernel marks as unlimited or as not measured is absent; ssthresh = unlimited and mark = none find those.  \
+         A time that was not measured is zero, but neither short nor long: a listener is not among rtt < 1ms.",
     ),
 ];
 

@@ -326,6 +326,25 @@ fn numbers_that_are_printed_in_hexadecimal_are_read_so() {
 }
 
 /// A row that reports a field is on one side of every comparison.
+/// A time that was not measured is neither shorter nor longer than another.
+#[test]
+fn no_order_holds_for_a_time_that_was_not_measured() {
+    let listener = reply(2, 10, &[0; 4], &[(68, 0)]);
+    for (filter, want) in [
+        ("rtt < 1ms", false),
+        ("rtt <= 1ms", false),
+        ("rtt >= 0", false),
+        ("rtt < rto", false),
+        ("rtt = 0", true),
+        ("rtt != 1ms", true),
+        ("not rtt >= 0", true),
+        ("unacked < 1", true),
+    ] {
+        assert_eq!(holds_for(filter, &listener, Table::Tcp), want, "{filter}");
+    }
+    assert!(holds("rtt < 1s"));
+}
+
 #[test]
 fn not_is_the_complement_where_a_field_is_reported() {
     for (condition, reported) in [
