@@ -223,7 +223,7 @@ fn every_row_without_a_process_has_a_reason() {
         ),
     ];
     for (text, reason) in cases {
-        let Some(namespace) = Namespace::or_skip() else { return };
+        let Some((namespace, _)) = Namespace::to_look_into() else { return };
         let Some(_script) = Script::start(&namespace, &format!("{BEGIN}{text}\n{END}")) else { return };
         let run = |words: &[&str]| {
             let out = namespace.command(OURS).args(words).output().expect("ours runs");
