@@ -232,12 +232,13 @@ impl Scopes {
         let (mut refused, mut errno) = (Vec::new(), 0);
         for (number, mut namespace) in found.list.into_iter().enumerate() {
             self.close_surplus(most);
-            namespace.facts.owner = self.opener_of(&namespace).owner();
+            let opener = self.opener_of(&namespace);
+            namespace.facts.owner = opener.owner();
             let listed = number < listed;
             let known = before.iter().position(|scope| scope.inode() == Some(namespace.facts.inode));
             let scope = match known {
-                Some(at) => self.kept(before.swap_remove(at), namespace, listed, sources, reader),
-                None => self.entered(namespace, listed, sources, reader),
+                Some(at) => kept(before.swap_remove(at), namespace, opener, listed, sources, reader),
+                None => entered(namespace, opener, listed, sources, reader),
             };
             match scope {
                 Ok(scope) => self.list.push(scope),
@@ -266,59 +267,6 @@ impl Scopes {
         match wrong {
             Some(error) if !self.list.iter().any(|scope| scope.listed) => Err(error),
             _ => Ok(()),
-        }
-    }
-
-    /// The scope of a namespace that the last poll knew: what is open there stays
-    /// open.
-    fn kept(
-        &self,
-        mut scope: Scope,
-        namespace: Namespace,
-        listed: bool,
-        sources: &Sources,
-        reader: &mut Reader,
-    ) -> Result<Scope, Passed> {
-        // The files that led there may be gone.
-        let opener = self.opener_of(&namespace);
-        scope.access.open_by(opener.clone());
-        scope.links.open_by(opener);
-        (scope.listed, scope.namespace) = (listed, Some(namespace));
-        match scope.read(sources, reader) {
-            Ok(()) => {}
-            Err(error) if listed => return Err(Passed::Filter(error)),
-            Err(_) => (scope.filter, scope.family) = (None, None),
-        }
-        Ok(scope)
-    }
-
-    /// The scope of a namespace that is new.
-    fn entered(
-        &self,
-        namespace: Namespace,
-        listed: bool,
-        sources: &Sources,
-        reader: &mut Reader,
-    ) -> Result<Scope, Passed> {
-        let opener = self.opener_of(&namespace);
-        if let Err(error) = opener.run(|| ()) {
-            let title = &namespace.facts.title;
-            let errno = errno_of(&error);
-            return Err(match errno {
-                _ if namespace.is_chosen => {
-                    let name = OsStr::new(&*String::from_utf8_lossy(title)).to_owned();
-                    Passed::Chosen(EnterError::Set { name, errno })
-                }
-                ENOENT | ESRCH => Passed::Ended,
-                _ => Passed::Refused { title: title.clone(), errno },
-            });
-        }
-        match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
-            Err(error) if listed => Err(Passed::Filter(error)),
-            // Its sockets may be other ends all the same.
-            Err(_) => Scope::new(Some(namespace), listed, opener, sources, &mut reader.of_all())
-                .map_err(Passed::Filter),
-            Ok(scope) => Ok(scope),
         }
     }
 
@@ -389,6 +337,58 @@ impl Scopes {
         for (scope, links) in self.list.iter_mut().zip(links) {
             scope.links = links;
         }
+    }
+}
+
+/// The scope of a namespace that the last poll knew: what is open there stays
+/// open.
+fn kept(
+    mut scope: Scope,
+    namespace: Namespace,
+    opener: Opener,
+    listed: bool,
+    sources: &Sources,
+    reader: &mut Reader,
+) -> Result<Scope, Passed> {
+    // The files that led there may be gone.
+    scope.access.open_by(opener.clone());
+    scope.links.open_by(opener);
+    (scope.listed, scope.namespace) = (listed, Some(namespace));
+    match scope.read(sources, reader) {
+        Ok(()) => {}
+        Err(error) if listed => return Err(Passed::Filter(error)),
+        Err(_) => (scope.filter, scope.family) = (None, None),
+    }
+    Ok(scope)
+}
+
+/// The scope of a namespace that is new.
+fn entered(
+    namespace: Namespace,
+    opener: Opener,
+    listed: bool,
+    sources: &Sources,
+    reader: &mut Reader,
+) -> Result<Scope, Passed> {
+    if let Err(error) = opener.run(|| ()) {
+        let title = &namespace.facts.title;
+        let errno = errno_of(&error);
+        return Err(match errno {
+            _ if namespace.is_chosen => {
+                let name = OsStr::new(&*String::from_utf8_lossy(title)).to_owned();
+                Passed::Chosen(EnterError::Set { name, errno })
+            }
+            ENOENT | ESRCH => Passed::Ended,
+            _ => Passed::Refused { title: title.clone(), errno },
+        });
+    }
+    match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
+        Err(error) if listed => Err(Passed::Filter(error)),
+        // Its sockets may be other ends all the same.
+        Err(_) => {
+            Scope::new(Some(namespace), listed, opener, sources, &mut reader.of_all()).map_err(Passed::Filter)
+        }
+        Ok(scope) => Ok(scope),
     }
 }
 

@@ -332,13 +332,20 @@ impl Processes {
 
     /// Whether processes that are not seen may hold a socket.
     pub(super) fn may_be_unseen(&mut self, socket: &Socket<'_>) -> bool {
-        socket.inode != 0 && !self.index.shows(socket.inode) && self.unseen().is_any()
+        socket.inode != 0
+            && !self.index.shows(socket.inode)
+            && (!self.index.hidden().is_empty() || self.outlook() != Outlook::default())
+    }
+
+    /// What keeps processes from being seen at all, found out once.
+    fn outlook(&mut self) -> Outlook {
+        let here = || if self.is_made_up { Outlook::default() } else { Outlook::here() };
+        *self.outlook.get_or_insert_with(here)
     }
 
     /// Why holders may be missing.
     fn unseen(&mut self) -> Unseen {
-        let here = || if self.is_made_up { Outlook::default() } else { Outlook::here() };
-        let Outlook { no_proc, hidden, inner } = *self.outlook.get_or_insert_with(here);
+        let Outlook { no_proc, hidden, inner } = self.outlook();
         Unseen { processes: self.index.hidden().to_vec(), no_proc, hidden, inner }
     }
 
