@@ -37,6 +37,7 @@ mod spans;
 
 use std::io::{self, Write};
 
+use crate::Out;
 use crate::layout::{COLUMNS, EXT, LANES, Layout, PIECE};
 use chunks::Chunks;
 use spans::Spans;
@@ -58,9 +59,9 @@ const HEADERS: [&str; COLUMNS] = [
     "",
 ];
 
-/// Text in columns, on its way to `W`.
-pub(crate) struct Window<W> {
-    out: W,
+/// Text in columns, on its way to where it is written.
+pub(crate) struct Window<'w> {
+    out: Out<'w>,
     /// The columns that are printed; [`EXT`] is the last of them.
     columns: Vec<usize>,
     /// Width of the terminal; `None` prints compactly.
@@ -95,9 +96,9 @@ pub(crate) struct Window<W> {
     page: Vec<u8>,
 }
 
-impl<W: Write> Window<W> {
+impl<'w> Window<'w> {
     /// An empty window; `screen` is the width of the terminal, if there is one.
-    pub(crate) fn new(out: W, enabled: [bool; COLUMNS], screen: Option<usize>) -> Self {
+    pub(crate) fn new(out: Out<'w>, enabled: [bool; COLUMNS], screen: Option<usize>) -> Self {
         let columns: Vec<usize> = (0..COLUMNS).filter(|column| enabled[*column] || *column == EXT).collect();
         let layout = Layout::of(&columns, &[0; LANES], screen);
         Self {
