@@ -142,7 +142,7 @@ pub mod sockets;
 pub mod source;
 pub mod sys;
 
-pub use sockdiag_facts::{civil, escape, fields, filter, model, number, order, past, rate};
+pub use sockdiag_facts::{civil, ending, escape, fields, filter, model, number, order, past, rate};
 
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};

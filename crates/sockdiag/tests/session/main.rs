@@ -20,6 +20,7 @@ mod nested;
 mod observed;
 mod probe;
 mod quiet;
+mod transfers;
 mod world;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -44,7 +44,7 @@ fn of_two(name: &str, before: &[u8], now: &[u8]) -> Option<f64> {
     let words = &mut words[..slots.words()];
     let had = slots.keep(TcpInfo::new(before), words);
     let earlier = Some(Earlier { window: THEN, slots: &slots, words, had });
-    let past = Past { window: NOW, first_seen_ns: 5 * SECOND, opening_seen: true, earlier };
+    let past = Past { window: NOW, first_seen_ns: 5 * SECOND, opening_seen: true, earlier, ended: None };
     of_row(name, 1, now, Some(&past))
 }
 
@@ -138,7 +138,7 @@ fn every_row_of_two_looks_has_its_formula() {
             }
         }
     }
-    tested.extend(["age_ms".to_owned(), "age_opening_seen".to_owned()]);
+    tested.extend(["age_ms", "age_opening_seen", "socket.ended"].map(str::to_owned));
     for field in Catalog::shared().fields().filter(|field| field.needs.has(Needs::TWO_LOOKS)) {
         assert!(tested.iter().any(|name| name == field.name), "{} is not tested", field.name);
     }
@@ -167,7 +167,7 @@ fn one_look_and_a_socket_used_anew_have_no_rate() {
     let anew = info(&[("tcpi_segs_out", 5), ("tcpi_bytes_acked", 9), ("tcpi_busy_time", 70)]);
     for (name, ..) in WANT {
         assert_eq!(of_row(name, 1, &now, None), None, "{name} of one look");
-        let first = Past { window: NOW, first_seen_ns: 1, opening_seen: false, earlier: None };
+        let first = Past { window: NOW, first_seen_ns: 1, opening_seen: false, earlier: None, ended: None };
         assert_eq!(of_row(name, 1, &now, Some(&first)), None, "{name} of a first look");
         assert_eq!(of_two(name, &before, &anew), None, "{name} of a socket used anew");
         let same = of_two(name, &now, &now);
