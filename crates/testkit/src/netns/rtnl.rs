@@ -121,8 +121,8 @@ pub(super) fn add_address(index: u32, address: IpAddr, prefix: u8) -> Vec<u8> {
 pub(super) fn limit(index: u32, bytes_per_s: u32) -> Vec<u8> {
     /// Bytes that may go at once.
     const BURST: u32 = 32 << 10;
-    /// Bytes that may wait.
-    const WAITING: u32 = 256 << 10;
+    /// Bytes that may wait: TCP counts what a full queue refuses as sent.
+    const WAITING: u32 = 4 << 20;
     // struct tc_tbf_qopt: rate and peak rate (struct tc_ratespec: cell_log, linklayer,
     // overhead, cell_align, mpu, rate), limit, buffer, mtu.
     let mut parameters = vec![0; 36];
