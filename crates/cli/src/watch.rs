@@ -101,7 +101,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let opening = Opening { header: &Header::default(), summary: &[] };
     let json = matches
         .get_flag("jsonl")
-        .then(|| Json::nested(Catalog::shared(), &all, Form::Lines, &opening, Stdout));
+        .then(|| Json::nested(Catalog::shared(), &all, Form::Lines, &opening, Box::new(Stdout)));
     let json = json.transpose().map_err(|error| End::unwritten(&error))?;
     let mut lines =
         Lines { shown, finals, watched, json, told: Told::default(), text: Vec::new(), time: None };
@@ -132,7 +132,7 @@ struct Lines {
     finals: Vec<Choice>,
     watched: Vec<Choice>,
     /// Where objects are written.
-    json: Option<Json<Stdout>>,
+    json: Option<Json<'static>>,
     told: Told,
     /// Lines that are not written yet.
     text: Vec<u8>,

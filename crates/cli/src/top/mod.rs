@@ -205,19 +205,20 @@ impl Plan {
         if let Some(groups) = &self.groups {
             let grouping = groups.grouping().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
             if self.json {
-                let mut json = Json::groups(Form::Lines, &opening, Stdout)?;
+                let mut json = Json::groups(Form::Lines, &opening, Box::new(Stdout))?;
                 json.lead(lead);
                 return Ok(Sheet::Groups(Box::new(Groups::json(grouping, json))));
             }
-            let groups = Groups::led(grouping, self.shape, header, lead, Stdout)?;
+            let groups = Groups::led(grouping, self.shape, header, lead, Box::new(Stdout))?;
             return Ok(Sheet::Groups(Box::new(groups)));
         }
         if self.json {
-            let mut json = Json::nested(Catalog::shared(), &self.columns, Form::Lines, &opening, Stdout)?;
+            let mut json =
+                Json::nested(Catalog::shared(), &self.columns, Form::Lines, &opening, Box::new(Stdout))?;
             json.lead(lead);
             return Ok(Sheet::Json(Box::new(json)));
         }
-        let columns = Columns::led(self.columns.clone(), self.shape, header, lead, Stdout)?;
+        let columns = Columns::led(self.columns.clone(), self.shape, header, lead, Box::new(Stdout))?;
         Ok(Sheet::Columns(Box::new(columns)))
     }
 }
@@ -262,9 +263,9 @@ enum Kept {
 
 /// Where the rows of a frame go.
 enum Sheet {
-    Columns(Box<Columns<Stdout>>),
-    Json(Box<Json<Stdout>>),
-    Groups(Box<Groups<Stdout>>),
+    Columns(Box<Columns<'static>>),
+    Json(Box<Json<'static>>),
+    Groups(Box<Groups<'static>>),
 }
 
 /// A frame while it is made.
