@@ -333,3 +333,6 @@ impl FrameSink for Page<'_> {
         self.told.failure(failure);
     }
 }
+
+#[cfg(test)]
+mod tests;
