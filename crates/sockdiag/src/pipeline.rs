@@ -55,6 +55,7 @@ const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::PEERS)
     .union(Needs::WORKLOADS)
     .union(Needs::PORT_RANGE)
+    .union(Needs::PORTS)
     .union(Needs::ADDRESSES);
 
 impl Gate<'_> {

@@ -254,6 +254,12 @@ impl Namespace {
         Ok(())
     }
 
+    /// Takes the device with that index down.
+    pub fn down(&self, index: u32) -> Result<(), Why> {
+        let answers = configure(&self.fds, vec![rtnl::down(index)])?;
+        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("taking device {index} down"))
+    }
+
     /// Lets the device with that index send so many bytes a second and no more.
     pub fn limit(&self, index: u32, bytes_per_s: u32) -> Result<(), Why> {
         let answers = configure(&self.fds, vec![rtnl::limit(index, bytes_per_s)])?;
