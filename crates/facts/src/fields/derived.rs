@@ -127,7 +127,8 @@ macro_rules! estimates {
 /// Rates and shares of the time between two looks.
 pub(super) const ESTIMATES: &[Field] = estimates! {
     "rate.bytes_sent_per_s",
-    "Bytes of data sent in a second, those sent again included: D(bytes_sent) / T.",
+    "Bytes of data sent in a second, those sent again included, and those that a full queue of the device refused: \
+     D(bytes_sent) / T.",
     "tcpi_bytes_sent at two looks", BytesPerSecond, Needs::KEEP_BYTES_SENT,
     |r| rate(r, Counter::BytesSent);
 
@@ -299,8 +300,8 @@ pub(super) const AGE: &[Field] = &[
     Field::new(
         "age_ms",
         plain!(|r| Some(r.past?.age_ms())),
-        "Time since the socket was first seen: its age, but for the time between two looks, where \
-         age_opening_seen says so, and else the least that it can be.",
+        "Time since the socket was first seen: now - first_seen. It is its age, but for the time between two \
+         looks, where age_opening_seen says so, and else the least that it can be.",
         "looks since the first",
     )
     .gauge(Unit::Milliseconds)
