@@ -6,6 +6,7 @@
 mod bare_dump;
 mod bench;
 mod churn;
+mod closings;
 mod fail;
 mod goldens;
 mod install;
@@ -34,6 +35,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
     Chore { name: bare_dump::NAME, words: bare_dump::WORDS, doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
+    Chore { name: "closings", words: closings::WORDS, doc: closings::DOC, run: closings::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },

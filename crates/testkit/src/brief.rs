@@ -39,6 +39,8 @@ use crate::{Doing, Why};
 
 /// The name of the program.
 pub const PROGRAM: &str = "sockdiag-brief";
+/// What `--beside` says last where all is well.
+pub const ADDS_UP: &str = "closings add up";
 /// How long a connection stays.
 const LIFE: Duration = Duration::from_millis(3);
 /// Connections that a thread has open, at most.
@@ -118,7 +120,11 @@ fn beside(args: &[String]) -> Result<(), Why> {
         println!("{account}");
         wrong.extend(account.wrong());
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Why::new(wrong.join("; "))) }
+    if !wrong.is_empty() {
+        return Err(Why::new(wrong.join("; ")));
+    }
+    println!("{ADDS_UP}");
+    Ok(())
 }
 
 /// `CONNECTIONS PER-SECOND`.
@@ -248,4 +254,22 @@ fn come_and_go(listeners: &[Listener], connections: u32, per_second: f64) -> Res
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ending_has_its_listeners_and_its_bytes() {
+        let kinds: Vec<Kind> =
+            (FIRST_PORT..).map_while(Kind::of).take(usize::from(THREADS * LISTENERS) + 1).collect();
+        assert_eq!(kinds.len(), usize::from(THREADS * LISTENERS));
+        for ending in [Ending::Client, Ending::Server, Ending::Abort] {
+            assert_eq!(kinds.iter().filter(|kind| kind.ending == ending).count(), kinds.len() / 3);
+        }
+        let ends: Vec<usize> = kinds.iter().flat_map(|kind| [kind.client, kind.server]).collect();
+        assert!(ends.iter().all(|bytes| (1..2048).contains(bytes)), "{ends:?}");
+        assert_eq!(Kind::of(FIRST_PORT - 1), None);
+    }
 }

@@ -293,3 +293,52 @@ fn number(text: &str, word: &str) -> Option<u64> {
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest.get(..end)?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(lines: &[String]) -> Said {
+        let mut said = Said::default();
+        lines.iter().for_each(|line| said.take(line).unwrap());
+        said
+    }
+
+    fn closed(local: u16, remote: u16, sent: u64) -> String {
+        format!(
+            "{{\"change\":\"closed\",\"local\":{{\"addr\":\"127.0.0.1\",\"port\":{local}}},\
+             \"remote\":{{\"addr\":\"127.80.0.0\",\"port\":{remote}}},\"tcp\":{{\"bytes_sent\":{sent}}}}}\n"
+        )
+    }
+
+    #[test]
+    fn each_closing_is_right_or_wrong() {
+        let right = said(&[
+            closed(7000, 40000, 1000),
+            closed(40000, 7000, 100),
+            closed(7002, 40000, 1006),
+            closed(0, 0, 0),
+            closed(40000, 7002, 102),
+        ]);
+        assert_eq!(right, Said { closed: 5, exact: 3, aborted: 2, ..Said::default() });
+        let wrong = said(&[closed(7000, 40000, 999), closed(40000, 7000, 0), closed(0, 0, 5)]);
+        assert_eq!(wrong, Said { closed: 3, inexact: 3, ..Said::default() });
+        let others = [
+            "{\"change\":\"lost\",\"lost\":17}\n".to_owned(),
+            "{\"change\":\"opened\"}\n".to_owned(),
+            "{\"change\":\"closed\",\"state_was\":\"ESTAB\"}\n".to_owned(),
+        ];
+        assert_eq!(said(&others), Said { closed: 1, lost: 17, bare: 1, ..Said::default() });
+        assert!(Said::default().take("{\"change\":\"lost\"}\n").is_err());
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_said() {
+        let of = |said| Account { made: 10, said, ..Account::default() }.wrong().len();
+        assert_eq!(of(Said { closed: 8, lost: 2, exact: 8, ..Said::default() }), 0);
+        assert_eq!(of(Said { closed: 8, lost: 2, exact: 6, bare: 2, ..Said::default() }), 0);
+        assert_eq!(of(Said { closed: 8, lost: 1, ..Said::default() }), 1);
+        assert_eq!(of(Said { closed: 11, bare: 1, ..Said::default() }), 2);
+        assert_eq!(of(Said { closed: 10, inexact: 1, ..Said::default() }), 1);
+    }
+}
