@@ -43,8 +43,8 @@ pub const PROGRAM: &str = "sockdiag-brief";
 pub const ADDS_UP: &str = "closings add up";
 /// How long a connection stays.
 const LIFE: Duration = Duration::from_millis(3);
-/// Connections that a thread has open, at most.
-const MOST_OPEN: usize = 256;
+/// Connections that a thread has open, at most: 1024 files are what a process may have.
+const MOST_OPEN: usize = 96;
 /// Threads that make them.
 const THREADS: u16 = 2;
 /// Listeners of a thread.
