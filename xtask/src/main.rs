@@ -12,6 +12,7 @@ mod goldens;
 mod install;
 mod instructions;
 mod kernels;
+mod over_time;
 mod pins;
 mod session;
 mod tap;
@@ -41,6 +42,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
+    Chore { name: "over-time", words: over_time::WORDS, doc: over_time::DOC, run: over_time::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
     Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },
     Chore {

@@ -300,7 +300,9 @@ mod tests {
 
     fn said(lines: &[String]) -> Said {
         let mut said = Said::default();
-        lines.iter().for_each(|line| said.take(line).unwrap());
+        for line in lines {
+            said.take(line).unwrap();
+        }
         said
     }
 
