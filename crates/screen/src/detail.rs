@@ -1,0 +1,52 @@
+//! Everything that is known of one socket.
+
+use sockdiag_facts::fields::{Catalog, Choice, Named};
+use sockdiag_facts::model::Row;
+
+use crate::shot::Id;
+
+/// Numbers whose course over the looks that are kept is drawn, by the full names of
+/// their fields.
+pub const SERIES: &[(&str, &str)] = &[
+    ("sent", "rate.bytes_sent_per_s"),
+    ("received", "rate.bytes_received_per_s"),
+    ("rtt", "tcp.rtt_us"),
+    ("min rtt", "tcp.min_rtt_us"),
+    ("cwnd", "tcp.snd_cwnd"),
+    ("retrans", "rate.retrans_per_s"),
+    ("recv-q", "socket.recv_q"),
+    ("send-q", "socket.send_q"),
+];
+
+/// Every field that a socket reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detail {
+    /// Which socket.
+    pub id: Id,
+    /// Names of fields, what they say as people read it, and what they mean.
+    pub fields: Vec<(&'static str, String, &'static str)>,
+}
+
+impl Detail {
+    /// What a row says.
+    pub fn of(id: Id, row: &Row<'_>) -> Self {
+        let catalog = Catalog::shared();
+        let kind = row.socket.message_kind();
+        let mut fields: Vec<(&'static str, String, &'static str)> = Vec::new();
+        let mut text = Vec::new();
+        for known in catalog.fields() {
+            let Some(field) = catalog.of_kind(kind, known.name) else { continue };
+            if !std::ptr::eq(field, known) && fields.iter().any(|(name, ..)| *name == known.name) {
+                continue;
+            }
+            let named = Named { field, member: None, without_unit: true };
+            let choice = Choice::of(catalog, known.name, named).for_people();
+            text.clear();
+            if choice.put(&mut text, row) && !fields.iter().any(|(name, ..)| *name == known.name) {
+                // Cells are UTF-8.
+                fields.push((known.name, String::from_utf8_lossy(&text).into_owned(), field.doc));
+            }
+        }
+        Self { id, fields }
+    }
+}

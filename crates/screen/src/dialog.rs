@@ -1,0 +1,220 @@
+//! What lies over the list or instead of it: help, details, a question, an error.
+
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::detail::SERIES;
+use crate::draw::Page;
+use crate::keys::KEYS;
+use crate::shot::{Id, Mark};
+use crate::state::State;
+use crate::text::{folded, width};
+use crate::theme::Theme;
+
+/// Letters that keys take in help.
+const KEYS_WIDTH: u16 = 16;
+
+/// A box in the middle of the area, emptied, with a title.
+fn window(page: &mut Page<'_>, title: &str, width: u16, height: u16) -> Rect {
+    let area = page.area;
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    let x = area.x + (area.width - width) / 2;
+    let y = area.y + (area.height - height) / 2;
+    let line = |left: &str, middle: &str, right: &str| {
+        let inner = usize::from(width.saturating_sub(2));
+        format!("{left}{}{right}", middle.repeat(inner))
+    };
+    for row in 0..height {
+        let text = match row {
+            0 => line("┌", "─", "┐"),
+            row if row + 1 == height => line("└", "─", "┘"),
+            _ => line("│", " ", "│"),
+        };
+        for column in x..x + width {
+            if let Some(cell) = page.buffer.cell_mut((column, y + row)) {
+                cell.reset();
+            }
+        }
+        page.put(x, y + row, &text, width, Style::new());
+    }
+    let strong = Theme::strong();
+    page.put(x + 2, y, &format!(" {title} "), width.saturating_sub(4), strong);
+    Rect { x: x + 2, y: y + 1, width: width.saturating_sub(4), height: height.saturating_sub(2) }
+}
+
+/// Lines of text from one on; how far it could be scrolled.
+fn scrolled(count: usize, height: u16, top: u16) -> u16 {
+    let most = count.saturating_sub(height.into());
+    top.min(u16::try_from(most).unwrap_or(u16::MAX))
+}
+
+/// Every key with what it does.
+pub(crate) fn help(page: &mut Page<'_>, top: u16) -> u16 {
+    let width_of = page.area.width.min(76);
+    let left = KEYS_WIDTH.min(width_of / 3);
+    let room = usize::from(width_of.saturating_sub(4 + left + 1)).max(1);
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for help in KEYS {
+        let keys = folded(help.keys, left.into());
+        let doc = folded(help.doc, room);
+        for at in 0..keys.len().max(doc.len()) {
+            lines.push((keys.get(at).cloned().unwrap_or_default(), doc.get(at).cloned().unwrap_or_default()));
+        }
+    }
+    let marks = "+ new   ~ changed   - ended, with its last numbers   > chosen";
+    lines.push((String::new(), String::new()));
+    lines.extend(folded(marks, room + usize::from(left)).into_iter().map(|line| (String::new(), line)));
+    let height =
+        u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(page.area.height.saturating_sub(2).max(3));
+    let inner = window(page, "keys", width_of, height);
+    let top = scrolled(lines.len(), inner.height, top);
+    let (name, plain) = (Theme::strong(), Style::new());
+    for (y, (keys, doc)) in (inner.y..inner.bottom()).zip(lines.iter().skip(top.into())) {
+        let left = if keys.is_empty() && lines.len() < 4 { 0 } else { left + 1 };
+        page.put(inner.x, y, keys, left, name);
+        page.put(inner.x + left, y, doc, inner.width.saturating_sub(left), plain);
+    }
+    top
+}
+
+/// Asks whether exactly this socket shall be killed.
+pub(crate) fn kill(page: &mut Page<'_>, line: &str) {
+    let width_of = page.area.width.min(72);
+    let room = usize::from(width_of.saturating_sub(4)).max(1);
+    let mut lines = folded(line, room);
+    lines.extend(folded("Whoever holds it gets ECONNABORTED. No other socket is touched.", room));
+    lines.extend(folded("y kill it   any other key: leave it alone", room));
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let inner = window(page, "kill this socket?", width_of, height);
+    let last = lines.len().saturating_sub(1);
+    for (at, (y, line)) in (inner.y..inner.bottom()).zip(&lines).enumerate() {
+        let style = if at == last { page.theme.warning() } else { Style::new() };
+        page.put(inner.x, y, line, inner.width, style);
+    }
+}
+
+/// Why a filter was refused, below the line in which it stands.
+pub(crate) fn refusal(page: &mut Page<'_>, state: &State) {
+    let Some(refusal) = &state.refused else { return };
+    let body = page.rest(2, 1);
+    for (y, line) in (body.y..body.bottom()).zip(&refusal.lines) {
+        let blank = " ".repeat(body.width.into());
+        page.put(body.x, y, &blank, body.width, Style::new());
+        let style = page.theme.warning();
+        page.put(body.x, y, line, body.width, style);
+        for x in body.x..body.right() {
+            if let Some(cell) = page.buffer.cell_mut((x, y)) {
+                cell.modifier.remove(Modifier::REVERSED | Modifier::UNDERLINED);
+            }
+        }
+    }
+}
+
+/// The course of a number as a line of bars, the newest to the right.
+pub(crate) fn bars(numbers: &[Option<f64>]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = numbers.iter().flatten().copied().fold(0.0, f64::max);
+    let bar = |number: &Option<f64>| match number {
+        None => ' ',
+        Some(_) if most <= 0.0 => '▁',
+        Some(number) => {
+            let step = BARS.iter().enumerate().rev().find(|(at, _)| {
+                let floor = u32::try_from(*at).map_or(0.0, f64::from) / 8.0;
+                number / most > floor
+            });
+            step.map_or('▁', |(_, bar)| *bar)
+        }
+    };
+    numbers.iter().map(bar).collect()
+}
+
+/// Everything about a socket; returns how far it is scrolled.
+pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body: Rect) -> u16 {
+    if body.height == 0 {
+        return top;
+    }
+    let shot = state.shot();
+    let row = shot.find(id);
+    let mut lines: Vec<(String, String, Style)> = Vec::new();
+    let (plain, name) = (Style::new(), page.theme.name());
+    let what = match row.and_then(|row| shot.entries().get(row)) {
+        None => "it is not listed any more; these are its last numbers",
+        Some(entry) if matches!(entry.mark, Mark::Gone(_)) => "it ended; these are its last numbers",
+        Some(_) => "",
+    };
+    if !what.is_empty() {
+        lines.push((String::new(), what.to_owned(), page.theme.warning()));
+    }
+    let left: u16 = body.width.min(100) / 3;
+    let room = usize::from(body.width.saturating_sub(left + 1));
+    let spark = room.saturating_sub(14).clamp(1, 120);
+    for (title, field) in SERIES {
+        let numbers = state.series(id, field, spark);
+        let Some(newest) = numbers.iter().rev().flatten().next() else { continue };
+        let mut text = Vec::new();
+        if let Some(choice) = shot.column(field).and_then(|column| shot.choice(column)) {
+            if choice.has_unit() {
+                choice.put_amount(&mut text, *newest);
+            } else {
+                text.extend_from_slice(format!("{newest:.0}").as_bytes());
+            }
+        }
+        let line = format!("{:>12}  {}", String::from_utf8_lossy(&text), bars(&numbers));
+        lines.push(((*title).to_owned(), line, plain));
+    }
+    if !lines.is_empty() {
+        lines.push((String::new(), String::new(), plain));
+    }
+    match &state.detail {
+        Some(detail) if detail.id == id && state.paused.is_none() => {
+            for (field, value, doc) in &detail.fields {
+                // Below each other where there is no room beside.
+                let beside = usize::from(left) + 1 + 24 < usize::from(body.width);
+                let value_width = width(value).max(16) + 2;
+                if beside && value_width + 20 <= room {
+                    let doc = folded(doc, room - value_width);
+                    for (at, part) in doc.iter().enumerate() {
+                        let (field, value) = if at == 0 { (*field, value.as_str()) } else { ("", "") };
+                        let pad = value_width - width(value);
+                        lines.push((field.to_owned(), format!("{value}{}{part}", " ".repeat(pad)), plain));
+                    }
+                } else {
+                    let value = folded(value, room.max(1));
+                    for (at, part) in value.iter().enumerate() {
+                        let field = if at == 0 { *field } else { "" };
+                        lines.push((field.to_owned(), part.clone(), plain));
+                    }
+                }
+            }
+        }
+        _ => {
+            // What was kept of it, of another time or until the next look.
+            for (column, choice) in shot.columns().iter().enumerate() {
+                let mut text = Vec::new();
+                if row.is_some_and(|row| shot.put(&mut text, row, column)) {
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    lines.push((choice.full_name(), text, plain));
+                }
+            }
+        }
+    }
+    let top = scrolled(lines.len(), body.height, top);
+    for (y, (field, text, style)) in (body.y..body.bottom()).zip(lines.iter().skip(top.into())) {
+        page.put(body.x, y, field, left, name);
+        let x = if field.is_empty() && text.starts_with("it ") { body.x } else { body.x + left + 1 };
+        page.put(x, y, text, body.right().saturating_sub(x), *style);
+    }
+    top
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_in_proportion() {
+        assert_eq!(bars(&[Some(0.0), Some(1.0), None, Some(4.0), Some(8.0)]), "▁▁ ▄█");
+        assert_eq!(bars(&[Some(0.0), Some(0.0)]), "▁▁");
+        assert_eq!(bars(&[]), "");
+    }
+}

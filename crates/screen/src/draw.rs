@@ -1,0 +1,339 @@
+//! A frame: a line about all, one about the view, the list, and what is to be said.
+//!
+//! Invariant: the work depends on what is visible, not on how many sockets there are.
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::dialog;
+use crate::fit::{self, Drawn};
+use crate::shot::{Mark, Shot};
+use crate::state::{Line, Mode, State};
+use crate::text::{cut, width};
+use crate::theme::Theme;
+
+/// Draws the state on all of the frame.
+pub fn draw(frame: &mut Frame<'_>, state: &mut State, theme: Theme) {
+    let area = frame.area();
+    let buffer = frame.buffer_mut();
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    if state.size != (area.width, area.height) {
+        state.size = (area.width, area.height);
+        state.widths.clear();
+    }
+    let mut page = Page { buffer, area, theme };
+    let said = state.footer(theme);
+    let footer = u16::from(area.height > 3);
+    let above = area.height.min(3);
+    state.room = usize::from(area.height.saturating_sub(above + footer)).max(1);
+    state.keep_in_view();
+    match state.mode.clone() {
+        Mode::Details(id, top) => {
+            page.header(state);
+            let body = page.rest(1, footer);
+            let top = dialog::details(&mut page, state, id, top, body);
+            state.mode = Mode::Details(id, top);
+        }
+        mode => {
+            page.header(state);
+            page.view(state);
+            page.list(state, footer);
+            match mode {
+                Mode::Help(top, of) => {
+                    let top = dialog::help(&mut page, top);
+                    state.mode = Mode::Help(top, of);
+                }
+                Mode::Kill(_, line) => dialog::kill(&mut page, &line),
+                Mode::Filter => dialog::refusal(&mut page, state),
+                _ => {}
+            }
+        }
+    }
+    if footer > 0 {
+        let (text, style) = said;
+        page.line(area.height - 1, &text, style);
+    }
+    if state.mode == Mode::Filter && area.height > 1 {
+        let at = width(state.edit.before()) + 1;
+        let x = u16::try_from(at).unwrap_or(u16::MAX).min(area.width - 1);
+        frame.set_cursor_position((area.x + x, area.y + 1));
+    }
+}
+
+/// What a frame is drawn on.
+pub(crate) struct Page<'f> {
+    pub(crate) buffer: &'f mut Buffer,
+    pub(crate) area: Rect,
+    pub(crate) theme: Theme,
+}
+
+impl Page<'_> {
+    /// Lines between so many above and so many below.
+    pub(crate) fn rest(&self, above: u16, below: u16) -> Rect {
+        let Rect { x, y, width, height } = self.area;
+        Rect { x, y: y + above.min(height), width, height: height.saturating_sub(above + below) }
+    }
+
+    /// Puts text at a place, within a width; what is left of that stays as it is.
+    pub(crate) fn put(&mut self, x: u16, y: u16, text: &str, most: u16, style: Style) {
+        let (right, bottom) = (self.area.right(), self.area.bottom());
+        if x < right && y < bottom && most > 0 {
+            let most = most.min(right - x);
+            self.buffer.set_stringn(x, y, cut(text, most.into()), most.into(), style);
+        }
+    }
+
+    /// A whole line from the top.
+    fn line(&mut self, y: u16, text: &str, style: Style) {
+        self.put(self.area.x, self.area.y + y, text, self.area.width, style);
+    }
+
+    /// What it is about, and what it comes to.
+    fn header(&mut self, state: &State) {
+        let shot = state.shot();
+        let head = &shot.head;
+        let mut parts = Vec::new();
+        if let Some(paused) = &state.paused {
+            let newest = state.newest.head.seconds;
+            let ago = (newest - head.seconds).max(0.0);
+            parts.push(format!("PAUSED {}/{} -{ago:.0}s", paused.at + 1, paused.shots.len()));
+        }
+        let (first, last) = (state.scroll + 1, (state.scroll + state.room).min(state.lines.len()));
+        if state.grouped.is_some() {
+            parts.push(format!("{} groups of {} sockets", state.groups.len(), head.sockets));
+        } else {
+            parts.push(format!("{} sockets", head.sockets));
+        }
+        if state.lines.len() > state.room {
+            parts.push(format!("lines {first}-{last} of {}", state.lines.len()));
+        }
+        if head.opened + head.closed > 0 {
+            parts.push(format!("+{} -{}", head.opened, head.closed));
+        }
+        for drawn in state.drawn(shot) {
+            let sum = drawn.column.and_then(|column| Some((column, shot.sum(column)?, shot.choice(column)?)));
+            if let Some((_, sum, choice)) = sum {
+                let mut text = Vec::new();
+                choice.put_amount(&mut text, sum);
+                parts.push(format!("{} {}", drawn.title, String::from_utf8_lossy(&text)));
+            }
+        }
+        if !head.has_rates && head.sockets > 0 {
+            parts.push("rates after the next look".to_owned());
+        }
+        let start = format!("sockdiag top {}", state.view.title);
+        let clock = format!("{} {}", state.view.interval, head.time);
+        let y = self.area.y;
+        self.put(self.area.x, y, &start, self.area.width, Theme::strong());
+        let x = self.area.x + u16::try_from(width(&start)).unwrap_or(u16::MAX).min(self.area.width);
+        let room = self.area.right().saturating_sub(x);
+        let text = format!("  {}", parts.join("  "));
+        self.put(x, y, &text, room, Style::new());
+        let (used, clock_width) = (width(&start) + width(&text), width(&clock));
+        if used + 2 + clock_width <= usize::from(self.area.width) {
+            let at = self.area.right() - u16::try_from(clock_width).unwrap_or(0);
+            self.put(at, y, &clock, self.area.width, Style::new());
+        }
+    }
+
+    /// The filter, the order, what is grouped by.
+    fn view(&mut self, state: &State) {
+        if self.area.height < 2 {
+            return;
+        }
+        let y = self.area.y + 1;
+        if state.mode == Mode::Filter {
+            let text = format!("/{}", state.edit.text());
+            // Of a line that is too long the end is seen, where the cursor is.
+            let over = width(&text).saturating_sub(usize::from(self.area.width) - 1);
+            let text: String = text.chars().skip(over).collect();
+            self.put(self.area.x, y, &crate::clean(&text), self.area.width, Theme::strong());
+            return;
+        }
+        let mut text = String::new();
+        if let Some((name, down)) = &state.sort {
+            let way = if *down { "down" } else { "up" };
+            text = format!("sort {name} {way}");
+        }
+        if let Some(by) = state.grouped.and_then(|at| state.view.groups.get(at)) {
+            text = format!("{text}  by {}", by.title);
+        }
+        if let Some(preset) = state.view.presets.get(state.preset) {
+            text = format!("{}  {text}", preset.name);
+        }
+        let filter =
+            if state.filter.is_empty() { "/ to filter".to_owned() } else { format!("/{}", state.filter) };
+        let text = format!("{text}  {filter}");
+        self.put(self.area.x, y, &crate::clean(&text), self.area.width, self.theme.name());
+    }
+
+    /// Names of columns and the lines below them.
+    fn list(&mut self, state: &mut State, footer: u16) {
+        if self.area.height < 3 {
+            return;
+        }
+        let body = self.rest(3, footer);
+        let shot = std::sync::Arc::clone(state.shot());
+        let columns = state.drawn(&shot);
+        let lines: Vec<Line> =
+            state.lines.iter().skip(state.scroll).take(body.height.into()).copied().collect();
+        let texts = |line: &Line| columns.iter().map(|drawn| state.text(&shot, *line, drawn)).collect();
+        let cells: Vec<Vec<String>> = lines.iter().map(texts).collect();
+        let mut wishes = fit::wishes(&columns, &cells);
+        if state.widths.len() == wishes.len() {
+            for (wish, had) in wishes.iter_mut().zip(&state.widths) {
+                *wish = (*wish).max(*had);
+            }
+        }
+        state.widths.clone_from(&wishes);
+        let lead = state.lead();
+        let fits = fit::fit(&columns, &wishes, body.width.saturating_sub(lead));
+        self.heads(state, &columns, &fits, lead);
+        for (at, (line, cells)) in (0_u16..).zip(lines.iter().zip(&cells)) {
+            let y = body.y + at;
+            let is_chosen = state.scroll + usize::from(at) == state.cursor;
+            self.row(state, &shot, y, *line, is_chosen, lead, &fits, &columns, cells);
+        }
+        if lines.is_empty() && body.height > 0 {
+            let mut said = state.trouble.clone();
+            if said.is_empty() {
+                said.push(
+                    if state.is_blank || state.grouped.is_some() {
+                        "looking..."
+                    } else {
+                        "no socket is listed"
+                    }
+                    .to_owned(),
+                );
+            }
+            for (y, line) in (body.y..body.bottom()).zip(&said) {
+                self.put(body.x + 2, y, line, body.width.saturating_sub(2), Style::new());
+            }
+        }
+    }
+
+    fn heads(&mut self, state: &State, columns: &[Drawn], fits: &[(usize, u16)], lead: u16) {
+        let y = self.area.y + 2;
+        let blank = " ".repeat(self.area.width.into());
+        self.put(self.area.x, y, &blank, self.area.width, Theme::head());
+        if let Some(by) = state.grouped.and_then(|at| state.view.groups.get(at)) {
+            self.put(self.area.x + 2, y, &by.title, lead.saturating_sub(3), Theme::head());
+        }
+        let mut x = self.area.x + lead;
+        for (at, width_of) in fits {
+            let Some(drawn) = columns.get(*at) else { continue };
+            let mut title = drawn.title.clone();
+            if drawn.is_sorted {
+                let down = state.sort.as_ref().is_some_and(|(_, down)| *down);
+                title.push(if down { '▼' } else { '▲' });
+            }
+            let style = if drawn.is_sorted { Theme::sorted() } else { Theme::head() };
+            let shift = if drawn.is_number { width_of.saturating_sub(cells(&title)) } else { 0 };
+            self.put(x + shift, y, &title, *width_of - shift, style);
+            x += width_of + 1;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a line is made of")]
+    fn row(
+        &mut self,
+        state: &State,
+        shot: &Shot,
+        y: u16,
+        line: Line,
+        is_chosen: bool,
+        lead: u16,
+        fits: &[(usize, u16)],
+        columns: &[Drawn],
+        texts: &[String],
+    ) {
+        let mark = match line {
+            Line::Group(_) => Mark::Known,
+            Line::Row(row) => shot.entries().get(row as usize).map_or(Mark::Known, |entry| entry.mark),
+        };
+        let style = match mark {
+            Mark::Known => Style::new(),
+            Mark::New => self.theme.opened(),
+            Mark::Changed => self.theme.changed(),
+            Mark::Gone(_) => self.theme.gone(),
+        };
+        let style = if is_chosen { style.patch(Theme::chosen()) } else { style };
+        let x = self.area.x;
+        if is_chosen {
+            let blank = " ".repeat(self.area.width.into());
+            self.put(x, y, &blank, self.area.width, style);
+        }
+        match line {
+            Line::Row(_) => {
+                let sign = if is_chosen && mark == Mark::Known { ">" } else { mark.letter() };
+                self.put(x, y, sign, 1, style);
+            }
+            Line::Group(at) => {
+                if let Some(group) = state.groups.get(at as usize) {
+                    let sign = if state.unfolded.contains(&group.name) { "▾" } else { "▸" };
+                    let count = group.count.to_string();
+                    let room = lead.saturating_sub(3 + cells(&count) + 2);
+                    self.put(x, y, sign, 1, style);
+                    self.put(x + 2, y, &group.name, room, style);
+                    self.put(x + lead - 1 - cells(&count).min(lead - 1), y, &count, cells(&count), style);
+                }
+            }
+        }
+        let mut x = x + lead;
+        for (at, width_of) in fits {
+            let (Some(drawn), Some(text)) = (columns.get(*at), texts.get(*at)) else { continue };
+            let shift = if drawn.is_number { width_of.saturating_sub(cells(text)) } else { 0 };
+            self.put(x + shift, y, text, *width_of - shift, style);
+            x += width_of + 1;
+        }
+    }
+}
+
+fn cells(text: &str) -> u16 {
+    u16::try_from(width(text)).unwrap_or(u16::MAX)
+}
+
+impl State {
+    /// Letters before the first column: a mark, and names of groups.
+    fn lead(&self) -> u16 {
+        if self.grouped.is_none() {
+            return 2;
+        }
+        let most = self.size.0 / 2;
+        let shown = self.groups.iter().take(200);
+        let widest = shown.map(|group| cells(&group.name)).max().unwrap_or(0);
+        (widest.saturating_add(12)).clamp(16, 44).min(most.max(10))
+    }
+
+    /// What is said below, most urgent first.
+    fn footer(&self, theme: Theme) -> (String, Style) {
+        if let Some(message) = &self.message {
+            return (message.clone(), Theme::strong());
+        }
+        let unseen = &self.shot().head.unseen;
+        if !self.trouble.is_empty() {
+            return (format!("! {}", self.trouble.join("  ")), theme.warning());
+        }
+        match &self.mode {
+            Mode::Filter if self.waits_for_filter => ("reading the filter...".to_owned(), Style::new()),
+            Mode::Filter => {
+                ("Enter use  Tab complete  Esc leave as it was  Ctrl-U empty".to_owned(), Style::new())
+            }
+            Mode::Help(..) => ("Up Down scroll  any other key goes back".to_owned(), Style::new()),
+            Mode::Details(..) => (
+                "Esc back  Up Down scroll  Space pause  Left Right step  y copy  k kill".to_owned(),
+                Style::new(),
+            ),
+            _ if !unseen.is_empty() => (format!("! {}", unseen.join("  ! ")), theme.warning()),
+            _ => {
+                let keys =
+                    "? help  / filter  < > sort  g group  1-5 columns  Enter details  Space pause  q quit";
+                (keys.to_owned(), Style::new())
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Which columns there is room for.
+//!
+//! Invariant: the column of the order has a place as long as there is any; where it has
+//! none, the line above the columns names it all the same.
+
+use crate::group;
+use crate::shot::{Cell, Mark, Shot};
+use crate::state::{Line, State};
+use crate::text::width;
+
+/// A column as it is drawn: one field, or an address with its port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Drawn {
+    pub(crate) title: String,
+    pub(crate) name: String,
+    /// The column of the shot.
+    pub(crate) column: Option<usize>,
+    /// That of the port behind the address, and of the service's name.
+    pub(crate) port: Option<(Option<usize>, Option<usize>)>,
+    pub(crate) is_number: bool,
+    pub(crate) is_sorted: bool,
+    /// Which goes first where room is short: the larger.
+    gives_way: u8,
+    /// Whether it says how the socket ended, once it did.
+    ended: Option<usize>,
+}
+
+/// What heads a column: the name without what its cells say, too.
+fn title(name: &str) -> String {
+    let short = name.rsplit('.').next().unwrap_or(name);
+    let (short, per_second) = match short.strip_suffix("_per_s") {
+        Some(short) => {
+            let short = short.strip_prefix("bytes_").unwrap_or(short);
+            (short.strip_suffix("_bytes").unwrap_or(short), "/s")
+        }
+        None => (short, ""),
+    };
+    let short = ["_us", "_ms", "_bytes"].iter().find_map(|unit| short.strip_suffix(unit)).unwrap_or(short);
+    match name {
+        "netns.title" => "netns".to_owned(),
+        _ => format!("{short}{per_second}"),
+    }
+}
+
+impl State {
+    /// The columns of the view, in their order.
+    pub(crate) fn drawn(&self, shot: &Shot) -> Vec<Drawn> {
+        let mut drawn: Vec<Drawn> = Vec::new();
+        let sort = self.sort.as_ref().map(|(name, _)| name.as_str());
+        let mut names = self.columns().iter().peekable();
+        while let Some(name) = names.next() {
+            if name == "socket.ended" {
+                continue;
+            }
+            let column = shot.column(name);
+            let is_number = column.and_then(|column| shot.choice(column)).is_some_and(|it| it.is_number());
+            let mut it = Drawn {
+                title: title(name),
+                name: name.clone(),
+                column,
+                port: None,
+                is_number,
+                is_sorted: sort == Some(name),
+                gives_way: if is_number { 3 } else { 4 },
+                ended: None,
+            };
+            match name.as_str() {
+                "local.addr" | "remote.addr" => {
+                    let which = name.split('.').next().unwrap_or_default();
+                    which.clone_into(&mut it.title);
+                    it.gives_way = if which == "remote" { 1 } else { 5 };
+                    let port = format!("{which}.port");
+                    if names.next_if(|next| **next == port).is_some() {
+                        it.is_sorted |= sort == Some(&port);
+                        let service = self.names.then(|| shot.column(&format!("{which}.service"))).flatten();
+                        it.port = Some((shot.column(&port), service));
+                    }
+                }
+                "socket.state" => {
+                    it.ended = shot.column("socket.ended");
+                    it.gives_way = 6;
+                }
+                "socket.netid" => it.gives_way = 8,
+                "netns.title" => it.gives_way = 7,
+                "socket.processes" => it.gives_way = 2,
+                _ => {}
+            }
+            if it.is_sorted {
+                it.gives_way = 0;
+            }
+            drawn.push(it);
+        }
+        drawn
+    }
+
+    /// What a column says of a line; of a group what its numbers come to.
+    pub(crate) fn text(&self, shot: &Shot, line: Line, drawn: &Drawn) -> String {
+        let row = match line {
+            Line::Row(row) => row as usize,
+            Line::Group(at) => {
+                let group = self.groups.get(at as usize);
+                let text = |column| group.and_then(|group| group::text(shot, group, column));
+                return drawn.column.filter(|_| drawn.is_number).and_then(text).unwrap_or_default();
+            }
+        };
+        let mut text = Vec::new();
+        let is_gone = shot.entries().get(row).is_some_and(|entry| matches!(entry.mark, Mark::Gone(_)));
+        if let Some(ended) = drawn.ended.filter(|_| is_gone)
+            && shot.put(&mut text, row, ended)
+        {
+            return String::from_utf8_lossy(&text).into_owned();
+        }
+        let column = drawn.column.unwrap_or(usize::MAX);
+        match drawn.port {
+            None => _ = shot.put(&mut text, row, column),
+            Some((port, service)) => {
+                let is_v6 = matches!(shot.cell(row, column), Cell::V6(_));
+                if is_v6 {
+                    text.push(b'[');
+                }
+                let known = shot.put(&mut text, row, column);
+                if is_v6 {
+                    text.push(b']');
+                }
+                let ports = [service, port].into_iter().flatten();
+                let mut port_text = Vec::new();
+                for port in ports {
+                    if shot.put(&mut port_text, row, port) {
+                        break;
+                    }
+                }
+                if known || !port_text.is_empty() {
+                    text.push(b':');
+                    text.extend_from_slice(&port_text);
+                }
+            }
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// Widths at most.
+fn most(drawn: &Drawn) -> u16 {
+    match drawn.name.as_str() {
+        "local.addr" | "remote.addr" => 47,
+        "socket.processes" => 60,
+        _ if drawn.is_number => 14,
+        _ => 24,
+    }
+}
+
+/// The width that columns ask for: that of their widest cell.
+pub(crate) fn wishes(columns: &[Drawn], cells: &[Vec<String>]) -> Vec<u16> {
+    let each = columns.iter().enumerate().map(|(at, drawn)| {
+        let cells = cells.iter().filter_map(|line| line.get(at)).map(|cell| width(cell));
+        // A mark of the order stands behind the title.
+        let widest = cells.chain([width(&drawn.title) + 1]).max().unwrap_or(0);
+        u16::try_from(widest).unwrap_or(u16::MAX).min(most(drawn))
+    });
+    each.collect()
+}
+
+/// Columns that there is room for, by their places, with their widths.
+pub(crate) fn fit(columns: &[Drawn], wishes: &[u16], room: u16) -> Vec<(usize, u16)> {
+    let mut by_weight: Vec<usize> = (0..columns.len()).collect();
+    by_weight.sort_by_key(|at| columns.get(*at).map_or(u8::MAX, |drawn| drawn.gives_way));
+    let mut left = room;
+    let mut fits: Vec<(usize, u16)> = Vec::new();
+    for at in by_weight {
+        let (Some(wish), Some(drawn)) = (wishes.get(at).copied(), columns.get(at)) else { continue };
+        let gap = u16::from(!fits.is_empty());
+        // Text may be cut, a number may not.
+        let least = if drawn.is_number { wish } else { wish.min(12) };
+        let is_first = fits.is_empty();
+        if left < least + gap && !is_first {
+            continue;
+        }
+        let width = wish.min(left.saturating_sub(gap));
+        left -= (width + gap).min(left);
+        fits.push((at, width));
+    }
+    fits.sort_by_key(|(at, _)| *at);
+    fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(name: &str, is_number: bool, gives_way: u8) -> Drawn {
+        let (title, name) = (title(name), name.to_owned());
+        Drawn {
+            title,
+            name,
+            column: None,
+            port: None,
+            is_number,
+            is_sorted: gives_way == 0,
+            gives_way,
+            ended: None,
+        }
+    }
+
+    #[test]
+    fn titles_leave_out_what_cells_say() {
+        for (name, want) in [
+            ("rate.bytes_sent_per_s", "sent/s"),
+            ("rate.retrans_per_s", "retrans/s"),
+            ("goodput_bytes_per_s", "goodput/s"),
+            ("tcp.rtt_us", "rtt"),
+            ("netns.title", "netns"),
+        ] {
+            assert_eq!(title(name), want);
+        }
+    }
+
+    #[test]
+    fn the_order_keeps_its_column() {
+        let columns =
+            [drawn("socket.netid", false, 8), drawn("remote.addr", false, 1), drawn("tcp.rtt_us", true, 0)];
+        let wishes = [5, 20, 9];
+        assert_eq!(fit(&columns, &wishes, 80), [(0, 5), (1, 20), (2, 9)]);
+        assert_eq!(fit(&columns, &wishes, 30), [(1, 20), (2, 9)]);
+        assert_eq!(fit(&columns, &wishes, 24), [(1, 14), (2, 9)]);
+        assert_eq!(fit(&columns, &wishes, 12), [(2, 9)]);
+        assert_eq!(fit(&columns, &wishes, 4), [(2, 4)]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Rows that have something in common: how many, and what their numbers come to.
+//!
+//! Amounts add up, of everything else the largest is shown; what ended longer ago
+//! than at this look is in no group.
+
+use std::collections::HashMap;
+
+use crate::shot::{Mark, Shot, adds_up};
+
+/// What rows are grouped by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupBy {
+    /// What people call it.
+    pub title: String,
+    /// The full names of the fields.
+    pub columns: Vec<String>,
+}
+
+/// Rows that have the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// What they have, in text that is escaped.
+    pub(crate) name: String,
+    pub(crate) count: usize,
+    /// Numbers by column of the shot.
+    pub(crate) numbers: Vec<Option<f64>>,
+    /// The rows, in their order.
+    pub(crate) rows: Vec<u32>,
+}
+
+/// The groups of rows that come in an order.
+pub(crate) fn groups(shot: &Shot, by: &GroupBy, order: &[u32]) -> Vec<Group> {
+    let columns: Vec<Option<usize>> = by.columns.iter().map(|name| shot.column(name)).collect();
+    let kinds: Vec<(bool, bool)> =
+        shot.columns().iter().map(|choice| (choice.is_number(), adds_up(choice))).collect();
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut name = Vec::new();
+    for &row in order {
+        let at = row as usize;
+        if shot.entries().get(at).is_some_and(|entry| matches!(entry.mark, Mark::Gone(1..))) {
+            continue;
+        }
+        name.clear();
+        for (number, column) in columns.iter().enumerate() {
+            if number > 0 {
+                name.push(b' ');
+            }
+            if !column.is_some_and(|column| shot.put(&mut name, at, column)) {
+                name.push(b'-');
+            }
+        }
+        let known = places.get(&name).copied();
+        let place = known.unwrap_or(groups.len());
+        if known.is_none() {
+            let text = String::from_utf8_lossy(&name).into_owned();
+            groups.push(Group { name: text, count: 0, numbers: vec![None; kinds.len()], rows: Vec::new() });
+            places.insert(name.clone(), place);
+        }
+        let Some(group) = groups.get_mut(place) else { continue };
+        group.count += 1;
+        group.rows.push(row);
+        for (column, ((is_number, adds), sofar)) in kinds.iter().zip(&mut group.numbers).enumerate() {
+            let number = if *is_number { shot.number(at, column) } else { None };
+            let Some(number) = number else { continue };
+            *sofar = Some(match *sofar {
+                None => number,
+                Some(sofar) if *adds => sofar + number,
+                Some(sofar) => sofar.max(number),
+            });
+        }
+    }
+    groups
+}
+
+/// Orders groups by a column, or by their names or their counts where that has no numbers.
+pub(crate) fn sort(shot: &Shot, groups: &mut [Group], column: Option<usize>, down: bool) {
+    let is_number = column.and_then(|column| shot.choice(column)).is_some_and(|choice| choice.is_number());
+    groups.sort_by(|a, b| {
+        let number = |group: &Group| {
+            column.filter(|_| is_number).and_then(|column| group.numbers.get(column).copied().flatten())
+        };
+        let order = match (number(a), number(b)) {
+            (Some(a), Some(b)) if down => b.total_cmp(&a),
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        order.then(b.count.cmp(&a.count)).then_with(|| a.name.cmp(&b.name))
+    });
+}
+
+/// A number of a group as people read it.
+pub(crate) fn text(shot: &Shot, group: &Group, column: usize) -> Option<String> {
+    let number = group.numbers.get(column).copied().flatten()?;
+    let choice = shot.choice(column)?;
+    let mut text = Vec::new();
+    if choice.has_unit() {
+        choice.put_amount(&mut text, number);
+    } else if number.fract() == 0.0 {
+        text.extend_from_slice(format!("{number:.0}").as_bytes());
+    } else {
+        text.extend_from_slice(format!("{number:.3}").as_bytes());
+    }
+    String::from_utf8(text).ok()
+}

@@ -1,0 +1,56 @@
+//! Keys, and what help says of each.
+
+/// A key, whatever a terminal sends for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as it is printed on the key")]
+pub enum Key {
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+    Enter,
+    Escape,
+    Tab,
+    Backspace,
+    Delete,
+    Char(char),
+    /// With the control key.
+    Control(char),
+}
+
+/// What help says of a key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyHelp {
+    /// The keys.
+    pub keys: &'static str,
+    /// What they do.
+    pub doc: &'static str,
+}
+
+const fn key(keys: &'static str, doc: &'static str) -> KeyHelp {
+    KeyHelp { keys, doc }
+}
+
+/// Every key of the list, in the order of help.
+pub const KEYS: &[KeyHelp] = &[
+    key("Up Down PgUp PgDn Home End", "move"),
+    key("/", "filter in the language of ss; Tab completes, an empty line takes it away"),
+    key("< >", "order by the column to the left, to the right"),
+    key("r", "turn the order round"),
+    key("1-9", "columns for a question: traffic, latency, loss, queues, memory"),
+    key("g G", "group by the next thing, by the one before"),
+    key("Enter", "details of a socket; unfold or fold a group"),
+    key("Space", "pause, and go on"),
+    key("Left Right", "step back, step forth through the looks that are kept"),
+    key("n", "names or numbers of ports"),
+    key("y", "copy the socket as a filter of ss"),
+    key("s", "save what is listed as JSONL"),
+    key("k", "kill the socket, after a question"),
+    key("? h", "this help"),
+    key("Esc", "back"),
+    key("q", "quit"),
+];

@@ -1,0 +1,460 @@
+//! A look, kept: cells by row and column, and what the look came to.
+//!
+//! A cell keeps what a field said, not its text: a number is put into words when it
+//! is drawn, and rows are ordered by their numbers.
+//!
+//! Invariant: text in a shot is escaped already (see `sockdiag_facts::escape`).
+
+#![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use sockdiag_facts::fields::{
+    Catalog, Choice, Kind, Named, Needs, Reading, Together, Unit, Value, put_address,
+};
+use sockdiag_facts::model::{Addr, Row, Table};
+
+/// What tells a socket from all others: its namespace, and its cookie there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Id {
+    /// The inode of the network namespace; 0 where there is only ours.
+    pub netns: u64,
+    /// The cookie; 0 where the source has none.
+    pub cookie: u64,
+}
+
+/// What a look says of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It was there before.
+    Known,
+    /// It was not there at the look before.
+    New,
+    /// Something that is watched of it says something else.
+    Changed,
+    /// It ended, so many looks ago; its numbers are its last.
+    Gone(u8),
+}
+
+impl Mark {
+    /// The letter that stands for it.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Known => " ",
+            Self::New => "+",
+            Self::Changed => "~",
+            Self::Gone(_) => "-",
+        }
+    }
+}
+
+/// A row.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Which socket it is.
+    pub id: Id,
+    /// The table that it is listed in.
+    pub table: Table,
+    /// What became of it.
+    pub mark: Mark,
+}
+
+/// What a field said of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell {
+    /// Nothing.
+    Absent,
+    /// That there is no limit.
+    Unlimited,
+    /// A whole number.
+    Signed(i64),
+    /// A whole number.
+    Unsigned(u64),
+    /// A number.
+    Ratio(f64),
+    /// An IPv4 address.
+    V4([u8; 4]),
+    /// An IPv6 address, whose bytes stand there among the texts.
+    V6(u32),
+    /// A text of so many bytes that begins there among the texts.
+    Text(u32, u32),
+}
+
+/// What a look came to, beside its rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Head {
+    /// How many looks there were before.
+    pub number: u64,
+    /// The time of day, as it is shown.
+    pub time: String,
+    /// Seconds since the first look, by the clock that never jumps.
+    pub seconds: f64,
+    /// Whether there is a look before it, so that rates are known.
+    pub has_rates: bool,
+    /// Sockets that passed the filter.
+    pub sockets: u64,
+    /// Those of them that are new.
+    pub opened: u64,
+    /// Sockets that ended since the look before.
+    pub closed: u64,
+    /// What could not be seen, a sentence each.
+    pub unseen: Vec<String>,
+}
+
+/// One look.
+#[derive(Debug)]
+pub struct Shot {
+    columns: Arc<[Choice]>,
+    names: Arc<[String]>,
+    entries: Vec<Entry>,
+    cells: Vec<Cell>,
+    text: Vec<u8>,
+    /// Sums of the columns that add up.
+    sums: Vec<Option<f64>>,
+    /// What it came to.
+    pub head: Head,
+}
+
+impl Shot {
+    /// Without a row.
+    pub fn empty() -> Self {
+        Builder::new(Vec::new(), None, 0).end(Head::default())
+    }
+
+    /// Its rows, in the order in which they were seen.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The columns that were kept.
+    pub fn columns(&self) -> &[Choice] {
+        &self.columns
+    }
+
+    /// The column of a field's full name.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    /// The column's choice.
+    pub fn choice(&self, column: usize) -> Option<&Choice> {
+        self.columns.get(column)
+    }
+
+    /// The cell of a row.
+    pub fn cell(&self, row: usize, column: usize) -> Cell {
+        let width = self.columns.len();
+        if column >= width {
+            return Cell::Absent;
+        }
+        self.cells.get(row * width + column).copied().unwrap_or(Cell::Absent)
+    }
+
+    /// The sum of a column over what is there and what ended since the look before, where it adds up.
+    pub fn sum(&self, column: usize) -> Option<f64> {
+        self.sums.get(column).copied().flatten()
+    }
+
+    /// The number in a cell.
+    pub fn number(&self, row: usize, column: usize) -> Option<f64> {
+        number(self.cell(row, column))
+    }
+
+    /// The row of a socket.
+    pub fn find(&self, id: Id) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.id == id)
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.entries.len() * size_of::<Entry>()
+            + self.cells.len() * size_of::<Cell>()
+            + self.text.len()
+            + 1024
+    }
+
+    /// Appends a cell as people read it; false where there is nothing.
+    pub fn put(&self, out: &mut Vec<u8>, row: usize, column: usize) -> bool {
+        let Some(choice) = self.columns.get(column) else { return false };
+        match self.cell(row, column) {
+            Cell::Absent => return false,
+            Cell::Unlimited => out.extend_from_slice(b"unlimited"),
+            Cell::Signed(number) if choice.has_unit() => choice.put_amount(out, number as f64),
+            Cell::Unsigned(number) if choice.has_unit() => choice.put_amount(out, number as f64),
+            Cell::Ratio(number) => put_ratio(out, choice, number),
+            cell => self.put_plain(out, cell),
+        }
+        true
+    }
+
+    /// Appends a cell as programs read it; false where there is nothing.
+    pub fn put_raw(&self, out: &mut Vec<u8>, row: usize, column: usize) -> bool {
+        match self.cell(row, column) {
+            Cell::Absent | Cell::Unlimited => false,
+            cell => {
+                self.put_plain(out, cell);
+                true
+            }
+        }
+    }
+
+    fn put_plain(&self, out: &mut Vec<u8>, cell: Cell) {
+        match cell {
+            Cell::Absent | Cell::Unlimited => {}
+            Cell::Signed(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Cell::Unsigned(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Cell::Ratio(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Cell::V4(octets) => put_address(out, Addr::V4(octets)),
+            Cell::V6(_) => put_address(out, Addr::V6(self.v6(cell))),
+            Cell::Text(..) => out.extend_from_slice(self.bytes_of(cell)),
+        }
+    }
+
+    fn v6(&self, cell: Cell) -> [u8; 16] {
+        let Cell::V6(at) = cell else { return [0; 16] };
+        let bytes = self.text.get(at as usize..).and_then(|rest| rest.first_chunk());
+        bytes.copied().unwrap_or_default()
+    }
+
+    /// The bytes of a text.
+    pub(crate) fn bytes_of(&self, cell: Cell) -> &[u8] {
+        let Cell::Text(at, length) = cell else { return &[] };
+        let (at, length) = (at as usize, length as usize);
+        self.text.get(at..at + length).unwrap_or_default()
+    }
+
+    /// Rows in the order of a column; those that say nothing come last, either way
+    /// round, and equal ones as they were seen.
+    pub fn sorted(&self, column: usize, down: bool) -> Vec<u32> {
+        let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let mut keys: Vec<(u64, u32)> = Vec::with_capacity(count as usize);
+        let mut texts = false;
+        let mut rest = Vec::new();
+        for row in 0..count {
+            let cell = self.cell(row as usize, column);
+            match (cell, number(cell)) {
+                (Cell::Unlimited, _) => keys.push((u64::MAX, row)),
+                (_, Some(number)) => keys.push((ordered(number), row)),
+                (Cell::Absent, None) => rest.push(row),
+                _ => {
+                    texts = true;
+                    keys.push((0, row));
+                }
+            }
+        }
+        if texts {
+            keys.sort_by(|(_, a), (_, b)| {
+                let order = self.order(self.cell(*a as usize, column), self.cell(*b as usize, column));
+                if down { order.reverse() } else { order }
+            });
+        } else {
+            if down {
+                for (key, _) in &mut keys {
+                    *key = !*key;
+                }
+            }
+            // The number of the row keeps equal ones as they were.
+            keys.sort_unstable();
+        }
+        keys.into_iter().map(|(_, row)| row).chain(rest).collect()
+    }
+
+    fn order(&self, a: Cell, b: Cell) -> Ordering {
+        match (a, b) {
+            (Cell::V4(a), Cell::V4(b)) => a.cmp(&b),
+            (Cell::V4(_), Cell::V6(_)) => Ordering::Less,
+            (Cell::V6(_), Cell::V4(_)) => Ordering::Greater,
+            (Cell::V6(_), Cell::V6(_)) => self.v6(a).cmp(&self.v6(b)),
+            _ => self.bytes_of(a).cmp(self.bytes_of(b)),
+        }
+    }
+}
+
+/// Whether the numbers of several sockets are added up: amounts, and what was measured
+/// of each over the same time.
+pub(crate) fn adds_up(choice: &Choice) -> bool {
+    let per_second = || matches!(choice.unit(), Unit::BytesPerSecond | Unit::PacketsPerSecond);
+    let measured = || choice.needs().intersects(Needs::TWO_LOOKS) && per_second();
+    choice.is_number()
+        && match choice.together() {
+            Together::Sum => true,
+            Together::Most => measured(),
+            _ => false,
+        }
+}
+
+/// The same choice, whose numbers have units, though its name says them, too.
+fn for_people(choice: Choice) -> Choice {
+    let named = Named { without_unit: true, ..*choice.named() };
+    if choice.is_number() { Choice::of(Catalog::shared(), choice.name(), named).for_people() } else { choice }
+}
+
+/// A ratio as people read it.
+fn put_ratio(out: &mut Vec<u8>, choice: &Choice, number: f64) {
+    if choice.has_unit() {
+        choice.put_amount(out, number);
+    } else {
+        out.extend_from_slice(format!("{number:.3}").as_bytes());
+    }
+}
+
+fn number(cell: Cell) -> Option<f64> {
+    match cell {
+        Cell::Signed(number) => Some(number as f64),
+        Cell::Unsigned(number) => Some(number as f64),
+        Cell::Ratio(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// Bits that are ordered as the numbers are.
+fn ordered(number: f64) -> u64 {
+    let bits = number.to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+}
+
+/// A shot while it is made.
+#[derive(Debug)]
+pub struct Builder {
+    shot: Shot,
+    /// The text that a column had last, which the next row often has, too.
+    last: Vec<Cell>,
+    /// What is added up.
+    adds: Vec<bool>,
+    /// Whether a number is absent where it stands for none.
+    has_unit: Vec<bool>,
+    previous: Option<Arc<Shot>>,
+    /// Looks for which what ended stays.
+    stays: u8,
+}
+
+impl Builder {
+    /// A shot of these columns, without rows.  What ended stays for so many looks:
+    /// rows of the `previous` shot are taken over by [`Builder::end`].
+    pub fn new(columns: Vec<Choice>, previous: Option<Arc<Shot>>, stays: u8) -> Self {
+        let columns: Arc<[Choice]> = columns.into_iter().map(for_people).collect();
+        let names: Arc<[String]> = columns.iter().map(Choice::full_name).collect();
+        let count = columns.len();
+        let adds: Vec<bool> = columns.iter().map(adds_up).collect();
+        let has_unit = columns.iter().map(Choice::has_unit).collect();
+        let rows = previous.as_ref().map_or(0, |shot| shot.entries.len());
+        let text = previous.as_ref().map_or(0, |shot| shot.text.len());
+        let shot = Shot {
+            columns,
+            names,
+            entries: Vec::with_capacity(rows),
+            cells: Vec::with_capacity(rows * count),
+            text: Vec::with_capacity(text),
+            sums: vec![None; count],
+            head: Head::default(),
+        };
+        Self { shot, last: vec![Cell::Absent; count], adds, has_unit, previous, stays }
+    }
+
+    /// Takes a row.
+    pub fn row(&mut self, mark: Mark, row: &Row<'_>) {
+        let Self { shot, last, adds, has_unit, .. } = self;
+        let Shot { columns, entries, cells, text, sums, .. } = shot;
+        let netns = row.names.netns.map_or(0, |netns| netns.inode);
+        let id = Id { netns, cookie: row.cookie().unwrap_or(0) };
+        entries.push(Entry { id, table: row.table(), mark });
+        let each = columns.iter().zip(last.iter_mut()).zip(has_unit.iter()).zip(adds.iter().zip(sums));
+        for (((choice, last), has_unit), (adds, sum)) in each {
+            let cell = read(choice, *has_unit, row, text, last);
+            if *adds && let Some(number) = number(cell) {
+                *sum = Some(sum.unwrap_or(0.0) + number);
+            }
+            cells.push(cell);
+        }
+    }
+
+    /// The shot, with the rows of the previous one that ended a few looks ago.
+    pub fn end(mut self, head: Head) -> Shot {
+        if let Some(previous) = self.previous.take() {
+            self.take_over(&previous);
+        }
+        self.shot.head = head;
+        self.shot
+    }
+
+    fn take_over(&mut self, previous: &Shot) {
+        let shot = &mut self.shot;
+        let from: Vec<Option<usize>> = shot.names.iter().map(|name| previous.column(name)).collect();
+        for (row, entry) in previous.entries.iter().enumerate() {
+            let Mark::Gone(looks) = entry.mark else { continue };
+            if looks + 1 >= self.stays {
+                continue;
+            }
+            shot.entries.push(Entry { mark: Mark::Gone(looks + 1), ..*entry });
+            for column in &from {
+                let cell = column.map_or(Cell::Absent, |column| previous.cell(row, column));
+                let moved = match cell {
+                    Cell::V6(_) => put_v6(&mut shot.text, previous.v6(cell)),
+                    Cell::Text(..) => put_text(&mut shot.text, previous.bytes_of(cell)),
+                    cell => cell,
+                };
+                shot.cells.push(moved);
+            }
+        }
+    }
+}
+
+fn put_v6(text: &mut Vec<u8>, octets: [u8; 16]) -> Cell {
+    let at = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    text.extend_from_slice(&octets);
+    Cell::V6(at)
+}
+
+fn put_text(text: &mut Vec<u8>, piece: &[u8]) -> Cell {
+    let at = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    text.extend_from_slice(piece);
+    Cell::Text(at, u32::try_from(piece.len()).unwrap_or(0))
+}
+
+/// What a field says of a row; texts are appended to `text`.
+fn read(choice: &Choice, has_unit: bool, row: &Row<'_>, text: &mut Vec<u8>, last: &mut Cell) -> Cell {
+    let is_scalar = choice.named().member.is_none() && !choice.is_network();
+    match choice.read(row) {
+        Reading::Absent => return Cell::Absent,
+        Reading::Unlimited => return Cell::Unlimited,
+        Reading::None if has_unit => return Cell::Absent,
+        Reading::Value(value) if is_scalar => match value {
+            Value::U64(number) => return Cell::Unsigned(number),
+            Value::I64(number) => return Cell::Signed(number),
+            Value::F64(number) => return Cell::Ratio(number),
+            Value::Addr(Addr::V4(octets)) => return Cell::V4(octets),
+            Value::Addr(Addr::V6(octets)) => return put_v6(text, octets),
+            _ => {}
+        },
+        _ => {}
+    }
+    let start = text.len();
+    let known = if choice.named().member.is_some() || choice.named().kind() == Kind::Texts {
+        let mut ends = Vec::with_capacity(1);
+        Choice::put_distinct(std::slice::from_ref(choice), text, &mut ends, row);
+        ends.first().copied().flatten().is_some()
+    } else {
+        choice.put(text, row)
+    };
+    if !known {
+        text.truncate(start);
+        return Cell::Absent;
+    }
+    // The next row often says the same.
+    if let Cell::Text(at, length) = *last
+        && length as usize == text.len() - start
+        && let (before, new) = text.split_at(start)
+        && before.get(at as usize..at as usize + length as usize) == Some(new)
+    {
+        text.truncate(start);
+        return *last;
+    }
+    let cell = match (u32::try_from(start), u32::try_from(text.len() - start)) {
+        (Ok(at), Ok(length)) => Cell::Text(at, length),
+        // More text than anybody can read.
+        _ => Cell::Absent,
+    };
+    *last = cell;
+    cell
+}

@@ -1,0 +1,424 @@
+//! What is seen and what was chosen.
+//!
+//! Invariant: the lines are those of the shot that is shown, in its order; the cursor
+//! is on one of them, or there is none.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::detail::{Detail, SERIES};
+use crate::edit::Edit;
+use crate::group::{self, Group, GroupBy};
+use crate::shot::{Cell, Entry, Id, Shot};
+
+/// Memory that shots before the newest one may take.
+pub const HISTORY_BYTES: usize = 64 << 20;
+
+/// Columns and an order that answer one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// What it is called.
+    pub name: String,
+    /// The full names of its fields.
+    pub columns: Vec<String>,
+    /// The field of its order, and whether the largest comes first.
+    pub sort: Option<(String, bool)>,
+}
+
+/// What is shown, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// What sockets these are: `tcp`.
+    pub title: String,
+    /// How often it looks: `1s`.
+    pub interval: String,
+    /// Questions, on the keys from 1 on; the first is shown at the start.
+    pub presets: Vec<Preset>,
+    /// What can be grouped by, in the order of the key.
+    pub groups: Vec<GroupBy>,
+    /// That which is grouped by at the start.
+    pub grouped: Option<usize>,
+    /// The filter at the start.
+    pub filter: String,
+    /// Words that a filter may have, sorted.
+    pub words: Vec<String>,
+}
+
+/// A line of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    Row(u32),
+    Group(u32),
+}
+
+/// What keys act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    List,
+    Filter,
+    /// Scrolled so far; over the details of a socket, if it was asked for there.
+    Help(u16, Option<Id>),
+    Details(Id, u16),
+    /// Whether this socket shall be killed, in so many words.
+    Kill(Target, String),
+}
+
+/// What names a socket to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) id: Id,
+    pub(crate) table: sockdiag_facts::Table,
+}
+
+/// A filter that was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// What is wrong, a line each.
+    pub(crate) lines: Vec<String>,
+}
+
+/// Everything that a frame is made of.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) view: View,
+    pub(crate) preset: usize,
+    pub(crate) sort: Option<(String, bool)>,
+    pub(crate) grouped: Option<usize>,
+    pub(crate) names: bool,
+    pub(crate) newest: Arc<Shot>,
+    /// Whether there was no look yet.
+    pub(crate) is_blank: bool,
+    pub(crate) past: VecDeque<Arc<Shot>>,
+    past_bytes: usize,
+    pub(crate) most_bytes: usize,
+    /// Where it is paused: how many looks before the newest of that time.
+    pub(crate) paused: Option<Paused>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) unfolded: HashSet<String>,
+    pub(crate) cursor: usize,
+    pub(crate) scroll: usize,
+    /// The socket or the group at the cursor, which it follows once it was moved.
+    pub(crate) followed: Option<Followed>,
+    pub(crate) mode: Mode,
+    pub(crate) filter: String,
+    pub(crate) edit: Edit,
+    pub(crate) refused: Option<Refusal>,
+    pub(crate) waits_for_filter: bool,
+    pub(crate) message: Option<String>,
+    pub(crate) detail: Option<Detail>,
+    /// Why there are no rows, while there are none.
+    pub(crate) trouble: Vec<String>,
+    /// Lines of the list that there is room for.
+    pub(crate) room: usize,
+    /// Widths of columns, which only grow while the view stays.
+    pub(crate) widths: Vec<u16>,
+    /// Columns and lines of the last frame.
+    pub(crate) size: (u16, u16),
+}
+
+/// What the cursor follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Followed {
+    Socket(Id),
+    Group(String),
+}
+
+/// The looks that can be stepped through while it is paused.
+#[derive(Debug)]
+pub(crate) struct Paused {
+    pub(crate) shots: Vec<Arc<Shot>>,
+    pub(crate) at: usize,
+}
+
+impl State {
+    /// Before the first look.
+    pub fn new(view: View) -> Self {
+        let sort = view.presets.first().and_then(|preset| preset.sort.clone());
+        let (filter, grouped) = (view.filter.clone(), view.grouped);
+        Self {
+            view,
+            preset: 0,
+            sort,
+            grouped,
+            names: false,
+            newest: Arc::new(Shot::empty()),
+            is_blank: true,
+            past: VecDeque::new(),
+            past_bytes: 0,
+            most_bytes: HISTORY_BYTES,
+            paused: None,
+            lines: Vec::new(),
+            groups: Vec::new(),
+            unfolded: HashSet::new(),
+            cursor: 0,
+            scroll: 0,
+            followed: None,
+            mode: Mode::List,
+            edit: Edit::default(),
+            filter,
+            refused: None,
+            waits_for_filter: false,
+            message: None,
+            detail: None,
+            trouble: Vec::new(),
+            room: 1,
+            widths: Vec::new(),
+            size: (0, 0),
+        }
+    }
+
+    /// Takes a look; while it is paused, the look waits unseen.
+    pub fn look(&mut self, shot: Arc<Shot>, detail: Option<Detail>) {
+        let old = std::mem::replace(&mut self.newest, shot);
+        if !std::mem::replace(&mut self.is_blank, false) {
+            self.past_bytes += old.bytes();
+            self.past.push_back(old);
+        }
+        while self.past_bytes > self.most_bytes
+            && let Some(oldest) = self.past.pop_front()
+        {
+            self.past_bytes -= oldest.bytes();
+        }
+        self.trouble.clear();
+        if self.paused.is_none() {
+            if let Some(detail) = detail {
+                self.detail = Some(detail);
+            }
+            self.arrange();
+        }
+    }
+
+    /// Hears that nothing can be seen, and why.
+    pub fn trouble(&mut self, said: &str) {
+        self.trouble = said.lines().map(crate::clean).collect();
+    }
+
+    /// Hears that a filter is in use from now on.
+    pub fn filter_taken(&mut self, text: &str) {
+        self.waits_for_filter = false;
+        self.refused = None;
+        text.clone_into(&mut self.filter);
+        if self.mode == Mode::Filter {
+            self.mode = Mode::List;
+        }
+        (self.cursor, self.scroll, self.followed) = (0, 0, None);
+        self.forget_past();
+    }
+
+    /// Hears that a filter makes no sense, and why; the one before stays.
+    pub fn filter_refused(&mut self, said: &str) {
+        self.waits_for_filter = false;
+        self.refused = Some(Refusal { lines: said.lines().map(crate::clean).collect() });
+    }
+
+    /// Says something until the next key.
+    pub fn say(&mut self, said: &str) {
+        self.message = Some(crate::clean(said));
+    }
+
+    /// The shot that is shown.
+    pub fn shot(&self) -> &Arc<Shot> {
+        self.paused.as_ref().and_then(|paused| paused.shots.get(paused.at)).unwrap_or(&self.newest)
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// Bytes that the looks before the newest one take.
+    pub fn past_bytes(&self) -> usize {
+        self.past_bytes
+    }
+
+    /// Fields that are read now, by their full names: columns, order, groups.
+    pub fn wanted(&self) -> Vec<String> {
+        let mut wanted: Vec<String> = Vec::new();
+        let preset = self.view.presets.get(self.preset);
+        let columns = preset.iter().flat_map(|preset| preset.columns.iter());
+        let sort = self.sort.iter().map(|(name, _)| name);
+        let groups = self.grouped.and_then(|at| self.view.groups.get(at));
+        let groups = groups.iter().flat_map(|group| group.columns.iter());
+        for name in columns.chain(sort).chain(groups) {
+            if !wanted.contains(name) {
+                wanted.push(name.clone());
+            }
+        }
+        if self.names {
+            wanted.extend(["local.service", "remote.service"].map(str::to_owned));
+        }
+        wanted
+    }
+
+    /// Fields of all presets and groups, and of what is drawn over time.
+    pub fn all_fields(&self) -> Vec<String> {
+        let mut all = self.wanted();
+        let presets = self.view.presets.iter().flat_map(|preset| preset.columns.iter().cloned());
+        let series = SERIES.iter().map(|(_, name)| (*name).to_owned());
+        let groups = self.view.groups.iter().flat_map(|group| group.columns.iter().cloned());
+        for name in presets.chain(series).chain(groups) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        all
+    }
+
+    /// The socket whose details are shown.
+    pub fn detailed(&self) -> Option<Id> {
+        match self.mode {
+            Mode::Details(id, _) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The full names of the columns in view.
+    pub fn columns(&self) -> &[String] {
+        self.view.presets.get(self.preset).map_or(&[], |preset| preset.columns.as_slice())
+    }
+
+    /// The rows that are listed, in order, without those that are folded.
+    pub fn listed(&self) -> impl Iterator<Item = usize> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Row(row) => Some(*row as usize),
+            Line::Group(_) => None,
+        })
+    }
+
+    /// The row at the cursor.
+    pub(crate) fn row(&self) -> Option<usize> {
+        match self.lines.get(self.cursor)? {
+            Line::Row(row) => Some(*row as usize),
+            Line::Group(_) => None,
+        }
+    }
+
+    /// The socket at the cursor.
+    pub(crate) fn chosen(&self) -> Option<Entry> {
+        self.shot().entries().get(self.row()?).copied()
+    }
+
+    /// Makes the lines anew.
+    pub(crate) fn arrange(&mut self) {
+        let shot = Arc::clone(self.shot());
+        let column = self.sort.as_ref().and_then(|(name, _)| shot.column(name));
+        let down = self.sort.as_ref().is_some_and(|(_, down)| *down);
+        let order = match column {
+            Some(column) => shot.sorted(column, down),
+            None => (0..u32::try_from(shot.entries().len()).unwrap_or(u32::MAX)).collect(),
+        };
+        self.lines.clear();
+        self.groups.clear();
+        match self.grouped.and_then(|at| self.view.groups.get(at)) {
+            None => self.lines.extend(order.into_iter().map(Line::Row)),
+            // It is known from the next look on.
+            Some(by) if by.columns.iter().any(|name| shot.column(name).is_none()) => {}
+            Some(by) => {
+                let mut groups = group::groups(&shot, by, &order);
+                group::sort(&shot, &mut groups, column, down);
+                for (at, group) in (0..).zip(&groups) {
+                    self.lines.push(Line::Group(at));
+                    if self.unfolded.contains(&group.name) {
+                        self.lines.extend(group.rows.iter().map(|row| Line::Row(*row)));
+                    }
+                }
+                self.groups = groups;
+            }
+        }
+        let place = match &self.followed {
+            None => None,
+            Some(Followed::Group(name)) => self.lines.iter().position(|line| match line {
+                Line::Group(at) => self.groups.get(*at as usize).is_some_and(|group| group.name == *name),
+                Line::Row(_) => false,
+            }),
+            Some(Followed::Socket(id)) => shot.find(*id).and_then(|row| {
+                self.lines.iter().position(|line| matches!(line, Line::Row(at) if *at as usize == row))
+            }),
+        };
+        if let Some(place) = place {
+            // It stays where it is on the screen.
+            let above = self.cursor.saturating_sub(self.scroll);
+            self.cursor = place;
+            self.scroll = place.saturating_sub(above);
+        }
+        self.keep_in_view();
+    }
+
+    /// Puts the cursor on a line, and the line into view.
+    pub(crate) fn keep_in_view(&mut self) {
+        self.cursor = self.cursor.min(self.lines.len().saturating_sub(1));
+        self.scroll = self.scroll.min(self.cursor);
+        if self.cursor >= self.scroll + self.room {
+            self.scroll = self.cursor + 1 - self.room;
+        }
+        self.scroll = self.scroll.min(self.lines.len().saturating_sub(self.room));
+    }
+
+    /// Remembers what the cursor is on.
+    pub(crate) fn follow(&mut self) {
+        let followed = match self.lines.get(self.cursor) {
+            None => None,
+            Some(Line::Group(at)) => {
+                self.groups.get(*at as usize).map(|group| Followed::Group(group.name.clone()))
+            }
+            Some(Line::Row(_)) => {
+                self.chosen().filter(|entry| entry.id.cookie != 0).map(|entry| Followed::Socket(entry.id))
+            }
+        };
+        self.followed = followed;
+    }
+
+    /// What was seen under another filter is of no use.
+    fn forget_past(&mut self) {
+        self.past.clear();
+        self.past_bytes = 0;
+        self.paused = None;
+        self.widths.clear();
+    }
+
+    /// The course of a number of a socket over the looks up to the one that is shown;
+    /// `None` where a look says nothing.
+    pub(crate) fn series(&self, id: Id, name: &str, most: usize) -> Vec<Option<f64>> {
+        let upto = self.shot().head.number;
+        let shots = self.past.iter().chain([&self.newest]);
+        let shots: Vec<&Arc<Shot>> = match &self.paused {
+            Some(paused) => paused.shots.iter().take(paused.at + 1).collect(),
+            None => shots.filter(|shot| shot.head.number <= upto).collect(),
+        };
+        let skip = shots.len().saturating_sub(most);
+        let numbers = shots.into_iter().skip(skip).map(|shot| {
+            let (row, column) = (shot.find(id)?, shot.column(name)?);
+            shot.number(row, column)
+        });
+        numbers.collect()
+    }
+
+    /// A condition by which `ss` lists a row and no other that is like it.
+    pub(crate) fn ss_filter(&self, row: usize) -> Option<String> {
+        let shot = self.shot();
+        let text = |name: &str| {
+            let column = shot.column(name)?;
+            let mut text = Vec::new();
+            shot.put_raw(&mut text, row, column).then(|| String::from_utf8_lossy(&text).into_owned())
+        };
+        let end = |which: &str| {
+            let column = shot.column(&format!("{which}.addr"))?;
+            let addr = text(&format!("{which}.addr"))?;
+            let port = text(&format!("{which}.port"))?;
+            match shot.cell(row, column) {
+                Cell::V4(_) => Some(format!("{addr}:{port}")),
+                Cell::V6(_) => Some(format!("[{addr}]:{port}")),
+                _ => None,
+            }
+        };
+        let ends =
+            [end("local").map(|end| format!("src {end}")), end("remote").map(|end| format!("dst {end}"))];
+        let ends: Vec<String> = ends.into_iter().flatten().collect();
+        if !ends.is_empty() {
+            return Some(ends.join(" and "));
+        }
+        let cookie = shot.entries().get(row)?.id.cookie;
+        (cookie != 0).then(|| format!("socket.cookie = {cookie}"))
+    }
+}

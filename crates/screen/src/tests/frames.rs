@@ -1,0 +1,145 @@
+//! Each view and dialogue, at three sizes; themes; few and many sockets; odd names.
+
+use super::*;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (200, 60), (40, 10)];
+
+/// A view by its name, and how one gets there.
+type Way = (&'static str, fn(&mut State));
+
+const VIEWS: &[Way] = &[
+    ("list", |_| {}),
+    ("latency", |state| _ = press(state, "2")),
+    ("queues", |state| _ = press(state, "3")),
+    ("sorted", |state| _ = press(state, "<<r")),
+    ("moved", |state| _ = press(state, "vvv")),
+    ("grouped", |state| _ = press(state, "g")),
+    ("unfolded", |state| _ = press(state, "gv\nv")),
+    ("prefix", |state| _ = press(state, "gg")),
+    ("help", |state| _ = press(state, "?")),
+    ("filter", |state| _ = press(state, "/dport = :443")),
+    ("completed", |state| _ = press(state, "/ds\td\t")),
+    ("refused", |state| {
+        _ = press(state, "/nonsense\n");
+        state.filter_refused(
+            "the filter makes no sense\n    nonsense\n    ^^^^^^^^ expected a condition\x1b[2J",
+        );
+    }),
+    ("details", |state| {
+        _ = press(state, "v\n");
+        again(state);
+    }),
+    ("kill", |state| _ = press(state, "vk")),
+    ("paused", |state| _ = press(state, " L")),
+    ("copied", |state| _ = press(state, "vy")),
+    ("unseen", |state| {
+        let (mut shot, _) = look(state, 2, made(30), WHO);
+        shot.head.unseen =
+            vec!["312 processes may not be looked into".to_owned(), "40 sockets ended unseen".to_owned()];
+        state.look(Arc::new(shot), None);
+    }),
+    ("trouble", |state| {
+        *state = State::new(view());
+        state.trouble("the kernel refused\nwhy: \x1b[31mno\n");
+    }),
+];
+
+fn again(state: &mut State) {
+    let (shot, detail) = look(state, 2, made(30), WHO);
+    state.look(Arc::new(shot), detail);
+}
+
+#[test]
+fn every_view_is_drawn_as_it_was() {
+    for (name, way) in VIEWS {
+        for size in SIZES {
+            let mut state = state_of(30);
+            frame(&mut state, size, Theme::Dark);
+            way(&mut state);
+            let got = letters(&frame(&mut state, size, Theme::Dark));
+            golden(&format!("{name}-{}x{}", size.0, size.1), &got);
+        }
+    }
+}
+
+#[test]
+fn colours_are_those_of_the_theme_and_none_without() {
+    for (name, theme) in [("dark", Theme::Dark), ("light", Theme::Light), ("plain", Theme::Plain)] {
+        let mut got = String::new();
+        for (view, way) in VIEWS {
+            let mut state = state_of(30);
+            frame(&mut state, (80, 24), theme);
+            way(&mut state);
+            let buffer = frame(&mut state, (80, 24), theme);
+            let styles = styles(&buffer);
+            if theme == Theme::Plain {
+                assert!(styles.lines().all(|line| line.contains("Reset on Reset")), "{view}: {styles}");
+            }
+            // Colour is never alone: without it the letters are the same.
+            let mut state = state_of(30);
+            frame(&mut state, (80, 24), Theme::Plain);
+            way(&mut state);
+            assert_eq!(letters(&frame(&mut state, (80, 24), Theme::Plain)), letters(&buffer), "{view}");
+            _ = writeln!(got, "{view}\n{styles}");
+        }
+        golden(&format!("styles-{name}"), &got);
+    }
+}
+
+#[test]
+fn none_one_and_many() {
+    for (name, count) in [("none", 0), ("one", 1), ("many", 100_000)] {
+        let mut state = state_of(count);
+        for size in SIZES {
+            golden(&format!("{name}-{}x{}", size.0, size.1), &letters(&frame(&mut state, size, Theme::Dark)));
+        }
+    }
+}
+
+#[test]
+fn no_byte_of_others_reaches_the_terminal() {
+    for (name, way) in VIEWS {
+        for size in SIZES {
+            let mut state = State::new(view());
+            for number in 0..2 {
+                let (mut shot, detail) = look(&state, number, made(30), HOSTILE);
+                shot.head.unseen = vec![crate::clean("\x1b[31m")];
+                state.look(Arc::new(shot), detail);
+            }
+            frame(&mut state, size, Theme::Dark);
+            way(&mut state);
+            let buffer = frame(&mut state, size, Theme::Dark);
+            for cell in &buffer.content {
+                let odd = cell.symbol().chars().any(sockdiag_facts::escape::is_unsafe);
+                assert!(!odd, "{name} {size:?}: {:?}", cell.symbol());
+            }
+        }
+    }
+    let mut state = State::new(view());
+    let (shot, _) = look(&state, 0, made(8), HOSTILE);
+    state.look(Arc::new(shot), None);
+    golden("hostile-200x60", &letters(&frame(&mut state, (200, 60), Theme::Dark)));
+}
+
+#[test]
+fn every_size_is_drawn() {
+    for (_, way) in VIEWS {
+        let mut state = state_of(30);
+        way(&mut state);
+        for width in (0..12).chain([20, 33, 300]) {
+            for height in 0..8 {
+                frame(&mut state, (width, height), Theme::Dark);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_where_nothing_changed() {
+    let mut state = state_of(30);
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("memory");
+    terminal.draw(|frame| draw(frame, &mut state, Theme::Dark)).expect("memory");
+    let before = terminal.backend().buffer().clone();
+    let after = frame(&mut state, (80, 24), Theme::Dark);
+    assert!(before.diff(&after).is_empty());
+}

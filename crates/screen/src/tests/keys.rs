@@ -1,0 +1,214 @@
+//! What keys do to the state.
+
+use super::*;
+
+#[test]
+fn the_order_follows_the_keys() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    assert_eq!(state.sort, Some(("rate.bytes_sent_per_s".to_owned(), true)));
+    let first = |state: &State| state.listed().next();
+    let (most, column) = (first(&state), state.shot().column("rate.bytes_sent_per_s").expect("kept"));
+    let number = |state: &State, row: Option<usize>| state.shot().number(row.expect("a row"), column);
+    assert!(state.listed().all(|row| number(&state, Some(row)) <= number(&state, most)));
+    press(&mut state, "r");
+    assert!(state.listed().all(|row| number(&state, Some(row)) >= number(&state, first(&state))));
+    press(&mut state, ">");
+    assert_eq!(state.sort, Some(("rate.bytes_received_per_s".to_owned(), true)));
+    assert_eq!(press(&mut state, "2"), [Action::Read]);
+    assert_eq!(state.sort, Some(("tcp.rtt_us".to_owned(), true)));
+    for _ in 0..20 {
+        press(&mut state, ">");
+        assert!(state.columns().contains(&state.sort.as_ref().expect("an order").0));
+    }
+}
+
+#[test]
+fn the_cursor_stays_on_its_socket() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    press(&mut state, "vvvvv");
+    let id = state.chosen().expect("a socket").id;
+    let turned = made(30).map(|made| Made { sent: 10_000_000 - made.sent, ..made });
+    let (shot, _) = look(&state, 2, turned, WHO);
+    state.look(Arc::new(shot), None);
+    assert_eq!(state.chosen().expect("a socket").id, id);
+    press(&mut state, "r<");
+    assert_eq!((state.cursor, state.scroll), (0, 0), "a new order is read from its top");
+    for (key, want) in
+        [(Key::End, state.lines.len() - 1), (Key::Home, 0), (Key::PageDown, state.room), (Key::PageUp, 0)]
+    {
+        state.press(key);
+        assert_eq!(state.cursor, want, "{key:?}");
+    }
+}
+
+#[test]
+fn what_ended_stays_some_looks() {
+    let mut state = state_of(30);
+    let gone = |state: &State| {
+        state.shot().entries().iter().filter(|entry| matches!(entry.mark, Mark::Gone(_))).count()
+    };
+    assert_eq!(gone(&state), 6, "those of two looks");
+    let mut had = Vec::new();
+    for number in 2..8 {
+        let rest = made(30).filter(|made| !matches!(made.mark, Mark::Gone(_)));
+        let (shot, _) = look(&state, number, rest, WHO);
+        state.look(Arc::new(shot), None);
+        had.push(gone(&state));
+    }
+    assert_eq!(had, [6, 6, 6, 3, 0, 0]);
+}
+
+#[test]
+fn groups_add_up_to_the_rows() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    for (keys, least) in [("g", 3), ("g", 2), ("g", 2)] {
+        assert_eq!(press(&mut state, keys), [Action::Read]);
+        let shot = Arc::clone(state.shot());
+        let column = shot.column("rate.bytes_sent_per_s").expect("kept");
+        let fresh = shot.entries().iter().filter(|entry| !matches!(entry.mark, Mark::Gone(1..))).count();
+        let sum: f64 = state.groups.iter().filter_map(|group| group.numbers[column]).sum();
+        assert!((sum - shot.sum(column).expect("it adds up")).abs() < 1e-3);
+        assert_eq!(state.groups.iter().map(|group| group.count).sum::<usize>(), fresh);
+        assert!(state.groups.len() >= least);
+    }
+    press(&mut state, "g");
+    assert_eq!(state.grouped, None);
+    press(&mut state, "G");
+    assert_eq!(state.grouped, Some(2));
+    let folded = state.lines.len();
+    press(&mut state, "\n");
+    assert!(state.lines.len() > folded);
+    press(&mut state, "\n");
+    assert_eq!(state.lines.len(), folded);
+}
+
+#[test]
+fn a_filter_that_is_refused_leaves_the_old_one() {
+    let mut state = state_of(30);
+    assert_eq!(press(&mut state, "/sport = :1\n"), [Action::Filter("sport = :1".to_owned())]);
+    state.filter_taken("sport = :1");
+    assert_eq!(press(&mut state, "/x\n"), [Action::Filter("sport = :1x".to_owned())]);
+    state.filter_refused("no");
+    assert_eq!(state.filter, "sport = :1");
+    assert!(press(&mut state, "\x1b").is_empty());
+    assert_eq!((&state.mode, state.filter.as_str()), (&crate::state::Mode::List, "sport = :1"));
+}
+
+#[test]
+fn only_the_socket_in_question_is_killed() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    press(&mut state, "vv");
+    let entry = state.chosen().expect("a socket");
+    assert!(press(&mut state, "k").is_empty());
+    // What moves meanwhile is not what was asked about.
+    let (shot, _) = look(&state, 2, made(30).map(|made| Made { sent: 1, ..made }), WHO);
+    state.look(Arc::new(shot), None);
+    assert_eq!(press(&mut state, "y"), [Action::Kill(Table::Tcp, entry.id)]);
+    for other in ["kn", "k\n", "k\x1b", "kk", "kq"] {
+        assert!(press(&mut state, other).is_empty(), "{other:?}");
+    }
+}
+
+#[test]
+fn steps_back_show_what_was() {
+    let mut state = state_of(30);
+    for number in 2..6 {
+        let (shot, _) = look(&state, number, made(30), WHO);
+        state.look(Arc::new(shot), None);
+    }
+    press(&mut state, "LL");
+    assert_eq!(state.shot().head.number, 3);
+    let (shot, _) = look(&state, 6, made(30), WHO);
+    state.look(Arc::new(shot), None);
+    assert_eq!(state.shot().head.number, 3, "looks wait unseen");
+    press(&mut state, "R");
+    assert_eq!(state.shot().head.number, 4);
+    press(&mut state, " ");
+    assert_eq!(state.shot().head.number, 6);
+}
+
+#[test]
+fn the_past_stays_within_its_budget() {
+    let mut state = State::new(view());
+    state.most_bytes = 1 << 20;
+    for number in 0..40 {
+        let (shot, _) = look(&state, number, made(300), WHO);
+        state.look(Arc::new(shot), None);
+        assert!(state.past_bytes() <= 1 << 20);
+        assert_eq!(state.past_bytes(), state.past.iter().map(|shot| shot.bytes()).sum::<usize>());
+    }
+    assert!(state.past.len() > 3);
+}
+
+#[test]
+fn a_row_is_copied_as_a_filter_of_ss() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    let mut v4 = 0;
+    for _ in 0..state.lines.len() {
+        let [Action::Copy(filter)] = &press(&mut state, "y")[..] else { panic!("it is copied") };
+        v4 += u32::from(filter.starts_with("src 192.0.2.1:443 and dst 198.51.100."));
+        assert!(filter.contains(" and dst "), "{filter}");
+        press(&mut state, "v");
+    }
+    assert!(v4 > 10);
+}
+
+/// Random keys, sizes and looks: nothing panics, nothing odd is drawn.  A few thousand
+/// in a run of the tests; `SOCKDIAG_RANDOM_SECONDS=600` goes on for so long.
+#[test]
+fn random_keys_do_no_harm() {
+    let seconds = std::env::var("SOCKDIAG_RANDOM_SECONDS").ok().and_then(|text| text.parse().ok());
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds.unwrap_or(2));
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |most: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % most
+    };
+    let keys = [Key::Up, Key::Down, Key::Left, Key::Right, Key::PageUp, Key::PageDown, Key::Home, Key::End];
+    let more = [
+        Key::Enter,
+        Key::Escape,
+        Key::Tab,
+        Key::Backspace,
+        Key::Delete,
+        Key::Control('u'),
+        Key::Control('l'),
+    ];
+    let letters = "/<>r123456789gG \u{0}nyskh?qé日x(=:\u{202e}";
+    let mut keys: Vec<Key> = keys.into_iter().chain(more).collect();
+    keys.extend(letters.chars().map(Key::Char));
+    let mut state = state_of(30);
+    let (mut number, mut size, mut pressed) = (2, (80, 24), 0);
+    while std::time::Instant::now() < end {
+        let key = keys[next(keys.len() as u64) as usize];
+        match state.press(key) {
+            Some(Action::Filter(text)) if next(2) == 0 => state.filter_taken(&text),
+            Some(Action::Filter(text)) => state.filter_refused(&text),
+            _ => {}
+        }
+        if next(5) == 0 {
+            let count = [0, 1, 7, 60, 300][next(5) as usize];
+            let from = next(50) as u32;
+            let some = made(count).map(|made| Made { number: made.number + from, ..made });
+            let (shot, detail) = look(&state, number, some, HOSTILE);
+            state.look(Arc::new(shot), detail);
+            number += 1;
+        }
+        if next(20) == 0 {
+            size = (next(120) as u16, next(50) as u16);
+        }
+        let buffer = frame(&mut state, size, Theme::Dark);
+        let odd =
+            buffer.content.iter().find(|cell| cell.symbol().chars().any(sockdiag_facts::escape::is_unsafe));
+        assert!(odd.is_none(), "{odd:?} after {pressed} keys");
+        pressed += 1;
+    }
+    assert!(pressed > 50, "{pressed}");
+}
