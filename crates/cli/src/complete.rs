@@ -70,22 +70,31 @@ pub(crate) fn namespaces() -> ArgValueCompleter {
 
 /// Words that a filter may hold: those about states, operators, fields.
 pub(crate) fn filter_words() -> ArgValueCompleter {
-    ArgValueCompleter::new(|current: &OsStr| {
-        let first = STATE.names.iter().chain(EXCLUDE.names).chain(&["and", "or", "not"]);
-        let first = first.map(|word| Candidate::new(*word, ""));
-        let states = states::WORDS.iter().map(|(word, _)| Candidate::new(*word, "a state"));
-        let operands = Catalog::shared().fields().filter_map(|field| {
-            let (word, _) = field.operand?;
-            Some(Candidate::new(word, field.doc))
-        });
-        let mut found: Vec<Candidate> = Vec::new();
-        for candidate in first.chain(operands).chain(states).chain(field_names()) {
-            if found.iter().all(|had| had.word != candidate.word) {
-                found.push(candidate);
-            }
+    ArgValueCompleter::new(|current: &OsStr| begun(current, filter_candidates()))
+}
+
+/// The same without help, in the order of the alphabet.
+pub(crate) fn filter_word_list() -> Vec<String> {
+    let mut words: Vec<String> = filter_candidates().into_iter().map(|candidate| candidate.word).collect();
+    words.sort_unstable();
+    words
+}
+
+fn filter_candidates() -> Vec<Candidate> {
+    let first = STATE.names.iter().chain(EXCLUDE.names).chain(&["and", "or", "not"]);
+    let first = first.map(|word| Candidate::new(*word, ""));
+    let states = states::WORDS.iter().map(|(word, _)| Candidate::new(*word, "a state"));
+    let operands = Catalog::shared().fields().filter_map(|field| {
+        let (word, _) = field.operand?;
+        Some(Candidate::new(word, field.doc))
+    });
+    let mut found: Vec<Candidate> = Vec::new();
+    for candidate in first.chain(operands).chain(states).chain(field_names()) {
+        if found.iter().all(|had| had.word != candidate.word) {
+            found.push(candidate);
         }
-        begun(current, found)
-    })
+    }
+    found
 }
 
 /// A word that may stand there.

@@ -102,7 +102,7 @@ fn first_sentence(doc: &'static str) -> &'static str {
 }
 
 /// Which sockets were asked for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     /// Tables, families and states.
     pub(crate) selection: Selection,
@@ -152,6 +152,28 @@ impl Asked {
     /// Whether there is a condition on rows.
     pub(crate) fn has_filter(&self) -> bool {
         !self.words.is_empty() || self.file.is_some()
+    }
+
+    /// The same sockets with the filter of a line: leading words of states, then the rest.
+    ///
+    /// # Errors
+    /// For what is no state.
+    pub(crate) fn filtered(&self, line: &str) -> Result<Self, End> {
+        let mut rest = line.trim();
+        let mut words: Vec<Vec<u8>> = Vec::new();
+        while let Some((word, behind)) = rest.split_once(' ') {
+            if !STATE.is(word.as_bytes()) && !EXCLUDE.is(word.as_bytes()) {
+                break;
+            }
+            let behind = behind.trim_start();
+            let (state, behind) = behind.split_once(' ').unwrap_or((behind, ""));
+            words.extend([word, state].map(|word| word.as_bytes().to_vec()));
+            rest = behind.trim_start();
+        }
+        words.extend((!rest.is_empty()).then(|| rest.as_bytes().to_vec()));
+        let mut asked = Self { words, file: None, ..self.clone() };
+        asked.take_state_words()?;
+        Ok(asked)
     }
 
     fn apply(&mut self, key: Key, argument: OsString) -> Result<(), End> {

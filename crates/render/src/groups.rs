@@ -269,6 +269,33 @@ impl<'w> Groups<'w> {
     }
 }
 
+/// Cells of a row as the object that it is in a document: each as the value that it was
+/// made of, `null` for none.  A line without its newline.
+pub fn object(keys: &[String], choices: &[Choice], cells: &[Option<Cow<'_, [u8]>>]) -> Vec<u8> {
+    // Writing to memory does not fail.
+    serde_json::to_vec(&Cells { keys, choices, cells }).unwrap_or_default()
+}
+
+/// Cells of a row, with what they are called and what they were made of.
+struct Cells<'c> {
+    keys: &'c [String],
+    choices: &'c [Choice],
+    cells: &'c [Option<Cow<'c, [u8]>>],
+}
+
+impl Serialize for Cells<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for ((cell, choice), key) in self.cells.iter().zip(self.choices).zip(self.keys) {
+            match cell {
+                Some(cell) => Texts::of(cell, choice).put(&mut map, key)?,
+                None => map.serialize_entry(key, &())?,
+            }
+        }
+        map.end()
+    }
+}
+
 /// A group as an object: `null` where its rows do not report something.
 struct Object<'o> {
     keys: &'o [String],

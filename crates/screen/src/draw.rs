@@ -2,9 +2,8 @@
 //!
 //! Invariant: the work depends on what is visible, not on how many sockets there are.
 
-use ratatui::Frame;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use crate::dialog;
@@ -14,12 +13,11 @@ use crate::state::{Line, Mode, State};
 use crate::text::{cut, width};
 use crate::theme::Theme;
 
-/// Draws the state on all of the frame.
-pub fn draw(frame: &mut Frame<'_>, state: &mut State, theme: Theme) {
-    let area = frame.area();
-    let buffer = frame.buffer_mut();
+/// Draws the state on all of an empty buffer, and tells where the cursor is to be seen.
+pub fn draw(buffer: &mut Buffer, state: &mut State, theme: Theme) -> Option<Position> {
+    let area = buffer.area;
     if area.width == 0 || area.height == 0 {
-        return;
+        return None;
     }
     if state.size != (area.width, area.height) {
         state.size = (area.width, area.height);
@@ -57,11 +55,11 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut State, theme: Theme) {
         let (text, style) = said;
         page.line(area.height - 1, &text, style);
     }
-    if state.mode == Mode::Filter && area.height > 1 {
-        let at = width(state.edit.before()) + 1;
-        let x = u16::try_from(at).unwrap_or(u16::MAX).min(area.width - 1);
-        frame.set_cursor_position((area.x + x, area.y + 1));
+    if state.mode != Mode::Filter || area.height < 2 {
+        return None;
     }
+    let x = cells(state.edit.before()).saturating_add(1).min(area.width - 1);
+    Some(Position { x: area.x + x, y: area.y + 1 })
 }
 
 /// What a frame is drawn on.
@@ -100,7 +98,8 @@ impl Page<'_> {
         if let Some(paused) = &state.paused {
             let newest = state.newest.head.seconds;
             let ago = (newest - head.seconds).max(0.0);
-            parts.push(format!("PAUSED {}/{} -{ago:.0}s", paused.at + 1, paused.shots.len()));
+            let (at, all) = (paused.at + 1, paused.shots.len());
+            parts.push(format!("PAUSED {at}/{all} {} -{ago:.0}s", head.time));
         }
         let (first, last) = (state.scroll + 1, (state.scroll + state.room).min(state.lines.len()));
         if state.grouped.is_some() {
@@ -126,7 +125,8 @@ impl Page<'_> {
             parts.push("rates after the next look".to_owned());
         }
         let start = format!("sockdiag top {}", state.view.title);
-        let clock = format!("{} {}", state.view.interval, head.time);
+        // Without a clock, so that nothing is written where nothing changes.
+        let clock = format!("every {}", state.view.interval);
         let y = self.area.y;
         self.put(self.area.x, y, &start, self.area.width, Theme::strong());
         let x = self.area.x + u16::try_from(width(&start)).unwrap_or(u16::MAX).min(self.area.width);

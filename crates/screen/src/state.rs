@@ -32,8 +32,10 @@ pub struct View {
     pub title: String,
     /// How often it looks: `1s`.
     pub interval: String,
-    /// Questions, on the keys from 1 on; the first is shown at the start.
+    /// Questions, on the keys from 1 on.
     pub presets: Vec<Preset>,
+    /// The place of that which is shown at the start.
+    pub preset: usize,
     /// What can be grouped by, in the order of the key.
     pub groups: Vec<GroupBy>,
     /// That which is grouped by at the start.
@@ -134,11 +136,11 @@ pub(crate) struct Paused {
 impl State {
     /// Before the first look.
     pub fn new(view: View) -> Self {
-        let sort = view.presets.first().and_then(|preset| preset.sort.clone());
-        let (filter, grouped) = (view.filter.clone(), view.grouped);
+        let (preset, grouped, filter) = (view.preset, view.grouped, view.filter.clone());
+        let sort = view.presets.get(preset).and_then(|preset| preset.sort.clone());
         Self {
             view,
-            preset: 0,
+            preset,
             sort,
             grouped,
             names: false,

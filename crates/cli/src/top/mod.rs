@@ -1,8 +1,10 @@
-//! `sockdiag top` in batch form: frames of sockets with their rates.
+//! `sockdiag top`: on a terminal a screen ([`live`]), else in batch form: frames of
+//! sockets with their rates.
 //!
 //! Invariant: a frame is written whole before the next look, and has the sockets
 //! that ended since the look before, so that sums over it leave nothing out.
 
+mod live;
 mod preset;
 mod rank;
 
@@ -78,13 +80,16 @@ pub(crate) fn command() -> Command {
                 .conflicts_with_all(["csv", "tsv"])
                 .help_heading("What is shown"),
         );
-    options::with_selection(command, true)
+    options::with_selection(command.args(live::args()), true)
 }
 
 /// Does it.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let mut asked = Asked::of(matches)?;
     let selected = over_time::selected(&mut asked)?;
+    if live::is_wanted(matches) {
+        return live::run(matches, &asked, selected);
+    }
     let mut told = Told::default();
     let mut plan = Plan::new(matches, &asked, &selected, &mut told)?;
     let mut observer = over_time::observer(&asked, selected, plan.needs(), Vec::new())?;

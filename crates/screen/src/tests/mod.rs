@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use sockdiag_facts::fields::{Catalog, Choice};
 use sockdiag_facts::model::{Holder, HolderCache, Names, Origin, Record, Row, Socket, SourceKind, Table};
 use sockdiag_facts::past::{CounterSet, Earlier, Past, Slots};
@@ -114,6 +115,7 @@ fn view() -> View {
             group("remote prefix", "remote.addr/24"),
             group("state", "socket.state"),
         ],
+        preset: 0,
         grouped: None,
         filter: String::new(),
         words: ["dport", "dst", "established", "sport", "src", "tcp.rtt_us"].map(str::to_owned).to_vec(),
@@ -200,8 +202,15 @@ fn state_of(count: u32) -> State {
 
 /// The frame of a state.
 fn frame(state: &mut State, size: (u16, u16), theme: Theme) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+    let cursor = draw(&mut buffer, state, theme);
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).expect("memory");
-    terminal.draw(|frame| draw(frame, state, theme)).expect("memory");
+    terminal
+        .draw(|frame| {
+            frame.buffer_mut().merge(&buffer);
+            cursor.into_iter().for_each(|cursor| frame.set_cursor_position(cursor));
+        })
+        .expect("memory");
     terminal.backend().buffer().clone()
 }
 

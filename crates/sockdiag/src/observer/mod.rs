@@ -59,7 +59,7 @@ mod tests;
 
 use std::os::fd::BorrowedFd;
 
-use crate::fields::Choice;
+use crate::fields::{Choice, Needs};
 use crate::model::{Row, TableSet, Window};
 use crate::notice::Notice;
 use crate::session::{PollError, Session};
@@ -289,6 +289,11 @@ impl Observer {
     /// which the kernel tells; a look reads what there is.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.session.ends_descriptors()
+    }
+
+    /// What is asked of the kernel and looked up elsewhere.
+    pub fn needs(&self) -> Needs {
+        self.session.needs()
     }
 
     /// How many sockets are remembered.

@@ -1,0 +1,349 @@
+//! `sockdiag top` on a terminal: the screen, its keys, and the looks beside them.
+//!
+//! One thread draws and answers keys, one looks, one waits for keys and one for
+//! signals; a question that takes longer (a filter that is read, a socket that is
+//! killed, a file that is written) has a thread of its own.
+//!
+//! Invariant: the thread that answers keys asks nobody else, so no look delays a key;
+//! nothing is written to the terminal where the frame is the same.
+
+mod input;
+mod poller;
+mod save;
+mod terminal;
+mod view;
+
+use std::io::IsTerminal as _;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use clap::{Arg, ArgMatches, builder::PossibleValuesParser};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
+use sockdiag::fields::Needs;
+use sockdiag::model::{Selected, StateSet};
+use sockdiag::{AskError, Session, Sockets, Verdict};
+use sockdiag_screen::{Action, Id, Key, State, Theme, draw};
+
+use crate::end::End;
+use crate::options::Asked;
+use crate::over_time;
+use crate::question::question;
+use poller::{Desk, Plan, Said};
+use terminal::Screen;
+
+/// What the thread of the screen hears.
+pub(super) enum Event {
+    /// A key was pressed.
+    Key(Key),
+    /// The keyboard is gone.
+    Hangup,
+    /// A signal came.
+    Signal(i32),
+    /// A look waits at the [`Desk`].
+    Look,
+    /// Nothing can be seen, and why.
+    Trouble(String),
+    /// A filter was read, or more is to be: what came of it.
+    Opened(Box<Opened>),
+    /// Something is to be said.
+    Said(String),
+}
+
+/// What came of asking for other sockets, or for more of them.
+pub(super) struct Opened {
+    /// The filter, if it is a new one.
+    filter: Option<String>,
+    asked: Asked,
+    selected: Selected,
+    needs: Needs,
+    session: Result<Session, String>,
+}
+
+/// Options of the screen.
+pub(super) fn args() -> [Arg; 2] {
+    let heading = "On a terminal";
+    [
+        Arg::new("batch")
+            .long("batch")
+            .help("Write frames on a terminal, too, as into a pipe")
+            .action(clap::ArgAction::SetTrue)
+            .help_heading(heading),
+        Arg::new("theme")
+            .long("theme")
+            .value_name("THEME")
+            .help("Colours for this background; auto asks NO_COLOR and COLORFGBG")
+            .value_parser(PossibleValuesParser::new(["auto", "dark", "light", "plain"]))
+            .default_value("auto")
+            .help_heading(heading),
+    ]
+}
+
+/// Whether the screen is wanted: there is a terminal to draw on and to read keys from,
+/// and nothing that only a batch of frames can have was asked for.
+pub(super) fn is_wanted(matches: &ArgMatches) -> bool {
+    let batch = ["batch", "once", "jsonl"].iter().any(|flag| matches.get_flag(flag));
+    let batch = batch || ["iterations", "csv", "tsv"].iter().any(|name| matches.contains_id(name));
+    !batch && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
+/// The colours for a terminal.
+fn theme(matches: &ArgMatches) -> Theme {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match matches.get_one::<String>("theme").map(String::as_str) {
+        Some("dark") => Theme::Dark,
+        Some("light") => Theme::Light,
+        Some("plain") => Theme::Plain,
+        _ if set("NO_COLOR").is_some() || set("TERM").as_deref() == Some("dumb") => Theme::Plain,
+        // The background is the last number: white, or a light grey.
+        _ => match set("COLORFGBG").as_deref().and_then(|colours| colours.rsplit(';').next()) {
+            Some("7" | "15") => Theme::Light,
+            _ => Theme::Dark,
+        },
+    }
+}
+
+/// Runs until it is ended.
+pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
+    let state = State::new(view::view(matches, asked, &selected)?);
+    let choices = over_time::choices(&state.wanted().join(","), &selected)?;
+    let needs = over_time::needs(&choices).union(view::cheap());
+    // What is wrong with the question is said before the screen is taken.
+    let session = Session::open(question(asked, selected, needs))?;
+    let (events, inbox) = mpsc::channel();
+    let interval = matches.get_one("interval").copied().unwrap_or(std::time::Duration::from_secs(1));
+    let desk = Desk::new(events.clone());
+    let mut asked = asked.clone();
+    let base = Asked { words: Vec::new(), file: None, ..asked.clone() };
+    asked.file = None;
+    let plan = Plan::of(&state, selected);
+    let poller = poller::start(session, plan, interval, desk.clone());
+    let screen = Screen::enter().map_err(|error| End::unwritten(&error))?;
+    input::start(&events);
+    let mut live = Live {
+        state,
+        theme: theme(matches),
+        screen,
+        last: None,
+        base,
+        asked,
+        selected,
+        needs,
+        desk,
+        poller,
+        events,
+    };
+    let end = live.serve(&inbox);
+    terminal::restore();
+    match end {
+        Ok(None) => Ok(()),
+        Ok(Some(signal)) => {
+            // Ended as by the signal, which shells tell apart from an end by itself.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            Ok(())
+        }
+        Err(error) => Err(End::unwritten(&error)),
+    }
+}
+
+/// The thread of the screen.
+struct Live {
+    state: State,
+    theme: Theme,
+    screen: Screen,
+    /// What was drawn last, and where the cursor was.
+    last: Option<(Buffer, Option<ratatui::layout::Position>)>,
+    /// What was asked for on the command line, without a filter.
+    base: Asked,
+    asked: Asked,
+    selected: Selected,
+    needs: Needs,
+    desk: Desk,
+    poller: Sender<Said>,
+    events: Sender<Event>,
+}
+
+impl Live {
+    /// Serves events until the end; the signal that brought it about.
+    fn serve(&mut self, inbox: &Receiver<Event>) -> std::io::Result<Option<i32>> {
+        self.draw()?;
+        while let Ok(event) = inbox.recv() {
+            let mut event = Some(event);
+            // What came meanwhile is served before it is drawn.
+            while let Some(next) = event {
+                if let Some(end) = self.take(next)? {
+                    return Ok(end);
+                }
+                event = inbox.try_recv().ok();
+            }
+            self.draw()?;
+        }
+        Ok(None)
+    }
+
+    /// Serves an event; the end, if it is one.
+    fn take(&mut self, event: Event) -> std::io::Result<Option<Option<i32>>> {
+        match event {
+            Event::Key(key) => {
+                if let Some(action) = self.state.press(key) {
+                    return self.act(action);
+                }
+            }
+            Event::Hangup => return Ok(Some(None)),
+            Event::Signal(SIGWINCH) => {}
+            Event::Signal(SIGTSTP) => self.suspend()?,
+            Event::Signal(SIGCONT) => self.resume()?,
+            Event::Signal(signal) => return Ok(Some(Some(signal))),
+            Event::Look => {
+                if let Some((shot, detail)) = self.desk.take() {
+                    self.state.look(shot, detail);
+                }
+            }
+            Event::Trouble(why) => self.state.trouble(&why),
+            Event::Opened(opened) => self.opened(*opened),
+            Event::Said(text) => self.state.say(&text),
+        }
+        Ok(None)
+    }
+
+    fn act(&mut self, action: Action) -> std::io::Result<Option<Option<i32>>> {
+        match action {
+            Action::Quit => return Ok(Some(None)),
+            Action::Suspend => self.suspend()?,
+            Action::Redraw => self.redraw()?,
+            Action::Copy(text) => self.screen.copy(&text)?,
+            Action::Read => self.read(),
+            Action::Filter(line) => match self.base.filtered(&line) {
+                Ok(asked) => self.open(Some(line), asked),
+                Err(end) => self.state.filter_refused(&said(&end)),
+            },
+            Action::Kill(table, id) => {
+                let events = self.events.clone();
+                thread::spawn(move || events.send(Event::Said(kill(table, id))));
+            }
+            Action::Save => {
+                let (shot, rows) = (self.state.shot().clone(), self.state.listed().collect());
+                let (columns, events) = (self.state.columns().to_vec(), self.events.clone());
+                thread::spawn(move || events.send(Event::Said(save::save(&shot, rows, &columns))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads what is wanted now; where that takes more than was asked for, asks again.
+    fn read(&mut self) {
+        let plan = Plan::of(&self.state, self.selected);
+        let _ = self.poller.send(Said::Plan(plan));
+        let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected);
+        let needs = wanted.map_or(Needs::NONE, |wanted| over_time::needs(&wanted));
+        if !self.needs.has(needs) {
+            self.needs = self.needs.union(needs);
+            self.open(None, self.asked.clone());
+        }
+    }
+
+    /// Opens a session beside the one that is polled.
+    fn open(&mut self, filter: Option<String>, mut asked: Asked) {
+        let (needs, events) = (self.needs, self.events.clone());
+        thread::spawn(move || {
+            let selected = over_time::selected(&mut asked);
+            let (selected, session) = match selected {
+                Err(end) => (None, Err(said(&end))),
+                Ok(selected) => (
+                    Some(selected),
+                    Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error)),
+                ),
+            };
+            let Some(selected) = selected else {
+                return events.send(Event::Trouble(session.err().unwrap_or_default()));
+            };
+            let opened = Opened { filter, asked, selected, needs, session };
+            events.send(Event::Opened(Box::new(opened)))
+        });
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        let Opened { filter, asked, selected, needs, session } = opened;
+        match (session, filter) {
+            (Ok(session), filter) => {
+                if let Some(filter) = &filter {
+                    self.state.filter_taken(filter);
+                    (self.asked, self.selected) = (asked, selected);
+                }
+                let plan = Plan::of(&self.state, self.selected);
+                let _ = self.poller.send(Said::Session(Box::new(session), plan));
+                if needs != self.needs {
+                    // More was wanted meanwhile.
+                    self.open(None, self.asked.clone());
+                }
+            }
+            (Err(why), Some(_)) => self.state.filter_refused(&why),
+            (Err(why), None) => self.state.say(&why),
+        }
+    }
+
+    fn draw(&mut self) -> std::io::Result<()> {
+        let size = self.screen.size()?;
+        let mut buffer = Buffer::empty(Rect::new(0, 0, size.width, size.height));
+        let cursor = draw(&mut buffer, &mut self.state, self.theme);
+        if self.last.as_ref().is_some_and(|(last, at)| *last == buffer && *at == cursor) {
+            return Ok(());
+        }
+        self.screen.show(&buffer, cursor)?;
+        self.last = Some((buffer, cursor));
+        Ok(())
+    }
+
+    fn redraw(&mut self) -> std::io::Result<()> {
+        self.last = None;
+        self.screen.clear()
+    }
+
+    /// Gives the terminal back and stops; goes on when it is let.
+    fn suspend(&mut self) -> std::io::Result<()> {
+        terminal::restore();
+        let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
+        self.resume()
+    }
+
+    fn resume(&mut self) -> std::io::Result<()> {
+        terminal::take()?;
+        self.redraw()
+    }
+}
+
+/// What an end says, without the name of the program.
+fn said(end: &End) -> String {
+    let text = end.text.as_deref().unwrap_or_default();
+    text.trim_start_matches("sockdiag: ").trim_end().to_owned()
+}
+
+/// Why a question cannot be asked, with a picture of a filter that is wrong.
+fn refused(error: &AskError) -> String {
+    match error {
+        AskError::Filter(refused) => format!("{}\n{}", refused.error, refused.picture()),
+        error => error.to_string(),
+    }
+}
+
+/// Kills the socket of a cookie in a namespace, and tells what became of it.
+fn kill(table: sockdiag::Table, id: Id) -> String {
+    let Id { netns, cookie } = id;
+    let mut sockets = Sockets::of(&[table]).states(StateSet::ALL).filter(format!("socket.cookie = {cookie}"));
+    if netns != 0 {
+        sockets = sockets.netns(netns.to_string());
+    }
+    let mut verdict = Verdict::Gone;
+    let outcome = sockets.destroy(|row, became| {
+        if row.cookie() == Some(cookie) {
+            verdict = became;
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    match (outcome, verdict) {
+        (Err(error), _) => format!("it was not killed: {error}"),
+        (Ok(_), Verdict::Destroyed) => "it was killed".to_owned(),
+        (Ok(_), verdict) => format!("it was not killed: {verdict}"),
+    }
+}

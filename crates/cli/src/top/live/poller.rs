@@ -1,0 +1,251 @@
+//! The thread that looks, and what it hands over.
+//!
+//! Invariant: at most one look waits to be drawn, however slow the terminal is.
+
+use std::convert::Infallible;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockdiag::fields::Choice;
+use sockdiag::model::{Row, Selected};
+use sockdiag::notice::Notice;
+use sockdiag::observer::{Frame, FrameSink, Seen};
+use sockdiag::source::DumpError;
+use sockdiag::{Observer, Session};
+use sockdiag_screen::{Builder, Detail, Head, Id, Mark, Shot, State};
+
+use super::Event;
+use crate::over_time;
+
+/// How long sockets that ended stay.
+const STAY: Duration = Duration::from_secs(5);
+/// Looks that were asked for are no nearer to the one before than this: rates over a
+/// shorter time say little.
+const NEAREST: Duration = Duration::from_millis(250);
+/// Up to so many sockets everything is kept that any preset shows, so that it is there
+/// when it is asked for, at looks of the past, too.
+const FEW: usize = 20_000;
+/// Looks for which something that is said once stays.
+const SAID_FOR: u64 = 10;
+/// Sentences at most.
+const MOST_SAID: usize = 20;
+
+/// What is read at each look.
+pub(super) struct Plan {
+    wanted: Vec<Choice>,
+    all: Vec<Choice>,
+    detail: Option<Id>,
+}
+
+impl Plan {
+    /// What a state wants.
+    pub(super) fn of(state: &State, selected: Selected) -> Self {
+        let choices = |names: Vec<String>| -> Vec<Choice> {
+            let one = |name: &String| over_time::choices(name, &selected).ok();
+            names.iter().filter_map(one).flatten().collect()
+        };
+        let detail = state.detailed();
+        Self { wanted: choices(state.wanted()), all: choices(state.all_fields()), detail }
+    }
+}
+
+/// What the poller is told.
+pub(super) enum Said {
+    /// Read this from now on.
+    Plan(Plan),
+    /// Ask this from now on.
+    Session(Box<Session>, Plan),
+}
+
+/// Where a look waits for the screen.
+#[derive(Clone)]
+pub(super) struct Desk {
+    look: Arc<Mutex<Option<(Arc<Shot>, Option<Detail>)>>>,
+    events: Sender<Event>,
+}
+
+impl Desk {
+    pub(super) fn new(events: Sender<Event>) -> Self {
+        Self { look: Arc::default(), events }
+    }
+
+    fn put(&self, shot: Arc<Shot>, detail: Option<Detail>) -> bool {
+        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that nobody took is overtaken.
+        look.replace((shot, detail)).is_some() || self.events.send(Event::Look).is_ok()
+    }
+
+    /// The newest look, if it was not taken yet.
+    pub(super) fn take(&self) -> Option<(Arc<Shot>, Option<Detail>)> {
+        self.look.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Starts to look; what is sent to it is heard between looks.
+pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk) -> Sender<Said> {
+    let (tell, inbox) = mpsc::channel();
+    thread::spawn(move || {
+        let observer = Observer::new(session);
+        let previous = Arc::new(Shot::empty());
+        let stays = (STAY.as_millis() / interval.as_millis().max(1)).clamp(2, 50);
+        let poller = Poller {
+            observer,
+            plan,
+            interval,
+            desk,
+            previous,
+            stays: u8::try_from(stays).unwrap_or(5),
+            begun: Instant::now(),
+            number: 0,
+            lost: 0,
+            said: Vec::new(),
+        };
+        poller.serve(&inbox);
+    });
+    tell
+}
+
+struct Poller {
+    observer: Observer,
+    plan: Plan,
+    interval: Duration,
+    desk: Desk,
+    previous: Arc<Shot>,
+    stays: u8,
+    begun: Instant,
+    number: u64,
+    /// Sockets that ended unseen.
+    lost: u64,
+    /// What was said, and at which look.
+    said: Vec<(String, u64)>,
+}
+
+impl Poller {
+    fn serve(mut self, inbox: &Receiver<Said>) {
+        let mut due = Instant::now();
+        loop {
+            let begun = Instant::now();
+            let goes_on = self.look();
+            if !goes_on {
+                return;
+            }
+            due += self.interval;
+            // Looks that were missed are left out.
+            due = due.max(Instant::now());
+            loop {
+                match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                    Ok(Said::Plan(plan)) => self.plan = plan,
+                    Ok(Said::Session(session, plan)) => {
+                        self.plan = plan;
+                        self.observer = Observer::new(*session);
+                        self.previous = Arc::new(Shot::empty());
+                        due = Instant::now();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                due = due.min(begun + NEAREST);
+            }
+        }
+    }
+
+    /// Looks once; false where nobody waits for it any more.
+    fn look(&mut self) -> bool {
+        let begun = Instant::now();
+        let needs = self.observer.needs();
+        let few = self.previous.entries().len() <= FEW;
+        let columns = if few { &self.plan.all } else { &self.plan.wanted };
+        // What was not asked for would be absent, which is not the same as unknown.
+        let columns: Vec<Choice> = columns.iter().filter(|it| needs.has(it.needs())).cloned().collect();
+        let mut gather = Gather {
+            builder: Builder::new(columns, Some(Arc::clone(&self.previous)), self.stays),
+            wanted: self.plan.detail,
+            detail: None,
+            said: Vec::new(),
+        };
+        let frame = match self.observer.look(&mut gather) {
+            Ok(frame) => frame,
+            Err(error) => return self.desk.events.send(Event::Trouble(error.to_string())).is_ok(),
+        };
+        let Gather { builder, detail, said, .. } = gather;
+        let took = begun.elapsed();
+        let head = self.head(&frame, said, took);
+        let shot = Arc::new(builder.end(head));
+        self.previous = Arc::clone(&shot);
+        self.number += 1;
+        self.desk.put(shot, detail)
+    }
+
+    fn head(&mut self, frame: &Frame, said: Vec<String>, took: Duration) -> Head {
+        let number = self.number;
+        for text in said {
+            if let Some((_, at)) = self.said.iter_mut().find(|(known, _)| *known == text) {
+                *at = number;
+            } else if self.said.len() < MOST_SAID {
+                self.said.push((text, number));
+            }
+        }
+        self.said.retain(|(_, at)| number - at < SAID_FOR);
+        self.lost += frame.lost;
+        let mut unseen = Vec::new();
+        if self.lost > 0 {
+            unseen.push(format!("{} sockets ended unseen", self.lost));
+        }
+        if took > self.interval {
+            unseen.push(format!("a look took {:.1}s, longer than the interval", took.as_secs_f64()));
+        }
+        unseen.extend(self.said.iter().map(|(text, _)| sockdiag_screen::clean(text)));
+        Head {
+            number,
+            time: over_time::time(),
+            seconds: self.begun.elapsed().as_secs_f64(),
+            has_rates: frame.before.is_some(),
+            sockets: frame.sockets,
+            opened: frame.opened,
+            closed: frame.closed,
+            unseen,
+        }
+    }
+}
+
+/// Takes the rows of a look.
+struct Gather {
+    builder: Builder,
+    /// The socket of which everything is wanted.
+    wanted: Option<Id>,
+    detail: Option<Detail>,
+    said: Vec<String>,
+}
+
+impl FrameSink for Gather {
+    type Error = Infallible;
+
+    fn row(&mut self, seen: Seen, row: &Row<'_>) -> Result<(), Infallible> {
+        let mark = match seen {
+            Seen::Opened => Mark::New,
+            Seen::Changed(_) => Mark::Changed,
+            Seen::Closed => Mark::Gone(0),
+            _ => Mark::Known,
+        };
+        self.builder.row(mark, row);
+        if let Some(id) = self.wanted
+            && row.cookie() == Some(id.cookie)
+            && row.names.netns.map_or(0, |netns| netns.inode) == id.netns
+        {
+            self.detail = Some(Detail::of(id, row));
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: Notice) -> Option<Notice> {
+        self.said.push(notice.to_string());
+        None
+    }
+
+    fn failure(&mut self, failure: &DumpError) {
+        self.said.push(failure.to_string());
+    }
+}

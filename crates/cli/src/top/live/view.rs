@@ -1,0 +1,105 @@
+//! What the screen shows at the start, from the command line and the presets.
+
+use clap::ArgMatches;
+use sockdiag::fields::{Catalog, Groups, Needs};
+use sockdiag::model::Selected;
+use sockdiag_screen::{GroupBy, Preset, View};
+
+use crate::end::End;
+use crate::options::Asked;
+use crate::top::preset::{self, PRESETS};
+use crate::{complete, over_time};
+
+/// What can be grouped by, and the fields of it.
+const GROUPS: [(&str, &str); 9] = [
+    ("process", "comm"),
+    ("process id", "comm,pid"),
+    ("remote address", "remote.addr"),
+    ("remote network", "remote.addr/24"),
+    ("local port", "local.port"),
+    ("state", "state"),
+    ("container", "container"),
+    ("unit", "unit"),
+    ("namespace", "netns.title"),
+];
+
+/// What a dump brings along at little cost, so that details have it and other presets
+/// need no other question.
+pub(super) fn cheap() -> Needs {
+    let groups = Groups::INFO.union(Groups::MEMORY).union(Groups::EXTENDED);
+    let counters = PRESETS.iter().map(|preset| preset.fields).chain([SERIES]);
+    let needs = |names: &str| {
+        names.split(',').fold(Needs::NONE, |needs, name| {
+            let named =
+                Catalog::shared().named_of(name, sockdiag::model::TableSet::of(&[sockdiag::Table::Tcp]));
+            named.map_or(needs, |named| needs.union(named.needs(Catalog::shared())))
+        })
+    };
+    let presets = counters.fold(Catalog::shared().needs(groups), |all, names| all.union(needs(names)));
+    presets.minus(Needs::PROCESSES)
+}
+
+/// What is drawn over time besides.
+const SERIES: &str = "goodput_bytes_per_s,rate.retrans_per_s,age_ms";
+
+/// The view that was asked for.
+pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> Result<View, End> {
+    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let names = |names: &str| -> Result<Vec<String>, End> {
+        Ok(over_time::choices(names, selected)?.iter().map(|choice| choice.full_name()).collect())
+    };
+    let order = |sort: &str| -> Result<Option<(String, bool)>, End> {
+        // The screen orders by one column, the first.
+        let first = sort.split(',').next().unwrap_or_default();
+        let (name, down) = first.strip_prefix('-').map_or((first, false), |name| (name, true));
+        Ok(names(name)?.into_iter().next().map(|name| (name, down)))
+    };
+    let mut presets = Vec::new();
+    for preset in PRESETS {
+        presets.push(Preset {
+            name: preset.name.to_owned(),
+            columns: names(&super::super::columns_of(preset, asked))?,
+            sort: order(preset.sort)?,
+        });
+    }
+    let shown = preset::preset(text("preset"), selected).map(|preset| preset.name);
+    let mut at = presets.iter().position(|preset| Some(preset.name.as_str()) == shown).unwrap_or(0);
+    if let Some(columns) = text("columns") {
+        let columns = columns.split(',').map(|name| name.trim_matches(' '));
+        // Of groups the totals may be named, which are those of the field here.
+        let bare =
+            columns.map(|name| name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')')));
+        let columns = names(&bare.collect::<Vec<_>>().join(","))?;
+        at = presets.len();
+        presets.push(Preset { name: "columns".to_owned(), columns, sort: None });
+    }
+    if let (Some(sort), Some(preset)) = (text("sort"), presets.get_mut(at)) {
+        preset.sort = order(sort)?;
+    }
+    let mut groups = Vec::new();
+    if let Some(by) = text("group-by") {
+        groups.push(GroupBy { title: by.to_owned(), columns: names(by)? });
+    }
+    let grouped = (!groups.is_empty()).then_some(0);
+    for (title, fields) in GROUPS {
+        if fields == preset::NETNS && asked.netns.is_none() {
+            continue;
+        }
+        groups.push(GroupBy { title: title.to_owned(), columns: names(fields)? });
+    }
+    let filter: Vec<String> =
+        asked.words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let interval = matches.get_one("interval").copied().unwrap_or(std::time::Duration::from_secs(1));
+    let tables: Vec<&str> = selected.tables.iter().map(|table| table.name()).collect();
+    let title = if tables.len() > 3 { "all tables".to_owned() } else { tables.join(",") };
+    Ok(View {
+        title,
+        interval: format!("{interval:?}"),
+        presets,
+        preset: at,
+        groups,
+        grouped,
+        filter: filter.join(" "),
+        words: complete::filter_word_list(),
+    })
+}
