@@ -273,20 +273,20 @@ impl<'w> Groups<'w> {
 /// made of, `null` for none.  A line without its newline.
 pub fn object(keys: &[String], choices: &[Choice], cells: &[Option<Cow<'_, [u8]>>]) -> Vec<u8> {
     // Writing to memory does not fail.
-    serde_json::to_vec(&Cells { keys, choices, cells }).unwrap_or_default()
+    serde_json::to_vec(&Cells { keys, choices, row: cells }).unwrap_or_default()
 }
 
 /// Cells of a row, with what they are called and what they were made of.
 struct Cells<'c> {
     keys: &'c [String],
     choices: &'c [Choice],
-    cells: &'c [Option<Cow<'c, [u8]>>],
+    row: &'c [Option<Cow<'c, [u8]>>],
 }
 
 impl Serialize for Cells<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for ((cell, choice), key) in self.cells.iter().zip(self.choices).zip(self.keys) {
+        for ((cell, choice), key) in self.row.iter().zip(self.choices).zip(self.keys) {
             match cell {
                 Some(cell) => Texts::of(cell, choice).put(&mut map, key)?,
                 None => map.serialize_entry(key, &())?,
