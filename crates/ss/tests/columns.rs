@@ -15,6 +15,8 @@ use sockdiag_testkit::zoo::Zoo;
 
 #[path = "columns/printed.rs"]
 mod printed;
+#[path = "columns/sources.rs"]
+mod sources;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
