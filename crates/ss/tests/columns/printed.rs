@@ -11,8 +11,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
-use sockdiag::fields::{Catalog, Field, Needs};
+use sockdiag::fields::{Catalog, Field, NameError, Needs, Unit};
+use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
+use sockdiag_testkit::zoo::{self, Zoo};
 
 use super::sources::{self, Source};
 
@@ -30,7 +32,8 @@ struct Row {
 
 /// A text between quotes; `escaped`: what it holds are escapes already.
 fn quoted(text: &str, escaped: bool) -> String {
-    let text = if escaped { text.to_owned() } else { text.replace('\\', "\\\\") };
+    // No argument holds a NUL.
+    let text = if escaped { text.to_owned() } else { text.replace('\\', "\\\\").replace('\0', "\\x00") };
     format!("\"{}\"", text.replace('"', "\\\""))
 }
 
@@ -173,6 +176,12 @@ fn of_cell(name: &str, cell: &str) -> Condition {
 /// What tells a socket from others, by fields that every form has.
 const IDENTITY: [&str; 3] = ["socket.netid", "socket.inode", "socket.cookie"];
 
+/// That of a line of JSON.
+fn identity_of(line: &str) -> String {
+    let Ok(Value::Object(object)) = serde_json::from_str(line) else { panic!("{line}") };
+    IDENTITY.map(|name| plain(&object["socket"][&name["socket.".len()..]])).join(" ")
+}
+
 /// What all forms say of all rows, which are those of JSON.
 fn rows(source: &Source<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
@@ -180,8 +189,7 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
         let Ok(Value::Object(object)) = serde_json::from_str(&line) else { panic!("{line}") };
         let mut conditions = BTreeSet::new();
         of_json("", &object, &mut conditions);
-        let identity = IDENTITY.map(|name| plain(&object["socket"][&name["socket.".len()..]])).join(" ");
-        rows.push(Row { line, identity, conditions });
+        rows.push(Row { identity: identity_of(&line), line, conditions });
     }
     let listed =
         |words: &[&str]| source.lines(words).unwrap_or_else(|why| panic!("{} {words:?}: {why}", source.name));
@@ -223,15 +231,66 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
     let of_flat = |line: &String| {
         let Ok(Value::Object(row)) = serde_json::from_str(line) else { panic!("{line}") };
         let mut conditions = BTreeSet::new();
+        // What is no field's stands in groups alone.
+        let row = row.into_iter().filter(|(name, _)| name.contains('.') && !name.contains('(')).collect();
         of_json("", &row, &mut conditions);
         (IDENTITY.map(|name| plain(row.get(name).unwrap_or(&Value::Null))).join(" "), conditions)
     };
     add(flat.iter().filter(|line| line.contains(IDENTITY[0])).map(of_flat).collect());
+    // Groups of everything are the rows again, unless some have the same identity.
+    let groups = listed(&["-H", "--csv", "--group-by", &columns]);
+    let groups: Vec<_> = groups.iter().map(|line| of_row(&full, &cells(line), "")).collect();
+    let flat = listed(&["-H", "--jsonl", "--group-by", &columns]);
+    let flat: Vec<_> = flat.iter().filter(|line| line.contains(IDENTITY[0])).map(of_flat).collect();
+    let count = flat.iter().map(|(identity, _)| identity).collect::<BTreeSet<_>>().len();
+    let flat_count = flat.len();
+    if groups.len() == count {
+        add(groups);
+        add(flat);
+    }
     let people = names[1..].iter().flat_map(|name| [BETWEEN, name]);
     let people: Vec<&str> = people.chain([BETWEEN]).collect();
-    let people = aligned(&listed(&["--columns", &people.join(",")]));
-    add(people.iter().map(|cells| of_row(&names, cells, "-")).collect());
+    let mut options = vec!["--columns"];
+    options.extend((flat_count == count).then_some("--group-by"));
+    for option in options {
+        let people = aligned(&listed(&[option, &people.join(",")]));
+        add(people.iter().map(|cells| of_row(&names, cells, "-")).collect());
+    }
+    for (row, line) in rows.iter_mut().zip(text_of_each(source, count)) {
+        row.conditions.extend(tokens(&line));
+    }
     rows
+}
+
+/// The lines of the text of `ss`, if there are so many.
+fn text_of_each(source: &Source<'_>, count: usize) -> Vec<String> {
+    let lines = source.lines(&["-H", "-O"]).unwrap_or_else(|why| panic!("{}: {why}", source.name));
+    if lines.len() == count { lines } else { Vec::new() }
+}
+
+/// Conditions for the tokens `NAME:VALUE` of a line: of those that hold one value.
+fn tokens(line: &str) -> Vec<Condition> {
+    // Text in quotes is a process's.
+    let line: String = line.split('"').step_by(2).collect::<Vec<_>>().join("");
+    let catalog = Catalog::shared();
+    let of_word = |word: &str| {
+        let (name, value) = word.split_once(':')?;
+        let is_one = !value.is_empty() && !value.contains(['(', ')', '/', ',']) || value.starts_with('/');
+        // Where there is no cookie, the reference prints this all the same; and where a
+        // row has a state of its protocol besides, the column is what is called so.
+        let is_other = word == "sk:0" || name == "state";
+        // Times stand there without their units, which are asked for (`rtt = 20ms`).
+        let unit = match catalog.named(name) {
+            Err(NameError::Unknown { .. }) => return None,
+            Ok(named) if named.without_unit && named.unit().is_time() && value.ends_with(|c: char| c.is_ascii_digit()) => match named.unit() {
+                Unit::Seconds => "s",
+                _ => "ms",
+            },
+            _ => "",
+        };
+        (is_one && !is_other).then(|| of_cell(name, &format!("{value}{unit}")))
+    };
+    line.split_ascii_whitespace().filter_map(of_word).collect()
 }
 
 /// A value as CSV has it.
@@ -260,19 +319,54 @@ fn wrong<'c>(
     }
 }
 
+/// Which of these conditions do not hold for their rows: `listed` lists the rows that a
+/// filter leaves, by what tells them apart.  Many are asked for at once.
+fn failures<'r>(
+    rows: &[(&'r str, Vec<&'r str>)],
+    listed: &dyn Fn(&str) -> Result<Vec<String>, String>,
+) -> Vec<(&'r str, &'r str, Result<bool, String>)> {
+    // A part of what the kernel takes as one argument.
+    const MOST: usize = 100_000;
+    let mut failed = Vec::new();
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let mut filter = String::new();
+        let mut count = 0;
+        for (_, conditions) in rest {
+            let all = format!("( {} )", conditions.join(" and "));
+            if count > 0 && filter.len() + all.len() > MOST {
+                break;
+            }
+            filter.push_str(if count > 0 { " or " } else { "" });
+            filter.push_str(&all);
+            count += 1;
+        }
+        let (some, others) = rest.split_at(count);
+        rest = others;
+        let found: BTreeSet<String> = listed(&filter).unwrap_or_default().into_iter().collect();
+        for (row, conditions) in some.iter().filter(|(row, _)| !found.contains(*row)) {
+            let holds = |filter: &str| listed(filter).map(|lines| lines.iter().any(|line| line == row));
+            failed.extend(wrong(&holds, conditions).into_iter().map(|(condition, why)| (*row, condition, why)));
+        }
+    }
+    failed
+}
+
 /// What is wrong with the values of a source, and the fields that had some.
 fn check(source: &Source<'_>) -> (String, BTreeSet<String>) {
     let (mut report, mut found) = (String::new(), BTreeSet::new());
-    for row in rows(source) {
-        found.extend(row.conditions.iter().map(|(field, _)| field.clone()));
-        let holds =
-            |filter: &str| source.json(&["--", filter]).map(|lines| lines.contains(&row.line));
-        let all: Vec<&str> = row.conditions.iter().map(|(_, condition)| condition.as_str()).collect();
-        for (condition, outcome) in wrong(&holds, &all) {
-            let _ = writeln!(report, "{}: {}: {condition}: {outcome:?}", source.name, row.identity);
-        }
+    let rows = rows(source);
+    found.extend(rows.iter().flat_map(|row| &row.conditions).map(|(field, _)| field.clone()));
+    let asked: Vec<(&str, Vec<&str>)> = rows.iter().map(|row| (&*row.line, words(&row.conditions))).collect();
+    for (line, condition, outcome) in failures(&asked, &|filter| source.json(&["--", filter])) {
+        let _ = writeln!(report, "{}: {}: {condition}: {outcome:?}", source.name, identity_of(line));
     }
     (report, found)
+}
+
+/// The conditions as they are written.
+fn words(conditions: &BTreeSet<Condition>) -> Vec<&str> {
+    conditions.iter().map(|(_, condition)| condition.as_str()).collect()
 }
 
 #[test]
@@ -301,4 +395,46 @@ fn what_recordings_print_holds_for_their_sockets() {
     let (report, found) = all.into_inner().expect("none failed");
     assert!(report.is_empty(), "{report}");
     assert!(found.len() > 350, "only {} fields were told: {found:?}", found.len());
+}
+
+/// Sockets of every family that this kernel has, with the processes that hold them.
+/// Some facts change from one listing to the next: only what listings before and behind
+/// agree in has to hold.
+#[test]
+fn what_live_sockets_print_holds_for_them() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _zoo = Zoo::start(&namespace, &zoo::all_kinds()).unwrap_or_else(|why| panic!("{why}"));
+    let source = Source::live(&namespace, "-A all,mptcp -p --peers --containers");
+    let listed = || -> BTreeMap<String, BTreeSet<Condition>> {
+        rows(&source).into_iter().map(|row| (row.identity, row.conditions)).collect()
+    };
+    let agreed = |mut some: BTreeMap<String, BTreeSet<Condition>>, others: &BTreeMap<_, _>| {
+        some.retain(|identity, conditions| {
+            others.get(identity).is_some_and(|others| {
+                conditions.retain(|condition| BTreeSet::contains(others, condition));
+                true
+            })
+        });
+        some
+    };
+    let mut left = agreed(listed(), &listed());
+    let count = left.len();
+    let found: BTreeSet<String> = left.values().flatten().map(|(field, _)| field.clone()).collect();
+    // What fails is tried once more, if it is still said.
+    for _ in 0..3 {
+        let asked: Vec<(&str, Vec<&str>)> =
+            left.iter().map(|(identity, conditions)| (identity.as_str(), words(conditions))).collect();
+        let listed_by = |filter: &str| {
+            Ok(source.json(&["--", filter])?.iter().map(|line| identity_of(line)).collect())
+        };
+        let mut failed: BTreeMap<String, BTreeSet<Condition>> = BTreeMap::new();
+        for (identity, condition, _) in failures(&asked, &listed_by) {
+            let known = left[identity].iter().find(|(_, known)| known == condition).cloned();
+            failed.entry(identity.to_owned()).or_default().extend(known);
+        }
+        left = if failed.is_empty() { failed } else { agreed(failed, &listed()) };
+        left.retain(|_, conditions| !conditions.is_empty());
+    }
+    assert!(left.is_empty(), "{left:#?}");
+    assert!(count > 150 && found.len() > 250, "{count} sockets, {} fields: {found:?}", found.len());
 }
