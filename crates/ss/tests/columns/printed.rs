@@ -124,9 +124,7 @@ fn aligned(lines: &[String]) -> Vec<Vec<String>> {
     // By letters, of which some take two columns.
     let spread = |line: &String| -> Vec<char> {
         let wide = |letter: char| matches!(letter, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{d7a3}' | '\u{ff00}'..='\u{ff60}');
-        line.chars()
-            .flat_map(|letter| std::iter::once(letter).chain(wide(letter).then_some('\0')))
-            .collect()
+        line.chars().flat_map(|letter| std::iter::once(letter).chain(wide(letter).then_some('\0'))).collect()
     };
     let rows: Vec<Vec<char>> = rows.iter().map(spread).collect();
     let first = |row: &[char]| row.iter().take_while(|letter| **letter != ' ').count();
@@ -282,10 +280,16 @@ fn tokens(line: &str) -> Vec<Condition> {
         // Times stand there without their units, which are asked for (`rtt = 20ms`).
         let unit = match catalog.named(name) {
             Err(NameError::Unknown { .. }) => return None,
-            Ok(named) if named.without_unit && named.unit().is_time() && value.ends_with(|c: char| c.is_ascii_digit()) => match named.unit() {
-                Unit::Seconds => "s",
-                _ => "ms",
-            },
+            Ok(named)
+                if named.without_unit
+                    && named.unit().is_time()
+                    && value.ends_with(|c: char| c.is_ascii_digit()) =>
+            {
+                match named.unit() {
+                    Unit::Seconds => "s",
+                    _ => "ms",
+                }
+            }
             _ => "",
         };
         (is_one && !is_other).then(|| of_cell(name, &format!("{value}{unit}")))
@@ -319,15 +323,16 @@ fn wrong<'c>(
     }
 }
 
-/// Which of these conditions do not hold for their rows: `listed` lists the rows that a
-/// filter leaves, by what tells them apart.  Many are asked for at once.
-fn failures<'r>(
-    rows: &[(&'r str, Vec<&'r str>)],
-    listed: &dyn Fn(&str) -> Result<Vec<String>, String>,
-) -> Vec<(&'r str, &'r str, Result<bool, String>)> {
+/// A row by what tells it from the others, and the conditions that should hold for it.
+type Asked<'r> = (&'r str, Vec<&'r str>);
+/// Lists what is left by a filter, by what tells the rows apart.
+type List<'l> = dyn Fn(&str) -> Result<Vec<String>, String> + 'l;
+
+/// The rows for which not all of their conditions hold.  Many rows are asked for at once.
+fn missed<'a, 'r>(rows: &'a [Asked<'r>], list: &List<'_>) -> Vec<&'a Asked<'r>> {
     // A part of what the kernel takes as one argument.
     const MOST: usize = 100_000;
-    let mut failed = Vec::new();
+    let mut missed = Vec::new();
     let mut rest = rows;
     while !rest.is_empty() {
         let mut filter = String::new();
@@ -343,13 +348,23 @@ fn failures<'r>(
         }
         let (some, others) = rest.split_at(count);
         rest = others;
-        let found: BTreeSet<String> = listed(&filter).unwrap_or_default().into_iter().collect();
-        for (row, conditions) in some.iter().filter(|(row, _)| !found.contains(*row)) {
-            let holds = |filter: &str| listed(filter).map(|lines| lines.iter().any(|line| line == row));
-            failed.extend(wrong(&holds, conditions).into_iter().map(|(condition, why)| (*row, condition, why)));
-        }
+        let found: BTreeSet<String> = list(&filter).unwrap_or_default().into_iter().collect();
+        missed.extend(some.iter().filter(|(row, _)| !found.contains(*row)));
     }
-    failed
+    missed
+}
+
+/// Which of these conditions do not hold for their rows.
+fn failures<'r>(rows: &[Asked<'r>], list: &List<'_>) -> Vec<(&'r str, &'r str, Result<bool, String>)> {
+    let of_row = |(row, conditions): &Asked<'r>| {
+        let (row, holds) =
+            (*row, |filter: &str| list(filter).map(|lines| lines.iter().any(|line| line == row)));
+        wrong(&holds, conditions)
+            .into_iter()
+            .map(move |(condition, why)| (row, condition, why))
+            .collect::<Vec<_>>()
+    };
+    missed(rows, list).into_iter().flat_map(of_row).collect()
 }
 
 /// What is wrong with the values of a source, and the fields that had some.
@@ -420,21 +435,22 @@ fn what_live_sockets_print_holds_for_them() {
     let mut left = agreed(listed(), &listed());
     let count = left.len();
     let found: BTreeSet<String> = left.values().flatten().map(|(field, _)| field.clone()).collect();
-    // What fails is tried once more, if it is still said.
-    for _ in 0..3 {
-        let asked: Vec<(&str, Vec<&str>)> =
-            left.iter().map(|(identity, conditions)| (identity.as_str(), words(conditions))).collect();
-        let listed_by = |filter: &str| {
-            Ok(source.json(&["--", filter])?.iter().map(|line| identity_of(line)).collect())
-        };
-        let mut failed: BTreeMap<String, BTreeSet<Condition>> = BTreeMap::new();
-        for (identity, condition, _) in failures(&asked, &listed_by) {
-            let known = left[identity].iter().find(|(_, known)| known == condition).cloned();
-            failed.entry(identity.to_owned()).or_default().extend(known);
+    let list =
+        |filter: &str| Ok(source.json(&["--", filter])?.iter().map(|line| identity_of(line)).collect());
+    // What fails is tried once more, of what is still said.
+    for _ in 0..5 {
+        let asked: Vec<Asked<'_>> = left.iter().map(|(row, all)| (row.as_str(), words(all))).collect();
+        let missed: BTreeSet<String> =
+            missed(&asked, &list).iter().map(|(row, _)| (*row).to_owned()).collect();
+        if missed.is_empty() {
+            left.clear();
+            break;
         }
-        left = if failed.is_empty() { failed } else { agreed(failed, &listed()) };
-        left.retain(|_, conditions| !conditions.is_empty());
+        left.retain(|row, _| missed.contains(row));
+        left = agreed(left, &listed());
     }
-    assert!(left.is_empty(), "{left:#?}");
+    let asked: Vec<Asked<'_>> = left.iter().map(|(row, all)| (row.as_str(), words(all))).collect();
+    let failed = failures(&asked, &list);
+    assert!(failed.is_empty(), "{failed:#?}");
     assert!(count > 150 && found.len() > 250, "{count} sockets, {} fields: {found:?}", found.len());
 }
