@@ -274,7 +274,9 @@ impl Reader<'_, '_> {
         }
         let special = subject.named.member.is_none() && !element.quoted && !subject.is_ordered();
         if special && let Some(special) = Self::special(subject, element) {
-            return Ok(vec![special]);
+            // Of vsock, none is another number.
+            let other = (element.text == b"none" && special != Wanted::None).then_some(Wanted::None);
+            return Ok(std::iter::once(special).chain(other).collect());
         }
         match kind {
             Kind::Int(_) | Kind::Wide(_) | Kind::Enum(..) | Kind::Flags(..) | Kind::Ratio => {

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
-use sockdiag::fields::{Catalog, Field, NameError, Needs, Unit};
+use sockdiag::fields::{Catalog, Field, NameError, Needs, Spelling, Unit};
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
 use sockdiag_testkit::zoo::{self, Zoo};
@@ -221,6 +221,18 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
         (cells[..IDENTITY.len()].join(" "), conditions.collect::<BTreeSet<_>>())
     };
     let csv = listed(&["-H", "--csv", "--columns", &columns]);
+    // What a cell says or not is reported or not.
+    add(csv
+        .iter()
+        .map(|line| {
+            let cells = cells(line);
+            let says = |(name, cell): (&String, &String)| {
+                let not = if cell.is_empty() { "not " } else { "" };
+                (name.clone(), format!("{not}{name} = *"))
+            };
+            (cells[..IDENTITY.len()].join(" "), full.iter().zip(&cells).map(says).collect())
+        })
+        .collect());
     add(csv.iter().map(|line| of_row(&full, &cells(line), "")).collect());
     let tsv = listed(&["-H", "--tsv", "--columns", &columns]);
     let parts = |line: &String| line.split('\t').map(str::to_owned).collect::<Vec<_>>();
@@ -367,6 +379,41 @@ fn failures<'r>(rows: &[Asked<'r>], list: &List<'_>) -> Vec<(&'r str, &'r str, R
     missed(rows, list).into_iter().flat_map(of_row).collect()
 }
 
+/// Conditions, as field and value, of which `!=` is not the complement among the sockets
+/// that report the field.
+fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
+    let catalog = Catalog::shared();
+    let against = |[field, value]: &[&str; 2]| {
+        // The reference's own words have its own values; and a user without a name is
+        // none of those who have one.
+        let named = catalog.named(field).ok()?;
+        let is_own = !catalog.fields().any(|field_of| field_of.operand.is_some_and(|(word, _)| word == *field));
+        let reported = match (named.spelling(), field.rsplit_once('.')) {
+            (Spelling::UserOf(number), Some((list, _))) if named.member.is_some() => format!("{list}.{number} = *"),
+            (Spelling::UserOf(number) | Spelling::HostOf(number), _) => format!("{number} = *"),
+            _ => format!("{field} = *"),
+        };
+        let (is, differs) = (format!("{field} = {value}"), format!("{field} != {value}"));
+        // `*` itself has no opposite, and what was cut stands for all that begins so.
+        let asked = is_own && *value != "*";
+        let both = format!("{is} and {differs}");
+        let neither = format!("{reported} and not {is} and not {differs}");
+        let absent = format!("not {reported} and ( {is} or {differs} )");
+        asked.then(|| format!("( {both} ) or ( {neither} ) or ( {absent} )"))
+    };
+    let filters: Vec<String> = conditions.iter().filter_map(against).collect();
+    let mut found = Vec::new();
+    let mut parts: Vec<&[String]> = filters.chunks(300).collect();
+    while let Some(part) = parts.pop() {
+        match (source.lines(&["-H", "--csv", "--columns", "socket.inode", "--", &part.join(" or ")]), part) {
+            (Ok(lines), _) if lines.is_empty() => {}
+            (outcome, [filter]) => found.push(format!("{filter}: {outcome:?}")),
+            _ => parts.extend([&part[..part.len() / 2], &part[part.len() / 2..]]),
+        }
+    }
+    found
+}
+
 /// What is wrong with the values of a source, and the fields that had some.
 fn check(source: &Source<'_>) -> (String, BTreeSet<String>) {
     let (mut report, mut found) = (String::new(), BTreeSet::new());
@@ -375,6 +422,12 @@ fn check(source: &Source<'_>) -> (String, BTreeSet<String>) {
     let asked: Vec<(&str, Vec<&str>)> = rows.iter().map(|row| (&*row.line, words(&row.conditions))).collect();
     for (line, condition, outcome) in failures(&asked, &|filter| source.json(&["--", filter])) {
         let _ = writeln!(report, "{}: {}: {condition}: {outcome:?}", source.name, identity_of(line));
+    }
+    let all: BTreeSet<&str> = rows.iter().flat_map(|row| words(&row.conditions)).collect();
+    let all: Vec<[&str; 2]> =
+        all.iter().filter_map(|condition| condition.split_once(" = ")).map(<[&str; 2]>::from).collect();
+    for line in impossible(source, &all) {
+        let _ = writeln!(report, "{}: {line}", source.name);
     }
     (report, found)
 }
