@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
-use sockdiag::fields::{Catalog, Field, NameError, Needs, Spelling, Unit};
+use sockdiag::fields::{Catalog, Field, Kind, NameError, Needs, Spelling, Unit};
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
 use sockdiag_testkit::zoo::{self, Zoo};
@@ -399,7 +399,14 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         let both = format!("{is} and {differs}");
         let neither = format!("{reported} and not {is} and not {differs}");
         let absent = format!("not {reported} and ( {is} or {differs} )");
-        asked.then(|| format!("( {both} ) or ( {neither} ) or ( {absent} )"))
+        let mut filter = format!("( {both} ) or ( {neither} ) or ( {absent} )");
+        // A number is on one side of any other.  Zero may be a time that was not measured.
+        let has_order = matches!(named.kind(), Kind::Int(_)) && named.member.is_none() && *value != "0";
+        if has_order && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            let (below, above) = (format!("{field} < {value}"), format!("{field} >= {value}"));
+            filter += &format!(" or ( {below} and {above} ) or ( {field} > 0 and not {below} and not {above} )");
+        }
+        asked.then_some(filter)
     };
     let filters: Vec<String> = conditions.iter().filter_map(against).collect();
     let mut found = Vec::new();
