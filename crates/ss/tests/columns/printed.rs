@@ -90,7 +90,7 @@ fn of_value(name: &str, value: &Value, conditions: &mut BTreeSet<Condition>) {
 }
 
 /// The cells of a line of CSV.
-fn cells(line: &str) -> Vec<String> {
+pub(super) fn cells(line: &str) -> Vec<String> {
     let (mut cells, mut cell, mut inside) = (Vec::new(), String::new(), false);
     let mut letters = line.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -144,7 +144,7 @@ fn aligned(lines: &[String]) -> Vec<Vec<String>> {
 
 /// Names of all fields, and of the members of their records, each once; short ones too,
 /// by which columns have units.
-fn names() -> Vec<String> {
+pub(super) fn names() -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let catalog = Catalog::shared();
     // What needs two looks is refused.
@@ -205,7 +205,9 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
     let columns = full.join(",");
     // What a form says of the rows, with the identity of each; the same as often as there
     // are rows of that identity.
+    let count_of_rows = rows.len();
     let mut add = |form: Vec<(String, BTreeSet<Condition>)>| {
+        assert!(!source.is_steady() || form.len() == count_of_rows, "{}: a form lacks rows", source.name);
         let mut of_form: BTreeMap<String, Vec<BTreeSet<Condition>>> = BTreeMap::new();
         for (identity, conditions) in form {
             of_form.entry(identity).or_default().push(conditions);

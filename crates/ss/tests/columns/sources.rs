@@ -38,6 +38,24 @@ impl<'n> Source<'n> {
         self
     }
 
+    /// What is read with these options and variables, and no others.
+    pub(crate) fn of(name: &str, options: &str, env: Vec<(&'static str, OsString)>) -> Self {
+        let options = options.split_ascii_whitespace().map(str::to_owned).collect();
+        Self { name: name.to_owned(), options, env, inside: None }
+    }
+
+    /// The same sockets with the names that numbers have.
+    pub(crate) fn with_names(&self) -> Self {
+        let mut options = self.options.clone();
+        for option in &mut options {
+            if option.starts_with('-') && !option.starts_with("--") {
+                option.retain(|letter| letter != 'n');
+            }
+        }
+        options.push("-r".to_owned());
+        Self { name: self.name.clone(), options, env: self.env.clone(), inside: self.inside }
+    }
+
     /// The sockets of a namespace, with these options besides.
     pub(crate) fn live(namespace: &'n Namespace, options: &str) -> Self {
         Self { inside: Some(namespace), ..Self::new("live", options) }
@@ -53,6 +71,11 @@ impl<'n> Source<'n> {
         let out = command.args(&self.options).args(words).output().map_err(|error| error.to_string())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+    }
+
+    /// Whether each run lists the same.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.inside.is_none()
     }
 
     /// Lines of a form.
@@ -102,6 +125,13 @@ pub(crate) fn golden(name: &str) -> Vec<Source<'static>> {
     sources
 }
 
+/// A request is answered as often as the file has it, and the other ends of sockets are
+/// asked for before the sockets.
+fn answer_again(talk: &Path) {
+    let bytes = fs::read(talk).expect("the test's own file");
+    fs::write(talk, bytes.repeat(3)).expect("the test's own file");
+}
+
 /// The traffic of runs on four kernels that asked for everything, of every family.
 ///
 /// # Errors
@@ -130,9 +160,11 @@ pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
             continue;
         }
         let directory = scratch.join(kernel).join(reference);
+        let talk = directory.join(format!("{case}.nl"));
+        answer_again(&talk);
         let source = Source::new(format!("{kernel} {case}"), &format!("{args} -p"))
             .env("LD_PRELOAD", &library)
-            .env("NLPLAY_FILE", directory.join(format!("{case}.nl")))
+            .env("NLPLAY_FILE", talk)
             .env("NLPLAY_CGROUPS", directory.join("sys/cgroups"))
             .env("PROC_ROOT", directory.join("sys/proc"));
         sources.push(source);
@@ -151,7 +183,7 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     let links = [(1, "lo"), (2, "two"), (7, "seven")];
     let addresses = [2; 128];
     let sctp =
-        Msg::v4().with(attr::INFO, [3; 368]).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
+        Msg::v4().with(attr::INFO, [3; 400]).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
     let mptcp = Msg::v4().with(attr::INFO, [3; 96]);
     let none = [replies::done(0)];
     let whole = |rows: Vec<u8>| [rows, replies::done(0)];
@@ -173,6 +205,7 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     for (family, options, talk) in talks {
         let path = scratch.join(family);
         talk.write(&path).map_err(|why| why.to_string())?;
+        answer_again(&path);
         let source = Source::new(format!("crafted {family}"), options)
             .env("LD_PRELOAD", &library)
             .env("NLPLAY_FILE", path);

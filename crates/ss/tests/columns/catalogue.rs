@@ -1,0 +1,102 @@
+//! The catalogue is true: every field is reported by a socket of a recording, of a
+//! crafted answer or of this machine, or stands in a short list with the reason.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+
+use sockdiag_testkit::netns::{self, Namespace};
+use sockdiag_testkit::skip;
+use sockdiag_testkit::zoo::{self, Zoo};
+
+use super::printed::{cells, names};
+use super::sources::{self, Source};
+use super::tree::Tree;
+
+/// What no source below reports, and why.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // `events_say_when_they_arrived` (tests/destroy.rs) shows them.
+    ("event.time", "of sockets that end, as -E shows them"),
+    ("event.time_unix_ns", "of sockets that end, as -E shows them"),
+    ("socket.context", "needs SELinux"),
+    ("socket.process_context", "needs SELinux"),
+    ("netlink.process_context", "needs SELinux"),
+    ("packet.peer", "packet sockets have none; the row is the column's asterisk"),
+    // The test of fields/tcp/accecn.rs has them by the layouts of both kinds of kernels.
+    ("tcp.ecn_mode", "the running kernel decides how it is laid out: Linux 7.0"),
+    ("tcp.options2", "the running kernel decides how it is laid out: Linux 7.0"),
+];
+
+/// The fields of which a source has a value.
+fn reported(source: &Source<'_>, names: &[String], found: &mut BTreeSet<String>) {
+    let lines = source.lines(&["-H", "--csv", "--columns", &names.join(",")]);
+    for line in lines.unwrap_or_else(|why| panic!("{}: {why}", source.name)) {
+        let said = names.iter().zip(cells(&line)).filter(|(_, cell)| !cell.is_empty());
+        found.extend(said.map(|(name, _)| name.clone()));
+    }
+}
+
+/// Texts of /proc, of today's kernels and of very old ones.
+fn texts() -> [Source<'static>; 2] {
+    let file = |name: &str, text: &str| -> OsString {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("catalogue-{name}"));
+        fs::write(&path, text).expect("the test's own file");
+        path.into()
+    };
+    let tcp = "  sl\n   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 621 \
+               1 0000000000000001 20 4 30 10 -1 more\n";
+    let unix = "Peer RcvQ SndQ Flags Type St Inode Path\n00000002: 00 00 00000000 0001 03    11 /one\n\
+                0000000b: 00 00 00000000 0001 03    12 /two\n";
+    [
+        Source::of("text of tcp", "-tane", vec![("PROC_NET_TCP", file("tcp", tcp))]),
+        Source::of("text of unix", "-xane", vec![("PROC_NET_UNIX", file("unix", unix))]),
+    ]
+}
+
+#[test]
+fn every_field_is_reported_by_some_socket_or_is_excepted() {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    let his = match Namespace::of_user(5555) {
+        Ok(his) => his,
+        Err(why) => skip!("{why}"),
+    };
+    let _zoo = Zoo::start(&namespace, &zoo::all_kinds()).unwrap_or_else(|why| panic!("{why}"));
+    let mut sources = sources::golden("catalogue");
+    for more in [sources::families("catalogue"), sources::crafted("catalogue")] {
+        match more {
+            Ok(more) => sources.extend(more),
+            Err(why) => skip!("{why}"),
+        }
+    }
+    let with_names: Vec<Source<'_>> =
+        sources.iter().filter(|source| source.name.contains("6.18")).map(Source::with_names).collect();
+    sources.extend(with_names);
+    sources.extend(texts());
+    let trees = ["docker-cgroup1.tree", "kubernetes-containerd.tree", "machines.tree"].map(Tree::unpack);
+    for tree in &trees {
+        let env = vec![("PROC_ROOT", tree.path("proc").into())];
+        sources.push(Source::of("a recorded host", "-tlnp --containers", env));
+    }
+    sources.push(Source::live(&namespace, "-A all,mptcp -p --peers --containers"));
+    sources.push(Source::live(&namespace, "-A netlink").with_names());
+    // Two namespaces, of which one is another user's.
+    let inside = |namespace: &Namespace, address: &str| {
+        let address = address.to_owned();
+        namespace.with(move || TcpListener::bind(address)).and_then(|made| made.map_err(|why| sockdiag_testkit::Why::new(why.to_string())))
+    };
+    let _ = (inside, TcpStream::connect::<&str>, UdpSocket::bind::<&str>, netns::LO, &his);
+    let names: Vec<String> = names().into_iter().filter(|name| name.contains('.')).collect();
+    let mut found = BTreeSet::new();
+    for source in &sources {
+        reported(source, &names, &mut found);
+    }
+    let missing: BTreeSet<&str> =
+        names.iter().map(String::as_str).filter(|name| !found.contains(*name)).collect();
+    let excepted: BTreeSet<&str> = EXCEPTIONS.iter().map(|(name, _)| *name).collect();
+    let wrong: Vec<_> = missing.difference(&excepted).collect();
+    assert!(wrong.is_empty(), "no socket reports these: {wrong:#?}");
+    // Nothing is excepted that is not in the catalogue.
+    assert!(excepted.iter().all(|name| names.iter().any(|known| known == name)), "{excepted:?}");
+}
