@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::path::Path;
 
 use sockdiag_testkit::netns::{self, Namespace};
@@ -58,6 +58,7 @@ fn texts() -> [Source<'static>; 2] {
 #[test]
 fn every_field_is_reported_by_some_socket_or_is_excepted() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    let (Some(here), Some(there)) = (Namespace::or_skip(), Namespace::or_skip()) else { return };
     let his = match Namespace::of_user(5555) {
         Ok(his) => his,
         Err(why) => skip!("{why}"),
@@ -81,12 +82,24 @@ fn every_field_is_reported_by_some_socket_or_is_excepted() {
     }
     sources.push(Source::live(&namespace, "-A all,mptcp -p --peers --containers"));
     sources.push(Source::live(&namespace, "-A netlink").with_names());
-    // Two namespaces, of which one is another user's.
-    let inside = |namespace: &Namespace, address: &str| {
-        let address = address.to_owned();
-        namespace.with(move || TcpListener::bind(address)).and_then(|made| made.map_err(|why| sockdiag_testkit::Why::new(why.to_string())))
+    // A connection from one namespace to another, and a socket of another user's that
+    // says that it is the other end of one in the first.
+    let [from, to] = ["198.51.100.1", "198.51.100.2"];
+    let addresses = [from, to].map(|text| text.parse().expect("an address"));
+    if let Err(why) = here.connect(&there, 300, "ab", addresses) {
+        skip!("{why}");
+    }
+    addresses.map(|address| his.add_address(netns::LO, address, 24).expect("his own"));
+    let udp = |namespace: &Namespace, from: (&'static str, u16), to: (&'static str, u16)| {
+        let made = namespace
+            .with(move || UdpSocket::bind(from).and_then(|socket| socket.connect(to).map(|()| socket)));
+        made.expect("a socket").expect("a socket")
     };
-    let _ = (inside, TcpStream::connect::<&str>, UdpSocket::bind::<&str>, netns::LO, &his);
+    let _asked = udp(&here, (from, 7501), (to, 443));
+    let _claims = udp(&his, (to, 443), (from, 7501));
+    let _ends = (udp(&here, (from, 7502), (to, 7503)), udp(&there, (to, 7503), (from, 7502)));
+    let options = format!("-una --peers --netns pid:{},pid:{},pid:{}", here.pid(), there.pid(), his.pid());
+    sources.push(Source::of("namespaces", &options, Vec::new()).with_name(&there, "there"));
     let names: Vec<String> = names().into_iter().filter(|name| name.contains('.')).collect();
     let mut found = BTreeSet::new();
     for source in &sources {

@@ -389,9 +389,12 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         // The reference's own words have its own values; and a user without a name is
         // none of those who have one.
         let named = catalog.named(field).ok()?;
-        let is_own = !catalog.fields().any(|field_of| field_of.operand.is_some_and(|(word, _)| word == *field));
+        let is_own =
+            !catalog.fields().any(|field_of| field_of.operand.is_some_and(|(word, _)| word == *field));
         let reported = match (named.spelling(), field.rsplit_once('.')) {
-            (Spelling::UserOf(number), Some((list, _))) if named.member.is_some() => format!("{list}.{number} = *"),
+            (Spelling::UserOf(number), Some((list, _))) if named.member.is_some() => {
+                format!("{list}.{number} = *")
+            }
             (Spelling::UserOf(number) | Spelling::HostOf(number), _) => format!("{number} = *"),
             _ => format!("{field} = *"),
         };
@@ -406,7 +409,8 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         let has_order = matches!(named.kind(), Kind::Int(_)) && named.member.is_none() && *value != "0";
         if has_order && value.bytes().all(|byte| byte.is_ascii_digit()) {
             let (below, above) = (format!("{field} < {value}"), format!("{field} >= {value}"));
-            filter += &format!(" or ( {below} and {above} ) or ( {field} > 0 and not {below} and not {above} )");
+            filter +=
+                &format!(" or ( {below} and {above} ) or ( {field} > 0 and not {below} and not {above} )");
         }
         asked.then_some(filter)
     };

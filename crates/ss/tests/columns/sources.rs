@@ -22,6 +22,8 @@ pub(crate) struct Source<'n> {
     options: Vec<String>,
     env: Vec<(&'static str, OsString)>,
     inside: Option<&'n Namespace>,
+    /// What it is run by.
+    around: Vec<String>,
 }
 
 /// Details that options ask for, whatever the table.
@@ -30,7 +32,13 @@ const DETAILS: &str = "-anemio --tos --cgroup --inet-sockopt --exposure --tipcin
 impl<'n> Source<'n> {
     fn new(name: impl Into<String>, options: &str) -> Self {
         let options = options.split_ascii_whitespace().chain(DETAILS.split(' ')).map(str::to_owned);
-        Self { name: name.into(), options: options.collect(), env: Vec::new(), inside: None }
+        Self {
+            name: name.into(),
+            options: options.collect(),
+            env: Vec::new(),
+            inside: None,
+            around: Vec::new(),
+        }
     }
 
     fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
@@ -41,7 +49,17 @@ impl<'n> Source<'n> {
     /// What is read with these options and variables, and no others.
     pub(crate) fn of(name: &str, options: &str, env: Vec<(&'static str, OsString)>) -> Self {
         let options = options.split_ascii_whitespace().map(str::to_owned).collect();
-        Self { name: name.to_owned(), options, env, inside: None }
+        Self { name: name.to_owned(), options, env, inside: None, around: Vec::new() }
+    }
+
+    /// The same, run in mounts of its own where this namespace has this name.
+    pub(crate) fn with_name(mut self, namespace: &Namespace, name: &str) -> Self {
+        let script = "mount -t tmpfs none /run && mkdir /run/netns && : > /run/netns/$1 && \
+                      mount --bind /proc/$0/ns/net /run/netns/$1 && shift && exec \"$@\"";
+        let words = ["unshare", "-m", "--propagation", "private", "sh", "-c", script];
+        self.around = words.iter().map(|word| (*word).to_owned()).collect();
+        self.around.extend([namespace.pid().to_string(), name.to_owned()]);
+        self
     }
 
     /// The same sockets with the names that numbers have.
@@ -53,7 +71,13 @@ impl<'n> Source<'n> {
             }
         }
         options.push("-r".to_owned());
-        Self { name: self.name.clone(), options, env: self.env.clone(), inside: self.inside }
+        Self {
+            name: self.name.clone(),
+            options,
+            env: self.env.clone(),
+            inside: self.inside,
+            around: self.around.clone(),
+        }
     }
 
     /// The sockets of a namespace, with these options besides.
@@ -63,11 +87,16 @@ impl<'n> Source<'n> {
 
     /// What a run prints on stdout; what it says on stderr where it fails.
     pub(crate) fn run(&self, words: &[&str]) -> Result<String, String> {
+        let mut around = self.around.iter().map(String::as_str).chain([OURS]);
+        let program = around.next().unwrap_or(OURS);
         let mut command = match self.inside {
-            Some(namespace) => namespace.command(OURS),
-            None => Command::new(OURS),
+            Some(namespace) => namespace.command(program),
+            None => Command::new(program),
         };
-        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.args(around).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        if !self.around.is_empty() {
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        }
         let out = command.args(&self.options).args(words).output().map_err(|error| error.to_string())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
@@ -182,8 +211,10 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     let library = replies::library().map_err(|why| why.to_string())?;
     let links = [(1, "lo"), (2, "two"), (7, "seven")];
     let addresses = [2; 128];
-    let sctp =
-        Msg::v4().with(attr::INFO, [3; 400]).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
+    // The primary path has an IPv4 address.
+    let mut info = vec![3; 400];
+    info[168..170].copy_from_slice(&2_u16.to_ne_bytes());
+    let sctp = Msg::v4().with(attr::INFO, info).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
     let mptcp = Msg::v4().with(attr::INFO, [3; 96]);
     let none = [replies::done(0)];
     let whole = |rows: Vec<u8>| [rows, replies::done(0)];
