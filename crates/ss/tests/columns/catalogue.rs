@@ -8,6 +8,8 @@ use std::net::UdpSocket;
 use std::path::Path;
 
 use sockdiag_testkit::netns::{self, Namespace};
+use sockdiag_testkit::recording::{self, Msg, attr};
+use sockdiag_testkit::replies::{self, Talk};
 use sockdiag_testkit::skip;
 use sockdiag_testkit::zoo::{self, Zoo};
 
@@ -89,7 +91,9 @@ fn every_field_is_reported_by_some_socket_or_is_excepted() {
     if let Err(why) = here.connect(&there, 300, "ab", addresses) {
         skip!("{why}");
     }
-    addresses.map(|address| his.add_address(netns::LO, address, 24).expect("his own"));
+    for address in addresses {
+        his.add_address(netns::LO, address, 24).expect("his own");
+    }
     let udp = |namespace: &Namespace, from: (&'static str, u16), to: (&'static str, u16)| {
         let made = namespace
             .with(move || UdpSocket::bind(from).and_then(|socket| socket.connect(to).map(|()| socket)));
@@ -112,4 +116,64 @@ fn every_field_is_reported_by_some_socket_or_is_excepted() {
     assert!(wrong.is_empty(), "no socket reports these: {wrong:#?}");
     // Nothing is excepted that is not in the catalogue.
     assert!(excepted.iter().all(|name| names.iter().any(|known| known == name)), "{excepted:?}");
+}
+
+/// A cgroup that cannot be found is one of which no path is known, and that is said; the
+/// text has the reference's word for it.
+#[test]
+fn an_unreachable_cgroup_has_no_path() {
+    let library = match replies::library() {
+        Ok(library) => library,
+        Err(why) => skip!("{why}"),
+    };
+    let place = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("catalogue-cgroup-{name}"));
+    let mounts = fs::read_to_string("/proc/mounts").expect("Linux");
+    let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let Some(mount) = lines.find_map(|words| (words.get(2)? == &"cgroup2").then(|| words[1])) else {
+        skip!("no cgroup2 file system")
+    };
+    let mut bytes = Vec::new();
+    for (port, id) in [(1001, 77_u64), (1002, 78)] {
+        let mut msg = Msg::v4().with(attr::CGROUP_ID, id.to_ne_bytes());
+        msg.sport = port;
+        bytes.extend(msg.to_bytes());
+    }
+    recording::append_done(&mut bytes);
+    fs::write(place("sockets"), bytes).expect("the test's own file");
+    fs::write(place("ids"), format!("1 {mount}\n77 {mount}/known\n")).expect("the test's own file");
+    Talk::new().write(&place("talk")).unwrap_or_else(|why| panic!("{why}"));
+    let env = vec![
+        ("TCPDIAG_FILE", place("sockets").into()),
+        ("LD_PRELOAD", library.into()),
+        ("NLPLAY_FILE", place("talk").into()),
+        ("NLPLAY_CGROUPS", place("ids").into()),
+    ];
+    let source = Source::of("cgroups", "-tan --cgroup", env);
+    let lines = |words: &[&str]| source.lines(words).unwrap_or_else(|why| panic!("{words:?}: {why}"));
+    for (words, want) in [
+        (
+            &["-H", "--csv", "--columns", "local.port,cgroup.path,cgroup.id"][..],
+            ["1001,/known,77", "1002,,78"],
+        ),
+        (&["-H", "--tsv", "--columns", "local.port,cgroup.path"], ["1001\t/known", "1002\t"]),
+        (&["-H", "--csv", "--group-by", "cgroup.path", "--sort", "cgroup.path"], [",1,0,0", "/known,1,0,0"]),
+        (
+            &["-H", "--jsonl", "--columns", "local.port,cgroup.path"],
+            [r#"{"local.port":1001,"cgroup.path":"/known"}"#, r#"{"local.port":1002}"#],
+        ),
+        (&["-H", "--csv", "--columns", "local.port", "cgroup.path = *"], ["1001", ""]),
+        (&["-H", "--csv", "--columns", "local.port", "not cgroup.path = *"], ["1002", ""]),
+    ] {
+        let found = lines(words);
+        let listed: Vec<&String> = found.iter().filter(|line| !line.contains("\"note\"")).collect();
+        let want: Vec<&str> = want.into_iter().filter(|line| !line.is_empty()).collect();
+        assert_eq!(listed, want, "{words:?}");
+    }
+    let document: serde_json::Value = serde_json::from_str(&lines(&["-j"]).join("\n")).expect("JSON");
+    let path_of = |at: usize| document["sockets"][at]["cgroup"]["path"].clone();
+    assert_eq!((path_of(0), path_of(1)), ("/known".into(), serde_json::Value::Null), "{document}");
+    assert!(!document.to_string().contains("unreachable:"), "{document}");
+    let notes = [document["notes"].to_string(), document["failures"].to_string()].concat();
+    assert!(notes.contains("its path is not known"), "nothing says why: {document}");
+    assert!(lines(&["-H"]).iter().any(|line| line.ends_with(" cgroup:unreachable:4e")));
 }
