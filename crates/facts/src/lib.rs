@@ -16,6 +16,7 @@ mod bit_set;
 pub mod civil;
 mod cnum;
 mod columns;
+pub mod ending;
 mod errno;
 pub mod escape;
 pub mod fields;
@@ -27,6 +28,7 @@ pub mod past;
 pub mod rate;
 mod row;
 pub mod scan;
+pub mod sort;
 
 pub use errno::errno_text;
 pub use fields::{OwnedValue, Value};

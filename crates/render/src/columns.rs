@@ -1,32 +1,33 @@
 //! Rows as columns of any fields: aligned, CSV or TSV.
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 
 use sockdiag::Sink;
 use sockdiag::fields::{Catalog, Choice, ChoiceError};
 use sockdiag::model::{Row, TableSet};
 
+use crate::Out;
 use crate::lead::Lead;
 pub use crate::sheet::Shape;
 use crate::sheet::Sheet;
 
 /// A sink that writes chosen values of each row.
-pub struct Columns<W> {
+pub struct Columns<'w> {
     choices: Vec<Choice>,
-    sheet: Sheet<W>,
+    sheet: Sheet<'w>,
     cells: Vec<u8>,
     ends: Vec<Option<usize>>,
 }
 
-impl<W: Write> Columns<W> {
+impl<'w> Columns<'w> {
     /// A listing of these values; begins with their names if `header`.  People see
     /// names as they were given and amounts with units; programs get the full names,
     /// which end in the unit, and numbers as they are.
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn new(choices: Vec<Choice>, shape: Shape, header: bool, out: W) -> io::Result<Self> {
+    pub fn new(choices: Vec<Choice>, shape: Shape, header: bool, out: Out<'w>) -> io::Result<Self> {
         Self::led(choices, shape, header, &Lead::default(), out)
     }
 
@@ -34,7 +35,13 @@ impl<W: Write> Columns<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn led(choices: Vec<Choice>, shape: Shape, header: bool, lead: &Lead, out: W) -> io::Result<Self> {
+    pub fn led(
+        choices: Vec<Choice>,
+        shape: Shape,
+        header: bool,
+        lead: &Lead,
+        out: Out<'w>,
+    ) -> io::Result<Self> {
         let right = choices.iter().map(Choice::is_number).collect();
         let mut sheet = Sheet::new(out, shape, right);
         sheet.lead(lead.names());
@@ -59,7 +66,7 @@ pub struct Kept {
     ends: Box<[Option<usize>]>,
 }
 
-impl<W: Write> Columns<W> {
+impl Columns<'_> {
     /// Reads the cells of a row.
     fn read(&mut self, row: &Row<'_>) {
         self.cells.clear();
@@ -85,7 +92,7 @@ impl<W: Write> Columns<W> {
     }
 }
 
-fn put<W: Write>(sheet: &mut Sheet<W>, cells: &[u8], ends: &[Option<usize>]) -> io::Result<()> {
+fn put(sheet: &mut Sheet<'_>, cells: &[u8], ends: &[Option<usize>]) -> io::Result<()> {
     let mut from = 0;
     sheet.line(ends.iter().map(|end| {
         let to = (*end)?;
@@ -95,7 +102,7 @@ fn put<W: Write>(sheet: &mut Sheet<W>, cells: &[u8], ends: &[Option<usize>]) -> 
     }))
 }
 
-impl<W: Write> Sink for Columns<W> {
+impl Sink for Columns<'_> {
     type Error = io::Error;
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {

@@ -14,7 +14,7 @@ mod totals;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 
 use serde::ser::SerializeMap;
@@ -24,7 +24,9 @@ use sockdiag::Sink;
 use sockdiag::escape;
 use sockdiag::fields::{Choice, Kind};
 use sockdiag::model::Row;
+use sockdiag::sort::sort_by;
 
+use crate::Out;
 use crate::json::{Json, Trailer, hex_key, truncated_key};
 use crate::lead::Lead;
 use crate::sheet::{Shape, Sheet};
@@ -143,27 +145,27 @@ impl Name {
 }
 
 /// Where groups go.
-enum Out<W: Write> {
-    Sheet(Box<Sheet<W>>),
-    Json(Box<Json<W>>),
+enum Listed<'w> {
+    Sheet(Box<Sheet<'w>>),
+    Json(Box<Json<'w>>),
 }
 
 /// A sink that counts rows, and lists the groups at the end.
-pub struct Groups<W: Write> {
+pub struct Groups<'w> {
     grouping: Grouping,
     found: HashMap<Name, Group>,
-    out: Out<W>,
+    out: Listed<'w>,
     /// Cells of a row, and where each ends.
     cells: Vec<u8>,
     ends: Vec<Option<usize>>,
 }
 
-impl<W: Write> Groups<W> {
+impl<'w> Groups<'w> {
     /// Groups without rows; writes the names of the columns if `header`.
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn new(grouping: Grouping, shape: Shape, header: bool, out: W) -> io::Result<Self> {
+    pub fn new(grouping: Grouping, shape: Shape, header: bool, out: Out<'w>) -> io::Result<Self> {
         Self::led(grouping, shape, header, &Lead::default(), out)
     }
 
@@ -171,7 +173,13 @@ impl<W: Write> Groups<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn led(mut grouping: Grouping, shape: Shape, header: bool, lead: &Lead, out: W) -> io::Result<Self> {
+    pub fn led(
+        mut grouping: Grouping,
+        shape: Shape,
+        header: bool,
+        lead: &Lead,
+        out: Out<'w>,
+    ) -> io::Result<Self> {
         let by = grouping.by.iter().map(Choice::is_number);
         let right = by.chain([true]).chain(grouping.totals.iter().map(|_| true)).collect();
         let mut sheet = Sheet::new(out, shape, right);
@@ -191,15 +199,15 @@ impl<W: Write> Groups<W> {
         Ok(Self {
             grouping,
             found: HashMap::new(),
-            out: Out::Sheet(Box::new(sheet)),
+            out: Listed::Sheet(Box::new(sheet)),
             cells: Vec::new(),
             ends: Vec::new(),
         })
     }
 
     /// Groups without rows, to be listed in a document that has begun, or a line each.
-    pub fn json(grouping: Grouping, json: Json<W>) -> Self {
-        let out = Out::Json(Box::new(json));
+    pub fn json(grouping: Grouping, json: Json<'w>) -> Self {
+        let out = Listed::Json(Box::new(json));
         Self { grouping, found: HashMap::new(), out, cells: Vec::new(), ends: Vec::new() }
     }
 
@@ -215,7 +223,7 @@ impl<W: Write> Groups<W> {
             .drain(..)
             .map(|(name, group)| (name, group.count, group.totals.into_iter().map(Sofar::end).collect()))
             .collect();
-        groups.sort_by(|(name, count, totals), (other_name, other_count, others)| {
+        sort_by(&mut groups, &mut |(name, count, totals), (other_name, other_count, others)| {
             let order = match column.checked_sub(by) {
                 None => cell(name, column).cmp(&cell(other_name, column)),
                 Some(0) => count.cmp(other_count),
@@ -237,7 +245,7 @@ impl<W: Write> Groups<W> {
         let limit = self.grouping.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let groups = groups.iter().take(limit);
         match &mut self.out {
-            Out::Sheet(sheet) => {
+            Listed::Sheet(sheet) => {
                 for (name, count, totals) in groups {
                     let numbers = totals.iter().zip(&self.grouping.totals);
                     let numbers = numbers.map(|(number, total)| number.map(|number| total.text(number)));
@@ -249,7 +257,7 @@ impl<W: Write> Groups<W> {
                 }
                 sheet.finish()
             }
-            Out::Json(json) => {
+            Listed::Json(json) => {
                 let keys: Vec<String> = self.grouping.full_names().collect();
                 for (name, count, totals) in groups {
                     let name = &name.shown();
@@ -380,7 +388,7 @@ fn cell(name: &Name, column: usize) -> (bool, Option<i128>, Option<&[u8]>) {
     number_or_text(name.cells().nth(column).flatten())
 }
 
-impl<W: Write> Sink for Groups<W> {
+impl Sink for Groups<'_> {
     type Error = io::Error;
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {

@@ -30,6 +30,7 @@ use sockdiag::Sink;
 use sockdiag::fields::{self, Catalog, Choice, Field, Groups, Kind, Value};
 use sockdiag::model::{MessageKind, Row};
 
+use crate::Out;
 use crate::lead::Lead;
 use chosen::Chosen;
 use document::Counts;
@@ -111,8 +112,8 @@ pub struct Opening<'o> {
 }
 
 /// A sink that writes rows as JSON.
-pub struct Json<W> {
-    out: W,
+pub struct Json<'w> {
+    out: Out<'w>,
     buffer: Vec<u8>,
     form: Form,
     content: Content,
@@ -123,7 +124,7 @@ pub struct Json<W> {
     item: usize,
 }
 
-impl<W: Write> Json<W> {
+impl<'w> Json<'w> {
     /// A listing of what `catalog` knows with these groups; begins the document.
     ///
     /// # Errors
@@ -133,7 +134,7 @@ impl<W: Write> Json<W> {
         groups: Groups,
         form: Form,
         opening: &Opening<'_>,
-        out: W,
+        out: Out<'w>,
     ) -> io::Result<Self> {
         let plan = |message_kind| (message_kind, subjects(&catalog.values(message_kind, groups)));
         let plans = catalog.descriptions().iter().map(|description| plan(description.message_kind)).collect();
@@ -144,7 +145,7 @@ impl<W: Write> Json<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn chosen(choices: Vec<Choice>, form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
+    pub fn chosen(choices: Vec<Choice>, form: Form, opening: &Opening<'_>, out: Out<'w>) -> io::Result<Self> {
         Self::begin(Content::Chosen(Chosen::new(choices)), "sockets", form, opening, out)
     }
 
@@ -158,7 +159,7 @@ impl<W: Write> Json<W> {
         choices: &[Choice],
         form: Form,
         opening: &Opening<'_>,
-        out: W,
+        out: Out<'w>,
     ) -> io::Result<Self> {
         let wanted = |field: &&'static Field| {
             let name = field.name.strip_suffix("_error").unwrap_or(field.name);
@@ -208,11 +209,17 @@ impl<W: Write> Json<W> {
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn groups(form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
+    pub fn groups(form: Form, opening: &Opening<'_>, out: Out<'w>) -> io::Result<Self> {
         Self::begin(Content::Shown(Vec::new()), "groups", form, opening, out)
     }
 
-    fn begin(content: Content, list: &str, form: Form, opening: &Opening<'_>, out: W) -> io::Result<Self> {
+    fn begin(
+        content: Content,
+        list: &str,
+        form: Form,
+        opening: &Opening<'_>,
+        out: Out<'w>,
+    ) -> io::Result<Self> {
         let mut json = Self {
             out,
             buffer: Vec::with_capacity(2 * BUFFER),
@@ -360,7 +367,7 @@ fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: impl Formatter, val
     value.serialize(&mut serde_json::Serializer::with_formatter(out, Safe(form))).map_err(io::Error::from)
 }
 
-impl<W: Write> Sink for Json<W> {
+impl Sink for Json<'_> {
     type Error = io::Error;
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
@@ -388,7 +395,7 @@ impl<W: Write> Sink for Json<W> {
     }
 }
 
-impl<W: Write> Json<W> {
+impl Json<'_> {
     fn object(&mut self, object: &Object<'_>) -> io::Result<()> {
         self.separate();
         if self.form == Form::Pretty {

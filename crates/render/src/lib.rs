@@ -15,3 +15,7 @@ mod sheet;
 pub mod ss;
 pub mod summary;
 mod window;
+
+/// Where a sink writes.  It collects what it has by itself, so `out` needs no buffer;
+/// one type for all of them lets each sink be compiled once.
+pub type Out<'w> = Box<dyn std::io::Write + 'w>;

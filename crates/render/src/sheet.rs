@@ -17,6 +17,8 @@ use std::io::{self, Write};
 use csv_core::{QuoteStyle, WriteResult, Writer, WriterBuilder};
 use sockdiag::escape::{self, letters};
 
+use crate::Out;
+
 /// How cells are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -38,8 +40,8 @@ const WIDEST: usize = 256;
 const BUFFER: usize = 64 << 10;
 
 /// Writes lines of cells.
-pub(crate) struct Sheet<W> {
-    out: W,
+pub(crate) struct Sheet<'w> {
+    out: Out<'w>,
     buffer: Vec<u8>,
     shape: Shape,
     /// For each column, whether its cells are numbers.
@@ -53,9 +55,9 @@ pub(crate) struct Sheet<W> {
     lead: Vec<(Vec<u8>, bool)>,
 }
 
-impl<W: Write> Sheet<W> {
+impl<'w> Sheet<'w> {
     /// An empty sheet whose columns hold numbers, to the right, or text.
-    pub(crate) fn new(out: W, shape: Shape, right: Vec<bool>) -> Self {
+    pub(crate) fn new(out: Out<'w>, shape: Shape, right: Vec<bool>) -> Self {
         let widths = vec![0; right.len()];
         let csv = WriterBuilder::new().quote_style(QuoteStyle::Necessary).build();
         Self {
@@ -220,7 +222,7 @@ mod tests {
 
     fn sheet(shape: Shape, lines: &[[Option<&str>; 3]]) -> String {
         let mut out = Vec::new();
-        let mut sheet = Sheet::new(&mut out, shape, vec![false, true, false]);
+        let mut sheet = Sheet::new(Box::new(&mut out), shape, vec![false, true, false]);
         for line in lines {
             sheet.line(line.iter().map(|cell| cell.map(str::as_bytes))).expect("memory takes all");
         }
@@ -264,7 +266,7 @@ mod tests {
         assert_eq!(got, format!("\"{}\",,\n", "\"".repeat(2000)));
         for (shape, want) in [(Shape::Csv, "\"\"\n"), (Shape::Tsv, "-\n"), (Shape::Aligned, "-\n")] {
             let mut out = Vec::new();
-            let mut sheet = Sheet::new(&mut out, shape, vec![false]);
+            let mut sheet = Sheet::new(Box::new(&mut out), shape, vec![false]);
             sheet.line([None].into_iter()).expect("memory takes all");
             sheet.finish().expect("memory takes all");
             drop(sheet);
@@ -296,7 +298,7 @@ mod tests {
     fn long_cells_are_neither_held_nor_padded_without_bound() {
         let long = "x".repeat(escape::LONGEST);
         let mut written = Written::default();
-        let mut sheet = Sheet::new(&mut written, Shape::Aligned, vec![false, true, false]);
+        let mut sheet = Sheet::new(Box::new(&mut written), Shape::Aligned, vec![false, true, false]);
         for _ in 0..10_000 {
             let line = [&long, "1", &long].map(|cell| Some(cell.as_bytes()));
             sheet.line(line.into_iter()).expect("it takes all");

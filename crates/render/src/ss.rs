@@ -6,7 +6,7 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 
 use sockdiag::Sink;
@@ -14,6 +14,7 @@ use sockdiag::fields::{Catalog, Column, Description, Field, Format, Groups, Lead
 use sockdiag::model::{MessageKind, Row};
 use sockdiag::number::{put_i64, put_millis, put_signed, put_start, put_u64};
 
+use crate::Out;
 use crate::layout::{COLUMNS, PROC};
 use crate::window::Window;
 
@@ -55,15 +56,15 @@ struct Plan {
 }
 
 /// A sink that prints rows as `ss` does.
-pub struct SsText<W> {
-    window: Window<W>,
+pub struct SsText<'w> {
+    window: Window<'w>,
     style: Style,
     plans: Vec<Plan>,
 }
 
-impl<W: Write> SsText<W> {
+impl<'w> SsText<'w> {
     /// A listing of what `catalog` knows; writes the header unless told not to.
-    pub fn new(catalog: &Catalog, look: Look, out: W) -> io::Result<Self> {
+    pub fn new(catalog: &Catalog, look: Look, out: Out<'w>) -> io::Result<Self> {
         let mut enabled = [true; COLUMNS];
         enabled[Column::Netns as usize] = look.netns;
         enabled[Column::Netid as usize] = look.netid;
@@ -116,7 +117,7 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
     Plan { message_kind: description.message_kind, columns: columns.collect(), details }
 }
 
-impl<W: Write> Sink for SsText<W> {
+impl Sink for SsText<'_> {
     type Error = io::Error;
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {

@@ -10,11 +10,12 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
-use std::io::{self, Write};
+use std::io;
 
 use sockdiag::number::put_signed;
 use sockdiag::source::Summary;
 
+use crate::Out;
 use crate::json::{Counted, counts as each_count};
 use crate::sheet::{Shape, Sheet};
 
@@ -23,7 +24,7 @@ use crate::sheet::{Shape, Sheet};
 ///
 /// # Errors
 /// When writing to the output fails.
-pub fn sheet<W: Write>(all: &[Counted], shape: Shape, header: bool, out: W) -> io::Result<()> {
+pub fn sheet(all: &[Counted], shape: Shape, header: bool, out: Out<'_>) -> io::Result<()> {
     let with_netns = all.iter().any(|counted| counted.netns.is_some());
     let numbers = each_count(&Summary::default()).map(|(name, ..)| name);
     let right = with_netns.then_some(false).into_iter().chain(numbers.map(|_| true)).collect();

@@ -37,7 +37,8 @@ mod spans;
 
 use std::io::{self, Write};
 
-use crate::layout::{COLUMNS, EXT, LANES, Layout, PIECE};
+use crate::Out;
+use crate::layout::{COLUMNS, EXT, LANES, Layout, PIECE, may_exceed};
 use chunks::Chunks;
 use spans::Spans;
 
@@ -58,9 +59,9 @@ const HEADERS: [&str; COLUMNS] = [
     "",
 ];
 
-/// Text in columns, on its way to `W`.
-pub(crate) struct Window<W> {
-    out: W,
+/// Text in columns, on its way to where it is written.
+pub(crate) struct Window<'w> {
+    out: Out<'w>,
     /// The columns that are printed; [`EXT`] is the last of them.
     columns: Vec<usize>,
     /// Width of the terminal; `None` prints compactly.
@@ -95,9 +96,9 @@ pub(crate) struct Window<W> {
     page: Vec<u8>,
 }
 
-impl<W: Write> Window<W> {
+impl<'w> Window<'w> {
     /// An empty window; `screen` is the width of the terminal, if there is one.
-    pub(crate) fn new(out: W, enabled: [bool; COLUMNS], screen: Option<usize>) -> Self {
+    pub(crate) fn new(out: Out<'w>, enabled: [bool; COLUMNS], screen: Option<usize>) -> Self {
         let columns: Vec<usize> = (0..COLUMNS).filter(|column| enabled[*column] || *column == EXT).collect();
         let layout = Layout::of(&columns, &[0; LANES], screen);
         Self {
@@ -188,13 +189,10 @@ impl<W: Write> Window<W> {
         self.spans.now().align(&mut self.text, &self.starts, &self.lengths);
         self.begun = false;
         self.ended = 0;
-        // What is not printed has no length.
-        let excess = |(length, longest): (&u16, &u16)| length.saturating_sub(*longest);
-        let excess = self.lengths.iter().zip(&self.longest).map(excess).fold(0, |all, excess| all | excess);
         let cost = std::mem::take(&mut self.cost);
         // Nearly every row is as narrow as those before, and well within its
         // chunk.
-        let is_odd = excess != 0 || is_last || !self.chunks.has_room(cost);
+        let is_odd = may_exceed(&self.lengths, &self.longest) || is_last || !self.chunks.has_room(cost);
         let is_full = is_odd && self.account(is_last)?;
         if !is_odd {
             self.chunks.take(cost);

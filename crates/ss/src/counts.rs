@@ -15,6 +15,7 @@ use sockdiag_render::json::Counted;
 use sockdiag_render::summary;
 
 use crate::cli::{Args, Exit};
+use crate::terminal::Stdout;
 
 /// Reads the counts that the options ask for; none without `-s`.
 ///
@@ -63,14 +64,9 @@ fn each(words: &OsStr, sources: &Sources, say: &mut dyn FnMut(Notice)) -> Result
 ///
 /// # Errors
 /// When writing to the output fails.
-pub(crate) fn write<W: Write>(
-    all: &[Counted],
-    shape: Option<Shape>,
-    header: bool,
-    mut out: W,
-) -> io::Result<()> {
+pub(crate) fn write(all: &[Counted], shape: Option<Shape>, header: bool) -> io::Result<()> {
     if let (Some(shape), false) = (shape, all.is_empty()) {
-        return summary::sheet(all, shape, header, out);
+        return summary::sheet(all, shape, header, Box::new(Stdout));
     }
     let mut text = Vec::new();
     for Counted { netns, summary } in all {
@@ -79,5 +75,5 @@ pub(crate) fn write<W: Write>(
         }
         summary::put(&mut text, summary);
     }
-    out.write_all(&text)
+    Stdout.write_all(&text)
 }

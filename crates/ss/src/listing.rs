@@ -37,10 +37,10 @@ const SUMS: &str = "recv_q,send_q";
 
 /// The sink of a listing.
 pub(crate) enum Listing {
-    Text(Box<SsText<Lossy>>),
-    Json(Box<Json<Stdout>>),
-    Columns(Box<Columns<Stdout>>),
-    Groups(Box<Groups<Stdout>>),
+    Text(Box<SsText<'static>>),
+    Json(Box<Json<'static>>),
+    Columns(Box<Columns<'static>>),
+    Groups(Box<Groups<'static>>),
 }
 
 /// What the options make of rows, before there is one.
@@ -170,25 +170,25 @@ impl Plan {
             return Ok(match self.chosen {
                 Chosen::Shown => {
                     let groups = opening.look.style.groups;
-                    Listing::Json(Box::new(Json::new(catalog, groups, form, &before, Stdout)?))
+                    Listing::Json(Box::new(Json::new(catalog, groups, form, &before, Box::new(Stdout))?))
                 }
                 Chosen::Columns(choices) => {
-                    Listing::Json(Box::new(Json::chosen(choices, form, &before, Stdout)?))
+                    Listing::Json(Box::new(Json::chosen(choices, form, &before, Box::new(Stdout))?))
                 }
                 Chosen::Groups(grouping) => {
-                    let json = Json::groups(form, &before, Stdout)?;
+                    let json = Json::groups(form, &before, Box::new(Stdout))?;
                     Listing::Groups(Box::new(Groups::json(grouping, json)))
                 }
             });
         }
         Ok(match self.chosen {
             Chosen::Columns(choices) => {
-                Listing::Columns(Box::new(Columns::new(choices, shape, header, Stdout)?))
+                Listing::Columns(Box::new(Columns::new(choices, shape, header, Box::new(Stdout))?))
             }
             Chosen::Groups(grouping) => {
-                Listing::Groups(Box::new(Groups::new(grouping, shape, header, Stdout)?))
+                Listing::Groups(Box::new(Groups::new(grouping, shape, header, Box::new(Stdout))?))
             }
-            Chosen::Shown => Listing::Text(Box::new(SsText::new(catalog, opening.look, Lossy)?)),
+            Chosen::Shown => Listing::Text(Box::new(SsText::new(catalog, opening.look, Box::new(Lossy))?)),
         })
     }
 }

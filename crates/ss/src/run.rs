@@ -63,7 +63,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let only_summary = args.only_summary();
     let counted = counts::read(&args, &sources, &mut say)?;
     if !args.form.is_json() {
-        let written = counts::write(&counted, args.form.separated, !args.no_header, terminal::Stdout);
+        let written = counts::write(&counted, args.form.separated, !args.no_header);
         if let Err(error) = written
             && args.form.is_ours()
         {

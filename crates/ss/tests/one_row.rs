@@ -75,7 +75,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
     workload.entitle();
     let elsewhere = Netns::new(7, Some(b"elsewhere".to_vec()), None);
     let mut out = Vec::new();
-    let mut sink = SsText::new(catalog, look, &mut out).expect("writing to memory");
+    let mut sink = SsText::new(catalog, look, Box::new(&mut out)).expect("writing to memory");
     let mut show = |record| {
         // The end of a recording is no socket.
         let Some(socket) = Socket::decode(record) else { return };

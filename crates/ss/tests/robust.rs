@@ -180,7 +180,7 @@ struct Listed {
 
 fn list(catalog: &Catalog, look: Look, filter: Option<Expr>, sources: &Sources) -> Listed {
     let mut bytes = 0;
-    let mut text = SsText::new(catalog, look, Nowhere(&mut bytes)).expect("nowhere takes all");
+    let mut text = SsText::new(catalog, look, Box::new(Nowhere(&mut bytes))).expect("nowhere takes all");
     let mut selection = Selection::default();
     selection.add_table(Table::Tcp);
     let mut question = Question::new(selection.resolve().expect("a table is left"));

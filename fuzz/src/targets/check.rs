@@ -134,7 +134,7 @@ impl Write for Page {
 
 /// A listing, of which each part can be looked at by itself.
 struct Listing {
-    text: SsText<Page>,
+    text: SsText<'static>,
     page: Page,
     choices: Choices,
 }
@@ -142,7 +142,8 @@ struct Listing {
 impl Listing {
     fn new(known: &Known, choices: Choices) -> Self {
         let page = Page::default();
-        let text = SsText::new(&known.catalog, choices.look(), page.clone()).expect("a page takes all");
+        let text =
+            SsText::new(&known.catalog, choices.look(), Box::new(page.clone())).expect("a page takes all");
         Self { text, page, choices }
     }
 

@@ -40,7 +40,8 @@ pub(crate) fn command() -> Command {
         .long_about(
             "Shows sockets again and again, each time with what they did since the look before: rates, shares, ratios.  The \
              first frame has no rates, as nothing was seen before it.  A frame also has the sockets that ended \
-             since the look before (state UNCONN), so that sums leave nothing out.  Without a table option it is about TCP; \
+             since the look before, so that sums leave nothing out: `ended` says how, of those and of connections in \
+             TIME-WAIT, and is empty for all others.  Without a table option it is about TCP; \
              sockets of other tables count no bytes.",
         )
         .arg(over_time::interval())
@@ -204,19 +205,20 @@ impl Plan {
         if let Some(groups) = &self.groups {
             let grouping = groups.grouping().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
             if self.json {
-                let mut json = Json::groups(Form::Lines, &opening, Stdout)?;
+                let mut json = Json::groups(Form::Lines, &opening, Box::new(Stdout))?;
                 json.lead(lead);
                 return Ok(Sheet::Groups(Box::new(Groups::json(grouping, json))));
             }
-            let groups = Groups::led(grouping, self.shape, header, lead, Stdout)?;
+            let groups = Groups::led(grouping, self.shape, header, lead, Box::new(Stdout))?;
             return Ok(Sheet::Groups(Box::new(groups)));
         }
         if self.json {
-            let mut json = Json::nested(Catalog::shared(), &self.columns, Form::Lines, &opening, Stdout)?;
+            let mut json =
+                Json::nested(Catalog::shared(), &self.columns, Form::Lines, &opening, Box::new(Stdout))?;
             json.lead(lead);
             return Ok(Sheet::Json(Box::new(json)));
         }
-        let columns = Columns::led(self.columns.clone(), self.shape, header, lead, Stdout)?;
+        let columns = Columns::led(self.columns.clone(), self.shape, header, lead, Box::new(Stdout))?;
         Ok(Sheet::Columns(Box::new(columns)))
     }
 }
@@ -261,9 +263,9 @@ enum Kept {
 
 /// Where the rows of a frame go.
 enum Sheet {
-    Columns(Box<Columns<Stdout>>),
-    Json(Box<Json<Stdout>>),
-    Groups(Box<Groups<Stdout>>),
+    Columns(Box<Columns<'static>>),
+    Json(Box<Json<'static>>),
+    Groups(Box<Groups<'static>>),
 }
 
 /// A frame while it is made.
@@ -331,3 +333,6 @@ impl FrameSink for Page<'_> {
         self.told.failure(failure);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,8 +114,8 @@ impl Answer {
         told: &mut Vec<String>,
     ) -> Result<Self, End> {
         let mut report = Vec::new();
-        let columns =
-            Columns::new(choices, shape, true, &mut report).map_err(|error| End::unwritten(&error))?;
+        let columns = Columns::new(choices, shape, true, Box::new(&mut report))
+            .map_err(|error| End::unwritten(&error))?;
         let mut shown = Shown { rows: 0, services: HashSet::new(), columns };
         let outcome = match session.poll(&mut shown) {
             Ok(outcome) => outcome,
@@ -137,7 +137,7 @@ impl Answer {
 struct Shown<'r> {
     rows: u64,
     services: HashSet<(Option<i128>, Service)>,
-    columns: Columns<&'r mut Vec<u8>>,
+    columns: Columns<'r>,
 }
 
 /// Where a service is reached, within its namespace.

@@ -10,7 +10,7 @@ use crate::layout::{PROC, widths};
 
 fn table(rows: &[[&str; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<usize>, header: bool) -> String {
     let mut out = Vec::new();
-    let mut window = Window::new(&mut out, enabled, screen);
+    let mut window = Window::new(Box::new(&mut out), enabled, screen);
     if header {
         window.header().unwrap();
     }
@@ -26,6 +26,7 @@ fn table(rows: &[[&str; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<usiz
         }
     }
     window.finish().unwrap();
+    drop(window);
     String::from_utf8(out).unwrap().replace(' ', "·")
 }
 
@@ -51,7 +52,7 @@ fn a_row_is_padded_with_the_widths_known_when_it_ends() {
     let mut out = Vec::new();
     let mut enabled = [false; COLUMNS];
     (enabled[2], enabled[3]) = (true, true);
-    let mut window = Window::new(&mut out, enabled, None);
+    let mut window = Window::new(Box::new(&mut out), enabled, None);
     let mut longest = Vec::new();
     for row in [["ESTAB", "0"], ["LISTEN", "128"], ["CLOSE", "1"]] {
         window.begin_row().unwrap();
@@ -220,7 +221,7 @@ struct Seen {
 /// Prints a table, which has to be as it is by the book.
 fn check(rows: &[[String; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<usize>, seen: &mut Seen) {
     let mut out = Vec::new();
-    let mut window = Window::new(&mut out, enabled, screen);
+    let mut window = Window::new(Box::new(&mut out), enabled, screen);
     for row in rows {
         window.begin_row().unwrap();
         for column in (0..COLUMNS).filter(|column| enabled[*column]) {
@@ -234,6 +235,7 @@ fn check(rows: &[[String; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<us
         seen.blank += usize::from(window.spans.blanks() > MOST_BLANKS);
     }
     window.finish().unwrap();
+    drop(window);
     let out = String::from_utf8(out).unwrap();
     assert!(out == by_the_book(rows, enabled, screen), "{enabled:?}, screen {screen:?}, {rows:?}");
 }
