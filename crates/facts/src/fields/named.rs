@@ -308,7 +308,9 @@ fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
     };
     let mut own = found.iter().filter(is_own);
     match (found, own.next(), own.next()) {
-        ([only], ..) | (_, Some(only), None) => Some(only),
+        ([only], ..) => Some(only),
+        // Few sockets have a protocol above TCP, and few people know that word.
+        (_, Some(only), None) if !only.name.starts_with("ulp.") => Some(only),
         _ => None,
     }
 }
@@ -405,6 +407,8 @@ mod tests {
         }
         let name = catalog.named_of("name", TableSet::ALL).unwrap_err().to_string();
         assert!(name.contains("unix.name") && name.contains("container.name"), "{name}");
+        let name = catalog.named_of("name", tcp).unwrap_err().to_string();
+        assert!(name.contains("ulp.name") && name.contains("container.name"), "{name}");
     }
 
     /// Whoever types a filter may type anything.

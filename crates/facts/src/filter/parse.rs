@@ -20,7 +20,7 @@ use super::expr::{Comparison, End, Expr, Node, Test};
 use super::host::{self, HostCondition, Meaning};
 use super::kinds::Reader;
 use super::lex::{Mark, Tokens, mark};
-use super::{Context, Parsed, quantity, typed};
+use super::{Context, Parsed, contrary, quantity, typed};
 use crate::cnum;
 use crate::fields::{Field, NameError, Named, Operand, Unit};
 use crate::model::Family;
@@ -39,8 +39,20 @@ enum Symbol {
     Not,
     And,
     Or,
-    /// A finished expression; the index of its last node.
-    Expr(usize),
+    /// A finished expression; the index of its last node, and how its parts are
+    /// joined at this level.
+    Expr(usize, Joined),
+}
+
+/// How the parts of an expression are joined where no brackets are around them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joined {
+    /// It is one part.
+    Not,
+    /// By `and`, which may be unwritten.
+    And,
+    /// By `or`.
+    Or,
 }
 
 /// An operand whose condition is not complete, and its operator once read.
@@ -73,6 +85,8 @@ struct Parser<'a> {
     /// Whether the value of a field is next.
     wants_value: bool,
     remarks: Vec<Remark>,
+    /// Whether `and` and `or` stand side by side, and an `and` behind an `or`.
+    mixed: Option<bool>,
 }
 
 /// Reads a filter: first the words of the command line, each of which is split
@@ -106,6 +120,7 @@ pub fn parse_or_explain<'a>(
         is_ours: false,
         wants_value: false,
         remarks: Vec::new(),
+        mixed: None,
     };
     while let Some(token) = parser.tokens.next() {
         if let Err(error) = token.and_then(|token| parser.token(&token)) {
@@ -123,11 +138,15 @@ impl Parser<'_> {
         let family = self.narrowed;
         let expr = match (self.pending, self.stack.as_slice()) {
             (None, []) => None,
-            (None, [Symbol::Expr(_)]) => {
+            (None, [Symbol::Expr(..)]) => {
                 Some(Expr::new(std::mem::take(&mut self.nodes)).ok_or(FilterError::Syntax)?)
             }
             _ => return Err(FilterError::Syntax),
         };
+        // What the reference understands is read as it reads it.
+        if let (true, Some(differs)) = (self.is_ours, self.mixed) {
+            self.remarks.push(Remark::Mixed { differs });
+        }
         Ok(Parsed { expr, family, remarks: std::mem::take(&mut self.remarks) })
     }
 
@@ -191,7 +210,8 @@ impl Parser<'_> {
                     let words: Vec<&str> = words.iter().map(Word::name).collect();
                     return words.join(", ");
                 }
-                Mismatch::Range(least, most) => return format!("a number from {least} to {most}"),
+                Mismatch::Range(..) => "what some sockets have and others not",
+                Mismatch::Contrary(_) => "conditions that can hold together, or \"or\"",
                 Mismatch::Whole => "a whole number",
                 Mismatch::Address => "an address, a network such as 10.0.0.0/8 or the name of a host",
                 Mismatch::Port(port) => return format!("an address; the port is {port}"),
@@ -222,8 +242,8 @@ impl Parser<'_> {
                 (Some(_), _) if at_end => "a value",
                 (Some(_), _) => "an operator that this condition takes, and a value",
                 (None, Some(Symbol::Open | Symbol::Not | Symbol::And | Symbol::Or) | None) => CONDITION,
-                (None, Some(Symbol::Expr(_))) if at_end => "a closing bracket",
-                (None, Some(Symbol::Expr(_))) => "\"and\", \"or\", another condition, or the end",
+                (None, Some(Symbol::Expr(..))) if at_end => "a closing bracket",
+                (None, Some(Symbol::Expr(..))) => "\"and\", \"or\", another condition, or the end",
             },
         };
         text.to_owned()
@@ -365,14 +385,14 @@ impl Parser<'_> {
                 self.check_depth(0)
             }
             Mark::And | Mark::Or => {
-                if !matches!(self.stack.last(), Some(Symbol::Expr(_))) {
+                if !matches!(self.stack.last(), Some(Symbol::Expr(..))) {
                     return Err(FilterError::Syntax);
                 }
                 self.stack.push(if mark == Mark::And { Symbol::And } else { Symbol::Or });
                 self.check_depth(0)
             }
             Mark::Close => {
-                let [.., Symbol::Open, Symbol::Expr(_)] = self.stack.as_slice() else {
+                let [.., Symbol::Open, Symbol::Expr(..)] = self.stack.as_slice() else {
                     return Err(FilterError::Syntax);
                 };
                 self.check_depth(1)?;
@@ -405,25 +425,48 @@ impl Parser<'_> {
 
     /// Joins the last node with what stands before it on the stack.
     fn reduce(&mut self) -> Result<(), FilterError> {
+        let mut joined = Joined::Not;
         while self.stack.last() == Some(&Symbol::Not) {
             self.stack.pop();
             self.nodes.push(Node::Not);
         }
         match self.stack.as_slice() {
-            [.., Symbol::Expr(left), join @ (Symbol::And | Symbol::Or)] => {
-                let join = if *join == Symbol::And { Node::And } else { Node::Or };
-                self.nodes.push(join(*left));
+            [.., Symbol::Expr(left, before), join @ (Symbol::And | Symbol::Or)] => {
+                let (left, before, is_and) = (*left, *before, *join == Symbol::And);
                 self.stack.truncate(self.stack.len() - 2);
+                joined = self.join(left, before, is_and)?;
             }
-            [.., Symbol::Expr(left)] => {
-                self.nodes.push(Node::And(*left));
+            [.., Symbol::Expr(left, before)] => {
+                let (left, before) = (*left, *before);
                 self.stack.pop();
+                joined = self.join(left, before, true)?;
             }
             _ => {}
         }
         let last = self.nodes.len().checked_sub(1).ok_or(FilterError::Syntax)?;
-        self.stack.push(Symbol::Expr(last));
+        self.stack.push(Symbol::Expr(last, joined));
         self.check_depth(0)
+    }
+
+    /// Joins the last node with the expression that ends at `left`, whose own parts
+    /// are joined so.
+    fn join(&mut self, left: usize, before: Joined, is_and: bool) -> Result<Joined, FilterError> {
+        self.nodes.push(if is_and { Node::And(left) } else { Node::Or(left) });
+        let joined = if is_and { Joined::And } else { Joined::Or };
+        if before != Joined::Not && before != joined {
+            self.mixed = Some(self.mixed == Some(true) || is_and);
+        }
+        if is_and
+            && self.is_ours
+            && let Some((first, second)) = contrary::find(&self.nodes)
+        {
+            return Err(FilterError::Value {
+                field: first.field().full_name(),
+                value: second.typed().to_vec(),
+                why: Mismatch::Contrary(format!("{first} and {second}")),
+            });
+        }
+        Ok(joined)
     }
 
     /// Reads the value that a token is, for the operand read last.
@@ -512,7 +555,11 @@ impl Parser<'_> {
             Err(wrong) => {
                 let raw = self.tokens.raw();
                 let len = raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len());
-                let value = raw.get(..len).unwrap_or_default().to_vec();
+                let value = raw.get(..len).unwrap_or_default();
+                // What stands behind a quote that is open is easier to find.
+                let quote = value.iter().position(|byte| matches!(byte, b'"' | b'\''));
+                let from = quote.filter(|_| wrong == typed::Wrong::Quote).map_or(0, |at| at + 1);
+                let value = value.get(from..).unwrap_or_default().to_vec();
                 self.tokens.accept(len);
                 let why = match wrong {
                     typed::Wrong::Missing => return Err(FilterError::Syntax),
