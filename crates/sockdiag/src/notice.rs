@@ -122,6 +122,9 @@ pub enum Notice {
     PeersLeftOut { sockets: u64 },
     /// What became of the sockets that were to be destroyed.
     Destroyed(Tally),
+    /// A field that was asked for by name is reported to nobody but with this: a
+    /// privilege or an option.
+    Withheld { field: String, without: &'static str },
     /// A value in the filter is not compared just as it was typed.
     Filter(Remark),
     /// The kernel refused to destroy a socket.
@@ -413,6 +416,7 @@ impl fmt::Display for Notice {
                 write!(f, "BPF map {id} is of type {kind}, not socket-local storage")
             }
             Self::MapTypes { id } => write!(f, "cannot read the types of BPF map {id}"),
+            Self::Withheld { field, without } => write!(f, "{field} is not reported without {without}"),
             Self::MapsTooMany { id } => write!(f, "BPF map {id} is left out: too many are open"),
             Self::MapValueSize { id, expected, got } => {
                 write!(f, "a value of BPF map {id} has {}, not {expected}", Counted((*got).into(), "byte"))

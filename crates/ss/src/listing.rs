@@ -14,7 +14,7 @@ use sockdiag::model::{Netns, Row, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::order::Order;
 use sockdiag::source::{DumpError, Sources};
-use sockdiag::sys::netns;
+use sockdiag::sys::{self, netns};
 use sockdiag_render::columns::{self, Columns, Shape};
 use sockdiag_render::groups::{self, Grouping, Groups, Total, TotalError};
 use sockdiag_render::json::{self, Counted, Header, Json, Trailer};
@@ -124,6 +124,33 @@ impl Plan {
     /// What has to be asked for.
     pub(crate) fn needs(&self) -> Needs {
         self.needs
+    }
+
+    /// The first name, of columns or groups, of which this is so.
+    pub(crate) fn name_of(&self, is_so: &dyn Fn(&Choice) -> bool) -> Option<&str> {
+        let choices: Vec<&Choice> = match &self.chosen {
+            Chosen::Shown => Vec::new(),
+            Chosen::Columns(choices) => choices.iter().collect(),
+            Chosen::Groups(grouping) => {
+                grouping.by.iter().chain(grouping.totals.iter().map(Total::choice)).collect()
+            }
+        };
+        choices.into_iter().find(|choice| is_so(choice)).map(Choice::name)
+    }
+
+    /// What no socket reports of what was asked for by name, whatever it is like.
+    pub(crate) fn withheld(&self, args: &Args, order: &Order) -> Option<Notice> {
+        let is_netns = |choice: &Choice| choice.named().field.groups.intersects(FieldGroups::NETNS);
+        if args.netns.is_none()
+            && let Some(field) = self.name_of(&is_netns)
+        {
+            return Some(Notice::Withheld { field: field.to_owned(), without: "--netns" });
+        }
+        let named = |needs: Needs| {
+            let chosen = self.name_of(&|choice| choice.needs().intersects(needs));
+            chosen.or_else(|| order.name_with(needs)).map(str::to_owned)
+        };
+        sys::withheld(&named)
     }
 
     /// The order of rows, and how many of them.

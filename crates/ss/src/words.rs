@@ -19,7 +19,7 @@ use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::errno_text;
 
 use crate::cli::Exit;
-use crate::hints;
+use crate::hints::{self, People};
 
 /// The bytes that a notice puts on stderr, with the newline where there is one.
 pub(crate) fn words(notice: &Notice) -> Vec<u8> {
@@ -100,10 +100,10 @@ pub(crate) fn are_for_people(words: &[OsString]) -> bool {
 
 /// How the program ends because of a question that cannot be asked; `people` are
 /// shown where the filter of these words is wrong.
-pub(crate) fn unasked(error: AskError, people: Option<&[OsString]>) -> Exit {
+pub(crate) fn unasked(error: AskError, people: Option<People<'_>>) -> Exit {
     match error {
         AskError::Filter(refused) => {
-            bad_filter(&refused.error, people.map(|words| hints::picture(&refused, words)).as_deref())
+            bad_filter(&refused.error, people.map(|people| hints::picture(&refused, people)).as_deref())
         }
         AskError::LookUp { notice, filter } => look_up(&notice, filter.map(|error| unasked(*error, people))),
         AskError::Namespace(error) => error.into(),
