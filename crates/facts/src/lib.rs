@@ -27,6 +27,7 @@ pub mod past;
 pub mod rate;
 mod row;
 pub mod scan;
+pub mod sort;
 
 pub use errno::errno_text;
 pub use fields::{OwnedValue, Value};

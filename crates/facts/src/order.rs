@@ -17,6 +17,7 @@ use std::cmp::Ordering;
 
 use crate::fields::{Catalog, Choice, ChoiceError, Key, Needs};
 use crate::model::{Origin, Record, Row, TableSet};
+use crate::sort::sort_by;
 
 /// Rows that a limited listing keeps beyond twice its limit.
 const SLACK: usize = 256;
@@ -130,7 +131,7 @@ impl Order {
 
     fn sort(&mut self) {
         let by = &self.by;
-        self.kept.sort_by(|a, b| {
+        sort_by(&mut self.kept, &mut |a, b| {
             let each = a.keys.iter().zip(&b.keys).zip(by);
             each.map(|((a, b), (_, down))| order(a.as_ref(), b.as_ref(), *down))
                 .find(|order| order.is_ne())

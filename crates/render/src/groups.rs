@@ -24,6 +24,7 @@ use sockdiag::Sink;
 use sockdiag::escape;
 use sockdiag::fields::{Choice, Kind};
 use sockdiag::model::Row;
+use sockdiag::sort::sort_by;
 
 use crate::Out;
 use crate::json::{Json, Trailer, hex_key, truncated_key};
@@ -222,7 +223,7 @@ impl<'w> Groups<'w> {
             .drain(..)
             .map(|(name, group)| (name, group.count, group.totals.into_iter().map(Sofar::end).collect()))
             .collect();
-        groups.sort_by(|(name, count, totals), (other_name, other_count, others)| {
+        sort_by(&mut groups, &mut |(name, count, totals), (other_name, other_count, others)| {
             let order = match column.checked_sub(by) {
                 None => cell(name, column).cmp(&cell(other_name, column)),
                 Some(0) => count.cmp(other_count),

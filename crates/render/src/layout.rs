@@ -11,9 +11,9 @@ use std::io::{self, Write};
 
 /// How many columns a row has; the last holds the details.
 pub(crate) const COLUMNS: usize = 11;
-/// Column count padded to what a SIMD register holds, so that the lengths of a
-/// row are compared at once; the lanes past [`COLUMNS`] stay 0.
-pub(crate) const LANES: usize = 16;
+/// Column count padded to whole words of four lengths, which are compared at
+/// once; the lanes past [`COLUMNS`] stay 0.
+pub(crate) const LANES: usize = 12;
 /// The column of the details.
 pub(crate) const EXT: usize = 10;
 /// The column of the owners.
@@ -37,6 +37,27 @@ const AT_ONCE: usize = 16;
 
 /// [`AT_ONCE`] blanks as a number.
 const BLANKS: u128 = u128::from_le_bytes([b' '; AT_ONCE]);
+
+/// Whether a length may be above the longest of its column: always said where one
+/// is, and else only where one is of 32 KiB or more.
+///
+/// The lanes of a word are subtracted at once: the high bit of each, set before,
+/// is taken by what exceeds.  It is no length's own unless that is asked about.
+#[inline]
+pub(crate) fn may_exceed(lengths: &[u16; LANES], longest: &[u16; LANES]) -> bool {
+    const HIGH: u64 = 0x8000_8000_8000_8000;
+    let word = |lanes: &[u16]| match *lanes {
+        [a, b, c, d] => u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48,
+        _ => HIGH,
+    };
+    let (mut fits, mut any) = (HIGH, 0);
+    for (lengths, longest) in lengths.chunks_exact(4).zip(longest.chunks_exact(4)) {
+        let lengths = word(lengths);
+        fits &= (word(longest) | HIGH).wrapping_sub(lengths);
+        any |= lengths;
+    }
+    fits != HIGH || any & HIGH != 0
+}
 
 /// What is done with the token of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,5 +285,29 @@ fn spread(widths: &mut [usize; COLUMNS], line: &[usize], spare: usize) {
     let (each, rest) = (spare / line.len(), spare % line.len());
     for (at, column) in line.iter().enumerate() {
         widths[*column] += each + usize::from(at >= line.len() - rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_length_above_the_longest_is_missed() {
+        let edges = [0, 1, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xffff];
+        for at in 0..LANES {
+            for longest in edges {
+                for length in edges {
+                    let (mut lengths, mut most) = ([0; LANES], [0; LANES]);
+                    (lengths[at], most[at]) = (length, longest);
+                    let said = may_exceed(&lengths, &most);
+                    assert!(said || length <= longest, "{at}: {length} of {longest}");
+                    assert!(!said || length > longest || length.max(longest) >= 0x8000, "{at}: {length}");
+                    // A neighbour with room changes nothing.
+                    (lengths[(at + 1) % LANES], most[(at + 1) % LANES]) = (3, 4);
+                    assert_eq!(may_exceed(&lengths, &most), said);
+                }
+            }
+        }
     }
 }

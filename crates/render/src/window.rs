@@ -38,7 +38,7 @@ mod spans;
 use std::io::{self, Write};
 
 use crate::Out;
-use crate::layout::{COLUMNS, EXT, LANES, Layout, PIECE};
+use crate::layout::{COLUMNS, EXT, LANES, Layout, PIECE, may_exceed};
 use chunks::Chunks;
 use spans::Spans;
 
@@ -189,13 +189,10 @@ impl<'w> Window<'w> {
         self.spans.now().align(&mut self.text, &self.starts, &self.lengths);
         self.begun = false;
         self.ended = 0;
-        // What is not printed has no length.
-        let excess = |(length, longest): (&u16, &u16)| length.saturating_sub(*longest);
-        let excess = self.lengths.iter().zip(&self.longest).map(excess).fold(0, |all, excess| all | excess);
         let cost = std::mem::take(&mut self.cost);
         // Nearly every row is as narrow as those before, and well within its
         // chunk.
-        let is_odd = excess != 0 || is_last || !self.chunks.has_room(cost);
+        let is_odd = may_exceed(&self.lengths, &self.longest) || is_last || !self.chunks.has_room(cost);
         let is_full = is_odd && self.account(is_last)?;
         if !is_odd {
             self.chunks.take(cost);

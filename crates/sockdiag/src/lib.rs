@@ -142,6 +142,8 @@ pub mod sockets;
 pub mod source;
 pub mod sys;
 
+#[doc(hidden)]
+pub use sockdiag_facts::sort;
 pub use sockdiag_facts::{civil, escape, fields, filter, model, number, order, past, rate};
 
 pub use fields::{OwnedValue, Value};

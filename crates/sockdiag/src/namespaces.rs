@@ -28,6 +28,7 @@ use crate::sys::netns::{self, EnterError, OWN};
 use crate::sys::opener::{Opener, Worker};
 use crate::sys::outlook::Outlook;
 use sockdiag_facts::scan;
+use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::errno::EINVAL;
 
 /// Where named namespaces are.
@@ -193,9 +194,10 @@ impl Search {
         for Namespace { facts, .. } in &mut list {
             *facts = Netns::new(facts.inode, facts.name.take(), facts.path.take());
         }
-        list.sort_by_cached_key(|one| {
-            (!one.is_home, one.facts.name.is_none(), one.facts.name.clone(), one.facts.inode)
-        });
+        fn key(one: &Namespace) -> (bool, bool, Option<&[u8]>, u64) {
+            (!one.is_home, one.facts.name.is_none(), one.facts.name.as_deref(), one.facts.inode)
+        }
+        sort_by(&mut list, &mut |a, b| key(a).cmp(&key(b)));
         Namespaces { list, unseen: self.unseen.clone() }
     }
 

@@ -9,7 +9,7 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
-use crate::bytes::{align4, u16_at, u32_at};
+use crate::bytes::{align4, u32_at};
 use crate::layout::constants;
 
 /// Length of an attribute's header.
@@ -72,12 +72,20 @@ impl<'a> Iterator for Attrs<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Attr<'a>> {
-        let len = usize::from(u16_at(self.rest, 0)?);
-        let kind = u16_at(self.rest, 2)? & !NLA_F_NESTED;
+        let [len, len_high, kind, kind_high] = *self.rest.first_chunk::<HEADER>()?;
+        let len = usize::from(u16::from_ne_bytes([len, len_high]));
+        let kind = u16::from_ne_bytes([kind, kind_high]) & !NLA_F_NESTED;
         let payload = self.rest.get(HEADER..len)?;
         self.rest = self.rest.get(align4(len)..).unwrap_or_default();
         Some(Attr { kind, payload })
     }
+}
+
+/// How many bytes behind the last attribute form none.
+pub fn unread(bytes: &[u8]) -> usize {
+    let mut all = attrs(bytes);
+    all.by_ref().for_each(drop);
+    all.remnant()
 }
 
 /// Attributes by kind; the first of a kind wins, and kinds from `N` on are
@@ -138,6 +146,7 @@ mod tests {
         let mut left = attrs(&bytes);
         assert_eq!(left.by_ref().count(), 1);
         assert_eq!(left.remnant(), 12);
+        assert_eq!(unread(&bytes), 12);
     }
     #[test]
     fn a_type_in_network_order_is_not_the_plain_one() {

@@ -7,7 +7,7 @@
 //! Source: linux/sock_diag.h and linux/bpf.h, Linux 7.3; net/core/bpf_sk_storage.c
 //! sends `MAP_ID` and `MAP_VALUE` with every storage.
 
-use crate::attr::{Attrs, attrs};
+use crate::attr::{Attrs, attrs, unread};
 use crate::bytes::{u16_at, u32_at};
 use crate::layout::{constants, view};
 
@@ -73,9 +73,7 @@ impl<'a> BpfStorages<'a> {
     /// how many bytes are left, and the length that the first of them claims.
     pub fn deficits(self) -> impl Iterator<Item = (usize, u16)> + use<'a> {
         self.items.filter(|item| item.kind == SK_DIAG_BPF_STORAGE).filter_map(|item| {
-            let mut inner = attrs(item.payload);
-            inner.by_ref().for_each(drop);
-            let left = inner.remnant();
+            let left = unread(item.payload);
             let at = item.payload.len().checked_sub(left)?;
             (left > 0).then(|| (left, u16_at(item.payload, at).unwrap_or(0)))
         })

@@ -17,6 +17,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use sockdiag::fields::{Catalog, Choice, ChoiceError, Kind, Together};
 use sockdiag::model::{Row, TableSet};
+use sockdiag::sort::sort_by;
 
 /// A function of the numbers of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +304,7 @@ impl Sofar {
             Self::Sum(number) | Self::Least(number) | Self::Most(number) => number,
             Self::Mean(sum, count) => (count > 0).then(|| Number::Ratio(sum / count as f64)),
             Self::All(percent, mut all) => {
-                all.sort_unstable_by(|a, b| a.order(*b));
+                sort_by(&mut all, &mut |a, b| a.order(*b));
                 let rank = (all.len() * usize::from(percent)).div_ceil(100);
                 all.get(rank.checked_sub(1)?).copied()
             }

@@ -132,9 +132,7 @@ pub fn deficit(payload: &[u8]) -> Option<Notice> {
     let Some(bytes) = payload.get(MSG_LEN..) else {
         return Some(Notice::Deficit { bytes: payload.len() as i64 - MSG_LEN as i64, attr_len: 0 });
     };
-    let mut attrs = attr::attrs(bytes);
-    attrs.by_ref().for_each(drop);
-    let left = attrs.remnant();
+    let left = attr::unread(bytes);
     if left == 0 {
         return None;
     }

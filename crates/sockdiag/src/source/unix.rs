@@ -14,6 +14,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
+use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::unix_diag::{
     UDIAG_SHOW_ICONS, UDIAG_SHOW_MEMINFO, UDIAG_SHOW_NAME, UDIAG_SHOW_PEER, UDIAG_SHOW_RQLEN, UDIAG_SHOW_UID,
     UDIAG_SHOW_VFS, UnixDiagMsg, UnixDiagReq,
@@ -133,7 +134,7 @@ fn hand_on(
     origin: &dyn Fn() -> Origin,
     visit: &mut dyn Visit,
 ) -> ControlFlow<()> {
-    waiting.sort_by_key(|line| (line.kind, line.inode));
+    sort_by(waiting, &mut |a, b| (a.kind, a.inode).cmp(&(b.kind, b.inode)));
     waiting.drain(..).try_for_each(|line| visit.record(Record { origin: origin(), bytes: &line.bytes }))
 }
 

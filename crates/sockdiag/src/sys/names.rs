@@ -18,6 +18,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use libc::{ERANGE, c_char, c_int, protoent, servent};
 
 use sockdiag_facts::escape;
+use sockdiag_facts::sort::sort_by;
 
 use super::opener::Opener;
 use crate::model::Addr;
@@ -250,7 +251,8 @@ pub(crate) fn host_addrs(name: &[u8]) -> Vec<Addr> {
             addrs.push(addr);
         }
     }
-    addrs.sort_by_key(|addr| matches!(addr, Addr::V6(_)));
+    let is_v6 = |addr: &Addr| matches!(addr, Addr::V6(_));
+    sort_by(&mut addrs, &mut |a, b| is_v6(a).cmp(&is_v6(b)));
     addrs
 }
 

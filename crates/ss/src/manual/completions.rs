@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use sockdiag::fields::Catalog;
 use sockdiag::model::states;
+use sockdiag::sort::sort_by;
 use sockdiag_options::{EXCLUDE, Kind, OPTIONS, Opt, STATE};
 
 use super::pages::spellings;
@@ -47,7 +48,7 @@ fn field_words() -> String {
     let short: Vec<String> =
         words.iter().filter_map(last).filter(|name| catalog.named(name).is_ok()).collect();
     words.extend(short);
-    words.sort();
+    sort_by(&mut words, &mut Ord::cmp);
     words.dedup();
     words.join(" ")
 }

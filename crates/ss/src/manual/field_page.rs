@@ -4,6 +4,7 @@
 
 use roff::{Inline, bold, roman};
 use sockdiag::fields::{Catalog, Field};
+use sockdiag::sort::sort_by;
 use sockdiag_render::field_list::tokens;
 
 use super::page::{Page, Piece};
@@ -16,7 +17,7 @@ pub(super) fn page() -> String {
     page.put(DESCRIPTION);
     let catalog = Catalog::standard();
     let mut fields: Vec<&'static Field> = catalog.fields().collect();
-    fields.sort_by_key(|field| field.name);
+    sort_by(&mut fields, &mut |a, b| a.name.cmp(b.name));
     fields.dedup_by_key(|field| field.name);
     page.section("FIELDS");
     let mut subject = "";

@@ -26,6 +26,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read};
 use rustix::thread::CapabilitySet;
+use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::bpf::{self as wire, BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER};
 use sockdiag_wire::btf::Btf;
 
@@ -248,7 +249,7 @@ impl Holders<'_> {
     fn with_own_threads(mut self) -> Scan {
         let all = std::mem::take(&mut self.scan.found);
         let mut runs = std::mem::take(&mut self.runs);
-        runs.sort_by_key(|run| (run.pid, run.tid != run.pid));
+        sort_by(&mut runs, &mut |a, b| (a.pid, a.tid != a.pid).cmp(&(b.pid, b.tid != b.pid)));
         for process in runs.chunk_by(|one, other| one.pid == other.pid) {
             let Some(&Run { pid, .. }) = process.first() else { continue };
             let begin = self.scan.found.len();
@@ -275,7 +276,7 @@ impl Holders<'_> {
     fn with_threads(mut self) -> Scan {
         let found = std::mem::take(&mut self.scan.found);
         let mut runs = std::mem::take(&mut self.runs);
-        runs.sort_by_key(|run| run.pid);
+        sort_by(&mut runs, &mut |a, b| a.pid.cmp(&b.pid));
         let mut tids = Vec::new();
         for process in runs.chunk_by(|one, other| one.pid == other.pid) {
             let Some(&Run { pid, .. }) = process.first() else { continue };

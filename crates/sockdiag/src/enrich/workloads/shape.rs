@@ -19,6 +19,7 @@
 //! paths that the runtimes make with either cgroup driver.
 
 use crate::model::{Named, Workload};
+use sockdiag_facts::sort::sort_by;
 
 /// How a component names a container: what stands before and after its id, and
 /// whose way that is.
@@ -411,7 +412,7 @@ pub(super) fn tells(work: &Workload) -> bool {
 pub(super) fn best(file: &[u8], owner: OwnerOf<'_>) -> Option<Told> {
     let mut paths: Vec<(u8, &[u8])> = ranked(file).collect();
     // A controller of version 1 may leave some levels out.
-    paths.sort_by_key(|(rank, path)| (*rank, std::cmp::Reverse(path.len())));
+    sort_by(&mut paths, &mut |a, b| a.0.cmp(&b.0).then(b.1.len().cmp(&a.1.len())));
     let read: Vec<Told> = paths.iter().map(|(_, path)| read(path, owner)).collect();
     let first = |test: fn(&Workload) -> bool| read.iter().find(|told| test(&told.work)).cloned();
     first(|work| work.container_id.is_some()).or_else(|| first(tells)).or_else(|| first(|_| true))
