@@ -18,7 +18,7 @@ use sockdiag::filter::{Comparison, Expr, Refused, Test};
 use sockdiag::model::{StateSet, TableSet, states};
 use sockdiag_options::{OPTIONS, STATE};
 
-use mended::{End, mended, replaced_by_shell};
+use mended::{mended, replaced_by_shell};
 
 /// The largest port.
 const PORTS: u64 = 65535;
@@ -49,10 +49,13 @@ pub(crate) fn picture(refused: &Refused, people: People<'_>) -> String {
 pub(crate) fn rarely_meant(words: &[OsString]) -> Option<String> {
     let tokens = tokens(words);
     tokens.iter().enumerate().find_map(|(at, key)| {
-        let end = End::of(key)?;
+        let is_port = matches!(key.as_str(), "sport" | "dport");
+        if !is_port && !matches!(key.as_str(), "src" | "dst") {
+            return None;
+        }
         let (value_at, operator) = value(&tokens, at)?;
         let value = tokens.get(value_at)?;
-        let (said, mended) = if end.is_port {
+        let (said, mended) = if is_port {
             let port: u64 = value.trim_start_matches(':').parse().ok().filter(|port| *port > PORTS)?;
             let colon = if value.starts_with(':') { ":" } else { "" };
             let less = format!("{key} {} {colon}{}", operator.unwrap_or("="), port / 10);
@@ -79,26 +82,25 @@ pub(crate) fn none_shown(narrow: bool, filter: Option<&Expr>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let tests = filter.into_iter().flat_map(Expr::tests).filter_map(|test| match test {
-        Test::Field(test) if test.comparison() == Comparison::Eq => Some(test),
-        _ => None,
-    });
-    let hint = tests.filter_map(|test| {
+    for test in filter.into_iter().flat_map(Expr::tests) {
+        let Test::Field(test) = test else { continue };
         let (name, typed) = (test.field().full_name(), String::from_utf8_lossy(test.typed()));
-        if matches!(name.as_str(), "socket.uid" | "socket.user") {
-            return Some(format!(
-                "ss: {name} is who owns the socket{}",
-                tried(&format!("process.user = {typed}"))
-            ));
-        }
         let is_plain = typed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./~".contains(&byte));
         let is_text = matches!(test.field().named().kind(), Kind::Text | Kind::Texts);
-        let name = name.rsplit("processes.").next().unwrap_or_default();
-        let pattern = format!("'{name} = i\"{}\"*'", typed.trim_start_matches('~'));
-        (is_plain && is_text)
-            .then(|| format!("ss: text is compared as a whole, and its case counts{}", tried(&pattern)))
-    });
-    hints.extend({ hint }.next());
+        let (said, mended) = if test.comparison() != Comparison::Eq {
+            continue;
+        } else if name == "socket.uid" {
+            ("this is the user who owns the socket", format!("process.uid = {typed}"))
+        } else if is_text && is_plain {
+            let name = name.rsplit("processes.").next().unwrap_or_default();
+            let pattern = format!("'{name} = i\"{}\"*'", typed.trim_start_matches('~'));
+            ("text is compared as a whole, and its case counts", pattern)
+        } else {
+            continue;
+        };
+        hints.push(format!("ss: {said}{}", tried(&mended)));
+        break;
+    }
     hints
 }
 

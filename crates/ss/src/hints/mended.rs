@@ -1,8 +1,7 @@
 //! A filter that was refused, as it was probably meant.
 //!
-//! Each rule turns the words of a filter into others.  They are tried in turn, each on
-//! what the last one made, and what first is a filter is the hint: so no hint is
-//! wrong again.
+//! Rules rewrite the words of a filter.  They are tried in turn, each on what the last
+//! one made, and what first is a filter is the hint: so no hint is wrong again.
 
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
@@ -13,51 +12,88 @@ use sockdiag::fields::{Catalog, distance};
 use sockdiag::filter::{self, CgroupError, FilterError, Lookups, Mismatch, Refused, Transport};
 use sockdiag::model::{Addr, Family, StateSet, TableSet};
 
-use super::{PORTS, is_operator, quoted, tokens, value, with};
+use super::{PORTS, is_operator, quoted, tokens, with};
 
-/// Other words for operators, and for what joins conditions.
-const RESPELLED: [(&str, &str); 9] = [
-    ("=>", ">="),
-    ("=<", "<="),
-    ("<>", "!="),
-    ("is", "="),
-    ("equals", "="),
-    ("in", "="),
+/// What words are rewritten to.  A capital letter stands for a word, of which it takes
+/// what [`taken`] says; `$1` is what was taken first.  `^` is where a condition may
+/// begin, `;` where one may end, and `=?` an equals sign that may be left out.
+const RULES: [(&str, &str); 46] = [
+    // Of other languages.
     ("and", "and"),
     ("or", "or"),
     ("not", "not"),
+    ("E", "$1"),
+    ("<>", "!="),
+    ("is", "="),
+    ("equals", "="),
+    ("~ T", "= *$1*"),
+    ("=~ T", "= *$1*"),
+    ("= ~ T", "= *$1*"),
+    ("like T", "= *$1*"),
+    ("contains T", "= *$1*"),
+    ("matches T", "= *$1*"),
+    ("!~ T", "!= *$1*"),
+    // What blanks or capital letters took apart.
+    ("K ,", "$1,"),
+    ("C K", "$1$2"),
+    ("in ( K )", "= $1"),
+    ("in [ K ]", "= $1"),
+    ("in L", "= $1"),
+    ("D U", "$1$2"),
+    ("S", "$1"),
+    // Ends of sockets.
+    ("src|dst =? B", "$1 $2"),
+    ("src|dst != B", "not $1 $2"),
+    ("src|dst != K", "not $1 $2"),
+    ("src|dst =? V", "$1 $2 and dev = $3"),
+    ("src =? A", "src $1 and ( sport >= $2 and sport <= $3 )"),
+    ("dst =? A", "dst $1 and ( dport >= $2 and dport <= $3 )"),
+    ("src =? R", "( sport >= $1 and sport <= $2 )"),
+    ("dst =? R", "( dport >= $1 and dport <= $2 )"),
+    ("src|dst =? K N", "$1 $2:$3"),
+    ("port O K", "( sport $1 $2 or dport $1 $2 )"),
+    ("port K", "( sport = $1 or dport = $1 )"),
+    ("^ P", "( sport = $1 or dport = $1 )"),
+    ("sport|dport R", "( $1 >= $2 and $1 <= $3 )"),
+    ("K = R", "( $1 >= $2 and $1 <= $3 )"),
+    ("K != R", "( $1 < $2 or $1 > $3 )"),
+    // Conditions that have too much, or lack something.
+    ("autobound = false", "not autobound"),
+    ("autobound = no", "not autobound"),
+    ("autobound = K", "autobound"),
+    ("= K or K ;", "= $1,$2"),
+    ("= K || K ;", "= $1,$2"),
+    ("^ F K ;", "$1 = $2"),
+    ("= K K K ;", "= \"$1 $2 $3\""),
+    ("!= K K K ;", "!= \"$1 $2 $3\""),
+    ("= K K ;", "= \"$1 $2\""),
+    ("!= K K ;", "!= \"$1 $2\""),
 ];
 
-/// Operators of other languages whose value is a part of a text, and ours.
-const PATTERNS: [(&str, &str); 7] =
-    [("~", "="), ("=~", "="), ("~=", "="), ("like", "="), ("contains", "="), ("matches", "="), ("!~", "!=")];
+/// How often a rule is used, at most.
+const MOST: usize = 16;
 
 /// The whole filter as it was probably meant, quoted for a shell.
 pub(super) fn mended(refused: &Refused, words: &[OsString], tables: TableSet) -> Option<String> {
-    let typed = tokens(words);
-    let first = typed.first()?;
+    let mut words = tokens(words);
+    let first = words.first()?;
     if StateSet::by_word(first.as_bytes()).is_some() {
-        let rest = typed.get(1..).unwrap_or_default();
+        let rest = words.get(1..).unwrap_or_default();
         let rest = rest.strip_prefix(&["and".to_owned()]).unwrap_or(rest);
         let rest = rest.first().map_or_else(String::new, |first| format!(" {}", with(rest, 0, 0, first)));
         return Some(format!("state {}{rest}", first.to_ascii_lowercase()));
     }
-    let mut words = typed.clone();
-    for rule in [respelled, one_value, nearest, conditions, alternatives, spaced] {
-        words = rule(words, refused);
-        if words != typed && is_filter(&words, tables) {
-            return Some(quoted(&words.join(" ")));
-        }
-    }
-    None
+    let found = nearest(&mut words, refused) && is_filter(&words, tables)
+        || RULES.iter().any(|rule| rewrite(&mut words, *rule) && is_filter(&words, tables));
+    found.then(|| quoted(&words.join(" ")))
 }
 
 /// Whether words are a filter, for names that exist.
 fn is_filter(words: &[String], tables: TableSet) -> bool {
-    let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+    let words = words.join(" ");
     let context =
         filter::Context { catalog: Catalog::shared(), preferred: None, tables, lookups: &mut Anything };
-    filter::parse(&words, None, context).is_ok()
+    filter::parse(&[words.as_bytes()], None, context).is_ok()
 }
 
 /// A world in which every name exists that begins with a letter.
@@ -94,227 +130,128 @@ impl Lookups for Anything {
     }
 }
 
-/// The words of other languages in ours.
-fn respelled(words: Vec<String>, _: &Refused) -> Vec<String> {
-    let mut new: Vec<String> = Vec::new();
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        let bare = word.to_ascii_lowercase();
-        let of = |table: &[(&str, &'static str)]| {
-            table.iter().find(|(theirs, _)| *theirs == bare).map(|(_, ours)| *ours)
-        };
-        if let Some(operator) = of(&PATTERNS)
-            && let Some(value) = words.next()
-        {
-            let part = value.trim_matches(['"', '\'', '/', '%', '*', '^', '$', '.']);
-            new.extend([operator.to_owned(), format!("*{part}*")]);
-        } else if let Some(ours) = of(&RESPELLED) {
-            new.push(ours.to_owned());
-            if bare == "in" {
-                let (open, close) = (['(', '[', '{'], [')', ']', '}']);
-                let mut list = String::new();
-                for part in words.by_ref() {
-                    list.push_str(&part);
-                    if list.ends_with(close) || !list.starts_with(open) && !list.ends_with(',') {
-                        break;
-                    }
-                }
-                new.push(list.trim_start_matches(open).trim_end_matches(close).to_owned());
-            }
-        } else {
-            new.push(word.replace("=>", ">=").replace("=<", "<="));
+/// Puts the word that a value most resembles, of those that the field has, in its
+/// place.
+fn nearest(words: &mut [String], refused: &Refused) -> bool {
+    let FilterError::Value { value, why: Mismatch::Words(known), .. } = &refused.error else { return false };
+    let typed = String::from_utf8_lossy(value);
+    let bare = super::bare(&typed);
+    let near = known.iter().map(|word| (distance(&bare, &super::bare(word.name())), word.name())).min();
+    match (near, words.iter_mut().find(|word| **word == refused.around[1])) {
+        (Some((far, name)), Some(word)) if far <= typed.len() / 3 => {
+            *word = word.replace(&*typed, name);
+            true
         }
+        _ => false,
     }
-    new
 }
 
-/// Values that blanks, or capital letters, took apart: `5 ms`, `a, b`, `5MS`.
-fn one_value(words: Vec<String>, _: &Refused) -> Vec<String> {
-    let mut new: Vec<String> = Vec::new();
-    for word in words {
-        let unit = word.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-        let is_time = unit.len() < word.len() && ["US", "MS", "S", "MIN", "H"].contains(&unit);
-        let word = if is_time { word.to_ascii_lowercase() } else { word };
-        match new.last_mut() {
-            Some(last)
-                if last.ends_with(',')
-                    || word.starts_with(',')
-                    || last.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-                        && word.bytes().all(|byte| byte.is_ascii_alphabetic())
-                        && !is_joint(&word) =>
-            {
-                last.push_str(&word);
-            }
-            _ => new.push(word),
-        }
-    }
-    new
-}
-
-/// The word that a value most resembles, of those that the field has.
-fn nearest(mut words: Vec<String>, refused: &Refused) -> Vec<String> {
-    if let FilterError::Value { value, why: Mismatch::Words(known), .. } = &refused.error {
-        let typed = String::from_utf8_lossy(value);
-        let far = |name: &str| distance(&super::bare(&typed), &super::bare(name));
-        let near = known.iter().map(|word| (far(word.name()), word.name())).min();
-        if let Some((far, name)) = near
-            && far <= typed.len() / 3
-        {
-            let wrong = words.iter_mut().filter(|word| **word == refused.around[1]);
-            wrong.for_each(|word| *word = word.replace(&*typed, name));
-        }
-    }
-    words
-}
-
-/// Conditions that lack something, or have too much.
-fn conditions(words: Vec<String>, refused: &Refused) -> Vec<String> {
-    let mut new = Vec::new();
+/// Rewrites words wherever a rule fits; whether they are others now.
+fn rewrite(words: &mut Vec<String>, (pattern, template): (&str, &str)) -> bool {
+    let before = words.clone();
     let mut at = 0;
-    while let Some(key) = words.get(at) {
-        let (last, mended) = condition(&words, at, refused).unwrap_or_else(|| (at, key.clone()));
-        new.push(mended);
-        at = last + 1;
+    for _ in 0..MOST {
+        let Some((from, to, taken)) = (at..words.len()).find_map(|from| fit(words, from, pattern)) else {
+            break;
+        };
+        let mut text = template.to_owned();
+        for (number, taken) in taken.iter().enumerate() {
+            text = text.replace(&format!("${}", number + 1), taken);
+        }
+        let count = words.len();
+        words.splice(from..to, text.split(' ').map(str::to_owned));
+        // A rule that joins words may fit what it made.
+        at = if words.len() < count { from } else { from + 1 };
     }
-    new.iter().flat_map(|words| words.split(' ')).map(str::to_owned).collect()
+    *words != before
 }
 
-/// The last word of the condition that begins at `at`, and how it was meant.
-fn condition(words: &[String], at: usize, refused: &Refused) -> Option<(usize, String)> {
-    let key = words.get(at)?;
-    let begins = at.checked_sub(1).and_then(|before| words.get(before)).is_none_or(|word| is_joint(word));
-    if begins && key.strip_prefix(':').is_some_and(|port| port.parse::<u64>().is_ok_and(|port| port <= PORTS))
-    {
-        return Some((at, format!("( sport = {key} or dport = {key} )")));
-    }
-    if let Some(end) = End::of(key) {
-        return ends(words, at, end);
-    }
-    let (last, operator) = value(words, at)?;
-    let value = words.get(last)?;
-    match key.as_str() {
-        "port" => {
-            let operator = operator.unwrap_or("=");
-            Some((last, format!("( sport {operator} {value} or dport {operator} {value} )")))
+/// Where a pattern that fits at `from` begins and ends, and what it takes.
+fn fit(words: &[String], from: usize, pattern: &str) -> Option<(usize, usize, Vec<String>)> {
+    let is_end = |word: Option<&String>| word.is_none_or(|word| is_joint(word));
+    let (mut at, mut all) = (from, Vec::new());
+    for piece in pattern.split(' ') {
+        let word = words.get(at);
+        let equals = word.is_some_and(|word| matches!(word.as_str(), "=" | "==" | "eq"));
+        match piece {
+            "^" if is_end(at.checked_sub(1).and_then(|at| words.get(at))) => continue,
+            ";" if is_end(word) && word.is_none_or(|word| word != "(") => continue,
+            "=?" if !equals => continue,
+            "=?" | "=" if equals => {}
+            "!=" if matches!(word?.as_str(), "!=" | "ne" | "neq") => {}
+            _ if piece.contains('|')
+                && piece.split('|').any(|known| word.is_some_and(|word| word == known)) =>
+            {
+                all.push(word?.clone());
+            }
+            _ if piece.len() == 1 && piece.as_bytes()[0].is_ascii_uppercase() => {
+                all.extend(taken(piece, word?)?)
+            }
+            _ if word?.eq_ignore_ascii_case(piece) => {}
+            _ => return None,
         }
-        "autobound" if operator.is_some() => {
-            let is_no = ["false", "no", "0"].contains(&value.as_str());
-            Some((last, if is_no { "not autobound" } else { "autobound" }.to_owned()))
+        at += 1;
+    }
+    Some((from, at, all))
+}
+
+/// What a letter of a pattern takes of a word; `None` where it does not fit.
+fn taken(class: &str, word: &str) -> Option<Vec<String>> {
+    let is_digit = |letter: char| letter.is_ascii_digit() || letter == '.';
+    let is_port = |text: &str| text.parse::<u64>().is_ok_and(|port| port <= PORTS);
+    let is_word = !is_joint(word) && !is_operator(word);
+    let kept = match class {
+        // A name or a value.
+        "K" => is_word.then_some(word),
+        // A name that needs an operator.
+        "F" => (is_word && !["src", "dst", "sport", "dport"].contains(&word)).then_some(word),
+        // An operator.
+        "O" => is_operator(word).then_some(word),
+        // A part of a text.
+        "T" => Some(word.trim_matches(['"', '\'', '/', '%', '*', '^', '$', '.'])),
+        // A list.
+        "L" => Some(word.trim_matches(['(', ')', '[', ']', '{', '}'])),
+        // What a comma ends.
+        "C" => Some(word).filter(|word| word.ends_with(',')),
+        "D" => Some(word).filter(|word| word.chars().all(is_digit)),
+        "U" => Some(word).filter(|word| is_word && word.chars().all(|letter| letter.is_ascii_alphabetic())),
+        "P" => Some(word).filter(|word| word.strip_prefix(':').is_some_and(is_port)),
+        "N" => Some(word.trim_start_matches(':')).filter(|word| is_port(word)),
+        // A time in capital letters.
+        "S" => {
+            let unit = word.trim_start_matches(is_digit);
+            let is_time = unit.len() < word.len() && ["US", "MS", "S", "MIN", "H"].contains(&unit);
+            return is_time.then(|| vec![word.to_ascii_lowercase()]);
         }
-        _ if operator.is_some() => Some((last, range(key, operator, value)?)),
-        // A field, and a value without an operator between them.
-        _ if *key == refused.around[1] && refused.expected.starts_with("an operator behind") => {
-            Some((last, format!("{key} = {value}")))
+        "E" => {
+            let turned = word.replace("=>", ">=").replace("=<", "<=");
+            return (turned != word).then(|| vec![turned]);
+        }
+        "B" => return Some(vec![bracketed(word)?]),
+        "V" => return Some(with_device(word)?.to_vec()),
+        "R" => return Some(range(word)?.to_vec()),
+        // An address, and a range of ports.
+        "A" => {
+            let (address, ports) = word.rsplit_once(':').filter(|(address, _)| !address.is_empty())?;
+            let [first, last] = range(ports)?;
+            return Some(vec![address.to_owned(), first, last]);
         }
         _ => None,
-    }
+    };
+    kept.map(|kept| vec![kept.to_owned()])
 }
 
-/// `KEY = A or B` as the list that it was meant to be.
-fn alternatives(words: Vec<String>, _: &Refused) -> Vec<String> {
-    let mut new: Vec<String> = Vec::new();
-    let mut at = 0;
-    while let Some(word) = words.get(at) {
-        at += 1;
-        let follows = new.len().checked_sub(2).and_then(|at| new.get(at)).is_some_and(|word| word == "=");
-        let is_last = words.get(at + 1).is_none_or(|word| is_joint(word));
-        match (words.get(at), new.last_mut()) {
-            (Some(value), Some(last))
-                if follows && is_last && matches!(word.as_str(), "or" | "|" | "||") && !is_joint(value) =>
-            {
-                last.push(',');
-                last.push_str(value);
-                at += 1;
-            }
-            _ => new.push(word.clone()),
-        }
-    }
-    new
-}
-
-/// Text with blanks in it, between quotes.
-fn spaced(words: Vec<String>, _: &Refused) -> Vec<String> {
-    let mut new: Vec<String> = Vec::new();
-    let mut at = 0;
-    while let Some(word) = words.get(at) {
-        let from = at;
-        at += 1;
-        if from > 0 && words.get(from - 1).is_some_and(|word| is_equal(word)) {
-            let goes_on = |at: usize| {
-                words.get(at).is_some_and(|word| !is_joint(word))
-                    && !words.get(at + 1).is_some_and(|word| is_operator(word))
-            };
-            while goes_on(at) {
-                at += 1;
-            }
-        }
-        let text = words.get(from..at).unwrap_or_default().join(" ");
-        new.push(if at > from + 1 { format!("\"{text}\"") } else { word.clone() });
-    }
-    new
-}
-
-fn is_equal(word: &str) -> bool {
-    matches!(word, "=" | "==" | "eq" | "!=" | "ne" | "neq")
+/// Both ends of `8000-8999`, `8000:8999` or `8000..8999`.
+fn range(value: &str) -> Option<[String; 2]> {
+    let value = value.trim_start_matches(':');
+    let (first, last) = ["-", "..", ":"].iter().find_map(|between| value.split_once(between))?;
+    let ends = [first, last.trim_start_matches(':')];
+    let begins = |text: &&str| text.starts_with(|letter: char| letter.is_ascii_digit());
+    ends.iter().all(begins).then(|| ends.map(str::to_owned))
 }
 
 fn is_joint(word: &str) -> bool {
     matches!(word, "and" | "or" | "not" | "&" | "&&" | "|" | "||" | "(" | ")")
-}
-
-/// A keyword for an end of a socket.
-#[derive(Clone, Copy)]
-pub(super) struct End {
-    /// Whether its value is a port.
-    pub(super) is_port: bool,
-    /// The keyword for the port of the same end.
-    port: &'static str,
-}
-
-impl End {
-    pub(super) fn of(keyword: &str) -> Option<Self> {
-        let (is_port, port) = match keyword {
-            "src" => (false, "sport"),
-            "dst" => (false, "dport"),
-            "sport" => (true, "sport"),
-            "dport" => (true, "dport"),
-            _ => return None,
-        };
-        Some(Self { is_port, port })
-    }
-}
-
-/// What a condition on an end was probably meant to be, and its last token.
-fn ends(tokens: &[String], at: usize, end: End) -> Option<(usize, String)> {
-    let key = tokens.get(at)?;
-    let (last, operator) = value(tokens, at)?;
-    let value = tokens.get(last)?;
-    if end.is_port {
-        return Some((last, range(end.port, operator, value)?));
-    }
-    let is_equal = operator.is_none_or(|operator| ["=", "==", "eq"].contains(&operator));
-    if !is_equal {
-        let is_unequal = operator.is_some_and(|operator| ["!=", "ne", "neq"].contains(&operator));
-        return is_unequal
-            .then(|| (last, format!("not {key} {}", bracketed(value).unwrap_or_else(|| value.clone()))));
-    }
-    if let Some(address) = bracketed(value) {
-        return Some((last, format!("{key} {address}")));
-    }
-    if let Some((address, device, port)) = with_device(value) {
-        return Some((last, format!("{key} {address}{port} and dev = {device}")));
-    }
-    if let Some((address, port)) = value.rsplit_once(':')
-        && let Some(range) = range(end.port, None, port)
-    {
-        let host = if address.is_empty() { String::new() } else { format!("{key} {address} and ") };
-        return Some((last, format!("{host}{range}")));
-    }
-    // HOST PORT.
-    let port = tokens.get(last + 1)?;
-    let is_port = port.trim_start_matches(':').parse::<u64>().is_ok_and(|port| port <= PORTS);
-    let is_bare = value.starts_with('[') == value.ends_with(']') && !value.contains('/');
-    (is_port && is_bare).then(|| (last + 1, format!("{key} {value}:{}", port.trim_start_matches(':'))))
 }
 
 /// An IPv6 address in the brackets that it lacks, its prefix within them.
@@ -332,9 +269,9 @@ fn bracketed(value: &str) -> Option<String> {
     Some(format!("[{address}{prefix}]{colon}{port}"))
 }
 
-/// The address, the interface and the port, with its colon, of what `ss` prints as
+/// The address with the port, and the interface, of what `ss` prints as
 /// `127.0.0.53%lo:53` or `[fe80::1]%eth0:22`.
-fn with_device(value: &str) -> Option<(String, String, String)> {
+fn with_device(value: &str) -> Option<[String; 2]> {
     let (address, rest) = value.split_once('%')?;
     let (device, port) = match rest.split_once(':') {
         Some((device, port)) => (device, format!(":{port}")),
@@ -343,21 +280,7 @@ fn with_device(value: &str) -> Option<(String, String, String)> {
     let device = device.trim_end_matches(']');
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-    (!device.is_empty()).then(|| (address, device.to_owned(), port))
-}
-
-/// A condition for `8000-8999`, `8000:8999` or `8000..8999`.
-fn range(key: &str, operator: Option<&str>, value: &str) -> Option<String> {
-    let value = value.trim_start_matches(':');
-    let (first, last) = ["-", "..", ":"].iter().find_map(|between| value.split_once(between))?;
-    let last = last.trim_start_matches(':');
-    let begins = |text: &str| text.starts_with(|letter: char| letter.is_ascii_digit());
-    match operator {
-        _ if !begins(first) || !begins(last) => None,
-        None | Some("=" | "==" | "eq") => Some(format!("( {key} >= {first} and {key} <= {last} )")),
-        Some("!=" | "ne" | "neq") => Some(format!("( {key} < {first} or {key} > {last} )")),
-        Some(_) => None,
-    }
+    (!device.is_empty()).then(|| [address + &port, device.to_owned()])
 }
 
 /// The filter with the pattern that the shell put names of files in place of, where
