@@ -326,7 +326,7 @@ impl fmt::Display for Notice {
             }
             Self::HoldersHidden { tested, why, .. } => {
                 let tested = Counted(*tested, "socket");
-                write!(f, "a condition was tested on {tested} for which no process was found: {why}")
+                write!(f, "no process found for {tested} that the condition was tested on: {why}")
             }
             Self::Ownerless { why, sockets, examples } => {
                 write!(f, "no process for {}, {why}", Counted(*sockets, "socket"))?;
@@ -560,7 +560,7 @@ mod tests {
             ),
             (
                 Notice::HoldersHidden { sockets: 0, tested: 1, why: of(&[7, 8]) },
-                "a condition was tested on 1 socket for which no process was found: \
+                "no process found for 1 socket that the condition was tested on: \
                  2 processes cannot be inspected (7, 8)",
             ),
             (

@@ -404,6 +404,16 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Reads a filter; there is one such call, so that its code is there once.
+#[inline(never)]
+pub(crate) fn parse<'a>(
+    words: &'a [&'a [u8]],
+    file: Option<&'a mut dyn BufRead>,
+    context: filter::Context<'a>,
+) -> Result<filter::Parsed, Box<filter::Refused>> {
+    filter::parse_or_explain(words, file, context)
+}
+
 /// What reads the words that are left and the filter file.
 fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
@@ -421,7 +431,7 @@ fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
             (None, None) => None,
         };
         let filter::Context { catalog, preferred, tables, lookups } = context;
-        filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
+        parse(&words, file, filter::Context { catalog, preferred, tables, lookups })
     }))
 }
 

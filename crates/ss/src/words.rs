@@ -116,7 +116,12 @@ pub(crate) fn unasked(error: AskError, people: Option<People<'_>>) -> Exit {
 /// How the program ends because of a field that one look at a socket cannot tell.
 pub(crate) fn two_looks(name: &str) -> Exit {
     let name = name.escape_debug();
-    Exit::error(Exit::USAGE, format!("ss: {name} needs two looks at each socket: use sockdiag top"))
+    Exit::error(
+        Exit::USAGE,
+        format!(
+            "ss: {name} needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)"
+        ),
+    )
 }
 
 /// How the program ends because the kernel cannot be asked about what a filter

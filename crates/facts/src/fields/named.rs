@@ -133,6 +133,9 @@ pub enum NameError {
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unknown { name, .. } if name.is_empty() => {
+                f.write_str("the name of a field is missing (is there a comma too many?)")
+            }
             Self::Unknown { name, alike } => {
                 write!(f, "there is no field \"{}\"", name.escape_debug())?;
                 if !alike.is_empty() {
@@ -431,7 +434,7 @@ mod tests {
             ("recvq", "there is no field \"recvq\" (is it socket.recv_q?)"),
             ("local", "there is no field \"local\" (is it local.addr, local.interface, local.port?)"),
             ("nothing like it", "there is no field \"nothing like it\""),
-            ("", "there is no field \"\""),
+            ("", "the name of a field is missing (is there a comma too many?)"),
         ] {
             assert_eq!(catalog.named(name).unwrap_err().to_string(), want, "{name}");
         }

@@ -85,7 +85,12 @@ pub(super) const HOLDER: &[Member] = &[
         Needs::COMMANDS,
     ),
     spelled(
-        member("uid", Kind::Int(Int::of::<u32>()), "User that the process acts as; the owner of the socket is socket.uid.", Needs::COMMANDS),
+        member(
+            "uid",
+            Kind::Int(Int::of::<u32>()),
+            "User that the process acts as; the owner of the socket is socket.uid.",
+            Needs::COMMANDS,
+        ),
         &Spelling::User,
     ),
     spelled(member("user", Kind::Text, "Name of that user.", Needs::COMMANDS), &Spelling::UserOf("uid")),

@@ -6,6 +6,7 @@
 
 #![allow(clippy::cast_precision_loss, reason = "both ends of a span are rounded alike")]
 
+use super::error::{FilterError, Mismatch};
 use super::expr::{Comparison, Node, Test};
 use super::field_test::{FieldTest, Wanted};
 use crate::fields::Kind;
@@ -14,14 +15,24 @@ use crate::fields::Kind;
 /// cheap to read.
 const MOST: usize = 64;
 
-/// Of the conditions that the last node joins by `and`, one of the left side and one
-/// of the right that exclude each other.
-pub(super) fn find(nodes: &[Node]) -> Option<(&FieldTest, &FieldTest)> {
-    let last = nodes.len().checked_sub(1)?;
-    let Some(Node::And(left)) = nodes.get(last) else { return None };
-    let left = conjuncts(nodes, *left);
-    let excludes = |right: &'_ &FieldTest| left.iter().find(|left| exclude(left, right)).copied();
-    conjuncts(nodes, last - 1).into_iter().find_map(|right| Some((excludes(&right)?, right)))
+/// Fails where the last node joins, by `and`, a condition of its left side and one of
+/// its right side that exclude each other.
+pub(super) fn check(nodes: &[Node]) -> Result<(), FilterError> {
+    let last = nodes.len().saturating_sub(1);
+    let Some(Node::And(left)) = nodes.get(last) else { return Ok(()) };
+    let firsts = conjuncts(nodes, *left);
+    for second in conjuncts(nodes, last.saturating_sub(1)) {
+        for first in &firsts {
+            if exclude(first, second) || exclude(second, first) {
+                return Err(FilterError::Value {
+                    field: second.field().full_name(),
+                    value: second.typed().to_vec(),
+                    why: Mismatch::Contrary(format!("{first} and {second}")),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The comparisons that have to hold where a node does.
@@ -31,37 +42,48 @@ fn conjuncts(nodes: &[Node], root: usize) -> Vec<&FieldTest> {
         let Some(at) = todo.pop() else { break };
         match nodes.get(at) {
             Some(Node::Test(Test::Field(test))) => found.push(test),
-            Some(Node::And(left)) => todo.extend([*left, at - 1]),
+            Some(Node::And(left)) => {
+                todo.push(*left);
+                todo.push(at - 1);
+            }
             _ => {}
         }
     }
     found
 }
 
-/// Whether two comparisons of one field are never true together.
+/// Whether two comparisons of one field are never true together, the first of which
+/// is no `!=`.
 fn exclude(a: &FieldTest, b: &FieldTest) -> bool {
     let named = a.field().named();
     let is_single = named.member.is_none() && !named.kind().is_list();
-    if a.field().named() != b.field().named() || !(is_single || a.is_counting() && b.is_counting()) {
+    let can_tell = named == b.field().named() && (is_single || a.is_counting() && b.is_counting());
+    if !can_tell || a.comparison() == Comparison::Ne {
         return false;
     }
-    let all_in =
-        |some: &FieldTest, of: &FieldTest| some.wanted().iter().all(|wanted| of.wanted().contains(wanted));
-    match (a.comparison(), b.comparison()) {
-        (Comparison::Eq, Comparison::Ne) => all_in(a, b),
-        (Comparison::Ne, Comparison::Eq) => all_in(b, a),
-        (Comparison::Ne, _) | (_, Comparison::Ne) => false,
-        _ => {
-            let meet = |x: &Wanted, y: &Wanted| match (x, y) {
-                (Wanted::Text(x), Wanted::Text(y)) => x == y || !matches!(named.kind(), Kind::EnumText(_)),
+    let is_words = matches!(named.kind(), Kind::EnumText(_));
+    for x in a.wanted() {
+        if b.comparison() == Comparison::Ne {
+            // Of all that the one wants nothing is left.
+            if a.comparison() != Comparison::Eq || !b.wanted().contains(x) {
+                return false;
+            }
+            continue;
+        }
+        for y in b.wanted() {
+            let meet = match (x, y) {
+                (Wanted::Text(x), Wanted::Text(y)) => !is_words || x == y,
                 _ => match (span(a, x), span(b, y)) {
                     (Some((from, to)), Some((least, most))) => from <= most && least <= to,
                     _ => true,
                 },
             };
-            !a.wanted().iter().any(|x| b.wanted().iter().any(|y| meet(x, y)))
+            if meet {
+                return false;
+            }
         }
     }
+    true
 }
 
 /// The first and the last number that pass a comparison, where it is with a number.

@@ -171,7 +171,7 @@ impl Parser<'_> {
         };
         let expected = match &mended {
             Some(_) if is_state(&wrong) => {
-                "a condition: states are words of their own, before the filter".to_owned()
+                "a condition: states come before it, as words of their own outside quotes".to_owned()
             }
             Some(_) => "blanks around operators and brackets".to_owned(),
             None => expected,
@@ -210,7 +210,7 @@ impl Parser<'_> {
                     let words: Vec<&str> = words.iter().map(Word::name).collect();
                     return words.join(", ");
                 }
-                Mismatch::Range(..) => "what some sockets have and others not",
+                Mismatch::Range(..) => "a value within that range",
                 Mismatch::Contrary(_) => "conditions that can hold together, or \"or\"",
                 Mismatch::Whole => "a whole number",
                 Mismatch::Address => "an address, a network such as 10.0.0.0/8 or the name of a host",
@@ -456,15 +456,8 @@ impl Parser<'_> {
         if before != Joined::Not && before != joined {
             self.mixed = Some(self.mixed == Some(true) || is_and);
         }
-        if is_and
-            && self.is_ours
-            && let Some((first, second)) = contrary::find(&self.nodes)
-        {
-            return Err(FilterError::Value {
-                field: first.field().full_name(),
-                value: second.typed().to_vec(),
-                why: Mismatch::Contrary(format!("{first} and {second}")),
-            });
+        if is_and && self.is_ours {
+            contrary::check(&self.nodes)?;
         }
         Ok(joined)
     }

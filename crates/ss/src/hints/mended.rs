@@ -10,12 +10,13 @@ use std::path::Path;
 
 use sockdiag::fields::{Catalog, distance};
 use sockdiag::filter::{self, CgroupError, FilterError, Lookups, Mismatch, Refused, Transport};
+use sockdiag::model::words::Word;
 use sockdiag::model::{Addr, Family, StateSet, TableSet};
 
 use super::{PORTS, is_operator, quoted, tokens, with};
 
 /// What words are rewritten to.  A capital letter stands for a word, of which it takes
-/// what [`taken`] says; `$1` is what was taken first.  `^` is where a condition may
+/// what [`take`] says; `$1` is what was taken first.  `^` is where a condition may
 /// begin, `;` where one may end, and `=?` an equals sign that may be left out.
 const RULES: [(&str, &str); 46] = [
     // Of other languages.
@@ -70,12 +71,12 @@ const RULES: [(&str, &str); 46] = [
     ("!= K K ;", "!= \"$1 $2\""),
 ];
 
-/// How often a rule is used, at most.
-const MOST: usize = 16;
+/// How often a rule is used on what it made.
+const MOST: usize = 8;
 
 /// The whole filter as it was probably meant, quoted for a shell.
 pub(super) fn mended(refused: &Refused, words: &[OsString], tables: TableSet) -> Option<String> {
-    let mut words = tokens(words);
+    let words = tokens(words);
     let first = words.first()?;
     if StateSet::by_word(first.as_bytes()).is_some() {
         let rest = words.get(1..).unwrap_or_default();
@@ -83,17 +84,20 @@ pub(super) fn mended(refused: &Refused, words: &[OsString], tables: TableSet) ->
         let rest = rest.first().map_or_else(String::new, |first| format!(" {}", with(rest, 0, 0, first)));
         return Some(format!("state {}{rest}", first.to_ascii_lowercase()));
     }
-    let found = nearest(&mut words, refused) && is_filter(&words, tables)
-        || RULES.iter().any(|rule| rewrite(&mut words, *rule) && is_filter(&words, tables));
-    found.then(|| quoted(&words.join(" ")))
+    let typed = words.join(" ");
+    let mut text = nearest(&words, refused);
+    let mut rules = RULES.iter();
+    while text == typed || !is_filter(&text, tables) {
+        text = rewritten(&text, *rules.next()?);
+    }
+    Some(quoted(&text))
 }
 
-/// Whether words are a filter, for names that exist.
-fn is_filter(words: &[String], tables: TableSet) -> bool {
-    let words = words.join(" ");
+/// Whether a text is a filter, for names that exist.
+fn is_filter(text: &str, tables: TableSet) -> bool {
     let context =
         filter::Context { catalog: Catalog::shared(), preferred: None, tables, lookups: &mut Anything };
-    filter::parse(&[words.as_bytes()], None, context).is_ok()
+    crate::run::parse(&[text.as_bytes()], None, context).is_ok()
 }
 
 /// A world in which every name exists that begins with a letter.
@@ -130,124 +134,161 @@ impl Lookups for Anything {
     }
 }
 
-/// Puts the word that a value most resembles, of those that the field has, in its
-/// place.
-fn nearest(words: &mut [String], refused: &Refused) -> bool {
-    let FilterError::Value { value, why: Mismatch::Words(known), .. } = &refused.error else { return false };
-    let typed = String::from_utf8_lossy(value);
-    let bare = super::bare(&typed);
-    let near = known.iter().map(|word| (distance(&bare, &super::bare(word.name())), word.name())).min();
-    match (near, words.iter_mut().find(|word| **word == refused.around[1])) {
-        (Some((far, name)), Some(word)) if far <= typed.len() / 3 => {
-            *word = word.replace(&*typed, name);
-            true
+/// The words, with the one that a value most resembles, of those that the field has, in
+/// its place.
+fn nearest(words: &[String], refused: &Refused) -> String {
+    let mut words = words.to_vec();
+    if let FilterError::Value { value, why: Mismatch::Words(known), .. } = &refused.error
+        && let Some(wrong) = words.iter_mut().find(|word| **word == refused.around[1])
+    {
+        let typed = String::from_utf8_lossy(value);
+        let bare = super::bare(&typed);
+        let mut least = typed.len() / 3 + 1;
+        for name in known.iter().map(Word::name) {
+            let far = distance(&bare, &super::bare(name));
+            if far < least {
+                least = far;
+                *wrong = refused.around[1].replace(&*typed, name);
+            }
         }
-        _ => false,
     }
+    words.join(" ")
 }
 
-/// Rewrites words wherever a rule fits; whether they are others now.
-fn rewrite(words: &mut Vec<String>, (pattern, template): (&str, &str)) -> bool {
-    let before = words.clone();
-    let mut at = 0;
+/// A text in which a rule is used wherever it fits.
+fn rewritten(text: &str, (pattern, template): (&str, &str)) -> String {
+    let mut text = text.to_owned();
     for _ in 0..MOST {
-        let Some((from, to, taken)) = (at..words.len()).find_map(|from| fit(words, from, pattern)) else {
-            break;
-        };
-        let mut text = template.to_owned();
-        for (number, taken) in taken.iter().enumerate() {
-            text = text.replace(&format!("${}", number + 1), taken);
+        let words: Vec<&str> = text.split(' ').collect();
+        let mut new = String::new();
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            if at > 0 {
+                new.push(' ');
+            }
+            let mut taken = Vec::new();
+            if let Some(behind) = fit(&words, at, pattern, &mut taken) {
+                for part in template.split('$') {
+                    let digit = part.bytes().next().filter(u8::is_ascii_digit);
+                    let taken = digit.and_then(|digit| taken.get(usize::from(digit.wrapping_sub(b'1'))));
+                    new.push_str(taken.map_or("", String::as_str));
+                    new.push_str(if taken.is_some() { part.get(1..).unwrap_or_default() } else { part });
+                }
+                at = behind;
+            } else {
+                new.push_str(word);
+                at += 1;
+            }
         }
-        let count = words.len();
-        words.splice(from..to, text.split(' ').map(str::to_owned));
-        // A rule that joins words may fit what it made.
-        at = if words.len() < count { from } else { from + 1 };
+        if new == text {
+            break;
+        }
+        text = new;
     }
-    *words != before
+    text
 }
 
-/// Where a pattern that fits at `from` begins and ends, and what it takes.
-fn fit(words: &[String], from: usize, pattern: &str) -> Option<(usize, usize, Vec<String>)> {
-    let is_end = |word: Option<&String>| word.is_none_or(|word| is_joint(word));
-    let (mut at, mut all) = (from, Vec::new());
+/// Where a pattern that fits at `at` ends, and what it takes.
+fn fit(words: &[&str], mut at: usize, pattern: &str, taken: &mut Vec<String>) -> Option<usize> {
     for piece in pattern.split(' ') {
-        let word = words.get(at);
-        let equals = word.is_some_and(|word| matches!(word.as_str(), "=" | "==" | "eq"));
-        match piece {
-            "^" if is_end(at.checked_sub(1).and_then(|at| words.get(at))) => continue,
-            ";" if is_end(word) && word.is_none_or(|word| word != "(") => continue,
-            "=?" if !equals => continue,
-            "=?" | "=" if equals => {}
-            "!=" if matches!(word?.as_str(), "!=" | "ne" | "neq") => {}
-            _ if piece.contains('|')
-                && piece.split('|').any(|known| word.is_some_and(|word| word == known)) =>
+        let word = words.get(at).copied();
+        let before = at.checked_sub(1).and_then(|at| words.get(at));
+        match (piece, word) {
+            ("^", _) if before.is_none_or(|word| is_joint(word)) => continue,
+            (";", None | Some("and" | "or" | "&" | "&&" | "|" | "||" | ")")) => continue,
+            ("=?" | "=", Some("=" | "==" | "eq")) | ("!=", Some("!=" | "ne" | "neq")) => {}
+            ("=?", _) => continue,
+            (_, Some(word)) if piece.contains('|') && piece.split('|').any(|known| known == word) => {
+                taken.push(word.to_owned());
+            }
+            (_, Some(word))
+                if piece.len() == 1 && piece.as_bytes().first().is_some_and(u8::is_ascii_uppercase) =>
             {
-                all.push(word?.clone());
+                if !take(piece, word, taken) {
+                    return None;
+                }
             }
-            _ if piece.len() == 1 && piece.as_bytes()[0].is_ascii_uppercase() => {
-                all.extend(taken(piece, word?)?)
-            }
-            _ if word?.eq_ignore_ascii_case(piece) => {}
+            (_, Some(word)) if word.eq_ignore_ascii_case(piece) => {}
             _ => return None,
         }
         at += 1;
     }
-    Some((from, at, all))
+    Some(at)
 }
 
-/// What a letter of a pattern takes of a word; `None` where it does not fit.
-fn taken(class: &str, word: &str) -> Option<Vec<String>> {
-    let is_digit = |letter: char| letter.is_ascii_digit() || letter == '.';
-    let is_port = |text: &str| text.parse::<u64>().is_ok_and(|port| port <= PORTS);
+/// Takes of a word what a letter of a pattern stands for; false where it does not fit.
+fn take(class: &str, word: &str, taken: &mut Vec<String>) -> bool {
     let is_word = !is_joint(word) && !is_operator(word);
     let kept = match class {
-        // A name or a value.
-        "K" => is_word.then_some(word),
-        // A name that needs an operator.
-        "F" => (is_word && !["src", "dst", "sport", "dport"].contains(&word)).then_some(word),
-        // An operator.
-        "O" => is_operator(word).then_some(word),
-        // A part of a text.
-        "T" => Some(word.trim_matches(['"', '\'', '/', '%', '*', '^', '$', '.'])),
-        // A list.
-        "L" => Some(word.trim_matches(['(', ')', '[', ']', '{', '}'])),
-        // What a comma ends.
-        "C" => Some(word).filter(|word| word.ends_with(',')),
-        "D" => Some(word).filter(|word| word.chars().all(is_digit)),
-        "U" => Some(word).filter(|word| is_word && word.chars().all(|letter| letter.is_ascii_alphabetic())),
-        "P" => Some(word).filter(|word| word.strip_prefix(':').is_some_and(is_port)),
-        "N" => Some(word.trim_start_matches(':')).filter(|word| is_port(word)),
+        // A name or a value; one that needs an operator; an operator.
+        "K" if is_word && !word.contains('"') => word,
+        "F" if is_word && !["src", "dst", "sport", "dport"].contains(&word) => word,
+        "O" if is_operator(word) => word,
+        // A part of a text; a list.
+        "T" => trimmed(word, "\"'/%*^$."),
+        "L" => trimmed(word, "()[]{}"),
+        // What a comma ends; digits; letters.
+        "C" if word.ends_with(',') => word,
+        "D" if trimmed(word, DIGITS).is_empty() => word,
+        "U" if is_word && word.bytes().all(|byte| byte.is_ascii_alphabetic()) => word,
+        "P" if word.starts_with(':') && is_port(trimmed(word, ":")) => word,
+        "N" if is_port(trimmed(word, ":")) => trimmed(word, ":"),
         // A time in capital letters.
-        "S" => {
-            let unit = word.trim_start_matches(is_digit);
-            let is_time = unit.len() < word.len() && ["US", "MS", "S", "MIN", "H"].contains(&unit);
-            return is_time.then(|| vec![word.to_ascii_lowercase()]);
+        "S" if ["US", "MS", "S", "MIN", "H"].contains(&trimmed(word, DIGITS)) => {
+            taken.push(word.to_ascii_lowercase());
+            return true;
         }
+        // An operator the wrong way round.
         "E" => {
-            let turned = word.replace("=>", ">=").replace("=<", "<=");
-            return (turned != word).then(|| vec![turned]);
+            taken.push(word.replace("=>", ">=").replace("=<", "<="));
+            return true;
         }
-        "B" => return Some(vec![bracketed(word)?]),
-        "V" => return Some(with_device(word)?.to_vec()),
-        "R" => return Some(range(word)?.to_vec()),
+        "B" => {
+            let count = taken.len();
+            taken.extend(bracketed(word));
+            return taken.len() > count;
+        }
+        "V" => return with_device(word, taken).is_some(),
+        "R" => return range(word, taken).is_some(),
         // An address, and a range of ports.
         "A" => {
-            let (address, ports) = word.rsplit_once(':').filter(|(address, _)| !address.is_empty())?;
-            let [first, last] = range(ports)?;
-            return Some(vec![address.to_owned(), first, last]);
+            return match word.rsplit_once(':') {
+                Some((address, ports)) if !address.is_empty() => {
+                    taken.push(address.to_owned());
+                    range(ports, taken).is_some()
+                }
+                _ => false,
+            };
         }
-        _ => None,
+        _ => return false,
     };
-    kept.map(|kept| vec![kept.to_owned()])
+    taken.push(kept.to_owned());
+    true
 }
 
-/// Both ends of `8000-8999`, `8000:8999` or `8000..8999`.
-fn range(value: &str) -> Option<[String; 2]> {
-    let value = value.trim_start_matches(':');
+/// What numbers are written with.
+const DIGITS: &str = "0123456789.";
+
+/// A word without any of these letters at its ends.
+fn trimmed<'w>(word: &'w str, letters: &str) -> &'w str {
+    word.trim_matches(|letter| letters.contains(letter))
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u64>().is_ok_and(|port| port <= PORTS)
+}
+
+/// Takes both ends of `8000-8999`, `8000:8999` or `8000..8999`.
+fn range(value: &str, taken: &mut Vec<String>) -> Option<()> {
+    let value = trimmed(value, ":");
     let (first, last) = ["-", "..", ":"].iter().find_map(|between| value.split_once(between))?;
-    let ends = [first, last.trim_start_matches(':')];
-    let begins = |text: &&str| text.starts_with(|letter: char| letter.is_ascii_digit());
-    ends.iter().all(begins).then(|| ends.map(str::to_owned))
+    for end in [first, trimmed(last, ":")] {
+        if !end.starts_with(|letter: char| letter.is_ascii_digit()) {
+            return None;
+        }
+        taken.push(end.to_owned());
+    }
+    Some(())
 }
 
 fn is_joint(word: &str) -> bool {
@@ -269,18 +310,17 @@ fn bracketed(value: &str) -> Option<String> {
     Some(format!("[{address}{prefix}]{colon}{port}"))
 }
 
-/// The address with the port, and the interface, of what `ss` prints as
+/// Takes the address with the port, and the interface, of what `ss` prints as
 /// `127.0.0.53%lo:53` or `[fe80::1]%eth0:22`.
-fn with_device(value: &str) -> Option<[String; 2]> {
+fn with_device(value: &str, taken: &mut Vec<String>) -> Option<()> {
     let (address, rest) = value.split_once('%')?;
-    let (device, port) = match rest.split_once(':') {
-        Some((device, port)) => (device, format!(":{port}")),
-        None => (rest, String::new()),
-    };
-    let device = device.trim_end_matches(']');
-    let address = address.trim_start_matches('[').trim_end_matches(']');
-    let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-    (!device.is_empty()).then(|| [address + &port, device.to_owned()])
+    let (device, port) = rest.split_once(':').map_or((rest, ""), |(device, port)| (device, port));
+    let device = trimmed(device, "]");
+    let address = trimmed(address, "[]");
+    let (open, close) = if address.contains(':') { ("[", "]") } else { ("", "") };
+    let colon = if port.is_empty() { "" } else { ":" };
+    taken.extend([[open, address, close, colon, port].concat(), device.to_owned()]);
+    (!device.is_empty()).then_some(())
 }
 
 /// The filter with the pattern that the shell put names of files in place of, where

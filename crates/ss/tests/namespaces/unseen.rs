@@ -74,7 +74,7 @@ fn what_was_decided_without_processes_is_said() {
         (As::WithoutProc, ": no /proc is mounted"),
         (As::Inner, ": processes outside this pid namespace are not seen"),
     ] {
-        let tested = "ss: a condition was tested on 1 socket for which no process was found: ";
+        let tested = "ss: no process found for 1 socket that the condition was tested on: ";
         let shown = "ss: no process found for 1 socket: ";
         for (words, start) in [
             (&["-tln", "comm = sleep"][..], tested),

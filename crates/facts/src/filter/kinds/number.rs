@@ -69,12 +69,8 @@ impl Reader<'_, '_> {
             _ => {}
         }
         if let Some(number) = decimal {
-            if number != 0 && subject.named.without_unit && unit.is_time() {
-                return Err(FilterError::NoUnit {
-                    name: subject.name.as_bytes().to_vec(),
-                    field: subject.named.field.name,
-                    value: text.to_vec(),
-                });
+            if number != 0 {
+                check_unit(subject, text)?;
             }
             check_range(subject, text, number as f64, 0.0)?;
             return Ok(vec![Wanted::Whole(number)]);
@@ -83,12 +79,8 @@ impl Reader<'_, '_> {
             return amount_of(subject, text, amount);
         }
         if let Some(Amount { amount, step }) = quantity::ratio(text) {
-            if subject.named.without_unit && unit.is_time() && amount != 0.0 {
-                return Err(FilterError::NoUnit {
-                    name: subject.name.as_bytes().to_vec(),
-                    field: subject.named.field.name,
-                    value: text.to_vec(),
-                });
+            if amount != 0.0 {
+                check_unit(subject, text)?;
             }
             let step = if kind == Kind::Ratio { step } else { 0.0 };
             return amount_of(subject, text, Amount { amount, step });
@@ -129,6 +121,15 @@ impl Reader<'_, '_> {
         let port = port.or_else(|| self.ctx.lookups.rpc_service(text));
         Ok(port.map(|port| vec![Wanted::Whole(port.into())]))
     }
+}
+
+/// Fails for a number of a time where neither it nor the name says the unit.
+fn check_unit(subject: &Subject<'_>, text: &[u8]) -> Result<(), FilterError> {
+    if !subject.named.without_unit || !subject.named.unit().is_time() {
+        return Ok(());
+    }
+    let (name, field) = (subject.name.as_bytes().to_vec(), subject.named.field.name);
+    Err(FilterError::NoUnit { name, field, value: text.to_vec() })
 }
 
 /// An amount, checked against what the field can hold.
