@@ -131,9 +131,10 @@ fn state(word: &[u8]) -> String {
     format!("\n    expected {} or {last}", names.collect::<Vec<_>>().join(", "))
 }
 
-/// An option that an unknown one is probably meant to be, and whether it is ours.
+/// An option that an unknown one is probably meant to be, whether it is ours, and how
+/// many letters differ.
 /// `words` are those of the command line, one of which has it behind a single dash.
-pub(crate) fn option(unknown: &str, words: &[OsString]) -> Option<(&'static str, bool)> {
+pub(crate) fn option(unknown: &str, words: &[OsString]) -> Option<(&'static str, bool, usize)> {
     let name = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
     let dashed = |word: &OsString| word.to_str()?.strip_prefix('-').map(name);
     let long = unknown.strip_prefix("--").map(name);
@@ -151,10 +152,10 @@ pub(crate) fn option(unknown: &str, words: &[OsString]) -> Option<(&'static str,
         OPTIONS.iter().flat_map(|option| option.long.iter().map(move |name| (*name, option.is_extension())));
     let near = names.filter_map(|(name, is_ours)| {
         let begins = typed.len() > 2 && name.starts_with(&typed);
-        let steps = if begins { 0 } else { distance(&typed, name) };
-        (steps <= far).then_some((steps, name, is_ours))
+        let steps = distance(&typed, name);
+        (begins || steps <= far).then_some((if begins { 0 } else { steps }, name, is_ours, steps))
     });
-    near.min_by_key(|(steps, ..)| *steps).map(|(_, name, is_ours)| (name, is_ours))
+    near.min_by_key(|(rank, ..)| *rank).map(|(_, name, is_ours, steps)| (name, is_ours, steps))
 }
 
 /// A line with what was probably meant.
@@ -244,17 +245,17 @@ mod tests {
     #[test]
     fn misspelt_options_are_known() {
         for (typed, meant) in [
-            ("--colums", Some(("columns", true))),
-            ("--colum=rtt", Some(("columns", true))),
-            ("--expl", Some(("explain", true))),
-            ("--groupby", Some(("group-by", true))),
-            ("--lisening", Some(("listening", false))),
+            ("--colums", Some(("columns", true, 1))),
+            ("--colum=rtt", Some(("columns", true, 2))),
+            ("--expl", Some(("explain", true, 3))),
+            ("--groupby", Some(("group-by", true, 1))),
+            ("--lisening", Some(("listening", false, 1))),
             ("--bogus", None),
             ("--x", None),
         ] {
             assert_eq!(option(typed, &[]), meant, "{typed}");
         }
-        assert_eq!(option("c", &words("-tn -columns rtt")), Some(("columns", true)));
+        assert_eq!(option("c", &words("-tn -columns rtt")), Some(("columns", true, 0)));
         assert_eq!(option("Y", &words("-tnY state")), None);
     }
 }

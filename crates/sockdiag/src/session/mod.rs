@@ -107,7 +107,13 @@ impl Session {
             }
         };
         let first = scopes.first();
-        early.extend(first.into_iter().flat_map(|scope| scope.remarks.clone()).filter(Remark::is_told).map(Notice::Filter));
+        early.extend(
+            first
+                .into_iter()
+                .flat_map(|scope| scope.remarks.clone())
+                .filter(Remark::is_told)
+                .map(Notice::Filter),
+        );
         let mut selected = question.selected;
         if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);

@@ -170,6 +170,11 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             true,
         ),
         (
+            Notice::PeersUnheld { sockets: 1 },
+            b"ss: no process holds the other end of 1 connection: it is not accepted yet, or closed\n",
+            true,
+        ),
+        (
             Notice::Withheld { field: "mark".to_owned(), without: "CAP_NET_ADMIN" },
             b"ss: mark is not reported without CAP_NET_ADMIN\n",
             true,
