@@ -74,7 +74,7 @@ pub(crate) fn rarely_meant(words: &[OsString]) -> Option<String> {
 
 /// What may be why nothing was shown: `narrow`, that states were not asked for, and
 /// what people know otherwise of the fields that a filter compares.
-pub(crate) fn none_shown(narrow: bool, filter: Option<&Expr>) -> Vec<String> {
+pub(crate) fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
     let mut hints = Vec::new();
     if narrow {
         hints.push(
@@ -82,7 +82,7 @@ pub(crate) fn none_shown(narrow: bool, filter: Option<&Expr>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for test in filter.into_iter().flat_map(Expr::tests) {
+    for test in filter.tests() {
         let Test::Field(test) = test else { continue };
         let (name, typed) = (test.field().full_name(), String::from_utf8_lossy(test.typed()));
         let is_plain = typed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./~".contains(&byte));

@@ -200,11 +200,14 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return Err(exit);
     }
     written.or_else(|error| unwritten(&error))?;
-    if rows == 0 && picture {
+    if rows == 0
+        && picture
+        && let Some(filter) = session.filter()
+    {
         let narrow = !args.selection.has_states()
             && selected.states.contains(State::Established)
             && !selected.states.contains(State::Listen);
-        for hint in hints::none_shown(narrow, session.filter()) {
+        for hint in hints::none_shown(narrow, filter) {
             // Nobody is left to tell if this fails.
             let _ = writeln!(io::stderr(), "{hint}");
         }
