@@ -1,5 +1,7 @@
 //! What can be wrong with a filter: typed, with one plain sentence for each.
 
+#![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
+
 use std::fmt;
 
 use crate::errno::errno_text;

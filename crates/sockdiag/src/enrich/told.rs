@@ -1,7 +1,7 @@
 //! What looking names up found worth saying: of rows as they come, and at the end of
 //! all of them.
 
-use super::*;
+use super::{Cgroups, Enricher, Identities, Interfaces, NetlinkNames, Peers, Processes, Workloads};
 use crate::notice::Notice;
 
 impl Enricher {
