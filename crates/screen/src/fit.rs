@@ -61,14 +61,14 @@ impl State {
                 port: None,
                 is_number,
                 is_sorted: sort == Some(name),
-                gives_way: if is_number { 3 } else { 4 },
+                gives_way: if is_number { 2 } else { 6 },
                 ended: None,
             };
             match name.as_str() {
                 "local.addr" | "remote.addr" => {
                     let which = name.split('.').next().unwrap_or_default();
                     which.clone_into(&mut it.title);
-                    it.gives_way = if which == "remote" { 1 } else { 5 };
+                    it.gives_way = if which == "remote" { 1 } else { 3 };
                     let port = format!("{which}.port");
                     if names.next_if(|next| **next == port).is_some() {
                         it.is_sorted |= sort == Some(&port);
@@ -78,11 +78,11 @@ impl State {
                 }
                 "socket.state" => {
                     it.ended = shot.column("socket.ended");
-                    it.gives_way = 6;
+                    it.gives_way = 5;
                 }
                 "socket.netid" => it.gives_way = 8,
                 "netns.title" => it.gives_way = 7,
-                "socket.processes" => it.gives_way = 2,
+                "socket.processes" => it.gives_way = 4,
                 _ => {}
             }
             if it.is_sorted {
@@ -149,6 +149,17 @@ fn most(drawn: &Drawn) -> u16 {
     }
 }
 
+impl Drawn {
+    /// What is worth showing of it: text may be cut, numbers and most addresses may not.
+    fn least(&self) -> u16 {
+        match self.port {
+            _ if self.is_number => u16::MAX,
+            Some(_) => 21,
+            None => 12,
+        }
+    }
+}
+
 /// The width that columns ask for: that of their widest cell.
 pub(crate) fn wishes(columns: &[Drawn], cells: &[Vec<String>]) -> Vec<u16> {
     let each = columns.iter().enumerate().map(|(at, drawn)| {
@@ -169,15 +180,19 @@ pub(crate) fn fit(columns: &[Drawn], wishes: &[u16], room: u16) -> Vec<(usize, u
     for at in by_weight {
         let (Some(wish), Some(drawn)) = (wishes.get(at).copied(), columns.get(at)) else { continue };
         let gap = u16::from(!fits.is_empty());
-        // Text may be cut, a number may not.
-        let least = if drawn.is_number { wish } else { wish.min(12) };
-        let is_first = fits.is_empty();
-        if left < least + gap && !is_first {
+        let least = wish.min(drawn.least());
+        if left < least + gap && gap > 0 {
             continue;
         }
-        let width = wish.min(left.saturating_sub(gap));
-        left -= (width + gap).min(left);
+        let width = least.min(left);
+        left -= width + gap;
         fits.push((at, width));
+    }
+    // What is left is for texts, the most important first.
+    for (at, width) in &mut fits {
+        let more = wishes.get(*at).map_or(0, |wish| wish.saturating_sub(*width)).min(left);
+        *width += more;
+        left -= more;
     }
     fits.sort_by_key(|(at, _)| *at);
     fits
@@ -220,7 +235,8 @@ mod tests {
             [drawn("socket.netid", false, 8), drawn("remote.addr", false, 1), drawn("tcp.rtt_us", true, 0)];
         let wishes = [5, 20, 9];
         assert_eq!(fit(&columns, &wishes, 80), [(0, 5), (1, 20), (2, 9)]);
-        assert_eq!(fit(&columns, &wishes, 30), [(1, 20), (2, 9)]);
+        assert_eq!(fit(&columns, &wishes, 30), [(0, 5), (1, 14), (2, 9)]);
+        assert_eq!(fit(&columns, &wishes, 27), [(1, 17), (2, 9)]);
         assert_eq!(fit(&columns, &wishes, 24), [(1, 14), (2, 9)]);
         assert_eq!(fit(&columns, &wishes, 12), [(2, 9)]);
         assert_eq!(fit(&columns, &wishes, 4), [(2, 4)]);

@@ -421,6 +421,6 @@ impl State {
             return Some(ends.join(" and "));
         }
         let cookie = shot.entries().get(row)?.id.cookie;
-        (cookie != 0).then(|| format!("socket.cookie = {cookie}"))
+        (cookie != 0).then(|| format!("socket.cookie = {cookie:#x}"))
     }
 }

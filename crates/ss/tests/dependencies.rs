@@ -87,6 +87,28 @@ fn built_from(package: &str) -> Result<BTreeSet<String>, String> {
     Ok(names)
 }
 
+/// What draws on terminals, and who may be built from it.
+const OF_THE_SCREEN: [&str; 3] = ["ratatui", "crossterm", "signal-hook"];
+
+#[test]
+fn only_the_screen_draws_on_terminals() {
+    for package in ["sockdiag-ss", "sockdiag", "sockdiag-render", "sockdiag-screen", "sockdiag-cli"] {
+        let found = match built_from(package) {
+            Ok(found) => found,
+            Err(why) => skip!("{why}"),
+        };
+        let drawing: Vec<_> = OF_THE_SCREEN.iter().filter(|name| found.contains(**name)).collect();
+        match package {
+            "sockdiag-cli" => assert_eq!(drawing.len(), OF_THE_SCREEN.len()),
+            // It makes frames, and knows no terminal.
+            "sockdiag-screen" => assert_eq!(drawing, [&"ratatui"]),
+            _ => assert!(drawing.is_empty(), "{package} is built from {drawing:?}"),
+        }
+        let reads_kernel = found.contains("sockdiag") || found.contains("rustix");
+        assert!(package != "sockdiag-screen" || !reads_kernel, "the screen asks no kernel");
+    }
+}
+
 #[test]
 fn crates_depend_on_what_they_may() {
     for (package, allowed) in MAY_HAVE {

@@ -6,6 +6,7 @@
 
 mod documents;
 mod over_time;
+mod screen;
 mod wait;
 
 use std::process::{Command, Output, Stdio};

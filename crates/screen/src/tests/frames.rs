@@ -146,3 +146,43 @@ fn nothing_is_written_where_nothing_changed() {
     }
     assert!(frames.iter().all(|frame| *frame == frames[0]));
 }
+
+/// What a look and a frame cost; `SOCKDIAG_BENCH=1 cargo test --release -p sockdiag-screen
+/// frames_cost -- --nocapture` prints it, and fails where a frame of 100,000 sockets takes
+/// more than 2 ms.
+#[test]
+fn frames_cost_the_same_however_many_sockets_there_are() {
+    if std::env::var_os("SOCKDIAG_BENCH").is_none() {
+        return;
+    }
+    for (count, size) in [(100, (80, 24)), (100_000, (80, 24)), (100, (200, 60)), (100_000, (200, 60))] {
+        let mut state = state_of(count);
+        let mut best = [f64::INFINITY; 3];
+        let mut times = Vec::new();
+        for turn in 0..200 {
+            // Each frame is another one.
+            press(&mut state, if turn % 2 == 0 { "v" } else { "^" });
+            let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+            let begun = std::time::Instant::now();
+            draw(&mut buffer, &mut state, Theme::Dark);
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        let (shot, keys) = (Arc::clone(state.shot()), [">", "r", "g", "G"]);
+        for key in keys {
+            let begun = std::time::Instant::now();
+            press(&mut state, key);
+            let took = begun.elapsed().as_secs_f64() * 1e3;
+            best[0] = best[0].min(took);
+            best[1] = if best[1].is_finite() { best[1].max(took) } else { took };
+        }
+        best[2] = shot.bytes() as f64 / f64::from(1 << 20);
+        let (median, worst) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        println!(
+            "{count:>7} sockets at {}x{}: a frame {median:.3} ms, {worst:.3} ms in 99 of 100; a key that orders anew {:.1} \
+             to {:.1} ms; {:.1} MiB",
+            size.0, size.1, best[0], best[1], best[2]
+        );
+        assert!(median <= 2.0, "{median} ms");
+    }
+}

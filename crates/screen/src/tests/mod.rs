@@ -208,7 +208,9 @@ fn frame(state: &mut State, size: (u16, u16), theme: Theme) -> Buffer {
     terminal
         .draw(|frame| {
             frame.buffer_mut().merge(&buffer);
-            cursor.into_iter().for_each(|cursor| frame.set_cursor_position(cursor));
+            if let Some(cursor) = cursor {
+                frame.set_cursor_position(cursor);
+            }
         })
         .expect("memory");
     terminal.backend().buffer().clone()

@@ -1,11 +1,12 @@
 //! Keys and signals, each from a thread that waits for them.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-use crossterm::event::{self, Event as Read, KeyCode, KeyEventKind, KeyModifiers};
+use crossterm::event::{self, Event as Typed, KeyCode, KeyEventKind, KeyModifiers};
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
@@ -15,24 +16,29 @@ use super::{Event, terminal};
 
 /// How long a terminal that takes nothing may delay the end.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often a keyboard may be ready without a key, before it counts as gone.
-const MOST_EMPTY: u32 = 50;
 
 /// Starts both.
-pub(super) fn start(events: &Sender<Event>) {
+pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
+    let (mut wake, woken) = UnixStream::pair()?;
+    woken.set_nonblocking(true)?;
+    wake.set_nonblocking(true)?;
     let keys = events.clone();
     thread::spawn(move || {
-        let _ = read(&keys);
+        let _ = read(&keys, &woken);
         // A terminal that cannot be read any more will not come back.
         let _ = keys.send(Event::Hangup);
     });
     let ours = events.clone();
+    let known = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH];
+    let mut signals = Signals::new(known)?;
     thread::spawn(move || {
-        let known = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH];
-        let Ok(mut signals) = Signals::new(known) else { return };
         for signal in &mut signals {
             if ours.send(Event::Signal(signal)).is_err() {
                 return;
+            }
+            if signal == SIGWINCH {
+                // Full, it wakes the other thread, too.
+                let _ = wake.write(&[0]);
             }
             if !matches!(signal, SIGTSTP | SIGCONT | SIGWINCH) {
                 thread::spawn(move || {
@@ -44,43 +50,55 @@ pub(super) fn start(events: &Sender<Event>) {
             }
         }
     });
+    Ok(())
 }
 
 /// Sends keys until there are no more.
-fn read(events: &Sender<Event>) -> io::Result<()> {
-    let mut empty = 0;
+///
+/// crossterm hears of a new size, too, and of what comes with one only when more comes;
+/// so it is asked as soon as a size changes, before a key can come with it.
+fn read(events: &Sender<Event>, mut woken: &UnixStream) -> io::Result<()> {
     loop {
-        let stdin = rustix::stdio::stdin();
-        let mut ready = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+        let mut ready = [
+            PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN),
+            PollFd::new(&woken, PollFlags::IN),
+        ];
         match poll(&mut ready, None) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let [ready] = ready;
-        if ready.revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        let [keys, sizes] = ready.map(|one| one.revents());
+        if keys.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return Ok(());
         }
-        empty += 1;
+        if sizes.contains(PollFlags::IN) {
+            let _ = woken.read(&mut [0; 64]);
+            // The signal may be ours already and not yet crossterm's.
+            event::poll(Duration::from_millis(100))?;
+        }
+        let mut is_empty = true;
         while event::poll(Duration::ZERO)? {
-            empty = 0;
-            let Some(key) = key(&event::read()?) else { continue };
-            if events.send(Event::Key(key)).is_err() {
-                return Ok(());
+            is_empty = false;
+            let typed = event::read()?;
+            let Some(key) = key(&typed) else { continue };
+            // No key has a meaning with Alt: it is Escape and the key, typed fast.
+            let is_two = matches!(&typed, Typed::Key(key) if key.modifiers.contains(KeyModifiers::ALT));
+            for key in is_two.then_some(Key::Escape).into_iter().chain([key]) {
+                if events.send(Event::Key(key)).is_err() {
+                    return Ok(());
+                }
             }
         }
-        if empty > MOST_EMPTY {
-            return Ok(());
-        }
-        if empty > 1 {
-            thread::sleep(Duration::from_millis(10));
+        if is_empty {
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
 /// The key of an event; `None` for what is no key that we know.
-fn key(read: &Read) -> Option<Key> {
-    let Read::Key(pressed) = read else { return None };
+fn key(typed: &Typed) -> Option<Key> {
+    let Typed::Key(pressed) = typed else { return None };
     if pressed.kind == KeyEventKind::Release {
         return None;
     }

@@ -14,6 +14,7 @@ mod terminal;
 mod view;
 
 use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -120,7 +121,10 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     let plan = Plan::of(&state, selected);
     let poller = poller::start(session, plan, interval, desk.clone());
     let screen = Screen::enter().map_err(|error| End::unwritten(&error))?;
-    input::start(&events);
+    if let Err(error) = input::start(&events) {
+        terminal::restore();
+        return Err(End::unseen(format!("keys and signals cannot be waited for: {error}")));
+    }
     let mut live = Live {
         state,
         theme: theme(matches),
@@ -172,7 +176,7 @@ impl Live {
             let mut event = Some(event);
             // What came meanwhile is served before it is drawn.
             while let Some(next) = event {
-                if let Some(end) = self.take(next)? {
+                if let ControlFlow::Break(end) = self.take(next)? {
                     return Ok(end);
                 }
                 event = inbox.try_recv().ok();
@@ -183,18 +187,18 @@ impl Live {
     }
 
     /// Serves an event; the end, if it is one.
-    fn take(&mut self, event: Event) -> std::io::Result<Option<Option<i32>>> {
+    fn take(&mut self, event: Event) -> std::io::Result<ControlFlow<Option<i32>>> {
         match event {
             Event::Key(key) => {
                 if let Some(action) = self.state.press(key) {
                     return self.act(action);
                 }
             }
-            Event::Hangup => return Ok(Some(None)),
+            Event::Hangup => return Ok(ControlFlow::Break(None)),
             Event::Signal(SIGWINCH) => {}
             Event::Signal(SIGTSTP) => self.suspend()?,
             Event::Signal(SIGCONT) => self.resume()?,
-            Event::Signal(signal) => return Ok(Some(Some(signal))),
+            Event::Signal(signal) => return Ok(ControlFlow::Break(Some(signal))),
             Event::Look => {
                 if let Some((shot, detail)) = self.desk.take() {
                     self.state.look(shot, detail);
@@ -204,12 +208,12 @@ impl Live {
             Event::Opened(opened) => self.opened(*opened),
             Event::Said(text) => self.state.say(&text),
         }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn act(&mut self, action: Action) -> std::io::Result<Option<Option<i32>>> {
+    fn act(&mut self, action: Action) -> std::io::Result<ControlFlow<Option<i32>>> {
         match action {
-            Action::Quit => return Ok(Some(None)),
+            Action::Quit => return Ok(ControlFlow::Break(None)),
             Action::Suspend => self.suspend()?,
             Action::Redraw => self.redraw()?,
             Action::Copy(text) => self.screen.copy(&text)?,
@@ -228,7 +232,7 @@ impl Live {
                 thread::spawn(move || events.send(Event::Said(save::save(&shot, rows, &columns))));
             }
         }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Reads what is wanted now; where that takes more than was asked for, asks again.
@@ -330,7 +334,8 @@ fn refused(error: &AskError) -> String {
 /// Kills the socket of a cookie in a namespace, and tells what became of it.
 fn kill(table: sockdiag::Table, id: Id) -> String {
     let Id { netns, cookie } = id;
-    let mut sockets = Sockets::of(&[table]).states(StateSet::ALL).filter(format!("socket.cookie = {cookie}"));
+    let mut sockets =
+        Sockets::of(&[table]).states(StateSet::ALL).filter(format!("socket.cookie = {cookie:#x}"));
     if netns != 0 {
         sockets = sockets.netns(netns.to_string());
     }
@@ -339,7 +344,7 @@ fn kill(table: sockdiag::Table, id: Id) -> String {
         if row.cookie() == Some(cookie) {
             verdict = became;
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     });
     match (outcome, verdict) {
         (Err(error), _) => format!("it was not killed: {error}"),

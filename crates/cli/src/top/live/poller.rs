@@ -59,10 +59,13 @@ pub(super) enum Said {
     Session(Box<Session>, Plan),
 }
 
+/// A look, and everything about the socket whose details are wanted.
+type Look = (Arc<Shot>, Option<Detail>);
+
 /// Where a look waits for the screen.
 #[derive(Clone)]
 pub(super) struct Desk {
-    look: Arc<Mutex<Option<(Arc<Shot>, Option<Detail>)>>>,
+    look: Arc<Mutex<Option<Look>>>,
     events: Sender<Event>,
 }
 
@@ -78,7 +81,7 @@ impl Desk {
     }
 
     /// The newest look, if it was not taken yet.
-    pub(super) fn take(&self) -> Option<(Arc<Shot>, Option<Detail>)> {
+    pub(super) fn take(&self) -> Option<Look> {
         self.look.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
