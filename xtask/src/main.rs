@@ -14,6 +14,7 @@ mod instructions;
 mod kernels;
 mod over_time;
 mod pins;
+mod screen;
 mod session;
 mod tap;
 
@@ -44,6 +45,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
     Chore { name: "over-time", words: over_time::WORDS, doc: over_time::DOC, run: over_time::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
+    Chore { name: "screen", words: screen::WORDS, doc: screen::DOC, run: screen::run },
     Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },
     Chore {
         name: "reference",

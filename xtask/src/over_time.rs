@@ -62,15 +62,15 @@ struct Plan {
 }
 
 /// What was measured.
-struct Figure {
-    what: String,
-    value: f64,
-    limit: f64,
-    unit: &'static str,
+pub(crate) struct Figure {
+    pub(crate) what: String,
+    pub(crate) value: f64,
+    pub(crate) limit: f64,
+    pub(crate) unit: &'static str,
 }
 
 impl Figure {
-    fn is_above(&self) -> bool {
+    pub(crate) fn is_above(&self) -> bool {
         // What is no number is above every limit.
         !matches!(self.value.partial_cmp(&self.limit), Some(order) if order.is_le())
     }
@@ -132,7 +132,7 @@ fn command(program: &Path, words: &str, namespace: &Namespace) -> Command {
 }
 
 /// The middle one.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::detail::{Detail, SERIES};
 use crate::edit::Edit;
-use crate::group::{self, Group, GroupBy};
+use crate::group::{Group, GroupBy};
+use crate::order::{FEW, Job, Ordered};
 use crate::shot::{Cell, Entry, Id, Shot};
 
 /// Memory that shots before the newest one may take.
@@ -93,6 +94,11 @@ pub struct State {
     pub(crate) past: VecDeque<Arc<Shot>>,
     past_bytes: usize,
     pub(crate) most_bytes: usize,
+    /// The shot that the lines are of.
+    shown: Arc<Shot>,
+    /// What is to be put in order elsewhere, and whether something is at this moment.
+    job: Option<Job>,
+    is_ordering: bool,
     /// Where it is paused: how many looks before the newest of that time.
     pub(crate) paused: Option<Paused>,
     pub(crate) lines: Vec<Line>,
@@ -149,6 +155,9 @@ impl State {
             past: VecDeque::new(),
             past_bytes: 0,
             most_bytes: HISTORY_BYTES,
+            shown: Arc::new(Shot::empty()),
+            job: None,
+            is_ordering: false,
             paused: None,
             lines: Vec::new(),
             groups: Vec::new(),
@@ -221,7 +230,24 @@ impl State {
 
     /// The shot that is shown.
     pub fn shot(&self) -> &Arc<Shot> {
-        self.paused.as_ref().and_then(|paused| paused.shots.get(paused.at)).unwrap_or(&self.newest)
+        &self.shown
+    }
+
+    /// What another thread has to put in order, unless one does already; what comes of it
+    /// is for [`State::ordered`].
+    pub fn take_job(&mut self) -> Option<Job> {
+        if self.is_ordering {
+            return None;
+        }
+        let job = self.job.take();
+        self.is_ordering = job.is_some();
+        job
+    }
+
+    /// Takes what was put in order, and shows it.
+    pub fn ordered(&mut self, ordered: Ordered) {
+        self.is_ordering = false;
+        self.show(ordered);
     }
 
     /// Whether it is paused.
@@ -301,33 +327,27 @@ impl State {
         self.shot().entries().get(self.row()?).copied()
     }
 
-    /// Makes the lines anew.
+    /// Makes the lines anew, here or elsewhere.
     pub(crate) fn arrange(&mut self) {
-        let shot = Arc::clone(self.shot());
-        let column = self.sort.as_ref().and_then(|(name, _)| shot.column(name));
-        let down = self.sort.as_ref().is_some_and(|(_, down)| *down);
-        let order = match column {
-            Some(column) => shot.sorted(column, down),
-            None => (0..u32::try_from(shot.entries().len()).unwrap_or(u32::MAX)).collect(),
+        let paused = self.paused.as_ref().and_then(|paused| paused.shots.get(paused.at));
+        let job = Job {
+            shot: Arc::clone(paused.unwrap_or(&self.newest)),
+            sort: self.sort.clone(),
+            by: self.grouped.and_then(|at| self.view.groups.get(at)).cloned(),
+            unfolded: self.unfolded.clone(),
         };
-        self.lines.clear();
-        self.groups.clear();
-        match self.grouped.and_then(|at| self.view.groups.get(at)) {
-            None => self.lines.extend(order.into_iter().map(Line::Row)),
-            // It is known from the next look on.
-            Some(by) if by.columns.iter().any(|name| shot.column(name).is_none()) => {}
-            Some(by) => {
-                let mut groups = group::groups(&shot, by, &order);
-                group::sort(&shot, &mut groups, column, down);
-                for (at, group) in (0..).zip(&groups) {
-                    self.lines.push(Line::Group(at));
-                    if self.unfolded.contains(&group.name) {
-                        self.lines.extend(group.rows.iter().map(|row| Line::Row(*row)));
-                    }
-                }
-                self.groups = groups;
-            }
+        if job.shot.entries().len() > FEW {
+            self.job = Some(job);
+        } else {
+            self.job = None;
+            self.show(job.run());
         }
+    }
+
+    fn show(&mut self, ordered: Ordered) {
+        let Ordered { shot, lines, groups } = ordered;
+        (self.lines, self.groups) = (lines, groups);
+        self.shown = Arc::clone(&shot);
         let place = match &self.followed {
             None => None,
             Some(Followed::Group(name)) => self.lines.iter().position(|line| match line {

@@ -24,6 +24,30 @@ fn the_order_follows_the_keys() {
 }
 
 #[test]
+fn many_sockets_are_put_in_order_elsewhere() {
+    let mut state = state_of(30_000);
+    frame(&mut state, (80, 24), Theme::Dark);
+    let before: Vec<usize> = state.listed().collect();
+    press(&mut state, "r");
+    assert!(state.listed().eq(before.iter().copied()), "what was there stays");
+    let job = state.take_job().expect("there is something to do");
+    // Another key meanwhile: one thing is done at a time, then the last that was wanted.
+    press(&mut state, "r");
+    assert!(state.take_job().is_none());
+    state.ordered(job.run());
+    assert!(!state.listed().eq(before.iter().copied()));
+    settle(&mut state);
+    assert!(state.listed().eq(before.iter().copied()));
+    // A look that is not in order yet is not seen.
+    let (shot, _) = look(&state, 9, made(25_000), WHO);
+    state.look(Arc::new(shot), None);
+    assert_eq!(state.shot().head.number, 1);
+    frame(&mut state, (80, 24), Theme::Dark);
+    settle(&mut state);
+    assert_eq!(state.shot().head.number, 9);
+}
+
+#[test]
 fn the_cursor_stays_on_its_socket() {
     let mut state = state_of(30);
     frame(&mut state, (80, 24), Theme::Dark);

@@ -196,8 +196,16 @@ fn state_of(count: u32) -> State {
     for number in 0..2 {
         let (shot, detail) = look(&state, number, made(count), WHO);
         state.look(Arc::new(shot), detail);
+        settle(&mut state);
     }
     state
+}
+
+/// Does what another thread would.
+fn settle(state: &mut State) {
+    while let Some(job) = state.take_job() {
+        state.ordered(job.run());
+    }
 }
 
 /// The frame of a state.

@@ -25,7 +25,7 @@ use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
 use sockdiag::fields::Needs;
 use sockdiag::model::{Selected, StateSet};
 use sockdiag::{AskError, Session, Sockets, Verdict};
-use sockdiag_screen::{Action, Id, Key, State, Theme, draw};
+use sockdiag_screen::{Action, Id, Key, Ordered, State, Theme, draw};
 
 use crate::end::End;
 use crate::options::Asked;
@@ -50,6 +50,8 @@ pub(super) enum Event {
     Opened(Box<Opened>),
     /// Something is to be said.
     Said(String),
+    /// Sockets were put in order.
+    Ordered(Box<Ordered>),
 }
 
 /// What came of asking for other sockets, or for more of them.
@@ -181,6 +183,10 @@ impl Live {
                 }
                 event = inbox.try_recv().ok();
             }
+            if let Some(job) = self.state.take_job() {
+                let events = self.events.clone();
+                thread::spawn(move || events.send(Event::Ordered(Box::new(job.run()))));
+            }
             self.draw()?;
         }
         Ok(None)
@@ -207,6 +213,7 @@ impl Live {
             Event::Trouble(why) => self.state.trouble(&why),
             Event::Opened(opened) => self.opened(*opened),
             Event::Said(text) => self.state.say(&text),
+            Event::Ordered(ordered) => self.state.ordered(*ordered),
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -1,0 +1,61 @@
+//! The lines of a list: rows in their order, and groups of them.
+//!
+//! Of a few sockets that is done when it is wanted.  Of very many it takes longer than a
+//! key may, so it is a [`Job`] that another thread does; until then what was there stays.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::group::{self, Group, GroupBy};
+use crate::shot::Shot;
+use crate::state::Line;
+
+/// Sockets that are put in order at once.
+pub(crate) const FEW: usize = 20_000;
+
+/// A shot to be put in order.
+#[derive(Debug)]
+pub struct Job {
+    pub(crate) shot: Arc<Shot>,
+    pub(crate) sort: Option<(String, bool)>,
+    pub(crate) by: Option<GroupBy>,
+    pub(crate) unfolded: HashSet<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Ordered {
+    pub(crate) shot: Arc<Shot>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) groups: Vec<Group>,
+}
+
+impl Job {
+    /// Does it.
+    pub fn run(self) -> Ordered {
+        let Self { shot, sort, by, unfolded } = self;
+        let column = sort.as_ref().and_then(|(name, _)| shot.column(name));
+        let down = sort.as_ref().is_some_and(|(_, down)| *down);
+        let order = match column {
+            Some(column) => shot.sorted(column, down),
+            None => (0..u32::try_from(shot.entries().len()).unwrap_or(u32::MAX)).collect(),
+        };
+        let (mut lines, mut groups) = (Vec::new(), Vec::new());
+        match by {
+            None => lines = order.into_iter().map(Line::Row).collect(),
+            // It is known from the next look on.
+            Some(by) if by.columns.iter().any(|name| shot.column(name).is_none()) => {}
+            Some(by) => {
+                groups = group::groups(&shot, &by, &order);
+                group::sort(&shot, &mut groups, column, down);
+                for (at, group) in (0..).zip(&groups) {
+                    lines.push(Line::Group(at));
+                    if unfolded.contains(&group.name) {
+                        lines.extend(group.rows.iter().map(|row| Line::Row(*row)));
+                    }
+                }
+            }
+        }
+        Ordered { shot, lines, groups }
+    }
+}

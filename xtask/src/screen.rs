@@ -1,0 +1,249 @@
+//! `cargo xtask screen`: what `sockdiag top` costs on a terminal, each figure with its
+//! limit: processor time beside a dump of `ss`, bytes written, how soon a key is answered.
+//!
+//! The terminal is tmux's, 80 by 24; what is written to it is what the kernel counts for
+//! the process (/proc/PID/io).
+
+#![allow(clippy::cast_precision_loss, reason = "figures that people read")]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sockdiag_testkit::Why;
+use sockdiag_testkit::holders::Holder;
+use sockdiag_testkit::measure;
+use sockdiag_testkit::netns::Namespace;
+
+use crate::bench::{build, build_sockdiag};
+use crate::over_time::{Figure, median};
+
+/// For the list of chores.
+pub(crate) const WORDS: &str = "[--sockets N] [--seconds S]";
+/// For the list of chores.
+pub(crate) const DOC: &str = "\
+Measure what sockdiag top costs on a terminal of 80 by 24, and fail above the limits: a
+second of it 1.3 times the processor time of `ss -tani` on the same sockets; nothing
+written while nothing changes; 4 kB a second while all that is visible does; a key
+answered within 50 ms.  Takes tmux.
+--sockets N      sockets (100000)
+--seconds S      how long each is watched (10).";
+
+/// Processor time of a second, in that of the dump.
+const SECOND: f64 = 1.3;
+/// Bytes a second.
+const WRITTEN: f64 = 4000.0;
+/// How soon a key is answered, in milliseconds.
+const ANSWER_MS: f64 = 50.0;
+/// Ticks of /proc a second (USER_HZ).
+const TICKS: f64 = 100.0;
+/// Connections that move bytes.
+const BUSY: usize = 40;
+
+/// Does it.
+pub(crate) fn run(words: &[String]) -> Result<(), Why> {
+    let (mut sockets, mut seconds) = (100_000_u32, 10_u64);
+    for pair in words.chunks(2) {
+        match (pair.first().map(String::as_str), pair.get(1).and_then(|value| value.parse().ok())) {
+            (Some("--sockets"), Some(value)) => sockets = value,
+            (Some("--seconds"), Some(value)) => seconds = value.into(),
+            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
+        }
+    }
+    let (ss, sockdiag) = (build()?, build_sockdiag()?);
+    let namespace = Namespace::new()?;
+    let busy = connections(&namespace)?;
+    let holder = Holder::start(&namespace, sockets / 2, 0)?;
+    let all = 2 * u64::from(holder.connections());
+    let mut dumps = Vec::new();
+    for _ in 0..5 {
+        let mut command = namespace.command(&ss);
+        command.arg("-tani").stdin(Stdio::null()).stdout(Stdio::null());
+        dumps.push(measure::run(&mut command)?.cpu().as_secs_f64());
+    }
+    let dump = median(dumps);
+    let mut figures = Vec::new();
+    let which =
+        "--columns state,local.addr,local.port,remote.addr,remote.port,bytes_sent_per_s,bytes_received_per_s";
+    for (name, words) in [("top", ""), ("top without processes", which)] {
+        let tmux = Tmux::start(&namespace, &sockdiag, words)?;
+        tmux.until_drawn()?;
+        let (idle, written) = tmux.over(Duration::from_secs(seconds))?;
+        figures.push(Figure {
+            what: format!(
+                "a second of `{name}` ({:.0} ms) in dumps of `ss -tani` ({:.0} ms), {all} sockets",
+                idle * 1e3,
+                dump * 1e3
+            ),
+            value: idle / dump,
+            limit: SECOND,
+            unit: "",
+        });
+        figures.push(Figure {
+            what: format!("`{name}` while nothing changes"),
+            value: written,
+            limit: 0.0,
+            unit: "bytes/s",
+        });
+        let stop = AtomicBool::new(false);
+        let moving = std::thread::scope(|scope| {
+            scope.spawn(|| move_bytes(&busy, &stop));
+            std::thread::sleep(Duration::from_secs(3));
+            let moving = tmux.over(Duration::from_secs(seconds));
+            stop.store(true, Ordering::Relaxed);
+            moving
+        })?;
+        figures.push(Figure {
+            what: format!("`{name}` while {BUSY} connections move bytes"),
+            value: moving.1,
+            limit: WRITTEN,
+            unit: "bytes/s",
+        });
+        let (answer, look) = tmux.answers(60)?;
+        figures.push(Figure {
+            what: format!("a key answered in 95 of 100, {look:.1} ms of it tmux's"),
+            value: answer,
+            limit: ANSWER_MS,
+            unit: "ms",
+        });
+    }
+    println!("| Figure | measured | limit | |");
+    println!("| --- | ---: | ---: | --- |");
+    figures.iter().for_each(|figure| println!("{figure}"));
+    let above: Vec<String> = figures.into_iter().filter(Figure::is_above).map(|figure| figure.what).collect();
+    if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
+}
+
+fn failed(error: std::io::Error) -> Why {
+    Why::new(format!("measuring the screen: {error}"))
+}
+
+fn connections(namespace: &Namespace) -> Result<Vec<(TcpStream, TcpStream)>, Why> {
+    namespace
+        .with(|| {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let pair = || {
+                let client = TcpStream::connect(listener.local_addr()?)?;
+                Ok((client, listener.accept()?.0))
+            };
+            (0..BUSY).map(|_| pair()).collect::<std::io::Result<Vec<_>>>()
+        })?
+        .map_err(failed)
+}
+
+/// Moves amounts that differ from one look to the next.
+fn move_bytes(pairs: &[(TcpStream, TcpStream)], stop: &AtomicBool) {
+    let mut turn = 1_usize;
+    let mut room = vec![0; 20_000];
+    while !stop.load(Ordering::Relaxed) {
+        for (at, (client, server)) in pairs.iter().enumerate() {
+            let amount = 1 + (turn * 7919 + at * 104_729) % 20_000;
+            let Some(piece) = room.get_mut(..amount) else { continue };
+            let sent = (&*client).write_all(piece);
+            if sent.and_then(|()| (&*server).read_exact(piece)).is_err() {
+                return;
+            }
+            turn += 1;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The program in a terminal of its own.
+struct Tmux<'n> {
+    namespace: &'n Namespace,
+    socket: PathBuf,
+    pid: u32,
+}
+
+impl<'n> Tmux<'n> {
+    fn start(namespace: &'n Namespace, sockdiag: &Path, words: &str) -> Result<Self, Why> {
+        let socket = std::env::temp_dir().join(format!("sockdiag-screen-{}", std::process::id()));
+        let mut tmux = Self { namespace, socket, pid: 0 };
+        let shell = format!("exec {} top {words}", sockdiag.display());
+        tmux.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", &shell])?;
+        let pid = tmux.tmux(&["display-message", "-p", "#{pane_pid}"])?;
+        tmux.pid = pid.trim().parse().map_err(|_| Why::new("tmux tells no process"))?;
+        Ok(tmux)
+    }
+
+    fn tmux(&self, words: &[&str]) -> Result<String, Why> {
+        let mut command: Command = self.namespace.command("tmux");
+        command.arg("-S").arg(&self.socket).args(words).stdin(Stdio::null()).env_remove("TMUX");
+        let out = command.output().map_err(failed)?;
+        if !out.status.success() {
+            return Err(Why::new(format!("tmux: {}", String::from_utf8_lossy(&out.stderr))));
+        }
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    fn until_drawn(&self) -> Result<(), Why> {
+        for _ in 0..300 {
+            let screen = self.tmux(&["capture-pane", "-p"])?;
+            if screen.contains(" sockets")
+                && !screen.contains("rates after")
+                && !screen.contains(" 0 sockets")
+            {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Err(Why::new("the screen shows no sockets"))
+    }
+
+    /// Processor seconds so far, and bytes written.
+    fn spent(&self) -> Result<(f64, u64), Why> {
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.pid)).map_err(failed);
+        let stat = read("stat")?;
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        // utime and stime are fields 14 and 15; the name, field 2, was cut off.
+        let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+        let io = read("io")?;
+        let written = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+        let written = written.and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok((ticks / TICKS, written))
+    }
+
+    /// Both a second, over a time.
+    fn over(&self, time: Duration) -> Result<(f64, f64), Why> {
+        let (begun, (cpu, written)) = (Instant::now(), self.spent()?);
+        std::thread::sleep(time);
+        let (cpu_then, written_then) = self.spent()?;
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(((cpu_then - cpu) / seconds, (written_then - written) as f64 / seconds))
+    }
+
+    /// How long after a key the screen is another one, in 95 of 100 times, and how long
+    /// it takes to see that it is not; in milliseconds.
+    fn answers(&self, times: u32) -> Result<(f64, f64), Why> {
+        let mut took = Vec::new();
+        let mut looks = Vec::new();
+        for turn in 0..times {
+            std::thread::sleep(Duration::from_millis(37));
+            let begun = Instant::now();
+            self.tmux(&["display-message", "-p", ""])?;
+            looks.push(begun.elapsed().as_secs_f64() * 1e3);
+            let (_, written) = self.spent()?;
+            self.tmux(&["send-keys", if turn % 2 == 0 { "Down" } else { "Up" }])?;
+            let begun = Instant::now();
+            while self.spent()?.1 == written && begun.elapsed() < Duration::from_secs(2) {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            took.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        took.sort_by(f64::total_cmp);
+        let at = took.len() * 95 / 100;
+        Ok((took.get(at).copied().unwrap_or(f64::NAN), median(looks)))
+    }
+}
+
+impl Drop for Tmux<'_> {
+    fn drop(&mut self) {
+        let _ = self.tmux(&["kill-server"]);
+        let _ = fs::remove_file(&self.socket);
+    }
+}
