@@ -40,7 +40,9 @@ pub(crate) fn command() -> Command {
     let command = Command::new("top")
         .about("Show sockets with their rates, a frame after each look")
         .long_about(
-            "Shows sockets again and again, each time with what they did since the look before: rates, shares, ratios.  The \
+            "Shows sockets again and again, each time with what they did since the look before: rates, shares, ratios.  On a \
+             terminal that is a screen, which lists its keys when ? is pressed and on which --limit has no meaning, as it can be scrolled; \
+             in a pipe, and with --batch, --once, --iterations, --csv, --tsv or --jsonl, it is a frame after each look.  The \
              first frame has no rates, as nothing was seen before it.  A frame also has the sockets that ended \
              since the look before, so that sums leave nothing out: `ended` says how, of those and of connections in \
              TIME-WAIT, and is empty for all others.  Without a table option it is about TCP; \

@@ -337,6 +337,16 @@ fn the_terminal_is_given_back() {
         let end = tmux.until(&status, |end| end.contains(&status) && end.contains("\necho"));
         assert!(!end.contains("sockets"), "{name}: {end}");
     }
+    // A terminal that is gone takes the program with it.
+    let Some(tmux) = start("gone") else { return };
+    tmux.shows("2 sockets");
+    let process = PathBuf::from(format!("/proc/{}", tmux.pid()));
+    drop(tmux);
+    let end = Instant::now() + PATIENCE;
+    while process.exists() {
+        assert!(Instant::now() < end, "it goes on without a terminal");
+        std::thread::sleep(Duration::from_millis(30));
+    }
     // Stopped, it gives the terminal back; it takes it again when it goes on.
     let Some(tmux) = Tmux::start(&namespace, "stop", (80, 24), "exec bash --norc -i") else { return };
     tmux.typed(&format!("PS1='READY '; {OURS} top\n"));

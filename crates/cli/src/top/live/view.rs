@@ -26,7 +26,7 @@ const GROUPS: [(&str, &str); 9] = [
 /// What a dump brings along at little cost, so that details have it and other presets
 /// need no other question.
 pub(super) fn cheap() -> Needs {
-    let groups = Groups::INFO.union(Groups::MEMORY).union(Groups::EXTENDED);
+    let groups = Groups::INFO.union(Groups::MEMORY);
     let counters = PRESETS.iter().map(|preset| preset.fields).chain([SERIES]);
     let needs = |names: &str| {
         names.split(',').fold(Needs::NONE, |needs, name| {
