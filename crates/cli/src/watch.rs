@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use sockdiag::Sink as _;
+use sockdiag::ending::Ending;
 use sockdiag::fields::{Catalog, Choice};
 use sockdiag::model::{Row, states};
 use sockdiag::notice::Notice;
@@ -28,7 +29,8 @@ use crate::{complete, time_span};
 const SHOWN: &str =
     "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
 /// What is said of one that ended, besides: its last counters.
-const FINAL: &str = "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,tcp.rtt_us";
+const FINAL: &str =
+    "socket.ended,age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,tcp.rtt_us";
 /// What an object holds besides.
 const IDENTITY: &str = "socket.cookie,socket.inode,socket.uid";
 /// In several namespaces.
@@ -44,10 +46,13 @@ pub(crate) fn command() -> Command {
         .about("Say which sockets open (+), close (-) and change (~), a line each")
         .long_about(
             "Writes a line for each socket that opened (+), closed (-) or changed (~), and nothing while nothing does.  \
-             A line of a socket that closed has its last counters.  With CAP_NET_ADMIN the kernel tells of each TCP and \
+             A line of a socket that closed has its last counters, and `ended` with how it ended: closed-by-us, \
+             closed-by-peer, closed (by whom first is not known), reset, timeout, aborted, failed, or ended where \
+             the kernel's last word leaves that open.  With CAP_NET_ADMIN the kernel tells of each TCP and \
              UDP socket that ends, so those that live shorter than from one look to the next are seen, too; and if it has to drop \
              such messages, how many is said.  A socket changed when its state did, or a field of --fields; \
-             counters and clocks do only if --fields names them.  Without a table option it is about TCP.",
+             counters and clocks do only if --fields names them.  A request for a connection (SYN-RECV) opens when the connection is made.  \
+             Without a table option it is about TCP.",
         )
         .arg(over_time::interval())
         .arg(
@@ -241,14 +246,17 @@ impl FrameSink for Lines {
     fn gone(&mut self, gone: &Gone) -> io::Result<()> {
         let time = self.time.get_or_insert_with(over_time::time);
         let Gone { cookie, netns_inode, state, age_ms, .. } = gone;
+        let ended = Ending::of_state(*state).word();
         let state = states::text(*state);
         let line = if self.json.is_some() {
             format!(
                 "{{\"change\":\"closed\",\"time\":\"{time}\",\"state_was\":\"{state}\",\
-                 \"socket\":{{\"cookie\":\"{cookie}\"}},\"netns\":{{\"inode\":{netns_inode}}},\"age_ms\":{age_ms}}}\n"
+                 \"socket\":{{\"cookie\":\"{cookie}\",\"ended\":\"{ended}\"}},\"netns\":{{\"inode\":{netns_inode}}},\"age_ms\":{age_ms}}}\n"
             )
         } else {
-            format!("{time} - cookie={cookie} netns={netns_inode} state_was={state} age_ms={age_ms}\n")
+            format!(
+                "{time} - cookie={cookie} netns={netns_inode} state_was={state} ended={ended} age_ms={age_ms}\n"
+            )
         };
         self.line(&line)
     }

@@ -16,6 +16,7 @@ mod bit_set;
 pub mod civil;
 mod cnum;
 mod columns;
+pub mod ending;
 mod errno;
 pub mod escape;
 pub mod fields;

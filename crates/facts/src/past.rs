@@ -15,6 +15,7 @@
 
 use sockdiag_wire::tcp_info::TcpInfo;
 
+use crate::ending::LastSeen;
 use crate::model::Window;
 use crate::rate::{Estimate, Span, gain};
 
@@ -233,6 +234,8 @@ pub struct Past<'a> {
     pub opening_seen: bool,
     /// What the look before told; `None` at the first one.
     pub earlier: Option<Earlier<'a>>,
+    /// What was known of it before it ended, where this is its last row.
+    pub ended: Option<LastSeen>,
 }
 
 impl Past<'_> {
@@ -279,17 +282,18 @@ pub struct OwnedPast {
     first_seen_ns: u64,
     opening_seen: bool,
     earlier: Option<(Window, Slots, Box<[u32]>, CounterSet)>,
+    ended: Option<LastSeen>,
 }
 
 impl OwnedPast {
     /// Copies one.
     pub fn of(past: &Past<'_>) -> Self {
-        let Past { window, first_seen_ns, opening_seen, earlier } = *past;
+        let Past { window, first_seen_ns, opening_seen, earlier, ended } = *past;
         let earlier = earlier.map(|earlier| {
             let Earlier { window, slots, words, had } = earlier;
             (window, *slots, words.into(), had)
         });
-        Self { window, first_seen_ns, opening_seen, earlier }
+        Self { window, first_seen_ns, opening_seen, earlier, ended }
     }
 
     /// Lends it as it was.
@@ -305,6 +309,7 @@ impl OwnedPast {
                 words,
                 had: *had,
             }),
+            ended: self.ended,
         }
     }
 }
@@ -349,7 +354,13 @@ mod tests {
         let then = Window::new(1_000_000_000, 1_000_000_100);
         let at = 1_000_000_000 + seconds * 1_000_000_000;
         let earlier = Some(Earlier { window: then, slots: &slots, words: &words, had });
-        let past = Past { window: Window::new(at, at + 50), first_seen_ns: 1, opening_seen: false, earlier };
+        let past = Past {
+            window: Window::new(at, at + 50),
+            first_seen_ns: 1,
+            opening_seen: false,
+            earlier,
+            ended: None,
+        };
         past.gain(counter, TcpInfo::new(now))
     }
 
@@ -403,7 +414,7 @@ mod tests {
     fn a_first_look_has_no_rate() {
         let bytes = info(&[]);
         let window = Window::new(5_000_000, 7_000_000);
-        let past = Past { window, first_seen_ns: 2_000_000, opening_seen: false, earlier: None };
+        let past = Past { window, first_seen_ns: 2_000_000, opening_seen: false, earlier: None, ended: None };
         assert_eq!(past.gain(Counter::BytesSent, TcpInfo::new(&bytes)), None);
         assert_eq!(past.age_ms(), 5);
     }

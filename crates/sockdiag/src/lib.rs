@@ -144,7 +144,7 @@ pub mod sys;
 
 #[doc(hidden)]
 pub use sockdiag_facts::sort;
-pub use sockdiag_facts::{civil, escape, fields, filter, model, number, order, past, rate};
+pub use sockdiag_facts::{civil, ending, escape, fields, filter, model, number, order, past, rate};
 
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};

@@ -164,6 +164,23 @@ pub enum Notice {
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
 }
 
+impl Notice {
+    /// Whether rows may be missing because of what it says.
+    pub(crate) fn leaves_holes(&self) -> bool {
+        matches!(
+            self,
+            Self::DumpInterrupted
+                | Self::MessageTruncated
+                | Self::BufferTooSmall
+                | Self::ReceiveFailed { .. }
+                | Self::Eof
+                | Self::DoneTruncated
+                | Self::ErrorTruncated
+                | Self::Remnant { .. }
+        )
+    }
+}
+
 /// What became of the sockets that were to be destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

@@ -55,6 +55,7 @@ const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::PEERS)
     .union(Needs::WORKLOADS)
     .union(Needs::PORT_RANGE)
+    .union(Needs::PORTS)
     .union(Needs::ADDRESSES);
 
 impl Gate<'_> {
@@ -143,6 +144,25 @@ impl<'p> Pipeline<'p> {
             ControlFlow::Continue(())
         };
         let _ = source::dump(query, self.sources, access, &mut learn, &mut |_| {});
+    }
+
+    /// Counts the ephemeral ports in use of the TCP sockets of the current namespace.
+    #[cold]
+    pub(crate) fn learn_ports(&mut self, query: &Query, access: &mut Access) {
+        let enricher = &mut *self.enricher;
+        let mut learn = |record: Record<'_>| {
+            if let Some(socket) = Socket::decode(record) {
+                enricher.learn_port(Some(&socket));
+            }
+            ControlFlow::Continue(())
+        };
+        let mut is_whole = true;
+        let result = source::dump(query, self.sources, access, &mut learn, &mut |notice| {
+            is_whole &= !notice.leaves_holes();
+        });
+        if result.is_err() || !is_whole {
+            self.enricher.learn_port(None);
+        }
     }
 
     /// Lists one table.  Rows may be held until [`Pipeline::finish`].

@@ -254,6 +254,18 @@ impl Namespace {
         Ok(())
     }
 
+    /// Takes the device with that index down.
+    pub fn down(&self, index: u32) -> Result<(), Why> {
+        let answers = configure(&self.fds, vec![rtnl::down(index)])?;
+        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("taking device {index} down"))
+    }
+
+    /// Lets the device with that index send so many bytes a second and no more.
+    pub fn limit(&self, index: u32, bytes_per_s: u32) -> Result<(), Why> {
+        let answers = configure(&self.fds, vec![rtnl::limit(index, bytes_per_s)])?;
+        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("limiting device {index}"))
+    }
+
     /// Writes `/proc/sys/NAME` as seen from inside, e.g. `net/ipv4/tcp_retries2`.
     pub fn sysctl(&self, name: &str, value: &str) -> Result<(), Why> {
         let out = self

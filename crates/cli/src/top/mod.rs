@@ -40,7 +40,8 @@ pub(crate) fn command() -> Command {
         .long_about(
             "Shows sockets again and again, each time with what they did since the look before: rates, shares, ratios.  The \
              first frame has no rates, as nothing was seen before it.  A frame also has the sockets that ended \
-             since the look before (state UNCONN), so that sums leave nothing out.  Without a table option it is about TCP; \
+             since the look before, so that sums leave nothing out: `ended` says how, of those and of connections in \
+             TIME-WAIT, and is empty for all others.  Without a table option it is about TCP; \
              sockets of other tables count no bytes.",
         )
         .arg(over_time::interval())
@@ -332,3 +333,6 @@ impl FrameSink for Page<'_> {
         self.told.failure(failure);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub(super) struct Preset {
 }
 
 /// What says which socket a row is about.
-pub(super) const WHICH: &str = "netid,state,local.addr,local.port,remote.addr,remote.port";
+pub(super) const WHICH: &str = "netid,state,ended,local.addr,local.port,remote.addr,remote.port";
 /// And in which namespace.
 pub(super) const NETNS: &str = "netns.title";
 /// And who holds it.

@@ -76,6 +76,7 @@ const INET: &[Block] = &[
         .only(TableSet::only(Table::Tcp))
         .of(|row| row.socket.proc_line().is_some())
         .applies(|row, _| row.socket.protocol == IPPROTO_TCP),
+    Block::new(Groups::NONE, &[derived::PORTS]).only(TableSet::only(Table::Tcp)),
     Block::new(Groups::NONE, &[derived::ONE_LOOK]).only(WITH_TCP_INFO),
     Block::new(Groups::NONE, &[derived::ESTIMATES, derived::RATIOS]).only(WITH_TCP_INFO),
     // Whatever is shown: the option only asks the kernel for it.

@@ -22,8 +22,9 @@
 
 use sockdiag_wire::tcp_info::TcpInfo;
 
-use super::{Field, Needs, Read, Unit, plain};
-use crate::model::{Row, State};
+use super::{Field, Needs, Read, Unit, plain, word};
+use crate::ending::{ENDINGS, Ending, is_time_wait};
+use crate::model::{PortUse, Row, State};
 use crate::past::{Counter, Past};
 use crate::rate::{Estimate, ratio};
 
@@ -126,7 +127,8 @@ macro_rules! estimates {
 /// Rates and shares of the time between two looks.
 pub(super) const ESTIMATES: &[Field] = estimates! {
     "rate.bytes_sent_per_s",
-    "Bytes of data sent in a second, those sent again included: D(bytes_sent) / T.",
+    "Bytes of data sent in a second, those sent again included, and those that a full queue of the device refused: \
+     D(bytes_sent) / T.",
     "tcpi_bytes_sent at two looks", BytesPerSecond, Needs::KEEP_BYTES_SENT,
     |r| rate(r, Counter::BytesSent);
 
@@ -276,13 +278,30 @@ pub(super) const ONE_LOOK: &[Field] = &[
     ),
 ];
 
+/// What follows from a whole table.
+pub(super) const PORTS: &[Field] = &[Field::new(
+    "ports.used_share",
+    plain!(|r| {
+        let PortUse { used, all } = r.names.ports?;
+        Some((ratio(used.into(), all.into())? * 1e4).round() / 1e4)
+    }),
+    "Share of the ephemeral ports that are in use from the socket's local address towards its remote address and \
+     port: local ports of the range that TCP connections between these have, in any state, TIME-WAIT included, \
+     each once / size of the range less the reserved ones. At 1 no more connections can be made there. Absent where \
+     the socket's own port is none of the range.",
+    "idiag_src, idiag_sport, idiag_dst, idiag_dport of all TCP sockets of the namespace; ip_local_port_range, \
+     ip_local_reserved_ports",
+)
+.gauge(Unit::Share)
+.needs(Needs::PORTS)];
+
 /// What is known of a socket of any kind that is looked at again and again.
 pub(super) const AGE: &[Field] = &[
     Field::new(
         "age_ms",
         plain!(|r| Some(r.past?.age_ms())),
-        "Time since the socket was first seen: its age, but for the time between two looks, where \
-         age_opening_seen says so, and else the least that it can be.",
+        "Time since the socket was first seen: now - first_seen. It is its age, but for the time between two \
+         looks, where age_opening_seen says so, and else the least that it can be.",
         "looks since the first",
     )
     .gauge(Unit::Milliseconds)
@@ -295,7 +314,27 @@ pub(super) const AGE: &[Field] = &[
     )
     .state()
     .needs(Needs::TWO_LOOKS),
+    Field::new(
+        "socket.ended",
+        word!(ENDINGS, |r| Some(ending(r)?.word())),
+        "How the socket ended, of one that did; of any other it is absent. closed-by-us, closed-by-peer: in \
+         order, and who closed first; of a connection of which only TIME-WAIT is left we did. closed: in order. \
+         reset: by either side. timeout: what was sent again was not answered any more. aborted: we gave it up \
+         without a goodbye. failed: it was never connected. ended: its last row leaves open how.",
+        "SKNLGRP_INET_TCP_DESTROY: tcpi_bytes_acked + idiag_wqueue - (tcpi_bytes_sent - tcpi_bytes_retrans) - \
+         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes, and the state it was seen in last",
+    )
+    .state()
+    .needs(Needs::TWO_LOOKS.union(Needs::INFO)),
 ];
+
+/// How it ended, if it did.
+fn ending(row: &Row<'_>) -> Option<Ending> {
+    if is_time_wait(row.socket) {
+        return Some(Ending::ByUs);
+    }
+    Some(Ending::of(row.socket, row.past?.ended?))
+}
 
 #[cfg(test)]
 mod tests;

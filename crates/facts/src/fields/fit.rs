@@ -17,7 +17,7 @@ use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
     Abi, Addr, AddressCache, Arrival, ContextCache, Holder, HolderCache, HostCache, IdentityCache,
-    MessageKind, Named, Names, Netns, Origin, Peer, Process, Record, Socket, SourceKind, Table,
+    MessageKind, Named, Names, Netns, Origin, Peer, PortUse, Process, Record, Socket, SourceKind, Table,
     UserNamespace, Window, Workload,
 };
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
@@ -330,6 +330,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         workload: Some(&workload),
         addresses: Some(&Everything),
         port_range: Some((32768, 60999)),
+        ports: Some(PortUse { used: 7, all: 28_232 }),
         holders: Some(&Everything),
         contexts: Some(&Everything),
         bpf_maps: None,
@@ -363,7 +364,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         }
         let earlier = Earlier { window: Window::new(5, 6), slots: &slots, words: &words, had };
         let window = Window::new(1_000_000, 1_000_001);
-        let past = Past { window, first_seen_ns: 3, opening_seen: true, earlier: Some(earlier) };
+        let past = Past { window, first_seen_ns: 3, opening_seen: true, earlier: Some(earlier), ended: None };
         let (association, past) = (round % 2 == 0, Some(&past));
         let mut row = Row { names: everything, association, past, ..Row::bare(&socket) };
         // Of another end by somebody's word alone less is told.

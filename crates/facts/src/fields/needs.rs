@@ -72,6 +72,8 @@ bit_set! {
         PEERS,
         /// The range of ephemeral ports of a namespace.
         PORT_RANGE,
+        /// Ephemeral ports in use, by destination.
+        PORTS,
         /// Containers and units: of the socket's own cgroup, or of its holders'.
         WORKLOADS,
         /// An earlier look at the same socket.

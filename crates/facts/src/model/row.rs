@@ -18,6 +18,16 @@ pub trait HostCache: Sync {
     fn host(&self, addr: Addr) -> Option<&[u8]>;
 }
 
+/// The ephemeral ports that are in use from one local address towards one remote
+/// address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortUse {
+    /// How many are in use.
+    pub used: u32,
+    /// How many there are.
+    pub all: u32,
+}
+
 /// Names for the numbers of one socket.
 #[derive(Clone, Copy, Default)]
 pub struct Names<'a> {
@@ -48,6 +58,8 @@ pub struct Names<'a> {
     pub addresses: Option<&'a dyn AddressCache>,
     /// First and last ephemeral port of its namespace, where that was asked for.
     pub port_range: Option<(u16, u16)>,
+    /// Ephemeral ports in use towards where it is connected to, where that was asked for.
+    pub ports: Option<PortUse>,
     /// Who holds it, where that was asked for.
     pub holders: Option<&'a dyn HolderCache>,
     /// SELinux contexts of its holders and its own, where that was asked for.

@@ -26,6 +26,7 @@ mod interfaces;
 mod lookups;
 mod netlink;
 mod peers;
+mod ports;
 mod processes;
 mod quirks;
 mod rows;
@@ -56,6 +57,8 @@ use identities::Identities;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
 use peers::{Lack, Peers};
+pub(crate) use ports::PortRange;
+use ports::Ports;
 pub(crate) use processes::HoldersBefore;
 use processes::Processes;
 use rows::{has_ports, path_of_cgroup, port_of};
@@ -127,6 +130,7 @@ pub(crate) struct Enricher {
     processes: Option<Processes>,
     contexts: Option<Contexts>,
     peers: Option<Peers>,
+    ports: Option<Ports>,
     workloads: Option<Workloads>,
     /// Whether names of interfaces are wanted.
     links: bool,
@@ -182,6 +186,7 @@ impl Enricher {
             processes,
             contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(sources)),
             peers: wanted(Needs::PEERS).then(Peers::default),
+            ports: wanted(Needs::PORTS).then(Ports::default),
             workloads: wanted(Needs::WORKLOADS).then(|| Workloads::new(sources)),
             links: wanted(Needs::INTERFACES),
             addresses: wanted(Needs::ADDRESSES),
@@ -202,6 +207,7 @@ impl Enricher {
         let around = enricher.peers.is_some()
             || enricher.workloads.is_some()
             || enricher.addresses
+            || enricher.ports.is_some()
             || wanted(Needs::PORT_RANGE);
         enricher.plain = !(others || identities || around);
         enricher
@@ -281,6 +287,31 @@ impl Enricher {
     pub(crate) fn have_peers(&mut self) {
         if let Some(peers) = &mut self.peers {
             peers.sort();
+        }
+    }
+
+    /// Begins to count the ephemeral ports that are in use, of these ranges.
+    pub(crate) fn begin_ports(&mut self, ranges: Vec<PortRange>) {
+        if let Some(ports) = &mut self.ports {
+            ports.begin(ranges);
+        }
+    }
+
+    /// Counts the port of a socket of the current namespace; `None` says that not all
+    /// of them came.
+    pub(crate) fn learn_port(&mut self, socket: Option<&Socket<'_>>) {
+        let scope = self.scoped.current();
+        match (&mut self.ports, socket) {
+            (Some(ports), Some(socket)) => ports.add(socket, scope),
+            (Some(ports), None) => ports.is_unknown(scope),
+            (None, _) => {}
+        }
+    }
+
+    /// Says that every socket was counted.
+    pub(crate) fn have_ports(&mut self) {
+        if let Some(ports) = &mut self.ports {
+            ports.sort();
         }
     }
 

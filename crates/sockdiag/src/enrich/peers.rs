@@ -201,7 +201,7 @@ fn is_connecting(socket: &Socket<'_>) -> bool {
 }
 
 /// Whether an inet socket has two ends.
-fn is_connected(socket: &Socket<'_>) -> bool {
+pub(super) fn is_connected(socket: &Socket<'_>) -> bool {
     socket.message_kind() == MessageKind::Inet && socket.remote.port != 0 && socket.local.port != 0
 }
 
@@ -213,7 +213,7 @@ fn is_loopback(addr: Addr) -> bool {
 }
 
 /// An address as an IPv6 socket would give it: the other end may be one.
-fn bytes(addr: Addr) -> [u8; 16] {
+pub(super) fn bytes(addr: Addr) -> [u8; 16] {
     match addr {
         Addr::V4([a, b, c, d]) => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d],
         Addr::V6(octets) => octets,

@@ -83,6 +83,7 @@ impl Enricher {
             peer: self.peer(socket),
             workload: self.workload(socket, cgroup),
             port_range: self.scoped.port_range(),
+            ports: self.ports.as_ref().and_then(|ports| ports.of(socket, self.scoped.current())),
             addresses: addresses.map(|known| known as &dyn AddressCache),
             ..plain.names
         };

@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use super::orphans::{Orphans, is_held};
 use super::table::{Entry, Known, NO_WINDOW, flag};
 use super::{Changes, FrameSink, Gone, Seen};
+use crate::ending::{self, LastSeen};
 use crate::enrich::HoldersBefore;
 use crate::fields::{Choice, Needs};
 use crate::model::{
@@ -28,9 +29,6 @@ pub(super) const MOST_WATCHED: usize = 32;
 
 /// Words kept of a socket, at most.
 const MOST: usize = MOST_WORDS + 1 + MOST_WATCHED;
-
-/// The timer of a socket of which only TIME-WAIT is left (`inet_twsk_diag_fill`).
-const TIMER_TIME_WAIT: u8 = 3;
 
 /// Seconds after which the kernel has told of an end, if it tells at all.
 const LATEST: u16 = 10;
@@ -238,7 +236,7 @@ impl Memory {
         let socket = row.socket;
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
         let scope = self.enter(netns);
-        let is_time_wait = socket.timer.kind == TIMER_TIME_WAIT && socket.message_kind() == MessageKind::Inet;
+        let is_time_wait = ending::is_time_wait(socket);
         let table = row.table();
         let (Some(cookie), Some(scope), false) = (row.cookie(), scope, is_time_wait) else {
             if !is_time_wait {
@@ -289,6 +287,10 @@ impl Memory {
         entry.set_had(had);
         entry.set(flag::SEEN, true);
         entry.set(flag::MISSED | flag::INFERRED, false);
+        if let Some(made) = ending::made_connection(socket) {
+            entry.set(flag::CONNECTED, made);
+            entry.set(flag::ACCEPTED, !made);
+        }
         let entry = *entry;
         let earlier = match was {
             Some(was) if was.has(flag::SEEN) => None,
@@ -301,6 +303,7 @@ impl Memory {
             first_seen_ns: entry.first_seen_ns(),
             opening_seen: entry.has(flag::OPENING_SEEN),
             earlier,
+            ended: None,
         };
         let mut row = Row { past: Some(&past), ..*row };
         if let Some((socket, holders)) = &orphan {
@@ -310,9 +313,10 @@ impl Memory {
         let matched = self.is_shown(socket) && self.passes(&row);
         let changed_fields = if matched { self.look_at_watched(number, &row, &before) } else { 0 };
         let was_shown = entry.has(flag::SHOWN);
+        let is_request = is_request(socket.state);
         if let Some(entry) = self.known.entry_mut(number) {
             entry.set(flag::MATCHED, matched);
-            entry.set(flag::SHOWN, matched || was_shown);
+            entry.set(flag::SHOWN, matched && !is_request || was_shown);
         }
         if !matched {
             return Ok(());
@@ -324,7 +328,7 @@ impl Memory {
                 let changes = Changes { state_was, fields: changed_fields };
                 if changes == Changes::default() { Seen::Known } else { Seen::Changed(changes) }
             }
-            _ if entry.has(flag::OPENING_SEEN) => Seen::Opened,
+            _ if entry.has(flag::OPENING_SEEN) && !is_request => Seen::Opened,
             _ => Seen::Known,
         };
         self.count.opened += u64::from(seen == Seen::Opened);
@@ -413,7 +417,8 @@ impl Memory {
             }
             None => (None, begin.end_ns(), false),
         };
-        let past = Past { window: begin, first_seen_ns, opening_seen, earlier };
+        let ended = Some(was.as_ref().map(last_seen).unwrap_or_default());
+        let past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended };
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
         let was_shown = was.is_some_and(|was| was.has(flag::SHOWN));
         let holders = self.orphans.take(socket.inode);
@@ -519,7 +524,6 @@ impl Memory {
         if entry.has(flag::INFERRED) {
             return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
         }
-        let is_request = [State::SynRecv as u8, State::NewSynRecv as u8].contains(&entry.state);
         if TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
             return Verdict::Closed;
         }
@@ -529,13 +533,19 @@ impl Memory {
         }
         match entry.has(flag::MISSED) {
             false => Verdict::Keep(flag::MISSED),
-            // Of the end of a request that came to nothing the kernel does not tell.
-            true if is_over && is_request => Verdict::Closed,
-            // The kernel would have told by now: it is not what is asked for any more.
+            // The kernel would have told by now: it is not what is asked for any more,
+            // or it was a request.
             true if is_over => Verdict::Forget,
             true => Verdict::Keep(0),
         }
     }
+}
+
+/// Whether a state is that of a request for a connection, which is no socket yet.  The
+/// kernel does not tell of its end; and where it gives a request its cookie, since we
+/// ask for it, at the moment at which the connection comes to be, that has another one.
+fn is_request(state: u8) -> bool {
+    state == State::SynRecv as u8 || state == State::NewSynRecv as u8
 }
 
 /// When a look is judged.
@@ -556,6 +566,16 @@ fn earlier_of<'a>(
 ) -> Option<Earlier<'a>> {
     let window = *windows.get(was.window as usize)?;
     Some(Earlier { window, slots, words, had: was.had() })
+}
+
+/// What was known of a socket before it ended.
+fn last_seen(was: &Entry) -> LastSeen {
+    let connected = match (was.has(flag::CONNECTED), was.has(flag::ACCEPTED)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    LastSeen { state: Some(was.state), connected }
 }
 
 /// What becomes of a socket after a look.
@@ -598,17 +618,7 @@ impl<S: FrameSink> Sink for Look<'_, S> {
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
-        self.memory.count.has_holes |= matches!(
-            notice,
-            Notice::DumpInterrupted
-                | Notice::MessageTruncated
-                | Notice::BufferTooSmall
-                | Notice::ReceiveFailed { .. }
-                | Notice::Eof
-                | Notice::DoneTruncated
-                | Notice::ErrorTruncated
-                | Notice::Remnant { .. }
-        );
+        self.memory.count.has_holes |= notice.leaves_holes();
         self.sink.notice(notice)
     }
 

@@ -33,6 +33,10 @@ pub(super) mod flag {
     /// It was counted as closed because it was missing while messages about closed
     /// sockets were lost; the message about it may still come.
     pub(crate) const INFERRED: u8 = 32;
+    /// It made its connection.
+    pub(crate) const CONNECTED: u8 = 64;
+    /// It accepted its connection.
+    pub(crate) const ACCEPTED: u8 = 128;
 }
 
 /// The bits of [`CounterSet`].

@@ -361,6 +361,9 @@ impl Session {
         if self.needs.has(Needs::PEERS) {
             learn_peers(&mut pipeline, &mut self.scopes, &self.selected);
         }
+        if self.needs.has(Needs::PORTS) {
+            learn_ports(&mut pipeline, &mut self.scopes);
+        }
         let most = scopes::most_kept();
         'scopes: for (number, scope) in self.scopes.all_mut().iter_mut().enumerate() {
             if !scope.listed {
@@ -420,6 +423,24 @@ fn no_doubt(scope: &Scope) -> Result<(), AskError> {
         Some(remark) => Err(AskError::DestroyInDoubt(remark.clone())),
         None => Ok(()),
     }
+}
+
+/// Counts the ephemeral ports in use in all namespaces that are listed.
+#[cold]
+fn learn_ports(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes) {
+    pipeline.enricher.begin_ports(scopes.all_port_ranges(pipeline.sources));
+    let states = StateSet::CONN.union(StateSet::only(State::TimeWait)).minus(StateSet::BOUND_INACTIVE);
+    let query = Query { tables: TableSet::ALL, states, ..Query::of(Table::Tcp) };
+    let most = scopes::most_kept();
+    for (number, scope) in scopes.all_mut().iter_mut().enumerate().filter(|(_, scope)| scope.listed) {
+        pipeline.enricher.enter(number as u32);
+        pipeline.learn_ports(&query, &mut scope.access);
+        if number >= most {
+            scope.access.close();
+        }
+    }
+    pipeline.enricher.have_ports();
+    pipeline.enricher.enter(0);
 }
 
 /// Remembers all sockets that may be the other end of one that is listed.

@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 use super::AskError;
 use super::observed::Ends;
 use super::question::Reader;
-use crate::enrich::{Links, SystemLookups};
+use crate::enrich::{Links, PortRange, SystemLookups};
 use crate::filter::{EvalContext, Expr, Parsed, Remark};
 use crate::model::{Family, Netns};
 use crate::namespaces::{Namespace, Search};
@@ -320,6 +320,16 @@ impl Scopes {
     /// First and last ephemeral port of each namespace.
     pub(super) fn port_ranges(&self, sources: &Sources) -> Vec<(u16, u16)> {
         self.list.iter().map(|scope| sources.port_range(&scope.access)).collect()
+    }
+
+    /// The same, with how many of them are reserved.
+    pub(super) fn all_port_ranges(&self, sources: &Sources) -> Vec<PortRange> {
+        let range = |scope: &Scope| {
+            let (first, last) = sources.port_range(&scope.access);
+            let reserved = sources.reserved_ports(&scope.access, first..=last);
+            PortRange { first, last, reserved }
+        };
+        self.list.iter().map(range).collect()
     }
 
     /// The filters, each with what it asks its surroundings for.

@@ -22,7 +22,7 @@ use crate::enrich;
 use crate::fields::{self, OwnedValue};
 use crate::model::{
     Addr, AddressCache, Arrival, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind,
-    Names, Netns, Origin, Peer, Process, Record, Row, Socket, State, Table, Workload,
+    Names, Netns, Origin, Peer, PortUse, Process, Record, Row, Socket, State, Table, Workload,
 };
 use crate::past::OwnedPast;
 
@@ -49,6 +49,7 @@ struct Known {
     protocol: Option<Box<[u8]>>,
     port_owner: Option<Box<[u8]>>,
     port_range: Option<(u16, u16)>,
+    ports: Option<PortUse>,
     cgroup: Option<Box<[u8]>>,
     arrival: Option<Arrival>,
     netns: Option<Arc<Netns>>,
@@ -197,6 +198,7 @@ impl Interner {
             protocol: copy(names.protocol),
             port_owner: copy(names.port_owner),
             port_range: names.port_range,
+            ports: names.ports,
             cgroup: copy(names.cgroup),
             arrival: names.arrival.cloned(),
             netns: names.netns.map(|netns| self.netns(netns)),
@@ -279,6 +281,7 @@ impl OwnedRow {
             protocol: known.protocol.as_deref(),
             port_owner: known.port_owner.as_deref(),
             port_range: known.port_range,
+            ports: known.ports,
             cgroup: known.cgroup.as_deref(),
             arrival: known.arrival.as_ref(),
             netns: known.netns.as_deref(),
@@ -452,6 +455,7 @@ mod tests {
             protocol: Some(b"rtnl"),
             port_owner: Some(b"ip"),
             port_range: Some((32768, 60999)),
+            ports: Some(PortUse { used: 3, all: 28_232 }),
             cgroup: Some(b"/a"),
             netns: Some(&netns),
             peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),

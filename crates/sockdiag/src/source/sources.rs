@@ -11,6 +11,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use sockdiag_wire::ipproto::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP};
@@ -25,6 +26,9 @@ const NO_RANGE: (u16, u16) = (1024, 4999);
 
 /// No more of the file that holds it is read.
 const LONGEST_RANGE: u64 = 4 << 10;
+
+/// Likewise of the list of reserved ports: every other one of them is shorter.
+const LONGEST_LIST: u64 = 256 << 10;
 
 /// Files that stand in for the kernel.  `None` is "not set": a variable set to
 /// nothing is set.
@@ -178,6 +182,28 @@ impl Sources {
         let read = self.open(&path, access).and_then(|file| file.take(LONGEST_RANGE).read_to_end(&mut text));
         read.ok().and_then(|_| parse_range(&text)).unwrap_or(NO_RANGE)
     }
+
+    /// How many ports of a range the kernel gives to no socket that asks for none; 0
+    /// where that cannot be read.
+    pub(crate) fn reserved_ports(&self, access: &Access, range: RangeInclusive<u16>) -> u32 {
+        let path = self.proc_file("sys/net/ipv4/ip_local_reserved_ports");
+        let mut text = Vec::new();
+        let read = self.open(&path, access).and_then(|file| file.take(LONGEST_LIST).read_to_end(&mut text));
+        read.map_or(0, |_| listed(&text, &range))
+    }
+}
+
+/// How many ports of a range a list such as `80,9000-9010` names.
+fn listed(text: &[u8], range: &RangeInclusive<u16>) -> u32 {
+    let each = text.trim_ascii().split(|byte| *byte == b',').filter_map(|part| {
+        let (first, last) =
+            std::str::from_utf8(part).ok().map(|part| part.split_once('-').unwrap_or((part, part)))?;
+        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+        let (first, last) = (first.max(*range.start()), last.min(*range.end()));
+        Some((u32::from(last) + 1).saturating_sub(first.into()))
+    });
+    // The kernel merges those that overlap.
+    each.sum()
 }
 
 fn parse_range(text: &[u8]) -> Option<(u16, u16)> {
@@ -214,6 +240,15 @@ mod tests {
         assert_eq!(parse_range(b"32768\t60999\n"), Some((32768, 60999)));
         assert_eq!(parse_range(b"32768\n"), None);
         assert_eq!(parse_range(b"x y"), None);
+        for (list, want) in [
+            ("\n", 0),
+            ("100\n", 1),
+            ("99,120-130,200\n", 11),
+            ("1-65535\n", 101),
+            ("150-140,x,1-,199-201", 2),
+        ] {
+            assert_eq!(listed(list.as_bytes(), &(100..=200)), want, "{list}");
+        }
         let missing = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
         assert_eq!(missing.port_range(&Access::here()), NO_RANGE);
     }

@@ -20,6 +20,8 @@ mod nested;
 mod observed;
 mod probe;
 mod quiet;
+mod told;
+mod transfers;
 mod world;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

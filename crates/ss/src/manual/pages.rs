@@ -50,7 +50,8 @@ pub(super) fn fields() -> String {
          Every fact that a socket can report: the token of the text output, if it has one; the name by which a filter \
          tests it and structured output holds it; what it means; its type, with the width that a number has in the kernel; \
          its unit; whether it describes (info), is one of a few states, goes up and down (gauge) or only up until its \
-         width is used up (counter); where the kernel has it from.\n"
+         width is used up (counter); where the kernel has it from. In formulas `D(x)` is what the counter `x` gained \
+         between two looks at a socket, and `T` the time between them.\n"
     );
     let catalog = Catalog::standard();
     let mut message_kind = String::new();

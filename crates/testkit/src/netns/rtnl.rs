@@ -1,7 +1,7 @@
 //! Requests to `NETLINK_ROUTE` that furnish a namespace.
 //!
 //! Each asks for an acknowledgement.  Source: `linux/rtnetlink.h`,
-//! `linux/if_link.h`, `linux/if_addr.h`, `linux/veth.h`.
+//! `linux/if_link.h`, `linux/if_addr.h`, `linux/veth.h`, `linux/pkt_sched.h`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -15,6 +15,7 @@ use crate::nl;
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
+const RTM_NEWQDISC: u16 = 36;
 /// `NLM_F_REQUEST | NLM_F_ACK`
 const CHANGE: u16 = 1 | 4;
 /// `CHANGE | NLM_F_EXCL | NLM_F_CREATE`
@@ -29,6 +30,12 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_F_NODAD: u8 = 2;
 const IFF_UP: u32 = 1;
+const TC_H_ROOT: u32 = u32::MAX;
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+const TCA_TBF_PARMS: u16 = 1;
+const TCA_TBF_BURST: u16 = 6;
+const TC_LINKLAYER_ETHERNET: u8 = 1;
 
 /// `struct ifinfomsg`: family, type, index, flags, mask of flags to change.
 fn link(index: u32, flags: u32) -> Vec<u8> {
@@ -108,4 +115,29 @@ pub(super) fn add_address(index: u32, address: IpAddr, prefix: u8) -> Vec<u8> {
     nl::attr(&mut bytes, IFA_LOCAL, &octets);
     nl::attr(&mut bytes, IFA_ADDRESS, &octets);
     nl::message(RTM_NEWADDR, CREATE, 1, &bytes)
+}
+
+/// Lets a device send so many bytes a second and no more (`tc qdisc add ... tbf`).
+pub(super) fn limit(index: u32, bytes_per_s: u32) -> Vec<u8> {
+    /// Bytes that may go at once.
+    const BURST: u32 = 32 << 10;
+    /// Bytes that may wait: TCP counts what a full queue refuses as sent.
+    const WAITING: u32 = 4 << 20;
+    // struct tc_tbf_qopt: rate and peak rate (struct tc_ratespec: cell_log, linklayer,
+    // overhead, cell_align, mpu, rate), limit, buffer, mtu.
+    let mut parameters = vec![0; 36];
+    parameters[1] = TC_LINKLAYER_ETHERNET;
+    parameters[8..12].copy_from_slice(&bytes_per_s.to_ne_bytes());
+    parameters[24..28].copy_from_slice(&WAITING.to_ne_bytes());
+    let mut options = Vec::new();
+    nl::attr(&mut options, TCA_TBF_PARMS, &parameters);
+    nl::attr(&mut options, TCA_TBF_BURST, &BURST.to_ne_bytes());
+    // struct tcmsg: family, index, handle, parent, info.
+    let mut bytes = vec![0; 4];
+    for number in [index, 0, TC_H_ROOT, 0] {
+        bytes.extend_from_slice(&number.to_ne_bytes());
+    }
+    nl::attr(&mut bytes, TCA_KIND, b"tbf\0");
+    nl::attr(&mut bytes, TCA_OPTIONS, &options);
+    nl::message(RTM_NEWQDISC, CREATE, 1, &bytes)
 }

@@ -5,9 +5,11 @@ use sockdiag_wire::attr::put;
 use sockdiag_wire::inet_diag::INET_DIAG_INFO;
 use sockdiag_wire::tcp_info::TcpInfo;
 
-use crate::fields::{Catalog, Choice, Needs, Together, Unit, Value};
-use crate::model::{Origin, Record, Row, Socket, SourceKind, Table, Window};
-use crate::past::{Earlier, MOST_WORDS, Past, Slots};
+use super::*;
+use crate::ending::LastSeen;
+use crate::fields::{Catalog, Choice, Together, Value};
+use crate::model::{Names, Origin, Record, Socket, SourceKind, Table, Window};
+use crate::past::{Earlier, MOST_WORDS, Slots};
 
 /// Members of `tcp_info`, by name.
 fn info(members: &[(&str, u64)]) -> Vec<u8> {
@@ -44,7 +46,7 @@ fn of_two(name: &str, before: &[u8], now: &[u8]) -> Option<f64> {
     let words = &mut words[..slots.words()];
     let had = slots.keep(TcpInfo::new(before), words);
     let earlier = Some(Earlier { window: THEN, slots: &slots, words, had });
-    let past = Past { window: NOW, first_seen_ns: 5 * SECOND, opening_seen: true, earlier };
+    let past = Past { window: NOW, first_seen_ns: 5 * SECOND, opening_seen: true, earlier, ended: None };
     of_row(name, 1, now, Some(&past))
 }
 
@@ -138,7 +140,7 @@ fn every_row_of_two_looks_has_its_formula() {
             }
         }
     }
-    tested.extend(["age_ms".to_owned(), "age_opening_seen".to_owned()]);
+    tested.extend(["age_ms", "age_opening_seen", "socket.ended"].map(str::to_owned));
     for field in Catalog::shared().fields().filter(|field| field.needs.has(Needs::TWO_LOOKS)) {
         assert!(tested.iter().any(|name| name == field.name), "{} is not tested", field.name);
     }
@@ -167,7 +169,7 @@ fn one_look_and_a_socket_used_anew_have_no_rate() {
     let anew = info(&[("tcpi_segs_out", 5), ("tcpi_bytes_acked", 9), ("tcpi_busy_time", 70)]);
     for (name, ..) in WANT {
         assert_eq!(of_row(name, 1, &now, None), None, "{name} of one look");
-        let first = Past { window: NOW, first_seen_ns: 1, opening_seen: false, earlier: None };
+        let first = Past { window: NOW, first_seen_ns: 1, opening_seen: false, earlier: None, ended: None };
         assert_eq!(of_row(name, 1, &now, Some(&first)), None, "{name} of a first look");
         assert_eq!(of_two(name, &before, &anew), None, "{name} of a socket used anew");
         let same = of_two(name, &now, &now);
@@ -208,6 +210,61 @@ fn rows_of_one_look_have_their_formulas() {
     assert_eq!((of("bdp_bytes", &members), of("notsent_us", &members)), (None, None));
     assert_eq!(of("notsent_us", &less("tcpi_notsent_bytes", 0)), Some(0.0));
     assert_eq!(of_row("idle_ms", 10, &info(&all), None), None, "a listener moves no data");
+}
+
+/// No derived row is without a test of its formula: those of two looks are counted
+/// above, the others are these.
+#[test]
+fn every_other_derived_row_is_tested() {
+    let tested = ["delay.queue_us", "bdp_bytes", "notsent_us", "idle_ms", "ports.used_share"];
+    let rows = [ONE_LOOK, PORTS].into_iter().flatten().map(|field| field.name);
+    assert_eq!(rows.collect::<Vec<_>>(), tested);
+    let of_two = [ESTIMATES, RATIOS, AGE].into_iter().flatten();
+    assert!(of_two.into_iter().all(|field| field.needs.has(Needs::TWO_LOOKS)));
+}
+
+#[test]
+fn ports_are_a_share_of_those_there_are() {
+    let bytes = reply(1, &info(&[]));
+    let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Kernel), bytes: &bytes };
+    let socket = Socket::decode(record).expect("a socket");
+    let share = |ports: Option<PortUse>| {
+        let names = Names { ports, ..Names::default() };
+        let row = Row { names, ..Row::bare(&socket) };
+        match row.value("ports.used_share") {
+            Some(Value::F64(share)) => Some(share),
+            other => other.map(|other| panic!("{other:?}")),
+        }
+    };
+    let of = |used, all| share(Some(PortUse { used, all }));
+    assert_eq!((of(7, 28), of(0, 28_232), of(1, 28_232)), (Some(0.25), Some(0.0), Some(0.0)));
+    assert_eq!((of(28_000, 28_232), of(90, 80)), (Some(0.9918), Some(1.0)), "never more than all");
+    assert_eq!((of(0, 0), share(None)), (None, None), "all are reserved, or none is known");
+}
+
+/// The word is of the module that judges ends; here it is whose rows have one.
+#[test]
+fn only_what_ended_says_how() {
+    let ended = |timer: u8, past: Option<LastSeen>| {
+        // The remote port, which an aborted socket has lost, and the timer.
+        let mut bytes = reply(7, &info(&[("tcpi_bytes_acked", 2), ("tcpi_delivered", 2)]));
+        (bytes[2], bytes[7]) = (timer, 80);
+        let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Event), bytes: &bytes };
+        let socket = Socket::decode(record).expect("a socket");
+        let past = Past { window: NOW, first_seen_ns: 1, opening_seen: true, earlier: None, ended: past };
+        let row = Row { past: Some(&past), ..Row::bare(&socket) };
+        match row.value("socket.ended") {
+            Some(Value::Text(word)) => Some(String::from_utf8_lossy(word).into_owned()),
+            other => other.map(|other| panic!("{other:?}")),
+        }
+    };
+    let seen = |state: Option<State>| {
+        Some(LastSeen { state: state.map(|state| state as u8), connected: Some(true) })
+    };
+    assert_eq!(ended(0, None), None, "it is there");
+    assert_eq!(ended(0, seen(None)).as_deref(), Some("closed"));
+    assert_eq!(ended(0, seen(Some(State::CloseWait))).as_deref(), Some("closed-by-peer"));
+    assert_eq!(ended(3, None).as_deref(), Some("closed-by-us"), "a TIME-WAIT");
 }
 
 /// The names by which people ask for them, and what groups do with them.
