@@ -83,6 +83,9 @@ pub enum Notice {
     CgroupIdInvalid,
     /// A cgroup exists but cannot be opened by its id.
     CgroupOpen { errno: i32 },
+    /// A socket has the id of a cgroup that is not there: it was removed, or belongs to
+    /// another machine.
+    CgroupGone,
     /// The counters of sockets cannot be opened.
     SockstatFailed { errno: i32 },
     /// The number of connections cannot be read (`ESRCH`: the file does not hold it).
@@ -261,6 +264,9 @@ impl fmt::Display for Notice {
             }
             Self::CgroupIdInvalid => f.write_str("a socket has cgroup id 0, which no cgroup has"),
             Self::CgroupOpen { errno } => write!(f, "cannot open a cgroup by its id: {}", errno_text(*errno)),
+            Self::CgroupGone => {
+                f.write_str("the cgroup of a socket was removed or cannot be found, so its path is not known")
+            }
             Self::SockstatFailed { errno } => {
                 write!(f, "cannot read the counters of sockets (sockstat): {}", errno_text(*errno))
             }

@@ -13,8 +13,15 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 use sockdiag_testkit::zoo::Zoo;
 
+#[path = "columns/catalogue.rs"]
+mod catalogue;
 #[path = "columns/printed.rs"]
 mod printed;
+#[path = "columns/sources.rs"]
+mod sources;
+#[allow(dead_code, reason = "hosts are unpacked here, and looked at elsewhere")]
+#[path = "containers/tree.rs"]
+mod tree;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 

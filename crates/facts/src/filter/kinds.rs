@@ -142,13 +142,11 @@ impl Reader<'_, '_> {
         let mut elements: Vec<Element> = Vec::new();
         for element in &typed.elements {
             // The cell of a list, between quotes as a whole, is the list all the same.
-            let parts = element.text.split(|byte| *byte == b',');
-            if is_list && element.quoted && parts.clone().count() > 1 {
-                elements.extend(parts.map(|part| Element {
-                    text: part.to_vec(),
-                    pattern: None,
-                    ..element.clone()
-                }));
+            let before = elements.len();
+            if is_list {
+                elements.extend(element.parts());
+            }
+            if elements.len() > before {
                 if matches!(kind, Kind::Text | Kind::Texts | Kind::Records(_)) {
                     wanted.push(text_of(element));
                 }
@@ -271,7 +269,9 @@ impl Reader<'_, '_> {
         }
         let special = subject.named.member.is_none() && !element.quoted && !subject.is_ordered();
         if special && let Some(special) = Self::special(subject, element) {
-            return Ok(vec![special]);
+            // Of vsock, none is another number.
+            let other = (element.text == b"none" && special != Wanted::None).then_some(Wanted::None);
+            return Ok(std::iter::once(special).chain(other).collect());
         }
         match kind {
             Kind::Int(_) | Kind::Wide(_) | Kind::Enum(..) | Kind::Flags(..) | Kind::Ratio => {

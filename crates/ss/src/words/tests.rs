@@ -71,6 +71,11 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         (Notice::CgroupMount { errno: 13 }, b"Failed to open cgroup2 mount\n", false),
         (Notice::CgroupIdInvalid, b"Invalid cgroup2 ID\n", false),
         (Notice::CgroupOpen { errno: 1 }, b"Failed to open cgroup2 by ID\n", false),
+        (
+            Notice::CgroupGone,
+            b"ss: the cgroup of a socket was removed or cannot be found, so its path is not known\n",
+            true,
+        ),
         (Notice::SockstatFailed { errno: 2 }, b"ss: get_sockstat: No such file or directory\n", false),
         (Notice::SnmpFailed { errno: 3 }, b"ss: get_snmpstat: No such process\n", false),
         (
