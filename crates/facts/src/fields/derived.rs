@@ -322,10 +322,11 @@ pub(super) const AGE: &[Field] = &[
          reset: by either side. timeout: what was sent again was not answered any more. aborted: we gave it up \
          without a goodbye. failed: it was never connected. ended: its last row leaves open how.",
         "SKNLGRP_INET_TCP_DESTROY: tcpi_bytes_acked + idiag_wqueue - (tcpi_bytes_sent - tcpi_bytes_retrans) - \
-         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes, and the state it was seen in last",
+         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes; the state in which it was seen last, and \
+         D(bytes_received) since",
     )
     .state()
-    .needs(Needs::TWO_LOOKS.union(Needs::INFO)),
+    .needs(LOOKS),
 ];
 
 /// How it ended, if it did.
@@ -333,7 +334,8 @@ fn ending(row: &Row<'_>) -> Option<Ending> {
     if is_time_wait(row.socket) {
         return Some(Ending::ByUs);
     }
-    Some(Ending::of(row.socket, row.past?.ended?))
+    let past = row.past?;
+    Some(Ending::of(row.socket, past.ended?, gain(row, Counter::BytesReceived)))
 }
 
 #[cfg(test)]
