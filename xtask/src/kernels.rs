@@ -8,9 +8,12 @@
 //! on all sides (`sockdiag_testkit::guest::mask` says what), and if it still
 //! differs the line is run again.
 //!
+//! At the end connections of a few milliseconds are made there beside `sockdiag watch`
+//! (`sockdiag_testkit::brief`).
+//!
 //! Invariant: a run is good only if every line was compared, every difference
 //! is explained by a row of COMPAT.md, every kind of sockets that the kernel
-//! should have was there, and every shortcut was taken.
+//! should have was there, every shortcut was taken, and closings add up.
 
 mod cases;
 mod explained;
@@ -30,6 +33,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use sockdiag_testkit::brief;
 use sockdiag_testkit::guest::{Plan, Run, Who};
 use sockdiag_testkit::pins::{self, Pin};
 use sockdiag_testkit::{Why, bins, skip};
@@ -162,7 +166,9 @@ impl Tools {
         let rig = folder.join("rig.py");
         let mut tools = Self { rig, scratch, files: Vec::new(), plan: Plan::default() };
         tools.add(&bench::build()?, "/opt/ours/ss");
+        tools.add(&bench::build_sockdiag()?, "/opt/ours/sockdiag");
         tools.add(&bins::program("sockdiag-beside")?, "/bin/sockdiag-beside");
+        tools.add(&bins::program(brief::PROGRAM)?, "/bin/sockdiag-brief");
         tools.add(&folder.join("gen/zoo-net.sh"), "/root/zoo-net.sh");
         let zoo = ("zoo.c", &["-static", "-pthread"][..]);
         for ((source, flags), place) in [(zoo, "/bin/zoo"), (tap::TAP, "/lib/nltap.so")] {
@@ -224,9 +230,10 @@ impl Tools {
             Some(keep) => keep.join(&kernel.name),
             None => self.scratch.join(&kernel.name),
         };
-        let results = out.join("results");
+        let (results, closings) = (out.join("results"), out.join("closings"));
         // Not those of an earlier run.
         let _ = fs::remove_file(&results);
+        let _ = fs::remove_file(&closings);
         let begun = Instant::now();
         let mut rig = Command::new(&self.rig);
         rig.args(["run", "-k", &spec, "-t", GUEST_SECONDS, "--mem", "768", "-o"]).arg(&out);
@@ -245,7 +252,11 @@ impl Tools {
         if let Err(why) = ran {
             wrong.insert(0, why.to_string());
         }
-        println!("== {} ({release}): {seconds} s\n{text}", kernel.name);
+        let closings = fs::read_to_string(&closings).unwrap_or_default();
+        if closings.lines().next_back() != Some(brief::ADDS_UP) {
+            wrong.push("what `sockdiag watch` says of closings does not add up".to_owned());
+        }
+        println!("== {} ({release}): {seconds} s\n{text}{closings}", kernel.name);
         Ok(wrong)
     }
 

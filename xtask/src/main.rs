@@ -6,11 +6,13 @@
 mod bare_dump;
 mod bench;
 mod churn;
+mod closings;
 mod fail;
 mod goldens;
 mod install;
 mod instructions;
 mod kernels;
+mod over_time;
 mod pins;
 mod session;
 mod tap;
@@ -34,11 +36,13 @@ const CHORES: &[Chore] = &[
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
     Chore { name: bare_dump::NAME, words: bare_dump::WORDS, doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
+    Chore { name: "closings", words: closings::WORDS, doc: closings::DOC, run: closings::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
+    Chore { name: "over-time", words: over_time::WORDS, doc: over_time::DOC, run: over_time::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
     Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },
     Chore {

@@ -51,7 +51,8 @@ pub(crate) fn command() -> Command {
              the kernel's last word leaves that open.  With CAP_NET_ADMIN the kernel tells of each TCP and \
              UDP socket that ends, so those that live shorter than from one look to the next are seen, too; and if it has to drop \
              such messages, how many is said.  A socket changed when its state did, or a field of --fields; \
-             counters and clocks do only if --fields names them.  Without a table option it is about TCP.",
+             counters and clocks do only if --fields names them.  A request for a connection (SYN-RECV) opens when the connection is made.  \
+             Without a table option it is about TCP.",
         )
         .arg(over_time::interval())
         .arg(

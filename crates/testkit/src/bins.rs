@@ -88,8 +88,15 @@ mod tests {
 
     #[test]
     fn the_programs_are_there() {
-        for name in ["sockdiag-zoo", "sockdiag-holder", "sockdiag-owners", "sockdiag-churn", "sockdiag-noise"]
-        {
+        let names = [
+            "sockdiag-zoo",
+            "sockdiag-holder",
+            "sockdiag-owners",
+            "sockdiag-churn",
+            "sockdiag-brief",
+            "sockdiag-noise",
+        ];
+        for name in names {
             assert!(program(name).unwrap().is_file());
         }
         assert!(program("sockdiag-none").is_err());

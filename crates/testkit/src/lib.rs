@@ -11,6 +11,7 @@
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
 //! | [`holders`] | very many TCP connections, held open |
 //! | [`churn`] | TCP connections that come and go at a steady pace |
+//! | [`brief`] | connections of a few milliseconds, and what a watcher says of their ends |
 //! | [`noise`] | what other people do on a machine while tests run |
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
@@ -28,6 +29,7 @@
 
 pub mod bins;
 pub mod bpf;
+pub mod brief;
 pub mod btf;
 pub mod bytecode;
 pub mod churn;

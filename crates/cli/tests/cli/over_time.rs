@@ -1,10 +1,8 @@
 //! `sockdiag top` and `sockdiag watch`.
-//!
-//! With `SOCKDIAG_WATCH_CONNECTIONS=100000` the closings of so many are counted.
 
-use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use sockdiag_testkit::brief::{Account, Plan};
 use sockdiag_testkit::netns::Namespace;
 
 use super::{OURS, code, run, text};
@@ -308,55 +307,28 @@ fn an_observer_that_is_suspended_shows_true_rates() {
     assert!((sum - made).abs() < 0.05 * made, "{sum} of {made}");
 }
 
-/// Makes connections one after the other, each of which sends 10 bytes.
-fn make(address: SocketAddr, listener: &TcpListener, number: u64) {
-    for _ in 0..number {
-        let mut client = TcpStream::connect(address).expect("it listens");
-        let mut server = listener.accept().expect("it came").0;
-        client.write_all(&[3; 10]).expect("it is read");
-        server.read_exact(&mut [0; 10]).expect("it was sent");
+/// Connections of a few milliseconds beside a watcher: what it shows and counts is
+/// what was made.  (`cargo xtask closings` makes 100,000.)
+fn closings_add_up(plan: Plan) {
+    if super::namespace().is_none() {
+        return;
     }
+    let account = Account::beside(Path::new(OURS), plan).unwrap_or_else(|why| panic!("{why}"));
+    println!("{account}");
+    assert_eq!(account.wrong(), [""; 0], "{account}");
+    let read = plan.stalled.is_zero();
+    assert!(!read || account.said.lost == 0, "{account}");
 }
 
 #[test]
+fn closings_shown_are_those_that_were_made() {
+    closings_add_up(Plan { connections: 15_000, per_second: 7_500, stalled: Duration::ZERO });
+}
+
+/// Its messages are lost when the kernel's queue for them is full.
+#[test]
 fn closings_shown_and_lost_are_those_that_were_made() {
-    let Some(namespace) = super::namespace() else { return };
-    let full = std::env::var("SOCKDIAG_WATCH_CONNECTIONS").ok().and_then(|number| number.parse().ok());
-    let number: u64 = full.unwrap_or(2000);
-    let mut child = started(&namespace, "watch --jsonl --interval 200ms");
-    // A reader that takes nothing for two seconds, and then all.
-    let stdout = child.stdout.take().expect("a pipe");
-    let reader = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(2));
-        let (mut changes, mut bytes): (HashMap<String, u64>, u64) = (HashMap::new(), 0);
-        for line in BufReader::new(stdout).lines() {
-            let Ok(line) = line else { break };
-            let object: Value = serde_json::from_str(&line).expect("JSON");
-            let change = object["change"].as_str().expect("text").to_owned();
-            if change == "closed" {
-                bytes += object["tcp"]["bytes_sent"].as_u64().unwrap_or(0);
-            }
-            *changes.entry(change).or_default() += object["lost"].as_u64().unwrap_or(1);
-        }
-        (changes, bytes)
-    });
-    std::thread::sleep(Duration::from_millis(500));
-    // The listener stays: its end would be one more.
-    let _listener = within(&namespace, || {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
-        make(listener.local_addr().expect("bound"), &listener, number);
-        listener
-    });
-    std::thread::sleep(Duration::from_secs(if full.is_some() { 10 } else { 4 }));
-    child.kill().expect("it runs");
-    let _ = child.wait();
-    let (changes, bytes) = reader.join().expect("it reads");
-    let of = |change: &str| changes.get(change).copied().unwrap_or(0);
-    println!("{number} connections: {changes:?}, {bytes} bytes");
-    assert_eq!(of("closed") + of("lost"), 2 * number, "{changes:?}");
-    if of("lost") == 0 {
-        assert_eq!(bytes, 10 * number);
-    }
+    closings_add_up(Plan { connections: 35_000, per_second: 10_000, stalled: Duration::from_secs(5) });
 }
 
 #[test]

@@ -24,7 +24,7 @@ use sockdiag_wire::tcp_info::TcpInfo;
 
 use super::{Field, Needs, Read, Unit, plain, word};
 use crate::ending::{ENDINGS, Ending, is_time_wait};
-use crate::model::{PortUse, Row, State};
+use crate::model::{Row, State};
 use crate::past::{Counter, Past};
 use crate::rate::{Estimate, ratio};
 
@@ -281,10 +281,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
 /// What follows from a whole table.
 pub(super) const PORTS: &[Field] = &[Field::new(
     "ports.used_share",
-    plain!(|r| {
-        let PortUse { used, all } = r.names.ports?;
-        Some((ratio(used.into(), all.into())? * 1e4).round() / 1e4)
-    }),
+    plain!(|r| Some(r.names.ports?.share())),
     "Share of the ephemeral ports that are in use from the socket's local address towards its remote address and \
      port: local ports of the range that TCP connections between these have, in any state, TIME-WAIT included, \
      each once / size of the range less the reserved ones. At 1 no more connections can be made there. Absent where \

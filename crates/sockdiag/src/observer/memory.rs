@@ -313,9 +313,10 @@ impl Memory {
         let matched = self.is_shown(socket) && self.passes(&row);
         let changed_fields = if matched { self.look_at_watched(number, &row, &before) } else { 0 };
         let was_shown = entry.has(flag::SHOWN);
+        let is_request = is_request(socket.state);
         if let Some(entry) = self.known.entry_mut(number) {
             entry.set(flag::MATCHED, matched);
-            entry.set(flag::SHOWN, matched || was_shown);
+            entry.set(flag::SHOWN, matched && !is_request || was_shown);
         }
         if !matched {
             return Ok(());
@@ -327,7 +328,7 @@ impl Memory {
                 let changes = Changes { state_was, fields: changed_fields };
                 if changes == Changes::default() { Seen::Known } else { Seen::Changed(changes) }
             }
-            _ if entry.has(flag::OPENING_SEEN) => Seen::Opened,
+            _ if entry.has(flag::OPENING_SEEN) && !is_request => Seen::Opened,
             _ => Seen::Known,
         };
         self.count.opened += u64::from(seen == Seen::Opened);
@@ -524,7 +525,6 @@ impl Memory {
         if entry.has(flag::INFERRED) {
             return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
         }
-        let is_request = [State::SynRecv as u8, State::NewSynRecv as u8].contains(&entry.state);
         if TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
             return Verdict::Closed;
         }
@@ -534,13 +534,19 @@ impl Memory {
         }
         match entry.has(flag::MISSED) {
             false => Verdict::Keep(flag::MISSED),
-            // Of the end of a request that came to nothing the kernel does not tell.
-            true if is_over && is_request => Verdict::Closed,
-            // The kernel would have told by now: it is not what is asked for any more.
+            // The kernel would have told by now: it is not what is asked for any more,
+            // or it was a request.
             true if is_over => Verdict::Forget,
             true => Verdict::Keep(0),
         }
     }
+}
+
+/// Whether a state is that of a request for a connection, which is no socket yet.  The
+/// kernel does not tell of its end; and where it gives a request its cookie, since we
+/// ask for it, at the moment at which the connection comes to be, that has another one.
+fn is_request(state: u8) -> bool {
+    state == State::SynRecv as u8 || state == State::NewSynRecv as u8
 }
 
 /// When a look is judged.

@@ -37,7 +37,8 @@
 //!
 //! *Which socket it is* is told by namespace and cookie, which no two sockets share.
 //! *Closed* means that the kernel freed it.  What is left of a connection in TIME-WAIT
-//! has its cookie and is neither open nor new.
+//! has its cookie and is neither open nor new; nor is a request for a connection
+//! (SYN-RECV), which opens when the connection is made.
 //!
 //! *Ends* of TCP and UDP sockets come from the destroy groups of `sock_diag`, with the
 //! last counters of each; so connections that live between two looks are seen.  Where
@@ -73,7 +74,7 @@ use memory::{Look, MOST_WATCHED, Memory};
 pub enum Seen {
     /// It was not there at the look before, and is now.
     Opened,
-    /// It was there before, or this is the first look.
+    /// It was there before, or this is the first look, or it is a request for a connection.
     Known,
     /// The same, and what is watched of it says something else.
     Changed(Changes),

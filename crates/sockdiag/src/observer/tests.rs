@@ -303,13 +303,21 @@ fn what_is_left_in_time_wait_is_neither_open_nor_new() {
     assert_eq!(world.names(&[made(1, 9, 9)], 0, &[left]), [(1, "closed"), (1, "time-wait")]);
     assert_eq!((world.memory.known.len(), world.memory.count.opened), (0, 0));
     assert_eq!(world.names(&[], 0, &[left]), [(1, "time-wait")]);
-    // A request has the cookie of the connection that comes of it, and no end of its own.
-    let request = Made { state: TCP_SYN_RECV, ..made(5, 0, 0) };
-    let other = Made { state: TCP_SYN_RECV, ..made(6, 0, 0) };
-    assert_eq!(world.names(&[], 0, &[request, other]), [(5, "opened"), (6, "opened")]);
-    assert_eq!(world.names(&[], 0, &[made(5, 3, 3)]), [(5, "changed state")]);
+}
+
+#[test]
+fn a_request_is_no_socket_yet() {
+    let mut world = World::new(&[]);
+    world.memory.told = vec![0];
+    assert_eq!(world.names(&[], 0, &[]), []);
+    // Mostly it has the cookie of the connection that comes of it; it has no end of its own.
+    let request = |cookie| Made { state: TCP_SYN_RECV, ..made(cookie, 0, 0) };
+    assert_eq!(world.names(&[], 0, &[request(5), request(6)]), [(5, "known"), (6, "known")]);
+    assert_eq!(world.names(&[], 0, &[made(5, 3, 3), made(7, 3, 3)]), [(5, "opened"), (7, "opened")]);
+    assert_eq!(world.names(&[made(7, 4, 4)], 0, &[made(5, 3, 3)]), [(5, "known"), (7, "closed")]);
     world.step = 60 * SECOND;
-    assert_eq!(world.names(&[], 0, &[made(5, 3, 3)]), [(5, "known"), (6, "gone")]);
+    assert_eq!(world.names(&[], 0, &[made(5, 3, 3)]), [(5, "known")]);
+    assert_eq!(world.memory.known.len(), 1);
 }
 
 #[test]

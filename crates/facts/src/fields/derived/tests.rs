@@ -8,7 +8,7 @@ use sockdiag_wire::tcp_info::TcpInfo;
 use super::*;
 use crate::ending::LastSeen;
 use crate::fields::{Catalog, Choice, Together, Value};
-use crate::model::{Names, Origin, Record, Socket, SourceKind, Table, Window};
+use crate::model::{Names, Origin, PortShare, Record, Socket, SourceKind, Table, Window};
 use crate::past::{Earlier, MOST_WORDS, Slots};
 
 /// Members of `tcp_info`, by name.
@@ -228,7 +228,7 @@ fn ports_are_a_share_of_those_there_are() {
     let bytes = reply(1, &info(&[]));
     let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Kernel), bytes: &bytes };
     let socket = Socket::decode(record).expect("a socket");
-    let share = |ports: Option<PortUse>| {
+    let share = |ports: Option<PortShare>| {
         let names = Names { ports, ..Names::default() };
         let row = Row { names, ..Row::bare(&socket) };
         match row.value("ports.used_share") {
@@ -236,7 +236,7 @@ fn ports_are_a_share_of_those_there_are() {
             other => other.map(|other| panic!("{other:?}")),
         }
     };
-    let of = |used, all| share(Some(PortUse { used, all }));
+    let of = |used, all| share(PortShare::of(used, all));
     assert_eq!((of(7, 28), of(0, 28_232), of(1, 28_232)), (Some(0.25), Some(0.0), Some(0.0)));
     assert_eq!((of(28_000, 28_232), of(90, 80)), (Some(0.9918), Some(1.0)), "never more than all");
     assert_eq!((of(0, 0), share(None)), (None, None), "all are reserved, or none is known");

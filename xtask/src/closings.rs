@@ -1,0 +1,48 @@
+//! `cargo xtask closings`: connections of a few milliseconds beside `sockdiag watch
+//! --jsonl`, and whether the closings that it shows and those that it counts as lost
+//! are exactly those that were made.
+//!
+//! Once its reader reads, once the reader is stopped for two seconds, and once for so
+//! long that the kernel's queue overflows.
+
+use std::time::Duration;
+
+use sockdiag_testkit::Why;
+use sockdiag_testkit::brief::{Account, Plan};
+
+use crate::bench::build_sockdiag;
+
+pub(crate) const WORDS: &str = "[--connections N] [--rate PER-SECOND]";
+
+/// For the list of chores.
+pub(crate) const DOC: &str = "\
+Make connections of a few milliseconds beside `sockdiag watch --jsonl`, and fail
+unless the closings shown and those counted as lost are exactly those made, each
+shown one with its exact last counters; also with a reader that is stopped for
+two and for twelve seconds.
+--connections N  how many are made each time (100000)
+--rate N         how many a second, if the machine can (7500).";
+
+/// How long readers are stopped.
+const STALLED: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(12)];
+
+/// Does the chore.
+pub(crate) fn run(words: &[String]) -> Result<(), Why> {
+    let mut plan = Plan { connections: 100_000, per_second: 7_500, stalled: Duration::ZERO };
+    for pair in words.chunks(2) {
+        let value = pair.get(1).and_then(|value| value.parse::<u32>().ok()).filter(|value| *value > 0);
+        match (pair.first().map(String::as_str), value) {
+            (Some("--connections"), Some(value)) => plan.connections = value,
+            (Some("--rate"), Some(value)) => plan.per_second = value,
+            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
+        }
+    }
+    let sockdiag = build_sockdiag()?;
+    let mut wrong = Vec::new();
+    for stalled in STALLED {
+        let account = Account::beside(&sockdiag, Plan { stalled, ..plan })?;
+        println!("{account}");
+        wrong.extend(account.wrong());
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Why::new(wrong.join("; "))) }
+}
