@@ -255,17 +255,18 @@ fn an_observer_that_is_suspended_shows_true_rates() {
         format!("top --iterations 16 --interval 200ms --jsonl --columns bytes_sent_per_s sport = :{port}");
     let is_over = AtomicBool::new(false);
     let since = Instant::now();
-    let start = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() % 86_400_000;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let start = now.as_secs_f64() % 86_400.0 * 1000.0;
     // What was sent by when, in milliseconds of the day.
     let sent: Mutex<Vec<(f64, f64)>> = Mutex::new(Vec::new());
     let out = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut all = 0.0;
+            let (chunk, mut buffer, mut all) = (vec![9; 20_000], vec![0; 20_000], 0.0);
             while !is_over.load(Ordering::Relaxed) {
-                client.write_all(&[9; 20_000]).expect("it is read");
-                server.read_exact(&mut [0; 20_000]).expect("it was sent");
+                client.write_all(&chunk).expect("it is read");
+                server.read_exact(&mut buffer).expect("it was sent");
                 all += 20_000.0;
-                let now = start as f64 + since.elapsed().as_secs_f64() * 1000.0;
+                let now = start + since.elapsed().as_secs_f64() * 1000.0;
                 sent.lock().expect("no panic").push((now, all));
                 std::thread::sleep(Duration::from_millis(5));
             }
