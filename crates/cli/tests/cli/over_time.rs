@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sockdiag_testkit::brief::{Account, Plan};
 use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::until;
 
 use super::{OURS, code, run, text};
 
@@ -192,18 +193,24 @@ fn nothing_is_written_while_nothing_happens() {
     }
 }
 
+/// Waits until so many programs listen to the ends of sockets there, and have looked.
+fn listening(namespace: &Namespace, programs: usize) {
+    assert!(until(|| namespace.followers().is_ok_and(|followers| followers.len() == programs)));
+    std::thread::sleep(Duration::from_millis(400));
+}
+
 /// What ended, and what is left in TIME-WAIT, is marked in each form of `top`.
 #[test]
 fn what_ended_is_marked() {
     let Some(namespace) = super::namespace() else { return };
     let (_listener, client, server) = connection(&namespace);
     let [port, to] = [&client, &server].map(|end| end.local_addr().expect("bound").port());
-    let words = "top -a --iterations 8 --interval 150ms";
+    let words = "top -a --iterations 12 --interval 150ms";
     let children = ["--jsonl", "--csv", "-4"].map(|form| started(&namespace, &format!("{words} {form}")));
-    let only = started(&namespace, "top -a --iterations 8 --interval 150ms --jsonl ended = closed-by-peer");
-    std::thread::sleep(Duration::from_millis(250));
+    let only = started(&namespace, &format!("{words} --jsonl ended = closed-by-peer"));
+    listening(&namespace, 4);
     drop(client);
-    std::thread::sleep(Duration::from_millis(350));
+    std::thread::sleep(Duration::from_millis(400));
     drop(server);
     let [json, csv, aligned] = children.map(|child| text(&child.wait_with_output().expect("it ends").stdout));
     // The kernel tells of each end once, whatever becomes of the connection then.
@@ -226,12 +233,12 @@ fn what_ended_is_marked() {
     let only = objects(&text(&only.wait_with_output().expect("it ends").stdout));
     assert_eq!((only.len(), marks(&only, to, "UNCONN").len()), (1, 1), "{only:?}");
     // And in the lines of watch, for people.
-    let watch = started(&namespace, "watch --interval 150ms --for 1s");
-    std::thread::sleep(Duration::from_millis(300));
+    let watch = started(&namespace, "watch --interval 150ms --for 2s");
+    listening(&namespace, 1);
     let (_listener, client, server) = connection(&namespace);
-    client.set_nodelay(true).expect("a socket");
+    std::thread::sleep(Duration::from_millis(400));
     drop(client);
-    std::thread::sleep(Duration::from_millis(350));
+    std::thread::sleep(Duration::from_millis(400));
     drop(server);
     let lines = text(&watch.wait_with_output().expect("it ends").stdout);
     let closed: Vec<&str> = lines.lines().filter(|line| line.split(' ').nth(1) == Some("-")).collect();
