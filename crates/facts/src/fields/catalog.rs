@@ -73,6 +73,7 @@ const INET: &[Block] = &[
         .of(|row| row.socket.protocol == IPPROTO_MPTCP)
         .only(TableSet::only(Table::Mptcp)),
     Block::new(Groups::INFO, &[tcp::PROC_TCP])
+        .only(TableSet::only(Table::Tcp))
         .of(|row| row.socket.proc_line().is_some())
         .applies(|row, _| row.socket.protocol == IPPROTO_TCP),
     Block::new(Groups::NONE, &[derived::PORTS]).only(TableSet::only(Table::Tcp)),

@@ -106,6 +106,11 @@ impl FieldTest {
         self
     }
 
+    /// Whether the length of a list is compared.
+    pub(super) fn is_counting(&self) -> bool {
+        self.counts
+    }
+
     /// What is compared.
     pub fn field(&self) -> &Choice {
         &self.field

@@ -21,7 +21,7 @@ mod scopes;
 
 use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
-use crate::filter::{self, EvalContext, Expr};
+use crate::filter::{self, EvalContext, Expr, Remark};
 use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
@@ -107,7 +107,13 @@ impl Session {
             }
         };
         let first = scopes.first();
-        early.extend(first.into_iter().flat_map(|scope| scope.remarks.clone()).map(Notice::Filter));
+        early.extend(
+            first
+                .into_iter()
+                .flat_map(|scope| scope.remarks.clone())
+                .filter(Remark::is_told)
+                .map(Notice::Filter),
+        );
         let mut selected = question.selected;
         if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);
