@@ -66,7 +66,7 @@ pub struct Kept {
     ends: Box<[Option<usize>]>,
 }
 
-impl<'w> Columns<'w> {
+impl Columns<'_> {
     /// Reads the cells of a row.
     fn read(&mut self, row: &Row<'_>) {
         self.cells.clear();

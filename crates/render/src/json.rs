@@ -395,7 +395,7 @@ impl Sink for Json<'_> {
     }
 }
 
-impl<'w> Json<'w> {
+impl Json<'_> {
     fn object(&mut self, object: &Object<'_>) -> io::Result<()> {
         self.separate();
         if self.form == Form::Pretty {

@@ -86,7 +86,7 @@ fn check(by: &[&str], feed: impl FnOnce(&mut Sums<'_>)) -> (Vec<Vec<Object>>, [f
         for (name, rate) in RATES.iter().zip(rates) {
             let sum = sum(&format!("sum({name})"));
             // They are written with three digits behind the point.
-            let most = 0.001 * (groups.len() as f64 + 1.0);
+            let most = 0.001 * f64::from(u32::try_from(groups.len()).unwrap_or(u32::MAX)) + 0.001;
             assert!((sum - rate).abs() <= most, "{by}: {name} {sum} of {rate}: {groups:?}");
         }
     }
