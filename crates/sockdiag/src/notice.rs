@@ -8,6 +8,7 @@
 //! program can word it as it likes.  Its `Display` is one plain sentence
 //! without a newline, in which nothing acts on a terminal.
 
+mod missing;
 mod refusal;
 mod unseen;
 
@@ -20,6 +21,7 @@ use sockdiag_facts::errno_text;
 use crate::filter::Remark;
 use crate::model::BpfComplaint;
 
+pub use missing::{Missing, NoIterator};
 pub use refusal::Refusal;
 pub(crate) use refusal::Refusals;
 pub use unseen::{Ownerless, Unseen};
@@ -81,6 +83,9 @@ pub enum Notice {
     CgroupIdInvalid,
     /// A cgroup exists but cannot be opened by its id.
     CgroupOpen { errno: i32 },
+    /// A socket has the id of a cgroup that is not there: it was removed, or belongs to
+    /// another machine.
+    CgroupGone,
     /// The counters of sockets cannot be opened.
     SockstatFailed { errno: i32 },
     /// The number of connections cannot be read (`ESRCH`: the file does not hold it).
@@ -104,6 +109,9 @@ pub enum Notice {
     /// The other ends of so many connections are not in this network
     /// namespace, and others were not searched.
     PeersElsewhere { sockets: u64 },
+    /// The other ends of so many connections within this machine are held by no
+    /// process: not accepted yet, or closed.
+    PeersUnheld { sockets: u64 },
     /// The kernel lists no sockets of a table that was asked for by name.
     Missing { title: &'static str, why: Missing },
     /// The kernel refused the program that searches for holders, so they were
@@ -122,6 +130,9 @@ pub enum Notice {
     PeersLeftOut { sockets: u64 },
     /// What became of the sockets that were to be destroyed.
     Destroyed(Tally),
+    /// A field that was asked for by name is reported to nobody but with this: a
+    /// privilege or an option.
+    Withheld { field: String, without: &'static str },
     /// A value in the filter is not compared just as it was typed.
     Filter(Remark),
     /// The kernel refused to destroy a socket.
@@ -192,82 +203,6 @@ pub struct Tally {
     pub is_rehearsal: bool,
 }
 
-/// Why a table could not be listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Missing {
-    /// The kernel was built without this option, e.g. `CONFIG_IP_SCTP`.
-    Option(&'static str),
-    /// It came with a later kernel, e.g. `Linux 6.8`.
-    Since(&'static str),
-    /// The kernel lacks it and has no modules that could bring it.
-    NoModules,
-    /// It is a module, and none of that name is installed for this kernel.
-    NotInstalled {
-        /// The module, e.g. `vsock_diag`.
-        module: &'static str,
-        /// Where modules of this kernel lie, e.g. `/lib/modules/6.1.0`.
-        directory: PathBuf,
-    },
-    /// It is a module that is not loaded, and the kernel loads none any more.
-    LoadingIsOff {
-        /// The module.
-        module: &'static str,
-        /// The setting that forbids it, e.g. `kernel.modules_disabled`.
-        setting: &'static str,
-    },
-    /// It is an installed module that was not loaded, for whatever reason.
-    NotLoaded {
-        /// The module.
-        module: &'static str,
-    },
-    /// The caller may not ask (`EPERM`, `EACCES`, or no netlink sockets at all).
-    NotAllowed {
-        /// The error number.
-        errno: i32,
-    },
-    /// Nothing tells.
-    Unknown {
-        /// The kernel's answer, an error number.
-        errno: i32,
-    },
-}
-
-/// Why the kernel's iterator over open files, which finds the holders of
-/// sockets, is unavailable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NoIterator {
-    /// Tasks are numbered differently: another pid namespace, or its /proc.
-    Namespace,
-    /// The machine is not a 64-bit little-endian one.
-    Target,
-    /// The kernel does not describe its types.
-    NoTypes,
-    /// The kernel's types are not as expected.
-    Types {
-        /// What is not.
-        what: String,
-    },
-    /// The kernel refused the program.
-    Rejected {
-        /// The error number.
-        errno: i32,
-        /// The end of what the verifier says, in whole lines; empty if it was
-        /// not the verifier that refused.
-        log: String,
-    },
-    /// `CAP_BPF` or `CAP_PERFMON` is missing.
-    Privilege,
-    /// A system call failed.
-    Call {
-        /// What it was for.
-        what: &'static str,
-        /// The error number.
-        errno: i32,
-    },
-}
-
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -329,6 +264,9 @@ impl fmt::Display for Notice {
             }
             Self::CgroupIdInvalid => f.write_str("a socket has cgroup id 0, which no cgroup has"),
             Self::CgroupOpen { errno } => write!(f, "cannot open a cgroup by its id: {}", errno_text(*errno)),
+            Self::CgroupGone => {
+                f.write_str("the cgroup of a socket was removed or cannot be found, so its path is not known")
+            }
             Self::SockstatFailed { errno } => {
                 write!(f, "cannot read the counters of sockets (sockstat): {}", errno_text(*errno))
             }
@@ -340,7 +278,7 @@ impl fmt::Display for Notice {
             }
             Self::HoldersHidden { tested, why, .. } => {
                 let tested = Counted(*tested, "socket");
-                write!(f, "a condition was tested on {tested} for which no process was found: {why}")
+                write!(f, "no process found for {tested} that the condition was tested on: {why}")
             }
             Self::Ownerless { why, sockets, examples } => {
                 write!(f, "no process for {}, {why}", Counted(*sockets, "socket"))?;
@@ -375,6 +313,10 @@ impl fmt::Display for Notice {
                     "the other ends of {} are not in this network namespace (--netns all searches every one)",
                     Counted(*sockets, "connection")
                 )
+            }
+            Self::PeersUnheld { sockets } => {
+                let count = Counted(*sockets, "connection");
+                write!(f, "no process holds the other end of {count}: it is not accepted yet, or closed")
             }
             Self::Missing { title, why } => why.tell(title, f),
             Self::HolderProgramRejected { why } => write!(f, "processes are searched for in /proc: {why}"),
@@ -430,6 +372,7 @@ impl fmt::Display for Notice {
                 write!(f, "BPF map {id} is of type {kind}, not socket-local storage")
             }
             Self::MapTypes { id } => write!(f, "cannot read the types of BPF map {id}"),
+            Self::Withheld { field, without } => write!(f, "{field} is not reported without {without}"),
             Self::MapsTooMany { id } => write!(f, "BPF map {id} is left out: too many are open"),
             Self::MapValueSize { id, expected, got } => {
                 write!(f, "a value of BPF map {id} has {}, not {expected}", Counted((*got).into(), "byte"))
@@ -469,55 +412,6 @@ impl fmt::Display for Tally {
     }
 }
 
-impl Missing {
-    /// The whole sentence, for sockets that are called this.
-    fn tell(&self, title: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAllowed { errno } => {
-                return write!(f, "listing {title} sockets is not permitted here: {}", errno_text(*errno));
-            }
-            Self::Unknown { errno } => {
-                return write!(
-                    f,
-                    "this kernel lists no {title} sockets, and does not tell why: {}",
-                    errno_text(*errno)
-                );
-            }
-            _ => write!(f, "this kernel has no support for listing {title} sockets: ")?,
-        }
-        match self {
-            Self::Option(option) => write!(f, "it was built without {option}"),
-            Self::Since(release) => write!(f, "that came with {release}"),
-            Self::NotInstalled { module, directory } => {
-                write!(f, "there is no module {module} in {}", path_of(directory))
-            }
-            Self::LoadingIsOff { module, setting } => {
-                write!(f, "the module {module} is not loaded, and {setting} forbids loading it")
-            }
-            Self::NotLoaded { module } => write!(f, "the module {module} is installed but not loaded"),
-            _ => f.write_str("it was built without, and can load no modules"),
-        }
-    }
-}
-
-impl fmt::Display for NoIterator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
-            Self::Target => f.write_str("needs a 64-bit little-endian machine"),
-            Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
-            Self::Types { what } => f.write_str(what),
-            Self::Rejected { errno, log } => {
-                write!(f, "the kernel does not load the program: {}", errno_text(*errno))?;
-                // The last line is the one that tells.
-                log.lines().last().map_or(Ok(()), |line| write!(f, " ({line})"))
-            }
-            Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),
-            Self::Call { what, errno } => write!(f, "{what}: {}", errno_text(*errno)),
-        }
-    }
-}
-
 /// A number of things, in the singular or the plural.
 struct Counted(u64, &'static str);
 
@@ -550,85 +444,4 @@ fn path_of(path: &Path) -> Printable<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Sentences that count, and those that quote bytes.
-    #[test]
-    fn sentences_count_right_and_quote_safely() {
-        let of = |processes: &[i32]| Unseen { processes: processes.to_vec(), ..Unseen::default() };
-        let tally =
-            |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, ..Tally::default() };
-        for (notice, want) in [
-            (Notice::Destroyed(tally(1, 0, 0, 0)), "1 socket closed"),
-            (
-                Notice::Destroyed(tally(0, 1, 2, 3)),
-                "0 sockets closed, 1 already gone, 2 not supported by this kernel, \
-                 3 skipped (not of an internet protocol)",
-            ),
-            (Notice::PeersLeftOut { sockets: 1 }, "peer table full: 1 socket not matched"),
-            (
-                Notice::HoldersHidden { sockets: 2, tested: 0, why: of(&[7]) },
-                "no process found for 2 sockets: process 7 cannot be inspected",
-            ),
-            (
-                Notice::HoldersHidden { sockets: 0, tested: 1, why: of(&[7, 8]) },
-                "a condition was tested on 1 socket for which no process was found: \
-                 2 processes cannot be inspected (7, 8)",
-            ),
-            (
-                Notice::Ownerless { why: Ownerless::TimeWait, sockets: 2, examples: Vec::new() },
-                "no process for 2 sockets, in TIME-WAIT: closed at both ends, kept by the kernel for late \
-                 segments",
-            ),
-            (
-                Notice::HeldByThreads { sockets: 1, threads: vec![(4, 5)] },
-                "1 socket held by a thread alone, which -T shows (process 4, thread 5)",
-            ),
-            (
-                Notice::NamespacesUnseen {
-                    refused: vec![b"a".to_vec(), b"\x1b".to_vec()],
-                    errno: 13,
-                    why: of(&[3, 4]),
-                },
-                "2 network namespaces cannot be entered (a, \\x1b): Permission denied; \
-                 2 processes cannot be inspected (3, 4), so network namespaces may be missing",
-            ),
-            (
-                Notice::NamespacesUnseen { refused: Vec::new(), errno: 0, why: of(&[3]) },
-                "process 3 cannot be inspected, so network namespaces may be missing",
-            ),
-            (
-                Notice::EventsLost { times: 1 },
-                "the receive queue overflowed 1 time, so sockets were destroyed unseen",
-            ),
-            (
-                Notice::EndsUnheard { errno: 1 },
-                "closed sockets are not reported by the kernel (Operation not permitted): short connections are \
-                 missed",
-            ),
-            (
-                Notice::WithoutCookies { sockets: 2 },
-                "no rates for 2 sockets from /proc text, which has no cookies",
-            ),
-            (
-                Notice::Deficit { bytes: -68, attr_len: 0 },
-                "a reply ends 68 bytes before its attributes begin",
-            ),
-            (
-                Notice::Deficit { bytes: 1, attr_len: 9 },
-                "attributes end in 1 byte that form none (claimed length: 9)",
-            ),
-            (
-                Notice::Explained { text: b"No \x1btable\xff".to_vec() },
-                "the kernel refused the request: No \u{fffd}table\u{fffd}",
-            ),
-            (
-                Notice::DatabaseCorrupted { path: "/x".into(), line: b"a\n".to_vec() },
-                "/x has a line without a number and a name: a",
-            ),
-        ] {
-            assert_eq!(notice.to_string(), want);
-        }
-    }
-}
+mod tests;

@@ -45,9 +45,15 @@ impl LastWords {
             Exit::Generate(document) => Self::ours(manual::generate(document)),
             Exit::Usage(message) => Self::usage(&message, people.is_some()),
             Exit::Unknown { message, option } => {
-                match people.and_then(|words| hints::option(&option, words)) {
-                    None => Self::usage(&message, people.is_some()),
-                    Some((name, is_ours)) => {
+                match hints::option(&option, people.unwrap_or_default()) {
+                    // Whoever spells one of ours almost right learns it in a pipe, too,
+                    // behind what the reference says.
+                    Some((name, true, far)) if people.is_none() && far < 2 && option.len() > 5 => {
+                        let mut usage = Self::usage(&message, false);
+                        usage.stderr.extend(format!("ss: did you mean --{name}?\n").bytes());
+                        usage
+                    }
+                    Some((name, is_ours, _)) if people.is_some() => {
                         let advice = format!("\n    did you mean --{name}?");
                         let message = [&*message, advice.as_bytes()].concat();
                         // The reference's help does not list ours.
@@ -58,6 +64,7 @@ impl LastWords {
                             Self::usage(&message, true)
                         }
                     }
+                    _ => Self::usage(&message, people.is_some()),
                 }
             }
             Exit::Error { code, stderr } => Self { code, stderr, ..Self::default() },

@@ -14,7 +14,7 @@ use sockdiag::model::{Netns, Row, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::order::Order;
 use sockdiag::source::{DumpError, Sources};
-use sockdiag::sys::netns;
+use sockdiag::sys::{self, netns};
 use sockdiag_render::columns::{self, Columns, Shape};
 use sockdiag_render::groups::{self, Grouping, Groups, Total, TotalError};
 use sockdiag_render::json::{self, Counted, Header, Json, Trailer};
@@ -126,6 +126,33 @@ impl Plan {
         self.needs
     }
 
+    /// The first name, of columns or groups, of which this is so.
+    pub(crate) fn name_of(&self, is_so: &dyn Fn(&Choice) -> bool) -> Option<&str> {
+        let choices: Vec<&Choice> = match &self.chosen {
+            Chosen::Shown => Vec::new(),
+            Chosen::Columns(choices) => choices.iter().collect(),
+            Chosen::Groups(grouping) => {
+                grouping.by.iter().chain(grouping.totals.iter().map(Total::choice)).collect()
+            }
+        };
+        choices.into_iter().find(|choice| is_so(choice)).map(Choice::name)
+    }
+
+    /// What no socket reports of what was asked for by name, whatever it is like.
+    pub(crate) fn withheld(&self, args: &Args, order: &Order) -> Option<Notice> {
+        let is_netns = |choice: &Choice| choice.named().field.groups.intersects(FieldGroups::NETNS);
+        if args.netns.is_none()
+            && let Some(field) = self.name_of(&is_netns)
+        {
+            return Some(Notice::Withheld { field: field.to_owned(), without: "--netns" });
+        }
+        let named = |needs: Needs| {
+            let chosen = self.name_of(&|choice| choice.needs().intersects(needs));
+            chosen.or_else(|| order.name_with(needs)).map(str::to_owned)
+        };
+        sys::withheld(&named)
+    }
+
     /// The order of rows, and how many of them.
     pub(crate) fn order(&self, catalog: &Catalog) -> Result<Order, Exit> {
         if matches!(self.chosen, Chosen::Groups(_)) {
@@ -232,7 +259,7 @@ fn column(grouping: &Grouping, name: &str) -> Result<(usize, bool), Exit> {
     let (name, down) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
     let at = grouping.column(name);
     let names: Vec<String> = grouping.names().collect();
-    let wrong = || format!("ss: groups are not ordered by \"{name}\", but by one of {}", names.join(", "));
+    let wrong = || format!("ss: groups cannot be sorted by \"{name}\", only by {}", names.join(", "));
     Ok((at.ok_or_else(|| Exit::error(Exit::USAGE, wrong()))?, down))
 }
 
@@ -273,22 +300,26 @@ impl Listing {
 /// Ends for options that cannot go together.
 fn check(args: &Args) -> Result<(), Exit> {
     let form = &args.form;
+    const NO_END: &str = ": there is no last row";
     let clashes = [
-        (form.json_lines && form.pretty, "--jsonl and --pretty"),
-        (form.is_json() && form.separated.is_some(), "JSON and --csv or --tsv"),
+        (form.json_lines && form.pretty, "--jsonl and --pretty", ""),
+        (form.is_json() && form.separated.is_some(), "JSON (-j, --jsonl, --pretty) and --csv or --tsv", ""),
         (
             args.summary && form.separated.is_some() && !args.only_summary(),
-            "--summary and --csv or --tsv, beside sockets: that would be two tables",
+            "--summary, a list of sockets and --csv or --tsv",
+            ": they are two tables, so ask for each by itself",
         ),
         // What is destroyed is shown as it is destroyed.
-        (args.destroys() && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort"),
-        (args.events && args.kill_dry_run, "--events and --kill-dry-run"),
-        (args.events && form.sort.is_some(), "--events and --sort: there is no last row"),
-        (args.events && form.group_by.is_some(), "--events and --group-by: there is no last row"),
+        (args.destroys() && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort", ""),
+        (args.events && args.kill_dry_run, "--events and --kill-dry-run", ""),
+        (args.events && form.sort.is_some(), "--events and --sort", NO_END),
+        (args.events && form.group_by.is_some(), "--events and --group-by", NO_END),
     ];
-    match clashes.iter().find(|(clash, _)| *clash) {
+    match clashes.iter().find(|(clash, ..)| *clash) {
         None => Ok(()),
-        Some((_, what)) => Err(Exit::error(Exit::USAGE, format!("ss: cannot be used together: {what}"))),
+        Some((_, what, why)) => {
+            Err(Exit::error(Exit::USAGE, format!("ss: {what} cannot be used together{why}")))
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use sockdiag::enrich::{BpfMaps, HolderSearch, Threads};
 use sockdiag::fields::{Catalog, Needs, Style};
 use sockdiag::filter;
-use sockdiag::model::{Netns, Row, Table, TableSet};
+use sockdiag::model::{Netns, Row, State, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
 use sockdiag::source::{DumpError, DumpErrorKind, Sources};
@@ -26,7 +26,7 @@ use sockdiag_render::ss::Look;
 
 use crate::cli::{self, Actions, Args, Exit};
 use crate::counts;
-use crate::hints;
+use crate::hints::{self, People};
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::notes::Notes;
@@ -111,6 +111,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         width: terminal::width(),
     };
     question.needs = plan.needs();
+    // A recording has what was reported then.
+    let is_live = sources.tcpdiag_file.is_none();
+    let mut withheld = if is_live { plan.withheld(&args, &order) } else { None };
     question.order = order;
     question.filter = Some(filter(&args, system.filter_file)?);
     question.netns.clone_from(&args.netns);
@@ -125,25 +128,30 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     question.holder_search = holder_search();
     question.quirks = Some(Box::new(Reference::new(args.show.extended, args.show.cgroup)));
     question.explain = explain || args.form.is_json();
-    let people = picture.then_some(&*args.words);
+    let people = picture.then_some(People { words: &args.words, tables: selected.tables });
     let mut session =
         Session::once(question).map_err(|error| none_shown(words::unasked(error, people), args.exit_code))?;
     if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS)) {
         return Err(words::two_looks(field.name));
     }
-    if let Some(hint) = people.and_then(hints::rarely_meant) {
+    if let Some(hint) = people.and_then(|people| hints::rarely_meant(people.words)) {
         // Nobody is left to tell if this fails.
         let _ = writeln!(io::stderr(), "{hint}");
     }
-    // Only a filter of ours asks for processes.
+    // Only a filter of ours asks for processes, or for what takes a privilege.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
-    explain |= asks_for_processes && is_told_beside;
+    if is_live && withheld.is_none() {
+        let tested = |needs| Some(session.filter()?.field_with(needs)?.name.to_owned());
+        withheld = sockdiag::sys::withheld(&tested);
+    }
+    explain |= (asks_for_processes || withheld.is_some()) && is_told_beside;
     let opening = Opening { catalog, look, words, sources: &sources, summary: &counted };
     let mut listing = match plan.open(&opening, args.events) {
         Ok(listing) => listing,
         Err(error) => return unwritten(&error),
     };
     let mut beside = Beside { said: said.into_inner(), explain, later: Notes::default(), fatal: None };
+    withheld.iter().for_each(|notice| beside.notice(notice));
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }
@@ -192,6 +200,18 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return Err(exit);
     }
     written.or_else(|error| unwritten(&error))?;
+    if rows == 0
+        && picture
+        && let Some(filter) = session.filter()
+    {
+        let narrow = !args.selection.has_states()
+            && selected.states.contains(State::Established)
+            && !selected.states.contains(State::Listen);
+        for hint in hints::none_shown(narrow, filter) {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(io::stderr(), "{hint}");
+        }
+    }
     if args.exit_code { by_rows(rows) } else { Ok(()) }
 }
 
@@ -387,6 +407,16 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Reads a filter; there is one such call, so that its code is there once.
+#[inline(never)]
+pub(crate) fn parse<'a>(
+    words: &'a [&'a [u8]],
+    file: Option<&'a mut dyn BufRead>,
+    context: filter::Context<'a>,
+) -> Result<filter::Parsed, Box<filter::Refused>> {
+    filter::parse_or_explain(words, file, context)
+}
+
 /// What reads the words that are left and the filter file.
 fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
@@ -404,7 +434,7 @@ fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
             (None, None) => None,
         };
         let filter::Context { catalog, preferred, tables, lookups } = context;
-        filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
+        parse(&words, file, filter::Context { catalog, preferred, tables, lookups })
     }))
 }
 

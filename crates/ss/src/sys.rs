@@ -35,6 +35,19 @@ extern "C" fn look() {
     }
 }
 
+/// What GCC's unwinder asks of glibc since 2.35, answered here so that the program runs
+/// on any glibc since 2.34: that no object is known, which ends the unwinding.
+///
+/// Only where panics abort: nothing is unwound there, and a program without symbols
+/// has no names to show in a backtrace.
+// SAFETY: whoever else defines this name is glibc, for which it may answer so; the
+// answer needs neither argument, and nothing is written.
+#[cfg(all(target_env = "gnu", panic = "abort"))]
+#[unsafe(no_mangle)]
+extern "C" fn _dl_find_object(_: *mut libc::c_void, _: *mut libc::c_void) -> libc::c_int {
+    -1
+}
+
 /// Undoes what Rust's runtime does to `SIGPIPE`: the process ends by it when
 /// its reader goes away, unless its parent had it ignored.
 pub(crate) fn restore_sigpipe() {

@@ -19,7 +19,7 @@ use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::errno_text;
 
 use crate::cli::Exit;
-use crate::hints;
+use crate::hints::{self, People};
 
 /// The bytes that a notice puts on stderr, with the newline where there is one.
 pub(crate) fn words(notice: &Notice) -> Vec<u8> {
@@ -100,10 +100,10 @@ pub(crate) fn are_for_people(words: &[OsString]) -> bool {
 
 /// How the program ends because of a question that cannot be asked; `people` are
 /// shown where the filter of these words is wrong.
-pub(crate) fn unasked(error: AskError, people: Option<&[OsString]>) -> Exit {
+pub(crate) fn unasked(error: AskError, people: Option<People<'_>>) -> Exit {
     match error {
         AskError::Filter(refused) => {
-            bad_filter(&refused.error, people.map(|words| hints::picture(&refused, words)).as_deref())
+            bad_filter(&refused.error, people.map(|people| hints::picture(&refused, people)).as_deref())
         }
         AskError::LookUp { notice, filter } => look_up(&notice, filter.map(|error| unasked(*error, people))),
         AskError::Namespace(error) => error.into(),
@@ -116,7 +116,12 @@ pub(crate) fn unasked(error: AskError, people: Option<&[OsString]>) -> Exit {
 /// How the program ends because of a field that one look at a socket cannot tell.
 pub(crate) fn two_looks(name: &str) -> Exit {
     let name = name.escape_debug();
-    Exit::error(Exit::USAGE, format!("ss: {name} needs two looks at each socket: use sockdiag top"))
+    Exit::error(
+        Exit::USAGE,
+        format!(
+            "ss: {name} needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)"
+        ),
+    )
 }
 
 /// How the program ends because the kernel cannot be asked about what a filter

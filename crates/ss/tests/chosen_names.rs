@@ -10,6 +10,8 @@
 mod any_bytes;
 #[path = "chosen_names/bounds.rs"]
 mod bounds;
+#[path = "chosen_names/others.rs"]
+mod others;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -13,8 +13,15 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 use sockdiag_testkit::zoo::Zoo;
 
+#[path = "columns/catalogue.rs"]
+mod catalogue;
 #[path = "columns/printed.rs"]
 mod printed;
+#[path = "columns/sources.rs"]
+mod sources;
+#[allow(dead_code, reason = "hosts are unpacked here, and looked at elsewhere")]
+#[path = "containers/tree.rs"]
+mod tree;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
@@ -445,18 +452,24 @@ fn wrong_names_are_refused_before_anything_is_listed() {
         ("--group-by state --columns congestion", "ss: congestion is not numeric, so it cannot be summed\n"),
         (
             "--group-by state --sort rtt",
-            "ss: groups are not ordered by \"rtt\", but by one of state, count, sum(recv_q), sum(send_q)\n",
+            "ss: groups cannot be sorted by \"rtt\", only by state, count, sum(recv_q), sum(send_q)\n",
         ),
         (
             "--columns remote.addr,rate.bytes_sent_per_s",
-            "ss: rate.bytes_sent_per_s needs two looks at each socket: use sockdiag top\n",
+            "ss: rate.bytes_sent_per_s needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
         ),
-        ("--sort -goodput", "ss: goodput needs two looks at each socket: use sockdiag top\n"),
+        (
+            "--sort -goodput",
+            "ss: goodput needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+        ),
         (
             "--group-by state --columns goodput",
-            "ss: goodput needs two looks at each socket: use sockdiag top\n",
+            "ss: goodput needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
         ),
-        ("share.app > 0.5", "ss: share.app needs two looks at each socket: use sockdiag top\n"),
+        (
+            "share.app > 0.5",
+            "ss: share.app needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+        ),
         ("--limit x", "ss: \"x\" is not a number to limit by\n"),
     ] {
         let outcome = outcome(&path, &format!("-tan {words}").split(' ').collect::<Vec<_>>());

@@ -200,6 +200,22 @@ fn both_ends_are_named_across_three_namespaces() {
     ] {
         assert!(json.contains(&part), "no {part} in {json}");
     }
+    // Everything that is known of a process is known of the other end's.
+    let csv = format!(
+        "--netns {list} -tnH --csv --columns peer.pid,peer.comm,peer.cmdline,peer.uid,peer.user sport = :7001"
+    );
+    assert_eq!(rows(&csv), [format!("{in_a},{},sleep,sleep 600,0,root", client.0.id())]);
+    let processes = format!(
+        "\"peer\":{{\"processes\":[{{\"pid\":{0},\"tid\":{0},\"fd\":0,\"comm\":\"sleep\",\"cmdline\":[\"sleep\",\"600\"],\"uid\":0,\"user\":\"root\"",
+        client.0.id()
+    );
+    assert!(json.contains(&processes), "no {processes} in {json}");
+    for filter in ["peer.cmdline = *600*", "peer.user = root", "peer.uid = 0", "not peer.user != root"] {
+        assert_eq!(rows(&format!("--netns {list} -tnH sport = :7001 and {filter}")).len(), 1, "{filter}");
+    }
+    for filter in ["peer.cmdline = *700*", "peer.user != root", "peer.uid > 0"] {
+        assert!(rows(&format!("--netns {list} -tnH sport = :7001 and {filter}")).is_empty(), "{filter}");
+    }
     assert_eq!(rows(&format!("--netns {list} -tnH netns.inode = {in_b} and dport = :7001")).len(), 1);
     assert!(rows(&format!("--netns {list} -tnH netns.inode = {in_a} and dport = :7001")).is_empty());
     assert_eq!(client_port, client_port_of(row(&all, &[&in_b, "198.51.100.1:7001 users"])));

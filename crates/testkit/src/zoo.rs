@@ -60,6 +60,11 @@ pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
     tables().map(|kind| (kind.name, kind.doc))
 }
 
+/// The names of all kinds, of those too that are made only where they are asked for.
+pub fn all_kinds() -> Vec<&'static str> {
+    tables().chain(on_request()).map(|kind| kind.name).collect()
+}
+
 /// One socket that the zoo holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {

@@ -73,6 +73,7 @@ const INET: &[Block] = &[
         .of(|row| row.socket.protocol == IPPROTO_MPTCP)
         .only(TableSet::only(Table::Mptcp)),
     Block::new(Groups::INFO, &[tcp::PROC_TCP])
+        .only(TableSet::only(Table::Tcp))
         .of(|row| row.socket.proc_line().is_some())
         .applies(|row, _| row.socket.protocol == IPPROTO_TCP),
     Block::new(Groups::NONE, &[derived::PORTS]).only(TableSet::only(Table::Tcp)),
@@ -97,6 +98,14 @@ pub struct Part {
     pub lead: Lead,
     /// The rows, in print order.
     pub fields: Vec<&'static Field>,
+}
+
+impl Part {
+    /// Whether structured output gives all of it with these groups: a column may hold
+    /// what several options show.
+    fn is_whole(&self, groups: Groups) -> bool {
+        !self.shown_by.intersects(Groups::COLUMNS) && self.shown_by.intersects(groups)
+    }
 }
 
 /// The blocks that describe the sockets of one kind, in print order.
@@ -228,8 +237,7 @@ impl Catalog {
         let of_kind = self.descriptions.iter().filter(|description| description.message_kind == message_kind);
         let mut parts: Vec<Part> = of_kind.flat_map(|description| &description.parts).cloned().collect();
         for part in &mut parts {
-            // A column may hold what several options show.
-            let whole = !part.shown_by.intersects(Groups::COLUMNS) && part.shown_by.intersects(groups);
+            let whole = part.is_whole(groups);
             part.fields.retain(|field| {
                 let new = (whole || field.groups.intersects(groups)) && !seen.contains(field);
                 if new {
@@ -247,7 +255,7 @@ impl Catalog {
         let mut asked: Vec<&'static Field> = Vec::new();
         let parts = self.descriptions.iter().flat_map(|description| &description.parts);
         for part in parts.filter(|part| part.tables.intersects(tables)) {
-            let whole = !part.shown_by.intersects(Groups::COLUMNS) && part.shown_by.intersects(groups);
+            let whole = part.is_whole(groups);
             for field in part.fields.iter().copied() {
                 if (whole || field.groups.intersects(groups)) && !asked.contains(&field) {
                     asked.push(field);
@@ -260,7 +268,10 @@ impl Catalog {
     /// What must be asked for so that these values are there.
     pub fn value_needs(&self, groups: Groups) -> Needs {
         let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
-        let rows = self.fields().filter(|field| field.groups.intersects(groups));
+        let rows = self.descriptions.iter().flat_map(|description| &description.parts).flat_map(|part| {
+            let whole = part.is_whole(groups);
+            part.fields.iter().filter(move |field| whole || field.groups.intersects(groups))
+        });
         rows.fold(Needs::NONE, |needs, field| {
             let members = field.kind.members().iter();
             members.fold(needs.union(field.needs), |needs, member| needs.union(member.needs))

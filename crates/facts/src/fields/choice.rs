@@ -264,6 +264,11 @@ impl Choice {
         self.fields.iter().find(|(of, _)| *of == message_kind).map(|(_, field)| *field)
     }
 
+    /// Whether zero is the row's number for none.
+    pub(crate) fn none_is_zero(&self, row: &Row<'_>) -> bool {
+        self.field(row).is_some_and(|field| field.none_number() == Some(0))
+    }
+
     /// What it says of a row, less the numbers that mean none or no limit; of a member
     /// the list.
     pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {

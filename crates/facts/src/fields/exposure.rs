@@ -143,7 +143,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.scope",
         word!(SCOPES, |r| Some(Scope::of(accepting(r)?)?.name())),
-        "Kind of the address that a listener is bound to.",
+        "Kind of the address that a listener is bound to; ss prints any(private) for any where listen.reach is private.",
         "idiag_src",
     )
     .group(Groups::EXPOSURE)

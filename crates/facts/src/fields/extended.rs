@@ -53,7 +53,9 @@ pub(super) const TIMER: &[Field] = &[
 
 /// The owner.
 pub(super) const UID: Field =
-    Field::new("socket.uid", plain!(|r| uid(r.socket)), "User that owns the socket.", "idiag_uid")
+    Field::new("socket.uid", plain!(|r| uid(r.socket)), 
+        "User that owns the socket; the one of its processes is process.uid, as which --columns reads uid beside pid \
+         and comm.", "idiag_uid")
         .group(Groups::EXTENDED.union(Groups::IDENTITY))
         .spelled(&Spelling::User)
         .shape("uid:N")
@@ -63,7 +65,7 @@ pub(super) const UID: Field =
 pub(super) const USER: Field = Field::new(
     "socket.user",
     text!(|r| Some(r.names.identities?.user(uid(r.socket)?)?)),
-    "Name of the user that owns the socket.",
+    "Name of the user that owns the socket; that of its processes is process.user, as user beside pid and comm.",
     "idiag_uid, passwd(5)",
 )
 .needs(Needs::USERS)
@@ -155,6 +157,7 @@ pub(super) const EXTENDED: &[Field] = &[
     .none(0)
     .group(Groups::EXTENDED)
     .operand("fwmark", Operand::Mark)
+    .needs(Needs::NET_ADMIN)
     .shape("fwmark:0xHEX")
     .text(Text::Custom(|out, r, _| {
         if let Some(mark) = r.socket.attrs().and_then(|attrs| attrs.mark()).filter(|mark| *mark != 0) {

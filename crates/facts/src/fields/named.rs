@@ -133,6 +133,9 @@ pub enum NameError {
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unknown { name, .. } if name.is_empty() => {
+                f.write_str("the name of a field is missing (is there a comma too many?)")
+            }
             Self::Unknown { name, alike } => {
                 write!(f, "there is no field \"{}\"", name.escape_debug())?;
                 if !alike.is_empty() {
@@ -308,7 +311,9 @@ fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
     };
     let mut own = found.iter().filter(is_own);
     match (found, own.next(), own.next()) {
-        ([only], ..) | (_, Some(only), None) => Some(only),
+        ([only], ..) => Some(only),
+        // Few sockets have a protocol above TCP, and few people know that word.
+        (_, Some(only), None) if !only.name.starts_with("ulp.") => Some(only),
         _ => None,
     }
 }
@@ -405,6 +410,8 @@ mod tests {
         }
         let name = catalog.named_of("name", TableSet::ALL).unwrap_err().to_string();
         assert!(name.contains("unix.name") && name.contains("container.name"), "{name}");
+        let name = catalog.named_of("name", tcp).unwrap_err().to_string();
+        assert!(name.contains("ulp.name") && name.contains("container.name"), "{name}");
     }
 
     /// Whoever types a filter may type anything.
@@ -427,7 +434,7 @@ mod tests {
             ("recvq", "there is no field \"recvq\" (is it socket.recv_q?)"),
             ("local", "there is no field \"local\" (is it local.addr, local.interface, local.port?)"),
             ("nothing like it", "there is no field \"nothing like it\""),
-            ("", "there is no field \"\""),
+            ("", "the name of a field is missing (is there a comma too many?)"),
         ] {
             assert_eq!(catalog.named(name).unwrap_err().to_string(), want, "{name}");
         }

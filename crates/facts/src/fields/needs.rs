@@ -28,6 +28,8 @@ bit_set! {
         SKMEMINFO,
         /// Values of BPF maps: an attribute of the request.
         BPF_STORAGES,
+        /// Nothing to ask for: the kernel tells it who has `CAP_NET_ADMIN` alone.
+        NET_ADMIN,
         /// `UDIAG_SHOW_VFS`.
         UNIX_VFS,
         /// `UDIAG_SHOW_ICONS`.

@@ -61,13 +61,14 @@ pub(super) const HOLDERS: Field = Field::new(
 .group(Groups::PROCESSES)
 .text(Text::Column(Column::Process, put_processes));
 
-const I32: Kind = Kind::Int(Int::of::<i32>());
+/// Ids of processes and numbers of descriptors: there are none below zero.
+const NUMBER: Kind = Kind::Int(Int::of::<u32>());
 
 /// What is known of a descriptor and of its process.
 pub(super) const HOLDER: &[Member] = &[
-    brief(member("pid", I32, "Process that has the descriptor.", Needs::NONE)),
-    member("tid", I32, "Thread of it; the process itself without -T.", Needs::NONE),
-    brief(member("fd", I32, "Number of the descriptor.", Needs::NONE)),
+    brief(member("pid", NUMBER, "Process that has the descriptor.", Needs::NONE)),
+    member("tid", NUMBER, "Thread of it; the process itself without -T.", Needs::NONE),
+    brief(member("fd", NUMBER, "Number of the descriptor.", Needs::NONE)),
     spelled(
         brief(member(
             "comm",
@@ -77,9 +78,19 @@ pub(super) const HOLDER: &[Member] = &[
         )),
         &Spelling::Cut(15),
     ),
-    member("cmdline", Kind::Texts, "Command line, a text for each word.", Needs::COMMANDS),
+    member(
+        "cmdline",
+        Kind::Texts,
+        "Command line, a text for each word; a condition tests each, and all with blanks between them.",
+        Needs::COMMANDS,
+    ),
     spelled(
-        member("uid", Kind::Int(Int::of::<u32>()), "User that the process acts as.", Needs::COMMANDS),
+        member(
+            "uid",
+            Kind::Int(Int::of::<u32>()),
+            "User that the process acts as; the owner of the socket is socket.uid.",
+            Needs::COMMANDS,
+        ),
         &Spelling::User,
     ),
     spelled(member("user", Kind::Text, "Name of that user.", Needs::COMMANDS), &Spelling::UserOf("uid")),
@@ -108,7 +119,7 @@ pub(super) fn each_holder_of(row: &Row<'_>, inode: u32, take: &mut dyn FnMut(Ite
     let Some(book) = row.names.holders else { return };
     book.holders(inode, &mut |holder| {
         let Identity { cmdline, uid, user } = Identity::of(row, holder.pid);
-        let number = |number: i32| Some(Value::I64(number.into()));
+        let number = |number: i32| u64::try_from(number).ok().map(Value::U64);
         take(Item::Record(&[
             number(holder.pid),
             number(holder.tid),

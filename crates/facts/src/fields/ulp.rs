@@ -48,6 +48,7 @@ pub(super) const ULP: &[Field] = &[
         "INET_DIAG_MD5SIG",
     )
     .gauge(Unit::Count)
+    .needs(Needs::NET_ADMIN)
     .print_needs(Needs::HOSTS)
     .shape("md5keys:ADDR/PREFIX=KEY,...")
     .text(Text::Custom(fmt_md5)),

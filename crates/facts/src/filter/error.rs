@@ -1,8 +1,11 @@
 //! What can be wrong with a filter: typed, with one plain sentence for each.
 
+#![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
+
 use std::fmt;
 
 use crate::errno::errno_text;
+use crate::fields::{Unit, put_amount};
 use crate::model::words::Word;
 
 /// A filter that cannot be used.
@@ -79,8 +82,8 @@ pub enum FilterError {
 pub enum Mismatch {
     /// It has one of these words.
     Words(&'static [Word]),
-    /// It lies between these numbers.
-    Range(i128, i128),
+    /// It lies between these numbers of this unit.
+    Range(i128, i128, Unit),
     /// It is a whole number.
     Whole,
     /// It is an address.
@@ -105,6 +108,8 @@ pub enum Mismatch {
     Unit(String),
     /// The condition would hold for no socket.
     Never,
+    /// No socket passes these two conditions, both of which have to hold.
+    Contrary(String),
     /// It is the mark of what is absent, which no condition is compared with.
     Absent,
     /// A quote in it is not closed.
@@ -149,13 +154,24 @@ pub enum Remark {
         /// The value as typed.
         value: Vec<u8>,
     },
+    /// `and` and `or` stand beside each other without brackets, which other languages
+    /// may group otherwise.
+    Mixed {
+        /// Whether `and` first, as elsewhere, would make it another filter.
+        differs: bool,
+    },
 }
 
 impl Remark {
     /// Whether something else may have been meant, so that nothing should be
     /// destroyed by it.
     pub fn is_doubtful(&self) -> bool {
-        matches!(self, Self::DecimalOrHex { .. })
+        matches!(self, Self::DecimalOrHex { .. } | Self::Mixed { .. })
+    }
+
+    /// Whether it is worth saying where nothing is destroyed.
+    pub fn is_told(&self) -> bool {
+        *self != Self::Mixed { differs: false }
     }
 }
 
@@ -176,6 +192,9 @@ impl fmt::Display for Remark {
                     f,
                     "{value} is taken for {field} as decimal and as hexadecimal; 0x before it makes it one"
                 )
+            }
+            Self::Mixed { .. } => {
+                f.write_str("and and or are read from left to right; brackets say what belongs together")
             }
         }
     }
@@ -264,11 +283,13 @@ fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, wh
             }
             Ok(())
         }
-        Mismatch::Range(least, most) => {
-            write!(
-                f,
-                "{field} lies between {least} and {most}, so this comparison with {value} decides nothing"
-            )
+        Mismatch::Range(least, most, unit) => {
+            write!(f, "{field} lies between {least} and {most}")?;
+            let mut most_shown = Vec::new();
+            if unit.is_time() && put_amount(&mut most_shown, *most as f64, *unit) {
+                write!(f, " ({})", String::from_utf8_lossy(&most_shown))?;
+            }
+            write!(f, ", so this comparison with {value} decides nothing")
         }
         Mismatch::Whole => write!(f, "{field} is a whole number and never {value}"),
         Mismatch::Address => write!(f, "{value} is neither an address, a network nor the name of a host"),
@@ -286,10 +307,11 @@ fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, wh
         Mismatch::Several => write!(f, "{field} can be less or more than one value only, not {value}"),
         Mismatch::Unit(other) => write!(f, "{field} and {other} are not of one unit"),
         Mismatch::Never => write!(f, "no socket has {field} and not {value}"),
+        Mismatch::Contrary(both) => write!(f, "no socket can have {both}"),
         Mismatch::Absent => {
             write!(f, "{value} stands for what is not reported: say \"not {field} = *\", or quote the text")
         }
-        Mismatch::Quote => write!(f, "a quote in {value} is not closed"),
+        Mismatch::Quote => write!(f, "the quote that opens before {value} is not closed"),
         Mismatch::Bracket => {
             write!(f, "a bracket in {value} is not opened; quote the value if it is part of it")
         }

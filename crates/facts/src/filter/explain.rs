@@ -52,64 +52,36 @@ impl Refused {
 /// those behind it; `None` where that one has no need of any, or where the brackets
 /// would not match.
 pub(super) fn with_blanks(before: &str, wrong: &str, behind: &str) -> Option<String> {
-    let mut words: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
-    let parts = apart(wrong);
-    let changed = parts.len() > 1;
-    words.extend(parts);
-    words.extend(behind.split_whitespace().flat_map(apart));
-    let depth = words.iter().try_fold(0_usize, |depth, word| match word.as_str() {
-        "(" => Some(depth + 1),
-        ")" => depth.checked_sub(1),
-        _ => Some(depth),
+    let apart = apart(wrong);
+    let text = format!("{before}{apart}{}", self::apart(behind));
+    let mut depth = 0_i32;
+    let closes_too_soon = text.bytes().any(|byte| {
+        depth += i32::from(byte == b'(') - i32::from(byte == b')');
+        depth < 0
     });
-    (changed && depth == Some(0)).then(|| words.join(" "))
+    (apart != wrong && !closes_too_soon && depth == 0).then_some(text)
 }
 
-/// A word as the words it was meant to be.
-fn apart(word: &str) -> Vec<String> {
-    const JOINTS: [&str; 4] = ["&&", "||", "&", "|"];
-    let mut parts = Vec::new();
-    let mut rest = word;
-    while let Some(bracket) = rest.get(..1).filter(|first| matches!(*first, "(" | "!") && rest.len() > 1) {
-        if rest.starts_with("!=") {
-            break;
+/// A text with single blanks around its operators, joints and brackets.
+fn apart(text: &str) -> String {
+    let class = |letter: char| match letter {
+        '=' | '!' | '<' | '>' => 1,
+        '&' | '|' => 2,
+        '(' | ')' => 3,
+        ' ' => 4,
+        _ => 0,
+    };
+    let mut new = String::new();
+    let mut last = 4;
+    for letter in text.chars() {
+        let class = class(letter);
+        if (class != last || class == 3) && class != 4 && last != 4 && !new.is_empty() {
+            new.push(' ');
         }
-        parts.push(bracket.to_owned());
-        rest = rest.get(1..).unwrap_or_default();
+        new.push(letter);
+        last = class;
     }
-    // The first of each matters: what a value has inside is its own.
-    let joints = JOINTS.iter().filter_map(|joint| Some((rest.find(joint)?, *joint)));
-    if let Some((at, joint)) = joints.min_by_key(|(at, joint)| (*at, std::cmp::Reverse(joint.len()))) {
-        let (left, right) = rest.split_at(at);
-        let right = right.get(joint.len()..).unwrap_or_default();
-        if !left.is_empty() {
-            parts.extend(apart(left));
-        }
-        parts.push(joint.to_owned());
-        if !right.is_empty() {
-            parts.extend(apart(right));
-        }
-        return parts;
-    }
-    let closing = rest.len() - rest.trim_end_matches(')').len();
-    let opened = rest.matches('(').count();
-    let closing = if rest.len() == closing { closing } else { closing.saturating_sub(opened) };
-    let (rest, brackets) = rest.split_at(rest.len() - closing);
-    let is_operator = |letter: char| matches!(letter, '=' | '!' | '<' | '>');
-    match rest.find(is_operator) {
-        Some(at) if rest.len() > at => {
-            let (left, right) = rest.split_at(at);
-            let end = right.find(|letter| !is_operator(letter)).unwrap_or(right.len()).min(2);
-            let (operator, right) = right.split_at(end);
-            parts.extend(
-                [left, operator, right].iter().filter(|part| !part.is_empty()).map(|part| (*part).to_owned()),
-            );
-        }
-        _ if rest.is_empty() => {}
-        _ => parts.push(rest.to_owned()),
-    }
-    parts.extend(brackets.chars().map(String::from));
-    parts
+    new
 }
 
 /// How `state WORD` is meant where it stands in a filter: as words of their own,

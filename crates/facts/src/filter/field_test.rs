@@ -106,6 +106,11 @@ impl FieldTest {
         self
     }
 
+    /// Whether the length of a list is compared.
+    pub(super) fn is_counting(&self) -> bool {
+        self.counts
+    }
+
     /// What is compared.
     pub fn field(&self) -> &Choice {
         &self.field
@@ -133,15 +138,13 @@ impl FieldTest {
 
     pub(super) fn holds(&self, row: &Row<'_>) -> bool {
         let special = |special: &Wanted| match self.comparison {
-            Comparison::Eq => {
-                self.wanted.iter().any(|wanted| wanted == special || *wanted == Wanted::Anything)
-            }
+            Comparison::Eq => self.wanted.contains(special),
             _ => false,
         };
         match self.field.read(row) {
             Reading::Absent => false,
             // A zero is shown as one, but a time that was not measured is not short.
-            Reading::None if self.field.named().field.none_number() == Some(0) => {
+            Reading::None if self.field.none_is_zero(row) => {
                 let is_order = !matches!(self.comparison, Comparison::Eq | Comparison::Ne);
                 !(is_order && self.field.unit().is_time()) && self.one_holds(Value::U64(0), row)
             }

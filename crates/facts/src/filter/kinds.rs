@@ -4,25 +4,21 @@
 //! there, with what it could have: a misspelt word would never match, and under
 //! `!=` match everything.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "amounts of any size are compared as ratios, and words have numbers of 32 bits; each cast is meant"
-)]
+mod address;
+mod number;
 
+use address::whole;
+
+use super::Context;
 use super::error::{FilterError, Mismatch, Remark, Reporter};
 use super::expr::Comparison;
 use super::field_test::{FieldTest, Wanted, counts};
-use super::host::{self, Prefix};
 use super::pattern::{self, Case};
-use super::quantity::{self, Amount};
 use super::typed::{Element, Typed};
-use super::{Context, Transport};
 use crate::cnum;
 use crate::fields::{Choice, Groups, Int, Kind, NameError, Named, Operand, Spelling, Unit};
+use crate::model::TableSet;
 use crate::model::words::{FALSE_TRUE, Word, by_spelling};
-use crate::model::{Addr, MessageKind, Table, TableSet};
 
 /// What a value is read for.
 struct Subject<'n> {
@@ -127,8 +123,7 @@ impl Reader<'_, '_> {
         if subject.named.field.groups.intersects(Groups::NETNS) && !self.ctx.lookups.tells_namespaces() {
             return by(Reporter::Namespaces);
         }
-        let listed = |kind| self.ctx.tables.iter().any(|table| table.message_kind() == kind);
-        if !self.ctx.tables.is_empty() && !subject.choice.message_kinds().any(listed) {
+        if !self.ctx.tables.is_empty() && !self.ctx.catalog.reports(self.ctx.tables, subject.named.field) {
             return by(Reporter::Tables);
         }
         Ok(())
@@ -147,13 +142,11 @@ impl Reader<'_, '_> {
         let mut elements: Vec<Element> = Vec::new();
         for element in &typed.elements {
             // The cell of a list, between quotes as a whole, is the list all the same.
-            let parts = element.text.split(|byte| *byte == b',');
-            if is_list && element.quoted && parts.clone().count() > 1 {
-                elements.extend(parts.map(|part| Element {
-                    text: part.to_vec(),
-                    pattern: None,
-                    ..element.clone()
-                }));
+            let before = elements.len();
+            if is_list {
+                elements.extend(element.parts());
+            }
+            if elements.len() > before {
                 if matches!(kind, Kind::Text | Kind::Texts | Kind::Records(_)) {
                     wanted.push(text_of(element));
                 }
@@ -276,7 +269,9 @@ impl Reader<'_, '_> {
         }
         let special = subject.named.member.is_none() && !element.quoted && !subject.is_ordered();
         if special && let Some(special) = Self::special(subject, element) {
-            return Ok(vec![special]);
+            // Of vsock, none is another number.
+            let other = (element.text == b"none" && special != Wanted::None).then_some(Wanted::None);
+            return Ok(std::iter::once(special).chain(other).collect());
         }
         match kind {
             Kind::Int(_) | Kind::Wide(_) | Kind::Enum(..) | Kind::Flags(..) | Kind::Ratio => {
@@ -352,112 +347,6 @@ impl Reader<'_, '_> {
         if found.is_empty() { Err(subject.wrong(&element.text, Mismatch::Words(words))) } else { Ok(found) }
     }
 
-    /// A number, an amount, or a word for one.
-    fn number(&mut self, subject: &Subject<'_>, element: &Element) -> Result<Vec<Wanted>, FilterError> {
-        let (kind, unit, text) = (subject.kind(), subject.named.unit(), element.text.as_slice());
-        let words = kind.words();
-        if let Some(number) = by_spelling(words, text).and_then(|word| word.number) {
-            return Ok(vec![match kind {
-                Kind::Flags(..) if !subject.is_ordered() => Wanted::Bits(number.into()),
-                _ => Wanted::Whole(number.into()),
-            }]);
-        }
-        let numbers: Vec<Wanted> = matching(element, words)
-            .filter_map(|word| Some(Wanted::Whole(word.number?.into())))
-            .filter(|_| !subject.is_ordered() && matches!(kind, Kind::Enum(..)))
-            .collect();
-        if !numbers.is_empty() {
-            return Ok(numbers);
-        }
-        if let Spelling::Printed(number) = subject.named.spelling()
-            && let Some(number) = number(text)
-        {
-            return Ok(vec![Wanted::Whole(number.into())]);
-        }
-        let number = cnum::scan(text, 0).filter(|n| n.len == text.len() && !n.overflow);
-        let decimal = number.map(|n| if n.negative { -i128::from(n.magnitude) } else { n.magnitude.into() });
-        let hex = match subject.named.spelling() {
-            Spelling::Hex => cnum::scan(text, 16)
-                .filter(|n| n.len == text.len() && !n.overflow && !n.negative && text.first() != Some(&b'+'))
-                .map(|n| i128::from(n.magnitude)),
-            _ => None,
-        };
-        let fits = |number: &i128| check_range(subject, text, *number as f64, 0.0).is_ok();
-        match (decimal.filter(fits), hex.filter(fits)) {
-            (Some(decimal), Some(hex)) if decimal != hex => {
-                self.remarks.push(Remark::DecimalOrHex { field: subject.title(), value: text.to_vec() });
-                let decimal = Wanted::Whole(decimal);
-                return Ok(if subject.is_ordered() {
-                    vec![decimal]
-                } else {
-                    vec![decimal, Wanted::Whole(hex)]
-                });
-            }
-            (None, Some(hex)) => return Ok(vec![Wanted::Whole(hex)]),
-            _ => {}
-        }
-        if let Some(number) = decimal {
-            if number != 0 && subject.named.without_unit && unit.is_time() {
-                return Err(FilterError::NoUnit {
-                    name: subject.name.as_bytes().to_vec(),
-                    field: subject.named.field.name,
-                    value: text.to_vec(),
-                });
-            }
-            check_range(subject, text, number as f64, 0.0)?;
-            return Ok(vec![Wanted::Whole(number)]);
-        }
-        if let Some(amount) = quantity::amount(text, unit) {
-            return amount_of(subject, text, amount);
-        }
-        if let Some(Amount { amount, step }) = quantity::ratio(text) {
-            if subject.named.without_unit && unit.is_time() && amount != 0.0 {
-                return Err(FilterError::NoUnit {
-                    name: subject.name.as_bytes().to_vec(),
-                    field: subject.named.field.name,
-                    value: text.to_vec(),
-                });
-            }
-            let step = if kind == Kind::Ratio { step } else { 0.0 };
-            return amount_of(subject, text, Amount { amount, step });
-        }
-        if let Some(found) = self.name_of_number(subject, text)? {
-            return Ok(found);
-        }
-        Err(match kind {
-            Kind::Enum(..) | Kind::Flags(..) if !words.is_empty() => {
-                subject.wrong(text, Mismatch::Words(words))
-            }
-            _ => FilterError::NotANumber { field: subject.named.field.name, value: text.to_vec() },
-        })
-    }
-
-    /// What a name means where the number is a port or a user.
-    fn name_of_number(
-        &mut self,
-        subject: &Subject<'_>,
-        text: &[u8],
-    ) -> Result<Option<Vec<Wanted>>, FilterError> {
-        if matches!(subject.named.spelling(), Spelling::User) {
-            let user = self.ctx.lookups.user(text);
-            let user = user.ok_or_else(|| subject.wrong(text, Mismatch::User))?;
-            return Ok(Some(vec![Wanted::Whole(user.into())]));
-        }
-        let operand = subject.named.field.operand.map(|(_, operand)| operand);
-        if !matches!(operand, Some(Operand::LocalPort | Operand::RemotePort)) {
-            return Ok(None);
-        }
-        let tables = self.ctx.tables;
-        let mut of = |table, transport| {
-            let shown = tables.is_empty() || tables.contains(table);
-            if shown { self.ctx.lookups.service(text, transport) } else { None }
-        };
-        let tcp = of(Table::Tcp, Transport::Tcp);
-        let port = tcp.or_else(|| of(Table::Udp, Transport::Udp));
-        let port = port.or_else(|| self.ctx.lookups.rpc_service(text));
-        Ok(port.map(|port| vec![Wanted::Whole(port.into())]))
-    }
-
     fn text(&mut self, subject: &Subject<'_>, element: &Element) -> Result<Vec<Wanted>, FilterError> {
         let text = &element.text;
         match *subject.named.spelling() {
@@ -486,46 +375,6 @@ impl Reader<'_, '_> {
             _ => {}
         }
         Ok(vec![text_of(element)])
-    }
-
-    /// An address, a network, a host.
-    fn addr(&mut self, subject: &Subject<'_>, text: &[u8]) -> Result<Vec<Wanted>, FilterError> {
-        let wrong = |why| subject.wrong(text, why);
-        let word = std::str::from_utf8(text).map_err(|_| wrong(Mismatch::Address))?;
-        if matches!(word, "any" | "all" | "default") {
-            return Ok(vec![Wanted::Anything]);
-        }
-        let others = |table: Table| !matches!(table.message_kind(), MessageKind::Inet | MessageKind::Smc);
-        let tables = self.ctx.tables;
-        let has_numbers = tables.is_empty() || tables.iter().any(others);
-        if has_numbers && let Ok(number) = word.parse() {
-            return Ok(vec![Wanted::Number(number)]);
-        }
-        let parts = split_addr(word).ok_or_else(|| wrong(Mismatch::Address))?;
-        if parts.port.is_some_and(|port| !matches!(port, "" | "*")) {
-            let end =
-                if subject.named.field.name.starts_with("local") { "local.port" } else { "remote.port" };
-            return Err(wrong(Mismatch::Port(end)));
-        }
-        let zone = match parts.zone {
-            None => None,
-            Some(zone) => {
-                let index = host::interface(zone.as_bytes(), self.ctx.lookups).or_else(|| zone.parse().ok());
-                Some(index.ok_or_else(|| wrong(Mismatch::Interface))?)
-            }
-        };
-        if let Some(prefix) = prefix(&parts) {
-            return Ok(vec![Wanted::Addr { prefix, zone }]);
-        }
-        let is_name = parts.addr.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-            && parts.addr.bytes().any(|byte| byte.is_ascii_alphabetic());
-        if !is_name || zone.is_some() || parts.len.is_some() || parts.in_brackets {
-            return Err(wrong(Mismatch::Address));
-        }
-        let found = self.ctx.lookups.hosts(parts.addr.as_bytes(), None);
-        let found = found.into_iter().filter_map(|addr| Some(Wanted::Addr { prefix: whole(addr)?, zone }));
-        let found: Vec<Wanted> = found.collect();
-        if found.is_empty() { Err(wrong(Mismatch::Address)) } else { Ok(found) }
     }
 
     /// A comparison with another field; `None` if the value names none, or text is
@@ -624,125 +473,6 @@ fn least_len(pattern: &[u8]) -> usize {
         at += 1;
     }
     len
-}
-
-/// An amount, checked against what the field can hold.
-fn amount_of(
-    subject: &Subject<'_>,
-    text: &[u8],
-    Amount { amount, step }: Amount,
-) -> Result<Vec<Wanted>, FilterError> {
-    // Binary fractions of decimals are not exact.
-    let slack = step / 2.0 + amount.abs() * 1e-12;
-    check_range(subject, text, amount, slack)?;
-    let is_whole = subject.kind() != Kind::Ratio;
-    let near = amount.round();
-    if is_whole && (near - amount).abs() <= 1e-9 * amount.abs().max(1.0) && step <= 1.0 && amount.abs() < 1e30
-    {
-        return Ok(vec![Wanted::Whole(near as i128)]);
-    }
-    if is_whole && !subject.is_ordered() && (near - amount).abs() > slack {
-        return Err(subject.wrong(text, Mismatch::Whole));
-    }
-    Ok(vec![Wanted::Amount { amount, slack }])
-}
-
-/// Fails where a field can never be so compared with an amount.
-fn check_range(subject: &Subject<'_>, text: &[u8], amount: f64, slack: f64) -> Result<(), FilterError> {
-    let int = match (subject.kind(), subject.is_ordered()) {
-        // A length.
-        (Kind::Texts | Kind::Addrs | Kind::Records(_), _) | (Kind::Integers(_), true) => Int::of::<u64>(),
-        _ => match subject.int {
-            Some(int) => int,
-            None => return Ok(()),
-        },
-    };
-    let (least, most) = (int.min() as f64, int.max() as f64);
-    let possible = match subject.comparison {
-        Comparison::Eq | Comparison::Ne => amount + slack >= least && amount - slack <= most,
-        Comparison::Gt => amount < most,
-        Comparison::Ge => amount <= most,
-        Comparison::Lt => amount > least,
-        Comparison::Le => amount >= least,
-    };
-    if possible { Ok(()) } else { Err(subject.wrong(text, Mismatch::Range(int.min(), int.max()))) }
-}
-
-/// The parts of an address as it is written.
-struct Parts<'t> {
-    addr: &'t str,
-    in_brackets: bool,
-    zone: Option<&'t str>,
-    len: Option<&'t str>,
-    port: Option<&'t str>,
-}
-
-/// Takes an address apart; `None` where brackets do not match.
-fn split_addr(word: &str) -> Option<Parts<'_>> {
-    let (inside, behind, in_brackets) = match word.strip_prefix('[') {
-        Some(rest) => {
-            let (inside, behind) = rest.split_once(']')?;
-            (inside, behind, true)
-        }
-        None => (word, "", false),
-    };
-    // Behind a bracket a length or a port; else a port behind a single colon, or a
-    // wildcard behind the colons of an IPv6 address.
-    let (inside, len, port) = if in_brackets {
-        let (len, port) = match behind.split_once(':') {
-            Some((len, port)) => (len, Some(port)),
-            None => (behind, None),
-        };
-        let len = match len.strip_prefix('/') {
-            Some(len) => Some(len),
-            None if len.is_empty() => None,
-            None => return None,
-        };
-        (inside, len, port)
-    } else if let Some(addr) = inside.strip_suffix(":*") {
-        (addr, None, Some("*"))
-    } else if inside.matches(':').count() == 1 {
-        let (addr, port) = inside.split_once(':')?;
-        (addr, None, Some(port))
-    } else {
-        (inside, None, None)
-    };
-    let (inside, len) = match (inside.split_once('/'), len) {
-        (Some((inside, len)), None) => (inside, Some(len)),
-        (Some(_), Some(_)) => return None,
-        (None, len) => (inside, len),
-    };
-    let (addr, zone) = match inside.split_once('%') {
-        Some((addr, zone)) => (addr, Some(zone)),
-        None => (inside, None),
-    };
-    Some(Parts { addr, in_brackets, zone, len, port })
-}
-
-/// The network that the parts of an address are; of a v4-mapped one, the IPv4
-/// network.
-fn prefix(parts: &Parts<'_>) -> Option<Prefix> {
-    let text = match parts.len {
-        Some(len) => format!("{}/{len}", parts.addr),
-        // An address of fewer numbers is more likely a mistake.
-        None if parts.addr.contains(':') || parts.addr.matches('.').count() == 3 => parts.addr.to_owned(),
-        None => return None,
-    };
-    match host::prefix(text.as_bytes(), None)? {
-        Prefix::V6(octets, len @ 96..) if Addr::V6(octets).mapped_v4().is_some() => {
-            Some(Prefix::V4(Addr::V6(octets).mapped_v4()?, len - 96))
-        }
-        prefix => Some(prefix),
-    }
-}
-
-/// A single address; none for what is not of the Internet.
-fn whole(addr: Addr) -> Option<Prefix> {
-    match addr.one_host() {
-        Addr::V4(octets) => Some(Prefix::V4(octets, 32)),
-        Addr::V6(octets) => Some(Prefix::V6(octets, 128)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

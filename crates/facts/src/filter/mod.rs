@@ -21,6 +21,7 @@
 //!
 //! Source: the manual page ss(8), and the program's behaviour.
 
+mod contrary;
 mod emit;
 mod error;
 mod eval;

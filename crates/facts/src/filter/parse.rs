@@ -12,19 +12,20 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
+mod expected;
+
 use std::io::BufRead;
 
-use super::error::{FilterError, HostError, Mismatch, Remark, Reporter};
-use super::explain::{self, Refused};
+use super::error::{FilterError, Mismatch, Remark};
+use super::explain::Refused;
 use super::expr::{Comparison, End, Expr, Node, Test};
 use super::host::{self, HostCondition, Meaning};
 use super::kinds::Reader;
 use super::lex::{Mark, Tokens, mark};
-use super::{Context, Parsed, quantity, typed};
+use super::{Context, Parsed, contrary, typed};
 use crate::cnum;
-use crate::fields::{Field, NameError, Named, Operand, Unit};
+use crate::fields::{Field, Named, Operand};
 use crate::model::Family;
-use crate::model::words::Word;
 
 /// Symbols that the reference's parser holds at most.
 const MAX_SYMBOLS: usize = 9998;
@@ -39,8 +40,20 @@ enum Symbol {
     Not,
     And,
     Or,
-    /// A finished expression; the index of its last node.
-    Expr(usize),
+    /// A finished expression; the index of its last node, and how its parts are
+    /// joined at this level.
+    Expr(usize, Joined),
+}
+
+/// How the parts of an expression are joined where no brackets are around them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joined {
+    /// It is one part.
+    Not,
+    /// By `and`, which may be unwritten.
+    And,
+    /// By `or`.
+    Or,
 }
 
 /// An operand whose condition is not complete, and its operator once read.
@@ -73,6 +86,8 @@ struct Parser<'a> {
     /// Whether the value of a field is next.
     wants_value: bool,
     remarks: Vec<Remark>,
+    /// Whether `and` and `or` stand side by side, and an `and` behind an `or`.
+    mixed: Option<bool>,
 }
 
 /// Reads a filter: first the words of the command line, each of which is split
@@ -106,6 +121,7 @@ pub fn parse_or_explain<'a>(
         is_ours: false,
         wants_value: false,
         remarks: Vec::new(),
+        mixed: None,
     };
     while let Some(token) = parser.tokens.next() {
         if let Err(error) = token.and_then(|token| parser.token(&token)) {
@@ -123,110 +139,16 @@ impl Parser<'_> {
         let family = self.narrowed;
         let expr = match (self.pending, self.stack.as_slice()) {
             (None, []) => None,
-            (None, [Symbol::Expr(_)]) => {
+            (None, [Symbol::Expr(..)]) => {
                 Some(Expr::new(std::mem::take(&mut self.nodes)).ok_or(FilterError::Syntax)?)
             }
             _ => return Err(FilterError::Syntax),
         };
+        // What the reference understands is read as it reads it.
+        if let (true, Some(differs)) = (self.is_ours, self.mixed) {
+            self.remarks.push(Remark::Mixed { differs });
+        }
         Ok(Parsed { expr, family, remarks: std::mem::take(&mut self.remarks) })
-    }
-
-    /// Where the filter is wrong, and what would be right there.
-    fn explain(self, error: FilterError, at_end: bool) -> Refused {
-        let expected = self.expected(&error, at_end);
-        let around = self.tokens.around(at_end).map(|words| explain::line(words.iter().map(Vec::as_slice)));
-        let [mut before, wrong, mut behind] = around;
-        if !before.is_empty() {
-            before.push(' ');
-        }
-        if !behind.is_empty() {
-            behind.insert(0, ' ');
-        }
-        let mended = match error {
-            _ if at_end => None,
-            FilterError::Host(_) | FilterError::Syntax if is_state(&wrong) && before.is_empty() => {
-                explain::state_first(&wrong, &behind)
-            }
-            FilterError::Host(_) | FilterError::Syntax => explain::with_blanks(&before, &wrong, &behind),
-            _ => None,
-        };
-        let expected = match &mended {
-            Some(_) if is_state(&wrong) => {
-                "a condition: states are words of their own, before the filter".to_owned()
-            }
-            Some(_) => "blanks around operators and brackets".to_owned(),
-            None => expected,
-        };
-        Refused { error, around: [before, wrong, behind], expected, mended }
-    }
-
-    fn expected(&self, error: &FilterError, at_end: bool) -> String {
-        let text = match error {
-            FilterError::Host(Some(HostError::Address(word))) if self.latest.is_none() => {
-                let known = std::str::from_utf8(word).ok().map(|name| (name, self.ctx.catalog.named(name)));
-                return match known {
-                    Some((_, Ok(named))) => format!("an operator behind the field {}", named.field.name),
-                    Some((_, Err(wrong @ NameError::Ambiguous { .. }))) => format!("one field: {wrong}"),
-                    Some((_, Err(NameError::Unknown { alike, .. }))) if !alike.is_empty() => {
-                        format!("a condition; is it {}?", alike.join(", "))
-                    }
-                    _ => CONDITION.to_owned(),
-                };
-            }
-            FilterError::Host(Some(HostError::Address(_))) => "an address, a prefix or a host name",
-            FilterError::Host(Some(HostError::Port(_))) => "a port: a number or the name of a service",
-            FilterError::Host(None) => "an address, a port, or both with a colon between them",
-            FilterError::Device => "the name or the index of an interface",
-            FilterError::Mark(_) => "MARK or MARK/MASK, numbers",
-            FilterError::Cgroup { .. } | FilterError::CgroupUnsupported => {
-                "the path of a cgroup of this machine"
-            }
-            FilterError::NotANumber { field, .. } => {
-                let unit = self.ctx.catalog.field(field).map_or(Unit::None, |field| field.unit);
-                quantity::units(unit)
-            }
-            FilterError::NoUnit { .. } => quantity::units(Unit::Microseconds),
-            FilterError::Value { why, field, .. } => match why {
-                Mismatch::Words(words) => {
-                    let words: Vec<&str> = words.iter().map(Word::name).collect();
-                    return words.join(", ");
-                }
-                Mismatch::Range(least, most) => return format!("a number from {least} to {most}"),
-                Mismatch::Whole => "a whole number",
-                Mismatch::Address => "an address, a network such as 10.0.0.0/8 or the name of a host",
-                Mismatch::Port(port) => return format!("an address; the port is {port}"),
-                Mismatch::Interface => "the name or the index of an interface",
-                Mismatch::User => "the name or the number of a user",
-                Mismatch::Service => "the name of a service",
-                Mismatch::Host => "the name of a host",
-                Mismatch::Long(most) => return format!("at most {most} bytes"),
-                Mismatch::Order => "= or !=",
-                Mismatch::Several => "one value",
-                Mismatch::Unit(_) => "a value, or a field of the same unit",
-                Mismatch::Never => {
-                    return format!("what not every socket has; \"not {field} = *\" finds those without");
-                }
-                Mismatch::Absent => "a value, or quotes around it",
-                Mismatch::Quote => "a closing quote",
-                Mismatch::Bracket => "no closing bracket",
-                Mismatch::Reserved => "a value",
-                Mismatch::Parts(parts) => return parts.join("/"),
-            },
-            FilterError::NotReported { by: Reporter::Tables, .. } => "a field of the sockets that are listed",
-            FilterError::NotReported { by: Reporter::Namespaces, .. } => "--netns",
-            FilterError::LineTooLong => "lines of less than 1023 bytes",
-            FilterError::InvalidLine => "text",
-            FilterError::TooDeep => "fewer brackets",
-            FilterError::Syntax => match (self.pending, self.stack.last()) {
-                _ if self.wants_value => "a value",
-                (Some(_), _) if at_end => "a value",
-                (Some(_), _) => "an operator that this condition takes, and a value",
-                (None, Some(Symbol::Open | Symbol::Not | Symbol::And | Symbol::Or) | None) => CONDITION,
-                (None, Some(Symbol::Expr(_))) if at_end => "a closing bracket",
-                (None, Some(Symbol::Expr(_))) => "\"and\", \"or\", another condition, or the end",
-            },
-        };
-        text.to_owned()
     }
 
     fn token(&mut self, token: &[u8]) -> Result<(), FilterError> {
@@ -365,14 +287,14 @@ impl Parser<'_> {
                 self.check_depth(0)
             }
             Mark::And | Mark::Or => {
-                if !matches!(self.stack.last(), Some(Symbol::Expr(_))) {
+                if !matches!(self.stack.last(), Some(Symbol::Expr(..))) {
                     return Err(FilterError::Syntax);
                 }
                 self.stack.push(if mark == Mark::And { Symbol::And } else { Symbol::Or });
                 self.check_depth(0)
             }
             Mark::Close => {
-                let [.., Symbol::Open, Symbol::Expr(_)] = self.stack.as_slice() else {
+                let [.., Symbol::Open, Symbol::Expr(..)] = self.stack.as_slice() else {
                     return Err(FilterError::Syntax);
                 };
                 self.check_depth(1)?;
@@ -405,25 +327,41 @@ impl Parser<'_> {
 
     /// Joins the last node with what stands before it on the stack.
     fn reduce(&mut self) -> Result<(), FilterError> {
+        let mut joined = Joined::Not;
         while self.stack.last() == Some(&Symbol::Not) {
             self.stack.pop();
             self.nodes.push(Node::Not);
         }
         match self.stack.as_slice() {
-            [.., Symbol::Expr(left), join @ (Symbol::And | Symbol::Or)] => {
-                let join = if *join == Symbol::And { Node::And } else { Node::Or };
-                self.nodes.push(join(*left));
+            [.., Symbol::Expr(left, before), join @ (Symbol::And | Symbol::Or)] => {
+                let (left, before, is_and) = (*left, *before, *join == Symbol::And);
                 self.stack.truncate(self.stack.len() - 2);
+                joined = self.join(left, before, is_and)?;
             }
-            [.., Symbol::Expr(left)] => {
-                self.nodes.push(Node::And(*left));
+            [.., Symbol::Expr(left, before)] => {
+                let (left, before) = (*left, *before);
                 self.stack.pop();
+                joined = self.join(left, before, true)?;
             }
             _ => {}
         }
         let last = self.nodes.len().checked_sub(1).ok_or(FilterError::Syntax)?;
-        self.stack.push(Symbol::Expr(last));
+        self.stack.push(Symbol::Expr(last, joined));
         self.check_depth(0)
+    }
+
+    /// Joins the last node with the expression that ends at `left`, whose own parts
+    /// are joined so.
+    fn join(&mut self, left: usize, before: Joined, is_and: bool) -> Result<Joined, FilterError> {
+        self.nodes.push(if is_and { Node::And(left) } else { Node::Or(left) });
+        let joined = if is_and { Joined::And } else { Joined::Or };
+        if before != Joined::Not && before != joined {
+            self.mixed = Some(self.mixed == Some(true) || is_and);
+        }
+        if is_and && self.is_ours {
+            contrary::check(&self.nodes)?;
+        }
+        Ok(joined)
     }
 
     /// Reads the value that a token is, for the operand read last.
@@ -512,7 +450,11 @@ impl Parser<'_> {
             Err(wrong) => {
                 let raw = self.tokens.raw();
                 let len = raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len());
-                let value = raw.get(..len).unwrap_or_default().to_vec();
+                let value = raw.get(..len).unwrap_or_default();
+                // What stands behind a quote that is open is easier to find.
+                let quote = value.iter().position(|byte| matches!(byte, b'"' | b'\''));
+                let from = quote.filter(|_| wrong == typed::Wrong::Quote).map_or(0, |at| at + 1);
+                let value = value.get(from..).unwrap_or_default().to_vec();
                 self.tokens.accept(len);
                 let why = match wrong {
                     typed::Wrong::Missing => return Err(FilterError::Syntax),
@@ -581,15 +523,6 @@ fn glued_operator(raw: &[u8]) -> Option<(Comparison, usize)> {
     };
     of(len).or_else(|| of(1))
 }
-
-/// Whether a word stands before the state that it lists or leaves out.
-fn is_state(word: &str) -> bool {
-    matches!(word, "state" | "exclude" | "excl")
-}
-
-/// What a condition may begin with.
-const CONDITION: &str =
-    "a condition: src, dst, sport, dport, dev, fwmark, cgroup, autobound, or a field and an operator";
 
 /// Whether the grammar knows this operator for this operand.
 fn allowed(operand: Operand, comparison: Comparison) -> bool {

@@ -25,6 +25,25 @@ pub(super) struct Element {
     pub(super) quoted: bool,
     /// Whether it is the mark of what is absent.
     pub(super) absent: bool,
+    /// Where commas without a backslash are inside its quotes.
+    commas: Vec<usize>,
+}
+
+impl Element {
+    /// What it is as the cell of a list that was put between quotes as a whole: nothing,
+    /// if it has no commas that separate.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Self> {
+        let ends = self.commas.iter().copied().chain((!self.commas.is_empty()).then_some(self.text.len()));
+        ends.scan(0, |start, end| {
+            let mut piece = Piece::default();
+            let part = self.text.get(*start..end).unwrap_or_default();
+            part.iter().for_each(|byte| piece.push(*byte, true));
+            *start = end + 1;
+            // What was cut off was the end of the last.
+            let raw: &[u8] = if end == self.text.len() && self.pattern.is_some() { part } else { b"" };
+            Some(Self { fold: self.fold, quoted: true, ..piece.finish(raw) })
+        })
+    }
 }
 
 /// A whole value.
@@ -101,7 +120,10 @@ pub(super) fn value(raw: &[u8], in_brackets: bool) -> Result<Typed, Wrong> {
         begins = false;
         if let Some((quote, fold)) = quote {
             let start = at + 1 + usize::from(fold);
-            let len = quoted(raw.get(start..).unwrap_or_default(), quote, &mut |byte| {
+            let len = quoted(raw.get(start..).unwrap_or_default(), quote, &mut |byte, escaped| {
+                if byte == b',' && !escaped {
+                    piece.element.commas.push(piece.element.text.len());
+                }
                 piece.push(byte, true);
                 whole.push(byte, true);
             });
@@ -151,14 +173,15 @@ pub(super) fn value(raw: &[u8], in_brackets: bool) -> Result<Typed, Wrong> {
 }
 
 /// Reads up to the quote and over it; the bytes read, or `None` if it never comes.
-fn quoted(raw: &[u8], quote: u8, put: &mut dyn FnMut(u8)) -> Option<usize> {
+/// Of each character `put` is told whether a backslash stood before it.
+fn quoted(raw: &[u8], quote: u8, put: &mut dyn FnMut(u8, bool)) -> Option<usize> {
     let mut at = 0;
     loop {
         match *raw.get(at)? {
             byte if byte == quote => return Some(at + 1),
-            b'\\' => at += escape(raw.get(at..)?, put),
+            b'\\' => at += escape(raw.get(at..)?, &mut |byte| put(byte, true)),
             byte => {
-                put(byte);
+                put(byte, false);
                 at += 1;
             }
         }
@@ -246,6 +269,27 @@ mod tests {
         ] {
             let want = (want.iter().map(|text| (*text).to_owned()).collect(), len);
             assert_eq!(read(text), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_cell_of_a_list_has_parts() {
+        for (text, want) in [
+            ("\"a\"", &[][..]),
+            ("\"a,b\"", &["a", "b"]),
+            (r#""a\,b""#, &[]),
+            (r#""a\,b,\x2c,c""#, &["a,b", ",", "c"]),
+            ("\"a,\"", &["a", ""]),
+            ("\"a*,b…\"", &["a*", "b…~b*"]),
+            ("\"a…,b\"", &["a…", "b"]),
+            ("'a,…'", &["a", "…~*"]),
+        ] {
+            let typed = value(text.as_bytes(), false).expect(text);
+            let shown = |part: Element| {
+                let pattern = part.pattern.map(|pattern| format!("~{}", String::from_utf8_lossy(&pattern)));
+                String::from_utf8_lossy(&part.text).into_owned() + &pattern.unwrap_or_default()
+            };
+            assert_eq!(typed.elements[0].parts().map(shown).collect::<Vec<_>>(), want, "{text}");
         }
     }
 

@@ -160,6 +160,11 @@ impl Selection {
         !self.narrowed
     }
 
+    /// Whether states were asked for, so that those of the tables do not count.
+    pub fn has_states(&self) -> bool {
+        !self.request.is_empty() || self.worded
+    }
+
     /// What all of it means.
     ///
     /// # Errors

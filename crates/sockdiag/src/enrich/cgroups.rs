@@ -92,9 +92,10 @@ impl Cgroups {
     pub(super) fn show(&mut self, id: u64, times: Option<u64>) {
         let Some(notice) = self.unreachable.get(&id) else { return };
         let times = match times {
-            Some(times) => times,
-            None if self.said.contains(notice) => 0,
-            None => {
+            // What the reference is silent about is said once.
+            Some(times) if *notice != Notice::CgroupGone => times,
+            _ if self.said.contains(notice) => 0,
+            _ => {
                 self.said.push(notice.clone());
                 1
             }
@@ -161,7 +162,7 @@ fn below(mount: &Path, path: &OsStr) -> Vec<u8> {
 fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Notice>> {
     let dir = File::open(mount).map_err(|error| Some(Notice::CgroupMount { errno: errno_of(&error) }))?;
     let file = open_id(dir.as_fd(), id).map_err(|error| match errno_of(&error) {
-        ESTALE => None,
+        ESTALE => Some(Notice::CgroupGone),
         errno => Some(Notice::CgroupOpen { errno }),
     })?;
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| None)?;

@@ -33,6 +33,7 @@ mod rows;
 mod rpc;
 mod scoped;
 mod services;
+mod told;
 mod workloads;
 
 pub use bpf_maps::BpfMaps;
@@ -47,7 +48,6 @@ use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
 use crate::fields::{self, Needs};
 use crate::model::{Addr, Arrival, HolderCache, MessageKind, Netns, Socket, Table};
-use crate::notice::Notice;
 use crate::source::{Access, Sources};
 
 use cgroups::Cgroups;
@@ -56,7 +56,7 @@ use hosts::Hosts;
 use identities::Identities;
 use interfaces::Interfaces;
 use netlink::NetlinkNames;
-use peers::Peers;
+use peers::{Lack, Peers};
 pub(crate) use ports::PortRange;
 use ports::Ports;
 pub(crate) use processes::HoldersBefore;
@@ -154,6 +154,8 @@ pub(crate) struct Enricher {
     arrival: Option<Arrival>,
     /// Connections shown whose other end is not in the only namespace searched.
     elsewhere: u64,
+    /// Those whose other end no process holds.
+    unheld: u64,
 }
 
 impl Enricher {
@@ -195,6 +197,7 @@ impl Enricher {
             inode: 0,
             tests_processes: false,
             elsewhere: 0,
+            unheld: 0,
             arrival: None,
         };
         enricher.bpf_maps.choose_these();
@@ -368,7 +371,11 @@ impl Enricher {
         if let Some(peers) = &self.peers
             && !self.scoped.are_told()
         {
-            self.elsewhere += u64::from(peers.is_elsewhere(socket));
+            match peers.lack(socket) {
+                Some(Lack::Elsewhere) => self.elsewhere += 1,
+                Some(Lack::Unheld) => self.unheld += 1,
+                None => {}
+            }
         }
         if let Some(hosts) = &mut self.hosts {
             addresses(socket).for_each(|addr| hosts.prepare(addr));
@@ -541,94 +548,7 @@ impl Enricher {
     pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
         self.processes.as_ref().map(Processes::known)
     }
-
-    /// Whether anything was worth saying of the rows since the last call.
-    pub(crate) fn has_row_notices(&self) -> bool {
-        self.bpf_maps.has_notices() || self.cgroups.as_ref().is_some_and(Cgroups::has_notices)
-    }
-
-    /// What was worth saying of the rows since the last call.
-    pub(crate) fn take_row_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
-        let notices = self.cgroups.as_mut().map(Cgroups::take_notices).unwrap_or_default();
-        let notices =
-            notices.into_iter().flat_map(|(notice, times)| std::iter::repeat_n(notice, times as usize));
-        notices.chain(self.bpf_maps.take_notices())
-    }
-
-    /// What was worth saying since the last call.
-    pub(crate) fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
-        let netlink = self.netlink.as_mut().map(NetlinkNames::take_notices).unwrap_or_default();
-        let cgroups = self.take_row_notices();
-        let processes = self.processes.as_mut().map(Processes::take_notices).unwrap_or_default();
-        let left_out = self.peers.as_mut().map_or(0, Peers::take_left_out);
-        let peers = (left_out > 0).then_some(Notice::PeersLeftOut { sockets: left_out });
-        let identities = self.identities.as_mut().map(Identities::take_notices).unwrap_or_default();
-        let workloads = self.workloads.as_mut().map(Workloads::take_notices).unwrap_or_default();
-        let interfaces = self.scoped.interfaces_mut().map(Interfaces::take_notices).into_iter().flatten();
-        let around = peers.into_iter().chain(identities).chain(workloads);
-        interfaces.chain(netlink).chain(cgroups).chain(processes).chain(around)
-    }
-
-    /// What all rows together lack, at the end of a listing.
-    pub(crate) fn take_missing(&mut self) -> impl Iterator<Item = Notice> + use<> {
-        let processes = self.processes.as_mut().map(Processes::take_missing).unwrap_or_default();
-        let elsewhere = std::mem::take(&mut self.elsewhere);
-        let elsewhere = (elsewhere > 0).then_some(Notice::PeersElsewhere { sockets: elsewhere });
-        processes.into_iter().chain(elsewhere)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Origin, Record, SourceKind, Table};
-
-    const LINE: &[u8] =
-        b"   0: 0100007F:0016 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 621";
-
-    fn enricher(config: &EnrichConfig<'_>) -> Enricher {
-        Enricher::new(config, BpfMaps::default(), None, &Access::here())
-    }
-
-    fn socket(bytes: &[u8]) -> Socket<'_> {
-        let origin = Origin::of(Table::Tcp, SourceKind::Proc);
-        Socket::decode(Record { origin, bytes }).expect("a whole line")
-    }
-
-    #[test]
-    fn what_is_not_needed_is_not_looked_up() {
-        let sources = Sources::default();
-        let mut enricher = enricher(&EnrichConfig { resolve: true, ..EnrichConfig::of(&sources) });
-        let socket = socket(LINE);
-        enricher.prepare(&socket);
-        let names = enricher.row(&socket).names;
-        assert!(names.hosts.is_none() && names.local_service.is_none() && names.interface.is_none());
-    }
-
-    #[test]
-    fn filters_know_the_names_of_ports_whatever_is_shown() {
-        let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
-        let known = crate::sys::names::service_name(22, Some(c"tcp"));
-        let (needs, tested) = (Needs::SERVICES, Needs::SERVICES);
-        let mut enricher =
-            enricher(&EnrichConfig { needs, tested, numeric: true, ..EnrichConfig::of(&sources) });
-        let socket = socket(LINE);
-        enricher.prepare_names(&socket);
-        assert_eq!(enricher.row(&socket).names.local_service, None);
-        assert_eq!(enricher.tested_row(&socket).names.local_service, known.as_deref());
-    }
-
-    #[test]
-    fn ports_have_names_unless_numbers_are_wanted() {
-        let sources = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
-        let known = crate::sys::names::service_name(22, Some(c"tcp"));
-        for numeric in [false, true] {
-            let config = EnrichConfig { needs: Needs::SERVICES, numeric, ..EnrichConfig::of(&sources) };
-            let mut enricher = enricher(&config);
-            let socket = socket(LINE);
-            enricher.prepare(&socket);
-            let want = known.as_deref().filter(|_| !numeric);
-            assert_eq!(enricher.row(&socket).names.local_service, want);
-        }
-    }
-}
+mod tests;

@@ -65,6 +65,15 @@ pub(super) struct Peers {
     left_out: u64,
 }
 
+/// Why no other end of a connection was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// It is not in the namespace that was searched.
+    Elsewhere,
+    /// It can be nowhere else, so no process holds it.
+    Unheld,
+}
+
 impl Peers {
     /// Remembers a socket of a namespace.
     pub(super) fn add(&mut self, socket: &Socket<'_>, scope: u32) {
@@ -105,14 +114,13 @@ impl Peers {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Whether a connection of the only namespace that was searched has its
-    /// other end outside it.
-    pub(super) fn is_elsewhere(&self, socket: &Socket<'_>) -> bool {
+    /// Why a connection of the only namespace that was searched has no other end.
+    pub(super) fn lack(&self, socket: &Socket<'_>) -> Option<Lack> {
         // Of one that is closed or not yet accepted the other end may be gone.
-        is_connected(socket)
-            && socket.inode != 0
-            && !is_loopback(socket.remote.addr)
-            && self.of(socket, 0).is_none()
+        if !is_connected(socket) || socket.inode == 0 || self.of(socket, 0).is_some() {
+            return None;
+        }
+        Some(if is_loopback(socket.remote.addr) { Lack::Unheld } else { Lack::Elsewhere })
     }
 
     /// The other end of a socket of a namespace; `None` if it can have none,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
-use crate::filter::{self, EvalContext, Expr};
+use crate::filter::{self, EvalContext, Expr, Remark};
 use crate::model::{MessageKind, Selected, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
@@ -111,7 +111,13 @@ impl Session {
             }
         };
         let first = scopes.first();
-        early.extend(first.into_iter().flat_map(|scope| scope.remarks.clone()).map(Notice::Filter));
+        early.extend(
+            first
+                .into_iter()
+                .flat_map(|scope| scope.remarks.clone())
+                .filter(Remark::is_told)
+                .map(Notice::Filter),
+        );
         let mut selected = question.selected;
         if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);

@@ -23,6 +23,7 @@ pub(crate) mod tasks;
 
 use std::sync::OnceLock;
 
+pub use outlook::withheld;
 pub use sockdiag_facts::errno_text;
 
 use crate::model::Abi;

@@ -43,6 +43,7 @@ unsafe extern "C" {
         length: usize,
         found: *mut *mut servent,
     ) -> c_int;
+    #[cfg(not(target_env = "musl"))]
     fn getprotobynumber_r(
         number: c_int,
         entry: *mut protoent,
@@ -139,6 +140,21 @@ pub(crate) fn service_port(name: &[u8], protocol: Option<&CStr>) -> Option<u16> 
 }
 
 /// Name of an IP protocol by its number.
+#[cfg(target_env = "musl")]
+pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
+    // The entry is one for the whole process, so that one thread has it at a time.
+    static ENTRY: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _mine = ENTRY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // SAFETY: the call takes any number, and no other thread is in it.
+    let entry = unsafe { libc::getprotobynumber(i32::from(number)) };
+    // SAFETY: it is null or points to an entry that stays until the next call.
+    let entry = unsafe { entry.as_ref() }?;
+    // SAFETY: as for a service.
+    unsafe { string_of(entry.p_name) }
+}
+
+/// Name of an IP protocol by its number.
+#[cfg(not(target_env = "musl"))]
 pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
     look_up(
         |entry, buffer, length, found| {

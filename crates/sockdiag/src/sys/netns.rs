@@ -135,11 +135,8 @@ impl fmt::Display for EnterError {
                 write!(f, "cannot enter the network namespace {name:?}: {}", errno_text(*errno))
             }
             Self::NoContainer { name } => {
-                write!(
-                    f,
-                    "no container that runs is called {:?}, and no id begins so",
-                    name.to_string_lossy()
-                )
+                let name = name.to_string_lossy();
+                write!(f, "no running container has the name {name:?} or an id that begins so")
             }
             Self::SeveralContainers { name, candidates } => {
                 write!(f, "several containers fit {:?}: ", name.to_string_lossy())?;

@@ -1,11 +1,32 @@
-//! What can be seen of other processes from here.
+//! What can be seen of other processes and of sockets from here.
 //!
-//! Source: proc(5) (`hidepid`, `gid`), pid_namespaces(7), user_namespaces(7).
+//! Source: capabilities(7), proc(5) (`hidepid`, `gid`), pid_namespaces(7), user_namespaces(7).
 
 use std::fs;
 use std::path::Path;
 
 use rustix::thread::CapabilitySet;
+
+use crate::fields::Needs;
+use crate::notice::Notice;
+
+/// What the kernel keeps from us of what was asked for by name; `named` gives the
+/// name of something that has such a need.
+pub fn withheld(named: &dyn Fn(Needs) -> Option<String>) -> Option<Notice> {
+    let bpf = CapabilitySet::BPF | CapabilitySet::SYS_ADMIN;
+    let privileges = [
+        (Needs::NET_ADMIN, CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+        (Needs::BPF_STORAGES, bpf, "CAP_BPF"),
+    ];
+    privileges.into_iter().find_map(|(needs, any, without)| {
+        let field = named(needs)?;
+        (!has_any(any)).then_some(Notice::Withheld { field, without })
+    })
+}
+
+fn has_any(any: CapabilitySet) -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.intersects(any))
+}
 
 /// The inode of the first pid namespace (`PROC_PID_INIT_INO`).
 pub(crate) const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
@@ -46,10 +67,8 @@ fn inode(path: &str) -> Option<u64> {
 
 /// Whether nothing is hidden from us, however /proc is mounted.
 fn sees_others() -> bool {
-    let capable = rustix::thread::capabilities(None)
-        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
     // A privilege of a user namespace reaches its own processes alone.
-    capable && inode("/proc/self/ns/user") == Some(FIRST_USER_NAMESPACE)
+    has_any(CapabilitySet::SYS_PTRACE) && inode("/proc/self/ns/user") == Some(FIRST_USER_NAMESPACE)
 }
 
 /// Whether we are of a group.

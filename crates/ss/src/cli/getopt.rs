@@ -145,7 +145,14 @@ impl<'a> Getopt<'a> {
             (false, Some(_)) => return Err(Wrong::NameTakesNone(name)),
             (false, None) => OsStr::new(""),
             (true, Some(attached)) => OsStr::from_bytes(attached),
-            (true, None) => self.words.next().ok_or(Wrong::NameNeedsArgument(name))?,
+            (true, None) => {
+                let next = self.words.next().ok_or(Wrong::NameNeedsArgument(name))?;
+                // No value of ours begins so: it was left out.
+                if option.is_extension() && next.as_bytes().starts_with(b"--") {
+                    return Err(Wrong::NameNeedsArgument(name));
+                }
+                next
+            }
         };
         Ok(Item::Option(option, argument))
     }

@@ -4,29 +4,14 @@
 //!
 //! Source: the program's own grammar (`sockdiag::filter`).
 
-use roff::{bold, italic, roman};
 use sockdiag_options::{EXCLUDE, STATE};
 
-use super::page::{Page, Piece};
+use super::page::{Page, Piece, synopsis};
 
 /// The whole page.
 pub(super) fn page() -> String {
     let mut page = Page::new("ss-filter", "7", "the filters of ss(8)");
-    page.section("SYNOPSIS");
-    page.inlines(vec![
-        bold("ss"),
-        roman(" [ "),
-        italic("OPTIONS"),
-        roman(" ] [ "),
-        bold("state"),
-        roman("|"),
-        bold("exclude"),
-        roman(" "),
-        italic("STATE"),
-        roman(" ]... [ "),
-        italic("EXPRESSION"),
-        roman(" ]"),
-    ]);
+    synopsis(&mut page, "ss [ OPTIONS ] [ state | exclude STATE ]... [ EXPRESSION ]");
     for (title, pieces) in SECTIONS {
         page.section(title);
         page.put(pieces);
@@ -157,7 +142,7 @@ const FIELDS: &[Piece] = &[
     ),
     Piece::Text(
         "Of each process that has the socket open, pid, comm, cmdline, uid, user, tid and fd can be compared; \
-         socket.processes is their number.  A condition on a list holds if it holds for one of its elements; != holds \
+         socket.processes is their number.  cmdline is each word of the command line, and all of it.  A condition on a list holds if it holds for one of its elements; != holds \
          if none of them is equal.",
     ),
     Piece::Heading("Absent values"),
@@ -178,7 +163,7 @@ const VALUES: &[Piece] = &[
         ),
         (
             "bytes: recv_q >= 64K",
-            "K, M, G and T, or KiB and so on, are powers of 1024; kB, MB and GB are powers of 1000.",
+            "K or k, M, G and T, or KiB and so on, are powers of 1024; kB or KB, MB, GB and TB are powers of 1000; B is one byte.",
         ),
         (
             "rates: delivery_rate > 20Mbit",
@@ -195,7 +180,11 @@ const VALUES: &[Piece] = &[
             "With or without brackets, prefix and interface (fe80::1%eth0); a name is looked up.  An IPv4 host that an \
              IPv6 socket speaks to is that host; remote.mapped_addr has the address as the socket holds it.",
         ),
-        ("users: process.user = www-data", "A name or a number."),
+        (
+            "users: process.user = www-data",
+            "A name or a number.  user and uid alone are the owner of the socket; process.user and process.uid are whom \
+             the processes act as that have it open.",
+        ),
         (
             "services: remote.port = https",
             "A port is a number or the name of a service.  Names are known with -n, too.",
@@ -223,8 +212,9 @@ const VALUES: &[Piece] = &[
     Piece::Text(
         "An amount with a unit or a decimal point is as exact as it is written: rtt = 20ms holds for what rounds to 20 \
          milliseconds.  A value that the field can never have is an error that says what it can have; so is a field that none of the \
-         listed sockets reports.  With -K or --kill-dry-run, a value that could be read in two ways is refused, too.  \
-         Mind that and binds closer than or: put brackets around what belongs together.",
+         listed sockets reports, and are two conditions that exclude each other.  With -K or --kill-dry-run, a value \
+         that could be read in two ways is refused, too, and so is a filter with conditions on fields where and stands \
+         beside or without brackets.",
     ),
 ];
 

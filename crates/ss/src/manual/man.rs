@@ -11,7 +11,7 @@ use super::page::{Page, Piece, synopsis};
 pub(super) fn page() -> String {
     let mut page =
         Page::new("ss", "8", "list the sockets of this machine and what the kernel knows about them");
-    synopsis(&mut page, "FILTER");
+    synopsis(&mut page, "ss [ OPTIONS ] [ FILTER ]");
     page.section("DESCRIPTION");
     page.put(DESCRIPTION);
     page.section("OPTIONS");
@@ -131,7 +131,11 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 const EXIT: &[(&str, &str)] = &[
     ("0", "Sockets were listed, or there were none, or a table could not be read."),
-    ("1", "A word of the filter or the value of an option makes no sense, or a reply was damaged."),
+    (
+        "1",
+        "A word of the filter or the value of an option makes no sense, a reply was damaged, or, with --exit-code, no \
+         socket was shown.",
+    ),
     ("255", "The command line is wrong, a file cannot be opened, or -E ended."),
 ];
 

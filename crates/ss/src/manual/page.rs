@@ -114,17 +114,22 @@ impl Page {
     }
 }
 
-/// `ss [ OPTIONS ] [ FILTER ]`, with the last word as given.
-pub(super) fn synopsis(page: &mut Page, last: &'static str) {
+/// A synopsis such as `ss [ OPTIONS ] [ FILTER ]`: what is typed as it stands is bold,
+/// and what stands for something else italic.
+pub(super) fn synopsis(page: &mut Page, text: &str) {
     page.section("SYNOPSIS");
-    page.inlines(vec![
-        bold("ss"),
-        roman(" [ "),
-        italic("OPTIONS"),
-        roman(" ] [ "),
-        italic(last),
-        roman(" ]"),
-    ]);
+    let mut inlines = Vec::new();
+    for word in text.split(' ') {
+        if !inlines.is_empty() {
+            inlines.push(roman(" "));
+        }
+        inlines.push(match word.bytes().next() {
+            Some(b'a'..=b'z') => bold(word),
+            Some(b'A'..=b'Z') => italic(word),
+            _ => roman(word),
+        });
+    }
+    page.inlines(inlines);
 }
 
 /// A text as it stands in a page.

@@ -71,6 +71,11 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         (Notice::CgroupMount { errno: 13 }, b"Failed to open cgroup2 mount\n", false),
         (Notice::CgroupIdInvalid, b"Invalid cgroup2 ID\n", false),
         (Notice::CgroupOpen { errno: 1 }, b"Failed to open cgroup2 by ID\n", false),
+        (
+            Notice::CgroupGone,
+            b"ss: the cgroup of a socket was removed or cannot be found, so its path is not known\n",
+            true,
+        ),
         (Notice::SockstatFailed { errno: 2 }, b"ss: get_sockstat: No such file or directory\n", false),
         (Notice::SnmpFailed { errno: 3 }, b"ss: get_snmpstat: No such process\n", false),
         (
@@ -170,6 +175,16 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             true,
         ),
         (
+            Notice::PeersUnheld { sockets: 1 },
+            b"ss: no process holds the other end of 1 connection: it is not accepted yet, or closed\n",
+            true,
+        ),
+        (
+            Notice::Withheld { field: "mark".to_owned(), without: "CAP_NET_ADMIN" },
+            b"ss: mark is not reported without CAP_NET_ADMIN\n",
+            true,
+        ),
+        (
             Notice::BindFailed { from: "/etc/netns/a/x".into(), to: "/etc/x".into(), errno: 2 },
             b"Bind /etc/netns/a/x -> /etc/x failed: No such file or directory\n",
             false,
@@ -260,10 +275,10 @@ fn every_error_of_a_filter_has_its_words_and_its_status() {
             FilterError::Value {
                 field: "tcp.rtt_us".to_owned(),
                 value: b"-1".to_vec(),
-                why: Mismatch::Range(0, 9),
+                why: Mismatch::Range(0, 4_294_967_295, sockdiag::fields::Unit::Microseconds),
             },
             1,
-            b"ss: tcp.rtt_us lies between 0 and 9, so this comparison with \"-1\" decides nothing\n",
+            b"ss: tcp.rtt_us lies between 0 and 4294967295 (1.19h), so this comparison with \"-1\" decides nothing\n",
         ),
         (
             FilterError::NotReported { field: "tcp.rtt_us".to_owned(), by: Reporter::Tables },

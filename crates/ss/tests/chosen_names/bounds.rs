@@ -13,18 +13,20 @@ use sockdiag_testkit::replies::{self, Talk};
 use sockdiag_testkit::skip;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
-const LONG: usize = 2 << 20;
-const ROWS: u32 = 1000;
+pub(super) const LONG: usize = 2 << 20;
+pub(super) const ROWS: u32 = 1000;
 /// KiB of address space that each run may have, and so of memory.
 const MOST_KIB: u32 = 64 << 10;
 /// Inode of the first row.
-const FIRST: u32 = 50_000;
+pub(super) const FIRST: u32 = 50_000;
+/// Files in which the C library looks names up.
+const OF_THE_MACHINE: [&str; 3] = ["hosts", "passwd", "nsswitch.conf"];
 
 /// A directory of the test's own that is gone afterwards.
-struct Place(PathBuf, Option<PathBuf>);
+pub(super) struct Place(pub(super) PathBuf, pub(super) Option<PathBuf>);
 
 impl Place {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bounds-{name}"));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("the test's own directory");
@@ -32,7 +34,7 @@ impl Place {
     }
 
     /// A recording of this many TCP sockets, with inodes from [`FIRST`] on.
-    fn sockets(&self, rows: u32) {
+    pub(super) fn sockets(&self, rows: u32) {
         let mut bytes = Vec::new();
         for row in 0..rows {
             let mut msg = Msg::v4();
@@ -44,7 +46,7 @@ impl Place {
     }
 
     /// A process that holds the first `held` of them, with long names.
-    fn process(&self, pid: u32, held: u32, text: &[u8]) {
+    pub(super) fn process(&self, pid: u32, held: u32, text: &[u8]) {
         let process = self.0.join("proc").join(pid.to_string());
         fs::create_dir_all(process.join("fd")).expect("the test's own directory");
         fs::write(process.join("stat"), [format!("{pid} (").as_bytes(), text, b") S 1 1"].concat())
@@ -58,13 +60,27 @@ impl Place {
     }
 
     /// What a run costs, and what it wrote.
-    fn run(&self, words: &[&str]) -> (Cost, Vec<u8>) {
+    pub(super) fn run(&self, words: &[&str]) -> (Cost, Vec<u8>) {
         let path = self.0.join("out");
+        let own: Vec<&str> =
+            OF_THE_MACHINE.iter().copied().filter(|name| self.0.join(name).exists()).collect();
         // A limit of the address space, since this program's own size is the least that
         // is measured of what it starts.
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -v {MOST_KIB}; exec \"$0\" \"$@\""), OURS]).args(words);
-        command.env_clear().env("PROC_ROOT", self.0.join("proc"));
+        let limited = format!("ulimit -v {MOST_KIB}; exec \"$0\" \"$@\"");
+        let mut command = if own.is_empty() {
+            Command::new("sh")
+        } else {
+            // Files of the machine are ours in mounts of its own.
+            let binds =
+                own.iter().map(|name| format!("mount --bind {}/{name} /etc/{name} && ", self.0.display()));
+            let script = format!("{} exec \"$0\" \"$@\"", binds.collect::<String>());
+            let mut command = Command::new("unshare");
+            command.args(["-m", "--propagation", "private", "sh", "-c", &script, "sh"]);
+            command
+        };
+        command.args(["-c", &limited, OURS]).args(words);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("PROC_ROOT", self.0.join("proc"));
         command.env("TCPDIAG_FILE", self.0.join("sockets"));
         if let Some(library) = &self.1 {
             command.env("LD_PRELOAD", library).env("NLPLAY_FILE", self.0.join("talk"));

@@ -97,6 +97,54 @@ fn every_fact_is_a_field_with_a_name() {
     assert!(!machines.ss("-tlnHp").contains("unit:"), "only if asked for");
 }
 
+/// Columns, conditions, groups and JSON have what the text has: an id where no name is
+/// known, and the short name of a unit.
+#[test]
+fn columns_say_what_the_text_says() {
+    let docker = Tree::unpack("docker-cgroup1.tree");
+    let columns = |tree: &Tree, words: &str| {
+        let text = tree.ss(&format!("-tlnH --csv --sort local.port {words}"));
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        columns(&docker, "--columns local.port,container,unit"),
+        ["22,,ssh.service", "80,web,", "5432,9ec39b91f3d7,", "8080,,docker.service"]
+    );
+    assert_eq!(docker.ss("-tlnH --csv --group-by container --sort container").lines().count(), 3);
+    let kubernetes = Tree::unpack("kubernetes-containerd.tree");
+    let pod = "4fe556a4-0bd7-45be-966f-46e2cbf4c4ac";
+    assert_eq!(
+        columns(&kubernetes, "--columns local.port,container,pod"),
+        ["8080,app,shop/front-7d9c".to_owned(), format!("9100,4f797c539e6c,{pod}"), "10250,,".to_owned()]
+    );
+    for (tree, filter, ports) in [
+        (&docker, "container = *", &["80", "5432"][..]),
+        (&docker, "container = 9ec39b91f3d7", &["5432"]),
+        (&docker, "container = 9ec*", &["5432"]),
+        (&docker, "container != web", &["5432"]),
+        (&docker, "unit = ssh.service", &["22"]),
+        (&kubernetes, "container = 4f797c539e6c", &["9100"]),
+        (&kubernetes, "pod = 4fe556a4*", &["9100"]),
+        (&kubernetes, "pod = shop/*", &["8080"]),
+        (&kubernetes, "pod = *", &["8080", "9100"]),
+        (&kubernetes, "not pod = *", &["10250"]),
+    ] {
+        assert_eq!(columns(tree, &format!("--columns local.port {filter}")), ports, "{filter}");
+    }
+    // The text is no more than that.
+    let titles = |words: &str| -> Vec<(String, String)> {
+        let row =
+            |line: &String| line.split_once(',').map(|(port, title)| (port.to_owned(), title.to_owned()));
+        columns(&docker, words).iter().filter_map(row).collect()
+    };
+    let text = docker
+        .details()
+        .into_iter()
+        .filter_map(|(port, text)| Some((port, text.strip_prefix("container:")?.to_owned())));
+    let of_columns = titles("--columns local.port,container container = *");
+    assert_eq!(text.collect::<Vec<_>>(), of_columns);
+}
+
 #[test]
 fn damaged_state_gives_no_names() {
     let tree = Tree::unpack("docker-cgroup1.tree");

@@ -80,8 +80,8 @@ fn a_container_s_namespace_is_entered_by_name_and_by_id() {
 
     for (name, want) in [
         // A user's name is not root's.
-        (his.as_str(), format!("ss: no container that runs is called \"{his}\", and no id begins so\n")),
-        ("", "ss: no container that runs is called \"\", and no id begins so\n".to_owned()),
+        (his.as_str(), format!("ss: no running container has the name \"{his}\" or an id that begins so\n")),
+        ("", "ss: no running container has the name \"\" or an id that begins so\n".to_owned()),
         (start.as_str(), format!("ss: several containers fit \"{start}\": {start}aa, {start}bb\n")),
     ] {
         for option in ["-N", "--netns"] {

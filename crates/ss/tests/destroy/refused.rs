@@ -136,3 +136,33 @@ fn a_filter_file_that_cannot_be_read_closes_nothing() {
         "the reference has become careful: this is no difference any more"
     );
 }
+
+/// Other languages read `a or b and c` otherwise, so brackets have to say what is meant;
+/// what the reference understands is read as it reads it.
+#[test]
+fn and_beside_or_closes_nothing_without_brackets() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let _holder = Holder::start(&namespace, 5, 0).unwrap_or_else(|why| panic!("{why}"));
+    let doubt =
+        "ss: nothing is closed: and and or are read from left to right; brackets say what belongs together\n";
+    for filter in [
+        "state = established or pid = 5 and cwnd > 0",
+        "cwnd > 0 and pid = 5 or state = established",
+        "sport = :1 or state = established dport > :0",
+    ] {
+        for words in ["-tnHK", "-tnH --kill-dry-run"] {
+            let (rows, errors, ended) = with_filter(&namespace, words, filter);
+            assert_eq!(
+                (rows.len(), errors.as_str(), ended),
+                (0, doubt, Ended::Exit(255)),
+                "{words} {filter}"
+            );
+            assert_eq!(established(&namespace).len(), 10, "{words} {filter} closed something");
+        }
+    }
+    let (rows, ..) =
+        with_filter(&namespace, "-tnH --kill-dry-run", "( state = established or pid = 5 ) and cwnd > 0");
+    assert_eq!(rows.len(), 10);
+    let (rows, errors, ended) = with_filter(&namespace, "-tnHK", "sport = :1 and sport = :2 or dport > :0");
+    assert!(!rows.is_empty() && established(&namespace).is_empty(), "{errors} {ended:?}");
+}

@@ -74,7 +74,7 @@ fn what_was_decided_without_processes_is_said() {
         (As::WithoutProc, ": no /proc is mounted"),
         (As::Inner, ": processes outside this pid namespace are not seen"),
     ] {
-        let tested = "ss: a condition was tested on 1 socket for which no process was found: ";
+        let tested = "ss: no process found for 1 socket that the condition was tested on: ";
         let shown = "ss: no process found for 1 socket: ";
         for (words, start) in [
             (&["-tln", "comm = sleep"][..], tested),
@@ -348,4 +348,60 @@ fn what_several_namespaces_lack_is_said_once() {
     let failures = json["failures"].as_array().expect("a list");
     let [failure] = failures.as_slice() else { panic!("{document}") };
     assert!(failure.as_str().is_some_and(|text| text.ends_with(&where_)), "{document}");
+}
+
+#[test]
+fn an_end_that_no_process_holds_is_told() {
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let listener = inside(&namespace, || TcpListener::bind("127.0.0.1:7406"));
+    let _client = inside(&namespace, || TcpStream::connect("127.0.0.1:7406"));
+    let run = |words: &[&str]| {
+        let out = namespace.command(OURS).args(words).output().expect("ours runs");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    let note = "ss: no process holds the other end of 1 connection: it is not accepted yet, or closed\n";
+    assert!(run(&["-tn", "--peers"]).contains(note));
+    assert!(run(&["-tn", "--columns", "local.port,peer.pid"]).contains(note));
+    let _accepted = listener.accept().expect("the connection");
+    assert!(!run(&["-tn", "--peers"]).contains("no process holds"));
+}
+
+/// What the kernel, or the lack of an option, keeps from who asks for it by name.
+#[test]
+fn what_is_withheld_is_named() {
+    let run = |words: &str, as_nobody: bool| {
+        let mut command = Command::new(OURS);
+        if as_nobody && is_root() {
+            command.uid(65534).gid(65534);
+        }
+        let out = command.args(words.split('~')).output().expect("ours runs");
+        (String::from_utf8_lossy(&out.stdout).into_owned(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let withheld = |field: &str, without: &str| format!("ss: {field} is not reported without {without}\n");
+    for (words, field, without) in [
+        ("-tan~mark = 5", "socket.mark", "CAP_NET_ADMIN"),
+        ("-tan~--columns~mark,local.port", "mark", "CAP_NET_ADMIN"),
+        ("-tan~--sort~mark", "mark", "CAP_NET_ADMIN"),
+        ("-tan~--group-by~mark", "mark", "CAP_NET_ADMIN"),
+        ("-tan~md5_keys > 0", "tcp.md5_keys", "CAP_NET_ADMIN"),
+        ("-tan~bpf.storages >= 1", "bpf.storages", "CAP_BPF"),
+        ("-tan~--columns~bpf.storages", "bpf.storages", "CAP_BPF"),
+        ("-tan~--columns~netns", "netns", "--netns"),
+        ("-tan~--group-by~netns.inode", "netns.inode", "--netns"),
+    ] {
+        let (_, stderr) = run(words, true);
+        assert!(stderr.contains(&withheld(field, without)), "{words}: {stderr}");
+        if is_root() {
+            let stderr = run(words, false).1;
+            assert_eq!(
+                stderr.contains(" is not reported without "),
+                without == "--netns",
+                "{words}: {stderr}"
+            );
+        }
+    }
+    let (document, _) = run("-tan~-j~--columns~mark", true);
+    assert!(document.contains("mark is not reported without CAP_NET_ADMIN"), "{document}");
+    // The reference is as silent.
+    assert_eq!(run("-tane~fwmark = 5", true).1, "");
 }

@@ -279,10 +279,17 @@ fn amounts_are_compared_in_their_units() {
     }
     for (filter, why) in [
         ("rtt > mss", Mismatch::Unit("mss".to_owned())),
-        ("local.port = 4294967296", Mismatch::Range(0, u32::MAX.into())),
-        ("rtt_us < 0", Mismatch::Range(0, u32::MAX.into())),
-        ("rtt_us != 4294967296", Mismatch::Range(0, u32::MAX.into())),
-        ("tcp.backoff > 255", Mismatch::Range(0, 255)),
+        ("local.port = 4294967296", Mismatch::Range(0, u32::MAX.into(), Unit::None)),
+        ("rtt_us < 0", Mismatch::Range(0, u32::MAX.into(), Unit::Microseconds)),
+        ("rtt_us != 4294967296", Mismatch::Range(0, u32::MAX.into(), Unit::Microseconds)),
+        ("rtt < 2h", Mismatch::Range(0, u32::MAX.into(), Unit::Microseconds)),
+        ("tcp.bytes_sent > -1", Mismatch::Range(0, u64::MAX.into(), Unit::Bytes)),
+        ("tcp.bytes_sent >= -1", Mismatch::Range(0, u64::MAX.into(), Unit::Bytes)),
+        ("pid > -1", Mismatch::Range(0, u32::MAX.into(), Unit::None)),
+        ("fd != -1", Mismatch::Range(0, u32::MAX.into(), Unit::None)),
+        ("local.port <= 4294967296", Mismatch::Range(0, u32::MAX.into(), Unit::None)),
+        ("socket.processes >= -1", Mismatch::Range(0, u64::MAX.into(), Unit::Count)),
+        ("tcp.backoff > 255", Mismatch::Range(0, 255, Unit::Count)),
         ("rtt_us = 1.5", Mismatch::Whole),
         ("tcp.ecn = maybe", Mismatch::Words(FALSE_TRUE)),
         ("tcp.ecn > 0", Mismatch::Order),
@@ -298,7 +305,10 @@ fn amounts_are_compared_in_their_units() {
     let tables = TableSet::of(&[Table::Tcp, Table::Udp]);
     let ctx = Context { catalog: &catalog, preferred: None, tables, lookups: &mut world };
     let found = crate::filter::parse(&[b"local.port = 70000"], None, ctx);
-    assert!(matches!(found, Err(FilterError::Value { why: Mismatch::Range(0, 65_535), .. })), "{found:?}");
+    assert!(
+        matches!(found, Err(FilterError::Value { why: Mismatch::Range(0, 65_535, Unit::None), .. })),
+        "{found:?}"
+    );
     for filter in ["rtt > 5", "rtt > 1.5", "rtt > 5x", "local.port = nosuch"] {
         assert!(read(filter).is_err(), "{filter}");
     }
@@ -322,6 +332,84 @@ fn numbers_that_are_printed_in_hexadecimal_are_read_so() {
     {
         let remarks = read(filter).expect("a filter").remarks;
         assert_eq!(remarks.iter().any(Remark::is_doubtful), doubtful, "{filter}");
+    }
+}
+
+/// What two conditions leave no value for is refused, and nothing else is.
+#[test]
+fn conditions_that_exclude_each_other_are_refused() {
+    for (filter, want) in [
+        ("rtt > 1ms and rtt < 100us", Some("tcp.rtt_us > 1ms and tcp.rtt_us < 100us")),
+        ("rtt < 100us rtt > 1ms", Some("tcp.rtt_us < 100us and tcp.rtt_us > 1ms")),
+        (
+            "sport = 22 or ( cwnd > 9 and mss = 5 and cwnd <= 9 )",
+            Some("tcp.snd_cwnd > 9 and tcp.snd_cwnd <= 9"),
+        ),
+        (
+            "( cwnd = 5 and mss = 5 ) and ( mss > 1 and cwnd = 6,7 )",
+            Some("tcp.snd_cwnd = 5 and tcp.snd_cwnd = 6,7"),
+        ),
+        ("cwnd > 9 and cwnd < 10", Some("tcp.snd_cwnd > 9 and tcp.snd_cwnd < 10")),
+        ("cwnd = 9 and cwnd != 8,9", Some("tcp.snd_cwnd = 9 and tcp.snd_cwnd != 8,9")),
+        ("rtt = 5ms and rtt > 6ms", Some("tcp.rtt_us = 5ms and tcp.rtt_us > 6ms")),
+        (
+            "socket.state = LISTEN and socket.state = ESTAB",
+            Some("socket.state = LISTEN and socket.state = ESTAB"),
+        ),
+        (
+            "socket.state = LISTEN and socket.state != LISTEN",
+            Some("socket.state = LISTEN and socket.state != LISTEN"),
+        ),
+        (
+            "socket.processes > 5 and socket.processes < 3",
+            Some("socket.processes > 5 and socket.processes < 3"),
+        ),
+        ("unix.name = a and unix.name != a", Some("unix.name = a and unix.name != a")),
+        ("rtt > 1ms and rtt < 2ms", None),
+        ("rtt > 1ms or rtt < 100us", None),
+        ("rtt > 1ms and not rtt < 2ms", None),
+        ("rtt = 5ms and rtt > 5000us", None),
+        ("cwnd > 9 and cwnd < 11", None),
+        ("cwnd = 8,9 and cwnd = 9,10", None),
+        ("cwnd != 8 and cwnd != 9 and cwnd >= 8 and cwnd <= 9", None),
+        ("pid > 8 and pid < 8", None),
+        ("comm = a and comm = b", None),
+        ("unix.name = a and unix.name = @a", None),
+        ("local.addr = 10.0.0.0/8 and local.addr = 10.0.0.1", None),
+        ("socket.state = LISTEN and socket.state = connected,listen", None),
+        ("rtt > min_rtt and rtt < min_rtt", None),
+        // Of its own grammar the reference takes anything.
+        ("sport > 5 and sport < 3", None),
+    ] {
+        match (read(filter), want) {
+            (Ok(_), None) => {}
+            (Err(FilterError::Value { why: Mismatch::Contrary(both), .. }), Some(want)) => {
+                assert_eq!(both, want, "{filter}");
+            }
+            (other, _) => panic!("{filter}: {other:?}"),
+        }
+    }
+}
+
+/// Before `-K` brackets have to say what other languages might read otherwise; else it
+/// is said where they would.
+#[test]
+fn and_beside_or_is_doubtful_in_a_filter_of_ours() {
+    for (filter, doubtful, told) in [
+        ("pid = 5 or pid = 6 and rtt > 5ms", true, true),
+        ("pid = 5 or pid = 6 rtt > 5ms", true, true),
+        ("pid = 5 and pid = 6 or rtt > 5ms", true, false),
+        ("sport = 5 or sport = 6 and pid = 7", true, true),
+        ("not ( pid = 5 or pid = 6 and rtt > 5ms )", true, true),
+        ("( pid = 5 or pid = 6 ) and rtt > 5ms", false, false),
+        ("pid = 5 or ( pid = 6 and rtt > 5ms )", false, false),
+        ("pid = 5 or pid = 6 or pid = 7,8", false, false),
+        ("pid = 5 and not ( pid != 6 or pid = 8 )", false, false),
+        ("sport = 5 or sport = 6 and dport = 7", false, false),
+    ] {
+        let remarks = read(filter).unwrap_or_else(|error| panic!("{filter}: {error}")).remarks;
+        assert_eq!(remarks.iter().any(Remark::is_doubtful), doubtful, "{filter}");
+        assert_eq!(remarks.iter().any(Remark::is_told), told, "{filter}");
     }
 }
 

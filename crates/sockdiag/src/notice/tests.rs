@@ -1,0 +1,79 @@
+//! Sentences that count, and those that quote bytes.
+
+use super::*;
+
+/// Sentences that count, and those that quote bytes.
+#[test]
+fn sentences_count_right_and_quote_safely() {
+    let of = |processes: &[i32]| Unseen { processes: processes.to_vec(), ..Unseen::default() };
+    let tally =
+        |destroyed, gone, spared, passed| Tally { destroyed, gone, spared, passed, ..Tally::default() };
+    for (notice, want) in [
+        (Notice::Destroyed(tally(1, 0, 0, 0)), "1 socket closed"),
+        (
+            Notice::Destroyed(tally(0, 1, 2, 3)),
+            "0 sockets closed, 1 already gone, 2 not supported by this kernel, \
+             3 skipped (not of an internet protocol)",
+        ),
+        (Notice::PeersLeftOut { sockets: 1 }, "peer table full: 1 socket not matched"),
+        (
+            Notice::HoldersHidden { sockets: 2, tested: 0, why: of(&[7]) },
+            "no process found for 2 sockets: process 7 cannot be inspected",
+        ),
+        (
+            Notice::HoldersHidden { sockets: 0, tested: 1, why: of(&[7, 8]) },
+            "no process found for 1 socket that the condition was tested on: \
+             2 processes cannot be inspected (7, 8)",
+        ),
+        (
+            Notice::Ownerless { why: Ownerless::TimeWait, sockets: 2, examples: Vec::new() },
+            "no process for 2 sockets, in TIME-WAIT: closed at both ends, kept by the kernel for late \
+             segments",
+        ),
+        (
+            Notice::HeldByThreads { sockets: 1, threads: vec![(4, 5)] },
+            "1 socket held by a thread alone, which -T shows (process 4, thread 5)",
+        ),
+        (
+            Notice::NamespacesUnseen {
+                refused: vec![b"a".to_vec(), b"\x1b".to_vec()],
+                errno: 13,
+                why: of(&[3, 4]),
+            },
+            "2 network namespaces cannot be entered (a, \\x1b): Permission denied; \
+             2 processes cannot be inspected (3, 4), so network namespaces may be missing",
+        ),
+        (
+            Notice::NamespacesUnseen { refused: Vec::new(), errno: 0, why: of(&[3]) },
+            "process 3 cannot be inspected, so network namespaces may be missing",
+        ),
+        (
+            Notice::EventsLost { times: 1 },
+            "the receive queue overflowed 1 time, so sockets were destroyed unseen",
+        ),
+        (
+            Notice::EndsUnheard { errno: 1 },
+            "closed sockets are not reported by the kernel (Operation not permitted): short connections are \
+             missed",
+        ),
+        (
+            Notice::WithoutCookies { sockets: 2 },
+            "no rates for 2 sockets from /proc text, which has no cookies",
+        ),
+        (Notice::Deficit { bytes: -68, attr_len: 0 }, "a reply ends 68 bytes before its attributes begin"),
+        (
+            Notice::Deficit { bytes: 1, attr_len: 9 },
+            "attributes end in 1 byte that form none (claimed length: 9)",
+        ),
+        (
+            Notice::Explained { text: b"No \x1btable\xff".to_vec() },
+            "the kernel refused the request: No \u{fffd}table\u{fffd}",
+        ),
+        (
+            Notice::DatabaseCorrupted { path: "/x".into(), line: b"a\n".to_vec() },
+            "/x has a line without a number and a name: a",
+        ),
+    ] {
+        assert_eq!(notice.to_string(), want);
+    }
+}

@@ -1,0 +1,250 @@
+//! Where the tests of whole listings take sockets from: recordings of real kernels of
+//! every family, crafted answers for what few machines have, and live sockets.
+//!
+//! What a source lists does not change from one run to the next, but for live ones.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::recording::{self, Msg, attr};
+use sockdiag_testkit::replies::{self, Talk};
+
+use super::OURS;
+
+/// Where sockets are.
+pub(crate) struct Source<'n> {
+    /// What a failure says.
+    pub(crate) name: String,
+    /// Options that list all there is, with all that is known of it.
+    options: Vec<String>,
+    env: Vec<(&'static str, OsString)>,
+    inside: Option<&'n Namespace>,
+    /// What it is run by.
+    around: Vec<String>,
+}
+
+/// Details that options ask for, whatever the table.
+const DETAILS: &str = "-anemio --tos --cgroup --inet-sockopt --exposure --tipcinfo";
+
+impl<'n> Source<'n> {
+    fn new(name: impl Into<String>, options: &str) -> Self {
+        let options = options.split_ascii_whitespace().chain(DETAILS.split(' ')).map(str::to_owned);
+        Self {
+            name: name.into(),
+            options: options.collect(),
+            env: Vec::new(),
+            inside: None,
+            around: Vec::new(),
+        }
+    }
+
+    fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
+    /// What is read with these options and variables, and no others.
+    pub(crate) fn of(name: &str, options: &str, env: Vec<(&'static str, OsString)>) -> Self {
+        let options = options.split_ascii_whitespace().map(str::to_owned).collect();
+        Self { name: name.to_owned(), options, env, inside: None, around: Vec::new() }
+    }
+
+    /// The same, run in mounts of its own where this namespace has this name.
+    pub(crate) fn with_name(mut self, namespace: &Namespace, name: &str) -> Self {
+        let script = "mount -t tmpfs none /run && mkdir /run/netns && : > /run/netns/$1 && \
+                      mount --bind /proc/$0/ns/net /run/netns/$1 && shift && exec \"$@\"";
+        let words = ["unshare", "-m", "--propagation", "private", "sh", "-c", script];
+        self.around = words.iter().map(|word| (*word).to_owned()).collect();
+        self.around.extend([namespace.pid().to_string(), name.to_owned()]);
+        self
+    }
+
+    /// The same sockets with the names that numbers have.
+    pub(crate) fn with_names(&self) -> Self {
+        let mut options = self.options.clone();
+        for option in &mut options {
+            if option.starts_with('-') && !option.starts_with("--") {
+                option.retain(|letter| letter != 'n');
+            }
+        }
+        options.push("-r".to_owned());
+        Self {
+            name: self.name.clone(),
+            options,
+            env: self.env.clone(),
+            inside: self.inside,
+            around: self.around.clone(),
+        }
+    }
+
+    /// The sockets of a namespace, with these options besides.
+    pub(crate) fn live(namespace: &'n Namespace, options: &str) -> Self {
+        Self { inside: Some(namespace), ..Self::new("live", options) }
+    }
+
+    /// What a run prints on stdout; what it says on stderr where it fails.
+    pub(crate) fn run(&self, words: &[&str]) -> Result<String, String> {
+        let mut around = self.around.iter().map(String::as_str).chain([OURS]);
+        let program = around.next().unwrap_or(OURS);
+        let mut command = match self.inside {
+            Some(namespace) => namespace.command(program),
+            None => Command::new(program),
+        };
+        command.args(around).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        if !self.around.is_empty() {
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        }
+        let out = command.args(&self.options).args(words).output().map_err(|error| error.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+    }
+
+    /// Whether each run lists the same.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.inside.is_none()
+    }
+
+    /// Lines of a form.
+    pub(crate) fn lines(&self, words: &[&str]) -> Result<Vec<String>, String> {
+        Ok(self.run(words)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Rows of JSON lines: sockets, without what is said besides.
+    pub(crate) fn json(&self, words: &[&str]) -> Result<Vec<String>, String> {
+        let words = [&["-H", "--jsonl"][..], words].concat();
+        let mut lines = self.lines(&words)?;
+        lines.retain(|line| line.contains("\"socket\":{"));
+        Ok(lines)
+    }
+}
+
+/// A directory of the test's own.
+fn scratch(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("the test's own directory");
+    path
+}
+
+/// Recordings of TCP sockets (`-D`), all of a kernel as one.
+pub(crate) fn golden(name: &str) -> Vec<Source<'static>> {
+    let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
+    let scratch = scratch(&format!("sources-golden-{name}"));
+    let mut sources = Vec::new();
+    let entries =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    for kernel in entries(golden).filter(|path| path.is_dir()) {
+        let mut bytes = Vec::new();
+        for path in entries(&kernel).filter(|path| path.extension().is_some_and(|end| end == "rec")) {
+            let record = fs::read(&path).expect("a recording");
+            // All but the end of each.
+            let sockets = recording::messages(&record).into_iter().filter(|range| range.len() > 16 + 4);
+            sockets.for_each(|range| bytes.extend_from_slice(&record[range]));
+        }
+        recording::append_done(&mut bytes);
+        let kernel = kernel.file_name().expect("a kernel").to_string_lossy().into_owned();
+        let path = scratch.join(&kernel);
+        fs::write(&path, bytes).expect("the test's own file");
+        sources.push(Source::new(kernel, "-t").env("TCPDIAG_FILE", path));
+    }
+    assert!(sources.len() >= 5, "recordings of five kernels");
+    sources
+}
+
+/// A request is answered as often as the file has it, and the other ends of sockets are
+/// asked for before the sockets.
+fn answer_again(talk: &Path) {
+    let bytes = fs::read(talk).expect("the test's own file");
+    fs::write(talk, bytes.repeat(3)).expect("the test's own file");
+}
+
+/// The traffic of runs on four kernels that asked for everything, of every family.
+///
+/// # Errors
+/// Where they cannot be unpacked or played here.
+pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
+    let scratch = scratch(&format!("sources-families-{name}"));
+    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/recordings.tar.xz");
+    // Python's library reads xz by itself.
+    let unpacked = Command::new("python3")
+        .args(["-c", "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])", archive])
+        .arg(&scratch)
+        .output()
+        .map_err(|error| format!("python3: {error}"))?;
+    if !unpacked.status.success() {
+        return Err(String::from_utf8_lossy(&unpacked.stderr).into_owned());
+    }
+    let library = replies::library().map_err(|why| why.to_string())?;
+    let index = fs::read_to_string(scratch.join("index.tsv")).expect("the archive has an index");
+    let mut sources = Vec::new();
+    for line in index.lines() {
+        let words: Vec<&str> = line.split('\t').collect();
+        let [kernel, reference, case, "0", args] = words[..] else { continue };
+        // Only the older reference knows DCCP.
+        let is_wanted = reference.starts_with("ref-") == case.starts_with("dccp-");
+        if !is_wanted || !case.ends_with("-everything") {
+            continue;
+        }
+        let directory = scratch.join(kernel).join(reference);
+        let talk = directory.join(format!("{case}.nl"));
+        answer_again(&talk);
+        let source = Source::new(format!("{kernel} {case}"), &format!("{args} -p"))
+            .env("LD_PRELOAD", &library)
+            .env("NLPLAY_FILE", talk)
+            .env("NLPLAY_CGROUPS", directory.join("sys/cgroups"))
+            .env("PROC_ROOT", directory.join("sys/proc"));
+        sources.push(source);
+    }
+    assert!(sources.len() >= 44, "eleven families on four kernels: {}", sources.len());
+    Ok(sources)
+}
+
+/// Answers that no kernel gave, in which every attribute occurs.
+///
+/// # Errors
+/// Where they cannot be played here.
+pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
+    let scratch = scratch(&format!("sources-crafted-{name}"));
+    let library = replies::library().map_err(|why| why.to_string())?;
+    let links = [(1, "lo"), (2, "two"), (7, "seven")];
+    let addresses = [2; 128];
+    // The primary path has an IPv4 address.
+    let mut info = vec![3; 400];
+    info[168..170].copy_from_slice(&2_u16.to_ne_bytes());
+    let sctp = Msg::v4().with(attr::INFO, info).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
+    let mptcp = Msg::v4().with(attr::INFO, [3; 96]);
+    let none = [replies::done(0)];
+    let whole = |rows: Vec<u8>| [rows, replies::done(0)];
+    let inet = |protocol, msg: Msg| {
+        Talk::new().links(&links).inet(2, protocol, &whole(msg.to_bytes())).inet(10, protocol, &none)
+    };
+    let of = |family, rows: Vec<u8>| Talk::new().links(&links).sockets(family, &whole(rows));
+    let talks = [
+        ("sctp", "-S", inet(132, sctp)),
+        ("mptcp", "-M", inet(6, mptcp)),
+        ("vsock", "--vsock", of(40, replies::vsocks())),
+        ("xdp", "--xdp", of(44, replies::xdps())),
+        ("smc", "--smc", of(43, replies::smcs())),
+        ("tipc", "--tipc", of(30, replies::tipcs())),
+        ("packet", "-0", of(17, replies::netpkt::packets())),
+        ("netlink", "-f netlink", of(16, replies::netpkt::netlinks())),
+    ];
+    let mut sources = Vec::new();
+    for (family, options, talk) in talks {
+        let path = scratch.join(family);
+        talk.write(&path).map_err(|why| why.to_string())?;
+        answer_again(&path);
+        let source = Source::new(format!("crafted {family}"), options)
+            .env("LD_PRELOAD", &library)
+            .env("NLPLAY_FILE", path);
+        sources.push(source);
+    }
+    let random = recording::random(&mut fastrand::Rng::with_seed(1), 150);
+    let path = scratch.join("random");
+    fs::write(&path, random).expect("the test's own file");
+    sources.push(Source::new("crafted tcp", "-t").env("TCPDIAG_FILE", path));
+    Ok(sources)
+}
