@@ -127,6 +127,33 @@ fn frames_are_written_in_every_form() {
 }
 
 #[test]
+fn who_stays_sees_what_ends_and_nothing_new() {
+    let Some(namespace) = super::namespace() else { return };
+    let (listener, client, server) = connection(&namespace);
+    let port = client.local_addr().expect("bound").port();
+    let top = started(&namespace, "top --stay --iterations 4 --interval 400ms --jsonl");
+    let watch = started(&namespace, "watch --stay --for 1600ms --interval 200ms --jsonl");
+    std::thread::sleep(Duration::from_millis(600));
+    let to = listener.local_addr().expect("bound");
+    let more = within(&namespace, || (TcpStream::connect(to).expect("it listens"), listener.accept()));
+    drop((client, server));
+    let outs = [top, watch].map(|child| child.wait_with_output().expect("it ends"));
+    drop(more);
+    let [rows, changes] = outs.map(|out| {
+        assert_eq!((code(&out), text(&out.stderr).as_str()), (0, ""));
+        objects(&text(&out.stdout))
+    });
+    let of_frame = |frame: u64| rows.iter().filter(|row| row["frame"] == frame).count();
+    assert_eq!((of_frame(0), of_frame(3)), (2, 0), "{rows:?}");
+    let closed = changes.iter().filter(|row| row["change"] == "closed").count();
+    let opened = changes.iter().filter(|row| row["change"] == "opened").count();
+    assert_eq!((closed, opened), (2, 0), "{changes:?}");
+    assert!(
+        rows.iter().all(|row| [&row["local"]["port"], &row["remote"]["port"]].contains(&&Value::from(port)))
+    );
+}
+
+#[test]
 fn sockets_that_count_no_bytes_show_queues_and_it_is_said() {
     let Some(namespace) = super::namespace() else { return };
     for (tables, shown) in
