@@ -100,11 +100,13 @@ pub(crate) fn build_shipped((package, program): (&str, &str)) -> Result<PathBuf,
         std::fs::canonicalize(workspace).map_err(|error| Why::new(format!("{workspace}: {error}")))?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
-    let mut flags = format!("--remap-path-prefix={}=sockdiag", workspace.display());
-    if let Some(home) = home {
-        // Flags are separated by a character that no path has.
-        flags += &format!("\u{1f}--remap-path-prefix={}=cargo", home.display());
-    }
+    let without = |path: &Path, name| format!("--remap-path-prefix={}={name}", path.display());
+    let flags: Vec<String> = [without(&workspace, "sockdiag")]
+        .into_iter()
+        .chain(home.map(|home| without(&home, "cargo")))
+        .collect();
+    // Flags are separated by a character that no path has.
+    let flags = flags.join("\u{1f}");
     let status = cargo()
         .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
         .arg(&target)
