@@ -253,7 +253,7 @@ impl FrameSink for Lines {
         let line = if self.json.is_some() {
             format!(
                 "{{\"change\":\"closed\",\"time\":\"{time}\",\"state_was\":\"{state}\",\
-                 \"socket\":{{\"cookie\":\"{cookie}\",\"ended\":\"{ended}\"}},\"netns\":{{\"inode\":{netns_inode}}},\"age_ms\":{age_ms}}}\n"
+                 \"socket\":{{\"cookie\":\"{cookie}\",\"ended\":\"{ended}\",\"age_ms\":{age_ms}}},\"netns\":{{\"inode\":{netns_inode}}}}}\n"
             )
         } else {
             format!(

@@ -464,7 +464,8 @@ impl Memory {
         let ended = Some(was.as_ref().map(last_seen).unwrap_or_default());
         let past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended };
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
-        let was_shown = was.is_some_and(|was| was.has(flag::SHOWN));
+        // Only the filter may have left it out so far: its last row may pass that.
+        let was_asked = was.is_none_or(|was| was.has(flag::SHOWN) || !self.hidden.contains_number(was.state));
         let holders = self.orphans.take(socket.inode);
         let before = self.holders_before.clone();
         let before = holders
@@ -479,7 +480,7 @@ impl Memory {
                 row.names.holders = Some(before);
             }
             // One that was aborted has lost its addresses.
-            if matched || (was.is_none() || was_shown) && self.passes(&row) {
+            if matched || was_asked && self.passes(&row) {
                 self.count.closed += 1;
                 return sink.row(Seen::Closed, &row);
             }
