@@ -22,6 +22,7 @@ mod table;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -103,7 +104,7 @@ pub(crate) fn build_shipped((package, program): (&str, &str)) -> Result<PathBuf,
     let mut flags = format!("--remap-path-prefix={}=sockdiag", workspace.display());
     if let Some(home) = home {
         // Flags are separated by a character that no path has.
-        flags += &format!("\u{1f}--remap-path-prefix={}=cargo", home.display());
+        let _ = write!(flags, "\u{1f}--remap-path-prefix={}=cargo", home.display());
     }
     let status = cargo()
         .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])

@@ -409,8 +409,10 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         let has_order = matches!(named.kind(), Kind::Int(_)) && named.member.is_none() && *value != "0";
         if has_order && value.bytes().all(|byte| byte.is_ascii_digit()) {
             let (below, above) = (format!("{field} < {value}"), format!("{field} >= {value}"));
-            filter +=
-                &format!(" or ( {below} and {above} ) or ( {field} > 0 and not {below} and not {above} )");
+            let _ = write!(
+                filter,
+                " or ( {below} and {above} ) or ( {field} > 0 and not {below} and not {above} )"
+            );
         }
         asked.then_some(filter)
     };
