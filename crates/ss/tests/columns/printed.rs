@@ -401,7 +401,8 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         let (is, differs) = (format!("{field} = {value}"), format!("{field} != {value}"));
         // `*` itself has no opposite, and what was cut stands for all that begins so.
         let asked = is_own && *value != "*";
-        let both = format!("{is} and {differs}");
+        // So that it is not refused as what no socket can have.
+        let both = format!("not ( not {is} or not {differs} )");
         let neither = format!("{reported} and not {is} and not {differs}");
         let absent = format!("not {reported} and ( {is} or {differs} )");
         let mut filter = format!("( {both} ) or ( {neither} ) or ( {absent} )");
@@ -411,7 +412,7 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
             let (below, above) = (format!("{field} < {value}"), format!("{field} >= {value}"));
             let _ = write!(
                 filter,
-                " or ( {below} and {above} ) or ( {field} > 0 and not {below} and not {above} )"
+                " or ( not ( not {below} or not {above} ) ) or ( {field} > 0 and not {below} and not {above} )"
             );
         }
         asked.then_some(filter)
