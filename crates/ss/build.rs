@@ -3,8 +3,9 @@
 //!
 //! The standard library asks for `libgcc_s.so`; with fat LTO its calls are in
 //! our own object by then, so the static `libgcc_eh` answers them first and
-//! the linker's `--as-needed` leaves the shared library out.  Without LTO (a
-//! debug build) this does nothing, which costs only a shared library.
+//! the linker's `--as-needed` leaves the shared library out.  Debug builds load
+//! it: their panics unwind, for which the program's own `_dl_find_object`
+//! (sys.rs) is not made.
 //!
 //! Only for glibc, where it is loaded, and only with the compiler of the machine
 //! that the program is for: another's unwinder is of another C library.
@@ -18,7 +19,7 @@ fn main() {
     let is_static = std::env::var("CARGO_CFG_TARGET_FEATURE")
         .is_ok_and(|all| all.split(',').any(|one| one == "crt-static"));
     let is_here = std::env::var("HOST").is_ok_and(|host| is("TARGET", &host));
-    if !is("CARGO_CFG_TARGET_ENV", "gnu") || is_static || !is_here {
+    if !is("PROFILE", "release") || !is("CARGO_CFG_TARGET_ENV", "gnu") || is_static || !is_here {
         return;
     }
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());

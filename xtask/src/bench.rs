@@ -91,6 +91,35 @@ pub(crate) fn build_sockdiag() -> Result<PathBuf, Why> {
     built("sockdiag-cli", "sockdiag")
 }
 
+/// Builds a program as it is shipped, in a directory of its own, without the paths of
+/// the machine that builds it.
+pub(crate) fn build_shipped((package, program): (&str, &str)) -> Result<PathBuf, Why> {
+    let target = target()?.join("shipped");
+    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let workspace =
+        std::fs::canonicalize(workspace).map_err(|error| Why::new(format!("{workspace}: {error}")))?;
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
+    let without = |path: &Path, name| format!("--remap-path-prefix={}={name}", path.display());
+    let flags: Vec<String> = [without(&workspace, "sockdiag")]
+        .into_iter()
+        .chain(home.map(|home| without(&home, "cargo")))
+        .collect();
+    // Flags are separated by a character that no path has.
+    let flags = flags.join("\u{1f}");
+    let status = cargo()
+        .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .status()
+        .map_err(|error| Why::new(format!("running cargo build: {error}")))?;
+    if status.success() {
+        Ok(target.join("release").join(program))
+    } else {
+        Err(Why::new("cargo build failed"))
+    }
+}
+
 /// Builds this program as programs are shipped: a debug build would make the
 /// floor that a bare dump is a high one.
 pub(crate) fn build_bare_dump() -> Result<PathBuf, Why> {

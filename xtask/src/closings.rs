@@ -3,7 +3,9 @@
 //! are exactly those that were made.
 //!
 //! Once its reader reads, once the reader is stopped for two seconds, and once for so
-//! long that the kernel's queue overflows.
+//! long that the kernel's queue may overflow.  (When it is half full, the kernel's worker
+//! that fills it yields to everybody else: on a busy machine messages wait there
+//! instead of being lost.)
 
 use std::time::Duration;
 

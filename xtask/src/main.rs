@@ -40,6 +40,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "closings", words: closings::WORDS, doc: closings::DOC, run: closings::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
+    Chore { name: "uninstall", words: install::WORDS, doc: install::UNINSTALL_DOC, run: install::uninstall },
     Chore { name: "goldens", words: goldens::WORDS, doc: goldens::DOC, run: goldens::run },
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },

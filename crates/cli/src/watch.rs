@@ -55,6 +55,7 @@ pub(crate) fn command() -> Command {
              Without a table option it is about TCP.",
         )
         .arg(over_time::interval())
+        .arg(over_time::stay())
         .arg(
             Arg::new("for")
                 .long("for")
@@ -98,7 +99,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let finals = names(FINAL)?;
     let identity = names(IDENTITY)?;
     let all: Vec<Choice> = [&shown, &identity, &finals, &watched].into_iter().flatten().cloned().collect();
-    let mut observer = over_time::observer(&asked, selected, over_time::needs(&all), watched.clone())?;
+    let mut observer =
+        over_time::observer(matches, &asked, selected, over_time::needs(&all), watched.clone())?;
     let opening = Opening { header: &Header::default(), summary: &[] };
     let json = matches
         .get_flag("jsonl")
@@ -251,7 +253,7 @@ impl FrameSink for Lines {
         let line = if self.json.is_some() {
             format!(
                 "{{\"change\":\"closed\",\"time\":\"{time}\",\"state_was\":\"{state}\",\
-                 \"socket\":{{\"cookie\":\"{cookie}\",\"ended\":\"{ended}\"}},\"netns\":{{\"inode\":{netns_inode}}},\"age_ms\":{age_ms}}}\n"
+                 \"socket\":{{\"cookie\":\"{cookie}\",\"ended\":\"{ended}\",\"age_ms\":{age_ms}}},\"netns\":{{\"inode\":{netns_inode}}}}}\n"
             )
         } else {
             format!(

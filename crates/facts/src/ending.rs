@@ -72,8 +72,9 @@ impl Ending {
         ENDINGS.get(self as usize).map_or("", Word::name)
     }
 
-    /// How a socket ended of which this is the last row.
-    pub fn of(socket: &Socket<'_>, seen: LastSeen) -> Self {
+    /// How a socket ended of which this is the last row, and which received so many
+    /// bytes since it was seen last, where that is known: a FIN counts as one.
+    pub fn of(socket: &Socket<'_>, seen: LastSeen, received: Option<u64>) -> Self {
         let state = seen.state.and_then(State::from_number);
         // Neither has a connection that could end in another way.
         let Some(info) = socket.tcp_info() else { return Self::InOrder };
@@ -94,11 +95,14 @@ impl Ending {
             let again = info.retransmits().is_some_and(|times| times > 0);
             return if again { Self::Timeout } else { Self::Reset };
         }
-        let first = Self::first(state);
+        // Open then, and nothing came since: not even the peer's FIN.
+        let no_fin = state == Some(State::Established) && received == Some(0);
+        let first = if no_fin { Some(Self::ByUs) } else { Self::first(state) };
         match was_fin_acknowledged(socket, info, seen.connected) {
             Some(true) => first.unwrap_or(Self::InOrder),
             Some(false) => Self::Reset,
             // Our side had closed, and nothing is left unacknowledged.
+            None if no_fin => Self::Unknown,
             None => first.unwrap_or(Self::Unknown),
         }
     }
@@ -212,7 +216,7 @@ mod tests {
 
         fn ending(&self, state: Option<State>, connected: Option<bool>) -> &'static str {
             let seen = LastSeen { state: state.map(|state| state as u8), connected };
-            self.with(State::Close as u8, |socket| Ending::of(socket, seen).word())
+            self.with(State::Close as u8, |socket| Ending::of(socket, seen, Some(1)).word())
         }
     }
 
@@ -232,6 +236,16 @@ mod tests {
         assert_eq!(joined.ending(Some(State::Established), Some(false)), "closed");
         assert_eq!(joined.ending(Some(State::Established), Some(true)), "reset");
         assert_eq!(joined.ending(None, None), "ended");
+        // It was open, and neither data nor a FIN came since.
+        let seen = LastSeen { state: Some(State::Established as u8), connected: Some(true) };
+        for (last, received, want) in [
+            (active, Some(0), Ending::ByUs),
+            (active, Some(1), Ending::InOrder),
+            (active, None, Ending::InOrder),
+            (Last { acked: 101, ..active }, Some(0), Ending::Reset),
+        ] {
+            assert_eq!(last.with(7, |socket| Ending::of(socket, seen, received)), want, "{received:?}");
+        }
         // Reset by the peer: no FIN, or one that was not acknowledged.
         assert_eq!(Last { delivered: 1, ..to }.ending(None, None), "reset");
         assert_eq!(Last { send_q: 1, delivered: 1, ..to }.ending(None, None), "reset");
@@ -261,9 +275,10 @@ mod tests {
         let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Event), bytes: &short };
         let socket = Socket::decode(record).expect("a socket");
         let of = |state: Option<State>| {
-            Ending::of(&socket, LastSeen { state: state.map(|state| state as u8), connected: None })
+            let seen = LastSeen { state: state.map(|state| state as u8), connected: None };
+            Ending::of(&socket, seen, Some(0))
         };
-        assert_eq!(of(None), Ending::Unknown);
+        assert_eq!((of(None), of(Some(State::Established))), (Ending::Unknown, Ending::Unknown));
         assert_eq!(of(Some(State::CloseWait)), Ending::ByPeer);
         assert_eq!(Ending::of_state(State::FinWait1 as u8), Ending::ByUs);
         assert_eq!(Ending::of_state(State::Established as u8), Ending::Unknown);

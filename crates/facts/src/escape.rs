@@ -272,7 +272,7 @@ pub fn parts(cell: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 
 /// How many letters wide a cell is.
 pub fn letters(cell: &[u8]) -> usize {
-    cell.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+    if cell.is_ascii() { cell.len() } else { cell.iter().filter(|byte| **byte & 0xc0 != 0x80).count() }
 }
 
 /// The beginning of a cell that is no more letters wide than `most`, the mark of a

@@ -164,11 +164,11 @@ impl<'w> Sheet<'w> {
                 }
                 let padding = width.saturating_sub(letters(cell));
                 if *right {
-                    self.buffer.extend(std::iter::repeat_n(b' ', padding));
+                    self.buffer.resize(self.buffer.len() + padding, b' ');
                 }
                 self.buffer.extend_from_slice(cell);
                 if !*right && !is_last(at) {
-                    self.buffer.extend(std::iter::repeat_n(b' ', padding));
+                    self.buffer.resize(self.buffer.len() + padding, b' ');
                 }
             }
             self.buffer.push(b'\n');

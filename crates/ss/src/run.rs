@@ -151,7 +151,9 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Err(error) => return unwritten(&error),
     };
     let mut beside = Beside { said: said.into_inner(), explain, later: Notes::default(), fatal: None };
-    withheld.iter().for_each(|notice| beside.notice(notice));
+    if let Some(notice) = &withheld {
+        beside.notice(notice);
+    }
     if only_summary {
         return listing.end(&beside.said).or_else(|error| unwritten(&error));
     }

@@ -124,3 +124,35 @@ fn crates_depend_on_what_they_may() {
         assert!(gone.is_empty(), "{package} depends on {gone:?} no more");
     }
 }
+
+/// The newest glibc that a program may need: that of RHEL 9.
+const GLIBC: (u32, u32) = (2, 34);
+
+/// The versions of glibc's symbols that a program needs.
+fn versions(program: &std::path::Path) -> Result<BTreeSet<(u32, u32)>, String> {
+    let out = Command::new("readelf").args(["--version-info", "--wide"]).arg(program).output();
+    let out = out.map_err(|error| format!("no readelf here: {error}"))?;
+    assert!(out.status.success(), "{out:?}");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let needed = text.split("Name: GLIBC_").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    let parsed = needed.filter_map(|version| {
+        let mut numbers = version.split('.').map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    });
+    Ok(parsed.collect())
+}
+
+/// The release builds are looked at by `.ci/run`, which makes them.
+#[test]
+fn no_newer_glibc_is_needed() {
+    if !cfg!(target_env = "gnu") {
+        skip!("this is no glibc");
+    }
+    let found = match versions(std::path::Path::new(env!("CARGO_BIN_EXE_ss"))) {
+        Ok(found) => found,
+        Err(why) => skip!("{why}"),
+    };
+    assert!(found.len() > 2, "{found:?}");
+    let newer: Vec<_> = found.iter().filter(|version| **version > GLIBC).collect();
+    assert!(newer.is_empty(), "needs GLIBC {newer:?}");
+}

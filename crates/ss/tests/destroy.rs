@@ -469,6 +469,16 @@ fn events_say_when_they_arrived() {
         // 2026-11-29T04:42:30.350123456Z
         assert_eq!((text.len(), text.get(4..5), text.get(19..20)), (30, Some("-"), Some(".")), "{line}");
     }
+    // How long it lasted is not told, but how long it was busy and silent.
+    let zoo = Zoo::start(&namespace, &["tcp-established"]).unwrap_or_else(|why| panic!("{why}"));
+    let columns =
+        ["-tnEH", "--csv", "--columns", "event.time,busy_time_us,tcp.last_data_sent_ms,tcp.last_ack_recv_ms"];
+    let follower = Follower::start(Command::new(OURS), &namespace, &columns);
+    drop(zoo);
+    let (lines, errors) = follower.read(1);
+    let [line] = lines.as_slice() else { panic!("{errors}") };
+    let numbers: Vec<Option<u64>> = line.split(',').skip(1).map(|cell| cell.parse().ok()).collect();
+    assert!(numbers.len() == 3 && numbers.iter().all(Option::is_some), "{line}");
     // What is listed is no event.
     let _zoo = Zoo::start(&namespace, &["tcp-idle"]).unwrap_or_else(|why| panic!("{why}"));
     let listed = text(&ours(&namespace, "-tanH --columns event.time,local.port").stdout);

@@ -49,6 +49,7 @@ pub(crate) fn command() -> Command {
              sockets of other tables count no bytes.",
         )
         .arg(over_time::interval())
+        .arg(over_time::stay())
         .arg(
             Arg::new("iterations")
                 .long("iterations")
@@ -94,7 +95,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     }
     let mut told = Told::default();
     let mut plan = Plan::new(matches, &asked, &selected, &mut told)?;
-    let mut observer = over_time::observer(&asked, selected, plan.needs(), Vec::new())?;
+    let mut observer = over_time::observer(matches, &asked, selected, plan.needs(), Vec::new())?;
     let iterations =
         if matches.get_flag("once") { Some(1) } else { matches.get_one::<u64>("iterations").copied() };
     let mut clock = Clock::of(matches);

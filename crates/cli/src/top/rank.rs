@@ -20,7 +20,9 @@ const SLACK: usize = 256;
 pub(super) struct Rank<T> {
     by: Vec<(Choice, bool)>,
     limit: Option<usize>,
-    kept: Vec<(Box<[Option<Key>]>, T)>,
+    /// What each row is ordered by, one after the other.
+    keys: Vec<Option<Key>>,
+    rows: Vec<Option<T>>,
     /// Whether the row at the limit is known, so that worse ones are left out.
     is_cut: bool,
     taken: usize,
@@ -36,7 +38,7 @@ impl<T> Rank<T> {
         let by =
             choices.into_iter().zip(&names).map(|(choice, name)| (choice, name.starts_with('-'))).collect();
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { by, limit, kept: Vec::new(), is_cut: false, taken: 0 })
+        Ok(Self { by, limit, keys: Vec::new(), rows: Vec::new(), is_cut: false, taken: 0 })
     }
 
     /// What rows are ordered by.
@@ -51,36 +53,64 @@ impl<T> Rank<T> {
             return Ok(());
         }
         self.taken += 1;
-        let keys: Box<[Option<Key>]> = self.by.iter().map(|(choice, _)| choice.key(row)).collect();
-        if self.is_cut && self.kept.get(limit - 1).is_some_and(|(worst, _)| !self.order(&keys, worst).is_lt())
-        {
-            return Ok(());
-        }
-        self.kept.push((keys, keep()?));
-        if self.kept.len() >= limit.saturating_mul(2).saturating_add(SLACK) {
-            self.sort();
-            self.is_cut = true;
+        let number = self.rows.len();
+        self.keys.extend(self.by.iter().map(|(choice, _)| choice.key(row)));
+        let is_in = !self.is_cut || self.order(number, limit - 1).is_lt();
+        let kept = if is_in { keep().map(Some) } else { Ok(None) };
+        let Ok(Some(kept)) = kept else {
+            self.keys.truncate(number * self.by.len());
+            return kept.map(|_| ());
+        };
+        self.rows.push(Some(kept));
+        if self.rows.len() >= limit.saturating_mul(2).saturating_add(SLACK) {
+            self.cut(limit);
         }
         Ok(())
     }
 
     /// The rows of the frame, in order.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
-        self.sort();
+        let order = self.sorted();
         (self.is_cut, self.taken) = (false, 0);
-        self.kept.drain(..).map(|(_, row)| row)
+        self.keys.clear();
+        let mut rows = std::mem::take(&mut self.rows);
+        let limit = self.limit.unwrap_or(usize::MAX);
+        order.into_iter().take(limit).filter_map(move |number| rows.get_mut(number as usize)?.take())
     }
 
-    fn sort(&mut self) {
-        let mut kept = std::mem::take(&mut self.kept);
-        kept.sort_by(|(a, _), (b, _)| self.order(a, b));
-        kept.truncate(self.limit.unwrap_or(usize::MAX));
-        self.kept = kept;
+    /// Leaves out what is behind the limit.
+    fn cut(&mut self, limit: usize) {
+        let order = self.sorted();
+        let (mut keys, mut rows) = (Vec::new(), Vec::new());
+        for number in order.into_iter().take(limit) {
+            let from = number as usize * self.by.len();
+            let row_keys = self.keys.get_mut(from..from + self.by.len()).unwrap_or_default();
+            keys.extend(row_keys.iter_mut().map(Option::take));
+            rows.push(self.rows.get_mut(number as usize).and_then(Option::take));
+        }
+        (self.keys, self.rows, self.is_cut) = (keys, rows, true);
+    }
+
+    /// The numbers of the rows, in order.
+    fn sorted(&self) -> Vec<u32> {
+        // More do not fit into memory.
+        let number = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let mut order: Vec<u32> = (0..number).collect();
+        if !self.by.is_empty() {
+            order.sort_by(|a, b| self.order(*a as usize, *b as usize));
+        }
+        order
+    }
+
+    /// What a row is ordered by.
+    fn keys(&self, number: usize) -> &[Option<Key>] {
+        let from = number * self.by.len();
+        self.keys.get(from..from + self.by.len()).unwrap_or_default()
     }
 
     /// Rows that do not report a key come last, either way round.
-    fn order(&self, a: &[Option<Key>], b: &[Option<Key>]) -> Ordering {
-        let each = a.iter().zip(b).zip(&self.by);
+    fn order(&self, a: usize, b: usize) -> Ordering {
+        let each = self.keys(a).iter().zip(self.keys(b)).zip(&self.by);
         let order = each.map(|((a, b), (_, down))| match (a, b) {
             (Some(a), Some(b)) if *down => a.order(b).reverse(),
             (Some(a), Some(b)) => a.order(b),

@@ -4,11 +4,15 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sockdiag_testkit::brief::{Account, Plan};
 use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::until;
 
 use super::{OURS, code, run, text};
 
@@ -123,6 +127,33 @@ fn frames_are_written_in_every_form() {
 }
 
 #[test]
+fn who_stays_sees_what_ends_and_nothing_new() {
+    let Some(namespace) = super::namespace() else { return };
+    let (listener, client, server) = connection(&namespace);
+    let port = client.local_addr().expect("bound").port();
+    let top = started(&namespace, "top --stay --iterations 4 --interval 400ms --jsonl");
+    let watch = started(&namespace, "watch --stay --for 1600ms --interval 200ms --jsonl");
+    std::thread::sleep(Duration::from_millis(600));
+    let to = listener.local_addr().expect("bound");
+    let more = within(&namespace, || (TcpStream::connect(to).expect("it listens"), listener.accept()));
+    drop((client, server));
+    let outs = [top, watch].map(|child| child.wait_with_output().expect("it ends"));
+    drop(more);
+    let [rows, changes] = outs.map(|out| {
+        assert_eq!((code(&out), text(&out.stderr).as_str()), (0, ""));
+        objects(&text(&out.stdout))
+    });
+    let of_frame = |frame: u64| rows.iter().filter(|row| row["frame"] == frame).count();
+    assert_eq!((of_frame(0), of_frame(3)), (2, 0), "{rows:?}");
+    let closed = changes.iter().filter(|row| row["change"] == "closed").count();
+    let opened = changes.iter().filter(|row| row["change"] == "opened").count();
+    assert_eq!((closed, opened), (2, 0), "{changes:?}");
+    assert!(
+        rows.iter().all(|row| [&row["local"]["port"], &row["remote"]["port"]].contains(&&Value::from(port)))
+    );
+}
+
+#[test]
 fn sockets_that_count_no_bytes_show_queues_and_it_is_said() {
     let Some(namespace) = super::namespace() else { return };
     for (tables, shown) in
@@ -168,6 +199,9 @@ fn a_socket_that_opens_changes_and_closes_is_a_line_each() {
     drop((client, server));
     let closed = next("closed");
     assert!(closed["socket"]["age_ms"].is_number(), "{closed}");
+    // The server closed first, and both did in order.
+    let ended = closed["socket"]["ended"].as_str().expect("it says how");
+    assert!(["closed-by-us", "closed-by-peer"].contains(&ended), "{closed}");
     child.kill().expect("it runs");
     let _ = child.wait();
 }
@@ -184,6 +218,128 @@ fn nothing_is_written_while_nothing_happens() {
             "{words}"
         );
     }
+}
+
+/// Waits until so many programs listen to the ends of sockets there, and have looked.
+fn listening(namespace: &Namespace, programs: usize) {
+    assert!(until(|| namespace.followers().is_ok_and(|followers| followers.len() == programs)));
+    std::thread::sleep(Duration::from_millis(400));
+}
+
+/// What ended, and what is left in TIME-WAIT, is marked in each form of `top`.
+#[test]
+fn what_ended_is_marked() {
+    let Some(namespace) = super::namespace() else { return };
+    let (_listener, client, server) = connection(&namespace);
+    let [port, to] = [&client, &server].map(|end| end.local_addr().expect("bound").port());
+    let words = "top -a --iterations 12 --interval 150ms";
+    let children = ["--jsonl", "--csv", "-4"].map(|form| started(&namespace, &format!("{words} {form}")));
+    let only = started(&namespace, &format!("{words} --jsonl ended = closed-by-peer"));
+    listening(&namespace, 4);
+    drop(client);
+    std::thread::sleep(Duration::from_millis(400));
+    drop(server);
+    let [json, csv, aligned] = children.map(|child| text(&child.wait_with_output().expect("it ends").stdout));
+    // The kernel tells of each end once, whatever becomes of the connection then.
+    let marks = |rows: &[Value], port: u16, state: &str| -> Vec<String> {
+        let rows = rows.iter().filter(|row| row["local"]["port"] == port && row["socket"]["state"] == state);
+        rows.map(|row| row["socket"]["ended"].as_str().unwrap_or("-").to_owned()).collect()
+    };
+    let rows = objects(&json);
+    assert_eq!(marks(&rows, port, "UNCONN"), ["closed-by-us"], "{json}");
+    assert_eq!(marks(&rows, to, "UNCONN"), ["closed-by-peer"], "{json}");
+    let waiting = marks(&rows, port, "TIME-WAIT");
+    assert!(!waiting.is_empty() && waiting.iter().all(|mark| mark == "closed-by-us"), "{json}");
+    let open: Vec<String> = ["ESTAB", "LISTEN"].iter().flat_map(|state| marks(&rows, to, state)).collect();
+    assert!(open.len() > 8 && open.iter().all(|mark| mark == "-"), "{json}");
+    let header: Vec<&str> = csv.lines().next().expect("a header").split(',').collect();
+    let at = header.iter().position(|name| *name == "socket.ended").expect("it is a column");
+    let cells = csv.lines().skip(1).map(|line| line.split(',').nth(at).expect("a cell"));
+    assert_eq!(cells.filter(|cell| *cell == "closed-by-peer").count(), 1, "{csv}");
+    assert!(aligned.contains("closed-by-peer") && aligned.contains("TIME-WAIT"), "{aligned}");
+    let only = objects(&text(&only.wait_with_output().expect("it ends").stdout));
+    assert_eq!((only.len(), marks(&only, to, "UNCONN").len()), (1, 1), "{only:?}");
+    // And in the lines of watch, for people.
+    let watch = started(&namespace, "watch --interval 150ms --for 2s");
+    listening(&namespace, 1);
+    let (_listener, client, server) = connection(&namespace);
+    std::thread::sleep(Duration::from_millis(400));
+    drop(client);
+    std::thread::sleep(Duration::from_millis(400));
+    drop(server);
+    let lines = text(&watch.wait_with_output().expect("it ends").stdout);
+    let closed: Vec<&str> = lines.lines().filter(|line| line.split(' ').nth(1) == Some("-")).collect();
+    assert!(closed.len() == 2 && closed.iter().all(|line| line.contains(" ended=closed-by-")), "{lines}");
+}
+
+/// Milliseconds of the day.
+fn milliseconds(time: &str) -> f64 {
+    let clock = time.split_once('T').expect("a date").1.trim_end_matches('Z');
+    clock.split(':').fold(0.0, |all, part| all * 60.0 + part.parse::<f64>().expect("a number")) * 1000.0
+}
+
+/// A program that is stopped for a while shows the rate over all of that while, and
+/// none that is negative or absurd.
+#[test]
+fn an_observer_that_is_suspended_shows_true_rates() {
+    let Some(namespace) = super::namespace() else { return };
+    let (_listener, mut client, mut server) = connection(&namespace);
+    let port = client.local_addr().expect("bound").port();
+    let words =
+        format!("top --iterations 16 --interval 200ms --jsonl --columns bytes_sent_per_s sport = :{port}");
+    let is_over = AtomicBool::new(false);
+    let since = Instant::now();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let start = now.as_secs_f64() % 86_400.0 * 1000.0;
+    // What was sent by when, in milliseconds of the day.
+    let sent: Mutex<Vec<(f64, f64)>> = Mutex::new(Vec::new());
+    let out = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (chunk, mut buffer, mut all) = (vec![9; 20_000], vec![0; 20_000], 0.0);
+            while !is_over.load(Ordering::Relaxed) {
+                client.write_all(&chunk).expect("it is read");
+                server.read_exact(&mut buffer).expect("it was sent");
+                all += 20_000.0;
+                let now = start + since.elapsed().as_secs_f64() * 1000.0;
+                sent.lock().expect("no panic").push((now, all));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let child = started(&namespace, &words);
+        let pid = Pid::from_child(&child);
+        std::thread::sleep(Duration::from_millis(900));
+        kill_process(pid, Signal::STOP).expect("it is ours");
+        std::thread::sleep(Duration::from_millis(1500));
+        kill_process(pid, Signal::CONT).expect("it is ours");
+        let out = child.wait_with_output();
+        is_over.store(true, Ordering::Relaxed);
+        out.expect("it ends")
+    });
+    let sent = sent.into_inner().expect("no panic");
+    let by = |time: f64| sent.iter().rev().find(|(at, _)| *at <= time).map_or(0.0, |(_, all)| *all);
+    let rows = objects(&text(&out.stdout));
+    let times: Vec<f64> =
+        rows.iter().map(|row| milliseconds(row["time"].as_str().expect("a time"))).collect();
+    assert_eq!(rows.len(), 16, "{}", text(&out.stdout));
+    let (mut sum, mut longest) = (0.0, 0.0_f64);
+    // A frame says when its look began; on a busy machine that takes its time.
+    const LATE: f64 = 80.0;
+    for (frame, pair) in times.windows(2).enumerate() {
+        let rates = &rows[frame + 1]["rate"];
+        let [rate, error] = ["bytes_sent_per_s", "bytes_sent_per_s_error"]
+            .map(|name| rates[name].as_f64().unwrap_or_else(|| panic!("{name}: {rates}")));
+        let seconds = (pair[1] - pair[0]) / 1000.0;
+        (sum, longest) = (sum + rate * seconds, longest.max(seconds));
+        let [least, most] =
+            [(LATE, 0.0), (0.0, LATE)].map(|(begin, end)| by(pair[1] + end) - by(pair[0] + begin));
+        let is_near = rate + error >= least / (seconds + LATE / 1000.0) - 1.0
+            && rate - error <= (most + 20_000.0) / (seconds - LATE / 1000.0).max(0.01);
+        assert!(is_near, "{rate} ± {error} in {seconds} s, {least} to {most} bytes: {times:?}");
+    }
+    let made = by(times[15]) - by(times[0]);
+    eprintln!("figures: rates: an observer that was stopped: {sum:.0} of {made} bytes, longest {longest} s");
+    assert!(longest > 1.3, "it was not stopped: {times:?}");
+    assert!((sum - made).abs() < 0.05 * made, "{sum} of {made}");
 }
 
 /// Connections of a few milliseconds beside a watcher: what it shows and counts is

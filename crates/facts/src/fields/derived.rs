@@ -24,7 +24,7 @@ use sockdiag_wire::tcp_info::TcpInfo;
 
 use super::{Field, Needs, Read, Unit, plain, word};
 use crate::ending::{ENDINGS, Ending, is_time_wait};
-use crate::model::{PortUse, Row, State};
+use crate::model::{Row, State};
 use crate::past::{Counter, Past};
 use crate::rate::{Estimate, ratio};
 
@@ -281,10 +281,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
 /// What follows from a whole table.
 pub(super) const PORTS: &[Field] = &[Field::new(
     "ports.used_share",
-    plain!(|r| {
-        let PortUse { used, all } = r.names.ports?;
-        Some((ratio(used.into(), all.into())? * 1e4).round() / 1e4)
-    }),
+    plain!(|r| Some(r.names.ports?.share())),
     "Share of the ephemeral ports that are in use from the socket's local address towards its remote address and \
      port: local ports of the range that TCP connections between these have, in any state, TIME-WAIT included, \
      each once / size of the range less the reserved ones. At 1 no more connections can be made there. Absent where \
@@ -322,10 +319,11 @@ pub(super) const AGE: &[Field] = &[
          reset: by either side. timeout: what was sent again was not answered any more. aborted: we gave it up \
          without a goodbye. failed: it was never connected. ended: its last row leaves open how.",
         "SKNLGRP_INET_TCP_DESTROY: tcpi_bytes_acked + idiag_wqueue - (tcpi_bytes_sent - tcpi_bytes_retrans) - \
-         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes, and the state it was seen in last",
+         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes; the state in which it was seen last, and \
+         D(bytes_received) since",
     )
     .state()
-    .needs(Needs::TWO_LOOKS.union(Needs::INFO)),
+    .needs(LOOKS),
 ];
 
 /// How it ended, if it did.
@@ -333,7 +331,8 @@ fn ending(row: &Row<'_>) -> Option<Ending> {
     if is_time_wait(row.socket) {
         return Some(Ending::ByUs);
     }
-    Some(Ending::of(row.socket, row.past?.ended?))
+    let past = row.past?;
+    Some(Ending::of(row.socket, past.ended?, gain(row, Counter::BytesReceived)))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::model::surroundings::QOS_CLASSES;
 use crate::model::tables::TABLES;
 use crate::model::{
     Abi, Addr, AddressCache, Arrival, ContextCache, Holder, HolderCache, HostCache, IdentityCache,
-    MessageKind, Named, Names, Netns, Origin, Peer, PortUse, Process, Record, Socket, SourceKind, Table,
+    MessageKind, Named, Names, Netns, Origin, Peer, PortShare, Process, Record, Socket, SourceKind, Table,
     UserNamespace, Window, Workload,
 };
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
@@ -330,7 +330,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         workload: Some(&workload),
         addresses: Some(&Everything),
         port_range: Some((32768, 60999)),
-        ports: Some(PortUse { used: 7, all: 28_232 }),
+        ports: PortShare::of(7, 28_232),
         holders: Some(&Everything),
         contexts: Some(&Everything),
         bpf_maps: None,

@@ -258,6 +258,7 @@ mod tests {
     use super::*;
     use crate::model::{Names, Origin, Record, Socket, Table};
 
+    #[allow(clippy::large_types_passed_by_value, reason = "each row is shown once")]
     fn shown(
         kind: SourceKind,
         bytes: &[u8],

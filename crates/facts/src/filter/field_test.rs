@@ -191,16 +191,23 @@ impl FieldTest {
     fn words_hold(&self, words: List<'_>) -> bool {
         let matches = |text: &[u8]| self.wanted.iter().any(|wanted| wanted.is_text(text));
         let mut line = Vec::new();
-        let (mut found, mut first) = (false, true);
+        let (mut found, mut left) = (false, words.len());
+        // What was cut goes on with what nobody types, so that it is equal to nothing and
+        // begins with what is there.
+        let cut = words.is_cut();
         words.each(&mut |item| {
+            left = left.saturating_sub(1);
             if let Item::Value(Value::Text(word)) = item {
-                found |= matches(word);
-                if !std::mem::take(&mut first) {
-                    line.push(b' ');
-                }
+                let start = line.len();
                 line.extend_from_slice(word);
+                if cut && left == 0 {
+                    line.push(0);
+                }
+                found |= matches(line.get(start..).unwrap_or_default());
+                line.push(b' ');
             }
         });
+        line.pop();
         found || matches(&line)
     }
 

@@ -37,7 +37,9 @@ impl Element {
         ends.scan(0, |start, end| {
             let mut piece = Piece::default();
             let part = self.text.get(*start..end).unwrap_or_default();
-            part.iter().for_each(|byte| piece.push(*byte, true));
+            for byte in part {
+                piece.push(*byte, true);
+            }
             *start = end + 1;
             // What was cut off was the end of the last.
             let raw: &[u8] = if end == self.text.len() && self.pattern.is_some() { part } else { b"" };

@@ -38,7 +38,7 @@ pub use holders::{ContextCache, Holder, HolderCache};
 pub use identities::{IdentityCache, Process};
 pub use moment::{Abi, Window};
 pub use proc_line::ProcLine;
-pub use row::{HostCache, Names, PortUse, Row};
+pub use row::{HostCache, Names, PortShare, Row};
 pub use select::{BadState, BadTable, Empty, Selected, Selection};
 pub use socket::{Addr, Detail, Endpoint, MessageKind, Origin, Record, Socket, SourceKind, Timer};
 pub use states::{State, StateSet};

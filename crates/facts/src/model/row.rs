@@ -4,6 +4,8 @@
 //! A name that was not asked for and a name that does not exist are both
 //! `None`: the number is printed then.
 
+use std::num::NonZeroU16;
+
 use super::arrival::Arrival;
 use super::bpf_map::BpfMapCache;
 use super::holders::{ContextCache, HolderCache};
@@ -18,14 +20,27 @@ pub trait HostCache: Sync {
     fn host(&self, addr: Addr) -> Option<&[u8]>;
 }
 
-/// The ephemeral ports that are in use from one local address towards one remote
-/// address and port.
+/// The share of the ephemeral ports that is in use from one local address towards one
+/// remote address and port, in parts of ten thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortUse {
-    /// How many are in use.
-    pub used: u32,
-    /// How many there are.
-    pub all: u32,
+pub struct PortShare(NonZeroU16);
+
+impl PortShare {
+    /// What one is divided into.
+    const PARTS: u16 = 10_000;
+
+    /// So many of all, at most all; `None` of none.
+    pub fn of(used: u32, all: u32) -> Option<Self> {
+        let parts = u64::from(used.min(all)) * u64::from(Self::PARTS);
+        let rounded = (parts + u64::from(all) / 2).checked_div(all.into())?;
+        // One more than the parts, so that none of them is not zero.
+        NonZeroU16::new(u16::try_from(rounded).ok()? + 1).map(Self)
+    }
+
+    /// From 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.0.get() - 1) / f64::from(Self::PARTS)
+    }
 }
 
 /// Names for the numbers of one socket.
@@ -59,7 +74,7 @@ pub struct Names<'a> {
     /// First and last ephemeral port of its namespace, where that was asked for.
     pub port_range: Option<(u16, u16)>,
     /// Ephemeral ports in use towards where it is connected to, where that was asked for.
-    pub ports: Option<PortUse>,
+    pub ports: Option<PortShare>,
     /// Who holds it, where that was asked for.
     pub holders: Option<&'a dyn HolderCache>,
     /// SELinux contexts of its holders and its own, where that was asked for.

@@ -15,7 +15,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use super::peers::{bytes, is_connected};
-use crate::model::{PortUse, Socket};
+use crate::model::{PortShare, Socket};
 
 /// As many sockets are remembered, in 64 MiB.
 const MOST: usize = 4 << 20;
@@ -82,15 +82,21 @@ impl Ports {
         self.used.dedup();
     }
 
-    /// What is in use towards where a socket of a namespace is connected to; `None` if
+    /// The share in use towards where a socket of a namespace is connected to; `None` if
     /// its own port is none of the range.
-    pub(super) fn of(&self, socket: &Socket<'_>, scope: u32) -> Option<PortUse> {
+    pub(super) fn of(&self, socket: &Socket<'_>, scope: u32) -> Option<PortShare> {
+        let (used, all) = self.count(socket, scope)?;
+        PortShare::of(used, all)
+    }
+
+    /// How many are in use, and how many there are.
+    fn count(&self, socket: &Socket<'_>, scope: u32) -> Option<(u32, u32)> {
         let (range, _) = self.port(socket, scope)?;
         let towards = self.towards(socket, scope);
         let start = self.used.partition_point(|(known, _)| *known < towards);
         let end = self.used.partition_point(|(known, _)| *known <= towards);
         let used = u32::try_from(end - start).unwrap_or(u32::MAX);
-        Some(PortUse { used, all: range.size() })
+        Some((used, range.size()))
     }
 
     /// The port of the range that a connection has, and the range.
@@ -128,7 +134,7 @@ mod tests {
         }
         ports.sort();
         let mut found = None;
-        read(&line(of), &mut |socket| found = ports.of(socket, 0).map(|ports| (ports.used, ports.all)));
+        read(&line(of), &mut |socket| found = ports.count(socket, 0));
         found
     }
 

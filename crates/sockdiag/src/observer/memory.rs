@@ -10,6 +10,7 @@
 use std::ops::ControlFlow;
 
 use super::orphans::{Orphans, is_held};
+use super::stay::Stay;
 use super::table::{Entry, Known, NO_WINDOW, flag};
 use super::{Changes, FrameSink, Gone, Seen};
 use crate::ending::{self, LastSeen};
@@ -74,6 +75,8 @@ pub(super) struct Memory {
     pub(super) holders_before: Option<HoldersBefore>,
     /// Who held the sockets that no process holds any more.
     orphans: Orphans,
+    /// The only sockets that count, if it is not all.
+    pub(super) stay: Option<Stay>,
 }
 
 /// What a look counts.
@@ -133,6 +136,7 @@ impl Memory {
             text: Vec::new(),
             holders_before: None,
             orphans: Orphans::default(),
+            stay: None,
         }
     }
 
@@ -238,6 +242,10 @@ impl Memory {
         let scope = self.enter(netns);
         let is_time_wait = ending::is_time_wait(socket);
         let table = row.table();
+        let stays = self.stay.as_ref().is_some_and(Stay::is_set);
+        if stays && !self.knows(row.cookie(), scope, is_time_wait) {
+            return Ok(());
+        }
         let (Some(cookie), Some(scope), false) = (row.cookie(), scope, is_time_wait) else {
             if !is_time_wait {
                 self.count.untracked += 1;
@@ -321,6 +329,11 @@ impl Memory {
         if !matched {
             return Ok(());
         }
+        if let Some(stay) = self.stay.as_mut().filter(|stay| !stay.is_set())
+            && !was.is_some_and(|was| was.has(flag::SEEN))
+        {
+            stay.add(netns, socket);
+        }
         self.count.sockets += 1;
         let seen = match was {
             Some(was) if was_shown => {
@@ -334,6 +347,34 @@ impl Memory {
         self.count.opened += u64::from(seen == Seen::Opened);
         self.count.changed += u64::from(matches!(seen, Seen::Changed(_)));
         sink.row(seen, &row)
+    }
+
+    /// Whether a socket is known; what is left of one in TIME-WAIT is not it.
+    fn knows(&self, cookie: Option<u64>, scope: Option<u16>, is_time_wait: bool) -> bool {
+        let known = cookie.zip(scope).and_then(|(cookie, scope)| self.known.find(cookie, scope));
+        known.is_some() && !is_time_wait
+    }
+
+    /// From now on only the sockets count that the latest look showed.
+    pub(super) fn set_stay(&mut self) {
+        let Some(stay) = &mut self.stay else { return };
+        if stay.is_set() {
+            return;
+        }
+        stay.set();
+        let mut number = 0;
+        while let Some(entry) = self.known.entry(number) {
+            if entry.has(flag::MATCHED) { number += 1 } else { self.known.remove(number) }
+        }
+    }
+
+    /// Leaves out of those that are stayed with what has ended.
+    pub(super) fn prune_stay(&mut self) {
+        let Self { stay: Some(stay), scopes, known, .. } = self else { return };
+        stay.retain(|netns, cookie| {
+            let scope = scopes.iter().position(|at| *at == netns).and_then(|at| u16::try_from(at).ok());
+            scope.is_some_and(|scope| known.find(cookie, scope).is_some())
+        });
     }
 
     /// What the counters of a socket were that was not there at the look before: nothing.
@@ -396,6 +437,9 @@ impl Memory {
             self.known.remove(number);
             was
         });
+        if was.is_none() && self.stay.as_ref().is_some_and(Stay::is_set) {
+            return Ok(());
+        }
         if was.is_some_and(|was| was.has(flag::INFERRED)) {
             // It was missing, and taken for one of those that were lost.
             self.count.add_lost(netns, 1);
@@ -420,7 +464,8 @@ impl Memory {
         let ended = Some(was.as_ref().map(last_seen).unwrap_or_default());
         let past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended };
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
-        let was_shown = was.is_some_and(|was| was.has(flag::SHOWN));
+        // Only the filter may have left it out so far: its last row may pass that.
+        let was_asked = was.is_none_or(|was| was.has(flag::SHOWN) || !self.hidden.contains_number(was.state));
         let holders = self.orphans.take(socket.inode);
         let before = self.holders_before.clone();
         let before = holders
@@ -435,7 +480,7 @@ impl Memory {
                 row.names.holders = Some(before);
             }
             // One that was aborted has lost its addresses.
-            if matched || (was.is_none() || was_shown) && self.passes(&row) {
+            if matched || was_asked && self.passes(&row) {
                 self.count.closed += 1;
                 return sink.row(Seen::Closed, &row);
             }
@@ -501,6 +546,10 @@ impl Memory {
                     opening_seen: entry.has(flag::OPENING_SEEN),
                 })?;
             }
+        }
+        if self.stay.as_ref().is_some_and(Stay::is_set) {
+            // What else was lost was about others.
+            self.count.lost.clear();
         }
         Ok(())
     }

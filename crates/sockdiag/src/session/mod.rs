@@ -19,6 +19,8 @@ mod probe;
 mod question;
 mod scopes;
 
+use std::sync::Arc;
+
 use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr, Remark};
@@ -27,7 +29,7 @@ use crate::notice::Notice;
 use crate::order::Order;
 use crate::pipeline::{Gate, Held, Pipeline};
 use crate::sink::{Guard, Rows, Seen, Sink};
-use crate::source::{self, Destroyer, DumpError, Query, Sources, Storages};
+use crate::source::{self, Destroyer, DumpError, Instead, Query, Sources, Storages};
 use crate::sys::clock;
 use crate::sys::opener::{Opener, Worker};
 use crate::sys::selinux;
@@ -68,6 +70,8 @@ pub struct Session {
     begun: bool,
     /// How the last poll went.
     course: Course,
+    /// What tells of TCP sockets in the next poll in place of a dump, by namespace.
+    instead: Vec<(u64, Arc<dyn Instead>)>,
 }
 
 impl Session {
@@ -178,6 +182,7 @@ impl Session {
             observed: false,
             begun: false,
             course: Course::default(),
+            instead: Vec::new(),
         })
     }
 
@@ -380,7 +385,9 @@ impl Session {
             let netns = scope.inode().unwrap_or(0);
             course.visited.push(netns);
             for table in self.selected.dumps() {
+                let instead = self.instead.iter().filter(|_| table == Table::Tcp);
                 let query = Query {
+                    instead: instead.into_iter().find_map(|(at, ask)| (*at == netns).then(|| ask.clone())),
                     programs: scope.programs.clone(),
                     storages: self.storages.clone(),
                     ..question::query(&self.selected, self.needs, table)

@@ -15,7 +15,7 @@ use crate::model::{Record, Row, Socket, State, StateSet, Table, TableSet};
 use crate::notice::Notice;
 use crate::order::Order;
 use crate::sink::{Guard, Sink};
-use crate::source::{self, Arrived, DumpErrorKind, Events};
+use crate::source::{self, Arrived, DumpErrorKind, Events, Instead};
 
 /// How long ends are read before the tables are, however many there are.
 const LONGEST_READ: Duration = Duration::from_secs(2);
@@ -103,6 +103,11 @@ impl Session {
         outcome.notices.splice(0..0, seen.notices);
         outcome.more_notices += seen.more_notices;
         Ok(outcome)
+    }
+
+    /// In the next polls these tell of TCP sockets in place of a dump, where they can.
+    pub(crate) fn ask_instead(&mut self, instead: Vec<(u64, Arc<dyn Instead>)>) {
+        self.instead = instead;
     }
 
     /// The filter, in each namespace.

@@ -22,7 +22,7 @@ use crate::enrich;
 use crate::fields::{self, OwnedValue};
 use crate::model::{
     Addr, AddressCache, Arrival, ContextCache, Holder, HolderCache, HostCache, IdentityCache, MessageKind,
-    Names, Netns, Origin, Peer, PortUse, Process, Record, Row, Socket, State, Table, Workload,
+    Names, Netns, Origin, Peer, PortShare, Process, Record, Row, Socket, State, Table, Workload,
 };
 use crate::past::OwnedPast;
 
@@ -49,7 +49,7 @@ struct Known {
     protocol: Option<Box<[u8]>>,
     port_owner: Option<Box<[u8]>>,
     port_range: Option<(u16, u16)>,
-    ports: Option<PortUse>,
+    ports: Option<PortShare>,
     cgroup: Option<Box<[u8]>>,
     arrival: Option<Arrival>,
     netns: Option<Arc<Netns>>,
@@ -455,7 +455,7 @@ mod tests {
             protocol: Some(b"rtnl"),
             port_owner: Some(b"ip"),
             port_range: Some((32768, 60999)),
-            ports: Some(PortUse { used: 3, all: 28_232 }),
+            ports: PortShare::of(3, 28_232),
             cgroup: Some(b"/a"),
             netns: Some(&netns),
             peer: Some(Peer { inode: 7, netns: Some(&netns), candidates: 1, claimed_by: None }),

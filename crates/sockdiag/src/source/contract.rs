@@ -7,10 +7,12 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::access::Access;
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
-use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet};
+use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet, Window};
 use crate::sys::{self, clock, errno_text};
 
 /// The longest message that a recording may hold, header included, in bytes.
@@ -58,6 +60,8 @@ pub struct Query {
     /// no other.  Then its socket alone is asked for, where that is certain
     /// to give what a dump would.
     pub exact: Option<Exact>,
+    /// What tells of the sockets in place of a dump, if it can.
+    pub instead: Option<Arc<dyn Instead>>,
     /// The BPF maps whose values are wanted.
     pub storages: Storages,
     /// The protocol whose service names the ports have; 0 for those of any.
@@ -78,6 +82,7 @@ impl Query {
             ext: 0,
             programs: Programs::default(),
             exact: None,
+            instead: None,
             storages: Storages::None,
             services: table.services(),
         }
@@ -87,6 +92,13 @@ impl Query {
     pub(super) fn name(&self) -> String {
         format!("{:?} sockets", self.table).to_lowercase()
     }
+}
+
+/// Another way to what a dump would bring.
+pub trait Instead: fmt::Debug + Send + Sync {
+    /// The records, each with the time in which it was read; `None` where only a dump
+    /// can tell.
+    fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>>;
 }
 
 /// Where a message of this machine's kernel comes from.

@@ -138,6 +138,13 @@ impl<'q, 'v> Run<'q, 'v> {
             let _ = self.hand_on(&record, window);
             return Ok(());
         }
+        if plain
+            && let Some(instead) = &self.query.instead
+            && let Some(records) = instead.ask(self.query, self.access)
+        {
+            let _ = records.iter().try_for_each(|(record, window)| self.hand_on(record, *window));
+            return Ok(());
+        }
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 && !failure.is_of_socket() => {

@@ -23,6 +23,7 @@ mod destroy;
 mod events;
 mod exchange;
 mod ladder;
+mod look_up;
 mod missing;
 mod netlink;
 mod one_dump;
@@ -46,12 +47,15 @@ use crate::model::{MessageKind, Table};
 use crate::notice::Notice;
 
 pub use access::Access;
-pub use contract::{DumpError, DumpErrorKind, Exact, LONGEST_MESSAGE, Programs, Query, Storages, Visit};
+pub use contract::{
+    DumpError, DumpErrorKind, Exact, Instead, LONGEST_MESSAGE, Programs, Query, Storages, Visit,
+};
 pub use destroy::{Destroyer, Fate};
 pub use events::groups as event_groups;
 pub(crate) use events::{Arrived, Events};
 pub(crate) use exchange::open_notice;
 pub(crate) use ladder::kernel_knows_cgroup_condition;
+pub(crate) use look_up::{Identity, LookUps};
 pub(crate) use missing::bound_inactive;
 pub use missing::missing;
 pub use record::{RecordError, record};

@@ -77,6 +77,19 @@ pub(super) fn one_socket(query: &Query, pinned: &Pinned, ifindex: u32, seq: u32)
         Addr::V6(_) => Family::Inet6,
         Addr::Number(_) | Addr::None => return None,
     };
+    let id = SockId {
+        sport: pinned.local_port,
+        dport: pinned.remote_port,
+        src: octets(pinned.local),
+        dst: octets(pinned.remote),
+        ifindex,
+        cookie: u64::MAX,
+    };
+    Some(socket_of(query, family, id, seq))
+}
+
+/// The one socket of this identity and cookie (all ones: of any).
+pub(super) fn socket_of(query: &Query, family: Family, id: SockId, seq: u32) -> Vec<u8> {
     let mut request = Vec::with_capacity(HEADER_LEN + 56);
     Header { len: 0, kind: SOCK_DIAG_BY_FAMILY, flags: NLM_F_REQUEST, seq, pid: 0 }.encode(&mut request);
     InetDiagReqV2 {
@@ -84,18 +97,11 @@ pub(super) fn one_socket(query: &Query, pinned: &Pinned, ifindex: u32, seq: u32)
         protocol: query.table.protocol() as u8,
         ext: query.ext,
         states: states(query),
-        id: SockId {
-            sport: pinned.local_port,
-            dport: pinned.remote_port,
-            src: octets(pinned.local),
-            dst: octets(pinned.remote),
-            ifindex,
-            cookie: u64::MAX,
-        },
+        id,
         ..InetDiagReqV2::default()
     }
     .encode(&mut request);
-    Some(finish(request))
+    finish(request)
 }
 
 /// An address as inet_diag holds it: four words, unused ones zero.

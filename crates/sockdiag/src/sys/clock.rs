@@ -13,6 +13,14 @@ pub(crate) fn now_ns() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// Processor time of this thread so far, in nanoseconds, the kernel's on its behalf
+/// included.
+pub(crate) fn cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// A moment of this clock in nanoseconds since 1970, by the clock on the wall.
 pub(crate) fn unix_ns_of(moment_ns: u64) -> u64 {
     let now = clock_gettime(ClockId::Realtime);

@@ -20,6 +20,7 @@ mod nested;
 mod observed;
 mod probe;
 mod quiet;
+mod stay;
 mod told;
 mod transfers;
 mod world;

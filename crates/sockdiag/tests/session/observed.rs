@@ -306,5 +306,18 @@ fn filters_test_rates() {
             observer.remembered() == 0
         }));
         assert!(closed <= 1, "one was shown, and others never");
+        // What passes only at its end is shown then.
+        let ended = "tcp.bytes_acked > 1000 and socket.ended = closed";
+        let mut observer = observe(Sockets::of(&[Table::Tcp]).filter(ended));
+        let (mut active, end) = connect();
+        assert_eq!(look(&mut observer).0.sockets, 0);
+        active.write_all(&[0; 2000]).expect("loopback");
+        drop((end, active));
+        let mut closed = Vec::new();
+        assert!(until(|| {
+            closed.extend(look(&mut observer).1.rows);
+            observer.remembered() == 0
+        }));
+        assert!(closed.iter().all(|said| said.seen == Seen::Closed), "{closed:?}");
     });
 }

@@ -22,10 +22,15 @@ use sockdiag_testkit::until;
 
 use super::{Holder, addr, all, listener, within};
 
+/// The addresses of a socket, its own first.
+type Ends = (SocketAddr, SocketAddr);
+/// Bytes that each end has written and read.
+type Counts = Vec<[u64; 2]>;
+
 /// One end of a connection, and what it has moved.
 struct End {
     stream: TcpStream,
-    ends: (SocketAddr, SocketAddr),
+    ends: Ends,
     sends: bool,
     written: AtomicU64,
     read: AtomicU64,
@@ -64,7 +69,9 @@ impl End {
 fn drive(ends: &[End], chunk: usize, tick: Duration, is_over: &AtomicBool) {
     let (chunk, mut buffer) = (vec![7; chunk], vec![0; 1 << 16]);
     while !is_over.load(Ordering::Relaxed) {
-        ends.iter().for_each(|end| end.step(&chunk, &mut buffer));
+        for end in ends {
+            end.step(&chunk, &mut buffer);
+        }
         thread::sleep(tick);
     }
 }
@@ -75,7 +82,7 @@ fn ends(passive: &TcpListener, count: usize, connect: impl Fn() -> TcpStream) ->
     let pair = |number: usize| {
         let active = connect();
         let (accepted, _) = passive.accept().expect("it came");
-        (End::new(active, number % 3 != 1), End::new(accepted, number % 3 != 0))
+        (End::new(active, number % 3 != 1), End::new(accepted, !number.is_multiple_of(3)))
     };
     (0..count).map(pair).unzip()
 }
@@ -92,7 +99,7 @@ const VALUES: [&str; 6] = [
 /// Keeps what rows say, with the seconds since the look before, and waits at one of them.
 #[derive(Default)]
 struct Heard {
-    rows: Vec<((SocketAddr, SocketAddr), HashMap<&'static str, f64>)>,
+    rows: Vec<(Ends, HashMap<&'static str, f64>)>,
     stall: Option<(usize, Duration)>,
 }
 
@@ -138,11 +145,11 @@ struct Plan {
 /// Looks at ends that move data; rates have to be those of the generator.
 fn measure(plan: &Plan, observer: &mut Observer, ends: &[&End]) {
     let numbers: HashMap<_, _> = ends.iter().enumerate().map(|(number, end)| (end.ends, number)).collect();
-    let counts = || -> Vec<[u64; 2]> { ends.iter().map(|end| end.counts()).collect() };
+    let counts = || -> Counts { ends.iter().map(|end| end.counts()).collect() };
     let (mut sums, mut acked) = ([0.0; 2], 0.0);
     let (mut in_error, mut all_rates) = (0, 0);
     let mut begin = [Vec::new(), Vec::new()];
-    let mut last: Option<(Window, Vec<[u64; 2]>, Vec<[u64; 2]>)> = None;
+    let mut last: Option<(Window, Counts, Counts)> = None;
     let mut sent_again = HashMap::new();
     for look in 0..=plan.looks {
         let early = counts();
@@ -269,7 +276,9 @@ fn over_a_slow_link(plan: &Plan) {
             stream
         })
     });
-    accepted.iter().for_each(|end| small(&end.stream));
+    for end in &accepted {
+        small(&end.stream);
+    }
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let is_over = &is_over;
@@ -300,7 +309,7 @@ fn rates_are_those_of_the_generator() {
                 pause: Duration::from_secs(1),
                 // What a send buffer of that size holds, and what is on its way.
                 ..plan("a link of 20 Mbit/s", 1 << 17)
-            })
+            });
         });
     });
 }

@@ -195,9 +195,8 @@ fn fit(words: &[&str], mut at: usize, pattern: &str, taken: &mut Vec<String>) ->
         let before = at.checked_sub(1).and_then(|at| words.get(at));
         match (piece, word) {
             ("^", _) if before.is_none_or(|word| is_joint(word)) => continue,
-            (";", None | Some("and" | "or" | "&" | "&&" | "|" | "||" | ")")) => continue,
             ("=?" | "=", Some("=" | "==" | "eq")) | ("!=", Some("!=" | "ne" | "neq")) => {}
-            ("=?", _) => continue,
+            ("=?", _) | (";", None | Some("and" | "or" | "&" | "&&" | "|" | "||" | ")")) => continue,
             (_, Some(word)) if piece.contains('|') && piece.split('|').any(|known| known == word) => {
                 taken.push(word.to_owned());
             }

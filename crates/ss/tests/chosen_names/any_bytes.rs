@@ -162,7 +162,18 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
         assert!(std::str::from_utf8(&listing).is_ok(), "{option} is UTF-8");
         assert_eq!(read_back(form, &names, &listing), want, "{option}");
     }
-    assert_eq!(read_back("flat", &names, &listed(&["-j", "--columns", &columns])), want, "-j --columns");
+    for form in ["-j", "--pretty"] {
+        assert_eq!(
+            read_back("flat", &names, &listed(&[form, "--columns", &columns])),
+            want,
+            "{form} --columns"
+        );
+    }
+    assert_eq!(
+        read_back("flat-lines", &names, &listed(&["--jsonl", "--columns", &columns])),
+        want,
+        "--jsonl --columns"
+    );
     for field in fields {
         // One column is not padded: a line is its cell.
         let listing = listed(&["-H", "--columns", field.name]);
@@ -172,6 +183,10 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
         let kinds = [field.kind, "text", "text", "text"];
         let first = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
         let mut found: Vec<String> = read_back("csv", &kinds, &listing).iter().map(first).collect();
+        let listing = listed(&["-H", "--tsv", "--group-by", field.name]);
+        let mut tsv: Vec<String> = read_back("tsv", &kinds, &listing).iter().map(first).collect();
+        let lines = listed(&["--jsonl", "--group-by", field.name]);
+        let mut lines = read_back("flat-lines", &[field.name], &lines);
         let mut same = read_back("groups", &[field.name], &listed(&["-j", "--group-by", field.name]));
         // What holders have in common is said once.
         let once = |row: &String| {
@@ -186,6 +201,9 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
         rows.dedup();
         assert_eq!(found, rows, "groups of {}", field.name);
         assert_eq!(same, rows, "-j, groups of {}", field.name);
+        tsv.sort_unstable();
+        lines.sort_unstable();
+        assert_eq!((&tsv, &lines), (&rows, &rows), "--tsv and --jsonl, groups of {}", field.name);
     }
     for words in [&["-H", "--columns", &columns][..], &["--columns", &columns], &["--group-by", &columns]] {
         let listing = listed(words);

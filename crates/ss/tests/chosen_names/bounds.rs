@@ -248,3 +248,40 @@ fn a_list_of_holders_costs_linear_time() {
         assert!((0..4).any(is_linear), "{words:?}");
     }
 }
+
+/// A text that was cut is a beginning: with the mark behind it a condition holds for what
+/// begins so, and without it only for what is no longer.  JSON has the mark in a key of its
+/// own.
+#[test]
+fn a_text_that_was_cut_is_the_beginning_of_what_holds() {
+    let place = Place::new("beginnings");
+    place.sockets(3);
+    place.process(300, 1, &vec![b'x'; LONG]);
+    let run = |words: &[&str]| String::from_utf8(place.run(words).1).expect("UTF-8");
+    let cell = run(&["-tanH", "--csv", "--columns", "cmdline", "cmdline = xx*"]);
+    let cell = cell.trim_end();
+    assert!(cell.ends_with('…') && cell.len() > 1000, "{cell:.100}");
+    let json: serde_json::Value =
+        serde_json::from_str(&run(&["-tanpH", "--jsonl", "cmdline = xx*"])).expect("a row");
+    let process = &json["socket"]["processes"][0];
+    assert_eq!(process["cmdline_truncated"], true, "{:.300}", process.to_string());
+    let text = process["cmdline"][0].as_str().expect("a text");
+    let people = run(&["-tanH", "--columns", "cmdline,local.port", "cmdline = xx*"]);
+    let people = people.split(' ').next().expect("a cell");
+    for (value, holds) in [
+        (cell.to_owned(), true),
+        (people.to_owned(), true),
+        (format!("\"{text}…\""), true),
+        (format!("\"{text}\"*"), true),
+        (format!("\"{text}\""), false),
+        (cell.trim_end_matches('…').to_owned(), false),
+        (format!("{people}y"), false),
+        ("xy…".to_owned(), false),
+        ("xx\\u{2026}".to_owned(), false),
+    ] {
+        let found = run(&["-tanH", "--csv", "--columns", "local.port", &format!("cmdline = {value}")]);
+        assert_eq!(found, if holds { "1000\n" } else { "" }, "{value:.40}");
+        let found = run(&["-tanH", "--csv", "--columns", "local.port", &format!("cmdline != {value}")]);
+        assert_eq!(found, if holds { "" } else { "1000\n" }, "!= {value:.40}");
+    }
+}

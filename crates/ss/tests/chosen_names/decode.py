@@ -2,7 +2,7 @@
 
 decode.py csv|tsv|lines KIND... < listing
 decode.py document|jsonl PATH... < listing
-decode.py flat|groups NAME... < listing
+decode.py flat|flat-lines|groups NAME... < listing
 
 A row is a line, its cells have a blank between them, the parts of a cell a comma,
 the words of a part a point. KIND is text, list or words. A PATH is a key with points.
@@ -87,9 +87,12 @@ if form == "document":
     sockets = json.loads(data)["sockets"]
 elif form == "jsonl":
     sockets = [json.loads(line) for line in data.split("\n")[:-1]]
+elif form == "flat-lines":
+    listed = [json.loads(line) for line in data.split("\n")[:-1]]
+    listed = [row for row in listed if any(name in row for name in wanted)]
 elif form in ("flat", "groups"):
     listed = json.loads(data)["sockets" if form == "flat" else "groups"]
-if form in ("flat", "groups"):
+if form in ("flat", "groups", "flat-lines"):
     rows = [[flat(row, name) for name in wanted] for row in listed]
 elif form in ("document", "jsonl"):
     paths = [path.split(".") for path in wanted]

@@ -173,7 +173,7 @@ fn long_names_from_netlink() {
         let name = x(7_000) + "\0";
         let mut msg = Msg::v4()
             .with(attr::CONG, name.as_bytes())
-            .with(attr::ULP_INFO, replies::attr(1, name[..7_000].as_bytes()));
+            .with(attr::ULP_INFO, replies::attr(1, &name.as_bytes()[..7_000]));
         (msg.sport, msg.inode) = (u16::try_from(1000 + row).expect("few"), FIRST + row);
         // Few messages are so long that the listing takes no time.
         bytes.extend(if row < 50 { msg.to_bytes() } else { Msg::v4().to_bytes() });

@@ -401,7 +401,8 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         let (is, differs) = (format!("{field} = {value}"), format!("{field} != {value}"));
         // `*` itself has no opposite, and what was cut stands for all that begins so.
         let asked = is_own && *value != "*";
-        let both = format!("{is} and {differs}");
+        // So that it is not refused as what no socket can have.
+        let both = format!("not ( not {is} or not {differs} )");
         let neither = format!("{reported} and not {is} and not {differs}");
         let absent = format!("not {reported} and ( {is} or {differs} )");
         let mut filter = format!("( {both} ) or ( {neither} ) or ( {absent} )");
@@ -409,8 +410,10 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         let has_order = matches!(named.kind(), Kind::Int(_)) && named.member.is_none() && *value != "0";
         if has_order && value.bytes().all(|byte| byte.is_ascii_digit()) {
             let (below, above) = (format!("{field} < {value}"), format!("{field} >= {value}"));
-            filter +=
-                &format!(" or ( {below} and {above} ) or ( {field} > 0 and not {below} and not {above} )");
+            // Said so that it is not refused as what can never be.
+            let on_both = format!("not ( not {below} or not {above} )");
+            let on_neither = format!("{field} > 0 and not {below} and not {above}");
+            filter = format!("{filter} or ( {on_both} ) or ( {on_neither} )");
         }
         asked.then_some(filter)
     };

@@ -242,7 +242,9 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
             .env("NLPLAY_FILE", path);
         sources.push(source);
     }
+    // TCP alone: fields of other protocols are refused where they are not listed.
     let random = recording::random(&mut fastrand::Rng::with_seed(1), 150);
+    let random = recording::retype(&random, attr::PROTOCOL, 200);
     let path = scratch.join("random");
     fs::write(&path, random).expect("the test's own file");
     sources.push(Source::new("crafted tcp", "-t").env("TCPDIAG_FILE", path));

@@ -8,7 +8,7 @@ use sockdiag_wire::tcp_info::TcpInfo;
 use super::*;
 use crate::ending::LastSeen;
 use crate::fields::{Catalog, Choice, Together, Value};
-use crate::model::{Names, Origin, Record, Socket, SourceKind, Table, Window};
+use crate::model::{Names, Origin, PortShare, Record, Socket, SourceKind, Table, Window};
 use crate::past::{Earlier, MOST_WORDS, Slots};
 
 /// Members of `tcp_info`, by name.
@@ -228,7 +228,7 @@ fn ports_are_a_share_of_those_there_are() {
     let bytes = reply(1, &info(&[]));
     let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Kernel), bytes: &bytes };
     let socket = Socket::decode(record).expect("a socket");
-    let share = |ports: Option<PortUse>| {
+    let share = |ports: Option<PortShare>| {
         let names = Names { ports, ..Names::default() };
         let row = Row { names, ..Row::bare(&socket) };
         match row.value("ports.used_share") {
@@ -236,7 +236,7 @@ fn ports_are_a_share_of_those_there_are() {
             other => other.map(|other| panic!("{other:?}")),
         }
     };
-    let of = |used, all| share(Some(PortUse { used, all }));
+    let of = |used, all| share(PortShare::of(used, all));
     assert_eq!((of(7, 28), of(0, 28_232), of(1, 28_232)), (Some(0.25), Some(0.0), Some(0.0)));
     assert_eq!((of(28_000, 28_232), of(90, 80)), (Some(0.9918), Some(1.0)), "never more than all");
     assert_eq!((of(0, 0), share(None)), (None, None), "all are reserved, or none is known");
@@ -245,19 +245,27 @@ fn ports_are_a_share_of_those_there_are() {
 /// The word is of the module that judges ends; here it is whose rows have one.
 #[test]
 fn only_what_ended_says_how() {
-    let ended = |timer: u8, past: Option<LastSeen>| {
+    let counters =
+        |received| info(&[("tcpi_bytes_acked", 2), ("tcpi_delivered", 2), ("tcpi_bytes_received", received)]);
+    let slots =
+        Slots::of(Choice::new(Catalog::shared(), "socket.ended").expect("a field").needs().counters());
+    let mut words = [0; MOST_WORDS];
+    let had = slots.keep(TcpInfo::new(&counters(40)), &mut words);
+    let ended_with = |timer: u8, past: Option<LastSeen>, received: u64| {
         // The remote port, which an aborted socket has lost, and the timer.
-        let mut bytes = reply(7, &info(&[("tcpi_bytes_acked", 2), ("tcpi_delivered", 2)]));
+        let mut bytes = reply(7, &counters(received));
         (bytes[2], bytes[7]) = (timer, 80);
         let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Event), bytes: &bytes };
         let socket = Socket::decode(record).expect("a socket");
-        let past = Past { window: NOW, first_seen_ns: 1, opening_seen: true, earlier: None, ended: past };
+        let earlier = Some(Earlier { window: THEN, slots: &slots, words: &words, had });
+        let past = Past { window: NOW, first_seen_ns: 1, opening_seen: true, earlier, ended: past };
         let row = Row { past: Some(&past), ..Row::bare(&socket) };
         match row.value("socket.ended") {
             Some(Value::Text(word)) => Some(String::from_utf8_lossy(word).into_owned()),
             other => other.map(|other| panic!("{other:?}")),
         }
     };
+    let ended = |timer, past| ended_with(timer, past, 41);
     let seen = |state: Option<State>| {
         Some(LastSeen { state: state.map(|state| state as u8), connected: Some(true) })
     };
@@ -265,6 +273,9 @@ fn only_what_ended_says_how() {
     assert_eq!(ended(0, seen(None)).as_deref(), Some("closed"));
     assert_eq!(ended(0, seen(Some(State::CloseWait))).as_deref(), Some("closed-by-peer"));
     assert_eq!(ended(3, None).as_deref(), Some("closed-by-us"), "a TIME-WAIT");
+    let open = seen(Some(State::Established));
+    assert_eq!(ended(0, open).as_deref(), Some("closed"), "a byte or a FIN came since");
+    assert_eq!(ended_with(0, open, 40).as_deref(), Some("closed-by-us"), "nothing did");
 }
 
 /// The names by which people ask for them, and what groups do with them.

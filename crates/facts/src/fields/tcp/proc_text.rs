@@ -5,14 +5,20 @@
 #![allow(clippy::cast_possible_wrap, reason = "kernel integers are narrow; each cast is meant")]
 
 use crate::fields::{Field, Groups, Read, Text, Unit, plain};
-use crate::model::proc_line::USER_HZ;
+use crate::model::proc_line::{ProcLine, USER_HZ};
+use crate::model::{Row, Table};
 use crate::number::{put_g, put_i64, put_u64};
+
+/// The line of a TCP socket: those of other tables have other columns there.
+fn line<'r>(row: &'r Row<'r>) -> Option<&'r ProcLine<'r>> {
+    row.socket.proc_line().filter(|_| row.socket.origin.table == Table::Tcp)
+}
 
 /// What `-i` shows of a line of /proc/net/tcp; times are in seconds there.
 pub(in crate::fields) const PROC_TCP: &[Field] = &[
     proc(
         "proc.rto_ticks",
-        plain!(|r| Some(r.socket.proc_line()?.rto_ticks())),
+        plain!(|r| Some(line(r)?.rto_ticks())),
         "Retransmission timeout in clock ticks; ss prints seconds.",
     )
     .gauge(Unit::Ticks)
@@ -22,7 +28,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     })),
     proc(
         "proc.ato_ticks",
-        plain!(|r| Some(r.socket.proc_line()?.ato_ticks())),
+        plain!(|r| Some(line(r)?.ato_ticks())),
         "Delayed-ack timeout in clock ticks; ss prints seconds.",
     )
     .gauge(Unit::Ticks)
@@ -32,7 +38,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     })),
     proc(
         "proc.qack",
-        plain!(|r| Some(r.socket.proc_line()?.qack_raw())),
+        plain!(|r| Some(line(r)?.qack_raw())),
         "Quick-ack counter, doubled, and a bit for interactive sessions.",
     )
     .shape("qack:N [bidir]")
@@ -46,29 +52,25 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
             out.extend_from_slice(b" bidir");
         }
     })),
-    proc("proc.cwnd", plain!(|r| Some(r.socket.proc_line()?.cwnd())), "Congestion window, in segments.")
+    proc("proc.cwnd", plain!(|r| Some(line(r)?.cwnd())), "Congestion window, in segments.")
         .gauge(Unit::Packets)
         .level()
         .text(Text::Nonzero("cwnd")),
-    proc(
-        "proc.ssthresh",
-        plain!(|r| Some(r.socket.proc_line()?.ssthresh())),
-        "Window at which slow start ends.",
-    )
-    .unlimited(-1)
-    .gauge(Unit::Packets)
-    .size()
-    .shape("ssthresh:N")
-    .text(Text::Custom(|out, r, _| {
-        let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
-        if !matches!(ssthresh, -1 | 0) {
-            out.extend_from_slice(b" ssthresh:");
-            put_i64(out, ssthresh.into());
-        }
-    })),
+    proc("proc.ssthresh", plain!(|r| Some(line(r)?.ssthresh())), "Window at which slow start ends.")
+        .unlimited(-1)
+        .gauge(Unit::Packets)
+        .size()
+        .shape("ssthresh:N")
+        .text(Text::Custom(|out, r, _| {
+            let ssthresh = r.socket.proc_line().map_or(-1, |l| l.ssthresh());
+            if !matches!(ssthresh, -1 | 0) {
+                out.extend_from_slice(b" ssthresh:");
+                put_i64(out, ssthresh.into());
+            }
+        })),
     proc(
         "proc.retrans",
-        plain!(|r| r.socket.proc_line().map(|_| r.socket.timer.retrans)),
+        plain!(|r| line(r).map(|_| r.socket.timer.retrans)),
         "Retransmissions or probes without an answer.",
     )
     .gauge(Unit::Count)
