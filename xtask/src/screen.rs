@@ -113,11 +113,14 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     }
     println!("| Figure | measured | limit | |");
     println!("| --- | ---: | ---: | --- |");
-    figures.iter().for_each(|figure| println!("{figure}"));
+    for figure in &figures {
+        println!("{figure}");
+    }
     let above: Vec<String> = figures.into_iter().filter(Figure::is_above).map(|figure| figure.what).collect();
     if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: std::io::Error) -> Why {
     Why::new(format!("measuring the screen: {error}"))
 }

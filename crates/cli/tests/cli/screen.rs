@@ -139,8 +139,8 @@ fn every_key_of_the_help_does_what_it_says() {
     // Rates: one of them sends.
     let (client, server) = &mut pairs[0];
     tmux.until("a rate", |screen| {
-        client.write_all(&[1; 30_000]).expect("it is read");
-        server.read_exact(&mut [0; 30_000]).expect("it was sent");
+        client.write_all(&[1; 12_000]).expect("it is read");
+        server.read_exact(&mut [0; 12_000]).expect("it was sent");
         screen.contains("kbit/s") || screen.contains("Mbit/s")
     });
     // Help names every key.
@@ -308,9 +308,9 @@ fn what_opens_and_closes_is_marked_and_stays() {
     tmux.until("it is new", |screen| {
         screen.lines().any(|line| line.starts_with('+') && line.contains(&format!(":{new}")))
     });
-    let (client, _server) = pairs.remove(0);
+    let (client, server) = pairs.remove(0);
     let gone = port(&client);
-    drop((client, _server));
+    drop((client, server));
     tmux.until("it ended", |screen| {
         screen.lines().any(|line| line.starts_with('-') && line.contains(&format!(":{gone}")))
     });
