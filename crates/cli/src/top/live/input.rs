@@ -1,7 +1,6 @@
 //! Keys and signals, each from a thread that waits for them.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
@@ -19,12 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts both.
 pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
-    let (mut wake, woken) = UnixStream::pair()?;
-    woken.set_nonblocking(true)?;
-    wake.set_nonblocking(true)?;
     let keys = events.clone();
     thread::spawn(move || {
-        let _ = read(&keys, &woken);
+        let _ = read(&keys);
         // A terminal that cannot be read any more will not come back.
         let _ = keys.send(Event::Hangup);
     });
@@ -35,10 +31,6 @@ pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
         for signal in &mut signals {
             if ours.send(Event::Signal(signal)).is_err() {
                 return;
-            }
-            if signal == SIGWINCH {
-                // Full, it wakes the other thread, too.
-                let _ = wake.write(&[0]);
             }
             if !matches!(signal, SIGTSTP | SIGCONT | SIGWINCH) {
                 thread::spawn(move || {
@@ -54,31 +46,22 @@ pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
 }
 
 /// Sends keys until there are no more.
-///
-/// crossterm hears of a new size, too, and of what comes with one only when more comes;
-/// so it is asked as soon as a size changes, before a key can come with it.
-fn read(events: &Sender<Event>, mut woken: &UnixStream) -> io::Result<()> {
+fn read(events: &Sender<Event>) -> io::Result<()> {
     loop {
-        let mut ready = [
-            PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN),
-            PollFd::new(&woken, PollFlags::IN),
-        ];
+        let stdin = rustix::stdio::stdin();
+        let mut ready = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
         match poll(&mut ready, None) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let [keys, sizes] = ready.map(|one| one.revents());
+        let [keys] = ready.map(|one| one.revents());
         if keys.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return Ok(());
         }
-        if sizes.contains(PollFlags::IN) {
-            let _ = woken.read(&mut [0; 64]);
-            // The signal may be ours already and not yet crossterm's.
-            event::poll(Duration::from_millis(100))?;
-        }
         let mut is_empty = true;
-        while event::poll(Duration::ZERO)? {
+        // Without any time it would not even look.
+        while event::poll(Duration::from_millis(1))? {
             is_empty = false;
             let typed = event::read()?;
             let Some(key) = key(&typed) else { continue };
