@@ -111,7 +111,7 @@ fn theme(matches: &ArgMatches) -> Theme {
 pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
     let state = State::new(view::view(matches, asked, &selected)?);
     let choices = over_time::choices(&state.wanted().join(","), &selected)?;
-    let needs = over_time::needs(&choices).union(view::cheap());
+    let needs = over_time::needs(&choices);
     // What is wrong with the question is said before the screen is taken.
     let session = Session::open(question(asked, selected, needs))?;
     let (events, inbox) = mpsc::channel();
@@ -136,6 +136,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
         asked,
         selected,
         needs,
+        is_counted: false,
         desk,
         poller,
         events,
@@ -165,6 +166,8 @@ struct Live {
     asked: Asked,
     selected: Selected,
     needs: Needs,
+    /// Whether it is known how many sockets there are.
+    is_counted: bool,
     desk: Desk,
     poller: Sender<Said>,
     events: Sender<Event>,
@@ -207,7 +210,9 @@ impl Live {
             Event::Signal(signal) => return Ok(ControlFlow::Break(Some(signal))),
             Event::Look => {
                 if let Some((shot, detail)) = self.desk.take() {
+                    let count = shot.entries().len();
                     self.state.look(shot, detail);
+                    self.count(count);
                 }
             }
             Event::Trouble(why) => self.state.trouble(&why),
@@ -240,6 +245,15 @@ impl Live {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Of few sockets all is read that any preset shows, so that it is there when it is
+    /// asked for; of many that would cost too much.
+    fn count(&mut self, sockets: usize) {
+        if !std::mem::replace(&mut self.is_counted, true) && sockets <= poller::FEW {
+            self.needs = self.needs.union(view::cheap());
+            self.open(None, self.asked.clone());
+        }
     }
 
     /// Reads what is wanted now; where that takes more than was asked for, asks again.
@@ -281,6 +295,7 @@ impl Live {
                 if let Some(filter) = &filter {
                     self.state.filter_taken(filter);
                     (self.asked, self.selected) = (asked, selected);
+                    self.is_counted = false;
                 }
                 let plan = Plan::of(&self.state, self.selected);
                 let _ = self.poller.send(Said::Session(Box::new(session), plan));

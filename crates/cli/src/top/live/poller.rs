@@ -26,7 +26,7 @@ const STAY: Duration = Duration::from_secs(5);
 const NEAREST: Duration = Duration::from_millis(250);
 /// Up to so many sockets everything is kept that any preset shows, so that it is there
 /// when it is asked for, at looks of the past, too.
-const FEW: usize = 20_000;
+pub(super) const FEW: usize = 20_000;
 /// Looks for which something that is said once stays.
 const SAID_FOR: u64 = 10;
 /// Sentences at most.
@@ -135,6 +135,10 @@ impl Poller {
                 return;
             }
             due += self.interval;
+            if !self.previous.head.has_rates {
+                // Nobody waits longer than needed for the first rates.
+                due = due.min(begun + NEAREST);
+            }
             // Looks that were missed are left out.
             due = due.max(Instant::now());
             loop {
