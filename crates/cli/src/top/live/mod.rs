@@ -250,7 +250,8 @@ impl Live {
     /// Of few sockets all is read that any preset shows, so that it is there when it is
     /// asked for; of many that would cost too much.
     fn count(&mut self, sockets: usize) {
-        if !std::mem::replace(&mut self.is_counted, true) && sockets <= poller::FEW {
+        let is_new = !std::mem::replace(&mut self.is_counted, true);
+        if is_new && sockets <= poller::FEW && !self.needs.has(view::cheap()) {
             self.needs = self.needs.union(view::cheap());
             self.open(None, self.asked.clone());
         }
