@@ -27,7 +27,9 @@ use fastrand::Rng;
 use rustix::fs::{MemfdFlags, memfd_create};
 use sockdiag::enrich::HolderSearch;
 use sockdiag::fields::{Catalog, Groups, Style};
-use sockdiag::filter::{self, CgroupError, Context, Dialect, EvalContext, Expr, Lookups, Parsed, Transport};
+use sockdiag::filter::{
+    self, CgroupError, Context, Dialect, EvalContext, Expr, FilterError, Lookups, Mismatch, Parsed, Transport,
+};
 use sockdiag::model::{Addr, Family, Origin, Record, Row, Selection, Socket, SourceKind, Table, TableSet};
 use sockdiag::session::{Question, Session};
 use sockdiag::source::{self, Access, Query, Sources};
@@ -323,10 +325,23 @@ fn read(text: &str, catalog: &Catalog) -> Expr {
     try_read(text, catalog).unwrap_or_else(|| panic!("{text:?} is no filter"))
 }
 
+/// The same; nothing where conditions exclude each other, as drawn ones may.
+fn possible(text: &str, catalog: &Catalog) -> Option<Expr> {
+    match parsed(text, catalog) {
+        Ok(Parsed { expr: Some(expr), .. }) => Some(expr),
+        Err(FilterError::Value { why: Mismatch::Contrary(_), .. }) => None,
+        other => panic!("{text:?}: {other:?}"),
+    }
+}
+
 fn try_read(text: &str, catalog: &Catalog) -> Option<Expr> {
+    parsed(text, catalog).ok()?.expr
+}
+
+fn parsed(text: &str, catalog: &Catalog) -> Result<Parsed, FilterError> {
     let tables = TableSet::ALL.union(TableSet::of(&[Table::Tipc, Table::Smc, Table::UdpLite]));
     let context = Context { catalog, preferred: None, tables, lookups: &mut World };
-    filter::parse(&[text.as_bytes()], None, context).ok()?.expr
+    filter::parse(&[text.as_bytes()], None, context)
 }
 
 fn pick(rng: &mut Rng, words: &[&'static str]) -> &'static str {
@@ -432,15 +447,20 @@ fn filters_keep_the_laws_of_logic_on_damaged_rows() {
             if case % 20 == 0 {
                 rows = records(&damaged(&mut rng, &real));
             }
-            let [a, b] = [2, 1].map(|depth| expression(&mut rng, &catalog, depth));
-            let [yes, other, no, both, either] = [
-                a.clone(),
-                b.clone(),
-                format!("not ( {a} )"),
-                format!("( {a} ) and ( {b} )"),
-                format!("( {a} ) or ( {b} )"),
-            ]
-            .map(|text| read(&text, &catalog));
+            let (a, b, [yes, other, no, both, either]) = loop {
+                let [a, b] = [2, 1].map(|depth| expression(&mut rng, &catalog, depth));
+                let filters = [
+                    a.clone(),
+                    b.clone(),
+                    format!("not ( {a} )"),
+                    format!("( {a} ) and ( {b} )"),
+                    format!("( {a} ) or ( {b} )"),
+                ]
+                .map(|text| possible(&text, &catalog));
+                if let [Some(yes), Some(other), Some(no), Some(both), Some(either)] = filters {
+                    break (a, b, [yes, other, no, both, either]);
+                }
+            };
             for dialect in [Dialect::Classic, Dialect::Modern] {
                 let program = filter::program(&both, dialect).unwrap_or_default();
                 assert!(

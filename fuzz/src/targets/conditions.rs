@@ -8,7 +8,8 @@
 
 use sockdiag::fields::Choice;
 use sockdiag::filter::{
-    Comparison, Dialect, End, Expr, FieldTest, HostCondition, Node, Prefix, Test, program as kernel_program,
+    Comparison, Dialect, End, Expr, FieldTest, FilterError, HostCondition, Mismatch, Node, Prefix, Test,
+    program as kernel_program,
 };
 use sockdiag::model::{Family, Origin, Record, Row, Socket, SourceKind, Table};
 use sockdiag_testkit::bytecode::{Entry, audit, run};
@@ -76,6 +77,10 @@ fn reads_as_it_prints(known: &Known, expr: &Expr, input: &[u8]) {
     }
     let printed = expr.to_string();
     let again = world::read(&known.catalog, &[printed.as_bytes()], None);
+    // What was put together from bytes may be what no socket can have.
+    if let Err(FilterError::Value { why: Mismatch::Contrary(_), .. }) = again {
+        return;
+    }
     let again = again.unwrap_or_else(|why| panic!("{} prints as {printed}: {why}", input.escape_ascii()));
     assert_eq!(again.expr.as_ref(), Some(expr), "{} prints as {printed}", input.escape_ascii());
 }

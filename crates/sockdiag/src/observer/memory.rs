@@ -576,14 +576,17 @@ impl Memory {
         if TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
             return Verdict::Closed;
         }
+        if is_request(entry.state) && !entry.has(flag::SHOWN) {
+            // Nothing was told of its end, so nothing of that was lost.
+            return Verdict::Forget;
+        }
         if let Some((_, lost)) = self.count.lost.iter_mut().find(|(at, lost)| *at == netns && *lost > 0) {
             *lost -= 1;
             return Verdict::Keep(flag::INFERRED);
         }
         match entry.has(flag::MISSED) {
             false => Verdict::Keep(flag::MISSED),
-            // The kernel would have told by now: it is not what is asked for any more,
-            // or it was a request.
+            // The kernel would have told by now: it is not what is asked for any more.
             true if is_over => Verdict::Forget,
             true => Verdict::Keep(0),
         }

@@ -315,9 +315,11 @@ fn a_request_is_no_socket_yet() {
     assert_eq!(world.names(&[], 0, &[request(5), request(6)]), [(5, "known"), (6, "known")]);
     assert_eq!(world.names(&[], 0, &[made(5, 3, 3), made(7, 3, 3)]), [(5, "opened"), (7, "opened")]);
     assert_eq!(world.names(&[made(7, 4, 4)], 0, &[made(5, 3, 3)]), [(5, "known"), (7, "closed")]);
-    world.step = 60 * SECOND;
-    assert_eq!(world.names(&[], 0, &[made(5, 3, 3)]), [(5, "known")]);
     assert_eq!(world.memory.known.len(), 1);
+    // One that is gone is none of those whose ends were lost.
+    assert_eq!(world.names(&[], 0, &[made(5, 3, 3), request(8)]), [(5, "known"), (8, "known")]);
+    assert_eq!(world.names(&[], 1, &[made(5, 3, 3)]), [(5, "known")]);
+    assert_eq!(world.memory.count.lost(), 1);
 }
 
 #[test]

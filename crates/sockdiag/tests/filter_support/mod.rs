@@ -11,7 +11,7 @@ use fastrand::Rng;
 use sockdiag::fields::{Catalog, Reading};
 use sockdiag::filter::{
     CgroupError, Comparison, Context, End, EvalContext, Expr, FieldTest, FilterError, HostCondition, Lookups,
-    Node, Parsed, Prefix, Test, Transport, Wanted, parse,
+    Mismatch, Node, Parsed, Prefix, Test, Transport, Wanted, parse,
 };
 use sockdiag::model::{Addr, Family, Origin, Record, Row, Socket, SourceKind, Table, TableSet};
 use sockdiag_testkit::bytecode::Entry;
@@ -78,8 +78,14 @@ pub fn read_line(text: &[u8]) -> Result<Parsed, FilterError> {
 
 /// Parses a filter that is right and not empty.
 pub fn expr(text: &str) -> Expr {
+    possible(text).unwrap_or_else(|| panic!("{text:?} can never hold"))
+}
+
+/// The same; nothing where conditions exclude each other, as drawn ones may.
+pub fn possible(text: &str) -> Option<Expr> {
     match read_line(text.as_bytes()) {
-        Ok(Parsed { expr: Some(expr), .. }) => expr,
+        Ok(Parsed { expr: Some(expr), .. }) => Some(expr),
+        Err(FilterError::Value { why: Mismatch::Contrary(_), .. }) => None,
         other => panic!("{text:?}: {other:?}"),
     }
 }

@@ -210,8 +210,9 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     let scratch = scratch(&format!("sources-crafted-{name}"));
     let library = replies::library().map_err(|why| why.to_string())?;
     let links = [(1, "lo"), (2, "two"), (7, "seven")];
-    let addresses = [2; 128];
-    // The primary path has an IPv4 address.
+    // IPv4 addresses.
+    let mut addresses = [2; 128];
+    addresses[..2].copy_from_slice(&2_u16.to_ne_bytes());
     let mut info = vec![3; 400];
     info[168..170].copy_from_slice(&2_u16.to_ne_bytes());
     let sctp = Msg::v4().with(attr::INFO, info).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
