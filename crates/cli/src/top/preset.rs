@@ -58,7 +58,7 @@ pub(super) const PRESETS: &[Preset] = &[
     Preset {
         name: "memory",
         doc: "whose buffers take how much memory",
-        fields: "rmem_alloc,rcvbuf,wmem_queued,sndbuf",
+        fields: "mem.rmem_alloc,mem.rcvbuf,mem.wmem_queued,mem.sndbuf",
         sort: "-mem.rmem_alloc,-mem.wmem_queued",
         totals: "sum(mem.rmem_alloc),sum(mem.wmem_queued)",
     },

@@ -181,7 +181,11 @@ impl Catalog {
         let shown = |field: &&'static Field| field.token_words().any(|word| word == bare);
         let ends = self.ending(name, false);
         let ends_as_shown = ends.iter().copied().filter(shown).collect();
-        for found in [self.printed(name, tables), ends_as_shown, ends, self.ending(name, true)] {
+        let steps = [self.printed(name, tables), ends_as_shown, ends, self.ending(name, true)];
+        // A word that only tables print which are not listed stands for another field.
+        let is_listed = |found: &Vec<&'static Field>| found.iter().any(|field| self.reports(tables, field));
+        let skipped = steps.iter().position(is_listed).unwrap_or(0);
+        for found in steps.into_iter().skip(skipped) {
             let found = self.reported(found, tables);
             if let Some(field) = preferred(&found) {
                 // Without a unit a number of a time may be meant in any.
