@@ -54,7 +54,7 @@ pub(crate) fn run(words: Vec<OsString>) -> End {
             return match told.print() {
                 Err(error) if status == Status::Done => End::unwritten(&error),
                 // What goes to standard error has nobody left to tell if it fails.
-                _ => End { code: status as u8, text: None },
+                _ => End { code: status as u8, ..End::done() },
             };
         }
     };

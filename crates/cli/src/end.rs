@@ -47,17 +47,25 @@ pub(crate) struct End {
     pub(crate) code: u8,
     /// What goes to standard error, with its newline.
     pub(crate) text: Option<String>,
+    /// What was asked for instead of an answer: goes to standard output.
+    pub(crate) list: Option<String>,
 }
 
 impl End {
     /// Without a word.
     pub(crate) fn done() -> Self {
-        Self { code: Status::Done as u8, text: None }
+        Self { code: Status::Done as u8, text: None, list: None }
+    }
+
+    /// With a list that was asked for.
+    pub(crate) fn listed(list: String) -> Self {
+        Self { list: Some(list), ..Self::done() }
     }
 
     /// With a sentence, which gets the program's name in front.
     pub(crate) fn new(status: Status, sentence: impl AsRef<str>) -> Self {
-        Self { code: status as u8, text: Some(format!("sockdiag: {}\n", sentence.as_ref())) }
+        let text = Some(format!("sockdiag: {}\n", sentence.as_ref()));
+        Self { code: status as u8, text, list: None }
     }
 
     /// Because what was asked for makes no sense.
@@ -90,8 +98,8 @@ impl From<AskError> for End {
         match error {
             AskError::LookUp { notice, filter: None } => Self::unseen(notice.to_string()),
             AskError::LookUp { notice, filter: Some(wrong) } => {
-                let Self { code, text } = Self::from(*wrong);
-                Self { code, text: Some(format!("sockdiag: {notice}\n{}", text.unwrap_or_default())) }
+                let Self { code, text, list } = Self::from(*wrong);
+                Self { code, text: Some(format!("sockdiag: {notice}\n{}", text.unwrap_or_default())), list }
             }
             AskError::Namespace(_)
             | AskError::Enter(_)

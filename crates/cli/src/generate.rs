@@ -94,8 +94,8 @@ fn install(prefix: &Path, what: &str) -> Result<(), End> {
         let directory = path.parent().unwrap_or(prefix);
         let written = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, text));
         written.map_err(|error| {
-            let End { code, text } = End::unwritten(&error);
-            End { code, text: text.map(|text| format!("{}: {}\n", text.trim_end(), path.display())) }
+            let End { code, text, list } = End::unwritten(&error);
+            End { code, text: text.map(|text| format!("{}: {}\n", text.trim_end(), path.display())), list }
         })?;
         let line = format!("{}\n", path.display());
         write_by(Stream::Out, line.as_bytes(), None).map_err(made)?;

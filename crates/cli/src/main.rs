@@ -21,6 +21,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use end::{End, Status};
+use output::{Stream, write_by};
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -28,6 +29,13 @@ fn main() -> ExitCode {
         Ok(true) => End::done(),
         Ok(false) => command::run(words),
         Err(error) => End::new(Status::Usage, error.to_string()),
+    };
+    let end = match &end.list {
+        Some(list) => match write_by(Stream::Out, list.as_bytes(), None) {
+            Ok(()) => end,
+            Err(error) => End::unwritten(&error),
+        },
+        None => end,
     };
     if let Some(text) = &end.text {
         // Nobody is left to tell if this fails.

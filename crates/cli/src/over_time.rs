@@ -13,6 +13,7 @@ use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::source::DumpError;
 use sockdiag::{Observer, PollError, Session};
+use sockdiag_render::field_list;
 
 use crate::end::End;
 use crate::options::Asked;
@@ -66,8 +67,11 @@ pub(crate) fn some_do_not_count_bytes(selected: &Selected) -> bool {
     !selected.tables.minus(COUNTING).is_empty()
 }
 
-/// Names of fields as choices.
+/// Names of fields as choices; `help` lists those of the tables instead.
 pub(crate) fn choices(names: &str, selected: &Selected) -> Result<Vec<Choice>, End> {
+    if names == "help" {
+        return Err(End::listed(field_list::text(Catalog::shared(), Some(selected.tables), None)));
+    }
     Choice::list(Catalog::shared(), names, selected.tables).map_err(|error| End::usage(error.to_string()))
 }
 

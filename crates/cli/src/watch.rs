@@ -43,7 +43,7 @@ const NEAREST: Duration = Duration::from_millis(100);
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let command = Command::new("watch")
-        .about("Say which sockets open (+), close (-) and change (~), a line each")
+        .about("Print a line for each socket that opens (+), closes (-) or changes (~), and for ends that were missed (!)")
         .long_about(
             "Writes a line for each socket that opened (+), closed (-) or changed (~), and nothing while nothing does.  \
              A line of a socket that closed has its last counters, and `ended` with how it ended: closed-by-us, \

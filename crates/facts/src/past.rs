@@ -269,9 +269,11 @@ impl Past<'_> {
         Some(Estimate::per_second(self.gain(counter, info)?, self.span()?))
     }
 
-    /// The time since the socket was first seen, in milliseconds.
-    pub fn age_ms(&self) -> u64 {
-        self.window.end_ns().saturating_sub(self.first_seen_ns) / 1_000_000
+    /// The time since the socket was first seen, in milliseconds; unknown of one that
+    /// was seen at its end alone.
+    pub fn age_ms(&self) -> Option<u64> {
+        let seen_ns = self.window.end_ns().saturating_sub(self.first_seen_ns);
+        (seen_ns > 0 || self.ended.is_none()).then_some(seen_ns / 1_000_000)
     }
 }
 
@@ -416,6 +418,10 @@ mod tests {
         let window = Window::new(5_000_000, 7_000_000);
         let past = Past { window, first_seen_ns: 2_000_000, opening_seen: false, earlier: None, ended: None };
         assert_eq!(past.gain(Counter::BytesSent, TcpInfo::new(&bytes)), None);
-        assert_eq!(past.age_ms(), 5);
+        assert_eq!(past.age_ms(), Some(5));
+        // Of one that opened and ended between two looks no age is known; 0 is none.
+        let ended = Some(LastSeen::default());
+        assert_eq!(Past { first_seen_ns: 7_000_000, ended, ..past }.age_ms(), None);
+        assert_eq!(Past { first_seen_ns: 7_000_000, ..past }.age_ms(), Some(0));
     }
 }

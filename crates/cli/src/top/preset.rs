@@ -62,6 +62,13 @@ pub(super) const PRESETS: &[Preset] = &[
         sort: "-mem.rmem_alloc,-mem.wmem_queued",
         totals: "sum(mem.rmem_alloc),sum(mem.wmem_queued)",
     },
+    Preset {
+        name: "limits",
+        doc: "who keeps the sender waiting: program, network, receiver or send buffer",
+        fields: "share.app,share.network,share.receiver,share.sndbuf",
+        sort: "-share.receiver,-share.network",
+        totals: "avg(share.app),avg(share.network),avg(share.receiver),avg(share.sndbuf)",
+    },
 ];
 
 /// The preset of this name; without one that which the sockets have something for.

@@ -25,14 +25,15 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use sockdiag::Session;
-use sockdiag::fields::{Catalog, Choice, Needs};
+use sockdiag::fields::{Choice, Needs};
 use sockdiag::model::{Selected, Table};
 use sockdiag_options::{Key, option};
-use sockdiag_render::columns::{self, Shape};
+use sockdiag_render::columns::Shape;
 
 use crate::end::{End, Status};
 use crate::options::{self, Asked};
 use crate::output::{PATIENCE, Stream, write_by};
+use crate::over_time;
 use crate::question::question;
 use crate::time_span;
 use condition::Condition;
@@ -146,7 +147,8 @@ impl Wait {
     fn of(matches: &ArgMatches) -> Result<Self, End> {
         let condition = Condition::of(matches);
         let mut asked = Asked::of(matches)?;
-        if !asked.has_filter() {
+        let lists_fields = matches.get_one::<String>("columns").is_some_and(|names| names == "help");
+        if !asked.has_filter() && !lists_fields {
             return Err(End::usage("wait needs a filter, such as: sockdiag wait sport = :8080"));
         }
         if asked.names_states && condition != Condition::Gone {
@@ -181,8 +183,7 @@ impl Wait {
     /// Waits, until it is so or the time is up.
     fn answer(&self) -> Result<Answer, End> {
         // What is wrong with them is said before anything is waited for.
-        let choices = columns::choices(Catalog::shared(), &self.columns, self.selected.tables)
-            .map_err(|error| End::usage(error.to_string()))?;
+        let choices = over_time::choices(&self.columns, &self.selected)?;
         let mut session = Session::open(question(&self.asked, self.selected, Needs::NONE))?;
         let of_two_looks = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS));
         let shown = choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS));

@@ -100,7 +100,16 @@ fn frames_are_written_in_every_form() {
     let aligned = text(&ended(&namespace, "top --iterations 2 --interval 50ms").stdout);
     assert_eq!(aligned.matches("2 sockets").count(), 2, "{aligned}");
     assert_eq!(aligned.matches("bytes_sent_per_s").count(), 2, "{aligned}");
-    for preset in ["traffic", "latency", "loss", "queues", "memory"] {
+    for words in ["top --columns help", "top --group-by help", "wait --columns help"] {
+        let out = ended(&namespace, words);
+        let listed = text(&out.stdout);
+        let has_field = listed.lines().any(|line| {
+            line.starts_with("tcp.rtt_us ")
+                && line.contains("(microseconds, u32, gauge) Smoothed round-trip time.")
+        });
+        assert!(code(&out) == 0 && has_field, "{words}: {listed}{}", text(&out.stderr));
+    }
+    for preset in ["traffic", "latency", "loss", "queues", "memory", "limits"] {
         let out = ended(&namespace, &format!("top --once --jsonl --preset {preset}"));
         assert_eq!(
             (code(&out), objects(&text(&out.stdout)).len()),

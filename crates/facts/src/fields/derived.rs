@@ -296,9 +296,10 @@ pub(super) const PORTS: &[Field] = &[Field::new(
 pub(super) const AGE: &[Field] = &[
     Field::new(
         "age_ms",
-        plain!(|r| Some(r.past?.age_ms())),
+        plain!(|r| r.past?.age_ms()),
         "Time since the socket was first seen: now - first_seen. It is its age, but for the time between two \
-         looks, where age_opening_seen says so, and else the least that it can be.",
+         looks, where age_opening_seen says so, and else the least that it can be. Absent of a socket that was seen \
+         at its end alone.",
         "looks since the first",
     )
     .gauge(Unit::Milliseconds)

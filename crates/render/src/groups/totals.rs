@@ -248,6 +248,14 @@ impl Number {
         }
     }
 
+    /// Without what adding has left in digits that nobody measured.
+    fn rounded(self) -> Self {
+        match self {
+            Self::Whole(_) => self,
+            Self::Ratio(ratio) => Self::Ratio((ratio * 1e6).round() / 1e6),
+        }
+    }
+
     fn ratio(self) -> f64 {
         match self {
             Self::Whole(whole) => whole as f64,
@@ -300,15 +308,16 @@ impl Sofar {
 
     /// What they come to; `None` if there was no number.
     pub(super) fn end(self) -> Option<Number> {
-        match self {
+        let number = match self {
             Self::Sum(number) | Self::Least(number) | Self::Most(number) => number,
             Self::Mean(sum, count) => (count > 0).then(|| Number::Ratio(sum / count as f64)),
             Self::All(percent, mut all) => {
                 sort_by(&mut all, &mut |a, b| a.order(*b));
                 let rank = (all.len() * usize::from(percent)).div_ceil(100);
-                all.get(rank.checked_sub(1)?).copied()
+                rank.checked_sub(1).and_then(|at| all.get(at).copied())
             }
-        }
+        };
+        number.map(Number::rounded)
     }
 }
 
