@@ -177,7 +177,7 @@ fn groups_sum_what_adds_up_and_show_the_most_of_the_rest() {
         ("min(rtt)", "min(tcp.rtt_us)", "300"),
         ("p50(rtt)", "p50(tcp.rtt_us)", "50000"),
         ("p95(rtt)", "p95(tcp.rtt_us)", "200000"),
-        ("avg(rtt)", "avg(tcp.rtt_us)", "83433.33333333333"),
+        ("avg(rtt)", "avg(tcp.rtt_us)", "83433.333333"),
         ("avg(recv_q)", "avg(socket.recv_q)", "4.75"),
         ("max(recv_q),sum(recv_q)", "max(socket.recv_q)", "9"),
     ] {

@@ -209,6 +209,9 @@ pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
 pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     let scratch = scratch(&format!("sources-crafted-{name}"));
     let library = replies::library().map_err(|why| why.to_string())?;
+    // No process of this machine may have the number that a netlink socket has.
+    let proc = scratch.join("proc");
+    fs::create_dir_all(&proc).expect("the test's own directory");
     let links = [(1, "lo"), (2, "two"), (7, "seven")];
     // IPv4 addresses.
     let mut addresses = [2; 128];
@@ -241,7 +244,7 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
         let source = Source::new(format!("crafted {family}"), options)
             .env("LD_PRELOAD", &library)
             .env("NLPLAY_FILE", path);
-        sources.push(source);
+        sources.push(if family == "netlink" { source.env("PROC_ROOT", &proc) } else { source });
     }
     // TCP alone: fields of other protocols are refused where they are not listed.
     let random = recording::random(&mut fastrand::Rng::with_seed(1), 150);
