@@ -197,7 +197,7 @@ impl<'w> Window<'w> {
         if !is_odd {
             self.chunks.take(cost);
         }
-        // All lanes are copied, which is one move, and then those taken back
+        // All lanes are copied at once, and then those taken back
         // that are no column.
         self.all_lengths.extend_from_slice(&self.lengths);
         self.all_lengths.truncate(self.all_lengths.len() + self.columns.len() - LANES);

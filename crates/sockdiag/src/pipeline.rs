@@ -134,25 +134,24 @@ impl<'p> Pipeline<'p> {
     /// Remembers the sockets of a table of the current namespace as other ends
     /// of those that will be listed.  What cannot be read has no sockets here;
     /// the listing will say so.
-    #[inline(never)]
     pub(crate) fn learn_peers(&mut self, query: &Query, access: &mut Access) {
-        let enricher = &mut *self.enricher;
-        let mut learn = |record: Record<'_>| {
-            if let Some(socket) = Socket::decode(record) {
-                enricher.learn_peer(&socket);
-            }
-            ControlFlow::Continue(())
-        };
-        let _ = source::dump(query, self.sources, access, &mut learn, &mut |_| {});
+        let _ = self.learn(query, access, Enricher::learn_peer);
     }
 
     /// Counts the ephemeral ports in use of the TCP sockets of the current namespace.
-    #[cold]
     pub(crate) fn learn_ports(&mut self, query: &Query, access: &mut Access) {
+        if !self.learn(query, access, |enricher, socket| enricher.learn_port(Some(socket))) {
+            self.enricher.learn_port(None);
+        }
+    }
+
+    /// Hands the sockets of a table on before any is shown; whether all of them came.
+    #[cold]
+    fn learn(&mut self, query: &Query, access: &mut Access, each: fn(&mut Enricher, &Socket<'_>)) -> bool {
         let enricher = &mut *self.enricher;
         let mut learn = |record: Record<'_>| {
             if let Some(socket) = Socket::decode(record) {
-                enricher.learn_port(Some(&socket));
+                each(enricher, &socket);
             }
             ControlFlow::Continue(())
         };
@@ -160,9 +159,7 @@ impl<'p> Pipeline<'p> {
         let result = source::dump(query, self.sources, access, &mut learn, &mut |notice| {
             is_whole &= !notice.leaves_holes();
         });
-        if result.is_err() || !is_whole {
-            self.enricher.learn_port(None);
-        }
+        result.is_ok() && is_whole
     }
 
     /// Lists one table.  Rows may be held until [`Pipeline::finish`].

@@ -7,21 +7,17 @@
 //! Source: `SOCK_DESTROY` (linux/sock_diag.h), sock_diag(7); ss's treatment of
 //! the answers.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "kernel integers are narrow; each cast is meant"
-)]
+#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
 use sockdiag_wire::errno::{ENOENT, EOPNOTSUPP};
-use sockdiag_wire::inet_req::{InetDiagReqV2, SockId};
+use sockdiag_wire::inet_req::InetDiagReqV2;
 use sockdiag_wire::ipproto::IPPROTO_RAW;
 use sockdiag_wire::netlink::{
     HEADER_LEN, Header, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOCK_DESTROY, error_code, messages,
 };
 
 use super::Access;
-use super::request::{octets, put_protocol, short_protocol};
+use super::request::{id_of, put_protocol, short_protocol};
 use crate::model::{Socket, SourceKind};
 use crate::notice::{Notice, Tally};
 use crate::sys::netlink::{Netlink, ReceiveError};
@@ -155,14 +151,7 @@ fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
         } else {
             0
         },
-        id: SockId {
-            sport: socket.local.port as u16,
-            dport: socket.remote.port as u16,
-            src: octets(socket.local.addr),
-            dst: octets(socket.remote.addr),
-            ifindex: socket.ifindex,
-            cookie: socket.cookie,
-        },
+        id: id_of(socket),
         ..InetDiagReqV2::default()
     }
     .encode(&mut bytes);

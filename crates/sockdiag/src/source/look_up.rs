@@ -8,12 +8,6 @@
 //!
 //! Source: `inet_diag_req_v2` without `NLM_F_DUMP` (linux/inet_diag.h).
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "kernel integers are narrow; each cast is meant"
-)]
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sockdiag_wire::inet_diag::InetDiagMsg;
@@ -22,7 +16,7 @@ use sockdiag_wire::netlink::{SOCK_DIAG_BY_FAMILY, messages};
 
 use super::access::Access;
 use super::contract::{Instead, Query};
-use super::request::{octets, socket_of};
+use super::request::{id_of, socket_of};
 use crate::model::{Family, MessageKind, Socket, SourceKind, Table, Window};
 
 /// Requests that are sent at once.  Their answers fit into the socket's buffer.
@@ -42,15 +36,7 @@ impl Identity {
         if !is_tcp || socket.origin.kind != SourceKind::Kernel {
             return None;
         }
-        let id = SockId {
-            sport: socket.local.port as u16,
-            dport: socket.remote.port as u16,
-            src: octets(socket.local.addr),
-            dst: octets(socket.remote.addr),
-            ifindex: socket.ifindex,
-            cookie: socket.cookie,
-        };
-        Some(Self { family: socket.family, id })
+        Some(Self { family: socket.family, id: id_of(socket) })
     }
 
     /// The cookie.

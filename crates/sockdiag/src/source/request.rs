@@ -3,7 +3,11 @@
 //! Source: `struct inet_diag_req_v2` and `struct inet_diag_req`
 //! (linux/inet_diag.h); attributes in ss's order.
 
-#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
 
 use sockdiag_wire::attr;
 use sockdiag_wire::inet_req::{
@@ -16,7 +20,7 @@ use sockdiag_wire::netlink::{
 
 use super::contract::{Query, Storages};
 use crate::filter::Pinned;
-use crate::model::{Addr, Family, State, StateSet};
+use crate::model::{Addr, Family, Socket, State, StateSet};
 
 /// The low byte of a protocol, which is all that a request has room for.
 /// MPTCP's is that of TCP; the kernel reads the whole number from an attribute
@@ -104,8 +108,20 @@ pub(super) fn socket_of(query: &Query, family: Family, id: SockId, seq: u32) -> 
     finish(request)
 }
 
+/// How the kernel tells a socket from every other.
+pub(super) fn id_of(socket: &Socket<'_>) -> SockId {
+    SockId {
+        sport: socket.local.port as u16,
+        dport: socket.remote.port as u16,
+        src: octets(socket.local.addr),
+        dst: octets(socket.remote.addr),
+        ifindex: socket.ifindex,
+        cookie: socket.cookie,
+    }
+}
+
 /// An address as inet_diag holds it: four words, unused ones zero.
-pub(super) fn octets(addr: Addr) -> [u8; 16] {
+fn octets(addr: Addr) -> [u8; 16] {
     match addr {
         Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         Addr::V6(octets) => octets,
