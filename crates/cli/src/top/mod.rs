@@ -20,7 +20,7 @@ use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::source::DumpError;
 use sockdiag_options::{Key, option};
-use sockdiag_render::columns::{self, Columns, Shape};
+use sockdiag_render::columns::{Columns, Shape};
 use sockdiag_render::groups::{Grouping, Groups, Total, totals};
 use sockdiag_render::json::{Form, Header, Json, Opening, Trailer};
 use sockdiag_render::lead::Lead;
@@ -130,7 +130,7 @@ struct Plan {
     columns: Vec<Choice>,
     /// What groups are made by, their totals, and the column of their order.
     groups: Option<Grouped>,
-    rank: Rank<Kept>,
+    rank: Rank,
 }
 
 /// How groups are made; made anew for each frame.
@@ -263,12 +263,6 @@ fn columns_of(preset: &Preset, asked: &Asked) -> String {
     format!("{netns}{WHICH},{},{WHO}", preset.fields)
 }
 
-/// A row that waits for its place.
-enum Kept {
-    Cells(columns::Kept),
-    Line(Box<[u8]>),
-}
-
 /// Where the rows of a frame go.
 enum Sheet {
     Columns(Box<Columns<'static>>),
@@ -279,7 +273,7 @@ enum Sheet {
 /// A frame while it is made.
 struct Page<'p> {
     sheet: Sheet,
-    rank: &'p mut Rank<Kept>,
+    rank: &'p mut Rank,
     told: &'p mut Told,
 }
 
@@ -303,13 +297,12 @@ impl Page<'_> {
             line.push(b'\n');
             write_all(&line)?;
         }
-        for kept in self.rank.drain() {
-            match (&mut self.sheet, &kept) {
-                (Sheet::Columns(columns), Kept::Cells(kept)) => columns.put(kept)?,
-                (Sheet::Json(json), Kept::Line(kept)) => json.put_kept(kept)?,
-                _ => {}
-            }
-        }
+        let sheet = &mut self.sheet;
+        self.rank.drain(|kept| match sheet {
+            Sheet::Columns(columns) => columns.put(kept),
+            Sheet::Json(json) => json.put_kept(kept),
+            Sheet::Groups(_) => Ok(()),
+        })?;
         match &mut self.sheet {
             Sheet::Columns(columns) => columns.flush(),
             Sheet::Json(json) => json.flush(),
@@ -323,8 +316,11 @@ impl FrameSink for Page<'_> {
 
     fn row(&mut self, _: Seen, row: &Row<'_>) -> io::Result<()> {
         match &mut self.sheet {
-            Sheet::Columns(columns) => self.rank.take(row, || Ok(Kept::Cells(columns.keep(row)))),
-            Sheet::Json(json) => self.rank.take(row, || Ok(Kept::Line(json.keep(row)?))),
+            Sheet::Columns(columns) => self.rank.take(row, |out| {
+                columns.keep(row, out);
+                Ok(())
+            }),
+            Sheet::Json(json) => self.rank.take(row, |out| json.keep(row, out)),
             Sheet::Groups(groups) => {
                 let _: ControlFlow<()> = groups.row(row)?;
                 Ok(())
