@@ -16,7 +16,7 @@ use sockdiag_testkit::until;
 
 use super::{OURS, code, run, text};
 
-fn started(namespace: &Namespace, words: &str) -> Child {
+pub(super) fn started(namespace: &Namespace, words: &str) -> Child {
     let mut command = namespace.command(OURS);
     command.args(words.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap_or_else(|error| panic!("{words}: {error}"))
@@ -26,7 +26,7 @@ fn ended(namespace: &Namespace, words: &str) -> Output {
     started(namespace, words).wait_with_output().expect("it ends")
 }
 
-fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
     namespace.with(work).unwrap_or_else(|why| panic!("{why}"))
 }
 
@@ -41,7 +41,7 @@ fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpStream) {
 }
 
 /// The objects of an output, a line each.
-fn objects(text: &str) -> Vec<Value> {
+pub(super) fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()
