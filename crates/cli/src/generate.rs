@@ -14,9 +14,9 @@ use clap_complete::env::Shells;
 use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 
-use crate::command;
+use crate::command::{self, SUBCOMMANDS};
 use crate::complete::VARIABLE;
-use crate::end::{End, STATUSES};
+use crate::end::{End, statuses};
 use crate::output::{Stream, write_by};
 
 /// What is made for all pages of the manual.
@@ -26,6 +26,12 @@ const SHELLS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/sockdiag"),
     ("zsh", "share/zsh/site-functions/_sockdiag"),
     ("fish", "share/fish/vendor_completions.d/sockdiag.fish"),
+];
+
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag generate man watch", "The manual page of watch, for man -l -."),
+    ("sockdiag generate all --prefix /usr/local", "Installs all pages and completions."),
 ];
 
 /// The sub-command.
@@ -116,18 +122,19 @@ fn completions(shell: &str) -> io::Result<Vec<u8>> {
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut whole = command::command();
     whole.build();
-    let mut pages = vec![("sockdiag.1".to_owned(), page(whole.clone())?)];
-    for one in whole.get_subcommands() {
-        let name = format!("sockdiag-{}", one.get_name());
+    let mut pages = vec![("sockdiag.1".to_owned(), page(whole.clone(), None)?)];
+    for one in whole.get_subcommands().filter(|one| one.get_name() != "help") {
+        let subcommand = one.get_name().to_owned();
+        let name = format!("sockdiag-{subcommand}");
         let spoken = format!("sockdiag {}", one.get_name());
         let one = one.clone().name(name.clone()).bin_name(spoken).display_name(name.clone());
-        pages.push((format!("{name}.1"), page(one)?));
+        pages.push((format!("{name}.1"), page(one, Some(&subcommand))?));
     }
     Ok(pages)
 }
 
-/// One page.
-fn page(command: Command) -> io::Result<Vec<u8>> {
+/// One page; of a sub-command, where it has this name.
+fn page(command: Command, subcommand: Option<&str>) -> io::Result<Vec<u8>> {
     let has_subcommands = command.has_subcommands();
     let version = env!("CARGO_PKG_VERSION");
     // The statuses have a section of their own.
@@ -145,9 +152,16 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut text)?;
     }
     let mut end = Roff::new();
+    let known = SUBCOMMANDS.iter().find(|known| Some((known.command)().get_name()) == subcommand);
+    if let Some(known) = known {
+        end.control("SH", ["EXAMPLES"]);
+        for (line, what) in known.examples {
+            end.control("TP", []).text([bold(*line)]).text([roman(*what)]);
+        }
+    }
     end.control("SH", ["EXIT STATUS"]);
-    for (status, doc) in STATUSES {
-        end.control("TP", []).text([bold((*status as u8).to_string())]).text([roman(*doc)]);
+    for (status, doc) in statuses(subcommand) {
+        end.control("TP", []).text([bold(status.to_string())]).text([roman(doc)]);
     }
     end.control("SH", ["SEE ALSO"]);
     let pages = [("ss", "(8), "), ("ss-filter", "(7) on the language of filters, "), ("ss-fields", "(7)")];
@@ -159,7 +173,6 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::SUBCOMMANDS;
 
     #[test]
     fn every_subcommand_has_a_page_with_its_options_and_the_statuses() {
@@ -175,8 +188,11 @@ mod tests {
                     assert!(text.contains(&format!("--{long}")), "{name}: --{long}");
                 }
             }
-            for (status, doc) in STATUSES {
+            for (status, doc) in statuses(Some(command.get_name())) {
                 assert!(text.contains(&doc[..12]), "{name}: {status:?}");
+            }
+            for (line, _) in known.examples {
+                assert!(text.contains(line), "{name}: {line}");
             }
         }
     }

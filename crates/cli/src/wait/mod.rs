@@ -51,6 +51,18 @@ const NETNS_COLUMN: &str = "netns.name,netns.inode,";
 /// For how long looks may fail one after the other.
 const FAILING: Duration = Duration::from_secs(1);
 
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag wait sport = :8080", "Until something listens on port 8080; says who."),
+    (
+        "sockdiag wait --timeout 5s sport = :5432 -- psql -c 'select 1'",
+        "Until PostgreSQL listens, and then runs psql.",
+    ),
+    ("sockdiag wait --established 4 dport = :6379", "Until there are 4 connections to port 6379."),
+    ("sockdiag wait --drained --timeout 2m sport = :443", "Until the connections to port 443 have ended."),
+    ("sockdiag wait --gone -u sport = :53", "Until nobody has UDP port 53."),
+];
+
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let flag = |id: &'static str, name: &'static str, help: &'static str| {
@@ -64,8 +76,8 @@ pub(crate) fn command() -> Command {
             "Waits until the kernel's tables of sockets say what was asked for.  It only asks the kernel: it never connects, \
              so no server sees a connection of its own.  It says who listens, with the process where that may be seen.  \
              Without a table option it is about TCP.\n\n\
-             It takes at most half a per cent of a core while it waits: how often it looks follows from what a look \
-             costs.  A listener on a port is mostly seen some 10 ms after it was made.",
+             It takes at most half a per cent of a core while it waits: how often it asks follows from what it costs \
+             to ask.  A listener on a port is mostly seen some 10 ms after it was made.",
         )
         .arg(flag("until-listening", "listening", "Until something listens (this is the default)"))
         .arg(
@@ -91,7 +103,7 @@ pub(crate) fn command() -> Command {
             Arg::new("timeout")
                 .long("timeout")
                 .value_name("TIME")
-                .help("How long to wait: 500ms, 30s, 2m, inf; 0 looks once")
+                .help("How long to wait: 500ms, 30s, 2m, inf; 0 asks once")
                 .default_value("30s")
                 .value_parser(timeout)
                 .help_heading("What to wait for"),
@@ -111,7 +123,7 @@ pub(crate) fn command() -> Command {
             .last(true)
             .num_args(1..)
             .help(
-                "What is run once it is so, in place of this program; what was found is then said on stderr",
+                "What is run once the condition holds, in place of this program; what was found is then said on stderr",
             )
             .value_parser(value_parser!(OsString)),
     )
@@ -153,7 +165,7 @@ impl Wait {
         }
         if asked.names_states && condition != Condition::Gone {
             return Err(End::usage(
-                "words about states go only with --gone: the other conditions choose states",
+                "states can be chosen with --gone only: the other conditions say which states they are about",
             ));
         }
         if !asked.names_tables {
@@ -190,7 +202,7 @@ impl Wait {
         if let Some(name) =
             of_two_looks.map(|field| field.name).or(shown.map(|choice| choice.named().field.name))
         {
-            return Err(End::usage(format!("\"{name}\" compares two looks: use sockdiag top or watch")));
+            return Err(End::usage(format!("\"{name}\" compares two polls: use sockdiag top or watch")));
         }
         let mut news = self.news(&mut session);
         let mut looks = news.looks();

@@ -101,6 +101,11 @@ pub(super) struct Counts {
     lost: Vec<(u64, u64)>,
     /// Tables of which rows came that cannot be told apart.
     without_cookie: Vec<(u64, Table)>,
+    /// Closed ones that no look saw.
+    pub(super) brief: u64,
+    /// Closed ones whose processes nobody saw, shown and not.
+    pub(super) unheld: u64,
+    pub(super) untested: u64,
     /// Ended connections that were looked up.
     look_ups: u32,
     /// Whether replies are missing, of whichever table.
@@ -221,6 +226,12 @@ impl Memory {
     fn passes(&self, row: &Row<'_>) -> bool {
         let Some(test) = self.tests.get(self.last_test.0) else { return false };
         test.filter.as_ref().is_none_or(|filter| filter.eval(row, test.context))
+    }
+
+    /// Whether the filter of the current namespace asks who holds a socket.
+    fn tests_processes(&self) -> bool {
+        let filter = self.tests.get(self.last_test.0).and_then(|test| test.filter.as_ref());
+        filter.is_some_and(|filter| filter.field_with(Needs::PROCESSES).is_some())
     }
 
     /// Whether it is in a state that was asked for.
@@ -486,6 +497,7 @@ impl Memory {
             Some(was) => was.has(flag::SHOWN) || !self.hidden.contains_number(was.state),
             None => self.asked.intersects(lived(&socket)),
         };
+        let is_unheld = was.is_none() && self.inode_at.is_some();
         let holders = self.orphans.take(socket.inode);
         let before = self.holders_before.clone();
         let before = holders
@@ -502,8 +514,11 @@ impl Memory {
             // One that was aborted has lost its addresses.
             if matched || was_asked && self.passes(&row) {
                 self.count.closed += 1;
+                self.count.brief += u64::from(was.is_none() && opening_seen);
+                self.count.unheld += u64::from(is_unheld);
                 return sink.row(Seen::Closed, &row);
             }
+            self.count.untested += u64::from(is_unheld && was_asked && self.tests_processes());
             Ok(())
         })
     }
