@@ -10,6 +10,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use sockdiag::model::{BadState, Family, Selection, StateSet, Table};
+use sockdiag_guide::hints;
 use sockdiag_options::{EXCLUDE, Key, Kind, OPTIONS, Opt, STATE, Topic};
 
 use crate::complete;
@@ -116,6 +117,8 @@ pub(crate) struct Asked {
     pub(crate) names_tables: bool,
     /// Whether an option or a word chose states.
     pub(crate) names_states: bool,
+    /// Whether a port alone would mean that of a listener.
+    pub(crate) is_about_listeners: bool,
     /// Network namespaces.
     pub(crate) netns: Option<OsString>,
     /// The words of the filter, without those of states.
@@ -257,7 +260,9 @@ impl Asked {
             let name = self.words.get(taken + 1);
             let name =
                 name.ok_or_else(|| End::usage(format!("{word:?} needs the name of a state behind it")))?;
-            add(&mut self.selection, name).map_err(|bad| End::usage(bad.to_string()))?;
+            add(&mut self.selection, name).map_err(|bad| {
+                End::usage(format!("{bad}{}", hints::states(&crate::question::words(self))))
+            })?;
             self.names_states = true;
             taken += 2;
         }

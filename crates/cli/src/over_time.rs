@@ -19,12 +19,12 @@ use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::observer::Frame;
 use sockdiag::source::DumpError;
-use sockdiag::{Observer, PollError, Session};
+use sockdiag::{Observer, PollError};
 use sockdiag_render::field_list;
 
 use crate::end::End;
 use crate::options::Asked;
-use crate::question::question;
+use crate::question;
 use crate::time_span;
 
 /// Tables whose sockets count bytes.
@@ -106,7 +106,7 @@ pub(crate) fn observer(
     needs: Needs,
     watched: Vec<Choice>,
 ) -> Result<Observer, End> {
-    let session = Session::open(question(asked, selected, needs))?;
+    let session = question::open(asked, selected, needs)?;
     let mut observer =
         if watched.is_empty() { Observer::new(session) } else { Observer::watching(session, watched) };
     if matches.get_flag("stay") {

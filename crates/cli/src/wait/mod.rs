@@ -34,7 +34,7 @@ use crate::end::{End, Status};
 use crate::options::{self, Asked};
 use crate::output::{PATIENCE, Stream, write_by};
 use crate::over_time;
-use crate::question::question;
+use crate::question::{self, question};
 use crate::time_span;
 use condition::Condition;
 use news::News;
@@ -159,6 +159,7 @@ impl Wait {
     fn of(matches: &ArgMatches) -> Result<Self, End> {
         let condition = Condition::of(matches);
         let mut asked = Asked::of(matches)?;
+        asked.is_about_listeners = condition == Condition::Listening;
         let lists_fields = matches.get_one::<String>("columns").is_some_and(|names| names == "help");
         if !asked.has_filter() && !lists_fields {
             return Err(End::usage("wait needs a filter, such as: sockdiag wait sport = :8080"));
@@ -196,7 +197,7 @@ impl Wait {
     fn answer(&self) -> Result<Answer, End> {
         // What is wrong with them is said before anything is waited for.
         let choices = over_time::choices(&self.columns, &self.selected)?;
-        let mut session = Session::open(question(&self.asked, self.selected, Needs::NONE))?;
+        let mut session = question::open(&self.asked, self.selected, Needs::NONE)?;
         let of_two_looks = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS));
         let shown = choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS));
         if let Some(name) =
@@ -251,7 +252,7 @@ impl Wait {
                 cost = Duration::ZERO;
             }
             let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
-            let pause = looks.pause(cost, pace.has_credit());
+            let pause = looks.pause(cost, pace.has_credit()).max(pace.owed());
             news.wait(&mut pace, pause.min(left));
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn started(namespace: &Namespace, words: &str) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("{words}: {error}"))
 }
 
-fn ended(namespace: &Namespace, words: &str) -> Output {
+pub(super) fn ended(namespace: &Namespace, words: &str) -> Output {
     started(namespace, words).wait_with_output().expect("it ends")
 }
 
@@ -31,7 +31,7 @@ pub(super) fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + 
 }
 
 /// A listener and both ends of a connection to it.
-fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpStream) {
+pub(super) fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpStream) {
     within(namespace, || {
         let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
         let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
