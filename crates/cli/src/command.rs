@@ -119,7 +119,7 @@ mod tests {
             let name = (known.command)().get_name().to_owned();
             for (line, what) in known.examples {
                 assert!(
-                    what.ends_with('.') && line.starts_with(&format!("sockdiag {name} ")),
+                    what.ends_with('.') && format!("{line} ").starts_with(&format!("sockdiag {name} ")),
                     "{line}: {what}"
                 );
                 let words = line.split('\'').enumerate().flat_map(|(at, part)| match at % 2 {

@@ -176,7 +176,7 @@ fn a_watch_that_is_stopped_says_what_it_saw() {
     tmux.shows(" + tcp");
     drop((client, server));
     tmux.shows(" - tcp");
-    tmux.keys(&["C-c"]);
+    tmux.signal(rustix::process::Signal::INT);
     let screen = tmux.shows("ENDED 130");
     assert!(screen.contains("2 sockets opened, 2 closed, "), "{screen}");
 }

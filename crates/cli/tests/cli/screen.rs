@@ -50,7 +50,7 @@ impl<'n> Tmux<'n> {
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
 
-    pub(super) fn keys(&self, keys: &[&str]) {
+    fn keys(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 
@@ -88,7 +88,7 @@ impl<'n> Tmux<'n> {
         children.split(' ').next().and_then(|pid| pid.parse().ok()).expect("it has a child")
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid()).expect("a process");
         rustix::process::kill_process(pid, signal).expect("it is there");
     }
