@@ -51,6 +51,11 @@ pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
 
 /// Three digits, without zeros behind the point; more before it if there are more.
 fn put_digits(out: &mut Vec<u8>, number: f64) {
+    // Of what does not move, most are zero.
+    if number == 0.0 {
+        out.push(b'0');
+        return;
+    }
     let places = match number.abs() {
         ..10.0 => 2,
         10.0..100.0 => 1,
