@@ -36,8 +36,9 @@ pub(crate) fn command() -> Command {
         .after_long_help(format!("sockdiag help COMMAND has examples of it.\n\n{}", status_list(None)))
         .subcommands(SUBCOMMANDS.iter().map(|known| {
             let command = (known.command)();
-            let examples: String =
+            let examples: Vec<String> =
                 known.examples.iter().map(|(line, what)| format!("\n  {line}\n      {what}")).collect();
+            let examples = examples.concat();
             let statuses = status_list(Some(command.get_name()));
             command.after_long_help(format!("Examples:{examples}\n\n{statuses}"))
         }))
@@ -46,8 +47,8 @@ pub(crate) fn command() -> Command {
 /// The table of statuses, for help.
 fn status_list(subcommand: Option<&str>) -> String {
     let statuses = statuses(subcommand);
-    let lines: String = statuses.iter().map(|(status, doc)| format!("\n  {status:>3}  {doc}")).collect();
-    format!("Exit status:{lines}")
+    let lines: Vec<String> = statuses.iter().map(|(status, doc)| format!("\n  {status:>3}  {doc}")).collect();
+    format!("Exit status:{}", lines.concat())
 }
 
 /// Does what the words ask for.

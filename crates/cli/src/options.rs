@@ -222,7 +222,7 @@ impl Asked {
                 let known =
                     OPTIONS.iter().find(|option| option.key == key).and_then(|option| option.argument);
                 let words = known.map_or(&[][..], |argument| argument.kind.words());
-                return Err(End::listed(words.iter().map(|word| format!("{word}\n")).collect()));
+                return Err(End::listed(format!("{}\n", words.join("\n"))));
             }
             Key::Family => {
                 let wrong = || {

@@ -307,21 +307,17 @@ const COLUMNS: &str = "Shows these fields, in place of a preset; of groups, FUNC
 fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     let Frame { number, sockets, opened, closed, brief, lost, .. } = *frame;
     let gap = if number > 0 { "\n" } else { "" };
-    let mut line =
-        format!("{gap}{} frame {number}: {}", over_time::time(), over_time::counted(sockets, "socket"));
-    if number > 0 {
-        line += &format!(", {} opened, {closed} closed", opened + brief);
-    } else if has_rates {
-        line += if is_only { "; rates compare two frames" } else { "; rates come with frame 1" };
-    }
-    if brief > 0 {
-        line += &format!(" ({brief} of them between two frames)");
-    }
-    if lost > 0 {
-        line += &format!(", {lost} more ended unseen");
-    }
-    line.push('\n');
-    line
+    let (time, sockets) = (over_time::time(), over_time::counted(sockets, "socket"));
+    let rates = match () {
+        () if number > 0 || !has_rates => "",
+        () if is_only => "; rates compare two frames",
+        () => "; rates come with frame 1",
+    };
+    let changes =
+        if number > 0 { format!(", {} opened, {closed} closed", opened + brief) } else { String::new() };
+    let brief = if brief > 0 { format!(" ({brief} of them between two frames)") } else { String::new() };
+    let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
+    format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
 }
 
 /// The columns of a preset.
