@@ -18,6 +18,7 @@ use sockdiag::fields::{Catalog, Choice, Needs};
 use sockdiag::model::{Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
+use sockdiag::past::CounterSet;
 use sockdiag::source::DumpError;
 use sockdiag_options::{Key, option};
 use sockdiag_render::columns::{self, Columns, Shape};
@@ -231,7 +232,7 @@ impl Plan {
         let columns = over_time::choices(&columns, selected)?;
         let mut plan =
             Self { shape, json: matches.get_flag("jsonl"), columns, groups, rank, has_rates: false };
-        plan.has_rates = plan.needs().has(Needs::TWO_LOOKS);
+        plan.has_rates = plan.compares();
         Ok(plan)
     }
 
@@ -244,6 +245,15 @@ impl Plan {
                 let totals = groups.totals().unwrap_or_default();
                 over_time::needs(&groups.by).union(over_time::needs(totals.iter().map(Total::choice)))
             }
+        }
+    }
+
+    /// Whether numbers are shown that compare two frames.
+    fn compares(&self) -> bool {
+        let compares = |choice: &Choice| choice.is_number() && choice.needs().counters() != CounterSet::EMPTY;
+        match &self.groups {
+            None => self.columns.iter().any(compares),
+            Some(groups) => groups.totals().unwrap_or_default().iter().any(|total| compares(total.choice())),
         }
     }
 
@@ -315,7 +325,7 @@ fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     };
     let changes =
         if number > 0 { format!(", {} opened, {closed} closed", opened + brief) } else { String::new() };
-    let brief = if brief > 0 { format!(" ({brief} of them between two frames)") } else { String::new() };
+    let brief = if brief > 0 { format!(" ({brief} did both)") } else { String::new() };
     let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
     format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
 }

@@ -42,10 +42,9 @@ use pace::Pace;
 use sight::{Answer, Sight};
 
 /// What is said of the sockets that were found.
-const COLUMNS: &str =
-    "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
+const COLUMNS: &str = "netid,state,local.addr,local.port,remote.addr,remote.port,processes";
 /// The same of listeners, which have no other end.
-const LISTENER_COLUMNS: &str = "socket.netid,local.addr,local.port,socket.processes";
+const LISTENER_COLUMNS: &str = "netid,local.addr,local.port,processes";
 /// And in several namespaces.
 const NETNS_COLUMN: &str = "netns.name,netns.inode,";
 /// For how long looks may fail one after the other.
