@@ -280,8 +280,16 @@ impl State {
             return;
         }
         let shot = self.shot();
-        let said =
-            ["socket.netid", "local.addr", "local.port", "remote.addr", "remote.port", "socket.processes"];
+        let said = [
+            "socket.netid",
+            "local.addr",
+            "local.port",
+            "remote.addr",
+            "remote.port",
+            "socket.processes",
+            "socket.processes.comm",
+            "socket.processes.pid",
+        ];
         let texts = said.map(|name| {
             let mut text = Vec::new();
             if let Some(column) = shot.column(name) {
@@ -289,8 +297,9 @@ impl State {
             }
             String::from_utf8_lossy(&text).into_owned()
         });
-        let [netid, local, local_port, remote, remote_port, who] = texts;
-        let line = format!("{netid} {local}:{local_port} to {remote}:{remote_port} {who}");
+        let [netid, local, local_port, remote, remote_port, who, comm, pid] = texts;
+        let line = format!("{netid} {local}:{local_port} to {remote}:{remote_port} {who}{comm} {pid}");
+        let line = line.trim_end().to_owned();
         self.mode = Mode::Kill(Target { id: entry.id, table: entry.table }, line);
     }
 

@@ -29,7 +29,7 @@ use crate::end::End;
 use crate::options::{self, Asked};
 use crate::output::{Stdout, write_all};
 use crate::over_time::{self, Clock, Told};
-use preset::{NETNS, PRESETS, Preset, WHICH, WHO};
+use preset::{PRESETS, WHO, columns_of};
 use rank::Rank;
 
 /// The sub-command.
@@ -166,7 +166,7 @@ impl Plan {
             (_, true) => Shape::Tsv,
             _ => Shape::Aligned,
         };
-        let columns = text("columns").map_or_else(|| columns_of(preset, asked), str::to_owned);
+        let columns = text("columns").map_or_else(|| columns_of(preset, asked, WHO), str::to_owned);
         let sort = text("sort");
         let groups = match text("group-by") {
             None => None,
@@ -255,12 +255,6 @@ impl Grouped {
         };
         Ok(grouping)
     }
-}
-
-/// The columns of a preset.
-fn columns_of(preset: &Preset, asked: &Asked) -> String {
-    let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
-    format!("{netns}{WHICH},{},{WHO}", preset.fields)
 }
 
 /// A row that waits for its place.
