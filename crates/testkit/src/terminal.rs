@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::{Doing as _, Why, sys};
 pub use screen::Screen;
@@ -44,7 +44,11 @@ impl Terminal {
         grantpt(&ours).doing("making a terminal")?;
         unlockpt(&ours).doing("making a terminal")?;
         let theirs = ioctl_tiocgptpeer(&ours, flags).doing("opening a terminal")?;
-        let settings = tcgetattr(&theirs).doing("reading a terminal's settings")?;
+        let settings = || tcgetattr(&theirs).doing("reading a terminal's settings");
+        // Settings that were made once say at which speed they are read, which new ones
+        // leave to the speed of writing.
+        tcsetattr(&theirs, OptionalActions::Now, &settings()?).doing("making a terminal's settings")?;
+        let settings = settings()?;
         let terminal = Self {
             ours: Arc::new(ours),
             theirs,
@@ -149,7 +153,11 @@ impl Terminal {
         let mut faults = self.screen().faults();
         match self.is_as_before() {
             Ok(true) => {}
-            Ok(false) => faults.push("the settings of the terminal are others".to_owned()),
+            Ok(false) => faults.push(format!(
+                "the settings are {:?}, and were {:?}",
+                tcgetattr(&self.theirs),
+                self.settings
+            )),
             Err(error) => faults.push(format!("the settings cannot be read: {error}")),
         }
         faults

@@ -7,6 +7,7 @@
 mod documents;
 mod over_time;
 mod screen;
+mod terminal;
 mod wait;
 
 use std::process::{Command, Output, Stdio};

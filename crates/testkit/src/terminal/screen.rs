@@ -22,6 +22,7 @@ pub struct Screen {
     other: Option<(Cells, (usize, usize))>,
     modes: BTreeSet<u16>,
     is_plain: bool,
+    styles: BTreeSet<String>,
     unknown: Vec<String>,
     /// Bytes of a sequence that is not complete.
     rest: Vec<u8>,
@@ -41,6 +42,7 @@ impl Screen {
             other: None,
             modes: RESTING.into_iter().collect(),
             is_plain: true,
+            styles: BTreeSet::new(),
             unknown: Vec::new(),
             rest: Vec::new(),
             written: 0,
@@ -79,6 +81,11 @@ impl Screen {
     /// Whether a mode (`CSI ? N h`) is on.
     pub fn has(&self, mode: u16) -> bool {
         self.modes.contains(&mode)
+    }
+
+    /// Numbers of all colours and attributes that letters were given (`CSI N m`).
+    pub fn styles(&self) -> impl Iterator<Item = &str> {
+        self.styles.iter().map(String::as_str)
     }
 
     /// What was put into the clipboard, in base64, the last one last.
@@ -184,6 +191,9 @@ impl Screen {
         let (lines, columns) = (self.size.1.saturating_sub(1), self.size.0.saturating_sub(1));
         match end {
             b'm' => {
+                if self.styles.len() < 1000 {
+                    self.styles.insert(body.clone());
+                }
                 self.is_plain = body.split(';').all(|part| matches!(part, "" | "0" | "39" | "49" | "59"))
                     && (body.is_empty() || body.starts_with('0') || self.is_plain);
             }
