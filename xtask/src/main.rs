@@ -13,10 +13,12 @@ mod install;
 mod instructions;
 mod kernels;
 mod over_time;
+mod picture;
 mod pins;
 mod screen;
 mod session;
 mod tap;
+mod tmux;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
     Chore { name: "over-time", words: over_time::WORDS, doc: over_time::DOC, run: over_time::run },
+    Chore { name: "picture", words: picture::WORDS, doc: picture::DOC, run: picture::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
     Chore { name: "screen", words: screen::WORDS, doc: screen::DOC, run: screen::run },
     Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },

@@ -139,7 +139,6 @@ pub fn synopsis(page: &mut Page, text: &str) {
 }
 
 /// A text as it stands in a page.
-#[cfg(test)]
 pub fn escaped(text: &str) -> String {
     text.replace('-', "\\-")
 }

@@ -330,9 +330,11 @@ impl State {
             ),
             _ if !unseen.is_empty() => (format!("! {}", unseen.join("  ! ")), theme.warning()),
             _ => {
-                let keys =
-                    "? help  / filter  < > sort  g group  1-5 columns  Enter details  Space pause  q quit";
-                (keys.to_owned(), Style::new())
+                let presets = self.view.presets.len().min(9);
+                let keys = format!(
+                    "? help  / filter  < > sort  g group  1-{presets} columns  Enter details  Space pause  q quit"
+                );
+                (keys, Style::new())
             }
         }
     }

@@ -38,6 +38,7 @@ fn title(name: &str) -> String {
     let short = ["_us", "_ms", "_bytes"].iter().find_map(|unit| short.strip_suffix(unit)).unwrap_or(short);
     match name {
         "netns.title" => "netns".to_owned(),
+        "socket.processes.comm" => "process".to_owned(),
         _ => format!("{short}{per_second}"),
     }
 }
@@ -82,7 +83,7 @@ impl State {
                 }
                 "socket.netid" => it.gives_way = 8,
                 "netns.title" => it.gives_way = 7,
-                "socket.processes" => it.gives_way = 4,
+                "socket.processes" | "socket.processes.comm" => it.gives_way = 4,
                 _ => {}
             }
             if it.is_sorted {
@@ -143,7 +144,7 @@ impl State {
 fn most(drawn: &Drawn) -> u16 {
     match drawn.name.as_str() {
         "local.addr" | "remote.addr" => 47,
-        "socket.processes" => 60,
+        "socket.processes" | "socket.processes.comm" => 60,
         _ if drawn.is_number => 14,
         _ => 24,
     }
@@ -224,6 +225,8 @@ mod tests {
             ("goodput_bytes_per_s", "goodput/s"),
             ("tcp.rtt_us", "rtt"),
             ("netns.title", "netns"),
+            ("socket.processes.comm", "process"),
+            ("socket.processes.pid", "pid"),
         ] {
             assert_eq!(title(name), want);
         }

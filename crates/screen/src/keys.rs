@@ -20,6 +20,10 @@ pub enum Key {
     Char(char),
     /// With the control key.
     Control(char),
+    /// Of the mouse, on this column and line, from 0 on.
+    Click(u16, u16),
+    WheelUp,
+    WheelDown,
 }
 
 /// What help says of a key.
@@ -38,6 +42,7 @@ const fn key(keys: &'static str, doc: &'static str) -> KeyHelp {
 /// Every key of the list, in the order of help.
 pub const KEYS: &[KeyHelp] = &[
     key("Up Down PgUp PgDn Home End", "move"),
+    key("Click Wheel", "choose a line, move; with --mouse"),
     key("/", "filter in the language of ss; Tab completes, an empty line takes it away"),
     key("< >", "order by the column to the left, to the right"),
     key("r", "turn the order round"),

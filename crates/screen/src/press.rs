@@ -8,6 +8,11 @@ use sockdiag_facts::Table;
 use sockdiag_facts::fields::Together;
 use std::sync::Arc;
 
+/// Lines that the wheel of a mouse moves by.
+const WHEEL: usize = 3;
+/// Lines above those of the list.
+const ABOVE: u16 = 3;
+
 /// What is to be done outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -87,6 +92,9 @@ impl State {
             Key::Down => self.go(self.cursor.saturating_add(1)),
             Key::PageUp => self.go(self.cursor.saturating_sub(page)),
             Key::PageDown => self.go(self.cursor.saturating_add(page)),
+            Key::WheelUp => self.go(self.cursor.saturating_sub(WHEEL)),
+            Key::WheelDown => self.go(self.cursor.saturating_add(WHEEL)),
+            Key::Click(_, y) => return self.click(y),
             Key::Home => {
                 self.go(0);
                 // At the top it stays there, whoever comes first.
@@ -145,6 +153,19 @@ impl State {
             }
             _ => {}
         }
+        None
+    }
+
+    /// A click on a line chooses it; on the line that is chosen it is as Enter.
+    fn click(&mut self, y: u16) -> Option<Action> {
+        let line = self.scroll + usize::from(y.checked_sub(ABOVE)?);
+        if line >= self.lines.len() || line >= self.scroll + self.room {
+            return None;
+        }
+        if line == self.cursor && self.followed.is_some() {
+            return self.enter();
+        }
+        self.go(line);
         None
     }
 
@@ -280,8 +301,16 @@ impl State {
             return;
         }
         let shot = self.shot();
-        let said =
-            ["socket.netid", "local.addr", "local.port", "remote.addr", "remote.port", "socket.processes"];
+        let said = [
+            "socket.netid",
+            "local.addr",
+            "local.port",
+            "remote.addr",
+            "remote.port",
+            "socket.processes",
+            "socket.processes.comm",
+            "socket.processes.pid",
+        ];
         let texts = said.map(|name| {
             let mut text = Vec::new();
             if let Some(column) = shot.column(name) {
@@ -289,8 +318,9 @@ impl State {
             }
             String::from_utf8_lossy(&text).into_owned()
         });
-        let [netid, local, local_port, remote, remote_port, who] = texts;
-        let line = format!("{netid} {local}:{local_port} to {remote}:{remote_port} {who}");
+        let [netid, local, local_port, remote, remote_port, who, comm, pid] = texts;
+        let line = format!("{netid} {local}:{local_port} to {remote}:{remote_port} {who}{comm} {pid}");
+        let line = line.trim_end().to_owned();
         self.mode = Mode::Kill(Target { id: entry.id, table: entry.table }, line);
     }
 
@@ -348,8 +378,8 @@ impl State {
 /// Where a text is scrolled to by a key; `None` for a key that ends it.
 fn scrolled(key: Key, top: u16) -> Option<u16> {
     Some(match key {
-        Key::Up => top.saturating_sub(1),
-        Key::Down => top.saturating_add(1).min(4000),
+        Key::Up | Key::WheelUp => top.saturating_sub(1),
+        Key::Down | Key::WheelDown => top.saturating_add(1).min(4000),
         Key::PageUp => top.saturating_sub(10),
         Key::PageDown => top.saturating_add(10).min(4000),
         Key::Home => 0,

@@ -30,7 +30,7 @@ use crate::end::End;
 use crate::options::{self, Asked};
 use crate::output::{Stdout, write_all};
 use crate::over_time::{self, Clock, Told};
-use preset::{NETNS, PRESETS, Preset, WHICH, WHO};
+use preset::{PRESETS, WHO, columns_of};
 use rank::Rank;
 
 /// What help shows.
@@ -205,7 +205,7 @@ impl Plan {
             (_, true) => Shape::Tsv,
             _ => Shape::Aligned,
         };
-        let columns = text("columns").map_or_else(|| columns_of(preset, asked), str::to_owned);
+        let columns = text("columns").map_or_else(|| columns_of(preset, asked, WHO), str::to_owned);
         let sort = text("sort");
         let groups = match text("group-by") {
             None => None,
@@ -328,12 +328,6 @@ fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     let brief = if brief > 0 { format!(" ({brief} did both)") } else { String::new() };
     let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
     format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
-}
-
-/// The columns of a preset.
-fn columns_of(preset: &Preset, asked: &Asked) -> String {
-    let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
-    format!("{netns}{WHICH},{},{WHO}", preset.fields)
 }
 
 /// Where the rows of a frame go.

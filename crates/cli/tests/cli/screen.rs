@@ -104,7 +104,7 @@ impl Drop for Tmux<'_> {
 }
 
 /// Connections to a listener of the namespace; the first of each is the client.
-fn connections(namespace: &Namespace, count: usize) -> (TcpListener, Vec<(TcpStream, TcpStream)>) {
+pub(super) fn connections(namespace: &Namespace, count: usize) -> (TcpListener, Vec<(TcpStream, TcpStream)>) {
     let made = namespace.with(|| {
         let listener = TcpListener::bind("127.0.0.1:4321").expect("lo is up");
         let pair = || {
@@ -148,6 +148,7 @@ fn every_key_of_the_help_does_what_it_says() {
     let help = tmux.shows("ended, with its last numbers");
     for keys in [
         "PgUp",
+        "Click",
         "/ ",
         "< >",
         "1-9",

@@ -18,7 +18,8 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use clap::{Arg, ArgMatches, builder::PossibleValuesParser};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, ArgMatches};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
@@ -38,6 +39,8 @@ use terminal::Screen;
 pub(super) enum Event {
     /// A key was pressed.
     Key(Key),
+    /// The terminal told whether its background is a light one.
+    Background(bool),
     /// The keyboard is gone.
     Hangup,
     /// A signal came.
@@ -65,7 +68,7 @@ pub(super) struct Opened {
 }
 
 /// Options of the screen.
-pub(super) fn args() -> [Arg; 2] {
+pub(super) fn args() -> [Arg; 3] {
     let heading = "On a terminal";
     [
         Arg::new("batch")
@@ -76,9 +79,19 @@ pub(super) fn args() -> [Arg; 2] {
         Arg::new("theme")
             .long("theme")
             .value_name("THEME")
-            .help("Colours for this background; auto asks NO_COLOR and COLORFGBG")
-            .value_parser(PossibleValuesParser::new(["auto", "dark", "light", "plain"]))
+            .help("Colours for this background, or none; auto asks NO_COLOR, COLORFGBG and the terminal")
+            .value_parser(PossibleValuesParser::new([
+                PossibleValue::new("auto"),
+                PossibleValue::new("dark"),
+                PossibleValue::new("light"),
+                PossibleValue::new("none").alias("plain"),
+            ]))
             .default_value("auto")
+            .help_heading(heading),
+        Arg::new("mouse")
+            .long("mouse")
+            .help("A click chooses a line, the wheel moves; the terminal then selects text only with Shift held")
+            .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
     ]
 }
@@ -91,19 +104,25 @@ pub(super) fn is_wanted(matches: &ArgMatches) -> bool {
     !batch && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
-/// The colours for a terminal.
-fn theme(matches: &ArgMatches) -> Theme {
+/// The colours for a terminal; `None` if only the terminal itself can tell.
+fn theme(matches: &ArgMatches) -> Option<Theme> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     match matches.get_one::<String>("theme").map(String::as_str) {
-        Some("dark") => Theme::Dark,
-        Some("light") => Theme::Light,
-        Some("plain") => Theme::Plain,
-        _ if set("NO_COLOR").is_some() || set("TERM").as_deref() == Some("dumb") => Theme::Plain,
-        // The background is the last number: white, or a light grey.
-        _ => match set("COLORFGBG").as_deref().and_then(|colours| colours.rsplit(';').next()) {
-            Some("7" | "15") => Theme::Light,
-            _ => Theme::Dark,
-        },
+        Some("dark") => return Some(Theme::Dark),
+        Some("light") => return Some(Theme::Light),
+        Some("none" | "plain") => return Some(Theme::Plain),
+        _ => {}
+    }
+    let term = set("TERM");
+    if set("NO_COLOR").is_some() || term.as_deref() == Some("dumb") {
+        return Some(Theme::Plain);
+    }
+    // The background is the last number: white, or a light grey.
+    match set("COLORFGBG").as_deref().and_then(|colours| colours.rsplit(';').next()) {
+        Some("7" | "15") => Some(Theme::Light),
+        Some(_) => Some(Theme::Dark),
+        // The console of the kernel answers nothing, and is dark.
+        None => (term.as_deref() == Some("linux")).then_some(Theme::Dark),
     }
 }
 
@@ -122,16 +141,21 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     asked.file = None;
     let plan = Plan::of(&state, selected);
     let poller = poller::start(session, plan, interval, desk.clone());
-    let screen = Screen::enter().map_err(|error| End::unwritten(&error))?;
+    let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
+    let theme = theme(matches);
+    if theme.is_none() {
+        // It answers among the keys, or never: nobody waits for it.
+        screen.ask_background().map_err(|error| End::unwritten(&error))?;
+    }
     if let Err(error) = input::start(&events) {
         terminal::restore();
         return Err(End::unseen(format!("keys and signals cannot be waited for: {error}")));
     }
     let mut live = Live {
         state,
-        theme: theme(matches),
+        theme: theme.unwrap_or_default(),
+        asks_background: theme.is_none(),
         screen,
-        last: None,
         base,
         asked,
         selected,
@@ -158,9 +182,9 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
 struct Live {
     state: State,
     theme: Theme,
+    /// Whether the terminal was asked which colours go with its background.
+    asks_background: bool,
     screen: Screen,
-    /// What was drawn last, and where the cursor was.
-    last: Option<(Buffer, Option<ratatui::layout::Position>)>,
     /// What was asked for on the command line, without a filter.
     base: Asked,
     asked: Asked,
@@ -203,6 +227,11 @@ impl Live {
                     return self.act(action);
                 }
             }
+            Event::Background(is_light) => {
+                if self.asks_background {
+                    self.theme = if is_light { Theme::Light } else { Theme::Dark };
+                }
+            }
             Event::Hangup => return Ok(ControlFlow::Break(None)),
             Event::Signal(SIGWINCH) => {}
             Event::Signal(SIGTSTP) => self.suspend()?,
@@ -227,7 +256,7 @@ impl Live {
         match action {
             Action::Quit => return Ok(ControlFlow::Break(None)),
             Action::Suspend => self.suspend()?,
-            Action::Redraw => self.redraw()?,
+            Action::Redraw => self.screen.forget(),
             Action::Copy(text) => self.screen.copy(&text)?,
             Action::Read => self.read(),
             Action::Filter(line) => match self.base.filtered(&line) {
@@ -311,20 +340,10 @@ impl Live {
     }
 
     fn draw(&mut self) -> std::io::Result<()> {
-        let size = self.screen.size()?;
-        let mut buffer = Buffer::empty(Rect::new(0, 0, size.width, size.height));
+        let (width, height) = Screen::size()?;
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
         let cursor = draw(&mut buffer, &mut self.state, self.theme);
-        if self.last.as_ref().is_some_and(|(last, at)| *last == buffer && *at == cursor) {
-            return Ok(());
-        }
-        self.screen.show(&buffer, cursor)?;
-        self.last = Some((buffer, cursor));
-        Ok(())
-    }
-
-    fn redraw(&mut self) -> std::io::Result<()> {
-        self.last = None;
-        self.screen.clear()
+        if width == 0 || height == 0 { Ok(()) } else { self.screen.show(buffer, cursor) }
     }
 
     /// Gives the terminal back and stops; goes on when it is let.
@@ -336,7 +355,8 @@ impl Live {
 
     fn resume(&mut self) -> std::io::Result<()> {
         terminal::take()?;
-        self.redraw()
+        self.screen.forget();
+        Ok(())
     }
 }
 

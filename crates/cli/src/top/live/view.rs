@@ -39,6 +39,9 @@ pub(super) fn cheap() -> Needs {
     presets.minus(Needs::PROCESSES)
 }
 
+/// Who holds a socket, as a screen has room for.
+const LIVE_WHO: &str = "comm,pid";
+
 /// What is drawn over time besides.
 const SERIES: &str = "goodput_bytes_per_s,rate.retrans_per_s,age_ms";
 
@@ -58,7 +61,7 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
     for preset in PRESETS {
         presets.push(Preset {
             name: preset.name.to_owned(),
-            columns: names(&super::super::columns_of(preset, asked))?,
+            columns: names(&preset::columns_of(preset, asked, LIVE_WHO))?,
             sort: order(preset.sort)?,
         });
     }
