@@ -26,7 +26,6 @@ use sockdiag_render::ss::Look;
 
 use crate::cli::{self, Actions, Args, Exit};
 use crate::counts;
-use crate::hints::{self, People};
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::notes::Notes;
@@ -34,6 +33,7 @@ use crate::quirks::Reference;
 use crate::sys;
 use crate::terminal;
 use crate::words;
+use sockdiag_guide::hints::{self, People};
 
 /// Does what the words ask for.
 pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
@@ -136,7 +136,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     if let Some(hint) = people.and_then(|people| hints::rarely_meant(people.words)) {
         // Nobody is left to tell if this fails.
-        let _ = writeln!(io::stderr(), "{hint}");
+        let _ = writeln!(io::stderr(), "ss: {hint}");
     }
     // Only a filter of ours asks for processes, or for what takes a privilege.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
@@ -211,7 +211,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             && !selected.states.contains(State::Listen);
         for hint in hints::none_shown(narrow, filter) {
             // Nobody is left to tell if this fails.
-            let _ = writeln!(io::stderr(), "{hint}");
+            let _ = writeln!(io::stderr(), "ss: {hint}");
         }
     }
     if args.exit_code { by_rows(rows) } else { Ok(()) }

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 mod documents;
+mod ends;
 mod over_time;
 mod screen;
 mod terminal;

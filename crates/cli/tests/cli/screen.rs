@@ -16,14 +16,14 @@ use super::OURS;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A tmux of its own in a namespace, with one terminal.
-struct Tmux<'n> {
+pub(super) struct Tmux<'n> {
     namespace: &'n Namespace,
     folder: PathBuf,
 }
 
 impl<'n> Tmux<'n> {
     /// Runs these words of a shell there; `None` without tmux.
-    fn start(namespace: &'n Namespace, name: &str, size: (u16, u16), words: &str) -> Option<Self> {
+    pub(super) fn start(namespace: &'n Namespace, name: &str, size: (u16, u16), words: &str) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
             skip::report("there is no tmux here");
@@ -76,7 +76,7 @@ impl<'n> Tmux<'n> {
         }
     }
 
-    fn shows(&self, text: &str) -> String {
+    pub(super) fn shows(&self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))
     }
 
@@ -88,7 +88,7 @@ impl<'n> Tmux<'n> {
         children.split(' ').next().and_then(|pid| pid.parse().ok()).expect("it has a child")
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid()).expect("a process");
         rustix::process::kill_process(pid, signal).expect("it is there");
     }
