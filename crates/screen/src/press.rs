@@ -3,7 +3,7 @@
 use crate::edit::Edit;
 use crate::keys::Key;
 use crate::shot::{Id, Mark};
-use crate::state::{Line, Mode, Paused, State, Target};
+use crate::state::{Line, Menu, Mode, Paused, Spelled, State, Target};
 use sockdiag_facts::Table;
 use sockdiag_facts::fields::Together;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub enum Action {
     Read,
     /// Put this into the clipboard.
     Copy(String),
+    /// Put everything that is kept of this row into the clipboard, as JSON.
+    CopyJson(usize),
     /// Write what is listed to a file.
     Save,
     /// Kill exactly this socket.
@@ -56,6 +58,7 @@ impl State {
                 None
             }
             Mode::Details(id, top) => self.press_details(key, id, top),
+            Mode::Menu(menu, at) => self.press_menu(key, menu, at),
             Mode::Kill(target, _) => {
                 self.mode = Mode::List;
                 if matches!(key, Key::Char('y' | 'Y')) {
@@ -69,7 +72,7 @@ impl State {
 
     fn press_details(&mut self, key: Key, id: Id, top: u16) -> Option<Action> {
         match key {
-            Key::Char(' ' | 'y' | 'k') | Key::Left | Key::Right => return self.press_list(key),
+            Key::Char(' ' | 'y' | 'Y' | 'k') | Key::Left | Key::Right => return self.press_list(key),
             Key::Char('?' | 'h') => {
                 self.mode = Mode::Help(0, Some(id));
                 return None;
@@ -81,7 +84,7 @@ impl State {
             return None;
         }
         self.mode = Mode::List;
-        self.detail = None;
+        (self.detail, self.more) = (None, None);
         Some(Action::Read)
     }
 
@@ -127,12 +130,23 @@ impl State {
             Key::Left => self.step(false),
             Key::Right => self.step(true),
             Key::Char('n') => {
-                self.names = !self.names;
+                let (names, said) = match self.names {
+                    Spelled::Numbers => (Spelled::Ports, "names of ports"),
+                    Spelled::Ports => (Spelled::Hosts, "names of hosts and ports, as they become known"),
+                    Spelled::Hosts => (Spelled::Numbers, "numbers of hosts and ports"),
+                };
+                self.names = names;
                 self.widths.clear();
-                let said = if self.names { "names of ports" } else { "numbers of ports" };
                 self.say(said);
                 return Some(Action::Read);
             }
+            Key::Char('c') => self.open_menu(Menu::Columns),
+            Key::Char('o') => self.open_menu(Menu::Sort),
+            Key::Char('b') => self.open_menu(Menu::Group),
+            Key::Char('Y') => match self.row() {
+                Some(row) => return Some(Action::CopyJson(row)),
+                None => self.say("there is no socket here to copy"),
+            },
             Key::Char('y') => match self.row().and_then(|row| self.ss_filter(row)) {
                 Some(filter) => {
                     self.say(&format!("copied: {filter}"));
@@ -176,7 +190,7 @@ impl State {
     }
 
     /// Back to the first line, in a new order.
-    fn top(&mut self) {
+    pub(crate) fn top(&mut self) {
         (self.cursor, self.scroll, self.followed) = (0, 0, None);
         self.arrange();
     }
@@ -199,7 +213,7 @@ impl State {
                     return None;
                 }
                 self.follow();
-                self.detail = None;
+                (self.detail, self.more) = (None, None);
                 self.mode = Mode::Details(id, 0);
                 Some(Action::Read)
             }
@@ -383,6 +397,7 @@ fn scrolled(key: Key, top: u16) -> Option<u16> {
         Key::PageUp => top.saturating_sub(10),
         Key::PageDown => top.saturating_add(10).min(4000),
         Key::Home => 0,
+        Key::End => 4000,
         _ => return None,
     })
 }

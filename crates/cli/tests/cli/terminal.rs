@@ -85,14 +85,17 @@ impl Run {
         assert!(!self.terminal.screen().text().contains("sockets"), "{how}: its frame is left");
     }
 
-    /// Letters of /proc/PID/stat that say whether it runs, and ticks of the processor.
     fn stat(&self) -> (String, u64) {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        (fields.first().copied().unwrap_or_default().to_owned(), ticks(11) + ticks(12))
+        stat(self.child.id())
     }
+}
+
+/// Whether a process runs (a letter of /proc/PID/stat), and its ticks of the processor.
+fn stat(pid: u32) -> (String, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    (fields.first().copied().unwrap_or_default().to_owned(), ticks(11) + ticks(12))
 }
 
 impl Drop for Run {
@@ -385,6 +388,9 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
     ]));
     command.current_dir(folder).env("TERM", "xterm-256color").env_remove("NO_COLOR");
     let mut child = terminal.spawn(&mut command).unwrap_or_else(|why| panic!("{why}"));
+    // Keys that come earlier are echoed by the kernel.
+    let is_taken = || terminal.until(|screen| screen.has(1049)).unwrap_or_else(|screen| panic!("{screen}"));
+    is_taken();
     let until_then = end.min(Instant::now() + Duration::from_millis(2000 + u64::from(random.below(20_000))));
     let mut keys = 0;
     let pid = Pid::from_child(&child);
@@ -396,8 +402,10 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
             }
             1 if random.below(10) == 0 => {
                 kill_process(pid, Signal::TSTP).expect("it is ours");
-                std::thread::sleep(Duration::from_millis(random.below(100).into()));
+                // Let go on before it has stopped, it would stop for good.
+                assert!(until(|| stat(child.id()).0 == "T"), "it does not stop");
                 kill_process(pid, Signal::CONT).expect("it is ours");
+                is_taken();
             }
             2..=14 => {
                 let key = random.of(KEYS);
@@ -440,7 +448,11 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
     );
     assert!(until(|| terminal.faults().is_empty()), "{:?}\n{}", terminal.faults(), terminal.screen().text());
     let left = terminal.screen().text();
-    assert!(left.trim().is_empty(), "it left on the terminal:\n{left}");
+    assert!(
+        left.trim().is_empty(),
+        "it left on the terminal:\n{left}\n{:?}",
+        String::from_utf8_lossy(&terminal.screen().last())
+    );
     keys
 }
 

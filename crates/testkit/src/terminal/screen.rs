@@ -1,6 +1,6 @@
 //! What stands on a terminal, from the bytes that were written to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Modes that may be on when a program has ended.
 const RESTING: [u16; 2] = [25, 7];
@@ -8,6 +8,8 @@ const RESTING: [u16; 2] = [25, 7];
 const KNOWN: [u16; 14] = [1, 7, 25, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1049, 2004, 2026, 12];
 /// Sequences that nobody knows, of which so many are kept.
 const MOST_KEPT: usize = 20;
+/// Bytes that are kept for whoever looks for what went wrong.
+const LAST: usize = 1000;
 
 /// Letters by line and column.
 type Cells = Vec<Vec<char>>;
@@ -27,6 +29,8 @@ pub struct Screen {
     /// Bytes of a sequence that is not complete.
     rest: Vec<u8>,
     written: u64,
+    /// The last bytes.
+    last: VecDeque<u8>,
     /// Clipboards that were asked for (OSC 52), as they came.
     copied: Vec<String>,
     /// The background that is told to whoever asks (OSC 11).
@@ -46,6 +50,7 @@ impl Screen {
             unknown: Vec::new(),
             rest: Vec::new(),
             written: 0,
+            last: VecDeque::new(),
             copied: Vec::new(),
             background: None,
         };
@@ -76,6 +81,11 @@ impl Screen {
     /// Bytes that were written so far.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The last bytes that were written.
+    pub fn last(&self) -> Vec<u8> {
+        self.last.iter().copied().collect()
     }
 
     /// Whether a mode (`CSI ? N h`) is on.
@@ -117,6 +127,8 @@ impl Screen {
     /// Takes what was written; what a terminal answers.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.written += bytes.len() as u64;
+        self.last.extend(bytes);
+        self.last.drain(..self.last.len().saturating_sub(LAST));
         let mut all = std::mem::take(&mut self.rest);
         all.extend_from_slice(bytes);
         let mut answer = Vec::new();

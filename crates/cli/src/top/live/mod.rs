@@ -8,15 +8,18 @@
 //! nothing is written to the terminal where the frame is the same.
 
 mod input;
+mod more;
 mod poller;
 mod save;
 mod terminal;
+mod typed;
 mod view;
 
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ArgMatches};
@@ -26,7 +29,7 @@ use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
 use sockdiag::fields::Needs;
 use sockdiag::model::{Selected, StateSet};
 use sockdiag::{AskError, Session, Sockets, Verdict};
-use sockdiag_screen::{Action, Id, Key, Ordered, State, Theme, draw};
+use sockdiag_screen::{Action, Id, Key, More, Ordered, State, Theme, draw};
 
 use crate::end::End;
 use crate::options::Asked;
@@ -34,6 +37,10 @@ use crate::over_time;
 use crate::question::question;
 use poller::{Desk, Plan, Said};
 use terminal::Screen;
+
+/// How often what belongs to one socket is looked up, of few sockets and of many.
+const MORE: Duration = Duration::from_secs(2);
+const MORE_OF_MANY: Duration = Duration::from_secs(10);
 
 /// What the thread of the screen hears.
 pub(super) enum Event {
@@ -53,6 +60,8 @@ pub(super) enum Event {
     Opened(Box<Opened>),
     /// Something is to be said.
     Said(String),
+    /// What belongs to the socket whose details are shown.
+    More(Box<More>),
     /// Sockets were put in order.
     Ordered(Box<Ordered>),
 }
@@ -64,7 +73,8 @@ pub(super) struct Opened {
     asked: Asked,
     selected: Selected,
     needs: Needs,
-    session: Result<Session, String>,
+    late_needs: Needs,
+    session: Result<(Session, Option<Session>), String>,
 }
 
 /// Options of the screen.
@@ -130,11 +140,12 @@ fn theme(matches: &ArgMatches) -> Option<Theme> {
 pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
     let state = State::new(view::view(matches, asked, &selected)?);
     let choices = over_time::choices(&state.wanted().join(","), &selected)?;
-    let needs = over_time::needs(&choices);
+    // As if there were few sockets, as on most machines.
+    let needs = over_time::needs(&choices).union(view::cheap());
     // What is wrong with the question is said before the screen is taken.
     let session = Session::open(question(asked, selected, needs))?;
     let (events, inbox) = mpsc::channel();
-    let interval = matches.get_one("interval").copied().unwrap_or(std::time::Duration::from_secs(1));
+    let interval = matches.get_one("interval").copied().unwrap_or(Duration::from_secs(1));
     let desk = Desk::new(events.clone());
     let mut asked = asked.clone();
     let base = Asked { words: Vec::new(), file: None, ..asked.clone() };
@@ -160,7 +171,10 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
         asked,
         selected,
         needs,
-        is_counted: false,
+        late_needs: Needs::NONE,
+        are_many: None,
+        asked_more: None,
+        awaits_more: false,
         desk,
         poller,
         events,
@@ -190,8 +204,13 @@ struct Live {
     asked: Asked,
     selected: Selected,
     needs: Needs,
-    /// Whether it is known how many sockets there are.
-    is_counted: bool,
+    /// What is asked less often.
+    late_needs: Needs,
+    /// Whether there are many sockets; `None` if that is not known yet.
+    are_many: Option<bool>,
+    /// When what belongs to a socket was asked for last, and whether it was told.
+    asked_more: Option<Instant>,
+    awaits_more: bool,
     desk: Desk,
     poller: Sender<Said>,
     events: Sender<Event>,
@@ -242,11 +261,16 @@ impl Live {
                     let count = shot.entries().len();
                     self.state.look(shot, detail);
                     self.count(count);
+                    self.ask_more();
                 }
             }
             Event::Trouble(why) => self.state.trouble(&why),
             Event::Opened(opened) => self.opened(*opened),
             Event::Said(text) => self.state.say(&text),
+            Event::More(more) => {
+                self.awaits_more = false;
+                self.state.more(*more);
+            }
             Event::Ordered(ordered) => self.state.ordered(*ordered),
         }
         Ok(ControlFlow::Continue(()))
@@ -258,7 +282,16 @@ impl Live {
             Action::Suspend => self.suspend()?,
             Action::Redraw => self.screen.forget(),
             Action::Copy(text) => self.screen.copy(&text)?,
-            Action::Read => self.read(),
+            Action::CopyJson(row) => {
+                let text = save::json(self.state.shot(), row);
+                self.state.say(&format!("copied: {text}"));
+                self.screen.copy(&text)?;
+            }
+            Action::Read => {
+                self.read();
+                self.asked_more = None;
+                self.ask_more();
+            }
             Action::Filter(line) => match self.base.filtered(&line) {
                 Ok(asked) => self.open(Some(line), asked),
                 Err(end) => self.state.filter_refused(&said(&end)),
@@ -277,59 +310,96 @@ impl Live {
     }
 
     /// Of few sockets all is read that any preset shows, so that it is there when it is
-    /// asked for; of many that would cost too much.
+    /// asked for; of many that would cost too much, and who holds them is asked less
+    /// often than the rest.
     fn count(&mut self, sockets: usize) {
-        let is_new = !std::mem::replace(&mut self.is_counted, true);
-        if is_new && sockets <= poller::FEW && !self.needs.has(view::cheap()) {
-            self.needs = self.needs.union(view::cheap());
-            self.open(None, self.asked.clone());
+        let had = self.are_many;
+        // Once there are many, a few less are many, too.
+        let most = if had == Some(true) { poller::FEW / 2 } else { poller::FEW };
+        let are_many = sockets > most;
+        self.are_many = Some(are_many);
+        if had == Some(are_many) {
+            return;
         }
+        let (needs, late_needs) = self.wanted_needs();
+        let needs = if are_many { needs } else { self.needs.union(needs).union(view::cheap()) };
+        self.ask(needs, late_needs);
+    }
+
+    /// What reading what is wanted takes: at each look, and less often.
+    fn wanted_needs(&self) -> (Needs, Needs) {
+        let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected).unwrap_or_default();
+        let are_many = self.are_many == Some(true);
+        let (dear, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| are_many && poller::is_dear(it));
+        (over_time::needs(rest), over_time::needs(dear))
     }
 
     /// Reads what is wanted now; where that takes more than was asked for, asks again.
     fn read(&mut self) {
         let plan = Plan::of(&self.state, self.selected);
         let _ = self.poller.send(Said::Plan(plan));
-        let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected);
-        let needs = wanted.map_or(Needs::NONE, |wanted| over_time::needs(&wanted));
-        if !self.needs.has(needs) {
-            self.needs = self.needs.union(needs);
+        let (needs, late_needs) = self.wanted_needs();
+        let mut all = self.needs.union(needs);
+        if !needs.has(Needs::HOSTS) {
+            // Nobody asks for names that nobody reads.
+            all = all.minus(Needs::HOSTS);
+        }
+        self.ask(all, self.late_needs.union(late_needs));
+    }
+
+    fn ask(&mut self, needs: Needs, late_needs: Needs) {
+        if (needs, late_needs) != (self.needs, self.late_needs) {
+            (self.needs, self.late_needs) = (needs, late_needs);
             self.open(None, self.asked.clone());
         }
     }
 
-    /// Opens a session beside the one that is polled.
+    /// Asks what belongs to the socket whose details are shown, from time to time.
+    fn ask_more(&mut self) {
+        let Some(id) = self.state.detailed() else { return };
+        let pause = if self.are_many == Some(true) { MORE_OF_MANY } else { MORE };
+        let is_due = self.asked_more.is_none_or(|asked| asked.elapsed() >= pause);
+        let shot = self.state.shot();
+        let entry = shot.find(id).and_then(|row| shot.entries().get(row));
+        let Some(entry) = entry.filter(|_| is_due && !self.awaits_more) else { return };
+        let (table, netns, events) = (entry.table, self.asked.netns.clone(), self.events.clone());
+        (self.asked_more, self.awaits_more) = (Some(Instant::now()), true);
+        thread::spawn(move || events.send(Event::More(Box::new(more::more(table, id, netns.as_ref())))));
+    }
+
+    /// Opens sessions beside those that are polled.
     fn open(&mut self, filter: Option<String>, mut asked: Asked) {
-        let (needs, events) = (self.needs, self.events.clone());
+        let (needs, late_needs, events) = (self.needs, self.late_needs, self.events.clone());
         thread::spawn(move || {
-            let selected = over_time::selected(&mut asked);
-            let (selected, session) = match selected {
-                Err(end) => (None, Err(said(&end))),
-                Ok(selected) => (
-                    Some(selected),
-                    Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error)),
-                ),
+            let selected = match over_time::selected(&mut asked) {
+                Ok(selected) => selected,
+                Err(end) => return events.send(Event::Trouble(said(&end))),
             };
-            let Some(selected) = selected else {
-                return events.send(Event::Trouble(session.err().unwrap_or_default()));
-            };
-            let opened = Opened { filter, asked, selected, needs, session };
+            let open =
+                |needs| Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error));
+            let session = open(needs).and_then(|session| {
+                let late = (late_needs != Needs::NONE).then(|| open(late_needs)).transpose()?;
+                Ok((session, late))
+            });
+            let opened = Opened { filter, asked, selected, needs, late_needs, session };
             events.send(Event::Opened(Box::new(opened)))
         });
     }
 
     fn opened(&mut self, opened: Opened) {
-        let Opened { filter, asked, selected, needs, session } = opened;
+        let Opened { filter, asked, selected, needs, late_needs, session } = opened;
         match (session, filter) {
-            (Ok(session), filter) => {
+            (Ok((session, late)), filter) => {
+                let are_same = filter.is_none();
                 if let Some(filter) = &filter {
                     self.state.filter_taken(filter);
                     (self.asked, self.selected) = (asked, selected);
-                    self.is_counted = false;
+                    self.are_many = None;
                 }
                 let plan = Plan::of(&self.state, self.selected);
-                let _ = self.poller.send(Said::Session(Box::new(session), plan));
-                if needs != self.needs {
+                let _ =
+                    self.poller.send(Said::Session(Box::new(session), late.map(Box::new), plan, are_same));
+                if (needs, late_needs) != (self.needs, self.late_needs) {
                     // More was wanted meanwhile.
                     self.open(None, self.asked.clone());
                 }

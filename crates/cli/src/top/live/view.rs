@@ -104,5 +104,25 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
         grouped,
         filter: filter.join(" "),
         words: complete::filter_word_list(),
+        fields: fields(selected),
     })
+}
+
+/// What sockets of these tables can report, by full names, with what it means.
+fn fields(selected: &Selected) -> Vec<(String, String)> {
+    let catalog = Catalog::shared();
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for field in catalog.fields().filter(|field| catalog.reports(selected.tables, field)) {
+        let members = field.kind.members().iter();
+        let members = members.map(|member| (format!("{}.{}", field.name, member.name), member.meaning()));
+        for (name, doc) in std::iter::once((field.name.to_owned(), field.meaning())).chain(members) {
+            // Some cannot be columns.
+            let full =
+                over_time::choices(&name, selected).ok().and_then(|one| Some(one.first()?.full_name()));
+            if full.as_ref() == Some(&name) && fields.iter().all(|(known, _)| *known != name) {
+                fields.push((name, doc));
+            }
+        }
+    }
+    fields
 }
