@@ -14,6 +14,7 @@ use clap_complete::env::Shells;
 use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 use sockdiag_guide::{field_page, filter_page};
+use sockdiag_screen::KEYS;
 
 use crate::command::{self, SUBCOMMANDS};
 use crate::complete::VARIABLE;
@@ -180,6 +181,12 @@ fn page(command: Command, subcommand: Option<&str>) -> io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut text)?;
     }
     let mut end = Roff::new();
+    if subcommand == Some("top") {
+        end.control("SH", ["KEYS"]);
+        for help in KEYS {
+            end.control("TP", []).text([bold(help.keys)]).text([roman(help.doc)]);
+        }
+    }
     let known = SUBCOMMANDS.iter().find(|known| Some((known.command)().get_name()) == subcommand);
     if let Some(known) = known {
         end.control("SH", ["EXAMPLES"]);

@@ -19,7 +19,9 @@ use crate::options::Asked;
 pub(crate) fn question(asked: &Asked, selected: Selected, needs: Needs) -> Question {
     let mut question = Question::new(selected);
     question.needs = needs;
-    question.numeric = true;
+    // Names are looked up where somebody reads them.
+    question.numeric = !needs.has(Needs::SERVICES);
+    question.resolve = needs.has(Needs::HOSTS);
     question.netns.clone_from(&asked.netns);
     question.filter = Some(parse(asked));
     question

@@ -21,7 +21,7 @@ use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::past::CounterSet;
 use sockdiag::source::DumpError;
 use sockdiag_options::{Key, option};
-use sockdiag_render::columns::{self, Columns, Shape};
+use sockdiag_render::columns::{Columns, Shape};
 use sockdiag_render::groups::{Grouping, Groups, Total, totals};
 use sockdiag_render::json::{Form, Header, Json, Opening, Trailer};
 use sockdiag_render::lead::Lead;
@@ -30,7 +30,7 @@ use crate::end::End;
 use crate::options::{self, Asked};
 use crate::output::{Stdout, write_all};
 use crate::over_time::{self, Clock, Told};
-use preset::{NETNS, PRESETS, Preset, WHICH, WHO};
+use preset::{PRESETS, WHO, columns_of};
 use rank::Rank;
 
 /// What help shows.
@@ -167,7 +167,7 @@ struct Plan {
     columns: Vec<Choice>,
     /// What groups are made by, their totals, and the column of their order.
     groups: Option<Grouped>,
-    rank: Rank<Kept>,
+    rank: Rank,
     /// Whether something is shown that compares two frames.
     has_rates: bool,
 }
@@ -205,7 +205,7 @@ impl Plan {
             (_, true) => Shape::Tsv,
             _ => Shape::Aligned,
         };
-        let columns = text("columns").map_or_else(|| columns_of(preset, asked), str::to_owned);
+        let columns = text("columns").map_or_else(|| columns_of(preset, asked, WHO), str::to_owned);
         let sort = text("sort");
         let groups = match text("group-by") {
             None => None,
@@ -330,18 +330,6 @@ fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
 }
 
-/// The columns of a preset.
-fn columns_of(preset: &Preset, asked: &Asked) -> String {
-    let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
-    format!("{netns}{WHICH},{},{WHO}", preset.fields)
-}
-
-/// A row that waits for its place.
-enum Kept {
-    Cells(columns::Kept),
-    Line(Box<[u8]>),
-}
-
 /// Where the rows of a frame go.
 enum Sheet {
     Columns(Box<Columns<'static>>),
@@ -352,7 +340,7 @@ enum Sheet {
 /// A frame while it is made.
 struct Page<'p> {
     sheet: Sheet,
-    rank: &'p mut Rank<Kept>,
+    rank: &'p mut Rank,
     told: &'p mut Told,
 }
 
@@ -362,13 +350,12 @@ impl Page<'_> {
         if let Some(heading) = heading {
             write_all(heading.as_bytes())?;
         }
-        for kept in self.rank.drain() {
-            match (&mut self.sheet, &kept) {
-                (Sheet::Columns(columns), Kept::Cells(kept)) => columns.put(kept)?,
-                (Sheet::Json(json), Kept::Line(kept)) => json.put_kept(kept)?,
-                _ => {}
-            }
-        }
+        let sheet = &mut self.sheet;
+        self.rank.drain(|kept| match sheet {
+            Sheet::Columns(columns) => columns.put(kept),
+            Sheet::Json(json) => json.put_kept(kept),
+            Sheet::Groups(_) => Ok(()),
+        })?;
         match &mut self.sheet {
             Sheet::Columns(columns) => columns.flush(),
             Sheet::Json(json) => json.flush(),
@@ -382,8 +369,11 @@ impl FrameSink for Page<'_> {
 
     fn row(&mut self, _: Seen, row: &Row<'_>) -> io::Result<()> {
         match &mut self.sheet {
-            Sheet::Columns(columns) => self.rank.take(row, || Ok(Kept::Cells(columns.keep(row)))),
-            Sheet::Json(json) => self.rank.take(row, || Ok(Kept::Line(json.keep(row)?))),
+            Sheet::Columns(columns) => self.rank.take(row, |out| {
+                columns.keep(row, out);
+                Ok(())
+            }),
+            Sheet::Json(json) => self.rank.take(row, |out| json.keep(row, out)),
             Sheet::Groups(groups) => {
                 let _: ControlFlow<()> = groups.row(row)?;
                 Ok(())

@@ -3,6 +3,7 @@
 
 use sockdiag::model::Selected;
 
+use crate::options::Asked;
 use crate::over_time;
 
 /// A preset.
@@ -77,4 +78,10 @@ pub(super) const PRESETS: &[Preset] = &[
 pub(super) fn preset(name: Option<&str>, selected: &Selected) -> Option<&'static Preset> {
     let name = name.unwrap_or(if over_time::count_bytes(selected) { "traffic" } else { "queues" });
     PRESETS.iter().find(|preset| preset.name == name)
+}
+
+/// The columns of a preset, with these for who holds a socket.
+pub(super) fn columns_of(preset: &Preset, asked: &Asked, who: &str) -> String {
+    let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
+    format!("{netns}{WHICH},{},{who}", preset.fields)
 }

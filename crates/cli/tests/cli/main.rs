@@ -8,6 +8,7 @@ mod documents;
 mod ends;
 mod over_time;
 mod screen;
+mod terminal;
 mod wait;
 
 use std::process::{Command, Output, Stdio};
