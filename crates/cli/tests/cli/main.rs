@@ -5,8 +5,10 @@
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 mod documents;
+mod ends;
 mod over_time;
 mod screen;
+mod terminal;
 mod wait;
 
 use std::process::{Command, Output, Stdio};

@@ -210,6 +210,13 @@ impl Choice {
         self
     }
 
+    /// The same, whose numbers have units for people, whatever the name says.
+    #[must_use]
+    pub fn with_units(mut self) -> Self {
+        self.named.without_unit = true;
+        self
+    }
+
     /// Appends an amount of the unit that it counts, as it puts numbers.
     pub fn put_amount(&self, out: &mut Vec<u8>, amount: f64) {
         if !self.put_unit(out, amount) {

@@ -204,8 +204,12 @@ fn random_keys_do_no_harm() {
         Key::Delete,
         Key::Control('u'),
         Key::Control('l'),
+        Key::Click(7, 5),
+        Key::Click(200, 0),
+        Key::WheelUp,
+        Key::WheelDown,
     ];
-    let letters = "/<>r123456789gG \u{0}nyskh?qé日x(=:\u{202e}";
+    let letters = "/<>robcYr123456789gG \u{0}nyskh?qé日x(=:\u{202e}";
     let mut keys: Vec<Key> = keys.into_iter().chain(more).collect();
     keys.extend(letters.chars().map(Key::Char));
     let mut state = state_of(30);
@@ -235,4 +239,72 @@ fn random_keys_do_no_harm() {
         pressed += 1;
     }
     assert!(pressed > 50, "{pressed}");
+}
+
+#[test]
+fn any_field_can_be_a_column_an_order_a_group() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    let before = state.columns().to_vec();
+    // It stays open; what is typed is searched in names and in what they mean.
+    assert_eq!(press(&mut state, "cwindow seg\n"), [Action::Read]);
+    assert_eq!(state.columns().last().map(String::as_str), Some("tcp.snd_cwnd"));
+    assert_eq!(state.columns().len(), before.len() + 1);
+    assert!(state.wanted().contains(&"tcp.snd_cwnd".to_owned()));
+    assert_eq!(press(&mut state, "\n"), [Action::Read]);
+    assert_eq!(state.columns(), before);
+    press(&mut state, "\x1b");
+    // The presets are as they were, and the chosen columns behind them.
+    press(&mut state, "2");
+    assert_eq!(state.columns(), view().presets[1].columns);
+    press(&mut state, "4");
+    assert_eq!(state.columns(), before);
+    press(&mut state, "9");
+    assert_eq!(state.columns(), before);
+    // An order: of numbers the largest first, of names the first.
+    for (keys, want) in [
+        ("osnd_cwnd\n", ("tcp.snd_cwnd", true)),
+        ("oaddr\n", ("remote.addr", false)),
+        ("ovv\n", ("tcp.rtt_us", true)),
+    ] {
+        assert_eq!(press(&mut state, keys), [Action::Read], "{keys}");
+        let got = state.sort.clone().expect("an order");
+        if keys.contains('v') {
+            assert!(state.wanted().contains(&got.0));
+        } else {
+            assert_eq!((got.0.as_str(), got.1), want);
+        }
+        assert_eq!(state.mode, crate::state::Mode::List);
+    }
+    // Groups: by what is known already, by something else, by nothing.
+    press(&mut state, "bsocket.state\n");
+    assert_eq!(state.grouped, Some(2), "that of the key");
+    press(&mut state, "bremote.port\n");
+    assert_eq!(state.grouped, Some(3));
+    assert_eq!(state.view.groups[3].title, "remote.port");
+    press(&mut state, "bremote.port\n");
+    assert_eq!(state.grouped, None);
+    // Nothing fits.
+    assert!(press(&mut state, "bnonsense\n").is_empty());
+    for _ in 0..20 {
+        state.press(Key::Backspace);
+    }
+    state.press(Key::End);
+    assert_eq!(state.mode, crate::state::Mode::Menu(crate::state::Menu::Group, state.view.fields.len() - 1));
+    // One column stays.
+    press(&mut state, "\x1b1c");
+    for _ in 0..60 {
+        press(&mut state, "\n");
+    }
+    assert!(!state.columns().is_empty());
+}
+
+#[test]
+fn numbers_names_of_ports_names_of_hosts() {
+    let mut state = state_of(30);
+    let wanted = |state: &State, name: &str| state.wanted().contains(&name.to_owned());
+    for (service, host) in [(true, false), (true, true), (false, false)] {
+        assert_eq!(press(&mut state, "n"), [Action::Read]);
+        assert_eq!((wanted(&state, "remote.service"), wanted(&state, "remote.host")), (service, host));
+    }
 }
