@@ -395,3 +395,6 @@ impl Table<'_> {
         a.exit();
     }
 }
+
+#[cfg(test)]
+mod tests;
