@@ -35,7 +35,8 @@ use std::fmt;
 use super::insn::{Alu, Cond, Insn, Operand, Reg, Width};
 use super::lookup::Member;
 use super::{
-    BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE,
+    BPF_ALU, BPF_ALU64, BPF_JMP, BPF_JMP32, BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL,
+    BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE,
 };
 
 /// A place in a program; it belongs to the assembler that made it.
@@ -151,12 +152,14 @@ impl Assembler {
     }
 
     /// A label that is bound nowhere yet.
+    #[inline(never)]
     pub fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() - 1)
     }
 
     /// Binds a label to the instruction that comes next.
+    #[inline(never)]
     pub fn bind(&mut self, label: Label) {
         let at = self.insns.len();
         match self.labels.get_mut(label.0) {
@@ -184,39 +187,40 @@ impl Assembler {
 
     /// Computes with 64 bits.
     pub fn alu(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
-        self.insns.push(Insn::alu(op, dst, operand.into()));
+        self.push_with(BPF_ALU64 | op as u8, dst, operand.into());
     }
 
     /// Computes with 32 bits; the upper half of `dst` becomes zero.
     pub fn alu32(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
-        self.insns.push(Insn::alu32(op, dst, operand.into()));
+        self.push_with(BPF_ALU | op as u8, dst, operand.into());
     }
 
     /// Loads a constant of 64 bits.
     pub fn long(&mut self, dst: Reg, value: u64) {
-        self.insns.extend(Insn::long(dst, 0, value));
+        self.push_long(dst, 0, value);
     }
 
     /// Loads a map, given by its descriptor.
     pub fn map(&mut self, dst: Reg, fd: i32) {
-        self.insns.extend(Insn::long(dst, BPF_PSEUDO_MAP_FD, u64::from(fd as u32)));
+        self.push_long(dst, BPF_PSEUDO_MAP_FD, u64::from(fd as u32));
     }
 
     /// Loads the address of the one value of a map, given by its descriptor.
     pub fn map_value(&mut self, dst: Reg, fd: i32) {
-        self.insns.extend(Insn::long(dst, BPF_PSEUDO_MAP_VALUE, u64::from(fd as u32)));
+        self.push_long(dst, BPF_PSEUDO_MAP_VALUE, u64::from(fd as u32));
     }
 
     /// Loads a function of the program, which a helper is to call.  The kernel
     /// wants types of such a program's functions ([`Code::position`]).
     pub fn function(&mut self, dst: Reg, label: Label) {
         self.refer(label, Slot::Imm);
-        self.insns.extend(Insn::long(dst, BPF_PSEUDO_FUNC, 0));
+        self.push_long(dst, BPF_PSEUDO_FUNC, 0);
     }
 
     /// Loads a member of the structure that `base` points to; what is narrower
     /// than the register is filled with zeros.  A bit-field takes three
     /// instructions.
+    #[inline(never)]
     pub fn load(&mut self, dst: Reg, base: Reg, member: Member) {
         let at = self.insns.len();
         let Some(width) = member.width else {
@@ -233,60 +237,61 @@ impl Assembler {
     }
 
     /// Loads from `off` bytes behind `base`.
+    #[inline(never)]
     pub fn load_at(&mut self, width: Width, dst: Reg, base: Reg, off: i16) {
-        self.insns.push(Insn::load(width, dst, base, off));
+        self.push(Insn::load(width, dst, base, off));
     }
 
     /// Stores to `off` bytes behind `base`, of a register its lower bytes.
     pub fn store_at(&mut self, width: Width, base: Reg, off: i16, operand: impl Into<Operand>) {
-        self.insns.push(Insn::store(width, base, off, operand.into()));
+        self.push_store(width, base, off, operand.into());
     }
 
     /// Goes on at a label.
     pub fn jump(&mut self, label: Label) {
         self.refer(label, Slot::Off);
-        self.insns.push(Insn::jump(0));
+        self.push(Insn::jump(0));
     }
 
     /// Goes on at a label where 64 bits compare so.
     pub fn jump_if(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
         self.refer(label, Slot::Off);
-        self.insns.push(Insn::jump_if(dst, cond, operand.into(), 0));
+        self.push_with(BPF_JMP | cond as u8, dst, operand.into());
     }
 
     /// Goes on at a label where the lower 32 bits compare so.
     pub fn jump_if32(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
         self.refer(label, Slot::Off);
-        self.insns.push(Insn::jump_if32(dst, cond, operand.into(), 0));
+        self.push_with(BPF_JMP32 | cond as u8, dst, operand.into());
     }
 
     /// Calls a helper (`BPF_FUNC_*`).
     pub fn call(&mut self, helper: i32) {
-        self.insns.push(Insn::call(0, helper));
+        self.push(Insn::call(0, helper));
     }
 
     /// Adds a register to a number in memory, whose old value the register
     /// then has; what comes before in the program has been read and written
     /// before, what comes later is after it.
     pub fn fetch_add(&mut self, width: Width, base: Reg, off: i16, src: Reg) {
-        self.insns.push(Insn::fetch_add(width, base, off, src));
+        self.push(Insn::fetch_add(width, base, off, src));
     }
 
     /// Calls a kfunc, a function of the kernel itself, by its number in its
     /// BTF ([`super::Lookup::function`]).
     pub fn call_kfunc(&mut self, function: u32) {
-        self.insns.push(Insn::call(BPF_PSEUDO_KFUNC_CALL, function as i32));
+        self.push(Insn::call(BPF_PSEUDO_KFUNC_CALL, function as i32));
     }
 
     /// Calls a function of the program.
     pub fn call_local(&mut self, label: Label) {
         self.refer(label, Slot::Imm);
-        self.insns.push(Insn::call(BPF_PSEUDO_CALL, 0));
+        self.push(Insn::call(BPF_PSEUDO_CALL, 0));
     }
 
     /// Returns R0.
     pub fn exit(&mut self) {
-        self.insns.push(Insn::exit());
+        self.push(Insn::exit());
     }
 
     /// Fills the distances in.
@@ -314,6 +319,29 @@ impl Assembler {
         Ok(Code { insns, labels })
     }
 
+    // A program is hundreds of calls of what is above, each of which would be
+    // these functions in full.
+    #[inline(never)]
+    fn push(&mut self, insn: Insn) {
+        self.insns.push(insn);
+    }
+
+    #[inline(never)]
+    fn push_with(&mut self, code: u8, dst: Reg, operand: Operand) {
+        self.push(Insn::with(code, dst, operand, 0));
+    }
+
+    #[inline(never)]
+    fn push_store(&mut self, width: Width, base: Reg, off: i16, operand: Operand) {
+        self.push(Insn::store(width, base, off, operand));
+    }
+
+    #[inline(never)]
+    fn push_long(&mut self, dst: Reg, kind: u8, value: u64) {
+        self.insns.extend(Insn::long(dst, kind, value));
+    }
+
+    #[inline(never)]
     fn refer(&mut self, label: Label, slot: Slot) {
         self.open.push(Open { at: self.insns.len(), label, slot });
     }

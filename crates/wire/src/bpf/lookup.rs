@@ -120,7 +120,7 @@ impl fmt::Display for NotFound {
 impl Error for NotFound {}
 
 /// Where a member of a structure lies, and how it is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Member {
     /// Where it begins, in bytes; of a bit-field, where the bytes begin that it
     /// is loaded with.
@@ -218,6 +218,38 @@ impl<'a> Lookup<'a> {
         self.named(wanted)
             .find_map(|(_, ty)| self.along(ty, path))
             .ok_or(NotFound::Member { structure, path })
+    }
+
+    /// Where members lie, each given by its struct and its path.
+    ///
+    /// # Errors
+    /// The first that is not found.
+    pub fn members<const N: usize>(
+        &self,
+        names: &[(&'static str, &'static str); N],
+    ) -> Result<[Member; N], NotFound> {
+        let mut found = [Member::default(); N];
+        self.fill(names, &mut found)?;
+        Ok(found)
+    }
+
+    fn fill(&self, names: &[(&'static str, &'static str)], found: &mut [Member]) -> Result<(), NotFound> {
+        for ((structure, path), place) in names.iter().zip(found) {
+            *place = self.member(structure, path)?;
+        }
+        Ok(())
+    }
+
+    /// The numbers of types and functions.
+    ///
+    /// # Errors
+    /// The first that is not found.
+    pub fn ids<const N: usize>(&self, wanted: [Wanted; N]) -> Result<[u32; N], NotFound> {
+        let mut found = [0; N];
+        for (wanted, place) in wanted.into_iter().zip(&mut found) {
+            *place = self.id(wanted)?;
+        }
+        Ok(found)
     }
 
     /// Which argument of a function has this name, counted from 0.

@@ -90,24 +90,26 @@ pub(super) struct Members {
 impl Members {
     /// Finds them in the kernel's types.
     pub(super) fn find(btf: Btf<'_>) -> Result<Self, NotFound> {
-        let structs = ["bpf_iter__task_file", "bpf_iter_meta", "task_struct", "file", "inode", "super_block"];
-        let [context, meta, task, file, inode, super_block] = structs;
-        let iterator = Wanted::function("bpf_iter_task_file");
-        let types = Lookup::new(btf, &[&structs.map(Wanted::structure)[..], &[iterator]].concat());
-        Ok(Self {
-            meta: types.member(context, "meta")?,
-            task: types.member(context, "task")?,
-            fd: types.member(context, "fd")?,
-            file: types.member(context, "file")?,
-            seq: types.member(meta, "seq")?,
-            tgid: types.member(task, "tgid")?,
-            pid: types.member(task, "pid")?,
-            f_inode: types.member(file, "f_inode")?,
-            i_ino: types.member(inode, "i_ino")?,
-            i_sb: types.member(inode, "i_sb")?,
-            s_magic: types.member(super_block, "s_magic")?,
-            target: types.function(iterator.name)?,
-        })
+        const MEMBERS: [(&str, &str); 11] = [
+            ("bpf_iter__task_file", "meta"),
+            ("bpf_iter__task_file", "task"),
+            ("bpf_iter__task_file", "fd"),
+            ("bpf_iter__task_file", "file"),
+            ("bpf_iter_meta", "seq"),
+            ("task_struct", "tgid"),
+            ("task_struct", "pid"),
+            ("file", "f_inode"),
+            ("inode", "i_ino"),
+            ("inode", "i_sb"),
+            ("super_block", "s_magic"),
+        ];
+        const IDS: [Wanted; 1] = [Wanted::function("bpf_iter_task_file")];
+        let structs = MEMBERS.map(|(structure, _)| Wanted::structure(structure));
+        let types = Lookup::new(btf, &[&structs[..], &IDS].concat());
+        let [meta, task, fd, file, seq, tgid, pid, f_inode, i_ino, i_sb, s_magic] =
+            types.members(&MEMBERS)?;
+        let [target] = types.ids(IDS)?;
+        Ok(Self { meta, task, fd, file, seq, tgid, pid, f_inode, i_ino, i_sb, s_magic, target })
     }
 }
 

@@ -124,49 +124,74 @@ pub(super) struct Members {
 impl Members {
     /// Finds them in the kernel's types.
     pub(super) fn find(btf: Btf<'_>) -> Result<Self, NotFound> {
-        let structs = [
-            "bpf_iter__task",
-            "task_struct",
-            "files_struct",
-            "fdtable",
-            "file",
-            "inode",
-            "super_block",
-            "timespec64",
+        const MEMBERS: [(&str, &str); 14] = [
+            ("bpf_iter__task", "task"),
+            ("task_struct", "tgid"),
+            ("task_struct", "pid"),
+            ("task_struct", "group_leader"),
+            ("task_struct", "files"),
+            ("files_struct", "fdt"),
+            ("fdtable", "max_fds"),
+            ("fdtable", "open_fds"),
+            ("fdtable", "fd"),
+            ("file", "f_inode"),
+            ("inode", "i_ino"),
+            ("inode", "i_sb"),
+            ("super_block", "s_magic"),
+            ("timespec64", "tv_sec"),
         ];
-        let functions = [
-            "bpf_iter_task",
-            "bpf_rdonly_cast",
-            "bpf_iter_num_new",
-            "bpf_iter_num_next",
-            "bpf_iter_num_destroy",
+        const IDS: [Wanted; 8] = [
+            Wanted::structure("timespec64"),
+            Wanted::structure("task_struct"),
+            Wanted::structure("file"),
+            Wanted::function("bpf_rdonly_cast"),
+            Wanted::function("bpf_iter_num_new"),
+            Wanted::function("bpf_iter_num_next"),
+            Wanted::function("bpf_iter_num_destroy"),
+            Wanted::function("bpf_iter_task"),
         ];
-        let [context, task, files, fdtable, file, inode, super_block, word] = structs;
-        let [iterator, cast, new, next, destroy] = functions;
-        let wanted = [&structs.map(Wanted::structure)[..], &functions.map(Wanted::function)].concat();
-        let types = Lookup::new(btf, &wanted);
+        let structs = MEMBERS.map(|(structure, _)| Wanted::structure(structure));
+        let types = Lookup::new(btf, &[&structs[..], &IDS].concat());
+        let [
+            task,
+            tgid,
+            pid,
+            group_leader,
+            files,
+            fdt,
+            max_fds,
+            open_fds,
+            fd,
+            f_inode,
+            i_ino,
+            i_sb,
+            s_magic,
+            word,
+        ] = types.members(&MEMBERS)?;
+        let [word_struct, task_struct, file, cast, loop_new, loop_next, loop_destroy, target] =
+            types.ids(IDS)?;
         Ok(Self {
-            task: types.member(context, "task")?,
-            tgid: types.member(task, "tgid")?,
-            pid: types.member(task, "pid")?,
-            group_leader: types.member(task, "group_leader")?,
-            files: types.member(task, "files")?,
-            fdt: types.member(files, "fdt")?,
-            max_fds: types.member(fdtable, "max_fds")?,
-            open_fds: types.member(fdtable, "open_fds")?,
-            fd: types.member(fdtable, "fd")?,
-            f_inode: types.member(file, "f_inode")?,
-            i_ino: types.member(inode, "i_ino")?,
-            i_sb: types.member(inode, "i_sb")?,
-            s_magic: types.member(super_block, "s_magic")?,
-            word: (types.structure(word)?, types.member(word, "tv_sec")?),
-            task_struct: types.structure(task)?,
-            file: types.structure(file)?,
-            cast: types.function(cast)?,
-            loop_new: types.function(new)?,
-            loop_next: types.function(next)?,
-            loop_destroy: types.function(destroy)?,
-            target: types.function(iterator)?,
+            task,
+            tgid,
+            pid,
+            group_leader,
+            files,
+            fdt,
+            max_fds,
+            open_fds,
+            fd,
+            f_inode,
+            i_ino,
+            i_sb,
+            s_magic,
+            word: (word_struct, word),
+            task_struct,
+            file,
+            cast,
+            loop_new,
+            loop_next,
+            loop_destroy,
+            target,
         })
     }
 }
