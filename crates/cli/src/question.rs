@@ -76,6 +76,6 @@ fn parse(asked: &Asked) -> Parse {
         let mut file = file.as_deref();
         let file = file.as_mut().map(|text| text as &mut dyn BufRead);
         let filter::Context { catalog, preferred, tables, lookups } = context;
-        filter::parse_or_explain(&words, file, filter::Context { catalog, preferred, tables, lookups })
+        hints::parse(&words, file, filter::Context { catalog, preferred, tables, lookups })
     })
 }

@@ -10,11 +10,12 @@
 mod mended;
 
 use std::ffi::OsString;
+use std::io::BufRead;
 use std::net::Ipv6Addr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::fields::{Kind, distance};
-use sockdiag::filter::{Comparison, Expr, Refused, Test};
+use sockdiag::filter::{self, Comparison, Expr, Refused, Test};
 use sockdiag::model::{StateSet, TableSet, states};
 use sockdiag_options::{OPTIONS, STATE};
 
@@ -30,6 +31,20 @@ pub struct People<'w> {
     pub words: &'w [OsString],
     /// The tables.
     pub tables: TableSet,
+}
+
+/// Reads a filter: of a program, or one that may have been meant.  There is one such
+/// call, so that a program has the code once.
+///
+/// # Errors
+/// Where the filter cannot be used.
+#[inline(never)]
+pub fn parse<'a>(
+    words: &'a [&'a [u8]],
+    file: Option<&'a mut dyn BufRead>,
+    context: filter::Context<'a>,
+) -> Result<filter::Parsed, Box<filter::Refused>> {
+    filter::parse_or_explain(words, file, context)
 }
 
 /// Where a filter is wrong, and how it was probably meant.

@@ -138,7 +138,7 @@ pub fn synopsis(page: &mut Page, text: &str) {
     page.inlines(inlines);
 }
 
-/// A text as it stands in a page.
+/// A text as it stands in a page, for who searches one.
 pub fn escaped(text: &str) -> String {
     text.replace('-', "\\-")
 }

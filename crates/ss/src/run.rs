@@ -33,7 +33,7 @@ use crate::quirks::Reference;
 use crate::sys;
 use crate::terminal;
 use crate::words;
-use sockdiag_guide::hints::{self, People};
+use sockdiag_guide::hints::{self, People, parse};
 
 /// Does what the words ask for.
 pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
@@ -407,16 +407,6 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
     // The reference says nothing of what went wrong, and ends with 0.
     let _ = question.record(&mut out, &mut |notice| tell(&notice));
     Ok(())
-}
-
-/// Reads a filter; there is one such call, so that its code is there once.
-#[inline(never)]
-pub(crate) fn parse<'a>(
-    words: &'a [&'a [u8]],
-    file: Option<&'a mut dyn BufRead>,
-    context: filter::Context<'a>,
-) -> Result<filter::Parsed, Box<filter::Refused>> {
-    filter::parse_or_explain(words, file, context)
 }
 
 /// What reads the words that are left and the filter file.
