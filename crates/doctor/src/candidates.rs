@@ -74,7 +74,17 @@ pub(crate) struct Candidates {
 }
 
 /// What every group can be told by, beside its own fields.
-const KEYS: [&str; 5] = ["local.addr", "local.port", "remote.addr", "remote.port", "socket.cookie"];
+const KEYS: [&str; 9] = [
+    "local.addr",
+    "local.port",
+    "remote.addr",
+    "remote.port",
+    "socket.cookie",
+    "remote.addr/24:48",
+    "service.side",
+    "service.addr",
+    "service.port",
+];
 
 /// What is read of rows for every rule.
 #[derive(Debug)]

@@ -40,3 +40,6 @@ pub use json::{About, SCHEMA_VERSION, document, schema};
 pub use quantity::Quantity;
 pub use rule::{Level, Mark, Rule, Severity, Subject, Threshold};
 pub use scene::{Numbers, Process};
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use sockdiag_facts::Row;
 use sockdiag_facts::fields::{Catalog, Choice, Unit};
 
 /// Values that are kept of a group for its median, and told apart.
-const MOST_VALUES: usize = 1024;
+const MOST_VALUES: usize = 4096;
 
 /// How values are taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,7 +246,7 @@ impl Amount {
             How::Median => {
                 let mut values = self.values.clone();
                 values.sort_unstable_by(f64::total_cmp);
-                *values.get(values.len() / 2)?
+                *values.get((values.len() - 1) / 2)?
             }
         })
     }

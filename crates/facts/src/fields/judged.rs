@@ -13,7 +13,7 @@
 
 use super::derived::{LOOKS, gain, round_trips};
 use super::{Field, Needs, Read, Unit, Word, plain, word};
-use crate::model::{Addr, Join, Row, State};
+use crate::model::{Addr, Endpoint, Join, Row, State};
 use crate::past::Counter;
 
 /// A part of a whole, rounded to ten thousandths; `None` of nothing.
@@ -163,10 +163,18 @@ pub(super) const LISTENER: Field = of_one(
 pub(super) const MEMORIES: &[Field] = &[
     LISTENER,
     of_one(
+        "listener.next_place",
+        plain!(|r| r.socket.told_recv_q().filter(|_| is_listener(r)).map(|waits| u64::from(waits) + 1)),
+        "Place in the accept queue that the next connection will get: recv_q + 1.",
+        "idiag_rqueue, UNIX_DIAG_RQLEN",
+        Unit::Count,
+    ),
+    of_one(
         "socket.recv_share",
-        plain!(|r| memory_share(r, r.socket.told_recv_q(), r.socket.sk_mem_info()?.rcvbuf())),
-        "Share of the receive buffer that waits to be read: recv_q / rcvbuf.",
-        "idiag_rqueue, SK_MEMINFO_RCVBUF",
+        plain!(|r| memory_share(r, r.socket.sk_mem_info()?.rmem_alloc(), r.socket.sk_mem_info()?.rcvbuf())),
+        "Share of the receive buffer that is taken by what waits to be read, its bookkeeping included: rmem_alloc / \
+         rcvbuf.",
+        "SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF",
         Unit::Share,
     )
     .needs(Needs::SKMEMINFO)
@@ -452,8 +460,38 @@ fn limited_by(row: &Row<'_>) -> Option<&'static str> {
 
 const LIMITED_BY: &[Word] = &[Word::text("application"), Word::text("somaxconn")];
 
+/// The end of a connection that others ask: this one, if there is a listener at its port.
+fn service(row: &Row<'_>) -> Option<(bool, Endpoint)> {
+    let is_served = joined(row, Join::Served)? > 0.0;
+    let end = if is_served { row.socket.local } else { row.socket.remote };
+    (row.socket.remote.port != 0).then_some((is_served, end))
+}
+
+const SIDES: &[Word] = &[Word::text("server"), Word::text("client")];
+
 /// What the other sockets of its namespace add up to for a socket.
 pub(super) const JOINS: &[Field] = &[
+    Field::new(
+        "service.side",
+        word!(SIDES, |r| service(r).map(|(is_served, _)| if is_served { "server" } else { "client" })),
+        "Which end of a connection this is: the server if there is a listener at the local port.",
+        "idiag_state, idiag_sport of all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
+    Field::new(
+        "service.addr",
+        plain!(|r| Some(service(r)?.1.addr.one_host())),
+        "Address of the end that is the server.",
+        "idiag_src, idiag_dst; idiag_state, idiag_sport of all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
+    Field::new(
+        "service.port",
+        plain!(|r| u16::try_from(service(r)?.1.port).ok()),
+        "Port of the end that is the server.",
+        "idiag_sport, idiag_dport; idiag_state of all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
     of_one(
         "listener.syn_recv",
         plain!(|r| listener_joined(r, Join::SynRecv)),
