@@ -1,7 +1,9 @@
 //! The rules of the program: each with scenes that it is right about, and proof that
 //! nothing in it could be the other way round.
 
+mod files;
 mod scene;
+mod whole;
 
 use std::collections::HashMap;
 
