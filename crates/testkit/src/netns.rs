@@ -254,6 +254,12 @@ impl Namespace {
         Ok(())
     }
 
+    /// Sets the device with that index up.
+    pub fn up(&self, index: u32) -> Result<(), Why> {
+        let answers = configure(&self.fds, vec![rtnl::up(index)])?;
+        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("setting device {index} up"))
+    }
+
     /// Takes the device with that index down.
     pub fn down(&self, index: u32) -> Result<(), Why> {
         let answers = configure(&self.fds, vec![rtnl::down(index)])?;
