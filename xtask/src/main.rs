@@ -7,6 +7,7 @@ mod bare_dump;
 mod bench;
 mod churn;
 mod closings;
+mod doctor;
 mod fail;
 mod goldens;
 mod install;
@@ -38,6 +39,7 @@ const CHORES: &[Chore] = &[
     Chore { name: bare_dump::NAME, words: bare_dump::WORDS, doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "closings", words: closings::WORDS, doc: closings::DOC, run: closings::run },
+    Chore { name: "doctor", words: doctor::WORDS, doc: doctor::DOC, run: doctor::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
     Chore { name: "uninstall", words: install::WORDS, doc: install::UNINSTALL_DOC, run: install::uninstall },

@@ -34,19 +34,53 @@ mod others;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::process::ExitCode;
+use std::process::{Child, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType, sockopt};
-use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, Uid, getrlimit, kill_process, setrlimit};
 
-use crate::{Doing, Why, sys};
+use crate::netns::{self, Namespace};
+use crate::zoo::lines_until_ready;
+use crate::{Doing, Why, bins, sys};
 use deeds::Deed;
 
 /// `IPPROTO_MPTCP` of linux/in.h.
 const MPTCP: u32 = 262;
+
+/// A running `sockdiag-actor`; its sockets are gone when this is dropped.
+#[derive(Debug)]
+pub struct Actor(Child);
+
+impl Actor {
+    /// Starts one in a namespace with the words of a line, and returns when it is ready.
+    pub fn start(namespace: &Namespace, line: &str) -> Result<Self, Why> {
+        let mut command = namespace.command(bins::program("sockdiag-actor")?);
+        command.args(line.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut actor = Self(command.spawn().doing("starting an actor")?);
+        lines_until_ready(&mut actor.0, Duration::from_secs(20)).doing(line)?;
+        Ok(actor)
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets it do nothing more, and leaves it what it has.
+    pub fn pause(&self) -> Result<(), Why> {
+        let pid = Pid::from_raw(self.0.id() as i32).ok_or_else(|| Why::new("no process"))?;
+        kill_process(pid, Signal::STOP).doing("stopping an actor")
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        netns::stop(&mut self.0);
+    }
+}
 
 /// The program: a role, an address, and words.
 pub fn main(args: &[String]) -> ExitCode {
