@@ -106,8 +106,8 @@ fn play(plan: &Plan, scenes: &[Scene], jobs: usize, tally: &Mutex<Tally>) {
 enum Outcome {
     /// The doctor's findings.
     Judged(Verdict),
-    /// The signs showed, and there was no doctor.
-    Set,
+    /// The signs showed, and there was no doctor; which counters moved.
+    Set(String),
     /// The scene could not be set here, or its signs did not show.
     NotSet(Why),
     /// The doctor failed.
@@ -128,10 +128,11 @@ fn once(plan: &Plan, scene: &Scene) -> Outcome {
         stage::wait(scene.seconds * 1000);
     }
     if let Err(why) = signs::show(&stage, &before, scene.signs, &plan.ss) {
-        return Outcome::NotSet(why);
+        let moved = if plan.doctor.is_none() { before.gained(&stage) } else { String::new() };
+        return Outcome::NotSet(Why::new(format!("{why} {moved}").trim_end()));
     }
     match said {
-        None => Outcome::Set,
+        None => Outcome::Set(before.gained(&stage)),
         Some(Ok(verdict)) => Outcome::Judged(verdict),
         Some(Err(why)) => Outcome::Failed(why),
     }

@@ -20,7 +20,7 @@
 //!
 //! `then` is a [deed](deeds): what becomes of each connection.  Words for any TCP socket are
 //! `rcvbuf`, `sndbuf`, `mss`, `pacing` (bytes a second), `cc` (congestion control), `uid` (who
-//! owns it), `mptcp` and `fastopen`; for the process `nofile` (how many files it may open).
+//! owns it), `mptcp`, `fastopen` and `v6only`; for the process `nofile` (how many files it may open).
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -164,6 +164,9 @@ fn tcp(at: SocketAddr, words: &Words<'_>) -> Result<OwnedFd, Why> {
         ("mss", libc::IPPROTO_TCP, libc::TCP_MAXSEG),
         ("pacing", libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE),
     ];
+    if words.has("v6only") {
+        sockopt::set_ipv6_v6only(&fd, true).doing("IPV6_V6ONLY")?;
+    }
     for (key, level, name) in numbers {
         if words.has(key) {
             let value = words.number(key, 0)? as u32;

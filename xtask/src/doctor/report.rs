@@ -22,8 +22,6 @@ struct Row {
     failed: Vec<Why>,
     /// Other findings than the right one, and in how many runs.
     others: BTreeMap<String, u32>,
-    /// Runs that were set, without a doctor.
-    set: u32,
 }
 
 impl Row {
@@ -45,7 +43,6 @@ impl Tally {
             not_set: Vec::new(),
             failed: Vec::new(),
             others: BTreeMap::new(),
-            set: 0,
         };
         Self(scenes.iter().map(row).collect())
     }
@@ -56,10 +53,7 @@ impl Tally {
             return String::new();
         };
         match outcome {
-            Outcome::Set => {
-                row.set += 1;
-                "set".to_owned()
-            }
+            Outcome::Set(moved) => format!("set: {moved}"),
             Outcome::NotSet(why) => {
                 let said = format!("NOT SET: {why}");
                 row.not_set.push(why);

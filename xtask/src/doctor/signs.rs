@@ -32,6 +32,22 @@ impl Counted {
         Ok(Self(all))
     }
 
+    /// Those of TCP, UDP and MPTCP that moved since, and by how much.
+    pub(super) fn gained(&self, stage: &Stage) -> String {
+        let Ok(now) = Self::of(stage) else { return String::new() };
+        let is_meant = |name: &str| ["Tcp", "Udp", "MPTcp"].iter().any(|of| name.starts_with(of));
+        let mut moved: Vec<_> = now
+            .0
+            .iter()
+            .filter(|(name, _)| is_meant(name))
+            .filter_map(|(name, number)| Some((name, number - self.0.get(name)?)))
+            .filter(|(_, gain)| *gain != 0)
+            .map(|(name, gain)| format!("{name} {gain}"))
+            .collect();
+        moved.sort();
+        moved.join(", ")
+    }
+
     fn get(&self, name: &str) -> Result<i128, Why> {
         self.0.get(name).copied().ok_or_else(|| Why::new(format!("this kernel has no counter {name}")))
     }

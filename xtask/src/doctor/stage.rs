@@ -90,7 +90,7 @@ impl Drop for Stage {
 }
 
 impl Stage {
-    /// An empty one, with a congestion control that every kernel has.
+    /// An empty one, with the congestion control that every namespace may have.
     pub(super) fn new() -> Result<Self, Why> {
         Ok(Self {
             works: Vec::new(),
@@ -256,6 +256,6 @@ pub(super) fn wait(ms: u64) {
 
 fn furnished() -> Result<Namespace, Why> {
     let namespace = Namespace::new()?;
-    namespace.sysctl("net/ipv4/tcp_congestion_control", "cubic")?;
+    namespace.sysctl("net/ipv4/tcp_congestion_control", "reno")?;
     Ok(namespace)
 }

@@ -75,6 +75,46 @@ pub(super) const SCENES: &[Scene] = &[
     .heavy()
     .brief(),
     Scene::fault(
+        "busy-service",
+        "Forty clients on this host ask a server as fast as it answers.",
+        &[],
+        BUSY,
+        |stage| {
+            stage.here("listen 127.0.0.1:80 then=serve")?;
+            stage.here("connect 127.0.0.1:80 n=40 then=ask:1")?;
+            wait(300);
+            Ok(())
+        },
+    )
+    .healthy(),
+    Scene::fault(
+        "come-and-go",
+        "Ten connections a second come, ask once, and go.",
+        &[],
+        &[Sign::Gains("TcpActiveOpens", 15)],
+        |stage| {
+            stage.here("listen 127.0.0.1:80 then=serve")?;
+            stage.here("connect 127.0.0.1:80 endless every=100 then=exchange")?;
+            wait(300);
+            Ok(())
+        },
+    )
+    .healthy(),
+    Scene::fault(
+        "wide-area-transfers",
+        "Four transfers at 400 kB a second each, to clients 40 ms away; nothing is lost.",
+        &[],
+        &[Sign::Gains("TcpOutSegs", 1000)],
+        |stage| {
+            stage.path(Way::slow(20), Way::slow(20))?;
+            stage.here("listen 10.9.0.1:443 then=send:400000")?;
+            stage.there("connect 10.9.0.1:443 n=4 then=sink")?;
+            wait(700);
+            Ok(())
+        },
+    )
+    .healthy(),
+    Scene::fault(
         "wide-area",
         "Thirty clients 30 ms away ask a server now and then; nothing is lost.",
         &[],

@@ -70,6 +70,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["syn-queue-pressure", "syn-flood"],
         &[Sign::Gains("TcpExtTCPReqQFullDoCookies", 10), Sign::Sockets("-Htn state syn-recv", 10)],
         |stage| {
+            stage.path(lost(), Way::default())?;
             stage.here("listen 10.9.0.1:80 backlog=16")?;
             flood(stage, 40)
         },
@@ -80,8 +81,8 @@ pub(super) const SCENES: &[Scene] = &[
         &["syn-flood"],
         &[Sign::Sockets("-Htn state syn-recv", 80)],
         |stage| {
-            stage.here("listen 10.9.0.1:80 backlog=512")?;
             let path = stage.path(lost(), Way::default())?;
+            stage.here("listen 10.9.0.1:80 backlog=512")?;
             path.put((3..103_u8).map(|host| request(host, 5000)).collect());
             wait(2500);
             Ok(())
@@ -94,8 +95,8 @@ pub(super) const SCENES: &[Scene] = &[
         &["return-path-filtered", "syn-flood"],
         &[Sign::Sockets("-Htn state syn-recv", 20)],
         |stage| {
-            stage.here("listen 10.9.0.1:80 backlog=512")?;
             stage.path(lost(), Way::default())?;
+            stage.here("listen 10.9.0.1:80 backlog=512")?;
             stage.there("connect 10.9.0.1:80 n=30")?;
             wait(2500);
             Ok(())
@@ -161,12 +162,12 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "exposed-listener",
-        "A service listens everywhere; its sibling, and all others of the program, on loopback.",
+        "A service listens on loopback for IPv4, and everywhere for IPv6.",
         &["exposed-listener"],
         &[Sign::Sockets("-Hltn sport = :6379", 2)],
         |stage| {
             stage.here("listen 127.0.0.1:6379 then=serve")?;
-            stage.here("listen [::]:6379 then=serve").map(|_| ())
+            stage.here("listen [::]:6379 v6only then=serve").map(|_| ())
         },
     ),
 ];

@@ -53,13 +53,15 @@ pub(super) const SCENES: &[Scene] = &[
         &["spurious-retransmits"],
         &[Sign::Gains("TcpExtTCPDSACKRecv", 2)],
         |stage| {
-            bulk(stage, 2, Way { rate: Some((MEGABYTE, MEGABYTE)), ..Way::slow(5) }, Way::slow(5))?;
             let path = stage.path(Way::slow(5), Way::slow(5))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 n=3 then=send:300000")?;
+            wait(500);
             let mut count = 0_u32;
-            stage.again(Duration::from_millis(300), move || {
+            stage.again(Duration::from_millis(250), move || {
                 count += 1;
                 let delay = if count.is_multiple_of(3) { 600 } else { 5 };
-                path.set(Way { rate: Some((MEGABYTE, MEGABYTE)), ..Way::slow(5) }, Way::slow(delay));
+                path.set(Way::slow(5), Way::slow(delay));
             })
         },
     )

@@ -35,14 +35,14 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "received-dropped",
-        "Segments of a byte fill the small buffers of a program that reads nothing.",
-        &["received-data-dropped", "receive-queue-collapsed", "window-closed-by-us", "reader-stalled"],
-        &[Sign::Gains("TcpExtTCPRcvQDrop", 1)],
+        "A program makes its receive buffer small after it promised more, and reads nothing.",
+        &["received-data-dropped", "window-closed-by-us", "reader-stalled"],
+        &[Sign::Gains("TcpExtTCPRcvQDrop", 3)],
         |stage| {
             stage.path(Way::slow(1), Way::slow(1))?;
-            stage.here("listen 10.9.0.1:80 rcvbuf=8192 then=hold")?;
-            stage.there("connect 10.9.0.1:80 n=20 every=200 then=bits:1")?;
-            wait(200);
+            stage.here("listen 10.9.0.1:80 then=shrink")?;
+            stage.there("connect 10.9.0.1:80 n=40 every=100 then=send:200000")?;
+            wait(400);
             Ok(())
         },
     ),
@@ -54,7 +54,7 @@ pub(super) const SCENES: &[Scene] = &[
         |stage| {
             stage.path(Way { loss: 0.02, ..Way::slow(1) }, Way::slow(1))?;
             stage.here("listen 10.9.0.1:80 rcvbuf=30000 then=sink:20000")?;
-            stage.there("connect 10.9.0.1:80 n=20 every=200 then=bits:20")?;
+            stage.there("connect 10.9.0.1:80 n=4 then=bits:20")?;
             wait(200);
             Ok(())
         },
@@ -99,6 +99,19 @@ pub(super) const SCENES: &[Scene] = &[
     )
     .brief(),
     Scene::fault(
+        "udp-all-read",
+        "A program reads its datagrams as they come.",
+        &["udp-receive-drops", "datagrams-to-no-one"],
+        &[Sign::Gains("UdpInDatagrams", 100)],
+        |stage| {
+            stage.here("udp-listen 127.0.0.1:514")?;
+            stage.here("udp-send 127.0.0.1:514 every=5")?;
+            wait(200);
+            Ok(())
+        },
+    )
+    .near_miss(),
+    Scene::fault(
         "udp-to-no-one",
         "Datagrams come to a port that nobody has.",
         &["datagrams-to-no-one"],
@@ -119,10 +132,22 @@ pub(super) const SCENES: &[Scene] = &[
         },
     ),
     Scene::fault(
+        "unix-backlog-short",
+        "A unix server accepts nothing yet; two wait where 64 may.",
+        &["unix-backlog-full"],
+        &[Sign::Sockets("-Hlx", 1)],
+        |stage| {
+            let path = stage.directory()?.join("app.sock");
+            stage.here(&format!("unix-listen {} backlog=64", path.display()))?;
+            stage.here(&format!("unix-connect {} n=2", path.display())).map(|_| ())
+        },
+    )
+    .near_miss(),
+    Scene::fault(
         "netlink-overrun",
         "A program does not read what the kernel tells it.",
         &["reader-overrun"],
-        &[Sign::Sockets("-HA netlink", 2)],
+        &[Sign::Sockets("-HaA netlink", 2)],
         |stage| stage.here("netlink x").map(|_| ()),
     ),
     Scene::fault(

@@ -156,6 +156,33 @@ pub(super) const SCENES: &[Scene] = &[
     )
     .brief(),
     Scene::fault(
+        "files-enough",
+        "A server may open 200 files and has half of them.",
+        &["file-descriptors"],
+        &[Sign::Sockets("-Htn state established sport = :80", 90)],
+        |stage| {
+            stage.here("listen 127.0.0.1:80 backlog=200 nofile=200 then=hold")?;
+            stage.here("connect 127.0.0.1:80 n=95")?;
+            wait(300);
+            Ok(())
+        },
+    )
+    .near_miss(),
+    Scene::fault(
+        "close-wait-few",
+        "Three connections wait a moment to be closed.",
+        &["close-wait-leak", "peer-gone"],
+        &[Sign::Sockets("-Htn state close-wait sport = :80", 3)],
+        |stage| {
+            stage.path(Way::slow(1), Way::slow(1))?;
+            stage.here("listen 10.9.0.1:80 then=hold")?;
+            stage.there("connect 10.9.0.1:80 n=3 then=close")?;
+            wait(300);
+            Ok(())
+        },
+    )
+    .near_miss(),
+    Scene::fault(
         "aborts",
         "A server closes connections without reading what came.",
         &["aborts", "reset-storm"],

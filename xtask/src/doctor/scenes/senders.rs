@@ -58,6 +58,20 @@ pub(super) const SCENES: &[Scene] = &[
     )
     .brief(),
     Scene::fault(
+        "asleep-and-nothing-to-send",
+        "The other end reads nothing, and has room for all that was sent.",
+        &["zero-window", "receiver-limited", "unsent-backlog"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(2), Way::slow(2))?;
+            stage.there("listen 10.9.0.2:80 then=hold")?;
+            stage.here("connect 10.9.0.2:80 then=once:20000")?;
+            wait(700);
+            Ok(())
+        },
+    )
+    .near_miss(),
+    Scene::fault(
         "small-send-buffer",
         "A program set a send buffer of 8 kB; the path takes 40 ms.",
         &["send-buffer-limited", "buffer-below-bdp"],
@@ -131,7 +145,7 @@ pub(super) const SCENES: &[Scene] = &[
             stage.path(Way::slow(5), Way::slow(5))?;
             stage.there("listen 10.9.0.2:80 then=serve")?;
             stage.here("connect 10.9.0.2:80 n=4 then=ask:50")?;
-            stage.here("connect 10.9.0.2:80 n=4 cc=reno then=ask:50")?;
+            stage.here("connect 10.9.0.2:80 n=4 cc=cubic then=ask:50")?;
             wait(300);
             Ok(())
         },
