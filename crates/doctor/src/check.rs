@@ -213,9 +213,9 @@ impl Reader<'_> {
         let mut pieces = Vec::new();
         let mut rest = text.get_ref().as_str();
         while let Some((before, behind)) = rest.split_once('{') {
-            let (name, behind) = behind
-                .split_once('}')
-                .ok_or_else(|| self.wrong(key, text.span(), format!("a {{ before \"{behind}\" is not closed")))?;
+            let (name, behind) = behind.split_once('}').ok_or_else(|| {
+                self.wrong(key, text.span(), format!("a {{ before \"{behind}\" is not closed"))
+            })?;
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.to_owned()));
             }
@@ -320,7 +320,11 @@ impl Checked {
         let unit = match rule.unit.as_str() {
             "" => quantity.unit(),
             word => amount::unit(word).ok_or_else(|| {
-                reader.wrong("unit", rule.id.span(), format!("\"{word}\" is none of share, count, bytes, us, ms, s"))
+                reader.wrong(
+                    "unit",
+                    rule.id.span(),
+                    format!("\"{word}\" is none of share, count, bytes, us, ms, s"),
+                )
             })?,
         };
         let mut levels = Vec::new();
@@ -333,8 +337,11 @@ impl Checked {
             let bound = reader.bound(key, threshold)?;
             if let Some((_, worse)) = levels.last() {
                 let worse: &Bound = worse;
-                let is_beyond =
-                    if bound.is_upward() { worse.number >= bound.number } else { worse.number <= bound.number };
+                let is_beyond = if bound.is_upward() {
+                    worse.number >= bound.number
+                } else {
+                    worse.number <= bound.number
+                };
                 if worse.is_upward() != bound.is_upward() || !is_beyond {
                     return Err(reader.wrong(key, threshold.at.span(), "what is worse lies nearer"));
                 }
@@ -361,7 +368,8 @@ impl Checked {
         let next = reader.template("next", &rule.next, &mut aggregates, &mut shown)?;
         let explains = rule.explains.iter().map(|text| consequence(text, &reader));
         let explains = explains.collect::<Result<Vec<_>, _>>()?;
-        for (key, text) in [("meaning", &rule.meaning), ("could_be", &rule.could_be), ("check", &rule.check)] {
+        for (key, text) in [("meaning", &rule.meaning), ("could_be", &rule.could_be), ("check", &rule.check)]
+        {
             if text.trim().is_empty() {
                 return Err(reader.wrong(key, rule.id.span(), "it says nothing"));
             }
@@ -372,9 +380,8 @@ impl Checked {
             Show::Field(choice, _) => Some(choice),
             Show::Amount(_) => None,
         });
-        let needs = conditions
-            .chain(choices.chain(evidence).map(Choice::needs))
-            .fold(Needs::NONE, Needs::union);
+        let needs =
+            conditions.chain(choices.chain(evidence).map(Choice::needs)).fold(Needs::NONE, Needs::union);
         Ok(Self {
             tables: reader.tables,
             states,

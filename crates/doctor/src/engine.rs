@@ -132,7 +132,9 @@ impl Doctor {
         for event in [Event::Live, Event::Opened, Event::Closed] {
             for table in TableSet::EVERY.iter() {
                 for state in 0..STATES {
-                    let Some(clusters) = clusters.get_mut(place(event, table as usize, state)) else { continue };
+                    let Some(clusters) = clusters.get_mut(place(event, table as usize, state)) else {
+                        continue;
+                    };
                     for (at, rule) in rules.iter().enumerate() {
                         let number = u8::try_from(state).unwrap_or(0);
                         // An end is told without its state.
@@ -266,8 +268,7 @@ impl Doctor {
             match rule.rule.subject {
                 Subject::Process => {
                     for process in processes {
-                        let scene =
-                            Scene { readings: &nobody, joins: &none, process: Some(process), unseen };
+                        let scene = Scene { readings: &nobody, joins: &none, process: Some(process), unseen };
                         judge(&scene, 0, self.seconds);
                     }
                 }
@@ -282,7 +283,8 @@ impl Doctor {
                     if !known {
                         self.not_judged.push(NotJudged {
                             id: rule.rule.id().to_owned(),
-                            why: "this kernel or namespace does not tell the counters that it takes".to_owned(),
+                            why: "this kernel or namespace does not tell the counters that it takes"
+                                .to_owned(),
                         });
                     }
                 }
@@ -337,9 +339,10 @@ impl Doctor {
         let looked = Row { names: Names { around: Some(&scene), ..row.names }, ..*row };
         for (rule, found) in self.rules.iter().zip(&mut self.found) {
             for group in found.groups.values_mut() {
-                let is_it = group.worst.as_ref().is_some_and(|worst| {
-                    worst.sample.cookie == cookie && worst.sample.netns == netns
-                });
+                let is_it = group
+                    .worst
+                    .as_ref()
+                    .is_some_and(|worst| worst.sample.cookie == cookie && worst.sample.netns == netns);
                 if !is_it {
                     continue;
                 }
@@ -527,10 +530,9 @@ fn holds(condition: Option<&Expr>, row: &Row<'_>) -> bool {
 
 fn is_on(on: On, event: Event) -> bool {
     match (on, event) {
-        (On::Live, Event::Live | Event::Opened) | (On::Opened, Event::Opened) | (On::Closed, Event::Closed) => {
-            true
-        }
+        (On::Live, Event::Live | Event::Opened)
+        | (On::Opened, Event::Opened)
+        | (On::Closed, Event::Closed) => true,
         _ => false,
     }
 }
-

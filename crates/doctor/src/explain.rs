@@ -132,7 +132,8 @@ fn cell(text: &str) -> String {
 
 /// The page of all rules, after its heading.
 pub fn markdown(rules: &[Checked]) -> String {
-    let mut text = String::from("| id | no. | worst | subject | what it says |\n| --- | --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("| id | no. | worst | subject | what it says |\n| --- | --- | --- | --- | --- |\n");
     for checked in rules {
         let rule = &checked.rule;
         let _ = writeln!(
@@ -170,7 +171,8 @@ pub fn markdown(rules: &[Checked]) -> String {
         }
         let _ = writeln!(text, "- Could also be: {}", rule.could_be.trim());
         let _ = writeln!(text, "- Next: `{}`; see {}.", rule.next.get_ref().trim(), rule.manual);
-        let by_hand: Vec<String> = rule.check.trim().lines().map(|line| format!("`{}`", line.trim())).collect();
+        let by_hand: Vec<String> =
+            rule.check.trim().lines().map(|line| format!("`{}`", line.trim())).collect();
         let _ = writeln!(text, "- By hand: {}\n", by_hand.join("; "));
         text.push_str("| severity | from | how sure | source |\n| --- | --- | --- | --- |\n");
         for (severity, at, mark, source) in thresholds(rule) {

@@ -31,7 +31,8 @@ const FILES: [(&str, &str); 6] = [
 /// # Errors
 /// What is wrong with it and where, over several lines without a last newline.
 pub fn read(catalog: &Catalog, name: &str, text: &str) -> Result<Vec<Checked>, String> {
-    let file: File = toml::from_str(text).map_err(|error| format!("{name}: {}", error.to_string().trim_end()))?;
+    let file: File =
+        toml::from_str(text).map_err(|error| format!("{name}: {}", error.to_string().trim_end()))?;
     let mut rules: Vec<Checked> = Vec::new();
     for rule in file.rule {
         if rules.iter().any(|known| known.rule.id() == rule.id()) {

@@ -192,7 +192,9 @@ impl Draft {
     /// Whether another follows from this one.
     fn explains(&self, rules: &[Checked], other: &Self) -> bool {
         let consequences = rules.get(self.rule).map_or(&[][..], |rule| &rule.explains);
-        let Some(consequence) = consequences.iter().find(|of| of.id == other.finding.id) else { return false };
+        let Some(consequence) = consequences.iter().find(|of| of.id == other.finding.id) else {
+            return false;
+        };
         let is_anywhere = self.finding.subject == Subject::Host || other.finding.subject == Subject::Host;
         if self.netns != other.netns && !is_anywhere {
             return false;

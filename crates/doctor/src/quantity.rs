@@ -115,11 +115,9 @@ impl Quantity {
             return Err("something is missing at its end".to_owned());
         };
         let unit = match (&first, rest.as_slice()) {
-            (Term::Of(at), []) => {
-                aggregates.get(*at).map_or(Unit::None, |of| {
-                    if of.how == How::Distinct { Unit::Count } else { of.choice.unit() }
-                })
-            }
+            (Term::Of(at), []) => aggregates.get(*at).map_or(Unit::None, |of| {
+                if of.how == How::Distinct { Unit::Count } else { of.choice.unit() }
+            }),
             _ => Unit::Count,
         };
         Ok(Self { first, rest, unit })

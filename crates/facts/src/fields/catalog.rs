@@ -11,8 +11,8 @@ use sockdiag_wire::ipproto::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_U
 use super::block::{Block, Lead, Test};
 use super::{Field, Groups, Needs, Text};
 use super::{
-    around, bpf, derived, endpoint, event, exposure, extended, judged, memory, mptcp, netlink, packet, process, sctp, smc,
-    surroundings, tcp, tipc, ulp, unix, vsock, xdp,
+    around, bpf, derived, endpoint, event, exposure, extended, judged, memory, mptcp, netlink, packet,
+    process, sctp, smc, surroundings, tcp, tipc, ulp, unix, vsock, xdp,
 };
 use crate::model::tables::TABLES;
 use crate::model::{MessageKind, Row, Table, TableSet};

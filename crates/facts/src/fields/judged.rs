@@ -63,7 +63,8 @@ fn bdp(row: &Row<'_>) -> Option<f64> {
 /// `min(sndbuf / 2, snd_wnd) / bdp`.
 fn buffer_share(row: &Row<'_>) -> Option<f64> {
     let sndbuf = f64::from(row.socket.sk_mem_info()?.sndbuf()?) / 2.0;
-    let window = row.socket.tcp_info()?.snd_wnd().filter(|window| *window > 0).map_or(f64::INFINITY, f64::from);
+    let window =
+        row.socket.tcp_info()?.snd_wnd().filter(|window| *window > 0).map_or(f64::INFINITY, f64::from);
     share(sndbuf.min(window), bdp(row)?)
 }
 
@@ -133,7 +134,13 @@ pub fn has_options(row: &Row<'_>) -> Option<bool> {
 const MEMORY: Needs = Needs::INFO.union(Needs::SKMEMINFO);
 
 /// A row of one look.
-const fn of_one(name: &'static str, read: Read, doc: &'static str, source: &'static str, unit: Unit) -> Field {
+const fn of_one(
+    name: &'static str,
+    read: Read,
+    doc: &'static str,
+    source: &'static str,
+    unit: Unit,
+) -> Field {
     Field::new(name, read, doc, source).gauge(unit)
 }
 

@@ -22,9 +22,9 @@ mod extended;
 #[cfg(all(test, not(miri)))]
 mod fit;
 mod groups;
-mod judged;
 #[cfg(all(test, not(miri)))]
 mod hygiene;
+mod judged;
 mod kind;
 mod memory;
 mod metric;

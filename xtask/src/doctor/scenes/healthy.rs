@@ -7,7 +7,6 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use sockdiag_testkit::path::Way;
@@ -26,9 +25,9 @@ pub(super) const SCENES: &[Scene] = &[
         .brief(),
     Scene::fault(
         "nginx-short",
-        "nginx, loaded by ab: a connection for each request.",
+        "nginx, asked by ab twenty times a second, each time over another connection.",
         &[],
-        BUSY,
+        &[Sign::Gains("TcpActiveOpens", 30)],
         nginx_short,
     )
     .healthy()
@@ -174,9 +173,8 @@ fn nginx_short(stage: &mut Stage) -> Result<(), Why> {
     let ab = program("ab", "apache2-utils")?;
     nginx_alone(stage)?;
     // Few enough that neither ports nor TIME-WAIT run out.
-    stage.again(Duration::from_millis(20), || {})?;
-    let words = ["-q", "-c", "2", "-n", "1000000", "-t", "60", "http://127.0.0.1:8080/"];
-    stage.play(Command::new(ab).args(words), Signal::INT)?;
+    let again = "while sleep 0.5; do \"$0\" -q -c 2 -n 10 http://127.0.0.1:8080/; done";
+    stage.play(Command::new("/bin/sh").args(["-c", again]).arg(ab), Signal::TERM)?;
     wait(1000);
     Ok(())
 }
