@@ -158,9 +158,10 @@ fn tcp(at: SocketAddr, words: &Words<'_>) -> Result<OwnedFd, Why> {
     let fd =
         net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, protocol).doing("a socket")?;
     sockopt::set_socket_reuseaddr(&fd, true).doing("SO_REUSEADDR")?;
+    // Whatever the system's limits are.
     let numbers = [
-        ("rcvbuf", libc::SOL_SOCKET, libc::SO_RCVBUF),
-        ("sndbuf", libc::SOL_SOCKET, libc::SO_SNDBUF),
+        ("rcvbuf", libc::SOL_SOCKET, libc::SO_RCVBUFFORCE),
+        ("sndbuf", libc::SOL_SOCKET, libc::SO_SNDBUFFORCE),
         ("mss", libc::IPPROTO_TCP, libc::TCP_MAXSEG),
         ("pacing", libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE),
     ];

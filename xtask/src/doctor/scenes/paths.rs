@@ -214,7 +214,8 @@ pub(super) const SCENES: &[Scene] = &[
             stage.path(way, Way::slow(5))?;
             for port in [80, 81] {
                 stage.there(&format!("listen 10.9.0.2:{port} then=serve"))?;
-                stage.here(&format!("connect 10.9.0.2:{port} n=2 then=ask:20"))?;
+                let count = if port == 80 { 5 } else { 2 };
+                stage.here(&format!("connect 10.9.0.2:{port} n={count} then=ask:20"))?;
             }
             wait(500);
             Ok(())

@@ -138,13 +138,26 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "congestion-controls-mixed",
-        "Half of a service's connections use another congestion control.",
+        "A service's connections use one or another congestion control.",
         &["congestion-control-mixed"],
-        &[Sign::Sockets("-Htni state established dport = :80", 8)],
+        &[Sign::Sockets("-Htn state established sport = :80", 24)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.here("listen 10.9.0.1:80 shared then=serve")?;
+            stage.here("listen 10.9.0.1:80 shared cc=cubic then=serve")?;
+            stage.there("connect 10.9.0.1:80 n=24 then=ask:50")?;
+            wait(300);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "congestion-control-other",
+        "A program chose another congestion control than the default.",
+        &["congestion-control-other"],
+        &[Sign::Sockets("-Htn state established dport = :80", 4)],
         |stage| {
             stage.path(Way::slow(5), Way::slow(5))?;
             stage.there("listen 10.9.0.2:80 then=serve")?;
-            stage.here("connect 10.9.0.2:80 n=4 then=ask:50")?;
             stage.here("connect 10.9.0.2:80 n=4 cc=cubic then=ask:50")?;
             wait(300);
             Ok(())
