@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::{ArgMatches, Command};
 
 use crate::end::{End, STATUSES, Status};
-use crate::{generate, top, wait, watch};
+use crate::{doctor, generate, top, wait, watch};
 
 /// A sub-command.
 pub(crate) struct Subcommand {
@@ -20,6 +20,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { command: top::command, run: top::run },
     Subcommand { command: watch::command, run: watch::run },
     Subcommand { command: wait::command, run: wait::run },
+    Subcommand { command: doctor::command, run: doctor::run },
     Subcommand { command: generate::command, run: generate::run },
 ];
 
@@ -47,10 +48,16 @@ fn statuses() -> String {
 
 /// Does what the words ask for.
 pub(crate) fn run(words: Vec<OsString>) -> End {
+    // A doctor who was asked wrongly has seen nothing; his 2 says that something is critical.
+    let is_doctor = words.get(1).is_some_and(|word| word == "doctor");
     let matches = match command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(told) => {
-            let status = if told.use_stderr() { Status::Usage } else { Status::Done };
+            let status = match told.use_stderr() {
+                true if is_doctor => Status::Unseen,
+                true => Status::Usage,
+                false => Status::Done,
+            };
             return match told.print() {
                 Err(error) if status == Status::Done => End::unwritten(&error),
                 // What goes to standard error has nobody left to tell if it fails.

@@ -23,8 +23,12 @@ pub(crate) enum Status {
 /// Every status with its meaning, in order.
 pub(crate) const STATUSES: &[(Status, &str)] = &[
     (Status::Done, "It is done; for wait: it is so."),
-    (Status::TimeUp, "wait: the time is up, and it is not so."),
-    (Status::Usage, "An option or the filter makes no sense.  Nothing was asked."),
+    (Status::TimeUp, "wait: the time is up, and it is not so.  doctor: there are warnings."),
+    (
+        Status::Usage,
+        "An option or the filter makes no sense.  Nothing was asked.  doctor: something is critical; what makes no \
+         sense is 3 there.",
+    ),
     (
         Status::Unseen,
         "The answer could not be seen: the kernel refused, a network namespace is gone or may not be entered, or \

@@ -12,7 +12,7 @@ use sockdiag_facts::model::{Addr, Family, StateSet, Table, TableSet};
 use toml::Spanned;
 
 use crate::amount;
-use crate::quantity::{Aggregate, Bound, Least, Quantity};
+use crate::quantity::{Aggregate, Bound, Least, Quantity, error_of};
 use crate::rule::{Rule, Severity, Threshold};
 
 /// Words of titles and sentences that are no fields.
@@ -196,7 +196,7 @@ impl Reader<'_> {
             Show::Amount(at)
         } else {
             let choice = self.choice(key, name, place)?;
-            let error = Choice::new(self.catalog, &format!("{}_error", choice.full_name())).ok();
+            let error = error_of(self.catalog, &choice);
             Show::Field(choice, error)
         };
         shown.push(Shown { name: name.to_owned(), show, is_evidence });

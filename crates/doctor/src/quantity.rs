@@ -61,9 +61,17 @@ impl Aggregate {
         if how != How::Distinct && !choice.is_number() {
             return Err(format!("{name} is no number"));
         }
-        let error = Choice::new(catalog, &format!("{}_error", choice.full_name())).ok();
+        let error = error_of(catalog, &choice);
         Ok(Self { how, choice, error })
     }
+}
+
+/// The field that tells how far off another may be, where there is one.
+pub(crate) fn error_of(catalog: &Catalog, choice: &Choice) -> Option<Choice> {
+    let name = format!("{}_error", choice.full_name());
+    // Looked for first: what is no name is compared with every other.
+    catalog.field(&name)?;
+    Choice::new(catalog, &name).ok()
 }
 
 #[derive(Clone, Debug, PartialEq)]

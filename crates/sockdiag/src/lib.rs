@@ -132,6 +132,7 @@
 #![deny(unsafe_code)]
 
 pub mod counters;
+pub mod descriptors;
 pub mod enrich;
 pub mod namespaces;
 pub mod notice;
