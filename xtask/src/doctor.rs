@@ -24,8 +24,8 @@ use stage::Stage;
 use verdict::Verdict;
 
 /// For the list of chores.
-pub(crate) const WORDS: &str =
-    "[--runs N] [--only NAME] [--brief] [--jobs N] [--write FILE] [--dry] [--program FILE]";
+pub(crate) const WORDS: &str = "[--runs N] [--only NAME] [--brief] [--jobs N] [--write FILE] [--dry] [--show WORDS] \
+                              [--program FILE]";
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
 Inject faults in network namespaces, run healthy workloads, let `sockdiag doctor` look at
@@ -39,6 +39,7 @@ apt-get install nginx-light wrk apache2-utils postgresql redis-server openssh-se
 --jobs N         scenes at a time that do not need a processor (3)
 --write FILE     write the table as Markdown, too
 --dry            set the scenes and look for their signs, without a doctor
+--show WORDS     print what ss says with these words after each run, between commas
 --program FILE   the doctor's program, instead of the one that is built.";
 
 /// What is done.
@@ -50,6 +51,8 @@ struct Plan {
     write: Option<PathBuf>,
     /// The doctor, if there is one.
     doctor: Option<PathBuf>,
+    /// What `ss` is asked after each run.
+    show: Option<String>,
     /// The program that looks for signs.
     ss: PathBuf,
 }
@@ -127,6 +130,9 @@ fn once(plan: &Plan, scene: &Scene) -> Outcome {
     if said.is_none() {
         stage::wait(scene.seconds * 1000);
     }
+    if let Some(words) = &plan.show {
+        eprintln!("{}", signs::listing(&stage, &words.replace(',', " "), &plan.ss).unwrap_or_default());
+    }
     if let Err(why) = signs::show(&stage, &before, scene.signs, &plan.ss) {
         let moved = if plan.doctor.is_none() { before.gained(&stage) } else { String::new() };
         return Outcome::NotSet(Why::new(format!("{why} {moved}").trim_end()));
@@ -176,7 +182,7 @@ impl Plan {
     fn of(words: &[String]) -> Result<Self, Why> {
         let usage = |word: &str| Why::new(format!("{word} is not understood; usage: {WORDS}"));
         let (mut runs, mut jobs) = (3_u32, 3_usize);
-        let (mut only, mut write, mut program) = (None, None, None);
+        let (mut only, mut show, mut write, mut program) = (None, None, None, None);
         let (mut is_brief, mut is_dry) = (false, false);
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -189,6 +195,7 @@ impl Plan {
                     match option {
                         "--runs" => runs = number()?,
                         "--jobs" => jobs = number()? as usize,
+                        "--show" => show = Some(value.clone()),
                         "--only" => only = Some(value.clone()),
                         "--write" => write = Some(PathBuf::from(value)),
                         "--program" => program = Some(PathBuf::from(value)),
@@ -205,6 +212,6 @@ impl Plan {
             Some(program) => Some(program),
             None => Some(build_sockdiag()?),
         };
-        Ok(Self { runs, only, is_brief, jobs: jobs.max(1), write, doctor, ss: build()? })
+        Ok(Self { runs, only, is_brief, jobs: jobs.max(1), write, doctor, show, ss: build()? })
     }
 }

@@ -53,6 +53,14 @@ impl Counted {
     }
 }
 
+/// What `ss` says with these words.
+pub(super) fn listing(stage: &Stage, words: &str, ss: &Path) -> Result<String, Why> {
+    let mut command = stage.near().command(ss);
+    command.args(words.split(' ')).stdin(Stdio::null());
+    let out = command.output().map_err(|error| Why::new(format!("ss {words}: {error}")))?;
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
 /// Fails, saying which, where one does not show.
 pub(super) fn show(stage: &Stage, before: &Counted, signs: &[Sign], ss: &Path) -> Result<(), Why> {
     let now = Counted::of(stage)?;
@@ -65,10 +73,7 @@ pub(super) fn show(stage: &Stage, before: &Counted, signs: &[Sign], ss: &Path) -
                 }
             }
             Sign::Sockets(words, least) => {
-                let mut command = stage.near().command(ss);
-                command.args(words.split(' ')).stdin(Stdio::null());
-                let out = command.output().map_err(|error| Why::new(format!("ss {words}: {error}")))?;
-                let text = String::from_utf8_lossy(&out.stdout);
+                let text = listing(stage, words, ss)?;
                 let found = text.lines().filter(|line| !line.starts_with(['\t', ' '])).count();
                 if found < *least {
                     return Err(Why::new(format!("`ss {words}` finds {found} sockets, not {least}")));

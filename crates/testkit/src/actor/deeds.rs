@@ -22,7 +22,7 @@ pub enum Deed {
     Once(u64),
     /// `bits:BYTES`: writes pieces of so many bytes, each a segment, thousands a second.
     Bits(u64),
-    /// `bursts`: writes two megabytes, then a little every second.
+    /// `bursts`: writes two megabytes, then a little now and then.
     Bursts,
     /// `close`: closes it.
     Close,
@@ -123,10 +123,11 @@ impl Deed {
             }
             Self::Bursts => {
                 Self::Once(2 << 20).act_on(stream)?;
-                loop {
-                    thread::sleep(Duration::from_secs(1));
+                for pause in [2, 10, 10, 10] {
+                    thread::sleep(Duration::from_secs(pause));
                     stream.write_all(&room[..1000])?;
                 }
+                Ok(())
             }
             Self::Fin => stream.shutdown(Shutdown::Write),
             Self::Shrink => {

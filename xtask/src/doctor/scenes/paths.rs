@@ -31,12 +31,11 @@ pub(super) const SCENES: &[Scene] = &[
         &["retransmits", "retransmits-to-network", "timeout-stalls"],
         &[Sign::Gains("TcpOutSegs", 500)],
         |stage| {
-            bulk(
-                stage,
-                1,
-                Way { loss: 0.001, rate: Some((MEGABYTE * 4, MEGABYTE)), ..Way::slow(10) },
-                Way::slow(10),
-            )
+            stage.path(Way { loss: 0.001, ..Way::slow(10) }, Way::slow(10))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 n=2 then=send:500000")?;
+            wait(500);
+            Ok(())
         },
     )
     .near_miss(),
@@ -49,23 +48,20 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "spurious-retransmits",
-        "A path stops for half a second now and then, and loses nothing.",
+        "A path holds one packet in 150 back for longer than its round trip, and loses nothing.",
         &["spurious-retransmits"],
-        &[Sign::Gains("TcpExtTCPDSACKRecv", 2)],
+        &[Sign::Gains("TcpExtTCPDSACKRecv", 10)],
         |stage| {
-            let path = stage.path(Way::slow(5), Way::slow(5))?;
-            stage.there("listen 10.9.0.2:80 then=sink")?;
-            stage.here("connect 10.9.0.2:80 n=3 then=send:300000")?;
-            wait(500);
-            let mut count = 0_u32;
-            stage.again(Duration::from_millis(250), move || {
-                count += 1;
-                let delay = if count.is_multiple_of(3) { 600 } else { 5 };
-                path.set(Way::slow(5), Way::slow(delay));
-            })
+            let way = Way {
+                late: (0.007, Duration::from_millis(60)),
+                rate: Some((2 * MEGABYTE, MEGABYTE / 5)),
+                ..Way::slow(10)
+            };
+            bulk(stage, 1, way, Way::slow(10))?;
+            wait(1500);
+            Ok(())
         },
-    )
-    .for_s(4),
+    ),
     Scene::fault(
         "reordering",
         "A path overtakes: one packet in fifty is 15 ms late.",
@@ -105,13 +101,13 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "path-queue",
-        "A modem sends a megabyte a second, and holds two more.",
+        "A modem sends a megabyte a second, and holds half of one more.",
         &["path-queue"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            let way = Way { rate: Some((MEGABYTE, 2 * MEGABYTE)), ..Way::slow(10) };
+            let way = Way { rate: Some((MEGABYTE, MEGABYTE / 2)), ..Way::slow(10) };
             bulk(stage, 1, way, Way::slow(10))?;
-            wait(1500);
+            wait(3500);
             Ok(())
         },
     )
@@ -131,11 +127,11 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "jitter",
-        "A path of 4 ms takes up to 40 ms longer by chance.",
+        "A path of 4 ms takes up to 120 ms longer by chance.",
         &["jitter"],
         &[Sign::Sockets("-Htn state established dport = :80", 4)],
         |stage| {
-            let way = Way { jitter: Duration::from_millis(40), ..Way::slow(2) };
+            let way = Way { jitter: Duration::from_millis(120), ..Way::slow(2) };
             stage.path(way, Way::slow(2))?;
             stage.there("listen 10.9.0.2:80 then=serve")?;
             stage.here("connect 10.9.0.2:80 n=4 then=ask:5")?;

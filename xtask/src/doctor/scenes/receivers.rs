@@ -74,14 +74,14 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "receive-buffer-oversized",
-        "Four megabytes wait in a buffer where twenty kilobytes would do.",
+        "Megabytes wait in a buffer where kilobytes would do.",
         &["receive-buffer-oversized", "reader-stalled"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(2), Way::slow(2))?;
-            stage.here("listen 10.9.0.1:80 rcvbuf=3000000 then=sink:100000")?;
+            stage.path(Way::slow(2), Way { rate: Some((700_000, 300_000)), ..Way::slow(2) })?;
+            stage.here("listen 10.9.0.1:80 rcvbuf=16000000 then=sink:100000")?;
             stage.there("connect 10.9.0.1:80 then=send")?;
-            wait(1500);
+            wait(3500);
             Ok(())
         },
     ),

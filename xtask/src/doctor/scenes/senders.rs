@@ -79,7 +79,7 @@ pub(super) const SCENES: &[Scene] = &[
         |stage| {
             stage.path(Way::slow(20), Way::slow(20))?;
             stage.there("listen 10.9.0.2:80 then=sink")?;
-            stage.here("connect 10.9.0.2:80 sndbuf=8192 then=send")?;
+            stage.here("connect 10.9.0.2:80 sndbuf=8192 cc=bbr then=send")?;
             wait(700);
             Ok(())
         },
@@ -99,7 +99,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "idle-restart",
-        "A connection sends much, then a little every second: each time it starts slowly.",
+        "A connection sends much, then a little now and then: each time it starts slowly.",
         &["idle-restart"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
