@@ -48,12 +48,12 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "spurious-retransmits",
-        "A path holds one packet in 150 back for longer than its round trip, and loses nothing.",
+        "A path holds one packet in 150 back for much longer than its round trip, and loses nothing.",
         &["spurious-retransmits"],
         &[Sign::Gains("TcpExtTCPDSACKRecv", 10)],
         |stage| {
             let way = Way {
-                late: (0.007, Duration::from_millis(60)),
+                late: (0.007, Duration::from_millis(150)),
                 rate: Some((2 * MEGABYTE, MEGABYTE / 5)),
                 ..Way::slow(10)
             };
@@ -68,12 +68,12 @@ pub(super) const SCENES: &[Scene] = &[
         &["reordering"],
         &[Sign::Gains("TcpExtTCPSACKReorder", 2)],
         |stage| {
-            let way = Way {
-                late: (0.02, Duration::from_millis(15)),
-                rate: Some((MEGABYTE * 3, MEGABYTE)),
-                ..Way::slow(10)
-            };
-            bulk(stage, 1, way, Way::slow(10))
+            let way = Way { late: (0.02, Duration::from_millis(15)), ..Way::slow(10) };
+            stage.path(way, Way::slow(10))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 n=2 then=send:600000")?;
+            wait(500);
+            Ok(())
         },
     ),
     Scene::fault(
@@ -127,11 +127,11 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "jitter",
-        "A path of 4 ms takes up to 120 ms longer by chance.",
+        "A path of 4 ms takes up to 200 ms longer by chance.",
         &["jitter"],
         &[Sign::Sockets("-Htn state established dport = :80", 4)],
         |stage| {
-            let way = Way { jitter: Duration::from_millis(120), ..Way::slow(2) };
+            let way = Way { jitter: Duration::from_millis(200), ..Way::slow(2) };
             stage.path(way, Way::slow(2))?;
             stage.there("listen 10.9.0.2:80 then=serve")?;
             stage.here("connect 10.9.0.2:80 n=4 then=ask:5")?;
