@@ -70,6 +70,13 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     if scenes.is_empty() {
         return Err(Why::new("no scene has that name"));
     }
+    scenes.retain(|scene| {
+        let lacks = scene.lacks();
+        if let Some(lacks) = &lacks {
+            eprintln!("PASSED OVER {}: {lacks}", scene.name);
+        }
+        lacks.is_none()
+    });
     let (heavy, light): (Vec<Scene>, Vec<Scene>) = scenes.iter().copied().partition(|scene| scene.is_heavy);
     let tally = Mutex::new(Tally::of(&scenes));
     // Those that need a processor come one after the other, when nothing else goes on.

@@ -1,7 +1,7 @@
 //! Workloads of which nothing is wrong: real servers with what loads them, and what
 //! machines do otherwise.
 //!
-//! A program that is not installed is a reason, and the scene is passed over.
+//! A scene says which programs it takes, and is passed over where one is not installed.
 
 use std::fs;
 use std::net::TcpStream;
@@ -21,6 +21,7 @@ const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 pub(super) const SCENES: &[Scene] = &[
     Scene::fault("nginx", "nginx with two workers, loaded by wrk over 40 connections.", &[], BUSY, nginx)
         .healthy()
+        .taking(&[("nginx", "nginx-light"), ("wrk", "wrk")])
         .heavy()
         .brief(),
     Scene::fault(
@@ -31,15 +32,26 @@ pub(super) const SCENES: &[Scene] = &[
         nginx_short,
     )
     .healthy()
+    .taking(&[("nginx", "nginx-light"), ("ab", "apache2-utils")])
     .heavy(),
     Scene::fault("postgresql", "PostgreSQL, loaded by pgbench with eight clients.", &[], BUSY, postgresql)
         .healthy()
+        .taking(&[
+            ("initdb", "postgresql"),
+            ("postgres", "postgresql"),
+            ("pgbench", "postgresql"),
+            ("setpriv", "util-linux"),
+        ])
         .heavy(),
     Scene::fault("redis", "redis, loaded by redis-benchmark with fifty clients.", &[], BUSY, redis)
         .healthy()
+        .taking(&[("redis-server", "redis-server"), ("redis-benchmark", "redis-tools")])
         .heavy()
         .brief(),
-    Scene::fault("ssh", "Four sessions of ssh, of which one copies a file.", &[], &[], ssh).healthy().heavy(),
+    Scene::fault("ssh", "Four sessions of ssh, of which one copies a file.", &[], &[], ssh)
+        .healthy()
+        .taking(&[("sshd", "openssh-server"), ("ssh", "openssh-client"), ("ssh-keygen", "openssh-client")])
+        .heavy(),
     Scene::fault(
         "idle-crowd",
         "A thousand idle connections.",
@@ -133,9 +145,11 @@ pub(super) const SCENES: &[Scene] = &[
 const BUSY: &[Sign] = &[Sign::Gains("TcpOutSegs", 1000)];
 
 /// Where a program is.
-fn program(name: &str, package: &str) -> Result<PathBuf, Why> {
-    let found = PLACES.iter().map(|place| PathBuf::from(place).join(name)).find(|path| path.is_file());
-    found.ok_or_else(|| Why::new(format!("there is no {name} (apt-get install {package})")))
+pub(super) fn program(name: &str) -> Result<PathBuf, Why> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let places = PLACES.iter().map(PathBuf::from).chain(versions.map(|version| version.path().join("bin")));
+    let found = places.map(|place| place.join(name)).find(|path| path.is_file());
+    found.ok_or_else(|| Why::new(format!("there is no {name}")))
 }
 
 /// Waits until somebody listens.
@@ -145,7 +159,7 @@ fn listens(stage: &Stage, port: u16) -> Result<(), Why> {
 }
 
 fn nginx_alone(stage: &mut Stage) -> Result<(), Why> {
-    let nginx = program("nginx", "nginx-light")?;
+    let nginx = program("nginx")?;
     let here = stage.directory()?.display().to_string();
     stage.file("index.html", &"All is well.\n".repeat(60))?;
     let text = format!(
@@ -161,7 +175,7 @@ fn nginx_alone(stage: &mut Stage) -> Result<(), Why> {
 }
 
 fn nginx(stage: &mut Stage) -> Result<(), Why> {
-    let wrk = program("wrk", "wrk")?;
+    let wrk = program("wrk")?;
     nginx_alone(stage)?;
     let words = ["-t1", "-c40", "-d60", "http://127.0.0.1:8080/"];
     stage.play(Command::new(wrk).args(words), Signal::INT)?;
@@ -170,7 +184,7 @@ fn nginx(stage: &mut Stage) -> Result<(), Why> {
 }
 
 fn nginx_short(stage: &mut Stage) -> Result<(), Why> {
-    let ab = program("ab", "apache2-utils")?;
+    let ab = program("ab")?;
     nginx_alone(stage)?;
     // Few enough that neither ports nor TIME-WAIT run out.
     let again = "while sleep 0.5; do \"$0\" -q -c 2 -n 10 http://127.0.0.1:8080/; done";
@@ -180,34 +194,31 @@ fn nginx_short(stage: &mut Stage) -> Result<(), Why> {
 }
 
 fn postgresql(stage: &mut Stage) -> Result<(), Why> {
-    let setpriv = program("setpriv", "util-linux")?;
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let bin = versions.map(|version| version.path().join("bin")).find(|bin| bin.join("pgbench").is_file());
-    let bin = bin.ok_or_else(|| Why::new("there is no PostgreSQL (apt-get install postgresql)"))?;
+    let setpriv = program("setpriv")?;
     let place = stage.directory()?.to_owned();
     let data = place.join("data");
     // Root may not be its user.
     let as_its_user = |name: &str| {
         let mut command = Command::new(&setpriv);
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(bin.join(name));
+        command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(program(name)?);
         command.current_dir("/");
-        command
+        Ok::<_, Why>(command)
     };
-    stage.run(as_its_user("initdb").args(["-N", "-A", "trust", "-D"]).arg(&data))?;
+    stage.run(as_its_user("initdb")?.args(["-N", "-A", "trust", "-D"]).arg(&data))?;
     let server = ["-c", "listen_addresses=127.0.0.1", "-c", "port=5432", "-c", "fsync=off", "-k"];
-    stage.play(as_its_user("postgres").args(server).arg(&place).arg("-D").arg(&data), Signal::INT)?;
+    stage.play(as_its_user("postgres")?.args(server).arg(&place).arg("-D").arg(&data), Signal::INT)?;
     listens(stage, 5432)?;
     wait(500);
     let client = ["-h", "127.0.0.1", "-U", "postgres"];
-    stage.run(as_its_user("pgbench").args(client).args(["-i", "-q", "postgres"]))?;
-    stage.play(as_its_user("pgbench").args(client).args(["-c", "8", "-T", "60", "postgres"]), Signal::INT)?;
+    stage.run(as_its_user("pgbench")?.args(client).args(["-i", "-q", "postgres"]))?;
+    stage
+        .play(as_its_user("pgbench")?.args(client).args(["-c", "8", "-T", "60", "postgres"]), Signal::INT)?;
     wait(1000);
     Ok(())
 }
 
 fn redis(stage: &mut Stage) -> Result<(), Why> {
-    let (server, load) =
-        (program("redis-server", "redis-server")?, program("redis-benchmark", "redis-tools")?);
+    let (server, load) = (program("redis-server")?, program("redis-benchmark")?);
     let directory = stage.directory()?.to_owned();
     let words = ["--port", "6379", "--bind", "127.0.0.1", "--save", "", "--dir"];
     stage.play(Command::new(server).args(words).arg(directory), Signal::TERM)?;
@@ -218,8 +229,8 @@ fn redis(stage: &mut Stage) -> Result<(), Why> {
 }
 
 fn ssh(stage: &mut Stage) -> Result<(), Why> {
-    let sshd = program("sshd", "openssh-server")?;
-    let (ssh, keygen) = (program("ssh", "openssh-client")?, program("ssh-keygen", "openssh-client")?);
+    let sshd = program("sshd")?;
+    let (ssh, keygen) = (program("ssh")?, program("ssh-keygen")?);
     // Where sshd gives up its privileges; root alone may write there.
     fs::create_dir_all("/run/sshd").map_err(|error| Why::new(format!("/run/sshd: {error}")))?;
     let directory = stage.directory()?.to_owned();

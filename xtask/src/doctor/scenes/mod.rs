@@ -48,6 +48,8 @@ pub(super) struct Scene {
     pub(super) is_heavy: bool,
     /// Whether it is one of those that stand for their kind.
     pub(super) is_brief: bool,
+    /// Programs that it takes, each with the package that has it.
+    pub(super) takes: &'static [(&'static str, &'static str)],
     /// Sets it.
     pub(super) set: fn(&mut Stage) -> Result<(), Why>,
 }
@@ -71,7 +73,7 @@ impl Scene {
         set: fn(&mut Stage) -> Result<(), Why>,
     ) -> Self {
         let expects = Expects::One(rules);
-        Self { name, doc, expects, signs, seconds: 3, is_heavy: false, is_brief: false, set }
+        Self { name, doc, expects, signs, seconds: 3, is_heavy: false, is_brief: false, takes: &[], set }
     }
 
     const fn for_s(self, seconds: u64) -> Self {
@@ -96,6 +98,19 @@ impl Scene {
 
     const fn healthy(self) -> Self {
         Self { expects: Expects::Nothing, ..self }
+    }
+
+    const fn taking(self, takes: &'static [(&'static str, &'static str)]) -> Self {
+        Self { takes, ..self }
+    }
+
+    /// Why it cannot be set on this machine, if a program is missing.
+    pub(super) fn lacks(&self) -> Option<String> {
+        let lacking = self.takes.iter().filter(|(name, _)| healthy::program(name).is_err());
+        let lacking: Vec<String> = lacking
+            .map(|(name, package)| format!("there is no {name} (apt-get install {package})"))
+            .collect();
+        (!lacking.is_empty()).then(|| lacking.join(", "))
     }
 }
 

@@ -127,15 +127,15 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "jitter",
-        "A path of 4 ms takes up to 200 ms longer by chance.",
+        "A path of 4 ms takes up to 160 ms longer by chance.",
         &["jitter"],
         &[Sign::Sockets("-Htn state established dport = :80", 4)],
         |stage| {
-            let way = Way { jitter: Duration::from_millis(200), ..Way::slow(2) };
+            let way = Way { jitter: Duration::from_millis(160), ..Way::slow(2) };
             stage.path(way, Way::slow(2))?;
             stage.there("listen 10.9.0.2:80 then=serve")?;
-            stage.here("connect 10.9.0.2:80 n=4 then=ask:5")?;
-            wait(1000);
+            stage.here("connect 10.9.0.2:80 n=6 then=ask:5")?;
+            wait(2500);
             Ok(())
         },
     ),
