@@ -194,4 +194,16 @@ pub(super) const SCENES: &[Scene] = &[
             Ok(())
         },
     ),
+    Scene::fault(
+        "seen-by-nobody",
+        "Who looks has no privilege: holders and ends of sockets are hidden.",
+        &["cannot-see"],
+        &[Sign::Sockets("-Htn state established sport = :80", 4)],
+        |stage| {
+            stage.here("listen 127.0.0.1:80 then=serve")?;
+            stage.here("connect 127.0.0.1:80 n=4 then=ask:100").map(|_| ())
+        },
+    )
+    .by_nobody()
+    .taking(&[("setpriv", "util-linux")]),
 ];
