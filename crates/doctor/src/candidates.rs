@@ -140,6 +140,8 @@ pub(crate) fn evidence(choice: &Choice, error: Option<&Choice>, row: &Row<'_>) -
     let error = error.and_then(|error| self::number(error, row)).filter(|error| *error > 0.0);
     let unit = choice.unit();
     let text = match number {
+        // Its unit is another one of some sockets: the sentence says which.
+        Some(number) if choice.named().field.bare => amount::digits(number),
         Some(number) if unit != Unit::None => amount::text(number, unit),
         _ => String::from_utf8_lossy(&text).into_owned(),
     };

@@ -183,11 +183,7 @@ impl Doctor {
 
     /// Takes numbers of a namespace: at the first look, and again at the last.
     pub fn numbers(&mut self, netns: u64, numbers: Box<dyn Numbers>) {
-        let readings = &mut self.spaces.entry(netns).or_default().readings;
-        match &readings.first {
-            None => readings.first = Some(numbers),
-            Some(_) => readings.last = Some(numbers),
-        }
+        self.spaces.entry(netns).or_default().readings.take(numbers);
     }
 
     /// Hears that something could not be seen.

@@ -42,9 +42,25 @@ pub struct Process {
 pub(crate) struct Readings {
     pub(crate) first: Option<Box<dyn Numbers>>,
     pub(crate) last: Option<Box<dyn Numbers>>,
+    /// What is read for very many rows, worked out once.
+    ports: Option<u32>,
+    congestion: Option<Vec<u8>>,
 }
 
+/// The sysctl that names the congestion control of new connections.
+const CONGESTION: &str = "net.ipv4.tcp_congestion_control";
+
 impl Readings {
+    /// Takes another reading.
+    pub(crate) fn take(&mut self, numbers: Box<dyn Numbers>) {
+        self.ports = numbers.ephemeral_ports();
+        self.congestion = numbers.setting_text(CONGESTION).map(<[u8]>::to_vec);
+        match &self.first {
+            None => self.first = Some(numbers),
+            Some(_) => self.last = Some(numbers),
+        }
+    }
+
     fn latest(&self) -> Option<&dyn Numbers> {
         self.last.as_deref().or(self.first.as_deref())
     }
@@ -87,11 +103,14 @@ impl Around for Scene<'_> {
     }
 
     fn setting_text(&self, name: &str) -> Option<&[u8]> {
+        if name == CONGESTION {
+            return self.readings.congestion.as_deref();
+        }
         self.readings.latest()?.setting_text(name)
     }
 
     fn ephemeral_ports(&self) -> Option<u32> {
-        self.readings.latest()?.ephemeral_ports()
+        self.readings.ports
     }
 
     fn joined(&self, join: Join, socket: &Socket<'_>) -> Option<f64> {

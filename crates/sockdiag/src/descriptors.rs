@@ -25,6 +25,18 @@ pub struct Descriptors {
     pub open: u64,
     /// How many it may have open, the soft limit; `None` where there is no limit.
     pub most: Option<u64>,
+    /// The inode of its network namespace; `None` if we may not know.
+    pub netns_inode: Option<u64>,
+}
+
+/// The inode of our own network namespace.
+pub fn own_netns() -> Option<u64> {
+    netns(Path::new("/proc/thread-self"))
+}
+
+fn netns(process: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(process.join("ns/net")).ok().map(|file| file.ino())
 }
 
 /// Every process that has so many descriptors open, and of how many that is not known.
@@ -61,7 +73,7 @@ fn of(path: &Path, pid: u32, at_least: u64) -> Option<Option<Descriptors>> {
     if comm.last() == Some(&b'\n') {
         comm.pop();
     }
-    Some(Some(Descriptors { pid, comm, open, most }))
+    Some(Some(Descriptors { pid, comm, open, most, netns_inode: netns(path) }))
 }
 
 /// The soft limit of descriptors; `None` in it for no limit.

@@ -261,9 +261,19 @@ pub(super) fn look(
     let seconds = between(first.window, second.window);
     looking.doctor.begin(Some(seconds));
     let Looking { titles, is_blind, .. } = looking;
-    let (processes, unknown) = descriptors::all(FEW_DESCRIPTORS);
+    let (mut processes, unknown) = descriptors::all(FEW_DESCRIPTORS);
     if unknown > 0 {
         doctor.could_not_see(format!("the descriptors of {unknown} processes could not be counted"));
+    }
+    // Those of other namespaces are for whoever looks there, and a condition is on sockets.
+    let own = descriptors::own_netns();
+    processes.retain(|of| match of.netns_inode {
+        Some(inode) if titles.is_empty() => own == Some(inode),
+        Some(inode) => titles.iter().any(|(known, _)| *known == inode),
+        None => false,
+    });
+    if asked.has_filter() {
+        processes.clear();
     }
     let processes: Vec<Process> = processes
         .into_iter()

@@ -94,13 +94,6 @@ pub(crate) fn command() -> Command {
                 .value_hint(ValueHint::FilePath)
                 .value_parser(value_parser!(std::path::PathBuf))
                 .help_heading("Which diagnoses"),
-        )
-        .arg(
-            Arg::new("diagnoses")
-                .long("diagnoses")
-                .help("Print the page of all diagnoses (Markdown)")
-                .hide(true)
-                .action(ArgAction::SetTrue),
         );
     options::with_selection(command, false)
 }
@@ -136,9 +129,6 @@ fn asked(matches: &ArgMatches) -> Result<(), End> {
     if matches.get_flag("list") {
         let lines: Vec<String> = rules.iter().map(|rule| sockdiag_doctor::line(&rule.rule) + "\n").collect();
         return Err(End::listed(lines.concat()));
-    }
-    if matches.get_flag("diagnoses") {
-        return Err(End::listed(sockdiag_doctor::markdown(&rules)));
     }
     if let Some(id) = matches.get_one::<String>("explain") {
         return explain(&rules, id);
@@ -179,6 +169,15 @@ fn status(findings: &[Finding], is_blind: bool) -> u8 {
         _ if is_blind => Status::Unseen as u8,
         _ => 0,
     }
+}
+
+/// The page of all diagnoses of the program.
+///
+/// # Errors
+/// None: a test reads them.
+pub(crate) fn page() -> Result<String, End> {
+    let rules = sockdiag_doctor::built_in(Catalog::shared()).map_err(End::usage)?;
+    Ok(sockdiag_doctor::markdown(&rules))
 }
 
 fn explain(rules: &[Checked], id: &str) -> Result<(), End> {

@@ -376,6 +376,19 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RCV_OOOPACK),
     ),
     of_two(
+        "ratio.dropped",
+        plain!(|r| {
+            let dropped = gained(r, Counter::Drops)? as f64;
+            let segment = f64::from(r.socket.tcp_info()?.rcv_mss().filter(|mss| *mss > 0)?);
+            share(dropped, dropped + gain(r, Counter::BytesReceived)? as f64 / segment)
+        }),
+        "Part of the segments that came that the socket dropped, about: D(drops) / (D(drops) + D(bytes_received) / \
+         rcv_mss).",
+        "SK_MEMINFO_DROPS, tcpi_bytes_received at two looks, tcpi_rcv_mss",
+        Unit::Share,
+        Needs::KEEP_DROPS.union(Needs::SKMEMINFO),
+    ),
+    of_two(
         "ratio.congestion_marks",
         plain!(|r| share(gained(r, Counter::DeliveredCe)? as f64, gain(r, Counter::DataSegsOut)? as f64)),
         "Part of the segments with data that the network marked as congested: D(delivered_ce) / D(data_segs_out).",
@@ -577,6 +590,21 @@ pub(super) const JOINS: &[Field] = &[
         "Share of the connections of the namespace with other hosts that have timestamps, selective acknowledgements \
          and scaled windows.",
         "tcpi_options of all TCP sockets of the namespace",
+        Unit::Share,
+    )
+    .needs(Needs::AROUND)
+    .needs(Needs::INFO),
+    of_one(
+        "tcp.fin_timeout_share",
+        plain!(|r| {
+            let info = r.socket.tcp_info()?;
+            let quiet_ms = info.last_data_recv_ms()?.min(info.last_ack_recv_ms()?);
+            let timeout_s = r.names.around?.setting("net.ipv4.tcp_fin_timeout", 0)?;
+            share(quiet_ms.into(), timeout_s as f64 * 1e3)
+        }),
+        "Time since anything arrived from the peer, as a share of that after which a connection without a holder is \
+         given up: min(last_data_recv, last_ack_recv) / tcp_fin_timeout.",
+        "tcpi_last_data_recv, tcpi_last_ack_recv, net.ipv4.tcp_fin_timeout",
         Unit::Share,
     )
     .needs(Needs::AROUND)
