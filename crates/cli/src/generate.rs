@@ -14,10 +14,10 @@ use clap_complete::env::Shells;
 use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 
-use crate::{command, doctor};
 use crate::complete::VARIABLE;
 use crate::end::{End, STATUSES};
 use crate::output::{Stream, write_by};
+use crate::{command, doctor};
 
 /// What is made for all pages of the manual.
 const MAN: &str = "man";

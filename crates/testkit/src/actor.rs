@@ -12,7 +12,7 @@
 //! | role | what it does | words |
 //! | --- | --- | --- |
 //! | `listen ADDRESS` | accepts TCP connections | `n` listeners (reuseport), `backlog`, `accept=all\|none\|every:MS`, `then` |
-//! | `connect ADDRESS` | makes TCP connections | `n`, `every=MS`, `endless`, `from=ADDRESS`, `then` |
+//! | `connect ADDRESS` | makes TCP connections | `n`, `every=MS`, `burst` each time, `endless`, `from=ADDRESS`, `then` |
 //! | `udp-listen ADDRESS` | receives datagrams, or does not with `deaf` | |
 //! | `udp-send ADDRESS` | sends datagrams | `every=MS`, `n` each time, `size` |
 //! | `unix-listen PATH`, `unix-connect PATH` | likewise, stream sockets | `backlog`, `n` |
@@ -243,6 +243,7 @@ fn connect(words: &Words<'_>) -> Result<(), Why> {
         words.get("from").map(|from| format!("{from}:0").parse::<SocketAddr>().doing(from)).transpose()?;
     let every = Duration::from_millis(words.number("every", 0)?);
     let mut left = if words.has("endless") { u64::MAX } else { words.number("n", 1)? };
+    let burst = words.number("burst", 1)?;
     let open = move |words: &Words<'_>| -> Result<(), Why> {
         let fd = tcp(to, words)?;
         if let Some(from) = from {
@@ -279,7 +280,9 @@ fn connect(words: &Words<'_>) -> Result<(), Why> {
         .spawn(move || {
             let words = Words(&kept);
             while left > 0 {
-                let _ = open(&words);
+                for _ in 0..burst {
+                    let _ = open(&words);
+                }
                 left -= 1;
                 thread::sleep(every);
             }

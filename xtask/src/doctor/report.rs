@@ -96,7 +96,7 @@ impl Tally {
         let _ = writeln!(text, "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |");
         for row in &self.0 {
             let rules = match row.scene.expects {
-                Expects::One(rules) => rules.first().map(|rule| format!("`{rule}`")).unwrap_or_default(),
+                Expects::One(rules) => format!("`{}`", rules.join("` or `")),
                 Expects::Not(rules) => format!("not `{}`", rules.join("`, `")),
                 Expects::Nothing => "nothing".to_owned(),
             };

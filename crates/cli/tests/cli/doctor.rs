@@ -42,7 +42,8 @@ fn a_namespace_where_nothing_happens_is_well() {
     assert_eq!(code(&out), 0, "{said}{}", text(&out.stderr));
     assert!(said.contains("1 network namespace(s)"), "{said}");
     let document = document(&asked(&namespace, &["--for", "300ms", "--json"]));
-    let severe = document["findings"].as_array().expect("a list").iter().filter(|of| of["severity"] != "info");
+    let severe =
+        document["findings"].as_array().expect("a list").iter().filter(|of| of["severity"] != "info");
     assert_eq!(severe.count(), 0, "{document}");
     assert!(document["looked_at"]["sockets"].as_u64().is_some_and(|sockets| sockets >= 1), "{document}");
 }
@@ -55,7 +56,8 @@ fn a_full_accept_queue_is_critical_and_has_an_owner() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
         rustix::net::listen(&listener, 2).expect("it listens already");
         let addr = listener.local_addr().expect("bound");
-        let first: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(addr).expect("there is room")).collect();
+        let first: Vec<TcpStream> =
+            (0..3).map(|_| TcpStream::connect(addr).expect("there is room")).collect();
         (listener, addr, first)
     });
     let (_listener, addr, _first) = &held;
@@ -76,7 +78,10 @@ fn a_full_accept_queue_is_critical_and_has_an_owner() {
     assert_eq!(finding["subject"]["fields"]["local.port"], addr.port(), "{finding}");
     let pid = std::process::id().to_string();
     let holders = finding["subject"]["holders"].as_array().expect("a list");
-    assert!(holders.iter().any(|holder| holder.as_str().is_some_and(|text| text.ends_with(&pid))), "{finding}");
+    assert!(
+        holders.iter().any(|holder| holder.as_str().is_some_and(|text| text.ends_with(&pid))),
+        "{finding}"
+    );
     let explained = finding["explains"].as_array().expect("a list");
     assert!(explained.iter().any(|of| of["id"] == "listen-drops"), "{finding}");
     let out = asked(&namespace, &["--for", "500ms"]);
@@ -109,7 +114,11 @@ fn datagrams_that_are_dropped_are_blamed_on_their_socket() {
     let document = document(&out);
     let finding = found(&document, "udp-receive-drops").unwrap_or_else(|| panic!("{document}"));
     let port = receiver.local_addr().expect("bound").port();
-    assert_eq!((code(&out), &finding["subject"]["fields"]["local.port"]), (2, &Value::from(port)), "{finding}");
+    assert_eq!(
+        (code(&out), &finding["subject"]["fields"]["local.port"]),
+        (2, &Value::from(port)),
+        "{finding}"
+    );
     let left = document["not_judged"].as_array().expect("a list");
     assert!(left.iter().any(|of| of["id"] == "retransmits"), "TCP was not asked for: {document}");
     sends.join().expect("it ends");
@@ -131,7 +140,8 @@ fn rules_are_listed_and_explained() {
     let out = run(&["doctor", "--explain", "accept-queue-overfow"]);
     let said = text(&out.stderr);
     assert!(code(&out) == 3 && said.contains("the nearest is accept-queue-overflow"), "{said}");
-    let schema: Value = serde_json::from_slice(&run(&["doctor", "--json-schema"]).stdout).expect("it is JSON");
+    let schema: Value =
+        serde_json::from_slice(&run(&["doctor", "--json-schema"]).stdout).expect("it is JSON");
     assert_eq!(schema["properties"]["schema_version"]["const"], 1);
 }
 
@@ -149,7 +159,9 @@ fn rules_of_a_user_are_judged_and_wrong_ones_refused_with_the_place() {
     }
     let wrong = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong-rules.toml");
     let rules = std::fs::read_to_string(own).expect("it is there").replace("min_rtt > 5ms", "min_rrt > 5ms");
-    std::fs::File::create(&wrong).and_then(|mut file| file.write_all(rules.as_bytes())).expect("it is written");
+    std::fs::File::create(&wrong)
+        .and_then(|mut file| file.write_all(rules.as_bytes()))
+        .expect("it is written");
     let wrong = wrong.to_str().expect("text");
     let out = run(&["doctor", "--rules", wrong]);
     let said = text(&out.stderr);
@@ -167,7 +179,9 @@ fn who_asks_wrongly_has_seen_nothing() {
         let out = run(words);
         assert_eq!((code(&out), out.stdout.len()), (3, 0), "{words:?}: {}", text(&out.stderr));
     }
-    for words in [&["top", "--once", "--columns", "net.ListenOverflows_delta"][..], &["wait", "peer.present = true"]] {
+    for words in
+        [&["top", "--once", "--columns", "net.ListenOverflows_delta"][..], &["wait", "peer.present = true"]]
+    {
         let out = run(words);
         assert!(code(&out) == 2 && text(&out.stderr).contains("doctor"), "{words:?}: {}", text(&out.stderr));
     }
@@ -182,7 +196,18 @@ fn without_privilege_it_says_what_it_could_not_see() {
     let SocketAddr::V4(addr) = listener.local_addr().expect("bound") else { return };
     let filter = format!("sport = :{}", addr.port());
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", OURS, "doctor", "--for", "200ms", &filter]);
+    command.args([
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        OURS,
+        "doctor",
+        "--for",
+        "200ms",
+        &filter,
+    ]);
     let Ok(out) = command.output() else { return };
     if !out.status.success() && text(&out.stderr).contains("setpriv") {
         return;

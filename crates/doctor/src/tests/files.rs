@@ -42,7 +42,9 @@ fn five_rules_of_a_user_are_judged() {
     let catalog = Catalog::extended();
     let rules = read(&catalog, "rules.toml", FIVE).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(rules.len(), 5);
-    let scene = Scene::parse("tcp established 10.0.0.1:40000 10.0.0.2:5432 tcpi_rtt=90000 tcpi_min_rtt=80000 *30 vary=lport");
+    let scene = Scene::parse(
+        "tcp established 10.0.0.1:40000 10.0.0.2:5432 tcpi_rtt=90000 tcpi_min_rtt=80000 *30 vary=lport",
+    );
     let findings = scene.examine(&mut Doctor::of(&catalog, rules));
     assert!(findings.iter().any(|finding| finding.id == "database-far-away"), "{findings:#?}");
 }
@@ -64,13 +66,25 @@ fn a_rule_of_the_same_name_takes_the_place_of_ours() {
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
     for (from, to, parts) in [
-        ("rtt > 20ms", "rtt > 20mss", &["mine.toml:7: rule mine: when:", "rtt > 20mss", "^^^^^ expected"][..]),
+        (
+            "rtt > 20ms",
+            "rtt > 20mss",
+            &["mine.toml:7: rule mine: when:", "rtt > 20mss", "^^^^^ expected"][..],
+        ),
         ("rtt > 20ms", "rtt >", &["mine.toml:7:", "^"]),
         ("rtt > 20ms", "rrtt > 20ms", &["mine.toml:7:", "rrtt", "^^^^"]),
         ("value(tcp.rtt_us)", "value(tcp.rtt)", &["tcp.rtt"]),
-        ("value(tcp.rtt_us)", "most(tcp.rtt_us)", &["mine.toml:9: rule mine: quantity:", "none of value, sum, max"]),
+        (
+            "value(tcp.rtt_us)",
+            "most(tcp.rtt_us)",
+            &["mine.toml:9: rule mine: quantity:", "none of value, sum, max"],
+        ),
         ("value(tcp.rtt_us)", "value(local.addr)", &["no number"]),
-        (">= 100000", "= 100000", &["mine.toml:21: rule mine: warning:", "does not begin with >, >=, < or <="]),
+        (
+            ">= 100000",
+            "= 100000",
+            &["mine.toml:21: rule mine: warning:", "does not begin with >, >=, < or <="],
+        ),
         ("\"judged\"", "\"guessed\"", &["guessed", "measured", "cited", "judged"]),
         ("\"socket\"", "\"sockets\"", &["sockets"]),
         ("[\"tcp\"]", "[\"tpc\"]", &["mine.toml:5: rule mine: tables:", "\"tpc\" is no table of sockets"]),

@@ -89,7 +89,12 @@ fn every_rule_has_a_scene_for_each_threshold_and_one_that_it_passes_over() {
         assert!(of(None), "{} has no near miss", rule.rule.id());
     }
     for case in &cases {
-        assert!(rules.iter().any(|rule| rule.rule.id() == case.id), "line {}: no rule {}", case.line, case.id);
+        assert!(
+            rules.iter().any(|rule| rule.rule.id() == case.id),
+            "line {}: no rule {}",
+            case.line,
+            case.id
+        );
     }
 }
 

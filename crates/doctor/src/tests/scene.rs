@@ -78,9 +78,11 @@ fn keys(words: &str, values: &mut Values) {
 impl Scene {
     pub(super) fn parse(text: &str) -> Self {
         let mut scene = Self { seconds: 5.0, ports: Some(28_232), ..Self::default() };
-        for (name, value) in
-            [("net.core.somaxconn", "4096"), ("net.ipv4.tcp_max_syn_backlog", "1024"), ("net.ipv4.tcp_congestion_control", "cubic")]
-        {
+        for (name, value) in [
+            ("net.core.somaxconn", "4096"),
+            ("net.ipv4.tcp_max_syn_backlog", "1024"),
+            ("net.ipv4.tcp_congestion_control", "cubic"),
+        ] {
             scene.settings.insert(name.to_owned(), value.to_owned());
         }
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -285,7 +287,8 @@ impl Line {
             let member = member.unwrap_or_else(|| panic!("no member: {key}"));
             let number = self.number(key, look).expect("a number").to_ne_bytes();
             let low = if cfg!(target_endian = "big") { 8 - member.size } else { 0 };
-            bytes[member.offset..member.offset + member.size].copy_from_slice(&number[low..low + member.size]);
+            bytes[member.offset..member.offset + member.size]
+                .copy_from_slice(&number[low..low + member.size]);
         }
         bytes[5] = self.byte("options", look);
         bytes[7] = self.byte("byte7", look);

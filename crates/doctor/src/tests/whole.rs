@@ -35,7 +35,11 @@ fn a_cause_is_told_with_what_follows_from_it() {
     let mut of = explained(&findings[0]);
     of.sort_unstable();
     assert_eq!(of, ["abandoned-before-accept", "connects-vanish", "handshake-loss", "listen-drops"]);
-    assert!(findings[0].sentence.starts_with("129 connections wait to be accepted at 0.0.0.0:8080 where 128 may; 37 more"));
+    assert!(
+        findings[0]
+            .sentence
+            .starts_with("129 connections wait to be accepted at 0.0.0.0:8080 where 128 may; 37 more")
+    );
     assert_eq!(findings[0].title, "The accept queue of 0.0.0.0:8080 is full");
     assert_eq!(findings[0].next, "ss -ltnp 'sport = :8080'");
 }
@@ -171,7 +175,9 @@ fn every_rule_is_explained() {
     let rules = rules();
     for rule in &rules {
         let text = explanation(rule);
-        for part in ["Measures:", "Thresholds:", "It could also be:", "What to do next:", "By hand:", "See also:"] {
+        for part in
+            ["Measures:", "Thresholds:", "It could also be:", "What to do next:", "By hand:", "See also:"]
+        {
             assert!(text.contains(part), "{}: no {part}", rule.rule.id());
         }
         let by_hand = &rule.rule.check;

@@ -34,6 +34,16 @@ pub(super) const SCENES: &[Scene] = &[
         },
     ),
     Scene::fault(
+        "backlog-too-small",
+        "Bursts of sixty clients come to a server with a backlog of 2, which accepts at once.",
+        &["backlog-too-small"],
+        &[Sign::Gains("TcpExtListenOverflows", 2)],
+        |stage| {
+            stage.here("listen 127.0.0.1:8080 backlog=2 then=serve")?;
+            stage.here("connect 127.0.0.1:8080 endless every=700 burst=60 then=exchange").map(|_| ())
+        },
+    ),
+    Scene::fault(
         "accept-queue-filling",
         "A server accepts nothing; two thirds of its backlog of 90 wait.",
         &["accept-queue-filling"],
@@ -67,7 +77,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "syn-queue-full",
         "Requests of hosts that never answer fill a backlog of 16.",
-        &["syn-queue-pressure", "syn-flood"],
+        &["syn-queue-pressure"],
         &[Sign::Gains("TcpExtTCPReqQFullDoCookies", 10), Sign::Sockets("-Htn state syn-recv", 10)],
         |stage| {
             stage.path(lost(), Way::default())?;
@@ -92,7 +102,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "return-path-filtered",
         "What two clients ask for arrives; no answer reaches them.",
-        &["return-path-filtered", "syn-flood"],
+        &["return-path-filtered"],
         &[Sign::Sockets("-Htn state syn-recv", 20)],
         |stage| {
             stage.path(lost(), Way::default())?;

@@ -20,7 +20,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "loss",
         "A path of 10 ms loses 3 of 100 packets of one transfer.",
-        &["retransmits", "retransmits-to-network"],
+        &["retransmits"],
         &[Sign::Gains("TcpRetransSegs", 20)],
         |stage| bulk(stage, 1, Way { loss: 0.03, ..Way::slow(10) }, Way::slow(10)),
     )
@@ -42,7 +42,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "loss-to-network",
         "Everything that goes to one network loses 4 of 100 packets.",
-        &["retransmits-to-network", "retransmits"],
+        &["retransmits-to-network"],
         &[Sign::Gains("TcpRetransSegs", 50)],
         |stage| bulk(stage, 5, Way { loss: 0.04, ..Way::slow(10) }, Way::slow(10)),
     ),
@@ -79,7 +79,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "timeouts",
         "A path loses half of everything: connections stand still in timeouts.",
-        &["timeout-stalls", "connection-dying"],
+        &["timeout-stalls"],
         &[Sign::Gains("TcpExtTCPTimeouts", 5)],
         |stage| bulk(stage, 4, Way { loss: 0.5, ..Way::slow(10) }, Way::slow(10)),
     )
@@ -115,7 +115,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "device-queue",
         "The device here sends a megabyte a second and holds four more (tbf).",
-        &["path-queue", "local-queue-holds"],
+        &["local-queue-holds"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
             stage.join(Some(1_000_000))?;
@@ -186,7 +186,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "loss-limits-rate",
         "A fast path of 20 ms loses one packet in a hundred.",
-        &["loss-limits-rate", "retransmits"],
+        &["loss-limits-rate"],
         &[Sign::Gains("TcpRetransSegs", 5)],
         |stage| bulk(stage, 1, Way { loss: 0.012, ..Way::slow(20) }, Way::slow(20)),
     )
@@ -220,7 +220,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "window-not-scaled",
         "A middlebox takes window scaling out; a transfer over 40 ms is held to 64 KiB.",
-        &["window-not-scaled", "options-stripped", "receiver-limited"],
+        &["window-not-scaled"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
             let way = Way { changes: |packet| strip_scale(packet), ..Way::slow(20) };

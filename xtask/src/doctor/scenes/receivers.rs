@@ -1,5 +1,7 @@
 //! Receivers, and sockets that lose what comes to them.
 
+use std::time::Duration;
+
 use sockdiag_testkit::path::Way;
 
 use super::super::stage::wait;
@@ -9,7 +11,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "reader-asleep",
         "A program does not read what its connection has received.",
-        &["reader-stalled", "window-closed-by-us"],
+        &["reader-stalled"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
             stage.path(Way::slow(2), Way::slow(2))?;
@@ -23,7 +25,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "window-closed",
         "A program reads nothing; its small buffer is full, and its window closed.",
-        &["window-closed-by-us", "reader-stalled"],
+        &["window-closed-by-us"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
             stage.path(Way::slow(2), Way::slow(2))?;
@@ -36,7 +38,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "received-dropped",
         "A program makes its receive buffer small after it promised more, and reads nothing.",
-        &["received-data-dropped", "window-closed-by-us", "reader-stalled"],
+        &["received-data-dropped"],
         &[Sign::Gains("TcpExtTCPRcvQDrop", 3)],
         |stage| {
             stage.path(Way::slow(1), Way::slow(1))?;
@@ -49,13 +51,26 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "receive-queue-collapsed",
         "Small segments make the kernel copy what waits together, again and again.",
-        &["receive-queue-collapsed", "received-data-dropped", "reader-stalled", "window-closed-by-us"],
+        &["receive-queue-collapsed"],
         &[Sign::Gains("TcpExtTCPRcvCollapsed", 1)],
         |stage| {
             stage.path(Way { loss: 0.02, ..Way::slow(1) }, Way::slow(1))?;
             stage.here("listen 10.9.0.1:80 rcvbuf=30000 then=sink:20000")?;
             stage.there("connect 10.9.0.1:80 n=4 then=bits:20")?;
             wait(200);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "arrives-out-of-order",
+        "One packet in thirty comes 15 ms late, behind those that were sent after it.",
+        &["arrives-out-of-order"],
+        &[Sign::Gains("TcpExtTCPOFOQueue", 30)],
+        |stage| {
+            stage.path(Way::slow(10), Way { late: (0.03, Duration::from_millis(15)), ..Way::slow(10) })?;
+            stage.here("listen 10.9.0.1:80 then=sink")?;
+            stage.there("connect 10.9.0.1:80 n=2 then=send:600000")?;
+            wait(500);
             Ok(())
         },
     ),
@@ -75,7 +90,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "receive-buffer-oversized",
         "Megabytes wait in a buffer where kilobytes would do.",
-        &["receive-buffer-oversized", "reader-stalled"],
+        &["receive-buffer-oversized"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
             stage.path(Way::slow(2), Way { rate: Some((700_000, 300_000)), ..Way::slow(2) })?;

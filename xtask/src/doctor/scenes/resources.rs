@@ -9,7 +9,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "ports-exhausted",
         "95 of 100 ports towards a server are in use.",
-        &["ports-exhausted", "bind-before-connect"],
+        &["ports-exhausted"],
         &[Sign::Sockets("-Htn state established dport = :5432", 95)],
         |stage| {
             stage.set_here("ip_local_port_range", "40000 40099")?;
@@ -33,7 +33,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "ports-run-out",
         "Fifty connections a second leave TIME-WAIT behind, and there are 2000 ports.",
-        &["ports-will-run-out", "connections-not-reused"],
+        &["ports-will-run-out"],
         &[Sign::Gains("TcpActiveOpens", 60)],
         |stage| {
             stage.set_here("ip_local_port_range", "40000 41999")?;
@@ -46,7 +46,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "bound-before-connect",
         "A program binds to an address before it connects, and runs out of ports.",
-        &["bind-before-connect", "ports-exhausted"],
+        &["ports-exhausted"],
         &[Sign::Sockets("-Htn state established dport = :5432", 90)],
         |stage| {
             stage.set_here("ip_local_port_range", "40000 40099")?;
@@ -71,7 +71,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "not-reused",
         "A client makes 250 connections a second, each for one question.",
-        &["connections-not-reused", "ports-will-run-out"],
+        &["connections-not-reused"],
         &[Sign::Gains("TcpActiveOpens", 150)],
         |stage| {
             stage.here("listen 127.0.0.1:5432 then=serve")?;
@@ -83,7 +83,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "close-wait-leak",
         "A server keeps connections that its clients closed, and there are ever more.",
-        &["close-wait-leak", "peer-gone"],
+        &["close-wait-leak"],
         &[Sign::Sockets("-Htn state close-wait sport = :80", 40)],
         |stage| {
             stage.path(Way::slow(1), Way::slow(1))?;
@@ -100,7 +100,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "peer-gone",
         "Clients on this host closed; their ends are gone, the server's are not.",
-        &["peer-gone", "close-wait-leak"],
+        &["peer-gone"],
         &[Sign::Sockets("-Htn state close-wait sport = :80", 5)],
         |stage| {
             stage.set_here("tcp_fin_timeout", "1")?;
@@ -185,7 +185,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "aborts",
         "A server closes connections without reading what came.",
-        &["aborts", "reset-storm"],
+        &["aborts"],
         &[Sign::Gains("TcpExtTCPAbortOnClose", 20)],
         |stage| {
             stage.here("listen 127.0.0.1:80 then=unread")?;

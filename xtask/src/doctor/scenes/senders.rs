@@ -25,7 +25,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "network-limited",
         "A path lets two megabytes a second through, and holds 60 kB.",
-        &["network-limited", "retransmits", "path-queue"],
+        &["network-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| bulk(stage, 1, Way { rate: Some((2 * MEGABYTE, 60_000)), ..Way::slow(10) }, Way::slow(10)),
     ),
@@ -74,7 +74,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "small-send-buffer",
         "A program set a send buffer of 8 kB; the path takes 40 ms.",
-        &["send-buffer-limited", "buffer-below-bdp"],
+        &["send-buffer-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
             stage.path(Way::slow(20), Way::slow(20))?;
@@ -85,9 +85,9 @@ pub(super) const SCENES: &[Scene] = &[
         },
     ),
     Scene::fault(
-        "receive-buffer-below-bdp",
+        "small-receive-buffer",
         "The other end set a receive buffer of 20 kB; the path takes 60 ms.",
-        &["receiver-limited", "buffer-below-bdp"],
+        &["receiver-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
             stage.path(Way::slow(30), Way::slow(30))?;
