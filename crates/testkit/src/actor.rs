@@ -12,7 +12,7 @@
 //! | role | what it does | words |
 //! | --- | --- | --- |
 //! | `listen ADDRESS` | accepts TCP connections | `n` listeners (reuseport), `backlog`, `accept=all\|none\|every:MS`, `then` |
-//! | `connect ADDRESS` | makes TCP connections | `n`, `every=MS`, `endless`, `from=ADDRESS`, `then` |
+//! | `connect ADDRESS` | makes TCP connections | `n`, `every=MS`, `burst` each time, `endless`, `from=ADDRESS`, `then` |
 //! | `udp-listen ADDRESS` | receives datagrams, or does not with `deaf` | |
 //! | `udp-send ADDRESS` | sends datagrams | `every=MS`, `n` each time, `size` |
 //! | `unix-listen PATH`, `unix-connect PATH` | likewise, stream sockets | `backlog`, `n` |
@@ -20,7 +20,7 @@
 //!
 //! `then` is a [deed](deeds): what becomes of each connection.  Words for any TCP socket are
 //! `rcvbuf`, `sndbuf`, `mss`, `pacing` (bytes a second), `cc` (congestion control), `uid` (who
-//! owns it), `mptcp` and `fastopen`; for the process `nofile` (how many files it may open).
+//! owns it), `mptcp`, `fastopen` and `v6only`; for the process `nofile` (how many files it may open).
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -34,19 +34,53 @@ mod others;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::process::ExitCode;
+use std::process::{Child, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType, sockopt};
-use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, Uid, getrlimit, kill_process, setrlimit};
 
-use crate::{Doing, Why, sys};
+use crate::netns::{self, Namespace};
+use crate::zoo::lines_until_ready;
+use crate::{Doing, Why, bins, sys};
 use deeds::Deed;
 
 /// `IPPROTO_MPTCP` of linux/in.h.
 const MPTCP: u32 = 262;
+
+/// A running `sockdiag-actor`; its sockets are gone when this is dropped.
+#[derive(Debug)]
+pub struct Actor(Child);
+
+impl Actor {
+    /// Starts one in a namespace with the words of a line, and returns when it is ready.
+    pub fn start(namespace: &Namespace, line: &str) -> Result<Self, Why> {
+        let mut command = namespace.command(bins::program("sockdiag-actor")?);
+        command.args(line.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut actor = Self(command.spawn().doing("starting an actor")?);
+        lines_until_ready(&mut actor.0, Duration::from_secs(20)).doing(line)?;
+        Ok(actor)
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets it do nothing more, and leaves it what it has.
+    pub fn pause(&self) -> Result<(), Why> {
+        let pid = Pid::from_raw(self.0.id() as i32).ok_or_else(|| Why::new("no process"))?;
+        kill_process(pid, Signal::STOP).doing("stopping an actor")
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        netns::stop(&mut self.0);
+    }
+}
 
 /// The program: a role, an address, and words.
 pub fn main(args: &[String]) -> ExitCode {
@@ -124,12 +158,16 @@ fn tcp(at: SocketAddr, words: &Words<'_>) -> Result<OwnedFd, Why> {
     let fd =
         net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, protocol).doing("a socket")?;
     sockopt::set_socket_reuseaddr(&fd, true).doing("SO_REUSEADDR")?;
+    // Whatever the system's limits are.
     let numbers = [
-        ("rcvbuf", libc::SOL_SOCKET, libc::SO_RCVBUF),
-        ("sndbuf", libc::SOL_SOCKET, libc::SO_SNDBUF),
+        ("rcvbuf", libc::SOL_SOCKET, libc::SO_RCVBUFFORCE),
+        ("sndbuf", libc::SOL_SOCKET, libc::SO_SNDBUFFORCE),
         ("mss", libc::IPPROTO_TCP, libc::TCP_MAXSEG),
         ("pacing", libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE),
     ];
+    if words.has("v6only") {
+        sockopt::set_ipv6_v6only(&fd, true).doing("IPV6_V6ONLY")?;
+    }
     for (key, level, name) in numbers {
         if words.has(key) {
             let value = words.number(key, 0)? as u32;
@@ -205,6 +243,7 @@ fn connect(words: &Words<'_>) -> Result<(), Why> {
         words.get("from").map(|from| format!("{from}:0").parse::<SocketAddr>().doing(from)).transpose()?;
     let every = Duration::from_millis(words.number("every", 0)?);
     let mut left = if words.has("endless") { u64::MAX } else { words.number("n", 1)? };
+    let burst = words.number("burst", 1)?;
     let open = move |words: &Words<'_>| -> Result<(), Why> {
         let fd = tcp(to, words)?;
         if let Some(from) = from {
@@ -241,7 +280,9 @@ fn connect(words: &Words<'_>) -> Result<(), Why> {
         .spawn(move || {
             let words = Words(&kept);
             while left > 0 {
-                let _ = open(&words);
+                for _ in 0..burst {
+                    let _ = open(&words);
+                }
                 left -= 1;
                 thread::sleep(every);
             }

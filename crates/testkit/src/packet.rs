@@ -32,6 +32,11 @@ impl<'a> Packet<'a> {
         self.0.len()
     }
 
+    /// Its number (identification), by which one in so many can be chosen.
+    pub fn number(&self) -> u16 {
+        u16::from_be_bytes([self.0[4], self.0[5]])
+    }
+
     /// Where it goes.
     pub fn to(&self) -> Ipv4Addr {
         Ipv4Addr::new(self.0[16], self.0[17], self.0[18], self.0[19])

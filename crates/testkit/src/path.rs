@@ -105,6 +105,8 @@ impl Path {
         for (namespace, address) in [near, far].into_iter().zip(ENDS) {
             let tun = namespace.with(|| sys::tun(NAME, INDEX))?.doing("making a TUN device")?;
             namespace.add_address(INDEX, address.parse().doing("an address")?, 24)?;
+            // Only what this file loses is lost.
+            namespace.queue(INDEX, 20_000)?;
             namespace.up(INDEX)?;
             ends.push(File::from(tun));
         }
@@ -241,5 +243,53 @@ impl Carrier {
     /// Hands a packet over; a namespace that takes no more loses it.
     fn arrive(&mut self, to: usize, packet: &[u8]) {
         let _ = self.ends[to].write(packet);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::actor::Actor;
+    use crate::skip::{self, Privilege};
+    use crate::{packet, until};
+
+    #[test]
+    fn packets_fare_as_they_are_told() {
+        if skip::privilege() != Ok(Privilege::Root) || !std::path::Path::new("/dev/net/tun").exists() {
+            crate::skip!("a path takes root and /dev/net/tun");
+        }
+        let (Some(near), Some(far)) = (Namespace::or_skip(), Namespace::or_skip()) else { return };
+        let path = Path::between(&near, &far).expect("a path");
+        path.set(Way::slow(20), Way::slow(20));
+        let listener = far.with(|| TcpListener::bind("10.9.0.2:80")).expect("root").expect("an address");
+        let connect = || near.with(|| TcpStream::connect("10.9.0.2:80")).expect("root");
+        let begun = Instant::now();
+        let mut client = connect().expect("a connection");
+        assert!(begun.elapsed() >= Duration::from_millis(40), "{:?}", begun.elapsed());
+        let (mut server, _) = listener.accept().expect("a connection");
+        client.write_all(b"over the path").expect("room");
+        let mut said = [0; 13];
+        server.read_exact(&mut said).expect("what was said");
+        assert_eq!(&said, b"over the path");
+        // What is lost does not come.
+        path.set(Way { loses: |packet| packet.payload() > 0, ..Way::default() }, Way::default());
+        client.write_all(b"?").expect("room");
+        server.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
+        assert!(server.read(&mut said).is_err());
+        path.set(Way::default(), Way::default());
+        server.set_read_timeout(None).expect("a time");
+        assert_eq!(server.read(&mut said).expect("sent again"), 1);
+        // What is put in comes from nowhere.
+        let _actor = Actor::start(&near, "listen 10.9.0.1:81 accept=none").expect("an actor");
+        let ends = (("10.9.0.9".parse().expect("an address"), 7), ("10.9.0.1".parse().expect("one"), 81));
+        path.put(vec![packet::syn(ends.0, ends.1, 1)]);
+        let asked = || {
+            let tcp = std::fs::read_to_string(format!("/proc/{}/net/tcp", near.pid())).expect("a table");
+            // SYN-RECV
+            tcp.lines().any(|line| line.contains("0900090A:0007 03"))
+        };
+        assert!(until(asked));
     }
 }

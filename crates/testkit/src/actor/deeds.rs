@@ -20,14 +20,16 @@ pub enum Deed {
     Send(u64),
     /// `once:BYTES`: writes so many bytes, then holds it.
     Once(u64),
-    /// `bits:BYTES`: writes pieces of so many bytes, each a segment, as fast as it can.
+    /// `bits:BYTES`: writes pieces of so many bytes, each a segment, thousands a second.
     Bits(u64),
-    /// `bursts`: writes two megabytes, then a little every second.
+    /// `bursts`: writes two megabytes, then a little now and then.
     Bursts,
     /// `close`: closes it.
     Close,
     /// `fin`: sends no more, and holds it.
     Fin,
+    /// `shrink`: makes its receive buffer small after a while, and reads nothing.
+    Shrink,
     /// `reset`: aborts it.
     Reset,
     /// `unread`: closes it when something came that was not read.
@@ -56,6 +58,7 @@ impl FromStr for Deed {
             "bursts" => Self::Bursts,
             "close" => Self::Close,
             "fin" => Self::Fin,
+            "shrink" => Self::Shrink,
             "reset" => Self::Reset,
             "unread" => Self::Unread,
             "serve" => Self::Serve,
@@ -114,16 +117,24 @@ impl Deed {
                 let piece = usize::try_from(bytes).unwrap_or(1).clamp(1, room.len());
                 loop {
                     stream.write_all(&room[..piece])?;
+                    // What is not sent at once is joined to the piece before.
+                    thread::sleep(Duration::from_micros(150));
                 }
             }
             Self::Bursts => {
                 Self::Once(2 << 20).act_on(stream)?;
-                loop {
-                    thread::sleep(Duration::from_secs(1));
+                for pause in [2, 10, 10, 10] {
+                    thread::sleep(Duration::from_secs(pause));
                     stream.write_all(&room[..1000])?;
                 }
+                Ok(())
             }
             Self::Fin => stream.shutdown(Shutdown::Write),
+            Self::Shrink => {
+                thread::sleep(Duration::from_millis(300));
+                let least = 2304_i32.to_ne_bytes();
+                sys::set_opt(stream.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &least)
+            }
             Self::Reset => {
                 // struct linger: on, no time.
                 let linger = [1_i32.to_ne_bytes(), 0_i32.to_ne_bytes()].concat();
