@@ -8,6 +8,7 @@ mod bench;
 mod churn;
 mod closings;
 mod dist;
+mod doctor;
 mod fail;
 mod goldens;
 mod install;
@@ -42,6 +43,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "closings", words: closings::WORDS, doc: closings::DOC, run: closings::run },
     Chore { name: "dist", words: dist::WORDS, doc: dist::DOC, run: dist::run },
+    Chore { name: "doctor", words: doctor::WORDS, doc: doctor::DOC, run: doctor::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
     Chore { name: "uninstall", words: install::WORDS, doc: install::UNINSTALL_DOC, run: install::uninstall },

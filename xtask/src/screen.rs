@@ -73,6 +73,10 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     for (name, words) in [("top", ""), ("top without processes", which)] {
         let tmux = Watched::start(&namespace, &sockdiag, words)?;
         tmux.until_drawn()?;
+        if words.is_empty() {
+            // Of many sockets processes are looked up beside the looks; this is their maker.
+            tmux.until("holders", |screen| screen.contains("sockdiag-holder"))?;
+        }
         let (idle, written) = tmux.over(Duration::from_secs(seconds))?;
         figures.push(Figure {
             what: format!(
@@ -167,17 +171,19 @@ impl Watched<'_> {
     }
 
     fn until_drawn(&self) -> Result<(), Why> {
+        self.until("sockets", |screen| {
+            screen.contains(" sockets") && !screen.contains("rates after") && !screen.contains(" 0 sockets")
+        })
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> Result<(), Why> {
         for _ in 0..300 {
-            let screen = self.0.does(&["capture-pane", "-p"])?;
-            if screen.contains(" sockets")
-                && !screen.contains("rates after")
-                && !screen.contains(" 0 sockets")
-            {
+            if is_so(&self.0.does(&["capture-pane", "-p"])?) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        Err(Why::new("the screen shows no sockets"))
+        Err(Why::new(format!("the screen shows no {what}")))
     }
 
     /// Processor seconds so far, and bytes written.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{ArgMatches, Command};
 
 use crate::end::{End, Status, statuses};
-use crate::{generate, top, wait, watch};
+use crate::{doctor, generate, top, wait, watch};
 
 /// A sub-command.
 pub(crate) struct Subcommand {
@@ -21,6 +21,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { command: top::command, examples: top::EXAMPLES, run: top::run },
     Subcommand { command: watch::command, examples: watch::EXAMPLES, run: watch::run },
     Subcommand { command: wait::command, examples: wait::EXAMPLES, run: wait::run },
+    Subcommand { command: doctor::command, examples: doctor::EXAMPLES, run: doctor::run },
     Subcommand { command: generate::command, examples: generate::EXAMPLES, run: generate::run },
 ];
 
@@ -53,10 +54,16 @@ fn status_list(subcommand: Option<&str>) -> String {
 
 /// Does what the words ask for.
 pub(crate) fn run(words: Vec<OsString>) -> End {
+    // The doctor's status 2 says that something is critical.
+    let is_doctor = words.get(1).is_some_and(|word| word == "doctor");
     let matches = match command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(told) => {
-            let status = if told.use_stderr() { Status::Usage } else { Status::Done };
+            let status = match told.use_stderr() {
+                true if is_doctor => Status::Unseen,
+                true => Status::Usage,
+                false => Status::Done,
+            };
             return match told.print() {
                 Err(error) if status == Status::Done => End::unwritten(&error),
                 // What goes to standard error has nobody left to tell if it fails.

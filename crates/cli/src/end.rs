@@ -24,11 +24,20 @@ pub(crate) enum Status {
 pub(crate) const STATUSES: &[Meaning] = &[
     Meaning { status: Status::Done, of: &["top", "watch", "generate"], doc: "It is done." },
     Meaning { status: Status::Done, of: WAIT, doc: "The condition holds." },
+    Meaning { status: Status::Done, of: DOCTOR, doc: "Nothing is wrong, or only worth knowing." },
     Meaning { status: Status::TimeUp, of: WAIT, doc: "The time is up, and the condition does not hold." },
+    Meaning { status: Status::TimeUp, of: DOCTOR, doc: "There are warnings, and nothing is critical." },
     Meaning {
         status: Status::Usage,
-        of: ALL,
+        of: ASKED,
         doc: "The command line, or the filter, is wrong.  Nothing was asked of the kernel.",
+    },
+    Meaning { status: Status::Usage, of: DOCTOR, doc: "Something is critical." },
+    Meaning {
+        status: Status::Unseen,
+        of: DOCTOR,
+        doc: "Too little could be seen to say that nothing is wrong; or the command line, the filter or a rule is \
+              wrong, and nothing was asked of the kernel.",
     },
     Meaning {
         status: Status::Unseen,
@@ -59,7 +68,10 @@ pub(crate) struct Meaning {
     pub(crate) doc: &'static str,
 }
 
-const ALL: &[&str] = &["top", "watch", "wait", "generate"];
+const ALL: &[&str] = &["top", "watch", "wait", "doctor", "generate"];
+/// Those that end with 2 where they were asked wrongly.
+const ASKED: &[&str] = &["top", "watch", "wait", "generate"];
+const DOCTOR: &[&str] = &["doctor"];
 const SEEING: &[&str] = &["top", "watch", "wait"];
 const WAIT: &[&str] = &["wait"];
 

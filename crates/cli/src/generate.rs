@@ -18,11 +18,14 @@ use sockdiag_screen::KEYS;
 
 use crate::command::{self, SUBCOMMANDS};
 use crate::complete::VARIABLE;
+use crate::doctor;
 use crate::end::{End, statuses};
 use crate::output::{Stream, write_by};
 
 /// What is made for all pages of the manual.
 const MAN: &str = "man";
+/// What is made for the page of diagnoses.
+const DIAGNOSES: &str = "diagnoses";
 /// Shells, and where their completions are looked for, below a prefix.
 const SHELLS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/sockdiag"),
@@ -39,7 +42,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
-    let what = [MAN].into_iter().chain(SHELLS.map(|(shell, _)| shell)).chain(["all"]);
+    let what = [MAN].into_iter().chain(SHELLS.map(|(shell, _)| shell)).chain([DIAGNOSES, "all"]);
     Command::new("generate")
         .about("Print manual pages and shell completions, or install them")
         .long_about(
@@ -74,10 +77,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     if page.is_some() && (what != MAN || matches.contains_id("prefix")) {
         return Err(End::usage("the name of a page goes with man alone"));
     }
-    if let Some(prefix) = matches.get_one::<OsString>("prefix") {
+    if let Some(prefix) = matches.get_one::<OsString>("prefix").filter(|_| what != DIAGNOSES) {
         return install(Path::new(prefix), what);
     }
     let text = match what {
+        DIAGNOSES if matches.contains_id("prefix") => {
+            return Err(End::usage("the page of diagnoses is printed, not installed"));
+        }
+        DIAGNOSES => doctor::page()?.into_bytes(),
         "all" => return Err(End::usage("generate all needs --prefix DIR")),
         MAN => {
             let pages = pages().map_err(|error| End::unwritten(&error))?;

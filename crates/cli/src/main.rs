@@ -5,6 +5,7 @@
 
 mod command;
 mod complete;
+mod doctor;
 mod end;
 mod generate;
 mod options;
@@ -24,6 +25,7 @@ use end::{End, Status};
 use output::{Stream, write_by};
 
 fn main() -> ExitCode {
+    sockdiag::fields::Catalog::share_extended();
     let words: Vec<OsString> = std::env::args_os().collect();
     let end = match complete::answer(&words) {
         Ok(true) => End::done(),

@@ -106,13 +106,28 @@ pub(crate) fn observer(
     needs: Needs,
     watched: Vec<Choice>,
 ) -> Result<Observer, End> {
+    if needs.intersects(Needs::AROUND) {
+        return Err(judged_elsewhere("a field that is shown, or ordered or grouped by,"));
+    }
     let session = question::open(asked, selected, needs)?;
+    if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::AROUND)) {
+        return Err(judged_elsewhere(field.name));
+    }
     let mut observer =
         if watched.is_empty() { Observer::new(session) } else { Observer::watching(session, watched) };
     if matches.get_flag("stay") {
         observer.stay();
     }
     Ok(observer)
+}
+
+/// A field that only the doctor can read, since it follows from the namespace or from other
+/// sockets.
+pub(crate) fn judged_elsewhere(what: &str) -> End {
+    End::usage(format!(
+        "{what} follows from the counters of the namespace or from its other sockets: use sockdiag doctor, in a rule \
+         (--rules FILE)"
+    ))
 }
 
 /// A look that came to nothing: the output failed, or nothing can be asked.

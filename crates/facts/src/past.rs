@@ -16,7 +16,7 @@
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use crate::ending::LastSeen;
-use crate::model::Window;
+use crate::model::{Socket, Window};
 use crate::rate::{Estimate, Span, gain};
 
 /// A counter that is kept from one look to the next.
@@ -47,16 +47,28 @@ pub enum Counter {
     RwndLimited,
     /// `tcpi_sndbuf_limited`, in microseconds.
     SndbufLimited,
+    /// `SK_MEMINFO_DROPS`.
+    Drops,
+    /// `tcpi_delivered_ce`.
+    DeliveredCe,
+    /// `tcpi_reord_seen`.
+    ReordSeen,
+    /// `tcpi_rcv_ooopack`.
+    RcvOoopack,
+    /// `tcpi_total_rto_time`, in milliseconds.
+    TotalRtoTime,
+    /// `idiag_rqueue`, which goes up and down: what it was.
+    RecvQ,
 }
 
 bit_set! {
     /// Counters that are kept.
-    CounterSet(u16) of Counter
+    CounterSet(u32) of Counter
 }
 
 impl CounterSet {
     /// The set of this mask.
-    pub const fn from_bits(bits: u16) -> Self {
+    pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 }
@@ -69,7 +81,13 @@ struct Facts {
     bits: u8,
     /// The most that it can gain in a second.
     most_per_s: u64,
-    read: for<'a> fn(TcpInfo<'a>) -> Option<u64>,
+    read: Reads,
+}
+
+/// Where it is read from.
+enum Reads {
+    Info(for<'a> fn(TcpInfo<'a>) -> Option<u64>),
+    Socket(for<'a> fn(&Socket<'a>) -> Option<u64>),
 }
 
 /// Eight terabits in a second: more than any link that a socket uses.
@@ -78,16 +96,34 @@ const MOST_BYTES: u64 = 1_000_000_000_000;
 const MOST_SEGMENTS: u64 = 250_000_000;
 /// A second has no more.
 const MOST_MICROSECONDS: u64 = 1_000_000;
+/// Likewise.
+const MOST_MILLISECONDS: u64 = 1000;
 
 macro_rules! counters {
-    ($($counter:ident $bits:literal $most:ident $method:ident $(as $wider:ident)?,)*) => {
+    ($($counter:ident $bits:literal $most:ident $method:ident $(as $wider:ident)?,)*
+     ; $($late:ident $most_late:ident $method_late:ident,)*) => {
         /// Every counter, by number.
         const COUNTERS: &[Facts] = &[$(Facts {
             counter: Counter::$counter,
             bits: $bits,
             most_per_s: $most,
-            read: |info| info.$method()$(.map($wider::from))?,
-        }),*];
+            read: Reads::Info(|info| info.$method()$(.map($wider::from))?),
+        },)* Facts {
+            counter: Counter::Drops,
+            bits: 32,
+            most_per_s: MOST_SEGMENTS,
+            read: Reads::Socket(|socket| Some(socket.sk_mem_info()?.drops()?.into())),
+        }, $(Facts {
+            counter: Counter::$late,
+            bits: 32,
+            most_per_s: $most_late,
+            read: Reads::Info(|info| info.$method_late().map(u64::from)),
+        },)* Facts {
+            counter: Counter::RecvQ,
+            bits: 32,
+            most_per_s: MOST_BYTES,
+            read: Reads::Socket(|socket| socket.told_recv_q().map(u64::from)),
+        }];
     };
 }
 
@@ -104,6 +140,11 @@ counters! {
     BusyTime 32 MOST_MICROSECONDS busy_time_us,
     RwndLimited 32 MOST_MICROSECONDS rwnd_limited_us,
     SndbufLimited 32 MOST_MICROSECONDS sndbuf_limited_us,
+    ;
+    DeliveredCe MOST_SEGMENTS delivered_ce,
+    ReordSeen MOST_SEGMENTS reord_seen,
+    RcvOoopack MOST_SEGMENTS rcv_ooopack,
+    TotalRtoTime MOST_MILLISECONDS total_rto_time_ms,
 }
 
 const _: () = {
@@ -117,8 +158,12 @@ const _: () = {
 /// How many counters there are.
 const MOST_COUNTERS: usize = COUNTERS.len();
 
-/// Words of 32 bits that all counters together have.
-pub const MOST_WORDS: usize = 16;
+/// Words of 32 bits that all counters together have, and one that says which of
+/// the later ones a socket had.
+pub const MOST_WORDS: usize = 23;
+
+/// Counters that are told apart beside the words; of the later ones a word tells.
+pub const EARLY: CounterSet = CounterSet::from_bits(0x0fff);
 
 /// Counters of 64 bits that never fall while a socket is used by one connection.
 const NEVER_FALL: [Counter; 4] =
@@ -134,9 +179,20 @@ impl Counter {
         &COUNTERS[self as usize]
     }
 
-    /// Reads it.
+    /// Reads it from `tcp_info`, where it stands there.
     pub fn read(self, info: TcpInfo<'_>) -> Option<u64> {
-        (self.facts().read)(info)
+        match self.facts().read {
+            Reads::Info(read) => read(info),
+            Reads::Socket(_) => None,
+        }
+    }
+
+    /// Reads it from wherever the socket tells it.
+    pub fn read_of(self, socket: &Socket<'_>) -> Option<u64> {
+        match self.facts().read {
+            Reads::Info(read) => read(socket.tcp_info()?),
+            Reads::Socket(read) => read(socket),
+        }
     }
 
     /// Bits of it that are kept.
@@ -155,6 +211,8 @@ pub struct Slots {
     wanted: CounterSet,
     at: [u8; MOST_COUNTERS],
     words: u8,
+    /// Where it is told which of the later counters a socket had.
+    mask_at: Option<u8>,
 }
 
 impl Slots {
@@ -165,7 +223,9 @@ impl Slots {
             *at = words;
             words += facts.counter.words() as u8;
         }
-        Self { wanted, at, words }
+        let is_late = !wanted.minus(EARLY).is_empty();
+        let mask_at = is_late.then_some(words);
+        Self { wanted, at, words: words + u8::from(is_late), mask_at }
     }
 
     /// The counters that have a place.
@@ -178,11 +238,29 @@ impl Slots {
         self.words.into()
     }
 
-    /// Writes the counters of a socket into its words; which of them it has.
+    /// Writes the counters of `tcp_info` into the words of its socket; which of them it has.
     pub fn keep(&self, info: TcpInfo<'_>, words: &mut [u32]) -> CounterSet {
+        self.keep_read(words, |counter| counter.read(info))
+    }
+
+    /// The same of every counter that the socket has.
+    pub fn keep_of(&self, socket: &Socket<'_>, words: &mut [u32]) -> CounterSet {
+        let info = socket.tcp_info();
+        let had = self.keep_read(words, |counter| match (&counter.facts().read, info) {
+            (Reads::Info(read), Some(info)) => read(info),
+            (Reads::Info(_), None) => None,
+            (Reads::Socket(read), _) => read(socket),
+        });
+        if let Some(place) = self.mask_at.and_then(|at| words.get_mut(usize::from(at))) {
+            *place = had.minus(EARLY).bits();
+        }
+        had
+    }
+
+    fn keep_read(&self, words: &mut [u32], read: impl Fn(Counter) -> Option<u64>) -> CounterSet {
         let mut had = CounterSet::EMPTY;
         for facts in COUNTERS.iter().filter(|facts| self.wanted.contains(facts.counter)) {
-            let Some(number) = (facts.read)(info) else { continue };
+            let Some(number) = read(facts.counter) else { continue };
             let at = usize::from(self.at[facts.counter as usize]);
             match words.get_mut(at..at + facts.counter.words()) {
                 Some([low]) => *low = number as u32,
@@ -192,6 +270,12 @@ impl Slots {
             had = had.union(CounterSet::only(facts.counter));
         }
         had
+    }
+
+    /// Which of the later counters a socket had, by its words.
+    pub fn late(&self, words: &[u32]) -> CounterSet {
+        let mask = self.mask_at.and_then(|at| words.get(usize::from(at))).copied().unwrap_or(0);
+        CounterSet::from_bits(mask).minus(EARLY)
     }
 
     fn get(&self, counter: Counter, words: &[u32]) -> Option<u64> {
@@ -262,6 +346,18 @@ impl Past<'_> {
             _ => false,
         };
         (!may_wrap_twice).then_some(gained)
+    }
+
+    /// What a counter of any kind gained since the look before.
+    pub fn gain_of(&self, counter: Counter, socket: &Socket<'_>) -> Option<u64> {
+        let (earlier, span) = (self.earlier?, self.span()?);
+        let (before, now) = (earlier.counter(counter)?, counter.read_of(socket)?);
+        gain(counter.bits(), before, now, span.most_gain(counter.facts().most_per_s))
+    }
+
+    /// What a number that goes up and down was at the look before.
+    pub fn was(&self, counter: Counter) -> Option<u64> {
+        self.earlier?.counter(counter)
     }
 
     /// What a counter gained in a second since the look before.
@@ -369,16 +465,18 @@ mod tests {
     #[test]
     fn every_counter_has_its_own_place() {
         let slots = Slots::of(ALL);
-        assert_eq!(slots.words(), MOST_WORDS);
+        assert_eq!(slots.words() + 7, MOST_WORDS);
         let bytes: Vec<u8> = (0..280_u32).map(|at| (at * 7 % 251) as u8).collect();
         let info = TcpInfo::new(&bytes);
         let mut words = [0; MOST_WORDS];
         assert_eq!(slots.keep(info, &mut words), ALL);
-        for facts in COUNTERS {
+        for facts in COUNTERS.iter().filter(|facts| EARLY.contains(facts.counter)) {
             let mask = if facts.bits == 64 { u64::MAX } else { u32::MAX.into() };
-            let want = (facts.read)(info).map(|number| number & mask);
+            let want = facts.counter.read(info).map(|number| number & mask);
             assert_eq!(slots.get(facts.counter, &words), want, "{:?}", facts.counter);
         }
+        let late = Slots::of(CounterSet::only(Counter::Drops).union(CounterSet::only(Counter::ReordSeen)));
+        assert_eq!(late.words(), 3, "two, and which of them there are");
         let few = Slots::of(CounterSet::of(&[Counter::SegsOut, Counter::BytesAcked]));
         assert_eq!(few.words(), 3);
         let had = few.keep(TcpInfo::new(&bytes[..130]), &mut words);

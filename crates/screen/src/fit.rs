@@ -125,6 +125,10 @@ impl State {
             let before_holders = drawn.iter().position(|it| it.name.starts_with("socket.processes"));
             drawn.insert(before_holders.unwrap_or(drawn.len()), it);
         }
+        if self.grouped.is_some() && self.unfolded.is_empty() {
+            // Groups say nothing in the others.
+            drawn.retain(|it| it.is_number || it.is_sorted);
+        }
         drawn
     }
 

@@ -131,6 +131,8 @@
 
 #![deny(unsafe_code)]
 
+pub mod counters;
+pub mod descriptors;
 pub mod enrich;
 pub mod namespaces;
 pub mod notice;
@@ -146,6 +148,7 @@ pub mod sys;
 pub use sockdiag_facts::sort;
 pub use sockdiag_facts::{civil, ending, escape, fields, filter, model, number, order, past, rate};
 
+pub use counters::HostCounters;
 pub use fields::{OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
 pub use observer::{Frame, FrameSink, Observer, Seen};

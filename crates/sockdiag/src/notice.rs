@@ -172,7 +172,7 @@ pub enum Notice {
 
 impl Notice {
     /// Whether rows may be missing because of what it says.
-    pub(crate) fn leaves_holes(&self) -> bool {
+    pub fn leaves_holes(&self) -> bool {
         matches!(
             self,
             Self::DumpInterrupted

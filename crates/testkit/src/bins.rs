@@ -100,6 +100,7 @@ mod tests {
             "sockdiag-churn",
             "sockdiag-brief",
             "sockdiag-noise",
+            "sockdiag-actor",
         ];
         for name in names {
             assert!(program(name).unwrap().is_file());

@@ -13,6 +13,8 @@
 //! | [`churn`] | TCP connections that come and go at a steady pace |
 //! | [`brief`] | connections of a few milliseconds, and what a watcher says of their ends |
 //! | [`noise`] | what other people do on a machine while tests run |
+//! | [`path`], [`packet`] | a path between two namespaces that loses, delays and changes packets |
+//! | [`actor`] | programs that misbehave with sockets as they are told |
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
@@ -27,6 +29,7 @@
 //!
 //! This crate does not use `sockdiag-wire`, so that it can check it.
 
+pub mod actor;
 pub mod bins;
 pub mod bpf;
 pub mod brief;
@@ -42,6 +45,8 @@ pub mod netns;
 mod nl;
 pub mod noise;
 pub mod owners;
+pub mod packet;
+pub mod path;
 pub mod pins;
 pub mod recording;
 pub mod reference;

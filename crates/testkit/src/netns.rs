@@ -254,6 +254,18 @@ impl Namespace {
         Ok(())
     }
 
+    /// Sets the device with that index up.
+    pub fn up(&self, index: u32) -> Result<(), Why> {
+        let answers = configure(&self.fds, vec![rtnl::up(index)])?;
+        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("setting device {index} up"))
+    }
+
+    /// Lets so many packets wait at the device with that index.
+    pub fn queue(&self, index: u32, packets: u32) -> Result<(), Why> {
+        let answers = configure(&self.fds, vec![rtnl::queue(index, packets)])?;
+        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("the queue of device {index}"))
+    }
+
     /// Takes the device with that index down.
     pub fn down(&self, index: u32) -> Result<(), Why> {
         let answers = configure(&self.fds, vec![rtnl::down(index)])?;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{io, mem};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
@@ -195,6 +196,31 @@ pub(crate) fn end_first_thread() -> ! {
         // caller gives up everything that it has.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
     }
+}
+
+/// Makes a TUN device with this name and index in the calling thread's network
+/// namespace; its packets have no header before them.
+pub(crate) fn tun(name: &str, index: u32) -> io::Result<OwnedFd> {
+    // Both take an int or a structure that begins with the name (linux/if_tun.h).
+    const TUNSETIFF: libc::Ioctl = 0x4004_54ca_u32 as libc::Ioctl;
+    const TUNSETIFINDEX: libc::Ioctl = 0x4004_54da_u32 as libc::Ioctl;
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
+    let mut index = index as c_int;
+    // SAFETY: TUNSETIFINDEX reads one int, which `index` is.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFINDEX, &raw mut index) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // struct ifreq: a name of 16 bytes, flags in the 24 after it.
+    let mut request = [0_u8; 40];
+    let name = name.as_bytes().get(..15).unwrap_or(name.as_bytes());
+    request[..name.len()].copy_from_slice(name);
+    request[16..18].copy_from_slice(&((libc::IFF_TUN | libc::IFF_NO_PI) as u16).to_ne_bytes());
+    // SAFETY: TUNSETIFF reads and writes one struct ifreq, and `request` is as long.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(fd)
 }
 
 /// `setsockopt` with any bytes as value.

@@ -72,6 +72,14 @@ pub(super) const PRESETS: &[Preset] = &[
         sort: "-share.receiver,-share.network",
         totals: "avg(share.app),avg(share.network),avg(share.receiver),avg(share.sndbuf)",
     },
+    Preset {
+        name: "endings",
+        doc: "what ended, how, and after how much",
+        fields: "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.total_retrans",
+        // Those that did not end say nothing here, so they come last.
+        sort: "socket.ended",
+        totals: "sum(tcp.bytes_sent),sum(tcp.bytes_received)",
+    },
 ];
 
 /// The preset of this name; without one that which the sockets have something for.

@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
+mod doctor;
 mod documents;
 mod ends;
 mod over_time;

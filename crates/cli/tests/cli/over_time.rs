@@ -109,7 +109,7 @@ fn frames_are_written_in_every_form() {
         });
         assert!(code(&out) == 0 && has_field, "{words}: {listed}{}", text(&out.stderr));
     }
-    for preset in ["traffic", "latency", "loss", "queues", "memory", "limits"] {
+    for preset in ["traffic", "latency", "loss", "queues", "memory", "limits", "endings"] {
         let out = ended(&namespace, &format!("top --once --jsonl --preset {preset}"));
         assert_eq!(
             (code(&out), objects(&text(&out.stdout)).len()),

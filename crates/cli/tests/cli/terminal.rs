@@ -404,6 +404,7 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
                 kill_process(pid, Signal::TSTP).expect("it is ours");
                 // Let go on before it has stopped, it would stop for good.
                 assert!(until(|| stat(child.id()).0 == "T"), "it does not stop");
+                assert!(until(|| !terminal.screen().has(1049)), "it keeps the terminal");
                 kill_process(pid, Signal::CONT).expect("it is ours");
                 is_taken();
             }

@@ -11,8 +11,8 @@ use sockdiag_wire::ipproto::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_U
 use super::block::{Block, Lead, Test};
 use super::{Field, Groups, Needs, Text};
 use super::{
-    bpf, derived, endpoint, event, exposure, extended, memory, mptcp, netlink, packet, process, sctp, smc,
-    surroundings, tcp, tipc, ulp, unix, vsock, xdp,
+    around, bpf, derived, endpoint, event, exposure, extended, judged, memory, mptcp, netlink, packet,
+    process, sctp, smc, surroundings, tcp, tipc, ulp, unix, vsock, xdp,
 };
 use crate::model::tables::TABLES;
 use crate::model::{MessageKind, Row, Table, TableSet};
@@ -141,17 +141,39 @@ fn tables_of(message_kind: MessageKind) -> TableSet {
     of_kind.fold(TableSet::EMPTY, |all, table| all.union(TableSet::only(table)))
 }
 
+/// What sockets of a kind are judged by, beside what they report.
+const JUDGED: &[(MessageKind, &[Block])] = &[
+    (
+        MessageKind::Inet,
+        &[
+            Block::new(Groups::NONE, &[judged::MEMORIES, judged::ONE_LOOK, judged::JOINS]),
+            Block::new(Groups::NONE, &[judged::GAINS, judged::TWO_LOOKS]).only(WITH_TCP_INFO),
+            Block::new(Groups::NONE, &[around::COUNTERS, around::LEVELS, around::PROCESS]),
+        ],
+    ),
+    (MessageKind::Unix, &[Block::new(Groups::NONE, &[judged::MEMORIES])]),
+    (MessageKind::Netlink, &[Block::new(Groups::NONE, &[judged::MEMORIES])]),
+    (MessageKind::Packet, &[Block::new(Groups::NONE, &[judged::MEMORIES])]),
+];
+
+/// The table that the whole program reads.
+static CATALOG: OnceLock<Catalog> = OnceLock::new();
+
+/// A block as it is at run time.
+fn part(of_kind: TableSet, block: &'static Block) -> Part {
+    Part {
+        shown_by: block.shown_by,
+        of: block.of,
+        tables: block.tables.unwrap_or(of_kind),
+        applies: block.applies,
+        lead: block.lead,
+        fields: block.fields.iter().copied().flatten().collect(),
+    }
+}
+
 impl Catalog {
-    /// Every field there is.
+    /// Every field that `ss` has.
     pub fn standard() -> Self {
-        let part = |of_kind: TableSet, block: &'static Block| Part {
-            shown_by: block.shown_by,
-            of: block.of,
-            tables: block.tables.unwrap_or(of_kind),
-            applies: block.applies,
-            lead: block.lead,
-            fields: block.fields.iter().copied().flatten().collect(),
-        };
         let description = |(message_kind, blocks): &(MessageKind, &'static [Block])| Description {
             message_kind: *message_kind,
             parts: AROUND.iter().chain(*blocks).map(|block| part(tables_of(*message_kind), block)).collect(),
@@ -159,9 +181,25 @@ impl Catalog {
         Self { descriptions: KINDS.iter().map(description).collect() }
     }
 
-    /// [`Catalog::standard`], made once.
+    /// The same, and what sockets are judged by.
+    pub fn extended() -> Self {
+        let mut all = Self::standard();
+        for (message_kind, blocks) in JUDGED {
+            for description in all.descriptions.iter_mut().filter(|of| of.message_kind == *message_kind) {
+                description.parts.extend(blocks.iter().map(|block| part(tables_of(*message_kind), block)));
+            }
+        }
+        all
+    }
+
+    /// From now on the [shared](Self::shared) table is the [extended](Self::extended)
+    /// one, unless somebody read it before: a program says so first of all.
+    pub fn share_extended() {
+        CATALOG.get_or_init(Self::extended);
+    }
+
+    /// [`Catalog::standard`], made once, or what [`Catalog::share_extended`] made of it.
     pub fn shared() -> &'static Self {
-        static CATALOG: OnceLock<Catalog> = OnceLock::new();
         CATALOG.get_or_init(Self::standard)
     }
 

@@ -33,7 +33,7 @@ fn looks<'a>(row: &'a Row<'a>) -> Option<(&'a Past<'a>, TcpInfo<'a>)> {
     Some((row.past?, row.socket.tcp_info()?))
 }
 
-fn gain(row: &Row<'_>, counter: Counter) -> Option<u64> {
+pub(super) fn gain(row: &Row<'_>, counter: Counter) -> Option<u64> {
     let (past, info) = looks(row)?;
     past.gain(counter, info)
 }
@@ -70,7 +70,7 @@ fn retransmit_ratio(row: &Row<'_>) -> Option<f64> {
 
 /// What the counters of any row of two looks need beside their own: those that tell
 /// when a socket is used anew.
-const LOOKS: Needs =
+pub(super) const LOOKS: Needs =
     Needs::TWO_LOOKS.union(Needs::INFO).union(Needs::KEEP_BYTES_ACKED).union(Needs::KEEP_BYTES_RECEIVED);
 
 /// A row of two looks.
@@ -218,7 +218,7 @@ const fn told(name: &'static str, read: Read, doc: &'static str, source: &'stati
 }
 
 /// The round-trip time now and at its least, in microseconds, where both were measured.
-fn round_trips(row: &Row<'_>) -> Option<(u32, u32)> {
+pub(super) fn round_trips(row: &Row<'_>) -> Option<(u32, u32)> {
     let info = row.socket.tcp_info()?;
     let rtt = info.rtt_us().filter(|rtt| *rtt != 0)?;
     let least = info.min_rtt_us().filter(|least| !matches!(*least, 0 | u32::MAX))?;

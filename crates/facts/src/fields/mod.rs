@@ -7,6 +7,7 @@
 //! Invariant: names are unique, docs are sentences, and the order of the rows
 //! in a block is the order in which `ss` prints them.
 
+mod around;
 mod block;
 mod bpf;
 mod catalog;
@@ -23,6 +24,7 @@ mod fit;
 mod groups;
 #[cfg(all(test, not(miri)))]
 mod hygiene;
+mod judged;
 mod kind;
 mod memory;
 mod metric;
@@ -55,6 +57,7 @@ pub use endpoint::put_address;
 pub use endpoint::state_text;
 pub use extended::uid as owner;
 pub use groups::Groups;
+pub use judged::has_options;
 use kind::Special;
 pub use kind::{Int, Kind, Member, Spelling, Whole};
 pub use metric::{Metric, Together, Unit};

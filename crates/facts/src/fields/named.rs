@@ -18,7 +18,7 @@ use crate::model::TableSet;
 
 /// Subjects of what is found out around a socket, and of what one congestion control
 /// keeps for itself; the socket's own facts go before.
-const AROUND: [&str; 13] = [
+const AROUND: [&str; 14] = [
     "netns",
     "peer",
     "container",
@@ -32,6 +32,7 @@ const AROUND: [&str; 13] = [
     "ratio",
     "share",
     "delay",
+    "delta",
 ];
 
 /// The subject of what only /proc text says.

@@ -104,6 +104,20 @@ bit_set! {
         KEEP_RWND_LIMITED,
         /// Likewise `tcpi_sndbuf_limited`.
         KEEP_SNDBUF_LIMITED,
+        /// Likewise what the socket dropped.
+        KEEP_DROPS,
+        /// Likewise `tcpi_delivered_ce`.
+        KEEP_DELIVERED_CE,
+        /// Likewise `tcpi_reord_seen`.
+        KEEP_REORD_SEEN,
+        /// Likewise `tcpi_rcv_ooopack`.
+        KEEP_RCV_OOOPACK,
+        /// Likewise `tcpi_total_rto_time`.
+        KEEP_TOTAL_RTO_TIME,
+        /// Likewise what waited to be read.
+        KEEP_RECV_Q,
+        /// Counters and settings of the namespace, and what its other sockets add up to.
+        AROUND,
     }
 }
 
@@ -119,7 +133,7 @@ const INET_EXT: [(Needs, u8); 7] = [
 ];
 
 /// The counters that are kept from one look to the next.
-const KEPT: [(Needs, Counter); 12] = [
+const KEPT: [(Needs, Counter); 18] = [
     (Needs::KEEP_BYTES_SENT, Counter::BytesSent),
     (Needs::KEEP_BYTES_RECEIVED, Counter::BytesReceived),
     (Needs::KEEP_BYTES_ACKED, Counter::BytesAcked),
@@ -132,6 +146,12 @@ const KEPT: [(Needs, Counter); 12] = [
     (Needs::KEEP_BUSY_TIME, Counter::BusyTime),
     (Needs::KEEP_RWND_LIMITED, Counter::RwndLimited),
     (Needs::KEEP_SNDBUF_LIMITED, Counter::SndbufLimited),
+    (Needs::KEEP_DROPS, Counter::Drops),
+    (Needs::KEEP_DELIVERED_CE, Counter::DeliveredCe),
+    (Needs::KEEP_REORD_SEEN, Counter::ReordSeen),
+    (Needs::KEEP_RCV_OOOPACK, Counter::RcvOoopack),
+    (Needs::KEEP_TOTAL_RTO_TIME, Counter::TotalRtoTime),
+    (Needs::KEEP_RECV_Q, Counter::RecvQ),
 ];
 
 impl Needs {

@@ -8,6 +8,7 @@
 //!
 //! Nothing here does I/O.
 
+pub mod around;
 pub mod arrival;
 pub mod bpf_map;
 pub mod families;
@@ -31,6 +32,7 @@ pub mod vsock;
 pub mod words;
 pub mod xdp;
 
+pub use around::{Around, Descriptors, Join};
 pub use arrival::Arrival;
 pub use bpf_map::{BpfComplaint, BpfMap, BpfMapCache};
 pub use families::{Family, FamilySet};

@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU16;
 
+use super::around::Around;
 use super::arrival::Arrival;
 use super::bpf_map::BpfMapCache;
 use super::holders::{ContextCache, HolderCache};
@@ -83,6 +84,8 @@ pub struct Names<'a> {
     pub bpf_maps: Option<&'a dyn BpfMapCache>,
     /// Command lines of processes and names of users, where they were asked for.
     pub identities: Option<&'a dyn IdentityCache>,
+    /// Its namespace and the other sockets there, where it is judged.
+    pub around: Option<&'a dyn Around>,
 }
 
 /// What a sink sees.

@@ -222,6 +222,19 @@ pub struct Socket<'a> {
     pub detail: Detail<'a>,
 }
 
+impl Socket<'static> {
+    /// No socket: what a row is about that is about a namespace or a process.
+    pub fn nothing() -> Option<Self> {
+        // A reply of inet_diag without any number.
+        const NOTHING: &[u8] = &{
+            let mut bytes = [0; 72];
+            bytes[0] = AF_INET;
+            bytes
+        };
+        Self::decode(Record { origin: Origin::of(Table::Tcp, SourceKind::Recording), bytes: NOTHING })
+    }
+}
+
 impl<'a> Socket<'a> {
     /// Decodes a record; `None` if it is too short to be a socket at all or
     /// names a family that its table cannot hold.

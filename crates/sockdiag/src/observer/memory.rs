@@ -20,7 +20,7 @@ use crate::model::{
     HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window,
 };
 use crate::notice::Notice;
-use crate::past::{Counter, CounterSet, Earlier, MOST_WORDS, Past, Slots};
+use crate::past::{Counter, Earlier, MOST_WORDS, Past, Slots};
 use crate::session::{Course, Session, Test, Told};
 use crate::sink::Sink;
 use crate::source::DumpError;
@@ -298,9 +298,7 @@ impl Memory {
         let window = self.window(socket.origin.window);
         let Some(number) = number else { return Ok(()) };
         let slots = self.slots;
-        let had = socket
-            .tcp_info()
-            .map_or(CounterSet::EMPTY, |info| slots.keep(info, self.known.words_mut(number)));
+        let had = slots.keep_of(socket, self.known.words_mut(number));
         // Its process closed it, and the kernel has still to do: it is whose it was.
         let mut orphan = None;
         if let Some(at) = self.inode_at
@@ -652,7 +650,7 @@ fn earlier_of<'a>(
     words: &'a [u32],
 ) -> Option<Earlier<'a>> {
     let window = *windows.get(was.window as usize)?;
-    Some(Earlier { window, slots, words, had: was.had() })
+    Some(Earlier { window, slots, words, had: was.had().union(slots.late(words)) })
 }
 
 /// What was known of a socket before it ended.

@@ -60,6 +60,7 @@ mod tests;
 
 use std::os::fd::BorrowedFd;
 
+use crate::counters::HostCounters;
 use crate::fields::{Choice, Needs};
 use crate::model::{Row, TableSet, Window};
 use crate::notice::Notice;
@@ -234,6 +235,11 @@ impl Observer {
     /// which is cheaper is measured.
     pub fn stay(&mut self) {
         self.memory.stay = Some(stay::Stay::default());
+    }
+
+    /// What the namespaces of the question count: see [`Session::counters`].
+    pub fn counters(&self) -> Vec<HostCounters> {
+        self.session.counters()
     }
 
     /// Looks once more, and hands over what there is.

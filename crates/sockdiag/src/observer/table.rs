@@ -39,7 +39,7 @@ pub(super) mod flag {
     pub(crate) const ACCEPTED: u8 = 128;
 }
 
-/// The bits of [`CounterSet`].
+/// The bits of the early counters ([`EARLY`](crate::past::EARLY)).
 const COUNTERS: u16 = 0x0fff;
 
 /// No window: the socket came from a source without a clock.
@@ -87,11 +87,11 @@ impl Entry {
 
     /// Which counters it had.
     pub(super) fn had(&self) -> CounterSet {
-        CounterSet::from_bits(self.had & COUNTERS)
+        CounterSet::from_bits((self.had & COUNTERS).into())
     }
 
     pub(super) fn set_had(&mut self, had: CounterSet) {
-        self.had = had.bits() & COUNTERS;
+        self.had = had.bits() as u16 & COUNTERS;
     }
 
     /// It is missed in this second.

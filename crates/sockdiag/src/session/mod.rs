@@ -21,6 +21,7 @@ mod scopes;
 
 use std::sync::Arc;
 
+use crate::counters::HostCounters;
 use crate::enrich::{EnrichConfig, Enricher, Threads};
 use crate::fields::Needs;
 use crate::filter::{self, EvalContext, Expr, Remark};
@@ -295,6 +296,12 @@ impl Session {
         };
         let scope = self.scopes.only()?;
         source::record(&query, &mut scope.access, out, say).map_err(AskError::Record)
+    }
+
+    /// What the namespaces of the question count, each as it is now: those that the
+    /// last poll found, in its order.  One that ended since is left out.
+    pub fn counters(&self) -> Vec<HostCounters> {
+        self.scopes.counters(&self.sources)
     }
 
     /// What is asked of the kernel and looked up elsewhere.

@@ -110,6 +110,25 @@ impl Session {
         self.instead = instead;
     }
 
+    /// In the next polls only these TCP sockets are told of, each looked up by itself;
+    /// those that are gone are left out.  Each is given with the inode of its namespace, as
+    /// its row had it: 0 where there is only ours.  In namespaces that are not among
+    /// `netns` nothing changes.
+    ///
+    /// A socket that was not told by this machine's kernel is left out.
+    pub fn look_up<'s>(&mut self, netns: &[u64], sockets: impl IntoIterator<Item = (u64, Socket<'s>)>) {
+        let known: Vec<(u64, source::Identity)> = sockets
+            .into_iter()
+            .filter_map(|(netns, socket)| Some((netns, source::Identity::of(&socket)?)))
+            .collect();
+        let of = |netns: u64| {
+            let these = known.iter().filter(|(at, _)| *at == netns).map(|(_, identity)| *identity);
+            let asked: Arc<dyn Instead> = Arc::new(source::LookUps::of_those_left(these.collect()));
+            (netns, asked)
+        };
+        self.instead = netns.iter().map(|netns| of(*netns)).collect();
+    }
+
     /// The filter, in each namespace.
     pub(crate) fn tests(&self, into: &mut Vec<Test>) {
         into.clear();

@@ -17,6 +17,7 @@ use rustix::process::{Resource, getrlimit};
 use super::AskError;
 use super::observed::Ends;
 use super::question::Reader;
+use crate::counters::{self, HostCounters};
 use crate::enrich::{Links, PortRange, SystemLookups};
 use crate::filter::{EvalContext, Expr, Parsed, Remark};
 use crate::model::{Family, Netns};
@@ -330,6 +331,24 @@ impl Scopes {
             PortRange { first, last, reserved }
         };
         self.list.iter().map(range).collect()
+    }
+
+    /// The counters of each namespace that is listed; one that ended has none.
+    pub(super) fn counters(&self, sources: &Sources) -> Vec<HostCounters> {
+        let listed = self.list.iter().filter(|scope| scope.listed);
+        let place = |scope: &Scope| {
+            let (opener, netns_inode) = (scope.access.opener(), scope.inode().unwrap_or(0));
+            counters::read(counters::Place { sources, opener, netns_inode }).ok()
+        };
+        let mut all: Vec<HostCounters> = listed.filter_map(place).collect();
+        if all.iter().any(HostCounters::lacks_machine)
+            && let Ok(home) = counters::read(counters::Place { sources, opener: &self.home, netns_inode: 0 })
+        {
+            for counters in &mut all {
+                counters.take_machine(&home);
+            }
+        }
+        all
     }
 
     /// The filters, each with what it asks its surroundings for.

@@ -297,6 +297,8 @@ impl OwnedRow {
             contexts: known.contexts.as_ref().map(|book| book as &dyn ContextCache),
             bpf_maps: None,
             identities: known.identities.as_ref().map(|book| book as &dyn IdentityCache),
+            // It is lent by whoever judges rows, for as long as that takes.
+            around: None,
         };
         let past = self.past.as_ref().map(|past| past.lend());
         look(&Row { socket: &socket, names, association: self.association, past: past.as_ref() })
@@ -463,6 +465,7 @@ mod tests {
             addresses: Some(&Fake),
             holders: Some(&Fake),
             contexts: Some(&Fake),
+            around: None,
             bpf_maps: None,
             identities: Some(&Fake),
         };

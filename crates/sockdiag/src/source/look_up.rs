@@ -4,7 +4,8 @@
 //! of them a microsecond for each: which of the two is cheaper is for the caller to
 //! measure.
 //!
-//! Invariant: either every socket was found, by its cookie, or nothing is told.
+//! Invariant: either every socket was found, by its cookie, or nothing is told, unless it
+//! was asked for those that are left.
 //!
 //! Source: `inet_diag_req_v2` without `NLM_F_DUMP` (linux/inet_diag.h).
 
@@ -52,12 +53,19 @@ pub(crate) struct LookUps {
     sockets: Vec<Identity>,
     /// Whether all of them were found when they were looked up last.
     found: AtomicBool,
+    /// Whether those that are gone are left out, instead of a dump being asked for.
+    leaves_out: bool,
 }
 
 impl LookUps {
     /// These, in the order in which they will be told.
     pub(crate) fn new(sockets: Vec<Identity>) -> Self {
-        Self { sockets, found: AtomicBool::new(false) }
+        Self { sockets, found: AtomicBool::new(false), leaves_out: false }
+    }
+
+    /// The same, but those that are gone are left out.
+    pub(crate) fn of_those_left(sockets: Vec<Identity>) -> Self {
+        Self { leaves_out: true, ..Self::new(sockets) }
     }
 
     /// Whether all of them were found, so that there was no dump.
@@ -106,7 +114,7 @@ impl LookUps {
                     return None;
                 }
             }
-            if !all {
+            if !all && !self.leaves_out {
                 access.keep(socket);
                 return None;
             }

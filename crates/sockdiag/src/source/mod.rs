@@ -61,6 +61,7 @@ pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
 pub use sources::Sources;
+pub(crate) use sources::ports_listed;
 pub use summary::{Summary, summary, summary_in};
 
 /// Asks for the TCP socket of this identity that is bound to no interface;

@@ -189,12 +189,12 @@ impl Sources {
         let path = self.proc_file("sys/net/ipv4/ip_local_reserved_ports");
         let mut text = Vec::new();
         let read = self.open(&path, access).and_then(|file| file.take(LONGEST_LIST).read_to_end(&mut text));
-        read.map_or(0, |_| listed(&text, &range))
+        read.map_or(0, |_| ports_listed(&text, &range))
     }
 }
 
 /// How many ports of a range a list such as `80,9000-9010` names.
-fn listed(text: &[u8], range: &RangeInclusive<u16>) -> u32 {
+pub(crate) fn ports_listed(text: &[u8], range: &RangeInclusive<u16>) -> u32 {
     let each = text.trim_ascii().split(|byte| *byte == b',').filter_map(|part| {
         let (first, last) =
             std::str::from_utf8(part).ok().map(|part| part.split_once('-').unwrap_or((part, part)))?;
@@ -247,7 +247,7 @@ mod tests {
             ("1-65535\n", 101),
             ("150-140,x,1-,199-201", 2),
         ] {
-            assert_eq!(listed(list.as_bytes(), &(100..=200)), want, "{list}");
+            assert_eq!(ports_listed(list.as_bytes(), &(100..=200)), want, "{list}");
         }
         let missing = Sources { ip_local_port_range: Some("/nonexistent".into()), ..Sources::default() };
         assert_eq!(missing.port_range(&Access::here()), NO_RANGE);

@@ -21,6 +21,7 @@ const CHANGE: u16 = 1 | 4;
 /// `CHANGE | NLM_F_EXCL | NLM_F_CREATE`
 const CREATE: u16 = CHANGE | 0x200 | 0x400;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_INFO_KIND: u16 = 1;
@@ -68,6 +69,13 @@ pub(super) fn down(index: u32) -> Vec<u8> {
 /// Gives a device, which has to be down on kernels before 6.2, another name.
 pub(super) fn rename(index: u32, name: &str) -> Vec<u8> {
     nl::message(RTM_NEWLINK, CHANGE, 1, &named(index, name))
+}
+
+/// Lets so many packets wait at a device.
+pub(super) fn queue(index: u32, packets: u32) -> Vec<u8> {
+    let mut bytes = link(index, 0);
+    nl::attr(&mut bytes, IFLA_TXQLEN, &packets.to_ne_bytes());
+    nl::message(RTM_NEWLINK, CHANGE, 1, &bytes)
 }
 
 /// Makes a pair of veth devices with these indices and names.

@@ -11,7 +11,7 @@ use crate::top::preset::{self, PRESETS};
 use crate::{complete, over_time};
 
 /// What can be grouped by, and the fields of it.
-const GROUPS: [(&str, &str); 9] = [
+const GROUPS: [(&str, &str); 10] = [
     ("process", "comm"),
     ("process id", "comm,pid"),
     ("remote address", "remote.addr"),
@@ -21,6 +21,7 @@ const GROUPS: [(&str, &str); 9] = [
     ("container", "container"),
     ("unit", "unit"),
     ("namespace", "netns.title"),
+    ("process and state", "comm,state"),
 ];
 
 /// What a dump brings along at little cost, so that details have it and other presets

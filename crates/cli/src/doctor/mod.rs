@@ -1,0 +1,220 @@
+//! `sockdiag doctor`: what is wrong with sockets, and who is to blame.
+//!
+//! Two looks at all sockets and at the counters of their namespaces, then a third at
+//! those that are suspected, one by one.  What is found is judged by
+//! [`sockdiag_doctor`]; here it is asked and told.
+//!
+//! Invariant: the status says how bad the worst finding is; that something could not be
+//! seen never looks like health.
+
+mod looks;
+mod report;
+
+use std::fs;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use sockdiag::fields::{Catalog, Needs};
+use sockdiag::model::{StateSet, Table};
+use sockdiag_doctor::{About, Checked, Doctor, Finding, Severity};
+
+use crate::end::{End, Status};
+use crate::options::{self, Asked};
+use crate::output::{Stream, write_by};
+use crate::time_span;
+
+/// Tables that are looked at where none is named.
+const TABLES: [Table; 9] = [
+    Table::Tcp,
+    Table::Mptcp,
+    Table::Udp,
+    Table::UnixStream,
+    Table::UnixDgram,
+    Table::UnixSeqpacket,
+    Table::PacketRaw,
+    Table::PacketDgram,
+    Table::Netlink,
+];
+
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag doctor", "What is wrong in this network namespace, the worst first."),
+    ("sockdiag doctor --for 10s 'dport = :5432'", "What is wrong with connections to a database."),
+    ("sockdiag doctor --netns all --json", "All network namespaces, as one JSON document."),
+    ("sockdiag doctor --explain accept-queue-overflow", "What a finding means, and how to check it by hand."),
+];
+
+/// The sub-command.
+pub(crate) fn command() -> Command {
+    let command = Command::new("doctor")
+        .about("Say what is wrong with sockets, and who is to blame")
+        .long_about(
+            "Looks at the sockets of a network namespace, and at its counters, twice; then once more at those that are \
+             suspected; and says what is wrong: a line for each finding, the worst first, with the numbers that \
+             show it, what else could explain it, and what to do next.  What follows from something else is told \
+             with that.  Every diagnosis is explained by --explain.  Without privilege it judges what it can see, and \
+             says what it could not.  It ends with 0 if nothing is wrong, 1 if there are warnings, 2 if something is \
+             critical, and 3 if it could not see enough.",
+        )
+        .arg(
+            Arg::new("for")
+                .long("for")
+                .value_name("TIME")
+                .help("How long to look: 2s, 5s, 1m")
+                .default_value("5s")
+                .value_parser(time_span::parse_some)
+                .help_heading("When to look"),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .help("Write one JSON document; its schema: sockdiag doctor --json-schema")
+                .action(ArgAction::SetTrue)
+                .help_heading("What is said"),
+        )
+        .arg(
+            Arg::new("list")
+                .long("list")
+                .help("List the diagnoses, a line each, and look at nothing")
+                .action(ArgAction::SetTrue)
+                .help_heading("What is said"),
+        )
+        .arg(
+            Arg::new("explain")
+                .long("explain")
+                .value_name("ID")
+                .help("Explain a diagnosis: meaning, formula, thresholds and their sources, how to check it by hand")
+                .value_parser(value_parser!(String))
+                .help_heading("What is said"),
+        )
+        .arg(
+            Arg::new("json-schema")
+                .long("json-schema")
+                .help("Print the schema of the JSON document")
+                .action(ArgAction::SetTrue)
+                .help_heading("What is said"),
+        )
+        .arg(
+            Arg::new("rules")
+                .long("rules")
+                .value_name("FILE")
+                .help("Judge by the rules of this file (TOML) too; one with the id of a built-in rule takes its place")
+                .value_hint(ValueHint::FilePath)
+                .value_parser(value_parser!(std::path::PathBuf))
+                .help_heading("Which diagnoses"),
+        );
+    options::with_selection(command, false)
+}
+
+/// Does it.
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
+    // Two is the status of what is critical: who asks wrongly has seen nothing.
+    asked(matches).map_err(|end| match end.code {
+        code if code == Status::Usage as u8 && end.text.is_some() => {
+            End { code: Status::Unseen as u8, ..end }
+        }
+        _ => end,
+    })
+}
+
+/// The rules, of the program and of a file.
+fn rules(matches: &ArgMatches, catalog: &Catalog) -> Result<Vec<Checked>, End> {
+    let rules = sockdiag_doctor::built_in(catalog).map_err(End::usage)?;
+    let Some(path) = matches.get_one::<std::path::PathBuf>("rules") else { return Ok(rules) };
+    let text = fs::read_to_string(path)
+        .map_err(|error| End::usage(format!("cannot read the rules: {}: {error}", path.display())))?;
+    let others = sockdiag_doctor::read(catalog, &path.display().to_string(), &text).map_err(End::usage)?;
+    Ok(sockdiag_doctor::merged(rules, others))
+}
+
+fn asked(matches: &ArgMatches) -> Result<(), End> {
+    let catalog = Catalog::shared();
+    let rules = rules(matches, catalog)?;
+    if matches.get_flag("json-schema") {
+        let schema = format!("{:#}\n", sockdiag_doctor::schema());
+        return Err(End::listed(schema));
+    }
+    if matches.get_flag("list") {
+        let lines: Vec<String> = rules.iter().map(|rule| sockdiag_doctor::line(&rule.rule) + "\n").collect();
+        return Err(End::listed(lines.concat()));
+    }
+    if let Some(id) = matches.get_one::<String>("explain") {
+        return explain(&rules, id);
+    }
+    let mut asked = Asked::of(matches)?;
+    if !asked.names_tables {
+        TABLES.into_iter().for_each(|table| asked.selection.add_table(table));
+    }
+    asked.selection.request(StateSet::ALL);
+    let selected = asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))?;
+    let time = matches.get_one::<Duration>("for").copied().unwrap_or(Duration::from_secs(5));
+    let mut doctor = Doctor::of(catalog, rules);
+    let looks = looks::look(&mut doctor, &asked, selected, time)?;
+    let findings = doctor.findings();
+    let not_judged = doctor.not_judged(selected.tables, looks.has_counters);
+    let about = About {
+        sockets: doctor.judged(),
+        namespaces: looks.namespaces,
+        rules: u64::try_from(doctor.rules().len()).unwrap_or(0),
+    };
+    let seconds = looks.seconds;
+    let text = if matches.get_flag("json") {
+        let text = sockdiag_doctor::document(seconds, &about, &findings, &not_judged, doctor.unseen());
+        text.map_err(|error| End::unseen(error.to_string()))?
+    } else {
+        report::text(seconds, &about, &findings, &not_judged, doctor.unseen())
+    };
+    write_by(Stream::Out, text.as_bytes(), None).map_err(|error| End::unwritten(&error))?;
+    let code = status(&findings, looks.is_blind);
+    if code == 0 { Ok(()) } else { Err(End { code, text: None, list: None }) }
+}
+
+/// How it ends.
+fn status(findings: &[Finding], is_blind: bool) -> u8 {
+    match findings.iter().map(|finding| finding.severity).max() {
+        Some(Severity::Critical) => 2,
+        Some(Severity::Warning) => 1,
+        _ if is_blind => Status::Unseen as u8,
+        _ => 0,
+    }
+}
+
+/// The page of all diagnoses of the program.
+///
+/// # Errors
+/// None: a test reads them.
+pub(crate) fn page() -> Result<String, End> {
+    let rules = sockdiag_doctor::built_in(Catalog::shared()).map_err(End::usage)?;
+    Ok(sockdiag_doctor::markdown(&rules))
+}
+
+fn explain(rules: &[Checked], id: &str) -> Result<(), End> {
+    let wanted = |checked: &&Checked| {
+        checked.rule.id() == id || !id.is_empty() && checked.rule.number.eq_ignore_ascii_case(id)
+    };
+    let found: Vec<String> = rules.iter().filter(wanted).map(sockdiag_doctor::explanation).collect();
+    if found.is_empty() {
+        let near = rules.iter().min_by_key(|rule| sockdiag::fields::distance(rule.rule.id(), id));
+        let near = near.map_or("", |rule| rule.rule.id());
+        return Err(End::usage(format!(
+            "there is no diagnosis \"{}\"; the nearest is {near}, and --list shows all",
+            id.escape_debug()
+        )));
+    }
+    Err(End::listed(found.join("\n")))
+}
+
+/// What rows have to bring, less what is lent to them.
+fn needs_of(doctor: &Doctor) -> Needs {
+    doctor.needs().minus(Needs::AROUND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_worst_is_the_status() {
+        assert_eq!((status(&[], false), status(&[], true)), (0, 3));
+    }
+}

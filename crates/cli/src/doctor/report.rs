@@ -1,0 +1,135 @@
+//! Findings as text: a line each, and details beneath.
+
+use std::fmt::Write as _;
+
+use sockdiag_doctor::{About, Evidence, Finding, NotJudged, Severity};
+
+/// Letters of a line of details.
+const WIDTH: usize = 100;
+/// What details begin with.
+const INDENT: &str = "          ";
+
+/// The whole report.
+pub(super) fn text(
+    seconds: f64,
+    about: &About,
+    findings: &[Finding],
+    not_judged: &[NotJudged],
+    unseen: &[String],
+) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        put_finding(&mut text, finding);
+        text.push('\n');
+    }
+    let count = |of: Severity| findings.iter().filter(|finding| finding.severity == of).count();
+    let counted = match findings.len() {
+        0 => "nothing found".to_owned(),
+        _ => format!(
+            "{} critical, {} warnings, {} worth knowing",
+            count(Severity::Critical),
+            count(Severity::Warning),
+            count(Severity::Info)
+        ),
+    };
+    let About { sockets, namespaces, rules } = about;
+    let _ = writeln!(
+        text,
+        "{sockets} sockets in {namespaces} network namespace(s), {seconds:.1} s, {rules} rules: {counted}."
+    );
+    put_not_judged(&mut text, not_judged);
+    for what in unseen {
+        put_wrapped(&mut text, "Not seen: ", "          ", what);
+    }
+    text
+}
+
+fn put_finding(text: &mut String, finding: &Finding) {
+    let word = finding.severity.word().to_uppercase();
+    let _ = writeln!(text, "{word:<9} {} [{}]", finding.title, finding.id);
+    put_wrapped(text, INDENT, INDENT, &finding.sentence);
+    let evidence: Vec<String> = finding.evidence.iter().map(evidence).collect();
+    let measured = format!("{} = {}", finding.quantity.name, finding.quantity.text);
+    let seen = [vec![measured], evidence].concat().join(", ");
+    put_labelled(text, "seen", &seen);
+    if let Some(netns) = &finding.netns {
+        put_labelled(text, "where", &format!("network namespace {netns}"));
+    }
+    if !finding.holders.is_empty() {
+        put_labelled(text, "whose", &finding.holders.join(", "));
+    }
+    if !finding.explains.is_empty() {
+        let explained: Vec<String> =
+            finding.explains.iter().map(|(id, title)| format!("{title} [{id}]")).collect();
+        put_labelled(text, "explains", &explained.join("; "));
+    }
+    let sure = finding.confidence.word();
+    put_labelled(text, "sure", &format!("{sure}; it could also be {}", finding.could_be));
+    put_labelled(text, "next", &finding.next);
+}
+
+fn evidence(evidence: &Evidence) -> String {
+    format!("{} = {}", evidence.name, evidence.text)
+}
+
+fn put_labelled(text: &mut String, label: &str, value: &str) {
+    let first = format!("{INDENT}{label}: ");
+    let rest = format!("{INDENT}  ");
+    put_wrapped(text, &first, &rest, value);
+}
+
+/// Words of a value, in lines that are not too long.
+fn put_wrapped(text: &mut String, first: &str, rest: &str, value: &str) {
+    let mut line = first.to_owned();
+    let mut is_new = true;
+    for word in value.split_whitespace() {
+        if !is_new && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            line = rest.to_owned();
+            is_new = true;
+        }
+        if !is_new {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_new = false;
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
+}
+
+/// Rules that were not judged, by the reason.
+fn put_not_judged(text: &mut String, not_judged: &[NotJudged]) {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for NotJudged { id, why } in not_judged {
+        match reasons.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, ids)) => ids.push(id),
+            None => reasons.push((why, vec![id])),
+        }
+    }
+    for (why, ids) in reasons {
+        put_wrapped(text, "Not judged: ", "            ", &format!("{}: {why}", ids.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_not_too_long() {
+        let mut text = String::new();
+        put_wrapped(&mut text, "first: ", "  ", &"word ".repeat(60));
+        assert!(text.lines().count() > 2 && text.lines().all(|line| line.len() <= WIDTH), "{text}");
+        assert_eq!(text.split_whitespace().count(), 61);
+    }
+
+    #[test]
+    fn what_was_not_judged_is_told_by_its_reason() {
+        let left = |id: &str, why: &str| NotJudged { id: id.to_owned(), why: why.to_owned() };
+        let mut text = String::new();
+        put_not_judged(&mut text, &[left("a", "too short"), left("b", "no table"), left("c", "too short")]);
+        assert_eq!(text, "Not judged: a, c: too short\nNot judged: b: no table\n");
+    }
+}

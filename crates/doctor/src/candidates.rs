@@ -1,0 +1,260 @@
+//! What rows add up to for one rule: groups, each with the row that shows it best.
+//!
+//! Invariant: however many rows there are, so many groups are kept of a rule and no more;
+//! how many there were beside them is counted.
+
+use std::collections::HashMap;
+use std::hash::RandomState;
+
+use sockdiag_facts::Row;
+use sockdiag_facts::fields::{Choice, Unit, put_address};
+use sockdiag_facts::model::{Addr, Origin, Record, Socket};
+
+use crate::amount;
+use crate::check::{Checked, Show};
+use crate::finding::Evidence;
+use crate::quantity::{Amounts, number};
+use crate::rule::Severity;
+
+/// Groups that are kept of a rule.
+const MOST_GROUPS: usize = 1 << 14;
+
+/// A socket that was kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) netns: u64,
+    pub(crate) origin: Origin,
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) cookie: u64,
+    pub(crate) inode: u32,
+}
+
+impl Sample {
+    pub(crate) fn socket(&self) -> Option<Socket<'_>> {
+        Socket::decode(Record { origin: self.origin, bytes: &self.bytes })
+    }
+}
+
+/// The row that shows it best.
+#[derive(Clone, Debug)]
+pub(crate) struct Worst {
+    /// How bad it is; more is worse.
+    rank: f64,
+    pub(crate) shown: Vec<Option<Evidence>>,
+    pub(crate) keys: Vec<(String, String)>,
+    pub(crate) local: String,
+    pub(crate) remote: String,
+    pub(crate) sample: Sample,
+    /// Of a rule about single rows, what it amounts to.
+    pub(crate) amounts: Option<Amounts>,
+}
+
+/// Rows that belong together.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) netns: u64,
+    pub(crate) netns_title: Option<String>,
+    pub(crate) fields: Vec<Evidence>,
+    pub(crate) amounts: Amounts,
+    /// Of a rule about single rows, how bad the worst is.
+    pub(crate) severity: Option<Severity>,
+    pub(crate) traffic: f64,
+    pub(crate) worst: Option<Worst>,
+    pub(crate) holders: Vec<String>,
+    /// Whether the third look found it so again.
+    pub(crate) is_confirmed: bool,
+}
+
+/// What was found for one rule.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    pub(crate) groups: HashMap<(u64, Vec<u8>), Group>,
+    /// Rows of groups that there was no room for.
+    pub(crate) left_out: u64,
+}
+
+/// What every group can be told by, beside its own fields.
+const KEYS: [&str; 9] = [
+    "local.addr",
+    "local.port",
+    "remote.addr",
+    "remote.port",
+    "socket.cookie",
+    "remote.addr/24:48",
+    "service.side",
+    "service.addr",
+    "service.port",
+];
+
+/// What is read of rows for every rule.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    keys: Vec<Choice>,
+    traffic: Option<Choice>,
+    pub(crate) hash: RandomState,
+}
+
+impl Readers {
+    pub(crate) fn new(catalog: &sockdiag_facts::fields::Catalog) -> Self {
+        let choice = |name: &str| Choice::new(catalog, name).ok();
+        Self {
+            keys: KEYS.iter().filter_map(|name| choice(name)).collect(),
+            traffic: choice("goodput_bytes_per_s"),
+            hash: RandomState::new(),
+        }
+    }
+
+    /// What reading them costs.
+    pub(crate) fn needs(&self) -> sockdiag_facts::fields::Needs {
+        let choices = self.keys.iter().chain(&self.traffic);
+        choices.fold(sockdiag_facts::fields::Needs::NONE, |needs, choice| needs.union(choice.needs()))
+    }
+
+    fn traffic(&self, row: &Row<'_>) -> f64 {
+        self.traffic.as_ref().and_then(|choice| number(choice, row)).unwrap_or(0.0)
+    }
+}
+
+/// `ADDRESS:PORT`, or what stands there.
+fn end_text(addr: Addr, port: i64) -> String {
+    let mut text = Vec::new();
+    let is_v6 = matches!(addr, Addr::V6(_)) && addr.mapped_v4().is_none();
+    if is_v6 {
+        text.push(b'[');
+    }
+    put_address(&mut text, addr.one_host());
+    if is_v6 {
+        text.push(b']');
+    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    format!("{text}:{port}")
+}
+
+/// What a field says of a row, for a finding.
+pub(crate) fn evidence(choice: &Choice, error: Option<&Choice>, row: &Row<'_>) -> Option<Evidence> {
+    let mut text = Vec::new();
+    if !choice.put(&mut text, row) {
+        return None;
+    }
+    let number = number(choice, row);
+    let error = error.and_then(|error| self::number(error, row)).filter(|error| *error > 0.0);
+    let unit = choice.unit();
+    let text = match number {
+        // Its unit is another one of some sockets: the sentence says which.
+        Some(number) if choice.named().field.bare => amount::digits(number),
+        Some(number) if unit != Unit::None => amount::text(number, unit),
+        _ => String::from_utf8_lossy(&text).into_owned(),
+    };
+    Some(Evidence { name: choice.full_name(), text, number, error, unit })
+}
+
+/// The ends of a row's socket; a unix one's name.
+fn ends(row: &Row<'_>) -> (String, String) {
+    let socket = row.socket;
+    if let Some(name) = row.value("unix.name") {
+        let name = sockdiag_facts::fields::printable(&name.text().unwrap_or_default());
+        return (name, String::new());
+    }
+    (end_text(socket.local.addr, socket.local.port), end_text(socket.remote.addr, socket.remote.port))
+}
+
+impl Worst {
+    fn of(rule: &Checked, readers: &Readers, row: &Row<'_>, netns: u64, rank: f64) -> Self {
+        let socket = row.socket;
+        let shown = rule.shown.iter().map(|shown| match &shown.show {
+            Show::Field(choice, error) => evidence(choice, error.as_ref(), row),
+            Show::Amount(_) => None,
+        });
+        let mut keys = Vec::new();
+        for choice in readers.keys.iter().chain(&rule.group) {
+            let mut text = Vec::new();
+            if choice.put(&mut text, row) {
+                keys.push((choice.full_name(), String::from_utf8_lossy(&text).into_owned()));
+            }
+        }
+        let (local, remote) = ends(row);
+        Self {
+            rank,
+            shown: shown.collect(),
+            keys,
+            local,
+            remote,
+            sample: Sample {
+                netns,
+                origin: socket.origin,
+                bytes: socket.bytes.into(),
+                cookie: row.cookie().unwrap_or(0),
+                inode: socket.inode,
+            },
+            amounts: None,
+        }
+    }
+}
+
+impl Candidates {
+    /// Takes a row in that fulfils the conditions of a rule.
+    pub(crate) fn take(
+        &mut self,
+        rule: &Checked,
+        readers: &Readers,
+        row: &Row<'_>,
+        netns: u64,
+        seconds: Option<f64>,
+    ) {
+        let is_single = rule.rule.subject.is_single();
+        let mut severity = None;
+        let mut single = None;
+        if is_single {
+            // A row that is not bad by itself is not found.
+            let mut amounts = Amounts::new(&rule.aggregates);
+            amounts.add(&rule.aggregates, &readers.hash, row);
+            if !rule.least.iter().all(|least| least.holds(&amounts, seconds)) {
+                return;
+            }
+            severity = rule.quantity.of(&amounts, seconds).and_then(|amount| rule.severity(amount));
+            if severity.is_none() {
+                return;
+            }
+            single = Some(amounts);
+        }
+        let (mut key, mut starts) = (Vec::new(), Vec::new());
+        for choice in &rule.group {
+            starts.push(key.len());
+            choice.put(&mut key, row);
+            key.push(0);
+        }
+        let is_full = self.groups.len() >= MOST_GROUPS;
+        if is_full && !self.groups.contains_key(&(netns, key.clone())) {
+            self.left_out += 1;
+            return;
+        }
+        let group = self.groups.entry((netns, key)).or_insert_with(|| Group {
+            netns,
+            netns_title: row.names.netns.map(|netns| sockdiag_facts::fields::printable(&netns.title)),
+            fields: rule.group.iter().filter_map(|choice| evidence(choice, None, row)).collect(),
+            amounts: Amounts::new(&rule.aggregates),
+            severity: None,
+            traffic: 0.0,
+            worst: None,
+            holders: Vec::new(),
+            is_confirmed: false,
+        });
+        group.amounts.add(&rule.aggregates, &readers.hash, row);
+        group.severity = group.severity.max(severity);
+        group.traffic += readers.traffic(row);
+        let value = if let Some(amounts) = &single {
+            rule.quantity.of(amounts, seconds)
+        } else {
+            let leading = rule.quantity.leading().and_then(|at| rule.aggregates.get(at));
+            leading.and_then(|of| number(&of.choice, row))
+        };
+        let rank = match (value, rule.is_upward()) {
+            (Some(value), true) => value,
+            (Some(value), false) => -value,
+            (None, _) => f64::NEG_INFINITY,
+        };
+        if group.worst.as_ref().is_none_or(|worst| rank > worst.rank) {
+            group.worst = Some(Worst { amounts: single, ..Worst::of(rule, readers, row, netns, rank) });
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What was found, in words and numbers; which comes first, and what follows from what.
+//!
+//! Invariant: a finding is told once, by itself or with its cause.
+
+use std::cmp::Ordering;
+
+use sockdiag_facts::fields::Unit;
+
+use crate::amount;
+use crate::check::{Checked, Piece, Template};
+use crate::rule::{Severity, Subject, Sure};
+
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// Something else may well explain it.
+    Low,
+    /// It is the likely explanation.
+    Medium,
+    /// It is what the kernel says.
+    High,
+}
+
+impl Confidence {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    pub(crate) const fn of(sure: Sure) -> Self {
+        match sure {
+            Sure::Low => Self::Low,
+            Sure::Medium => Self::Medium,
+            Sure::High => Self::High,
+        }
+    }
+
+    /// One step less.
+    pub(crate) const fn lower(self) -> Self {
+        match self {
+            Self::High => Self::Medium,
+            _ => Self::Low,
+        }
+    }
+}
+
+/// A thing that was read, as text and, where it is one, as a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// The field, or the amount of a group: `sum(delta.bytes_sent)`.
+    pub name: String,
+    /// For people.
+    pub text: String,
+    /// The number, in the field's own unit.
+    pub number: Option<f64>,
+    /// How far it may be off, where two looks are involved.
+    pub error: Option<f64>,
+    /// What it counts.
+    pub unit: Unit,
+}
+
+/// The quantity that was judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// As the rule has it.
+    pub name: String,
+    /// For people, with `±`.
+    pub text: String,
+    /// The number.
+    pub value: f64,
+    /// How far it may be off, where that is known.
+    pub error: Option<f64>,
+    /// What it counts.
+    pub unit: Unit,
+    /// From when on it is a warning.
+    pub warning: Option<f64>,
+    /// From when on it is critical.
+    pub critical: Option<f64>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The rule.
+    pub id: String,
+    /// Its number.
+    pub number: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// In a line.
+    pub title: String,
+    /// In a sentence or two.
+    pub sentence: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// What tells the subject from others: fields and what they say.
+    pub fields: Vec<Evidence>,
+    /// Name of its network namespace, where several are looked at.
+    pub netns: Option<String>,
+    /// Who holds the socket that shows it best: `nginx/4711`.
+    pub holders: Vec<String>,
+    /// How many sockets it was found of.
+    pub sockets: u64,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// What was judged.
+    pub quantity: Measured,
+    /// What else was seen.
+    pub evidence: Vec<Evidence>,
+    /// What follows from it, by id and title.
+    pub explains: Vec<(String, String)>,
+    /// What else could explain it.
+    pub could_be: String,
+    /// What to do next.
+    pub next: String,
+    /// Where it is written.
+    pub manual: String,
+    /// Bytes in a second that the sockets move.
+    pub traffic: f64,
+}
+
+/// What is filled into sentences.
+pub(crate) struct Filling<'f> {
+    pub(crate) local: &'f str,
+    pub(crate) remote: &'f str,
+    pub(crate) holders: &'f [String],
+    pub(crate) sockets: u64,
+    pub(crate) quantity: &'f str,
+    pub(crate) netns: Option<&'f str>,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) shown: &'f [Option<Evidence>],
+}
+
+impl Filling<'_> {
+    /// A template with everything filled in.
+    pub(crate) fn fill(&self, template: &Template) -> String {
+        let mut text = String::new();
+        for piece in &template.0 {
+            match piece {
+                Piece::Text(words) => text.push_str(words),
+                Piece::Word(word) => text.push_str(&self.word(word)),
+                Piece::Shown(at) => match self.shown.get(*at).and_then(Option::as_ref) {
+                    Some(evidence) => text.push_str(&evidence.text),
+                    None => text.push('?'),
+                },
+            }
+        }
+        text
+    }
+
+    fn word(&self, word: &str) -> String {
+        match word {
+            "local" => self.local.to_owned(),
+            "remote" => self.remote.to_owned(),
+            "by" => match self.holders {
+                [] => String::new(),
+                [one] => format!(" ({one})"),
+                [one, rest @ ..] => format!(" ({one} and {} more)", rest.len()),
+            },
+            "count" => self.sockets.to_string(),
+            "sockets" => match self.sockets {
+                1 => "1 socket".to_owned(),
+                more => format!("{more} sockets"),
+            },
+            "quantity" => self.quantity.to_owned(),
+            "netns" => self.netns.unwrap_or("this namespace").to_owned(),
+            "where" => self.netns.map_or_else(String::new, |netns| format!(" in network namespace {netns}")),
+            "seconds" => self.seconds.map_or_else(|| "?".to_owned(), amount::digits),
+            _ => String::new(),
+        }
+    }
+}
+
+/// A finding, and what it can be joined by.
+pub(crate) struct Draft {
+    pub(crate) finding: Finding,
+    pub(crate) rule: usize,
+    pub(crate) netns: u64,
+    /// Fields of the worst socket and of the group, by name.
+    pub(crate) keys: Vec<(String, String)>,
+}
+
+impl Draft {
+    fn key(&self, name: &str) -> Option<&str> {
+        self.keys.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
+    }
+
+    /// Whether another follows from this one.
+    fn explains(&self, rules: &[Checked], other: &Self) -> bool {
+        let consequences = rules.get(self.rule).map_or(&[][..], |rule| &rule.explains);
+        let Some(consequence) = consequences.iter().find(|of| of.id == other.finding.id) else {
+            return false;
+        };
+        let is_anywhere = self.finding.subject == Subject::Host || other.finding.subject == Subject::Host;
+        if self.netns != other.netns && !is_anywhere {
+            return false;
+        }
+        // What is about a whole namespace has no ends to compare.
+        consequence.by.iter().all(|(cause, follows)| match (self.key(cause), other.key(follows)) {
+            (Some(cause), Some(follows)) => cause == follows,
+            (None, Some(_)) => false,
+            (_, None) => other.finding.subject.has_no_socket(),
+        })
+    }
+}
+
+/// The worse one, then the one that moves more, then the one of more sockets first.
+fn rank(a: &Finding, b: &Finding) -> Ordering {
+    let sure = |finding: &Finding| finding.confidence;
+    b.severity
+        .cmp(&a.severity)
+        .then_with(|| sure(b).cmp(&sure(a)))
+        .then_with(|| b.traffic.total_cmp(&a.traffic))
+        .then_with(|| b.sockets.cmp(&a.sockets))
+        .then_with(|| (&a.number, &a.id, &a.title).cmp(&(&b.number, &b.id, &b.title)))
+}
+
+/// Findings in order, what follows from another told with that.
+pub(crate) fn ranked(rules: &[Checked], mut drafts: Vec<Draft>) -> Vec<Finding> {
+    drafts.sort_by(|a, b| rank(&a.finding, &b.finding));
+    let mut cause: Vec<Option<usize>> = vec![None; drafts.len()];
+    let root = |cause: &[Option<usize>], mut at: usize| {
+        // Causes never make a circle, see below.
+        while let Some(of) = cause.get(at).copied().flatten() {
+            at = of;
+        }
+        at
+    };
+    for (at, draft) in drafts.iter().enumerate() {
+        for (other_at, other) in drafts.iter().enumerate() {
+            let is_free = cause.get(other_at).copied().flatten().is_none();
+            if at == other_at || !is_free || root(&cause, at) == other_at || !draft.explains(rules, other) {
+                continue;
+            }
+            if let Some(place) = cause.get_mut(other_at) {
+                *place = Some(at);
+            }
+        }
+    }
+    let roots: Vec<usize> = (0..drafts.len()).map(|at| root(&cause, at)).collect();
+    let told: Vec<(usize, String, String, Severity, f64)> = roots
+        .iter()
+        .enumerate()
+        .filter(|(at, root)| at != *root)
+        .filter_map(|(at, root)| {
+            let Finding { id, title, severity, traffic, .. } = &drafts.get(at)?.finding;
+            Some((*root, id.clone(), title.clone(), *severity, *traffic))
+        })
+        .collect();
+    for (root, id, title, severity, traffic) in told {
+        let Some(draft) = drafts.get_mut(root) else { continue };
+        draft.finding.explains.push((id, title));
+        // A cause is as bad as what follows from it.
+        draft.finding.severity = draft.finding.severity.max(severity);
+        draft.finding.traffic = draft.finding.traffic.max(traffic);
+    }
+    let kept = drafts.into_iter().enumerate().filter(|(at, _)| roots.get(*at) == Some(at));
+    let mut findings: Vec<Finding> = kept.map(|(_, draft)| draft.finding).collect();
+    findings.sort_by(rank);
+    findings
+}

@@ -1,0 +1,635 @@
+//! What a socket is judged by: shares, and what was gained since the look before.
+//!
+//! These rows are of the [extended](super::Catalog::extended) table alone: `ss` has no
+//! use for them.  In formulas `D(x)` is what `x` gained since the look before, and `T`
+//! the time between the two (see [`super::derived`]).
+//!
+//! Invariant: a share of nothing is absent, and nothing is divided by zero.
+
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "amounts of 53 bits are exact as doubles, and shares of larger ones are close enough"
+)]
+
+use super::derived::{LOOKS, gain, round_trips};
+use super::{Field, Needs, Read, Unit, Word, plain, word};
+use crate::model::{Addr, Endpoint, Join, Row, State};
+use crate::past::Counter;
+
+/// A part of a whole, rounded to ten thousandths; `None` of nothing.
+fn share(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0 && part.is_finite()).then(|| (part / whole * 1e4).round() / 1e4)
+}
+
+fn is_listener(row: &Row<'_>) -> bool {
+    State::from_number(row.socket.state) == Some(State::Listen)
+}
+
+/// What waits to be accepted, of all that may.
+fn queue_share(row: &Row<'_>) -> Option<f64> {
+    let (waits, limit) = (row.socket.told_recv_q()?, row.socket.told_send_q()?);
+    is_listener(row).then(|| share(waits.into(), f64::from(limit) + 1.0)).flatten()
+}
+
+/// What a number of the memory report is of another.
+fn memory_share(row: &Row<'_>, part: Option<u32>, whole: Option<u32>) -> Option<f64> {
+    if is_listener(row) {
+        return None;
+    }
+    share(part?.into(), whole?.into())
+}
+
+/// Whether both ends of a connection are of this host, as far as the addresses tell.
+fn is_local(row: &Row<'_>) -> Option<bool> {
+    let (local, remote) = (row.socket.local, row.socket.remote);
+    let is_loopback = match remote.addr.one_host() {
+        Addr::V4([127, ..]) => true,
+        Addr::V6(octets) => octets == std::net::Ipv6Addr::LOCALHOST.octets(),
+        Addr::V4(_) => false,
+        Addr::Number(_) | Addr::None => return None,
+    };
+    (remote.port != 0).then(|| is_loopback || local.addr.one_host() == remote.addr.one_host())
+}
+
+fn delivery_rate(row: &Row<'_>) -> Option<f64> {
+    row.socket.tcp_info()?.delivery_rate().filter(|rate| *rate != 0).map(|rate| rate as f64)
+}
+
+/// `delivery_rate * min_rtt`, in bytes.
+fn bdp(row: &Row<'_>) -> Option<f64> {
+    Some(delivery_rate(row)? * f64::from(round_trips(row)?.1) / 1e6)
+}
+
+/// `min(sndbuf / 2, snd_wnd) / bdp`.
+fn buffer_share(row: &Row<'_>) -> Option<f64> {
+    let sndbuf = f64::from(row.socket.sk_mem_info()?.sndbuf()?) / 2.0;
+    let window =
+        row.socket.tcp_info()?.snd_wnd().filter(|window| *window > 0).map_or(f64::INFINITY, f64::from);
+    share(sndbuf.min(window), bdp(row)?)
+}
+
+/// `snd_wnd / (snd_cwnd * snd_mss)`.
+fn peer_window_share(row: &Row<'_>) -> Option<f64> {
+    let info = row.socket.tcp_info()?;
+    share(info.snd_wnd()?.into(), f64::from(info.snd_cwnd()?) * f64::from(info.snd_mss()?))
+}
+
+/// `wmem_alloc / (send_q - notsent)`.
+fn local_queue_share(row: &Row<'_>) -> Option<f64> {
+    let sent = row.socket.told_send_q()?.checked_sub(row.socket.tcp_info()?.notsent_bytes()?)?;
+    memory_share(row, row.socket.sk_mem_info()?.wmem_alloc(), Some(sent))
+}
+
+/// Time between the looks, in seconds.
+fn seconds(row: &Row<'_>) -> Option<f64> {
+    let span = row.past?.span()?;
+    Some((span.least_ns() as f64 + span.most_ns() as f64) / 2e9)
+}
+
+fn gained(row: &Row<'_>, counter: Counter) -> Option<u64> {
+    row.past?.gain_of(counter, row.socket)
+}
+
+fn per_second(row: &Row<'_>, counter: Counter) -> Option<f64> {
+    Some(gain(row, counter)? as f64 / seconds(row)?)
+}
+
+/// What waits to be read more than at the look before.
+fn recv_q_gain(row: &Row<'_>) -> Option<i64> {
+    let was = i64::try_from(row.past?.was(Counter::RecvQ)?).ok()?;
+    Some(i64::from(row.socket.told_recv_q()?) - was)
+}
+
+/// `(D(bytes_received) - D(recv_q)) / T`.
+fn read_rate(row: &Row<'_>) -> Option<f64> {
+    let received = i64::try_from(gain(row, Counter::BytesReceived)?).ok()?;
+    let read = received.saturating_sub(recv_q_gain(row)?).max(0);
+    Some((read as f64 / seconds(row)?).round())
+}
+
+/// `D(bytes_received) / T * rcv_rtt`, in bytes.
+fn received_bdp(row: &Row<'_>) -> Option<f64> {
+    let rtt = row.socket.tcp_info()?.rcv_rtt_us().filter(|rtt| *rtt > 0)?;
+    Some(per_second(row, Counter::BytesReceived)? * f64::from(rtt) / 1e6)
+}
+
+/// `D(bytes_acked) / T / (1.22 * mss / (rtt * sqrt(p)))`, where p is the part sent again.
+///
+/// Source: Mathis, Semke, Mahdavi, Ott: The macroscopic behavior of the TCP congestion
+/// avoidance algorithm, 1997.
+fn loss_rate_share(row: &Row<'_>) -> Option<f64> {
+    let info = row.socket.tcp_info()?;
+    let part = gain(row, Counter::BytesRetrans)? as f64 / gain(row, Counter::BytesSent)? as f64;
+    let rtt_s = f64::from(info.rtt_us().filter(|rtt| *rtt > 0)?) / 1e6;
+    let most = 1.22 * f64::from(info.snd_mss()?) / (rtt_s * part.sqrt());
+    share(per_second(row, Counter::BytesAcked)?, Some(most).filter(|most| most.is_finite())?)
+}
+
+/// Whether a connection has timestamps, selective acknowledgements and scaled windows.
+pub fn has_options(row: &Row<'_>) -> Option<bool> {
+    const ALL: u8 = 0x07;
+    Some(row.socket.tcp_info()?.options()? & ALL == ALL)
+}
+
+const MEMORY: Needs = Needs::INFO.union(Needs::SKMEMINFO);
+
+/// A row of one look.
+const fn of_one(
+    name: &'static str,
+    read: Read,
+    doc: &'static str,
+    source: &'static str,
+    unit: Unit,
+) -> Field {
+    Field::new(name, read, doc, source).gauge(unit)
+}
+
+/// A row of two looks that keeps these counters.
+const fn of_two(
+    name: &'static str,
+    read: Read,
+    doc: &'static str,
+    source: &'static str,
+    unit: Unit,
+    keep: Needs,
+) -> Field {
+    Field::new(name, read, doc, source).gauge(unit).needs(LOOKS).needs(keep)
+}
+
+/// Of sockets with a queue of connections.
+pub(super) const LISTENER: Field = of_one(
+    "listener.queue_share",
+    plain!(|r| queue_share(r)),
+    "Share of the accept queue that is taken: recv_q / (send_q + 1). The kernel takes one connection more than the \
+     limit; at 1 it drops the next.",
+    "idiag_rqueue, idiag_wqueue, UNIX_DIAG_RQLEN",
+    Unit::Share,
+);
+
+/// Of any socket that has memory of its own.
+pub(super) const MEMORIES: &[Field] = &[
+    LISTENER,
+    of_one(
+        "listener.next_place",
+        plain!(|r| r.socket.told_recv_q().filter(|_| is_listener(r)).map(|waits| u64::from(waits) + 1)),
+        "Place in the accept queue that the next connection will get: recv_q + 1.",
+        "idiag_rqueue, UNIX_DIAG_RQLEN",
+        Unit::Count,
+    ),
+    of_one(
+        "socket.recv_share",
+        plain!(|r| memory_share(r, r.socket.sk_mem_info()?.rmem_alloc(), r.socket.sk_mem_info()?.rcvbuf())),
+        "Share of the receive buffer that is taken by what waits to be read, its bookkeeping included: rmem_alloc / \
+         rcvbuf.",
+        "SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF",
+        Unit::Share,
+    )
+    .needs(Needs::SKMEMINFO)
+    .needs(Needs::UNIX_MEMINFO),
+    of_one(
+        "socket.send_share",
+        plain!(|r| memory_share(r, r.socket.sk_mem_info()?.wmem_queued(), r.socket.sk_mem_info()?.sndbuf())),
+        "Share of the send buffer that is taken: wmem_queued / sndbuf.",
+        "SK_MEMINFO_WMEM_QUEUED, SK_MEMINFO_SNDBUF",
+        Unit::Share,
+    )
+    .needs(Needs::SKMEMINFO)
+    .needs(Needs::UNIX_MEMINFO),
+    Field::new(
+        "delta.drops",
+        plain!(|r| gained(r, Counter::Drops)),
+        "Packets dropped before they reached the socket since the look before, of a listener connections: D(drops).",
+        "SK_MEMINFO_DROPS at two looks",
+    )
+    .gauge(Unit::Packets)
+    .needs(Needs::TWO_LOOKS)
+    .needs(Needs::SKMEMINFO)
+    .needs(Needs::KEEP_DROPS),
+    Field::new(
+        "delta.drops_per_min",
+        plain!(|r| Some((gained(r, Counter::Drops)? as f64 * 60.0 / seconds(r)?).round())),
+        "The same in a minute: 60 s * D(drops) / T.",
+        "SK_MEMINFO_DROPS at two looks",
+    )
+    .gauge(Unit::Count)
+    .needs(Needs::TWO_LOOKS)
+    .needs(Needs::SKMEMINFO)
+    .needs(Needs::KEEP_DROPS),
+    Field::new(
+        "delta.recv_q_bytes",
+        plain!(|r| recv_q_gain(r)),
+        "What waits to be read more than at the look before, less if negative: recv_q - recv_q before.",
+        "idiag_rqueue at two looks",
+    )
+    .gauge(Unit::Bytes)
+    .needs(Needs::TWO_LOOKS)
+    .needs(Needs::KEEP_RECV_Q),
+];
+
+/// Of connections.
+pub(super) const ONE_LOOK: &[Field] = &[
+    Field::new(
+        "socket.is_local",
+        plain!(|r| is_local(r)),
+        "Whether both ends are of this host, as far as addresses tell: the remote address is of loopback, or that of \
+         this end.",
+        "idiag_src, idiag_dst",
+    ),
+    of_one(
+        "tcp.rtt_growth",
+        plain!(|r| round_trips(r).and_then(|(rtt, least)| share(rtt.into(), least.into()))),
+        "How many times its least the round-trip time is: rtt / min_rtt.",
+        "tcpi_rtt, tcpi_min_rtt",
+        Unit::Share,
+    )
+    .needs(Needs::INFO),
+    of_one(
+        "tcp.jitter_share",
+        plain!(|r| share(r.socket.tcp_info()?.rttvar_us()?.into(), round_trips(r)?.1.into())),
+        "How many times the least round-trip time its deviation is: rttvar / min_rtt.",
+        "tcpi_rttvar, tcpi_min_rtt",
+        Unit::Share,
+    )
+    .needs(Needs::INFO),
+    of_one(
+        "tcp.peer_window_share",
+        plain!(|r| peer_window_share(r)),
+        "Window that the peer announced, as a share of the congestion window: snd_wnd / (snd_cwnd * snd_mss). Below 1 \
+         the peer is the limit.",
+        "tcpi_snd_wnd, tcpi_snd_cwnd, tcpi_snd_mss",
+        Unit::Share,
+    )
+    .needs(Needs::INFO),
+    of_one(
+        "tcp.local_queue_share",
+        plain!(|r| local_queue_share(r)),
+        "Share of what was sent and is not acknowledged that has not left the host: wmem_alloc / (send_q - notsent).",
+        "SK_MEMINFO_WMEM_ALLOC, idiag_wqueue, tcpi_notsent_bytes",
+        Unit::Share,
+    )
+    .needs(MEMORY),
+    of_one(
+        "tcp.buffer_bdp_share",
+        plain!(|r| buffer_share(r)),
+        "Buffer that a sender may fill, as a share of what the path holds: min(sndbuf / 2, snd_wnd) / (delivery_rate * \
+         min_rtt).",
+        "SK_MEMINFO_SNDBUF, tcpi_snd_wnd, tcpi_delivery_rate, tcpi_min_rtt",
+        Unit::Share,
+    )
+    .needs(MEMORY),
+    of_one(
+        "tcp.pacing_share",
+        plain!(|r| {
+            let most = r.socket.tcp_info()?.max_pacing_rate().filter(|most| *most != u64::MAX)?;
+            share(delivery_rate(r)?, most as f64)
+        }),
+        "Delivery rate as a share of the rate that the application allowed: delivery_rate / max_pacing_rate.",
+        "tcpi_delivery_rate, tcpi_max_pacing_rate",
+        Unit::Share,
+    )
+    .needs(Needs::INFO),
+    of_one(
+        "tcp.bbr_share",
+        plain!(|r| share(delivery_rate(r)?, r.socket.attrs()?.bbr()?.bw()? as f64)),
+        "Delivery rate as a share of the bandwidth that BBR believes in: delivery_rate / bbr.bw.",
+        "tcpi_delivery_rate, bbr_bw_lo, bbr_bw_hi",
+        Unit::Share,
+    )
+    .needs(Needs::INFO)
+    .needs(Needs::VEGASINFO),
+    of_one(
+        "tcp.rcv_wnd_segments",
+        plain!(|r| share(r.socket.tcp_info()?.rcv_wnd()?.into(), r.socket.tcp_info()?.rcv_mss()?.into())),
+        "Window that we announce, in segments of the size that arrives: rcv_wnd / rcv_mss.",
+        "tcpi_rcv_wnd, tcpi_rcv_mss",
+        Unit::Packets,
+    )
+    .needs(Needs::INFO),
+    of_one(
+        "tcp.quiet_ms",
+        plain!(|r| {
+            let info = r.socket.tcp_info().filter(|_| !is_listener(r))?;
+            Some(info.last_data_recv_ms()?.min(info.last_ack_recv_ms()?))
+        }),
+        "Time since anything arrived from the peer: min(last_data_recv, last_ack_recv).",
+        "tcpi_last_data_recv, tcpi_last_ack_recv",
+        Unit::Milliseconds,
+    )
+    .needs(Needs::INFO),
+    Field::new(
+        "tcp.has_options",
+        plain!(|r| has_options(r)),
+        "Whether timestamps, selective acknowledgements and scaled windows are all in use.",
+        "tcpi_options",
+    )
+    .state()
+    .needs(Needs::INFO),
+];
+
+/// A counter's gain, as a row.
+macro_rules! gains {
+    ($($name:literal $counter:ident $unit:ident $keep:ident $of:literal $source:literal;)*) => {
+        &[$(of_two(
+            $name,
+            plain!(|r| gained(r, Counter::$counter)),
+            concat!($of, " since the look before."),
+            concat!($source, " at two looks"),
+            Unit::$unit,
+            Needs::$keep,
+        )),*]
+    };
+}
+
+/// What connections gained since the look before.
+pub(super) const GAINS: &[Field] = gains! {
+    "delta.bytes_sent" BytesSent Bytes KEEP_BYTES_SENT "Bytes of data sent, repeats included," "tcpi_bytes_sent";
+    "delta.bytes_retrans" BytesRetrans Bytes KEEP_BYTES_RETRANS "Bytes of data sent again" "tcpi_bytes_retrans";
+    "delta.bytes_acked" BytesAcked Bytes KEEP_BYTES_ACKED "Bytes that the peer acknowledged" "tcpi_bytes_acked";
+    "delta.bytes_received" BytesReceived Bytes KEEP_BYTES_RECEIVED "Bytes received in order" "tcpi_bytes_received";
+    "delta.data_segs_out" DataSegsOut Packets KEEP_DATA_SEGS_OUT "Segments with data sent" "tcpi_data_segs_out";
+    "delta.retrans" TotalRetrans Packets KEEP_TOTAL_RETRANS "Segments sent again" "tcpi_total_retrans";
+    "delta.dsack_dups" DsackDups Packets KEEP_DSACK_DUPS "Segments that the peer reported as received twice" "tcpi_dsack_dups";
+    "delta.delivered_ce" DeliveredCe Packets KEEP_DELIVERED_CE "Segments that reached the peer with a congestion mark" "tcpi_delivered_ce";
+    "delta.reord_seen" ReordSeen Packets KEEP_REORD_SEEN "Segments that were seen out of order" "tcpi_reord_seen";
+    "delta.rcv_ooopack" RcvOoopack Packets KEEP_RCV_OOOPACK "Segments that arrived out of order" "tcpi_rcv_ooopack";
+};
+
+/// What follows from two looks at a connection.
+pub(super) const TWO_LOOKS: &[Field] = &[
+    of_two(
+        "rate.bytes_read_per_s",
+        plain!(|r| read_rate(r)),
+        "Bytes that the application read in a second: (D(bytes_received) - D(recv_q)) / T.",
+        "tcpi_bytes_received, idiag_rqueue at two looks",
+        Unit::BytesPerSecond,
+        Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
+    ),
+    of_two(
+        "unread_us",
+        plain!(|r| {
+            let rate = read_rate(r).filter(|rate| *rate > 0.0)?;
+            Some((f64::from(r.socket.told_recv_q()?) * 1e6 / rate).round())
+        }),
+        "Time that the application takes to read what waits: recv_q / rate.bytes_read. Absent where it reads nothing.",
+        "idiag_rqueue, tcpi_bytes_received at two looks",
+        Unit::Microseconds,
+        Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
+    ),
+    of_two(
+        "ratio.out_of_order",
+        plain!(|r| {
+            let bytes = gained(r, Counter::RcvOoopack)? as f64 * f64::from(r.socket.tcp_info()?.rcv_mss()?);
+            share(bytes, gain(r, Counter::BytesReceived)? as f64)
+        }),
+        "Part of the data received that arrived out of order, about: D(rcv_ooopack) * rcv_mss / D(bytes_received).",
+        "tcpi_rcv_ooopack, tcpi_rcv_mss, tcpi_bytes_received at two looks",
+        Unit::Share,
+        Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RCV_OOOPACK),
+    ),
+    of_two(
+        "ratio.dropped",
+        plain!(|r| {
+            let dropped = gained(r, Counter::Drops)? as f64;
+            let segment = f64::from(r.socket.tcp_info()?.rcv_mss().filter(|mss| *mss > 0)?);
+            share(dropped, dropped + gain(r, Counter::BytesReceived)? as f64 / segment)
+        }),
+        "Part of the segments that came that the socket dropped, about: D(drops) / (D(drops) + D(bytes_received) / \
+         rcv_mss).",
+        "SK_MEMINFO_DROPS, tcpi_bytes_received at two looks, tcpi_rcv_mss",
+        Unit::Share,
+        Needs::KEEP_DROPS.union(Needs::SKMEMINFO),
+    ),
+    of_two(
+        "ratio.congestion_marks",
+        plain!(|r| share(gained(r, Counter::DeliveredCe)? as f64, gain(r, Counter::DataSegsOut)? as f64)),
+        "Part of the segments with data that the network marked as congested: D(delivered_ce) / D(data_segs_out).",
+        "tcpi_delivered_ce, tcpi_data_segs_out at two looks",
+        Unit::Share,
+        Needs::KEEP_DELIVERED_CE.union(Needs::KEEP_DATA_SEGS_OUT),
+    ),
+    of_two(
+        "share.timeouts",
+        plain!(|r| share(gained(r, Counter::TotalRtoTime)? as f64 / 1e3, seconds(r)?)),
+        "Share of the time that recovery from retransmission timeouts took, told once it is over: D(total_rto_time) / T.",
+        "tcpi_total_rto_time at two looks",
+        Unit::Share,
+        Needs::KEEP_TOTAL_RTO_TIME,
+    ),
+    of_two(
+        "share.receiver_of_busy",
+        plain!(|r| share(gain(r, Counter::RwndLimited)? as f64, gain(r, Counter::BusyTime)? as f64)),
+        "Share of the busy time in which the window of the peer was the limit: D(rwnd_limited) / D(busy_time).",
+        "tcpi_rwnd_limited, tcpi_busy_time at two looks",
+        Unit::Share,
+        Needs::KEEP_RWND_LIMITED.union(Needs::KEEP_BUSY_TIME),
+    ),
+    of_two(
+        "share.sndbuf_of_busy",
+        plain!(|r| share(gain(r, Counter::SndbufLimited)? as f64, gain(r, Counter::BusyTime)? as f64)),
+        "Share of the busy time in which our send buffer was the limit: D(sndbuf_limited) / D(busy_time).",
+        "tcpi_sndbuf_limited, tcpi_busy_time at two looks",
+        Unit::Share,
+        Needs::KEEP_SNDBUF_LIMITED.union(Needs::KEEP_BUSY_TIME),
+    ),
+    of_two(
+        "tcp.window_use",
+        plain!(|r| share(per_second(r, Counter::BytesAcked)? * f64::from(round_trips(r)?.1) / 1e6, 65_535.0)),
+        "What is on its way, as a share of the largest window that is not scaled: D(bytes_acked) / T * min_rtt / 65535.",
+        "tcpi_bytes_acked at two looks, tcpi_min_rtt",
+        Unit::Share,
+        Needs::KEEP_BYTES_ACKED,
+    ),
+    of_two(
+        "tcp.rcv_wnd_bdp_share",
+        plain!(|r| share(r.socket.tcp_info()?.rcv_wnd()?.into(), received_bdp(r)?)),
+        "Window that we announce, as a share of what arrives in a round trip: rcv_wnd / (D(bytes_received) / T * \
+         rcv_rtt).",
+        "tcpi_rcv_wnd, tcpi_rcv_rtt, tcpi_bytes_received at two looks",
+        Unit::Share,
+        Needs::KEEP_BYTES_RECEIVED,
+    ),
+    of_two(
+        "tcp.rmem_bdp_share",
+        plain!(|r| share(r.socket.sk_mem_info()?.rmem_alloc()?.into(), received_bdp(r)?)),
+        "Memory of received data, as a share of what arrives in a round trip: rmem_alloc / (D(bytes_received) / T * \
+         rcv_rtt).",
+        "SK_MEMINFO_RMEM_ALLOC, tcpi_rcv_rtt, tcpi_bytes_received at two looks",
+        Unit::Share,
+        Needs::KEEP_BYTES_RECEIVED.union(Needs::SKMEMINFO),
+    ),
+    of_two(
+        "tcp.loss_rate_share",
+        plain!(|r| loss_rate_share(r)),
+        "Rate as a share of what so much loss allows: D(bytes_acked) / T / (1.22 * snd_mss / (rtt * sqrt(p))), where p \
+         is D(bytes_retrans) / D(bytes_sent).",
+        "tcpi_bytes_acked, tcpi_bytes_retrans, tcpi_bytes_sent at two looks, tcpi_rtt, tcpi_snd_mss",
+        Unit::Share,
+        Needs::KEEP_BYTES_ACKED.union(Needs::KEEP_BYTES_RETRANS).union(Needs::KEEP_BYTES_SENT),
+    ),
+];
+
+fn joined(row: &Row<'_>, join: Join) -> Option<f64> {
+    row.names.around?.joined(join, row.socket)
+}
+
+fn listener_joined(row: &Row<'_>, join: Join) -> Option<f64> {
+    if is_listener(row) { joined(row, join) } else { None }
+}
+
+/// `syn_recv / min(send_q, tcp_max_syn_backlog)`.
+fn syn_recv_share(row: &Row<'_>) -> Option<f64> {
+    let most = row.names.around?.setting("net.ipv4.tcp_max_syn_backlog", 0)? as f64;
+    share(listener_joined(row, Join::SynRecv)?, most.min(row.socket.told_send_q()?.into()))
+}
+
+/// Whether an application or the sysctl chose how many may wait.
+fn limited_by(row: &Row<'_>) -> Option<&'static str> {
+    let most = row.names.around?.setting("net.core.somaxconn", 0)?;
+    let limit = i64::from(row.socket.told_send_q()?);
+    is_listener(row).then_some(if limit < most { "application" } else { "somaxconn" })
+}
+
+const LIMITED_BY: &[Word] = &[Word::text("application"), Word::text("somaxconn")];
+
+/// The end of a connection that others ask: this one, if there is a listener at its port.
+fn service(row: &Row<'_>) -> Option<(bool, Endpoint)> {
+    let is_served = joined(row, Join::Served)? > 0.0;
+    let end = if is_served { row.socket.local } else { row.socket.remote };
+    (row.socket.remote.port != 0).then_some((is_served, end))
+}
+
+const SIDES: &[Word] = &[Word::text("server"), Word::text("client")];
+
+/// What the other sockets of its namespace add up to for a socket.
+pub(super) const JOINS: &[Field] = &[
+    Field::new(
+        "service.side",
+        word!(SIDES, |r| service(r).map(|(is_served, _)| if is_served { "server" } else { "client" })),
+        "Which end of a connection this is: the server if there is a listener at the local port.",
+        "idiag_state, idiag_sport of all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
+    Field::new(
+        "service.addr",
+        plain!(|r| Some(service(r)?.1.addr.one_host())),
+        "Address of the end that is the server.",
+        "idiag_src, idiag_dst; idiag_state, idiag_sport of all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
+    Field::new(
+        "service.port",
+        plain!(|r| u16::try_from(service(r)?.1.port).ok()),
+        "Port of the end that is the server.",
+        "idiag_sport, idiag_dport; idiag_state of all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
+    of_one(
+        "listener.syn_recv",
+        plain!(|r| listener_joined(r, Join::SynRecv)),
+        "Requests for a connection (SYN-RECV) at the port of a listener.",
+        "idiag_state, idiag_sport of all sockets of the namespace",
+        Unit::Count,
+    )
+    .needs(Needs::AROUND),
+    of_one(
+        "listener.syn_recv_again",
+        plain!(|r| listener_joined(r, Join::SynRecvAgain)),
+        "Those of them whose SYN-ACK had to be sent again.",
+        "idiag_state, idiag_sport, idiag_retrans of all sockets of the namespace",
+        Unit::Count,
+    )
+    .needs(Needs::AROUND),
+    of_one(
+        "listener.syn_recv_share",
+        plain!(|r| syn_recv_share(r)),
+        "Requests for a connection as a share of those that may be: syn_recv / min(send_q, tcp_max_syn_backlog).",
+        "idiag_state, idiag_sport of all sockets of the namespace; idiag_wqueue, tcp_max_syn_backlog",
+        Unit::Share,
+    )
+    .needs(Needs::AROUND),
+    of_one(
+        "listener.abandoned",
+        plain!(|r| listener_joined(r, Join::Abandoned)),
+        "Connections at the port of a listener that the peer closed before anybody accepted them: in CLOSE-WAIT, held \
+         by no process.",
+        "idiag_state, idiag_sport, idiag_inode of all sockets of the namespace",
+        Unit::Count,
+    )
+    .needs(Needs::AROUND),
+    of_one(
+        "listener.abandoned_share",
+        plain!(|r| share(listener_joined(r, Join::Abandoned)?, f64::from(r.socket.told_send_q()?) + 1.0)),
+        "The same as a share of the accept queue: abandoned / (send_q + 1).",
+        "idiag_state, idiag_sport, idiag_inode of all sockets of the namespace; idiag_wqueue",
+        Unit::Share,
+    )
+    .needs(Needs::AROUND),
+    Field::new(
+        "listener.limited_by",
+        word!(LIMITED_BY, |r| limited_by(r)),
+        "Who chose how many connections may wait: the application by listen(2), or net.core.somaxconn where it asked \
+         for as many or more.",
+        "idiag_wqueue, net.core.somaxconn",
+    )
+    .needs(Needs::AROUND),
+    Field::new(
+        "local.is_served",
+        plain!(|r| joined(r, Join::Served).map(|served| served > 0.0)),
+        "Whether there is a listener at the local port.",
+        "idiag_state, idiag_sport of all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
+    Field::new(
+        "peer.present",
+        plain!(|r| joined(r, Join::PeerPresent).map(|there| there > 0.0)),
+        "Whether the other end is there, of a connection of the host with itself.",
+        "the reversed addresses and ports among all sockets of the namespace",
+    )
+    .needs(Needs::AROUND),
+    of_one(
+        "ports.towards_share",
+        plain!(|r| share(joined(r, Join::Towards)?, r.names.around?.ephemeral_ports()?.into())),
+        "Share of the ephemeral ports that connections between the same addresses towards the same port take, at most: \
+         an estimate that is never too low; ports.used_share is exact.",
+        "idiag_src, idiag_sport, idiag_dst, idiag_dport of all TCP sockets of the namespace; ip_local_port_range",
+        Unit::Share,
+    )
+    .needs(Needs::AROUND),
+    of_one(
+        "netns.options_share",
+        plain!(|r| joined(r, Join::WithOptions)),
+        "Share of the connections of the namespace with other hosts that have timestamps, selective acknowledgements \
+         and scaled windows.",
+        "tcpi_options of all TCP sockets of the namespace",
+        Unit::Share,
+    )
+    .needs(Needs::AROUND)
+    .needs(Needs::INFO),
+    of_one(
+        "tcp.fin_timeout_share",
+        plain!(|r| {
+            let info = r.socket.tcp_info()?;
+            let quiet_ms = info.last_data_recv_ms()?.min(info.last_ack_recv_ms()?);
+            let timeout_s = r.names.around?.setting("net.ipv4.tcp_fin_timeout", 0)?;
+            share(quiet_ms.into(), timeout_s as f64 * 1e3)
+        }),
+        "Time since anything arrived from the peer, as a share of that after which a connection without a holder is \
+         given up: min(last_data_recv, last_ack_recv) / tcp_fin_timeout.",
+        "tcpi_last_data_recv, tcpi_last_ack_recv, net.ipv4.tcp_fin_timeout",
+        Unit::Share,
+    )
+    .needs(Needs::AROUND)
+    .needs(Needs::INFO),
+    Field::new(
+        "tcp.congestion_is_default",
+        plain!(|r| {
+            let default = r.names.around?.setting_text("net.ipv4.tcp_congestion_control")?;
+            let used = r.socket.attrs()?.congestion()?;
+            Some(used == default)
+        }),
+        "Whether the congestion control is the one that the namespace gives by default.",
+        "INET_DIAG_CONG, net.ipv4.tcp_congestion_control",
+    )
+    .needs(Needs::AROUND)
+    .needs(Needs::CONG),
+];

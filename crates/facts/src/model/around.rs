@@ -1,0 +1,77 @@
+//! What is so around a socket: the counters and settings of its network namespace,
+//! and what the other sockets of the namespace add up to for it.
+//!
+//! Who judges sockets ([`Needs::AROUND`](crate::fields::Needs::AROUND)) lends this to
+//! a row; fields read it by the kernel's own words.  A namespace or a process that is
+//! judged by itself is a row without a socket ([`Socket::nothing`](super::Socket::nothing))
+//! with this around it.
+//!
+//! Invariant: what was not read, or does not exist on this kernel, is `None` and never
+//! zero.
+
+use super::socket::Socket;
+
+/// What the other sockets of a namespace add up to for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Requests for a connection (SYN-RECV) that a listener has.
+    SynRecv,
+    /// Those of them whose SYN-ACK was sent again.
+    SynRecvAgain,
+    /// Connections at a listener's port that the peer closed and that no process holds.
+    Abandoned,
+    /// Whether there is a listener at the local port: 1 or 0.
+    Served,
+    /// Whether the other end is there, of a connection of the host with itself: 1 or 0.
+    PeerPresent,
+    /// Connections from the ephemeral range between the same addresses towards the same
+    /// port, at most.
+    Towards,
+    /// Share of the connections with other hosts that have timestamps, selective
+    /// acknowledgements and scaled windows.
+    WithOptions,
+}
+
+/// A process that holds descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors<'a> {
+    /// The process.
+    pub pid: u32,
+    /// Its name.
+    pub comm: &'a [u8],
+    /// Descriptors that it has open.
+    pub open: u64,
+    /// How many it may have (the soft limit of `RLIMIT_NOFILE`); `None` for no limit.
+    pub most: Option<u64>,
+}
+
+/// What is so around a socket.
+pub trait Around: Sync {
+    /// What a counter of the namespace gained between its two readings, by its group
+    /// and name in /proc/net/netstat, snmp or snmp6 (`TcpExt`, `ListenOverflows`).
+    fn gained(&self, group: &str, name: &str) -> Option<u64>;
+
+    /// The time between the two readings, in seconds.
+    fn seconds(&self) -> Option<f64>;
+
+    /// A number of /proc/net/sockstat, by its line and word (`TCP`, `orphan`).
+    fn level(&self, group: &str, name: &str) -> Option<u64>;
+
+    /// A number of a sysctl, by its name and its place among several.
+    fn setting(&self, name: &str, place: usize) -> Option<i64>;
+
+    /// The text of a sysctl.
+    fn setting_text(&self, name: &str) -> Option<&[u8]>;
+
+    /// Ephemeral ports that the namespace gives away, less the reserved ones.
+    fn ephemeral_ports(&self) -> Option<u32>;
+
+    /// What the other sockets add up to for one.
+    fn joined(&self, join: Join, socket: &Socket<'_>) -> Option<f64>;
+
+    /// The process that the row is about, where it is about one.
+    fn descriptors(&self) -> Option<Descriptors<'_>>;
+
+    /// How many things could not be seen.
+    fn unseen(&self) -> Option<u64>;
+}

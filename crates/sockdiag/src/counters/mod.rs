@@ -1,0 +1,208 @@
+//! What a network namespace counts: its protocols' counters, how many sockets it has,
+//! and the settings (sysctl) that bound them.
+//!
+//! [`Session::counters`](crate::Session::counters) reads them in the namespaces of a
+//! question; two readings of one namespace give [`Gains`].  Everything has the name
+//! that the kernel gives it.  A name that this kernel does not have is absent, which is
+//! not zero.
+//!
+//! Some numbers are of the machine, whichever namespace they are read in: in `sockstat`
+//! the `mem` of TCP and UDP (in pages) and `orphan`, and the settings that bound them
+//! (`tcp_mem`, `udp_mem`, `tcp_max_orphans`).  The kernel shows these settings in the
+//! first namespace only: elsewhere they are those of home, and absent where home is not
+//! the first either.
+//!
+//! Invariant: a counter is a number of the kernel's or absent, and a gain is never
+//! negative: where the counters of a namespace began again nothing is gained.
+//!
+//! Source: proc_net(5), tcp(7), Documentation/networking/snmp_counter.rst,
+//! Documentation/networking/ip-sysctl.rst.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::str;
+
+use crate::model::Window;
+use crate::rate::{Estimate, Span};
+use crate::source;
+
+pub(crate) use read::{Place, read};
+
+/// The counters and settings of one network namespace, as they were at some moment of a
+/// window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostCounters {
+    window: Window,
+    netns_inode: u64,
+    /// Counters, by section and name in one, each once and in order.
+    counters: Vec<(Box<str>, u64)>,
+    /// Likewise what sockstat has.
+    sockstat: Vec<(Box<str>, u64)>,
+    /// Settings, by their path below `/proc/sys`.
+    settings: Vec<(&'static str, Box<[u8]>)>,
+    /// What could not be read, with the error number.
+    unread: Vec<(&'static str, i32)>,
+}
+
+impl HostCounters {
+    /// Reads texts of the kernel, such as recordings of them: each with the file's
+    /// path below `/proc`, as `net/netstat` or `sys/net/core/somaxconn`.  A file that
+    /// is not known says nothing.
+    pub fn of_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a [u8])>, window: Window) -> Self {
+        text::parse(texts, window)
+    }
+
+    /// When they were read.
+    pub const fn window(&self) -> Window {
+        self.window
+    }
+
+    /// The inode of the namespace, as rows say it; 0 where there is only ours.
+    pub const fn netns_inode(&self) -> u64 {
+        self.netns_inode
+    }
+
+    /// A counter by its section and name, as `/proc/net/netstat`, `snmp` and `snmp6` have
+    /// them: `("TcpExt", "ListenOverflows")`, `("Tcp", "ActiveOpens")`, `("Udp6",
+    /// "RcvbufErrors")`.  `None` where this kernel does not tell it.
+    pub fn counter(&self, section: &str, name: &str) -> Option<u64> {
+        found(&self.counters, [section, name])
+    }
+
+    /// How much there is now, by key and word of `/proc/net/sockstat` and `sockstat6`:
+    /// `("TCP", "orphan")`, `("TCP6", "inuse")`.
+    pub fn sockstat(&self, key: &str, word: &str) -> Option<u64> {
+        found(&self.sockstat, [key, word])
+    }
+
+    /// A number of a setting, such as `("net.core.somaxconn", 0)`, or `("net.ipv4.tcp_mem",
+    /// 1)` for the second of several.
+    pub fn sysctl(&self, name: &str, place: usize) -> Option<i64> {
+        self.sysctl_text(name)?.split_ascii_whitespace().nth(place)?.parse().ok()
+    }
+
+    /// The text of a setting, such as `net.ipv4.tcp_congestion_control`.
+    pub fn sysctl_text(&self, name: &str) -> Option<&str> {
+        let is_it =
+            |path: &str| path.bytes().eq(name.bytes().map(|byte| if byte == b'.' { b'/' } else { byte }));
+        let (_, text) = self.settings.iter().find(|(path, _)| is_it(path))?;
+        str::from_utf8(text).ok()
+    }
+
+    /// How many ports the kernel has for sockets that ask for none: the size of
+    /// `ip_local_port_range` without those of `ip_local_reserved_ports`.
+    pub fn ephemeral_ports(&self) -> Option<u64> {
+        let end = |place| u16::try_from(self.sysctl("net.ipv4.ip_local_port_range", place)?).ok();
+        let (first, last) = (end(0)?, end(1)?);
+        let reserved = self.sysctl_text("net.ipv4.ip_local_reserved_ports").unwrap_or_default();
+        let size = (u64::from(last) + 1).saturating_sub(first.into());
+        Some(size.saturating_sub(source::ports_listed(reserved.as_bytes(), &(first..=last)).into()))
+    }
+
+    /// Every counter, its section and name in one, as `nstat` prints them:
+    /// `TcpExtListenOverflows`.
+    pub fn counters(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counters.iter().map(|(name, number)| (&**name, *number))
+    }
+
+    /// The files that could not be read, by their path below `/proc`, each with the
+    /// error number.  What this kernel or this namespace lacks is no error.
+    pub fn unread(&self) -> &[(&'static str, i32)] {
+        &self.unread
+    }
+
+    /// What was gained since an earlier reading; `None` if that is of another
+    /// namespace, if no time passed, or if the counters began again in between.
+    pub fn since<'a>(&'a self, before: &'a Self) -> Option<Gains<'a>> {
+        let span = Span::between(before.window, self.window)?;
+        if self.netns_inode != before.netns_inode {
+            return None;
+        }
+        let gains = Gains { before, now: self, span };
+        // Another namespace may have the inode of one that is gone.
+        let fell = |(section, name): &(&str, &str)| {
+            let both = before.counter(section, name).zip(self.counter(section, name));
+            both.is_some() && gains.of(section, name).is_none()
+        };
+        (!ALWAYS_RISING.iter().any(fell)).then_some(gains)
+    }
+}
+
+/// The number with a name that is given in parts.
+fn found(numbers: &[(Box<str>, u64)], name: [&str; 2]) -> Option<u64> {
+    let of = |had: &str| had.bytes().cmp(name.iter().flat_map(|part| part.bytes()));
+    let at = numbers.binary_search_by(|(had, _)| of(had)).ok()?;
+    numbers.get(at).map(|(_, number)| *number)
+}
+
+/// Counters that every kernel has, and of which some move wherever anything does.
+const ALWAYS_RISING: [(&str, &str); 6] = [
+    ("Ip", "InReceives"),
+    ("Ip", "OutRequests"),
+    ("Tcp", "InSegs"),
+    ("Tcp", "OutSegs"),
+    ("Tcp", "ActiveOpens"),
+    ("Udp", "InDatagrams"),
+];
+
+/// What counters gained from one reading to a later one.
+#[derive(Clone, Copy, Debug)]
+pub struct Gains<'a> {
+    before: &'a HostCounters,
+    now: &'a HostCounters,
+    span: Span,
+}
+
+impl Gains<'_> {
+    /// What a counter gained; `None` where it is no counter, where either reading
+    /// lacks it, or where it fell for another reason than its width.
+    pub fn of(&self, section: &str, name: &str) -> Option<u64> {
+        if !is_counter(section, name) {
+            return None;
+        }
+        let (before, now) = (self.before.counter(section, name)?, self.now.counter(section, name)?);
+        if let Some(gain) = now.checked_sub(before) {
+            return Some(gain);
+        }
+        // A counter is a `long`; on a machine of 32 bits it wraps, from its last quarter
+        // to its first.
+        let wraps = (WRAP - WRAP / 4..WRAP).contains(&before) && now < WRAP / 4;
+        wraps.then(|| now + (WRAP - before))
+    }
+
+    /// The same in a second.
+    pub fn per_second(&self, section: &str, name: &str) -> Option<Estimate> {
+        Some(Estimate::per_second(self.of(section, name)?, self.span))
+    }
+
+    /// The time between the two readings.
+    pub const fn span(&self) -> Span {
+        self.span
+    }
+}
+
+const WRAP: u64 = 1 << 32;
+
+/// Whether a number of the files of counters counts what happened; else it tells how
+/// much there is now.
+pub fn is_counter(section: &str, name: &str) -> bool {
+    !GAUGES.contains(&(section, name))
+}
+
+/// What the files of counters hold beside counters.
+///
+/// Source: RFC 4022 (tcpRtoAlgorithm, tcpMaxConn, tcpCurrEstab), RFC 4293
+/// (ipForwarding, ipDefaultTTL), linux/snmp.h.
+const GAUGES: [(&str, &str); 8] = [
+    ("Ip", "DefaultTTL"),
+    ("Ip", "Forwarding"),
+    ("MPTcpExt", "MPCurrEstab"),
+    ("Tcp", "CurrEstab"),
+    ("Tcp", "MaxConn"),
+    ("Tcp", "RtoAlgorithm"),
+    ("Tcp", "RtoMax"),
+    ("Tcp", "RtoMin"),
+];

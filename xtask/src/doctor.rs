@@ -1,0 +1,230 @@
+//! `cargo xtask doctor`: faults and healthy workloads in namespaces made for them, and what
+//! the doctor says of each.
+//!
+//! Invariant: a run in which a scene's signs do not show says nothing of the doctor; it is
+//! counted apart, and fails the chore.
+
+mod report;
+mod scenes;
+mod signs;
+mod stage;
+mod verdict;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use sockdiag_testkit::Why;
+
+use crate::bench::{build, build_sockdiag};
+use report::Tally;
+use scenes::Scene;
+use stage::Stage;
+use verdict::Verdict;
+
+/// For the list of chores.
+pub(crate) const WORDS: &str = "[--runs N] [--only NAME] [--brief] [--jobs N] [--write FILE] [--dry] [--show WORDS] \
+                              [--program FILE]";
+/// For the list of chores.
+pub(crate) const DOC: &str = "\
+Inject faults in network namespaces, run healthy workloads, let `sockdiag doctor` look at
+each, and print what it found: fail where the right finding is first or second in less than
+95 of 100 runs of all, or in less than two of three of one scene, and where a healthy
+workload has a critical finding or more than one warning.  Takes root; real servers take
+apt-get install nginx-light wrk apache2-utils postgresql redis-server openssh-server.
+--runs N         runs of each scene (3)
+--only NAME      only scenes or rules whose name has this in it, or `healthy`
+--brief          one scene of each kind, once, within six minutes
+--jobs N         scenes at a time that do not need a processor (3)
+--write FILE     write the table as Markdown, too
+--dry            set the scenes and look for their signs, without a doctor
+--show WORDS     print what ss says with these words after each run, between commas
+--program FILE   the doctor's program, instead of the one that is built.";
+
+/// What is done.
+struct Plan {
+    runs: u32,
+    only: Option<String>,
+    is_brief: bool,
+    jobs: usize,
+    write: Option<PathBuf>,
+    /// The doctor, if there is one.
+    doctor: Option<PathBuf>,
+    /// What `ss` is asked after each run.
+    show: Option<String>,
+    /// The program that looks for signs.
+    ss: PathBuf,
+}
+
+/// Does it.
+pub(crate) fn run(words: &[String]) -> Result<(), Why> {
+    let plan = Plan::of(words)?;
+    let mut scenes = scenes::all();
+    if let Some(only) = &plan.only {
+        scenes.retain(|scene| scene.is_named(only));
+    }
+    if plan.is_brief {
+        scenes.retain(|scene| scene.is_brief);
+    }
+    if scenes.is_empty() {
+        return Err(Why::new("no scene has that name"));
+    }
+    scenes.retain(|scene| {
+        let lacks = scene.lacks();
+        if let Some(lacks) = &lacks {
+            eprintln!("PASSED OVER {}: {lacks}", scene.name);
+        }
+        lacks.is_none()
+    });
+    let (heavy, light): (Vec<Scene>, Vec<Scene>) = scenes.iter().copied().partition(|scene| scene.is_heavy);
+    let tally = Mutex::new(Tally::of(&scenes));
+    // Those that need a processor come one after the other, when nothing else goes on.
+    play(&plan, &light, plan.jobs, &tally);
+    play(&plan, &heavy, 1, &tally);
+    let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let table = tally.markdown(plan.runs);
+    println!("{table}");
+    if let Some(file) = &plan.write {
+        std::fs::write(file, &table).map_err(|error| Why::new(format!("{}: {error}", file.display())))?;
+    }
+    tally.judge(plan.doctor.is_some())
+}
+
+/// Every scene as often as it is asked for, so many at a time.
+fn play(plan: &Plan, scenes: &[Scene], jobs: usize, tally: &Mutex<Tally>) {
+    // By rounds, so that runs of one scene are apart.
+    let queue: Vec<Scene> = (0..plan.runs).flat_map(|_| scenes.iter().copied()).collect();
+    let queue = Mutex::new(queue.into_iter());
+    let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(scene) = next() {
+                    let begun = Instant::now();
+                    let outcome = once(plan, &scene);
+                    let mut tally = tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let said = tally.add(&scene, outcome);
+                    eprintln!("{:26} {:5.1} s  {said}", scene.name, begun.elapsed().as_secs_f64());
+                }
+            });
+        }
+    });
+}
+
+/// What came of one run.
+enum Outcome {
+    /// The doctor's findings.
+    Judged(Verdict),
+    /// The signs showed, and there was no doctor; which counters moved.
+    Set(String),
+    /// The scene could not be set here, or its signs did not show.
+    NotSet(Why),
+    /// The doctor failed.
+    Failed(Why),
+}
+
+fn once(plan: &Plan, scene: &Scene) -> Outcome {
+    let stage = match Stage::new().and_then(|mut stage| (scene.set)(&mut stage).map(|()| stage)) {
+        Ok(stage) => stage,
+        Err(why) => return Outcome::NotSet(why),
+    };
+    let before = match signs::Counted::of(&stage) {
+        Ok(before) => before,
+        Err(why) => return Outcome::NotSet(why),
+    };
+    let said = plan.doctor.as_ref().map(|doctor| ask(doctor, scene, &stage));
+    if said.is_none() {
+        stage::wait(scene.seconds * 1000);
+    }
+    if let Some(words) = &plan.show {
+        eprintln!("{}", signs::listing(&stage, &words.replace(',', " "), &plan.ss).unwrap_or_default());
+    }
+    if let Err(why) = signs::show(&stage, &before, scene.signs, &plan.ss) {
+        let moved = if plan.doctor.is_none() { before.gained(&stage) } else { String::new() };
+        return Outcome::NotSet(Why::new(format!("{why} {moved}").trim_end()));
+    }
+    match said {
+        None => Outcome::Set(before.gained(&stage)),
+        Some(Ok(verdict)) => Outcome::Judged(verdict),
+        Some(Err(why)) => Outcome::Failed(why),
+    }
+}
+
+/// Asks the doctor of the near namespace.
+fn ask(doctor: &std::path::Path, scene: &Scene, stage: &Stage) -> Result<Verdict, Why> {
+    /// What looking may take beyond the time that was asked for.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let failed = |error: std::io::Error| Why::new(format!("{}: {error}", doctor.display()));
+    let mut command = if scene.is_nobody {
+        let mut command = stage.near().command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(doctor);
+        command
+    } else {
+        stage.near().command(doctor)
+    };
+    command.args(["doctor", "--json", "--for", &format!("{}s", scene.seconds)]);
+    let out = tempfile(stage)?;
+    command.stdin(Stdio::null()).stdout(out.0).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if begun.elapsed() > Duration::from_secs(scene.seconds) + PATIENCE => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Why::new("it did not come to its end"));
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let text = std::fs::read(&out.1).map_err(failed);
+    let _ = std::fs::remove_file(&out.1);
+    Verdict::read(&text?, status.code())
+}
+
+/// A file for the doctor's document, which may be longer than a pipe holds.
+fn tempfile(stage: &Stage) -> Result<(std::fs::File, PathBuf), Why> {
+    let path = std::env::temp_dir().join(format!("sockdiag-verdict-{}", stage.near().pid()));
+    let file = std::fs::File::create(&path);
+    file.map(|file| (file, path)).map_err(|error| Why::new(format!("a file: {error}")))
+}
+
+impl Plan {
+    fn of(words: &[String]) -> Result<Self, Why> {
+        let usage = |word: &str| Why::new(format!("{word} is not understood; usage: {WORDS}"));
+        let (mut runs, mut jobs) = (3_u32, 3_usize);
+        let (mut only, mut show, mut write, mut program) = (None, None, None, None);
+        let (mut is_brief, mut is_dry) = (false, false);
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--brief" => is_brief = true,
+                "--dry" => is_dry = true,
+                option => {
+                    let value = words.next().ok_or_else(|| usage(option))?;
+                    let number = || value.parse::<u32>().map_err(|_| usage(value));
+                    match option {
+                        "--runs" => runs = number()?,
+                        "--jobs" => jobs = number()? as usize,
+                        "--show" => show = Some(value.clone()),
+                        "--only" => only = Some(value.clone()),
+                        "--write" => write = Some(PathBuf::from(value)),
+                        "--program" => program = Some(PathBuf::from(value)),
+                        _ => return Err(usage(option)),
+                    }
+                }
+            }
+        }
+        if is_brief {
+            runs = 1;
+        }
+        let doctor = match program {
+            _ if is_dry => None,
+            Some(program) => Some(program),
+            None => Some(build_sockdiag()?),
+        };
+        Ok(Self { runs, only, is_brief, jobs: jobs.max(1), write, doctor, show, ss: build()? })
+    }
+}

@@ -1,0 +1,148 @@
+//! The table of all runs, and what they have to come to.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sockdiag_testkit::Why;
+
+use super::Outcome;
+use super::scenes::{Expects, Scene};
+
+/// What the runs of every scene came to.
+pub(super) struct Tally(Vec<Row>);
+
+struct Row {
+    scene: Scene,
+    /// Runs in which the right finding was first, second, later, missing; of a healthy
+    /// workload and a near miss, right in the first and wrong in the last.
+    places: [u32; 4],
+    /// Runs in which its signs did not show, and why.
+    not_set: Vec<Why>,
+    /// Runs in which the doctor failed, and why.
+    failed: Vec<Why>,
+    /// Other findings than the right one, and in how many runs.
+    others: BTreeMap<String, u32>,
+}
+
+impl Row {
+    fn runs(&self) -> u32 {
+        self.places.iter().sum()
+    }
+
+    fn right(&self) -> u32 {
+        self.places[0] + self.places[1]
+    }
+}
+
+impl Tally {
+    /// Of these scenes, none of which was run.
+    pub(super) fn of(scenes: &[Scene]) -> Self {
+        let row = |scene: &Scene| Row {
+            scene: *scene,
+            places: [0; 4],
+            not_set: Vec::new(),
+            failed: Vec::new(),
+            others: BTreeMap::new(),
+        };
+        Self(scenes.iter().map(row).collect())
+    }
+
+    /// Adds a run, and says what came of it.
+    pub(super) fn add(&mut self, scene: &Scene, outcome: Outcome) -> String {
+        let Some(row) = self.0.iter_mut().find(|row| row.scene.name == scene.name) else {
+            return String::new();
+        };
+        match outcome {
+            Outcome::Set(moved) => format!("set: {moved}"),
+            Outcome::NotSet(why) => {
+                let said = format!("NOT SET: {why}");
+                row.not_set.push(why);
+                said
+            }
+            Outcome::Failed(why) => {
+                let said = format!("FAILED: {why}");
+                row.failed.push(why);
+                said
+            }
+            Outcome::Judged(verdict) => {
+                let is_right = verdict.is_right(scene.expects);
+                let rules = match scene.expects {
+                    Expects::One(rules) => rules,
+                    Expects::Not(_) | Expects::Nothing => &[],
+                };
+                let place = match (scene.expects, verdict.place(rules)) {
+                    (Expects::One(_), Some(place)) => place.min(3) - 1,
+                    (Expects::One(_), None) => 3,
+                    _ if is_right => 0,
+                    _ => 3,
+                };
+                row.places[place] += 1;
+                for finding in verdict.others(rules) {
+                    *row.others.entry(format!("{} ({})", finding.id, finding.severity)).or_default() += 1;
+                }
+                format!("{} {}", if is_right { "right" } else { "WRONG" }, verdict.line())
+            }
+        }
+    }
+
+    /// The table.
+    pub(super) fn markdown(&self, runs: u32) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "`cargo xtask doctor --runs {runs}`: {} scenes.\n", self.0.len());
+        let _ = writeln!(
+            text,
+            "| Scene | What is wrong | Rule | first | second | later | missing | others, in runs |"
+        );
+        let _ = writeln!(text, "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |");
+        for row in &self.0 {
+            let rules = match row.scene.expects {
+                Expects::One(rules) => format!("`{}`", rules.join("` or `")),
+                Expects::Not(rules) => format!("not `{}`", rules.join("`, `")),
+                Expects::Nothing => "nothing".to_owned(),
+            };
+            let [first, second, later, missing] = row.places;
+            let mut others: Vec<String> =
+                row.others.iter().map(|(id, runs)| format!("{id} {runs}")).collect();
+            others.extend(row.not_set.first().map(|why| format!("not set {}: {why}", row.not_set.len())));
+            others.extend(row.failed.first().map(|why| format!("failed {}: {why}", row.failed.len())));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {rules} | {first} | {second} | {later} | {missing} | {} |",
+                row.scene.name,
+                row.scene.doc,
+                others.join("; ")
+            );
+        }
+        let (right, all) = self.sum();
+        let _ =
+            writeln!(text, "\nThe right finding was first or second in {right} of {all} runs of a fault.");
+        text
+    }
+
+    /// Runs of faults in which the right finding was first or second, and all.
+    fn sum(&self) -> (u32, u32) {
+        let faults = self.0.iter().filter(|row| matches!(row.scene.expects, Expects::One(_)));
+        faults.fold((0, 0), |(right, all), row| (right + row.right(), all + row.runs()))
+    }
+
+    /// Whether it is good enough.
+    pub(super) fn judge(&self, with_doctor: bool) -> Result<(), Why> {
+        let mut wrong: Vec<String> = Vec::new();
+        for row in &self.0 {
+            let name = row.scene.name;
+            wrong.extend(row.not_set.first().map(|why| format!("{name} was not set: {why}")));
+            wrong.extend(row.failed.first().map(|why| format!("{name}: the doctor failed: {why}")));
+            let (right, runs) = (row.right(), row.runs());
+            let is_fault = matches!(row.scene.expects, Expects::One(_));
+            let is_enough = if is_fault { right * 3 >= runs * 2 } else { right == runs };
+            if !is_enough {
+                wrong.push(format!("{name}: right in {right} of {runs} runs"));
+            }
+        }
+        let (right, all) = self.sum();
+        if with_doctor && right * 100 < all * 95 {
+            wrong.push(format!("right in {right} of {all} runs of a fault"));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Why::new(wrong.join("\n"))) }
+    }
+}

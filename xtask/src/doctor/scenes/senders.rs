@@ -1,0 +1,179 @@
+//! Who limits a sender.
+
+use sockdiag_testkit::path::Way;
+
+use super::super::stage::wait;
+use super::paths::bulk;
+use super::{Scene, Sign};
+
+const MEGABYTE: u64 = 1_000_000;
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene::fault(
+        "application-limited",
+        "A program sends 200 kB a second where much more would go.",
+        &["application-limited"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 then=send:200000")?;
+            wait(500);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "network-limited",
+        "A path lets two megabytes a second through, and holds 60 kB.",
+        &["network-limited"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| bulk(stage, 1, Way { rate: Some((2 * MEGABYTE, 60_000)), ..Way::slow(10) }, Way::slow(10)),
+    ),
+    Scene::fault(
+        "slow-receiver",
+        "The other end reads a megabyte a second into a small buffer.",
+        &["receiver-limited"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.there("listen 10.9.0.2:80 rcvbuf=32768 then=sink:600000")?;
+            stage.here("connect 10.9.0.2:80 then=send")?;
+            wait(700);
+            Ok(())
+        },
+    )
+    .brief(),
+    Scene::fault(
+        "zero-window",
+        "The other end has not read for seconds: its window is closed.",
+        &["zero-window"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(2), Way::slow(2))?;
+            stage.there("listen 10.9.0.2:80 rcvbuf=16384 then=hold")?;
+            stage.here("connect 10.9.0.2:80 then=send")?;
+            wait(1000);
+            Ok(())
+        },
+    )
+    .brief(),
+    Scene::fault(
+        "asleep-and-nothing-to-send",
+        "The other end reads nothing, and has room for all that was sent.",
+        &["zero-window", "receiver-limited", "unsent-backlog"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(2), Way::slow(2))?;
+            stage.there("listen 10.9.0.2:80 then=hold")?;
+            stage.here("connect 10.9.0.2:80 then=once:20000")?;
+            wait(700);
+            Ok(())
+        },
+    )
+    .near_miss(),
+    Scene::fault(
+        "small-send-buffer",
+        "A program set a send buffer of 8 kB; the path takes 40 ms.",
+        &["send-buffer-limited"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(20), Way::slow(20))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 sndbuf=8192 cc=bbr then=send")?;
+            wait(700);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "small-receive-buffer",
+        "The other end set a receive buffer of 20 kB; the path takes 60 ms.",
+        &["receiver-limited"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(30), Way::slow(30))?;
+            stage.there("listen 10.9.0.2:80 rcvbuf=20000 then=sink")?;
+            stage.here("connect 10.9.0.2:80 then=send")?;
+            wait(700);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "idle-restart",
+        "A connection sends much, then a little now and then: each time it starts slowly.",
+        &["idle-restart"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 then=bursts")?;
+            wait(3000);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "unsent-backlog",
+        "A program writes far ahead of a path of 200 kB a second.",
+        &["unsent-backlog"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way { rate: Some((200_000, 40_000)), ..Way::slow(10) }, Way::slow(10))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 sndbuf=4000000 then=send")?;
+            wait(2500);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "pacing-cap",
+        "A program holds itself to 500 kB a second (SO_MAX_PACING_RATE).",
+        &["pacing-cap"],
+        &[Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.there("listen 10.9.0.2:80 then=sink")?;
+            stage.here("connect 10.9.0.2:80 pacing=500000 then=send")?;
+            wait(1500);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "congestion-controls-mixed",
+        "A service's connections use one or another congestion control.",
+        &["congestion-control-mixed"],
+        &[Sign::Sockets("-Htn state established sport = :80", 24)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.here("listen 10.9.0.1:80 shared then=serve")?;
+            stage.here("listen 10.9.0.1:80 shared cc=cubic then=serve")?;
+            stage.there("connect 10.9.0.1:80 n=24 then=ask:50")?;
+            wait(300);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "congestion-control-other",
+        "A program chose another congestion control than the default.",
+        &["congestion-control-other"],
+        &[Sign::Sockets("-Htn state established dport = :80", 4)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.there("listen 10.9.0.2:80 then=serve")?;
+            stage.here("connect 10.9.0.2:80 n=4 cc=cubic then=ask:50")?;
+            wait(300);
+            Ok(())
+        },
+    ),
+    Scene::fault(
+        "mptcp-fell-back",
+        "An MPTCP client talks to a server that only has TCP.",
+        &["fallback"],
+        &[Sign::Gains("MPTcpExtMPCurrEstab", 0), Sign::Sockets("-Htn state established dport = :80", 1)],
+        |stage| {
+            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.there("listen 10.9.0.2:80 then=serve")?;
+            stage.here("connect 10.9.0.2:80 n=3 mptcp then=ask:100")?;
+            wait(300);
+            Ok(())
+        },
+    ),
+];

@@ -1,0 +1,261 @@
+//! Where a scene is set: up to two network namespaces, what connects them, and the
+//! programs that play in them.
+//!
+//! Invariant: whatever way a scene ends, its processes are stopped, each by its own id,
+//! and its namespaces are gone.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path as FilePath, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sockdiag_testkit::Why;
+use sockdiag_testkit::actor::Actor;
+use sockdiag_testkit::holders::Holder;
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::path::{Path, Way};
+
+/// Index of the device that joins two namespaces.
+const JOINT: u32 = 200;
+
+/// A stage; the doctor looks at its near namespace.
+#[derive(Debug)]
+pub(super) struct Stage {
+    // In the order in which they have to go.
+    works: Vec<Work>,
+    players: Vec<Player>,
+    actors: Vec<Actor>,
+    holders: Vec<Holder>,
+    path: Option<Arc<Path>>,
+    far: OnceCell<Namespace>,
+    near: Namespace,
+    directory: Option<PathBuf>,
+}
+
+/// A thread that goes on until the scene ends.
+#[derive(Debug)]
+struct Work {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A program that is no actor, such as a real server, and the signal that ends it.
+#[derive(Debug)]
+struct Player {
+    child: Child,
+    signal: Signal,
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        if let Some(pid) = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0)) {
+            let _ = kill_process(pid, self.signal);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(5) {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.works.clear();
+        self.players.clear();
+        if let Some(directory) = &self.directory {
+            let _ = fs::remove_dir_all(directory);
+        }
+    }
+}
+
+impl Stage {
+    /// An empty one, with the congestion control that every namespace may have.
+    pub(super) fn new() -> Result<Self, Why> {
+        Ok(Self {
+            works: Vec::new(),
+            players: Vec::new(),
+            actors: Vec::new(),
+            holders: Vec::new(),
+            path: None,
+            far: OnceCell::new(),
+            near: furnished()?,
+            directory: None,
+        })
+    }
+
+    /// The namespace that the doctor looks at.
+    pub(super) fn near(&self) -> &Namespace {
+        &self.near
+    }
+
+    /// The other one, made when it is first asked for.
+    pub(super) fn far(&self) -> Result<&Namespace, Why> {
+        if self.far.get().is_none() {
+            let _ = self.far.set(furnished()?);
+        }
+        self.far.get().ok_or_else(|| Why::new("there is no other namespace"))
+    }
+
+    /// Starts an actor in the near namespace; returns its number.
+    pub(super) fn here(&mut self, line: &str) -> Result<usize, Why> {
+        let actor = Actor::start(&self.near, line)?;
+        self.actors.push(actor);
+        Ok(self.actors.len() - 1)
+    }
+
+    /// Starts an actor in the far namespace.
+    pub(super) fn there(&mut self, line: &str) -> Result<usize, Why> {
+        let actor = Actor::start(self.far()?, line)?;
+        self.actors.push(actor);
+        Ok(self.actors.len() - 1)
+    }
+
+    /// Lets an actor do nothing more.
+    pub(super) fn pause(&self, actor: usize) -> Result<(), Why> {
+        self.actors.get(actor).ok_or_else(|| Why::new("there is no such actor"))?.pause()
+    }
+
+    /// Ends the actor that was started last, if it is this one.
+    pub(super) fn dismiss(&mut self, actor: usize) {
+        if actor + 1 == self.actors.len() {
+            self.actors.pop();
+        }
+    }
+
+    /// Changes a setting of the near namespace.
+    pub(super) fn set_here(&self, name: &str, value: &str) -> Result<(), Why> {
+        self.near.sysctl(&format!("net/ipv4/{name}"), value)
+    }
+
+    /// Changes a setting of both.
+    pub(super) fn set_both(&self, name: &str, value: &str) -> Result<(), Why> {
+        self.set_here(name, value)?;
+        self.far()?.sysctl(&format!("net/ipv4/{name}"), value)
+    }
+
+    /// Lays a path from the near (10.9.0.1) to the far namespace (10.9.0.2), on which
+    /// packets fare so: those that leave here, and those that come.
+    pub(super) fn path(&mut self, there: Way, back: Way) -> Result<Arc<Path>, Why> {
+        let path = match &self.path {
+            Some(path) => Arc::clone(path),
+            None => Arc::new(Path::between(&self.near, self.far()?)?),
+        };
+        path.set(there, back);
+        self.path = Some(Arc::clone(&path));
+        Ok(path)
+    }
+
+    /// Joins the namespaces by a pair of devices: 10.8.0.1 here, 10.8.0.2 there.  What
+    /// leaves here waits for so many bytes a second, if that is said.
+    pub(super) fn join(&self, bytes_per_s: Option<u32>) -> Result<(), Why> {
+        let address = |text: &str| text.parse().map_err(|error| Why::new(format!("{text}: {error}")));
+        let ends = [address("10.8.0.1")?, address("10.8.0.2")?];
+        self.near.connect(self.far()?, JOINT, "joint0", ends)?;
+        bytes_per_s.map_or(Ok(()), |bytes_per_s| self.near.limit(JOINT, bytes_per_s))
+    }
+
+    /// Holds idle connections in the near namespace.
+    pub(super) fn crowd(&mut self, connections: u32) -> Result<(), Why> {
+        let holder = Holder::start(&self.near, connections, 10)?;
+        self.holders.push(holder);
+        Ok(())
+    }
+
+    /// Does something again and again, until the scene ends.
+    pub(super) fn again(
+        &mut self,
+        every: Duration,
+        mut work: impl FnMut() + Send + 'static,
+    ) -> Result<(), Why> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stops = Arc::clone(&stop);
+        let work = move || {
+            while !stops.load(Ordering::Relaxed) {
+                work();
+                thread::sleep(every);
+            }
+        };
+        let thread =
+            thread::Builder::new().spawn(work).map_err(|error| Why::new(format!("a thread: {error}")))?;
+        self.works.push(Work { stop, thread: Some(thread) });
+        Ok(())
+    }
+
+    /// Starts a program in the near namespace, which that signal ends.
+    pub(super) fn play(&mut self, command: &mut Command, signal: Signal) -> Result<(), Why> {
+        self.near.enter(command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(|error| Why::new(format!("{command:?}: {error}")))?;
+        self.players.push(Player { child, signal });
+        Ok(())
+    }
+
+    /// Runs a program in the near namespace to its end, which has to be a good one.
+    pub(super) fn run(&self, command: &mut Command) -> Result<(), Why> {
+        self.near.enter(command);
+        let out = command.stdin(Stdio::null()).output();
+        let out = out.map_err(|error| Why::new(format!("{command:?}: {error}")))?;
+        if out.status.success() {
+            return Ok(());
+        }
+        Err(Why::new(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr).trim_end())))
+    }
+
+    /// A directory for what programs need, open to every user.
+    pub(super) fn directory(&mut self) -> Result<&FilePath, Why> {
+        let failed = |error: std::io::Error| Why::new(format!("a directory: {error}"));
+        if self.directory.is_none() {
+            let path = std::env::temp_dir().join(format!("sockdiag-stage-{}", self.near.pid()));
+            fs::create_dir(&path).map_err(failed)?;
+            self.directory = Some(path.clone());
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).map_err(failed)?;
+        }
+        self.directory.as_deref().ok_or_else(|| Why::new("there is no directory"))
+    }
+
+    /// A file in that directory.
+    pub(super) fn file(&mut self, name: &str, text: &str) -> Result<PathBuf, Why> {
+        let path = self.directory()?.join(name);
+        let written = fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|error| Why::new(format!("{}: {error}", path.display())))?;
+        Ok(path)
+    }
+
+    /// What a file of the near namespace below /proc/PID says.
+    pub(super) fn proc(&self, name: &str) -> Result<String, Why> {
+        let path = format!("/proc/{}/{name}", self.near.pid());
+        fs::read_to_string(&path).map_err(|error| Why::new(format!("{path}: {error}")))
+    }
+}
+
+/// Lets time pass, while what was set begins to tell.
+pub(super) fn wait(ms: u64) {
+    thread::sleep(Duration::from_millis(ms));
+}
+
+fn furnished() -> Result<Namespace, Why> {
+    let namespace = Namespace::new()?;
+    namespace.sysctl("net/ipv4/tcp_congestion_control", "reno")?;
+    Ok(namespace)
+}
