@@ -93,7 +93,16 @@ pub(crate) fn build_sockdiag() -> Result<PathBuf, Why> {
 
 /// Builds a program as it is shipped, in a directory of its own, without the paths of
 /// the machine that builds it.
-pub(crate) fn build_shipped((package, program): (&str, &str)) -> Result<PathBuf, Why> {
+pub(crate) fn build_shipped(program: (&str, &str)) -> Result<PathBuf, Why> {
+    shipped(program, None)
+}
+
+/// The same, without any library: by musl, whose look-ups of names read files.
+pub(crate) fn build_alone(program: (&str, &str)) -> Result<PathBuf, Why> {
+    shipped(program, Some("x86_64-unknown-linux-musl"))
+}
+
+fn shipped((package, program): (&str, &str), triple: Option<&str>) -> Result<PathBuf, Why> {
     let target = target()?.join("shipped");
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let workspace =
@@ -110,11 +119,12 @@ pub(crate) fn build_shipped((package, program): (&str, &str)) -> Result<PathBuf,
     let status = cargo()
         .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
         .arg(&target)
+        .args(triple.map(|triple| ["--target", triple]).into_iter().flatten())
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .status()
         .map_err(|error| Why::new(format!("running cargo build: {error}")))?;
     if status.success() {
-        Ok(target.join("release").join(program))
+        Ok(target.join(triple.unwrap_or_default()).join("release").join(program))
     } else {
         Err(Why::new("cargo build failed"))
     }
@@ -153,7 +163,7 @@ fn cargo() -> Command {
 }
 
 /// The target directory that this program was built into.
-fn target() -> Result<PathBuf, Why> {
+pub(crate) fn target() -> Result<PathBuf, Why> {
     let exe = std::env::current_exe().map_err(|error| Why::new(format!("finding this program: {error}")))?;
     // TARGET/PROFILE/xtask
     let target = exe.ancestors().nth(2);

@@ -13,6 +13,7 @@ use std::process::Command;
 use sockdiag_testkit::Why;
 
 use crate::bench::{build, build_shipped};
+pub(crate) use notices::{Package, packages};
 
 /// For the list of chores.
 pub(crate) const WORDS: &str = "[--prefix DIR]";
@@ -50,7 +51,20 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     };
     // Messages of a panic name files: not those of whoever built it.
     let [ours, sockdiag] = [("sockdiag-ss", "ss"), ("sockdiag-cli", "sockdiag")].map(build_shipped);
-    install(&place, &ours?, &sockdiag?, &notices::of_third_parties()?)
+    for path in install(&place, &ours?, &sockdiag?, &notices::of_third_parties()?)? {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Installs these programs below `place`, and says nothing.
+pub(crate) fn install_quietly(place: &Path, ours: &Path, sockdiag: &Path) -> Result<(), Why> {
+    install(place, ours, sockdiag, &notices::of_third_parties()?).map(drop)
+}
+
+/// The licences of what others wrote.
+pub(crate) fn third_parties() -> Result<String, Why> {
+    notices::of_third_parties()
 }
 
 /// Does the chore `uninstall`.
@@ -80,13 +94,10 @@ fn place(words: &[String], destination: Option<PathBuf>, doc: &str) -> Result<Op
     Ok(Some(destination.join(prefix.strip_prefix("/").unwrap_or(&prefix))))
 }
 
-/// Puts everything below `place`, and prints and lists what that is.
-fn install(place: &Path, ours: &Path, sockdiag: &Path, third_parties: &str) -> Result<(), Why> {
+/// Puts everything below `place`, and lists what that is there.
+fn install(place: &Path, ours: &Path, sockdiag: &Path, third_parties: &str) -> Result<Vec<PathBuf>, Why> {
     let mut installed = Vec::new();
-    let mut add = |path: PathBuf| {
-        println!("{}", path.display());
-        installed.push(path);
-    };
+    let mut add = |path: PathBuf| installed.push(path);
     for (built, name) in [(ours, "bin/ss"), (sockdiag, "bin/sockdiag")] {
         program(built, &place.join(name))?;
         add(place.join(name));
@@ -106,11 +117,14 @@ fn install(place: &Path, ours: &Path, sockdiag: &Path, third_parties: &str) -> R
         return Err(Why::new(format!("sockdiag generate ended with {}: {said}", out.status)));
     }
     String::from_utf8_lossy(&out.stdout).lines().map(PathBuf::from).for_each(&mut add);
-    let licences = [
+    let papers = [
+        ("README.md", include_str!("../../README.md")),
+        ("CHANGELOG.md", include_str!("../../CHANGELOG.md")),
         ("LICENSE-MIT", include_str!("../../LICENSE-MIT")),
         ("LICENSE-APACHE", include_str!("../../LICENSE-APACHE")),
+        ("THIRD-PARTY", third_parties),
     ];
-    for (name, text) in licences.into_iter().chain([("THIRD-PARTY", third_parties)]) {
+    for (name, text) in papers {
         let path = place.join(SHARE).join(name);
         put(&path, text.as_bytes())?;
         add(path);
@@ -122,7 +136,8 @@ fn install(place: &Path, ours: &Path, sockdiag: &Path, third_parties: &str) -> R
         Ok(format!("{}\n", path.display()))
     };
     let list: String = installed.iter().map(below).collect::<Result<_, Why>>()?;
-    put(&place.join(LIST), list.as_bytes())
+    put(&place.join(LIST), list.as_bytes())?;
+    Ok(installed)
 }
 
 /// Removes what the list names, and directories that are empty then.

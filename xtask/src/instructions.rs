@@ -29,8 +29,9 @@ use crate::bench::build;
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
 Count the instructions that one more row costs (valgrind, on made-up sockets)
-and fail where they are more than 1.03 times the counts in
-xtask/src/instructions.rs, or where the program is bigger than is said there.";
+and those of a start without sockets, and fail where they are more than 1.03 and 1.1
+times the counts in xtask/src/instructions.rs, or where the program is bigger than is
+said there.";
 
 /// What a command line reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,10 @@ const LINES: &[Line] = &[
     Line { words: "-tan --csv", input: Input::Tcp, measured: 5430 },
     Line { words: "-x", input: Input::Unix, measured: 2834 },
 ];
+/// Starts: the words, and instructions from the first of the dynamic linker on to the
+/// end, with glibc 2.36.  A start must not pay for what other programs of this workspace
+/// can do.
+const STARTS: &[(&str, u64)] = &[("-V", 355_832), ("-tan", 507_009)];
 /// Rows of the shorter input.
 const ROWS: u32 = 4_000;
 /// The most bytes that `ss` may have, stripped: a tenth more than before it had
@@ -88,13 +93,52 @@ pub(crate) fn run(_: &[String]) -> Result<(), Why> {
         return Err(Why::new("ss is too big"));
     }
     let directory = std::env::temp_dir().join(format!("sockdiag-instructions-{}", std::process::id()));
+    let starts = measure_starts(&ours);
     let result = [ROWS, 2 * ROWS]
         .map(|rows| Inputs::make(&directory.join(rows.to_string()), rows))
         .into_iter()
         .collect::<Result<Vec<_>, _>>()
         .and_then(|inputs| measure(&ours, &inputs));
     let _ = fs::remove_dir_all(&directory);
-    result
+    result.and(starts)
+}
+
+/// Counts starts of the program, where there are no sockets.
+fn measure_starts(ours: &Path) -> Result<(), Why> {
+    println!("| Start | instructions | limit |\n| --- | ---: | ---: |");
+    let mut above = Vec::new();
+    for (words, measured) in STARTS {
+        let mut command = callgrind(ours, words);
+        // A recording of nothing.
+        let out = command.env("TCPDIAG_FILE", "/dev/null").output();
+        let out = out.map_err(|error| Why::new(format!("running valgrind: {error}")))?;
+        let text = String::from_utf8_lossy(&out.stderr);
+        let count = collected(&text).ok_or_else(|| Why::new(format!("valgrind said {text}")))?;
+        let lines = out.stdout.iter().filter(|byte| **byte == b'\n').count();
+        if !out.status.success() || lines != 1 {
+            return Err(Why::new(format!("`{words}` is no start: {}", String::from_utf8_lossy(&out.stdout))));
+        }
+        let limit = measured * 11 / 10;
+        println!("| `{words}` | {count} | {limit} |");
+        if count > limit {
+            above.push(*words);
+        }
+    }
+    println!();
+    if above.is_empty() {
+        Ok(())
+    } else {
+        Err(Why::new(format!("above the limit: start of {}", above.join(", "))))
+    }
+}
+
+/// The program under valgrind, with nothing in its environment.
+fn callgrind(ours: &Path, words: &str) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(ours);
+    command.args(words.split(' ')).env_clear().stdin(Stdio::null());
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
 }
 
 fn measure(ours: &Path, inputs: &[Inputs]) -> Result<(), Why> {
@@ -152,19 +196,13 @@ impl Inputs {
 
     /// The instructions of one run, as callgrind counts them.
     fn count(&self, ours: &Path, line: &Line) -> Result<u64, Why> {
-        let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(ours);
-        command.args(line.words.split(' ')).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let mut command = callgrind(ours, line.words);
         match line.input {
             Input::Tcp => command.env("TCPDIAG_FILE", &self.recording),
             Input::TcpHeld => command.env("TCPDIAG_FILE", &self.recording).env("PROC_ROOT", &self.proc),
             Input::Unix => command.env("LD_PRELOAD", &self.player).env("NLPLAY_FILE", &self.talk),
         };
-        let out = command
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| Why::new(format!("running valgrind: {error}")))?;
+        let out = command.output().map_err(|error| Why::new(format!("running valgrind: {error}")))?;
         self.check(line, &out.stdout)?;
         let text = String::from_utf8_lossy(&out.stderr);
         collected(&text).ok_or_else(|| Why::new(format!("valgrind said {text}")))

@@ -8,16 +8,19 @@ mod bench;
 mod churn;
 mod closings;
 mod doctor;
+mod dist;
 mod fail;
 mod goldens;
 mod install;
 mod instructions;
 mod kernels;
 mod over_time;
+mod picture;
 mod pins;
 mod screen;
 mod session;
 mod tap;
+mod tmux;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -40,6 +43,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },
     Chore { name: "closings", words: closings::WORDS, doc: closings::DOC, run: closings::run },
     Chore { name: "doctor", words: doctor::WORDS, doc: doctor::DOC, run: doctor::run },
+    Chore { name: "dist", words: dist::WORDS, doc: dist::DOC, run: dist::run },
     Chore { name: "docs", words: "", doc: install::DOCS_DOC, run: install::docs },
     Chore { name: "install", words: install::WORDS, doc: install::DOC, run: install::run },
     Chore { name: "uninstall", words: install::WORDS, doc: install::UNINSTALL_DOC, run: install::uninstall },
@@ -47,6 +51,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "instructions", words: "", doc: instructions::DOC, run: instructions::run },
     Chore { name: "kernels", words: kernels::WORDS, doc: kernels::DOC, run: kernels::run },
     Chore { name: "over-time", words: over_time::WORDS, doc: over_time::DOC, run: over_time::run },
+    Chore { name: "picture", words: picture::WORDS, doc: picture::DOC, run: picture::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
     Chore { name: "screen", words: screen::WORDS, doc: screen::DOC, run: screen::run },
     Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },
@@ -70,8 +75,14 @@ const CHORES: &[Chore] = &[
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let name = words.first().map_or("help", String::as_str);
+    let rest = words.get(1..).unwrap_or_default();
+    let asks_for_help = rest.iter().any(|word| word == "--help" || word == "-h");
     let result = match CHORES.iter().find(|chore| chore.name == name) {
-        Some(chore) => (chore.run)(words.get(1..).unwrap_or_default()),
+        Some(chore) if asks_for_help => {
+            print!("usage: cargo xtask{}", explained(chore));
+            Ok(())
+        }
+        Some(chore) => (chore.run)(rest),
         None => Err(Why::new(format!("there is no chore {name:?}\n{}", help().trim_end()))),
     };
     match result {
@@ -86,11 +97,17 @@ fn main() -> ExitCode {
 fn help() -> String {
     let mut text = String::from("usage: cargo xtask CHORE [WORD]...\n");
     for chore in CHORES {
-        let head = [chore.name, chore.words].join(" ");
-        let _ = write!(text, "\n  {}\n", head.trim_end());
-        for line in chore.doc.lines() {
-            let _ = writeln!(text, "      {line}");
-        }
+        let _ = write!(text, "\n {}", explained(chore));
+    }
+    text
+}
+
+/// Its words, and what it does.
+fn explained(chore: &Chore) -> String {
+    let head = [chore.name, chore.words].join(" ");
+    let mut text = format!(" {}\n", head.trim_end());
+    for line in chore.doc.lines() {
+        let _ = writeln!(text, "      {line}");
     }
     text
 }

@@ -9,8 +9,8 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use sockdiag_testkit::netns::Namespace;
 
 use crate::bench::{build, build_sockdiag};
 use crate::over_time::{Figure, median};
+use crate::tmux::Tmux;
 
 /// For the list of chores.
 pub(crate) const WORDS: &str = "[--sockets N] [--seconds S]";
@@ -70,8 +71,12 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let which =
         "--columns state,local.addr,local.port,remote.addr,remote.port,bytes_sent_per_s,bytes_received_per_s";
     for (name, words) in [("top", ""), ("top without processes", which)] {
-        let tmux = Tmux::start(&namespace, &sockdiag, words)?;
+        let tmux = Watched::start(&namespace, &sockdiag, words)?;
         tmux.until_drawn()?;
+        if words.is_empty() {
+            // Of many sockets processes are looked up beside the looks; this is their maker.
+            tmux.until("holders", |screen| screen.contains("sockdiag-holder"))?;
+        }
         let (idle, written) = tmux.over(Duration::from_secs(seconds))?;
         figures.push(Figure {
             what: format!(
@@ -156,51 +161,34 @@ fn move_bytes(pairs: &[(TcpStream, TcpStream)], stop: &AtomicBool) {
     }
 }
 
-/// The program in a terminal of its own.
-struct Tmux<'n> {
-    namespace: &'n Namespace,
-    socket: PathBuf,
-    pid: u32,
-}
+/// The program in a terminal of 80 by 24, and what it costs there.
+struct Watched<'n>(Tmux<'n>);
 
-impl<'n> Tmux<'n> {
-    fn start(namespace: &'n Namespace, sockdiag: &Path, words: &str) -> Result<Self, Why> {
-        let socket = std::env::temp_dir().join(format!("sockdiag-screen-{}", std::process::id()));
-        let mut tmux = Self { namespace, socket, pid: 0 };
+impl Watched<'_> {
+    fn start<'n>(namespace: &'n Namespace, sockdiag: &Path, words: &str) -> Result<Watched<'n>, Why> {
         let shell = format!("exec {} top {words}", sockdiag.display());
-        tmux.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", &shell])?;
-        let pid = tmux.tmux(&["display-message", "-p", "#{pane_pid}"])?;
-        tmux.pid = pid.trim().parse().map_err(|_| Why::new("tmux tells no process"))?;
-        Ok(tmux)
-    }
-
-    fn tmux(&self, words: &[&str]) -> Result<String, Why> {
-        let mut command: Command = self.namespace.command("tmux");
-        command.arg("-S").arg(&self.socket).args(words).stdin(Stdio::null()).env_remove("TMUX");
-        let out = command.output().map_err(failed)?;
-        if !out.status.success() {
-            return Err(Why::new(format!("tmux: {}", String::from_utf8_lossy(&out.stderr))));
-        }
-        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+        Tmux::start(namespace, (80, 24), &shell).map(Watched)
     }
 
     fn until_drawn(&self) -> Result<(), Why> {
+        self.until("sockets", |screen| {
+            screen.contains(" sockets") && !screen.contains("rates after") && !screen.contains(" 0 sockets")
+        })
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> Result<(), Why> {
         for _ in 0..300 {
-            let screen = self.tmux(&["capture-pane", "-p"])?;
-            if screen.contains(" sockets")
-                && !screen.contains("rates after")
-                && !screen.contains(" 0 sockets")
-            {
+            if is_so(&self.0.does(&["capture-pane", "-p"])?) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        Err(Why::new("the screen shows no sockets"))
+        Err(Why::new(format!("the screen shows no {what}")))
     }
 
     /// Processor seconds so far, and bytes written.
     fn spent(&self) -> Result<(f64, u64), Why> {
-        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.pid)).map_err(failed);
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.0.pid())).map_err(failed);
         let stat = read("stat")?;
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         // utime and stime are fields 14 and 15; the name, field 2, was cut off.
@@ -228,10 +216,10 @@ impl<'n> Tmux<'n> {
         for turn in 0..times {
             std::thread::sleep(Duration::from_millis(37));
             let begun = Instant::now();
-            self.tmux(&["display-message", "-p", ""])?;
+            self.0.does(&["display-message", "-p", ""])?;
             looks.push(begun.elapsed().as_secs_f64() * 1e3);
             let (_, written) = self.spent()?;
-            self.tmux(&["send-keys", if turn % 2 == 0 { "Down" } else { "Up" }])?;
+            self.0.does(&["send-keys", if turn % 2 == 0 { "Down" } else { "Up" }])?;
             let begun = Instant::now();
             while self.spent()?.1 == written && begun.elapsed() < Duration::from_secs(2) {
                 std::thread::sleep(Duration::from_micros(200));
@@ -241,12 +229,5 @@ impl<'n> Tmux<'n> {
         took.sort_by(f64::total_cmp);
         let at = took.len() * 95 / 100;
         Ok((took.get(at).copied().unwrap_or(f64::NAN), median(looks)))
-    }
-}
-
-impl Drop for Tmux<'_> {
-    fn drop(&mut self) {
-        let _ = self.tmux(&["kill-server"]);
-        let _ = fs::remove_file(&self.socket);
     }
 }

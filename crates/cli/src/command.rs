@@ -1,27 +1,28 @@
 //! The command line: sub-commands, and which one was given.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 
 use clap::{ArgMatches, Command};
 
-use crate::end::{End, STATUSES, Status};
+use crate::end::{End, Status, statuses};
 use crate::{doctor, generate, top, wait, watch};
 
 /// A sub-command.
 pub(crate) struct Subcommand {
     /// Its words and their help.
     pub(crate) command: fn() -> Command,
+    /// Command lines that help shows, each with what it answers.
+    pub(crate) examples: &'static [(&'static str, &'static str)],
     run: fn(&ArgMatches) -> Result<(), End>,
 }
 
 /// Every sub-command, in the order of help.
 pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand { command: top::command, run: top::run },
-    Subcommand { command: watch::command, run: watch::run },
-    Subcommand { command: wait::command, run: wait::run },
-    Subcommand { command: doctor::command, run: doctor::run },
-    Subcommand { command: generate::command, run: generate::run },
+    Subcommand { command: top::command, examples: top::EXAMPLES, run: top::run },
+    Subcommand { command: watch::command, examples: watch::EXAMPLES, run: watch::run },
+    Subcommand { command: wait::command, examples: wait::EXAMPLES, run: wait::run },
+    Subcommand { command: doctor::command, examples: doctor::EXAMPLES, run: doctor::run },
+    Subcommand { command: generate::command, examples: generate::EXAMPLES, run: generate::run },
 ];
 
 /// The whole command line.
@@ -31,19 +32,24 @@ pub(crate) fn command() -> Command {
         .about("What the kernel knows about its sockets, over time")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .disable_help_subcommand(true)
         .max_term_width(100)
-        .after_long_help(statuses())
-        .subcommands(SUBCOMMANDS.iter().map(|known| (known.command)().after_long_help(statuses())))
+        .after_help("sockdiag help COMMAND has examples of it.")
+        .after_long_help(format!("sockdiag help COMMAND has examples of it.\n\n{}", status_list(None)))
+        .subcommands(SUBCOMMANDS.iter().map(|known| {
+            let command = (known.command)();
+            let examples: Vec<String> =
+                known.examples.iter().map(|(line, what)| format!("\n  {line}\n      {what}")).collect();
+            let examples = examples.concat();
+            let statuses = status_list(Some(command.get_name()));
+            command.after_long_help(format!("Examples:{examples}\n\n{statuses}"))
+        }))
 }
 
 /// The table of statuses, for help.
-fn statuses() -> String {
-    let mut text = String::from("Exit status:\n");
-    for (status, doc) in STATUSES {
-        let _ = writeln!(text, "  {:>3}  {doc}", *status as u8);
-    }
-    text
+fn status_list(subcommand: Option<&str>) -> String {
+    let statuses = statuses(subcommand);
+    let lines: Vec<String> = statuses.iter().map(|(status, doc)| format!("\n  {status:>3}  {doc}")).collect();
+    format!("Exit status:{}", lines.concat())
 }
 
 /// Does what the words ask for.
@@ -75,6 +81,7 @@ pub(crate) fn run(words: Vec<OsString>) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::end::STATUSES;
 
     #[test]
     fn the_command_line_is_sound() {
@@ -94,11 +101,51 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_status() {
-        let help = command().render_long_help().to_string();
-        for (status, doc) in STATUSES {
-            let first = doc.split([' ', '.']).next().expect("a word");
-            assert!(help.contains(&format!("{:>3}  {first}", *status as u8)), "{status:?}: {help}");
+    fn help_names_the_statuses_of_each_subcommand() {
+        let whole = command().render_long_help().to_string();
+        for known in STATUSES {
+            let first: String = known.doc.chars().take(20).collect();
+            assert!(whole.contains(&first), "{:?}: {whole}", known.status);
+            for subcommand in command().get_subcommands() {
+                let help = subcommand.clone().render_long_help().to_string();
+                let has = help.contains(&first);
+                assert_eq!(
+                    has,
+                    known.of.contains(&subcommand.get_name()),
+                    "{}: {first}",
+                    subcommand.get_name()
+                );
+            }
+        }
+    }
+
+    /// Each example is a command line that is taken, and its filter one that is read.
+    #[test]
+    fn examples_are_right() {
+        for known in SUBCOMMANDS {
+            assert!(known.examples.len() > 1);
+            let name = (known.command)().get_name().to_owned();
+            for (line, what) in known.examples {
+                assert!(
+                    what.ends_with('.') && format!("{line} ").starts_with(&format!("sockdiag {name} ")),
+                    "{line}: {what}"
+                );
+                let words = line.split('\'').enumerate().flat_map(|(at, part)| match at % 2 {
+                    0 => part.split_whitespace().map(str::to_owned).collect(),
+                    _ => vec![part.to_owned()],
+                });
+                let matches =
+                    command().try_get_matches_from(words).unwrap_or_else(|why| panic!("{line}: {why}"));
+                let (_, matches) = matches.subcommand().expect("one");
+                if name != "generate" {
+                    let mut asked =
+                        crate::options::Asked::of(matches).unwrap_or_else(|end| panic!("{line}: {end:?}"));
+                    let selected = crate::over_time::selected(&mut asked).expect("some sockets");
+                    asked.netns = None;
+                    let question = crate::question::question(&asked, selected, sockdiag::fields::Needs::NONE);
+                    sockdiag::Session::open(question).unwrap_or_else(|why| panic!("{line}: {why}"));
+                }
+            }
         }
     }
 }

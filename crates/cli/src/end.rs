@@ -20,28 +20,71 @@ pub(crate) enum Status {
     NotFound = 127,
 }
 
-/// Every status with its meaning, in order.
-pub(crate) const STATUSES: &[(Status, &str)] = &[
-    (Status::Done, "It is done; for wait: it is so."),
-    (Status::TimeUp, "wait: the time is up, and it is not so.  doctor: there are warnings."),
-    (
-        Status::Usage,
-        "An option or the filter makes no sense.  Nothing was asked.  doctor: something is critical; what makes no \
-         sense is 3 there.",
-    ),
-    (
-        Status::Unseen,
-        "The answer could not be seen: the kernel refused, a network namespace is gone or may not be entered, or \
-         processes that a condition needs may not be inspected.",
-    ),
-    (Status::Several, "wait: more than one service matches where one was meant."),
-    (Status::Unwritten, "The output could not be written.  A reader that went away is no such failure."),
-    (
-        Status::NotExecutable,
-        "wait: COMMAND was found but could not be run.  Else its own status is the last.",
-    ),
-    (Status::NotFound, "wait: COMMAND was not found."),
+/// Every status with its meaning, in order; one that means more than one thing stands twice.
+pub(crate) const STATUSES: &[Meaning] = &[
+    Meaning { status: Status::Done, of: &["top", "watch", "generate"], doc: "It is done." },
+    Meaning { status: Status::Done, of: WAIT, doc: "The condition holds." },
+    Meaning { status: Status::Done, of: DOCTOR, doc: "Nothing is wrong, or only worth knowing." },
+    Meaning { status: Status::TimeUp, of: WAIT, doc: "The time is up, and the condition does not hold." },
+    Meaning { status: Status::TimeUp, of: DOCTOR, doc: "There are warnings, and nothing is critical." },
+    Meaning {
+        status: Status::Usage,
+        of: ASKED,
+        doc: "The command line, or the filter, is wrong.  Nothing was asked of the kernel.",
+    },
+    Meaning { status: Status::Usage, of: DOCTOR, doc: "Something is critical." },
+    Meaning {
+        status: Status::Unseen,
+        of: DOCTOR,
+        doc: "Too little could be seen to say that nothing is wrong; or the command line, the filter or a rule is \
+              wrong, and nothing was asked of the kernel.",
+    },
+    Meaning {
+        status: Status::Unseen,
+        of: SEEING,
+        doc: "The answer could not be seen: the kernel refused, a network namespace is gone or may not be entered, or \
+              processes that a condition needs may not be inspected.",
+    },
+    Meaning { status: Status::Several, of: WAIT, doc: "More than one service matches where one was meant." },
+    Meaning {
+        status: Status::Unwritten,
+        of: ALL,
+        doc: "The output could not be written.  A reader that went away is no such failure.",
+    },
+    Meaning {
+        status: Status::NotExecutable,
+        of: WAIT,
+        doc: "COMMAND was found but could not be run.  If it runs, its own status is the last.",
+    },
+    Meaning { status: Status::NotFound, of: WAIT, doc: "COMMAND was not found." },
 ];
+
+/// What a status means, and which sub-commands end with it.
+pub(crate) struct Meaning {
+    pub(crate) status: Status,
+    /// Names of sub-commands.
+    pub(crate) of: &'static [&'static str],
+    /// Sentences.
+    pub(crate) doc: &'static str,
+}
+
+const ALL: &[&str] = &["top", "watch", "wait", "doctor", "generate"];
+/// Those that end with 2 where they were asked wrongly.
+const ASKED: &[&str] = &["top", "watch", "wait", "generate"];
+const DOCTOR: &[&str] = &["doctor"];
+const SEEING: &[&str] = &["top", "watch", "wait"];
+const WAIT: &[&str] = &["wait"];
+
+/// The statuses of a sub-command, or of all of them, each with what it means.
+pub(crate) fn statuses(subcommand: Option<&str>) -> Vec<(u8, String)> {
+    let known = STATUSES.iter().filter(|known| subcommand.is_none_or(|name| known.of.contains(&name)));
+    let all = subcommand.is_none();
+    let doc = |known: &Meaning| match known.of {
+        [one] if all => format!("{one}: {}", known.doc),
+        _ => known.doc.to_owned(),
+    };
+    known.map(|known| (known.status as u8, doc(known))).collect()
+}
 
 /// How the program ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +115,7 @@ impl End {
         Self { code: status as u8, text, list: None }
     }
 
-    /// Because what was asked for makes no sense.
+    /// Because of what was typed.
     pub(crate) fn usage(sentence: impl AsRef<str>) -> Self {
         Self::new(Status::Usage, sentence)
     }
@@ -128,15 +171,17 @@ mod tests {
     #[test]
     fn every_status_has_one_number_and_a_sentence() {
         for (before, after) in STATUSES.iter().zip(STATUSES.iter().skip(1)) {
-            assert!((before.0 as u8) < after.0 as u8, "{:?}", after.0);
+            assert!(before.status as u8 <= after.status as u8, "{:?}", after.status);
         }
-        assert!(STATUSES.iter().all(|(_, doc)| doc.ends_with('.')));
+        assert!(STATUSES.iter().all(|known| known.doc.ends_with('.')));
+        let numbers = |name| statuses(Some(name)).iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        assert_eq!((numbers("top"), numbers("generate")), (vec![0, 2, 3, 5], vec![0, 2, 5]));
     }
 
     #[test]
     fn the_readme_has_every_status() {
         let readme = include_str!("../../../README.md");
-        for (status, doc) in STATUSES {
+        for Meaning { status, doc, .. } in STATUSES {
             let number = (*status as u8).to_string();
             let rows = readme.lines().filter(|line| line.starts_with("| "));
             let row = rows.into_iter().find(|row| {
@@ -144,7 +189,7 @@ mod tests {
             });
             let row = row.unwrap_or_else(|| panic!("{number} is not in the README"));
             // Up to the first point, but for marks.
-            let first = doc.split_once('.').map_or(*doc, |(first, _)| first).trim_start_matches("wait: ");
+            let first = doc.split_once('.').map_or(*doc, |(first, _)| first);
             let said = *status as u8 > 100 || row.replace('`', "").contains(first);
             assert!(said, "{number}: {row}");
         }

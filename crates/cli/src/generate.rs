@@ -13,9 +13,13 @@ use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::env::Shells;
 use clap_mangen::Man;
 use roff::{Roff, bold, roman};
+use sockdiag_guide::{field_page, filter_page};
+use sockdiag_screen::KEYS;
 
+use crate::command::{self, SUBCOMMANDS};
 use crate::complete::VARIABLE;
-use crate::end::{End, STATUSES};
+use crate::doctor;
+use crate::end::{End, statuses};
 use crate::output::{Stream, write_by};
 use crate::{command, doctor};
 
@@ -28,6 +32,13 @@ const SHELLS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/sockdiag"),
     ("zsh", "share/zsh/site-functions/_sockdiag"),
     ("fish", "share/fish/vendor_completions.d/sockdiag.fish"),
+];
+
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag generate man watch", "The manual page of watch: pipe it into man -l -."),
+    ("sockdiag generate man filter", "The language of filters; fields has every field."),
+    ("sockdiag generate all --prefix /usr/local", "Installs all pages and completions."),
 ];
 
 /// The sub-command.
@@ -45,7 +56,11 @@ pub(crate) fn command() -> Command {
                 .required(true)
                 .value_parser(PossibleValuesParser::new(what)),
         )
-        .arg(Arg::new("SUBCOMMAND").help("The sub-command whose manual page is printed").value_parser(value_parser!(String)))
+        .arg(
+            Arg::new("SUBCOMMAND")
+                .help("The page of the manual: top, watch, wait or generate; filter is ss-filter(7), fields is ss-fields(7)")
+                .value_parser(value_parser!(String)),
+        )
         .arg(
             Arg::new("prefix")
                 .long("prefix")
@@ -61,7 +76,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let what = matches.get_one::<String>("WHAT").map_or(MAN, String::as_str);
     let page = matches.get_one::<String>("SUBCOMMAND").map(String::as_str);
     if page.is_some() && (what != MAN || matches.contains_id("prefix")) {
-        return Err(End::usage("a sub-command follows only: generate man"));
+        return Err(End::usage("the name of a page goes with man alone"));
     }
     if let Some(prefix) = matches.get_one::<OsString>("prefix").filter(|_| what != DIAGNOSES) {
         return install(Path::new(prefix), what);
@@ -74,10 +89,18 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         "all" => return Err(End::usage("generate all needs --prefix DIR")),
         MAN => {
             let pages = pages().map_err(|error| End::unwritten(&error))?;
-            let name = page.map_or_else(|| "sockdiag.1".to_owned(), |page| format!("sockdiag-{page}.1"));
-            let found = pages.into_iter().find(|(file, _)| *file == name);
+            let names = match page {
+                None => ["sockdiag.1".to_owned(), String::new()],
+                Some(page) => [format!("sockdiag-{page}.1"), format!("ss-{page}.7")],
+            };
+            let found = pages.into_iter().find(|(file, _)| names.contains(file));
             found
-                .ok_or_else(|| End::usage(format!("there is no sub-command {:?}", page.unwrap_or_default())))?
+                .ok_or_else(|| {
+                    End::usage(format!(
+                        "there is no page {:?}: it is one of top, watch, wait, generate, filter and fields",
+                        page.unwrap_or_default()
+                    ))
+                })?
                 .1
         }
         shell => completions(shell).map_err(|error| End::unwritten(&error))?,
@@ -91,7 +114,12 @@ fn install(prefix: &Path, what: &str) -> Result<(), End> {
     let made = |error: io::Error| End::unwritten(&error);
     if what == MAN || what == "all" {
         let pages = pages().map_err(made)?;
-        files.extend(pages.into_iter().map(|(name, text)| (prefix.join("share/man/man1").join(name), text)));
+        let placed = pages.into_iter().map(|(name, text)| (directory(prefix, &name).join(name), text));
+        // The pages of ss, where it is installed, also say which of its options show a field.
+        files.extend(
+            placed
+                .filter(|(path, _)| path.extension().is_none_or(|section| section != "7") || !path.exists()),
+        );
     }
     for (shell, place) in SHELLS.iter().filter(|(shell, _)| what == *shell || what == "all") {
         files.push((prefix.join(place), completions(shell).map_err(made)?));
@@ -109,6 +137,12 @@ fn install(prefix: &Path, what: &str) -> Result<(), End> {
     Ok(())
 }
 
+/// Where a page of the manual is looked for.
+fn directory(prefix: &Path, name: &str) -> PathBuf {
+    let section = name.rsplit('.').next().unwrap_or_default();
+    prefix.join(format!("share/man/man{section}"))
+}
+
 /// The script that makes a shell ask this program for words.
 fn completions(shell: &str) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
@@ -122,18 +156,22 @@ fn completions(shell: &str) -> io::Result<Vec<u8>> {
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut whole = command::command();
     whole.build();
-    let mut pages = vec![("sockdiag.1".to_owned(), page(whole.clone())?)];
-    for one in whole.get_subcommands() {
-        let name = format!("sockdiag-{}", one.get_name());
+    let mut pages = vec![("sockdiag.1".to_owned(), page(whole.clone(), None)?)];
+    for one in whole.get_subcommands().filter(|one| one.get_name() != "help") {
+        let subcommand = one.get_name().to_owned();
+        let name = format!("sockdiag-{subcommand}");
         let spoken = format!("sockdiag {}", one.get_name());
         let one = one.clone().name(name.clone()).bin_name(spoken).display_name(name.clone());
-        pages.push((format!("{name}.1"), page(one)?));
+        pages.push((format!("{name}.1"), page(one, Some(&subcommand))?));
     }
+    // Those of ss, which has the same filters and fields.
+    pages.push(("ss-filter.7".to_owned(), filter_page::page().into_bytes()));
+    pages.push(("ss-fields.7".to_owned(), field_page::page(|_| String::new()).into_bytes()));
     Ok(pages)
 }
 
-/// One page.
-fn page(command: Command) -> io::Result<Vec<u8>> {
+/// One page; of a sub-command, where it has this name.
+fn page(command: Command, subcommand: Option<&str>) -> io::Result<Vec<u8>> {
     let has_subcommands = command.has_subcommands();
     let version = env!("CARGO_PKG_VERSION");
     // The statuses have a section of their own.
@@ -151,9 +189,22 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut text)?;
     }
     let mut end = Roff::new();
+    if subcommand == Some("top") {
+        end.control("SH", ["KEYS"]);
+        for help in KEYS {
+            end.control("TP", []).text([bold(help.keys)]).text([roman(help.doc)]);
+        }
+    }
+    let known = SUBCOMMANDS.iter().find(|known| Some((known.command)().get_name()) == subcommand);
+    if let Some(known) = known {
+        end.control("SH", ["EXAMPLES"]);
+        for (line, what) in known.examples {
+            end.control("TP", []).text([bold(*line)]).text([roman(*what)]);
+        }
+    }
     end.control("SH", ["EXIT STATUS"]);
-    for (status, doc) in STATUSES {
-        end.control("TP", []).text([bold((*status as u8).to_string())]).text([roman(*doc)]);
+    for (status, doc) in statuses(subcommand) {
+        end.control("TP", []).text([bold(status.to_string())]).text([roman(doc)]);
     }
     end.control("SH", ["SEE ALSO"]);
     let pages = [("ss", "(8), "), ("ss-filter", "(7) on the language of filters, "), ("ss-fields", "(7)")];
@@ -165,12 +216,11 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::SUBCOMMANDS;
 
     #[test]
     fn every_subcommand_has_a_page_with_its_options_and_the_statuses() {
         let pages = pages().expect("memory");
-        assert_eq!(pages.len(), SUBCOMMANDS.len() + 1);
+        assert_eq!(pages.len(), SUBCOMMANDS.len() + 3);
         for known in SUBCOMMANDS {
             let command = (known.command)();
             let name = format!("sockdiag-{}.1", command.get_name());
@@ -181,8 +231,12 @@ mod tests {
                     assert!(text.contains(&format!("--{long}")), "{name}: --{long}");
                 }
             }
-            for (status, doc) in STATUSES {
-                assert!(text.contains(&doc[..12]), "{name}: {status:?}");
+            for (status, doc) in statuses(Some(command.get_name())) {
+                assert!(text.contains(&doc[..10]), "{name}: {status:?}");
+            }
+            for (line, _) in known.examples {
+                let plain = line.split('\'').next().unwrap_or_default();
+                assert!(text.contains(plain), "{name}: {line}");
             }
         }
     }

@@ -10,6 +10,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use sockdiag::model::{BadState, Family, Selection, StateSet, Table};
+use sockdiag_guide::hints;
 use sockdiag_options::{EXCLUDE, Key, Kind, OPTIONS, Opt, STATE, Topic};
 
 use crate::complete;
@@ -18,13 +19,16 @@ use crate::end::End;
 /// The name of the argument that holds the words of the filter.
 pub(crate) const FILTER: &str = "FILTER";
 
+/// The other form with separators.
+const TSV: &str = "tsv";
+
 /// What help says of a filter.
 const FILTER_HELP: &str =
     "Which sockets, in the language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
 /// The same, longer.
 const FILTER_DOC: &str = "Which sockets, in the language of ss: words about states (state established, exclude \
     time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  Any field can \
-    be tested by its name.  The language is described in ss-filter(7), fields in ss-fields(7).";
+    be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag generate man fields` the fields.";
 
 /// Options that say which sockets, of what namespaces.
 fn selects(option: &Opt) -> bool {
@@ -70,6 +74,9 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
     if let Some(letter) = letters.next() {
         arg = arg.short(letter).visible_short_aliases(letters);
     }
+    if option.key == Key::Csv {
+        arg = arg.conflicts_with(TSV);
+    }
     let Some(argument) = option.argument else {
         // Appended, so that clap remembers the place of each.
         return arg.num_args(0).value_parser(value_parser!(bool)).default_missing_value("true");
@@ -110,6 +117,8 @@ pub(crate) struct Asked {
     pub(crate) names_tables: bool,
     /// Whether an option or a word chose states.
     pub(crate) names_states: bool,
+    /// Whether a port alone would mean that of a listener.
+    pub(crate) is_about_listeners: bool,
     /// Network namespaces.
     pub(crate) netns: Option<OsString>,
     /// The words of the filter, without those of states.
@@ -122,7 +131,7 @@ impl Asked {
     /// Reads what was given, in order.
     ///
     /// # Errors
-    /// What makes no sense, and a file that cannot be read.
+    /// What stands for nothing, and a file that cannot be read.
     pub(crate) fn of(matches: &ArgMatches) -> Result<Self, End> {
         let mut given: Vec<(usize, Key, OsString)> = Vec::new();
         for option in OPTIONS.iter().filter(|option| selects(option)) {
@@ -209,8 +218,19 @@ impl Asked {
             Key::Raw => selection.add_table(Table::Raw),
             Key::Dccp => selection.add_table(Table::Dccp),
             Key::UdpLite => selection.add_table(Table::UdpLite),
+            Key::Family | Key::Query if argument == "help" => {
+                let known =
+                    OPTIONS.iter().find(|option| option.key == key).and_then(|option| option.argument);
+                let words = known.map_or(&[][..], |argument| argument.kind.words());
+                return Err(End::listed(format!("{}\n", words.join("\n"))));
+            }
             Key::Family => {
-                let wrong = || End::usage(format!("\"{}\" is no family of sockets", argument.display()));
+                let wrong = || {
+                    End::usage(format!(
+                        "there is no address family \"{}\": -f help lists them",
+                        argument.display()
+                    ))
+                };
                 selection.add_family(Family::by_name(argument.as_bytes()).ok_or_else(wrong)?);
             }
             Key::Query => selection.query(argument.as_bytes()).map_err(|bad| End::usage(bad.to_string()))?,
@@ -239,8 +259,10 @@ impl Asked {
             let word = String::from_utf8_lossy(word);
             let name = self.words.get(taken + 1);
             let name =
-                name.ok_or_else(|| End::usage(format!("the name of a state has to follow {word:?}")))?;
-            add(&mut self.selection, name).map_err(|bad| End::usage(bad.to_string()))?;
+                name.ok_or_else(|| End::usage(format!("{word:?} needs the name of a state behind it")))?;
+            add(&mut self.selection, name).map_err(|bad| {
+                End::usage(format!("{bad}{}", hints::states(&crate::question::words(self))))
+            })?;
             self.names_states = true;
             taken += 2;
         }
@@ -310,7 +332,7 @@ mod tests {
         assert_eq!(asked.words, [&b"sport"[..], b"=", b":1"]);
         assert!(asked.names_states && asked.has_filter());
         for wrong in
-            [&["state"][..], &["state", "open"], &["-A", "tpc"], &["-f", "help"], &["-F", "/nowhere"]]
+            [&["state"][..], &["state", "open"], &["-A", "tpc"], &["-f", "inte"], &["-F", "/nowhere"]]
         {
             assert_eq!(super::tests::asked(wrong).expect_err("nonsense").code, 2, "{wrong:?}");
         }

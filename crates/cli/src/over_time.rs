@@ -2,26 +2,35 @@
 //! looks, and what is said beside rows.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Arg, ArgAction, ArgMatches};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::low_level::{self, pipe};
 use sockdiag::civil;
 use sockdiag::fields::{Catalog, Choice, Needs};
 use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notice::Notice;
+use sockdiag::observer::Frame;
 use sockdiag::source::DumpError;
-use sockdiag::{Observer, PollError, Session};
+use sockdiag::{Observer, PollError};
 use sockdiag_render::field_list;
 
 use crate::end::End;
 use crate::options::Asked;
-use crate::question::question;
+use crate::question;
 use crate::time_span;
 
 /// Tables whose sockets count bytes.
 const COUNTING: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
+/// Where help lists what says when to poll.
+pub(crate) const WHEN: &str = "When to poll";
 /// Things that are said once each; more are said each time.
 const MOST_TOLD: usize = 1000;
 
@@ -30,20 +39,20 @@ pub(crate) fn interval() -> Arg {
     Arg::new("interval")
         .long("interval")
         .value_name("TIME")
-        .help("Time from one look to the next: 500ms, 1s, 1m")
+        .help("Time from one poll of the kernel to the next: 500ms, 1s, 1m")
         .default_value("1s")
         .value_parser(time_span::parse_some)
-        .help_heading("When to look")
+        .help_heading(WHEN)
 }
 
 /// The option that looks at no new sockets.
 pub(crate) fn stay() -> Arg {
     Arg::new("stay")
         .long("stay")
-        .help("Stay with the sockets of the first look: what opens later is not shown")
+        .help("Stay with the sockets of the first poll: what opens later is not shown")
         .long_help(
-            "Stay with the sockets of the first look: what opens later is not shown.  If they are few, they are looked up \
-             one by one, which costs nothing for all the others on the machine.",
+            "Stay with the sockets of the first poll: what opens later is not shown.  If they are few, the kernel is asked \
+             for each of them alone, whatever the number of other sockets on the machine.",
         )
         .action(ArgAction::SetTrue)
         .help_heading("Which sockets")
@@ -67,12 +76,21 @@ pub(crate) fn some_do_not_count_bytes(selected: &Selected) -> bool {
     !selected.tables.minus(COUNTING).is_empty()
 }
 
-/// Names of fields as choices; `help` lists those of the tables instead.
+/// Names of fields as choices, whose amounts have units for people; `help` lists those
+/// of the tables instead.
 pub(crate) fn choices(names: &str, selected: &Selected) -> Result<Vec<Choice>, End> {
+    list_on_help(names, selected)?;
+    let choices = Choice::list(Catalog::shared(), names, selected.tables);
+    let choices = choices.map_err(|error| End::usage(error.to_string()))?;
+    Ok(choices.into_iter().map(Choice::with_units).collect())
+}
+
+/// Ends with the list of fields where `help` stands for names.
+pub(crate) fn list_on_help(names: &str, selected: &Selected) -> Result<(), End> {
     if names == "help" {
         return Err(End::listed(field_list::text(Catalog::shared(), Some(selected.tables), None)));
     }
-    Choice::list(Catalog::shared(), names, selected.tables).map_err(|error| End::usage(error.to_string()))
+    Ok(())
 }
 
 /// What reading these costs.
@@ -91,7 +109,7 @@ pub(crate) fn observer(
     if needs.intersects(Needs::AROUND) {
         return Err(judged_elsewhere("a field that is shown, or ordered or grouped by,"));
     }
-    let session = Session::open(question(asked, selected, needs))?;
+    let session = question::open(asked, selected, needs)?;
     if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::AROUND)) {
         return Err(judged_elsewhere(field.name));
     }
@@ -141,24 +159,21 @@ impl Clock {
     }
 
     /// The same, but looks early where one of these can be read, once so much of the
-    /// interval is over.
-    pub(crate) fn wait_or_read(&mut self, early: Duration, descriptors: &[BorrowedFd<'_>]) {
-        let left = self.due();
+    /// interval is over; at the `end`; and at once where it is to `stop`.
+    pub(crate) fn wait_or_read(
+        &mut self,
+        early: Duration,
+        end: Option<Instant>,
+        stop: Option<BorrowedFd<'_>>,
+        descriptors: &[BorrowedFd<'_>],
+    ) {
+        let due = self.due();
+        let left = end.map_or(due, |end| due.min(end.saturating_duration_since(Instant::now())));
         let first = early.min(left);
-        std::thread::sleep(first);
-        let mut ready: Vec<PollFd<'_>> =
-            descriptors.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
-        let left = Timespec::try_from(left.saturating_sub(first)).ok();
-        // Interrupted or refused, it is a look before its time.
-        if ready.is_empty() {
-            self.wait_rest();
-        } else if matches!(poll(&mut ready, left.as_ref()), Ok(ready) if ready > 0) {
+        let stop = stop.as_slice();
+        if !is_woken(first, stop) && is_woken(left.saturating_sub(first), &[stop, descriptors].concat()) {
             self.next = Instant::now();
         }
-    }
-
-    fn wait_rest(&self) {
-        std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
     }
 
     /// The time to the next look, which is due then.
@@ -170,6 +185,66 @@ impl Clock {
         }
         self.next.saturating_duration_since(now)
     }
+}
+
+/// Waits so long, or until one of these can be read.
+fn is_woken(time: Duration, descriptors: &[BorrowedFd<'_>]) -> bool {
+    if descriptors.is_empty() {
+        std::thread::sleep(time);
+        return false;
+    }
+    let mut ready: Vec<PollFd<'_>> =
+        descriptors.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    // Interrupted or refused, it is a look before its time.
+    matches!(poll(&mut ready, Timespec::try_from(time).ok().as_ref()), Ok(ready) if ready > 0)
+}
+
+/// Signals that end a program, heard so that it can say something before.
+pub(crate) struct Stop {
+    woken: UnixStream,
+    signal: Arc<AtomicUsize>,
+}
+
+impl Stop {
+    /// Listens from now on; a second signal ends the program at once.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let (woken, wake) = UnixStream::pair()?;
+        let (signal, is_second) = (Arc::default(), Arc::default());
+        for number in [SIGINT, SIGTERM] {
+            flag::register_conditional_default(number, Arc::clone(&is_second))?;
+            flag::register(number, Arc::clone(&is_second))?;
+            flag::register_usize(number, Arc::clone(&signal), usize::try_from(number).unwrap_or(0))?;
+            pipe::register(number, wake.try_clone()?)?;
+        }
+        Ok(Self { woken, signal })
+    }
+
+    /// Whether a signal came.
+    pub(crate) fn is_due(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+
+    /// Ends as the signal would have, if one came.
+    pub(crate) fn pass_on(&self) {
+        if let Ok(number @ 1..) = i32::try_from(self.signal.load(Ordering::Relaxed)) {
+            // Where that is refused, the program ends by itself.
+            let _ = low_level::emulate_default_handler(number);
+        }
+    }
+}
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.woken.as_fd()
+    }
+}
+
+/// A number of things: `1 socket`, `2 sockets`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The time of day, in UTC.
@@ -193,6 +268,18 @@ impl Told {
     /// Says that a table could not be read.
     pub(crate) fn failure(&mut self, failure: &DumpError) {
         self.text(failure.to_string());
+    }
+
+    /// Says what is not known of sockets that no look saw.
+    pub(crate) fn unheld(&mut self, frame: &Frame) {
+        const SEEN: &str = "sockets that open and close between two polls are seen at their end alone, without their \
+                            processes";
+        if frame.untested > 0 {
+            self.text(format!("{SEEN}: the filter's condition on processes leaves them out"));
+        }
+        if frame.unheld > 0 {
+            self.text(format!("{SEEN}, which are - for them"));
+        }
     }
 
     /// Says anything.

@@ -3,17 +3,20 @@
 //! Invariant: nothing is written while nothing happens, and no line waits longer
 //! than the look that it came from.
 
-use std::io::{self, Write as _};
+#![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
+
+use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use sockdiag::Sink as _;
 use sockdiag::ending::Ending;
-use sockdiag::fields::{Catalog, Choice};
+use sockdiag::fields::{Catalog, Choice, Unit, put_amount};
 use sockdiag::model::{Row, states};
 use sockdiag::notice::Notice;
-use sockdiag::observer::{Changes, FrameSink, Gone, Seen};
+use sockdiag::observer::{Changes, Frame, FrameSink, Gone, Seen};
 use sockdiag::source::DumpError;
 use sockdiag_options::Kind;
 use sockdiag_render::json::{Form, Header, Json, Opening};
@@ -22,15 +25,14 @@ use sockdiag_render::lead::Lead;
 use crate::end::End;
 use crate::options::{self, Asked};
 use crate::output::{Stdout, write_all};
-use crate::over_time::{self, Clock, Told};
+use crate::over_time::{self, Clock, Stop, Told};
 use crate::{complete, time_span};
 
 /// What is said of each socket.
 const SHOWN: &str =
     "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
 /// What is said of one that ended, besides: its last counters.
-const FINAL: &str =
-    "socket.ended,age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,tcp.rtt_us";
+const FINAL: &str = "ended,age,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,rtt";
 /// What an object holds besides.
 const IDENTITY: &str = "socket.cookie,socket.inode,socket.uid";
 /// In several namespaces.
@@ -40,19 +42,41 @@ const MOST_WAITING: usize = 32 << 10;
 /// Looks are not nearer to each other than this, however many sockets end.
 const NEAREST: Duration = Duration::from_millis(100);
 
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag watch", "What TCP connections open, end and change their state, as it happens."),
+    ("sockdiag watch dport = :5432", "The same of connections to PostgreSQL."),
+    ("sockdiag watch 'ended = reset,timeout,failed'", "What just ended, and badly."),
+    ("sockdiag watch --jsonl --for 10m comm = nginx", "For a program: what nginx does in ten minutes."),
+    (
+        "sockdiag watch --fields tcp.ca_state,tcp.snd_cwnd dst 192.0.2.7",
+        "Also when one of these fields changes.",
+    ),
+    ("sockdiag watch -l", "What begins and ceases to listen."),
+];
+
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let command = Command::new("watch")
         .about("Print a line for each socket that opens (+), closes (-) or changes (~), and for ends that were missed (!)")
         .long_about(
             "Writes a line for each socket that opened (+), closed (-) or changed (~), and nothing while nothing does.  \
-             A line of a socket that closed has its last counters, and `ended` with how it ended: closed-by-us, \
-             closed-by-peer, closed (by whom first is not known), reset, timeout, aborted, failed, or ended where \
-             the kernel's last word leaves that open.  With CAP_NET_ADMIN the kernel tells of each TCP and \
-             UDP socket that ends, so those that live shorter than from one look to the next are seen, too; and if it has to drop \
-             such messages, how many is said.  A socket changed when its state did, or a field of --fields; \
-             counters and clocks do only if --fields names them.  A request for a connection (SYN-RECV) opens when the connection is made.  \
-             Without a table option it is about TCP.",
+             A socket changed when its state did, or a field of --fields; counters and clocks do only if --fields names \
+             them.  A request for a connection (SYN-RECV) opens when the connection is made.  Options and words for \
+             states choose among ends as among openings: that of a listener is shown with -l or -a.  \
+             Without a table option it is about TCP.\n\n\
+             A line of a socket that closed has its last counters, and `ended` with how it ended: closed-by-us and \
+             closed-by-peer, where it shows who closed first; closed where that does not show, as where the peer is on another \
+             machine and closed between two polls; reset; timeout; aborted; failed, of a connection that was refused, not \
+             answered or given up before it was made; or ended, where the kernel does not tell.  What is left in \
+             TIME-WAIT shows who closed first; it is looked for at up to 500 ends of a poll.  \
+             bytes_received and bytes_acked count a FIN as one byte, and bytes_acked the SYN of \
+             the side that connects, as the kernel does; bytes_sent does not.\n\n\
+             With CAP_NET_ADMIN the kernel tells of each TCP and UDP socket that ends, so that sockets that open and close \
+             between two polls are seen, too, at their end: they have a line with - alone, no age, and no \
+             processes, so a condition on processes leaves them out.  If the kernel has to drop such messages, a line with ! says how many.\n\n\
+             Amounts have units; with --jsonl they are bare numbers under full names, which end in the unit.  On a terminal \
+             the last line, on stderr, says how many sockets opened, closed and changed.",
         )
         .arg(over_time::interval())
         .arg(over_time::stay())
@@ -62,7 +86,7 @@ pub(crate) fn command() -> Command {
                 .value_name("TIME")
                 .help("End after this time: 30s, 5m (else it goes on until it is stopped)")
                 .value_parser(time_span::parse)
-                .help_heading("When to look"),
+                .help_heading(over_time::WHEN),
         )
         .arg(
             Arg::new("fields")
@@ -106,10 +130,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         .get_flag("jsonl")
         .then(|| Json::nested(Catalog::shared(), &all, Form::Lines, &opening, Box::new(Stdout)));
     let json = json.transpose().map_err(|error| End::unwritten(&error))?;
+    let [shown, finals, watched] =
+        [shown, finals, watched].map(|choices| choices.into_iter().map(Choice::for_people).collect());
     let mut lines =
         Lines { shown, finals, watched, json, told: Told::default(), text: Vec::new(), time: None };
     let mut clock = Clock::of(matches);
-    let end = matches.get_one::<Duration>("for").map(|time| std::time::Instant::now() + *time);
+    let begin = Instant::now();
+    let end = matches.get_one::<Duration>("for").and_then(|time| begin.checked_add(*time));
+    // Who reads the last line is at a terminal.
+    let stop = io::stderr().is_terminal().then(Stop::listen).and_then(Result::ok);
+    let mut total = Total::default();
     loop {
         lines.time = None;
         let frame = observer.look(&mut lines).map_err(over_time::failed)?;
@@ -121,11 +151,44 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         }
         let written = if frame.lost > 0 { lines.lost(frame.lost) } else { lines.flush() };
         written.map_err(|error| End::unwritten(&error))?;
-        if end.is_some_and(|end| end <= std::time::Instant::now()) {
-            return Ok(());
+        lines.told.unheld(&frame);
+        total.add(&frame);
+        let is_stopped = stop.as_ref().is_some_and(Stop::is_due);
+        if is_stopped || end.is_some_and(|end| end <= Instant::now()) {
+            break;
         }
         let descriptors: Vec<_> = observer.descriptors().collect();
-        clock.wait_or_read(NEAREST, &descriptors);
+        clock.wait_or_read(NEAREST, end, stop.as_ref().map(|stop| stop.as_fd()), &descriptors);
+    }
+    if let Some(stop) = stop {
+        lines.told.text(total.sentence(begin.elapsed()));
+        stop.pass_on();
+    }
+    Ok(())
+}
+
+/// What all looks counted.
+#[derive(Default)]
+struct Total {
+    opened: u64,
+    closed: u64,
+    changed: u64,
+    lost: u64,
+}
+
+impl Total {
+    fn add(&mut self, frame: &Frame) {
+        self.opened += frame.opened + frame.brief;
+        self.closed += frame.closed;
+        self.changed += frame.changed;
+        self.lost += frame.lost;
+    }
+
+    fn sentence(&self, time: Duration) -> String {
+        let Self { opened, closed, changed, lost } = *self;
+        let opened = over_time::counted(opened, "socket");
+        let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
+        format!("in {:.1}s {opened} opened, {closed} closed, {changed} changed{lost}", time.as_secs_f64())
     }
 }
 
@@ -220,9 +283,8 @@ impl Lines {
             let line = format!("{{\"change\":\"lost\",\"time\":\"{time}\",\"lost\":{lost}}}\n");
             return self.line(&line);
         }
-        let (sockets, s) = (lost, if lost == 1 { "" } else { "s" });
-        let line =
-            format!("{time} ! {sockets} socket{s} ended unseen: messages of the kernel were dropped\n");
+        let sockets = over_time::counted(lost, "socket");
+        let line = format!("{time} ! {sockets} ended unseen: messages of the kernel were dropped\n");
         self.line(&line)
     }
 }
@@ -256,8 +318,11 @@ impl FrameSink for Lines {
                  \"socket\":{{\"cookie\":\"{cookie}\",\"ended\":\"{ended}\",\"age_ms\":{age_ms}}},\"netns\":{{\"inode\":{netns_inode}}}}}\n"
             )
         } else {
+            let mut age = Vec::new();
+            put_amount(&mut age, *age_ms as f64, Unit::Milliseconds);
+            let age = String::from_utf8_lossy(&age);
             format!(
-                "{time} - cookie={cookie} netns={netns_inode} state_was={state} ended={ended} age_ms={age_ms}\n"
+                "{time} - cookie={cookie} netns={netns_inode} state_was={state} ended={ended} age={age}\n"
             )
         };
         self.line(&line)

@@ -10,16 +10,24 @@
 //! the SYN of a socket that made its connection (that of one that accepted it is sent
 //! before there is a socket), and the FIN.
 //!
-//! Invariant: what the numbers leave open is [`Ending::Unknown`], never a guess.
+//! *Who closed first* shows in the state that was seen last, in that no FIN arrived at
+//! all, and in what is left of the connection in TIME-WAIT: that is the side which
+//! closed first (or both).  Nothing of it shows on the other side of a connection to
+//! another machine: that ends as [`Ending::InOrder`].
+//!
+//! Invariant: what the numbers leave open is [`Ending::InOrder`] or
+//! [`Ending::Unknown`], never a guess.
 //!
 //! Source: RFC 9293, section 3.6; seen on Linux 6.18: a socket that was aborted by
 //! `SO_LINGER` with no time, by `sock_diag` or by a refused `connect` has lost its
-//! remote address and all counters, one that a peer reset has not.
+//! remote port and its counters, but neither the remote address nor what was measured
+//! on the way (`tcpi_min_rtt`, `tcpi_snd_wnd`); one that a peer reset has lost nothing,
+//! nor has one whose refused `connect` did not wait.
 
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use crate::model::words::Word;
-use crate::model::{MessageKind, Socket, State};
+use crate::model::{Addr, MessageKind, Socket, State};
 
 /// The timer of a socket of which only TIME-WAIT is left (`inet_twsk_diag_fill`).
 pub const TIMER_TIME_WAIT: u8 = 3;
@@ -64,6 +72,9 @@ pub struct LastSeen {
     pub state: Option<u8>,
     /// Whether it made its connection (`true`) or accepted it, where that is known.
     pub connected: Option<bool>,
+    /// Whether we closed first (`true`) or the peer did, where what is left of the
+    /// connection in TIME-WAIT tells.
+    pub closed_first: Option<bool>,
 }
 
 impl Ending {
@@ -81,12 +92,24 @@ impl Ending {
         if matches!(state, Some(State::Listen | State::Close | State::BoundInactive)) {
             return Self::InOrder;
         }
+        if state.is_none() && was_unconnected(socket) {
+            return Self::InOrder;
+        }
+        let was_made = was_made(info);
+        if state == Some(State::SynSent) && socket.remote.port == 0 || was_made == Some(false) {
+            return Self::Failed;
+        }
         if socket.remote.port == 0 {
-            return match state {
-                None => Self::Unknown,
-                Some(State::SynSent) => Self::Failed,
-                Some(_) => Self::Aborted,
+            return if state.or(was_made.map(|_| State::Established)).is_some() {
+                Self::Aborted
+            } else {
+                Self::Unknown
             };
+        }
+        match seen.closed_first {
+            Some(true) => return Self::ByUs,
+            Some(false) => return Self::ByPeer,
+            None => {}
         }
         if info.probes().is_some_and(|probes| probes > 0) {
             return Self::Timeout;
@@ -95,14 +118,13 @@ impl Ending {
             let again = info.retransmits().is_some_and(|times| times > 0);
             return if again { Self::Timeout } else { Self::Reset };
         }
-        // Open then, and nothing came since: not even the peer's FIN.
-        let no_fin = state == Some(State::Established) && received == Some(0);
-        let first = if no_fin { Some(Self::ByUs) } else { Self::first(state) };
+        // Open then, and nothing came since, or nothing at all: not even the peer's FIN.
+        let no_fin =
+            state == Some(State::Established) && received == Some(0) || info.bytes_received() == Some(0);
+        let first = Self::first(state);
         match was_fin_acknowledged(socket, info, seen.connected) {
-            Some(true) => first.unwrap_or(Self::InOrder),
+            Some(true) => first.unwrap_or(if no_fin { Self::ByUs } else { Self::InOrder }),
             Some(false) => Self::Reset,
-            // Our side had closed, and nothing is left unacknowledged.
-            None if no_fin => Self::Unknown,
             None => first.unwrap_or(Self::Unknown),
         }
     }
@@ -120,6 +142,25 @@ impl Ending {
             _ => None,
         }
     }
+}
+
+/// Whether an ended socket had no other end: it listened, or was never used.
+pub fn was_unconnected(socket: &Socket<'_>) -> bool {
+    let is_any = match socket.remote.addr {
+        Addr::V4(octets) => octets == [0; 4],
+        Addr::V6(octets) => octets == [0; 16],
+        Addr::Number(_) | Addr::None => true,
+    };
+    is_any && socket.remote.port == 0
+}
+
+/// Whether the connection of a socket that ended was made, by what is measured on one
+/// that is; `None` where the kernel does not tell.
+pub fn was_made(info: TcpInfo<'_>) -> Option<bool> {
+    let window = info.snd_wnd()?;
+    let has_trip = info.min_rtt_us().is_some_and(|trip| !matches!(trip, 0 | u32::MAX));
+    let arrived = info.delivered().is_some_and(|segments| segments > 0);
+    Some(window > 0 || has_trip || arrived || info.bytes_acked().is_some_and(|bytes| bytes > 0))
 }
 
 /// Whether this is what is left of a connection: we closed it, and wait for strays
@@ -187,6 +228,10 @@ mod tests {
         data_segs: u32,
         delivered: u32,
         total_retrans: u32,
+        received: u64,
+        window: u32,
+        /// The last number of the remote address.
+        host: u8,
     }
 
     impl Last {
@@ -194,11 +239,14 @@ mod tests {
             let mut bytes = vec![0; 72];
             (bytes[0], bytes[1]) = (2, state);
             bytes[6..8].copy_from_slice(&self.port.to_be_bytes());
+            bytes[27] = self.host;
             bytes[60..64].copy_from_slice(&self.send_q.to_ne_bytes());
             let mut info = [0; 280];
             (info[2], info[3]) = (self.retransmits, self.probes);
             info[100..104].copy_from_slice(&self.total_retrans.to_ne_bytes());
             info[120..128].copy_from_slice(&self.acked.to_ne_bytes());
+            info[128..136].copy_from_slice(&self.received.to_ne_bytes());
+            info[228..232].copy_from_slice(&self.window.to_ne_bytes());
             info[144..148].copy_from_slice(&self.notsent.to_ne_bytes());
             info[156..160].copy_from_slice(&self.data_segs.to_ne_bytes());
             info[192..196].copy_from_slice(&self.delivered.to_ne_bytes());
@@ -215,7 +263,7 @@ mod tests {
         }
 
         fn ending(&self, state: Option<State>, connected: Option<bool>) -> &'static str {
-            let seen = LastSeen { state: state.map(|state| state as u8), connected };
+            let seen = LastSeen { state: state.map(|state| state as u8), connected, closed_first: None };
             self.with(State::Close as u8, |socket| Ending::of(socket, seen, Some(1)).word())
         }
     }
@@ -223,7 +271,7 @@ mod tests {
     /// The numbers are those that a kernel 6.18 sent of such ends.
     #[test]
     fn ends_are_told_apart() {
-        let to = Last { port: 80, ..Last::default() };
+        let to = Last { port: 80, received: 9, window: 65_536, host: 1, ..Last::default() };
         let active = Last { acked: 102, sent: 100, data_segs: 1, delivered: 3, ..to };
         let passive = Last { acked: 51, sent: 50, data_segs: 1, delivered: 3, ..to };
         for last in [active, passive, Last { acked: 1, delivered: 2, ..to }] {
@@ -237,7 +285,8 @@ mod tests {
         assert_eq!(joined.ending(Some(State::Established), Some(true)), "reset");
         assert_eq!(joined.ending(None, None), "ended");
         // It was open, and neither data nor a FIN came since.
-        let seen = LastSeen { state: Some(State::Established as u8), connected: Some(true) };
+        let seen =
+            LastSeen { state: Some(State::Established as u8), connected: Some(true), closed_first: None };
         for (last, received, want) in [
             (active, Some(0), Ending::ByUs),
             (active, Some(1), Ending::InOrder),
@@ -257,11 +306,30 @@ mod tests {
         assert_eq!(Last { retransmits: 2, ..lost }.ending(None, None), "timeout");
         assert_eq!(lost.ending(None, None), "reset");
         assert_eq!(Last { probes: 9, acked: 1, ..to }.ending(None, None), "timeout");
-        // Those that lost everything.
-        let nothing = Last { send_q: 65_538, notsent: 65_538, ..Last::default() };
-        assert_eq!(nothing.ending(Some(State::Established), None), "aborted");
-        assert_eq!(nothing.ending(Some(State::SynSent), None), "failed");
-        assert_eq!(nothing.ending(None, None), "ended");
+        // No FIN ever came, so we closed first; unless that was no close.
+        let silent = Last { received: 0, ..active };
+        assert_eq!(silent.ending(None, None), "closed-by-us");
+        assert_eq!(Last { acked: 101, ..silent }.ending(Some(State::Established), Some(true)), "reset");
+        // What is left in TIME-WAIT is of the side that closed first.
+        for (closed_first, want) in [(true, Ending::ByUs), (false, Ending::ByPeer)] {
+            let seen = LastSeen { closed_first: Some(closed_first), ..LastSeen::default() };
+            assert_eq!(active.with(7, |socket| Ending::of(socket, seen, Some(1))), want);
+        }
+        // Those that lost port and counters, and how those of a refused connect differ.
+        let aborted = Last { send_q: 65_538, notsent: 65_538, window: 9, host: 1, ..Last::default() };
+        assert_eq!(aborted.ending(Some(State::Established), None), "aborted");
+        assert_eq!(aborted.ending(Some(State::SynSent), None), "failed");
+        assert_eq!(aborted.ending(None, None), "aborted");
+        let refused = Last { send_q: 3, notsent: 2, window: 0, ..aborted };
+        assert_eq!(
+            (refused.ending(None, None), refused.ending(Some(State::SynSent), None)),
+            ("failed", "failed")
+        );
+        let in_background = Last { port: 80, send_q: 1, notsent: 0, ..refused };
+        assert_eq!(in_background.ending(None, None), "failed");
+        assert_eq!(Last { retransmits: 6, ..in_background }.ending(None, None), "failed");
+        // Those that never had another end.
+        assert_eq!(Last::default().ending(None, None), "closed");
         assert_eq!(Last::default().ending(Some(State::Listen), None), "closed");
         assert_eq!(Last::default().ending(Some(State::Close), None), "closed");
     }
@@ -275,7 +343,8 @@ mod tests {
         let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Event), bytes: &short };
         let socket = Socket::decode(record).expect("a socket");
         let of = |state: Option<State>| {
-            let seen = LastSeen { state: state.map(|state| state as u8), connected: None };
+            let state = state.map(|state| state as u8);
+            let seen = LastSeen { state, ..LastSeen::default() };
             Ending::of(&socket, seen, Some(0))
         };
         assert_eq!((of(None), of(Some(State::Established))), (Ending::Unknown, Ending::Unknown));

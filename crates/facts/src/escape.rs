@@ -96,6 +96,23 @@ pub fn put(out: &mut Vec<u8>, text: &[u8]) {
 /// of no more bytes than `room`, unless not even the mark of a cut fits there.
 /// False if it was cut.
 pub fn put_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize) -> bool {
+    // Nearly every text is short and stays as it is.
+    if text.len() <= SHORT.min(room) && text.iter().all(|byte| is_plain(*byte, separators)) {
+        out.extend_from_slice(text);
+        return true;
+    }
+    put_long_part(out, text, separators, room)
+}
+
+/// Whether a byte stays as it is.
+#[inline]
+fn is_plain(byte: u8, separators: &[u8]) -> bool {
+    // A search of so few bytes costs more than to compare them.
+    matches!(byte, b' '..=b'~') && byte != b'\\' && separators.iter().all(|separator| *separator != byte)
+}
+
+#[inline(never)]
+fn put_long_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize) -> bool {
     let start = out.len();
     // Where the last letter ended that leaves room for the mark.
     let mut kept = start;
@@ -109,10 +126,8 @@ pub fn put_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize) 
     let mut rest = text;
     let whole = 'all: {
         while !rest.is_empty() {
-            let is_plain =
-                |byte: &&u8| matches!(byte, b' '..=b'~') && **byte != b'\\' && !separators.contains(byte);
             // No more than what fits is looked at, however long the text is.
-            let plain = rest.iter().take(room + 1).take_while(is_plain).count();
+            let plain = rest.iter().take(room + 1).take_while(|byte| is_plain(**byte, separators)).count();
             if plain > 0 {
                 let (part, behind) = rest.split_at(plain);
                 // What is plain may be cut anywhere.

@@ -59,26 +59,17 @@ impl<'w> Columns<'w> {
     }
 }
 
-/// The cells of a row, kept until it is shown.
-///
-/// Each cell has its length and one more before it, in four bytes; 0 stands for one
-/// without a value.
-#[derive(Debug)]
-pub struct Kept(Box<[u8]>);
-
-impl Kept {
-    /// The cells.
-    fn cells(&self) -> impl Iterator<Item = Option<&[u8]>> {
-        let mut rest = &*self.0;
-        std::iter::from_fn(move || {
-            let (length, behind) = rest.split_first_chunk()?;
-            rest = behind;
-            let Some(length) = u32::from_ne_bytes(*length).checked_sub(1) else { return Some(None) };
-            let (cell, behind) = rest.split_at_checked(length as usize)?;
-            rest = behind;
-            Some(Some(cell))
-        })
-    }
+/// The cells of a row that was kept.
+fn cells(kept: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut rest = kept;
+    std::iter::from_fn(move || {
+        let (length, behind) = rest.split_first_chunk()?;
+        rest = behind;
+        let Some(length) = u32::from_ne_bytes(*length).checked_sub(1) else { return Some(None) };
+        let (cell, behind) = rest.split_at_checked(length as usize)?;
+        rest = behind;
+        Some(Some(cell))
+    })
 }
 
 impl Columns<'_> {
@@ -92,30 +83,31 @@ impl Columns<'_> {
         }
     }
 
-    /// The cells of a row, to be shown later.
-    pub fn keep(&mut self, row: &Row<'_>) -> Kept {
-        self.cells.clear();
+    /// Appends the cells of a row, to be shown later.
+    ///
+    /// Each cell has its length and one more before it, in four bytes; 0 stands for one
+    /// without a value.
+    pub fn keep(&self, row: &Row<'_>, out: &mut Vec<u8>) {
         for choice in &self.choices {
-            let start = self.cells.len();
-            self.cells.extend_from_slice(&[0; 4]);
-            if choice.put(&mut self.cells, row)
-                && let Ok(length) = u32::try_from(self.cells.len() - start - 3)
-                && let Some(place) = self.cells.get_mut(start..start + 4)
+            let start = out.len();
+            out.extend_from_slice(&[0; 4]);
+            if choice.put(out, row)
+                && let Ok(length) = u32::try_from(out.len() - start - 3)
+                && let Some(place) = out.get_mut(start..start + 4)
             {
                 place.copy_from_slice(&length.to_ne_bytes());
             } else {
-                self.cells.truncate(start + 4);
+                out.truncate(start + 4);
             }
         }
-        Kept(self.cells.as_slice().into())
     }
 
     /// Shows what was kept.
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn put(&mut self, kept: &Kept) -> io::Result<()> {
-        self.sheet.line(kept.cells())
+    pub fn put(&mut self, kept: &[u8]) -> io::Result<()> {
+        self.sheet.line(cells(kept))
     }
 }
 

@@ -184,16 +184,16 @@ impl<'w> Json<'w> {
         self.lead = lead.members();
     }
 
-    /// A row as the line that it would be, to be shown later.
+    /// Appends a row as the line that it would be, to be shown later.
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn keep(&mut self, row: &Row<'_>) -> io::Result<Box<[u8]>> {
+    pub fn keep(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         self.write_out()?;
         let _: ControlFlow<()> = self.row(row)?;
-        let kept = self.buffer.as_slice().into();
+        out.extend_from_slice(&self.buffer);
         self.buffer.clear();
-        Ok(kept)
+        Ok(())
     }
 
     /// Shows what was kept.

@@ -16,6 +16,7 @@ use std::io::{self, Write};
 
 use csv_core::{QuoteStyle, WriteResult, Writer, WriterBuilder};
 use sockdiag::escape::{self, letters};
+use sockdiag::number::put_start;
 
 use crate::Out;
 
@@ -47,9 +48,9 @@ pub(crate) struct Sheet<'w> {
     /// For each column, whether its cells are numbers.
     right: Vec<bool>,
     widths: Vec<usize>,
-    /// Cells of the lines that are held, and where each ends.
+    /// Cells of the lines that are held, where each ends, and its letters.
     cells: Vec<u8>,
-    ends: Vec<usize>,
+    ends: Vec<(usize, usize)>,
     csv: Writer,
     /// Cells before those of each separated line.
     lead: Vec<(Vec<u8>, bool)>,
@@ -84,14 +85,16 @@ impl<'w> Sheet<'w> {
             Shape::Aligned => {
                 for (at, cell) in cells.enumerate() {
                     let cell = cell.unwrap_or(escape::ABSENT);
+                    let start = self.cells.len();
                     match escape::shortened(cell, WIDEST) {
-                        Some(start) if at + 1 < self.right.len() => {
-                            self.cells.extend_from_slice(start);
+                        Some(beginning) if at + 1 < self.right.len() => {
+                            self.cells.extend_from_slice(beginning);
                             self.cells.extend_from_slice(escape::CUT.as_bytes());
                         }
                         _ => self.cells.extend_from_slice(cell),
                     }
-                    self.ends.push(self.cells.len());
+                    let letters = letters(self.cells.get(start..).unwrap_or_default());
+                    self.ends.push((self.cells.len(), letters));
                 }
                 if self.ends.len() >= HELD * self.right.len().max(1) || self.cells.len() >= HELD_BYTES {
                     self.release()?;
@@ -146,29 +149,30 @@ impl<'w> Sheet<'w> {
     /// Lays out and writes the lines that are held.
     fn release(&mut self) -> io::Result<()> {
         let columns = self.right.len().max(1);
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let cells: Vec<&[u8]> =
-            starts.zip(&self.ends).map(|(from, to)| self.cells.get(from..*to).unwrap_or_default()).collect();
         let is_last = |at: usize| at + 1 == columns;
-        for line in cells.chunks(columns) {
-            for (at, (width, cell)) in self.widths.iter_mut().zip(line).enumerate() {
+        for line in self.ends.chunks(columns) {
+            for (at, (width, (_, letters))) in self.widths.iter_mut().zip(line).enumerate() {
                 // A number in the last column is padded before it.
                 let is_padded = !is_last(at) || self.right.get(at).copied().unwrap_or_default();
-                *width = (*width).max(if is_padded { letters(cell).min(WIDEST) } else { 0 });
+                *width = (*width).max(if is_padded { (*letters).min(WIDEST) } else { 0 });
             }
         }
-        for line in cells.chunks(columns) {
-            for (at, ((cell, width), right)) in line.iter().zip(&self.widths).zip(&self.right).enumerate() {
+        let mut from = 0;
+        for line in self.ends.chunks(columns) {
+            for (at, (((to, letters), width), right)) in
+                line.iter().zip(&self.widths).zip(&self.right).enumerate()
+            {
                 if at > 0 {
                     self.buffer.extend_from_slice(b"  ");
                 }
-                let padding = width.saturating_sub(letters(cell));
+                let padding = width.saturating_sub(*letters);
                 if *right {
-                    self.buffer.resize(self.buffer.len() + padding, b' ');
+                    put_blanks(&mut self.buffer, padding);
                 }
-                self.buffer.extend_from_slice(cell);
+                self.buffer.extend_from_slice(self.cells.get(from..*to).unwrap_or_default());
+                from = *to;
                 if !*right && !is_last(at) {
-                    self.buffer.resize(self.buffer.len() + padding, b' ');
+                    put_blanks(&mut self.buffer, padding);
                 }
             }
             self.buffer.push(b'\n');
@@ -213,6 +217,16 @@ impl<'w> Sheet<'w> {
         let mut room = [0; 16];
         let (_, written) = piece(&mut self.csv, &mut room);
         self.buffer.extend_from_slice(room.get(..written).unwrap_or_default());
+    }
+}
+
+/// Appends blanks: few, as a rule, which are copied without a call.
+fn put_blanks(out: &mut Vec<u8>, count: usize) {
+    const FEW: usize = 16;
+    if count <= FEW {
+        put_start(out, [b' '; FEW], count);
+    } else {
+        out.resize(out.len() + count, b' ');
     }
 }
 

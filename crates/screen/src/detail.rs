@@ -27,6 +27,19 @@ pub struct Detail {
     pub fields: Vec<(&'static str, String, &'static str)>,
 }
 
+/// What is looked up of one socket alone, as it would cost too much for all of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct More {
+    /// Which socket.
+    pub id: Id,
+    /// What it says then, its processes and where they belong.
+    pub own: Vec<(&'static str, String, &'static str)>,
+    /// The same of its other end, where that is on this machine.
+    pub peer: Vec<(&'static str, String, &'static str)>,
+    /// What there is to say where there is none.
+    pub said: String,
+}
+
 impl Detail {
     /// What a row says.
     pub fn of(id: Id, row: &Row<'_>) -> Self {

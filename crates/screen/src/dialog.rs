@@ -7,9 +7,21 @@ use crate::detail::SERIES;
 use crate::draw::Page;
 use crate::keys::KEYS;
 use crate::shot::{Id, Mark};
-use crate::state::State;
+use crate::state::{Menu, State};
 use crate::text::{folded, width};
 use crate::theme::Theme;
+
+/// What is seen of the other end at the first glance.
+const OTHER_END: [&str; 8] = [
+    "socket.processes",
+    "container.title",
+    "unit.title",
+    "netns.title",
+    "socket.state",
+    "socket.recv_q",
+    "socket.send_q",
+    "tcp.rtt_us",
+];
 
 /// Letters that keys take in help.
 const KEYS_WIDTH: u16 = 16;
@@ -93,6 +105,40 @@ pub(crate) fn kill(page: &mut Page<'_>, line: &str) {
     }
 }
 
+/// Fields to choose from, those that fit what was typed.
+pub(crate) fn menu(page: &mut Page<'_>, state: &State, menu: Menu, at: usize) {
+    let fields = state.fitting(menu);
+    let width_of = page.area.width.min(100);
+    let inner = window(page, menu.title(), width_of, page.area.height.saturating_sub(2).max(4));
+    let count = format!("{} of {}", fields.len(), state.view.fields.len());
+    let typed = crate::clean(&format!("search: {}", state.edit.text()));
+    page.put(inner.x, inner.y, &typed, inner.width, Theme::strong());
+    let right = u16::try_from(width(&count)).unwrap_or(0);
+    if usize::from(inner.width) > width(&typed) + width(&count) + 2 {
+        page.put(inner.right() - right, inner.y, &count, right, Style::new());
+    }
+    let height = inner.height.saturating_sub(1);
+    let top = (at + 1).saturating_sub(height.into());
+    let left = inner.width.min(80) / 2;
+    for (y, (number, (name, doc))) in (inner.y + 1..inner.bottom()).zip(fields.iter().enumerate().skip(top)) {
+        let style = if number == at { Theme::chosen() } else { Style::new() };
+        if number == at {
+            page.put(inner.x, y, &" ".repeat(inner.width.into()), inner.width, style);
+        }
+        let sign = match (state.is_chosen(menu, name), menu) {
+            (true, Menu::Columns) => "[x] ",
+            (false, Menu::Columns) => "[ ] ",
+            (true, _) => "(*) ",
+            (false, _) => "    ",
+        };
+        page.put(inner.x, y, &format!("{sign}{name}"), left, style);
+        page.put(inner.x + left + 1, y, doc, inner.width.saturating_sub(left + 1), style);
+    }
+    if fields.is_empty() {
+        page.put(inner.x, inner.y + 1, "no field has these words", inner.width, Style::new());
+    }
+}
+
 /// Why a filter was refused, below the line in which it stands.
 pub(crate) fn refusal(page: &mut Page<'_>, state: &State) {
     let Some(refusal) = &state.refused else { return };
@@ -162,6 +208,20 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
         let line = format!("{:>12}  {}", String::from_utf8_lossy(&text), bars(&numbers));
         lines.push(((*title).to_owned(), line, plain));
     }
+    let more = state.more.as_ref().filter(|more| more.id == id && state.paused.is_none());
+    let folded_in = |(field, value, _): &(&'static str, String, &'static str)| -> Vec<_> {
+        let parts = folded(value, room.max(1)).into_iter().enumerate();
+        parts.map(|(at, part)| (if at == 0 { *field } else { "" }.to_owned(), part, plain)).collect()
+    };
+    if let Some(more) = more {
+        let title = if more.peer.is_empty() { more.said.as_str() } else { "the other end, on this machine" };
+        if !title.is_empty() {
+            lines.push((String::new(), title.to_owned(), Theme::strong()));
+        }
+        // What tells who is slow, from the other side.
+        let first = more.peer.iter().filter(|(name, ..)| OTHER_END.contains(name));
+        lines.extend(first.flat_map(folded_in));
+    }
     if !lines.is_empty() {
         lines.push((String::new(), String::new(), plain));
     }
@@ -198,10 +258,22 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
             }
         }
     }
+    if let Some(more) = more {
+        let known: Vec<&str> =
+            state.detail.iter().flat_map(|detail| detail.fields.iter().map(|(name, ..)| *name)).collect();
+        let rest = more.own.iter().filter(|(name, ..)| !known.contains(name));
+        lines.extend(rest.flat_map(folded_in));
+        if !more.peer.is_empty() {
+            lines.push((String::new(), String::new(), plain));
+            lines.push((String::new(), "everything about the other end".to_owned(), Theme::strong()));
+            lines.extend(more.peer.iter().flat_map(folded_in));
+        }
+    }
     let top = scrolled(lines.len(), body.height, top);
     for (y, (field, text, style)) in (body.y..body.bottom()).zip(lines.iter().skip(top.into())) {
         page.put(body.x, y, field, left, name);
-        let x = if field.is_empty() && text.starts_with("it ") { body.x } else { body.x + left + 1 };
+        // A sentence stands for itself.
+        let x = if field.is_empty() && *style != plain { body.x } else { body.x + left + 1 };
         page.put(x, y, text, body.right().saturating_sub(x), *style);
     }
     top

@@ -9,7 +9,7 @@ use ratatui::style::Style;
 use crate::dialog;
 use crate::fit::{self, Drawn};
 use crate::shot::{Mark, Shot};
-use crate::state::{Line, Mode, State};
+use crate::state::{Line, Menu, Mode, State};
 use crate::text::{cut, width};
 use crate::theme::Theme;
 
@@ -45,6 +45,7 @@ pub fn draw(buffer: &mut Buffer, state: &mut State, theme: Theme) -> Option<Posi
                     let top = dialog::help(&mut page, top);
                     state.mode = Mode::Help(top, of);
                 }
+                Mode::Menu(menu, at) => dialog::menu(&mut page, state, menu, at),
                 Mode::Kill(_, line) => dialog::kill(&mut page, &line),
                 Mode::Filter => dialog::refusal(&mut page, state),
                 _ => {}
@@ -323,16 +324,22 @@ impl State {
             Mode::Filter => {
                 ("Enter use  Tab complete  Esc leave as it was  Ctrl-U empty".to_owned(), Style::new())
             }
+            Mode::Menu(Menu::Columns, _) => {
+                ("type to search  Enter adds or takes away  Esc back".to_owned(), Style::new())
+            }
+            Mode::Menu(..) => ("type to search  Enter choose  Esc back".to_owned(), Style::new()),
             Mode::Help(..) => ("Up Down scroll  any other key goes back".to_owned(), Style::new()),
             Mode::Details(..) => (
-                "Esc back  Up Down scroll  Space pause  Left Right step  y copy  k kill".to_owned(),
+                "Esc back  Up Down scroll  Space pause  Left Right step  y Y copy  k kill".to_owned(),
                 Style::new(),
             ),
             _ if !unseen.is_empty() => (format!("! {}", unseen.join("  ! ")), theme.warning()),
             _ => {
-                let keys =
-                    "? help  / filter  < > sort  g group  1-5 columns  Enter details  Space pause  q quit";
-                (keys.to_owned(), Style::new())
+                let presets = self.view.presets.len().min(9);
+                let keys = format!(
+                    "? help  / filter  < > sort  g group  1-{presets} columns  Enter details  Space pause  q quit"
+                );
+                (keys, Style::new())
             }
         }
     }

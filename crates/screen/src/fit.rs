@@ -4,6 +4,7 @@
 //! none, the line above the columns names it all the same.
 
 use crate::group;
+use crate::menu::CHOSEN;
 use crate::shot::{Cell, Mark, Shot};
 use crate::state::{Line, State};
 use crate::text::width;
@@ -17,6 +18,8 @@ pub(crate) struct Drawn {
     pub(crate) column: Option<usize>,
     /// That of the port behind the address, and of the service's name.
     pub(crate) port: Option<(Option<usize>, Option<usize>)>,
+    /// That of the host's name.
+    pub(crate) host: Option<usize>,
     pub(crate) is_number: bool,
     pub(crate) is_sorted: bool,
     /// Which goes first where room is short: the larger.
@@ -38,6 +41,7 @@ fn title(name: &str) -> String {
     let short = ["_us", "_ms", "_bytes"].iter().find_map(|unit| short.strip_suffix(unit)).unwrap_or(short);
     match name {
         "netns.title" => "netns".to_owned(),
+        "socket.processes.comm" => "process".to_owned(),
         _ => format!("{short}{per_second}"),
     }
 }
@@ -48,6 +52,7 @@ impl State {
         let mut drawn: Vec<Drawn> = Vec::new();
         let sort = self.sort.as_ref().map(|(name, _)| name.as_str());
         let mut names = self.columns().iter().peekable();
+        let are_chosen = self.view.presets.get(self.preset).is_some_and(|preset| preset.name == CHOSEN);
         while let Some(name) = names.next() {
             if name == "socket.ended" {
                 continue;
@@ -59,6 +64,7 @@ impl State {
                 name: name.clone(),
                 column,
                 port: None,
+                host: None,
                 is_number,
                 is_sorted: sort == Some(name),
                 gives_way: if is_number { 2 } else { 6 },
@@ -72,8 +78,12 @@ impl State {
                     let port = format!("{which}.port");
                     if names.next_if(|next| **next == port).is_some() {
                         it.is_sorted |= sort == Some(&port);
-                        let service = self.names.then(|| shot.column(&format!("{which}.service"))).flatten();
-                        it.port = Some((shot.column(&port), service));
+                        let named = |what: &str| {
+                            let name = format!("{which}.{what}");
+                            self.names.fields().contains(&name.as_str()).then(|| shot.column(&name)).flatten()
+                        };
+                        it.host = named("host");
+                        it.port = Some((shot.column(&port), named("service")));
                     }
                 }
                 "socket.state" => {
@@ -82,13 +92,42 @@ impl State {
                 }
                 "socket.netid" => it.gives_way = 8,
                 "netns.title" => it.gives_way = 7,
-                "socket.processes" => it.gives_way = 4,
+                "socket.processes" | "socket.processes.comm" => it.gives_way = 4,
+                "socket.processes.pid" => {}
+                // Somebody wants to see it.
+                _ if are_chosen => it.gives_way = 1,
                 _ => {}
             }
             if it.is_sorted {
                 it.gives_way = 0;
             }
             drawn.push(it);
+        }
+        // What was chosen to order by is seen.
+        let presets = self.view.presets.get(self.preset).filter(|preset| preset.name != CHOSEN);
+        let of_preset = presets.and_then(|preset| preset.sort.as_ref());
+        if let Some((name, _)) = &self.sort
+            && of_preset.is_none_or(|(known, _)| known != name)
+            && drawn.iter().all(|it| !it.is_sorted)
+        {
+            let column = shot.column(name);
+            let it = Drawn {
+                title: title(name),
+                name: name.clone(),
+                column,
+                port: None,
+                host: None,
+                is_number: column.and_then(|column| shot.choice(column)).is_some_and(|it| it.is_number()),
+                is_sorted: true,
+                gives_way: 0,
+                ended: None,
+            };
+            let before_holders = drawn.iter().position(|it| it.name.starts_with("socket.processes"));
+            drawn.insert(before_holders.unwrap_or(drawn.len()), it);
+        }
+        if self.grouped.is_some() && self.unfolded.is_empty() {
+            // Groups say nothing in the others.
+            drawn.retain(|it| it.is_number || it.is_sorted);
         }
         drawn
     }
@@ -114,11 +153,12 @@ impl State {
         match drawn.port {
             None => _ = shot.put(&mut text, row, column),
             Some((port, service)) => {
-                let is_v6 = matches!(shot.cell(row, column), Cell::V6(_));
+                let named = drawn.host.is_some_and(|host| shot.put(&mut text, row, host));
+                let is_v6 = !named && matches!(shot.cell(row, column), Cell::V6(_));
                 if is_v6 {
                     text.push(b'[');
                 }
-                let known = shot.put(&mut text, row, column);
+                let known = named || shot.put(&mut text, row, column);
                 if is_v6 {
                     text.push(b']');
                 }
@@ -143,7 +183,7 @@ impl State {
 fn most(drawn: &Drawn) -> u16 {
     match drawn.name.as_str() {
         "local.addr" | "remote.addr" => 47,
-        "socket.processes" => 60,
+        "socket.processes" | "socket.processes.comm" => 60,
         _ if drawn.is_number => 14,
         _ => 24,
     }
@@ -209,6 +249,7 @@ mod tests {
             name,
             column: None,
             port: None,
+            host: None,
             is_number,
             is_sorted: gives_way == 0,
             gives_way,
@@ -224,6 +265,8 @@ mod tests {
             ("goodput_bytes_per_s", "goodput/s"),
             ("tcp.rtt_us", "rtt"),
             ("netns.title", "netns"),
+            ("socket.processes.comm", "process"),
+            ("socket.processes.pid", "pid"),
         ] {
             assert_eq!(title(name), want);
         }

@@ -20,6 +20,10 @@ pub enum Key {
     Char(char),
     /// With the control key.
     Control(char),
+    /// Of the mouse, on this column and line, from 0 on.
+    Click(u16, u16),
+    WheelUp,
+    WheelDown,
 }
 
 /// What help says of a key.
@@ -38,16 +42,20 @@ const fn key(keys: &'static str, doc: &'static str) -> KeyHelp {
 /// Every key of the list, in the order of help.
 pub const KEYS: &[KeyHelp] = &[
     key("Up Down PgUp PgDn Home End", "move"),
+    key("Click Wheel", "choose a line, move; with --mouse"),
     key("/", "filter in the language of ss; Tab completes, an empty line takes it away"),
     key("< >", "order by the column to the left, to the right"),
     key("r", "turn the order round"),
-    key("1-9", "columns for a question: traffic, latency, loss, queues, memory"),
+    key("o", "order by any field, chosen from a list"),
+    key("c", "choose columns from a list of all fields"),
+    key("1-9", "columns for a question: traffic, latency, loss, queues, memory, limits, endings"),
     key("g G", "group by the next thing, by the one before"),
+    key("b", "group by any field, chosen from a list"),
     key("Enter", "details of a socket; unfold or fold a group"),
     key("Space", "pause, and go on"),
     key("Left Right", "step back, step forth through the looks that are kept"),
-    key("n", "names or numbers of ports"),
-    key("y", "copy the socket as a filter of ss"),
+    key("n", "numbers, names of ports, names of hosts and ports"),
+    key("y Y", "copy the socket as a filter of ss, as JSON"),
     key("s", "save what is listed as JSONL"),
     key("k", "kill the socket, after a question"),
     key("? h", "this help"),

@@ -7,9 +7,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::group::{self, Group, GroupBy};
-use crate::shot::Shot;
+use crate::shot::{Mark, Shot};
 use crate::state::Line;
 
+/// The field that says how a socket ended.
+const ENDED: &str = "socket.ended";
 /// Sockets that are put in order at once.
 pub(crate) const FEW: usize = 20_000;
 
@@ -37,7 +39,18 @@ impl Job {
         let column = sort.as_ref().and_then(|(name, _)| shot.column(name));
         let down = sort.as_ref().is_some_and(|(_, down)| *down);
         let order = match column {
-            Some(column) => shot.sorted(column, down),
+            // How it ended is what these are about; else they come after what there is.
+            Some(column) if sort.as_ref().is_some_and(|(name, _)| name == ENDED) => shot.sorted(column, down),
+            Some(column) => {
+                let is_gone = |row: &u32| {
+                    let entry = shot.entries().get(*row as usize);
+                    entry.is_some_and(|entry| matches!(entry.mark, Mark::Gone(_)))
+                };
+                let (gone, mut there): (Vec<u32>, Vec<u32>) =
+                    shot.sorted(column, down).into_iter().partition(is_gone);
+                there.extend(gone);
+                there
+            }
             None => (0..u32::try_from(shot.entries().len()).unwrap_or(u32::MAX)).collect(),
         };
         let (mut lines, mut groups) = (Vec::new(), Vec::new());

@@ -3,10 +3,15 @@
 use crate::edit::Edit;
 use crate::keys::Key;
 use crate::shot::{Id, Mark};
-use crate::state::{Line, Mode, Paused, State, Target};
+use crate::state::{Line, Menu, Mode, Paused, Spelled, State, Target};
 use sockdiag_facts::Table;
 use sockdiag_facts::fields::Together;
 use std::sync::Arc;
+
+/// Lines that the wheel of a mouse moves by.
+const WHEEL: usize = 3;
+/// Lines above those of the list.
+const ABOVE: u16 = 3;
 
 /// What is to be done outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub enum Action {
     Read,
     /// Put this into the clipboard.
     Copy(String),
+    /// Put everything that is kept of this row into the clipboard, as JSON.
+    CopyJson(usize),
     /// Write what is listed to a file.
     Save,
     /// Kill exactly this socket.
@@ -51,6 +58,7 @@ impl State {
                 None
             }
             Mode::Details(id, top) => self.press_details(key, id, top),
+            Mode::Menu(menu, at) => self.press_menu(key, menu, at),
             Mode::Kill(target, _) => {
                 self.mode = Mode::List;
                 if matches!(key, Key::Char('y' | 'Y')) {
@@ -64,7 +72,7 @@ impl State {
 
     fn press_details(&mut self, key: Key, id: Id, top: u16) -> Option<Action> {
         match key {
-            Key::Char(' ' | 'y' | 'k') | Key::Left | Key::Right => return self.press_list(key),
+            Key::Char(' ' | 'y' | 'Y' | 'k') | Key::Left | Key::Right => return self.press_list(key),
             Key::Char('?' | 'h') => {
                 self.mode = Mode::Help(0, Some(id));
                 return None;
@@ -76,7 +84,7 @@ impl State {
             return None;
         }
         self.mode = Mode::List;
-        self.detail = None;
+        (self.detail, self.more) = (None, None);
         Some(Action::Read)
     }
 
@@ -87,6 +95,9 @@ impl State {
             Key::Down => self.go(self.cursor.saturating_add(1)),
             Key::PageUp => self.go(self.cursor.saturating_sub(page)),
             Key::PageDown => self.go(self.cursor.saturating_add(page)),
+            Key::WheelUp => self.go(self.cursor.saturating_sub(WHEEL)),
+            Key::WheelDown => self.go(self.cursor.saturating_add(WHEEL)),
+            Key::Click(_, y) => return self.click(y),
             Key::Home => {
                 self.go(0);
                 // At the top it stays there, whoever comes first.
@@ -119,12 +130,23 @@ impl State {
             Key::Left => self.step(false),
             Key::Right => self.step(true),
             Key::Char('n') => {
-                self.names = !self.names;
+                let (names, said) = match self.names {
+                    Spelled::Numbers => (Spelled::Ports, "names of ports"),
+                    Spelled::Ports => (Spelled::Hosts, "names of hosts and ports, as they become known"),
+                    Spelled::Hosts => (Spelled::Numbers, "numbers of hosts and ports"),
+                };
+                self.names = names;
                 self.widths.clear();
-                let said = if self.names { "names of ports" } else { "numbers of ports" };
                 self.say(said);
                 return Some(Action::Read);
             }
+            Key::Char('c') => self.open_menu(Menu::Columns),
+            Key::Char('o') => self.open_menu(Menu::Sort),
+            Key::Char('b') => self.open_menu(Menu::Group),
+            Key::Char('Y') => match self.row() {
+                Some(row) => return Some(Action::CopyJson(row)),
+                None => self.say("there is no socket here to copy"),
+            },
             Key::Char('y') => match self.row().and_then(|row| self.ss_filter(row)) {
                 Some(filter) => {
                     self.say(&format!("copied: {filter}"));
@@ -148,6 +170,19 @@ impl State {
         None
     }
 
+    /// A click on a line chooses it; on the line that is chosen it is as Enter.
+    fn click(&mut self, y: u16) -> Option<Action> {
+        let line = self.scroll + usize::from(y.checked_sub(ABOVE)?);
+        if line >= self.lines.len() || line >= self.scroll + self.room {
+            return None;
+        }
+        if line == self.cursor && self.followed.is_some() {
+            return self.enter();
+        }
+        self.go(line);
+        None
+    }
+
     fn go(&mut self, line: usize) {
         self.cursor = line.min(self.lines.len().saturating_sub(1));
         self.keep_in_view();
@@ -155,7 +190,7 @@ impl State {
     }
 
     /// Back to the first line, in a new order.
-    fn top(&mut self) {
+    pub(crate) fn top(&mut self) {
         (self.cursor, self.scroll, self.followed) = (0, 0, None);
         self.arrange();
     }
@@ -178,7 +213,7 @@ impl State {
                     return None;
                 }
                 self.follow();
-                self.detail = None;
+                (self.detail, self.more) = (None, None);
                 self.mode = Mode::Details(id, 0);
                 Some(Action::Read)
             }
@@ -280,8 +315,16 @@ impl State {
             return;
         }
         let shot = self.shot();
-        let said =
-            ["socket.netid", "local.addr", "local.port", "remote.addr", "remote.port", "socket.processes"];
+        let said = [
+            "socket.netid",
+            "local.addr",
+            "local.port",
+            "remote.addr",
+            "remote.port",
+            "socket.processes",
+            "socket.processes.comm",
+            "socket.processes.pid",
+        ];
         let texts = said.map(|name| {
             let mut text = Vec::new();
             if let Some(column) = shot.column(name) {
@@ -289,8 +332,9 @@ impl State {
             }
             String::from_utf8_lossy(&text).into_owned()
         });
-        let [netid, local, local_port, remote, remote_port, who] = texts;
-        let line = format!("{netid} {local}:{local_port} to {remote}:{remote_port} {who}");
+        let [netid, local, local_port, remote, remote_port, who, comm, pid] = texts;
+        let line = format!("{netid} {local}:{local_port} to {remote}:{remote_port} {who}{comm} {pid}");
+        let line = line.trim_end().to_owned();
         self.mode = Mode::Kill(Target { id: entry.id, table: entry.table }, line);
     }
 
@@ -348,11 +392,12 @@ impl State {
 /// Where a text is scrolled to by a key; `None` for a key that ends it.
 fn scrolled(key: Key, top: u16) -> Option<u16> {
     Some(match key {
-        Key::Up => top.saturating_sub(1),
-        Key::Down => top.saturating_add(1).min(4000),
+        Key::Up | Key::WheelUp => top.saturating_sub(1),
+        Key::Down | Key::WheelDown => top.saturating_add(1).min(4000),
         Key::PageUp => top.saturating_sub(10),
         Key::PageDown => top.saturating_add(10).min(4000),
         Key::Home => 0,
+        Key::End => 4000,
         _ => return None,
     })
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sockdiag_facts::fields::{
@@ -16,7 +17,7 @@ use sockdiag_facts::fields::{
 use sockdiag_facts::model::{Addr, Row, Table};
 
 /// What tells a socket from all others: its namespace, and its cookie there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Id {
     /// The inode of the network namespace; 0 where there is only ours.
     pub netns: u64,
@@ -314,6 +315,22 @@ fn ordered(number: f64) -> u64 {
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
+/// Columns that are read less often than the others, by socket: those of sockets that
+/// came later are not known yet.
+#[derive(Debug)]
+pub struct Late {
+    shot: Shot,
+    rows: HashMap<Id, usize>,
+}
+
+impl Late {
+    /// Those of a shot.
+    pub fn of(shot: Shot) -> Self {
+        let rows = shot.entries.iter().enumerate().map(|(row, entry)| (entry.id, row)).collect();
+        Self { shot, rows }
+    }
+}
+
 /// A shot while it is made.
 #[derive(Debug)]
 pub struct Builder {
@@ -327,6 +344,10 @@ pub struct Builder {
     previous: Option<Arc<Shot>>,
     /// Looks for which what ended stays.
     stays: u8,
+    /// What is known of the columns behind the others.
+    late: Option<Arc<Late>>,
+    /// For each of those its column there.
+    late_columns: Vec<Option<usize>>,
 }
 
 impl Builder {
@@ -349,23 +370,62 @@ impl Builder {
             sums: vec![None; count],
             head: Head::default(),
         };
-        Self { shot, last: vec![Cell::Absent; count], adds, has_unit, previous, stays }
+        let late_columns = Vec::new();
+        Self {
+            shot,
+            last: vec![Cell::Absent; count],
+            adds,
+            has_unit,
+            previous,
+            stays,
+            late: None,
+            late_columns,
+        }
+    }
+
+    /// The last so many columns are not read, but are as they were known then.
+    #[must_use]
+    pub fn late(mut self, columns: usize, late: Option<Arc<Late>>) -> Self {
+        let first = self.shot.names.len().saturating_sub(columns);
+        let names = self.shot.names.iter().skip(first);
+        let column = |name: &String| late.as_ref().and_then(|late| late.shot.column(name));
+        self.late_columns = names.map(column).collect();
+        self.late = late;
+        self
     }
 
     /// Takes a row.
     pub fn row(&mut self, mark: Mark, row: &Row<'_>) {
-        let Self { shot, last, adds, has_unit, .. } = self;
+        let Self { shot, last, adds, has_unit, late, late_columns, .. } = self;
         let Shot { columns, entries, cells, text, sums, .. } = shot;
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
         let id = Id { netns, cookie: row.cookie().unwrap_or(0) };
         entries.push(Entry { id, table: row.table(), mark });
+        let read_now = columns.len() - late_columns.len();
         let each = columns.iter().zip(last.iter_mut()).zip(has_unit.iter()).zip(adds.iter().zip(sums));
-        for (((choice, last), has_unit), (adds, sum)) in each {
+        for (((choice, last), has_unit), (adds, sum)) in each.take(read_now) {
             let cell = read(choice, *has_unit, row, text, last);
             if *adds && let Some(number) = number(cell) {
                 *sum = Some(sum.unwrap_or(0.0) + number);
             }
             cells.push(cell);
+        }
+        if late_columns.is_empty() {
+            return;
+        }
+        let known = late.as_ref().and_then(|late| Some((&late.shot, *late.rows.get(&id)?)));
+        for (column, last) in late_columns.iter().zip(last.iter_mut().skip(read_now)) {
+            let cell =
+                known.zip(*column).map_or(Cell::Absent, |((shot, row), column)| shot.cell(row, column));
+            cells.push(match (cell, known) {
+                (Cell::Text(..), Some((shot, _))) => {
+                    let start = text.len();
+                    text.extend_from_slice(shot.bytes_of(cell));
+                    put_once(text, start, last)
+                }
+                (Cell::V6(_), Some((shot, _))) => put_v6(text, shot.v6(cell)),
+                (cell, _) => cell,
+            });
         }
     }
 
@@ -441,6 +501,12 @@ fn read(choice: &Choice, has_unit: bool, row: &Row<'_>, text: &mut Vec<u8>, last
         text.truncate(start);
         return Cell::Absent;
     }
+    put_once(text, start, last)
+}
+
+/// The cell of a text that was appended from `start` on; what the row before said, too, is
+/// not kept twice.
+fn put_once(text: &mut Vec<u8>, start: usize, last: &mut Cell) -> Cell {
     // The next row often says the same.
     if let Cell::Text(at, length) = *last
         && length as usize == text.len() - start

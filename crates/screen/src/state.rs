@@ -6,7 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::detail::{Detail, SERIES};
+use crate::detail::{Detail, More, SERIES};
 use crate::edit::Edit;
 use crate::group::{Group, GroupBy};
 use crate::order::{FEW, Job, Ordered};
@@ -45,6 +45,8 @@ pub struct View {
     pub filter: String,
     /// Words that a filter may have, sorted.
     pub words: Vec<String>,
+    /// Fields that can be columns, orders and groups, and what they mean.
+    pub fields: Vec<(String, String)>,
 }
 
 /// A line of the list.
@@ -64,6 +66,36 @@ pub(crate) enum Mode {
     Details(Id, u16),
     /// Whether this socket shall be killed, in so many words.
     Kill(Target, String),
+    /// A list of all fields, for this; the cursor is on that many of those that fit.
+    Menu(Menu, usize),
+}
+
+/// What a field is chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Menu {
+    Columns,
+    Sort,
+    Group,
+}
+
+/// What addresses and ports are shown as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Spelled {
+    #[default]
+    Numbers,
+    Ports,
+    Hosts,
+}
+
+impl Spelled {
+    /// Fields whose names stand in place of numbers.
+    pub(crate) fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Numbers => &[],
+            Self::Ports => &["local.service", "remote.service"],
+            Self::Hosts => &["local.service", "remote.service", "local.host", "remote.host"],
+        }
+    }
 }
 
 /// What names a socket to be killed.
@@ -87,7 +119,7 @@ pub struct State {
     pub(crate) preset: usize,
     pub(crate) sort: Option<(String, bool)>,
     pub(crate) grouped: Option<usize>,
-    pub(crate) names: bool,
+    pub(crate) names: Spelled,
     pub(crate) newest: Arc<Shot>,
     /// Whether there was no look yet.
     pub(crate) is_blank: bool,
@@ -115,6 +147,8 @@ pub struct State {
     pub(crate) waits_for_filter: bool,
     pub(crate) message: Option<String>,
     pub(crate) detail: Option<Detail>,
+    /// What was looked up of that socket beside, and of its other end.
+    pub(crate) more: Option<More>,
     /// Why there are no rows, while there are none.
     pub(crate) trouble: Vec<String>,
     /// Lines of the list that there is room for.
@@ -149,7 +183,7 @@ impl State {
             preset,
             sort,
             grouped,
-            names: false,
+            names: Spelled::default(),
             newest: Arc::new(Shot::empty()),
             is_blank: true,
             past: VecDeque::new(),
@@ -172,6 +206,7 @@ impl State {
             waits_for_filter: false,
             message: None,
             detail: None,
+            more: None,
             trouble: Vec::new(),
             room: 1,
             widths: Vec::new(),
@@ -197,6 +232,13 @@ impl State {
                 self.detail = Some(detail);
             }
             self.arrange();
+        }
+    }
+
+    /// Hears what was looked up of a socket whose details are shown.
+    pub fn more(&mut self, more: More) {
+        if self.detailed() == Some(more.id) {
+            self.more = Some(more);
         }
     }
 
@@ -273,9 +315,7 @@ impl State {
                 wanted.push(name.clone());
             }
         }
-        if self.names {
-            wanted.extend(["local.service", "remote.service"].map(str::to_owned));
-        }
+        wanted.extend(self.names.fields().iter().map(|name| (*name).to_owned()));
         wanted
     }
 

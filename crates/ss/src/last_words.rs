@@ -5,10 +5,11 @@
 use std::ffi::OsString;
 
 use sockdiag::fields::Catalog;
+use sockdiag_guide::hints;
 use sockdiag_render::{field_list, json};
 
 use crate::cli::Exit;
-use crate::{help, hints, manual, terminal};
+use crate::{help, manual, terminal};
 
 /// An exit status and what is left to write.
 #[derive(Debug, Default)]

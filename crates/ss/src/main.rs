@@ -6,7 +6,6 @@
 mod cli;
 mod counts;
 mod help;
-mod hints;
 mod last_words;
 mod listing;
 mod manual;

@@ -26,7 +26,6 @@ use sockdiag_render::ss::Look;
 
 use crate::cli::{self, Actions, Args, Exit};
 use crate::counts;
-use crate::hints::{self, People};
 use crate::listing::{Listing, Opening, Plan, Said};
 use crate::netns;
 use crate::notes::Notes;
@@ -34,6 +33,7 @@ use crate::quirks::Reference;
 use crate::sys;
 use crate::terminal;
 use crate::words;
+use sockdiag_guide::hints::{self, People, parse};
 
 /// Does what the words ask for.
 pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
@@ -136,7 +136,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     if let Some(hint) = people.and_then(|people| hints::rarely_meant(people.words)) {
         // Nobody is left to tell if this fails.
-        let _ = writeln!(io::stderr(), "{hint}");
+        let _ = writeln!(io::stderr(), "ss: {hint}");
     }
     // Only a filter of ours asks for processes, or for what takes a privilege.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
@@ -211,7 +211,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             && !selected.states.contains(State::Listen);
         for hint in hints::none_shown(narrow, filter) {
             // Nobody is left to tell if this fails.
-            let _ = writeln!(io::stderr(), "{hint}");
+            let _ = writeln!(io::stderr(), "ss: {hint}");
         }
     }
     if args.exit_code { by_rows(rows) } else { Ok(()) }
@@ -407,16 +407,6 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
     // The reference says nothing of what went wrong, and ends with 0.
     let _ = question.record(&mut out, &mut |notice| tell(&notice));
     Ok(())
-}
-
-/// Reads a filter; there is one such call, so that its code is there once.
-#[inline(never)]
-pub(crate) fn parse<'a>(
-    words: &'a [&'a [u8]],
-    file: Option<&'a mut dyn BufRead>,
-    context: filter::Context<'a>,
-) -> Result<filter::Parsed, Box<filter::Refused>> {
-    filter::parse_or_explain(words, file, context)
 }
 
 /// What reads the words that are left and the filter file.

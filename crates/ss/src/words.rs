@@ -17,9 +17,9 @@ use sockdiag::model::Empty;
 use sockdiag::notice::{NoIterator, Notice};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::errno_text;
+use sockdiag_guide::hints::{self, People};
 
 use crate::cli::Exit;
-use crate::hints::{self, People};
 
 /// The bytes that a notice puts on stderr, with the newline where there is one.
 pub(crate) fn words(notice: &Notice) -> Vec<u8> {

@@ -37,7 +37,7 @@ const SOCKDIAG: [&str; 14] = [
     "sockdiag-wire",
 ];
 
-const SS: [&str; 24] = [
+const SS: [&str; 25] = [
     "adler2",
     "bitflags",
     "cfg-if",
@@ -58,6 +58,7 @@ const SS: [&str; 24] = [
     "simd-adler32",
     "sockdiag",
     "sockdiag-facts",
+    "sockdiag-guide",
     "sockdiag-options",
     "sockdiag-render",
     "sockdiag-wire",

@@ -27,6 +27,11 @@ pub fn example(name: &str) -> Result<PathBuf, Why> {
     existing(DIRECTORY.get_or_init(build).clone()?.join("examples").join(name))
 }
 
+/// A program of another package of the workspace, built like the running test.
+pub fn of(package: &str, name: &str) -> Result<PathBuf, Why> {
+    existing(directory(package, &["--package", package, "--bin", name])?.join(name))
+}
+
 fn existing(path: PathBuf) -> Result<PathBuf, Why> {
     if path.is_file() {
         return Ok(path);

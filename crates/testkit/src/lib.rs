@@ -53,6 +53,7 @@ pub mod reference;
 pub mod replies;
 pub mod skip;
 mod sys;
+pub mod terminal;
 pub mod wrong_filters;
 pub mod zoo;
 

@@ -99,6 +99,17 @@ pub(crate) fn enter_before_exec(command: &mut Command, fds: Arc<Fds>, requests: 
     unsafe { command.pre_exec(hook) };
 }
 
+/// Makes the command's process lead a session whose terminal is its standard input.
+pub(crate) fn lead_session_before_exec(command: &mut Command) {
+    let hook = || {
+        rustix::process::setsid()?;
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        Ok(())
+    };
+    // SAFETY: the closure keeps this file's invariant: both are bare system calls.
+    unsafe { command.pre_exec(hook) };
+}
+
 /// Makes the kernel refuse the command's process, and what it starts, netlink
 /// sockets of these protocols, with this error.
 pub(crate) fn refuse_netlink_before_exec(command: &mut Command, protocols: &[u32], errno: u32) {

@@ -20,8 +20,19 @@ fn is_licence(name: &str) -> bool {
         .any(|word| name.starts_with(word))
 }
 
-/// The text that is installed.
-pub(super) fn of_third_parties() -> Result<String, Why> {
+/// A package that the programs contain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// By the words of its manifest.
+    pub(crate) licence: String,
+    /// Where its sources are kept.
+    pub(crate) address: String,
+}
+
+/// The packages of others that the programs contain, by name.
+pub(crate) fn packages() -> Result<BTreeSet<Package>, Why> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
         .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none"])
@@ -32,20 +43,25 @@ pub(super) fn of_third_parties() -> Result<String, Why> {
     if !out.status.success() {
         return Err(Why::new(format!("cargo tree: {}", String::from_utf8_lossy(&out.stderr))));
     }
+    Ok(String::from_utf8_lossy(&out.stdout).lines().filter_map(third_party).collect())
+}
+
+/// The text that is installed.
+pub(super) fn of_third_parties() -> Result<String, Why> {
     let mut text = String::from(
         "ss and sockdiag contain the Rust standard library (MIT OR Apache-2.0) and these packages, under the\n\
          licences named; the texts follow.\n\n",
     );
-    let listed = String::from_utf8_lossy(&out.stdout).into_owned();
-    let packages: BTreeSet<(&str, &str, &str)> = listed.lines().filter_map(third_party).collect();
-    let mut texts: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (package, licence, address) in packages {
+    let packages = packages()?;
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Package { name, version, licence, address } in packages {
+        let package = format!("{name} v{version}");
         let _ = writeln!(text, "{package} ({licence}) {address}");
-        let directory = directory_of(package)?;
+        let directory = directory_of(&package)?;
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
         for file in entries.filter(|entry| is_licence(&entry.file_name().to_string_lossy())) {
             if let Ok(licence) = fs::read_to_string(file.path()) {
-                texts.entry(licence).or_default().push(package);
+                texts.entry(licence).or_default().push(package.clone());
             }
         }
     }
@@ -55,14 +71,20 @@ pub(super) fn of_third_parties() -> Result<String, Why> {
     Ok(text)
 }
 
-/// Name with version, licence and address of a package that is not ours.
-fn third_party(line: &str) -> Option<(&str, &str, &str)> {
+/// A package that is not ours.
+fn third_party(line: &str) -> Option<Package> {
     let mut parts = line.split('\t');
     let (package, licence, address) = (parts.next()?, parts.next()?, parts.next()?);
     // Packages of this workspace have their path behind them; `(*)` was there before.
     let is_ours = package.contains('(') || package.starts_with("sockdiag");
     let package = package.trim_end_matches(" (*)").trim_end_matches(" (proc-macro)");
-    (!is_ours && !package.is_empty()).then_some((package, licence, address.trim_end_matches(" (*)")))
+    let (name, version) = package.split_once(" v").filter(|_| !is_ours)?;
+    Some(Package {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        licence: licence.to_owned(),
+        address: address.trim_end_matches(" (*)").to_owned(),
+    })
 }
 
 /// Where cargo unpacked `NAME vVERSION`.

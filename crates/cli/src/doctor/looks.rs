@@ -23,7 +23,7 @@ use sockdiag_doctor::{Doctor, Event, Numbers, Process};
 use super::needs_of;
 use crate::end::End;
 use crate::options::Asked;
-use crate::question::question;
+use crate::question;
 
 /// The part of the time that is left for the third look, and its length at most.
 const LAST_PART: u32 = 10;
@@ -163,7 +163,7 @@ fn filter_of(asked: &Asked, selected: Selected) -> Result<Option<Expr>, End> {
     if !asked.has_filter() {
         return Ok(None);
     }
-    let session = Session::once(question(asked, selected, Needs::NONE))?;
+    let session = question::open(asked, selected, Needs::NONE)?;
     Ok(session.filter().cloned())
 }
 

@@ -36,6 +36,14 @@ const TABLES: [Table; 9] = [
     Table::Netlink,
 ];
 
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag doctor", "What is wrong in this network namespace, the worst first."),
+    ("sockdiag doctor --for 10s 'dport = :5432'", "What is wrong with connections to a database."),
+    ("sockdiag doctor --netns all --json", "All network namespaces, as one JSON document."),
+    ("sockdiag doctor --explain accept-queue-overflow", "What a finding means, and how to check it by hand."),
+];
+
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let command = Command::new("doctor")

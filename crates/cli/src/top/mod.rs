@@ -8,7 +8,7 @@ mod live;
 mod preset;
 mod rank;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::ControlFlow;
 
 use clap::builder::PossibleValuesParser;
@@ -18,9 +18,10 @@ use sockdiag::fields::{Catalog, Choice, Needs};
 use sockdiag::model::{Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
+use sockdiag::past::CounterSet;
 use sockdiag::source::DumpError;
 use sockdiag_options::{Key, option};
-use sockdiag_render::columns::{self, Columns, Shape};
+use sockdiag_render::columns::{Columns, Shape};
 use sockdiag_render::groups::{Grouping, Groups, Total, totals};
 use sockdiag_render::json::{Form, Header, Json, Opening, Trailer};
 use sockdiag_render::lead::Lead;
@@ -29,25 +30,56 @@ use crate::end::End;
 use crate::options::{self, Asked};
 use crate::output::{Stdout, write_all};
 use crate::over_time::{self, Clock, Told};
-use preset::{NETNS, PRESETS, Preset, WHICH, WHO};
+use preset::{PRESETS, WHO, columns_of};
 use rank::Rank;
+
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag top --batch --limit 10", "Who moves how much: the ten busiest connections, each second."),
+    ("sockdiag top --batch --group-by comm", "The same by program."),
+    ("sockdiag top --batch --preset latency --limit 10", "Who is slow: the longest round trips first."),
+    (
+        "sockdiag top --iterations 2 --interval 10s --preset loss dport = :443",
+        "Who loses packets, over ten seconds.",
+    ),
+    ("sockdiag top --batch 'ended = reset,timeout,failed'", "Which connections end badly."),
+    (
+        "sockdiag top --jsonl --columns remote.addr,goodput,comm 'goodput > 1Mbit'",
+        "Busy ones, for a program.",
+    ),
+];
+
+/// What is said of cells.
+const CELLS: &str = "In aligned text amounts have units: rates in bit/s, times in us, ms or s, bytes in kB or MB (of 1000), shares in \
+     percent.  --csv, --tsv and --jsonl have bare numbers under full names, which end in the unit.  A cell is - where \
+     nothing is known: the first frame has no rates, and a socket that counts no bytes never has.  A process is \
+     PID/DESCRIPTOR/NAME; without the privilege to look into other users' processes it is -, as it is for a socket that \
+     opened and closed between two frames.  `drops` counts data that was discarded on its way into the socket: on a \
+     healthy connection too, such as segments that came twice.";
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let shown = [Key::Columns, Key::Sort, Key::Limit, Key::GroupBy, Key::Csv, Key::Tsv];
-    let shown = shown.map(|key| options::arg(option(key)).help_heading("What is shown"));
+    let shown = shown.map(|key| {
+        let arg = options::arg(option(key)).help_heading("What is shown");
+        match key {
+            Key::Columns => arg.help(COLUMNS).long_help(COLUMNS),
+            _ => arg,
+        }
+    });
     let presets = PRESETS.iter().map(|preset| format!("{} ({})", preset.name, preset.doc));
     let command = Command::new("top")
-        .about("Show sockets with their rates, a frame after each look")
-        .long_about(
-            "Shows sockets again and again, each time with what they did since the look before: rates, shares, ratios.  On a \
-             terminal that is a screen, which lists its keys when ? is pressed and on which --limit has no meaning, as it can be scrolled; \
-             in a pipe, and with --batch, --once, --iterations, --csv, --tsv or --jsonl, it is a frame after each look.  The \
-             first frame has no rates, as nothing was seen before it.  A frame also has the sockets that ended \
-             since the look before, so that sums leave nothing out: `ended` says how, of those and of connections in \
-             TIME-WAIT, and is empty for all others.  Without a table option it is about TCP; \
-             sockets of other tables count no bytes.",
-        )
+        .about("Show who moves how much and who is slow: sockets with their rates, frame by frame")
+        .long_about(format!(
+            "Shows sockets again and again, each time with what they did since the frame before: rates, shares, ratios.  On a \
+             terminal that is a screen, which lists its keys when ? is pressed and which --limit does not shorten, as it can be scrolled; \
+             in a pipe, and with --batch, --once, --iterations, --csv, --tsv or --jsonl, frames are written one after the other.  \
+             A frame also has the sockets that ended since the frame before, so that sums leave nothing out: `ended` says \
+             how, of those and of connections in TIME-WAIT, and is - for all others.  Without a table option it is \
+             about TCP; sockets of other tables count no bytes.\n\n{CELLS}\n\nOf what is sent, \
+             bytes_sent counts what was sent again each time; bytes_acked and bytes_received count a SYN and a FIN as one \
+             byte each, as the kernel does.",
+        ))
         .arg(over_time::interval())
         .arg(over_time::stay())
         .arg(
@@ -56,21 +88,22 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .help("End after N frames (else it goes on until it is stopped)")
                 .value_parser(value_parser!(u64).range(1..))
-                .help_heading("When to look"),
+                .help_heading(over_time::WHEN),
         )
         .arg(
             Arg::new("once")
                 .long("once")
-                .help("One frame, without rates: --iterations 1")
+                .help("One frame, without rates, which compare two: --iterations 1")
                 .action(ArgAction::SetTrue)
                 .conflicts_with("iterations")
-                .help_heading("When to look"),
+                .help_heading(over_time::WHEN),
         )
         .arg(
             Arg::new("preset")
                 .long("preset")
                 .value_name("NAME")
                 .help(format!("Fields and order for a question: {}", presets.collect::<Vec<_>>().join(", ")))
+                .conflicts_with("columns")
                 .value_parser(PossibleValuesParser::new(PRESETS.iter().map(|preset| preset.name)))
                 .help_heading("What is shown"),
         )
@@ -90,6 +123,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let mut asked = Asked::of(matches)?;
     let selected = over_time::selected(&mut asked)?;
+    over_time::list_on_help(matches.get_one::<String>("sort").map_or("", String::as_str), &selected)?;
     if live::is_wanted(matches) {
         return live::run(matches, &asked, selected);
     }
@@ -111,10 +145,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
             return Err(End::unseen(failure.to_string()));
         }
         if frame.lost > 0 {
-            page.told.text(format!("{} sockets ended unseen by frame {number}", frame.lost));
+            let sockets = over_time::counted(frame.lost, "socket");
+            page.told.text(format!("{sockets} ended unseen by frame {number}"));
         }
-        page.end(&frame, plan.shape == Shape::Aligned && !plan.json)
-            .map_err(|error| End::unwritten(&error))?;
+        page.told.unheld(&frame);
+        let is_headed = plan.shape == Shape::Aligned && !plan.json;
+        let heading = is_headed.then(|| heading(&frame, plan.has_rates, iterations == Some(1)));
+        page.end(heading.as_deref()).map_err(|error| End::unwritten(&error))?;
         if iterations.is_some_and(|iterations| number + 1 >= iterations) {
             break;
         }
@@ -130,7 +167,9 @@ struct Plan {
     columns: Vec<Choice>,
     /// What groups are made by, their totals, and the column of their order.
     groups: Option<Grouped>,
-    rank: Rank<Kept>,
+    rank: Rank,
+    /// Whether something is shown that compares two frames.
+    has_rates: bool,
 }
 
 /// How groups are made; made anew for each frame.
@@ -166,7 +205,7 @@ impl Plan {
             (_, true) => Shape::Tsv,
             _ => Shape::Aligned,
         };
-        let columns = text("columns").map_or_else(|| columns_of(preset, asked), str::to_owned);
+        let columns = text("columns").map_or_else(|| columns_of(preset, asked, WHO), str::to_owned);
         let sort = text("sort");
         let groups = match text("group-by") {
             None => None,
@@ -191,7 +230,10 @@ impl Plan {
         let limit = if groups.is_some() { None } else { limit };
         let rank = Rank::new(sort, limit, selected.tables)?;
         let columns = over_time::choices(&columns, selected)?;
-        Ok(Self { shape, json: matches.get_flag("jsonl"), columns, groups, rank })
+        let mut plan =
+            Self { shape, json: matches.get_flag("jsonl"), columns, groups, rank, has_rates: false };
+        plan.has_rates = plan.compares();
+        Ok(plan)
     }
 
     /// What has to be asked for.
@@ -203,6 +245,15 @@ impl Plan {
                 let totals = groups.totals().unwrap_or_default();
                 over_time::needs(&groups.by).union(over_time::needs(totals.iter().map(Total::choice)))
             }
+        }
+    }
+
+    /// Whether numbers are shown that compare two frames.
+    fn compares(&self) -> bool {
+        let compares = |choice: &Choice| choice.is_number() && choice.needs().counters() != CounterSet::EMPTY;
+        match &self.groups {
+            None => self.columns.iter().any(compares),
+            Some(groups) => groups.totals().unwrap_or_default().iter().any(|total| compares(total.choice())),
         }
     }
 
@@ -233,8 +284,9 @@ impl Plan {
 
 impl Grouped {
     fn totals(&self) -> Result<Vec<Total>, End> {
-        totals(Catalog::shared(), &self.names, self.selected.tables)
-            .map_err(|error| End::usage(error.to_string()))
+        let totals = totals(Catalog::shared(), &self.names, self.selected.tables);
+        let totals = totals.map_err(|error| End::usage(error.to_string()))?;
+        Ok(totals.into_iter().map(Total::with_units).collect())
     }
 
     fn grouping(&self) -> Result<Grouping, End> {
@@ -257,16 +309,25 @@ impl Grouped {
     }
 }
 
-/// The columns of a preset.
-fn columns_of(preset: &Preset, asked: &Asked) -> String {
-    let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
-    format!("{netns}{WHICH},{},{WHO}", preset.fields)
-}
+/// What help says of the columns.
+const COLUMNS: &str = "Shows these fields, in place of a preset; of groups, FUNCTION(FIELD) with sum, avg, min, max or p95.  \
+     --columns help lists the fields of the tables that are asked for, with unit and meaning.";
 
-/// A row that waits for its place.
-enum Kept {
-    Cells(columns::Kept),
-    Line(Box<[u8]>),
+/// The line above a frame.
+fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
+    let Frame { number, sockets, opened, closed, brief, lost, .. } = *frame;
+    let gap = if number > 0 { "\n" } else { "" };
+    let (time, sockets) = (over_time::time(), over_time::counted(sockets, "socket"));
+    let rates = match () {
+        () if number > 0 || !has_rates => "",
+        () if is_only => "; rates compare two frames",
+        () => "; rates come with frame 1",
+    };
+    let changes =
+        if number > 0 { format!(", {} opened, {closed} closed", opened + brief) } else { String::new() };
+    let brief = if brief > 0 { format!(" ({brief} did both)") } else { String::new() };
+    let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
+    format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
 }
 
 /// Where the rows of a frame go.
@@ -279,37 +340,22 @@ enum Sheet {
 /// A frame while it is made.
 struct Page<'p> {
     sheet: Sheet,
-    rank: &'p mut Rank<Kept>,
+    rank: &'p mut Rank,
     told: &'p mut Told,
 }
 
 impl Page<'_> {
-    /// Writes what is kept; `headed` with a line about the frame before it.
-    fn end(mut self, frame: &Frame, headed: bool) -> io::Result<()> {
-        if headed {
-            let mut line = Vec::new();
-            if frame.number > 0 {
-                line.push(b'\n');
-            }
-            let Frame { number, sockets, opened, closed, lost, .. } = frame;
-            write!(
-                line,
-                "{} frame {number}: {sockets} sockets, {opened} opened, {closed} closed",
-                over_time::time()
-            )?;
-            if *lost > 0 {
-                write!(line, ", {lost} more ended unseen")?;
-            }
-            line.push(b'\n');
-            write_all(&line)?;
+    /// Writes what is kept, behind a line about the frame.
+    fn end(mut self, heading: Option<&str>) -> io::Result<()> {
+        if let Some(heading) = heading {
+            write_all(heading.as_bytes())?;
         }
-        for kept in self.rank.drain() {
-            match (&mut self.sheet, &kept) {
-                (Sheet::Columns(columns), Kept::Cells(kept)) => columns.put(kept)?,
-                (Sheet::Json(json), Kept::Line(kept)) => json.put_kept(kept)?,
-                _ => {}
-            }
-        }
+        let sheet = &mut self.sheet;
+        self.rank.drain(|kept| match sheet {
+            Sheet::Columns(columns) => columns.put(kept),
+            Sheet::Json(json) => json.put_kept(kept),
+            Sheet::Groups(_) => Ok(()),
+        })?;
         match &mut self.sheet {
             Sheet::Columns(columns) => columns.flush(),
             Sheet::Json(json) => json.flush(),
@@ -323,8 +369,11 @@ impl FrameSink for Page<'_> {
 
     fn row(&mut self, _: Seen, row: &Row<'_>) -> io::Result<()> {
         match &mut self.sheet {
-            Sheet::Columns(columns) => self.rank.take(row, || Ok(Kept::Cells(columns.keep(row)))),
-            Sheet::Json(json) => self.rank.take(row, || Ok(Kept::Line(json.keep(row)?))),
+            Sheet::Columns(columns) => self.rank.take(row, |out| {
+                columns.keep(row, out);
+                Ok(())
+            }),
+            Sheet::Json(json) => self.rank.take(row, |out| json.keep(row, out)),
             Sheet::Groups(groups) => {
                 let _: ControlFlow<()> = groups.row(row)?;
                 Ok(())

@@ -3,6 +3,7 @@
 
 use sockdiag::model::Selected;
 
+use crate::options::Asked;
 use crate::over_time;
 
 /// A preset.
@@ -29,28 +30,30 @@ pub(super) const WHO: &str = "processes";
 pub(super) const PRESETS: &[Preset] = &[
     Preset {
         name: "traffic",
-        doc: "who sends and receives how much",
-        fields: "bytes_sent_per_s,bytes_received_per_s",
+        doc: "who sends and receives how much; goodput leaves out what was sent again",
+        fields: "bytes_sent_per_s,bytes_received_per_s,goodput",
         sort: "-goodput_bytes_per_s",
         totals: "sum(bytes_sent_per_s),sum(bytes_received_per_s)",
     },
     Preset {
         name: "latency",
         doc: "whose round trips are long, and how much of that is a queue",
-        fields: "rtt,rttvar,min_rtt,delay.queue_us",
-        sort: "-tcp.rtt_us",
-        totals: "max(tcp.rtt_us),max(delay.queue_us)",
+        // Round trips of an idle connection are as old as its last data.
+        fields: "rtt,rttvar,min_rtt,queue,idle",
+        sort: "-rtt",
+        totals: "max(rtt),max(queue),min(idle)",
     },
     Preset {
         name: "loss",
-        doc: "who sends again, and how much of it in vain",
+        doc: "who sends again, and how much of that the peer had already",
         fields: "rate.segs_out_per_s,rate.retrans_per_s,ratio.retransmit,ratio.spurious",
         sort: "-rate.retrans_per_s",
         totals: "sum(rate.segs_out_per_s),sum(rate.retrans_per_s)",
     },
     Preset {
         name: "queues",
-        doc: "what waits to be read or to be sent, and what was dropped",
+        doc: "what waits to be read or to be sent, and what was dropped; of a listener, the connections that wait to be \
+              accepted and how many may",
         fields: "recv_q,send_q,drops",
         sort: "-socket.recv_q,-socket.send_q",
         totals: "sum(recv_q),sum(send_q),sum(drops)",
@@ -69,10 +72,24 @@ pub(super) const PRESETS: &[Preset] = &[
         sort: "-share.receiver,-share.network",
         totals: "avg(share.app),avg(share.network),avg(share.receiver),avg(share.sndbuf)",
     },
+    Preset {
+        name: "endings",
+        doc: "what ended, how, and after how much",
+        fields: "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.total_retrans",
+        // Those that did not end say nothing here, so they come last.
+        sort: "socket.ended",
+        totals: "sum(tcp.bytes_sent),sum(tcp.bytes_received)",
+    },
 ];
 
 /// The preset of this name; without one that which the sockets have something for.
 pub(super) fn preset(name: Option<&str>, selected: &Selected) -> Option<&'static Preset> {
     let name = name.unwrap_or(if over_time::count_bytes(selected) { "traffic" } else { "queues" });
     PRESETS.iter().find(|preset| preset.name == name)
+}
+
+/// The columns of a preset, with these for who holds a socket.
+pub(super) fn columns_of(preset: &Preset, asked: &Asked, who: &str) -> String {
+    let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
+    format!("{netns}{WHICH},{},{who}", preset.fields)
 }

@@ -1,12 +1,13 @@
 //! Rows of a frame in order, the first of them only.
 //!
 //! A row is kept as it will be written, since what a look knows of it ends with
-//! the look.
+//! the look; one behind the other, in memory that the next frame uses again.
 //!
 //! Invariant: of a limited listing no more rows are kept than twice as many as it
 //! shows, and [`SLACK`]; a row that cannot come in is not even read.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use sockdiag::fields::{Choice, Key};
 use sockdiag::model::{Row, TableSet};
@@ -16,19 +17,22 @@ use crate::end::End;
 /// Rows that are kept beyond twice the limit.
 const SLACK: usize = 256;
 
-/// What rows are ordered by; `T` is a row as it is kept.
-pub(super) struct Rank<T> {
+/// What rows are ordered by, and those that are kept.
+pub(super) struct Rank {
     by: Vec<(Choice, bool)>,
     limit: Option<usize>,
     /// What each row is ordered by, one after the other.
     keys: Vec<Option<Key>>,
-    rows: Vec<Option<T>>,
+    /// The rows as they are kept.
+    bytes: Vec<u8>,
+    /// Where each row lies there.
+    rows: Vec<Range<usize>>,
     /// Whether the row at the limit is known, so that worse ones are left out.
     is_cut: bool,
     taken: usize,
 }
 
-impl<T> Rank<T> {
+impl Rank {
     /// The order of these names, each with a `-` where its largest values come first.
     pub(super) fn new(names: Option<&str>, limit: Option<u64>, tables: TableSet) -> Result<Self, End> {
         let names: Vec<&str> = names.into_iter().flat_map(|names| names.split(',')).collect();
@@ -38,7 +42,7 @@ impl<T> Rank<T> {
         let by =
             choices.into_iter().zip(&names).map(|(choice, name)| (choice, name.starts_with('-'))).collect();
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { by, limit, keys: Vec::new(), rows: Vec::new(), is_cut: false, taken: 0 })
+        Ok(Self { by, limit, keys: Vec::new(), bytes: Vec::new(), rows: Vec::new(), is_cut: false, taken: 0 })
     }
 
     /// What rows are ordered by.
@@ -46,8 +50,12 @@ impl<T> Rank<T> {
         self.by.iter().map(|(choice, _)| choice)
     }
 
-    /// Takes a row, which `keep` reads if it may be shown.
-    pub(super) fn take<E>(&mut self, row: &Row<'_>, keep: impl FnOnce() -> Result<T, E>) -> Result<(), E> {
+    /// Takes a row, which `keep` appends if it may be shown.
+    pub(super) fn take<E>(
+        &mut self,
+        row: &Row<'_>,
+        keep: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let limit = self.limit.unwrap_or(usize::MAX);
         if limit == 0 || (self.by.is_empty() && self.taken >= limit) {
             return Ok(());
@@ -56,39 +64,48 @@ impl<T> Rank<T> {
         let number = self.rows.len();
         self.keys.extend(self.by.iter().map(|(choice, _)| choice.key(row)));
         let is_in = !self.is_cut || self.order(number, limit - 1).is_lt();
-        let kept = if is_in { keep().map(Some) } else { Ok(None) };
-        let Ok(Some(kept)) = kept else {
+        let start = self.bytes.len();
+        let kept = if is_in { keep(&mut self.bytes).map(|()| true) } else { Ok(false) };
+        if !matches!(kept, Ok(true)) {
             self.keys.truncate(number * self.by.len());
+            self.bytes.truncate(start);
             return kept.map(|_| ());
-        };
-        self.rows.push(Some(kept));
+        }
+        self.rows.push(start..self.bytes.len());
         if self.rows.len() >= limit.saturating_mul(2).saturating_add(SLACK) {
             self.cut(limit);
         }
         Ok(())
     }
 
-    /// The rows of the frame, in order.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
+    /// Hands over the rows of the frame, in order, and forgets them.
+    pub(super) fn drain<E>(&mut self, mut show: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let order = self.sorted();
+        let shown = order.into_iter().take(self.limit.unwrap_or(usize::MAX));
+        let result = shown
+            .filter_map(|number| self.bytes.get(self.rows.get(number as usize)?.clone()))
+            .try_for_each(&mut show);
         (self.is_cut, self.taken) = (false, 0);
         self.keys.clear();
-        let mut rows = std::mem::take(&mut self.rows);
-        let limit = self.limit.unwrap_or(usize::MAX);
-        order.into_iter().take(limit).filter_map(move |number| rows.get_mut(number as usize)?.take())
+        self.bytes.clear();
+        self.rows.clear();
+        result
     }
 
     /// Leaves out what is behind the limit.
     fn cut(&mut self, limit: usize) {
         let order = self.sorted();
-        let (mut keys, mut rows) = (Vec::new(), Vec::new());
+        let (mut keys, mut rows, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         for number in order.into_iter().take(limit) {
             let from = number as usize * self.by.len();
             let row_keys = self.keys.get_mut(from..from + self.by.len()).unwrap_or_default();
             keys.extend(row_keys.iter_mut().map(Option::take));
-            rows.push(self.rows.get_mut(number as usize).and_then(Option::take));
+            let start = bytes.len();
+            let row = self.rows.get(number as usize).and_then(|row| self.bytes.get(row.clone()));
+            bytes.extend_from_slice(row.unwrap_or_default());
+            rows.push(start..bytes.len());
         }
-        (self.keys, self.rows, self.is_cut) = (keys, rows, true);
+        (self.keys, self.rows, self.bytes, self.is_cut) = (keys, rows, bytes, true);
     }
 
     /// The numbers of the rows, in order.
@@ -134,9 +151,16 @@ mod tests {
             );
             let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Proc), bytes: line.as_bytes() };
             let socket = Socket::decode(record).expect("a line");
-            rank.take(&Row::bare(&socket), || Ok::<_, ()>(port)).expect("kept");
+            let keep = |out: &mut Vec<u8>| {
+                out.extend_from_slice(&port.to_ne_bytes());
+                Ok::<_, ()>(())
+            };
+            rank.take(&Row::bare(&socket), keep).expect("kept");
         }
-        rank.drain().collect()
+        let mut ports = Vec::new();
+        let shown = rank.drain(|row| row.try_into().map(|port| ports.push(u16::from_ne_bytes(port))));
+        shown.expect("two bytes each");
+        ports
     }
 
     #[test]
@@ -162,6 +186,6 @@ mod tests {
 
     #[test]
     fn names_that_are_none_are_refused() {
-        assert_eq!(Rank::<()>::new(Some("nothing"), None, TableSet::ALL).err().map(|end| end.code), Some(2));
+        assert_eq!(Rank::new(Some("nothing"), None, TableSet::ALL).err().map(|end| end.code), Some(2));
     }
 }

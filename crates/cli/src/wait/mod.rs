@@ -34,7 +34,7 @@ use crate::end::{End, Status};
 use crate::options::{self, Asked};
 use crate::output::{PATIENCE, Stream, write_by};
 use crate::over_time;
-use crate::question::question;
+use crate::question::{self, question};
 use crate::time_span;
 use condition::Condition;
 use news::News;
@@ -42,14 +42,25 @@ use pace::Pace;
 use sight::{Answer, Sight};
 
 /// What is said of the sockets that were found.
-const COLUMNS: &str =
-    "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
+const COLUMNS: &str = "netid,state,local.addr,local.port,remote.addr,remote.port,processes";
 /// The same of listeners, which have no other end.
-const LISTENER_COLUMNS: &str = "socket.netid,local.addr,local.port,socket.processes";
+const LISTENER_COLUMNS: &str = "netid,local.addr,local.port,processes";
 /// And in several namespaces.
 const NETNS_COLUMN: &str = "netns.name,netns.inode,";
 /// For how long looks may fail one after the other.
 const FAILING: Duration = Duration::from_secs(1);
+
+/// What help shows.
+pub(crate) const EXAMPLES: &[(&str, &str)] = &[
+    ("sockdiag wait sport = :8080", "Until something listens on port 8080; says who."),
+    (
+        "sockdiag wait --timeout 5s sport = :5432 -- psql -c 'select 1'",
+        "Until PostgreSQL listens, and then runs psql.",
+    ),
+    ("sockdiag wait --established 4 dport = :6379", "Until there are 4 connections to port 6379."),
+    ("sockdiag wait --drained --timeout 2m sport = :443", "Until the connections to port 443 have ended."),
+    ("sockdiag wait --gone -u sport = :53", "Until nobody has UDP port 53."),
+];
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
@@ -64,8 +75,8 @@ pub(crate) fn command() -> Command {
             "Waits until the kernel's tables of sockets say what was asked for.  It only asks the kernel: it never connects, \
              so no server sees a connection of its own.  It says who listens, with the process where that may be seen.  \
              Without a table option it is about TCP.\n\n\
-             It takes at most half a per cent of a core while it waits: how often it looks follows from what a look \
-             costs.  A listener on a port is mostly seen some 10 ms after it was made.",
+             It takes at most half a per cent of a core while it waits: how often it asks follows from what it costs \
+             to ask.  A listener on a port is mostly seen some 10 ms after it was made.",
         )
         .arg(flag("until-listening", "listening", "Until something listens (this is the default)"))
         .arg(
@@ -91,7 +102,7 @@ pub(crate) fn command() -> Command {
             Arg::new("timeout")
                 .long("timeout")
                 .value_name("TIME")
-                .help("How long to wait: 500ms, 30s, 2m, inf; 0 looks once")
+                .help("How long to wait: 500ms, 30s, 2m, inf; 0 asks once")
                 .default_value("30s")
                 .value_parser(timeout)
                 .help_heading("What to wait for"),
@@ -111,7 +122,7 @@ pub(crate) fn command() -> Command {
             .last(true)
             .num_args(1..)
             .help(
-                "What is run once it is so, in place of this program; what was found is then said on stderr",
+                "What is run once the condition holds, in place of this program; what was found is then said on stderr",
             )
             .value_parser(value_parser!(OsString)),
     )
@@ -147,13 +158,14 @@ impl Wait {
     fn of(matches: &ArgMatches) -> Result<Self, End> {
         let condition = Condition::of(matches);
         let mut asked = Asked::of(matches)?;
+        asked.is_about_listeners = condition == Condition::Listening;
         let lists_fields = matches.get_one::<String>("columns").is_some_and(|names| names == "help");
         if !asked.has_filter() && !lists_fields {
             return Err(End::usage("wait needs a filter, such as: sockdiag wait sport = :8080"));
         }
         if asked.names_states && condition != Condition::Gone {
             return Err(End::usage(
-                "words about states go only with --gone: the other conditions choose states",
+                "states can be chosen with --gone only: the other conditions say which states they are about",
             ));
         }
         if !asked.names_tables {
@@ -184,7 +196,7 @@ impl Wait {
     fn answer(&self) -> Result<Answer, End> {
         // What is wrong with them is said before anything is waited for.
         let choices = over_time::choices(&self.columns, &self.selected)?;
-        let mut session = Session::open(question(&self.asked, self.selected, Needs::NONE))?;
+        let mut session = question::open(&self.asked, self.selected, Needs::NONE)?;
         if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::AROUND)) {
             return Err(over_time::judged_elsewhere(field.name));
         }
@@ -193,7 +205,7 @@ impl Wait {
         if let Some(name) =
             of_two_looks.map(|field| field.name).or(shown.map(|choice| choice.named().field.name))
         {
-            return Err(End::usage(format!("\"{name}\" compares two looks: use sockdiag top or watch")));
+            return Err(End::usage(format!("\"{name}\" compares two polls: use sockdiag top or watch")));
         }
         let mut news = self.news(&mut session);
         let mut looks = news.looks();
@@ -242,7 +254,7 @@ impl Wait {
                 cost = Duration::ZERO;
             }
             let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
-            let pause = looks.pause(cost, pace.has_credit());
+            let pause = looks.pause(cost, pace.has_credit()).max(pace.owed());
             news.wait(&mut pace, pause.min(left));
         }
     }

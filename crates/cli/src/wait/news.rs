@@ -54,7 +54,7 @@ impl News {
                         *self = Self::None;
                         break;
                     };
-                    pause = meter.pause(pace.lap(), pace.has_credit());
+                    pause = meter.pause(pace.lap(), pace.has_credit()).max(pace.owed());
                     if found && pace.has_credit_for_news() {
                         return;
                     }

@@ -51,6 +51,11 @@ impl Pace {
         now.saturating_sub(std::mem::replace(&mut self.at_lap, now))
     }
 
+    /// The time until what was spent is within its bounds again, if it is not.
+    pub(super) fn owed(&self) -> Duration {
+        owed(self.at_lap.saturating_sub(NEWS), self.began.elapsed()).min(LONGEST)
+    }
+
     /// Whether more may be spent than the share.
     pub(super) fn has_credit(&self) -> bool {
         has_credit(self.at_lap, self.began.elapsed())
@@ -65,6 +70,12 @@ impl Pace {
 /// Whether so much, spent in this time, leaves credit.
 fn has_credit(spent: Duration, passed: Duration) -> bool {
     spent < passed.mul_f64(SHARE).saturating_add(CREDIT)
+}
+
+/// The time after which so much, spent in this time, is within share and credit.
+fn owed(spent: Duration, passed: Duration) -> Duration {
+    let within = Duration::try_from_secs_f64(spent.saturating_sub(CREDIT).as_secs_f64() / SHARE);
+    within.unwrap_or(Duration::MAX).saturating_sub(passed)
 }
 
 /// What one kind of look costs, and how long to pause after it.
@@ -130,6 +141,16 @@ mod tests {
         assert!(share(MINUTE, |at| 20 + at / 20) < 0.005);
         let ten = share(MINUTE * 10, |_| 80);
         assert!((0.0037..0.0040).contains(&ten), "{ten}");
+    }
+
+    /// On a busy machine a look may cost many times what those before did.
+    #[test]
+    fn what_was_spent_beyond_the_bounds_is_waited_for() {
+        let ms = Duration::from_millis;
+        assert_eq!(owed(CREDIT, Duration::ZERO), Duration::ZERO);
+        assert_eq!(owed(CREDIT + ms(38), ms(4000)), ms(6000));
+        assert_eq!(owed(CREDIT + ms(38), ms(10_000)), Duration::ZERO);
+        assert!(!has_credit(CREDIT + ms(38), ms(9_999)) && has_credit(CREDIT + ms(38), ms(10_001)));
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn rules_of_a_user_are_judged_and_wrong_ones_refused_with_the_place() {
     let out = run(&["doctor", "--rules", wrong]);
     let said = text(&out.stderr);
     assert!(code(&out) == 3 && out.stdout.is_empty(), "{said}");
-    for part in [&format!("{wrong}:10: rule database-far-away: when:")[..], "min_rrt", "^^^^^^^ expected"] {
+    for part in [&format!("{wrong}:9: rule database-far-away: when:")[..], "min_rrt", "^^^^^^^ expected"] {
         assert!(said.contains(part), "{said}\nhas no {part}");
     }
     assert_eq!(code(&run(&["doctor", "--rules", "/nowhere"])), 3);

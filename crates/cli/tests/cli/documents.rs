@@ -41,6 +41,10 @@ fn every_document_is_made_and_installed() {
     }
     let page = text(&run(&["generate", "man", "wait"]).stdout);
     assert!(page.contains(".TH") && page.contains("EXIT STATUS"), "{page}");
+    let page = text(&run(&["generate", "man", "top"]).stdout);
+    for said in ["KEYS", "group by any field", "the socket as a filter of ss, as JSON", "mouse"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
     for wrong in [&["generate", "all"][..], &["generate", "man", "nothing"], &["generate", "bash", "wait"]] {
         assert_eq!(code(&run(wrong)), 2, "{wrong:?}");
     }

@@ -6,8 +6,10 @@
 
 mod doctor;
 mod documents;
+mod ends;
 mod over_time;
 mod screen;
+mod terminal;
 mod wait;
 
 use std::process::{Command, Output, Stdio};

@@ -16,22 +16,22 @@ use sockdiag_testkit::until;
 
 use super::{OURS, code, run, text};
 
-fn started(namespace: &Namespace, words: &str) -> Child {
+pub(super) fn started(namespace: &Namespace, words: &str) -> Child {
     let mut command = namespace.command(OURS);
     command.args(words.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap_or_else(|error| panic!("{words}: {error}"))
 }
 
-fn ended(namespace: &Namespace, words: &str) -> Output {
+pub(super) fn ended(namespace: &Namespace, words: &str) -> Output {
     started(namespace, words).wait_with_output().expect("it ends")
 }
 
-fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
     namespace.with(work).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// A listener and both ends of a connection to it.
-fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpStream) {
+pub(super) fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpStream) {
     within(namespace, || {
         let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
         let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
@@ -41,7 +41,7 @@ fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpStream) {
 }
 
 /// The objects of an output, a line each.
-fn objects(text: &str) -> Vec<Value> {
+pub(super) fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect()
@@ -109,7 +109,7 @@ fn frames_are_written_in_every_form() {
         });
         assert!(code(&out) == 0 && has_field, "{words}: {listed}{}", text(&out.stderr));
     }
-    for preset in ["traffic", "latency", "loss", "queues", "memory", "limits"] {
+    for preset in ["traffic", "latency", "loss", "queues", "memory", "limits", "endings"] {
         let out = ended(&namespace, &format!("top --once --jsonl --preset {preset}"));
         assert_eq!(
             (code(&out), objects(&text(&out.stdout)).len()),

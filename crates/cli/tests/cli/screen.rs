@@ -16,14 +16,14 @@ use super::OURS;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A tmux of its own in a namespace, with one terminal.
-struct Tmux<'n> {
+pub(super) struct Tmux<'n> {
     namespace: &'n Namespace,
     folder: PathBuf,
 }
 
 impl<'n> Tmux<'n> {
     /// Runs these words of a shell there; `None` without tmux.
-    fn start(namespace: &'n Namespace, name: &str, size: (u16, u16), words: &str) -> Option<Self> {
+    pub(super) fn start(namespace: &'n Namespace, name: &str, size: (u16, u16), words: &str) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
             skip::report("there is no tmux here");
@@ -76,7 +76,7 @@ impl<'n> Tmux<'n> {
         }
     }
 
-    fn shows(&self, text: &str) -> String {
+    pub(super) fn shows(&self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))
     }
 
@@ -88,7 +88,7 @@ impl<'n> Tmux<'n> {
         children.split(' ').next().and_then(|pid| pid.parse().ok()).expect("it has a child")
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid()).expect("a process");
         rustix::process::kill_process(pid, signal).expect("it is there");
     }
@@ -104,7 +104,7 @@ impl Drop for Tmux<'_> {
 }
 
 /// Connections to a listener of the namespace; the first of each is the client.
-fn connections(namespace: &Namespace, count: usize) -> (TcpListener, Vec<(TcpStream, TcpStream)>) {
+pub(super) fn connections(namespace: &Namespace, count: usize) -> (TcpListener, Vec<(TcpStream, TcpStream)>) {
     let made = namespace.with(|| {
         let listener = TcpListener::bind("127.0.0.1:4321").expect("lo is up");
         let pair = || {
@@ -148,15 +148,19 @@ fn every_key_of_the_help_does_what_it_says() {
     let help = tmux.shows("ended, with its last numbers");
     for keys in [
         "PgUp",
+        "Click",
         "/ ",
         "< >",
+        "o ",
+        "c ",
+        "b ",
         "1-9",
         "g G",
         "Enter",
         "Space",
         "Left Right",
         "n ",
-        "y ",
+        "y Y",
         "s ",
         "k ",
         "Esc",
@@ -174,6 +178,31 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.keys(&[">"]);
     tmux.shows("sort tcp.rttvar_us down");
     tmux.keys(&["<"]);
+    tmux.shows("sort tcp.rtt_us down");
+    // Any field: as the order, as a column and not, as what is grouped by.
+    tmux.keys(&["o"]);
+    tmux.typed("pacing_rate");
+    tmux.shows("search: pacing_rate");
+    tmux.keys(&["Enter"]);
+    tmux.shows("sort tcp.pacing_rate");
+    tmux.keys(&["c"]);
+    tmux.typed("congestion control alg");
+    tmux.until("what fits", |screen| screen.contains("[ ] ") && !screen.contains("[x] "));
+    tmux.keys(&["Enter"]);
+    tmux.shows("[x] ");
+    tmux.keys(&["Escape"]);
+    tmux.until("the column", |screen| {
+        screen.lines().nth(2).is_some_and(|head| head.contains("pacing_rate") && head.contains("congestion"))
+    });
+    tmux.keys(&["b"]);
+    tmux.typed("remote.port");
+    tmux.keys(&["Enter"]);
+    tmux.shows("by remote.port");
+    tmux.keys(&["b"]);
+    tmux.typed("remote.port");
+    tmux.keys(&["Enter"]);
+    tmux.until("no groups", |screen| !screen.contains("  by "));
+    tmux.keys(&["2"]);
     tmux.shows("sort tcp.rtt_us down");
     // Filters: one that is refused, one that is completed, one that is taken.
     tmux.keys(&["/"]);
@@ -226,6 +255,15 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.until("bars", |screen| screen.contains('▁') || screen.contains('█'));
     tmux.keys(&["PageDown"]);
     tmux.until("further down", |screen| screen != details && !screen.contains("retrans  "));
+    // Both ends, as both are here: who holds the other one.
+    tmux.keys(&["Home"]);
+    tmux.until("the other end", |screen| {
+        let mut lines = screen.lines().skip_while(|line| !line.contains("the other end, on this machine"));
+        let who = format!("{}/", std::process::id());
+        lines.any(|line| line.starts_with("socket.processes") && line.contains(&who))
+    });
+    tmux.keys(&["End"]);
+    tmux.until("the last", |screen| !screen.contains("the other end, on this machine"));
     tmux.keys(&["Escape"]);
     tmux.shows("/ to filter");
     // Pause and steps.
@@ -248,8 +286,15 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.keys(&["n"]);
     tmux.shows("names of ports");
     tmux.keys(&["n"]);
-    tmux.shows("numbers of ports");
+    tmux.shows("names of hosts and ports");
+    tmux.until("the host's name", |screen| screen.contains("localhost:"));
+    tmux.keys(&["n"]);
+    tmux.shows("numbers of hosts and ports");
+    tmux.until("numbers", |screen| !screen.contains("localhost:"));
     // Copied, and saved.
+    tmux.keys(&["Y"]);
+    let object = tmux.shows("copied: {\"");
+    assert!(object.contains("socket"), "{object}");
     tmux.keys(&["y"]);
     let copied = tmux.shows("copied: src 127.0.0.1:");
     assert!(copied.contains(" and dst 127.0.0.1:"), "{copied}");

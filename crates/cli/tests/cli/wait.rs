@@ -62,7 +62,7 @@ fn it_says_who_listens() {
     let (listener, port) = listener(&namespace);
     let out = assert_ends(&namespace, &format!("sport = :{port}"), 0);
     let said = text(&out.stdout);
-    assert!(said.contains("socket.processes") && said.contains(&port.to_string()), "{said}");
+    assert!(said.contains("  processes\n") && said.contains(&port.to_string()), "{said}");
     let csv = assert_ends(&namespace, &format!("--csv --columns local.addr,local.port sport = :{port}"), 0);
     assert_eq!(text(&csv.stdout), format!("local.addr,local.port\n127.0.0.1,{port}\n"));
     assert!(assert_ends(&namespace, &format!("-q sport = :{port}"), 0).stdout.is_empty());

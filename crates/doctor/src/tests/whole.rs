@@ -55,7 +55,7 @@ fn what_happens_elsewhere_does_not_follow() {
 fn a_reader_that_sleeps_explains_the_window_that_its_peer_sees() {
     let findings = found(
         "tcp listening 127.0.0.1:443 send_q=9
-        tcp established 127.0.0.1:443 127.0.0.1:40000 recv_q=40000 rmem=90000 tcpi_bytes_received=40000 tcpi_rcv_wnd=100
+        tcp established 127.0.0.1:443 127.0.0.1:40000 recv_q=40000 rmem=90000 tcpi_bytes_received=40000 tcpi_rcv_wnd=100 tcpi_last_data_recv=3000
         tcp established 127.0.0.1:40000 127.0.0.1:443 timer=4 retrans=7 tcpi_notsent_bytes=50000 tcpi_last_data_sent=20000
         net TcpExt.TCPToZeroWindowAdv=0>3",
     );
@@ -225,4 +225,156 @@ fn suspects_are_few_and_each_is_there_once() {
     let suspects = doctor.suspects();
     assert_eq!(suspects.len(), 2, "the connection is found by two rules");
     assert!(suspects.iter().all(|suspect| suspect.socket().is_some()));
+}
+
+/// What a field of the table says at the second look of the first row.
+fn value(field: &str, tables: &str, scene: &str) -> Option<f64> {
+    let rule = format!(
+        "[[rule]]\nid = \"field\"\nsubject = \"{}\"\n{}quantity = \"max({field})\"\nlooks = 2\ntitle = \"t\"\nsays = \"s\"\n\
+         meaning = \"m\"\ncould_be = \"c\"\nnext = \"n\"\ncheck = \"c\"\nmanual = \"m(7)\"\n[rule.info]\nat = \">= -1e300\"\n\
+         mark = \"judged\"\nsource = \"s\"\n",
+        if tables.is_empty() { "namespace" } else { "listener" },
+        if tables.is_empty() { String::new() } else { format!("tables = [\"{tables}\"]\n") },
+    );
+    let catalog = Catalog::extended();
+    let rules = crate::read(&catalog, "field.toml", &rule).unwrap_or_else(|error| panic!("{error}"));
+    let findings = Scene::parse(scene).examine(&mut Doctor::of(&catalog, rules));
+    findings.first().map(|finding| finding.quantity.value)
+}
+
+/// Each number of a scene is another one, so that no other formula gives the same value.
+#[test]
+fn every_field_that_is_judged_has_its_formula() {
+    let tcp = "tcp established 10.0.0.1:40000 10.0.0.2:443 recv_q=3000>7000 send_q=90000 rmem=20000 rcvbuf=50000 wmem=30000 \
+        sndbuf=64000 wqueued=16000 drops=5>25 cong=bbr bbr_bw=8000000 tcpi_rtt=30000 tcpi_min_rtt=20000 tcpi_rttvar=5000 \
+        tcpi_snd_wnd=28960 tcpi_snd_cwnd=40 tcpi_snd_mss=1448 tcpi_notsent_bytes=30000 tcpi_delivery_rate=2000000 \
+        tcpi_max_pacing_rate=4000000 tcpi_rcv_wnd=7000 tcpi_rcv_mss=1400 tcpi_last_data_recv=900 tcpi_last_ack_recv=700 \
+        tcpi_bytes_received=0>1400000 tcpi_bytes_sent=0>1000000 tcpi_bytes_acked=0>900000 tcpi_bytes_retrans=0>10000 \
+        tcpi_total_retrans=0>8 tcpi_dsack_dups=0>2 tcpi_data_segs_out=0>800 tcpi_delivered_ce=0>40 tcpi_reord_seen=0>6 \
+        tcpi_rcv_ooopack=0>50 tcpi_total_rto_time=0>250 tcpi_busy_time=0>4000000 tcpi_rwnd_limited=0>1000000 \
+        tcpi_sndbuf_limited=0>400000 tcpi_rcv_rtt=10000
+        sysctl net.ipv4.tcp_fin_timeout=7";
+    let mut tested = Vec::new();
+    let mut is = |field: &str, tables: &str, scene: &str, want: f64| {
+        let got = value(field, tables, scene);
+        assert!(
+            got.is_some_and(|got| (got - want).abs() < 6e-5 + want.abs() * 1e-4),
+            "{field} is {got:?}, not {want}"
+        );
+        tested.push(field.to_owned());
+    };
+    for (field, want) in [
+        ("socket.recv_share", 0.4),
+        ("socket.send_share", 0.25),
+        ("delta.drops", 20.0),
+        ("delta.drops_per_min", 240.0),
+        ("delta.recv_q_bytes", 4000.0),
+        ("tcp.rtt_growth", 1.5),
+        ("tcp.jitter_share", 0.25),
+        ("tcp.peer_window_share", 0.5),
+        ("tcp.local_queue_share", 0.5),
+        ("tcp.buffer_bdp_share", 0.724),
+        ("tcp.pacing_share", 0.5),
+        ("tcp.bbr_share", 0.25),
+        ("tcp.rcv_wnd_segments", 5.0),
+        ("tcp.quiet_ms", 700.0),
+        ("tcp.fin_timeout_share", 0.1),
+        ("delta.bytes_sent", 1_000_000.0),
+        ("delta.bytes_retrans", 10_000.0),
+        ("delta.bytes_acked", 900_000.0),
+        ("delta.bytes_received", 1_400_000.0),
+        ("delta.data_segs_out", 800.0),
+        ("delta.retrans", 8.0),
+        ("delta.dsack_dups", 2.0),
+        ("delta.delivered_ce", 40.0),
+        ("delta.reord_seen", 6.0),
+        ("delta.rcv_ooopack", 50.0),
+        ("rate.bytes_read_per_s", 279_200.0),
+        ("unread_us", 25_072.0),
+        ("ratio.out_of_order", 0.05),
+        ("ratio.dropped", 20.0 / 1020.0),
+        ("ratio.congestion_marks", 0.05),
+        ("share.timeouts", 0.05),
+        ("share.receiver_of_busy", 0.25),
+        ("share.sndbuf_of_busy", 0.1),
+        ("tcp.window_use", 180_000.0 * 0.02 / 65_535.0),
+        ("tcp.rcv_wnd_bdp_share", 2.5),
+        ("tcp.rmem_bdp_share", 20_000.0 / 2800.0),
+        ("tcp.loss_rate_share", 180_000.0 / (1.22 * 1448.0 / (0.03 * 0.1))),
+    ] {
+        is(field, "tcp", tcp, want);
+    }
+    let listener = "tcp listening 0.0.0.0:443 recv_q=3 send_q=19
+        tcp syn-recv 10.0.0.1:443 10.0.0.2:50000 timer=1 retrans=0 *3 vary=rport
+        tcp syn-recv 10.0.0.1:443 10.0.0.3:50000 timer=1 retrans=1 *2 vary=rport
+        tcp close-wait 10.0.0.1:443 10.0.0.4:50000 inode=0 *4 vary=rport
+        sysctl net.ipv4.tcp_max_syn_backlog=10";
+    for (field, want) in [
+        ("listener.queue_share", 0.15),
+        ("listener.next_place", 4.0),
+        ("listener.syn_recv", 5.0),
+        ("listener.syn_recv_again", 2.0),
+        ("listener.syn_recv_share", 0.5),
+        ("listener.abandoned", 4.0),
+        ("listener.abandoned_share", 0.2),
+    ] {
+        is(field, "tcp", listener, want);
+    }
+    let joined = "tcp established 10.0.0.1:40000 10.0.0.2:443 *25 vary=lport
+        tcp established 10.0.0.1:40000 10.0.0.3:443 options=1 *75 vary=raddr
+        ports 100";
+    is("ports.towards_share", "tcp", joined, 0.25);
+    is("netns.options_share", "tcp", joined, 0.25);
+    is("service.port", "tcp", joined, 443.0);
+    let net = "net TcpExt.TCPSynRetrans=2>12 Tcp.ActiveOpens=0>30 Tcp.PassiveOpens=5>25 Tcp.OutRsts=1>18 \
+        TcpExt.TCPAbortOnClose=0>3 TcpExt.TCPAbortOnData=4>14 TcpExt.ListenOverflows=7>17
+        sockstat TCP.inuse=77
+        sockstat TCP.orphan=10
+        sockstat TCP.tw=30
+        sockstat TCP.mem=600
+        sysctl net.ipv4.tcp_max_orphans=40
+        sysctl net.ipv4.tcp_max_tw_buckets=300
+        sysctl net.ipv4.tcp_mem=400,500,800
+        ports 1234";
+    for (field, want) in [
+        ("net.ListenOverflows_delta", 10.0),
+        ("net.ListenOverflows_per_min", 120.0),
+        ("net.syn_retrans_share", 0.2),
+        ("net.reset_share", 17.0 / 51.0),
+        ("net.abort_share", 13.0 / 51.0),
+        ("net.aborts_delta", 13.0),
+        ("net.opens_delta", 50.0),
+        ("sockstat.tcp_inuse", 77.0),
+        ("sockstat.tcp_orphan", 10.0),
+        ("sockstat.tcp_tw", 30.0),
+        ("sockstat.tcp_mem_pages", 600.0),
+        ("sockstat.tcp_orphan_share", 0.25),
+        ("sockstat.tcp_tw_share", 0.1),
+        ("sockstat.tcp_mem_share", 0.75),
+        ("sockstat.tcp_pressure_share", 1.2),
+        ("sysctl.tcp_max_orphans", 40.0),
+        ("sysctl.tcp_mem_pages", 800.0),
+        ("sysctl.ephemeral_ports", 1234.0),
+        ("sysctl.somaxconn", 4096.0),
+    ] {
+        is(field, "", net, want);
+    }
+    // Those that are no amounts are tested by the scenes of rules.
+    let standard = Catalog::standard();
+    let extended = Catalog::extended();
+    let of_rules = ["net.", "sysctl.", "process.", "looks.", "service."];
+    for field in extended.fields().filter(|field| standard.field(field.name).is_none()) {
+        let is_amount = matches!(
+            field.metric,
+            sockdiag_facts::fields::Metric::Gauge | sockdiag_facts::fields::Metric::Counter
+        );
+        let by_rule = of_rules.iter().any(|subject| field.name.starts_with(subject));
+        assert!(
+            !is_amount || by_rule || tested.iter().any(|name| name == field.name),
+            "{} is not tested",
+            field.name
+        );
+        assert!(field.doc.starts_with(char::is_uppercase) && field.doc.ends_with('.'), "{}", field.name);
+        assert!(!field.source.trim().is_empty(), "{}", field.name);
+    }
 }

@@ -210,6 +210,13 @@ impl Choice {
         self
     }
 
+    /// The same, whose numbers have units for people, whatever the name says.
+    #[must_use]
+    pub fn with_units(mut self) -> Self {
+        self.named.without_unit = true;
+        self
+    }
+
     /// Appends an amount of the unit that it counts, as it puts numbers.
     pub fn put_amount(&self, out: &mut Vec<u8>, amount: f64) {
         if !self.put_unit(out, amount) {
@@ -291,12 +298,15 @@ impl Choice {
     /// say.  A list has commas between its elements and as many of them as the row
     /// has, an empty one where nothing is known of an element.
     pub fn put(&self, out: &mut Vec<u8>, row: &Row<'_>) -> bool {
-        // That nothing was measured yet is no time and no rate.
-        let is_none = || self.has_unit() && self.read(row) == Reading::None;
         let start = out.len();
         let known = match self.value(row) {
             None => false,
-            Some(_) if self.for_people && is_none() => false,
+            // That nothing was measured yet is no time and no rate.
+            Some(Value::U64(0) | Value::I64(0))
+                if self.for_people && self.none_is_zero(row) && self.has_unit() =>
+            {
+                false
+            }
             Some(Value::List(list)) => self.put_list(out, list, &mut |_| true),
             Some(value) => {
                 self.put_value(out, value, b"", &mut Budget::new(escape::LONGEST));
@@ -391,6 +401,8 @@ impl Choice {
             Value::F64(number) if self.put_unit(out, number) => {}
             Value::U64(number) => put_u64(out, number),
             Value::I64(number) => put_i64(out, number),
+            // Of what does not move, most are zero.
+            Value::F64(ratio) if ratio.to_bits() == 0 => out.push(b'0'),
             Value::F64(ratio) => _ = write!(out, "{ratio}"),
             Value::Bool(so) => out.extend_from_slice(if so { b"true" } else { b"false" }),
             Value::Text(text) => {

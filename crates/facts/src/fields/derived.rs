@@ -316,15 +316,18 @@ pub(super) const AGE: &[Field] = &[
         "socket.ended",
         word!(ENDINGS, |r| Some(ending(r)?.word())),
         "How the socket ended, of one that did; of any other it is absent. closed-by-us, closed-by-peer: in \
-         order, and who closed first; of a connection of which only TIME-WAIT is left we did. closed: in order. \
-         reset: by either side. timeout: what was sent again was not answered any more. aborted: we gave it up \
-         without a goodbye. failed: it was never connected. ended: its last row leaves open how.",
+         order, and who closed first, where that shows: in the state that was seen last, in that no FIN arrived, or in \
+         that one side of the connection is left in TIME-WAIT. closed: in order; of a connection from another machine, \
+         of which no TIME-WAIT is left here, mostly the peer closed first. reset: by either side. timeout: what was sent again was not \
+         answered any more. aborted: we gave it up without a goodbye. failed: it was never connected, as the \
+         connection was refused, not answered or given up. ended: its last row leaves open how.",
         "SKNLGRP_INET_TCP_DESTROY: tcpi_bytes_acked + idiag_wqueue - (tcpi_bytes_sent - tcpi_bytes_retrans) - \
-         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes; the state in which it was seen last, and \
-         D(bytes_received) since",
+         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes, tcpi_snd_wnd, tcpi_min_rtt; the state in \
+         which it was seen last, D(bytes_received) since, and a look-up of what is left of it in TIME-WAIT",
     )
     .state()
-    .needs(LOOKS),
+    .needs(LOOKS)
+    .needs(Needs::ENDING),
 ];
 
 /// How it ended, if it did.

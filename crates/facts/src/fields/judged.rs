@@ -365,6 +365,17 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
     ),
     of_two(
+        "unread_us",
+        plain!(|r| {
+            let rate = read_rate(r).filter(|rate| *rate > 0.0)?;
+            Some((f64::from(r.socket.told_recv_q()?) * 1e6 / rate).round())
+        }),
+        "Time that the application takes to read what waits: recv_q / rate.bytes_read. Absent where it reads nothing.",
+        "idiag_rqueue, tcpi_bytes_received at two looks",
+        Unit::Microseconds,
+        Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
+    ),
+    of_two(
         "ratio.out_of_order",
         plain!(|r| {
             let bytes = gained(r, Counter::RcvOoopack)? as f64 * f64::from(r.socket.tcp_info()?.rcv_mss()?);

@@ -387,6 +387,13 @@ impl Field {
         value
     }
 
+    /// Whether the source says by this number that there is none or no limit.  Zero
+    /// is said as it is.
+    #[inline]
+    pub fn means_none(&self, number: impl Into<i128>) -> bool {
+        self.has_sentinel && self.is_sentinel(number.into())
+    }
+
     fn is_sentinel(&self, number: i128) -> bool {
         number != 0 && [self.none_number(), self.unlimited_number()].contains(&Some(number))
     }

@@ -78,6 +78,8 @@ bit_set! {
         WORKLOADS,
         /// An earlier look at the same socket.
         TWO_LOOKS,
+        /// Look-ups of what is left of ended connections.
+        ENDING,
         /// A counter of the earlier look: `tcpi_bytes_sent`.
         KEEP_BYTES_SENT,
         /// Likewise `tcpi_bytes_received`.

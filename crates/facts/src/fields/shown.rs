@@ -3,7 +3,7 @@
 //! A number that has fewer than four digits in some unit is shown there exactly;
 //! every other is rounded.  What is shown is also how a condition spells the
 //! amount: `rtt > 95.2ms`, `delivery_rate > 143Mbit/s`.  Bytes count in thousands
-//! (kB, MB), rates in bits, factors as numbers with two places behind the point.
+//! (kB, MB), rates in bits, shares in percent, factors as numbers with two places behind the point.
 //!
 //! Source: units of the filter language (`filter/quantity.rs`); tc(8) for rates.
 
@@ -24,6 +24,9 @@ const RATE: Scale =
 /// Segments in a second.
 const PACE: Scale = &[("M/s", 1e6), ("k/s", 1e3), ("/s", 1.0)];
 
+/// Parts of a whole.
+const SHARE: Scale = &[("%", 0.01)];
+
 /// Appends a number that counts `unit` for people; false, with nothing appended,
 /// for what is read as it is: counts, identifiers, ticks.
 pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
@@ -36,7 +39,7 @@ pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
         Unit::PacketsPerSecond => PACE,
         Unit::Per256 => return put_factor(out, number / 256.0),
         Unit::Per1024 => return put_factor(out, number / 1024.0),
-        Unit::Share => return put_factor(out, number),
+        Unit::Share => SHARE,
         Unit::None | Unit::Count | Unit::Packets | Unit::Ticks => return false,
     };
     let fits = |(_, size): &&(&str, f64)| number.abs() >= *size;
@@ -48,6 +51,11 @@ pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
 
 /// Three digits, without zeros behind the point; more before it if there are more.
 fn put_digits(out: &mut Vec<u8>, number: f64) {
+    // Of what does not move, most are zero.
+    if number == 0.0 {
+        out.push(b'0');
+        return;
+    }
     let places = match number.abs() {
         ..10.0 => 2,
         10.0..100.0 => 1,
@@ -98,7 +106,9 @@ mod tests {
             (256.0, Unit::Per256, "1.00"),
             (739.0, Unit::Per256, "2.89"),
             (512.0, Unit::Per1024, "0.50"),
-            (1.0, Unit::Share, "1.00"),
+            (1.0, Unit::Share, "100%"),
+            (0.0123, Unit::Share, "1.23%"),
+            (0.0, Unit::Share, "0%"),
         ] {
             let mut out = Vec::new();
             assert!(put_amount(&mut out, number, unit));

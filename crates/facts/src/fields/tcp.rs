@@ -250,7 +250,7 @@ const PATH: &[Field] = &[
     counter(
         "tcp.bytes_acked",
         info!(bytes_acked),
-        "Bytes that the peer acknowledged.",
+        "Bytes that the peer acknowledged; our SYN, where we made the connection, and our FIN count as one each.",
         "tcpi_bytes_acked",
         Unit::Bytes,
     )
@@ -258,7 +258,7 @@ const PATH: &[Field] = &[
     counter(
         "tcp.bytes_received",
         info!(bytes_received),
-        "Bytes of data received in order.",
+        "Bytes received in order; the peer's FIN counts as one.",
         "tcpi_bytes_received",
         Unit::Bytes,
     )

@@ -246,9 +246,9 @@ impl fmt::Display for Typed<'_> {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax => f.write_str("the filter makes no sense"),
+            Self::Syntax => f.write_str("the filter cannot be read"),
             Self::TooDeep => f.write_str("the filter is too long or too deep"),
-            Self::Host(None) => f.write_str("an address or a port in the filter makes no sense"),
+            Self::Host(None) => f.write_str("an address or a port in the filter cannot be read"),
             Self::Host(Some(reason)) => reason.fmt(f),
             Self::Device => f.write_str("the value of dev is neither an interface nor a number"),
             Self::Mark(value) => write!(f, "{} is not a mark", Typed(value)),

@@ -4,7 +4,8 @@
 //! `m`, `h`; bytes take `K`, `M`, `G`, `T` and `KiB`... (1024), `kB`, `MB`...
 //! (1000); rates take these and `bit`, `kbit`, `Mbit`, `Gbit` (1000), also as
 //! `bps`, with or without `/s`; counts take `k`, `M`, `G` (1000).  A share in
-//! parts of 256 or 1024 is a share of one where it has a decimal point.
+//! parts of 256 or 1024 is a share of one where it has a decimal point.  Shares of a
+//! whole take `%`.
 //!
 //! An amount with a unit or a decimal point is as exact as it is typed: `20ms` is
 //! what rounds to it, since whoever types it was shown, or means, no more digits.
@@ -50,6 +51,7 @@ pub(super) fn amount(text: &[u8], unit: Unit) -> Option<Amount> {
         },
         Unit::Per256 if suffix.is_empty() && step < 1.0 => 256.0,
         Unit::Per1024 if suffix.is_empty() && step < 1.0 => 1024.0,
+        Unit::Share if suffix == "%" => 0.01,
         Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => return None,
     };
     Some(Amount { amount: number * factor, step: step * factor })
@@ -73,7 +75,8 @@ pub(super) fn units(unit: Unit) -> &'static str {
         Unit::Bytes => "bytes such as 512, 64K or 1.5G",
         Unit::BytesPerSecond => "bytes per second such as 100K, or bits such as 20Mbit",
         Unit::Count | Unit::Packets | Unit::PacketsPerSecond => "a number such as 10 or 5k",
-        Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 | Unit::Share => "a number",
+        Unit::Share => "a share such as 0.05 or 5%",
+        Unit::None | Unit::Ticks | Unit::Per256 | Unit::Per1024 => "a number",
     }
 }
 

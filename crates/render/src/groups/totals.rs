@@ -189,6 +189,12 @@ impl Total {
         Self { choice: self.choice.for_people(), ..self }
     }
 
+    /// The same, whose numbers have units for people, whatever the name says.
+    #[must_use]
+    pub fn with_units(self) -> Self {
+        Self { choice: self.choice.with_units(), ..self }
+    }
+
     pub(super) fn begin(&self) -> Sofar {
         match self.function {
             Function::Sum => Sofar::Sum(None),

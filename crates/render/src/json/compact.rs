@@ -89,8 +89,10 @@ fn close(out: &mut Vec<u8>, start: usize) {
 /// wait until the few that were just written have reached the cache.
 #[inline]
 fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Result<()> {
-    match entry.field.value(object.row) {
+    match (entry.field.get)(object.row) {
         None | Some(Value::Addr(Addr::None)) => {}
+        Some(Value::U64(number)) if entry.field.means_none(number) => {}
+        Some(Value::I64(number)) if entry.field.means_none(number) => {}
         Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
             put_u64(out, number);
@@ -114,6 +116,10 @@ fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Resu
             out.push(b'"');
             out.extend_from_slice(text);
             out.push(b'"');
+        }
+        Some(Value::F64(number)) => {
+            entry.written.put(out);
+            serialize(out, CompactFormatter, &number)?;
         }
         Some(Value::Addr(addr)) => {
             entry.written.put(out);

@@ -29,6 +29,43 @@ const VIEWS: &[Way] = &[
         _ = press(state, "v\n");
         again(state);
     }),
+    ("both-ends", |state| {
+        _ = press(state, "v\n");
+        again(state);
+        let id = state.detailed().expect("details");
+        let field = |name, value: &str| (name, value.to_owned(), "");
+        state.more(crate::More {
+            id,
+            own: vec![field("socket.state", "ESTAB"), field("unit.title", "web.service")],
+            peer: vec![field("socket.recv_q", "12"), field("socket.processes", "curl/70/3")],
+            said: String::new(),
+        });
+    }),
+    ("both-ends-below", |state| {
+        _ = press(state, "v\n");
+        again(state);
+        let id = state.detailed().expect("details");
+        let peer = vec![("tcp.cwnd", "10".to_owned(), "")];
+        state.more(crate::More { id, peer, ..crate::More::default() });
+        _ = state.press(Key::End);
+    }),
+    ("one-end", |state| {
+        _ = press(state, "v\n");
+        let id = state.detailed().expect("details");
+        state.more(crate::More {
+            id,
+            said: "the other end is not seen".to_owned(),
+            ..crate::More::default()
+        });
+    }),
+    ("columns", |state| _ = press(state, "cwindow\n")),
+    ("order", |state| _ = press(state, "ortt")),
+    ("ordered-by-any", |state| {
+        _ = press(state, "ortt\n");
+        again(state);
+    }),
+    ("group-menu", |state| _ = press(state, "bvv")),
+    ("grouped-by-any", |state| _ = press(state, "bstate\n")),
     ("kill", |state| _ = press(state, "vk")),
     ("paused", |state| _ = press(state, " L")),
     ("copied", |state| _ = press(state, "vy")),

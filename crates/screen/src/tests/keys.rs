@@ -10,9 +10,25 @@ fn the_order_follows_the_keys() {
     let first = |state: &State| state.listed().next();
     let (most, column) = (first(&state), state.shot().column("rate.bytes_sent_per_s").expect("kept"));
     let number = |state: &State, row: Option<usize>| state.shot().number(row.expect("a row"), column);
-    assert!(state.listed().all(|row| number(&state, Some(row)) <= number(&state, most)));
+    let is_gone = |row: &usize| matches!(state_of(30).shot().entries()[*row].mark, Mark::Gone(_));
+    assert!(
+        state
+            .listed()
+            .filter(|row| !is_gone(row))
+            .all(|row| number(&state, Some(row)) <= number(&state, most))
+    );
+    // What ended comes after what there is, in the same order.
+    let (listed, count): (Vec<usize>, usize) =
+        (state.listed().collect(), state.listed().filter(is_gone).count());
+    assert!(count > 0 && listed[listed.len() - count..].iter().all(is_gone));
     press(&mut state, "r");
-    assert!(state.listed().all(|row| number(&state, Some(row)) >= number(&state, first(&state))));
+    let least = first(&state);
+    assert!(
+        state
+            .listed()
+            .filter(|row| !is_gone(row))
+            .all(|row| number(&state, Some(row)) >= number(&state, least))
+    );
     press(&mut state, ">");
     assert_eq!(state.sort, Some(("rate.bytes_received_per_s".to_owned(), true)));
     assert_eq!(press(&mut state, "2"), [Action::Read]);
@@ -204,8 +220,12 @@ fn random_keys_do_no_harm() {
         Key::Delete,
         Key::Control('u'),
         Key::Control('l'),
+        Key::Click(7, 5),
+        Key::Click(200, 0),
+        Key::WheelUp,
+        Key::WheelDown,
     ];
-    let letters = "/<>r123456789gG \u{0}nyskh?qé日x(=:\u{202e}";
+    let letters = "/<>robcYr123456789gG \u{0}nyskh?qé日x(=:\u{202e}";
     let mut keys: Vec<Key> = keys.into_iter().chain(more).collect();
     keys.extend(letters.chars().map(Key::Char));
     let mut state = state_of(30);
@@ -235,4 +255,111 @@ fn random_keys_do_no_harm() {
         pressed += 1;
     }
     assert!(pressed > 50, "{pressed}");
+}
+
+#[test]
+fn any_field_can_be_a_column_an_order_a_group() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    let before = state.columns().to_vec();
+    // It stays open; what is typed is searched in names and in what they mean.
+    assert_eq!(press(&mut state, "cwindow seg\n"), [Action::Read]);
+    assert_eq!(state.columns().last().map(String::as_str), Some("tcp.snd_cwnd"));
+    assert_eq!(state.columns().len(), before.len() + 1);
+    assert!(state.wanted().contains(&"tcp.snd_cwnd".to_owned()));
+    assert_eq!(press(&mut state, "\n"), [Action::Read]);
+    assert_eq!(state.columns(), before);
+    press(&mut state, "\x1b");
+    // The presets are as they were, and the chosen columns behind them.
+    press(&mut state, "2");
+    assert_eq!(state.columns(), view().presets[1].columns);
+    press(&mut state, "4");
+    assert_eq!(state.columns(), before);
+    press(&mut state, "9");
+    assert_eq!(state.columns(), before);
+    // An order: of numbers the largest first, of names the first.
+    for (keys, want) in [
+        ("osnd_cwnd\n", ("tcp.snd_cwnd", true)),
+        ("oaddr\n", ("remote.addr", false)),
+        ("ovv\n", ("tcp.rtt_us", true)),
+    ] {
+        assert_eq!(press(&mut state, keys), [Action::Read], "{keys}");
+        let got = state.sort.clone().expect("an order");
+        if keys.contains('v') {
+            assert!(state.wanted().contains(&got.0));
+        } else {
+            assert_eq!((got.0.as_str(), got.1), want);
+        }
+        assert_eq!(state.mode, crate::state::Mode::List);
+    }
+    // Groups: by what is known already, by something else, by nothing.
+    press(&mut state, "bsocket.state\n");
+    assert_eq!(state.grouped, Some(2), "that of the key");
+    press(&mut state, "bremote.port\n");
+    assert_eq!(state.grouped, Some(3));
+    assert_eq!(state.view.groups[3].title, "remote.port");
+    press(&mut state, "bremote.port\n");
+    assert_eq!(state.grouped, None);
+    // Nothing fits.
+    assert!(press(&mut state, "bnonsense\n").is_empty());
+    for _ in 0..20 {
+        state.press(Key::Backspace);
+    }
+    state.press(Key::End);
+    assert_eq!(state.mode, crate::state::Mode::Menu(crate::state::Menu::Group, state.view.fields.len() - 1));
+    // One column stays.
+    press(&mut state, "\x1b1c");
+    for _ in 0..60 {
+        press(&mut state, "\n");
+    }
+    assert!(!state.columns().is_empty());
+}
+
+#[test]
+fn numbers_names_of_ports_names_of_hosts() {
+    let mut state = state_of(30);
+    let wanted = |state: &State, name: &str| state.wanted().contains(&name.to_owned());
+    for (service, host) in [(true, false), (true, true), (false, false)] {
+        assert_eq!(press(&mut state, "n"), [Action::Read]);
+        assert_eq!((wanted(&state, "remote.service"), wanted(&state, "remote.host")), (service, host));
+    }
+}
+
+#[test]
+fn columns_that_are_read_less_often_are_as_they_were_known() {
+    let names = ["local.port", "remote.addr", "socket.processes.comm", "socket.processes.pid"];
+    let choice = |name: &&str| Choice::new(Catalog::shared(), name).expect("a field");
+    let choices = |names: &[&str]| -> Vec<Choice> { names.iter().map(choice).collect() };
+    let rows = |builder: &mut Builder, count, who: Option<Holders>| {
+        for made in made(count) {
+            let bytes = reply(&made, 0);
+            let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Kernel), bytes: &bytes };
+            let socket = Socket::decode(record).expect("a socket");
+            let holders = who.as_ref().map(|who| who as &dyn HolderCache);
+            let names = Names { holders, ..Names::default() };
+            builder.row(made.mark, &Row { names, ..Row::bare(&socket) });
+        }
+    };
+    let mut dear = Builder::new(choices(&names[2..]), None, 0);
+    rows(&mut dear, 10, Some(Holders(&[b"web", b"web"])));
+    let late = Arc::new(crate::Late::of(dear.end(Head::default())));
+    let text = |shot: &Shot, row, name: &str| {
+        let mut text = Vec::new();
+        let known = shot.put(&mut text, row, shot.column(name).expect("a column"));
+        known.then(|| String::from_utf8(text).expect("UTF-8"))
+    };
+    for late in [None, Some(late)] {
+        let mut builder = Builder::new(choices(&names), None, 0).late(2, late.clone());
+        rows(&mut builder, 12, None);
+        let shot = builder.end(Head::default());
+        for row in 0..12 {
+            // Those that came later are not known yet; what is read at each look is.
+            let known = late.is_some() && row < 10;
+            assert_eq!(text(&shot, row, names[2]), known.then(|| "web".to_owned()), "{row}");
+            assert_eq!(text(&shot, row, names[3]), known.then(|| "100,101".to_owned()), "{row}");
+            assert_eq!(text(&shot, row, "local.port").as_deref(), Some("443"));
+        }
+        // What many say is kept once.
+        assert!(shot.bytes() < 12 * 200 + 1024 + 500, "{}", shot.bytes());
+    }
 }

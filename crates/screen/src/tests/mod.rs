@@ -118,6 +118,17 @@ fn view() -> View {
         preset: 0,
         grouped: None,
         filter: String::new(),
+        fields: [
+            ("remote.addr", "Address of the other end."),
+            ("remote.port", "Port of the other end."),
+            ("socket.state", "State of the connection."),
+            ("socket.recv_q", "Bytes that wait to be read."),
+            ("tcp.rtt_us", "Round trip time, smoothed."),
+            ("tcp.snd_cwnd", "Congestion window, in segments."),
+            ("tcp.snd_ssthresh", "Where slow start ends."),
+        ]
+        .map(|(name, doc)| (name.to_owned(), doc.to_owned()))
+        .to_vec(),
         words: ["dport", "dst", "established", "sport", "src", "tcp.rtt_us"].map(str::to_owned).to_vec(),
     }
 }

@@ -7,13 +7,13 @@
 //!
 //! Source: cgroups(7), open_by_handle_at(2).
 
-use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::id_map::IdMap;
 use crate::notice::Notice;
 use crate::sys::errno_of;
 use crate::sys::handle::{id_of, open_id};
@@ -25,9 +25,9 @@ const ESTALE: i32 = 116;
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
     mount: Mount,
-    paths: HashMap<u64, Vec<u8>>,
+    paths: IdMap<u64, Vec<u8>>,
     /// What there is to say whenever one of these is shown.
-    unreachable: HashMap<u64, Notice>,
+    unreachable: IdMap<u64, Notice>,
     notices: Vec<(Notice, u64)>,
     /// What was said once.
     said: Vec<Notice>,

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::id_map::IdMap;
 use crate::model::{IdentityCache, Process};
 use crate::notice::{Notice, Refusals};
 use crate::source::Sources;
@@ -36,7 +37,7 @@ pub(super) struct Identities {
     processes: HashMap<i32, Found>,
     /// Bytes of all command lines.
     kept: usize,
-    users: HashMap<u32, Option<Vec<u8>>>,
+    users: IdMap<u32, Option<Vec<u8>>>,
     refusals: Refusals,
 }
 
@@ -60,7 +61,7 @@ impl Identities {
             root,
             processes: HashMap::new(),
             kept: 0,
-            users: HashMap::new(),
+            users: IdMap::default(),
             refusals: Refusals::default(),
         }
     }

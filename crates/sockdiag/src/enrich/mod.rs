@@ -21,6 +21,7 @@ mod bpf_maps;
 mod cgroups;
 mod contexts;
 mod hosts;
+mod id_map;
 mod identities;
 mod interfaces;
 mod lookups;

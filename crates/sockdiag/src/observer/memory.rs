@@ -13,14 +13,14 @@ use super::orphans::{Orphans, is_held};
 use super::stay::Stay;
 use super::table::{Entry, Known, NO_WINDOW, flag};
 use super::{Changes, FrameSink, Gone, Seen};
-use crate::ending::{self, LastSeen};
+use crate::ending::{self, Ending, LastSeen};
 use crate::enrich::HoldersBefore;
 use crate::fields::{Choice, Needs};
 use crate::model::{
     HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window,
 };
 use crate::notice::Notice;
-use crate::past::{Earlier, MOST_WORDS, Past, Slots};
+use crate::past::{Counter, Earlier, MOST_WORDS, Past, Slots};
 use crate::session::{Course, Session, Test, Told};
 use crate::sink::Sink;
 use crate::source::DumpError;
@@ -33,6 +33,10 @@ const MOST: usize = MOST_WORDS + 1 + MOST_WATCHED;
 
 /// Seconds after which the kernel has told of an end, if it tells at all.
 const LATEST: u16 = 10;
+
+/// Ended connections that are looked up in TIME-WAIT at a look, at most: each takes
+/// some microseconds.
+const MOST_LOOK_UPS: u32 = 500;
 
 /// Tables of whose sockets' ends the kernel tells.
 const TOLD: TableSet = TableSet::of(&[Table::Tcp, Table::Udp]);
@@ -49,6 +53,10 @@ pub(super) struct Memory {
     watched: Vec<Choice>,
     /// States that are read and not shown.
     hidden: StateSet,
+    /// States that are shown.
+    asked: StateSet,
+    /// Whether somebody reads how sockets ended.
+    reads_ending: bool,
     /// Whether idle bound TCP sockets are shown, whose state is that of closed ones.
     shows_bound: bool,
     /// Inodes of namespaces, by the numbers that entries have.
@@ -93,6 +101,13 @@ pub(super) struct Counts {
     lost: Vec<(u64, u64)>,
     /// Tables of which rows came that cannot be told apart.
     without_cookie: Vec<(u64, Table)>,
+    /// Closed ones that no look saw.
+    pub(super) brief: u64,
+    /// Closed ones whose processes nobody saw, shown and not.
+    pub(super) unheld: u64,
+    pub(super) untested: u64,
+    /// Ended connections that were looked up.
+    look_ups: u32,
     /// Whether replies are missing, of whichever table.
     pub(super) has_holes: bool,
 }
@@ -122,6 +137,8 @@ impl Memory {
             watched_at,
             watched,
             hidden,
+            asked,
+            reads_ending: needs.has(Needs::ENDING),
             shows_bound: asked.contains(State::BoundInactive),
             scopes: Vec::new(),
             windows: Vec::new(),
@@ -209,6 +226,12 @@ impl Memory {
     fn passes(&self, row: &Row<'_>) -> bool {
         let Some(test) = self.tests.get(self.last_test.0) else { return false };
         test.filter.as_ref().is_none_or(|filter| filter.eval(row, test.context))
+    }
+
+    /// Whether the filter of the current namespace asks who holds a socket.
+    fn tests_processes(&self) -> bool {
+        let filter = self.tests.get(self.last_test.0).and_then(|test| test.filter.as_ref());
+        filter.is_some_and(|filter| filter.field_with(Needs::PROCESSES).is_some())
     }
 
     /// Whether it is in a state that was asked for.
@@ -459,11 +482,20 @@ impl Memory {
             }
             None => (None, begin.end_ns(), false),
         };
-        let ended = Some(was.as_ref().map(last_seen).unwrap_or_default());
-        let past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended };
+        let mut seen = was.as_ref().map(last_seen).unwrap_or_default();
+        let mut past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended: Some(seen) };
+        if self.reads_ending && self.count.look_ups < MOST_LOOK_UPS && is_open(&socket, &past) {
+            self.count.look_ups += 1;
+            seen.closed_first = session.closed_first(scope_number, &socket, was.is_some());
+            past.ended = Some(seen);
+        }
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
         // Only the filter may have left it out so far: its last row may pass that.
-        let was_asked = was.is_none_or(|was| was.has(flag::SHOWN) || !self.hidden.contains_number(was.state));
+        let was_asked = match was {
+            Some(was) => was.has(flag::SHOWN) || !self.hidden.contains_number(was.state),
+            None => self.asked.intersects(lived(&socket)),
+        };
+        let is_unheld = was.is_none() && self.inode_at.is_some();
         let holders = self.orphans.take(socket.inode);
         let before = self.holders_before.clone();
         let before = holders
@@ -480,8 +512,11 @@ impl Memory {
             // One that was aborted has lost its addresses.
             if matched || was_asked && self.passes(&row) {
                 self.count.closed += 1;
+                self.count.brief += u64::from(was.is_none() && opening_seen);
+                self.count.unheld += u64::from(is_unheld);
                 return sink.row(Seen::Closed, &row);
             }
+            self.count.untested += u64::from(is_unheld && was_asked && self.tests_processes());
             Ok(())
         })
     }
@@ -625,7 +660,26 @@ fn last_seen(was: &Entry) -> LastSeen {
         (_, true) => Some(false),
         _ => None,
     };
-    LastSeen { state: Some(was.state), connected }
+    LastSeen { state: Some(was.state), connected, closed_first: None }
+}
+
+/// Whether it is open who closed a connection first.
+fn is_open(socket: &Socket<'_>, past: &Past<'_>) -> bool {
+    let Some(info) = socket.tcp_info().filter(|_| socket.remote.port != 0) else { return false };
+    let ending = Ending::of(socket, past.ended.unwrap_or_default(), past.gain(Counter::BytesReceived, info));
+    matches!(ending, Ending::InOrder | Ending::Unknown)
+}
+
+/// The states that a socket was in which no look saw, as far as its end shows them.
+fn lived(socket: &Socket<'_>) -> StateSet {
+    if ending::was_unconnected(socket) {
+        // It listened, or did nothing.
+        return StateSet::LISTENING;
+    }
+    match socket.tcp_info().and_then(ending::was_made) {
+        Some(false) => StateSet::only(State::SynSent),
+        _ => StateSet::CONN.minus(StateSet::BOUND_INACTIVE),
+    }
 }
 
 /// What becomes of a socket after a look.

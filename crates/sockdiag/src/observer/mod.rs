@@ -169,6 +169,15 @@ pub struct Frame {
     /// TCP and UDP sockets that ended beside those, unseen, since messages of the
     /// kernel were dropped.  Whether they would have passed the filter is not known.
     pub lost: u64,
+    /// Those of the closed ones that opened since the look before, too, so that no look
+    /// saw them; they are not among `opened`.
+    pub brief: u64,
+    /// Those of the closed ones whose processes are not known, since no look saw them:
+    /// where processes are asked for.
+    pub unheld: u64,
+    /// Sockets that were not handed over for the same reason: the filter has a
+    /// condition on processes.
+    pub untested: u64,
     /// Sockets that cannot be told apart over time.
     pub untracked: u64,
     /// Whether TCP sockets were looked up one by one, instead of being searched for in
@@ -308,6 +317,9 @@ impl Observer {
             changed: count.changed,
             closed: count.closed,
             lost: count.lost(),
+            brief: count.brief,
+            unheld: count.unheld,
+            untested: count.untested,
             untracked,
             looked_up,
             notices,

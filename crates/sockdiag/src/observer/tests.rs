@@ -38,6 +38,8 @@ impl Made {
         let mut bytes = vec![0; 72];
         bytes[..4].copy_from_slice(&[2, self.state, self.timer, 0]);
         bytes[4..6].copy_from_slice(&(self.cookie as u16).to_be_bytes());
+        // The other end's port.
+        bytes[7] = 80;
         bytes[44..52].copy_from_slice(&self.cookie.to_ne_bytes());
         if self.timer != 3 {
             let mut info = vec![0; 280];

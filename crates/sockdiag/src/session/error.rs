@@ -110,7 +110,7 @@ impl<E: std::error::Error + 'static> std::error::Error for PollError<E> {
 pub enum AskError {
     /// No socket can match: no table, family or state is left.
     Empty(Empty),
-    /// A filter makes no sense; the text has a caret under the wrong word.
+    /// A filter cannot be read; the text has a caret under the wrong word.
     Filter(Box<Refused>),
     /// The kernel cannot be asked about what a filter names.
     LookUp {

@@ -229,6 +229,13 @@ impl Session {
         }
     }
 
+    /// Whether this end of a connection that has ended closed first, or the other, where
+    /// what is left of it tells.  Whether it was `once_seen`, by a cookie then.
+    pub(crate) fn closed_first(&mut self, scope: u32, socket: &Socket<'_>, once_seen: bool) -> Option<bool> {
+        let scope = self.scopes.all_mut().get_mut(usize::try_from(scope).ok()?)?;
+        source::closed_first(socket, once_seen, &mut scope.access)
+    }
+
     /// Shows a socket that ended, with the names that the last poll knew.
     pub(crate) fn show_ended<T>(
         &mut self,

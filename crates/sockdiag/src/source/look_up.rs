@@ -18,6 +18,7 @@ use sockdiag_wire::netlink::{SOCK_DIAG_BY_FAMILY, messages};
 use super::access::Access;
 use super::contract::{Instead, Query};
 use super::request::{id_of, socket_of};
+use crate::ending::TIMER_TIME_WAIT;
 use crate::model::{Family, MessageKind, Socket, SourceKind, Table, Window};
 
 /// Requests that are sent at once.  Their answers fit into the socket's buffer.
@@ -121,6 +122,51 @@ impl LookUps {
         // Each request was answered.
         access.keep(socket);
         Some(records)
+    }
+}
+
+/// Whether this end of a TCP connection that has ended closed first (`true`) or the
+/// other did: whose socket is left in TIME-WAIT, or waits for the other to close.
+/// `None` where neither is left here.
+///
+/// What is left has the cookie of the socket only if that had one, as every socket has
+/// `once_seen`.  The other end is looked for in the same namespace.
+pub(crate) fn closed_first(socket: &Socket<'_>, once_seen: bool, access: &mut Access) -> Option<bool> {
+    let ours = SockId { cookie: if once_seen { socket.cookie } else { u64::MAX }, ..id_of(socket) };
+    let theirs = SockId {
+        sport: ours.dport,
+        dport: ours.sport,
+        src: ours.dst,
+        dst: ours.src,
+        cookie: u64::MAX,
+        ..ours
+    };
+    let query = Query::of(Table::Tcp);
+    let mut netlink = access.socket().ok()?;
+    let first = netlink.next_seq();
+    let mut requests = socket_of(&query, socket.family, ours, first);
+    requests.extend(socket_of(&query, socket.family, theirs, netlink.next_seq()));
+    netlink.send(&requests).ok()?;
+    let (port, mut answers, mut left) = (netlink.port(), 0, [false; 2]);
+    // Each request has one answer: a socket, or an error.
+    while answers < left.len() {
+        let datagram = netlink.receive().ok()?;
+        if !datagram.from_kernel {
+            continue;
+        }
+        for message in messages(datagram.bytes) {
+            let number = message.header.seq.wrapping_sub(first) as usize;
+            let Some(left) = left.get_mut(number).filter(|_| message.header.pid == port) else { continue };
+            answers += 1;
+            *left = message.header.kind == SOCK_DIAG_BY_FAMILY
+                && InetDiagMsg::new(message.payload).is_some_and(|told| told.timer() == TIMER_TIME_WAIT);
+        }
+    }
+    access.keep(netlink);
+    match left {
+        [true, _] => Some(true),
+        [_, true] => Some(false),
+        _ => None,
     }
 }
 

@@ -55,7 +55,7 @@ pub use events::groups as event_groups;
 pub(crate) use events::{Arrived, Events};
 pub(crate) use exchange::open_notice;
 pub(crate) use ladder::kernel_knows_cgroup_condition;
-pub(crate) use look_up::{Identity, LookUps};
+pub(crate) use look_up::{Identity, LookUps, closed_first};
 pub(crate) use missing::bound_inactive;
 pub use missing::missing;
 pub use record::{RecordError, record};

@@ -5,7 +5,7 @@
 use roff::{Inline, bold, italic, roman};
 use sockdiag_options::{EXAMPLES, OPTIONS, Opt, Section};
 
-use super::page::{Page, Piece, synopsis};
+use sockdiag_guide::page::{Page, Piece, synopsis};
 
 /// The whole page.
 pub(super) fn page() -> String {

@@ -3,18 +3,16 @@
 //!
 //! Everything is made of the table of options and the table of fields, so what
 //! is installed says what this program can do.  Only the language of filters,
-//! which is a grammar and no table, is described in words (`filter.rs`).
+//! which is a grammar and no table, is described in words (`sockdiag-guide`).
 //!
 //! Invariant: an option or a field that has no doc fails a test.
 
 mod completions;
-mod field_page;
-mod filter;
 mod man;
-mod page;
 mod pages;
 
 use sockdiag::fields::{Catalog, Field, Groups, Needs};
+use sockdiag_guide::{field_page, filter_page};
 
 use crate::cli::{Document, shown_by};
 
@@ -22,8 +20,8 @@ use crate::cli::{Document, shown_by};
 pub(crate) fn generate(document: Document) -> String {
     match document {
         Document::Man => man::page(),
-        Document::ManFilter => filter::page(),
-        Document::ManFields => field_page::page(),
+        Document::ManFilter => filter_page::page(),
+        Document::ManFields => field_page::page(shown_by),
         Document::Options => pages::options(),
         Document::Fields => pages::fields(),
         Document::Bash => completions::bash(),
@@ -80,11 +78,12 @@ struct Section {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sockdiag_guide::page;
     use sockdiag_options::{Key, OPTIONS, option};
 
     #[test]
     fn every_field_is_on_the_page_with_its_doc() {
-        let (page, man) = (pages::fields(), field_page::page());
+        let (page, man) = (pages::fields(), field_page::page(shown_by));
         let catalog = Catalog::standard();
         for field in catalog.fields() {
             assert!(page.contains(&format!("`{}`", field.name)), "{}", field.name);
@@ -128,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_page_of_fields_is_sorted_by_name() {
-        let page = field_page::page();
+        let page = field_page::page(shown_by);
         let names = page.split(".TP\n\\fB").skip(1).filter_map(|item| item.split("\\fR").next());
         let names: Vec<String> = names.map(|name| name.replace('\\', "")).collect();
         let fields: Vec<&String> =

@@ -5,16 +5,18 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-use crossterm::event::{self, Event as Typed, KeyCode, KeyEventKind, KeyModifiers};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::stdio::stdin;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
-use sockdiag_screen::Key;
 
+use super::typed::{Keyboard, Typed};
 use super::{Event, terminal};
 
 /// How long a terminal that takes nothing may delay the end.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the rest of a sequence may be on its way.
+const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Starts both.
 pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
@@ -35,8 +37,10 @@ pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
             if !matches!(signal, SIGTSTP | SIGCONT | SIGWINCH) {
                 thread::spawn(move || {
                     thread::sleep(PATIENCE);
-                    // The other thread waits for a terminal that takes nothing.
-                    terminal::restore();
+                    // The thread of the screen waits for a terminal that takes nothing,
+                    // and so may whoever gives it back.
+                    thread::spawn(terminal::restore);
+                    thread::sleep(PATIENCE);
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 });
             }
@@ -47,60 +51,72 @@ pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
 
 /// Sends keys until there are no more.
 fn read(events: &Sender<Event>) -> io::Result<()> {
+    let mut keyboard = Keyboard::default();
+    let mut room = [0; 1024];
     loop {
-        let stdin = rustix::stdio::stdin();
-        let mut ready = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
-        match poll(&mut ready, None) {
+        let mut ready = [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
+        match poll(&mut ready, keyboard.is_waiting().then_some(&SOON)) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
         let [keys] = ready.map(|one| one.revents());
-        if keys.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
-            return Ok(());
-        }
-        let mut is_empty = true;
-        // Without any time it would not even look.
-        while event::poll(Duration::from_millis(1))? {
-            is_empty = false;
-            let typed = event::read()?;
-            let Some(key) = key(&typed) else { continue };
-            // No key has a meaning with Alt: it is Escape and the key, typed fast.
-            let is_two = matches!(&typed, Typed::Key(key) if key.modifiers.contains(KeyModifiers::ALT));
-            for key in is_two.then_some(Key::Escape).into_iter().chain([key]) {
-                if events.send(Event::Key(key)).is_err() {
-                    return Ok(());
-                }
+        let typed = if keys.is_empty() {
+            keyboard.give_up()
+        } else {
+            match rustix::io::read(stdin(), &mut room) {
+                Ok(0) => return Ok(()),
+                Ok(count) => keyboard.take(room.get(..count).unwrap_or_default()),
+                // While it is stopped, the terminal is another program's.
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                Err(error) => return Err(error.into()),
             }
-        }
-        if is_empty {
-            thread::sleep(Duration::from_millis(20));
+        };
+        for typed in typed {
+            let event = match typed {
+                Typed::Key(key) => Some(Event::Key(key)),
+                Typed::Answer(told) => is_light(&told).map(Event::Background),
+            };
+            if event.is_some_and(|event| events.send(event).is_err()) {
+                return Ok(());
+            }
         }
     }
 }
 
-/// The key of an event; `None` for what is no key that we know.
-fn key(typed: &Typed) -> Option<Key> {
-    let Typed::Key(pressed) = typed else { return None };
-    if pressed.kind == KeyEventKind::Release {
-        return None;
+/// Whether a colour, `11;rgb:RRRR/GGGG/BBBB`, is a light one; parts may have one to four
+/// digits.
+fn is_light(told: &str) -> Option<bool> {
+    let colour = told.strip_prefix("11;rgb:")?;
+    let part = |digits: &str| {
+        let most = 16_u32.checked_pow(digits.len().try_into().ok()?)?.checked_sub(1)?;
+        (1..=4).contains(&digits.len()).then_some(())?;
+        u32::from_str_radix(digits, 16).ok()?.checked_mul(1000)?.checked_div(most)
+    };
+    let parts: Vec<u32> = colour.split('/').map(part).collect::<Option<_>>()?;
+    let [red, green, blue] = parts[..] else { return None };
+    // How bright each looks (ITU-R BT.601).
+    Some(red * 299 + green * 587 + blue * 114 > 500_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn light_is_what_looks_so() {
+        for (told, want) in [
+            ("11;rgb:ffff/ffff/dddd", Some(true)),
+            ("11;rgb:1e/1e/1e", Some(false)),
+            ("11;rgb:f/f/f", Some(true)),
+            ("11;rgb:0000/2b2b/3636", Some(false)),
+            ("11;rgb:fffff/0/0", None),
+            ("11;rgb:ff/ff", None),
+            ("11;rgb:-1/0/0", None),
+            ("10;rgb:ff/ff/ff", None),
+            ("", None),
+        ] {
+            assert_eq!(is_light(told), want, "{told}");
+        }
     }
-    Some(match pressed.code {
-        KeyCode::Up => Key::Up,
-        KeyCode::Down => Key::Down,
-        KeyCode::Left => Key::Left,
-        KeyCode::Right => Key::Right,
-        KeyCode::PageUp => Key::PageUp,
-        KeyCode::PageDown => Key::PageDown,
-        KeyCode::Home => Key::Home,
-        KeyCode::End => Key::End,
-        KeyCode::Enter => Key::Enter,
-        KeyCode::Esc => Key::Escape,
-        KeyCode::Tab => Key::Tab,
-        KeyCode::Backspace => Key::Backspace,
-        KeyCode::Delete => Key::Delete,
-        KeyCode::Char(letter) if pressed.modifiers.contains(KeyModifiers::CONTROL) => Key::Control(letter),
-        KeyCode::Char(letter) => Key::Char(letter),
-        _ => return None,
-    })
 }

@@ -8,24 +8,28 @@
 //! nothing is written to the terminal where the frame is the same.
 
 mod input;
+mod more;
 mod poller;
 mod save;
 mod terminal;
+mod typed;
 mod view;
 
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgMatches, builder::PossibleValuesParser};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, ArgMatches};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
 use sockdiag::fields::Needs;
 use sockdiag::model::{Selected, StateSet};
 use sockdiag::{AskError, Session, Sockets, Verdict};
-use sockdiag_screen::{Action, Id, Key, Ordered, State, Theme, draw};
+use sockdiag_screen::{Action, Id, Key, More, Ordered, State, Theme, draw};
 
 use crate::end::End;
 use crate::options::Asked;
@@ -34,10 +38,16 @@ use crate::question::question;
 use poller::{Desk, Plan, Said};
 use terminal::Screen;
 
+/// How often what belongs to one socket is looked up, of few sockets and of many.
+const MORE: Duration = Duration::from_secs(2);
+const MORE_OF_MANY: Duration = Duration::from_secs(10);
+
 /// What the thread of the screen hears.
 pub(super) enum Event {
     /// A key was pressed.
     Key(Key),
+    /// The terminal told whether its background is a light one.
+    Background(bool),
     /// The keyboard is gone.
     Hangup,
     /// A signal came.
@@ -50,6 +60,8 @@ pub(super) enum Event {
     Opened(Box<Opened>),
     /// Something is to be said.
     Said(String),
+    /// What belongs to the socket whose details are shown.
+    More(Box<More>),
     /// Sockets were put in order.
     Ordered(Box<Ordered>),
 }
@@ -61,11 +73,12 @@ pub(super) struct Opened {
     asked: Asked,
     selected: Selected,
     needs: Needs,
-    session: Result<Session, String>,
+    late_needs: Needs,
+    session: Result<(Session, Option<Session>), String>,
 }
 
 /// Options of the screen.
-pub(super) fn args() -> [Arg; 2] {
+pub(super) fn args() -> [Arg; 3] {
     let heading = "On a terminal";
     [
         Arg::new("batch")
@@ -76,9 +89,19 @@ pub(super) fn args() -> [Arg; 2] {
         Arg::new("theme")
             .long("theme")
             .value_name("THEME")
-            .help("Colours for this background; auto asks NO_COLOR and COLORFGBG")
-            .value_parser(PossibleValuesParser::new(["auto", "dark", "light", "plain"]))
+            .help("Colours for this background, or none; auto asks NO_COLOR, COLORFGBG and the terminal")
+            .value_parser(PossibleValuesParser::new([
+                PossibleValue::new("auto"),
+                PossibleValue::new("dark"),
+                PossibleValue::new("light"),
+                PossibleValue::new("none").alias("plain"),
+            ]))
             .default_value("auto")
+            .help_heading(heading),
+        Arg::new("mouse")
+            .long("mouse")
+            .help("A click chooses a line, the wheel moves; the terminal then selects text only with Shift held")
+            .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
     ]
 }
@@ -91,19 +114,25 @@ pub(super) fn is_wanted(matches: &ArgMatches) -> bool {
     !batch && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
-/// The colours for a terminal.
-fn theme(matches: &ArgMatches) -> Theme {
+/// The colours for a terminal; `None` if only the terminal itself can tell.
+fn theme(matches: &ArgMatches) -> Option<Theme> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     match matches.get_one::<String>("theme").map(String::as_str) {
-        Some("dark") => Theme::Dark,
-        Some("light") => Theme::Light,
-        Some("plain") => Theme::Plain,
-        _ if set("NO_COLOR").is_some() || set("TERM").as_deref() == Some("dumb") => Theme::Plain,
-        // The background is the last number: white, or a light grey.
-        _ => match set("COLORFGBG").as_deref().and_then(|colours| colours.rsplit(';').next()) {
-            Some("7" | "15") => Theme::Light,
-            _ => Theme::Dark,
-        },
+        Some("dark") => return Some(Theme::Dark),
+        Some("light") => return Some(Theme::Light),
+        Some("none" | "plain") => return Some(Theme::Plain),
+        _ => {}
+    }
+    let term = set("TERM");
+    if set("NO_COLOR").is_some() || term.as_deref() == Some("dumb") {
+        return Some(Theme::Plain);
+    }
+    // The background is the last number: white, or a light grey.
+    match set("COLORFGBG").as_deref().and_then(|colours| colours.rsplit(';').next()) {
+        Some("7" | "15") => Some(Theme::Light),
+        Some(_) => Some(Theme::Dark),
+        // The console of the kernel answers nothing, and is dark.
+        None => (term.as_deref() == Some("linux")).then_some(Theme::Dark),
     }
 }
 
@@ -111,32 +140,41 @@ fn theme(matches: &ArgMatches) -> Theme {
 pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
     let state = State::new(view::view(matches, asked, &selected)?);
     let choices = over_time::choices(&state.wanted().join(","), &selected)?;
-    let needs = over_time::needs(&choices);
+    // As if there were few sockets, as on most machines.
+    let needs = over_time::needs(&choices).union(view::cheap());
     // What is wrong with the question is said before the screen is taken.
     let session = Session::open(question(asked, selected, needs))?;
     let (events, inbox) = mpsc::channel();
-    let interval = matches.get_one("interval").copied().unwrap_or(std::time::Duration::from_secs(1));
+    let interval = matches.get_one("interval").copied().unwrap_or(Duration::from_secs(1));
     let desk = Desk::new(events.clone());
     let mut asked = asked.clone();
     let base = Asked { words: Vec::new(), file: None, ..asked.clone() };
     asked.file = None;
     let plan = Plan::of(&state, selected);
     let poller = poller::start(session, plan, interval, desk.clone());
-    let screen = Screen::enter().map_err(|error| End::unwritten(&error))?;
+    let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
+    let theme = theme(matches);
+    if theme.is_none() {
+        // It answers among the keys, or never: nobody waits for it.
+        screen.ask_background().map_err(|error| End::unwritten(&error))?;
+    }
     if let Err(error) = input::start(&events) {
         terminal::restore();
         return Err(End::unseen(format!("keys and signals cannot be waited for: {error}")));
     }
     let mut live = Live {
         state,
-        theme: theme(matches),
+        theme: theme.unwrap_or_default(),
+        asks_background: theme.is_none(),
         screen,
-        last: None,
         base,
         asked,
         selected,
         needs,
-        is_counted: false,
+        late_needs: Needs::NONE,
+        are_many: None,
+        asked_more: None,
+        awaits_more: false,
         desk,
         poller,
         events,
@@ -158,16 +196,21 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
 struct Live {
     state: State,
     theme: Theme,
+    /// Whether the terminal was asked which colours go with its background.
+    asks_background: bool,
     screen: Screen,
-    /// What was drawn last, and where the cursor was.
-    last: Option<(Buffer, Option<ratatui::layout::Position>)>,
     /// What was asked for on the command line, without a filter.
     base: Asked,
     asked: Asked,
     selected: Selected,
     needs: Needs,
-    /// Whether it is known how many sockets there are.
-    is_counted: bool,
+    /// What is asked less often.
+    late_needs: Needs,
+    /// Whether there are many sockets; `None` if that is not known yet.
+    are_many: Option<bool>,
+    /// When what belongs to a socket was asked for last, and whether it was told.
+    asked_more: Option<Instant>,
+    awaits_more: bool,
     desk: Desk,
     poller: Sender<Said>,
     events: Sender<Event>,
@@ -203,6 +246,11 @@ impl Live {
                     return self.act(action);
                 }
             }
+            Event::Background(is_light) => {
+                if self.asks_background {
+                    self.theme = if is_light { Theme::Light } else { Theme::Dark };
+                }
+            }
             Event::Hangup => return Ok(ControlFlow::Break(None)),
             Event::Signal(SIGWINCH) => {}
             Event::Signal(SIGTSTP) => self.suspend()?,
@@ -213,11 +261,16 @@ impl Live {
                     let count = shot.entries().len();
                     self.state.look(shot, detail);
                     self.count(count);
+                    self.ask_more();
                 }
             }
             Event::Trouble(why) => self.state.trouble(&why),
             Event::Opened(opened) => self.opened(*opened),
             Event::Said(text) => self.state.say(&text),
+            Event::More(more) => {
+                self.awaits_more = false;
+                self.state.more(*more);
+            }
             Event::Ordered(ordered) => self.state.ordered(*ordered),
         }
         Ok(ControlFlow::Continue(()))
@@ -227,9 +280,18 @@ impl Live {
         match action {
             Action::Quit => return Ok(ControlFlow::Break(None)),
             Action::Suspend => self.suspend()?,
-            Action::Redraw => self.redraw()?,
+            Action::Redraw => self.screen.forget(),
             Action::Copy(text) => self.screen.copy(&text)?,
-            Action::Read => self.read(),
+            Action::CopyJson(row) => {
+                let text = save::json(self.state.shot(), row);
+                self.state.say(&format!("copied: {text}"));
+                self.screen.copy(&text)?;
+            }
+            Action::Read => {
+                self.read();
+                self.asked_more = None;
+                self.ask_more();
+            }
             Action::Filter(line) => match self.base.filtered(&line) {
                 Ok(asked) => self.open(Some(line), asked),
                 Err(end) => self.state.filter_refused(&said(&end)),
@@ -248,59 +310,96 @@ impl Live {
     }
 
     /// Of few sockets all is read that any preset shows, so that it is there when it is
-    /// asked for; of many that would cost too much.
+    /// asked for; of many that would cost too much, and who holds them is asked less
+    /// often than the rest.
     fn count(&mut self, sockets: usize) {
-        let is_new = !std::mem::replace(&mut self.is_counted, true);
-        if is_new && sockets <= poller::FEW && !self.needs.has(view::cheap()) {
-            self.needs = self.needs.union(view::cheap());
-            self.open(None, self.asked.clone());
+        let had = self.are_many;
+        // Once there are many, a few less are many, too.
+        let most = if had == Some(true) { poller::FEW / 2 } else { poller::FEW };
+        let are_many = sockets > most;
+        self.are_many = Some(are_many);
+        if had == Some(are_many) {
+            return;
         }
+        let (needs, late_needs) = self.wanted_needs();
+        let needs = if are_many { needs } else { self.needs.union(needs).union(view::cheap()) };
+        self.ask(needs, late_needs);
+    }
+
+    /// What reading what is wanted takes: at each look, and less often.
+    fn wanted_needs(&self) -> (Needs, Needs) {
+        let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected).unwrap_or_default();
+        let are_many = self.are_many == Some(true);
+        let (dear, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| are_many && poller::is_dear(it));
+        (over_time::needs(rest), over_time::needs(dear))
     }
 
     /// Reads what is wanted now; where that takes more than was asked for, asks again.
     fn read(&mut self) {
         let plan = Plan::of(&self.state, self.selected);
         let _ = self.poller.send(Said::Plan(plan));
-        let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected);
-        let needs = wanted.map_or(Needs::NONE, |wanted| over_time::needs(&wanted));
-        if !self.needs.has(needs) {
-            self.needs = self.needs.union(needs);
+        let (needs, late_needs) = self.wanted_needs();
+        let mut all = self.needs.union(needs);
+        if !needs.has(Needs::HOSTS) {
+            // Nobody asks for names that nobody reads.
+            all = all.minus(Needs::HOSTS);
+        }
+        self.ask(all, self.late_needs.union(late_needs));
+    }
+
+    fn ask(&mut self, needs: Needs, late_needs: Needs) {
+        if (needs, late_needs) != (self.needs, self.late_needs) {
+            (self.needs, self.late_needs) = (needs, late_needs);
             self.open(None, self.asked.clone());
         }
     }
 
-    /// Opens a session beside the one that is polled.
+    /// Asks what belongs to the socket whose details are shown, from time to time.
+    fn ask_more(&mut self) {
+        let Some(id) = self.state.detailed() else { return };
+        let pause = if self.are_many == Some(true) { MORE_OF_MANY } else { MORE };
+        let is_due = self.asked_more.is_none_or(|asked| asked.elapsed() >= pause);
+        let shot = self.state.shot();
+        let entry = shot.find(id).and_then(|row| shot.entries().get(row));
+        let Some(entry) = entry.filter(|_| is_due && !self.awaits_more) else { return };
+        let (table, netns, events) = (entry.table, self.asked.netns.clone(), self.events.clone());
+        (self.asked_more, self.awaits_more) = (Some(Instant::now()), true);
+        thread::spawn(move || events.send(Event::More(Box::new(more::more(table, id, netns.as_ref())))));
+    }
+
+    /// Opens sessions beside those that are polled.
     fn open(&mut self, filter: Option<String>, mut asked: Asked) {
-        let (needs, events) = (self.needs, self.events.clone());
+        let (needs, late_needs, events) = (self.needs, self.late_needs, self.events.clone());
         thread::spawn(move || {
-            let selected = over_time::selected(&mut asked);
-            let (selected, session) = match selected {
-                Err(end) => (None, Err(said(&end))),
-                Ok(selected) => (
-                    Some(selected),
-                    Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error)),
-                ),
+            let selected = match over_time::selected(&mut asked) {
+                Ok(selected) => selected,
+                Err(end) => return events.send(Event::Trouble(said(&end))),
             };
-            let Some(selected) = selected else {
-                return events.send(Event::Trouble(session.err().unwrap_or_default()));
-            };
-            let opened = Opened { filter, asked, selected, needs, session };
+            let open =
+                |needs| Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error));
+            let session = open(needs).and_then(|session| {
+                let late = (late_needs != Needs::NONE).then(|| open(late_needs)).transpose()?;
+                Ok((session, late))
+            });
+            let opened = Opened { filter, asked, selected, needs, late_needs, session };
             events.send(Event::Opened(Box::new(opened)))
         });
     }
 
     fn opened(&mut self, opened: Opened) {
-        let Opened { filter, asked, selected, needs, session } = opened;
+        let Opened { filter, asked, selected, needs, late_needs, session } = opened;
         match (session, filter) {
-            (Ok(session), filter) => {
+            (Ok((session, late)), filter) => {
+                let are_same = filter.is_none();
                 if let Some(filter) = &filter {
                     self.state.filter_taken(filter);
                     (self.asked, self.selected) = (asked, selected);
-                    self.is_counted = false;
+                    self.are_many = None;
                 }
                 let plan = Plan::of(&self.state, self.selected);
-                let _ = self.poller.send(Said::Session(Box::new(session), plan));
-                if needs != self.needs {
+                let _ =
+                    self.poller.send(Said::Session(Box::new(session), late.map(Box::new), plan, are_same));
+                if (needs, late_needs) != (self.needs, self.late_needs) {
                     // More was wanted meanwhile.
                     self.open(None, self.asked.clone());
                 }
@@ -311,20 +410,10 @@ impl Live {
     }
 
     fn draw(&mut self) -> std::io::Result<()> {
-        let size = self.screen.size()?;
-        let mut buffer = Buffer::empty(Rect::new(0, 0, size.width, size.height));
+        let (width, height) = Screen::size()?;
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
         let cursor = draw(&mut buffer, &mut self.state, self.theme);
-        if self.last.as_ref().is_some_and(|(last, at)| *last == buffer && *at == cursor) {
-            return Ok(());
-        }
-        self.screen.show(&buffer, cursor)?;
-        self.last = Some((buffer, cursor));
-        Ok(())
-    }
-
-    fn redraw(&mut self) -> std::io::Result<()> {
-        self.last = None;
-        self.screen.clear()
+        if width == 0 || height == 0 { Ok(()) } else { self.screen.show(buffer, cursor) }
     }
 
     /// Gives the terminal back and stops; goes on when it is let.
@@ -336,7 +425,8 @@ impl Live {
 
     fn resume(&mut self) -> std::io::Result<()> {
         terminal::take()?;
-        self.redraw()
+        self.screen.forget();
+        Ok(())
     }
 }
 

@@ -2,19 +2,21 @@
 //!
 //! Invariant: at most one look waits to be drawn, however slow the terminal is.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockdiag::fields::Choice;
+use sockdiag::fields::{Choice, Needs};
 use sockdiag::model::{Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::source::DumpError;
-use sockdiag::{Observer, Session};
-use sockdiag_screen::{Builder, Detail, Head, Id, Mark, Shot, State};
+use sockdiag::{Observer, Session, Sink};
+use sockdiag_screen::{Builder, Detail, Head, Id, Late, Mark, Shot, State};
 
 use super::Event;
 use crate::over_time;
@@ -31,6 +33,12 @@ pub(super) const FEW: usize = 20_000;
 const SAID_FOR: u64 = 10;
 /// Sentences at most.
 const MOST_SAID: usize = 20;
+
+/// How often columns are read that take a look at all processes, where there are many
+/// sockets.
+const LATE: Duration = Duration::from_secs(5);
+/// The same in the time that it takes, if that is more.
+const LATE_SHARE: u32 = 10;
 
 /// What is read at each look.
 pub(super) struct Plan {
@@ -49,14 +57,20 @@ impl Plan {
         let detail = state.detailed();
         Self { wanted: choices(state.wanted()), all: choices(state.all_fields()), detail }
     }
+
+    /// What is wanted that takes a look at all processes.
+    fn dear(&self) -> Vec<Choice> {
+        self.wanted.iter().filter(|it| is_dear(it)).cloned().collect()
+    }
 }
 
 /// What the poller is told.
 pub(super) enum Said {
     /// Read this from now on.
     Plan(Plan),
-    /// Ask this from now on.
-    Session(Box<Session>, Plan),
+    /// Ask this from now on, and the other one less often; about the same sockets as
+    /// before, or about others.
+    Session(Box<Session>, Option<Box<Session>>, Plan, bool),
 }
 
 /// A look, and everything about the socket whose details are wanted.
@@ -104,6 +118,8 @@ pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk
             number: 0,
             lost: 0,
             said: Vec::new(),
+            late: None,
+            is_fresh: true,
         };
         poller.serve(&inbox);
     });
@@ -123,6 +139,10 @@ struct Poller {
     lost: u64,
     /// What was said, and at which look.
     said: Vec<(String, u64)>,
+    /// What is asked less often.
+    late: Option<LateDesk>,
+    /// Whether the observer made no look yet.
+    is_fresh: bool,
 }
 
 impl Poller {
@@ -143,11 +163,17 @@ impl Poller {
             due = due.max(Instant::now());
             loop {
                 match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                    Ok(Said::Plan(plan)) => self.plan = plan,
-                    Ok(Said::Session(session, plan)) => {
+                    Ok(Said::Plan(plan)) => {
+                        self.late.iter().for_each(|late| late.wants(&plan));
                         self.plan = plan;
-                        self.observer = Observer::new(*session);
-                        self.previous = Arc::new(Shot::empty());
+                    }
+                    Ok(Said::Session(session, late, plan, are_same)) => {
+                        self.late = late.map(|late| LateDesk::start(*late, &plan));
+                        self.plan = plan;
+                        (self.observer, self.is_fresh) = (Observer::new(*session), true);
+                        if !are_same {
+                            self.previous = Arc::new(Shot::empty());
+                        }
                         due = Instant::now();
                         continue;
                     }
@@ -166,13 +192,24 @@ impl Poller {
         let few = self.previous.entries().len() <= FEW;
         let columns = if few { &self.plan.all } else { &self.plan.wanted };
         // What was not asked for would be absent, which is not the same as unknown.
-        let columns: Vec<Choice> = columns.iter().filter(|it| needs.has(it.needs())).cloned().collect();
+        let mut columns: Vec<Choice> = columns.iter().filter(|it| needs.has(it.needs())).cloned().collect();
+        let mut late = 0;
+        if self.late.is_some() {
+            let dear = self.plan.dear().into_iter().filter(|it| !needs.has(it.needs()));
+            let before = columns.len();
+            columns.extend(dear);
+            late = columns.len() - before;
+        }
+        let known = self.late.as_ref().and_then(LateDesk::known);
         let mut gather = Gather {
-            builder: Builder::new(columns, Some(Arc::clone(&self.previous)), self.stays),
+            builder: Builder::new(columns, Some(Arc::clone(&self.previous)), self.stays).late(late, known),
             wanted: self.plan.detail,
             detail: None,
             said: Vec::new(),
+            before: (self.is_fresh && !self.previous.entries().is_empty())
+                .then(|| self.previous.entries().iter().map(|entry| entry.id).collect()),
         };
+        self.is_fresh = false;
         let frame = match self.observer.look(&mut gather) {
             Ok(frame) => frame,
             Err(error) => return self.desk.events.send(Event::Trouble(error.to_string())).is_ok(),
@@ -218,6 +255,77 @@ impl Poller {
     }
 }
 
+/// Whether a column takes a look at all processes.
+pub(super) fn is_dear(choice: &Choice) -> bool {
+    choice.needs().has(Needs::PROCESSES)
+}
+
+/// Where lies what a thread of its own asks from time to time.
+struct LateDesk {
+    known: Arc<Mutex<Option<Arc<Late>>>>,
+    /// The thread ends when this does.
+    tell: Sender<Vec<Choice>>,
+}
+
+impl LateDesk {
+    fn start(mut session: Session, plan: &Plan) -> Self {
+        let known: Arc<Mutex<Option<Arc<Late>>>> = Arc::default();
+        let (tell, inbox) = mpsc::channel::<Vec<Choice>>();
+        let (desk, mut columns) = (Arc::clone(&known), plan.dear());
+        thread::spawn(move || {
+            loop {
+                let begun = Instant::now();
+                let mut rows = LateRows(Builder::new(columns.clone(), None, 0));
+                // What is worth saying, the other question says, too.
+                if session.poll(&mut rows).is_err() {
+                    return;
+                }
+                let late = Arc::new(Late::of(rows.0.end(Head::default())));
+                *desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(late);
+                let due = Instant::now() + LATE.max(begun.elapsed() * LATE_SHARE);
+                loop {
+                    match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                        Ok(wanted) if names(&wanted) == names(&columns) => {}
+                        Ok(wanted) => {
+                            columns = wanted;
+                            break;
+                        }
+                        Err(RecvTimeoutError::Timeout) => break,
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    }
+                }
+            }
+        });
+        Self { known, tell }
+    }
+
+    /// Says what is wanted from now on.
+    fn wants(&self, plan: &Plan) {
+        // A thread that ended has said all that it can.
+        let _ = self.tell.send(plan.dear());
+    }
+
+    fn known(&self) -> Option<Arc<Late>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn names(choices: &[Choice]) -> Vec<String> {
+    choices.iter().map(Choice::full_name).collect()
+}
+
+/// Takes the rows of what is asked less often.
+struct LateRows(Builder);
+
+impl Sink for LateRows {
+    type Error = Infallible;
+
+    fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Infallible> {
+        self.0.row(Mark::Known, row);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
 /// Takes the rows of a look.
 struct Gather {
     builder: Builder,
@@ -225,6 +333,8 @@ struct Gather {
     wanted: Option<Id>,
     detail: Option<Detail>,
     said: Vec<String>,
+    /// The sockets of the look before, where another observer made it.
+    before: Option<HashSet<Id>>,
 }
 
 impl FrameSink for Gather {
@@ -237,7 +347,13 @@ impl FrameSink for Gather {
             Seen::Closed => Mark::Gone(0),
             _ => Mark::Known,
         };
-        self.builder.row(mark, row);
+        let id = || Id {
+            netns: row.names.netns.map_or(0, |netns| netns.inode),
+            cookie: row.cookie().unwrap_or(0),
+        };
+        let is_new =
+            seen == Seen::Known && self.before.as_ref().is_some_and(|before| !before.contains(&id()));
+        self.builder.row(if is_new { Mark::New } else { mark }, row);
         if let Some(id) = self.wanted
             && row.cookie() == Some(id.cookie)
             && row.names.netns.map_or(0, |netns| netns.inode) == id.netns

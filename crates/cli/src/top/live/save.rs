@@ -31,6 +31,15 @@ pub(super) fn save(shot: &Shot, rows: Vec<usize>, columns: &[String]) -> String 
     format!("there are files sockdiag-top-{time}-*.jsonl already")
 }
 
+/// Everything that is kept of a row, as an object.
+pub(super) fn json(shot: &Shot, row: usize) -> String {
+    let columns: Vec<String> = shot.columns().iter().map(Choice::full_name).collect();
+    let mut text = Vec::new();
+    // Memory takes everything.
+    let _ = write(shot, vec![row], &columns, &mut text);
+    String::from_utf8_lossy(&text).trim_end().to_owned()
+}
+
 fn write(shot: &Shot, rows: Vec<usize>, columns: &[String], mut out: impl io::Write) -> io::Result<()> {
     let known: Vec<(usize, &String, Choice)> = columns
         .iter()

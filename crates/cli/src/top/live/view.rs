@@ -11,7 +11,7 @@ use crate::top::preset::{self, PRESETS};
 use crate::{complete, over_time};
 
 /// What can be grouped by, and the fields of it.
-const GROUPS: [(&str, &str); 9] = [
+const GROUPS: [(&str, &str); 10] = [
     ("process", "comm"),
     ("process id", "comm,pid"),
     ("remote address", "remote.addr"),
@@ -21,6 +21,7 @@ const GROUPS: [(&str, &str); 9] = [
     ("container", "container"),
     ("unit", "unit"),
     ("namespace", "netns.title"),
+    ("process and state", "comm,state"),
 ];
 
 /// What a dump brings along at little cost, so that details have it and other presets
@@ -38,6 +39,9 @@ pub(super) fn cheap() -> Needs {
     let presets = counters.fold(Catalog::shared().needs(groups), |all, names| all.union(needs(names)));
     presets.minus(Needs::PROCESSES)
 }
+
+/// Who holds a socket, as a screen has room for.
+const LIVE_WHO: &str = "comm,pid";
 
 /// What is drawn over time besides.
 const SERIES: &str = "goodput_bytes_per_s,rate.retrans_per_s,age_ms";
@@ -58,7 +62,7 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
     for preset in PRESETS {
         presets.push(Preset {
             name: preset.name.to_owned(),
-            columns: names(&super::super::columns_of(preset, asked))?,
+            columns: names(&preset::columns_of(preset, asked, LIVE_WHO))?,
             sort: order(preset.sort)?,
         });
     }
@@ -101,5 +105,25 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
         grouped,
         filter: filter.join(" "),
         words: complete::filter_word_list(),
+        fields: fields(selected),
     })
+}
+
+/// What sockets of these tables can report, by full names, with what it means.
+fn fields(selected: &Selected) -> Vec<(String, String)> {
+    let catalog = Catalog::shared();
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for field in catalog.fields().filter(|field| catalog.reports(selected.tables, field)) {
+        let members = field.kind.members().iter();
+        let members = members.map(|member| (format!("{}.{}", field.name, member.name), member.meaning()));
+        for (name, doc) in std::iter::once((field.name.to_owned(), field.meaning())).chain(members) {
+            // Some cannot be columns.
+            let full =
+                over_time::choices(&name, selected).ok().and_then(|one| Some(one.first()?.full_name()));
+            if full.as_ref() == Some(&name) && fields.iter().all(|(known, _)| *known != name) {
+                fields.push((name, doc));
+            }
+        }
+    }
+    fields
 }

@@ -13,7 +13,7 @@ const DATE: &str = "2026-11-29";
 
 /// A piece of a section.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Piece {
+pub enum Piece {
     /// A heading below the section's.
     Heading(&'static str),
     /// A paragraph.
@@ -23,7 +23,7 @@ pub(super) enum Piece {
 }
 
 /// A page in the making.
-pub(super) struct Page {
+pub struct Page {
     roff: Roff,
     /// Whether a heading stands right before, so that no space is wanted.
     fresh: bool,
@@ -31,7 +31,7 @@ pub(super) struct Page {
 
 impl Page {
     /// Begins a page: its name, its section of the manual, what it is about.
-    pub(super) fn new(name: &str, section: &str, about: &str) -> Self {
+    pub fn new(name: &str, section: &str, about: &str) -> Self {
         let mut roff = Roff::new();
         let version = format!("sockdiag {}", env!("CARGO_PKG_VERSION"));
         let manual = if section == "8" { "System administration" } else { "Miscellaneous" };
@@ -42,36 +42,41 @@ impl Page {
         page
     }
 
-    pub(super) fn section(&mut self, title: &str) {
+    /// Begins a section.
+    pub fn section(&mut self, title: &str) {
         self.roff.control("SH", [title]);
         self.fresh = true;
     }
 
-    pub(super) fn heading(&mut self, title: &str) {
+    /// Begins a part of a section.
+    pub fn heading(&mut self, title: &str) {
         self.roff.control("SS", [title]);
         self.fresh = true;
     }
 
-    pub(super) fn paragraph(&mut self, text: &str) {
+    /// A paragraph.
+    pub fn paragraph(&mut self, text: &str) {
         self.inlines(vec![roman(text)]);
     }
 
     /// A paragraph of several fonts.
-    pub(super) fn inlines(&mut self, text: Vec<Inline>) {
+    pub fn inlines(&mut self, text: Vec<Inline>) {
         if !std::mem::take(&mut self.fresh) {
             self.roff.control("PP", []);
         }
         self.roff.text(text);
     }
 
-    pub(super) fn term(&mut self, term: Vec<Inline>, text: &str) {
+    /// A term and what it means.
+    pub fn term(&mut self, term: Vec<Inline>, text: &str) {
         self.fresh = false;
         self.roff.control("TP", []);
         self.roff.text(term);
         self.roff.text([roman(text)]);
     }
 
-    pub(super) fn put(&mut self, pieces: &[Piece]) {
+    /// Pieces, one after the other.
+    pub fn put(&mut self, pieces: &[Piece]) {
         for piece in pieces {
             match piece {
                 Piece::Heading(title) => self.heading(title),
@@ -81,14 +86,15 @@ impl Page {
         }
     }
 
-    pub(super) fn terms(&mut self, terms: &[(&str, &str)]) {
+    /// Terms and what each means.
+    pub fn terms(&mut self, terms: &[(&str, &str)]) {
         for (name, text) in terms {
             self.term(vec![bold(*name)], text);
         }
     }
 
     /// Other pages, each with its section: `ip(8)`.
-    pub(super) fn see_also(&mut self, names: &[&str]) {
+    pub fn see_also(&mut self, names: &[&str]) {
         self.section("SEE ALSO");
         let mut text = Vec::new();
         for (at, name) in names.iter().enumerate() {
@@ -101,7 +107,7 @@ impl Page {
 
     /// The page in ASCII: other letters as escapes, which every formatter reads
     /// whatever the locale.
-    pub(super) fn end(self) -> String {
+    pub fn end(self) -> String {
         let mut text = String::new();
         for letter in self.roff.to_roff().chars() {
             if letter.is_ascii() {
@@ -116,7 +122,7 @@ impl Page {
 
 /// A synopsis such as `ss [ OPTIONS ] [ FILTER ]`: what is typed as it stands is bold,
 /// and what stands for something else italic.
-pub(super) fn synopsis(page: &mut Page, text: &str) {
+pub fn synopsis(page: &mut Page, text: &str) {
     page.section("SYNOPSIS");
     let mut inlines = Vec::new();
     for word in text.split(' ') {
@@ -132,8 +138,7 @@ pub(super) fn synopsis(page: &mut Page, text: &str) {
     page.inlines(inlines);
 }
 
-/// A text as it stands in a page.
-#[cfg(test)]
-pub(super) fn escaped(text: &str) -> String {
+/// A text as it stands in a page, for who searches one.
+pub fn escaped(text: &str) -> String {
     text.replace('-', "\\-")
 }

@@ -6,10 +6,10 @@
 
 use sockdiag_options::{EXCLUDE, STATE};
 
-use super::page::{Page, Piece, synopsis};
+use crate::page::{Page, Piece, synopsis};
 
 /// The whole page.
-pub(super) fn page() -> String {
+pub fn page() -> String {
     let mut page = Page::new("ss-filter", "7", "the filters of ss(8)");
     synopsis(&mut page, "ss [ OPTIONS ] [ state | exclude STATE ]... [ EXPRESSION ]");
     for (title, pieces) in SECTIONS {

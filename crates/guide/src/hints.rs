@@ -10,11 +10,12 @@
 mod mended;
 
 use std::ffi::OsString;
+use std::io::BufRead;
 use std::net::Ipv6Addr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::fields::{Kind, distance};
-use sockdiag::filter::{Comparison, Expr, Refused, Test};
+use sockdiag::filter::{self, Comparison, Expr, Refused, Test};
 use sockdiag::model::{StateSet, TableSet, states};
 use sockdiag_options::{OPTIONS, STATE};
 
@@ -25,15 +26,29 @@ const PORTS: u64 = 65535;
 
 /// What people typed, and the tables that they asked for.
 #[derive(Clone, Copy)]
-pub(crate) struct People<'w> {
+pub struct People<'w> {
     /// The words of the filter.
-    pub(crate) words: &'w [OsString],
+    pub words: &'w [OsString],
     /// The tables.
-    pub(crate) tables: TableSet,
+    pub tables: TableSet,
+}
+
+/// Reads a filter: of a program, or one that may have been meant.  There is one such
+/// call, so that a program has the code once.
+///
+/// # Errors
+/// Where the filter cannot be used.
+#[inline(never)]
+pub fn parse<'a>(
+    words: &'a [&'a [u8]],
+    file: Option<&'a mut dyn BufRead>,
+    context: filter::Context<'a>,
+) -> Result<filter::Parsed, Box<filter::Refused>> {
+    filter::parse_or_explain(words, file, context)
 }
 
 /// Where a filter is wrong, and how it was probably meant.
-pub(crate) fn picture(refused: &Refused, people: People<'_>) -> String {
+pub fn picture(refused: &Refused, people: People<'_>) -> String {
     let People { words, tables } = people;
     let mut text = refused.picture();
     if refused.mended.is_none()
@@ -46,7 +61,7 @@ pub(crate) fn picture(refused: &Refused, people: People<'_>) -> String {
 
 /// A sentence on a filter that is right and rarely meant so, and how it was probably
 /// meant; without the last newline.
-pub(crate) fn rarely_meant(words: &[OsString]) -> Option<String> {
+pub fn rarely_meant(words: &[OsString]) -> Option<String> {
     let tokens = tokens(words);
     tokens.iter().enumerate().find_map(|(at, key)| {
         let is_port = matches!(key.as_str(), "sport" | "dport");
@@ -68,17 +83,17 @@ pub(crate) fn rarely_meant(words: &[OsString]) -> Option<String> {
             let said = format!("{value} is read as the address {address} and the port {port}");
             (said, format!("{key} [{value}]"))
         };
-        Some(format!("ss: {said}{}", tried(&with(&tokens, at, value_at, &mended))))
+        Some(format!("{said}{}", tried(&with(&tokens, at, value_at, &mended))))
     })
 }
 
 /// What may be why nothing was shown: `narrow`, that states were not asked for, and
 /// what people know otherwise of the fields that a filter compares.
-pub(crate) fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
+pub fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
     let mut hints = Vec::new();
     if narrow {
         hints.push(
-            "ss: only established sockets were asked for: -a lists those of all states, -l those that listen"
+            "only established sockets were asked for: -a lists those of all states, -l those that listen"
                 .to_owned(),
         );
     }
@@ -98,7 +113,7 @@ pub(crate) fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
         } else {
             continue;
         };
-        hints.push(format!("ss: {said}{}", tried(&mended)));
+        hints.push(format!("{said}{}", tried(&mended)));
         break;
     }
     hints
@@ -106,7 +121,7 @@ pub(crate) fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
 
 /// What the first word that is no state is probably meant to be, of words before a
 /// filter; with a line break before it.
-pub(crate) fn states(words: &[OsString]) -> String {
+pub fn states(words: &[OsString]) -> String {
     let wrong = words.chunks_exact(2).find_map(|pair| match pair {
         [_, name] if StateSet::by_word(name.as_bytes()).is_none() => Some(name),
         _ => None,
@@ -134,7 +149,7 @@ fn state(word: &[u8]) -> String {
 /// An option that an unknown one is probably meant to be, whether it is ours, and how
 /// many letters differ.
 /// `words` are those of the command line, one of which has it behind a single dash.
-pub(crate) fn option(unknown: &str, words: &[OsString]) -> Option<(&'static str, bool, usize)> {
+pub fn option(unknown: &str, words: &[OsString]) -> Option<(&'static str, bool, usize)> {
     let name = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
     let dashed = |word: &OsString| word.to_str()?.strip_prefix('-').map(name);
     let long = unknown.strip_prefix("--").map(name);
@@ -221,7 +236,7 @@ mod tests {
             ("dst 2001:db8::1:25", "try: 'dst [2001:db8::1:25]'"),
         ] {
             let said = rarely_meant(&words(typed)).unwrap_or_default();
-            assert!(said.starts_with("ss: ") && said.ends_with(meant), "{typed}: {said}");
+            assert!(said.ends_with(meant), "{typed}: {said}");
         }
         for typed in ["src 10.0.0.1", "src :7404", "dst [::1]:25", "sport = :65535", "src 10/8", "dst *"] {
             assert_eq!(rarely_meant(&words(typed)), None, "{typed}");

@@ -3,15 +3,14 @@
 //! Made from the table of fields alone.
 
 use roff::{Inline, bold, roman};
-use sockdiag::fields::{Catalog, Field};
+use sockdiag::fields::{Catalog, Field, Groups};
 use sockdiag::sort::sort_by;
 use sockdiag_render::field_list::tokens;
 
-use super::page::{Page, Piece};
-use crate::cli::shown_by;
+use crate::page::{Page, Piece};
 
-/// The whole page.
-pub(super) fn page() -> String {
+/// The whole page; what shows a group of fields is for the program to tell.
+pub fn page(shown_by: fn(Groups) -> String) -> String {
     let mut page = Page::new("ss-fields", "7", "the fields of sockets that ss(8) shows");
     page.section("DESCRIPTION");
     page.put(DESCRIPTION);
@@ -27,7 +26,7 @@ pub(super) fn page() -> String {
             subject = own;
             page.heading(subject);
         }
-        page.term(name(field.name, field.unit.name(), &tokens(field)), &text(field));
+        page.term(name(field.name, field.unit.name(), &tokens(field)), &text(field, shown_by));
         for member in field.kind.members() {
             let full = format!("{}.{}", field.name, member.name);
             page.term(name(&full, member.unit.name(), ""), &member.meaning());
@@ -74,7 +73,7 @@ fn name(full: &str, unit: Option<&str>, tokens: &str) -> Vec<Inline> {
     term
 }
 
-fn text(field: &Field) -> String {
+fn text(field: &Field, shown_by: fn(Groups) -> String) -> String {
     let shown = shown_by(field.groups);
     let shown = match shown.as_str() {
         "" => String::new(),

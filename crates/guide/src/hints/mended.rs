@@ -97,7 +97,7 @@ pub(super) fn mended(refused: &Refused, words: &[OsString], tables: TableSet) ->
 fn is_filter(text: &str, tables: TableSet) -> bool {
     let context =
         filter::Context { catalog: Catalog::shared(), preferred: None, tables, lookups: &mut Anything };
-    crate::run::parse(&[text.as_bytes()], None, context).is_ok()
+    super::parse(&[text.as_bytes()], None, context).is_ok()
 }
 
 /// A world in which every name exists that begins with a letter.

@@ -1,0 +1,205 @@
+//! A terminal that a test holds: a pseudo-terminal whose other end is drawn on by a
+//! program, and what came of it.
+//!
+//! What is written is taken by [`Screen`], which knows the sequences that a program of
+//! full screens needs and keeps every other one, so that a test can say that there was
+//! none.  Whether a terminal was given back is [`Terminal::faults`].
+//!
+//! Source: pty(7), tty_ioctl(4), termios(3), console_codes(4).
+
+mod screen;
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
+
+use crate::{Doing as _, Why, sys};
+pub use screen::Screen;
+
+/// A pseudo-terminal.
+#[derive(Debug)]
+pub struct Terminal {
+    ours: Arc<OwnedFd>,
+    theirs: OwnedFd,
+    screen: Arc<Mutex<Screen>>,
+    /// Whether what is written is taken.
+    reads: Arc<AtomicBool>,
+    ends: Arc<AtomicBool>,
+    settings: Termios,
+}
+
+impl Terminal {
+    /// A terminal of so many columns and lines.
+    pub fn new(size: (u16, u16)) -> Result<Self, Why> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let ours = openpt(flags).doing("making a terminal")?;
+        grantpt(&ours).doing("making a terminal")?;
+        unlockpt(&ours).doing("making a terminal")?;
+        let theirs = ioctl_tiocgptpeer(&ours, flags).doing("opening a terminal")?;
+        let settings = || tcgetattr(&theirs).doing("reading a terminal's settings");
+        // Settings that were made once say at which speed they are read, which new ones
+        // leave to the speed of writing.
+        tcsetattr(&theirs, OptionalActions::Now, &settings()?).doing("making a terminal's settings")?;
+        let settings = settings()?;
+        let terminal = Self {
+            ours: Arc::new(ours),
+            theirs,
+            screen: Arc::new(Mutex::new(Screen::new(size))),
+            reads: Arc::new(AtomicBool::new(true)),
+            ends: Arc::default(),
+            settings,
+        };
+        terminal.resize(size)?;
+        terminal.take()?;
+        Ok(terminal)
+    }
+
+    /// Reads what is written, on a thread that ends with the terminal.
+    fn take(&self) -> Result<(), Why> {
+        let ours = self.ours.try_clone().doing("sharing a terminal")?;
+        let (screen, reads, ends) =
+            (Arc::clone(&self.screen), Arc::clone(&self.reads), Arc::clone(&self.ends));
+        std::thread::spawn(move || {
+            let mut file = File::from(ours);
+            let mut room = [0; 1 << 12];
+            while !ends.load(Ordering::SeqCst) {
+                if !reads.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
+                let soon = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+                let mut ready = [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)];
+                if !matches!(poll(&mut ready, Some(&soon)), Ok(1)) {
+                    continue;
+                }
+                let Ok(count) = file.read(&mut room) else { return };
+                // One that answers does so before the next piece.
+                let answer = lock(&screen).take(room.get(..count).unwrap_or_default());
+                if !answer.is_empty() && file.write_all(&answer).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Starts a command on it, which leads a session whose terminal this is.
+    pub fn spawn(&self, command: &mut Command) -> Result<Child, Why> {
+        let end = || self.theirs.try_clone().doing("sharing a terminal");
+        command.stdin(end()?).stdout(end()?).stderr(end()?);
+        sys::lead_session_before_exec(command);
+        command.spawn().doing("starting a program on a terminal")
+    }
+
+    /// Presses keys: bytes as a terminal sends them.
+    pub fn press(&self, keys: &[u8]) -> Result<(), Why> {
+        let mut rest = keys;
+        while !rest.is_empty() {
+            let count = rustix::io::write(&*self.ours, rest).doing("pressing keys")?;
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Gives it another size, which the program hears of.
+    pub fn resize(&self, (columns, lines): (u16, u16)) -> Result<(), Why> {
+        lock(&self.screen).resize((columns, lines));
+        let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&*self.ours, size).doing("resizing a terminal")
+    }
+
+    /// From now on what is written is taken, or is not.
+    pub fn reads(&self, reads: bool) {
+        self.reads.store(reads, Ordering::SeqCst);
+    }
+
+    /// What stands on it.
+    pub fn screen(&self) -> MutexGuard<'_, Screen> {
+        lock(&self.screen)
+    }
+
+    /// Waits until a text stands on it; what stands there instead, if it never does.
+    pub fn shows(&self, text: &str) -> Result<(), String> {
+        self.until(|screen| screen.text().contains(text))
+    }
+
+    /// Waits until the screen is so; what stands there, if it never is.
+    pub fn until(&self, mut is_so: impl FnMut(&Screen) -> bool) -> Result<(), String> {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let screen = self.screen();
+            if is_so(&screen) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(screen.text());
+            }
+            drop(screen);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What is not as it was before anything ran on it: modes, settings, and sequences
+    /// that nobody knows.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.screen().faults();
+        match self.is_as_before() {
+            Ok(true) => {}
+            Ok(false) => faults.push(format!(
+                "the settings are {:?}, and were {:?}",
+                tcgetattr(&self.theirs),
+                self.settings
+            )),
+            Err(error) => faults.push(format!("the settings cannot be read: {error}")),
+        }
+        faults
+    }
+
+    /// Whether its settings (stty) are those of the beginning.
+    pub fn is_as_before(&self) -> io::Result<bool> {
+        let now = tcgetattr(&self.theirs)?;
+        Ok(format!("{now:?}") == format!("{:?}", self.settings))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::SeqCst);
+    }
+}
+
+fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_behind_is_a_fault() {
+        let run = |words: &str| {
+            let terminal = Terminal::new((20, 4)).unwrap();
+            let mut command = Command::new("sh");
+            command.args(["-c", words]);
+            terminal.spawn(&mut command).unwrap().wait().unwrap();
+            terminal.until(|screen| screen.text().contains("end")).unwrap();
+            (terminal.faults(), terminal.screen().text())
+        };
+        assert_eq!(run("printf 'a\\nend'"), (Vec::new(), "a\nend\n\n\n".to_owned()));
+        let (faults, _) = run("stty -echo; printf '\\033[?25l\\033[31m\\033[?1000h\\033[5zend'");
+        assert_eq!(faults.len(), 5, "{faults:?}");
+        let (faults, text) = run("printf 'a\\033[?1049h\\033[2;3Hend'; sleep 0.2");
+        assert_eq!((faults.len(), text.as_str()), (1, "\n  end\n\n\n"));
+        // It leads a session on this terminal.
+        assert_eq!(run("exec 3<>/dev/tty && echo end").0, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,141 @@
+//! `cargo xtask dist`: everything that a release has to download, in `target/dist`.
+//!
+//! Programs are built once, put below a directory as `install` puts them, and packed:
+//! what is in a package is what `install` installs.  Every time in an archive is that of
+//! the commit, every path is relative, and order is that of names, so that the same
+//! commit gives the same bytes.
+
+mod image;
+mod packages;
+mod sbom;
+mod sums;
+mod tarball;
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sockdiag_testkit::Why;
+
+use tree::Tree;
+
+/// For the list of chores.
+pub(crate) const WORDS: &str = "[deb|rpm|tarball|static|image|sbom]...";
+/// For the list of chores.
+pub(crate) const DOC: &str = "\
+Make what is downloaded, in target/dist: a .deb (cargo-deb), a .rpm
+(cargo-generate-rpm), tarballs with install.sh, of the static programs too, an OCI
+image that holds the static programs alone, a list of what the programs are made of
+(SBOM, CycloneDX), the licences of third parties, and SHA256SUMS.  Only those that
+are named, or all.  The packagers are installed into target/tools when they are missing.";
+
+/// What is made.
+const PARTS: &[(&str, Make)] = &[
+    ("deb", packages::deb),
+    ("rpm", packages::rpm),
+    ("tarball", tarball::shared),
+    ("static", tarball::of_static),
+    ("image", image::image),
+    ("sbom", sbom::sbom),
+];
+
+type Make = fn(&mut Dist) -> Result<PathBuf, Why>;
+
+/// What is being made.
+struct Dist {
+    /// Where it goes.
+    directory: PathBuf,
+    version: &'static str,
+    /// When the commit was made, in seconds since 1970.
+    time: u64,
+    shared: Option<Tree>,
+    alone: Option<Tree>,
+}
+
+/// Does it.
+pub(crate) fn run(words: &[String]) -> Result<(), Why> {
+    for word in words {
+        if !PARTS.iter().any(|(name, _)| name == word) {
+            return Err(Why::new(format!("{word} is not understood; usage: {WORDS}")));
+        }
+    }
+    let directory = crate::bench::target()?.join("dist");
+    let _ = fs::remove_dir_all(&directory);
+    make_directory(&directory)?;
+    let mut dist =
+        Dist { directory, version: env!("CARGO_PKG_VERSION"), time: time()?, shared: None, alone: None };
+    let mut made = Vec::new();
+    for (name, make) in PARTS {
+        if words.is_empty() || words.iter().any(|word| word == name) {
+            made.push(make(&mut dist)?);
+        }
+    }
+    made.push(dist.third_parties()?);
+    made.push(sums::write(&dist.directory, &made)?);
+    for path in made {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+impl Dist {
+    /// The programs as they are shipped, and what goes with them.
+    fn shared(&mut self) -> Result<&Tree, Why> {
+        if self.shared.is_none() {
+            self.shared = Some(Tree::shared(&self.directory.join("tree"))?);
+        }
+        self.shared.as_ref().ok_or_else(|| Why::new("there are no programs"))
+    }
+
+    /// The same, of programs that need no library.
+    fn alone(&mut self) -> Result<&Tree, Why> {
+        if self.alone.is_none() {
+            let shared = self.shared()?.clone();
+            self.alone = Some(Tree::alone(&self.directory.join("static"), &shared)?);
+        }
+        self.alone.as_ref().ok_or_else(|| Why::new("there are no programs"))
+    }
+
+    /// The licences of what others wrote.
+    fn third_parties(&self) -> Result<PathBuf, Why> {
+        let path = self.directory.join("THIRD-PARTY");
+        fs::write(&path, crate::install::third_parties()?).map_err(failed(&path))?;
+        Ok(path)
+    }
+
+    /// The name of a file of this version.
+    fn file(&self, ending: &str) -> PathBuf {
+        self.directory.join(format!("sockdiag-{}-{ending}", self.version))
+    }
+}
+
+/// When the commit was made; `SOURCE_DATE_EPOCH` where there is none.
+fn time() -> Result<u64, Why> {
+    if let Some(time) = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|time| time.parse().ok()) {
+        return Ok(time);
+    }
+    let out = Command::new("git").args(["log", "-1", "--format=%ct"]).output();
+    let out = out.map_err(|error| Why::new(format!("running git: {error}")))?;
+    String::from_utf8_lossy(&out.stdout)
+        .trim()
+        .parse()
+        .map_err(|_| Why::new("there is no commit and no SOURCE_DATE_EPOCH"))
+}
+
+fn make_directory(path: &Path) -> Result<(), Why> {
+    fs::create_dir_all(path).map_err(failed(path))
+}
+
+/// What could not be done with a file.
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Why + use<> {
+    let path = path.display().to_string();
+    move |error| Why::new(format!("{path}: {error}"))
+}
+
+/// Runs a command that says itself what is wrong.
+fn done(command: &mut Command) -> Result<(), Why> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|error| Why::new(format!("running {name}: {error}")))?;
+    if status.success() { Ok(()) } else { Err(Why::new(format!("{name} ended with {status}"))) }
+}

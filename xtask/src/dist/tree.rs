@@ -1,0 +1,77 @@
+//! The programs and what goes with them, below a directory as they are installed below
+//! a prefix.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sockdiag_testkit::Why;
+
+use super::{failed, make_directory};
+use crate::bench::{build_alone, build_shipped};
+
+/// Files below a directory.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    pub(super) root: PathBuf,
+    /// Their names below it, in order.
+    pub(super) files: Vec<String>,
+}
+
+/// What programs are made of.
+const PROGRAMS: [(&str, &str); 2] = [("sockdiag-ss", "ss"), ("sockdiag-cli", "sockdiag")];
+/// What is read before anything is installed.
+const PAPERS: [&str; 3] = ["README.md", "CHANGELOG.md", "SECURITY.md"];
+
+impl Tree {
+    /// The programs for machines that have the C library.
+    pub(super) fn shared(root: &Path) -> Result<Self, Why> {
+        let [ours, sockdiag] = PROGRAMS.map(build_shipped);
+        crate::install::install_quietly(root, &ours?, &sockdiag?)?;
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for name in PAPERS {
+            let to = root.join("share/doc/sockdiag").join(name);
+            fs::copy(repository.join(name), &to).map_err(failed(&to))?;
+        }
+        Self::of(root)
+    }
+
+    /// The programs that need no library, with the papers of the others.
+    pub(super) fn alone(root: &Path, shared: &Self) -> Result<Self, Why> {
+        let [ours, sockdiag] = PROGRAMS.map(build_alone);
+        for name in &shared.files {
+            let to = root.join(name);
+            make_directory(to.parent().unwrap_or(root))?;
+            fs::copy(shared.root.join(name), &to).map_err(failed(&to))?;
+        }
+        for (built, name) in [(ours?, "bin/ss"), (sockdiag?, "bin/sockdiag")] {
+            let to = root.join(name);
+            fs::copy(built, &to).map_err(failed(&to))?;
+        }
+        Self::of(root)
+    }
+
+    fn of(root: &Path) -> Result<Self, Why> {
+        let mut files = Vec::new();
+        list(root, root, &mut files).map_err(failed(root))?;
+        files.sort();
+        Ok(Self { root: root.to_owned(), files })
+    }
+}
+
+/// Whether a file is run.
+pub(super) fn is_program(name: &str) -> bool {
+    name.starts_with("bin/") || name == "install.sh"
+}
+
+fn list(root: &Path, directory: &Path, files: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            list(root, &path, files)?;
+        } else if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str) {
+            files.push(name.to_owned());
+        }
+    }
+    Ok(())
+}
