@@ -21,7 +21,6 @@ use crate::complete::VARIABLE;
 use crate::doctor;
 use crate::end::{End, statuses};
 use crate::output::{Stream, write_by};
-use crate::{command, doctor};
 
 /// What is made for all pages of the manual.
 const MAN: &str = "man";
