@@ -114,7 +114,7 @@ fn measure_starts(ours: &Path) -> Result<(), Why> {
         let out = out.map_err(|error| Why::new(format!("running valgrind: {error}")))?;
         let text = String::from_utf8_lossy(&out.stderr);
         let count = collected(&text).ok_or_else(|| Why::new(format!("valgrind said {text}")))?;
-        let lines = out.stdout.iter().filter(|byte| **byte == b'\n').count();
+        let lines = String::from_utf8_lossy(&out.stdout).lines().count();
         if !out.status.success() || lines != 1 {
             return Err(Why::new(format!("`{words}` is no start: {}", String::from_utf8_lossy(&out.stdout))));
         }

@@ -24,7 +24,7 @@ Make the README's picture of sockdiag top, docs/top.svg or FILE, from a run on s
 clients in network namespaces of their own.  Takes root and tmux.";
 
 /// What the picture has room for.
-const SIZE: (u16, u16) = (116, 22);
+const SIZE: (u16, u16) = (116, 28);
 /// How long things move before the picture is taken.
 const WARM: Duration = Duration::from_secs(6);
 

@@ -54,7 +54,7 @@ fn status_list(subcommand: Option<&str>) -> String {
 
 /// Does what the words ask for.
 pub(crate) fn run(words: Vec<OsString>) -> End {
-    // A doctor who was asked wrongly has seen nothing; his 2 says that something is critical.
+    // The doctor's status 2 says that something is critical.
     let is_doctor = words.get(1).is_some_and(|word| word == "doctor");
     let matches = match command().try_get_matches_from(words) {
         Ok(matches) => matches,

@@ -242,12 +242,11 @@ impl Candidates {
         group.amounts.add(&rule.aggregates, &readers.hash, row);
         group.severity = group.severity.max(severity);
         group.traffic += readers.traffic(row);
-        let value = match &single {
-            Some(amounts) => rule.quantity.of(amounts, seconds),
-            None => {
-                let leading = rule.quantity.leading().and_then(|at| rule.aggregates.get(at));
-                leading.and_then(|of| number(&of.choice, row))
-            }
+        let value = if let Some(amounts) = &single {
+            rule.quantity.of(amounts, seconds)
+        } else {
+            let leading = rule.quantity.leading().and_then(|at| rule.aggregates.get(at));
+            leading.and_then(|of| number(&of.choice, row))
         };
         let rank = match (value, rule.is_upward()) {
             (Some(value), true) => value,

@@ -525,10 +525,8 @@ fn holds(condition: Option<&Expr>, row: &Row<'_>) -> bool {
 }
 
 fn is_on(on: On, event: Event) -> bool {
-    match (on, event) {
-        (On::Live, Event::Live | Event::Opened)
-        | (On::Opened, Event::Opened)
-        | (On::Closed, Event::Closed) => true,
-        _ => false,
-    }
+    matches!(
+        (on, event),
+        (On::Live, Event::Live | Event::Opened) | (On::Opened, Event::Opened) | (On::Closed, Event::Closed)
+    )
 }

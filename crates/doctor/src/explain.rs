@@ -88,7 +88,7 @@ fn takes(rule: &Rule) -> String {
 /// What `--explain` says of a rule.
 pub fn explanation(checked: &Checked) -> String {
     let rule = &checked.rule;
-    let mut text = format!("{}", rule.id());
+    let mut text = rule.id().to_owned();
     if !rule.number.is_empty() {
         let _ = write!(text, " ({})", rule.number);
     }

@@ -108,9 +108,10 @@ impl Joins {
                     self.port(local).abandoned += 1;
                 }
                 if is_local(socket) {
-                    match self.locals.len() < MOST {
-                        true => self.locals.push(ends(socket, false)),
-                        false => self.is_cut = true,
+                    if self.locals.len() < MOST {
+                        self.locals.push(ends(socket, false));
+                    } else {
+                        self.is_cut = true;
                     }
                 } else if state == Some(State::Established)
                     && let Some(has) = has_options(row)

@@ -117,6 +117,9 @@ pub enum Notice {
     /// The kernel refused the program that searches for holders, so they were
     /// searched for in /proc.
     HolderProgramRejected { why: NoIterator },
+    /// The kernel refused the program that reads whole tables of descriptors, so
+    /// holders were searched for by one that is run for every open file.
+    HolderTablesRejected { why: NoIterator },
     /// The only way to search for holders that was asked for is unavailable.
     HoldersRefused { why: NoIterator },
     /// Network namespaces that may not be entered, by their titles, and why
@@ -320,6 +323,7 @@ impl fmt::Display for Notice {
             }
             Self::Missing { title, why } => why.tell(title, f),
             Self::HolderProgramRejected { why } => write!(f, "processes are searched for in /proc: {why}"),
+            Self::HolderTablesRejected { why } => write!(f, "open files are searched one by one: {why}"),
             Self::HoldersRefused { why } => write!(f, "no iterator over open files: {why}"),
             Self::NamespacesUnseen { refused, errno, why } => {
                 if !refused.is_empty() {

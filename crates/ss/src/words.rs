@@ -39,6 +39,7 @@ pub(crate) fn words(notice: &Notice) -> Vec<u8> {
 fn verifier_log(notice: &Notice) -> &str {
     match notice {
         Notice::HolderProgramRejected { why: NoIterator::Rejected { log, .. } }
+        | Notice::HolderTablesRejected { why: NoIterator::Rejected { log, .. } }
         | Notice::HoldersRefused { why: NoIterator::Rejected { log, .. } } => log,
         _ => "",
     }

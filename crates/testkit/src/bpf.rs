@@ -1,9 +1,10 @@
 //! A machine that runs BPF programs, so that a test sees what one does without
 //! the kernel.
 //!
-//! Memory is what a test puts there and a stack of 512 bytes; whatever else is
-//! read or written, and an operation that is not known, ends the run.  Kernel
-//! functions are the test's own.
+//! Memory is what a test puts there, a stack of 512 bytes and a map's value;
+//! whatever else is read or written, and an operation that is not known, ends
+//! the run.  Kernel functions are the test's own, helpers and kfuncs alike, and
+//! may change memory.  The address of a map's value is its descriptor.
 //!
 //! Written from Documentation/bpf/standardization/instruction-set.rst, apart
 //! from `sockdiag-wire`, so that it can check it.
@@ -16,6 +17,7 @@
 )]
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Code, first and second register, offset, constant.
 pub type Insn = (u8, u8, u8, i16, i32);
@@ -32,7 +34,7 @@ const STEPS: u32 = 1 << 20;
 pub enum Fault {
     /// Memory was read that nobody wrote.
     Read(u64),
-    /// Memory was written outside of the stack.
+    /// Memory was written outside of the stack and the map's value.
     Write(u64),
     /// The program has no such instruction.
     Place(i64),
@@ -46,15 +48,23 @@ pub enum Fault {
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
     bytes: HashMap<u64, u8>,
+    /// Where a map's value lies.
+    value: Range<u64>,
 }
 
 /// A function of the kernel: its number and its five arguments.
-pub type Helper<'h> = &'h mut dyn FnMut(&Machine, i32, [u64; 5]) -> u64;
+pub type Helper<'h> = &'h mut dyn FnMut(&mut Machine, i32, [u64; 5]) -> u64;
 
 impl Machine {
     /// Puts bytes at an address.
     pub fn put(&mut self, at: u64, bytes: &[u8]) {
         self.bytes.extend((at..).zip(bytes.iter().copied()));
+    }
+
+    /// Puts a map's value of zeros at an address.
+    pub fn put_value(&mut self, at: u64, length: u64) {
+        self.value = at..at + length;
+        self.put(at, &vec![0; length as usize]);
     }
 
     /// Bytes at an address; those that nobody wrote are left out.
@@ -71,8 +81,8 @@ impl Machine {
     }
 
     fn store(&mut self, at: u64, length: u64, value: u64) -> Result<(), Fault> {
-        let end = at.checked_add(length).filter(|end| *end <= STACK_END);
-        if at < STACK_END - STACK || end.is_none() {
+        let within = |room: Range<u64>| at >= room.start && at.saturating_add(length) <= room.end;
+        if !within(STACK_END - STACK..STACK_END) && !within(self.value.clone()) {
             return Err(Fault::Write(at));
         }
         self.put(at, &value.to_le_bytes()[..length as usize]);
@@ -105,6 +115,12 @@ impl Machine {
                 }
                 1 if code & 0xe0 == 0x60 => regs[dst] = self.load(near(src), length)?,
                 2 if code & 0xe0 == 0x60 => self.store(near(dst), length, i64::from(imm) as u64)?,
+                // A sum of which the register gets the old number.
+                3 if code & 0xe7 == 0xc3 && imm == 1 => {
+                    let old = self.load(near(dst), length)?;
+                    self.store(near(dst), length, old.wrapping_add(regs[src]))?;
+                    regs[src] = old;
+                }
                 3 if code & 0xe0 == 0x60 => self.store(near(dst), length, regs[src])?,
                 4 => {
                     let (left, right) = (regs[dst] as u32, operand as u32);
@@ -121,7 +137,7 @@ impl Machine {
                     };
                 }
                 5 if code == 0x95 => return Ok(regs[0]),
-                5 if code == 0x85 && src == 0 => {
+                5 if code == 0x85 && [0, 2].contains(&src) => {
                     let arguments = [regs[1], regs[2], regs[3], regs[4], regs[5]];
                     regs[0] = helper(self, imm, arguments);
                     // The program must not rely on what a call changes.

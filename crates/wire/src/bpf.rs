@@ -107,6 +107,8 @@ constants! {
         BPF_MOV = 0xb0;
         /// Shift to the right, the sign shifted in.
         BPF_ARSH = 0xc0;
+        /// Mode: memory, changed in one step; since Linux 5.12.
+        BPF_ATOMIC = 0xc0;
         /// Jump where not equal.
         BPF_JNE = 0x50;
         /// Jump where greater, signed.
@@ -129,10 +131,21 @@ constants! {
 }
 
 constants! {
+    /// How memory is changed in one step, as the constant of the instruction.
+    ATOMIC in "linux/bpf.h": i32 {
+        /// The register gets what was there.
+        BPF_FETCH = 0x01;
+    }
+}
+
+constants! {
     /// What the second register of a call or of a long constant says.
     PSEUDO in "linux/bpf.h": u8 {
         /// The constant is a map's descriptor.
         BPF_PSEUDO_MAP_FD = 1;
+        /// The constant is the address of the value of a map that has but one,
+        /// which is given by its descriptor; since Linux 5.2.
+        BPF_PSEUDO_MAP_VALUE = 2;
         /// The constant is the distance to a function of the program.
         BPF_PSEUDO_FUNC = 4;
         /// The call is to a function of the program.
@@ -185,6 +198,8 @@ constants! {
 constants! {
     /// Commands of bpf(2).
     COMMANDS in "linux/bpf.h": i32 {
+        /// Makes a map.
+        BPF_MAP_CREATE = 0;
         /// Loads a program.
         BPF_PROG_LOAD = 5;
         /// Opens a map by its number.
@@ -217,8 +232,10 @@ constants! {
 }
 
 constants! {
-    /// Types of maps.
+    /// Types of maps, and flags.
     MAP_TYPES in "linux/bpf.h": u32 {
+        /// The values can be mapped into a process; since Linux 5.5.
+        BPF_F_MMAPABLE = 0x400;
         /// An array.
         BPF_MAP_TYPE_ARRAY = 2;
         /// Values beside sockets.
@@ -289,6 +306,28 @@ view! {
         line_info_cnt: u32 @ 104 = "line_info_cnt";
         /// The BTF number of what it will be attached to.
         attach_btf_id: u32 @ 108 = "attach_btf_id";
+    }
+}
+
+view! {
+    /// What [`BPF_MAP_CREATE`] reads, as far as it is used.
+    MapCreateView = "union bpf_attr" in "linux/bpf.h" {
+        /// Type (`BPF_MAP_TYPE_*`).
+        map_type: u32 @ 0 = "map_type";
+        /// Bytes of a key.
+        key_size: u32 @ 4 = "key_size";
+        /// Bytes of a value.
+        value_size: u32 @ 8 = "value_size";
+        /// As many values fit at most.
+        max_entries: u32 @ 12 = "max_entries";
+        /// Flags (`BPF_F_*`).
+        map_flags: u32 @ 16 = "map_flags";
+        /// Unused.
+        inner_map_fd: u32 @ 20 = "inner_map_fd";
+        /// Unused.
+        numa_node: u32 @ 24 = "numa_node";
+        /// Name, for people.
+        map_name: [u8; 16] @ 28 = "map_name";
     }
 }
 

@@ -12,6 +12,12 @@
 //! A row is at both looks, and at the third; `opened`, `closed` and `first` before it say
 //! otherwise.  Of `a>b>c` each look has one, and the last one where there are fewer.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "seconds of a scene are few and never negative"
+)]
+
 use std::collections::HashMap;
 
 use sockdiag_facts::Row;

@@ -248,7 +248,7 @@ pub(super) const LEVELS: &[Field] = &[
     count(
         "sysctl.tcp_slow_start_after_idle",
         plain!(|r| setting(r, "net.ipv4.tcp_slow_start_after_idle", 0)),
-        "1 if a connection begins slowly again after it was idle.",
+        "Whether a connection begins slowly again after it was idle: 1 if so.",
         "net.ipv4.tcp_slow_start_after_idle",
     ),
     count(

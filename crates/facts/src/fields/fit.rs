@@ -335,6 +335,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         contexts: Some(&Everything),
         bpf_maps: None,
         identities: Some(&Everything),
+        around: None,
     };
     let every_need = catalog.fields().fold(Needs::NONE, |needs, field| needs.union(field.needs));
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);

@@ -228,7 +228,7 @@ impl Socket<'static> {
         // A reply of inet_diag without any number.
         const NOTHING: &[u8] = &{
             let mut bytes = [0; 72];
-            bytes[0] = AF_INET as u8;
+            bytes[0] = AF_INET;
             bytes
         };
         Self::decode(Record { origin: Origin::of(Table::Tcp, SourceKind::Recording), bytes: NOTHING })

@@ -465,6 +465,7 @@ mod tests {
             addresses: Some(&Fake),
             holders: Some(&Fake),
             contexts: Some(&Fake),
+            around: None,
             bpf_maps: None,
             identities: Some(&Fake),
         };

@@ -19,8 +19,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{
-    BPF_BTF_GET_FD_BY_ID, BPF_ITER_CREATE, BPF_LINK_CREATE, BPF_MAP_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD,
-    BPF_PROG_LOAD, BPF_TRACE_ITER, Insn,
+    BPF_BTF_GET_FD_BY_ID, BPF_F_MMAPABLE, BPF_ITER_CREATE, BPF_LINK_CREATE, BPF_MAP_CREATE,
+    BPF_MAP_GET_FD_BY_ID, BPF_MAP_TYPE_ARRAY, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_LOAD, BPF_TRACE_ITER, Insn,
 };
 
 /// Of a kernel's types more than this is no sensible answer.
@@ -92,6 +92,20 @@ struct ProgLoad {
     line_info: u64,
     line_info_cnt: u32,
     attach_btf_id: u32,
+}
+
+/// `union bpf_attr` for `BPF_MAP_CREATE`, up to the last member used.
+#[repr(C)]
+#[derive(Default)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    map_name: [u8; 16],
 }
 
 /// `union bpf_attr` for `BPF_*_GET_FD_BY_ID` and `BPF_*_GET_NEXT_ID`.
@@ -240,6 +254,30 @@ pub(crate) fn btf_by_id(id: u32) -> Result<OwnedFd, Errno> {
     unsafe { open(BPF_BTF_GET_FD_BY_ID, &mut attr) }
 }
 
+/// A name for people, of which 15 bytes count.
+fn named(name: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().take(15).zip(name.bytes()) {
+        *to = from;
+    }
+    bytes
+}
+
+/// Makes a map of one value of so many bytes, which can be mapped.
+pub(crate) fn array_of_one(name: &str, bytes: u32) -> Result<OwnedFd, Errno> {
+    let mut attr = MapCreate {
+        map_type: BPF_MAP_TYPE_ARRAY,
+        key_size: size_of::<u32>() as u32,
+        value_size: bytes,
+        max_entries: 1,
+        map_flags: BPF_F_MMAPABLE,
+        map_name: named(name),
+        ..MapCreate::default()
+    };
+    // SAFETY: the command reads numbers and a name, and opens a map.
+    unsafe { open(BPF_MAP_CREATE, &mut attr) }
+}
+
 /// Loads a program.  One that is refused is loaded again, to hear why.
 pub(crate) fn load(program: &Program<'_>) -> Result<OwnedFd, LoadError> {
     let errno = match load_with(program, &mut []) {
@@ -255,17 +293,13 @@ pub(crate) fn load(program: &Program<'_>) -> Result<OwnedFd, LoadError> {
 
 /// Loads a program and lets the verifier write into `log`, if that has room.
 fn load_with(program: &Program<'_>, log: &mut [u8]) -> Result<OwnedFd, Errno> {
-    let mut prog_name = [0; 16];
-    for (to, from) in prog_name.iter_mut().take(15).zip(program.name.bytes()) {
-        *to = from;
-    }
     let mut attr = ProgLoad {
         prog_type: program.kind,
         insn_cnt: program.insns.len() as u32,
         insns: program.insns.as_ptr() as u64,
         license: program.license.as_ptr() as u64,
         prog_flags: program.flags,
-        prog_name,
+        prog_name: named(program.name),
         expected_attach_type: program.attach_type,
         attach_btf_id: program.target,
         ..ProgLoad::default()
@@ -322,7 +356,8 @@ mod tests {
     use sockdiag_wire::bpf::Reg::{R0, R1, R2, R6, R10};
     use sockdiag_wire::bpf::{
         Assembler, BPF_F_SLEEPABLE, BPF_FUNC_MAP_LOOKUP_ELEM, BPF_PROG_TYPE_SYSCALL, BtfInfoView, ByIdView,
-        Cond, InfoByFdView, IterCreateView, LinkCreateView, Lookup, ProgLoadView, Wanted, Width,
+        Cond, InfoByFdView, IterCreateView, LinkCreateView, Lookup, MapCreateView, ProgLoadView, Wanted,
+        Width,
     };
     use sockdiag_wire::btf::Btf;
     use sockdiag_wire::layout::Layout;
@@ -355,6 +390,8 @@ mod tests {
                 kern_version prog_flags prog_name prog_ifindex expected_attach_type prog_btf_fd
                 func_info_rec_size func_info func_info_cnt line_info_rec_size line_info line_info_cnt
                 attach_btf_id;
+            MapCreate as MapCreateView::LAYOUT, "": map_type key_size value_size max_entries map_flags
+                inner_map_fd numa_node map_name;
             InfoByFd as InfoByFdView::LAYOUT, "info.": bpf_fd info_len info;
             LinkCreate as LinkCreateView::LAYOUT, "link_create.": prog_fd target_fd attach_type flags
                 iter_info iter_info_len;

@@ -6,6 +6,7 @@
 //! rustix has a safe way.
 
 pub(crate) mod bpf;
+pub(crate) mod bpf_value;
 pub(crate) mod chosen;
 pub(crate) mod clock;
 pub(crate) mod handle;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sockdiag_testkit::bins;
 use sockdiag_testkit::netns::Namespace;
@@ -19,12 +20,15 @@ const POLLS: usize = 6;
 /// The lines of strace between the first and the last poll, a list for each
 /// poll; `None` where there is no strace.
 fn traced(namespace: &Namespace, words: &str) -> Option<Vec<Vec<String>>> {
+    static TRACES: AtomicU32 = AtomicU32::new(0);
     if Command::new("strace").arg("-V").stdin(Stdio::null()).output().is_err() {
         skip::report("there is no strace");
         return None;
     }
     let example = bins::example("poll").unwrap_or_else(|why| panic!("{why}"));
-    let name = format!("sockdiag-{}-{}.strace", std::process::id(), words.len());
+    // Tests run beside one another, and words of two can be of one length.
+    let number = TRACES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("sockdiag-{}-{number}.strace", std::process::id());
     let file: PathBuf = std::env::temp_dir().join(name);
     let mut command = namespace.command("strace");
     command.arg("-fqq").arg("-e").arg(format!("trace=?{}", CALLS.replace(',', ",?"))).arg("-o").arg(&file);

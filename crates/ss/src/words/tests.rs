@@ -119,6 +119,11 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             true,
         ),
         (
+            Notice::HolderTablesRejected { why: NoIterator::Rejected { errno: 22, log: "0: no".into() } },
+            b"ss: open files are searched one by one: the kernel does not load the program: Invalid argument (0: no)\n  0: no\n",
+            true,
+        ),
+        (
             Notice::NamespaceGone { name: b"a b".to_vec(), errno: 2 },
             b"ss: network namespace a b: No such file or directory\n",
             true,

@@ -34,7 +34,9 @@ use std::fmt;
 
 use super::insn::{Alu, Cond, Insn, Operand, Reg, Width};
 use super::lookup::Member;
-use super::{BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD};
+use super::{
+    BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE,
+};
 
 /// A place in a program; it belongs to the assembler that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +202,11 @@ impl Assembler {
         self.insns.extend(Insn::long(dst, BPF_PSEUDO_MAP_FD, u64::from(fd as u32)));
     }
 
+    /// Loads the address of the one value of a map, given by its descriptor.
+    pub fn map_value(&mut self, dst: Reg, fd: i32) {
+        self.insns.extend(Insn::long(dst, BPF_PSEUDO_MAP_VALUE, u64::from(fd as u32)));
+    }
+
     /// Loads a function of the program, which a helper is to call.  The kernel
     /// wants types of such a program's functions ([`Code::position`]).
     pub fn function(&mut self, dst: Reg, label: Label) {
@@ -256,6 +263,13 @@ impl Assembler {
     /// Calls a helper (`BPF_FUNC_*`).
     pub fn call(&mut self, helper: i32) {
         self.insns.push(Insn::call(0, helper));
+    }
+
+    /// Adds a register to a number in memory, whose old value the register
+    /// then has; what comes before in the program has been read and written
+    /// before, what comes later is after it.
+    pub fn fetch_add(&mut self, width: Width, base: Reg, off: i16, src: Reg) {
+        self.insns.push(Insn::fetch_add(width, base, off, src));
     }
 
     /// Calls a kfunc, a function of the kernel itself, by its number in its

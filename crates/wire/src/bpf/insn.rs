@@ -13,11 +13,12 @@
 )]
 
 use super::{
-    BPF_ADD, BPF_ALU, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_B, BPF_CALL, BPF_DIV, BPF_DW, BPF_EXIT, BPF_H,
-    BPF_IMM, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JLE, BPF_JLT, BPF_JMP, BPF_JMP32, BPF_JNE, BPF_JSET,
-    BPF_JSGE, BPF_JSGT, BPF_JSLE, BPF_JSLT, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM, BPF_MOD, BPF_MOV,
-    BPF_MUL, BPF_NEG, BPF_OR, BPF_REG_0, BPF_REG_1, BPF_REG_2, BPF_REG_3, BPF_REG_4, BPF_REG_5, BPF_REG_6,
-    BPF_REG_7, BPF_REG_8, BPF_REG_9, BPF_REG_10, BPF_RSH, BPF_ST, BPF_STX, BPF_SUB, BPF_W, BPF_X, BPF_XOR,
+    BPF_ADD, BPF_ALU, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_B, BPF_CALL, BPF_DIV, BPF_DW, BPF_EXIT,
+    BPF_FETCH, BPF_H, BPF_IMM, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JLE, BPF_JLT, BPF_JMP, BPF_JMP32,
+    BPF_JNE, BPF_JSET, BPF_JSGE, BPF_JSGT, BPF_JSLE, BPF_JSLT, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM,
+    BPF_MOD, BPF_MOV, BPF_MUL, BPF_NEG, BPF_OR, BPF_REG_0, BPF_REG_1, BPF_REG_2, BPF_REG_3, BPF_REG_4,
+    BPF_REG_5, BPF_REG_6, BPF_REG_7, BPF_REG_8, BPF_REG_9, BPF_REG_10, BPF_RSH, BPF_ST, BPF_STX, BPF_SUB,
+    BPF_W, BPF_X, BPF_XOR,
 };
 
 /// A register of 64 bits.
@@ -233,6 +234,13 @@ impl Insn {
         }
     }
 
+    /// Adds a register to a number of four or eight bytes in memory and gives
+    /// the register what the number was; since Linux 5.12.
+    pub const fn fetch_add(width: Width, base: Reg, off: i16, src: Reg) -> Self {
+        let what = BPF_ADD as i32 | BPF_FETCH;
+        Self::new(BPF_STX | BPF_ATOMIC | width as u8, base, src as u8, off, what)
+    }
+
     /// Jumps by `off` instructions from the next one.
     pub const fn jump(off: i16) -> Self {
         Self::new(BPF_JMP | BPF_JA, Reg::R0, 0, off, 0)
@@ -273,7 +281,10 @@ mod tests {
     use std::mem::offset_of;
 
     use super::*;
-    use crate::bpf::{BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD, InsnView};
+    use crate::bpf::{
+        BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE,
+        InsnView,
+    };
     use Reg::{R0, R1, R2, R3, R4, R6, R7, R9, R10};
 
     /// The bytes in memory.
@@ -328,6 +339,8 @@ mod tests {
             (Insn::store(Width::U64, R10, -8, reg(R4)), [0x7b, 0x4a, 0xf8, 0xff, 0, 0, 0, 0]),
             (Insn::store(Width::U64, R10, -8, imm(5)), [0x7a, 0x0a, 0xf8, 0xff, 5, 0, 0, 0]),
             (Insn::store(Width::U8, R10, -1, imm(5)), [0x72, 0x0a, 0xff, 0xff, 5, 0, 0, 0]),
+            (Insn::fetch_add(Width::U64, R10, -8, R3), [0xdb, 0x3a, 0xf8, 0xff, 1, 0, 0, 0]),
+            (Insn::fetch_add(Width::U32, R7, 4, R2), [0xc3, 0x27, 4, 0, 1, 0, 0, 0]),
             (Insn::jump(3), [0x05, 0, 3, 0, 0, 0, 0, 0]),
             (Insn::jump_if(R7, Cond::Eq, imm(0), 5), [0x15, 0x07, 5, 0, 0, 0, 0, 0]),
             (Insn::jump_if(R3, Cond::Ne, reg(R4), -1), [0x5d, 0x43, 0xff, 0xff, 0, 0, 0, 0]),
@@ -354,6 +367,7 @@ mod tests {
         let high = vec![0, 0, 0, 0, 0x44, 0x33, 0x22, 0x11];
         assert_eq!(long(0), [vec![0x18, 0x01, 0, 0, 0x88, 0x77, 0x66, 0x55], high.clone()]);
         assert_eq!(long(BPF_PSEUDO_MAP_FD)[0][1], 0x11);
+        assert_eq!(long(BPF_PSEUDO_MAP_VALUE)[0][1], 0x21);
         assert_eq!(long(BPF_PSEUDO_FUNC)[0][1], 0x41);
     }
 

@@ -1,12 +1,13 @@
 //! A walk of every task's descriptors inside the kernel.
 //!
-//! A BPF program, run by the kernel's iterator over open files, writes one
-//! record for each socket that a task has open, in the order in which /proc
-//! lists tasks and descriptors.  What it cannot say comes from /proc, for
-//! holders alone: their names, and the order of their threads.
+//! A BPF program writes one record for each socket that a task has open, in the
+//! order in which /proc lists tasks and descriptors.  The kernel runs it for
+//! every task ([`tables`]), or, where that program cannot be had, for every open
+//! file ([`program`]).  What it cannot say comes from /proc, for holders alone:
+//! their names, and the order of their threads.
 //!
-//! The iterator passes over threads that share the descriptors of their
-//! process's first task; where threads are listed, these have what it has.
+//! Threads that share the descriptors of their process's first task are passed
+//! over; where threads are listed, these have what it has.
 //!
 //! Invariant: the result is the one that [`walk::Walk`] has, less what vanished.
 //! The iterator counts tasks as the first pid namespace does, so only
@@ -20,28 +21,34 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read};
 use rustix::thread::CapabilitySet;
 use sockdiag_facts::sort::sort_by;
-use sockdiag_wire::bpf::{self as wire, BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER};
+use sockdiag_wire::bpf::{self as wire, AssembleError, BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, Insn};
 use sockdiag_wire::btf::Btf;
 
-use super::program::{self, LICENSE, Members, RECORD, Record};
-use super::walk;
-use super::{Found, Refusal, Scan, Strategy, Task, Threads, Wanted};
-use crate::sys::bpf;
+use super::program::{self, LICENSE, RECORD, Record};
+use super::{Found, Refusal, Scan, Strategy, Task, Threads, Wanted, tables, walk};
+use crate::sys::bpf::{self, LoadError};
+use crate::sys::bpf_value::SharedValue;
 use crate::sys::kernel_types::KernelTypes;
 use crate::sys::outlook::FIRST_PID_NAMESPACE;
 use crate::sys::tasks;
 
+/// What programs and maps are called.
+const NAME: &str = "ss_holders";
 /// Twice what the kernel hands over at a time.
 const BUFFER: usize = 64 << 10;
 
-/// The kernel's iterator over open files.
+/// To check and translate the program that reads tables takes the kernel as long
+/// as to run the other for so many open files.
+const FEW: u64 = 3000;
+
+/// The kernel's iterators over tasks or open files.
 #[derive(Debug)]
 pub(super) struct Iterated {
     threads: Threads,
@@ -72,7 +79,8 @@ impl Strategy for Iterated {
             Wanted::These(inodes) if !self.polls_again => Some(inodes),
             _ => None,
         };
-        let mut loaded = Loaded::new(self.threads, inodes);
+        let reads_tables = self.polls_again || open_files().is_none_or(|files| files > FEW);
+        let mut loaded = Loaded::new(self.threads, inodes, reads_tables);
         let scan = match &mut loaded {
             Ok(loaded) => loaded.scan(wanted),
             Err(refusal) => Err(refusal.clone()),
@@ -84,42 +92,72 @@ impl Strategy for Iterated {
     }
 }
 
-/// The program, loaded and linked to the iterator: what can be kept from one
+/// A program, loaded and linked to its iterator: what can be kept from one
 /// pass over the tasks to the next.
 #[derive(Debug)]
 struct Loaded {
     threads: Threads,
     /// Keeps the program loaded.
     link: OwnedFd,
-    /// What a pass is read into.
-    buffer: Vec<u8>,
+    records: Records,
+    /// Why the verifier refused the quicker program, until that is told.
+    refused: Option<LoadError>,
+}
+
+/// Where records come from.
+#[derive(Debug)]
+enum Records {
+    /// From what is shared with the program that reads tables.
+    Tables(SharedValue),
+    /// From the iterator over files, through a buffer.
+    Files(Vec<u8>),
 }
 
 impl Loaded {
-    /// Loads and links the program.  If there are but a few `inodes`, every
-    /// pass tells of these alone.
-    fn new(threads: Threads, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
+    /// Loads and links a program, that which reads tables if it may.  If there
+    /// are but a few `inodes`, every pass tells of these alone.
+    fn new(threads: Threads, inodes: Option<&[u32]>, reads_tables: bool) -> Result<Self, Refusal> {
         if !wire::SUPPORTED {
             return Err(Refusal::Target);
         }
         let types = KernelTypes::open().map_err(|_| Refusal::NoTypes)?;
         let btf = Btf::new(types.bytes()).ok_or(Refusal::NoTypes)?;
-        let members = Members::find(btf).map_err(Refusal::Types)?;
-        drop(types);
-        let insns =
-            program::program(&members, threads != Threads::First, inodes).map_err(Refusal::Program)?;
-        let program = bpf::load(&bpf::Program {
-            name: "ss_holders",
-            license: LICENSE,
-            kind: BPF_PROG_TYPE_TRACING,
-            attach_type: BPF_TRACE_ITER,
-            target: members.target,
-            flags: 0,
-            insns: &insns,
+        if !reads_tables {
+            return Self::of_files(btf, threads, inodes);
+        }
+        Self::of_tables(btf, threads, inodes).or_else(|refusal| {
+            let loaded = Self::of_files(btf, threads, inodes)?;
+            Ok(loaded.instead_of(refusal))
         })
-        .map_err(Refusal::Load)?;
-        let link = bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))?;
-        Ok(Self { threads, link, buffer: vec![0; BUFFER] })
+    }
+
+    /// Remembers the verifier's words about a quicker program.
+    fn instead_of(self, refusal: Refusal) -> Self {
+        let refused = match refusal {
+            // Without them no program of that kind is allowed at all.
+            Refusal::Load(error) if !error.log.is_empty() => Some(error),
+            _ => None,
+        };
+        Self { refused, ..self }
+    }
+
+    /// With the program that reads tables.
+    fn of_tables(btf: Btf<'_>, threads: Threads, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
+        let members = tables::Members::find(btf).map_err(Refusal::Types)?;
+        let shared =
+            SharedValue::new(NAME, tables::WORDS).map_err(|error| Refusal::Call("sharing memory", error))?;
+        let map = shared.map().as_raw_fd();
+        let insns = tables::program(&members, map, threads != Threads::First, inodes);
+        let link = linked(members.target, insns)?;
+        Ok(Self { threads, link, records: Records::Tables(shared), refused: None })
+    }
+
+    /// With the program for every open file.
+    fn of_files(btf: Btf<'_>, threads: Threads, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
+        let members = program::Members::find(btf).map_err(Refusal::Types)?;
+        let insns = program::program(&members, threads != Threads::First, inodes);
+        let link = linked(members.target, insns)?;
+        Ok(Self { threads, link, records: Records::Files(vec![0; BUFFER]), refused: None })
     }
 
     /// One pass over all tasks.
@@ -129,19 +167,30 @@ impl Loaded {
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
         let mut holders =
             Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
+        let mut nothing = [0];
+        let (shared, buffer) = match &mut self.records {
+            // The iterator itself then yields nothing but its end.
+            Records::Tables(shared) => (Some(&*shared), &mut nothing[..]),
+            Records::Files(buffer) => (None, &mut buffer[..]),
+        };
+        if let Some(shared) = shared {
+            tables::begin(shared.words());
+        }
         loop {
-            match read(&pass, &mut self.buffer) {
-                Ok(0) => break,
-                Ok(length) => {
-                    let records = self.buffer.get(..length).unwrap_or_default().chunks_exact(RECORD);
-                    for record in records.filter_map(Record::read) {
-                        holders.take(record);
-                    }
-                }
-                // After a million files of which none was a wanted socket the
-                // kernel asks whether to go on.
-                Err(Errno::AGAIN | Errno::INTR) => {}
+            let length = match read(&pass, &mut *buffer) {
+                Ok(length) => Some(length),
+                // Tables: there is more than fits.  Files: after a million of which
+                // none was a wanted socket the kernel asks whether to go on.
+                Err(Errno::AGAIN | Errno::INTR) => None,
                 Err(error) => return Err(Refusal::Call("reading", error)),
+            };
+            if let Some(shared) = shared {
+                tables::taken(shared.words()).for_each(|record| holders.take(record));
+            }
+            let records = buffer.get(..length.unwrap_or(0)).unwrap_or_default().chunks_exact(RECORD);
+            records.filter_map(Record::read).for_each(|record| holders.take(record));
+            if length == Some(0) {
+                break;
             }
         }
         let mut scan = match self.threads {
@@ -151,8 +200,30 @@ impl Loaded {
         };
         scan.hidden.sort_unstable();
         scan.hidden.dedup();
+        scan.refused = self.refused.take();
         Ok(scan)
     }
+}
+
+/// Loads a program and makes an iterator of it, which is named by its number.
+fn linked(target: u32, insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedFd, Refusal> {
+    let program = bpf::load(&bpf::Program {
+        name: NAME,
+        license: LICENSE,
+        kind: BPF_PROG_TYPE_TRACING,
+        attach_type: BPF_TRACE_ITER,
+        target,
+        flags: 0,
+        insns: &insns.map_err(Refusal::Program)?,
+    })
+    .map_err(Refusal::Load)?;
+    bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))
+}
+
+/// How many files are open on this machine.
+fn open_files() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Whether the iterator would see, and number, tasks as /proc does, and may be
@@ -320,6 +391,11 @@ mod tests {
     use std::net::UdpSocket;
     use std::process::{Child, Command, Stdio};
 
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use sockdiag_testkit::holders::Holder;
+    use sockdiag_testkit::netns::Namespace;
+    use sockdiag_testkit::owners::Owners;
+
     use super::super::walk::Walk;
     use super::*;
 
@@ -327,7 +403,8 @@ mod tests {
         rustix::fs::fstat(socket).expect("an open socket").st_ino as u32
     }
 
-    /// Sockets that children inherit, some twice, and their inodes, sorted.
+    /// Sockets that children inherit, some twice, one with the highest descriptor
+    /// that may be had, and their inodes, sorted.
     fn inherited(count: usize) -> (Vec<OwnedFd>, Vec<u32>) {
         let mut sockets = Vec::new();
         let mut inodes = Vec::new();
@@ -339,6 +416,16 @@ mod tests {
                 sockets.push(rustix::io::dup(&socket).expect("a copy"));
             }
         }
+        let limit = getrlimit(Resource::Nofile);
+        let most = limit.maximum.unwrap_or(1 << 16).min(1 << 16);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit })
+            .expect("a limit that we may have");
+        let high = (0..200).rev().find_map(|below| {
+            let copy = rustix::io::fcntl_dupfd_cloexec(sockets.first()?, most as i32 - 200 + below).ok()?;
+            rustix::io::fcntl_setfd(&copy, rustix::io::FdFlags::empty()).ok()?;
+            Some(copy)
+        });
+        sockets.push(high.expect("a copy"));
         inodes.sort_unstable();
         (sockets, inodes)
     }
@@ -348,27 +435,62 @@ mod tests {
         (0..3).map(start).collect()
     }
 
+    /// Each program, for a pass; `None` where none can be had.
+    fn each(threads: Threads, inodes: Option<&[u32]>) -> Option<[Loaded; 2]> {
+        let refused = |why| {
+            assert!(!rustix::process::geteuid().is_root(), "{why:?}");
+            sockdiag_testkit::skip::report(format_args!("no program: {why:?}"));
+        };
+        let types = KernelTypes::open().map_err(|_| refused(Refusal::NoTypes)).ok()?;
+        let btf = Btf::new(types.bytes())?;
+        let files = Loaded::of_files(btf, threads, inodes).map_err(refused).ok()?;
+        let tables = match Loaded::of_tables(btf, threads, inodes) {
+            Ok(loaded) => loaded,
+            Err(Refusal::Types(why)) => {
+                // A kernel before 6.4; what stands in for it is looked at twice.
+                sockdiag_testkit::skip::report(format_args!("no program reads tables: {why}"));
+                Loaded::of_files(btf, threads, inodes).ok()?
+            }
+            Err(why) => panic!("{why:?}"),
+        };
+        Some([files, tables])
+    }
+
+    /// Whether a pass finds what the walk finds.  Other tests start programs,
+    /// which hold for a moment what we hold, so it is looked again and again.
+    fn agree(loaded: &mut Loaded, wanted: Wanted<'_>, least: usize) -> bool {
+        let mut walk = Walk::new("/proc".into(), loaded.threads);
+        (0..50).any(|_| {
+            let found = loaded.scan(wanted).expect("a pass");
+            let want = walk.scan(wanted).expect("a walk");
+            assert!(want.found.len() >= least, "{} of {least} found", want.found.len());
+            found.tasks == want.tasks && found.found == want.found
+        })
+    }
+
+    /// The sockets of the network namespace that a process is in.
+    fn inodes_beside(pid: u32) -> Vec<u32> {
+        let of = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{file}")).expect("a table");
+        let text = ["tcp", "udp"].map(of).concat();
+        let inode = |line: &str| line.split_ascii_whitespace().nth(9)?.parse().ok();
+        let mut inodes: Vec<u32> = text.lines().filter_map(inode).filter(|inode| *inode != 0).collect();
+        inodes.sort_unstable();
+        inodes
+    }
+
+    const THREADS: [Threads; 3] = [Threads::First, Threads::Own, Threads::All];
+
     #[test]
-    fn the_iterator_finds_what_the_walk_finds_in_the_same_order() {
+    fn the_programs_find_what_the_walk_finds_in_the_same_order() {
         let (sockets, inodes) = inherited(100);
         let mut children = children();
-        for threads in [Threads::First, Threads::Own, Threads::All] {
-            let (mut iterated, mut walk) =
-                (Iterated::new(threads, false), Walk::new("/proc".into(), threads));
+        for threads in THREADS {
             for wanted in [&inodes[..], &inodes[3..4], &inodes[..64], &inodes[20..85]] {
-                let wanted = Wanted::These(wanted);
-                // Other tests start programs, which hold all this for a moment.
-                let same = (0..50).any(|_| {
-                    let found = match iterated.scan(wanted) {
-                        Ok(found) => found,
-                        Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
-                        Err(_) => return true,
-                    };
-                    let want = walk.scan(wanted).expect("a walk");
-                    assert!(want.found.len() > 3, "we and three children");
-                    found.tasks == want.tasks && found.found == want.found
-                });
-                assert!(same, "{threads:?}, {wanted:?}");
+                let Some(each) = each(threads, Some(wanted)) else { return };
+                for mut loaded in each {
+                    let same = agree(&mut loaded, Wanted::These(wanted), 4);
+                    assert!(same, "{threads:?}, {wanted:?}, {:?}", loaded.records);
+                }
             }
         }
         for child in &mut children {
@@ -379,34 +501,65 @@ mod tests {
     }
 
     #[test]
+    fn tables_of_threads_and_high_descriptors_are_read_like_others() {
+        let Some((namespace, _)) = Namespace::to_look_into() else { return };
+        let owners = Owners::start(&namespace, &["one", "two"]).unwrap_or_else(|why| panic!("{why}"));
+        // More than fits at a time, in one table.
+        let _many = Holder::start(&namespace, 2200, 0).unwrap_or_else(|why| panic!("{why}"));
+        let inodes = inodes_beside(owners.pid());
+        for threads in THREADS {
+            let Some(each) = each(threads, None) else { return };
+            for mut loaded in each {
+                assert!(
+                    agree(&mut loaded, Wanted::These(&inodes), 4400),
+                    "{threads:?}, {:?}",
+                    loaded.records
+                );
+            }
+        }
+    }
+
+    #[test]
     fn one_program_serves_many_passes() {
         let (sockets, inodes) = inherited(3);
-        let mut loaded = match Loaded::new(Threads::First, Some(&inodes)) {
-            Ok(loaded) => loaded,
-            Err(why) if rustix::process::geteuid().is_root() => panic!("{why:?}"),
-            Err(why) => sockdiag_testkit::skip!("no program: {why:?}"),
-        };
+        let Some(each) = each(Threads::First, Some(&inodes)) else { return };
         let own = std::process::id() as i32;
-        let mut held = |inode: u32| {
-            let scan = loaded.scan(Wanted::These(&[inode])).expect("a pass");
-            let by_us =
-                |found: &&Found| scan.tasks.get(found.task as usize).is_some_and(|task| task.pid == own);
-            scan.found.iter().filter(by_us).count()
-        };
-        for _ in 0..3 {
-            let ours: Vec<usize> = inodes.iter().map(|inode| held(*inode)).collect();
-            assert_eq!(ours.iter().sum::<usize>(), sockets.len(), "{ours:?}");
+        for mut loaded in each {
+            let mut held = |inode: u32| {
+                let scan = loaded.scan(Wanted::These(&[inode])).expect("a pass");
+                let by_us =
+                    |found: &&Found| scan.tasks.get(found.task as usize).is_some_and(|task| task.pid == own);
+                scan.found.iter().filter(by_us).count()
+            };
+            for _ in 0..3 {
+                let ours: Vec<usize> = inodes.iter().map(|inode| held(*inode)).collect();
+                assert_eq!(ours.iter().sum::<usize>(), sockets.len(), "{ours:?}");
+            }
+            let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("a child");
+            let pid = child.id() as i32;
+            let seen = inodes.iter().all(|inode| {
+                let scan = loaded.scan(Wanted::These(&[*inode])).expect("a pass");
+                scan.tasks.iter().any(|task| task.pid == pid)
+            });
+            child.kill().expect("our child");
+            child.wait().expect("our child");
+            assert!(seen, "a later pass sees what was opened since the first");
         }
-        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("a child");
-        let pid = child.id() as i32;
-        let seen = inodes.iter().all(|inode| {
-            let scan = loaded.scan(Wanted::These(&[*inode])).expect("a pass");
-            scan.tasks.iter().any(|task| task.pid == pid)
-        });
-        child.kill().expect("our child");
-        child.wait().expect("our child");
-        drop(sockets);
-        assert!(seen, "a later pass sees what was opened since the first");
+    }
+
+    /// The verifier's words about a program that was passed over are told with the
+    /// first scan.
+    #[test]
+    fn a_refused_program_that_reads_tables_is_told_once() {
+        let (_sockets, inodes) = inherited(1);
+        let Some([files, _]) = each(Threads::First, None) else { return };
+        let error = LoadError { errno: Errno::INVAL, log: "0: no".into() };
+        let mut loaded = files.instead_of(Refusal::Load(error.clone()));
+        let mut scan = || loaded.scan(Wanted::These(&inodes)).expect("a pass");
+        assert_eq!((scan().refused, scan().refused), (Some(error.clone()), None));
+        let Some([files, _]) = each(Threads::First, None) else { return };
+        let usual = Refusal::Load(LoadError { log: String::new(), ..error });
+        assert_eq!(files.instead_of(usual).refused, None);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Nothing is looked for before rows wait for it: a short listing looks for
 //! its own sockets, a long one has every socket of the machine mapped, once.
-//! How tasks are looked at is a [`Strategy`]: links in /proc, or the kernel's own
-//! iterator over open files.  What it found is an [`Index`], in which the holders
+//! How tasks are looked at is a [`Strategy`]: links in /proc, or a program that the
+//! kernel's own iterators run.  What it found is an [`Index`], in which the holders
 //! of a socket cost one probe however many sockets there are.
 //!
 //! Invariant: the order of a scan is that of the directories of /proc, and the
@@ -16,6 +16,7 @@ mod index;
 mod missing;
 mod parse;
 mod program;
+mod tables;
 mod walk;
 
 use std::ffi::OsString;
@@ -40,12 +41,12 @@ use walk::Walk;
 /// How the holders of sockets are found.  What is found is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HolderSearch {
-    /// The kernel's iterator over open files (a BPF program) where it is
-    /// allowed, else links in /proc.  To load a program takes as long as to
+    /// A program (BPF) that the kernel's iterator over tasks, or that over open
+    /// files, runs, where it is allowed, else links in /proc.  To load a program takes as long as to
     /// look at some fifty processes in /proc, and every machine has more.
     #[default]
     Quickest,
-    /// The kernel's iterator alone; a notice says so where it cannot be had, and
+    /// Such a program alone; a notice says so where it cannot be had, and
     /// no socket then has a holder.
     Bpf,
     /// Links in /proc alone.
@@ -125,6 +126,8 @@ struct Scan {
     hidden: Vec<i32>,
     /// Files that were not read.
     refusals: Refusals,
+    /// Why the verifier refused the quicker of two programs, told once.
+    refused: Option<LoadError>,
 }
 
 /// Why a strategy is unavailable.
@@ -201,9 +204,10 @@ pub(super) struct Processes {
     is_made_up: bool,
     /// Why nothing could be looked for.
     refusal: Option<Refusal>,
-    /// Why the verifier refused the program, where another strategy found the
-    /// holders.
+    /// Why the verifier refused a program, where another way found the holders.
     rejected: Option<LoadError>,
+    /// Whether that way was a slower program.
+    by_files: bool,
     /// The refusal was told already.
     told: bool,
     /// Files that were not read.
@@ -239,6 +243,7 @@ impl Processes {
             is_made_up: sources.proc_root.is_some(),
             refusal: None,
             rejected: None,
+            by_files: false,
             told: false,
             refusals: Refusals::default(),
         }
@@ -300,6 +305,9 @@ impl Processes {
             match strategy.scan(wanted) {
                 Ok(mut scan) => {
                     self.refusals.join(std::mem::take(&mut scan.refusals), Path::new(""));
+                    if let Some(error) = scan.refused.take() {
+                        (self.rejected, self.by_files) = (Some(error), true);
+                    }
                     self.index = Index::new(scan, self.hides_threads);
                     // Without the verifier's words it is the machine that allows no
                     // program, which is as usual as a missing privilege.
@@ -374,7 +382,12 @@ impl Processes {
         let mut notices = self.refusals.take();
         if let Some(error) = self.rejected.take().filter(|_| !self.told) {
             self.told = true;
-            notices.push(Notice::HolderProgramRejected { why: Refusal::Load(error).into() });
+            let why = Refusal::Load(error).into();
+            notices.push(if self.by_files {
+                Notice::HolderTablesRejected { why }
+            } else {
+                Notice::HolderProgramRejected { why }
+            });
         }
         notices
     }

@@ -21,7 +21,8 @@ use std::ffi::CStr;
 
 use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 use sockdiag_wire::bpf::{
-    AssembleError, Assembler, BPF_FUNC_SEQ_WRITE, Cond, Insn, Lookup, Member, NotFound, Reg, Wanted, Width,
+    AssembleError, Assembler, BPF_FUNC_SEQ_WRITE, Cond, Insn, Label, Lookup, Member, NotFound, Reg, Wanted,
+    Width,
 };
 use sockdiag_wire::btf::Btf;
 use sockdiag_wire::bytes::u32_at;
@@ -34,7 +35,7 @@ pub(super) const RECORD: usize = 16;
 /// As many wanted inodes are compared in the kernel at most.
 const COMPARED: usize = 64;
 /// `SOCKFS_MAGIC` (linux/magic.h).
-const SOCKFS: i32 = 0x534f_434b;
+pub(super) const SOCKFS: i32 = 0x534f_434b;
 
 /// What one open file of one task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,10 +145,7 @@ pub(super) fn program(
     a.load(R2, R2, at.s_magic);
     a.jump_if(R2, Cond::Ne, SOCKFS, leave);
     a.load(INODE, R1, at.i_ino);
-    if let Some(wanted) = wanted.filter(|wanted| (1..=COMPARED).contains(&wanted.len())) {
-        for inode in wanted {
-            a.jump_if32(INODE, Cond::Eq, *inode as i32, write);
-        }
+    if pick(&mut a, INODE, wanted, write) {
         a.jump(leave);
     }
 
@@ -171,6 +169,16 @@ pub(super) fn program(
     a.mov(R0, 0);
     a.exit();
     Ok(a.finish()?.insns)
+}
+
+/// Goes on at `write` if the inode is wanted.  Returns whether any is picked out
+/// at all: if there are many, all are.
+pub(super) fn pick(a: &mut Assembler, inode: Reg, wanted: Option<&[u32]>, write: Label) -> bool {
+    let Some(wanted) = wanted.filter(|wanted| (1..=COMPARED).contains(&wanted.len())) else { return false };
+    for one in wanted {
+        a.jump_if32(inode, Cond::Eq, *one as i32, write);
+    }
+    true
 }
 
 #[cfg(test)]

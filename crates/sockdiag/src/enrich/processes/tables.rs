@@ -1,0 +1,400 @@
+//! The program that the kernel runs for every task, which reads the task's
+//! whole table of descriptors, and the offsets it needs from the kernel's own
+//! types.
+//!
+//! For an open file the kernel's iterator over files costs a reference taken
+//! and given back, a call of the program and a record copied three times; here
+//! it costs a few loads.  Records have the form of the other program's
+//! ([`program`]) and lie in memory that this process maps.  A run ends when
+//! that is full or when it has looked at [`MOST`] descriptors; the iterator
+//! then answers `EAGAIN` and begins the next read with the same task, which
+//! goes on at the descriptor that was to come.
+//!
+//! Nothing is locked and nothing kept.  The kernel runs the program within an
+//! RCU section, so tables and files that are given up meanwhile stay readable,
+//! but a file's memory may be another file's by then, and a table that a task
+//! has left may be freed at once.  Invariant: a record counts only if, after it
+//! was written, the task has the same table, this the same array, the array the
+//! same file at that place, and the file the same inode; and a place counts as
+//! empty, or as no socket's, only while the task has the same table.  Else the
+//! place is looked at again.
+//!
+//! Loops are `bpf_iter_num` (Linux 6.4), memory is read through
+//! `bpf_rdonly_cast` (Linux 6.2), both functions of the kernel.
+//!
+//! Source: Documentation/bpf/bpf_iterators.rst, Documentation/bpf/kfuncs.rst,
+//! Documentation/filesystems/files.rst, and the kernel's BTF.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
+use sockdiag_wire::bpf::{
+    Alu, AssembleError, Assembler, Cond, Insn, Label, Lookup, Member, NotFound, Reg, Wanted, Width,
+};
+use sockdiag_wire::btf::Btf;
+
+use super::program::{self, Record};
+
+/// So many records fit.
+pub(super) const ROOM: usize = 4096;
+/// A run looks at so many descriptors at most, which takes a millisecond or two.
+const MOST: i32 = 16 << 10;
+/// Numbers of four bytes before the records: how many records there are, and
+/// the thread whose table is being read with the descriptor that is to come.
+const HEADER: usize = 4;
+/// Numbers of a record.
+const NUMBERS: usize = program::RECORD / 4;
+/// As many numbers process and program share.
+pub(super) const WORDS: usize = HEADER + ROOM * NUMBERS;
+
+/// Where the header's numbers lie, in bytes.
+const COUNT: i16 = 0;
+const TID: i16 = 4;
+const NEXT: i16 = 8;
+/// Is added to where loads must not pass one another.
+const FENCE: i16 = 12;
+/// Where the first record lies.
+const RECORDS: i16 = HEADER as i16 * 4;
+
+/// The records of a run; the next one begins anew.
+pub(super) fn taken(words: &[AtomicU32]) -> impl Iterator<Item = Record> {
+    let (header, records) = words.split_at_checked(HEADER).unwrap_or_default();
+    let count = header.first().map_or(0, |count| count.swap(0, Relaxed));
+    records.chunks_exact(NUMBERS).take(count as usize).filter_map(|record| {
+        let [pid, tid, fd, inode] = record else { return None };
+        let [pid, tid, fd] = [pid, tid, fd].map(|number| number.load(Relaxed) as i32);
+        Some(Record { pid, tid, fd, inode: inode.load(Relaxed) })
+    })
+}
+
+/// Forgets what a pass that was not read to its end left behind.
+pub(super) fn begin(words: &[AtomicU32]) {
+    words.iter().take(HEADER).for_each(|number| number.store(0, Relaxed));
+}
+
+/// Where the running kernel keeps what the program reads, and the numbers of
+/// its functions that the program calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Members {
+    /// `bpf_iter__task.task`.
+    task: Member,
+    /// `task_struct.tgid`: the process.
+    tgid: Member,
+    /// `task_struct.pid`: the thread.
+    pid: Member,
+    /// `task_struct.group_leader`: the first thread of its process.
+    group_leader: Member,
+    /// `task_struct.files`: the table of descriptors.
+    files: Member,
+    /// `files_struct.fdt`: what of it grows.
+    fdt: Member,
+    /// `fdtable.max_fds`: as many descriptors there is room for.
+    max_fds: Member,
+    /// `fdtable.open_fds`: a bit for each that is in use.
+    open_fds: Member,
+    /// `fdtable.fd`: a file for each.
+    fd: Member,
+    /// `file.f_inode`.
+    f_inode: Member,
+    /// `inode.i_ino`.
+    i_ino: Member,
+    /// `inode.i_sb`.
+    i_sb: Member,
+    /// `super_block.s_magic`: the file system.
+    s_magic: Member,
+    /// A struct that begins with a number of 64 bits, and that number.
+    word: (u32, Member),
+    /// The structs of a task and of a file.
+    task_struct: u32,
+    file: u32,
+    cast: u32,
+    loop_new: u32,
+    loop_next: u32,
+    loop_destroy: u32,
+    /// The number of the function that stands for the iterator.
+    pub target: u32,
+}
+
+impl Members {
+    /// Finds them in the kernel's types.
+    pub(super) fn find(btf: Btf<'_>) -> Result<Self, NotFound> {
+        let structs = [
+            "bpf_iter__task",
+            "task_struct",
+            "files_struct",
+            "fdtable",
+            "file",
+            "inode",
+            "super_block",
+            "timespec64",
+        ];
+        let functions = [
+            "bpf_iter_task",
+            "bpf_rdonly_cast",
+            "bpf_iter_num_new",
+            "bpf_iter_num_next",
+            "bpf_iter_num_destroy",
+        ];
+        let [context, task, files, fdtable, file, inode, super_block, word] = structs;
+        let [iterator, cast, new, next, destroy] = functions;
+        let wanted = [&structs.map(Wanted::structure)[..], &functions.map(Wanted::function)].concat();
+        let types = Lookup::new(btf, &wanted);
+        Ok(Self {
+            task: types.member(context, "task")?,
+            tgid: types.member(task, "tgid")?,
+            pid: types.member(task, "pid")?,
+            group_leader: types.member(task, "group_leader")?,
+            files: types.member(task, "files")?,
+            fdt: types.member(files, "fdt")?,
+            max_fds: types.member(fdtable, "max_fds")?,
+            open_fds: types.member(fdtable, "open_fds")?,
+            fd: types.member(fdtable, "fd")?,
+            f_inode: types.member(file, "f_inode")?,
+            i_ino: types.member(inode, "i_ino")?,
+            i_sb: types.member(inode, "i_sb")?,
+            s_magic: types.member(super_block, "s_magic")?,
+            word: (types.structure(word)?, types.member(word, "tv_sec")?),
+            task_struct: types.structure(task)?,
+            file: types.structure(file)?,
+            cast: types.function(cast)?,
+            loop_new: types.function(new)?,
+            loop_next: types.function(next)?,
+            loop_destroy: types.function(destroy)?,
+            target: types.function(iterator)?,
+        })
+    }
+}
+
+const TASK: Reg = R6;
+/// The descriptor that is looked at.
+const FD: Reg = R7;
+const FDT: Reg = R8;
+const FILE: Reg = R9;
+/// The end of the stack, and what lies before it.
+const STACK: Reg = R10;
+const ROUND: i16 = -8;
+const FILES: i16 = -16;
+const PLACE: i16 = -24;
+const INODE: i16 = -32;
+/// Process and thread, as the record begins.
+const WHO: i16 = -40;
+
+/// The program, which writes to the value of this map.  Without `threads` only
+/// the first task of a process counts, with them those too that have another
+/// table than it; `wanted` are the inodes to write about, all if there are many.
+pub(super) fn program(
+    at: &Members,
+    map: i32,
+    threads: bool,
+    wanted: Option<&[u32]>,
+) -> Result<Vec<Insn>, AssembleError> {
+    let mut a = Assembler::new();
+    let leave = a.label();
+    // Null when the iterator is at its end.
+    a.load(R1, R1, at.task);
+    a.jump_if(R1, Cond::Eq, 0, leave);
+    // Of a task that the verifier trusts it would look up, at each load and by
+    // comparing every name of the kernel's types, what of it is to be trusted too.
+    a.long(R2, at.task_struct.into());
+    a.call_kfunc(at.cast);
+    a.mov(TASK, R0);
+    a.load(R3, TASK, at.tgid);
+    a.load(R4, TASK, at.pid);
+    if threads {
+        let own = a.label();
+        a.jump_if(R3, Cond::Eq, R4, own);
+        a.load(R1, TASK, at.group_leader);
+        a.jump_if(R1, Cond::Eq, 0, leave);
+        a.load(R1, R1, at.files);
+        a.load(R2, TASK, at.files);
+        a.jump_if(R1, Cond::Eq, R2, leave);
+        a.bind(own);
+    } else {
+        a.jump_if(R3, Cond::Ne, R4, leave);
+    }
+    a.store_at(Width::U32, STACK, WHO, R3);
+    a.store_at(Width::U32, STACK, WHO + 4, R4);
+
+    // The same task as before goes on where it ended.
+    let begun = a.label();
+    a.map_value(R2, map);
+    a.load_at(Width::U32, R1, R2, TID);
+    a.jump_if(R1, Cond::Eq, R4, begun);
+    a.store_at(Width::U32, R2, TID, R4);
+    a.store_at(Width::U32, R2, NEXT, 0);
+    a.bind(begun);
+
+    Table { at, map, next: a.label(), skip: a.label(), again: a.label(), done: a.label() }
+        .read(&mut a, wanted);
+
+    a.bind(leave);
+    a.mov(R0, 0);
+    a.exit();
+    Ok(a.finish()?.insns)
+}
+
+/// The part of the program that reads a table.
+struct Table<'m> {
+    at: &'m Members,
+    map: i32,
+    /// Looks at the descriptor that is to come.
+    next: Label,
+    /// The descriptor in FD is no open socket; goes on behind it.
+    skip: Label,
+    /// Comes back to this task.
+    again: Label,
+    /// Has read the whole table.
+    done: Label,
+}
+
+impl Table<'_> {
+    fn read(self, a: &mut Assembler, wanted: Option<&[u32]>) {
+        let Self { at, map, next, skip, again, done } = self;
+        let (end, write, run) = (a.label(), a.label(), a.label());
+        a.mov(R1, STACK);
+        a.add(R1, i32::from(ROUND));
+        a.mov(R2, 0);
+        a.mov(R3, MOST);
+        a.call_kfunc(at.loop_new);
+
+        a.bind(next);
+        a.mov(R1, STACK);
+        a.add(R1, i32::from(ROUND));
+        a.call_kfunc(at.loop_next);
+        a.jump_if(R0, Cond::Eq, 0, again);
+        a.map_value(R1, map);
+        a.load_at(Width::U32, FD, R1, NEXT);
+        a.load(R1, TASK, at.files);
+        // A task that ends has none.
+        a.jump_if(R1, Cond::Eq, 0, done);
+        a.store_at(Width::U64, STACK, FILES, R1);
+        a.load(FDT, R1, at.fdt);
+        a.jump_if(FDT, Cond::Eq, 0, done);
+        a.load(R2, FDT, at.max_fds);
+        a.jump_if(FD, Cond::Ge, R2, end);
+
+        // Of 64 descriptors at a time a word tells which are in use.
+        a.load(R1, FDT, at.open_fds);
+        a.mov(R2, FD);
+        a.alu(Alu::Rsh, R2, 6);
+        a.alu(Alu::Lsh, R2, 3);
+        self.word(a);
+        a.load(R1, R0, at.word.1);
+        a.mov(R2, FD);
+        a.alu(Alu::And, R2, 63);
+        a.alu(Alu::Rsh, R1, R2);
+        a.jump_if(R1, Cond::Eq, 0, run);
+
+        a.load(R1, FDT, at.fd);
+        a.mov(R2, FD);
+        a.alu(Alu::Lsh, R2, 3);
+        self.word(a);
+        a.store_at(Width::U64, STACK, PLACE, R0);
+        a.load(R1, R0, at.word.1);
+        a.jump_if(R1, Cond::Eq, 0, skip);
+        a.long(R2, at.file.into());
+        a.call_kfunc(at.cast);
+        a.mov(FILE, R0);
+        a.load(R1, FILE, at.f_inode);
+        a.jump_if(R1, Cond::Eq, 0, skip);
+        a.load(R2, R1, at.i_sb);
+        a.jump_if(R2, Cond::Eq, 0, skip);
+        a.load(R2, R2, at.s_magic);
+        a.jump_if(R2, Cond::Ne, program::SOCKFS, skip);
+        a.store_at(Width::U64, STACK, INODE, R1);
+        a.load(R3, R1, at.i_ino);
+        if program::pick(a, R3, wanted, write) {
+            a.jump(skip);
+        }
+
+        a.bind(write);
+        self.write(a);
+
+        // Behind 64 descriptors of which none is left.
+        a.bind(run);
+        a.alu(Alu::Or, FD, 63);
+        a.bind(skip);
+        self.same_table(a);
+        a.add(FD, 1);
+        a.map_value(R1, map);
+        a.store_at(Width::U32, R1, NEXT, FD);
+        a.jump(next);
+
+        a.bind(end);
+        self.same_table(a);
+        a.bind(done);
+        a.map_value(R1, map);
+        a.store_at(Width::U32, R1, TID, 0);
+        self.leave(a, 0);
+        a.bind(again);
+        self.leave(a, 1);
+    }
+
+    /// Writes the record, and counts it if all that it tells holds still.
+    fn write(&self, a: &mut Assembler) {
+        let Self { at, map, next, again, .. } = self;
+        let full = *again;
+        a.map_value(R1, *map);
+        a.load_at(Width::U32, R2, R1, COUNT);
+        a.jump_if(R2, Cond::Ge, ROOM as i32, full);
+        a.mov(R4, R2);
+        a.alu(Alu::Lsh, R4, program::RECORD.trailing_zeros() as i32);
+        a.add(R4, R1);
+        a.load_at(Width::U64, R5, STACK, WHO);
+        a.store_at(Width::U64, R4, RECORDS, R5);
+        a.store_at(Width::U32, R4, RECORDS + 8, FD);
+        a.store_at(Width::U32, R4, RECORDS + 12, R3);
+        self.same_table(a);
+        a.load(R4, R5, at.fdt);
+        a.jump_if(R4, Cond::Ne, FDT, *next);
+        a.load_at(Width::U64, R4, STACK, PLACE);
+        a.load(R4, R4, at.word.1);
+        a.jump_if(R4, Cond::Ne, FILE, *next);
+        a.load(R4, FILE, at.f_inode);
+        a.load_at(Width::U64, R5, STACK, INODE);
+        a.jump_if(R4, Cond::Ne, R5, *next);
+        a.add(R2, 1);
+        a.store_at(Width::U32, R1, COUNT, R2);
+        a.add(FD, 1);
+        a.store_at(Width::U32, R1, NEXT, FD);
+        a.jump(*next);
+    }
+
+    /// Goes back where the task has another table by now; leaves the table in R5.
+    fn same_table(&self, a: &mut Assembler) {
+        if cfg!(not(target_arch = "x86_64")) {
+            // Other processors may load what comes later first.
+            a.map_value(R5, self.map);
+            a.mov(R4, 0);
+            a.fetch_add(Width::U32, R5, FENCE, R4);
+        }
+        a.load(R4, TASK, self.at.files);
+        a.load_at(Width::U64, R5, STACK, FILES);
+        a.jump_if(R4, Cond::Ne, R5, self.next);
+    }
+
+    /// Makes R0 point to the word that lies R2 bytes behind the address in R1.
+    fn word(&self, a: &mut Assembler) {
+        a.add(R1, R2);
+        a.long(R2, self.at.word.0.into());
+        a.call_kfunc(self.at.cast);
+    }
+
+    /// Ends the loop and the run.
+    fn leave(&self, a: &mut Assembler, result: i32) {
+        a.mov(R1, STACK);
+        a.add(R1, i32::from(ROUND));
+        a.call_kfunc(self.at.loop_destroy);
+        a.mov(R0, result);
+        a.exit();
+    }
+}
+
+#[cfg(test)]
+mod tests;
