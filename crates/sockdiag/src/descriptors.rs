@@ -39,6 +39,16 @@ fn netns(process: &Path) -> Option<u64> {
     fs::metadata(process.join("ns/net")).ok().map(|file| file.ino())
 }
 
+/// What is known of a process.
+enum Counted {
+    /// It has as many descriptors as were asked for.
+    Known(Descriptors),
+    /// It has fewer, or has ended meanwhile.
+    Few,
+    /// It may not be looked into.
+    Unknown,
+}
+
 /// Every process that has so many descriptors open, and of how many that is not known.
 pub fn all(at_least: u64) -> (Vec<Descriptors>, u64) {
     let (mut known, mut unknown) = (Vec::new(), 0);
@@ -48,40 +58,51 @@ pub fn all(at_least: u64) -> (Vec<Descriptors>, u64) {
             continue;
         };
         match of(&entry.path(), pid, at_least) {
-            Some(Some(descriptors)) => known.push(descriptors),
-            Some(None) => {}
-            // It has ended meanwhile, or may not be looked into.
-            None if entry.path().exists() => unknown += 1,
-            None => {}
+            Counted::Known(descriptors) => known.push(descriptors),
+            Counted::Few => {}
+            Counted::Unknown => unknown += 1,
         }
     }
     (known, unknown)
 }
 
-/// Of one process: `None` if it is not known, and of one with fewer nothing.
-fn of(path: &Path, pid: u32, at_least: u64) -> Option<Option<Descriptors>> {
+fn of(path: &Path, pid: u32, at_least: u64) -> Counted {
+    match read(path, pid, at_least) {
+        Some(descriptors) if descriptors.open >= at_least => Counted::Known(descriptors),
+        None if path.exists() => Counted::Unknown,
+        _ => Counted::Few,
+    }
+}
+
+/// Reads the numbers of a process; the limit only of one that has so many.
+fn read(path: &Path, pid: u32, at_least: u64) -> Option<Descriptors> {
     let fds = path.join("fd");
     let open = match fs::metadata(&fds).ok()?.len() {
         0 => u64::try_from(fs::read_dir(&fds).ok()?.count()).ok()?,
         open => open,
     };
+    let few = Descriptors { pid, comm: Vec::new(), open, most: None, netns_inode: None };
     if open < at_least {
-        return Some(None);
+        return Some(few);
     }
-    let most = most(&fs::read_to_string(path.join("limits")).ok()?)?;
+    let most = soft_limit(&fs::read_to_string(path.join("limits")).ok()?)?;
     let mut comm = fs::read(path.join("comm")).ok()?;
     if comm.last() == Some(&b'\n') {
         comm.pop();
     }
-    Some(Some(Descriptors { pid, comm, open, most, netns_inode: netns(path) }))
+    let most = Some(most).filter(|most| *most != UNLIMITED);
+    Some(Descriptors { comm, most, netns_inode: netns(path), ..few })
 }
 
-/// The soft limit of descriptors; `None` in it for no limit.
-fn most(limits: &str) -> Option<Option<u64>> {
+/// No limit (`RLIM_INFINITY`).
+const UNLIMITED: u64 = u64::MAX;
+
+/// The soft limit of descriptors.
+fn soft_limit(limits: &str) -> Option<u64> {
     let rest = limits.lines().find_map(|line| line.strip_prefix(LIMIT))?;
     match rest.split_whitespace().next()? {
-        "unlimited" => Some(None),
-        number => number.parse().ok().map(Some),
+        "unlimited" => Some(UNLIMITED),
+        number => number.parse().ok(),
     }
 }
 
@@ -94,9 +115,12 @@ mod tests {
         let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max processes             96107                96107                processes \n\
                       Max open files            1024                 1048576              files     \n";
-        assert_eq!(most(limits), Some(Some(1024)));
-        assert_eq!(most("Max open files            unlimited            unlimited  files"), Some(None));
-        assert_eq!((most("Max open files"), most("")), (None, None));
+        assert_eq!(soft_limit(limits), Some(1024));
+        assert_eq!(
+            soft_limit("Max open files            unlimited            unlimited  files"),
+            Some(UNLIMITED)
+        );
+        assert_eq!((soft_limit("Max open files"), soft_limit("")), (None, None));
     }
 
     #[test]

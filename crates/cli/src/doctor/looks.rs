@@ -253,7 +253,7 @@ pub(super) fn look(
     looking.doctor.learned();
     count(looking.doctor, &observer);
     let last = (time / LAST_PART).min(LONGEST_LAST);
-    std::thread::sleep((end - last).saturating_duration_since(Instant::now()));
+    std::thread::sleep(end.saturating_duration_since(Instant::now()).saturating_sub(last));
     let (namespaces, has_counters) = count(looking.doctor, &observer);
     looking.doctor.begin(Some(looked.elapsed().as_secs_f64()));
     looking.learns = false;

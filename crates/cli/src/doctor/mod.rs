@@ -143,7 +143,9 @@ fn asked(matches: &ArgMatches) -> Result<(), End> {
     }
     let mut asked = Asked::of(matches)?;
     if !asked.names_tables {
-        TABLES.into_iter().for_each(|table| asked.selection.add_table(table));
+        for table in TABLES {
+            asked.selection.add_table(table);
+        }
     }
     asked.selection.request(StateSet::ALL);
     let selected = asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))?;

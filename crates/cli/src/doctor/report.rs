@@ -86,7 +86,7 @@ fn put_wrapped(text: &mut String, first: &str, rest: &str, value: &str) {
         if !is_new && line.chars().count() + 1 + word.chars().count() > WIDTH {
             text.push_str(line.trim_end());
             text.push('\n');
-            line = rest.to_owned();
+            rest.clone_into(&mut line);
             is_new = true;
         }
         if !is_new {
