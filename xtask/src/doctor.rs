@@ -11,7 +11,7 @@ mod stage;
 mod verdict;
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ apt-get install nginx-light wrk apache2-utils postgresql redis-server openssh-se
 --only NAME      only scenes or rules whose name has this in it, or `healthy`
 --brief          one scene of each kind, once, within six minutes
 --jobs N         scenes at a time that do not need a processor (3)
---write FILE     write the table as Markdown, too
+--write FILE     write the table as Markdown, too: behind the line <!-- end -->, if the file has one
 --dry            set the scenes and look for their signs, without a doctor
 --show WORDS     print what ss says with these words after each run, between commas
 --program FILE   the doctor's program, instead of the one that is built.";
@@ -85,8 +85,8 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let table = tally.markdown(plan.runs);
     println!("{table}");
-    if let Some(file) = &plan.write {
-        std::fs::write(file, &table).map_err(|error| Why::new(format!("{}: {error}", file.display())))?;
+    if let (Some(file), Some(doctor)) = (&plan.write, &plan.doctor) {
+        report::write(file, &table, &rules(doctor)?)?;
     }
     tally.judge(plan.doctor.is_some())
 }
@@ -149,6 +149,14 @@ fn once(plan: &Plan, scene: &Scene) -> Outcome {
         Some(Ok(verdict)) => Outcome::Judged(verdict),
         Some(Err(why)) => Outcome::Failed(why),
     }
+}
+
+/// The ids of its rules.
+fn rules(doctor: &std::path::Path) -> Result<Vec<String>, Why> {
+    let out = Command::new(doctor).args(["doctor", "--list"]).stdin(Stdio::null()).output();
+    let out = out.map_err(|error| Why::new(format!("{}: {error}", doctor.display())))?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 /// Asks the doctor of the near namespace.

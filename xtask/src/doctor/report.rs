@@ -2,11 +2,64 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use sockdiag_testkit::Why;
 
 use super::Outcome;
-use super::scenes::{Expects, Scene};
+use super::scenes::{self, Expects, Scene};
+
+/// Rules that no scene is made for, and why.
+const NOT_SET: &[(&str, &str)] = &[
+    ("bbr-below-bandwidth", "a path that lost bandwidth has findings that are worse, and stand before it"),
+    ("dead-peer-unnoticed", "takes two hours without a packet"),
+    ("idle-beyond-nat", "takes six minutes without a packet"),
+    ("orphans", "takes a quarter of `tcp_max_orphans`, which is the machine's"),
+    ("tcp-memory-aborts", "takes the machine's memory limits"),
+    ("tcp-memory-pressure", "takes the machine's memory limits"),
+];
+
+/// Where what is generated of the documented rules ends.
+const END: &str = "<!-- end -->\n";
+
+/// Writes the table, with those rules that it does not have: behind what is generated of a
+/// file, or as a file of its own.
+pub(super) fn write(file: &Path, table: &str, rules: &[String]) -> Result<(), Why> {
+    let failed = |error: std::io::Error| Why::new(format!("{}: {error}", file.display()));
+    let had = std::fs::read_to_string(file).unwrap_or_default();
+    let before = had.split_once(END).map_or("", |(before, _)| before);
+    let mut text = if before.is_empty() { String::new() } else { format!("{before}{END}\n") };
+    text += "## The proving ground\n\n";
+    text += "Faults were made in network namespaces, one after the other, and `sockdiag doctor` looked at each: was the \
+             right finding its first, its second, or did it stand later or not at all? A cause that names what follows \
+             from it counts for both. Of a near miss and of a healthy workload a run is right (first) if the rule was \
+             not named, and if there was nothing critical and at most one warning.\n\n";
+    text += table;
+    let scenes = scenes::all();
+    let is_set = |rule: &&String| {
+        let expected = scenes.iter().filter_map(|scene| match scene.expects {
+            Expects::One(rules) => Some(rules),
+            Expects::Not(_) | Expects::Nothing => None,
+        });
+        expected.flatten().any(|expected| expected == *rule)
+    };
+    let (set, others): (Vec<_>, Vec<_>) = rules.iter().partition(is_set);
+    let _ = writeln!(
+        text,
+        "\nA scene is made for {} of {} rules. The others are judged on crafted frames only:\n",
+        set.len(),
+        rules.len()
+    );
+    for rule in others {
+        let why = NOT_SET.iter().find(|(not_set, _)| not_set == rule).map(|(_, why)| format!(": {why}"));
+        let _ = writeln!(
+            text,
+            "- `{rule}`{}",
+            why.unwrap_or_else(|| ": stands beside another rule of these scenes".to_owned())
+        );
+    }
+    std::fs::write(file, text).map_err(failed)
+}
 
 /// What the runs of every scene came to.
 pub(super) struct Tally(Vec<Row>);

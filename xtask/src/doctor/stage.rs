@@ -13,9 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use sockdiag_testkit::Why;
 use sockdiag_testkit::actor::Actor;
 use sockdiag_testkit::holders::Holder;
@@ -55,34 +54,29 @@ impl Drop for Work {
     }
 }
 
-/// A program that is no actor, such as a real server, and the signal that ends it.
+/// A program that is no actor, such as a real server.
+///
+/// Who waits for it is a shell, which ends it when this process lets go of the shell's
+/// input, in whatever way.
 #[derive(Debug)]
-struct Player {
-    child: Child,
-    signal: Signal,
-}
+struct Player(Child);
+
+/// Runs its arguments until its input ends.
+const UNTIL_ITS_INPUT_ENDS: &str =
+    "\"$@\" </dev/null & p=$!; read _; kill -TERM $p; (sleep 4; kill -KILL $p) & k=$!; wait $p; kill $k";
 
 impl Drop for Player {
     fn drop(&mut self) {
-        if let Some(pid) = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0)) {
-            let _ = kill_process(pid, self.signal);
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
         self.works.clear();
-        self.players.clear();
+        // Clients before their servers.
+        while self.players.pop().is_some() {}
         if let Some(directory) = &self.directory {
             let _ = fs::remove_dir_all(directory);
         }
@@ -202,12 +196,16 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts a program in the near namespace, which that signal ends.
-    pub(super) fn play(&mut self, command: &mut Command, signal: Signal) -> Result<(), Why> {
-        self.near.enter(command);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().map_err(|error| Why::new(format!("{command:?}: {error}")))?;
-        self.players.push(Player { child, signal });
+    /// Starts a program in the near namespace, until the scene ends.
+    pub(super) fn play(&mut self, command: &Command) -> Result<(), Why> {
+        let mut shell = self.near.command("/bin/sh");
+        shell.args(["-c", UNTIL_ITS_INPUT_ENDS, "sh"]).arg(command.get_program()).args(command.get_args());
+        if let Some(directory) = command.get_current_dir() {
+            shell.current_dir(directory);
+        }
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = shell.spawn().map_err(|error| Why::new(format!("{command:?}: {error}")))?;
+        self.players.push(Player(child));
         Ok(())
     }
 

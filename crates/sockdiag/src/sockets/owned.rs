@@ -468,7 +468,6 @@ mod tests {
             around: None,
             bpf_maps: None,
             identities: Some(&Fake),
-            around: None,
         };
         let tcp =
             b"0: 0100007F:0016 0200007F:C350 01 00000002:00000007 00:00000000 00000000  1000        0 621";

@@ -8,7 +8,6 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use rustix::process::Signal;
 use sockdiag_testkit::path::Way;
 use sockdiag_testkit::{Why, until};
 
@@ -170,7 +169,7 @@ fn nginx_alone(stage: &mut Stage) -> Result<(), Why> {
          uwsgi_temp_path {here}/d; scgi_temp_path {here}/e; }}\n"
     );
     let file = stage.file("nginx.conf", &text)?;
-    stage.play(Command::new(nginx).arg("-c").arg(file).arg("-p").arg(here), Signal::TERM)?;
+    stage.play(Command::new(nginx).arg("-c").arg(file).arg("-p").arg(here))?;
     listens(stage, 8080)
 }
 
@@ -178,7 +177,7 @@ fn nginx(stage: &mut Stage) -> Result<(), Why> {
     let wrk = program("wrk")?;
     nginx_alone(stage)?;
     let words = ["-t1", "-c40", "-d60", "http://127.0.0.1:8080/"];
-    stage.play(Command::new(wrk).args(words), Signal::INT)?;
+    stage.play(Command::new(wrk).args(words))?;
     wait(1500);
     Ok(())
 }
@@ -188,7 +187,7 @@ fn nginx_short(stage: &mut Stage) -> Result<(), Why> {
     nginx_alone(stage)?;
     // Few enough that neither ports nor TIME-WAIT run out.
     let again = "while sleep 0.5; do \"$0\" -q -c 2 -n 10 http://127.0.0.1:8080/; done";
-    stage.play(Command::new("/bin/sh").args(["-c", again]).arg(ab), Signal::TERM)?;
+    stage.play(Command::new("/bin/sh").args(["-c", again]).arg(ab))?;
     wait(1000);
     Ok(())
 }
@@ -206,13 +205,12 @@ fn postgresql(stage: &mut Stage) -> Result<(), Why> {
     };
     stage.run(as_its_user("initdb")?.args(["-N", "-A", "trust", "-D"]).arg(&data))?;
     let server = ["-c", "listen_addresses=127.0.0.1", "-c", "port=5432", "-c", "fsync=off", "-k"];
-    stage.play(as_its_user("postgres")?.args(server).arg(&place).arg("-D").arg(&data), Signal::INT)?;
+    stage.play(as_its_user("postgres")?.args(server).arg(&place).arg("-D").arg(&data))?;
     listens(stage, 5432)?;
     wait(500);
     let client = ["-h", "127.0.0.1", "-U", "postgres"];
     stage.run(as_its_user("pgbench")?.args(client).args(["-i", "-q", "postgres"]))?;
-    stage
-        .play(as_its_user("pgbench")?.args(client).args(["-c", "8", "-T", "60", "postgres"]), Signal::INT)?;
+    stage.play(as_its_user("pgbench")?.args(client).args(["-c", "8", "-T", "60", "postgres"]))?;
     wait(1000);
     Ok(())
 }
@@ -221,9 +219,9 @@ fn redis(stage: &mut Stage) -> Result<(), Why> {
     let (server, load) = (program("redis-server")?, program("redis-benchmark")?);
     let directory = stage.directory()?.to_owned();
     let words = ["--port", "6379", "--bind", "127.0.0.1", "--save", "", "--dir"];
-    stage.play(Command::new(server).args(words).arg(directory), Signal::TERM)?;
+    stage.play(Command::new(server).args(words).arg(directory))?;
     listens(stage, 6379)?;
-    stage.play(Command::new(load).args(["-q", "-l", "-c", "50", "-t", "get,set"]), Signal::INT)?;
+    stage.play(Command::new(load).args(["-q", "-l", "-c", "50", "-t", "get,set"]))?;
     wait(1000);
     Ok(())
 }
@@ -245,7 +243,7 @@ fn ssh(stage: &mut Stage) -> Result<(), Why> {
     );
     let file = stage.file("sshd_config", &text)?;
     let listen = ["-D", "-e", "-p", "2222", "-o", "ListenAddress=127.0.0.1", "-f"];
-    stage.play(Command::new(sshd).args(listen).arg(file), Signal::TERM)?;
+    stage.play(Command::new(sshd).args(listen).arg(file))?;
     listens(stage, 2222)?;
     let known =
         ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "BatchMode=yes"];
@@ -259,9 +257,9 @@ fn ssh(stage: &mut Stage) -> Result<(), Why> {
         client
     };
     for _ in 0..3 {
-        stage.play(&mut session("while sleep 0.3; do date; done"), Signal::TERM)?;
+        stage.play(&session("while sleep 0.3; do date; done"))?;
     }
-    stage.play(&mut session("head -c 4000000000 /dev/zero"), Signal::TERM)?;
+    stage.play(&session("head -c 4000000000 /dev/zero"))?;
     wait(1500);
     Ok(())
 }
