@@ -255,14 +255,12 @@ impl Assembler {
 
     /// Goes on at a label where 64 bits compare so.
     pub fn jump_if(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
-        self.refer(label, Slot::Off);
-        self.push_with(BPF_JMP | cond as u8, dst, operand.into());
+        self.push_jump(BPF_JMP | cond as u8, dst, operand.into(), label);
     }
 
     /// Goes on at a label where the lower 32 bits compare so.
     pub fn jump_if32(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
-        self.refer(label, Slot::Off);
-        self.push_with(BPF_JMP32 | cond as u8, dst, operand.into());
+        self.push_jump(BPF_JMP32 | cond as u8, dst, operand.into(), label);
     }
 
     /// Calls a helper (`BPF_FUNC_*`).
@@ -329,6 +327,12 @@ impl Assembler {
     #[inline(never)]
     fn push_with(&mut self, code: u8, dst: Reg, operand: Operand) {
         self.push(Insn::with(code, dst, operand, 0));
+    }
+
+    #[inline(never)]
+    fn push_jump(&mut self, code: u8, dst: Reg, operand: Operand, label: Label) {
+        self.refer(label, Slot::Off);
+        self.push_with(code, dst, operand);
     }
 
     #[inline(never)]

@@ -21,6 +21,7 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
+use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
@@ -79,7 +80,7 @@ impl Strategy for Iterated {
             Wanted::These(inodes) if !self.polls_again => Some(inodes),
             _ => None,
         };
-        let reads_tables = self.polls_again || open_files().is_none_or(|files| files > FEW);
+        let reads_tables = self.polls_again || has_many_files();
         let mut loaded = Loaded::new(self.threads, inodes, reads_tables);
         let scan = match &mut loaded {
             Ok(loaded) => loaded.scan(wanted),
@@ -105,12 +106,18 @@ struct Loaded {
 }
 
 /// Where records come from.
-#[derive(Debug)]
 enum Records {
     /// From what is shared with the program that reads tables.
     Tables(SharedValue),
     /// From the iterator over files, through a buffer.
     Files(Vec<u8>),
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the bytes.
+        f.write_str(if matches!(self, Self::Tables(_)) { "Tables" } else { "Files" })
+    }
 }
 
 impl Loaded {
@@ -220,10 +227,12 @@ fn linked(target: u32, insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedF
     bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))
 }
 
-/// How many files are open on this machine.
-fn open_files() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
+/// Whether more files are open on this machine than a few, as far as it says.
+fn has_many_files() -> bool {
+    let text = proc_root().map(|root| walk::contents(root.as_fd(), "sys/fs/file-nr")).unwrap_or_default();
+    let digits = text.iter().map_while(|byte| char::from(*byte).to_digit(10));
+    let open = digits.fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(digit.into()));
+    open == 0 || open > FEW
 }
 
 /// Whether the iterator would see, and number, tasks as /proc does, and may be
