@@ -236,6 +236,13 @@ impl Assembler {
         }
     }
 
+    /// Loads a pointer, and goes on at a label where it is null.
+    #[inline(never)]
+    pub fn load_or(&mut self, dst: Reg, base: Reg, member: Member, label: Label) {
+        self.load(dst, base, member);
+        self.jump_if(dst, Cond::Eq, 0, label);
+    }
+
     /// Loads from `off` bytes behind `base`.
     #[inline(never)]
     pub fn load_at(&mut self, width: Width, dst: Reg, base: Reg, off: i16) {
