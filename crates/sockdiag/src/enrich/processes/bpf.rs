@@ -524,11 +524,7 @@ mod tests {
         for threads in THREADS {
             let Some(each) = each(threads, None) else { return };
             for mut loaded in each {
-                assert!(
-                    agree(&mut loaded, Wanted::These(&inodes), 4400),
-                    "{threads:?}, {:?}",
-                    loaded.records
-                );
+                assert!(agree(&mut loaded, Wanted::These(&inodes), 4400), "{threads:?}, {}", loaded.shows());
             }
         }
     }
