@@ -16,7 +16,6 @@ use rustix::io::Errno;
 use super::bpf;
 
 /// The value, in numbers of four bytes.
-#[derive(Debug)]
 pub(crate) struct SharedValue {
     map: OwnedFd,
     start: NonNull<AtomicU32>,

@@ -236,6 +236,13 @@ impl Assembler {
         }
     }
 
+    /// Loads a pointer, and goes on at a label where it is null.
+    #[inline(never)]
+    pub fn load_or(&mut self, dst: Reg, base: Reg, member: Member, label: Label) {
+        self.load(dst, base, member);
+        self.jump_if(dst, Cond::Eq, 0, label);
+    }
+
     /// Loads from `off` bytes behind `base`.
     #[inline(never)]
     pub fn load_at(&mut self, width: Width, dst: Reg, base: Reg, off: i16) {
@@ -255,14 +262,12 @@ impl Assembler {
 
     /// Goes on at a label where 64 bits compare so.
     pub fn jump_if(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
-        self.refer(label, Slot::Off);
-        self.push_with(BPF_JMP | cond as u8, dst, operand.into());
+        self.push_jump(BPF_JMP | cond as u8, dst, operand.into(), label);
     }
 
     /// Goes on at a label where the lower 32 bits compare so.
     pub fn jump_if32(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
-        self.refer(label, Slot::Off);
-        self.push_with(BPF_JMP32 | cond as u8, dst, operand.into());
+        self.push_jump(BPF_JMP32 | cond as u8, dst, operand.into(), label);
     }
 
     /// Calls a helper (`BPF_FUNC_*`).
@@ -329,6 +334,12 @@ impl Assembler {
     #[inline(never)]
     fn push_with(&mut self, code: u8, dst: Reg, operand: Operand) {
         self.push(Insn::with(code, dst, operand, 0));
+    }
+
+    #[inline(never)]
+    fn push_jump(&mut self, code: u8, dst: Reg, operand: Operand, label: Label) {
+        self.refer(label, Slot::Off);
+        self.push_with(code, dst, operand);
     }
 
     #[inline(never)]

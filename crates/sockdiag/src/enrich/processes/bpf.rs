@@ -21,6 +21,7 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
+use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
@@ -49,7 +50,6 @@ const BUFFER: usize = 64 << 10;
 const FEW: u64 = 3000;
 
 /// The kernel's iterators over tasks or open files.
-#[derive(Debug)]
 pub(super) struct Iterated {
     threads: Threads,
     /// Whether there will be further scans.
@@ -62,6 +62,13 @@ impl Iterated {
     /// Nothing is loaded yet; what is loaded is kept if a session `polls_again`.
     pub(super) fn new(threads: Threads, polls_again: bool) -> Self {
         Self { threads, polls_again, kept: None }
+    }
+}
+
+impl fmt::Debug for Iterated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not what is loaded, of which nobody could read anything.
+        f.write_str("Iterated")
     }
 }
 
@@ -79,7 +86,7 @@ impl Strategy for Iterated {
             Wanted::These(inodes) if !self.polls_again => Some(inodes),
             _ => None,
         };
-        let reads_tables = self.polls_again || open_files().is_none_or(|files| files > FEW);
+        let reads_tables = self.polls_again || has_many_files();
         let mut loaded = Loaded::new(self.threads, inodes, reads_tables);
         let scan = match &mut loaded {
             Ok(loaded) => loaded.scan(wanted),
@@ -94,7 +101,6 @@ impl Strategy for Iterated {
 
 /// A program, loaded and linked to its iterator: what can be kept from one
 /// pass over the tasks to the next.
-#[derive(Debug)]
 struct Loaded {
     threads: Threads,
     /// Keeps the program loaded.
@@ -105,7 +111,6 @@ struct Loaded {
 }
 
 /// Where records come from.
-#[derive(Debug)]
 enum Records {
     /// From what is shared with the program that reads tables.
     Tables(SharedValue),
@@ -220,10 +225,12 @@ fn linked(target: u32, insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedF
     bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))
 }
 
-/// How many files are open on this machine.
-fn open_files() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
+/// Whether more files are open on this machine than a few, as far as it says.
+fn has_many_files() -> bool {
+    let text = proc_root().map(|root| walk::contents(root.as_fd(), "sys/fs/file-nr")).unwrap_or_default();
+    let digits = text.iter().map_while(|byte| char::from(*byte).to_digit(10));
+    let open = digits.fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(digit.into()));
+    open == 0 || open > FEW
 }
 
 /// Whether the iterator would see, and number, tasks as /proc does, and may be
@@ -478,6 +485,13 @@ mod tests {
         inodes
     }
 
+    impl Loaded {
+        /// Which of the two it is.
+        fn shows(&self) -> &'static str {
+            if matches!(self.records, Records::Tables(_)) { "tables" } else { "files" }
+        }
+    }
+
     const THREADS: [Threads; 3] = [Threads::First, Threads::Own, Threads::All];
 
     #[test]
@@ -489,7 +503,7 @@ mod tests {
                 let Some(each) = each(threads, Some(wanted)) else { return };
                 for mut loaded in each {
                     let same = agree(&mut loaded, Wanted::These(wanted), 4);
-                    assert!(same, "{threads:?}, {wanted:?}, {:?}", loaded.records);
+                    assert!(same, "{threads:?}, {wanted:?}, {}", loaded.shows());
                 }
             }
         }
@@ -510,11 +524,7 @@ mod tests {
         for threads in THREADS {
             let Some(each) = each(threads, None) else { return };
             for mut loaded in each {
-                assert!(
-                    agree(&mut loaded, Wanted::These(&inodes), 4400),
-                    "{threads:?}, {:?}",
-                    loaded.records
-                );
+                assert!(agree(&mut loaded, Wanted::These(&inodes), 4400), "{threads:?}, {}", loaded.shows());
             }
         }
     }

@@ -132,10 +132,8 @@ pub(super) fn program(
     let (write, leave) = (a.label(), a.label());
     a.mov(CONTEXT, R1);
     // Null when the iterator is at its end.
-    a.load(FILE, CONTEXT, at.file);
-    a.jump_if(FILE, Cond::Eq, 0, leave);
-    a.load(TASK, CONTEXT, at.task);
-    a.jump_if(TASK, Cond::Eq, 0, leave);
+    a.load_or(FILE, CONTEXT, at.file, leave);
+    a.load_or(TASK, CONTEXT, at.task, leave);
     a.load(R3, TASK, at.tgid);
     a.load(R4, TASK, at.pid);
     if !threads {

@@ -222,8 +222,7 @@ pub(super) fn program(
     let mut a = Assembler::new();
     let leave = a.label();
     // Null when the iterator is at its end.
-    a.load(R1, R1, at.task);
-    a.jump_if(R1, Cond::Eq, 0, leave);
+    a.load_or(R1, R1, at.task, leave);
     // Of a task that the verifier trusts it would look up, at each load and by
     // comparing every name of the kernel's types, what of it is to be trusted too.
     a.long(R2, at.task_struct.into());
@@ -234,8 +233,7 @@ pub(super) fn program(
     if threads {
         let own = a.label();
         a.jump_if(R3, Cond::Eq, R4, own);
-        a.load(R1, TASK, at.group_leader);
-        a.jump_if(R1, Cond::Eq, 0, leave);
+        a.load_or(R1, TASK, at.group_leader, leave);
         a.load(R1, R1, at.files);
         a.load(R2, TASK, at.files);
         a.jump_if(R1, Cond::Eq, R2, leave);
@@ -295,12 +293,10 @@ impl Table<'_> {
         a.jump_if(R0, Cond::Eq, 0, again);
         a.map_value(R1, map);
         a.load_at(Width::U32, FD, R1, NEXT);
-        a.load(R1, TASK, at.files);
         // A task that ends has none.
-        a.jump_if(R1, Cond::Eq, 0, done);
+        a.load_or(R1, TASK, at.files, done);
         a.store_at(Width::U64, STACK, FILES, R1);
-        a.load(FDT, R1, at.fdt);
-        a.jump_if(FDT, Cond::Eq, 0, done);
+        a.load_or(FDT, R1, at.fdt, done);
         a.load(R2, FDT, at.max_fds);
         a.jump_if(FD, Cond::Ge, R2, end);
 
@@ -321,15 +317,12 @@ impl Table<'_> {
         a.alu(Alu::Lsh, R2, 3);
         self.word(a);
         a.store_at(Width::U64, STACK, PLACE, R0);
-        a.load(R1, R0, at.word.1);
-        a.jump_if(R1, Cond::Eq, 0, skip);
+        a.load_or(R1, R0, at.word.1, skip);
         a.long(R2, at.file.into());
         a.call_kfunc(at.cast);
         a.mov(FILE, R0);
-        a.load(R1, FILE, at.f_inode);
-        a.jump_if(R1, Cond::Eq, 0, skip);
-        a.load(R2, R1, at.i_sb);
-        a.jump_if(R2, Cond::Eq, 0, skip);
+        a.load_or(R1, FILE, at.f_inode, skip);
+        a.load_or(R2, R1, at.i_sb, skip);
         a.load(R2, R2, at.s_magic);
         a.jump_if(R2, Cond::Ne, program::SOCKFS, skip);
         a.store_at(Width::U64, STACK, INODE, R1);
