@@ -14,7 +14,7 @@ use sockdiag_facts::model::{Names, Socket, SourceKind, TableSet};
 use crate::amount;
 use crate::candidates::{Candidates, Group, Readers, Sample, Worst};
 use crate::check::{Checked, RuleError, Show};
-use crate::finding::{Confidence, Draft, Evidence, Filling, Finding, Measured, ranked};
+use crate::finding::{Confidence, Draft, Evidence, Filling, Finding, MOST_FINDINGS, Measured, ranked};
 use crate::joins::Joins;
 use crate::quantity::Amounts;
 use crate::rule::{On, Rule, Severity, Subject};
@@ -375,19 +375,33 @@ impl Doctor {
         self.seconds.or_else(|| self.spaces.get(&group.netns)?.readings.seconds())
     }
 
-    /// What was found, ranked.
+    /// What was found, ranked; the worst thousand of more.
     pub fn findings(&self) -> Vec<Finding> {
         let mut drafts = Vec::new();
-        for (at, (rule, found)) in self.rules.iter().zip(&self.found).enumerate() {
-            for group in found.groups.values() {
-                let Some(severity) = self.severity(rule, group) else { continue };
-                if rule.rule.looks == 3 && !group.is_confirmed {
-                    continue;
-                }
-                drafts.extend(self.draft(at, rule, group, severity));
-            }
+        for (at, rule, group, severity) in self.severe() {
+            drafts.extend(self.draft(at, rule, group, severity));
         }
         ranked(&self.rules, drafts)
+    }
+
+    /// Groups that are bad enough, and were found so again where that takes a third look.
+    fn severe(&self) -> impl Iterator<Item = (usize, &Checked, &Group, Severity)> {
+        let rules = self.rules.iter().zip(&self.found).enumerate();
+        rules.flat_map(move |(at, (rule, found))| {
+            found.groups.values().filter_map(move |group| {
+                let severity = self.severity(rule, group)?;
+                let is_sure = rule.rule.looks < 3 || group.is_confirmed;
+                is_sure.then_some((at, rule, group, severity))
+            })
+        })
+    }
+
+    /// How many findings there were beside those that are told, at least: groups that there
+    /// was no room for, and those that are less bad than a thousand others.
+    pub fn left_out(&self) -> u64 {
+        let rows: u64 = self.found.iter().map(|found| found.left_out).sum();
+        let groups = self.severe().count().saturating_sub(MOST_FINDINGS);
+        rows.saturating_add(u64::try_from(groups).unwrap_or(u64::MAX))
     }
 
     fn draft(&self, at: usize, rule: &Checked, group: &Group, severity: Severity) -> Option<Draft> {

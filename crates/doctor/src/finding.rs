@@ -219,9 +219,13 @@ fn rank(a: &Finding, b: &Finding) -> Ordering {
         .then_with(|| (&a.number, &a.id, &a.title).cmp(&(&b.number, &b.id, &b.title)))
 }
 
-/// Findings in order, what follows from another told with that.
+/// Findings that are told, at most: each is compared with every other.
+pub(crate) const MOST_FINDINGS: usize = 1000;
+
+/// Findings in order, what follows from another told with that; the worst of very many.
 pub(crate) fn ranked(rules: &[Checked], mut drafts: Vec<Draft>) -> Vec<Finding> {
     drafts.sort_by(|a, b| rank(&a.finding, &b.finding));
+    drafts.truncate(MOST_FINDINGS);
     let mut cause: Vec<Option<usize>> = vec![None; drafts.len()];
     let root = |cause: &[Option<usize>], mut at: usize| {
         // Causes never make a circle, see below.

@@ -153,6 +153,10 @@ fn asked(matches: &ArgMatches) -> Result<(), End> {
     let mut doctor = Doctor::of(catalog, rules);
     let looks = looks::look(&mut doctor, &asked, selected, time)?;
     let findings = doctor.findings();
+    let left_out = doctor.left_out();
+    if left_out > 0 {
+        doctor.could_not_see(format!("{left_out} further findings were left out"));
+    }
     let not_judged = doctor.not_judged(selected.tables, looks.has_counters);
     let about = About {
         sockets: doctor.judged(),

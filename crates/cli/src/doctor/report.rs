@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use sockdiag_doctor::{About, Evidence, Finding, NotJudged, Severity};
 
+/// Findings that are told in full; of more, a line each.
+const MOST_IN_FULL: usize = 25;
 /// Letters of a line of details.
 const WIDTH: usize = 100;
 /// What details begin with.
@@ -18,9 +20,13 @@ pub(super) fn text(
     unseen: &[String],
 ) -> String {
     let mut text = String::new();
-    for finding in findings {
+    let (in_full, others) = findings.split_at(findings.len().min(MOST_IN_FULL));
+    for finding in in_full {
         put_finding(&mut text, finding);
         text.push('\n');
+    }
+    for finding in others {
+        put_title(&mut text, finding);
     }
     let count = |of: Severity| findings.iter().filter(|finding| finding.severity == of).count();
     let counted = match findings.len() {
@@ -44,9 +50,14 @@ pub(super) fn text(
     text
 }
 
-fn put_finding(text: &mut String, finding: &Finding) {
+/// A finding in a line.
+fn put_title(text: &mut String, finding: &Finding) {
     let word = finding.severity.word().to_uppercase();
     let _ = writeln!(text, "{word:<9} {} [{}]", finding.title, finding.id);
+}
+
+fn put_finding(text: &mut String, finding: &Finding) {
+    put_title(text, finding);
     put_wrapped(text, INDENT, INDENT, &finding.sentence);
     let evidence: Vec<String> = finding.evidence.iter().map(evidence).collect();
     let measured = format!("{} = {}", finding.quantity.name, finding.quantity.text);

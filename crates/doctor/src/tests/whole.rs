@@ -378,3 +378,13 @@ fn every_field_that_is_judged_has_its_formula() {
         assert!(!field.source.trim().is_empty(), "{}", field.name);
     }
 }
+
+#[test]
+fn of_very_many_findings_the_worst_are_told_and_the_others_counted() {
+    let mut doctor = doctor();
+    let text = "tcp syn-sent 10.0.0.1:40000 10.1.0.1:443 timer=1 retrans=1 *1500 vary=raddr
+        tcp syn-sent 10.0.0.1:40000 10.9.0.1:443 timer=1 retrans=5";
+    let findings = Scene::parse(text).examine(&mut doctor);
+    assert_eq!((findings.len(), doctor.left_out()), (1000, 501));
+    assert_eq!(findings[0].title, "10.9.0.1:443 does not answer");
+}

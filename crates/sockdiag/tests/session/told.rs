@@ -128,7 +128,7 @@ fn how_a_connection_ended_is_told() {
         settle();
         look(&mut ends);
         assert_eq!(ends.ended.remove(&of_unread).as_deref(), Some("reset"));
-        // Short ones are seen at their end alone.
+        // Short ones are seen at their end alone; what is left in TIME-WAIT tells who closed first.
         let (active, end) = pair(&passive);
         let [active_at, end_at] = [local(&active), local(&end)];
         drop(active);
@@ -136,8 +136,8 @@ fn how_a_connection_ended_is_told() {
         drop(end);
         settle();
         look(&mut ends);
-        assert_eq!(ends.ended.remove(&active_at).as_deref(), Some("closed"));
-        assert_eq!(ends.ended.remove(&end_at).as_deref(), Some("closed"));
+        assert_eq!(ends.ended.remove(&active_at).as_deref(), Some("closed-by-us"));
+        assert_eq!(ends.ended.remove(&end_at).as_deref(), Some("closed-by-peer"));
         // Nobody answers any more.
         set_tcp_user_timeout(&silent.0, 300).expect("a socket");
         let silent_at = local(&silent.0);
