@@ -30,7 +30,7 @@ pub(super) fn write(file: &Path, table: &str, rules: &[String]) -> Result<(), Wh
     let before = had.split_once(END).map_or("", |(before, _)| before);
     let mut text = if before.is_empty() { String::new() } else { format!("{before}{END}\n") };
     text += "## The proving ground\n\n";
-    text += "Faults were made in network namespaces, one after the other, and `sockdiag doctor` looked at each: was the \
+    text += "Faults were made in network namespaces, and `sockdiag doctor` looked at each: was the \
              right finding its first, its second, or did it stand later or not at all? A cause that names what follows \
              from it counts for both. Of a near miss and of a healthy workload a run is right (first) if the rule was \
              not named, and if there was nothing critical and at most one warning.\n\n";

@@ -88,7 +88,7 @@ pub(super) const SCENES: &[Scene] = &[
         "link-down",
         "The other end vanishes while data is on its way.",
         &["connection-dying"],
-        &[Sign::Sockets("-Htno state established dport = :80", 1), Sign::Gains("TcpExtTCPTimeouts", 1)],
+        &[Sign::Sockets("-Htn state established dport = :80 and tcp.backoff >= 3", 1)],
         |stage| {
             bulk(stage, 1, Way::slow(2), Way::slow(2))?;
             wait(500);
