@@ -18,6 +18,9 @@
 //! Invariant: what the numbers leave open is [`Ending::InOrder`] or
 //! [`Ending::Unknown`], never a guess.
 //!
+//! What `sock_diag` destroyed may look like one that a peer reset, or that timed out: the
+//! error (ECONNABORTED) is in no message.
+//!
 //! Source: RFC 9293, section 3.6; seen on Linux 6.18: a socket that was aborted by
 //! `SO_LINGER` with no time, by `sock_diag` or by a refused `connect` has lost its
 //! remote port and its counters, but neither the remote address nor what was measured
@@ -75,6 +78,9 @@ pub struct LastSeen {
     /// Whether we closed first (`true`) or the peer did, where what is left of the
     /// connection in TIME-WAIT tells.
     pub closed_first: Option<bool>,
+    /// Whether the kernel told of its end without the remote port, which the row has from
+    /// an earlier one.
+    pub is_cut: bool,
 }
 
 impl Ending {
@@ -96,10 +102,11 @@ impl Ending {
             return Self::InOrder;
         }
         let was_made = was_made(info);
-        if state == Some(State::SynSent) && socket.remote.port == 0 || was_made == Some(false) {
+        let is_cut = seen.is_cut || socket.remote.port == 0;
+        if state == Some(State::SynSent) && is_cut || was_made == Some(false) {
             return Self::Failed;
         }
-        if socket.remote.port == 0 {
+        if is_cut {
             return if state.or(was_made.map(|_| State::Established)).is_some() {
                 Self::Aborted
             } else {
@@ -263,7 +270,7 @@ mod tests {
         }
 
         fn ending(&self, state: Option<State>, connected: Option<bool>) -> &'static str {
-            let seen = LastSeen { state: state.map(|state| state as u8), connected, closed_first: None };
+            let seen = LastSeen { state: state.map(|state| state as u8), connected, ..LastSeen::default() };
             self.with(State::Close as u8, |socket| Ending::of(socket, seen, Some(1)).word())
         }
     }
@@ -286,7 +293,7 @@ mod tests {
         assert_eq!(joined.ending(None, None), "ended");
         // It was open, and neither data nor a FIN came since.
         let seen =
-            LastSeen { state: Some(State::Established as u8), connected: Some(true), closed_first: None };
+            LastSeen { state: Some(State::Established as u8), connected: Some(true), ..LastSeen::default() };
         for (last, received, want) in [
             (active, Some(0), Ending::ByUs),
             (active, Some(1), Ending::InOrder),
@@ -320,6 +327,9 @@ mod tests {
         assert_eq!(aborted.ending(Some(State::Established), None), "aborted");
         assert_eq!(aborted.ending(Some(State::SynSent), None), "failed");
         assert_eq!(aborted.ending(None, None), "aborted");
+        let restored = Last { port: 80, ..aborted };
+        let seen = LastSeen { state: Some(State::Established as u8), is_cut: true, ..LastSeen::default() };
+        assert_eq!(restored.with(7, |socket| Ending::of(socket, seen, Some(0)).word()), "aborted");
         let refused = Last { send_q: 3, notsent: 2, window: 0, ..aborted };
         assert_eq!(
             (refused.ending(None, None), refused.ending(Some(State::SynSent), None)),

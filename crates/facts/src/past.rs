@@ -272,6 +272,20 @@ impl Slots {
         had
     }
 
+    /// Writes what other slots kept of a socket into its words here, of the counters that
+    /// it `had`; those of them that have a place here.
+    pub fn take_over(&self, words: &mut [u32], from: &Self, kept: &[u32], had: CounterSet) -> CounterSet {
+        let had = self.keep_read(words, |counter| {
+            (had.contains(counter) && from.wanted.contains(counter))
+                .then(|| from.get(counter, kept))
+                .flatten()
+        });
+        if let Some(place) = self.mask_at.and_then(|at| words.get_mut(usize::from(at))) {
+            *place = had.minus(EARLY).bits();
+        }
+        had
+    }
+
     /// Which of the later counters a socket had, by its words.
     pub fn late(&self, words: &[u32]) -> CounterSet {
         let mask = self.mask_at.and_then(|at| words.get(usize::from(at))).copied().unwrap_or(0);

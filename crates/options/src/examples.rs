@@ -24,10 +24,7 @@ pub const EXAMPLES: &[Example] = &[
         "listeners that others can reach, run by root",
         "ss -tlnp --exposure 'reach != loopback and process.user = root'",
     ),
-    example(
-        "listeners that are full or drop connections",
-        "ss -tlnp --exposure 'backlog_use >= 1 or drops > 0'",
-    ),
+    example("listeners whose queue is full", "ss -tlnp --exposure 'backlog_use >= 1'"),
     example(
         "UDP sockets that drop datagrams",
         "ss -uan 'drops > 0' --columns local.addr,local.port,drops,recv_q,comm",

@@ -165,9 +165,9 @@ pub(super) const ESTIMATES: &[Field] = estimates! {
 
     "share.app",
     "Share of the time in which there was nothing to send or to be acknowledged, so that the application \
-     was the limit: 1 - D(busy_time) / T.",
-    "tcpi_busy_time at two looks", Share, Needs::KEEP_BUSY_TIME,
-    |r| Some(share(r, Counter::BusyTime, &[])?.rest());
+     was the limit: 1 - D(busy_time) / T. Absent of a socket that never sent data.",
+    "tcpi_busy_time at two looks, tcpi_data_segs_out", Share, Needs::KEEP_BUSY_TIME,
+    |r| app_share(r);
 
     "share.network",
     "Share of the time in which the congestion window was the limit, or data was on its way: \
@@ -319,8 +319,10 @@ pub(super) const AGE: &[Field] = &[
          order, and who closed first, where that shows: in the state that was seen last, in that no FIN arrived, or in \
          that one side of the connection is left in TIME-WAIT. closed: in order; of a connection from another machine, \
          of which no TIME-WAIT is left here, mostly the peer closed first. reset: by either side. timeout: what was sent again was not \
-         answered any more. aborted: we gave it up without a goodbye. failed: it was never connected, as the \
-         connection was refused, not answered or given up. ended: its last row leaves open how.",
+         answered any more. aborted: we gave it up without a goodbye (SO_LINGER of no time). What ss -K \
+         destroyed, or a program closed with data unread, is reset or timeout, as the kernel does not tell the error. failed: it was never connected, as the \
+         connection was refused, not answered or given up. ended: its last row leaves open how, as of a short connection that \
+         this side made and the other reset.",
         "SKNLGRP_INET_TCP_DESTROY: tcpi_bytes_acked + idiag_wqueue - (tcpi_bytes_sent - tcpi_bytes_retrans) - \
          tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes, tcpi_snd_wnd, tcpi_min_rtt; the state in \
          which it was seen last, D(bytes_received) since, and a look-up of what is left of it in TIME-WAIT",
@@ -329,6 +331,14 @@ pub(super) const AGE: &[Field] = &[
     .needs(LOOKS)
     .needs(Needs::ENDING),
 ];
+
+/// The share of the application; one that never sends limits nothing.
+fn app_share(row: &Row<'_>) -> Option<Estimate> {
+    if row.socket.tcp_info()?.data_segs_out() == Some(0) {
+        return None;
+    }
+    Some(share(row, Counter::BusyTime, &[])?.rest())
+}
 
 /// How it ended, if it did.
 fn ending(row: &Row<'_>) -> Option<Ending> {

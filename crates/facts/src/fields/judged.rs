@@ -198,7 +198,8 @@ pub(super) const MEMORIES: &[Field] = &[
     Field::new(
         "delta.drops",
         plain!(|r| gained(r, Counter::Drops)),
-        "Packets dropped before they reached the socket since the look before, of a listener connections: D(drops).",
+        "Packets that were discarded on their way into the socket since the look before: D(drops). Of a TCP listener not \
+         only connections that its queue had no room for: resets of clients count, too.",
         "SK_MEMINFO_DROPS at two looks",
     )
     .gauge(Unit::Packets)

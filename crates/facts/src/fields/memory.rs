@@ -89,7 +89,9 @@ pub(super) const SK: &[Field] = &[
 pub(super) const DROPS: Field = sk(
     "mem.drops",
     plain!(|r| r.socket.sk_mem_info()?.drops()),
-    "Packets dropped before they reached the socket; of a listener, connections that its queue had no room for.",
+    "Packets that were discarded on their way into the socket. A healthy TCP socket has some: segments that came \
+     twice, or that say nothing new. Of a TCP listener: connections that its queue had no room for, but also segments \
+     that it has no use for, such as resets of clients.",
     "SK_MEMINFO_DROPS",
 )
 .tokens("d")

@@ -1,27 +1,32 @@
 //! What an observer knows beside its session, and what a look makes of it.
 //!
 //! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy
-//! groups ([`Memory::ended`]), and what did neither is judged last
-//! ([`Memory::sweep`]).
+//! groups, and what did neither is judged last (both in [`ends`]).
 //!
 //! Invariant: a socket is closed because the kernel said so, or because a table in
 //! which it was is read to its end without it and the kernel tells of no ends.
 
+mod carry;
+mod ends;
+mod places;
+
 use std::ops::ControlFlow;
 
-use super::orphans::{Orphans, is_held};
+pub(super) use places::Places;
+
+use super::orphans::Orphans;
 use super::stay::Stay;
 use super::table::{Entry, Known, NO_WINDOW, flag};
-use super::{Changes, FrameSink, Gone, Seen};
-use crate::ending::{self, Ending, LastSeen};
+use super::{Changes, FrameSink, Seen};
+use crate::ending;
 use crate::enrich::HoldersBefore;
 use crate::fields::{Choice, Needs};
 use crate::model::{
-    HolderCache, MessageKind, Record, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window,
+    HolderCache, MessageKind, Row, Socket, SourceKind, State, StateSet, Table, TableSet, Window,
 };
 use crate::notice::Notice;
-use crate::past::{Counter, Earlier, MOST_WORDS, Past, Slots};
-use crate::session::{Course, Session, Test, Told};
+use crate::past::{Earlier, MOST_WORDS, Past, Slots};
+use crate::session::Test;
 use crate::sink::Sink;
 use crate::source::DumpError;
 
@@ -29,17 +34,7 @@ use crate::source::DumpError;
 pub(super) const MOST_WATCHED: usize = 32;
 
 /// Words kept of a socket, at most.
-const MOST: usize = MOST_WORDS + 1 + MOST_WATCHED;
-
-/// Seconds after which the kernel has told of an end, if it tells at all.
-const LATEST: u16 = 10;
-
-/// Ended connections that are looked up in TIME-WAIT at a look, at most: each takes
-/// some microseconds.
-const MOST_LOOK_UPS: u32 = 500;
-
-/// Tables of whose sockets' ends the kernel tells.
-const TOLD: TableSet = TableSet::of(&[Table::Tcp, Table::Udp]);
+const MOST: usize = MOST_WORDS + 1 + Places::WORDS + MOST_WATCHED;
 
 /// Everything that is known of sockets between two looks.
 #[derive(Debug)]
@@ -48,9 +43,12 @@ pub(super) struct Memory {
     slots: Slots,
     /// Where the inode is kept, for the holders of a socket that ended.
     inode_at: Option<usize>,
+    /// Where it is kept between which ends a connection is, and the addresses of that.
+    places_at: usize,
+    places: Places,
     /// Where what watched fields said is kept.
     watched_at: usize,
-    watched: Vec<Choice>,
+    pub(super) watched: Vec<Choice>,
     /// States that are read and not shown.
     hidden: StateSet,
     /// States that are shown.
@@ -129,11 +127,14 @@ impl Memory {
     pub(super) fn new(needs: Needs, watched: Vec<Choice>, asked: StateSet, hidden: StateSet) -> Self {
         let slots = Slots::of(needs.counters());
         let inode_at = needs.has(Needs::PROCESSES).then_some(slots.words());
-        let watched_at = slots.words() + usize::from(inode_at.is_some());
+        let places_at = slots.words() + usize::from(inode_at.is_some());
+        let watched_at = places_at + Places::WORDS;
         Self {
             known: Known::new(watched_at + watched.len()),
             slots,
             inode_at,
+            places_at,
+            places: Places::default(),
             watched_at,
             watched,
             hidden,
@@ -311,6 +312,9 @@ impl Memory {
                 *word = socket.inode;
             }
         }
+        if let Some(words) = self.known.words_mut(number).get_mut(self.places_at..) {
+            self.places.keep(socket, words);
+        }
         let Some(entry) = self.known.entry_mut(number) else { return Ok(()) };
         (entry.window, entry.table, entry.state) = (window, table as u8, socket.state);
         entry.set_had(had);
@@ -418,212 +422,6 @@ impl Memory {
         }
         changed
     }
-
-    /// Takes what the kernel told of the ends of sockets since the look before.
-    pub(super) fn told<S: FrameSink>(
-        &mut self,
-        session: &mut Session,
-        scope_number: u32,
-        netns: u64,
-        told: Told<'_>,
-        begin: Window,
-        sink: &mut S,
-    ) -> Result<(), S::Error> {
-        match told {
-            Told::Lost(lost) => {
-                self.count.add_lost(netns, lost.into());
-                Ok(())
-            }
-            Told::Ended(record) => self.ended(session, scope_number, netns, record, begin, sink),
-        }
-    }
-
-    fn ended<S: FrameSink>(
-        &mut self,
-        session: &mut Session,
-        scope_number: u32,
-        netns: u64,
-        record: Record<'_>,
-        begin: Window,
-        sink: &mut S,
-    ) -> Result<(), S::Error> {
-        let (Some(mut socket), Some(scope)) = (Socket::decode(record), self.enter(netns)) else {
-            return Ok(());
-        };
-        let mut before = [0; MOST];
-        let was = self.known.find(socket.cookie, scope).and_then(|number| {
-            let words = self.known.words(number);
-            before.get_mut(..words.len())?.copy_from_slice(words);
-            let was = self.known.entry(number).copied();
-            self.known.remove(number);
-            was
-        });
-        if was.is_none() && self.stay.as_ref().is_some_and(Stay::is_set) {
-            return Ok(());
-        }
-        if was.is_some_and(|was| was.has(flag::INFERRED)) {
-            // It was missing, and taken for one of those that were lost.
-            self.count.add_lost(netns, 1);
-            return Ok(());
-        }
-        // An end is told without the inode and the owner.
-        if let (Some(at), Some(_)) = (self.inode_at, was) {
-            socket.inode = before.get(at).copied().unwrap_or(0);
-        }
-        let table = socket.sub_table().unwrap_or(socket.origin.table);
-        let slots = self.slots;
-        let (earlier, first_seen_ns, opening_seen) = match was {
-            Some(was) => {
-                let earlier = earlier_of(&was, &self.windows, &slots, &before);
-                (earlier, was.first_seen_ns(), was.has(flag::OPENING_SEEN))
-            }
-            None if self.was_complete(&self.complete, netns, table) => {
-                (self.nothing_before(&slots, &before), begin.end_ns(), true)
-            }
-            None => (None, begin.end_ns(), false),
-        };
-        let mut seen = was.as_ref().map(last_seen).unwrap_or_default();
-        let mut past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended: Some(seen) };
-        if self.reads_ending && self.count.look_ups < MOST_LOOK_UPS && is_open(&socket, &past) {
-            self.count.look_ups += 1;
-            seen.closed_first = session.closed_first(scope_number, &socket, was.is_some());
-            past.ended = Some(seen);
-        }
-        let matched = was.is_some_and(|was| was.has(flag::MATCHED));
-        // Only the filter may have left it out so far: its last row may pass that.
-        let was_asked = match was {
-            Some(was) => was.has(flag::SHOWN) || !self.hidden.contains_number(was.state),
-            None => self.asked.intersects(lived(&socket)),
-        };
-        let is_unheld = was.is_none() && self.inode_at.is_some();
-        let holders = self.orphans.take(socket.inode);
-        let before = self.holders_before.clone();
-        let before = holders
-            .as_deref()
-            .map(|holders| holders as &dyn HolderCache)
-            .or(before.as_ref().map(|before| before as &dyn HolderCache));
-        session.show_ended(scope_number, &socket, |row| {
-            let mut row = Row { past: Some(&past), ..*row };
-            if let (Some(now), Some(before)) = (row.names.holders, before)
-                && !is_held(now, socket.inode)
-            {
-                row.names.holders = Some(before);
-            }
-            // One that was aborted has lost its addresses.
-            if matched || was_asked && self.passes(&row) {
-                self.count.closed += 1;
-                self.count.brief += u64::from(was.is_none() && opening_seen);
-                self.count.unheld += u64::from(is_unheld);
-                return sink.row(Seen::Closed, &row);
-            }
-            self.count.untested += u64::from(is_unheld && was_asked && self.tests_processes());
-            Ok(())
-        })
-    }
-
-    /// Judges the sockets that the poll did not bring, once it was made.
-    pub(super) fn sweep<S: FrameSink>(
-        &mut self,
-        course: &Course,
-        tables: TableSet,
-        window: Window,
-        sink: &mut S,
-    ) -> Result<(), S::Error> {
-        if !self.count.has_holes {
-            self.complete.extend(course.visited.iter().map(|netns| {
-                let failed = course.failed.iter().chain(&self.count.without_cookie);
-                let failed = failed.filter(|(at, _)| at == netns);
-                (*netns, failed.fold(tables, |left, (_, table)| left.minus(beside(*table, tables))))
-            }));
-        }
-        let second = window.end_ns() / 1_000_000_000;
-        let before = self.latest.map_or(0, |latest| latest.end_ns() / 1_000_000_000);
-        let now = Now { second, is_slow: second.saturating_sub(before) >= 16 - u64::from(LATEST) };
-        let mut number = 0;
-        while let Some(entry) = self.known.entry(number).copied() {
-            let netns = self.scopes.get(usize::from(entry.scope)).copied().unwrap_or(0);
-            match self.verdict(&entry, netns, course, now) {
-                Verdict::Here => {
-                    if let Some(entry) = self.known.entry_mut(number) {
-                        entry.set(flag::SEEN, false);
-                    }
-                    number += 1;
-                    continue;
-                }
-                Verdict::Keep(flags) => {
-                    self.keep(number, &entry, flags);
-                    if flags != 0
-                        && let Some(entry) = self.known.entry_mut(number)
-                    {
-                        entry.miss(now.second);
-                    }
-                    number += 1;
-                    if flags != flag::INFERRED {
-                        continue;
-                    }
-                }
-                Verdict::Closed => self.known.remove(number),
-                Verdict::Forget => {
-                    self.known.remove(number);
-                    continue;
-                }
-            }
-            if entry.has(flag::SHOWN) {
-                self.count.closed += 1;
-                let first_seen_ns = entry.first_seen_ns();
-                sink.gone(&Gone {
-                    cookie: entry.cookie,
-                    netns_inode: netns,
-                    state: entry.state,
-                    age_ms: window.end_ns().saturating_sub(first_seen_ns) / 1_000_000,
-                    opening_seen: entry.has(flag::OPENING_SEEN),
-                })?;
-            }
-        }
-        if self.stay.as_ref().is_some_and(Stay::is_set) {
-            // What else was lost was about others.
-            self.count.lost.clear();
-        }
-        Ok(())
-    }
-
-    fn verdict(&mut self, entry: &Entry, netns: u64, course: &Course, now: Now) -> Verdict {
-        let Now { second, is_slow } = now;
-        if entry.has(flag::SEEN) {
-            return Verdict::Here;
-        }
-        if !course.visited.contains(&netns) {
-            // The namespace has ended, or may not be looked into any more.
-            return Verdict::Forget;
-        }
-        let bit = 1_u32.checked_shl(entry.table.into()).unwrap_or(0);
-        let is_complete = self.complete.iter().any(|(at, tables)| *at == netns && tables.bits() & bit != 0);
-        if !is_complete {
-            return Verdict::Keep(0);
-        }
-        // The kernel tells of ends by and by: late on a busy machine.
-        let is_over = is_slow || entry.missed_for(second) >= LATEST;
-        if entry.has(flag::INFERRED) {
-            return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
-        }
-        if TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
-            return Verdict::Closed;
-        }
-        if is_request(entry.state) && !entry.has(flag::SHOWN) {
-            // Nothing was told of its end, so nothing of that was lost.
-            return Verdict::Forget;
-        }
-        if let Some((_, lost)) = self.count.lost.iter_mut().find(|(at, lost)| *at == netns && *lost > 0) {
-            *lost -= 1;
-            return Verdict::Keep(flag::INFERRED);
-        }
-        match entry.has(flag::MISSED) {
-            false => Verdict::Keep(flag::MISSED),
-            // The kernel would have told by now: it is not what is asked for any more.
-            true if is_over => Verdict::Forget,
-            true => Verdict::Keep(0),
-        }
-    }
 }
 
 /// Whether a state is that of a request for a connection, which is no socket yet.  The
@@ -631,15 +429,6 @@ impl Memory {
 /// ask for it, at the moment at which the connection comes to be, that has another one.
 fn is_request(state: u8) -> bool {
     state == State::SynRecv as u8 || state == State::NewSynRecv as u8
-}
-
-/// When a look is judged.
-#[derive(Clone, Copy)]
-struct Now {
-    /// Since boot.
-    second: u64,
-    /// Whether the look before is so long ago that seconds counted to 16 do not tell.
-    is_slow: bool,
 }
 
 /// What the counters of a socket were at an earlier look.
@@ -651,56 +440,6 @@ fn earlier_of<'a>(
 ) -> Option<Earlier<'a>> {
     let window = *windows.get(was.window as usize)?;
     Some(Earlier { window, slots, words, had: was.had().union(slots.late(words)) })
-}
-
-/// What was known of a socket before it ended.
-fn last_seen(was: &Entry) -> LastSeen {
-    let connected = match (was.has(flag::CONNECTED), was.has(flag::ACCEPTED)) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        _ => None,
-    };
-    LastSeen { state: Some(was.state), connected, closed_first: None }
-}
-
-/// Whether it is open who closed a connection first.
-fn is_open(socket: &Socket<'_>, past: &Past<'_>) -> bool {
-    let Some(info) = socket.tcp_info().filter(|_| socket.remote.port != 0) else { return false };
-    let ending = Ending::of(socket, past.ended.unwrap_or_default(), past.gain(Counter::BytesReceived, info));
-    matches!(ending, Ending::InOrder | Ending::Unknown)
-}
-
-/// The states that a socket was in which no look saw, as far as its end shows them.
-fn lived(socket: &Socket<'_>) -> StateSet {
-    if ending::was_unconnected(socket) {
-        // It listened, or did nothing.
-        return StateSet::LISTENING;
-    }
-    match socket.tcp_info().and_then(ending::was_made) {
-        Some(false) => StateSet::only(State::SynSent),
-        _ => StateSet::CONN.minus(StateSet::BOUND_INACTIVE),
-    }
-}
-
-/// What becomes of a socket after a look.
-enum Verdict {
-    /// It was seen.
-    Here,
-    /// It was not, and may still be there, or a message about it may come.
-    Keep(u8),
-    /// It is closed.
-    Closed,
-    /// It is none of those asked for any more.
-    Forget,
-}
-
-/// The tables that are read together with one.
-fn beside(table: Table, tables: TableSet) -> TableSet {
-    if table.message_kind() == MessageKind::Inet {
-        return TableSet::only(table);
-    }
-    let together = tables.iter().filter(|other| other.message_kind() == table.message_kind());
-    together.fold(TableSet::only(table), |all, other| all.union(TableSet::only(other)))
 }
 
 /// FNV-1a, 32 bits.

@@ -43,8 +43,9 @@
 //! *Ends* of TCP and UDP sockets come from the destroy groups of `sock_diag`, with the
 //! last counters of each; so connections that live between two looks are seen.  Where
 //! the queue overflowed, [`Frame::lost`] has the kernel's own count of what it
-//! dropped.  Without `CAP_NET_ADMIN`, and of other tables, a socket is closed when its
-//! table was read to its end without it; its last counters are those of the look before.
+//! dropped.  Where the kernel does not let us listen (some do only with `CAP_NET_ADMIN`),
+//! and of other tables, a socket is closed when its table was read to its end without it;
+//! its last counters are those of the look before.
 //!
 //! Invariant: a table that was not read to its end closes nothing, and time is told by
 //! the clock that never jumps.
@@ -235,6 +236,23 @@ impl Observer {
     /// which is cheaper is measured.
     pub fn stay(&mut self) {
         self.memory.stay = Some(stay::Stay::default());
+    }
+
+    /// From the next look on, asks another session about the same sockets, such as one that
+    /// reads more fields.  What is known of them stays: when each was first seen, and the
+    /// counters that both sessions read, so that only rates of other counters have to wait
+    /// for two looks.
+    pub fn ask(&mut self, mut session: Session) {
+        let (tables, asked) = (session.tables(), session.states());
+        let hidden = session.observe();
+        let watched = std::mem::take(&mut self.memory.watched);
+        let mut memory = Memory::new(session.needs(), watched, asked, hidden);
+        std::mem::swap(&mut self.memory, &mut memory);
+        self.memory.take_over(memory);
+        session.take_ends(&mut self.session);
+        let early = &mut self.early;
+        session.listen(&mut self.memory.told, &mut |notice| early.push(notice));
+        (self.session, self.tables) = (session, tables);
     }
 
     /// What the namespaces of the question count: see [`Session::counters`].

@@ -91,7 +91,7 @@ impl Entry {
     }
 
     pub(super) fn set_had(&mut self, had: CounterSet) {
-        self.had = had.bits() as u16 & COUNTERS;
+        self.had = self.had & !COUNTERS | had.bits() as u16 & COUNTERS;
     }
 
     /// It is missed in this second.

@@ -7,7 +7,7 @@ use sockdiag_wire::attr::put;
 use sockdiag_wire::inet_diag::INET_DIAG_INFO;
 use sockdiag_wire::socket::{TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_SYN_RECV, TCP_TIME_WAIT};
 
-use super::memory::{Look, Memory};
+use super::memory::{Look, Memory, Places};
 use super::{FrameSink, Gone, Seen};
 use crate::fields::{Catalog, Choice, Needs};
 use crate::filter::EvalContext;
@@ -335,6 +335,57 @@ fn states_and_watched_fields_change() {
     assert_eq!(world.names(&[], 0, &[closing]), [(1, "changed state")]);
     assert_eq!(world.names(&[], 0, &[made(1, 11, 99)]), [(1, "changed state")]);
     assert_eq!(world.memory.count.changed, 1);
+}
+
+/// The same sockets, of which other counters are read from now on.
+#[test]
+fn what_is_known_stays_where_more_is_read() {
+    let mut world = World::new(&[]);
+    world.memory.told = vec![0];
+    let _ = world.look(&[], 0, &[made(1, 100, 5000), made(2, 100, 5000)]);
+    let needs = |names: &[&str]| {
+        let choices = names.iter().map(|name| Choice::new(Catalog::shared(), name).expect("a field"));
+        choices.fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
+    };
+    let ask = |world: &mut World, names: &[&str]| {
+        let mut memory = Memory::new(needs(names), Vec::new(), StateSet::CONN, StateSet::EMPTY);
+        std::mem::swap(&mut world.memory, &mut memory);
+        world.memory.take_over(memory);
+        world.memory.told = vec![0];
+    };
+    let other = "rate.segs_in_per_s";
+    ask(&mut world, &[other, "rate.segs_out_per_s", "rate.retrans_per_s"]);
+    let said = world.look(&[], 0, &[made(1, 350, 9000), made(2, 100, 5000), made(3, 1, 1)]).expect("taken");
+    assert_eq!(said[..2], [(1, "known", Some(250.0), None), (2, "known", Some(0.0), None)]);
+    assert_eq!((said[2].1, world.memory.known.len()), ("opened", 3));
+    ask(&mut world, &["rate.bytes_acked_per_s", "rate.segs_out_per_s", other]);
+    let said = world.look(&[made(2, 100, 5000)], 0, &[made(1, 450, 9900)]).expect("taken");
+    assert_eq!(said[..2], [(1, "known", Some(100.0), None), (2, "closed", Some(0.0), None)]);
+    let said = world.look(&[], 0, &[made(1, 450, 9950)]).expect("taken");
+    assert_eq!(said[0], (1, "known", Some(0.0), Some(50.0)));
+}
+
+/// The kernel tells of one that was aborted without its ports and its local address.
+#[test]
+fn an_aborted_connection_is_told_where_it_was() {
+    let local = [192, 0, 2, 7];
+    let mut live = made(5, 1, 1).bytes();
+    live[8..12].copy_from_slice(&local);
+    live[24..28].copy_from_slice(&[192, 0, 2, 9]);
+    let mut cut = live.clone();
+    cut[4..8].fill(0);
+    cut[8..12].fill(0);
+    let socket = |bytes| Socket::decode(World::record(bytes, SourceKind::Kernel, SECOND)).expect("a socket");
+    let mut places = Places::default();
+    let mut words = [0; Places::WORDS];
+    places.keep(&socket(&live), &mut words);
+    let mut ended = socket(&cut);
+    assert!(places.restore(&mut ended, Some(&words)));
+    assert_eq!((ended.local, ended.remote), (socket(&live).local, socket(&live).remote));
+    // Of any other what the kernel tells is right, and one that was not seen has nothing.
+    let mut whole = socket(&live);
+    assert!(!places.restore(&mut whole, Some(&words)));
+    assert!(!places.restore(&mut socket(&cut), Some(&[0; Places::WORDS])));
 }
 
 #[test]

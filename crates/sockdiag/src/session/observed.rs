@@ -179,6 +179,18 @@ impl Session {
         }
     }
 
+    /// Goes on listening where another session did, so that no end is missed between
+    /// the two.
+    pub(crate) fn take_ends(&mut self, from: &mut Self) {
+        for scope in self.scopes.all_mut() {
+            let inode = scope.inode();
+            let old = from.scopes.all_mut().iter_mut().find(|old| old.inode() == inode);
+            if let Some(ends) = old.and_then(|old| old.ends.take()) {
+                scope.ends = Some(ends);
+            }
+        }
+    }
+
     /// What becomes readable when sockets end, one descriptor for each namespace.
     pub(crate) fn ends_descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let ends = self.scopes.all().iter().filter_map(|scope| scope.ends.as_ref()?.events.as_ref());

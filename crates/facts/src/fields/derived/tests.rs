@@ -267,7 +267,7 @@ fn only_what_ended_says_how() {
     };
     let ended = |timer, past| ended_with(timer, past, 41);
     let seen = |state: Option<State>| {
-        Some(LastSeen { state: state.map(|state| state as u8), connected: Some(true), closed_first: None })
+        Some(LastSeen { state: state.map(|state| state as u8), connected: Some(true), ..LastSeen::default() })
     };
     assert_eq!(ended(0, None), None, "it is there");
     assert_eq!(ended(0, seen(None)).as_deref(), Some("closed"));

@@ -1,0 +1,295 @@
+//! How the ends of sockets are judged: those of which the kernel told, and those of
+//! sockets that a look did not bring.
+//!
+//! Invariant: a socket is counted as closed once: a message about one that was taken
+//! for closed counts as one of those that were lost.
+
+use super::{MOST, Memory, earlier_of, is_request};
+use crate::ending::{self, Ending, LastSeen};
+use crate::model::{HolderCache, MessageKind, Record, Row, Socket, State, StateSet, Table, TableSet, Window};
+use crate::observer::orphans::is_held;
+use crate::observer::stay::Stay;
+use crate::observer::table::{Entry, flag};
+use crate::observer::{FrameSink, Gone, Seen};
+use crate::past::{Counter, Past};
+use crate::session::{Course, Session, Told};
+
+/// Seconds after which the kernel has told of an end, if it tells at all.
+const LATEST: u16 = 10;
+
+/// Ended connections that are looked up in TIME-WAIT at a look, at most: each takes
+/// some microseconds.
+const MOST_LOOK_UPS: u32 = 500;
+
+/// Tables of whose sockets' ends the kernel tells.
+const TOLD: TableSet = TableSet::of(&[Table::Tcp, Table::Udp]);
+
+impl Memory {
+    /// Takes what the kernel told of the ends of sockets since the look before.
+    pub(in crate::observer) fn told<S: FrameSink>(
+        &mut self,
+        session: &mut Session,
+        scope_number: u32,
+        netns: u64,
+        told: Told<'_>,
+        begin: Window,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        match told {
+            Told::Lost(lost) => {
+                self.count.add_lost(netns, lost.into());
+                Ok(())
+            }
+            Told::Ended(record) => self.ended(session, scope_number, netns, record, begin, sink),
+        }
+    }
+
+    fn ended<S: FrameSink>(
+        &mut self,
+        session: &mut Session,
+        scope_number: u32,
+        netns: u64,
+        record: Record<'_>,
+        begin: Window,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let (Some(mut socket), Some(scope)) = (Socket::decode(record), self.enter(netns)) else {
+            return Ok(());
+        };
+        let mut before = [0; MOST];
+        let was = self.known.find(socket.cookie, scope).and_then(|number| {
+            let words = self.known.words(number);
+            before.get_mut(..words.len())?.copy_from_slice(words);
+            let was = self.known.entry(number).copied();
+            self.known.remove(number);
+            was
+        });
+        if was.is_none() && self.stay.as_ref().is_some_and(Stay::is_set) {
+            return Ok(());
+        }
+        if was.is_some_and(|was| was.has(flag::INFERRED)) {
+            // It was missing, and taken for one of those that were lost.
+            self.count.add_lost(netns, 1);
+            return Ok(());
+        }
+        // An end is told without the inode and the owner.
+        if let (Some(at), Some(_)) = (self.inode_at, was) {
+            socket.inode = before.get(at).copied().unwrap_or(0);
+        }
+        // Nor are the ends of a connection that was aborted.
+        let is_cut = was.is_some() && self.places.restore(&mut socket, before.get(self.places_at..));
+        let table = socket.sub_table().unwrap_or(socket.origin.table);
+        let slots = self.slots;
+        let (earlier, first_seen_ns, opening_seen) = match was {
+            Some(was) => {
+                let earlier = earlier_of(&was, &self.windows, &slots, &before);
+                (earlier, was.first_seen_ns(), was.has(flag::OPENING_SEEN))
+            }
+            None if self.was_complete(&self.complete, netns, table) => {
+                (self.nothing_before(&slots, &before), begin.end_ns(), true)
+            }
+            None => (None, begin.end_ns(), false),
+        };
+        let mut seen = was.as_ref().map(last_seen).unwrap_or_default();
+        seen.is_cut = is_cut;
+        let mut past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended: Some(seen) };
+        if self.reads_ending && self.count.look_ups < MOST_LOOK_UPS && is_open(&socket, &past) {
+            self.count.look_ups += 1;
+            seen.closed_first = session.closed_first(scope_number, &socket, was.is_some());
+            past.ended = Some(seen);
+        }
+        let matched = was.is_some_and(|was| was.has(flag::MATCHED));
+        // Only the filter may have left it out so far: its last row may pass that.
+        let was_asked = match was {
+            Some(was) => was.has(flag::SHOWN) || !self.hidden.contains_number(was.state),
+            None => self.asked.intersects(lived(&socket)),
+        };
+        let is_unheld = was.is_none() && self.inode_at.is_some();
+        let holders = self.orphans.take(socket.inode);
+        let before = self.holders_before.clone();
+        let before = holders
+            .as_deref()
+            .map(|holders| holders as &dyn HolderCache)
+            .or(before.as_ref().map(|before| before as &dyn HolderCache));
+        session.show_ended(scope_number, &socket, |row| {
+            let mut row = Row { past: Some(&past), ..*row };
+            if let (Some(now), Some(before)) = (row.names.holders, before)
+                && !is_held(now, socket.inode)
+            {
+                row.names.holders = Some(before);
+            }
+            // One that was aborted unseen has lost its addresses.
+            if matched || was_asked && self.passes(&row) {
+                self.count.closed += 1;
+                self.count.brief += u64::from(was.is_none() && opening_seen);
+                self.count.unheld += u64::from(is_unheld);
+                return sink.row(Seen::Closed, &row);
+            }
+            self.count.untested += u64::from(is_unheld && was_asked && self.tests_processes());
+            Ok(())
+        })
+    }
+
+    /// Judges the sockets that the poll did not bring, once it was made.
+    pub(in crate::observer) fn sweep<S: FrameSink>(
+        &mut self,
+        course: &Course,
+        tables: TableSet,
+        window: Window,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        if !self.count.has_holes {
+            self.complete.extend(course.visited.iter().map(|netns| {
+                let failed = course.failed.iter().chain(&self.count.without_cookie);
+                let failed = failed.filter(|(at, _)| at == netns);
+                (*netns, failed.fold(tables, |left, (_, table)| left.minus(beside(*table, tables))))
+            }));
+        }
+        let second = window.end_ns() / 1_000_000_000;
+        let before = self.latest.map_or(0, |latest| latest.end_ns() / 1_000_000_000);
+        let now = Now { second, is_slow: second.saturating_sub(before) >= 16 - u64::from(LATEST) };
+        let mut number = 0;
+        while let Some(entry) = self.known.entry(number).copied() {
+            let netns = self.scopes.get(usize::from(entry.scope)).copied().unwrap_or(0);
+            match self.verdict(&entry, netns, course, now) {
+                Verdict::Here => {
+                    if let Some(entry) = self.known.entry_mut(number) {
+                        entry.set(flag::SEEN, false);
+                    }
+                    number += 1;
+                    continue;
+                }
+                Verdict::Keep(flags) => {
+                    self.keep(number, &entry, flags);
+                    if flags != 0
+                        && let Some(entry) = self.known.entry_mut(number)
+                    {
+                        entry.miss(now.second);
+                    }
+                    number += 1;
+                    if flags != flag::INFERRED {
+                        continue;
+                    }
+                }
+                Verdict::Closed => self.known.remove(number),
+                Verdict::Forget => {
+                    self.known.remove(number);
+                    continue;
+                }
+            }
+            if entry.has(flag::SHOWN) {
+                self.count.closed += 1;
+                let first_seen_ns = entry.first_seen_ns();
+                sink.gone(&Gone {
+                    cookie: entry.cookie,
+                    netns_inode: netns,
+                    state: entry.state,
+                    age_ms: window.end_ns().saturating_sub(first_seen_ns) / 1_000_000,
+                    opening_seen: entry.has(flag::OPENING_SEEN),
+                })?;
+            }
+        }
+        if self.stay.as_ref().is_some_and(Stay::is_set) {
+            // What else was lost was about others.
+            self.count.lost.clear();
+        }
+        Ok(())
+    }
+
+    fn verdict(&mut self, entry: &Entry, netns: u64, course: &Course, now: Now) -> Verdict {
+        let Now { second, is_slow } = now;
+        if entry.has(flag::SEEN) {
+            return Verdict::Here;
+        }
+        if !course.visited.contains(&netns) {
+            // The namespace has ended, or may not be looked into any more.
+            return Verdict::Forget;
+        }
+        let bit = 1_u32.checked_shl(entry.table.into()).unwrap_or(0);
+        let is_complete = self.complete.iter().any(|(at, tables)| *at == netns && tables.bits() & bit != 0);
+        if !is_complete {
+            return Verdict::Keep(0);
+        }
+        // The kernel tells of ends by and by: late on a busy machine.
+        let is_over = is_slow || entry.missed_for(second) >= LATEST;
+        if entry.has(flag::INFERRED) {
+            return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
+        }
+        if TOLD.bits() & bit == 0 || !self.told.contains(&netns) {
+            return Verdict::Closed;
+        }
+        if is_request(entry.state) && !entry.has(flag::SHOWN) {
+            // Nothing was told of its end, so nothing of that was lost.
+            return Verdict::Forget;
+        }
+        if let Some((_, lost)) = self.count.lost.iter_mut().find(|(at, lost)| *at == netns && *lost > 0) {
+            *lost -= 1;
+            return Verdict::Keep(flag::INFERRED);
+        }
+        match entry.has(flag::MISSED) {
+            false => Verdict::Keep(flag::MISSED),
+            // The kernel would have told by now: it is not what is asked for any more.
+            true if is_over => Verdict::Forget,
+            true => Verdict::Keep(0),
+        }
+    }
+}
+
+/// When a look is judged.
+#[derive(Clone, Copy)]
+struct Now {
+    /// Since boot.
+    second: u64,
+    /// Whether the look before is so long ago that seconds counted to 16 do not tell.
+    is_slow: bool,
+}
+
+/// What was known of a socket before it ended.
+fn last_seen(was: &Entry) -> LastSeen {
+    let connected = match (was.has(flag::CONNECTED), was.has(flag::ACCEPTED)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    LastSeen { state: Some(was.state), connected, ..LastSeen::default() }
+}
+
+/// Whether it is open who closed a connection first.
+fn is_open(socket: &Socket<'_>, past: &Past<'_>) -> bool {
+    let Some(info) = socket.tcp_info().filter(|_| socket.remote.port != 0) else { return false };
+    let ending = Ending::of(socket, past.ended.unwrap_or_default(), past.gain(Counter::BytesReceived, info));
+    matches!(ending, Ending::InOrder | Ending::Unknown)
+}
+
+/// The states that a socket was in which no look saw, as far as its end shows them.
+fn lived(socket: &Socket<'_>) -> StateSet {
+    if ending::was_unconnected(socket) {
+        // It listened, or did nothing.
+        return StateSet::LISTENING;
+    }
+    match socket.tcp_info().and_then(ending::was_made) {
+        Some(false) => StateSet::only(State::SynSent),
+        _ => StateSet::CONN.minus(StateSet::BOUND_INACTIVE),
+    }
+}
+
+/// What becomes of a socket after a look.
+enum Verdict {
+    /// It was seen.
+    Here,
+    /// It was not, and may still be there, or a message about it may come.
+    Keep(u8),
+    /// It is closed.
+    Closed,
+    /// It is none of those asked for any more.
+    Forget,
+}
+
+/// The tables that are read together with one.
+fn beside(table: Table, tables: TableSet) -> TableSet {
+    if table.message_kind() == MessageKind::Inet {
+        return TableSet::only(table);
+    }
+    let together = tables.iter().filter(|other| other.message_kind() == table.message_kind());
+    together.fold(TableSet::only(table), |all, other| all.union(TableSet::only(other)))
+}
