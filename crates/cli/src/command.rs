@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{ArgMatches, Command};
 
 use crate::end::{End, Status, statuses};
+use crate::output::is_open;
 use crate::{doctor, generate, top, wait, watch};
 
 /// A sub-command.
@@ -64,7 +65,8 @@ pub(crate) fn run(words: Vec<OsString>) -> End {
                 true => Status::Usage,
                 false => Status::Done,
             };
-            return match told.print() {
+            let printed = if told.use_stderr() { Ok(()) } else { is_open() };
+            return match printed.and_then(|()| told.print()) {
                 Err(error) if status == Status::Done => End::unwritten(&error),
                 // What goes to standard error has nobody left to tell if it fails.
                 _ => End { code: status as u8, ..End::done() },

@@ -89,7 +89,7 @@ fn filter_candidates() -> Vec<Candidate> {
         Some(Candidate::new(word, field.doc))
     });
     let mut found: Vec<Candidate> = Vec::new();
-    for candidate in first.chain(operands).chain(states).chain(field_names()) {
+    for candidate in first.chain(operands).chain(states).chain(field_names()).chain(short_names()) {
         if found.iter().all(|had| had.word != candidate.word) {
             found.push(candidate);
         }
@@ -119,6 +119,28 @@ fn field_names() -> Vec<Candidate> {
     let mut seen = std::collections::HashSet::new();
     let fields = Catalog::shared().fields().filter(|field| seen.insert(field.name));
     fields.map(|field| Candidate::new(field.name, field.doc)).collect()
+}
+
+/// The last parts of names, of fields and of members of lists, where they stand for one
+/// field.
+fn short_names() -> Vec<Candidate> {
+    let catalog = Catalog::shared();
+    let mut seen = std::collections::HashSet::new();
+    let names = catalog.fields().flat_map(|field| {
+        let members = field.kind.members().iter().map(|member| member.name);
+        field.name.rsplit('.').next().into_iter().chain(members)
+    });
+    let mut short = Vec::new();
+    for name in names.filter(|name| seen.insert(*name)) {
+        // Without the unit, too, as help writes it.
+        let bare = ["_us", "_ms", "_bytes"].iter().find_map(|unit| name.strip_suffix(unit));
+        for name in [Some(name), bare].into_iter().flatten() {
+            if let Ok(named) = catalog.named(name) {
+                short.push(Candidate::new(name, named.field.doc));
+            }
+        }
+    }
+    short
 }
 
 /// Those that begin as the word does.
@@ -167,6 +189,10 @@ mod tests {
         assert_eq!(offered(&filter, "established"), ["established"]);
         assert_eq!(offered(&filter, "sport"), ["sport"]);
         assert!(offered(&filter, "").len() > 100);
+        for short in ["rtt", "comm", "recv_q"] {
+            assert!(offered(&filter, short).contains(&short.to_owned()), "{short}");
+        }
+        assert!(filter_word_list().contains(&"rtt".to_owned()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod options;
 mod output;
 mod over_time;
 mod question;
+mod sys;
 mod time_span;
 mod top;
 mod wait;

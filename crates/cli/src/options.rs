@@ -15,6 +15,7 @@ use sockdiag_options::{EXCLUDE, Key, Kind, OPTIONS, Opt, STATE, Topic};
 
 use crate::complete;
 use crate::end::End;
+use crate::question;
 
 /// The name of the argument that holds the words of the filter.
 pub(crate) const FILTER: &str = "FILTER";
@@ -83,7 +84,10 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
     };
     arg = arg.value_name(argument.shown);
     match argument.kind {
-        Kind::Number => arg.value_parser(value_parser!(u64)).action(ArgAction::Set),
+        // So that one is refused as a number, not as an option.
+        Kind::Number => {
+            arg.value_parser(value_parser!(u64)).action(ArgAction::Set).allow_negative_numbers(true)
+        }
         Kind::Fields | Kind::SortKeys => arg
             .value_parser(NonEmptyStringValueParser::new())
             .action(ArgAction::Set)
@@ -155,6 +159,7 @@ impl Asked {
         let words = matches.get_many::<OsString>(FILTER).into_iter().flatten();
         asked.words = words.map(|word| word.as_bytes().to_vec()).collect();
         asked.take_state_words()?;
+        question::refuse_unknown_fields(&asked.words)?;
         Ok(asked)
     }
 
@@ -182,6 +187,7 @@ impl Asked {
         words.extend((!rest.is_empty()).then(|| rest.as_bytes().to_vec()));
         let mut asked = Self { words, file: None, ..self.clone() };
         asked.take_state_words()?;
+        question::refuse_unknown_fields(&asked.words)?;
         Ok(asked)
     }
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stderr, stdout};
 
+use crate::sys;
+
 /// What a pipe that is ready takes without blocking (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
@@ -27,6 +29,9 @@ pub(crate) enum Stream {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write_by(stream: Stream, bytes: &[u8], end: Option<Instant>) -> io::Result<()> {
+    if stream == Stream::Out {
+        is_open()?;
+    }
     for mut piece in bytes.chunks(PIECE) {
         while !piece.is_empty() {
             if !is_ready(stream, end)? {
@@ -40,6 +45,14 @@ pub(crate) fn write_by(stream: Stream, bytes: &[u8], end: Option<Instant>) -> io
         }
     }
     Ok(())
+}
+
+/// Fails where there is no standard output.
+///
+/// # Errors
+/// When it was closed.
+pub(crate) fn is_open() -> io::Result<()> {
+    if sys::is_output_closed() { Err(rustix::io::Errno::BADF.into()) } else { Ok(()) }
 }
 
 /// Waits until something can be written; false at `end`.
@@ -79,6 +92,7 @@ pub(crate) struct Stdout;
 
 impl io::Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        is_open()?;
         Ok(rustix::io::retry_on_intr(|| rustix::io::write(stdout(), bytes))?)
     }
 

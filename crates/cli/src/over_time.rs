@@ -41,6 +41,7 @@ pub(crate) fn interval() -> Arg {
         .value_name("TIME")
         .help("Time from one poll of the kernel to the next: 500ms, 1s, 1m")
         .default_value("1s")
+        .allow_negative_numbers(true)
         .value_parser(time_span::parse_some)
         .help_heading(WHEN)
 }

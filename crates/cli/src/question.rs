@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 
-use sockdiag::fields::Needs;
+use sockdiag::fields::{Catalog, NameError, Needs};
 use sockdiag::filter;
 use sockdiag::model::{Selected, TableSet};
 use sockdiag::session::{Parse, Question};
@@ -56,6 +56,37 @@ fn unasked(error: AskError, asked: &Asked, tables: TableSet) -> End {
     End::usage(format!("{}\n{picture}", refused.error))
 }
 
+/// Refuses a name that stands where that of a field does, with an operator behind it, and is
+/// none: else it would be looked up as the name of a host, which may take seconds.
+///
+/// # Errors
+/// Where there is one.
+pub(crate) fn refuse_unknown_fields(words: &[Vec<u8>]) -> Result<(), End> {
+    let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
+    let text = words.join(" ").replace(['(', ')'], " ( ");
+    let tokens: Vec<&str> = text.split_whitespace().collect();
+    for (at, name) in tokens.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+        let begins =
+            before.is_none_or(|before| ["(", "!", "&", "&&", "|", "||", "and", "or", "not"].contains(before));
+        let is_compared = tokens.get(at + 1).is_some_and(|next| COMPARISONS.contains(next));
+        let is_name = name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.".contains(letter));
+        if !begins || !is_compared || !is_name {
+            continue;
+        }
+        let catalog = Catalog::shared();
+        let is_operand = catalog.fields().any(|field| field.operand.is_some_and(|(word, _)| word == *name));
+        if !is_operand && let Err(error @ NameError::Unknown { .. }) = catalog.named(name) {
+            return Err(End::usage(error.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Operators between a field and a value.
+const COMPARISONS: [&str; 7] = ["=", "==", "!=", ">", "<", ">=", "<="];
+
 /// The port, where a port is all that was given: `8080` or `:8080`.
 fn one_port(words: &[OsString]) -> Option<u16> {
     let [word] = words else { return None };
@@ -78,4 +109,41 @@ fn parse(asked: &Asked) -> Parse {
         let filter::Context { catalog, preferred, tables, lookups } = context;
         hints::parse(&words, file, filter::Context { catalog, preferred, tables, lookups })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compared_is_a_field() {
+        let refused = |filter: &str| {
+            let words: Vec<Vec<u8>> = filter.split('|').map(|word| word.as_bytes().to_vec()).collect();
+            refuse_unknown_fields(&words).err().and_then(|end| end.text)
+        };
+        for (filter, name) in [
+            ("bogus = 3", "bogus"),
+            ("rttt > 5ms", "rttt"),
+            ("rtt > 5ms and ( not nosuch = 1 )", "nosuch"),
+            ("sport = :80|and|rt.t|!=|4", "rt.t"),
+        ] {
+            let said = refused(filter).unwrap_or_default();
+            assert!(said.contains(&format!("there is no field \"{name}\"")), "{filter}: {said}");
+        }
+        for filter in [
+            "sport = :80",
+            "src 10.0.0.1 and dport != :443",
+            "(rtt > 5ms or comm = nginx) and fwmark = 1",
+            "dst example.org",
+            "example.org",
+            "dev = eth0",
+            "cgroup = /a",
+            "ended = reset,timeout",
+            "tcp.rtt_us > 3",
+            "dst = bogus",
+            "user = bogus",
+        ] {
+            assert_eq!(refused(filter), None, "{filter}");
+        }
+    }
 }

@@ -46,7 +46,7 @@ const NEAREST: Duration = Duration::from_millis(100);
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag watch", "What TCP connections open, end and change their state, as it happens."),
     ("sockdiag watch dport = :5432", "The same of connections to PostgreSQL."),
-    ("sockdiag watch 'ended = reset,timeout,failed'", "What just ended, and badly."),
+    ("sockdiag watch 'ended = reset,timeout,aborted,failed'", "What just ended, and badly."),
     ("sockdiag watch --jsonl --for 10m comm = nginx", "For a program: what nginx does in ten minutes."),
     (
         "sockdiag watch --fields tcp.ca_state,tcp.snd_cwnd dst 192.0.2.7",
@@ -67,14 +67,16 @@ pub(crate) fn command() -> Command {
              Without a table option it is about TCP.\n\n\
              A line of a socket that closed has its last counters, and `ended` with how it ended: closed-by-us and \
              closed-by-peer, where it shows who closed first; closed where that does not show, as where the peer is on another \
-             machine and closed between two polls; reset; timeout; aborted; failed, of a connection that was refused, not \
+             machine and closed between two polls; reset; timeout; aborted (by SO_LINGER; what ss -K destroyed is mostly reset or timeout, as the kernel does not tell the error); failed, of a connection that was refused, not \
              answered or given up before it was made; or ended, where the kernel does not tell.  What is left in \
              TIME-WAIT shows who closed first; it is looked for at up to 500 ends of a poll.  \
              bytes_received and bytes_acked count a FIN as one byte, and bytes_acked the SYN of \
              the side that connects, as the kernel does; bytes_sent does not.\n\n\
-             With CAP_NET_ADMIN the kernel tells of each TCP and UDP socket that ends, so that sockets that open and close \
+             The kernel tells of each TCP and UDP socket that ends, where it lets us listen: Linux 6.18 does without any \
+             capability, of one's own network namespace.  So sockets that open and close \
              between two polls are seen, too, at their end: they have a line with - alone, no age, and no \
-             processes, so a condition on processes leaves them out.  If the kernel has to drop such messages, a line with ! says how many.\n\n\
+             processes, so a condition on processes leaves them out.  If the kernel has to drop such messages, a line with ! says how many; if it refuses to tell, that is said, \
+             and a socket that is missing from a poll has closed, with the counters of the poll before.\n\n\
              Amounts have units; with --jsonl they are bare numbers under full names, which end in the unit.  On a terminal \
              the last line, on stderr, says how many sockets opened, closed and changed.",
         )
@@ -86,6 +88,7 @@ pub(crate) fn command() -> Command {
                 .value_name("TIME")
                 .help("End after this time: 30s, 5m (else it goes on until it is stopped)")
                 .value_parser(time_span::parse)
+                .allow_negative_numbers(true)
                 .help_heading(over_time::WHEN),
         )
         .arg(

@@ -46,15 +46,14 @@ impl<'w> Columns<'w> {
         let mut sheet = Sheet::new(out, shape, right);
         sheet.lead(lead.names());
         let for_people = shape == Shape::Aligned;
+        let choices: Vec<Choice> =
+            if for_people { choices.into_iter().map(Choice::for_people).collect() } else { choices };
         if header {
-            let name =
-                |choice: &Choice| if for_people { choice.name().to_owned() } else { choice.full_name() };
+            let name = |choice: &Choice| if for_people { choice.heading() } else { choice.full_name() };
             let names: Vec<String> = choices.iter().map(name).collect();
             sheet.line(names.iter().map(|name| Some(name.as_bytes())))?;
         }
         sheet.lead(lead.values());
-        let choices =
-            if for_people { choices.into_iter().map(Choice::for_people).collect() } else { choices };
         Ok(Self { choices, sheet, cells: Vec::new(), ends: Vec::new() })
     }
 }

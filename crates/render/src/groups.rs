@@ -52,6 +52,12 @@ impl Grouping {
         by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::name))
     }
 
+    /// What heads the columns for people: see [`Choice::heading`].
+    fn headings(&self) -> impl Iterator<Item = String> {
+        let by = self.by.iter().map(Choice::heading);
+        by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::heading))
+    }
+
     /// The same with the full names of fields.
     pub fn full_names(&self) -> impl Iterator<Item = String> {
         let by = self.by.iter().map(Choice::full_name);
@@ -183,8 +189,12 @@ impl<'w> Groups<'w> {
         let by = grouping.by.iter().map(Choice::is_number);
         let right = by.chain([true]).chain(grouping.totals.iter().map(|_| true)).collect();
         let mut sheet = Sheet::new(out, shape, right);
+        if shape == Shape::Aligned {
+            grouping.by = grouping.by.into_iter().map(Choice::for_people).collect();
+            grouping.totals = grouping.totals.into_iter().map(Total::for_people).collect();
+        }
         let names: Vec<String> = match shape {
-            Shape::Aligned => grouping.names().collect(),
+            Shape::Aligned => grouping.headings().collect(),
             Shape::Csv | Shape::Tsv => grouping.full_names().collect(),
         };
         sheet.lead(lead.names());
@@ -192,10 +202,6 @@ impl<'w> Groups<'w> {
             sheet.line(names.iter().map(|name| Some(name.as_bytes())))?;
         }
         sheet.lead(lead.values());
-        if shape == Shape::Aligned {
-            grouping.by = grouping.by.into_iter().map(Choice::for_people).collect();
-            grouping.totals = grouping.totals.into_iter().map(Total::for_people).collect();
-        }
         Ok(Self {
             grouping,
             found: HashMap::new(),

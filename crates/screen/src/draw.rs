@@ -19,7 +19,8 @@ pub fn draw(buffer: &mut Buffer, state: &mut State, theme: Theme) -> Option<Posi
     if area.width == 0 || area.height == 0 {
         return None;
     }
-    if state.size != (area.width, area.height) {
+    let is_resized = state.size != (area.width, area.height);
+    if is_resized {
         state.size = (area.width, area.height);
         state.widths.clear();
     }
@@ -28,6 +29,10 @@ pub fn draw(buffer: &mut Buffer, state: &mut State, theme: Theme) -> Option<Posi
     let footer = u16::from(area.height > 3);
     let above = area.height.min(3);
     state.room = usize::from(area.height.saturating_sub(above + footer)).max(1);
+    if is_resized && state.cursor < state.room {
+        // What a smaller frame had no room for is seen again.
+        state.scroll = 0;
+    }
     state.keep_in_view();
     match state.mode.clone() {
         Mode::Details(id, top) => {
@@ -104,28 +109,44 @@ impl Page<'_> {
         }
         let (first, last) = (state.scroll + 1, (state.scroll + state.room).min(state.lines.len()));
         if state.grouped.is_some() {
-            parts.push(format!("{} groups of {} sockets", state.groups.len(), head.sockets));
+            let groups = u64::try_from(state.groups.len()).unwrap_or(u64::MAX);
+            parts.push(format!("{} of {}", counted(groups, "group"), counted(head.sockets, "socket")));
         } else {
-            parts.push(format!("{} sockets", head.sockets));
+            parts.push(counted(head.sockets, "socket"));
         }
         if state.lines.len() > state.room {
-            parts.push(format!("lines {first}-{last} of {}", state.lines.len()));
+            parts.push(format!("{first}-{last} of {}", state.lines.len()));
         }
         if head.opened + head.closed > 0 {
             parts.push(format!("+{} -{}", head.opened, head.closed));
         }
-        for drawn in state.drawn(shot) {
+        if !head.has_rates && head.sockets > 0 {
+            parts.push("rates after the next look".to_owned());
+        }
+        let mut drawn = state.drawn(shot);
+        // Where there is no room for all, the total of the order is seen.
+        drawn.sort_by_key(|drawn| !drawn.is_sorted);
+        for drawn in drawn {
             let sum = drawn.column.and_then(|column| Some((column, shot.sum(column)?, shot.choice(column)?)));
             if let Some((_, sum, choice)) = sum {
                 let mut text = Vec::new();
                 choice.put_amount(&mut text, sum);
-                parts.push(format!("{} {}", drawn.title, String::from_utf8_lossy(&text)));
+                // The unit says that it is by the second.
+                let title = drawn.title.trim_end_matches("/s");
+                parts.push(format!("{title} {}", String::from_utf8_lossy(&text)));
             }
         }
-        if !head.has_rates && head.sockets > 0 {
-            parts.push("rates after the next look".to_owned());
-        }
         let start = format!("sockdiag top {}", state.view.title);
+        // What there is no room for is left out rather than cut.
+        let mut left = usize::from(self.area.width).saturating_sub(width(&start));
+        let fits = parts.iter().take_while(|part| {
+            let taken = width(part) + 2;
+            let fits = taken <= left;
+            left = left.saturating_sub(taken);
+            fits
+        });
+        let fits = fits.count().max(1);
+        parts.truncate(fits);
         // Without a clock, so that nothing is written where nothing changes.
         let clock = format!("every {}", state.view.interval);
         let y = self.area.y;
@@ -294,6 +315,10 @@ impl Page<'_> {
     }
 }
 
+fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 fn cells(text: &str) -> u16 {
     u16::try_from(width(text)).unwrap_or(u16::MAX)
 }
@@ -335,11 +360,9 @@ impl State {
             ),
             _ if !unseen.is_empty() => (format!("! {}", unseen.join("  ! ")), theme.warning()),
             _ => {
-                let presets = self.view.presets.len().min(9);
-                let keys = format!(
-                    "? help  / filter  < > sort  g group  1-{presets} columns  Enter details  Space pause  q quit"
-                );
-                (keys, Style::new())
+                let keys =
+                    "? help  / filter  < > sort  g group  1-9 columns  Enter details  Space pause  q quit";
+                (keys.to_owned(), Style::new())
             }
         }
     }

@@ -6,7 +6,7 @@
 use crate::group;
 use crate::menu::CHOSEN;
 use crate::shot::{Cell, Mark, Shot};
-use crate::state::{Line, State};
+use crate::state::{COUNT, Line, State};
 use crate::text::width;
 
 /// A column as it is drawn: one field, or an address with its port.
@@ -28,16 +28,18 @@ pub(crate) struct Drawn {
     ended: Option<usize>,
 }
 
+/// The field that says how a socket ended, and the one in whose column that stands.
+const ENDED: &str = "socket.ended";
+const STATE: &str = "socket.state";
+
 /// What heads a column: the name without what its cells say, too.
 fn title(name: &str) -> String {
     let short = name.rsplit('.').next().unwrap_or(name);
     let (short, per_second) = match short.strip_suffix("_per_s") {
-        Some(short) => {
-            let short = short.strip_prefix("bytes_").unwrap_or(short);
-            (short.strip_suffix("_bytes").unwrap_or(short), "/s")
-        }
+        Some(short) => (short, "/s"),
         None => (short, ""),
     };
+    let short = short.strip_prefix("bytes_").unwrap_or(short);
     let short = ["_us", "_ms", "_bytes"].iter().find_map(|unit| short.strip_suffix(unit)).unwrap_or(short);
     match name {
         "netns.title" => "netns".to_owned(),
@@ -54,7 +56,8 @@ impl State {
         let mut names = self.columns().iter().peekable();
         let are_chosen = self.view.presets.get(self.preset).is_some_and(|preset| preset.name == CHOSEN);
         while let Some(name) = names.next() {
-            if name == "socket.ended" {
+            // It stands in the place of the state.
+            if name == ENDED && self.columns().iter().any(|name| name == STATE) {
                 continue;
             }
             let column = shot.column(name);
@@ -67,14 +70,14 @@ impl State {
                 host: None,
                 is_number,
                 is_sorted: sort == Some(name),
-                gives_way: if is_number { 2 } else { 6 },
+                gives_way: if is_number { 4 } else { 6 },
                 ended: None,
             };
             match name.as_str() {
                 "local.addr" | "remote.addr" => {
                     let which = name.split('.').next().unwrap_or_default();
                     which.clone_into(&mut it.title);
-                    it.gives_way = if which == "remote" { 1 } else { 3 };
+                    it.gives_way = if which == "remote" { 1 } else { 5 };
                     let port = format!("{which}.port");
                     if names.next_if(|next| **next == port).is_some() {
                         it.is_sorted |= sort == Some(&port);
@@ -86,14 +89,20 @@ impl State {
                         it.port = Some((shot.column(&port), named("service")));
                     }
                 }
-                "socket.state" => {
-                    it.ended = shot.column("socket.ended");
-                    it.gives_way = 5;
+                STATE => {
+                    it.ended = shot.column(ENDED);
+                    it.gives_way = 2;
+                    if sort == Some(ENDED) && self.columns().iter().any(|name| name == ENDED) {
+                        it.is_sorted = true;
+                        "ended".clone_into(&mut it.title);
+                    }
                 }
-                "socket.netid" => it.gives_way = 8,
+                ENDED => it.gives_way = 2,
+                "socket.netid" => it.gives_way = 9,
                 "netns.title" => it.gives_way = 7,
-                "socket.processes" | "socket.processes.comm" => it.gives_way = 4,
-                "socket.processes.pid" => {}
+                "socket.processes" | "socket.processes.comm" => it.gives_way = 3,
+                // A number says less than the name beside it.
+                "socket.processes.pid" => it.gives_way = 8,
                 // Somebody wants to see it.
                 _ if are_chosen => it.gives_way = 1,
                 _ => {}
@@ -109,6 +118,7 @@ impl State {
         if let Some((name, _)) = &self.sort
             && of_preset.is_none_or(|(known, _)| known != name)
             && drawn.iter().all(|it| !it.is_sorted)
+            && name != COUNT
         {
             let column = shot.column(name);
             let it = Drawn {
@@ -144,7 +154,7 @@ impl State {
         };
         let mut text = Vec::new();
         let is_gone = shot.entries().get(row).is_some_and(|entry| matches!(entry.mark, Mark::Gone(_)));
-        if let Some(ended) = drawn.ended.filter(|_| is_gone)
+        if let Some(ended) = drawn.ended.filter(|_| is_gone || drawn.title == "ended")
             && shot.put(&mut text, row, ended)
         {
             return String::from_utf8_lossy(&text).into_owned();
@@ -195,6 +205,8 @@ impl Drawn {
         match self.port {
             _ if self.is_number => u16::MAX,
             Some(_) => 21,
+            // Endings are words that are known by their ends.
+            None if self.name == STATE || self.name == ENDED => 14,
             None => 12,
         }
     }
@@ -264,6 +276,7 @@ mod tests {
             ("rate.retrans_per_s", "retrans/s"),
             ("goodput_bytes_per_s", "goodput/s"),
             ("tcp.rtt_us", "rtt"),
+            ("tcp.bytes_sent", "sent"),
             ("netns.title", "netns"),
             ("socket.processes.comm", "process"),
             ("socket.processes.pid", "pid"),

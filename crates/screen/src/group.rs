@@ -1,9 +1,12 @@
 //! Rows that have something in common: how many, and what their numbers come to.
 //!
-//! Amounts add up, of everything else the largest is shown; what ended longer ago
-//! than at this look is in no group.
+//! Amounts add up, of everything else the largest is shown.  What ended some looks ago
+//! is in a group as it is in the list, but for what it did since a look: that was
+//! counted then.
 
 use std::collections::HashMap;
+
+use sockdiag_facts::fields::Needs;
 
 use crate::shot::{Mark, Shot, adds_up};
 
@@ -28,19 +31,32 @@ pub(crate) struct Group {
     pub(crate) rows: Vec<u32>,
 }
 
+/// What a column is to a group.
+struct Kind {
+    is_number: bool,
+    adds: bool,
+    /// Whether it compares two looks.
+    is_of_two: bool,
+}
+
 /// The groups of rows that come in an order.
 pub(crate) fn groups(shot: &Shot, by: &GroupBy, order: &[u32]) -> Vec<Group> {
     let columns: Vec<Option<usize>> = by.columns.iter().map(|name| shot.column(name)).collect();
-    let kinds: Vec<(bool, bool)> =
-        shot.columns().iter().map(|choice| (choice.is_number(), adds_up(choice))).collect();
+    let kinds: Vec<Kind> = shot
+        .columns()
+        .iter()
+        .map(|choice| Kind {
+            is_number: choice.is_number(),
+            adds: adds_up(choice),
+            is_of_two: choice.needs().intersects(Needs::TWO_LOOKS),
+        })
+        .collect();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     let mut name = Vec::new();
     for &row in order {
         let at = row as usize;
-        if shot.entries().get(at).is_some_and(|entry| matches!(entry.mark, Mark::Gone(1..))) {
-            continue;
-        }
+        let is_past = shot.entries().get(at).is_some_and(|entry| matches!(entry.mark, Mark::Gone(1..)));
         name.clear();
         for (number, column) in columns.iter().enumerate() {
             if number > 0 {
@@ -60,12 +76,13 @@ pub(crate) fn groups(shot: &Shot, by: &GroupBy, order: &[u32]) -> Vec<Group> {
         let Some(group) = groups.get_mut(place) else { continue };
         group.count += 1;
         group.rows.push(row);
-        for (column, ((is_number, adds), sofar)) in kinds.iter().zip(&mut group.numbers).enumerate() {
-            let number = if *is_number { shot.number(at, column) } else { None };
+        for (column, (kind, sofar)) in kinds.iter().zip(&mut group.numbers).enumerate() {
+            let is_read = kind.is_number && !(is_past && kind.is_of_two);
+            let number = if is_read { shot.number(at, column) } else { None };
             let Some(number) = number else { continue };
             *sofar = Some(match *sofar {
                 None => number,
-                Some(sofar) if *adds => sofar + number,
+                Some(sofar) if kind.adds => sofar + number,
                 Some(sofar) => sofar.max(number),
             });
         }
@@ -73,7 +90,7 @@ pub(crate) fn groups(shot: &Shot, by: &GroupBy, order: &[u32]) -> Vec<Group> {
     groups
 }
 
-/// Orders groups by a column, or by their names or their counts where that has no numbers.
+/// Orders groups by a column, or by their counts and names where that has no numbers.
 pub(crate) fn sort(shot: &Shot, groups: &mut [Group], column: Option<usize>, down: bool) {
     let is_number = column.and_then(|column| shot.choice(column)).is_some_and(|choice| choice.is_number());
     groups.sort_by(|a, b| {

@@ -140,7 +140,7 @@ impl State {
             self.say("one column stays");
             return;
         }
-        let chosen = Preset { name: CHOSEN.to_owned(), columns, sort: self.sort.clone() };
+        let chosen = Preset { name: CHOSEN.to_owned(), columns, sort: self.sort.clone(), last: None };
         let known = self.view.presets.iter().position(|preset| preset.name == CHOSEN);
         let at = known.unwrap_or(self.view.presets.len());
         match self.view.presets.get_mut(at) {

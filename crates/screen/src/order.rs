@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::group::{self, Group, GroupBy};
 use crate::shot::{Mark, Shot};
-use crate::state::Line;
+use crate::state::{COUNT, Line};
 
 /// The field that says how a socket ended.
 const ENDED: &str = "socket.ended";
@@ -20,6 +20,8 @@ pub(crate) const FEW: usize = 20_000;
 pub struct Job {
     pub(crate) shot: Arc<Shot>,
     pub(crate) sort: Option<(String, bool)>,
+    /// Rows in which this number is larger come after the others.
+    pub(crate) last: Option<(String, u32)>,
     pub(crate) by: Option<GroupBy>,
     pub(crate) unfolded: HashSet<String>,
 }
@@ -35,9 +37,10 @@ pub struct Ordered {
 impl Job {
     /// Does it.
     pub fn run(self) -> Ordered {
-        let Self { shot, sort, by, unfolded } = self;
+        let Self { shot, sort, last, by, unfolded } = self;
         let column = sort.as_ref().and_then(|(name, _)| shot.column(name));
         let down = sort.as_ref().is_some_and(|(_, down)| *down);
+        let last = last.and_then(|(name, most)| Some((shot.column(&name)?, f64::from(most))));
         let order = match column {
             // How it ended is what these are about; else they come after what there is.
             Some(column) if sort.as_ref().is_some_and(|(name, _)| name == ENDED) => shot.sorted(column, down),
@@ -46,10 +49,16 @@ impl Job {
                     let entry = shot.entries().get(*row as usize);
                     entry.is_some_and(|entry| matches!(entry.mark, Mark::Gone(_)))
                 };
-                let (gone, mut there): (Vec<u32>, Vec<u32>) =
+                let is_late = |row: &u32| {
+                    let number = |(column, most)| Some(shot.number(*row as usize, column)? > most);
+                    last.and_then(number).unwrap_or(false)
+                };
+                let (gone, there): (Vec<u32>, Vec<u32>) =
                     shot.sorted(column, down).into_iter().partition(is_gone);
-                there.extend(gone);
-                there
+                let (late, mut first): (Vec<u32>, Vec<u32>) = there.into_iter().partition(is_late);
+                first.extend(late);
+                first.extend(gone);
+                first
             }
             None => (0..u32::try_from(shot.entries().len()).unwrap_or(u32::MAX)).collect(),
         };
@@ -61,6 +70,9 @@ impl Job {
             Some(by) => {
                 groups = group::groups(&shot, &by, &order);
                 group::sort(&shot, &mut groups, column, down);
+                if sort.is_some_and(|(name, down)| name == COUNT && !down) {
+                    groups.reverse();
+                }
                 for (at, group) in (0..).zip(&groups) {
                     lines.push(Line::Group(at));
                     if unfolded.contains(&group.name) {

@@ -149,7 +149,7 @@ impl State {
             },
             Key::Char('y') => match self.row().and_then(|row| self.ss_filter(row)) {
                 Some(filter) => {
-                    self.say(&format!("copied: {filter}"));
+                    self.say(&format!("sent to the terminal: {filter}"));
                     return Some(Action::Copy(filter));
                 }
                 None => self.say("there is no socket here to copy"),

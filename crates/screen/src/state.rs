@@ -15,6 +15,9 @@ use crate::shot::{Cell, Entry, Id, Shot};
 /// Memory that shots before the newest one may take.
 pub const HISTORY_BYTES: usize = 64 << 20;
 
+/// The order of groups by how many sockets they have.
+pub(crate) const COUNT: &str = "count";
+
 /// Columns and an order that answer one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preset {
@@ -24,6 +27,9 @@ pub struct Preset {
     pub columns: Vec<String>,
     /// The field of its order, and whether the largest comes first.
     pub sort: Option<(String, bool)>,
+    /// In this order, rows in which the number of a field is larger come after the
+    /// others: what they say is out of date.
+    pub last: Option<(String, u32)>,
 }
 
 /// What is shown, and how.
@@ -302,15 +308,23 @@ impl State {
         self.past_bytes
     }
 
+    /// What comes after the others in the order of the preset.
+    fn last(&self) -> Option<(String, u32)> {
+        let preset = self.view.presets.get(self.preset).filter(|preset| preset.sort == self.sort);
+        preset.and_then(|preset| preset.last.clone())
+    }
+
     /// Fields that are read now, by their full names: columns, order, groups.
     pub fn wanted(&self) -> Vec<String> {
         let mut wanted: Vec<String> = Vec::new();
         let preset = self.view.presets.get(self.preset);
         let columns = preset.iter().flat_map(|preset| preset.columns.iter());
-        let sort = self.sort.iter().map(|(name, _)| name);
+        // That of groups by how many there are is no field.
+        let sort = self.sort.iter().map(|(name, _)| name).filter(|name| *name != COUNT);
         let groups = self.grouped.and_then(|at| self.view.groups.get(at));
         let groups = groups.iter().flat_map(|group| group.columns.iter());
-        for name in columns.chain(sort).chain(groups) {
+        let last = self.last().map(|(name, _)| name);
+        for name in columns.chain(sort).chain(groups).chain(&last) {
             if !wanted.contains(name) {
                 wanted.push(name.clone());
             }
@@ -373,6 +387,7 @@ impl State {
         let job = Job {
             shot: Arc::clone(paused.unwrap_or(&self.newest)),
             sort: self.sort.clone(),
+            last: self.last(),
             by: self.grouped.and_then(|at| self.view.groups.get(at)).cloned(),
             unfolded: self.unfolded.clone(),
         };

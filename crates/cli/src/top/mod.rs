@@ -42,7 +42,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
         "sockdiag top --iterations 2 --interval 10s --preset loss dport = :443",
         "Who loses packets, over ten seconds.",
     ),
-    ("sockdiag top --batch 'ended = reset,timeout,failed'", "Which connections end badly."),
+    ("sockdiag top --batch 'ended = reset,timeout,aborted,failed'", "Which connections end badly."),
     (
         "sockdiag top --jsonl --columns remote.addr,goodput,comm 'goodput > 1Mbit'",
         "Busy ones, for a program.",
@@ -54,8 +54,8 @@ const CELLS: &str = "In aligned text amounts have units: rates in bit/s, times i
      percent.  --csv, --tsv and --jsonl have bare numbers under full names, which end in the unit.  A cell is - where \
      nothing is known: the first frame has no rates, and a socket that counts no bytes never has.  A process is \
      PID/DESCRIPTOR/NAME; without the privilege to look into other users' processes it is -, as it is for a socket that \
-     opened and closed between two frames.  `drops` counts data that was discarded on its way into the socket: on a \
-     healthy connection too, such as segments that came twice.";
+     opened and closed between two frames.  `drops` counts what was discarded on its way into the socket: on a \
+     healthy connection too, such as segments that came twice; of a listener also resets of clients.";
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
@@ -88,6 +88,7 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .help("End after N frames (else it goes on until it is stopped)")
                 .value_parser(value_parser!(u64).range(1..))
+                .allow_negative_numbers(true)
                 .help_heading(over_time::WHEN),
         )
         .arg(
@@ -228,7 +229,13 @@ impl Plan {
             (None, None) => text("columns").is_none().then_some(preset.sort),
         };
         let limit = if groups.is_some() { None } else { limit };
-        let rank = Rank::new(sort, limit, selected.tables)?;
+        let mut rank = Rank::new(sort, limit, selected.tables)?;
+        if sort.is_some_and(|sort| sort == preset.sort)
+            && let Some((name, most)) = preset.last
+        {
+            let choice = over_time::choices(name, selected)?.into_iter().next();
+            rank = rank.last(choice.map(|choice| (choice, most.into())));
+        }
         let columns = over_time::choices(&columns, selected)?;
         let mut plan =
             Self { shape, json: matches.get_flag("jsonl"), columns, groups, rank, has_rates: false };
@@ -284,7 +291,12 @@ impl Plan {
 
 impl Grouped {
     fn totals(&self) -> Result<Vec<Total>, End> {
-        let totals = totals(Catalog::shared(), &self.names, self.selected.tables);
+        // How many there are is a column of its own.
+        let names: Vec<&str> = self.names.split(',').filter(|name| name.trim() != "count").collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let totals = totals(Catalog::shared(), &names.join(","), self.selected.tables);
         let totals = totals.map_err(|error| End::usage(error.to_string()))?;
         Ok(totals.into_iter().map(Total::with_units).collect())
     }

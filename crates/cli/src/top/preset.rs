@@ -15,6 +15,8 @@ pub(super) struct Preset {
     pub(super) fields: &'static str,
     /// The order of rows.
     pub(super) sort: &'static str,
+    /// Rows in which the number of this field is larger come after the others.
+    pub(super) last: Option<(&'static str, u32)>,
     /// What is made of the numbers of a group.
     pub(super) totals: &'static str,
 }
@@ -26,6 +28,9 @@ pub(super) const NETNS: &str = "netns.title";
 /// And who holds it.
 pub(super) const WHO: &str = "processes";
 
+/// What a socket measured that was idle for longer, in milliseconds, says little of now.
+const IDLE_MS: u32 = 5000;
+
 /// Every preset; the first is that of sockets that count bytes.
 pub(super) const PRESETS: &[Preset] = &[
     Preset {
@@ -33,14 +38,16 @@ pub(super) const PRESETS: &[Preset] = &[
         doc: "who sends and receives how much; goodput leaves out what was sent again",
         fields: "bytes_sent_per_s,bytes_received_per_s,goodput",
         sort: "-goodput_bytes_per_s",
+        last: None,
         totals: "sum(bytes_sent_per_s),sum(bytes_received_per_s)",
     },
     Preset {
         name: "latency",
-        doc: "whose round trips are long, and how much of that is a queue",
+        doc: "whose round trips are long, and how much of that is a queue; of packets, not of requests and their answers",
         // Round trips of an idle connection are as old as its last data.
         fields: "rtt,rttvar,min_rtt,queue,idle",
         sort: "-rtt",
+        last: Some(("idle_ms", IDLE_MS)),
         totals: "max(rtt),max(queue),min(idle)",
     },
     Preset {
@@ -48,6 +55,7 @@ pub(super) const PRESETS: &[Preset] = &[
         doc: "who sends again, and how much of that the peer had already",
         fields: "rate.segs_out_per_s,rate.retrans_per_s,ratio.retransmit,ratio.spurious",
         sort: "-rate.retrans_per_s",
+        last: None,
         totals: "sum(rate.segs_out_per_s),sum(rate.retrans_per_s)",
     },
     Preset {
@@ -56,6 +64,7 @@ pub(super) const PRESETS: &[Preset] = &[
               accepted and how many may",
         fields: "recv_q,send_q,drops",
         sort: "-socket.recv_q,-socket.send_q",
+        last: None,
         totals: "sum(recv_q),sum(send_q),sum(drops)",
     },
     Preset {
@@ -63,6 +72,7 @@ pub(super) const PRESETS: &[Preset] = &[
         doc: "whose buffers take how much memory",
         fields: "mem.rmem_alloc,mem.rcvbuf,mem.wmem_queued,mem.sndbuf",
         sort: "-mem.rmem_alloc,-mem.wmem_queued",
+        last: None,
         totals: "sum(mem.rmem_alloc),sum(mem.wmem_queued)",
     },
     Preset {
@@ -70,6 +80,7 @@ pub(super) const PRESETS: &[Preset] = &[
         doc: "who keeps the sender waiting: program, network, receiver or send buffer",
         fields: "share.app,share.network,share.receiver,share.sndbuf",
         sort: "-share.receiver,-share.network",
+        last: None,
         totals: "avg(share.app),avg(share.network),avg(share.receiver),avg(share.sndbuf)",
     },
     Preset {
@@ -78,6 +89,7 @@ pub(super) const PRESETS: &[Preset] = &[
         fields: "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.total_retrans",
         // Those that did not end say nothing here, so they come last.
         sort: "socket.ended",
+        last: None,
         totals: "sum(tcp.bytes_sent),sum(tcp.bytes_received)",
     },
 ];

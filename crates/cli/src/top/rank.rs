@@ -20,6 +20,8 @@ const SLACK: usize = 256;
 /// What rows are ordered by, and those that are kept.
 pub(super) struct Rank {
     by: Vec<(Choice, bool)>,
+    /// Rows in which this number is larger come after the others.
+    last: Option<(Choice, i128)>,
     limit: Option<usize>,
     /// What each row is ordered by, one after the other.
     keys: Vec<Option<Key>>,
@@ -42,12 +44,32 @@ impl Rank {
         let by =
             choices.into_iter().zip(&names).map(|(choice, name)| (choice, name.starts_with('-'))).collect();
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { by, limit, keys: Vec::new(), bytes: Vec::new(), rows: Vec::new(), is_cut: false, taken: 0 })
+        Ok(Self {
+            by,
+            last: None,
+            limit,
+            keys: Vec::new(),
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            is_cut: false,
+            taken: 0,
+        })
+    }
+
+    /// The same, in which rows whose number of this field is larger come last.
+    #[must_use]
+    pub(super) fn last(self, last: Option<(Choice, i128)>) -> Self {
+        Self { last, ..self }
     }
 
     /// What rows are ordered by.
     pub(super) fn choices(&self) -> impl Iterator<Item = &Choice> {
-        self.by.iter().map(|(choice, _)| choice)
+        self.by.iter().map(|(choice, _)| choice).chain(self.last.iter().map(|(choice, _)| choice))
+    }
+
+    /// Keys of a row: one for each name, and one for whether it comes last.
+    fn width(&self) -> usize {
+        self.by.len() + usize::from(self.last.is_some())
     }
 
     /// Takes a row, which `keep` appends if it may be shown.
@@ -63,11 +85,15 @@ impl Rank {
         self.taken += 1;
         let number = self.rows.len();
         self.keys.extend(self.by.iter().map(|(choice, _)| choice.key(row)));
+        self.keys.extend(self.last.iter().map(|(choice, most)| {
+            let is_last = choice.number(row).is_some_and(|number| number > *most);
+            is_last.then_some(Key::Number(1))
+        }));
         let is_in = !self.is_cut || self.order(number, limit - 1).is_lt();
         let start = self.bytes.len();
         let kept = if is_in { keep(&mut self.bytes).map(|()| true) } else { Ok(false) };
         if !matches!(kept, Ok(true)) {
-            self.keys.truncate(number * self.by.len());
+            self.keys.truncate(number * self.width());
             self.bytes.truncate(start);
             return kept.map(|_| ());
         }
@@ -97,8 +123,9 @@ impl Rank {
         let order = self.sorted();
         let (mut keys, mut rows, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         for number in order.into_iter().take(limit) {
-            let from = number as usize * self.by.len();
-            let row_keys = self.keys.get_mut(from..from + self.by.len()).unwrap_or_default();
+            let width = self.width();
+            let from = number as usize * width;
+            let row_keys = self.keys.get_mut(from..from + width).unwrap_or_default();
             keys.extend(row_keys.iter_mut().map(Option::take));
             let start = bytes.len();
             let row = self.rows.get(number as usize).and_then(|row| self.bytes.get(row.clone()));
@@ -121,12 +148,19 @@ impl Rank {
 
     /// What a row is ordered by.
     fn keys(&self, number: usize) -> &[Option<Key>] {
-        let from = number * self.by.len();
-        self.keys.get(from..from + self.by.len()).unwrap_or_default()
+        let from = number * self.width();
+        self.keys.get(from..from + self.width()).unwrap_or_default()
     }
 
     /// Rows that do not report a key come last, either way round.
     fn order(&self, a: usize, b: usize) -> Ordering {
+        if self.last.is_some() {
+            let is_last = |number| matches!(self.keys(number).last(), Some(Some(_)));
+            let order = is_last(a).cmp(&is_last(b));
+            if order.is_ne() {
+                return order;
+            }
+        }
         let each = self.keys(a).iter().zip(self.keys(b)).zip(&self.by);
         let order = each.map(|((a, b), (_, down))| match (a, b) {
             (Some(a), Some(b)) if *down => a.order(b).reverse(),
@@ -144,7 +178,10 @@ mod tests {
 
     /// The ports of rows with these ports and queues, ranked.
     fn ranked(rows: impl Iterator<Item = (u16, u32)>, names: Option<&str>, limit: Option<u64>) -> Vec<u16> {
-        let mut rank = Rank::new(names, limit, TableSet::only(Table::Tcp)).expect("names");
+        ports(rows, Rank::new(names, limit, TableSet::only(Table::Tcp)).expect("names"))
+    }
+
+    fn ports(rows: impl Iterator<Item = (u16, u32)>, mut rank: Rank) -> Vec<u16> {
         for (port, queue) in rows {
             let line = format!(
                 "   0: 0100007F:{port:04X} 0200007F:C350 01 00000000:{queue:08X} 00:00000000 00000000 0 0 621"
@@ -182,6 +219,14 @@ mod tests {
         };
         assert_eq!(ranked(rows(), Some("-recv_q"), Some(3)), [4999, 4998, 4997]);
         assert_eq!(ranked(rows(), Some("recv_q"), Some(4)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_out_of_date_comes_last() {
+        let queue = Choice::new(sockdiag::fields::Catalog::shared(), "recv_q").expect("a field");
+        let rank = Rank::new(Some("-recv_q"), Some(3), TableSet::only(Table::Tcp)).expect("names");
+        let rank = rank.last(Some((queue, 6)));
+        assert_eq!(ports([(1, 5), (2, 9), (3, 4), (4, 8)].into_iter(), rank), [1, 3, 2]);
     }
 
     #[test]

@@ -4,9 +4,8 @@
 //! The kernel tells nobody that a listener was made, so a session is polled, as
 //! often as its share of a core allows.  Where the filter leaves one TCP port,
 //! exact look-ups come between two polls, which cost so little that they are
-//! made every few milliseconds.  That a socket ended the kernel tells whoever
-//! has `CAP_NET_ADMIN`, so what waits for an end is woken by that; without it,
-//! it polls as well.
+//! made every few milliseconds.  That a socket ended the kernel tells whom it
+//! lets listen, so what waits for an end is woken by that; else it polls as well.
 //!
 //! Invariant: an answer is given only when a second look, on netlink sockets of
 //! its own, says the same.
@@ -85,6 +84,7 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .help("Until there are N connections or more")
                 .value_parser(value_parser!(u64).range(1..))
+                .allow_negative_numbers(true)
                 .help_heading("What to wait for"),
         )
         .arg(flag("until-gone", "gone", "Until no socket is left; TIME-WAIT does not count"))
@@ -104,6 +104,7 @@ pub(crate) fn command() -> Command {
                 .value_name("TIME")
                 .help("How long to wait: 500ms, 30s, 2m, inf; 0 asks once")
                 .default_value("30s")
+                .allow_negative_numbers(true)
                 .value_parser(timeout)
                 .help_heading("What to wait for"),
         )
@@ -294,7 +295,7 @@ impl Wait {
         if session.needs().has(Needs::PROCESSES) {
             return News::None;
         }
-        // In several namespaces, and without CAP_NET_ADMIN, polls have to do.
+        // In several namespaces, and where the kernel does not tell, polls have to do.
         let follow =
             Session::once(question(&self.asked, self.selected, Needs::NONE)).and_then(Session::follow);
         follow.map_or(News::None, News::of_ends)

@@ -99,7 +99,7 @@ fn frames_are_written_in_every_form() {
     );
     let aligned = text(&ended(&namespace, "top --iterations 2 --interval 50ms").stdout);
     assert_eq!(aligned.matches("2 sockets").count(), 2, "{aligned}");
-    assert_eq!(aligned.matches("bytes_sent_per_s").count(), 2, "{aligned}");
+    assert_eq!(aligned.matches(" sent/s ").count(), 2, "{aligned}");
     for words in ["top --columns help", "top --group-by help", "wait --columns help"] {
         let out = ended(&namespace, words);
         let listed = text(&out.stdout);
@@ -163,6 +163,42 @@ fn who_stays_sees_what_ends_and_nothing_new() {
 }
 
 #[test]
+fn what_cannot_be_meant_is_said_at_once() {
+    let Some(namespace) = super::namespace() else { return };
+    for (words, status, said) in [
+        ("top --once --group-by state --columns count", 0, ""),
+        ("top --once --group-by state --sort -count", 0, ""),
+        ("top --once bogus = 3", 2, "there is no field \"bogus\""),
+        ("watch --for 1s rttt > 5ms", 2, "there is no field \"rttt\" (is it"),
+        ("wait bogus = 3", 2, "there is no field \"bogus\""),
+        ("top --limit -1", 2, "invalid value '-1' for '--limit"),
+        ("wait --timeout -1 sport = :1", 2, "invalid value '-1' for '--timeout"),
+    ] {
+        let begun = std::time::Instant::now();
+        let out = ended(&namespace, words);
+        let err = text(&out.stderr);
+        assert_eq!(code(&out), status, "{words}: {err}");
+        assert!(err.contains(said) && !err.contains("'-- -1'"), "{words}: {err}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{words}");
+    }
+}
+
+/// The standard library opens /dev/null in its place.
+#[test]
+fn a_closed_output_is_a_failure() {
+    let run = |words: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.arg("-c").arg(format!("exec {} {words} >&-", super::OURS));
+        shell.output().expect("it runs")
+    };
+    for words in ["top --once --limit 1", "watch --help", "generate bash", "top --once --jsonl -l"] {
+        let out = run(words);
+        let err = text(&out.stderr);
+        assert!(code(&out) == 5 && err.contains("cannot write the output"), "{words}: {err}");
+    }
+}
+
+#[test]
 fn sockets_that_count_no_bytes_show_queues_and_it_is_said() {
     let Some(namespace) = super::namespace() else { return };
     for (tables, shown) in
@@ -171,7 +207,7 @@ fn sockets_that_count_no_bytes_show_queues_and_it_is_said() {
         let out = ended(&namespace, &format!("top --once {tables}"));
         assert_eq!(code(&out), 0, "{}", text(&out.stderr));
         assert!(text(&out.stderr).contains(shown), "{tables}: {}", text(&out.stderr));
-        let heading = if tables == "-tu" { "bytes_sent_per_s" } else { "recv_q" };
+        let heading = if tables == "-tu" { "sent/s" } else { "recv_q" };
         assert!(text(&out.stdout).contains(heading), "{tables}: {}", text(&out.stdout));
     }
     assert!(ended(&namespace, "top --once").stderr.is_empty());

@@ -189,6 +189,21 @@ impl Choice {
         &self.name
     }
 
+    /// What heads a column of its values: the name, but without a unit that its cells
+    /// have in another way, as `sent/s` of `bytes_sent_per_s`.
+    pub fn heading(&self) -> String {
+        if !self.has_unit() {
+            return self.name.clone();
+        }
+        if let Some(rate) = self.name.strip_suffix("_per_s") {
+            let short = rate.rsplit('.').next().unwrap_or(rate);
+            let short = short.strip_prefix("bytes_").unwrap_or(short);
+            return format!("{}/s", short.strip_suffix("_bytes").unwrap_or(short));
+        }
+        let bare = ["_us", "_ms", "_bytes"].iter().find_map(|unit| self.name.strip_suffix(unit));
+        bare.unwrap_or(&self.name).to_owned()
+    }
+
     /// The name in full, with the unit: `tcp.rtt_us` of `rtt`.
     pub fn full_name(&self) -> String {
         let mut name = self.named.field.name.to_owned();

@@ -169,6 +169,12 @@ impl Total {
         format!("{}({})", self.function.name(), self.choice.name())
     }
 
+    /// The same without a unit that the numbers have in another way: see
+    /// [`Choice::heading`].
+    pub(super) fn heading(&self) -> String {
+        format!("{}({})", self.function.name(), self.choice.heading())
+    }
+
     /// How it is headed for programs: `max(tcp.rtt_us)`.
     pub fn full_name(&self) -> String {
         format!("{}({})", self.function.name(), self.choice.full_name())

@@ -54,7 +54,7 @@ const VIEWS: &[Way] = &[
         let id = state.detailed().expect("details");
         state.more(crate::More {
             id,
-            said: "the other end is not seen".to_owned(),
+            said: "the other end is not in the network namespaces that are shown (--netns)".to_owned(),
             ..crate::More::default()
         });
     }),

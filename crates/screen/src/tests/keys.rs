@@ -108,10 +108,12 @@ fn groups_add_up_to_the_rows() {
         assert_eq!(press(&mut state, keys), [Action::Read]);
         let shot = Arc::clone(state.shot());
         let column = shot.column("rate.bytes_sent_per_s").expect("kept");
-        let fresh = shot.entries().iter().filter(|entry| !matches!(entry.mark, Mark::Gone(1..))).count();
+        // Those that ended some looks ago are there, but what they did is not counted again.
+        let all = shot.entries().len();
+        assert!(shot.entries().iter().any(|entry| matches!(entry.mark, Mark::Gone(1..))));
         let sum: f64 = state.groups.iter().filter_map(|group| group.numbers[column]).sum();
         assert!((sum - shot.sum(column).expect("it adds up")).abs() < 1e-3);
-        assert_eq!(state.groups.iter().map(|group| group.count).sum::<usize>(), fresh);
+        assert_eq!(state.groups.iter().map(|group| group.count).sum::<usize>(), all);
         assert!(state.groups.len() >= least);
     }
     press(&mut state, "g");
@@ -123,6 +125,78 @@ fn groups_add_up_to_the_rows() {
     assert!(state.lines.len() > folded);
     press(&mut state, "\n");
     assert_eq!(state.lines.len(), folded);
+}
+
+#[test]
+fn groups_are_ordered_by_how_many_there_are() {
+    let mut state = state_of(30);
+    frame(&mut state, (80, 24), Theme::Dark);
+    press(&mut state, "g");
+    for (down, first) in [(true, 0), (false, 1)] {
+        state.sort = Some(("count".to_owned(), down));
+        state.arrange();
+        let counts: Vec<usize> = state.groups.iter().map(|group| group.count).collect();
+        let mut want = counts.clone();
+        want.sort_unstable();
+        if first == 0 {
+            want.reverse();
+        }
+        assert_eq!(counts, want);
+        assert!(!state.wanted().contains(&"count".to_owned()));
+        let text = letters(&frame(&mut state, (80, 24), Theme::Dark));
+        assert!(text.contains("sort count"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_out_of_date_comes_after_the_rest() {
+    let mut view = view();
+    view.presets[1].last = Some(("tcp.rtt_us".to_owned(), 21_000));
+    let mut state = State::new(view);
+    let (shot, _) = look(&state, 0, made(30), WHO);
+    state.look(Arc::new(shot), None);
+    press(&mut state, "2");
+    let column = state.shot().column("tcp.rtt_us").expect("kept");
+    let trip = |row| state.shot().number(row, column).expect("measured");
+    let there = |row: &usize| state.shot().entries()[*row].mark != Mark::Gone(0);
+    let trips: Vec<f64> = state.listed().filter(there).map(trip).collect();
+    let first_late = trips.iter().position(|trip| *trip > 21_000.0).expect("there are such");
+    assert!(first_late > 0 && trips[first_late..].iter().all(|trip| *trip > 21_000.0), "{trips:?}");
+    assert!(trips[0] > trips[first_late - 1], "{trips:?}");
+    // In an order that somebody chose nothing is.
+    press(&mut state, "r");
+    press(&mut state, "r");
+    assert_eq!(state.sort, Some(("tcp.rtt_us".to_owned(), true)));
+}
+
+#[test]
+fn a_larger_frame_shows_what_a_small_one_had_no_room_for() {
+    let mut state = state_of(40);
+    frame(&mut state, (10, 3), Theme::Dark);
+    press(&mut state, "vvv");
+    frame(&mut state, (10, 3), Theme::Dark);
+    assert_eq!(state.scroll, 3);
+    frame(&mut state, (200, 60), Theme::Dark);
+    assert_eq!((state.scroll, state.cursor), (0, 3));
+}
+
+#[test]
+fn the_ending_has_room_before_anything_else() {
+    let mut view = view();
+    view.presets.push(preset(
+        "endings",
+        "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.total_retrans",
+        "socket.ended",
+    ));
+    let mut state = State::new(view);
+    press(&mut state, "4");
+    let (shot, _) = look(&state, 0, made(30), WHO);
+    state.look(Arc::new(shot), None);
+    for (size, said) in [((80, 24), &["ended", "remote", "processes"][..]), ((40, 10), &["ended"])] {
+        let text = letters(&frame(&mut state, size, Theme::Dark));
+        let heads = text.lines().nth(2).unwrap_or_default();
+        assert!(said.iter().all(|said| heads.contains(said)), "{heads}");
+    }
 }
 
 #[test]

@@ -97,7 +97,7 @@ const WHICH: &str = "socket.netid,socket.state,socket.ended,local.addr,local.por
 
 fn preset(name: &str, fields: &str, sort: &str) -> Preset {
     let columns = names(&format!("{WHICH},{fields},socket.processes"));
-    Preset { name: name.to_owned(), columns, sort: Some((sort.to_owned(), true)) }
+    Preset { name: name.to_owned(), columns, sort: Some((sort.to_owned(), true)), last: None }
 }
 
 fn view() -> View {

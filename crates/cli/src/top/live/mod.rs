@@ -284,7 +284,7 @@ impl Live {
             Action::Copy(text) => self.screen.copy(&text)?,
             Action::CopyJson(row) => {
                 let text = save::json(self.state.shot(), row);
-                self.state.say(&format!("copied: {text}"));
+                self.state.say(&format!("sent to the terminal: {text}"));
                 self.screen.copy(&text)?;
             }
             Action::Read => {
@@ -322,7 +322,7 @@ impl Live {
             return;
         }
         let (needs, late_needs) = self.wanted_needs();
-        let needs = if are_many { needs } else { self.needs.union(needs).union(view::cheap()) };
+        let needs = if are_many { needs } else { needs.union(view::cheap()) };
         self.ask(needs, late_needs);
     }
 
@@ -339,12 +339,9 @@ impl Live {
         let plan = Plan::of(&self.state, self.selected);
         let _ = self.poller.send(Said::Plan(plan));
         let (needs, late_needs) = self.wanted_needs();
-        let mut all = self.needs.union(needs);
-        if !needs.has(Needs::HOSTS) {
-            // Nobody asks for names that nobody reads.
-            all = all.minus(Needs::HOSTS);
-        }
-        self.ask(all, self.late_needs.union(late_needs));
+        // What nobody reads any more is not asked for, nor is anything said of it.
+        let base = if self.are_many == Some(true) { Needs::NONE } else { view::cheap() };
+        self.ask(base.union(needs), late_needs);
     }
 
     fn ask(&mut self, needs: Needs, late_needs: Needs) {

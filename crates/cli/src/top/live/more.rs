@@ -47,7 +47,8 @@ pub(super) fn more(table: Table, id: Id, netns: Option<&OsString>) -> More {
     }
     let Some((inode, netns_inode)) = peer else {
         if is_connected {
-            "the other end is not seen on this machine".clone_into(&mut more.said);
+            "the other end is not in the network namespaces that are shown (--netns)"
+                .clone_into(&mut more.said);
         }
         return more;
     };

@@ -2,7 +2,6 @@
 //!
 //! Invariant: at most one look waits to be drawn, however slow the terminal is.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -119,7 +118,6 @@ pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk
             lost: 0,
             said: Vec::new(),
             late: None,
-            is_fresh: true,
         };
         poller.serve(&inbox);
     });
@@ -141,8 +139,6 @@ struct Poller {
     said: Vec<(String, u64)>,
     /// What is asked less often.
     late: Option<LateDesk>,
-    /// Whether the observer made no look yet.
-    is_fresh: bool,
 }
 
 impl Poller {
@@ -170,12 +166,15 @@ impl Poller {
                     Ok(Said::Session(session, late, plan, are_same)) => {
                         self.late = late.map(|late| LateDesk::start(*late, &plan));
                         self.plan = plan;
-                        (self.observer, self.is_fresh) = (Observer::new(*session), true);
+                        // What was said was about what was asked for.
+                        self.said.clear();
                         if !are_same {
+                            self.observer = Observer::new(*session);
                             self.previous = Arc::new(Shot::empty());
+                            due = Instant::now();
+                            continue;
                         }
-                        due = Instant::now();
-                        continue;
+                        self.observer.ask(*session);
                     }
                     Err(RecvTimeoutError::Timeout) => break,
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -206,10 +205,7 @@ impl Poller {
             wanted: self.plan.detail,
             detail: None,
             said: Vec::new(),
-            before: (self.is_fresh && !self.previous.entries().is_empty())
-                .then(|| self.previous.entries().iter().map(|entry| entry.id).collect()),
         };
-        self.is_fresh = false;
         let frame = match self.observer.look(&mut gather) {
             Ok(frame) => frame,
             Err(error) => return self.desk.events.send(Event::Trouble(error.to_string())).is_ok(),
@@ -226,8 +222,13 @@ impl Poller {
     fn head(&mut self, frame: &Frame, said: Vec<String>, took: Duration) -> Head {
         let number = self.number;
         for text in said {
-            if let Some((_, at)) = self.said.iter_mut().find(|(known, _)| *known == text) {
+            // One that says more of the same stands for both.
+            let is_same = |known: &str| known.starts_with(&text) || text.starts_with(known);
+            if let Some((known, at)) = self.said.iter_mut().find(|(known, _)| is_same(known)) {
                 *at = number;
+                if known.len() < text.len() {
+                    *known = text;
+                }
             } else if self.said.len() < MOST_SAID {
                 self.said.push((text, number));
             }
@@ -333,8 +334,6 @@ struct Gather {
     wanted: Option<Id>,
     detail: Option<Detail>,
     said: Vec<String>,
-    /// The sockets of the look before, where another observer made it.
-    before: Option<HashSet<Id>>,
 }
 
 impl FrameSink for Gather {
@@ -347,13 +346,7 @@ impl FrameSink for Gather {
             Seen::Closed => Mark::Gone(0),
             _ => Mark::Known,
         };
-        let id = || Id {
-            netns: row.names.netns.map_or(0, |netns| netns.inode),
-            cookie: row.cookie().unwrap_or(0),
-        };
-        let is_new =
-            seen == Seen::Known && self.before.as_ref().is_some_and(|before| !before.contains(&id()));
-        self.builder.row(if is_new { Mark::New } else { mark }, row);
+        self.builder.row(mark, row);
         if let Some(id) = self.wanted
             && row.cookie() == Some(id.cookie)
             && row.names.netns.map_or(0, |netns| netns.inode) == id.netns

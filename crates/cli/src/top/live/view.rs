@@ -43,6 +43,9 @@ pub(super) fn cheap() -> Needs {
 /// Who holds a socket, as a screen has room for.
 const LIVE_WHO: &str = "comm,pid";
 
+/// How many sockets a group has, which is no field.
+const COUNT: &str = "count";
+
 /// What is drawn over time besides.
 const SERIES: &str = "goodput_bytes_per_s,rate.retrans_per_s,age_ms";
 
@@ -56,6 +59,9 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
         // The screen orders by one column, the first.
         let first = sort.split(',').next().unwrap_or_default();
         let (name, down) = first.strip_prefix('-').map_or((first, false), |name| (name, true));
+        if text("group-by").is_some() && name == COUNT {
+            return Ok(Some((COUNT.to_owned(), down)));
+        }
         Ok(names(name)?.into_iter().next().map(|name| (name, down)))
     };
     let mut presets = Vec::new();
@@ -64,6 +70,11 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
             name: preset.name.to_owned(),
             columns: names(&preset::columns_of(preset, asked, LIVE_WHO))?,
             sort: order(preset.sort)?,
+            last: match preset.last {
+                // Sockets without such a field have nothing that is out of date.
+                Some((name, most)) => names(name)?.into_iter().next().zip(Some(most)),
+                None => None,
+            },
         });
     }
     let shown = preset::preset(text("preset"), selected).map(|preset| preset.name);
@@ -73,9 +84,13 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
         // Of groups the totals may be named, which are those of the field here.
         let bare =
             columns.map(|name| name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')')));
-        let columns = names(&bare.collect::<Vec<_>>().join(","))?;
+        // How many there are stands beside each group anyway.
+        let is_grouped = text("group-by").is_some();
+        let bare: Vec<&str> = bare.filter(|name| !is_grouped || *name != COUNT).collect();
+        let columns = if bare.is_empty() { Vec::new() } else { names(&bare.join(","))? };
+        let sort = bare.is_empty().then(|| (COUNT.to_owned(), true));
         at = presets.len();
-        presets.push(Preset { name: "columns".to_owned(), columns, sort: None });
+        presets.push(Preset { name: "columns".to_owned(), columns, sort, last: None });
     }
     if let (Some(sort), Some(preset)) = (text("sort"), presets.get_mut(at)) {
         preset.sort = order(sort)?;
