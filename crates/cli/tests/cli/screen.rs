@@ -210,7 +210,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.keys(&["Enter"]);
     tmux.shows("^^^^^^^^");
     tmux.keys(&["C-u"]);
-    tmux.typed("sp");
+    tmux.typed("spo");
     tmux.keys(&["Tab"]);
     tmux.shows("/sport");
     tmux.typed("= :4321");
