@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sockdiag::counters::HostCounters;
 use sockdiag::fields::Needs;
 use sockdiag::filter::{EvalContext, Expr};
-use sockdiag::model::{Row, Selected, Socket, Table, TableSet, Window};
+use sockdiag::model::{Row, Selected, Socket, StateSet, Table, TableSet, Window};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{FrameSink, Seen};
 use sockdiag::session::Question;
@@ -78,6 +78,8 @@ struct Looking<'d> {
     learns: bool,
     /// What was asked for.
     filter: Option<Expr>,
+    /// In which states, where that was said.
+    states: Option<StateSet>,
     /// Names of namespaces.
     titles: Vec<(u64, Vec<u8>)>,
     last_title: u64,
@@ -85,8 +87,10 @@ struct Looking<'d> {
 }
 
 impl Looking<'_> {
-    fn is_wanted(&self, row: &Row<'_>) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.eval(row, CONTEXT))
+    fn is_wanted(&self, event: Event, row: &Row<'_>) -> bool {
+        // What was closed is in no state.
+        let is_in = |states: StateSet| event != Event::Closed && states.contains_number(row.socket.state);
+        self.states.is_none_or(is_in) && self.filter.as_ref().is_none_or(|filter| filter.eval(row, CONTEXT))
     }
 }
 
@@ -113,7 +117,7 @@ impl FrameSink for Looking<'_> {
             Seen::Opened => Event::Opened,
             _ => Event::Live,
         };
-        if self.is_wanted(row) {
+        if self.is_wanted(event, row) {
             self.doctor.judge(event, row);
         }
         Ok(())
@@ -234,6 +238,7 @@ pub(super) fn look(
     doctor: &mut Doctor,
     asked: &Asked,
     selected: Selected,
+    states: Option<StateSet>,
     time: Duration,
 ) -> Result<Looks, End> {
     let filter = filter_of(asked, selected)?;
@@ -247,7 +252,7 @@ pub(super) fn look(
     let end = Instant::now() + time;
     let mut observer = Observer::new(Session::open(question_of_all(asked, selected, needs))?);
     let mut looking =
-        Looking { doctor, learns: true, filter, titles: Vec::new(), last_title: 0, is_blind: false };
+        Looking { doctor, learns: true, filter, states, titles: Vec::new(), last_title: 0, is_blind: false };
     let first = observer.look(&mut looking).map_err(failed)?;
     let looked = Instant::now();
     looking.doctor.learned();
@@ -272,7 +277,9 @@ pub(super) fn look(
         Some(inode) => titles.iter().any(|(known, _)| *known == inode),
         None => false,
     });
-    if asked.has_filter() {
+    if asked.has_filter() || states.is_some() {
+        doctor
+            .could_not_see("sockets that do not match: a cause that is among those is not named".to_owned());
         processes.clear();
     }
     let processes: Vec<Process> = processes

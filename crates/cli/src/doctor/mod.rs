@@ -147,11 +147,16 @@ fn asked(matches: &ArgMatches) -> Result<(), End> {
             asked.selection.add_table(table);
         }
     }
+    // Sockets in other states are looked at for what they say of these.
+    let states = match asked.selection.has_states() {
+        true => Some(asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))?.states),
+        false => None,
+    };
     asked.selection.request(StateSet::ALL);
     let selected = asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))?;
     let time = matches.get_one::<Duration>("for").copied().unwrap_or(Duration::from_secs(5));
     let mut doctor = Doctor::of(catalog, rules);
-    let looks = looks::look(&mut doctor, &asked, selected, time)?;
+    let looks = looks::look(&mut doctor, &asked, selected, states, time)?;
     let findings = doctor.findings();
     let left_out = doctor.left_out();
     if left_out > 0 {

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use sockdiag_doctor::{About, Evidence, Finding, NotJudged, Severity};
 
+use crate::over_time::counted;
+
 /// Findings that are told in full; of more, a line each.
 const MOST_IN_FULL: usize = 25;
 /// Letters of a line of details.
@@ -28,20 +30,22 @@ pub(super) fn text(
     for finding in others {
         put_title(&mut text, finding);
     }
-    let count = |of: Severity| findings.iter().filter(|finding| finding.severity == of).count();
-    let counted = match findings.len() {
+    let count = |of: Severity| findings.iter().filter(|finding| finding.severity == of).map(|_| 1_u64).sum();
+    let found = match findings.len() {
         0 => "nothing found".to_owned(),
         _ => format!(
-            "{} critical, {} warnings, {} worth knowing",
+            "{} critical, {}, {} worth knowing",
             count(Severity::Critical),
-            count(Severity::Warning),
+            counted(count(Severity::Warning), "warning"),
             count(Severity::Info)
         ),
     };
     let About { sockets, namespaces, rules } = about;
     let _ = writeln!(
         text,
-        "{sockets} sockets in {namespaces} network namespace(s), {seconds:.1} s, {rules} rules: {counted}."
+        "{} in {}, {seconds:.1} s, {rules} rules: {found}.",
+        counted(*sockets, "socket"),
+        counted(*namespaces, "network namespace")
     );
     put_not_judged(&mut text, not_judged);
     for what in unseen {

@@ -40,12 +40,37 @@ fn a_namespace_where_nothing_happens_is_well() {
     let out = asked(&namespace, &["--for", "300ms"]);
     let said = text(&out.stdout);
     assert_eq!(code(&out), 0, "{said}{}", text(&out.stderr));
-    assert!(said.contains("1 network namespace(s)"), "{said}");
+    assert!(said.contains("1 network namespace,"), "{said}");
     let document = document(&asked(&namespace, &["--for", "300ms", "--json"]));
     let severe =
         document["findings"].as_array().expect("a list").iter().filter(|of| of["severity"] != "info");
     assert_eq!(severe.count(), 0, "{document}");
     assert!(document["looked_at"]["sockets"].as_u64().is_some_and(|sockets| sockets >= 1), "{document}");
+}
+
+/// How many sockets are judged.
+fn judged(namespace: &Namespace, filter: &[&str]) -> Option<u64> {
+    let out = asked(namespace, &[&["--for", "300ms", "--json", "-t"], filter].concat());
+    document(&out)["looked_at"]["sockets"].as_u64()
+}
+
+#[test]
+fn words_about_states_are_conditions_too() {
+    let Some(namespace) = super::namespace() else { return };
+    let _held = within(&namespace, || {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        (listener.accept().expect("it came"), client, listener)
+    });
+    for (filter, count) in [
+        (&[][..], 3),
+        (&["state", "listening"], 1),
+        (&["exclude", "listening"], 2),
+        (&["state", "close-wait"], 0),
+        (&["state", "established", "dport > 0"], 2),
+    ] {
+        assert_eq!(judged(&namespace, filter), Some(count), "{filter:?}");
+    }
 }
 
 /// A listener whose process accepts nobody, and whose queue is full.

@@ -46,7 +46,7 @@ impl Places {
     /// by the words that were kept; whether there was something to give back.
     pub(in crate::observer) fn restore(&self, socket: &mut Socket<'_>, words: Option<&[u32]>) -> bool {
         let Some([ports, address, ..]) = words else { return false };
-        if socket.remote.port != 0 || *ports & 0xffff == 0 {
+        if socket.remote.port != 0 || (*ports).trailing_zeros() >= 16 {
             return false;
         }
         socket.remote.port = i64::from(*ports & 0xffff);
