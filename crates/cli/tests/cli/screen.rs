@@ -315,7 +315,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.keys(&["/"]);
     tmux.typed(&format!("sport = :{}", ports[7]));
     tmux.keys(&["Enter"]);
-    tmux.shows(" 1 sockets");
+    tmux.shows(" 1 socket ");
     tmux.keys(&["k"]);
     let question = tmux.shows("kill this socket?");
     assert!(question.contains(&format!("127.0.0.1:{}", ports[7])), "{question}");
