@@ -240,7 +240,7 @@ fn every_key_of_the_help_does_what_it_says() {
     // Groups: folded, unfolded.
     tmux.keys(&["g"]);
     tmux.shows("by process");
-    tmux.shows("groups of 16 sockets");
+    tmux.shows("1 group of 16 sockets");
     tmux.keys(&["g", "g", "g", "g"]);
     let folded = tmux.shows("by local port");
     assert!(folded.contains("▸ 4321"), "{folded}");
@@ -315,7 +315,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.keys(&["/"]);
     tmux.typed(&format!("sport = :{}", ports[7]));
     tmux.keys(&["Enter"]);
-    tmux.shows(" 1 sockets");
+    tmux.shows(" 1 socket ");
     tmux.keys(&["k"]);
     let question = tmux.shows("kill this socket?");
     assert!(question.contains(&format!("127.0.0.1:{}", ports[7])), "{question}");
