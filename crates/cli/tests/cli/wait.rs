@@ -159,7 +159,7 @@ fn what_makes_no_sense_is_said_at_once() {
     for (words, said) in [
         (&["wait"][..], "needs a filter"),
         (&["wait", "sport", "="], "^"),
-        (&["wait", "nonsense", "=", "1"], "^"),
+        (&["wait", "nonsense", "=", "1"], "no field \"nonsense\""),
         (&["wait", "--established", "0", "sport", "=", ":1"], "0"),
         (&["wait", "--gone", "--drained", "sport", "=", ":1"], "--gone"),
         (&["wait", "--timeout", "soon", "sport", "=", ":1"], "500ms"),
