@@ -148,10 +148,8 @@ fn asked(matches: &ArgMatches) -> Result<(), End> {
         }
     }
     // Sockets in other states are looked at for what they say of these.
-    let states = match asked.selection.has_states() {
-        true => Some(asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))?.states),
-        false => None,
-    };
+    let states = asked.selection.has_states().then(|| asked.selection.resolve().map(|asked| asked.states));
+    let states = states.transpose().map_err(|empty| End::usage(empty.to_string()))?;
     asked.selection.request(StateSet::ALL);
     let selected = asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))?;
     let time = matches.get_one::<Duration>("for").copied().unwrap_or(Duration::from_secs(5));
