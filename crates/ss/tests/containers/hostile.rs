@@ -199,15 +199,21 @@ fn strace() -> bool {
 fn opened(command: &Command, below: &Path) -> Vec<String> {
     static RUNS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = RUNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}-{number}", std::process::id()));
+    let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}-{number}", std::process::id()));
+    fs::create_dir_all(&logs).expect("a directory of the test's");
     let mut traced = Command::new("strace");
-    // -y shows where descriptors lead, those of /proc/self/fd too.
-    traced.args(["-f", "-y", "-e", "trace=open,openat,openat2,creat", "-o"]).arg(&log);
+    // -y shows where descriptors lead, those of /proc/self/fd too.  -ff writes a file a thread:
+    // in one file a call during which another thread makes one is two lines, and the second
+    // has the result without the flags.
+    traced.args(["-ff", "-y", "-e", "trace=open,openat,openat2,creat", "-o"]).arg(logs.join("thread"));
     traced.arg(command.get_program()).args(command.get_args());
     traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     bounded(&mut traced);
-    let text = fs::read_to_string(&log).expect("strace writes");
-    let _ = fs::remove_file(&log);
+    let written = fs::read_dir(&logs).expect("strace writes");
+    let text: String = written
+        .map(|log| fs::read_to_string(log.expect("a file of strace").path()).expect("strace writes"))
+        .collect();
+    let _ = fs::remove_dir_all(&logs);
     let below = below.to_str().expect("UTF-8");
     let is_act = |line: &&str| !line.contains("O_PATH") && !line.contains(" = -1 ") && line.contains(" = ");
     // Behind the result: `= 5</the/path>`.
