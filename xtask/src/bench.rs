@@ -158,7 +158,7 @@ fn made(package: &str, kind: &str, program: &str) -> Result<(), Why> {
 }
 
 /// The cargo that runs this chore.
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 

@@ -125,7 +125,7 @@ enum Outcome {
 }
 
 fn once(plan: &Plan, scene: &Scene) -> Outcome {
-    let stage = match Stage::new().and_then(|mut stage| (scene.set)(&mut stage).map(|()| stage)) {
+    let mut stage = match Stage::new().and_then(|mut stage| (scene.set)(&mut stage).map(|()| stage)) {
         Ok(stage) => stage,
         Err(why) => return Outcome::NotSet(why),
     };
@@ -133,7 +133,7 @@ fn once(plan: &Plan, scene: &Scene) -> Outcome {
         Ok(before) => before,
         Err(why) => return Outcome::NotSet(why),
     };
-    let said = plan.doctor.as_ref().map(|doctor| ask(doctor, scene, &stage));
+    let said = plan.doctor.as_ref().map(|doctor| ask(doctor, scene, &mut stage));
     if said.is_none() {
         stage::wait(scene.seconds * 1000);
     }
@@ -154,16 +154,19 @@ fn once(plan: &Plan, scene: &Scene) -> Outcome {
 /// The ids of its rules.
 fn rules(doctor: &std::path::Path) -> Result<Vec<String>, Why> {
     let out = Command::new(doctor).args(["doctor", "--list"]).stdin(Stdio::null()).output();
-    let out = out.map_err(|error| Why::new(format!("{}: {error}", doctor.display())))?;
+    let out = out.map_err(|error| crate::fail::failed(doctor, &error))?;
     let text = String::from_utf8_lossy(&out.stdout);
     Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 /// Asks the doctor of the near namespace.
-fn ask(doctor: &std::path::Path, scene: &Scene, stage: &Stage) -> Result<Verdict, Why> {
+fn ask(doctor: &std::path::Path, scene: &Scene, stage: &mut Stage) -> Result<Verdict, Why> {
     /// What looking may take beyond the time that was asked for.
     const PATIENCE: Duration = Duration::from_secs(20);
-    let failed = |error: std::io::Error| Why::new(format!("{}: {error}", doctor.display()));
+    let failed = |error: std::io::Error| crate::fail::failed(doctor, &error);
+    // The document may be longer than a pipe holds.
+    let path = stage.directory()?.join("verdict");
+    let out = std::fs::File::create(&path).map_err(|error| crate::fail::failed(&path, &error))?;
     let mut command = if scene.is_nobody {
         let mut command = stage.near().command("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(doctor);
@@ -172,8 +175,7 @@ fn ask(doctor: &std::path::Path, scene: &Scene, stage: &Stage) -> Result<Verdict
         stage.near().command(doctor)
     };
     command.args(["doctor", "--json", "--for", &format!("{}s", scene.seconds)]);
-    let out = tempfile(stage)?;
-    command.stdin(Stdio::null()).stdout(out.0).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     let begun = Instant::now();
     let status = loop {
@@ -187,16 +189,7 @@ fn ask(doctor: &std::path::Path, scene: &Scene, stage: &Stage) -> Result<Verdict
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    let text = std::fs::read(&out.1).map_err(failed);
-    let _ = std::fs::remove_file(&out.1);
-    Verdict::read(&text?, status.code())
-}
-
-/// A file for the doctor's document, which may be longer than a pipe holds.
-fn tempfile(stage: &Stage) -> Result<(std::fs::File, PathBuf), Why> {
-    let path = std::env::temp_dir().join(format!("sockdiag-verdict-{}", stage.near().pid()));
-    let file = std::fs::File::create(&path);
-    file.map(|file| (file, path)).map_err(|error| Why::new(format!("a file: {error}")))
+    Verdict::read(&std::fs::read(&path).map_err(failed)?, status.code())
 }
 
 impl Plan {

@@ -13,7 +13,7 @@ use std::process::Command;
 use sockdiag_testkit::Why;
 
 use crate::bench::{build, build_shipped};
-pub(crate) use notices::{Package, packages};
+pub(crate) use notices::{Package, of_third_parties, packages};
 
 /// For the list of chores.
 pub(crate) const WORDS: &str = "[--prefix DIR]";
@@ -39,6 +39,9 @@ const FILES: &[(&str, &str)] = &[
     ("fish", "share/fish/vendor_completions.d/ss.fish"),
 ];
 
+/// The programs, each with the package that it is made of.
+pub(crate) const PROGRAMS: [(&str, &str); 2] = [("sockdiag-ss", "ss"), ("sockdiag-cli", "sockdiag")];
+
 /// Where licences and the list of what was installed go.
 const SHARE: &str = "share/doc/sockdiag";
 /// The list, below the prefix like what it lists.
@@ -50,21 +53,11 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         return Ok(());
     };
     // Messages of a panic name files: not those of whoever built it.
-    let [ours, sockdiag] = [("sockdiag-ss", "ss"), ("sockdiag-cli", "sockdiag")].map(build_shipped);
-    for path in install(&place, &ours?, &sockdiag?, &notices::of_third_parties()?)? {
+    let [ours, sockdiag] = PROGRAMS.map(build_shipped);
+    for path in install(&place, &ours?, &sockdiag?, &of_third_parties()?)? {
         println!("{}", path.display());
     }
     Ok(())
-}
-
-/// Installs these programs below `place`, and says nothing.
-pub(crate) fn install_quietly(place: &Path, ours: &Path, sockdiag: &Path) -> Result<(), Why> {
-    install(place, ours, sockdiag, &notices::of_third_parties()?).map(drop)
-}
-
-/// The licences of what others wrote.
-pub(crate) fn third_parties() -> Result<String, Why> {
-    notices::of_third_parties()
 }
 
 /// Does the chore `uninstall`.
@@ -95,7 +88,12 @@ fn place(words: &[String], destination: Option<PathBuf>, doc: &str) -> Result<Op
 }
 
 /// Puts everything below `place`, and lists what that is there.
-fn install(place: &Path, ours: &Path, sockdiag: &Path, third_parties: &str) -> Result<Vec<PathBuf>, Why> {
+pub(crate) fn install(
+    place: &Path,
+    ours: &Path,
+    sockdiag: &Path,
+    third_parties: &str,
+) -> Result<Vec<PathBuf>, Why> {
     let mut installed = Vec::new();
     let mut add = |path: PathBuf| installed.push(path);
     for (built, name) in [(ours, "bin/ss"), (sockdiag, "bin/sockdiag")] {

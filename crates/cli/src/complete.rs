@@ -4,11 +4,12 @@
 //! [`VARIABLE`] set, so that what it offers is what this build knows and what
 //! this machine has: fields, states, and the network namespaces of right now.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use sockdiag::fields::Catalog;
+use sockdiag::fields::{Catalog, without_unit};
 use sockdiag::model::states;
 use sockdiag_options::{EXCLUDE, Kind, STATE};
 
@@ -88,13 +89,9 @@ fn filter_candidates() -> Vec<Candidate> {
         let (word, _) = field.operand?;
         Some(Candidate::new(word, field.doc))
     });
-    let mut found: Vec<Candidate> = Vec::new();
-    for candidate in first.chain(operands).chain(states).chain(field_names()).chain(short_names()) {
-        if found.iter().all(|had| had.word != candidate.word) {
-            found.push(candidate);
-        }
-    }
-    found
+    let mut seen = HashSet::new();
+    let all = first.chain(operands).chain(states).chain(field_names()).chain(short_names());
+    all.filter(|candidate| seen.insert(candidate.word.clone())).collect()
 }
 
 /// A word that may stand there.
@@ -116,7 +113,7 @@ impl Candidate {
 
 /// Each name once, in the order of the table.
 fn field_names() -> Vec<Candidate> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let fields = Catalog::shared().fields().filter(|field| seen.insert(field.name));
     fields.map(|field| Candidate::new(field.name, field.doc)).collect()
 }
@@ -125,7 +122,7 @@ fn field_names() -> Vec<Candidate> {
 /// field.
 fn short_names() -> Vec<Candidate> {
     let catalog = Catalog::shared();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let names = catalog.fields().flat_map(|field| {
         let members = field.kind.members().iter().map(|member| member.name);
         field.name.rsplit('.').next().into_iter().chain(members)
@@ -133,8 +130,7 @@ fn short_names() -> Vec<Candidate> {
     let mut short = Vec::new();
     for name in names.filter(|name| seen.insert(*name)) {
         // Without the unit, too, as help writes it.
-        let bare = ["_us", "_ms", "_bytes"].iter().find_map(|unit| name.strip_suffix(unit));
-        for name in [Some(name), bare].into_iter().flatten() {
+        for name in [Some(name), without_unit(name)].into_iter().flatten() {
             if let Ok(named) = catalog.named(name) {
                 short.push(Candidate::new(name, named.field.doc));
             }

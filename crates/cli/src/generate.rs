@@ -77,13 +77,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     if page.is_some() && (what != MAN || matches.contains_id("prefix")) {
         return Err(End::usage("the name of a page goes with man alone"));
     }
-    if let Some(prefix) = matches.get_one::<OsString>("prefix").filter(|_| what != DIAGNOSES) {
-        return install(Path::new(prefix), what);
-    }
-    let text = match what {
-        DIAGNOSES if matches.contains_id("prefix") => {
+    match matches.get_one::<OsString>("prefix") {
+        Some(_) if what == DIAGNOSES => {
             return Err(End::usage("the page of diagnoses is printed, not installed"));
         }
+        Some(prefix) => return install(Path::new(prefix), what),
+        None => {}
+    }
+    let text = match what {
         DIAGNOSES => doctor::page()?.into_bytes(),
         "all" => return Err(End::usage("generate all needs --prefix DIR")),
         MAN => {

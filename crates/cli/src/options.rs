@@ -11,7 +11,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use sockdiag::model::{BadState, Family, Selection, StateSet, Table};
 use sockdiag_guide::hints;
-use sockdiag_options::{EXCLUDE, Key, Kind, OPTIONS, Opt, STATE, Topic};
+use sockdiag_options::{EXCLUDE, Key, Kind, OPTIONS, Opt, STATE, Topic, option};
 
 use crate::complete;
 use crate::end::End;
@@ -225,9 +225,7 @@ impl Asked {
             Key::Dccp => selection.add_table(Table::Dccp),
             Key::UdpLite => selection.add_table(Table::UdpLite),
             Key::Family | Key::Query if argument == "help" => {
-                let known =
-                    OPTIONS.iter().find(|option| option.key == key).and_then(|option| option.argument);
-                let words = known.map_or(&[][..], |argument| argument.kind.words());
+                let words = option(key).argument.map_or(&[][..], |argument| argument.kind.words());
                 return Err(End::listed(format!("{}\n", words.join("\n"))));
             }
             Key::Family => {

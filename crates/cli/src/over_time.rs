@@ -19,7 +19,7 @@ use sockdiag::model::{Selected, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::observer::Frame;
 use sockdiag::source::DumpError;
-use sockdiag::{Observer, PollError};
+use sockdiag::{Observer, PollError, Session};
 use sockdiag_render::field_list;
 
 use crate::end::End;
@@ -111,15 +111,21 @@ pub(crate) fn observer(
         return Err(judged_elsewhere("a field that is shown, or ordered or grouped by,"));
     }
     let session = question::open(asked, selected, needs)?;
-    if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::AROUND)) {
-        return Err(judged_elsewhere(field.name));
-    }
+    refuse_judged(&session)?;
     let mut observer =
         if watched.is_empty() { Observer::new(session) } else { Observer::watching(session, watched) };
     if matches.get_flag("stay") {
         observer.stay();
     }
     Ok(observer)
+}
+
+/// Refuses a filter on what only the doctor can read.
+pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
+    match session.filter().and_then(|filter| filter.field_with(Needs::AROUND)) {
+        Some(field) => Err(judged_elsewhere(field.name)),
+        None => Ok(()),
+    }
 }
 
 /// A field that only the doctor can read, since it follows from the namespace or from other
@@ -241,11 +247,6 @@ impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.woken.as_fd()
     }
-}
-
-/// A number of things: `1 socket`, `2 sockets`.
-pub(crate) fn counted(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The time of day, in UTC.

@@ -76,8 +76,9 @@ pub(crate) fn refuse_unknown_fields(words: &[Vec<u8>]) -> Result<(), End> {
             continue;
         }
         let catalog = Catalog::shared();
-        let is_operand = catalog.fields().any(|field| field.operand.is_some_and(|(word, _)| word == *name));
-        if !is_operand && let Err(error @ NameError::Unknown { .. }) = catalog.named(name) {
+        if catalog.operand(name.as_bytes()).is_none()
+            && let Err(error @ NameError::Unknown { .. }) = catalog.named(name)
+        {
             return Err(End::usage(error.to_string()));
         }
     }

@@ -21,6 +21,7 @@ use sockdiag::source::DumpError;
 use sockdiag_options::Kind;
 use sockdiag_render::json::{Form, Header, Json, Opening};
 use sockdiag_render::lead::Lead;
+use sockdiag_screen::counted;
 
 use crate::end::End;
 use crate::options::{self, Asked};
@@ -189,7 +190,7 @@ impl Total {
 
     fn sentence(&self, time: Duration) -> String {
         let Self { opened, closed, changed, lost } = *self;
-        let opened = over_time::counted(opened, "socket");
+        let opened = counted(opened, "socket");
         let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
         format!("in {:.1}s {opened} opened, {closed} closed, {changed} changed{lost}", time.as_secs_f64())
     }
@@ -286,7 +287,7 @@ impl Lines {
             let line = format!("{{\"change\":\"lost\",\"time\":\"{time}\",\"lost\":{lost}}}\n");
             return self.line(&line);
         }
-        let sockets = over_time::counted(lost, "socket");
+        let sockets = counted(lost, "socket");
         let line = format!("{time} ! {sockets} ended unseen: messages of the kernel were dropped\n");
         self.line(&line)
     }

@@ -1,6 +1,6 @@
 //! Amounts as a sentence has them.
 
-use sockdiag_facts::fields::{Unit, put_amount};
+use sockdiag_facts::fields::{Unit, put_amount, put_digits};
 
 /// An amount that counts this unit; a share as percent, or as a factor once it is more
 /// than one and a half.
@@ -30,13 +30,9 @@ pub(crate) fn error_text(error: f64, amount: f64, unit: Unit) -> String {
 
 /// Three digits, without zeros behind the point; whole numbers as they are.
 pub(crate) fn digits(amount: f64) -> String {
-    let places = match amount.abs() {
-        ..10.0 => 2,
-        10.0..100.0 => 1,
-        _ => 0,
-    };
-    let text = format!("{amount:.places$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    let mut out = Vec::new();
+    put_digits(&mut out, amount);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The unit that a rule names.

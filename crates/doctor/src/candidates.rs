@@ -26,7 +26,6 @@ pub(crate) struct Sample {
     pub(crate) origin: Origin,
     pub(crate) bytes: Box<[u8]>,
     pub(crate) cookie: u64,
-    pub(crate) inode: u32,
 }
 
 impl Sample {
@@ -184,7 +183,6 @@ impl Worst {
                 origin: socket.origin,
                 bytes: socket.bytes.into(),
                 cookie: row.cookie().unwrap_or(0),
-                inode: socket.inode,
             },
             amounts: None,
         }
@@ -201,22 +199,20 @@ impl Candidates {
         netns: u64,
         seconds: Option<f64>,
     ) {
-        let is_single = rule.rule.subject.is_single();
-        let mut severity = None;
-        let mut single = None;
-        if is_single {
+        let (single, severity, value) = if rule.rule.subject.is_single() {
             // A row that is not bad by itself is not found.
             let mut amounts = Amounts::new(&rule.aggregates);
             amounts.add(&rule.aggregates, &readers.hash, row);
             if !rule.least.iter().all(|least| least.holds(&amounts, seconds)) {
                 return;
             }
-            severity = rule.quantity.of(&amounts, seconds).and_then(|amount| rule.severity(amount));
-            if severity.is_none() {
-                return;
-            }
-            single = Some(amounts);
-        }
+            let Some(value) = rule.quantity.of(&amounts, seconds) else { return };
+            let Some(severity) = rule.severity(value) else { return };
+            (Some(amounts), Some(severity), Some(value))
+        } else {
+            let leading = rule.quantity.leading().and_then(|at| rule.aggregates.get(at));
+            (None, None, leading.and_then(|of| number(&of.choice, row)))
+        };
         let (mut key, mut starts) = (Vec::new(), Vec::new());
         for choice in &rule.group {
             starts.push(key.len());
@@ -242,12 +238,6 @@ impl Candidates {
         group.amounts.add(&rule.aggregates, &readers.hash, row);
         group.severity = group.severity.max(severity);
         group.traffic += readers.traffic(row);
-        let value = if let Some(amounts) = &single {
-            rule.quantity.of(amounts, seconds)
-        } else {
-            let leading = rule.quantity.leading().and_then(|at| rule.aggregates.get(at));
-            leading.and_then(|of| number(&of.choice, row))
-        };
         let rank = match (value, rule.is_upward()) {
             (Some(value), true) => value,
             (Some(value), false) => -value,

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use crate::amount;
 use crate::quantity::{Aggregate, Bound, Least, Quantity, error_of};
-use crate::rule::{Rule, Severity, Threshold};
+use crate::rule::{Level, Rule, Severity, Threshold};
 
 /// Words of titles and sentences that are no fields.
 pub(crate) const WORDS: [&str; 9] =
@@ -328,12 +328,8 @@ impl Checked {
             })?,
         };
         let mut levels = Vec::new();
-        for (key, severity, threshold) in [
-            ("critical", Severity::Critical, &rule.critical),
-            ("warning", Severity::Warning, &rule.warning),
-            ("info", Severity::Info, &rule.info),
-        ] {
-            let Some(threshold) = threshold else { continue };
+        for Level { severity, threshold } in rule.levels().rev() {
+            let key = severity.word();
             let bound = reader.bound(key, threshold)?;
             if let Some((_, worse)) = levels.last() {
                 let worse: &Bound = worse;

@@ -13,11 +13,11 @@ use sockdiag_facts::model::{Names, Socket, SourceKind, TableSet};
 
 use crate::amount;
 use crate::candidates::{Candidates, Group, Readers, Sample, Worst};
-use crate::check::{Checked, RuleError, Show};
-use crate::finding::{Confidence, Draft, Evidence, Filling, Finding, MOST_FINDINGS, Measured, ranked};
+use crate::check::{Checked, Show};
+use crate::finding::{Draft, Evidence, Filling, Finding, MOST_FINDINGS, Measured, ranked};
 use crate::joins::Joins;
 use crate::quantity::Amounts;
-use crate::rule::{On, Rule, Severity, Subject};
+use crate::rule::{On, Severity, Subject};
 use crate::scene::{ByNetns, Numbers, Process, Readings, Scene};
 
 /// Sockets that are looked at once more, at most.
@@ -66,11 +66,6 @@ impl Suspect<'_> {
     pub fn socket(&self) -> Option<Socket<'_>> {
         self.sample.socket()
     }
-
-    /// Its inode on sockfs; 0 if no process holds it.
-    pub fn inode(&self) -> u32 {
-        self.sample.inode
-    }
 }
 
 /// Rules that begin with the same condition.
@@ -115,16 +110,6 @@ fn place(event: Event, table: usize, state: usize) -> usize {
 }
 
 impl Doctor {
-    /// Judges by these rules.
-    ///
-    /// # Errors
-    /// The first rule that makes no sense.
-    pub fn new(catalog: &Catalog, rules: Vec<Rule>) -> Result<Self, RuleError> {
-        let rules = rules.into_iter().map(|rule| Checked::new(catalog, rule));
-        let rules = rules.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::of(catalog, rules))
-    }
-
     /// Judges by rules that were checked.
     pub fn of(catalog: &Catalog, rules: Vec<Checked>) -> Self {
         let mut clusters: Vec<Vec<Cluster>> = Vec::new();
@@ -244,11 +229,10 @@ impl Doctor {
     pub fn judge_others(&mut self, processes: &[Process], titles: &[(u64, Vec<u8>)]) {
         let Some(nothing) = Socket::nothing() else { return };
         let unseen = u64::try_from(self.unseen.len()).unwrap_or(u64::MAX);
-        let none = Joins::default();
-        let nobody = Readings::default();
+        let Space { joins: none, readings: nobody } = &self.nothing_around;
         for (at, rule) in self.rules.iter().enumerate() {
             let Some(found) = self.found.get_mut(at) else { continue };
-            let mut judge = |scene: &Scene<'_>, netns: u64, seconds: Option<f64>| {
+            let mut judge = |scene: &Scene<'_>, netns: u64| {
                 let title = titles.iter().find(|(of, _)| *of == netns);
                 let named = title.map(|(inode, title)| sockdiag_facts::model::Netns {
                     inode: *inode,
@@ -258,14 +242,14 @@ impl Doctor {
                 let names = Names { around: Some(scene), netns: named.as_ref(), ..Names::default() };
                 let row = Row { names, ..Row::bare(&nothing) };
                 if holds(rule.given.as_ref(), &row) && holds(rule.when.as_ref(), &row) {
-                    found.take(rule, &self.readers, &row, netns, seconds);
+                    found.take(rule, &self.readers, &row, netns, self.seconds);
                 }
             };
             match rule.rule.subject {
                 Subject::Process => {
                     for process in processes {
-                        let scene = Scene { readings: &nobody, joins: &none, process: Some(process), unseen };
-                        judge(&scene, 0, self.seconds);
+                        let scene = Scene { readings: nobody, joins: none, process: Some(process), unseen };
+                        judge(&scene, 0);
                     }
                 }
                 Subject::Namespace => {
@@ -273,7 +257,7 @@ impl Doctor {
                     for (netns, space) in &self.spaces {
                         let scene =
                             Scene { readings: &space.readings, joins: &space.joins, process: None, unseen };
-                        judge(&scene, *netns, space.readings.seconds());
+                        judge(&scene, *netns);
                         known |= knows(rule, &scene, &nothing);
                     }
                     if !known {
@@ -286,8 +270,8 @@ impl Doctor {
                 }
                 Subject::Host => {
                     let space = self.spaces.values().next().unwrap_or(&self.nothing_around);
-                    let scene = Scene { readings: &space.readings, joins: &none, process: None, unseen };
-                    judge(&scene, 0, self.seconds);
+                    let scene = Scene { readings: &space.readings, joins: none, process: None, unseen };
+                    judge(&scene, 0);
                 }
                 _ => {}
             }
@@ -441,7 +425,7 @@ impl Doctor {
             let nearer = if rule.is_upward() { value - error } else { value + error };
             rule.severity(nearer).is_none_or(|other| other < severity)
         });
-        let best = Confidence::of(rule.rule.sure);
+        let best = rule.rule.sure;
         let evidence = rule.shown.iter().zip(&shown).filter(|(of, _)| of.is_evidence);
         let finding = Finding {
             id: rule.rule.id().to_owned(),
@@ -526,10 +510,7 @@ fn knows(rule: &Checked, scene: &Scene<'_>, nothing: &Socket<'_>) -> bool {
 fn amount_of(rule: &Checked, amounts: &Amounts, at: usize, name: &str) -> Option<Evidence> {
     let aggregate = rule.aggregates.get(at)?;
     let number = amounts.value(at)?;
-    let unit = match aggregate.how {
-        crate::quantity::How::Distinct => sockdiag_facts::fields::Unit::Count,
-        _ => aggregate.choice.unit(),
-    };
+    let unit = aggregate.unit();
     let text = amount::text(number, unit);
     Some(Evidence { name: name.to_owned(), text, number: Some(number), error: amounts.error(at), unit })
 }

@@ -8,45 +8,7 @@ use sockdiag_facts::fields::Unit;
 
 use crate::amount;
 use crate::check::{Checked, Piece, Template};
-use crate::rule::{Severity, Subject, Sure};
-
-/// How sure a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    /// Something else may well explain it.
-    Low,
-    /// It is the likely explanation.
-    Medium,
-    /// It is what the kernel says.
-    High,
-}
-
-impl Confidence {
-    /// Its word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
-
-    pub(crate) const fn of(sure: Sure) -> Self {
-        match sure {
-            Sure::Low => Self::Low,
-            Sure::Medium => Self::Medium,
-            Sure::High => Self::High,
-        }
-    }
-
-    /// One step less.
-    pub(crate) const fn lower(self) -> Self {
-        match self {
-            Self::High => Self::Medium,
-            _ => Self::Low,
-        }
-    }
-}
+use crate::rule::{Confidence, Severity, Subject};
 
 /// A thing that was read, as text and, where it is one, as a number.
 #[derive(Clone, Debug, PartialEq)]

@@ -78,16 +78,6 @@ fn place(socket: &Socket<'_>) -> usize {
     usize::try_from(hash >> 16).unwrap_or(0) % PLACES
 }
 
-/// Whether both ends are of this host, as far as addresses tell.
-fn is_local(socket: &Socket<'_>) -> bool {
-    let remote = socket.remote.addr.one_host();
-    match remote {
-        Addr::V4([127, ..]) => true,
-        Addr::V6(octets) if octets == std::net::Ipv6Addr::LOCALHOST.octets() => true,
-        _ => remote == socket.local.addr.one_host(),
-    }
-}
-
 impl Joins {
     /// Takes a row in.
     pub(crate) fn learn(&mut self, row: &Row<'_>) {
@@ -107,7 +97,7 @@ impl Joins {
                 if state == Some(State::CloseWait) && socket.inode == 0 {
                     self.port(local).abandoned += 1;
                 }
-                if is_local(socket) {
+                if socket.has_local_ends() {
                     if self.locals.len() < MOST {
                         self.locals.push(ends(socket, false));
                     } else {
@@ -149,7 +139,7 @@ impl Joins {
             Join::SynRecvAgain => of(|port| port.syn_recv_again),
             Join::Abandoned => of(|port| port.abandoned),
             Join::Served => of(|port| port.is_served.into()),
-            Join::PeerPresent if is_connected && is_local(socket) => {
+            Join::PeerPresent if is_connected && socket.has_local_ends() => {
                 let found = self.locals.binary_search(&ends(socket, true)).is_ok();
                 // Where not all were kept, absence tells nothing.
                 (found || !self.is_cut).then_some(f64::from(u8::from(found)))

@@ -35,10 +35,10 @@ pub use check::{Checked, RuleError};
 pub use engine::{Doctor, Event, NotJudged, Suspect};
 pub use explain::{explanation, line, markdown};
 pub use file::{built_in, merged, read};
-pub use finding::{Confidence, Evidence, Finding, Measured};
+pub use finding::{Evidence, Finding, Measured};
 pub use json::{About, SCHEMA_VERSION, document, schema};
 pub use quantity::Quantity;
-pub use rule::{Level, Mark, Rule, Severity, Subject, Threshold};
+pub use rule::{Confidence, Level, Mark, Rule, Severity, Subject, Threshold};
 pub use scene::{Numbers, Process};
 
 #[cfg(test)]

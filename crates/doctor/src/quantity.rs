@@ -56,6 +56,13 @@ pub(crate) struct Aggregate {
 }
 
 impl Aggregate {
+    /// What its numbers count.
+    pub(crate) fn unit(&self) -> Unit {
+        if self.how == How::Distinct { Unit::Count } else { self.choice.unit() }
+    }
+}
+
+impl Aggregate {
     fn new(catalog: &Catalog, how: How, name: &str) -> Result<Self, String> {
         let choice = Choice::new(catalog, name).map_err(|error| error.to_string())?;
         if how != How::Distinct && !choice.is_number() {
@@ -123,9 +130,7 @@ impl Quantity {
             return Err("something is missing at its end".to_owned());
         };
         let unit = match (&first, rest.as_slice()) {
-            (Term::Of(at), []) => aggregates.get(*at).map_or(Unit::None, |of| {
-                if of.how == How::Distinct { Unit::Count } else { of.choice.unit() }
-            }),
+            (Term::Of(at), []) => aggregates.get(*at).map_or(Unit::None, Aggregate::unit),
             _ => Unit::Count,
         };
         Ok(Self { first, rest, unit })

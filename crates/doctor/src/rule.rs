@@ -28,6 +28,38 @@ impl Severity {
     }
 }
 
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Something else may well explain it.
+    Low,
+    /// It is the likely explanation.
+    Medium,
+    /// It is what the kernel says.
+    #[default]
+    High,
+}
+
+impl Confidence {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// One step less.
+    pub(crate) const fn lower(self) -> Self {
+        match self {
+            Self::High => Self::Medium,
+            _ => Self::Low,
+        }
+    }
+}
+
 /// What a diagnosis is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -127,19 +159,6 @@ pub struct Level<'r> {
     pub threshold: &'r Threshold,
 }
 
-/// How sure a finding is at best.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sure {
-    /// It follows from what was seen only if nothing else explains that.
-    Low,
-    /// It is the likely explanation.
-    Medium,
-    /// It is what the kernel says.
-    #[default]
-    High,
-}
-
 /// A diagnosis.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,7 +211,7 @@ pub struct Rule {
     pub window_s: f64,
     /// How sure it is at best.
     #[serde(default)]
-    pub sure: Sure,
+    pub sure: Confidence,
     /// What is shown beside the quantity: fields of the worst row, and amounts of the group.
     #[serde(default)]
     pub evidence: Vec<Spanned<String>>,
@@ -226,7 +245,7 @@ impl Rule {
     }
 
     /// Its thresholds, the least bad first.
-    pub fn levels(&self) -> impl Iterator<Item = Level<'_>> {
+    pub fn levels(&self) -> impl DoubleEndedIterator<Item = Level<'_>> {
         let all = [
             (Severity::Info, &self.info),
             (Severity::Warning, &self.warning),

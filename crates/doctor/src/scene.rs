@@ -69,8 +69,7 @@ impl Readings {
     #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a run are exact as a double")]
     pub(crate) fn seconds(&self) -> Option<f64> {
         let (first, last) = (self.first.as_ref()?.window(), self.last.as_ref()?.window());
-        let middle = |window: Window| window.begin_ns() / 2 + window.end_ns() / 2;
-        let ns = middle(last).checked_sub(middle(first)).filter(|ns| *ns > 0)?;
+        let ns = last.middle_ns().checked_sub(first.middle_ns()).filter(|ns| *ns > 0)?;
         Some(ns as f64 / 1e9)
     }
 }

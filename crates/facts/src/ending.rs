@@ -30,7 +30,7 @@
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use crate::model::words::Word;
-use crate::model::{Addr, MessageKind, Socket, State};
+use crate::model::{Addr, Endpoint, MessageKind, Socket, State};
 
 /// The timer of a socket of which only TIME-WAIT is left (`inet_twsk_diag_fill`).
 pub const TIMER_TIME_WAIT: u8 = 3;
@@ -107,11 +107,7 @@ impl Ending {
             return Self::Failed;
         }
         if is_cut {
-            return if state.or(was_made.map(|_| State::Established)).is_some() {
-                Self::Aborted
-            } else {
-                Self::Unknown
-            };
+            return if state.is_some() || was_made.is_some() { Self::Aborted } else { Self::Unknown };
         }
         match seen.closed_first {
             Some(true) => return Self::ByUs,
@@ -153,12 +149,8 @@ impl Ending {
 
 /// Whether an ended socket had no other end: it listened, or was never used.
 pub fn was_unconnected(socket: &Socket<'_>) -> bool {
-    let is_any = match socket.remote.addr {
-        Addr::V4(octets) => octets == [0; 4],
-        Addr::V6(octets) => octets == [0; 16],
-        Addr::Number(_) | Addr::None => true,
-    };
-    is_any && socket.remote.port == 0
+    let Endpoint { addr, port } = socket.remote;
+    port == 0 && (addr.is_unspecified() || matches!(addr, Addr::Number(_) | Addr::None))
 }
 
 /// Whether the connection of a socket that ended was made, by what is measured on one

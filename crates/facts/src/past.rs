@@ -246,15 +246,11 @@ impl Slots {
     /// The same of every counter that the socket has.
     pub fn keep_of(&self, socket: &Socket<'_>, words: &mut [u32]) -> CounterSet {
         let info = socket.tcp_info();
-        let had = self.keep_read(words, |counter| match (&counter.facts().read, info) {
+        self.keep_read(words, |counter| match (&counter.facts().read, info) {
             (Reads::Info(read), Some(info)) => read(info),
             (Reads::Info(_), None) => None,
             (Reads::Socket(read), _) => read(socket),
-        });
-        if let Some(place) = self.mask_at.and_then(|at| words.get_mut(usize::from(at))) {
-            *place = had.minus(EARLY).bits();
-        }
-        had
+        })
     }
 
     fn keep_read(&self, words: &mut [u32], read: impl Fn(Counter) -> Option<u64>) -> CounterSet {
@@ -269,27 +265,27 @@ impl Slots {
             }
             had = had.union(CounterSet::only(facts.counter));
         }
-        had
-    }
-
-    /// Writes what other slots kept of a socket into its words here, of the counters that
-    /// it `had`; those of them that have a place here.
-    pub fn take_over(&self, words: &mut [u32], from: &Self, kept: &[u32], had: CounterSet) -> CounterSet {
-        let had = self.keep_read(words, |counter| {
-            (had.contains(counter) && from.wanted.contains(counter))
-                .then(|| from.get(counter, kept))
-                .flatten()
-        });
         if let Some(place) = self.mask_at.and_then(|at| words.get_mut(usize::from(at))) {
             *place = had.minus(EARLY).bits();
         }
         had
     }
 
+    /// Writes what other slots kept of a socket into its words here, of the counters that
+    /// it `had`; those of them that have a place here.
+    pub fn take_over(&self, words: &mut [u32], from: &Self, kept: &[u32], had: CounterSet) -> CounterSet {
+        self.keep_read(words, |counter| from.had(counter, kept, had))
+    }
+
     /// Which of the later counters a socket had, by its words.
     pub fn late(&self, words: &[u32]) -> CounterSet {
         let mask = self.mask_at.and_then(|at| words.get(usize::from(at))).copied().unwrap_or(0);
         CounterSet::from_bits(mask).minus(EARLY)
+    }
+
+    /// What was kept of a counter, if the socket had it.
+    fn had(&self, counter: Counter, words: &[u32], had: CounterSet) -> Option<u64> {
+        had.contains(counter).then(|| self.get(counter, words)).flatten()
     }
 
     fn get(&self, counter: Counter, words: &[u32]) -> Option<u64> {
@@ -317,7 +313,7 @@ pub struct Earlier<'a> {
 
 impl Earlier<'_> {
     fn counter(&self, counter: Counter) -> Option<u64> {
-        self.had.contains(counter).then(|| self.slots.get(counter, self.words)).flatten()
+        self.slots.had(counter, self.words, self.had)
     }
 }
 

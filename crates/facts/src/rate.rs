@@ -63,7 +63,7 @@ impl Span {
     }
 
     /// Its middle, in seconds.
-    fn middle_s(self) -> f64 {
+    pub(crate) fn middle_s(self) -> f64 {
         f64::midpoint(self.least_ns as f64, self.most_ns as f64) / NANOSECONDS
     }
 

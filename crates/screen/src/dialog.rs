@@ -227,7 +227,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
     }
     match &state.detail {
         Some(detail) if detail.id == id && state.paused.is_none() => {
-            for (field, value, doc) in &detail.fields {
+            for known @ (field, value, doc) in &detail.fields {
                 // Below each other where there is no room beside.
                 let beside = usize::from(left) + 1 + 24 < usize::from(body.width);
                 let value_width = width(value).max(16) + 2;
@@ -239,11 +239,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
                         lines.push((field.to_owned(), format!("{value}{}{part}", " ".repeat(pad)), plain));
                     }
                 } else {
-                    let value = folded(value, room.max(1));
-                    for (at, part) in value.iter().enumerate() {
-                        let field = if at == 0 { *field } else { "" };
-                        lines.push((field.to_owned(), part.clone(), plain));
-                    }
+                    lines.extend(folded_in(known));
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::dialog;
 use crate::fit::{self, Drawn};
 use crate::shot::{Mark, Shot};
 use crate::state::{Line, Menu, Mode, State};
-use crate::text::{cut, width};
+use crate::text::{counted, cut, width};
 use crate::theme::Theme;
 
 /// Draws the state on all of an empty buffer, and tells where the cursor is to be seen.
@@ -313,10 +313,6 @@ impl Page<'_> {
             x += width_of + 1;
         }
     }
-}
-
-fn counted(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 fn cells(text: &str) -> u16 {

@@ -3,6 +3,8 @@
 //! Invariant: the column of the order has a place as long as there is any; where it has
 //! none, the line above the columns names it all the same.
 
+use sockdiag_facts::fields::without_unit;
+
 use crate::group;
 use crate::menu::CHOSEN;
 use crate::shot::{Cell, Mark, Shot};
@@ -29,7 +31,7 @@ pub(crate) struct Drawn {
 }
 
 /// The field that says how a socket ended, and the one in whose column that stands.
-const ENDED: &str = "socket.ended";
+pub(crate) const ENDED: &str = "socket.ended";
 const STATE: &str = "socket.state";
 
 /// What heads a column: the name without what its cells say, too.
@@ -40,7 +42,7 @@ fn title(name: &str) -> String {
         None => (short, ""),
     };
     let short = short.strip_prefix("bytes_").unwrap_or(short);
-    let short = ["_us", "_ms", "_bytes"].iter().find_map(|unit| short.strip_suffix(unit)).unwrap_or(short);
+    let short = without_unit(short).unwrap_or(short);
     match name {
         "netns.title" => "netns".to_owned(),
         "socket.processes.comm" => "process".to_owned(),
@@ -54,17 +56,14 @@ impl State {
         let mut drawn: Vec<Drawn> = Vec::new();
         let sort = self.sort.as_ref().map(|(name, _)| name.as_str());
         let mut names = self.columns().iter().peekable();
-        let are_chosen = self.view.presets.get(self.preset).is_some_and(|preset| preset.name == CHOSEN);
-        while let Some(name) = names.next() {
-            // It stands in the place of the state.
-            if name == ENDED && self.columns().iter().any(|name| name == STATE) {
-                continue;
-            }
+        let preset = self.view.presets.get(self.preset);
+        let are_chosen = preset.is_some_and(|preset| preset.name == CHOSEN);
+        let begun = |name: &str| {
             let column = shot.column(name);
             let is_number = column.and_then(|column| shot.choice(column)).is_some_and(|it| it.is_number());
-            let mut it = Drawn {
+            Drawn {
                 title: title(name),
-                name: name.clone(),
+                name: name.to_owned(),
                 column,
                 port: None,
                 host: None,
@@ -72,7 +71,14 @@ impl State {
                 is_sorted: sort == Some(name),
                 gives_way: if is_number { 4 } else { 6 },
                 ended: None,
-            };
+            }
+        };
+        while let Some(name) = names.next() {
+            // It stands in the place of the state.
+            if name == ENDED && self.columns().iter().any(|name| name == STATE) {
+                continue;
+            }
+            let mut it = begun(name);
             match name.as_str() {
                 "local.addr" | "remote.addr" => {
                     let which = name.split('.').next().unwrap_or_default();
@@ -113,25 +119,13 @@ impl State {
             drawn.push(it);
         }
         // What was chosen to order by is seen.
-        let presets = self.view.presets.get(self.preset).filter(|preset| preset.name != CHOSEN);
-        let of_preset = presets.and_then(|preset| preset.sort.as_ref());
+        let of_preset = preset.filter(|_| !are_chosen).and_then(|preset| preset.sort.as_ref());
         if let Some((name, _)) = &self.sort
             && of_preset.is_none_or(|(known, _)| known != name)
             && drawn.iter().all(|it| !it.is_sorted)
             && name != COUNT
         {
-            let column = shot.column(name);
-            let it = Drawn {
-                title: title(name),
-                name: name.clone(),
-                column,
-                port: None,
-                host: None,
-                is_number: column.and_then(|column| shot.choice(column)).is_some_and(|it| it.is_number()),
-                is_sorted: true,
-                gives_way: 0,
-                ended: None,
-            };
+            let it = Drawn { is_sorted: true, gives_way: 0, ..begun(name) };
             let before_holders = drawn.iter().position(|it| it.name.starts_with("socket.processes"));
             drawn.insert(before_holders.unwrap_or(drawn.len()), it);
         }

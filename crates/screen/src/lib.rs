@@ -30,11 +30,12 @@ pub use detail::{Detail, More, SERIES};
 pub use draw::draw;
 pub use group::GroupBy;
 pub use keys::{KEYS, Key, KeyHelp};
+pub use menu::CHOSEN;
 pub use order::{Job, Ordered};
 pub use press::Action;
 pub use shot::{Builder, Cell, Entry, Head, Id, Late, Mark, Shot};
-pub use state::{HISTORY_BYTES, Preset, State, View};
-pub use text::clean;
+pub use state::{COUNT, HISTORY_BYTES, Preset, State, View};
+pub use text::{clean, counted};
 pub use theme::Theme;
 
 #[cfg(test)]

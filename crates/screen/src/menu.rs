@@ -9,7 +9,7 @@ use crate::press::Action;
 use crate::state::{Menu, Mode, Preset, State};
 
 /// What columns that were chosen are called.
-pub(crate) const CHOSEN: &str = "columns";
+pub const CHOSEN: &str = "columns";
 
 impl Menu {
     pub(crate) fn title(self) -> &'static str {
@@ -55,7 +55,7 @@ impl State {
             Menu::Sort => self.sort.as_ref().is_some_and(|(known, _)| known == name),
             Menu::Group => {
                 let by = self.grouped.and_then(|at| self.view.groups.get(at));
-                by.is_some_and(|by| by.columns.len() == 1 && by.columns.iter().all(|known| known == name))
+                by.is_some_and(|by| by.columns == [name])
             }
         }
     }
@@ -111,18 +111,13 @@ impl State {
             }
             Menu::Group => {
                 self.mode = Mode::List;
-                let one =
-                    |group: &GroupBy| group.columns.len() == 1 && group.columns.iter().all(|it| it == name);
-                let known = self.view.groups.iter().position(one);
+                let known = self.view.groups.iter().position(|group| group.columns == [name]);
                 let at = known.unwrap_or(self.view.groups.len());
                 if known.is_none() {
                     self.view.groups.push(GroupBy { title: name.to_owned(), columns: vec![name.to_owned()] });
                 }
                 // Once more the same: no groups.
-                self.grouped = if self.grouped == Some(at) { None } else { Some(at) };
-                self.unfolded.clear();
-                self.widths.clear();
-                self.top();
+                self.group_by(if self.grouped == Some(at) { None } else { Some(at) });
             }
         }
         Action::Read

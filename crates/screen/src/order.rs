@@ -6,12 +6,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::fit::ENDED;
 use crate::group::{self, Group, GroupBy};
 use crate::shot::{Mark, Shot};
 use crate::state::{COUNT, Line};
 
 /// The field that says how a socket ended.
-const ENDED: &str = "socket.ended";
 /// Sockets that are put in order at once.
 pub(crate) const FEW: usize = 20_000;
 

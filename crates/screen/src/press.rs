@@ -261,12 +261,17 @@ impl State {
 
     fn group(&mut self, forth: bool) {
         let count = self.view.groups.len();
-        self.grouped = match self.grouped {
+        self.group_by(match self.grouped {
             None if forth => (count > 0).then_some(0),
             None => count.checked_sub(1),
             Some(at) if forth => Some(at + 1).filter(|at| *at < count),
             Some(at) => at.checked_sub(1),
-        };
+        });
+    }
+
+    /// Shows these groups, or none.
+    pub(crate) fn group_by(&mut self, at: Option<usize>) {
+        self.grouped = at;
         self.unfolded.clear();
         self.widths.clear();
         self.top();

@@ -11,9 +11,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sockdiag_facts::fields::{
-    Catalog, Choice, Kind, Named, Needs, Reading, Together, Unit, Value, put_address,
-};
+use sockdiag_facts::fields::{Choice, Kind, Needs, Reading, Together, Unit, Value, put_address};
 use sockdiag_facts::model::{Addr, Row, Table};
 
 /// What tells a socket from all others: its namespace, and its cookie there.
@@ -287,8 +285,7 @@ pub(crate) fn adds_up(choice: &Choice) -> bool {
 
 /// The same choice, whose numbers have units, though its name says them, too.
 fn for_people(choice: Choice) -> Choice {
-    let named = Named { without_unit: true, ..*choice.named() };
-    if choice.is_number() { Choice::of(Catalog::shared(), choice.name(), named).for_people() } else { choice }
+    if choice.is_number() { choice.with_units().for_people() } else { choice }
 }
 
 /// A ratio as people read it.

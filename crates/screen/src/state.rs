@@ -16,7 +16,7 @@ use crate::shot::{Cell, Entry, Id, Shot};
 pub const HISTORY_BYTES: usize = 64 << 20;
 
 /// The order of groups by how many sockets they have.
-pub(crate) const COUNT: &str = "count";
+pub const COUNT: &str = "count";
 
 /// Columns and an order that answer one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +180,11 @@ pub(crate) struct Paused {
 }
 
 impl State {
+    /// Words of filters and fields that are offered to whoever types.
+    pub fn offer(&mut self, words: Vec<String>, fields: Vec<(String, String)>) {
+        (self.view.words, self.view.fields) = (words, fields);
+    }
+
     /// Before the first look.
     pub fn new(view: View) -> Self {
         let (preset, grouped, filter) = (view.preset, view.grouped, view.filter.clone());

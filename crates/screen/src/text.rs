@@ -14,6 +14,11 @@ pub fn clean(text: &str) -> String {
     })
 }
 
+/// A number of things: `1 socket`, `2 sockets`.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Cells of the terminal that a text takes.
 pub(crate) fn width(text: &str) -> usize {
     ratatui::text::Span::raw(text).width()

@@ -29,24 +29,9 @@ pub struct Descriptors {
     pub netns_inode: Option<u64>,
 }
 
-/// The inode of our own network namespace.
-pub fn own_netns() -> Option<u64> {
-    netns(Path::new("/proc/thread-self"))
-}
-
 fn netns(process: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(process.join("ns/net")).ok().map(|file| file.ino())
-}
-
-/// What is known of a process.
-enum Counted {
-    /// It has as many descriptors as were asked for.
-    Known(Descriptors),
-    /// It has fewer, or has ended meanwhile.
-    Few,
-    /// It may not be looked into.
-    Unknown,
 }
 
 /// Every process that has so many descriptors open, and of how many that is not known.
@@ -57,41 +42,39 @@ pub fn all(at_least: u64) -> (Vec<Descriptors>, u64) {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        match of(&entry.path(), pid, at_least) {
-            Counted::Known(descriptors) => known.push(descriptors),
-            Counted::Few => {}
-            Counted::Unknown => unknown += 1,
+        let path = entry.path();
+        let found = match open_of(&path) {
+            Some(open) if open < at_least => continue,
+            Some(open) => read(&path, pid, open),
+            None => None,
+        };
+        match found {
+            Some(found) => known.push(found),
+            // It may not be looked into; or it has ended meanwhile.
+            None => unknown += u64::from(path.exists()),
         }
     }
     (known, unknown)
 }
 
-fn of(path: &Path, pid: u32, at_least: u64) -> Counted {
-    match read(path, pid, at_least) {
-        Some(descriptors) if descriptors.open >= at_least => Counted::Known(descriptors),
-        None if path.exists() => Counted::Unknown,
-        _ => Counted::Few,
+/// How many descriptors a process has open.
+fn open_of(path: &Path) -> Option<u64> {
+    let fds = path.join("fd");
+    match fs::metadata(&fds).ok()?.len() {
+        0 => u64::try_from(fs::read_dir(&fds).ok()?.count()).ok(),
+        open => Some(open),
     }
 }
 
-/// Reads the numbers of a process; the limit only of one that has so many.
-fn read(path: &Path, pid: u32, at_least: u64) -> Option<Descriptors> {
-    let fds = path.join("fd");
-    let open = match fs::metadata(&fds).ok()?.len() {
-        0 => u64::try_from(fs::read_dir(&fds).ok()?.count()).ok()?,
-        open => open,
-    };
-    let few = Descriptors { pid, comm: Vec::new(), open, most: None, netns_inode: None };
-    if open < at_least {
-        return Some(few);
-    }
+/// Reads what else there is to know of a process that has so many open.
+fn read(path: &Path, pid: u32, open: u64) -> Option<Descriptors> {
     let most = soft_limit(&fs::read_to_string(path.join("limits")).ok()?)?;
     let mut comm = fs::read(path.join("comm")).ok()?;
     if comm.last() == Some(&b'\n') {
         comm.pop();
     }
     let most = Some(most).filter(|most| *most != UNLIMITED);
-    Some(Descriptors { comm, most, netns_inode: netns(path), ..few })
+    Some(Descriptors { pid, comm, open, most, netns_inode: netns(path) })
 }
 
 /// No limit (`RLIM_INFINITY`).

@@ -39,16 +39,13 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, Protocol, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use rustix::process::{Pid, Resource, Rlimit, Signal, Uid, getrlimit, kill_process, setrlimit};
 
 use crate::netns::{self, Namespace};
 use crate::zoo::lines_until_ready;
 use crate::{Doing, Why, bins, sys};
 use deeds::Deed;
-
-/// `IPPROTO_MPTCP` of linux/in.h.
-const MPTCP: u32 = 262;
 
 /// A running `sockdiag-actor`; its sockets are gone when this is dropped.
 #[derive(Debug)]
@@ -71,8 +68,7 @@ impl Actor {
 
     /// Lets it do nothing more, and leaves it what it has.
     pub fn pause(&self) -> Result<(), Why> {
-        let pid = Pid::from_raw(self.0.id() as i32).ok_or_else(|| Why::new("no process"))?;
-        kill_process(pid, Signal::STOP).doing("stopping an actor")
+        kill_process(Pid::from_child(&self.0), Signal::STOP).doing("stopping an actor")
     }
 }
 
@@ -152,11 +148,9 @@ impl Words<'_> {
 /// A TCP socket of the family of an address, with the options that were asked for.
 fn tcp(at: SocketAddr, words: &Words<'_>) -> Result<OwnedFd, Why> {
     let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let protocol =
-        std::num::NonZeroU32::new(if words.has("mptcp") { MPTCP } else { libc::IPPROTO_TCP as u32 })
-            .map(Protocol::from_raw);
-    let fd =
-        net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, protocol).doing("a socket")?;
+    let protocol = if words.has("mptcp") { ipproto::MPTCP } else { ipproto::TCP };
+    let fd = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(protocol))
+        .doing("a socket")?;
     sockopt::set_socket_reuseaddr(&fd, true).doing("SO_REUSEADDR")?;
     // Whatever the system's limits are.
     let numbers = [
@@ -175,8 +169,7 @@ fn tcp(at: SocketAddr, words: &Words<'_>) -> Result<OwnedFd, Why> {
         }
     }
     if let Some(name) = words.get("cc") {
-        sys::set_opt(fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_CONGESTION, name.as_bytes())
-            .doing(format_args!("congestion control {name}"))?;
+        sockopt::set_tcp_congestion(&fd, name).doing(format_args!("congestion control {name}"))?;
     }
     Ok(fd)
 }

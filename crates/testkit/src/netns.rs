@@ -19,6 +19,7 @@
 mod rtnl;
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::IpAddr;
@@ -217,11 +218,8 @@ impl Namespace {
     /// Adds an address to the device with that index, without waiting for
     /// duplicate address detection.
     pub fn add_address(&self, index: u32, address: IpAddr, prefix: u8) -> Result<(), Why> {
-        let answers = configure(&self.fds, vec![rtnl::add_address(index, address, prefix)])?;
-        answers
-            .into_iter()
-            .collect::<io::Result<()>>()
-            .doing(format_args!("adding {address} to device {index}"))
+        let messages = vec![rtnl::add_address(index, address, prefix)];
+        self.configured(messages, format_args!("adding {address} to device {index}"))
     }
 
     /// Gives the device with that index another name, and its link-local
@@ -234,48 +232,44 @@ impl Namespace {
             rtnl::up(index),
             rtnl::add_address(index, address, 64),
         ];
-        let answers = configure(&self.fds, messages)?;
-        answers
-            .into_iter()
-            .collect::<io::Result<()>>()
-            .doing(format_args!("renaming device {index} to {name}"))
+        self.configured(messages, format_args!("renaming device {index} to {name}"))
     }
 
     /// Connects two namespaces by a pair of devices, which have this index and
     /// name in both, and gives each end its address.  Only root may.
     pub fn connect(&self, other: &Self, index: u32, name: &str, ends: [IpAddr; 2]) -> Result<(), Why> {
-        let all = |answers: Vec<io::Result<()>>| answers.into_iter().collect::<io::Result<()>>();
-        all(configure(&self.fds, vec![rtnl::add_veth_into(index, name, other.pid())])?)
-            .doing(format_args!("connecting two namespaces by {name}"))?;
+        let pair = vec![rtnl::add_veth_into(index, name, other.pid())];
+        self.configured(pair, format_args!("connecting two namespaces by {name}"))?;
         for (namespace, address) in [self, other].into_iter().zip(ends) {
             let messages = vec![rtnl::add_address(index, address, 24), rtnl::up(index)];
-            all(configure(&namespace.fds, messages)?).doing(format_args!("setting {name} up"))?;
+            namespace.configured(messages, format_args!("setting {name} up"))?;
         }
         Ok(())
     }
 
     /// Sets the device with that index up.
     pub fn up(&self, index: u32) -> Result<(), Why> {
-        let answers = configure(&self.fds, vec![rtnl::up(index)])?;
-        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("setting device {index} up"))
+        self.configured(vec![rtnl::up(index)], format_args!("setting device {index} up"))
     }
 
     /// Lets so many packets wait at the device with that index.
     pub fn queue(&self, index: u32, packets: u32) -> Result<(), Why> {
-        let answers = configure(&self.fds, vec![rtnl::queue(index, packets)])?;
-        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("the queue of device {index}"))
+        self.configured(vec![rtnl::queue(index, packets)], format_args!("the queue of device {index}"))
     }
 
     /// Takes the device with that index down.
     pub fn down(&self, index: u32) -> Result<(), Why> {
-        let answers = configure(&self.fds, vec![rtnl::down(index)])?;
-        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("taking device {index} down"))
+        self.configured(vec![rtnl::down(index)], format_args!("taking device {index} down"))
     }
 
     /// Lets the device with that index send so many bytes a second and no more.
     pub fn limit(&self, index: u32, bytes_per_s: u32) -> Result<(), Why> {
-        let answers = configure(&self.fds, vec![rtnl::limit(index, bytes_per_s)])?;
-        answers.into_iter().collect::<io::Result<()>>().doing(format_args!("limiting device {index}"))
+        self.configured(vec![rtnl::limit(index, bytes_per_s)], format_args!("limiting device {index}"))
+    }
+
+    /// Sends requests of rtnetlink, each of which has to succeed.
+    fn configured(&self, messages: Vec<Vec<u8>>, what: impl fmt::Display) -> Result<(), Why> {
+        configure(&self.fds, messages)?.into_iter().collect::<io::Result<()>>().doing(what)
     }
 
     /// Writes `/proc/sys/NAME` as seen from inside, e.g. `net/ipv4/tcp_retries2`.

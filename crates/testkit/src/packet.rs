@@ -11,9 +11,9 @@ use std::net::Ipv4Addr;
 
 const TCP: u8 = 6;
 /// Flags of a TCP header.
-pub const SYN: u8 = 2;
+const SYN: u8 = 2;
 /// Likewise.
-pub const ACK: u8 = 16;
+const ACK: u8 = 16;
 
 /// A packet of IPv4.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<'a> Packet<'a> {
     }
 
     /// The flags of its TCP header.
-    pub fn flags(&self) -> Option<u8> {
+    fn flags(&self) -> Option<u8> {
         self.tcp().map(|tcp| tcp[13])
     }
 

@@ -80,6 +80,11 @@ impl Way {
     pub fn slow(delay_ms: u64) -> Self {
         Self { delay: Duration::from_millis(delay_ms), ..Self::default() }
     }
+
+    /// One on which nothing arrives.
+    pub fn lost() -> Self {
+        Self { loses: |_| true, ..Self::default() }
+    }
 }
 
 /// A path; it ends, with its devices, when this is dropped.

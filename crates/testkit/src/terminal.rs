@@ -27,7 +27,7 @@ pub use screen::Screen;
 /// A pseudo-terminal.
 #[derive(Debug)]
 pub struct Terminal {
-    ours: Arc<OwnedFd>,
+    ours: File,
     theirs: OwnedFd,
     screen: Arc<Mutex<Screen>>,
     /// Whether what is written is taken.
@@ -50,7 +50,7 @@ impl Terminal {
         tcsetattr(&theirs, OptionalActions::Now, &settings()?).doing("making a terminal's settings")?;
         let settings = settings()?;
         let terminal = Self {
-            ours: Arc::new(ours),
+            ours: File::from(ours),
             theirs,
             screen: Arc::new(Mutex::new(Screen::new(size))),
             reads: Arc::new(AtomicBool::new(true)),
@@ -64,11 +64,10 @@ impl Terminal {
 
     /// Reads what is written, on a thread that ends with the terminal.
     fn take(&self) -> Result<(), Why> {
-        let ours = self.ours.try_clone().doing("sharing a terminal")?;
+        let mut file = self.ours.try_clone().doing("sharing a terminal")?;
         let (screen, reads, ends) =
             (Arc::clone(&self.screen), Arc::clone(&self.reads), Arc::clone(&self.ends));
         std::thread::spawn(move || {
-            let mut file = File::from(ours);
             let mut room = [0; 1 << 12];
             while !ends.load(Ordering::SeqCst) {
                 if !reads.load(Ordering::SeqCst) {
@@ -103,7 +102,7 @@ impl Terminal {
     pub fn press(&self, keys: &[u8]) -> Result<(), Why> {
         let mut rest = keys;
         while !rest.is_empty() {
-            let count = rustix::io::write(&*self.ours, rest).doing("pressing keys")?;
+            let count = rustix::io::write(&self.ours, rest).doing("pressing keys")?;
             rest = rest.get(count..).unwrap_or_default();
         }
         Ok(())
@@ -113,7 +112,7 @@ impl Terminal {
     pub fn resize(&self, (columns, lines): (u16, u16)) -> Result<(), Why> {
         lock(&self.screen).resize((columns, lines));
         let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&*self.ours, size).doing("resizing a terminal")
+        tcsetwinsize(&self.ours, size).doing("resizing a terminal")
     }
 
     /// From now on what is written is taken, or is not.

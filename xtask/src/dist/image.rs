@@ -16,7 +16,7 @@ use super::{Dist, failed};
 pub(super) fn image(dist: &mut Dist) -> Result<PathBuf, Why> {
     let tree = dist.alone()?.clone();
     let path = dist.file("x86_64.oci.tar");
-    let mut layer = Archive::new(Vec::new(), dist.time);
+    let mut layer = Archive::new(dist.time);
     for directory in ["usr", "usr/bin"] {
         layer.directory(directory).map_err(failed(&path))?;
     }
@@ -52,7 +52,7 @@ pub(super) fn image(dist: &mut Dist) -> Result<PathBuf, Why> {
         "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [index],
     }));
-    let mut archive = Archive::new(Vec::new(), dist.time);
+    let mut archive = Archive::new(dist.time);
     for directory in ["blobs", "blobs/sha256"] {
         archive.directory(directory).map_err(failed(&path))?;
     }

@@ -18,6 +18,7 @@ use std::process::Command;
 
 use sockdiag_testkit::Why;
 
+use crate::install::of_third_parties;
 use tree::Tree;
 
 /// For the list of chores.
@@ -49,6 +50,8 @@ struct Dist {
     version: &'static str,
     /// When the commit was made, in seconds since 1970.
     time: u64,
+    /// The licences of what others wrote.
+    third_parties: String,
     shared: Option<Tree>,
     alone: Option<Tree>,
 }
@@ -63,8 +66,14 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let directory = crate::bench::target()?.join("dist");
     let _ = fs::remove_dir_all(&directory);
     make_directory(&directory)?;
-    let mut dist =
-        Dist { directory, version: env!("CARGO_PKG_VERSION"), time: time()?, shared: None, alone: None };
+    let mut dist = Dist {
+        directory,
+        version: env!("CARGO_PKG_VERSION"),
+        time: time()?,
+        third_parties: of_third_parties()?,
+        shared: None,
+        alone: None,
+    };
     let mut made = Vec::new();
     for (name, make) in PARTS {
         if words.is_empty() || words.iter().any(|word| word == name) {
@@ -83,7 +92,7 @@ impl Dist {
     /// The programs as they are shipped, and what goes with them.
     fn shared(&mut self) -> Result<&Tree, Why> {
         if self.shared.is_none() {
-            self.shared = Some(Tree::shared(&self.directory.join("tree"))?);
+            self.shared = Some(Tree::shared(&self.directory.join("tree"), &self.third_parties)?);
         }
         self.shared.as_ref().ok_or_else(|| Why::new("there are no programs"))
     }
@@ -97,10 +106,10 @@ impl Dist {
         self.alone.as_ref().ok_or_else(|| Why::new("there are no programs"))
     }
 
-    /// The licences of what others wrote.
+    /// A file of the licences alone.
     fn third_parties(&self) -> Result<PathBuf, Why> {
         let path = self.directory.join("THIRD-PARTY");
-        fs::write(&path, crate::install::third_parties()?).map_err(failed(&path))?;
+        fs::write(&path, &self.third_parties).map_err(failed(&path))?;
         Ok(path)
     }
 
@@ -129,8 +138,8 @@ fn make_directory(path: &Path) -> Result<(), Why> {
 
 /// What could not be done with a file.
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Why + use<> {
-    let path = path.display().to_string();
-    move |error| Why::new(format!("{path}: {error}"))
+    let path = path.to_owned();
+    move |error| crate::fail::failed(&path, &error)
 }
 
 /// Runs a command that says itself what is wrong.

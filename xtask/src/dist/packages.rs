@@ -7,6 +7,7 @@ use std::process::Command;
 use sockdiag_testkit::Why;
 
 use super::{Dist, done};
+use crate::bench::cargo;
 
 /// The packagers, and their versions.
 const CARGO_DEB: (&str, &str) = ("cargo-deb", "3.8.0");
@@ -37,7 +38,7 @@ fn tool((name, version): (&str, &str)) -> Result<PathBuf, Why> {
     let root = crate::bench::target()?.join("tools").join(format!("{name}-{version}"));
     let program = root.join("bin").join(name);
     if !program.exists() {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = cargo();
         command.args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(&root).arg(name);
         // In the way of what builds this.
         done(command.env_remove("CARGO_TARGET_DIR"))?;

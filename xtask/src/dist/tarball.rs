@@ -4,7 +4,7 @@
 //! and of root.
 
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use flate2::Compression;
@@ -33,7 +33,7 @@ pub(super) fn of_static(dist: &mut Dist) -> Result<PathBuf, Why> {
 fn pack(dist: &Dist, tree: &Tree, kind: &str) -> Result<PathBuf, Why> {
     let path = dist.file(&format!("{kind}.tar.gz"));
     let top = format!("sockdiag-{}-{kind}", dist.version);
-    let mut archive = Archive::new(Vec::new(), dist.time);
+    let mut archive = Archive::new(dist.time);
     archive.directory(&top).map_err(failed(&path))?;
     archive.file(&format!("{top}/install.sh"), INSTALL.as_bytes(), true).map_err(failed(&path))?;
     for name in &tree.files {
@@ -53,14 +53,14 @@ pub(super) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 /// A tar archive while it is made.
-pub(super) struct Archive<W: Write> {
-    builder: Builder<W>,
+pub(super) struct Archive {
+    builder: Builder<Vec<u8>>,
     time: u64,
 }
 
-impl<W: Write> Archive<W> {
-    pub(super) fn new(out: W, time: u64) -> Self {
-        Self { builder: Builder::new(out), time }
+impl Archive {
+    pub(super) fn new(time: u64) -> Self {
+        Self { builder: Builder::new(Vec::new()), time }
     }
 
     pub(super) fn directory(&mut self, name: &str) -> std::io::Result<()> {
@@ -84,7 +84,7 @@ impl<W: Write> Archive<W> {
         header
     }
 
-    pub(super) fn end(self) -> std::io::Result<W> {
+    pub(super) fn end(self) -> std::io::Result<Vec<u8>> {
         self.builder.into_inner()
     }
 }

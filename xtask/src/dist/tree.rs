@@ -9,6 +9,7 @@ use sockdiag_testkit::Why;
 
 use super::{failed, make_directory};
 use crate::bench::{build_alone, build_shipped};
+use crate::install::{PROGRAMS, install};
 
 /// Files below a directory.
 #[derive(Clone, Debug)]
@@ -18,21 +19,13 @@ pub(super) struct Tree {
     pub(super) files: Vec<String>,
 }
 
-/// What programs are made of.
-const PROGRAMS: [(&str, &str); 2] = [("sockdiag-ss", "ss"), ("sockdiag-cli", "sockdiag")];
-/// What is read before anything is installed.
-const PAPERS: [&str; 3] = ["README.md", "CHANGELOG.md", "SECURITY.md"];
-
 impl Tree {
     /// The programs for machines that have the C library.
-    pub(super) fn shared(root: &Path) -> Result<Self, Why> {
+    pub(super) fn shared(root: &Path, third_parties: &str) -> Result<Self, Why> {
         let [ours, sockdiag] = PROGRAMS.map(build_shipped);
-        crate::install::install_quietly(root, &ours?, &sockdiag?)?;
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for name in PAPERS {
-            let to = root.join("share/doc/sockdiag").join(name);
-            fs::copy(repository.join(name), &to).map_err(failed(&to))?;
-        }
+        install(root, &ours?, &sockdiag?, third_parties)?;
+        let to = root.join("share/doc/sockdiag/SECURITY.md");
+        fs::write(&to, include_str!("../../../SECURITY.md")).map_err(failed(&to))?;
         Self::of(root)
     }
 
@@ -61,7 +54,7 @@ impl Tree {
 
 /// Whether a file is run.
 pub(super) fn is_program(name: &str) -> bool {
-    name.starts_with("bin/") || name == "install.sh"
+    name.starts_with("bin/")
 }
 
 fn list(root: &Path, directory: &Path, files: &mut Vec<String>) -> io::Result<()> {

@@ -25,7 +25,7 @@ const END: &str = "<!-- end -->\n";
 /// Writes the table, with those rules that it does not have: behind what is generated of a
 /// file, or as a file of its own.
 pub(super) fn write(file: &Path, table: &str, rules: &[String]) -> Result<(), Why> {
-    let failed = |error: std::io::Error| Why::new(format!("{}: {error}", file.display()));
+    let failed = |error: std::io::Error| crate::fail::failed(file, &error);
     let had = std::fs::read_to_string(file).unwrap_or_default();
     let before = had.split_once(END).map_or("", |(before, _)| before);
     let mut text = if before.is_empty() { String::new() } else { format!("{before}{END}\n") };

@@ -160,6 +160,11 @@ impl Stage {
         Ok(path)
     }
 
+    /// The same, on which packets take so long either way.
+    pub(super) fn slow_path(&mut self, delay_ms: u64) -> Result<Arc<Path>, Why> {
+        self.path(Way::slow(delay_ms), Way::slow(delay_ms))
+    }
+
     /// Joins the namespaces by a pair of devices: 10.8.0.1 here, 10.8.0.2 there.  What
     /// leaves here waits for so many bytes a second, if that is said.
     pub(super) fn join(&self, bytes_per_s: Option<u32>) -> Result<(), Why> {
@@ -236,7 +241,7 @@ impl Stage {
     pub(super) fn file(&mut self, name: &str, text: &str) -> Result<PathBuf, Why> {
         let path = self.directory()?.join(name);
         let written = fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()));
-        written.map_err(|error| Why::new(format!("{}: {error}", path.display())))?;
+        written.map_err(|error| crate::fail::failed(&path, &error))?;
         Ok(path)
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn packages() -> Result<BTreeSet<Package>, Why> {
 }
 
 /// The text that is installed.
-pub(super) fn of_third_parties() -> Result<String, Why> {
+pub(crate) fn of_third_parties() -> Result<String, Why> {
     let mut text = String::from(
         "ss and sockdiag contain the Rust standard library (MIT OR Apache-2.0) and these packages, under the\n\
          licences named; the texts follow.\n\n",

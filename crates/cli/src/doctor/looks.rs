@@ -202,8 +202,7 @@ fn count(doctor: &mut Doctor, observer: &Observer) -> (u64, bool) {
 /// From the middle of one window to that of another, in seconds.
 #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a run are exact as a double")]
 fn between(first: Window, second: Window) -> f64 {
-    let middle = |window: Window| window.begin_ns() / 2 + window.end_ns() / 2;
-    middle(second).saturating_sub(middle(first)) as f64 / 1e9
+    second.middle_ns().saturating_sub(first.middle_ns()) as f64 / 1e9
 }
 
 /// Looks once more at those that are suspected, and at who holds them.
@@ -271,7 +270,7 @@ pub(super) fn look(
         doctor.could_not_see(format!("the descriptors of {unknown} processes could not be counted"));
     }
     // Those of other namespaces are for whoever looks there, and a condition is on sockets.
-    let own = descriptors::own_netns();
+    let own = sockdiag::sys::netns::inode();
     processes.retain(|of| match of.netns_inode {
         Some(inode) if titles.is_empty() => own == Some(inode),
         Some(inode) => titles.iter().any(|(known, _)| *known == inode),

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use sockdiag_doctor::{About, Evidence, Finding, NotJudged, Severity};
-
-use crate::over_time::counted;
+use sockdiag_screen::counted;
 
 /// Findings that are told in full; of more, a line each.
 const MOST_IN_FULL: usize = 25;

@@ -25,6 +25,7 @@ use sockdiag_render::columns::{Columns, Shape};
 use sockdiag_render::groups::{Grouping, Groups, Total, totals};
 use sockdiag_render::json::{Form, Header, Json, Opening, Trailer};
 use sockdiag_render::lead::Lead;
+use sockdiag_screen::{COUNT, counted};
 
 use crate::end::End;
 use crate::options::{self, Asked};
@@ -146,7 +147,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
             return Err(End::unseen(failure.to_string()));
         }
         if frame.lost > 0 {
-            let sockets = over_time::counted(frame.lost, "socket");
+            let sockets = counted(frame.lost, "socket");
             page.told.text(format!("{sockets} ended unseen by frame {number}"));
         }
         page.told.unheld(&frame);
@@ -292,7 +293,7 @@ impl Plan {
 impl Grouped {
     fn totals(&self) -> Result<Vec<Total>, End> {
         // How many there are is a column of its own.
-        let names: Vec<&str> = self.names.split(',').filter(|name| name.trim() != "count").collect();
+        let names: Vec<&str> = self.names.split(',').filter(|name| name.trim() != COUNT).collect();
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -329,7 +330,7 @@ const COLUMNS: &str = "Shows these fields, in place of a preset; of groups, FUNC
 fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     let Frame { number, sockets, opened, closed, brief, lost, .. } = *frame;
     let gap = if number > 0 { "\n" } else { "" };
-    let (time, sockets) = (over_time::time(), over_time::counted(sockets, "socket"));
+    let (time, sockets) = (over_time::time(), counted(sockets, "socket"));
     let rates = match () {
         () if number > 0 || !has_rates => "",
         () if is_only => "; rates compare two frames",

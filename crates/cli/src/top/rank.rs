@@ -19,9 +19,7 @@ const SLACK: usize = 256;
 
 /// What rows are ordered by, and those that are kept.
 pub(super) struct Rank {
-    by: Vec<(Choice, bool)>,
-    /// Rows in which this number is larger come after the others.
-    last: Option<(Choice, i128)>,
+    by: Vec<By>,
     limit: Option<usize>,
     /// What each row is ordered by, one after the other.
     keys: Vec<Option<Key>>,
@@ -34,6 +32,28 @@ pub(super) struct Rank {
     taken: usize,
 }
 
+/// One thing that rows are ordered by.
+struct By {
+    choice: Choice,
+    /// Whether the largest come first.
+    is_down: bool,
+    /// Where that is all that counts: rows with a larger number come after the others.
+    most: Option<i128>,
+}
+
+impl By {
+    /// What a row is ordered by.
+    fn key(&self, row: &Row<'_>) -> Option<Key> {
+        match self.most {
+            None => self.choice.key(row),
+            // Rows without a key come last.
+            Some(most) => {
+                self.choice.number(row).is_none_or(|number| number <= most).then_some(Key::Number(0))
+            }
+        }
+    }
+}
+
 impl Rank {
     /// The order of these names, each with a `-` where its largest values come first.
     pub(super) fn new(names: Option<&str>, limit: Option<u64>, tables: TableSet) -> Result<Self, End> {
@@ -41,35 +61,23 @@ impl Rank {
         let plain: Vec<&str> = names.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect();
         let catalog = sockdiag::fields::Catalog::shared();
         let choices = Choice::each(catalog, &plain, tables).map_err(|error| End::usage(error.to_string()))?;
-        let by =
-            choices.into_iter().zip(&names).map(|(choice, name)| (choice, name.starts_with('-'))).collect();
+        let by = |(choice, name): (_, &&str)| By { choice, is_down: name.starts_with('-'), most: None };
+        let by = choices.into_iter().zip(&names).map(by).collect();
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self {
-            by,
-            last: None,
-            limit,
-            keys: Vec::new(),
-            bytes: Vec::new(),
-            rows: Vec::new(),
-            is_cut: false,
-            taken: 0,
-        })
+        Ok(Self { by, limit, keys: Vec::new(), bytes: Vec::new(), rows: Vec::new(), is_cut: false, taken: 0 })
     }
 
     /// The same, in which rows whose number of this field is larger come last.
     #[must_use]
-    pub(super) fn last(self, last: Option<(Choice, i128)>) -> Self {
-        Self { last, ..self }
+    pub(super) fn last(mut self, last: Option<(Choice, i128)>) -> Self {
+        let first = last.map(|(choice, most)| By { choice, is_down: false, most: Some(most) });
+        self.by.splice(0..0, first);
+        self
     }
 
     /// What rows are ordered by.
     pub(super) fn choices(&self) -> impl Iterator<Item = &Choice> {
-        self.by.iter().map(|(choice, _)| choice).chain(self.last.iter().map(|(choice, _)| choice))
-    }
-
-    /// Keys of a row: one for each name, and one for whether it comes last.
-    fn width(&self) -> usize {
-        self.by.len() + usize::from(self.last.is_some())
+        self.by.iter().map(|by| &by.choice)
     }
 
     /// Takes a row, which `keep` appends if it may be shown.
@@ -84,16 +92,12 @@ impl Rank {
         }
         self.taken += 1;
         let number = self.rows.len();
-        self.keys.extend(self.by.iter().map(|(choice, _)| choice.key(row)));
-        self.keys.extend(self.last.iter().map(|(choice, most)| {
-            let is_last = choice.number(row).is_some_and(|number| number > *most);
-            is_last.then_some(Key::Number(1))
-        }));
+        self.keys.extend(self.by.iter().map(|by| by.key(row)));
         let is_in = !self.is_cut || self.order(number, limit - 1).is_lt();
         let start = self.bytes.len();
         let kept = if is_in { keep(&mut self.bytes).map(|()| true) } else { Ok(false) };
         if !matches!(kept, Ok(true)) {
-            self.keys.truncate(number * self.width());
+            self.keys.truncate(number * self.by.len());
             self.bytes.truncate(start);
             return kept.map(|_| ());
         }
@@ -123,9 +127,8 @@ impl Rank {
         let order = self.sorted();
         let (mut keys, mut rows, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         for number in order.into_iter().take(limit) {
-            let width = self.width();
-            let from = number as usize * width;
-            let row_keys = self.keys.get_mut(from..from + width).unwrap_or_default();
+            let from = number as usize * self.by.len();
+            let row_keys = self.keys.get_mut(from..from + self.by.len()).unwrap_or_default();
             keys.extend(row_keys.iter_mut().map(Option::take));
             let start = bytes.len();
             let row = self.rows.get(number as usize).and_then(|row| self.bytes.get(row.clone()));
@@ -148,22 +151,15 @@ impl Rank {
 
     /// What a row is ordered by.
     fn keys(&self, number: usize) -> &[Option<Key>] {
-        let from = number * self.width();
-        self.keys.get(from..from + self.width()).unwrap_or_default()
+        let from = number * self.by.len();
+        self.keys.get(from..from + self.by.len()).unwrap_or_default()
     }
 
     /// Rows that do not report a key come last, either way round.
     fn order(&self, a: usize, b: usize) -> Ordering {
-        if self.last.is_some() {
-            let is_last = |number| matches!(self.keys(number).last(), Some(Some(_)));
-            let order = is_last(a).cmp(&is_last(b));
-            if order.is_ne() {
-                return order;
-            }
-        }
         let each = self.keys(a).iter().zip(self.keys(b)).zip(&self.by);
-        let order = each.map(|((a, b), (_, down))| match (a, b) {
-            (Some(a), Some(b)) if *down => a.order(b).reverse(),
+        let order = each.map(|((a, b), by)| match (a, b) {
+            (Some(a), Some(b)) if by.is_down => a.order(b).reverse(),
             (Some(a), Some(b)) => a.order(b),
             (a, b) => b.is_some().cmp(&a.is_some()),
         });

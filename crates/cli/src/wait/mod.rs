@@ -198,9 +198,7 @@ impl Wait {
         // What is wrong with them is said before anything is waited for.
         let choices = over_time::choices(&self.columns, &self.selected)?;
         let mut session = question::open(&self.asked, self.selected, Needs::NONE)?;
-        if let Some(field) = session.filter().and_then(|filter| filter.field_with(Needs::AROUND)) {
-            return Err(over_time::judged_elsewhere(field.name));
-        }
+        over_time::refuse_judged(&session)?;
         let of_two_looks = session.filter().and_then(|filter| filter.field_with(Needs::TWO_LOOKS));
         let shown = choices.iter().find(|choice| choice.needs().intersects(Needs::TWO_LOOKS));
         if let Some(name) =

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sockdiag_testkit::netns::Namespace;
 
+use super::over_time::within;
 use super::{OURS, code, run, text};
 
 /// Runs it in a namespace.
@@ -15,10 +16,6 @@ fn asked(namespace: &Namespace, words: &[&str]) -> Output {
     let mut command = namespace.command(OURS);
     command.arg("doctor").args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.output().unwrap_or_else(|error| panic!("{words:?}: {error}"))
-}
-
-fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
-    namespace.with(work).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// The document of a run, which is of the schema that the program itself prints.

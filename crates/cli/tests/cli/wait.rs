@@ -14,6 +14,7 @@ use sockdiag_testkit::measure;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
 
+use super::over_time::within;
 use super::{OURS, code, run, text};
 
 /// `sockdiag wait` in the namespace.
@@ -31,10 +32,6 @@ fn started(namespace: &Namespace, words: &str) -> Child {
     let mut command = wait(namespace, words);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap_or_else(|error| panic!("{words}: {error}"))
-}
-
-fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
-    namespace.with(work).unwrap_or_else(|why| panic!("{why}"))
 }
 
 fn listener(namespace: &Namespace) -> (TcpListener, u16) {

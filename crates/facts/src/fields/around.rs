@@ -8,7 +8,7 @@
 
 #![allow(clippy::cast_precision_loss, reason = "counters and limits are far below 2^53")]
 
-use super::{Field, Needs, Unit, plain, text};
+use super::{Field, Needs, Unit, judged, plain, text};
 use crate::model::{Around, Row};
 
 fn around<'a>(row: &'a Row<'a>) -> Option<&'a dyn Around> {
@@ -30,9 +30,8 @@ fn per_min(row: &Row<'_>, gained: u64) -> Option<f64> {
     Some((gained as f64 * 60.0 / seconds).round())
 }
 
-/// A part of a whole, rounded to ten thousandths; `None` of nothing.
 fn share(part: u64, whole: f64) -> Option<f64> {
-    (whole > 0.0).then(|| (part as f64 / whole * 1e4).round() / 1e4)
+    judged::share(part as f64, whole)
 }
 
 fn setting(row: &Row<'_>, name: &str, place: usize) -> Option<u64> {

@@ -10,10 +10,10 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::io::Write as _;
 
-use super::put_amount;
 use super::{
     Catalog, Field, Item, Kind, List, NameError, Named, Needs, Reading, Together, Unit, Value, put_address,
 };
+use super::{put_amount, without_unit};
 use crate::escape::{self, Budget};
 use crate::model::{Addr, MessageKind, Row, TableSet};
 use crate::number::{put_i64, put_u64};
@@ -200,8 +200,7 @@ impl Choice {
             let short = short.strip_prefix("bytes_").unwrap_or(short);
             return format!("{}/s", short.strip_suffix("_bytes").unwrap_or(short));
         }
-        let bare = ["_us", "_ms", "_bytes"].iter().find_map(|unit| self.name.strip_suffix(unit));
-        bare.unwrap_or(&self.name).to_owned()
+        without_unit(&self.name).unwrap_or(&self.name).to_owned()
     }
 
     /// The name in full, with the unit: `tcp.rtt_us` of `rtt`.

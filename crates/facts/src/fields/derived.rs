@@ -39,7 +39,7 @@ pub(super) fn gain(row: &Row<'_>, counter: Counter) -> Option<u64> {
 }
 
 /// `D(counter) / T`.
-fn rate(row: &Row<'_>, counter: Counter) -> Option<Estimate> {
+pub(super) fn rate(row: &Row<'_>, counter: Counter) -> Option<Estimate> {
     let (past, info) = looks(row)?;
     past.rate(counter, info)
 }
@@ -73,8 +73,8 @@ fn retransmit_ratio(row: &Row<'_>) -> Option<f64> {
 pub(super) const LOOKS: Needs =
     Needs::TWO_LOOKS.union(Needs::INFO).union(Needs::KEEP_BYTES_ACKED).union(Needs::KEEP_BYTES_RECEIVED);
 
-/// A row of two looks.
-const fn looked(
+/// A row of two looks that keeps these counters.
+pub(super) const fn looked(
     name: &'static str,
     read: Read,
     doc: &'static str,
@@ -226,7 +226,7 @@ pub(super) fn round_trips(row: &Row<'_>) -> Option<(u32, u32)> {
 }
 
 /// The rate at which data reaches the peer, where it was measured.
-fn delivery_rate(row: &Row<'_>) -> Option<u64> {
+pub(super) fn delivery_rate(row: &Row<'_>) -> Option<u64> {
     row.socket.tcp_info()?.delivery_rate().filter(|rate| *rate != 0)
 }
 
@@ -239,7 +239,7 @@ fn notsent_us(row: &Row<'_>) -> Option<u64> {
 }
 
 /// Whether data may flow: what the kernel tells of a listener's times is zero.
-fn is_connection(row: &Row<'_>) -> bool {
+pub(super) fn is_connection(row: &Row<'_>) -> bool {
     State::from_number(row.socket.state) != Some(State::Listen)
 }
 

@@ -11,18 +11,18 @@
     reason = "amounts of 53 bits are exact as doubles, and shares of larger ones are close enough"
 )]
 
-use super::derived::{LOOKS, gain, round_trips};
+use super::derived::{delivery_rate, gain, is_connection, looked, rate, round_trips};
 use super::{Field, Needs, Read, Unit, Word, plain, word};
-use crate::model::{Addr, Endpoint, Join, Row, State};
+use crate::model::{Addr, Endpoint, Join, Row};
 use crate::past::Counter;
 
 /// A part of a whole, rounded to ten thousandths; `None` of nothing.
-fn share(part: f64, whole: f64) -> Option<f64> {
+pub(super) fn share(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0 && part.is_finite()).then(|| (part / whole * 1e4).round() / 1e4)
 }
 
 fn is_listener(row: &Row<'_>) -> bool {
-    State::from_number(row.socket.state) == Some(State::Listen)
+    !is_connection(row)
 }
 
 /// What waits to be accepted, of all that may.
@@ -41,23 +41,14 @@ fn memory_share(row: &Row<'_>, part: Option<u32>, whole: Option<u32>) -> Option<
 
 /// Whether both ends of a connection are of this host, as far as the addresses tell.
 fn is_local(row: &Row<'_>) -> Option<bool> {
-    let (local, remote) = (row.socket.local, row.socket.remote);
-    let is_loopback = match remote.addr.one_host() {
-        Addr::V4([127, ..]) => true,
-        Addr::V6(octets) => octets == std::net::Ipv6Addr::LOCALHOST.octets(),
-        Addr::V4(_) => false,
-        Addr::Number(_) | Addr::None => return None,
-    };
-    (remote.port != 0).then(|| is_loopback || local.addr.one_host() == remote.addr.one_host())
-}
-
-fn delivery_rate(row: &Row<'_>) -> Option<f64> {
-    row.socket.tcp_info()?.delivery_rate().filter(|rate| *rate != 0).map(|rate| rate as f64)
+    let Endpoint { addr, port } = row.socket.remote;
+    let is_connected = port != 0 && matches!(addr, Addr::V4(_) | Addr::V6(_));
+    is_connected.then(|| row.socket.has_local_ends())
 }
 
 /// `delivery_rate * min_rtt`, in bytes.
 fn bdp(row: &Row<'_>) -> Option<f64> {
-    Some(delivery_rate(row)? * f64::from(round_trips(row)?.1) / 1e6)
+    Some(delivery_rate(row)? as f64 * f64::from(round_trips(row)?.1) / 1e6)
 }
 
 /// `min(sndbuf / 2, snd_wnd) / bdp`.
@@ -82,16 +73,17 @@ fn local_queue_share(row: &Row<'_>) -> Option<f64> {
 
 /// Time between the looks, in seconds.
 fn seconds(row: &Row<'_>) -> Option<f64> {
-    let span = row.past?.span()?;
-    Some((span.least_ns() as f64 + span.most_ns() as f64) / 2e9)
+    Some(row.past?.span()?.middle_s())
 }
 
 fn gained(row: &Row<'_>, counter: Counter) -> Option<u64> {
     row.past?.gain_of(counter, row.socket)
 }
 
-fn per_second(row: &Row<'_>, counter: Counter) -> Option<f64> {
-    Some(gain(row, counter)? as f64 / seconds(row)?)
+/// Since when nothing arrived from the peer.
+fn quiet_ms(row: &Row<'_>) -> Option<u32> {
+    let info = row.socket.tcp_info()?;
+    Some(info.last_data_recv_ms()?.min(info.last_ack_recv_ms()?))
 }
 
 /// What waits to be read more than at the look before.
@@ -110,7 +102,7 @@ fn read_rate(row: &Row<'_>) -> Option<f64> {
 /// `D(bytes_received) / T * rcv_rtt`, in bytes.
 fn received_bdp(row: &Row<'_>) -> Option<f64> {
     let rtt = row.socket.tcp_info()?.rcv_rtt_us().filter(|rtt| *rtt > 0)?;
-    Some(per_second(row, Counter::BytesReceived)? * f64::from(rtt) / 1e6)
+    Some(rate(row, Counter::BytesReceived)?.value * f64::from(rtt) / 1e6)
 }
 
 /// `D(bytes_acked) / T / (1.22 * mss / (rtt * sqrt(p)))`, where p is the part sent again.
@@ -122,7 +114,7 @@ fn loss_rate_share(row: &Row<'_>) -> Option<f64> {
     let part = gain(row, Counter::BytesRetrans)? as f64 / gain(row, Counter::BytesSent)? as f64;
     let rtt_s = f64::from(info.rtt_us().filter(|rtt| *rtt > 0)?) / 1e6;
     let most = 1.22 * f64::from(info.snd_mss()?) / (rtt_s * part.sqrt());
-    share(per_second(row, Counter::BytesAcked)?, Some(most).filter(|most| most.is_finite())?)
+    share(rate(row, Counter::BytesAcked)?.value, Some(most).filter(|most| most.is_finite())?)
 }
 
 /// Whether a connection has timestamps, selective acknowledgements and scaled windows.
@@ -142,18 +134,6 @@ const fn of_one(
     unit: Unit,
 ) -> Field {
     Field::new(name, read, doc, source).gauge(unit)
-}
-
-/// A row of two looks that keeps these counters.
-const fn of_two(
-    name: &'static str,
-    read: Read,
-    doc: &'static str,
-    source: &'static str,
-    unit: Unit,
-    keep: Needs,
-) -> Field {
-    Field::new(name, read, doc, source).gauge(unit).needs(LOOKS).needs(keep)
 }
 
 /// Of sockets with a queue of connections.
@@ -282,7 +262,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
         "tcp.pacing_share",
         plain!(|r| {
             let most = r.socket.tcp_info()?.max_pacing_rate().filter(|most| *most != u64::MAX)?;
-            share(delivery_rate(r)?, most as f64)
+            share(delivery_rate(r)? as f64, most as f64)
         }),
         "Delivery rate as a share of the rate that the application allowed: delivery_rate / max_pacing_rate.",
         "tcpi_delivery_rate, tcpi_max_pacing_rate",
@@ -291,7 +271,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     .needs(Needs::INFO),
     of_one(
         "tcp.bbr_share",
-        plain!(|r| share(delivery_rate(r)?, r.socket.attrs()?.bbr()?.bw()? as f64)),
+        plain!(|r| share(delivery_rate(r)? as f64, r.socket.attrs()?.bbr()?.bw()? as f64)),
         "Delivery rate as a share of the bandwidth that BBR believes in: delivery_rate / bbr.bw.",
         "tcpi_delivery_rate, bbr_bw_lo, bbr_bw_hi",
         Unit::Share,
@@ -308,10 +288,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     .needs(Needs::INFO),
     of_one(
         "tcp.quiet_ms",
-        plain!(|r| {
-            let info = r.socket.tcp_info().filter(|_| !is_listener(r))?;
-            Some(info.last_data_recv_ms()?.min(info.last_ack_recv_ms()?))
-        }),
+        plain!(|r| quiet_ms(r).filter(|_| is_connection(r))),
         "Time since anything arrived from the peer: min(last_data_recv, last_ack_recv).",
         "tcpi_last_data_recv, tcpi_last_ack_recv",
         Unit::Milliseconds,
@@ -330,7 +307,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
 /// A counter's gain, as a row.
 macro_rules! gains {
     ($($name:literal $counter:ident $unit:ident $keep:ident $of:literal $source:literal;)*) => {
-        &[$(of_two(
+        &[$(looked(
             $name,
             plain!(|r| gained(r, Counter::$counter)),
             concat!($of, " since the look before."),
@@ -357,7 +334,7 @@ pub(super) const GAINS: &[Field] = gains! {
 
 /// What follows from two looks at a connection.
 pub(super) const TWO_LOOKS: &[Field] = &[
-    of_two(
+    looked(
         "rate.bytes_read_per_s",
         plain!(|r| read_rate(r)),
         "Bytes that the application read in a second: (D(bytes_received) - D(recv_q)) / T.",
@@ -365,7 +342,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::BytesPerSecond,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
     ),
-    of_two(
+    looked(
         "unread_us",
         plain!(|r| {
             let rate = read_rate(r).filter(|rate| *rate > 0.0)?;
@@ -376,7 +353,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Microseconds,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
     ),
-    of_two(
+    looked(
         "ratio.out_of_order",
         plain!(|r| {
             let bytes = gained(r, Counter::RcvOoopack)? as f64 * f64::from(r.socket.tcp_info()?.rcv_mss()?);
@@ -387,7 +364,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RCV_OOOPACK),
     ),
-    of_two(
+    looked(
         "ratio.dropped",
         plain!(|r| {
             let dropped = gained(r, Counter::Drops)? as f64;
@@ -400,7 +377,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_DROPS.union(Needs::SKMEMINFO),
     ),
-    of_two(
+    looked(
         "ratio.congestion_marks",
         plain!(|r| share(gained(r, Counter::DeliveredCe)? as f64, gain(r, Counter::DataSegsOut)? as f64)),
         "Part of the segments with data that the network marked as congested: D(delivered_ce) / D(data_segs_out).",
@@ -408,7 +385,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_DELIVERED_CE.union(Needs::KEEP_DATA_SEGS_OUT),
     ),
-    of_two(
+    looked(
         "share.timeouts",
         plain!(|r| share(gained(r, Counter::TotalRtoTime)? as f64 / 1e3, seconds(r)?)),
         "Share of the time that recovery from retransmission timeouts took, told once it is over: D(total_rto_time) / T.",
@@ -416,7 +393,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_TOTAL_RTO_TIME,
     ),
-    of_two(
+    looked(
         "share.receiver_of_busy",
         plain!(|r| share(gain(r, Counter::RwndLimited)? as f64, gain(r, Counter::BusyTime)? as f64)),
         "Share of the busy time in which the window of the peer was the limit: D(rwnd_limited) / D(busy_time).",
@@ -424,7 +401,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_RWND_LIMITED.union(Needs::KEEP_BUSY_TIME),
     ),
-    of_two(
+    looked(
         "share.sndbuf_of_busy",
         plain!(|r| share(gain(r, Counter::SndbufLimited)? as f64, gain(r, Counter::BusyTime)? as f64)),
         "Share of the busy time in which our send buffer was the limit: D(sndbuf_limited) / D(busy_time).",
@@ -432,15 +409,15 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_SNDBUF_LIMITED.union(Needs::KEEP_BUSY_TIME),
     ),
-    of_two(
+    looked(
         "tcp.window_use",
-        plain!(|r| share(per_second(r, Counter::BytesAcked)? * f64::from(round_trips(r)?.1) / 1e6, 65_535.0)),
+        plain!(|r| share(rate(r, Counter::BytesAcked)?.value * f64::from(round_trips(r)?.1) / 1e6, 65_535.0)),
         "What is on its way, as a share of the largest window that is not scaled: D(bytes_acked) / T * min_rtt / 65535.",
         "tcpi_bytes_acked at two looks, tcpi_min_rtt",
         Unit::Share,
         Needs::KEEP_BYTES_ACKED,
     ),
-    of_two(
+    looked(
         "tcp.rcv_wnd_bdp_share",
         plain!(|r| share(r.socket.tcp_info()?.rcv_wnd()?.into(), received_bdp(r)?)),
         "Window that we announce, as a share of what arrives in a round trip: rcv_wnd / (D(bytes_received) / T * \
@@ -449,7 +426,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_BYTES_RECEIVED,
     ),
-    of_two(
+    looked(
         "tcp.rmem_bdp_share",
         plain!(|r| share(r.socket.sk_mem_info()?.rmem_alloc()?.into(), received_bdp(r)?)),
         "Memory of received data, as a share of what arrives in a round trip: rmem_alloc / (D(bytes_received) / T * \
@@ -458,7 +435,7 @@ pub(super) const TWO_LOOKS: &[Field] = &[
         Unit::Share,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::SKMEMINFO),
     ),
-    of_two(
+    looked(
         "tcp.loss_rate_share",
         plain!(|r| loss_rate_share(r)),
         "Rate as a share of what so much loss allows: D(bytes_acked) / T / (1.22 * snd_mss / (rtt * sqrt(p))), where p \
@@ -609,8 +586,7 @@ pub(super) const JOINS: &[Field] = &[
     of_one(
         "tcp.fin_timeout_share",
         plain!(|r| {
-            let info = r.socket.tcp_info()?;
-            let quiet_ms = info.last_data_recv_ms()?.min(info.last_ack_recv_ms()?);
+            let quiet_ms = quiet_ms(r)?;
             let timeout_s = r.names.around?.setting("net.ipv4.tcp_fin_timeout", 0)?;
             share(quiet_ms.into(), timeout_s as f64 * 1e3)
         }),

@@ -66,7 +66,7 @@ pub use needs::Needs;
 pub use owned::{OwnedItem, OwnedValue, printable};
 pub use process::Identity;
 pub use read::{Accessor, Read};
-pub use shown::put_amount;
+pub use shown::{put_amount, put_digits, without_unit};
 pub use ss::{Column, Format, SsText, Style, Text};
 pub use value::{Each, Item, List, Value};
 

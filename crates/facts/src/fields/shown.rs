@@ -49,8 +49,15 @@ pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
     true
 }
 
-/// Three digits, without zeros behind the point; more before it if there are more.
-fn put_digits(out: &mut Vec<u8>, number: f64) {
+/// The name of a field without the unit that it ends in, where people see that in another
+/// way.
+pub fn without_unit(name: &str) -> Option<&str> {
+    ["_us", "_ms", "_bytes"].iter().find_map(|unit| name.strip_suffix(unit))
+}
+
+/// Appends three digits of a number, without zeros behind the point; more before it if
+/// there are more.
+pub fn put_digits(out: &mut Vec<u8>, number: f64) {
     // Of what does not move, most are zero.
     if number == 0.0 {
         out.push(b'0');

@@ -38,6 +38,11 @@ impl Window {
         self.end_ns
     }
 
+    /// The moment in its middle, in nanoseconds since boot.
+    pub const fn middle_ns(self) -> u64 {
+        self.begin_ns.get() / 2 + self.end_ns / 2
+    }
+
     /// How long it is.
     pub const fn length(self) -> Duration {
         Duration::from_nanos(self.end_ns - self.begin_ns.get())

@@ -108,6 +108,25 @@ impl Addr {
     pub fn one_host(self) -> Self {
         self.mapped_v4().map_or(self, Self::V4)
     }
+
+    /// Whether it is of the host that asks: 127.0.0.0/8, `::1`, or the former as a
+    /// v4-mapped address.
+    pub fn is_loopback(self) -> bool {
+        match self.one_host() {
+            Self::V4([first, ..]) => first == 127,
+            Self::V6(octets) => octets == std::net::Ipv6Addr::LOCALHOST.octets(),
+            Self::Number(_) | Self::None => false,
+        }
+    }
+
+    /// Whether it is the wildcard of its version: all zero.
+    pub fn is_unspecified(self) -> bool {
+        match self {
+            Self::V4(octets) => octets == [0; 4],
+            Self::V6(octets) => octets == [0; 16],
+            Self::Number(_) | Self::None => false,
+        }
+    }
 }
 
 impl From<SockAddr> for Addr {
@@ -232,6 +251,13 @@ impl Socket<'static> {
             bytes
         };
         Self::decode(Record { origin: Origin::of(Table::Tcp, SourceKind::Recording), bytes: NOTHING })
+    }
+}
+
+impl Socket<'_> {
+    /// Whether both ends are of one host, as far as their addresses tell.
+    pub fn has_local_ends(&self) -> bool {
+        self.remote.addr.is_loopback() || self.remote.addr.one_host() == self.local.addr.one_host()
     }
 }
 

@@ -8,13 +8,13 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sockdiag_wire::errno::ENOENT;
 
 use super::{HostCounters, text};
 use crate::source::Sources;
-use crate::sys::opener::Opener;
+use crate::sys::opener::{Opener, seen_here};
 use crate::sys::{chosen, clock, errno_of};
 
 /// Files of counters: path below `/proc`, and whether every kernel has it.
@@ -113,7 +113,9 @@ pub(crate) fn read(place: Place<'_>) -> io::Result<HostCounters> {
         paths.iter().map(text).collect()
     } else {
         let paths = paths.clone();
-        place.opener.run(move || paths.iter().map(|path| contents(File::open(seen_here(path)))).collect())?
+        place.opener.run(move || {
+            paths.iter().map(|path| contents(File::open(seen_here(&Path::new("/proc").join(path))))).collect()
+        })?
     };
     let window = clock::since(begin_ns);
     let said = paths.iter().zip(&texts).filter_map(|(path, text)| Some((&**path, &**text.as_ref().ok()?)));
@@ -146,13 +148,6 @@ impl HostCounters {
             }
         }
     }
-}
-
-/// Where the calling thread finds a file below `/proc`: `/proc/net` leads to the first
-/// thread of the process.
-fn seen_here(path: &str) -> PathBuf {
-    let root = if path.starts_with("net/") { "/proc/thread-self" } else { "/proc" };
-    Path::new(root).join(path)
 }
 
 /// What a file holds, as far as the limit.

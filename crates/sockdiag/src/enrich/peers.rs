@@ -120,7 +120,7 @@ impl Peers {
         if !is_connected(socket) || socket.inode == 0 || self.of(socket, 0).is_some() {
             return None;
         }
-        Some(if is_loopback(socket.remote.addr) { Lack::Unheld } else { Lack::Elsewhere })
+        Some(if socket.remote.addr.is_loopback() { Lack::Unheld } else { Lack::Elsewhere })
     }
 
     /// The other end of a socket of a namespace; `None` if it can have none,
@@ -133,7 +133,7 @@ impl Peers {
                 Some(Found { inode, scope: at, candidates: 1, claimed_by: None })
             }
             Detail::Inet(_) | Detail::Proc(_) if is_connected(socket) => {
-                self.among(self.with(self.hash_ends(socket, true)), scope, is_loopback(socket.remote.addr))
+                self.among(self.with(self.hash_ends(socket, true)), scope, socket.remote.addr.is_loopback())
             }
             _ => None,
         }
@@ -203,13 +203,6 @@ fn is_connecting(socket: &Socket<'_>) -> bool {
 /// Whether an inet socket has two ends.
 pub(super) fn is_connected(socket: &Socket<'_>) -> bool {
     socket.message_kind() == MessageKind::Inet && socket.remote.port != 0 && socket.local.port != 0
-}
-
-fn is_loopback(addr: Addr) -> bool {
-    match bytes(addr) {
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, ..] => true,
-        octets => octets == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-    }
 }
 
 /// An address as an IPv6 socket would give it: the other end may be one.

@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sockdiag_wire::inet_diag::InetDiagMsg;
 use sockdiag_wire::inet_req::SockId;
-use sockdiag_wire::netlink::{SOCK_DIAG_BY_FAMILY, messages};
+use sockdiag_wire::netlink::{Message, SOCK_DIAG_BY_FAMILY, messages};
 
 use super::access::Access;
 use super::contract::{Instead, Query};
 use super::request::{id_of, socket_of};
 use crate::ending::TIMER_TIME_WAIT;
 use crate::model::{Family, MessageKind, Socket, SourceKind, Table, Window};
+use crate::sys::netlink::Netlink;
 
 /// Requests that are sent at once.  Their answers fit into the socket's buffer.
 const AT_ONCE: usize = 50;
@@ -85,35 +86,19 @@ impl LookUps {
                 requests.extend(socket_of(query, *family, *id, seq));
             }
             let first = first.unwrap_or_default();
-            socket.send(&requests).ok()?;
-            let (port, mut answers, mut all) = (socket.port(), 0, true);
-            // Each request has one answer: a socket, or an error.
-            while answers < part.len() {
-                let datagram = socket.receive().ok()?;
-                if !datagram.from_kernel {
-                    continue;
+            let mut all = true;
+            each_answer(&mut socket, &requests, first, part.len(), |number, message, window| {
+                let wanted = part.get(number).map(|wanted| wanted.id.cookie);
+                let told = InetDiagMsg::new(message.payload)
+                    .filter(|_| message.header.kind == SOCK_DIAG_BY_FAMILY)
+                    .filter(|told| Some(told.cookie()) == wanted);
+                match told {
+                    None => all = false,
+                    // A dump would leave it out.
+                    Some(told) if !query.states.contains_number(told.state()) => {}
+                    Some(_) => records.push((message.payload.to_vec(), window)),
                 }
-                for message in messages(datagram.bytes) {
-                    let number = message.header.seq.wrapping_sub(first) as usize;
-                    if message.header.pid != port || number >= part.len() {
-                        continue;
-                    }
-                    answers += 1;
-                    let wanted = part.get(number).map(|wanted| wanted.id.cookie);
-                    let told = InetDiagMsg::new(message.payload)
-                        .filter(|_| message.header.kind == SOCK_DIAG_BY_FAMILY)
-                        .filter(|told| Some(told.cookie()) == wanted);
-                    match told {
-                        None => all = false,
-                        // A dump would leave it out.
-                        Some(told) if !query.states.contains_number(told.state()) => {}
-                        Some(_) => records.push((message.payload.to_vec(), datagram.window)),
-                    }
-                }
-                if datagram.cut {
-                    return None;
-                }
-            }
+            })?;
             if !all && !self.leaves_out {
                 access.keep(socket);
                 return None;
@@ -123,6 +108,37 @@ impl LookUps {
         access.keep(socket);
         Some(records)
     }
+}
+
+/// Sends requests, numbered from `first` on, and hands over the answer to each with its
+/// place among them; `None` if they cannot be sent or an answer is not whole.
+fn each_answer(
+    netlink: &mut Netlink,
+    requests: &[u8],
+    first: u32,
+    count: usize,
+    mut take: impl FnMut(usize, &Message<'_>, Window),
+) -> Option<()> {
+    netlink.send(requests).ok()?;
+    let (port, mut answers) = (netlink.port(), 0);
+    // Each request has one answer: a socket, or an error.
+    while answers < count {
+        let datagram = netlink.receive().ok()?;
+        if !datagram.from_kernel {
+            continue;
+        }
+        for message in messages(datagram.bytes) {
+            let number = message.header.seq.wrapping_sub(first) as usize;
+            if message.header.pid == port && number < count {
+                answers += 1;
+                take(number, &message, datagram.window);
+            }
+        }
+        if datagram.cut {
+            return None;
+        }
+    }
+    Some(())
 }
 
 /// Whether this end of a TCP connection that has ended closed first (`true`) or the
@@ -146,22 +162,13 @@ pub(crate) fn closed_first(socket: &Socket<'_>, once_seen: bool, access: &mut Ac
     let first = netlink.next_seq();
     let mut requests = socket_of(&query, socket.family, ours, first);
     requests.extend(socket_of(&query, socket.family, theirs, netlink.next_seq()));
-    netlink.send(&requests).ok()?;
-    let (port, mut answers, mut left) = (netlink.port(), 0, [false; 2]);
-    // Each request has one answer: a socket, or an error.
-    while answers < left.len() {
-        let datagram = netlink.receive().ok()?;
-        if !datagram.from_kernel {
-            continue;
-        }
-        for message in messages(datagram.bytes) {
-            let number = message.header.seq.wrapping_sub(first) as usize;
-            let Some(left) = left.get_mut(number).filter(|_| message.header.pid == port) else { continue };
-            answers += 1;
+    let mut left = [false; 2];
+    each_answer(&mut netlink, &requests, first, left.len(), |number, message, _| {
+        if let Some(left) = left.get_mut(number) {
             *left = message.header.kind == SOCK_DIAG_BY_FAMILY
                 && InetDiagMsg::new(message.payload).is_some_and(|told| told.timer() == TIMER_TIME_WAIT);
         }
-    }
+    })?;
     access.keep(netlink);
     match left {
         [true, _] => Some(true),

@@ -124,12 +124,17 @@ impl Opener {
         if let Place::Here = self.0 {
             return File::open(path);
         }
-        // The worker is a thread, and `/proc/net` leads to the process's first.
-        let path = match path.strip_prefix("/proc/net") {
-            Ok(rest) => Path::new("/proc/thread-self/net").join(rest),
-            Err(_) => PathBuf::from(path),
-        };
+        let path = seen_here(path);
         self.run(move || File::open(path))?
+    }
+}
+
+/// Where the calling thread finds a file: `/proc/net` leads to the first thread of the
+/// process, and a worker is another.
+pub(crate) fn seen_here(path: &Path) -> PathBuf {
+    match path.strip_prefix("/proc/net") {
+        Ok(rest) => Path::new("/proc/thread-self/net").join(rest),
+        Err(_) => PathBuf::from(path),
     }
 }
 

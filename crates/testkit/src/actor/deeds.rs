@@ -2,12 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Why, sys};
+use rustix::net::sockopt;
+
+use crate::Why;
 
 /// One of them, as its word has it.
 #[derive(Clone, Copy, Debug)]
@@ -93,16 +95,14 @@ impl Deed {
                     return Ok(());
                 }
             },
-            Self::Sink(per_second) => in_tenths(per_second, &mut room, |piece| {
-                Ok(if stream.read(piece)? == 0 { Err(std::io::ErrorKind::UnexpectedEof)? } else { 0 })
+            Self::Sink(per_second) => in_tenths(per_second, &mut room, |piece| match stream.read(piece)? {
+                0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(()),
             }),
             Self::Send(0) => loop {
                 stream.write_all(&room)?;
             },
-            Self::Send(per_second) => in_tenths(per_second, &mut room, |piece| {
-                stream.write_all(piece)?;
-                Ok(0)
-            }),
+            Self::Send(per_second) => in_tenths(per_second, &mut room, |piece| stream.write_all(piece)),
             Self::Once(bytes) => {
                 let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
                 while left > 0 {
@@ -132,14 +132,9 @@ impl Deed {
             Self::Fin => stream.shutdown(Shutdown::Write),
             Self::Shrink => {
                 thread::sleep(Duration::from_millis(300));
-                let least = 2304_i32.to_ne_bytes();
-                sys::set_opt(stream.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &least)
+                Ok(sockopt::set_socket_recv_buffer_size(&*stream, 2304)?)
             }
-            Self::Reset => {
-                // struct linger: on, no time.
-                let linger = [1_i32.to_ne_bytes(), 0_i32.to_ne_bytes()].concat();
-                sys::set_opt(stream.as_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger)
-            }
+            Self::Reset => Ok(sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))?),
             Self::Unread => stream.peek(&mut room).map(|_| ()),
             Self::Serve => loop {
                 if stream.read(&mut room[..TALK])? == 0 {
@@ -165,7 +160,7 @@ fn ask(stream: &mut TcpStream, room: &mut [u8]) -> std::io::Result<()> {
 fn in_tenths(
     per_second: u64,
     room: &mut [u8],
-    mut handle: impl FnMut(&mut [u8]) -> std::io::Result<usize>,
+    mut handle: impl FnMut(&mut [u8]) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let begun = Instant::now();
     let tenth = usize::try_from(per_second / 10).unwrap_or(usize::MAX).clamp(1, room.len());

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::net::{
-    self, AddressFamily, Protocol, SendFlags, SocketAddrUnix, SocketFlags, SocketType, netlink, sockopt,
+    self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, eth, netlink, sockopt,
 };
 
 use super::{Words, beside, forever};
@@ -100,9 +100,7 @@ pub(super) fn netlink() -> Result<(), Why> {
 
 /// Captures every packet, and does not read any.
 pub(super) fn packet() -> Result<(), Why> {
-    let all = u32::from((libc::ETH_P_ALL as u16).to_be());
-    let protocol = std::num::NonZeroU32::new(all).map(Protocol::from_raw);
-    let fd = net::socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, protocol)
+    let fd = net::socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, Some(eth::ALL))
         .doing("a socket")?;
     sockopt::set_socket_recv_buffer_size(&fd, 2304).doing("SO_RCVBUF")?;
     std::mem::forget(fd);

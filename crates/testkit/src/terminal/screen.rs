@@ -28,11 +28,8 @@ pub struct Screen {
     unknown: Vec<String>,
     /// Bytes of a sequence that is not complete.
     rest: Vec<u8>,
-    written: u64,
     /// The last bytes.
     last: VecDeque<u8>,
-    /// Clipboards that were asked for (OSC 52), as they came.
-    copied: Vec<String>,
     /// The background that is told to whoever asks (OSC 11).
     background: Option<String>,
 }
@@ -49,9 +46,7 @@ impl Screen {
             styles: BTreeSet::new(),
             unknown: Vec::new(),
             rest: Vec::new(),
-            written: 0,
             last: VecDeque::new(),
-            copied: Vec::new(),
             background: None,
         };
         screen.resize(size);
@@ -78,11 +73,6 @@ impl Screen {
         self.cells.iter().map(line).collect()
     }
 
-    /// Bytes that were written so far.
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
     /// The last bytes that were written.
     pub fn last(&self) -> Vec<u8> {
         self.last.iter().copied().collect()
@@ -96,11 +86,6 @@ impl Screen {
     /// Numbers of all colours and attributes that letters were given (`CSI N m`).
     pub fn styles(&self) -> impl Iterator<Item = &str> {
         self.styles.iter().map(String::as_str)
-    }
-
-    /// What was put into the clipboard, in base64, the last one last.
-    pub fn copied(&self) -> &[String] {
-        &self.copied
     }
 
     /// From now on whoever asks is told that this is the background: `rgb:ffff/ffff/ffff`.
@@ -126,7 +111,6 @@ impl Screen {
 
     /// Takes what was written; what a terminal answers.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.written += bytes.len() as u64;
         self.last.extend(bytes);
         self.last.drain(..self.last.len().saturating_sub(LAST));
         let mut all = std::mem::take(&mut self.rest);
@@ -154,13 +138,12 @@ impl Screen {
             [0x1b, b'[', body @ .., end] => self.control(&text, body, *end),
             [0x1b, b']', ..] => {
                 let body = text.trim_start_matches("\x1b]").trim_end_matches(['\x07', '\\', '\x1b']);
-                if let Some(copied) = body.strip_prefix("52;c;") {
-                    self.copied.push(copied.to_owned());
-                } else if body == "11;?" {
+                if body == "11;?" {
                     if let Some(colour) = &self.background {
                         answer.extend(format!("\x1b]11;{colour}\x1b\\").into_bytes());
                     }
-                } else {
+                // Something for the clipboard (OSC 52) is known, and nothing of the screen.
+                } else if !body.starts_with("52;c;") {
                     self.odd(text);
                 }
             }

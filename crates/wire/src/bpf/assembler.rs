@@ -35,8 +35,7 @@ use std::fmt;
 use super::insn::{Alu, Cond, Insn, Operand, Reg, Width};
 use super::lookup::Member;
 use super::{
-    BPF_ALU, BPF_ALU64, BPF_JMP, BPF_JMP32, BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL,
-    BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE,
+    BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE,
 };
 
 /// A place in a program; it belongs to the assembler that made it.
@@ -187,12 +186,12 @@ impl Assembler {
 
     /// Computes with 64 bits.
     pub fn alu(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
-        self.push_with(BPF_ALU64 | op as u8, dst, operand.into());
+        self.push_alu(op, dst, operand.into());
     }
 
     /// Computes with 32 bits; the upper half of `dst` becomes zero.
     pub fn alu32(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
-        self.push_with(BPF_ALU | op as u8, dst, operand.into());
+        self.push_alu32(op, dst, operand.into());
     }
 
     /// Loads a constant of 64 bits.
@@ -262,12 +261,12 @@ impl Assembler {
 
     /// Goes on at a label where 64 bits compare so.
     pub fn jump_if(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
-        self.push_jump(BPF_JMP | cond as u8, dst, operand.into(), label);
+        self.push_jump(dst, cond, operand.into(), label);
     }
 
     /// Goes on at a label where the lower 32 bits compare so.
     pub fn jump_if32(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
-        self.push_jump(BPF_JMP32 | cond as u8, dst, operand.into(), label);
+        self.push_jump32(dst, cond, operand.into(), label);
     }
 
     /// Calls a helper (`BPF_FUNC_*`).
@@ -332,14 +331,25 @@ impl Assembler {
     }
 
     #[inline(never)]
-    fn push_with(&mut self, code: u8, dst: Reg, operand: Operand) {
-        self.push(Insn::with(code, dst, operand, 0));
+    fn push_alu(&mut self, op: Alu, dst: Reg, operand: Operand) {
+        self.push(Insn::alu(op, dst, operand));
     }
 
     #[inline(never)]
-    fn push_jump(&mut self, code: u8, dst: Reg, operand: Operand, label: Label) {
+    fn push_alu32(&mut self, op: Alu, dst: Reg, operand: Operand) {
+        self.push(Insn::alu32(op, dst, operand));
+    }
+
+    #[inline(never)]
+    fn push_jump(&mut self, dst: Reg, cond: Cond, operand: Operand, label: Label) {
         self.refer(label, Slot::Off);
-        self.push_with(code, dst, operand);
+        self.push(Insn::jump_if(dst, cond, operand, 0));
+    }
+
+    #[inline(never)]
+    fn push_jump32(&mut self, dst: Reg, cond: Cond, operand: Operand, label: Label) {
+        self.refer(label, Slot::Off);
+        self.push(Insn::jump_if32(dst, cond, operand, 0));
     }
 
     #[inline(never)]

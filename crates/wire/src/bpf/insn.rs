@@ -194,7 +194,7 @@ impl Insn {
     }
 
     /// An operation with an operand of either kind.
-    pub(super) const fn with(code: u8, dst: Reg, operand: Operand, off: i16) -> Self {
+    const fn with(code: u8, dst: Reg, operand: Operand, off: i16) -> Self {
         match operand {
             Operand::Reg(src) => Self::new(code | BPF_X, dst, src as u8, off, 0),
             Operand::Imm(imm) => Self::new(code | BPF_K, dst, 0, off, imm),

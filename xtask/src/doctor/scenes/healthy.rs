@@ -8,7 +8,6 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use sockdiag_testkit::path::Way;
 use sockdiag_testkit::{Why, until};
 
 use super::super::stage::{Stage, wait};
@@ -116,7 +115,7 @@ pub(super) const SCENES: &[Scene] = &[
         &[],
         &[Sign::Gains("TcpOutSegs", 1000)],
         |stage| {
-            stage.path(Way::slow(20), Way::slow(20))?;
+            stage.slow_path(20)?;
             stage.here("listen 10.9.0.1:443 then=send:400000")?;
             stage.there("connect 10.9.0.1:443 n=4 then=sink")?;
             wait(700);
@@ -130,7 +129,7 @@ pub(super) const SCENES: &[Scene] = &[
         &[],
         &[Sign::Sockets("-Htn state established sport = :443", 30)],
         |stage| {
-            stage.path(Way::slow(15), Way::slow(15))?;
+            stage.slow_path(15)?;
             stage.here("listen 10.9.0.1:443 then=serve")?;
             stage.there("connect 10.9.0.1:443 n=30 then=ask:100")?;
             wait(500);

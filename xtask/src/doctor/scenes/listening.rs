@@ -1,11 +1,12 @@
 //! Listening and connecting.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::packet;
-use sockdiag_testkit::path::Way;
+use sockdiag_testkit::path::{Path, Way};
 
 use super::super::stage::{Stage, wait};
 use super::{Scene, Sign};
@@ -80,9 +81,9 @@ pub(super) const SCENES: &[Scene] = &[
         &["syn-queue-pressure"],
         &[Sign::Gains("TcpExtTCPReqQFullDoCookies", 10), Sign::Sockets("-Htn state syn-recv", 10)],
         |stage| {
-            stage.path(lost(), Way::default())?;
+            let path = stage.path(Way::lost(), Way::default())?;
             stage.here("listen 10.9.0.1:80 backlog=16")?;
-            flood(stage, 40)
+            flood(stage, path, 40)
         },
     ),
     Scene::fault(
@@ -91,7 +92,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["syn-flood"],
         &[Sign::Sockets("-Htn state syn-recv", 80)],
         |stage| {
-            let path = stage.path(lost(), Way::default())?;
+            let path = stage.path(Way::lost(), Way::default())?;
             stage.here("listen 10.9.0.1:80 backlog=512")?;
             path.put((3..103_u8).map(|host| request(host, 5000)).collect());
             wait(2500);
@@ -105,7 +106,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["return-path-filtered"],
         &[Sign::Sockets("-Htn state syn-recv", 20)],
         |stage| {
-            stage.path(lost(), Way::default())?;
+            stage.path(Way::lost(), Way::default())?;
             stage.here("listen 10.9.0.1:80 backlog=512")?;
             stage.there("connect 10.9.0.1:80 n=30")?;
             wait(2500);
@@ -118,7 +119,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["connects-vanish"],
         &[Sign::Sockets("-Htn state syn-sent", 3), Sign::Gains("TcpExtTCPSynRetrans", 3)],
         |stage| {
-            stage.path(lost(), Way::default())?;
+            stage.path(Way::lost(), Way::default())?;
             stage.here("connect 10.9.0.99:5432 n=3")?;
             wait(2000);
             Ok(())
@@ -182,19 +183,13 @@ pub(super) const SCENES: &[Scene] = &[
     ),
 ];
 
-/// Nothing arrives.
-fn lost() -> Way {
-    Way { loses: |_| true, ..Way::default() }
-}
-
 fn request(host: u8, port: u16) -> Vec<u8> {
     let server = (Ipv4Addr::new(10, 9, 0, 1), 80);
     packet::syn((Ipv4Addr::new(10, 9, 0, host), port), server, u32::from(host) << 16 | u32::from(port))
 }
 
 /// So many requests every tenth of a second, each of another host and port.
-fn flood(stage: &mut Stage, count: u8) -> Result<(), Why> {
-    let path = stage.path(lost(), Way::default())?;
+fn flood(stage: &mut Stage, path: Arc<Path>, count: u8) -> Result<(), Why> {
     let mut port = 1024_u16;
     stage.again(Duration::from_millis(100), move || {
         port = if port > 60_000 { 1024 } else { port + 1 };

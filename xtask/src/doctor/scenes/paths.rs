@@ -9,7 +9,7 @@ use super::super::stage::{Stage, wait};
 use super::{Scene, Sign};
 
 /// Of a path that lets so many bytes a second through, and holds so many.
-const MEGABYTE: u64 = 1_000_000;
+pub(super) const MEGABYTE: u64 = 1_000_000;
 /// Kinds of TCP options: RFC 7323, RFC 2018, RFC 7413.
 const WINDOW_SCALE: u8 = 3;
 const SACK: u8 = 4;
@@ -92,7 +92,7 @@ pub(super) const SCENES: &[Scene] = &[
         |stage| {
             bulk(stage, 1, Way::slow(2), Way::slow(2))?;
             wait(500);
-            stage.path(nothing(), nothing())?;
+            stage.path(Way::lost(), Way::lost())?;
             wait(4000);
             Ok(())
         },
@@ -159,7 +159,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["tiny-segments"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 mss=500 then=sink")?;
             stage.here("connect 10.9.0.2:80 then=send:500000").map(|_| ())
         },
@@ -236,7 +236,7 @@ pub(super) const SCENES: &[Scene] = &[
         &[Sign::Gains("TcpExtTCPFastOpenActiveFail", 1)],
         |stage| {
             stage.set_both("tcp_fastopen", "3")?;
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 fastopen then=serve")?;
             // The first one gets a cookie.
             stage.here("connect 10.9.0.2:80 fastopen then=exchange")?;
@@ -258,11 +258,6 @@ fn strip_scale(packet: &mut sockdiag_testkit::packet::Packet<'_>) {
     if packet.is_syn() {
         packet.strip(WINDOW_SCALE);
     }
-}
-
-/// Nothing arrives.
-fn nothing() -> Way {
-    Way { loses: |_| true, ..Way::default() }
 }
 
 /// Transfers to the far side, over a path on which packets fare so.

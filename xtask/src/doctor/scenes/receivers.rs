@@ -14,7 +14,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["reader-stalled"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(2), Way::slow(2))?;
+            stage.slow_path(2)?;
             stage.here("listen 10.9.0.1:80 then=hold")?;
             stage.there("connect 10.9.0.1:80 then=send:30000")?;
             wait(1000);
@@ -28,7 +28,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["window-closed-by-us"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(2), Way::slow(2))?;
+            stage.slow_path(2)?;
             stage.here("listen 10.9.0.1:80 rcvbuf=8192 then=hold")?;
             stage.there("connect 10.9.0.1:80 n=3 every=900 then=send")?;
             wait(200);
@@ -41,7 +41,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["received-data-dropped"],
         &[Sign::Gains("TcpExtTCPRcvQDrop", 3)],
         |stage| {
-            stage.path(Way::slow(1), Way::slow(1))?;
+            stage.slow_path(1)?;
             stage.here("listen 10.9.0.1:80 then=shrink")?;
             stage.there("connect 10.9.0.1:80 n=40 every=100 then=send:200000")?;
             wait(400);
@@ -80,7 +80,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["receive-window-below-bdp"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(30), Way::slow(30))?;
+            stage.slow_path(30)?;
             stage.here("listen 10.9.0.1:80 rcvbuf=20000 then=sink")?;
             stage.there("connect 10.9.0.1:80 then=send")?;
             wait(700);

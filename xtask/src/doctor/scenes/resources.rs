@@ -86,7 +86,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["close-wait-leak"],
         &[Sign::Sockets("-Htn state close-wait sport = :80", 40)],
         |stage| {
-            stage.path(Way::slow(1), Way::slow(1))?;
+            stage.slow_path(1)?;
             stage.here("listen 10.9.0.1:80 then=hold")?;
             stage.there("connect 10.9.0.1:80 n=40 then=close")?;
             wait(300);
@@ -117,7 +117,7 @@ pub(super) const SCENES: &[Scene] = &[
         &[Sign::Sockets("-Htn state fin-wait-2 dport = :80", 20)],
         |stage| {
             stage.set_here("tcp_fin_timeout", "1")?;
-            stage.path(Way::slow(1), Way::slow(1))?;
+            stage.slow_path(1)?;
             stage.there("listen 10.9.0.2:80 then=hold")?;
             stage.here("connect 10.9.0.2:80 n=20 then=fin")?;
             wait(1500);
@@ -130,12 +130,11 @@ pub(super) const SCENES: &[Scene] = &[
         &["closing-unanswered"],
         &[Sign::Sockets("-Htn state fin-wait-1 dport = :80", 20)],
         |stage| {
-            let path = stage.path(Way::slow(1), Way::slow(1))?;
+            let path = stage.slow_path(1)?;
             stage.there("listen 10.9.0.2:80 then=hold")?;
             let clients = stage.here("connect 10.9.0.2:80 n=20")?;
             wait(300);
-            let nothing = Way { loses: |_| true, ..Way::default() };
-            path.set(nothing, nothing);
+            path.set(Way::lost(), Way::lost());
             stage.dismiss(clients);
             wait(3500);
             Ok(())
@@ -174,7 +173,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["close-wait-leak", "peer-gone"],
         &[Sign::Sockets("-Htn state close-wait sport = :80", 3)],
         |stage| {
-            stage.path(Way::slow(1), Way::slow(1))?;
+            stage.slow_path(1)?;
             stage.here("listen 10.9.0.1:80 then=hold")?;
             stage.there("connect 10.9.0.1:80 n=3 then=close")?;
             wait(300);

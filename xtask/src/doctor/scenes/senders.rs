@@ -3,10 +3,8 @@
 use sockdiag_testkit::path::Way;
 
 use super::super::stage::wait;
-use super::paths::bulk;
+use super::paths::{MEGABYTE, bulk};
 use super::{Scene, Sign};
-
-const MEGABYTE: u64 = 1_000_000;
 
 pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
@@ -15,7 +13,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["application-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 then=sink")?;
             stage.here("connect 10.9.0.2:80 then=send:200000")?;
             wait(500);
@@ -35,7 +33,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["receiver-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 rcvbuf=32768 then=sink:600000")?;
             stage.here("connect 10.9.0.2:80 then=send")?;
             wait(700);
@@ -49,7 +47,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["zero-window"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(2), Way::slow(2))?;
+            stage.slow_path(2)?;
             stage.there("listen 10.9.0.2:80 rcvbuf=16384 then=hold")?;
             stage.here("connect 10.9.0.2:80 then=send")?;
             wait(1000);
@@ -63,7 +61,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["zero-window", "receiver-limited", "unsent-backlog"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(2), Way::slow(2))?;
+            stage.slow_path(2)?;
             stage.there("listen 10.9.0.2:80 then=hold")?;
             stage.here("connect 10.9.0.2:80 then=once:20000")?;
             wait(700);
@@ -77,7 +75,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["send-buffer-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(20), Way::slow(20))?;
+            stage.slow_path(20)?;
             stage.there("listen 10.9.0.2:80 then=sink")?;
             stage.here("connect 10.9.0.2:80 sndbuf=8192 cc=bbr then=send")?;
             wait(700);
@@ -90,7 +88,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["receiver-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(30), Way::slow(30))?;
+            stage.slow_path(30)?;
             stage.there("listen 10.9.0.2:80 rcvbuf=20000 then=sink")?;
             stage.here("connect 10.9.0.2:80 then=send")?;
             wait(700);
@@ -103,7 +101,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["idle-restart"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 then=sink")?;
             stage.here("connect 10.9.0.2:80 then=bursts")?;
             wait(3000);
@@ -129,7 +127,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["pacing-cap"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 then=sink")?;
             stage.here("connect 10.9.0.2:80 pacing=500000 then=send")?;
             wait(1500);
@@ -142,7 +140,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["congestion-control-mixed"],
         &[Sign::Sockets("-Htn state established sport = :80", 24)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.here("listen 10.9.0.1:80 shared then=serve")?;
             stage.here("listen 10.9.0.1:80 shared cc=cubic then=serve")?;
             stage.there("connect 10.9.0.1:80 n=24 then=ask:50")?;
@@ -156,7 +154,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["congestion-control-other"],
         &[Sign::Sockets("-Htn state established dport = :80", 4)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 then=serve")?;
             stage.here("connect 10.9.0.2:80 n=4 cc=cubic then=ask:50")?;
             wait(300);
@@ -169,7 +167,7 @@ pub(super) const SCENES: &[Scene] = &[
         &["fallback"],
         &[Sign::Gains("MPTcpExtMPCurrEstab", 0), Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
-            stage.path(Way::slow(5), Way::slow(5))?;
+            stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 then=serve")?;
             stage.here("connect 10.9.0.2:80 n=3 mptcp then=ask:100")?;
             wait(300);

@@ -33,8 +33,8 @@ use sockdiag_screen::{Action, Id, Key, More, Ordered, State, Theme, draw};
 
 use crate::end::End;
 use crate::options::Asked;
-use crate::over_time;
 use crate::question::question;
+use crate::{complete, over_time};
 use poller::{Desk, Plan, Said};
 use terminal::Screen;
 
@@ -138,10 +138,11 @@ fn theme(matches: &ArgMatches) -> Option<Theme> {
 
 /// Runs until it is ended.
 pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
-    let state = State::new(view::view(matches, asked, &selected)?);
+    let mut state = State::new(view::view(matches, asked, &selected)?);
     let choices = over_time::choices(&state.wanted().join(","), &selected)?;
     // As if there were few sockets, as on most machines.
-    let needs = over_time::needs(&choices).union(view::cheap());
+    let cheap = view::cheap();
+    let needs = over_time::needs(&choices).union(cheap);
     // What is wrong with the question is said before the screen is taken.
     let session = Session::open(question(asked, selected, needs))?;
     let (events, inbox) = mpsc::channel();
@@ -152,6 +153,8 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     asked.file = None;
     let plan = Plan::of(&state, selected);
     let poller = poller::start(session, plan, interval, desk.clone());
+    // Thousands of names, of which the first look knows nothing.
+    state.offer(complete::filter_word_list(), view::fields(&selected));
     let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
     let theme = theme(matches);
     if theme.is_none() {
@@ -170,6 +173,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
         base,
         asked,
         selected,
+        cheap,
         needs,
         late_needs: Needs::NONE,
         are_many: None,
@@ -203,6 +207,8 @@ struct Live {
     base: Asked,
     asked: Asked,
     selected: Selected,
+    /// What any preset reads.
+    cheap: Needs,
     needs: Needs,
     /// What is asked less often.
     late_needs: Needs,
@@ -321,30 +327,25 @@ impl Live {
         if had == Some(are_many) {
             return;
         }
-        let (needs, late_needs) = self.wanted_needs();
-        let needs = if are_many { needs } else { needs.union(view::cheap()) };
-        self.ask(needs, late_needs);
-    }
-
-    /// What reading what is wanted takes: at each look, and less often.
-    fn wanted_needs(&self) -> (Needs, Needs) {
-        let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected).unwrap_or_default();
-        let are_many = self.are_many == Some(true);
-        let (dear, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| are_many && poller::is_dear(it));
-        (over_time::needs(rest), over_time::needs(dear))
+        self.ask();
     }
 
     /// Reads what is wanted now; where that takes more than was asked for, asks again.
     fn read(&mut self) {
         let plan = Plan::of(&self.state, self.selected);
         let _ = self.poller.send(Said::Plan(plan));
-        let (needs, late_needs) = self.wanted_needs();
-        // What nobody reads any more is not asked for, nor is anything said of it.
-        let base = if self.are_many == Some(true) { Needs::NONE } else { view::cheap() };
-        self.ask(base.union(needs), late_needs);
+        self.ask();
     }
 
-    fn ask(&mut self, needs: Needs, late_needs: Needs) {
+    /// Asks for what is wanted, at each look and less often, where that is something else
+    /// than before.  What nobody reads any more is not asked for, nor is anything said
+    /// of it.
+    fn ask(&mut self) {
+        let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected).unwrap_or_default();
+        let are_many = self.are_many == Some(true);
+        let (dear, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| are_many && poller::is_dear(it));
+        let base = if are_many { Needs::NONE } else { self.cheap };
+        let (needs, late_needs) = (base.union(over_time::needs(rest)), over_time::needs(dear));
         if (needs, late_needs) != (self.needs, self.late_needs) {
             (self.needs, self.late_needs) = (needs, late_needs);
             self.open(None, self.asked.clone());

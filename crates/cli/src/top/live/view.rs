@@ -1,14 +1,16 @@
 //! What the screen shows at the start, from the command line and the presets.
 
+use std::collections::HashSet;
+
 use clap::ArgMatches;
 use sockdiag::fields::{Catalog, Groups, Needs};
 use sockdiag::model::Selected;
-use sockdiag_screen::{GroupBy, Preset, View};
+use sockdiag_screen::{CHOSEN, COUNT, GroupBy, Preset, View};
 
 use crate::end::End;
 use crate::options::Asked;
+use crate::over_time;
 use crate::top::preset::{self, PRESETS};
-use crate::{complete, over_time};
 
 /// What can be grouped by, and the fields of it.
 const GROUPS: [(&str, &str); 10] = [
@@ -42,9 +44,6 @@ pub(super) fn cheap() -> Needs {
 
 /// Who holds a socket, as a screen has room for.
 const LIVE_WHO: &str = "comm,pid";
-
-/// How many sockets a group has, which is no field.
-const COUNT: &str = "count";
 
 /// What is drawn over time besides.
 const SERIES: &str = "goodput_bytes_per_s,rate.retrans_per_s,age_ms";
@@ -90,7 +89,7 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
         let columns = if bare.is_empty() { Vec::new() } else { names(&bare.join(","))? };
         let sort = bare.is_empty().then(|| (COUNT.to_owned(), true));
         at = presets.len();
-        presets.push(Preset { name: "columns".to_owned(), columns, sort, last: None });
+        presets.push(Preset { name: CHOSEN.to_owned(), columns, sort, last: None });
     }
     if let (Some(sort), Some(preset)) = (text("sort"), presets.get_mut(at)) {
         preset.sort = order(sort)?;
@@ -119,15 +118,16 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
         groups,
         grouped,
         filter: filter.join(" "),
-        words: complete::filter_word_list(),
-        fields: fields(selected),
+        words: Vec::new(),
+        fields: Vec::new(),
     })
 }
 
 /// What sockets of these tables can report, by full names, with what it means.
-fn fields(selected: &Selected) -> Vec<(String, String)> {
+pub(super) fn fields(selected: &Selected) -> Vec<(String, String)> {
     let catalog = Catalog::shared();
     let mut fields: Vec<(String, String)> = Vec::new();
+    let mut seen = HashSet::new();
     for field in catalog.fields().filter(|field| catalog.reports(selected.tables, field)) {
         let members = field.kind.members().iter();
         let members = members.map(|member| (format!("{}.{}", field.name, member.name), member.meaning()));
@@ -135,7 +135,7 @@ fn fields(selected: &Selected) -> Vec<(String, String)> {
             // Some cannot be columns.
             let full =
                 over_time::choices(&name, selected).ok().and_then(|one| Some(one.first()?.full_name()));
-            if full.as_ref() == Some(&name) && fields.iter().all(|(known, _)| *known != name) {
+            if full.as_ref() == Some(&name) && seen.insert(name.clone()) {
                 fields.push((name, doc));
             }
         }

@@ -227,9 +227,8 @@ fn linked(target: u32, insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedF
 
 /// Whether more files are open on this machine than a few, as far as it says.
 fn has_many_files() -> bool {
-    let text = proc_root().map(|root| walk::contents(root.as_fd(), "sys/fs/file-nr")).unwrap_or_default();
-    let digits = text.iter().map_while(|byte| char::from(*byte).to_digit(10));
-    let open = digits.fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(digit.into()));
+    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
+    let open: u64 = text.split_whitespace().next().and_then(|open| open.parse().ok()).unwrap_or(0);
     open == 0 || open > FEW
 }
 

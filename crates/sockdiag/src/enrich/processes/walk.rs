@@ -381,7 +381,7 @@ pub(super) fn comm_of(root: BorrowedFd<'_>, tid: i32) -> Option<Box<[u8]>> {
 }
 
 /// The beginning of a file; nothing if it cannot be read.
-pub(super) fn contents(root: BorrowedFd<'_>, path: &str) -> Vec<u8> {
+fn contents(root: BorrowedFd<'_>, path: &str) -> Vec<u8> {
     chosen::beginning(root, path, STAT).unwrap_or_default()
 }
 

@@ -3,34 +3,30 @@
 //! Invariant: a counter that was not kept before gained nothing that is known.
 
 use super::Memory;
-use super::places::Places;
 
 impl Memory {
     /// Takes over what another one knows of the same sockets.  Both watch the same.
     pub(in crate::observer) fn take_over(&mut self, old: Self) {
         for number in 0..u32::try_from(old.known.len()).unwrap_or(u32::MAX) {
-            let Some(mut entry) = old.known.entry(number).copied() else { break };
+            let Some(entry) = old.known.entry(number).copied() else { break };
             let from = old.known.words(number);
+            let Some(number) = self.known.insert(entry) else { break };
+            let words = self.known.words_mut(number);
             let had = entry.had().union(old.slots.late(from));
-            let mut words = [0; super::MOST];
-            let had = self.slots.take_over(&mut words, &old.slots, from, had);
-            entry.set_had(had);
-            let mut put = |to: usize, from: Option<&[u32]>| {
-                if let Some((to, from)) =
-                    from.and_then(|from| Some((words.get_mut(to..to + from.len())?, from)))
-                {
-                    to.copy_from_slice(from);
+            let had = self.slots.take_over(words, &old.slots, from, had);
+            let mut put = |at: usize, from: &[u32]| {
+                for (to, from) in words.iter_mut().skip(at).zip(from) {
+                    *to = *from;
                 }
             };
             if let (Some(to), Some(at)) = (self.inode_at, old.inode_at) {
-                put(to, from.get(at..=at));
+                put(to, from.get(at..=at).unwrap_or_default());
             }
-            put(self.places_at, from.get(old.places_at..old.places_at + Places::WORDS));
-            put(self.watched_at, from.get(old.watched_at..));
-            let Some(number) = self.known.insert(entry) else { break };
-            let known = self.known.words_mut(number);
-            let count = known.len();
-            known.copy_from_slice(words.get(..count).unwrap_or_default());
+            // Where it is, and behind that what is watched of it.
+            put(self.places_at, from.get(old.places_at..).unwrap_or_default());
+            if let Some(entry) = self.known.entry_mut(number) {
+                entry.set_had(had);
+            }
         }
         self.places = old.places;
         self.scopes = old.scopes;

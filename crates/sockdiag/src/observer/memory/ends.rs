@@ -93,17 +93,18 @@ impl Memory {
         let mut seen = was.as_ref().map(last_seen).unwrap_or_default();
         seen.is_cut = is_cut;
         let mut past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended: Some(seen) };
-        if self.reads_ending && self.count.look_ups < MOST_LOOK_UPS && is_open(&socket, &past) {
-            self.count.look_ups += 1;
-            seen.closed_first = session.closed_first(scope_number, &socket, was.is_some());
-            past.ended = Some(seen);
-        }
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
         // Only the filter may have left it out so far: its last row may pass that.
         let was_asked = match was {
             Some(was) => was.has(flag::SHOWN) || !self.hidden.contains_number(was.state),
             None => self.asked.intersects(lived(&socket)),
         };
+        let may_show = self.reads_ending && (matched || was_asked);
+        if may_show && self.count.look_ups < MOST_LOOK_UPS && is_open(&socket, &past) {
+            self.count.look_ups += 1;
+            seen.closed_first = session.closed_first(scope_number, &socket, was.is_some());
+            past.ended = Some(seen);
+        }
         let is_unheld = was.is_none() && self.inode_at.is_some();
         let holders = self.orphans.take(socket.inode);
         let before = self.holders_before.clone();

@@ -53,7 +53,7 @@ impl Places {
         if socket.local.port == 0 {
             socket.local.port = i64::from(*ports >> 16);
         }
-        if is_any(socket.local.addr)
+        if socket.local.addr.is_unspecified()
             && let Some(known) = self.address(*address)
         {
             socket.local.addr = known;
@@ -82,13 +82,5 @@ impl Places {
         self.addresses.push(addr);
         self.numbers.insert(key, number);
         number
-    }
-}
-
-fn is_any(addr: Addr) -> bool {
-    match addr {
-        Addr::V4(octets) => octets == [0; 4],
-        Addr::V6(octets) => octets == [0; 16],
-        Addr::Number(_) | Addr::None => false,
     }
 }
