@@ -4,6 +4,7 @@
 //! Invariant: a frame is written whole before the next look, and has the sockets
 //! that ended since the look before, so that sums over it leave nothing out.
 
+mod key_bytes;
 mod live;
 mod preset;
 mod rank;
@@ -364,9 +365,9 @@ impl Page<'_> {
             write_all(heading.as_bytes())?;
         }
         let sheet = &mut self.sheet;
-        self.rank.drain(|kept| match sheet {
-            Sheet::Columns(columns) => columns.put(kept),
-            Sheet::Json(json) => json.put_kept(kept),
+        self.rank.drain(|mut rows| match sheet {
+            Sheet::Columns(columns) => columns.put_all(rows),
+            Sheet::Json(json) => rows.try_for_each(|kept| json.put_kept(kept)),
             Sheet::Groups(_) => Ok(()),
         })?;
         match &mut self.sheet {

@@ -345,7 +345,7 @@ impl Session {
         if !std::mem::take(&mut self.begun) {
             self.begin(sink)?;
         }
-        self.held.begin(0);
+        self.held.begin_poll();
         let mut failures = Vec::new();
         // Apart from the scopes, which change while the tables are read.
         let filters = self.scopes.filters();
