@@ -73,8 +73,7 @@ pub(super) struct Opened {
     asked: Asked,
     selected: Selected,
     needs: Needs,
-    late_needs: Needs,
-    session: Result<(Session, Option<Session>), String>,
+    session: Result<Session, String>,
 }
 
 /// Options of the screen.
@@ -175,7 +174,6 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
         selected,
         cheap,
         needs,
-        late_needs: Needs::NONE,
         are_many: None,
         asked_more: None,
         awaits_more: false,
@@ -210,8 +208,6 @@ struct Live {
     /// What any preset reads.
     cheap: Needs,
     needs: Needs,
-    /// What is asked less often.
-    late_needs: Needs,
     /// Whether there are many sockets; `None` if that is not known yet.
     are_many: Option<bool>,
     /// When what belongs to a socket was asked for last, and whether it was told.
@@ -337,17 +333,14 @@ impl Live {
         self.ask();
     }
 
-    /// Asks for what is wanted, at each look and less often, where that is something else
-    /// than before.  What nobody reads any more is not asked for, nor is anything said
+    /// Asks for what is wanted, where that is something else than before.  What nobody reads any more is not asked for, nor is anything said
     /// of it.
     fn ask(&mut self) {
         let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected).unwrap_or_default();
-        let are_many = self.are_many == Some(true);
-        let (dear, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| are_many && poller::is_dear(it));
-        let base = if are_many { Needs::NONE } else { self.cheap };
-        let (needs, late_needs) = (base.union(over_time::needs(rest)), over_time::needs(dear));
-        if (needs, late_needs) != (self.needs, self.late_needs) {
-            (self.needs, self.late_needs) = (needs, late_needs);
+        let base = if self.are_many == Some(true) { Needs::NONE } else { self.cheap };
+        let needs = base.union(over_time::needs(&wanted));
+        if needs != self.needs {
+            self.needs = needs;
             self.open(None, self.asked.clone());
         }
     }
@@ -365,29 +358,24 @@ impl Live {
         thread::spawn(move || events.send(Event::More(Box::new(more::more(table, id, netns.as_ref())))));
     }
 
-    /// Opens sessions beside those that are polled.
+    /// Opens a session beside the one that is polled.
     fn open(&mut self, filter: Option<String>, mut asked: Asked) {
-        let (needs, late_needs, events) = (self.needs, self.late_needs, self.events.clone());
+        let (needs, events) = (self.needs, self.events.clone());
         thread::spawn(move || {
             let selected = match over_time::selected(&mut asked) {
                 Ok(selected) => selected,
                 Err(end) => return events.send(Event::Trouble(said(&end))),
             };
-            let open =
-                |needs| Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error));
-            let session = open(needs).and_then(|session| {
-                let late = (late_needs != Needs::NONE).then(|| open(late_needs)).transpose()?;
-                Ok((session, late))
-            });
-            let opened = Opened { filter, asked, selected, needs, late_needs, session };
+            let session = Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error));
+            let opened = Opened { filter, asked, selected, needs, session };
             events.send(Event::Opened(Box::new(opened)))
         });
     }
 
     fn opened(&mut self, opened: Opened) {
-        let Opened { filter, asked, selected, needs, late_needs, session } = opened;
+        let Opened { filter, asked, selected, needs, session } = opened;
         match (session, filter) {
-            (Ok((session, late)), filter) => {
+            (Ok(session), filter) => {
                 let are_same = filter.is_none();
                 if let Some(filter) = &filter {
                     self.state.filter_taken(filter);
@@ -395,9 +383,8 @@ impl Live {
                     self.are_many = None;
                 }
                 let plan = Plan::of(&self.state, self.selected);
-                let _ =
-                    self.poller.send(Said::Session(Box::new(session), late.map(Box::new), plan, are_same));
-                if (needs, late_needs) != (self.needs, self.late_needs) {
+                let _ = self.poller.send(Said::Session(Box::new(session), plan, are_same));
+                if needs != self.needs {
                     // More was wanted meanwhile.
                     self.open(None, self.asked.clone());
                 }
