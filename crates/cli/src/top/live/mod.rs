@@ -31,9 +31,10 @@ use sockdiag::model::{Selected, StateSet};
 use sockdiag::{AskError, Session, Sockets, Verdict};
 use sockdiag_screen::{Action, Id, Key, More, Ordered, State, Theme, draw};
 
+use crate::doctor::rounds::{Rounds, Subject};
 use crate::end::End;
 use crate::options::Asked;
-use crate::question::question;
+use crate::question::{self, question};
 use crate::{complete, over_time};
 use poller::{Desk, Plan, Said};
 use terminal::Screen;
@@ -143,7 +144,9 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     let cheap = view::cheap();
     let needs = over_time::needs(&choices).union(cheap);
     // What is wrong with the question is said before the screen is taken.
-    let session = Session::open(question(asked, selected, needs))?;
+    over_time::refuse_judged_fields(needs)?;
+    let session = question::open(asked, selected, needs)?;
+    over_time::refuse_judged(&session)?;
     let (events, inbox) = mpsc::channel();
     let interval = matches.get_one("interval").copied().unwrap_or(Duration::from_secs(1));
     let desk = Desk::new(events.clone());
@@ -151,7 +154,9 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     let base = Asked { words: Vec::new(), file: None, ..asked.clone() };
     asked.file = None;
     let plan = Plan::of(&state, selected);
-    let poller = poller::start(session, plan, interval, desk.clone());
+    let rounds = needs.has(Needs::FINDINGS).then(|| Rounds::start(Subject::new(&asked, selected)));
+    let found = rounds.as_ref().map(|rounds| rounds.desk().clone());
+    let poller = poller::start(session, plan, interval, desk.clone(), found);
     // Thousands of names, of which the first look knows nothing.
     state.offer(complete::filter_word_list(), view::fields(&selected));
     let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
@@ -177,6 +182,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
         are_many: None,
         asked_more: None,
         awaits_more: false,
+        rounds,
         desk,
         poller,
         events,
@@ -213,6 +219,8 @@ struct Live {
     /// When what belongs to a socket was asked for last, and whether it was told.
     asked_more: Option<Instant>,
     awaits_more: bool,
+    /// The doctor, while what it finds is shown.
+    rounds: Option<Rounds>,
     desk: Desk,
     poller: Sender<Said>,
     events: Sender<Event>,
@@ -235,9 +243,26 @@ impl Live {
                 let events = self.events.clone();
                 thread::spawn(move || events.send(Event::Ordered(Box::new(job.run()))));
             }
+            self.judge();
             self.draw()?;
         }
         Ok(None)
+    }
+
+    /// Has the doctor look while what it finds is shown, and no longer.
+    fn judge(&mut self) {
+        if !self.needs.has(Needs::FINDINGS) && self.state.detailed().is_none() {
+            if self.rounds.take().is_some() {
+                let _ = self.poller.send(Said::Found(None));
+            }
+            return;
+        }
+        let subject = Subject::new(&self.asked, self.selected);
+        if self.rounds.as_ref().is_none_or(|rounds| rounds.subject != subject) {
+            let rounds = Rounds::start(subject);
+            let _ = self.poller.send(Said::Found(Some(rounds.desk().clone())));
+            self.rounds = Some(rounds);
+        }
     }
 
     /// Serves an event; the end, if it is one.
@@ -355,7 +380,14 @@ impl Live {
         let Some(entry) = entry.filter(|_| is_due && !self.awaits_more) else { return };
         let (table, netns, events) = (entry.table, self.asked.netns.clone(), self.events.clone());
         (self.asked_more, self.awaits_more) = (Some(Instant::now()), true);
-        thread::spawn(move || events.send(Event::More(Box::new(more::more(table, id, netns.as_ref())))));
+        let found = self.rounds.as_ref().and_then(|rounds| rounds.desk().known());
+        thread::spawn(move || {
+            let more = More {
+                found: found.map(|found| more::found(found, id)),
+                ..more::more(table, id, netns.as_ref())
+            };
+            events.send(Event::More(Box::new(more)))
+        });
     }
 
     /// Opens a session beside the one that is polled.

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockdiag::fields::{Choice, Needs};
-use sockdiag::model::{Row, Selected};
+use sockdiag::model::{Around, Names, Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::source::DumpError;
@@ -17,6 +17,7 @@ use sockdiag::{Observer, Session};
 use sockdiag_screen::{Builder, Detail, Head, Id, Late, Mark, Shot, State};
 
 use super::Event;
+use crate::doctor::rounds::{self, Known};
 use crate::over_time;
 
 /// How long sockets that ended stay.
@@ -61,6 +62,8 @@ impl Plan {
 pub(super) enum Said {
     /// Read this from now on.
     Plan(Plan),
+    /// What the doctor finds lies there from now on.
+    Found(Option<rounds::Desk>),
     /// Ask this from now on, about the same sockets as before, or about others.
     Session(Box<Session>, Plan, bool),
 }
@@ -93,7 +96,13 @@ impl Desk {
 }
 
 /// Starts to look; what is sent to it is heard between looks.
-pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk) -> Sender<Said> {
+pub(super) fn start(
+    session: Session,
+    plan: Plan,
+    interval: Duration,
+    desk: Desk,
+    found: Option<rounds::Desk>,
+) -> Sender<Said> {
     let (tell, inbox) = mpsc::channel();
     thread::spawn(move || {
         let observer = Observer::new(session);
@@ -104,6 +113,7 @@ pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk
             plan,
             interval,
             desk,
+            found,
             previous,
             stays: u8::try_from(stays).unwrap_or(5),
             begun: Instant::now(),
@@ -122,6 +132,8 @@ struct Poller {
     plan: Plan,
     interval: Duration,
     desk: Desk,
+    /// Where lies what the doctor found, where that is shown.
+    found: Option<rounds::Desk>,
     previous: Arc<Shot>,
     stays: u8,
     begun: Instant,
@@ -154,6 +166,7 @@ impl Poller {
             loop {
                 match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
                     Ok(Said::Plan(plan)) => self.plan = plan,
+                    Ok(Said::Found(desk)) => self.found = desk,
                     Ok(Said::Session(session, plan, are_same)) => {
                         self.plan = plan;
                         // What was said was about what was asked for.
@@ -195,7 +208,13 @@ impl Poller {
             wanted: self.plan.detail,
             detail: None,
             said: Vec::new(),
+            found: None,
         };
+        match self.found.as_ref().and_then(rounds::Desk::known) {
+            Some(Ok(known)) => gather.found = Some(known),
+            Some(Err(why)) => gather.said.push(format!("the doctor cannot look: {why}")),
+            None => {}
+        }
         let frame = match self.observer.look(&mut gather) {
             Ok(frame) => frame,
             Err(error) => return self.desk.events.send(Event::Trouble(error.to_string())).is_ok(),
@@ -262,6 +281,8 @@ struct Gather {
     wanted: Option<Id>,
     detail: Option<Detail>,
     said: Vec<String>,
+    /// What the doctor found, where that is shown.
+    found: Option<Arc<Known>>,
 }
 
 impl FrameSink for Gather {
@@ -274,6 +295,8 @@ impl FrameSink for Gather {
             Seen::Closed => Mark::Gone(0),
             _ => Mark::Known,
         };
+        let around = self.found.as_deref().map(|known| known as &dyn Around);
+        let row = &Row { names: Names { around, ..row.names }, ..*row };
         self.builder.row(mark, row);
         if let Some(id) = self.wanted
             && row.cookie() == Some(id.cookie)
