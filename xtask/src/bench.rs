@@ -36,6 +36,7 @@ use options::Options;
 use stage::Stage;
 use table::{Row, Same};
 
+use crate::install::PROGRAMS;
 pub(crate) use former::tree;
 pub(crate) use options::WORDS;
 pub(crate) use table::load;
@@ -84,12 +85,12 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 
 /// Builds our program as it is shipped; returns its path.
 pub(crate) fn build() -> Result<PathBuf, Why> {
-    built("sockdiag-ss", "ss")
+    build_shipped(PROGRAMS[0])
 }
 
 /// Builds `sockdiag` as it is shipped.
 pub(crate) fn build_sockdiag() -> Result<PathBuf, Why> {
-    built("sockdiag-cli", "sockdiag")
+    build_shipped(PROGRAMS[1])
 }
 
 /// Builds a program as it is shipped, in a directory of its own, without the paths of

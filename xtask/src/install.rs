@@ -108,6 +108,8 @@ pub(crate) fn install(
     String::from_utf8_lossy(&out.stdout).lines().map(PathBuf::from).for_each(&mut add);
     let papers = [
         ("README.md", include_str!("../../README.md")),
+        ("docs/ss.md", include_str!("../../docs/ss.md")),
+        ("docs/sockdiag.md", include_str!("../../docs/sockdiag.md")),
         ("CHANGELOG.md", include_str!("../../CHANGELOG.md")),
         ("SECURITY.md", include_str!("../../SECURITY.md")),
         ("LICENSE-MIT", include_str!("../../LICENSE-MIT")),

@@ -17,6 +17,7 @@ mod kernels;
 mod over_time;
 mod picture;
 mod pins;
+mod release;
 mod reproduce;
 mod screen;
 mod session;
@@ -54,6 +55,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "over-time", words: over_time::WORDS, doc: over_time::DOC, run: over_time::run },
     Chore { name: "picture", words: picture::WORDS, doc: picture::DOC, run: picture::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
+    Chore { name: "release", words: release::WORDS, doc: release::DOC, run: release::run },
     Chore { name: "reproduce", words: dist::WORDS, doc: reproduce::DOC, run: reproduce::run },
     Chore { name: "screen", words: screen::WORDS, doc: screen::DOC, run: screen::run },
     Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },

@@ -20,10 +20,7 @@ been changed since the commit.";
 /// Does it.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let here = workspace()?;
-    let changed = printed(Command::new("git").args(["status", "--porcelain", "--untracked-files=no"]))?;
-    if !changed.is_empty() {
-        return Err(Why::new(format!("not everything is committed:\n{}", changed.trim_end())));
-    }
+    crate::release::committed()?;
     dist::run(words)?;
     let (commit, there) = tree("HEAD", "reproduce")?;
     let time = printed(Command::new("git").args(["log", "-1", "--format=%ct"]))?;
