@@ -36,6 +36,8 @@ use options::Options;
 use stage::Stage;
 use table::{Row, Same};
 
+use crate::install::PROGRAMS;
+pub(crate) use former::tree;
 pub(crate) use options::WORDS;
 pub(crate) use table::load;
 
@@ -83,12 +85,12 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 
 /// Builds our program as it is shipped; returns its path.
 pub(crate) fn build() -> Result<PathBuf, Why> {
-    built("sockdiag-ss", "ss")
+    build_shipped(PROGRAMS[0])
 }
 
 /// Builds `sockdiag` as it is shipped.
 pub(crate) fn build_sockdiag() -> Result<PathBuf, Why> {
-    built("sockdiag-cli", "sockdiag")
+    build_shipped(PROGRAMS[1])
 }
 
 /// Builds a program as it is shipped, in a directory of its own, without the paths of
@@ -104,15 +106,12 @@ pub(crate) fn build_alone(program: (&str, &str)) -> Result<PathBuf, Why> {
 
 fn shipped((package, program): (&str, &str), triple: Option<&str>) -> Result<PathBuf, Why> {
     let target = target()?.join("shipped");
-    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let workspace =
-        std::fs::canonicalize(workspace).map_err(|error| Why::new(format!("{workspace}: {error}")))?;
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
     let without = |path: &Path, name| format!("--remap-path-prefix={}={name}", path.display());
-    let flags: Vec<String> = [without(&workspace, "sockdiag")]
+    // Of those that fit the last one counts: the target directory may be below the workspace.
+    let flags: Vec<String> = [without(&workspace()?, "sockdiag")]
         .into_iter()
-        .chain(home.map(|home| without(&home, "cargo")))
+        .chain(cargo_home().map(|home| without(&home, "cargo")))
+        .chain([without(&target, "sockdiag/target/shipped")])
         .collect();
     // Flags are separated by a character that no path has.
     let flags = flags.join("\u{1f}");
@@ -160,6 +159,18 @@ fn made(package: &str, kind: &str, program: &str) -> Result<(), Why> {
 /// The cargo that runs this chore.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Where the sources of this workspace are.
+pub(crate) fn workspace() -> Result<PathBuf, Why> {
+    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    std::fs::canonicalize(workspace).map_err(|error| Why::new(format!("{workspace}: {error}")))
+}
+
+/// Where cargo keeps what it fetched.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")))
 }
 
 /// The target directory that this program was built into.

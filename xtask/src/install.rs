@@ -49,9 +49,7 @@ const LIST: &str = "share/doc/sockdiag/installed";
 
 /// Does the chore `install`.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
-    let Some(place) = place(words, std::env::var_os("DESTDIR").map(PathBuf::from), DOC)? else {
-        return Ok(());
-    };
+    let place = place(words, std::env::var_os("DESTDIR").map(PathBuf::from))?;
     // Messages of a panic name files: not those of whoever built it.
     let [ours, sockdiag] = PROGRAMS.map(build_shipped);
     for path in install(&place, &ours?, &sockdiag?, &of_third_parties()?)? {
@@ -62,29 +60,22 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 
 /// Does the chore `uninstall`.
 pub(crate) fn uninstall(words: &[String]) -> Result<(), Why> {
-    match place(words, std::env::var_os("DESTDIR").map(PathBuf::from), UNINSTALL_DOC)? {
-        Some(place) => remove(&place),
-        None => Ok(()),
-    }
+    remove(&place(words, std::env::var_os("DESTDIR").map(PathBuf::from))?)
 }
 
-/// The directory below which everything goes; `None` if only help was asked for.
-fn place(words: &[String], destination: Option<PathBuf>, doc: &str) -> Result<Option<PathBuf>, Why> {
+/// The directory below which everything goes.
+fn place(words: &[String], destination: Option<PathBuf>) -> Result<PathBuf, Why> {
     let prefix = match words {
         [] => PathBuf::from("/usr/local"),
         [word] if word.starts_with("--prefix=") => PathBuf::from(word.trim_start_matches("--prefix=")),
         [word, directory] if word == "--prefix" => PathBuf::from(directory),
-        [word] if word == "--help" || word == "-h" => {
-            println!("{WORDS}\n{doc}");
-            return Ok(None);
-        }
         _ => return Err(Why::new(format!("install and uninstall know {WORDS} and --help"))),
     };
     let Some(destination) = destination.filter(|path| !path.as_os_str().is_empty()) else {
-        return Ok(Some(prefix));
+        return Ok(prefix);
     };
     // A prefix begins at the root, which is the destination.
-    Ok(Some(destination.join(prefix.strip_prefix("/").unwrap_or(&prefix))))
+    Ok(destination.join(prefix.strip_prefix("/").unwrap_or(&prefix)))
 }
 
 /// Puts everything below `place`, and lists what that is there.
@@ -117,7 +108,10 @@ pub(crate) fn install(
     String::from_utf8_lossy(&out.stdout).lines().map(PathBuf::from).for_each(&mut add);
     let papers = [
         ("README.md", include_str!("../../README.md")),
+        ("docs/ss.md", include_str!("../../docs/ss.md")),
+        ("docs/sockdiag.md", include_str!("../../docs/sockdiag.md")),
         ("CHANGELOG.md", include_str!("../../CHANGELOG.md")),
+        ("SECURITY.md", include_str!("../../SECURITY.md")),
         ("LICENSE-MIT", include_str!("../../LICENSE-MIT")),
         ("LICENSE-APACHE", include_str!("../../LICENSE-APACHE")),
         ("THIRD-PARTY", third_parties),
@@ -225,11 +219,10 @@ mod tests {
             ("--prefix=/usr", Some("/tmp/package"), "/tmp/package/usr"),
             ("", Some("/tmp/package/"), "/tmp/package/usr/local"),
         ] {
-            let place = place(&words(typed), destination.map(PathBuf::from), DOC);
-            assert_eq!(place, Ok(Some(PathBuf::from(want))), "{typed} {destination:?}");
+            let place = place(&words(typed), destination.map(PathBuf::from));
+            assert_eq!(place, Ok(PathBuf::from(want)), "{typed} {destination:?}");
         }
-        assert_eq!(place(&words("--help"), None, DOC), Ok(None));
-        assert!(place(&words("--prefix"), None, DOC).is_err());
+        assert!(place(&words("--prefix"), None).is_err() && place(&words("/usr"), None).is_err());
     }
 
     /// All files below a directory.

@@ -17,6 +17,8 @@ mod kernels;
 mod over_time;
 mod picture;
 mod pins;
+mod release;
+mod reproduce;
 mod screen;
 mod session;
 mod tap;
@@ -53,6 +55,8 @@ const CHORES: &[Chore] = &[
     Chore { name: "over-time", words: over_time::WORDS, doc: over_time::DOC, run: over_time::run },
     Chore { name: "picture", words: picture::WORDS, doc: picture::DOC, run: picture::run },
     Chore { name: "pins", words: pins::WORDS, doc: pins::DOC, run: pins::run },
+    Chore { name: "release", words: release::WORDS, doc: release::DOC, run: release::run },
+    Chore { name: "reproduce", words: dist::WORDS, doc: reproduce::DOC, run: reproduce::run },
     Chore { name: "screen", words: screen::WORDS, doc: screen::DOC, run: screen::run },
     Chore { name: "session", words: session::WORDS, doc: session::DOC, run: session::run },
     Chore {
@@ -61,37 +65,49 @@ const CHORES: &[Chore] = &[
         doc: "Fetch the reference if it is not here yet, and say which one it is.",
         run: reference,
     },
-    Chore {
-        name: "help",
-        words: "",
-        doc: "Say this.",
-        run: |_| {
-            print!("{}", help());
-            Ok(())
-        },
-    },
+    Chore { name: "help", words: "[CHORE]", doc: "List the chores, or explain one.", run: helped },
 ];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let name = words.first().map_or("help", String::as_str);
-    let rest = words.get(1..).unwrap_or_default();
-    let asks_for_help = rest.iter().any(|word| word == "--help" || word == "-h");
-    let result = match CHORES.iter().find(|chore| chore.name == name) {
-        Some(chore) if asks_for_help => {
-            print!("usage: cargo xtask{}", explained(chore));
-            Ok(())
-        }
-        Some(chore) => (chore.run)(rest),
-        None => Err(Why::new(format!("there is no chore {name:?}\n{}", help().trim_end()))),
-    };
-    match result {
+    match run(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("xtask: {why}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does what the command line asks for.
+fn run(words: &[String]) -> Result<(), Why> {
+    let Some((name, rest)) = words.split_first() else { return helped(&[]) };
+    if asks_for_help(name) {
+        return helped(rest);
+    }
+    let chore = chore(name)?;
+    if rest.iter().any(|word| asks_for_help(word)) {
+        return helped(std::slice::from_ref(name));
+    }
+    (chore.run)(rest)
+}
+
+fn asks_for_help(word: &str) -> bool {
+    word == "--help" || word == "-h"
+}
+
+fn chore(name: &str) -> Result<&'static Chore, Why> {
+    let chore = CHORES.iter().find(|chore| chore.name == name);
+    chore.ok_or_else(|| Why::new(format!("there is no chore {name:?}; `cargo xtask help` lists them")))
+}
+
+/// Does the chore `help`.
+fn helped(words: &[String]) -> Result<(), Why> {
+    match words.first() {
+        Some(name) => print!("usage: cargo xtask{}", explained(chore(name)?)),
+        None => print!("{}", help()),
+    }
+    Ok(())
 }
 
 fn help() -> String {
@@ -133,6 +149,25 @@ mod tests {
             assert!(chore.doc.ends_with('.'), "{}: not a sentence", chore.name);
             assert_eq!(CHORES.iter().filter(|other| other.name == chore.name).count(), 1);
             assert!(text.contains(&format!("\n  {}", chore.name)));
+        }
+    }
+
+    /// A chore that asked for its words first would fail or do something here.
+    #[test]
+    fn every_chore_has_help() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for Chore { name, .. } in CHORES {
+            for typed in [format!("{name} --help"), format!("{name} --prefix /x -h"), format!("help {name}")]
+            {
+                assert_eq!(run(&words(&typed)), Ok(()), "{typed}");
+            }
+        }
+        for typed in ["--help", "-h", "help", "--help dist"] {
+            assert_eq!(run(&words(typed)), Ok(()), "{typed}");
+        }
+        assert_eq!(run(&[]), Ok(()));
+        for typed in ["nothing", "help nothing", "nothing --help"] {
+            assert!(run(&words(typed)).is_err(), "{typed}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How the program ends: a status, and what is said last.
 //!
-//! Invariant: the table of statuses is [`STATUSES`]; help, manual pages and the
-//! README print it.
+//! Invariant: the table of statuses is [`STATUSES`]; help, manual pages and
+//! docs/sockdiag.md print it.
 
 use std::io;
 
@@ -179,15 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_status() {
-        let readme = include_str!("../../../README.md");
+    fn the_chapter_has_every_status() {
+        let chapter = include_str!("../../../docs/sockdiag.md");
         for Meaning { status, doc, .. } in STATUSES {
             let number = (*status as u8).to_string();
-            let rows = readme.lines().filter(|line| line.starts_with("| "));
+            let rows = chapter.lines().filter(|line| line.starts_with("| "));
             let row = rows.into_iter().find(|row| {
                 row.split(" | ").next().is_some_and(|cell| cell.split([' ', ',']).any(|word| word == number))
             });
-            let row = row.unwrap_or_else(|| panic!("{number} is not in the README"));
+            let row = row.unwrap_or_else(|| panic!("{number} is not in docs/sockdiag.md"));
             // Up to the first point, but for marks.
             let first = doc.split_once('.').map_or(*doc, |(first, _)| first);
             let said = *status as u8 > 100 || row.replace('`', "").contains(first);

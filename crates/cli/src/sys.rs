@@ -1,4 +1,5 @@
-//! What the standard library does not tell: whether the standard output was closed.
+//! What the standard library does not tell: whether the standard output was closed; and
+//! what GCC's unwinder asks for that glibc 2.34 lacks.
 //!
 //! It opens /dev/null in the place of an output that was closed, before `main` runs, and
 //! writing then succeeds.  So it is looked at before that.
@@ -23,3 +24,16 @@ extern "C" fn look() {
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
+
+/// What GCC's unwinder asks of glibc since 2.35, answered here so that the program runs
+/// on any glibc since 2.34: that no object is known, which ends the unwinding.
+///
+/// Only where panics abort: nothing is unwound there, and a program without symbols
+/// has no names to show in a backtrace.
+// SAFETY: whoever else defines this name is glibc, for which it may answer so; the
+// answer needs neither argument, and nothing is written.
+#[cfg(all(target_env = "gnu", panic = "abort"))]
+#[unsafe(no_mangle)]
+extern "C" fn _dl_find_object(_: *mut std::ffi::c_void, _: *mut std::ffi::c_void) -> std::ffi::c_int {
+    -1
+}

@@ -161,6 +161,10 @@ pub enum Notice {
     MapsTooMany { id: u32 },
     /// A value has not the size that the values of its BPF map have.
     MapValueSize { id: u32, expected: u32, got: u32 },
+    /// Names were not found by a static program, which has no name service switch.  Each
+    /// kind of name with a source that it could not ask, or with a file that is missing:
+    /// `users in sss`.
+    NamesUnasked { places: Vec<Vec<u8>> },
     /// The types of a BPF map contradict themselves.
     MapComplaint(BpfComplaint),
     /// A file that another user may have chosen was not read, nor were so many
@@ -380,6 +384,14 @@ impl fmt::Display for Notice {
             Self::MapsTooMany { id } => write!(f, "BPF map {id} is left out: too many are open"),
             Self::MapValueSize { id, expected, got } => {
                 write!(f, "a value of BPF map {id} has {}, not {expected}", Counted((*got).into(), "byte"))
+            }
+            Self::NamesUnasked { places } => {
+                f.write_str("names are looked up without NSS:")?;
+                for (at, place) in places.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { "," };
+                    write!(f, "{separator} no {}", place.escape_ascii())?;
+                }
+                Ok(())
             }
             Self::MapComplaint(complaint) => write!(f, "cannot show a value of a BPF map: {complaint}"),
             Self::FileRefused { path, why, others } => {

@@ -1,9 +1,10 @@
-//! The README's tables of answers: every command in them runs, and says something.
+//! The tables of answers in the README and in docs/ss.md: every command in them runs, and
+//! says something.
 //!
 //! Commands are read from the tables, so what they promise is what is tried.
 //! They run in a namespace of their own, since one of them closes sockets.
 //!
-//! The first table is the one that help and the manual page show.
+//! The README's table is the one that help and the manual page show.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -16,13 +17,14 @@ use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::zoo::Zoo;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+const CHAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ss.md");
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 /// It shows what is said of a wrong filter.
 const WRONG: &str = "rtt > 5'";
 
 /// What is wanted and the command of each row of the table.
 fn rows() -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(README).expect("the README");
+    let text = std::fs::read_to_string(CHAPTER).expect("the chapter");
     let (_, table) = text.split_once("| You want | Command | What comes back |").expect("the table");
     let (table, _) = table.split_once("\n## ").expect("the next section");
     let rows = table.lines().filter_map(|line| {

@@ -22,19 +22,26 @@ pub(super) struct Former {
     pub program: PathBuf,
 }
 
-/// Builds the program of a commit, given as git(1) takes it.
-pub(super) fn build(commit: &str) -> Result<Former, Why> {
+/// The full name of a commit, given as git(1) takes it, and its files below a folder of
+/// the target directory.
+pub(crate) fn tree(commit: &str, folder: &str) -> Result<(String, PathBuf), Why> {
     let name = format!("{commit}^{{commit}}");
     let commit =
         printed(Command::new("git").args(["rev-parse", "--quiet", "--verify", "--end-of-options", &name]))
             .map_err(|why| Why::new(format!("{commit:?} is no commit here: {why}")))?;
     let commit = commit.trim().to_owned();
-    let folder = target()?.join("against").join(&commit);
+    let folder = target()?.join(folder).join(&commit);
     let tree = folder.join("tree");
     if !tree.is_dir() {
         write_tree(&commit, &folder, &tree)?;
     }
-    let built = folder.join("target");
+    Ok((commit, tree))
+}
+
+/// Builds the program of a commit, given as git(1) takes it.
+pub(super) fn build(commit: &str) -> Result<Former, Why> {
+    let (commit, tree) = tree(commit, "against")?;
+    let built = tree.with_file_name("target");
     let status = cargo()
         .args(["build", "--quiet", "--locked", "--release", "--package", "sockdiag-ss", "--bin", "ss"])
         .arg("--manifest-path")

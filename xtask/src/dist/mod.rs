@@ -5,6 +5,7 @@
 //! the commit, every path is relative, and order is that of names, so that the same
 //! commit gives the same bytes.
 
+mod checks;
 mod image;
 mod packages;
 mod sbom;
@@ -63,7 +64,8 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
             return Err(Why::new(format!("{word} is not understood; usage: {WORDS}")));
         }
     }
-    let directory = crate::bench::target()?.join("dist");
+    // The manifests of packages name files there, wherever the target directory is.
+    let directory = crate::bench::workspace()?.join("target/dist");
     let _ = fs::remove_dir_all(&directory);
     make_directory(&directory)?;
     let mut dist = Dist {
@@ -143,7 +145,7 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Why + use<> {
 }
 
 /// Runs a command that says itself what is wrong.
-fn done(command: &mut Command) -> Result<(), Why> {
+pub(crate) fn done(command: &mut Command) -> Result<(), Why> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|error| Why::new(format!("running {name}: {error}")))?;
     if status.success() { Ok(()) } else { Err(Why::new(format!("{name} ended with {status}"))) }

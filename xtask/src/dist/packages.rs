@@ -2,7 +2,7 @@
 //! speak to (`package.metadata.deb`, `package.metadata.generate-rpm`).
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use sockdiag_testkit::Why;
 
@@ -13,35 +13,51 @@ use crate::bench::cargo;
 const CARGO_DEB: (&str, &str) = ("cargo-deb", "3.8.0");
 const CARGO_GENERATE_RPM: (&str, &str) = ("cargo-generate-rpm", "0.21.1");
 
+/// How often this version was packed.
+const REVISION: &str = "1";
+
 /// The package of Debian and what descends from it.
 pub(super) fn deb(dist: &mut Dist) -> Result<PathBuf, Why> {
     dist.shared()?;
-    let path = dist.directory.join(format!("sockdiag_{}_amd64.deb", dist.version));
+    let path = dist.directory.join(format!("sockdiag_{}-{REVISION}_amd64.deb", dist.version));
     let mut command = Command::new(tool(CARGO_DEB)?);
-    command.args(["--quiet", "--package", "sockdiag-cli", "--no-build", "--no-strip", "--deb-revision", ""]);
-    done(command.arg("--output").arg(&path).env("SOURCE_DATE_EPOCH", dist.time.to_string()))?;
+    command.args(["--quiet", "--package", "sockdiag-cli", "--no-build", "--no-strip"]);
+    command.args(["--deb-revision", REVISION, "--output"]).arg(&path);
+    // It prints the name of the file, as the chore does.
+    done(command.env("SOURCE_DATE_EPOCH", dist.time.to_string()).stdout(Stdio::null()))?;
     Ok(path)
 }
 
 /// The package of Fedora, RHEL and their like.
 pub(super) fn rpm(dist: &mut Dist) -> Result<PathBuf, Why> {
     dist.shared()?;
-    let path = dist.directory.join(format!("sockdiag-{}-1.x86_64.rpm", dist.version));
+    let path = dist.directory.join(format!("sockdiag-{}-{REVISION}.x86_64.rpm", dist.version));
     let mut command = Command::new(tool(CARGO_GENERATE_RPM)?);
     command.args(["generate-rpm", "--package", "crates/cli", "--source-date"]).arg(dist.time.to_string());
     done(command.arg("--output").arg(&path))?;
     Ok(path)
 }
 
-/// A packager of this version, installed where it is missing.
+/// A packager of this version, installed where it is missing: beside what else is
+/// fetched, so that another clone finds it.  It runs for seconds and is built in a
+/// minute without optimisation, in several with it.
 fn tool((name, version): (&str, &str)) -> Result<PathBuf, Why> {
-    let root = crate::bench::target()?.join("tools").join(format!("{name}-{version}"));
+    let root = fetched()?.join("tools").join(format!("{name}-{version}"));
     let program = root.join("bin").join(name);
     if !program.exists() {
         let mut command = cargo();
-        command.args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(&root).arg(name);
+        command.args(["install", "--quiet", "--locked", "--debug", "--version", version, "--root"]);
+        command.arg(&root).arg(name).env("CARGO_PROFILE_DEV_DEBUG", "false");
         // In the way of what builds this.
         done(command.env_remove("CARGO_TARGET_DIR"))?;
     }
     Ok(program)
+}
+
+/// Where what was fetched is kept, as tools/reference-ss has it.
+fn fetched() -> Result<PathBuf, Why> {
+    let of = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = || of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
+    let place = of("RIG_WORK").or_else(|| Some(cache()?.join("sockdiag-reference")));
+    place.ok_or_else(|| Why::new("HOME is not set, so there is no place for the packagers"))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sockdiag_testkit::Why;
 
-use super::{failed, make_directory};
+use super::{checks, failed, make_directory};
 use crate::bench::{build_alone, build_shipped};
 use crate::install::{PROGRAMS, install};
 
@@ -23,9 +23,10 @@ impl Tree {
     /// The programs for machines that have the C library.
     pub(super) fn shared(root: &Path, third_parties: &str) -> Result<Self, Why> {
         let [ours, sockdiag] = PROGRAMS.map(build_shipped);
-        install(root, &ours?, &sockdiag?, third_parties)?;
-        let to = root.join("share/doc/sockdiag/SECURITY.md");
-        fs::write(&to, include_str!("../../../SECURITY.md")).map_err(failed(&to))?;
+        let (ours, sockdiag) = (ours?, sockdiag?);
+        checks::shared(&ours)?;
+        checks::shared(&sockdiag)?;
+        install(root, &ours, &sockdiag, third_parties)?;
         Self::of(root)
     }
 
@@ -38,6 +39,7 @@ impl Tree {
             fs::copy(shared.root.join(name), &to).map_err(failed(&to))?;
         }
         for (built, name) in [(ours?, "bin/ss"), (sockdiag?, "bin/sockdiag")] {
+            checks::alone(&built)?;
             let to = root.join(name);
             fs::copy(built, &to).map_err(failed(&to))?;
         }

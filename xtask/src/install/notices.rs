@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use sockdiag_testkit::Why;
@@ -89,9 +89,7 @@ fn third_party(line: &str) -> Option<Package> {
 
 /// Where cargo unpacked `NAME vVERSION`.
 fn directory_of(package: &str) -> Result<PathBuf, Why> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
-    let sources = home.map(|home| home.join("registry/src"));
+    let sources = crate::bench::cargo_home().map(|home| home.join("registry/src"));
     let name = package.replacen(" v", "-", 1);
     let registries = sources.iter().flat_map(fs::read_dir).flatten().flatten();
     let mut directories = registries.map(|registry| registry.path().join(&name));

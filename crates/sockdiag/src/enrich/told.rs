@@ -3,6 +3,7 @@
 
 use super::{Cgroups, Enricher, Identities, Interfaces, NetlinkNames, Peers, Processes, Workloads};
 use crate::notice::Notice;
+use crate::sys::nss::take_unasked;
 
 impl Enricher {
     /// Whether anything was worth saying of the rows since the last call.
@@ -39,6 +40,6 @@ impl Enricher {
         let elsewhere = (elsewhere > 0).then_some(Notice::PeersElsewhere { sockets: elsewhere });
         let unheld = std::mem::take(&mut self.unheld);
         let unheld = (unheld > 0).then_some(Notice::PeersUnheld { sockets: unheld });
-        processes.into_iter().chain(elsewhere).chain(unheld)
+        processes.into_iter().chain(elsewhere).chain(unheld).chain(take_unasked())
     }
 }

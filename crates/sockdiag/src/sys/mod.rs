@@ -15,6 +15,7 @@ pub(crate) mod kernel_types;
 pub(crate) mod names;
 pub(crate) mod netlink;
 pub mod netns;
+pub(crate) mod nss;
 pub(crate) mod opener;
 pub(crate) mod outlook;
 pub(crate) mod secure;

@@ -1,7 +1,8 @@
 //! Names that the C library knows: services, protocols, users, hosts, interfaces.
 //!
 //! They go through the name service switch, as everyone else's look-ups on the
-//! machine do, so a name found here is the name that other programs show.
+//! machine do, so a name found here is the name that other programs show.  A static
+//! program has no such switch: [`super::nss`] tells what it could not ask.
 //!
 //! Source: getservbyport(3), getprotobynumber(3), getpwuid(3), getnameinfo(3), if_indextoname(3).
 #![allow(
@@ -15,11 +16,14 @@ use std::ffi::{CStr, CString};
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, ToSocketAddrs};
 
-use libc::{ERANGE, c_char, c_int, protoent, servent};
+#[cfg(target_env = "gnu")]
+use libc::protoent;
+use libc::{ERANGE, c_char, c_int, servent};
 
 use sockdiag_facts::escape;
 use sockdiag_facts::sort::sort_by;
 
+use super::nss::{Names, answered};
 use super::opener::Opener;
 use crate::model::Addr;
 
@@ -43,7 +47,7 @@ unsafe extern "C" {
         length: usize,
         found: *mut *mut servent,
     ) -> c_int;
-    #[cfg(not(target_env = "musl"))]
+    #[cfg(target_env = "gnu")]
     fn getprotobynumber_r(
         number: c_int,
         entry: *mut protoent,
@@ -68,6 +72,7 @@ unsafe trait Zeroed: Sized {
 // SAFETY: a port, and pointers to strings and to a list of them.
 unsafe impl Zeroed for servent {}
 // SAFETY: a number, and pointers to strings and to a list of them.
+#[cfg(target_env = "gnu")]
 unsafe impl Zeroed for protoent {}
 // SAFETY: two numbers and pointers to strings.
 unsafe impl Zeroed for libc::passwd {}
@@ -113,7 +118,7 @@ unsafe fn string_of(name: *const c_char) -> Option<Vec<u8>> {
 /// Name of a service by its port in host order; any protocol's with `None`.
 pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Option<Vec<u8>> {
     let protocol = protocol.map_or(std::ptr::null(), CStr::as_ptr);
-    look_up(
+    let name = look_up(
         |entry, buffer, length, found| {
             // SAFETY: `protocol` is null or a string that ends in NUL; the rest
             // is writable for what its type or `length` says.
@@ -122,26 +127,35 @@ pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Option<Vec<u8>
         // SAFETY: the look-up has put null or a string there, in the buffer,
         // which lives while the entry is read.
         |entry: &servent| unsafe { string_of(entry.s_name) },
-    )
+    );
+    answered(Names::Services, name)
 }
 
 /// Port, in host order, of a service by its name or an alias.
 pub(crate) fn service_port(name: &[u8], protocol: Option<&CStr>) -> Option<u16> {
     let name = CString::new(name).ok()?;
     let protocol = protocol.map_or(std::ptr::null(), CStr::as_ptr);
-    look_up(
+    let port = look_up(
         |entry, buffer, length, found| {
             // SAFETY: both strings end in NUL (`protocol` may be null); the rest
             // is writable for what its type or `length` says.
             unsafe { getservbyname_r(name.as_ptr(), protocol, entry, buffer, length, found) }
         },
         |entry: &servent| Some(u16::from_be(entry.s_port as u16)),
-    )
+    );
+    answered(Names::Services, port)
 }
 
-/// Name of an IP protocol by its number.
-#[cfg(target_env = "musl")]
+/// Name of an IP protocol by its number: of the file, since other C libraries may know
+/// but those of a list of their own.
+#[cfg(not(target_env = "gnu"))]
 pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
+    super::nss::protocol(number, std::path::Path::new("/etc")).or_else(|| listed_protocol(number))
+}
+
+/// Name of an IP protocol that the C library knows without a file.
+#[cfg(not(target_env = "gnu"))]
+fn listed_protocol(number: u16) -> Option<Vec<u8>> {
     // The entry is one for the whole process, so that one thread has it at a time.
     static ENTRY: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _mine = ENTRY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -154,7 +168,7 @@ pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
 }
 
 /// Name of an IP protocol by its number.
-#[cfg(not(target_env = "musl"))]
+#[cfg(target_env = "gnu")]
 pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
     look_up(
         |entry, buffer, length, found| {
@@ -169,7 +183,7 @@ pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
 
 /// Name of a user by its number.
 pub(crate) fn user_name(uid: u32) -> Option<Vec<u8>> {
-    look_up(
+    let name = look_up(
         |entry, buffer, length, found| {
             // SAFETY: the call takes any number; the rest is writable for what
             // its type or `length` says.
@@ -177,26 +191,28 @@ pub(crate) fn user_name(uid: u32) -> Option<Vec<u8>> {
         },
         // SAFETY: as for a service.
         |entry: &libc::passwd| unsafe { string_of(entry.pw_name) },
-    )
+    );
+    answered(Names::Users, name)
 }
 
 /// Number of a user by its name.
 pub(crate) fn user_number(name: &[u8]) -> Option<u32> {
     let name = CString::new(name).ok()?;
-    look_up(
+    let uid = look_up(
         |entry, buffer, length, found| {
             // SAFETY: the name ends in NUL; the rest is writable for what its
             // type or `length` says.
             unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, length, found) }
         },
         |entry: &libc::passwd| Some(entry.pw_uid),
-    )
+    );
+    answered(Names::Users, uid)
 }
 
 /// The name of a host by its address; `None` if it has none.  May take as long
 /// as the resolver does, and may run on several threads at once.
 pub(crate) fn host_name(addr: Addr) -> Option<Vec<u8>> {
-    match addr {
+    let name = match addr {
         Addr::V4(octets) => {
             let mut sa = libc::sockaddr_in::zeroed();
             sa.sin_family = libc::AF_INET as libc::sa_family_t;
@@ -209,8 +225,9 @@ pub(crate) fn host_name(addr: Addr) -> Option<Vec<u8>> {
             sa.sin6_addr.s6_addr = octets;
             name_of(&sa)
         }
-        Addr::Number(_) | Addr::None => None,
-    }
+        Addr::Number(_) | Addr::None => return None,
+    };
+    answered(Names::Hosts, name)
 }
 
 /// A socket address of the C library.
@@ -256,7 +273,7 @@ pub(crate) fn host_addrs(name: &[u8]) -> Vec<Addr> {
     if is_hexadecimal_address(name) {
         return Vec::new();
     }
-    let Ok(found) = (name, 0).to_socket_addrs() else { return Vec::new() };
+    let Some(found) = answered(Names::Hosts, (name, 0).to_socket_addrs().ok()) else { return Vec::new() };
     let mut addrs: Vec<Addr> = Vec::new();
     for addr in found {
         let addr = match addr.ip() {

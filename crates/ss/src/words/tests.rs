@@ -138,6 +138,11 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             b"ss: 1 network namespace cannot be entered (a): Operation not permitted\n",
             true,
         ),
+        (
+            Notice::NamesUnasked { places: vec![b"services in /etc/services".to_vec(), b"users in sss".to_vec()] },
+            b"ss: names are looked up without NSS: no services in /etc/services, no users in sss\n",
+            true,
+        ),
         (Notice::PeersLeftOut { sockets: 7 }, b"ss: peer table full: 7 sockets not matched\n", true),
         (Notice::Destroyed(Tally { destroyed: 1, ..Tally::default() }), b"ss: 1 socket closed\n", true),
         (Notice::DestroyRefused { errno: 1 }, b"SOCK_DESTROY answers: Operation not permitted\n", false),
