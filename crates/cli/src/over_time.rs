@@ -107,8 +107,9 @@ pub(crate) fn observer(
     needs: Needs,
     watched: Vec<Choice>,
 ) -> Result<Observer, End> {
-    if needs.intersects(Needs::AROUND) {
-        return Err(judged_elsewhere("a field that is shown, or ordered or grouped by,"));
+    refuse_judged_fields(needs)?;
+    if needs.intersects(Needs::FINDINGS) {
+        return Err(End::usage("what the doctor found of a socket is shown by sockdiag top"));
     }
     let session = question::open(asked, selected, needs)?;
     refuse_judged(&session)?;
@@ -120,11 +121,24 @@ pub(crate) fn observer(
     Ok(observer)
 }
 
+/// Refuses to show what only the doctor can read.
+pub(crate) fn refuse_judged_fields(needs: Needs) -> Result<(), End> {
+    if needs.intersects(Needs::AROUND) {
+        return Err(judged_elsewhere("a field that is shown, or ordered or grouped by,"));
+    }
+    Ok(())
+}
+
 /// Refuses a filter on what only the doctor can read.
 pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
-    match session.filter().and_then(|filter| filter.field_with(Needs::AROUND)) {
-        Some(field) => Err(judged_elsewhere(field.name)),
-        None => Ok(()),
+    let field_with = |needs| session.filter().and_then(|filter| filter.field_with(needs));
+    match (field_with(Needs::AROUND), field_with(Needs::FINDINGS)) {
+        (Some(field), _) => Err(judged_elsewhere(field.name)),
+        (_, Some(field)) => Err(End::usage(format!(
+            "{} is known after the sockets were chosen: sockdiag top shows it and orders by it",
+            field.name
+        ))),
+        (None, None) => Ok(()),
     }
 }
 

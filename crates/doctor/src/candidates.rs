@@ -18,6 +18,8 @@ use crate::rule::Severity;
 
 /// Groups that are kept of a rule.
 const MOST_GROUPS: usize = 1 << 14;
+/// Sockets that are kept of a group.
+const MOST_MEMBERS: usize = 1 << 16;
 
 /// A socket that was kept.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub(crate) struct Group {
     pub(crate) traffic: f64,
     pub(crate) worst: Option<Worst>,
     pub(crate) holders: Vec<String>,
+    /// Its sockets by namespace and cookie, where they are kept.
+    pub(crate) members: Vec<(u64, u64)>,
     /// Whether the third look found it so again.
     pub(crate) is_confirmed: bool,
 }
@@ -90,6 +94,7 @@ const KEYS: [&str; 9] = [
 pub(crate) struct Readers {
     keys: Vec<Choice>,
     traffic: Option<Choice>,
+    keeps_members: bool,
     pub(crate) hash: RandomState,
 }
 
@@ -99,8 +104,14 @@ impl Readers {
         Self {
             keys: KEYS.iter().filter_map(|name| choice(name)).collect(),
             traffic: choice("goodput_bytes_per_s"),
+            keeps_members: false,
             hash: RandomState::new(),
         }
+    }
+
+    /// From now on the sockets of groups are kept.
+    pub(crate) fn keep_members(&mut self) {
+        self.keeps_members = true;
     }
 
     /// What reading them costs.
@@ -233,11 +244,18 @@ impl Candidates {
             traffic: 0.0,
             worst: None,
             holders: Vec::new(),
+            members: Vec::new(),
             is_confirmed: false,
         });
         group.amounts.add(&rule.aggregates, &readers.hash, row);
         group.severity = group.severity.max(severity);
         group.traffic += readers.traffic(row);
+        if readers.keeps_members
+            && group.members.len() < MOST_MEMBERS
+            && let Some(cookie) = row.cookie()
+        {
+            group.members.push((netns, cookie));
+        }
         let rank = match (value, rule.is_upward()) {
             (Some(value), true) => value,
             (Some(value), false) => -value,

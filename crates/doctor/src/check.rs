@@ -378,6 +378,9 @@ impl Checked {
         });
         let needs =
             conditions.chain(choices.chain(evidence).map(Choice::needs)).fold(Needs::NONE, Needs::union);
+        if needs.intersects(Needs::FINDINGS) {
+            return Err(reader.wrong("when", rule.id.span(), "what rules find is known after them"));
+        }
         Ok(Self {
             tables: reader.tables,
             states,

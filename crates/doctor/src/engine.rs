@@ -155,6 +155,13 @@ impl Doctor {
         }
     }
 
+    /// The same, which also keeps the sockets that each finding is about.
+    #[must_use]
+    pub fn keeping_members(mut self) -> Self {
+        self.readers.keep_members();
+        self
+    }
+
     /// The rules.
     pub fn rules(&self) -> &[Checked] {
         &self.rules
@@ -454,6 +461,7 @@ impl Doctor {
             next: filling.fill(&rule.next),
             manual: rule.rule.manual.clone(),
             traffic: group.traffic,
+            members: group.members.clone(),
         };
         let mut keys = worst.keys.clone();
         if rule.rule.subject.has_no_socket() {

@@ -83,6 +83,9 @@ pub struct Finding {
     pub manual: String,
     /// Bytes in a second that the sockets move.
     pub traffic: f64,
+    /// Its sockets and those of what follows from it, by the inode of the namespace and the
+    /// cookie; empty unless they are kept ([`Doctor::keeping_members`](crate::Doctor)).
+    pub members: Vec<(u64, u64)>,
 }
 
 /// What is filled into sentences.
@@ -208,18 +211,16 @@ pub(crate) fn ranked(rules: &[Checked], mut drafts: Vec<Draft>) -> Vec<Finding> 
         }
     }
     let roots: Vec<usize> = (0..drafts.len()).map(|at| root(&cause, at)).collect();
-    let told: Vec<(usize, String, String, Severity, f64)> = roots
+    let told: Vec<(usize, Finding)> = roots
         .iter()
         .enumerate()
         .filter(|(at, root)| at != *root)
-        .filter_map(|(at, root)| {
-            let Finding { id, title, severity, traffic, .. } = &drafts.get(at)?.finding;
-            Some((*root, id.clone(), title.clone(), *severity, *traffic))
-        })
+        .filter_map(|(at, root)| Some((*root, drafts.get(at)?.finding.clone())))
         .collect();
-    for (root, id, title, severity, traffic) in told {
+    for (root, Finding { id, title, severity, traffic, members, .. }) in told {
         let Some(draft) = drafts.get_mut(root) else { continue };
         draft.finding.explains.push((id, title));
+        draft.finding.members.extend(members);
         // A cause is as bad as what follows from it.
         draft.finding.severity = draft.finding.severity.max(severity);
         draft.finding.traffic = draft.finding.traffic.max(traffic);

@@ -8,6 +8,7 @@ use sockdiag::fields::{Catalog, Choice, ChoiceError};
 use sockdiag::model::{Row, TableSet};
 
 use crate::Out;
+use crate::kept;
 use crate::lead::Lead;
 pub use crate::sheet::Shape;
 use crate::sheet::Sheet;
@@ -58,19 +59,6 @@ impl<'w> Columns<'w> {
     }
 }
 
-/// The cells of a row that was kept.
-fn cells(kept: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
-    let mut rest = kept;
-    std::iter::from_fn(move || {
-        let (length, behind) = rest.split_first_chunk()?;
-        rest = behind;
-        let Some(length) = u32::from_ne_bytes(*length).checked_sub(1) else { return Some(None) };
-        let (cell, behind) = rest.split_at_checked(length as usize)?;
-        rest = behind;
-        Some(Some(cell))
-    })
-}
-
 impl Columns<'_> {
     /// Reads the cells of a row.
     fn read(&mut self, row: &Row<'_>) {
@@ -83,30 +71,18 @@ impl Columns<'_> {
     }
 
     /// Appends the cells of a row, to be shown later.
-    ///
-    /// Each cell has its length and one more before it, in four bytes; 0 stands for one
-    /// without a value.
     pub fn keep(&self, row: &Row<'_>, out: &mut Vec<u8>) {
         for choice in &self.choices {
-            let start = out.len();
-            out.extend_from_slice(&[0; 4]);
-            if choice.put(out, row)
-                && let Ok(length) = u32::try_from(out.len() - start - 3)
-                && let Some(place) = out.get_mut(start..start + 4)
-            {
-                place.copy_from_slice(&length.to_ne_bytes());
-            } else {
-                out.truncate(start + 4);
-            }
+            kept::put(out, |out| choice.put(out, row));
         }
     }
 
-    /// Shows what was kept.
+    /// Shows rows that were kept.
     ///
     /// # Errors
     /// When writing to the output fails.
-    pub fn put(&mut self, kept: &[u8]) -> io::Result<()> {
-        self.sheet.line(cells(kept))
+    pub fn put_all<'k>(&mut self, rows: impl Iterator<Item = &'k [u8]> + Clone) -> io::Result<()> {
+        self.sheet.put_all(rows)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod field_list;
 pub mod groups;
 pub mod json;
+mod kept;
 mod layout;
 pub mod lead;
 mod sheet;

@@ -19,6 +19,7 @@ use sockdiag::escape::{self, letters};
 use sockdiag::number::put_start;
 
 use crate::Out;
+use crate::kept::{self, Cell};
 
 /// How cells are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,40 +150,61 @@ impl<'w> Sheet<'w> {
     /// Lays out and writes the lines that are held.
     fn release(&mut self) -> io::Result<()> {
         let columns = self.right.len().max(1);
-        let is_last = |at: usize| at + 1 == columns;
+        let padded = self.padded();
         for line in self.ends.chunks(columns) {
-            for (at, (width, (_, letters))) in self.widths.iter_mut().zip(line).enumerate() {
-                // A number in the last column is padded before it.
-                let is_padded = !is_last(at) || self.right.get(at).copied().unwrap_or_default();
-                *width = (*width).max(if is_padded { (*letters).min(WIDEST) } else { 0 });
+            for (width, (_, letters)) in self.widths.iter_mut().take(padded).zip(line) {
+                *width = (*width).max((*letters).min(WIDEST));
             }
         }
         let mut from = 0;
         for line in self.ends.chunks(columns) {
-            for (at, (((to, letters), width), right)) in
-                line.iter().zip(&self.widths).zip(&self.right).enumerate()
-            {
-                if at > 0 {
-                    self.buffer.extend_from_slice(b"  ");
-                }
-                let padding = width.saturating_sub(*letters);
-                if *right {
-                    put_blanks(&mut self.buffer, padding);
-                }
-                self.buffer.extend_from_slice(self.cells.get(from..*to).unwrap_or_default());
+            for (at, ((to, letters), width)) in line.iter().zip(&self.widths).enumerate() {
+                let bytes = self.cells.get(from..*to).unwrap_or_default();
                 from = *to;
-                if !*right && !is_last(at) {
-                    put_blanks(&mut self.buffer, padding);
-                }
+                let right = self.right.get(at).copied().unwrap_or_default();
+                put_cell(&mut self.buffer, at, Cell { bytes, letters: *letters }, *width, right);
             }
-            self.buffer.push(b'\n');
-            if self.buffer.len() >= BUFFER {
-                self.out.write_all(&self.buffer)?;
-                self.buffer.clear();
-            }
+            end_line(&mut self.buffer, &mut self.out)?;
         }
         self.cells.clear();
         self.ends.clear();
+        Ok(())
+    }
+
+    /// How many columns are padded: each but the last, and the last one if its cells are
+    /// numbers, before which the blanks stand.
+    fn padded(&self) -> usize {
+        self.right.len() - usize::from(self.right.last() == Some(&false))
+    }
+
+    /// Appends rows that were kept.  All are there, so that those of aligned lines have
+    /// the widths of all.
+    pub(crate) fn put_all<'k>(&mut self, mut rows: impl Iterator<Item = &'k [u8]> + Clone) -> io::Result<()> {
+        if self.shape != Shape::Aligned {
+            return rows.try_for_each(|row| self.line(kept::cells(row).map(|cell| Some(cell?.bytes))));
+        }
+        let padded = self.padded();
+        for row in rows.clone() {
+            for (width, cell) in self.widths.iter_mut().take(padded).zip(kept::cells(row)) {
+                *width = (*width).max(cell.unwrap_or(kept::ABSENT).letters.min(WIDEST));
+            }
+        }
+        self.release()?;
+        for row in rows {
+            let columns = self.widths.iter().zip(&self.right).zip(kept::cells(row));
+            for (at, ((width, right), cell)) in columns.enumerate() {
+                let cell = cell.unwrap_or(kept::ABSENT);
+                if cell.letters > WIDEST && at + 1 < self.right.len() {
+                    let mut bytes = escape::shortened(cell.bytes, WIDEST).unwrap_or(cell.bytes).to_vec();
+                    bytes.extend_from_slice(escape::CUT.as_bytes());
+                    let cell = Cell { bytes: &bytes, letters: letters(&bytes) };
+                    put_cell(&mut self.buffer, at, cell, *width, *right);
+                } else {
+                    put_cell(&mut self.buffer, at, cell, *width, *right);
+                }
+            }
+            end_line(&mut self.buffer, &mut self.out)?;
+        }
         Ok(())
     }
 
@@ -218,6 +240,32 @@ impl<'w> Sheet<'w> {
         let (_, written) = piece(&mut self.csv, &mut room);
         self.buffer.extend_from_slice(room.get(..written).unwrap_or_default());
     }
+}
+
+/// Appends a cell of an aligned line, as wide as its column; no width is that of the last
+/// column, behind which nothing stands.
+fn put_cell(out: &mut Vec<u8>, at: usize, cell: Cell<'_>, width: usize, right: bool) {
+    if at > 0 {
+        out.extend_from_slice(b"  ");
+    }
+    let padding = width.saturating_sub(cell.letters);
+    if right {
+        put_blanks(out, padding);
+    }
+    out.extend_from_slice(cell.bytes);
+    if !right {
+        put_blanks(out, padding);
+    }
+}
+
+/// Ends an aligned line, and writes lines when there are many.
+fn end_line(buffer: &mut Vec<u8>, out: &mut Out<'_>) -> io::Result<()> {
+    buffer.push(b'\n');
+    if buffer.len() >= BUFFER {
+        out.write_all(buffer)?;
+        buffer.clear();
+    }
+    Ok(())
 }
 
 /// Appends blanks: few, as a rule, which are copied without a call.
@@ -285,6 +333,45 @@ mod tests {
             sheet.finish().expect("memory takes all");
             drop(sheet);
             assert_eq!(String::from_utf8(out).expect("ASCII"), want);
+        }
+    }
+
+    #[test]
+    fn rows_that_were_kept_look_as_others() {
+        let long = "é".repeat(2 * WIDEST);
+        let more =
+            [[Some(long.as_str()), Some("1"), Some(long.as_str())], [Some("\\-"), Some(long.as_str()), None]];
+        let lines: Vec<[Option<&str>; 3]> = LINES.iter().chain(&more).copied().collect();
+        let keep = |line: &[Option<&str>; 3]| {
+            let mut row = Vec::new();
+            for cell in line {
+                kept::put(&mut row, |out| {
+                    out.extend_from_slice(cell.unwrap_or_default().as_bytes());
+                    cell.is_some()
+                });
+            }
+            row
+        };
+        let rows: Vec<Vec<u8>> = lines.iter().skip(1).map(keep).collect();
+        for shape in [Shape::Aligned, Shape::Csv, Shape::Tsv] {
+            for right in [[false, true, false], [false, true, true]] {
+                let show = |is_kept: bool| {
+                    let mut out = Vec::new();
+                    let mut sheet = Sheet::new(Box::new(&mut out), shape, right.to_vec());
+                    for line in lines.iter().take(if is_kept { 1 } else { lines.len() }) {
+                        sheet
+                            .line(line.iter().map(|cell| cell.map(str::as_bytes)))
+                            .expect("memory takes all");
+                    }
+                    if is_kept {
+                        sheet.put_all(rows.iter().map(Vec::as_slice)).expect("memory takes all");
+                    }
+                    sheet.finish().expect("memory takes all");
+                    drop(sheet);
+                    String::from_utf8(out).expect("UTF-8")
+                };
+                assert_eq!(show(true), show(false), "{shape:?} {right:?}");
+            }
         }
     }
 

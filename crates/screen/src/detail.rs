@@ -38,6 +38,22 @@ pub struct More {
     pub peer: Vec<(&'static str, String, &'static str)>,
     /// What there is to say where there is none.
     pub said: String,
+    /// What the doctor found of it, the worst first, or why it cannot look; `None` until it
+    /// has looked twice.
+    pub found: Option<Result<Vec<Told>, String>>,
+}
+
+/// What the doctor found of a socket.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// The rule.
+    pub id: String,
+    /// The word for how bad it is.
+    pub severity: &'static str,
+    /// What it says.
+    pub says: String,
+    /// What to do next.
+    pub next: String,
 }
 
 impl Detail {

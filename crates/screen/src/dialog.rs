@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::detail::SERIES;
+use crate::detail::{More, SERIES, Told};
 use crate::draw::Page;
 use crate::keys::KEYS;
 use crate::shot::{Id, Mark};
@@ -174,6 +174,28 @@ pub(crate) fn bars(numbers: &[Option<f64>]) -> String {
     numbers.iter().map(bar).collect()
 }
 
+/// What the doctor found.
+fn found(theme: Theme, more: &More, room: usize) -> Vec<(String, String, Style)> {
+    let plain = Style::new();
+    let sentence = |text: &str| vec![(String::new(), text.to_owned(), Theme::strong())];
+    let told = match &more.found {
+        None => return sentence("what is wrong with it is known after two looks"),
+        Some(Err(why)) => return sentence(&format!("the doctor cannot look: {why}")),
+        Some(Ok(told)) if told.is_empty() => return sentence("the doctor finds nothing wrong with it"),
+        Some(Ok(told)) => told,
+    };
+    let mut lines = Vec::new();
+    for Told { id, severity, says, next } in told {
+        lines.push((String::new(), format!("{severity}: {id}"), theme.warning()));
+        for (name, text) in [("what", says), ("next", next)] {
+            for (at, part) in folded(text, room.max(1)).into_iter().enumerate() {
+                lines.push((if at == 0 { name } else { "" }.to_owned(), part, plain));
+            }
+        }
+    }
+    lines
+}
+
 /// Everything about a socket; returns how far it is scrolled.
 pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body: Rect) -> u16 {
     if body.height == 0 {
@@ -214,6 +236,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
         parts.map(|(at, part)| (if at == 0 { *field } else { "" }.to_owned(), part, plain)).collect()
     };
     if let Some(more) = more {
+        lines.extend(found(page.theme, more, room));
         let title = if more.peer.is_empty() { more.said.as_str() } else { "the other end, on this machine" };
         if !title.is_empty() {
             lines.push((String::new(), title.to_owned(), Theme::strong()));

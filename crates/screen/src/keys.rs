@@ -48,7 +48,7 @@ pub const KEYS: &[KeyHelp] = &[
     key("r", "turn the order round"),
     key("o", "order by any field, chosen from a list"),
     key("c", "choose columns from a list of all fields"),
-    key("1-9", "columns for a question: traffic, latency, loss, queues, memory, limits, endings"),
+    key("1-9", "columns for a question: traffic, latency, loss, queues, memory, limits, endings, findings"),
     key("g G", "group by the next thing, by the one before"),
     key("b", "group by any field, chosen from a list"),
     key("Enter", "details of a socket; unfold or fold a group"),

@@ -26,7 +26,7 @@ mod state;
 mod text;
 mod theme;
 
-pub use detail::{Detail, More, SERIES};
+pub use detail::{Detail, More, SERIES, Told};
 pub use draw::draw;
 pub use group::GroupBy;
 pub use keys::{KEYS, Key, KeyHelp};

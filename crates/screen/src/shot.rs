@@ -312,19 +312,34 @@ fn ordered(number: f64) -> u64 {
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
-/// Columns that are read less often than the others, by socket: those of sockets that
-/// came later are not known yet.
+/// A shot in which columns were read that are read less often than others, by socket:
+/// those of sockets that came later are not known yet.
 #[derive(Debug)]
 pub struct Late {
-    shot: Shot,
+    shot: Arc<Shot>,
     rows: HashMap<Id, usize>,
 }
 
 impl Late {
-    /// Those of a shot.
-    pub fn of(shot: Shot) -> Self {
+    /// The columns of this shot.
+    pub fn of(shot: Arc<Shot>) -> Self {
         let rows = shot.entries.iter().enumerate().map(|(row, entry)| (entry.id, row)).collect();
         Self { shot, rows }
+    }
+
+    /// Whether it has these columns.
+    pub fn has(&self, columns: &[Choice]) -> bool {
+        columns.iter().all(|choice| self.shot.column(&choice.full_name()).is_some())
+    }
+
+    /// The row of a socket, which is the `next` one if they are listed as before; `None`
+    /// for one without a cookie, which nothing tells from others.
+    fn find(&self, id: Id, next: usize) -> Option<usize> {
+        match self.shot.entries.get(next) {
+            _ if id.cookie == 0 => None,
+            Some(entry) if entry.id == id => Some(next),
+            _ => self.rows.get(&id).copied(),
+        }
     }
 }
 
@@ -345,6 +360,8 @@ pub struct Builder {
     late: Option<Arc<Late>>,
     /// For each of those its column there.
     late_columns: Vec<Option<usize>>,
+    /// The row there behind the last one that was found.
+    late_next: usize,
 }
 
 impl Builder {
@@ -377,23 +394,25 @@ impl Builder {
             stays,
             late: None,
             late_columns,
+            late_next: 0,
         }
     }
 
     /// The last so many columns are not read, but are as they were known then.
     #[must_use]
-    pub fn late(mut self, columns: usize, late: Option<Arc<Late>>) -> Self {
-        let first = self.shot.names.len().saturating_sub(columns);
-        let names = self.shot.names.iter().skip(first);
-        let column = |name: &String| late.as_ref().and_then(|late| late.shot.column(name));
-        self.late_columns = names.map(column).collect();
-        self.late = late;
+    pub fn late(mut self, late: Option<(usize, Arc<Late>)>) -> Self {
+        if let Some((columns, late)) = late {
+            let first = self.shot.names.len().saturating_sub(columns);
+            self.late_columns =
+                self.shot.names.iter().skip(first).map(|name| late.shot.column(name)).collect();
+            self.late = Some(late);
+        }
         self
     }
 
     /// Takes a row.
     pub fn row(&mut self, mark: Mark, row: &Row<'_>) {
-        let Self { shot, last, adds, has_unit, late, late_columns, .. } = self;
+        let Self { shot, last, adds, has_unit, late, late_columns, late_next, .. } = self;
         let Shot { columns, entries, cells, text, sums, .. } = shot;
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
         let id = Id { netns, cookie: row.cookie().unwrap_or(0) };
@@ -410,7 +429,10 @@ impl Builder {
         if late_columns.is_empty() {
             return;
         }
-        let known = late.as_ref().and_then(|late| Some((&late.shot, *late.rows.get(&id)?)));
+        let known = late.as_ref().and_then(|late| Some((&*late.shot, late.find(id, *late_next)?)));
+        if let Some((_, row)) = known {
+            *late_next = row + 1;
+        }
         for (column, last) in late_columns.iter().zip(last.iter_mut().skip(read_now)) {
             let cell =
                 known.zip(*column).map_or(Cell::Absent, |((shot, row), column)| shot.cell(row, column));

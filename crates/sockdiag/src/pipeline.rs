@@ -174,7 +174,9 @@ impl<'p> Pipeline<'p> {
         }
         let tests_holders = self.gate.needs().has(Needs::PROCESSES);
         self.enricher.expect_tests(tests_holders);
-        if tests_holders || self.order.needs().has(Needs::PROCESSES) {
+        // Where there were many sockets, there will be many again: they need not wait.
+        let are_many = self.held.waited_before() >= HELD_BYTES;
+        if tests_holders || are_many || self.order.needs().has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
         let services = self.enricher.begin(query.table);
@@ -316,6 +318,10 @@ impl<'p> Pipeline<'p> {
             }
         });
         self.enricher.enter(scope);
+        if held.bytes() > BATCH_BYTES && self.all_is_known() {
+            // No more than a batch waits from here on.
+            held.give_back();
+        }
         // What follows is of the same namespace as the last of these.
         held.begin(scope);
         *self.held = held;

@@ -6,6 +6,7 @@
 //! Invariant: whatever a look could not see, the doctor hears of.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -94,6 +95,15 @@ impl Looking<'_> {
     }
 }
 
+/// What happened to the socket of a row.
+pub(super) fn event(seen: Seen) -> Event {
+    match seen {
+        Seen::Closed => Event::Closed,
+        Seen::Opened => Event::Opened,
+        _ => Event::Live,
+    }
+}
+
 impl FrameSink for Looking<'_> {
     type Error = Infallible;
 
@@ -112,11 +122,7 @@ impl FrameSink for Looking<'_> {
             }
             return Ok(());
         }
-        let event = match seen {
-            Seen::Closed => Event::Closed,
-            Seen::Opened => Event::Opened,
-            _ => Event::Live,
-        };
+        let event = event(seen);
         if self.is_wanted(event, row) {
             self.doctor.judge(event, row);
         }
@@ -155,7 +161,7 @@ impl Sink for Confirming<'_> {
     }
 }
 
-fn failed(error: PollError<Infallible>) -> End {
+pub(super) fn failed(error: PollError<Infallible>) -> End {
     match error {
         PollError::Ask(error) => error.into(),
         error => End::unseen(error.to_string()),
@@ -172,17 +178,17 @@ fn filter_of(asked: &Asked, selected: Selected) -> Result<Option<Expr>, End> {
 }
 
 /// Everything, without the condition of the asker.
-fn question_of_all(asked: &Asked, selected: Selected, needs: Needs) -> Question {
+pub(super) fn question_of_all(netns: Option<&OsString>, selected: Selected, needs: Needs) -> Question {
     let mut question = Question::new(selected);
     question.needs = needs;
     question.numeric = true;
-    question.netns.clone_from(&asked.netns);
+    question.netns = netns.cloned();
     question.explain = false;
     question
 }
 
 /// Tells what the namespaces count.
-fn count(doctor: &mut Doctor, observer: &Observer) -> (u64, bool) {
+pub(super) fn count(doctor: &mut Doctor, observer: &Observer) -> (u64, bool) {
     let all = observer.counters();
     let (number, mut has_counters) = (u64::try_from(all.len()).unwrap_or(u64::MAX), false);
     for counters in all {
@@ -201,12 +207,17 @@ fn count(doctor: &mut Doctor, observer: &Observer) -> (u64, bool) {
 
 /// From the middle of one window to that of another, in seconds.
 #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a run are exact as a double")]
-fn between(first: Window, second: Window) -> f64 {
+pub(super) fn between(first: Window, second: Window) -> f64 {
     second.middle_ns().saturating_sub(first.middle_ns()) as f64 / 1e9
 }
 
 /// Looks once more at those that are suspected, and at who holds them.
-fn third(doctor: &mut Doctor, asked: &Asked, selected: Selected, visited: &[u64]) -> Result<(), End> {
+pub(super) fn third(
+    doctor: &mut Doctor,
+    netns: Option<&OsString>,
+    selected: Selected,
+    visited: &[u64],
+) -> Result<(), End> {
     let mut session = {
         let suspects = doctor.suspects();
         let sockets: Vec<(u64, Socket<'_>)> =
@@ -219,7 +230,7 @@ fn third(doctor: &mut Doctor, asked: &Asked, selected: Selected, visited: &[u64]
         }
         let needs = needs_of(doctor).union(Needs::PROCESSES);
         let selected = Selected { tables, ..selected };
-        let mut session = Session::open(question_of_all(asked, selected, needs))?;
+        let mut session = Session::open(question_of_all(netns, selected, needs))?;
         let is_tcp = |(_, socket): &(u64, Socket<'_>)| socket.origin.table == Table::Tcp;
         session.look_up(visited, sockets.into_iter().filter(is_tcp));
         session
@@ -243,13 +254,13 @@ pub(super) fn look(
     let filter = filter_of(asked, selected)?;
     let mut needs = needs_of(doctor);
     if let Some(filter) = &filter {
-        if filter.field_with(Needs::AROUND).is_some() {
+        if [Needs::AROUND, Needs::FINDINGS].iter().any(|needs| filter.field_with(*needs).is_some()) {
             return Err(End::usage("a condition on what is judged belongs into a rule: --rules FILE"));
         }
         needs = needs.union(filter.needs());
     }
     let end = Instant::now() + time;
-    let mut observer = Observer::new(Session::open(question_of_all(asked, selected, needs))?);
+    let mut observer = Observer::new(Session::open(question_of_all(asked.netns.as_ref(), selected, needs))?);
     let mut looking =
         Looking { doctor, learns: true, filter, states, titles: Vec::new(), last_title: 0, is_blind: false };
     let first = observer.look(&mut looking).map_err(failed)?;
@@ -288,6 +299,6 @@ pub(super) fn look(
     doctor.judge_others(&processes, &titles);
     std::thread::sleep(end.saturating_duration_since(Instant::now()));
     let visited: Vec<u64> = titles.iter().map(|(inode, _)| *inode).chain([0]).collect();
-    third(doctor, asked, selected, &visited)?;
+    third(doctor, asked.netns.as_ref(), selected, &visited)?;
     Ok(Looks { seconds, namespaces, has_counters, is_blind })
 }

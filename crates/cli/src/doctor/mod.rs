@@ -9,6 +9,7 @@
 
 mod looks;
 mod report;
+pub(crate) mod rounds;
 
 use std::fs;
 use std::time::Duration;

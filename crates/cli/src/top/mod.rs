@@ -4,18 +4,20 @@
 //! Invariant: a frame is written whole before the next look, and has the sockets
 //! that ended since the look before, so that sums over it leave nothing out.
 
+mod key_bytes;
 mod live;
 mod preset;
 mod rank;
 
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Choice, Needs};
-use sockdiag::model::{Row, Selected};
+use sockdiag::model::{Around, Names, Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::past::CounterSet;
@@ -27,6 +29,7 @@ use sockdiag_render::json::{Form, Header, Json, Opening, Trailer};
 use sockdiag_render::lead::Lead;
 use sockdiag_screen::{COUNT, counted};
 
+use crate::doctor::rounds::{Known, Rounds, Subject};
 use crate::end::End;
 use crate::options::{self, Asked};
 use crate::output::{Stdout, write_all};
@@ -131,14 +134,22 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     }
     let mut told = Told::default();
     let mut plan = Plan::new(matches, &asked, &selected, &mut told)?;
-    let mut observer = over_time::observer(matches, &asked, selected, plan.needs(), Vec::new())?;
+    let needs = plan.needs();
+    let mut observer =
+        over_time::observer(matches, &asked, selected, needs.minus(Needs::FINDINGS), Vec::new())?;
+    let rounds = needs.has(Needs::FINDINGS).then(|| Rounds::start(Subject::new(&asked, selected)));
     let iterations =
         if matches.get_flag("once") { Some(1) } else { matches.get_one::<u64>("iterations").copied() };
     let mut clock = Clock::of(matches);
     for number in 0.. {
         let lead = Lead::default().number("frame", number).text("time", &over_time::time());
         let sheet = plan.open(number == 0, &lead).map_err(|error| End::unwritten(&error))?;
-        let mut page = Page { sheet, rank: &mut plan.rank, told: &mut told };
+        let found = match rounds.as_ref().and_then(|rounds| rounds.desk().known()) {
+            Some(Ok(known)) => Some(known),
+            Some(Err(why)) => return Err(End::unseen(format!("the doctor cannot look: {why}"))),
+            None => None,
+        };
+        let mut page = Page { sheet, rank: &mut plan.rank, told: &mut told, found };
         let frame = observer.look(&mut page).map_err(over_time::failed)?;
         if number == 0
             && frame.sockets == 0
@@ -355,6 +366,8 @@ struct Page<'p> {
     sheet: Sheet,
     rank: &'p mut Rank,
     told: &'p mut Told,
+    /// What the doctor found, where that is shown.
+    found: Option<Arc<Known>>,
 }
 
 impl Page<'_> {
@@ -364,9 +377,9 @@ impl Page<'_> {
             write_all(heading.as_bytes())?;
         }
         let sheet = &mut self.sheet;
-        self.rank.drain(|kept| match sheet {
-            Sheet::Columns(columns) => columns.put(kept),
-            Sheet::Json(json) => json.put_kept(kept),
+        self.rank.drain(|mut rows| match sheet {
+            Sheet::Columns(columns) => columns.put_all(rows),
+            Sheet::Json(json) => rows.try_for_each(|kept| json.put_kept(kept)),
             Sheet::Groups(_) => Ok(()),
         })?;
         match &mut self.sheet {
@@ -381,6 +394,8 @@ impl FrameSink for Page<'_> {
     type Error = io::Error;
 
     fn row(&mut self, _: Seen, row: &Row<'_>) -> io::Result<()> {
+        let around = self.found.as_deref().map(|known| known as &dyn Around);
+        let row = &Row { names: Names { around, ..row.names }, ..*row };
         match &mut self.sheet {
             Sheet::Columns(columns) => self.rank.take(row, |out| {
                 columns.keep(row, out);

@@ -92,6 +92,14 @@ pub(super) const PRESETS: &[Preset] = &[
         last: None,
         totals: "sum(tcp.bytes_sent),sum(tcp.bytes_received)",
     },
+    Preset {
+        name: "findings",
+        doc: "what the doctor finds wrong with a socket: 3 is critical, 2 a warning; first after two of its looks",
+        fields: "doctor.severity,doctor.finding",
+        sort: "-doctor.severity",
+        last: None,
+        totals: "max(doctor.severity)",
+    },
 ];
 
 /// The preset of this name; without one that which the sockets have something for.

@@ -6,12 +6,12 @@
 //! Invariant: of a limited listing no more rows are kept than twice as many as it
 //! shows, and [`SLACK`]; a row that cannot come in is not even read.
 
-use std::cmp::Ordering;
-use std::ops::Range;
+use std::slice;
 
 use sockdiag::fields::{Choice, Key};
 use sockdiag::model::{Row, TableSet};
 
+use super::key_bytes;
 use crate::end::End;
 
 /// Rows that are kept beyond twice the limit.
@@ -21,15 +21,36 @@ const SLACK: usize = 256;
 pub(super) struct Rank {
     by: Vec<By>,
     limit: Option<usize>,
-    /// What each row is ordered by, one after the other.
-    keys: Vec<Option<Key>>,
-    /// The rows as they are kept.
+    /// What each row is ordered by, and the row as it is kept.
     bytes: Vec<u8>,
     /// Where each row lies there.
-    rows: Vec<Range<usize>>,
+    places: Vec<Place>,
     /// Whether the row at the limit is known, so that worse ones are left out.
     is_cut: bool,
     taken: usize,
+}
+
+/// Where a row lies: until the next one begins.
+#[derive(Clone, Copy)]
+struct Place {
+    start: usize,
+    /// Bytes of what it is ordered by.
+    key: u32,
+}
+
+/// Rows in order.
+#[derive(Clone)]
+pub(super) struct Rows<'r> {
+    rank: &'r Rank,
+    order: slice::Iter<'r, u32>,
+}
+
+impl<'r> Iterator for Rows<'r> {
+    type Item = &'r [u8];
+
+    fn next(&mut self) -> Option<&'r [u8]> {
+        Some(self.rank.parts(*self.order.next()? as usize).1)
+    }
 }
 
 /// One thing that rows are ordered by.
@@ -42,15 +63,16 @@ struct By {
 }
 
 impl By {
-    /// What a row is ordered by.
-    fn key(&self, row: &Row<'_>) -> Option<Key> {
-        match self.most {
+    /// Appends what a row is ordered by.
+    fn put(&self, row: &Row<'_>, out: &mut Vec<u8>) {
+        let key = match self.most {
             None => self.choice.key(row),
             // Rows without a key come last.
             Some(most) => {
                 self.choice.number(row).is_none_or(|number| number <= most).then_some(Key::Number(0))
             }
-        }
+        };
+        key_bytes::put(out, key.as_ref(), self.is_down);
     }
 }
 
@@ -64,7 +86,7 @@ impl Rank {
         let by = |(choice, name): (_, &&str)| By { choice, is_down: name.starts_with('-'), most: None };
         let by = choices.into_iter().zip(&names).map(by).collect();
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { by, limit, keys: Vec::new(), bytes: Vec::new(), rows: Vec::new(), is_cut: false, taken: 0 })
+        Ok(Self { by, limit, bytes: Vec::new(), places: Vec::new(), is_cut: false, taken: 0 })
     }
 
     /// The same, in which rows whose number of this field is larger come last.
@@ -91,79 +113,68 @@ impl Rank {
             return Ok(());
         }
         self.taken += 1;
-        let number = self.rows.len();
-        self.keys.extend(self.by.iter().map(|by| by.key(row)));
-        let is_in = !self.is_cut || self.order(number, limit - 1).is_lt();
         let start = self.bytes.len();
+        self.by.iter().for_each(|by| by.put(row, &mut self.bytes));
+        let is_in = !self.is_cut || self.bytes.get(start..) < Some(self.key(limit - 1));
+        let key = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
         let kept = if is_in { keep(&mut self.bytes).map(|()| true) } else { Ok(false) };
         if !matches!(kept, Ok(true)) {
-            self.keys.truncate(number * self.by.len());
             self.bytes.truncate(start);
             return kept.map(|_| ());
         }
-        self.rows.push(start..self.bytes.len());
-        if self.rows.len() >= limit.saturating_mul(2).saturating_add(SLACK) {
+        self.places.push(Place { start, key });
+        if self.places.len() >= limit.saturating_mul(2).saturating_add(SLACK) {
             self.cut(limit);
         }
         Ok(())
     }
 
     /// Hands over the rows of the frame, in order, and forgets them.
-    pub(super) fn drain<E>(&mut self, mut show: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let order = self.sorted();
-        let shown = order.into_iter().take(self.limit.unwrap_or(usize::MAX));
-        let result = shown
-            .filter_map(|number| self.bytes.get(self.rows.get(number as usize)?.clone()))
-            .try_for_each(&mut show);
+    pub(super) fn drain<T>(&mut self, show: impl FnOnce(Rows<'_>) -> T) -> T {
+        let mut order = self.sorted();
+        order.truncate(self.limit.unwrap_or(usize::MAX));
+        let result = show(Rows { rank: self, order: order.iter() });
         (self.is_cut, self.taken) = (false, 0);
-        self.keys.clear();
         self.bytes.clear();
-        self.rows.clear();
+        self.places.clear();
         result
     }
 
     /// Leaves out what is behind the limit.
     fn cut(&mut self, limit: usize) {
         let order = self.sorted();
-        let (mut keys, mut rows, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut bytes) = (Vec::new(), Vec::new());
         for number in order.into_iter().take(limit) {
-            let from = number as usize * self.by.len();
-            let row_keys = self.keys.get_mut(from..from + self.by.len()).unwrap_or_default();
-            keys.extend(row_keys.iter_mut().map(Option::take));
-            let start = bytes.len();
-            let row = self.rows.get(number as usize).and_then(|row| self.bytes.get(row.clone()));
-            bytes.extend_from_slice(row.unwrap_or_default());
-            rows.push(start..bytes.len());
+            let (key, row) = self.parts(number as usize);
+            places.push(Place { start: bytes.len(), key: u32::try_from(key.len()).unwrap_or(u32::MAX) });
+            bytes.extend_from_slice(key);
+            bytes.extend_from_slice(row);
         }
-        (self.keys, self.rows, self.bytes, self.is_cut) = (keys, rows, bytes, true);
+        (self.places, self.bytes, self.is_cut) = (places, bytes, true);
     }
 
     /// The numbers of the rows, in order.
     fn sorted(&self) -> Vec<u32> {
         // More do not fit into memory.
-        let number = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
         let mut order: Vec<u32> = (0..number).collect();
         if !self.by.is_empty() {
-            order.sort_by(|a, b| self.order(*a as usize, *b as usize));
+            order.sort_by(|a, b| self.key(*a as usize).cmp(self.key(*b as usize)));
         }
         order
     }
 
     /// What a row is ordered by.
-    fn keys(&self, number: usize) -> &[Option<Key>] {
-        let from = number * self.by.len();
-        self.keys.get(from..from + self.by.len()).unwrap_or_default()
+    fn key(&self, number: usize) -> &[u8] {
+        self.parts(number).0
     }
 
-    /// Rows that do not report a key come last, either way round.
-    fn order(&self, a: usize, b: usize) -> Ordering {
-        let each = self.keys(a).iter().zip(self.keys(b)).zip(&self.by);
-        let order = each.map(|((a, b), by)| match (a, b) {
-            (Some(a), Some(b)) if by.is_down => a.order(b).reverse(),
-            (Some(a), Some(b)) => a.order(b),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        });
-        order.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    /// What a row is ordered by, and the row.
+    fn parts(&self, number: usize) -> (&[u8], &[u8]) {
+        let Some(Place { start, key }) = self.places.get(number) else { return Default::default() };
+        let end = self.places.get(number + 1).map_or(self.bytes.len(), |next| next.start);
+        let both = self.bytes.get(*start..end).unwrap_or_default();
+        both.split_at_checked(*key as usize).unwrap_or_default()
     }
 }
 
@@ -191,8 +202,9 @@ mod tests {
             rank.take(&Row::bare(&socket), keep).expect("kept");
         }
         let mut ports = Vec::new();
-        let shown = rank.drain(|row| row.try_into().map(|port| ports.push(u16::from_ne_bytes(port))));
-        shown.expect("two bytes each");
+        rank.drain(|rows| {
+            ports.extend(rows.map(|row| u16::from_ne_bytes(row.try_into().expect("two bytes each"))));
+        });
         ports
     }
 

@@ -3,12 +3,14 @@
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 use sockdiag_testkit::netns::Namespace;
 
-use super::over_time::within;
+use super::over_time::{objects, within};
+use super::screen::Tmux;
 use super::{OURS, code, run, text};
 
 /// Runs it in a namespace.
@@ -70,34 +72,49 @@ fn words_about_states_are_conditions_too() {
     }
 }
 
-/// A listener whose process accepts nobody, and whose queue is full.
+/// A listener whose process accepts nobody and whose queue is full, and who tries to connect.
+pub(super) struct FullQueue {
+    pub(super) addr: SocketAddr,
+    listener: Option<TcpListener>,
+    _first: Vec<TcpStream>,
+    /// They wait for the answer to a SYN that is dropped.
+    more: Vec<JoinHandle<std::io::Result<TcpStream>>>,
+}
+
+impl FullQueue {
+    pub(super) fn new(namespace: &Namespace) -> Self {
+        within(namespace, || {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
+            rustix::net::listen(&listener, 2).expect("it listens already");
+            let addr = listener.local_addr().expect("bound");
+            let first = (0..3).map(|_| TcpStream::connect(addr).expect("there is room")).collect();
+            let connect = move || TcpStream::connect_timeout(&addr, Duration::from_secs(20));
+            let more = (0..4).map(|_| std::thread::spawn(connect)).collect();
+            Self { addr, listener: Some(listener), _first: first, more }
+        })
+    }
+}
+
+impl Drop for FullQueue {
+    fn drop(&mut self) {
+        // From now on SYNs are refused.
+        self.listener = None;
+        for thread in self.more.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
 #[test]
 fn a_full_accept_queue_is_critical_and_has_an_owner() {
     let Some(namespace) = super::namespace() else { return };
-    let held = within(&namespace, || {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
-        rustix::net::listen(&listener, 2).expect("it listens already");
-        let addr = listener.local_addr().expect("bound");
-        let first: Vec<TcpStream> =
-            (0..3).map(|_| TcpStream::connect(addr).expect("there is room")).collect();
-        (listener, addr, first)
-    });
-    let (_listener, addr, _first) = &held;
-    // They wait for the answer to a SYN that is dropped.
-    let more: Vec<_> = (0..4)
-        .map(|_| {
-            let addr = *addr;
-            within(&namespace, move || {
-                std::thread::spawn(move || TcpStream::connect_timeout(&addr, Duration::from_secs(4)))
-            })
-        })
-        .collect();
+    let queue = FullQueue::new(&namespace);
     let out = asked(&namespace, &["--for", "3s", "--json"]);
     let document = document(&out);
     let finding = found(&document, "accept-queue-overflow").unwrap_or_else(|| panic!("{document}"));
     assert_eq!((code(&out), &finding["severity"]), (2, &Value::from("critical")), "{document}");
     assert_eq!(document["findings"][0]["id"], "accept-queue-overflow", "{document}");
-    assert_eq!(finding["subject"]["fields"]["local.port"], addr.port(), "{finding}");
+    assert_eq!(finding["subject"]["fields"]["local.port"], queue.addr.port(), "{finding}");
     let pid = std::process::id().to_string();
     let holders = finding["subject"]["holders"].as_array().expect("a list");
     assert!(
@@ -111,9 +128,54 @@ fn a_full_accept_queue_is_critical_and_has_an_owner() {
     // Another condition, another answer.
     let out = asked(&namespace, &["--for", "300ms", "--json", "sport = :9"]);
     assert!(found(&self::document(&out), "accept-queue-overflow").is_none());
-    for thread in more {
-        let _ = thread.join();
+}
+
+#[test]
+fn top_shows_what_was_found_of_each_socket() {
+    let Some(namespace) = super::namespace() else { return };
+    let queue = FullQueue::new(&namespace);
+    let _well = within(&namespace, || TcpListener::bind("127.0.0.1:0").expect("lo is up"));
+    let words = "top -l --iterations 5 --interval 1s --jsonl --sort -doctor.severity \
+                 --columns local.port,doctor.severity,doctor.finding,doctor.findings";
+    let out = namespace.command(OURS).args(words.split_whitespace()).stdin(Stdio::null()).output();
+    let out = out.expect("it runs");
+    assert_eq!(code(&out), 0, "{}", text(&out.stderr));
+    let rows = objects(&text(&out.stdout));
+    let of = |frame: u64| rows.iter().filter(move |row| row["frame"] == frame);
+    assert!(of(0).count() == 2 && of(0).all(|row| row["doctor"].is_null()), "{rows:?}");
+    let last: Vec<&Value> = of(4).collect();
+    assert_eq!((last.len(), &last[0]["local"]["port"]), (2, &Value::from(queue.addr.port())), "{rows:?}");
+    assert_eq!(
+        (&last[0]["doctor"]["severity"], &last[0]["doctor"]["finding"]),
+        (&Value::from(3), &Value::from("accept-queue-overflow")),
+        "{rows:?}"
+    );
+    assert!(last[1]["doctor"].is_null(), "{rows:?}");
+    // What it finds is known behind the filter; others that show sockets have no doctor.
+    for (words, why) in [
+        ("top --once doctor.severity = 3", "is known after the sockets were chosen"),
+        ("watch --fields doctor.finding", "is shown by sockdiag top"),
+    ] {
+        let out = namespace.command(OURS).args(words.split(' ')).stdin(Stdio::null()).output();
+        let out = out.expect("it runs");
+        assert!(code(&out) == 2 && text(&out.stderr).contains(why), "{words}: {}", text(&out.stderr));
     }
+}
+
+/// The same on a terminal: the preset has it, and the details of a socket say more.
+#[test]
+fn the_screen_shows_what_was_found() {
+    let Some(namespace) = super::namespace() else { return };
+    let _queue = FullQueue::new(&namespace);
+    let words = format!("{OURS} top -l --preset findings");
+    let Some(tmux) = Tmux::start(&namespace, "findings", (120, 40), &words) else { return };
+    tmux.shows("accept-queue-overflow");
+    tmux.keys(&["Enter"]);
+    tmux.shows("critical: accept-queue-overflow");
+    tmux.shows("next");
+    tmux.keys(&["Escape", "1", "Enter"]);
+    // Where nothing but the details shows it, too.
+    tmux.shows("critical: accept-queue-overflow");
 }
 
 #[test]

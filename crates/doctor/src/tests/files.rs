@@ -72,6 +72,7 @@ fn what_is_wrong_is_told_with_its_place() {
             &["mine.toml:7: rule mine: when:", "rtt > 20mss", "^^^^^ expected"][..],
         ),
         ("rtt > 20ms", "rtt >", &["mine.toml:7:", "^"]),
+        ("rtt > 20ms", "doctor.severity > 1", &["rule mine: when:", "is known after them"]),
         ("rtt > 20ms", "rrtt > 20ms", &["mine.toml:7:", "rrtt", "^^^^"]),
         ("value(tcp.rtt_us)", "value(tcp.rtt)", &["tcp.rtt"]),
         (

@@ -11,8 +11,8 @@ use sockdiag_wire::ipproto::{IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_U
 use super::block::{Block, Lead, Test};
 use super::{Field, Groups, Needs, Text};
 use super::{
-    around, bpf, derived, endpoint, event, exposure, extended, judged, memory, mptcp, netlink, packet,
-    process, sctp, smc, surroundings, tcp, tipc, ulp, unix, vsock, xdp,
+    around, bpf, derived, diagnosed, endpoint, event, exposure, extended, judged, memory, mptcp, netlink,
+    packet, process, sctp, smc, surroundings, tcp, tipc, ulp, unix, vsock, xdp,
 };
 use crate::model::tables::TABLES;
 use crate::model::{MessageKind, Row, Table, TableSet};
@@ -148,12 +148,12 @@ const JUDGED: &[(MessageKind, &[Block])] = &[
         &[
             Block::new(Groups::NONE, &[judged::MEMORIES, judged::ONE_LOOK, judged::JOINS]),
             Block::new(Groups::NONE, &[judged::GAINS, judged::TWO_LOOKS]).only(WITH_TCP_INFO),
-            Block::new(Groups::NONE, &[around::COUNTERS, around::LEVELS, around::PROCESS]),
+            Block::new(Groups::NONE, &[around::COUNTERS, around::LEVELS, around::PROCESS, diagnosed::FOUND]),
         ],
     ),
-    (MessageKind::Unix, &[Block::new(Groups::NONE, &[judged::MEMORIES])]),
-    (MessageKind::Netlink, &[Block::new(Groups::NONE, &[judged::MEMORIES])]),
-    (MessageKind::Packet, &[Block::new(Groups::NONE, &[judged::MEMORIES])]),
+    (MessageKind::Unix, &[Block::new(Groups::NONE, &[judged::MEMORIES, diagnosed::FOUND])]),
+    (MessageKind::Netlink, &[Block::new(Groups::NONE, &[judged::MEMORIES, diagnosed::FOUND])]),
+    (MessageKind::Packet, &[Block::new(Groups::NONE, &[judged::MEMORIES, diagnosed::FOUND])]),
 ];
 
 /// The table that the whole program reads.

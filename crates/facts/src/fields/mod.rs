@@ -14,6 +14,7 @@ mod catalog;
 mod choice;
 mod congestion;
 mod derived;
+mod diagnosed;
 mod endpoint;
 mod event;
 mod exposure;

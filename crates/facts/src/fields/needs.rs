@@ -118,6 +118,8 @@ bit_set! {
         KEEP_RECV_Q,
         /// Counters and settings of the namespace, and what its other sockets add up to.
         AROUND,
+        /// What the doctor found at its last looks.
+        FINDINGS,
     }
 }
 

@@ -45,6 +45,17 @@ pub struct Descriptors<'a> {
     pub most: Option<u64>,
 }
 
+/// What the doctor found of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Diagnosed<'a> {
+    /// The worst finding.
+    pub id: &'a str,
+    /// How bad that is: 1 is informational, 2 a warning, 3 critical.
+    pub severity: u8,
+    /// How many findings there are.
+    pub count: u32,
+}
+
 /// What is so around a socket.
 pub trait Around: Sync {
     /// What a counter of the namespace gained between its two readings, by its group
@@ -74,4 +85,11 @@ pub trait Around: Sync {
 
     /// How many things could not be seen.
     fn unseen(&self) -> Option<u64>;
+
+    /// What was found of the socket of this cookie, in the namespace of this inode; `None`
+    /// for nothing, and where nobody has judged yet.
+    fn diagnosed(&self, netns: u64, cookie: u64) -> Option<Diagnosed<'_>> {
+        let (..) = (netns, cookie);
+        None
+    }
 }

@@ -32,7 +32,7 @@ pub mod vsock;
 pub mod words;
 pub mod xdp;
 
-pub use around::{Around, Descriptors, Join};
+pub use around::{Around, Descriptors, Diagnosed, Join};
 pub use arrival::Arrival;
 pub use bpf_map::{BpfComplaint, BpfMap, BpfMapCache};
 pub use families::{Family, FamilySet};

@@ -39,6 +39,15 @@ const VIEWS: &[Way] = &[
             own: vec![field("socket.state", "ESTAB"), field("unit.title", "web.service")],
             peer: vec![field("socket.recv_q", "12"), field("socket.processes", "curl/70/3")],
             said: String::new(),
+            found: Some(Ok(vec![crate::Told {
+                id: "zero-window".to_owned(),
+                severity: "critical",
+                says:
+                    "10.0.0.1:443 does not read: its window is closed, 4.0 MiB wait to be sent, and nothing \
+                       was for 12 s."
+                        .to_owned(),
+                next: "look at the program there".to_owned(),
+            }])),
         });
     }),
     ("both-ends-below", |state| {
@@ -46,7 +55,7 @@ const VIEWS: &[Way] = &[
         again(state);
         let id = state.detailed().expect("details");
         let peer = vec![("tcp.cwnd", "10".to_owned(), "")];
-        state.more(crate::More { id, peer, ..crate::More::default() });
+        state.more(crate::More { id, peer, found: Some(Ok(Vec::new())), ..crate::More::default() });
         _ = state.press(Key::End);
     }),
     ("one-end", |state| {

@@ -129,6 +129,8 @@ pub(crate) struct Enricher {
     bpf_maps: BpfMaps,
     cgroups: Option<Cgroups>,
     processes: Option<Processes>,
+    /// They, while nobody looks for holders.
+    resting: Option<Processes>,
     contexts: Option<Contexts>,
     peers: Option<Peers>,
     ports: Option<Ports>,
@@ -185,6 +187,7 @@ impl Enricher {
             bpf_maps,
             cgroups: wanted(Needs::CGROUPS).then(|| Cgroups::new(looks_up_zero)),
             processes,
+            resting: None,
             contexts: wanted(Needs::CONTEXTS).then(|| Contexts::new(sources)),
             peers: wanted(Needs::PEERS).then(Peers::default),
             ports: wanted(Needs::PORTS).then(Ports::default),
@@ -499,6 +502,18 @@ impl Enricher {
     pub(crate) fn prepare_all_holders(&mut self) {
         if let Some(processes) = &mut self.processes {
             processes.map_all();
+        }
+    }
+
+    /// Looks for holders from now on, or not, where they were asked for.
+    pub(crate) fn look_for_holders(&mut self, look: bool) {
+        let (from, to) = if look {
+            (&mut self.resting, &mut self.processes)
+        } else {
+            (&mut self.processes, &mut self.resting)
+        };
+        if let Some(processes) = from.take() {
+            *to = Some(processes);
         }
     }
 

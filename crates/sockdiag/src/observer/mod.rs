@@ -357,6 +357,12 @@ impl Observer {
         self.session.needs()
     }
 
+    /// Whether the next looks look for the holders of sockets, as
+    /// [`Session::look_for_holders`].
+    pub fn look_for_holders(&mut self, look: bool) {
+        self.session.look_for_holders(look);
+    }
+
     /// How many sockets are remembered.
     pub fn remembered(&self) -> usize {
         self.memory.known.len()

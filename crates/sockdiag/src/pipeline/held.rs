@@ -14,6 +14,9 @@ pub(crate) struct Held {
     steps: Vec<Step>,
     /// The namespace of the rows that will come.
     scope: u32,
+    /// Bytes of the rows that have waited in this poll and in the one before.
+    waited: usize,
+    waited_before: usize,
 }
 
 /// A position between rows that wait.
@@ -39,12 +42,28 @@ pub(super) enum Next<'h> {
 }
 
 impl Held {
+    /// Begins a poll in the namespace that is the first.
+    pub(crate) fn begin_poll(&mut self) {
+        self.waited_before = std::mem::take(&mut self.waited);
+        self.begin(0);
+    }
+
+    /// Bytes of the rows that waited in the poll before.
+    pub(super) fn waited_before(&self) -> usize {
+        self.waited_before
+    }
+
     /// Forgets every row; those that come are of this namespace.  The memory is
     /// kept: where a poll follows another, it has not to be asked for again.
-    pub(crate) fn begin(&mut self, scope: u32) {
+    pub(super) fn begin(&mut self, scope: u32) {
         self.records.clear();
         self.steps.clear();
         self.enter(scope);
+    }
+
+    /// Gives back the memory of rows, of which there are none.
+    pub(super) fn give_back(&mut self) {
+        (self.records, self.steps) = (Vec::new(), Vec::new());
     }
 
     /// Says that the rows of this namespace follow.
@@ -60,6 +79,7 @@ impl Held {
 
     /// Takes a row, whose inode is known already.
     pub(super) fn push(&mut self, record: Record<'_>, inode: u32) {
+        self.waited += record.bytes.len();
         self.records.extend_from_slice(record.bytes);
         self.steps.push(Step::Row(record.origin, record.bytes.len() as u32, inode));
     }

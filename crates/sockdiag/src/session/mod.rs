@@ -63,6 +63,8 @@ pub struct Session {
     held: Held,
     /// What was worth saying before the first poll.
     early: Vec<Notice>,
+    /// Whether holders are looked for, where they were asked for.
+    looks_for_holders: bool,
     /// Whether a poll was made.
     polled: bool,
     /// Whether the filter is for an observer to test.
@@ -179,6 +181,7 @@ impl Session {
             destroyer: None,
             held: Held::default(),
             early,
+            looks_for_holders: true,
             polled: false,
             observed: false,
             begun: false,
@@ -309,6 +312,14 @@ impl Session {
         self.needs
     }
 
+    /// Whether the next polls look for the holders of sockets, where they were asked for;
+    /// of many sockets that is dear.  In a poll that does not, rows have none, and nothing
+    /// is said of those that are missing.  Where the filter or the order reads them, they
+    /// are looked for all the same.
+    pub fn look_for_holders(&mut self, look: bool) {
+        self.looks_for_holders = look;
+    }
+
     /// What must hold of a row, as it reads in the first namespace.
     pub fn filter(&self) -> Option<&Expr> {
         self.scopes.first().and_then(Scope::filter)
@@ -322,6 +333,8 @@ impl Session {
     /// Makes what was kept fit for another poll.
     fn begin(&mut self, sink: &dyn Rows) -> Result<(), AskError> {
         self.take_early().into_iter().for_each(|notice| sink.notice(notice));
+        let tested = self.filter().map_or(Needs::NONE, Expr::needs).union(self.order.needs());
+        self.enricher.look_for_holders(self.looks_for_holders || tested.has(Needs::PROCESSES));
         if !std::mem::replace(&mut self.polled, true) {
             return Ok(());
         }
@@ -345,7 +358,7 @@ impl Session {
         if !std::mem::take(&mut self.begun) {
             self.begin(sink)?;
         }
-        self.held.begin(0);
+        self.held.begin_poll();
         let mut failures = Vec::new();
         // Apart from the scopes, which change while the tables are read.
         let filters = self.scopes.filters();

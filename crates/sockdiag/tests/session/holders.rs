@@ -54,6 +54,38 @@ fn a_process_that_was_forked_and_one_that_ended_are_seen() {
 }
 
 #[test]
+fn holders_are_looked_for_when_that_is_wanted() {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    for search in SEARCHES {
+        let socket = within(&namespace, listener);
+        let port = addr(&socket).port();
+        let first = Holder::start(socket.try_clone().expect("a copy"), "read x");
+        let want = [("sh".to_owned(), first.pid())];
+        let mut session = within(&namespace, || asked(port, search));
+        session.look_for_holders(false);
+        // The first poll, and one behind another; nothing is missed that nobody looks for.
+        for _ in 0..2 {
+            let (rows, outcome) = poll(&mut session);
+            assert_eq!((rows.len(), held_by(&rows)), (1, Vec::new()), "{search:?}");
+            assert_eq!(outcome.notices, [], "{search:?}");
+        }
+        session.look_for_holders(true);
+        assert_eq!(held_by(&poll(&mut session).0), want, "{search:?}");
+        session.look_for_holders(false);
+        assert_eq!(held_by(&poll(&mut session).0), [], "{search:?}");
+
+        // A filter that tests them needs them.
+        let question = all(&[Table::Tcp]).filter(format!("sport = :{port} and comm = sh")).with_processes();
+        let mut tested = within(&namespace, || question.holder_search(search).open().expect("a question"));
+        tested.look_for_holders(false);
+        for _ in 0..2 {
+            assert_eq!(held_by(&poll(&mut tested).0), want, "{search:?}");
+        }
+        drop(first);
+    }
+}
+
+#[test]
 fn exec_changes_the_name_and_setuid_the_user() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
     for search in SEARCHES {

@@ -31,9 +31,10 @@ use sockdiag::model::{Selected, StateSet};
 use sockdiag::{AskError, Session, Sockets, Verdict};
 use sockdiag_screen::{Action, Id, Key, More, Ordered, State, Theme, draw};
 
+use crate::doctor::rounds::{Rounds, Subject};
 use crate::end::End;
 use crate::options::Asked;
-use crate::question::question;
+use crate::question::{self, question};
 use crate::{complete, over_time};
 use poller::{Desk, Plan, Said};
 use terminal::Screen;
@@ -73,8 +74,7 @@ pub(super) struct Opened {
     asked: Asked,
     selected: Selected,
     needs: Needs,
-    late_needs: Needs,
-    session: Result<(Session, Option<Session>), String>,
+    session: Result<Session, String>,
 }
 
 /// Options of the screen.
@@ -144,7 +144,9 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     let cheap = view::cheap();
     let needs = over_time::needs(&choices).union(cheap);
     // What is wrong with the question is said before the screen is taken.
-    let session = Session::open(question(asked, selected, needs))?;
+    over_time::refuse_judged_fields(needs)?;
+    let session = question::open(asked, selected, needs)?;
+    over_time::refuse_judged(&session)?;
     let (events, inbox) = mpsc::channel();
     let interval = matches.get_one("interval").copied().unwrap_or(Duration::from_secs(1));
     let desk = Desk::new(events.clone());
@@ -152,7 +154,9 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     let base = Asked { words: Vec::new(), file: None, ..asked.clone() };
     asked.file = None;
     let plan = Plan::of(&state, selected);
-    let poller = poller::start(session, plan, interval, desk.clone());
+    let rounds = needs.has(Needs::FINDINGS).then(|| Rounds::start(Subject::new(&asked, selected)));
+    let found = rounds.as_ref().map(|rounds| rounds.desk().clone());
+    let poller = poller::start(session, plan, interval, desk.clone(), found);
     // Thousands of names, of which the first look knows nothing.
     state.offer(complete::filter_word_list(), view::fields(&selected));
     let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
@@ -175,10 +179,10 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
         selected,
         cheap,
         needs,
-        late_needs: Needs::NONE,
         are_many: None,
         asked_more: None,
         awaits_more: false,
+        rounds,
         desk,
         poller,
         events,
@@ -210,13 +214,13 @@ struct Live {
     /// What any preset reads.
     cheap: Needs,
     needs: Needs,
-    /// What is asked less often.
-    late_needs: Needs,
     /// Whether there are many sockets; `None` if that is not known yet.
     are_many: Option<bool>,
     /// When what belongs to a socket was asked for last, and whether it was told.
     asked_more: Option<Instant>,
     awaits_more: bool,
+    /// The doctor, while what it finds is shown.
+    rounds: Option<Rounds>,
     desk: Desk,
     poller: Sender<Said>,
     events: Sender<Event>,
@@ -239,9 +243,26 @@ impl Live {
                 let events = self.events.clone();
                 thread::spawn(move || events.send(Event::Ordered(Box::new(job.run()))));
             }
+            self.judge();
             self.draw()?;
         }
         Ok(None)
+    }
+
+    /// Has the doctor look while what it finds is shown, and no longer.
+    fn judge(&mut self) {
+        if !self.needs.has(Needs::FINDINGS) && self.state.detailed().is_none() {
+            if self.rounds.take().is_some() {
+                let _ = self.poller.send(Said::Found(None));
+            }
+            return;
+        }
+        let subject = Subject::new(&self.asked, self.selected);
+        if self.rounds.as_ref().is_none_or(|rounds| rounds.subject != subject) {
+            let rounds = Rounds::start(subject);
+            let _ = self.poller.send(Said::Found(Some(rounds.desk().clone())));
+            self.rounds = Some(rounds);
+        }
     }
 
     /// Serves an event; the end, if it is one.
@@ -337,17 +358,14 @@ impl Live {
         self.ask();
     }
 
-    /// Asks for what is wanted, at each look and less often, where that is something else
-    /// than before.  What nobody reads any more is not asked for, nor is anything said
+    /// Asks for what is wanted, where that is something else than before.  What nobody reads any more is not asked for, nor is anything said
     /// of it.
     fn ask(&mut self) {
         let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected).unwrap_or_default();
-        let are_many = self.are_many == Some(true);
-        let (dear, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|it| are_many && poller::is_dear(it));
-        let base = if are_many { Needs::NONE } else { self.cheap };
-        let (needs, late_needs) = (base.union(over_time::needs(rest)), over_time::needs(dear));
-        if (needs, late_needs) != (self.needs, self.late_needs) {
-            (self.needs, self.late_needs) = (needs, late_needs);
+        let base = if self.are_many == Some(true) { Needs::NONE } else { self.cheap };
+        let needs = base.union(over_time::needs(&wanted));
+        if needs != self.needs {
+            self.needs = needs;
             self.open(None, self.asked.clone());
         }
     }
@@ -362,32 +380,34 @@ impl Live {
         let Some(entry) = entry.filter(|_| is_due && !self.awaits_more) else { return };
         let (table, netns, events) = (entry.table, self.asked.netns.clone(), self.events.clone());
         (self.asked_more, self.awaits_more) = (Some(Instant::now()), true);
-        thread::spawn(move || events.send(Event::More(Box::new(more::more(table, id, netns.as_ref())))));
+        let found = self.rounds.as_ref().and_then(|rounds| rounds.desk().known());
+        thread::spawn(move || {
+            let more = More {
+                found: found.map(|found| more::found(found, id)),
+                ..more::more(table, id, netns.as_ref())
+            };
+            events.send(Event::More(Box::new(more)))
+        });
     }
 
-    /// Opens sessions beside those that are polled.
+    /// Opens a session beside the one that is polled.
     fn open(&mut self, filter: Option<String>, mut asked: Asked) {
-        let (needs, late_needs, events) = (self.needs, self.late_needs, self.events.clone());
+        let (needs, events) = (self.needs, self.events.clone());
         thread::spawn(move || {
             let selected = match over_time::selected(&mut asked) {
                 Ok(selected) => selected,
                 Err(end) => return events.send(Event::Trouble(said(&end))),
             };
-            let open =
-                |needs| Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error));
-            let session = open(needs).and_then(|session| {
-                let late = (late_needs != Needs::NONE).then(|| open(late_needs)).transpose()?;
-                Ok((session, late))
-            });
-            let opened = Opened { filter, asked, selected, needs, late_needs, session };
+            let session = Session::open(question(&asked, selected, needs)).map_err(|error| refused(&error));
+            let opened = Opened { filter, asked, selected, needs, session };
             events.send(Event::Opened(Box::new(opened)))
         });
     }
 
     fn opened(&mut self, opened: Opened) {
-        let Opened { filter, asked, selected, needs, late_needs, session } = opened;
+        let Opened { filter, asked, selected, needs, session } = opened;
         match (session, filter) {
-            (Ok((session, late)), filter) => {
+            (Ok(session), filter) => {
                 let are_same = filter.is_none();
                 if let Some(filter) = &filter {
                     self.state.filter_taken(filter);
@@ -395,9 +415,8 @@ impl Live {
                     self.are_many = None;
                 }
                 let plan = Plan::of(&self.state, self.selected);
-                let _ =
-                    self.poller.send(Said::Session(Box::new(session), late.map(Box::new), plan, are_same));
-                if (needs, late_needs) != (self.needs, self.late_needs) {
+                let _ = self.poller.send(Said::Session(Box::new(session), plan, are_same));
+                if needs != self.needs {
                     // More was wanted meanwhile.
                     self.open(None, self.asked.clone());
                 }

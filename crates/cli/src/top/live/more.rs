@@ -7,7 +7,21 @@ use std::ops::ControlFlow;
 use sockdiag::fields::Groups;
 use sockdiag::model::StateSet;
 use sockdiag::{Row, Sockets, Table, Value};
-use sockdiag_screen::{Detail, Id, More};
+use sockdiag_screen::{Detail, Id, More, Told};
+
+use crate::doctor::rounds::Answer;
+
+/// What the doctor found of a socket.
+pub(super) fn found(found: Answer, id: Id) -> Result<Vec<Told>, String> {
+    let known = found?;
+    let told = known.of(id.netns, id.cookie).map(|finding| Told {
+        id: sockdiag_screen::clean(&finding.id),
+        severity: finding.severity.word(),
+        says: sockdiag_screen::clean(&finding.sentence),
+        next: sockdiag_screen::clean(&finding.next),
+    });
+    Ok(told.collect())
+}
 
 /// What a socket and its other end say; `netns` are the namespaces that are looked into.
 pub(super) fn more(table: Table, id: Id, netns: Option<&OsString>) -> More {

@@ -3,21 +3,21 @@
 //! Invariant: at most one look waits to be drawn, however slow the terminal is.
 
 use std::convert::Infallible;
-use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sockdiag::fields::{Choice, Needs};
-use sockdiag::model::{Row, Selected};
+use sockdiag::model::{Around, Names, Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::source::DumpError;
-use sockdiag::{Observer, Session, Sink};
+use sockdiag::{Observer, Session};
 use sockdiag_screen::{Builder, Detail, Head, Id, Late, Mark, Shot, State};
 
 use super::Event;
+use crate::doctor::rounds::{self, Known};
 use crate::over_time;
 
 /// How long sockets that ended stay.
@@ -56,20 +56,16 @@ impl Plan {
         let detail = state.detailed();
         Self { wanted: choices(state.wanted()), all: choices(state.all_fields()), detail }
     }
-
-    /// What is wanted that takes a look at all processes.
-    fn dear(&self) -> Vec<Choice> {
-        self.wanted.iter().filter(|it| is_dear(it)).cloned().collect()
-    }
 }
 
 /// What the poller is told.
 pub(super) enum Said {
     /// Read this from now on.
     Plan(Plan),
-    /// Ask this from now on, and the other one less often; about the same sockets as
-    /// before, or about others.
-    Session(Box<Session>, Option<Box<Session>>, Plan, bool),
+    /// What the doctor finds lies there from now on.
+    Found(Option<rounds::Desk>),
+    /// Ask this from now on, about the same sockets as before, or about others.
+    Session(Box<Session>, Plan, bool),
 }
 
 /// A look, and everything about the socket whose details are wanted.
@@ -100,7 +96,13 @@ impl Desk {
 }
 
 /// Starts to look; what is sent to it is heard between looks.
-pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk) -> Sender<Said> {
+pub(super) fn start(
+    session: Session,
+    plan: Plan,
+    interval: Duration,
+    desk: Desk,
+    found: Option<rounds::Desk>,
+) -> Sender<Said> {
     let (tell, inbox) = mpsc::channel();
     thread::spawn(move || {
         let observer = Observer::new(session);
@@ -111,6 +113,7 @@ pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk
             plan,
             interval,
             desk,
+            found,
             previous,
             stays: u8::try_from(stays).unwrap_or(5),
             begun: Instant::now(),
@@ -129,6 +132,8 @@ struct Poller {
     plan: Plan,
     interval: Duration,
     desk: Desk,
+    /// Where lies what the doctor found, where that is shown.
+    found: Option<rounds::Desk>,
     previous: Arc<Shot>,
     stays: u8,
     begun: Instant,
@@ -137,8 +142,9 @@ struct Poller {
     lost: u64,
     /// What was said, and at which look.
     said: Vec<(String, u64)>,
-    /// What is asked less often.
-    late: Option<LateDesk>,
+    /// Who held the sockets at the last look that looked for it, where there are many,
+    /// and when the next one is due.
+    late: Option<(Arc<Late>, Instant)>,
 }
 
 impl Poller {
@@ -159,16 +165,14 @@ impl Poller {
             due = due.max(Instant::now());
             loop {
                 match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                    Ok(Said::Plan(plan)) => {
-                        self.late.iter().for_each(|late| late.wants(&plan));
-                        self.plan = plan;
-                    }
-                    Ok(Said::Session(session, late, plan, are_same)) => {
-                        self.late = late.map(|late| LateDesk::start(*late, &plan));
+                    Ok(Said::Plan(plan)) => self.plan = plan,
+                    Ok(Said::Found(desk)) => self.found = desk,
+                    Ok(Said::Session(session, plan, are_same)) => {
                         self.plan = plan;
                         // What was said was about what was asked for.
                         self.said.clear();
                         if !are_same {
+                            self.late = None;
                             self.observer = Observer::new(*session);
                             self.previous = Arc::new(Shot::empty());
                             due = Instant::now();
@@ -191,21 +195,26 @@ impl Poller {
         let few = self.previous.entries().len() <= FEW;
         let columns = if few { &self.plan.all } else { &self.plan.wanted };
         // What was not asked for would be absent, which is not the same as unknown.
-        let mut columns: Vec<Choice> = columns.iter().filter(|it| needs.has(it.needs())).cloned().collect();
-        let mut late = 0;
-        if self.late.is_some() {
-            let dear = self.plan.dear().into_iter().filter(|it| !needs.has(it.needs()));
-            let before = columns.len();
-            columns.extend(dear);
-            late = columns.len() - before;
+        let known = columns.iter().filter(|it| needs.has(it.needs())).cloned();
+        let (dear, mut columns): (Vec<Choice>, Vec<Choice>) = known.partition(is_dear);
+        if self.late.as_ref().is_some_and(|(late, due)| few || begun >= *due || !late.has(&dear)) {
+            self.late = None;
         }
-        let known = self.late.as_ref().and_then(LateDesk::known);
+        self.observer.look_for_holders(self.late.is_none());
+        let late = self.late.as_ref().map(|(late, _)| (dear.len(), Arc::clone(late)));
+        columns.extend(dear);
         let mut gather = Gather {
-            builder: Builder::new(columns, Some(Arc::clone(&self.previous)), self.stays).late(late, known),
+            builder: Builder::new(columns, Some(Arc::clone(&self.previous)), self.stays).late(late),
             wanted: self.plan.detail,
             detail: None,
             said: Vec::new(),
+            found: None,
         };
+        match self.found.as_ref().and_then(rounds::Desk::known) {
+            Some(Ok(known)) => gather.found = Some(known),
+            Some(Err(why)) => gather.said.push(format!("the doctor cannot look: {why}")),
+            None => {}
+        }
         let frame = match self.observer.look(&mut gather) {
             Ok(frame) => frame,
             Err(error) => return self.desk.events.send(Event::Trouble(error.to_string())).is_ok(),
@@ -214,6 +223,10 @@ impl Poller {
         let took = begun.elapsed();
         let head = self.head(&frame, said, took);
         let shot = Arc::new(builder.end(head));
+        if self.late.is_none() && shot.entries().len() > FEW {
+            let late = Arc::new(Late::of(Arc::clone(&shot)));
+            self.late = Some((late, Instant::now() + LATE.max(begun.elapsed() * LATE_SHARE)));
+        }
         self.previous = Arc::clone(&shot);
         self.number += 1;
         self.desk.put(shot, detail)
@@ -257,74 +270,8 @@ impl Poller {
 }
 
 /// Whether a column takes a look at all processes.
-pub(super) fn is_dear(choice: &Choice) -> bool {
+fn is_dear(choice: &Choice) -> bool {
     choice.needs().has(Needs::PROCESSES)
-}
-
-/// Where lies what a thread of its own asks from time to time.
-struct LateDesk {
-    known: Arc<Mutex<Option<Arc<Late>>>>,
-    /// The thread ends when this does.
-    tell: Sender<Vec<Choice>>,
-}
-
-impl LateDesk {
-    fn start(mut session: Session, plan: &Plan) -> Self {
-        let known: Arc<Mutex<Option<Arc<Late>>>> = Arc::default();
-        let (tell, inbox) = mpsc::channel::<Vec<Choice>>();
-        let (desk, mut columns) = (Arc::clone(&known), plan.dear());
-        thread::spawn(move || {
-            loop {
-                let begun = Instant::now();
-                let mut rows = LateRows(Builder::new(columns.clone(), None, 0));
-                // What is worth saying, the other question says, too.
-                if session.poll(&mut rows).is_err() {
-                    return;
-                }
-                let late = Arc::new(Late::of(rows.0.end(Head::default())));
-                *desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(late);
-                let due = Instant::now() + LATE.max(begun.elapsed() * LATE_SHARE);
-                loop {
-                    match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                        Ok(wanted) if names(&wanted) == names(&columns) => {}
-                        Ok(wanted) => {
-                            columns = wanted;
-                            break;
-                        }
-                        Err(RecvTimeoutError::Timeout) => break,
-                        Err(RecvTimeoutError::Disconnected) => return,
-                    }
-                }
-            }
-        });
-        Self { known, tell }
-    }
-
-    /// Says what is wanted from now on.
-    fn wants(&self, plan: &Plan) {
-        // A thread that ended has said all that it can.
-        let _ = self.tell.send(plan.dear());
-    }
-
-    fn known(&self) -> Option<Arc<Late>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-fn names(choices: &[Choice]) -> Vec<String> {
-    choices.iter().map(Choice::full_name).collect()
-}
-
-/// Takes the rows of what is asked less often.
-struct LateRows(Builder);
-
-impl Sink for LateRows {
-    type Error = Infallible;
-
-    fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Infallible> {
-        self.0.row(Mark::Known, row);
-        Ok(ControlFlow::Continue(()))
-    }
 }
 
 /// Takes the rows of a look.
@@ -334,6 +281,8 @@ struct Gather {
     wanted: Option<Id>,
     detail: Option<Detail>,
     said: Vec<String>,
+    /// What the doctor found, where that is shown.
+    found: Option<Arc<Known>>,
 }
 
 impl FrameSink for Gather {
@@ -346,6 +295,8 @@ impl FrameSink for Gather {
             Seen::Closed => Mark::Gone(0),
             _ => Mark::Known,
         };
+        let around = self.found.as_deref().map(|known| known as &dyn Around);
+        let row = &Row { names: Names { around, ..row.names }, ..*row };
         self.builder.row(mark, row);
         if let Some(id) = self.wanted
             && row.cookie() == Some(id.cookie)

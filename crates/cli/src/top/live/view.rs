@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use clap::ArgMatches;
-use sockdiag::fields::{Catalog, Groups, Needs};
+use sockdiag::fields::{Catalog, Field, Groups, Needs};
 use sockdiag::model::Selected;
 use sockdiag_screen::{CHOSEN, COUNT, GroupBy, Preset, View};
 
@@ -39,7 +39,7 @@ pub(super) fn cheap() -> Needs {
         })
     };
     let presets = counters.fold(Catalog::shared().needs(groups), |all, names| all.union(needs(names)));
-    presets.minus(Needs::PROCESSES)
+    presets.minus(Needs::PROCESSES).minus(Needs::FINDINGS)
 }
 
 /// Who holds a socket, as a screen has room for.
@@ -128,7 +128,10 @@ pub(super) fn fields(selected: &Selected) -> Vec<(String, String)> {
     let catalog = Catalog::shared();
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut seen = HashSet::new();
-    for field in catalog.fields().filter(|field| catalog.reports(selected.tables, field)) {
+    // What only a rule of the doctor can read is no column.
+    let is_shown =
+        |field: &&Field| catalog.reports(selected.tables, field) && !field.needs.intersects(Needs::AROUND);
+    for field in catalog.fields().filter(is_shown) {
         let members = field.kind.members().iter();
         let members = members.map(|member| (format!("{}.{}", field.name, member.name), member.meaning()));
         for (name, doc) in std::iter::once((field.name.to_owned(), field.meaning())).chain(members) {

@@ -1,0 +1,244 @@
+//! The doctor beside what is shown: it looks again and again, and what it found last is
+//! lent to rows.
+//!
+//! Each look ends one round and begins the next: what is so is judged by what was so
+//! before.  The thread looks by itself, without the condition of the asker, at distances
+//! at which rules can judge; what is shown between has the findings of the last round.
+//!
+//! Invariant: at most a tenth of a core goes into looks; nothing is known before the
+//! second one.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockdiag::fields::Catalog;
+use sockdiag::model::{Around, Descriptors, Diagnosed, Join, Row, Selected, Socket, StateSet, Window};
+use sockdiag::notice::Notice;
+use sockdiag::observer::{FrameSink, Seen};
+use sockdiag::{Observer, Session};
+use sockdiag_doctor::{Checked, Doctor, Finding, Severity};
+
+use super::{looks, needs_of};
+use crate::end::End;
+use crate::options::Asked;
+
+/// From the first look to the second, and between the others.
+const FIRST: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(5);
+/// The pause behind a look, in the time that it took, if that is more.
+const PAUSE_SHARE: u32 = 10;
+
+/// What a round found.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The worst first.
+    findings: Vec<Finding>,
+    /// Which of them a socket has part in, by namespace and cookie.
+    of: HashMap<(u64, u64), Vec<u32>>,
+}
+
+impl Known {
+    fn new(findings: Vec<Finding>) -> Self {
+        let mut of: HashMap<(u64, u64), Vec<u32>> = HashMap::new();
+        for (at, finding) in (0_u32..).zip(&findings) {
+            for member in &finding.members {
+                let known = of.entry(*member).or_default();
+                if known.last() != Some(&at) {
+                    known.push(at);
+                }
+            }
+        }
+        Self { findings, of }
+    }
+
+    /// The findings that a socket has part in, the worst first.
+    pub(crate) fn of(&self, netns: u64, cookie: u64) -> impl Iterator<Item = &Finding> {
+        let known = self.of.get(&(netns, cookie)).map_or(&[][..], Vec::as_slice);
+        known.iter().filter_map(|at| self.findings.get(*at as usize))
+    }
+}
+
+/// Nothing but what was found.
+impl Around for Known {
+    fn gained(&self, _: &str, _: &str) -> Option<u64> {
+        None
+    }
+    fn seconds(&self) -> Option<f64> {
+        None
+    }
+    fn level(&self, _: &str, _: &str) -> Option<u64> {
+        None
+    }
+    fn setting(&self, _: &str, _: usize) -> Option<i64> {
+        None
+    }
+    fn setting_text(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+    fn ephemeral_ports(&self) -> Option<u32> {
+        None
+    }
+    fn joined(&self, _: Join, _: &Socket<'_>) -> Option<f64> {
+        None
+    }
+    fn descriptors(&self) -> Option<Descriptors<'_>> {
+        None
+    }
+    fn unseen(&self) -> Option<u64> {
+        None
+    }
+
+    fn diagnosed(&self, netns: u64, cookie: u64) -> Option<Diagnosed<'_>> {
+        let worst = self.of(netns, cookie).next()?;
+        let severity = match worst.severity {
+            Severity::Info => 1,
+            Severity::Warning => 2,
+            Severity::Critical => 3,
+        };
+        let count = u32::try_from(self.of(netns, cookie).count()).unwrap_or(u32::MAX);
+        Some(Diagnosed { id: &worst.id, severity, count })
+    }
+}
+
+/// What the last round found, or why there is none.
+pub(crate) type Answer = Result<Arc<Known>, String>;
+
+/// Where lies what is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Desk(Arc<Mutex<Option<Answer>>>);
+
+impl Desk {
+    /// What the last round found; `None` before the first one has ended; why there is none.
+    pub(crate) fn known(&self) -> Option<Answer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, known: Option<Answer>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+}
+
+/// What is judged: these tables and families, in these namespaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    selected: Selected,
+    netns: Option<OsString>,
+}
+
+impl Subject {
+    pub(crate) fn new(asked: &Asked, selected: Selected) -> Self {
+        // Sockets in other states are looked at for what they say of these.
+        Self { selected: Selected { states: StateSet::ALL, ..selected }, netns: asked.netns.clone() }
+    }
+}
+
+/// The thread that looks, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    /// What it looks at.
+    pub(crate) subject: Subject,
+    desk: Desk,
+    _stop: Sender<()>,
+}
+
+impl Rounds {
+    /// Starts to look.
+    pub(crate) fn start(subject: Subject) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let desk = Desk::default();
+        let (of, put) = (subject.clone(), desk.clone());
+        thread::spawn(move || {
+            if let Err(end) = serve(&of, &put, &stopped) {
+                let text = end.text.unwrap_or_default();
+                put.put(Some(Err(text.trim_start_matches("sockdiag: ").trim_end().to_owned())));
+            }
+        });
+        Self { subject, desk, _stop: stop }
+    }
+
+    /// Where lies what it found.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+/// A doctor that has learned from a look.
+struct Begun {
+    doctor: Doctor,
+    looked: Instant,
+    window: Window,
+}
+
+fn serve(subject: &Subject, desk: &Desk, stopped: &Receiver<()>) -> Result<(), End> {
+    let rules: Vec<Checked> = sockdiag_doctor::built_in(Catalog::shared()).map_err(End::usage)?;
+    let doctor = || Doctor::of(Catalog::shared(), rules.clone()).keeping_members();
+    let netns = subject.netns.as_ref();
+    let question = |needs| looks::question_of_all(netns, subject.selected, needs);
+    let mut observer = Observer::new(Session::open(question(needs_of(&doctor())))?);
+    let mut before: Option<Begun> = None;
+    loop {
+        let began = Instant::now();
+        if let Some(begun) = &mut before {
+            let _ = looks::count(&mut begun.doctor, &observer);
+            begun.doctor.begin(Some(begun.looked.elapsed().as_secs_f64()));
+        }
+        let mut round =
+            Round { before: before.as_mut().map(|begun| &mut begun.doctor), next: doctor(), netns: vec![0] };
+        let frame = observer.look(&mut round).map_err(looks::failed)?;
+        let looked = Instant::now();
+        let Round { mut next, netns: visited, .. } = round;
+        next.learned();
+        let _ = looks::count(&mut next, &observer);
+        let is_first = before.is_none();
+        if let Some(Begun { mut doctor, window, .. }) = before.take() {
+            doctor.begin(Some(looks::between(window, frame.window)));
+            // What could not be looked at once more is told without that.
+            let _ = looks::third(&mut doctor, netns, subject.selected, &visited);
+            desk.put(Some(Ok(Arc::new(Known::new(doctor.findings())))));
+        }
+        before = Some(Begun { doctor: next, looked, window: frame.window });
+        let pause = if is_first { FIRST } else { EVERY };
+        match stopped.recv_timeout(pause.max(began.elapsed() * PAUSE_SHARE)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// A look, judged by who learned from the one before, and learned from.
+struct Round<'d> {
+    before: Option<&'d mut Doctor>,
+    next: Doctor,
+    /// The namespaces that were seen.
+    netns: Vec<u64>,
+}
+
+impl FrameSink for Round<'_> {
+    type Error = Infallible;
+
+    fn row(&mut self, seen: Seen, row: &Row<'_>) -> Result<(), Infallible> {
+        if let Some(netns) = row.names.netns
+            && self.netns.last() != Some(&netns.inode)
+            && !self.netns.contains(&netns.inode)
+        {
+            self.netns.push(netns.inode);
+        }
+        if seen != Seen::Closed {
+            self.next.learn(row);
+        }
+        if let Some(before) = &mut self.before {
+            before.judge(looks::event(seen), row);
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, _: Notice) -> Option<Notice> {
+        // What cannot be seen is said by what is shown beside this.
+        None
+    }
+}

@@ -1,0 +1,46 @@
+//! What the doctor found of a socket.
+//!
+//! These rows are of the [extended](super::Catalog::extended) table alone.  The doctor
+//! looks by itself, from time to time, so that what it found is older than the row.
+//!
+//! Invariant: a socket of which nothing was found has none of them.
+
+use super::{Field, Needs, Unit, Word, plain, text};
+use crate::model::{Diagnosed, Row};
+
+fn found<'a>(row: &'a Row<'a>) -> Option<Diagnosed<'a>> {
+    let netns = row.names.netns.map_or(0, |netns| netns.inode);
+    row.names.around?.diagnosed(netns, row.cookie()?)
+}
+
+const SOURCE: &str = "sockdiag doctor";
+
+const SEVERITIES: &[Word] = &[Word::new(1, "info"), Word::new(2, "warning"), Word::new(3, "critical")];
+
+/// What was found.
+pub(super) const FOUND: &[Field] = &[
+    Field::new(
+        "doctor.severity",
+        plain!(|r| Some(found(r)?.severity)),
+        "How bad the worst finding of the socket is.",
+        SOURCE,
+    )
+    .words(SEVERITIES)
+    .needs(Needs::FINDINGS),
+    Field::new(
+        "doctor.finding",
+        text!(|r| Some(found(r)?.id.as_bytes())),
+        "The worst finding of the socket, by its id: sockdiag doctor --explain ID says more.",
+        SOURCE,
+    )
+    .needs(Needs::FINDINGS),
+    Field::new(
+        "doctor.findings",
+        plain!(|r| Some(found(r)?.count)),
+        "How many findings the socket has part in.",
+        SOURCE,
+    )
+    .gauge(Unit::Count)
+    .size()
+    .needs(Needs::FINDINGS),
+];
