@@ -271,9 +271,10 @@ fn is_own_proc(root: BorrowedFd<'_>) -> bool {
 /// Whether a process has several threads, or that is not to be seen.
 fn has_threads(root: BorrowedFd<'_>, pid: i32) -> bool {
     // A directory has a link by its name, one by its own, and one by each below.
-    const ALONE: u64 = 3;
+    // Wider than the number is on any architecture: it has not the same width on all.
+    const ALONE: u128 = 3;
     let stat = rustix::fs::statat(root, format!("{pid}/task"), rustix::fs::AtFlags::empty());
-    stat.is_ok_and(|stat| stat.st_nlink != ALONE)
+    stat.is_ok_and(|stat| u128::from(stat.st_nlink) != ALONE)
 }
 
 /// Keeps the descriptors of sockets that none of the others refers to.
