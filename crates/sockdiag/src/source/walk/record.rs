@@ -18,9 +18,9 @@ use sockdiag_wire::bpf::{Bits, Lookup, NotFound, Wanted};
 
 use super::members::{BEGINNINGS, Base, Kind, Member, Missing, Place, ROWS, Row, Wants, names};
 
-/// Words of a record that the program writes about itself: where it stands, the
-/// address of the socket, and the time ([`Record::jiffies`]).
-pub(super) const OWN_WORDS: usize = 3;
+/// Words of a record that the program writes about itself: the time
+/// ([`Record::jiffies`]) with where it stands, and the address of the socket.
+pub(super) const OWN_WORDS: usize = 2;
 /// Bytes of a word.
 const WORD: u32 = 8;
 /// What `"path[N]"` counts in, in bytes.
@@ -246,9 +246,9 @@ impl<'a> Record<'a> {
         self.kind
     }
 
-    /// When the record was written: the kernel's `jiffies_64`.
-    pub(super) fn jiffies(&self) -> u64 {
-        self.word(OWN_WORDS - 1)
+    /// When the record was written: the low half of the kernel's `jiffies_64`.
+    pub(super) fn jiffies(&self) -> u32 {
+        self.word(0) as u32
     }
 
     fn word(&self, index: usize) -> u64 {
