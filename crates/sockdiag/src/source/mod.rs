@@ -38,6 +38,7 @@ mod summary;
 mod tipc;
 mod unix;
 mod vsock;
+mod walk;
 mod xdp;
 
 use sockdiag_wire::ipproto::IPPROTO_TCP;
