@@ -11,11 +11,17 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rustix::io::Errno;
-use sockdiag_wire::bpf::{self as wire, AssembleError, BPF_F_SLEEPABLE, BPF_PROG_TYPE_SYSCALL, NotFound};
+use sockdiag_wire::bpf::{
+    self as wire, AssembleError, BPF_F_SLEEPABLE, BPF_PROG_TYPE_SYSCALL, Lookup, NotFound,
+};
+use sockdiag_wire::btf::Btf;
 
-use super::program::{self, Members, OWN_WORDS, Recipe, header, step};
+use super::members::{Kind, Wants};
+use super::program::{self, Members, Recipe, header, step};
+use super::record::{Layout, OWN_WORDS, Record};
 use crate::sys::bpf::{self, LoadError};
 use crate::sys::bpf_value::SharedValue;
+use crate::sys::kernel_types::KernelTypes;
 
 /// What programs and maps are called.
 const NAME: &str = "ss_walk";
@@ -87,6 +93,7 @@ pub(super) struct Done {
 /// A loaded program.
 pub(super) struct Walk {
     members: Members,
+    layout: Layout,
     recipe: Recipe,
     room: usize,
     program: OwnedFd,
@@ -94,21 +101,35 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Loads it.
-    pub(super) fn load(members: Members, recipe: Recipe) -> Result<Self, Refused> {
+    /// Makes and loads the program for records that have what is wanted.
+    ///
+    /// # Errors
+    /// What this kernel lacks or refuses.
+    pub(super) fn open(wants: Wants) -> Result<Self, Refused> {
         if !wire::SUPPORTED {
             return Err(Refused::Target);
         }
-        let room = USUAL / usize::from(recipe.bytes);
+        let types = KernelTypes::open().map_err(|_| Refused::NoTypes)?;
+        let btf = Btf::new(types.bytes()).ok_or(Refused::NoTypes)?;
+        let types = Lookup::new(btf, &[Members::wanted(), Layout::wanted()].concat());
+        let members = Members::find(&types).map_err(Refused::Types)?;
+        let layout = Layout::find(&types, wants).map_err(Refused::Types)?;
+        let recipe = Recipe::of(&layout).ok_or(Refused::NoTable)?;
+        let room = USUAL / usize::from(recipe.bytes).max(1);
         let (program, shared) = loaded(&members, &recipe, room)?;
-        Ok(Self { members, recipe, room, program, shared })
+        Ok(Self { members, layout, recipe, room, program, shared })
     }
 
-    /// Hands the words of every record of a table to `visit`.
+    /// How its records are laid out.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Hands every record of a table to `visit`.
     pub(super) fn each(
         &mut self,
         asked: Asked,
-        visit: &mut dyn FnMut(&[AtomicU64]) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<Done, Refused> {
         self.begin(asked, 0);
         let mut done = Done::default();
@@ -138,7 +159,7 @@ impl Walk {
     fn hand_on(
         &self,
         done: &mut Done,
-        visit: &mut dyn FnMut(&[AtomicU64]) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let count = self.number(header::COUNT) as usize;
         let words = usize::from(self.recipe.bytes) / 8;
@@ -146,7 +167,8 @@ impl Walk {
         // Where the bucket's records begin.
         let (mut bucket, mut first) = (u64::MAX, 0);
         for (number, record) in records.chunks_exact(words).take(count).enumerate() {
-            let place = record.first().map_or(0, |word| word.load(Relaxed) >> 40);
+            let first_word = record.first().map_or(0, |word| word.load(Relaxed));
+            let place = first_word >> 40;
             if place != bucket {
                 (bucket, first) = (place, number);
             }
@@ -156,7 +178,12 @@ impl Walk {
                 continue;
             }
             done.records += 1;
-            visit(record)?;
+            let kind = match (first_word >> 32) as u8 {
+                0 => Kind::Full,
+                1 => Kind::TimeWait,
+                _ => Kind::Request,
+            };
+            visit(Record::new(&self.layout, kind, record))?;
         }
         for number in [header::COUNT, header::START] {
             self.set(number, 0);

@@ -42,6 +42,9 @@ use sockdiag_wire::bpf::{
 };
 use sockdiag_wire::socket::{TCP_NEW_SYN_RECV, TCP_SYN_RECV, TCP_TIME_WAIT};
 
+use super::members::Kind;
+use super::record::Layout;
+
 /// The licence of the program, one of those that the kernel knows.
 pub(super) const LICENSE: &CStr = c"Dual MIT/GPL";
 
@@ -97,22 +100,6 @@ pub(super) mod step {
     pub(in super::super) const NOTHING: u32 = 3;
 }
 
-/// Numbers of eight bytes at the beginning of a record.  Of the first the lower 32
-/// bits are the kernel's clock in ticks, the next eight the kind and the rest
-/// those of the bucket's number that fit; the second is the socket's address.
-pub(super) const OWN_WORDS: usize = 2;
-
-/// What a record tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A socket.
-    Full = 0,
-    /// What is left of one in TIME-WAIT (or FIN-WAIT-2).
-    TimeWait = 1,
-    /// A connection that is being opened from outside.
-    Request = 2,
-}
-
 /// Words to copy: of the socket, or of what it points to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
@@ -130,7 +117,23 @@ pub(super) struct Recipe {
     /// Length of a record, in bytes.
     pub bytes: u16,
     /// By [`Kind`].
-    pub groups: [Vec<Group>; 3],
+    pub groups: [Vec<Group>; Kind::ALL.len()],
+}
+
+impl Recipe {
+    /// Copies what this layout has; `None` where a pointer leads nowhere.
+    pub(super) fn of(layout: &Layout) -> Option<Self> {
+        let mut groups: [Vec<Group>; Kind::ALL.len()] = Default::default();
+        for (kind, groups) in Kind::ALL.into_iter().zip(&mut groups) {
+            for copies in layout.copies(kind).chunk_by(|one, other| one.base == other.base) {
+                let base = copies.first()?.base;
+                let through = layout.hops(base)?.iter().map(|hop| hop.offset).collect();
+                let words = copies.iter().map(|copy| (copy.from, copy.to)).collect();
+                groups.push(Group { through, words });
+            }
+        }
+        Some(Self { bytes: layout.bytes() as u16, groups })
+    }
 }
 
 /// Where the running kernel keeps what the program reads, and the numbers of its
@@ -280,16 +283,8 @@ pub(super) fn program(
     room: i32,
 ) -> Result<Vec<Insn>, AssembleError> {
     let mut a = Assembler::new();
-    let walk = Walk {
-        members,
-        recipe,
-        room,
-        next: a.label(),
-        begin: a.label(),
-        again: a.label(),
-        check: a.label(),
-        leave: a.label(),
-    };
+    let walk =
+        Walk { members, recipe, room, next: a.label(), begin: a.label(), again: a.label(), leave: a.label() };
     a.map_value(HEADER, map);
     walk.find_table(&mut a);
     a.call_kfunc(members.lock);
@@ -313,8 +308,6 @@ struct Walk<'m> {
     begin: Label,
     /// The bucket changed; begins it again.
     again: Label,
-    /// The record is written.
-    check: Label,
     /// Ends the step; the result is in [`POINTER`].
     leave: Label,
 }
@@ -438,10 +431,9 @@ impl Walk<'_> {
 
     /// Copies the socket if it is one to tell of.
     fn socket(&self, a: &mut Assembler) {
-        let Self { members: m, recipe, room, next, check, leave, .. } = self;
+        let Self { members: m, recipe, room, next, leave, .. } = self;
         let (every_family, every_net) = (a.label(), a.label());
-        let kinds = [a.label(), a.label(), a.label()];
-        let [_, time_wait, request] = kinds;
+        let (time_wait, request) = (a.label(), a.label());
 
         self.load(a, R3, SOCK, m.family.offset, Width::U16);
         a.load_at(Width::U64, R1, HEADER, at(header::FAMILY));
@@ -493,20 +485,15 @@ impl Walk<'_> {
         a.store_at(Width::U32, RECORD, 4, R1);
         a.store_at(Width::U64, RECORD, 8, SOCK);
 
-        let kinds = [Kind::Full, Kind::TimeWait, Kind::Request];
-        let labels = [a.label(), a.label(), a.label()];
-        for (kind, label) in kinds.into_iter().zip(labels).skip(1) {
+        let labels = Kind::ALL.map(|_| a.label());
+        for (kind, label) in Kind::ALL.into_iter().zip(labels).skip(1) {
             a.jump_if(POINTER, Cond::Eq, kind as i32, label);
         }
-        for ((kind, label), groups) in kinds.into_iter().zip(labels).zip(&recipe.groups) {
+        for (label, groups) in labels.into_iter().zip(&recipe.groups) {
             a.bind(label);
             groups.iter().for_each(|group| self.copy(a, group));
-            // All kinds have these words at the same place.
-            if kind != Kind::Request {
-                a.jump(*check);
-            }
+            self.check(a, groups);
         }
-        self.check(a);
     }
 
     /// Copies the words of a group.
@@ -546,23 +533,21 @@ impl Walk<'_> {
     }
 
     /// Counts the record if the socket is still the one that was copied.
-    fn check(&self, a: &mut Assembler) {
-        let Self { members, recipe, next, again, check, .. } = self;
-        a.bind(*check);
+    fn check(&self, a: &mut Assembler, groups: &[Group]) {
         fence(a);
-        let own = recipe.groups.iter().flatten().filter(|group| group.through.is_empty());
+        let own = groups.iter().filter(|group| group.through.is_empty());
         let words: Vec<(u32, u16)> = own.flat_map(|group| group.words.iter().copied()).collect();
-        for offset in members.identity() {
+        for offset in self.members.identity() {
             if let Some((_, to)) = words.iter().find(|(from, _)| *from == offset) {
                 self.load(a, R3, SOCK, offset, Width::U64);
                 a.load_at(Width::U64, R4, RECORD, *to as i16);
-                a.jump_if(R3, Cond::Ne, R4, *again);
+                a.jump_if(R3, Cond::Ne, R4, self.again);
             }
         }
         a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
-        a.jump(*next);
+        a.jump(self.next);
     }
 
     /// Loads a number that lies so many bytes behind the address in `base`.
