@@ -1,6 +1,16 @@
-//! One pass over the kernel's own tables of TCP sockets.
+//! One pass over the kernel's own tables of TCP sockets, by a program that the
+//! kernel runs.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | which members of the kernel's structures are copied | [`members`] |
+//! | how a record of them is laid out and read | [`record`] |
+//! | the program | [`program`] |
+//! | how it is loaded and run | [`load`] |
 
-#![expect(dead_code, reason = "the program that fills records is still to come")]
+#![expect(dead_code, reason = "nothing asks for a walk yet")]
 
+mod load;
 mod members;
+mod program;
 mod record;

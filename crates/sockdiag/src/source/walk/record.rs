@@ -115,9 +115,7 @@ impl Layout {
         let mut copied: Vec<(Base, u32)> = Vec::new();
         for (_, located) in &found {
             let last = located.offset + located.bytes - 1;
-            copied.extend(
-                (located.offset / WORD..=last / WORD).map(|word| (located.base, word * WORD)),
-            );
+            copied.extend((located.offset / WORD..=last / WORD).map(|word| (located.base, word * WORD)));
         }
         copied.sort_unstable();
         copied.dedup();
@@ -323,7 +321,8 @@ mod tests {
                 let copies = layout.copies(kind);
                 assert!(copies.is_sorted_by(|a, b| (a.base, a.from) < (b.base, b.from)), "{copies:?}");
                 let places: Vec<usize> = copies.iter().map(|copy| copy.to.into()).collect();
-                let expected: Vec<usize> = (OWN_WORDS..OWN_WORDS + copies.len()).map(|word| word * 8).collect();
+                let expected: Vec<usize> =
+                    (OWN_WORDS..OWN_WORDS + copies.len()).map(|word| word * 8).collect();
                 assert_eq!(places, expected);
                 assert!(copies.iter().all(|copy| copy.from % 8 == 0));
                 for row in ROWS {
@@ -382,9 +381,9 @@ mod tests {
             match result {
                 Ok(layout) => {
                     assert!(may_lack, "{} is needed", gone.name);
-                    let lacks = ROWS.iter().any(|row| {
-                        row.kinds.contains(&Kind::Full) && !layout.has(Kind::Full, row.member)
-                    });
+                    let lacks = ROWS
+                        .iter()
+                        .any(|row| row.kinds.contains(&Kind::Full) && !layout.has(Kind::Full, row.member));
                     assert!(lacks || gone.kind == sockdiag_wire::bpf::Kind::Function, "{}", gone.name);
                 }
                 Err(error) => {
