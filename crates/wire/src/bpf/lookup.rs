@@ -226,12 +226,6 @@ impl<'a> Lookup<'a> {
             .ok_or(NotFound::Member { structure, path })
     }
 
-    /// How many bytes a struct has; of several of the same name, the first.
-    pub fn bytes(&self, structure: &'static str) -> Result<u32, NotFound> {
-        let wanted = Wanted::structure(structure);
-        self.named(wanted).next().map(|(_, ty)| ty.size_or_type).ok_or(NotFound::Name(wanted))
-    }
-
     /// Where members lie, each given by its struct and its path.
     ///
     /// # Errors

@@ -6,7 +6,10 @@
 //! Source: Documentation/timers/; `CLOCK_MONOTONIC_COARSE` in clock_getres(2),
 //! whose resolution is one tick.
 
-#![allow(clippy::cast_possible_truncation, reason = "the kernel's results are 32 bits wide; each cast is meant")]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "the kernel's results are 32 bits wide; each cast is meant"
+)]
 
 use rustix::time::{ClockId, clock_getres};
 
@@ -90,7 +93,9 @@ mod tests {
 
     #[test]
     fn the_rate_follows_from_the_tick() {
-        for (ns, hz) in [(10_000_000, 100), (4_000_000, 250), (3_333_333, 300), (1_000_000, 1000), (976_563, 1024)] {
+        for (ns, hz) in
+            [(10_000_000, 100), (4_000_000, 250), (3_333_333, 300), (1_000_000, 1000), (976_563, 1024)]
+        {
             assert_eq!(Hz::of_tick(ns), Some(Hz(hz)));
         }
         assert_eq!(Hz::of_tick(1), None, "a clock without ticks");

@@ -15,16 +15,16 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use sockdiag_wire::bpf::{Lookup, NotFound, Wanted};
+use sockdiag_wire::socket::TCP_LISTEN;
 use sockdiag_wire::tcp_info::{
-    TCPI_ECN_MODE_ACCECN, TCPI_ECN_MODE_DISABLED, TCPI_ECN_MODE_PENDING, TCPI_ECN_MODE_RFC3168,
-    TCPI_OPT_ECN, TCPI_OPT_ECN_SEEN, TCPI_OPT_SACK, TCPI_OPT_SYN_DATA, TCPI_OPT_TFO_CHILD,
-    TCPI_OPT_TIMESTAMPS, TCPI_OPT_USEC_TS, TCPI_OPT_WSCALE, TcpInfo,
+    TCPI_ECN_MODE_ACCECN, TCPI_ECN_MODE_DISABLED, TCPI_ECN_MODE_PENDING, TCPI_ECN_MODE_RFC3168, TCPI_OPT_ECN,
+    TCPI_OPT_ECN_SEEN, TCPI_OPT_SACK, TCPI_OPT_SYN_DATA, TCPI_OPT_TFO_CHILD, TCPI_OPT_TIMESTAMPS,
+    TCPI_OPT_USEC_TS, TCPI_OPT_WSCALE, TcpInfo,
 };
 
 use super::jiffies::Hz;
 use super::members::Member;
 use super::record::Record;
-use crate::model::State;
 
 /// Bytes of the longest `tcp_info` that is known.
 const LONGEST: usize = TcpInfo::LAYOUT.end();
@@ -173,7 +173,7 @@ pub(super) fn write<T>(record: &Record<'_>, hz: Hz, form: Form, take: impl FnOnc
     info.put64(at("tcpi_max_pacing_rate"), record.get(Member::MaxPacingRate));
     info.put32(at("tcpi_reordering"), record.get32(Member::Reordering));
     info.put32(at("tcpi_snd_cwnd"), record.get32(Member::SndCwnd));
-    if state == State::Listen.number() {
+    if state == u64::from(TCP_LISTEN) {
         info.put32(at("tcpi_unacked"), record.get32(Member::AckBacklog));
         info.put32(at("tcpi_sacked"), record.get32(Member::MaxAckBacklog));
     } else {
@@ -277,9 +277,7 @@ fn chronographs(info: &mut Info, record: &Record<'_>, hz: Hz) {
         (CHRONO_WINDOW, Member::ChronoWindow),
         (CHRONO_BUFFER, Member::ChronoBuffer),
     ]
-    .map(|(kind, member)| {
-        (record.get(member) + if kind == running { lasted } else { 0 }) * hz.us_of_tick()
-    });
+    .map(|(kind, member)| (record.get(member) + if kind == running { lasted } else { 0 }) * hz.us_of_tick());
     let [_, window, buffer] = times;
     info.put64(at("tcpi_busy_time"), times.iter().sum());
     info.put64(at("tcpi_rwnd_limited"), window);
