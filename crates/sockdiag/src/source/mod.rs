@@ -61,7 +61,7 @@ pub(crate) use missing::bound_inactive;
 pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
-pub use sources::Sources;
+pub use sources::{Sources, Way};
 pub(crate) use sources::ports_listed;
 pub use summary::{Summary, summary, summary_in};
 
