@@ -10,7 +10,10 @@
 
 #![expect(dead_code, reason = "nothing asks for a walk yet")]
 
+mod bound;
+mod hash;
+mod kernel;
 mod load;
 mod members;
-mod program;
+mod pieces;
 mod record;
