@@ -19,11 +19,13 @@ use sockdiag_wire::btf::Btf;
 
 use super::kernel::Members;
 use super::members::{Kind, Wants};
+use super::pass::Take;
 use super::pieces::{LICENSE, Recipe, header, step};
 use super::record::{Layout, OWN_WORDS, Record};
 use super::{bound, hash};
 use crate::sys::bpf::{self, LoadError};
 use crate::sys::bpf_value::SharedValue;
+use crate::sys::clock;
 use crate::sys::kernel_types::KernelTypes;
 
 /// What programs and maps are called.
@@ -97,6 +99,16 @@ pub(super) struct Done {
     pub stopped: bool,
 }
 
+impl Done {
+    /// Takes another walk along.
+    pub(super) fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.again += other.again;
+        self.steps += other.steps;
+        self.stopped |= other.stopped;
+    }
+}
+
 /// Loaded programs.
 pub(super) struct Walk {
     members: Members,
@@ -132,6 +144,11 @@ impl Walk {
         Ok(Self { members, layout, recipe, room, hash, bound: None, shared })
     }
 
+    /// Words of a record.
+    pub(super) fn words(&self) -> usize {
+        usize::from(self.recipe.bytes) / 8
+    }
+
     /// How its records are laid out.
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
@@ -146,6 +163,11 @@ impl Walk {
         asked: Asked,
         visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<Done, Refused> {
+        self.steps(asked, &mut |record, _| visit(record))
+    }
+
+    /// Likewise, with the time in which each record was read.
+    pub(super) fn steps(&mut self, asked: Asked, take: &mut Take<'_>) -> Result<Done, Refused> {
         let is_bound = asked.table == Table::Bound;
         if is_bound && self.bound.is_none() {
             let insns = bound::program(&self.members, &self.recipe, self.map(), self.room as i32);
@@ -157,13 +179,16 @@ impl Walk {
         loop {
             let bucket = self.number(header::BUCKET);
             let program = self.bound.as_ref().filter(|_| is_bound).unwrap_or(&self.hash);
+            let begin = clock::now_ns();
             let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
             if result == step::NOTHING {
                 return Err(Refused::NoTable);
             }
             done.steps += 1;
             done.again = self.number(header::AGAIN);
-            if self.hand_on(&mut done, is_bound.then_some(&mut met), visit).is_break() {
+            let window = clock::since(begin);
+            let mut visit = |record: Record<'_>| take(record, window);
+            if self.hand_on(&mut done, is_bound.then_some(&mut met), &mut visit).is_break() {
                 done.stopped = true;
                 break;
             }
@@ -189,7 +214,7 @@ impl Walk {
         visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let count = self.number(header::COUNT) as usize;
-        let words = usize::from(self.recipe.bytes) / 8;
+        let words = self.words();
         let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
         let own = |record: &[AtomicU64]| {
             let [first, address, ..] = record else { return [0; OWN_WORDS] };
@@ -212,13 +237,8 @@ impl Walk {
             if !is_new {
                 continue;
             }
-            let kind = match (place >> 32) as u8 {
-                0 => Kind::Full,
-                1 => Kind::TimeWait,
-                _ => Kind::Request,
-            };
             done.records += 1;
-            visit(Record::new(&self.layout, kind, record))?;
+            visit(record_of(&self.layout, record))?;
         }
         for number in [header::COUNT, header::START] {
             self.set(number, 0);
@@ -283,6 +303,16 @@ impl Walk {
             word.store(value, Relaxed);
         }
     }
+}
+
+/// The record that consists of these words.
+pub(super) fn record_of<'a>(layout: &'a Layout, words: &'a [AtomicU64]) -> Record<'a> {
+    let kind = match words.first().map_or(0, |word| (word.load(Relaxed) >> 32) as u8) {
+        0 => Kind::Full,
+        1 => Kind::TimeWait,
+        _ => Kind::Request,
+    };
+    Record::new(layout, kind, words)
 }
 
 /// Memory for so many records.

@@ -15,5 +15,6 @@ mod hash;
 mod kernel;
 mod load;
 mod members;
+mod pass;
 mod pieces;
 mod record;
