@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{
-    self as wire, AssembleError, BPF_F_SLEEPABLE, BPF_PROG_TYPE_SYSCALL, Insn, Lookup, NotFound,
+    self as wire, AssembleError, BPF_F_SLEEPABLE, BPF_PROG_TYPE_SYSCALL, Insn, Lookup, NotFound, Wanted,
 };
 use sockdiag_wire::btf::Btf;
 
+use super::compose::{Ask, Composer, Unfit};
 use super::kernel::Members;
 use super::members::{Kind, Wants};
 use super::pass::Take;
@@ -74,6 +75,8 @@ pub(super) enum Refused {
     NoTypes,
     /// Its types lack something.
     Types(NotFound),
+    /// What it sends is not known.
+    Unfit(Unfit),
     /// The program is none.
     Program(AssembleError),
     /// It was not loaded.
@@ -128,20 +131,39 @@ impl Walk {
     /// # Errors
     /// What this kernel lacks or refuses.
     pub(super) fn open(wants: Wants) -> Result<Self, Refused> {
+        Ok(Self::open_with(wants, &[], |_, _| Ok(()))?.0)
+    }
+
+    /// Likewise, with what is made for these messages out of records.
+    ///
+    /// # Errors
+    /// What this kernel lacks or refuses.
+    pub(super) fn composing(ask: Ask) -> Result<(Self, Composer), Refused> {
+        let find = |types: &Lookup<'_>, layout: &Layout| Composer::find(types, layout, ask);
+        Self::open_with(ask.wants(), &Composer::wanted(), find)
+    }
+
+    /// Likewise, with what else is found out of the kernel's types.
+    fn open_with<T>(
+        wants: Wants,
+        names: &[Wanted],
+        find: impl FnOnce(&Lookup<'_>, &Layout) -> Result<T, Unfit>,
+    ) -> Result<(Self, T), Refused> {
         if !wire::SUPPORTED {
             return Err(Refused::Target);
         }
         let types = KernelTypes::open().map_err(|_| Refused::NoTypes)?;
         let btf = Btf::new(types.bytes()).ok_or(Refused::NoTypes)?;
-        let types = Lookup::new(btf, &[Members::wanted(), Layout::wanted()].concat());
+        let types = Lookup::new(btf, &[&Members::wanted(), &Layout::wanted(), names].concat());
         let members = Members::find(&types).map_err(Refused::Types)?;
         let layout = Layout::find(&types, wants).map_err(Refused::Types)?;
+        let more = find(&types, &layout).map_err(Refused::Unfit)?;
         let recipe = Recipe::of(&layout).ok_or(Refused::NoTable)?;
         let room = USUAL / usize::from(recipe.bytes).max(1);
         let shared = shared(&recipe, room)?;
         let map = shared.map().as_raw_fd();
         let hash = loaded(hash::program(&members, &recipe, map, room as i32))?;
-        Ok(Self { members, layout, recipe, room, hash, bound: None, shared })
+        Ok((Self { members, layout, recipe, room, hash, bound: None, shared }, more))
     }
 
     /// Words of a record.

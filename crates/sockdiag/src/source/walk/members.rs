@@ -66,8 +66,17 @@ impl Wants {
     pub(super) const TOS: Self = Self(1 << 7);
     /// What the congestion control tells of itself.
     pub(super) const ALGORITHM: Self = Self(1 << 8);
+    /// Either of them tells rates in bytes.
+    const INFO_OR_ALGORITHM: Self = Self(Self::INFO.0 | Self::ALGORITHM.0);
+    /// Either of them tells the name.
+    const CONGESTION_NAME: Self = Self(Self::CONGESTION.0 | Self::ALGORITHM.0);
     /// The network namespace, by its inode.
     pub(super) const NAMESPACE: Self = Self(1 << 9);
+
+    /// Whether all of these are in it.
+    pub(super) const fn has(self, these: Self) -> bool {
+        self.0 & these.0 == these.0
+    }
 
     /// Whether a member that is there for `self` is wanted by `wanted`.
     pub(super) const fn is_wanted(self, wanted: Self) -> bool {
@@ -346,9 +355,22 @@ rows! {
     Drops: FULL, MEMORY, Refuse, ["sock"."sk_drops.counter"];
 
     /// Name of the congestion control, 16 bytes.
-    CongestionName: FULL, CONGESTION, Refuse, [Congestion: "tcp_congestion_ops"."name"];
+    CongestionName: FULL, CONGESTION_NAME, Refuse, [Congestion: "tcp_congestion_ops"."name"];
     /// Whether it tells of itself: the function that does.
     CongestionInfo: FULL, ALGORITHM, Refuse, [Congestion: "tcp_congestion_ops"."get_info"];
+
+    /// BBR: its bandwidth lately, in segments a microsecond, shifted by 24 bits.
+    BbrBandwidth: FULL, ALGORITHM, Zero, ["bbr"."bw.s[1]"];
+    /// BBR: whether it takes the bandwidth below instead.
+    BbrUsesLong: FULL, ALGORITHM, Zero, ["bbr"."lt_use_bw"];
+    /// BBR: its bandwidth in the long run, likewise.
+    BbrLongBandwidth: FULL, ALGORITHM, Zero, ["bbr"."lt_bw"];
+    /// BBR: smallest round-trip time, in microseconds.
+    BbrMinRtt: FULL, ALGORITHM, Zero, ["bbr"."min_rtt_us"];
+    /// BBR: pacing gain, in parts of 256.
+    BbrPacingGain: FULL, ALGORITHM, Zero, ["bbr"."pacing_gain"];
+    /// BBR: window gain, in parts of 256.
+    BbrCwndGain: FULL, ALGORITHM, Zero, ["bbr"."cwnd_gain"];
 
     /// Type of service.
     Tos: FULL, TOS, Refuse, ["inet_sock"."tos"];
@@ -416,7 +438,7 @@ rows! {
     /// When an acknowledgement arrived last, in jiffies.
     RcvTstamp: FULL, INFO, Refuse, ["tcp_sock"."rcv_tstamp"];
     /// Segment size for sending.
-    MssCache: FULL, INFO, Refuse, ["tcp_sock"."mss_cache"];
+    MssCache: FULL, INFO_OR_ALGORITHM, Refuse, ["tcp_sock"."mss_cache"];
     /// Segments on their way.
     PacketsOut: FULL, INFO, Refuse, ["tcp_sock"."packets_out"];
     /// Segments acknowledged selectively.
@@ -542,6 +564,10 @@ pub(super) const BEGINNINGS: &[(&str, &str)] = &[
     ("inet_request_sock", "req"),
     ("socket_alloc", "socket"),
 ];
+
+/// Structures that lie within a socket, in a member that has no type of its own:
+/// what an algorithm keeps there is known by the algorithm alone.
+pub(super) const PRIVATE: &[(&str, &str, &str)] = &[("bbr", "inet_connection_sock", "icsk_ca_priv")];
 
 /// Every name that has to be looked for in the kernel's types.
 pub(super) fn names() -> Vec<Wanted> {

@@ -5,16 +5,25 @@
 //! | --- | --- |
 //! | which members of the kernel's structures are copied | [`members`] |
 //! | how a record of them is laid out and read | [`record`] |
-//! | the program | [`program`] |
+//! | the message that the kernel would send of a record | [`compose`], [`tcp_info`], [`jiffies`] |
+//! | where the kernel keeps its tables | [`kernel`] |
+//! | the programs, and what they have in common | [`hash`], [`bound`], [`pieces`] |
+//! | a pass over all tables in the dump's order | [`pass`] |
 //! | how it is loaded and run | [`load`] |
 
 #![expect(dead_code, reason = "nothing asks for a walk yet")]
 
 mod bound;
+mod compose;
 mod hash;
+mod jiffies;
 mod kernel;
 mod load;
 mod members;
 mod pass;
 mod pieces;
 mod record;
+mod tcp_info;
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockdiag_wire::bpf::{Bits, Lookup, NotFound, Wanted};
 
-use super::members::{BEGINNINGS, Base, Kind, Member, Missing, Place, ROWS, Row, Wants, names};
+use super::members::{BEGINNINGS, Base, Kind, Member, Missing, PRIVATE, Place, ROWS, Row, Wants, names};
 
 /// Words of a record that the program writes about itself: the time
 /// ([`Record::jiffies`]) with where it stands, and the address of the socket.
@@ -169,11 +169,22 @@ impl Layout {
             None => (path, None),
         };
         let member = types.member(structure, name)?;
-        let located = Located { base, offset: member.offset, bytes: member.bytes, bits: member.bits };
+        let around = match PRIVATE.iter().find(|(inner, ..)| *inner == structure) {
+            Some((_, outer, place)) => {
+                let place = types.member(outer, place)?;
+                if member.offset + member.bytes > place.bytes {
+                    return Err(no_member);
+                }
+                place.offset
+            }
+            None => 0,
+        };
+        let located =
+            Located { base, offset: around + member.offset, bytes: member.bytes, bits: member.bits };
         let located = match element {
             None => located,
             Some(index) if (index + 1) * ELEMENT <= member.bytes => {
-                Located { offset: member.offset + index * ELEMENT, bytes: ELEMENT, ..located }
+                Located { offset: located.offset + index * ELEMENT, bytes: ELEMENT, ..located }
             }
             Some(_) => return Err(no_member),
         };
@@ -381,7 +392,7 @@ mod tests {
         for gone in Layout::wanted() {
             let names: Vec<Wanted> = Layout::wanted().into_iter().filter(|name| *name != gone).collect();
             let result = Layout::find(&Lookup::new(btf, &names), everything());
-            let spared = ["cgroup", "kernfs_node", "dst_entry", "dst_metrics", "ipv6_pinfo", "net"];
+            let spared = ["bbr", "cgroup", "kernfs_node", "dst_entry", "dst_metrics", "ipv6_pinfo", "net"];
             let may_lack = spared.contains(&gone.name) || gone.kind == sockdiag_wire::bpf::Kind::Function;
             match result {
                 Ok(layout) => {
