@@ -6,22 +6,27 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{
-    self as wire, AssembleError, BPF_F_SLEEPABLE, BPF_PROG_TYPE_SYSCALL, Lookup, NotFound, Wanted,
+    self as wire, AssembleError, BPF_F_SLEEPABLE, BPF_PROG_TYPE_SYSCALL, Insn, Lookup, NotFound, Wanted,
 };
 use sockdiag_wire::btf::Btf;
 
 use super::compose::{Ask, Composer, Unfit};
+use super::kernel::Members;
 use super::members::{Kind, Wants};
-use super::program::{self, Members, Recipe, header, step};
+use super::pass::Take;
+use super::pieces::{LICENSE, Recipe, header, step};
 use super::record::{Layout, OWN_WORDS, Record};
+use super::{bound, hash};
 use crate::sys::bpf::{self, LoadError};
 use crate::sys::bpf_value::SharedValue;
+use crate::sys::clock;
 use crate::sys::kernel_types::KernelTypes;
 
 /// What programs and maps are called.
@@ -32,6 +37,8 @@ const USUAL: usize = 1 << 20;
 const MOST: usize = 32 << 20;
 /// Rounds of a step, each of them a socket or a bucket: a millisecond or two.
 const ROUNDS: u64 = 8 << 10;
+/// So often lists of bound sockets may have changed while they were read.
+const MOST_AGAIN: u64 = 10_000;
 /// More rounds the kernel does not do at a time.
 const MOST_ROUNDS: u64 = 4 << 20;
 
@@ -42,6 +49,8 @@ pub(super) enum Table {
     Established = 0,
     /// Listeners.
     Listening = 1,
+    /// Sockets that are bound and neither listen nor connect.
+    Bound = 2,
 }
 
 /// What to tell of.
@@ -93,13 +102,26 @@ pub(super) struct Done {
     pub stopped: bool,
 }
 
-/// A loaded program.
+impl Done {
+    /// Takes another walk along.
+    pub(super) fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.again += other.again;
+        self.steps += other.steps;
+        self.stopped |= other.stopped;
+    }
+}
+
+/// Loaded programs.
 pub(super) struct Walk {
     members: Members,
     layout: Layout,
     recipe: Recipe,
+    /// So many records fit.
     room: usize,
-    program: OwnedFd,
+    hash: OwnedFd,
+    /// Once it was asked for.
+    bound: Option<OwnedFd>,
     shared: SharedValue,
 }
 
@@ -138,8 +160,15 @@ impl Walk {
         let more = find(&types, &layout).map_err(Refused::Unfit)?;
         let recipe = Recipe::of(&layout).ok_or(Refused::NoTable)?;
         let room = USUAL / usize::from(recipe.bytes).max(1);
-        let (program, shared) = loaded(&members, &recipe, room)?;
-        Ok((Self { members, layout, recipe, room, program, shared }, more))
+        let shared = shared(&recipe, room)?;
+        let map = shared.map().as_raw_fd();
+        let hash = loaded(hash::program(&members, &recipe, map, room as i32))?;
+        Ok((Self { members, layout, recipe, room, hash, bound: None, shared }, more))
+    }
+
+    /// Words of a record.
+    pub(super) fn words(&self) -> usize {
+        usize::from(self.recipe.bytes) / 8
     }
 
     /// How its records are laid out.
@@ -147,65 +176,91 @@ impl Walk {
         &self.layout
     }
 
-    /// Hands every record of a table to `visit`.
+    /// Hands every record of a table to `visit`, each once.
+    ///
+    /// # Errors
+    /// Where the table cannot be walked to its end; records may have been handed on.
     pub(super) fn each(
         &mut self,
         asked: Asked,
         visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<Done, Refused> {
+        self.steps(asked, &mut |record, _| visit(record))
+    }
+
+    /// Likewise, with the time in which each record was read.
+    pub(super) fn steps(&mut self, asked: Asked, take: &mut Take<'_>) -> Result<Done, Refused> {
+        let is_bound = asked.table == Table::Bound;
+        if is_bound && self.bound.is_none() {
+            let insns = bound::program(&self.members, &self.recipe, self.map(), self.room as i32);
+            self.bound = Some(loaded(insns)?);
+        }
         self.begin(asked, 0);
         let mut done = Done::default();
+        let mut met = BTreeSet::new();
         loop {
             let bucket = self.number(header::BUCKET);
-            let result = bpf::run(self.program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+            let program = self.bound.as_ref().filter(|_| is_bound).unwrap_or(&self.hash);
+            let begin = clock::now_ns();
+            let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
             if result == step::NOTHING {
                 return Err(Refused::NoTable);
             }
             done.steps += 1;
-            if self.hand_on(&mut done, visit).is_break() {
+            done.again = self.number(header::AGAIN);
+            let window = clock::since(begin);
+            let mut visit = |record: Record<'_>| take(record, window);
+            if self.hand_on(&mut done, is_bound.then_some(&mut met), &mut visit).is_break() {
                 done.stopped = true;
                 break;
             }
             if result == step::DONE {
                 break;
             }
-            if self.number(header::BUCKET) == bucket {
+            if is_bound && done.again > MOST_AGAIN {
+                return Err(Refused::Bucket);
+            }
+            if !is_bound && self.number(header::BUCKET) == bucket {
                 self.grow(asked, bucket, result)?;
             }
         }
-        done.again = self.number(header::AGAIN);
         Ok(done)
     }
 
-    /// Hands on what a step left.
+    /// Hands on what a step left.  A socket may have been met before: among the
+    /// bound ones at any time, else in the same bucket.
     fn hand_on(
         &self,
         done: &mut Done,
+        mut met: Option<&mut BTreeSet<u64>>,
         visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let count = self.number(header::COUNT) as usize;
-        let words = usize::from(self.recipe.bytes) / 8;
+        let words = self.words();
         let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
+        let own = |record: &[AtomicU64]| {
+            let [first, address, ..] = record else { return [0; OWN_WORDS] };
+            [first, address].map(|word| word.load(Relaxed))
+        };
         // Where the bucket's records begin.
         let (mut bucket, mut first) = (u64::MAX, 0);
         for (number, record) in records.chunks_exact(words).take(count).enumerate() {
-            let first_word = record.first().map_or(0, |word| word.load(Relaxed));
-            let place = first_word >> 40;
-            if place != bucket {
-                (bucket, first) = (place, number);
+            let [place, address] = own(record);
+            if place >> 40 != bucket {
+                (bucket, first) = (place >> 40, number);
             }
-            let address = |record: &[AtomicU64]| record.get(OWN_WORDS - 1).map(|word| word.load(Relaxed));
-            let before = records.chunks_exact(words).take(number).skip(first);
-            if before.map(address).any(|other| other == address(record)) {
+            let is_new = match &mut met {
+                Some(met) => met.insert(address),
+                None => {
+                    let mut before = records.chunks_exact(words).take(number).skip(first);
+                    !before.any(|other| own(other)[1] == address)
+                }
+            };
+            if !is_new {
                 continue;
             }
             done.records += 1;
-            let kind = match (first_word >> 32) as u8 {
-                0 => Kind::Full,
-                1 => Kind::TimeWait,
-                _ => Kind::Request,
-            };
-            visit(Record::new(&self.layout, kind, record))?;
+            visit(record_of(&self.layout, record))?;
         }
         for number in [header::COUNT, header::START] {
             self.set(number, 0);
@@ -218,13 +273,15 @@ impl Walk {
             (header::COUNT, 0),
             (header::START, 0),
             (header::BUCKET, bucket),
-            (header::ROUNDS, ROUNDS),
-            (header::TABLE, asked.table as u64),
+            // A round leaves at most one record.
+            (header::ROUNDS, if asked.table == Table::Bound { ROUNDS.min(self.room as u64) } else { ROUNDS }),
+            (header::LISTENERS, (asked.table == Table::Listening).into()),
             (header::STATES, asked.states.into()),
             (header::FAMILY, asked.family.into()),
             (header::OWN, asked.own.into()),
             (header::AGAIN, 0),
             (header::NET, 0),
+            (header::PORT_BEFORE, 0),
         ] {
             self.set(number, value);
         }
@@ -246,12 +303,17 @@ impl Walk {
         if room * usize::from(self.recipe.bytes) > MOST {
             return Err(Refused::Bucket);
         }
-        (self.program, self.shared) = loaded(&self.members, &self.recipe, room)?;
-        self.room = room;
+        (self.shared, self.room) = (shared(&self.recipe, room)?, room);
+        self.hash = loaded(hash::program(&self.members, &self.recipe, self.map(), room as i32))?;
+        self.bound = None;
         self.begin(asked, bucket);
         self.set(header::AGAIN, again);
         self.set(header::ROUNDS, ROUNDS.max(room as u64 * 2));
         Ok(())
+    }
+
+    fn map(&self) -> i32 {
+        self.shared.map().as_raw_fd()
     }
 
     fn number(&self, number: usize) -> u64 {
@@ -265,23 +327,34 @@ impl Walk {
     }
 }
 
-/// The program with its memory.
-fn loaded(members: &Members, recipe: &Recipe, room: usize) -> Result<(OwnedFd, SharedValue), Refused> {
+/// The record that consists of these words.
+pub(super) fn record_of<'a>(layout: &'a Layout, words: &'a [AtomicU64]) -> Record<'a> {
+    let kind = match words.first().map_or(0, |word| (word.load(Relaxed) >> 32) as u8) {
+        0 => Kind::Full,
+        1 => Kind::TimeWait,
+        _ => Kind::Request,
+    };
+    Record::new(layout, kind, words)
+}
+
+/// Memory for so many records.
+fn shared(recipe: &Recipe, room: usize) -> Result<SharedValue, Refused> {
     let bytes = header::LENGTH * 8 + room * usize::from(recipe.bytes);
-    let shared = SharedValue::new(NAME, bytes / 4).map_err(|error| Refused::Call("sharing memory", error))?;
-    let map = shared.map().as_raw_fd();
-    let insns = program::program(members, recipe, map, room as i32).map_err(Refused::Program)?;
-    let program = bpf::load(&bpf::Program {
+    SharedValue::new(NAME, bytes / 4).map_err(|error| Refused::Call("sharing memory", error))
+}
+
+/// The program in the kernel.
+fn loaded(insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedFd, Refused> {
+    bpf::load(&bpf::Program {
         name: NAME,
-        license: program::LICENSE,
+        license: LICENSE,
         kind: BPF_PROG_TYPE_SYSCALL,
         attach_type: 0,
         target: 0,
         flags: BPF_F_SLEEPABLE,
-        insns: &insns,
+        insns: &insns.map_err(Refused::Program)?,
     })
-    .map_err(Refused::Load)?;
-    Ok((program, shared))
+    .map_err(Refused::Load)
 }
 
 #[cfg(test)]

@@ -6,16 +6,22 @@
 //! | which members of the kernel's structures are copied | [`members`] |
 //! | how a record of them is laid out and read | [`record`] |
 //! | the message that the kernel would send of a record | [`compose`], [`tcp_info`], [`jiffies`] |
-//! | the program | [`program`] |
+//! | where the kernel keeps its tables | [`kernel`] |
+//! | the programs, and what they have in common | [`hash`], [`bound`], [`pieces`] |
+//! | a pass over all tables in the dump's order | [`pass`] |
 //! | how it is loaded and run | [`load`] |
 
 #![expect(dead_code, reason = "nothing asks for a walk yet")]
 
+mod bound;
 mod compose;
+mod hash;
 mod jiffies;
+mod kernel;
 mod load;
 mod members;
-mod program;
+mod pass;
+mod pieces;
 mod record;
 mod tcp_info;
 

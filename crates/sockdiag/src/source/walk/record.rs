@@ -250,6 +250,11 @@ impl<'a> Record<'a> {
         Self { spots: &layout.spots[kind as usize], words, kind }
     }
 
+    /// Its words.
+    pub(super) fn words(&self) -> &'a [AtomicU64] {
+        self.words
+    }
+
     /// What the socket is.
     pub(super) fn kind(&self) -> Kind {
         self.kind

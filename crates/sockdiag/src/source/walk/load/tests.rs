@@ -24,7 +24,7 @@ fn measure() {
         let begin = std::time::Instant::now();
         let mut walk = opened(wants);
         println!("{name}: loaded in {:?}, {} bytes", begin.elapsed(), walk.recipe.bytes);
-        for table in [Table::Established, Table::Listening] {
+        for table in [Table::Established, Table::Listening, Table::Bound] {
             for own in [true, true, false] {
                 let begin = std::time::Instant::now();
                 let mut count = [0; 3];

@@ -1,31 +1,8 @@
-//! The program that walks the kernel's hash tables of TCP sockets, and where
-//! the running kernel keeps what it reads.
+//! What the programs have in common: how they read the kernel's memory, choose
+//! sockets, and write records.
 //!
-//! bpf(2) runs it step by step.  A step goes on where the last one ended, copies
-//! sockets into memory that this process maps, and ends after so many rounds or
-//! when that memory is full.  Established sockets, TIME-WAIT sockets and requests
-//! are in one table, listeners in another of the same form; the same program
-//! walks both.
-//!
-//! Nothing is locked and nothing kept.  Sockets are taken out of a bucket and put
-//! into one while it is read, and their memory is used again at once, but within
-//! an RCU section it stays a socket's.  Invariant: what a step leaves are whole
-//! buckets, and of a bucket
-//! - the list ended with the bucket's own number, so that no socket on the way had
-//!   moved to another bucket;
-//! - the list begins at its end as it did at its beginning, so that no socket was
-//!   put into it meanwhile: new ones come first;
-//! - each socket had the same addresses, ports, hash, state, namespace and cookie
-//!   after it was copied as in the copy.
-//!
-//! Else the bucket is begun again.  A socket whose memory was used again in the
-//! same bucket may be met twice; its address, which is part of the record, tells.
-//!
-//! Loops are `bpf_iter_num` (Linux 6.4), memory is read through `bpf_rdonly_cast`
-//! (Linux 6.2), all functions of the kernel.
-//!
-//! Source: Documentation/bpf/kfuncs.rst, Documentation/RCU/rculist_nulls.rst, and
-//! the kernel's BTF.
+//! Invariant: a record counts only if the socket's addresses, ports, hash, state,
+//! namespace and cookie are the same after the rest was copied as in the copy.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -37,11 +14,11 @@ use std::ffi::CStr;
 
 use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 use sockdiag_wire::bpf::{
-    Alu, AssembleError, Assembler, BPF_FUNC_GET_CURRENT_TASK, BPF_FUNC_JIFFIES64, Cond, Insn, Label, Lookup,
-    Member, NotFound, Reg, Wanted, Width,
+    Alu, Assembler, BPF_FUNC_GET_CURRENT_TASK, BPF_FUNC_JIFFIES64, Cond, Label, Member, Reg, Width,
 };
 use sockdiag_wire::socket::{TCP_NEW_SYN_RECV, TCP_SYN_RECV, TCP_TIME_WAIT};
 
+use super::kernel::Members;
 use super::members::Kind;
 use super::record::Layout;
 
@@ -58,8 +35,8 @@ pub(super) mod header {
     pub(in super::super) const BUCKET: usize = 2;
     /// Rounds of a step.
     pub(in super::super) const ROUNDS: usize = 3;
-    /// Which table: 0 the established sockets, 1 the listeners.
-    pub(in super::super) const TABLE: usize = 4;
+    /// Whether the table of listeners is to be walked, not that of the others.
+    pub(in super::super) const LISTENERS: usize = 4;
     /// States to tell of, a bit for each.
     pub(in super::super) const STATES: usize = 5;
     /// The family to tell of; 0 every.
@@ -82,8 +59,15 @@ pub(super) mod header {
     pub(in super::super) const HEAD: usize = 14;
     /// What is to come of it.
     pub(in super::super) const NODE: usize = 15;
+    /// Of a list of which each entry knows the one before: where the pointer to
+    /// what is to come lies.
+    pub(in super::super) const BEFORE: usize = 16;
+    /// The bound port and address that is to come of the bucket.
+    pub(in super::super) const PORT: usize = 17;
+    /// Where the pointer to it lies.
+    pub(in super::super) const PORT_BEFORE: usize = 18;
     /// Is added to where loads must not pass one another.
-    pub(in super::super) const FENCE: usize = 16;
+    pub(in super::super) const FENCE: usize = 19;
     /// So many numbers.
     pub(in super::super) const LENGTH: usize = 20;
 }
@@ -136,187 +120,49 @@ impl Recipe {
     }
 }
 
-/// Where the running kernel keeps what the program reads, and the numbers of its
-/// functions that the program calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Members {
-    nsproxy: Member,
-    net_ns: Member,
-    hashinfo: Member,
-    ehash: Member,
-    ehash_mask: Member,
-    lhash2: Member,
-    lhash2_mask: Member,
-    nulls_head: Member,
-    nulls_node: Member,
-    family: Member,
-    state: Member,
-    net: Member,
-    substate: Member,
-    cookie: Member,
-    hash: Member,
-    addresses: Member,
-    /// Bytes of a bucket of listeners.
-    listen_bucket: u32,
-    /// A struct that begins with two numbers of 64 bits.
-    word: u32,
-    cast: u32,
-    lock: u32,
-    unlock: u32,
-    loop_new: u32,
-    loop_next: u32,
-    loop_destroy: u32,
-}
-
-const MEMBERS: [(&str, &str); 16] = [
-    ("task_struct", "nsproxy"),
-    ("nsproxy", "net_ns"),
-    ("net", "ipv4.tcp_death_row.hashinfo"),
-    ("inet_hashinfo", "ehash"),
-    ("inet_hashinfo", "ehash_mask"),
-    ("inet_hashinfo", "lhash2"),
-    ("inet_hashinfo", "lhash2_mask"),
-    ("inet_listen_hashbucket", "nulls_head"),
-    ("sock_common", "skc_nulls_node"),
-    ("sock_common", "skc_family"),
-    ("sock_common", "skc_state"),
-    ("sock_common", "skc_net.net"),
-    ("inet_timewait_sock", "tw_substate"),
-    ("sock_common", "skc_cookie"),
-    ("sock_common", "skc_hash"),
-    ("sock_common", "skc_daddr"),
-];
-
-const IDS: [Wanted; 7] = [
-    Wanted::structure("timespec64"),
-    Wanted::function("bpf_rdonly_cast"),
-    Wanted::function("bpf_rcu_read_lock"),
-    Wanted::function("bpf_rcu_read_unlock"),
-    Wanted::function("bpf_iter_num_new"),
-    Wanted::function("bpf_iter_num_next"),
-    Wanted::function("bpf_iter_num_destroy"),
-];
-
-impl Members {
-    /// What is to be looked for among the kernel's types.
-    pub(super) fn wanted() -> Vec<Wanted> {
-        let structs = MEMBERS.map(|(structure, _)| Wanted::structure(structure));
-        [&structs[..], &IDS].concat()
-    }
-
-    /// Finds them.
-    pub(super) fn find(types: &Lookup<'_>) -> Result<Self, NotFound> {
-        let [
-            nsproxy,
-            net_ns,
-            hashinfo,
-            ehash,
-            ehash_mask,
-            lhash2,
-            lhash2_mask,
-            nulls_head,
-            nulls_node,
-            family,
-            state,
-            net,
-            substate,
-            cookie,
-            hash,
-            addresses,
-        ] = types.members(&MEMBERS)?;
-        let [word, cast, lock, unlock, loop_new, loop_next, loop_destroy] = types.ids(IDS)?;
-        Ok(Self {
-            nsproxy,
-            net_ns,
-            hashinfo,
-            ehash,
-            ehash_mask,
-            lhash2,
-            lhash2_mask,
-            nulls_head,
-            nulls_node,
-            family,
-            state,
-            net,
-            substate,
-            cookie,
-            hash,
-            addresses,
-            listen_bucket: types.bytes("inet_listen_hashbucket")?,
-            word,
-            cast,
-            lock,
-            unlock,
-            loop_new,
-            loop_next,
-            loop_destroy,
-        })
-    }
-
-    /// Words of a socket that are compared with the copy, by where they lie.
-    fn identity(&self) -> [u32; 5] {
-        [self.addresses, self.hash, self.state, self.net, self.cookie].map(|member| member.offset & !7)
-    }
-}
-
 /// The socket that is looked at.
-const SOCK: Reg = R6;
-const RECORD: Reg = R7;
-const HEADER: Reg = R8;
+pub(super) const SOCK: Reg = R6;
+pub(super) const RECORD: Reg = R7;
+pub(super) const HEADER: Reg = R8;
 /// A pointer that is followed.
-const POINTER: Reg = R9;
+pub(super) const POINTER: Reg = R9;
 /// The end of the stack, and what lies before it.
-const STACK: Reg = R10;
-const ROUND: i16 = -8;
+pub(super) const STACK: Reg = R10;
+pub(super) const ROUND: i16 = -8;
 
 /// Where a number of the header lies, in bytes.
-const fn at(number: usize) -> i16 {
+pub(super) const fn at(number: usize) -> i16 {
     (number * 8) as i16
 }
 
-/// The program, which writes to the value of this map, where there is room for so
-/// many records.
-pub(super) fn program(
-    members: &Members,
-    recipe: &Recipe,
-    map: i32,
-    room: i32,
-) -> Result<Vec<Insn>, AssembleError> {
-    let mut a = Assembler::new();
-    let walk =
-        Walk { members, recipe, room, next: a.label(), begin: a.label(), again: a.label(), leave: a.label() };
-    a.map_value(HEADER, map);
-    walk.find_table(&mut a);
-    a.call_kfunc(members.lock);
-    a.mov(R1, STACK);
-    a.add(R1, i32::from(ROUND));
-    a.mov(R2, 0);
-    a.load_at(Width::U32, R3, HEADER, at(header::ROUNDS));
-    a.call_kfunc(members.loop_new);
-    a.jump(walk.begin);
-    walk.chain(&mut a);
-    Ok(a.finish()?.insns)
-}
-
-struct Walk<'m> {
-    members: &'m Members,
-    recipe: &'m Recipe,
-    room: i32,
-    /// Looks at what is to come of the list.
-    next: Label,
+/// A program in the making.
+pub(super) struct Pieces<'m> {
+    pub members: &'m Members,
+    pub recipe: &'m Recipe,
+    /// So many records fit.
+    pub room: i32,
+    /// Does the next round.
+    pub next: Label,
     /// Begins with the bucket.
-    begin: Label,
+    pub begin: Label,
     /// The bucket changed; begins it again.
-    again: Label,
+    pub again: Label,
     /// Ends the step; the result is in [`POINTER`].
-    leave: Label,
+    pub leave: Label,
 }
 
-impl Walk<'_> {
-    /// Finds the table, and tells of it in the header.
-    fn find_table(&self, a: &mut Assembler) {
+impl<'m> Pieces<'m> {
+    pub(super) fn new(a: &mut Assembler, members: &'m Members, recipe: &'m Recipe, room: i32) -> Self {
+        let [next, begin, again, leave] = [(); 4].map(|()| a.label());
+        Self { members, recipe, room, next, begin, again, leave }
+    }
+
+    /// The beginning of a program that writes to the value of this map; goes on where
+    /// the address of the tables is in [`POINTER`].
+    pub(super) fn find_tables(&self, a: &mut Assembler, map: i32) {
         let m = self.members;
-        let (nothing, own, listeners, found) = (a.label(), a.label(), a.label(), a.label());
+        let (nothing, every, found) = (a.label(), a.label(), a.label());
+        a.map_value(HEADER, map);
         a.call(BPF_FUNC_GET_CURRENT_TASK);
         a.mov(POINTER, R0);
         for member in [m.nsproxy, m.net_ns] {
@@ -324,114 +170,91 @@ impl Walk<'_> {
             a.jump_if(POINTER, Cond::Eq, 0, nothing);
         }
         a.load_at(Width::U64, R1, HEADER, at(header::OWN));
-        a.jump_if(R1, Cond::Eq, 0, own);
+        a.jump_if(R1, Cond::Eq, 0, every);
         a.store_at(Width::U64, HEADER, at(header::NET), POINTER);
-        a.bind(own);
+        a.bind(every);
         self.load(a, POINTER, POINTER, m.hashinfo.offset, Width::U64);
-        a.jump_if(POINTER, Cond::Eq, 0, nothing);
-        a.load_at(Width::U64, R1, HEADER, at(header::TABLE));
-        a.jump_if(R1, Cond::Ne, 0, listeners);
-        self.table(a, (m.ehash, 0), m.ehash_mask, 8, 0);
-        a.jump(found);
-        a.bind(listeners);
-        self.table(a, (m.lhash2, m.nulls_head.offset), m.lhash2_mask, m.listen_bucket, 1 << 29);
-        a.jump(found);
+        a.jump_if(POINTER, Cond::Ne, 0, found);
         a.bind(nothing);
         a.mov(R0, step::NOTHING as i32);
         a.exit();
         a.bind(found);
     }
 
-    /// Tells of the table that lies behind a pointer and so many bytes.
-    fn table(&self, a: &mut Assembler, base: (Member, u32), mask: Member, stride: u32, nulls: i32) {
-        self.load(a, R3, POINTER, mask.offset, Width::U32);
-        a.add(R3, 1);
+    /// Tells in the header where buckets lie: so many bytes behind a pointer of the
+    /// tables; as many as a number of theirs, `more` added, says.
+    pub(super) fn table(
+        &self,
+        a: &mut Assembler,
+        base: (Member, u32),
+        (count, more): (Member, i32),
+        stride: u32,
+    ) {
+        self.load(a, R3, POINTER, count.offset, Width::U32);
+        a.add(R3, more);
         a.store_at(Width::U64, HEADER, at(header::BUCKETS), R3);
         self.load(a, R3, POINTER, base.0.offset, Width::U64);
         a.add(R3, base.1 as i32);
         a.store_at(Width::U64, HEADER, at(header::BASE), R3);
         a.store_at(Width::U64, HEADER, at(header::STRIDE), stride as i32);
-        a.store_at(Width::U64, HEADER, at(header::NULLS), nulls);
     }
 
-    /// The loop: a round looks at a socket or begins a bucket.
-    fn chain(&self, a: &mut Assembler) {
-        let m = self.members;
-        let (end, over) = (a.label(), a.label());
+    /// Begins a step, and binds the label of its next round.
+    pub(super) fn rounds(&self, a: &mut Assembler) {
+        let over = a.label();
+        a.call_kfunc(self.members.lock);
+        round(a);
+        a.mov(R2, 0);
+        a.load_at(Width::U32, R3, HEADER, at(header::ROUNDS));
+        a.call_kfunc(self.members.loop_new);
+        a.jump(self.begin);
+        a.bind(over);
+        a.mov(POINTER, step::MORE as i32);
+        a.jump(self.leave);
         a.bind(self.next);
-        a.mov(R1, STACK);
-        a.add(R1, i32::from(ROUND));
-        a.call_kfunc(m.loop_next);
+        round(a);
+        a.call_kfunc(self.members.loop_next);
         a.jump_if(R0, Cond::Eq, 0, over);
-        a.load_at(Width::U64, SOCK, HEADER, at(header::NODE));
-        a.jump_if(SOCK, Cond::Set, 1, end);
-        self.load(a, R3, SOCK, 0, Width::U64);
-        a.store_at(Width::U64, HEADER, at(header::NODE), R3);
-        a.add(SOCK, -(m.nulls_node.offset as i32));
-        self.socket(a);
+    }
 
-        // The list ended.
-        a.bind(end);
+    /// The end of the program.
+    pub(super) fn end(&self, a: &mut Assembler) {
+        round(a);
+        a.call_kfunc(self.members.loop_destroy);
+        a.call_kfunc(self.members.unlock);
+        a.mov(R0, POINTER);
+        a.exit();
+    }
+
+    /// Makes R1 the address of the bucket.
+    pub(super) fn bucket(a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
-        a.load_at(Width::U64, R2, HEADER, at(header::NULLS));
-        a.add(R2, R1);
-        a.alu(Alu::Lsh, R2, 1);
-        a.alu(Alu::Or, R2, 1);
-        a.jump_if(SOCK, Cond::Ne, R2, self.again);
-        fence(a);
-        self.head(a);
-        a.load_at(Width::U64, R2, HEADER, at(header::HEAD));
-        a.jump_if(R1, Cond::Ne, R2, self.again);
-        a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
-        a.store_at(Width::U64, HEADER, at(header::START), R1);
+        a.load_at(Width::U64, R2, HEADER, at(header::STRIDE));
+        a.alu(Alu::Mul, R1, R2);
+        a.load_at(Width::U64, R2, HEADER, at(header::BASE));
+        a.add(R1, R2);
+    }
+
+    /// Counts that a bucket is begun again.
+    pub(super) fn count_again(&self, a: &mut Assembler) {
+        a.load_at(Width::U64, R1, HEADER, at(header::AGAIN));
+        a.add(R1, 1);
+        a.store_at(Width::U64, HEADER, at(header::AGAIN), R1);
+    }
+
+    /// Leaves the bucket behind; with the last one the step is done.
+    pub(super) fn next_bucket(&self, a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::BUCKET), R1);
         a.mov(POINTER, step::DONE as i32);
         a.load_at(Width::U64, R2, HEADER, at(header::BUCKETS));
         a.jump_if(R1, Cond::Ge, R2, self.leave);
-
-        a.bind(self.begin);
-        a.load_at(Width::U64, R1, HEADER, at(header::START));
-        a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
-        self.head(a);
-        a.store_at(Width::U64, HEADER, at(header::HEAD), R1);
-        a.store_at(Width::U64, HEADER, at(header::NODE), R1);
-        a.jump(self.next);
-
-        a.bind(self.again);
-        a.load_at(Width::U64, R1, HEADER, at(header::AGAIN));
-        a.add(R1, 1);
-        a.store_at(Width::U64, HEADER, at(header::AGAIN), R1);
-        a.jump(self.begin);
-
-        a.bind(over);
-        a.mov(POINTER, step::MORE as i32);
-        a.bind(self.leave);
-        a.load_at(Width::U64, R1, HEADER, at(header::START));
-        a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
-        a.mov(R1, STACK);
-        a.add(R1, i32::from(ROUND));
-        a.call_kfunc(m.loop_destroy);
-        a.call_kfunc(m.unlock);
-        a.mov(R0, POINTER);
-        a.exit();
     }
 
-    /// Loads how the bucket's list begins into R1.
-    fn head(&self, a: &mut Assembler) {
-        a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
-        a.load_at(Width::U64, R2, HEADER, at(header::STRIDE));
-        a.alu(Alu::Mul, R1, R2);
-        a.load_at(Width::U64, R2, HEADER, at(header::BASE));
-        a.add(R1, R2);
-        self.cast(a);
-        a.load_at(Width::U64, R1, R0, 0);
-    }
-
-    /// Copies the socket if it is one to tell of.
-    fn socket(&self, a: &mut Assembler) {
-        let Self { members: m, recipe, room, next, leave, .. } = self;
+    /// Goes on where the socket is one to tell of, with its kind in [`POINTER`].
+    pub(super) fn choose(&self, a: &mut Assembler) {
+        let Self { members: m, next, .. } = self;
         let (every_family, every_net) = (a.label(), a.label());
         let (time_wait, request) = (a.label(), a.label());
 
@@ -466,7 +289,11 @@ impl Walk<'_> {
         a.alu(Alu::Rsh, R1, R3);
         a.alu(Alu::And, R1, 1);
         a.jump_if(R1, Cond::Eq, 0, *next);
+    }
 
+    /// Writes the record of a socket whose kind is in [`POINTER`].
+    pub(super) fn record(&self, a: &mut Assembler) {
+        let Self { recipe, room, leave, .. } = self;
         let fits = a.label();
         a.load_at(Width::U32, R2, HEADER, at(header::COUNT));
         a.jump_if(R2, Cond::Lt, *room, fits);
@@ -551,28 +378,34 @@ impl Walk<'_> {
     }
 
     /// Loads a number that lies so many bytes behind the address in `base`.
-    fn load(&self, a: &mut Assembler, dst: Reg, base: Reg, offset: u32, width: Width) {
+    pub(super) fn load(&self, a: &mut Assembler, dst: Reg, base: Reg, offset: u32, width: Width) {
         self.point(a, base, offset & !7);
         a.load_at(width, dst, R0, (offset & 7) as i16);
     }
 
     /// Makes R0 point to the words that lie so many bytes behind the address in
     /// `base`.
-    fn point(&self, a: &mut Assembler, base: Reg, offset: u32) {
+    pub(super) fn point(&self, a: &mut Assembler, base: Reg, offset: u32) {
         a.mov(R1, base);
         a.add(R1, offset as i32);
         self.cast(a);
     }
 
     /// Makes R0 point to the words at the address in R1.
-    fn cast(&self, a: &mut Assembler) {
+    pub(super) fn cast(&self, a: &mut Assembler) {
         a.long(R2, self.members.word.into());
         a.call_kfunc(self.members.cast);
     }
 }
 
+/// Makes R1 point to the state of the loop.
+fn round(a: &mut Assembler) {
+    a.mov(R1, STACK);
+    a.add(R1, i32::from(ROUND));
+}
+
 /// Keeps loads in order where the processor does not.
-fn fence(a: &mut Assembler) {
+pub(super) fn fence(a: &mut Assembler) {
     if cfg!(not(target_arch = "x86_64")) {
         a.mov(R4, 0);
         a.fetch_add(Width::U64, HEADER, at(header::FENCE), R4);
