@@ -335,7 +335,10 @@ impl fmt::Display for Notice {
             }
             Self::Walked { sockets, looked_up } => {
                 let count = Counted(*sockets, "TCP socket");
-                write!(f, "{count} read by a walk of the kernel's tables, {looked_up} of them looked up one by one")
+                write!(
+                    f,
+                    "{count} read by a walk of the kernel's tables, {looked_up} of them looked up one by one"
+                )
             }
             Self::NotWalked { why } => write!(f, "TCP sockets are dumped, not walked: {why}"),
             Self::NamespacesUnseen { refused, errno, why } => {

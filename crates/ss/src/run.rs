@@ -19,7 +19,7 @@ use sockdiag::filter;
 use sockdiag::model::{Netns, Row, State, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
-use sockdiag::source::{DumpError, DumpErrorKind, Sources};
+use sockdiag::source::{DumpError, DumpErrorKind, Sources, Way};
 use sockdiag::sys::{errno_text, selinux};
 use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;

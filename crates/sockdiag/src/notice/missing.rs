@@ -150,7 +150,9 @@ impl fmt::Display for NoWalk {
                 write!(f, "{sockets} of the first {of} sockets would have to be looked up one by one")
             }
             Self::Few { sockets } => write!(f, "a dump of {sockets} sockets costs less"),
-            Self::Table => f.write_str("the table changes all the time, or has too many sockets in one place"),
+            Self::Table => {
+                f.write_str("the table changes all the time, or has too many sockets in one place")
+            }
         }
     }
 }
