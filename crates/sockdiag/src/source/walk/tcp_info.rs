@@ -29,52 +29,54 @@ use super::record::Record;
 /// Bytes of the longest `tcp_info` that is known.
 const LONGEST: usize = TcpInfo::LAYOUT.end();
 
-/// Where a member of `tcp_info` begins.
-const fn at(name: &str) -> usize {
-    TcpInfo::LAYOUT.offset(name)
+/// Where a member of `tcp_info` begins, found by the compiler.
+macro_rules! at {
+    ($name:literal) => {
+        const { TcpInfo::LAYOUT.offset($name) }
+    };
 }
 
 /// Members of 4 bytes that are what the socket has.
 const COPIED: &[(usize, Member)] = &[
-    (at("tcpi_snd_mss"), Member::MssCache),
-    (at("tcpi_rcv_mss"), Member::RcvMss),
-    (at("tcpi_unacked"), Member::PacketsOut),
-    (at("tcpi_sacked"), Member::SackedOut),
-    (at("tcpi_lost"), Member::LostOut),
-    (at("tcpi_retrans"), Member::RetransOut),
-    (at("tcpi_pmtu"), Member::PmtuCookie),
-    (at("tcpi_rcv_ssthresh"), Member::RcvSsthresh),
-    (at("tcpi_snd_ssthresh"), Member::SndSsthresh),
-    (at("tcpi_advmss"), Member::Advmss),
-    (at("tcpi_rcv_space"), Member::RcvqSpace),
-    (at("tcpi_total_retrans"), Member::TotalRetrans),
-    (at("tcpi_segs_out"), Member::SegsOut),
-    (at("tcpi_segs_in"), Member::SegsIn),
-    (at("tcpi_min_rtt"), Member::RttMin),
-    (at("tcpi_data_segs_in"), Member::DataSegsIn),
-    (at("tcpi_data_segs_out"), Member::DataSegsOut),
-    (at("tcpi_delivered"), Member::Delivered),
-    (at("tcpi_delivered_ce"), Member::DeliveredCe),
-    (at("tcpi_dsack_dups"), Member::DsackDups),
-    (at("tcpi_reord_seen"), Member::ReordSeen),
-    (at("tcpi_rcv_ooopack"), Member::RcvOoopack),
-    (at("tcpi_snd_wnd"), Member::SndWnd),
-    (at("tcpi_rcv_wnd"), Member::RcvWnd),
-    (at("tcpi_received_ce"), Member::ReceivedCe),
-    (at("tcpi_delivered_e1_bytes"), Member::DeliveredE1Bytes),
-    (at("tcpi_delivered_e0_bytes"), Member::DeliveredE0Bytes),
-    (at("tcpi_delivered_ce_bytes"), Member::DeliveredCeBytes),
-    (at("tcpi_received_e1_bytes"), Member::ReceivedE1Bytes),
-    (at("tcpi_received_e0_bytes"), Member::ReceivedE0Bytes),
-    (at("tcpi_received_ce_bytes"), Member::ReceivedCeBytes),
+    (at!("tcpi_snd_mss"), Member::MssCache),
+    (at!("tcpi_rcv_mss"), Member::RcvMss),
+    (at!("tcpi_unacked"), Member::PacketsOut),
+    (at!("tcpi_sacked"), Member::SackedOut),
+    (at!("tcpi_lost"), Member::LostOut),
+    (at!("tcpi_retrans"), Member::RetransOut),
+    (at!("tcpi_pmtu"), Member::PmtuCookie),
+    (at!("tcpi_rcv_ssthresh"), Member::RcvSsthresh),
+    (at!("tcpi_snd_ssthresh"), Member::SndSsthresh),
+    (at!("tcpi_advmss"), Member::Advmss),
+    (at!("tcpi_rcv_space"), Member::RcvqSpace),
+    (at!("tcpi_total_retrans"), Member::TotalRetrans),
+    (at!("tcpi_segs_out"), Member::SegsOut),
+    (at!("tcpi_segs_in"), Member::SegsIn),
+    (at!("tcpi_min_rtt"), Member::RttMin),
+    (at!("tcpi_data_segs_in"), Member::DataSegsIn),
+    (at!("tcpi_data_segs_out"), Member::DataSegsOut),
+    (at!("tcpi_delivered"), Member::Delivered),
+    (at!("tcpi_delivered_ce"), Member::DeliveredCe),
+    (at!("tcpi_dsack_dups"), Member::DsackDups),
+    (at!("tcpi_reord_seen"), Member::ReordSeen),
+    (at!("tcpi_rcv_ooopack"), Member::RcvOoopack),
+    (at!("tcpi_snd_wnd"), Member::SndWnd),
+    (at!("tcpi_rcv_wnd"), Member::RcvWnd),
+    (at!("tcpi_received_ce"), Member::ReceivedCe),
+    (at!("tcpi_delivered_e1_bytes"), Member::DeliveredE1Bytes),
+    (at!("tcpi_delivered_e0_bytes"), Member::DeliveredE0Bytes),
+    (at!("tcpi_delivered_ce_bytes"), Member::DeliveredCeBytes),
+    (at!("tcpi_received_e1_bytes"), Member::ReceivedE1Bytes),
+    (at!("tcpi_received_e0_bytes"), Member::ReceivedE0Bytes),
+    (at!("tcpi_received_ce_bytes"), Member::ReceivedCeBytes),
 ];
 
 /// Likewise of 8 bytes.
 const COPIED_WIDE: &[(usize, Member)] = &[
-    (at("tcpi_bytes_acked"), Member::BytesAcked),
-    (at("tcpi_bytes_received"), Member::BytesReceived),
-    (at("tcpi_bytes_sent"), Member::BytesSent),
-    (at("tcpi_bytes_retrans"), Member::BytesRetrans),
+    (at!("tcpi_bytes_acked"), Member::BytesAcked),
+    (at!("tcpi_bytes_received"), Member::BytesReceived),
+    (at!("tcpi_bytes_sent"), Member::BytesSent),
+    (at!("tcpi_bytes_retrans"), Member::BytesRetrans),
 ];
 
 /// `RTAX_RTO_MIN` (linux/rtnetlink.h), as a bit of `RTAX_LOCK`.
@@ -168,14 +170,14 @@ impl Info {
 pub(super) fn write<T>(record: &Record<'_>, hz: Hz, form: Form, take: impl FnOnce(&[u8]) -> T) -> T {
     let mut info = Info([0; LONGEST]);
     let state = record.get(Member::State);
-    info.put8(at("tcpi_state"), state);
-    info.put64(at("tcpi_pacing_rate"), record.get(Member::PacingRate));
-    info.put64(at("tcpi_max_pacing_rate"), record.get(Member::MaxPacingRate));
-    info.put32(at("tcpi_reordering"), record.get32(Member::Reordering));
-    info.put32(at("tcpi_snd_cwnd"), record.get32(Member::SndCwnd));
+    info.put8(at!("tcpi_state"), state);
+    info.put64(at!("tcpi_pacing_rate"), record.get(Member::PacingRate));
+    info.put64(at!("tcpi_max_pacing_rate"), record.get(Member::MaxPacingRate));
+    info.put32(at!("tcpi_reordering"), record.get32(Member::Reordering));
+    info.put32(at!("tcpi_snd_cwnd"), record.get32(Member::SndCwnd));
     if state == u64::from(TCP_LISTEN) {
-        info.put32(at("tcpi_unacked"), record.get32(Member::AckBacklog));
-        info.put32(at("tcpi_sacked"), record.get32(Member::MaxAckBacklog));
+        info.put32(at!("tcpi_unacked"), record.get32(Member::AckBacklog));
+        info.put32(at!("tcpi_sacked"), record.get32(Member::MaxAckBacklog));
     } else {
         connection(&mut info, record, hz, form);
     }
@@ -186,31 +188,31 @@ pub(super) fn write<T>(record: &Record<'_>, hz: Hz, form: Form, take: impl FnOnc
 fn connection(info: &mut Info, record: &Record<'_>, hz: Hz, form: Form) {
     let get = |member| record.get(member);
     let get32 = |member| record.get32(member);
-    info.put8(at("tcpi_ca_state"), get(Member::CaState));
-    info.put8(at("tcpi_retransmits"), get(Member::Retransmits));
-    info.put8(at("tcpi_probes"), get(Member::ProbesOut));
-    info.put8(at("tcpi_backoff"), get(Member::Backoff));
-    info.put8(at("tcpi_options"), options(record).into());
+    info.put8(at!("tcpi_ca_state"), get(Member::CaState));
+    info.put8(at!("tcpi_retransmits"), get(Member::Retransmits));
+    info.put8(at!("tcpi_probes"), get(Member::ProbesOut));
+    info.put8(at!("tcpi_backoff"), get(Member::Backoff));
+    info.put8(at!("tcpi_options"), options(record).into());
     if get(Member::WscaleOk) != 0 {
-        info.put8(at("tcpi_snd_wscale"), get(Member::RcvWscale) << 4 | get(Member::SndWscale));
+        info.put8(at!("tcpi_snd_wscale"), get(Member::RcvWscale) << 4 | get(Member::SndWscale));
     }
     let flags = get(Member::FastopenClientFail) << 1 | u64::from(get(Member::RateAppLimited) != 0);
-    info.put8(at("tcpi_delivery_rate_app_limited"), flags);
-    info.put32(at("tcpi_rto"), hz.us(get32(Member::Rto)));
-    info.put32(at("tcpi_ato"), hz.us(ato(record, hz, form)));
+    info.put8(at!("tcpi_delivery_rate_app_limited"), flags);
+    info.put32(at!("tcpi_rto"), hz.us(get32(Member::Rto)));
+    info.put32(at!("tcpi_ato"), hz.us(ato(record, hz, form)));
     let now = record.jiffies();
     for (place, member) in [
-        (at("tcpi_last_data_sent"), Member::Lsndtime),
-        (at("tcpi_last_data_recv"), Member::Lrcvtime),
-        (at("tcpi_last_ack_recv"), Member::RcvTstamp),
+        (at!("tcpi_last_data_sent"), Member::Lsndtime),
+        (at!("tcpi_last_data_recv"), Member::Lrcvtime),
+        (at!("tcpi_last_ack_recv"), Member::RcvTstamp),
     ] {
         info.put32(place, hz.ms(hz.since(get32(member), now)));
     }
-    info.put32(at("tcpi_rtt"), get32(Member::SrttUs) >> 3);
-    info.put32(at("tcpi_rttvar"), get32(Member::MdevUs) >> 2);
-    info.put32(at("tcpi_rcv_rtt"), get32(Member::RcvRttUs) >> 3);
+    info.put32(at!("tcpi_rtt"), get32(Member::SrttUs) >> 3);
+    info.put32(at!("tcpi_rttvar"), get32(Member::MdevUs) >> 2);
+    info.put32(at!("tcpi_rcv_rtt"), get32(Member::RcvRttUs) >> 3);
     let not_sent = get32(Member::WriteSeq).wrapping_sub(get32(Member::SndNxt)) as i32;
-    info.put32(at("tcpi_notsent_bytes"), not_sent.max(0).unsigned_abs());
+    info.put32(at!("tcpi_notsent_bytes"), not_sent.max(0).unsigned_abs());
     for (place, member) in COPIED {
         info.put32(*place, get32(*member));
     }
@@ -221,16 +223,16 @@ fn connection(info: &mut Info, record: &Record<'_>, hz: Hz, form: Form) {
     let (segments, interval) = (get(Member::RateDelivered), get(Member::RateIntervalUs));
     if segments != 0 && interval != 0 {
         let bytes = segments.wrapping_mul(get(Member::MssCache)).wrapping_mul(1_000_000);
-        info.put64(at("tcpi_delivery_rate"), bytes / interval);
+        info.put64(at!("tcpi_delivery_rate"), bytes / interval);
     }
-    info.put32(at("tcpi_rehash"), get32(Member::PlbRehash).wrapping_add(get32(Member::TimeoutRehash)));
-    info.put16(at("tcpi_total_rto"), get(Member::TotalRto));
-    info.put16(at("tcpi_total_rto_recoveries"), get(Member::TotalRtoRecoveries));
+    info.put32(at!("tcpi_rehash"), get32(Member::PlbRehash).wrapping_add(get32(Member::TimeoutRehash)));
+    info.put16(at!("tcpi_total_rto"), get(Member::TotalRto));
+    info.put16(at!("tcpi_total_rto_recoveries"), get(Member::TotalRtoRecoveries));
     let mut rto_ms = get32(Member::TotalRtoTime);
     if get(Member::RtoStamp) != 0 {
         rto_ms = rto_ms.wrapping_add(now_ms().wrapping_sub(get32(Member::RtoStamp)));
     }
-    info.put32(at("tcpi_total_rto_time"), rto_ms);
+    info.put32(at!("tcpi_total_rto_time"), rto_ms);
     accurate_ecn(info, record, form.ecn);
 }
 
@@ -279,14 +281,14 @@ fn chronographs(info: &mut Info, record: &Record<'_>, hz: Hz) {
     ]
     .map(|(kind, member)| (record.get(member) + if kind == running { lasted } else { 0 }) * hz.us_of_tick());
     let [_, window, buffer] = times;
-    info.put64(at("tcpi_busy_time"), times.iter().sum());
-    info.put64(at("tcpi_rwnd_limited"), window);
-    info.put64(at("tcpi_sndbuf_limited"), buffer);
+    info.put64(at!("tcpi_busy_time"), times.iter().sum());
+    info.put64(at!("tcpi_rwnd_limited"), window);
+    info.put64(at!("tcpi_sndbuf_limited"), buffer);
 }
 
 fn accurate_ecn(info: &mut Info, record: &Record<'_>, word: EcnWord) {
     let (failed, seen) = (record.get(Member::AccecnFailMode), record.get(Member::SawAccecnOpt));
-    let place = at("tcpi_ecn_mode");
+    let place = at!("tcpi_ecn_mode");
     match word {
         EcnWord::None => {}
         EcnWord::Pair => {
