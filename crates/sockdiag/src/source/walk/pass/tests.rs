@@ -1,9 +1,12 @@
 //! Passes over sockets of a fresh namespace, compared with the kernel's own dumps.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
+use sockdiag_testkit::holders::Churn;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_wire::inet_diag::InetDiagMsg;
 
@@ -94,8 +97,7 @@ impl Held {
                 listeners.push(listener);
             }
             for number in 0..20 {
-                let family =
-                    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+                let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
                 let one = socket(family, SocketType::STREAM, None).expect("a socket");
                 sockopt::set_socket_reuseaddr(&one, true).expect("an option");
                 // Some are bound to a port that others have, too.
@@ -138,4 +140,52 @@ fn a_pass_tells_what_dumps_tell_in_the_same_order() {
         }
     });
     looked.expect("a namespace that was made");
+}
+
+/// Passes while connections come and go beside sockets that stand still: each of
+/// these is there once, in the same order.
+fn beside(connections: u16, paces: &[u32], for_so_long: Duration) {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    let looked = namespace.with(|| {
+        let mut walk = opened(Wants::QUEUES)?;
+        let held = Held::some(connections);
+        // What is in TIME-WAIT ends by itself.
+        let states = StateSet::from_bits(StateSet::ALL.bits() & !(1 << State::TimeWait as u8));
+        let wanted = Wanted { states, ..ALL };
+        let still = dumped(states);
+        let is_still: BTreeSet<Row> = still.iter().copied().collect();
+        let churns: Vec<Churn> = paces
+            .iter()
+            .map(|pace| Churn::start(&namespace, *pace).unwrap_or_else(|why| panic!("{why}")))
+            .collect();
+        let begin = Instant::now();
+        let (mut passes, mut all) = (0, Done::default());
+        while begin.elapsed() < for_so_long {
+            let (mut rows, done) = passed(&mut walk, wanted, ASIDE);
+            rows.retain(|row| is_still.contains(row));
+            assert!(rows == still, "pass {passes}: {} for {}, {done:?}", rows.len(), still.len());
+            all.add(done);
+            passes += 1;
+        }
+        let moved: u64 =
+            churns.into_iter().map(|churn| churn.end().unwrap_or_else(|why| panic!("{why}"))).sum();
+        println!("{passes} passes beside {moved} connections: {all:?}");
+        drop(held);
+        Some((passes, moved))
+    });
+    if let Some((passes, moved)) = looked.expect("a namespace that was made") {
+        assert!(passes > 5 && moved > 100, "{passes} passes beside {moved} connections");
+    }
+}
+
+#[test]
+fn sockets_that_stand_still_are_in_every_pass_once() {
+    beside(800, &[3000], Duration::from_secs(2));
+}
+
+#[test]
+#[ignore = "it takes more than a minute, and both processors"]
+fn sockets_that_stand_still_are_in_every_pass_once_whatever_comes_and_goes() {
+    beside(8000, &[5000], Duration::from_secs(60));
+    beside(2000, &[1_000_000, 1_000_000], Duration::from_secs(10));
 }
