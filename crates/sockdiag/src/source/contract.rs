@@ -13,6 +13,7 @@ use super::access::Access;
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
 use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet, Window};
+use crate::notice::NoWalk;
 use crate::sys::{self, clock, errno_text};
 
 /// The longest message that a recording may hold, header included, in bytes.
@@ -210,6 +211,8 @@ pub enum DumpErrorKind {
         /// The line's number, counted from 1.
         line: u64,
     },
+    /// A walk of the kernel's tables did not come to its end.
+    Walk(NoWalk),
     /// A recording holds an error of the recorded kernel, by its number.
     Recorded(i32),
     /// A recording ended without saying so, or inside a message.
@@ -248,6 +251,7 @@ impl fmt::Display for DumpError {
             DumpErrorKind::BadLine { path, line } => {
                 write!(f, "{}: line {line} is too long or has no end", path.display())?;
             }
+            DumpErrorKind::Walk(why) => write!(f, "the walk of its table ended early: {why}")?,
             DumpErrorKind::Recorded(errno) => write!(f, "recorded error: {}", errno_text(*errno))?,
             DumpErrorKind::RecordingEof => f.write_str("the recording ends early")?,
             DumpErrorKind::DamagedRecording { offset, length } => {

@@ -24,9 +24,10 @@ use super::exchange::{self, Consumer, Ended, Failure, ask_one, exchange};
 use super::proc_net;
 use super::replay::deficit;
 use super::request::{by_family, legacy, legacy_type, one_socket};
-use super::sources::Sources;
+use super::sources::{Sources, Way};
+use super::walk;
 use crate::model::{Family, Origin, Record, StateSet, Table, Window};
-use crate::notice::Notice;
+use crate::notice::{NoWalk, Notice};
 use crate::sys::netlink::Netlink;
 
 /// Bytes of IPv6 records that may wait for the IPv4 ones.
@@ -42,6 +43,23 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
+    if matches!(sources.way, Way::Walk) {
+        match run.walk(families) {
+            Ok(walked) => {
+                if sources.tells_way {
+                    let walk::Walked { sockets, looked_up } = walked;
+                    notices(Notice::Walked { sockets, looked_up });
+                }
+                return Ok(());
+            }
+            Err(why) if run.rows > 0 => {
+                let kind = DumpErrorKind::Walk(why);
+                return Err(DumpError { request: query.name(), rows_delivered: run.rows, kind });
+            }
+            Err(why) if sources.tells_way => run.say(Notice::NotWalked { why }),
+            Err(_) => {}
+        }
+    }
     let failure = match run.netlink(families, ASIDE_BYTES) {
         Ok(()) => return Ok(()),
         Err(failure) => failure,
@@ -129,6 +147,16 @@ impl<'q, 'v> Run<'q, 'v> {
     ) -> Self {
         let modern = query.programs.modern.is_some();
         Self { query, access, visit, notices, rows: 0, modern }
+    }
+
+    /// Walks the kernel's tables instead of asking for a dump.
+    fn walk(&mut self, families: Families) -> Result<walk::Walked, NoWalk> {
+        let Self { query, access, visit, rows, .. } = self;
+        let origin = live_origin(query);
+        walk::dump(query, families, access, &mut |bytes, window| {
+            *rows += 1;
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
+        })
     }
 
     fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {

@@ -61,8 +61,8 @@ pub(crate) use missing::bound_inactive;
 pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
-pub use sources::Sources;
 pub(crate) use sources::ports_listed;
+pub use sources::{Sources, Way};
 pub use summary::{Summary, summary, summary_in};
 
 /// Asks for the TCP socket of this identity that is bound to no interface;

@@ -10,11 +10,11 @@
 //! | the programs, and what they have in common | [`hash`], [`bound`], [`pieces`] |
 //! | a pass over all tables in the dump's order | [`pass`] |
 //! | how it is loaded and run | [`load`] |
-
-#![expect(dead_code, reason = "nothing asks for a walk yet")]
+//! | a walk in place of a dump | [`dump`] |
 
 mod bound;
 mod compose;
+mod dump;
 mod hash;
 mod jiffies;
 mod kernel;
@@ -24,6 +24,8 @@ mod pass;
 mod pieces;
 mod record;
 mod tcp_info;
+
+pub(super) use dump::{Walked, Walker, dump};
 
 #[cfg(test)]
 mod tests;
