@@ -140,3 +140,6 @@ impl Aside {
         piece.extend(words.iter().map(|word| AtomicU64::new(word.load(Relaxed))));
     }
 }
+
+#[cfg(test)]
+mod tests;
