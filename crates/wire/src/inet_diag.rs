@@ -239,13 +239,39 @@ pub struct InetDiagFixed {
 }
 
 impl InetDiagFixed {
-    /// Appends it as the kernel sends it.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[self.family, self.state, self.timer, self.retrans]);
-        self.id.encode(out);
-        for word in [self.expires_ms, self.rqueue, self.wqueue, self.uid, self.inode] {
-            out.extend_from_slice(&word.to_ne_bytes());
+    /// Its bytes as the kernel sends them.
+    #[inline]
+    pub fn bytes(&self) -> [u8; MSG_LEN] {
+        let mut bytes = [0; MSG_LEN];
+        let Self { id, .. } = self;
+        let mut put = |offset: usize, value: &[u8]| {
+            if let Some(place) = bytes.get_mut(offset..offset + value.len()) {
+                place.copy_from_slice(value);
+            }
+        };
+        macro_rules! put {
+            ($($name:literal = $value:expr;)+) => {
+                $(put(const { FixedPart::LAYOUT.offset($name) }, &$value);)+
+            };
         }
+        put! {
+            "idiag_family" = [self.family];
+            "idiag_state" = [self.state];
+            "idiag_timer" = [self.timer];
+            "idiag_retrans" = [self.retrans];
+            "id.idiag_sport" = id.sport.to_be_bytes();
+            "id.idiag_dport" = id.dport.to_be_bytes();
+            "id.idiag_src" = id.src;
+            "id.idiag_dst" = id.dst;
+            "id.idiag_if" = id.ifindex.to_ne_bytes();
+            "id.idiag_cookie" = id.cookie.rotate_left(if cfg!(target_endian = "big") { 32 } else { 0 }).to_ne_bytes();
+            "idiag_expires" = self.expires_ms.to_ne_bytes();
+            "idiag_rqueue" = self.rqueue.to_ne_bytes();
+            "idiag_wqueue" = self.wqueue.to_ne_bytes();
+            "idiag_uid" = self.uid.to_ne_bytes();
+            "idiag_inode" = self.inode.to_ne_bytes();
+        }
+        bytes
     }
 }
 
@@ -504,9 +530,7 @@ mod tests {
             uid: 17,
             inode: 18,
         };
-        let mut bytes = Vec::new();
-        fixed.encode(&mut bytes);
-        assert_eq!(bytes.len(), MSG_LEN);
+        let bytes = fixed.bytes();
         let msg = InetDiagMsg::new(&bytes).unwrap();
         let read = InetDiagFixed {
             family: msg.family(),

@@ -15,7 +15,6 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
-use sockdiag_wire::attr;
 use sockdiag_wire::bpf::{Lookup, NotFound, Wanted};
 use sockdiag_wire::inet_diag::{
     IDIAG_TIMER_DELACK, IDIAG_TIMER_KEEPALIVE, IDIAG_TIMER_ON, IDIAG_TIMER_PROBE0, IDIAG_TIMER_TIMEWAIT,
@@ -26,11 +25,12 @@ use sockdiag_wire::inet_diag::{
 use sockdiag_wire::inet_req::{
     EXT_CONG, EXT_INFO, EXT_MEMINFO, EXT_SKMEMINFO, EXT_TCLASS, EXT_TOS, EXT_VEGASINFO, SockId,
 };
-use sockdiag_wire::socket::{AF_INET6, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_TIME_WAIT};
+use sockdiag_wire::socket::{AF_INET6, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT, TCP_TIME_WAIT};
 
 use super::jiffies::Hz;
 use super::members::{Kind, Member, Wants};
-use super::record::{Layout, Record};
+use super::message::Message;
+use super::record::{Held, Layout, Record};
 use super::tcp_info::{self, Form};
 
 /// Values of `icsk_pending`: a retransmission, a probe of a closed window, a
@@ -155,8 +155,8 @@ impl Composer {
     }
 
     /// Puts the message about a record in place of what `out` holds.
-    pub(super) fn compose(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Composed {
-        out.clear();
+    pub(super) fn compose(&self, record: Record<'_>, out: &mut Message) -> Composed {
+        let record = &record.held();
         let mut fixed = InetDiagFixed {
             family: record.get(Member::Family) as u8,
             state: record.get(Member::State) as u8,
@@ -170,7 +170,7 @@ impl Composer {
                 queues(record, &mut fixed);
                 fixed.uid = record.get32(Member::Uid);
                 fixed.inode = record.get32(Member::Inode);
-                fixed.encode(out);
+                out.begin(fixed.bytes());
                 if lacks_cookie || self.must_be_asked(record) {
                     return Composed::Ask;
                 }
@@ -180,7 +180,7 @@ impl Composer {
                 fixed.state = record.get(Member::TimeWaitState) as u8;
                 fixed.timer = IDIAG_TIMER_TIMEWAIT;
                 fixed.expires_ms = self.until(record, Member::TimeWaitExpires);
-                fixed.encode(out);
+                out.begin(fixed.bytes());
                 self.mark(record, Member::TimeWaitMark, self.marks_time_wait, out);
             }
             Kind::Request => {
@@ -188,7 +188,7 @@ impl Composer {
                 fixed.timer = IDIAG_TIMER_ON;
                 fixed.retrans = record.get(Member::RequestRetrans) as u8;
                 fixed.expires_ms = self.until(record, Member::RequestExpires);
-                fixed.encode(out);
+                out.begin(fixed.bytes());
                 self.mark(record, Member::RequestMark, true, out);
             }
         }
@@ -196,7 +196,7 @@ impl Composer {
     }
 
     /// Whether something is told of a full socket that a record does not hold.
-    fn must_be_asked(&self, record: &Record<'_>) -> bool {
+    fn must_be_asked(&self, record: &Held<'_>) -> bool {
         let is = |member| record.get(member) != 0;
         (self.ask.ext & EXT_INFO != 0 && (is(Member::Ulp) || (self.ask.net_admin && is(Member::Md5))))
             || (self.tells_of_algorithm(record) && !self.is_bbr(record))
@@ -204,22 +204,22 @@ impl Composer {
 
     /// Whether the congestion control tells of itself, as it does before a
     /// connection is closed by its peer.
-    fn tells_of_algorithm(&self, record: &Record<'_>) -> bool {
+    fn tells_of_algorithm(&self, record: &Held<'_>) -> bool {
         self.ask.ext & EXT_VEGASINFO != 0
             && record.get(Member::CongestionInfo) != 0
             && record.get(Member::State) < u64::from(TCP_TIME_WAIT)
     }
 
     /// Whether it is the kernel's own BBR, whose state is known.
-    fn is_bbr(&self, record: &Record<'_>) -> bool {
+    fn is_bbr(&self, record: &Held<'_>) -> bool {
         self.has_bbr && record.sixteen(Member::CongestionName).starts_with(b"bbr\0")
     }
 
-    fn until(&self, record: &Record<'_>, member: Member) -> u32 {
+    fn until(&self, record: &Held<'_>, member: Member) -> u32 {
         self.hz.ms_until(record.get(member), record.jiffies())
     }
 
-    fn timer(&self, record: &Record<'_>, fixed: &mut InetDiagFixed) {
+    fn timer(&self, record: &Held<'_>, fixed: &mut InetDiagFixed) {
         let get = |member| record.get(member);
         let (timer, retrans, expires) = match get(Member::Pending) {
             PENDING_RETRANS | PENDING_TAIL | PENDING_REORDERING => {
@@ -239,30 +239,30 @@ impl Composer {
         fixed.expires_ms = self.until(record, expires);
     }
 
-    fn mark(&self, record: &Record<'_>, member: Member, is_told: bool, out: &mut Vec<u8>) {
+    fn mark(&self, record: &Held<'_>, member: Member, is_told: bool, out: &mut Message) {
         if self.ask.net_admin && is_told && self.ask.rest.has(Wants::UNASKED) {
-            attr::put(out, INET_DIAG_MARK, &record.get32(member).to_ne_bytes());
+            out.attr(INET_DIAG_MARK, record.get32(member).to_ne_bytes());
         }
     }
 
     /// The attributes of a full socket.
-    fn attributes(&self, record: &Record<'_>, fixed: &InetDiagFixed, out: &mut Vec<u8>) {
+    fn attributes(&self, record: &Held<'_>, fixed: &InetDiagFixed, out: &mut Message) {
         let asks = |ext| self.ask.ext & ext != 0;
         let unasked = self.ask.rest.has(Wants::UNASKED);
         let byte = |member| [record.get(member) as u8];
         let word = |member| record.get32(member).to_ne_bytes();
         if unasked {
-            attr::put(out, INET_DIAG_SHUTDOWN, &byte(Member::Shutdown));
+            out.attr(INET_DIAG_SHUTDOWN, byte(Member::Shutdown));
         }
         if asks(EXT_TOS) {
-            attr::put(out, INET_DIAG_TOS, &byte(Member::Tos));
+            out.attr(INET_DIAG_TOS, byte(Member::Tos));
         }
         if fixed.family == AF_INET6 {
             if asks(EXT_TCLASS) {
-                attr::put(out, INET_DIAG_TCLASS, &byte(Member::Tclass));
+                out.attr(INET_DIAG_TCLASS, byte(Member::Tclass));
             }
             if unasked && matches!(fixed.state, TCP_LISTEN | TCP_CLOSE) {
-                attr::put(out, INET_DIAG_SKV6ONLY, &byte(Member::Ipv6Only));
+                out.attr(INET_DIAG_SKV6ONLY, byte(Member::Ipv6Only));
             }
         }
         self.mark(record, Member::Mark, true, out);
@@ -271,13 +271,13 @@ impl Composer {
                 0 => record.get32(Member::Priority),
                 class => class,
             };
-            attr::put(out, INET_DIAG_CLASS_ID, &class.to_ne_bytes());
+            out.attr(INET_DIAG_CLASS_ID, class.to_ne_bytes());
         }
         if unasked {
             if self.has_cgroup {
-                attr::put(out, INET_DIAG_CGROUP_ID, &record.get(Member::CgroupId).to_ne_bytes());
+                out.attr(INET_DIAG_CGROUP_ID, record.get(Member::CgroupId).to_ne_bytes());
             }
-            attr::put(out, INET_DIAG_SOCKOPT, &options(record.get(Member::Options)));
+            out.attr(INET_DIAG_SOCKOPT, options(record.get(Member::Options)));
         }
         if asks(EXT_MEMINFO) {
             let words = [
@@ -286,7 +286,7 @@ impl Composer {
                 word(Member::ForwardAlloc),
                 on_their_way(record).to_ne_bytes(),
             ];
-            attr::put(out, INET_DIAG_MEMINFO, words.as_flattened());
+            out.attr_of(INET_DIAG_MEMINFO, words.as_flattened());
         }
         if asks(EXT_SKMEMINFO) {
             let words = [
@@ -300,26 +300,26 @@ impl Composer {
                 word(Member::BacklogLen),
                 word(Member::Drops),
             ];
-            attr::put(out, INET_DIAG_SKMEMINFO, words.as_flattened());
+            out.attr_of(INET_DIAG_SKMEMINFO, words.as_flattened());
         }
         if asks(EXT_INFO) {
-            tcp_info::write(record, self.hz, self.form, |info| attr::put(out, INET_DIAG_INFO, info));
+            tcp_info::write(record, self.hz, self.form, |info| out.attr_of(INET_DIAG_INFO, info));
         }
         if asks(EXT_CONG) {
             let name = record.sixteen(Member::CongestionName);
             let length = name.iter().position(|byte| *byte == 0).unwrap_or(name.len() - 1);
             if length > 0 {
-                attr::put(out, INET_DIAG_CONG, name.get(..=length).unwrap_or(&name));
+                out.attr_of(INET_DIAG_CONG, name.get(..=length).unwrap_or(&name));
             }
         }
         if self.tells_of_algorithm(record) {
-            attr::put(out, INET_DIAG_BBRINFO, bbr(record).as_flattened());
+            out.attr_of(INET_DIAG_BBRINFO, bbr(record).as_flattened());
         }
     }
 }
 
 /// What the kernel tells a socket from every other by.
-fn identity(record: &Record<'_>) -> SockId {
+fn identity(record: &Held<'_>) -> SockId {
     let (local, remote) = if record.get(Member::Family) == u64::from(AF_INET6) {
         (record.sixteen(Member::Local6), record.sixteen(Member::Remote6))
     } else {
@@ -343,8 +343,9 @@ fn first_four(address: u32) -> [u8; 16] {
 }
 
 /// The two queues.  Their ends are read one after the other while both may move,
-/// so a difference below zero is none.
-fn queues(record: &Record<'_>, fixed: &mut InetDiagFixed) {
+/// so a difference below zero is none.  Of the send queue the kernel would show
+/// one; a socket that will connect with its first data has one at rest.
+fn queues(record: &Held<'_>, fixed: &mut InetDiagFixed) {
     let get = |member| record.get32(member);
     if fixed.state == TCP_LISTEN {
         fixed.rqueue = get(Member::AckBacklog);
@@ -353,16 +354,19 @@ fn queues(record: &Record<'_>, fixed: &mut InetDiagFixed) {
     }
     let difference = |end, begin| (get(end).wrapping_sub(get(begin)) as i32).max(0).unsigned_abs();
     fixed.rqueue = difference(Member::RcvNxt, Member::CopiedSeq);
-    fixed.wqueue = difference(Member::WriteSeq, Member::SndUna);
+    fixed.wqueue = match fixed.state {
+        TCP_SYN_SENT => get(Member::WriteSeq).wrapping_sub(get(Member::SndUna)),
+        _ => difference(Member::WriteSeq, Member::SndUna),
+    };
 }
 
 /// Memory of packets on their way; the socket itself counts as one.
-fn on_their_way(record: &Record<'_>) -> u32 {
+fn on_their_way(record: &Held<'_>) -> u32 {
     record.get32(Member::WmemAlloc).wrapping_sub(1)
 }
 
 /// What BBR tells of itself: `struct tcp_bbr_info`.
-fn bbr(record: &Record<'_>) -> [[u8; 4]; 5] {
+fn bbr(record: &Held<'_>) -> [[u8; 4]; 5] {
     let uses_long = record.get(Member::BbrUsesLong) != 0;
     let rate = if uses_long { Member::BbrLongBandwidth } else { Member::BbrBandwidth };
     let bytes =

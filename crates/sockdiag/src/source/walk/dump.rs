@@ -21,6 +21,7 @@ use sockdiag_wire::socket::{TCP_CLOSE, TCP_LISTEN};
 
 use super::compose::{Ask, Composed, Composer, Unfit};
 use super::load::{Done, Refused, Walk};
+use super::message::Message;
 use super::pass::Wanted;
 use crate::model::{Family, State, StateSet, Window};
 use crate::notice::{NoIterator, NoWalk};
@@ -92,10 +93,10 @@ pub(in crate::source) fn dump(
         walked: Walked::default(),
         refused: None,
     };
-    let mut message = Vec::new();
+    let mut message = Message::new();
     let done = walk.pass(wanted, &mut |record, window| {
-        let composed = composer.compose(&record, &mut message);
-        run.told(&message, composed, window)
+        let composed = composer.compose(record, &mut message);
+        run.told(message.bytes(), composed, window)
     });
     let result = run.end(done);
     access.keep_walker(walker);

@@ -15,7 +15,12 @@ use rustix::time::{ClockId, clock_getres};
 
 /// How many ticks there are in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hz(u32);
+pub(super) struct Hz {
+    rate: u32,
+    /// Milliseconds and microseconds in a tick; 0 if that is no whole number.
+    ms: u32,
+    us: u32,
+}
 
 impl Hz {
     /// That of the running kernel; `None` if its clock does not tell.
@@ -25,30 +30,41 @@ impl Hz {
         Self::of_tick(ns)
     }
 
+    fn new(rate: u32) -> Self {
+        let whole = |unit: u32| if unit.is_multiple_of(rate) { unit / rate } else { 0 };
+        Self { rate, ms: whole(1_000), us: whole(1_000_000) }
+    }
+
     /// That of ticks of so many nanoseconds, which the kernel rounds.
     fn of_tick(ns: u64) -> Option<Self> {
         let hz = (1_000_000_000 + ns / 2) / ns;
-        u32::try_from(hz).ok().filter(|hz| (1..=100_000).contains(hz)).map(Self)
+        u32::try_from(hz).ok().filter(|hz| (1..=100_000).contains(hz)).map(Self::new)
     }
 
     /// Ticks in milliseconds: `jiffies_to_msecs`, which rounds up.
     pub(super) fn ms(self, ticks: u32) -> u32 {
-        (u64::from(ticks) * 1_000).div_ceil(self.0.into()) as u32
+        match self.ms {
+            0 => (u64::from(ticks) * 1_000).div_ceil(self.rate.into()) as u32,
+            ms => ticks.wrapping_mul(ms),
+        }
     }
 
     /// Ticks in microseconds: `jiffies_to_usecs`, which rounds down.
     pub(super) fn us(self, ticks: u32) -> u32 {
-        (u64::from(ticks) * 1_000_000 / u64::from(self.0)) as u32
+        match self.us {
+            0 => (u64::from(ticks) * 1_000_000 / u64::from(self.rate)) as u32,
+            us => ticks.wrapping_mul(us),
+        }
     }
 
     /// Microseconds in a tick, as a whole number.
     pub(super) fn us_of_tick(self) -> u64 {
-        1_000_000 / u64::from(self.0)
+        if self.us == 0 { 1_000_000 / u64::from(self.rate) } else { self.us.into() }
     }
 
     /// Milliseconds in ticks: `msecs_to_jiffies`, which rounds up.
     pub(super) fn of_ms(self, ms: u32) -> u32 {
-        (u64::from(ms) * u64::from(self.0)).div_ceil(1_000) as u32
+        (u64::from(ms) * u64::from(self.rate)).div_ceil(1_000) as u32
     }
 
     /// How long ago it was, in ticks.
@@ -58,7 +74,7 @@ impl Hz {
     /// now.  One that lies further ahead was never set.
     pub(super) fn since(self, then: u32, now: u32) -> u32 {
         let ticks = now.wrapping_sub(then);
-        if ticks > u32::MAX - self.0 { 0 } else { ticks }
+        if ticks > u32::MAX - self.rate { 0 } else { ticks }
     }
 
     /// How long it is until then, in milliseconds: `jiffies_delta_to_msecs`.
@@ -84,11 +100,11 @@ mod tests {
             (1200, 7, 6, 5_833),
             (250, u32::MAX, 4_294_967_292, 4_294_963_296),
         ] {
-            let rate = Hz(hz);
+            let rate = Hz::new(hz);
             assert_eq!((rate.ms(ticks), rate.us(ticks)), (ms, us), "{hz} {ticks}");
         }
-        assert_eq!([100, 250, 300, 1000].map(|hz| Hz(hz).of_ms(41)), [5, 11, 13, 41]);
-        assert_eq!([100, 250, 300, 1000].map(|hz| Hz(hz).us_of_tick()), [10_000, 4_000, 3_333, 1_000]);
+        assert_eq!([100, 250, 300, 1000].map(|hz| Hz::new(hz).of_ms(41)), [5, 11, 13, 41]);
+        assert_eq!([100, 250, 300, 1000].map(|hz| Hz::new(hz).us_of_tick()), [10_000, 4_000, 3_333, 1_000]);
     }
 
     #[test]
@@ -96,16 +112,16 @@ mod tests {
         for (ns, hz) in
             [(10_000_000, 100), (4_000_000, 250), (3_333_333, 300), (1_000_000, 1000), (976_563, 1024)]
         {
-            assert_eq!(Hz::of_tick(ns), Some(Hz(hz)));
+            assert_eq!(Hz::of_tick(ns), Some(Hz::new(hz)));
         }
         assert_eq!(Hz::of_tick(1), None, "a clock without ticks");
         let hz = Hz::of_kernel().expect("a kernel with ticks");
-        assert!([100, 250, 300, 1000].contains(&hz.0), "{hz:?}");
+        assert!([100, 250, 300, 1000].contains(&hz.rate), "{hz:?}");
     }
 
     #[test]
     fn what_lies_ahead_by_a_little_is_now_and_what_is_unset_stays_so() {
-        let hz = Hz(250);
+        let hz = Hz::new(250);
         assert_eq!((hz.since(100, 105), hz.since(105, 105), hz.since(106, 105)), (5, 0, 0));
         assert_eq!(hz.since(u32::MAX, 4), 5);
         assert_eq!(hz.since(0, 0xfffe_0000), 0xfffe_0000);

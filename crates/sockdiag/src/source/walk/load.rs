@@ -130,6 +130,7 @@ impl Walk {
     ///
     /// # Errors
     /// What this kernel lacks or refuses.
+    #[cfg(test)]
     pub(super) fn open(wants: Wants) -> Result<Self, Refused> {
         Ok(Self::open_with(wants, &[], |_, _| Ok(()))?.0)
     }
@@ -180,6 +181,7 @@ impl Walk {
     ///
     /// # Errors
     /// Where the table cannot be walked to its end; records may have been handed on.
+    #[cfg(test)]
     pub(super) fn each(
         &mut self,
         asked: Asked,

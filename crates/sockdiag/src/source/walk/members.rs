@@ -29,15 +29,6 @@ pub(super) enum Kind {
 impl Kind {
     /// Every kind.
     pub(super) const ALL: [Self; 3] = [Self::Full, Self::TimeWait, Self::Request];
-
-    /// Which kind has this `skc_state`.
-    pub(super) const fn of_state(skc_state: u64) -> Self {
-        match skc_state {
-            6 => Self::TimeWait,
-            12 => Self::Request,
-            _ => Self::Full,
-        }
-    }
 }
 
 /// A set of reasons to copy a member.
@@ -547,10 +538,7 @@ rows! {
     SawAccecnOpt: FULL, INFO, Zero, ["tcp_sock"."saw_accecn_opt"];
 }
 
-impl Member {
-    /// How many there are.
-    pub(super) const COUNT: usize = ROWS.len();
-}
+const _: () = assert!(ROWS.len() <= 256, "a byte numbers them");
 
 /// Structures that begin with one another: a place in the inner one is a place
 /// in the outer one.

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | which members of the kernel's structures are copied | [`members`] |
 //! | how a record of them is laid out and read | [`record`] |
-//! | the message that the kernel would send of a record | [`compose`], [`tcp_info`], [`jiffies`] |
+//! | the message that the kernel would send of a record | [`compose`], [`tcp_info`], [`jiffies`], [`message`] |
 //! | where the kernel keeps its tables | [`kernel`] |
 //! | the programs, and what they have in common | [`hash`], [`bound`], [`pieces`] |
 //! | a pass over all tables in the dump's order | [`pass`] |
@@ -20,6 +20,7 @@ mod jiffies;
 mod kernel;
 mod load;
 mod members;
+mod message;
 mod pass;
 mod pieces;
 mod record;

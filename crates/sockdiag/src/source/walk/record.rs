@@ -19,10 +19,12 @@ use sockdiag_wire::bpf::{Bits, Lookup, NotFound, Wanted};
 use super::members::{BEGINNINGS, Base, Kind, Member, Missing, PRIVATE, Place, ROWS, Row, Wants, names};
 
 /// Words of a record that the program writes about itself: the time
-/// ([`Record::jiffies`]) with where it stands, and the address of the socket.
+/// ([`Held::jiffies`]) with where it stands, and the address of the socket.
 pub(super) const OWN_WORDS: usize = 2;
 /// Bytes of a word.
 const WORD: u32 = 8;
+/// No record has more words.
+const MOST_WORDS: usize = 128;
 /// What `"path[N]"` counts in, in bytes.
 const ELEMENT: u32 = 4;
 
@@ -59,13 +61,17 @@ struct Spot {
     mask: u64,
 }
 
+/// Where every member stands, and places that no member has: whatever a byte
+/// says, there is one.
+type Spots = [Spot; 256];
+
 /// How the records of a walk are laid out.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     copies: [Vec<Copy>; Kind::ALL.len()],
     hops: [Option<Hop>; Base::COUNT],
     /// By kind, then by member.
-    spots: [Vec<Spot>; Kind::ALL.len()],
+    spots: Box<[Spots; Kind::ALL.len()]>,
     /// Words of the longest record.
     words: usize,
 }
@@ -95,8 +101,12 @@ impl Layout {
                 aligned.then_some(Hop { from: pointer.from, offset: member.offset, flags: pointer.flags })
             });
         }
-        let mut layout =
-            Self { copies: Default::default(), hops, spots: Default::default(), words: OWN_WORDS };
+        let mut layout = Self {
+            copies: Default::default(),
+            hops,
+            spots: Box::new([[Spot::default(); 256]; 3]),
+            words: OWN_WORDS,
+        };
         for kind in Kind::ALL {
             layout.lay_out(kind, types, wanted)?;
         }
@@ -126,8 +136,11 @@ impl Layout {
             to: word * WORD as u16,
         }));
         self.words = self.words.max(OWN_WORDS + copies.len());
+        if self.words > MOST_WORDS {
+            // No kernel scatters its members so far; one that did could not be walked.
+            return Err(NotFound::Name(Wanted::structure("tcp_sock")));
+        }
         let spots = &mut self.spots[kind as usize];
-        spots.resize(Member::COUNT, Spot::default());
         for (member, located) in found {
             let first = (located.base, located.offset / WORD * WORD);
             let word = copied.binary_search(&first).unwrap_or_default() + OWN_WORDS;
@@ -239,7 +252,7 @@ struct Located {
 /// asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
-    spots: &'a [Spot],
+    spots: &'a Spots,
     words: &'a [AtomicU64],
     kind: Kind,
 }
@@ -255,22 +268,12 @@ impl<'a> Record<'a> {
         self.words
     }
 
-    /// What the socket is.
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// When the record was written: the low half of the kernel's `jiffies_64`.
-    pub(super) fn jiffies(&self) -> u32 {
-        self.word(0) as u32
-    }
-
     fn word(&self, index: usize) -> u64 {
         self.words.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     fn spot(&self, member: Member) -> Spot {
-        self.spots.get(member as usize).copied().unwrap_or_default()
+        self.spots[usize::from(member as u8)]
     }
 
     /// A member's number, of a bit-field its bits; of a longer member, the first
@@ -279,6 +282,43 @@ impl<'a> Record<'a> {
     pub(super) fn get(&self, member: Member) -> u64 {
         let Spot { word, shift, mask } = self.spot(member);
         (self.word(word.into()) >> shift) & mask
+    }
+
+    /// The record with its words read, to be asked for many members.
+    #[inline]
+    pub(super) fn held(&self) -> Held<'a> {
+        let mut words = [0; MOST_WORDS];
+        for (place, word) in words.iter_mut().zip(self.words) {
+            *place = word.load(Ordering::Relaxed);
+        }
+        Held { spots: self.spots, words, kind: self.kind }
+    }
+}
+
+/// A record whose words were read.
+#[derive(Clone, Debug)]
+pub(super) struct Held<'a> {
+    spots: &'a Spots,
+    words: [u64; MOST_WORDS],
+    kind: Kind,
+}
+
+impl Held<'_> {
+    /// What the socket is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// When the record was written: the low half of the kernel's `jiffies_64`.
+    pub(super) fn jiffies(&self) -> u32 {
+        self.words[0] as u32
+    }
+
+    /// See [`Record::get`].
+    #[inline]
+    pub(super) fn get(&self, member: Member) -> u64 {
+        let Spot { word, shift, mask } = self.spots[usize::from(member as u8)];
+        (self.words[usize::from(word) % MOST_WORDS] >> (shift & 63)) & mask
     }
 
     /// The low 32 bits of a member's number.
@@ -290,13 +330,9 @@ impl<'a> Record<'a> {
     /// Sixteen bytes, as they lie in memory; zero if the record lacks them.
     #[inline]
     pub(super) fn sixteen(&self, member: Member) -> [u8; 16] {
-        let Spot { word, mask, .. } = self.spot(member);
-        let pair = [0, 1].map(|next| self.word(usize::from(word) + next) & mask);
-        let mut bytes = [0; 16];
-        for (place, word) in bytes.chunks_exact_mut(8).zip(pair) {
-            place.copy_from_slice(&word.to_ne_bytes());
-        }
-        bytes
+        let Spot { word, mask, .. } = self.spots[usize::from(member as u8)];
+        let [first, second] = [0, 1].map(|next| self.words[(usize::from(word) + next) % MOST_WORDS] & mask);
+        (u128::from(first) | u128::from(second) << 64).to_le_bytes()
     }
 }
 
@@ -379,7 +415,9 @@ mod tests {
                 let spot = record.spot(row.member);
                 let is_there = usize::from(spot.word) < length;
                 assert_eq!(record.get(row.member), if is_there { spot.mask } else { 0 }, "{:?}", row.member);
-                let _ = record.sixteen(row.member);
+                let held = record.held();
+                assert_eq!(held.get(row.member), record.get(row.member));
+                let _ = held.sixteen(row.member);
             }
         }
     }

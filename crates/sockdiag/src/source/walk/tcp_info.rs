@@ -1,6 +1,6 @@
 //! `struct tcp_info` of a record, as the kernel's `tcp_get_info` computes it.
 //!
-//! Most members are copies, which [`COPIED`] lists; the rest is computed here.
+//! Most members are copies, which [`copied`] lists; the rest is computed here.
 //! A kernel whose `tcp_info` is longer than the one that is known would report
 //! something that is not computed here, so it is refused.
 //!
@@ -24,7 +24,7 @@ use sockdiag_wire::tcp_info::{
 
 use super::jiffies::Hz;
 use super::members::Member;
-use super::record::Record;
+use super::record::Held;
 
 /// Bytes of the longest `tcp_info` that is known.
 const LONGEST: usize = TcpInfo::LAYOUT.end();
@@ -35,49 +35,6 @@ macro_rules! at {
         const { TcpInfo::LAYOUT.offset($name) }
     };
 }
-
-/// Members of 4 bytes that are what the socket has.
-const COPIED: &[(usize, Member)] = &[
-    (at!("tcpi_snd_mss"), Member::MssCache),
-    (at!("tcpi_rcv_mss"), Member::RcvMss),
-    (at!("tcpi_unacked"), Member::PacketsOut),
-    (at!("tcpi_sacked"), Member::SackedOut),
-    (at!("tcpi_lost"), Member::LostOut),
-    (at!("tcpi_retrans"), Member::RetransOut),
-    (at!("tcpi_pmtu"), Member::PmtuCookie),
-    (at!("tcpi_rcv_ssthresh"), Member::RcvSsthresh),
-    (at!("tcpi_snd_ssthresh"), Member::SndSsthresh),
-    (at!("tcpi_advmss"), Member::Advmss),
-    (at!("tcpi_rcv_space"), Member::RcvqSpace),
-    (at!("tcpi_total_retrans"), Member::TotalRetrans),
-    (at!("tcpi_segs_out"), Member::SegsOut),
-    (at!("tcpi_segs_in"), Member::SegsIn),
-    (at!("tcpi_min_rtt"), Member::RttMin),
-    (at!("tcpi_data_segs_in"), Member::DataSegsIn),
-    (at!("tcpi_data_segs_out"), Member::DataSegsOut),
-    (at!("tcpi_delivered"), Member::Delivered),
-    (at!("tcpi_delivered_ce"), Member::DeliveredCe),
-    (at!("tcpi_dsack_dups"), Member::DsackDups),
-    (at!("tcpi_reord_seen"), Member::ReordSeen),
-    (at!("tcpi_rcv_ooopack"), Member::RcvOoopack),
-    (at!("tcpi_snd_wnd"), Member::SndWnd),
-    (at!("tcpi_rcv_wnd"), Member::RcvWnd),
-    (at!("tcpi_received_ce"), Member::ReceivedCe),
-    (at!("tcpi_delivered_e1_bytes"), Member::DeliveredE1Bytes),
-    (at!("tcpi_delivered_e0_bytes"), Member::DeliveredE0Bytes),
-    (at!("tcpi_delivered_ce_bytes"), Member::DeliveredCeBytes),
-    (at!("tcpi_received_e1_bytes"), Member::ReceivedE1Bytes),
-    (at!("tcpi_received_e0_bytes"), Member::ReceivedE0Bytes),
-    (at!("tcpi_received_ce_bytes"), Member::ReceivedCeBytes),
-];
-
-/// Likewise of 8 bytes.
-const COPIED_WIDE: &[(usize, Member)] = &[
-    (at!("tcpi_bytes_acked"), Member::BytesAcked),
-    (at!("tcpi_bytes_received"), Member::BytesReceived),
-    (at!("tcpi_bytes_sent"), Member::BytesSent),
-    (at!("tcpi_bytes_retrans"), Member::BytesRetrans),
-];
 
 /// `RTAX_RTO_MIN` (linux/rtnetlink.h), as a bit of `RTAX_LOCK`.
 const RTO_MIN_LOCKED: u32 = 1 << 13;
@@ -167,7 +124,7 @@ impl Info {
 }
 
 /// Hands `tcp_info` of a full socket to `take`, as long as the kernel's is.
-pub(super) fn write<T>(record: &Record<'_>, hz: Hz, form: Form, take: impl FnOnce(&[u8]) -> T) -> T {
+pub(super) fn write<T>(record: &Held<'_>, hz: Hz, form: Form, take: impl FnOnce(&[u8]) -> T) -> T {
     let mut info = Info([0; LONGEST]);
     let state = record.get(Member::State);
     info.put8(at!("tcpi_state"), state);
@@ -185,7 +142,7 @@ pub(super) fn write<T>(record: &Record<'_>, hz: Hz, form: Form, take: impl FnOnc
 }
 
 /// What a listener does not tell.
-fn connection(info: &mut Info, record: &Record<'_>, hz: Hz, form: Form) {
+fn connection(info: &mut Info, record: &Held<'_>, hz: Hz, form: Form) {
     let get = |member| record.get(member);
     let get32 = |member| record.get32(member);
     info.put8(at!("tcpi_ca_state"), get(Member::CaState));
@@ -201,24 +158,16 @@ fn connection(info: &mut Info, record: &Record<'_>, hz: Hz, form: Form) {
     info.put32(at!("tcpi_rto"), hz.us(get32(Member::Rto)));
     info.put32(at!("tcpi_ato"), hz.us(ato(record, hz, form)));
     let now = record.jiffies();
-    for (place, member) in [
-        (at!("tcpi_last_data_sent"), Member::Lsndtime),
-        (at!("tcpi_last_data_recv"), Member::Lrcvtime),
-        (at!("tcpi_last_ack_recv"), Member::RcvTstamp),
-    ] {
-        info.put32(place, hz.ms(hz.since(get32(member), now)));
-    }
+    let ago = |member| hz.ms(hz.since(get32(member), now));
+    info.put32(at!("tcpi_last_data_sent"), ago(Member::Lsndtime));
+    info.put32(at!("tcpi_last_data_recv"), ago(Member::Lrcvtime));
+    info.put32(at!("tcpi_last_ack_recv"), ago(Member::RcvTstamp));
     info.put32(at!("tcpi_rtt"), get32(Member::SrttUs) >> 3);
     info.put32(at!("tcpi_rttvar"), get32(Member::MdevUs) >> 2);
     info.put32(at!("tcpi_rcv_rtt"), get32(Member::RcvRttUs) >> 3);
     let not_sent = get32(Member::WriteSeq).wrapping_sub(get32(Member::SndNxt)) as i32;
     info.put32(at!("tcpi_notsent_bytes"), not_sent.max(0).unsigned_abs());
-    for (place, member) in COPIED {
-        info.put32(*place, get32(*member));
-    }
-    for (place, member) in COPIED_WIDE {
-        info.put64(*place, get(*member));
-    }
+    copied(info, record);
     chronographs(info, record, hz);
     let (segments, interval) = (get(Member::RateDelivered), get(Member::RateIntervalUs));
     if segments != 0 && interval != 0 {
@@ -236,8 +185,56 @@ fn connection(info: &mut Info, record: &Record<'_>, hz: Hz, form: Form) {
     accurate_ecn(info, record, form.ecn);
 }
 
+/// Members that are what the socket has.
+fn copied(info: &mut Info, record: &Held<'_>) {
+    macro_rules! copy {
+        ($put:ident, $get:ident: $($name:literal = $member:ident;)+) => {
+            $(info.$put(at!($name), record.$get(Member::$member));)+
+        };
+    }
+    copy! { put32, get32:
+        "tcpi_snd_mss" = MssCache;
+        "tcpi_rcv_mss" = RcvMss;
+        "tcpi_unacked" = PacketsOut;
+        "tcpi_sacked" = SackedOut;
+        "tcpi_lost" = LostOut;
+        "tcpi_retrans" = RetransOut;
+        "tcpi_pmtu" = PmtuCookie;
+        "tcpi_rcv_ssthresh" = RcvSsthresh;
+        "tcpi_snd_ssthresh" = SndSsthresh;
+        "tcpi_advmss" = Advmss;
+        "tcpi_rcv_space" = RcvqSpace;
+        "tcpi_total_retrans" = TotalRetrans;
+        "tcpi_segs_out" = SegsOut;
+        "tcpi_segs_in" = SegsIn;
+        "tcpi_min_rtt" = RttMin;
+        "tcpi_data_segs_in" = DataSegsIn;
+        "tcpi_data_segs_out" = DataSegsOut;
+        "tcpi_delivered" = Delivered;
+        "tcpi_delivered_ce" = DeliveredCe;
+        "tcpi_dsack_dups" = DsackDups;
+        "tcpi_reord_seen" = ReordSeen;
+        "tcpi_rcv_ooopack" = RcvOoopack;
+        "tcpi_snd_wnd" = SndWnd;
+        "tcpi_rcv_wnd" = RcvWnd;
+        "tcpi_received_ce" = ReceivedCe;
+        "tcpi_delivered_e1_bytes" = DeliveredE1Bytes;
+        "tcpi_delivered_e0_bytes" = DeliveredE0Bytes;
+        "tcpi_delivered_ce_bytes" = DeliveredCeBytes;
+        "tcpi_received_e1_bytes" = ReceivedE1Bytes;
+        "tcpi_received_e0_bytes" = ReceivedE0Bytes;
+        "tcpi_received_ce_bytes" = ReceivedCeBytes;
+    }
+    copy! { put64, get:
+        "tcpi_bytes_acked" = BytesAcked;
+        "tcpi_bytes_received" = BytesReceived;
+        "tcpi_bytes_sent" = BytesSent;
+        "tcpi_bytes_retrans" = BytesRetrans;
+    }
+}
+
 /// What was negotiated, `TCPI_OPT_*`.
-fn options(record: &Record<'_>) -> u8 {
+fn options(record: &Held<'_>) -> u8 {
     let is = |member| record.get(member) != 0;
     let ecn = record.get(Member::EcnFlags);
     [
@@ -255,7 +252,7 @@ fn options(record: &Record<'_>) -> u8 {
 }
 
 /// The delayed-acknowledgement timeout, in ticks.
-fn ato(record: &Record<'_>, hz: Hz, form: Form) -> u32 {
+fn ato(record: &Held<'_>, hz: Hz, form: Form) -> u32 {
     let ato = record.get32(Member::Ato);
     if !form.ato_is_limited {
         return ato;
@@ -271,7 +268,7 @@ fn ato(record: &Record<'_>, hz: Hz, form: Form) -> u32 {
 }
 
 /// How long the connection was busy, and what with.
-fn chronographs(info: &mut Info, record: &Record<'_>, hz: Hz) {
+fn chronographs(info: &mut Info, record: &Held<'_>, hz: Hz) {
     let running = record.get(Member::ChronoType);
     let lasted = u64::from(hz.since(record.get32(Member::ChronoStart), record.jiffies()));
     let times = [
@@ -286,7 +283,7 @@ fn chronographs(info: &mut Info, record: &Record<'_>, hz: Hz) {
     info.put64(at!("tcpi_sndbuf_limited"), buffer);
 }
 
-fn accurate_ecn(info: &mut Info, record: &Record<'_>, word: EcnWord) {
+fn accurate_ecn(info: &mut Info, record: &Held<'_>, word: EcnWord) {
     let (failed, seen) = (record.get(Member::AccecnFailMode), record.get(Member::SawAccecnOpt));
     let place = at!("tcpi_ecn_mode");
     match word {

@@ -19,6 +19,7 @@ use crate::source::{Access, Query, Sources, dump};
 type Row = (u8, u16, u16, [u8; 32]);
 
 fn row(record: Record<'_>) -> Row {
+    let record = record.held();
     let family = record.get32(Member::Family) as u8;
     let mut addresses = [0; 32];
     if family == Family::Inet.number() {
