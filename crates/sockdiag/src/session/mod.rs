@@ -55,6 +55,8 @@ pub struct Session {
     /// The words for the namespaces, and whether other ends are in more of them.
     netns: Option<(std::ffi::OsString, bool)>,
     explain: bool,
+    /// See [`Question::lean`].
+    lean: bool,
     reader: Reader,
     scopes: Scopes,
     enricher: Enricher,
@@ -173,6 +175,7 @@ impl Session {
             sources,
             netns: question.netns.map(|words| (words, peers)),
             explain: question.explain,
+            lean: question.lean && !polls_again,
             reader,
             scopes,
             enricher,
@@ -397,6 +400,7 @@ impl Session {
                     instead: instead.into_iter().find_map(|(at, ask)| (*at == netns).then(|| ask.clone())),
                     programs: scope.programs.clone(),
                     storages: self.storages.clone(),
+                    lean: self.lean,
                     ..question::query(&self.selected, self.needs, table)
                 };
                 if let Err(error) = pipeline.list(&query, &mut scope.access) {
