@@ -271,8 +271,7 @@ impl Session {
     /// of one namespace.
     pub fn probe(&mut self) -> Option<Probe> {
         let is_tcp = self.selected.tables == TableSet::only(Table::Tcp);
-        let is_live =
-            self.sources == Sources { selinuxfs: self.sources.selinuxfs.clone(), ..Sources::default() };
+        let is_live = self.sources.are_live() && self.sources.ip_local_port_range.is_none();
         if !is_tcp || !is_live || !self.selected.states.contains(State::Listen) {
             return None;
         }

@@ -131,7 +131,9 @@ impl Instead for Share {
         }
         for rows in &self.found.rows {
             let flow = rows.each(&mut |message, composed, window| {
-                let Some(window) = self.windows.get(window as usize) else { return ControlFlow::Continue(()) };
+                let Some(window) = self.windows.get(window as usize) else {
+                    return ControlFlow::Continue(());
+                };
                 run.deliver(message, composed, *window)
             });
             if flow.is_break() {
@@ -146,11 +148,7 @@ impl Instead for Share {
 ///
 /// # Errors
 /// Why there was no walk; nothing was told then.
-pub(in crate::source) fn ahead(
-    query: &Query,
-    inodes: &[u64],
-    access: &mut Access,
-) -> Result<Shares, NoWalk> {
+pub(in crate::source) fn ahead(query: &Query, inodes: &[u64], access: &mut Access) -> Result<Shares, NoWalk> {
     ahead_with(query, inodes, access, MOST)
 }
 

@@ -83,7 +83,8 @@ pub(in crate::source) fn dump(
         _ => Box::new(opened(ask)?),
     };
     let Walker { walk, composer, .. } = &mut *walker;
-    let wanted = Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
+    let wanted =
+        Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
     let mut run = Run {
         query,
         access: &mut *access,
