@@ -43,7 +43,7 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
-    if matches!(sources.way, Way::Walk) {
+    if matches!(sources.way, Way::Walk) && query.instead.is_none() {
         match run.walk(families) {
             Ok(walked) => {
                 if sources.tells_way {
@@ -102,7 +102,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    fn of(query: &Query) -> Self {
+    pub(super) fn of(query: &Query) -> Self {
         let Self { inet, inet6 } = Self::preferred(query);
         Self {
             inet: inet && query.families.contains(Family::Inet),
@@ -166,11 +166,7 @@ impl<'q, 'v> Run<'q, 'v> {
             let _ = self.hand_on(&record, window);
             return Ok(());
         }
-        if plain
-            && let Some(instead) = &self.query.instead
-            && let Some(records) = instead.ask(self.query, self.access)
-        {
-            let _ = records.iter().try_for_each(|(record, window)| self.hand_on(record, *window));
+        if plain && self.instead() {
             return Ok(());
         }
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
@@ -190,6 +186,17 @@ impl<'q, 'v> Run<'q, 'v> {
         let _ = self.conclude(Err(failure));
         let result = self.with_a_program(Self::legacy);
         self.conclude(result)
+    }
+
+    /// What stands in for a dump, if it can tell.
+    fn instead(&mut self) -> bool {
+        let Self { query, access, visit, rows, .. } = self;
+        let Some(instead) = &query.instead else { return false };
+        let origin = live_origin(query);
+        instead.tell(query, access, &mut |bytes, window| {
+            *rows += 1;
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
+        })
     }
 
     /// The only socket that is wanted, asked for by its identity.

@@ -41,6 +41,8 @@ mod vsock;
 mod walk;
 mod xdp;
 
+use std::sync::Arc;
+
 use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use crate::filter::Pinned;
@@ -69,6 +71,31 @@ pub use summary::{Summary, summary, summary_in};
 /// there is one answer, with number 0.
 pub(crate) fn listener_request(pinned: &Pinned) -> Option<Vec<u8>> {
     request::one_socket(&Query::of(Table::Tcp), pinned, 0, 0)
+}
+
+/// What a single walk of the kernel's tables tells of the TCP sockets of these
+/// namespaces, by inode, in place of a dump in each; nothing where a walk was not
+/// asked for or cannot be had.
+pub(crate) fn ahead(
+    query: &Query,
+    sources: &Sources,
+    inodes: &[u64],
+    access: &mut Access,
+    notices: &mut dyn FnMut(Notice),
+) -> Vec<(u64, Arc<dyn Instead>)> {
+    let is_live = sources.tcpdiag_file.is_none() && !sources.text_is_forced(query.table);
+    if !is_live || !matches!(sources.way, Way::Walk) {
+        return Vec::new();
+    }
+    match walk::ahead(query, inodes, access) {
+        Ok(shares) => shares,
+        Err(why) => {
+            if sources.tells_way {
+                notices(Notice::NotWalked { why });
+            }
+            Vec::new()
+        }
+    }
 }
 
 /// Hands every record of one table to `visit`, from the best source there is.

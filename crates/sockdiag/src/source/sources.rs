@@ -141,6 +141,13 @@ impl Sources {
         path.into()
     }
 
+    /// Whether this machine's own kernel is asked: no file stands in for it, but for
+    /// that of the range of ports.
+    pub fn are_live(&self) -> bool {
+        let Self { ip_local_port_range, selinuxfs, way, tells_way, .. } = self.clone();
+        *self == Self { ip_local_port_range, selinuxfs, way, tells_way, ..Self::default() }
+    }
+
     /// Whether a table has to be read as text, whatever netlink could say.
     pub(super) fn text_is_forced(&self, table: Table) -> bool {
         self.way == Way::Text

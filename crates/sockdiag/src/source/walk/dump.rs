@@ -20,7 +20,7 @@ use sockdiag_wire::ipproto::IPPROTO_TCP;
 use sockdiag_wire::socket::{TCP_CLOSE, TCP_LISTEN};
 
 use super::compose::{Ask, Composed, Composer, Unfit};
-use super::load::{Done, Refused, Walk};
+use super::load::{Done, Refused, Scope, Walk};
 use super::members::Wants;
 use super::message::Message;
 use super::pass::Wanted;
@@ -41,9 +41,9 @@ const LOOKED_UP: usize = 16;
 
 /// A walk that is loaded, for messages of one kind.
 pub(in crate::source) struct Walker {
-    walk: Walk,
-    composer: Composer,
-    ask: Ask,
+    pub(super) walk: Walk,
+    pub(super) composer: Composer,
+    pub(super) ask: Ask,
 }
 
 impl std::fmt::Debug for Walker {
@@ -85,7 +85,8 @@ pub(in crate::source) fn dump(
         _ => Box::new(opened(ask)?),
     };
     let Walker { walk, composer, .. } = &mut *walker;
-    let wanted = Wanted { states: query.states, inet: families.inet, inet6: families.inet6, own: true };
+    let wanted =
+        Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
     let mut run = Run {
         query,
         access: &mut *access,
@@ -106,7 +107,7 @@ pub(in crate::source) fn dump(
 }
 
 /// Whether a walk tells everything that is asked.
-fn can_tell(query: &Query) -> Result<(), NoWalk> {
+pub(super) fn can_tell(query: &Query) -> Result<(), NoWalk> {
     if query.table.protocol() != IPPROTO_TCP {
         return Err(NoWalk::Asked("sockets of other tables than TCP"));
     }
@@ -136,7 +137,7 @@ fn has_auto(program: &[u8]) -> bool {
 }
 
 /// What a dump of this query sends.
-fn asked(query: &Query) -> Ask {
+pub(super) fn asked(query: &Query) -> Ask {
     let capable = rustix::thread::capabilities(None);
     let net_admin = capable.is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN));
     let whole = Ask::whole(query.ext, net_admin);
@@ -173,7 +174,7 @@ const READ_BY_FIELDS: Needs = Needs::MEMINFO
     .union(Needs::TIMER)
     .union(Needs::UNASKED);
 
-fn opened(ask: Ask) -> Result<Walker, NoWalk> {
+pub(super) fn opened(ask: Ask) -> Result<Walker, NoWalk> {
     let (walk, composer) = Walk::composing(ask)?;
     Ok(Walker { walk, composer, ask })
 }
@@ -182,7 +183,7 @@ fn opened(ask: Ask) -> Result<Walker, NoWalk> {
 type Early = (Vec<u8>, Composed, Window);
 
 /// A walk that is under way.
-struct Run<'r, 't> {
+pub(super) struct Run<'r, 't> {
     query: &'r Query,
     access: &'r mut Access,
     take: &'r mut Take<'t>,
@@ -195,7 +196,17 @@ struct Run<'r, 't> {
     refused: Option<NoWalk>,
 }
 
-impl Run<'_, '_> {
+impl<'r, 't> Run<'r, 't> {
+    /// One that delivers at once.
+    pub(super) fn at_once(query: &'r Query, access: &'r mut Access, take: &'r mut Take<'t>) -> Self {
+        let walked = Walked::default();
+        Self { query, access, take, early: None, siblings: Vec::new(), walked, refused: None }
+    }
+
+    /// Whether a socket was told of.
+    pub(super) fn has_delivered(&self) -> bool {
+        self.walked.sockets > 0
+    }
     fn told(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
         let Some(early) = &mut self.early else { return self.deliver(message, composed, window) };
         early.push((message.to_vec(), composed, window));
@@ -228,7 +239,7 @@ impl Run<'_, '_> {
         Ok(self.walked)
     }
 
-    fn deliver(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
+    pub(super) fn deliver(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
         if composed == Composed::Whole {
             self.walked.sockets += 1;
             return (self.take)(message, window);

@@ -37,6 +37,9 @@ pub(super) struct Members {
     pub bind_owners: Member,
     /// The port that a socket is bound to.
     pub number: Member,
+    /// What links namespaces.
+    pub nets: Member,
+    pub inode: Member,
     /// What links a socket with others that are bound to the same port and address.
     pub owner_node: Member,
     /// Bytes of a bucket of bound ports.
@@ -51,7 +54,7 @@ pub(super) struct Members {
     pub loop_destroy: u32,
 }
 
-const MEMBERS: [(&str, &str); 23] = [
+const MEMBERS: [(&str, &str); 25] = [
     ("task_struct", "nsproxy"),
     ("nsproxy", "net_ns"),
     ("net", "ipv4.tcp_death_row.hashinfo"),
@@ -75,6 +78,8 @@ const MEMBERS: [(&str, &str); 23] = [
     ("inet_bind2_bucket", "ib_net.net"),
     ("inet_bind2_bucket", "owners"),
     ("sock_common", "skc_num"),
+    ("net", "list.next"),
+    ("net", "ns.inum"),
 ];
 
 const IDS: [Wanted; 7] = [
@@ -120,6 +125,8 @@ impl Members {
             bind_net,
             bind_owners,
             number,
+            nets,
+            inode,
         ] = types.members(&MEMBERS)?;
         let [word, cast, lock, unlock, loop_new, loop_next, loop_destroy] = types.ids(IDS)?;
         Ok(Self {
@@ -147,6 +154,8 @@ impl Members {
             bind_net,
             bind_owners,
             number,
+            nets,
+            inode,
             // Until Linux 6.8 sockets were in two such lists.
             owner_node: types
                 .member("sock", "sk_bind2_node")

@@ -20,6 +20,7 @@ use sockdiag_wire::btf::Btf;
 use super::compose::{Ask, Composer, Unfit};
 use super::kernel::Members;
 use super::members::{Kind, Wants};
+use super::nets::{self, Net};
 use super::pass::Take;
 use super::pieces::{LICENSE, Recipe, header, step};
 use super::record::{Layout, OWN_WORDS, Record};
@@ -62,8 +63,19 @@ pub(super) struct Asked {
     pub states: u32,
     /// The family's number; 0 every.
     pub family: u8,
-    /// Whether of the calling thread's network namespace alone.
-    pub own: bool,
+    /// Of which network namespaces.
+    pub scope: Scope,
+}
+
+/// Which network namespaces to tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The calling thread's.
+    Own,
+    /// All that use the same tables.
+    All,
+    /// The one with this address.
+    Of(u64),
 }
 
 /// Why there is no walk, or none to its end.
@@ -177,6 +189,24 @@ impl Walk {
         &self.layout
     }
 
+    /// Every network namespace of the machine, the calling thread's first.
+    ///
+    /// # Errors
+    /// Where they cannot be told, or are too many.
+    pub(super) fn namespaces(&mut self) -> Result<Vec<Net>, Refused> {
+        let room = self.room * self.words() * 8 / nets::ENTRY;
+        let program = loaded(nets::program(&self.members, self.map(), room as i32))?;
+        self.begin(Asked { table: Table::Established, states: 0, family: 0, scope: Scope::Own }, 0);
+        self.set(header::ROUNDS, room as u64 + 1);
+        let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+        if result != step::DONE {
+            return Err(Refused::NoTable);
+        }
+        let count = self.number(header::COUNT) as usize;
+        let entries = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
+        Ok(entries.chunks_exact(nets::ENTRY / 8).take(count).filter_map(Net::read).collect())
+    }
+
     /// Hands every record of a table to `visit`, each once.
     ///
     /// # Errors
@@ -280,9 +310,9 @@ impl Walk {
             (header::LISTENERS, (asked.table == Table::Listening).into()),
             (header::STATES, asked.states.into()),
             (header::FAMILY, asked.family.into()),
-            (header::OWN, asked.own.into()),
+            (header::OWN, (asked.scope == Scope::Own).into()),
             (header::AGAIN, 0),
-            (header::NET, 0),
+            (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
             (header::PORT_BEFORE, 0),
         ] {
             self.set(number, value);

@@ -11,7 +11,9 @@
 //! | a pass over all tables in the dump's order | [`pass`] |
 //! | how it is loaded and run | [`load`] |
 //! | a walk in place of a dump | [`dump`] |
+//! | one walk for many namespaces, and which there are | [`ahead`], [`nets`] |
 
+mod ahead;
 mod bound;
 mod compose;
 mod dump;
@@ -21,11 +23,13 @@ mod kernel;
 mod load;
 mod members;
 mod message;
+mod nets;
 mod pass;
 mod pieces;
 mod record;
 mod tcp_info;
 
+pub(super) use ahead::ahead;
 pub(super) use dump::{Walked, Walker, dump};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::load::{Asked, Done, Refused, Table, Walk, record_of};
+use super::load::{Asked, Done, Refused, Scope, Table, Walk, record_of};
 use super::members::Member;
 use super::record::Record;
 use crate::model::{Family, State, StateSet, Window};
@@ -30,18 +30,28 @@ pub(super) struct Wanted {
     pub inet: bool,
     /// IPv6.
     pub inet6: bool,
-    /// Only sockets of the calling thread's network namespace.
-    pub own: bool,
+    /// Of which network namespaces.
+    pub scope: Scope,
 }
 
 /// Takes a record, and when it was read.
 pub(super) type Take<'t> = dyn FnMut(Record<'_>, Window) -> ControlFlow<()> + 't;
 
 impl Wanted {
+    /// The number of the only family; 0 if both are wanted.
+    pub(super) fn family(self) -> u8 {
+        match (self.inet, self.inet6) {
+            (true, false) => Family::Inet.number(),
+            (false, true) => Family::Inet6.number(),
+            _ => 0,
+        }
+    }
+
     /// The tables to walk, each with the bits of the kernel's states to look for.
-    fn tables(self) -> impl Iterator<Item = (Table, u32)> {
+    pub(super) fn tables(self) -> impl Iterator<Item = (Table, u32)> {
+        let none = !self.inet && !self.inet6;
         let bit = |state: State| 1_u32 << state as u8;
-        let all = self.states.bits();
+        let all = if none { 0 } else { self.states.bits() };
         let listening = all & bit(State::Listen);
         // The kernel keeps them as closed.
         let bound = if all & bit(State::BoundInactive) == 0 { 0 } else { bit(State::Close) };
@@ -64,14 +74,9 @@ impl Walk {
         let mut done = Done::default();
         let mut aside = Aside { limit, ..Aside::default() };
         let both = wanted.inet && wanted.inet6;
-        let family = match wanted {
-            Wanted { inet: true, inet6: false, .. } => Family::Inet.number(),
-            Wanted { inet: false, inet6: true, .. } => Family::Inet6.number(),
-            Wanted { inet: false, inet6: false, .. } => return Ok(done),
-            _ => 0,
-        };
+        let family = wanted.family();
         for (table, states) in wanted.tables() {
-            let asked = Asked { table, states, family, own: wanted.own };
+            let asked = Asked { table, states, family, scope: wanted.scope };
             let first = self.steps(asked, &mut |record, window| {
                 if both && record.get(Member::Family) == u64::from(Family::Inet6.number()) {
                     aside.push(record, window);

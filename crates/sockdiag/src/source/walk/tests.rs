@@ -15,7 +15,7 @@ use sockdiag_wire::inet_diag::{INET_DIAG_INFO, InetDiagMsg, MSG_LEN};
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use super::compose::{Ask, Composed};
-use super::load::{Asked, Table as Hash, Walk};
+use super::load::{Asked, Scope, Table as Hash, Walk};
 use super::message::Message;
 use crate::model::{Record, StateSet, Table};
 use crate::source::{Access, Query, Sources, dump};
@@ -82,7 +82,7 @@ fn walked(ask: Ask) -> (Messages, Vec<Vec<u8>>) {
     let (mut walk, composer) = Walk::composing(ask).unwrap_or_else(|why| panic!("{why:?}"));
     let (mut messages, mut left) = (Messages::new(), Vec::new());
     for table in [Hash::Listening, Hash::Established] {
-        let asked = Asked { table, states: 0x1fff, family: 0, own: true };
+        let asked = Asked { table, states: 0x1fff, family: 0, scope: Scope::Own };
         let mut message = Message::new();
         let mut take = |record: super::record::Record<'_>| {
             let composed = composer.compose(record, &mut message);

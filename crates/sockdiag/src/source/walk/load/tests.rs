@@ -25,7 +25,7 @@ fn measure() {
         let mut walk = opened(wants);
         println!("{name}: loaded in {:?}, {} bytes", begin.elapsed(), walk.recipe.bytes);
         for table in [Table::Established, Table::Listening, Table::Bound] {
-            let asked = Asked { table, states: !0, family: 0, own: true };
+            let asked = Asked { table, states: !0, family: 0, scope: Scope::Own };
             let mut times: Vec<(u64, Done)> = (0..15)
                 .map(|_| {
                     let begin = clock::cpu_ns();
@@ -51,7 +51,7 @@ fn it_finds_what_we_hold() {
     let hold: Vec<_> = (0..100)
         .map(|_| (TcpStream::connect(listener.local_addr().unwrap()).unwrap(), listener.accept().unwrap()))
         .collect();
-    let asked = Asked { table: Table::Established, states: !0, family: 0, own: true };
+    let asked = Asked { table: Table::Established, states: !0, family: 0, scope: Scope::Own };
     let done = walk.each(asked, &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(done.records >= 200, "{done:?}");
     drop(hold);

@@ -111,7 +111,7 @@ impl Held {
     }
 }
 
-const ALL: Wanted = Wanted { states: StateSet::ALL, inet: true, inet6: true, own: true };
+const ALL: Wanted = Wanted { states: StateSet::ALL, inet: true, inet6: true, scope: Scope::Own };
 
 #[test]
 fn a_pass_tells_what_dumps_tell_in_the_same_order() {
@@ -133,7 +133,8 @@ fn a_pass_tells_what_dumps_tell_in_the_same_order() {
             }
             for family in [Family::Inet, Family::Inet6] {
                 let is = |wanted| family == wanted;
-                let wanted = Wanted { states, inet: is(Family::Inet), inet6: is(Family::Inet6), own: true };
+                let wanted =
+                    Wanted { states, inet: is(Family::Inet), inet6: is(Family::Inet6), scope: Scope::Own };
                 let (got, _) = passed(&mut walk, wanted, ASIDE);
                 let want: Vec<Row> = want.iter().filter(|row| row.0 == family.number()).copied().collect();
                 assert!(got == want, "{states:?}, {family:?}: {} for {}", got.len(), want.len());
