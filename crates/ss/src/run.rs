@@ -116,6 +116,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         width: terminal::width(),
     };
     question.needs = plan.needs();
+    // Who destroys sockets, or follows them, names them by what replies have besides.
+    question.lean = !(args.kill || args.kill_dry_run || args.events);
     // A recording has what was reported then.
     let is_live = sources.tcpdiag_file.is_none();
     let mut withheld = if is_live { plan.withheld(&args, &order) } else { None };

@@ -118,6 +118,15 @@ bit_set! {
         KEEP_RECV_Q,
         /// Counters and settings of the namespace, and what its other sockets add up to.
         AROUND,
+        /// Owner and inode: in every reply, but a walk of the kernel's tables reads
+        /// them only where they are needed, as the three below.
+        OWNER,
+        /// The cookie.
+        COOKIE,
+        /// Which timer runs, and until when.
+        TIMER,
+        /// Attributes that come unasked: directions shut down, mark, cgroup, options.
+        UNASKED,
     }
 }
 

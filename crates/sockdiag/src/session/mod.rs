@@ -55,6 +55,8 @@ pub struct Session {
     /// The words for the namespaces, and whether other ends are in more of them.
     netns: Option<(std::ffi::OsString, bool)>,
     explain: bool,
+    /// See [`Question::lean`].
+    lean: bool,
     reader: Reader,
     scopes: Scopes,
     enricher: Enricher,
@@ -173,6 +175,7 @@ impl Session {
             sources,
             netns: question.netns.map(|words| (words, peers)),
             explain: question.explain,
+            lean: question.lean && !polls_again,
             reader,
             scopes,
             enricher,
@@ -376,7 +379,14 @@ impl Session {
             learn_ports(&mut pipeline, &mut self.scopes);
         }
         let ahead = match self.instead.as_slice() {
-            [] => walked_ahead(&mut self.scopes, &self.selected, self.needs, pipeline.sources, sink),
+            [] => {
+                let query = Query {
+                    lean: self.lean,
+                    storages: self.storages.clone(),
+                    ..question::query(&self.selected, self.needs, Table::Tcp)
+                };
+                walked_ahead(&self.scopes, &self.selected, query, pipeline.sources, sink)
+            }
             _ => Vec::new(),
         };
         let most = scopes::most_kept();
@@ -401,6 +411,7 @@ impl Session {
                     instead: instead.into_iter().find_map(|(at, ask)| (*at == netns).then(|| ask.clone())),
                     programs: scope.programs.clone(),
                     storages: self.storages.clone(),
+                    lean: self.lean,
                     ..question::query(&self.selected, self.needs, table)
                 };
                 if let Err(error) = pipeline.list(&query, &mut scope.access) {
@@ -446,9 +457,9 @@ fn no_doubt(scope: &Scope) -> Result<(), AskError> {
 /// What one walk tells of the TCP sockets of all namespaces that are listed, if there
 /// are several.
 fn walked_ahead(
-    scopes: &mut Scopes,
+    scopes: &Scopes,
     selected: &Selected,
-    needs: Needs,
+    query: Query,
     sources: &Sources,
     sink: &dyn Rows,
 ) -> Vec<(u64, Arc<dyn Instead>)> {
@@ -459,7 +470,7 @@ fn walked_ahead(
     }
     // What the kernel alone can test is in all programs or in none.
     let programs = listed().next().map(|scope| scope.programs.clone()).unwrap_or_default();
-    let query = Query { programs, ..question::query(selected, needs, Table::Tcp) };
+    let query = Query { programs, ..query };
     let mut home = scopes.home();
     source::ahead(&query, sources, &inodes, &mut home, &mut |notice| sink.notice(notice))
 }

@@ -46,6 +46,9 @@ pub struct Query {
     pub tables: TableSet,
     /// What the shown fields need.
     pub needs: Needs,
+    /// Whether nothing is read of a row but by fields whose needs are in `needs`,
+    /// so that the rest of a reply may be missing.
+    pub lean: bool,
     /// Families whose records are wanted.
     pub families: FamilySet,
     /// The family option that was given last; `inet` or `inet6` here means
@@ -77,6 +80,7 @@ impl Query {
             table,
             tables: TableSet::only(table),
             needs: Needs::NONE,
+            lean: false,
             families: FamilySet::INET,
             preferred: None,
             states: StateSet::ALL,

@@ -261,7 +261,8 @@ impl Composer {
             if asks(EXT_TCLASS) {
                 out.attr(INET_DIAG_TCLASS, byte(Member::Tclass));
             }
-            if unasked && matches!(fixed.state, TCP_LISTEN | TCP_CLOSE) {
+            // Which addresses a listener takes is part of how it is shown.
+            if matches!(fixed.state, TCP_LISTEN | TCP_CLOSE) {
                 out.attr(INET_DIAG_SKV6ONLY, byte(Member::Ipv6Only));
             }
         }

@@ -21,8 +21,10 @@ use sockdiag_wire::socket::{TCP_CLOSE, TCP_LISTEN};
 
 use super::compose::{Ask, Composed, Composer, Unfit};
 use super::load::{Done, Refused, Scope, Walk};
+use super::members::Wants;
 use super::message::Message;
 use super::pass::Wanted;
+use crate::fields::Needs;
 use crate::model::{Family, State, StateSet, Window};
 use crate::notice::{NoIterator, NoWalk};
 use crate::source::access::Access;
@@ -138,8 +140,39 @@ fn has_auto(program: &[u8]) -> bool {
 pub(super) fn asked(query: &Query) -> Ask {
     let capable = rustix::thread::capabilities(None);
     let net_admin = capable.is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN));
-    Ask::whole(query.ext, net_admin)
+    let whole = Ask::whole(query.ext, net_admin);
+    // Whoever looks something up by a row may read all of it.
+    if !query.lean || query.needs.minus(READ_BY_FIELDS) != Needs::NONE {
+        return whole;
+    }
+    let parts = [
+        (Needs::TIMER, Wants::TIMERS),
+        (Needs::OWNER.union(Needs::PROCESSES), Wants::OWNER),
+        (Needs::UNASKED, Wants::UNASKED),
+    ];
+    let wanted = parts.into_iter().filter(|(needs, _)| query.needs.intersects(*needs));
+    let rest = wanted.fold(Wants::QUEUES, |wants, (_, part)| wants | part);
+    Ask { cookies: query.needs.has(Needs::COOKIE), rest, ..whole }
 }
+
+/// Needs of which it is known what is read of a row for them.
+const READ_BY_FIELDS: Needs = Needs::MEMINFO
+    .union(Needs::INFO)
+    .union(Needs::VEGASINFO)
+    .union(Needs::CONG)
+    .union(Needs::TOS)
+    .union(Needs::TCLASS)
+    .union(Needs::SKMEMINFO)
+    .union(Needs::NET_ADMIN)
+    .union(Needs::SERVICES)
+    .union(Needs::HOSTS)
+    .union(Needs::INTERFACES)
+    .union(Needs::PORT_RANGE)
+    .union(Needs::PROCESSES)
+    .union(Needs::OWNER)
+    .union(Needs::COOKIE)
+    .union(Needs::TIMER)
+    .union(Needs::UNASKED);
 
 pub(super) fn opened(ask: Ask) -> Result<Walker, NoWalk> {
     let (walk, composer) = Walk::composing(ask)?;

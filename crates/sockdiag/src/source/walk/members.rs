@@ -261,7 +261,7 @@ rows! {
     /// Cookie; zero until somebody asked for it.
     Cookie: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_cookie.counter"];
     /// Whether IPv6 only.
-    Ipv6Only: FULL, UNASKED, Refuse, ["sock_common"."skc_ipv6only"];
+    Ipv6Only: FULL, IDENTITY, Refuse, ["sock_common"."skc_ipv6only"];
     /// Inode of the network namespace.
     NamespaceInode: &Kind::ALL, NAMESPACE, Zero, [Namespace: "net"."ns.inum"];
 
