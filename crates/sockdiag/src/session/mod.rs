@@ -379,7 +379,14 @@ impl Session {
             learn_ports(&mut pipeline, &mut self.scopes);
         }
         let ahead = match self.instead.as_slice() {
-            [] => walked_ahead(&mut self.scopes, &self.selected, self.needs, pipeline.sources, sink),
+            [] => {
+                let query = Query {
+                    lean: self.lean,
+                    storages: self.storages.clone(),
+                    ..question::query(&self.selected, self.needs, Table::Tcp)
+                };
+                walked_ahead(&self.scopes, &self.selected, query, pipeline.sources, sink)
+            }
             _ => Vec::new(),
         };
         let most = scopes::most_kept();
@@ -450,9 +457,9 @@ fn no_doubt(scope: &Scope) -> Result<(), AskError> {
 /// What one walk tells of the TCP sockets of all namespaces that are listed, if there
 /// are several.
 fn walked_ahead(
-    scopes: &mut Scopes,
+    scopes: &Scopes,
     selected: &Selected,
-    needs: Needs,
+    query: Query,
     sources: &Sources,
     sink: &dyn Rows,
 ) -> Vec<(u64, Arc<dyn Instead>)> {
@@ -463,7 +470,7 @@ fn walked_ahead(
     }
     // What the kernel alone can test is in all programs or in none.
     let programs = listed().next().map(|scope| scope.programs.clone()).unwrap_or_default();
-    let query = Query { programs, ..question::query(selected, needs, Table::Tcp) };
+    let query = Query { programs, ..query };
     let mut home = scopes.home();
     source::ahead(&query, sources, &inodes, &mut home, &mut |notice| sink.notice(notice))
 }

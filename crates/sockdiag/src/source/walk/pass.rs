@@ -147,4 +147,4 @@ impl Aside {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

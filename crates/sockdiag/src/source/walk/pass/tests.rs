@@ -12,6 +12,7 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 
 use super::*;
 use crate::model::{Record as Message, Table as Asked};
+use crate::notice::NoWalk;
 use crate::source::walk::members::Wants;
 use crate::source::{Access, Query, Sources, dump};
 
@@ -33,21 +34,28 @@ fn row(record: Record<'_>) -> Row {
     (family, record.get32(Member::LocalPort) as u16, u16::from_be(remote), addresses)
 }
 
-/// What dumps tell of: IPv4, then IPv6.
-fn dumped(states: StateSet) -> Vec<Row> {
-    let mut rows = Vec::new();
+/// The messages of dumps: IPv4, then IPv6.
+pub(in super::super) fn dumped_bytes(states: StateSet) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
     for family in [Family::Inet, Family::Inet6] {
         let query = Query { states, preferred: Some(family), ..Query::of(Asked::Tcp) };
         let mut take = |record: Message<'_>| {
-            let msg = InetDiagMsg::new(record.bytes).expect("a whole message");
-            let mut addresses = [0; 32];
-            addresses.copy_from_slice(&msg.id_bytes()[4..36]);
-            rows.push((msg.family(), msg.sport(), msg.dport(), addresses));
+            messages.push(record.bytes.to_vec());
             ControlFlow::Continue(())
         };
         dump(&query, &Sources::default(), &mut Access::here(), &mut take, &mut |_| {}).expect("a dump");
     }
-    rows
+    messages
+}
+
+fn dumped(states: StateSet) -> Vec<Row> {
+    let row = |message: &Vec<u8>| {
+        let msg = InetDiagMsg::new(message).expect("a whole message");
+        let mut addresses = [0; 32];
+        addresses.copy_from_slice(&msg.id_bytes()[4..36]);
+        (msg.family(), msg.sport(), msg.dport(), addresses)
+    };
+    dumped_bytes(states).iter().map(row).collect()
 }
 
 fn passed(walk: &mut Walk, wanted: Wanted, limit: usize) -> (Vec<Row>, Done) {
@@ -72,15 +80,21 @@ fn opened(wants: Wants) -> Option<Walk> {
     }
 }
 
+/// Reports why there is no walk here; fails where there should be one.
+pub(in super::super) fn is_refused(why: &NoWalk) {
+    assert!(!rustix::process::geteuid().is_root(), "{why:?}");
+    sockdiag_testkit::skip::report(format_args!("no walk here: {why:?}"));
+}
+
 /// Sockets of every table, in both families.
-struct Held {
+pub(in super::super) struct Held {
     _listeners: Vec<TcpListener>,
     _connections: Vec<[TcpStream; 2]>,
     _bound: Vec<OwnedFd>,
 }
 
 impl Held {
-    fn some(connections: u16) -> Self {
+    pub(in super::super) fn some(connections: u16) -> Self {
         let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let (mut listeners, mut pairs, mut bound) = (Vec::new(), Vec::new(), Vec::new());
         for address in addresses {
@@ -113,35 +127,36 @@ impl Held {
 
 const ALL: Wanted = Wanted { states: StateSet::ALL, inet: true, inet6: true, scope: Scope::Own };
 
+/// Compares passes with dumps, over so many connections of the thread's namespace.
+pub(in super::super) fn compare_with_dumps(connections: u16) {
+    let Some(mut walk) = opened(Wants::QUEUES) else { return };
+    let _held = Held::some(connections);
+    let listening = StateSet::only(State::Listen);
+    let bound = StateSet::only(State::BoundInactive);
+    let established = StateSet::only(State::Established);
+    for states in [StateSet::ALL, listening, bound, established, listening.union(bound)] {
+        let want = dumped(states);
+        assert!(want.len() >= 16, "{states:?}: {}", want.len());
+        for limit in [ASIDE, 4096, 0] {
+            let (got, done) = passed(&mut walk, Wanted { states, ..ALL }, limit);
+            assert_eq!(done.records, got.len() as u64, "{states:?}");
+            assert!(got == want, "{states:?}, {limit}: {} for {}", got.len(), want.len());
+        }
+        for family in [Family::Inet, Family::Inet6] {
+            let is = |wanted| family == wanted;
+            let wanted =
+                Wanted { states, inet: is(Family::Inet), inet6: is(Family::Inet6), scope: Scope::Own };
+            let (got, _) = passed(&mut walk, wanted, ASIDE);
+            let want: Vec<Row> = want.iter().filter(|row| row.0 == family.number()).copied().collect();
+            assert!(got == want, "{states:?}, {family:?}: {} for {}", got.len(), want.len());
+        }
+    }
+}
+
 #[test]
 fn a_pass_tells_what_dumps_tell_in_the_same_order() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
-    let looked = namespace.with(|| {
-        let Some(mut walk) = opened(Wants::QUEUES) else { return };
-        let _held = Held::some(400);
-        let listening = StateSet::from_bits(1 << State::Listen as u8);
-        let bound = StateSet::from_bits(1 << State::BoundInactive as u8);
-        let both = StateSet::from_bits(listening.bits() | bound.bits());
-        let established = StateSet::from_bits(1 << State::Established as u8);
-        for states in [StateSet::ALL, listening, bound, established, both] {
-            let want = dumped(states);
-            assert!(want.len() >= 16, "{states:?}: {}", want.len());
-            for limit in [ASIDE, 4096, 0] {
-                let (got, done) = passed(&mut walk, Wanted { states, ..ALL }, limit);
-                assert_eq!(done.records, got.len() as u64, "{states:?}");
-                assert!(got == want, "{states:?}, {limit}: {} for {}", got.len(), want.len());
-            }
-            for family in [Family::Inet, Family::Inet6] {
-                let is = |wanted| family == wanted;
-                let wanted =
-                    Wanted { states, inet: is(Family::Inet), inet6: is(Family::Inet6), scope: Scope::Own };
-                let (got, _) = passed(&mut walk, wanted, ASIDE);
-                let want: Vec<Row> = want.iter().filter(|row| row.0 == family.number()).copied().collect();
-                assert!(got == want, "{states:?}, {family:?}: {} for {}", got.len(), want.len());
-            }
-        }
-    });
-    looked.expect("a namespace that was made");
+    namespace.with(|| compare_with_dumps(400)).expect("a namespace that was made");
 }
 
 /// Passes while connections come and go beside sockets that stand still: each of
