@@ -37,7 +37,7 @@ const CLOCKS: [&str; 7] = [
 
 /// Whether a composed message and the kernel's are equal, but for clocks and for
 /// parts that were not asked for.
-pub(super) fn agree(ours: &[u8], theirs: &[u8], ask: &Ask) -> bool {
+pub(super) fn agree(ours: &[u8], theirs: &[u8], ask: Ask) -> bool {
     let (Some((ours, our_attrs)), Some((theirs, their_attrs))) =
         (ours.split_first_chunk::<MSG_LEN>(), theirs.split_first_chunk::<MSG_LEN>())
     else {
@@ -105,12 +105,12 @@ mod tests {
         let whole =
             message(&[(INET_DIAG_SHUTDOWN, &[1]), (INET_DIAG_MARK, &[2; 4]), (INET_DIAG_INFO, &info)]);
         let ask = Ask::whole(2, true);
-        assert!(agree(&whole, &whole, &ask));
+        assert!(agree(&whole, &whole, ask));
         let (mut clocks, mut equal) = (0, Vec::new());
         for at in 0..whole.len() {
             let mut other = whole.clone();
             other[at] ^= 0xff;
-            if agree(&whole, &other, &ask) {
+            if agree(&whole, &other, ask) {
                 clocks += 1;
                 equal.push(at);
             }
@@ -118,10 +118,7 @@ mod tests {
         // Padding is none of a message's bytes: 3 of the first attribute.
         assert_eq!(clocks, 4 + 8 + 4 * 4 + 3 * 8 + 3, "{equal:?}");
         for short in 0..whole.len() {
-            assert!(
-                !agree(&whole[..short], &whole, &ask) && !agree(&whole, &whole[..short], &ask),
-                "{short}"
-            );
+            assert!(!agree(&whole[..short], &whole, ask) && !agree(&whole, &whole[..short], ask), "{short}");
         }
     }
 
@@ -130,13 +127,13 @@ mod tests {
         let ours = message(&[(INET_DIAG_TOS, &[5])]);
         let theirs = message(&[(INET_DIAG_SHUTDOWN, &[1]), (INET_DIAG_TOS, &[5]), (INET_DIAG_MARK, &[2; 4])]);
         let lean = Ask { rest: Wants::QUEUES, ..Ask::whole(0x10, true) };
-        assert!(agree(&ours, &theirs, &lean));
-        assert!(!agree(&ours, &theirs, &Ask::whole(0x10, true)));
-        assert!(!agree(&theirs, &ours, &lean));
+        assert!(agree(&ours, &theirs, lean));
+        assert!(!agree(&ours, &theirs, Ask::whole(0x10, true)));
+        assert!(!agree(&theirs, &ours, lean));
         let mut owned = theirs.clone();
         owned[64] ^= 1;
-        assert!(agree(&ours, &owned, &lean), "the owner was not asked for");
+        assert!(agree(&ours, &owned, lean), "the owner was not asked for");
         owned[56] ^= 1;
-        assert!(!agree(&ours, &owned, &lean), "the queues were");
+        assert!(!agree(&ours, &owned, lean), "the queues were");
     }
 }

@@ -101,7 +101,7 @@ impl Ask {
     }
 
     /// What records must hold for it.
-    pub(super) fn wants(&self) -> Wants {
+    pub(super) fn wants(self) -> Wants {
         let ext = [
             (EXT_MEMINFO | EXT_SKMEMINFO, Wants::MEMORY),
             // Timers and queues are parts of `tcp_info` too.

@@ -194,6 +194,9 @@ pub(super) fn opened(ask: Ask) -> Result<Walker, NoWalk> {
     Ok(Walker { walk, composer, ask })
 }
 
+/// Messages, and when they were read.
+type Messages = Vec<(Vec<u8>, Window)>;
+
 /// A message that waits: what became of it, and when it was read.
 type Early = (Vec<u8>, Composed, Window);
 
@@ -205,7 +208,7 @@ pub(super) struct Run<'r, 't> {
     /// The first messages, while they wait, and what they were asked for.
     early: Option<(Ask, Vec<Early>)>,
     /// Dumps of a state of a family that can be looked up in no other way.
-    siblings: Vec<(u8, u8, Vec<(Vec<u8>, Window)>)>,
+    siblings: Vec<(u8, u8, Messages)>,
     walked: Walked,
     /// Why the walk was ended before anything was delivered.
     refused: Option<NoWalk>,
@@ -236,7 +239,7 @@ impl<'r, 't> Run<'r, 't> {
             self.refused = Some(NoWalk::LookUps { sockets, of: early.len() });
             return ControlFlow::Break(());
         }
-        if !self.is_known(&early, &ask) {
+        if !self.is_known(&early, ask) {
             self.refused = Some(NoWalk::Differs);
             return ControlFlow::Break(());
         }
@@ -245,7 +248,7 @@ impl<'r, 't> Run<'r, 't> {
 
     /// Whether the kernel says of some of these sockets what was composed of them, of
     /// connections as of those in TIME-WAIT; those in other states are not compared.
-    fn is_known(&mut self, early: &[Early], ask: &Ask) -> bool {
+    fn is_known(&mut self, early: &[Early], ask: Ask) -> bool {
         [false, true].into_iter().all(|in_time_wait| {
             let of_kind = early.iter().filter(|(message, composed, _)| {
                 let state = InetDiagMsg::new(message).map_or(TCP_CLOSE, |msg| msg.state());
@@ -332,7 +335,7 @@ impl<'r, 't> Run<'r, 't> {
         Some(messages.remove(found))
     }
 
-    fn dumped(&mut self, family: Family, state: u8) -> Option<Vec<(Vec<u8>, Window)>> {
+    fn dumped(&mut self, family: Family, state: u8) -> Option<Messages> {
         let state = if state == TCP_LISTEN { State::Listen } else { State::BoundInactive };
         let query = Query { states: StateSet::only(state), ..self.query.clone() };
         let mut messages = Vec::new();
