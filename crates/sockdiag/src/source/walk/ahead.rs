@@ -44,6 +44,9 @@ struct Rows {
     pieces: Vec<Vec<u8>>,
 }
 
+/// Takes a message, what became of it, and the number of its window.
+type TakeRow<'t> = dyn FnMut(&[u8], Composed, u32) -> ControlFlow<()> + 't;
+
 impl Rows {
     fn push(&mut self, message: &[u8], composed: Composed, window: u32) {
         let ask = if composed == Composed::Ask { ASK } else { 0 };
@@ -60,7 +63,7 @@ impl Rows {
     }
 
     /// Each message, what became of it, and the number of its window.
-    fn each(&self, take: &mut dyn FnMut(&[u8], Composed, u32) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn each(&self, take: &mut TakeRow<'_>) -> ControlFlow<()> {
         for mut rest in self.pieces.iter().map(Vec::as_slice) {
             while let Some((head, more)) = rest.split_first_chunk::<8>() {
                 let [a, b, c, d, window @ ..] = *head;

@@ -4,7 +4,11 @@
 //! Invariant: programs and maps end with their descriptors, which nobody else
 //! has; nothing is attached to anything.
 
-#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -314,6 +318,7 @@ impl Walk {
             (header::AGAIN, 0),
             (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
             (header::PORT_BEFORE, 0),
+            (header::ONE, 1),
         ] {
             self.set(number, value);
         }

@@ -7,7 +7,7 @@
 //! | how a record of them is laid out and read | [`record`] |
 //! | the message that the kernel would send of a record | [`compose`], [`tcp_info`], [`jiffies`], [`message`] |
 //! | where the kernel keeps its tables | [`kernel`] |
-//! | the programs, and what they have in common | [`hash`], [`bound`], [`pieces`] |
+//! | the programs, and what they have in common | [`hash`], [`bound`], [`fetch`], [`pieces`] |
 //! | a pass over all tables in the dump's order | [`pass`] |
 //! | how it is loaded and run | [`load`] |
 //! | a walk in place of a dump | [`dump`] |
@@ -17,6 +17,7 @@ mod ahead;
 mod bound;
 mod compose;
 mod dump;
+mod fetch;
 mod hash;
 mod jiffies;
 mod kernel;
