@@ -448,7 +448,9 @@ fn a_row_tells_which_parts_of_a_reply_it_reads() {
         for part in [Needs::TIMER, Needs::COOKIE, Needs::OWNER, Needs::UNASKED] {
             let lean = without(&bytes, part);
             // Those of /proc text are printed for lines of it alone.
-            for field in catalog.fields().filter(|field| !field.name.starts_with("proc.")) {
+            let rows = catalog.descriptions().iter().filter(|rows| rows.message_kind == MessageKind::Inet);
+            let rows = rows.flat_map(|rows| &rows.parts).flat_map(|part| &part.fields);
+            for field in rows.filter(|field| !field.name.starts_with("proc.")) {
                 let told = match part {
                     Needs::OWNER => field.needs.intersects(part.union(Needs::PROCESSES).union(whole)),
                     _ => field.needs.intersects(part.union(whole)),

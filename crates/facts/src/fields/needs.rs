@@ -130,6 +130,12 @@ bit_set! {
     }
 }
 
+impl Needs {
+    /// What a reply of inet_diag has in any case, and a walk of the kernel's tables
+    /// only where it is needed.
+    pub const PARTS: Self = Self::OWNER.union(Self::COOKIE).union(Self::TIMER).union(Self::UNASKED);
+}
+
 /// The bits of `idiag_ext` that ask for each part of a reply of inet_diag.
 const INET_EXT: [(Needs, u8); 7] = [
     (Needs::MEMINFO, EXT_MEMINFO),

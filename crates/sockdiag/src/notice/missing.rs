@@ -105,6 +105,10 @@ pub enum NoWalk {
         /// So many.
         sockets: u64,
     },
+    /// A dump costs less, for this reason.
+    Dearer(&'static str),
+    /// The kernel says something else of the first sockets than a walk does.
+    Differs,
     /// A table changed all the time, or has too many sockets in one place.
     Table,
 }
@@ -149,6 +153,8 @@ impl fmt::Display for NoWalk {
             Self::LookUps { sockets, of } => {
                 write!(f, "{sockets} of the first {of} sockets would have to be looked up one by one")
             }
+            Self::Dearer(why) => write!(f, "a dump costs less: {why}"),
+            Self::Differs => f.write_str("it would not tell what this kernel tells"),
             Self::Few { sockets } => write!(f, "a dump of {sockets} sockets costs less"),
             Self::Table => {
                 f.write_str("the table changes all the time, or has too many sockets in one place")

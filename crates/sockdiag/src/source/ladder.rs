@@ -43,8 +43,9 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
-    if matches!(sources.way, Way::Walk) && query.instead.is_none() {
-        match run.walk(families) {
+    if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp && query.instead.is_none() {
+        let is_chosen = if sources.way == Way::Best { walk::pays(query, run.access) } else { Ok(()) };
+        match is_chosen.and_then(|()| run.walk(families)) {
             Ok(walked) => {
                 if sources.tells_way {
                     let walk::Walked { sockets, looked_up } = walked;

@@ -147,7 +147,7 @@ impl Composer {
             ask,
             hz,
             form,
-            tells_delack: false,
+            tells_delack: tells_delack(&crate::sys::release()),
             marks_time_wait: true,
             has_cgroup: layout.has(Kind::Full, Member::CgroupId),
             has_bbr: BBR.iter().all(|member| layout.has(Kind::Full, *member)),
@@ -316,6 +316,15 @@ impl Composer {
         if self.tells_of_algorithm(record) {
             out.attr_of(INET_DIAG_BBRINFO, bbr(record).as_flattened());
         }
+    }
+}
+
+/// Whether the kernel of this release tells of delayed acknowledgements: since Linux 7.1.
+pub(super) fn tells_delack(release: &str) -> bool {
+    let mut numbers = release.split(|byte: char| !byte.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (7_u32, 1_u32),
+        _ => false,
     }
 }
 

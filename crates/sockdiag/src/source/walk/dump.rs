@@ -17,8 +17,9 @@ use sockdiag_wire::bytecode::INET_DIAG_BC_AUTO;
 use sockdiag_wire::inet_diag::InetDiagMsg;
 use sockdiag_wire::inet_req::SockId;
 use sockdiag_wire::ipproto::IPPROTO_TCP;
-use sockdiag_wire::socket::{TCP_CLOSE, TCP_LISTEN};
+use sockdiag_wire::socket::{TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_TIME_WAIT};
 
+use super::check::agree;
 use super::compose::{Ask, Composed, Composer, Unfit};
 use super::load::{Done, Refused, Scope, Walk};
 use super::members::Wants;
@@ -38,6 +39,10 @@ use crate::sys::bpf::LoadError;
 const EARLY: usize = 512;
 /// A walk does not pay where more than one socket of so many is looked up.
 const LOOKED_UP: usize = 16;
+
+/// So many of the first sockets are compared with what the kernel says of them, until
+/// one is equal.
+const CHECKED: usize = 16;
 
 /// A walk that is loaded, for messages of one kind.
 pub(in crate::source) struct Walker {
@@ -91,7 +96,7 @@ pub(in crate::source) fn dump(
         query,
         access: &mut *access,
         take,
-        early: Some(Vec::new()),
+        early: Some((ask, Vec::new())),
         siblings: Vec::new(),
         walked: Walked::default(),
         refused: None,
@@ -169,10 +174,20 @@ const READ_BY_FIELDS: Needs = Needs::MEMINFO
     .union(Needs::INTERFACES)
     .union(Needs::PORT_RANGE)
     .union(Needs::PROCESSES)
-    .union(Needs::OWNER)
-    .union(Needs::COOKIE)
-    .union(Needs::TIMER)
-    .union(Needs::UNASKED);
+    .union(Needs::PARTS)
+    .union(OF_OTHER_FAMILIES);
+
+/// Needs of rows of other families, which are asked for in every listing.
+const OF_OTHER_FAMILIES: Needs = Needs::NETLINK_NAMES
+    .union(Needs::NETLINK_FLAGS)
+    .union(Needs::UNIX_VFS)
+    .union(Needs::UNIX_ICONS)
+    .union(Needs::UNIX_MEMINFO)
+    .union(Needs::UNIX_UID)
+    .union(Needs::SMC_CONNINFO)
+    .union(Needs::SMC_LGRINFO)
+    .union(Needs::SMC_DMBINFO)
+    .union(Needs::PACKET_MCLIST);
 
 pub(super) fn opened(ask: Ask) -> Result<Walker, NoWalk> {
     let (walk, composer) = Walk::composing(ask)?;
@@ -187,8 +202,8 @@ pub(super) struct Run<'r, 't> {
     query: &'r Query,
     access: &'r mut Access,
     take: &'r mut Take<'t>,
-    /// The first messages, while they wait.
-    early: Option<Vec<Early>>,
+    /// The first messages, while they wait, and what they were asked for.
+    early: Option<(Ask, Vec<Early>)>,
     /// Dumps of a state of a family that can be looked up in no other way.
     siblings: Vec<(u8, u8, Vec<(Vec<u8>, Window)>)>,
     walked: Walked,
@@ -208,20 +223,47 @@ impl<'r, 't> Run<'r, 't> {
         self.walked.sockets > 0
     }
     fn told(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
-        let Some(early) = &mut self.early else { return self.deliver(message, composed, window) };
+        let Some((_, early)) = &mut self.early else { return self.deliver(message, composed, window) };
         early.push((message.to_vec(), composed, window));
         if early.len() < EARLY { ControlFlow::Continue(()) } else { self.decide() }
     }
 
     /// Delivers what waited, unless a dump is the better way.
     fn decide(&mut self) -> ControlFlow<()> {
-        let early = self.early.take().unwrap_or_default();
+        let Some((ask, early)) = self.early.take() else { return ControlFlow::Continue(()) };
         let sockets = early.iter().filter(|(_, composed, _)| *composed == Composed::Ask).count();
         if sockets > EARLY / LOOKED_UP && early.len() == EARLY {
             self.refused = Some(NoWalk::LookUps { sockets, of: early.len() });
             return ControlFlow::Break(());
         }
+        if !self.is_known(&early, &ask) {
+            self.refused = Some(NoWalk::Differs);
+            return ControlFlow::Break(());
+        }
         early.iter().try_for_each(|(message, composed, window)| self.deliver(message, *composed, *window))
+    }
+
+    /// Whether the kernel says of some of these sockets what was composed of them, of
+    /// connections as of those in TIME-WAIT; those in other states are not compared.
+    fn is_known(&mut self, early: &[Early], ask: &Ask) -> bool {
+        [false, true].into_iter().all(|in_time_wait| {
+            let of_kind = early.iter().filter(|(message, composed, _)| {
+                let state = InetDiagMsg::new(message).map_or(TCP_CLOSE, |msg| msg.state());
+                let is_alone = !matches!(state, TCP_LISTEN | TCP_CLOSE | TCP_SYN_RECV);
+                *composed == Composed::Whole && is_alone && (state == TCP_TIME_WAIT) == in_time_wait
+            });
+            let mut compared = 0;
+            for (message, ..) in of_kind.take(CHECKED) {
+                let Some(told) = InetDiagMsg::new(message).and_then(|asked| self.look_up(asked)) else {
+                    continue;
+                };
+                if agree(message, &told.0, ask) {
+                    return true;
+                }
+                compared += 1;
+            }
+            compared == 0
+        })
     }
 
     fn end(mut self, done: Result<Done, Refused>) -> Result<Walked, NoWalk> {

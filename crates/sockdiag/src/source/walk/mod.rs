@@ -10,11 +10,13 @@
 //! | the programs, and what they have in common | [`hash`], [`bound`], [`fetch`], [`pieces`] |
 //! | a pass over all tables in the dump's order | [`pass`] |
 //! | how it is loaded and run | [`load`] |
-//! | a walk in place of a dump | [`dump`] |
+//! | a walk in place of a dump, and when it is the better way | [`dump`], [`plan`] |
+//! | whether this kernel's messages are known | [`check`] |
 //! | one walk for many namespaces, and which there are | [`ahead`], [`nets`] |
 
 mod ahead;
 mod bound;
+mod check;
 mod compose;
 mod dump;
 mod fetch;
@@ -27,11 +29,13 @@ mod message;
 mod nets;
 mod pass;
 mod pieces;
+mod plan;
 mod record;
 mod tcp_info;
 
 pub(super) use ahead::ahead;
 pub(super) use dump::{Walked, Walker, dump};
+pub(super) use plan::pays;
 
 #[cfg(test)]
 mod tests;

@@ -11,10 +11,10 @@ use std::ops::ControlFlow;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::zoo::Zoo;
 use sockdiag_wire::attr::attrs;
-use sockdiag_wire::inet_diag::{INET_DIAG_INFO, InetDiagMsg, MSG_LEN};
+use sockdiag_wire::inet_diag::{IDIAG_TIMER_DELACK, INET_DIAG_INFO, InetDiagMsg, MSG_LEN};
 use sockdiag_wire::tcp_info::TcpInfo;
 
-use super::compose::{Ask, Composed};
+use super::compose::{Ask, Composed, tells_delack};
 use super::load::{Asked, Scope, Table as Hash, Walk};
 use super::message::Message;
 use crate::model::{Record, StateSet, Table};
@@ -195,4 +195,62 @@ fn messages_are_those_of_the_dump() {
     let (messages, left) = compared[0];
     assert!(messages > 20 && left == 0, "{compared:?}");
     println!("{compared:?}");
+}
+
+/// Acknowledgements that are delayed last some 40 ms, so they are looked for again
+/// and again.  Since Linux 7.1 their timer is told.
+#[test]
+fn delayed_acknowledgements_are_told_as_the_dump_tells_them() {
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+
+    let Some(namespace) = Namespace::or_skip() else { return };
+    let rounds = || {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let pairs: Vec<(TcpStream, TcpStream)> = [false, true]
+            .into_iter()
+            .map(|keepalive| {
+                let sender = TcpStream::connect(listener.local_addr().expect("bound")).expect("connect");
+                let receiver = listener.accept().expect("accept").0;
+                rustix::net::sockopt::set_socket_keepalive(&receiver, keepalive).expect("keepalive");
+                rustix::net::sockopt::set_tcp_quickack(&receiver, false).expect("no quick answers");
+                sender.set_nodelay(true).expect("nodelay");
+                (sender, receiver)
+            })
+            .collect();
+        let (mut walk, composer) = Walk::composing(Ask::whole(0, true)).expect("a walk");
+        drop(dumped(0));
+        let mut compared = 0;
+        for _ in 0..50 {
+            for (sender, receiver) in &pairs {
+                rustix::net::sockopt::set_tcp_quickack(receiver, false).expect("no quick answers");
+                (&*sender).write_all(b"x").expect("sent");
+            }
+            let before = dumped(0);
+            let mut walked = Messages::new();
+            let asked =
+                Asked { table: Hash::Established, states: 0x1fff, family: 0, scope: super::load::Scope::Own };
+            walk.each(asked, &mut |record| {
+                let mut message = Message::new();
+                let _ = composer.compose(record, &mut message);
+                walked.insert(key(message.bytes()), message.bytes().to_vec());
+                ControlFlow::Continue(())
+            })
+            .expect("a walk");
+            let after = dumped(0);
+            for (key, first) in &before {
+                let Some((ours, last)) = walked.get(key).zip(after.get(key)) else { continue };
+                if stopped(first).0 == stopped(last).0 {
+                    let (ours, theirs) = (stopped(ours).0, stopped(first).0);
+                    assert!(ours == theirs, "{}", difference(&ours, &theirs));
+                    compared += usize::from(first[2] == IDIAG_TIMER_DELACK);
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(60));
+        }
+        compared
+    };
+    let compared = namespace.with(rounds).expect("inside");
+    println!("{compared} delayed acknowledgements");
+    assert_eq!(compared > 0, tells_delack(&crate::sys::release()));
 }
