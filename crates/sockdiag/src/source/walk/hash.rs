@@ -99,7 +99,7 @@ pub(super) fn program(
     a.jump(p.next);
 
     a.bind(p.again);
-    p.count_again(a);
+    Pieces::count_again(a);
     a.jump(p.begin);
 
     // What there is of a bucket that is to be read again does not count.

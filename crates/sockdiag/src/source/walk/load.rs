@@ -285,12 +285,11 @@ impl Walk {
             if place >> 40 != bucket {
                 (bucket, first) = (place >> 40, number);
             }
-            let is_new = match &mut met {
-                Some(met) => met.insert(address),
-                None => {
-                    let mut before = records.chunks_exact(words).take(number).skip(first);
-                    !before.any(|other| own(other)[1] == address)
-                }
+            let is_new = if let Some(met) = &mut met {
+                met.insert(address)
+            } else {
+                let mut before = records.chunks_exact(words).take(number).skip(first);
+                !before.any(|other| own(other)[1] == address)
             };
             if !is_new {
                 continue;

@@ -35,7 +35,7 @@ mod tcp_info;
 
 pub(super) use ahead::ahead;
 pub(super) use dump::{Walked, Walker, dump};
-pub(super) use plan::pays;
+pub(super) use plan::{pays, pays_for};
 
 #[cfg(test)]
 mod tests;

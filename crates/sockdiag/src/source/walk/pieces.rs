@@ -238,7 +238,7 @@ impl<'m> Pieces<'m> {
     }
 
     /// Counts that a bucket is begun again.
-    pub(super) fn count_again(&self, a: &mut Assembler) {
+    pub(super) fn count_again(a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::AGAIN));
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::AGAIN), R1);
@@ -320,7 +320,9 @@ impl<'m> Pieces<'m> {
         }
         for (label, groups) in labels.into_iter().zip(&recipe.groups) {
             a.bind(label);
-            groups.iter().for_each(|group| self.copy(a, group));
+            for group in groups {
+                self.copy(a, group);
+            }
             self.check(a, groups);
         }
     }
