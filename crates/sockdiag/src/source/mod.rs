@@ -74,8 +74,8 @@ pub(crate) fn listener_request(pinned: &Pinned) -> Option<Vec<u8>> {
 }
 
 /// What a single walk of the kernel's tables tells of the TCP sockets of these
-/// namespaces, by inode, in place of a dump in each; nothing where a walk was not
-/// asked for or cannot be had.
+/// namespaces, by inode, in place of a dump in each; nothing where dumps
+/// are the better way.
 pub(crate) fn ahead(
     query: &Query,
     sources: &Sources,
@@ -84,10 +84,14 @@ pub(crate) fn ahead(
     notices: &mut dyn FnMut(Notice),
 ) -> Vec<(u64, Arc<dyn Instead>)> {
     let is_live = sources.tcpdiag_file.is_none() && !sources.text_is_forced(query.table);
-    if !is_live || !matches!(sources.way, Way::Walk) {
+    if !is_live || !matches!(sources.way, Way::Walk | Way::Best) {
         return Vec::new();
     }
-    match walk::ahead(query, inodes, access) {
+    let is_chosen = match sources.way {
+        Way::Best => walk::pays_for(inodes.len(), query, access),
+        _ => Ok(()),
+    };
+    match is_chosen.and_then(|()| walk::ahead(query, inodes, access)) {
         Ok(shares) => shares,
         Err(why) => {
             if sources.tells_way {

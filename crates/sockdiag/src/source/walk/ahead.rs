@@ -13,11 +13,12 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compose::Composed;
+use super::compose::{Ask, Composed};
 use super::dump::{Run, Take, Walker, asked, can_tell, opened};
-use super::load::{Asked, Scope};
+use super::load::{Asked, Done, Refused, Scope};
 use super::members::{Member, Wants};
 use super::message::Message;
 use super::pass::Wanted;
@@ -44,6 +45,9 @@ struct Rows {
     pieces: Vec<Vec<u8>>,
 }
 
+/// Takes a message, what became of it, and the number of its window.
+type TakeRow<'t> = dyn FnMut(&[u8], Composed, u32) -> ControlFlow<()> + 't;
+
 impl Rows {
     fn push(&mut self, message: &[u8], composed: Composed, window: u32) {
         let ask = if composed == Composed::Ask { ASK } else { 0 };
@@ -60,7 +64,7 @@ impl Rows {
     }
 
     /// Each message, what became of it, and the number of its window.
-    fn each(&self, take: &mut dyn FnMut(&[u8], Composed, u32) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn each(&self, take: &mut TakeRow<'_>) -> ControlFlow<()> {
         for mut rest in self.pieces.iter().map(Vec::as_slice) {
             while let Some((head, more)) = rest.split_first_chunk::<8>() {
                 let [a, b, c, d, window @ ..] = *head;
@@ -97,6 +101,9 @@ struct Share {
     windows: Arc<Vec<Window>>,
     wanted: Wanted,
     walker: Arc<Mutex<Box<Walker>>>,
+    ask: Ask,
+    /// Whether a message of this walk was compared with the kernel's.
+    is_known: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Share {
@@ -116,31 +123,53 @@ impl Instead for Share {
     }
 
     fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> bool {
-        let mut run = Run::at_once(query, access, take);
-        if self.found.forgotten {
-            let mut walker = self.walker.lock().unwrap_or_else(PoisonError::into_inner);
-            let Walker { walk, composer, .. } = &mut **walker;
-            let mut message = Message::new();
-            let wanted = Wanted { scope: Scope::Of(self.found.address), ..self.wanted };
-            let done = walk.pass(wanted, &mut |record, window| {
-                let composed = composer.compose(record, &mut message);
-                run.deliver(message.bytes(), composed, window)
-            });
+        let mut run = if self.is_known.load(Relaxed) {
+            Run::at_once(query, access, take)
+        } else {
+            Run::with_a_check(query, access, take, self.ask)
+        };
+        let done = if self.found.forgotten { self.walk(&mut run) } else { Ok(self.each(&mut run)) };
+        let has_delivered = run.has_delivered();
+        match run.end(done) {
+            Ok(walked) => {
+                self.is_known.fetch_or(walked.sockets > walked.looked_up, Relaxed);
+                true
+            }
             // What was delivered stays: a dump would double it.
-            return done.is_ok() || run.has_delivered();
+            Err(_) => has_delivered,
         }
+    }
+}
+
+impl Share {
+    /// Hands on what waited.
+    fn each(&self, run: &mut Run<'_, '_>) -> Done {
+        let mut done = Done::default();
         for rows in &self.found.rows {
             let flow = rows.each(&mut |message, composed, window| {
                 let Some(window) = self.windows.get(window as usize) else {
                     return ControlFlow::Continue(());
                 };
-                run.deliver(message, composed, *window)
+                run.told(message, composed, *window)
             });
             if flow.is_break() {
+                done.stopped = true;
                 break;
             }
         }
-        true
+        done
+    }
+
+    /// Walks the tables for the sockets of this namespace alone.
+    fn walk(&self, run: &mut Run<'_, '_>) -> Result<Done, Refused> {
+        let mut walker = self.walker.lock().unwrap_or_else(PoisonError::into_inner);
+        let Walker { walk, composer, .. } = &mut **walker;
+        let mut message = Message::new();
+        let wanted = Wanted { scope: Scope::Of(self.found.address), ..self.wanted };
+        walk.pass(wanted, &mut |record, window| {
+            let composed = composer.compose(record, &mut message);
+            run.told(message.bytes(), composed, window)
+        })
     }
 }
 
@@ -204,12 +233,13 @@ fn ahead_with(query: &Query, inodes: &[u64], access: &mut Access, most: usize) -
             ControlFlow::Continue(())
         })?;
     }
-    let walker = Arc::new(Mutex::new(walker));
+    let (walker, is_known) = (Arc::new(Mutex::new(walker)), Arc::new(AtomicBool::new(false)));
     let windows = Arc::new(windows);
     // A dump is the better way where many would have to be asked for one by one.
     found.retain(|one| one.look_ups <= 32.max(one.sockets / 16));
     let share = |found: Found| -> (u64, Arc<dyn Instead>) {
-        let share = Share { wanted, windows: windows.clone(), walker: walker.clone(), found };
+        let (windows, walker, is_known) = (windows.clone(), walker.clone(), is_known.clone());
+        let share = Share { found, windows, wanted, walker, ask, is_known };
         (share.found.inode, Arc::new(share))
     };
     Ok(found.into_iter().map(share).collect())

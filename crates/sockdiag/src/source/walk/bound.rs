@@ -87,7 +87,7 @@ pub(super) fn program(
     a.jump(p.next);
 
     a.bind(p.again);
-    p.count_again(a);
+    Pieces::count_again(a);
     a.jump(fresh);
 
     a.bind(p.leave);

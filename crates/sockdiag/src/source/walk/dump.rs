@@ -92,15 +92,7 @@ pub(in crate::source) fn dump(
     let Walker { walk, composer, .. } = &mut *walker;
     let wanted =
         Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
-    let mut run = Run {
-        query,
-        access: &mut *access,
-        take,
-        early: Some((ask, Vec::new())),
-        siblings: Vec::new(),
-        walked: Walked::default(),
-        refused: None,
-    };
+    let mut run = Run::with_a_check(query, &mut *access, take, ask);
     let mut message = Message::new();
     let done = walk.pass(wanted, &mut |record, window| {
         let composed = composer.compose(record, &mut message);
@@ -221,11 +213,24 @@ impl<'r, 't> Run<'r, 't> {
         Self { query, access, take, early: None, siblings: Vec::new(), walked, refused: None }
     }
 
+    /// One that looks first whether messages asked for in this way are what the kernel
+    /// says.
+    pub(super) fn with_a_check(
+        query: &'r Query,
+        access: &'r mut Access,
+        take: &'r mut Take<'t>,
+        ask: Ask,
+    ) -> Self {
+        Self { early: Some((ask, Vec::new())), ..Self::at_once(query, access, take) }
+    }
+
     /// Whether a socket was told of.
     pub(super) fn has_delivered(&self) -> bool {
         self.walked.sockets > 0
     }
-    fn told(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
+
+    /// Takes a message.
+    pub(super) fn told(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
         let Some((_, early)) = &mut self.early else { return self.deliver(message, composed, window) };
         early.push((message.to_vec(), composed, window));
         if early.len() < EARLY { ControlFlow::Continue(()) } else { self.decide() }
@@ -269,7 +274,11 @@ impl<'r, 't> Run<'r, 't> {
         })
     }
 
-    fn end(mut self, done: Result<Done, Refused>) -> Result<Walked, NoWalk> {
+    /// What became of it.
+    ///
+    /// # Errors
+    /// Why a dump is the better way, or why the walk ended early.
+    pub(super) fn end(mut self, done: Result<Done, Refused>) -> Result<Walked, NoWalk> {
         if let Some(refused) = self.refused {
             return Err(refused);
         }
@@ -284,7 +293,7 @@ impl<'r, 't> Run<'r, 't> {
         Ok(self.walked)
     }
 
-    pub(super) fn deliver(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
+    fn deliver(&mut self, message: &[u8], composed: Composed, window: Window) -> ControlFlow<()> {
         if composed == Composed::Whole {
             self.walked.sockets += 1;
             return (self.take)(message, window);

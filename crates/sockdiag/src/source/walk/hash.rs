@@ -27,9 +27,12 @@
 //! Source: Documentation/bpf/kfuncs.rst, Documentation/RCU/rculist_nulls.rst, and
 //! the kernel's BTF.
 
+#![allow(clippy::cast_possible_wrap, reason = "kernel structures are small; each cast is meant")]
+
 use sockdiag_wire::bpf::Reg::{R1, R2, R3};
 use sockdiag_wire::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Width};
 
+use super::fetch;
 use super::kernel::Members;
 use super::pieces::{HEADER, Pieces, Recipe, SOCK, at, fence, header};
 
@@ -86,6 +89,7 @@ pub(super) fn program(
     p.next_bucket(a);
 
     a.bind(p.begin);
+    fetch::sockets(&p, a);
     a.load_at(Width::U64, R1, HEADER, at(header::START));
     a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
     Pieces::bucket(a);
@@ -95,7 +99,7 @@ pub(super) fn program(
     a.jump(p.next);
 
     a.bind(p.again);
-    p.count_again(a);
+    Pieces::count_again(a);
     a.jump(p.begin);
 
     // What there is of a bucket that is to be read again does not count.

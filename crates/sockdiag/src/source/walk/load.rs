@@ -4,7 +4,11 @@
 //! Invariant: programs and maps end with their descriptors, which nobody else
 //! has; nothing is attached to anything.
 
-#![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -281,12 +285,11 @@ impl Walk {
             if place >> 40 != bucket {
                 (bucket, first) = (place >> 40, number);
             }
-            let is_new = match &mut met {
-                Some(met) => met.insert(address),
-                None => {
-                    let mut before = records.chunks_exact(words).take(number).skip(first);
-                    !before.any(|other| own(other)[1] == address)
-                }
+            let is_new = if let Some(met) = &mut met {
+                met.insert(address)
+            } else {
+                let mut before = records.chunks_exact(words).take(number).skip(first);
+                !before.any(|other| own(other)[1] == address)
             };
             if !is_new {
                 continue;
@@ -314,6 +317,7 @@ impl Walk {
             (header::AGAIN, 0),
             (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
             (header::PORT_BEFORE, 0),
+            (header::ONE, 1),
         ] {
             self.set(number, value);
         }

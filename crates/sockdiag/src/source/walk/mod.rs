@@ -7,7 +7,7 @@
 //! | how a record of them is laid out and read | [`record`] |
 //! | the message that the kernel would send of a record | [`compose`], [`tcp_info`], [`jiffies`], [`message`] |
 //! | where the kernel keeps its tables | [`kernel`] |
-//! | the programs, and what they have in common | [`hash`], [`bound`], [`pieces`] |
+//! | the programs, and what they have in common | [`hash`], [`bound`], [`fetch`], [`pieces`] |
 //! | a pass over all tables in the dump's order | [`pass`] |
 //! | how it is loaded and run | [`load`] |
 //! | a walk in place of a dump, and when it is the better way | [`dump`], [`plan`] |
@@ -19,6 +19,7 @@ mod bound;
 mod check;
 mod compose;
 mod dump;
+mod fetch;
 mod hash;
 mod jiffies;
 mod kernel;
@@ -34,7 +35,7 @@ mod tcp_info;
 
 pub(super) use ahead::ahead;
 pub(super) use dump::{Walked, Walker, dump};
-pub(super) use plan::pays;
+pub(super) use plan::{pays, pays_for};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,11 @@
 //!
 //! Source: the kernel's BTF.
 
-#![allow(clippy::cast_possible_wrap, reason = "kernel structures are small; each cast is meant")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel structures are small; each cast is meant"
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -66,10 +66,12 @@ pub(super) mod header {
     pub(in super::super) const PORT: usize = 17;
     /// Where the pointer to it lies.
     pub(in super::super) const PORT_BEFORE: usize = 18;
-    /// Is added to where loads must not pass one another.
+    /// Zero is added to it where loads must not pass one another; it is zero.
     pub(in super::super) const FENCE: usize = 19;
+    /// One, as a list may end.
+    pub(in super::super) const ONE: usize = 20;
     /// So many numbers.
-    pub(in super::super) const LENGTH: usize = 20;
+    pub(in super::super) const LENGTH: usize = 22;
 }
 
 /// What a step returns.
@@ -236,7 +238,7 @@ impl<'m> Pieces<'m> {
     }
 
     /// Counts that a bucket is begun again.
-    pub(super) fn count_again(&self, a: &mut Assembler) {
+    pub(super) fn count_again(a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::AGAIN));
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::AGAIN), R1);
@@ -318,7 +320,9 @@ impl<'m> Pieces<'m> {
         }
         for (label, groups) in labels.into_iter().zip(&recipe.groups) {
             a.bind(label);
-            groups.iter().for_each(|group| self.copy(a, group));
+            for group in groups {
+                self.copy(a, group);
+            }
             self.check(a, groups);
         }
     }
@@ -362,8 +366,7 @@ impl<'m> Pieces<'m> {
     /// Counts the record if the socket is still the one that was copied.
     fn check(&self, a: &mut Assembler, groups: &[Group]) {
         fence(a);
-        let own = groups.iter().filter(|group| group.through.is_empty());
-        let words: Vec<(u32, u16)> = own.flat_map(|group| group.words.iter().copied()).collect();
+        let words: Vec<(u32, u16)> = own_words(groups).collect();
         for offset in self.members.identity() {
             if let Some((_, to)) = words.iter().find(|(from, _)| *from == offset) {
                 self.load(a, R3, SOCK, offset, Width::U64);
@@ -375,6 +378,11 @@ impl<'m> Pieces<'m> {
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
         a.jump(self.next);
+    }
+
+    /// The words that are copied of a socket itself.
+    pub(super) fn own_words(&self) -> impl Iterator<Item = (u32, u16)> {
+        own_words(self.recipe.groups.first().map_or(&[], Vec::as_slice))
     }
 
     /// Loads a number that lies so many bytes behind the address in `base`.
@@ -396,6 +404,12 @@ impl<'m> Pieces<'m> {
         a.long(R2, self.members.word.into());
         a.call_kfunc(self.members.cast);
     }
+}
+
+/// The words of a socket itself.
+fn own_words(groups: &[Group]) -> impl Iterator<Item = (u32, u16)> {
+    let own = groups.iter().filter(|group| group.through.is_empty());
+    own.flat_map(|group| group.words.iter().copied())
 }
 
 /// Makes R1 point to the state of the loop.

@@ -39,26 +39,52 @@ pub(in crate::source) fn pays(query: &Query, access: &Access) -> Result<(), NoWa
     if sockets < FEW { Err(NoWalk::Few { sockets }) } else { Ok(()) }
 }
 
+/// Whether one walk costs less than dumps in so many namespaces, each of which passes
+/// over the sockets of all of them.
+///
+/// # Errors
+/// Why dumps are the better way.
+pub(in crate::source) fn pays_for(namespaces: usize, query: &Query, access: &Access) -> Result<(), NoWalk> {
+    can_tell(query)?;
+    let text = read(access, "/proc/net/sockstat");
+    let sockets = counted_as(&["alloc"], &text);
+    let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
+    let passed_over = if query.states.minus(listening).is_empty() { 0 } else { sockets };
+    // In microseconds: a dump of nothing, and what each socket of another namespace
+    // takes of it; loading the programs, and what each socket takes of the walk.
+    let dumps = (namespaces as u64).saturating_mul(200 + passed_over / 18);
+    if dumps < 10_000 + sockets / 2 { Err(NoWalk::Few { sockets }) } else { Ok(()) }
+}
+
 /// How many TCP sockets a namespace has; 0 where it does not tell.
 fn counted(access: &Access) -> u64 {
-    let read = |name: &str| {
-        let mut text = String::new();
-        let file = access.open(Path::new(name));
-        file.and_then(|file| file.take(LONGEST).read_to_string(&mut text)).map_or(0, |_| sockets(&text))
-    };
-    let ipv4 = read("/proc/net/sockstat");
-    if ipv4 < FEW { ipv4 + read("/proc/net/sockstat6") } else { ipv4 }
+    let ipv4 = sockets(&read(access, "/proc/net/sockstat"));
+    if ipv4 < FEW { ipv4 + sockets(&read(access, "/proc/net/sockstat6")) } else { ipv4 }
+}
+
+/// A file of counters; nothing where it cannot be read.
+fn read(access: &Access, name: &str) -> String {
+    let mut text = String::new();
+    match access.open(Path::new(name)).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+        Ok(_) => text,
+        Err(_) => String::new(),
+    }
 }
 
 /// Adds up the sockets that a file of counters tells of: those in the tables, and
 /// those in TIME-WAIT.
 fn sockets(text: &str) -> u64 {
+    counted_as(&["inuse", "tw"], text)
+}
+
+/// Adds up what TCP's numbers of these names are.
+fn counted_as(names: &[&str], text: &str) -> u64 {
     let line =
         text.lines().find_map(|line| line.strip_prefix("TCP: ").or_else(|| line.strip_prefix("TCP6: ")));
     let mut words = line.unwrap_or_default().split_ascii_whitespace();
     let mut count = 0_u64;
     while let (Some(name), Some(number)) = (words.next(), words.next()) {
-        if matches!(name, "inuse" | "tw") {
+        if names.contains(&name) {
             count = count.saturating_add(number.parse().unwrap_or(0));
         }
     }
