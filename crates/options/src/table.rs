@@ -162,6 +162,9 @@ options! {
         "Lists the sockets that -K would close with the same words, and closes none.  The kernel may still decline to close one of them.");
     Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing, and show where a filter is wrong",
         "Says on standard error what is otherwise said at a terminal only: why a family has no sockets, how many sockets are without a process.");
+    Source("", ["source"], Extension, Details, "read TCP sockets this way: walk, netlink or proc",
+        "Reads the kernel's tables this way instead of the best one: walk has a program walk the TCP tables in the kernel, netlink asks for dumps, proc reads the text of /proc/net. Where a walk cannot tell what is asked, netlink does, and it is said why.")
+        .takes("SOURCE", Word(SOURCES));
     Json("j", ["json"], Extension, Form, "print everything asked for as one JSON document",
         "Prints everything that the options ask for as one JSON document.");
     JsonLines("", ["jsonl"], Extension, Form, "print one JSON object a line, each as it comes",
@@ -228,6 +231,9 @@ const TABLES: &[&str] = &[
     "tipc",
     "xdp",
 ];
+
+/// What `--source` takes.
+const SOURCES: &[&str] = &["walk", "netlink", "proc"];
 
 /// What can be made of the tables of options and fields.
 const DOCUMENTS: &[&str] = &["man", "man-filter", "man-fields", "options", "fields", "bash", "zsh", "fish"];

@@ -21,7 +21,7 @@ use sockdiag_facts::errno_text;
 use crate::filter::Remark;
 use crate::model::BpfComplaint;
 
-pub use missing::{Missing, NoIterator};
+pub use missing::{Missing, NoIterator, NoWalk};
 pub use refusal::Refusal;
 pub(crate) use refusal::Refusals;
 pub use unseen::{Ownerless, Unseen};
@@ -122,6 +122,11 @@ pub enum Notice {
     HolderTablesRejected { why: NoIterator },
     /// The only way to search for holders that was asked for is unavailable.
     HoldersRefused { why: NoIterator },
+    /// The kernel's tables of TCP sockets were walked: this many sockets, of which so
+    /// many were looked up by themselves.
+    Walked { sockets: u64, looked_up: u64 },
+    /// They were not walked but dumped.
+    NotWalked { why: NoWalk },
     /// Network namespaces that may not be entered, by their titles, and why
     /// those of some processes may be missing too.
     NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, why: Unseen },
@@ -329,6 +334,17 @@ impl fmt::Display for Notice {
             Self::HolderProgramRejected { why } => write!(f, "processes are searched for in /proc: {why}"),
             Self::HolderTablesRejected { why } => write!(f, "open files are searched one by one: {why}"),
             Self::HoldersRefused { why } => write!(f, "no iterator over open files: {why}"),
+            Self::Walked { sockets, looked_up: 0 } => {
+                write!(f, "{} read by a walk of the kernel's tables", Counted(*sockets, "TCP socket"))
+            }
+            Self::Walked { sockets, looked_up } => {
+                let count = Counted(*sockets, "TCP socket");
+                write!(
+                    f,
+                    "{count} read by a walk of the kernel's tables, {looked_up} of them looked up one by one"
+                )
+            }
+            Self::NotWalked { why } => write!(f, "TCP sockets are dumped, not walked: {why}"),
             Self::NamespacesUnseen { refused, errno, why } => {
                 if !refused.is_empty() {
                     let count = Counted(refused.len() as u64, "network namespace");

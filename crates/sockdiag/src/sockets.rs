@@ -324,7 +324,7 @@ impl Sockets {
             question.needs = question.needs.union(named.needs(catalog));
         }
         question.order = Order::new(catalog, self.order.as_deref(), self.limit).map_err(AskError::Order)?;
-        if self.netns.is_some() && self.sources != Sources::default() {
+        if self.netns.is_some() && !(self.sources.are_live() && self.sources.ip_local_port_range.is_none()) {
             return Err(AskError::FilesAndNamespaces);
         }
         let filters = self.filters.clone();

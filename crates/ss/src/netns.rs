@@ -11,7 +11,6 @@ pub(crate) fn check(args: &Args, sources: &Sources) -> Result<(), Exit> {
     }
     let clash =
         |what| Err(Exit::error(Exit::USAGE, format!("ss: --netns and {what} cannot be used together")));
-    let range = sources.ip_local_port_range.clone();
     if args.is_about_destroying() {
         // Whoever closes sockets should name their namespace, once.
         return clash(if args.kill { "--kill" } else { "--kill-dry-run" });
@@ -19,7 +18,7 @@ pub(crate) fn check(args: &Args, sources: &Sources) -> Result<(), Exit> {
     if args.events {
         return clash("--events");
     }
-    if *sources != (Sources { ip_local_port_range: range, ..Sources::default() }) {
+    if !sources.are_live() {
         return clash("files in place of the kernel (PROC_ROOT, PROC_NET_*, TCPDIAG_FILE)");
     }
     Ok(())

@@ -19,7 +19,7 @@ use sockdiag::filter;
 use sockdiag::model::{Netns, Row, State, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
-use sockdiag::source::{DumpError, DumpErrorKind, Sources};
+use sockdiag::source::{DumpError, DumpErrorKind, Sources, Way};
 use sockdiag::sys::{errno_text, selinux};
 use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
@@ -40,7 +40,12 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut system = System::default();
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut args = cli::parse(program, words, posix, &mut system)?;
-    let sources = Sources { selinuxfs: system.selinux.take().flatten(), ..Sources::from_env() };
+    let sources = Sources {
+        selinuxfs: system.selinux.take().flatten(),
+        way: args.way,
+        tells_way: args.explain || args.way == Way::Walk,
+        ..Sources::from_env()
+    };
     let catalog = Catalog::shared();
     let groups = cli::groups(&args);
     netns::check(&args, &sources)?;
@@ -111,6 +116,8 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         width: terminal::width(),
     };
     question.needs = plan.needs();
+    // Who destroys sockets, or follows them, names them by what replies have besides.
+    question.lean = !(args.kill || args.kill_dry_run || args.events);
     // A recording has what was reported then.
     let is_live = sources.tcpdiag_file.is_none();
     let mut withheld = if is_live { plan.withheld(&args, &order) } else { None };

@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal as _};
 use sockdiag::AskError;
 use sockdiag::filter::FilterError;
 use sockdiag::model::Empty;
-use sockdiag::notice::{NoIterator, Notice};
+use sockdiag::notice::{NoIterator, NoWalk, Notice};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::errno_text;
 use sockdiag_guide::hints::{self, People};
@@ -40,7 +40,8 @@ fn verifier_log(notice: &Notice) -> &str {
     match notice {
         Notice::HolderProgramRejected { why: NoIterator::Rejected { log, .. } }
         | Notice::HolderTablesRejected { why: NoIterator::Rejected { log, .. } }
-        | Notice::HoldersRefused { why: NoIterator::Rejected { log, .. } } => log,
+        | Notice::HoldersRefused { why: NoIterator::Rejected { log, .. } }
+        | Notice::NotWalked { why: NoWalk::Program(NoIterator::Rejected { log, .. }) } => log,
         _ => "",
     }
 }
@@ -57,6 +58,8 @@ pub(crate) fn is_for_people(notice: &Notice) -> bool {
         // The reference ends where events are lost, so whoever reads ours has
         // to know; the other arises only where `SOCKDIAG_PROCESSES` asks for it.
         Notice::EventsLost { .. } | Notice::HoldersRefused { .. } => false,
+        // These arise only where they are asked for.
+        Notice::Walked { .. } | Notice::NotWalked { .. } => false,
         notice => reference::notice(notice).is_none(),
     }
 }

@@ -188,6 +188,10 @@ constants! {
     HELPERS in "linux/bpf.h": i32 {
         /// Finds a value in a map.
         BPF_FUNC_MAP_LOOKUP_ELEM = 1, "BPF_FUNC_map_lookup_elem";
+        /// The address of the task that runs; since Linux 4.8.
+        BPF_FUNC_GET_CURRENT_TASK = 35, "BPF_FUNC_get_current_task";
+        /// The kernel's clock in ticks; since Linux 5.5.
+        BPF_FUNC_JIFFIES64 = 118, "BPF_FUNC_jiffies64";
         /// Appends bytes to what an iterator's reader gets; since Linux 5.8.
         BPF_FUNC_SEQ_WRITE = 127, "BPF_FUNC_seq_write";
         /// Appends bytes to a ring buffer; since Linux 5.8.
@@ -202,6 +206,9 @@ constants! {
         BPF_MAP_CREATE = 0;
         /// Loads a program.
         BPF_PROG_LOAD = 5;
+        /// Runs a program once, here and now; of the type that is run by
+        /// bpf(2) since Linux 5.14.
+        BPF_PROG_TEST_RUN = 10;
         /// Opens a map by its number.
         BPF_MAP_GET_FD_BY_ID = 14;
         /// Says what an object is.
@@ -380,6 +387,36 @@ view! {
         link_fd: u32 @ 0 = "iter_create.link_fd";
         /// Unused.
         flags: u32 @ 4 = "iter_create.flags";
+    }
+}
+
+view! {
+    /// What [`BPF_PROG_TEST_RUN`] reads, and where it answers.
+    TestRunView = "union bpf_attr" in "linux/bpf.h" {
+        /// The program.
+        prog_fd: u32 @ 0 = "test.prog_fd";
+        /// Answer: what the program returned.
+        retval: u32 @ 4 = "test.retval";
+        /// Unused.
+        data_size_in: u32 @ 8 = "test.data_size_in";
+        /// Unused.
+        data_size_out: u32 @ 12 = "test.data_size_out";
+        /// Unused.
+        data_in: u64 @ 16 = "test.data_in";
+        /// Unused.
+        data_out: u64 @ 24 = "test.data_out";
+        /// Unused.
+        repeat: u32 @ 32 = "test.repeat";
+        /// Unused.
+        duration: u32 @ 36 = "test.duration";
+        /// Length of the program's context.
+        ctx_size_in: u32 @ 40 = "test.ctx_size_in";
+        /// Room for it afterwards.
+        ctx_size_out: u32 @ 44 = "test.ctx_size_out";
+        /// The address of the context.
+        ctx_in: u64 @ 48 = "test.ctx_in";
+        /// The address of that room.
+        ctx_out: u64 @ 56 = "test.ctx_out";
     }
 }
 

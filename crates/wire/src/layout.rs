@@ -59,7 +59,7 @@ pub struct Layout {
 impl Layout {
     /// Where a member or a bit-field begins, for constants; a name that the
     /// layout lacks does not compile.
-    pub(crate) const fn offset(&self, name: &str) -> usize {
+    pub const fn offset(&self, name: &str) -> usize {
         let mut i = 0;
         while i < self.members.len() {
             if same(self.members[i].name, name) {

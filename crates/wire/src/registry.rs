@@ -87,6 +87,7 @@ all! {
     bpf::InfoByFdView,
     bpf::LinkCreateView,
     bpf::IterCreateView,
+    bpf::TestRunView,
     bpf::BtfInfoView,
     rtnetlink::IfAddrView,
     rtnetlink::IfInfoView,

@@ -28,6 +28,7 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_timer",
     )
     .state()
+    .needs(Needs::TIMER)
     .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .shape("timer:(KIND,TIME,RETRANS)")
     .text(Text::Custom(fmt_timer)),
@@ -38,6 +39,7 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_expires",
     )
     .gauge(Unit::Milliseconds)
+    .needs(Needs::TIMER)
     .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
     Field::new(
@@ -47,6 +49,7 @@ pub(super) const TIMER: &[Field] = &[
         "idiag_retrans",
     )
     .gauge(Unit::Count)
+    .needs(Needs::TIMER)
     .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
 ];
@@ -56,6 +59,7 @@ pub(super) const UID: Field =
     Field::new("socket.uid", plain!(|r| uid(r.socket)), 
         "User that owns the socket; the one of its processes is process.uid, as which --columns reads uid beside pid \
          and comm.", "idiag_uid")
+        .needs(Needs::OWNER)
         .group(Groups::EXTENDED.union(Groups::IDENTITY))
         .spelled(&Spelling::User)
         .shape("uid:N")
@@ -68,7 +72,7 @@ pub(super) const USER: Field = Field::new(
     "Name of the user that owns the socket; that of its processes is process.user, as user beside pid and comm.",
     "idiag_uid, passwd(5)",
 )
-.needs(Needs::USERS)
+.needs(Needs::USERS.union(Needs::OWNER))
 .spelled(&Spelling::UserOf("socket.uid"))
 .group(Groups::EXTENDED);
 
@@ -89,6 +93,7 @@ pub(super) const INODE: Field = Field::new(
     "idiag_inode",
 )
 .none(0)
+.needs(Needs::OWNER)
 .group(Groups::EXTENDED.union(Groups::IDENTITY))
 .shape("ino:N")
 .text(Text::Custom(put_inode));
@@ -103,6 +108,7 @@ pub(super) const COOKIE: Field = Field::new(
     "idiag_cookie",
 )
 .wide()
+.needs(Needs::COOKIE)
 .group(Groups::EXTENDED.union(Groups::IDENTITY))
 .spelled(&Spelling::Hex)
 .shape("sk:HEX")
@@ -157,7 +163,7 @@ pub(super) const EXTENDED: &[Field] = &[
     .none(0)
     .group(Groups::EXTENDED)
     .operand("fwmark", Operand::Mark)
-    .needs(Needs::NET_ADMIN)
+    .needs(Needs::NET_ADMIN.union(Needs::UNASKED))
     .shape("fwmark:0xHEX")
     .text(Text::Custom(|out, r, _| {
         if let Some(mark) = r.socket.attrs().and_then(|attrs| attrs.mark()).filter(|mark| *mark != 0) {
@@ -173,6 +179,7 @@ pub(super) const EXTENDED: &[Field] = &[
     )
     .none(0)
     .wide()
+    .needs(Needs::UNASKED)
     .print_needs(Needs::CGROUPS)
     .group(Groups::EXTENDED)
     .operand("cgroup", Operand::Cgroup)
@@ -226,6 +233,7 @@ pub(super) const SHUTDOWN_MASK: Field = Field::new(
 )
 .flags(DIRECTIONS)
 .state()
+.needs(Needs::UNASKED)
 .group(Groups::EXTENDED)
 .spelled(&Spelling::Printed(shutdown_mask))
 .shape("<->, <--, --> or ---")
@@ -295,7 +303,7 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
     "Path of the socket's cgroup below the cgroup v2 mount; absent where it cannot be found.",
     "INET_DIAG_CGROUP_ID, cgroup2 file handles",
 )
-.needs(Needs::CGROUPS)
+.needs(Needs::CGROUPS.union(Needs::UNASKED))
 // -e prints the path in place of the id.
 .group(Groups::CGROUP.union(Groups::EXTENDED))
 .shape("cgroup:PATH")
@@ -322,6 +330,7 @@ const OPTION_NAMES: Field = Field::new(
     "Names of the options that are set.",
     "INET_DIAG_SOCKOPT",
 )
+.needs(Needs::UNASKED)
 .group(Groups::SOCKOPT);
 
 const OPTIONS: Field = Field::new(
@@ -330,6 +339,7 @@ const OPTIONS: Field = Field::new(
     "Options that are set.",
     "INET_DIAG_SOCKOPT",
 )
+.needs(Needs::UNASKED)
 .flags(OPTION_WORDS)
 .group(Groups::SOCKOPT)
 .shape("inet-sockopt: ( WORD... )")

@@ -5,8 +5,11 @@
 
 use std::collections::HashSet;
 
-use sockdiag_wire::attr::put;
-use sockdiag_wire::inet_diag::{INET_DIAG_INFO, INET_DIAG_PROTOCOL, INET_DIAG_ULP_INFO};
+use sockdiag_wire::attr::{attrs, put};
+use sockdiag_wire::inet_diag::{
+    INET_DIAG_CGROUP_ID, INET_DIAG_INFO, INET_DIAG_MARK, INET_DIAG_PROTOCOL, INET_DIAG_SHUTDOWN,
+    INET_DIAG_SOCKOPT, INET_DIAG_ULP_INFO, MSG_LEN,
+};
 use sockdiag_wire::smc_diag::SMC_DIAG_FALLBACK;
 use sockdiag_wire::tipc_diag::{TIPC_NLA_SOCK, TIPC_NLA_SOCK_CON, TIPC_NLA_SOCK_STAT};
 use sockdiag_wire::ulp::{INET_ULP_INFO_MPTCP, INET_ULP_INFO_TLS};
@@ -388,4 +391,78 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
     untold.sort();
     // It has no value: an end that no packet socket has.
     assert_eq!(untold, [&"packet.peer"], "never told");
+}
+
+/// A reply of inet_diag without one of the parts that a walk of the kernel's
+/// tables leaves out where nobody needs them.
+fn without(reply: &[u8], part: Needs) -> Vec<u8> {
+    let (mut fixed, rest) = (reply[..MSG_LEN].to_vec(), &reply[MSG_LEN..]);
+    let (begin, end) = match part {
+        Needs::TIMER => (2, 4),
+        Needs::COOKIE => (44, 52),
+        Needs::OWNER => (64, 72),
+        _ => (0, 0),
+    };
+    fixed[begin..end].fill(0);
+    if part == Needs::TIMER {
+        fixed[52..56].fill(0);
+    }
+    let unasked = [INET_DIAG_SHUTDOWN, INET_DIAG_MARK, INET_DIAG_CGROUP_ID, INET_DIAG_SOCKOPT];
+    for attr in attrs(rest).filter(|attr| part != Needs::UNASKED || !unasked.contains(&attr.kind)) {
+        put(&mut fixed, attr.kind, attr.payload);
+    }
+    fixed
+}
+
+#[test]
+fn a_row_tells_which_parts_of_a_reply_it_reads() {
+    let catalog = Catalog::shared();
+    let names = Names { holders: Some(&Everything), identities: Some(&Everything), ..Names::default() };
+    let names = Names { contexts: Some(&Everything), cgroup: Some(b"/x"), ..names };
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut untold = std::collections::BTreeSet::new();
+    let mut found = 0;
+    // Whoever asks for more than the part itself gets whole replies.
+    let whole = Needs::CGROUPS.union(Needs::USERS).union(Needs::CONTEXTS).union(Needs::COMMANDS);
+    let whole = whole.union(Needs::ENDING);
+    for round in 0..400 {
+        let mut bytes = reply(Table::Tcp, &mut numbers);
+        bytes[0] = [2, 10][round % 2];
+        // The value, and what ss prints.
+        let text_of = |bytes: &[u8], field: &Field| {
+            let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
+            let socket = Socket::decode(Record { origin, bytes }).expect("a socket");
+            let row = Row { names, ..Row::bare(&socket) };
+            let mut text = Vec::new();
+            match (field.get)(&row) {
+                Some(Value::List(list)) => {
+                    list.each(&mut |item| text.extend_from_slice(format!("{item:?}").as_bytes()));
+                }
+                value => text.extend_from_slice(format!("{value:?}").as_bytes()),
+            }
+            if let Text::Custom(put) | Text::Column(_, put) = field.ss.text {
+                put(&mut text, &row, Style::default());
+            }
+            text
+        };
+        for part in [Needs::TIMER, Needs::COOKIE, Needs::OWNER, Needs::UNASKED] {
+            let lean = without(&bytes, part);
+            // Those of /proc text are printed for lines of it alone.
+            let rows = catalog.descriptions().iter().filter(|rows| rows.message_kind == MessageKind::Inet);
+            let rows = rows.flat_map(|rows| &rows.parts).flat_map(|part| &part.fields);
+            for field in rows.filter(|field| !field.name.starts_with("proc.")) {
+                let told = match part {
+                    Needs::OWNER => field.needs.intersects(part.union(Needs::PROCESSES).union(whole)),
+                    _ => field.needs.intersects(part.union(whole)),
+                };
+                if !told && text_of(&bytes, field) != text_of(&lean, field) {
+                    untold.insert((field.name, format!("{part:?}")));
+                }
+                found +=
+                    usize::from(field.needs.has(part) && text_of(&bytes, field) != text_of(&lean, field));
+            }
+        }
+    }
+    assert!(untold.is_empty(), "{untold:?}");
+    assert!(found > 1000, "{found}");
 }

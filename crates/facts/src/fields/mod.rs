@@ -278,6 +278,13 @@ impl Field {
         self
     }
 
+    /// Says that replies of this kind of socket have it always: no walk leaves it out.
+    #[must_use]
+    pub(super) const fn in_every_reply(mut self) -> Self {
+        self.needs = self.needs.minus(Needs::PARTS);
+        self
+    }
+
     /// Names the options that ask for it.
     #[must_use]
     pub const fn group(mut self, groups: Groups) -> Self {

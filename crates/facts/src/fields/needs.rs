@@ -120,7 +120,22 @@ bit_set! {
         AROUND,
         /// What the doctor found at its last looks.
         FINDINGS,
+        /// Owner and inode: in every reply, but a walk of the kernel's tables reads
+        /// them only where they are needed, as the three below.
+        OWNER,
+        /// The cookie.
+        COOKIE,
+        /// Which timer runs, and until when.
+        TIMER,
+        /// Attributes that come unasked: directions shut down, mark, cgroup, options.
+        UNASKED,
     }
+}
+
+impl Needs {
+    /// What a reply of inet_diag has in any case, and a walk of the kernel's tables
+    /// only where it is needed.
+    pub const PARTS: Self = Self::OWNER.union(Self::COOKIE).union(Self::TIMER).union(Self::UNASKED);
 }
 
 /// The bits of `idiag_ext` that ask for each part of a reply of inet_diag.

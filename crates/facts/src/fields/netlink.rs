@@ -91,8 +91,8 @@ const ADDRESSES: &[Field] = &[
 const DETAILS: &[Field] = &[
     // ss guesses at the owner by the port id; the inode tells.
     process::HOLDERS.text(Text::Silent),
-    extended::INODE.text(Text::Silent),
-    extended::COOKIE.text(Text::Silent),
+    extended::INODE.in_every_reply().text(Text::Silent),
+    extended::COOKIE.in_every_reply().text(Text::Silent),
     Field::new(
         "netlink.process_context",
         text!(|r| context(r)),

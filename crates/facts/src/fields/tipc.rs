@@ -77,9 +77,9 @@ const COLUMNS: &[Field] = &[
 
 /// `-e`, before the owner list.
 const OWNER: &[Field] = &[
-    extended::UID.text(Text::Column(Column::Process, extended::put_uid)),
-    extended::INODE.text(Text::Column(Column::Process, extended::put_inode)),
-    extended::COOKIE.text(Text::Column(Column::Process, extended::put_cookie)),
+    extended::UID.in_every_reply().text(Text::Column(Column::Process, extended::put_uid)),
+    extended::INODE.in_every_reply().text(Text::Column(Column::Process, extended::put_inode)),
+    extended::COOKIE.in_every_reply().text(Text::Column(Column::Process, extended::put_cookie)),
     extended::USER,
 ];
 

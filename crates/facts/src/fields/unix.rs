@@ -53,7 +53,7 @@ const COLUMNS: &[Field] = &[
     )
     .group(Groups::COLUMNS)
     .text(Text::PartOf("unix.name")),
-    extended::INODE.group(Groups::COLUMNS.union(Groups::IDENTITY)).text(Text::Column(
+    extended::INODE.in_every_reply().group(Groups::COLUMNS.union(Groups::IDENTITY)).text(Text::Column(
         Column::LocalPort,
         |out, r, _| {
             put_u64(out, u64::from(r.socket.inode));

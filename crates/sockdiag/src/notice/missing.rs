@@ -49,7 +49,7 @@ pub enum Missing {
 }
 
 /// Why the kernel's iterator over open files, which finds the holders of
-/// sockets, is unavailable.
+/// sockets, or another program in the kernel is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoIterator {
@@ -83,6 +83,36 @@ pub enum NoIterator {
     },
 }
 
+/// Why the kernel's tables of TCP sockets were not walked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoWalk {
+    /// There is no program for it.
+    Program(NoIterator),
+    /// Something is asked that a walk does not tell.
+    Asked(&'static str),
+    /// The sockets are those of another network namespace.
+    Namespace,
+    /// So many of the first sockets have to be looked up one by one.
+    LookUps {
+        /// These.
+        sockets: usize,
+        /// Of so many.
+        of: usize,
+    },
+    /// There are so few sockets that a dump costs less than a program.
+    Few {
+        /// So many.
+        sockets: u64,
+    },
+    /// A dump costs less, for this reason.
+    Dearer(&'static str),
+    /// The kernel says something else of the first sockets than a walk does.
+    Differs,
+    /// A table changed all the time, or has too many sockets in one place.
+    Table,
+}
+
 impl Missing {
     /// The whole sentence, for sockets that are called this.
     pub(super) fn tell(&self, title: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,6 +140,25 @@ impl Missing {
             }
             Self::NotLoaded { module } => write!(f, "the module {module} is installed but not loaded"),
             _ => f.write_str("it was built without, and can load no modules"),
+        }
+    }
+}
+
+impl fmt::Display for NoWalk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(why) => why.fmt(f),
+            Self::Asked(what) => write!(f, "it does not tell {what}"),
+            Self::Namespace => f.write_str("the sockets are those of another network namespace"),
+            Self::LookUps { sockets, of } => {
+                write!(f, "{sockets} of the first {of} sockets would have to be looked up one by one")
+            }
+            Self::Dearer(why) => write!(f, "a dump costs less: {why}"),
+            Self::Differs => f.write_str("it would not tell what this kernel tells"),
+            Self::Few { sockets } => write!(f, "a dump of {sockets} sockets costs less"),
+            Self::Table => {
+                f.write_str("the table changes all the time, or has too many sockets in one place")
+            }
         }
     }
 }

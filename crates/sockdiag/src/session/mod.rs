@@ -55,6 +55,8 @@ pub struct Session {
     /// The words for the namespaces, and whether other ends are in more of them.
     netns: Option<(std::ffi::OsString, bool)>,
     explain: bool,
+    /// See [`Question::lean`].
+    lean: bool,
     reader: Reader,
     scopes: Scopes,
     enricher: Enricher,
@@ -175,6 +177,7 @@ impl Session {
             sources,
             netns: question.netns.map(|words| (words, peers)),
             explain: question.explain,
+            lean: question.lean && !polls_again,
             reader,
             scopes,
             enricher,
@@ -274,8 +277,7 @@ impl Session {
     /// of one namespace.
     pub fn probe(&mut self) -> Option<Probe> {
         let is_tcp = self.selected.tables == TableSet::only(Table::Tcp);
-        let is_live =
-            self.sources == Sources { selinuxfs: self.sources.selinuxfs.clone(), ..Sources::default() };
+        let is_live = self.sources.are_live() && self.sources.ip_local_port_range.is_none();
         if !is_tcp || !is_live || !self.selected.states.contains(State::Listen) {
             return None;
         }
@@ -389,6 +391,17 @@ impl Session {
         if self.needs.has(Needs::PORTS) {
             learn_ports(&mut pipeline, &mut self.scopes);
         }
+        let ahead = match self.instead.as_slice() {
+            [] => {
+                let query = Query {
+                    lean: self.lean,
+                    storages: self.storages.clone(),
+                    ..question::query(&self.selected, self.needs, Table::Tcp)
+                };
+                walked_ahead(&self.scopes, &self.selected, query, pipeline.sources, sink)
+            }
+            _ => Vec::new(),
+        };
         let most = scopes::most_kept();
         'scopes: for (number, scope) in self.scopes.all_mut().iter_mut().enumerate() {
             if !scope.listed {
@@ -396,8 +409,9 @@ impl Session {
             }
             if let Some(namespace) = &scope.namespace {
                 sink.namespace(Some(&namespace.facts));
+                let is_known = ahead.iter().any(|(inode, _)| *inode == namespace.facts.inode);
                 // One that ended meanwhile has no sockets.
-                if !scope.access.is_there() {
+                if !is_known && !scope.access.is_there() {
                     continue;
                 }
                 pipeline.enter(number as u32, gate(number));
@@ -405,11 +419,12 @@ impl Session {
             let netns = scope.inode().unwrap_or(0);
             course.visited.push(netns);
             for table in self.selected.dumps() {
-                let instead = self.instead.iter().filter(|_| table == Table::Tcp);
+                let instead = self.instead.iter().chain(&ahead).filter(|_| table == Table::Tcp);
                 let query = Query {
                     instead: instead.into_iter().find_map(|(at, ask)| (*at == netns).then(|| ask.clone())),
                     programs: scope.programs.clone(),
                     storages: self.storages.clone(),
+                    lean: self.lean,
                     ..question::query(&self.selected, self.needs, table)
                 };
                 if let Err(error) = pipeline.list(&query, &mut scope.access) {
@@ -450,6 +465,27 @@ fn no_doubt(scope: &Scope) -> Result<(), AskError> {
         Some(remark) => Err(AskError::DestroyInDoubt(remark.clone())),
         None => Ok(()),
     }
+}
+
+/// What one walk tells of the TCP sockets of all namespaces that are listed, if there
+/// are several.
+fn walked_ahead(
+    scopes: &Scopes,
+    selected: &Selected,
+    query: Query,
+    sources: &Sources,
+    sink: &dyn Rows,
+) -> Vec<(u64, Arc<dyn Instead>)> {
+    let listed = || scopes.all().iter().filter(|scope| scope.listed);
+    let inodes: Vec<u64> = listed().filter_map(Scope::inode).collect();
+    if inodes.len() < 2 || !selected.dumps().any(|table| table == Table::Tcp) {
+        return Vec::new();
+    }
+    // What the kernel alone can test is in all programs or in none.
+    let programs = listed().next().map(|scope| scope.programs.clone()).unwrap_or_default();
+    let query = Query { programs, ..query };
+    let mut home = scopes.home();
+    source::ahead(&query, sources, &inodes, &mut home, &mut |notice| sink.notice(notice))
 }
 
 /// Counts the ephemeral ports in use in all namespaces that are listed.

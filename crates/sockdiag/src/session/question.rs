@@ -31,6 +31,9 @@ pub struct Question {
     /// What the fields that are read need; what the filter and the order need
     /// is added.
     pub needs: Needs,
+    /// Whether rows are read by fields whose needs are in `needs`, and in no other
+    /// way: what else a reply has may then be missing, owner, cookie and timer too.
+    pub lean: bool,
     /// The order of rows, and how many of them.
     pub order: Order,
     /// What must hold of a row.
@@ -67,6 +70,7 @@ impl Question {
         Self {
             selected,
             needs: Needs::NONE,
+            lean: false,
             order: Order::default(),
             filter: None,
             sources: Sources::default(),

@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use super::exchange::{Failure, open_failed};
+use super::walk::Walker;
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
 
@@ -17,6 +18,7 @@ use crate::sys::opener::Opener;
 pub struct Access {
     opener: Opener,
     diag: Option<Netlink>,
+    walker: Option<Box<Walker>>,
 }
 
 impl Access {
@@ -27,7 +29,7 @@ impl Access {
 
     /// To those of another namespace.
     pub(crate) fn to(opener: Opener) -> Self {
-        Self { opener, diag: None }
+        Self { opener, diag: None, walker: None }
     }
 
     /// Where things of the namespace are opened.
@@ -68,8 +70,19 @@ impl Access {
         self.diag.is_some() || self.opener.run(|| ()).is_ok()
     }
 
+    /// Takes the loaded walk that was kept, if any.
+    pub(super) fn walker(&mut self) -> Option<Box<Walker>> {
+        self.walker.take()
+    }
+
+    /// Keeps a loaded walk.
+    pub(super) fn keep_walker(&mut self, walker: Box<Walker>) {
+        self.walker = Some(walker);
+    }
+
     /// Closes what was kept.
     pub(crate) fn close(&mut self) {
         self.diag = None;
+        self.walker = None;
     }
 }

@@ -13,6 +13,7 @@ use super::access::Access;
 use crate::fields::Needs;
 use crate::filter::{self, Dialect, Expr, Pinned};
 use crate::model::{Family, FamilySet, Origin, Record, SourceKind, StateSet, Table, TableSet, Window};
+use crate::notice::NoWalk;
 use crate::sys::{self, clock, errno_text};
 
 /// The longest message that a recording may hold, header included, in bytes.
@@ -45,6 +46,9 @@ pub struct Query {
     pub tables: TableSet,
     /// What the shown fields need.
     pub needs: Needs,
+    /// Whether nothing is read of a row but by fields whose needs are in `needs`,
+    /// so that the rest of a reply may be missing.
+    pub lean: bool,
     /// Families whose records are wanted.
     pub families: FamilySet,
     /// The family option that was given last; `inet` or `inet6` here means
@@ -76,6 +80,7 @@ impl Query {
             table,
             tables: TableSet::only(table),
             needs: Needs::NONE,
+            lean: false,
             families: FamilySet::INET,
             preferred: None,
             states: StateSet::ALL,
@@ -99,6 +104,19 @@ pub trait Instead: fmt::Debug + Send + Sync {
     /// The records, each with the time in which it was read; `None` where only a dump
     /// can tell.
     fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>>;
+
+    /// Hands the records to `take`, until that wants no more; `false`, with nothing
+    /// handed over, where only a dump can tell.
+    fn tell(
+        &self,
+        query: &Query,
+        access: &mut Access,
+        take: &mut dyn FnMut(&[u8], Window) -> ControlFlow<()>,
+    ) -> bool {
+        let Some(records) = self.ask(query, access) else { return false };
+        let _ = records.iter().try_for_each(|(record, window)| take(record, *window));
+        true
+    }
 }
 
 /// Where a message of this machine's kernel comes from.
@@ -210,6 +228,8 @@ pub enum DumpErrorKind {
         /// The line's number, counted from 1.
         line: u64,
     },
+    /// A walk of the kernel's tables did not come to its end.
+    Walk(NoWalk),
     /// A recording holds an error of the recorded kernel, by its number.
     Recorded(i32),
     /// A recording ended without saying so, or inside a message.
@@ -248,6 +268,7 @@ impl fmt::Display for DumpError {
             DumpErrorKind::BadLine { path, line } => {
                 write!(f, "{}: line {line} is too long or has no end", path.display())?;
             }
+            DumpErrorKind::Walk(why) => write!(f, "the walk of its table ended early: {why}")?,
             DumpErrorKind::Recorded(errno) => write!(f, "recorded error: {}", errno_text(*errno))?,
             DumpErrorKind::RecordingEof => f.write_str("the recording ends early")?,
             DumpErrorKind::DamagedRecording { offset, length } => {

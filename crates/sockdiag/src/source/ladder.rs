@@ -24,9 +24,10 @@ use super::exchange::{self, Consumer, Ended, Failure, ask_one, exchange};
 use super::proc_net;
 use super::replay::deficit;
 use super::request::{by_family, legacy, legacy_type, one_socket};
-use super::sources::Sources;
+use super::sources::{Sources, Way};
+use super::walk;
 use crate::model::{Family, Origin, Record, StateSet, Table, Window};
-use crate::notice::Notice;
+use crate::notice::{NoWalk, Notice};
 use crate::sys::netlink::Netlink;
 
 /// Bytes of IPv6 records that may wait for the IPv4 ones.
@@ -42,6 +43,24 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
+    if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp && query.instead.is_none() {
+        let is_chosen = if sources.way == Way::Best { walk::pays(query, run.access) } else { Ok(()) };
+        match is_chosen.and_then(|()| run.walk(families)) {
+            Ok(walked) => {
+                if sources.tells_way {
+                    let walk::Walked { sockets, looked_up } = walked;
+                    notices(Notice::Walked { sockets, looked_up });
+                }
+                return Ok(());
+            }
+            Err(why) if run.rows > 0 => {
+                let kind = DumpErrorKind::Walk(why);
+                return Err(DumpError { request: query.name(), rows_delivered: run.rows, kind });
+            }
+            Err(why) if sources.tells_way => run.say(Notice::NotWalked { why }),
+            Err(_) => {}
+        }
+    }
     let failure = match run.netlink(families, ASIDE_BYTES) {
         Ok(()) => return Ok(()),
         Err(failure) => failure,
@@ -84,7 +103,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    fn of(query: &Query) -> Self {
+    pub(super) fn of(query: &Query) -> Self {
         let Self { inet, inet6 } = Self::preferred(query);
         Self {
             inet: inet && query.families.contains(Family::Inet),
@@ -131,6 +150,16 @@ impl<'q, 'v> Run<'q, 'v> {
         Self { query, access, visit, notices, rows: 0, modern }
     }
 
+    /// Walks the kernel's tables instead of asking for a dump.
+    fn walk(&mut self, families: Families) -> Result<walk::Walked, NoWalk> {
+        let Self { query, access, visit, rows, .. } = self;
+        let origin = live_origin(query);
+        walk::dump(query, families, access, &mut |bytes, window| {
+            *rows += 1;
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
+        })
+    }
+
     fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {
         // Only a dump brings the values of BPF maps.
         let plain = self.query.storages == Storages::None;
@@ -138,11 +167,7 @@ impl<'q, 'v> Run<'q, 'v> {
             let _ = self.hand_on(&record, window);
             return Ok(());
         }
-        if plain
-            && let Some(instead) = &self.query.instead
-            && let Some(records) = instead.ask(self.query, self.access)
-        {
-            let _ = records.iter().try_for_each(|(record, window)| self.hand_on(record, *window));
+        if plain && self.instead() {
             return Ok(());
         }
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
@@ -162,6 +187,17 @@ impl<'q, 'v> Run<'q, 'v> {
         let _ = self.conclude(Err(failure));
         let result = self.with_a_program(Self::legacy);
         self.conclude(result)
+    }
+
+    /// What stands in for a dump, if it can tell.
+    fn instead(&mut self) -> bool {
+        let Self { query, access, visit, rows, .. } = self;
+        let Some(instead) = &query.instead else { return false };
+        let origin = live_origin(query);
+        instead.tell(query, access, &mut |bytes, window| {
+            *rows += 1;
+            visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
+        })
     }
 
     /// The only socket that is wanted, asked for by its identity.

@@ -38,7 +38,10 @@ mod summary;
 mod tipc;
 mod unix;
 mod vsock;
+mod walk;
 mod xdp;
+
+use std::sync::Arc;
 
 use sockdiag_wire::ipproto::IPPROTO_TCP;
 
@@ -60,14 +63,43 @@ pub(crate) use missing::bound_inactive;
 pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
-pub use sources::Sources;
 pub(crate) use sources::ports_listed;
+pub use sources::{Sources, Way};
 pub use summary::{Summary, summary, summary_in};
 
 /// Asks for the TCP socket of this identity that is bound to no interface;
 /// there is one answer, with number 0.
 pub(crate) fn listener_request(pinned: &Pinned) -> Option<Vec<u8>> {
     request::one_socket(&Query::of(Table::Tcp), pinned, 0, 0)
+}
+
+/// What a single walk of the kernel's tables tells of the TCP sockets of these
+/// namespaces, by inode, in place of a dump in each; nothing where dumps
+/// are the better way.
+pub(crate) fn ahead(
+    query: &Query,
+    sources: &Sources,
+    inodes: &[u64],
+    access: &mut Access,
+    notices: &mut dyn FnMut(Notice),
+) -> Vec<(u64, Arc<dyn Instead>)> {
+    let is_live = sources.tcpdiag_file.is_none() && !sources.text_is_forced(query.table);
+    if !is_live || !matches!(sources.way, Way::Walk | Way::Best) {
+        return Vec::new();
+    }
+    let is_chosen = match sources.way {
+        Way::Best => walk::pays_for(inodes.len(), query, access),
+        _ => Ok(()),
+    };
+    match is_chosen.and_then(|()| walk::ahead(query, inodes, access)) {
+        Ok(shares) => shares,
+        Err(why) => {
+            if sources.tells_way {
+                notices(Notice::NotWalked { why });
+            }
+            Vec::new()
+        }
+    }
 }
 
 /// Hands every record of one table to `visit`, from the best source there is.

@@ -30,6 +30,27 @@ const LONGEST_RANGE: u64 = 4 << 10;
 /// Likewise of the list of reserved ports: every other one of them is shorter.
 const LONGEST_LIST: u64 = 256 << 10;
 
+/// Which way to the kernel's own tables is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// The best that can tell what is asked.
+    #[default]
+    Best,
+    /// A walk of the tables themselves by a program in the kernel; another way
+    /// where that cannot tell.
+    Walk,
+    /// Dumps of sock_diag, and text where there are none.
+    Netlink,
+    /// The text of /proc/net, of tables that have any.
+    Text,
+}
+
+impl Way {
+    /// Those that can be asked for, by name.
+    pub const NAMED: [(&'static str, Self); 3] =
+        [("walk", Self::Walk), ("netlink", Self::Netlink), ("proc", Self::Text)];
+}
+
 /// Files that stand in for the kernel.  `None` is "not set": a variable set to
 /// nothing is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +94,10 @@ pub struct Sources {
     /// Where SELinux's own files are, if it is on and that was found out; no
     /// variable says so.
     pub selinuxfs: Option<PathBuf>,
+    /// Which way to the kernel's tables is taken; no variable says so.
+    pub way: Way,
+    /// Whether it is said which way was taken, and why no other.
+    pub tells_way: bool,
 }
 
 impl Sources {
@@ -103,6 +128,8 @@ impl Sources {
             ip_local_port_range: env::var_os("PROC_IP_LOCAL_PORT_RANGE"),
             tcpdiag_file: env::var_os("TCPDIAG_FILE"),
             selinuxfs: None,
+            way: Way::Best,
+            tells_way: false,
         }
     }
 
@@ -114,9 +141,17 @@ impl Sources {
         path.into()
     }
 
+    /// Whether this machine's own kernel is asked: no file stands in for it, but for
+    /// that of the range of ports.
+    pub fn are_live(&self) -> bool {
+        let Self { ip_local_port_range, selinuxfs, way, tells_way, .. } = self.clone();
+        *self == Self { ip_local_port_range, selinuxfs, way, tells_way, ..Self::default() }
+    }
+
     /// Whether a table has to be read as text, whatever netlink could say.
     pub(super) fn text_is_forced(&self, table: Table) -> bool {
-        self.proc_root.is_some()
+        self.way == Way::Text
+            || self.proc_root.is_some()
             || match table {
                 Table::Mptcp => self.proc_net_mptcp.is_some(),
                 Table::Dccp => self.proc_net_dccp.is_some(),
@@ -223,6 +258,8 @@ mod tests {
         let moved = Sources { proc_root: Some("root".into()), ..Sources::default() };
         assert_eq!(moved.text_of(Table::Udp, Family::Inet), Some("root/net/udp".into()));
         assert!(moved.text_is_forced(Table::Udp) && moved.text_is_forced(Table::Mptcp));
+        let text = Sources { way: Way::Text, ..Sources::default() };
+        assert!(text.text_is_forced(Table::Tcp) && text.text_is_forced(Table::UnixStream));
     }
 
     #[test]

@@ -20,7 +20,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use rustix::io::Errno;
 use sockdiag_wire::bpf::{
     BPF_BTF_GET_FD_BY_ID, BPF_F_MMAPABLE, BPF_ITER_CREATE, BPF_LINK_CREATE, BPF_MAP_CREATE,
-    BPF_MAP_GET_FD_BY_ID, BPF_MAP_TYPE_ARRAY, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_LOAD, BPF_TRACE_ITER, Insn,
+    BPF_MAP_GET_FD_BY_ID, BPF_MAP_TYPE_ARRAY, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_LOAD, BPF_PROG_TEST_RUN,
+    BPF_TRACE_ITER, Insn,
 };
 
 /// Of a kernel's types more than this is no sensible answer.
@@ -145,6 +146,24 @@ struct LinkCreate {
 struct IterCreate {
     link_fd: u32,
     flags: u32,
+}
+
+/// `union bpf_attr` for `BPF_PROG_TEST_RUN`, up to the last member used.
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
 }
 
 /// `struct bpf_btf_info`.
@@ -348,6 +367,17 @@ pub(crate) fn start_iterator(link: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     unsafe { open(BPF_ITER_CREATE, &mut attr) }
 }
 
+/// Runs a program of the type that is run by bpf(2), without a context, on this
+/// thread; returns what it returned.
+pub(crate) fn run(program: BorrowedFd<'_>) -> Result<u32, Errno> {
+    let mut attr = TestRun { prog_fd: raw(program), ..TestRun::default() };
+    // SAFETY: the command reads numbers, all lengths of them zero, and writes
+    // its answer into `attr`.  What the program does with memory, the kernel has
+    // checked.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr) }?;
+    Ok(attr.retval)
+}
+
 #[cfg(test)]
 mod tests {
     use std::mem::offset_of;
@@ -356,8 +386,8 @@ mod tests {
     use sockdiag_wire::bpf::Reg::{R0, R1, R2, R6, R10};
     use sockdiag_wire::bpf::{
         Assembler, BPF_F_SLEEPABLE, BPF_FUNC_MAP_LOOKUP_ELEM, BPF_PROG_TYPE_SYSCALL, BtfInfoView, ByIdView,
-        Cond, InfoByFdView, IterCreateView, LinkCreateView, Lookup, MapCreateView, ProgLoadView, Wanted,
-        Width,
+        Cond, InfoByFdView, IterCreateView, LinkCreateView, Lookup, MapCreateView, ProgLoadView, TestRunView,
+        Wanted, Width,
     };
     use sockdiag_wire::btf::Btf;
     use sockdiag_wire::layout::Layout;
@@ -396,6 +426,8 @@ mod tests {
             LinkCreate as LinkCreateView::LAYOUT, "link_create.": prog_fd target_fd attach_type flags
                 iter_info iter_info_len;
             IterCreate as IterCreateView::LAYOUT, "iter_create.": link_fd flags;
+            TestRun as TestRunView::LAYOUT, "test.": prog_fd retval data_size_in data_size_out data_in data_out
+                repeat duration ctx_size_in ctx_size_out ctx_in ctx_out;
             BtfInfo as BtfInfoView::LAYOUT, "": btf btf_size id name name_len kernel_btf;
         }
         // The number has another name for each kind of object.

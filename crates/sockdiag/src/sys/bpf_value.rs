@@ -9,7 +9,7 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::io::Errno;
 
@@ -63,6 +63,12 @@ impl SharedValue {
         // time, which atomic numbers allow.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
     }
+
+    /// The same in numbers of eight bytes, less what is over.
+    pub(crate) fn longs(&self) -> &[AtomicU64] {
+        // SAFETY: as above; a page's beginning is aligned for every number.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.words / 2) }
+    }
 }
 
 impl Drop for SharedValue {
@@ -89,6 +95,8 @@ mod tests {
         value.words()[4999].store(7, Relaxed);
         let seen = std::thread::scope(|scope| scope.spawn(|| value.words()[4999].load(Relaxed)).join());
         assert_eq!(seen.expect("a thread"), 7);
+        let long = value.longs()[2499].load(Relaxed).to_ne_bytes();
+        assert_eq!((value.longs().len(), &long[4..]), (2500, &7_u32.to_ne_bytes()[..]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::model::{BadState, Selection};
+use sockdiag::source::Way;
 use sockdiag_options::{EXCLUDE, STATE};
 use sockdiag_render::columns::Shape;
 
@@ -62,6 +63,8 @@ pub(crate) struct Args {
     /// `--explain`: says what the reference keeps quiet about, though stderr is
     /// no terminal.
     pub(crate) explain: bool,
+    /// `--source`: the way to the kernel's tables.
+    pub(crate) way: Way,
     /// `--exit-code`: the status tells whether a socket was shown.
     pub(crate) exit_code: bool,
     /// `--netns LIST`: which network namespaces are listed.

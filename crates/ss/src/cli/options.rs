@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::model::{Family, StateSet, Table};
+use sockdiag::source::Way;
 use sockdiag_options::Key;
 use sockdiag_render::columns::Shape;
 
@@ -46,6 +47,14 @@ pub(crate) fn apply(
         Key::NoQueues => args.no_queues = true,
         Key::Oneline => args.oneline = true,
         Key::Explain => args.explain = true,
+        Key::Source => {
+            let found = Way::NAMED.iter().find(|(name, _)| *argument == **name);
+            let wrong = || {
+                let names = Way::NAMED.map(|(name, _)| name).join(", ");
+                format!("ss: --source cannot be {:?}, only {names}", argument.to_string_lossy())
+            };
+            args.way = found.ok_or_else(|| Exit::error(Exit::USAGE, wrong()))?.1;
+        }
         Key::ExitCode => args.exit_code = true,
         Key::Net => actions.enter_netns(argument)?,
         Key::Netns => args.netns = Some(argument.to_owned()),

@@ -196,6 +196,12 @@ impl<'a> Lookup<'a> {
         self.id(Wanted::structure(name))
     }
 
+    /// How many bytes a struct has.
+    pub fn bytes(&self, name: &'static str) -> Result<u32, NotFound> {
+        let wanted = Wanted::structure(name);
+        self.named(wanted).next().map(|(_, ty)| ty.size_or_type).ok_or(NotFound::Name(wanted))
+    }
+
     /// The number of a function, to call it or to attach to it.
     pub fn function(&self, name: &'static str) -> Result<u32, NotFound> {
         self.id(Wanted::function(name))

@@ -1,0 +1,111 @@
+//! The program that walks the kernel's hash tables of TCP sockets, and where
+//! the running kernel keeps what it reads.
+//!
+//! bpf(2) runs it step by step.  A step goes on where the last one ended, copies
+//! sockets into memory that this process maps, and ends after so many rounds or
+//! when that memory is full.  Established sockets, TIME-WAIT sockets and requests
+//! are in one table, listeners in another of the same form; the same program
+//! walks both.
+//!
+//! Nothing is locked and nothing kept.  Sockets are taken out of a bucket and put
+//! into one while it is read, and their memory is used again at once, but within
+//! an RCU section it stays a socket's.  Invariant: what a step leaves are whole
+//! buckets, and of a bucket
+//! - the list ended with the bucket's own number, so that no socket on the way had
+//!   moved to another bucket;
+//! - the list begins at its end as it did at its beginning, so that no socket was
+//!   put into it meanwhile: new ones come first;
+//! - each socket had the same addresses, ports, hash, state, namespace and cookie
+//!   after it was copied as in the copy.
+//!
+//! Else the bucket is begun again.  A socket whose memory was used again in the
+//! same bucket may be met twice; its address, which is part of the record, tells.
+//!
+//! Loops are `bpf_iter_num` (Linux 6.4), memory is read through `bpf_rdonly_cast`
+//! (Linux 6.2), all functions of the kernel.
+//!
+//! Source: Documentation/bpf/kfuncs.rst, Documentation/RCU/rculist_nulls.rst, and
+//! the kernel's BTF.
+
+#![allow(clippy::cast_possible_wrap, reason = "kernel structures are small; each cast is meant")]
+
+use sockdiag_wire::bpf::Reg::{R1, R2, R3};
+use sockdiag_wire::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Width};
+
+use super::fetch;
+use super::kernel::Members;
+use super::pieces::{HEADER, Pieces, Recipe, SOCK, at, fence, header};
+
+/// The number that the list of the first bucket of listeners ends with.
+const LISTENING: i32 = 1 << 29;
+
+/// The program, which writes to the value of this map, where there is room for so
+/// many records.
+pub(super) fn program(
+    members: &Members,
+    recipe: &Recipe,
+    map: i32,
+    room: i32,
+) -> Result<Vec<Insn>, AssembleError> {
+    let mut assembler = Assembler::new();
+    let a = &mut assembler;
+    let p = Pieces::new(a, members, recipe, room);
+    let (listeners, found, end) = (a.label(), a.label(), a.label());
+    p.find_tables(a, map);
+    a.load_at(Width::U64, R1, HEADER, at(header::LISTENERS));
+    a.jump_if(R1, Cond::Ne, 0, listeners);
+    p.table(a, (members.ehash, 0), (members.ehash_mask, 1), 8);
+    a.store_at(Width::U64, HEADER, at(header::NULLS), 0);
+    a.jump(found);
+    a.bind(listeners);
+    let heads = (members.lhash2, members.nulls_head.offset);
+    p.table(a, heads, (members.lhash2_mask, 1), members.listen_bucket);
+    a.store_at(Width::U64, HEADER, at(header::NULLS), LISTENING);
+    a.bind(found);
+
+    p.rounds(a);
+    a.load_at(Width::U64, SOCK, HEADER, at(header::NODE));
+    a.jump_if(SOCK, Cond::Set, 1, end);
+    p.load(a, R3, SOCK, 0, Width::U64);
+    a.store_at(Width::U64, HEADER, at(header::NODE), R3);
+    a.add(SOCK, -(members.nulls_node.offset as i32));
+    p.choose(a);
+    p.record(a);
+
+    a.bind(end);
+    a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
+    a.load_at(Width::U64, R2, HEADER, at(header::NULLS));
+    a.add(R2, R1);
+    a.alu(Alu::Lsh, R2, 1);
+    a.alu(Alu::Or, R2, 1);
+    a.jump_if(SOCK, Cond::Ne, R2, p.again);
+    fence(a);
+    Pieces::bucket(a);
+    p.load(a, R1, R1, 0, Width::U64);
+    a.load_at(Width::U64, R2, HEADER, at(header::HEAD));
+    a.jump_if(R1, Cond::Ne, R2, p.again);
+    a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
+    a.store_at(Width::U64, HEADER, at(header::START), R1);
+    p.next_bucket(a);
+
+    a.bind(p.begin);
+    fetch::sockets(&p, a);
+    a.load_at(Width::U64, R1, HEADER, at(header::START));
+    a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
+    Pieces::bucket(a);
+    p.load(a, R1, R1, 0, Width::U64);
+    a.store_at(Width::U64, HEADER, at(header::HEAD), R1);
+    a.store_at(Width::U64, HEADER, at(header::NODE), R1);
+    a.jump(p.next);
+
+    a.bind(p.again);
+    Pieces::count_again(a);
+    a.jump(p.begin);
+
+    // What there is of a bucket that is to be read again does not count.
+    a.bind(p.leave);
+    a.load_at(Width::U64, R1, HEADER, at(header::START));
+    a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
+    p.end(a);
+    Ok(assembler.finish()?.insns)
+}

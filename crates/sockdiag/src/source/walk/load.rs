@@ -1,0 +1,397 @@
+//! The program in the kernel: made for it, loaded, run step by step, and what
+//! the steps leave.
+//!
+//! Invariant: programs and maps end with their descriptors, which nobody else
+//! has; nothing is attached to anything.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "kernel integers are narrow; each cast is meant"
+)]
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rustix::io::Errno;
+use sockdiag_wire::bpf::{
+    self as wire, AssembleError, BPF_F_SLEEPABLE, BPF_PROG_TYPE_SYSCALL, Insn, Lookup, NotFound, Wanted,
+};
+use sockdiag_wire::btf::Btf;
+
+use super::compose::{Ask, Composer, Unfit};
+use super::kernel::Members;
+use super::members::{Kind, Wants};
+use super::nets::{self, Net};
+use super::pass::Take;
+use super::pieces::{LICENSE, Recipe, header, step};
+use super::record::{Layout, OWN_WORDS, Record};
+use super::{bound, hash};
+use crate::sys::bpf::{self, LoadError};
+use crate::sys::bpf_value::SharedValue;
+use crate::sys::clock;
+use crate::sys::kernel_types::KernelTypes;
+
+/// What programs and maps are called.
+const NAME: &str = "ss_walk";
+/// Bytes of records that a step may leave, unless a bucket has more.
+const USUAL: usize = 1 << 20;
+/// More than this no bucket may have.
+const MOST: usize = 32 << 20;
+/// Rounds of a step, each of them a socket or a bucket: a millisecond or two.
+const ROUNDS: u64 = 8 << 10;
+/// So often lists of bound sockets may have changed while they were read.
+const MOST_AGAIN: u64 = 10_000;
+/// More rounds the kernel does not do at a time.
+const MOST_ROUNDS: u64 = 4 << 20;
+
+/// Which table of the kernel's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Connections of any state.
+    Established = 0,
+    /// Listeners.
+    Listening = 1,
+    /// Sockets that are bound and neither listen nor connect.
+    Bound = 2,
+}
+
+/// What to tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Which table.
+    pub table: Table,
+    /// A bit for each state that is shown.
+    pub states: u32,
+    /// The family's number; 0 every.
+    pub family: u8,
+    /// Of which network namespaces.
+    pub scope: Scope,
+}
+
+/// Which network namespaces to tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The calling thread's.
+    Own,
+    /// All that use the same tables.
+    All,
+    /// The one with this address.
+    Of(u64),
+}
+
+/// Why there is no walk, or none to its end.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// No program can be made on this target.
+    Target,
+    /// The kernel shows no types of its own.
+    NoTypes,
+    /// Its types lack something.
+    Types(NotFound),
+    /// What it sends is not known.
+    Unfit(Unfit),
+    /// The program is none.
+    Program(AssembleError),
+    /// It was not loaded.
+    Load(LoadError),
+    /// A call failed.
+    Call(&'static str, Errno),
+    /// The kernel keeps its sockets elsewhere.
+    NoTable,
+    /// There are too many sockets in one bucket, or it changes all the time.
+    Bucket,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    /// Records handed on.
+    pub records: u64,
+    /// How often a bucket was begun again.
+    pub again: u64,
+    /// Steps.
+    pub steps: u64,
+    /// Whether the visitor wants no more.
+    pub stopped: bool,
+}
+
+impl Done {
+    /// Takes another walk along.
+    pub(super) fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.again += other.again;
+        self.steps += other.steps;
+        self.stopped |= other.stopped;
+    }
+}
+
+/// Loaded programs.
+pub(super) struct Walk {
+    members: Members,
+    layout: Layout,
+    recipe: Recipe,
+    /// So many records fit.
+    room: usize,
+    hash: OwnedFd,
+    /// Once it was asked for.
+    bound: Option<OwnedFd>,
+    shared: SharedValue,
+}
+
+impl Walk {
+    /// Makes and loads the program for records that have what is wanted.
+    ///
+    /// # Errors
+    /// What this kernel lacks or refuses.
+    #[cfg(test)]
+    pub(super) fn open(wants: Wants) -> Result<Self, Refused> {
+        Ok(Self::open_with(wants, &[], |_, _| Ok(()))?.0)
+    }
+
+    /// Likewise, with what is made for these messages out of records.
+    ///
+    /// # Errors
+    /// What this kernel lacks or refuses.
+    pub(super) fn composing(ask: Ask) -> Result<(Self, Composer), Refused> {
+        let find = |types: &Lookup<'_>, layout: &Layout| Composer::find(types, layout, ask);
+        Self::open_with(ask.wants(), &Composer::wanted(), find)
+    }
+
+    /// Likewise, with what else is found out of the kernel's types.
+    fn open_with<T>(
+        wants: Wants,
+        names: &[Wanted],
+        find: impl FnOnce(&Lookup<'_>, &Layout) -> Result<T, Unfit>,
+    ) -> Result<(Self, T), Refused> {
+        if !wire::SUPPORTED {
+            return Err(Refused::Target);
+        }
+        let types = KernelTypes::open().map_err(|_| Refused::NoTypes)?;
+        let btf = Btf::new(types.bytes()).ok_or(Refused::NoTypes)?;
+        let types = Lookup::new(btf, &[&Members::wanted(), &Layout::wanted(), names].concat());
+        let members = Members::find(&types).map_err(Refused::Types)?;
+        let layout = Layout::find(&types, wants).map_err(Refused::Types)?;
+        let more = find(&types, &layout).map_err(Refused::Unfit)?;
+        let recipe = Recipe::of(&layout).ok_or(Refused::NoTable)?;
+        let room = USUAL / usize::from(recipe.bytes).max(1);
+        let shared = shared(&recipe, room)?;
+        let map = shared.map().as_raw_fd();
+        let hash = loaded(hash::program(&members, &recipe, map, room as i32))?;
+        Ok((Self { members, layout, recipe, room, hash, bound: None, shared }, more))
+    }
+
+    /// Words of a record.
+    pub(super) fn words(&self) -> usize {
+        usize::from(self.recipe.bytes) / 8
+    }
+
+    /// How its records are laid out.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Every network namespace of the machine, the calling thread's first.
+    ///
+    /// # Errors
+    /// Where they cannot be told, or are too many.
+    pub(super) fn namespaces(&mut self) -> Result<Vec<Net>, Refused> {
+        let room = self.room * self.words() * 8 / nets::ENTRY;
+        let program = loaded(nets::program(&self.members, self.map(), room as i32))?;
+        self.begin(Asked { table: Table::Established, states: 0, family: 0, scope: Scope::Own }, 0);
+        self.set(header::ROUNDS, room as u64 + 1);
+        let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+        if result != step::DONE {
+            return Err(Refused::NoTable);
+        }
+        let count = self.number(header::COUNT) as usize;
+        let entries = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
+        Ok(entries.chunks_exact(nets::ENTRY / 8).take(count).filter_map(Net::read).collect())
+    }
+
+    /// Hands every record of a table to `visit`, each once.
+    ///
+    /// # Errors
+    /// Where the table cannot be walked to its end; records may have been handed on.
+    #[cfg(test)]
+    pub(super) fn each(
+        &mut self,
+        asked: Asked,
+        visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<Done, Refused> {
+        self.steps(asked, &mut |record, _| visit(record))
+    }
+
+    /// Likewise, with the time in which each record was read.
+    pub(super) fn steps(&mut self, asked: Asked, take: &mut Take<'_>) -> Result<Done, Refused> {
+        let is_bound = asked.table == Table::Bound;
+        if is_bound && self.bound.is_none() {
+            let insns = bound::program(&self.members, &self.recipe, self.map(), self.room as i32);
+            self.bound = Some(loaded(insns)?);
+        }
+        self.begin(asked, 0);
+        let mut done = Done::default();
+        let mut met = BTreeSet::new();
+        loop {
+            let bucket = self.number(header::BUCKET);
+            let program = self.bound.as_ref().filter(|_| is_bound).unwrap_or(&self.hash);
+            let begin = clock::now_ns();
+            let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+            if result == step::NOTHING {
+                return Err(Refused::NoTable);
+            }
+            done.steps += 1;
+            done.again = self.number(header::AGAIN);
+            let window = clock::since(begin);
+            let mut visit = |record: Record<'_>| take(record, window);
+            if self.hand_on(&mut done, is_bound.then_some(&mut met), &mut visit).is_break() {
+                done.stopped = true;
+                break;
+            }
+            if result == step::DONE {
+                break;
+            }
+            if is_bound && done.again > MOST_AGAIN {
+                return Err(Refused::Bucket);
+            }
+            if !is_bound && self.number(header::BUCKET) == bucket {
+                self.grow(asked, bucket, result)?;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Hands on what a step left.  A socket may have been met before: among the
+    /// bound ones at any time, else in the same bucket.
+    fn hand_on(
+        &self,
+        done: &mut Done,
+        mut met: Option<&mut BTreeSet<u64>>,
+        visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let count = self.number(header::COUNT) as usize;
+        let words = self.words();
+        let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
+        let own = |record: &[AtomicU64]| {
+            let [first, address, ..] = record else { return [0; OWN_WORDS] };
+            [first, address].map(|word| word.load(Relaxed))
+        };
+        // Where the bucket's records begin.
+        let (mut bucket, mut first) = (u64::MAX, 0);
+        for (number, record) in records.chunks_exact(words).take(count).enumerate() {
+            let [place, address] = own(record);
+            if place >> 40 != bucket {
+                (bucket, first) = (place >> 40, number);
+            }
+            let is_new = if let Some(met) = &mut met {
+                met.insert(address)
+            } else {
+                let mut before = records.chunks_exact(words).take(number).skip(first);
+                !before.any(|other| own(other)[1] == address)
+            };
+            if !is_new {
+                continue;
+            }
+            done.records += 1;
+            visit(record_of(&self.layout, record))?;
+        }
+        for number in [header::COUNT, header::START] {
+            self.set(number, 0);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn begin(&self, asked: Asked, bucket: u64) {
+        for (number, value) in [
+            (header::COUNT, 0),
+            (header::START, 0),
+            (header::BUCKET, bucket),
+            // A round leaves at most one record.
+            (header::ROUNDS, if asked.table == Table::Bound { ROUNDS.min(self.room as u64) } else { ROUNDS }),
+            (header::LISTENERS, (asked.table == Table::Listening).into()),
+            (header::STATES, asked.states.into()),
+            (header::FAMILY, asked.family.into()),
+            (header::OWN, (asked.scope == Scope::Own).into()),
+            (header::AGAIN, 0),
+            (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
+            (header::PORT_BEFORE, 0),
+            (header::ONE, 1),
+        ] {
+            self.set(number, value);
+        }
+    }
+
+    /// After a step that did not get through its first bucket: lets it take longer,
+    /// or leave more.
+    fn grow(&mut self, asked: Asked, bucket: u64, result: u32) -> Result<(), Refused> {
+        let again = self.number(header::AGAIN);
+        if result == step::MORE {
+            let rounds = self.number(header::ROUNDS);
+            if rounds >= MOST_ROUNDS {
+                return Err(Refused::Bucket);
+            }
+            self.set(header::ROUNDS, rounds * 2);
+            return Ok(());
+        }
+        let room = self.room * 4;
+        if room * usize::from(self.recipe.bytes) > MOST {
+            return Err(Refused::Bucket);
+        }
+        (self.shared, self.room) = (shared(&self.recipe, room)?, room);
+        self.hash = loaded(hash::program(&self.members, &self.recipe, self.map(), room as i32))?;
+        self.bound = None;
+        self.begin(asked, bucket);
+        self.set(header::AGAIN, again);
+        self.set(header::ROUNDS, ROUNDS.max(room as u64 * 2));
+        Ok(())
+    }
+
+    fn map(&self) -> i32 {
+        self.shared.map().as_raw_fd()
+    }
+
+    fn number(&self, number: usize) -> u64 {
+        self.shared.longs().get(number).map_or(0, |word| word.load(Relaxed))
+    }
+
+    fn set(&self, number: usize, value: u64) {
+        if let Some(word) = self.shared.longs().get(number) {
+            word.store(value, Relaxed);
+        }
+    }
+}
+
+/// The record that consists of these words.
+pub(super) fn record_of<'a>(layout: &'a Layout, words: &'a [AtomicU64]) -> Record<'a> {
+    let kind = match words.first().map_or(0, |word| (word.load(Relaxed) >> 32) as u8) {
+        0 => Kind::Full,
+        1 => Kind::TimeWait,
+        _ => Kind::Request,
+    };
+    Record::new(layout, kind, words)
+}
+
+/// Memory for so many records.
+fn shared(recipe: &Recipe, room: usize) -> Result<SharedValue, Refused> {
+    let bytes = header::LENGTH * 8 + room * usize::from(recipe.bytes);
+    SharedValue::new(NAME, bytes / 4).map_err(|error| Refused::Call("sharing memory", error))
+}
+
+/// The program in the kernel.
+fn loaded(insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedFd, Refused> {
+    bpf::load(&bpf::Program {
+        name: NAME,
+        license: LICENSE,
+        kind: BPF_PROG_TYPE_SYSCALL,
+        attach_type: 0,
+        target: 0,
+        flags: BPF_F_SLEEPABLE,
+        insns: &insns.map_err(Refused::Program)?,
+    })
+    .map_err(Refused::Load)
+}
+
+#[cfg(test)]
+mod tests;

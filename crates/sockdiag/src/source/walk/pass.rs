@@ -1,0 +1,150 @@
+//! A pass over all tables of the kernel, in the order of its own dumps.
+//!
+//! A dump is of one family and tells of listeners first, then of bound sockets, then of
+//! the rest; IPv4 comes before IPv6.  One pass serves both families: IPv6 records
+//! wait until those of IPv4 are over.  If there are more than may wait, none is kept
+//! and the tables are walked once more.
+//!
+//! Invariant: a record of IPv6 follows all of IPv4, and within a family a record of a
+//! table all of the tables before it.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::load::{Asked, Done, Refused, Scope, Table, Walk, record_of};
+use super::members::Member;
+use super::record::Record;
+use crate::model::{Family, State, StateSet, Window};
+
+/// Bytes of records that may wait.
+const ASIDE: usize = 4 << 20;
+/// Bytes of a buffer in which they do.
+const PIECE: usize = 64 << 10;
+
+/// What a pass is to tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// States, as they are asked for.
+    pub states: StateSet,
+    /// IPv4.
+    pub inet: bool,
+    /// IPv6.
+    pub inet6: bool,
+    /// Of which network namespaces.
+    pub scope: Scope,
+}
+
+/// Takes a record, and when it was read.
+pub(super) type Take<'t> = dyn FnMut(Record<'_>, Window) -> ControlFlow<()> + 't;
+
+impl Wanted {
+    /// The number of the only family; 0 if both are wanted.
+    pub(super) fn family(self) -> u8 {
+        match (self.inet, self.inet6) {
+            (true, false) => Family::Inet.number(),
+            (false, true) => Family::Inet6.number(),
+            _ => 0,
+        }
+    }
+
+    /// The tables to walk, each with the bits of the kernel's states to look for.
+    pub(super) fn tables(self) -> impl Iterator<Item = (Table, u32)> {
+        let none = !self.inet && !self.inet6;
+        let bit = |state: State| 1_u32 << state as u8;
+        let all = if none { 0 } else { self.states.bits() };
+        let listening = all & bit(State::Listen);
+        // The kernel keeps them as closed.
+        let bound = if all & bit(State::BoundInactive) == 0 { 0 } else { bit(State::Close) };
+        let rest = all & !bit(State::Listen) & !bit(State::BoundInactive) & !bit(State::NewSynRecv);
+        let tables = [(Table::Listening, listening), (Table::Bound, bound), (Table::Established, rest)];
+        tables.into_iter().filter(|(_, states)| *states != 0)
+    }
+}
+
+impl Walk {
+    /// Hands every record that is wanted to `take`.
+    ///
+    /// # Errors
+    /// Where a table cannot be walked to its end; records may have been handed on.
+    pub(super) fn pass(&mut self, wanted: Wanted, take: &mut Take<'_>) -> Result<Done, Refused> {
+        self.pass_with(wanted, ASIDE, take)
+    }
+
+    fn pass_with(&mut self, wanted: Wanted, limit: usize, take: &mut Take<'_>) -> Result<Done, Refused> {
+        let mut done = Done::default();
+        let mut aside = Aside { limit, ..Aside::default() };
+        let both = wanted.inet && wanted.inet6;
+        let family = wanted.family();
+        for (table, states) in wanted.tables() {
+            let asked = Asked { table, states, family, scope: wanted.scope };
+            let first = self.steps(asked, &mut |record, window| {
+                if both && record.get(Member::Family) == u64::from(Family::Inet6.number()) {
+                    aside.push(record, window);
+                    return ControlFlow::Continue(());
+                }
+                take(record, window)
+            })?;
+            done.add(first);
+            if done.stopped {
+                return Ok(done);
+            }
+        }
+        if aside.overflowed {
+            done.records -= aside.records;
+            done.add(self.pass_with(Wanted { inet: false, ..wanted }, 0, take)?);
+            return Ok(done);
+        }
+        let words = self.words();
+        for piece in &aside.pieces {
+            for record in piece.chunks_exact(words + 2) {
+                let [begin, end, words @ ..] = record else { continue };
+                let window = Window::new(begin.load(Relaxed), end.load(Relaxed));
+                if take(record_of(self.layout(), words), window).is_break() {
+                    done.stopped = true;
+                    return Ok(done);
+                }
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Records that wait, each behind its window; many small buffers, since one large one
+/// would fragment the heap.
+#[derive(Default)]
+struct Aside {
+    pieces: Vec<Vec<AtomicU64>>,
+    records: u64,
+    /// Bytes that may wait.
+    limit: usize,
+    /// Bytes of all records.
+    length: usize,
+    /// Whether more came; then none is kept.
+    overflowed: bool,
+}
+
+impl Aside {
+    fn push(&mut self, record: Record<'_>, window: Window) {
+        self.records += 1;
+        let words = record.words();
+        self.length += (words.len() + 2) * 8;
+        if self.overflowed {
+            return;
+        }
+        if self.length > self.limit {
+            self.overflowed = true;
+            self.pieces = Vec::new();
+            return;
+        }
+        let fits = |piece: &&mut Vec<AtomicU64>| piece.capacity() - piece.len() >= words.len() + 2;
+        let piece = match self.pieces.last_mut().filter(fits) {
+            Some(piece) => piece,
+            None => self.pieces.push_mut(Vec::with_capacity((PIECE / 8).max(words.len() + 2))),
+        };
+        piece.extend([window.begin_ns(), window.end_ns()].map(AtomicU64::new));
+        piece.extend(words.iter().map(|word| AtomicU64::new(word.load(Relaxed))));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

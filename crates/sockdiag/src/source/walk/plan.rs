@@ -1,0 +1,121 @@
+//! Whether a walk is the better way.
+//!
+//! Loading a program takes some milliseconds, in which a dump tells of thousands
+//! of sockets; a walk costs half of a dump for each socket.  A program in the
+//! request makes a dump cheaper: few sockets then leave the kernel, while a walk
+//! brings all of them.
+//!
+//! Source: proc_pid_net(5), `/proc/net/sockstat` and `sockstat6`.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use super::dump::can_tell;
+use crate::model::{State, StateSet};
+use crate::notice::NoWalk;
+use crate::source::access::Access;
+use crate::source::contract::Query;
+
+/// Below so many sockets a dump costs less than loading a program.
+const FEW: u64 = 25_000;
+/// No more of a file of counters is read.
+const LONGEST: u64 = 16 << 10;
+
+/// Whether a walk tells what is asked, and for less than a dump.
+///
+/// # Errors
+/// Why a dump is the better way.
+pub(in crate::source) fn pays(query: &Query, access: &Access) -> Result<(), NoWalk> {
+    can_tell(query)?;
+    if query.programs.modern.is_some() || query.programs.classic.is_some() {
+        return Err(NoWalk::Dearer("the kernel filters"));
+    }
+    // No table holds a closed socket.
+    let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
+    if query.states.minus(listening).is_empty() {
+        return Err(NoWalk::Dearer("a dump of listeners passes over connections"));
+    }
+    let sockets = counted(access);
+    if sockets < FEW { Err(NoWalk::Few { sockets }) } else { Ok(()) }
+}
+
+/// Whether one walk costs less than dumps in so many namespaces, each of which passes
+/// over the sockets of all of them.
+///
+/// # Errors
+/// Why dumps are the better way.
+pub(in crate::source) fn pays_for(namespaces: usize, query: &Query, access: &Access) -> Result<(), NoWalk> {
+    can_tell(query)?;
+    let text = read(access, "/proc/net/sockstat");
+    let sockets = counted_as(&["alloc"], &text);
+    let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
+    let passed_over = if query.states.minus(listening).is_empty() { 0 } else { sockets };
+    // In microseconds: a dump of nothing, and what each socket of another namespace
+    // takes of it; loading the programs, and what each socket takes of the walk.
+    let dumps = (namespaces as u64).saturating_mul(200 + passed_over / 18);
+    if dumps < 10_000 + sockets / 2 { Err(NoWalk::Few { sockets }) } else { Ok(()) }
+}
+
+/// How many TCP sockets a namespace has; 0 where it does not tell.
+fn counted(access: &Access) -> u64 {
+    let ipv4 = sockets(&read(access, "/proc/net/sockstat"));
+    if ipv4 < FEW { ipv4 + sockets(&read(access, "/proc/net/sockstat6")) } else { ipv4 }
+}
+
+/// A file of counters; nothing where it cannot be read.
+fn read(access: &Access, name: &str) -> String {
+    let mut text = String::new();
+    match access.open(Path::new(name)).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+        Ok(_) => text,
+        Err(_) => String::new(),
+    }
+}
+
+/// Adds up the sockets that a file of counters tells of: those in the tables, and
+/// those in TIME-WAIT.
+fn sockets(text: &str) -> u64 {
+    counted_as(&["inuse", "tw"], text)
+}
+
+/// Adds up what TCP's numbers of these names are.
+fn counted_as(names: &[&str], text: &str) -> u64 {
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("TCP: ").or_else(|| line.strip_prefix("TCP6: ")));
+    let mut words = line.unwrap_or_default().split_ascii_whitespace();
+    let mut count = 0_u64;
+    while let (Some(name), Some(number)) = (words.next(), words.next()) {
+        if names.contains(&name) {
+            count = count.saturating_add(number.parse().unwrap_or(0));
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Table;
+    use crate::source::Programs;
+
+    #[test]
+    fn sockets_are_counted_as_the_kernel_counts_them() {
+        let text = "sockets: used 9\nTCP: inuse 5 orphan 1 tw 7 alloc 13 mem 2\nUDP: inuse 3 mem 0\n";
+        assert_eq!(sockets(text), 12);
+        assert_eq!(sockets("TCP6: inuse 40000\nUDP6: inuse 2\n"), 40_000);
+        for odd in ["", "TCP:", "TCP: inuse", "TCP: inuse x tw", "UDP: inuse 3"] {
+            assert_eq!(sockets(odd), 0, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_small_table_is_dumped_and_so_is_what_the_kernel_filters() {
+        let access = Access::here();
+        let query = Query::of(Table::Tcp);
+        assert!(matches!(pays(&query, &access), Err(NoWalk::Few { sockets }) if sockets < FEW));
+        let programs = Programs { modern: None, classic: Some(vec![0; 8]) };
+        assert!(matches!(pays(&Query { programs, ..query.clone() }, &access), Err(NoWalk::Dearer(_))));
+        let states = StateSet::only(State::Listen);
+        assert!(matches!(pays(&Query { states, ..query.clone() }, &access), Err(NoWalk::Dearer(_))));
+        assert!(matches!(pays(&Query { table: Table::Udp, ..query }, &access), Err(NoWalk::Asked(_))));
+    }
+}
