@@ -3,6 +3,7 @@
 //! A chore is a row of [`CHORES`]; it gets the words after its name and says
 //! in one sentence why it could not be done.
 
+mod api;
 mod bare_dump;
 mod bench;
 mod churn;
@@ -40,6 +41,7 @@ struct Chore {
 }
 
 const CHORES: &[Chore] = &[
+    Chore { name: "api", words: api::WORDS, doc: api::DOC, run: api::run },
     Chore { name: "bench", words: bench::WORDS, doc: bench::DOC, run: bench::run },
     Chore { name: bare_dump::NAME, words: bare_dump::WORDS, doc: bare_dump::DOC, run: bare_dump::run },
     Chore { name: "churn", words: churn::WORDS, doc: churn::DOC, run: churn::run },

@@ -29,7 +29,7 @@
 //!
 //! Every fact that a socket reports has one name, which filters, orders and
 //! [`Row::value`] take; `docs/fields.md` of the repository lists all with unit
-//! and meaning, and [`fields::Catalog`] has them at run time.  What was neither
+//! and meaning, and [`Catalog`] has them at run time.  What was neither
 //! read nor filtered on is not asked of the kernel.  A fact that a socket does
 //! not report is `None`, which is not zero.
 //!
@@ -116,42 +116,54 @@
 //! ```
 //!
 //! Errors are types: [`AskError`] for a question that cannot be asked,
-//! [`source::DumpError`] for a table that could not be read.  Nothing here
-//! prints, ends the program or, but for [`source::Sources::from_env`], reads
-//! its environment.  Linux only; nothing needs root but what the kernel keeps
+//! [`DumpError`] for a table that could not be read.  Nothing here
+//! prints, ends the program or reads its environment.  Linux only; nothing needs root but what the kernel keeps
 //! from others: their processes, other namespaces, destroying.
 //!
-//! # The parts
+//! # What is stable
 //!
-//! Behind the front door data flows one way: bytes of a [`source`] become a
-//! [`model::Socket`], the [`filter`] keeps or drops it, [`enrich`] adds names,
-//! and a [`Sink`] takes the row.  What a socket can report, and what each fact
-//! costs, is said once, in the table of [`fields`].  [`namespaces`] finds other
-//! network namespaces.  The program `ss` is one poll of a [`Session`].
+//! What this page lists is the library.  Other modules are public for the programs of
+//! this repository, hidden here, and change without notice.
+//!
+//! Inside, data flows one way: a source reads bytes, they are decoded to a socket, the
+//! filter keeps or drops it, names are added, and a [`Sink`] takes the row.  What a
+//! socket can report, and what each fact costs, is said once, in the [`Catalog`].  The
+//! program `ss` is one poll of a [`Session`].
 
 #![deny(unsafe_code)]
 
+#[doc(hidden)]
 pub mod counters;
+#[doc(hidden)]
 pub mod descriptors;
+#[doc(hidden)]
 pub mod enrich;
+#[doc(hidden)]
 pub mod namespaces;
+#[doc(hidden)]
 pub mod notice;
+#[doc(hidden)]
 pub mod observer;
 mod pipeline;
+#[doc(hidden)]
 pub mod session;
 mod sink;
+#[doc(hidden)]
 pub mod sockets;
+#[doc(hidden)]
 pub mod source;
+#[doc(hidden)]
 pub mod sys;
 
 #[doc(hidden)]
-pub use sockdiag_facts::sort;
-pub use sockdiag_facts::{civil, ending, escape, fields, filter, model, number, order, past, rate};
+pub use sockdiag_facts::{civil, ending, escape, fields, filter, model, number, order, past, rate, sort};
 
 pub use counters::HostCounters;
-pub use fields::{OwnedValue, Value};
+pub use fields::{Catalog, Field, OwnedValue, Value};
 pub use model::{Family, Row, State, StateSet, Table};
+pub use notice::Notice;
 pub use observer::{Frame, FrameSink, Observer, Seen};
 pub use session::{AskError, Event, Follow, Outcome, PollError, Probe, Session, Verdict};
 pub use sink::Sink;
 pub use sockets::{Holding, OwnedRow, Sockets};
+pub use source::DumpError;
