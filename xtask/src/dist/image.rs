@@ -46,7 +46,12 @@ pub(super) fn image(dist: &mut Dist) -> Result<PathBuf, Why> {
         "layers": [described("application/vnd.oci.image.layer.v1.tar+gzip", &packed)],
     }));
     let mut index = described("application/vnd.oci.image.manifest.v1+json", &manifest);
-    index["annotations"] = json!({ "org.opencontainers.image.ref.name": dist.version });
+    // The first by podman, skopeo and buildah, the second by containerd and Docker.
+    let name = format!("sockdiag:{}", dist.version);
+    index["annotations"] = json!({
+        "org.opencontainers.image.ref.name": name,
+        "io.containerd.image.name": format!("localhost/{name}"),
+    });
     let index = text(&json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",

@@ -30,7 +30,8 @@ Make what is downloaded, in target/dist: a .deb (cargo-deb), a .rpm
 (cargo-generate-rpm), tarballs with install.sh, of the static programs too, an OCI
 image that holds the static programs alone, a list of what the programs are made of
 (SBOM, CycloneDX), the licences of third parties, and SHA256SUMS.  Only those that
-are named, or all.  The packagers are installed into target/tools when they are missing.";
+are named, or all.  The packagers are built when they are missing, and kept beside what
+else is fetched.";
 
 /// What is made.
 const PARTS: &[(&str, Make)] = &[
