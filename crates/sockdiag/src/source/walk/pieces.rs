@@ -16,7 +16,7 @@ use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 use sockdiag_wire::bpf::{
     Alu, Assembler, BPF_FUNC_GET_CURRENT_TASK, BPF_FUNC_JIFFIES64, Cond, Label, Member, Reg, Width,
 };
-use sockdiag_wire::socket::{TCP_NEW_SYN_RECV, TCP_SYN_RECV, TCP_TIME_WAIT};
+use sockdiag_wire::socket::{TCP_NEW_SYN_RECV, TCP_TIME_WAIT};
 
 use super::kernel::Members;
 use super::members::Kind;
@@ -284,7 +284,6 @@ impl<'m> Pieces<'m> {
         a.jump(shown);
         a.bind(request);
         a.mov(POINTER, Kind::Request as i32);
-        a.mov(R3, i32::from(TCP_SYN_RECV));
         a.bind(shown);
         a.load_at(Width::U64, R1, HEADER, at(header::STATES));
         a.alu(Alu::And, R3, 31);
