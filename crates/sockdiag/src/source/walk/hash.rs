@@ -18,8 +18,8 @@
 //! - each socket had the same addresses, ports, hash, state, namespace and cookie
 //!   after it was copied as in the copy.
 //!
-//! Else the bucket is begun again.  A socket whose memory was used again in the
-//! same bucket may be met twice; its address, which is part of the record, tells.
+//! Else the bucket is begun again.  So no socket is there twice either: one whose memory
+//! was used again for another in the same bucket came first in it.
 //!
 //! Loops are `bpf_iter_num` (Linux 6.4), memory is read through `bpf_rdonly_cast`
 //! (Linux 6.2), all functions of the kernel.

@@ -14,6 +14,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::bpf::{Bits, Lookup, NotFound, Wanted};
 
 use super::members::{BEGINNINGS, Base, Kind, Member, Missing, PRIVATE, Place, ROWS, Row, Wants, names};
@@ -127,7 +128,7 @@ impl Layout {
             let last = located.offset + located.bytes - 1;
             copied.extend((located.offset / WORD..=last / WORD).map(|word| (located.base, word * WORD)));
         }
-        copied.sort_unstable();
+        sort_by(&mut copied, &mut |one, other| one.cmp(other));
         copied.dedup();
         let copies = &mut self.copies[kind as usize];
         copies.extend(copied.iter().zip(OWN_WORDS as u16..).map(|((base, from), word)| Copy {
