@@ -232,7 +232,7 @@ const ALL: Kinds = Kinds(FULL.0 | TIME_WAIT.0 | REQUEST.0);
 
 impl Row {
     /// Where it lies; the first that the kernel has.
-    pub(super) fn places(&self) -> impl Iterator<Item = Place> + use<> {
+    pub(super) fn places(self) -> impl Iterator<Item = Place> + use<> {
         let line = PLACES.lines().nth(self.member as usize).unwrap_or_default();
         line.split_terminator('|').filter_map(Place::read)
     }

@@ -117,7 +117,7 @@ impl Layout {
     fn lay_out(&mut self, kind: Kind, types: &Lookup<'_>, wanted: Wants) -> Result<(), NotFound> {
         let mut found = Vec::new();
         for row in ROWS.iter().filter(|row| row.kinds.contains(kind) && row.wants.is_wanted(wanted)) {
-            match self.locate(types, row) {
+            match self.locate(types, *row) {
                 Ok(located) => found.push((row.member, located)),
                 Err(_) if row.missing == Missing::Zero => {}
                 Err(error) => return Err(error),
@@ -157,7 +157,7 @@ impl Layout {
     }
 
     /// Finds the first place of a row that the kernel has.
-    fn locate(&self, types: &Lookup<'_>, row: &Row) -> Result<Located, NotFound> {
+    fn locate(&self, types: &Lookup<'_>, row: Row) -> Result<Located, NotFound> {
         let mut missing = None;
         for place in row.places() {
             match self.place(types, &place) {
