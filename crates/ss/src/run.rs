@@ -19,7 +19,7 @@ use sockdiag::filter;
 use sockdiag::model::{Netns, Row, State, Table, TableSet};
 use sockdiag::notice::Notice;
 use sockdiag::session::{Parse, Question};
-use sockdiag::source::{DumpError, DumpErrorKind, Sources, Way};
+use sockdiag::source::{DumpError, DumpErrorKind, Sources};
 use sockdiag::sys::{errno_text, selinux};
 use sockdiag::{AskError, Event, Outcome, PollError, Session, Sink};
 use sockdiag_render::ss::Look;
@@ -43,7 +43,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let sources = Sources {
         selinuxfs: system.selinux.take().flatten(),
         way: args.way,
-        tells_way: args.explain || args.way == Way::Walk,
+        tells_way: args.explain,
         ..Sources::from_env()
     };
     let catalog = Catalog::shared();

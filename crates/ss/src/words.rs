@@ -56,10 +56,12 @@ pub(crate) fn line(notice: &Notice) -> String {
 pub(crate) fn is_for_people(notice: &Notice) -> bool {
     match notice {
         // The reference ends where events are lost, so whoever reads ours has
-        // to know; the other arises only where `SOCKDIAG_PROCESSES` asks for it.
-        Notice::EventsLost { .. } | Notice::HoldersRefused { .. } => false,
-        // These arise only where they are asked for.
-        Notice::Walked { .. } | Notice::NotWalked { .. } => false,
+        // to know; the others arise only where they are asked for: by
+        // `SOCKDIAG_PROCESSES`, `--source` or `--explain`.
+        Notice::EventsLost { .. }
+        | Notice::HoldersRefused { .. }
+        | Notice::Walked { .. }
+        | Notice::NotWalked { .. } => false,
         notice => reference::notice(notice).is_none(),
     }
 }

@@ -230,6 +230,7 @@ impl Expr {
     pub fn needs(&self) -> Needs {
         self.tests().fold(Needs::NONE, |needs, test| match test {
             Test::Field(test) => needs.union(test.needs()),
+            Test::Mark { .. } | Test::Cgroup(..) => needs.union(Needs::UNASKED),
             _ => needs,
         })
     }

@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sockdiag::filter::{CgroupError, FilterError, HostError, Mismatch, Remark, Reporter};
 use sockdiag::model::{BadState, BadTable, BpfComplaint, Empty};
-use sockdiag::notice::{Missing, NoIterator, Notice, Ownerless, Refusal, Tally, Unseen};
+use sockdiag::notice::{Missing, NoIterator, NoWalk, Notice, Ownerless, Refusal, Tally, Unseen};
 use sockdiag::source::{DumpError, DumpErrorKind};
 use sockdiag::sys::netns::EnterError;
 
@@ -127,6 +127,28 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             Notice::NamespaceGone { name: b"a b".to_vec(), errno: 2 },
             b"ss: network namespace a b: No such file or directory\n",
             true,
+        ),
+        (
+            Notice::Walked { sockets: 7, looked_up: 0 },
+            b"ss: 7 TCP sockets read by a walk of the kernel's tables\n",
+            false,
+        ),
+        (
+            Notice::Walked { sockets: 1, looked_up: 1 },
+            b"ss: 1 TCP socket read by a walk of the kernel's tables, 1 of them looked up one by one\n",
+            false,
+        ),
+        (
+            Notice::NotWalked {
+                why: NoWalk::Program(NoIterator::Rejected { errno: 22, log: "0: no".into() }),
+            },
+            b"ss: TCP sockets are dumped, not walked: the kernel does not load the program: Invalid argument (0: no)\n  0: no\n",
+            false,
+        ),
+        (
+            Notice::NotWalked { why: NoWalk::Few { sockets: 3 } },
+            b"ss: TCP sockets are dumped, not walked: a dump of 3 sockets costs less\n",
+            false,
         ),
         (
             Notice::HoldersRefused { why: NoIterator::Privilege },

@@ -11,6 +11,9 @@ use sockdiag_testkit::recording;
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::zoo::Zoo;
 
+use sockdiag_testkit::compare::run_cases;
+use sockdiag_testkit::skip;
+
 use super::{Case, case, check, rest, temporary};
 
 /// Every option that shows something that does not tick, every way to choose.
@@ -252,6 +255,32 @@ pub(super) fn sockets() -> Option<usize> {
     cases.push(case("dst 127.0.0.1 -tan").env("POSIXLY_CORRECT", "1").inside(&namespace));
     cases.push(case("-tan dst 127.0.0.1").env("POSIXLY_CORRECT", "1").inside(&namespace));
     Some(check(cases))
+}
+
+/// The same sockets read by a walk of the kernel's tables.  What the kernel alone
+/// can tell is not asked.
+pub(super) fn walked() -> Option<usize> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (namespace, _zoo) = frozen()?;
+    let program = format!("#!/bin/bash\nexec -a ss '{}' --source walk \"$@\"\n", super::OURS);
+    let program = temporary("live-walk", program.as_bytes());
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("it is ours");
+    let mut look = Command::new(&program);
+    namespace.enter(look.args(["-tan", "--explain"]));
+    let said = look.output().expect("it runs").stderr;
+    let said = String::from_utf8_lossy(&said);
+    if !said.contains("read by a walk") {
+        (|| skip!("no walk here: {said}"))();
+        return None;
+    }
+    let lines = LINES.iter().filter(|line| line.contains('t') && !line.contains("autobound"));
+    let more = ["-tanp", "-tlnep", "-tanmO", "-tanm --tos --cgroup --inet-sockopt", "-tanOp"];
+    let cases = lines.chain(&more).map(|line| case(line).inside(&namespace));
+    let report = run_cases(cases, &program).unwrap_or_else(|why| panic!("{why}"));
+    assert!(report.is_clean(), "{report}");
+    Some(report.agreed)
 }
 
 /// What is shown of the recording: all that ticks.

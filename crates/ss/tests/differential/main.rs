@@ -65,6 +65,7 @@ groups! {
     inet_proc_text: inet4::proc_text, 38;
     inet_recorded: inet4::recordings, 190;
     live_sockets: live::sockets, 200;
+    live_walked: live::walked, 170;
     live_recorded: live::recorded, 24;
     netpkt_answers: netpkt::answers, 220;
     netpkt_live: netpkt::live, 220;

@@ -16,6 +16,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sockdiag_facts::sort::sort_by;
+
 use super::compose::{Ask, Composed};
 use super::dump::{Run, Take, Walker, asked, can_tell, opened};
 use super::load::{Asked, Done, Refused, Scope};
@@ -256,7 +258,7 @@ impl Walker {
             .filter(|net| Some(net.tables) == tables && inodes.contains(&net.inode))
             .map(|net| Found { inode: net.inode, address: net.address, ..Found::default() })
             .collect();
-        found.sort_unstable_by_key(|found| found.inode);
+        sort_by(&mut found, &mut |one, other| one.inode.cmp(&other.inode));
         // Two of one number, and it is not known whose sockets are whose.
         found.dedup_by_key(|found| found.inode);
         Ok(found)

@@ -37,17 +37,17 @@ pub(super) fn program(
     let p = Pieces::new(a, members, recipe, room);
     let (fresh, port, end) = (a.label(), a.label(), a.label());
     p.find_tables(a, map);
-    p.table(a, (members.bhash2, members.bind_chain.offset), (members.bhash_size, 0), members.bind_bucket);
+    p.table(a, (members.bhash2, members.bind_chain), (members.bhash_size, 0), members.bind_bucket);
     p.rounds(a);
 
     // The next socket of a port.
     a.load_at(Width::U64, SOCK, HEADER, at(header::NODE));
     a.jump_if(SOCK, Cond::Eq, 0, port);
     entry(&p, a, header::NODE, header::BEFORE);
-    a.add(SOCK, -(members.owner_node.offset as i32));
-    p.load(a, R3, SOCK, members.state.offset, Width::U8);
+    a.add(SOCK, -(members.owner_node as i32));
+    p.load(a, R3, SOCK, members.state, Width::U8);
     a.jump_if(R3, Cond::Ne, i32::from(TCP_CLOSE), p.next);
-    p.load(a, R3, SOCK, members.number.offset, Width::U16);
+    p.load(a, R3, SOCK, members.number, Width::U16);
     a.jump_if(R3, Cond::Eq, 0, p.next);
     p.choose(a);
     p.record(a);
@@ -57,16 +57,16 @@ pub(super) fn program(
     a.load_at(Width::U64, SOCK, HEADER, at(header::PORT));
     a.jump_if(SOCK, Cond::Eq, 0, end);
     entry(&p, a, header::PORT, header::PORT_BEFORE);
-    a.add(SOCK, -(members.bind_node.offset as i32));
+    a.add(SOCK, -(members.bind_node as i32));
     let every = a.label();
     a.load_at(Width::U64, POINTER, HEADER, at(header::NET));
     a.jump_if(POINTER, Cond::Eq, 0, every);
-    p.load(a, R3, SOCK, members.bind_net.offset, Width::U64);
+    p.load(a, R3, SOCK, members.bind_net, Width::U64);
     a.jump_if(R3, Cond::Ne, POINTER, p.next);
     a.bind(every);
-    p.load(a, R3, SOCK, members.bind_owners.offset, Width::U64);
+    p.load(a, R3, SOCK, members.bind_owners, Width::U64);
     a.store_at(Width::U64, HEADER, at(header::NODE), R3);
-    a.add(SOCK, members.bind_owners.offset as i32);
+    a.add(SOCK, members.bind_owners as i32);
     a.store_at(Width::U64, HEADER, at(header::BEFORE), SOCK);
     a.jump(p.next);
 

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn message(attributes: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut message: Vec<u8> = (0..MSG_LEN as u8).collect();
+        let mut message: Vec<u8> = (0_u8..).take(MSG_LEN).collect();
         for (kind, payload) in attributes {
             put(&mut message, *kind, payload);
         }

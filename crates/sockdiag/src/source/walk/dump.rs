@@ -322,7 +322,8 @@ impl<'r, 't> Run<'r, 't> {
         let (message, window) = answer?;
         let told = InetDiagMsg::new(&message)?;
         // Its state may have changed to one that is not asked for.
-        self.query.states.contains_number(told.state()).then_some((message, window))
+        let is_wanted = told.state() == asked.state() || self.query.states.contains_number(told.state());
+        is_wanted.then_some((message, window))
     }
 
     /// Picks a socket out of a dump of those in its state.

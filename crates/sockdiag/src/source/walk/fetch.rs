@@ -37,7 +37,7 @@ const fn slot(lane: i32) -> i16 {
 
 /// Fetches the sockets of a group of buckets, where one begins.
 pub(super) fn sockets(p: &Pieces<'_>, a: &mut Assembler) {
-    let node = p.members.nulls_node.offset;
+    let node = p.members.nulls_node;
     let mut lines: Vec<u32> = p.own_words().map(|(from, _)| from / LINE * LINE).collect();
     lines.dedup();
     // The link itself fetches its own.

@@ -18,8 +18,8 @@
 //! - each socket had the same addresses, ports, hash, state, namespace and cookie
 //!   after it was copied as in the copy.
 //!
-//! Else the bucket is begun again.  A socket whose memory was used again in the
-//! same bucket may be met twice; its address, which is part of the record, tells.
+//! Else the bucket is begun again.  So no socket is there twice either: one whose memory
+//! was used again for another in the same bucket came first in it.
 //!
 //! Loops are `bpf_iter_num` (Linux 6.4), memory is read through `bpf_rdonly_cast`
 //! (Linux 6.2), all functions of the kernel.
@@ -58,7 +58,7 @@ pub(super) fn program(
     a.store_at(Width::U64, HEADER, at(header::NULLS), 0);
     a.jump(found);
     a.bind(listeners);
-    let heads = (members.lhash2, members.nulls_head.offset);
+    let heads = (members.lhash2, members.nulls_head);
     p.table(a, heads, (members.lhash2_mask, 1), members.listen_bucket);
     a.store_at(Width::U64, HEADER, at(header::NULLS), LISTENING);
     a.bind(found);
@@ -68,7 +68,7 @@ pub(super) fn program(
     a.jump_if(SOCK, Cond::Set, 1, end);
     p.load(a, R3, SOCK, 0, Width::U64);
     a.store_at(Width::U64, HEADER, at(header::NODE), R3);
-    a.add(SOCK, -(members.nulls_node.offset as i32));
+    a.add(SOCK, -(members.nulls_node as i32));
     p.choose(a);
     p.record(a);
 

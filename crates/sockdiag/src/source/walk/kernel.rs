@@ -5,82 +5,122 @@
 //!
 //! Source: the kernel's BTF; Documentation/bpf/kfuncs.rst.
 
-use sockdiag_wire::bpf::{Lookup, Member, NotFound, Wanted};
+use sockdiag_wire::bpf::{Lookup, NotFound, Wanted};
 
-/// Where the running kernel keeps what the program reads, and the numbers of its
-/// functions that the program calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Members {
-    pub nsproxy: Member,
-    pub net_ns: Member,
-    pub hashinfo: Member,
-    pub ehash: Member,
-    pub ehash_mask: Member,
-    pub lhash2: Member,
-    pub lhash2_mask: Member,
-    pub nulls_head: Member,
-    pub nulls_node: Member,
-    pub family: Member,
-    pub state: Member,
-    pub net: Member,
-    pub substate: Member,
-    pub cookie: Member,
-    pub hash: Member,
-    pub addresses: Member,
-    /// Bytes of a bucket of listeners.
-    pub listen_bucket: u32,
-    pub bhash2: Member,
-    pub bhash_size: Member,
-    pub bind_chain: Member,
-    pub bind_node: Member,
-    pub bind_net: Member,
-    pub bind_owners: Member,
-    /// The port that a socket is bound to.
-    pub number: Member,
-    /// What links namespaces.
-    pub nets: Member,
-    pub inode: Member,
-    /// What links a socket with others that are bound to the same port and address.
-    pub owner_node: Member,
-    /// Bytes of a bucket of bound ports.
-    pub bind_bucket: u32,
-    /// A struct that begins with two numbers of 64 bits.
-    pub word: u32,
-    pub cast: u32,
-    pub lock: u32,
-    pub unlock: u32,
-    pub loop_new: u32,
-    pub loop_next: u32,
-    pub loop_destroy: u32,
+/// The members and what the kernel's types call them: `NAME: "STRUCTURE" "PATH"`.
+macro_rules! members {
+    ($($(#[doc = $doc:literal])+ $name:ident: $structure:literal $path:literal;)+) => {
+        /// Where the running kernel keeps what the programs read, in bytes from the
+        /// beginning of a structure, and the numbers of its functions that the programs
+        /// call.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) struct Members {
+            $($(#[doc = $doc])+ pub $name: u32,)+
+            /// What links a socket with others that are bound to the same port and address.
+            pub owner_node: u32,
+            /// Bytes of a bucket of listeners.
+            pub listen_bucket: u32,
+            /// Bytes of a bucket of bound ports.
+            pub bind_bucket: u32,
+            /// A struct that begins with two numbers of 64 bits.
+            pub word: u32,
+            /// `bpf_rdonly_cast`.
+            pub cast: u32,
+            /// `bpf_rcu_read_lock`.
+            pub lock: u32,
+            /// `bpf_rcu_read_unlock`.
+            pub unlock: u32,
+            /// `bpf_iter_num_new`.
+            pub loop_new: u32,
+            /// `bpf_iter_num_next`.
+            pub loop_next: u32,
+            /// `bpf_iter_num_destroy`.
+            pub loop_destroy: u32,
+        }
+
+        /// What they are called, a line each; one text needs no addresses.
+        const NAMES: &str = concat!($($structure, " ", $path, "\n",)+);
+
+        impl Members {
+            /// Finds them.
+            ///
+            /// # Errors
+            /// The first that this kernel lacks.
+            pub(super) fn find(types: &Lookup<'_>) -> Result<Self, NotFound> {
+                let [word, cast, lock, unlock, loop_new, loop_next, loop_destroy] = types.ids(IDS)?;
+                let mut names = names();
+                Ok(Self {
+                    $($name: offset(types, names.next())?,)+
+                    // Until Linux 6.8 sockets were in two such lists.
+                    owner_node: offset(types, Some(("sock", "sk_bind2_node")))
+                        .or_else(|_| offset(types, Some(("sock_common", "skc_bind_node"))))?,
+                    listen_bucket: types.bytes("inet_listen_hashbucket")?,
+                    bind_bucket: types.bytes("inet_bind_hashbucket")?,
+                    word,
+                    cast,
+                    lock,
+                    unlock,
+                    loop_new,
+                    loop_next,
+                    loop_destroy,
+                })
+            }
+        }
+    };
 }
 
-const MEMBERS: [(&str, &str); 25] = [
-    ("task_struct", "nsproxy"),
-    ("nsproxy", "net_ns"),
-    ("net", "ipv4.tcp_death_row.hashinfo"),
-    ("inet_hashinfo", "ehash"),
-    ("inet_hashinfo", "ehash_mask"),
-    ("inet_hashinfo", "lhash2"),
-    ("inet_hashinfo", "lhash2_mask"),
-    ("inet_listen_hashbucket", "nulls_head"),
-    ("sock_common", "skc_nulls_node"),
-    ("sock_common", "skc_family"),
-    ("sock_common", "skc_state"),
-    ("sock_common", "skc_net.net"),
-    ("inet_timewait_sock", "tw_substate"),
-    ("sock_common", "skc_cookie"),
-    ("sock_common", "skc_hash"),
-    ("sock_common", "skc_daddr"),
-    ("inet_hashinfo", "bhash2"),
-    ("inet_hashinfo", "bhash_size"),
-    ("inet_bind_hashbucket", "chain"),
-    ("inet_bind2_bucket", "node"),
-    ("inet_bind2_bucket", "ib_net.net"),
-    ("inet_bind2_bucket", "owners"),
-    ("sock_common", "skc_num"),
-    ("net", "list.next"),
-    ("net", "ns.inum"),
-];
+members! {
+    /// A task's namespaces.
+    nsproxy: "task_struct" "nsproxy";
+    /// Its network namespace.
+    net_ns: "nsproxy" "net_ns";
+    /// The tables of a network namespace.
+    hashinfo: "net" "ipv4.tcp_death_row.hashinfo";
+    /// Established sockets, and as many buckets as this and one.
+    ehash: "inet_hashinfo" "ehash";
+    /// See `ehash`.
+    ehash_mask: "inet_hashinfo" "ehash_mask";
+    /// Listeners, and as many buckets as this and one.
+    lhash2: "inet_hashinfo" "lhash2";
+    /// See `lhash2`.
+    lhash2_mask: "inet_hashinfo" "lhash2_mask";
+    /// How the list of a bucket of listeners begins.
+    nulls_head: "inet_listen_hashbucket" "nulls_head";
+    /// What links sockets of a bucket.
+    nulls_node: "sock_common" "skc_nulls_node";
+    /// Family.
+    family: "sock_common" "skc_family";
+    /// State.
+    state: "sock_common" "skc_state";
+    /// Network namespace.
+    net: "sock_common" "skc_net.net";
+    /// State of a socket in TIME-WAIT.
+    substate: "inet_timewait_sock" "tw_substate";
+    /// Cookie.
+    cookie: "sock_common" "skc_cookie";
+    /// Hash, and ports behind it.
+    hash: "sock_common" "skc_hash";
+    /// Addresses of IPv4.
+    addresses: "sock_common" "skc_daddr";
+    /// Bound ports, and how many buckets of them.
+    bhash2: "inet_hashinfo" "bhash2";
+    /// See `bhash2`.
+    bhash_size: "inet_hashinfo" "bhash_size";
+    /// How the list of a bucket of bound ports begins.
+    bind_chain: "inet_bind_hashbucket" "chain";
+    /// What links ports of a bucket.
+    bind_node: "inet_bind2_bucket" "node";
+    /// A port's network namespace.
+    bind_net: "inet_bind2_bucket" "ib_net.net";
+    /// How the list of sockets of a port begins.
+    bind_owners: "inet_bind2_bucket" "owners";
+    /// The port that a socket is bound to.
+    number: "sock_common" "skc_num";
+    /// What links network namespaces.
+    nets: "net" "list.next";
+    /// The inode of one.
+    inode: "net" "ns.inum";
+}
 
 const IDS: [Wanted; 7] = [
     Wanted::structure("timespec64"),
@@ -92,87 +132,27 @@ const IDS: [Wanted; 7] = [
     Wanted::function("bpf_iter_num_destroy"),
 ];
 
+/// Structure and path of each member.
+fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    NAMES.lines().filter_map(|line| line.split_once(' '))
+}
+
+// Not inlined, since it is called for every member.
+#[inline(never)]
+fn offset(types: &Lookup<'_>, name: Option<(&'static str, &'static str)>) -> Result<u32, NotFound> {
+    let (structure, path) = name.unwrap_or_default();
+    types.member(structure, path).map(|member| member.offset)
+}
+
 impl Members {
     /// What is to be looked for among the kernel's types.
     pub(super) fn wanted() -> Vec<Wanted> {
-        let structs = MEMBERS.map(|(structure, _)| Wanted::structure(structure));
-        [&structs[..], &[Wanted::structure("sock")], &IDS].concat()
-    }
-
-    /// Finds them.
-    pub(super) fn find(types: &Lookup<'_>) -> Result<Self, NotFound> {
-        let [
-            nsproxy,
-            net_ns,
-            hashinfo,
-            ehash,
-            ehash_mask,
-            lhash2,
-            lhash2_mask,
-            nulls_head,
-            nulls_node,
-            family,
-            state,
-            net,
-            substate,
-            cookie,
-            hash,
-            addresses,
-            bhash2,
-            bhash_size,
-            bind_chain,
-            bind_node,
-            bind_net,
-            bind_owners,
-            number,
-            nets,
-            inode,
-        ] = types.members(&MEMBERS)?;
-        let [word, cast, lock, unlock, loop_new, loop_next, loop_destroy] = types.ids(IDS)?;
-        Ok(Self {
-            nsproxy,
-            net_ns,
-            hashinfo,
-            ehash,
-            ehash_mask,
-            lhash2,
-            lhash2_mask,
-            nulls_head,
-            nulls_node,
-            family,
-            state,
-            net,
-            substate,
-            cookie,
-            hash,
-            addresses,
-            listen_bucket: types.bytes("inet_listen_hashbucket")?,
-            bhash2,
-            bhash_size,
-            bind_chain,
-            bind_node,
-            bind_net,
-            bind_owners,
-            number,
-            nets,
-            inode,
-            // Until Linux 6.8 sockets were in two such lists.
-            owner_node: types
-                .member("sock", "sk_bind2_node")
-                .or_else(|_| types.member("sock_common", "skc_bind_node"))?,
-            bind_bucket: types.bytes("inet_bind_hashbucket")?,
-            word,
-            cast,
-            lock,
-            unlock,
-            loop_new,
-            loop_next,
-            loop_destroy,
-        })
+        let structs = names().map(|(structure, _)| Wanted::structure(structure));
+        structs.chain([Wanted::structure("sock")]).chain(IDS).collect()
     }
 
     /// Words of a socket that are compared with the copy, by where they lie.
     pub(super) fn identity(&self) -> [u32; 5] {
-        [self.addresses, self.hash, self.state, self.net, self.cookie].map(|member| member.offset & !7)
+        [self.addresses, self.hash, self.state, self.net, self.cookie].map(|offset| offset & !7)
     }
 }

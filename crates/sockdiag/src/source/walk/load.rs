@@ -10,7 +10,6 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -27,7 +26,7 @@ use super::members::{Kind, Wants};
 use super::nets::{self, Net};
 use super::pass::Take;
 use super::pieces::{LICENSE, Recipe, header, step};
-use super::record::{Layout, OWN_WORDS, Record};
+use super::record::{Layout, Record};
 use super::{bound, hash};
 use crate::sys::bpf::{self, LoadError};
 use crate::sys::bpf_value::SharedValue;
@@ -233,7 +232,7 @@ impl Walk {
         }
         self.begin(asked, 0);
         let mut done = Done::default();
-        let mut met = BTreeSet::new();
+        let mut met = Met { is_of_interest: is_bound, ..Met::default() };
         loop {
             let bucket = self.number(header::BUCKET);
             let program = self.bound.as_ref().filter(|_| is_bound).unwrap_or(&self.hash);
@@ -246,7 +245,7 @@ impl Walk {
             done.again = self.number(header::AGAIN);
             let window = clock::since(begin);
             let mut visit = |record: Record<'_>| take(record, window);
-            if self.hand_on(&mut done, is_bound.then_some(&mut met), &mut visit).is_break() {
+            if self.hand_on(&mut done, &mut met, &mut visit).is_break() {
                 done.stopped = true;
                 break;
             }
@@ -263,35 +262,17 @@ impl Walk {
         Ok(done)
     }
 
-    /// Hands on what a step left.  A socket may have been met before: among the
-    /// bound ones at any time, else in the same bucket.
+    /// Hands on what a step left.
     fn hand_on(
         &self,
         done: &mut Done,
-        mut met: Option<&mut BTreeSet<u64>>,
+        met: &mut Met,
         visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let count = self.number(header::COUNT) as usize;
-        let words = self.words();
         let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
-        let own = |record: &[AtomicU64]| {
-            let [first, address, ..] = record else { return [0; OWN_WORDS] };
-            [first, address].map(|word| word.load(Relaxed))
-        };
-        // Where the bucket's records begin.
-        let (mut bucket, mut first) = (u64::MAX, 0);
-        for (number, record) in records.chunks_exact(words).take(count).enumerate() {
-            let [place, address] = own(record);
-            if place >> 40 != bucket {
-                (bucket, first) = (place >> 40, number);
-            }
-            let is_new = if let Some(met) = &mut met {
-                met.insert(address)
-            } else {
-                let mut before = records.chunks_exact(words).take(number).skip(first);
-                !before.any(|other| own(other)[1] == address)
-            };
-            if !is_new {
+        for record in records.chunks_exact(self.words()).take(count) {
+            if met.is_of_interest && !met.is_new(record, done.again) {
                 continue;
             }
             done.records += 1;
@@ -371,6 +352,32 @@ pub(super) fn record_of<'a>(layout: &'a Layout, words: &'a [AtomicU64]) -> Recor
         _ => Kind::Request,
     };
     Record::new(layout, kind, words)
+}
+
+/// Which bound sockets of a bucket were met: one that was begun again may show them
+/// again.
+#[derive(Default)]
+struct Met {
+    is_of_interest: bool,
+    bucket: u64,
+    addresses: Vec<u64>,
+}
+
+impl Met {
+    /// Whether a record is the first of its socket.
+    fn is_new(&mut self, record: &[AtomicU64], again: u64) -> bool {
+        let [first, address, ..] = record else { return false };
+        let (bucket, address) = (first.load(Relaxed) >> 40, address.load(Relaxed));
+        if bucket != self.bucket {
+            self.bucket = bucket;
+            self.addresses.clear();
+        }
+        if again > 0 && self.addresses.contains(&address) {
+            return false;
+        }
+        self.addresses.push(address);
+        true
+    }
 }
 
 /// Memory for so many records.

@@ -124,6 +124,22 @@ impl Base {
         Self::Namespace,
     ];
 
+    /// The one of this name.
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "Socket" => Self::Socket,
+            "File" => Self::File,
+            "Ipv6" => Self::Ipv6,
+            "Congestion" => Self::Congestion,
+            "Route" => Self::Route,
+            "Metrics" => Self::Metrics,
+            "Cgroup" => Self::Cgroup,
+            "CgroupNode" => Self::CgroupNode,
+            "Namespace" => Self::Namespace,
+            _ => return None,
+        })
+    }
+
     /// The pointer that leads there; `None` of the socket itself.
     ///
     /// Members behind a null pointer are zero.
@@ -191,20 +207,49 @@ pub(super) struct Row {
     /// Its name here.
     pub member: Member,
     /// Which kinds of sockets have it.
-    pub kinds: &'static [Kind],
+    pub kinds: Kinds,
     /// What it is there for.
     pub wants: Wants,
     /// What happens where the kernel lacks it.
     pub missing: Missing,
-    /// Where it lies; the first that the kernel has.
-    pub places: &'static [Place],
 }
 
-const FULL: &[Kind] = &[Kind::Full];
-const TIME_WAIT: &[Kind] = &[Kind::TimeWait];
-const REQUEST: &[Kind] = &[Kind::Request];
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kinds(u8);
 
-/// A place, by its structure and member; `Base:` before it says what it counts from.
+impl Kinds {
+    /// Whether a kind is among them.
+    pub(super) const fn contains(self, kind: Kind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+}
+
+const FULL: Kinds = Kinds(1 << Kind::Full as u8);
+const TIME_WAIT: Kinds = Kinds(1 << Kind::TimeWait as u8);
+const REQUEST: Kinds = Kinds(1 << Kind::Request as u8);
+const ALL: Kinds = Kinds(FULL.0 | TIME_WAIT.0 | REQUEST.0);
+
+impl Row {
+    /// Where it lies; the first that the kernel has.
+    pub(super) fn places(self) -> impl Iterator<Item = Place> + use<> {
+        let line = PLACES.lines().nth(self.member as usize).unwrap_or_default();
+        line.split_terminator('|').filter_map(Place::read)
+    }
+}
+
+impl Place {
+    /// Reads `BASE:STRUCTURE.PATH WITH`.
+    fn read(text: &'static str) -> Option<Self> {
+        let (base, rest) = text.split_once(':')?;
+        let (structure, rest) = rest.split_once('.')?;
+        let (path, with) = rest.split_once(' ')?;
+        Some(Self { base: Base::of(base)?, structure, path, with })
+    }
+}
+
+/// A place as text, by its structure and member; `Base:` before it says what it counts
+/// from.
 macro_rules! place {
     ($structure:literal . $path:literal) => {
         place!(Socket : $structure . $path)
@@ -212,8 +257,11 @@ macro_rules! place {
     ($base:ident : $structure:literal . $path:literal) => {
         place!($base : $structure . $path with "")
     };
+    ($structure:literal . $path:literal with $with:literal) => {
+        place!(Socket : $structure . $path with $with)
+    };
     ($base:ident : $structure:literal . $path:literal with $with:literal) => {
-        Place { base: Base::$base, structure: $structure, path: $path, with: $with }
+        concat!(stringify!($base), ":", $structure, ".", $path, " ", $with, "|")
     };
 }
 
@@ -234,36 +282,39 @@ macro_rules! rows {
             kinds: $kinds,
             wants: Wants::$wants,
             missing: Missing::$missing,
-            places: &[$(place!($($base :)? $structure . $path $(with $with)?)),+],
         },)+];
+
+        /// Where they lie, a line each: as one text, of which no part needs the
+        /// address of another.
+        const PLACES: &str = concat!($($(place!($($base :)? $structure . $path $(with $with)?),)+ "\n",)+);
     };
 }
 
 rows! {
     /// Address family.
-    Family: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_family"];
+    Family: ALL, IDENTITY, Refuse, ["sock_common"."skc_family"];
     /// State; 6 and 12 tell kinds, not states.
-    State: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_state"];
+    State: ALL, IDENTITY, Refuse, ["sock_common"."skc_state"];
     /// Local port, in host order.
-    LocalPort: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_num"];
+    LocalPort: ALL, IDENTITY, Refuse, ["sock_common"."skc_num"];
     /// Remote port, in network order.
-    RemotePort: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_dport"];
+    RemotePort: ALL, IDENTITY, Refuse, ["sock_common"."skc_dport"];
     /// Local IPv4 address.
-    Local4: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_rcv_saddr"];
+    Local4: ALL, IDENTITY, Refuse, ["sock_common"."skc_rcv_saddr"];
     /// Remote IPv4 address.
-    Remote4: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_daddr"];
+    Remote4: ALL, IDENTITY, Refuse, ["sock_common"."skc_daddr"];
     /// Local IPv6 address, 16 bytes.
-    Local6: &Kind::ALL, IDENTITY, Zero, ["sock_common"."skc_v6_rcv_saddr"];
+    Local6: ALL, IDENTITY, Zero, ["sock_common"."skc_v6_rcv_saddr"];
     /// Remote IPv6 address, 16 bytes.
-    Remote6: &Kind::ALL, IDENTITY, Zero, ["sock_common"."skc_v6_daddr"];
+    Remote6: ALL, IDENTITY, Zero, ["sock_common"."skc_v6_daddr"];
     /// Interface that the socket is bound to.
-    Interface: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_bound_dev_if"];
+    Interface: ALL, IDENTITY, Refuse, ["sock_common"."skc_bound_dev_if"];
     /// Cookie; zero until somebody asked for it.
-    Cookie: &Kind::ALL, IDENTITY, Refuse, ["sock_common"."skc_cookie.counter"];
+    Cookie: ALL, IDENTITY, Refuse, ["sock_common"."skc_cookie.counter"];
     /// Whether IPv6 only.
     Ipv6Only: FULL, IDENTITY, Refuse, ["sock_common"."skc_ipv6only"];
     /// Inode of the network namespace.
-    NamespaceInode: &Kind::ALL, NAMESPACE, Zero, [Namespace: "net"."ns.inum"];
+    NamespaceInode: ALL, NAMESPACE, Zero, [Namespace: "net"."ns.inum"];
 
     /// State of a socket in TIME-WAIT.
     TimeWaitState: TIME_WAIT, IDENTITY, Refuse, ["inet_timewait_sock"."tw_substate"];
@@ -571,7 +622,7 @@ pub(super) fn names() -> Vec<Wanted> {
     for pointer in Base::ALL.into_iter().filter_map(Base::pointer) {
         add(Wanted::structure(pointer.structure));
     }
-    for place in ROWS.iter().flat_map(|row| row.places) {
+    for place in PLACES.lines().flat_map(|line| line.split_terminator('|')).filter_map(Place::read) {
         add(Wanted::structure(place.structure));
         if !place.with.is_empty() {
             add(Wanted::function(place.with));

@@ -55,7 +55,9 @@ impl Wanted {
         let listening = all & bit(State::Listen);
         // The kernel keeps them as closed.
         let bound = if all & bit(State::BoundInactive) == 0 { 0 } else { bit(State::Close) };
-        let rest = all & !bit(State::Listen) & !bit(State::BoundInactive) & !bit(State::NewSynRecv);
+        // Whoever asks for sockets that are being connected to asks for requests too.
+        let requests = if all & bit(State::SynRecv) == 0 { 0 } else { bit(State::NewSynRecv) };
+        let rest = all & !bit(State::Listen) & !bit(State::BoundInactive) | requests;
         let tables = [(Table::Listening, listening), (Table::Bound, bound), (Table::Established, rest)];
         tables.into_iter().filter(|(_, states)| *states != 0)
     }

@@ -14,9 +14,9 @@ use std::ffi::CStr;
 
 use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 use sockdiag_wire::bpf::{
-    Alu, Assembler, BPF_FUNC_GET_CURRENT_TASK, BPF_FUNC_JIFFIES64, Cond, Label, Member, Reg, Width,
+    Alu, Assembler, BPF_FUNC_GET_CURRENT_TASK, BPF_FUNC_JIFFIES64, Cond, Label, Reg, Width,
 };
-use sockdiag_wire::socket::{TCP_NEW_SYN_RECV, TCP_SYN_RECV, TCP_TIME_WAIT};
+use sockdiag_wire::socket::{TCP_NEW_SYN_RECV, TCP_TIME_WAIT};
 
 use super::kernel::Members;
 use super::members::Kind;
@@ -168,14 +168,14 @@ impl<'m> Pieces<'m> {
         a.call(BPF_FUNC_GET_CURRENT_TASK);
         a.mov(POINTER, R0);
         for member in [m.nsproxy, m.net_ns] {
-            self.load(a, POINTER, POINTER, member.offset, Width::U64);
+            self.load(a, POINTER, POINTER, member, Width::U64);
             a.jump_if(POINTER, Cond::Eq, 0, nothing);
         }
         a.load_at(Width::U64, R1, HEADER, at(header::OWN));
         a.jump_if(R1, Cond::Eq, 0, every);
         a.store_at(Width::U64, HEADER, at(header::NET), POINTER);
         a.bind(every);
-        self.load(a, POINTER, POINTER, m.hashinfo.offset, Width::U64);
+        self.load(a, POINTER, POINTER, m.hashinfo, Width::U64);
         a.jump_if(POINTER, Cond::Ne, 0, found);
         a.bind(nothing);
         a.mov(R0, step::NOTHING as i32);
@@ -185,17 +185,11 @@ impl<'m> Pieces<'m> {
 
     /// Tells in the header where buckets lie: so many bytes behind a pointer of the
     /// tables; as many as a number of theirs, `more` added, says.
-    pub(super) fn table(
-        &self,
-        a: &mut Assembler,
-        base: (Member, u32),
-        (count, more): (Member, i32),
-        stride: u32,
-    ) {
-        self.load(a, R3, POINTER, count.offset, Width::U32);
+    pub(super) fn table(&self, a: &mut Assembler, base: (u32, u32), (count, more): (u32, i32), stride: u32) {
+        self.load(a, R3, POINTER, count, Width::U32);
         a.add(R3, more);
         a.store_at(Width::U64, HEADER, at(header::BUCKETS), R3);
-        self.load(a, R3, POINTER, base.0.offset, Width::U64);
+        self.load(a, R3, POINTER, base.0, Width::U64);
         a.add(R3, base.1 as i32);
         a.store_at(Width::U64, HEADER, at(header::BASE), R3);
         a.store_at(Width::U64, HEADER, at(header::STRIDE), stride as i32);
@@ -260,31 +254,30 @@ impl<'m> Pieces<'m> {
         let (every_family, every_net) = (a.label(), a.label());
         let (time_wait, request) = (a.label(), a.label());
 
-        self.load(a, R3, SOCK, m.family.offset, Width::U16);
+        self.load(a, R3, SOCK, m.family, Width::U16);
         a.load_at(Width::U64, R1, HEADER, at(header::FAMILY));
         a.jump_if(R1, Cond::Eq, 0, every_family);
         a.jump_if(R1, Cond::Ne, R3, *next);
         a.bind(every_family);
         a.load_at(Width::U64, POINTER, HEADER, at(header::NET));
         a.jump_if(POINTER, Cond::Eq, 0, every_net);
-        self.load(a, R3, SOCK, m.net.offset, Width::U64);
+        self.load(a, R3, SOCK, m.net, Width::U64);
         a.jump_if(R3, Cond::Ne, POINTER, *next);
         a.bind(every_net);
 
         // The kind is in POINTER, the state that is shown in R3.
         let shown = a.label();
-        self.load(a, R3, SOCK, m.state.offset, Width::U8);
+        self.load(a, R3, SOCK, m.state, Width::U8);
         a.mov(POINTER, Kind::Full as i32);
         a.jump_if(R3, Cond::Eq, i32::from(TCP_TIME_WAIT), time_wait);
         a.jump_if(R3, Cond::Eq, i32::from(TCP_NEW_SYN_RECV), request);
         a.jump(shown);
         a.bind(time_wait);
         a.mov(POINTER, Kind::TimeWait as i32);
-        self.load(a, R3, SOCK, m.substate.offset, Width::U8);
+        self.load(a, R3, SOCK, m.substate, Width::U8);
         a.jump(shown);
         a.bind(request);
         a.mov(POINTER, Kind::Request as i32);
-        a.mov(R3, i32::from(TCP_SYN_RECV));
         a.bind(shown);
         a.load_at(Width::U64, R1, HEADER, at(header::STATES));
         a.alu(Alu::And, R3, 31);

@@ -14,6 +14,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::bpf::{Bits, Lookup, NotFound, Wanted};
 
 use super::members::{BEGINNINGS, Base, Kind, Member, Missing, PRIVATE, Place, ROWS, Row, Wants, names};
@@ -115,8 +116,8 @@ impl Layout {
 
     fn lay_out(&mut self, kind: Kind, types: &Lookup<'_>, wanted: Wants) -> Result<(), NotFound> {
         let mut found = Vec::new();
-        for row in ROWS.iter().filter(|row| row.kinds.contains(&kind) && row.wants.is_wanted(wanted)) {
-            match self.locate(types, row) {
+        for row in ROWS.iter().filter(|row| row.kinds.contains(kind) && row.wants.is_wanted(wanted)) {
+            match self.locate(types, *row) {
                 Ok(located) => found.push((row.member, located)),
                 Err(_) if row.missing == Missing::Zero => {}
                 Err(error) => return Err(error),
@@ -127,7 +128,7 @@ impl Layout {
             let last = located.offset + located.bytes - 1;
             copied.extend((located.offset / WORD..=last / WORD).map(|word| (located.base, word * WORD)));
         }
-        copied.sort_unstable();
+        sort_by(&mut copied, &mut |one, other| one.cmp(other));
         copied.dedup();
         let copies = &mut self.copies[kind as usize];
         copies.extend(copied.iter().zip(OWN_WORDS as u16..).map(|((base, from), word)| Copy {
@@ -156,10 +157,10 @@ impl Layout {
     }
 
     /// Finds the first place of a row that the kernel has.
-    fn locate(&self, types: &Lookup<'_>, row: &Row) -> Result<Located, NotFound> {
+    fn locate(&self, types: &Lookup<'_>, row: Row) -> Result<Located, NotFound> {
         let mut missing = None;
-        for place in row.places {
-            match self.place(types, place) {
+        for place in row.places() {
+            match self.place(types, &place) {
                 Ok(located) => return Ok(located),
                 Err(error) => missing = missing.or(Some(error)),
             }
@@ -359,7 +360,9 @@ mod tests {
     fn rows_stand_at_the_place_of_their_member() {
         for (index, row) in ROWS.iter().enumerate() {
             assert_eq!(row.member as usize, index);
-            assert!(!row.places.is_empty() && !row.kinds.is_empty(), "{:?}", row.member);
+            assert!(row.places().count() > 0, "{:?}", row.member);
+            assert!(row.places().all(|place| !place.structure.is_empty() && !place.path.is_empty()));
+            assert!(Kind::ALL.into_iter().any(|kind| row.kinds.contains(kind)), "{:?}", row.member);
         }
     }
 
@@ -378,7 +381,7 @@ mod tests {
                 assert_eq!(places, expected);
                 assert!(copies.iter().all(|copy| copy.from % 8 == 0));
                 for row in ROWS {
-                    let is_wanted = row.kinds.contains(&kind) && row.wants.is_wanted(wanted);
+                    let is_wanted = row.kinds.contains(kind) && row.wants.is_wanted(wanted);
                     let has = layout.has(kind, row.member);
                     assert!(!has || is_wanted, "{:?}", row.member);
                     assert!(has || !is_wanted || row.missing == Missing::Zero, "{:?}", row.member);
@@ -437,7 +440,7 @@ mod tests {
                     assert!(may_lack, "{} is needed", gone.name);
                     let lacks = ROWS
                         .iter()
-                        .any(|row| row.kinds.contains(&Kind::Full) && !layout.has(Kind::Full, row.member));
+                        .any(|row| row.kinds.contains(Kind::Full) && !layout.has(Kind::Full, row.member));
                     assert!(lacks || gone.kind == sockdiag_wire::bpf::Kind::Function, "{}", gone.name);
                 }
                 Err(error) => {

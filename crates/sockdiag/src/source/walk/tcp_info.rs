@@ -308,5 +308,5 @@ fn accurate_ecn(info: &mut Info, record: &Held<'_>, word: EcnWord) {
 /// The clock that timeouts are measured by, in milliseconds.
 fn now_ms() -> u32 {
     let now = clock_gettime(ClockId::Monotonic);
-    (now.tv_sec.wrapping_mul(1_000).wrapping_add(now.tv_nsec / 1_000_000)) as u32
+    (now.tv_sec.wrapping_mul(1_000).wrapping_add(now.tv_nsec / 1_000_000)).cast_unsigned() as u32
 }
