@@ -38,7 +38,7 @@ fn a_cause_is_told_with_what_follows_from_it() {
     assert!(
         findings[0]
             .sentence
-            .starts_with("129 connections wait to be accepted at 0.0.0.0:8080 where 128 may; 37 more")
+            .starts_with("129 connections are waiting to be accepted at 0.0.0.0:8080 (limit 128); 37 more")
     );
     assert_eq!(findings[0].title, "The accept queue of 0.0.0.0:8080 is full");
     assert_eq!(findings[0].next, "ss -ltnp 'sport = :8080'");
