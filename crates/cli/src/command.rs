@@ -34,8 +34,11 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100)
-        .after_help("sockdiag help COMMAND has examples of it.")
-        .after_long_help(format!("sockdiag help COMMAND has examples of it.\n\n{}", status_list(None)))
+        .after_help("For examples of a command, see sockdiag help COMMAND.")
+        .after_long_help(format!(
+            "For examples of a command, see sockdiag help COMMAND.\n\n{}",
+            status_list(None)
+        ))
         .subcommands(SUBCOMMANDS.iter().map(|known| {
             let command = (known.command)();
             let examples: Vec<String> =

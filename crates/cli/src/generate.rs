@@ -35,9 +35,13 @@ const SHELLS: [(&str, &str); 3] = [
 
 /// What help shows.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag generate man watch", "The manual page of watch: pipe it into man -l -."),
-    ("sockdiag generate man filter", "The language of filters; fields has every field."),
-    ("sockdiag generate all --prefix /usr/local", "Installs all pages and completions."),
+    ("sockdiag generate man watch", "Print the manual page of watch; to read it, pipe it into man -l -."),
+    (
+        "sockdiag generate man filter",
+        "Print the page on the language of filters; the page on all fields is \
+        called fields.",
+    ),
+    ("sockdiag generate all --prefix /usr/local", "Install all pages and completions."),
 ];
 
 /// The sub-command.
@@ -46,12 +50,12 @@ pub(crate) fn command() -> Command {
     Command::new("generate")
         .about("Print manual pages and shell completions, or install them")
         .long_about(
-            "Prints manual pages, or a script that completes words in a shell; with --prefix, writes them to where they \
-             are looked for.",
+            "Prints manual pages or the completion script of a shell; with --prefix, writes them to the \
+             directories where man and the shells look for them.",
         )
         .arg(
             Arg::new("WHAT")
-                .help("What is made: the manual, a shell's completions, or all of them (with --prefix)")
+                .help("What to generate: the manual, a shell's completions, or all of them (with --prefix)")
                 .required(true)
                 .value_parser(PossibleValuesParser::new(what)),
         )
@@ -75,11 +79,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let what = matches.get_one::<String>("WHAT").map_or(MAN, String::as_str);
     let page = matches.get_one::<String>("SUBCOMMAND").map(String::as_str);
     if page.is_some() && (what != MAN || matches.contains_id("prefix")) {
-        return Err(End::usage("the name of a page goes with man alone"));
+        return Err(End::usage("only man takes the name of a page"));
     }
     match matches.get_one::<OsString>("prefix") {
         Some(_) if what == DIAGNOSES => {
-            return Err(End::usage("the page of diagnoses is printed, not installed"));
+            return Err(End::usage("the page of diagnoses can only be printed, not installed"));
         }
         Some(prefix) => return install(Path::new(prefix), what),
         None => {}

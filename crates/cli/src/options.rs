@@ -27,9 +27,10 @@ const TSV: &str = "tsv";
 const FILTER_HELP: &str =
     "Which sockets, in the language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
 /// The same, longer.
-const FILTER_DOC: &str = "Which sockets, in the language of ss: words about states (state established, exclude \
-    time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  Any field can \
-    be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag generate man fields` the fields.";
+const FILTER_DOC: &str = "Which sockets, in the language of ss: first states (state established, exclude \
+    time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  \
+    Any field can be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag \
+    generate man fields` the fields.";
 
 /// Options that say which sockets, of what namespaces.
 fn selects(option: &Opt) -> bool {
@@ -263,7 +264,7 @@ impl Asked {
             let word = String::from_utf8_lossy(word);
             let name = self.words.get(taken + 1);
             let name =
-                name.ok_or_else(|| End::usage(format!("{word:?} needs the name of a state behind it")))?;
+                name.ok_or_else(|| End::usage(format!("{word:?} must be followed by the name of a state")))?;
             add(&mut self.selection, name).map_err(|bad| {
                 End::usage(format!("{bad}{}", hints::states(&crate::question::words(self))))
             })?;

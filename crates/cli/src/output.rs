@@ -35,7 +35,7 @@ pub(crate) fn write_by(stream: Stream, bytes: &[u8], end: Option<Instant>) -> io
     for mut piece in bytes.chunks(PIECE) {
         while !piece.is_empty() {
             if !is_ready(stream, end)? {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "its reader takes nothing"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the reader has stopped reading"));
             }
             let written = match stream {
                 Stream::Out => rustix::io::retry_on_intr(|| rustix::io::write(stdout(), piece))?,

@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 /// What was expected.
 pub(crate) fn parse_some(text: &str) -> Result<Duration, &'static str> {
-    parse(text).and_then(|time| if time.is_zero() { Err("it must be longer than 0") } else { Ok(time) })
+    parse(text).and_then(|time| if time.is_zero() { Err("it must be more than 0") } else { Ok(time) })
 }
 
 #[cfg(test)]

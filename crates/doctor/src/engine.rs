@@ -270,7 +270,8 @@ impl Doctor {
                     if !known {
                         self.not_judged.push(NotJudged {
                             id: rule.rule.id().to_owned(),
-                            why: "this kernel or namespace does not tell the counters that it takes"
+                            why: "this kernel or namespace does not report the counters that the rule \
+                                needs"
                                 .to_owned(),
                         });
                     }
@@ -477,11 +478,11 @@ impl Doctor {
             let id = rule.rule.id().to_owned();
             let window = rule.rule.window_s;
             let why = if window > 0.0 && self.seconds.is_none_or(|seconds| seconds < window) {
-                format!("its window of {} s is longer than was looked", amount::digits(window))
+                format!("it needs a window of {} s", amount::digits(window))
             } else if rule.rule.looks > 1 && self.seconds.is_none() {
-                "it takes two looks".to_owned()
+                "it needs two looks".to_owned()
             } else if !rule.tables().is_empty() && !rule.tables().intersects(tables) {
-                "none of its tables was looked at".to_owned()
+                "none of its tables was read".to_owned()
             } else if rule.rule.subject == Subject::Namespace && !has_readings {
                 "the counters of the namespace were not read".to_owned()
             } else {

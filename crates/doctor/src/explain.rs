@@ -114,12 +114,12 @@ pub fn explanation(checked: &Checked) -> String {
     for (severity, at, mark, source) in thresholds(rule) {
         let _ = writeln!(text, "  {severity:<9} {at:<10} {mark}: {source}");
     }
-    let _ = writeln!(text, "\nWhat it says then:\n  {}", rule.says.get_ref().trim());
+    let _ = writeln!(text, "\nMessage:\n  {}", rule.says.get_ref().trim());
     let _ = writeln!(text, "\nIt could also be:\n  {}", rule.could_be.trim());
     let _ = writeln!(text, "\nWhat to do next:\n  {}", rule.next.get_ref().trim());
     let _ = writeln!(text, "\nBy hand:\n  {}", rule.check.trim().replace('\n', "\n  "));
     if !rule.explains.is_empty() {
-        let _ = writeln!(text, "\nWhat follows from it:\n  {}", words(&rule.explains));
+        let _ = writeln!(text, "\nExplains:\n  {}", words(&rule.explains));
     }
     let _ = writeln!(text, "\nSee also: {}", rule.manual);
     text

@@ -342,11 +342,9 @@ impl State {
         }
         match &self.mode {
             Mode::Filter if self.waits_for_filter => ("reading the filter...".to_owned(), Style::new()),
-            Mode::Filter => {
-                ("Enter use  Tab complete  Esc leave as it was  Ctrl-U empty".to_owned(), Style::new())
-            }
+            Mode::Filter => ("Enter apply  Tab complete  Esc cancel  Ctrl-U clear".to_owned(), Style::new()),
             Mode::Menu(Menu::Columns, _) => {
-                ("type to search  Enter adds or takes away  Esc back".to_owned(), Style::new())
+                ("type to search  Enter add or remove  Esc back".to_owned(), Style::new())
             }
             Mode::Menu(..) => ("type to search  Enter choose  Esc back".to_owned(), Style::new()),
             Mode::Help(..) => ("Up Down scroll  any other key goes back".to_owned(), Style::new()),

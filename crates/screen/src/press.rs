@@ -132,7 +132,7 @@ impl State {
             Key::Char('n') => {
                 let (names, said) = match self.names {
                     Spelled::Numbers => (Spelled::Ports, "names of ports"),
-                    Spelled::Ports => (Spelled::Hosts, "names of hosts and ports, as they become known"),
+                    Spelled::Ports => (Spelled::Hosts, "names of hosts and ports, as they are resolved"),
                     Spelled::Hosts => (Spelled::Numbers, "numbers of hosts and ports"),
                 };
                 self.names = names;
@@ -145,14 +145,14 @@ impl State {
             Key::Char('b') => self.open_menu(Menu::Group),
             Key::Char('Y') => match self.row() {
                 Some(row) => return Some(Action::CopyJson(row)),
-                None => self.say("there is no socket here to copy"),
+                None => self.say("no socket is selected"),
             },
             Key::Char('y') => match self.row().and_then(|row| self.ss_filter(row)) {
                 Some(filter) => {
-                    self.say(&format!("sent to the terminal: {filter}"));
+                    self.say(&format!("asked the terminal to copy: {filter}"));
                     return Some(Action::Copy(filter));
                 }
-                None => self.say("there is no socket here to copy"),
+                None => self.say("no socket is selected"),
             },
             Key::Char('s') => return Some(Action::Save),
             Key::Char('k') => self.ask_to_kill(),
@@ -209,7 +209,7 @@ impl State {
             Line::Row(_) => {
                 let id = self.chosen()?.id;
                 if id.cookie == 0 {
-                    self.say("it cannot be told from others over time: its source has no cookies");
+                    self.say("it cannot be followed over time: its source has no cookies");
                     return None;
                 }
                 self.follow();
@@ -298,7 +298,7 @@ impl State {
         let last = paused.shots.len().saturating_sub(1);
         let to = if forth { (paused.at + 1).min(last) } else { paused.at.saturating_sub(1) };
         if to == paused.at {
-            self.say(if forth { "this is the newest look" } else { "no older look is kept" });
+            self.say(if forth { "this is the newest look" } else { "no older look is stored" });
         }
         if let Some(paused) = &mut self.paused {
             paused.at = to;
@@ -308,15 +308,15 @@ impl State {
 
     fn ask_to_kill(&mut self) {
         let Some((row, entry)) = self.row().zip(self.chosen()) else {
-            self.say("choose a socket first");
+            self.say("select a socket first");
             return;
         };
         if matches!(entry.mark, Mark::Gone(_)) {
-            self.say("it is closed already");
+            self.say("it is already closed");
             return;
         }
         if entry.id.cookie == 0 {
-            self.say("it has no cookie, so it cannot be named to the kernel");
+            self.say("it has no cookie, so the kernel cannot identify it");
             return;
         }
         let shot = self.shot();

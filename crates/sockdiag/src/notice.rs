@@ -302,7 +302,11 @@ impl fmt::Display for Notice {
                 })
             }
             Self::HeldByThreads { sockets, threads } => {
-                write!(f, "{} held by a thread alone, which -T shows", Counted(*sockets, "socket"))?;
+                write!(
+                    f,
+                    "{} held only by a thread other than the main one; -T lists threads",
+                    Counted(*sockets, "socket")
+                )?;
                 for (at, (pid, tid)) in threads.iter().enumerate() {
                     write!(f, "{}process {pid}, thread {tid}", if at == 0 { " (" } else { "; " })?;
                 }
@@ -312,7 +316,7 @@ impl fmt::Display for Notice {
                 f.write_str("a destroyed socket has no processes, so conditions on processes fail")
             }
             Self::ProcText { tables } => {
-                write!(f, "{}: read from /proc text, so what it does not tell is absent", tables.join(", "))
+                write!(f, "{}: read from /proc text, which lacks some values", tables.join(", "))
             }
             Self::PeersElsewhere { sockets } => {
                 write!(

@@ -255,7 +255,10 @@ pub(super) fn look(
     let mut needs = needs_of(doctor);
     if let Some(filter) = &filter {
         if [Needs::AROUND, Needs::FINDINGS].iter().any(|needs| filter.field_with(*needs).is_some()) {
-            return Err(End::usage("a condition on what is judged belongs into a rule: --rules FILE"));
+            return Err(End::usage(
+                "this field is computed by the doctor and cannot be used in a filter; \
+                use it in a rule (--rules FILE)",
+            ));
         }
         needs = needs.union(filter.needs());
     }
@@ -278,7 +281,7 @@ pub(super) fn look(
     let Looking { titles, is_blind, .. } = looking;
     let (mut processes, unknown) = descriptors::all(FEW_DESCRIPTORS);
     if unknown > 0 {
-        doctor.could_not_see(format!("the descriptors of {unknown} processes could not be counted"));
+        doctor.could_not_see(format!("the file descriptors of {unknown} processes could not be counted"));
     }
     // Those of other namespaces are for whoever looks there, and a condition is on sockets.
     let own = sockdiag::sys::netns::inode();
@@ -288,8 +291,9 @@ pub(super) fn look(
         None => false,
     });
     if asked.has_filter() || states.is_some() {
-        doctor
-            .could_not_see("sockets that do not match: a cause that is among those is not named".to_owned());
+        doctor.could_not_see(
+            "sockets that do not match the filter, so a cause among them is not reported".to_owned(),
+        );
         processes.clear();
     }
     let processes: Vec<Process> = processes

@@ -39,23 +39,23 @@ const TABLES: [Table; 9] = [
 
 /// What help shows.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag doctor", "What is wrong in this network namespace, the worst first."),
-    ("sockdiag doctor --for 10s 'dport = :5432'", "What is wrong with connections to a database."),
-    ("sockdiag doctor --netns all --json", "All network namespaces, as one JSON document."),
-    ("sockdiag doctor --explain accept-queue-overflow", "What a finding means, and how to check it by hand."),
+    ("sockdiag doctor", "Show what is wrong in this network namespace, worst first."),
+    ("sockdiag doctor --for 10s 'dport = :5432'", "Show what is wrong with connections to a database."),
+    ("sockdiag doctor --netns all --json", "Check all network namespaces; print one JSON document."),
+    ("sockdiag doctor --explain accept-queue-overflow", "Explain a finding, and how to check it by hand."),
 ];
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let command = Command::new("doctor")
-        .about("Say what is wrong with sockets, and who is to blame")
+        .about("Find out what is wrong with sockets, and which process causes it")
         .long_about(
-            "Looks at the sockets of a network namespace, and at its counters, twice; then once more at those that are \
-             suspected; and says what is wrong: a line for each finding, the worst first, with the numbers that \
-             show it, what else could explain it, and what to do next.  What follows from something else is told \
-             with that.  Every diagnosis is explained by --explain.  Without privilege it judges what it can see, and \
-             says what it could not.  It ends with 0 if nothing is wrong, 1 if there are warnings, 2 if something is \
-             critical, and 3 if it could not see enough.",
+            "Looks twice at the sockets and counters of a network namespace, then once more at the suspect \
+             sockets, and prints what is wrong: one entry for each finding, worst first, with the numbers \
+             behind it, what else could explain it, and what to do next.  The consequences of a finding \
+             are listed with it.  --explain explains each diagnosis.  Without privileges it judges what it \
+             can see, and reports what it could not see.  It exits with 0 if nothing is wrong, 1 if there \
+             are warnings, 2 if something is critical, and 3 if it could not see enough.",
         )
         .arg(
             Arg::new("for")
@@ -71,14 +71,14 @@ pub(crate) fn command() -> Command {
                 .long("json")
                 .help("Write one JSON document; its schema: sockdiag doctor --json-schema")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("list")
                 .long("list")
-                .help("List the diagnoses, a line each, and look at nothing")
+                .help("List the diagnoses, one per line, and exit")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("explain")
@@ -86,20 +86,20 @@ pub(crate) fn command() -> Command {
                 .value_name("ID")
                 .help("Explain a diagnosis: meaning, formula, thresholds and their sources, how to check it by hand")
                 .value_parser(value_parser!(String))
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("json-schema")
                 .long("json-schema")
                 .help("Print the schema of the JSON document")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("rules")
                 .long("rules")
                 .value_name("FILE")
-                .help("Judge by the rules of this file (TOML) too; one with the id of a built-in rule takes its place")
+                .help("Add the rules of this file (TOML); a rule with the id of a built-in one replaces it")
                 .value_hint(ValueHint::FilePath)
                 .value_parser(value_parser!(std::path::PathBuf))
                 .help_heading("Which diagnoses"),

@@ -33,7 +33,7 @@ pub(super) fn text(
     let found = match findings.len() {
         0 => "nothing found".to_owned(),
         _ => format!(
-            "{} critical, {}, {} worth knowing",
+            "{} critical, {}, {} info",
             count(Severity::Critical),
             counted(count(Severity::Warning), "warning"),
             count(Severity::Info)

@@ -93,7 +93,7 @@ impl Missing {
             Self::Unknown { errno } => {
                 return write!(
                     f,
-                    "this kernel lists no {title} sockets, and does not tell why: {}",
+                    "this kernel lists no {title} sockets, and does not say why: {}",
                     errno_text(*errno)
                 );
             }

@@ -83,13 +83,16 @@ pub(super) fn args() -> [Arg; 3] {
     [
         Arg::new("batch")
             .long("batch")
-            .help("Write frames on a terminal, too, as into a pipe")
+            .help("Write frames even on a terminal, as in a pipe")
             .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
         Arg::new("theme")
             .long("theme")
             .value_name("THEME")
-            .help("Colours for this background, or none; auto asks NO_COLOR, COLORFGBG and the terminal")
+            .help(
+                "Colours for this background, or none; auto uses NO_COLOR, COLORFGBG and the terminal's \
+                answer",
+            )
             .value_parser(PossibleValuesParser::new([
                 PossibleValue::new("auto"),
                 PossibleValue::new("dark"),
@@ -100,7 +103,7 @@ pub(super) fn args() -> [Arg; 3] {
             .help_heading(heading),
         Arg::new("mouse")
             .long("mouse")
-            .help("A click chooses a line, the wheel moves; the terminal then selects text only with Shift held")
+            .help("Select lines by clicking and scroll with the wheel; hold Shift to select text")
             .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
     ]
@@ -311,7 +314,7 @@ impl Live {
             Action::Copy(text) => self.screen.copy(&text)?,
             Action::CopyJson(row) => {
                 let text = save::json(self.state.shot(), row);
-                self.state.say(&format!("sent to the terminal: {text}"));
+                self.state.say(&format!("asked the terminal to copy: {text}"));
                 self.screen.copy(&text)?;
             }
             Action::Read => {
@@ -477,8 +480,8 @@ fn kill(table: sockdiag::Table, id: Id) -> String {
         ControlFlow::Continue(())
     });
     match (outcome, verdict) {
-        (Err(error), _) => format!("it was not killed: {error}"),
+        (Err(error), _) => format!("the socket was not killed: {error}"),
         (Ok(_), Verdict::Destroyed) => "it was killed".to_owned(),
-        (Ok(_), verdict) => format!("it was not killed: {verdict}"),
+        (Ok(_), verdict) => format!("the socket was not killed: {verdict}"),
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn more(table: Table, id: Id, netns: Option<&OsString>) -> More {
         ControlFlow::Break(())
     });
     if let Err(error) = outcome {
-        more.said = format!("what belongs to it cannot be looked up: {error}");
+        more.said = format!("details cannot be looked up: {error}");
         return more;
     }
     let Some((inode, netns_inode)) = peer else {

@@ -22,7 +22,7 @@ pub(super) fn save(shot: &Shot, rows: Vec<usize>, columns: &[String]) -> String 
             Err(error) => return format!("cannot write {name}: {error}"),
             Ok(file) => {
                 return match write(shot, rows, columns, BufWriter::new(file)) {
-                    Ok(()) => format!("{count} sockets are written to {name}"),
+                    Ok(()) => format!("wrote {count} sockets to {name}"),
                     Err(error) => format!("cannot write {name}: {error}"),
                 };
             }
