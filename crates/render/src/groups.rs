@@ -211,7 +211,7 @@ impl<'w> Groups<'w> {
         })
     }
 
-    /// Groups without rows, to be listed in a document that has begun, or a line each.
+    /// An empty set of groups, written later into an open JSON document or as JSON lines.
     pub fn json(grouping: Grouping, json: Json<'w>) -> Self {
         let out = Listed::Json(Box::new(json));
         Self { grouping, found: HashMap::new(), out, cells: Vec::new(), ends: Vec::new() }
@@ -282,7 +282,7 @@ pub fn object(keys: &[String], choices: &[Choice], cells: &[Option<Cow<'_, [u8]>
     serde_json::to_vec(&Cells { keys, choices, row: cells }).unwrap_or_default()
 }
 
-/// Cells of a row, with what they are called and what they were made of.
+/// The cells of a row, with their keys and the columns they come from.
 struct Cells<'c> {
     keys: &'c [String],
     choices: &'c [Choice],

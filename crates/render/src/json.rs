@@ -346,7 +346,7 @@ impl<'w> Json<'w> {
         }
         let mut lines = Vec::new();
         serialize(&mut lines, PrettyFormatter::new(), value)?;
-        // No string holds a line break: it is escaped there.
+        // JSON escapes line breaks inside strings, so every newline here ends a line.
         for (at, line) in lines.split(|byte| *byte == b'\n').enumerate() {
             if at > 0 {
                 self.line(depth);

@@ -34,7 +34,7 @@ pub(super) fn put(out: &mut Vec<u8>, key: Option<&Key>, is_down: bool) {
         Some(Key::Text(text)) => {
             out.push(TEXT);
             for byte in text {
-                // Two zeros end the text.
+                // Two zero bytes end the text, so a zero inside it is followed by a 1.
                 out.push(*byte);
                 out.extend((*byte == 0).then_some(1));
             }
@@ -96,7 +96,7 @@ mod tests {
                         octets.concat().try_into().expect("16"),
                     )
                 }
-                // Of few letters, so that some begin others.
+                // Use a small alphabet, so that some texts are prefixes of others.
                 of => {
                     let letters = if of == 3 { 3 } else { 256 };
                     let text = (0..self.below(6)).map(|_| u8::try_from(self.below(letters)).expect("a byte"));

@@ -1,16 +1,16 @@
-//! `sockdiag wait`: waits until the kernel's tables of sockets say what was
-//! asked for, without connecting to anybody.
+//! `sockdiag wait`: waits until the kernel's socket tables meet a condition, without
+//! connecting to anything.
 //!
-//! The kernel tells nobody that a listener was made, so a session is polled, as
-//! often as its share of a core allows.  Where the filter leaves one TCP port,
-//! exact look-ups come between two polls, which cost so little that they are
-//! made every few milliseconds.  That a socket ended the kernel tells whom it
-//! lets listen, so what waits for an end is woken by that; else it polls as well.
+//! The kernel sends no event when a socket starts listening, so `wait` polls, as often
+//! as its CPU share allows.  If the filter leaves a single TCP port, it makes exact
+//! look-ups between two polls; they are so cheap that one is made every few
+//! milliseconds.  The kernel does report closed sockets to processes it allows to
+//! subscribe; a wait for an end uses that event, and polls otherwise.
 //!
-//! Invariant: an answer is given only when a second look, on netlink sockets of
-//! its own, says the same.
+//! Invariant: an answer is given only when a second look, on its own netlink sockets,
+//! confirms it.
 //!
-//! Invariant: that nothing is there is said only by who could see everything.
+//! Invariant: `wait` reports that nothing is there only if it could see everything.
 
 mod condition;
 mod news;

@@ -37,8 +37,8 @@ pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
             if !matches!(signal, SIGTSTP | SIGCONT | SIGWINCH) {
                 thread::spawn(move || {
                     thread::sleep(PATIENCE);
-                    // The thread of the screen waits for a terminal that takes nothing,
-                    // and so may whoever gives it back.
+                    // The screen thread may be blocked on a terminal that accepts no
+                    // output, and restoring the terminal may block too.
                     thread::spawn(terminal::restore);
                     thread::sleep(PATIENCE);
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
@@ -67,7 +67,7 @@ fn read(events: &Sender<Event>) -> io::Result<()> {
             match rustix::io::read(stdin(), &mut room) {
                 Ok(0) => return Ok(()),
                 Ok(count) => keyboard.take(room.get(..count).unwrap_or_default()),
-                // While it is stopped, the terminal is another program's.
+                // While we are stopped, another program may be using the terminal.
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
                 Err(error) => return Err(error.into()),
             }

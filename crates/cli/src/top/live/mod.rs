@@ -143,10 +143,10 @@ fn theme(matches: &ArgMatches) -> Option<Theme> {
 pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
     let mut state = State::new(view::view(matches, asked, &selected)?);
     let choices = over_time::choices(&state.wanted().join(","), &selected)?;
-    // As if there were few sockets, as on most machines.
+    // Start with everything that is cheap for few sockets: most machines have few.
     let cheap = view::cheap();
     let needs = over_time::needs(&choices).union(cheap);
-    // What is wrong with the question is said before the screen is taken.
+    // Report errors in the question before taking over the terminal.
     over_time::refuse_judged_fields(needs)?;
     let session = question::open(asked, selected, needs)?;
     over_time::refuse_judged(&session)?;

@@ -85,7 +85,7 @@ impl Desk {
 
     fn put(&self, shot: Arc<Shot>, detail: Option<Detail>) -> bool {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that nobody took is overtaken.
+        // A look that was not taken yet is replaced by the newer one.
         look.replace((shot, detail)).is_some() || self.events.send(Event::Look).is_ok()
     }
 
@@ -161,7 +161,7 @@ impl Poller {
                 // Nobody waits longer than needed for the first rates.
                 due = due.min(begun + NEAREST);
             }
-            // Looks that were missed are left out.
+            // Skip the looks whose time has already passed.
             due = due.max(Instant::now());
             loop {
                 match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {

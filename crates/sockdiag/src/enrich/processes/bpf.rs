@@ -174,7 +174,7 @@ impl Loaded {
             Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
         let mut nothing = [0];
         let (shared, buffer) = match &mut self.records {
-            // The iterator itself then yields nothing but its end.
+            // The results are in the shared tables; reading the iterator only returns end of file.
             Records::Tables(shared) => (Some(&*shared), &mut nothing[..]),
             Records::Files(buffer) => (None, &mut buffer[..]),
         };

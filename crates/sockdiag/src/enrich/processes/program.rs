@@ -161,8 +161,8 @@ pub(super) fn program(
     a.mov(R2, STACK);
     a.add(R2, i32::from(record));
     a.mov(R3, RECORD as i32);
-    // The kernel writes again what does not fit into the reader's buffer, so
-    // the result does not matter.
+    // If the record does not fit the reader's buffer, the kernel writes it again on
+    // the next read, so the return value can be ignored.
     a.call(BPF_FUNC_SEQ_WRITE);
 
     a.bind(leave);
