@@ -71,7 +71,7 @@ pub(crate) fn run(words: Vec<OsString>) -> End {
             let printed = if told.use_stderr() { Ok(()) } else { is_open() };
             return match printed.and_then(|()| told.print()) {
                 Err(error) if status == Status::Done => End::unwritten(&error),
-                // What goes to standard error has nobody left to tell if it fails.
+                // An error on standard error cannot be reported anywhere.
                 _ => End { code: status as u8, ..End::done() },
             };
         }

@@ -1,4 +1,4 @@
-//! How the program ends: a status, and what is said last.
+//! How the program ends: an exit status, and a last message.
 //!
 //! Invariant: the table of statuses is [`STATUSES`]; help, manual pages and
 //! docs/sockdiag.md print it.
@@ -7,7 +7,7 @@ use std::io;
 
 use sockdiag::{AskError, source::DumpError, sys::errno_text};
 
-/// What the status says.
+/// The exit statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Done = 0,
@@ -59,7 +59,7 @@ pub(crate) const STATUSES: &[Meaning] = &[
     Meaning { status: Status::NotFound, of: WAIT, doc: "COMMAND was not found." },
 ];
 
-/// What a status means, and which sub-commands end with it.
+/// The meaning of a status, and the sub-commands that exit with it.
 pub(crate) struct Meaning {
     pub(crate) status: Status,
     /// Names of sub-commands.
@@ -92,9 +92,9 @@ pub(crate) fn statuses(subcommand: Option<&str>) -> Vec<(u8, String)> {
 pub(crate) struct End {
     /// The status.
     pub(crate) code: u8,
-    /// What goes to standard error, with its newline.
+    /// Text for standard error, with its newline.
     pub(crate) text: Option<String>,
-    /// What was asked for instead of an answer: goes to standard output.
+    /// Text for standard output, such as a list or help.
     pub(crate) list: Option<String>,
 }
 

@@ -22,9 +22,9 @@ use crate::doctor;
 use crate::end::{End, statuses};
 use crate::output::{Stream, write_by};
 
-/// What is made for all pages of the manual.
+/// The word for manual pages.
 const MAN: &str = "man";
-/// What is made for the page of diagnoses.
+/// The word for the page of diagnoses.
 const DIAGNOSES: &str = "diagnoses";
 /// Shells, and where their completions are looked for, below a prefix.
 const SHELLS: [(&str, &str); 3] = [
@@ -33,7 +33,7 @@ const SHELLS: [(&str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/sockdiag.fish"),
 ];
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag generate man watch", "Print the manual page of watch; to read it, pipe it into man -l -."),
     (
@@ -141,7 +141,7 @@ fn install(prefix: &Path, what: &str) -> Result<(), End> {
     Ok(())
 }
 
-/// Where a page of the manual is looked for.
+/// The directory where man looks for a page.
 fn directory(prefix: &Path, name: &str) -> PathBuf {
     let section = name.rsplit('.').next().unwrap_or_default();
     prefix.join(format!("share/man/man{section}"))

@@ -23,7 +23,7 @@ pub(crate) const FILTER: &str = "FILTER";
 /// The other form with separators.
 const TSV: &str = "tsv";
 
-/// What help says of a filter.
+/// The short help text of the filter.
 const FILTER_HELP: &str =
     "Which sockets, in the language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
 /// The same, longer.
@@ -85,7 +85,7 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
     };
     arg = arg.value_name(argument.shown);
     match argument.kind {
-        // So that one is refused as a number, not as an option.
+        // A negative number is then rejected as a number, not as an option.
         Kind::Number => {
             arg.value_parser(value_parser!(u64)).action(ArgAction::Set).allow_negative_numbers(true)
         }
@@ -136,7 +136,7 @@ impl Asked {
     /// Reads what was given, in order.
     ///
     /// # Errors
-    /// What stands for nothing, and a file that cannot be read.
+    /// Words that cannot be parsed, and a file that cannot be read.
     pub(crate) fn of(matches: &ArgMatches) -> Result<Self, End> {
         let mut given: Vec<(usize, Key, OsString)> = Vec::new();
         for option in OPTIONS.iter().filter(|option| selects(option)) {

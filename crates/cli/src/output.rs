@@ -11,10 +11,10 @@ use rustix::stdio::{stderr, stdout};
 
 use crate::sys;
 
-/// What a pipe that is ready takes without blocking (`PIPE_BUF`).
+/// How many bytes a ready pipe accepts without blocking (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
-/// Where a report goes.
+/// The output stream of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     /// Standard output.

@@ -1,5 +1,5 @@
-//! What `top` and `watch` share: an observer of what was asked for, how often it
-//! looks, and what is said beside rows.
+//! Code shared by `top` and `watch`: the observer, its interval, and messages about the
+//! looks.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,7 +29,7 @@ use crate::time_span;
 
 /// Tables whose sockets count bytes.
 const COUNTING: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
-/// Where help lists what says when to poll.
+/// The help heading of the options about polling.
 pub(crate) const WHEN: &str = "When to poll";
 /// Things that are said once each; more are said each time.
 const MOST_TOLD: usize = 1000;
@@ -94,7 +94,7 @@ pub(crate) fn list_on_help(names: &str, selected: &Selected) -> Result<(), End> 
     Ok(())
 }
 
-/// What reading these costs.
+/// What the session must collect for these fields.
 pub(crate) fn needs<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Needs {
     choices.into_iter().fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
 }
@@ -304,7 +304,7 @@ impl Told {
         if self.0.contains(&text) {
             return;
         }
-        // Nobody is left to tell if this fails.
+        // A failure here cannot be reported anywhere.
         let _ = io::Write::write_all(&mut io::stderr(), format!("sockdiag: {text}\n").as_bytes());
         if self.0.len() < MOST_TOLD {
             self.0.push(text);

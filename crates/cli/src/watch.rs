@@ -29,12 +29,12 @@ use crate::output::{Stdout, write_all};
 use crate::over_time::{self, Clock, Stop, Told};
 use crate::{complete, time_span};
 
-/// What is said of each socket.
+/// The columns of every line.
 const SHOWN: &str =
     "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
-/// What is said of one that ended, besides: its last counters.
+/// Further columns for a socket that ended: its last counters.
 const FINAL: &str = "ended,age,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,rtt";
-/// What an object holds besides.
+/// Further members of a JSON object.
 const IDENTITY: &str = "socket.cookie,socket.inode,socket.uid";
 /// In several namespaces.
 const NETNS: &str = "netns.title,netns.inode";
@@ -43,7 +43,7 @@ const MOST_WAITING: usize = 32 << 10;
 /// Looks are not nearer to each other than this, however many sockets end.
 const NEAREST: Duration = Duration::from_millis(100);
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag watch", "Show TCP connections that open, end or change their state, as it happens."),
     ("sockdiag watch dport = :5432", "The same for connections to PostgreSQL."),
@@ -151,7 +151,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let mut clock = Clock::of(matches);
     let begin = Instant::now();
     let end = matches.get_one::<Duration>("for").and_then(|time| begin.checked_add(*time));
-    // Who reads the last line is at a terminal.
+    // Only a terminal gets the last line.
     let stop = io::stderr().is_terminal().then(Stop::listen).and_then(Result::ok);
     let mut total = Total::default();
     loop {
@@ -181,7 +181,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     Ok(())
 }
 
-/// What all looks counted.
+/// Totals over all looks.
 #[derive(Default)]
 struct Total {
     opened: u64,
@@ -211,7 +211,7 @@ struct Lines {
     shown: Vec<Choice>,
     finals: Vec<Choice>,
     watched: Vec<Choice>,
-    /// Where objects are written.
+    /// The writer of JSON objects.
     json: Option<Json<'static>>,
     told: Told,
     /// Lines that are not written yet.

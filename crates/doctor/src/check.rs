@@ -1,7 +1,7 @@
 //! A rule that was checked: its conditions parsed, its fields chosen once.
 //!
 //! Invariant: whatever comes with the program and whatever a user wrote goes through
-//! this; what it lets through can be judged and told without an error.
+//! this; a rule that passes can be judged and reported without errors.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,7 +19,7 @@ use crate::rule::{Level, Rule, Severity, Threshold};
 pub(crate) const WORDS: [&str; 9] =
     ["local", "remote", "by", "count", "sockets", "quantity", "netns", "seconds", "where"];
 
-/// What is wrong with a rule.
+/// An error in a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
     /// The rule, if it has a name.
@@ -59,7 +59,7 @@ pub(crate) enum Piece {
     Shown(usize),
 }
 
-/// What is shown of a finding.
+/// A value that a finding shows.
 #[derive(Clone, Debug)]
 pub(crate) enum Show {
     /// A field of the worst row.
@@ -77,7 +77,7 @@ pub(crate) struct Shown {
     pub(crate) is_evidence: bool,
 }
 
-/// What follows from a finding.
+/// A rule whose findings are consequences of another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Consequence {
     pub(crate) id: String,
@@ -174,7 +174,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is shown of a finding by this name; its number.
+    /// The number of the value with this name, which is added if it is new.
     fn show(
         &self,
         key: &'static str,
@@ -411,7 +411,7 @@ impl Checked {
         })
     }
 
-    /// What judging it takes of a session.
+    /// What the session must collect so that the rule can be judged.
     pub fn needs(&self) -> Needs {
         self.needs
     }
@@ -421,7 +421,7 @@ impl Checked {
         if self.rule.subject.has_no_socket() { TableSet::EMPTY } else { self.tables }
     }
 
-    /// How bad an amount is, if it is.
+    /// The severity of an amount; `None` below all thresholds.
     pub(crate) fn severity(&self, amount: f64) -> Option<Severity> {
         self.levels.iter().find(|(_, bound)| bound.holds(amount)).map(|(severity, _)| *severity)
     }

@@ -171,8 +171,8 @@ impl<'w> Sheet<'w> {
         Ok(())
     }
 
-    /// How many columns are padded: each but the last, and the last one if its cells are
-    /// numbers, before which the blanks stand.
+    /// How many columns are padded: all but the last, and the last one too if it is numeric,
+    /// since numbers are aligned to the right.
     fn padded(&self) -> usize {
         self.right.len() - usize::from(self.right.last() == Some(&false))
     }

@@ -1,4 +1,4 @@
-//! What lies over the list or instead of it: help, details, a question, an error.
+//! Dialogues that cover the list or replace it: help, details, a question, an error.
 
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -11,7 +11,7 @@ use crate::state::{Menu, State};
 use crate::text::{folded, width};
 use crate::theme::Theme;
 
-/// What is seen of the other end at the first glance.
+/// The fields of the other end that are shown first.
 const OTHER_END: [&str; 8] = [
     "socket.processes",
     "container.title",
@@ -174,7 +174,7 @@ pub(crate) fn bars(numbers: &[Option<f64>]) -> String {
     numbers.iter().map(bar).collect()
 }
 
-/// What the doctor found.
+/// The doctor's findings.
 fn found(theme: Theme, more: &More, room: usize) -> Vec<(String, String, Style)> {
     let plain = Style::new();
     let sentence = |text: &str| vec![(String::new(), text.to_owned(), Theme::strong())];
@@ -241,7 +241,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
         if !title.is_empty() {
             lines.push((String::new(), title.to_owned(), Theme::strong()));
         }
-        // What tells who is slow, from the other side.
+        // The fields that show which end is slow, seen from the other side.
         let first = more.peer.iter().filter(|(name, ..)| OTHER_END.contains(name));
         lines.extend(first.flat_map(folded_in));
     }
@@ -267,7 +267,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
             }
         }
         _ => {
-            // What was kept of it, of another time or until the next look.
+            // Show its stored values, for an earlier look or until the next one.
             for (column, choice) in shot.columns().iter().enumerate() {
                 let mut text = Vec::new();
                 if row.is_some_and(|row| shot.put(&mut text, row, column)) {

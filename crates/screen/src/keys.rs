@@ -20,18 +20,18 @@ pub enum Key {
     Char(char),
     /// With the control key.
     Control(char),
-    /// Of the mouse, on this column and line, from 0 on.
+    /// A mouse click on this column and line, counted from 0.
     Click(u16, u16),
     WheelUp,
     WheelDown,
 }
 
-/// What help says of a key.
+/// A line of help about keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHelp {
     /// The keys.
     pub keys: &'static str,
-    /// What they do.
+    /// Their effect.
     pub doc: &'static str,
 }
 

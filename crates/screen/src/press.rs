@@ -1,4 +1,4 @@
-//! What keys do.
+//! The effect of each key.
 
 use crate::edit::Edit;
 use crate::keys::Key;
@@ -13,12 +13,12 @@ const WHEEL: usize = 3;
 /// Lines above those of the list.
 const ABOVE: u16 = 3;
 
-/// What is to be done outside.
+/// An action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// End.
     Quit,
-    /// Stop until somebody lets it go on.
+    /// Stop the process until it is continued.
     Suspend,
     /// Draw everything anew.
     Redraw,
@@ -100,7 +100,7 @@ impl State {
             Key::Click(_, y) => return self.click(y),
             Key::Home => {
                 self.go(0);
-                // At the top it stays there, whoever comes first.
+                // At the top the cursor stays at the top, whatever socket comes first.
                 self.followed = None;
             }
             Key::End => self.go(usize::MAX),
@@ -238,7 +238,7 @@ impl State {
         let name = columns.get(at)?.clone();
         let shot = self.shot();
         let choice = shot.column(&name).and_then(|column| shot.choice(column));
-        // Of numbers the largest is asked for, of names the first.
+        // Numbers start with the largest, names with the first.
         let down = choice.is_some_and(|choice| choice.together() != Together::NoMean);
         self.sort = Some((name, down));
         self.top();
@@ -394,7 +394,7 @@ impl State {
     }
 }
 
-/// Where a text is scrolled to by a key; `None` for a key that ends it.
+/// The scroll position after a key; `None` for a key that closes the text.
 fn scrolled(key: Key, top: u16) -> Option<u16> {
     Some(match key {
         Key::Up | Key::WheelUp => top.saturating_sub(1),

@@ -2,7 +2,7 @@
 //! sockets with their rates.
 //!
 //! Invariant: a frame is written whole before the next look, and has the sockets
-//! that ended since the look before, so that sums over it leave nothing out.
+//! that ended since the previous look, so that sums over it are complete.
 
 mod key_bytes;
 mod live;
@@ -37,7 +37,7 @@ use crate::over_time::{self, Clock, Told};
 use preset::{PRESETS, WHO, columns_of};
 use rank::Rank;
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag top --batch --limit 10", "The ten busiest connections, every second."),
     ("sockdiag top --batch --group-by comm", "Throughput by program."),
@@ -53,7 +53,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is said of cells.
+/// The help text about cells.
 const CELLS: &str = "Aligned text shows units: rates in bit/s, times in us, ms or s, bytes in kB or MB (of \
      1000), shares in percent.  --csv, --tsv and --jsonl have plain numbers under full names, which end in \
      the unit.  A cell is - if nothing is known: the first frame has no rates, and a socket that counts no \
@@ -178,19 +178,19 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     Ok(())
 }
 
-/// How frames are shown.
+/// The layout of frames.
 struct Plan {
     shape: Shape,
     json: bool,
     columns: Vec<Choice>,
-    /// What groups are made by, their totals, and the column of their order.
+    /// The fields to group by, the totals, and the column to sort by.
     groups: Option<Grouped>,
     rank: Rank,
     /// Whether something is shown that compares two frames.
     has_rates: bool,
 }
 
-/// How groups are made; made anew for each frame.
+/// The setup of groups, which are built again for each frame.
 struct Grouped {
     by: Vec<Choice>,
     names: String,
@@ -236,7 +236,7 @@ impl Plan {
             }),
         };
         if let Some(groups) = &groups {
-            // What is wrong with them is said before the first look.
+            // Report errors in them before the first look.
             let _: Grouping = groups.grouping()?;
         }
         let sort = match (&groups, sort) {
@@ -260,7 +260,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What has to be asked for.
+    /// What the session must collect.
     fn needs(&self) -> Needs {
         let sorted = over_time::needs(self.rank.choices());
         match &self.groups {
@@ -308,7 +308,7 @@ impl Plan {
 
 impl Grouped {
     fn totals(&self) -> Result<Vec<Total>, End> {
-        // How many there are is a column of its own.
+        // The count is a separate column.
         let names: Vec<&str> = self.names.split(',').filter(|name| name.trim() != COUNT).collect();
         if names.is_empty() {
             return Ok(Vec::new());
@@ -338,7 +338,7 @@ impl Grouped {
     }
 }
 
-/// What help says of the columns.
+/// The help text of the columns.
 const COLUMNS: &str = "Shows these fields instead of a preset; for groups also FUNCTION(FIELD) with sum, \
      avg, min, max or p95.  --columns help lists the fields of the selected tables, with unit and meaning.";
 
@@ -359,7 +359,7 @@ fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
 }
 
-/// Where the rows of a frame go.
+/// Receives the rows of a frame.
 enum Sheet {
     Columns(Box<Columns<'static>>),
     Json(Box<Json<'static>>),
@@ -371,12 +371,12 @@ struct Page<'p> {
     sheet: Sheet,
     rank: &'p mut Rank,
     told: &'p mut Told,
-    /// What the doctor found, where that is shown.
+    /// The doctor's findings, if they are shown.
     found: Option<Arc<Known>>,
 }
 
 impl Page<'_> {
-    /// Writes what is kept, behind a line about the frame.
+    /// Writes a line about the frame, then the kept rows.
     fn end(mut self, heading: Option<&str>) -> io::Result<()> {
         if let Some(heading) = heading {
             write_all(heading.as_bytes())?;

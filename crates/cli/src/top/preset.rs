@@ -9,26 +9,26 @@ use crate::over_time;
 /// A preset.
 pub(super) struct Preset {
     pub(super) name: &'static str,
-    /// What it answers.
+    /// The question it answers.
     pub(super) doc: &'static str,
-    /// The fields behind those that say which socket it is.
+    /// The fields after those that identify the socket.
     pub(super) fields: &'static str,
     /// The order of rows.
     pub(super) sort: &'static str,
-    /// Rows in which the number of this field is larger come after the others.
+    /// Rows with a larger value of this field come after the others.
     pub(super) last: Option<(&'static str, u32)>,
-    /// What is made of the numbers of a group.
+    /// The totals of a group.
     pub(super) totals: &'static str,
 }
 
-/// What says which socket a row is about.
+/// The fields that identify the socket of a row.
 pub(super) const WHICH: &str = "netid,state,ended,local.addr,local.port,remote.addr,remote.port";
-/// And in which namespace.
+/// The field that names the namespace.
 pub(super) const NETNS: &str = "netns.title";
-/// And who holds it.
+/// The processes that have the socket open.
 pub(super) const WHO: &str = "processes";
 
-/// What a socket measured that was idle for longer, in milliseconds, says little of now.
+/// Measurements of a socket idle for longer than this are out of date, in milliseconds.
 const IDLE_MS: u32 = 5000;
 
 /// Every preset; the first is that of sockets that count bytes.
@@ -110,7 +110,7 @@ pub(super) fn preset(name: Option<&str>, selected: &Selected) -> Option<&'static
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
-/// The columns of a preset, with these for who holds a socket.
+/// The columns of a preset, with these for the processes of a socket.
 pub(super) fn columns_of(preset: &Preset, asked: &Asked, who: &str) -> String {
     let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
     format!("{netns}{WHICH},{},{who}", preset.fields)

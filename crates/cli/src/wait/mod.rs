@@ -40,7 +40,7 @@ use news::News;
 use pace::Pace;
 use sight::{Answer, Sight};
 
-/// What is said of the sockets that were found.
+/// The columns of the sockets that were found.
 const COLUMNS: &str = "netid,state,local.addr,local.port,remote.addr,remote.port,processes";
 /// The same of listeners, which have no other end.
 const LISTENER_COLUMNS: &str = "netid,local.addr,local.port,processes";
@@ -49,7 +49,7 @@ const NETNS_COLUMN: &str = "netns.name,netns.inode,";
 /// For how long looks may fail one after the other.
 const FAILING: Duration = Duration::from_secs(1);
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag wait sport = :8080", "Wait until something listens on port 8080, and print which process."),
     (
@@ -144,7 +144,7 @@ pub(crate) fn command() -> Command {
     )
 }
 
-/// How long to wait; `None` for ever.
+/// How long to wait; `None` for no limit.
 fn timeout(text: &str) -> Result<Option<Duration>, &'static str> {
     if text == "inf" { Ok(None) } else { time_span::parse(text).map(Some) }
 }
@@ -210,7 +210,7 @@ impl Wait {
 
     /// Waits, until it is so or the time is up.
     fn answer(&self) -> Result<Answer, End> {
-        // What is wrong with them is said before anything is waited for.
+        // Report errors in them before waiting.
         let choices = over_time::choices(&self.columns, &self.selected)?;
         let mut session = question::open(&self.asked, self.selected, Needs::NONE)?;
         over_time::refuse_judged(&session)?;
@@ -290,7 +290,7 @@ impl Wait {
         Answer::look(session, choices.to_vec(), self.shape, told)
     }
 
-    /// What a second look asks.
+    /// The session of the second look.
     fn who(&self, choices: &[Choice]) -> Result<Session, End> {
         let mut needs = Needs::NONE;
         if !self.quiet && !self.condition.is_of_absence() {
@@ -299,7 +299,7 @@ impl Wait {
         Ok(Session::open(question(&self.asked, self.selected, needs))?)
     }
 
-    /// What may tell that it is worth to look before it is time to.
+    /// The events that can trigger an early look.
     fn news(&self, session: &mut Session) -> News {
         if !self.condition.is_of_absence() {
             return session.probe().map_or(News::None, News::of_listeners);

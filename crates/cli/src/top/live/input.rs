@@ -13,9 +13,9 @@ use signal_hook::iterator::Signals;
 use super::typed::{Keyboard, Typed};
 use super::{Event, terminal};
 
-/// How long a terminal that takes nothing may delay the end.
+/// How long a terminal that accepts no output may delay the exit.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the rest of a sequence may be on its way.
+/// How long to wait for the rest of an escape sequence.
 const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Starts both.
@@ -95,7 +95,7 @@ fn is_light(told: &str) -> Option<bool> {
     };
     let parts: Vec<u32> = colour.split('/').map(part).collect::<Option<_>>()?;
     let [red, green, blue] = parts[..] else { return None };
-    // How bright each looks (ITU-R BT.601).
+    // Weights of perceived brightness (ITU-R BT.601).
     Some(red * 299 + green * 587 + blue * 114 > 500_000)
 }
 
