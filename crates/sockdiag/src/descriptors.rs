@@ -1,7 +1,7 @@
 //! How many descriptors each process has open, and how many it may.
 //!
-//! The kernel tells the number with the size of `/proc/PID/fd` since Linux 6.2; before,
-//! the directory is read, which takes the right to look into the process.
+//! Since Linux 6.2 the size of `/proc/PID/fd` is the number; before, the directory has to be
+//! read, which needs the permission to inspect the process.
 //!
 //! Invariant: a process of which one of the numbers is not known is left out and counted.
 //!

@@ -1,4 +1,4 @@
-//! What is worth telling people beside the rows of a listing.
+//! Notices for users, besides the rows of a listing.
 //!
 //! A table that cannot be read completely is still listed as far as it was
 //! read; a [`Notice`] says what is missing and why.  Notices arrive between the
@@ -94,17 +94,17 @@ pub enum Notice {
     /// why one may hold them all the same.  `tested`: as many sockets, shown or
     /// not, a condition was tested on that asks for their processes.
     HoldersHidden { sockets: u64, tested: u64, why: Unseen },
-    /// So many sockets that were shown have no process, for this reason; where
-    /// the socket does not tell the reason, some of them by table and port.
+    /// This many shown sockets have no process, for this reason; if the socket does not
+    /// show the reason, some of them are listed by table and port.
     Ownerless { why: Ownerless, sockets: u64, examples: Vec<(&'static str, u32)> },
-    /// These threads, told with their processes, alone hold sockets that were
-    /// shown without them.
+    /// Only these threads, listed with their processes, have some sockets open that were
+    /// shown without a process.
     HeldByThreads { sockets: u64, threads: Vec<(i32, i32)> },
     /// Conditions on processes were tested on sockets that were destroyed,
     /// which nobody holds any more.
     EventsWithoutHolders,
-    /// Sockets of these tables were read from /proc text, which tells less
-    /// than the kernel's answers.
+    /// Sockets of these tables were read from /proc text, which has fewer values than the
+    /// kernel's answers.
     ProcText { tables: Vec<&'static str> },
     /// The other ends of so many connections are not in this network
     /// namespace, and others were not searched.
@@ -128,13 +128,13 @@ pub enum Notice {
     /// A network namespace that was asked for by itself was there in an earlier
     /// poll, and is gone or may not be entered any more.
     NamespaceGone { name: Vec<u8>, errno: i32 },
-    /// So many sockets did not fit into the table in which the other ends of
+    /// This many sockets did not fit into the table in which the other ends of
     /// connections are looked up.
     PeersLeftOut { sockets: u64 },
-    /// What became of the sockets that were to be destroyed.
+    /// The results for the sockets to be destroyed.
     Destroyed(Tally),
-    /// A field that was asked for by name is reported to nobody but with this: a
-    /// privilege or an option.
+    /// A field that was requested by name needs this to be reported: a privilege or an
+    /// option.
     Withheld { field: String, without: &'static str },
     /// A value in the filter is not compared just as it was typed.
     Filter(Remark),
@@ -146,8 +146,8 @@ pub enum Notice {
     /// The kernel does not tell us of sockets as they end (`EPERM` without
     /// `CAP_NET_ADMIN`), so those that live between two looks are not seen.
     EndsUnheard { errno: i32 },
-    /// Rows without a cookie (lines of /proc text) cannot be told from one another
-    /// over time: they have no rates.
+    /// Rows without a cookie (lines of /proc text) cannot be followed over time, so they
+    /// have no rates.
     WithoutCookies { sockets: u64 },
     /// A BPF map cannot be opened.
     MapOpen { id: u32, errno: i32 },
@@ -191,7 +191,7 @@ impl Notice {
     }
 }
 
-/// What became of the sockets that were to be destroyed.
+/// Counts of the results for the sockets to be destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Destroyed.

@@ -1,5 +1,5 @@
-//! Where a program wants names looked up, or the lack of them told, in another
-//! way than the library does by itself.
+//! Points where a program can change how the library looks up names, or how it reports
+//! missing ones.
 
 use crate::model::{Socket, Table};
 

@@ -41,7 +41,7 @@ use sockdiag_wire::btf::Btf;
 
 use super::program::{self, Record};
 
-/// So many records fit.
+/// The number of records that fit.
 pub(super) const ROOM: usize = 4096;
 /// A run looks at so many descriptors at most, which takes a millisecond or two.
 const MOST: i32 = 16 << 10;
@@ -53,13 +53,13 @@ const NUMBERS: usize = program::RECORD / 4;
 /// As many numbers process and program share.
 pub(super) const WORDS: usize = HEADER + ROOM * NUMBERS;
 
-/// Where the header's numbers lie, in bytes.
+/// The offsets of the header's numbers, in bytes.
 const COUNT: i16 = 0;
 const TID: i16 = 4;
 const NEXT: i16 = 8;
 /// Is added to where loads must not pass one another.
 const FENCE: i16 = 12;
-/// Where the first record lies.
+/// The offset of the first record.
 const RECORDS: i16 = HEADER as i16 * 4;
 
 /// The records of a run; the next one begins anew.
@@ -300,7 +300,7 @@ impl Table<'_> {
         a.load(R2, FDT, at.max_fds);
         a.jump_if(FD, Cond::Ge, R2, end);
 
-        // Of 64 descriptors at a time a word tells which are in use.
+        // Each word shows which of 64 descriptors are in use.
         a.load(R1, FDT, at.open_fds);
         a.mov(R2, FD);
         a.alu(Alu::Rsh, R2, 6);
@@ -354,7 +354,7 @@ impl Table<'_> {
         self.leave(a, 1);
     }
 
-    /// Writes the record, and counts it if all that it tells holds still.
+    /// Writes the record, and counts it if everything in it is still true.
     fn write(&self, a: &mut Assembler) {
         let Self { at, map, next, again, .. } = self;
         let full = *again;
