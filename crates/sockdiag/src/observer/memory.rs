@@ -43,7 +43,7 @@ pub(super) struct Memory {
     slots: Slots,
     /// The position of the inode, which identifies the processes of an ended socket.
     inode_at: Option<usize>,
-    /// Where it is kept between which ends a connection is, and the addresses of that.
+    /// The position of a connection's addresses and ports, and the addresses themselves.
     places_at: usize,
     places: Places,
     /// The position of the values of watched fields.

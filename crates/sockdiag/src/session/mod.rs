@@ -142,7 +142,7 @@ impl Session {
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
         let Question { numeric, resolve, mut threads, holder_search, reasons, .. } = question;
-        // Report what a condition decided without seeing the processes.
+        // If the filter tests processes, report the processes that it could not see.
         let tests = tested.has(Needs::PROCESSES);
         if tests && threads == Threads::First {
             threads = Threads::Own;
