@@ -139,7 +139,7 @@ impl End {
     }
 }
 
-/// A question that cannot be asked is the asker's fault, or the kernel's.
+/// A question that cannot be asked is a usage error, or the kernel refused it.
 impl From<AskError> for End {
     fn from(error: AskError) -> Self {
         match error {

@@ -31,7 +31,7 @@ use crate::time_span;
 const COUNTING: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
 /// The help heading of the options about polling.
 pub(crate) const WHEN: &str = "When to poll";
-/// Things that are said once each; more are said each time.
+/// How many messages are remembered so that each is printed once; further ones repeat.
 const MOST_TOLD: usize = 1000;
 
 /// The option that says how often to look.

@@ -27,8 +27,8 @@ pub(crate) fn question(asked: &Asked, selected: Selected, needs: Needs) -> Quest
     question
 }
 
-/// A session that asks it.  At a terminal it is said where the filter is right and
-/// rarely meant so.
+/// A session that asks it.  On a terminal it warns if the filter is valid but rarely what
+/// the user means.
 ///
 /// # Errors
 /// With what was probably meant, where the filter is wrong.

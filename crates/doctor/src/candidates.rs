@@ -1,7 +1,7 @@
 //! The rows that match one rule, in groups, each with the row that shows it best.
 //!
-//! Invariant: however many rows there are, so many groups are kept of a rule and no more;
-//! how many there were beside them is counted.
+//! Invariant: the number of groups kept per rule is limited, however many rows there are;
+//! further groups are counted.
 
 use std::collections::HashMap;
 use std::hash::RandomState;

@@ -64,7 +64,7 @@ fn port(port: i64) -> u64 {
     u64::try_from(port).unwrap_or(0)
 }
 
-/// The two ends, as they are or the other way round.
+/// A hash of the two ends, as they are or swapped.
 fn ends(socket: &Socket<'_>, is_reversed: bool) -> u64 {
     let (local, remote) = (socket.local, socket.remote);
     let (first, second) = if is_reversed { (remote, local) } else { (local, remote) };

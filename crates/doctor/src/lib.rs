@@ -3,8 +3,8 @@
 //!
 //! A [`Rule`] is data: which sockets it looks at (a condition in the filter language of
 //! `ss` over the table of facts), what it groups them by, one quantity with thresholds,
-//! how much evidence it takes, and what is said of it.  Those that come with the
-//! program ([`built_in`]) are in files of the same form as those that users write
+//! how much evidence it needs, and the text of its finding.  The built-in rules
+//! ([`built_in`]) are in files of the same format as those that users write
 //! ([`read`]), and are checked by the same code.
 //!
 //! The [`Doctor`] receives the rows of two looks: it [learns](Doctor::learn) from the

@@ -76,7 +76,7 @@ pub(crate) struct Page<'f> {
 }
 
 impl Page<'_> {
-    /// Lines between so many above and so many below.
+    /// The lines left between `above` lines at the top and `below` lines at the bottom.
     pub(crate) fn rest(&self, above: u16, below: u16) -> Rect {
         let Rect { x, y, width, height } = self.area;
         Rect { x, y: y + above.min(height), width, height: height.saturating_sub(above + below) }

@@ -76,7 +76,7 @@ pub enum Cell {
     V4([u8; 4]),
     /// An IPv6 address, whose bytes stand there among the texts.
     V6(u32),
-    /// A text of so many bytes that begins there among the texts.
+    /// A text: its start among the texts, and its length in bytes.
     Text(u32, u32),
 }
 
@@ -365,7 +365,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A shot of these columns, without rows.  What ended stays for so many looks:
+    /// A shot of these columns, without rows.  Ended rows stay for `stays` looks:
     /// rows of the `previous` shot are taken over by [`Builder::end`].
     pub fn new(columns: Vec<Choice>, previous: Option<Arc<Shot>>, stays: u8) -> Self {
         let columns: Arc<[Choice]> = columns.into_iter().map(for_people).collect();
@@ -398,7 +398,7 @@ impl Builder {
         }
     }
 
-    /// The last so many columns are not read, but are as they were known then.
+    /// The last columns are not read, but are filled from values known earlier.
     #[must_use]
     pub fn late(mut self, late: Option<(usize, Arc<Late>)>) -> Self {
         if let Some((columns, late)) = late {

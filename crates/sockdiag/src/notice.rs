@@ -41,7 +41,7 @@ pub enum Notice {
     Explained { text: Vec<u8> },
     /// The kernel could not fit one socket into a message.
     BufferTooSmall,
-    /// There is no netlink socket to be had.
+    /// A netlink socket could not be opened.
     SocketFailed { errno: i32 },
     /// `SO_SNDBUF` was refused.
     SendBufferFailed { errno: i32 },
@@ -106,11 +106,11 @@ pub enum Notice {
     /// Sockets of these tables were read from /proc text, which has fewer values than the
     /// kernel's answers.
     ProcText { tables: Vec<&'static str> },
-    /// The other ends of so many connections are not in this network
-    /// namespace, and others were not searched.
+    /// The other ends of this many connections are not in this network namespace, and
+    /// others were not searched.
     PeersElsewhere { sockets: u64 },
-    /// The other ends of so many connections within this machine are held by no
-    /// process: not accepted yet, or closed.
+    /// No process has the other ends of this many connections within this machine open:
+    /// they are not accepted yet, or closed.
     PeersUnheld { sockets: u64 },
     /// The kernel lists no sockets of a table that was asked for by name.
     Missing { title: &'static str, why: Missing },
@@ -167,8 +167,8 @@ pub enum Notice {
     NamesUnasked { places: Vec<Vec<u8>> },
     /// The types of a BPF map contradict themselves.
     MapComplaint(BpfComplaint),
-    /// A file that another user may have chosen was not read, nor were so many
-    /// others for the same reason.
+    /// A file that another user may have chosen was not read, nor were this many others for
+    /// the same reason.
     FileRefused { path: PathBuf, why: Refusal, others: u64 },
     /// A file of `/etc/netns` could not be mounted over its namesake in `/etc`.
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },

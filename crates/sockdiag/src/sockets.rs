@@ -170,7 +170,7 @@ impl Sockets {
         self
     }
 
-    /// So many rows at most.
+    /// Limits the number of rows.
     #[must_use]
     pub fn limit(mut self, rows: u64) -> Self {
         self.limit = Some(rows);

@@ -76,8 +76,8 @@ impl Condition {
         }
     }
 
-    /// Whether it holds where so many rows match, of which no more than
-    /// [`Condition::enough`] have to be counted.
+    /// Whether it holds for this number of matching rows; counting may stop at
+    /// [`Condition::enough`].
     pub(crate) fn holds(self, rows: u64) -> bool {
         (rows >= self.enough()) != self.is_of_absence()
     }

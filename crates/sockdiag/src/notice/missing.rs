@@ -1,4 +1,4 @@
-//! Why a table, or a way to search for holders, is not to be had.
+//! Why a table, or a method of searching for processes, is unavailable.
 
 use std::fmt;
 use std::path::PathBuf;

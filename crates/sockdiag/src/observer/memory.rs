@@ -3,8 +3,8 @@
 //! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy
 //! groups, and what did neither is judged last (both in [`ends`]).
 //!
-//! Invariant: a socket is closed because the kernel said so, or because a table in
-//! which it was is read to its end without it and the kernel tells of no ends.
+//! Invariant: a socket counts as closed because the kernel reported it, or because its table
+//! was read to the end without it and the kernel does not report closed sockets.
 
 mod carry;
 mod ends;

@@ -201,7 +201,7 @@ pub struct Observer {
     number: u64,
     /// Notices from before the first look.
     early: Vec<Notice>,
-    /// Whether it was said that rows have no cookies.
+    /// Whether the notice about rows without cookies was given.
     said_untracked: bool,
 }
 

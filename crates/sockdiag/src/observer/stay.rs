@@ -114,7 +114,7 @@ impl Default for Costs {
 }
 
 impl Costs {
-    /// Whether so many sockets should be looked up.
+    /// Whether this number of sockets should be looked up rather than dumped.
     fn looks_up(&mut self, number: usize) -> bool {
         let (Some(dump), Some(each)) = (self.dump, self.each) else {
             // The way that is not known is tried.

@@ -134,7 +134,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// None, of which so many words will be kept each.
+    /// An empty table with `each` words per entry.
     pub(super) fn new(each: usize) -> Self {
         Self { entries: Vec::new(), words: Vec::new(), each, index: vec![EMPTY; 64] }
     }

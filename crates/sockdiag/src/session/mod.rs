@@ -6,7 +6,7 @@
 //! [`crate::enrich`] for how long that is).  A second poll opens nothing that
 //! the first one opened.
 //!
-//! Invariant: a poll tells what is so now.  Whatever may change between two
+//! Invariant: a poll reports the current state.  Whatever may change between two
 //! polls (who holds a socket, what an interface is called, which namespaces
 //! there are) is asked again.
 

@@ -57,7 +57,7 @@ pub(crate) struct Test {
 pub(crate) enum Told<'t> {
     /// A socket that ended.
     Ended(Record<'t>),
-    /// Messages were dropped since the last time: so many.
+    /// The number of messages dropped since the last time.
     Lost(u32),
 }
 
@@ -179,8 +179,7 @@ impl Session {
         }
     }
 
-    /// Goes on listening where another session did, so that no end is missed between
-    /// the two.
+    /// Takes over another session's subscription, so that no report is missed in between.
     pub(crate) fn take_ends(&mut self, from: &mut Self) {
         for scope in self.scopes.all_mut() {
             let inode = scope.inode();

@@ -54,8 +54,8 @@ pub struct Question {
     pub bpf_maps: BpfMaps,
     /// The program's own behaviour, where it differs from the library's.
     pub quirks: Option<Box<dyn Quirks>>,
-    /// Whether it is said what a listing lacks: tables asked for by name that
-    /// the kernel does not list, processes that were not seen.
+    /// Whether to report what a listing lacks: tables requested by name that the kernel
+    /// does not list, processes that were not seen.
     pub explain: bool,
     /// Whether to report also why sockets have no process.
     pub reasons: bool,

@@ -436,7 +436,7 @@ impl Live {
         if width == 0 || height == 0 { Ok(()) } else { self.screen.show(buffer, cursor) }
     }
 
-    /// Gives the terminal back and stops; goes on when it is let.
+    /// Restores the terminal and stops the process; takes the terminal again when continued.
     fn suspend(&mut self) -> std::io::Result<()> {
         terminal::restore();
         let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);

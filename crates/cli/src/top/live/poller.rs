@@ -25,10 +25,10 @@ const STAY: Duration = Duration::from_secs(5);
 /// Looks that were asked for are no nearer to the one before than this: rates over a
 /// shorter time say little.
 const NEAREST: Duration = Duration::from_millis(250);
-/// Up to so many sockets everything is kept that any preset shows, so that it is there
-/// when it is asked for, at looks of the past, too.
+/// Up to this number of sockets, everything that any preset shows is kept, so that it is
+/// available when needed, for past looks, too.
 pub(super) const FEW: usize = 20_000;
-/// Looks for which something that is said once stays.
+/// For how many looks a one-time message stays visible.
 const SAID_FOR: u64 = 10;
 /// Sentences at most.
 const MOST_SAID: usize = 20;

@@ -441,7 +441,7 @@ mod tests {
         (0..3).map(start).collect()
     }
 
-    /// Each program, for a pass; `None` where none can be had.
+    /// Both programs, for a pass; `None` if they cannot be loaded.
     fn each(threads: Threads, inodes: Option<&[u32]>) -> Option<[Loaded; 2]> {
         let refused = |why| {
             assert!(!rustix::process::geteuid().is_root(), "{why:?}");

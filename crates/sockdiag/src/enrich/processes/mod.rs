@@ -46,8 +46,8 @@ pub enum HolderSearch {
     /// look at some fifty processes in /proc, and every machine has more.
     #[default]
     Quickest,
-    /// Such a program alone; a notice says so where it cannot be had, and
-    /// no socket then has a holder.
+    /// Only such a program; if it cannot be loaded, a notice says so and no socket has a
+    /// process.
     Bpf,
     /// Links in /proc alone.
     Proc,

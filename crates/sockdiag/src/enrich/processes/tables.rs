@@ -43,7 +43,7 @@ use super::program::{self, Record};
 
 /// The number of records that fit.
 pub(super) const ROOM: usize = 4096;
-/// A run looks at so many descriptors at most, which takes a millisecond or two.
+/// A run looks at this many descriptors at most, which takes a millisecond or two.
 const MOST: i32 = 16 << 10;
 /// Numbers of four bytes before the records: how many records there are, and
 /// the thread whose table is being read with the descriptor that is to come.
@@ -244,7 +244,7 @@ pub(super) fn program(
     a.store_at(Width::U32, STACK, WHO, R3);
     a.store_at(Width::U32, STACK, WHO + 4, R4);
 
-    // The same task as before goes on where it ended.
+    // Continue the same task where the last run stopped.
     let begun = a.label();
     a.map_value(R2, map);
     a.load_at(Width::U32, R1, R2, TID);
@@ -268,7 +268,7 @@ struct Table<'m> {
     map: i32,
     /// Looks at the descriptor that is to come.
     next: Label,
-    /// The descriptor in FD is no open socket; goes on behind it.
+    /// The descriptor in FD is not an open socket; continues with the next one.
     skip: Label,
     /// Comes back to this task.
     again: Label,

@@ -78,7 +78,7 @@ impl Strategy for Walk {
         let work = || Worker::new(root.as_fd(), self.threads, is_real, wanted).run(&pids, &next);
         let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS).min(pids.len());
         let pieces = thread::scope(|scope| {
-            // A thread that cannot be had leaves its share to the others.
+            // If a thread cannot be started, the others do its share.
             let others: Vec<_> =
                 (1..workers).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
             let mut pieces = vec![work()];
