@@ -29,14 +29,18 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "version",
-        doc: "Cargo.toml, CHANGELOG.md and packaging/deb/changelog have the same version, and a date.",
+        doc: "Cargo.toml, CHANGELOG.md and packaging/deb/changelog have the same version, and CHANGELOG.md has a date.",
         check: version,
     },
-    Step { name: "committed", doc: "Everything that git knows is committed.", check: committed },
+    Step {
+        name: "committed",
+        doc: "The working tree has no uncommitted changes to tracked files.",
+        check: committed,
+    },
     Step { name: "ci", doc: "`.ci/run` passes.", check: || done(Command::new("bash").arg(".ci/run")) },
     Step {
         name: "publish",
-        doc: "The crates can be published: `cargo publish --workspace --dry-run`.",
+        doc: "The crates are ready to publish: `cargo publish --workspace --dry-run`.",
         check: || done(cargo().args(["publish", "--workspace", "--dry-run", "--locked"])),
     },
     Step {
@@ -51,7 +55,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "files",
-        doc: "Tarballs, static programs, image, rpm and checksums hold: `tools/try-dist`.",
+        doc: "Tarballs, static programs, image, rpm and checksums are correct: `tools/try-dist`.",
         check: || done(&mut Command::new("tools/try-dist")),
     },
 ];

@@ -75,7 +75,7 @@ impl Tapped {
         Ok(tapped)
     }
 
-    /// Where further files may be.
+    /// The directory, where the caller may put more files.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }

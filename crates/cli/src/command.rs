@@ -34,8 +34,11 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100)
-        .after_help("sockdiag help COMMAND has examples of it.")
-        .after_long_help(format!("sockdiag help COMMAND has examples of it.\n\n{}", status_list(None)))
+        .after_help("For examples of a command, see sockdiag help COMMAND.")
+        .after_long_help(format!(
+            "For examples of a command, see sockdiag help COMMAND.\n\n{}",
+            status_list(None)
+        ))
         .subcommands(SUBCOMMANDS.iter().map(|known| {
             let command = (known.command)();
             let examples: Vec<String> =
@@ -68,7 +71,7 @@ pub(crate) fn run(words: Vec<OsString>) -> End {
             let printed = if told.use_stderr() { Ok(()) } else { is_open() };
             return match printed.and_then(|()| told.print()) {
                 Err(error) if status == Status::Done => End::unwritten(&error),
-                // What goes to standard error has nobody left to tell if it fails.
+                // An error on standard error cannot be reported anywhere.
                 _ => End { code: status as u8, ..End::done() },
             };
         }

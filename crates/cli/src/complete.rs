@@ -1,4 +1,4 @@
-//! What can stand where on a command line, for shells that complete words.
+//! Candidates for each position of a command line, for shell completion.
 //!
 //! A shell's completion script asks this program, with the variable
 //! [`VARIABLE`] set, so that what it offers is what this build knows and what
@@ -18,7 +18,7 @@ use crate::command;
 /// Names the shell that asks.
 pub(crate) const VARIABLE: &str = "SOCKDIAG_COMPLETE";
 
-/// Where `ip netns` keeps namespaces by name.
+/// The directory where `ip netns` keeps named namespaces.
 const NAMED_NAMESPACES: &str = "/run/netns";
 
 /// Answers a shell, if one asks.

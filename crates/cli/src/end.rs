@@ -1,4 +1,4 @@
-//! How the program ends: a status, and what is said last.
+//! How the program ends: an exit status, and a last message.
 //!
 //! Invariant: the table of statuses is [`STATUSES`]; help, manual pages and
 //! docs/sockdiag.md print it.
@@ -7,7 +7,7 @@ use std::io;
 
 use sockdiag::{AskError, source::DumpError, sys::errno_text};
 
-/// What the status says.
+/// The exit statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Done = 0,
@@ -22,44 +22,44 @@ pub(crate) enum Status {
 
 /// Every status with its meaning, in order; one that means more than one thing stands twice.
 pub(crate) const STATUSES: &[Meaning] = &[
-    Meaning { status: Status::Done, of: &["top", "watch", "generate"], doc: "It is done." },
+    Meaning { status: Status::Done, of: &["top", "watch", "generate"], doc: "Success." },
     Meaning { status: Status::Done, of: WAIT, doc: "The condition holds." },
-    Meaning { status: Status::Done, of: DOCTOR, doc: "Nothing is wrong, or only worth knowing." },
-    Meaning { status: Status::TimeUp, of: WAIT, doc: "The time is up, and the condition does not hold." },
-    Meaning { status: Status::TimeUp, of: DOCTOR, doc: "There are warnings, and nothing is critical." },
+    Meaning { status: Status::Done, of: DOCTOR, doc: "Nothing is wrong, or there is only information." },
+    Meaning { status: Status::TimeUp, of: WAIT, doc: "The timeout expired before the condition held." },
+    Meaning { status: Status::TimeUp, of: DOCTOR, doc: "There are warnings, but nothing is critical." },
     Meaning {
         status: Status::Usage,
         of: ASKED,
-        doc: "The command line, or the filter, is wrong.  Nothing was asked of the kernel.",
+        doc: "The command line or the filter is wrong.  The kernel was not queried.",
     },
     Meaning { status: Status::Usage, of: DOCTOR, doc: "Something is critical." },
     Meaning {
         status: Status::Unseen,
         of: DOCTOR,
-        doc: "Too little could be seen to say that nothing is wrong; or the command line, the filter or a rule is \
-              wrong, and nothing was asked of the kernel.",
+        doc: "Too much was hidden to say that nothing is wrong; or the command line, the filter or a rule \
+              is wrong, and the kernel was not queried.",
     },
     Meaning {
         status: Status::Unseen,
         of: SEEING,
-        doc: "The answer could not be seen: the kernel refused, a network namespace is gone or may not be entered, or \
-              processes that a condition needs may not be inspected.",
+        doc: "No answer could be obtained: the kernel refused, a network namespace is gone or may not be \
+              entered, or the filter needs processes that may not be inspected.",
     },
-    Meaning { status: Status::Several, of: WAIT, doc: "More than one service matches where one was meant." },
+    Meaning { status: Status::Several, of: WAIT, doc: "More than one service matches, but one was meant." },
     Meaning {
         status: Status::Unwritten,
         of: ALL,
-        doc: "The output could not be written.  A reader that went away is no such failure.",
+        doc: "The output could not be written.  A reader that closed the pipe does not count.",
     },
     Meaning {
         status: Status::NotExecutable,
         of: WAIT,
-        doc: "COMMAND was found but could not be run.  If it runs, its own status is the last.",
+        doc: "COMMAND was found but could not be run.  If it runs, the exit status is its own.",
     },
     Meaning { status: Status::NotFound, of: WAIT, doc: "COMMAND was not found." },
 ];
 
-/// What a status means, and which sub-commands end with it.
+/// The meaning of a status, and the sub-commands that exit with it.
 pub(crate) struct Meaning {
     pub(crate) status: Status,
     /// Names of sub-commands.
@@ -92,9 +92,9 @@ pub(crate) fn statuses(subcommand: Option<&str>) -> Vec<(u8, String)> {
 pub(crate) struct End {
     /// The status.
     pub(crate) code: u8,
-    /// What goes to standard error, with its newline.
+    /// Text for standard error, with its newline.
     pub(crate) text: Option<String>,
-    /// What was asked for instead of an answer: goes to standard output.
+    /// Text for standard output, such as a list or help.
     pub(crate) list: Option<String>,
 }
 
@@ -139,7 +139,7 @@ impl End {
     }
 }
 
-/// A question that cannot be asked is the asker's fault, or the kernel's.
+/// A question that cannot be asked is a usage error, or the kernel refused it.
 impl From<AskError> for End {
     fn from(error: AskError) -> Self {
         match error {

@@ -22,9 +22,9 @@ use crate::doctor;
 use crate::end::{End, statuses};
 use crate::output::{Stream, write_by};
 
-/// What is made for all pages of the manual.
+/// The word for manual pages.
 const MAN: &str = "man";
-/// What is made for the page of diagnoses.
+/// The word for the page of diagnoses.
 const DIAGNOSES: &str = "diagnoses";
 /// Shells, and where their completions are looked for, below a prefix.
 const SHELLS: [(&str, &str); 3] = [
@@ -33,11 +33,15 @@ const SHELLS: [(&str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/sockdiag.fish"),
 ];
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag generate man watch", "The manual page of watch: pipe it into man -l -."),
-    ("sockdiag generate man filter", "The language of filters; fields has every field."),
-    ("sockdiag generate all --prefix /usr/local", "Installs all pages and completions."),
+    ("sockdiag generate man watch", "Print the manual page of watch; to read it, pipe it into man -l -."),
+    (
+        "sockdiag generate man filter",
+        "Print the page on the language of filters; the page on all fields is \
+        called fields.",
+    ),
+    ("sockdiag generate all --prefix /usr/local", "Install all pages and completions."),
 ];
 
 /// The sub-command.
@@ -46,12 +50,12 @@ pub(crate) fn command() -> Command {
     Command::new("generate")
         .about("Print manual pages and shell completions, or install them")
         .long_about(
-            "Prints manual pages, or a script that completes words in a shell; with --prefix, writes them to where they \
-             are looked for.",
+            "Prints manual pages or the completion script of a shell; with --prefix, writes them to the \
+             directories where man and the shells look for them.",
         )
         .arg(
             Arg::new("WHAT")
-                .help("What is made: the manual, a shell's completions, or all of them (with --prefix)")
+                .help("What to generate: the manual, a shell's completions, or all of them (with --prefix)")
                 .required(true)
                 .value_parser(PossibleValuesParser::new(what)),
         )
@@ -75,11 +79,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let what = matches.get_one::<String>("WHAT").map_or(MAN, String::as_str);
     let page = matches.get_one::<String>("SUBCOMMAND").map(String::as_str);
     if page.is_some() && (what != MAN || matches.contains_id("prefix")) {
-        return Err(End::usage("the name of a page goes with man alone"));
+        return Err(End::usage("only man takes the name of a page"));
     }
     match matches.get_one::<OsString>("prefix") {
         Some(_) if what == DIAGNOSES => {
-            return Err(End::usage("the page of diagnoses is printed, not installed"));
+            return Err(End::usage("the page of diagnoses can only be printed, not installed"));
         }
         Some(prefix) => return install(Path::new(prefix), what),
         None => {}
@@ -137,7 +141,7 @@ fn install(prefix: &Path, what: &str) -> Result<(), End> {
     Ok(())
 }
 
-/// Where a page of the manual is looked for.
+/// The directory where man looks for a page.
 fn directory(prefix: &Path, name: &str) -> PathBuf {
     let section = name.rsplit('.').next().unwrap_or_default();
     prefix.join(format!("share/man/man{section}"))

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         None => end,
     };
     if let Some(text) = &end.text {
-        // Nobody is left to tell if this fails.
+        // A failure here cannot be reported anywhere.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
     ExitCode::from(end.code)

@@ -23,13 +23,14 @@ pub(crate) const FILTER: &str = "FILTER";
 /// The other form with separators.
 const TSV: &str = "tsv";
 
-/// What help says of a filter.
+/// The short help text of the filter.
 const FILTER_HELP: &str =
     "Which sockets, in the language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
 /// The same, longer.
-const FILTER_DOC: &str = "Which sockets, in the language of ss: words about states (state established, exclude \
-    time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  Any field can \
-    be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag generate man fields` the fields.";
+const FILTER_DOC: &str = "Which sockets, in the language of ss: first states (state established, exclude \
+    time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  \
+    Any field can be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag \
+    generate man fields` the fields.";
 
 /// Options that say which sockets, of what namespaces.
 fn selects(option: &Opt) -> bool {
@@ -84,7 +85,7 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
     };
     arg = arg.value_name(argument.shown);
     match argument.kind {
-        // So that one is refused as a number, not as an option.
+        // A negative number is then rejected as a number, not as an option.
         Kind::Number => {
             arg.value_parser(value_parser!(u64)).action(ArgAction::Set).allow_negative_numbers(true)
         }
@@ -135,7 +136,7 @@ impl Asked {
     /// Reads what was given, in order.
     ///
     /// # Errors
-    /// What stands for nothing, and a file that cannot be read.
+    /// Words that cannot be parsed, and a file that cannot be read.
     pub(crate) fn of(matches: &ArgMatches) -> Result<Self, End> {
         let mut given: Vec<(usize, Key, OsString)> = Vec::new();
         for option in OPTIONS.iter().filter(|option| selects(option)) {
@@ -263,7 +264,7 @@ impl Asked {
             let word = String::from_utf8_lossy(word);
             let name = self.words.get(taken + 1);
             let name =
-                name.ok_or_else(|| End::usage(format!("{word:?} needs the name of a state behind it")))?;
+                name.ok_or_else(|| End::usage(format!("{word:?} must be followed by the name of a state")))?;
             add(&mut self.selection, name).map_err(|bad| {
                 End::usage(format!("{bad}{}", hints::states(&crate::question::words(self))))
             })?;

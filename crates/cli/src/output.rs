@@ -11,10 +11,10 @@ use rustix::stdio::{stderr, stdout};
 
 use crate::sys;
 
-/// What a pipe that is ready takes without blocking (`PIPE_BUF`).
+/// How many bytes a ready pipe accepts without blocking (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
-/// Where a report goes.
+/// The output stream of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     /// Standard output.
@@ -35,7 +35,7 @@ pub(crate) fn write_by(stream: Stream, bytes: &[u8], end: Option<Instant>) -> io
     for mut piece in bytes.chunks(PIECE) {
         while !piece.is_empty() {
             if !is_ready(stream, end)? {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "its reader takes nothing"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the reader has stopped reading"));
             }
             let written = match stream {
                 Stream::Out => rustix::io::retry_on_intr(|| rustix::io::write(stdout(), piece))?,

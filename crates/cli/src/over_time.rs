@@ -1,5 +1,5 @@
-//! What `top` and `watch` share: an observer of what was asked for, how often it
-//! looks, and what is said beside rows.
+//! Code shared by `top` and `watch`: the observer, its interval, and messages about the
+//! looks.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,9 +29,9 @@ use crate::time_span;
 
 /// Tables whose sockets count bytes.
 const COUNTING: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
-/// Where help lists what says when to poll.
+/// The help heading of the options about polling.
 pub(crate) const WHEN: &str = "When to poll";
-/// Things that are said once each; more are said each time.
+/// How many messages are remembered so that each is printed once; further ones repeat.
 const MOST_TOLD: usize = 1000;
 
 /// The option that says how often to look.
@@ -50,10 +50,10 @@ pub(crate) fn interval() -> Arg {
 pub(crate) fn stay() -> Arg {
     Arg::new("stay")
         .long("stay")
-        .help("Stay with the sockets of the first poll: what opens later is not shown")
+        .help("Show only the sockets of the first poll, not those that open later")
         .long_help(
-            "Stay with the sockets of the first poll: what opens later is not shown.  If they are few, the kernel is asked \
-             for each of them alone, whatever the number of other sockets on the machine.",
+            "Show only the sockets of the first poll, not those that open later.  If they are few, only \
+             they are queried, however many other sockets the machine has.",
         )
         .action(ArgAction::SetTrue)
         .help_heading("Which sockets")
@@ -94,7 +94,7 @@ pub(crate) fn list_on_help(names: &str, selected: &Selected) -> Result<(), End> 
     Ok(())
 }
 
-/// What reading these costs.
+/// What the session must collect for these fields.
 pub(crate) fn needs<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Needs {
     choices.into_iter().fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
 }
@@ -109,7 +109,7 @@ pub(crate) fn observer(
 ) -> Result<Observer, End> {
     refuse_judged_fields(needs)?;
     if needs.intersects(Needs::FINDINGS) {
-        return Err(End::usage("what the doctor found of a socket is shown by sockdiag top"));
+        return Err(End::usage("only sockdiag top can show what the doctor found"));
     }
     let session = question::open(asked, selected, needs)?;
     refuse_judged(&session)?;
@@ -135,7 +135,8 @@ pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
     match (field_with(Needs::AROUND), field_with(Needs::FINDINGS)) {
         (Some(field), _) => Err(judged_elsewhere(field.name)),
         (_, Some(field)) => Err(End::usage(format!(
-            "{} is known after the sockets were chosen: sockdiag top shows it and orders by it",
+            "{} cannot be used in a filter, since it is computed afterwards; sockdiag top can show it and \
+                sort by it",
             field.name
         ))),
         (None, None) => Ok(()),
@@ -146,8 +147,8 @@ pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
 /// sockets.
 pub(crate) fn judged_elsewhere(what: &str) -> End {
     End::usage(format!(
-        "{what} follows from the counters of the namespace or from its other sockets: use sockdiag doctor, in a rule \
-         (--rules FILE)"
+        "{what} is computed from the counters of the namespace or from other sockets; use it in a rule of \
+         sockdiag doctor (--rules FILE)"
     ))
 }
 
@@ -288,13 +289,13 @@ impl Told {
 
     /// Says what is not known of sockets that no look saw.
     pub(crate) fn unheld(&mut self, frame: &Frame) {
-        const SEEN: &str = "sockets that open and close between two polls are seen at their end alone, without their \
-                            processes";
+        const SEEN: &str = "sockets that open and close between two polls are seen only when they end, \
+                            without their processes";
         if frame.untested > 0 {
-            self.text(format!("{SEEN}: the filter's condition on processes leaves them out"));
+            self.text(format!("{SEEN}, so the filter's condition on processes excludes them"));
         }
         if frame.unheld > 0 {
-            self.text(format!("{SEEN}, which are - for them"));
+            self.text(format!("{SEEN} (shown as -)"));
         }
     }
 
@@ -303,7 +304,7 @@ impl Told {
         if self.0.contains(&text) {
             return;
         }
-        // Nobody is left to tell if this fails.
+        // A failure here cannot be reported anywhere.
         let _ = io::Write::write_all(&mut io::stderr(), format!("sockdiag: {text}\n").as_bytes());
         if self.0.len() < MOST_TOLD {
             self.0.push(text);

@@ -15,11 +15,11 @@ use sockdiag_guide::hints::{self, People};
 use crate::end::End;
 use crate::options::Asked;
 
-/// A question for these sockets, with the asker's filter and namespaces.
+/// A question for these sockets, with the user's filter and namespaces.
 pub(crate) fn question(asked: &Asked, selected: Selected, needs: Needs) -> Question {
     let mut question = Question::new(selected);
     question.needs = needs;
-    // Names are looked up where somebody reads them.
+    // Look up service names only if a field in use needs them.
     question.numeric = !needs.has(Needs::SERVICES);
     question.resolve = needs.has(Needs::HOSTS);
     question.netns.clone_from(&asked.netns);
@@ -27,8 +27,8 @@ pub(crate) fn question(asked: &Asked, selected: Selected, needs: Needs) -> Quest
     question
 }
 
-/// A session that asks it.  At a terminal it is said where the filter is right and
-/// rarely meant so.
+/// A session that asks it.  On a terminal it warns if the filter is valid but rarely what
+/// the user means.
 ///
 /// # Errors
 /// With what was probably meant, where the filter is wrong.
@@ -38,7 +38,7 @@ pub(crate) fn open(asked: &Asked, selected: Selected, needs: Needs) -> Result<Se
     if io::stderr().is_terminal()
         && let Some(hint) = hints::rarely_meant(&words(asked))
     {
-        // Nobody is left to tell if this fails.
+        // A failure here cannot be reported anywhere.
         let _ = writeln!(io::stderr(), "sockdiag: {hint}");
     }
     Ok(session)
@@ -56,11 +56,11 @@ fn unasked(error: AskError, asked: &Asked, tables: TableSet) -> End {
     End::usage(format!("{}\n{picture}", refused.error))
 }
 
-/// Refuses a name that stands where that of a field does, with an operator behind it, and is
-/// none: else it would be looked up as the name of a host, which may take seconds.
+/// Refuses an unknown name in front of an operator: it would otherwise be looked up as the
+/// name of a host, which may take seconds.
 ///
 /// # Errors
-/// Where there is one.
+/// If there is such a name.
 pub(crate) fn refuse_unknown_fields(words: &[Vec<u8>]) -> Result<(), End> {
     let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
     let text = words.join(" ").replace(['(', ')'], " ( ");

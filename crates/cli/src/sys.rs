@@ -1,5 +1,5 @@
-//! What the standard library does not tell: whether the standard output was closed; and
-//! what GCC's unwinder asks for that glibc 2.34 lacks.
+//! Two things that the standard library lacks: whether standard output was closed, and a
+//! function that GCC's unwinder needs and glibc 2.34 does not have.
 //!
 //! It opens /dev/null in the place of an output that was closed, before `main` runs, and
 //! writing then succeeds.  So it is looked at before that.
@@ -25,8 +25,8 @@ extern "C" fn look() {
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
-/// What GCC's unwinder asks of glibc since 2.35, answered here so that the program runs
-/// on any glibc since 2.34: that no object is known, which ends the unwinding.
+/// GCC's unwinder calls this function of glibc 2.35.  It is defined here so that the program
+/// runs on glibc 2.34, too; it reports that no object is known, which ends the unwinding.
 ///
 /// Only where panics abort: nothing is unwound there, and a program without symbols
 /// has no names to show in a backtrace.

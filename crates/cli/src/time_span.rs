@@ -6,13 +6,13 @@ use std::time::Duration;
 /// Units, the longer name before its beginning.
 const UNITS: [(&str, f64); 5] = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
-/// What to say of a text that is none.
+/// The error message for a text that is not a time.
 const EXPECTED: &str = "expected a time such as 500ms, 30s, 2m or 1h";
 
 /// Reads a length of time; it may be zero.
 ///
 /// # Errors
-/// What was expected.
+/// The error message.
 pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     let unit = UNITS.iter().find(|(unit, _)| {
         let number = text.strip_suffix(unit);
@@ -33,9 +33,9 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
 /// The same, where there has to be some time.
 ///
 /// # Errors
-/// What was expected.
+/// The error message.
 pub(crate) fn parse_some(text: &str) -> Result<Duration, &'static str> {
-    parse(text).and_then(|time| if time.is_zero() { Err("it must be longer than 0") } else { Ok(time) })
+    parse(text).and_then(|time| if time.is_zero() { Err("it must be more than 0") } else { Ok(time) })
 }
 
 #[cfg(test)]

@@ -29,12 +29,12 @@ use crate::output::{Stdout, write_all};
 use crate::over_time::{self, Clock, Stop, Told};
 use crate::{complete, time_span};
 
-/// What is said of each socket.
+/// The columns of every line.
 const SHOWN: &str =
     "socket.netid,socket.state,local.addr,local.port,remote.addr,remote.port,socket.processes";
-/// What is said of one that ended, besides: its last counters.
+/// Further columns for a socket that ended: its last counters.
 const FINAL: &str = "ended,age,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,rtt";
-/// What an object holds besides.
+/// Further members of a JSON object.
 const IDENTITY: &str = "socket.cookie,socket.inode,socket.uid";
 /// In several namespaces.
 const NETNS: &str = "netns.title,netns.inode";
@@ -43,43 +43,53 @@ const MOST_WAITING: usize = 32 << 10;
 /// Looks are not nearer to each other than this, however many sockets end.
 const NEAREST: Duration = Duration::from_millis(100);
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag watch", "What TCP connections open, end and change their state, as it happens."),
-    ("sockdiag watch dport = :5432", "The same of connections to PostgreSQL."),
-    ("sockdiag watch 'ended = reset,timeout,aborted,failed'", "What just ended, and badly."),
-    ("sockdiag watch --jsonl --for 10m comm = nginx", "For a program: what nginx does in ten minutes."),
+    ("sockdiag watch", "Show TCP connections that open, end or change their state, as it happens."),
+    ("sockdiag watch dport = :5432", "The same for connections to PostgreSQL."),
+    ("sockdiag watch 'ended = reset,timeout,aborted,failed'", "Show only connections that end badly."),
+    (
+        "sockdiag watch --jsonl --for 10m comm = nginx",
+        "Record what nginx does in ten minutes, as JSON \
+        lines.",
+    ),
     (
         "sockdiag watch --fields tcp.ca_state,tcp.snd_cwnd dst 192.0.2.7",
-        "Also when one of these fields changes.",
+        "Print a line also when one of these fields changes.",
     ),
-    ("sockdiag watch -l", "What begins and ceases to listen."),
+    ("sockdiag watch -l", "Show listeners that appear and disappear."),
 ];
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let command = Command::new("watch")
-        .about("Print a line for each socket that opens (+), closes (-) or changes (~), and for ends that were missed (!)")
+        .about(
+            "Print a line for each socket that opens (+), closes (-) or changes (~), and for missed \
+            closes (!)",
+        )
         .long_about(
-            "Writes a line for each socket that opened (+), closed (-) or changed (~), and nothing while nothing does.  \
-             A socket changed when its state did, or a field of --fields; counters and clocks do only if --fields names \
-             them.  A request for a connection (SYN-RECV) opens when the connection is made.  Options and words for \
-             states choose among ends as among openings: that of a listener is shown with -l or -a.  \
-             Without a table option it is about TCP.\n\n\
-             A line of a socket that closed has its last counters, and `ended` with how it ended: closed-by-us and \
-             closed-by-peer, where it shows who closed first; closed where that does not show, as where the peer is on another \
-             machine and closed between two polls; reset; timeout; aborted (by SO_LINGER; what ss -K destroyed is mostly reset or timeout, as the kernel does not tell the error); failed, of a connection that was refused, not \
-             answered or given up before it was made; or ended, where the kernel does not tell.  What is left in \
-             TIME-WAIT shows who closed first; it is looked for at up to 500 ends of a poll.  \
-             bytes_received and bytes_acked count a FIN as one byte, and bytes_acked the SYN of \
-             the side that connects, as the kernel does; bytes_sent does not.\n\n\
-             The kernel tells of each TCP and UDP socket that ends, where it lets us listen: Linux 6.18 does without any \
-             capability, of one's own network namespace.  So sockets that open and close \
-             between two polls are seen, too, at their end: they have a line with - alone, no age, and no \
-             processes, so a condition on processes leaves them out.  If the kernel has to drop such messages, a line with ! says how many; if it refuses to tell, that is said, \
-             and a socket that is missing from a poll has closed, with the counters of the poll before.\n\n\
-             Amounts have units; with --jsonl they are bare numbers under full names, which end in the unit.  On a terminal \
-             the last line, on stderr, says how many sockets opened, closed and changed.",
+            "Prints a line for each socket that opened (+), closed (-) or changed (~).  A socket counts as \
+             changed when its state or a field of --fields changes; counters and clocks count only if \
+             --fields names them.  A connection request (SYN-RECV) counts as opened once the connection is \
+             established.  Options and words for states apply to closed sockets as they do to opened ones: \
+             a closed listener is shown with -l or -a.  Without a table option it shows TCP.\n\nThe line \
+             of a closed socket has its last counters, and `ended` says how it ended: closed-by-us or \
+             closed-by-peer, if it is known who closed first; closed if it is not, for example if the peer \
+             is on another machine and closed between two polls; reset; timeout; aborted (by SO_LINGER; \
+             sockets destroyed by ss -K mostly show as reset or timeout, since the kernel does not report \
+             the error); failed, if the connection was refused, not answered or given up before it was \
+             established; or ended, if the kernel does not say how.  A remaining TIME-WAIT socket shows \
+             who closed first; it is looked up for up to 500 closed sockets per poll.  bytes_received and \
+             bytes_acked count a FIN as one byte, and bytes_acked the SYN of the side that connects, as \
+             the kernel does; bytes_sent does not.\n\nThe kernel reports each TCP and UDP socket that \
+             closes, if it permits listening for these reports: Linux 6.18 does without any capability, \
+             for your own network namespace.  So sockets that open and close between two polls are seen, \
+             too: they have only a line with -, no age and no processes, so a condition on processes \
+             excludes them.  If the kernel has to drop reports, a line with ! says how many; if it refuses \
+             to report, watch says so, and a socket that is missing from a poll counts as closed, with the \
+             counters of the previous poll.\n\nAmounts have units; with --jsonl they are plain numbers \
+             under full names, which end in the unit.  On a terminal the last line, on stderr, says how \
+             many sockets opened, closed and changed.",
         )
         .arg(over_time::interval())
         .arg(over_time::stay())
@@ -87,7 +97,7 @@ pub(crate) fn command() -> Command {
             Arg::new("for")
                 .long("for")
                 .value_name("TIME")
-                .help("End after this time: 30s, 5m (else it goes on until it is stopped)")
+                .help("Stop after this time: 30s, 5m (default: run until interrupted)")
                 .value_parser(time_span::parse)
                 .allow_negative_numbers(true)
                 .help_heading(over_time::WHEN),
@@ -96,17 +106,17 @@ pub(crate) fn command() -> Command {
             Arg::new("fields")
                 .long("fields")
                 .value_name("FIELD[,FIELD]")
-                .help("Fields whose changes are told, beside the state; at most 32")
+                .help("Also print a line when one of these fields changes; at most 32")
                 .value_parser(value_parser!(String))
                 .add(complete::fields(Kind::Fields))
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("jsonl")
                 .long("jsonl")
-                .help("Write a JSON object a line; `change` is opened, closed, changed or lost")
+                .help("Write one JSON object per line; `change` is opened, closed, changed or lost")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         );
     options::with_selection(command, true)
 }
@@ -141,7 +151,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let mut clock = Clock::of(matches);
     let begin = Instant::now();
     let end = matches.get_one::<Duration>("for").and_then(|time| begin.checked_add(*time));
-    // Who reads the last line is at a terminal.
+    // Only a terminal gets the last line.
     let stop = io::stderr().is_terminal().then(Stop::listen).and_then(Result::ok);
     let mut total = Total::default();
     loop {
@@ -171,7 +181,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     Ok(())
 }
 
-/// What all looks counted.
+/// Totals over all looks.
 #[derive(Default)]
 struct Total {
     opened: u64,
@@ -201,7 +211,7 @@ struct Lines {
     shown: Vec<Choice>,
     finals: Vec<Choice>,
     watched: Vec<Choice>,
-    /// Where objects are written.
+    /// The writer of JSON objects.
     json: Option<Json<'static>>,
     told: Told,
     /// Lines that are not written yet.
@@ -288,7 +298,7 @@ impl Lines {
             return self.line(&line);
         }
         let sockets = counted(lost, "socket");
-        let line = format!("{time} ! {sockets} ended unseen: messages of the kernel were dropped\n");
+        let line = format!("{time} ! {sockets} ended unseen: the kernel dropped its reports\n");
         self.line(&line)
     }
 }

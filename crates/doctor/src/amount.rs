@@ -1,4 +1,4 @@
-//! Amounts as a sentence has them.
+//! Amounts, formatted for sentences.
 
 use sockdiag_facts::fields::{Unit, put_amount, put_digits};
 
@@ -19,7 +19,7 @@ pub(crate) fn text(amount: f64, unit: Unit) -> String {
     digits(amount)
 }
 
-/// How far an amount may be off, in the words of the amount itself.
+/// The error of an amount, formatted like the amount itself.
 pub(crate) fn error_text(error: f64, amount: f64, unit: Unit) -> String {
     match unit {
         Unit::Share if amount.abs() <= 1.5 => format!("{} %", digits(error * 100.0)),
@@ -28,14 +28,14 @@ pub(crate) fn error_text(error: f64, amount: f64, unit: Unit) -> String {
     }
 }
 
-/// Three digits, without zeros behind the point; whole numbers as they are.
+/// Three digits, without trailing zeros after the point; whole numbers unchanged.
 pub(crate) fn digits(amount: f64) -> String {
     let mut out = Vec::new();
     put_digits(&mut out, amount);
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The unit that a rule names.
+/// The unit named in a rule.
 pub(crate) fn unit(word: &str) -> Option<Unit> {
     Some(match word {
         "share" => Unit::Share,

@@ -1,7 +1,7 @@
-//! What rows add up to for one rule: groups, each with the row that shows it best.
+//! The rows that match one rule, in groups, each with the row that shows it best.
 //!
-//! Invariant: however many rows there are, so many groups are kept of a rule and no more;
-//! how many there were beside them is counted.
+//! Invariant: the number of groups kept per rule is limited, however many rows there are;
+//! further groups are counted.
 
 use std::collections::HashMap;
 use std::hash::RandomState;
@@ -46,7 +46,7 @@ pub(crate) struct Worst {
     pub(crate) local: String,
     pub(crate) remote: String,
     pub(crate) sample: Sample,
-    /// Of a rule about single rows, what it amounts to.
+    /// The amounts of this row, if the rule judges single rows.
     pub(crate) amounts: Option<Amounts>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Group {
     pub(crate) netns_title: Option<String>,
     pub(crate) fields: Vec<Evidence>,
     pub(crate) amounts: Amounts,
-    /// Of a rule about single rows, how bad the worst is.
+    /// The severity of the worst row, if the rule judges single rows.
     pub(crate) severity: Option<Severity>,
     pub(crate) traffic: f64,
     pub(crate) worst: Option<Worst>,
@@ -68,7 +68,7 @@ pub(crate) struct Group {
     pub(crate) is_confirmed: bool,
 }
 
-/// What was found for one rule.
+/// The groups found for one rule.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     pub(crate) groups: HashMap<(u64, Vec<u8>), Group>,
@@ -76,7 +76,7 @@ pub(crate) struct Candidates {
     pub(crate) left_out: u64,
 }
 
-/// What every group can be told by, beside its own fields.
+/// Fields that identify every group, besides its own.
 const KEYS: [&str; 9] = [
     "local.addr",
     "local.port",
@@ -89,7 +89,7 @@ const KEYS: [&str; 9] = [
     "service.port",
 ];
 
-/// What is read of rows for every rule.
+/// The fields that every rule reads.
 #[derive(Debug)]
 pub(crate) struct Readers {
     keys: Vec<Choice>,
@@ -114,7 +114,7 @@ impl Readers {
         self.keeps_members = true;
     }
 
-    /// What reading them costs.
+    /// What the session must collect so that they can be read.
     pub(crate) fn needs(&self) -> sockdiag_facts::fields::Needs {
         let choices = self.keys.iter().chain(&self.traffic);
         choices.fold(sockdiag_facts::fields::Needs::NONE, |needs, choice| needs.union(choice.needs()))
@@ -140,7 +140,7 @@ fn end_text(addr: Addr, port: i64) -> String {
     format!("{text}:{port}")
 }
 
-/// What a field says of a row, for a finding.
+/// The value of a field in a row, as evidence for a finding.
 pub(crate) fn evidence(choice: &Choice, error: Option<&Choice>, row: &Row<'_>) -> Option<Evidence> {
     let mut text = Vec::new();
     if !choice.put(&mut text, row) {

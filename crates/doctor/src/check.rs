@@ -1,7 +1,7 @@
 //! A rule that was checked: its conditions parsed, its fields chosen once.
 //!
 //! Invariant: whatever comes with the program and whatever a user wrote goes through
-//! this; what it lets through can be judged and told without an error.
+//! this; a rule that passes can be judged and reported without errors.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,7 +19,7 @@ use crate::rule::{Level, Rule, Severity, Threshold};
 pub(crate) const WORDS: [&str; 9] =
     ["local", "remote", "by", "count", "sockets", "quantity", "netns", "seconds", "where"];
 
-/// What is wrong with a rule.
+/// An error in a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
     /// The rule, if it has a name.
@@ -59,7 +59,7 @@ pub(crate) enum Piece {
     Shown(usize),
 }
 
-/// What is shown of a finding.
+/// A value that a finding shows.
 #[derive(Clone, Debug)]
 pub(crate) enum Show {
     /// A field of the worst row.
@@ -77,7 +77,7 @@ pub(crate) struct Shown {
     pub(crate) is_evidence: bool,
 }
 
-/// What follows from a finding.
+/// A rule whose findings are consequences of another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Consequence {
     pub(crate) id: String,
@@ -174,7 +174,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is shown of a finding by this name; its number.
+    /// The number of the value with this name, which is added if it is new.
     fn show(
         &self,
         key: &'static str,
@@ -253,10 +253,13 @@ fn tables(rule: &Rule, reader: &Reader<'_>) -> Result<TableSet, RuleError> {
     match (rule.subject.has_no_socket(), tables.is_empty()) {
         (true, true) => Ok(TableSet::only(Table::Tcp)),
         (false, false) => Ok(tables),
-        (true, false) => {
-            Err(reader.wrong("tables", rule.id.span(), "a namespace, host or process is in no table"))
-        }
-        (false, true) => Err(reader.wrong("tables", rule.id.span(), "it looks at no table")),
+        (true, false) => Err(reader.wrong(
+            "tables",
+            rule.id.span(),
+            "a rule about a namespace, host or process has no \
+                tables",
+        )),
+        (false, true) => Err(reader.wrong("tables", rule.id.span(), "it has no tables")),
     }
 }
 
@@ -299,7 +302,7 @@ impl Checked {
         let mut reader = Reader { catalog, id: &id, tables: TableSet::ALL };
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if id.is_empty() || !id.bytes().all(is_word) {
-            return Err(reader.wrong("id", rule.id.span(), "an id is lower-case words with - between them"));
+            return Err(reader.wrong("id", rule.id.span(), "an id consists of lower-case words joined by -"));
         }
         reader.tables = tables(&rule, &reader)?;
         let states = states(&rule, &reader)?;
@@ -307,10 +310,10 @@ impl Checked {
         let when = reader.filter("when", rule.when.as_ref())?;
         let again = reader.filter("again", rule.again.as_ref())?;
         if !matches!(rule.looks, 1..=3) {
-            return Err(reader.wrong("looks", rule.id.span(), "a rule takes 1, 2 or 3 looks"));
+            return Err(reader.wrong("looks", rule.id.span(), "a rule needs 1, 2 or 3 looks"));
         }
         if rule.looks != 3 && again.is_some() {
-            return Err(reader.wrong("again", rule.id.span(), "only a rule of 3 looks looks again"));
+            return Err(reader.wrong("again", rule.id.span(), "only a rule with 3 looks has `again`"));
         }
         let group = rule.group.iter().map(|name| reader.choice("group", name.get_ref(), name.span()));
         let group = group.collect::<Result<Vec<_>, _>>()?;
@@ -339,11 +342,16 @@ impl Checked {
                     worse.number <= bound.number
                 };
                 if worse.is_upward() != bound.is_upward() || !is_beyond {
-                    return Err(reader.wrong(key, threshold.at.span(), "what is worse lies nearer"));
+                    return Err(reader.wrong(
+                        key,
+                        threshold.at.span(),
+                        "a worse severity needs a more \
+                        extreme threshold",
+                    ));
                 }
             }
             if threshold.source.trim().is_empty() {
-                return Err(reader.wrong(key, threshold.at.span(), "a threshold names its source"));
+                return Err(reader.wrong(key, threshold.at.span(), "a threshold needs a source"));
             }
             levels.push((severity, bound));
         }
@@ -379,7 +387,7 @@ impl Checked {
         let needs =
             conditions.chain(choices.chain(evidence).map(Choice::needs)).fold(Needs::NONE, Needs::union);
         if needs.intersects(Needs::FINDINGS) {
-            return Err(reader.wrong("when", rule.id.span(), "what rules find is known after them"));
+            return Err(reader.wrong("when", rule.id.span(), "a rule cannot use what rules find"));
         }
         Ok(Self {
             tables: reader.tables,
@@ -403,7 +411,7 @@ impl Checked {
         })
     }
 
-    /// What judging it takes of a session.
+    /// What the session must collect so that the rule can be judged.
     pub fn needs(&self) -> Needs {
         self.needs
     }
@@ -413,7 +421,7 @@ impl Checked {
         if self.rule.subject.has_no_socket() { TableSet::EMPTY } else { self.tables }
     }
 
-    /// How bad an amount is, if it is.
+    /// The severity of an amount; `None` below all thresholds.
     pub(crate) fn severity(&self, amount: f64) -> Option<Severity> {
         self.levels.iter().find(|(_, bound)| bound.holds(amount)).map(|(severity, _)| *severity)
     }

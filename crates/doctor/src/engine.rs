@@ -30,7 +30,7 @@ const TABLES: usize = 32;
 /// Events that a row can be.
 const EVENTS: usize = 3;
 
-/// The range of ephemeral ports that a condition asks for which no row tells.
+/// The range of ephemeral ports for conditions, if the row does not report one.
 const CONTEXT: EvalContext = EvalContext { ports: (32_768, 60_999) };
 
 /// What happened to the socket of a row.
@@ -75,7 +75,7 @@ struct Cluster {
     rules: Vec<usize>,
 }
 
-/// What is known of a namespace.
+/// Everything known about a namespace.
 #[derive(Default)]
 struct Space {
     joins: Joins,
@@ -122,7 +122,7 @@ impl Doctor {
                     };
                     for (at, rule) in rules.iter().enumerate() {
                         let number = u8::try_from(state).unwrap_or(0);
-                        // An end is told without its state.
+                        // The event of a closed socket does not include its state.
                         let in_state = event == Event::Closed || rule.states.contains_number(number);
                         let looks = !rule.rule.subject.has_no_socket()
                             && is_on(rule.rule.on, event)
@@ -167,7 +167,7 @@ impl Doctor {
         &self.rules
     }
 
-    /// What the rows have to bring.
+    /// The values that rows must have.
     pub fn needs(&self) -> Needs {
         let needs = self.rules.iter().fold(Needs::NONE, |needs, rule| needs.union(rule.needs));
         needs.union(self.readers.needs())
@@ -185,7 +185,7 @@ impl Doctor {
         }
     }
 
-    /// What could not be seen.
+    /// Descriptions of everything that could not be seen.
     pub fn unseen(&self) -> &[String] {
         &self.unseen
     }
@@ -201,7 +201,7 @@ impl Doctor {
         self.spaces.values_mut().for_each(|space| space.joins.end());
     }
 
-    /// The second look begins, so many seconds after the first.
+    /// Begins the second look, `seconds` after the first.
     pub fn begin(&mut self, seconds: Option<f64>) {
         self.seconds = seconds;
     }
@@ -232,7 +232,7 @@ impl Doctor {
         }
     }
 
-    /// Judges what is no socket: the namespaces, the processes, and the host.
+    /// Judges the namespaces, the processes and the host.
     pub fn judge_others(&mut self, processes: &[Process], titles: &[(u64, Vec<u8>)]) {
         let Some(nothing) = Socket::nothing() else { return };
         let unseen = u64::try_from(self.unseen.len()).unwrap_or(u64::MAX);
@@ -270,7 +270,8 @@ impl Doctor {
                     if !known {
                         self.not_judged.push(NotJudged {
                             id: rule.rule.id().to_owned(),
-                            why: "this kernel or namespace does not tell the counters that it takes"
+                            why: "this kernel or namespace does not report the counters that the rule \
+                                needs"
                                 .to_owned(),
                         });
                     }
@@ -285,8 +286,8 @@ impl Doctor {
         }
     }
 
-    /// Sockets that are worth another look, the worst first: those whose rule asks for
-    /// it, and those whose holders are to be named.
+    /// Sockets that need another look, worst first: those whose rule asks for it, and those
+    /// whose processes are to be named.
     pub fn suspects(&self) -> Vec<Suspect<'_>> {
         let mut all: Vec<(Severity, f64, &Worst)> = Vec::new();
         for (rule, found) in self.rules.iter().zip(&self.found) {
@@ -316,8 +317,8 @@ impl Doctor {
         suspects
     }
 
-    /// Takes a row of a third look: it confirms what takes three, and tells who holds the
-    /// socket.
+    /// Takes a row of the third look: it confirms findings of rules with three looks, and
+    /// supplies the processes that have the socket open.
     pub fn confirm(&mut self, row: &Row<'_>) {
         let Some(cookie) = row.cookie() else { return };
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
@@ -366,7 +367,7 @@ impl Doctor {
         self.seconds.or_else(|| self.spaces.get(&group.netns)?.readings.seconds())
     }
 
-    /// What was found, ranked; the worst thousand of more.
+    /// The findings, ranked; at most the worst thousand.
     pub fn findings(&self) -> Vec<Finding> {
         let mut drafts = Vec::new();
         for (at, rule, group, severity) in self.severe() {
@@ -375,7 +376,7 @@ impl Doctor {
         ranked(&self.rules, drafts)
     }
 
-    /// Groups that are bad enough, and were found so again where that takes a third look.
+    /// Groups with a severity, confirmed if their rule has a third look.
     fn severe(&self) -> impl Iterator<Item = (usize, &Checked, &Group, Severity)> {
         let rules = self.rules.iter().zip(&self.found).enumerate();
         rules.flat_map(move |(at, (rule, found))| {
@@ -387,8 +388,8 @@ impl Doctor {
         })
     }
 
-    /// How many findings there were beside those that are told, at least: groups that there
-    /// was no room for, and those that are less bad than a thousand others.
+    /// A lower bound on the findings that were not reported: groups that exceeded the memory
+    /// limit, and those beyond the worst thousand.
     pub fn left_out(&self) -> u64 {
         let rows: u64 = self.found.iter().map(|found| found.left_out).sum();
         let groups = self.severe().count().saturating_sub(MOST_FINDINGS);
@@ -427,7 +428,7 @@ impl Doctor {
         let threshold = |of: Severity| {
             rule.levels.iter().find(|(severity, _)| *severity == of).map(|(_, bound)| bound.number)
         };
-        // On the other side of the threshold within its error?
+        // Whether the error could move it to the other side of the threshold.
         let is_near = error.is_some_and(|error| {
             let nearer = if rule.is_upward() { value - error } else { value + error };
             rule.severity(nearer).is_none_or(|other| other < severity)
@@ -477,11 +478,11 @@ impl Doctor {
             let id = rule.rule.id().to_owned();
             let window = rule.rule.window_s;
             let why = if window > 0.0 && self.seconds.is_none_or(|seconds| seconds < window) {
-                format!("its window of {} s is longer than was looked", amount::digits(window))
+                format!("it needs a window of {} s", amount::digits(window))
             } else if rule.rule.looks > 1 && self.seconds.is_none() {
-                "it takes two looks".to_owned()
+                "it needs two looks".to_owned()
             } else if !rule.tables().is_empty() && !rule.tables().intersects(tables) {
-                "none of its tables was looked at".to_owned()
+                "none of its tables was read".to_owned()
             } else if rule.rule.subject == Subject::Namespace && !has_readings {
                 "the counters of the namespace were not read".to_owned()
             } else {
@@ -503,7 +504,7 @@ impl Doctor {
     }
 }
 
-/// Whether anything that a rule measures is known.
+/// Whether any field that a rule reads has a value.
 fn knows(rule: &Checked, scene: &Scene<'_>, nothing: &Socket<'_>) -> bool {
     let names = Names { around: Some(scene), ..Names::default() };
     let row = Row { names, ..Row::bare(nothing) };

@@ -1,13 +1,13 @@
-//! Rules as text: a line each, what `--explain` teaches, and the page of all of them.
+//! Rules as text: one line each, the explanation for `--explain`, and the page of all rules.
 //!
-//! Invariant: everything here is made of the rule; nothing is written twice.
+//! Invariant: everything here is generated from the rule; nothing is written twice.
 
 use std::fmt::Write as _;
 
 use crate::check::Checked;
 use crate::rule::{On, Rule};
 
-/// What a rule is about, in a line: id, number, how bad it can become, subject, title.
+/// A rule in one line: id, number, worst severity, subject, title.
 pub fn line(rule: &Rule) -> String {
     format!(
         "{:<26} {:<4} {:<9} {:<12} {}",
@@ -19,7 +19,7 @@ pub fn line(rule: &Rule) -> String {
     )
 }
 
-/// The title without what is filled in.
+/// The title without the optional placeholders.
 fn plain_title(rule: &Rule) -> String {
     rule.title.get_ref().replace("{by}", "").replace("{where}", "")
 }
@@ -39,7 +39,7 @@ fn words(list: &[toml::Spanned<String>]) -> String {
     list.iter().map(|word| word.get_ref().as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// What a rule looks at, as sentences about it.
+/// The rows that a rule looks at, in words.
 fn looks_at(rule: &Rule) -> String {
     let mut text = match rule.subject {
         subject if subject.has_no_socket() => format!("each {}", subject.word()),
@@ -85,7 +85,7 @@ fn takes(rule: &Rule) -> String {
     text
 }
 
-/// What `--explain` says of a rule.
+/// The explanation of a rule, for `--explain`.
 pub fn explanation(checked: &Checked) -> String {
     let rule = &checked.rule;
     let mut text = rule.id().to_owned();
@@ -114,12 +114,12 @@ pub fn explanation(checked: &Checked) -> String {
     for (severity, at, mark, source) in thresholds(rule) {
         let _ = writeln!(text, "  {severity:<9} {at:<10} {mark}: {source}");
     }
-    let _ = writeln!(text, "\nWhat it says then:\n  {}", rule.says.get_ref().trim());
+    let _ = writeln!(text, "\nMessage:\n  {}", rule.says.get_ref().trim());
     let _ = writeln!(text, "\nIt could also be:\n  {}", rule.could_be.trim());
     let _ = writeln!(text, "\nWhat to do next:\n  {}", rule.next.get_ref().trim());
     let _ = writeln!(text, "\nBy hand:\n  {}", rule.check.trim().replace('\n', "\n  "));
     if !rule.explains.is_empty() {
-        let _ = writeln!(text, "\nWhat follows from it:\n  {}", words(&rule.explains));
+        let _ = writeln!(text, "\nExplains:\n  {}", words(&rule.explains));
     }
     let _ = writeln!(text, "\nSee also: {}", rule.manual);
     text

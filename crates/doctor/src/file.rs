@@ -29,7 +29,7 @@ const FILES: [(&str, &str); 6] = [
 /// Reads a file of rules, of this name.
 ///
 /// # Errors
-/// What is wrong with it and where, over several lines without a last newline.
+/// A description of the error and its position, on several lines without a final newline.
 pub fn read(catalog: &Catalog, name: &str, text: &str) -> Result<Vec<Checked>, String> {
     let file: File =
         toml::from_str(text).map_err(|error| format!("{name}: {}", error.to_string().trim_end()))?;
@@ -37,7 +37,7 @@ pub fn read(catalog: &Catalog, name: &str, text: &str) -> Result<Vec<Checked>, S
     for rule in file.rule {
         if rules.iter().any(|known| known.rule.id() == rule.id()) {
             let line = line_of(text, rule.id.span().start);
-            return Err(format!("{name}:{line}: rule {}: it stands there twice", rule.id()));
+            return Err(format!("{name}:{line}: rule {}: it is defined twice", rule.id()));
         }
         let checked = Checked::new(catalog, rule);
         rules.push(checked.map_err(|error| told(name, text, &error))?);

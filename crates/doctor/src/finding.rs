@@ -1,6 +1,6 @@
-//! What was found, in words and numbers; which comes first, and what follows from what.
+//! Findings in words and numbers, their order, and which are consequences of others.
 //!
-//! Invariant: a finding is told once, by itself or with its cause.
+//! Invariant: a finding is reported once, by itself or with its cause.
 
 use std::cmp::Ordering;
 
@@ -19,9 +19,9 @@ pub struct Evidence {
     pub text: String,
     /// The number, in the field's own unit.
     pub number: Option<f64>,
-    /// How far it may be off, where two looks are involved.
+    /// Its possible error, if it compares two looks.
     pub error: Option<f64>,
-    /// What it counts.
+    /// Its unit.
     pub unit: Unit,
 }
 
@@ -34,9 +34,9 @@ pub struct Measured {
     pub text: String,
     /// The number.
     pub value: f64,
-    /// How far it may be off, where that is known.
+    /// Its possible error, if known.
     pub error: Option<f64>,
-    /// What it counts.
+    /// Its unit.
     pub unit: Unit,
     /// From when on it is a warning.
     pub warning: Option<f64>,
@@ -44,42 +44,42 @@ pub struct Measured {
     pub critical: Option<f64>,
 }
 
-/// What was found.
+/// A problem that a rule found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The rule.
     pub id: String,
     /// Its number.
     pub number: String,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
     /// In a line.
     pub title: String,
     /// In a sentence or two.
     pub sentence: String,
-    /// What it is about.
+    /// The kind of thing it is about.
     pub subject: Subject,
-    /// What tells the subject from others: fields and what they say.
+    /// The fields that identify the subject, with their values.
     pub fields: Vec<Evidence>,
     /// Name of its network namespace, where several are looked at.
     pub netns: Option<String>,
-    /// Who holds the socket that shows it best: `nginx/4711`.
+    /// The processes that have the most telling socket open: `nginx/4711`.
     pub holders: Vec<String>,
-    /// How many sockets it was found of.
+    /// The number of sockets that it applies to.
     pub sockets: u64,
-    /// How sure it is.
+    /// The confidence in it.
     pub confidence: Confidence,
-    /// What was judged.
+    /// The quantity that was judged.
     pub quantity: Measured,
-    /// What else was seen.
+    /// Further evidence.
     pub evidence: Vec<Evidence>,
-    /// What follows from it, by id and title.
+    /// Its consequences, by id and title.
     pub explains: Vec<(String, String)>,
     /// What else could explain it.
     pub could_be: String,
     /// What to do next.
     pub next: String,
-    /// Where it is written.
+    /// The manual page to read.
     pub manual: String,
     /// Bytes in a second that the sockets move.
     pub traffic: f64,
@@ -88,7 +88,7 @@ pub struct Finding {
     pub members: Vec<(u64, u64)>,
 }
 
-/// What is filled into sentences.
+/// The values of placeholders in sentences.
 pub(crate) struct Filling<'f> {
     pub(crate) local: &'f str,
     pub(crate) remote: &'f str,
@@ -164,7 +164,7 @@ impl Draft {
         if self.netns != other.netns && !is_anywhere {
             return false;
         }
-        // What is about a whole namespace has no ends to compare.
+        // A finding about a whole namespace has no addresses to compare.
         consequence.by.iter().all(|(cause, follows)| match (self.key(cause), other.key(follows)) {
             (Some(cause), Some(follows)) => cause == follows,
             (None, Some(_)) => false,
@@ -184,10 +184,11 @@ fn rank(a: &Finding, b: &Finding) -> Ordering {
         .then_with(|| (&a.number, &a.id, &a.title).cmp(&(&b.number, &b.id, &b.title)))
 }
 
-/// Findings that are told, at most: each is compared with every other.
+/// Maximum number of findings reported: each is compared with every other.
 pub(crate) const MOST_FINDINGS: usize = 1000;
 
-/// Findings in order, what follows from another told with that; the worst of very many.
+/// The findings in order, with consequences attached to their cause; at most the worst
+/// [`MOST_FINDINGS`].
 pub(crate) fn ranked(rules: &[Checked], mut drafts: Vec<Draft>) -> Vec<Finding> {
     drafts.sort_by(|a, b| rank(&a.finding, &b.finding));
     drafts.truncate(MOST_FINDINGS);

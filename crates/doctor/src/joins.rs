@@ -1,5 +1,5 @@
-//! What sockets of a namespace add up to for each other, learned at one look and told at
-//! the next.
+//! Facts about a socket that follow from the other sockets of its namespace, learned at one
+//! look and used at the next.
 //!
 //! Little is kept: numbers by port for listeners, eight bytes for each connection of the
 //! host with itself, and a table of fixed size in which connections towards the same
@@ -18,7 +18,7 @@ const PLACES: usize = 1 << 16;
 /// Connections of the host with itself that are kept, at most.
 const MOST: usize = 4 << 20;
 
-/// What is known of a port.
+/// Everything known about a port.
 #[derive(Clone, Copy, Debug, Default)]
 struct Port {
     is_served: bool,
@@ -27,7 +27,7 @@ struct Port {
     abandoned: u32,
 }
 
-/// What sockets of a namespace add up to.
+/// The facts learned from all sockets of a namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
     ports: HashMap<u16, Port>,
@@ -64,7 +64,7 @@ fn port(port: i64) -> u64 {
     u64::try_from(port).unwrap_or(0)
 }
 
-/// The two ends, as they are or the other way round.
+/// A hash of the two ends, as they are or swapped.
 fn ends(socket: &Socket<'_>, is_reversed: bool) -> u64 {
     let (local, remote) = (socket.local, socket.remote);
     let (first, second) = if is_reversed { (remote, local) } else { (local, remote) };
@@ -128,7 +128,7 @@ impl Joins {
         self.locals.sort_unstable();
     }
 
-    /// What was learned for a socket.
+    /// What was learned about a socket from the others.
     #[allow(clippy::cast_precision_loss, reason = "sockets are fewer than 2^53")]
     pub(crate) fn of(&self, join: Join, socket: &Socket<'_>) -> Option<f64> {
         let known = || self.ports.get(&u16::try_from(socket.local.port).ok()?).copied();
@@ -141,7 +141,7 @@ impl Joins {
             Join::Served => of(|port| port.is_served.into()),
             Join::PeerPresent if is_connected && socket.has_local_ends() => {
                 let found = self.locals.binary_search(&ends(socket, true)).is_ok();
-                // Where not all were kept, absence tells nothing.
+                // If the limit was reached, absence proves nothing.
                 (found || !self.is_cut).then_some(f64::from(u8::from(found)))
             }
             Join::Towards if is_connected => {

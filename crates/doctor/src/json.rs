@@ -12,7 +12,7 @@ use crate::finding::{Evidence, Finding};
 /// The version of the document.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What was looked at.
+/// What the doctor looked at.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct About {
     /// Sockets that were judged.

@@ -1,17 +1,17 @@
-//! What is wrong with sockets, and who is to blame: a table of diagnoses, and the
+//! What is wrong with sockets, and which process causes it: a table of diagnoses, and the
 //! engine that judges them.
 //!
 //! A [`Rule`] is data: which sockets it looks at (a condition in the filter language of
 //! `ss` over the table of facts), what it groups them by, one quantity with thresholds,
-//! how much evidence it takes, and what is said of it.  Those that come with the
-//! program ([`built_in`]) are in files of the same form as those that users write
+//! how much evidence it needs, and the text of its finding.  The built-in rules
+//! ([`built_in`]) are in files of the same format as those that users write
 //! ([`read`]), and are checked by the same code.
 //!
-//! The [`Doctor`] is told of rows in two looks: it [learns](Doctor::learn) from the
-//! first what sockets add up to for each other, and [judges](Doctor::judge) the second.
+//! The [`Doctor`] receives the rows of two looks: it [learns](Doctor::learn) from the
+//! first how sockets relate to each other, and [judges](Doctor::judge) the second.
 //! It may ask for a third look at [suspects](Doctor::suspects).  What it
-//! [finds](Doctor::findings) is ranked, and what follows from something else is told
-//! with that.
+//! [finds](Doctor::findings) is ranked, and consequences are reported with their
+//! cause.
 //!
 //! Invariant: nothing here does I/O or reads a clock; the same rows give the same
 //! findings, live, from recordings and in tests.

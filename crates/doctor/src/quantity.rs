@@ -1,4 +1,4 @@
-//! What a rule measures of the rows of a group.
+//! The quantity that a rule measures over the rows of a group.
 //!
 //! ```text
 //! quantity = term { ("*" | "/") term }
@@ -22,10 +22,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use sockdiag_facts::Row;
 use sockdiag_facts::fields::{Catalog, Choice, Unit};
 
-/// Values that are kept of a group for its median, and told apart.
+/// Maximum number of values kept per group, for `median` and `distinct`.
 const MOST_VALUES: usize = 4096;
 
-/// How values are taken together.
+/// How values are aggregated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Sum,
@@ -46,17 +46,17 @@ const HOWS: &[(&str, How)] = &[
     ("distinct", How::Distinct),
 ];
 
-/// What is read of each row, and how.
+/// A field to read from each row, and how to aggregate it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Aggregate {
     pub(crate) how: How,
     pub(crate) choice: Choice,
-    /// How far the value may be off, where the table tells.
+    /// The field with the error of the value, if there is one.
     pub(crate) error: Option<Choice>,
 }
 
 impl Aggregate {
-    /// What its numbers count.
+    /// The unit of its numbers.
     pub(crate) fn unit(&self) -> Unit {
         if self.how == How::Distinct { Unit::Count } else { self.choice.unit() }
     }
@@ -73,7 +73,7 @@ impl Aggregate {
     }
 }
 
-/// The field that tells how far off another may be, where there is one.
+/// The field that reports the error of another, if there is one.
 pub(crate) fn error_of(catalog: &Catalog, choice: &Choice) -> Option<Choice> {
     let name = format!("{}_error", choice.full_name());
     // Looked for first: what is no name is compared with every other.
@@ -86,11 +86,11 @@ enum Term {
     Number(f64),
     Count,
     Seconds,
-    /// Of the rule's aggregates, by number.
+    /// One of the rule's aggregates, by number.
     Of(usize),
 }
 
-/// What is measured.
+/// The formula of a quantity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantity {
     first: Term,
@@ -107,7 +107,7 @@ impl Quantity {
     /// Reads one; what it needs of rows is added to `aggregates`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the syntax error.
     pub(crate) fn parse(
         catalog: &Catalog,
         text: &str,
@@ -161,7 +161,7 @@ impl Quantity {
         Ok(Term::Of(at))
     }
 
-    /// What it is of a group.
+    /// Its value for a group.
     pub(crate) fn of(&self, group: &Amounts, seconds: Option<f64>) -> Option<f64> {
         let term = |term: &Term| match term {
             Term::Number(number) => Some(*number),
@@ -181,7 +181,7 @@ impl Quantity {
         all.is_finite().then_some(all)
     }
 
-    /// How far it may be off, of a group of one row whose field tells.
+    /// Its error, for a group of one row whose field reports one.
     pub(crate) fn error_of(&self, group: &Amounts) -> Option<f64> {
         match (&self.first, self.rest.as_slice()) {
             (Term::Of(at), []) => group.all.get(*at)?.error,
@@ -199,13 +199,13 @@ impl Quantity {
         })
     }
 
-    /// What it counts.
+    /// Its unit.
     pub const fn unit(&self) -> Unit {
         self.unit
     }
 }
 
-/// What the values of a field amount to.
+/// The aggregated values of a field.
 #[derive(Clone, Debug)]
 struct Amount {
     how: How,
@@ -263,7 +263,7 @@ impl Amount {
     }
 }
 
-/// What the rows of a group amount to.
+/// The aggregated values of a group.
 #[derive(Clone, Debug)]
 pub(crate) struct Amounts {
     pub(crate) count: u64,
@@ -292,12 +292,12 @@ impl Amounts {
         }
     }
 
-    /// What one of them amounts to.
+    /// The value of one aggregate.
     pub(crate) fn value(&self, at: usize) -> Option<f64> {
         self.all.get(at)?.value()
     }
 
-    /// How far that may be off.
+    /// The error of that value.
     pub(crate) fn error(&self, at: usize) -> Option<f64> {
         self.all.get(at)?.error
     }

@@ -1,7 +1,7 @@
 //! A diagnosis, as data.
 //!
-//! Invariant: everything that is printed of a diagnosis, and everything by which it is
-//! judged, is in its rule; the engine knows no rule by name.
+//! Invariant: a rule contains everything needed to judge and to print a diagnosis; the
+//! engine knows no rule by name.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -9,11 +9,11 @@ use toml::Spanned;
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing.
+    /// Information only.
     Info,
-    /// Something is slower or nearer to its end than it has to be.
+    /// Something is slower, or closer to a limit, than it should be.
     Warning,
-    /// Somebody loses connections or data, or will within minutes.
+    /// Connections or data are being lost, or will be within minutes.
     Critical,
 }
 
@@ -36,7 +36,7 @@ pub enum Confidence {
     Low,
     /// It is the likely explanation.
     Medium,
-    /// It is what the kernel says.
+    /// The kernel reports it directly.
     #[default]
     High,
 }
@@ -64,13 +64,13 @@ impl Confidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
-    /// A socket, or several that serve or ask the same.
+    /// A socket, or several of the same service.
     Socket,
     /// A listener.
     Listener,
     /// A process.
     Process,
-    /// Where connections go to.
+    /// A remote address that connections go to.
     Destination,
     /// A network namespace.
     Namespace,
@@ -91,12 +91,12 @@ impl Subject {
         }
     }
 
-    /// Whether each row is judged by itself, and those that are found are told together.
+    /// Whether each row is judged by itself, and the matching ones are reported together.
     pub const fn is_single(self) -> bool {
         matches!(self, Self::Socket | Self::Process)
     }
 
-    /// Whether its row is no socket's.
+    /// Whether it is not about sockets.
     pub const fn has_no_socket(self) -> bool {
         matches!(self, Self::Process | Self::Namespace | Self::Host)
     }
@@ -106,7 +106,7 @@ impl Subject {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum On {
-    /// Sockets that there are.
+    /// Sockets that exist.
     #[default]
     Live,
     /// Those that opened between the looks.
@@ -115,7 +115,7 @@ pub enum On {
     Closed,
 }
 
-/// How far a threshold is known to be right.
+/// How reliable a threshold is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
@@ -138,24 +138,24 @@ impl Mark {
     }
 }
 
-/// From when on it is so bad.
+/// The threshold of a severity.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// `>= 0.5`: an order, and a number of the quantity.
+    /// `>= 0.5`: a comparison with the quantity.
     pub at: Spanned<String>,
-    /// How far it is known to be right.
+    /// How reliable it is.
     pub mark: Mark,
-    /// Who says so.
+    /// Its source.
     pub source: String,
 }
 
-/// A threshold of a severity.
+/// A severity and its threshold.
 #[derive(Clone, Copy, Debug)]
 pub struct Level<'r> {
-    /// How bad it is from there on.
+    /// The severity.
     pub severity: Severity,
-    /// From when on.
+    /// Its threshold.
     pub threshold: &'r Threshold,
 }
 
@@ -180,60 +180,60 @@ pub struct Rule {
     /// Which rows.
     #[serde(default)]
     pub on: On,
-    /// A condition that several rules begin with: it is tested once for all of them.
+    /// A condition shared by several rules: it is tested once for all of them.
     pub given: Option<Spanned<String>>,
-    /// What must hold of a row, in the language of filters.
+    /// The condition on a row, in the language of filters.
     pub when: Option<Spanned<String>>,
-    /// What must hold of it at the third look, of a rule of three looks.
+    /// The condition at the third look, for rules with three looks.
     pub again: Option<Spanned<String>>,
-    /// Fields that rows are grouped by; rows about single sockets that are found are told
-    /// together by them.
+    /// Fields that rows are grouped by; rules that judge single rows report the matching rows
+    /// of a group together.
     #[serde(default)]
     pub group: Vec<Spanned<String>>,
-    /// What is measured: `max(FIELD)`, `count`, `sum(FIELD) / sum(FIELD)`.
+    /// The quantity: `max(FIELD)`, `count`, `sum(FIELD) / sum(FIELD)`.
     pub quantity: Spanned<String>,
-    /// The unit in which it is shown, where the field does not say it: share, count, ms.
+    /// Its unit, if the field does not have one: share, count, ms.
     #[serde(default)]
     pub unit: String,
-    /// From when on it is worth knowing.
+    /// The threshold of information.
     pub info: Option<Threshold>,
-    /// From when on it is a warning.
+    /// The threshold of a warning.
     pub warning: Option<Threshold>,
-    /// From when on it is critical.
+    /// The threshold of critical.
     pub critical: Option<Threshold>,
-    /// What must hold of the group, so that there is enough evidence: `count >= 20`.
+    /// The evidence that a group needs at least: `count >= 20`.
     #[serde(default)]
     pub least: Vec<Spanned<String>>,
-    /// How many looks it takes: 1, 2 or 3.
+    /// How many looks it needs: 1, 2 or 3.
     pub looks: u8,
-    /// How long it has to look, in seconds; 0 if any time will do.
+    /// The shortest time to look, in seconds; 0 for no limit.
     #[serde(default)]
     pub window_s: f64,
-    /// How sure it is at best.
+    /// Its confidence at best.
     #[serde(default)]
     pub sure: Confidence,
-    /// What is shown beside the quantity: fields of the worst row, and amounts of the group.
+    /// Shown with the quantity: fields of the worst row, and aggregates of the group.
     #[serde(default)]
     pub evidence: Vec<Spanned<String>>,
-    /// What is said in a line, with `{local}`, `{count}`, `{quantity}` and fields filled in.
+    /// The title line, in which `{local}`, `{count}`, `{quantity}` and fields are filled in.
     pub title: Spanned<String>,
     /// The same in a sentence or two.
     pub says: Spanned<String>,
-    /// What it means, for who does not know.
+    /// An explanation for readers who are new to the subject.
     pub meaning: String,
     /// What else could explain it.
     pub could_be: String,
     /// What to do next: a command.
     pub next: Spanned<String>,
-    /// How to see the same by hand with ss and nstat.
+    /// How to check it by hand with ss and nstat.
     pub check: String,
-    /// A page of the manual, and its section.
+    /// A manual page, with its section.
     pub manual: String,
-    /// Rules whose findings follow from this one: `ID`, or `ID by FIELD` or
-    /// `ID by FIELD=FIELD` where these have to be equal.
+    /// Rules whose findings are consequences of this one: `ID`, or `ID by FIELD` or
+    /// `ID by FIELD=FIELD` if the fields must be equal.
     #[serde(default)]
     pub explains: Vec<Spanned<String>>,
-    /// The kernel from which on it can be judged, where not every one has what it takes.
+    /// The oldest kernel that reports what it needs; empty for any kernel.
     #[serde(default)]
     pub kernel: String,
 }
@@ -255,7 +255,7 @@ impl Rule {
             .filter_map(|(severity, threshold)| Some(Level { severity, threshold: threshold.as_ref()? }))
     }
 
-    /// How bad it can become.
+    /// The worst severity it can have.
     pub fn worst(&self) -> Severity {
         self.levels().map(|level| level.severity).max().unwrap_or(Severity::Info)
     }

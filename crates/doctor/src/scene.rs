@@ -1,5 +1,5 @@
-//! What the engine lends to rows: counters and settings of their namespace, what other
-//! sockets add up to, or the process that the row is about.
+//! What the engine adds to rows: counters and settings of their namespace, facts from other
+//! sockets, or the process that the row is about.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub struct Process {
     pub comm: Vec<u8>,
     /// Descriptors that it has open.
     pub open: u64,
-    /// How many it may have; `None` for no limit.
+    /// Its limit; `None` if there is none.
     pub most: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ pub struct Process {
 pub(crate) struct Readings {
     pub(crate) first: Option<Box<dyn Numbers>>,
     pub(crate) last: Option<Box<dyn Numbers>>,
-    /// What is read for very many rows, worked out once.
+    /// Cached, since it is read for a great many rows.
     ports: Option<u32>,
     congestion: Option<Vec<u8>>,
 }
@@ -74,7 +74,7 @@ impl Readings {
     }
 }
 
-/// What is around a row.
+/// The surroundings of a row.
 pub(crate) struct Scene<'s> {
     pub(crate) readings: &'s Readings,
     pub(crate) joins: &'s Joins,

@@ -151,12 +151,12 @@ impl StateWord {
 /// Adds a state to the selection.
 pub const STATE: StateWord = StateWord {
     names: &["state"],
-    doc: "Lists sockets of this state.  The first such word forgets what -a and -l said; further ones add.",
+    doc: "Lists sockets of this state.  The first such word replaces -a and -l; further ones add to it.",
 };
 
 /// Takes a state out of the selection.
 pub const EXCLUDE: StateWord =
-    StateWord { names: &["exclude", "excl"], doc: "Lists sockets of every state but this." };
+    StateWord { names: &["exclude", "excl"], doc: "Lists sockets in every state except this one." };
 
 /// The option of a key.
 pub fn option(key: Key) -> &'static Opt {

@@ -51,9 +51,9 @@ impl Opt {
 
 options! {
     Help("h", ["help"], General, Ss, "this message",
-        "Prints the options and ends.");
+        "Prints the options and exits.");
     Version("Vv", ["version"], General, Ss, "output version information",
-        "Prints the version and ends: first the one of iproute2 whose behaviour this is.");
+        "Prints the version and exits: first the iproute2 version whose behaviour it follows.");
     Numeric("n", ["numeric"], General, Names, "don't resolve service names",
         "Prints ports, users of netlink and rates as numbers: no names are looked up, no unit prefixes are used.");
     Resolve("r", ["resolve"], General, Names, "resolve host names",
@@ -65,11 +65,11 @@ options! {
     BoundInactive("B", ["bound-inactive"], General, Selection, "display TCP bound but inactive sockets",
         "Lists TCP sockets that are bound and neither listen nor are connected (Linux 6.8 and later).");
     Options("o", ["options"], General, Details, "show timer information",
-        "Shows the timer of each socket: what it waits for, until when, and how often it was tried.");
+        "Shows the timer of each socket: its kind, when it expires, and how often it was retried.");
     Extended("e", ["extended"], General, Details, "show detailed socket information",
         "Shows owner, inode, cookie, cgroup and such details, and timers.");
     Memory("m", ["memory"], General, Details, "show socket memory usage",
-        "Shows what a socket's queues and buffers hold of memory.");
+        "Shows how much memory a socket's queues and buffers use.");
     Processes("p", ["processes"], General, Details, "show process using socket",
         "Shows the processes that have a socket open, and their file descriptor for it.");
     Threads("T", ["threads"], General, Details, "show thread using socket",
@@ -79,7 +79,7 @@ options! {
     TipcInfo("", ["tipcinfo"], General, Details, "show internal tipc socket information",
         "Shows the internals of TIPC sockets.");
     Summary("s", ["summary"], General, Ss, "show socket usage summary",
-        "Prints how many sockets there are of each kind; with other options, before the listing.");
+        "Prints how many sockets of each kind exist; with other options, before the listing.");
     Tos("", ["tos"], General, Details, "show tos and priority information",
         "Shows type of service, traffic class, class id and priority.");
     Cgroup("", ["cgroup"], General, Details, "show cgroup information",
@@ -87,18 +87,21 @@ options! {
     Bpf("b", ["bpf"], General, Details, "show bpf filter socket information",
         "Shows the classic BPF filter of a packet socket, instruction by instruction (needs CAP_NET_ADMIN).");
     BpfMaps("", ["bpf-maps"], General, Details, "show all BPF socket-local storage maps",
-        "Shows what BPF programs keep beside each socket, in every socket-local storage map.");
+        "Shows the data that BPF programs store with each socket, in every socket-local storage map.");
     BpfMapId("", ["bpf-map-id"], General, Details, "show a BPF socket-local storage map",
-        "The same for the map of this number; may be given several times.")
+        "The same for the map with this id; may be repeated.")
         .takes("MAP-ID", Number);
     Events("E", ["events"], General, Ss, "continually display sockets as they are destroyed",
-        "Shows sockets as they are destroyed, until it is interrupted; TCP and UDP only.");
+        "Shows sockets as they are destroyed, until interrupted; TCP and UDP only.");
     Context("Z", ["context"], General, Details, "display task SELinux security contexts",
-        "Shows the SELinux context of each process that has the socket open.  Where SELinux is off, ss ends with an error.");
+        "Shows the SELinux context of each process that has the socket open.  If SELinux is off, ss exits \
+            with an error.");
     Contexts("z", ["contexts"], General, Details, "display task and socket SELinux security contexts",
         "Shows the SELinux contexts of processes and of the sockets themselves.");
     Net("N", ["net"], General, Namespaces, "switch to the specified network namespace name",
-        "Enters a network namespace first; names are those of ip-netns(8). Where there is none of that name: a path, pid:N for that of a process, or container:NAME for that of a container, by its name or the first digits of its id.")
+        "Enters a network namespace first; names are those of ip-netns(8). If none has that name: a path, \
+            pid:N for the namespace of a process, or container:NAME for that of a container, by name or \
+            the first digits of its id.")
         .takes("NAME", Namespace);
 
     Ipv4("4", ["ipv4"], Sockets, Selection, "display only IP version 4 sockets",
@@ -130,18 +133,20 @@ options! {
         .takes("FAMILY", Word(FAMILIES));
 
     Kill("K", ["kill"], Output, Ss, "forcibly close sockets, display what was closed",
-        "Closes the listed TCP, UDP, raw and MPTCP sockets, and lists those that were closed.  Without a filter that is every connection of the machine.");
+        "Closes the listed TCP, UDP, raw and MPTCP sockets, and lists those that were closed.  Without a \
+            filter that is every connection of the machine.");
     NoHeader("H", ["no-header"], Output, Ss, "Suppress header line",
-        "Leaves out the line of titles.");
+        "Omits the header line.");
     NoQueues("Q", ["no-queues"], Output, Ss, "Suppress sending and receiving queue columns",
-        "Leaves out the columns Recv-Q and Send-Q.");
+        "Omits the columns Recv-Q and Send-Q.");
     Oneline("O", ["oneline"], Output, Ss, "socket's data printed on a single line",
-        "Prints the details of a socket on its own line.");
+        "Prints the details of a socket on the same line as the socket.");
     InetSockopt("", ["inet-sockopt"], Output, Details, "show various inet socket options",
         "Shows which options are set on an inet socket.");
 
     Query("A", ["query", "socket"], Query, Selection, "",
-        "Lists these tables, separated by commas; ! before a name takes that table away again.  The first -A replaces the tables that options before it chose.")
+        "Lists these tables, separated by commas; ! before a name removes that table.  The first -A \
+            replaces the tables chosen by earlier options.")
         .takes("QUERY", Words(TABLES));
 
     Diag("D", ["diag"], Files, Ss, "Dump raw information about TCP sockets to FILE",
@@ -158,51 +163,64 @@ options! {
         "Lists SMC sockets, also those that fell back to TCP: -f smc.");
     UdpLite("", ["udplite"], Extension, Selection, "display only UDP-Lite sockets",
         "Lists UDP-Lite sockets, of kernels that still have them.");
-    KillDryRun("", ["kill-dry-run"], Extension, Ss, "list what --kill would close, and close nothing",
-        "Lists the sockets that -K would close with the same words, and closes none.  The kernel may still decline to close one of them.");
-    Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing, and show where a filter is wrong",
-        "Says on standard error what is otherwise said at a terminal only: why a family has no sockets, how many sockets are without a process.");
+    KillDryRun("", ["kill-dry-run"], Extension, Ss, "list what --kill would close, without closing it",
+        "Lists the sockets that -K with the same arguments would close, without closing them.  The kernel \
+            may still refuse to close some of them.");
+    Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing, and \
+        mark errors in a filter",
+        "Prints on standard error what is otherwise only printed on a terminal: why a family has no \
+            sockets, how many sockets have no process.");
     Source("", ["source"], Extension, Details, "read TCP sockets this way: walk, netlink or proc",
-        "Reads the kernel's tables this way instead of the best one: walk has a program walk the TCP tables in the kernel, netlink asks for dumps, proc reads the text of /proc/net. Where a walk cannot tell what is asked, netlink does, and it is said why.")
+        "Reads the kernel's tables this way instead of the best one: walk has a program walk the TCP tables \
+            in the kernel, netlink asks for dumps, proc reads the text of /proc/net. Where a walk cannot tell \
+            what was asked, ss uses netlink and prints the reason.")
         .takes("SOURCE", Word(SOURCES));
     Json("j", ["json"], Extension, Form, "print everything asked for as one JSON document",
         "Prints everything that the options ask for as one JSON document.");
-    JsonLines("", ["jsonl"], Extension, Form, "print one JSON object a line, each as it comes",
-        "Prints a line with an object for each socket, as it comes; a last object has notes about the listing.");
+    JsonLines("", ["jsonl"], Extension, Form, "print one JSON object per line, as sockets arrive",
+        "Prints one line with an object for each socket as it arrives; a last object has notes about the \
+            listing.");
     Pretty("", ["pretty"], Extension, Form, "print the document of --json, indented",
         "Prints the document of --json, indented.");
     Columns("", ["columns"], Extension, Columns, "show these fields; \"help\" lists all of them",
-        "Shows these fields, aligned, instead of the columns of ss.  --columns help lists the fields of the tables that are asked for, with token, unit and meaning.")
+        "Shows these fields, aligned, instead of the columns of ss.  --columns help lists the fields of \
+            the selected tables, with token, unit and meaning.")
         .takes("FIELD[,FIELD]", Fields);
     Csv("", ["csv"], Extension, Form, "separate the columns by commas",
-        "Shows the columns with commas between them, quoted as RFC 4180 has it.");
+        "Separates the columns by commas, quoted as in RFC 4180.");
     Tsv("", ["tsv"], Extension, Form, "separate the columns by tabs",
-        "Shows the columns with tabs between them.");
+        "Separates the columns by tabs.");
     Sort("", ["sort"], Extension, Columns, "sort by these fields; -FIELD: largest first",
-        "Sorts rows by these fields, the first one first; - before a field puts its largest values first.")
+        "Sorts rows by these fields, in this order; - before a field puts its largest values first.")
         .takes("[-]FIELD[,[-]FIELD]", SortKeys);
     Limit("", ["limit"], Extension, Columns, "show at most N rows",
         "Shows at most N rows.")
         .takes("N", Number);
-    ExitCode("", ["exit-code"], Extension, Columns, "end with status 1 if no socket was shown",
-        "Ends with status 1 where no socket was shown, in every form; with --group-by where none was counted. Other ends keep their status.");
+    ExitCode("", ["exit-code"], Extension, Columns, "exit with status 1 if no socket was shown",
+        "Exits with status 1 if no socket was shown, in any output format; with --group-by if none was \
+            counted. Other exit statuses stay the same.");
     GroupBy("", ["group-by"], Extension, Columns, "count sockets by the values of these fields",
         "Counts the sockets that have the same values of these fields, and adds up their queues and the fields of --columns.")
         .takes("FIELD[,FIELD]", Fields);
     JsonSchema("", ["json-schema"], Extension, Ss, "print the JSON Schema of that document",
-        "Prints the JSON Schema of the documents of --json, made from the table of fields, and ends.");
+        "Prints the JSON Schema of the documents of --json, generated from the table of fields, and exits.");
     Generate("", ["generate"], Extension, Ss, "print a manual page, a reference page or a completion",
-        "Prints the manual page, a reference page, or the completions of a shell, and ends.")
+        "Prints the manual page, a reference page, or the completions of a shell, and exits.")
         .takes("WHAT", Word(DOCUMENTS));
     Netns("", ["netns"], Extension, Namespaces, "",
         "Lists the sockets of several network namespaces in one table, each visited once: all of them, or those of a list of names, paths, inode numbers, processes (pid:N) and containers (container:NAME).")
         .takes("LIST", Namespaces(NAMESPACES))
         .more("                       list the sockets of several network namespaces\n");
-    Peers("", ["peers"], Extension, Details, "show the process at the other end, where it is on this machine",
-        "Shows the process at the other end, where that is on this machine: of unix sockets, of connections within a namespace, and across namespaces. Of TCP and UDP that is a guess by addresses, ports and states; an end by the word of another user's namespace alone is marked with his uid.");
+    Peers("", ["peers"], Extension, Details, "show the process at the other end, if it is on this machine",
+        "Shows the process at the other end, if it is on this machine: of unix sockets, and of connections \
+            within a namespace or across namespaces. For TCP and UDP it is a guess from addresses, ports \
+            and states; an end found only in a namespace that another user created is marked with that \
+            user's uid.");
     Containers("", ["containers"], Extension, Details, "show container, pod and unit",
-        "Shows the container, the pod and the unit that a socket works for. Names that a user or a container chose are marked: (uid 1000), (container 4f797c539e6c).");
-    Exposure("", ["exposure"], Extension, Details, "show what listeners accept, from where, and how full they are",
+        "Shows the container, the pod and the unit that a socket belongs to. Names that a user or a \
+            container chose are marked: (uid 1000), (container 4f797c539e6c).");
+    Exposure("", ["exposure"], Extension, Details, "show what listeners accept, from where, and how full \
+        they are",
         "Shows what a listener accepts, from where it can be reached, and how full its backlog is.");
 }
 

@@ -10,10 +10,10 @@ use sockdiag::model::TableSet;
 
 /// Names longer than this have a line of their own.
 const NAMES: usize = 34;
-/// What is written below a name that has its own line starts here.
+/// The indentation of text below a name on its own line.
 const INDENT: usize = 4;
 
-/// What is said of a field or of a member of a list.
+/// The entry of a field, or of a member of a list.
 struct Entry {
     name: String,
     said: String,
@@ -50,8 +50,8 @@ pub fn text(catalog: &Catalog, tables: Option<TableSet>, width: Option<usize>) -
     folded(&entries, width.unwrap_or(usize::MAX))
 }
 
-/// What a field looks like in the text of `ss`, and the words that stand before its
-/// value; empty for one that the text does not show.
+/// The form of a field in the text of `ss`, and the words in front of its value; empty if
+/// the text does not show it.
 pub fn tokens(field: &Field) -> String {
     let shape = field.token().unwrap_or_default();
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';

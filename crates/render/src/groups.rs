@@ -33,15 +33,15 @@ use crate::sheet::{Shape, Sheet};
 use totals::{Number, Sofar};
 pub use totals::{Total, TotalError, totals};
 
-/// What groups are made by, and what is made of their numbers.
+/// The fields to group by, and the totals of each group.
 pub struct Grouping {
     /// Rows that agree in all of these are a group.
     pub by: Vec<Choice>,
-    /// What is made of the numbers of each group.
+    /// The totals of each group.
     pub totals: Vec<Total>,
     /// The column that groups are ordered by, and whether the largest is first.
     pub order: Option<(usize, bool)>,
-    /// How many groups are shown.
+    /// How many groups to show.
     pub limit: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ impl Grouping {
         by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::name))
     }
 
-    /// What heads the columns for people: see [`Choice::heading`].
+    /// The column headers of text output: see [`Choice::heading`].
     fn headings(&self) -> impl Iterator<Item = String> {
         let by = self.by.iter().map(Choice::heading);
         by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::heading))
@@ -82,7 +82,7 @@ struct Group {
     totals: Vec<Sofar>,
 }
 
-/// What a group is called: for each choice its cell, with the length before it.
+/// The key of a group: for each field its cell, with the length before it.
 ///
 /// One piece, since there may be a million of them.  A cell of more than [`LONGEST`]
 /// bytes is cut, and what tells it from others that begin so stands behind it.
@@ -124,7 +124,7 @@ impl Name {
         Self(name.into())
     }
 
-    /// What is kept of each cell, and whether it was cut.
+    /// The stored part of each cell, and whether it was cut.
     fn cells(&self) -> impl Iterator<Item = Option<(&[u8], bool)>> {
         let mut rest: &[u8] = &self.0;
         std::iter::from_fn(move || {
@@ -150,7 +150,7 @@ impl Name {
     }
 }
 
-/// Where groups go.
+/// The output of groups.
 enum Listed<'w> {
     Sheet(Box<Sheet<'w>>),
     Json(Box<Json<'w>>),
@@ -211,7 +211,7 @@ impl<'w> Groups<'w> {
         })
     }
 
-    /// Groups without rows, to be listed in a document that has begun, or a line each.
+    /// An empty set of groups, written later into an open JSON document or as JSON lines.
     pub fn json(grouping: Grouping, json: Json<'w>) -> Self {
         let out = Listed::Json(Box::new(json));
         Self { grouping, found: HashMap::new(), out, cells: Vec::new(), ends: Vec::new() }
@@ -282,7 +282,7 @@ pub fn object(keys: &[String], choices: &[Choice], cells: &[Option<Cow<'_, [u8]>
     serde_json::to_vec(&Cells { keys, choices, row: cells }).unwrap_or_default()
 }
 
-/// Cells of a row, with what they are called and what they were made of.
+/// The cells of a row, with their keys and the columns they come from.
 struct Cells<'c> {
     keys: &'c [String],
     choices: &'c [Choice],
@@ -410,7 +410,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What a cell is ordered by: numbers come first, by value, then texts.
+/// The sort key of a cell: numbers come first, by value, then texts.
 fn number_or_text(cell: Option<(&[u8], bool)>) -> (bool, Option<i128>, Option<&[u8]>) {
     let cell = cell.map(|(cell, _)| cell);
     let number = cell.and_then(|cell| std::str::from_utf8(cell).ok()?.parse().ok());

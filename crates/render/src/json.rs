@@ -42,7 +42,7 @@ pub(crate) use value::{hex_key, truncated_key};
 /// away, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// How rows are laid out.
+/// The layout of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One document; a socket a line.
@@ -73,7 +73,7 @@ impl Entry {
     }
 }
 
-/// What is nested under one key.
+/// The fields nested under one key.
 struct Subject {
     key: &'static str,
     /// The key as it is written.
@@ -81,7 +81,7 @@ struct Subject {
     parts: Vec<Part>,
 }
 
-/// What one kind of socket reports of it.
+/// The fields of it that one kind of socket reports.
 struct Part {
     /// The sockets that can report any of it; the fields of others are not read.
     of: fn(&Row<'_>) -> bool,
@@ -89,25 +89,25 @@ struct Part {
 }
 
 impl Subject {
-    /// What there may be of a row.
+    /// The entries that a row may have.
     fn entries(&self, row: &Row<'_>) -> impl Iterator<Item = &Entry> {
         self.parts.iter().filter(|part| (part.of)(row)).flat_map(|part| &part.entries)
     }
 }
 
-/// What is written of a row.
+/// The content to write for a row.
 enum Content {
-    /// What the options show, nested by the points of names, for each kind of message.
+    /// The fields that the options show, nested by the dots in names, for each kind of message.
     Shown(Vec<(MessageKind, Vec<Subject>)>),
     /// Values that were chosen, flat.
     Chosen(Chosen),
 }
 
-/// What stands before the first row.
+/// The part of the document before the first row.
 pub struct Opening<'o> {
     /// Where, when and how the listing was made.
     pub header: &'o Header,
-    /// What `-s` counted: one, or one for each namespace.
+    /// The counts of `-s`: one entry, or one for each namespace.
     pub summary: &'o [Counted],
 }
 
@@ -120,7 +120,7 @@ pub struct Json<'w> {
     rows: u64,
     /// The first members of each object of a listing by lines.
     lead: Vec<u8>,
-    /// Where the present item begins.
+    /// The start of the current item.
     item: usize,
 }
 
@@ -346,7 +346,7 @@ impl<'w> Json<'w> {
         }
         let mut lines = Vec::new();
         serialize(&mut lines, PrettyFormatter::new(), value)?;
-        // No string holds a line break: it is escaped there.
+        // JSON escapes line breaks inside strings, so every newline here ends a line.
         for (at, line) in lines.split(|byte| *byte == b'\n').enumerate() {
             if at > 0 {
                 self.line(depth);
@@ -408,7 +408,7 @@ impl Json<'_> {
     }
 }
 
-/// What the name of a field says before the point and behind it.
+/// The two parts of a field's name, before and after the dot.
 fn split(field: &Field) -> (&'static str, &'static str) {
     field.name.split_once('.').unwrap_or(("socket", field.name))
 }
@@ -441,7 +441,7 @@ impl Serialize for Object<'_> {
         let mut map = serializer.serialize_map(None)?;
         for subject in self.subjects {
             let nested = Nested { row: self.row, subject, room: self.room };
-            // What nothing is known of has no key.
+            // An object without known values is left out.
             if nested.values().next().is_some() {
                 map.serialize_entry(subject.key, &nested)?;
             }
@@ -450,7 +450,7 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// What one subject reports.
+/// The values of one subject.
 struct Nested<'n> {
     row: &'n Row<'n>,
     subject: &'n Subject,

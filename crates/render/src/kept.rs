@@ -11,13 +11,13 @@ const NOT_ASCII: u32 = 1 << 31;
 /// A cell that was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell<'k> {
-    /// What it shows.
+    /// Its text.
     pub(crate) bytes: &'k [u8],
-    /// How many letters wide it is.
+    /// Its width in characters.
     pub(crate) letters: usize,
 }
 
-/// What stands for a cell without a value.
+/// The text of a cell without a value.
 pub(crate) const ABSENT: Cell<'_> = Cell { bytes: escape::ABSENT, letters: escape::ABSENT.len() };
 
 /// Appends a cell; `write` appends what it shows, and says whether there is a value.
@@ -70,7 +70,7 @@ mod tests {
             all.map(|cell| cell.map(|cell| Cell { bytes: cell.as_bytes(), letters: cell.chars().count() }));
         assert!(cells(&kept).eq(want));
         for end in 0..kept.len() {
-            // What is cut short has fewer cells.
+            // A truncated row has fewer cells.
             assert!(cells(&kept[..end]).zip(want).all(|(cell, want)| cell == want));
             assert!(cells(&kept[..end]).count() < want.len());
         }

@@ -1,4 +1,4 @@
-//! Where the tokens of a row stand in its line.
+//! The positions of a row's tokens in its line.
 //!
 //! A [`Layout`] says how many blanks stand before and behind the text of each
 //! column.  A row is laid out by one layout; where widths have grown since, it
@@ -9,7 +9,7 @@
 
 use std::io::{self, Write};
 
-/// How many columns a row has; the last holds the details.
+/// The number of columns of a row; the last one contains the details.
 pub(crate) const COLUMNS: usize = 11;
 /// Column count padded to whole words of four lengths, which are compared at
 /// once; the lanes past [`COLUMNS`] stay 0.
@@ -59,7 +59,7 @@ pub(crate) fn may_exceed(lengths: &[u16; LANES], longest: &[u16; LANES]) -> bool
     fits != HIGH || any & HIGH != 0
 }
 
-/// What is done with the token of a column.
+/// How to print the token of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Step {
     /// The length to which the text is padded.
@@ -81,11 +81,11 @@ impl Step {
     }
 }
 
-/// What is done with the tokens of a row, one step for each printed column.
+/// How to print the tokens of a row: one step for each printed column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     steps: [Step; COLUMNS],
-    /// How many columns are printed.
+    /// The number of printed columns.
     count: usize,
     /// The printed columns that are aligned to the right, and their number.
     aligned: [usize; RIGHT_ONES],

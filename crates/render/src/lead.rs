@@ -1,7 +1,7 @@
-//! What stands before the values of each row: in which frame it was seen, when.
+//! The values in front of each row: the frame in which it was seen, and when.
 //!
 //! Separated cells have it in columns before the others, JSON as the first members
-//! of each object.  Aligned columns leave it out: people read it over the table.
+//! of each object.  Aligned columns omit it: the line above the table shows it.
 
 /// A name and a value that are the same for all rows of a listing.
 #[derive(Clone, Debug)]

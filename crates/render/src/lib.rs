@@ -17,6 +17,6 @@ pub mod ss;
 pub mod summary;
 mod window;
 
-/// Where a sink writes.  It collects what it has by itself, so `out` needs no buffer;
+/// The output of a sink.  The sink buffers by itself, so `out` needs no buffer;
 /// one type for all of them lets each sink be compiled once.
 pub type Out<'w> = Box<dyn std::io::Write + 'w>;

@@ -171,14 +171,14 @@ impl<'w> Sheet<'w> {
         Ok(())
     }
 
-    /// How many columns are padded: each but the last, and the last one if its cells are
-    /// numbers, before which the blanks stand.
+    /// How many columns are padded: all but the last, and the last one too if it is numeric,
+    /// since numbers are aligned to the right.
     fn padded(&self) -> usize {
         self.right.len() - usize::from(self.right.last() == Some(&false))
     }
 
-    /// Appends rows that were kept.  All are there, so that those of aligned lines have
-    /// the widths of all.
+    /// Appends kept rows.  All rows are known, so aligned columns are as wide as their
+    /// widest cell.
     pub(crate) fn put_all<'k>(&mut self, mut rows: impl Iterator<Item = &'k [u8]> + Clone) -> io::Result<()> {
         if self.shape != Shape::Aligned {
             return rows.try_for_each(|row| self.line(kept::cells(row).map(|cell| Some(cell?.bytes))));
@@ -242,8 +242,8 @@ impl<'w> Sheet<'w> {
     }
 }
 
-/// Appends a cell of an aligned line, as wide as its column; no width is that of the last
-/// column, behind which nothing stands.
+/// Appends a cell of an aligned line, padded to its column's width; the last column has
+/// width 0 and is not padded.
 fn put_cell(out: &mut Vec<u8>, at: usize, cell: Cell<'_>, width: usize, right: bool) {
     if at > 0 {
         out.extend_from_slice(b"  ");

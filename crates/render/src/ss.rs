@@ -1,7 +1,7 @@
 //! Rows as `ss` prints them.
 //!
-//! What a row says comes from the field table; this file knows only how
-//! tokens are joined.  The choices of the reader become a flat list of steps
+//! The content of a row comes from the field table; this file only knows how
+//! to join tokens.  The user's choices become a flat list of steps
 //! once, so that a row costs no decisions but those of its own values.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
@@ -18,7 +18,7 @@ use crate::Out;
 use crate::layout::{COLUMNS, PROC};
 use crate::window::Window;
 
-/// What a listing looks like.
+/// The appearance of a listing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
     /// Choices that the text of tokens depends on.
@@ -50,7 +50,7 @@ struct Shown {
 /// How the sockets of one kind are printed.
 struct Plan {
     message_kind: MessageKind,
-    /// What the columns that are printed hold, and whether that is all of one.
+    /// The content of the printed columns, and whether it is all of one format.
     columns: Vec<(Format, bool)>,
     details: Vec<Shown>,
 }

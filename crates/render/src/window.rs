@@ -73,7 +73,7 @@ pub(crate) struct Window<'w> {
 
     /// The lines of the window, the row that is written as the last of them.
     text: Vec<u8>,
-    /// Where that row begins, and where its current token does.
+    /// The start of that row, and of its current token.
     row: usize,
     start: usize,
     /// Beginnings and lengths of its tokens that are ended, and how many these
@@ -81,14 +81,14 @@ pub(crate) struct Window<'w> {
     starts: [usize; COLUMNS],
     lengths: [u16; LANES],
     ended: usize,
-    /// What these tokens cost of a chunk.
+    /// The space that these tokens take in a chunk.
     cost: usize,
     /// Whether a row is written.
     begun: bool,
 
     /// When the window is full.
     chunks: Chunks,
-    /// How its lines are laid out.
+    /// The layout of its lines.
     spans: Spans,
     /// Lengths of its tokens, those of one row behind those of the one before.
     all_lengths: Vec<u16>,

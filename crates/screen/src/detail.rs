@@ -27,37 +27,37 @@ pub struct Detail {
     pub fields: Vec<(&'static str, String, &'static str)>,
 }
 
-/// What is looked up of one socket alone, as it would cost too much for all of them.
+/// Details looked up for one socket only, since they would cost too much for all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct More {
     /// Which socket.
     pub id: Id,
-    /// What it says then, its processes and where they belong.
+    /// Its fields, its processes, and their containers and units.
     pub own: Vec<(&'static str, String, &'static str)>,
     /// The same of its other end, where that is on this machine.
     pub peer: Vec<(&'static str, String, &'static str)>,
-    /// What there is to say where there is none.
+    /// The message if there is none.
     pub said: String,
-    /// What the doctor found of it, the worst first, or why it cannot look; `None` until it
+    /// The doctor's findings about it, worst first, or why it cannot look; `None` until it
     /// has looked twice.
     pub found: Option<Result<Vec<Told>, String>>,
 }
 
-/// What the doctor found of a socket.
+/// A finding of the doctor about a socket.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
     /// The rule.
     pub id: String,
     /// The word for how bad it is.
     pub severity: &'static str,
-    /// What it says.
+    /// Its sentence.
     pub says: String,
     /// What to do next.
     pub next: String,
 }
 
 impl Detail {
-    /// What a row says.
+    /// The details that a row contains.
     pub fn of(id: Id, row: &Row<'_>) -> Self {
         let catalog = Catalog::shared();
         let kind = row.socket.message_kind();

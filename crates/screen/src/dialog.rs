@@ -1,4 +1,4 @@
-//! What lies over the list or instead of it: help, details, a question, an error.
+//! Dialogues that cover the list or replace it: help, details, a question, an error.
 
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -11,7 +11,7 @@ use crate::state::{Menu, State};
 use crate::text::{folded, width};
 use crate::theme::Theme;
 
-/// What is seen of the other end at the first glance.
+/// The fields of the other end that are shown first.
 const OTHER_END: [&str; 8] = [
     "socket.processes",
     "container.title",
@@ -73,7 +73,7 @@ pub(crate) fn help(page: &mut Page<'_>, top: u16) -> u16 {
             lines.push((keys.get(at).cloned().unwrap_or_default(), doc.get(at).cloned().unwrap_or_default()));
         }
     }
-    let marks = "+ new   ~ changed   - ended, with its last numbers   > chosen";
+    let marks = "+ new   ~ changed   - ended, with its last values   > selected";
     lines.push((String::new(), String::new()));
     lines.extend(folded(marks, room + usize::from(left)).into_iter().map(|line| (String::new(), line)));
     let height =
@@ -94,8 +94,8 @@ pub(crate) fn kill(page: &mut Page<'_>, line: &str) {
     let width_of = page.area.width.min(72);
     let room = usize::from(width_of.saturating_sub(4)).max(1);
     let mut lines = folded(line, room);
-    lines.extend(folded("Whoever holds it gets ECONNABORTED. No other socket is touched.", room));
-    lines.extend(folded("y kill it   any other key: leave it alone", room));
+    lines.extend(folded("The process that uses it gets ECONNABORTED. No other socket is affected.", room));
+    lines.extend(folded("y kill   any other key: cancel", room));
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let inner = window(page, "kill this socket?", width_of, height);
     let last = lines.len().saturating_sub(1);
@@ -135,7 +135,7 @@ pub(crate) fn menu(page: &mut Page<'_>, state: &State, menu: Menu, at: usize) {
         page.put(inner.x + left + 1, y, doc, inner.width.saturating_sub(left + 1), style);
     }
     if fields.is_empty() {
-        page.put(inner.x, inner.y + 1, "no field has these words", inner.width, Style::new());
+        page.put(inner.x, inner.y + 1, "no field matches these words", inner.width, Style::new());
     }
 }
 
@@ -174,12 +174,12 @@ pub(crate) fn bars(numbers: &[Option<f64>]) -> String {
     numbers.iter().map(bar).collect()
 }
 
-/// What the doctor found.
+/// The doctor's findings.
 fn found(theme: Theme, more: &More, room: usize) -> Vec<(String, String, Style)> {
     let plain = Style::new();
     let sentence = |text: &str| vec![(String::new(), text.to_owned(), Theme::strong())];
     let told = match &more.found {
-        None => return sentence("what is wrong with it is known after two looks"),
+        None => return sentence("the doctor needs two looks first"),
         Some(Err(why)) => return sentence(&format!("the doctor cannot look: {why}")),
         Some(Ok(told)) if told.is_empty() => return sentence("the doctor finds nothing wrong with it"),
         Some(Ok(told)) => told,
@@ -206,8 +206,8 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
     let mut lines: Vec<(String, String, Style)> = Vec::new();
     let (plain, name) = (Style::new(), page.theme.name());
     let what = match row.and_then(|row| shot.entries().get(row)) {
-        None => "it is not listed any more; these are its last numbers",
-        Some(entry) if matches!(entry.mark, Mark::Gone(_)) => "it ended; these are its last numbers",
+        None => "it is no longer listed; these are its last values",
+        Some(entry) if matches!(entry.mark, Mark::Gone(_)) => "it ended; these are its last values",
         Some(_) => "",
     };
     if !what.is_empty() {
@@ -241,7 +241,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
         if !title.is_empty() {
             lines.push((String::new(), title.to_owned(), Theme::strong()));
         }
-        // What tells who is slow, from the other side.
+        // The fields that show which end is slow, seen from the other side.
         let first = more.peer.iter().filter(|(name, ..)| OTHER_END.contains(name));
         lines.extend(first.flat_map(folded_in));
     }
@@ -267,7 +267,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
             }
         }
         _ => {
-            // What was kept of it, of another time or until the next look.
+            // Show its stored values, for an earlier look or until the next one.
             for (column, choice) in shot.columns().iter().enumerate() {
                 let mut text = Vec::new();
                 if row.is_some_and(|row| shot.put(&mut text, row, column)) {

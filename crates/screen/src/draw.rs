@@ -13,7 +13,7 @@ use crate::state::{Line, Menu, Mode, State};
 use crate::text::{counted, cut, width};
 use crate::theme::Theme;
 
-/// Draws the state on all of an empty buffer, and tells where the cursor is to be seen.
+/// Draws the state on an empty buffer, and returns the position of a visible cursor.
 pub fn draw(buffer: &mut Buffer, state: &mut State, theme: Theme) -> Option<Position> {
     let area = buffer.area;
     if area.width == 0 || area.height == 0 {
@@ -30,7 +30,7 @@ pub fn draw(buffer: &mut Buffer, state: &mut State, theme: Theme) -> Option<Posi
     let above = area.height.min(3);
     state.room = usize::from(area.height.saturating_sub(above + footer)).max(1);
     if is_resized && state.cursor < state.room {
-        // What a smaller frame had no room for is seen again.
+        // The lines up to the cursor fit, so show the list from its top again.
         state.scroll = 0;
     }
     state.keep_in_view();
@@ -68,7 +68,7 @@ pub fn draw(buffer: &mut Buffer, state: &mut State, theme: Theme) -> Option<Posi
     Some(Position { x: area.x + x, y: area.y + 1 })
 }
 
-/// What a frame is drawn on.
+/// The area that a frame is drawn on.
 pub(crate) struct Page<'f> {
     pub(crate) buffer: &'f mut Buffer,
     pub(crate) area: Rect,
@@ -76,7 +76,7 @@ pub(crate) struct Page<'f> {
 }
 
 impl Page<'_> {
-    /// Lines between so many above and so many below.
+    /// The lines left between `above` lines at the top and `below` lines at the bottom.
     pub(crate) fn rest(&self, above: u16, below: u16) -> Rect {
         let Rect { x, y, width, height } = self.area;
         Rect { x, y: y + above.min(height), width, height: height.saturating_sub(above + below) }
@@ -96,7 +96,7 @@ impl Page<'_> {
         self.put(self.area.x, self.area.y + y, text, self.area.width, style);
     }
 
-    /// What it is about, and what it comes to.
+    /// Draws the header: the question, and the totals.
     fn header(&mut self, state: &State) {
         let shot = state.shot();
         let head = &shot.head;
@@ -124,7 +124,7 @@ impl Page<'_> {
             parts.push("rates after the next look".to_owned());
         }
         let mut drawn = state.drawn(shot);
-        // Where there is no room for all, the total of the order is seen.
+        // If there is no room for all totals, show that of the sort column.
         drawn.sort_by_key(|drawn| !drawn.is_sorted);
         for drawn in drawn {
             let sum = drawn.column.and_then(|column| Some((column, shot.sum(column)?, shot.choice(column)?)));
@@ -137,7 +137,7 @@ impl Page<'_> {
             }
         }
         let start = format!("sockdiag top {}", state.view.title);
-        // What there is no room for is left out rather than cut.
+        // Omit what does not fit rather than cutting it.
         let mut left = usize::from(self.area.width).saturating_sub(width(&start));
         let fits = parts.iter().take_while(|part| {
             let taken = width(part) + 2;
@@ -170,7 +170,7 @@ impl Page<'_> {
         let y = self.area.y + 1;
         if state.mode == Mode::Filter {
             let text = format!("/{}", state.edit.text());
-            // Of a line that is too long the end is seen, where the cursor is.
+            // Show the end of a line that is too long, since the cursor is there.
             let over = width(&text).saturating_sub(usize::from(self.area.width) - 1);
             let text: String = text.chars().skip(over).collect();
             self.put(self.area.x, y, &crate::clean(&text), self.area.width, Theme::strong());
@@ -331,7 +331,7 @@ impl State {
         (widest.saturating_add(12)).clamp(16, 44).min(most.max(10))
     }
 
-    /// What is said below, most urgent first.
+    /// The text of the last line, most urgent first.
     fn footer(&self, theme: Theme) -> (String, Style) {
         if let Some(message) = &self.message {
             return (message.clone(), Theme::strong());
@@ -342,11 +342,9 @@ impl State {
         }
         match &self.mode {
             Mode::Filter if self.waits_for_filter => ("reading the filter...".to_owned(), Style::new()),
-            Mode::Filter => {
-                ("Enter use  Tab complete  Esc leave as it was  Ctrl-U empty".to_owned(), Style::new())
-            }
+            Mode::Filter => ("Enter apply  Tab complete  Esc cancel  Ctrl-U clear".to_owned(), Style::new()),
             Mode::Menu(Menu::Columns, _) => {
-                ("type to search  Enter adds or takes away  Esc back".to_owned(), Style::new())
+                ("type to search  Enter add or remove  Esc back".to_owned(), Style::new())
             }
             Mode::Menu(..) => ("type to search  Enter choose  Esc back".to_owned(), Style::new()),
             Mode::Help(..) => ("Up Down scroll  any other key goes back".to_owned(), Style::new()),

@@ -7,7 +7,7 @@ const MOST: usize = 2000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edit {
     text: String,
-    /// Where the next letter goes, in bytes.
+    /// The position of the cursor, in bytes.
     at: usize,
 }
 
@@ -20,7 +20,7 @@ impl Edit {
         &self.text
     }
 
-    /// What stands before the cursor.
+    /// The text before the cursor.
     pub(crate) fn before(&self) -> &str {
         self.text.get(..self.at).unwrap_or_default()
     }

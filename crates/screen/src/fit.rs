@@ -18,9 +18,9 @@ pub(crate) struct Drawn {
     pub(crate) name: String,
     /// The column of the shot.
     pub(crate) column: Option<usize>,
-    /// That of the port behind the address, and of the service's name.
+    /// The column of the port, shown after the address, and of the service's name.
     pub(crate) port: Option<(Option<usize>, Option<usize>)>,
-    /// That of the host's name.
+    /// The column of the host's name.
     pub(crate) host: Option<usize>,
     pub(crate) is_number: bool,
     pub(crate) is_sorted: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Drawn {
 pub(crate) const ENDED: &str = "socket.ended";
 const STATE: &str = "socket.state";
 
-/// What heads a column: the name without what its cells say, too.
+/// The header of a column: the field's name without the unit that its cells show.
 fn title(name: &str) -> String {
     let short = name.rsplit('.').next().unwrap_or(name);
     let (short, per_second) = match short.strip_suffix("_per_s") {
@@ -109,7 +109,7 @@ impl State {
                 "socket.processes" | "socket.processes.comm" => it.gives_way = 3,
                 // A number says less than the name beside it.
                 "socket.processes.pid" => it.gives_way = 8,
-                // Somebody wants to see it.
+                // The user chose this column.
                 _ if are_chosen => it.gives_way = 1,
                 _ => {}
             }
@@ -118,7 +118,7 @@ impl State {
             }
             drawn.push(it);
         }
-        // What was chosen to order by is seen.
+        // The sort column is always visible.
         let of_preset = preset.filter(|_| !are_chosen).and_then(|preset| preset.sort.as_ref());
         if let Some((name, _)) = &self.sort
             && of_preset.is_none_or(|(known, _)| known != name)
@@ -136,7 +136,7 @@ impl State {
         drawn
     }
 
-    /// What a column says of a line; of a group what its numbers come to.
+    /// The text of a column in a line; for a group the total.
     pub(crate) fn text(&self, shot: &Shot, line: Line, drawn: &Drawn) -> String {
         let row = match line {
             Line::Row(row) => row as usize,
@@ -194,7 +194,7 @@ fn most(drawn: &Drawn) -> u16 {
 }
 
 impl Drawn {
-    /// What is worth showing of it: text may be cut, numbers and most addresses may not.
+    /// Its minimum width: text may be cut, numbers and most addresses may not.
     fn least(&self) -> u16 {
         match self.port {
             _ if self.is_number => u16::MAX,
@@ -234,7 +234,7 @@ pub(crate) fn fit(columns: &[Drawn], wishes: &[u16], room: u16) -> Vec<(usize, u
         left -= width + gap;
         fits.push((at, width));
     }
-    // What is left is for texts, the most important first.
+    // The remaining width goes to texts, the most important first.
     for (at, width) in &mut fits {
         let more = wishes.get(*at).map_or(0, |wish| wish.saturating_sub(*width)).min(left);
         *width += more;

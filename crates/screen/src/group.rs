@@ -10,10 +10,10 @@ use sockdiag_facts::fields::Needs;
 
 use crate::shot::{Mark, Shot, adds_up};
 
-/// What rows are grouped by.
+/// A way to group rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupBy {
-    /// What people call it.
+    /// Its name for users.
     pub title: String,
     /// The full names of the fields.
     pub columns: Vec<String>,
@@ -22,7 +22,7 @@ pub struct GroupBy {
 /// Rows that have the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
-    /// What they have, in text that is escaped.
+    /// The common value of its rows, as escaped text.
     pub(crate) name: String,
     pub(crate) count: usize,
     /// Numbers by column of the shot.
@@ -31,7 +31,7 @@ pub(crate) struct Group {
     pub(crate) rows: Vec<u32>,
 }
 
-/// What a column is to a group.
+/// How a group shows a column.
 struct Kind {
     is_number: bool,
     adds: bool,

@@ -20,18 +20,18 @@ pub enum Key {
     Char(char),
     /// With the control key.
     Control(char),
-    /// Of the mouse, on this column and line, from 0 on.
+    /// A mouse click on this column and line, counted from 0.
     Click(u16, u16),
     WheelUp,
     WheelDown,
 }
 
-/// What help says of a key.
+/// A line of help about keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHelp {
     /// The keys.
     pub keys: &'static str,
-    /// What they do.
+    /// Their effect.
     pub doc: &'static str,
 }
 
@@ -42,22 +42,22 @@ const fn key(keys: &'static str, doc: &'static str) -> KeyHelp {
 /// Every key of the list, in the order of help.
 pub const KEYS: &[KeyHelp] = &[
     key("Up Down PgUp PgDn Home End", "move"),
-    key("Click Wheel", "choose a line, move; with --mouse"),
-    key("/", "filter in the language of ss; Tab completes, an empty line takes it away"),
-    key("< >", "order by the column to the left, to the right"),
-    key("r", "turn the order round"),
-    key("o", "order by any field, chosen from a list"),
+    key("Click Wheel", "select a line, move; with --mouse"),
+    key("/", "filter in the language of ss; Tab completes, an empty line removes the filter"),
+    key("< >", "sort by the column to the left, to the right"),
+    key("r", "reverse the order"),
+    key("o", "sort by any field, chosen from a list"),
     key("c", "choose columns from a list of all fields"),
-    key("1-9", "columns for a question: traffic, latency, loss, queues, memory, limits, endings, findings"),
-    key("g G", "group by the next thing, by the one before"),
+    key("1-9", "preset columns: traffic, latency, loss, queues, memory, limits, endings, findings"),
+    key("g G", "next grouping, previous grouping"),
     key("b", "group by any field, chosen from a list"),
     key("Enter", "details of a socket; unfold or fold a group"),
-    key("Space", "pause, and go on"),
-    key("Left Right", "step back, step forth through the looks that are kept"),
+    key("Space", "pause, resume"),
+    key("Left Right", "step back and forth through the stored looks"),
     key("n", "numbers, names of ports, names of hosts and ports"),
     key("y Y", "copy the socket as a filter of ss, as JSON (by OSC 52)"),
-    key("s", "save what is listed as JSONL"),
-    key("k", "kill the socket, after a question"),
+    key("s", "save the listed sockets as JSONL"),
+    key("k", "kill the socket, after asking"),
     key("? h", "this help"),
     key("Esc", "back"),
     key("q", "quit"),

@@ -1,7 +1,7 @@
 //! The screen of `sockdiag top`: from what was seen of sockets to a frame of a terminal.
 //!
-//! A [`Shot`] is one look, kept: cells of the columns that somebody reads.  A
-//! [`State`] holds the newest shot, those before it, and what a person chose to see of
+//! A [`Shot`] is one stored look: the cells of the columns in use.  A [`State`] has
+//! the newest shot, those before it, and what the user chose to see of
 //! them; [`State::press`] takes a key and says what is to be done outside;
 //! [`draw`] makes a frame of it.
 //!

@@ -8,7 +8,7 @@ use crate::keys::Key;
 use crate::press::Action;
 use crate::state::{Menu, Mode, Preset, State};
 
-/// What columns that were chosen are called.
+/// The name of a set of columns that the user chose.
 pub const CHOSEN: &str = "columns";
 
 impl Menu {
@@ -93,7 +93,7 @@ impl State {
             }
             _ => return None,
         };
-        // What fits is another list now.
+        // The list of matches has changed.
         let to = if self.edit.text().len() == typed { to.min(last) } else { 0 };
         self.mode = Mode::Menu(menu, to);
         None

@@ -1,7 +1,7 @@
 //! The lines of a list: rows in their order, and groups of them.
 //!
-//! Of a few sockets that is done when it is wanted.  Of very many it takes longer than a
-//! key may, so it is a [`Job`] that another thread does; until then what was there stays.
+//! A few sockets are sorted at once.  Sorting very many takes longer than a key press may,
+//! so another thread runs it as a [`Job`]; until it is done the old order stays.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Job {
     pub(crate) unfolded: HashSet<String>,
 }
 
-/// What came of it.
+/// The result of a job.
 #[derive(Debug)]
 pub struct Ordered {
     pub(crate) shot: Arc<Shot>,
@@ -42,7 +42,7 @@ impl Job {
         let down = sort.as_ref().is_some_and(|(_, down)| *down);
         let last = last.and_then(|(name, most)| Some((shot.column(&name)?, f64::from(most))));
         let order = match column {
-            // How it ended is what these are about; else they come after what there is.
+            // Sorting by `ended` mixes them in; otherwise ended sockets come after the others.
             Some(column) if sort.as_ref().is_some_and(|(name, _)| name == ENDED) => shot.sorted(column, down),
             Some(column) => {
                 let is_gone = |row: &u32| {

@@ -1,4 +1,4 @@
-//! What keys do.
+//! The effect of each key.
 
 use crate::edit::Edit;
 use crate::keys::Key;
@@ -13,12 +13,12 @@ const WHEEL: usize = 3;
 /// Lines above those of the list.
 const ABOVE: u16 = 3;
 
-/// What is to be done outside.
+/// An action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// End.
     Quit,
-    /// Stop until somebody lets it go on.
+    /// Stop the process until it is continued.
     Suspend,
     /// Draw everything anew.
     Redraw,
@@ -100,7 +100,7 @@ impl State {
             Key::Click(_, y) => return self.click(y),
             Key::Home => {
                 self.go(0);
-                // At the top it stays there, whoever comes first.
+                // At the top the cursor stays at the top, whatever socket comes first.
                 self.followed = None;
             }
             Key::End => self.go(usize::MAX),
@@ -132,7 +132,7 @@ impl State {
             Key::Char('n') => {
                 let (names, said) = match self.names {
                     Spelled::Numbers => (Spelled::Ports, "names of ports"),
-                    Spelled::Ports => (Spelled::Hosts, "names of hosts and ports, as they become known"),
+                    Spelled::Ports => (Spelled::Hosts, "names of hosts and ports, as they are resolved"),
                     Spelled::Hosts => (Spelled::Numbers, "numbers of hosts and ports"),
                 };
                 self.names = names;
@@ -145,14 +145,14 @@ impl State {
             Key::Char('b') => self.open_menu(Menu::Group),
             Key::Char('Y') => match self.row() {
                 Some(row) => return Some(Action::CopyJson(row)),
-                None => self.say("there is no socket here to copy"),
+                None => self.say("no socket is selected"),
             },
             Key::Char('y') => match self.row().and_then(|row| self.ss_filter(row)) {
                 Some(filter) => {
-                    self.say(&format!("sent to the terminal: {filter}"));
+                    self.say(&format!("asked the terminal to copy: {filter}"));
                     return Some(Action::Copy(filter));
                 }
-                None => self.say("there is no socket here to copy"),
+                None => self.say("no socket is selected"),
             },
             Key::Char('s') => return Some(Action::Save),
             Key::Char('k') => self.ask_to_kill(),
@@ -209,7 +209,7 @@ impl State {
             Line::Row(_) => {
                 let id = self.chosen()?.id;
                 if id.cookie == 0 {
-                    self.say("it cannot be told from others over time: its source has no cookies");
+                    self.say("it cannot be followed over time: its source has no cookies");
                     return None;
                 }
                 self.follow();
@@ -238,7 +238,7 @@ impl State {
         let name = columns.get(at)?.clone();
         let shot = self.shot();
         let choice = shot.column(&name).and_then(|column| shot.choice(column));
-        // Of numbers the largest is asked for, of names the first.
+        // Numbers start with the largest, names with the first.
         let down = choice.is_some_and(|choice| choice.together() != Together::NoMean);
         self.sort = Some((name, down));
         self.top();
@@ -298,7 +298,7 @@ impl State {
         let last = paused.shots.len().saturating_sub(1);
         let to = if forth { (paused.at + 1).min(last) } else { paused.at.saturating_sub(1) };
         if to == paused.at {
-            self.say(if forth { "this is the newest look" } else { "no older look is kept" });
+            self.say(if forth { "this is the newest look" } else { "no older look is stored" });
         }
         if let Some(paused) = &mut self.paused {
             paused.at = to;
@@ -308,15 +308,15 @@ impl State {
 
     fn ask_to_kill(&mut self) {
         let Some((row, entry)) = self.row().zip(self.chosen()) else {
-            self.say("choose a socket first");
+            self.say("select a socket first");
             return;
         };
         if matches!(entry.mark, Mark::Gone(_)) {
-            self.say("it is closed already");
+            self.say("it is already closed");
             return;
         }
         if entry.id.cookie == 0 {
-            self.say("it has no cookie, so it cannot be named to the kernel");
+            self.say("it has no cookie, so the kernel cannot identify it");
             return;
         }
         let shot = self.shot();
@@ -394,7 +394,7 @@ impl State {
     }
 }
 
-/// Where a text is scrolled to by a key; `None` for a key that ends it.
+/// The scroll position after a key; `None` for a key that closes the text.
 fn scrolled(key: Key, top: u16) -> Option<u16> {
     Some(match key {
         Key::Up | Key::WheelUp => top.saturating_sub(1),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use sockdiag_facts::fields::{Choice, Kind, Needs, Reading, Together, Unit, Value, put_address};
 use sockdiag_facts::model::{Addr, Row, Table};
 
-/// What tells a socket from all others: its namespace, and its cookie there.
+/// The identity of a socket: its namespace, and its cookie there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Id {
     /// The inode of the network namespace; 0 where there is only ours.
@@ -23,16 +23,16 @@ pub struct Id {
     pub cookie: u64,
 }
 
-/// What a look says of a row.
+/// How a row changed since the previous look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// It was there before.
     Known,
     /// It was not there at the look before.
     New,
-    /// Something that is watched of it says something else.
+    /// A watched field has another value.
     Changed,
-    /// It ended, so many looks ago; its numbers are its last.
+    /// It ended this many looks ago; its values are its last ones.
     Gone(u8),
 }
 
@@ -55,16 +55,16 @@ pub struct Entry {
     pub id: Id,
     /// The table that it is listed in.
     pub table: Table,
-    /// What became of it.
+    /// How it changed.
     pub mark: Mark,
 }
 
-/// What a field said of a row.
+/// The value of a field in a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell {
     /// Nothing.
     Absent,
-    /// That there is no limit.
+    /// There is no limit.
     Unlimited,
     /// A whole number.
     Signed(i64),
@@ -76,14 +76,14 @@ pub enum Cell {
     V4([u8; 4]),
     /// An IPv6 address, whose bytes stand there among the texts.
     V6(u32),
-    /// A text of so many bytes that begins there among the texts.
+    /// A text: its start among the texts, and its length in bytes.
     Text(u32, u32),
 }
 
-/// What a look came to, beside its rows.
+/// Facts about a look besides its rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Head {
-    /// How many looks there were before.
+    /// The number of earlier looks.
     pub number: u64,
     /// The time of day, as it is shown.
     pub time: String,
@@ -97,7 +97,7 @@ pub struct Head {
     pub opened: u64,
     /// Sockets that ended since the look before.
     pub closed: u64,
-    /// What could not be seen, a sentence each.
+    /// One sentence about each thing that could not be seen.
     pub unseen: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ pub struct Shot {
     text: Vec<u8>,
     /// Sums of the columns that add up.
     sums: Vec<Option<f64>>,
-    /// What it came to.
+    /// Facts about the look.
     pub head: Head,
 }
 
@@ -333,7 +333,7 @@ impl Late {
     }
 
     /// The row of a socket, which is the `next` one if they are listed as before; `None`
-    /// for one without a cookie, which nothing tells from others.
+    /// for one without a cookie, which cannot be identified.
     fn find(&self, id: Id, next: usize) -> Option<usize> {
         match self.shot.entries.get(next) {
             _ if id.cookie == 0 => None,
@@ -347,25 +347,25 @@ impl Late {
 #[derive(Debug)]
 pub struct Builder {
     shot: Shot,
-    /// The text that a column had last, which the next row often has, too.
+    /// The last text of each column, which the next row often repeats.
     last: Vec<Cell>,
-    /// What is added up.
+    /// Which columns are added up.
     adds: Vec<bool>,
     /// Whether a number is absent where it stands for none.
     has_unit: Vec<bool>,
     previous: Option<Arc<Shot>>,
-    /// Looks for which what ended stays.
+    /// How many looks an ended row stays.
     stays: u8,
-    /// What is known of the columns behind the others.
+    /// The values of columns that were added later.
     late: Option<Arc<Late>>,
-    /// For each of those its column there.
+    /// For each column, its index there.
     late_columns: Vec<Option<usize>>,
-    /// The row there behind the last one that was found.
+    /// The row there after the last one that was found.
     late_next: usize,
 }
 
 impl Builder {
-    /// A shot of these columns, without rows.  What ended stays for so many looks:
+    /// A shot of these columns, without rows.  Ended rows stay for `stays` looks:
     /// rows of the `previous` shot are taken over by [`Builder::end`].
     pub fn new(columns: Vec<Choice>, previous: Option<Arc<Shot>>, stays: u8) -> Self {
         let columns: Arc<[Choice]> = columns.into_iter().map(for_people).collect();
@@ -398,7 +398,7 @@ impl Builder {
         }
     }
 
-    /// The last so many columns are not read, but are as they were known then.
+    /// The last columns are not read, but are filled from values known earlier.
     #[must_use]
     pub fn late(mut self, late: Option<(usize, Arc<Late>)>) -> Self {
         if let Some((columns, late)) = late {
@@ -491,7 +491,7 @@ fn put_text(text: &mut Vec<u8>, piece: &[u8]) -> Cell {
     Cell::Text(at, u32::try_from(piece.len()).unwrap_or(0))
 }
 
-/// What a field says of a row; texts are appended to `text`.
+/// Reads a field of a row; texts are appended to `text`.
 fn read(choice: &Choice, has_unit: bool, row: &Row<'_>, text: &mut Vec<u8>, last: &mut Cell) -> Cell {
     let is_scalar = choice.named().member.is_none() && !choice.is_network();
     match choice.read(row) {

@@ -1,4 +1,4 @@
-//! What is seen and what was chosen.
+//! The state of the screen: what is visible, and what the user chose.
 //!
 //! Invariant: the lines are those of the shot that is shown, in its order; the cursor
 //! is on one of them, or there is none.
@@ -21,7 +21,7 @@ pub const COUNT: &str = "count";
 /// Columns and an order that answer one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preset {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The full names of its fields.
     pub columns: Vec<String>,
@@ -32,20 +32,20 @@ pub struct Preset {
     pub last: Option<(String, u32)>,
 }
 
-/// What is shown, and how.
+/// What to show, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// What sockets these are: `tcp`.
+    /// The kind of sockets: `tcp`.
     pub title: String,
-    /// How often it looks: `1s`.
+    /// The interval between looks: `1s`.
     pub interval: String,
     /// Questions, on the keys from 1 on.
     pub presets: Vec<Preset>,
     /// The place of that which is shown at the start.
     pub preset: usize,
-    /// What can be grouped by, in the order of the key.
+    /// The groupings, in the order in which the key steps through them.
     pub groups: Vec<GroupBy>,
-    /// That which is grouped by at the start.
+    /// The grouping at the start.
     pub grouped: Option<usize>,
     /// The filter at the start.
     pub filter: String,
@@ -62,21 +62,21 @@ pub(crate) enum Line {
     Group(u32),
 }
 
-/// What keys act on.
+/// The mode, which decides what keys do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     List,
     Filter,
-    /// Scrolled so far; over the details of a socket, if it was asked for there.
+    /// The scroll position, and the socket whose details it was opened from, if any.
     Help(u16, Option<Id>),
     Details(Id, u16),
-    /// Whether this socket shall be killed, in so many words.
+    /// The confirmation of killing this socket, with its text.
     Kill(Target, String),
-    /// A list of all fields, for this; the cursor is on that many of those that fit.
+    /// A list of all fields, for this purpose; the cursor is on this one of the matches.
     Menu(Menu, usize),
 }
 
-/// What a field is chosen for.
+/// The purpose of choosing a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Menu {
     Columns,
@@ -84,7 +84,7 @@ pub(crate) enum Menu {
     Group,
 }
 
-/// What addresses and ports are shown as.
+/// How addresses and ports are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Spelled {
     #[default]
@@ -104,7 +104,7 @@ impl Spelled {
     }
 }
 
-/// What names a socket to be killed.
+/// The identity of a socket to kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) id: Id,
@@ -114,11 +114,11 @@ pub(crate) struct Target {
 /// A filter that was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// What is wrong, a line each.
+    /// The error, as lines.
     pub(crate) lines: Vec<String>,
 }
 
-/// Everything that a frame is made of.
+/// Everything that a frame is drawn from.
 #[derive(Debug)]
 pub struct State {
     pub(crate) view: View,
@@ -132,12 +132,12 @@ pub struct State {
     pub(crate) past: VecDeque<Arc<Shot>>,
     past_bytes: usize,
     pub(crate) most_bytes: usize,
-    /// The shot that the lines are of.
+    /// The shot that the lines show.
     shown: Arc<Shot>,
-    /// What is to be put in order elsewhere, and whether something is at this moment.
+    /// The pending sort job, and whether one is running.
     job: Option<Job>,
     is_ordering: bool,
-    /// Where it is paused: how many looks before the newest of that time.
+    /// The paused position: how many looks before the newest one at that time.
     pub(crate) paused: Option<Paused>,
     pub(crate) lines: Vec<Line>,
     pub(crate) groups: Vec<Group>,
@@ -153,11 +153,11 @@ pub struct State {
     pub(crate) waits_for_filter: bool,
     pub(crate) message: Option<String>,
     pub(crate) detail: Option<Detail>,
-    /// What was looked up of that socket beside, and of its other end.
+    /// Further details of that socket and of its other end.
     pub(crate) more: Option<More>,
     /// Why there are no rows, while there are none.
     pub(crate) trouble: Vec<String>,
-    /// Lines of the list that there is room for.
+    /// Number of lines of the list that fit.
     pub(crate) room: usize,
     /// Widths of columns, which only grow while the view stays.
     pub(crate) widths: Vec<u16>,
@@ -165,7 +165,7 @@ pub struct State {
     pub(crate) size: (u16, u16),
 }
 
-/// What the cursor follows.
+/// The line that the cursor follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Followed {
     Socket(Id),

@@ -1,4 +1,4 @@
-//! Colours, each of which means something that is said without it, too.
+//! Colours.  Everything that a colour means is also visible without it.
 
 use ratatui::style::{Color, Modifier, Style};
 

@@ -1,7 +1,7 @@
 //! How many descriptors each process has open, and how many it may.
 //!
-//! The kernel tells the number with the size of `/proc/PID/fd` since Linux 6.2; before,
-//! the directory is read, which takes the right to look into the process.
+//! Since Linux 6.2 the size of `/proc/PID/fd` is the number; before, the directory has to be
+//! read, which needs the permission to inspect the process.
 //!
 //! Invariant: a process of which one of the numbers is not known is left out and counted.
 //!
@@ -34,7 +34,8 @@ fn netns(process: &Path) -> Option<u64> {
     fs::metadata(process.join("ns/net")).ok().map(|file| file.ino())
 }
 
-/// Every process that has so many descriptors open, and of how many that is not known.
+/// Every process that has at least this many file descriptors open, and the number of processes
+/// that could not be counted.
 pub fn all(at_least: u64) -> (Vec<Descriptors>, u64) {
     let (mut known, mut unknown) = (Vec::new(), 0);
     let Ok(processes) = fs::read_dir("/proc") else { return (known, 1) };
@@ -66,7 +67,7 @@ fn open_of(path: &Path) -> Option<u64> {
     }
 }
 
-/// Reads what else there is to know of a process that has so many open.
+/// Reads the other facts about a process with this many descriptors.
 fn read(path: &Path, pid: u32, open: u64) -> Option<Descriptors> {
     let most = soft_limit(&fs::read_to_string(path.join("limits")).ok()?)?;
     let mut comm = fs::read(path.join("comm")).ok()?;

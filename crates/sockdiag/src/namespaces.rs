@@ -31,7 +31,7 @@ use sockdiag_facts::scan;
 use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::errno::EINVAL;
 
-/// Where named namespaces are.
+/// The directory of named namespaces.
 const NAMES: &str = "/run/netns";
 /// How many files are kept that lead into a namespace: any may vanish.
 const DOORS: usize = 8;
@@ -39,7 +39,7 @@ const DOORS: usize = 8;
 /// A network namespace and how to get into it.
 #[derive(Clone, Debug)]
 pub struct Namespace {
-    /// What is known of it.
+    /// Its facts.
     pub facts: Netns,
     /// Whether it is the one that we are in.
     pub is_home: bool,
@@ -48,14 +48,14 @@ pub struct Namespace {
     doors: Vec<PathBuf>,
 }
 
-/// What was found.
+/// The namespaces found.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces {
     /// Each once: ours first, then those with names, then by inode; or in the
     /// order in which they were asked for.
     pub list: Vec<Namespace>,
-    /// Why namespaces of some processes may be missing; told only where all
-    /// namespaces were asked for.
+    /// Why namespaces of some processes may be missing; reported only if all
+    /// namespaces were requested.
     pub unseen: Unseen,
 }
 
@@ -69,7 +69,7 @@ pub struct Entered {
 }
 
 impl Entered {
-    /// What is known of the namespace.
+    /// The facts about the namespace.
     pub fn facts(&self) -> &Netns {
         &self.facts
     }
@@ -93,7 +93,7 @@ impl Namespace {
         Ok(Entered { facts: self.facts.clone(), opener })
     }
 
-    /// What opens things there, wherever the calling thread is by then.
+    /// Opens things there, whatever namespace the calling thread is in.
     pub(crate) fn opener(&self, worker: &Worker) -> Opener {
         Opener::away(self.doors.clone(), self.facts.inode, worker)
     }
@@ -158,7 +158,7 @@ pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
 /// looked at only where the question takes that: it costs more than anything
 /// else here.
 pub(crate) struct Search {
-    /// The inode of ours; 0 where it cannot be told.
+    /// The inode of our own namespace; 0 if unknown.
     home: u64,
     /// The device that files of namespaces are on; `None` without /proc.
     device: Option<u64>,
@@ -306,7 +306,7 @@ impl Search {
         let new = self.new_one(inode);
         let namespace = self.found.entry(inode).or_insert(new);
         let facts = &mut namespace.facts;
-        // Of several names the first in their order.
+        // Of several names take the first in sort order.
         if let Some(name) = name.map(OsStr::as_bytes)
             && facts.name.as_deref().is_none_or(|had| name < had)
         {
@@ -335,7 +335,7 @@ impl Search {
         for line in mountinfo.split(|byte| *byte == b'\n') {
             let Some((inode, path)) = mounted(line) else { continue };
             let path = PathBuf::from(OsString::from_vec(path));
-            // What was mounted over is not reached by its path.
+            // A mount that is hidden by another one cannot be reached by its path.
             if fs::metadata(&path).is_ok_and(|meta| meta.ino() == inode) {
                 let named = path.parent() == Some(Path::new(NAMES));
                 let name = path.file_name().filter(|_| named).map(OsStr::to_owned);

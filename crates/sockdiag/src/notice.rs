@@ -1,4 +1,4 @@
-//! What is worth telling people beside the rows of a listing.
+//! Notices for users, besides the rows of a listing.
 //!
 //! A table that cannot be read completely is still listed as far as it was
 //! read; a [`Notice`] says what is missing and why.  Notices arrive between the
@@ -41,7 +41,7 @@ pub enum Notice {
     Explained { text: Vec<u8> },
     /// The kernel could not fit one socket into a message.
     BufferTooSmall,
-    /// There is no netlink socket to be had.
+    /// A netlink socket could not be opened.
     SocketFailed { errno: i32 },
     /// `SO_SNDBUF` was refused.
     SendBufferFailed { errno: i32 },
@@ -94,23 +94,23 @@ pub enum Notice {
     /// why one may hold them all the same.  `tested`: as many sockets, shown or
     /// not, a condition was tested on that asks for their processes.
     HoldersHidden { sockets: u64, tested: u64, why: Unseen },
-    /// So many sockets that were shown have no process, for this reason; where
-    /// the socket does not tell the reason, some of them by table and port.
+    /// This many shown sockets have no process, for this reason; if the socket does not
+    /// show the reason, some of them are listed by table and port.
     Ownerless { why: Ownerless, sockets: u64, examples: Vec<(&'static str, u32)> },
-    /// These threads, told with their processes, alone hold sockets that were
-    /// shown without them.
+    /// Only these threads, listed with their processes, have some sockets open that were
+    /// shown without a process.
     HeldByThreads { sockets: u64, threads: Vec<(i32, i32)> },
     /// Conditions on processes were tested on sockets that were destroyed,
     /// which nobody holds any more.
     EventsWithoutHolders,
-    /// Sockets of these tables were read from /proc text, which tells less
-    /// than the kernel's answers.
+    /// Sockets of these tables were read from /proc text, which has fewer values than the
+    /// kernel's answers.
     ProcText { tables: Vec<&'static str> },
-    /// The other ends of so many connections are not in this network
-    /// namespace, and others were not searched.
+    /// The other ends of this many connections are not in this network namespace, and
+    /// others were not searched.
     PeersElsewhere { sockets: u64 },
-    /// The other ends of so many connections within this machine are held by no
-    /// process: not accepted yet, or closed.
+    /// No process has the other ends of this many connections within this machine open:
+    /// they are not accepted yet, or closed.
     PeersUnheld { sockets: u64 },
     /// The kernel lists no sockets of a table that was asked for by name.
     Missing { title: &'static str, why: Missing },
@@ -133,13 +133,13 @@ pub enum Notice {
     /// A network namespace that was asked for by itself was there in an earlier
     /// poll, and is gone or may not be entered any more.
     NamespaceGone { name: Vec<u8>, errno: i32 },
-    /// So many sockets did not fit into the table in which the other ends of
+    /// This many sockets did not fit into the table in which the other ends of
     /// connections are looked up.
     PeersLeftOut { sockets: u64 },
-    /// What became of the sockets that were to be destroyed.
+    /// The results for the sockets to be destroyed.
     Destroyed(Tally),
-    /// A field that was asked for by name is reported to nobody but with this: a
-    /// privilege or an option.
+    /// A field that was requested by name needs this to be reported: a privilege or an
+    /// option.
     Withheld { field: String, without: &'static str },
     /// A value in the filter is not compared just as it was typed.
     Filter(Remark),
@@ -151,8 +151,8 @@ pub enum Notice {
     /// The kernel does not tell us of sockets as they end (`EPERM` without
     /// `CAP_NET_ADMIN`), so those that live between two looks are not seen.
     EndsUnheard { errno: i32 },
-    /// Rows without a cookie (lines of /proc text) cannot be told from one another
-    /// over time: they have no rates.
+    /// Rows without a cookie (lines of /proc text) cannot be followed over time, so they
+    /// have no rates.
     WithoutCookies { sockets: u64 },
     /// A BPF map cannot be opened.
     MapOpen { id: u32, errno: i32 },
@@ -172,8 +172,8 @@ pub enum Notice {
     NamesUnasked { places: Vec<Vec<u8>> },
     /// The types of a BPF map contradict themselves.
     MapComplaint(BpfComplaint),
-    /// A file that another user may have chosen was not read, nor were so many
-    /// others for the same reason.
+    /// A file that another user may have chosen was not read, nor were this many others for
+    /// the same reason.
     FileRefused { path: PathBuf, why: Refusal, others: u64 },
     /// A file of `/etc/netns` could not be mounted over its namesake in `/etc`.
     BindFailed { from: PathBuf, to: PathBuf, errno: i32 },
@@ -196,7 +196,7 @@ impl Notice {
     }
 }
 
-/// What became of the sockets that were to be destroyed.
+/// Counts of the results for the sockets to be destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Destroyed.
@@ -307,7 +307,11 @@ impl fmt::Display for Notice {
                 })
             }
             Self::HeldByThreads { sockets, threads } => {
-                write!(f, "{} held by a thread alone, which -T shows", Counted(*sockets, "socket"))?;
+                write!(
+                    f,
+                    "{} held only by a thread other than the main one; -T lists threads",
+                    Counted(*sockets, "socket")
+                )?;
                 for (at, (pid, tid)) in threads.iter().enumerate() {
                     write!(f, "{}process {pid}, thread {tid}", if at == 0 { " (" } else { "; " })?;
                 }
@@ -317,7 +321,7 @@ impl fmt::Display for Notice {
                 f.write_str("a destroyed socket has no processes, so conditions on processes fail")
             }
             Self::ProcText { tables } => {
-                write!(f, "{}: read from /proc text, so what it does not tell is absent", tables.join(", "))
+                write!(f, "{}: read from /proc text, which lacks some values", tables.join(", "))
             }
             Self::PeersElsewhere { sockets } => {
                 write!(

@@ -1,4 +1,4 @@
-//! Where rows go, and how a sink says that it has enough or has failed.
+//! Sinks for rows, and how a sink reports that it has enough or has failed.
 //!
 //! Invariant: a sink gets no row after it broke off or failed; its first error
 //! comes back to whoever asked.
@@ -19,7 +19,7 @@ pub trait Sink {
     /// enough.
     ///
     /// # Errors
-    /// What taking it brought about; the poll ends there and returns it.
+    /// The error of the sink; the poll stops there and returns it.
     fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Self::Error>;
 
     /// Hands on what it buffered: the last row of the poll was taken.
@@ -59,7 +59,7 @@ pub(crate) trait Rows {
     fn flush(&self);
     /// Something to say.
     fn notice(&self, notice: Notice);
-    /// The namespace of what is said from now on.
+    /// Sets the namespace of the following notices.
     fn namespace(&self, of: Option<&Netns>);
     /// A table that could not be read.
     fn failure(&self, failure: &DumpError) -> ControlFlow<()>;
@@ -78,14 +78,14 @@ struct Guarded<'s, S: Sink> {
     /// Whether rows go on, unseen, behind an error.
     goes_on: bool,
     error: Option<S::Error>,
-    /// What further rows are answered, once the sink is given no more.
+    /// The answer to further rows, once the sink takes no more.
     ended: Option<ControlFlow<()>>,
     rows: u64,
     notices: Vec<Notice>,
     more_notices: u64,
 }
 
-/// What a guard saw.
+/// The result of a guard.
 pub(crate) struct Seen<E> {
     /// Rows taken.
     pub rows: u64,

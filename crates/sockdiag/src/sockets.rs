@@ -38,10 +38,10 @@ pub use sockdiag_facts::Holding;
 
 use owned::Interner;
 
-/// Which sockets, and what of them.
+/// A question: which sockets, and which values of them.
 ///
-/// Everything is said by methods that return the question; what is wrong with
-/// it comes out when it is asked.  It can be asked again and again.
+/// The methods add to the question and return it; errors in it are reported when it is
+/// asked.  It can be asked repeatedly.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
     selection: Selection,
@@ -95,8 +95,8 @@ impl Sockets {
 
     /// Rows of which this holds, in the language of `ss` (see [`crate::filter`]):
     /// `dport = :443 and tcp.rtt_us > 20000`.  The kernel tests what it can.
-    /// Of several filters all have to hold; each is read by itself, so text
-    /// of somebody else's cannot widen what another one allows.
+    /// If there are several filters, all must match; each is parsed separately, so text from
+    /// an untrusted source cannot widen what another filter allows.
     #[must_use]
     pub fn filter(mut self, text: impl AsRef<[u8]>) -> Self {
         self.filters.push(text.as_ref().to_vec());
@@ -146,7 +146,7 @@ impl Sockets {
         self
     }
 
-    /// Looks for the other end of each connection on this machine and for who
+    /// Looks for the other end of each connection on this machine and for the process that
     /// holds it: fields `peer.*`, [`Row::peer_holders`].  It dumps the tables
     /// twice.
     #[must_use]
@@ -170,7 +170,7 @@ impl Sockets {
         self
     }
 
-    /// So many rows at most.
+    /// Limits the number of rows.
     #[must_use]
     pub fn limit(mut self, rows: u64) -> Self {
         self.limit = Some(rows);

@@ -25,7 +25,7 @@ const WRONG: &str = "rtt > 5'";
 /// What is wanted and the command of each row of the table.
 fn rows() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(CHAPTER).expect("the chapter");
-    let (_, table) = text.split_once("| You want | Command | What comes back |").expect("the table");
+    let (_, table) = text.split_once("| You want | Command | Output |").expect("the table");
     let (table, _) = table.split_once("\n## ").expect("the next section");
     let rows = table.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| ")?.split(" | ");

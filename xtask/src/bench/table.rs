@@ -38,12 +38,12 @@ impl fmt::Display for Same {
 pub(super) struct Row {
     pub line: &'static Line,
     pub same: Same,
-    /// Medians of theirs; absent if it was not run.
+    /// Median cost of iproute2's `ss`; absent if it was not run.
     pub theirs: Option<Cost>,
     /// What theirs would have taken, on the clock and of processors, where it
     /// is known how that grows.
     pub extrapolated: Option<Cost>,
-    /// Medians of ours.
+    /// Median cost of our `ss`.
     pub ours: Cost,
 }
 

@@ -235,7 +235,7 @@ fn send(mut stream: TcpStream, a_second: u64) -> io::Result<()> {
     }
 }
 
-/// Reads what comes, at most so many bytes a second where that is not 0.
+/// Reads until the peer closes, at most `a_second` bytes per second (0: unlimited).
 fn read(mut stream: TcpStream, a_second: u64) -> io::Result<()> {
     let most = if a_second == 0 { 1 << 16 } else { a_second / SLICES };
     let mut room = vec![0; usize::try_from(most).unwrap_or(1).max(1)];

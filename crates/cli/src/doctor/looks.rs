@@ -1,9 +1,9 @@
-//! The looks: at all sockets twice, and at suspects once more.
+//! The looks: two at all sockets, and a third at the suspects.
 //!
-//! The condition of the asker is tested here and not by the session: what sockets add up
-//! to for each other is learned from all of them.
+//! The user's filter is applied here and not by the session, because the doctor has to
+//! learn from all sockets (counts per listener, peers) before it judges some of them.
 //!
-//! Invariant: whatever a look could not see, the doctor hears of.
+//! Invariant: everything that a look could not see is reported to the doctor.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -26,29 +26,29 @@ use crate::end::End;
 use crate::options::Asked;
 use crate::question;
 
-/// The part of the time that is left for the third look, and its length at most.
+/// The share of the time that is kept for the third look, and its upper bound.
 const LAST_PART: u32 = 10;
 const LONGEST_LAST: Duration = Duration::from_secs(1);
-/// Processes with fewer descriptors are near no limit.
+/// A process with fewer file descriptors is far from any limit.
 const FEW_DESCRIPTORS: u64 = 16;
-/// The range of ephemeral ports where no row tells.
+/// The range of ephemeral ports for rows that do not report one.
 const CONTEXT: EvalContext = EvalContext { ports: (32_768, 60_999) };
-/// Requests without whose answers little can be judged.
+/// If one of these requests fails, the doctor counts as blind.
 const IMPORTANT: [&str; 3] = ["tcp", "udp", "unix"];
 
-/// How it went.
+/// The outcome of the looks.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    /// From the first look to the second, in seconds.
+    /// Time between the first and the second look, in seconds.
     pub(super) seconds: f64,
     pub(super) namespaces: u64,
     /// Whether counters of some namespace were read.
     pub(super) has_counters: bool,
-    /// Whether so much could not be seen that health cannot be told.
+    /// Whether too much was hidden to say that the system is healthy.
     pub(super) is_blind: bool,
 }
 
-/// Numbers of a namespace, as the doctor reads them.
+/// Adapts the counters of a namespace to the trait that the doctor reads.
 struct Counted(HostCounters);
 
 impl Numbers for Counted {
@@ -72,14 +72,14 @@ impl Numbers for Counted {
     }
 }
 
-/// What both looks bring, told to the doctor.
+/// Passes the rows of the first two looks to the doctor.
 struct Looking<'d> {
     doctor: &'d mut Doctor,
-    /// Whether it is the first.
+    /// Whether this is the first look.
     learns: bool,
-    /// What was asked for.
+    /// The user's filter.
     filter: Option<Expr>,
-    /// In which states, where that was said.
+    /// The states that the user chose, if any.
     states: Option<StateSet>,
     /// Names of namespaces.
     titles: Vec<(u64, Vec<u8>)>,
@@ -89,13 +89,13 @@ struct Looking<'d> {
 
 impl Looking<'_> {
     fn is_wanted(&self, event: Event, row: &Row<'_>) -> bool {
-        // What was closed is in no state.
+        // A closed socket has no state, so no state filter matches it.
         let is_in = |states: StateSet| event != Event::Closed && states.contains_number(row.socket.state);
         self.states.is_none_or(is_in) && self.filter.as_ref().is_none_or(|filter| filter.eval(row, CONTEXT))
     }
 }
 
-/// What happened to the socket of a row.
+/// The doctor's name for what happened to the socket of a row.
 pub(super) fn event(seen: Seen) -> Event {
     match seen {
         Seen::Closed => Event::Closed,
@@ -136,7 +136,8 @@ impl FrameSink for Looking<'_> {
     }
 
     fn failure(&mut self, failure: &DumpError) {
-        // A kernel without MPTCP or packet sockets has none of them.
+        // Other requests may fail because the kernel was built without the family, which
+        // then has no sockets.
         if IMPORTANT.iter().any(|of| failure.request.starts_with(of)) {
             self.is_blind = true;
             self.doctor.could_not_see(failure.to_string());
@@ -144,7 +145,7 @@ impl FrameSink for Looking<'_> {
     }
 }
 
-/// Tells a third look to the doctor.
+/// Passes the rows of the third look to the doctor.
 struct Confirming<'d>(&'d mut Doctor);
 
 impl Sink for Confirming<'_> {
@@ -168,7 +169,7 @@ pub(super) fn failed(error: PollError<Infallible>) -> End {
     }
 }
 
-/// The condition of the asker.
+/// The user's filter, if there is one.
 fn filter_of(asked: &Asked, selected: Selected) -> Result<Option<Expr>, End> {
     if !asked.has_filter() {
         return Ok(None);
@@ -177,7 +178,7 @@ fn filter_of(asked: &Asked, selected: Selected) -> Result<Option<Expr>, End> {
     Ok(session.filter().cloned())
 }
 
-/// Everything, without the condition of the asker.
+/// A question for all selected sockets, without the user's filter.
 pub(super) fn question_of_all(netns: Option<&OsString>, selected: Selected, needs: Needs) -> Question {
     let mut question = Question::new(selected);
     question.needs = needs;
@@ -187,7 +188,8 @@ pub(super) fn question_of_all(netns: Option<&OsString>, selected: Selected, need
     question
 }
 
-/// Tells what the namespaces count.
+/// Passes the counters of the namespaces to the doctor.  Returns how many namespaces there are,
+/// and whether counters of any were read.
 pub(super) fn count(doctor: &mut Doctor, observer: &Observer) -> (u64, bool) {
     let all = observer.counters();
     let (number, mut has_counters) = (u64::try_from(all.len()).unwrap_or(u64::MAX), false);
@@ -205,13 +207,13 @@ pub(super) fn count(doctor: &mut Doctor, observer: &Observer) -> (u64, bool) {
     (number, has_counters)
 }
 
-/// From the middle of one window to that of another, in seconds.
+/// Time from the middle of one window to the middle of another, in seconds.
 #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a run are exact as a double")]
 pub(super) fn between(first: Window, second: Window) -> f64 {
     second.middle_ns().saturating_sub(first.middle_ns()) as f64 / 1e9
 }
 
-/// Looks once more at those that are suspected, and at who holds them.
+/// Looks once more at the suspect sockets, with their processes.
 pub(super) fn third(
     doctor: &mut Doctor,
     netns: Option<&OsString>,
@@ -235,7 +237,7 @@ pub(super) fn third(
         session.look_up(visited, sockets.into_iter().filter(is_tcp));
         session
     };
-    // What could not be asked again is told without a third look.
+    // Findings whose sockets could not be queried again are reported without a third look.
     let outcome = session.poll(&mut Confirming(doctor)).map_err(failed)?;
     for failure in outcome.failures {
         doctor.could_not_see(failure.to_string());
@@ -255,7 +257,10 @@ pub(super) fn look(
     let mut needs = needs_of(doctor);
     if let Some(filter) = &filter {
         if [Needs::AROUND, Needs::FINDINGS].iter().any(|needs| filter.field_with(*needs).is_some()) {
-            return Err(End::usage("a condition on what is judged belongs into a rule: --rules FILE"));
+            return Err(End::usage(
+                "this field is computed by the doctor and cannot be used in a filter; \
+                use it in a rule (--rules FILE)",
+            ));
         }
         needs = needs.union(filter.needs());
     }
@@ -278,9 +283,9 @@ pub(super) fn look(
     let Looking { titles, is_blind, .. } = looking;
     let (mut processes, unknown) = descriptors::all(FEW_DESCRIPTORS);
     if unknown > 0 {
-        doctor.could_not_see(format!("the descriptors of {unknown} processes could not be counted"));
+        doctor.could_not_see(format!("the file descriptors of {unknown} processes could not be counted"));
     }
-    // Those of other namespaces are for whoever looks there, and a condition is on sockets.
+    // Processes of namespaces that were not looked at are left out.
     let own = sockdiag::sys::netns::inode();
     processes.retain(|of| match of.netns_inode {
         Some(inode) if titles.is_empty() => own == Some(inode),
@@ -288,8 +293,9 @@ pub(super) fn look(
         None => false,
     });
     if asked.has_filter() || states.is_some() {
-        doctor
-            .could_not_see("sockets that do not match: a cause that is among those is not named".to_owned());
+        doctor.could_not_see(
+            "sockets that do not match the filter, so a cause among them is not reported".to_owned(),
+        );
         processes.clear();
     }
     let processes: Vec<Process> = processes

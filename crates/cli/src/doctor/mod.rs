@@ -1,11 +1,11 @@
-//! `sockdiag doctor`: what is wrong with sockets, and who is to blame.
+//! `sockdiag doctor`: what is wrong with sockets, and which process causes it.
 //!
-//! Two looks at all sockets and at the counters of their namespaces, then a third at
-//! those that are suspected, one by one.  What is found is judged by
-//! [`sockdiag_doctor`]; here it is asked and told.
+//! It looks twice at all sockets and at the counters of their namespaces, then a third time
+//! at each suspect socket.  [`sockdiag_doctor`] judges; this module queries the kernel and
+//! prints the findings.
 //!
-//! Invariant: the status says how bad the worst finding is; that something could not be
-//! seen never looks like health.
+//! Invariant: the exit status is that of the worst finding; missing information never looks
+//! like health.
 
 mod looks;
 mod report;
@@ -24,7 +24,7 @@ use crate::options::{self, Asked};
 use crate::output::{Stream, write_by};
 use crate::time_span;
 
-/// Tables that are looked at where none is named.
+/// The tables to look at if the user names none.
 const TABLES: [Table; 9] = [
     Table::Tcp,
     Table::Mptcp,
@@ -37,25 +37,25 @@ const TABLES: [Table; 9] = [
     Table::Netlink,
 ];
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag doctor", "What is wrong in this network namespace, the worst first."),
-    ("sockdiag doctor --for 10s 'dport = :5432'", "What is wrong with connections to a database."),
-    ("sockdiag doctor --netns all --json", "All network namespaces, as one JSON document."),
-    ("sockdiag doctor --explain accept-queue-overflow", "What a finding means, and how to check it by hand."),
+    ("sockdiag doctor", "Show what is wrong in this network namespace, worst first."),
+    ("sockdiag doctor --for 10s 'dport = :5432'", "Show what is wrong with connections to a database."),
+    ("sockdiag doctor --netns all --json", "Check all network namespaces; print one JSON document."),
+    ("sockdiag doctor --explain accept-queue-overflow", "Explain a finding, and how to check it by hand."),
 ];
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let command = Command::new("doctor")
-        .about("Say what is wrong with sockets, and who is to blame")
+        .about("Find out what is wrong with sockets, and which process causes it")
         .long_about(
-            "Looks at the sockets of a network namespace, and at its counters, twice; then once more at those that are \
-             suspected; and says what is wrong: a line for each finding, the worst first, with the numbers that \
-             show it, what else could explain it, and what to do next.  What follows from something else is told \
-             with that.  Every diagnosis is explained by --explain.  Without privilege it judges what it can see, and \
-             says what it could not.  It ends with 0 if nothing is wrong, 1 if there are warnings, 2 if something is \
-             critical, and 3 if it could not see enough.",
+            "Looks twice at the sockets and counters of a network namespace, then once more at the suspect \
+             sockets, and prints what is wrong: one entry for each finding, worst first, with the numbers \
+             behind it, what else could explain it, and what to do next.  The consequences of a finding \
+             are listed with it.  --explain explains each diagnosis.  Without privileges it judges what it \
+             can see, and reports what it could not see.  It exits with 0 if nothing is wrong, 1 if there \
+             are warnings, 2 if something is critical, and 3 if it could not see enough.",
         )
         .arg(
             Arg::new("for")
@@ -71,14 +71,14 @@ pub(crate) fn command() -> Command {
                 .long("json")
                 .help("Write one JSON document; its schema: sockdiag doctor --json-schema")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("list")
                 .long("list")
-                .help("List the diagnoses, a line each, and look at nothing")
+                .help("List the diagnoses, one per line, and exit")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("explain")
@@ -86,20 +86,20 @@ pub(crate) fn command() -> Command {
                 .value_name("ID")
                 .help("Explain a diagnosis: meaning, formula, thresholds and their sources, how to check it by hand")
                 .value_parser(value_parser!(String))
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("json-schema")
                 .long("json-schema")
                 .help("Print the schema of the JSON document")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .arg(
             Arg::new("rules")
                 .long("rules")
                 .value_name("FILE")
-                .help("Judge by the rules of this file (TOML) too; one with the id of a built-in rule takes its place")
+                .help("Add the rules of this file (TOML); a rule with the id of a built-in one replaces it")
                 .value_hint(ValueHint::FilePath)
                 .value_parser(value_parser!(std::path::PathBuf))
                 .help_heading("Which diagnoses"),
@@ -107,9 +107,9 @@ pub(crate) fn command() -> Command {
     options::with_selection(command, false)
 }
 
-/// Does it.
+/// Runs the sub-command.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
-    // Two is the status of what is critical: who asks wrongly has seen nothing.
+    // Status 2 means a critical finding here, so a usage error ends with 3.
     asked(matches).map_err(|end| match end.code {
         code if code == Status::Usage as u8 && end.text.is_some() => {
             End { code: Status::Unseen as u8, ..end }
@@ -118,7 +118,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     })
 }
 
-/// The rules, of the program and of a file.
+/// The built-in rules, and those of `--rules`.
 fn rules(matches: &ArgMatches, catalog: &Catalog) -> Result<Vec<Checked>, End> {
     let rules = sockdiag_doctor::built_in(catalog).map_err(End::usage)?;
     let Some(path) = matches.get_one::<std::path::PathBuf>("rules") else { return Ok(rules) };
@@ -148,7 +148,7 @@ fn asked(matches: &ArgMatches) -> Result<(), End> {
             asked.selection.add_table(table);
         }
     }
-    // Sockets in other states are looked at for what they say of these.
+    // Look at all states: sockets in other states are evidence about the chosen ones.
     let states = asked.selection.has_states().then(|| asked.selection.resolve().map(|asked| asked.states));
     let states = states.transpose().map_err(|empty| End::usage(empty.to_string()))?;
     asked.selection.request(StateSet::ALL);
@@ -179,7 +179,7 @@ fn asked(matches: &ArgMatches) -> Result<(), End> {
     if code == 0 { Ok(()) } else { Err(End { code, text: None, list: None }) }
 }
 
-/// How it ends.
+/// The exit status.
 fn status(findings: &[Finding], is_blind: bool) -> u8 {
     match findings.iter().map(|finding| finding.severity).max() {
         Some(Severity::Critical) => 2,
@@ -189,10 +189,10 @@ fn status(findings: &[Finding], is_blind: bool) -> u8 {
     }
 }
 
-/// The page of all diagnoses of the program.
+/// The page of all built-in diagnoses.
 ///
 /// # Errors
-/// None: a test reads them.
+/// Never in practice: a test reads the built-in rules.
 pub(crate) fn page() -> Result<String, End> {
     let rules = sockdiag_doctor::built_in(Catalog::shared()).map_err(End::usage)?;
     Ok(sockdiag_doctor::markdown(&rules))
@@ -214,7 +214,7 @@ fn explain(rules: &[Checked], id: &str) -> Result<(), End> {
     Err(End::listed(found.join("\n")))
 }
 
-/// What rows have to bring, less what is lent to them.
+/// The values that rows must have, except those that the doctor supplies itself.
 fn needs_of(doctor: &Doctor) -> Needs {
     doctor.needs().minus(Needs::AROUND)
 }

@@ -1,15 +1,15 @@
-//! Findings as text: a line each, and details beneath.
+//! Findings as text: a title line, and details below it.
 
 use std::fmt::Write as _;
 
 use sockdiag_doctor::{About, Evidence, Finding, NotJudged, Severity};
 use sockdiag_screen::counted;
 
-/// Findings that are told in full; of more, a line each.
+/// How many findings are printed in full; the others get a line each.
 const MOST_IN_FULL: usize = 25;
-/// Letters of a line of details.
+/// Maximum width of a line of details, in characters.
 const WIDTH: usize = 100;
-/// What details begin with.
+/// The indentation of details.
 const INDENT: &str = "          ";
 
 /// The whole report.
@@ -33,7 +33,7 @@ pub(super) fn text(
     let found = match findings.len() {
         0 => "nothing found".to_owned(),
         _ => format!(
-            "{} critical, {}, {} worth knowing",
+            "{} critical, {}, {} info",
             count(Severity::Critical),
             counted(count(Severity::Warning), "warning"),
             count(Severity::Info)
@@ -53,7 +53,7 @@ pub(super) fn text(
     text
 }
 
-/// A finding in a line.
+/// Appends the title line of a finding.
 fn put_title(text: &mut String, finding: &Finding) {
     let word = finding.severity.word().to_uppercase();
     let _ = writeln!(text, "{word:<9} {} [{}]", finding.title, finding.id);
@@ -92,7 +92,7 @@ fn put_labelled(text: &mut String, label: &str, value: &str) {
     put_wrapped(text, &first, &rest, value);
 }
 
-/// Words of a value, in lines that are not too long.
+/// Appends a value, wrapped at [`WIDTH`].
 fn put_wrapped(text: &mut String, first: &str, rest: &str, value: &str) {
     let mut line = first.to_owned();
     let mut is_new = true;
@@ -113,7 +113,7 @@ fn put_wrapped(text: &mut String, first: &str, rest: &str, value: &str) {
     text.push('\n');
 }
 
-/// Rules that were not judged, by the reason.
+/// Appends the rules that were not judged, grouped by the reason.
 fn put_not_judged(text: &mut String, not_judged: &[NotJudged]) {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for NotJudged { id, why } in not_judged {

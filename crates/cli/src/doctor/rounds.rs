@@ -1,12 +1,12 @@
-//! The doctor beside what is shown: it looks again and again, and what it found last is
-//! lent to rows.
+//! The doctor behind `top`: a thread that looks repeatedly and lends its latest findings to
+//! the rows on the screen.
 //!
-//! Each look ends one round and begins the next: what is so is judged by what was so
-//! before.  The thread looks by itself, without the condition of the asker, at distances
-//! at which rules can judge; what is shown between has the findings of the last round.
+//! Each look ends one round and begins the next, since rules compare two looks.  The thread
+//! ignores the user's filter, and looks at intervals long enough for rules to judge; frames
+//! in between show the findings of the last round.
 //!
-//! Invariant: at most a tenth of a core goes into looks; nothing is known before the
-//! second one.
+//! Invariant: looks use at most a tenth of a core; there are no findings before the second
+//! look.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,18 +27,18 @@ use super::{looks, needs_of};
 use crate::end::End;
 use crate::options::Asked;
 
-/// From the first look to the second, and between the others.
+/// The pause between the first and the second look, and between later ones.
 const FIRST: Duration = Duration::from_secs(2);
 const EVERY: Duration = Duration::from_secs(5);
-/// The pause behind a look, in the time that it took, if that is more.
+/// The pause is at least this many times the duration of the look.
 const PAUSE_SHARE: u32 = 10;
 
-/// What a round found.
+/// The findings of a round.
 #[derive(Debug)]
 pub(crate) struct Known {
     /// The worst first.
     findings: Vec<Finding>,
-    /// Which of them a socket has part in, by namespace and cookie.
+    /// The findings that a socket belongs to, by namespace and cookie.
     of: HashMap<(u64, u64), Vec<u32>>,
 }
 
@@ -56,14 +56,14 @@ impl Known {
         Self { findings, of }
     }
 
-    /// The findings that a socket has part in, the worst first.
+    /// The findings that a socket belongs to, worst first.
     pub(crate) fn of(&self, netns: u64, cookie: u64) -> impl Iterator<Item = &Finding> {
         let known = self.of.get(&(netns, cookie)).map_or(&[][..], Vec::as_slice);
         known.iter().filter_map(|at| self.findings.get(*at as usize))
     }
 }
 
-/// Nothing but what was found.
+/// Answers only questions about findings.
 impl Around for Known {
     fn gained(&self, _: &str, _: &str) -> Option<u64> {
         None
@@ -105,15 +105,15 @@ impl Around for Known {
     }
 }
 
-/// What the last round found, or why there is none.
+/// The findings of the last round, or why there are none.
 pub(crate) type Answer = Result<Arc<Known>, String>;
 
-/// Where lies what is known.
+/// Shares the latest answer between the doctor's thread and the screen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Desk(Arc<Mutex<Option<Answer>>>);
 
 impl Desk {
-    /// What the last round found; `None` before the first one has ended; why there is none.
+    /// The latest answer; `None` before the first round has ended.
     pub(crate) fn known(&self) -> Option<Answer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -123,7 +123,7 @@ impl Desk {
     }
 }
 
-/// What is judged: these tables and families, in these namespaces.
+/// What to judge: these tables and families, in these namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
     selected: Selected,
@@ -132,12 +132,12 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) fn new(asked: &Asked, selected: Selected) -> Self {
-        // Sockets in other states are looked at for what they say of these.
+        // Look at all states: sockets in other states are evidence about the chosen ones.
         Self { selected: Selected { states: StateSet::ALL, ..selected }, netns: asked.netns.clone() }
     }
 }
 
-/// The thread that looks, until this is dropped.
+/// Handle of the thread, which stops when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Rounds {
     /// What it looks at.
@@ -161,13 +161,13 @@ impl Rounds {
         Self { subject, desk, _stop: stop }
     }
 
-    /// Where lies what it found.
+    /// Where its answers are put.
     pub(crate) fn desk(&self) -> &Desk {
         &self.desk
     }
 }
 
-/// A doctor that has learned from a look.
+/// A doctor that has learned from the first look of its round.
 struct Begun {
     doctor: Doctor,
     looked: Instant,
@@ -197,7 +197,7 @@ fn serve(subject: &Subject, desk: &Desk, stopped: &Receiver<()>) -> Result<(), E
         let is_first = before.is_none();
         if let Some(Begun { mut doctor, window, .. }) = before.take() {
             doctor.begin(Some(looks::between(window, frame.window)));
-            // What could not be looked at once more is told without that.
+            // If the third look fails, the findings are reported without it.
             let _ = looks::third(&mut doctor, netns, subject.selected, &visited);
             desk.put(Some(Ok(Arc::new(Known::new(doctor.findings())))));
         }
@@ -210,7 +210,7 @@ fn serve(subject: &Subject, desk: &Desk, stopped: &Receiver<()>) -> Result<(), E
     }
 }
 
-/// A look, judged by who learned from the one before, and learned from.
+/// A look: the previous round's doctor judges it, and the next round's learns from it.
 struct Round<'d> {
     before: Option<&'d mut Doctor>,
     next: Doctor,
@@ -238,7 +238,7 @@ impl FrameSink for Round<'_> {
     }
 
     fn notice(&mut self, _: Notice) -> Option<Notice> {
-        // What cannot be seen is said by what is shown beside this.
+        // The screen's own looks report what cannot be seen.
         None
     }
 }

@@ -1,4 +1,4 @@
-//! What a row is ordered by, as bytes that are compared as they are.
+//! The sort key of a row, as bytes that compare in the order of the values.
 //!
 //! Invariant: of two keys of a field the bytes are in the order of [`Key::order`], or in
 //! the opposite one where the largest come first; no bytes of a key begin those of
@@ -34,7 +34,7 @@ pub(super) fn put(out: &mut Vec<u8>, key: Option<&Key>, is_down: bool) {
         Some(Key::Text(text)) => {
             out.push(TEXT);
             for byte in text {
-                // Two zeros end the text.
+                // Two zero bytes end the text, so a zero inside it is followed by a 1.
                 out.push(*byte);
                 out.extend((*byte == 0).then_some(1));
             }
@@ -46,8 +46,7 @@ pub(super) fn put(out: &mut Vec<u8>, key: Option<&Key>, is_down: bool) {
     }
 }
 
-/// How many bytes it has, and then these; of one below zero all of it the other way
-/// round.
+/// The number of significant bytes, then the bytes; all inverted for a negative number.
 fn put_number(out: &mut Vec<u8>, number: i128) {
     let flip = if number < 0 { 0xff } else { 0 };
     let bytes = if number < 0 { !number } else { number }.to_be_bytes();
@@ -96,7 +95,7 @@ mod tests {
                         octets.concat().try_into().expect("16"),
                     )
                 }
-                // Of few letters, so that some begin others.
+                // Use a small alphabet, so that some texts are prefixes of others.
                 of => {
                     let letters = if of == 3 { 3 } else { 256 };
                     let text = (0..self.below(6)).map(|_| u8::try_from(self.below(letters)).expect("a byte"));

@@ -2,7 +2,7 @@
 //! sockets with their rates.
 //!
 //! Invariant: a frame is written whole before the next look, and has the sockets
-//! that ended since the look before, so that sums over it leave nothing out.
+//! that ended since the previous look, so that sums over it are complete.
 
 mod key_bytes;
 mod live;
@@ -37,35 +37,36 @@ use crate::over_time::{self, Clock, Told};
 use preset::{PRESETS, WHO, columns_of};
 use rank::Rank;
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag top --batch --limit 10", "Who moves how much: the ten busiest connections, each second."),
-    ("sockdiag top --batch --group-by comm", "The same by program."),
-    ("sockdiag top --batch --preset latency --limit 10", "Who is slow: the longest round trips first."),
+    ("sockdiag top --batch --limit 10", "The ten busiest connections, every second."),
+    ("sockdiag top --batch --group-by comm", "Throughput by program."),
+    ("sockdiag top --batch --preset latency --limit 10", "The longest round trips first."),
     (
         "sockdiag top --iterations 2 --interval 10s --preset loss dport = :443",
-        "Who loses packets, over ten seconds.",
+        "Connections that lose packets, over ten seconds.",
     ),
-    ("sockdiag top --batch 'ended = reset,timeout,aborted,failed'", "Which connections end badly."),
+    ("sockdiag top --batch 'ended = reset,timeout,aborted,failed'", "Connections that end badly."),
     (
         "sockdiag top --jsonl --columns remote.addr,goodput,comm 'goodput > 1Mbit'",
-        "Busy ones, for a program.",
+        "Busy connections, as JSON lines for a program.",
     ),
 ];
 
-/// What is said of cells.
-const CELLS: &str = "In aligned text amounts have units: rates in bit/s, times in us, ms or s, bytes in kB or MB (of 1000), shares in \
-     percent.  --csv, --tsv and --jsonl have bare numbers under full names, which end in the unit.  A cell is - where \
-     nothing is known: the first frame has no rates, and a socket that counts no bytes never has.  A process is \
-     PID/DESCRIPTOR/NAME; without the privilege to look into other users' processes it is -, as it is for a socket that \
-     opened and closed between two frames.  `drops` counts what was discarded on its way into the socket: on a \
-     healthy connection too, such as segments that came twice; of a listener also resets of clients.";
+/// The help text about cells.
+const CELLS: &str = "Aligned text shows units: rates in bit/s, times in us, ms or s, bytes in kB or MB (of \
+     1000), shares in percent.  --csv, --tsv and --jsonl have plain numbers under full names, which end in \
+     the unit.  A cell is - if nothing is known: the first frame has no rates, and a socket that counts no \
+     bytes never has any.  A process is shown as PID/DESCRIPTOR/NAME; it is - without the privilege to \
+     inspect other users' processes, and for a socket that opened and closed between two frames.  `drops` \
+     counts segments and datagrams discarded on their way into the socket; a healthy connection has some \
+     too, such as segments that arrived twice, and a listener also counts resets from clients.";
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
     let shown = [Key::Columns, Key::Sort, Key::Limit, Key::GroupBy, Key::Csv, Key::Tsv];
     let shown = shown.map(|key| {
-        let arg = options::arg(option(key)).help_heading("What is shown");
+        let arg = options::arg(option(key)).help_heading("Output");
         match key {
             Key::Columns => arg.help(COLUMNS).long_help(COLUMNS),
             _ => arg,
@@ -73,15 +74,16 @@ pub(crate) fn command() -> Command {
     });
     let presets = PRESETS.iter().map(|preset| format!("{} ({})", preset.name, preset.doc));
     let command = Command::new("top")
-        .about("Show who moves how much and who is slow: sockets with their rates, frame by frame")
+        .about("Show throughput, latency and loss of sockets and processes, frame by frame")
         .long_about(format!(
-            "Shows sockets again and again, each time with what they did since the frame before: rates, shares, ratios.  On a \
-             terminal that is a screen, which lists its keys when ? is pressed and which --limit does not shorten, as it can be scrolled; \
-             in a pipe, and with --batch, --once, --iterations, --csv, --tsv or --jsonl, frames are written one after the other.  \
-             A frame also has the sockets that ended since the frame before, so that sums leave nothing out: `ended` says \
-             how, of those and of connections in TIME-WAIT, and is - for all others.  Without a table option it is \
-             about TCP; sockets of other tables count no bytes.\n\n{CELLS}\n\nOf what is sent, \
-             bytes_sent counts what was sent again each time; bytes_acked and bytes_received count a SYN and a FIN as one \
+            "Shows sockets repeatedly, each time with their rates, shares and ratios since the previous \
+             frame.  On a terminal it is a live screen, which lists its keys when ? is pressed; --limit \
+             does not shorten it, since it scrolls.  In a pipe, and with --batch, --once, --iterations, \
+             --csv, --tsv or --jsonl, it writes frames one after the other.  A frame includes the sockets \
+             that ended since the previous frame, so that sums are complete: `ended` says how they and the \
+             connections in TIME-WAIT ended, and is - for all others.  Without a table option it shows \
+             TCP; sockets of other tables count no bytes.\n\n{CELLS}\n\nbytes_sent counts retransmitted \
+             bytes each time they are sent; bytes_acked and bytes_received count a SYN and a FIN as one \
              byte each, as the kernel does.",
         ))
         .arg(over_time::interval())
@@ -90,7 +92,7 @@ pub(crate) fn command() -> Command {
             Arg::new("iterations")
                 .long("iterations")
                 .value_name("N")
-                .help("End after N frames (else it goes on until it is stopped)")
+                .help("Stop after N frames (default: run until interrupted)")
                 .value_parser(value_parser!(u64).range(1..))
                 .allow_negative_numbers(true)
                 .help_heading(over_time::WHEN),
@@ -98,7 +100,7 @@ pub(crate) fn command() -> Command {
         .arg(
             Arg::new("once")
                 .long("once")
-                .help("One frame, without rates, which compare two: --iterations 1")
+                .help("Show one frame, without rates, since they need two: --iterations 1")
                 .action(ArgAction::SetTrue)
                 .conflicts_with("iterations")
                 .help_heading(over_time::WHEN),
@@ -107,19 +109,22 @@ pub(crate) fn command() -> Command {
             Arg::new("preset")
                 .long("preset")
                 .value_name("NAME")
-                .help(format!("Fields and order for a question: {}", presets.collect::<Vec<_>>().join(", ")))
+                .help(format!(
+                    "Use the fields and the order of a preset: {}",
+                    presets.collect::<Vec<_>>().join(", ")
+                ))
                 .conflicts_with("columns")
                 .value_parser(PossibleValuesParser::new(PRESETS.iter().map(|preset| preset.name)))
-                .help_heading("What is shown"),
+                .help_heading("Output"),
         )
         .args(shown)
         .arg(
             Arg::new("jsonl")
                 .long("jsonl")
-                .help("Write a JSON object a line, with `frame` and `time`")
+                .help("Write one JSON object per line, with `frame` and `time`")
                 .action(ArgAction::SetTrue)
                 .conflicts_with_all(["csv", "tsv"])
-                .help_heading("What is shown"),
+                .help_heading("Output"),
         );
     options::with_selection(command.args(live::args()), true)
 }
@@ -173,19 +178,19 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     Ok(())
 }
 
-/// How frames are shown.
+/// The layout of frames.
 struct Plan {
     shape: Shape,
     json: bool,
     columns: Vec<Choice>,
-    /// What groups are made by, their totals, and the column of their order.
+    /// The fields to group by, the totals, and the column to sort by.
     groups: Option<Grouped>,
     rank: Rank,
     /// Whether something is shown that compares two frames.
     has_rates: bool,
 }
 
-/// How groups are made; made anew for each frame.
+/// The setup of groups, which are built again for each frame.
 struct Grouped {
     by: Vec<Choice>,
     names: String,
@@ -231,7 +236,7 @@ impl Plan {
             }),
         };
         if let Some(groups) = &groups {
-            // What is wrong with them is said before the first look.
+            // Report errors in them before the first look.
             let _: Grouping = groups.grouping()?;
         }
         let sort = match (&groups, sort) {
@@ -255,7 +260,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What has to be asked for.
+    /// What the session must collect.
     fn needs(&self) -> Needs {
         let sorted = over_time::needs(self.rank.choices());
         match &self.groups {
@@ -303,7 +308,7 @@ impl Plan {
 
 impl Grouped {
     fn totals(&self) -> Result<Vec<Total>, End> {
-        // How many there are is a column of its own.
+        // The count is a separate column.
         let names: Vec<&str> = self.names.split(',').filter(|name| name.trim() != COUNT).collect();
         if names.is_empty() {
             return Ok(Vec::new());
@@ -333,9 +338,9 @@ impl Grouped {
     }
 }
 
-/// What help says of the columns.
-const COLUMNS: &str = "Shows these fields, in place of a preset; of groups, FUNCTION(FIELD) with sum, avg, min, max or p95.  \
-     --columns help lists the fields of the tables that are asked for, with unit and meaning.";
+/// The help text of the columns.
+const COLUMNS: &str = "Shows these fields instead of a preset; for groups also FUNCTION(FIELD) with sum, \
+     avg, min, max or p95.  --columns help lists the fields of the selected tables, with unit and meaning.";
 
 /// The line above a frame.
 fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
@@ -354,7 +359,7 @@ fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
 }
 
-/// Where the rows of a frame go.
+/// Receives the rows of a frame.
 enum Sheet {
     Columns(Box<Columns<'static>>),
     Json(Box<Json<'static>>),
@@ -366,12 +371,12 @@ struct Page<'p> {
     sheet: Sheet,
     rank: &'p mut Rank,
     told: &'p mut Told,
-    /// What the doctor found, where that is shown.
+    /// The doctor's findings, if they are shown.
     found: Option<Arc<Known>>,
 }
 
 impl Page<'_> {
-    /// Writes what is kept, behind a line about the frame.
+    /// Writes a line about the frame, then the kept rows.
     fn end(mut self, heading: Option<&str>) -> io::Result<()> {
         if let Some(heading) = heading {
             write_all(heading.as_bytes())?;

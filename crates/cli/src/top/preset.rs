@@ -9,33 +9,33 @@ use crate::over_time;
 /// A preset.
 pub(super) struct Preset {
     pub(super) name: &'static str,
-    /// What it answers.
+    /// The question it answers.
     pub(super) doc: &'static str,
-    /// The fields behind those that say which socket it is.
+    /// The fields after those that identify the socket.
     pub(super) fields: &'static str,
     /// The order of rows.
     pub(super) sort: &'static str,
-    /// Rows in which the number of this field is larger come after the others.
+    /// Rows with a larger value of this field come after the others.
     pub(super) last: Option<(&'static str, u32)>,
-    /// What is made of the numbers of a group.
+    /// The totals of a group.
     pub(super) totals: &'static str,
 }
 
-/// What says which socket a row is about.
+/// The fields that identify the socket of a row.
 pub(super) const WHICH: &str = "netid,state,ended,local.addr,local.port,remote.addr,remote.port";
-/// And in which namespace.
+/// The field that names the namespace.
 pub(super) const NETNS: &str = "netns.title";
-/// And who holds it.
+/// The processes that have the socket open.
 pub(super) const WHO: &str = "processes";
 
-/// What a socket measured that was idle for longer, in milliseconds, says little of now.
+/// Measurements of a socket idle for longer than this are out of date, in milliseconds.
 const IDLE_MS: u32 = 5000;
 
 /// Every preset; the first is that of sockets that count bytes.
 pub(super) const PRESETS: &[Preset] = &[
     Preset {
         name: "traffic",
-        doc: "who sends and receives how much; goodput leaves out what was sent again",
+        doc: "throughput of each socket; goodput excludes retransmitted data",
         fields: "bytes_sent_per_s,bytes_received_per_s,goodput",
         sort: "-goodput_bytes_per_s",
         last: None,
@@ -43,7 +43,8 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "latency",
-        doc: "whose round trips are long, and how much of that is a queue; of packets, not of requests and their answers",
+        doc: "round-trip times, and the part spent in queues; for packets, not for requests and their \
+            answers",
         // Round trips of an idle connection are as old as its last data.
         fields: "rtt,rttvar,min_rtt,queue,idle",
         sort: "-rtt",
@@ -52,7 +53,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "loss",
-        doc: "who sends again, and how much of that the peer had already",
+        doc: "retransmits, and how many of them the peer already had",
         fields: "rate.segs_out_per_s,rate.retrans_per_s,ratio.retransmit,ratio.spurious",
         sort: "-rate.retrans_per_s",
         last: None,
@@ -60,8 +61,8 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "queues",
-        doc: "what waits to be read or to be sent, and what was dropped; of a listener, the connections that wait to be \
-              accepted and how many may",
+        doc: "data waiting to be read or sent, and drops; for a listener, the connections waiting to be \
+              accepted and the limit",
         fields: "recv_q,send_q,drops",
         sort: "-socket.recv_q,-socket.send_q",
         last: None,
@@ -69,7 +70,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "memory",
-        doc: "whose buffers take how much memory",
+        doc: "memory used by the buffers of each socket",
         fields: "mem.rmem_alloc,mem.rcvbuf,mem.wmem_queued,mem.sndbuf",
         sort: "-mem.rmem_alloc,-mem.wmem_queued",
         last: None,
@@ -77,7 +78,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "limits",
-        doc: "who keeps the sender waiting: program, network, receiver or send buffer",
+        doc: "what limits the sender: program, network, receiver or send buffer",
         fields: "share.app,share.network,share.receiver,share.sndbuf",
         sort: "-share.receiver,-share.network",
         last: None,
@@ -85,7 +86,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "endings",
-        doc: "what ended, how, and after how much",
+        doc: "sockets that ended, how, and how much they transferred",
         fields: "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.total_retrans",
         // Those that did not end say nothing here, so they come last.
         sort: "socket.ended",
@@ -94,7 +95,8 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "findings",
-        doc: "what the doctor finds wrong with a socket: 3 is critical, 2 a warning; first after two of its looks",
+        doc: "what the doctor finds wrong with a socket: 3 is critical, 2 a warning; available after two \
+            of its looks",
         fields: "doctor.severity,doctor.finding",
         sort: "-doctor.severity",
         last: None,
@@ -108,7 +110,7 @@ pub(super) fn preset(name: Option<&str>, selected: &Selected) -> Option<&'static
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
-/// The columns of a preset, with these for who holds a socket.
+/// The columns of a preset, with these for the processes of a socket.
 pub(super) fn columns_of(preset: &Preset, asked: &Asked, who: &str) -> String {
     let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
     format!("{netns}{WHICH},{},{who}", preset.fields)

@@ -17,24 +17,24 @@ use crate::end::End;
 /// Rows that are kept beyond twice the limit.
 const SLACK: usize = 256;
 
-/// What rows are ordered by, and those that are kept.
+/// The sort order and the kept rows.
 pub(super) struct Rank {
     by: Vec<By>,
     limit: Option<usize>,
-    /// What each row is ordered by, and the row as it is kept.
+    /// The sort key of each row, followed by the row as stored.
     bytes: Vec<u8>,
-    /// Where each row lies there.
+    /// The position of each row there.
     places: Vec<Place>,
     /// Whether the row at the limit is known, so that worse ones are left out.
     is_cut: bool,
     taken: usize,
 }
 
-/// Where a row lies: until the next one begins.
+/// The position of a row, which ends where the next one begins.
 #[derive(Clone, Copy)]
 struct Place {
     start: usize,
-    /// Bytes of what it is ordered by.
+    /// Length of its sort key, in bytes.
     key: u32,
 }
 
@@ -53,17 +53,17 @@ impl<'r> Iterator for Rows<'r> {
     }
 }
 
-/// One thing that rows are ordered by.
+/// One field to sort by.
 struct By {
     choice: Choice,
     /// Whether the largest come first.
     is_down: bool,
-    /// Where that is all that counts: rows with a larger number come after the others.
+    /// If set, only this matters: rows with a larger number come after the others.
     most: Option<i128>,
 }
 
 impl By {
-    /// Appends what a row is ordered by.
+    /// Appends the sort key of a row.
     fn put(&self, row: &Row<'_>, out: &mut Vec<u8>) {
         let key = match self.most {
             None => self.choice.key(row),
@@ -97,7 +97,7 @@ impl Rank {
         self
     }
 
-    /// What rows are ordered by.
+    /// The fields to sort by.
     pub(super) fn choices(&self) -> impl Iterator<Item = &Choice> {
         self.by.iter().map(|by| &by.choice)
     }
@@ -140,7 +140,7 @@ impl Rank {
         result
     }
 
-    /// Leaves out what is behind the limit.
+    /// Drops the rows beyond the limit.
     fn cut(&mut self, limit: usize) {
         let order = self.sorted();
         let (mut places, mut bytes) = (Vec::new(), Vec::new());
@@ -164,12 +164,12 @@ impl Rank {
         order
     }
 
-    /// What a row is ordered by.
+    /// The sort key of a row.
     fn key(&self, number: usize) -> &[u8] {
         self.parts(number).0
     }
 
-    /// What a row is ordered by, and the row.
+    /// The sort key of a row, and the row.
     fn parts(&self, number: usize) -> (&[u8], &[u8]) {
         let Some(Place { start, key }) = self.places.get(number) else { return Default::default() };
         let end = self.places.get(number + 1).map_or(self.bytes.len(), |next| next.start);

@@ -1,12 +1,12 @@
-//! What is waited for: which states a condition is about, and when it holds.
+//! The condition to wait for: which states it concerns, and when it holds.
 
 use clap::ArgMatches;
 use sockdiag::model::{State, StateSet, Table, TableSet};
 
-/// What is waited for.
+/// A condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
-    /// Somebody listens.
+    /// Something listens.
     Listening,
     /// There are that many connections.
     Established(u64),
@@ -30,7 +30,7 @@ const CONNECTED: TableSet = TableSet::of(&[
 ]);
 
 impl Condition {
-    /// What was asked for; to listen, if nothing was.
+    /// The condition from the command line; the default is listening.
     pub(crate) fn of(matches: &ArgMatches) -> Self {
         if let Some(number) = matches.get_one::<u64>("until-established") {
             Self::Established(*number)
@@ -68,7 +68,7 @@ impl Condition {
         matches!(self, Self::Gone | Self::Drained)
     }
 
-    /// How many rows decide it.
+    /// How many rows are enough to decide.
     pub(crate) fn enough(self) -> u64 {
         match self {
             Self::Established(number) => number,
@@ -76,13 +76,13 @@ impl Condition {
         }
     }
 
-    /// Whether it holds where so many rows match, of which no more than
-    /// [`Condition::enough`] have to be counted.
+    /// Whether it holds for this number of matching rows; counting may stop at
+    /// [`Condition::enough`].
     pub(crate) fn holds(self, rows: u64) -> bool {
         (rows >= self.enough()) != self.is_of_absence()
     }
 
-    /// What is so instead, where it does not hold.
+    /// What is the case instead, if it does not hold.
     pub(crate) fn missed(self, rows: u64) -> String {
         match self {
             Self::Listening => "nothing listens".to_owned(),

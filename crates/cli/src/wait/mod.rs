@@ -1,16 +1,16 @@
-//! `sockdiag wait`: waits until the kernel's tables of sockets say what was
-//! asked for, without connecting to anybody.
+//! `sockdiag wait`: waits until the kernel's socket tables meet a condition, without
+//! connecting to anything.
 //!
-//! The kernel tells nobody that a listener was made, so a session is polled, as
-//! often as its share of a core allows.  Where the filter leaves one TCP port,
-//! exact look-ups come between two polls, which cost so little that they are
-//! made every few milliseconds.  That a socket ended the kernel tells whom it
-//! lets listen, so what waits for an end is woken by that; else it polls as well.
+//! The kernel sends no event when a socket starts listening, so `wait` polls, as often
+//! as its CPU share allows.  If the filter leaves a single TCP port, it makes exact
+//! look-ups between two polls; they are so cheap that one is made every few
+//! milliseconds.  The kernel does report closed sockets to processes it allows to
+//! subscribe; a wait for an end uses that event, and polls otherwise.
 //!
-//! Invariant: an answer is given only when a second look, on netlink sockets of
-//! its own, says the same.
+//! Invariant: an answer is given only when a second look, on its own netlink sockets,
+//! confirms it.
 //!
-//! Invariant: that nothing is there is said only by who could see everything.
+//! Invariant: `wait` reports that nothing is there only if it could see everything.
 
 mod condition;
 mod news;
@@ -40,7 +40,7 @@ use news::News;
 use pace::Pace;
 use sight::{Answer, Sight};
 
-/// What is said of the sockets that were found.
+/// The columns of the sockets that were found.
 const COLUMNS: &str = "netid,state,local.addr,local.port,remote.addr,remote.port,processes";
 /// The same of listeners, which have no other end.
 const LISTENER_COLUMNS: &str = "netid,local.addr,local.port,processes";
@@ -49,16 +49,20 @@ const NETNS_COLUMN: &str = "netns.name,netns.inode,";
 /// For how long looks may fail one after the other.
 const FAILING: Duration = Duration::from_secs(1);
 
-/// What help shows.
+/// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag wait sport = :8080", "Until something listens on port 8080; says who."),
+    ("sockdiag wait sport = :8080", "Wait until something listens on port 8080, and print which process."),
     (
         "sockdiag wait --timeout 5s sport = :5432 -- psql -c 'select 1'",
-        "Until PostgreSQL listens, and then runs psql.",
+        "Wait until PostgreSQL listens, then run psql.",
     ),
-    ("sockdiag wait --established 4 dport = :6379", "Until there are 4 connections to port 6379."),
-    ("sockdiag wait --drained --timeout 2m sport = :443", "Until the connections to port 443 have ended."),
-    ("sockdiag wait --gone -u sport = :53", "Until nobody has UDP port 53."),
+    ("sockdiag wait --established 4 dport = :6379", "Wait until there are 4 connections to port 6379."),
+    (
+        "sockdiag wait --drained --timeout 2m sport = :443",
+        "Wait until the connections to port 443 have \
+        ended.",
+    ),
+    ("sockdiag wait --gone -u sport = :53", "Wait until UDP port 53 is free."),
 ];
 
 /// The sub-command.
@@ -67,33 +71,43 @@ pub(crate) fn command() -> Command {
         Arg::new(id).long(name).help(help).action(ArgAction::SetTrue).help_heading("What to wait for")
     };
     let shown =
-        [Key::Columns, Key::Csv, Key::Tsv].map(|key| options::arg(option(key)).help_heading("What is said"));
+        [Key::Columns, Key::Csv, Key::Tsv].map(|key| options::arg(option(key)).help_heading("Output"));
     let command = Command::new("wait")
         .about("Wait until something listens, is connected or is gone, without connecting to it")
         .long_about(
-            "Waits until the kernel's tables of sockets say what was asked for.  It only asks the kernel: it never connects, \
-             so no server sees a connection of its own.  It says who listens, with the process where that may be seen.  \
-             Without a table option it is about TCP.\n\n\
-             It takes at most half a per cent of a core while it waits: how often it asks follows from what it costs \
-             to ask.  A listener on a port is mostly seen some 10 ms after it was made.",
+            "Waits until the kernel's socket tables meet the condition.  It only queries the kernel and \
+             never connects, so no server sees a connection from it.  It prints the listener that it \
+             found, with the process if that may be seen.  Without a table option it waits for TCP.\n\nIt \
+             uses at most half a per cent of a core while it waits: the more a query costs, the less often \
+             it queries.  It usually sees a new listener on a port within some 10 ms.",
         )
-        .arg(flag("until-listening", "listening", "Until something listens (this is the default)"))
+        .arg(flag("until-listening", "listening", "Wait until something listens (this is the default)"))
         .arg(
             Arg::new("until-established")
                 .long("established")
                 .value_name("N")
-                .help("Until there are N connections or more")
+                .help("Wait until there are at least N connections")
                 .value_parser(value_parser!(u64).range(1..))
                 .allow_negative_numbers(true)
                 .help_heading("What to wait for"),
         )
-        .arg(flag("until-gone", "gone", "Until no socket is left; TIME-WAIT does not count"))
-        .arg(flag("until-drained", "drained", "Until no connection is left; listeners may stay, TIME-WAIT does not count"))
-        .group(ArgGroup::new("condition").args(["until-listening", "until-established", "until-gone", "until-drained"]))
+        .arg(flag("until-gone", "gone", "Wait until no socket is left; TIME-WAIT does not count"))
+        .arg(flag(
+            "until-drained",
+            "drained",
+            "Wait until no connection is left; listeners and TIME-WAIT \
+            do not count",
+        ))
+        .group(ArgGroup::new("condition").args([
+            "until-listening",
+            "until-established",
+            "until-gone",
+            "until-drained",
+        ]))
         .arg(
             Arg::new("any")
                 .long("any")
-                .help("Several listeners on different ports will do, too (else status 4)")
+                .help("Accept several listeners on different ports (otherwise status 4)")
                 .action(ArgAction::SetTrue)
                 .conflicts_with_all(["until-established", "until-gone", "until-drained"])
                 .help_heading("What to wait for"),
@@ -102,7 +116,7 @@ pub(crate) fn command() -> Command {
             Arg::new("timeout")
                 .long("timeout")
                 .value_name("TIME")
-                .help("How long to wait: 500ms, 30s, 2m, inf; 0 asks once")
+                .help("How long to wait: 500ms, 30s, 2m, inf; 0 checks once")
                 .default_value("30s")
                 .allow_negative_numbers(true)
                 .value_parser(timeout)
@@ -112,9 +126,9 @@ pub(crate) fn command() -> Command {
             Arg::new("quiet")
                 .long("quiet")
                 .short('q')
-                .help("Say nothing of the sockets that were found: the status tells")
+                .help("Do not print the sockets that were found; only set the exit status")
                 .action(ArgAction::SetTrue)
-                .help_heading("What is said"),
+                .help_heading("Output"),
         )
         .args(shown);
     // The filter is the first of the two arguments without a name.
@@ -123,13 +137,14 @@ pub(crate) fn command() -> Command {
             .last(true)
             .num_args(1..)
             .help(
-                "What is run once the condition holds, in place of this program; what was found is then said on stderr",
+                "Command to run once the condition holds, replacing this program; the sockets found are \
+                    then printed to stderr",
             )
             .value_parser(value_parser!(OsString)),
     )
 }
 
-/// How long to wait; `None` for ever.
+/// How long to wait; `None` for no limit.
 fn timeout(text: &str) -> Result<Option<Duration>, &'static str> {
     if text == "inf" { Ok(None) } else { time_span::parse(text).map(Some) }
 }
@@ -166,7 +181,7 @@ impl Wait {
         }
         if asked.names_states && condition != Condition::Gone {
             return Err(End::usage(
-                "states can be chosen with --gone only: the other conditions say which states they are about",
+                "states can only be given with --gone; the other conditions imply their states",
             ));
         }
         if !asked.names_tables {
@@ -195,7 +210,7 @@ impl Wait {
 
     /// Waits, until it is so or the time is up.
     fn answer(&self) -> Result<Answer, End> {
-        // What is wrong with them is said before anything is waited for.
+        // Report errors in them before waiting.
         let choices = over_time::choices(&self.columns, &self.selected)?;
         let mut session = question::open(&self.asked, self.selected, Needs::NONE)?;
         over_time::refuse_judged(&session)?;
@@ -230,7 +245,7 @@ impl Wait {
                 return Err(End::unseen(gone));
             }
             if let Some(unseen) = sight.unseen.as_ref().filter(|_| self.condition.is_of_absence()) {
-                return Err(End::unseen(format!("it cannot be said that nothing is there: {unseen}")));
+                return Err(End::unseen(format!("cannot say that nothing is there: {unseen}")));
             }
             if holds && (sight.is_whole() || !self.condition.is_of_absence()) {
                 let answer = self.confirm(&mut who, &choices, &mut told)?;
@@ -275,7 +290,7 @@ impl Wait {
         Answer::look(session, choices.to_vec(), self.shape, told)
     }
 
-    /// What a second look asks.
+    /// The session of the second look.
     fn who(&self, choices: &[Choice]) -> Result<Session, End> {
         let mut needs = Needs::NONE;
         if !self.quiet && !self.condition.is_of_absence() {
@@ -284,7 +299,7 @@ impl Wait {
         Ok(Session::open(question(&self.asked, self.selected, needs))?)
     }
 
-    /// What may tell that it is worth to look before it is time to.
+    /// The events that can trigger an early look.
     fn news(&self, session: &mut Session) -> News {
         if !self.condition.is_of_absence() {
             return session.probe().map_or(News::None, News::of_listeners);
@@ -332,7 +347,7 @@ impl Wait {
             let services = answer.services;
             return Err(End::new(
                 Status::Several,
-                format!("{services} services match where one was meant; --any takes any of them"),
+                format!("{services} services match, but one was meant; --any accepts any of them"),
             ));
         }
         let Some(program) = program else {

@@ -1,4 +1,4 @@
-//! What makes a look worth its cost before it is time to look.
+//! Events that make an early look worth its cost.
 //!
 //! Invariant: news only bring a look forward.  What they miss a later look
 //! sees, and what they bring forward in vain is bounded by the credit ([`Pace::has_credit_for_news`]).
@@ -16,13 +16,13 @@ const LOOKS: f64 = SHARE - PROBES;
 /// Sockets whose end is read before the next look, which is about all of them.
 const ENDS: u32 = 1000;
 
-/// Where news come from.
+/// The source of events.
 pub(super) enum News {
     /// Nowhere.
     None,
     /// The port is probed for a listener.
     Listeners(Box<Probe>, Meter),
-    /// The kernel tells of sockets that end.
+    /// The kernel's reports of closed sockets.
     Ends(Box<Follow>),
 }
 
@@ -69,7 +69,7 @@ impl News {
                         return;
                     }
                 } else {
-                    // So many sockets end that to hear of each costs more than to look.
+                    // So many sockets close that reading each report costs more than a look.
                     *self = Self::None;
                 }
                 thread::sleep(left());

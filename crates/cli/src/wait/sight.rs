@@ -31,7 +31,7 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// Looks, until so many sockets match.
+    /// Looks until `enough` sockets match.
     pub(super) fn look(session: &mut Session, enough: u64) -> Result<Self, End> {
         let mut counted = Counted { rows: 0, enough };
         let outcome = match session.poll(&mut counted) {

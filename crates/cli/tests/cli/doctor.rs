@@ -153,7 +153,7 @@ fn top_shows_what_was_found_of_each_socket() {
     assert!(last[1]["doctor"].is_null(), "{rows:?}");
     // What it finds is known behind the filter; others that show sockets have no doctor.
     for (words, why) in [
-        ("top --once doctor.severity = 3", "is known after the sockets were chosen"),
+        ("top --once doctor.severity = 3", "cannot be used in a filter, since it is computed afterwards"),
         ("watch --fields doctor.finding", "is shown by sockdiag top"),
     ] {
         let out = namespace.command(OURS).args(words.split(' ')).stdin(Stdio::null()).output();

@@ -293,13 +293,13 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.until("numbers", |screen| !screen.contains("localhost:"));
     // Copied, and saved.
     tmux.keys(&["Y"]);
-    let object = tmux.shows("sent to the terminal: {\"");
+    let object = tmux.shows("asked the terminal to copy: {\"");
     assert!(object.contains("socket"), "{object}");
     tmux.keys(&["y"]);
-    let copied = tmux.shows("sent to the terminal: src 127.0.0.1:");
+    let copied = tmux.shows("asked the terminal to copy: src 127.0.0.1:");
     assert!(copied.contains(" and dst 127.0.0.1:"), "{copied}");
     tmux.keys(&["s"]);
-    tmux.shows("sockets are written to sockdiag-top-");
+    tmux.shows("sockets to sockdiag-top-");
     let saved: Vec<PathBuf> = std::fs::read_dir(&tmux.folder)
         .expect("its folder")
         .flatten()

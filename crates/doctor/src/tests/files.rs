@@ -72,7 +72,7 @@ fn what_is_wrong_is_told_with_its_place() {
             &["mine.toml:7: rule mine: when:", "rtt > 20mss", "^^^^^ expected"][..],
         ),
         ("rtt > 20ms", "rtt >", &["mine.toml:7:", "^"]),
-        ("rtt > 20ms", "doctor.severity > 1", &["rule mine: when:", "is known after them"]),
+        ("rtt > 20ms", "doctor.severity > 1", &["rule mine: when:", "a rule cannot use what rules find"]),
         ("rtt > 20ms", "rrtt > 20ms", &["mine.toml:7:", "rrtt", "^^^^"]),
         ("value(tcp.rtt_us)", "value(tcp.rtt)", &["tcp.rtt"]),
         (
@@ -97,7 +97,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("looks = 1", "looks = 1\nleast = [\"count\"]", &["rule mine: least:", "has no >"]),
         ("looks = 1", "lookz = 1", &["lookz", "unknown field"]),
         ("looks = 1", "looks = 1\nagain = \"rtt > 1ms\"", &["only a rule of 3 looks"]),
-        ("I say so", " ", &["names its source"]),
+        ("I say so", " ", &["needs a source"]),
         ("[\"remote.addr\"]", "[\"remote.adr\"]", &["rule mine: group:", "remote.adr"]),
         ("meaning = \"Far.\"", "meaning = \"\"", &["meaning: it says nothing"]),
     ] {
@@ -120,5 +120,5 @@ fn thresholds_are_in_order() {
         assert!(error.contains("nearer"), "{error}");
     }
     let error = read(&catalog, "mine.toml", &format!("{RULE}{RULE}")).map(|_| ()).expect_err("twice");
-    assert!(error.contains("stands there twice"), "{error}");
+    assert!(error.contains("it is defined twice"), "{error}");
 }

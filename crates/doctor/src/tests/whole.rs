@@ -38,7 +38,7 @@ fn a_cause_is_told_with_what_follows_from_it() {
     assert!(
         findings[0]
             .sentence
-            .starts_with("129 connections wait to be accepted at 0.0.0.0:8080 where 128 may; 37 more")
+            .starts_with("129 connections are waiting to be accepted at 0.0.0.0:8080 (limit 128); 37 more")
     );
     assert_eq!(findings[0].title, "The accept queue of 0.0.0.0:8080 is full");
     assert_eq!(findings[0].next, "ss -ltnp 'sport = :8080'");
@@ -137,13 +137,13 @@ fn what_cannot_be_judged_is_told_with_the_reason() {
     Scene::parse("net TcpExt.ListenOverflows=3>3").examine(&mut doctor);
     let not_judged = doctor.not_judged(TableSet::only(sockdiag_facts::Table::Tcp), true);
     let why = |id: &str| not_judged.iter().find(|left| left.id == id).map(|left| left.why.as_str());
-    assert_eq!(why("udp-receive-drops"), Some("none of its tables was looked at"));
+    assert_eq!(why("udp-receive-drops"), Some("none of its tables was read"));
     assert!(why("local-queue-repeats").is_some_and(|why| why.contains("does not tell")));
     assert_eq!((why("listen-drops"), why("retransmits")), (None, None));
     let mut without = Doctor::of(&Catalog::extended(), rules());
     without.judge_others(&[], &[]);
     let not_judged = without.not_judged(TableSet::ALL, false);
-    assert!(not_judged.iter().any(|left| left.id == "retransmits" && left.why == "it takes two looks"));
+    assert!(not_judged.iter().any(|left| left.id == "retransmits" && left.why == "it needs two looks"));
 }
 
 #[test]

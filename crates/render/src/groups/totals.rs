@@ -1,8 +1,8 @@
-//! What the numbers of a group come to: which function of them, and as it grows.
+//! The totals of a group: which function to use, and its running value.
 //!
-//! A percentile is the nearest rank: the smallest number of the group that so many
-//! of a hundred are no larger than.  What is none or unlimited is no number, and
-//! rows that do not report one do not count.
+//! A percentile uses the nearest rank: the smallest number of the group that at least
+//! that percentage of the numbers do not exceed.  "None" and "unlimited" are not numbers,
+//! and rows that do not report one do not count.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -26,7 +26,7 @@ enum Function {
     Mean,
     Least,
     Most,
-    /// So many of a hundred are no larger.
+    /// The smallest number that at least this percentage of the numbers do not exceed.
     Percentile(u8),
 }
 
@@ -56,7 +56,7 @@ impl Function {
         }
     }
 
-    /// What is shown where none is asked for.
+    /// The default function.
     fn of(together: Together) -> Self {
         if together == Together::Sum { Self::Sum } else { Self::Most }
     }
@@ -89,7 +89,7 @@ pub enum TotalError {
     NoNumber {
         /// The field as typed.
         name: String,
-        /// What was to be made of it.
+        /// The function that was requested.
         function: String,
     },
     /// It would mean nothing.
@@ -98,7 +98,7 @@ pub enum TotalError {
         field: String,
         /// The field as typed.
         name: String,
-        /// What was to be made of it.
+        /// The function that was requested.
         function: String,
     },
 }
@@ -164,7 +164,7 @@ pub fn totals(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<To
 }
 
 impl Total {
-    /// How it is headed for people: `max(rtt)`.
+    /// Its header in text output: `max(rtt)`.
     pub fn name(&self) -> String {
         format!("{}({})", self.function.name(), self.choice.name())
     }
@@ -175,12 +175,12 @@ impl Total {
         format!("{}({})", self.function.name(), self.choice.heading())
     }
 
-    /// How it is headed for programs: `max(tcp.rtt_us)`.
+    /// Its name in CSV, TSV and JSON: `max(tcp.rtt_us)`.
     pub fn full_name(&self) -> String {
         format!("{}({})", self.function.name(), self.choice.full_name())
     }
 
-    /// What it is made of.
+    /// The field that it is computed from.
     pub fn choice(&self) -> &Choice {
         &self.choice
     }
@@ -260,7 +260,7 @@ impl Number {
         }
     }
 
-    /// Without what adding has left in digits that nobody measured.
+    /// Rounds away digits that are only errors of floating-point addition.
     fn rounded(self) -> Self {
         match self {
             Self::Whole(_) => self,
@@ -290,7 +290,7 @@ impl Serialize for Number {
     }
 }
 
-/// What the numbers of a group come to so far.
+/// The running total of a group.
 #[derive(Clone, Debug)]
 pub(super) enum Sofar {
     Sum(Option<Number>),
@@ -318,7 +318,7 @@ impl Sofar {
         }
     }
 
-    /// What they come to; `None` if there was no number.
+    /// The total; `None` if there was no number.
     pub(super) fn end(self) -> Option<Number> {
         let number = match self {
             Self::Sum(number) | Self::Least(number) | Self::Most(number) => number,

@@ -62,7 +62,7 @@ pub(super) fn put_row(out: &mut Vec<u8>, object: &Object<'_>) -> io::Result<()> 
         for entry in subject.entries(object.row) {
             put_member(out, object, entry)?;
         }
-        // What nothing is known of has no key.
+        // An object without known values is left out.
         if out.len() == empty {
             out.truncate(before);
         } else {

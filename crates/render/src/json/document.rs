@@ -1,4 +1,4 @@
-//! What stands around the sockets in a document.
+//! The parts of a document around the sockets.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -48,16 +48,16 @@ impl Serialize for Header {
     }
 }
 
-/// What is known only after the last row.
+/// Information available only after the last row.
 #[derive(Clone, Debug, Default)]
 pub struct Trailer {
-    /// What was worth saying on stderr, a line each.
+    /// The messages for stderr, one line each.
     pub notes: Vec<String>,
     /// Tables that could not be read, or not completely, and why.
     pub failures: Vec<String>,
 }
 
-/// What `-s` counted, and where.
+/// The counts of `-s`, and their namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
     /// The network namespace, where several were asked for.

@@ -12,12 +12,12 @@ use sockdiag::escape::{Budget, SHORT, is_unsafe};
 /// Bytes that the texts of a row take before each is cut short.
 const MOST_OF_A_ROW: usize = 32 << 10;
 
-/// What is left for the texts of a row, counted as they are written, hexadecimal
-/// digits included.
+/// The remaining budget for the texts of a row, in bytes as written, including
+/// hexadecimal digits.
 pub(super) struct Room(RefCell<Budget>);
 
 impl Room {
-    /// That of a row which has no text yet.
+    /// The budget of a row without texts so far.
     pub(super) fn new() -> Self {
         Self(RefCell::new(Budget::new(MOST_OF_A_ROW)))
     }
@@ -27,7 +27,7 @@ impl Room {
         self.0.borrow().next()
     }
 
-    /// What is written of a text: all of it, or what fits.
+    /// The part of a text to write: all of it, or as much as fits.
     pub(super) fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         // Nothing short is cut, whatever is left.
         if text.len() <= SHORT {
@@ -44,14 +44,14 @@ impl Room {
     }
 }
 
-/// What is left for a list of texts.
+/// The remaining budget for a list of texts.
 pub(super) struct Several<'r> {
     room: &'r Room,
     left: usize,
 }
 
 impl Several<'_> {
-    /// What is written of the next text; `None` if it does not fit, nor any behind it.
+    /// The part of the next text to write; `None` if neither it nor any later one fits.
     pub(super) fn of<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
         // Quotes and comma, of the digits too.
         let frame = 6;

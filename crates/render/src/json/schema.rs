@@ -16,7 +16,7 @@ use super::document::counts;
 use super::value::{hex_key, truncated_key};
 use super::{SCHEMA_VERSION, has_hex};
 
-/// What every socket has.
+/// The members that every socket has.
 const REQUIRED: [&str; 3] = ["netid", "state", "family"];
 
 /// The schema, as text that ends with a newline: of a document, with that of
@@ -55,7 +55,7 @@ pub fn schema(catalog: &Catalog) -> Value {
         ],
         &["inode", "title"],
     );
-    // Full names have a point, by which they are told from the nested keys of a socket.
+    // Full names contain a dot, which distinguishes them from the nested keys of a socket.
     let name = r"[a-z0-9_]+(\.[a-z0-9_]+)+(/[0-9]+(:[0-9]+)?)?";
     let flat = |pattern: String, doc: &str| {
         described(json!({ "type": "object", "propertyNames": { "pattern": pattern } }), doc)
@@ -203,7 +203,7 @@ fn of_kind(kind: Kind) -> Value {
         }
         Kind::Integers(int) => list_of(integer(int)),
         Kind::Texts => list_of(typed("string")),
-        // Null stands for an address of a family that nobody knows.
+        // Null stands for an address of an unknown family.
         Kind::Addrs => list_of(json!({ "type": ["string", "null"] })),
         Kind::Records(members) => list_of(record(members)),
     }

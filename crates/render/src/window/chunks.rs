@@ -11,13 +11,13 @@ pub(super) const CHUNKS: u32 = 5;
 /// Bytes of a chunk that a token takes beside its text.
 const TOKEN_HEADER: usize = 2;
 
-/// What a token of this length costs within a chunk.
+/// The space that a token of this length takes in a chunk.
 #[inline]
 pub(super) fn cost(length: usize) -> usize {
     length + (length & 1) + TOKEN_HEADER
 }
 
-/// How much of the buffer is taken.
+/// Tracks how much of the buffer is used.
 pub(super) struct Chunks {
     /// Bytes of the current chunk, the next token's header included.
     used: usize,

@@ -1,4 +1,4 @@
-//! How the lines of a window are laid out: runs of rows with one layout each.
+//! The layout of a window's lines: runs of rows that share a layout.
 //!
 //! Invariant: the blanks that a window holds are bounded.  Once there are too
 //! many, or too many spans, or a layout is too wide, further rows are kept as
@@ -17,9 +17,9 @@ const WIDE: usize = 4096;
 
 /// Rows that are laid out alike.
 struct Span {
-    /// Where their lines begin in the window's text.
+    /// The start of their lines in the window's text.
     text: usize,
-    /// Where their lengths begin in the window's lengths.
+    /// The start of their lengths in the window's lengths.
     lengths: usize,
     layout: Layout,
 }
@@ -29,7 +29,7 @@ pub(super) struct Spans {
     list: Vec<Span>,
     /// The layout of the last span, which the current row is written by.
     now: Layout,
-    /// How many bytes of the window's lines are not the rows' texts.
+    /// The number of padding bytes in the window's lines.
     blanks: usize,
 }
 
@@ -91,7 +91,7 @@ impl Spans {
 
 #[cfg(test)]
 impl Spans {
-    /// How many bytes of the window's lines are not the rows' texts.
+    /// The number of padding bytes in the window's lines.
     pub(super) fn blanks(&self) -> usize {
         self.blanks
     }

@@ -1,5 +1,5 @@
-//! What a network namespace counts: its protocols' counters, how many sockets it has,
-//! and the settings (sysctl) that bound them.
+//! The counters of a network namespace's protocols, its number of sockets, and the
+//! settings (sysctl) that limit them.
 //!
 //! [`Session::counters`](crate::Session::counters) reads them in the namespaces of a
 //! question; two readings of one namespace give [`Gains`].  Everything has the name
@@ -43,7 +43,7 @@ pub struct HostCounters {
     sockstat: Vec<(Box<str>, u64)>,
     /// Settings, by their path below `/proc/sys`.
     settings: Vec<(&'static str, Box<[u8]>)>,
-    /// What could not be read, with the error number.
+    /// The files that could not be read, with the error number.
     unread: Vec<(&'static str, i32)>,
 }
 
@@ -148,7 +148,7 @@ const ALWAYS_RISING: [(&str, &str); 6] = [
     ("Udp", "InDatagrams"),
 ];
 
-/// What counters gained from one reading to a later one.
+/// The growth of counters from one reading to a later one.
 #[derive(Clone, Copy, Debug)]
 pub struct Gains<'a> {
     before: &'a HostCounters,
@@ -157,8 +157,8 @@ pub struct Gains<'a> {
 }
 
 impl Gains<'_> {
-    /// What a counter gained; `None` where it is no counter, where either reading
-    /// lacks it, or where it fell for another reason than its width.
+    /// How much a counter grew; `None` if it is not a counter, if either reading lacks
+    /// it, or if it decreased for a reason other than overflow.
     pub fn of(&self, section: &str, name: &str) -> Option<u64> {
         if !is_counter(section, name) {
             return None;
@@ -186,13 +186,12 @@ impl Gains<'_> {
 
 const WRAP: u64 = 1 << 32;
 
-/// Whether a number of the files of counters counts what happened; else it tells how
-/// much there is now.
+/// Whether a number in these files counts events; otherwise it is a current level.
 pub fn is_counter(section: &str, name: &str) -> bool {
     !GAUGES.contains(&(section, name))
 }
 
-/// What the files of counters hold beside counters.
+/// The numbers in these files that are not counters.
 ///
 /// Source: RFC 4022 (tcpRtoAlgorithm, tcpMaxConn, tcpCurrEstab), RFC 4293
 /// (ipForwarding, ipDefaultTTL), linux/snmp.h.

@@ -86,10 +86,10 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// port reserved 190.
 const LONGEST: u64 = 256 << 10;
 
-/// Where counters are read.
+/// The place to read counters from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    /// What stands in for the kernel.
+    /// The files that stand in for the kernel's.
     pub(crate) sources: &'a Sources,
     /// The way to the namespace.
     pub(crate) opener: &'a Opener,
@@ -97,13 +97,13 @@ pub(crate) struct Place<'a> {
     pub(crate) netns_inode: u64,
 }
 
-/// What one file said, or the error number.
+/// The contents of one file, or the error number.
 type Text = Result<Vec<u8>, i32>;
 
 /// Reads all counters and settings.
 ///
 /// # Errors
-/// Where the namespace is gone or may not be entered: see [`Opener::run`].
+/// If the namespace is gone or may not be entered: see [`Opener::run`].
 pub(crate) fn read(place: Place<'_>) -> io::Result<HostCounters> {
     let mut paths: Vec<String> = FILES.iter().map(|file| file.0.to_owned()).collect();
     paths.extend(SETTINGS.iter().map(|setting| format!("sys/{}", setting.path)));
@@ -150,7 +150,7 @@ impl HostCounters {
     }
 }
 
-/// What a file holds, as far as the limit.
+/// The contents of a file, up to the limit.
 fn contents(file: io::Result<File>) -> Text {
     let mut text = Vec::new();
     let read = file.and_then(|file| file.take(LONGEST).read_to_end(&mut text));

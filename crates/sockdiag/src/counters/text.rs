@@ -1,4 +1,4 @@
-//! The texts of the kernel in which it tells its counters.
+//! The text formats in which the kernel reports its counters.
 //!
 //! Invariant: any bytes are taken.  What is not understood is absent, and hides
 //! nothing of the lines around it; a number is taken whole or not at all.

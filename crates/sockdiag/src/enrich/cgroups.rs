@@ -26,16 +26,16 @@ const ESTALE: i32 = 116;
 pub(super) struct Cgroups {
     mount: Mount,
     paths: IdMap<u64, Vec<u8>>,
-    /// What there is to say whenever one of these is shown.
+    /// The notice to give whenever one of these is shown.
     unreachable: IdMap<u64, Notice>,
     notices: Vec<(Notice, u64)>,
-    /// What was said once.
+    /// The notices that were given once.
     said: Vec<Notice>,
     /// Whether id 0 is looked up.
     with_zero: bool,
 }
 
-/// Where the cgroup2 file system is mounted.
+/// The mount point of the cgroup2 file system.
 #[derive(Clone, Debug, Default)]
 enum Mount {
     /// Not looked for yet.
@@ -92,7 +92,7 @@ impl Cgroups {
     pub(super) fn show(&mut self, id: u64, times: Option<u64>) {
         let Some(notice) = self.unreachable.get(&id) else { return };
         let times = match times {
-            // What the reference is silent about is said once.
+            // Notices that iproute2's ss does not give are given once.
             Some(times) if *notice != Notice::CgroupGone => times,
             _ if self.said.contains(notice) => 0,
             _ => {
@@ -169,7 +169,7 @@ fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Notice>> {
     Ok(below(mount, path.as_os_str()))
 }
 
-/// Where the first cgroup2 file system is mounted.
+/// The mount point of the first cgroup2 file system.
 pub(super) fn mount_point() -> Option<PathBuf> {
     parse_mounts(&fs::read("/proc/mounts").ok()?)
 }

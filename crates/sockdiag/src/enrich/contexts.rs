@@ -103,7 +103,7 @@ impl ContextCache for Contexts {
     }
 }
 
-/// What a file of the kernel says in one read.
+/// The contents of a kernel file, from one read.
 fn task_context(path: &Path) -> Option<Box<[u8]>> {
     let file = chosen::regular_at(path, OFlags::NOFOLLOW).ok()?;
     let mut text = [0; LONGEST];
@@ -111,7 +111,7 @@ fn task_context(path: &Path) -> Option<Box<[u8]>> {
     context(text.get(..length)?)
 }
 
-/// What the label of the file behind a path says.
+/// The label of the file at a path.
 fn socket_context(path: &Path) -> Option<Box<[u8]>> {
     let mut text = vec![0; 255];
     let length = match getxattr(path, c"security.selinux", &mut text) {

@@ -5,8 +5,8 @@
 //! address is asked about as the IPv4 address that it stands for, and the IPv6
 //! wildcard, which is always shown as `*` or `[::]`, not at all.
 //!
-//! One listing waits for the names.  Whoever polls does not: names are asked
-//! for by threads of their own, and rows have them from the poll on that
+//! A single listing waits for the names.  Repeated polls do not: separate threads
+//! look up the names, and rows have them from the poll on that
 //! follows the answer.
 //!
 //! Invariant: between two polls no more than [`MOST`] names are kept, and in a
@@ -27,7 +27,7 @@ use crate::sys::names::host_name;
 
 /// Questions to the resolver that may be open at a time.
 const WORKERS: usize = 32;
-/// The same where nobody waits for the answers.
+/// The same for names that are looked up in the background.
 const BACKGROUND: usize = 4;
 /// Names that are kept from one poll to the next.
 const MOST: usize = 16 << 10;
@@ -122,7 +122,7 @@ impl Background {
 }
 
 impl Hosts {
-    /// No name is known yet.  In the `background` nobody waits for names.
+    /// Starts without names.  In the `background` no row waits for names.
     pub(super) fn new(background: bool) -> Self {
         let background = if background { Background::start(host_name) } else { None };
         Self { names: HashMap::new(), background }

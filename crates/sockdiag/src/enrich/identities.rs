@@ -18,9 +18,9 @@ use crate::source::Sources;
 use crate::sys::{chosen, names};
 use sockdiag_facts::scan;
 
-/// What is kept of a command line.
+/// How many bytes of a command line are kept.
 const LONGEST: usize = 4096;
-/// What is kept of each where all together passed [`ALL`].
+/// How many bytes of each are kept once all together exceed [`ALL`].
 const SHORT: usize = 64;
 /// Bytes of command lines that are kept at full length: processes may share the
 /// memory that theirs are in, and we would not.
@@ -30,7 +30,7 @@ const MOST_NULS: u64 = 4 << 10;
 /// More of a status is not read; the users stand at its beginning.
 const STATUS: u64 = 8 << 10;
 
-/// What was found out about processes and users so far.
+/// The processes and users known so far.
 #[derive(Debug)]
 pub(super) struct Identities {
     root: OsString,
@@ -54,7 +54,7 @@ impl Identities {
         self.kept = 0;
     }
 
-    /// Nobody is known yet.
+    /// Starts empty.
     pub(super) fn new(sources: &Sources) -> Self {
         let root = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));
         Self {
@@ -66,7 +66,7 @@ impl Identities {
         }
     }
 
-    /// What was not read, and why.
+    /// The files that were not read, and why.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         self.refusals.take()
     }

@@ -41,7 +41,7 @@ pub(crate) struct Links {
     socket: Option<Netlink>,
     /// Whether the socket is kept, which a listing of netlink sockets shows.
     keeps: bool,
-    /// What to say where no socket could be had.
+    /// The notice to give if no socket could be opened.
     refused: Option<Notice>,
 }
 
@@ -69,7 +69,7 @@ impl Links {
             .or_else(|| interface_index(name, &self.opener))
     }
 
-    /// What to say where no socket could be had since the last call.
+    /// The notice, if no socket could be opened since the last call.
     pub(super) fn take_refused(&mut self) -> Option<Notice> {
         self.refused.take()
     }
@@ -142,7 +142,7 @@ pub(super) struct Interfaces {
     all: bool,
     /// Addresses with their interfaces; `None` until they are asked for.
     addresses: Option<Vec<(u32, Addr)>>,
-    /// What to say where there is no netlink socket, and for how many rows.
+    /// The notice to give if there is no netlink socket, and for how many rows.
     refused: Option<(Notice, usize)>,
 }
 
@@ -192,7 +192,7 @@ impl Interfaces {
         }
     }
 
-    /// That there was no netlink socket, once for each row since the last call.
+    /// One notice for each row since the last call that lacked a netlink socket.
     pub(super) fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
         let refused = self.refused.as_mut().map(|(notice, rows)| (notice.clone(), std::mem::take(rows)));
         refused.into_iter().flat_map(|(notice, rows)| std::iter::repeat_n(notice, rows))

@@ -1,4 +1,4 @@
-//! What a filter asks of this machine.
+//! Look-ups on this machine for filters.
 //!
 //! Source: getservbyname(3), getaddrinfo(3), rtnetlink(7),
 //! name_to_handle_at(2).
@@ -33,7 +33,7 @@ pub(crate) struct SystemLookups<'l> {
     tells_namespaces: bool,
     rpc: Option<RpcNames>,
     protocols: Option<Protocols>,
-    /// What to say where the kernel could not be asked.
+    /// The notice to give if the kernel could not be queried.
     refused: Option<Notice>,
 }
 
@@ -64,8 +64,8 @@ impl<'l> SystemLookups<'l> {
         self.volatile
     }
 
-    /// What to say where the kernel could not be asked about an interface or a
-    /// condition.  An interface may have been found in another way all the same.
+    /// The notice to give if the kernel could not be queried about an interface or a
+    /// condition.  The interface may have been found in another way nevertheless.
     pub(crate) fn take_refused(&mut self) -> Option<Notice> {
         self.refused.take()
     }

@@ -1,4 +1,4 @@
-//! What sockets do not say about themselves: names for their numbers.
+//! Looks up what the kernel does not report about a socket: names for its numbers.
 //!
 //! Looking up and reading are two steps.  `Enricher::prepare` does the I/O
 //! for one socket, `Enricher::row` only reads what is known by then, so a
@@ -69,11 +69,11 @@ use services::Services;
 use workloads::Workloads;
 pub(crate) use workloads::{Container, containers};
 
-/// What is to be looked up.
+/// The look-ups to make.
 pub(crate) struct EnrichConfig<'s> {
-    /// What the fields that are shown need; other look-ups are not made.
+    /// The needs of the fields that are shown; no other look-ups are made.
     pub needs: Needs,
-    /// What of that only the filter needs: `-n` does not matter to it.
+    /// The needs of the filter alone, to which `-n` does not apply.
     pub tested: Needs,
     /// `-n`: no service names.
     pub numeric: bool,
@@ -86,11 +86,11 @@ pub(crate) struct EnrichConfig<'s> {
     /// Whether there will be further polls: what is dear to set up is then made
     /// to be kept, and names of hosts are not waited for.
     pub polls_again: bool,
-    /// Whether it is told which holders are missing.
+    /// Whether to report missing processes.
     pub explains: bool,
-    /// Whether it is told why a socket has no holder, too.
+    /// Whether to report also why a socket has no process.
     pub reasons: bool,
-    /// Where to read.
+    /// The places to read from.
     pub sources: &'s Sources,
 }
 
@@ -153,7 +153,7 @@ pub(crate) struct Enricher {
     inode: u32,
     /// Whether conditions on processes are tested.
     tests_processes: bool,
-    /// When the kernel told of the socket that is looked at, if it did by itself.
+    /// When the kernel reported the current socket, if it did so by itself.
     arrival: Option<Arrival>,
     /// Connections shown whose other end is not in the only namespace searched.
     elsewhere: u64,
@@ -236,7 +236,7 @@ impl Enricher {
         workloads.iter_mut().for_each(Workloads::begin_poll);
     }
 
-    /// Tells the ranges of ephemeral ports of the namespaces, where they are wanted.
+    /// Sets the ephemeral port ranges of the namespaces, if they are needed.
     pub(crate) fn have_port_ranges(&mut self, port_ranges: Vec<(u16, u16)>) {
         self.scoped.have_port_ranges(port_ranges);
     }
@@ -366,7 +366,7 @@ impl Enricher {
         {
             cgroups.show(id, self.quirks.as_ref().and_then(|quirks| quirks.cgroup_notices(id)));
         }
-        // Of netlink sockets ss lists no holders.
+        // ss lists no processes for netlink sockets.
         if let Some(processes) = &mut self.processes
             && socket.message_kind() != MessageKind::Netlink
         {
@@ -522,7 +522,7 @@ impl Enricher {
         self.processes.iter_mut().for_each(Processes::keep_before);
     }
 
-    /// Who held which socket at the poll before, where that is kept.
+    /// The processes of each socket at the previous poll, if they are kept.
     pub(crate) fn holders_before(&self) -> Option<HoldersBefore> {
         self.processes.as_ref()?.before()
     }
@@ -532,12 +532,12 @@ impl Enricher {
         self.tests_processes = on_processes;
     }
 
-    /// Says when the kernel told of what follows.
+    /// Sets when the kernel reported the sockets that follow.
     pub(crate) fn arrived(&mut self, arrival: Arrival) {
         self.arrival = Some(arrival);
     }
 
-    /// When the kernel told of the socket that is looked at.
+    /// When the kernel reported the current socket.
     pub(crate) fn arrival(&self) -> Option<&Arrival> {
         self.arrival.as_ref()
     }
@@ -560,7 +560,7 @@ impl Enricher {
             && self.processes.as_mut().is_some_and(|processes| processes.may_be_unseen(socket))
     }
 
-    /// Who holds which socket, as far as that was looked for.
+    /// The processes of each socket, as far as they were searched for.
     pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
         self.processes.as_ref().map(Processes::known)
     }

@@ -19,9 +19,9 @@ use crate::notice::Notice;
 use crate::source::Sources;
 use crate::sys::chosen;
 
-/// More of what the kernel tells of a process is not read.
+/// The limit for reading a process's stat file.
 const STAT: u64 = 64 << 10;
-/// Where the names are; a file further on is read where one before is missing.
+/// The files with the names; a later one is read if an earlier one is missing.
 const FILES: [&str; 2] = ["/etc/iproute2/nl_protos", "/usr/share/iproute2/nl_protos"];
 
 /// Names of netlink protocols by number.
@@ -99,7 +99,7 @@ fn number(text: &[u8], base: u32) -> Option<(i32, &[u8])> {
     Some((if negative { -value } else { value } as i32, name))
 }
 
-/// What C takes for white space.
+/// Whether C treats the byte as white space.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }

@@ -14,7 +14,7 @@
 //! alone.  Where addresses are translated on the way (published ports of
 //! containers), both ends see other addresses, and no peer is found.
 //!
-//! Whoever may make a user namespace can make network namespaces with any
+//! Any user who may create a user namespace can create network namespaces with any
 //! addresses in them.  Between two namespaces that do not belong to one user
 //! namespace, or to ours and the first one, there is a peer by their owner's word
 //! alone: it is told so, and only where nothing better is found.
@@ -32,7 +32,7 @@ use crate::model::{Addr, Detail, MessageKind, Netns, Socket, State, UserNamespac
 /// As many sockets are remembered, in 64 MiB.
 const MOST: usize = 4 << 20;
 
-/// A socket that may be somebody's peer.
+/// A socket that may be the peer of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     ends: u64,
@@ -40,7 +40,7 @@ struct Known {
     inode: u32,
 }
 
-/// What is known of a peer.
+/// The known facts about a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// Its inode; 0 if it is in doubt.
@@ -59,7 +59,7 @@ pub(super) struct Peers {
     key: RandomState,
     known: Vec<Known>,
     sorted: bool,
-    /// Who owns the namespaces, by number.
+    /// The owners of the namespaces, by number.
     owners: Vec<Option<UserNamespace>>,
     /// Sockets that there was no room for.
     left_out: u64,
@@ -70,14 +70,14 @@ pub(super) struct Peers {
 pub(super) enum Lack {
     /// It is not in the namespace that was searched.
     Elsewhere,
-    /// It can be nowhere else, so no process holds it.
+    /// It can only be on this machine, so no process has it open.
     Unheld,
 }
 
 impl Peers {
     /// Remembers a socket of a namespace.
     pub(super) fn add(&mut self, socket: &Socket<'_>, scope: u32) {
-        // What nobody holds has no process to name.
+        // A socket that no process has open has no process to name.
         if socket.inode == 0 {
             return;
         }
@@ -116,7 +116,7 @@ impl Peers {
 
     /// Why a connection of the only namespace that was searched has no other end.
     pub(super) fn lack(&self, socket: &Socket<'_>) -> Option<Lack> {
-        // Of one that is closed or not yet accepted the other end may be gone.
+        // The other end of a socket that is closing or not yet accepted may be gone.
         if !is_connected(socket) || socket.inode == 0 || self.of(socket, 0).is_some() {
             return None;
         }
@@ -254,7 +254,7 @@ mod tests {
         all
     }
 
-    /// What the socket from `from` to `to` in a namespace finds among these.
+    /// The peer of the socket from `from` to `to` in a namespace, if it is among these.
     fn found_in(
         scope: u32,
         from: ([u8; 4], u16),

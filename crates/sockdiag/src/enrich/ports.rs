@@ -27,7 +27,7 @@ pub(crate) struct PortRange {
     pub(crate) first: u16,
     /// The last.
     pub(crate) last: u16,
-    /// How many of them the kernel gives to nobody who asks for none.
+    /// How many of them the kernel never assigns by itself.
     pub(crate) reserved: u32,
 }
 

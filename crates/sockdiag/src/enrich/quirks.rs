@@ -1,5 +1,5 @@
-//! Where a program wants names looked up, or the lack of them told, in another
-//! way than the library does by itself.
+//! Points where a program can change how the library looks up names, or how it reports
+//! missing ones.
 
 use crate::model::{Socket, Table};
 
@@ -17,8 +17,8 @@ pub trait Quirks: Send + Sync + std::fmt::Debug {
         false
     }
 
-    /// How often it is said of a row that its cgroup has no path; `None` says
-    /// each thing once a poll.
+    /// How often to report that the cgroup of a row has no path; `None` reports each once
+    /// per poll.
     fn cgroup_notices(&self, id: u64) -> Option<u64> {
         let _ = id;
         None

@@ -48,7 +48,7 @@ impl RpcNames {
     fn parse(reply: &[u8], programs: &[u8]) -> Self {
         let mut names = Self::default();
         let mut words = Words(reply);
-        // What is read before the reply goes wrong stays.
+        // Entries read before an error in the reply are kept.
         let _ = words.entries(|program, protocol, port| {
             let name = program_name(programs, program);
             let name =

@@ -1,5 +1,5 @@
-//! What belongs to the network namespaces of a question: names and addresses of
-//! interfaces, and what the namespaces are called.
+//! Facts about the network namespaces of a question: names and addresses of
+//! interfaces, and the names of the namespaces.
 //!
 //! Lifetime: names and addresses are those of one poll; the netlink sockets by
 //! which they are asked for are kept.
@@ -14,7 +14,7 @@ use super::interfaces::{Interfaces, Links};
 #[derive(Debug, Default)]
 pub(super) struct Scoped {
     interfaces: Vec<Interfaces>,
-    /// What rows say of them; empty where there is only ours.
+    /// Their facts for rows; empty if there is only our own.
     facts: Vec<Netns>,
     /// First and last ephemeral port of each, where that was asked for.
     port_ranges: Vec<(u16, u16)>,
@@ -28,7 +28,7 @@ impl Scoped {
         (self.facts, self.current) = (facts, 0);
     }
 
-    /// Tells the ranges of ephemeral ports, in order.
+    /// Sets the ranges of ephemeral ports, in order.
     pub(super) fn have_port_ranges(&mut self, port_ranges: Vec<(u16, u16)>) {
         self.port_ranges = port_ranges;
     }
@@ -43,7 +43,7 @@ impl Scoped {
         std::mem::take(&mut self.interfaces).into_iter().map(Interfaces::into_links).collect()
     }
 
-    /// What follows belongs to this namespace.
+    /// Sets the namespace of the rows that follow.
     #[inline]
     pub(super) fn enter(&mut self, scope: u32) {
         self.current = scope;
@@ -61,19 +61,19 @@ impl Scoped {
         !self.facts.is_empty()
     }
 
-    /// The current namespace, where they are told.
+    /// The current namespace, if namespaces are reported.
     #[inline]
     pub(super) fn netns(&self) -> Option<&Netns> {
         self.netns_of(self.current)
     }
 
-    /// A namespace, where they are told.
+    /// A namespace, if namespaces are reported.
     #[inline]
     pub(super) fn netns_of(&self, scope: u32) -> Option<&Netns> {
         self.facts.get(scope as usize)
     }
 
-    /// What is known of the interfaces of the current namespace.
+    /// The known interfaces of the current namespace.
     #[inline]
     pub(super) fn interfaces(&self) -> Option<&Interfaces> {
         self.interfaces.get(self.current as usize)

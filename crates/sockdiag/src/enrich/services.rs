@@ -1,6 +1,6 @@
 //! Names of ports.
 //!
-//! A port of the ephemeral range has no name: whoever holds it was given it.
+//! A port of the ephemeral range has no name, since the kernel assigned it.
 //! RPC services come first and may lie inside the range.  With dccp, sctp and
 //! mptcp a service of any protocol will do, unless a table was listed before
 //! that has services of its own (see [`super::Enricher::begin`]); raw sockets

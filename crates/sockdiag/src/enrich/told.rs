@@ -1,5 +1,4 @@
-//! What looking names up found worth saying: of rows as they come, and at the end of
-//! all of them.
+//! Notices from look-ups: during the listing, and at its end.
 
 use super::{Cgroups, Enricher, Identities, Interfaces, NetlinkNames, Peers, Processes, Workloads};
 use crate::notice::Notice;
@@ -11,7 +10,7 @@ impl Enricher {
         self.bpf_maps.has_notices() || self.cgroups.as_ref().is_some_and(Cgroups::has_notices)
     }
 
-    /// What was worth saying of the rows since the last call.
+    /// The notices about rows since the last call.
     pub(crate) fn take_row_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
         let notices = self.cgroups.as_mut().map(Cgroups::take_notices).unwrap_or_default();
         let notices =
@@ -19,7 +18,7 @@ impl Enricher {
         notices.chain(self.bpf_maps.take_notices())
     }
 
-    /// What was worth saying since the last call.
+    /// The notices since the last call.
     pub(crate) fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<> {
         let netlink = self.netlink.as_mut().map(NetlinkNames::take_notices).unwrap_or_default();
         let cgroups = self.take_row_notices();
@@ -33,7 +32,7 @@ impl Enricher {
         interfaces.chain(netlink).chain(cgroups).chain(processes).chain(around)
     }
 
-    /// What all rows together lack, at the end of a listing.
+    /// The notices about values that rows lacked, at the end of a listing.
     pub(crate) fn take_missing(&mut self) -> impl Iterator<Item = Notice> + use<> {
         let processes = self.processes.as_mut().map(Processes::take_missing).unwrap_or_default();
         let elsewhere = std::mem::take(&mut self.elsewhere);

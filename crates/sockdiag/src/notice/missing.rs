@@ -1,4 +1,4 @@
-//! Why a table, or a way to search for holders, is not to be had.
+//! Why a table, or a method of searching for processes, is unavailable.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum Missing {
     NotInstalled {
         /// The module, e.g. `vsock_diag`.
         module: &'static str,
-        /// Where modules of this kernel lie, e.g. `/lib/modules/6.1.0`.
+        /// The directory of this kernel's modules, e.g. `/lib/modules/6.1.0`.
         directory: PathBuf,
     },
     /// It is a module that is not loaded, and the kernel loads none any more.
@@ -41,7 +41,7 @@ pub enum Missing {
         /// The error number.
         errno: i32,
     },
-    /// Nothing tells.
+    /// The reason is unknown.
     Unknown {
         /// The kernel's answer, an error number.
         errno: i32,
@@ -61,7 +61,7 @@ pub enum NoIterator {
     NoTypes,
     /// The kernel's types are not as expected.
     Types {
-        /// What is not.
+        /// The missing part.
         what: String,
     },
     /// The kernel refused the program.
@@ -76,7 +76,7 @@ pub enum NoIterator {
     Privilege,
     /// A system call failed.
     Call {
-        /// What it was for.
+        /// Its purpose.
         what: &'static str,
         /// The error number.
         errno: i32,
@@ -123,7 +123,7 @@ impl Missing {
             Self::Unknown { errno } => {
                 return write!(
                     f,
-                    "this kernel lists no {title} sockets, and does not tell why: {}",
+                    "this kernel lists no {title} sockets, and does not say why: {}",
                     errno_text(*errno)
                 );
             }
@@ -180,7 +180,7 @@ impl fmt::Display for NoIterator {
             Self::Types { what } => f.write_str(what),
             Self::Rejected { errno, log } => {
                 write!(f, "the kernel does not load the program: {}", errno_text(*errno))?;
-                // The last line is the one that tells.
+                // The last line contains the reason.
                 log.lines().last().map_or(Ok(()), |line| write!(f, " ({line})"))
             }
             Self::Privilege => f.write_str("needs CAP_BPF and CAP_PERFMON"),

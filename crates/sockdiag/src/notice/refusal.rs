@@ -1,4 +1,4 @@
-//! Files that were not read, because whoever chose them could have meant harm.
+//! Files that were not read, because the user who chose them could be malicious.
 //!
 //! Source: fifo(7), openat2(2).
 
@@ -27,9 +27,9 @@ pub enum Refusal {
     /// It lies on another file system than the directory that it belongs to,
     /// or above that.
     Outside,
-    /// It belongs to somebody else than expected.
+    /// It belongs to another user than expected.
     Owner {
-        /// To whom.
+        /// The owner.
         uid: u32,
     },
     /// It is longer than any such file needs to be.
@@ -54,7 +54,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The same for all refusals that one line tells of.
+    /// The same for all refusals that share a line.
     fn kind(self) -> Self {
         match self {
             Self::Owner { .. } => Self::Owner { uid: 0 },
@@ -111,7 +111,7 @@ impl Refusals {
         }
     }
 
-    /// What there is to say since the last call.
+    /// The notices since the last call.
     pub(crate) fn take(&mut self) -> Vec<Notice> {
         let all = std::mem::take(&mut self.0);
         all.into_values().map(|(why, path, others)| Notice::FileRefused { path, why, others }).collect()

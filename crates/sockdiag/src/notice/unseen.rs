@@ -1,14 +1,14 @@
 //! Why processes that hold sockets may be missing, and why a socket has none.
 //!
-//! A socket without a process is one of three things: nobody has it open (and
-//! its state mostly says why), somebody has it open whom we may not look into,
-//! or the one who has it is no process that can be named.
+//! There are three reasons for a socket without a process: no process has it open (and its
+//! state usually shows why), a process has it open that we may not inspect, or its holder is
+//! not a process that can be named.
 
 use std::fmt;
 
 use super::Counted;
 
-/// As many numbers of processes are told.
+/// How many process ids are listed.
 const TOLD: usize = 6;
 
 /// Why processes may be missing.
@@ -86,7 +86,7 @@ pub enum Ownerless {
 }
 
 impl Ownerless {
-    /// Every reason, in the order in which they are told.
+    /// Every reason, in the order in which they are reported.
     pub const ALL: [Self; 6] =
         [Self::TimeWait, Self::Handshake, Self::Unaccepted, Self::Orphan, Self::Kernel, Self::Unheld];
 

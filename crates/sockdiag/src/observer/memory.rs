@@ -1,10 +1,10 @@
-//! What an observer knows beside its session, and what a look makes of it.
+//! The observer's memory between looks, and how a look updates it.
 //!
 //! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy
 //! groups, and what did neither is judged last (both in [`ends`]).
 //!
-//! Invariant: a socket is closed because the kernel said so, or because a table in
-//! which it was is read to its end without it and the kernel tells of no ends.
+//! Invariant: a socket counts as closed because the kernel reported it, or because its table
+//! was read to the end without it and the kernel does not report closed sockets.
 
 mod carry;
 mod ends;
@@ -41,19 +41,19 @@ const MOST: usize = MOST_WORDS + 1 + Places::WORDS + MOST_WATCHED;
 pub(super) struct Memory {
     pub(super) known: Known,
     slots: Slots,
-    /// Where the inode is kept, for the holders of a socket that ended.
+    /// The position of the inode, which identifies the processes of an ended socket.
     inode_at: Option<usize>,
-    /// Where it is kept between which ends a connection is, and the addresses of that.
+    /// The position of a connection's addresses and ports, and the addresses themselves.
     places_at: usize,
     places: Places,
-    /// Where what watched fields said is kept.
+    /// The position of the values of watched fields.
     watched_at: usize,
     pub(super) watched: Vec<Choice>,
     /// States that are read and not shown.
     hidden: StateSet,
     /// States that are shown.
     asked: StateSet,
-    /// Whether somebody reads how sockets ended.
+    /// Whether a field is read that says how sockets ended.
     reads_ending: bool,
     /// Whether idle bound TCP sockets are shown, whose state is that of closed ones.
     shows_bound: bool,
@@ -67,7 +67,7 @@ pub(super) struct Memory {
     complete: Vec<(u64, TableSet)>,
     /// The same of the look before, while a look is made.
     complete_before: Vec<(u64, TableSet)>,
-    /// Namespaces of whose sockets' ends the kernel told.
+    /// Namespaces for which the kernel reports closed sockets.
     pub(super) told: Vec<u64>,
     pub(super) tests: Vec<Test>,
     /// The test that served last, and the number of its namespace.
@@ -77,15 +77,15 @@ pub(super) struct Memory {
     pub(super) count: Counts,
     /// A text of a watched field.
     text: Vec<u8>,
-    /// Who held which socket at the poll before.
+    /// The processes of each socket at the previous poll.
     pub(super) holders_before: Option<HoldersBefore>,
-    /// Who held the sockets that no process holds any more.
+    /// The last processes of sockets that no process has open any more.
     orphans: Orphans,
     /// The only sockets that count, if it is not all.
     pub(super) stay: Option<Stay>,
 }
 
-/// What a look counts.
+/// The counts of a look.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) sockets: u64,
@@ -97,11 +97,11 @@ pub(super) struct Counts {
     /// Messages about ends that the kernel dropped, by namespace, less the sockets
     /// that were missing instead.
     lost: Vec<(u64, u64)>,
-    /// Tables of which rows came that cannot be told apart.
+    /// Tables with rows that have no cookie.
     without_cookie: Vec<(u64, Table)>,
     /// Closed ones that no look saw.
     pub(super) brief: u64,
-    /// Closed ones whose processes nobody saw, shown and not.
+    /// Closed sockets whose processes were not seen, whether shown or not.
     pub(super) unheld: u64,
     pub(super) untested: u64,
     /// Ended connections that were looked up.
@@ -402,7 +402,7 @@ impl Memory {
         });
     }
 
-    /// What the counters of a socket were that was not there at the look before: nothing.
+    /// The earlier counters of a socket that is new since the previous look: all zero.
     fn nothing_before<'a>(&self, slots: &'a Slots, nothing: &'a [u32]) -> Option<Earlier<'a>> {
         Some(Earlier { window: self.latest?, slots, words: nothing, had: slots.wanted() })
     }
@@ -431,7 +431,7 @@ fn is_request(state: u8) -> bool {
     state == State::SynRecv as u8 || state == State::NewSynRecv as u8
 }
 
-/// What the counters of a socket were at an earlier look.
+/// The counters of a socket at an earlier look.
 fn earlier_of<'a>(
     was: &Entry,
     windows: &[Window],

@@ -35,7 +35,7 @@
 //! # }
 //! ```
 //!
-//! *Which socket it is* is told by namespace and cookie, which no two sockets share.
+//! Namespace and cookie *identify a socket*; no two sockets share them.
 //! *Closed* means that the kernel freed it.  What is left of a connection in TIME-WAIT
 //! has its cookie and is neither open nor new; nor is a request for a connection
 //! (SYN-RECV), which opens when the connection is made.
@@ -71,7 +71,7 @@ use crate::sys::clock;
 
 use memory::{Look, MOST_WATCHED, Memory};
 
-/// What a look says of a row.
+/// How a row relates to the previous look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Seen {
@@ -87,11 +87,11 @@ pub enum Seen {
     Closed,
     /// It is what is left of a connection that was closed, in TIME-WAIT.
     TimeWait,
-    /// It cannot be told from others over time: its source has no cookies.
+    /// It cannot be followed over time: its source has no cookies.
     Untracked,
 }
 
-/// What changed of a socket.
+/// Which parts of a socket changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The number of the state that it was in, if that is another one.
@@ -100,7 +100,7 @@ pub struct Changes {
     pub fields: u32,
 }
 
-/// A socket that is closed, of whose end the kernel told nothing.
+/// A closed socket whose end the kernel did not report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gone {
@@ -125,7 +125,7 @@ pub trait FrameSink {
     /// Takes a socket, which it may not keep.
     ///
     /// # Errors
-    /// What taking it brought about; the look ends there and returns it.
+    /// The error of the sink; the look stops there and returns it.
     fn row(&mut self, seen: Seen, row: &Row<'_>) -> Result<(), Self::Error>;
 
     /// Takes a socket that is closed, of which there is no row any more.
@@ -148,7 +148,7 @@ pub trait FrameSink {
     }
 }
 
-/// What came of a look, beside the rows.
+/// The result of a look, besides the rows.
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
@@ -179,7 +179,7 @@ pub struct Frame {
     /// Sockets that were not handed over for the same reason: the filter has a
     /// condition on processes.
     pub untested: u64,
-    /// Sockets that cannot be told apart over time.
+    /// Sockets that cannot be followed over time.
     pub untracked: u64,
     /// Whether TCP sockets were looked up one by one, instead of being searched for in
     /// a dump of all of them: see [`Observer::stay`].
@@ -199,9 +199,9 @@ pub struct Observer {
     memory: Memory,
     tables: TableSet,
     number: u64,
-    /// What was worth saying before the first look.
+    /// Notices from before the first look.
     early: Vec<Notice>,
-    /// Whether it was said that rows have no cookies.
+    /// Whether the notice about rows without cookies was given.
     said_untracked: bool,
 }
 
@@ -255,7 +255,7 @@ impl Observer {
         (self.session, self.tables) = (session, tables);
     }
 
-    /// What the namespaces of the question count: see [`Session::counters`].
+    /// The counters of the question's namespaces: see [`Session::counters`].
     pub fn counters(&self) -> Vec<HostCounters> {
         self.session.counters()
     }
@@ -352,7 +352,7 @@ impl Observer {
         self.session.ends_descriptors()
     }
 
-    /// What is asked of the kernel and looked up elsewhere.
+    /// The values requested from the kernel and from look-ups.
     pub fn needs(&self) -> Needs {
         self.session.needs()
     }

@@ -1,7 +1,7 @@
 //! Holders of sockets that their process has closed.
 //!
-//! The kernel goes on with a connection after its process closed it, and tells of its
-//! end without an owner.  Both are the work of whoever held it last.
+//! The kernel keeps a connection alive after its process closed it, and reports its end
+//! without an owner.  Both are attributed to the process that had it open last.
 //!
 //! Invariant: no more than [`MOST_ORPHANS`] are remembered.
 
@@ -15,7 +15,7 @@ use crate::model::{Holder, HolderCache};
 #[derive(Debug, Default)]
 pub(super) struct Orphans(HashMap<u32, Arc<Held>>);
 
-/// Who held one socket.
+/// The processes of one socket.
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<(Box<[u8]>, [i32; 3])>);
 

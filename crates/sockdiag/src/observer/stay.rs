@@ -55,7 +55,7 @@ impl Stay {
         self.members.retain(|(netns, identity)| is_known(*netns, identity.cookie()));
     }
 
-    /// What is asked in place of dumps; nothing where a dump is cheaper.
+    /// The look-ups to make instead of dumps; none if a dump is cheaper.
     pub(super) fn look_ups(&mut self, visited: &[u64]) -> Vec<(u64, Arc<LookUps>)> {
         if !self.is_set {
             // A look that came to nothing took some in.
@@ -69,7 +69,7 @@ impl Stay {
             let members = self.members.iter().filter(|(at, _)| *at == netns);
             members.map(|(_, identity)| *identity).collect::<Vec<_>>()
         };
-        // Where none is left, nothing is asked.
+        // If none is left, nothing is queried.
         visited.iter().map(|netns| (*netns, Arc::new(LookUps::new(of(*netns))))).collect()
     }
 
@@ -95,12 +95,12 @@ pub(super) fn instead(asked: &[(u64, Arc<LookUps>)]) -> Vec<(u64, Arc<dyn Instea
     each.collect()
 }
 
-/// What both ways took, in nanoseconds of processor time.
+/// The cost of both methods, in nanoseconds of CPU time.
 #[derive(Debug)]
 struct Costs {
-    /// Of a dump.
+    /// The cost of a dump.
     dump: Option<f64>,
-    /// Of a socket that is looked up.
+    /// The cost of looking up one socket.
     each: Option<f64>,
     /// Looks since the way that was not chosen was tried, and after how many it is.
     since: u32,
@@ -114,7 +114,7 @@ impl Default for Costs {
 }
 
 impl Costs {
-    /// Whether so many sockets should be looked up.
+    /// Whether this number of sockets should be looked up rather than dumped.
     fn looks_up(&mut self, number: usize) -> bool {
         let (Some(dump), Some(each)) = (self.dump, self.each) else {
             // The way that is not known is tried.

@@ -1,4 +1,4 @@
-//! What is remembered of each socket from one look to the next.
+//! The memory of each socket from one look to the next.
 //!
 //! A socket takes an entry of 24 bytes, four to nine bytes of the index and the
 //! words of the counters that somebody reads: under 100 bytes with all of them.
@@ -24,7 +24,7 @@ pub(super) mod flag {
     pub(crate) const SEEN: u8 = 1;
     /// It opened after a look that was complete.
     pub(crate) const OPENING_SEEN: u8 = 2;
-    /// It was not seen in the last look, and nothing told of its end.
+    /// It was missing from the last look, and its end was not reported.
     pub(crate) const MISSED: u8 = 4;
     /// It passed the filter when it was seen last.
     pub(crate) const MATCHED: u8 = 8;
@@ -63,7 +63,7 @@ pub(super) struct Entry {
     pub(super) table: u8,
     /// Its state.
     pub(super) state: u8,
-    /// What else is known: [`flag`].
+    /// Further facts: [`flag`].
     pub(super) flags: u8,
     first_high: u8,
 }
@@ -126,7 +126,7 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Known {
     entries: Vec<Entry>,
-    /// So many words for each entry.
+    /// A fixed number of words for each entry.
     words: Vec<u32>,
     each: usize,
     /// Numbers of entries, by hash; a power of two of them.
@@ -134,7 +134,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// None, of which so many words will be kept each.
+    /// An empty table with `each` words per entry.
     pub(super) fn new(each: usize) -> Self {
         Self { entries: Vec::new(), words: Vec::new(), each, index: vec![EMPTY; 64] }
     }
@@ -155,7 +155,7 @@ impl Known {
         (hash >> 32) as usize & (self.index.len() - 1)
     }
 
-    /// Where the entry of a number stands in the index, or the free place for a socket.
+    /// The index slot of a socket's entry, or the free slot for it.
     fn probe(&self, cookie: u64, scope: u16) -> (usize, Option<u32>) {
         let mut at = self.place(cookie, scope);
         loop {

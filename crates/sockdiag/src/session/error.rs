@@ -1,5 +1,4 @@
-//! What becomes of a question: why it cannot be asked, and what came of it
-//! beside the rows.
+//! The outcome of a question: why it cannot be asked, and its result besides the rows.
 
 use std::fmt;
 use std::io;
@@ -11,7 +10,7 @@ use crate::notice::Notice;
 use crate::source::{DumpError, RecordError};
 use crate::sys::netns::EnterError;
 
-/// What came of a question, beside the rows.
+/// The result of a question, besides the rows.
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
@@ -20,8 +19,8 @@ pub struct Outcome {
     pub rows: u64,
     /// The time in which the poll was made.
     pub window: Window,
-    /// What is worth saying to people: processes that may not be looked into,
-    /// replies that were lost, families that the kernel lacks.
+    /// Notices for users: processes that may not be inspected, lost replies, families that
+    /// the kernel lacks.
     pub notices: Vec<Notice>,
     /// How many more there were than are kept.
     pub more_notices: u64,
@@ -45,11 +44,11 @@ impl Outcome {
     }
 }
 
-/// What became of a socket that was to be destroyed.
+/// The result of destroying a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is destroyed: whoever holds it gets `ECONNABORTED`.
+    /// It was destroyed: the processes that use it get `ECONNABORTED`.
     Destroyed,
     /// It was gone before; another one that took its place is left alone.
     Gone,
@@ -103,8 +102,8 @@ impl<E: std::error::Error + 'static> std::error::Error for PollError<E> {
 
 /// A question that cannot be asked.
 ///
-/// That a table cannot be read is not one of these, but an
-/// [`Outcome::failures`]: the others are read all the same.
+/// An unreadable table is not an error but one of [`Outcome::failures`]: the other tables
+/// are still read.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AskError {
@@ -114,9 +113,9 @@ pub enum AskError {
     Filter(Box<Refused>),
     /// The kernel cannot be asked about what a filter names.
     LookUp {
-        /// What is in the way.
+        /// The obstacle.
         notice: Notice,
-        /// What is wrong with the filter besides, or because of it.
+        /// An error in the filter, besides or because of it.
         filter: Option<Box<AskError>>,
     },
     /// A name to read stands for no field, or for several.
@@ -135,7 +134,7 @@ pub enum AskError {
     DestroyWithoutFilter,
     /// Sockets are not destroyed by a filter that may be meant in another way.
     DestroyInDoubt(Remark),
-    /// The kernel tells of the end of TCP and UDP sockets alone.
+    /// The kernel reports only the end of TCP and UDP sockets.
     NothingToFollow,
     /// Only TCP sockets can be recorded.
     NothingToRecord,

@@ -44,11 +44,11 @@ pub struct Follow {
     /// How many sockets may still come.
     left: Option<u64>,
     stopper: Stopper,
-    /// What was worth saying before the first event.
+    /// Notices from before the first event.
     early: Vec<Notice>,
 }
 
-/// What a wait brought.
+/// The result of a wait.
 // It lives on the stack, for as long as it is looked at.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Follow {
         }
         let gate = Gate { families: session.selected.families, filter: filter.as_deref(), context };
         let tests_names = gate.tests_names();
-        // Told from the end.
+        // They are taken from the end.
         early.reverse();
         Ok(Self {
             events,
@@ -121,7 +121,7 @@ impl Follow {
         })
     }
 
-    /// What makes a wait end from another thread.
+    /// A handle with which another thread can end a wait.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
@@ -209,7 +209,7 @@ impl Follow {
         }
     }
 
-    /// What was worth saying of the rows since the last call.
+    /// The notices since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
         self.enricher.take_notices().collect()
     }

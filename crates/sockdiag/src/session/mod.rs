@@ -6,7 +6,7 @@
 //! [`crate::enrich`] for how long that is).  A second poll opens nothing that
 //! the first one opened.
 //!
-//! Invariant: a poll tells what is so now.  Whatever may change between two
+//! Invariant: a poll reports the current state.  Whatever may change between two
 //! polls (who holds a socket, what an interface is called, which namespaces
 //! there are) is asked again.
 
@@ -63,7 +63,7 @@ pub struct Session {
     destroyer: Option<Destroyer>,
     /// Memory for rows that wait.
     held: Held,
-    /// What was worth saying before the first poll.
+    /// Notices from before the first poll.
     early: Vec<Notice>,
     /// Whether holders are looked for, where they were asked for.
     looks_for_holders: bool,
@@ -75,7 +75,7 @@ pub struct Session {
     begun: bool,
     /// How the last poll went.
     course: Course,
-    /// What tells of TCP sockets in the next poll in place of a dump, by namespace.
+    /// The source of TCP sockets in the next poll instead of a dump, by namespace.
     instead: Vec<(u64, Arc<dyn Instead>)>,
 }
 
@@ -144,7 +144,7 @@ impl Session {
         question.needs = needs;
         let storages = question.query(Table::Tcp).storages;
         let Question { numeric, resolve, mut threads, holder_search, reasons, .. } = question;
-        // What a condition decided without knowing it, it has to say.
+        // If the filter tests processes, report the processes that it could not see.
         let tests = tested.has(Needs::PROCESSES);
         if tests && threads == Threads::First {
             threads = Threads::Own;
@@ -201,7 +201,7 @@ impl Session {
     /// failure in the outcome: the others are read all the same.
     pub fn poll<S: Sink>(&mut self, sink: &mut S) -> Result<Outcome, PollError<S::Error>> {
         let begin_ns = clock::now_ns();
-        // What is destroyed does not depend on whether it can be told.
+        // Destroying must not depend on whether the output can be written.
         let goes_on = self.destroyer.is_some();
         let guard = Guard::new(sink, goes_on);
         let failures = self.ask(&guard).map_err(PollError::Ask)?;
@@ -237,7 +237,7 @@ impl Session {
         Ok(())
     }
 
-    /// What destroys sockets of the only namespace, one at a time.
+    /// Destroys sockets of the only namespace, one at a time.
     pub(crate) fn destroyer(&mut self) -> Result<Destroyer, AskError> {
         let scope = self.scopes.only()?;
         if scope.filter().is_none() {
@@ -309,7 +309,7 @@ impl Session {
         self.scopes.counters(&self.sources)
     }
 
-    /// What is asked of the kernel and looked up elsewhere.
+    /// The values requested from the kernel and from look-ups.
     pub fn needs(&self) -> Needs {
         self.needs
     }
@@ -322,12 +322,12 @@ impl Session {
         self.looks_for_holders = look;
     }
 
-    /// What must hold of a row, as it reads in the first namespace.
+    /// The condition on rows, as it reads in the first namespace.
     pub fn filter(&self) -> Option<&Expr> {
         self.scopes.first().and_then(Scope::filter)
     }
 
-    /// What was worth saying before the first poll.
+    /// The notices from before the first poll.
     pub(crate) fn take_early(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.early)
     }

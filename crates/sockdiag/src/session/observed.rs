@@ -41,23 +41,23 @@ pub(super) struct Ends {
     drops: u32,
 }
 
-/// What the filter is in a namespace.
+/// The filter of a namespace.
 #[derive(Debug)]
 pub(crate) struct Test {
     /// The inode of the namespace; 0 is ours alone.
     pub(crate) netns: u64,
-    /// What must hold of a row.
+    /// The condition on rows.
     pub(crate) filter: Option<Arc<Expr>>,
-    /// What the filter asks its surroundings for.
+    /// The surroundings that the filter refers to.
     pub(crate) context: EvalContext,
 }
 
-/// What reading the ends brought, of one namespace.
+/// The result of reading one namespace's reports of closed sockets.
 #[derive(Clone, Copy)]
 pub(crate) enum Told<'t> {
     /// A socket that ended.
     Ended(Record<'t>),
-    /// Messages were dropped since the last time: so many.
+    /// The number of messages dropped since the last time.
     Lost(u32),
 }
 
@@ -115,7 +115,7 @@ impl Session {
     /// its row had it: 0 where there is only ours.  In namespaces that are not among
     /// `netns` nothing changes.
     ///
-    /// A socket that was not told by this machine's kernel is left out.
+    /// Sockets that do not come from this machine's kernel are ignored.
     pub fn look_up<'s>(&mut self, netns: &[u64], sockets: impl IntoIterator<Item = (u64, Socket<'s>)>) {
         let known: Vec<(u64, source::Identity)> = sockets
             .into_iter()
@@ -139,7 +139,7 @@ impl Session {
         }));
     }
 
-    /// Who held which socket at the poll before.
+    /// The processes of each socket at the previous poll.
     pub(crate) fn holders_before(&self) -> Option<HoldersBefore> {
         self.enricher.holders_before()
     }
@@ -179,8 +179,7 @@ impl Session {
         }
     }
 
-    /// Goes on listening where another session did, so that no end is missed between
-    /// the two.
+    /// Takes over another session's subscription, so that no report is missed in between.
     pub(crate) fn take_ends(&mut self, from: &mut Self) {
         for scope in self.scopes.all_mut() {
             let inode = scope.inode();
@@ -191,13 +190,13 @@ impl Session {
         }
     }
 
-    /// What becomes readable when sockets end, one descriptor for each namespace.
+    /// File descriptors that become readable when sockets end, one for each namespace.
     pub(crate) fn ends_descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let ends = self.scopes.all().iter().filter_map(|scope| scope.ends.as_ref()?.events.as_ref());
         ends.map(AsFd::as_fd)
     }
 
-    /// Hands over what the kernel told of ends since the last time, by namespace.
+    /// Passes on the kernel's reports of closed sockets since the last call, by namespace.
     /// Sockets of a namespace come before the number of those that were lost there.
     pub(crate) fn ends(&mut self, mut each: impl FnMut(&mut Self, u32, u64, Told<'_>)) {
         let until = Instant::now().checked_add(LONGEST_READ);

@@ -1,4 +1,4 @@
-//! Whether somebody may listen on a port, by exact look-ups.
+//! Checks by exact look-ups whether anything may listen on a port.
 //!
 //! A dump of listeners walks the kernel's whole table of them, which takes
 //! longer than an exact look-up by a factor of some thirty, however few there
@@ -38,7 +38,7 @@ impl Probe {
     pub(super) fn open(port: u16, opener: &Opener) -> Option<Self> {
         let mut places = vec![Addr::V4([0; 4]), Addr::V6([0; 16])];
         for (_, address) in Links::of(opener.clone(), false).addresses() {
-            // Who binds to a link-local address binds to its interface, too.
+            // A socket bound to a link-local address is bound to its interface, too.
             let is_local = matches!(address, Addr::V6([0xfe, 0x80..=0xbf, ..]));
             if matches!(address, Addr::V4(_) | Addr::V6(_)) && !is_local && !places.contains(&address) {
                 places.push(address);

@@ -23,20 +23,20 @@ use crate::sys::opener::Opener;
 /// which what the filter names may have another number.
 pub type Parse = Box<dyn FnMut(filter::Context<'_>) -> Result<Parsed, Box<Refused>> + Send>;
 
-/// What a session asks.
+/// The question that a session asks.
 #[non_exhaustive]
 pub struct Question {
     /// Tables, families and states.
     pub selected: Selected,
-    /// What the fields that are read need; what the filter and the order need
-    /// is added.
+    /// The needs of the fields that are read; those of the filter and the sort order are
+    /// added.
     pub needs: Needs,
     /// Whether rows are read by fields whose needs are in `needs`, and in no other
     /// way: what else a reply has may then be missing, owner, cookie and timer too.
     pub lean: bool,
     /// The order of rows, and how many of them.
     pub order: Order,
-    /// What must hold of a row.
+    /// The condition on rows.
     pub filter: Option<Parse>,
     /// Files that stand in for the kernel.
     pub sources: Sources,
@@ -55,12 +55,12 @@ pub struct Question {
     pub holder_search: HolderSearch,
     /// The BPF maps whose values are wanted; if none is open, all are.
     pub bpf_maps: BpfMaps,
-    /// Where a program wants its own way.
+    /// The program's own behaviour, where it differs from the library's.
     pub quirks: Option<Box<dyn Quirks>>,
-    /// Whether it is said what a listing lacks: tables asked for by name that
-    /// the kernel does not list, processes that were not seen.
+    /// Whether to report what a listing lacks: tables requested by name that the kernel
+    /// does not list, processes that were not seen.
     pub explain: bool,
-    /// Whether it is said why sockets have no process, too.
+    /// Whether to report also why sockets have no process.
     pub reasons: bool,
 }
 
@@ -87,7 +87,7 @@ impl Question {
         }
     }
 
-    /// Where things of our own namespace are opened.
+    /// Opens things in our own namespace.
     pub(super) fn home(&self) -> Opener {
         self.inside.as_ref().map_or_else(Opener::here, |inside| inside.opener.clone())
     }
@@ -103,7 +103,7 @@ impl Question {
         }
     }
 
-    /// What is asked of one table, but for the filter.
+    /// The query for one table, without the filter.
     pub(super) fn query(&self, table: Table) -> Query {
         let storages = match self.bpf_maps.descriptors() {
             _ if !self.needs.has(Needs::BPF_STORAGES) => Storages::None,
@@ -123,7 +123,7 @@ impl Question {
     }
 }
 
-/// What is asked of one table, but for the filter and BPF maps.
+/// The query for one table, without the filter and BPF maps.
 pub(super) fn query(selected: &Selected, needs: Needs, table: Table) -> Query {
     Query {
         tables: selected.tables,

@@ -47,11 +47,11 @@ pub(super) struct Scope {
     pub(super) namespace: Option<Namespace>,
     /// The way to its tables.
     pub(super) access: Access,
-    /// The way to its interfaces, while nobody else has it.
+    /// Access to its interfaces, while it is not lent out.
     pub(super) links: Links,
     /// The filter as it reads there.
     filter: Option<Arc<Expr>>,
-    /// What is worth saying of the filter.
+    /// Remarks about the filter.
     pub(super) remarks: Vec<Remark>,
     /// The only family that the filter leaves, if it leaves but one.
     pub(super) family: Option<Family>,
@@ -59,11 +59,11 @@ pub(super) struct Scope {
     pub(super) programs: Programs,
     /// Whether the filter names what may be another number by the next poll.
     volatile: bool,
-    /// What the filter asks its surroundings for.
+    /// The surroundings that the filter refers to.
     context: EvalContext,
     /// Whether its sockets are listed, rather than only known as other ends.
     pub(super) listed: bool,
-    /// The ends of its sockets, once somebody listens.
+    /// The reports of its closed sockets, once they are subscribed to.
     pub(super) ends: Option<Ends>,
 }
 
@@ -127,7 +127,7 @@ impl Scope {
         self.filter.clone()
     }
 
-    /// What the filter asks its surroundings for.
+    /// The surroundings that the filter refers to.
     pub(super) fn context(&self) -> EvalContext {
         self.context
     }
@@ -149,7 +149,7 @@ impl Scope {
 pub(super) struct Scopes {
     /// By number.
     list: Vec<Scope>,
-    /// Where things of our own namespace are opened.
+    /// Opens things in our own namespace.
     home: Opener,
     /// Enters the others.
     worker: Worker,
@@ -183,7 +183,7 @@ impl Scopes {
     /// Reads the filter again where that is due.
     ///
     /// # Errors
-    /// Where it cannot be read any more: an interface that it names is gone.
+    /// If it can no longer be parsed: an interface that it names is gone.
     pub(super) fn read_again(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         self.list.iter_mut().try_for_each(|scope| scope.read(sources, reader))
     }
@@ -313,7 +313,7 @@ impl Scopes {
         }
     }
 
-    /// What rows say of each namespace; nothing where there is only ours.
+    /// The facts of each namespace for rows; empty if there is only our own.
     pub(super) fn facts(&self) -> Vec<Netns> {
         self.list.iter().filter_map(|scope| Some(scope.namespace.as_ref()?.facts.clone())).collect()
     }

@@ -201,7 +201,7 @@ pub enum DumpErrorKind {
     /// The kernel answered with this error number; `ENOENT` means "no such
     /// protocol here".  0 where its answer was too short to hold one.
     Kernel(i32),
-    /// No netlink socket could be had.
+    /// A netlink socket could not be opened.
     Socket(io::Error),
     /// A netlink socket was there, but could not be bound.
     Bind(io::Error),

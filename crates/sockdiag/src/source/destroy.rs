@@ -46,7 +46,7 @@ impl Destroyer {
     /// Opens a way to the kernel.
     ///
     /// # Errors
-    /// What to tell people where none can be had.
+    /// A notice for users, if it cannot be opened.
     pub fn open(access: &mut Access) -> Result<Self, Notice> {
         let destroyer = Self::try_open(access);
         match destroyer.netlink {
@@ -55,8 +55,8 @@ impl Destroyer {
         }
     }
 
-    /// Opens a way to the kernel, if one can be had.  Without it sockets are
-    /// listed from other sources, and those are not acted on.
+    /// Opens a connection to the kernel, if possible.  Without it sockets are listed from
+    /// other sources, and those are not destroyed.
     pub(crate) fn try_open(access: &mut Access) -> Self {
         let netlink = access.socket().map_err(|failure| failure.notice.unwrap_or(Notice::Eof));
         Self { netlink, tally: Tally::default() }

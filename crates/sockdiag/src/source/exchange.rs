@@ -59,7 +59,7 @@ impl Failure {
     }
 }
 
-/// No netlink socket could be had.
+/// The error that a netlink socket could not be opened.
 pub(super) fn open_failed(failed: (OpenStep, Errno)) -> Failure {
     Failure { kind: DumpErrorKind::Socket(failed.1.into()), notice: Some(open_notice(failed)) }
 }
@@ -288,7 +288,7 @@ mod tests {
         message(20, 2, SEQ, PORT, text)
     }
 
-    /// The rows of a datagram, how it ended, and what was said of it.
+    /// The rows of a datagram, its result, and the notices about it.
     fn read(bytes: &[u8], cut: bool) -> (Vec<Vec<u8>>, Result<ControlFlow<()>, Failure>, Ended) {
         let mut rows = Vec::new();
         let mut ended = Ended { stopped: false, interrupted: false };

@@ -282,7 +282,7 @@ fn named(name: &str) -> [u8; 16] {
     bytes
 }
 
-/// Makes a map of one value of so many bytes, which can be mapped.
+/// Creates a map with one value of this size in bytes, which can be mapped into memory.
 pub(crate) fn array_of_one(name: &str, bytes: u32) -> Result<OwnedFd, Errno> {
     let mut attr = MapCreate {
         map_type: BPF_MAP_TYPE_ARRAY,

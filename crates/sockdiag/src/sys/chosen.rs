@@ -181,7 +181,7 @@ pub(crate) fn beginning(root: impl AsFd, path: &str, limit: u64) -> Result<Vec<u
         reopened(&place, || openat(&root, path, READ | OFlags::NOFOLLOW, Mode::empty())).map_err(denied)?
     };
     let mut bytes = Vec::new();
-    // What came before an error is as good as a shorter file.
+    // If reading fails midway, the part read so far counts as a shorter file.
     let _ = File::from(file).take(limit).read_to_end(&mut bytes);
     Ok(bytes)
 }

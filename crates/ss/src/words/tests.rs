@@ -100,7 +100,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::ProcText { tables: vec!["TCP", "unix stream"] },
-            b"ss: TCP, unix stream: read from /proc text, so what it does not tell is absent\n",
+            b"ss: TCP, unix stream: read from /proc text, which lacks some values\n",
             true,
         ),
         (

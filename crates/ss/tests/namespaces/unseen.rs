@@ -221,7 +221,7 @@ fn every_row_without_a_process_has_a_reason() {
             "r, w = os.pipe()\n\
              def alone(): ctypes.CDLL(None).unshare(0x400); os.write(w, b'x'); time.sleep(600)\n\
              threading.Thread(target=alone, daemon=True).start(); os.read(r, 1); l.close()",
-            "1 socket held by a thread alone, which -T shows (process ",
+            "1 socket held only by a thread other than the main one; -T lists threads (process ",
         ),
     ];
     for (text, reason) in cases {
@@ -290,7 +290,7 @@ fn text_of_proc_is_told_and_gives_no_facts_that_it_lacks() {
             assert_eq!(row[group][key].is_null(), is_text, "{group}.{key}: {row}");
         }
     }
-    let note = "ss: TCP: read from /proc text, so what it does not tell is absent";
+    let note = "ss: TCP: read from /proc text, which lacks some values";
     let (stdout, stderr) = run(&["-tlnH", "--exposure", "sport = :7404"], true);
     assert!(stdout.contains(" scope:loopback") && !stdout.contains("backlog:"), "{stdout}");
     assert_eq!(stderr, format!("Cannot open netlink socket: Permission denied\n{note}\n"));

@@ -17,7 +17,8 @@ impl Script {
     }
 
     fn command(&self) -> Command {
-        // Through the shell, lest a fork elsewhere holds the file open for writing.
+        // Run it through the shell: a child forked by another test may still hold the
+        // file open for writing (ETXTBSY).
         let mut command = Command::new("/bin/sh");
         command.arg(&self.0);
         command

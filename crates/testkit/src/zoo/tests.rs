@@ -111,7 +111,7 @@ fn may_be_absent(kind: &str, reason: &str, second_device: bool) -> bool {
         "tcp-cc-dctcp" | "tcp-cc-vegas" | "tcp-cc-bbr" => reason.contains("tcp_available_congestion_control"),
         // CONFIG_TCP_MD5SIG
         "tcp-md5" | "tcp-md5-6" => reason.starts_with("TCP_MD5SIG: Protocol not available"),
-        // A user namespace with a single user in it.
+        // Fails in a user namespace that maps only one user ID.
         "tcp-owner" => reason.starts_with("becoming user 1000: Invalid argument"),
         _ => false,
     }

@@ -13,9 +13,9 @@ use signal_hook::iterator::Signals;
 use super::typed::{Keyboard, Typed};
 use super::{Event, terminal};
 
-/// How long a terminal that takes nothing may delay the end.
+/// How long a terminal that accepts no output may delay the exit.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the rest of a sequence may be on its way.
+/// How long to wait for the rest of an escape sequence.
 const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Starts both.
@@ -37,8 +37,8 @@ pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
             if !matches!(signal, SIGTSTP | SIGCONT | SIGWINCH) {
                 thread::spawn(move || {
                     thread::sleep(PATIENCE);
-                    // The thread of the screen waits for a terminal that takes nothing,
-                    // and so may whoever gives it back.
+                    // The screen thread may be blocked on a terminal that accepts no
+                    // output, and restoring the terminal may block too.
                     thread::spawn(terminal::restore);
                     thread::sleep(PATIENCE);
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
@@ -67,7 +67,7 @@ fn read(events: &Sender<Event>) -> io::Result<()> {
             match rustix::io::read(stdin(), &mut room) {
                 Ok(0) => return Ok(()),
                 Ok(count) => keyboard.take(room.get(..count).unwrap_or_default()),
-                // While it is stopped, the terminal is another program's.
+                // While we are stopped, another program may be using the terminal.
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
                 Err(error) => return Err(error.into()),
             }
@@ -95,7 +95,7 @@ fn is_light(told: &str) -> Option<bool> {
     };
     let parts: Vec<u32> = colour.split('/').map(part).collect::<Option<_>>()?;
     let [red, green, blue] = parts[..] else { return None };
-    // How bright each looks (ITU-R BT.601).
+    // Weights of perceived brightness (ITU-R BT.601).
     Some(red * 299 + green * 587 + blue * 114 > 500_000)
 }
 

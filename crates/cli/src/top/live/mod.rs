@@ -4,8 +4,8 @@
 //! signals; a question that takes longer (a filter that is read, a socket that is
 //! killed, a file that is written) has a thread of its own.
 //!
-//! Invariant: the thread that answers keys asks nobody else, so no look delays a key;
-//! nothing is written to the terminal where the frame is the same.
+//! Invariant: the thread that handles keys never waits for the kernel, so no look delays a
+//! key; cells that did not change are not written to the terminal.
 
 mod input;
 mod more;
@@ -39,15 +39,15 @@ use crate::{complete, over_time};
 use poller::{Desk, Plan, Said};
 use terminal::Screen;
 
-/// How often what belongs to one socket is looked up, of few sockets and of many.
+/// How often the details of one socket are looked up, with few sockets and with many.
 const MORE: Duration = Duration::from_secs(2);
 const MORE_OF_MANY: Duration = Duration::from_secs(10);
 
-/// What the thread of the screen hears.
+/// An event for the screen thread.
 pub(super) enum Event {
     /// A key was pressed.
     Key(Key),
-    /// The terminal told whether its background is a light one.
+    /// The terminal reported whether its background is light.
     Background(bool),
     /// The keyboard is gone.
     Hangup,
@@ -61,13 +61,13 @@ pub(super) enum Event {
     Opened(Box<Opened>),
     /// Something is to be said.
     Said(String),
-    /// What belongs to the socket whose details are shown.
+    /// Details of the socket that is shown in full.
     More(Box<More>),
     /// Sockets were put in order.
     Ordered(Box<Ordered>),
 }
 
-/// What came of asking for other sockets, or for more of them.
+/// The result of opening another session.
 pub(super) struct Opened {
     /// The filter, if it is a new one.
     filter: Option<String>,
@@ -83,13 +83,16 @@ pub(super) fn args() -> [Arg; 3] {
     [
         Arg::new("batch")
             .long("batch")
-            .help("Write frames on a terminal, too, as into a pipe")
+            .help("Write frames even on a terminal, as in a pipe")
             .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
         Arg::new("theme")
             .long("theme")
             .value_name("THEME")
-            .help("Colours for this background, or none; auto asks NO_COLOR, COLORFGBG and the terminal")
+            .help(
+                "Colours for this background, or none; auto uses NO_COLOR, COLORFGBG and the terminal's \
+                answer",
+            )
             .value_parser(PossibleValuesParser::new([
                 PossibleValue::new("auto"),
                 PossibleValue::new("dark"),
@@ -100,7 +103,7 @@ pub(super) fn args() -> [Arg; 3] {
             .help_heading(heading),
         Arg::new("mouse")
             .long("mouse")
-            .help("A click chooses a line, the wheel moves; the terminal then selects text only with Shift held")
+            .help("Select lines by clicking and scroll with the wheel; hold Shift to select text")
             .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
     ]
@@ -140,10 +143,10 @@ fn theme(matches: &ArgMatches) -> Option<Theme> {
 pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
     let mut state = State::new(view::view(matches, asked, &selected)?);
     let choices = over_time::choices(&state.wanted().join(","), &selected)?;
-    // As if there were few sockets, as on most machines.
+    // Start with everything that is cheap for few sockets: most machines have few.
     let cheap = view::cheap();
     let needs = over_time::needs(&choices).union(cheap);
-    // What is wrong with the question is said before the screen is taken.
+    // Report errors in the question before taking over the terminal.
     over_time::refuse_judged_fields(needs)?;
     let session = question::open(asked, selected, needs)?;
     over_time::refuse_judged(&session)?;
@@ -162,7 +165,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
     let theme = theme(matches);
     if theme.is_none() {
-        // It answers among the keys, or never: nobody waits for it.
+        // The answer arrives among the keys, or never, so nothing waits for it.
         screen.ask_background().map_err(|error| End::unwritten(&error))?;
     }
     if let Err(error) = input::start(&events) {
@@ -207,16 +210,16 @@ struct Live {
     /// Whether the terminal was asked which colours go with its background.
     asks_background: bool,
     screen: Screen,
-    /// What was asked for on the command line, without a filter.
+    /// The options of the command line, without the filter.
     base: Asked,
     asked: Asked,
     selected: Selected,
-    /// What any preset reads.
+    /// The values that presets read at little cost.
     cheap: Needs,
     needs: Needs,
     /// Whether there are many sockets; `None` if that is not known yet.
     are_many: Option<bool>,
-    /// When what belongs to a socket was asked for last, and whether it was told.
+    /// When details of a socket were last requested, and whether they have arrived.
     asked_more: Option<Instant>,
     awaits_more: bool,
     /// The doctor, while what it finds is shown.
@@ -232,7 +235,7 @@ impl Live {
         self.draw()?;
         while let Ok(event) = inbox.recv() {
             let mut event = Some(event);
-            // What came meanwhile is served before it is drawn.
+            // Handle everything that has arrived before drawing.
             while let Some(next) = event {
                 if let ControlFlow::Break(end) = self.take(next)? {
                     return Ok(end);
@@ -311,7 +314,7 @@ impl Live {
             Action::Copy(text) => self.screen.copy(&text)?,
             Action::CopyJson(row) => {
                 let text = save::json(self.state.shot(), row);
-                self.state.say(&format!("sent to the terminal: {text}"));
+                self.state.say(&format!("asked the terminal to copy: {text}"));
                 self.screen.copy(&text)?;
             }
             Action::Read => {
@@ -336,8 +339,8 @@ impl Live {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Of few sockets all is read that any preset shows, so that it is there when it is
-    /// asked for; of many that would cost too much, and who holds them is asked less
+    /// With few sockets, everything that any preset shows is read, so that it is there when
+    /// needed; with many that would cost too much, and processes are looked up less
     /// often than the rest.
     fn count(&mut self, sockets: usize) {
         let had = self.are_many;
@@ -358,8 +361,8 @@ impl Live {
         self.ask();
     }
 
-    /// Asks for what is wanted, where that is something else than before.  What nobody reads any more is not asked for, nor is anything said
-    /// of it.
+    /// Opens another session if the view needs other values than before.  Values that are no
+    /// longer needed are neither read nor mentioned in messages.
     fn ask(&mut self) {
         let wanted = over_time::choices(&self.state.wanted().join(","), &self.selected).unwrap_or_default();
         let base = if self.are_many == Some(true) { Needs::NONE } else { self.cheap };
@@ -433,7 +436,7 @@ impl Live {
         if width == 0 || height == 0 { Ok(()) } else { self.screen.show(buffer, cursor) }
     }
 
-    /// Gives the terminal back and stops; goes on when it is let.
+    /// Restores the terminal and stops the process; takes the terminal again when continued.
     fn suspend(&mut self) -> std::io::Result<()> {
         terminal::restore();
         let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
@@ -447,7 +450,7 @@ impl Live {
     }
 }
 
-/// What an end says, without the name of the program.
+/// The message of an end, without the name of the program.
 fn said(end: &End) -> String {
     let text = end.text.as_deref().unwrap_or_default();
     text.trim_start_matches("sockdiag: ").trim_end().to_owned()
@@ -461,7 +464,7 @@ fn refused(error: &AskError) -> String {
     }
 }
 
-/// Kills the socket of a cookie in a namespace, and tells what became of it.
+/// Kills a socket, identified by namespace and cookie, and returns a message with the result.
 fn kill(table: sockdiag::Table, id: Id) -> String {
     let Id { netns, cookie } = id;
     let mut sockets =
@@ -477,8 +480,8 @@ fn kill(table: sockdiag::Table, id: Id) -> String {
         ControlFlow::Continue(())
     });
     match (outcome, verdict) {
-        (Err(error), _) => format!("it was not killed: {error}"),
+        (Err(error), _) => format!("the socket was not killed: {error}"),
         (Ok(_), Verdict::Destroyed) => "it was killed".to_owned(),
-        (Ok(_), verdict) => format!("it was not killed: {verdict}"),
+        (Ok(_), verdict) => format!("the socket was not killed: {verdict}"),
     }
 }

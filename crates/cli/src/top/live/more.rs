@@ -11,7 +11,7 @@ use sockdiag_screen::{Detail, Id, More, Told};
 
 use crate::doctor::rounds::Answer;
 
-/// What the doctor found of a socket.
+/// The doctor's findings about a socket.
 pub(super) fn found(found: Answer, id: Id) -> Result<Vec<Told>, String> {
     let known = found?;
     let told = known.of(id.netns, id.cookie).map(|finding| Told {
@@ -23,7 +23,7 @@ pub(super) fn found(found: Answer, id: Id) -> Result<Vec<Told>, String> {
     Ok(told.collect())
 }
 
-/// What a socket and its other end say; `netns` are the namespaces that are looked into.
+/// Looks up a socket and its other end, in the namespaces `netns`.
 pub(super) fn more(table: Table, id: Id, netns: Option<&OsString>) -> More {
     let asked = |filter: String| {
         let sockets = Sockets::of(&[table])
@@ -56,7 +56,7 @@ pub(super) fn more(table: Table, id: Id, netns: Option<&OsString>) -> More {
         ControlFlow::Break(())
     });
     if let Err(error) = outcome {
-        more.said = format!("what belongs to it cannot be looked up: {error}");
+        more.said = format!("details cannot be looked up: {error}");
         return more;
     }
     let Some((inode, netns_inode)) = peer else {

@@ -20,26 +20,25 @@ use super::Event;
 use crate::doctor::rounds::{self, Known};
 use crate::over_time;
 
-/// How long sockets that ended stay.
+/// How long an ended socket stays in the list.
 const STAY: Duration = Duration::from_secs(5);
 /// Looks that were asked for are no nearer to the one before than this: rates over a
 /// shorter time say little.
 const NEAREST: Duration = Duration::from_millis(250);
-/// Up to so many sockets everything is kept that any preset shows, so that it is there
-/// when it is asked for, at looks of the past, too.
+/// Up to this number of sockets, everything that any preset shows is kept, so that it is
+/// available when needed, for past looks, too.
 pub(super) const FEW: usize = 20_000;
-/// Looks for which something that is said once stays.
+/// For how many looks a one-time message stays visible.
 const SAID_FOR: u64 = 10;
 /// Sentences at most.
 const MOST_SAID: usize = 20;
 
-/// How often columns are read that take a look at all processes, where there are many
-/// sockets.
+/// How often to read columns that need a look at all processes, if there are many sockets.
 const LATE: Duration = Duration::from_secs(5);
 /// The same in the time that it takes, if that is more.
 const LATE_SHARE: u32 = 10;
 
-/// What is read at each look.
+/// The values to read at each look.
 pub(super) struct Plan {
     wanted: Vec<Choice>,
     all: Vec<Choice>,
@@ -47,7 +46,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What a state wants.
+    /// The values that a state needs.
     pub(super) fn of(state: &State, selected: Selected) -> Self {
         let choices = |names: Vec<String>| -> Vec<Choice> {
             let one = |name: &String| over_time::choices(name, &selected).ok();
@@ -58,11 +57,11 @@ impl Plan {
     }
 }
 
-/// What the poller is told.
+/// A message to the poller.
 pub(super) enum Said {
     /// Read this from now on.
     Plan(Plan),
-    /// What the doctor finds lies there from now on.
+    /// Where the doctor puts its findings from now on.
     Found(Option<rounds::Desk>),
     /// Ask this from now on, about the same sockets as before, or about others.
     Session(Box<Session>, Plan, bool),
@@ -71,7 +70,7 @@ pub(super) enum Said {
 /// A look, and everything about the socket whose details are wanted.
 type Look = (Arc<Shot>, Option<Detail>);
 
-/// Where a look waits for the screen.
+/// The place where a look waits for the screen.
 #[derive(Clone)]
 pub(super) struct Desk {
     look: Arc<Mutex<Option<Look>>>,
@@ -85,7 +84,7 @@ impl Desk {
 
     fn put(&self, shot: Arc<Shot>, detail: Option<Detail>) -> bool {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that nobody took is overtaken.
+        // A look that was not taken yet is replaced by the newer one.
         look.replace((shot, detail)).is_some() || self.events.send(Event::Look).is_ok()
     }
 
@@ -132,7 +131,7 @@ struct Poller {
     plan: Plan,
     interval: Duration,
     desk: Desk,
-    /// Where lies what the doctor found, where that is shown.
+    /// Where the doctor puts its findings, if they are shown.
     found: Option<rounds::Desk>,
     previous: Arc<Shot>,
     stays: u8,
@@ -140,10 +139,10 @@ struct Poller {
     number: u64,
     /// Sockets that ended unseen.
     lost: u64,
-    /// What was said, and at which look.
+    /// The messages, and the look of each.
     said: Vec<(String, u64)>,
-    /// Who held the sockets at the last look that looked for it, where there are many,
-    /// and when the next one is due.
+    /// With many sockets: their processes at the last look that searched for them, and
+    /// when the next search is due.
     late: Option<(Arc<Late>, Instant)>,
 }
 
@@ -158,10 +157,10 @@ impl Poller {
             }
             due += self.interval;
             if !self.previous.head.has_rates {
-                // Nobody waits longer than needed for the first rates.
+                // The first rates should appear as early as possible.
                 due = due.min(begun + NEAREST);
             }
-            // Looks that were missed are left out.
+            // Skip the looks whose time has already passed.
             due = due.max(Instant::now());
             loop {
                 match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -169,7 +168,7 @@ impl Poller {
                     Ok(Said::Found(desk)) => self.found = desk,
                     Ok(Said::Session(session, plan, are_same)) => {
                         self.plan = plan;
-                        // What was said was about what was asked for.
+                        // Old messages were about the old question.
                         self.said.clear();
                         if !are_same {
                             self.late = None;
@@ -188,13 +187,13 @@ impl Poller {
         }
     }
 
-    /// Looks once; false where nobody waits for it any more.
+    /// Looks once; returns false if the screen is gone.
     fn look(&mut self) -> bool {
         let begun = Instant::now();
         let needs = self.observer.needs();
         let few = self.previous.entries().len() <= FEW;
         let columns = if few { &self.plan.all } else { &self.plan.wanted };
-        // What was not asked for would be absent, which is not the same as unknown.
+        // A value that was not read would show as absent, but it is unknown.
         let known = columns.iter().filter(|it| needs.has(it.needs())).cloned();
         let (dear, mut columns): (Vec<Choice>, Vec<Choice>) = known.partition(is_dear);
         if self.late.as_ref().is_some_and(|(late, due)| few || begun >= *due || !late.has(&dear)) {
@@ -281,7 +280,7 @@ struct Gather {
     wanted: Option<Id>,
     detail: Option<Detail>,
     said: Vec<String>,
-    /// What the doctor found, where that is shown.
+    /// The doctor's findings, if they are shown.
     found: Option<Arc<Known>>,
 }
 

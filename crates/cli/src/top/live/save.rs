@@ -1,4 +1,4 @@
-//! What is listed, written to a file: an object a line.
+//! Saves the listed sockets to a file, one JSON object per line.
 
 use std::borrow::Cow;
 use std::fs::OpenOptions;
@@ -16,13 +16,13 @@ pub(super) fn save(shot: &Shot, rows: Vec<usize>, columns: &[String]) -> String 
     for number in 0..100 {
         let suffix = if number == 0 { String::new() } else { format!("-{number}") };
         let name = format!("sockdiag-top-{time}{suffix}.jsonl");
-        // Who may see whom a process talks to is for its owner to say.
+        // Mode 0600: only the owner decides who may see the connections.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return format!("cannot write {name}: {error}"),
             Ok(file) => {
                 return match write(shot, rows, columns, BufWriter::new(file)) {
-                    Ok(()) => format!("{count} sockets are written to {name}"),
+                    Ok(()) => format!("wrote {count} sockets to {name}"),
                     Err(error) => format!("cannot write {name}: {error}"),
                 };
             }

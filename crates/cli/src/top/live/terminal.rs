@@ -25,27 +25,27 @@ use crate::output::Stdout;
 
 /// Room for a frame, which is written at once.
 const BUFFER: usize = 64 << 10;
-/// How long a terminal may take nothing until it is given back unchanged.
+/// How long a terminal may accept no output before we stop trying to restore it.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
-/// How long a frame that is being written is waited for.
+/// How long to wait for a frame that is being written.
 const LONGEST_FRAME: Duration = Duration::from_millis(200);
-/// Clicks and the wheel are told, with places of any size; motions are not.
+/// Reports clicks and the wheel, at positions of any size, but no motion.
 const MOUSE: [&str; 2] = ["\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l"];
 /// Which colour is behind the letters?
 const BACKGROUND: &str = "\x1b]11;?\x1b\\";
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
-/// Whether it tells of the mouse while it is ours.
+/// Whether mouse reports are on.
 static HAS_MOUSE: AtomicBool = AtomicBool::new(false);
-/// Held by whoever writes to it.
+/// Held while writing to the terminal.
 static WRITING: Mutex<()> = Mutex::new(());
 static HOOK: Once = Once::new();
 
 /// The terminal while it is ours.
 pub(super) struct Screen {
     backend: CrosstermBackend<BufWriter<Stdout>>,
-    /// What it shows, and where the cursor is; `None` if that is not known.
+    /// The current contents and the cursor; `None` if unknown.
     shown: Option<(Buffer, Option<Position>)>,
 }
 
@@ -68,7 +68,7 @@ impl Screen {
         Ok(Self { backend: CrosstermBackend::new(BufWriter::with_capacity(BUFFER, Stdout)), shown: None })
     }
 
-    /// How many columns and lines it has now, which may be none.
+    /// The current number of columns and lines, which may be zero.
     pub(super) fn size() -> io::Result<(u16, u16)> {
         let size = tcgetwinsize(stdout())?;
         Ok((size.ws_col, size.ws_row))
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    /// What the test below runs on a terminal: one thread draws, another one panics.
+    /// Run by the test below on a terminal: one thread draws, another one panics.
     #[test]
     #[ignore = "it panics; run by panics_give_the_terminal_back"]
     fn a_thread_panics() {

@@ -13,12 +13,12 @@ use sockdiag_screen::Key;
 /// Bytes of a sequence at most; what is longer is none.
 const MOST: usize = 64;
 
-/// What bytes mean.
+/// Decoded input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Typed {
     /// A key.
     Key(Key),
-    /// What the terminal answers to a question (OSC), without its beginning and its end.
+    /// The terminal's answer to a query (OSC), without introducer and terminator.
     Answer(String),
 }
 
@@ -52,7 +52,7 @@ impl Keyboard {
             let length = match one(rest, &mut typed) {
                 Some(length) => length,
                 None if !is_all && rest.len() < MOST => break,
-                // What has begun does not end: its first byte stands for itself.
+                // The sequence is incomplete: its first byte stands for itself.
                 None => {
                     typed.extend(control(rest.first().copied().unwrap_or_default()).map(Typed::Key));
                     1
@@ -111,7 +111,7 @@ fn letter(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
     }
 }
 
-/// What begins with Escape.
+/// Decodes a sequence that starts with Escape.
 fn escape(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
     match bytes.get(1)? {
         b'[' => {
@@ -222,9 +222,9 @@ mod tests {
                 b"\x1b[<0;10;8M\x1b[<0;10;8m\x1b[<64;1;1M\x1b[<65;1;1M\x1b[<0;0;0M",
                 &[Click(9, 7), Key::WheelUp, Key::WheelDown],
             ),
-            // What is no key: focus, function keys, answers, half letters, an old mouse.
+            // Not keys: focus, function keys, answers, partial letters, the old mouse protocol.
             (b"\x1b[I\x1b[15~\x1b[?62;c\x1b[200~\x00\xff\xc3a\x1b[M !!b", &[Char('a'), Char('b')]),
-            // What does not end does not take what follows with it.
+            // An unterminated sequence does not swallow what follows.
             (b"\x1b[?\x03", &[Control('c')]),
             (b"\x1b[999\x1b[A", &[Key::Up]),
             (b"\x1b[<12\x03", &[Control('c')]),

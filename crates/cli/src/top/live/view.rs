@@ -12,7 +12,7 @@ use crate::options::Asked;
 use crate::over_time;
 use crate::top::preset::{self, PRESETS};
 
-/// What can be grouped by, and the fields of it.
+/// The groupings, with their fields.
 const GROUPS: [(&str, &str); 10] = [
     ("process", "comm"),
     ("process id", "comm,pid"),
@@ -26,8 +26,8 @@ const GROUPS: [(&str, &str); 10] = [
     ("process and state", "comm,state"),
 ];
 
-/// What a dump brings along at little cost, so that details have it and other presets
-/// need no other question.
+/// Values that a dump includes at little cost, so that details have them and other presets
+/// need no new session.
 pub(super) fn cheap() -> Needs {
     let groups = Groups::INFO.union(Groups::MEMORY);
     let counters = PRESETS.iter().map(|preset| preset.fields).chain([SERIES]);
@@ -42,10 +42,10 @@ pub(super) fn cheap() -> Needs {
     presets.minus(Needs::PROCESSES).minus(Needs::FINDINGS)
 }
 
-/// Who holds a socket, as a screen has room for.
+/// The process of a socket, in the columns that a screen has room for.
 const LIVE_WHO: &str = "comm,pid";
 
-/// What is drawn over time besides.
+/// Further fields whose history is drawn.
 const SERIES: &str = "goodput_bytes_per_s,rate.retrans_per_s,age_ms";
 
 /// The view that was asked for.
@@ -80,10 +80,10 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
     let mut at = presets.iter().position(|preset| Some(preset.name.as_str()) == shown).unwrap_or(0);
     if let Some(columns) = text("columns") {
         let columns = columns.split(',').map(|name| name.trim_matches(' '));
-        // Of groups the totals may be named, which are those of the field here.
+        // Totals of groups may be named here; use the field inside the parentheses.
         let bare =
             columns.map(|name| name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')')));
-        // How many there are stands beside each group anyway.
+        // Each group shows its count anyway.
         let is_grouped = text("group-by").is_some();
         let bare: Vec<&str> = bare.filter(|name| !is_grouped || *name != COUNT).collect();
         let columns = if bare.is_empty() { Vec::new() } else { names(&bare.join(","))? };
@@ -123,12 +123,12 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
     })
 }
 
-/// What sockets of these tables can report, by full names, with what it means.
+/// The fields that sockets of these tables can report, with their meaning.
 pub(super) fn fields(selected: &Selected) -> Vec<(String, String)> {
     let catalog = Catalog::shared();
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut seen = HashSet::new();
-    // What only a rule of the doctor can read is no column.
+    // Fields that only the doctor's rules can read are not columns.
     let is_shown =
         |field: &&Field| catalog.reports(selected.tables, field) && !field.needs.intersects(Needs::AROUND);
     for field in catalog.fields().filter(is_shown) {

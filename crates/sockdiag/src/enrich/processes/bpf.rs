@@ -40,7 +40,7 @@ use crate::sys::kernel_types::KernelTypes;
 use crate::sys::outlook::FIRST_PID_NAMESPACE;
 use crate::sys::tasks;
 
-/// What programs and maps are called.
+/// The name of the programs and maps.
 const NAME: &str = "ss_holders";
 /// Twice what the kernel hands over at a time.
 const BUFFER: usize = 64 << 10;
@@ -54,7 +54,7 @@ pub(super) struct Iterated {
     threads: Threads,
     /// Whether there will be further scans.
     polls_again: bool,
-    /// What is kept for them, once it was loaded, or why it cannot be.
+    /// The loaded program and maps, once loaded, or why they cannot be.
     kept: Option<Result<Loaded, Refusal>>,
 }
 
@@ -67,7 +67,7 @@ impl Iterated {
 
 impl fmt::Debug for Iterated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not what is loaded, of which nobody could read anything.
+        // The loaded program has nothing readable to print.
         f.write_str("Iterated")
     }
 }
@@ -106,11 +106,11 @@ struct Loaded {
     /// Keeps the program loaded.
     link: OwnedFd,
     records: Records,
-    /// Why the verifier refused the quicker program, until that is told.
+    /// Why the verifier refused the faster program, until it is reported.
     refused: Option<LoadError>,
 }
 
-/// Where records come from.
+/// The source of records.
 enum Records {
     /// From what is shared with the program that reads tables.
     Tables(SharedValue),
@@ -174,7 +174,7 @@ impl Loaded {
             Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
         let mut nothing = [0];
         let (shared, buffer) = match &mut self.records {
-            // The iterator itself then yields nothing but its end.
+            // The results are in the shared tables; reading the iterator only returns end of file.
             Records::Tables(shared) => (Some(&*shared), &mut nothing[..]),
             Records::Files(buffer) => (None, &mut buffer[..]),
         };
@@ -262,7 +262,7 @@ struct Run {
     end: usize,
 }
 
-/// What the records say.
+/// Collects the processes from the records.
 struct Holders<'w> {
     wanted: Wanted<'w>,
     own_pid: i32,
@@ -280,7 +280,7 @@ impl Holders<'_> {
         if !self.wanted.has(inode) {
             return;
         }
-        // Of ourselves what we inherited counts, and no further threads.
+        // For our own process count only inherited descriptors, and only the main thread.
         if pid == self.own_pid && (tid != pid || walk::is_of_our_making(self.root.as_fd(), pid, fd)) {
             return;
         }
@@ -441,7 +441,7 @@ mod tests {
         (0..3).map(start).collect()
     }
 
-    /// Each program, for a pass; `None` where none can be had.
+    /// Both programs, for a pass; `None` if they cannot be loaded.
     fn each(threads: Threads, inodes: Option<&[u32]>) -> Option<[Loaded; 2]> {
         let refused = |why| {
             assert!(!rustix::process::geteuid().is_root(), "{why:?}");

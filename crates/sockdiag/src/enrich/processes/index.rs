@@ -12,13 +12,13 @@ use crate::model::{Holder, HolderCache};
 
 use super::{Found, Scan, Task};
 
-/// What a scan found, by inode.
+/// The result of a scan, by inode.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     tasks: Vec<Task>,
     /// Bucket behind bucket.
     found: Vec<Found>,
-    /// Where each bucket begins; a power of two of them, and the end.
+    /// The start of each bucket, and the end; the number of buckets is a power of two.
     begins: Vec<u32>,
     hidden: Vec<i32>,
     /// Whether threads beside the first of a process are not shown.

@@ -1,4 +1,4 @@
-//! What a listing lacks of processes, counted as its rows go by.
+//! Counts the sockets of a listing whose processes are missing.
 
 use crate::model::{Detail, MessageKind, Socket, State};
 use crate::notice::{Notice, Ownerless, Unseen};
@@ -18,7 +18,7 @@ pub(super) struct Missing {
     unknown: u64,
     /// Some of these, by table and port.
     examples: Vec<(&'static str, u32)>,
-    /// Sockets shown that nobody holds, by the reason.
+    /// Shown sockets that no process has open, by reason.
     ownerless: [u64; Ownerless::ALL.len()],
     /// Sockets that a thread has by itself, and such threads.
     by_threads: u64,
@@ -69,7 +69,7 @@ impl Missing {
         }
     }
 
-    /// Tells what was counted, and forgets it.
+    /// Reports the counts, and resets them.
     pub(super) fn tell(&mut self, unseen: Unseen, notices: &mut Vec<Notice>) {
         let reasons = self.reasons;
         let Self { tested, unknown, examples, ownerless, by_threads, threads, .. } = std::mem::take(self);
@@ -96,7 +96,7 @@ fn has_port(socket: &Socket<'_>) -> bool {
     matches!(socket.message_kind(), MessageKind::Inet) && socket.local.port != 0
 }
 
-/// Why nobody holds a socket.  A socket loses its inode with its file, and a
+/// Why no process has a socket open.  A socket loses its inode with its file, and a
 /// connection gets one when it is accepted.
 fn reason(socket: &Socket<'_>) -> Ownerless {
     if socket.inode != 0 {

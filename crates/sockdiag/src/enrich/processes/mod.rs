@@ -46,8 +46,8 @@ pub enum HolderSearch {
     /// look at some fifty processes in /proc, and every machine has more.
     #[default]
     Quickest,
-    /// Such a program alone; a notice says so where it cannot be had, and
-    /// no socket then has a holder.
+    /// Only such a program; if it cannot be loaded, a notice says so and no socket has a
+    /// process.
     Bpf,
     /// Links in /proc alone.
     Proc,
@@ -67,7 +67,7 @@ pub enum Threads {
     All,
 }
 
-/// What a scan looks for.
+/// The target of a scan.
 #[derive(Clone, Copy, Debug)]
 enum Wanted<'a> {
     /// Every socket.
@@ -91,7 +91,7 @@ impl Wanted<'_> {
 struct Task {
     pid: i32,
     tid: i32,
-    /// As the kernel holds it; empty if it could not be read.
+    /// As the kernel reports it; empty if it could not be read.
     name: Box<[u8]>,
 }
 
@@ -117,7 +117,7 @@ impl Found {
     }
 }
 
-/// What a scan found, in the order of the scan.
+/// The result of a scan, in the order of the scan.
 #[derive(Clone, Debug, Default)]
 struct Scan {
     tasks: Vec<Task>,
@@ -126,7 +126,7 @@ struct Scan {
     hidden: Vec<i32>,
     /// Files that were not read.
     refusals: Refusals,
-    /// Why the verifier refused the quicker of two programs, told once.
+    /// Why the verifier refused the faster of two programs; reported once.
     refused: Option<LoadError>,
 }
 
@@ -173,7 +173,7 @@ trait Strategy: fmt::Debug + Send + Sync {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
 }
 
-/// Who held which socket at an earlier poll.
+/// The processes of each socket at an earlier poll.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldersBefore(Arc<Index>);
 
@@ -189,17 +189,17 @@ pub(super) struct Processes {
     /// Tried in turn.
     strategies: Vec<Box<dyn Strategy>>,
     index: Index,
-    /// What was found for the poll before, where that is kept.
+    /// The result of the previous poll, if it is kept.
     before: Option<Arc<Index>>,
     /// Whether threads beside the first of a process are found but not shown.
     hides_threads: bool,
     /// Every socket of the machine is in the index.
     complete: bool,
-    /// Whether what is missing is counted, to be told.
+    /// Whether missing processes are counted and reported.
     tells: bool,
     missing: Missing,
-    /// What can be seen of processes at all; `None` until that matters, and
-    /// with a /proc that is made up.
+    /// How much of the processes can be seen at all; `None` until it matters, and with an
+    /// artificial /proc.
     outlook: Option<Outlook>,
     is_made_up: bool,
     /// Why nothing could be looked for.
@@ -208,7 +208,7 @@ pub(super) struct Processes {
     rejected: Option<LoadError>,
     /// Whether that way was a slower program.
     by_files: bool,
-    /// The refusal was told already.
+    /// Whether the refusal was already reported.
     told: bool,
     /// Files that were not read.
     refusals: Refusals,
@@ -265,7 +265,7 @@ impl Processes {
         self.before = Some(Arc::default());
     }
 
-    /// Who held what at the poll before.
+    /// The processes of each socket at the previous poll.
     pub(super) fn before(&self) -> Option<HoldersBefore> {
         self.before.clone().map(HoldersBefore)
     }
@@ -345,7 +345,7 @@ impl Processes {
             && (!self.index.hidden().is_empty() || self.outlook() != Outlook::default())
     }
 
-    /// What keeps processes from being seen at all, found out once.
+    /// The reason why processes cannot be seen at all, determined once.
     fn outlook(&mut self) -> Outlook {
         let here = || if self.is_made_up { Outlook::default() } else { Outlook::here() };
         *self.outlook.get_or_insert_with(here)

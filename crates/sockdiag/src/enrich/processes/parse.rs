@@ -1,4 +1,4 @@
-//! What names and links in /proc say.
+//! Parsers for names and links in /proc.
 //!
 //! Source: proc_pid_fd(5), proc_pid_stat(5); what is accepted beyond their
 //! forms is what `ss` accepts.

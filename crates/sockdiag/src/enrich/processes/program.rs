@@ -37,7 +37,7 @@ const COMPARED: usize = 64;
 /// `SOCKFS_MAGIC` (linux/magic.h).
 pub(super) const SOCKFS: i32 = 0x534f_434b;
 
-/// What one open file of one task is.
+/// The kind of an open file of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     /// The process.
@@ -58,7 +58,7 @@ impl Record {
     }
 }
 
-/// Where the running kernel keeps what the program reads.
+/// The offsets, in the running kernel, of the values that the program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Members {
     /// `bpf_iter__task_file.meta`: the pass of the iterator.
@@ -113,7 +113,7 @@ impl Members {
     }
 }
 
-/// What the program is called with.
+/// The argument of the program.
 const CONTEXT: Reg = R6;
 const FILE: Reg = R7;
 const TASK: Reg = R8;
@@ -161,8 +161,8 @@ pub(super) fn program(
     a.mov(R2, STACK);
     a.add(R2, i32::from(record));
     a.mov(R3, RECORD as i32);
-    // The kernel writes again what does not fit into the reader's buffer, so
-    // the result does not matter.
+    // If the record does not fit the reader's buffer, the kernel writes it again on
+    // the next read, so the return value can be ignored.
     a.call(BPF_FUNC_SEQ_WRITE);
 
     a.bind(leave);
@@ -278,7 +278,7 @@ mod tests {
             assert_eq!(written(&Open { magic: 0x1234, ..SOCKET }, threads, None), None);
             assert_eq!(written(&Open { task: 0, ..SOCKET }, threads, None), None);
             assert_eq!(written(&Open { file: 0, ..SOCKET }, threads, None), None);
-            // The kernel tells the low half alone.
+            // The kernel reports only the low half.
             let long = Open { inode: 0x7_0000_0009, ..SOCKET };
             assert_eq!(written(&long, threads, None), Some(Record { inode: 9, ..record }));
             assert_eq!(written(&long, threads, Some(&[9])), Some(Record { inode: 9, ..record }));

@@ -41,9 +41,9 @@ use sockdiag_wire::btf::Btf;
 
 use super::program::{self, Record};
 
-/// So many records fit.
+/// The number of records that fit.
 pub(super) const ROOM: usize = 4096;
-/// A run looks at so many descriptors at most, which takes a millisecond or two.
+/// A run looks at this many descriptors at most, which takes a millisecond or two.
 const MOST: i32 = 16 << 10;
 /// Numbers of four bytes before the records: how many records there are, and
 /// the thread whose table is being read with the descriptor that is to come.
@@ -53,13 +53,13 @@ const NUMBERS: usize = program::RECORD / 4;
 /// As many numbers process and program share.
 pub(super) const WORDS: usize = HEADER + ROOM * NUMBERS;
 
-/// Where the header's numbers lie, in bytes.
+/// The offsets of the header's numbers, in bytes.
 const COUNT: i16 = 0;
 const TID: i16 = 4;
 const NEXT: i16 = 8;
 /// Is added to where loads must not pass one another.
 const FENCE: i16 = 12;
-/// Where the first record lies.
+/// The offset of the first record.
 const RECORDS: i16 = HEADER as i16 * 4;
 
 /// The records of a run; the next one begins anew.
@@ -244,7 +244,7 @@ pub(super) fn program(
     a.store_at(Width::U32, STACK, WHO, R3);
     a.store_at(Width::U32, STACK, WHO + 4, R4);
 
-    // The same task as before goes on where it ended.
+    // Continue the same task where the last run stopped.
     let begun = a.label();
     a.map_value(R2, map);
     a.load_at(Width::U32, R1, R2, TID);
@@ -268,7 +268,7 @@ struct Table<'m> {
     map: i32,
     /// Looks at the descriptor that is to come.
     next: Label,
-    /// The descriptor in FD is no open socket; goes on behind it.
+    /// The descriptor in FD is not an open socket; continues with the next one.
     skip: Label,
     /// Comes back to this task.
     again: Label,
@@ -300,7 +300,7 @@ impl Table<'_> {
         a.load(R2, FDT, at.max_fds);
         a.jump_if(FD, Cond::Ge, R2, end);
 
-        // Of 64 descriptors at a time a word tells which are in use.
+        // Each word shows which of 64 descriptors are in use.
         a.load(R1, FDT, at.open_fds);
         a.mov(R2, FD);
         a.alu(Alu::Rsh, R2, 6);
@@ -354,7 +354,7 @@ impl Table<'_> {
         self.leave(a, 1);
     }
 
-    /// Writes the record, and counts it if all that it tells holds still.
+    /// Writes the record, and counts it if everything in it is still true.
     fn write(&self, a: &mut Assembler) {
         let Self { at, map, next, again, .. } = self;
         let full = *again;

@@ -50,7 +50,7 @@ pub(super) struct Walk {
     threads: Threads,
 }
 
-/// What one process yielded: lengths of its parts in the worker's scan.
+/// The result for one process: lengths of its parts in the worker's scan.
 struct Part {
     /// Index of the process in the directory.
     index: usize,
@@ -73,12 +73,12 @@ impl Strategy for Walk {
         let mut buffer = Vec::with_capacity(ENTRIES);
         each_number(&root, &mut buffer, |pid, _| pids.push(pid));
         let next = AtomicUsize::new(0);
-        // What the kernel says of a number is not of a made-up directory.
+        // System calls on a pid do not apply to an artificial /proc.
         let is_real = self.threads == Threads::Own && is_own_proc(root.as_fd());
         let work = || Worker::new(root.as_fd(), self.threads, is_real, wanted).run(&pids, &next);
         let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS).min(pids.len());
         let pieces = thread::scope(|scope| {
-            // A thread that cannot be had leaves its share to the others.
+            // If a thread cannot be started, the others do its share.
             let others: Vec<_> =
                 (1..workers).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
             let mut pieces = vec![work()];
@@ -183,7 +183,7 @@ impl<'w> Worker<'w> {
         tids_of(self.root, pid, &mut tids);
         let mut tables = Tables::of(pid, self.is_real);
         for tid in tids.iter().filter(|tid| **tid != pid) {
-            // The first task told already whether we may look.
+            // The first task has already shown whether we may look.
             if self.threads == Threads::All {
                 let _ = self.task(pid, *tid, first);
             } else if tables.is_new(*tid) {
@@ -221,7 +221,7 @@ impl<'w> Worker<'w> {
             let inode = match link_at(fds.as_fd(), fd, name, &mut link) {
                 Ok(link) => parse::socket_link(link),
                 Err(error) => {
-                    // What vanished is no matter; what is forbidden is one.
+                    // Ignore what has vanished, but count what is forbidden.
                     if let Errno::ACCESS | Errno::PERM = error {
                         result = Err(error);
                     }
@@ -294,7 +294,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// As many are told apart.
+    /// The number of tables that are distinguished.
     const MOST: usize = 32;
 
     /// That of the first thread of a process.

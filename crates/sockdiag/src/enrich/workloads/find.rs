@@ -24,7 +24,7 @@ const STAT: u64 = 4 << 10;
 /// A container that runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
-    /// What to call it: the first digits of its id, and its names.
+    /// Its title: the first digits of its id, and its names.
     pub(crate) title: Vec<u8>,
     /// The file of its network namespace.
     pub(crate) door: PathBuf,
@@ -88,7 +88,7 @@ fn start_of(stat: &[u8]) -> Option<u64> {
     std::str::from_utf8(words.nth(19)?).ok()?.parse().ok()
 }
 
-/// What to call a container among others.
+/// The title of a container in a list.
 fn title(work: &Workload, id: &Named) -> Vec<u8> {
     let short = id.name().get(..12).filter(|_| id.name().len() == 64).unwrap_or(id.name());
     let mut title = [short, id.mark()].concat();

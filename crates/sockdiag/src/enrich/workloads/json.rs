@@ -1,7 +1,7 @@
 //! A reader of JSON that keeps nothing but what it is asked for.
 //!
-//! A value that nobody wants is passed over, so a document costs one walk over
-//! its bytes and no memory.
+//! Values that are not needed are skipped, so a document costs one pass over its
+//! bytes and no memory.
 //!
 //! Invariant: nothing recurses; what is nested more deeply than [`DEPTH`] is
 //! refused, as is anything that is no JSON up to where the reading ends.
@@ -24,7 +24,7 @@ pub(super) struct Json<'d> {
 /// Reads a whole document: `read` has to read one value.
 ///
 /// # Errors
-/// Where the document is no JSON.
+/// If the document is not JSON.
 pub(super) fn document(
     bytes: &[u8],
     read: impl FnOnce(&mut Json<'_>) -> Result<(), NotJson>,
@@ -113,7 +113,7 @@ impl<'d> Json<'d> {
 
     /// Passes a value over.
     pub(super) fn skip(&mut self) -> Result<(), NotJson> {
-        // What the values around it are: a bit each, set for an object.
+        // One bit for each enclosing value, set for an object.
         let (mut objects, mut depth) = (0_u128, 0_usize);
         loop {
             let mut ended = true;

@@ -29,7 +29,7 @@ use state::State;
 /// More of a process's list of cgroups is not read.
 const LONGEST: u64 = 64 << 10;
 
-/// What the paths of cgroups tell.
+/// The workloads known from cgroup paths.
 #[derive(Debug)]
 pub(super) struct Workloads {
     proc: PathBuf,
@@ -71,7 +71,7 @@ impl Workloads {
         }
     }
 
-    /// What was not read, and why.
+    /// The files that were not read, and why.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         let mut notices = self.refusals.take();
         notices.extend(self.state.take_notices());
@@ -89,7 +89,7 @@ impl Workloads {
         }
     }
 
-    /// What is known of a socket.
+    /// The workload of a socket.
     pub(super) fn of(
         &self,
         cgroup: Option<&[u8]>,
@@ -112,7 +112,7 @@ impl Workloads {
         best.or(own).or(first)
     }
 
-    /// What the socket's own cgroup tells; one that cannot be found has no path.
+    /// The workload from the socket's own cgroup; one that cannot be found has no path.
     fn own(&self, cgroup: Option<&[u8]>) -> Option<&Workload> {
         self.by_path.get(cgroup.filter(|path| path.starts_with(b"/"))?)
     }
@@ -131,7 +131,7 @@ impl Workloads {
         }
     }
 
-    /// Reads the cgroup of a process; whether it tells something.
+    /// Reads the cgroup of a process; returns whether it names a workload.
     fn prepare_process(&mut self, pid: i32) -> bool {
         if let Entry::Vacant(slot) = self.by_process.entry(pid) {
             let path = self.proc.join(pid.to_string()).join("cgroup");

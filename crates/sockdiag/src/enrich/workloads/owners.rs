@@ -1,8 +1,8 @@
-//! Who owns a cgroup.
+//! The owner of a cgroup.
 //!
 //! systemd and the runtimes make cgroups as root, and give some of them to
-//! users, who make others below.  So the owner of a directory tells who named
-//! what is in it.
+//! users, who make others below.  So the owner of a directory is the one who
+//! named what is in it.
 //!
 //! Source: cgroups(7), "Cgroup delegation".
 
@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use crate::sys::chosen::Dir;
 use sockdiag_facts::scan;
 
-/// Where hierarchies are in a tree that stands for another machine.
+/// The mount points of hierarchies in the file tree of another machine.
 const MOUNTS: &[&str] =
     &["sys/fs/cgroup", "sys/fs/cgroup/unified", "sys/fs/cgroup/systemd", "sys/fs/cgroup/memory"];
 
-/// Further in nobody is looked for: a border is nearer to the root.
+/// The search stops at this depth: a border is nearer to the root.
 const DEEPEST: usize = 32;
 
 /// The user that the kernel shows for one that has no number here.
@@ -68,7 +68,7 @@ impl Owners {
         }
     }
 
-    /// The owner of a cgroup: 0 for whoever is as good as root.
+    /// The owner of a cgroup: 0 for root and users who are equivalent to root.
     pub(super) fn of(&self, path: &[u8]) -> Option<u32> {
         *self.known.get(path)?
     }
@@ -80,7 +80,7 @@ impl Owners {
         // A path of one hierarchy may be there in another one, too.
         let owner = owners.max()?;
         if self.tree.is_some() && owner == rustix::process::geteuid().as_raw() {
-            // Who copied it.
+            // The files belong to the user who copied the tree.
             return Some(0);
         }
         if self.is_inside && owner == UNMAPPED { None } else { Some(owner) }
@@ -95,7 +95,7 @@ impl Owners {
     }
 }
 
-/// Where hierarchies of either version are mounted.
+/// The mount points of hierarchies of either version.
 fn mounted(mounts: &[u8]) -> Vec<PathBuf> {
     let of = |line: &[u8]| {
         let mut words = line.split(|byte| *byte == b' ');

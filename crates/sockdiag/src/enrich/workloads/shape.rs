@@ -1,4 +1,4 @@
-//! What the path of a cgroup tells.
+//! Derives the workload from the path of a cgroup.
 //!
 //! A path is read from the outside in, and what is further in wins: a
 //! container in a container is the inner one, a unit in a container is the
@@ -88,22 +88,22 @@ pub(super) enum Stores {
     None,
 }
 
-/// What a path tells.
+/// The workload named by a path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     pub(super) work: Workload,
-    /// Where more of the container is to be found.
+    /// The places with more information about the container.
     pub(super) stores: Stores,
 }
 
-/// Who owns the cgroup at a path, `/a/b`; `None` if that is not known.
+/// Returns the owner of the cgroup at a path, `/a/b`; `None` if unknown.
 pub(super) type OwnerOf<'o> = &'o dyn Fn(&[u8]) -> Option<u32>;
 
 /// A path that is being read.
 struct Reader {
     told: Told,
     border: Option<Border>,
-    /// What names behind the border have behind them.
+    /// The suffix of names below the border.
     mark: Vec<u8>,
     /// The outermost component.
     first: Vec<u8>,
@@ -113,7 +113,7 @@ struct Reader {
     in_unit: bool,
 }
 
-/// What a path tells.
+/// Reads a path.
 pub(super) fn read(path: &[u8], owner: OwnerOf<'_>) -> Told {
     let work = Workload { cgroup: path.to_vec(), ..Workload::default() };
     let mut reader = Reader {
@@ -399,16 +399,16 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether a path tells more than that systemd's first process made something,
-/// which it does for others.
+/// Whether a path shows more than that systemd's first process created something, which
+/// it does on behalf of others.
 pub(super) fn tells(work: &Workload) -> bool {
     work.container_id.is_some()
         || work.pod_uid.is_some()
         || work.unit.as_ref().is_some_and(|unit| unit.whole() != b"init.scope")
 }
 
-/// The path in a file `/proc/PID/cgroup` that tells most: that of version 2,
-/// of systemd's own hierarchy, or of a controller.
+/// The most informative path in a file `/proc/PID/cgroup`: that of version 2, of systemd's
+/// own hierarchy, or of a controller.
 pub(super) fn best(file: &[u8], owner: OwnerOf<'_>) -> Option<Told> {
     let mut paths: Vec<(u8, &[u8])> = ranked(file).collect();
     // A controller of version 1 may leave some levels out.

@@ -30,7 +30,7 @@ use crate::model::Named;
 use crate::notice::{Notice, Refusal, Refusals};
 use crate::sys::chosen::Dir;
 
-/// Where containerd's shims keep the bundles of containers, by namespace.
+/// The directories of containerd's bundles, by namespace.
 const BUNDLES: &[&str] = &[
     "run/containerd/io.containerd.runtime.v2.task",
     "run/k3s/containerd/io.containerd.runtime.v2.task",
@@ -38,7 +38,7 @@ const BUNDLES: &[&str] = &[
     "run/containerd/io.containerd.runtime.v1.linux",
 ];
 
-/// Where CRI-O and Podman keep containers.
+/// The directories where CRI-O and Podman keep containers.
 const STORES: &[&str] = &["run/containers/storage", "var/lib/containers/storage"];
 
 /// Annotations that hold a name, the more usual first.
@@ -85,7 +85,7 @@ pub(super) struct State {
     refusals: Refusals,
 }
 
-/// What the files tell of a container.
+/// The facts about a container from these files.
 #[derive(Debug, Default)]
 struct Found {
     runtime: Option<&'static str>,
@@ -116,7 +116,7 @@ impl State {
         *self = Self::new(mem::take(&mut self.root), self.is_tree);
     }
 
-    /// What was not read, and why.
+    /// The files that were not read, and why.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         self.refusals.take()
     }
@@ -156,7 +156,7 @@ impl State {
         }
         let named = |name: Option<String>| name.map(|name| Named::new(name.as_bytes(), &mark));
         let work = &mut told.work;
-        // Of a user's path only what his files tell, too.
+        // Below a user's path, only what that user's files say counts.
         work.runtime = if user.is_some() || found.runtime == Some("docker") {
             found.runtime
         } else {
@@ -189,7 +189,7 @@ impl State {
         let name = name.and_then(|name| self.short(name)).unwrap_or_default();
         let name = name.strip_prefix('/').unwrap_or(&name);
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        // What Kubernetes makes through Docker: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
+        // The names that Kubernetes gives through Docker: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
         match *name.split('_').collect::<Vec<_>>() {
             ["k8s", container, pod, namespace, uid, _] => {
                 found.name = some(container);
@@ -333,7 +333,7 @@ impl State {
         let [of_root, of_user] = limits;
         let limit = if user.is_some() { of_user } else { of_root };
         let own = rustix::process::geteuid().as_raw();
-        // Who copies a tree without being root owns all of it.
+        // All files of a tree copied by an ordinary user belong to that user.
         let is_owner = |uid| uid == user.unwrap_or(0) || (self.is_tree && uid == own && own != 0);
         let read = self.affords(user).and_then(|()| dir.read(path, is_owner, limit));
         let taken = read.and_then(|bytes| {
@@ -347,7 +347,7 @@ impl State {
         })
     }
 
-    /// Whether more of somebody's files may be read.
+    /// Whether more files of this owner may be read.
     fn affords(&self, user: Option<u32>) -> Result<(), Refusal> {
         let spent = self.spent.get(&user).copied().unwrap_or_default();
         let by_users =

@@ -1,4 +1,4 @@
-//! What is known of sockets, kept where other fields are read from now on.
+//! Carries the memory of sockets over when other fields are read from now on.
 //!
 //! Invariant: a counter that was not kept before gained nothing that is known.
 
@@ -22,7 +22,7 @@ impl Memory {
             if let (Some(to), Some(at)) = (self.inode_at, old.inode_at) {
                 put(to, from.get(at..=at).unwrap_or_default());
             }
-            // Where it is, and behind that what is watched of it.
+            // Its addresses, followed by its watched fields.
             put(self.places_at, from.get(old.places_at..).unwrap_or_default());
             if let Some(entry) = self.known.entry_mut(number) {
                 entry.set_had(had);

@@ -1,5 +1,4 @@
-//! How the ends of sockets are judged: those of which the kernel told, and those of
-//! sockets that a look did not bring.
+//! Handles closed sockets: those that the kernel reported, and those missing from a look.
 //!
 //! Invariant: a socket is counted as closed once: a message about one that was taken
 //! for closed counts as one of those that were lost.
@@ -14,18 +13,18 @@ use crate::observer::{FrameSink, Gone, Seen};
 use crate::past::{Counter, Past};
 use crate::session::{Course, Session, Told};
 
-/// Seconds after which the kernel has told of an end, if it tells at all.
+/// Seconds after which the kernel has reported a closed socket, if it reports it at all.
 const LATEST: u16 = 10;
 
 /// Ended connections that are looked up in TIME-WAIT at a look, at most: each takes
 /// some microseconds.
 const MOST_LOOK_UPS: u32 = 500;
 
-/// Tables of whose sockets' ends the kernel tells.
+/// Tables whose closed sockets the kernel reports.
 const TOLD: TableSet = TableSet::of(&[Table::Tcp, Table::Udp]);
 
 impl Memory {
-    /// Takes what the kernel told of the ends of sockets since the look before.
+    /// Takes the kernel's reports of closed sockets since the previous look.
     pub(in crate::observer) fn told<S: FrameSink>(
         &mut self,
         session: &mut Session,
@@ -72,7 +71,7 @@ impl Memory {
             self.count.add_lost(netns, 1);
             return Ok(());
         }
-        // An end is told without the inode and the owner.
+        // The kernel's report lacks the inode and the owner.
         if let (Some(at), Some(_)) = (self.inode_at, was) {
             socket.inode = before.get(at).copied().unwrap_or(0);
         }
@@ -191,7 +190,7 @@ impl Memory {
             }
         }
         if self.stay.as_ref().is_some_and(Stay::is_set) {
-            // What else was lost was about others.
+            // Other lost reports were about other sockets.
             self.count.lost.clear();
         }
         Ok(())
@@ -211,7 +210,7 @@ impl Memory {
         if !is_complete {
             return Verdict::Keep(0);
         }
-        // The kernel tells of ends by and by: late on a busy machine.
+        // The kernel's reports are delayed, on a busy machine by much.
         let is_over = is_slow || entry.missed_for(second) >= LATEST;
         if entry.has(flag::INFERRED) {
             return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
@@ -220,7 +219,7 @@ impl Memory {
             return Verdict::Closed;
         }
         if is_request(entry.state) && !entry.has(flag::SHOWN) {
-            // Nothing was told of its end, so nothing of that was lost.
+            // The kernel does not report it, so no report was lost.
             return Verdict::Forget;
         }
         if let Some((_, lost)) = self.count.lost.iter_mut().find(|(at, lost)| *at == netns && *lost > 0) {
@@ -229,7 +228,7 @@ impl Memory {
         }
         match entry.has(flag::MISSED) {
             false => Verdict::Keep(flag::MISSED),
-            // The kernel would have told by now: it is not what is asked for any more.
+            // The kernel would have reported it by now: it no longer matches the question.
             true if is_over => Verdict::Forget,
             true => Verdict::Keep(0),
         }
@@ -245,7 +244,7 @@ struct Now {
     is_slow: bool,
 }
 
-/// What was known of a socket before it ended.
+/// The last known state of a socket before it ended.
 fn last_seen(was: &Entry) -> LastSeen {
     let connected = match (was.has(flag::CONNECTED), was.has(flag::ACCEPTED)) {
         (true, _) => Some(true),
@@ -274,7 +273,7 @@ fn lived(socket: &Socket<'_>) -> StateSet {
     }
 }
 
-/// What becomes of a socket after a look.
+/// The decision about a socket after a look.
 enum Verdict {
     /// It was seen.
     Here,

@@ -1,10 +1,9 @@
 //! Between which ends connections are.
 //!
-//! The kernel tells of a connection that was aborted without its local address and
-//! both ports.  They are kept here: two words a socket, since a machine has few
+//! The kernel's report of an aborted connection lacks the local address and both ports.  They are kept here: two words a socket, since a machine has few
 //! addresses of its own.
 //!
-//! Invariant: what is not known stays as the kernel told it.
+//! Invariant: unknown parts stay as the kernel reported them.
 
 use std::collections::HashMap;
 
