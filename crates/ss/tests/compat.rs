@@ -202,6 +202,43 @@ fn what_was_not_named_or_has_text_is_not_explained() {
     }
 }
 
+/// Whatever hinders a walk, the rows are those of a dump.
+#[test]
+fn what_cannot_be_walked_is_dumped() {
+    let run = |words: &[&str], unprivileged: bool| {
+        let mut command = if unprivileged {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set=-bpf,-sys_admin,-perfmon", OURS]);
+            command
+        } else {
+            Command::new(OURS)
+        };
+        command.args(words).output().expect("it runs")
+    };
+    let name = |way| ["-tln", "--source", way];
+    let [walk, netlink, proc] = ["walk", "netlink", "proc"].map(|way| run(&name(way), false));
+    assert_eq!((walk.stdout.len(), text(&netlink.stderr)), (netlink.stdout.len(), String::new()));
+    assert!(proc.status.success() && proc.stderr.is_empty());
+    // What only the kernel can tell.
+    let asked = run(&["-tan", "--source", "walk", "autobound"], false);
+    let said = text(&asked.stderr);
+    assert!(said.contains("dumped, not walked") && said.contains("autobound"), "{said}");
+    let wrong = run(&["-tan", "--source", "fast"], false);
+    assert!(!wrong.status.success(), "{wrong:?}");
+    assert_eq!(text(&wrong.stderr), "ss: --source cannot be \"fast\", only walk, netlink, proc\n");
+    if rustix::process::geteuid().is_root() && Command::new("setpriv").arg("--version").output().is_ok() {
+        let refused = run(&["-tln", "--source", "walk"], true);
+        let said = text(&refused.stderr);
+        assert_eq!(said, "ss: TCP sockets are dumped, not walked: needs CAP_BPF and CAP_PERFMON\n");
+        assert_eq!(refused.stdout.len(), netlink.stdout.len());
+        let hidden = format!("mount -t tmpfs none /sys/kernel/btf && exec {OURS} -tln --source walk");
+        let untyped = Command::new("unshare").args(["-m", "sh", "-c", &hidden]).output().expect("it runs");
+        let said = text(&untyped.stderr);
+        assert!(said.ends_with("the kernel does not describe its types (BTF)\n"), "{said}");
+        assert_eq!(untyped.stdout.len(), netlink.stdout.len());
+    }
+}
+
 #[test]
 fn who_may_not_ask_is_told_so() {
     for (words, family, protocol, title) in [("-San", 2, 132, "SCTP"), ("--vsock -an", 40, 0, "vsock")] {

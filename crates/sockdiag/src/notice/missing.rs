@@ -144,6 +144,14 @@ impl Missing {
     }
 }
 
+impl NoWalk {
+    /// Whether a walk would have been the better way, had it been possible; else a
+    /// dump was chosen.
+    pub(crate) fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Few { .. } | Self::Dearer(_) | Self::Asked(_))
+    }
+}
+
 impl fmt::Display for NoWalk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

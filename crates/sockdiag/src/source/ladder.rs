@@ -57,7 +57,7 @@ pub(super) fn dump(
                 let kind = DumpErrorKind::Walk(why);
                 return Err(DumpError { request: query.name(), rows_delivered: run.rows, kind });
             }
-            Err(why) if sources.tells_way || sources.way == Way::Walk => run.say(Notice::NotWalked { why }),
+            Err(why) if sources.tells_refusal(&why) => run.say(Notice::NotWalked { why }),
             Err(_) => {}
         }
     }

@@ -94,7 +94,7 @@ pub(crate) fn ahead(
     match is_chosen.and_then(|()| walk::ahead(query, inodes, access)) {
         Ok(shares) => shares,
         Err(why) => {
-            if sources.tells_way {
+            if sources.tells_refusal(&why) {
                 notices(Notice::NotWalked { why });
             }
             Vec::new()

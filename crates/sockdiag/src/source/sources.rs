@@ -18,6 +18,7 @@ use sockdiag_wire::ipproto::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP};
 
 use super::Access;
 use crate::model::{Family, Table};
+use crate::notice::NoWalk;
 use crate::sys::chosen;
 use crate::sys::secure::is_elevated;
 
@@ -131,6 +132,12 @@ impl Sources {
             way: Way::Best,
             tells_way: false,
         }
+    }
+
+    /// Whether it is said why there was no walk: to who asked for one always, else
+    /// where one was tried in vain.
+    pub(super) fn tells_refusal(&self, why: &NoWalk) -> bool {
+        self.way == Way::Walk || (self.tells_way && why.is_refusal())
     }
 
     /// A file below the root of /proc, e.g. `net/tcp`.

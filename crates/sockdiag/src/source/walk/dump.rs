@@ -12,6 +12,7 @@
 
 use std::ops::ControlFlow;
 
+use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use sockdiag_wire::bytecode::INET_DIAG_BC_AUTO;
 use sockdiag_wire::inet_diag::InetDiagMsg;
@@ -392,6 +393,9 @@ impl From<Refused> for NoWalk {
                 NoIterator::Types { what: "the kernel's clock does not tell its ticks".to_owned() }
             }
             Refused::Program(error) => NoIterator::Types { what: error.to_string() },
+            Refused::Call(_, Errno::PERM) | Refused::Load(LoadError { errno: Errno::PERM, .. }) => {
+                NoIterator::Privilege
+            }
             Refused::Load(LoadError { errno, log }) => {
                 NoIterator::Rejected { errno: errno.raw_os_error(), log }
             }
