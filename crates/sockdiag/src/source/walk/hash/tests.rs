@@ -178,7 +178,9 @@ fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random)
     let mut sockets = Sockets::new(&mut machine, count);
     if one_in > 0 {
         for connection in 0..TWINS {
-            twins(connection).into_iter().for_each(|at| machine.put(at, &[0; 0x100]));
+            for at in twins(connection) {
+                machine.put(at, &[0; 0x100]);
+            }
             sockets.insert(&mut machine, twins(connection)[0], connection % BUCKETS);
         }
     }
@@ -188,29 +190,30 @@ fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random)
     let mut records = Vec::new();
     for _ in 0..1000 {
         let mut left = rounds;
-        let result = machine.run(&insns, 0, &mut |machine, function, [one, ..]| match function as u32 {
-            35 => TASK_AT,
-            number if number == m.cast => {
-                if one_in > 0 && random.below(one_in) == 0 {
-                    if random.below(2) == 0 {
-                        sockets.replace(machine, random.below(TWINS));
-                        return one;
+        let result =
+            machine.run(&insns, 0, &mut |machine, function, [one, ..]| match function.cast_unsigned() {
+                35 => TASK_AT,
+                number if number == m.cast => {
+                    if one_in > 0 && random.below(one_in) == 0 {
+                        if random.below(2) == 0 {
+                            sockets.replace(machine, random.below(TWINS));
+                            return one;
+                        }
+                        let at = SOCKETS_AT + (still + random.below(count - still)) * 0x100;
+                        sockets.remove(machine, at);
+                        // Some stay away for a while.
+                        if random.below(3) > 0 {
+                            sockets.insert(machine, at, random.below(BUCKETS));
+                        }
                     }
-                    let at = SOCKETS_AT + (still + random.below(count - still)) * 0x100;
-                    sockets.remove(machine, at);
-                    // Some stay away for a while.
-                    if random.below(3) > 0 {
-                        sockets.insert(machine, at, random.below(BUCKETS));
-                    }
+                    one
                 }
-                one
-            }
-            number if number == m.loop_next => {
-                left = left.saturating_sub(1);
-                u64::from(left != 0)
-            }
-            _ => 0,
-        });
+                number if number == m.loop_next => {
+                    left = left.saturating_sub(1);
+                    u64::from(left != 0)
+                }
+                _ => 0,
+            });
         let result = result.expect("a run that ends") as u32;
         assert_ne!(result, step::NOTHING);
         let bytes =
