@@ -13,13 +13,13 @@
 //! buckets, and of a bucket
 //! - the list ended with the bucket's own number, so that no socket on the way had
 //!   moved to another bucket;
-//! - the list begins at its end as it did at its beginning, so that no socket was
-//!   put into it meanwhile: new ones come first;
+//! - the list begins at its end with the same two as at its beginning, so that no socket
+//!   was put into it meanwhile: new ones come first;
+//! - nothing led to its beginning, as a socket does that was put in again;
 //! - each socket had the same addresses, ports, hash, state, namespace and cookie
 //!   after it was copied as in the copy.
 //!
-//! Else the bucket is begun again.  So no socket is there twice either: one whose memory
-//! was used again for another in the same bucket came first in it.
+//! Else the bucket is begun again.
 //!
 //! Loops are `bpf_iter_num` (Linux 6.4), memory is read through `bpf_rdonly_cast`
 //! (Linux 6.2), all functions of the kernel.
@@ -50,7 +50,7 @@ pub(super) fn program(
     let mut assembler = Assembler::new();
     let a = &mut assembler;
     let p = Pieces::new(a, members, recipe, room);
-    let (listeners, found, end) = (a.label(), a.label(), a.label());
+    let [listeners, found, end, empty] = [(); 4].map(|()| a.label());
     p.find_tables(a, map);
     a.load_at(Width::U64, R1, HEADER, at(header::LISTENERS));
     a.jump_if(R1, Cond::Ne, 0, listeners);
@@ -68,6 +68,8 @@ pub(super) fn program(
     a.jump_if(SOCK, Cond::Set, 1, end);
     p.load(a, R3, SOCK, 0, Width::U64);
     a.store_at(Width::U64, HEADER, at(header::NODE), R3);
+    a.load_at(Width::U64, R1, HEADER, at(header::HEAD));
+    a.jump_if(R1, Cond::Eq, R3, p.again);
     a.add(SOCK, -(members.nulls_node as i32));
     p.choose(a);
     p.record(a);
@@ -82,8 +84,13 @@ pub(super) fn program(
     fence(a);
     Pieces::bucket(a);
     p.load(a, R1, R1, 0, Width::U64);
-    a.load_at(Width::U64, R2, HEADER, at(header::HEAD));
+    a.load_at(Width::U64, SOCK, HEADER, at(header::HEAD));
+    a.jump_if(R1, Cond::Ne, SOCK, p.again);
+    a.jump_if(SOCK, Cond::Set, 1, empty);
+    p.load(a, R1, SOCK, 0, Width::U64);
+    a.load_at(Width::U64, R2, HEADER, at(header::SECOND));
     a.jump_if(R1, Cond::Ne, R2, p.again);
+    a.bind(empty);
     a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
     a.store_at(Width::U64, HEADER, at(header::START), R1);
     p.next_bucket(a);
@@ -96,6 +103,9 @@ pub(super) fn program(
     p.load(a, R1, R1, 0, Width::U64);
     a.store_at(Width::U64, HEADER, at(header::HEAD), R1);
     a.store_at(Width::U64, HEADER, at(header::NODE), R1);
+    a.jump_if(R1, Cond::Set, 1, p.next);
+    p.load(a, R3, R1, 0, Width::U64);
+    a.store_at(Width::U64, HEADER, at(header::SECOND), R3);
     a.jump(p.next);
 
     a.bind(p.again);
@@ -109,3 +119,6 @@ pub(super) fn program(
     p.end(a);
     Ok(assembler.finish()?.insns)
 }
+
+#[cfg(test)]
+mod tests;

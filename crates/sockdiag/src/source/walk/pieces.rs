@@ -70,6 +70,8 @@ pub(super) mod header {
     pub(in super::super) const FENCE: usize = 19;
     /// One, as a list may end.
     pub(in super::super) const ONE: usize = 20;
+    /// What came second in it.
+    pub(in super::super) const SECOND: usize = 21;
     /// So many numbers.
     pub(in super::super) const LENGTH: usize = 22;
 }
