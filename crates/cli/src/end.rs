@@ -22,7 +22,7 @@ pub(crate) enum Status {
 
 /// Every status with its meaning, in order; one that means more than one thing stands twice.
 pub(crate) const STATUSES: &[Meaning] = &[
-    Meaning { status: Status::Done, of: &["top", "watch", "generate"], doc: "Success." },
+    Meaning { status: Status::Done, of: &["top", "watch", "generate"], doc: "The command succeeded." },
     Meaning { status: Status::Done, of: WAIT, doc: "The condition holds." },
     Meaning { status: Status::Done, of: DOCTOR, doc: "Nothing is wrong, or there is only information." },
     Meaning { status: Status::TimeUp, of: WAIT, doc: "The timeout expired before the condition held." },

@@ -154,7 +154,7 @@ fn top_shows_what_was_found_of_each_socket() {
     // What it finds is known behind the filter; others that show sockets have no doctor.
     for (words, why) in [
         ("top --once doctor.severity = 3", "cannot be used in a filter, since it is computed afterwards"),
-        ("watch --fields doctor.finding", "is shown by sockdiag top"),
+        ("watch --fields doctor.finding", "only sockdiag top can show what the doctor found"),
     ] {
         let out = namespace.command(OURS).args(words.split(' ')).stdin(Stdio::null()).output();
         let out = out.expect("it runs");

@@ -109,7 +109,7 @@ fn what_would_not_have_opened_does_not_end() {
 #[test]
 fn a_condition_on_processes_says_what_it_leaves_out() {
     let Some(namespace) = super::namespace() else { return };
-    for (words, said) in [("comm = sockdiag-none", "leaves them out"), ("sport > 1", "which are -")] {
+    for (words, said) in [("comm = sockdiag-none", "excludes them"), ("sport > 1", "(shown as -)")] {
         let child = started(&namespace, &format!("watch --interval 10s --for 1s {words}"));
         assert!(until(|| namespace.followers().is_ok_and(|followers| followers.len() == 1)));
         std::thread::sleep(Duration::from_millis(300));
@@ -193,7 +193,7 @@ fn what_cannot_go_together_is_refused_and_lists_are_given() {
         ("top --once comm ~ web", "try: 'comm = *web*'"),
         ("watch state estab", "try: state established"),
         ("top --once share.network > half", "such as 0.05 or 5%"),
-        ("top --interval 0", "longer than 0"),
+        ("top --interval 0", "more than 0"),
     ] {
         let out = super::run(&words.split(' ').collect::<Vec<_>>());
         assert_eq!((code(&out), out.stdout.len()), (2, 0), "{words}");

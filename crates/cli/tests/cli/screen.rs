@@ -145,7 +145,7 @@ fn every_key_of_the_help_does_what_it_says() {
     });
     // Help names every key.
     tmux.keys(&["?"]);
-    let help = tmux.shows("ended, with its last numbers");
+    let help = tmux.shows("ended, with its last values");
     for keys in [
         "PgUp",
         "Click",

@@ -96,7 +96,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("looks = 1", "looks = 4", &["1, 2 or 3 looks"]),
         ("looks = 1", "looks = 1\nleast = [\"count\"]", &["rule mine: least:", "has no >"]),
         ("looks = 1", "lookz = 1", &["lookz", "unknown field"]),
-        ("looks = 1", "looks = 1\nagain = \"rtt > 1ms\"", &["only a rule of 3 looks"]),
+        ("looks = 1", "looks = 1\nagain = \"rtt > 1ms\"", &["only a rule with 3 looks"]),
         ("I say so", " ", &["needs a source"]),
         ("[\"remote.addr\"]", "[\"remote.adr\"]", &["rule mine: group:", "remote.adr"]),
         ("meaning = \"Far.\"", "meaning = \"\"", &["meaning: it says nothing"]),
@@ -117,7 +117,7 @@ fn thresholds_are_in_order() {
     read(&catalog, "mine.toml", &critical(">= 200000")).map(|_| ()).expect("it is worse");
     for at in [">= 1000", "<= 200000"] {
         let error = read(&catalog, "mine.toml", &critical(at)).map(|_| ()).expect_err(at);
-        assert!(error.contains("nearer"), "{error}");
+        assert!(error.contains("more extreme"), "{error}");
     }
     let error = read(&catalog, "mine.toml", &format!("{RULE}{RULE}")).map(|_| ()).expect_err("twice");
     assert!(error.contains("it is defined twice"), "{error}");

@@ -138,7 +138,7 @@ fn what_cannot_be_judged_is_told_with_the_reason() {
     let not_judged = doctor.not_judged(TableSet::only(sockdiag_facts::Table::Tcp), true);
     let why = |id: &str| not_judged.iter().find(|left| left.id == id).map(|left| left.why.as_str());
     assert_eq!(why("udp-receive-drops"), Some("none of its tables was read"));
-    assert!(why("local-queue-repeats").is_some_and(|why| why.contains("does not tell")));
+    assert!(why("local-queue-repeats").is_some_and(|why| why.contains("does not report")));
     assert_eq!((why("listen-drops"), why("retransmits")), (None, None));
     let mut without = Doctor::of(&Catalog::extended(), rules());
     without.judge_others(&[], &[]);
