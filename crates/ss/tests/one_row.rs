@@ -390,7 +390,8 @@ fn without_its_row_a_field_cannot_be_tested() {
     assert!(tried > 100, "only {tried} operands");
 }
 
-/// The file that says what a field is and the one that reads it off the wire.  Counters
+/// The file that says what a field is and the one that reads it off the wire.  The walk,
+/// which writes messages in the kernel's place, knows its members by the kernel's names.  Counters
 /// that are kept from look to look have a row of their own in the table of counters; this
 /// is none.
 #[test]
@@ -401,7 +402,8 @@ fn nothing_else_knows_a_field() {
         look_for("rcv_ssthresh", &crates.join(name).join("src"), &mut knowing);
     }
     knowing.sort();
-    let knowing: Vec<_> = knowing.iter().map(|path| path.strip_prefix(crates).expect("below it")).collect();
+    let knowing = knowing.iter().map(|path| path.strip_prefix(crates).expect("below it"));
+    let knowing: Vec<_> = knowing.filter(|path| !path.starts_with("sockdiag/src/source/walk")).collect();
     assert_eq!(
         knowing,
         [Path::new("facts/src/fields/tcp/loss.rs"), Path::new("wire/src/tcp_info.rs")],

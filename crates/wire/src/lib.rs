@@ -16,6 +16,7 @@ pub mod bytes;
 pub mod cc_info;
 pub mod errno;
 pub mod inet_diag;
+pub mod inet_fixed;
 pub mod inet_req;
 pub mod ipproto;
 pub mod layout;

@@ -32,7 +32,7 @@ fn sentences_count_right_and_quote_safely() {
         ),
         (
             Notice::HeldByThreads { sockets: 1, threads: vec![(4, 5)] },
-            "1 socket held by a thread alone, which -T shows (process 4, thread 5)",
+            "1 socket held only by a thread other than the main one; -T lists threads (process 4, thread 5)",
         ),
         (
             Notice::NamespacesUnseen {

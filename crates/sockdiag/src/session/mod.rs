@@ -65,6 +65,8 @@ pub struct Session {
     held: Held,
     /// Notices from before the first poll.
     early: Vec<Notice>,
+    /// Whether one walk tells of several namespaces, once that was decided.
+    walks_ahead: Option<bool>,
     /// Whether holders are looked for, where they were asked for.
     looks_for_holders: bool,
     /// Whether a poll was made.
@@ -184,6 +186,7 @@ impl Session {
             destroyer: None,
             held: Held::default(),
             early,
+            walks_ahead: None,
             looks_for_holders: true,
             polled: false,
             observed: false,
@@ -392,7 +395,7 @@ impl Session {
             learn_ports(&mut pipeline, &mut self.scopes);
         }
         let ahead = match self.instead.as_slice() {
-            [] => {
+            [] if self.walks_ahead != Some(false) => {
                 let query = Query {
                     lean: self.lean,
                     storages: self.storages.clone(),
@@ -402,6 +405,10 @@ impl Session {
             }
             _ => Vec::new(),
         };
+        let are_several = self.scopes.all().len() > 1;
+        if self.walks_ahead.is_none() && are_several {
+            self.walks_ahead = Some(!ahead.is_empty());
+        }
         let most = scopes::most_kept();
         'scopes: for (number, scope) in self.scopes.all_mut().iter_mut().enumerate() {
             if !scope.listed {
@@ -413,6 +420,10 @@ impl Session {
                 // One that ended meanwhile has no sockets.
                 if !is_known && !scope.access.is_there() {
                     continue;
+                }
+                if are_several && !is_known {
+                    // One walk for all was dearer than dumps: it is not weighed for each.
+                    scope.access.keep_sockets(0);
                 }
                 pipeline.enter(number as u32, gate(number));
             }

@@ -19,6 +19,8 @@ pub struct Access {
     opener: Opener,
     diag: Option<Netlink>,
     walker: Option<Box<Walker>>,
+    /// How many TCP sockets there were, as far as that is known.
+    sockets: Option<u64>,
 }
 
 impl Access {
@@ -29,7 +31,7 @@ impl Access {
 
     /// To those of another namespace.
     pub(crate) fn to(opener: Opener) -> Self {
-        Self { opener, diag: None, walker: None }
+        Self { opener, diag: None, walker: None, sockets: None }
     }
 
     /// Where things of the namespace are opened.
@@ -68,6 +70,16 @@ impl Access {
         }
         // Without netlink there is text to read.
         self.diag.is_some() || self.opener.run(|| ()).is_ok()
+    }
+
+    /// How many TCP sockets there were at the last dump, or were counted before it.
+    pub(super) fn sockets(&self) -> Option<u64> {
+        self.sockets
+    }
+
+    /// Keeps how many TCP sockets there are, so that nobody counts them again.
+    pub(crate) fn keep_sockets(&mut self, sockets: u64) {
+        self.sockets = Some(sockets);
     }
 
     /// Takes the loaded walk that was kept, if any.

@@ -47,8 +47,9 @@ pub(super) fn dump(
         let is_chosen = if sources.way == Way::Best { walk::pays(query, run.access) } else { Ok(()) };
         match is_chosen.and_then(|()| run.walk(families)) {
             Ok(walked) => {
+                let walk::Walked { sockets, looked_up } = walked;
+                run.access.keep_sockets(sockets);
                 if sources.tells_way {
-                    let walk::Walked { sockets, looked_up } = walked;
                     notices(Notice::Walked { sockets, looked_up });
                 }
                 return Ok(());
@@ -62,7 +63,12 @@ pub(super) fn dump(
         }
     }
     let failure = match run.netlink(families, ASIDE_BYTES) {
-        Ok(()) => return Ok(()),
+        Ok(()) => {
+            if query.table == Table::Tcp {
+                run.access.keep_sockets(run.rows);
+            }
+            return Ok(());
+        }
         Err(failure) => failure,
     };
     let error = DumpError { request: query.name(), rows_delivered: run.rows, kind: failure.kind };

@@ -85,7 +85,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::HeldByThreads { sockets: 1, threads: vec![(7, 8)] },
-            b"ss: 1 socket held by a thread alone, which -T shows (process 7, thread 8)\n",
+            b"ss: 1 socket held only by a thread other than the main one; -T lists threads (process 7, thread 8)\n",
             true,
         ),
         (
