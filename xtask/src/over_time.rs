@@ -119,6 +119,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
 }
 
+/// The dump that figures are compared with; `ss` by itself would walk the kernel's tables.
+pub(crate) const DUMP: &str = "--source netlink -tani";
+
 /// Frames that are measured, and the dump that has the same facts.
 struct Kind {
     name: &'static str,
@@ -129,9 +132,9 @@ struct Kind {
 }
 
 const KINDS: [Kind; 2] = [
-    Kind { name: "top --limit 20", words: " --limit 20", dump: "-tani", shows_all: false },
+    Kind { name: "top --limit 20", words: " --limit 20", dump: DUMP, shows_all: false },
     // Who holds each socket is looked up and printed, too.
-    Kind { name: "top", words: "", dump: "-tani", shows_all: true },
+    Kind { name: "top", words: "", dump: DUMP, shows_all: true },
 ];
 
 /// Two looks and more by the doctor, all of the run.
@@ -195,7 +198,7 @@ impl Tools {
             }
         }
         for _ in 0..plan.runs {
-            doctor.dumps.push(cost(&self.ss, "-tani")?.cpu().as_secs_f64());
+            doctor.dumps.push(cost(&self.ss, DUMP)?.cpu().as_secs_f64());
             // Its status says what it found.
             let run = measure::run_any(&mut command(&self.sockdiag, DOCTOR, &namespace))?;
             doctor.frames.push(run.cpu().as_secs_f64());
@@ -232,7 +235,7 @@ impl Tools {
         let (run, dump) = (median(doctor.frames), 2.0 * median(doctor.dumps));
         figures.push(Figure {
             what: format!(
-                "`{DOCTOR}` ({:.0} ms) in two `ss -tani` ({:.0} ms), {sockets} sockets",
+                "`{DOCTOR}` ({:.0} ms) in two `ss {DUMP}` ({:.0} ms), {sockets} sockets",
                 run * 1e3,
                 dump * 1e3
             ),

@@ -20,7 +20,7 @@ use sockdiag_testkit::measure;
 use sockdiag_testkit::netns::Namespace;
 
 use crate::bench::{build, build_sockdiag};
-use crate::over_time::{Figure, median};
+use crate::over_time::{DUMP, Figure, median};
 use crate::tmux::Tmux;
 
 /// For the list of chores.
@@ -63,7 +63,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let mut dumps = Vec::new();
     for _ in 0..5 {
         let mut command = namespace.command(&ss);
-        command.arg("-tani").stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(DUMP.split(' ')).stdin(Stdio::null()).stdout(Stdio::null());
         dumps.push(measure::run(&mut command)?.cpu().as_secs_f64());
     }
     let dump = median(dumps);
@@ -80,7 +80,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         let (idle, written) = tmux.over(Duration::from_secs(seconds))?;
         figures.push(Figure {
             what: format!(
-                "a second of `{name}` ({:.0} ms) in dumps of `ss -tani` ({:.0} ms), {all} sockets",
+                "a second of `{name}` ({:.0} ms) in dumps of `ss {DUMP}` ({:.0} ms), {all} sockets",
                 idle * 1e3,
                 dump * 1e3
             ),

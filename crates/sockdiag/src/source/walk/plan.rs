@@ -18,6 +18,9 @@ use crate::source::contract::Query;
 
 /// Below so many sockets a dump costs less than loading a program.
 const FEW: u64 = 25_000;
+/// Why whole replies come from dumps: whoever reads them looks at the sockets again, which
+/// takes a cookie each, and a walk gives none.
+const WHOLE: &str = "it gives each socket a cookie, which whoever looks again needs";
 /// No more of a file of counters is read.
 const LONGEST: u64 = 16 << 10;
 
@@ -27,6 +30,9 @@ const LONGEST: u64 = 16 << 10;
 /// Why a dump is the better way.
 pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), NoWalk> {
     can_tell(query)?;
+    if !query.lean {
+        return Err(NoWalk::Dearer(WHOLE));
+    }
     if query.programs.modern.is_some() || query.programs.classic.is_some() {
         return Err(NoWalk::Dearer("the kernel filters"));
     }
@@ -47,6 +53,9 @@ pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), 
 /// Why dumps are the better way.
 pub(in crate::source) fn pays_for(namespaces: usize, query: &Query, access: &Access) -> Result<(), NoWalk> {
     can_tell(query)?;
+    if !query.lean {
+        return Err(NoWalk::Dearer(WHOLE));
+    }
     let text = read(access, "/proc/net/sockstat");
     let sockets = counted_as(&["alloc"], &text);
     let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
@@ -111,11 +120,13 @@ mod tests {
     #[test]
     fn a_small_table_is_dumped_and_so_is_what_the_kernel_filters() {
         let access = &mut Access::here();
-        let query = Query::of(Table::Tcp);
+        let query = Query { lean: true, ..Query::of(Table::Tcp) };
         assert!(matches!(pays(&query, access), Err(NoWalk::Few { sockets }) if sockets < FEW));
         // What is known is not counted again.
         access.keep_sockets(FEW);
         assert!(pays(&query, access).is_ok());
+        let whole = Query { lean: false, ..query.clone() };
+        assert!(matches!(pays(&whole, access), Err(NoWalk::Dearer(WHOLE))));
         let programs = Programs { modern: None, classic: Some(vec![0; 8]) };
         assert!(matches!(pays(&Query { programs, ..query.clone() }, access), Err(NoWalk::Dearer(_))));
         let states = StateSet::only(State::Listen);
