@@ -46,6 +46,9 @@ fn measure() {
 
 #[test]
 fn it_finds_what_we_hold() {
+    if !rustix::process::geteuid().is_root() {
+        sockdiag_testkit::skip!("only root runs a program in the kernel");
+    }
     let mut walk = opened(Wants::IDENTITY);
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let hold: Vec<_> = (0..100)
