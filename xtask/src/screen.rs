@@ -32,7 +32,7 @@ second of it 1.3 times the processor time of `ss -tani` on the same sockets; not
 written while nothing changes; 4 kB a second while all that is visible does; a key
 answered within 50 ms.  Takes tmux.
 --sockets N      sockets (100000)
---seconds S      how long each is watched (10).";
+--seconds S      how long each is watched (25).";
 
 /// Processor time of a second, in that of the dump.
 const SECOND: f64 = 1.3;
@@ -47,7 +47,8 @@ const BUSY: usize = 40;
 
 /// Does it.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
-    let (mut sockets, mut seconds) = (100_000_u32, 10_u64);
+    // Processes are looked for every five of them.
+    let (mut sockets, mut seconds) = (100_000_u32, 25_u64);
     for pair in words.chunks(2) {
         match (pair.first().map(String::as_str), pair.get(1).and_then(|value| value.parse().ok())) {
             (Some("--sockets"), Some(value)) => sockets = value,
