@@ -199,16 +199,13 @@ impl<'d> Items<'d> {
         };
         self.found.insert(path.to_owned(), kind);
         self.each(item.of, &inner["variants"], &mut |all, variant| all.put(path, variant, "variant"));
-        self.each(item.of, &inner["kind"]["plain"]["fields"], &mut |all, field| {
-            if field.is_public() {
-                all.put(path, field, "field");
-            }
-        });
-        self.each(item.of, &inner["kind"]["tuple"], &mut |all, field| {
-            if field.is_public() {
-                all.put(path, field, "field");
-            }
-        });
+        for fields in [&inner["kind"]["plain"]["fields"], &inner["kind"]["tuple"]] {
+            self.each(item.of, fields, &mut |all, field| {
+                if field.is_public() {
+                    all.put(path, field, "field");
+                }
+            });
+        }
         self.each(item.of, &inner["impls"], &mut |all, block| {
             let (_, block_of) = block.inner();
             if block_of["trait"].is_null() {

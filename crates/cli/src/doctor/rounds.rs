@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockdiag::fields::Catalog;
-use sockdiag::model::{Around, Descriptors, Diagnosed, Join, Row, Selected, Socket, StateSet, Window};
+use sockdiag::model::{Around, Diagnosed, Names, Row, Selected, StateSet, Window};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{FrameSink, Seen};
 use sockdiag::{Observer, Session};
@@ -65,34 +65,6 @@ impl Known {
 
 /// Answers only questions about findings.
 impl Around for Known {
-    fn gained(&self, _: &str, _: &str) -> Option<u64> {
-        None
-    }
-    fn seconds(&self) -> Option<f64> {
-        None
-    }
-    fn level(&self, _: &str, _: &str) -> Option<u64> {
-        None
-    }
-    fn setting(&self, _: &str, _: usize) -> Option<i64> {
-        None
-    }
-    fn setting_text(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-    fn ephemeral_ports(&self) -> Option<u32> {
-        None
-    }
-    fn joined(&self, _: Join, _: &Socket<'_>) -> Option<f64> {
-        None
-    }
-    fn descriptors(&self) -> Option<Descriptors<'_>> {
-        None
-    }
-    fn unseen(&self) -> Option<u64> {
-        None
-    }
-
     fn diagnosed(&self, netns: u64, cookie: u64) -> Option<Diagnosed<'_>> {
         let worst = self.of(netns, cookie).next()?;
         let severity = match worst.severity {
@@ -103,6 +75,12 @@ impl Around for Known {
         let count = u32::try_from(self.of(netns, cookie).count()).unwrap_or(u32::MAX);
         Some(Diagnosed { id: &worst.id, severity, count })
     }
+}
+
+/// The row, with the findings lent to it where there are some.
+pub(crate) fn lent<'r>(found: Option<&'r Known>, row: &Row<'r>) -> Row<'r> {
+    let around = found.map(|known| known as &dyn Around);
+    Row { names: Names { around, ..row.names }, ..*row }
 }
 
 /// The findings of the last round, or why there are none.
@@ -118,8 +96,8 @@ impl Desk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn put(&self, known: Option<Answer>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    fn put(&self, answer: Answer) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
     }
 }
 
@@ -155,7 +133,7 @@ impl Rounds {
         thread::spawn(move || {
             if let Err(end) = serve(&of, &put, &stopped) {
                 let text = end.text.unwrap_or_default();
-                put.put(Some(Err(text.trim_start_matches("sockdiag: ").trim_end().to_owned())));
+                put.put(Err(text.trim_start_matches("sockdiag: ").trim_end().to_owned()));
             }
         });
         Self { subject, desk, _stop: stop }
@@ -199,7 +177,7 @@ fn serve(subject: &Subject, desk: &Desk, stopped: &Receiver<()>) -> Result<(), E
             doctor.begin(Some(looks::between(window, frame.window)));
             // If the third look fails, the findings are reported without it.
             let _ = looks::third(&mut doctor, netns, subject.selected, &visited);
-            desk.put(Some(Ok(Arc::new(Known::new(doctor.findings())))));
+            desk.put(Ok(Arc::new(Known::new(doctor.findings()))));
         }
         before = Some(Begun { doctor: next, looked, window: frame.window });
         let pause = if is_first { FIRST } else { EVERY };

@@ -17,7 +17,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Choice, Needs};
-use sockdiag::model::{Around, Names, Row, Selected};
+use sockdiag::model::{Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::past::CounterSet;
@@ -29,7 +29,7 @@ use sockdiag_render::json::{Form, Header, Json, Opening, Trailer};
 use sockdiag_render::lead::Lead;
 use sockdiag_screen::{COUNT, counted};
 
-use crate::doctor::rounds::{Known, Rounds, Subject};
+use crate::doctor::rounds::{Known, Rounds, Subject, lent};
 use crate::end::End;
 use crate::options::{self, Asked};
 use crate::output::{Stdout, write_all};
@@ -399,8 +399,7 @@ impl FrameSink for Page<'_> {
     type Error = io::Error;
 
     fn row(&mut self, _: Seen, row: &Row<'_>) -> io::Result<()> {
-        let around = self.found.as_deref().map(|known| known as &dyn Around);
-        let row = &Row { names: Names { around, ..row.names }, ..*row };
+        let row = &lent(self.found.as_deref(), row);
         match &mut self.sheet {
             Sheet::Columns(columns) => self.rank.take(row, |out| {
                 columns.keep(row, out);

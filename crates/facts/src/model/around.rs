@@ -56,40 +56,57 @@ pub struct Diagnosed<'a> {
     pub count: u32,
 }
 
-/// What is so around a socket.
+/// What is so around a socket.  Whoever lends it answers what it knows; the rest is `None`.
 pub trait Around: Sync {
     /// What a counter of the namespace gained between its two readings, by its group
     /// and name in /proc/net/netstat, snmp or snmp6 (`TcpExt`, `ListenOverflows`).
-    fn gained(&self, group: &str, name: &str) -> Option<u64>;
+    fn gained(&self, _group: &str, _name: &str) -> Option<u64> {
+        None
+    }
 
     /// The time between the two readings, in seconds.
-    fn seconds(&self) -> Option<f64>;
+    fn seconds(&self) -> Option<f64> {
+        None
+    }
 
     /// A number of /proc/net/sockstat, by its line and word (`TCP`, `orphan`).
-    fn level(&self, group: &str, name: &str) -> Option<u64>;
+    fn level(&self, _group: &str, _name: &str) -> Option<u64> {
+        None
+    }
 
     /// A number of a sysctl, by its name and its place among several.
-    fn setting(&self, name: &str, place: usize) -> Option<i64>;
+    fn setting(&self, _name: &str, _place: usize) -> Option<i64> {
+        None
+    }
 
     /// The text of a sysctl.
-    fn setting_text(&self, name: &str) -> Option<&[u8]>;
+    fn setting_text(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
 
     /// Ephemeral ports that the namespace gives away, less the reserved ones.
-    fn ephemeral_ports(&self) -> Option<u32>;
+    fn ephemeral_ports(&self) -> Option<u32> {
+        None
+    }
 
     /// What the other sockets add up to for one.
-    fn joined(&self, join: Join, socket: &Socket<'_>) -> Option<f64>;
+    fn joined(&self, _join: Join, _socket: &Socket<'_>) -> Option<f64> {
+        None
+    }
 
     /// The process that the row is about, where it is about one.
-    fn descriptors(&self) -> Option<Descriptors<'_>>;
+    fn descriptors(&self) -> Option<Descriptors<'_>> {
+        None
+    }
 
     /// How many things could not be seen.
-    fn unseen(&self) -> Option<u64>;
+    fn unseen(&self) -> Option<u64> {
+        None
+    }
 
     /// What was found of the socket of this cookie, in the namespace of this inode; `None`
     /// for nothing, and where nobody has judged yet.
-    fn diagnosed(&self, netns: u64, cookie: u64) -> Option<Diagnosed<'_>> {
-        let (..) = (netns, cookie);
+    fn diagnosed(&self, _netns: u64, _cookie: u64) -> Option<Diagnosed<'_>> {
         None
     }
 }

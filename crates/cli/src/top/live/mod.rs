@@ -157,9 +157,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     let base = Asked { words: Vec::new(), file: None, ..asked.clone() };
     asked.file = None;
     let plan = Plan::of(&state, selected);
-    let rounds = needs.has(Needs::FINDINGS).then(|| Rounds::start(Subject::new(&asked, selected)));
-    let found = rounds.as_ref().map(|rounds| rounds.desk().clone());
-    let poller = poller::start(session, plan, interval, desk.clone(), found);
+    let poller = poller::start(session, plan, interval, desk.clone());
     // Thousands of names, of which the first look knows nothing.
     state.offer(complete::filter_word_list(), view::fields(&selected));
     let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
@@ -185,7 +183,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
         are_many: None,
         asked_more: None,
         awaits_more: false,
-        rounds,
+        rounds: None,
         desk,
         poller,
         events,
@@ -232,6 +230,7 @@ struct Live {
 impl Live {
     /// Serves events until the end; the signal that brought it about.
     fn serve(&mut self, inbox: &Receiver<Event>) -> std::io::Result<Option<i32>> {
+        self.judge();
         self.draw()?;
         while let Ok(event) = inbox.recv() {
             let mut event = Some(event);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockdiag::fields::{Choice, Needs};
-use sockdiag::model::{Around, Names, Row, Selected};
+use sockdiag::model::{Row, Selected};
 use sockdiag::notice::Notice;
 use sockdiag::observer::{Frame, FrameSink, Seen};
 use sockdiag::source::DumpError;
@@ -95,13 +95,7 @@ impl Desk {
 }
 
 /// Starts to look; what is sent to it is heard between looks.
-pub(super) fn start(
-    session: Session,
-    plan: Plan,
-    interval: Duration,
-    desk: Desk,
-    found: Option<rounds::Desk>,
-) -> Sender<Said> {
+pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk) -> Sender<Said> {
     let (tell, inbox) = mpsc::channel();
     thread::spawn(move || {
         let observer = Observer::new(session);
@@ -112,7 +106,7 @@ pub(super) fn start(
             plan,
             interval,
             desk,
-            found,
+            found: None,
             previous,
             stays: u8::try_from(stays).unwrap_or(5),
             begun: Instant::now(),
@@ -294,8 +288,7 @@ impl FrameSink for Gather {
             Seen::Closed => Mark::Gone(0),
             _ => Mark::Known,
         };
-        let around = self.found.as_deref().map(|known| known as &dyn Around);
-        let row = &Row { names: Names { around, ..row.names }, ..*row };
+        let row = &rounds::lent(self.found.as_deref(), row);
         self.builder.row(mark, row);
         if let Some(id) = self.wanted
             && row.cookie() == Some(id.cookie)

@@ -24,21 +24,29 @@ const WHOLE: &str = "it gives each socket a cookie, which whoever looks again ne
 /// No more of a file of counters is read.
 const LONGEST: u64 = 16 << 10;
 
+/// Whether a walk tells what is asked, of sockets that nobody looks at again.
+fn can_pay(query: &Query) -> Result<(), NoWalk> {
+    can_tell(query)?;
+    if query.lean { Ok(()) } else { Err(NoWalk::Dearer(WHOLE)) }
+}
+
+/// Whether only sockets are asked for over which a dump does not pass connections: no
+/// table holds a closed one.
+fn is_about_listeners(query: &Query) -> bool {
+    let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
+    query.states.minus(listening).is_empty()
+}
+
 /// Whether a walk tells what is asked, and for less than a dump.
 ///
 /// # Errors
 /// Why a dump is the better way.
 pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), NoWalk> {
-    can_tell(query)?;
-    if !query.lean {
-        return Err(NoWalk::Dearer(WHOLE));
-    }
+    can_pay(query)?;
     if query.programs.modern.is_some() || query.programs.classic.is_some() {
         return Err(NoWalk::Dearer("the kernel filters"));
     }
-    // No table holds a closed socket.
-    let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
-    if query.states.minus(listening).is_empty() {
+    if is_about_listeners(query) {
         return Err(NoWalk::Dearer("a dump of listeners passes over connections"));
     }
     let sockets = access.sockets().unwrap_or_else(|| counted(access));
@@ -52,14 +60,10 @@ pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), 
 /// # Errors
 /// Why dumps are the better way.
 pub(in crate::source) fn pays_for(namespaces: usize, query: &Query, access: &Access) -> Result<(), NoWalk> {
-    can_tell(query)?;
-    if !query.lean {
-        return Err(NoWalk::Dearer(WHOLE));
-    }
+    can_pay(query)?;
     let text = read(access, "/proc/net/sockstat");
     let sockets = counted_as(&["alloc"], &text);
-    let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
-    let passed_over = if query.states.minus(listening).is_empty() { 0 } else { sockets };
+    let passed_over = if is_about_listeners(query) { 0 } else { sockets };
     // In microseconds: a dump of nothing, and what each socket of another namespace
     // takes of it; loading the programs, and what each socket takes of the walk.
     let dumps = (namespaces as u64).saturating_mul(200 + passed_over / 18);
