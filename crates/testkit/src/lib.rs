@@ -39,6 +39,7 @@ pub mod churn;
 pub mod compare;
 pub mod guest;
 pub mod holders;
+pub mod listener;
 pub mod maps;
 pub mod measure;
 pub mod netns;

@@ -5,11 +5,12 @@
 //! that has nothing else to do).
 
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::measure;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
@@ -34,9 +35,9 @@ fn started(namespace: &Namespace, words: &str) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("{words}: {error}"))
 }
 
-fn listener(namespace: &Namespace) -> (TcpListener, u16) {
+fn listener(namespace: &Namespace) -> (Listener, u16) {
     within(namespace, || {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
+        let listener = Listener::bind("127.0.0.1:0").expect("lo is up");
         let port = listener.local_addr().expect("it is bound").port();
         (listener, port)
     })
@@ -146,7 +147,7 @@ fn more_than_one_service_is_a_status_of_its_own() {
     assert!(said.contains(&one.1.to_string()) && said.contains(&two.1.to_string()), "{said}");
     assert_ends(&namespace, &format!("--any {both}"), 0);
     // At several addresses it is one.
-    let again = within(&namespace, || TcpListener::bind(("127.0.0.2", one.1)).expect("lo has all of 127/8"));
+    let again = within(&namespace, || Listener::bind(("127.0.0.2", one.1)).expect("lo has all of 127/8"));
     assert_ends(&namespace, &format!("sport = :{}", one.1), 0);
     drop(again);
 }
@@ -275,7 +276,7 @@ fn who_binds_and_listens_is_seen_soon_and_never_connected_to() {
             let socket = socket.expect("a socket");
             bind(&socket, &"127.0.0.1:0".parse::<std::net::SocketAddrV4>().expect("an address"))
                 .expect("free");
-            let listener = TcpListener::from(socket);
+            let listener = std::net::TcpListener::from(socket);
             let port = listener.local_addr().expect("it is bound").port();
             (listener, port)
         });

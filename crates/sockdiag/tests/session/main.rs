@@ -25,13 +25,14 @@ mod told;
 mod transfers;
 mod world;
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::ops::ControlFlow::Continue;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use sockdiag::{Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table};
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::until;
 
@@ -45,19 +46,19 @@ fn all(tables: &[Table]) -> Sockets {
 }
 
 /// A listener in the namespace that the calling thread is in.
-fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").expect("lo is up")
+fn listener() -> Listener {
+    Listener::bind("127.0.0.1:0").expect("lo is up")
 }
 
 /// A listener and a connection to it, where the calling thread is.
-fn connection() -> (TcpListener, TcpStream, TcpStream) {
+fn connection() -> (Listener, TcpStream, TcpStream) {
     let listener = listener();
     let client = TcpStream::connect(addr(&listener)).expect("loopback");
     let (server, _) = listener.accept().expect("it came");
     (listener, client, server)
 }
 
-fn addr(listener: &TcpListener) -> SocketAddr {
+fn addr(listener: &Listener) -> SocketAddr {
     listener.local_addr().expect("it is bound")
 }
 

@@ -2,12 +2,13 @@
 //! namespaces.
 
 use std::fs;
-use std::net::{Ipv6Addr, SocketAddrV6, TcpListener};
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use sockdiag::notice::Notice;
 use sockdiag::{AskError, OwnedRow, OwnedValue, PollError, Session, Sockets, Table};
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::{Namespace, SECOND};
 
 use super::{Rows, all, inode, inodes, listener, poll, within, world};
@@ -34,7 +35,7 @@ fn an_interface_may_be_renamed() {
     let rename = |index: u32, to: &str| namespace.rename(index, to).unwrap_or_else(|why| panic!("{why}"));
     // Bound to the device, as its address is the link's own.
     let at = SocketAddrV6::new("fe80::1".parse::<Ipv6Addr>().expect("an address"), 0, 0, SECOND);
-    let bound = within(&namespace, || TcpListener::bind(at)).expect("its address");
+    let bound = within(&namespace, || Listener::bind(at)).expect("its address");
     let other = within(&namespace, listener);
     let (on_device, on_none) = (bound, other);
     let (bound, other) = (inode(&on_device), inode(&on_none));
@@ -91,7 +92,7 @@ fn namespaces_come_and_go_and_change_names() {
 }
 
 /// One more, with a listener in it.
-fn made() -> (Namespace, TcpListener, u32) {
+fn made() -> (Namespace, Listener, u32) {
     let namespace = Namespace::new().unwrap_or_else(|why| panic!("{why}"));
     let listener = within(&namespace, listener);
     let inode = inode(&listener);

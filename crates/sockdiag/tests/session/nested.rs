@@ -2,13 +2,14 @@
 //! each is answered from where it was asked.
 
 use std::cell::Cell;
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::ops::ControlFlow::Continue;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, ipproto, socket};
 use sockdiag::namespaces::{self, Entered};
 use sockdiag::{Event, Session, Sockets, Table, Verdict};
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::Namespace;
 
 use super::{addr, all, connection, inode, inodes, listener, within};
@@ -20,7 +21,7 @@ struct Places {
     away: [Namespace; 2],
     words: [String; 2],
     /// Of home, and of the others.
-    listeners: [TcpListener; 3],
+    listeners: [Listener; 3],
 }
 
 impl Places {

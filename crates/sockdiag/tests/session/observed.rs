@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use std::time::Duration;
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use sockdiag::observer::Gone;
 use sockdiag::{Frame, FrameSink, Observer, Row, Seen, Sockets, StateSet, Table, Value};
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::until;
 
@@ -164,7 +165,7 @@ fn who_held_a_connection_is_known_at_its_end() {
 
 /// Makes short connections, both ends in the namespace of the calling thread; each has
 /// two ends that end.
-fn churn(passive: &TcpListener, count: u64) {
+fn churn(passive: &Listener, count: u64) {
     for number in 0..count {
         let mut active = TcpStream::connect(addr(passive)).expect("loopback");
         let (end, _) = passive.accept().expect("it came");

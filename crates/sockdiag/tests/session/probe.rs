@@ -1,8 +1,7 @@
 //! A probe finds listeners wherever they are bound, and nothing else.
 
-use std::net::TcpListener;
-
 use sockdiag::{Probe, Sockets, StateSet, Table};
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::Namespace;
 
 use super::{connection, within};
@@ -20,7 +19,7 @@ fn a_listener_is_found_at_any_address_of_the_namespace() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
     within(&namespace, || {
         for address in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"] {
-            let listener = TcpListener::bind(format!("{address}:0")).expect("lo is up");
+            let listener = Listener::bind(format!("{address}:0")).expect("lo is up");
             let port = listener.local_addr().expect("it is bound").port();
             let mut probe = probe(&format!("sport = :{port}")).expect("one port");
             assert_eq!(probe.finds(), Some(true), "{address}");

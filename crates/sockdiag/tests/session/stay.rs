@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use sockdiag::fields::{Catalog, Needs};
@@ -11,6 +11,7 @@ use sockdiag::model::TableSet;
 use sockdiag::observer::Gone;
 use sockdiag::{Frame, FrameSink, Observer, Row, Seen, Sockets, Table};
 use sockdiag_testkit::holders::Holder;
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::until;
 
@@ -65,13 +66,13 @@ fn is_clock(name: &str) -> bool {
 }
 
 struct Made {
-    _listeners: [TcpListener; 2],
+    _listeners: [Listener; 2],
     ends: Vec<TcpStream>,
 }
 
 /// Both ends of IPv4 and IPv6 connections in several states, with data in queues.
 fn sockets() -> Made {
-    let listeners = [listener(), TcpListener::bind("[::1]:0").expect("loopback")];
+    let listeners = [listener(), Listener::bind("[::1]:0").expect("loopback")];
     let mut ends = Vec::new();
     for number in 0..70 {
         let passive = &listeners[number % 2];

@@ -2,7 +2,7 @@
 //! they ended, and how many ports are in use towards where they go.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use rustix::net::sockopt::{set_socket_linger, set_tcp_user_timeout};
 use sockdiag::{
     FrameSink, Observer, OwnedRow, OwnedValue, Row, Seen, Sockets, State, StateSet, Table, Value,
 };
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::{LO, Namespace};
 use sockdiag_testkit::until;
 
@@ -44,7 +45,7 @@ impl FrameSink for Ends {
     }
 }
 
-fn pair(passive: &TcpListener) -> (TcpStream, TcpStream) {
+fn pair(passive: &Listener) -> (TcpStream, TcpStream) {
     let active = TcpStream::connect(addr(passive)).expect("loopback");
     (active, passive.accept().expect("it came").0)
 }
@@ -182,7 +183,7 @@ fn ports_in_use_are_counted_by_where_they_lead() {
             namespace.sysctl(&format!("net/ipv4/{name}"), value).unwrap_or_else(|why| panic!("{why}"));
         }
     }
-    let listen = |last: u8| TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 80)).expect("a free port");
+    let listen = |last: u8| Listener::bind((Ipv4Addr::new(127, 0, 0, last), 80)).expect("a free port");
     within(&one, || {
         let (busy, quiet) = (listen(2), listen(3));
         let mut pairs: Vec<_> = (0..9).map(|_| pair(&busy)).collect();

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Pid, Signal, kill_process};
 use sockdiag::model::Window;
 use sockdiag::{FrameSink, Observer, Row, Sockets, Table, Value};
+use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::{Namespace, SECOND};
 use sockdiag_testkit::until;
 
@@ -78,7 +79,7 @@ fn drive(ends: &[End], chunk: usize, tick: Duration, is_over: &AtomicBool) {
 
 /// Ends of so many connections to a listener, those that connect and those that accept;
 /// of three of them one sends this way, one that way and one both.
-fn ends(passive: &TcpListener, count: usize, connect: impl Fn() -> TcpStream) -> (Vec<End>, Vec<End>) {
+fn ends(passive: &Listener, count: usize, connect: impl Fn() -> TcpStream) -> (Vec<End>, Vec<End>) {
     let pair = |number: usize| {
         let active = connect();
         let (accepted, _) = passive.accept().expect("it came");
@@ -267,7 +268,7 @@ fn over_a_slow_link(plan: &Plan) {
             return;
         }
     }
-    let passive = within(&other, || TcpListener::bind((address(2), 0)).expect("its address"));
+    let passive = within(&other, || Listener::bind((address(2), 0)).expect("its address"));
     let small = |stream: &TcpStream| set_socket_send_buffer_size(stream, 1 << 14).expect("a socket");
     let (active, accepted) = within(&one, || {
         ends(&passive, 6, || {
