@@ -54,7 +54,7 @@ pub(super) fn dump(
                 }
                 return Ok(());
             }
-            Err(why) if run.rows > 0 => {
+            Err(why) if run.rows > 0 && !run.takes_back() => {
                 let kind = DumpErrorKind::Walk(why);
                 return Err(DumpError { request: query.name(), rows_delivered: run.rows, kind });
             }
@@ -160,6 +160,7 @@ impl<'q, 'v> Run<'q, 'v> {
     fn walk(&mut self, families: Families) -> Result<walk::Walked, NoWalk> {
         let Self { query, access, visit, rows, .. } = self;
         let origin = live_origin(query);
+        visit.begin();
         walk::dump(query, families, access, &mut |bytes, window| {
             *rows += 1;
             visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
@@ -173,7 +174,7 @@ impl<'q, 'v> Run<'q, 'v> {
             let _ = self.hand_on(&record, window);
             return Ok(());
         }
-        if plain && self.instead() {
+        if plain && self.instead()? {
             return Ok(());
         }
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
@@ -196,14 +197,29 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 
     /// What stands in for a dump, if it can tell.
-    fn instead(&mut self) -> bool {
+    fn instead(&mut self) -> Result<bool, Failure> {
         let Self { query, access, visit, rows, .. } = self;
-        let Some(instead) = &query.instead else { return false };
+        let Some(instead) = &query.instead else { return Ok(false) };
         let origin = live_origin(query);
-        instead.tell(query, access, &mut |bytes, window| {
+        visit.begin();
+        let told = instead.tell(query, access, &mut |bytes, window| {
             *rows += 1;
             visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
-        })
+        });
+        match told {
+            Err(why) if !self.takes_back() => Err(Failure { kind: DumpErrorKind::Walk(why), notice: None }),
+            told => Ok(told.unwrap_or(false)),
+        }
+    }
+
+    /// Takes back what was delivered, if nobody was shown it yet: a dump may bring it.
+    fn takes_back(&mut self) -> bool {
+        let may = self.visit.may_replace();
+        if may {
+            self.visit.replaced(false);
+            self.rows = 0;
+        }
+        may
     }
 
     /// The only socket that is wanted, asked for by its identity.

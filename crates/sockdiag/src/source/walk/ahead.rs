@@ -121,10 +121,11 @@ impl Instead for Share {
             all.push((message.to_vec(), window));
             ControlFlow::Continue(())
         })
+        .ok()?
         .then_some(all)
     }
 
-    fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> bool {
+    fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Result<bool, NoWalk> {
         let mut run = if self.is_known.load(Relaxed) {
             Run::at_once(query, access, take)
         } else {
@@ -135,10 +136,11 @@ impl Instead for Share {
         match run.end(done) {
             Ok(walked) => {
                 self.is_known.fetch_or(walked.sockets > walked.looked_up, Relaxed);
-                true
+                Ok(true)
             }
-            // What was delivered stays: a dump would double it.
-            Err(_) => has_delivered,
+            // A dump would double what was delivered.
+            Err(why) if has_delivered => Err(why),
+            Err(_) => Ok(false),
         }
     }
 }
