@@ -43,8 +43,22 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
-    if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp && query.instead.is_none() {
+    // Only a dump brings the values of BPF maps.
+    if query.storages == Storages::None {
+        match run.instead() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(why) => return run.ended_early(why),
+        }
+    }
+    if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp {
         let is_chosen = if sources.way == Way::Best { walk::pays(query, run.access) } else { Ok(()) };
+        let is_chosen = match is_chosen {
+            Err(NoWalk::NoCookies) if run.access.polls_again() => {
+                walk::prepare(query, run.access).and(Err(NoWalk::NoCookies))
+            }
+            is_chosen => is_chosen,
+        };
         match is_chosen.and_then(|()| run.walk(families)) {
             Ok(walked) => {
                 let walk::Walked { sockets, looked_up } = walked;
@@ -54,18 +68,21 @@ pub(super) fn dump(
                 }
                 return Ok(());
             }
-            Err(why) if run.rows > 0 && !run.takes_back() => {
-                let kind = DumpErrorKind::Walk(why);
-                return Err(DumpError { request: query.name(), rows_delivered: run.rows, kind });
+            Err(why) if run.rows > 0 && !run.takes_back() => return run.ended_early(why),
+            Err(why) => {
+                if matches!(why, NoWalk::Program(_) | NoWalk::Differs) {
+                    run.access.keep_refused_walk();
+                }
+                if sources.tells_refusal(&why) {
+                    run.say(Notice::NotWalked { why });
+                }
             }
-            Err(why) if sources.tells_refusal(&why) => run.say(Notice::NotWalked { why }),
-            Err(_) => {}
         }
     }
     let failure = match run.netlink(families, ASIDE_BYTES) {
         Ok(()) => {
             if query.table == Table::Tcp {
-                run.access.keep_sockets(run.rows);
+                run.access.keep_dumped(run.rows);
             }
             return Ok(());
         }
@@ -174,9 +191,6 @@ impl<'q, 'v> Run<'q, 'v> {
             let _ = self.hand_on(&record, window);
             return Ok(());
         }
-        if plain && self.instead()? {
-            return Ok(());
-        }
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 && !failure.is_of_socket() => {
@@ -197,7 +211,7 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 
     /// What stands in for a dump, if it can tell.
-    fn instead(&mut self) -> Result<bool, Failure> {
+    fn instead(&mut self) -> Result<bool, NoWalk> {
         let Self { query, access, visit, rows, .. } = self;
         let Some(instead) = &query.instead else { return Ok(false) };
         let origin = live_origin(query);
@@ -207,9 +221,15 @@ impl<'q, 'v> Run<'q, 'v> {
             visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
         });
         match told {
-            Err(why) if !self.takes_back() => Err(Failure { kind: DumpErrorKind::Walk(why), notice: None }),
+            Err(why) if !self.takes_back() => Err(why),
             told => Ok(told.unwrap_or(false)),
         }
+    }
+
+    /// A walk that failed after records which somebody was shown.
+    fn ended_early(&self, why: NoWalk) -> Result<(), DumpError> {
+        let kind = DumpErrorKind::Walk(why);
+        Err(DumpError { request: self.query.name(), rows_delivered: self.rows, kind })
     }
 
     /// Takes back what was delivered, if nobody was shown it yet: a dump may bring it.
