@@ -21,6 +21,7 @@
 //! | [`refuse`] | a kernel that refuses certain system calls |
 //! | [`mod@bpf`] | a machine that runs BPF programs on memory made for them |
 //! | [`btf`], [`maps`] | types made by hand, and BPF maps with values of them beside sockets |
+//! | [`leaks`] | objects of BPF that nobody holds any more |
 //! | [`mod@skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs and the examples, built when first asked for |
 //!
@@ -40,6 +41,7 @@ pub mod churn;
 pub mod compare;
 pub mod guest;
 pub mod holders;
+pub mod leaks;
 pub mod listener;
 pub mod maps;
 pub mod measure;

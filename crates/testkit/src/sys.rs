@@ -437,6 +437,31 @@ fn map_info(map: BorrowedFd<'_>) -> io::Result<[u32; 4]> {
     Ok(info)
 }
 
+/// `BPF_*_GET_NEXT_ID`: the object behind this one, if there is one.
+pub(crate) fn next_object(command: c_int, id: u32) -> io::Result<Option<u32>> {
+    // start_id, next_id, open_flags
+    let mut attr = [id, 0, 0];
+    // SAFETY: the attribute holds no address.
+    match unsafe { bpf(command, &mut attr) } {
+        Ok(_) => Ok(Some(attr[1])),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD` of the object with this number, opened by this command.
+pub(crate) fn object_info(open: c_int, id: u32, info: &mut [u8]) -> io::Result<()> {
+    // SAFETY: the attribute (id, next_id, open_flags) holds no address.
+    let object = unsafe { make(open, &mut [id, 0, 0]) }?;
+    // What lies in it counts as addresses to write to.
+    info.fill(0);
+    let [low, high] = address(info.as_mut_ptr());
+    let mut attr = [object.as_raw_fd() as u32, info.len() as u32, low, high];
+    // SAFETY: the command writes at most `info_len` bytes at `info`, which is
+    // that long and holds no address.
+    unsafe { bpf(15, &mut attr) }.map(|_| ())
+}
+
 /// `BPF_MAP_UPDATE_ELEM`: whatever was there before.
 pub(crate) fn map_update(map: BorrowedFd<'_>, key: [u8; 4], value: &[u8]) -> io::Result<()> {
     let shape = map_info(map)?;

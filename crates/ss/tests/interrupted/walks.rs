@@ -5,15 +5,19 @@
 //! What a kernel may lack is simulated: capabilities are dropped, its types are hidden or
 //! edited, its system calls fail.
 
+#![allow(clippy::cast_precision_loss, reason = "small numbers; the cast is meant")]
+
 use std::fs;
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Instant;
 
 use sockdiag_testkit::btf::Edited;
 use sockdiag_testkit::holders::Holder;
+use sockdiag_testkit::leaks::Objects;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::refuse::{Call, Refusal};
-use sockdiag_testkit::skip;
+use sockdiag_testkit::{skip, until};
 
 use super::OURS;
 
@@ -306,4 +310,49 @@ fn a_walk_for_several_namespaces_that_fails_is_replaced_by_dumps() {
             assert!(!said.is_empty() && said.lines().all(dumped), "{refusal:?}: {said}");
         }
     }
+}
+
+/// How many walks are made and killed; `SOCKDIAG_WALKS` asks for another number.
+fn walks() -> usize {
+    std::env::var("SOCKDIAG_WALKS").ok().and_then(|text| text.parse().ok()).unwrap_or(50)
+}
+
+/// Nothing but the process holds what a walk loads.
+#[test]
+fn many_walks_leave_nothing_behind_whether_they_end_or_are_killed() {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    let _holder = Holder::start(&namespace, 100, 20).unwrap_or_else(|why| panic!("{why}"));
+    let command = || {
+        let mut command = namespace.command(OURS);
+        command.args(["-tan", "--source", "walk"]).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    };
+    let walked = command().arg("--explain").output().expect("it runs");
+    let said = text(&walked.stderr);
+    if !said.contains("read by a walk") {
+        skip!("no walk here: {said}");
+    }
+    let before = Objects::now().unwrap_or_else(|why| panic!("{why}"));
+    let begin = Instant::now();
+    for _ in 0..walks() {
+        let ran = command().stderr(Stdio::piped()).output().expect("it runs");
+        assert!(ran.status.success() && ran.stderr.is_empty(), "{}", text(&ran.stderr));
+    }
+    let one = begin.elapsed() / u32::try_from(walks()).expect("not so many");
+    let mut killed = 0;
+    for number in 0..walks() {
+        let mut child = command().spawn().expect("it starts");
+        // At another place each time.
+        std::thread::sleep(one.mul_f64((number % 97) as f64 / 97.0));
+        child.kill().expect("a child");
+        killed += usize::from(!child.wait().expect("a child").success());
+    }
+    let mut left = Objects::default();
+    let is_empty = until(|| {
+        left = before.left_since("ss_walk").unwrap_or_else(|why| panic!("{why}"));
+        left.is_empty()
+    });
+    println!("figures: {} walks of {one:?}, then {killed} killed of {0}: left {left:?}", walks());
+    assert!(is_empty, "{left:?}");
+    assert!(killed > walks() / 4, "only {killed} were killed before their end");
 }
