@@ -24,7 +24,7 @@ use super::pieces::{HEADER, Pieces, ROUND, SOCK, STACK, at, header};
 /// Buckets of a group; tables have a multiple of it, or they are small.
 const LANES: i32 = 8;
 /// Entries of each list.
-const DEPTH: usize = 2;
+const DEPTH: usize = 4;
 /// Lines of a cache that are fetched of a socket at most.
 const LINES: usize = 12;
 /// Bytes of such a line.
