@@ -142,6 +142,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let needs = plan.needs();
     let mut observer =
         over_time::observer(matches, &asked, selected, needs.minus(Needs::FINDINGS), Vec::new())?;
+    observer.pass_over_idle(plan.groups.is_none() && plan.rank.needs_no_idle());
     let rounds = needs.has(Needs::FINDINGS).then(|| Rounds::start(Subject::new(&asked, selected)));
     let iterations =
         if matches.get_flag("once") { Some(1) } else { matches.get_one::<u64>("iterations").copied() };
@@ -165,6 +166,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         if frame.lost > 0 {
             let sockets = counted(frame.lost, "socket");
             page.told.text(format!("{sockets} ended unseen by frame {number}"));
+        }
+        if frame.missed > 0 {
+            let sockets = counted(frame.missed, "socket");
+            page.told.text(format!(
+                "{sockets} would have been left out of frame {number} as idle although something had \
+                 changed: this is a mistake in sockdiag, please report it"
+            ));
         }
         page.told.unheld(&frame);
         let is_headed = plan.shape == Shape::Aligned && !plan.json;
@@ -411,6 +419,10 @@ impl FrameSink for Page<'_> {
                 Ok(())
             }
         }
+    }
+
+    fn is_enough(&mut self) -> bool {
+        self.rank.is_enough()
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Notice> {

@@ -34,10 +34,34 @@ use sockdiag_wire::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Width};
 
 use super::fetch;
 use super::kernel::Members;
+use super::members::Kind;
 use super::pieces::{HEADER, Pieces, Recipe, SOCK, at, fence, header};
 
 /// The number that the list of the first bucket of listeners ends with.
 const LISTENING: i32 = 1 << 29;
+
+/// What a program does beside walking.
+pub(super) trait Beside {
+    /// A bucket begins.
+    fn begins(&self, p: &Pieces<'_>, a: &mut Assembler);
+
+    /// A record of this kind is whole, and about to count.
+    fn recorded(&self, p: &Pieces<'_>, a: &mut Assembler, kind: Kind);
+
+    /// A bucket was read to its end; its records are those from `START` to `COUNT`.
+    fn ends(&self, p: &Pieces<'_>, a: &mut Assembler);
+}
+
+/// Nothing.
+struct Nothing;
+
+impl Beside for Nothing {
+    fn begins(&self, _: &Pieces<'_>, _: &mut Assembler) {}
+
+    fn recorded(&self, _: &Pieces<'_>, _: &mut Assembler, _: Kind) {}
+
+    fn ends(&self, _: &Pieces<'_>, _: &mut Assembler) {}
+}
 
 /// The program, which writes to the value of this map, where there is room for so
 /// many records.
@@ -46,6 +70,17 @@ pub(super) fn program(
     recipe: &Recipe,
     map: i32,
     room: i32,
+) -> Result<Vec<Insn>, AssembleError> {
+    program_with(members, recipe, map, room, &Nothing)
+}
+
+/// The same, which does something beside.
+pub(super) fn program_with(
+    members: &Members,
+    recipe: &Recipe,
+    map: i32,
+    room: i32,
+    beside: &impl Beside,
 ) -> Result<Vec<Insn>, AssembleError> {
     let mut assembler = Assembler::new();
     let a = &mut assembler;
@@ -72,7 +107,7 @@ pub(super) fn program(
     a.jump_if(R1, Cond::Eq, R3, p.again);
     a.add(SOCK, -(members.nulls_node as i32));
     p.choose(a);
-    p.record(a);
+    p.record(a, &|p, a, kind| beside.recorded(p, a, kind));
 
     a.bind(end);
     a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
@@ -91,6 +126,7 @@ pub(super) fn program(
     a.load_at(Width::U64, R2, HEADER, at(header::SECOND));
     a.jump_if(R1, Cond::Ne, R2, p.again);
     a.bind(empty);
+    beside.ends(&p, a);
     a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
     a.store_at(Width::U64, HEADER, at(header::START), R1);
     p.next_bucket(a);
@@ -99,6 +135,7 @@ pub(super) fn program(
     fetch::sockets(&p, a);
     a.load_at(Width::U64, R1, HEADER, at(header::START));
     a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
+    beside.begins(&p, a);
     Pieces::bucket(a);
     p.load(a, R1, R1, 0, Width::U64);
     a.store_at(Width::U64, HEADER, at(header::HEAD), R1);

@@ -591,6 +591,12 @@ rows! {
 
 const _: () = assert!(ROWS.len() <= 256, "a byte numbers them");
 
+/// Members by which a socket counts as changed however little of it did, unless they are
+/// zero: while they are not, a clock runs that is told as a number (the first two), or the
+/// kernel tells of the socket what no record holds.
+pub(super) const RESTLESS: [Member; 5] =
+    [Member::ChronoType, Member::RtoStamp, Member::Ulp, Member::Md5, Member::CongestionInfo];
+
 /// Structures that begin with one another: a place in the inner one is a place
 /// in the outer one.
 pub(super) const BEGINNINGS: &[(&str, &str)] = &[

@@ -72,8 +72,16 @@ pub(super) mod header {
     pub(in super::super) const ONE: usize = 20;
     /// What came second in it.
     pub(in super::super) const SECOND: usize = 21;
+    /// The fingerprint of the bucket that is being read.
+    pub(in super::super) const PRINT: usize = 22;
+    /// Not zero if it counts as changed whatever its fingerprint is.
+    pub(in super::super) const FRESH: usize = 23;
+    /// What every fingerprint begins with.
+    pub(in super::super) const SEED: usize = 24;
+    /// Whether buckets are told of that are as they were.
+    pub(in super::super) const WHOLE: usize = 25;
     /// So many numbers.
-    pub(in super::super) const LENGTH: usize = 22;
+    pub(in super::super) const LENGTH: usize = 26;
 }
 
 /// What a step returns.
@@ -288,8 +296,9 @@ impl<'m> Pieces<'m> {
         a.jump_if(R1, Cond::Eq, 0, *next);
     }
 
-    /// Writes the record of a socket whose kind is in [`POINTER`].
-    pub(super) fn record(&self, a: &mut Assembler) {
+    /// Writes the record of a socket whose kind is in [`POINTER`]; `then` is done of each
+    /// that is whole.
+    pub(super) fn record(&self, a: &mut Assembler, then: &dyn Fn(&Self, &mut Assembler, Kind)) {
         let Self { recipe, room, leave, .. } = self;
         let fits = a.label();
         a.load_at(Width::U32, R2, HEADER, at(header::COUNT));
@@ -313,12 +322,14 @@ impl<'m> Pieces<'m> {
         for (kind, label) in Kind::ALL.into_iter().zip(labels).skip(1) {
             a.jump_if(POINTER, Cond::Eq, kind as i32, label);
         }
-        for (label, groups) in labels.into_iter().zip(&recipe.groups) {
+        for ((kind, label), groups) in Kind::ALL.into_iter().zip(labels).zip(&recipe.groups) {
             a.bind(label);
             for group in groups {
                 self.copy(a, group);
             }
             self.check(a, groups);
+            then(self, a, kind);
+            self.count(a);
         }
     }
 
@@ -358,7 +369,7 @@ impl<'m> Pieces<'m> {
         a.bind(copied);
     }
 
-    /// Counts the record if the socket is still the one that was copied.
+    /// Goes on if the socket is still the one that was copied.
     fn check(&self, a: &mut Assembler, groups: &[Group]) {
         fence(a);
         let words: Vec<(u32, u16)> = own_words(groups).collect();
@@ -369,6 +380,10 @@ impl<'m> Pieces<'m> {
                 a.jump_if(R3, Cond::Ne, R4, self.again);
             }
         }
+    }
+
+    /// Counts a record.
+    fn count(&self, a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::COUNT), R1);

@@ -1,0 +1,255 @@
+//! A walk for whoever looks again and again: of the connections only those are told of
+//! that may have changed since the look before.
+//!
+//! Which these are the kernel decides, bucket by bucket ([`super::prints`]).  A bucket that
+//! is passed over has the sockets that it had, and every number that is told of them is
+//! the same, apart from times until now.
+//!
+//! Invariant: what came to nothing, or was not taken to its end, is told again at the next
+//! look; where a walk cannot tell, a dump does.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sockdiag_wire::inet_diag::InetDiagMsg;
+
+use super::dump::{Run, Take, Walker, asked, can_tell, opened};
+use super::load::{Asked, Done, Refused, Scope, Table};
+use super::message::Message;
+use super::pass::Wanted;
+use super::prints::{Reading, Watch};
+use crate::model::Window;
+use crate::source::access::Access;
+use crate::source::contract::{Instead, Query};
+use crate::source::ladder::Families;
+
+/// Walks the tables, again and again.
+#[derive(Default)]
+pub(crate) struct ActiveWalk(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    walker: Option<Box<Walker>>,
+    watch: Option<Watch>,
+    /// Whether the next look is to tell of all sockets.
+    whole: bool,
+    passage: Option<Passage>,
+    /// Whether walks are refused here.
+    is_refused: bool,
+}
+
+/// What a look passed over.
+#[derive(Debug, Default)]
+pub(crate) struct Passage {
+    reading: Reading,
+    /// Cookies of the connections that were told of, and the bucket of each.
+    told: Vec<(u64, u32)>,
+    /// Whether all sockets were told of.
+    is_whole: bool,
+    /// Whether the walk did not come to its end, so that sockets are missing.
+    pub(crate) is_broken: bool,
+}
+
+impl Passage {
+    /// Cookies of the connections that were told of, and the bucket of each.
+    pub(crate) fn told(&self) -> &[(u64, u32)] {
+        &self.told
+    }
+
+    /// Forgets them.
+    pub(crate) fn forget_told(&mut self) {
+        self.told = Vec::new();
+    }
+
+    /// Whether all sockets were told of.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Whether a bucket was passed over.
+    pub(crate) fn passed_over(&self, bucket: u32) -> bool {
+        !self.is_whole && !self.reading.changed.contains(bucket)
+    }
+
+    /// Whether a bucket that was told of would have been passed over otherwise.
+    pub(crate) fn is_same(&self, bucket: u32) -> bool {
+        self.reading.same.contains(bucket)
+    }
+
+    /// When a bucket was read.
+    pub(crate) fn window(&self, bucket: u32) -> Option<Window> {
+        let behind = self.reading.steps.partition_point(|(first, _)| *first <= bucket);
+        // A step that did not get through its first bucket left that to the next one.
+        Some(self.reading.steps.get(behind.checked_sub(1)?)?.1)
+    }
+}
+
+impl fmt::Debug for ActiveWalk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveWalk").finish_non_exhaustive()
+    }
+}
+
+impl Instead for ActiveWalk {
+    fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>> {
+        let mut all = Vec::new();
+        self.tell(query, access, &mut |message, window| {
+            all.push((message.to_vec(), window));
+            ControlFlow::Continue(())
+        })
+        .then_some(all)
+    }
+
+    fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> bool {
+        let mut state = self.state();
+        state.passage = None;
+        if state.is_refused {
+            return false;
+        }
+        let told = state.tell(query, access, take);
+        if told.is_none() {
+            *state = State { is_refused: true, ..State::default() };
+        }
+        told.is_some()
+    }
+}
+
+impl ActiveWalk {
+    /// Whether the next look is to tell of all sockets.
+    pub(crate) fn be_whole(&self, whole: bool) {
+        self.state().whole = whole;
+    }
+
+    /// What was told at the last look is not known to anybody.
+    pub(crate) fn forget(&self) {
+        if let Some(watch) = &mut self.state().watch {
+            watch.forget();
+        }
+    }
+
+    /// Whether the next look passes over what did not change.
+    pub(crate) fn may_pass_over(&self) -> bool {
+        let state = self.state();
+        !state.whole && state.watch.as_ref().is_some_and(|watch| !watch.is_stale())
+    }
+
+    /// What the last look passed over; `None` if another source told of all sockets.
+    pub(crate) fn take_passage(&self) -> Option<Passage> {
+        self.state().passage.take()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Hands messages on; `None`, with nothing handed on, if a dump has to.
+    fn tell(&mut self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Option<()> {
+        can_tell(query).ok()?;
+        if query.programs.modern.is_some() || query.programs.classic.is_some() {
+            return None;
+        }
+        let ask = asked(query);
+        let walker = match self.walker.take().filter(|walker| walker.ask == ask) {
+            Some(walker) => walker,
+            None => {
+                self.watch = None;
+                Box::new(opened(ask).ok()?)
+            }
+        };
+        let walker = self.walker.insert(walker);
+        let families = Families::of(query);
+        let wanted =
+            Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
+        if !wanted.tables().any(|(table, _)| table == Table::Established) {
+            return None;
+        }
+        let Some(watch) = &mut self.watch else {
+            let watch = first(walker, wanted, query, access, take)?;
+            self.watch = watch;
+            return Some(());
+        };
+        let bucket = Cell::new(None);
+        let mut passage = Passage { is_whole: self.whole || watch.is_stale(), ..Passage::default() };
+        let told = &mut passage.told;
+        let mut take = |message: &[u8], window: Window| {
+            if let (Some(bucket), Some(msg)) = (bucket.get(), InetDiagMsg::new(message)) {
+                told.push((msg.cookie(), bucket));
+            }
+            take(message, window)
+        };
+        let mut run = Run::at_once(query, access, &mut take);
+        let result = walked(walker, watch, wanted, passage.is_whole, &bucket, &mut run);
+        drop(run);
+        match result {
+            Ok(reading) => passage.reading = reading,
+            Err(_) => passage.is_broken = true,
+        }
+        // What is left of a walk that ended early cannot be told apart from what is gone.
+        passage.is_broken |= watch.is_stale();
+        self.passage = Some(passage);
+        Some(())
+    }
+}
+
+/// Tells of all sockets, once messages were found to be the kernel's; what watches them
+/// from then on, if this kernel lets it.
+fn first(
+    walker: &mut Walker,
+    wanted: Wanted,
+    query: &Query,
+    access: &mut Access,
+    take: &mut Take<'_>,
+) -> Option<Option<Watch>> {
+    let Walker { walk, composer, ask } = walker;
+    let mut run = Run::with_a_check(query, access, take, *ask);
+    let mut message = Message::new();
+    let done = walk.pass(wanted, &mut |record, window| {
+        let composed = composer.compose(record, &mut message);
+        run.told(message.bytes(), composed, window)
+    });
+    let has_delivered = run.has_delivered();
+    match run.end(done) {
+        Ok(_) => Some(Watch::new(walk).ok()),
+        // What was delivered stays: a dump would double it.
+        Err(_) if has_delivered => Some(None),
+        Err(_) => None,
+    }
+}
+
+/// Tells of the sockets that may have changed.
+fn walked(
+    walker: &mut Walker,
+    watch: &mut Watch,
+    wanted: Wanted,
+    whole: bool,
+    bucket: &Cell<Option<u32>>,
+    run: &mut Run<'_, '_>,
+) -> Result<Reading, Refused> {
+    let Walker { walk, composer, .. } = walker;
+    let mut message = Message::new();
+    let mut reading = Reading::default();
+    for (table, states) in wanted.tables() {
+        let asked = Asked { table, states, family: wanted.family(), scope: wanted.scope };
+        if table != Table::Established {
+            bucket.set(None);
+            let Done { stopped, .. } = walk.steps(asked, &mut |record, window| {
+                let composed = composer.compose(record, &mut message);
+                run.told(message.bytes(), composed, window)
+            })?;
+            if stopped {
+                break;
+            }
+            continue;
+        }
+        reading = watch.look(walk.layout(), asked, whole, &mut |record, of, window| {
+            bucket.set(Some(of));
+            let composed = composer.compose(record, &mut message);
+            run.told(message.bytes(), composed, window)
+        })?;
+    }
+    Ok(reading)
+}
