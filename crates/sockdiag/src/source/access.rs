@@ -21,6 +21,10 @@ pub struct Access {
     walker: Option<Box<Walker>>,
     /// How many TCP sockets there were, as far as that is known.
     sockets: Option<u64>,
+    /// Whether a dump came to its end, after which sockets have cookies.
+    has_dumped: bool,
+    /// Whether the kernel refused a walk.
+    has_refused_walk: bool,
 }
 
 impl Access {
@@ -31,7 +35,7 @@ impl Access {
 
     /// To those of another namespace.
     pub(crate) fn to(opener: Opener) -> Self {
-        Self { opener, diag: None, walker: None, sockets: None }
+        Self { opener, ..Self::default() }
     }
 
     /// Where things of the namespace are opened.
@@ -80,6 +84,27 @@ impl Access {
     /// Keeps how many TCP sockets there are, so that nobody counts them again.
     pub(crate) fn keep_sockets(&mut self, sockets: u64) {
         self.sockets = Some(sockets);
+    }
+
+    /// Keeps that a dump of TCP sockets came to its end, and how many there were.
+    pub(super) fn keep_dumped(&mut self, sockets: u64) {
+        self.keep_sockets(sockets);
+        self.has_dumped = true;
+    }
+
+    /// Whether sockets have cookies, but for those that are new.
+    pub(super) fn has_dumped(&self) -> bool {
+        self.has_dumped
+    }
+
+    /// Keeps that the kernel refused a walk, so that nobody tries again.
+    pub(super) fn keep_refused_walk(&mut self) {
+        self.has_refused_walk = true;
+    }
+
+    /// Whether it did.
+    pub(super) fn has_refused_walk(&self) -> bool {
+        self.has_refused_walk
     }
 
     /// Takes the loaded walk that was kept, if any.

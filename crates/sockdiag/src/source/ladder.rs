@@ -43,7 +43,11 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
-    if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp && query.instead.is_none() {
+    // Only a dump brings the values of BPF maps.
+    if query.storages == Storages::None && run.instead() {
+        return Ok(());
+    }
+    if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp {
         let is_chosen = if sources.way == Way::Best { walk::pays(query, run.access) } else { Ok(()) };
         match is_chosen.and_then(|()| run.walk(families)) {
             Ok(walked) => {
@@ -58,14 +62,20 @@ pub(super) fn dump(
                 let kind = DumpErrorKind::Walk(why);
                 return Err(DumpError { request: query.name(), rows_delivered: run.rows, kind });
             }
-            Err(why) if sources.tells_refusal(&why) => run.say(Notice::NotWalked { why }),
-            Err(_) => {}
+            Err(why) => {
+                if matches!(why, NoWalk::Program(_) | NoWalk::Differs) {
+                    run.access.keep_refused_walk();
+                }
+                if sources.tells_refusal(&why) {
+                    run.say(Notice::NotWalked { why });
+                }
+            }
         }
     }
     let failure = match run.netlink(families, ASIDE_BYTES) {
         Ok(()) => {
             if query.table == Table::Tcp {
-                run.access.keep_sockets(run.rows);
+                run.access.keep_dumped(run.rows);
             }
             return Ok(());
         }
@@ -171,9 +181,6 @@ impl<'q, 'v> Run<'q, 'v> {
         let plain = self.query.storages == Storages::None;
         if plain && let Some((record, window)) = self.exactly_one(families) {
             let _ = self.hand_on(&record, window);
-            return Ok(());
-        }
-        if plain && self.instead() {
             return Ok(());
         }
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {

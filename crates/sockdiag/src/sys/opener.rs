@@ -93,6 +93,11 @@ impl Opener {
         }
     }
 
+    /// Whether the namespace is the one that the calling thread is in.
+    pub(crate) fn is_where_we_are(&self) -> bool {
+        self.inode().is_none_or(|inode| netns::inode() == Some(inode))
+    }
+
     /// The user namespace that owns another namespace than the thread's, unless
     /// it is as good as ours.
     pub(crate) fn owner(&self) -> Option<UserNamespace> {

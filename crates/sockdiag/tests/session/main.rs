@@ -23,6 +23,7 @@ mod quiet;
 mod stay;
 mod told;
 mod transfers;
+mod walked;
 mod world;
 
 use std::net::{SocketAddr, TcpStream};

@@ -19,10 +19,10 @@ use super::{addr, listener, within};
 
 /// Everything that rows say, by cookie and name.
 #[derive(Default)]
-struct Facts {
+pub(super) struct Facts {
     names: Vec<&'static str>,
-    order: Vec<u64>,
-    rows: HashMap<u64, (Seen, BTreeMap<&'static str, String>)>,
+    pub(super) order: Vec<u64>,
+    pub(super) rows: HashMap<u64, (Seen, BTreeMap<&'static str, String>)>,
     gone: Vec<u64>,
 }
 
@@ -44,7 +44,7 @@ impl FrameSink for Facts {
 }
 
 /// Fields that one look has.
-fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     let catalog = Catalog::shared();
     // Only a dump brings the values of BPF maps; names of hosts come when they come.
     let of_one_look =
@@ -53,7 +53,7 @@ fn names() -> Vec<&'static str> {
     fields.filter(|field| of_one_look(catalog.needs_of(field.name))).map(|field| field.name).collect()
 }
 
-fn look(observer: &mut Observer, names: &[&'static str]) -> (Frame, Facts) {
+pub(super) fn look(observer: &mut Observer, names: &[&'static str]) -> (Frame, Facts) {
     let mut facts = Facts { names: names.to_vec(), ..Facts::default() };
     let frame = observer.look(&mut facts).unwrap_or_else(|error| panic!("{error}"));
     assert!(frame.failures.is_empty(), "{frame:?}");
@@ -61,17 +61,17 @@ fn look(observer: &mut Observer, names: &[&'static str]) -> (Frame, Facts) {
 }
 
 /// What clocks count differs from one look to the next.
-fn is_clock(name: &str) -> bool {
+pub(super) fn is_clock(name: &str) -> bool {
     ["_ms", "_us", "_ns"].iter().any(|unit| name.ends_with(unit))
 }
 
-struct Made {
+pub(super) struct Made {
     _listeners: [Listener; 2],
-    ends: Vec<TcpStream>,
+    pub(super) ends: Vec<TcpStream>,
 }
 
 /// Both ends of IPv4 and IPv6 connections in several states, with data in queues.
-fn sockets() -> Made {
+pub(super) fn sockets() -> Made {
     let listeners = [listener(), Listener::bind("[::1]:0").expect("loopback")];
     let mut ends = Vec::new();
     for number in 0..70 {

@@ -82,7 +82,7 @@ pub(in crate::source) fn dump(
     take: &mut Take<'_>,
 ) -> Result<Walked, NoWalk> {
     can_tell(query)?;
-    if access.opener().inode().is_some() {
+    if !access.opener().is_where_we_are() {
         return Err(NoWalk::Namespace);
     }
     let ask = asked(query);

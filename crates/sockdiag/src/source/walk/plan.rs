@@ -18,16 +18,23 @@ use crate::source::contract::Query;
 
 /// Below so many sockets a dump costs less than loading a program.
 const FEW: u64 = 25_000;
-/// Why whole replies come from dumps: whoever reads them looks at the sockets again, which
-/// takes a cookie each, and a walk gives none.
+/// Why the first whole replies come from a dump: whoever reads them looks at the sockets
+/// again, which takes a cookie each, and a walk gives none.
 const WHOLE: &str = "it gives each socket a cookie, which whoever looks again needs";
+/// What nobody tries twice.
+const REFUSED: &str = "this kernel refused a walk before";
 /// No more of a file of counters is read.
 const LONGEST: u64 = 16 << 10;
 
-/// Whether a walk tells what is asked, of sockets that nobody looks at again.
-fn can_pay(query: &Query) -> Result<(), NoWalk> {
+/// Whether a walk tells what is asked, of sockets that nobody looks at again or that
+/// have cookies.
+fn can_pay(query: &Query, access: &Access) -> Result<(), NoWalk> {
     can_tell(query)?;
-    if query.lean { Ok(()) } else { Err(NoWalk::Dearer(WHOLE)) }
+    match () {
+        () if access.has_refused_walk() => Err(NoWalk::Dearer(REFUSED)),
+        () if query.lean || access.has_dumped() => Ok(()),
+        () => Err(NoWalk::Dearer(WHOLE)),
+    }
 }
 
 /// Whether only sockets are asked for over which a dump does not pass connections: no
@@ -42,7 +49,7 @@ fn is_about_listeners(query: &Query) -> bool {
 /// # Errors
 /// Why a dump is the better way.
 pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), NoWalk> {
-    can_pay(query)?;
+    can_pay(query, access)?;
     if query.programs.modern.is_some() || query.programs.classic.is_some() {
         return Err(NoWalk::Dearer("the kernel filters"));
     }
@@ -60,7 +67,7 @@ pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), 
 /// # Errors
 /// Why dumps are the better way.
 pub(in crate::source) fn pays_for(namespaces: usize, query: &Query, access: &Access) -> Result<(), NoWalk> {
-    can_pay(query)?;
+    can_pay(query, access)?;
     let text = read(access, "/proc/net/sockstat");
     let sockets = counted_as(&["alloc"], &text);
     let passed_over = if is_about_listeners(query) { 0 } else { sockets };
@@ -131,10 +138,15 @@ mod tests {
         assert!(pays(&query, access).is_ok());
         let whole = Query { lean: false, ..query.clone() };
         assert!(matches!(pays(&whole, access), Err(NoWalk::Dearer(WHOLE))));
+        // Once a dump came to its end, sockets have cookies.
+        access.keep_dumped(FEW);
+        assert!(pays(&whole, access).is_ok());
         let programs = Programs { modern: None, classic: Some(vec![0; 8]) };
         assert!(matches!(pays(&Query { programs, ..query.clone() }, access), Err(NoWalk::Dearer(_))));
         let states = StateSet::only(State::Listen);
         assert!(matches!(pays(&Query { states, ..query.clone() }, access), Err(NoWalk::Dearer(_))));
-        assert!(matches!(pays(&Query { table: Table::Udp, ..query }, access), Err(NoWalk::Asked(_))));
+        assert!(matches!(pays(&Query { table: Table::Udp, ..query.clone() }, access), Err(NoWalk::Asked(_))));
+        access.keep_refused_walk();
+        assert!(matches!(pays(&query, access), Err(NoWalk::Dearer(REFUSED))));
     }
 }

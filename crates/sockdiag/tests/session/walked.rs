@@ -1,0 +1,104 @@
+//! Looks by a walk of the kernel's tables: they tell what dumps tell, and are
+//! chosen where there are many sockets, from the second look on.
+
+use sockdiag::notice::Notice;
+use sockdiag::source::{Sources, Way};
+use sockdiag::{Frame, Observer, Seen, Sockets, Table};
+use sockdiag_testkit::holders::Holder;
+use sockdiag_testkit::netns::Namespace;
+use sockdiag_testkit::{skip, until};
+
+use super::stay::{Facts, is_clock, look, names, sockets};
+use super::within;
+
+/// Watches TCP sockets by one way, which it tells.
+fn observer(way: Way, names: &[&'static str]) -> Observer {
+    let sources = Sources { way, tells_way: true, ..Sources::default() };
+    let question = Sockets::of(&[Table::Tcp]).reading(names.iter().copied()).sources(sources);
+    Observer::new(question.open().expect("a question"))
+}
+
+/// How many sockets a walk told of, and how many of these were looked up.
+fn walked(frame: &Frame) -> Option<(u64, u64)> {
+    frame.notices.iter().find_map(|notice| match notice {
+        Notice::Walked { sockets, looked_up } => Some((*sockets, *looked_up)),
+        _ => None,
+    })
+}
+
+/// Why there was none.
+fn refused(frame: &Frame) -> Option<String> {
+    let notices = frame.notices.iter();
+    notices.filter(|notice| matches!(notice, Notice::NotWalked { .. })).map(ToString::to_string).next()
+}
+
+fn assert_equal(walk: &Facts, dump: &Facts) {
+    assert_eq!(walk.order, dump.order);
+    for (cookie, (_, facts)) in &dump.rows {
+        let (_, others) = &walk.rows[cookie];
+        assert!(facts.keys().eq(others.keys()), "{facts:?}\n{others:?}");
+        for (name, fact) in facts.iter().filter(|(name, _)| !is_clock(name)) {
+            assert_eq!(Some(fact), others.get(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn walks_tell_what_dumps_tell() {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    within(&namespace, || {
+        let names = names();
+        let mut made = sockets();
+        // Until what is acknowledged late is.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let [mut walks, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer(way, &names));
+        let first = look(&mut walks, &names);
+        if let Some(why) = refused(&first.0) {
+            skip!("no walk: {why}");
+        }
+        assert_equal(&first.1, &look(&mut dumps, &names).1);
+        // Cookies are there now, but for what is new: it alone is looked up.
+        let ended = made.ends.drain(2..4).count() as u64;
+        let more = sockets();
+        let (mut opened, mut closed) = (0, 0);
+        assert!(until(|| {
+            let (frame, facts) = look(&mut walks, &names);
+            let (sockets, _) = walked(&frame).expect("it walks every time");
+            assert_eq!(sockets, facts.rows.values().filter(|(seen, _)| *seen != Seen::Closed).count() as u64);
+            (opened, closed) = (opened + frame.opened, closed + frame.closed);
+            closed == ended
+        }));
+        assert_eq!(opened, more.ends.len() as u64);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let _ = look(&mut dumps, &names);
+        let (frame, facts) = look(&mut walks, &names);
+        let (_, looked_up) = walked(&frame).expect("it walks every time");
+        assert!(looked_up < 70, "{looked_up} of those that are known were looked up");
+        assert_equal(&facts, &look(&mut dumps, &names).1);
+    });
+}
+
+#[test]
+fn many_sockets_are_walked_once_they_have_cookies() {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    let _many = Holder::start(&namespace, 13_000, 0).unwrap_or_else(|why| panic!("{why}"));
+    within(&namespace, || {
+        let names = ["local.addr", "remote.port", "tcp.bytes_sent", "recv_q"];
+        let mut observer = observer(Way::Best, &names);
+        let (first, dump) = look(&mut observer, &names);
+        assert!(first.sockets > 25_000 && walked(&first).is_none(), "{first:?}");
+        let (second, walk) = look(&mut observer, &names);
+        if let Some(why) = refused(&second) {
+            skip!("no walk: {why}");
+        }
+        let (sockets, looked_up) = walked(&second).expect("it is walked");
+        println!("{sockets} sockets walked, {looked_up} looked up");
+        assert_eq!((sockets, second.opened, second.closed), (first.sockets, 0, 0));
+        assert!(looked_up < 100, "{looked_up}");
+        assert_equal(&walk, &dump);
+        // And again, without loading anything.
+        let (third, again) = look(&mut observer, &names);
+        assert!(walked(&third).is_some());
+        assert_equal(&again, &dump);
+    });
+}
