@@ -19,7 +19,7 @@ use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Choice, Needs};
 use sockdiag::model::{Row, Selected};
 use sockdiag::notice::Notice;
-use sockdiag::observer::{Frame, FrameSink, Seen};
+use sockdiag::observer::{Frame, FrameSink, Seen, Unless};
 use sockdiag::past::CounterSet;
 use sockdiag::source::DumpError;
 use sockdiag_options::{Key, option};
@@ -142,7 +142,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let needs = plan.needs();
     let mut observer =
         over_time::observer(matches, &asked, selected, needs.minus(Needs::FINDINGS), Vec::new())?;
-    observer.pass_over_idle(plan.groups.is_none() && plan.rank.needs_no_idle());
+    if plan.groups.is_none() && plan.rank.needs_no_idle() {
+        observer.pass_over(Some(Unless::Counters));
+    }
     let rounds = needs.has(Needs::FINDINGS).then(|| Rounds::start(Subject::new(&asked, selected)));
     let iterations =
         if matches.get_flag("once") { Some(1) } else { matches.get_one::<u64>("iterations").copied() };

@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
+use super::Unless;
 use super::memory::Memory;
 use crate::fields::Needs;
 use crate::model::Window;
 use crate::session::Session;
-use crate::source::{ActiveWalk, Instead};
+use crate::source::{ActiveWalk, Instead, Watched};
 
 /// With fewer sockets dumps cost little.
 const FEW: usize = 25_000;
@@ -32,8 +33,8 @@ const OF_THE_SOCKET: Needs = Needs::MEMINFO
 /// Looks that pass over sockets.
 #[derive(Debug, Default)]
 pub(super) struct Active {
-    /// Whether somebody wants it.
-    pub(super) is_wanted: bool,
+    /// What is read of sockets that are passed over, if somebody wants it.
+    pub(super) unless: Option<Unless>,
     walk: Option<Arc<ActiveWalk>>,
     /// The namespace.
     netns: u64,
@@ -55,23 +56,32 @@ impl Active {
     ) -> Option<Vec<(u64, Arc<dyn Instead>)>> {
         self.is_asked = false;
         let netns = session.only_netns();
-        let may = self.is_wanted
+        let filter = session.filter().map(|filter| filter.needs());
+        let may = self.unless.is_some()
             && memory.stay.is_none()
             && memory.watched.is_empty()
             && memory.known.len() >= FEW
             && memory.latest.is_some()
             && netns == Some(self.netns)
-            && session.filter().is_none_or(|filter| filter.needs().minus(OF_THE_SOCKET) == Needs::NONE);
+            && filter.is_none_or(|needs| needs.minus(OF_THE_SOCKET) == Needs::NONE);
         if !may {
             self.forget();
             self.netns = netns.unwrap_or(0);
-            if !self.is_wanted || netns.is_none() {
+            if self.unless.is_none() || netns.is_none() {
                 self.walk = None;
             }
             return None;
         }
         self.is_asked = true;
-        let walk = self.walk.get_or_insert_default();
+        let fields = match self.unless {
+            Some(Unless::Fields(needs)) => Some(needs.union(filter.unwrap_or_default())),
+            _ => filter,
+        };
+        let watched = Watched { fields, counters: session.needs().counters() };
+        let walk = match self.walk.take().filter(|walk| walk.watched() == watched) {
+            Some(walk) => self.walk.insert(walk),
+            None => self.walk.insert(Arc::new(ActiveWalk::new(watched))),
+        };
         let is_due = begin.end_ns().saturating_sub(self.checked_ns) >= CHECK_NS;
         walk.be_whole(is_due || self.was_short);
         if is_due {

@@ -117,6 +117,18 @@ pub struct Gone {
     pub opening_seen: bool,
 }
 
+/// What must not have changed of a socket for looks to pass over it: see
+/// [`Observer::pass_over`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unless {
+    /// What identifies it, its state, the counters that rates are made of, and what the filter
+    /// reads.
+    Counters,
+    /// The same, and fields with these needs.
+    Fields(Needs),
+}
+
 /// Takes what a look brings: first what ended, then the sockets in the order of the
 /// dump, then what is gone.
 pub trait FrameSink {
@@ -139,7 +151,7 @@ pub trait FrameSink {
     }
 
     /// Whether this is enough of a look that passed over what did not change
-    /// ([`Observer::pass_over_idle`]); else the rest of the sockets follows, behind those that
+    /// ([`Observer::pass_over`]); else the rest of the sockets follows, behind those that
     /// it told of.
     fn is_enough(&mut self) -> bool {
         true
@@ -193,7 +205,7 @@ pub struct Frame {
     /// a dump of all of them: see [`Observer::stay`].
     pub looked_up: bool,
     /// Sockets that were not handed over, since nothing changed of them since the look
-    /// before: see [`Observer::pass_over_idle`].  Those of them that were asked for are
+    /// before: see [`Observer::pass_over`].  Those of them that were asked for are
     /// among `sockets`.
     pub passed_over: u64,
     /// Whether the look told of all sockets to see whether any of them would have been passed
@@ -275,19 +287,20 @@ impl Observer {
         self.active = active::Active::default();
     }
 
-    /// Whether the next looks may pass over TCP sockets of which nothing changed since the
-    /// look before, apart from the times since something happened.  No row is handed over
-    /// for those; [`Frame::passed_over`] has their number.  With very many sockets of which
-    /// few are used a look costs a fraction then.
+    /// The next looks may pass over TCP sockets of which nothing changed since the look before,
+    /// apart from the times since something happened.  No row is handed over for those;
+    /// [`Frame::passed_over`] has their number.  With very many sockets of which few are used
+    /// a look costs a fraction then.
     ///
-    /// That is for whoever needs no row of an idle socket, such as for the largest rates, or
-    /// asks for the rest when it turns out to be needed ([`FrameSink::is_enough`]).  It is
-    /// ignored where the filter may let a socket through that did not change, or refuse
-    /// it: where it reads a time since, a rate or a process; and where the kernel does not let
-    /// its tables be walked.  Now and then all sockets are handed over for a check
-    /// ([`Frame::missed`]).
-    pub fn pass_over_idle(&mut self, pass_over: bool) {
-        self.active.is_wanted = pass_over;
+    /// That is for whoever needs no row of such a socket, or asks for the rest when it turns
+    /// out to be needed ([`FrameSink::is_enough`]).  It is ignored where the filter may let a
+    /// socket through or refuse it although nothing changed: where it reads a time since, a
+    /// rate or a process; and where the kernel does not let its tables be walked.
+    ///
+    /// Every half minute all sockets are handed over for a check ([`Frame::missed`]).  Those
+    /// that are bound and neither listen nor connect are found only then.
+    pub fn pass_over(&mut self, unless: Option<Unless>) {
+        self.active.unless = unless;
     }
 
     /// The counters of the question's namespaces: see [`Session::counters`].

@@ -14,6 +14,7 @@
 )]
 
 use crate::past::CounterSet;
+use crate::source::NO_BUCKET;
 
 /// An index entry that leads nowhere.
 const EMPTY: u32 = u32::MAX;
@@ -46,9 +47,6 @@ const COUNTERS: u16 = 0x0fff;
 pub(super) const NO_WINDOW: u32 = u32::MAX;
 /// The window is that in which its bucket was read and passed over.
 pub(super) const PASSED_OVER: u32 = u32::MAX - 1;
-
-/// A socket that no walk found in a bucket.
-pub(super) const NO_BUCKET: u32 = u32::MAX;
 
 /// A socket.
 #[derive(Clone, Copy, Debug)]

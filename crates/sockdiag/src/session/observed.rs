@@ -111,8 +111,7 @@ impl Session {
         let is_live = self.sources.tcpdiag_file.is_none() && !self.sources.text_is_forced(Table::Tcp);
         let is_open = matches!(self.sources.way, source::Way::Walk | source::Way::Best);
         let [scope] = self.scopes.all() else { return None };
-        let here = scope.access.opener().inode();
-        let is_here = here.is_none() || here == crate::sys::netns::inode();
+        let is_here = scope.access.opener().is_where_we_are();
         let filters = scope.programs.modern.is_some() || scope.programs.classic.is_some();
         (is_live && is_open && is_here && !filters).then(|| scope.inode().unwrap_or(0))
     }

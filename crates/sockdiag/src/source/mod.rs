@@ -64,7 +64,7 @@ pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
 pub(crate) use sources::ports_listed;
-pub(crate) use walk::{ActiveWalk, Passage};
+pub(crate) use walk::{ActiveWalk, NO_BUCKET, Passage, Watched};
 pub use sources::{Sources, Way};
 pub use summary::{Summary, summary, summary_in};
 

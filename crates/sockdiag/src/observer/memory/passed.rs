@@ -7,7 +7,7 @@ use std::mem;
 
 use super::Memory;
 use crate::model::{Table, Window};
-use crate::observer::table::{Entry, NO_BUCKET, PASSED_OVER, flag};
+use crate::observer::table::{Entry, PASSED_OVER, flag};
 use crate::source::Passage;
 
 /// What looks passed over.
@@ -75,11 +75,10 @@ impl Passed {
 
     /// Whether a socket that the look was not told of is as it was.
     pub(super) fn is_passed_over(&self, entry: &Entry, bucket: u32) -> bool {
-        let passage = self.passage.as_ref().filter(|_| bucket != NO_BUCKET);
         // One that was missing when its bucket was read last still is.
         entry.table == Table::Tcp as u8
             && entry.flags & (flag::MISSED | flag::INFERRED) == 0
-            && passage.is_some_and(|passage| passage.passed_over(bucket))
+            && self.passage.as_ref().is_some_and(|passage| passage.passed_over(bucket))
     }
 }
 

@@ -5,6 +5,10 @@
 //! is passed over has the sockets that it had, and every number that is told of them is
 //! the same, apart from times until now.
 //!
+//! Sockets that are bound and neither listen nor connect are told of only at looks that tell
+//! of all: to find them among those that are connected, each of these has to be looked at
+//! once more, and they have nothing to tell.
+//!
 //! Invariant: what came to nothing, or was not taken to its end, is told again at the next
 //! look; where a walk cannot tell, a dump does.
 
@@ -17,17 +21,54 @@ use sockdiag_wire::inet_diag::InetDiagMsg;
 
 use super::dump::{Run, Take, Walker, asked, can_tell, opened};
 use super::load::{Asked, Done, Refused, Scope, Table};
+use super::members::{COUNTED, Kind, Member, ROWS, Row};
 use super::message::Message;
 use super::pass::Wanted;
 use super::prints::{Reading, Watch};
+use crate::fields::Needs;
 use crate::model::Window;
+use crate::past::{Counter, CounterSet};
 use crate::source::access::Access;
 use crate::source::contract::{Instead, Query};
 use crate::source::ladder::Families;
 
+/// Stands for the bucket of sockets that are bound and neither listen nor connect.
+pub(crate) const BOUND: u32 = u32::MAX - 1;
+/// Stands for the bucket of a socket that no look passes over.
+pub(crate) const NO_BUCKET: u32 = u32::MAX;
+
+/// What is read of sockets that are passed over: they are told of again once it says
+/// something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Watched {
+    /// Fields with these needs; of none if there are none.
+    pub(crate) fields: Option<Needs>,
+    /// Counters.
+    pub(crate) counters: CounterSet,
+}
+
+impl Watched {
+    /// The members that are read for it.
+    fn members(self) -> Vec<Member> {
+        let wants = self.fields.map(|needs| {
+            asked(&Query { needs, ext: needs.inet_ext(), lean: true, ..Query::of(crate::model::Table::Tcp) }).wants()
+        });
+        let is_read = |row: &&Row| {
+            let is_field = wants.is_some_and(|wants| row.wants.is_wanted(wants));
+            let counts = |(counter, member): &(Counter, Member)| {
+                *member == row.member && self.counters.contains(*counter)
+            };
+            row.kinds.contains(Kind::Full) && (is_field || COUNTED.iter().any(counts))
+        };
+        ROWS.iter().filter(is_read).map(|row| row.member).collect()
+    }
+}
+
 /// Walks the tables, again and again.
-#[derive(Default)]
-pub(crate) struct ActiveWalk(Mutex<State>);
+pub(crate) struct ActiveWalk {
+    watched: Watched,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -44,7 +85,7 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Passage {
     reading: Reading,
-    /// Cookies of the connections that were told of, and the bucket of each.
+    /// Cookies of the sockets that were told of, and the bucket of each.
     told: Vec<(u64, u32)>,
     /// Whether all sockets were told of.
     is_whole: bool,
@@ -53,7 +94,7 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
-    /// Cookies of the connections that were told of, and the bucket of each.
+    /// Cookies of the sockets that were told of, and the bucket of each.
     pub(crate) fn told(&self) -> &[(u64, u32)] {
         &self.told
     }
@@ -70,7 +111,7 @@ impl Passage {
 
     /// Whether a bucket was passed over.
     pub(crate) fn passed_over(&self, bucket: u32) -> bool {
-        !self.is_whole && !self.reading.changed.contains(bucket)
+        !self.is_whole && bucket != NO_BUCKET && !self.reading.changed.contains(bucket)
     }
 
     /// Whether a bucket that was told of would have been passed over otherwise.
@@ -88,7 +129,7 @@ impl Passage {
 
 impl fmt::Debug for ActiveWalk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActiveWalk").finish_non_exhaustive()
+        f.debug_struct("ActiveWalk").field("watched", &self.watched).finish_non_exhaustive()
     }
 }
 
@@ -108,7 +149,7 @@ impl Instead for ActiveWalk {
         if state.is_refused {
             return false;
         }
-        let told = state.tell(query, access, take);
+        let told = state.tell(self.watched, query, access, take);
         if told.is_none() {
             *state = State { is_refused: true, ..State::default() };
         }
@@ -117,6 +158,16 @@ impl Instead for ActiveWalk {
 }
 
 impl ActiveWalk {
+    /// One that tells of sockets again when this says something else of them.
+    pub(crate) fn new(watched: Watched) -> Self {
+        Self { watched, state: Mutex::default() }
+    }
+
+    /// What is watched.
+    pub(crate) fn watched(&self) -> Watched {
+        self.watched
+    }
+
     /// Whether the next look is to tell of all sockets.
     pub(crate) fn be_whole(&self, whole: bool) {
         self.state().whole = whole;
@@ -129,25 +180,25 @@ impl ActiveWalk {
         }
     }
 
-    /// Whether the next look passes over what did not change.
-    pub(crate) fn may_pass_over(&self) -> bool {
-        let state = self.state();
-        !state.whole && state.watch.as_ref().is_some_and(|watch| !watch.is_stale())
-    }
-
     /// What the last look passed over; `None` if another source told of all sockets.
     pub(crate) fn take_passage(&self) -> Option<Passage> {
         self.state().passage.take()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     /// Hands messages on; `None`, with nothing handed on, if a dump has to.
-    fn tell(&mut self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Option<()> {
+    fn tell(
+        &mut self,
+        watched: Watched,
+        query: &Query,
+        access: &mut Access,
+        take: &mut Take<'_>,
+    ) -> Option<()> {
         can_tell(query).ok()?;
         if query.programs.modern.is_some() || query.programs.classic.is_some() {
             return None;
@@ -168,16 +219,15 @@ impl State {
             return None;
         }
         let Some(watch) = &mut self.watch else {
-            let watch = first(walker, wanted, query, access, take)?;
-            self.watch = watch;
+            self.watch = first(walker, watched, wanted, query, access, take)?;
             return Some(());
         };
-        let bucket = Cell::new(None);
+        let bucket = Cell::new(NO_BUCKET);
         let mut passage = Passage { is_whole: self.whole || watch.is_stale(), ..Passage::default() };
         let told = &mut passage.told;
         let mut take = |message: &[u8], window: Window| {
-            if let (Some(bucket), Some(msg)) = (bucket.get(), InetDiagMsg::new(message)) {
-                told.push((msg.cookie(), bucket));
+            if let Some(msg) = InetDiagMsg::new(message) {
+                told.push((msg.cookie(), bucket.get()));
             }
             take(message, window)
         };
@@ -199,6 +249,7 @@ impl State {
 /// from then on, if this kernel lets it.
 fn first(
     walker: &mut Walker,
+    watched: Watched,
     wanted: Wanted,
     query: &Query,
     access: &mut Access,
@@ -213,7 +264,7 @@ fn first(
     });
     let has_delivered = run.has_delivered();
     match run.end(done) {
-        Ok(_) => Some(Watch::new(walk).ok()),
+        Ok(_) => Some(Watch::new(walk, &watched.members()).ok()),
         // What was delivered stays: a dump would double it.
         Err(_) if has_delivered => Some(None),
         Err(_) => None,
@@ -226,7 +277,7 @@ fn walked(
     watch: &mut Watch,
     wanted: Wanted,
     whole: bool,
-    bucket: &Cell<Option<u32>>,
+    bucket: &Cell<u32>,
     run: &mut Run<'_, '_>,
 ) -> Result<Reading, Refused> {
     let Walker { walk, composer, .. } = walker;
@@ -234,8 +285,12 @@ fn walked(
     let mut reading = Reading::default();
     for (table, states) in wanted.tables() {
         let asked = Asked { table, states, family: wanted.family(), scope: wanted.scope };
+        if table == Table::Bound && !whole {
+            // That takes longer than all the rest, and none of them moves anything.
+            continue;
+        }
         if table != Table::Established {
-            bucket.set(None);
+            bucket.set(if table == Table::Bound { BOUND } else { NO_BUCKET });
             let Done { stopped, .. } = walk.steps(asked, &mut |record, window| {
                 let composed = composer.compose(record, &mut message);
                 run.told(message.bytes(), composed, window)
@@ -246,7 +301,7 @@ fn walked(
             continue;
         }
         reading = watch.look(walk.layout(), asked, whole, &mut |record, of, window| {
-            bucket.set(Some(of));
+            bucket.set(of);
             let composed = composer.compose(record, &mut message);
             run.told(message.bytes(), composed, window)
         })?;

@@ -42,8 +42,17 @@ const LISTENING: i32 = 1 << 29;
 
 /// What a program does beside walking.
 pub(super) trait Beside {
+    /// Entries of each list that are fetched before it is read.
+    const DEPTH: usize;
+
+    /// Where words lie that are read of every socket, in bytes.
+    fn words(&self, p: &Pieces<'_>) -> Vec<u32>;
+
     /// A bucket begins.
     fn begins(&self, p: &Pieces<'_>, a: &mut Assembler);
+
+    /// A socket is to be told of, whose kind is in [`POINTER`](super::pieces::POINTER).
+    fn chosen(&self, p: &Pieces<'_>, a: &mut Assembler);
 
     /// A record of this kind is whole, and about to count.
     fn recorded(&self, p: &Pieces<'_>, a: &mut Assembler, kind: Kind);
@@ -56,7 +65,15 @@ pub(super) trait Beside {
 struct Nothing;
 
 impl Beside for Nothing {
+    const DEPTH: usize = 2;
+
+    fn words(&self, p: &Pieces<'_>) -> Vec<u32> {
+        p.own_words().map(|(from, _)| from).collect()
+    }
+
     fn begins(&self, _: &Pieces<'_>, _: &mut Assembler) {}
+
+    fn chosen(&self, _: &Pieces<'_>, _: &mut Assembler) {}
 
     fn recorded(&self, _: &Pieces<'_>, _: &mut Assembler, _: Kind) {}
 
@@ -75,12 +92,12 @@ pub(super) fn program(
 }
 
 /// The same, which does something beside.
-pub(super) fn program_with(
+pub(super) fn program_with<B: Beside>(
     members: &Members,
     recipe: &Recipe,
     map: i32,
     room: i32,
-    beside: &impl Beside,
+    beside: &B,
 ) -> Result<Vec<Insn>, AssembleError> {
     let mut assembler = Assembler::new();
     let a = &mut assembler;
@@ -107,6 +124,7 @@ pub(super) fn program_with(
     a.jump_if(R1, Cond::Eq, R3, p.again);
     a.add(SOCK, -(members.nulls_node as i32));
     p.choose(a);
+    beside.chosen(&p, a);
     p.record(a, &|p, a, kind| beside.recorded(p, a, kind));
 
     a.bind(end);
@@ -132,7 +150,7 @@ pub(super) fn program_with(
     p.next_bucket(a);
 
     a.bind(p.begin);
-    fetch::sockets(&p, a);
+    fetch::sockets(&p, a, B::DEPTH, beside.words(&p));
     a.load_at(Width::U64, R1, HEADER, at(header::START));
     a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
     beside.begins(&p, a);

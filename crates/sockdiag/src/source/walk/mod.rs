@@ -35,7 +35,7 @@ mod prints;
 mod record;
 mod tcp_info;
 
-pub(crate) use active::{ActiveWalk, Passage};
+pub(crate) use active::{ActiveWalk, NO_BUCKET, Passage, Watched};
 pub(super) use ahead::ahead;
 pub(super) use dump::{Walked, Walker, dump};
 pub(super) use plan::{pays, pays_for};

@@ -78,10 +78,13 @@ pub(super) mod header {
     pub(in super::super) const FRESH: usize = 23;
     /// What every fingerprint begins with.
     pub(in super::super) const SEED: usize = 24;
-    /// Whether buckets are told of that are as they were.
-    pub(in super::super) const WHOLE: usize = 25;
+    /// Whether records are written of the bucket that is being read; at first, only its
+    /// fingerprint is made.
+    pub(in super::super) const WRITES: usize = 25;
+    /// Whether they are of every bucket.
+    pub(in super::super) const WHOLE: usize = 26;
     /// So many numbers.
-    pub(in super::super) const LENGTH: usize = 26;
+    pub(in super::super) const LENGTH: usize = 28;
 }
 
 /// What a step returns.
@@ -336,14 +339,7 @@ impl<'m> Pieces<'m> {
     /// Copies the words of a group.
     fn copy(&self, a: &mut Assembler, group: &Group) {
         let (null, copied) = (a.label(), a.label());
-        let mut base = SOCK;
-        for offset in &group.through {
-            self.load(a, POINTER, base, *offset, Width::U64);
-            // Some pointers carry flags in bits that an address has not.
-            a.alu(Alu::And, POINTER, -8);
-            a.jump_if(POINTER, Cond::Eq, 0, null);
-            base = POINTER;
-        }
+        let base = self.follow(a, &group.through, null);
         let mut words = group.words.as_slice();
         while let [(from, to), rest @ ..] = words {
             words = rest;
@@ -367,6 +363,20 @@ impl<'m> Pieces<'m> {
         }
         // The label of a group that follows no pointer is used by nothing.
         a.bind(copied);
+    }
+
+    /// Follows pointers from the socket on; goes on at a label where one is null.  What the
+    /// last one is in, if it is not the socket.
+    pub(super) fn follow(&self, a: &mut Assembler, through: &[u32], null: Label) -> Reg {
+        let mut base = SOCK;
+        for offset in through {
+            self.load(a, POINTER, base, *offset, Width::U64);
+            // Some pointers carry flags in bits that an address has not.
+            a.alu(Alu::And, POINTER, -8);
+            a.jump_if(POINTER, Cond::Eq, 0, null);
+            base = POINTER;
+        }
+        base
     }
 
     /// Goes on if the socket is still the one that was copied.

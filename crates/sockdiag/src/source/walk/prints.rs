@@ -1,9 +1,10 @@
 //! Buckets in which nothing changed since they were read last are not told of.
 //!
-//! The program makes a fingerprint of each bucket: of every word that it copies of the
-//! bucket's sockets, where they lie in the kernel's memory, and their order.  So the test
+//! The program makes a fingerprint of each bucket: of the words that hold what is read of
+//! its sockets, where they lie in the kernel's memory, and their order.  So the test
 //! follows from what is read: a bucket of the same fingerprint has the same sockets, and
-//! every number in their records is the same.  None is added, none was taken out.
+//! what is read of them is the same.  None is added, none was taken out.  A bucket with
+//! another fingerprint is read again, and its records are written.
 //!
 //! A bucket counts as changed in any case while it has a socket of which more is told than
 //! its words say ([`RESTLESS`]), one in TIME-WAIT, or a request.
@@ -11,8 +12,8 @@
 //! What fingerprints are mixed with is chosen at random when the program is made, so that
 //! nobody can make two that are equal.
 //!
-//! Invariant: the fingerprint of a bucket is kept with the last of its records, none of
-//! which is kept back then.
+//! Invariant: the fingerprint that is kept of a bucket is that of the records that were
+//! written of it last.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -25,13 +26,14 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R5};
 use sockdiag_wire::bpf::{Alu, Assembler, Cond, Reg, Width};
 
 use super::hash::{Beside, program_with};
 use super::load::{self, Asked, MOST_ROUNDS, NAME, ROUNDS, Refused, USUAL, Walk, loaded, record_of};
-use super::members::{Kind, RESTLESS};
-use super::pieces::{HEADER, POINTER, Pieces, RECORD, at, header, step};
+use super::members::{Kind, Member, RESTLESS};
+use super::pieces::{Group, HEADER, POINTER, Pieces, RECORD, Recipe, SOCK, at, header, step};
 use super::record::{Layout, Record};
 use crate::model::Window;
 use crate::sys::bpf;
@@ -53,34 +55,136 @@ fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
+/// What fingerprints are made of: words of full sockets that their records have, too.
+#[derive(Clone, Debug, Default)]
+struct Words {
+    /// As records have them, by what they are found through.
+    groups: Vec<Group>,
+    /// Words of the socket itself of which some bits are zero while it is at rest: where they
+    /// lie in it and in a record, and which bits these are.
+    restless: Vec<(u32, u16, u8, u8)>,
+}
+
+impl Words {
+    /// The words that hold these members, and what is compared of a socket anyway.
+    fn of(layout: &Layout, identity: &[u32], recipe: &Recipe, members: &[Member]) -> Self {
+        let kind = Kind::Full;
+        let places: Vec<u16> =
+            members.iter().filter_map(|member| layout.bits(kind, *member)).map(|(word, ..)| word).collect();
+        let all = recipe.groups.first().map_or(&[][..], Vec::as_slice);
+        let groups = all.iter().map(|group| {
+            let is_own = group.through.is_empty();
+            let is_in = |(from, to): &&(u32, u16)| places.contains(to) || is_own && identity.contains(from);
+            Group { through: group.through.clone(), words: group.words.iter().filter(is_in).copied().collect() }
+        });
+        let groups = groups.filter(|group| !group.words.is_empty()).collect();
+        let own = all.iter().filter(|group| group.through.is_empty()).flat_map(|group| &group.words);
+        let own: Vec<(u32, u16)> = own.copied().collect();
+        let restless = RESTLESS.into_iter().filter(|member| members.contains(member)).filter_map(|member| {
+            let (word, shift, count) = layout.bits(kind, member)?;
+            let (from, _) = own.iter().find(|(_, to)| *to == word)?;
+            Some((*from, word, shift, count))
+        });
+        Self { groups, restless: restless.collect() }
+    }
+}
+
 /// The part of the program.
-struct Prints<'l> {
-    layout: &'l Layout,
+struct Prints {
+    words: Words,
     /// Where fingerprints lie in the memory that is shared, in bytes.
     begin: i32,
     /// How many there are.
     buckets: i32,
-    /// An odd number that each step multiplies by, and what three of the four lanes that
-    /// words are spread over begin with.
+    /// An odd number that each step multiplies by.
     factor: u64,
-    lanes: [u64; 3],
 }
 
-const LANES: [Reg; 4] = [R1, R2, R3, R4];
+/// The fingerprint in the making.
+const PRINT: Reg = RECORD;
 
-/// Mixes a number into a lane.  No two numbers give the same.
-fn mix(a: &mut Assembler, lane: Reg, number: Reg) {
-    a.alu(Alu::Xor, lane, number);
-    // What multiplying moves up comes down again.
-    a.swap(lane);
-    a.alu(Alu::Mul, lane, R0);
+impl Prints {
+    /// Mixes a number into a fingerprint.  No two numbers give the same.
+    fn mix(&self, a: &mut Assembler, print: Reg, number: Reg) {
+        a.alu(Alu::Xor, print, number);
+        // What multiplying moves up comes down again.
+        a.swap(print);
+        a.long(R4, self.factor);
+        a.alu(Alu::Mul, print, R4);
+    }
+
+    /// Adds bits of a word to those that tell that a socket is not at rest.
+    fn add_restless(a: &mut Assembler, sum: Reg, word: Reg, shift: u8, count: u8) {
+        a.alu(Alu::Rsh, word, i32::from(shift));
+        a.alu(Alu::Lsh, word, 64 - i32::from(count));
+        a.alu(Alu::Or, sum, word);
+    }
+
+    /// Mixes the words of a group in, as they are in the kernel's memory.
+    fn read(&self, p: &Pieces<'_>, a: &mut Assembler, group: &Group) {
+        let (null, read) = (a.label(), a.label());
+        let base = p.follow(a, &group.through, null);
+        let mut before = None;
+        for (from, _) in &group.words {
+            // What is pointed to are two words.
+            let is_second = before.is_some_and(|before| before + 8 == *from);
+            if !is_second {
+                p.point(a, base, *from);
+            }
+            before = (!is_second).then_some(*from);
+            a.load_at(Width::U64, R3, R0, if is_second { 8 } else { 0 });
+            self.mix(a, PRINT, R3);
+        }
+        if !group.through.is_empty() {
+            a.jump(read);
+            a.bind(null);
+            a.mov(R3, 0);
+            group.words.iter().for_each(|_| self.mix(a, PRINT, R3));
+        }
+        a.bind(read);
+    }
 }
 
-impl Beside for Prints<'_> {
+impl Beside for Prints {
+    const DEPTH: usize = 4;
+
+    fn words(&self, _: &Pieces<'_>) -> Vec<u32> {
+        let own = self.words.groups.iter().filter(|group| group.through.is_empty());
+        let mut words: Vec<u32> = own.flat_map(|group| group.words.iter().map(|(from, _)| *from)).collect();
+        words.extend(self.words.restless.iter().map(|(from, ..)| *from));
+        sort_by(&mut words, &mut |one, other| one.cmp(other));
+        words
+    }
+
     fn begins(&self, _: &Pieces<'_>, a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::SEED));
         a.store_at(Width::U64, HEADER, at(header::PRINT), R1);
         a.store_at(Width::U64, HEADER, at(header::FRESH), 0);
+    }
+
+    fn chosen(&self, p: &Pieces<'_>, a: &mut Assembler) {
+        let (writes, full) = (a.label(), a.label());
+        a.load_at(Width::U64, R1, HEADER, at(header::WRITES));
+        a.jump_if(R1, Cond::Ne, 0, writes);
+        a.jump_if(POINTER, Cond::Eq, Kind::Full as i32, full);
+        a.store_at(Width::U64, HEADER, at(header::FRESH), 1);
+        a.jump(p.next);
+        a.bind(full);
+        a.load_at(Width::U64, PRINT, HEADER, at(header::PRINT));
+        self.mix(a, PRINT, SOCK);
+        for group in &self.words.groups {
+            self.read(p, a, group);
+        }
+        a.store_at(Width::U64, HEADER, at(header::PRINT), PRINT);
+        for (from, _, shift, count) in &self.words.restless {
+            p.point(a, SOCK, *from);
+            a.load_at(Width::U64, R3, R0, 0);
+            a.load_at(Width::U64, R1, HEADER, at(header::FRESH));
+            Self::add_restless(a, R1, R3, *shift, *count);
+            a.store_at(Width::U64, HEADER, at(header::FRESH), R1);
+        }
+        a.jump(p.next);
+        a.bind(writes);
     }
 
     fn recorded(&self, _: &Pieces<'_>, a: &mut Assembler, kind: Kind) {
@@ -88,35 +192,23 @@ impl Beside for Prints<'_> {
             a.store_at(Width::U64, HEADER, at(header::FRESH), 1);
             return;
         }
-        let [first, others @ ..] = LANES;
-        a.long(R0, self.factor);
-        a.load_at(Width::U64, first, HEADER, at(header::PRINT));
-        for (lane, number) in others.into_iter().zip(self.lanes) {
-            a.long(lane, number);
+        a.load_at(Width::U64, R1, HEADER, at(header::PRINT));
+        self.mix(a, R1, SOCK);
+        for (_, to) in self.words.groups.iter().flat_map(|group| &group.words) {
+            a.load_at(Width::U64, R3, RECORD, *to as i16);
+            self.mix(a, R1, R3);
         }
-        // The first word of a record is about itself, the second is the socket's address.
-        let words = self.layout.copies(kind).iter().map(|copy| copy.to as i16);
-        for (word, lane) in std::iter::once(8).chain(words).zip(LANES.into_iter().cycle()) {
-            a.load_at(Width::U64, R5, RECORD, word);
-            mix(a, lane, R5);
-        }
-        for lane in others {
-            mix(a, first, lane);
-        }
-        a.store_at(Width::U64, HEADER, at(header::PRINT), first);
-
+        a.store_at(Width::U64, HEADER, at(header::PRINT), R1);
         a.load_at(Width::U64, R1, HEADER, at(header::FRESH));
-        for (word, shift, count) in RESTLESS.into_iter().filter_map(|member| self.layout.bits(kind, member)) {
-            a.load_at(Width::U64, R5, RECORD, word as i16);
-            a.alu(Alu::Rsh, R5, i32::from(shift));
-            a.alu(Alu::Lsh, R5, 64 - i32::from(count));
-            a.alu(Alu::Or, R1, R5);
+        for (_, to, shift, count) in &self.words.restless {
+            a.load_at(Width::U64, R3, RECORD, *to as i16);
+            Self::add_restless(a, R1, R3, *shift, *count);
         }
         a.store_at(Width::U64, HEADER, at(header::FRESH), R1);
     }
 
     fn ends(&self, p: &Pieces<'_>, a: &mut Assembler) {
-        let [known, changed, same, marked, fits, kept, done] = [(); 7].map(|()| a.label());
+        let [known, changed, wrote, sockets, marked, fits, kept, done] = [(); 8].map(|()| a.label());
         a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
         a.jump_if(R1, Cond::Lt, self.buckets, known);
         a.mov(POINTER, step::NOTHING as i32);
@@ -126,26 +218,36 @@ impl Beside for Prints<'_> {
         a.mov(POINTER, HEADER);
         a.add(POINTER, R1);
         a.add(POINTER, self.begin);
+        a.load_at(Width::U64, R3, HEADER, at(header::PRINT));
+        a.load_at(Width::U64, R1, HEADER, at(header::WRITES));
+        a.jump_if(R1, Cond::Ne, 0, wrote);
+
+        // Only the fingerprint was made.
         a.load_at(Width::U64, R4, HEADER, at(header::FRESH));
         a.jump_if(R4, Cond::Ne, 0, changed);
         a.load_at(Width::U64, R2, POINTER, 0);
-        a.load_at(Width::U64, R3, HEADER, at(header::PRINT));
-        a.jump_if(R2, Cond::Ne, R3, changed);
-
-        a.load_at(Width::U64, R1, HEADER, at(header::WHOLE));
-        a.jump_if(R1, Cond::Ne, 0, same);
-        a.load_at(Width::U64, R1, HEADER, at(header::START));
-        a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
-        a.jump(done);
-        a.bind(same);
-        a.mov(R5, i32::from(mark::SAME));
-        a.jump(marked);
-
+        a.jump_if(R2, Cond::Eq, R3, done);
         a.bind(changed);
+        a.store_at(Width::U64, HEADER, at(header::WRITES), 1);
+        a.jump(p.begin);
+
+        // A mark tells of a bucket that has no sockets any more; and, where all are told of,
+        // of one that would have been passed over.
+        a.bind(wrote);
+        a.load_at(Width::U64, R4, HEADER, at(header::WHOLE));
         a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
         a.load_at(Width::U64, R2, HEADER, at(header::START));
-        a.jump_if(R1, Cond::Ne, R2, kept);
+        a.jump_if(R1, Cond::Ne, R2, sockets);
+        a.jump_if(R4, Cond::Ne, 0, kept);
         a.mov(R5, i32::from(mark::EMPTY));
+        a.jump(marked);
+        a.bind(sockets);
+        a.jump_if(R4, Cond::Eq, 0, kept);
+        a.load_at(Width::U64, R4, HEADER, at(header::FRESH));
+        a.jump_if(R4, Cond::Ne, 0, kept);
+        a.load_at(Width::U64, R2, POINTER, 0);
+        a.jump_if(R2, Cond::Ne, R3, kept);
+        a.mov(R5, i32::from(mark::SAME));
 
         a.bind(marked);
         a.load_at(Width::U32, R2, HEADER, at(header::COUNT));
@@ -165,9 +267,11 @@ impl Beside for Prints<'_> {
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
 
+        // The fingerprint is that of the records.
         a.bind(kept);
-        a.load_at(Width::U64, R3, HEADER, at(header::PRINT));
         a.store_at(Width::U64, POINTER, 0, R3);
+        a.load_at(Width::U64, R1, HEADER, at(header::WHOLE));
+        a.store_at(Width::U64, HEADER, at(header::WRITES), R1);
         a.bind(done);
     }
 }
@@ -219,10 +323,11 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Makes and loads it for the records of a walk, which has gone over the table before.
+    /// A socket changed if one of these members did, or what identifies it.
     ///
     /// # Errors
     /// What this kernel refuses.
-    pub(super) fn new(walk: &Walk) -> Result<Self, Refused> {
+    pub(super) fn new(walk: &Walk, of: &[Member]) -> Result<Self, Refused> {
         let (members, recipe) = walk.parts();
         let buckets = walk.buckets();
         if !(1..=MOST_BUCKETS).contains(&buckets) {
@@ -234,11 +339,10 @@ impl Watch {
         let shared = SharedValue::new(NAME, (begin + buckets as usize * 8) / 4);
         let shared = shared.map_err(|error| Refused::Call("sharing memory", error))?;
         let prints = Prints {
-            layout: walk.layout(),
+            words: Words::of(walk.layout(), &members.identity(), recipe, of),
             begin: begin as i32,
             buckets: buckets as i32,
             factor: random() | 1,
-            lanes: [(); 3].map(|()| random()),
         };
         let map = shared.map().as_raw_fd();
         let program = loaded(program_with(members, recipe, map, room as i32, &prints))?;
@@ -272,7 +376,9 @@ impl Watch {
         }
         // Until it came to its end.
         self.is_stale = true;
-        self.set(header::WHOLE, whole.into());
+        for number in [header::WHOLE, header::WRITES] {
+            self.set(number, whole.into());
+        }
         load::begin(self.shared.longs(), asked, 0, ROUNDS);
         let mut reading = Reading {
             changed: Buckets::of(self.buckets),
