@@ -60,7 +60,7 @@ impl Active {
         let may = self.unless.is_some()
             && memory.stay.is_none()
             && memory.watched.is_empty()
-            && memory.known.len() >= FEW
+            && (memory.known.len() >= FEW || session.is_to_walk())
             && memory.latest.is_some()
             && netns == Some(self.netns)
             && filter.is_none_or(|needs| needs.minus(OF_THE_SOCKET) == Needs::NONE);

@@ -116,6 +116,11 @@ impl Session {
         (is_live && is_open && is_here && !filters).then(|| scope.inode().unwrap_or(0))
     }
 
+    /// Whether walks are wanted however few sockets there are.
+    pub(crate) fn is_to_walk(&self) -> bool {
+        self.sources.way == source::Way::Walk
+    }
+
     /// In the next polls these tell of TCP sockets in place of a dump, where they can.
     pub(crate) fn ask_instead(&mut self, instead: Vec<(u64, Arc<dyn Instead>)>) {
         self.instead = instead;

@@ -168,6 +168,7 @@ const READ_BY_FIELDS: Needs = Needs::MEMINFO
     .union(Needs::PORT_RANGE)
     .union(Needs::PROCESSES)
     .union(Needs::PARTS)
+    .union(Needs::CLOCK)
     .union(OF_OTHER_FAMILIES);
 
 /// Needs of rows of other families, which are asked for in every listing.
