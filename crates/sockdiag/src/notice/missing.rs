@@ -107,6 +107,9 @@ pub enum NoWalk {
     },
     /// A dump costs less, for this reason.
     Dearer(&'static str),
+    /// Whoever looks at the sockets again needs a cookie of each, which a dump gives it and
+    /// a walk does not.
+    NoCookies,
     /// The kernel says something else of the first sockets than a walk does.
     Differs,
     /// A table changed all the time, or has too many sockets in one place.
@@ -148,7 +151,7 @@ impl NoWalk {
     /// Whether a walk would have been the better way, had it been possible; else a
     /// dump was chosen.
     pub(crate) fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Few { .. } | Self::Dearer(_) | Self::Asked(_))
+        !matches!(self, Self::Few { .. } | Self::Dearer(_) | Self::NoCookies | Self::Asked(_))
     }
 }
 
@@ -162,6 +165,9 @@ impl fmt::Display for NoWalk {
                 write!(f, "{sockets} of the first {of} sockets would have to be looked up one by one")
             }
             Self::Dearer(why) => write!(f, "a dump costs less: {why}"),
+            Self::NoCookies => {
+                f.write_str("sockets that are looked at again need the cookies that a dump gives them")
+            }
             Self::Differs => f.write_str("it would not tell what this kernel tells"),
             Self::Few { sockets } => write!(f, "a dump of {sockets} sockets costs less"),
             Self::Table => {

@@ -80,7 +80,7 @@ impl Scope {
     ) -> Result<Self, AskError> {
         let mut scope = Self {
             namespace,
-            access: Access::to(opener.clone()),
+            access: Access::kept(opener.clone(), reader.polls_again),
             links: Links::of(opener, reader.polls_again),
             filter: None,
             remarks: Vec::new(),

@@ -21,6 +21,8 @@ pub struct Access {
     walker: Option<Box<Walker>>,
     /// How many TCP sockets there were, as far as that is known.
     sockets: Option<u64>,
+    /// Whether the same will be asked again.
+    polls_again: bool,
     /// Whether a dump came to its end, after which sockets have cookies.
     has_dumped: bool,
     /// Whether the kernel refused a walk.
@@ -36,6 +38,16 @@ impl Access {
     /// To those of another namespace.
     pub(crate) fn to(opener: Opener) -> Self {
         Self { opener, ..Self::default() }
+    }
+
+    /// Likewise, of which the same will be asked again if a session `polls_again`.
+    pub(crate) fn kept(opener: Opener, polls_again: bool) -> Self {
+        Self { polls_again, ..Self::to(opener) }
+    }
+
+    /// Whether the same will be asked again.
+    pub(super) fn polls_again(&self) -> bool {
+        self.polls_again
     }
 
     /// Where things of the namespace are opened.

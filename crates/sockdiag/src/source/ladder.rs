@@ -49,6 +49,12 @@ pub(super) fn dump(
     }
     if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp {
         let is_chosen = if sources.way == Way::Best { walk::pays(query, run.access) } else { Ok(()) };
+        let is_chosen = match is_chosen {
+            Err(NoWalk::NoCookies) if run.access.polls_again() => {
+                walk::prepare(query, run.access).and(Err(NoWalk::NoCookies))
+            }
+            is_chosen => is_chosen,
+        };
         match is_chosen.and_then(|()| run.walk(families)) {
             Ok(walked) => {
                 let walk::Walked { sockets, looked_up } = walked;

@@ -82,14 +82,8 @@ pub(in crate::source) fn dump(
     take: &mut Take<'_>,
 ) -> Result<Walked, NoWalk> {
     can_tell(query)?;
-    if !access.opener().is_where_we_are() {
-        return Err(NoWalk::Namespace);
-    }
     let ask = asked(query);
-    let mut walker = match access.walker() {
-        Some(walker) if walker.ask == ask => walker,
-        _ => Box::new(opened(ask)?),
-    };
+    let mut walker = taken(ask, access)?;
     let Walker { walk, composer, .. } = &mut *walker;
     let wanted =
         Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
@@ -102,6 +96,27 @@ pub(in crate::source) fn dump(
     let result = run.end(done);
     access.keep_walker(walker);
     result
+}
+
+/// The walk that was kept for such messages, or a new one.
+fn taken(ask: Ask, access: &mut Access) -> Result<Box<Walker>, NoWalk> {
+    if !access.opener().is_where_we_are() {
+        return Err(NoWalk::Namespace);
+    }
+    match access.walker() {
+        Some(walker) if walker.ask == ask => Ok(walker),
+        _ => Ok(Box::new(opened(ask)?)),
+    }
+}
+
+/// Loads the walk of the polls that follow, before this one fills the memory.
+///
+/// # Errors
+/// Why there is none.
+pub(in crate::source) fn prepare(query: &Query, access: &mut Access) -> Result<(), NoWalk> {
+    let walker = taken(asked(query), access)?;
+    access.keep_walker(walker);
+    Ok(())
 }
 
 /// Whether a walk tells everything that is asked.

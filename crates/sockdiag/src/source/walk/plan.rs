@@ -18,22 +18,19 @@ use crate::source::contract::Query;
 
 /// Below so many sockets a dump costs less than loading a program.
 const FEW: u64 = 25_000;
-/// Why the first whole replies come from a dump: whoever reads them looks at the sockets
-/// again, which takes a cookie each, and a walk gives none.
-const WHOLE: &str = "it gives each socket a cookie, which whoever looks again needs";
 /// What nobody tries twice.
 const REFUSED: &str = "this kernel refused a walk before";
 /// No more of a file of counters is read.
 const LONGEST: u64 = 16 << 10;
 
 /// Whether a walk tells what is asked, of sockets that nobody looks at again or that
-/// have cookies.
+/// have cookies since they were dumped.
 fn can_pay(query: &Query, access: &Access) -> Result<(), NoWalk> {
     can_tell(query)?;
     match () {
         () if access.has_refused_walk() => Err(NoWalk::Dearer(REFUSED)),
         () if query.lean || access.has_dumped() => Ok(()),
-        () => Err(NoWalk::Dearer(WHOLE)),
+        () => Err(NoWalk::NoCookies),
     }
 }
 
@@ -47,9 +44,12 @@ fn is_about_listeners(query: &Query) -> bool {
 /// Whether a walk tells what is asked, and for less than a dump.
 ///
 /// # Errors
-/// Why a dump is the better way.
+/// Why a dump is the better way; [`NoWalk::NoCookies`] only if there is no other reason.
 pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), NoWalk> {
-    can_pay(query, access)?;
+    let can = can_pay(query, access);
+    if !matches!(can, Ok(()) | Err(NoWalk::NoCookies)) {
+        return can;
+    }
     if query.programs.modern.is_some() || query.programs.classic.is_some() {
         return Err(NoWalk::Dearer("the kernel filters"));
     }
@@ -58,7 +58,7 @@ pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), 
     }
     let sockets = access.sockets().unwrap_or_else(|| counted(access));
     access.keep_sockets(sockets);
-    if sockets < FEW { Err(NoWalk::Few { sockets }) } else { Ok(()) }
+    if sockets < FEW { Err(NoWalk::Few { sockets }) } else { can }
 }
 
 /// Whether one walk costs less than dumps in so many namespaces, each of which passes
@@ -137,7 +137,7 @@ mod tests {
         access.keep_sockets(FEW);
         assert!(pays(&query, access).is_ok());
         let whole = Query { lean: false, ..query.clone() };
-        assert!(matches!(pays(&whole, access), Err(NoWalk::Dearer(WHOLE))));
+        assert!(matches!(pays(&whole, access), Err(NoWalk::NoCookies)));
         // Once a dump came to its end, sockets have cookies.
         access.keep_dumped(FEW);
         assert!(pays(&whole, access).is_ok());
