@@ -258,7 +258,15 @@ impl Observer {
         let mut memory = Memory::new(session.needs(), watched, asked, hidden);
         let mut early = Vec::new();
         session.listen(&mut memory.told, &mut |notice| early.push(notice));
-        Self { session, memory, tables, number: 0, early, said_untracked: false, active: active::Active::default() }
+        Self {
+            session,
+            memory,
+            tables,
+            number: 0,
+            early,
+            said_untracked: false,
+            active: active::Active::default(),
+        }
     }
 
     /// From the next look on, stays with the sockets that it shows: what opens later

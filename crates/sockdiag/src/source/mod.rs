@@ -64,9 +64,9 @@ pub use missing::missing;
 pub use record::{RecordError, record};
 pub use replay::deficit;
 pub(crate) use sources::ports_listed;
-pub(crate) use walk::{ActiveWalk, NO_BUCKET, Passage, Watched};
 pub use sources::{Sources, Way};
 pub use summary::{Summary, summary, summary_in};
+pub(crate) use walk::{ActiveWalk, NO_BUCKET, Passage, Watched};
 
 /// Asks for the TCP socket of this identity that is bound to no interface;
 /// there is one answer, with number 0.

@@ -84,7 +84,8 @@ impl FrameSink for Heard<'_> {
             Seen::TimeWait => {}
             Seen::Closed => self.ended.push(cookie),
             _ => {
-                let facts = self.names.iter().filter_map(|name| Some((*name, format!("{:?}", row.value(name)?))));
+                let facts =
+                    self.names.iter().filter_map(|name| Some((*name, format!("{:?}", row.value(name)?))));
                 assert!(self.there.insert(cookie, facts.collect()).is_none(), "told once");
             }
         }
@@ -164,7 +165,7 @@ impl Used {
             }
             _ => {
                 // Much, so that windows close.
-                while end.write(&[7; 30_000]).is_ok_and(|written| written > 0) && random.u32(..4) > 0 {}
+                while end.write(&[7; 10_000]).is_ok_and(|written| written > 0) && random.u32(..4) > 0 {}
             }
         }
     }
@@ -235,7 +236,9 @@ fn of_sockets_that_are_passed_over_every_field_is_what_a_dump_says() {
                             compared += 1;
                             if facts.get(name) != Some(value) {
                                 let told = facts.get(name);
-                                wrong.push(format!("{cookie}: {name} is {value}, was {told:?} when told of, look {looks}"));
+                                wrong.push(format!(
+                                    "{cookie}: {name} is {value}, was {told:?} when told of, look {looks}"
+                                ));
                             }
                         }
                     }

@@ -27,6 +27,7 @@ use super::pass::Wanted;
 use super::prints::{Reading, Watch};
 use crate::fields::Needs;
 use crate::model::Window;
+use crate::notice::NoWalk;
 use crate::past::{Counter, CounterSet};
 use crate::source::access::Access;
 use crate::source::contract::{Instead, Query};
@@ -51,7 +52,8 @@ impl Watched {
     /// The members that are read for it.
     fn members(self) -> Vec<Member> {
         let wants = self.fields.map(|needs| {
-            asked(&Query { needs, ext: needs.inet_ext(), lean: true, ..Query::of(crate::model::Table::Tcp) }).wants()
+            asked(&Query { needs, ext: needs.inet_ext(), lean: true, ..Query::of(crate::model::Table::Tcp) })
+                .wants()
         });
         let is_read = |row: &&Row| {
             let is_field = wants.is_some_and(|wants| row.wants.is_wanted(wants));
@@ -150,10 +152,10 @@ impl Instead for ActiveWalk {
             return false;
         }
         let told = state.tell(self.watched, query, access, take);
-        if told.is_none() {
+        if told.is_err() {
             *state = State { is_refused: true, ..State::default() };
         }
-        told.is_some()
+        told.is_ok()
     }
 }
 
@@ -191,36 +193,38 @@ impl ActiveWalk {
 }
 
 impl State {
-    /// Hands messages on; `None`, with nothing handed on, if a dump has to.
+    /// Hands messages on.
+    ///
+    /// # Errors
+    /// Why a dump has to; nothing was handed on then.
     fn tell(
         &mut self,
         watched: Watched,
         query: &Query,
         access: &mut Access,
         take: &mut Take<'_>,
-    ) -> Option<()> {
-        can_tell(query).ok()?;
+    ) -> Result<(), NoWalk> {
+        can_tell(query)?;
         if query.programs.modern.is_some() || query.programs.classic.is_some() {
-            return None;
+            return Err(NoWalk::Dearer("the kernel filters"));
         }
         let ask = asked(query);
-        let walker = match self.walker.take().filter(|walker| walker.ask == ask) {
-            Some(walker) => walker,
-            None => {
-                self.watch = None;
-                Box::new(opened(ask).ok()?)
-            }
+        let walker = if let Some(walker) = self.walker.take().filter(|walker| walker.ask == ask) {
+            walker
+        } else {
+            self.watch = None;
+            Box::new(opened(ask)?)
         };
         let walker = self.walker.insert(walker);
         let families = Families::of(query);
         let wanted =
             Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
         if !wanted.tables().any(|(table, _)| table == Table::Established) {
-            return None;
+            return Err(NoWalk::Asked("no connections"));
         }
         let Some(watch) = &mut self.watch else {
             self.watch = first(walker, watched, wanted, query, access, take)?;
-            return Some(());
+            return Ok(());
         };
         let bucket = Cell::new(NO_BUCKET);
         let mut passage = Passage { is_whole: self.whole || watch.is_stale(), ..Passage::default() };
@@ -241,7 +245,7 @@ impl State {
         // What is left of a walk that ended early cannot be told apart from what is gone.
         passage.is_broken |= watch.is_stale();
         self.passage = Some(passage);
-        Some(())
+        Ok(())
     }
 }
 
@@ -254,7 +258,7 @@ fn first(
     query: &Query,
     access: &mut Access,
     take: &mut Take<'_>,
-) -> Option<Option<Watch>> {
+) -> Result<Option<Watch>, NoWalk> {
     let Walker { walk, composer, ask } = walker;
     let mut run = Run::with_a_check(query, access, take, *ask);
     let mut message = Message::new();
@@ -264,10 +268,10 @@ fn first(
     });
     let has_delivered = run.has_delivered();
     match run.end(done) {
-        Ok(_) => Some(Watch::new(walk, &watched.members()).ok()),
+        Ok(_) => Ok(Watch::new(walk, &watched.members()).ok()),
         // What was delivered stays: a dump would double it.
-        Err(_) if has_delivered => Some(None),
-        Err(_) => None,
+        Err(_) if has_delivered => Ok(None),
+        Err(why) => Err(why),
     }
 }
 

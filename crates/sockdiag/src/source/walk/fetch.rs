@@ -37,8 +37,7 @@ const fn slot(lane: i32) -> i16 {
 /// so many of each bucket.
 pub(super) fn sockets(p: &Pieces<'_>, a: &mut Assembler, depth: usize, words: Vec<u32>) {
     let node = p.members.nulls_node;
-    let mut lines = words;
-    lines.iter_mut().for_each(|word| *word = *word / LINE * LINE);
+    let mut lines: Vec<u32> = words.into_iter().map(|word| word / LINE * LINE).collect();
     lines.dedup();
     // The link itself fetches its own.
     lines.retain(|line| *line != node / LINE * LINE);

@@ -75,7 +75,10 @@ impl Words {
         let groups = all.iter().map(|group| {
             let is_own = group.through.is_empty();
             let is_in = |(from, to): &&(u32, u16)| places.contains(to) || is_own && identity.contains(from);
-            Group { through: group.through.clone(), words: group.words.iter().filter(is_in).copied().collect() }
+            Group {
+                through: group.through.clone(),
+                words: group.words.iter().filter(is_in).copied().collect(),
+            }
         });
         let groups = groups.filter(|group| !group.words.is_empty()).collect();
         let own = all.iter().filter(|group| group.through.is_empty()).flat_map(|group| &group.words);
@@ -388,8 +391,7 @@ impl Watch {
         loop {
             let bucket = self.number(header::BUCKET);
             let begin = clock::now_ns();
-            let result =
-                bpf::run(self.program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+            let result = bpf::run(self.program.as_fd()).map_err(|error| Refused::Call("running", error))?;
             if result == step::NOTHING {
                 return Err(Refused::NoTable);
             }
@@ -424,7 +426,8 @@ impl Watch {
     ) -> ControlFlow<()> {
         let count = self.number(header::COUNT) as usize;
         let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
-        let records = || records.chunks_exact(self.bytes / 8).take(count).map(|record| (kind_of(record), record));
+        let records =
+            || records.chunks_exact(self.bytes / 8).take(count).map(|record| (kind_of(record), record));
         if whole {
             // What is said of a bucket stands behind its records.
             for ((kind, bucket), _) in records() {
