@@ -213,7 +213,10 @@ impl State {
             walker
         } else {
             self.watch = None;
-            Box::new(opened(ask)?)
+            match access.walker().filter(|walker| walker.ask == ask) {
+                Some(walker) => walker,
+                None => Box::new(opened(ask)?),
+            }
         };
         let walker = self.walker.insert(walker);
         let families = Families::of(query);
@@ -229,6 +232,9 @@ impl State {
         let bucket = Cell::new(NO_BUCKET);
         let mut passage = Passage { is_whole: self.whole || watch.is_stale(), ..Passage::default() };
         let told = &mut passage.told;
+        if passage.is_whole {
+            told.reserve_exact(usize::try_from(access.sockets().unwrap_or(0)).unwrap_or(0));
+        }
         let mut take = |message: &[u8], window: Window| {
             if let Some(msg) = InetDiagMsg::new(message) {
                 told.push((msg.cookie(), bucket.get()));
