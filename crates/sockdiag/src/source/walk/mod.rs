@@ -34,7 +34,7 @@ mod record;
 mod tcp_info;
 
 pub(super) use ahead::ahead;
-pub(super) use dump::{Walked, Walker, dump, prepare};
+pub(super) use dump::{Slot, Walked, Walker, dump, prepare};
 pub(super) use plan::{pays, pays_for};
 
 #[cfg(test)]
