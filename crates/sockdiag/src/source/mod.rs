@@ -47,7 +47,7 @@ use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use crate::filter::Pinned;
 use crate::model::{MessageKind, Table};
-use crate::notice::Notice;
+use crate::notice::{NoWalk, Notice};
 
 pub use access::Access;
 pub use contract::{
@@ -81,6 +81,7 @@ pub(crate) fn ahead(
     query: &Query,
     sources: &Sources,
     inodes: &[u64],
+    is_weighed: bool,
     access: &mut Access,
     notices: &mut dyn FnMut(Notice),
 ) -> Vec<(u64, Arc<dyn Instead>)> {
@@ -89,12 +90,15 @@ pub(crate) fn ahead(
         return Vec::new();
     }
     let is_chosen = match sources.way {
-        Way::Best => walk::pays_for(inodes.len(), query, access),
+        Way::Best if !is_weighed => walk::pays_for(inodes.len(), query, access),
         _ => Ok(()),
     };
     match is_chosen.and_then(|()| walk::ahead(query, inodes, access)) {
         Ok(shares) => shares,
         Err(why) => {
+            if matches!(why, NoWalk::Program(_) | NoWalk::Differs) {
+                access.keep_refused_walk();
+            }
             if sources.tells_refusal(&why) {
                 notices(Notice::NotWalked { why });
             }

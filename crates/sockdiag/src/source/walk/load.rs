@@ -137,6 +137,8 @@ pub(super) struct Walk {
     hash: OwnedFd,
     /// Once it was asked for.
     bound: Option<OwnedFd>,
+    /// Likewise.
+    nets: Option<OwnedFd>,
     shared: SharedValue,
 }
 
@@ -179,7 +181,7 @@ impl Walk {
         let shared = shared(&recipe, room)?;
         let map = shared.map().as_raw_fd();
         let hash = loaded(hash::program(&members, &recipe, map, room as i32))?;
-        Ok((Self { members, layout, recipe, room, hash, bound: None, shared }, more))
+        Ok((Self { members, layout, recipe, room, hash, bound: None, nets: None, shared }, more))
     }
 
     /// Words of a record.
@@ -198,10 +200,14 @@ impl Walk {
     /// Where they cannot be told, or are too many.
     pub(super) fn namespaces(&mut self) -> Result<Vec<Net>, Refused> {
         let room = self.room * self.words() * 8 / nets::ENTRY;
-        let program = loaded(nets::program(&self.members, self.map(), room as i32))?;
+        let program = match self.nets.take() {
+            Some(program) => program,
+            None => loaded(nets::program(&self.members, self.map(), room as i32))?,
+        };
         self.begin(Asked { table: Table::Established, states: 0, family: 0, scope: Scope::Own }, 0);
         self.set(header::ROUNDS, room as u64 + 1);
         let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+        self.nets = Some(program);
         if result != step::DONE {
             return Err(Refused::NoTable);
         }
@@ -318,7 +324,7 @@ impl Walk {
         }
         (self.shared, self.room) = (shared(&self.recipe, room)?, room);
         self.hash = loaded(hash::program(&self.members, &self.recipe, self.map(), room as i32))?;
-        self.bound = None;
+        (self.bound, self.nets) = (None, None);
         self.begin(asked, bucket);
         self.set(header::AGAIN, again);
         self.set(header::ROUNDS, ROUNDS.max(room as u64 * 2));

@@ -37,7 +37,7 @@ mod tcp_info;
 
 pub(crate) use active::{ActiveWalk, NO_BUCKET, Passage, Watched};
 pub(super) use ahead::ahead;
-pub(super) use dump::{Walked, Walker, dump, prepare};
+pub(super) use dump::{Slot, Walked, Walker, dump, prepare};
 pub(super) use plan::{pays, pays_for};
 
 #[cfg(test)]
