@@ -287,7 +287,8 @@ fn hire(connections: u32, v6_percent: u8, used_percent: u32) -> Result<Vec<(Chil
     let mut held = Held::Workers(Vec::new());
     let Held::Workers(workers) = &mut held else { return Ok(Vec::new()) };
     for share in shares(connections, v6_percent) {
-        let numbers = [u32::from(share.worker), share.v4, share.v6, used_percent].map(|number| number.to_string());
+        let numbers =
+            [u32::from(share.worker), share.v4, share.v6, used_percent].map(|number| number.to_string());
         let mut command = Command::new(&program);
         command.arg("--worker").args(numbers).stdin(Stdio::piped()).stdout(Stdio::piped());
         workers.push((command.spawn().doing("starting a worker")?, 0));
@@ -299,10 +300,7 @@ fn hire(connections: u32, v6_percent: u8, used_percent: u32) -> Result<Vec<(Chil
 }
 
 /// Uses that many of a hundred connections a second from now on, a tenth of them at a time.
-fn used(
-    pairs: Vec<(OwnedFd, OwnedFd)>,
-    percent: u32,
-) -> Result<Arc<Vec<(OwnedFd, OwnedFd)>>, Why> {
+fn used(pairs: Vec<(OwnedFd, OwnedFd)>, percent: u32) -> Result<Arc<Vec<(OwnedFd, OwnedFd)>>, Why> {
     const STEP: Duration = Duration::from_millis(100);
     let pairs = Arc::new(pairs);
     let at_once = (pairs.len() * percent as usize).div_ceil(1_000);

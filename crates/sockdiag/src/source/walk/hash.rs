@@ -176,4 +176,4 @@ pub(super) fn program_with<B: Beside>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -599,6 +599,9 @@ const _: () = assert!(ROWS.len() <= 256, "a byte numbers them");
 pub(super) const RESTLESS: [Member; 5] =
     [Member::ChronoType, Member::RtoStamp, Member::Ulp, Member::Md5, Member::CongestionInfo];
 
+/// Members of 16 bytes.
+pub(super) const LONG: [Member; 3] = [Member::Local6, Member::Remote6, Member::CongestionName];
+
 /// The members that counters are told by.
 pub(super) const COUNTED: [(Counter, Member); 25] = [
     (Counter::BytesSent, Member::BytesSent),

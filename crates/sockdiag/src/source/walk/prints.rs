@@ -26,13 +26,12 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use sockdiag_facts::sort::sort_by;
 use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R5};
 use sockdiag_wire::bpf::{Alu, Assembler, Cond, Reg, Width};
 
 use super::hash::{Beside, program_with};
 use super::load::{self, Asked, MOST_ROUNDS, NAME, ROUNDS, Refused, USUAL, Walk, loaded, record_of};
-use super::members::{Kind, Member, RESTLESS};
+use super::members::{Kind, LONG, Member, RESTLESS};
 use super::pieces::{Group, HEADER, POINTER, Pieces, RECORD, Recipe, SOCK, at, header, step};
 use super::record::{Layout, Record};
 use crate::model::Window;
@@ -60,17 +59,20 @@ fn random() -> u64 {
 struct Words {
     /// As records have them, by what they are found through.
     groups: Vec<Group>,
-    /// Words of the socket itself of which some bits are zero while it is at rest: where they
-    /// lie in it and in a record, and which bits these are.
-    restless: Vec<(u32, u16, u8, u8)>,
+    /// Bits of these words that are zero while a socket is at rest: where the word lies in a
+    /// record, how many bits come before them, and how many they are.
+    restless: Vec<(u16, u8, u8)>,
 }
 
 impl Words {
     /// The words that hold these members, and what is compared of a socket anyway.
     fn of(layout: &Layout, identity: &[u32], recipe: &Recipe, members: &[Member]) -> Self {
         let kind = Kind::Full;
-        let places: Vec<u16> =
-            members.iter().filter_map(|member| layout.bits(kind, *member)).map(|(word, ..)| word).collect();
+        let mut places: Vec<u16> = Vec::new();
+        for member in members {
+            let Some((word, ..)) = layout.bits(kind, *member) else { continue };
+            places.extend(if LONG.contains(member) { vec![word, word + 8] } else { vec![word] });
+        }
         let all = recipe.groups.first().map_or(&[][..], Vec::as_slice);
         let groups = all.iter().map(|group| {
             let is_own = group.through.is_empty();
@@ -81,13 +83,8 @@ impl Words {
             }
         });
         let groups = groups.filter(|group| !group.words.is_empty()).collect();
-        let own = all.iter().filter(|group| group.through.is_empty()).flat_map(|group| &group.words);
-        let own: Vec<(u32, u16)> = own.copied().collect();
-        let restless = RESTLESS.into_iter().filter(|member| members.contains(member)).filter_map(|member| {
-            let (word, shift, count) = layout.bits(kind, member)?;
-            let (from, _) = own.iter().find(|(_, to)| *to == word)?;
-            Some((*from, word, shift, count))
-        });
+        let restless = RESTLESS.into_iter().filter(|member| members.contains(member));
+        let restless = restless.filter_map(|member| layout.bits(kind, member));
         Self { groups, restless: restless.collect() }
     }
 }
@@ -116,11 +113,18 @@ impl Prints {
         a.alu(Alu::Mul, print, R4);
     }
 
-    /// Adds bits of a word to those that tell that a socket is not at rest.
-    fn add_restless(a: &mut Assembler, sum: Reg, word: Reg, shift: u8, count: u8) {
-        a.alu(Alu::Rsh, word, i32::from(shift));
-        a.alu(Alu::Lsh, word, 64 - i32::from(count));
-        a.alu(Alu::Or, sum, word);
+    /// Takes the word in R3 into a fingerprint, which lies so in a record; R1, R4 and R5 are
+    /// changed.
+    fn take(&self, a: &mut Assembler, print: Reg, word: u16) {
+        for (_, shift, count) in self.words.restless.iter().filter(|(of, ..)| *of == word) {
+            a.mov(R5, R3);
+            a.alu(Alu::Rsh, R5, i32::from(*shift));
+            a.alu(Alu::Lsh, R5, 64 - i32::from(*count));
+            a.load_at(Width::U64, R1, HEADER, at(header::FRESH));
+            a.alu(Alu::Or, R1, R5);
+            a.store_at(Width::U64, HEADER, at(header::FRESH), R1);
+        }
+        self.mix(a, print, R3);
     }
 
     /// Mixes the words of a group in, as they are in the kernel's memory.
@@ -128,7 +132,7 @@ impl Prints {
         let (null, read) = (a.label(), a.label());
         let base = p.follow(a, &group.through, null);
         let mut before = None;
-        for (from, _) in &group.words {
+        for (from, to) in &group.words {
             // What is pointed to are two words.
             let is_second = before.is_some_and(|before| before + 8 == *from);
             if !is_second {
@@ -136,7 +140,7 @@ impl Prints {
             }
             before = (!is_second).then_some(*from);
             a.load_at(Width::U64, R3, R0, if is_second { 8 } else { 0 });
-            self.mix(a, PRINT, R3);
+            self.take(a, PRINT, *to);
         }
         if !group.through.is_empty() {
             a.jump(read);
@@ -153,10 +157,7 @@ impl Beside for Prints {
 
     fn words(&self, _: &Pieces<'_>) -> Vec<u32> {
         let own = self.words.groups.iter().filter(|group| group.through.is_empty());
-        let mut words: Vec<u32> = own.flat_map(|group| group.words.iter().map(|(from, _)| *from)).collect();
-        words.extend(self.words.restless.iter().map(|(from, ..)| *from));
-        sort_by(&mut words, &mut |one, other| one.cmp(other));
-        words
+        own.flat_map(|group| group.words.iter().map(|(from, _)| *from)).collect()
     }
 
     fn begins(&self, _: &Pieces<'_>, a: &mut Assembler) {
@@ -179,13 +180,6 @@ impl Beside for Prints {
             self.read(p, a, group);
         }
         a.store_at(Width::U64, HEADER, at(header::PRINT), PRINT);
-        for (from, _, shift, count) in &self.words.restless {
-            p.point(a, SOCK, *from);
-            a.load_at(Width::U64, R3, R0, 0);
-            a.load_at(Width::U64, R1, HEADER, at(header::FRESH));
-            Self::add_restless(a, R1, R3, *shift, *count);
-            a.store_at(Width::U64, HEADER, at(header::FRESH), R1);
-        }
         a.jump(p.next);
         a.bind(writes);
     }
@@ -195,19 +189,13 @@ impl Beside for Prints {
             a.store_at(Width::U64, HEADER, at(header::FRESH), 1);
             return;
         }
-        a.load_at(Width::U64, R1, HEADER, at(header::PRINT));
-        self.mix(a, R1, SOCK);
+        a.load_at(Width::U64, R2, HEADER, at(header::PRINT));
+        self.mix(a, R2, SOCK);
         for (_, to) in self.words.groups.iter().flat_map(|group| &group.words) {
             a.load_at(Width::U64, R3, RECORD, *to as i16);
-            self.mix(a, R1, R3);
+            self.take(a, R2, *to);
         }
-        a.store_at(Width::U64, HEADER, at(header::PRINT), R1);
-        a.load_at(Width::U64, R1, HEADER, at(header::FRESH));
-        for (_, to, shift, count) in &self.words.restless {
-            a.load_at(Width::U64, R3, RECORD, *to as i16);
-            Self::add_restless(a, R1, R3, *shift, *count);
-        }
-        a.store_at(Width::U64, HEADER, at(header::FRESH), R1);
+        a.store_at(Width::U64, HEADER, at(header::PRINT), R2);
     }
 
     fn ends(&self, p: &Pieces<'_>, a: &mut Assembler) {
@@ -466,3 +454,6 @@ fn kind_of(record: &[AtomicU64]) -> (u8, u32) {
     let word = record.first().map_or(0, |word| word.load(Relaxed));
     ((word >> 32) as u8, (word >> 40) as u32)
 }
+
+#[cfg(test)]
+mod tests;
