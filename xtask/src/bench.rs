@@ -15,6 +15,7 @@
 mod against;
 mod former;
 mod lines;
+mod namespaces;
 mod options;
 mod sockets;
 mod stage;
@@ -52,8 +53,11 @@ trust; the load average stands above the table.
 --v6 PERCENT     how many of them are IPv6 (0)
 --runs R         runs of each program for each command line (5)
 --commands A,B   only these: version empty tan bare tani tanm tane tanp
-                 tanp-proc tanp-tan tanp-proc-tan json jsonl tln tlnp tunlp tunlp-proc s filter exact uan
+                 tanp-proc tanp-tan tanp-proc-tan tan-dump tani-dump tanp-dump json jsonl tln tlnp
+                 tunlp tunlp-proc s filter exact uan
                  replay-tan replay-tani netstat-tan netstat-tanp lsof
+--namespaces N   instead: `--netns all` over so many namespaces that share the sockets
+                 out, against one that has all of them
 --keep           keep the outputs and the recording, and say where.";
 
 /// Does the chore.
@@ -61,6 +65,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
     if let Some(commit) = &options.against {
         return against::run(&options, commit);
+    }
+    if let Some(namespaces) = options.namespaces {
+        return namespaces::run(&options, namespaces);
     }
     let mut bench = Bench {
         reference: Reference::get()?,

@@ -9,14 +9,16 @@
 //! where its buffer is full it leaves a chain of sockets, and comes back to the
 //! same number down the chain, which is one too far if one before it is gone.
 //! So what the kernel sent is recorded below each listing, and a socket that is
-//! missing is the kernel's to answer for where it was never sent.
+//! missing is the kernel's to answer for where it was never sent.  A walk of the
+//! kernel's tables answers for every socket itself.
 //!
-//! Invariant: what is counted against a program was in its own dump.
+//! Invariant: what is counted against a program was in its own dump, or in the table.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::holders::{Churn, Holder};
@@ -28,53 +30,107 @@ use sockdiag_wire::netlink::{SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK, messages};
 use crate::bench::{build, printed};
 use crate::tap::{self, Tapped, Way};
 
-pub(crate) const WORDS: &str = "[--runs R] [--sockets N] [--rate PER-SECOND]";
+pub(crate) const WORDS: &str =
+    "[--runs R] [--seconds S] [--sockets N] [--rate PER-SECOND] [--processes P] [--walks]";
 
 /// For the list of chores.
 pub(crate) const DOC: &str = "\
 List sockets while others come and go, and count in how many listings a socket
 that stands still is missing, comes twice or has another process; and in how
 many the kernel itself left it out.
---runs R         listings of each kind (50)
+--runs R         listings of each kind, at least (50)
+--seconds S      go on listing for so long, at least (0)
 --sockets N      sockets that stand still (100000)
---rate N         connections opened and closed each second (2000).";
+--rate N         connections opened and closed each second (2000), by each of
+--processes P    so many processes (1)
+--walks          only listings by a walk of the kernel's tables.";
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Options {
+    runs: u32,
+    seconds: u32,
+    sockets: u32,
+    rate: u32,
+    processes: u32,
+    walks: bool,
+}
+
+impl Options {
+    fn parse(words: &[String]) -> Result<Self, Why> {
+        let mut options =
+            Self { runs: 50, seconds: 0, sockets: 100_000, rate: 2_000, processes: 1, walks: false };
+        let mut words = words.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            let number = match word {
+                "--runs" => &mut options.runs,
+                "--seconds" => &mut options.seconds,
+                "--sockets" => &mut options.sockets,
+                "--rate" => &mut options.rate,
+                "--processes" => &mut options.processes,
+                "--walks" => {
+                    options.walks = true;
+                    continue;
+                }
+                _ => return Err(Why::new(format!("{word} is not understood; usage: {WORDS}"))),
+            };
+            let value = words.next().and_then(|value| value.parse().ok());
+            *number = value.ok_or_else(|| Why::new(format!("{word} needs a number; usage: {WORDS}")))?;
+        }
+        Ok(options)
+    }
+}
 
 /// Does the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
-    let (mut runs, mut sockets, mut rate) = (50, 100_000, 2_000);
-    for pair in words.chunks(2) {
-        let value = pair.get(1).and_then(|value| value.parse::<u32>().ok());
-        match (pair.first().map(String::as_str), value) {
-            (Some("--runs"), Some(value)) => runs = value,
-            (Some("--sockets"), Some(value)) => sockets = value,
-            (Some("--rate"), Some(value)) => rate = value,
-            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
-        }
-    }
+    let options = Options::parse(words)?;
     let reference = Reference::get()?;
     let ours = build()?;
     let namespace = Namespace::new()?;
-    let _holder = Holder::start(&namespace, sockets / 2, 0)?;
+    let _holder = Holder::start(&namespace, options.sockets / 2, 0)?;
     let stable = stable(&printed(&mut in_namespace(reference.command(), &namespace, "-tanpH"))?)?;
-    let churn = Churn::start(&namespace, rate)?;
-    println!("{} sockets stand still, {rate} connections come and go each second", stable.len());
+    let churns: Vec<Churn> =
+        (0..options.processes).map(|_| Churn::start(&namespace, options.rate)).collect::<Result<_, _>>()?;
+    println!(
+        "{} sockets stand still, {} x {} connections come and go each second",
+        stable.len(),
+        options.processes,
+        options.rate
+    );
     let tapped = Tapped::new("churn")?;
-    let mut counts: Vec<(Kind, Count)> = KINDS.iter().map(|kind| (*kind, Count::default())).collect();
-    for _ in 0..runs {
+    let is_chosen = |kind: &&Kind| !options.walks || kind.from.is_walk();
+    let mut counts: Vec<(Kind, Count)> =
+        KINDS.iter().filter(is_chosen).map(|kind| (*kind, Count::default())).collect();
+    let begin = Instant::now();
+    let until = Duration::from_secs(options.seconds.into());
+    let mut runs = 0;
+    while runs < options.runs || begin.elapsed() < until {
+        runs += 1;
         for (kind, count) in &mut counts {
-            let command = if kind.ours { Command::new(&ours) } else { reference.command() };
+            let command = if kind.from == From::Theirs { reference.command() } else { Command::new(&ours) };
             let mut command = in_namespace(command, &namespace, kind.words);
             command.env("SOCKDIAG_PROCESSES", kind.way);
             let (text, sent) = printed_and_sent(&tapped, &mut command)?;
             count.rows += text.lines().count();
-            count.faults.add(&Faults::of(&text, &sent, &stable));
+            // Of those that stand still a walk asks for a few, to see whether it is right.
+            let is_walk = kind.from.is_walk()
+                && sent.keys().filter(|ends| stable.contains_key(*ends)).count() < stable.len() / 2;
+            count.walked += u32::from(is_walk);
+            count.faults.add(&Faults::of(&text, (!is_walk).then_some(&sent), &stable));
         }
     }
-    for (kind, Count { rows, faults }) in &counts {
-        println!("{}: {faults} in {runs} listings of {} rows", kind.title, rows / runs.max(1) as usize);
+    println!("{runs} listings of each kind in {:.1} s", begin.elapsed().as_secs_f64());
+    for (kind, Count { rows, walked, faults }) in &counts {
+        let by = if kind.from.is_walk() { format!("; {walked} walked") } else { String::new() };
+        println!("{}: {faults} in {runs} listings of {} rows{by}", kind.title, rows / runs.max(1) as usize);
     }
-    println!("{} connections came and went", churn.end()?);
-    match counts.iter().filter(|(kind, count)| kind.ours && count.faults.own() > 0).count() {
+    let moved = churns.into_iter().map(Churn::end).sum::<Result<u64, Why>>()?;
+    println!("{moved} connections came and went");
+    let unwalked = counts.iter().filter(|(kind, count)| kind.from == From::Walk && count.walked < runs);
+    if let Some((kind, count)) = unwalked.clone().next() {
+        return Err(Why::new(format!("{}: {} of {runs} were dumped", kind.title, runs - count.walked)));
+    }
+    match counts.iter().filter(|(kind, count)| kind.from != From::Theirs && count.faults.own() > 0).count() {
         0 => Ok(()),
         kinds => Err(Why::new(format!("{kinds} kinds of listing are not what the kernel sent"))),
     }
@@ -84,22 +140,63 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 #[derive(Clone, Copy)]
 struct Kind {
     title: &'static str,
-    ours: bool,
+    from: From,
     way: &'static str,
     words: &'static str,
 }
 
+/// Whose listing it is, and by what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// The reference's.
+    Theirs,
+    /// Ours, by dumps.
+    Dump,
+    /// Ours, by walks.
+    Walk,
+    /// Ours, by what it chooses: with many sockets walks.
+    Best,
+}
+
+impl From {
+    fn is_walk(self) -> bool {
+        matches!(self, Self::Walk | Self::Best)
+    }
+}
+
 const KINDS: &[Kind] = &[
-    Kind { title: "reference -tanH", ours: false, way: "", words: "-tanH" },
-    Kind { title: "ours -tanH", ours: true, way: "", words: "-tanH" },
-    Kind { title: "ours -tanpH by the iterator", ours: true, way: "bpf", words: "-tanpH" },
-    Kind { title: "ours -tanpH by /proc", ours: true, way: "proc", words: "-tanpH" },
+    Kind { title: "reference -tanH", from: From::Theirs, way: "", words: "-tanH" },
+    Kind { title: "ours -tanH", from: From::Dump, way: "", words: "-tanH --source netlink" },
+    Kind {
+        title: "ours -tanpH by the iterator",
+        from: From::Dump,
+        way: "bpf",
+        words: "-tanpH --source netlink",
+    },
+    Kind { title: "ours -tanpH by /proc", from: From::Dump, way: "proc", words: "-tanpH --source netlink" },
+    Kind { title: "ours -tanH, as it chooses", from: From::Best, way: "", words: "-tanH" },
+    Kind { title: "ours -tanH, walked", from: From::Walk, way: "", words: "-tanH --source walk" },
+    Kind { title: "ours -tanimoHO, walked", from: From::Walk, way: "", words: "-tanimoHO --source walk" },
+    Kind {
+        title: "ours -tanpH, walked, by the iterator",
+        from: From::Walk,
+        way: "bpf",
+        words: "-tanpH --source walk",
+    },
+    Kind {
+        title: "ours -tanpH, walked, by /proc",
+        from: From::Walk,
+        way: "proc",
+        words: "-tanpH --source walk",
+    },
 ];
 
 /// What came of the listings of a kind.
 #[derive(Default)]
 struct Count {
     rows: usize,
+    /// Listings by a walk.
+    walked: u32,
     faults: Faults,
 }
 
@@ -167,8 +264,9 @@ struct Faults {
 }
 
 impl Faults {
-    /// Those of one listing; holders are compared where it shows any.
-    fn of(text: &str, sent: &HashMap<String, u64>, stable: &HashMap<String, String>) -> Self {
+    /// Those of one listing, of which the kernel sent this; what a walk read, it was not
+    /// sent.  Holders are compared where it shows any.
+    fn of(text: &str, sent: Option<&HashMap<String, u64>>, stable: &HashMap<String, String>) -> Self {
         let shows_holders = text.contains("users:((");
         let mut seen: HashMap<&str, u64> = HashMap::with_capacity(stable.len());
         let mut faults = Self::default();
@@ -179,7 +277,8 @@ impl Faults {
         }
         for ends in stable.keys() {
             let times = |all: Option<&u64>| all.copied().unwrap_or_default();
-            let (sent, seen) = (times(sent.get(ends)), times(seen.get(ends.as_str())));
+            let sent = sent.map_or(1, |sent| times(sent.get(ends)));
+            let seen = times(seen.get(ends.as_str()));
             faults.unsent += u64::from(sent == 0);
             faults.resent += u64::from(sent > 1);
             faults.lost += u64::from(sent > 0 && seen == 0);
@@ -228,20 +327,33 @@ mod tests {
         let sent = |one: u64, other: u64| {
             HashMap::from([("a:1 b:2".to_owned(), one), ("b:2 a:1".to_owned(), other)])
         };
-        assert_eq!(Faults::of(text, &sent(1, 1), &all), Faults::default());
+        assert_eq!(Faults::of(text, Some(&sent(1, 1)), &all), Faults::default());
         let moved = text.replace("fd=4", "fd=5") + "SYN-SENT 0 1 c:3 d:4\n";
-        let found = Faults::of(&moved, &sent(1, 1), &all);
+        let found = Faults::of(&moved, Some(&sent(1, 1)), &all);
         assert_eq!(found, Faults { foreign: 1, listings: 1, ..Faults::default() });
         let twice = format!("{}\n", text.lines().next().expect("the first socket")).repeat(2);
-        let found = Faults::of(&twice, &sent(1, 1), &all);
+        let found = Faults::of(&twice, Some(&sent(1, 1)), &all);
         assert_eq!(found, Faults { lost: 1, doubled: 1, listings: 1, ..Faults::default() });
-        let found = Faults::of(&twice, &sent(2, 0), &all);
+        let found = Faults::of(&twice, Some(&sent(2, 0)), &all);
         assert_eq!(found, Faults { unsent: 1, resent: 1, listings: 1, ..Faults::default() });
         assert_eq!(found.own(), 0);
+        let found = Faults::of(&twice, None, &all);
+        assert_eq!(found, Faults { lost: 1, doubled: 1, listings: 1, ..Faults::default() }, "a walk");
         let bare = text.replace("users:((", "").replace("\"x\",pid=1,fd=", "").replace("))", "");
-        assert_eq!(Faults::of(&bare, &sent(1, 1), &all), Faults::default(), "holders are not shown");
+        assert_eq!(Faults::of(&bare, Some(&sent(1, 1)), &all), Faults::default(), "holders are not shown");
         assert!(stable(&bare).is_err());
         assert!(stable(&text.repeat(2)).is_err());
+    }
+
+    #[test]
+    fn words_are_numbers_but_one() {
+        let parse = |line: &str| Options::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let options = parse("--rate 5000 --walks --seconds 60 --processes 2").expect("all are known");
+        assert_eq!((options.rate, options.seconds, options.processes), (5000, 60, 2));
+        assert!(options.walks && options.runs == 50 && options.sockets == 100_000);
+        for wrong in ["--rate", "--rate x", "--walks 3", "rate 3"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

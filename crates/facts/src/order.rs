@@ -112,6 +112,16 @@ impl Order {
         self.taken += 1;
     }
 
+    /// How many rows passed; from now on so many did.
+    pub fn recount(&mut self, taken: u64) -> u64 {
+        std::mem::replace(&mut self.taken, taken)
+    }
+
+    /// How many rows passed.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Keeps a row.
     pub fn keep(&mut self, record: Record<'_>, row: &Row<'_>, scope: u32) {
         let keys = self.by.iter().map(|(choice, _)| choice.key(row)).collect();

@@ -182,7 +182,8 @@ impl<'p> Pipeline<'p> {
         let services = self.enricher.begin(query.table);
         let query = &Query { exact: self.exact(query), services, ..query.clone() };
         let (sources, sink) = (self.sources, self.sink);
-        let mut listing = Listing { pipeline: self, tests_names, refused: None, began: None, again: None };
+        let mut listing =
+            Listing { pipeline: self, tests_names, refused: None, began: None, again: None, taken: 0 };
         let result = source::dump(query, sources, access, &mut listing, &mut |notice| sink.notice(notice));
         // What is said of rows comes before what is said of the source's end.
         let refused = listing.refused;
@@ -338,14 +339,16 @@ struct Listing<'l, 'p> {
     /// Where the rows of the dump begin among those that wait, while all of
     /// them do.
     began: Option<Mark>,
-    /// Where those of its repetition begin.
-    again: Option<Mark>,
+    /// How many rows counted before the dump.
+    taken: u64,
+    /// Where those of its repetition begin, and how many counted until then.
+    again: Option<(Mark, u64)>,
 }
 
 impl Listing<'_, '_> {
     /// From now on the dump has an effect that cannot be taken back.
     fn pass(&mut self) {
-        if let (Some(from), Some(to)) = (self.began.take(), self.again.take()) {
+        if let (Some(from), Some((to, _))) = (self.began.take(), self.again.take()) {
             self.pipeline.held.remove(from, to);
         }
     }
@@ -411,17 +414,20 @@ impl Visit for Listing<'_, '_> {
     fn begin(&mut self) {
         self.began = Some(self.pipeline.held.end());
         self.again = None;
+        self.taken = self.pipeline.order.taken();
     }
 
     fn may_replace(&mut self) -> bool {
-        self.again = self.began.map(|_| self.pipeline.held.end());
-        self.began.is_some()
+        let Self { pipeline, began, taken, .. } = self;
+        self.again = began.map(|_| (pipeline.held.end(), pipeline.order.recount(*taken)));
+        began.is_some()
     }
 
     fn replaced(&mut self, failed: bool) {
-        if let (Some(from), Some(to)) = (self.began, self.again.take()) {
+        if let (Some(from), Some((to, taken))) = (self.began, self.again.take()) {
             if failed {
                 self.pipeline.held.truncate(to);
+                self.pipeline.order.recount(taken);
             } else {
                 self.pipeline.held.remove(from, to);
             }

@@ -294,6 +294,9 @@ impl Beside {
 
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
         self.said.failure(failure);
+        if let Some(line) = words::failed(failure) {
+            self.later.add(line);
+        }
         self.fatal = words::fatal(failure);
         if self.fatal.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

@@ -90,6 +90,12 @@ pub(crate) fn fatal(error: &DumpError) -> Option<Exit> {
     status(error).map(|code| Exit::error(code, error.to_string()))
 }
 
+/// What is said of a table that could not be read to its end, where a source that the
+/// reference lacks failed; what others fail of is told in notices.
+pub(crate) fn failed(error: &DumpError) -> Option<String> {
+    matches!(error.kind, DumpErrorKind::Walk(_)).then(|| format!("ss: {error}"))
+}
+
 /// How the program ends because its output could not be written, in a form that
 /// the reference lacks; `None` where the reader went away.
 pub(crate) fn unwritten(error: &io::Error) -> Option<Exit> {

@@ -13,6 +13,9 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::replies::{self, Talk, done, interrupted};
 use sockdiag_testkit::skip;
 
+#[path = "interrupted/walks.rs"]
+mod walks;
+
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 const NOTE: &str = "Dump was interrupted and may be inconsistent.\n";
 const UDP: u8 = 17;
@@ -90,6 +93,19 @@ fn interrupted_dumps_are_repeated_before_the_first_row() {
             _ => 2,
         };
         assert_eq!(ports.len(), wanted, "{name}: the reference shows the first dump");
+    }
+}
+
+/// Rows that were replaced do not count.
+#[test]
+fn a_repeated_dump_has_as_many_rows_as_are_shown() {
+    let Some(_) = ready() else { return };
+    let torn = Talk::new().inet(INET, UDP, &[interrupted(rows(&[1, 2])), done(0)]);
+    let torn_twice = torn.clone().inet(INET, UDP, &[interrupted(rows(&[7])), done(0)]);
+    for (name, talk) in [("once", torn), ("twice", torn_twice)] {
+        let talk = talk.inet(INET, UDP, &[rows(&[3, 4, 5, 6]), done(0)]);
+        let shown = listed(Command::new(OURS), &format!("limited-{name}"), "-4HOuanp --limit 3", &talk);
+        assert_eq!(shown, (vec![3, 4, 5], String::new()), "{name}");
     }
 }
 

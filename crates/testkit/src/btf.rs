@@ -1,4 +1,5 @@
-//! BTF made by hand: types one after the other, each known by its number.
+//! BTF made by hand: types one after the other, each known by its number.  And the
+//! kernel's own, changed a little ([`Edited`]).
 //!
 //! Written from linux/btf.h and Documentation/bpf/btf.rst, apart from
 //! `sockdiag-wire`, so that it can check it.  Anything can be built, also what
@@ -189,5 +190,150 @@ impl Btf {
         bytes.extend_from_slice(&self.types);
         bytes.extend_from_slice(&self.strings);
         bytes
+    }
+}
+
+/// Types that somebody else wrote, to be changed in a few places; their numbers stay.
+#[derive(Clone, Debug)]
+pub struct Edited(Vec<u8>);
+
+/// Where a type begins, its kind, and how many members it has.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: usize,
+    kind: u32,
+    vlen: usize,
+}
+
+const STRUCT: u32 = 4;
+const FUNC: u32 = 12;
+
+impl Edited {
+    /// Those that the running kernel shows, if it does.
+    pub fn of_kernel() -> std::io::Result<Self> {
+        std::fs::read("/sys/kernel/btf/vmlinux").map(Self)
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        let word = self.0.get(at..).and_then(|bytes| bytes.first_chunk());
+        word.map_or(0, |word| u32::from_ne_bytes(*word))
+    }
+
+    fn set(&mut self, at: usize, word: u32) {
+        self.0[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+    }
+
+    /// Where types and names begin and end.
+    fn parts(&self) -> [std::ops::Range<usize>; 2] {
+        let [header, types, types_length, names, names_length] =
+            [4, 8, 12, 16, 20].map(|at| self.word(at) as usize);
+        [header + types..header + types + types_length, header + names..header + names + names_length]
+    }
+
+    fn types(&self) -> impl Iterator<Item = Place> {
+        let [types, _] = self.parts();
+        let mut at = types.start;
+        std::iter::from_fn(move || {
+            if at >= types.end {
+                return None;
+            }
+            let info = self.word(at + 4);
+            let place = Place { at, kind: info >> 24 & 31, vlen: (info & 0xffff) as usize };
+            let rest = match place.kind {
+                1 | 14 | 17 => 4,
+                3 => 12,
+                STRUCT | 5 | 15 | 19 => 12 * place.vlen,
+                6 | 13 => 8 * place.vlen,
+                _ => 0,
+            };
+            at += 12 + rest;
+            Some(place)
+        })
+    }
+
+    fn name(&self, at: u32) -> &[u8] {
+        let [_, names] = self.parts();
+        let rest = self.0.get(names.start + at as usize..names.end).unwrap_or_default();
+        rest.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    fn find(&self, kind: u32, name: &str) -> Place {
+        let found = self
+            .types()
+            .find(|place| place.kind == kind && self.name(self.word(place.at)) == name.as_bytes());
+        found.unwrap_or_else(|| panic!("no type {name} of kind {kind}"))
+    }
+
+    /// Calls a function by the name of another one, and that by its own.
+    ///
+    /// # Panics
+    /// As all the others: where there is no such thing.
+    pub fn swap_functions(&mut self, one: &str, other: &str) {
+        let [one, other] = [one, other].map(|name| self.find(FUNC, name).at);
+        let names = (self.word(one), self.word(other));
+        self.set(one, names.1);
+        self.set(other, names.0);
+    }
+
+    /// Takes the first letter of a function's name away.
+    pub fn lose_function(&mut self, name: &str) {
+        let at = self.find(FUNC, name).at;
+        // A name may begin within another one.
+        self.set(at, self.word(at) + 1);
+    }
+
+    /// Takes the first letter of the name of a struct's member away.
+    pub fn lose_member(&mut self, structure: &str, member: &str) {
+        let place = self.find(STRUCT, structure);
+        let members = (0..place.vlen).map(|number| place.at + 12 + 12 * number);
+        let found = members.into_iter().find(|at| self.name(self.word(*at)) == member.as_bytes());
+        let at = found.unwrap_or_else(|| panic!("{structure} has no {member}"));
+        self.set(at, self.word(at) + 1);
+    }
+
+    /// Makes a struct larger by so many bytes.
+    pub fn grow(&mut self, structure: &str, bytes: u32) {
+        let at = self.find(STRUCT, structure).at + 8;
+        self.set(at, self.word(at) + bytes);
+    }
+
+    /// Keeps no more than this part of a hundred.
+    pub fn cut(&mut self, percent: usize) {
+        self.0.truncate(self.0.len() * percent / 100);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_edited_is_called_otherwise_and_the_rest_stays() {
+        let mut made = Btf::new();
+        let int = made.int("int", 4, SIGNED);
+        let pair = made.structure("pair", 8, &[("one", int, 0, 0), ("two", int, 32, 0)]);
+        let proto = made.proto(int, &[("of", pair)]);
+        made.func("first", proto);
+        made.func("second", proto);
+        let whole = Edited(made.to_bytes());
+        let mut edited = whole.clone();
+        edited.swap_functions("first", "second");
+        assert!(edited.find(FUNC, "first").at > edited.find(FUNC, "second").at);
+        edited.swap_functions("second", "first");
+        assert_eq!(edited.bytes(), whole.bytes());
+        edited.lose_function("second");
+        assert_eq!(edited.name(edited.word(edited.find(FUNC, "econd").at)), b"econd");
+        edited.lose_member("pair", "two");
+        let pair = edited.find(STRUCT, "pair").at;
+        assert_eq!(edited.name(edited.word(pair + 24)), b"wo");
+        edited.grow("pair", 4);
+        assert_eq!(edited.word(pair + 8), 12);
+        edited.cut(50);
+        assert_eq!(edited.bytes().len(), whole.bytes().len() / 2);
     }
 }

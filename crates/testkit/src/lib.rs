@@ -18,8 +18,10 @@
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
+//! | [`refuse`] | a kernel that refuses certain system calls |
 //! | [`mod@bpf`] | a machine that runs BPF programs on memory made for them |
 //! | [`btf`], [`maps`] | types made by hand, and BPF maps with values of them beside sockets |
+//! | [`leaks`] | objects of BPF that nobody holds any more |
 //! | [`mod@skip`] | the one way for a test not to run |
 //! | [`bins`] | this package's programs and the examples, built when first asked for |
 //!
@@ -39,6 +41,7 @@ pub mod churn;
 pub mod compare;
 pub mod guest;
 pub mod holders;
+pub mod leaks;
 pub mod listener;
 pub mod maps;
 pub mod measure;
@@ -51,6 +54,7 @@ pub mod path;
 pub mod pins;
 pub mod recording;
 pub mod reference;
+pub mod refuse;
 pub mod replies;
 pub mod skip;
 mod sys;

@@ -16,6 +16,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
@@ -25,7 +26,10 @@ use std::{io, mem};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 /// Requests to `NETLINK_ROUTE`, each with a sequence number and `NLM_F_ACK`.
@@ -154,6 +158,114 @@ fn filter_of_sockets(protocols: &[u32], errno: u32) -> Vec<libc::sock_filter> {
     }
     program.extend([end(libc::SECCOMP_RET_ALLOW), end(libc::SECCOMP_RET_ERRNO | errno)]);
     program
+}
+
+/// Numbers of bpf(2) and mmap(2), and of what mmap(2) is asked for.
+pub(crate) const BPF: u32 = libc::SYS_bpf as u32;
+pub(crate) const MMAP: u32 = libc::SYS_mmap as u32;
+pub(crate) const READ_AND_WRITE: u32 = (libc::PROT_READ | libc::PROT_WRITE) as u32;
+pub(crate) const SHARED: u32 = libc::MAP_SHARED as u32;
+
+/// Makes the kernel ask about a system call of the command's process, and of what it
+/// starts, where the arguments with these numbers have these values (of 32 bits).  What
+/// answers is a descriptor that is sent through `to`.
+pub(crate) fn hand_over_calls_before_exec(
+    command: &mut Command,
+    number: u32,
+    conditions: &[(u32, u32)],
+    to: OwnedFd,
+) {
+    let mut program = filter_of_calls(number, conditions);
+    let hook = move || {
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        // SAFETY: with these arguments prctl(2) sets a flag of the process and
+        // reads no memory.
+        if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel reads `filter` and the instructions it leads to,
+        // which live until the call has returned, and keeps a copy.
+        let calls = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                &raw const filter,
+            )
+        };
+        if calls < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call has just returned this new descriptor, and nobody else has it.
+        let calls = unsafe { OwnedFd::from_raw_fd(calls as c_int) };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [calls.as_fd()];
+        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        rustix::net::sendmsg(&to, &[io::IoSlice::new(b"x")], &mut control, SendFlags::empty())?;
+        Ok(())
+    };
+    // SAFETY: the closure keeps this file's invariant: bare system calls on memory that
+    // was laid out before, or lies on the stack.
+    unsafe { command.pre_exec(hook) };
+}
+
+/// A program of seccomp(2) that asks about a system call with these arguments.
+fn filter_of_calls(number: u32, conditions: &[(u32, u32)]) -> Vec<libc::sock_filter> {
+    // As in `filter_of_sockets`.
+    let low = if cfg!(target_endian = "little") { 0 } else { 4 };
+    let load = |k| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k };
+    let end = |k| libc::sock_filter { code: 0x06, jt: 0, jf: 0, k };
+    let pairs: Vec<(u32, u32)> = std::iter::once((0, number))
+        .chain(conditions.iter().map(|(argument, value)| (16 + 8 * argument + low, *value)))
+        .collect();
+    let mut program = Vec::new();
+    for (at, (offset, value)) in pairs.iter().enumerate() {
+        // To the last instruction, which allows.
+        let rest = 2 * (pairs.len() - 1 - at) + 1;
+        program.push(load(*offset));
+        program.push(libc::sock_filter { code: 0x15, jt: 0, jf: rest as u8, k: *value });
+    }
+    program.extend([end(libc::SECCOMP_RET_USER_NOTIF), end(libc::SECCOMP_RET_ALLOW)]);
+    program
+}
+
+/// The descriptor that somebody sends through a socket; `None` at its end.
+pub(crate) fn receive_descriptor(from: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    rustix::net::recvmsg(from, &mut [io::IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    Ok(control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    }))
+}
+
+/// Answers the next system call: with this error, or that it goes on.  `false` if it is
+/// not waited for any more.
+pub(crate) fn answer_call(calls: &OwnedFd, errno: Option<i32>) -> io::Result<bool> {
+    // SAFETY: the struct is numbers, for which zeros are values; the kernel wants zeros.
+    let mut asked: libc::seccomp_notif = unsafe { mem::zeroed() };
+    // SAFETY: the kernel writes to `asked`, which has the size that belongs to this number.
+    let received = unsafe { libc::ioctl(calls.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) };
+    if received == 0 {
+        let go_on = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        let (error, flags) = errno.map_or((0, go_on), |errno| (-errno, 0));
+        let mut answer = libc::seccomp_notif_resp { id: asked.id, val: 0, error, flags };
+        // SAFETY: the kernel reads `answer`, which has the size that belongs to this number.
+        let sent = unsafe { libc::ioctl(calls.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) };
+        if sent == 0 {
+            return Ok(true);
+        }
+    }
+    match io::Error::last_os_error() {
+        // Who called is gone, or was interrupted.
+        error if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => Ok(false),
+        error => Err(error),
+    }
 }
 
 /// Sends each request and passes the answers on.  Allocates nothing.
@@ -323,6 +435,31 @@ fn map_info(map: BorrowedFd<'_>) -> io::Result<[u32; 4]> {
     // that long and lives until the call has returned.
     unsafe { bpf(15, &mut attr) }?;
     Ok(info)
+}
+
+/// `BPF_*_GET_NEXT_ID`: the object behind this one, if there is one.
+pub(crate) fn next_object(command: c_int, id: u32) -> io::Result<Option<u32>> {
+    // start_id, next_id, open_flags
+    let mut attr = [id, 0, 0];
+    // SAFETY: the attribute holds no address.
+    match unsafe { bpf(command, &mut attr) } {
+        Ok(_) => Ok(Some(attr[1])),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD` of the object with this number, opened by this command.
+pub(crate) fn object_info(open: c_int, id: u32, info: &mut [u8]) -> io::Result<()> {
+    // SAFETY: the attribute (id, next_id, open_flags) holds no address.
+    let object = unsafe { make(open, &mut [id, 0, 0]) }?;
+    // What lies in it counts as addresses to write to.
+    info.fill(0);
+    let [low, high] = address(info.as_mut_ptr());
+    let mut attr = [object.as_raw_fd() as u32, info.len() as u32, low, high];
+    // SAFETY: the command writes at most `info_len` bytes at `info`, which is
+    // that long and holds no address.
+    unsafe { bpf(15, &mut attr) }.map(|_| ())
 }
 
 /// `BPF_MAP_UPDATE_ELEM`: whatever was there before.

@@ -78,6 +78,9 @@ pub(super) const LINES: &[Line] = &[
     Line { theirs: SQUARE, env: WALK, ..line("tanp-proc", "-tanp", Place::Sockets) },
     Line { env: BPF, ..own("tanp-tan", "-tanp", "-tan") },
     Line { env: WALK, ..own("tanp-proc-tan", "-tanp", "-tan") },
+    Line { compare: Compare::Bytes, ..own("tan-dump", "-tan", DUMPED) },
+    own("tani-dump", "-tani", "-tani --source netlink"),
+    own("tanp-dump", "-tanp", DUMPED),
     own("json", "-tanie -j", "-tanie"),
     own("jsonl", "-tanie --jsonl", "-tanie"),
     Line { repeats: 5, ..line("tln", "-tln", Place::Sockets) },
@@ -95,6 +98,8 @@ pub(super) const LINES: &[Line] = &[
     neighbour("lsof", "-tanp", "lsof -nP -i"),
 ];
 
+/// What `-tan` was before the kernel's tables were walked.
+const DUMPED: &str = "-tan --source netlink";
 const NO_LISTING: Compare = Compare::Unasked("a bare dump prints nothing");
 
 const fn line(name: &'static str, words: &'static str, place: Place) -> Line {
@@ -193,7 +198,7 @@ mod tests {
             for arg in line.args(&one) {
                 let arg = arg.to_string_lossy().into_owned();
                 let short = !arg.starts_with("--") && !arg.contains('K') && !arg.contains('E');
-                assert!(short || arg == "--jsonl", "{arg}");
+                assert!(short || ["--jsonl", "--source"].contains(&arg.as_str()), "{arg}");
             }
         }
         assert_eq!(

@@ -7,8 +7,7 @@ use sockdiag_testkit::Why;
 use super::lines::{LINES, Line};
 
 /// For the list of chores.
-pub(crate) const WORDS: &str =
-    "[--all] [--sockets N] [--v6 PERCENT] [--runs R] [--commands A,B] [--against COMMIT] [--keep]";
+pub(crate) const WORDS: &str = "[--all] [--sockets N] [--v6 PERCENT] [--runs R] [--commands A,B] [--namespaces N] [--against COMMIT] [--keep]";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub(super) struct Options {
     pub commands: Vec<String>,
     /// The commit whose program stands in the reference's place.
     pub against: Option<String>,
+    /// How many namespaces the sockets are in, where that is measured instead.
+    pub namespaces: Option<u32>,
     /// Whether the outputs stay.
     pub keep: bool,
     /// Every size and mixture that docs/benchmarks.md shows.
@@ -37,6 +38,7 @@ impl Default for Options {
             runs: 5,
             commands: Vec::new(),
             against: None,
+            namespaces: None,
             keep: false,
             all: false,
         }
@@ -64,6 +66,7 @@ impl Options {
                 "--v6" => options.v6_percent = number(name, &value()?, 0, 100)? as u8,
                 "--runs" => options.runs = number(name, &value()?, 1, 1000)? as usize,
                 "--commands" => options.commands = value()?.split(',').map(str::to_owned).collect(),
+                "--namespaces" => options.namespaces = Some(number(name, &value()?, 2, 2000)?),
                 "--against" => options.against = Some(value()?),
                 "--keep" => options.keep = true,
                 "--all" => options.all = true,
@@ -125,15 +128,23 @@ mod tests {
         assert!(options.keep);
         assert_eq!(options.lines().map(|line| line.name).collect::<Vec<_>>(), ["tan", "tln"]);
         assert_eq!(Options::default().lines().count(), LINES.len());
+        assert_eq!(parse("--namespaces 300").unwrap().namespaces, Some(300));
         assert!(parse("--all").unwrap().tables().len() > 4);
         assert_eq!(parse("--against HEAD~1").unwrap().against.as_deref(), Some("HEAD~1"));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for wrong in
-            ["--sockets", "--against", "--runs 0", "--v6 101", "--sockets x", "--commands tan,nan", "more"]
-        {
+        for wrong in [
+            "--sockets",
+            "--against",
+            "--runs 0",
+            "--v6 101",
+            "--sockets x",
+            "--commands tan,nan",
+            "--namespaces 1",
+            "more",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -164,7 +164,7 @@ impl Drop for Scratch {
 }
 
 /// Compares two files, in pieces: this process has to stay small.
-fn same(one: &Path, other: &Path) -> Result<Same, Why> {
+pub(super) fn same(one: &Path, other: &Path) -> Result<Same, Why> {
     let open = |path: &Path| {
         let failed = |error| Why::new(format!("opening {}: {error}", path.display()));
         File::open(path).map(|file| BufReader::with_capacity(1 << 16, file)).map_err(failed)

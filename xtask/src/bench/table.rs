@@ -60,14 +60,17 @@ impl fmt::Display for Row {
         write!(f, "| {} ", each(&|cost| format!("{about}{}", millis(cost.wall))))?;
         write!(f, "| {} ", millis(ours.wall))?;
         write!(f, "| {} ", each(&|theirs| format!("{about}{}", ratio(ours.wall, theirs.wall))))?;
-        let mib = |cost: Cost| format!("{:.1}", cost.max_rss_kib as f64 / 1024.0);
         write!(f, "| {} ", self.theirs.map_or_else(|| "-".to_owned(), mib))?;
         write!(f, "| {} ", mib(ours))?;
         writeln!(f, "| {} |", self.same)
     }
 }
 
-fn cpu(cost: Cost) -> String {
+pub(super) fn mib(cost: Cost) -> String {
+    format!("{:.1}", cost.max_rss_kib as f64 / 1024.0)
+}
+
+pub(super) fn cpu(cost: Cost) -> String {
     format!("{} ({}+{})", millis(cost.cpu()), millis(cost.user), millis(cost.system))
 }
 
@@ -77,7 +80,7 @@ pub(super) fn millis(time: Duration) -> String {
     if millis < 10.0 { format!("{millis:.2}") } else { format!("{millis:.0}") }
 }
 
-fn ratio(one: Duration, other: Duration) -> String {
+pub(super) fn ratio(one: Duration, other: Duration) -> String {
     if other.is_zero() {
         return "-".to_owned();
     }

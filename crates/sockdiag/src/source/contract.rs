@@ -107,15 +107,18 @@ pub trait Instead: fmt::Debug + Send + Sync {
 
     /// Hands the records to `take`, until that wants no more; `false`, with nothing
     /// handed over, where only a dump can tell.
+    ///
+    /// # Errors
+    /// Why there are more records than were handed over.
     fn tell(
         &self,
         query: &Query,
         access: &mut Access,
         take: &mut dyn FnMut(&[u8], Window) -> ControlFlow<()>,
-    ) -> bool {
-        let Some(records) = self.ask(query, access) else { return false };
+    ) -> Result<bool, NoWalk> {
+        let Some(records) = self.ask(query, access) else { return Ok(false) };
         let _ = records.iter().try_for_each(|(record, window)| take(record, *window));
-        true
+        Ok(true)
     }
 }
 

@@ -44,8 +44,12 @@ pub(super) fn dump(
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
     // Only a dump brings the values of BPF maps.
-    if query.storages == Storages::None && run.instead() {
-        return Ok(());
+    if query.storages == Storages::None {
+        match run.instead() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(why) => return run.ended_early(why),
+        }
     }
     if matches!(sources.way, Way::Walk | Way::Best) && query.table == Table::Tcp {
         let is_chosen = if sources.way == Way::Best { walk::pays(query, run.access) } else { Ok(()) };
@@ -64,10 +68,7 @@ pub(super) fn dump(
                 }
                 return Ok(());
             }
-            Err(why) if run.rows > 0 => {
-                let kind = DumpErrorKind::Walk(why);
-                return Err(DumpError { request: query.name(), rows_delivered: run.rows, kind });
-            }
+            Err(why) if run.rows > 0 && !run.takes_back() => return run.ended_early(why),
             Err(why) => {
                 if matches!(why, NoWalk::Program(_) | NoWalk::Differs) {
                     run.access.keep_refused_walk();
@@ -176,6 +177,7 @@ impl<'q, 'v> Run<'q, 'v> {
     fn walk(&mut self, families: Families) -> Result<walk::Walked, NoWalk> {
         let Self { query, access, visit, rows, .. } = self;
         let origin = live_origin(query);
+        visit.begin();
         walk::dump(query, families, access, &mut |bytes, window| {
             *rows += 1;
             visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
@@ -209,14 +211,35 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 
     /// What stands in for a dump, if it can tell.
-    fn instead(&mut self) -> bool {
+    fn instead(&mut self) -> Result<bool, NoWalk> {
         let Self { query, access, visit, rows, .. } = self;
-        let Some(instead) = &query.instead else { return false };
+        let Some(instead) = &query.instead else { return Ok(false) };
         let origin = live_origin(query);
-        instead.tell(query, access, &mut |bytes, window| {
+        visit.begin();
+        let told = instead.tell(query, access, &mut |bytes, window| {
             *rows += 1;
             visit.record(Record { origin: Origin { window: Some(window), ..origin }, bytes })
-        })
+        });
+        match told {
+            Err(why) if !self.takes_back() => Err(why),
+            told => Ok(told.unwrap_or(false)),
+        }
+    }
+
+    /// A walk that failed after records which somebody was shown.
+    fn ended_early(&self, why: NoWalk) -> Result<(), DumpError> {
+        let kind = DumpErrorKind::Walk(why);
+        Err(DumpError { request: self.query.name(), rows_delivered: self.rows, kind })
+    }
+
+    /// Takes back what was delivered, if nobody was shown it yet: a dump may bring it.
+    fn takes_back(&mut self) -> bool {
+        let may = self.visit.may_replace();
+        if may {
+            self.visit.replaced(false);
+            self.rows = 0;
+        }
+        may
     }
 
     /// The only socket that is wanted, asked for by its identity.

@@ -423,6 +423,20 @@ fn each_step_into_a_namespace_has_its_message() {
 }
 
 #[test]
+fn a_walk_that_ended_early_is_told() {
+    let why = || NoWalk::Program(NoIterator::Call { what: "running", errno: 1 });
+    let error = |kind| DumpError { request: "tcp sockets".to_owned(), rows_delivered: 9, kind };
+    assert_eq!(
+        failed(&error(DumpErrorKind::Walk(why()))).as_deref(),
+        Some(
+            "ss: tcp sockets: the walk of its table ended early: running: Operation not permitted (after 9 sockets)"
+        )
+    );
+    // Of these the reference's words were told.
+    assert_eq!(failed(&error(DumpErrorKind::Eof)), None);
+}
+
+#[test]
 fn only_replies_that_cannot_be_trusted_end_the_program() {
     let error = |kind| DumpError { request: "tcp sockets".to_owned(), rows_delivered: 0, kind };
     for (kind, want) in [

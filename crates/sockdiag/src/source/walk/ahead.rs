@@ -147,6 +147,8 @@ impl Common {
         let Walker { walk, composer, .. } = walker;
         let mut message = Message::new();
         let wanted = Wanted { scope: Scope::All, ..self.wanted };
+        // All programs, before the first record is handed on.
+        wanted.tables().try_for_each(|(table, _)| walk.prepare(table))?;
         for (table, states) in wanted.tables() {
             let asked = Asked { table, states, family: wanted.family(), scope: wanted.scope };
             walk.steps(asked, &mut |record, window| {
@@ -226,11 +228,12 @@ impl Instead for Share {
             all.push((message.to_vec(), window));
             ControlFlow::Continue(())
         })
+        .ok()?
         .then_some(all)
     }
 
-    fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> bool {
-        let Some(due) = self.due() else { return false };
+    fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Result<bool, NoWalk> {
+        let Some(due) = self.due() else { return Ok(false) };
         let common = &*self.common;
         let mut run = if common.is_known.load(Relaxed) {
             Run::at_once(query, access, take)
@@ -245,10 +248,11 @@ impl Instead for Share {
         match run.end(done) {
             Ok(walked) => {
                 common.is_known.fetch_or(walked.sockets > walked.looked_up, Relaxed);
-                true
+                Ok(true)
             }
-            // What was delivered stays: a dump would double it.
-            Err(_) => has_delivered,
+            // A dump would double what was delivered.
+            Err(why) if has_delivered => Err(why),
+            Err(_) => Ok(false),
         }
     }
 }

@@ -23,7 +23,7 @@ use sockdiag_wire::socket::{TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_TIME_WAIT};
 
 use super::check::agree;
 use super::compose::{Ask, Composed, Composer, Unfit};
-use super::load::{Done, Refused, Scope, Walk};
+use super::load::{Done, Refused, SHARING, Scope, Walk};
 use super::members::Wants;
 use super::message::Message;
 use super::pass::Wanted;
@@ -413,7 +413,7 @@ impl From<Refused> for NoWalk {
                 NoIterator::Types { what: "the kernel's clock does not tell its ticks".to_owned() }
             }
             Refused::Program(error) => NoIterator::Types { what: error.to_string() },
-            Refused::Call(_, Errno::PERM) | Refused::Load(LoadError { errno: Errno::PERM, .. }) => {
+            Refused::Call(SHARING, Errno::PERM) | Refused::Load(LoadError { errno: Errno::PERM, .. }) => {
                 NoIterator::Privilege
             }
             Refused::Load(LoadError { errno, log }) => {

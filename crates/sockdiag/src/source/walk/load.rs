@@ -33,6 +33,9 @@ use crate::sys::bpf_value::SharedValue;
 use crate::sys::clock;
 use crate::sys::kernel_types::KernelTypes;
 
+/// What the calls are for that need memory shared with the kernel, and a program run.
+pub(super) const SHARING: &str = "sharing memory with the kernel";
+const RUNNING: &str = "running the program";
 /// What programs and maps are called.
 pub(super) const NAME: &str = "ss_walk";
 /// Bytes of records that a step may leave, unless a bucket has more.
@@ -206,7 +209,7 @@ impl Walk {
         };
         self.begin(Asked { table: Table::Established, states: 0, family: 0, scope: Scope::Own }, 0);
         self.set(header::ROUNDS, room as u64 + 1);
-        let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+        let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call(RUNNING, error))?;
         self.nets = Some(program);
         if result != step::DONE {
             return Err(Refused::NoTable);
@@ -229,13 +232,22 @@ impl Walk {
         self.steps(asked, &mut |record, _| visit(record))
     }
 
-    /// Likewise, with the time in which each record was read.
-    pub(super) fn steps(&mut self, asked: Asked, take: &mut Take<'_>) -> Result<Done, Refused> {
-        let is_bound = asked.table == Table::Bound;
-        if is_bound && self.bound.is_none() {
+    /// Loads what this table takes, unless it is there.
+    ///
+    /// # Errors
+    /// What this kernel refuses.
+    pub(super) fn prepare(&mut self, table: Table) -> Result<(), Refused> {
+        if table == Table::Bound && self.bound.is_none() {
             let insns = bound::program(&self.members, &self.recipe, self.map(), self.room as i32);
             self.bound = Some(loaded(insns)?);
         }
+        Ok(())
+    }
+
+    /// Likewise, with the time in which each record was read.
+    pub(super) fn steps(&mut self, asked: Asked, take: &mut Take<'_>) -> Result<Done, Refused> {
+        let is_bound = asked.table == Table::Bound;
+        self.prepare(asked.table)?;
         self.begin(asked, 0);
         let mut done = Done::default();
         let mut met = Met { is_of_interest: is_bound, ..Met::default() };
@@ -243,7 +255,7 @@ impl Walk {
             let bucket = self.number(header::BUCKET);
             let program = self.bound.as_ref().filter(|_| is_bound).unwrap_or(&self.hash);
             let begin = clock::now_ns();
-            let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+            let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call(RUNNING, error))?;
             if result == step::NOTHING {
                 return Err(Refused::NoTable);
             }
@@ -408,7 +420,7 @@ impl Met {
 /// Memory for so many records.
 fn shared(recipe: &Recipe, room: usize) -> Result<SharedValue, Refused> {
     let bytes = header::LENGTH * 8 + room * usize::from(recipe.bytes);
-    SharedValue::new(NAME, bytes / 4).map_err(|error| Refused::Call("sharing memory", error))
+    SharedValue::new(NAME, bytes / 4).map_err(|error| Refused::Call(SHARING, error))
 }
 
 /// The program in the kernel.

@@ -77,6 +77,8 @@ impl Walk {
         let mut aside = Aside { limit, ..Aside::default() };
         let both = wanted.inet && wanted.inet6;
         let family = wanted.family();
+        // All programs, before the first record is handed on.
+        wanted.tables().try_for_each(|(table, _)| self.prepare(table))?;
         for (table, states) in wanted.tables() {
             let asked = Asked { table, states, family, scope: wanted.scope };
             let first = self.steps(asked, &mut |record, window| {

@@ -70,10 +70,12 @@ pub(in crate::source) fn pays_for(namespaces: usize, query: &Query, access: &Acc
     can_pay(query, access)?;
     let text = read(access, "/proc/net/sockstat");
     let sockets = counted_as(&["alloc"], &text);
-    let passed_over = if is_about_listeners(query) { 0 } else { sockets };
-    // In microseconds: a dump of nothing, and what each socket of another namespace
-    // takes of it; loading the programs, and what each socket takes of the walk.
-    let dumps = (namespaces as u64).saturating_mul(200 + passed_over / 18);
+    // In microseconds: what each socket of another namespace takes of a dump, more where
+    // bound sockets are asked for; a dump of nothing; loading the programs, and what each
+    // socket takes of the walk.
+    let bound = if query.states.intersects(StateSet::BOUND_INACTIVE) { sockets / 5 } else { 0 };
+    let passed_over = if is_about_listeners(query) { bound } else { sockets / 18 + bound };
+    let dumps = (namespaces as u64).saturating_mul(200 + passed_over);
     if dumps < 10_000 + sockets / 2 { Err(NoWalk::Few { sockets }) } else { Ok(()) }
 }
 
