@@ -91,7 +91,7 @@ pub(crate) struct Passage {
     told: Vec<(u64, u32)>,
     /// Whether all sockets were told of.
     is_whole: bool,
-    /// Whether the walk did not come to its end, so that sockets are missing.
+    /// Whether the walk was ended early, so that sockets are missing.
     pub(crate) is_broken: bool,
 }
 
@@ -138,24 +138,39 @@ impl fmt::Debug for ActiveWalk {
 impl Instead for ActiveWalk {
     fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>> {
         let mut all = Vec::new();
-        self.tell(query, access, &mut |message, window| {
+        let told = self.tell(query, access, &mut |message, window| {
             all.push((message.to_vec(), window));
             ControlFlow::Continue(())
-        })
-        .then_some(all)
+        });
+        matches!(told, Ok(true)).then_some(all)
     }
 
-    fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> bool {
+    fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Result<bool, NoWalk> {
         let mut state = self.state();
         state.passage = None;
         if state.is_refused {
-            return false;
+            return Ok(false);
         }
-        let told = state.tell(self.watched, query, access, take);
-        if told.is_err() {
-            *state = State { is_refused: true, ..State::default() };
+        match state.tell(self.watched, query, access, take) {
+            Ok(()) => Ok(true),
+            Err(Failed { why, has_delivered }) => {
+                *state = State { is_refused: !has_delivered, ..State::default() };
+                // A dump would double what was delivered.
+                if has_delivered { Err(why) } else { Ok(false) }
+            }
         }
-        told.is_ok()
+    }
+}
+
+/// Why a walk did not come to its end, and whether messages were handed on.
+struct Failed {
+    why: NoWalk,
+    has_delivered: bool,
+}
+
+impl<W: Into<NoWalk>> From<W> for Failed {
+    fn from(why: W) -> Self {
+        Self { why: why.into(), has_delivered: false }
     }
 }
 
@@ -196,17 +211,17 @@ impl State {
     /// Hands messages on.
     ///
     /// # Errors
-    /// Why a dump has to; nothing was handed on then.
+    /// Why there are more than were handed on.
     fn tell(
         &mut self,
         watched: Watched,
         query: &Query,
         access: &mut Access,
         take: &mut Take<'_>,
-    ) -> Result<(), NoWalk> {
+    ) -> Result<(), Failed> {
         can_tell(query)?;
         if query.programs.modern.is_some() || query.programs.classic.is_some() {
-            return Err(NoWalk::Dearer("the kernel filters"));
+            return Err(NoWalk::Dearer("the kernel filters").into());
         }
         let ask = asked(query);
         let walker = if let Some(walker) = self.walker.take().filter(|walker| walker.ask == ask) {
@@ -223,7 +238,7 @@ impl State {
         let wanted =
             Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
         if !wanted.tables().any(|(table, _)| table == Table::Established) {
-            return Err(NoWalk::Asked("no connections"));
+            return Err(NoWalk::Asked("no connections").into());
         }
         let Some(watch) = &mut self.watch else {
             self.watch = first(walker, watched, wanted, query, access, take)?;
@@ -243,13 +258,10 @@ impl State {
         };
         let mut run = Run::at_once(query, access, &mut take);
         let result = walked(walker, watch, wanted, passage.is_whole, &bucket, &mut run);
-        drop(run);
-        match result {
-            Ok(reading) => passage.reading = reading,
-            Err(_) => passage.is_broken = true,
-        }
-        // What is left of a walk that ended early cannot be told apart from what is gone.
-        passage.is_broken |= watch.is_stale();
+        let has_delivered = run.has_delivered();
+        passage.reading = result.map_err(|why| Failed { why: why.into(), has_delivered })?;
+        // What is left of a walk that was ended early cannot be told apart from what is gone.
+        passage.is_broken = watch.is_stale();
         self.passage = Some(passage);
         Ok(())
     }
@@ -264,7 +276,7 @@ fn first(
     query: &Query,
     access: &mut Access,
     take: &mut Take<'_>,
-) -> Result<Option<Watch>, NoWalk> {
+) -> Result<Option<Watch>, Failed> {
     let Walker { walk, composer, ask } = walker;
     let mut run = Run::with_a_check(query, access, take, *ask);
     let mut message = Message::new();
@@ -275,9 +287,7 @@ fn first(
     let has_delivered = run.has_delivered();
     match run.end(done) {
         Ok(_) => Ok(Watch::new(walk, &watched.members()).ok()),
-        // What was delivered stays: a dump would double it.
-        Err(_) if has_delivered => Ok(None),
-        Err(why) => Err(why),
+        Err(why) => Err(Failed { why, has_delivered }),
     }
 }
 
