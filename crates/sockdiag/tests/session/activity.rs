@@ -40,12 +40,12 @@ fn needs(names: &[&'static str]) -> Needs {
     names.iter().fold(Needs::NONE, |needs, name| needs.union(catalog.needs_of(name)))
 }
 
-/// Whether the kernel's reply tells it, and nothing else.
+/// Whether the kernel's reply tells it, and nothing else; but for what a congestion control
+/// tells of itself, of which no socket that has any is passed over.
 fn is_of_the_kernel(name: &str) -> bool {
     let told = [
         Needs::MEMINFO,
         Needs::INFO,
-        Needs::VEGASINFO,
         Needs::CONG,
         Needs::TOS,
         Needs::TCLASS,
@@ -72,6 +72,8 @@ struct Heard<'n> {
     names: &'n [&'static str],
     there: Told,
     ended: Vec<u64>,
+    /// Whether what it hears is enough.
+    enough: bool,
 }
 
 impl FrameSink for Heard<'_> {
@@ -96,10 +98,18 @@ impl FrameSink for Heard<'_> {
         self.ended.push(gone.cookie);
         Ok(())
     }
+
+    fn is_enough(&mut self) -> bool {
+        self.enough
+    }
 }
 
 fn look<'n>(observer: &mut Observer, names: &'n [&'static str]) -> (Frame, Heard<'n>) {
-    let mut heard = Heard { names, there: Told::new(), ended: Vec::new() };
+    look_for(observer, names, true)
+}
+
+fn look_for<'n>(observer: &mut Observer, names: &'n [&'static str], enough: bool) -> (Frame, Heard<'n>) {
+    let mut heard = Heard { names, there: Told::new(), ended: Vec::new(), enough };
     let frame = observer.look(&mut heard).unwrap_or_else(|error| panic!("{error}"));
     assert!(frame.failures.is_empty(), "{frame:?}");
     (frame, heard)
@@ -304,5 +314,43 @@ fn what_is_counted_is_what_full_looks_count() {
         if passed == 0 {
             skip!("no walk here");
         }
+    });
+}
+
+/// Where what changed is not enough, the rest follows; each socket is told of once, and the
+/// rates of those that came first are of the time since the look before.
+#[test]
+fn the_rest_follows_where_what_changed_is_not_enough() {
+    let Some((namespace, _)) = Namespace::to_look_into() else { return };
+    within(&namespace, || {
+        let names = ["rate.bytes_sent_per_s", "tcp.bytes_sent"];
+        let mut used = Used::new(50);
+        let mut observer = observer(Way::Walk, &names, StateSet::CONN);
+        observer.pass_over(Some(Unless::Counters));
+        let mut completed = 0;
+        for number in 0..12 {
+            std::thread::sleep(Duration::from_millis(50));
+            let [one, _] = &mut used.pairs[number];
+            let sent = one.write(&[7; 10_000]).expect("it is open") as f64;
+            let is_enough = number % 3 != 0;
+            let (frame, heard) = look_for(&mut observer, &names, is_enough);
+            let told = heard.there.len() as u64;
+            if number > 3 && is_enough && number % 3 == 2 {
+                assert!(frame.passed_over > 80 && told + frame.passed_over == frame.sockets, "{frame:?}");
+            }
+            if !is_enough {
+                assert_eq!((told, frame.passed_over, frame.sockets), (100, 0, 100), "{frame:?}");
+                completed += u64::from(number > 3);
+            }
+            // Before, programs are loaded, which takes most of the time between two looks.
+            let Some(before) = frame.before.filter(|_| number > 3) else { continue };
+            let seconds = (frame.window.begin_ns() - before.begin_ns()) as f64 / 1e9;
+            let rates = heard.there.values().filter_map(|facts| {
+                facts.get(names[0])?.strip_prefix("F64(")?.trim_end_matches(')').parse::<f64>().ok()
+            });
+            let largest = rates.fold(0.0, f64::max) * seconds;
+            assert!(largest > sent * 0.3 && largest < sent * 3.0, "{largest} of {sent} bytes, look {number}");
+        }
+        println!("{completed} looks were completed");
     });
 }
