@@ -3,6 +3,7 @@
 //! A chore is a row of [`CHORES`]; it gets the words after its name and says
 //! in one sentence why it could not be done.
 
+mod active;
 mod api;
 mod bare_dump;
 mod bench;

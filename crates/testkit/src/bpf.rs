@@ -122,6 +122,7 @@ impl Machine {
                     regs[src] = old;
                 }
                 3 if code & 0xe0 == 0x60 => self.store(near(dst), length, regs[src])?,
+                4 if code == 0xdc && imm == 64 => regs[dst] = regs[dst].swap_bytes(),
                 4 => {
                     let (left, right) = (regs[dst] as u32, operand as u32);
                     let result = match code & 0xf0 {
@@ -224,6 +225,8 @@ mod tests {
         let shifted = |code| run(&[(0xb7, 0, 0, 0, -16), (code, 0, 0, 0, 4), EXIT]);
         assert_eq!([0x77, 0xc7].map(shifted), [Ok(u64::MAX >> 4), Ok(u64::MAX)]);
         assert_eq!([0x74, 0xc4].map(shifted), [Ok(0x0fff_ffff), Ok(0xffff_ffff)]);
+        let (low, high) = ((0x18, 0, 0, 0, 0x0506_0708), (0, 0, 0, 0, 0x0102_0304));
+        assert_eq!(run(&[low, high, (0xdc, 0, 0, 0, 64), EXIT]), Ok(0x0807_0605_0403_0201));
         // Nothing is divided by 0.
         assert_eq!(run(&[(0xb7, 0, 0, 0, 9), (0x37, 0, 0, 0, 0), EXIT]), Ok(0));
         assert_eq!(run(&[(0xb7, 0, 0, 0, 9), (0x97, 0, 0, 0, 0), EXIT]), Ok(9));

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::netns::{self, Namespace};
@@ -46,8 +46,19 @@ impl Holder {
     /// Makes that many connections in the namespace, of which
     /// `v6_percent` of a hundred are IPv6, and returns when all of them stand.
     pub fn start(namespace: &Namespace, connections: u32, v6_percent: u8) -> Result<Self, Why> {
+        Self::using(namespace, connections, v6_percent, 0)
+    }
+
+    /// The same, and uses that many of a hundred every second, one after the other: one end
+    /// sends a hundred bytes, which the other one reads.
+    pub fn using(
+        namespace: &Namespace,
+        connections: u32,
+        v6_percent: u8,
+        used_percent: u8,
+    ) -> Result<Self, Why> {
         let mut command = namespace.command(bins::program("sockdiag-holder")?);
-        command.args([connections.to_string(), v6_percent.to_string()]);
+        command.args([connections.to_string(), v6_percent.to_string(), used_percent.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = Self { parent: command.spawn().doing("starting a holder")?, connections: 0 };
         holder.connections = ready(&mut holder.parent)?;
@@ -142,7 +153,7 @@ fn shares(connections: u32, v6_percent: u8) -> Vec<Share> {
         .collect()
 }
 
-/// The program: `sockdiag-holder CONNECTIONS [V6-PERCENT]`.
+/// The program: `sockdiag-holder CONNECTIONS [V6-PERCENT [USED-PERCENT]]`.
 pub fn main(args: &[String]) -> ExitCode {
     match run(args, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -158,15 +169,16 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
         args.get(at).map(|arg| arg.parse::<u32>().doing(format_args!("number {arg}"))).transpose()
     };
     let held = match args.first().map(String::as_str) {
-        None => return Err(Why::new("usage: sockdiag-holder CONNECTIONS [V6-PERCENT]")),
+        None => return Err(Why::new("usage: sockdiag-holder CONNECTIONS [V6-PERCENT [USED-PERCENT]]")),
         Some("--worker") => {
-            let missing = || Why::new("--worker needs three numbers");
+            let missing = || Why::new("--worker needs four numbers");
             let share = Share {
                 worker: number(1)?.ok_or_else(missing)? as u16,
                 v4: number(2)?.ok_or_else(missing)?,
                 v6: number(3)?.ok_or_else(missing)?,
             };
-            Held::Sockets(hold(share)?)
+            let used_percent = number(4)?.ok_or_else(missing)?;
+            Held::Sockets(used(hold(share)?, used_percent)?)
         }
         Some("--churn") => {
             let per_second = number(1)?.ok_or_else(|| Why::new("--churn needs a number"))?;
@@ -174,7 +186,8 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
         }
         Some(_) => {
             let percent = number(1)?.unwrap_or(0).min(100) as u8;
-            Held::Workers(hire(number(0)?.unwrap_or(0), percent)?)
+            let used_percent = number(2)?.unwrap_or(0).min(100);
+            Held::Workers(hire(number(0)?.unwrap_or(0), percent, used_percent)?)
         }
     };
     writeln!(out, "ready {held}").and_then(|()| out.flush()).doing("printing")?;
@@ -186,7 +199,7 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
 /// What a process keeps until its input ends.
 enum Held {
     /// A worker's: listeners, then both ends of each connection.
-    Sockets(Vec<(OwnedFd, OwnedFd)>),
+    Sockets(Arc<Vec<(OwnedFd, OwnedFd)>>),
     /// The parent's, each with its number of connections.
     Workers(Vec<(Child, u32)>),
 }
@@ -269,12 +282,13 @@ fn come_and_go(per_second: u32, out: &mut impl Write) -> Result<(), Why> {
 }
 
 /// Starts the workers and waits for all of them.
-fn hire(connections: u32, v6_percent: u8) -> Result<Vec<(Child, u32)>, Why> {
+fn hire(connections: u32, v6_percent: u8, used_percent: u32) -> Result<Vec<(Child, u32)>, Why> {
     let program = std::env::current_exe().doing("finding this program")?;
     let mut held = Held::Workers(Vec::new());
     let Held::Workers(workers) = &mut held else { return Ok(Vec::new()) };
     for share in shares(connections, v6_percent) {
-        let numbers = [u32::from(share.worker), share.v4, share.v6].map(|number| number.to_string());
+        let numbers =
+            [u32::from(share.worker), share.v4, share.v6, used_percent].map(|number| number.to_string());
         let mut command = Command::new(&program);
         command.arg("--worker").args(numbers).stdin(Stdio::piped()).stdout(Stdio::piped());
         workers.push((command.spawn().doing("starting a worker")?, 0));
@@ -283,6 +297,30 @@ fn hire(connections: u32, v6_percent: u8) -> Result<Vec<(Child, u32)>, Why> {
         *count = ready(worker)?;
     }
     Ok(std::mem::take(workers))
+}
+
+/// Uses that many of a hundred connections a second from now on, a tenth of them at a time.
+fn used(pairs: Vec<(OwnedFd, OwnedFd)>, percent: u32) -> Result<Arc<Vec<(OwnedFd, OwnedFd)>>, Why> {
+    const STEP: Duration = Duration::from_millis(100);
+    let pairs = Arc::new(pairs);
+    let at_once = (pairs.len() * percent as usize).div_ceil(1_000);
+    if at_once > 0 {
+        let pairs = Arc::clone(&pairs);
+        let work = move || {
+            let mut next = pairs.iter().cycle();
+            loop {
+                let begun = Instant::now();
+                for (one, other) in next.by_ref().take(at_once) {
+                    // One that was closed by somebody is of no use.
+                    let _ = net::send(one, &[7; 100], SendFlags::empty());
+                    let _ = net::recv(other, &mut [0; 200], RecvFlags::DONTWAIT);
+                }
+                std::thread::sleep(STEP.saturating_sub(begun.elapsed()));
+            }
+        };
+        std::thread::Builder::new().spawn(work).doing("starting a thread")?;
+    }
+    Ok(pairs)
 }
 
 /// Makes a worker's connections.

@@ -107,6 +107,10 @@ constants! {
         BPF_MOV = 0xb0;
         /// Shift to the right, the sign shifted in.
         BPF_ARSH = 0xc0;
+        /// Bytes in an order, in the class of 32 bits.
+        BPF_END = 0xd0;
+        /// The order is that of the network.
+        BPF_TO_BE = 0x08;
         /// Mode: memory, changed in one step; since Linux 5.12.
         BPF_ATOMIC = 0xc0;
         /// Jump where not equal.

@@ -19,7 +19,7 @@ use sockdiag::Sink as _;
 use sockdiag::fields::{Catalog, Choice, Needs};
 use sockdiag::model::{Row, Selected};
 use sockdiag::notice::Notice;
-use sockdiag::observer::{Frame, FrameSink, Seen};
+use sockdiag::observer::{Frame, FrameSink, Seen, Unless};
 use sockdiag::past::CounterSet;
 use sockdiag::source::DumpError;
 use sockdiag_options::{Key, option};
@@ -142,6 +142,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let needs = plan.needs();
     let mut observer =
         over_time::observer(matches, &asked, selected, needs.minus(Needs::FINDINGS), Vec::new())?;
+    if plan.groups.is_none() && plan.rank.needs_no_idle() {
+        observer.pass_over(Some(Unless::Counters));
+    }
     let rounds = needs.has(Needs::FINDINGS).then(|| Rounds::start(Subject::new(&asked, selected)));
     let iterations =
         if matches.get_flag("once") { Some(1) } else { matches.get_one::<u64>("iterations").copied() };
@@ -165,6 +168,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         if frame.lost > 0 {
             let sockets = counted(frame.lost, "socket");
             page.told.text(format!("{sockets} ended unseen by frame {number}"));
+        }
+        if frame.missed > 0 {
+            let sockets = counted(frame.missed, "socket");
+            page.told.text(format!(
+                "{sockets} would have been left out of frame {number} as idle although something had \
+                 changed: this is a mistake in sockdiag, please report it"
+            ));
         }
         page.told.unheld(&frame);
         let is_headed = plan.shape == Shape::Aligned && !plan.json;
@@ -411,6 +421,10 @@ impl FrameSink for Page<'_> {
                 Ok(())
             }
         }
+    }
+
+    fn is_enough(&mut self) -> bool {
+        self.rank.is_enough()
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Notice> {

@@ -8,8 +8,9 @@
 
 use std::slice;
 
-use sockdiag::fields::{Choice, Key};
+use sockdiag::fields::{Choice, Key, Unit};
 use sockdiag::model::{Row, TableSet};
+use sockdiag::past::CounterSet;
 
 use super::key_bytes;
 use crate::end::End;
@@ -28,6 +29,8 @@ pub(super) struct Rank {
     /// Whether the row at the limit is known, so that worse ones are left out.
     is_cut: bool,
     taken: usize,
+    /// Rows whose number to sort by first is above zero, counted where that is a rate.
+    moving: usize,
 }
 
 /// The position of a row, which ends where the next one begins.
@@ -63,6 +66,13 @@ struct By {
 }
 
 impl By {
+    /// Whether it puts the largest rates first, which are zero of a socket that did not change.
+    fn is_of_rates(&self) -> bool {
+        let is_rate = matches!(self.choice.unit(), Unit::BytesPerSecond | Unit::PacketsPerSecond);
+        let compares = self.choice.needs().counters() != CounterSet::EMPTY;
+        self.is_down && self.most.is_none() && self.choice.is_number() && is_rate && compares
+    }
+
     /// Appends the sort key of a row.
     fn put(&self, row: &Row<'_>, out: &mut Vec<u8>) {
         let key = match self.most {
@@ -86,7 +96,7 @@ impl Rank {
         let by = |(choice, name): (_, &&str)| By { choice, is_down: name.starts_with('-'), most: None };
         let by = choices.into_iter().zip(&names).map(by).collect();
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { by, limit, bytes: Vec::new(), places: Vec::new(), is_cut: false, taken: 0 })
+        Ok(Self { by, limit, bytes: Vec::new(), places: Vec::new(), is_cut: false, taken: 0, moving: 0 })
     }
 
     /// The same, in which rows whose number of this field is larger come last.
@@ -102,6 +112,16 @@ impl Rank {
         self.by.iter().map(|by| &by.choice)
     }
 
+    /// Whether sockets that did not change come in only where there are too few others.
+    pub(super) fn needs_no_idle(&self) -> bool {
+        self.limit.is_some() && self.by.first().is_some_and(By::is_of_rates)
+    }
+
+    /// Whether there are enough others.
+    pub(super) fn is_enough(&self) -> bool {
+        self.limit.is_some_and(|limit| self.moving >= limit)
+    }
+
     /// Takes a row, which `keep` appends if it may be shown.
     pub(super) fn take<E>(
         &mut self,
@@ -113,6 +133,12 @@ impl Rank {
             return Ok(());
         }
         self.taken += 1;
+        if let Some(by) = self.by.first()
+            && by.is_of_rates()
+            && by.choice.ratio(row).is_some_and(|rate| rate > 0.0)
+        {
+            self.moving += 1;
+        }
         let start = self.bytes.len();
         self.by.iter().for_each(|by| by.put(row, &mut self.bytes));
         let is_in = !self.is_cut || self.bytes.get(start..) < Some(self.key(limit - 1));
@@ -134,7 +160,7 @@ impl Rank {
         let mut order = self.sorted();
         order.truncate(self.limit.unwrap_or(usize::MAX));
         let result = show(Rows { rank: self, order: order.iter() });
-        (self.is_cut, self.taken) = (false, 0);
+        (self.is_cut, self.taken, self.moving) = (false, 0, 0);
         self.bytes.clear();
         self.places.clear();
         result

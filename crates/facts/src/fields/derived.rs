@@ -275,7 +275,8 @@ pub(super) const ONE_LOOK: &[Field] = &[
         "Time since data was sent or arrived, whichever is less: min(last_data_sent, last_data_recv).",
         "tcpi_last_data_sent, tcpi_last_data_recv",
         Unit::Milliseconds,
-    ),
+    )
+    .needs(Needs::CLOCK),
 ];
 
 /// What follows from a whole table.
@@ -303,7 +304,8 @@ pub(super) const AGE: &[Field] = &[
         "looks since the first",
     )
     .gauge(Unit::Milliseconds)
-    .needs(Needs::TWO_LOOKS),
+    .needs(Needs::TWO_LOOKS)
+    .needs(Needs::CLOCK),
     Field::new(
         "age_opening_seen",
         plain!(|r| Some(r.past?.opening_seen)),

@@ -40,6 +40,7 @@ pub(super) const TIMER: &[Field] = &[
     )
     .gauge(Unit::Milliseconds)
     .needs(Needs::TIMER)
+    .needs(Needs::CLOCK)
     .group(Groups::OPTIONS.union(Groups::IDENTITY))
     .text(Text::PartOf("timer.kind")),
     Field::new(

@@ -293,7 +293,8 @@ pub(super) const ONE_LOOK: &[Field] = &[
         "tcpi_last_data_recv, tcpi_last_ack_recv",
         Unit::Milliseconds,
     )
-    .needs(Needs::INFO),
+    .needs(Needs::INFO)
+    .needs(Needs::CLOCK),
     Field::new(
         "tcp.has_options",
         plain!(|r| has_options(r)),
@@ -596,7 +597,8 @@ pub(super) const JOINS: &[Field] = &[
         Unit::Share,
     )
     .needs(Needs::AROUND)
-    .needs(Needs::INFO),
+    .needs(Needs::INFO)
+    .needs(Needs::CLOCK),
     Field::new(
         "tcp.congestion_is_default",
         plain!(|r| {

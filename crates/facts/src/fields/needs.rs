@@ -129,6 +129,8 @@ bit_set! {
         TIMER,
         /// Attributes that come unasked: directions shut down, mark, cgroup, options.
         UNASKED,
+        /// The time: the value changes although nothing happens to the socket.
+        CLOCK,
     }
 }
 

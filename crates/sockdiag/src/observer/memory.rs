@@ -8,15 +8,17 @@
 
 mod carry;
 mod ends;
+mod passed;
 mod places;
 
 use std::ops::ControlFlow;
 
+pub(super) use passed::Passed;
 pub(super) use places::Places;
 
 use super::orphans::Orphans;
 use super::stay::Stay;
-use super::table::{Entry, Known, NO_WINDOW, flag};
+use super::table::{Entry, Known, NO_WINDOW, PASSED_OVER, flag};
 use super::{Changes, FrameSink, Seen};
 use crate::ending;
 use crate::enrich::HoldersBefore;
@@ -83,6 +85,8 @@ pub(super) struct Memory {
     orphans: Orphans,
     /// The only sockets that count, if it is not all.
     pub(super) stay: Option<Stay>,
+    /// The sockets that were not told of since they did not change.
+    pub(super) passed: Passed,
 }
 
 /// The counts of a look.
@@ -104,6 +108,8 @@ pub(super) struct Counts {
     /// Closed sockets whose processes were not seen, whether shown or not.
     pub(super) unheld: u64,
     pub(super) untested: u64,
+    /// Sockets that were passed over, shown or not.
+    pub(super) passed_over: u64,
     /// Ended connections that were looked up.
     look_ups: u32,
     /// Whether replies are missing, of whichever table.
@@ -155,6 +161,7 @@ impl Memory {
             holders_before: None,
             orphans: Orphans::default(),
             stay: None,
+            passed: Passed::default(),
         }
     }
 
@@ -172,6 +179,7 @@ impl Memory {
         std::mem::swap(&mut self.complete, &mut self.complete_before);
         self.windows.clear();
         self.complete.clear();
+        self.passed.begin_poll();
     }
 
     /// Other tests hold from now on.
@@ -182,9 +190,12 @@ impl Memory {
     /// The look came to nothing: what it did not see is known as it was before.
     pub(super) fn give_up(&mut self) {
         self.complete.clear();
+        self.passed.give_up();
         for number in 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX) {
             let Some(entry) = self.known.entry(number).copied() else { break };
-            if !entry.has(flag::SEEN) {
+            if entry.window == PASSED_OVER && !entry.has(flag::SEEN) {
+                // It is as it was at a look whose windows are kept.
+            } else if !entry.has(flag::SEEN) {
                 self.keep(number, &entry, 0);
             } else if let Some(entry) = self.known.entry_mut(number) {
                 entry.set(flag::SEEN, false);
@@ -194,7 +205,8 @@ impl Memory {
 
     /// Keeps what was known of a socket that this look did not see.
     fn keep(&mut self, number: u32, entry: &Entry, flags: u8) {
-        let then = self.earlier.get(entry.window as usize).copied();
+        let then = self.passed.window_before(entry, self.known.bucket(number));
+        let then = then.or_else(|| self.earlier.get(entry.window as usize).copied());
         let at = self.window(then);
         if let Some(entry) = self.known.entry_mut(number) {
             entry.window = at;
@@ -271,6 +283,10 @@ impl Memory {
             return Ok(());
         }
         let (Some(cookie), Some(scope), false) = (row.cookie(), scope, is_time_wait) else {
+            if self.passed.completes {
+                // Those were all told of before.
+                return Ok(());
+            }
             if !is_time_wait {
                 self.count.untracked += 1;
                 if !self.count.without_cookie.contains(&(netns, table)) {
@@ -284,6 +300,11 @@ impl Memory {
             return sink.row(if is_time_wait { Seen::TimeWait } else { Seen::Untracked }, row);
         };
         let number = self.known.find(cookie, scope);
+        if self.passed.completes
+            && number.and_then(|number| self.known.entry(number)).is_some_and(|entry| entry.has(flag::SEEN))
+        {
+            return Ok(());
+        }
         let mut before = [0; MOST];
         let was = number.and_then(|number| {
             let words = self.known.words(number);
@@ -325,9 +346,15 @@ impl Memory {
             entry.set(flag::ACCEPTED, !made);
         }
         let entry = *entry;
+        if let Some(was) = was.filter(|was| !was.has(flag::SEEN)) {
+            self.passed.compare(&was, &entry, before.get(..slots.words()), self.known.words(number));
+        }
         let earlier = match was {
             Some(was) if was.has(flag::SEEN) => None,
-            Some(was) => earlier_of(&was, &self.earlier, &slots, &before),
+            Some(was) => {
+                let passed = self.passed.window_before(&was, self.known.bucket(number));
+                earlier_of(&was, passed, &self.earlier, &slots, &before)
+            }
             None if entry.has(flag::OPENING_SEEN) => self.nothing_before(&slots, &before),
             None => None,
         };
@@ -434,11 +461,12 @@ fn is_request(state: u8) -> bool {
 /// The counters of a socket at an earlier look.
 fn earlier_of<'a>(
     was: &Entry,
+    passed: Option<Window>,
     windows: &[Window],
     slots: &'a Slots,
     words: &'a [u32],
 ) -> Option<Earlier<'a>> {
-    let window = *windows.get(was.window as usize)?;
+    let window = passed.or_else(|| windows.get(was.window as usize).copied())?;
     Some(Earlier { window, slots, words, had: was.had().union(slots.late(words)) })
 }
 

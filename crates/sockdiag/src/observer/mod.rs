@@ -52,6 +52,7 @@
 //!
 //! Source: sock_diag(7), linux/sock_diag.h, linux/inet_diag.h.
 
+mod active;
 mod memory;
 mod orphans;
 mod stay;
@@ -116,6 +117,18 @@ pub struct Gone {
     pub opening_seen: bool,
 }
 
+/// What must not have changed of a socket for looks to pass over it: see
+/// [`Observer::pass_over`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unless {
+    /// What identifies it, its state, the counters that rates are made of, and what the filter
+    /// reads.
+    Counters,
+    /// The same, and fields with these needs.
+    Fields(Needs),
+}
+
 /// Takes what a look brings: first what ended, then the sockets in the order of the
 /// dump, then what is gone.
 pub trait FrameSink {
@@ -135,6 +148,13 @@ pub trait FrameSink {
     fn gone(&mut self, gone: &Gone) -> Result<(), Self::Error> {
         let _ = gone;
         Ok(())
+    }
+
+    /// Whether this is enough of a look that passed over what did not change
+    /// ([`Observer::pass_over`]); else the rest of the sockets follows, behind those that
+    /// it told of.
+    fn is_enough(&mut self) -> bool {
+        true
     }
 
     /// Hears something worth saying, as [`Sink::notice`](crate::Sink::notice) does.
@@ -184,6 +204,15 @@ pub struct Frame {
     /// Whether TCP sockets were looked up one by one, instead of being searched for in
     /// a dump of all of them: see [`Observer::stay`].
     pub looked_up: bool,
+    /// Sockets that were not handed over, since nothing changed of them since the look
+    /// before: see [`Observer::pass_over`].  Those of them that were asked for are
+    /// among `sockets`.
+    pub passed_over: u64,
+    /// Whether the look told of all sockets to see whether any of them would have been passed
+    /// over although it had changed.
+    pub checked: bool,
+    /// How many would have been: none, unless there is a mistake in this library.
+    pub missed: u64,
     /// As [`Outcome::notices`](crate::Outcome::notices).
     pub notices: Vec<Notice>,
     /// How many more there were than are kept.
@@ -203,6 +232,8 @@ pub struct Observer {
     early: Vec<Notice>,
     /// Whether the notice about rows without cookies was given.
     said_untracked: bool,
+    /// Looks that pass over what did not change.
+    active: active::Active,
 }
 
 impl Observer {
@@ -227,7 +258,15 @@ impl Observer {
         let mut memory = Memory::new(session.needs(), watched, asked, hidden);
         let mut early = Vec::new();
         session.listen(&mut memory.told, &mut |notice| early.push(notice));
-        Self { session, memory, tables, number: 0, early, said_untracked: false }
+        Self {
+            session,
+            memory,
+            tables,
+            number: 0,
+            early,
+            said_untracked: false,
+            active: active::Active::default(),
+        }
     }
 
     /// From the next look on, stays with the sockets that it shows: what opens later
@@ -253,6 +292,23 @@ impl Observer {
         let early = &mut self.early;
         session.listen(&mut self.memory.told, &mut |notice| early.push(notice));
         (self.session, self.tables) = (session, tables);
+        self.active = active::Active::default();
+    }
+
+    /// The next looks may pass over TCP sockets of which nothing changed since the look before,
+    /// apart from the times since something happened.  No row is handed over for those;
+    /// [`Frame::passed_over`] has their number.  With very many sockets of which few are used
+    /// a look costs a fraction then.
+    ///
+    /// That is for whoever needs no row of such a socket, or asks for the rest when it turns
+    /// out to be needed ([`FrameSink::is_enough`]).  It is ignored where the filter may let a
+    /// socket through or refuse it although nothing changed: where it reads a time since, a
+    /// rate or a process; and where the kernel does not let its tables be walked.
+    ///
+    /// Every half minute all sockets are handed over for a check ([`Frame::missed`]).  Those
+    /// that are bound and neither listen nor connect are found only then.
+    pub fn pass_over(&mut self, unless: Option<Unless>) {
+        self.active.unless = unless;
     }
 
     /// The counters of the question's namespaces: see [`Session::counters`].
@@ -267,7 +323,7 @@ impl Observer {
     /// asked any more.  The next look joins the last one that was whole.
     pub fn look<S: FrameSink>(&mut self, sink: &mut S) -> Result<Frame, PollError<S::Error>> {
         let begin = clock::since(clock::now_ns());
-        let Self { session, memory, .. } = self;
+        let Self { session, memory, active, .. } = self;
         let mut notices = Vec::new();
         for notice in self.early.drain(..) {
             notices.extend(sink.notice(notice));
@@ -289,28 +345,55 @@ impl Observer {
             Some(stay) => stay.look_ups(&session.course().visited),
             None => Vec::new(),
         };
-        session.ask_instead(stay::instead(&asked));
+        session.ask_instead(match active.plan(session, memory, begin) {
+            Some(active) => active,
+            None => stay::instead(&asked),
+        });
         let begin_cpu_ns = clock::cpu_ns();
         let mut look = Look { memory, sink };
-        let outcome = match session.poll_observed(&mut look, |session, look| {
+        let mut outcome = match session.poll_observed(&mut look, |session, look| {
             session.tests(&mut look.memory.tests);
             look.memory.holders_before = session.holders_before();
             look.memory.leave();
         }) {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.memory.give_up();
+                active.forget();
+                memory.give_up();
                 return Err(error);
             }
         };
+        active.take(memory, outcome.failures.is_empty());
+        if active.is_short(sink.is_enough()) && memory.passed.is_partial() {
+            active.complete(memory);
+            let more = session.poll(&mut Look { memory, sink });
+            memory.passed.completes = false;
+            match more {
+                Ok(more) => {
+                    outcome.window = outcome.window.cover(more.window);
+                    outcome.notices.extend(more.notices);
+                    outcome.failures.extend(more.failures);
+                }
+                Err(error) => {
+                    active.forget();
+                    memory.give_up();
+                    return Err(error);
+                }
+            }
+            active.take(memory, outcome.failures.is_empty());
+        }
         let cpu_ns = clock::cpu_ns().saturating_sub(begin_cpu_ns);
         let looked_up = memory.stay.as_mut().is_some_and(|stay| stay.learn(&asked, cpu_ns));
         notices.extend(outcome.notices);
         let before = memory.latest;
         let window = begin.cover(outcome.window);
         if let Err(error) = memory.sweep(session.course(), self.tables, window, sink) {
+            active.forget();
             memory.give_up();
             return Err(PollError::Sink(error));
+        }
+        if memory.count.has_holes {
+            active.forget();
         }
         memory.latest = Some(window);
         if outcome.failures.is_empty() && !memory.count.has_holes {
@@ -322,6 +405,7 @@ impl Observer {
         if untracked > 0 && !std::mem::replace(&mut self.said_untracked, true) {
             said.push(Notice::WithoutCookies { sockets: untracked });
         }
+        let (checked, missed) = memory.passed.checked();
         notices.extend(said.into_iter().filter_map(|notice| sink.notice(notice)));
         let number = self.number;
         self.number += 1;
@@ -340,6 +424,9 @@ impl Observer {
             untested: count.untested,
             untracked,
             looked_up,
+            passed_over: count.passed_over,
+            checked,
+            missed,
             notices,
             more_notices: outcome.more_notices,
             failures: outcome.failures,

@@ -14,6 +14,7 @@
 )]
 
 use crate::past::CounterSet;
+use crate::source::NO_BUCKET;
 
 /// An index entry that leads nowhere.
 const EMPTY: u32 = u32::MAX;
@@ -44,6 +45,8 @@ const COUNTERS: u16 = 0x0fff;
 
 /// No window: the socket came from a source without a clock.
 pub(super) const NO_WINDOW: u32 = u32::MAX;
+/// The window is that in which its bucket was read and passed over.
+pub(super) const PASSED_OVER: u32 = u32::MAX - 1;
 
 /// A socket.
 #[derive(Clone, Copy, Debug)]
@@ -131,12 +134,14 @@ pub(super) struct Known {
     each: usize,
     /// Numbers of entries, by hash; a power of two of them.
     index: Vec<u32>,
+    /// The bucket of each, where walks tell of them.
+    buckets: Option<Vec<u32>>,
 }
 
 impl Known {
     /// An empty table with `each` words per entry.
     pub(super) fn new(each: usize) -> Self {
-        Self { entries: Vec::new(), words: Vec::new(), each, index: vec![EMPTY; 64] }
+        Self { entries: Vec::new(), words: Vec::new(), each, index: vec![EMPTY; 64], buckets: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -146,7 +151,8 @@ impl Known {
     /// Bytes of memory that are in use for all of them.
     pub(super) fn bytes(&self) -> usize {
         let entries = self.entries.capacity() * size_of::<Entry>();
-        entries + (self.words.capacity() + self.index.capacity()) * size_of::<u32>()
+        let buckets = self.buckets.as_ref().map_or(0, Vec::capacity);
+        entries + (self.words.capacity() + self.index.capacity() + buckets) * size_of::<u32>()
     }
 
     fn place(&self, cookie: u64, scope: u16) -> usize {
@@ -184,6 +190,9 @@ impl Known {
             let more = self.entries.len() / 32 + 64;
             self.entries.reserve_exact(more);
             self.words.reserve_exact(more * self.each);
+            if let Some(buckets) = &mut self.buckets {
+                buckets.reserve_exact(more);
+            }
         }
         let (at, _) = self.probe(entry.cookie, entry.scope);
         if let Some(place) = self.index.get_mut(at) {
@@ -191,7 +200,30 @@ impl Known {
         }
         self.entries.push(entry);
         self.words.resize(self.entries.len() * self.each, 0);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.push(NO_BUCKET);
+        }
         Some(number)
+    }
+
+    /// The bucket that a walk found a socket in.
+    pub(super) fn bucket(&self, number: u32) -> u32 {
+        let bucket = self.buckets.as_ref().and_then(|buckets| buckets.get(number as usize));
+        bucket.copied().unwrap_or(NO_BUCKET)
+    }
+
+    /// Keeps which bucket a walk found a socket in.
+    pub(super) fn set_bucket(&mut self, number: u32, bucket: u32) {
+        let Self { buckets, entries, .. } = self;
+        let buckets = buckets.get_or_insert_with(|| {
+            let mut buckets = Vec::new();
+            buckets.reserve_exact(entries.capacity());
+            buckets.resize(entries.len(), NO_BUCKET);
+            buckets
+        });
+        if let Some(place) = buckets.get_mut(number as usize) {
+            *place = bucket;
+        }
     }
 
     fn grow_index(&mut self) {
@@ -229,6 +261,9 @@ impl Known {
         }
         self.entries.swap_remove(number as usize);
         self.words.truncate(self.entries.len() * self.each);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.swap_remove(number as usize);
+        }
     }
 
     /// Frees a place of the index, and moves up what was put behind it because it

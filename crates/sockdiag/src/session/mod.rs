@@ -30,7 +30,7 @@ use crate::notice::Notice;
 use crate::order::Order;
 use crate::pipeline::{Gate, Held, Pipeline};
 use crate::sink::{Guard, Rows, Seen, Sink};
-use crate::source::{self, Destroyer, DumpError, Instead, Query, Sources, Storages};
+use crate::source::{self, Access, Destroyer, DumpError, Instead, Query, Sources, Storages};
 use crate::sys::clock;
 use crate::sys::opener::{Opener, Worker};
 use crate::sys::selinux;
@@ -67,6 +67,8 @@ pub struct Session {
     early: Vec<Notice>,
     /// Whether one walk tells of several namespaces, once that was decided.
     walks_ahead: Option<bool>,
+    /// How it is walked; only where it may be.
+    ahead: Option<Access>,
     /// Whether holders are looked for, where they were asked for.
     looks_for_holders: bool,
     /// Whether a poll was made.
@@ -187,6 +189,7 @@ impl Session {
             held: Held::default(),
             early,
             walks_ahead: None,
+            ahead: None,
             looks_for_holders: true,
             polled: false,
             observed: false,
@@ -401,12 +404,16 @@ impl Session {
                     storages: self.storages.clone(),
                     ..question::query(&self.selected, self.needs, Table::Tcp)
                 };
-                walked_ahead(&self.scopes, &self.selected, query, pipeline.sources, sink)
+                let is_weighed = self.walks_ahead.is_some();
+                let access = self.ahead.get_or_insert_with(|| self.scopes.home());
+                walked_ahead(&self.scopes, &self.selected, query, is_weighed, access, pipeline.sources, sink)
             }
             _ => Vec::new(),
         };
         let are_several = self.scopes.all().len() > 1;
-        if self.walks_ahead.is_none() && are_several {
+        // Without cookies it is weighed at the next poll.
+        let has_cookies = self.ahead.as_ref().is_some_and(Access::has_dumped);
+        if are_several && self.walks_ahead.is_none() && (self.lean || has_cookies) {
             self.walks_ahead = Some(!ahead.is_empty());
         }
         let most = scopes::most_kept();
@@ -462,6 +469,9 @@ impl Session {
                 pipeline.enricher.close_links();
             }
         }
+        if let Some(access) = self.ahead.as_mut().filter(|_| are_several && failures.is_empty()) {
+            access.keep_cookies();
+        }
         sink.namespace(None);
         // Rows before a failure are shown.
         pipeline.finish();
@@ -484,6 +494,8 @@ fn walked_ahead(
     scopes: &Scopes,
     selected: &Selected,
     query: Query,
+    is_weighed: bool,
+    home: &mut Access,
     sources: &Sources,
     sink: &dyn Rows,
 ) -> Vec<(u64, Arc<dyn Instead>)> {
@@ -495,8 +507,7 @@ fn walked_ahead(
     // What the kernel alone can test is in all programs or in none.
     let programs = listed().next().map(|scope| scope.programs.clone()).unwrap_or_default();
     let query = Query { programs, ..query };
-    let mut home = scopes.home();
-    source::ahead(&query, sources, &inodes, &mut home, &mut |notice| sink.notice(notice))
+    source::ahead(&query, sources, &inodes, is_weighed, home, &mut |notice| sink.notice(notice))
 }
 
 /// Counts the ephemeral ports in use in all namespaces that are listed.

@@ -105,6 +105,22 @@ impl Session {
         Ok(outcome)
     }
 
+    /// The namespace in which TCP sockets are asked for, if it is one and the calling
+    /// thread's, of the running kernel, which does not test any part of the filter.
+    pub(crate) fn only_netns(&self) -> Option<u64> {
+        let is_live = self.sources.tcpdiag_file.is_none() && !self.sources.text_is_forced(Table::Tcp);
+        let is_open = matches!(self.sources.way, source::Way::Walk | source::Way::Best);
+        let [scope] = self.scopes.all() else { return None };
+        let is_here = scope.access.opener().is_where_we_are();
+        let filters = scope.programs.modern.is_some() || scope.programs.classic.is_some();
+        (is_live && is_open && is_here && !filters).then(|| scope.inode().unwrap_or(0))
+    }
+
+    /// Whether walks are wanted however few sockets there are.
+    pub(crate) fn is_to_walk(&self) -> bool {
+        self.sources.way == source::Way::Walk
+    }
+
     /// In the next polls these tell of TCP sockets in place of a dump, where they can.
     pub(crate) fn ask_instead(&mut self, instead: Vec<(u64, Arc<dyn Instead>)>) {
         self.instead = instead;

@@ -7,9 +7,10 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use super::exchange::{Failure, open_failed};
-use super::walk::Walker;
+use super::walk::{Slot, Walker};
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
 
@@ -18,7 +19,7 @@ use crate::sys::opener::Opener;
 pub struct Access {
     opener: Opener,
     diag: Option<Netlink>,
-    walker: Option<Box<Walker>>,
+    walker: Slot,
     /// How many TCP sockets there were, as far as that is known.
     sockets: Option<u64>,
     /// Whether the same will be asked again.
@@ -104,8 +105,13 @@ impl Access {
         self.has_dumped = true;
     }
 
+    /// Keeps that sockets were dumped in every namespace that is asked.
+    pub(crate) fn keep_cookies(&mut self) {
+        self.has_dumped = true;
+    }
+
     /// Whether sockets have cookies, but for those that are new.
-    pub(super) fn has_dumped(&self) -> bool {
+    pub(crate) fn has_dumped(&self) -> bool {
         self.has_dumped
     }
 
@@ -121,17 +127,22 @@ impl Access {
 
     /// Takes the loaded walk that was kept, if any.
     pub(super) fn walker(&mut self) -> Option<Box<Walker>> {
-        self.walker.take()
+        self.walker.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Keeps a loaded walk.
     pub(super) fn keep_walker(&mut self, walker: Box<Walker>) {
-        self.walker = Some(walker);
+        *self.walker.lock().unwrap_or_else(PoisonError::into_inner) = Some(walker);
+    }
+
+    /// Where it is kept, for whoever walks while the access is used.
+    pub(super) fn slot(&self) -> Slot {
+        self.walker.clone()
     }
 
     /// Closes what was kept.
     pub(crate) fn close(&mut self) {
         self.diag = None;
-        self.walker = None;
+        self.walker = Slot::default();
     }
 }

@@ -47,7 +47,7 @@ use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use crate::filter::Pinned;
 use crate::model::{MessageKind, Table};
-use crate::notice::Notice;
+use crate::notice::{NoWalk, Notice};
 
 pub use access::Access;
 pub use contract::{
@@ -66,6 +66,7 @@ pub use replay::deficit;
 pub(crate) use sources::ports_listed;
 pub use sources::{Sources, Way};
 pub use summary::{Summary, summary, summary_in};
+pub(crate) use walk::{ActiveWalk, NO_BUCKET, Passage, Watched};
 
 /// Asks for the TCP socket of this identity that is bound to no interface;
 /// there is one answer, with number 0.
@@ -80,6 +81,7 @@ pub(crate) fn ahead(
     query: &Query,
     sources: &Sources,
     inodes: &[u64],
+    is_weighed: bool,
     access: &mut Access,
     notices: &mut dyn FnMut(Notice),
 ) -> Vec<(u64, Arc<dyn Instead>)> {
@@ -88,12 +90,15 @@ pub(crate) fn ahead(
         return Vec::new();
     }
     let is_chosen = match sources.way {
-        Way::Best => walk::pays_for(inodes.len(), query, access),
+        Way::Best if !is_weighed => walk::pays_for(inodes.len(), query, access),
         _ => Ok(()),
     };
     match is_chosen.and_then(|()| walk::ahead(query, inodes, access)) {
         Ok(shares) => shares,
         Err(why) => {
+            if matches!(why, NoWalk::Program(_) | NoWalk::Differs) {
+                access.keep_refused_walk();
+            }
             if sources.tells_refusal(&why) {
                 notices(Notice::NotWalked { why });
             }

@@ -156,7 +156,7 @@ impl Sources {
     }
 
     /// Whether a table has to be read as text, whatever netlink could say.
-    pub(super) fn text_is_forced(&self, table: Table) -> bool {
+    pub(crate) fn text_is_forced(&self, table: Table) -> bool {
         self.way == Way::Text
             || self.proc_root.is_some()
             || match table {

@@ -11,6 +11,7 @@
 )]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
+mod activity;
 mod endings;
 mod flat;
 mod follow;

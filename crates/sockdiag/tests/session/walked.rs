@@ -32,6 +32,13 @@ fn refused(frame: &Frame) -> Option<String> {
     notices.filter(|notice| matches!(notice, Notice::NotWalked { .. })).map(ToString::to_string).next()
 }
 
+/// Watches the TCP sockets of several namespaces by one way.
+fn observer_of(way: Way, netns: &str, names: &[&'static str]) -> Observer {
+    let sources = Sources { way, tells_way: true, ..Sources::default() };
+    let question = Sockets::of(&[Table::Tcp]).reading(names.iter().copied()).sources(sources).netns(netns);
+    Observer::new(question.open().expect("a question"))
+}
+
 fn assert_equal(walk: &Facts, dump: &Facts) {
     assert_eq!(walk.order, dump.order);
     for (cookie, (_, facts)) in &dump.rows {
@@ -101,4 +108,31 @@ fn many_sockets_are_walked_once_they_have_cookies() {
         assert!(walked(&third).is_some());
         assert_equal(&again, &dump);
     });
+}
+
+#[test]
+fn one_walk_tells_what_dumps_in_several_namespaces_tell() {
+    let Some((first, one)) = Namespace::to_look_into() else { return };
+    let Some((second, two)) = Namespace::to_look_into() else { return };
+    let names = names();
+    let mut made = [&first, &second].map(|namespace| within(namespace, sockets));
+    let words = format!("{one},{two}");
+    let [mut walks, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer_of(way, &words, &names));
+    // Cookies come with the first look.
+    let _ = (look(&mut walks, &names), look(&mut dumps, &names));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    for _ in 0..3 {
+        let (frame, walk) = look(&mut walks, &names);
+        if let Some(why) = refused(&frame) {
+            skip!("no walk: {why}");
+        }
+        assert_equal(&walk, &look(&mut dumps, &names).1);
+    }
+    // Of those that end, in whichever namespace, the end is told.
+    let ended: usize = made.iter_mut().map(|made| made.ends.drain(2..4).count()).sum();
+    let mut closed = 0;
+    assert!(until(|| {
+        closed += look(&mut walks, &names).0.closed;
+        closed == ended as u64
+    }));
 }

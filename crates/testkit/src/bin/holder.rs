@@ -1,4 +1,4 @@
-//! `sockdiag-holder CONNECTIONS [V6-PERCENT]`: that many TCP connections on
+//! `sockdiag-holder CONNECTIONS [V6-PERCENT [USED-PERCENT]]`: that many TCP connections on
 //! the current namespace's loopback; see [`sockdiag_testkit::holders`].
 
 use std::process::ExitCode;

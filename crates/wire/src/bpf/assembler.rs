@@ -194,6 +194,11 @@ impl Assembler {
         self.push_alu32(op, dst, operand.into());
     }
 
+    /// Turns the order of the eight bytes of a register round, on a little-endian machine.
+    pub fn swap(&mut self, dst: Reg) {
+        self.push(Insn::swap(dst));
+    }
+
     /// Loads a constant of 64 bits.
     pub fn long(&mut self, dst: Reg, value: u64) {
         self.push_long(dst, 0, value);

@@ -13,12 +13,12 @@
 )]
 
 use super::{
-    BPF_ADD, BPF_ALU, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_B, BPF_CALL, BPF_DIV, BPF_DW, BPF_EXIT,
-    BPF_FETCH, BPF_H, BPF_IMM, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JLE, BPF_JLT, BPF_JMP, BPF_JMP32,
-    BPF_JNE, BPF_JSET, BPF_JSGE, BPF_JSGT, BPF_JSLE, BPF_JSLT, BPF_K, BPF_LD, BPF_LDX, BPF_LSH, BPF_MEM,
-    BPF_MOD, BPF_MOV, BPF_MUL, BPF_NEG, BPF_OR, BPF_REG_0, BPF_REG_1, BPF_REG_2, BPF_REG_3, BPF_REG_4,
-    BPF_REG_5, BPF_REG_6, BPF_REG_7, BPF_REG_8, BPF_REG_9, BPF_REG_10, BPF_RSH, BPF_ST, BPF_STX, BPF_SUB,
-    BPF_W, BPF_X, BPF_XOR,
+    BPF_ADD, BPF_ALU, BPF_ALU64, BPF_AND, BPF_ARSH, BPF_ATOMIC, BPF_B, BPF_CALL, BPF_DIV, BPF_DW, BPF_END,
+    BPF_EXIT, BPF_FETCH, BPF_H, BPF_IMM, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JLE, BPF_JLT, BPF_JMP,
+    BPF_JMP32, BPF_JNE, BPF_JSET, BPF_JSGE, BPF_JSGT, BPF_JSLE, BPF_JSLT, BPF_K, BPF_LD, BPF_LDX, BPF_LSH,
+    BPF_MEM, BPF_MOD, BPF_MOV, BPF_MUL, BPF_NEG, BPF_OR, BPF_REG_0, BPF_REG_1, BPF_REG_2, BPF_REG_3,
+    BPF_REG_4, BPF_REG_5, BPF_REG_6, BPF_REG_7, BPF_REG_8, BPF_REG_9, BPF_REG_10, BPF_RSH, BPF_ST, BPF_STX,
+    BPF_SUB, BPF_TO_BE, BPF_W, BPF_X, BPF_XOR,
 };
 
 /// A register of 64 bits.
@@ -219,6 +219,11 @@ impl Insn {
     /// Computes with 32 bits; the upper half of `dst` becomes zero.
     pub const fn alu32(op: Alu, dst: Reg, operand: Operand) -> Self {
         Self::with(BPF_ALU | op as u8, dst, operand, 0)
+    }
+
+    /// Turns the order of the eight bytes of a register round, on a little-endian machine.
+    pub const fn swap(dst: Reg) -> Self {
+        Self::new(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, 0, 64)
     }
 
     /// Loads; what is narrower than the register is filled with zeros.

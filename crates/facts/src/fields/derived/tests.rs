@@ -302,3 +302,37 @@ fn they_are_rows_like_the_others() {
         assert!(is_one && is_rate == (field.together == Together::Sum), "{}", field.name);
     }
 }
+
+/// Whoever leaves out sockets of which nothing changed goes by this.
+#[test]
+fn a_field_changes_with_the_time_if_it_needs_the_clock() {
+    let reply = |ago: u64| {
+        let members: Vec<(&str, u64)> = TcpInfo::LAYOUT
+            .members
+            .iter()
+            .map(|member| (member.name, if member.name.starts_with("tcpi_last_") { ago } else { 1 }))
+            .collect();
+        let mut bytes = reply(1, &info(&members));
+        bytes[2] = 1;
+        bytes[52..56].copy_from_slice(&u32::try_from(ago).expect("small").to_ne_bytes());
+        bytes
+    };
+    let [first, second] = [reply(700), reply(900)];
+    let socket = |bytes| {
+        let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Kernel), bytes };
+        Socket::decode(record).expect("a socket")
+    };
+    let [first, second] = [socket(&first), socket(&second)];
+    let catalog = crate::fields::Catalog::shared();
+    let mut clocks = Vec::new();
+    for field in catalog.fields() {
+        let name = field.name;
+        let [before, after] = [&first, &second].map(|socket| format!("{:?}", Row::bare(socket).value(name)));
+        let needs = catalog.needs_of(name);
+        assert!(before == after || needs.has(Needs::CLOCK), "{name}: {before}, {after}");
+        if before != after {
+            clocks.push(name);
+        }
+    }
+    assert!(clocks.len() >= 5, "{clocks:?}");
+}

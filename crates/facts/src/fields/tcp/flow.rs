@@ -5,7 +5,7 @@
 #![allow(clippy::cast_precision_loss, reason = "kernel integers are narrow; each cast is meant")]
 
 use super::{counter, gauge, info, tcp};
-use crate::fields::{Field, Style, Text, Unit, plain};
+use crate::fields::{Field, Needs, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::{put_rate, put_u64};
 
@@ -34,6 +34,7 @@ pub(super) const FLOW: &[Field] = &[
         "tcpi_last_data_sent",
         Unit::Milliseconds,
     )
+    .needs(Needs::CLOCK)
     .text(Text::Nonzero("lastsnd")),
     gauge(
         "tcp.last_data_recv_ms",
@@ -42,6 +43,7 @@ pub(super) const FLOW: &[Field] = &[
         "tcpi_last_data_recv",
         Unit::Milliseconds,
     )
+    .needs(Needs::CLOCK)
     .text(Text::Nonzero("lastrcv")),
     gauge(
         "tcp.last_ack_recv_ms",
@@ -50,6 +52,7 @@ pub(super) const FLOW: &[Field] = &[
         "tcpi_last_ack_recv",
         Unit::Milliseconds,
     )
+    .needs(Needs::CLOCK)
     .text(Text::Nonzero("lastack")),
     gauge(
         "tcp.pacing_rate_bytes_per_s",

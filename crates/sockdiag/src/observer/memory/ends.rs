@@ -8,7 +8,7 @@ use crate::ending::{self, Ending, LastSeen};
 use crate::model::{HolderCache, MessageKind, Record, Row, Socket, State, StateSet, Table, TableSet, Window};
 use crate::observer::orphans::is_held;
 use crate::observer::stay::Stay;
-use crate::observer::table::{Entry, flag};
+use crate::observer::table::{Entry, PASSED_OVER, flag};
 use crate::observer::{FrameSink, Gone, Seen};
 use crate::past::{Counter, Past};
 use crate::session::{Course, Session, Told};
@@ -56,7 +56,10 @@ impl Memory {
             return Ok(());
         };
         let mut before = [0; MOST];
+        let mut passed = None;
         let was = self.known.find(socket.cookie, scope).and_then(|number| {
+            let entry = self.known.entry(number).copied();
+            passed = entry.and_then(|entry| self.passed.window(&entry, self.known.bucket(number)));
             let words = self.known.words(number);
             before.get_mut(..words.len())?.copy_from_slice(words);
             let was = self.known.entry(number).copied();
@@ -81,7 +84,7 @@ impl Memory {
         let slots = self.slots;
         let (earlier, first_seen_ns, opening_seen) = match was {
             Some(was) => {
-                let earlier = earlier_of(&was, &self.windows, &slots, &before);
+                let earlier = earlier_of(&was, passed, &self.windows, &slots, &before);
                 (earlier, was.first_seen_ns(), was.has(flag::OPENING_SEEN))
             }
             None if self.was_complete(&self.complete, netns, table) => {
@@ -151,11 +154,23 @@ impl Memory {
         let mut number = 0;
         while let Some(entry) = self.known.entry(number).copied() {
             let netns = self.scopes.get(usize::from(entry.scope)).copied().unwrap_or(0);
-            match self.verdict(&entry, netns, course, now) {
+            match self.verdict(number, &entry, netns, course, now) {
                 Verdict::Here => {
                     if let Some(entry) = self.known.entry_mut(number) {
                         entry.set(flag::SEEN, false);
                     }
+                    number += 1;
+                    continue;
+                }
+                Verdict::PassedOver => {
+                    // What is not written need not be read again from memory.
+                    if entry.window != PASSED_OVER
+                        && let Some(entry) = self.known.entry_mut(number)
+                    {
+                        entry.window = PASSED_OVER;
+                    }
+                    self.count.sockets += u64::from(entry.has(flag::MATCHED));
+                    self.count.passed_over += 1;
                     number += 1;
                     continue;
                 }
@@ -196,10 +211,13 @@ impl Memory {
         Ok(())
     }
 
-    fn verdict(&mut self, entry: &Entry, netns: u64, course: &Course, now: Now) -> Verdict {
+    fn verdict(&mut self, number: u32, entry: &Entry, netns: u64, course: &Course, now: Now) -> Verdict {
         let Now { second, is_slow } = now;
         if entry.has(flag::SEEN) {
             return Verdict::Here;
+        }
+        if self.passed.is_passed_over(entry, self.known.bucket(number)) {
+            return Verdict::PassedOver;
         }
         if !course.visited.contains(&netns) {
             // The namespace has ended, or may not be looked into any more.
@@ -277,6 +295,8 @@ fn lived(socket: &Socket<'_>) -> StateSet {
 enum Verdict {
     /// It was seen.
     Here,
+    /// Its bucket was passed over, since nothing changed there.
+    PassedOver,
     /// It was not, and may still be there, or a message about it may come.
     Keep(u8),
     /// It is closed.

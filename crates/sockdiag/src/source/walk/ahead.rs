@@ -5,21 +5,22 @@
 //! is handed what was found of it.
 //!
 //! Messages wait until their namespace is visited.  Where they are more than may
-//! wait, those of the namespace that has most are forgotten, and its sockets
-//! are walked by themselves when it is visited.
+//! wait, those of the namespaces that are visited last are forgotten, and the
+//! tables are walked again when the first of these is visited.  A namespace that
+//! alone has more than may wait is walked when it is visited.
 //!
 //! Invariant: what is handed on for a namespace is what a dump in it would bring, in
 //! the same order; a namespace of which this is not certain is asked for its dump.
 
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sockdiag_facts::sort::sort_by;
 
 use super::compose::{Ask, Composed};
-use super::dump::{Run, Take, Walker, asked, can_tell, opened};
+use super::dump::{Run, Slot, Take, Walker, asked, can_tell, opened};
 use super::load::{Asked, Done, Refused, Scope};
 use super::members::{Member, Wants};
 use super::message::Message;
@@ -87,30 +88,136 @@ struct Found {
     inode: u64,
     /// Its address in the kernel.
     address: u64,
+    /// Its place among the namespaces that are visited.
+    turn: usize,
     /// Of IPv4, and of IPv6.
     rows: [Rows; 2],
     bytes: usize,
     sockets: usize,
     /// Of these, those that the kernel has to be asked for.
     look_ups: usize,
-    /// Whether it had too many.
-    forgotten: bool,
+    /// Whether its rows were handed on.
+    is_taken: bool,
+}
+
+impl Found {
+    /// As it was before a walk.
+    fn forget(&mut self) {
+        *self = Self { inode: self.inode, address: self.address, turn: self.turn, ..Self::default() };
+    }
+
+    /// Whether a dump is the better way, since many would have to be looked up one by one.
+    fn has_many_look_ups(&self) -> bool {
+        self.look_ups > 32.max(self.sockets / 16)
+    }
+}
+
+/// What was found at the last walk.
+struct Pass {
+    /// By inode.
+    found: Vec<Found>,
+    windows: Arc<Vec<Window>>,
+    /// The turns of which there are rows: there was no room for later ones.
+    turns: Range<usize>,
+}
+
+/// What the namespaces of one question have in common.
+struct Common {
+    pass: Mutex<Pass>,
+    walker: Slot,
+    wanted: Wanted,
+    ask: Ask,
+    /// Bytes of messages that may wait.
+    most: usize,
+    /// Whether a message of this walk was compared with the kernel's.
+    is_known: AtomicBool,
+}
+
+impl Common {
+    /// Walks the tables for the namespaces whose turn is this or a later one, as many
+    /// as there is room for.
+    fn collect(&self, pass: &mut Pass, turn: usize) -> Result<(), NoWalk> {
+        let Pass { found, turns, .. } = &mut *pass;
+        found.iter_mut().for_each(Found::forget);
+        *turns = turn..usize::MAX;
+        let mut windows: Vec<Window> = Vec::new();
+        let (mut bytes, mut last) = (0, 0);
+        let mut slot = self.walker.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(walker) = slot.as_deref_mut() else { return Err(NoWalk::Table) };
+        let Walker { walk, composer, .. } = walker;
+        let mut message = Message::new();
+        let wanted = Wanted { scope: Scope::All, ..self.wanted };
+        // All programs, before the first record is handed on.
+        wanted.tables().try_for_each(|(table, _)| walk.prepare(table))?;
+        for (table, states) in wanted.tables() {
+            let asked = Asked { table, states, family: wanted.family(), scope: wanted.scope };
+            walk.steps(asked, &mut |record, window| {
+                let inode = record.get(Member::NamespaceInode);
+                // Neighbours are often of the same one.
+                if found.get(last).is_none_or(|found| found.inode != inode) {
+                    match found.binary_search_by_key(&inode, |found| found.inode) {
+                        Ok(place) => last = place,
+                        Err(_) => return ControlFlow::Continue(()),
+                    }
+                }
+                let is_due = |one: &&mut Found| turns.contains(&one.turn);
+                let Some(one) = found.get_mut(last).filter(is_due) else {
+                    return ControlFlow::Continue(());
+                };
+                if windows.last() != Some(&window) {
+                    windows.push(window);
+                }
+                let composed = composer.compose(record, &mut message);
+                let is_inet6 = record.get(Member::Family) == u64::from(Family::Inet6.number());
+                let [inet, inet6] = &mut one.rows;
+                let rows = if is_inet6 { inet6 } else { inet };
+                rows.push(message.bytes(), composed, u32::try_from(windows.len() - 1).unwrap_or(u32::MAX));
+                one.sockets += 1;
+                one.look_ups += usize::from(composed == Composed::Ask);
+                one.bytes += message.bytes().len();
+                bytes += message.bytes().len();
+                let holds = |one: &&mut Found| one.bytes > 0;
+                while bytes > self.most
+                    && let Some(latest) = found.iter_mut().filter(holds).max_by_key(|one| one.turn)
+                {
+                    bytes -= latest.bytes;
+                    turns.end = latest.turn;
+                    latest.forget();
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        pass.windows = Arc::new(windows);
+        Ok(())
+    }
+
+    /// Walks the tables for the sockets of one namespace, which are too many to wait.
+    fn stream(&self, inode: u64, address: u64, run: &mut Run<'_, '_>) -> Result<Done, Refused> {
+        let mut slot = self.walker.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(walker) = slot.as_deref_mut() else { return Ok(Done::default()) };
+        let Walker { walk, composer, .. } = walker;
+        let mut message = Message::new();
+        let wanted = Wanted { scope: Scope::Of(address), ..self.wanted };
+        walk.pass(wanted, &mut |record, window| {
+            // Another may have the address by now.
+            if record.get(Member::NamespaceInode) != inode {
+                return ControlFlow::Continue(());
+            }
+            let composed = composer.compose(record, &mut message);
+            run.told(message.bytes(), composed, window)
+        })
+    }
 }
 
 /// What is told of a namespace.
 struct Share {
-    found: Found,
-    windows: Arc<Vec<Window>>,
-    wanted: Wanted,
-    walker: Arc<Mutex<Box<Walker>>>,
-    ask: Ask,
-    /// Whether a message of this walk was compared with the kernel's.
-    is_known: Arc<AtomicBool>,
+    inode: u64,
+    common: Arc<Common>,
 }
 
 impl fmt::Debug for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Share").field("inode", &self.found.inode).finish_non_exhaustive()
+        f.debug_struct("Share").field("inode", &self.inode).finish_non_exhaustive()
     }
 }
 
@@ -126,16 +233,21 @@ impl Instead for Share {
     }
 
     fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Result<bool, NoWalk> {
-        let mut run = if self.is_known.load(Relaxed) {
+        let Some(due) = self.due() else { return Ok(false) };
+        let common = &*self.common;
+        let mut run = if common.is_known.load(Relaxed) {
             Run::at_once(query, access, take)
         } else {
-            Run::with_a_check(query, access, take, self.ask)
+            Run::with_a_check(query, access, take, common.ask)
         };
-        let done = if self.found.forgotten { self.walk(&mut run) } else { Ok(self.each(&mut run)) };
+        let done = match &due {
+            Due::Rows(rows, windows) => Ok(each(rows, windows, &mut run)),
+            Due::Stream(address) => common.stream(self.inode, *address, &mut run),
+        };
         let has_delivered = run.has_delivered();
         match run.end(done) {
             Ok(walked) => {
-                self.is_known.fetch_or(walked.sockets > walked.looked_up, Relaxed);
+                common.is_known.fetch_or(walked.sockets > walked.looked_up, Relaxed);
                 Ok(true)
             }
             // A dump would double what was delivered.
@@ -145,39 +257,51 @@ impl Instead for Share {
     }
 }
 
-impl Share {
-    /// Hands on what waited.
-    fn each(&self, run: &mut Run<'_, '_>) -> Done {
-        let mut done = Done::default();
-        for rows in &self.found.rows {
-            let flow = rows.each(&mut |message, composed, window| {
-                let Some(window) = self.windows.get(window as usize) else {
-                    return ControlFlow::Continue(());
-                };
-                run.told(message, composed, *window)
-            });
-            if flow.is_break() {
-                done.stopped = true;
-                break;
-            }
-        }
-        done
-    }
+/// How a namespace is told of.
+enum Due {
+    /// These waited.
+    Rows([Rows; 2], Arc<Vec<Window>>),
+    /// They are too many to wait: its address in the kernel.
+    Stream(u64),
+}
 
-    /// Walks the tables for the sockets of this namespace alone.
-    fn walk(&self, run: &mut Run<'_, '_>) -> Result<Done, Refused> {
-        let mut walker = self.walker.lock().unwrap_or_else(PoisonError::into_inner);
-        let Walker { walk, composer, .. } = &mut **walker;
-        let mut message = Message::new();
-        let wanted = Wanted { scope: Scope::Of(self.found.address), ..self.wanted };
-        walk.pass(wanted, &mut |record, window| {
-            let composed = composer.compose(record, &mut message);
-            run.told(message.bytes(), composed, window)
-        })
+impl Share {
+    /// What there is of it; `None` where a dump is the better way.
+    fn due(&self) -> Option<Due> {
+        let mut pass = self.common.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = pass.found.binary_search_by_key(&self.inode, |found| found.inode).ok()?;
+        let Found { turn, is_taken, address, .. } = *pass.found.get(place)?;
+        if is_taken || !pass.turns.contains(&turn) {
+            self.common.collect(&mut pass, turn).ok()?;
+        }
+        if !pass.turns.contains(&turn) {
+            return Some(Due::Stream(address));
+        }
+        let windows = pass.windows.clone();
+        let one = pass.found.get_mut(place).filter(|one| !one.has_many_look_ups())?;
+        one.is_taken = true;
+        Some(Due::Rows(std::mem::take(&mut one.rows), windows))
     }
 }
 
-/// Walks the tables once for the namespaces with these inodes.
+/// Hands on what waited.
+fn each(rows: &[Rows; 2], windows: &[Window], run: &mut Run<'_, '_>) -> Done {
+    let mut done = Done::default();
+    for rows in rows {
+        let flow = rows.each(&mut |message, composed, window| {
+            let Some(window) = windows.get(window as usize) else { return ControlFlow::Continue(()) };
+            run.told(message, composed, *window)
+        });
+        if flow.is_break() {
+            done.stopped = true;
+            break;
+        }
+    }
+    done
+}
+
+/// Walks the tables once for the namespaces with these inodes, in the order in which
+/// they are visited; again where their sockets are more than may wait.
 ///
 /// # Errors
 /// Why there was no walk; nothing was told then.
@@ -196,57 +320,27 @@ fn ahead_with(query: &Query, inodes: &[u64], access: &mut Access, most: usize) -
     let families = Families::of(query);
     let wanted =
         Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::All };
-    let mut found = walker.namespaces(inodes)?;
-    let mut windows: Vec<Window> = Vec::new();
-    let (mut bytes, mut last) = (0, 0);
-    let Walker { walk, composer, .. } = &mut *walker;
-    let mut message = Message::new();
-    for (table, states) in wanted.tables() {
-        let asked = Asked { table, states, family: wanted.family(), scope: Scope::All };
-        walk.steps(asked, &mut |record, window| {
-            let inode = record.get(Member::NamespaceInode);
-            // Neighbours are often of the same one.
-            if found.get(last).is_none_or(|found| found.inode != inode) {
-                match found.binary_search_by_key(&inode, |found| found.inode) {
-                    Ok(place) => last = place,
-                    Err(_) => return ControlFlow::Continue(()),
-                }
-            }
-            let Some(one) = found.get_mut(last).filter(|one| !one.forgotten) else {
-                return ControlFlow::Continue(());
-            };
-            if windows.last() != Some(&window) {
-                windows.push(window);
-            }
-            let composed = composer.compose(record, &mut message);
-            let is_inet6 = record.get(Member::Family) == u64::from(Family::Inet6.number());
-            let [inet, inet6] = &mut one.rows;
-            let rows = if is_inet6 { inet6 } else { inet };
-            rows.push(message.bytes(), composed, u32::try_from(windows.len() - 1).unwrap_or(u32::MAX));
-            one.sockets += 1;
-            one.look_ups += usize::from(composed == Composed::Ask);
-            one.bytes += message.bytes().len();
-            bytes += message.bytes().len();
-            if bytes > most
-                && let Some(largest) = found.iter_mut().max_by_key(|one| one.bytes)
-            {
-                bytes -= largest.bytes;
-                let Found { inode, address, .. } = *largest;
-                *largest = Found { inode, address, forgotten: true, ..Found::default() };
-            }
-            ControlFlow::Continue(())
-        })?;
-    }
-    let (walker, is_known) = (Arc::new(Mutex::new(walker)), Arc::new(AtomicBool::new(false)));
-    let windows = Arc::new(windows);
-    // A dump is the better way where many would have to be asked for one by one.
-    found.retain(|one| one.look_ups <= 32.max(one.sockets / 16));
-    let share = |found: Found| -> (u64, Arc<dyn Instead>) {
-        let (windows, walker, is_known) = (windows.clone(), walker.clone(), is_known.clone());
-        let share = Share { found, windows, wanted, walker, ask, is_known };
-        (share.found.inode, Arc::new(share))
+    let found = walker.namespaces(inodes)?;
+    access.keep_walker(walker);
+    let common = Common {
+        pass: Mutex::new(Pass { found, windows: Arc::default(), turns: 0..0 }),
+        walker: access.slot(),
+        wanted,
+        ask,
+        most,
+        is_known: AtomicBool::new(false),
     };
-    Ok(found.into_iter().map(share).collect())
+    let inodes: Vec<u64> = {
+        let mut pass = common.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        common.collect(&mut pass, 0)?;
+        let told = pass.found.iter().filter(|one| !one.has_many_look_ups());
+        told.map(|one| one.inode).collect()
+    };
+    let common = Arc::new(common);
+    let share = |inode: u64| -> (u64, Arc<dyn Instead>) {
+        (inode, Arc::new(Share { inode, common: common.clone() }))
+    };
+    Ok(inodes.into_iter().map(share).collect())
 }
 
 impl Walker {
@@ -257,8 +351,11 @@ impl Walker {
         let tables = nets.first().map(|net| net.tables);
         let mut found: Vec<Found> = nets
             .iter()
-            .filter(|net| Some(net.tables) == tables && inodes.contains(&net.inode))
-            .map(|net| Found { inode: net.inode, address: net.address, ..Found::default() })
+            .filter(|net| Some(net.tables) == tables)
+            .filter_map(|net| {
+                let turn = inodes.iter().position(|inode| *inode == net.inode)?;
+                Some(Found { inode: net.inode, address: net.address, turn, ..Found::default() })
+            })
             .collect();
         sort_by(&mut found, &mut |one, other| one.inode.cmp(&other.inode));
         // Two of one number, and it is not known whose sockets are whose.

@@ -50,7 +50,7 @@ pub(super) fn program(
     p.load(a, R3, SOCK, members.number, Width::U16);
     a.jump_if(R3, Cond::Eq, 0, p.next);
     p.choose(a);
-    p.record(a);
+    p.record(a, &|_, _, _| {});
 
     // The next port of the bucket.
     a.bind(port);

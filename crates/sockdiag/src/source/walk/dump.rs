@@ -11,6 +11,7 @@
 //! Source: sock_diag(7); linux/inet_diag.h.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
@@ -51,6 +52,9 @@ pub(in crate::source) struct Walker {
     pub(super) composer: Composer,
     pub(super) ask: Ask,
 }
+
+/// Where a loaded walk is kept for whoever walks next.
+pub(in crate::source) type Slot = Arc<Mutex<Option<Box<Walker>>>>;
 
 impl std::fmt::Debug for Walker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -183,6 +187,7 @@ const READ_BY_FIELDS: Needs = Needs::MEMINFO
     .union(Needs::PORT_RANGE)
     .union(Needs::PROCESSES)
     .union(Needs::PARTS)
+    .union(Needs::CLOCK)
     .union(OF_OTHER_FAMILIES);
 
 /// Needs of rows of other families, which are asked for in every listing.

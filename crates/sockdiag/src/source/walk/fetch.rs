@@ -23,8 +23,6 @@ use super::pieces::{HEADER, Pieces, ROUND, SOCK, STACK, at, header};
 
 /// Buckets of a group; tables have a multiple of it, or they are small.
 const LANES: i32 = 8;
-/// Entries of each list.
-const DEPTH: usize = 4;
 /// Lines of a cache that are fetched of a socket at most.
 const LINES: usize = 12;
 /// Bytes of such a line.
@@ -35,10 +33,11 @@ const fn slot(lane: i32) -> i16 {
     ROUND - 8 * (lane + 1) as i16
 }
 
-/// Fetches the sockets of a group of buckets, where one begins.
-pub(super) fn sockets(p: &Pieces<'_>, a: &mut Assembler) {
+/// Fetches these words of the first sockets of a group of buckets, where one begins: of
+/// so many of each bucket.
+pub(super) fn sockets(p: &Pieces<'_>, a: &mut Assembler, depth: usize, words: Vec<u32>) {
     let node = p.members.nulls_node;
-    let mut lines: Vec<u32> = p.own_words().map(|(from, _)| from / LINE * LINE).collect();
+    let mut lines: Vec<u32> = words.into_iter().map(|word| word / LINE * LINE).collect();
     lines.dedup();
     // The link itself fetches its own.
     lines.retain(|line| *line != node / LINE * LINE);
@@ -57,7 +56,7 @@ pub(super) fn sockets(p: &Pieces<'_>, a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::STRIDE));
         a.add(SOCK, R1);
     }
-    for _ in 0..DEPTH {
+    for _ in 0..depth {
         for lane in 0..LANES {
             let end = a.label();
             a.load_at(Width::U64, SOCK, STACK, slot(lane));

@@ -34,10 +34,52 @@ use sockdiag_wire::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Width};
 
 use super::fetch;
 use super::kernel::Members;
+use super::members::Kind;
 use super::pieces::{HEADER, Pieces, Recipe, SOCK, at, fence, header};
 
 /// The number that the list of the first bucket of listeners ends with.
 const LISTENING: i32 = 1 << 29;
+
+/// What a program does beside walking.
+pub(super) trait Beside {
+    /// Entries of each list that are fetched before it is read.
+    const DEPTH: usize;
+
+    /// Where words lie that are read of every socket, in bytes.
+    fn words(&self, p: &Pieces<'_>) -> Vec<u32>;
+
+    /// A bucket begins.
+    fn begins(&self, p: &Pieces<'_>, a: &mut Assembler);
+
+    /// A socket is to be told of, whose kind is in [`POINTER`](super::pieces::POINTER).
+    fn chosen(&self, p: &Pieces<'_>, a: &mut Assembler);
+
+    /// A record of this kind is whole, and about to count.
+    fn recorded(&self, p: &Pieces<'_>, a: &mut Assembler, kind: Kind);
+
+    /// A bucket was read to its end; its records are those from `START` to `COUNT`.
+    fn ends(&self, p: &Pieces<'_>, a: &mut Assembler);
+}
+
+/// Nothing.
+struct Nothing;
+
+impl Beside for Nothing {
+    // A million sockets lie four in a bucket.
+    const DEPTH: usize = 4;
+
+    fn words(&self, p: &Pieces<'_>) -> Vec<u32> {
+        p.own_words().map(|(from, _)| from).collect()
+    }
+
+    fn begins(&self, _: &Pieces<'_>, _: &mut Assembler) {}
+
+    fn chosen(&self, _: &Pieces<'_>, _: &mut Assembler) {}
+
+    fn recorded(&self, _: &Pieces<'_>, _: &mut Assembler, _: Kind) {}
+
+    fn ends(&self, _: &Pieces<'_>, _: &mut Assembler) {}
+}
 
 /// The program, which writes to the value of this map, where there is room for so
 /// many records.
@@ -46,6 +88,17 @@ pub(super) fn program(
     recipe: &Recipe,
     map: i32,
     room: i32,
+) -> Result<Vec<Insn>, AssembleError> {
+    program_with(members, recipe, map, room, &Nothing)
+}
+
+/// The same, which does something beside.
+pub(super) fn program_with<B: Beside>(
+    members: &Members,
+    recipe: &Recipe,
+    map: i32,
+    room: i32,
+    beside: &B,
 ) -> Result<Vec<Insn>, AssembleError> {
     let mut assembler = Assembler::new();
     let a = &mut assembler;
@@ -72,7 +125,8 @@ pub(super) fn program(
     a.jump_if(R1, Cond::Eq, R3, p.again);
     a.add(SOCK, -(members.nulls_node as i32));
     p.choose(a);
-    p.record(a);
+    beside.chosen(&p, a);
+    p.record(a, &|p, a, kind| beside.recorded(p, a, kind));
 
     a.bind(end);
     a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
@@ -91,14 +145,16 @@ pub(super) fn program(
     a.load_at(Width::U64, R2, HEADER, at(header::SECOND));
     a.jump_if(R1, Cond::Ne, R2, p.again);
     a.bind(empty);
+    beside.ends(&p, a);
     a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
     a.store_at(Width::U64, HEADER, at(header::START), R1);
     p.next_bucket(a);
 
     a.bind(p.begin);
-    fetch::sockets(&p, a);
+    fetch::sockets(&p, a, B::DEPTH, beside.words(&p));
     a.load_at(Width::U64, R1, HEADER, at(header::START));
     a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
+    beside.begins(&p, a);
     Pieces::bucket(a);
     p.load(a, R1, R1, 0, Width::U64);
     a.store_at(Width::U64, HEADER, at(header::HEAD), R1);
@@ -121,4 +177,4 @@ pub(super) fn program(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -37,17 +37,17 @@ use crate::sys::kernel_types::KernelTypes;
 pub(super) const SHARING: &str = "sharing memory with the kernel";
 const RUNNING: &str = "running the program";
 /// What programs and maps are called.
-const NAME: &str = "ss_walk";
+pub(super) const NAME: &str = "ss_walk";
 /// Bytes of records that a step may leave, unless a bucket has more.
-const USUAL: usize = 1 << 20;
+pub(super) const USUAL: usize = 1 << 20;
 /// More than this no bucket may have.
 const MOST: usize = 32 << 20;
 /// Rounds of a step, each of them a socket or a bucket: a millisecond or two.
-const ROUNDS: u64 = 8 << 10;
+pub(super) const ROUNDS: u64 = 8 << 10;
 /// So often lists of bound sockets may have changed while they were read.
 const MOST_AGAIN: u64 = 10_000;
 /// More rounds the kernel does not do at a time.
-const MOST_ROUNDS: u64 = 4 << 20;
+pub(super) const MOST_ROUNDS: u64 = 4 << 20;
 
 /// Which table of the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +140,8 @@ pub(super) struct Walk {
     hash: OwnedFd,
     /// Once it was asked for.
     bound: Option<OwnedFd>,
+    /// Likewise.
+    nets: Option<OwnedFd>,
     shared: SharedValue,
 }
 
@@ -182,7 +184,7 @@ impl Walk {
         let shared = shared(&recipe, room)?;
         let map = shared.map().as_raw_fd();
         let hash = loaded(hash::program(&members, &recipe, map, room as i32))?;
-        Ok((Self { members, layout, recipe, room, hash, bound: None, shared }, more))
+        Ok((Self { members, layout, recipe, room, hash, bound: None, nets: None, shared }, more))
     }
 
     /// Words of a record.
@@ -201,10 +203,14 @@ impl Walk {
     /// Where they cannot be told, or are too many.
     pub(super) fn namespaces(&mut self) -> Result<Vec<Net>, Refused> {
         let room = self.room * self.words() * 8 / nets::ENTRY;
-        let program = loaded(nets::program(&self.members, self.map(), room as i32))?;
+        let program = match self.nets.take() {
+            Some(program) => program,
+            None => loaded(nets::program(&self.members, self.map(), room as i32))?,
+        };
         self.begin(Asked { table: Table::Established, states: 0, family: 0, scope: Scope::Own }, 0);
         self.set(header::ROUNDS, room as u64 + 1);
         let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call(RUNNING, error))?;
+        self.nets = Some(program);
         if result != step::DONE {
             return Err(Refused::NoTable);
         }
@@ -297,23 +303,19 @@ impl Walk {
     }
 
     fn begin(&self, asked: Asked, bucket: u64) {
-        for (number, value) in [
-            (header::COUNT, 0),
-            (header::START, 0),
-            (header::BUCKET, bucket),
-            // A round leaves at most one record.
-            (header::ROUNDS, if asked.table == Table::Bound { ROUNDS.min(self.room as u64) } else { ROUNDS }),
-            (header::LISTENERS, (asked.table == Table::Listening).into()),
-            (header::STATES, asked.states.into()),
-            (header::FAMILY, asked.family.into()),
-            (header::OWN, (asked.scope == Scope::Own).into()),
-            (header::AGAIN, 0),
-            (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
-            (header::PORT_BEFORE, 0),
-            (header::ONE, 1),
-        ] {
-            self.set(number, value);
-        }
+        // A round of the program of bound sockets leaves at most one record.
+        let rounds = if asked.table == Table::Bound { ROUNDS.min(self.room as u64) } else { ROUNDS };
+        begin(self.shared.longs(), asked, bucket, rounds);
+    }
+
+    /// Buckets of the table that was walked last.
+    pub(super) fn buckets(&self) -> u64 {
+        self.number(header::BUCKETS)
+    }
+
+    /// What the programs are made of.
+    pub(super) fn parts(&self) -> (&Members, &Recipe) {
+        (&self.members, &self.recipe)
     }
 
     /// After a step that did not get through its first bucket: lets it take longer,
@@ -334,7 +336,7 @@ impl Walk {
         }
         (self.shared, self.room) = (shared(&self.recipe, room)?, room);
         self.hash = loaded(hash::program(&self.members, &self.recipe, self.map(), room as i32))?;
-        self.bound = None;
+        (self.bound, self.nets) = (None, None);
         self.begin(asked, bucket);
         self.set(header::AGAIN, again);
         self.set(header::ROUNDS, ROUNDS.max(room as u64 * 2));
@@ -351,6 +353,29 @@ impl Walk {
 
     fn set(&self, number: usize, value: u64) {
         if let Some(word) = self.shared.longs().get(number) {
+            word.store(value, Relaxed);
+        }
+    }
+}
+
+/// Writes what the programs begin with into the beginning of the memory that is shared
+/// with them.
+pub(super) fn begin(words: &[AtomicU64], asked: Asked, bucket: u64, rounds: u64) {
+    for (number, value) in [
+        (header::COUNT, 0),
+        (header::START, 0),
+        (header::BUCKET, bucket),
+        (header::ROUNDS, rounds),
+        (header::LISTENERS, (asked.table == Table::Listening).into()),
+        (header::STATES, asked.states.into()),
+        (header::FAMILY, asked.family.into()),
+        (header::OWN, (asked.scope == Scope::Own).into()),
+        (header::AGAIN, 0),
+        (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
+        (header::PORT_BEFORE, 0),
+        (header::ONE, 1),
+    ] {
+        if let Some(word) = words.get(number) {
             word.store(value, Relaxed);
         }
     }
@@ -399,7 +424,7 @@ fn shared(recipe: &Recipe, room: usize) -> Result<SharedValue, Refused> {
 }
 
 /// The program in the kernel.
-fn loaded(insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedFd, Refused> {
+pub(super) fn loaded(insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedFd, Refused> {
     bpf::load(&bpf::Program {
         name: NAME,
         license: LICENSE,

@@ -15,6 +15,8 @@ use std::ops::BitOr;
 
 use sockdiag_wire::bpf::Wanted;
 
+use crate::past::Counter;
+
 /// A kind of entry in the tables; each has a structure of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -590,6 +592,44 @@ rows! {
 }
 
 const _: () = assert!(ROWS.len() <= 256, "a byte numbers them");
+
+/// Members by which a socket counts as changed however little of it did, unless they are
+/// zero: while they are not, a clock runs that is told as a number (the first two), or the
+/// kernel tells of the socket what no record holds.
+pub(super) const RESTLESS: [Member; 5] =
+    [Member::ChronoType, Member::RtoStamp, Member::Ulp, Member::Md5, Member::CongestionInfo];
+
+/// Members of 16 bytes.
+pub(super) const LONG: [Member; 3] = [Member::Local6, Member::Remote6, Member::CongestionName];
+
+/// The members that counters are told by.
+pub(super) const COUNTED: [(Counter, Member); 25] = [
+    (Counter::BytesSent, Member::BytesSent),
+    (Counter::BytesReceived, Member::BytesReceived),
+    (Counter::BytesAcked, Member::BytesAcked),
+    (Counter::BytesRetrans, Member::BytesRetrans),
+    (Counter::SegsOut, Member::SegsOut),
+    (Counter::SegsIn, Member::SegsIn),
+    (Counter::DataSegsOut, Member::DataSegsOut),
+    (Counter::TotalRetrans, Member::TotalRetrans),
+    (Counter::DsackDups, Member::DsackDups),
+    (Counter::BusyTime, Member::ChronoType),
+    (Counter::BusyTime, Member::ChronoBusy),
+    (Counter::BusyTime, Member::ChronoWindow),
+    (Counter::BusyTime, Member::ChronoBuffer),
+    (Counter::RwndLimited, Member::ChronoType),
+    (Counter::RwndLimited, Member::ChronoWindow),
+    (Counter::SndbufLimited, Member::ChronoType),
+    (Counter::SndbufLimited, Member::ChronoBuffer),
+    (Counter::Drops, Member::Drops),
+    (Counter::DeliveredCe, Member::DeliveredCe),
+    (Counter::ReordSeen, Member::ReordSeen),
+    (Counter::RcvOoopack, Member::RcvOoopack),
+    (Counter::TotalRtoTime, Member::RtoStamp),
+    (Counter::TotalRtoTime, Member::TotalRtoTime),
+    (Counter::RecvQ, Member::RcvNxt),
+    (Counter::RecvQ, Member::CopiedSeq),
+];
 
 /// Structures that begin with one another: a place in the inner one is a place
 /// in the outer one.

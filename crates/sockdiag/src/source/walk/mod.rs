@@ -14,6 +14,7 @@
 //! | whether this kernel's messages are known | [`check`] |
 //! | one walk for many namespaces, and which there are | [`ahead`], [`nets`] |
 
+mod active;
 mod ahead;
 mod bound;
 mod check;
@@ -30,11 +31,13 @@ mod nets;
 mod pass;
 mod pieces;
 mod plan;
+mod prints;
 mod record;
 mod tcp_info;
 
+pub(crate) use active::{ActiveWalk, NO_BUCKET, Passage, Watched};
 pub(super) use ahead::ahead;
-pub(super) use dump::{Walked, Walker, dump, prepare};
+pub(super) use dump::{Slot, Walked, Walker, dump, prepare};
 pub(super) use plan::{pays, pays_for};
 
 #[cfg(test)]

@@ -72,8 +72,19 @@ pub(super) mod header {
     pub(in super::super) const ONE: usize = 20;
     /// What came second in it.
     pub(in super::super) const SECOND: usize = 21;
+    /// The fingerprint of the bucket that is being read.
+    pub(in super::super) const PRINT: usize = 22;
+    /// Not zero if it counts as changed whatever its fingerprint is.
+    pub(in super::super) const FRESH: usize = 23;
+    /// What every fingerprint begins with.
+    pub(in super::super) const SEED: usize = 24;
+    /// Whether records are written of the bucket that is being read; at first, only its
+    /// fingerprint is made.
+    pub(in super::super) const WRITES: usize = 25;
+    /// Whether they are of every bucket.
+    pub(in super::super) const WHOLE: usize = 26;
     /// So many numbers.
-    pub(in super::super) const LENGTH: usize = 22;
+    pub(in super::super) const LENGTH: usize = 28;
 }
 
 /// What a step returns.
@@ -288,8 +299,9 @@ impl<'m> Pieces<'m> {
         a.jump_if(R1, Cond::Eq, 0, *next);
     }
 
-    /// Writes the record of a socket whose kind is in [`POINTER`].
-    pub(super) fn record(&self, a: &mut Assembler) {
+    /// Writes the record of a socket whose kind is in [`POINTER`]; `then` is done of each
+    /// that is whole.
+    pub(super) fn record(&self, a: &mut Assembler, then: &dyn Fn(&Self, &mut Assembler, Kind)) {
         let Self { recipe, room, leave, .. } = self;
         let fits = a.label();
         a.load_at(Width::U32, R2, HEADER, at(header::COUNT));
@@ -313,26 +325,21 @@ impl<'m> Pieces<'m> {
         for (kind, label) in Kind::ALL.into_iter().zip(labels).skip(1) {
             a.jump_if(POINTER, Cond::Eq, kind as i32, label);
         }
-        for (label, groups) in labels.into_iter().zip(&recipe.groups) {
+        for ((kind, label), groups) in Kind::ALL.into_iter().zip(labels).zip(&recipe.groups) {
             a.bind(label);
             for group in groups {
                 self.copy(a, group);
             }
             self.check(a, groups);
+            then(self, a, kind);
+            self.count(a);
         }
     }
 
     /// Copies the words of a group.
     fn copy(&self, a: &mut Assembler, group: &Group) {
         let (null, copied) = (a.label(), a.label());
-        let mut base = SOCK;
-        for offset in &group.through {
-            self.load(a, POINTER, base, *offset, Width::U64);
-            // Some pointers carry flags in bits that an address has not.
-            a.alu(Alu::And, POINTER, -8);
-            a.jump_if(POINTER, Cond::Eq, 0, null);
-            base = POINTER;
-        }
+        let base = self.follow(a, &group.through, null);
         let mut words = group.words.as_slice();
         while let [(from, to), rest @ ..] = words {
             words = rest;
@@ -358,7 +365,21 @@ impl<'m> Pieces<'m> {
         a.bind(copied);
     }
 
-    /// Counts the record if the socket is still the one that was copied.
+    /// Follows pointers from the socket on; goes on at a label where one is null.  What the
+    /// last one is in, if it is not the socket.
+    pub(super) fn follow(&self, a: &mut Assembler, through: &[u32], null: Label) -> Reg {
+        let mut base = SOCK;
+        for offset in through {
+            self.load(a, POINTER, base, *offset, Width::U64);
+            // Some pointers carry flags in bits that an address has not.
+            a.alu(Alu::And, POINTER, -8);
+            a.jump_if(POINTER, Cond::Eq, 0, null);
+            base = POINTER;
+        }
+        base
+    }
+
+    /// Goes on if the socket is still the one that was copied.
     fn check(&self, a: &mut Assembler, groups: &[Group]) {
         fence(a);
         let words: Vec<(u32, u16)> = own_words(groups).collect();
@@ -369,6 +390,10 @@ impl<'m> Pieces<'m> {
                 a.jump_if(R3, Cond::Ne, R4, self.again);
             }
         }
+    }
+
+    /// Counts a record.
+    fn count(&self, a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::COUNT), R1);

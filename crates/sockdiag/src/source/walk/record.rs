@@ -230,6 +230,13 @@ impl Layout {
         self.words * WORD as usize
     }
 
+    /// Where a member stands in a record of this kind: its word in bytes, and how many of
+    /// the word's bits come before it and are its own; `None` if the record lacks it.
+    pub(super) fn bits(&self, kind: Kind, member: Member) -> Option<(u16, u8, u8)> {
+        let Spot { word, shift, mask } = self.spots[kind as usize][member as usize];
+        (mask != 0).then_some((word * WORD as u16, shift, mask.trailing_ones() as u8))
+    }
+
     /// Whether a record of this kind tells of a member.
     pub(super) fn has(&self, kind: Kind, member: Member) -> bool {
         self.spots[kind as usize][member as usize].mask != 0

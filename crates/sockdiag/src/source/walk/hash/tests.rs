@@ -9,21 +9,21 @@ use sockdiag_testkit::bpf::Machine;
 use super::super::pieces::{Group, step};
 use super::*;
 
-const VALUE_AT: u64 = 0x10_0000;
-const TASK_AT: u64 = 0x2000;
-const PROXY_AT: u64 = 0x3000;
-const NET_AT: u64 = 0x4000;
-const TABLES_AT: u64 = 0x5000;
-const BUCKETS_AT: u64 = 0x6000;
-const SOCKETS_AT: u64 = 0x20_0000;
+pub(in crate::source::walk) const VALUE_AT: u64 = 0x10_0000;
+pub(in crate::source::walk) const TASK_AT: u64 = 0x2000;
+pub(in crate::source::walk) const PROXY_AT: u64 = 0x3000;
+pub(in crate::source::walk) const NET_AT: u64 = 0x4000;
+pub(in crate::source::walk) const TABLES_AT: u64 = 0x5000;
+pub(in crate::source::walk) const BUCKETS_AT: u64 = 0x6000;
+pub(in crate::source::walk) const SOCKETS_AT: u64 = 0x20_0000;
 /// Buckets: so few that nothing is fetched before.
-const BUCKETS: u64 = 4;
-const ROOM: i32 = 64;
+pub(in crate::source::walk) const BUCKETS: u64 = 4;
+pub(in crate::source::walk) const ROOM: i32 = 64;
 /// Where words that identify a socket lie.
 const IDENTITY: [u32; 5] = [0, 8, 16, 48, 88];
 const NODE: u64 = 104;
 
-fn members() -> Members {
+pub(in crate::source::walk) fn members() -> Members {
     Members {
         nsproxy: 8,
         net_ns: 16,
@@ -63,7 +63,7 @@ fn members() -> Members {
     }
 }
 
-fn recipe() -> Recipe {
+pub(in crate::source::walk) fn recipe() -> Recipe {
     let words = IDENTITY.into_iter().zip((2_u16..).map(|word| word * 8)).collect();
     let group = Group { through: Vec::new(), words };
     Recipe { bytes: 56, groups: [vec![group.clone()], vec![group.clone()], vec![group]] }
@@ -89,14 +89,14 @@ fn twins(connection: u64) -> [u64; 2] {
 }
 
 /// Which socket is in which bucket, the first one first.
-struct Sockets {
-    buckets: Vec<Vec<u64>>,
+pub(in crate::source::walk) struct Sockets {
+    pub(in crate::source::walk) buckets: Vec<Vec<u64>>,
     /// How often each was used for another connection.
     uses: BTreeMap<u64, u64>,
 }
 
 impl Sockets {
-    fn new(machine: &mut Machine, count: u64) -> Self {
+    pub(in crate::source::walk) fn new(machine: &mut Machine, count: u64) -> Self {
         let mut sockets = Self { buckets: vec![Vec::new(); BUCKETS as usize], uses: BTreeMap::new() };
         for number in 0..count {
             let at = SOCKETS_AT + number * 0x100;
@@ -108,7 +108,7 @@ impl Sockets {
     }
 
     /// A socket becomes that of another connection and the first of a bucket.
-    fn insert(&mut self, machine: &mut Machine, at: u64, bucket: u64) {
+    pub(in crate::source::walk) fn insert(&mut self, machine: &mut Machine, at: u64, bucket: u64) {
         let uses = self.uses.entry(at).or_default();
         *uses += 1;
         for offset in IDENTITY {
@@ -135,14 +135,14 @@ impl Sockets {
     }
 
     /// What is taken out still points to where it did.
-    fn remove(&mut self, machine: &mut Machine, at: u64) {
+    pub(in crate::source::walk) fn remove(&mut self, machine: &mut Machine, at: u64) {
         for bucket in 0..BUCKETS {
             self.buckets[bucket as usize].retain(|other| *other != at);
             self.link(machine, bucket);
         }
     }
 
-    fn link(&self, machine: &mut Machine, bucket: u64) {
+    pub(in crate::source::walk) fn link(&self, machine: &mut Machine, bucket: u64) {
         let mut place = BUCKETS_AT + bucket * 8;
         for at in &self.buckets[bucket as usize] {
             machine.put(place, &(at + NODE).to_le_bytes());
@@ -152,16 +152,13 @@ impl Sockets {
     }
 }
 
-fn header(machine: &Machine, number: usize) -> u64 {
+pub(in crate::source::walk) fn header(machine: &Machine, number: usize) -> u64 {
     let bytes = machine.get(VALUE_AT + number as u64 * 8, 8);
     u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
-/// Walks the table in steps, while sockets from the `still`th on move one in so many
-/// reads; returns each record, and how often a bucket was begun again.
-fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random) -> (Vec<[u64; 7]>, u64) {
-    let mut machine = Machine::default();
-    machine.put_value(VALUE_AT, 8 * header::LENGTH as u64 + 56 * ROOM as u64);
+/// Puts what leads to the table.
+pub(in crate::source::walk) fn put_pointers(machine: &mut Machine) {
     let m = members();
     let pointers = [
         (TASK_AT, m.nsproxy, PROXY_AT),
@@ -173,6 +170,15 @@ fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random)
     for (at, offset, value) in pointers {
         machine.put(at + u64::from(offset), &value.to_le_bytes());
     }
+}
+
+/// Walks the table in steps, while sockets from the `still`th on move one in so many
+/// reads; returns each record, and how often a bucket was begun again.
+fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random) -> (Vec<[u64; 7]>, u64) {
+    let mut machine = Machine::default();
+    machine.put_value(VALUE_AT, 8 * header::LENGTH as u64 + 56 * ROOM as u64);
+    let m = members();
+    put_pointers(&mut machine);
     machine.put(VALUE_AT + header::STATES as u64 * 8, &u64::MAX.to_le_bytes());
     machine.put(VALUE_AT + header::ONE as u64 * 8, &1_u64.to_le_bytes());
     let mut sockets = Sockets::new(&mut machine, count);

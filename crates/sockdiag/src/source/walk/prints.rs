@@ -1,0 +1,459 @@
+//! Buckets in which nothing changed since they were read last are not told of.
+//!
+//! The program makes a fingerprint of each bucket: of the words that hold what is read of
+//! its sockets, where they lie in the kernel's memory, and their order.  So the test
+//! follows from what is read: a bucket of the same fingerprint has the same sockets, and
+//! what is read of them is the same.  None is added, none was taken out.  A bucket with
+//! another fingerprint is read again, and its records are written.
+//!
+//! A bucket counts as changed in any case while it has a socket of which more is told than
+//! its words say ([`RESTLESS`]), one in TIME-WAIT, or a request.
+//!
+//! What fingerprints are mixed with is chosen at random when the program is made, so that
+//! nobody can make two that are equal.
+//!
+//! Invariant: the fingerprint that is kept of a bucket is that of the records that were
+//! written of it last.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "records are short, and tables have less than 2^28 buckets; each cast is meant"
+)]
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R5};
+use sockdiag_wire::bpf::{Alu, Assembler, Cond, Reg, Width};
+
+use super::hash::{Beside, program_with};
+use super::load::{self, Asked, MOST_ROUNDS, NAME, ROUNDS, Refused, USUAL, Walk, loaded, record_of};
+use super::members::{Kind, LONG, Member, RESTLESS};
+use super::pieces::{Group, HEADER, POINTER, Pieces, RECORD, Recipe, SOCK, at, header, step};
+use super::record::{Layout, Record};
+use crate::model::Window;
+use crate::sys::bpf;
+use crate::sys::bpf_value::SharedValue;
+use crate::sys::clock;
+
+/// What a record is that stands for a bucket: one that changed and has no sockets, and, if
+/// all buckets are told of, behind the records of one that did not change.
+mod mark {
+    pub(super) const EMPTY: u8 = 8;
+    pub(super) const SAME: u8 = 9;
+}
+
+/// Tables have no more buckets than this.
+const MOST_BUCKETS: u64 = 1 << 24;
+
+/// A number that nobody can know.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// What fingerprints are made of: words of full sockets that their records have, too.
+#[derive(Clone, Debug, Default)]
+struct Words {
+    /// As records have them, by what they are found through.
+    groups: Vec<Group>,
+    /// Bits of these words that are zero while a socket is at rest: where the word lies in a
+    /// record, how many bits come before them, and how many they are.
+    restless: Vec<(u16, u8, u8)>,
+}
+
+impl Words {
+    /// The words that hold these members, and what is compared of a socket anyway.
+    fn of(layout: &Layout, identity: &[u32], recipe: &Recipe, members: &[Member]) -> Self {
+        let kind = Kind::Full;
+        let mut places: Vec<u16> = Vec::new();
+        for member in members {
+            let Some((word, ..)) = layout.bits(kind, *member) else { continue };
+            places.extend(if LONG.contains(member) { vec![word, word + 8] } else { vec![word] });
+        }
+        let all = recipe.groups.first().map_or(&[][..], Vec::as_slice);
+        let groups = all.iter().map(|group| {
+            let is_own = group.through.is_empty();
+            let is_in = |(from, to): &&(u32, u16)| places.contains(to) || is_own && identity.contains(from);
+            Group {
+                through: group.through.clone(),
+                words: group.words.iter().filter(is_in).copied().collect(),
+            }
+        });
+        let groups = groups.filter(|group| !group.words.is_empty()).collect();
+        let restless = RESTLESS.into_iter().filter(|member| members.contains(member));
+        let restless = restless.filter_map(|member| layout.bits(kind, member));
+        Self { groups, restless: restless.collect() }
+    }
+}
+
+/// The part of the program.
+struct Prints {
+    words: Words,
+    /// Where fingerprints lie in the memory that is shared, in bytes.
+    begin: i32,
+    /// How many there are.
+    buckets: i32,
+    /// An odd number that each step multiplies by.
+    factor: u64,
+}
+
+/// The fingerprint in the making.
+const PRINT: Reg = RECORD;
+
+impl Prints {
+    /// Mixes a number into a fingerprint.  No two numbers give the same.
+    fn mix(&self, a: &mut Assembler, print: Reg, number: Reg) {
+        a.alu(Alu::Xor, print, number);
+        // What multiplying moves up comes down again.
+        a.swap(print);
+        a.long(R4, self.factor);
+        a.alu(Alu::Mul, print, R4);
+    }
+
+    /// Takes the word in R3 into a fingerprint, which lies so in a record; R1, R4 and R5 are
+    /// changed.
+    fn take(&self, a: &mut Assembler, print: Reg, word: u16) {
+        for (_, shift, count) in self.words.restless.iter().filter(|(of, ..)| *of == word) {
+            a.mov(R5, R3);
+            a.alu(Alu::Rsh, R5, i32::from(*shift));
+            a.alu(Alu::Lsh, R5, 64 - i32::from(*count));
+            a.load_at(Width::U64, R1, HEADER, at(header::FRESH));
+            a.alu(Alu::Or, R1, R5);
+            a.store_at(Width::U64, HEADER, at(header::FRESH), R1);
+        }
+        self.mix(a, print, R3);
+    }
+
+    /// Mixes the words of a group in, as they are in the kernel's memory.
+    fn read(&self, p: &Pieces<'_>, a: &mut Assembler, group: &Group) {
+        let (null, read) = (a.label(), a.label());
+        let base = p.follow(a, &group.through, null);
+        let mut before = None;
+        for (from, to) in &group.words {
+            // What is pointed to are two words.
+            let is_second = before.is_some_and(|before| before + 8 == *from);
+            if !is_second {
+                p.point(a, base, *from);
+            }
+            before = (!is_second).then_some(*from);
+            a.load_at(Width::U64, R3, R0, if is_second { 8 } else { 0 });
+            self.take(a, PRINT, *to);
+        }
+        if !group.through.is_empty() {
+            a.jump(read);
+            a.bind(null);
+            a.mov(R3, 0);
+            group.words.iter().for_each(|_| self.mix(a, PRINT, R3));
+        }
+        a.bind(read);
+    }
+}
+
+impl Beside for Prints {
+    const DEPTH: usize = 4;
+
+    fn words(&self, _: &Pieces<'_>) -> Vec<u32> {
+        let own = self.words.groups.iter().filter(|group| group.through.is_empty());
+        own.flat_map(|group| group.words.iter().map(|(from, _)| *from)).collect()
+    }
+
+    fn begins(&self, _: &Pieces<'_>, a: &mut Assembler) {
+        a.load_at(Width::U64, R1, HEADER, at(header::SEED));
+        a.store_at(Width::U64, HEADER, at(header::PRINT), R1);
+        a.store_at(Width::U64, HEADER, at(header::FRESH), 0);
+    }
+
+    fn chosen(&self, p: &Pieces<'_>, a: &mut Assembler) {
+        let (writes, full) = (a.label(), a.label());
+        a.load_at(Width::U64, R1, HEADER, at(header::WRITES));
+        a.jump_if(R1, Cond::Ne, 0, writes);
+        a.jump_if(POINTER, Cond::Eq, Kind::Full as i32, full);
+        a.store_at(Width::U64, HEADER, at(header::FRESH), 1);
+        a.jump(p.next);
+        a.bind(full);
+        a.load_at(Width::U64, PRINT, HEADER, at(header::PRINT));
+        self.mix(a, PRINT, SOCK);
+        for group in &self.words.groups {
+            self.read(p, a, group);
+        }
+        a.store_at(Width::U64, HEADER, at(header::PRINT), PRINT);
+        a.jump(p.next);
+        a.bind(writes);
+    }
+
+    fn recorded(&self, _: &Pieces<'_>, a: &mut Assembler, kind: Kind) {
+        if kind != Kind::Full {
+            a.store_at(Width::U64, HEADER, at(header::FRESH), 1);
+            return;
+        }
+        a.load_at(Width::U64, R2, HEADER, at(header::PRINT));
+        self.mix(a, R2, SOCK);
+        for (_, to) in self.words.groups.iter().flat_map(|group| &group.words) {
+            a.load_at(Width::U64, R3, RECORD, *to as i16);
+            self.take(a, R2, *to);
+        }
+        a.store_at(Width::U64, HEADER, at(header::PRINT), R2);
+    }
+
+    fn ends(&self, p: &Pieces<'_>, a: &mut Assembler) {
+        let [known, changed, wrote, sockets, marked, fits, kept, done] = [(); 8].map(|()| a.label());
+        a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
+        a.jump_if(R1, Cond::Lt, self.buckets, known);
+        a.mov(POINTER, step::NOTHING as i32);
+        a.jump(p.leave);
+        a.bind(known);
+        a.alu(Alu::Lsh, R1, 3);
+        a.mov(POINTER, HEADER);
+        a.add(POINTER, R1);
+        a.add(POINTER, self.begin);
+        a.load_at(Width::U64, R3, HEADER, at(header::PRINT));
+        a.load_at(Width::U64, R1, HEADER, at(header::WRITES));
+        a.jump_if(R1, Cond::Ne, 0, wrote);
+
+        // Only the fingerprint was made.
+        a.load_at(Width::U64, R4, HEADER, at(header::FRESH));
+        a.jump_if(R4, Cond::Ne, 0, changed);
+        a.load_at(Width::U64, R2, POINTER, 0);
+        a.jump_if(R2, Cond::Eq, R3, done);
+        a.bind(changed);
+        a.store_at(Width::U64, HEADER, at(header::WRITES), 1);
+        a.jump(p.begin);
+
+        // A mark tells of a bucket that has no sockets any more; and, where all are told of,
+        // of one that would have been passed over.
+        a.bind(wrote);
+        a.load_at(Width::U64, R4, HEADER, at(header::WHOLE));
+        a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
+        a.load_at(Width::U64, R2, HEADER, at(header::START));
+        a.jump_if(R1, Cond::Ne, R2, sockets);
+        a.jump_if(R4, Cond::Ne, 0, kept);
+        a.mov(R5, i32::from(mark::EMPTY));
+        a.jump(marked);
+        a.bind(sockets);
+        a.jump_if(R4, Cond::Eq, 0, kept);
+        a.load_at(Width::U64, R4, HEADER, at(header::FRESH));
+        a.jump_if(R4, Cond::Ne, 0, kept);
+        a.load_at(Width::U64, R2, POINTER, 0);
+        a.jump_if(R2, Cond::Ne, R3, kept);
+        a.mov(R5, i32::from(mark::SAME));
+
+        a.bind(marked);
+        a.load_at(Width::U32, R2, HEADER, at(header::COUNT));
+        a.jump_if(R2, Cond::Lt, p.room, fits);
+        a.mov(POINTER, step::FULL as i32);
+        a.jump(p.leave);
+        a.bind(fits);
+        a.alu(Alu::Mul, R2, i32::from(p.recipe.bytes));
+        a.mov(RECORD, HEADER);
+        a.add(RECORD, R2);
+        a.add(RECORD, i32::from(at(header::LENGTH)));
+        a.load_at(Width::U32, R1, HEADER, at(header::BUCKET));
+        a.alu(Alu::Lsh, R1, 8);
+        a.alu(Alu::Or, R1, R5);
+        a.store_at(Width::U32, RECORD, 4, R1);
+        a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
+        a.add(R1, 1);
+        a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
+
+        // The fingerprint is that of the records.
+        a.bind(kept);
+        a.store_at(Width::U64, POINTER, 0, R3);
+        a.load_at(Width::U64, R1, HEADER, at(header::WHOLE));
+        a.store_at(Width::U64, HEADER, at(header::WRITES), R1);
+        a.bind(done);
+    }
+}
+
+/// Buckets, a bit each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Buckets(Vec<u64>);
+
+impl Buckets {
+    fn of(count: u64) -> Self {
+        Self(vec![0; count.div_ceil(64) as usize])
+    }
+
+    fn insert(&mut self, bucket: u32) {
+        if let Some(word) = self.0.get_mut(bucket as usize / 64) {
+            *word |= 1 << (bucket % 64);
+        }
+    }
+
+    pub(super) fn contains(&self, bucket: u32) -> bool {
+        self.0.get(bucket as usize / 64).is_some_and(|word| word >> (bucket % 64) & 1 != 0)
+    }
+}
+
+/// What was read at a look.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reading {
+    /// The first bucket of each step, and when it was made.
+    pub(super) steps: Vec<(u32, Window)>,
+    /// Buckets that changed.
+    pub(super) changed: Buckets,
+    /// Where all are told of: those that did not.
+    pub(super) same: Buckets,
+}
+
+/// Takes a record, the bucket that it is in, and when it was read.
+pub(super) type Take<'t> = dyn FnMut(Record<'_>, u32, Window) -> ControlFlow<()> + 't;
+
+/// The program, with fingerprints of all buckets as they were read last.
+pub(super) struct Watch {
+    program: OwnedFd,
+    shared: SharedValue,
+    /// Bytes of a record.
+    bytes: usize,
+    buckets: u64,
+    /// Whether every bucket counts as changed at the next look.
+    is_stale: bool,
+}
+
+impl Watch {
+    /// Makes and loads it for the records of a walk, which has gone over the table before.
+    /// A socket changed if one of these members did, or what identifies it.
+    ///
+    /// # Errors
+    /// What this kernel refuses.
+    pub(super) fn new(walk: &Walk, of: &[Member]) -> Result<Self, Refused> {
+        let (members, recipe) = walk.parts();
+        let buckets = walk.buckets();
+        if !(1..=MOST_BUCKETS).contains(&buckets) {
+            return Err(Refused::NoTable);
+        }
+        let bytes = usize::from(recipe.bytes).max(8);
+        let room = USUAL / bytes;
+        let begin = header::LENGTH * 8 + room * bytes;
+        let shared = SharedValue::new(NAME, (begin + buckets as usize * 8) / 4);
+        let shared = shared.map_err(|error| Refused::Call("sharing memory", error))?;
+        let prints = Prints {
+            words: Words::of(walk.layout(), &members.identity(), recipe, of),
+            begin: begin as i32,
+            buckets: buckets as i32,
+            factor: random() | 1,
+        };
+        let map = shared.map().as_raw_fd();
+        let program = loaded(program_with(members, recipe, map, room as i32, &prints))?;
+        Ok(Self { program, shared, bytes, buckets, is_stale: true })
+    }
+
+    /// At the next look all buckets count as changed: what was told of them was not taken.
+    pub(super) fn forget(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Whether every bucket will count as changed.
+    pub(super) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// Hands every record of buckets that changed since the look before to `take`; of
+    /// all, if the `whole` table is asked for.
+    ///
+    /// # Errors
+    /// Where the table cannot be walked to its end; records may have been handed on.
+    pub(super) fn look(
+        &mut self,
+        layout: &Layout,
+        asked: Asked,
+        whole: bool,
+        take: &mut Take<'_>,
+    ) -> Result<Reading, Refused> {
+        if self.is_stale {
+            self.set(header::SEED, random());
+        }
+        // Until it came to its end.
+        self.is_stale = true;
+        for number in [header::WHOLE, header::WRITES] {
+            self.set(number, whole.into());
+        }
+        load::begin(self.shared.longs(), asked, 0, ROUNDS);
+        let mut reading = Reading {
+            changed: Buckets::of(self.buckets),
+            same: Buckets::of(if whole { self.buckets } else { 0 }),
+            ..Reading::default()
+        };
+        loop {
+            let bucket = self.number(header::BUCKET);
+            let begin = clock::now_ns();
+            let result = bpf::run(self.program.as_fd()).map_err(|error| Refused::Call("running", error))?;
+            if result == step::NOTHING {
+                return Err(Refused::NoTable);
+            }
+            let window = clock::since(begin);
+            reading.steps.push((bucket as u32, window));
+            if self.hand_on(layout, whole, window, &mut reading, take).is_break() {
+                return Ok(reading);
+            }
+            if result == step::DONE {
+                break;
+            }
+            if self.number(header::BUCKET) == bucket {
+                let rounds = self.number(header::ROUNDS);
+                if result == step::FULL || rounds >= MOST_ROUNDS {
+                    return Err(Refused::Bucket);
+                }
+                self.set(header::ROUNDS, rounds * 2);
+            }
+        }
+        self.is_stale = false;
+        Ok(reading)
+    }
+
+    /// Hands on what a step left.
+    fn hand_on(
+        &self,
+        layout: &Layout,
+        whole: bool,
+        window: Window,
+        reading: &mut Reading,
+        take: &mut Take<'_>,
+    ) -> ControlFlow<()> {
+        let count = self.number(header::COUNT) as usize;
+        let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
+        let records =
+            || records.chunks_exact(self.bytes / 8).take(count).map(|record| (kind_of(record), record));
+        if whole {
+            // What is said of a bucket stands behind its records.
+            for ((kind, bucket), _) in records() {
+                if kind == mark::SAME {
+                    reading.same.insert(bucket);
+                }
+            }
+        }
+        for ((kind, bucket), record) in records() {
+            if !reading.same.contains(bucket) {
+                reading.changed.insert(bucket);
+            }
+            if !matches!(kind, mark::EMPTY | mark::SAME) {
+                take(record_of(layout, record), bucket, window)?;
+            }
+        }
+        for number in [header::COUNT, header::START] {
+            self.set(number, 0);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn number(&self, number: usize) -> u64 {
+        self.shared.longs().get(number).map_or(0, |word| word.load(Relaxed))
+    }
+
+    fn set(&self, number: usize, value: u64) {
+        if let Some(word) = self.shared.longs().get(number) {
+            word.store(value, Relaxed);
+        }
+    }
+}
+
+/// What a record is, and its bucket.
+fn kind_of(record: &[AtomicU64]) -> (u8, u32) {
+    let word = record.first().map_or(0, |word| word.load(Relaxed));
+    ((word >> 32) as u8, (word >> 40) as u32)
+}
+
+#[cfg(test)]
+mod tests;

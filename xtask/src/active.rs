@@ -1,0 +1,71 @@
+//! Frames of `sockdiag top` of very many sockets of which few are used, in dumps of `ss`.
+//!
+//! A row of `cargo xtask over-time`.  A frame is what a run of several takes beyond a shorter
+//! one, so that starting and the first looks do not count.  Of the looks every thirtieth tells of
+//! all sockets; its part is in the figure as it comes.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sockdiag_testkit::Why;
+use sockdiag_testkit::holders::Holder;
+use sockdiag_testkit::measure;
+use sockdiag_testkit::netns::Namespace;
+
+use crate::over_time::{DUMP, Figure, median};
+
+/// Sockets of a hundred that are used in a second.
+const USED: u8 = 1;
+/// Frames before those that are measured: the first look is a dump, and the two that follow tell
+/// of all sockets, too.
+const BEFORE: u32 = 4;
+/// Frames that are measured.
+const FRAMES: u32 = 10;
+/// Processor time of a frame, in that of the dump; with holders, which are looked for among all
+/// open files, it is more.
+const FRAME: f64 = 0.15;
+const WITH_HOLDERS: f64 = 0.25;
+
+/// What is shown, beside the twenty largest.
+const KINDS: [(&str, &str, f64); 2] = [
+    (" without holders", " --columns local.port,remote.port,goodput --sort -goodput_bytes_per_s", FRAME),
+    ("", "", WITH_HOLDERS),
+];
+
+/// What a frame costs, and the memory of `top`.
+pub(crate) fn figures(ss: &Path, sockdiag: &Path, sockets: u32, runs: u32) -> Result<Vec<Figure>, Why> {
+    let namespace = Namespace::new()?;
+    let holder = Holder::using(&namespace, sockets / 2, 0, USED)?;
+    let sockets = 2 * u64::from(holder.connections());
+    let cost = |program: &Path, words: &str| {
+        let mut command: Command = namespace.command(program);
+        command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null());
+        measure::run(&mut command)
+    };
+    let mut figures = Vec::new();
+    for (name, words, limit) in KINDS {
+        let (mut frames, mut dumps) = (Vec::new(), Vec::new());
+        for _ in 0..runs {
+            dumps.push(cost(ss, DUMP)?.cpu().as_secs_f64());
+            let top = |frames: u32| {
+                let words = format!("top --batch --limit 20 --iterations {frames}{words}");
+                Ok::<_, Why>(cost(sockdiag, &words)?.cpu().as_secs_f64())
+            };
+            let before = top(BEFORE)?;
+            frames.push((top(BEFORE + FRAMES)? - before) / f64::from(FRAMES));
+        }
+        let (frame, dump) = (median(frames), median(dumps));
+        figures.push(Figure {
+            what: format!(
+                "a frame of `top --limit 20`{name} ({:.0} ms) in `ss {DUMP}` ({:.0} ms), {sockets} sockets, \
+                 {USED} in a hundred used every second",
+                frame * 1e3,
+                dump * 1e3
+            ),
+            value: frame / dump,
+            limit,
+            unit: "",
+        });
+    }
+    Ok(figures)
+}
