@@ -7,6 +7,8 @@
 //!
 //! `SOCKDIAG_ACTIVITY_SECONDS` says how long (3).
 
+#![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
