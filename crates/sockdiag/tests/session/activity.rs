@@ -234,7 +234,7 @@ fn compare(names: &[&'static str]) {
         let (mut kept, mut wrong) = (Told::new(), Vec::new());
         let (mut looks, mut compared, mut passed, mut checks) = (0_u64, 0_u64, 0_u64, 0_u64);
         let things = while_used(&mut used, 150, |things| {
-            while begin.elapsed() < time {
+            while begin.elapsed() < time || looks < 8 {
                 let (_, before) = look(&mut dumps, names);
                 let (frame, seen) = look(&mut active, names);
                 let (_, after) = look(&mut dumps, names);
