@@ -128,7 +128,7 @@ impl Contest<'_> {
     /// Polls, from inside the namespace where there is only one.
     fn poll(&self, polls: u32) -> Command {
         let mut command = Command::new(self.poll);
-        command.args([&polls.to_string(), "--cpu"]).args(self.kind.words);
+        command.args([&polls.to_string(), "--cpu", "--dumps"]).args(self.kind.words);
         if self.kind.everywhere {
             let pids = self.places.iter().map(|place| format!("pid:{}", place.namespace.pid()));
             command.arg("--netns").arg(pids.collect::<Vec<_>>().join(","));

@@ -2,8 +2,10 @@
 //! costs once it is open.
 //!
 //! ```text
-//! cargo run --release -p sockdiag --example poll -- N [--processes] [--netns LIST] [FILTER]
+//! cargo run --release -p sockdiag --example poll -- N [--processes] [--netns LIST] [--dumps] [FILTER]
 //! ```
+//!
+//! With `--dumps` the kernel is asked for dumps, however many sockets there are.
 //!
 //! With `--cpu` one line follows with the CPU time of all polls but the first, in
 //! microseconds a poll, as `cargo xtask session` compares it with a bare dump.
@@ -13,6 +15,7 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use rustix::time::{ClockId, clock_gettime};
+use sockdiag::source::{Sources, Way};
 use sockdiag::{PollError, Row, Sink, Sockets, StateSet, Table};
 
 /// Takes every row and keeps none.
@@ -35,13 +38,17 @@ fn cpu_us() -> i64 {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
-    let polls: u64 = words.next().ok_or("usage: poll N [--processes] [--netns LIST] [FILTER]")?.parse()?;
+    let polls: u64 =
+        words.next().ok_or("usage: poll N [--processes] [--netns LIST] [--dumps] [FILTER]")?.parse()?;
     let mut sockets = Sockets::of(&[Table::Tcp]).states(StateSet::ALL);
     let (mut tells_cpu, mut filter) = (false, Vec::new());
     while let Some(word) = words.next() {
         match word.as_str() {
             "--processes" => sockets = sockets.with_processes(),
             "--netns" => sockets = sockets.netns(words.next().ok_or("--netns takes a list")?),
+            "--dumps" => {
+                sockets = sockets.sources(Sources { way: Way::Netlink, ..Sources::default() });
+            }
             "--cpu" => tells_cpu = true,
             _ => filter.push(word),
         }

@@ -7,6 +7,8 @@
 //!
 //! `SOCKDIAG_ACTIVITY_SECONDS` says how long (3).
 
+#![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -88,7 +90,8 @@ impl FrameSink for Heard<'_> {
             _ => {
                 let facts =
                     self.names.iter().filter_map(|name| Some((*name, format!("{:?}", row.value(name)?))));
-                assert!(self.there.insert(cookie, facts.collect()).is_none(), "told once");
+                // One that is bound first and then connects may be met in both of its tables.
+                self.there.insert(cookie, facts.collect());
             }
         }
         Ok(())
@@ -207,24 +210,34 @@ fn while_used<T>(used: &mut Used, per_s: u64, work: impl FnOnce(&AtomicUsize) ->
 
 #[test]
 fn of_sockets_that_are_passed_over_every_field_is_what_a_dump_says() {
+    let names: Vec<&str> = names().into_iter().filter(|name| is_of_the_kernel(name)).collect();
+    assert!(names.len() > 100, "{names:?}");
+    compare(&names);
+}
+
+/// Of few words that are watched none stands in for another.
+#[test]
+fn queues_that_move_without_packets_are_a_change() {
+    compare(&["recv_q", "send_q", "state"]);
+}
+
+fn compare(names: &[&'static str]) {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
     let seconds = std::env::var("SOCKDIAG_ACTIVITY_SECONDS").ok().and_then(|text| text.parse().ok());
     let time = Duration::from_secs(seconds.unwrap_or(3));
     within(&namespace, || {
-        let names: Vec<&str> = names().into_iter().filter(|name| is_of_the_kernel(name)).collect();
-        assert!(names.len() > 100, "{names:?}");
         let mut used = Used::new(CONNECTIONS);
         let states = StateSet::ALL;
-        let [mut active, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer(way, &names, states));
-        active.pass_over(Some(Unless::Fields(needs(&names))));
+        let [mut active, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer(way, names, states));
+        active.pass_over(Some(Unless::Fields(needs(names))));
         let begin = Instant::now();
         let (mut kept, mut wrong) = (Told::new(), Vec::new());
         let (mut looks, mut compared, mut passed, mut checks) = (0_u64, 0_u64, 0_u64, 0_u64);
         let things = while_used(&mut used, 150, |things| {
-            while begin.elapsed() < time {
-                let (_, before) = look(&mut dumps, &names);
-                let (frame, seen) = look(&mut active, &names);
-                let (_, after) = look(&mut dumps, &names);
+            while begin.elapsed() < time || looks < 8 {
+                let (_, before) = look(&mut dumps, names);
+                let (frame, seen) = look(&mut active, names);
+                let (_, after) = look(&mut dumps, names);
                 looks += 1;
                 passed += frame.passed_over;
                 checks += u64::from(frame.checked);
@@ -265,7 +278,7 @@ fn of_sockets_that_are_passed_over_every_field_is_what_a_dump_says() {
             skip!("no walk here");
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(looks > 3 && compared > 10_000, "{looks} looks, {compared} compared");
+        assert!(looks > 3 && compared > 1_000, "{looks} looks, {compared} compared");
     });
 }
 
