@@ -100,10 +100,9 @@ mod tests {
 
     const EPERM: i32 = 1;
 
-    /// Needs the kernel's leave to hand over calls, as an unprivileged process has it.
     #[test]
     fn calls_fail_from_the_chosen_one_on() {
-        // BPF_MAP_GET_NEXT_ID, three times; Python is not everywhere, but perl is.
+        // BPF_MAP_GET_NEXT_ID, four times.
         let script = "for (1..4) { my $attr = \"\\0\" x 12; \
             my $got = syscall($ARGV[0], 12, $attr, 12); print $got < 0 ? 0 + $! : 0, \"\\n\" }";
         let run = |after, times| {

@@ -65,7 +65,8 @@ pub(super) trait Beside {
 struct Nothing;
 
 impl Beside for Nothing {
-    const DEPTH: usize = 2;
+    // A million sockets lie four in a bucket.
+    const DEPTH: usize = 4;
 
     fn words(&self, p: &Pieces<'_>) -> Vec<u32> {
         p.own_words().map(|(from, _)| from).collect()

@@ -232,18 +232,6 @@ impl Walk {
         self.steps(asked, &mut |record, _| visit(record))
     }
 
-    /// Loads what this table takes, unless it is there.
-    ///
-    /// # Errors
-    /// What this kernel refuses.
-    pub(super) fn prepare(&mut self, table: Table) -> Result<(), Refused> {
-        if table == Table::Bound && self.bound.is_none() {
-            let insns = bound::program(&self.members, &self.recipe, self.map(), self.room as i32);
-            self.bound = Some(loaded(insns)?);
-        }
-        Ok(())
-    }
-
     /// Likewise, with the time in which each record was read.
     pub(super) fn steps(&mut self, asked: Asked, take: &mut Take<'_>) -> Result<Done, Refused> {
         let is_bound = asked.table == Table::Bound;
@@ -278,6 +266,18 @@ impl Walk {
             }
         }
         Ok(done)
+    }
+
+    /// Loads what this table takes, unless it is there.
+    ///
+    /// # Errors
+    /// What this kernel refuses.
+    pub(super) fn prepare(&mut self, table: Table) -> Result<(), Refused> {
+        if table == Table::Bound && self.bound.is_none() {
+            let insns = bound::program(&self.members, &self.recipe, self.map(), self.room as i32);
+            self.bound = Some(loaded(insns)?);
+        }
+        Ok(())
     }
 
     /// Hands on what a step left.
