@@ -33,7 +33,7 @@ const KINDS: [(&str, &str, [f64; 2]); 2] = [
         " --columns local.port,remote.port,goodput --sort -goodput_bytes_per_s",
         [0.15, 0.25],
     ),
-    ("", "", [0.2, 0.4]),
+    ("", "", [0.15, 0.25]),
 ];
 
 /// What a frame costs, and the memory of `top`.
