@@ -26,7 +26,7 @@ use crate::source::{self, Access, Destroyer, DumpError, Exact, Fate, Query, Sour
 pub(crate) use held::Held;
 use held::{Mark, Next};
 
-/// Bytes of records that may wait for names.
+/// Bytes of records that may wait for names, unless there are very many sockets.
 const HELD_BYTES: usize = 4 << 20;
 
 /// Bytes of records that wait where everything is known already: a few hundred
@@ -112,6 +112,8 @@ pub(crate) struct Pipeline<'p> {
     pub(crate) sink: &'p dyn Rows,
     /// Rows that wait; none to begin with.
     pub(crate) held: &'p mut Held,
+    /// Bytes of them, while a table is read.
+    pub(crate) most_held: usize,
     /// In which order rows are shown, and how many of them.
     pub(crate) order: &'p mut Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
@@ -175,7 +177,8 @@ impl<'p> Pipeline<'p> {
         let tests_holders = self.gate.needs().has(Needs::PROCESSES);
         self.enricher.expect_tests(tests_holders);
         // Where there were many sockets, there will be many again: they need not wait.
-        let are_many = self.held.waited_before() >= HELD_BYTES;
+        self.most_held = access.may_wait().max(HELD_BYTES);
+        let are_many = self.held.waited_before() >= self.most_held;
         if tests_holders || are_many || self.order.needs().has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
@@ -401,7 +404,7 @@ impl Visit for Listing<'_, '_> {
         if self.pipeline.order.is_full() {
             return ControlFlow::Break(());
         }
-        let most = if self.pipeline.all_is_known() { BATCH_BYTES } else { HELD_BYTES };
+        let most = if self.pipeline.all_is_known() { BATCH_BYTES } else { self.pipeline.most_held };
         if self.pipeline.held.bytes() < most {
             return ControlFlow::Continue(());
         }

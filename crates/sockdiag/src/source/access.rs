@@ -94,6 +94,13 @@ impl Access {
         self.sockets
     }
 
+    /// Bytes of rows that may wait for what is looked up for many at once: a little for each
+    /// socket that whoever polls again keeps in mind.
+    pub(crate) fn may_wait(&self) -> usize {
+        let sockets = self.sockets.filter(|_| self.polls_again).unwrap_or(0);
+        usize::try_from(sockets).unwrap_or(0).saturating_mul(16)
+    }
+
     /// Keeps how many TCP sockets there are, so that nobody counts them again.
     pub(crate) fn keep_sockets(&mut self, sockets: u64) {
         self.sockets = Some(sockets);

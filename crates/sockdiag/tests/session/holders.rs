@@ -11,7 +11,7 @@ use sockdiag_testkit::until;
 
 use sockdiag_testkit::netns::Namespace;
 
-use super::{Holder, addr, all, held_by, listener, poll, within, world};
+use super::{Holder, addr, all, held_by, holders_of, listener, poll, within, world};
 
 const SEARCHES: [HolderSearch; 2] = [HolderSearch::Quickest, HolderSearch::Proc];
 
@@ -49,7 +49,8 @@ fn a_process_that_was_forked_and_one_that_ended_are_seen() {
         let is_alone = || held_by(&poll(&mut session).0) == [("sh".to_owned(), first.pid())];
         assert!(until(is_alone), "{search:?}");
         drop(first);
-        assert!(poll(&mut session).0.is_empty(), "with its last holder the socket is gone: {search:?}");
+        let is_gone = || poll(&mut session).0.is_empty();
+        assert!(until(is_gone), "with its last holder the socket is gone: {search:?}");
     }
 }
 
@@ -97,7 +98,7 @@ fn exec_changes_the_name_and_setuid_the_user() {
         let look = |session: &mut Session| {
             let rows = poll(session).0;
             let [row] = &rows[..] else { panic!("{} rows", rows.len()) };
-            let held = row.holders();
+            let held = holders_of(row);
             let [held] = &held[..] else { panic!("{held:?}") };
             (held.name(), held.cmdline.clone().expect("asked for"), held.uid, held.pid)
         };
@@ -110,7 +111,7 @@ fn exec_changes_the_name_and_setuid_the_user() {
         let after = (String::from("cat"), b"cat\0-\0".to_vec(), Some(65534), pid);
         assert_eq!(look(&mut session), after, "{search:?}");
         let rows = poll(&mut session).0;
-        let user = rows[0].holders()[0].user.clone();
+        let user = holders_of(&rows[0])[0].user.clone();
         assert_ne!(user.as_deref(), Some(&b"root"[..]), "{search:?}");
     }
 }
@@ -135,7 +136,7 @@ fn a_number_is_used_again() {
         let pid = first.pid();
         let told = |session: &mut Session| {
             let rows = poll(session).0;
-            let held = rows[0].holders();
+            let held = holders_of(&rows[0]);
             held.iter().map(|held| (held.name(), held.pid, held.cmdline.clone())).collect::<Vec<_>>()
         };
         let of =

@@ -33,7 +33,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sockdiag::{Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table};
+use sockdiag::{Holding, Outcome, OwnedRow, PollError, Row, Session, Sink, Sockets, StateSet, Table};
 use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::until;
@@ -142,8 +142,22 @@ impl Drop for Holder {
     }
 }
 
+/// The processes that hold a socket, apart from those that another test has just forked:
+/// until it runs its program, a child has copies of all descriptors of this process.
+fn holders_of(row: &OwnedRow) -> Vec<Holding> {
+    let own = std::env::current_exe().expect("it runs");
+    let is_told = |held: &Holding| {
+        let at = |name| format!("/proc/{}/{name}", held.pid);
+        let is_fork = held.pid != std::process::id() as i32
+            && std::fs::read_link(at("exe")).is_ok_and(|exe| exe == own);
+        let is_called = |comm: Vec<u8>| comm.strip_suffix(b"\n") == Some(held.name().as_bytes());
+        !is_fork && std::fs::read(at("comm")).is_ok_and(is_called)
+    };
+    row.holders().into_iter().filter(is_told).collect()
+}
+
 /// Command names and numbers of those that hold the only row.
 fn held_by(rows: &[OwnedRow]) -> Vec<(String, i32)> {
     let [row] = rows else { panic!("{} rows", rows.len()) };
-    row.holders().iter().map(|holder| (holder.name(), holder.pid)).collect()
+    holders_of(row).iter().map(|holder| (holder.name(), holder.pid)).collect()
 }

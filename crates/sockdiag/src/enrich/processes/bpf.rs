@@ -33,6 +33,7 @@ use sockdiag_wire::bpf::{self as wire, AssembleError, BPF_PROG_TYPE_TRACING, BPF
 use sockdiag_wire::btf::Btf;
 
 use super::program::{self, LICENSE, RECORD, Record};
+use super::sieve::Sieve;
 use super::{Found, Refusal, Scan, Strategy, Task, Threads, Wanted, tables, walk};
 use crate::sys::bpf::{self, LoadError};
 use crate::sys::bpf_value::SharedValue;
@@ -170,8 +171,14 @@ impl Loaded {
         let pass =
             bpf::start_iterator(self.link.as_fd()).map_err(|error| Refusal::Call("starting", error))?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
-        let mut holders =
-            Holders { wanted, own_pid, root: proc_root()?, scan: Scan::default(), runs: Vec::new() };
+        let mut holders = Holders {
+            wanted,
+            sieve: Sieve::of(wanted),
+            own_pid,
+            root: proc_root()?,
+            scan: Scan::default(),
+            runs: Vec::new(),
+        };
         let mut nothing = [0];
         let (shared, buffer) = match &mut self.records {
             // The results are in the shared tables; reading the iterator only returns end of file.
@@ -265,6 +272,7 @@ struct Run {
 /// Collects the processes from the records.
 struct Holders<'w> {
     wanted: Wanted<'w>,
+    sieve: Sieve,
     own_pid: i32,
     root: OwnedFd,
     /// Descriptors in the order of the records; their tasks are counted as
@@ -277,7 +285,7 @@ impl Holders<'_> {
     #[inline]
     fn take(&mut self, record: Record) {
         let Record { pid, tid, fd, inode } = record;
-        if !self.wanted.has(inode) {
+        if !self.sieve.passes(inode) || !self.wanted.has(inode) {
             return;
         }
         // For our own process count only inherited descriptors, and only the main thread.
@@ -581,8 +589,14 @@ mod tests {
         for threads in [false, true] {
             let root = root.try_clone().expect("a copy");
             // As if we were another process.
-            let mut holders =
-                Holders { wanted: Wanted::All, own_pid: -1, root, scan: Scan::default(), runs: Vec::new() };
+            let mut holders = Holders {
+                wanted: Wanted::All,
+                sieve: Sieve::of(Wanted::All),
+                own_pid: -1,
+                root,
+                scan: Scan::default(),
+                runs: Vec::new(),
+            };
             for (pid, fd, inode) in [(gone, 3, 7), (gone, 4, 8), (own, 3, 7), (own, 5, 9), (gone, 9, 0)] {
                 holders.take(Record { pid, tid: pid, fd, inode });
             }

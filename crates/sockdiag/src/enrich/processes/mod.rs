@@ -16,6 +16,7 @@ mod index;
 mod missing;
 mod parse;
 mod program;
+mod sieve;
 mod tables;
 mod walk;
 
