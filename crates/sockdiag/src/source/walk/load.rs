@@ -37,7 +37,7 @@ use crate::sys::kernel_types::KernelTypes;
 pub(super) const SHARING: &str = "sharing memory with the kernel";
 const RUNNING: &str = "running the program";
 /// What programs and maps are called.
-pub(super) const NAME: &str = "ss_walk";
+const NAME: &str = "ss_walk";
 /// Bytes of records that a step may leave, unless a bucket has more.
 pub(super) const USUAL: usize = 1 << 20;
 /// More than this no bucket may have.
@@ -130,6 +130,83 @@ impl Done {
     }
 }
 
+/// Memory that is shared with programs: at its beginning stand numbers ([`header`]), which
+/// both sides read and write; behind them lies what a step leaves.
+pub(super) struct Shared(SharedValue);
+
+impl Shared {
+    /// Memory for the numbers and for so many bytes behind them.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub(super) fn new(bytes: usize) -> Result<Self, Refused> {
+        let value = SharedValue::new(NAME, (header::LENGTH * 8 + bytes) / 4);
+        value.map(Self).map_err(|error| Refused::Call(SHARING, error))
+    }
+
+    /// The number that programs know it by.
+    pub(super) fn map(&self) -> i32 {
+        self.0.map().as_raw_fd()
+    }
+
+    /// A number of the header.
+    pub(super) fn number(&self, number: usize) -> u64 {
+        self.0.longs().get(number).map_or(0, |word| word.load(Relaxed))
+    }
+
+    /// Sets a number of the header.
+    pub(super) fn set(&self, number: usize, value: u64) {
+        if let Some(word) = self.0.longs().get(number) {
+            word.store(value, Relaxed);
+        }
+    }
+
+    /// Says what is walked, from which bucket on, and how many rounds a step may take.
+    pub(super) fn begin(&self, asked: Asked, bucket: u64, rounds: u64) {
+        for (number, value) in [
+            (header::COUNT, 0),
+            (header::START, 0),
+            (header::BUCKET, bucket),
+            (header::ROUNDS, rounds),
+            (header::LISTENERS, (asked.table == Table::Listening).into()),
+            (header::STATES, asked.states.into()),
+            (header::FAMILY, asked.family.into()),
+            (header::OWN, (asked.scope == Scope::Own).into()),
+            (header::AGAIN, 0),
+            (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
+            (header::PORT_BEFORE, 0),
+            (header::ONE, 1),
+        ] {
+            self.set(number, value);
+        }
+    }
+
+    /// Lets a program make a step; the result of it.
+    ///
+    /// # Errors
+    /// Where the kernel does not run it, or the program finds no table.
+    pub(super) fn step(&self, program: &OwnedFd) -> Result<u32, Refused> {
+        match bpf::run(program.as_fd()) {
+            Ok(step::NOTHING) => Err(Refused::NoTable),
+            Ok(result) => Ok(result),
+            Err(error) => Err(Refused::Call(RUNNING, error)),
+        }
+    }
+
+    /// What a step left, each of so many words.
+    pub(super) fn left(&self, words: usize) -> impl Iterator<Item = &[AtomicU64]> {
+        let all = self.0.longs().get(header::LENGTH..).unwrap_or_default();
+        all.chunks_exact(words).take(self.number(header::COUNT) as usize)
+    }
+
+    /// What a step left was taken.
+    pub(super) fn taken(&self) {
+        for number in [header::COUNT, header::START] {
+            self.set(number, 0);
+        }
+    }
+}
+
 /// Loaded programs.
 pub(super) struct Walk {
     members: Members,
@@ -142,7 +219,7 @@ pub(super) struct Walk {
     bound: Option<OwnedFd>,
     /// Likewise.
     nets: Option<OwnedFd>,
-    shared: SharedValue,
+    shared: Shared,
 }
 
 impl Walk {
@@ -182,7 +259,7 @@ impl Walk {
         let recipe = Recipe::of(&layout).ok_or(Refused::NoTable)?;
         let room = USUAL / usize::from(recipe.bytes).max(1);
         let shared = shared(&recipe, room)?;
-        let map = shared.map().as_raw_fd();
+        let map = shared.map();
         let hash = loaded(hash::program(&members, &recipe, map, room as i32))?;
         Ok((Self { members, layout, recipe, room, hash, bound: None, nets: None, shared }, more))
     }
@@ -205,18 +282,16 @@ impl Walk {
         let room = self.room * self.words() * 8 / nets::ENTRY;
         let program = match self.nets.take() {
             Some(program) => program,
-            None => loaded(nets::program(&self.members, self.map(), room as i32))?,
+            None => loaded(nets::program(&self.members, self.shared.map(), room as i32))?,
         };
         self.begin(Asked { table: Table::Established, states: 0, family: 0, scope: Scope::Own }, 0);
-        self.set(header::ROUNDS, room as u64 + 1);
-        let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call(RUNNING, error))?;
+        self.shared.set(header::ROUNDS, room as u64 + 1);
+        let result = self.shared.step(&program)?;
         self.nets = Some(program);
         if result != step::DONE {
             return Err(Refused::NoTable);
         }
-        let count = self.number(header::COUNT) as usize;
-        let entries = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
-        Ok(entries.chunks_exact(nets::ENTRY / 8).take(count).filter_map(Net::read).collect())
+        Ok(self.shared.left(nets::ENTRY / 8).filter_map(Net::read).collect())
     }
 
     /// Hands every record of a table to `visit`, each once.
@@ -240,15 +315,12 @@ impl Walk {
         let mut done = Done::default();
         let mut met = Met { is_of_interest: is_bound, ..Met::default() };
         loop {
-            let bucket = self.number(header::BUCKET);
+            let bucket = self.shared.number(header::BUCKET);
             let program = self.bound.as_ref().filter(|_| is_bound).unwrap_or(&self.hash);
             let begin = clock::now_ns();
-            let result = bpf::run(program.as_fd()).map_err(|error| Refused::Call(RUNNING, error))?;
-            if result == step::NOTHING {
-                return Err(Refused::NoTable);
-            }
+            let result = self.shared.step(program)?;
             done.steps += 1;
-            done.again = self.number(header::AGAIN);
+            done.again = self.shared.number(header::AGAIN);
             let window = clock::since(begin);
             let mut visit = |record: Record<'_>| take(record, window);
             if self.hand_on(&mut done, &mut met, &mut visit).is_break() {
@@ -261,7 +333,7 @@ impl Walk {
             if is_bound && done.again > MOST_AGAIN {
                 return Err(Refused::Bucket);
             }
-            if !is_bound && self.number(header::BUCKET) == bucket {
+            if !is_bound && self.shared.number(header::BUCKET) == bucket {
                 self.grow(asked, bucket, result)?;
             }
         }
@@ -274,7 +346,7 @@ impl Walk {
     /// What this kernel refuses.
     pub(super) fn prepare(&mut self, table: Table) -> Result<(), Refused> {
         if table == Table::Bound && self.bound.is_none() {
-            let insns = bound::program(&self.members, &self.recipe, self.map(), self.room as i32);
+            let insns = bound::program(&self.members, &self.recipe, self.shared.map(), self.room as i32);
             self.bound = Some(loaded(insns)?);
         }
         Ok(())
@@ -287,30 +359,26 @@ impl Walk {
         met: &mut Met,
         visit: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let count = self.number(header::COUNT) as usize;
-        let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
-        for record in records.chunks_exact(self.words()).take(count) {
+        for record in self.shared.left(self.words()) {
             if met.is_of_interest && !met.is_new(record, done.again) {
                 continue;
             }
             done.records += 1;
             visit(record_of(&self.layout, record))?;
         }
-        for number in [header::COUNT, header::START] {
-            self.set(number, 0);
-        }
+        self.shared.taken();
         ControlFlow::Continue(())
     }
 
     fn begin(&self, asked: Asked, bucket: u64) {
         // A round of the program of bound sockets leaves at most one record.
         let rounds = if asked.table == Table::Bound { ROUNDS.min(self.room as u64) } else { ROUNDS };
-        begin(self.shared.longs(), asked, bucket, rounds);
+        self.shared.begin(asked, bucket, rounds);
     }
 
     /// Buckets of the table that was walked last.
     pub(super) fn buckets(&self) -> u64 {
-        self.number(header::BUCKETS)
+        self.shared.number(header::BUCKETS)
     }
 
     /// What the programs are made of.
@@ -321,13 +389,13 @@ impl Walk {
     /// After a step that did not get through its first bucket: lets it take longer,
     /// or leave more.
     fn grow(&mut self, asked: Asked, bucket: u64, result: u32) -> Result<(), Refused> {
-        let again = self.number(header::AGAIN);
+        let again = self.shared.number(header::AGAIN);
         if result == step::MORE {
-            let rounds = self.number(header::ROUNDS);
+            let rounds = self.shared.number(header::ROUNDS);
             if rounds >= MOST_ROUNDS {
                 return Err(Refused::Bucket);
             }
-            self.set(header::ROUNDS, rounds * 2);
+            self.shared.set(header::ROUNDS, rounds * 2);
             return Ok(());
         }
         let room = self.room * 4;
@@ -335,49 +403,12 @@ impl Walk {
             return Err(Refused::Bucket);
         }
         (self.shared, self.room) = (shared(&self.recipe, room)?, room);
-        self.hash = loaded(hash::program(&self.members, &self.recipe, self.map(), room as i32))?;
+        self.hash = loaded(hash::program(&self.members, &self.recipe, self.shared.map(), room as i32))?;
         (self.bound, self.nets) = (None, None);
         self.begin(asked, bucket);
-        self.set(header::AGAIN, again);
-        self.set(header::ROUNDS, ROUNDS.max(room as u64 * 2));
+        self.shared.set(header::AGAIN, again);
+        self.shared.set(header::ROUNDS, ROUNDS.max(room as u64 * 2));
         Ok(())
-    }
-
-    fn map(&self) -> i32 {
-        self.shared.map().as_raw_fd()
-    }
-
-    fn number(&self, number: usize) -> u64 {
-        self.shared.longs().get(number).map_or(0, |word| word.load(Relaxed))
-    }
-
-    fn set(&self, number: usize, value: u64) {
-        if let Some(word) = self.shared.longs().get(number) {
-            word.store(value, Relaxed);
-        }
-    }
-}
-
-/// Writes what the programs begin with into the beginning of the memory that is shared
-/// with them.
-pub(super) fn begin(words: &[AtomicU64], asked: Asked, bucket: u64, rounds: u64) {
-    for (number, value) in [
-        (header::COUNT, 0),
-        (header::START, 0),
-        (header::BUCKET, bucket),
-        (header::ROUNDS, rounds),
-        (header::LISTENERS, (asked.table == Table::Listening).into()),
-        (header::STATES, asked.states.into()),
-        (header::FAMILY, asked.family.into()),
-        (header::OWN, (asked.scope == Scope::Own).into()),
-        (header::AGAIN, 0),
-        (header::NET, if let Scope::Of(address) = asked.scope { address } else { 0 }),
-        (header::PORT_BEFORE, 0),
-        (header::ONE, 1),
-    ] {
-        if let Some(word) = words.get(number) {
-            word.store(value, Relaxed);
-        }
     }
 }
 
@@ -418,9 +449,8 @@ impl Met {
 }
 
 /// Memory for so many records.
-fn shared(recipe: &Recipe, room: usize) -> Result<SharedValue, Refused> {
-    let bytes = header::LENGTH * 8 + room * usize::from(recipe.bytes);
-    SharedValue::new(NAME, bytes / 4).map_err(|error| Refused::Call(SHARING, error))
+fn shared(recipe: &Recipe, room: usize) -> Result<Shared, Refused> {
+    Shared::new(room * usize::from(recipe.bytes))
 }
 
 /// The program in the kernel.

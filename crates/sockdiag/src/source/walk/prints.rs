@@ -23,20 +23,18 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R5};
 use sockdiag_wire::bpf::{Alu, Assembler, Cond, Reg, Width};
 
 use super::hash::{Beside, program_with};
-use super::load::{self, Asked, MOST_ROUNDS, NAME, ROUNDS, Refused, USUAL, Walk, loaded, record_of};
+use super::load::{Asked, MOST_ROUNDS, ROUNDS, Refused, Shared, USUAL, Walk, loaded, record_of};
 use super::members::{Kind, LONG, Member, RESTLESS};
 use super::pieces::{Group, HEADER, POINTER, Pieces, RECORD, Recipe, SOCK, at, header, step};
 use super::record::{Layout, Record};
 use crate::model::Window;
-use crate::sys::bpf;
-use crate::sys::bpf_value::SharedValue;
 use crate::sys::clock;
 
 /// What a record is that stands for a bucket: one that changed and has no sockets, and, if
@@ -304,7 +302,7 @@ pub(super) type Take<'t> = dyn FnMut(Record<'_>, u32, Window) -> ControlFlow<()>
 /// The program, with fingerprints of all buckets as they were read last.
 pub(super) struct Watch {
     program: OwnedFd,
-    shared: SharedValue,
+    shared: Shared,
     /// Bytes of a record.
     bytes: usize,
     buckets: u64,
@@ -327,16 +325,14 @@ impl Watch {
         let bytes = usize::from(recipe.bytes).max(8);
         let room = USUAL / bytes;
         let begin = header::LENGTH * 8 + room * bytes;
-        let shared = SharedValue::new(NAME, (begin + buckets as usize * 8) / 4);
-        let shared = shared.map_err(|error| Refused::Call("sharing memory", error))?;
+        let shared = Shared::new(room * bytes + buckets as usize * 8)?;
         let prints = Prints {
             words: Words::of(walk.layout(), &members.identity(), recipe, of),
             begin: begin as i32,
             buckets: buckets as i32,
             factor: random() | 1,
         };
-        let map = shared.map().as_raw_fd();
-        let program = loaded(program_with(members, recipe, map, room as i32, &prints))?;
+        let program = loaded(program_with(members, recipe, shared.map(), room as i32, &prints))?;
         Ok(Self { program, shared, bytes, buckets, is_stale: true })
     }
 
@@ -363,26 +359,23 @@ impl Watch {
         take: &mut Take<'_>,
     ) -> Result<Reading, Refused> {
         if self.is_stale {
-            self.set(header::SEED, random());
+            self.shared.set(header::SEED, random());
         }
         // Until it came to its end.
         self.is_stale = true;
         for number in [header::WHOLE, header::WRITES] {
-            self.set(number, whole.into());
+            self.shared.set(number, whole.into());
         }
-        load::begin(self.shared.longs(), asked, 0, ROUNDS);
+        self.shared.begin(asked, 0, ROUNDS);
         let mut reading = Reading {
             changed: Buckets::of(self.buckets),
             same: Buckets::of(if whole { self.buckets } else { 0 }),
             ..Reading::default()
         };
         loop {
-            let bucket = self.number(header::BUCKET);
+            let bucket = self.shared.number(header::BUCKET);
             let begin = clock::now_ns();
-            let result = bpf::run(self.program.as_fd()).map_err(|error| Refused::Call("running", error))?;
-            if result == step::NOTHING {
-                return Err(Refused::NoTable);
-            }
+            let result = self.shared.step(&self.program)?;
             let window = clock::since(begin);
             reading.steps.push((bucket as u32, window));
             if self.hand_on(layout, whole, window, &mut reading, take).is_break() {
@@ -391,12 +384,12 @@ impl Watch {
             if result == step::DONE {
                 break;
             }
-            if self.number(header::BUCKET) == bucket {
-                let rounds = self.number(header::ROUNDS);
+            if self.shared.number(header::BUCKET) == bucket {
+                let rounds = self.shared.number(header::ROUNDS);
                 if result == step::FULL || rounds >= MOST_ROUNDS {
                     return Err(Refused::Bucket);
                 }
-                self.set(header::ROUNDS, rounds * 2);
+                self.shared.set(header::ROUNDS, rounds * 2);
             }
         }
         self.is_stale = false;
@@ -412,10 +405,7 @@ impl Watch {
         reading: &mut Reading,
         take: &mut Take<'_>,
     ) -> ControlFlow<()> {
-        let count = self.number(header::COUNT) as usize;
-        let records = self.shared.longs().get(header::LENGTH..).unwrap_or_default();
-        let records =
-            || records.chunks_exact(self.bytes / 8).take(count).map(|record| (kind_of(record), record));
+        let records = || self.shared.left(self.bytes / 8).map(|record| (kind_of(record), record));
         if whole {
             // What is said of a bucket stands behind its records.
             for ((kind, bucket), _) in records() {
@@ -432,20 +422,8 @@ impl Watch {
                 take(record_of(layout, record), bucket, window)?;
             }
         }
-        for number in [header::COUNT, header::START] {
-            self.set(number, 0);
-        }
+        self.shared.taken();
         ControlFlow::Continue(())
-    }
-
-    fn number(&self, number: usize) -> u64 {
-        self.shared.longs().get(number).map_or(0, |word| word.load(Relaxed))
-    }
-
-    fn set(&self, number: usize, value: u64) {
-        if let Some(word) = self.shared.longs().get(number) {
-            word.store(value, Relaxed);
-        }
     }
 }
 
