@@ -29,7 +29,9 @@ pub(super) struct Rank {
     /// Whether the row at the limit is known, so that worse ones are left out.
     is_cut: bool,
     taken: usize,
-    /// Rows whose number to sort by first is above zero, counted where that is a rate.
+    /// Whether only so many are wanted of which the largest rates come first.
+    needs_no_idle: bool,
+    /// Rows that have such a rate, counted up to the limit.
     moving: usize,
 }
 
@@ -70,7 +72,7 @@ impl By {
     fn is_of_rates(&self) -> bool {
         let is_rate = matches!(self.choice.unit(), Unit::BytesPerSecond | Unit::PacketsPerSecond);
         let compares = self.choice.needs().counters() != CounterSet::EMPTY;
-        self.is_down && self.most.is_none() && self.choice.is_number() && is_rate && compares
+        self.is_down && self.choice.is_number() && is_rate && compares
     }
 
     /// Appends the sort key of a row.
@@ -94,15 +96,25 @@ impl Rank {
         let catalog = sockdiag::fields::Catalog::shared();
         let choices = Choice::each(catalog, &plain, tables).map_err(|error| End::usage(error.to_string()))?;
         let by = |(choice, name): (_, &&str)| By { choice, is_down: name.starts_with('-'), most: None };
-        let by = choices.into_iter().zip(&names).map(by).collect();
+        let by: Vec<By> = choices.into_iter().zip(&names).map(by).collect();
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { by, limit, bytes: Vec::new(), places: Vec::new(), is_cut: false, taken: 0, moving: 0 })
+        Ok(Self {
+            needs_no_idle: limit.is_some() && by.first().is_some_and(By::is_of_rates),
+            by,
+            limit,
+            bytes: Vec::new(),
+            places: Vec::new(),
+            is_cut: false,
+            taken: 0,
+            moving: 0,
+        })
     }
 
     /// The same, in which rows whose number of this field is larger come last.
     #[must_use]
     pub(super) fn last(mut self, last: Option<(Choice, i128)>) -> Self {
         let first = last.map(|(choice, most)| By { choice, is_down: false, most: Some(most) });
+        self.needs_no_idle &= first.is_none();
         self.by.splice(0..0, first);
         self
     }
@@ -114,7 +126,7 @@ impl Rank {
 
     /// Whether sockets that did not change come in only where there are too few others.
     pub(super) fn needs_no_idle(&self) -> bool {
-        self.limit.is_some() && self.by.first().is_some_and(By::is_of_rates)
+        self.needs_no_idle
     }
 
     /// Whether there are enough others.
@@ -133,8 +145,9 @@ impl Rank {
             return Ok(());
         }
         self.taken += 1;
-        if let Some(by) = self.by.first()
-            && by.is_of_rates()
+        if self.needs_no_idle
+            && self.moving < limit
+            && let Some(by) = self.by.first()
             && by.choice.ratio(row).is_some_and(|rate| rate > 0.0)
         {
             self.moving += 1;
