@@ -8,13 +8,16 @@ use sockdiag_testkit::holders::Holder;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::{skip, until};
 
-use super::stay::{Facts, is_clock, look, names, sockets};
+use super::stay::{look, names, sockets};
 use super::within;
 
-/// Watches TCP sockets by one way, which it tells.
-fn observer(way: Way, names: &[&'static str]) -> Observer {
+/// Asks for TCP sockets by one way, which is told.
+fn question(way: Way, names: &[&'static str]) -> Sockets {
     let sources = Sources { way, tells_way: true, ..Sources::default() };
-    let question = Sockets::of(&[Table::Tcp]).reading(names.iter().copied()).sources(sources);
+    Sockets::of(&[Table::Tcp]).reading(names.iter().copied()).sources(sources)
+}
+
+fn observer(question: &Sockets) -> Observer {
     Observer::new(question.open().expect("a question"))
 }
 
@@ -32,24 +35,6 @@ fn refused(frame: &Frame) -> Option<String> {
     notices.filter(|notice| matches!(notice, Notice::NotWalked { .. })).map(ToString::to_string).next()
 }
 
-/// Watches the TCP sockets of several namespaces by one way.
-fn observer_of(way: Way, netns: &str, names: &[&'static str]) -> Observer {
-    let sources = Sources { way, tells_way: true, ..Sources::default() };
-    let question = Sockets::of(&[Table::Tcp]).reading(names.iter().copied()).sources(sources).netns(netns);
-    Observer::new(question.open().expect("a question"))
-}
-
-fn assert_equal(walk: &Facts, dump: &Facts) {
-    assert_eq!(walk.order, dump.order);
-    for (cookie, (_, facts)) in &dump.rows {
-        let (_, others) = &walk.rows[cookie];
-        assert!(facts.keys().eq(others.keys()), "{facts:?}\n{others:?}");
-        for (name, fact) in facts.iter().filter(|(name, _)| !is_clock(name)) {
-            assert_eq!(Some(fact), others.get(name), "{name}");
-        }
-    }
-}
-
 #[test]
 fn walks_tell_what_dumps_tell() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -58,12 +43,12 @@ fn walks_tell_what_dumps_tell() {
         let mut made = sockets();
         // Until what is acknowledged late is.
         std::thread::sleep(std::time::Duration::from_millis(500));
-        let [mut walks, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer(way, &names));
+        let [mut walks, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer(&question(way, &names)));
         let first = look(&mut walks, &names);
         if let Some(why) = refused(&first.0) {
             skip!("no walk: {why}");
         }
-        assert_equal(&first.1, &look(&mut dumps, &names).1);
+        first.1.assert_is(&look(&mut dumps, &names).1);
         // Cookies are there now, but for what is new: it alone is looked up.
         let ended = made.ends.drain(2..4).count() as u64;
         let more = sockets();
@@ -81,7 +66,7 @@ fn walks_tell_what_dumps_tell() {
         let (frame, facts) = look(&mut walks, &names);
         let (_, looked_up) = walked(&frame).expect("it walks every time");
         assert!(looked_up < 70, "{looked_up} of those that are known were looked up");
-        assert_equal(&facts, &look(&mut dumps, &names).1);
+        facts.assert_is(&look(&mut dumps, &names).1);
     });
 }
 
@@ -91,7 +76,7 @@ fn many_sockets_are_walked_once_they_have_cookies() {
     let _many = Holder::start(&namespace, 13_000, 0).unwrap_or_else(|why| panic!("{why}"));
     within(&namespace, || {
         let names = ["local.addr", "remote.port", "tcp.bytes_sent", "recv_q"];
-        let mut observer = observer(Way::Best, &names);
+        let mut observer = observer(&question(Way::Best, &names));
         let (first, dump) = look(&mut observer, &names);
         assert!(first.sockets > 25_000 && walked(&first).is_none(), "{first:?}");
         let (second, walk) = look(&mut observer, &names);
@@ -102,11 +87,11 @@ fn many_sockets_are_walked_once_they_have_cookies() {
         println!("{sockets} sockets walked, {looked_up} looked up");
         assert_eq!((sockets, second.opened, second.closed), (first.sockets, 0, 0));
         assert!(looked_up < 100, "{looked_up}");
-        assert_equal(&walk, &dump);
+        walk.assert_is(&dump);
         // And again, without loading anything.
         let (third, again) = look(&mut observer, &names);
         assert!(walked(&third).is_some());
-        assert_equal(&again, &dump);
+        again.assert_is(&dump);
     });
 }
 
@@ -117,7 +102,8 @@ fn one_walk_tells_what_dumps_in_several_namespaces_tell() {
     let names = names();
     let mut made = [&first, &second].map(|namespace| within(namespace, sockets));
     let words = format!("{one},{two}");
-    let [mut walks, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer_of(way, &words, &names));
+    let [mut walks, mut dumps] =
+        [Way::Walk, Way::Netlink].map(|way| observer(&question(way, &names).netns(&words)));
     // Cookies come with the first look.
     let _ = (look(&mut walks, &names), look(&mut dumps, &names));
     std::thread::sleep(std::time::Duration::from_millis(500));
@@ -126,7 +112,7 @@ fn one_walk_tells_what_dumps_in_several_namespaces_tell() {
         if let Some(why) = refused(&frame) {
             skip!("no walk: {why}");
         }
-        assert_equal(&walk, &look(&mut dumps, &names).1);
+        walk.assert_is(&look(&mut dumps, &names).1);
     }
     // Of those that end, in whichever namespace, the end is told.
     let ended: usize = made.iter_mut().map(|made| made.ends.drain(2..4).count()).sum();
