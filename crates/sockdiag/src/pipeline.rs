@@ -112,8 +112,6 @@ pub(crate) struct Pipeline<'p> {
     pub(crate) sink: &'p dyn Rows,
     /// Rows that wait; none to begin with.
     pub(crate) held: &'p mut Held,
-    /// Bytes of them, while a table is read.
-    pub(crate) most_held: usize,
     /// In which order rows are shown, and how many of them.
     pub(crate) order: &'p mut Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
@@ -177,16 +175,23 @@ impl<'p> Pipeline<'p> {
         let tests_holders = self.gate.needs().has(Needs::PROCESSES);
         self.enricher.expect_tests(tests_holders);
         // Where there were many sockets, there will be many again: they need not wait.
-        self.most_held = access.may_wait().max(HELD_BYTES);
-        let are_many = self.held.waited_before() >= self.most_held;
+        let most_held = access.may_wait().max(HELD_BYTES);
+        let are_many = self.held.waited_before() >= most_held;
         if tests_holders || are_many || self.order.needs().has(Needs::PROCESSES) {
             self.enricher.prepare_all_holders();
         }
         let services = self.enricher.begin(query.table);
         let query = &Query { exact: self.exact(query), services, ..query.clone() };
         let (sources, sink) = (self.sources, self.sink);
-        let mut listing =
-            Listing { pipeline: self, tests_names, refused: None, began: None, again: None, taken: 0 };
+        let mut listing = Listing {
+            pipeline: self,
+            tests_names,
+            most_held,
+            refused: None,
+            began: None,
+            again: None,
+            taken: 0,
+        };
         let result = source::dump(query, sources, access, &mut listing, &mut |notice| sink.notice(notice));
         // What is said of rows comes before what is said of the source's end.
         let refused = listing.refused;
@@ -337,6 +342,8 @@ impl<'p> Pipeline<'p> {
 struct Listing<'l, 'p> {
     pipeline: &'l mut Pipeline<'p>,
     tests_names: bool,
+    /// Bytes of rows that may wait.
+    most_held: usize,
     /// Why no further socket is destroyed.
     refused: Option<Notice>,
     /// Where the rows of the dump begin among those that wait, while all of
@@ -404,7 +411,7 @@ impl Visit for Listing<'_, '_> {
         if self.pipeline.order.is_full() {
             return ControlFlow::Break(());
         }
-        let most = if self.pipeline.all_is_known() { BATCH_BYTES } else { self.pipeline.most_held };
+        let most = if self.pipeline.all_is_known() { BATCH_BYTES } else { self.most_held };
         if self.pipeline.held.bytes() < most {
             return ControlFlow::Continue(());
         }

@@ -11,24 +11,12 @@ use super::memory::Memory;
 use crate::fields::Needs;
 use crate::model::Window;
 use crate::session::Session;
-use crate::source::{ActiveWalk, Instead, Watched};
+use crate::source::{ActiveWalk, Instead, OF_THE_SOCKET, Watched};
 
 /// With fewer sockets dumps cost little.
 const FEW: usize = 25_000;
 /// From one look that tells of all sockets to the next, in nanoseconds.
 const CHECK_NS: u64 = 30_000_000_000;
-
-/// What a filter may read of a socket if a walk that passes over sockets is to test it: what
-/// follows from the socket alone, and not from the time.
-const OF_THE_SOCKET: Needs = Needs::MEMINFO
-    .union(Needs::INFO)
-    .union(Needs::CONG)
-    .union(Needs::TOS)
-    .union(Needs::TCLASS)
-    .union(Needs::SKMEMINFO)
-    .union(Needs::NET_ADMIN)
-    .union(Needs::SERVICES)
-    .union(Needs::PARTS);
 
 /// Looks that pass over sockets.
 #[derive(Debug, Default)]
@@ -63,6 +51,7 @@ impl Active {
             && (memory.known.len() >= FEW || session.is_to_walk())
             && memory.latest.is_some()
             && netns == Some(self.netns)
+            // Nor may the time let through what was refused before.
             && filter.is_none_or(|needs| needs.minus(OF_THE_SOCKET) == Needs::NONE);
         if !may {
             self.forget();

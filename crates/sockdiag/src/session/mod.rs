@@ -387,7 +387,6 @@ impl Session {
             enricher: &mut self.enricher,
             sink,
             held: &mut self.held,
-            most_held: 0,
             order: &mut self.order,
             destroyer: self.destroyer.as_mut(),
             texts: TableSet::EMPTY,

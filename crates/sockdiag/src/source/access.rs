@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 
 use super::exchange::{Failure, open_failed};
 use super::walk::{Slot, Walker};
+use crate::notice::NoWalk;
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
 
@@ -122,9 +123,9 @@ impl Access {
         self.has_dumped
     }
 
-    /// Keeps that the kernel refused a walk, so that nobody tries again.
-    pub(super) fn keep_refused_walk(&mut self) {
-        self.has_refused_walk = true;
+    /// Keeps whether the kernel refused a walk, so that nobody tries again.
+    pub(super) fn keep_refusal(&mut self, why: &NoWalk) {
+        self.has_refused_walk |= matches!(why, NoWalk::Program(_) | NoWalk::Differs);
     }
 
     /// Whether it did.

@@ -101,10 +101,6 @@ impl Query {
 
 /// Another way to what a dump would bring.
 pub trait Instead: fmt::Debug + Send + Sync {
-    /// The records, each with the time in which it was read; `None` where only a dump
-    /// can tell.
-    fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>>;
-
     /// Hands the records to `take`, until that wants no more; `false`, with nothing
     /// handed over, where only a dump can tell.
     ///
@@ -115,11 +111,7 @@ pub trait Instead: fmt::Debug + Send + Sync {
         query: &Query,
         access: &mut Access,
         take: &mut dyn FnMut(&[u8], Window) -> ControlFlow<()>,
-    ) -> Result<bool, NoWalk> {
-        let Some(records) = self.ask(query, access) else { return Ok(false) };
-        let _ = records.iter().try_for_each(|(record, window)| take(record, *window));
-        Ok(true)
-    }
+    ) -> Result<bool, NoWalk>;
 }
 
 /// Where a message of this machine's kernel comes from.

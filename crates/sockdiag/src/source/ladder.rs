@@ -70,9 +70,7 @@ pub(super) fn dump(
             }
             Err(why) if run.rows > 0 && !run.takes_back() => return run.ended_early(why),
             Err(why) => {
-                if matches!(why, NoWalk::Program(_) | NoWalk::Differs) {
-                    run.access.keep_refused_walk();
-                }
+                run.access.keep_refusal(&why);
                 if sources.tells_refusal(&why) {
                     run.say(Notice::NotWalked { why });
                 }

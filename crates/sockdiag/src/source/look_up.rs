@@ -9,6 +9,7 @@
 //!
 //! Source: `inet_diag_req_v2` without `NLM_F_DUMP` (linux/inet_diag.h).
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sockdiag_wire::inet_diag::InetDiagMsg;
@@ -20,6 +21,7 @@ use super::contract::{Instead, Query};
 use super::request::{id_of, socket_of};
 use crate::ending::TIMER_TIME_WAIT;
 use crate::model::{Family, MessageKind, Socket, SourceKind, Table, Window};
+use crate::notice::NoWalk;
 use crate::sys::netlink::Netlink;
 
 /// Requests that are sent at once.  Their answers fit into the socket's buffer.
@@ -74,7 +76,7 @@ impl LookUps {
         self.found.load(Ordering::Relaxed)
     }
 
-    fn try_ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>> {
+    fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>> {
         let mut socket = access.socket().ok()?;
         let mut records = Vec::with_capacity(self.sockets.len());
         for part in self.sockets.chunks(AT_ONCE) {
@@ -178,9 +180,16 @@ pub(crate) fn closed_first(socket: &Socket<'_>, once_seen: bool, access: &mut Ac
 }
 
 impl Instead for LookUps {
-    fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>> {
-        let records = self.try_ask(query, access);
+    fn tell(
+        &self,
+        query: &Query,
+        access: &mut Access,
+        take: &mut dyn FnMut(&[u8], Window) -> ControlFlow<()>,
+    ) -> Result<bool, NoWalk> {
+        let records = self.ask(query, access);
         self.found.store(records.is_some(), Ordering::Relaxed);
-        records
+        let Some(records) = records else { return Ok(false) };
+        let _ = records.iter().try_for_each(|(record, window)| take(record, *window));
+        Ok(true)
     }
 }

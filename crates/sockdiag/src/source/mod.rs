@@ -47,7 +47,7 @@ use sockdiag_wire::ipproto::IPPROTO_TCP;
 
 use crate::filter::Pinned;
 use crate::model::{MessageKind, Table};
-use crate::notice::{NoWalk, Notice};
+use crate::notice::Notice;
 
 pub use access::Access;
 pub use contract::{
@@ -66,7 +66,7 @@ pub use replay::deficit;
 pub(crate) use sources::ports_listed;
 pub use sources::{Sources, Way};
 pub use summary::{Summary, summary, summary_in};
-pub(crate) use walk::{ActiveWalk, NO_BUCKET, Passage, Watched};
+pub(crate) use walk::{ActiveWalk, NO_BUCKET, OF_THE_SOCKET, Passage, Watched};
 
 /// Asks for the TCP socket of this identity that is bound to no interface;
 /// there is one answer, with number 0.
@@ -96,9 +96,7 @@ pub(crate) fn ahead(
     match is_chosen.and_then(|()| walk::ahead(query, inodes, access)) {
         Ok(shares) => shares,
         Err(why) => {
-            if matches!(why, NoWalk::Program(_) | NoWalk::Differs) {
-                access.keep_refused_walk();
-            }
+            access.keep_refusal(&why);
             if sources.tells_refusal(&why) {
                 notices(Notice::NotWalked { why });
             }

@@ -3,8 +3,6 @@
 //! Invariant: a socket counts as passed over only if it was there when its bucket was read
 //! last.
 
-use std::mem;
-
 use super::Memory;
 use crate::model::{Table, Window};
 use crate::observer::table::{Entry, PASSED_OVER, flag};
@@ -106,6 +104,6 @@ impl Memory {
         }
         passage.forget_told();
         self.passed.missed = changed.map(|_| missed);
-        self.passed.passage = Some(mem::take(&mut passage));
+        self.passed.passage = Some(passage);
     }
 }

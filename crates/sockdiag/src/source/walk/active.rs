@@ -14,13 +14,12 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sockdiag_wire::inet_diag::InetDiagMsg;
 
-use super::dump::{Run, Take, Walker, asked, can_tell, opened};
-use super::load::{Asked, Done, Refused, Scope, Table};
+use super::dump::{Run, Take, Walker, asked, can_tell, walker_for, wanted};
+use super::load::{Done, Refused, Scope, Table};
 use super::members::{COUNTED, Kind, Member, ROWS, Row};
 use super::message::Message;
 use super::pass::Wanted;
@@ -136,15 +135,6 @@ impl fmt::Debug for ActiveWalk {
 }
 
 impl Instead for ActiveWalk {
-    fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>> {
-        let mut all = Vec::new();
-        let told = self.tell(query, access, &mut |message, window| {
-            all.push((message.to_vec(), window));
-            ControlFlow::Continue(())
-        });
-        matches!(told, Ok(true)).then_some(all)
-    }
-
     fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Result<bool, NoWalk> {
         let mut state = self.state();
         state.passage = None;
@@ -228,16 +218,11 @@ impl State {
             walker
         } else {
             self.watch = None;
-            match access.walker().filter(|walker| walker.ask == ask) {
-                Some(walker) => walker,
-                None => Box::new(opened(ask)?),
-            }
+            walker_for(ask, access)?
         };
         let walker = self.walker.insert(walker);
-        let families = Families::of(query);
-        let wanted =
-            Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
-        if !wanted.tables().any(|(table, _)| table == Table::Established) {
+        let wanted = wanted(query, Families::of(query), Scope::Own);
+        if !wanted.tables().any(|asked| asked.table == Table::Established) {
             return Err(NoWalk::Asked("no connections").into());
         }
         let Some(watch) = &mut self.watch else {
@@ -277,16 +262,11 @@ fn first(
     access: &mut Access,
     take: &mut Take<'_>,
 ) -> Result<Option<Watch>, Failed> {
-    let Walker { walk, composer, ask } = walker;
-    let mut run = Run::with_a_check(query, access, take, *ask);
-    let mut message = Message::new();
-    let done = walk.pass(wanted, &mut |record, window| {
-        let composed = composer.compose(record, &mut message);
-        run.told(message.bytes(), composed, window)
-    });
+    let mut run = Run::with_a_check(query, access, take, walker.ask);
+    let done = walker.pass(wanted, &mut run);
     let has_delivered = run.has_delivered();
     match run.end(done) {
-        Ok(_) => Ok(Watch::new(walk, &watched.members()).ok()),
+        Ok(_) => Ok(Watch::new(&walker.walk, &watched.members()).ok()),
         Err(why) => Err(Failed { why, has_delivered }),
     }
 }
@@ -303,8 +283,8 @@ fn walked(
     let Walker { walk, composer, .. } = walker;
     let mut message = Message::new();
     let mut reading = Reading::default();
-    for (table, states) in wanted.tables() {
-        let asked = Asked { table, states, family: wanted.family(), scope: wanted.scope };
+    for asked in wanted.tables() {
+        let table = asked.table;
         if table == Table::Bound && !whole {
             // That takes longer than all the rest, and none of them moves anything.
             continue;

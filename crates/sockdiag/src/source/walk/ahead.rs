@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sockdiag_facts::sort::sort_by;
 
 use super::compose::{Ask, Composed};
-use super::dump::{Run, Slot, Take, Walker, asked, can_tell, opened};
-use super::load::{Asked, Done, Refused, Scope};
+use super::dump::{Run, Slot, Take, Walker, asked, can_tell, walker_for, wanted};
+use super::load::{Done, Refused, Scope};
 use super::members::{Member, Wants};
 use super::message::Message;
 use super::pass::Wanted;
@@ -146,11 +146,9 @@ impl Common {
         let Some(walker) = slot.as_deref_mut() else { return Err(NoWalk::Table) };
         let Walker { walk, composer, .. } = walker;
         let mut message = Message::new();
-        let wanted = Wanted { scope: Scope::All, ..self.wanted };
         // All programs, before the first record is handed on.
-        wanted.tables().try_for_each(|(table, _)| walk.prepare(table))?;
-        for (table, states) in wanted.tables() {
-            let asked = Asked { table, states, family: wanted.family(), scope: wanted.scope };
+        self.wanted.tables().try_for_each(|asked| walk.prepare(asked.table))?;
+        for asked in self.wanted.tables() {
             walk.steps(asked, &mut |record, window| {
                 let inode = record.get(Member::NamespaceInode);
                 // Neighbours are often of the same one.
@@ -222,16 +220,6 @@ impl fmt::Debug for Share {
 }
 
 impl Instead for Share {
-    fn ask(&self, query: &Query, access: &mut Access) -> Option<Vec<(Vec<u8>, Window)>> {
-        let mut all = Vec::new();
-        self.tell(query, access, &mut |message, window| {
-            all.push((message.to_vec(), window));
-            ControlFlow::Continue(())
-        })
-        .ok()?
-        .then_some(all)
-    }
-
     fn tell(&self, query: &Query, access: &mut Access, take: &mut Take<'_>) -> Result<bool, NoWalk> {
         let Some(due) = self.due() else { return Ok(false) };
         let common = &*self.common;
@@ -313,13 +301,8 @@ fn ahead_with(query: &Query, inodes: &[u64], access: &mut Access, most: usize) -
     can_tell(query)?;
     let mut ask = asked(query);
     ask.rest = ask.rest | Wants::NAMESPACE;
-    let mut walker = match access.walker() {
-        Some(walker) if walker.ask == ask => walker,
-        _ => Box::new(opened(ask)?),
-    };
-    let families = Families::of(query);
-    let wanted =
-        Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::All };
+    let mut walker = walker_for(ask, access)?;
+    let wanted = wanted(query, Families::of(query), Scope::All);
     let found = walker.namespaces(inodes)?;
     access.keep_walker(walker);
     let common = Common {

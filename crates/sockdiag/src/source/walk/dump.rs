@@ -88,15 +88,8 @@ pub(in crate::source) fn dump(
     can_tell(query)?;
     let ask = asked(query);
     let mut walker = taken(ask, access)?;
-    let Walker { walk, composer, .. } = &mut *walker;
-    let wanted =
-        Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope: Scope::Own };
     let mut run = Run::with_a_check(query, &mut *access, take, ask);
-    let mut message = Message::new();
-    let done = walk.pass(wanted, &mut |record, window| {
-        let composed = composer.compose(record, &mut message);
-        run.told(message.bytes(), composed, window)
-    });
+    let done = walker.pass(wanted(query, families, Scope::Own), &mut run);
     let result = run.end(done);
     access.keep_walker(walker);
     result
@@ -107,9 +100,34 @@ fn taken(ask: Ask, access: &mut Access) -> Result<Box<Walker>, NoWalk> {
     if !access.opener().is_where_we_are() {
         return Err(NoWalk::Namespace);
     }
+    walker_for(ask, access)
+}
+
+/// Likewise, wherever the sockets are.
+pub(super) fn walker_for(ask: Ask, access: &mut Access) -> Result<Box<Walker>, NoWalk> {
     match access.walker() {
         Some(walker) if walker.ask == ask => Ok(walker),
-        _ => Ok(Box::new(opened(ask)?)),
+        _ => {
+            let (walk, composer) = Walk::composing(ask)?;
+            Ok(Box::new(Walker { walk, composer, ask }))
+        }
+    }
+}
+
+/// What a pass for this query is to tell of.
+pub(super) fn wanted(query: &Query, families: Families, scope: Scope) -> Wanted {
+    Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope }
+}
+
+impl Walker {
+    /// Lets a run hand on every message of a pass.
+    pub(super) fn pass(&mut self, wanted: Wanted, run: &mut Run<'_, '_>) -> Result<Done, Refused> {
+        let Self { walk, composer, .. } = self;
+        let mut message = Message::new();
+        walk.pass(wanted, &mut |record, window| {
+            let composed = composer.compose(record, &mut message);
+            run.told(message.bytes(), composed, window)
+        })
     }
 }
 
@@ -173,22 +191,25 @@ pub(super) fn asked(query: &Query) -> Ask {
 }
 
 /// Needs of which it is known what is read of a row for them.
-const READ_BY_FIELDS: Needs = Needs::MEMINFO
-    .union(Needs::INFO)
+const READ_BY_FIELDS: Needs = OF_THE_SOCKET
     .union(Needs::VEGASINFO)
+    .union(Needs::HOSTS)
+    .union(Needs::INTERFACES)
+    .union(Needs::PORT_RANGE)
+    .union(Needs::PROCESSES)
+    .union(Needs::CLOCK)
+    .union(OF_OTHER_FAMILIES);
+
+/// Needs of what follows from a socket alone, and not from the time.
+pub(crate) const OF_THE_SOCKET: Needs = Needs::MEMINFO
+    .union(Needs::INFO)
     .union(Needs::CONG)
     .union(Needs::TOS)
     .union(Needs::TCLASS)
     .union(Needs::SKMEMINFO)
     .union(Needs::NET_ADMIN)
     .union(Needs::SERVICES)
-    .union(Needs::HOSTS)
-    .union(Needs::INTERFACES)
-    .union(Needs::PORT_RANGE)
-    .union(Needs::PROCESSES)
-    .union(Needs::PARTS)
-    .union(Needs::CLOCK)
-    .union(OF_OTHER_FAMILIES);
+    .union(Needs::PARTS);
 
 /// Needs of rows of other families, which are asked for in every listing.
 const OF_OTHER_FAMILIES: Needs = Needs::NETLINK_NAMES
@@ -201,11 +222,6 @@ const OF_OTHER_FAMILIES: Needs = Needs::NETLINK_NAMES
     .union(Needs::SMC_LGRINFO)
     .union(Needs::SMC_DMBINFO)
     .union(Needs::PACKET_MCLIST);
-
-pub(super) fn opened(ask: Ask) -> Result<Walker, NoWalk> {
-    let (walk, composer) = Walk::composing(ask)?;
-    Ok(Walker { walk, composer, ask })
-}
 
 /// Messages, and when they were read.
 type Messages = Vec<(Vec<u8>, Window)>;

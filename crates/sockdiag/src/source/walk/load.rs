@@ -181,18 +181,6 @@ impl Shared {
         }
     }
 
-    /// Lets a program make a step; the result of it.
-    ///
-    /// # Errors
-    /// Where the kernel does not run it, or the program finds no table.
-    pub(super) fn step(&self, program: &OwnedFd) -> Result<u32, Refused> {
-        match bpf::run(program.as_fd()) {
-            Ok(step::NOTHING) => Err(Refused::NoTable),
-            Ok(result) => Ok(result),
-            Err(error) => Err(Refused::Call(RUNNING, error)),
-        }
-    }
-
     /// What a step left, each of so many words.
     pub(super) fn left(&self, words: usize) -> impl Iterator<Item = &[AtomicU64]> {
         let all = self.0.longs().get(header::LENGTH..).unwrap_or_default();
@@ -286,7 +274,7 @@ impl Walk {
         };
         self.begin(Asked { table: Table::Established, states: 0, family: 0, scope: Scope::Own }, 0);
         self.shared.set(header::ROUNDS, room as u64 + 1);
-        let result = self.shared.step(&program)?;
+        let result = run(&program)?;
         self.nets = Some(program);
         if result != step::DONE {
             return Err(Refused::NoTable);
@@ -318,7 +306,7 @@ impl Walk {
             let bucket = self.shared.number(header::BUCKET);
             let program = self.bound.as_ref().filter(|_| is_bound).unwrap_or(&self.hash);
             let begin = clock::now_ns();
-            let result = self.shared.step(program)?;
+            let result = run(program)?;
             done.steps += 1;
             done.again = self.shared.number(header::AGAIN);
             let window = clock::since(begin);
@@ -409,6 +397,18 @@ impl Walk {
         self.shared.set(header::AGAIN, again);
         self.shared.set(header::ROUNDS, ROUNDS.max(room as u64 * 2));
         Ok(())
+    }
+}
+
+/// Lets a program make a step; the result of it.
+///
+/// # Errors
+/// Where the kernel does not run it, or the program finds no table.
+pub(super) fn run(program: &OwnedFd) -> Result<u32, Refused> {
+    match bpf::run(program.as_fd()) {
+        Ok(step::NOTHING) => Err(Refused::NoTable),
+        Ok(result) => Ok(result),
+        Err(error) => Err(Refused::Call(RUNNING, error)),
     }
 }
 

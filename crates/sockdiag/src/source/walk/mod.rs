@@ -37,6 +37,7 @@ mod tcp_info;
 
 pub(crate) use active::{ActiveWalk, NO_BUCKET, Passage, Watched};
 pub(super) use ahead::ahead;
+pub(crate) use dump::OF_THE_SOCKET;
 pub(super) use dump::{Slot, Walked, Walker, dump, prepare};
 pub(super) use plan::{pays, pays_for};
 

@@ -39,7 +39,7 @@ pub(super) type Take<'t> = dyn FnMut(Record<'_>, Window) -> ControlFlow<()> + 't
 
 impl Wanted {
     /// The number of the only family; 0 if both are wanted.
-    pub(super) fn family(self) -> u8 {
+    fn family(self) -> u8 {
         match (self.inet, self.inet6) {
             (true, false) => Family::Inet.number(),
             (false, true) => Family::Inet6.number(),
@@ -47,8 +47,8 @@ impl Wanted {
         }
     }
 
-    /// The tables to walk, each with the bits of the kernel's states to look for.
-    pub(super) fn tables(self) -> impl Iterator<Item = (Table, u32)> {
+    /// What each table is asked for that has to be walked.
+    pub(super) fn tables(self) -> impl Iterator<Item = Asked> {
         let none = !self.inet && !self.inet6;
         let bit = |state: State| 1_u32 << state as u8;
         let all = if none { 0 } else { self.states.bits() };
@@ -59,7 +59,8 @@ impl Wanted {
         let requests = if all & bit(State::SynRecv) == 0 { 0 } else { bit(State::NewSynRecv) };
         let rest = all & !bit(State::Listen) & !bit(State::BoundInactive) | requests;
         let tables = [(Table::Listening, listening), (Table::Bound, bound), (Table::Established, rest)];
-        tables.into_iter().filter(|(_, states)| *states != 0)
+        let asked = move |(table, states)| Asked { table, states, family: self.family(), scope: self.scope };
+        tables.into_iter().filter(|(_, states)| *states != 0).map(asked)
     }
 }
 
@@ -76,11 +77,9 @@ impl Walk {
         let mut done = Done::default();
         let mut aside = Aside { limit, ..Aside::default() };
         let both = wanted.inet && wanted.inet6;
-        let family = wanted.family();
         // All programs, before the first record is handed on.
-        wanted.tables().try_for_each(|(table, _)| self.prepare(table))?;
-        for (table, states) in wanted.tables() {
-            let asked = Asked { table, states, family, scope: wanted.scope };
+        wanted.tables().try_for_each(|asked| self.prepare(asked.table))?;
+        for asked in wanted.tables() {
             let first = self.steps(asked, &mut |record, window| {
                 if both && record.get(Member::Family) == u64::from(Family::Inet6.number()) {
                     aside.push(record, window);

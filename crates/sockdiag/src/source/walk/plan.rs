@@ -148,7 +148,7 @@ mod tests {
         let states = StateSet::only(State::Listen);
         assert!(matches!(pays(&Query { states, ..query.clone() }, access), Err(NoWalk::Dearer(_))));
         assert!(matches!(pays(&Query { table: Table::Udp, ..query.clone() }, access), Err(NoWalk::Asked(_))));
-        access.keep_refused_walk();
+        access.keep_refusal(&NoWalk::Differs);
         assert!(matches!(pays(&query, access), Err(NoWalk::Dearer(REFUSED))));
     }
 }

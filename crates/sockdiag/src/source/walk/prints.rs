@@ -30,7 +30,7 @@ use sockdiag_wire::bpf::Reg::{R0, R1, R2, R3, R4, R5};
 use sockdiag_wire::bpf::{Alu, Assembler, Cond, Reg, Width};
 
 use super::hash::{Beside, program_with};
-use super::load::{Asked, MOST_ROUNDS, ROUNDS, Refused, Shared, USUAL, Walk, loaded, record_of};
+use super::load::{self, Asked, MOST_ROUNDS, ROUNDS, Refused, Shared, USUAL, Walk, loaded, record_of};
 use super::members::{Kind, LONG, Member, RESTLESS};
 use super::pieces::{Group, HEADER, POINTER, Pieces, RECORD, Recipe, SOCK, at, header, step};
 use super::record::{Layout, Record};
@@ -375,7 +375,7 @@ impl Watch {
         loop {
             let bucket = self.shared.number(header::BUCKET);
             let begin = clock::now_ns();
-            let result = self.shared.step(&self.program)?;
+            let result = load::run(&self.program)?;
             let window = clock::since(begin);
             reading.steps.push((bucket as u32, window));
             if self.hand_on(layout, whole, window, &mut reading, take).is_break() {

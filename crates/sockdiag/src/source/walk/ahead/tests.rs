@@ -47,8 +47,14 @@ fn each_namespace_is_told_what_its_dump_would_tell() {
         let all = || held.iter().zip(&inodes);
         for ((_, (_, want)), inode) in all().chain(all().rev()) {
             let share = shares.iter().find(|(of, _)| of == inode).map(|(_, share)| share);
-            let got = share.and_then(|share| share.ask(&query(states), &mut home)).expect("a share");
-            let got: Vec<&[u8]> = got.iter().map(|(message, _)| message.as_slice()).collect();
+            let mut got: Vec<Vec<u8>> = Vec::new();
+            let mut take = |message: &[u8], _| {
+                got.push(message.to_vec());
+                ControlFlow::Continue(())
+            };
+            let told = share.expect("a share").tell(&query(states), &mut home, &mut take);
+            assert!(matches!(told, Ok(true)), "{most}: {told:?}");
+            let got: Vec<&[u8]> = got.iter().map(Vec::as_slice).collect();
             let want: Vec<&[u8]> = want.iter().map(Vec::as_slice).collect();
             assert_eq!(got.len(), want.len(), "{most} {inode} {inodes:?}");
             assert!(got == want, "{most}");
