@@ -5,14 +5,13 @@
 //! all sockets; its part is in the figure as it comes.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use sockdiag_testkit::Why;
 use sockdiag_testkit::holders::Holder;
 use sockdiag_testkit::measure;
 use sockdiag_testkit::netns::Namespace;
 
-use crate::over_time::{DUMP, Figure, median};
+use crate::over_time::{DUMP, Figure, command, median};
 
 /// Sockets of a hundred that are used in a second.
 const USED: u8 = 1;
@@ -41,11 +40,7 @@ pub(crate) fn figures(ss: &Path, sockdiag: &Path, sockets: u32, runs: u32) -> Re
     let namespace = Namespace::new()?;
     let holder = Holder::using(&namespace, sockets / 2, 0, USED)?;
     let sockets = 2 * u64::from(holder.connections());
-    let cost = |program: &Path, words: &str| {
-        let mut command: Command = namespace.command(program);
-        command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null());
-        measure::run(&mut command)
-    };
+    let cost = |program: &Path, words: &str| measure::run(&mut command(program, words, &namespace));
     let mut figures = Vec::new();
     for (name, words, [many, fewer]) in KINDS {
         let (mut frames, mut dumps) = (Vec::new(), Vec::new());

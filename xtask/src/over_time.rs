@@ -159,7 +159,7 @@ struct Tools {
 }
 
 /// A command in the namespace whose output nobody reads.
-fn command(program: &Path, words: &str, namespace: &Namespace) -> Command {
+pub(crate) fn command(program: &Path, words: &str, namespace: &Namespace) -> Command {
     let mut command = namespace.command(program);
     command.args(words.split(' ')).stdin(Stdio::null()).stdout(Stdio::null());
     command
