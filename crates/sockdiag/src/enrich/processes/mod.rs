@@ -12,6 +12,7 @@
 //! Source: proc_pid_fd(5), proc_pid_stat(5); order and choice as `ss` shows them.
 
 mod bpf;
+mod collect;
 mod index;
 mod missing;
 mod parse;
