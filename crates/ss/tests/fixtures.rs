@@ -226,6 +226,49 @@ fn lists(case: &Case) -> bool {
     case.status == 0 && !["summary", "summary-with-list", "events", "kill"].contains(&case.name.as_str())
 }
 
+/// A socket tells its own settings, an association everything else; neither tells zeros of
+/// what it does not know.
+#[test]
+fn sctp_sockets_and_associations_tell_what_is_theirs() {
+    let Some(flags) = unshare() else { skip!("no mount namespace for this user") };
+    let (root, player) = match prepared("fixtures-sctp") {
+        Ok(ready) => ready,
+        Err(why) => skip!("{why}"),
+    };
+    let validator = schema::of_lines();
+    let [mut sockets, mut associations] = [0, 0];
+    for case in cases(&root).iter().filter(|case| case.name == "sctp-everything") {
+        let with = |more: &[&str]| {
+            let args = ["--jsonl"].into_iter().chain(case.args.iter().map(String::as_str));
+            let args: Vec<String> = args.chain(more.iter().copied()).map(str::to_owned).collect();
+            case.play_with(&flags, &player, &args).stdout
+        };
+        let mut one_to_one = 0;
+        let out = with(&[]);
+        for socket in schema::lines(&validator, &out, &case.name) {
+            let Some(told) = socket["sctp"].as_object() else { continue };
+            // The zoo's one-to-many sockets; the others are one-to-one.
+            let port = socket["local"]["port"].as_u64().expect("a port");
+            let is_many = [7003, 17003, 18003].contains(&port);
+            if told.contains_key("tag") {
+                associations += 1;
+                assert!(told.contains_key("state") && told.contains_key("primary_cwnd"), "{socket}");
+                for own in ["type", "nodelay", "autoclose_s", "v4mapped"] {
+                    assert!(!told.contains_key(own), "{own}: {socket}");
+                }
+            } else {
+                sockets += 1;
+                one_to_one += usize::from(!is_many);
+                assert_eq!(told["type"], if is_many { 0 } else { 2 }, "{socket}");
+                assert!(!told.contains_key("state") && !told.contains_key("primary_cwnd"), "{socket}");
+            }
+        }
+        let asked = with(&["sctp.type = one-to-one"]);
+        assert_eq!(schema::lines(&validator, &asked, &case.name).len(), one_to_one);
+    }
+    assert!(sockets > 20 && associations > 20, "{sockets} sockets, {associations} associations");
+}
+
 #[test]
 fn recordings_as_json_fit_the_schema() {
     let Some(flags) = unshare() else { skip!("no mount namespace for this user") };

@@ -134,7 +134,7 @@ view! {
         s_v4mapped: u8 @ 358 = "sctpi_s_v4mapped";
         /// Whether parts of messages may be interleaved.
         s_frag_interleave: u8 @ 359 = "sctpi_s_frag_interleave";
-        /// Style of the socket: 0 one-to-many, 1 one-to-one, 2 one-to-one that accepts many.
+        /// Type of the socket: 0 one-to-many, 1 one-to-many with high bandwidth, 2 one-to-one.
         s_type: u32 @ 360 = "sctpi_s_type";
         /// Not used by the kernel yet.
         reserved3: u32 @ 364 = "__reserved3";

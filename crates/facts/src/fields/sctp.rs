@@ -29,9 +29,27 @@ fn info<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
     row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.sctp_info()
 }
 
+/// The same of an association, which has a tag.
+fn association<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
+    info(row).filter(|info| info.tag() != Some(0))
+}
+
+/// The same of a socket, without an association.
+fn endpoint<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
+    info(row).filter(|info| info.tag() == Some(0))
+}
+
+/// What an association tells.
 macro_rules! get {
     ($method:ident) => {
-        plain!(|r| info(r)?.$method())
+        plain!(|r| association(r)?.$method())
+    };
+}
+
+/// What a socket tells of its own settings.
+macro_rules! own {
+    ($method:ident) => {
+        plain!(|r| endpoint(r)?.$method())
     };
 }
 
@@ -86,7 +104,7 @@ pub(super) const SCTP: &[Field] = &[
         .text(Text::Custom(|out, r, _| put_tag(out, b" tag:", info(r).and_then(SctpInfo::tag)))),
     row(
         "sctp.state",
-        word!(states::SCTP_WORDS, |r| Some(states::sctp_text(info(r)?.state()?))),
+        word!(states::SCTP_WORDS, |r| Some(states::sctp_text(association(r)?.state()?))),
         "State of the association.",
         "sctpi_state",
     )
@@ -166,7 +184,7 @@ pub(super) const SCTP: &[Field] = &[
     ),
     shown(
         "sctp.autoclose_s",
-        get!(s_autoclose_s),
+        own!(s_autoclose_s),
         "Idle time after which an association closes.",
         "sctpi_s_autoclose",
         "autoclose",
@@ -175,14 +193,14 @@ pub(super) const SCTP: &[Field] = &[
     .unlimited(0),
     shown(
         "sctp.adaptation_ind",
-        get!(s_adaptation_ind),
+        own!(s_adaptation_ind),
         "Adaptation layer indication to be sent.",
         "sctpi_s_adaptation_ind",
         "adapind",
     ),
     shown(
         "sctp.pd_point",
-        get!(s_pd_point),
+        own!(s_pd_point),
         "Size at which a message is delivered in parts.",
         "sctpi_s_pd_point",
         "pdpoint",
@@ -191,7 +209,7 @@ pub(super) const SCTP: &[Field] = &[
     .size(),
     shown(
         "sctp.nodelay",
-        get!(s_nodelay),
+        own!(s_nodelay),
         "Whether small chunks are sent at once (1 or 0).",
         "sctpi_s_nodelay",
         "nodelay",
@@ -199,7 +217,7 @@ pub(super) const SCTP: &[Field] = &[
     .words(FALSE_TRUE),
     shown(
         "sctp.disable_fragments",
-        get!(s_disable_fragments),
+        own!(s_disable_fragments),
         "Whether messages are never split (1 or 0).",
         "sctpi_s_disable_fragments",
         "nofrag",
@@ -207,7 +225,7 @@ pub(super) const SCTP: &[Field] = &[
     .words(FALSE_TRUE),
     shown(
         "sctp.v4mapped",
-        get!(s_v4mapped),
+        own!(s_v4mapped),
         "Whether IPv4 addresses are shown as IPv6 ones (1 or 0).",
         "sctpi_s_v4mapped",
         "v4mapped",
@@ -215,7 +233,7 @@ pub(super) const SCTP: &[Field] = &[
     .words(FALSE_TRUE),
     shown(
         "sctp.frag_interleave",
-        get!(s_frag_interleave),
+        own!(s_frag_interleave),
         "Whether parts of messages may be interleaved, and how freely.",
         "sctpi_s_frag_interleave",
         "fraginl",
@@ -329,8 +347,8 @@ pub(super) const SCTP: &[Field] = &[
         .gauge(Unit::Count),
     row(
         "sctp.type",
-        get!(s_type),
-        "Style of the socket: one to many as UDP, or one to one as TCP.",
+        own!(s_type),
+        "Type of the socket: one to many as UDP, or one to one as TCP.",
         "sctpi_s_type",
     )
     .words(TYPES),
@@ -345,9 +363,9 @@ const PATH_STATES: &[Word] = &[
     Word::new(SCTP_UNKNOWN, "unknown"),
 ];
 
-/// Styles of sockets (`enum sctp_socket_type` of the kernel's sctp/constants.h).
+/// Types of sockets (`enum sctp_socket_type` of the kernel's net/sctp/structs.h).
 const TYPES: &[Word] =
-    &[Word::new(0, "udp|one-to-many"), Word::new(1, "tcp|one-to-one"), Word::new(2, "udp-high-bandwidth")];
+    &[Word::new(0, "udp|one-to-many"), Word::new(1, "udp-high-bandwidth"), Word::new(2, "tcp|one-to-one")];
 
 /// The addresses of one end; one of an unknown family is `None`.
 fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {
