@@ -218,17 +218,21 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     addresses[..2].copy_from_slice(&2_u16.to_ne_bytes());
     let mut info = vec![3; 400];
     info[168..170].copy_from_slice(&2_u16.to_ne_bytes());
+    // A socket's own settings come without a tag, everything else with one.
+    let mut settings = info.clone();
+    settings[..4].fill(0);
     let sctp = Msg::v4().with(attr::INFO, info).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
+    let sctp_socket = Msg::v4().with(attr::INFO, settings).with(attr::LOCALS, addresses);
     let mptcp = Msg::v4().with(attr::INFO, [3; 96]);
     let none = [replies::done(0)];
     let whole = |rows: Vec<u8>| [rows, replies::done(0)];
-    let inet = |protocol, msg: Msg| {
-        Talk::new().links(&links).inet(2, protocol, &whole(msg.to_bytes())).inet(10, protocol, &none)
+    let inet = |protocol, rows: Vec<u8>| {
+        Talk::new().links(&links).inet(2, protocol, &whole(rows)).inet(10, protocol, &none)
     };
     let of = |family, rows: Vec<u8>| Talk::new().links(&links).sockets(family, &whole(rows));
     let talks = [
-        ("sctp", "-S", inet(132, sctp)),
-        ("mptcp", "-M", inet(6, mptcp)),
+        ("sctp", "-S", inet(132, [sctp_socket.to_bytes(), sctp.to_bytes()].concat())),
+        ("mptcp", "-M", inet(6, mptcp.to_bytes())),
         ("vsock", "--vsock", of(40, replies::vsocks())),
         ("xdp", "--xdp", of(44, replies::xdps())),
         ("smc", "--smc", of(43, replies::smcs())),
