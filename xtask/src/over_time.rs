@@ -344,7 +344,7 @@ impl Tools {
 fn quiet(mut command: Command) -> Result<(Cost, u64), Why> {
     let failed = |error: std::io::Error| Why::new(format!("running sockdiag: {error}"));
     let (mut reader, writer) = std::io::pipe().map_err(failed)?;
-    // What `wait` says when its time is up goes to the standard error.
+    // `wait` reports on standard error that its time is up; that is expected, so it is discarded.
     if command.get_args().next().is_some_and(|word| word == "wait") {
         command.stderr(Stdio::null());
     } else {

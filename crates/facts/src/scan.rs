@@ -26,7 +26,7 @@ pub fn int(text: &[u8]) -> Option<i32> {
 pub fn unsigned(text: &[u8]) -> Option<u32> {
     let (negative, digits) = sign(blanks(text));
     let (magnitude, _) = magnitude(digits)?;
-    // What does not fit into 64 bits is the largest number, sign or not.
+    // A number that overflows 64 bits becomes the largest one, even after a minus sign.
     let value = if negative && magnitude != u64::MAX { magnitude.wrapping_neg() } else { magnitude };
     Some(value as u32)
 }

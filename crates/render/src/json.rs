@@ -125,7 +125,7 @@ pub struct Json<'w> {
 }
 
 impl<'w> Json<'w> {
-    /// A listing of what `catalog` knows with these groups; begins the document.
+    /// Begins a document of the fields in `catalog`, with these groups.
     ///
     /// # Errors
     /// When writing to the output fails.

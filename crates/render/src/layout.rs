@@ -134,7 +134,7 @@ impl Layout {
     ///
     /// The result does not depend on `length` but through branches that are
     /// predicted, so the processor need not wait for the length to go on.
-    // A row has eight of these, and the compiler would call them.
+    // It runs eight times for each row, and the compiler does not inline it by itself.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn pad(&self, column: usize, line: &mut Vec<u8>, start: usize, length: usize) -> usize {

@@ -63,7 +63,7 @@ pub struct SsText<'w> {
 }
 
 impl<'w> SsText<'w> {
-    /// A listing of what `catalog` knows; writes the header unless told not to.
+    /// Begins a listing of the fields in `catalog`; writes the header unless `look` turns it off.
     pub fn new(catalog: &Catalog, look: Look, out: Out<'w>) -> io::Result<Self> {
         let mut enabled = [true; COLUMNS];
         enabled[Column::Netns as usize] = look.netns;

@@ -150,7 +150,7 @@ impl<'w> Window<'w> {
 
     /// Ends the current token and goes to the next printed column; the last
     /// one is ended by the next row.
-    // A row has eight of these, and the compiler would call them.
+    // It runs eight times for each row, and the compiler does not inline it by itself.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn end_token(&mut self) {

@@ -267,7 +267,8 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
             }
         }
         _ => {
-            // Show its stored values, for an earlier look or until the next one.
+            // The values that were stored with the snapshot: it may be an old one, and of the latest the
+            // details come with the next look.
             for (column, choice) in shot.columns().iter().enumerate() {
                 let mut text = Vec::new();
                 if row.is_some_and(|row| shot.put(&mut text, row, column)) {

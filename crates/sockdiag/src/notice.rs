@@ -255,7 +255,10 @@ impl fmt::Display for Notice {
             }
             Self::Deficit { bytes, attr_len } => {
                 let left = Counted(bytes.unsigned_abs(), "byte");
-                write!(f, "attributes end in {left} that form none (claimed length: {attr_len})")
+                write!(
+                    f,
+                    "{left} behind the last attribute cannot be an attribute (claimed length: {attr_len})"
+                )
             }
             Self::RecordingOpen { errno } => write!(f, "cannot open the recording: {}", errno_text(*errno)),
             Self::RecordingEof => f.write_str("the recording ends early"),

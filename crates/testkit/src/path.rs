@@ -245,7 +245,7 @@ impl Carrier {
         }
     }
 
-    /// Hands a packet over; a namespace that takes no more loses it.
+    /// Writes a packet to one end; if the end's queue is full, the packet is dropped.
     fn arrive(&mut self, to: usize, packet: &[u8]) {
         let _ = self.ends[to].write(packet);
     }

@@ -170,7 +170,7 @@ impl InetDiagReq {
 }
 
 /// Appends the attribute that asks for the values of these BPF maps, each an
-/// open file descriptor; none asks for all maps.
+/// open file descriptor; without any, all maps are asked for.
 pub fn put_storages(out: &mut Vec<u8>, maps: impl IntoIterator<Item = i32>) {
     let mut wanted = Vec::new();
     for fd in maps {

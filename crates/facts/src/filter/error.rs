@@ -220,8 +220,7 @@ pub enum CgroupError {
         /// The error number.
         errno: i32,
     },
-    /// What the system gives is not the size of a cgroup id: the path leads to
-    /// something else.
+    /// The file handle of the path is not as long as a cgroup id, so the path is no cgroup.
     IdSize,
     /// No cgroup2 file system is mounted.
     NotMounted,

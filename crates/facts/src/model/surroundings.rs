@@ -88,7 +88,7 @@ impl Named {
         self.text.get(..self.bare).unwrap_or_default()
     }
 
-    /// The mark; empty where the name is as good as root's.
+    /// The mark behind the name; empty where the name can be trusted as one that root gave.
     pub fn mark(&self) -> &[u8] {
         self.text.get(self.bare..).unwrap_or_default()
     }

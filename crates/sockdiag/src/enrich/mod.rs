@@ -146,8 +146,8 @@ pub(crate) struct Enricher {
     numeric: bool,
     /// Whether command lines are wanted, not only the names of owners.
     commands: bool,
-    /// Whether the SCTP socket prepared last is an association, as the quirks
-    /// have it.
+    /// Whether the SCTP socket prepared last is an association, by the test of the program's
+    /// [`Quirks`].
     association: bool,
     /// Inode of the inet socket prepared last; 0 none.
     inode: u32,

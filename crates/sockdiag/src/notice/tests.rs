@@ -63,7 +63,7 @@ fn sentences_count_right_and_quote_safely() {
         (Notice::Deficit { bytes: -68, attr_len: 0 }, "a reply ends 68 bytes before its attributes begin"),
         (
             Notice::Deficit { bytes: 1, attr_len: 9 },
-            "attributes end in 1 byte that form none (claimed length: 9)",
+            "1 byte behind the last attribute cannot be an attribute (claimed length: 9)",
         ),
         (
             Notice::Explained { text: b"No \x1btable\xff".to_vec() },

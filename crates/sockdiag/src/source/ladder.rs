@@ -208,7 +208,7 @@ impl<'q, 'v> Run<'q, 'v> {
         self.conclude(result)
     }
 
-    /// What stands in for a dump, if it can tell.
+    /// Asks what stands in for a dump; `false` if there is nothing, or if only a dump can tell.
     fn instead(&mut self) -> Result<bool, NoWalk> {
         let Self { query, access, visit, rows, .. } = self;
         let Some(instead) = &query.instead else { return Ok(false) };

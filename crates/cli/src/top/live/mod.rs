@@ -83,7 +83,7 @@ pub(super) fn args() -> [Arg; 3] {
     [
         Arg::new("batch")
             .long("batch")
-            .help("Write frames even on a terminal, as in a pipe")
+            .help("Print one frame after the other even on a terminal, as into a pipe")
             .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
         Arg::new("theme")

@@ -113,7 +113,7 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
         if let Some((task_source, found_source)) = sources.get_mut(number) {
             let first = whole.tasks.len() as u32;
             whole.tasks.extend(task_source.take(tasks));
-            // A task's index counts from its process's first until here.
+            // Until now `task` counted from the first task of its process; now it counts in the whole scan.
             whole
                 .found
                 .extend(found_source.take(found).map(|one| Found::new(one.inode, first + one.task, one.fd)));
