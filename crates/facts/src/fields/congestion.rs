@@ -8,6 +8,8 @@
 
 #![allow(clippy::cast_precision_loss, reason = "kernel integers are narrow; each cast is meant")]
 
+use sockdiag_wire::ipproto::IPPROTO_SCTP;
+
 use super::{Field, Groups, Needs, Read, Style, Text, Unit, plain, text};
 use crate::model::Row;
 use crate::model::words::FALSE_TRUE;
@@ -26,7 +28,11 @@ macro_rules! of {
 /// The name of the algorithm.
 pub(super) const NAME: Field = Field::new(
     "tcp.congestion",
-    text!(|r| r.socket.attrs()?.congestion().filter(|name| !name.is_empty())),
+    // The kernel says "reno" of every SCTP association.
+    text!(|r| {
+        let attrs = r.socket.attrs().filter(|_| r.socket.protocol != IPPROTO_SCTP)?;
+        attrs.congestion().filter(|name| !name.is_empty())
+    }),
     "Congestion control algorithm.",
     "INET_DIAG_CONG",
 )

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::model::words::FALSE_TRUE;
 use crate::model::{Addr, Row, states};
-use crate::number::put_hex;
+use crate::number::{put_hex, put_signed};
 
 /// `sctp_info`, where the reply carries one and the protocol gives the
 /// attribute that meaning.
@@ -46,22 +46,23 @@ macro_rules! get {
     };
 }
 
-/// What a socket tells of its own settings.
-macro_rules! own {
-    ($method:ident) => {
-        plain!(|r| endpoint(r)?.$method())
+/// A row that is printed as a signed number unless it is zero, of whatever record has it.
+macro_rules! shown {
+    ($name:literal, $of:ident.$method:ident, $doc:literal, $source:literal, $token:literal) => {
+        row($name, plain!(|r| $of(r)?.$method()), $doc, $source).shape(concat!($token, ":N")).text(
+            Text::Custom(|out, r, _| {
+                put_shown(out, concat!(" ", $token, ":"), info(r).and_then(SctpInfo::$method));
+            }),
+        )
     };
 }
 
-/// A row that is printed as a signed number unless it is zero.
-const fn shown(
-    name: &'static str,
-    read: Read,
-    doc: &'static str,
-    source: &'static str,
-    token: &'static str,
-) -> Field {
-    row(name, read, doc, source).text(Text::NonzeroSigned(token))
+/// The text of such a row.
+fn put_shown(out: &mut Vec<u8>, name: &str, value: Option<impl Into<u32>>) {
+    if let Some(value) = value.map(Into::into).filter(|value| *value != 0) {
+        out.extend(name.as_bytes());
+        put_signed(out, value);
+    }
 }
 
 /// A counter that `ss` does not print.
@@ -116,127 +117,139 @@ pub(super) const SCTP: &[Field] = &[
             out.extend_from_slice(states::sctp_text(state).as_bytes());
         }
     })),
-    shown("sctp.rwnd", get!(rwnd), "Receive window of this end.", "sctpi_rwnd", "rwnd")
+    shown!("sctp.rwnd", association.rwnd, "Receive window of this end.", "sctpi_rwnd", "rwnd")
         .gauge(Unit::Bytes)
         .level(),
-    shown(
+    shown!(
         "sctp.unackdata",
-        get!(unackdata),
+        association.unackdata,
         "Chunks sent and not acknowledged.",
         "sctpi_unackdata",
-        "unackdata",
+        "unackdata"
     )
     .gauge(Unit::Packets),
-    shown("sctp.penddata", get!(penddata), "Chunks received and unread.", "sctpi_penddata", "penddata")
-        .gauge(Unit::Packets),
-    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms")
+    shown!(
+        "sctp.penddata",
+        association.penddata,
+        "Chunks received and unread.",
+        "sctpi_penddata",
+        "penddata"
+    )
+    .gauge(Unit::Packets),
+    shown!("sctp.instrms", association.instrms, "Streams in.", "sctpi_instrms", "instrms")
         .gauge(Unit::Count)
         .level(),
-    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms")
+    shown!("sctp.outstrms", association.outstrms, "Streams out.", "sctpi_outstrms", "outstrms")
         .gauge(Unit::Count)
         .level(),
-    shown("sctp.inqueue", get!(inqueue), "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
+    shown!("sctp.inqueue", association.inqueue, "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
         .gauge(Unit::Packets),
-    shown("sctp.outqueue", get!(outqueue), "Chunks in the send queue.", "sctpi_outqueue", "outqueue")
+    shown!("sctp.outqueue", association.outqueue, "Chunks in the send queue.", "sctpi_outqueue", "outqueue")
         .gauge(Unit::Packets),
-    shown(
+    shown!(
         "sctp.overall_error",
-        get!(overall_error),
+        association.overall_error,
         "Errors in a row on all paths.",
         "sctpi_overall_error",
-        "overerr",
+        "overerr"
     )
     .gauge(Unit::Count),
-    shown(
+    shown!(
         "sctp.max_burst",
-        get!(max_burst),
+        association.max_burst,
         "Most packets sent in one burst.",
         "sctpi_max_burst",
-        "maxburst",
+        "maxburst"
     )
     .gauge(Unit::Packets)
     .size(),
-    shown("sctp.maxseg", get!(maxseg), "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
+    shown!("sctp.maxseg", association.maxseg, "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
         .gauge(Unit::Bytes)
         .size(),
-    shown("sctp.peer_rwnd", get!(peer_rwnd), "Receive window of the peer.", "sctpi_peer_rwnd", "prwnd")
-        .gauge(Unit::Bytes)
-        .level(),
+    shown!(
+        "sctp.peer_rwnd",
+        association.peer_rwnd,
+        "Receive window of the peer.",
+        "sctpi_peer_rwnd",
+        "prwnd"
+    )
+    .gauge(Unit::Bytes)
+    .level(),
     row("sctp.peer_tag", get!(peer_tag), "Verification tag of the peer.", "sctpi_peer_tag")
         .none(0)
         .spelled(&Spelling::Hex)
         .shape("ptag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" ptag:", info(r).and_then(SctpInfo::peer_tag)))),
-    shown(
+    shown!(
         "sctp.peer_capable",
-        get!(peer_capable),
+        association.peer_capable,
         "What the peer supports, a bit each.",
         "sctpi_peer_capable",
-        "pcapable",
+        "pcapable"
     )
     .flags(&[]),
-    shown(
+    shown!(
         "sctp.peer_sack",
-        get!(peer_sack),
+        association.peer_sack,
         "Whether the next packet has to be acknowledged (bit 0), and more of the kernel's own.",
         "sctpi_peer_sack",
-        "psack",
+        "psack"
     ),
-    shown(
+    shown!(
         "sctp.autoclose_s",
-        own!(s_autoclose_s),
+        endpoint.s_autoclose_s,
         "Idle time after which an association closes.",
         "sctpi_s_autoclose",
-        "autoclose",
+        "autoclose"
     )
     .gauge(Unit::Seconds)
     .unlimited(0),
-    shown(
+    shown!(
         "sctp.adaptation_ind",
-        own!(s_adaptation_ind),
+        endpoint.s_adaptation_ind,
         "Adaptation layer indication to be sent.",
         "sctpi_s_adaptation_ind",
-        "adapind",
+        "adapind"
     ),
-    shown(
+    shown!(
         "sctp.pd_point",
-        own!(s_pd_point),
+        endpoint.s_pd_point,
         "Size at which a message is delivered in parts.",
         "sctpi_s_pd_point",
-        "pdpoint",
+        "pdpoint"
     )
     .gauge(Unit::Bytes)
     .size(),
-    shown(
+    shown!(
         "sctp.nodelay",
-        own!(s_nodelay),
+        endpoint.s_nodelay,
         "Whether small chunks are sent at once (1 or 0).",
         "sctpi_s_nodelay",
-        "nodelay",
+        "nodelay"
     )
     .words(FALSE_TRUE),
-    shown(
+    shown!(
         "sctp.disable_fragments",
-        own!(s_disable_fragments),
+        endpoint.s_disable_fragments,
         "Whether messages are never split (1 or 0).",
         "sctpi_s_disable_fragments",
-        "nofrag",
+        "nofrag"
     )
     .words(FALSE_TRUE),
-    shown(
+    shown!(
         "sctp.v4mapped",
-        own!(s_v4mapped),
+        endpoint.s_v4mapped,
         "Whether IPv4 addresses are shown as IPv6 ones (1 or 0).",
         "sctpi_s_v4mapped",
-        "v4mapped",
+        "v4mapped"
     )
     .words(FALSE_TRUE),
-    shown(
+    shown!(
         "sctp.frag_interleave",
-        own!(s_frag_interleave),
+        endpoint.s_frag_interleave,
         "Whether parts of messages may be interleaved, and how freely.",
         "sctpi_s_frag_interleave",
-        "fraginl",
+        "fraginl"
     ),
     row(
         "sctp.fragmentation_point",
@@ -347,7 +360,7 @@ pub(super) const SCTP: &[Field] = &[
         .gauge(Unit::Count),
     row(
         "sctp.type",
-        own!(s_type),
+        plain!(|r| endpoint(r)?.s_type()),
         "Type of the socket: one to many as UDP, or one to one as TCP.",
         "sctpi_s_type",
     )
