@@ -32,6 +32,7 @@ use sockdiag_wire::btf::Btf;
 
 use super::collect::Holders;
 use super::program::{self, LICENSE, RECORD, Record};
+use super::sieve::{self, Sieve};
 use super::{Refusal, Scan, Strategy, Threads, Wanted, tables};
 use crate::sys::bpf::{self, LoadError};
 use crate::sys::bpf_value::SharedValue;
@@ -46,6 +47,8 @@ const BUFFER: usize = 64 << 10;
 /// To check and translate the program that reads tables takes the kernel as long
 /// as to run the other for so many open files.
 const FEW: u64 = 3000;
+/// A program that is kept has room for so many words of the sieve at least, 64 sockets each.
+const KEPT_ROOM: usize = 1 << 12;
 
 /// The kernel's iterators over tasks or open files.
 pub(super) struct Iterated {
@@ -79,13 +82,8 @@ impl Strategy for Iterated {
             None => {}
         }
         sees_all_tasks()?;
-        let inodes = match wanted {
-            // A program that is kept has to do for other sockets, too.
-            Wanted::These(inodes) if !self.polls_again => Some(inodes),
-            _ => None,
-        };
         let reads_tables = self.polls_again || has_many_files();
-        let mut loaded = Loaded::new(self.threads, inodes, reads_tables);
+        let mut loaded = Loaded::new(self.threads, wanted, self.polls_again, reads_tables);
         let scan = match &mut loaded {
             Ok(loaded) => loaded.scan(wanted),
             Err(refusal) => Err(refusal.clone()),
@@ -117,21 +115,26 @@ enum Records {
 }
 
 impl Loaded {
-    /// Loads and links a program, that which reads tables if it may.  If there
-    /// are but a few `inodes`, every pass tells of these alone.
-    fn new(threads: Threads, inodes: Option<&[u32]>, reads_tables: bool) -> Result<Self, Refusal> {
+    /// Loads and links a program, that which reads tables if it may.  One that is kept
+    /// does for other sockets than those that are wanted now.
+    fn new(threads: Threads, wanted: Wanted<'_>, is_kept: bool, reads_tables: bool) -> Result<Self, Refusal> {
         if !wire::SUPPORTED {
             return Err(Refusal::Target);
         }
         let types = KernelTypes::open().map_err(|_| Refusal::NoTypes)?;
         let btf = Btf::new(types.bytes()).ok_or(Refusal::NoTypes)?;
+        let of_files = || {
+            let inodes = match wanted {
+                Wanted::These(inodes) if !is_kept => Some(inodes),
+                _ => None,
+            };
+            Self::of_files(btf, threads, inodes)
+        };
         if !reads_tables {
-            return Self::of_files(btf, threads, inodes);
+            return of_files();
         }
-        Self::of_tables(btf, threads, inodes).or_else(|refusal| {
-            let loaded = Self::of_files(btf, threads, inodes)?;
-            Ok(loaded.instead_of(refusal))
-        })
+        let room = sieve::length(wanted).max(if is_kept { KEPT_ROOM } else { 1 });
+        Self::of_tables(btf, threads, room).or_else(|refusal| Ok(of_files()?.instead_of(refusal)))
     }
 
     /// Remembers the verifier's words about a quicker program.
@@ -144,18 +147,19 @@ impl Loaded {
         Self { refused, ..self }
     }
 
-    /// With the program that reads tables.
-    fn of_tables(btf: Btf<'_>, threads: Threads, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
+    /// With the program that reads tables, and room for so many words of the sieve.
+    fn of_tables(btf: Btf<'_>, threads: Threads, room: usize) -> Result<Self, Refusal> {
         let members = tables::Members::find(btf).map_err(Refusal::Types)?;
-        let shared =
-            SharedValue::new(NAME, tables::WORDS).map_err(|error| Refusal::Call("sharing memory", error))?;
+        let shared = SharedValue::new(NAME, tables::words(room))
+            .map_err(|error| Refusal::Call("sharing memory", error))?;
         let map = shared.map().as_raw_fd();
-        let insns = tables::program(&members, map, threads != Threads::First, inodes);
+        let insns = tables::program(&members, map, threads != Threads::First, room);
         let link = linked(members.target, insns)?;
         Ok(Self { threads, link, records: Records::Tables(shared), refused: None })
     }
 
-    /// With the program for every open file.
+    /// With the program for every open file.  If there are but a few `inodes`, every pass
+    /// tells of these alone.
     fn of_files(btf: Btf<'_>, threads: Threads, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
         let members = program::Members::find(btf).map_err(Refusal::Types)?;
         let insns = program::program(&members, threads != Threads::First, inodes);
@@ -168,7 +172,12 @@ impl Loaded {
         let pass =
             bpf::start_iterator(self.link.as_fd()).map_err(|error| Refusal::Call("starting", error))?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
-        let mut holders = Holders::new(wanted, own_pid)?;
+        let sieve = match self.records {
+            // The kernel's program has it.
+            Records::Tables(_) => Sieve::open(),
+            Records::Files(_) => Sieve::of(wanted),
+        };
+        let mut holders = Holders::new(wanted, sieve, own_pid)?;
         let mut nothing = [0];
         let (shared, buffer) = match &mut self.records {
             // The results are in the shared tables; reading the iterator only returns end of file.
@@ -176,7 +185,7 @@ impl Loaded {
             Records::Files(buffer) => (None, &mut buffer[..]),
         };
         if let Some(shared) = shared {
-            tables::begin(shared.words());
+            tables::begin(shared, wanted);
         }
         loop {
             let length = match read(&pass, &mut *buffer) {
@@ -298,7 +307,8 @@ mod tests {
         let types = KernelTypes::open().map_err(|_| refused(Refusal::NoTypes)).ok()?;
         let btf = Btf::new(types.bytes())?;
         let files = Loaded::of_files(btf, threads, inodes).map_err(refused).ok()?;
-        let tables = match Loaded::of_tables(btf, threads, inodes) {
+        let room = sieve::length(inodes.map_or(Wanted::All, Wanted::These));
+        let tables = match Loaded::of_tables(btf, threads, room) {
             Ok(loaded) => loaded,
             Err(Refusal::Types(why)) => {
                 // A kernel before 6.4; what stands in for it is looked at twice.

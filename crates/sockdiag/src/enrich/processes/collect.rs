@@ -42,12 +42,12 @@ pub(super) struct Holders<'w> {
 }
 
 impl<'w> Holders<'w> {
-    /// Of these sockets, for the process with this number.
+    /// Of these sockets, which pass this sieve, for the process with this number.
     ///
     /// # Errors
     /// Without /proc.
-    pub(super) fn new(wanted: Wanted<'w>, own_pid: i32) -> Result<Self, Refusal> {
-        let (sieve, root) = (Sieve::of(wanted), proc_root()?);
+    pub(super) fn new(wanted: Wanted<'w>, sieve: Sieve, own_pid: i32) -> Result<Self, Refusal> {
+        let root = proc_root()?;
         Ok(Self { wanted, sieve, own_pid, root, scan: Scan::default(), runs: Vec::new() })
     }
 
@@ -200,7 +200,7 @@ mod tests {
         child.wait().expect("our child");
         for threads in [false, true] {
             // As if we were another process.
-            let mut holders = Holders::new(Wanted::All, -1).expect("/proc");
+            let mut holders = Holders::new(Wanted::All, Sieve::open(), -1).expect("/proc");
             for (pid, fd, inode) in [(gone, 3, 7), (gone, 4, 8), (own, 3, 7), (own, 5, 9), (gone, 9, 0)] {
                 holders.take(Record { pid, tid: pid, fd, inode });
             }

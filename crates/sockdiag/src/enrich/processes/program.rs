@@ -173,7 +173,7 @@ pub(super) fn program(
 
 /// Goes on at `write` if the inode is wanted.  Returns whether any is picked out
 /// at all: if there are many, all are.
-pub(super) fn pick(a: &mut Assembler, inode: Reg, wanted: Option<&[u32]>, write: Label) -> bool {
+fn pick(a: &mut Assembler, inode: Reg, wanted: Option<&[u32]>, write: Label) -> bool {
     let Some(wanted) = wanted.filter(|wanted| (1..=COMPARED).contains(&wanted.len())) else { return false };
     for one in wanted {
         a.jump_if32(inode, Cond::Eq, *one as i32, write);

@@ -6,7 +6,7 @@
 //! and given back, a call of the program and a record copied three times; here
 //! it costs a few loads.  Records have the form of the other program's
 //! ([`program`]) and lie in memory that this process maps.  A run ends when
-//! that is full or when it has looked at [`MOST`] descriptors; the iterator
+//! that is full or when it has had [`MOST`] rounds; the iterator
 //! then answers `EAGAIN` and begins the next read with the same task, which
 //! goes on at the descriptor that was to come.
 //!
@@ -40,18 +40,25 @@ use sockdiag_wire::bpf::{
 use sockdiag_wire::btf::Btf;
 
 use super::program::{self, Record};
+use super::sieve;
+use crate::sys::bpf_value::SharedValue;
 
 /// The number of records that fit.
 pub(super) const ROOM: usize = 4096;
-/// A run looks at this many descriptors at most, which takes a millisecond or two.
-const MOST: i32 = 16 << 10;
-/// Numbers of four bytes before the records: how many records there are, and
-/// the thread whose table is being read with the descriptor that is to come.
-const HEADER: usize = 4;
+/// A run has this many rounds at most, each of one descriptor or of [`BATCH`], which
+/// takes two milliseconds at most.
+const MOST: i32 = 8 << 10;
+/// As many open descriptors in a row are looked at in one round: what waits for memory
+/// then waits for all of them at once.
+const BATCH: i32 = 8;
+/// Numbers of four bytes before the records: how many records there are, the thread
+/// whose table is being read with the descriptor that is to come, and how to find the
+/// word of an inode in the sieve.
+const HEADER: usize = 6;
 /// Numbers of a record.
 const NUMBERS: usize = program::RECORD / 4;
-/// As many numbers process and program share.
-pub(super) const WORDS: usize = HEADER + ROOM * NUMBERS;
+/// The same with the records.  The sieve's words of eight bytes come behind these.
+const BEFORE_SIEVE: usize = HEADER + ROOM * NUMBERS;
 
 /// The offsets of the header's numbers, in bytes.
 const COUNT: i16 = 0;
@@ -59,8 +66,17 @@ const TID: i16 = 4;
 const NEXT: i16 = 8;
 /// Is added to where loads must not pass one another.
 const FENCE: i16 = 12;
+/// What of the number of an inode's word counts.
+const MASK: i16 = 16;
 /// The offset of the first record.
 const RECORDS: i16 = HEADER as i16 * 4;
+/// The offset of the sieve.
+const SIEVE: i32 = BEFORE_SIEVE as i32 * 4;
+
+/// As many numbers of four bytes process and program share if the sieve has so many words.
+pub(super) const fn words(sieve: usize) -> usize {
+    BEFORE_SIEVE + sieve * 2
+}
 
 /// The records of a run; the next one begins anew.
 pub(super) fn taken(words: &[AtomicU32]) -> impl Iterator<Item = Record> {
@@ -73,9 +89,12 @@ pub(super) fn taken(words: &[AtomicU32]) -> impl Iterator<Item = Record> {
     })
 }
 
-/// Forgets what a pass that was not read to its end left behind.
-pub(super) fn begin(words: &[AtomicU32]) {
-    words.iter().take(HEADER).for_each(|number| number.store(0, Relaxed));
+/// Begins a pass for these inodes: forgets what a pass that was not read to its end left
+/// behind.
+pub(super) fn begin(shared: &SharedValue, wanted: super::Wanted<'_>) {
+    let mask = sieve::fill(shared.longs().get(BEFORE_SIEVE / 2..).unwrap_or_default(), wanted);
+    let header = shared.words().iter().take(HEADER).zip(0..);
+    header.for_each(|(number, at)| number.store(if at == MASK / 4 { mask } else { 0 }, Relaxed));
 }
 
 /// Where the running kernel keeps what the program reads, and the numbers of
@@ -212,12 +231,13 @@ const WHO: i16 = -40;
 
 /// The program, which writes to the value of this map.  Without `threads` only
 /// the first task of a process counts, with them those too that have another
-/// table than it; `wanted` are the inodes to write about, all if there are many.
+/// table than it; the sieve, which picks the inodes to write about, has room for so many
+/// words, a power of two.
 pub(super) fn program(
     at: &Members,
     map: i32,
     threads: bool,
-    wanted: Option<&[u32]>,
+    sieve: usize,
 ) -> Result<Vec<Insn>, AssembleError> {
     let mut a = Assembler::new();
     let leave = a.label();
@@ -253,8 +273,8 @@ pub(super) fn program(
     a.store_at(Width::U32, R2, NEXT, 0);
     a.bind(begun);
 
-    Table { at, map, next: a.label(), skip: a.label(), again: a.label(), done: a.label() }
-        .read(&mut a, wanted);
+    Table { at, map, sieve, next: a.label(), skip: a.label(), again: a.label(), done: a.label() }
+        .read(&mut a);
 
     a.bind(leave);
     a.mov(R0, 0);
@@ -266,6 +286,8 @@ pub(super) fn program(
 struct Table<'m> {
     at: &'m Members,
     map: i32,
+    /// Words of the sieve that there is room for.
+    sieve: usize,
     /// Looks at the descriptor that is to come.
     next: Label,
     /// The descriptor in FD is not an open socket; continues with the next one.
@@ -277,9 +299,9 @@ struct Table<'m> {
 }
 
 impl Table<'_> {
-    fn read(self, a: &mut Assembler, wanted: Option<&[u32]>) {
-        let Self { at, map, next, skip, again, done } = self;
-        let (end, write, run) = (a.label(), a.label(), a.label());
+    fn read(self, a: &mut Assembler) {
+        let Self { at, map, next, skip, again, done, .. } = self;
+        let (end, run, single) = (a.label(), a.label(), a.label());
         a.mov(R1, STACK);
         a.add(R1, i32::from(ROUND));
         a.mov(R2, 0);
@@ -311,27 +333,23 @@ impl Table<'_> {
         a.alu(Alu::And, R2, 63);
         a.alu(Alu::Rsh, R1, R2);
         a.jump_if(R1, Cond::Eq, 0, run);
+        a.alu(Alu::And, R1, (1 << BATCH) - 1);
+        a.jump_if(R1, Cond::Ne, (1 << BATCH) - 1, single);
+        self.batch(a, single);
 
+        a.bind(single);
         a.load(R1, FDT, at.fd);
         a.mov(R2, FD);
         a.alu(Alu::Lsh, R2, 3);
         self.word(a);
         a.store_at(Width::U64, STACK, PLACE, R0);
-        a.load_or(R1, R0, at.word.1, skip);
-        a.long(R2, at.file.into());
-        a.call_kfunc(at.cast);
-        a.mov(FILE, R0);
-        a.load_or(R1, FILE, at.f_inode, skip);
+        self.inode(a, skip);
+        a.store_at(Width::U64, STACK, INODE, R1);
+        self.sift(a);
+        a.jump_if(R2, Cond::Eq, 0, skip);
         a.load_or(R2, R1, at.i_sb, skip);
         a.load(R2, R2, at.s_magic);
         a.jump_if(R2, Cond::Ne, program::SOCKFS, skip);
-        a.store_at(Width::U64, STACK, INODE, R1);
-        a.load(R3, R1, at.i_ino);
-        if program::pick(a, R3, wanted, write) {
-            a.jump(skip);
-        }
-
-        a.bind(write);
         self.write(a);
 
         // Behind 64 descriptors of which none is left.
@@ -352,6 +370,64 @@ impl Table<'_> {
         self.leave(a, 0);
         a.bind(again);
         self.leave(a, 1);
+    }
+
+    /// Looks at as many descriptors, all open, and goes on with the first of a wanted inode
+    /// at `single`.
+    fn batch(&self, a: &mut Assembler, single: Label) {
+        let hits: Vec<Label> = (0..BATCH).map(|_| a.label()).collect();
+        for (number, hit) in (0..).zip(&hits) {
+            a.load(R1, FDT, self.at.fd);
+            a.mov(R2, FD);
+            a.alu(Alu::Lsh, R2, 3);
+            a.add(R2, number * 8);
+            self.word(a);
+            self.inode(a, *hit);
+            self.sift(a);
+            a.jump_if(R2, Cond::Ne, 0, *hit);
+        }
+        self.same_table(a);
+        a.add(FD, BATCH);
+        a.map_value(R1, self.map);
+        a.store_at(Width::U32, R1, NEXT, FD);
+        a.jump(self.next);
+        for (number, hit) in (0..).zip(hits) {
+            a.bind(hit);
+            a.add(FD, number);
+            a.jump(single);
+        }
+    }
+
+    /// Finds the file at the place R0 and its inode, which then lies in R1 with its number in
+    /// R3; goes to `none` if there is none.
+    fn inode(&self, a: &mut Assembler, none: Label) {
+        let at = self.at;
+        a.load_or(R1, R0, at.word.1, none);
+        a.long(R2, at.file.into());
+        a.call_kfunc(at.cast);
+        a.mov(FILE, R0);
+        a.load_or(R1, FILE, at.f_inode, none);
+        a.load(R3, R1, at.i_ino);
+    }
+
+    /// Leaves in R2 whether the inode in R3 passes the sieve: most files are those of sockets
+    /// that nobody asked for.
+    fn sift(&self, a: &mut Assembler) {
+        a.map_value(R2, self.map);
+        a.load_at(Width::U32, R5, R2, MASK);
+        a.mov(R4, R3);
+        a.alu(Alu::Rsh, R4, 6);
+        a.alu(Alu::And, R4, R5);
+        // The verifier does not know what lies in memory.
+        a.alu(Alu::And, R4, self.sieve as i32 - 1);
+        a.alu(Alu::Lsh, R4, 3);
+        a.add(R2, R4);
+        a.add(R2, SIEVE);
+        a.load_at(Width::U64, R2, R2, 0);
+        a.mov(R4, R3);
+        a.alu(Alu::And, R4, 63);
+        a.alu(Alu::Rsh, R2, R4);
+        a.alu(Alu::And, R2, 1);
     }
 
     /// Writes the record, and counts it if everything in it is still true.

@@ -1,7 +1,10 @@
 //! Tables of descriptors, whole, in pieces and while they change.
 
+use std::sync::atomic::AtomicU64;
+
 use sockdiag_testkit::bpf::Machine;
 
+use super::super::Wanted as Inodes;
 use super::*;
 use crate::sys::kernel_types::KernelTypes;
 
@@ -12,6 +15,9 @@ const TASK_AT: u64 = 0x4000;
 const LEADER_AT: u64 = 0x4800;
 const SUPER_BLOCK_AT: u64 = 0x7000;
 const DISK_AT: u64 = 0x7800;
+
+/// Words of the sieve that the program has room for.
+const SIEVE_WORDS: usize = 4;
 
 const PID: u32 = 70;
 const TID: u32 = 71;
@@ -90,7 +96,13 @@ impl Kernel {
     fn new(threads: bool, wanted: Option<&[u32]>) -> Self {
         let at = members();
         let mut machine = Machine::default();
-        machine.put_value(VALUE_AT, WORDS as u64 * 4);
+        machine.put_value(VALUE_AT, words(SIEVE_WORDS) as u64 * 4);
+        let sieve: Vec<_> = (0..SIEVE_WORDS).map(|_| AtomicU64::new(0)).collect();
+        let mask = sieve::fill(&sieve, wanted.map_or(Inodes::All, Inodes::These));
+        machine.put(VALUE_AT + MASK as u64, &mask.to_le_bytes());
+        for (at, word) in (VALUE_AT + SIEVE as u64..).step_by(8).zip(&sieve) {
+            machine.put(at, &word.load(Relaxed).to_le_bytes());
+        }
         put(&mut machine, CONTEXT_AT, at.task, TASK_AT);
         put(&mut machine, TASK_AT, at.tgid, PID.into());
         put(&mut machine, TASK_AT, at.pid, TID.into());
@@ -99,7 +111,7 @@ impl Kernel {
         put(&mut machine, LEADER_AT, at.files, 0);
         put(&mut machine, SUPER_BLOCK_AT, at.s_magic, program::SOCKFS as u64);
         put(&mut machine, DISK_AT, at.s_magic, 0x1234);
-        let insns = program(&at, VALUE_AT as i32, threads, wanted).expect("a program");
+        let insns = program(&at, VALUE_AT as i32, threads, SIEVE_WORDS).expect("a program");
         let insns =
             insns.iter().map(|insn| (insn.code, insn.dst(), insn.src(), insn.off, insn.imm)).collect();
         Self { machine, at, insns, rounds: 1000 }
@@ -143,7 +155,7 @@ impl Kernel {
 
     /// What the process then takes: descriptors and inodes.
     fn taken(&mut self) -> Vec<(i32, u32)> {
-        let bytes = self.machine.get(VALUE_AT, WORDS * 4);
+        let bytes = self.machine.get(VALUE_AT, BEFORE_SIEVE * 4);
         let number = |four: &[u8]| AtomicU32::new(u32::from_le_bytes(four.try_into().expect("four")));
         let words: Vec<AtomicU32> = bytes.chunks_exact(4).map(number).collect();
         let all = taken(&words).map(|Record { pid, tid, fd, inode }| {
@@ -222,6 +234,75 @@ fn a_run_goes_on_where_the_one_before_ended() {
     assert_eq!(kernel.machine.get(VALUE_AT, 4), (ROOM as u32).to_le_bytes());
     kernel.machine.put(VALUE_AT, &[0; 4]);
     assert_eq!((kernel.run(&mut |_, _| {}), kernel.taken()), (0, USUAL[1..].to_vec()));
+}
+
+/// Descriptors 0 to 29, all open: 7 on a disk, 8 no more than a place that is taken, the others
+/// sockets 500 to 529.
+fn in_a_row(kernel: &mut Kernel) -> u64 {
+    let machine = &mut kernel.machine;
+    let file_system = |fd| if fd == 7 { DISK_AT } else { SUPER_BLOCK_AT };
+    let mut open: Vec<(u64, u64)> =
+        (0..30).map(|fd| (fd, file(machine, 0x20_0000 + fd * 0x200, 500 + fd, file_system(fd)))).collect();
+    open[8].1 = 0;
+    let table = table(machine, 0x40_0000, &open);
+    kernel.files(table);
+    table
+}
+
+#[test]
+fn of_descriptors_in_a_row_none_is_left_out() {
+    let all: Vec<(i32, u32)> =
+        (0..30).filter(|fd| ![7, 8].contains(fd)).map(|fd| (fd, 500 + fd as u32)).collect();
+    let some = [503, 507, 508, 515, 516, 524, 529];
+    for wanted in [None, Some(&[][..]), Some(&some[..1]), Some(&some), Some(&[500, 529])] {
+        let is_wanted = |one: &&(i32, u32)| wanted.is_none_or(|wanted| wanted.contains(&one.1));
+        let want: Vec<(i32, u32)> = all.iter().filter(is_wanted).copied().collect();
+        for rounds in [2, 3, 5, 1000] {
+            let mut kernel = Kernel::new(true, wanted);
+            in_a_row(&mut kernel);
+            kernel.rounds = rounds;
+            let mut told = Vec::new();
+            while kernel.run(&mut |_, _| {}) == 1 {
+                told.extend(kernel.taken());
+            }
+            told.extend(kernel.taken());
+            assert_eq!(told, want, "{wanted:?}, {rounds} rounds");
+        }
+    }
+    // Eight take one round where none is wanted.
+    let mut kernel = Kernel::new(true, Some(&[]));
+    in_a_row(&mut kernel);
+    kernel.rounds = 1 + 7;
+    let files = std::cell::Cell::new(0);
+    assert_eq!(kernel.run(&mut |_, _| files.set(files.get() + 1)), 1);
+    assert!(files.get() > 20, "{}", files.get());
+}
+
+/// While eight are looked at, the task gets another table.
+#[test]
+fn descriptors_in_a_row_of_a_table_that_was_left_do_not_count() {
+    for (wanted, told) in [(None, vec![(2, 777)]), (Some(&[777, 778][..]), vec![(2, 777)])] {
+        for changed_at in [0, 3, 7, 9] {
+            let mut kernel = Kernel::new(true, wanted);
+            in_a_row(&mut kernel);
+            let change = &mut |machine: &mut Machine, at: u64| {
+                if at == 0x20_0000 + changed_at * 0x200 {
+                    let other = file(machine, 0x50_0000, 777, SUPER_BLOCK_AT);
+                    let late = file(machine, 0x51_0000, 778, SUPER_BLOCK_AT);
+                    let own = table(machine, 0x60_0000, &[(2, other), (29, late)]);
+                    put(machine, TASK_AT, members().files, own);
+                }
+            };
+            assert_eq!(kernel.run(change), 0);
+            let mut taken = kernel.taken();
+            assert_eq!(taken.pop(), Some((29, 778)), "{changed_at}");
+            if changed_at == 0 {
+                assert_eq!(taken, told, "{wanted:?}");
+            }
+            // What was told before the change was true then.
+            assert!(taken.iter().all(|one| one.1 == 777 || (one.0 as u64) < changed_at), "{taken:?}");
+        }
+    }
 }
 
 #[test]
@@ -308,5 +389,5 @@ fn the_running_kernel_has_every_member() {
     let named = |id: u32| index.get(id).map(|ty| ty.name().to_vec());
     assert_eq!(named(found.cast).as_deref(), Some(&b"bpf_rdonly_cast"[..]));
     assert_eq!(named(found.target).as_deref(), Some(&b"bpf_iter_task"[..]));
-    assert!(program(&found, 3, true, None).is_ok());
+    assert!(program(&found, 3, true, 1).is_ok());
 }
