@@ -120,8 +120,11 @@ pub struct Field {
     pub bare: bool,
     none: Option<Special>,
     unlimited: Option<Special>,
-    /// Whether one of them is another number than zero.
-    has_sentinel: bool,
+    /// Whether some of its numbers are not reported: a sentinel other than zero, or those
+    /// of the records that do not have it.
+    has_gaps: bool,
+    /// The records that have it.
+    records: Records,
     /// What reading it costs.
     pub needs: Needs,
     /// The options that ask for it; printed with any of its block's.
@@ -132,6 +135,16 @@ pub struct Field {
     pub spelling: &'static Spelling,
     /// How `ss` prints it.
     pub ss: SsText,
+}
+
+/// The records of a protocol that report a field.  The source has zeros in the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Records {
+    All,
+    /// Those of SCTP sockets.
+    Sockets,
+    /// Those of SCTP associations.
+    Associations,
 }
 
 /// What a field says of a row, with the numbers that are none told apart.
@@ -162,7 +175,8 @@ impl Field {
             bare: false,
             none: read.none,
             unlimited: None,
-            has_sentinel: false,
+            has_gaps: false,
+            records: Records::All,
             needs: Needs::NONE,
             groups: Groups::NONE,
             operand: None,
@@ -205,7 +219,7 @@ impl Field {
     #[must_use]
     pub const fn none(mut self, number: i128) -> Self {
         self.none = Some(Special::of(number, self.kind));
-        self.has_sentinel |= number != 0;
+        self.has_gaps |= number != 0;
         self
     }
 
@@ -213,7 +227,7 @@ impl Field {
     #[must_use]
     pub const fn unlimited(mut self, number: i128) -> Self {
         self.unlimited = Some(Special::of(number, self.kind));
-        self.has_sentinel |= number != 0;
+        self.has_gaps |= number != 0;
         self
     }
 
@@ -268,6 +282,14 @@ impl Field {
     #[must_use]
     pub const fn state(mut self) -> Self {
         self.metric = Metric::State;
+        self
+    }
+
+    /// Says that only these records have its number, although others have room for it.
+    #[must_use]
+    const fn only_of(mut self, records: Records) -> Self {
+        self.records = records;
+        self.has_gaps = true;
         self
     }
 
@@ -388,22 +410,29 @@ impl Field {
     #[inline]
     pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
         let value = (self.get)(row);
-        if self.has_sentinel && value.and_then(Value::as_i128).is_some_and(|number| self.is_sentinel(number))
-        {
-            return None;
-        }
-        value
+        if value.is_some_and(|value| self.leaves_out(value, row)) { None } else { value }
     }
 
-    /// Whether the source says by this number that there is none or no limit.  Zero
-    /// is said as it is.
+    /// Whether the source says by this number that there is none or no limit, or says
+    /// nothing by it: the row's record does not have the field.  Zero is said as it is.
     #[inline]
-    pub fn means_none(&self, number: impl Into<i128>) -> bool {
-        self.has_sentinel && self.is_sentinel(number.into())
+    pub fn leaves_out(&self, value: Value<'_>, row: &Row<'_>) -> bool {
+        self.has_gaps && value.as_i128().is_some_and(|number| self.is_gap(number, row))
     }
 
-    fn is_sentinel(&self, number: i128) -> bool {
-        number != 0 && [self.none_number(), self.unlimited_number()].contains(&Some(number))
+    fn is_gap(&self, number: i128, row: &Row<'_>) -> bool {
+        let is_sentinel =
+            number != 0 && [self.none_number(), self.unlimited_number()].contains(&Some(number));
+        is_sentinel || !self.is_of(row)
+    }
+
+    /// Whether the row's record has it.
+    fn is_of(&self, row: &Row<'_>) -> bool {
+        match self.records {
+            Records::All => true,
+            Records::Sockets => sctp::is_association(row) == Some(false),
+            Records::Associations => sctp::is_association(row) == Some(true),
+        }
     }
 
     const fn number(&self, special: Option<Special>) -> Option<i128> {
@@ -422,6 +451,7 @@ impl Field {
             _ => None,
         };
         match number {
+            Some(_) if !self.is_of(row) => Reading::Absent,
             Some(_) if number == self.none_number() => Reading::None,
             Some(_) if number == self.unlimited_number() => Reading::Unlimited,
             _ => Reading::Value(value),

@@ -17,11 +17,11 @@ use sockdiag_wire::sctp_info::{
 
 use super::endpoint::put_bare_addr;
 use super::{
-    Field, Item, Kind, List, Needs, Read, Spelling, Text, Unit, Value, Word, info_row as row, plain, word,
+    Field, Item, Kind, List, Needs, Read, Records, Spelling, Text, Unit, Value, Word, info_row, plain, word,
 };
 use crate::model::words::FALSE_TRUE;
 use crate::model::{Addr, Row, states};
-use crate::number::{put_hex, put_signed};
+use crate::number::put_hex;
 
 /// `sctp_info`, where the reply carries one and the protocol gives the
 /// attribute that meaning.
@@ -29,40 +29,47 @@ fn info<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
     row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.sctp_info()
 }
 
-/// The same of an association, which has a tag.
+/// Whether the record is one of an association, which has a tag.
+pub(super) fn is_association(row: &Row<'_>) -> Option<bool> {
+    Some(info(row)?.tag()? != 0)
+}
+
+/// What the record says of an association.
 fn association<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
-    info(row).filter(|info| info.tag() != Some(0))
+    info(row).filter(|_| is_association(row) == Some(true))
 }
 
-/// The same of a socket, without an association.
-fn endpoint<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
-    info(row).filter(|info| info.tag() == Some(0))
-}
-
-/// What an association tells.
 macro_rules! get {
     ($method:ident) => {
-        plain!(|r| association(r)?.$method())
+        plain!(|r| info(r)?.$method())
     };
 }
 
-/// A row that is printed as a signed number unless it is zero, of whatever record has it.
-macro_rules! shown {
-    ($name:literal, $of:ident.$method:ident, $doc:literal, $source:literal, $token:literal) => {
-        row($name, plain!(|r| $of(r)?.$method()), $doc, $source).shape(concat!($token, ":N")).text(
-            Text::Custom(|out, r, _| {
-                put_shown(out, concat!(" ", $token, ":"), info(r).and_then(SctpInfo::$method));
-            }),
-        )
-    };
+/// A number that associations have.
+const fn row(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
+    info_row(name, read, doc, source).only_of(Records::Associations)
 }
 
-/// The text of such a row.
-fn put_shown(out: &mut Vec<u8>, name: &str, value: Option<impl Into<u32>>) {
-    if let Some(value) = value.map(Into::into).filter(|value| *value != 0) {
-        out.extend(name.as_bytes());
-        put_signed(out, value);
-    }
+/// A row of an association that is printed as a signed number unless it is zero.
+const fn shown(
+    name: &'static str,
+    read: Read,
+    doc: &'static str,
+    source: &'static str,
+    token: &'static str,
+) -> Field {
+    row(name, read, doc, source).text(Text::NonzeroSigned(token))
+}
+
+/// A setting of a socket, printed in the same way.
+const fn setting(
+    name: &'static str,
+    read: Read,
+    doc: &'static str,
+    source: &'static str,
+    token: &'static str,
+) -> Field {
+    shown(name, read, doc, source, token).only_of(Records::Sockets)
 }
 
 /// A counter that `ss` does not print.
@@ -72,7 +79,7 @@ const fn counter(name: &'static str, read: Read, doc: &'static str, source: &'st
 
 /// Rows in print order.
 pub(super) const SCTP: &[Field] = &[
-    row(
+    info_row(
         "sctp.locals",
         Read::of(Kind::Addrs, |r| {
             addresses(r, INET_DIAG_LOCALS)
@@ -85,7 +92,7 @@ pub(super) const SCTP: &[Field] = &[
     .print_needs(Needs::HOSTS)
     .shape("locals:ADDR,...")
     .text(Text::Custom(|out, r, _| put_addresses(out, r, b" locals:", INET_DIAG_LOCALS))),
-    row(
+    info_row(
         "sctp.peers",
         Read::of(Kind::Addrs, |r| {
             addresses(r, INET_DIAG_PEERS)
@@ -103,7 +110,7 @@ pub(super) const SCTP: &[Field] = &[
         .spelled(&Spelling::Hex)
         .shape("tag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" tag:", info(r).and_then(SctpInfo::tag)))),
-    row(
+    info_row(
         "sctp.state",
         word!(states::SCTP_WORDS, |r| Some(states::sctp_text(association(r)?.state()?))),
         "State of the association.",
@@ -117,139 +124,127 @@ pub(super) const SCTP: &[Field] = &[
             out.extend_from_slice(states::sctp_text(state).as_bytes());
         }
     })),
-    shown!("sctp.rwnd", association.rwnd, "Receive window of this end.", "sctpi_rwnd", "rwnd")
+    shown("sctp.rwnd", get!(rwnd), "Receive window of this end.", "sctpi_rwnd", "rwnd")
         .gauge(Unit::Bytes)
         .level(),
-    shown!(
+    shown(
         "sctp.unackdata",
-        association.unackdata,
+        get!(unackdata),
         "Chunks sent and not acknowledged.",
         "sctpi_unackdata",
-        "unackdata"
+        "unackdata",
     )
     .gauge(Unit::Packets),
-    shown!(
-        "sctp.penddata",
-        association.penddata,
-        "Chunks received and unread.",
-        "sctpi_penddata",
-        "penddata"
-    )
-    .gauge(Unit::Packets),
-    shown!("sctp.instrms", association.instrms, "Streams in.", "sctpi_instrms", "instrms")
+    shown("sctp.penddata", get!(penddata), "Chunks received and unread.", "sctpi_penddata", "penddata")
+        .gauge(Unit::Packets),
+    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms")
         .gauge(Unit::Count)
         .level(),
-    shown!("sctp.outstrms", association.outstrms, "Streams out.", "sctpi_outstrms", "outstrms")
+    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms")
         .gauge(Unit::Count)
         .level(),
-    shown!("sctp.inqueue", association.inqueue, "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
+    shown("sctp.inqueue", get!(inqueue), "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
         .gauge(Unit::Packets),
-    shown!("sctp.outqueue", association.outqueue, "Chunks in the send queue.", "sctpi_outqueue", "outqueue")
+    shown("sctp.outqueue", get!(outqueue), "Chunks in the send queue.", "sctpi_outqueue", "outqueue")
         .gauge(Unit::Packets),
-    shown!(
+    shown(
         "sctp.overall_error",
-        association.overall_error,
+        get!(overall_error),
         "Errors in a row on all paths.",
         "sctpi_overall_error",
-        "overerr"
+        "overerr",
     )
     .gauge(Unit::Count),
-    shown!(
+    shown(
         "sctp.max_burst",
-        association.max_burst,
+        get!(max_burst),
         "Most packets sent in one burst.",
         "sctpi_max_burst",
-        "maxburst"
+        "maxburst",
     )
     .gauge(Unit::Packets)
     .size(),
-    shown!("sctp.maxseg", association.maxseg, "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
+    shown("sctp.maxseg", get!(maxseg), "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
         .gauge(Unit::Bytes)
         .size(),
-    shown!(
-        "sctp.peer_rwnd",
-        association.peer_rwnd,
-        "Receive window of the peer.",
-        "sctpi_peer_rwnd",
-        "prwnd"
-    )
-    .gauge(Unit::Bytes)
-    .level(),
+    shown("sctp.peer_rwnd", get!(peer_rwnd), "Receive window of the peer.", "sctpi_peer_rwnd", "prwnd")
+        .gauge(Unit::Bytes)
+        .level(),
     row("sctp.peer_tag", get!(peer_tag), "Verification tag of the peer.", "sctpi_peer_tag")
         .none(0)
         .spelled(&Spelling::Hex)
         .shape("ptag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" ptag:", info(r).and_then(SctpInfo::peer_tag)))),
-    shown!(
+    shown(
         "sctp.peer_capable",
-        association.peer_capable,
+        get!(peer_capable),
         "What the peer supports, a bit each.",
         "sctpi_peer_capable",
-        "pcapable"
+        "pcapable",
     )
     .flags(&[]),
-    shown!(
+    shown(
         "sctp.peer_sack",
-        association.peer_sack,
+        get!(peer_sack),
         "Whether the next packet has to be acknowledged (bit 0), and more of the kernel's own.",
         "sctpi_peer_sack",
-        "psack"
+        "psack",
     ),
-    shown!(
+    setting(
         "sctp.autoclose_s",
-        endpoint.s_autoclose_s,
+        get!(s_autoclose_s),
         "Idle time after which an association closes.",
         "sctpi_s_autoclose",
-        "autoclose"
+        "autoclose",
     )
     .gauge(Unit::Seconds)
     .unlimited(0),
-    shown!(
+    setting(
         "sctp.adaptation_ind",
-        endpoint.s_adaptation_ind,
+        get!(s_adaptation_ind),
         "Adaptation layer indication to be sent.",
         "sctpi_s_adaptation_ind",
-        "adapind"
+        "adapind",
     ),
-    shown!(
+    setting(
         "sctp.pd_point",
-        endpoint.s_pd_point,
+        get!(s_pd_point),
         "Size at which a message is delivered in parts.",
         "sctpi_s_pd_point",
-        "pdpoint"
+        "pdpoint",
     )
     .gauge(Unit::Bytes)
     .size(),
-    shown!(
+    setting(
         "sctp.nodelay",
-        endpoint.s_nodelay,
+        get!(s_nodelay),
         "Whether small chunks are sent at once (1 or 0).",
         "sctpi_s_nodelay",
-        "nodelay"
+        "nodelay",
     )
     .words(FALSE_TRUE),
-    shown!(
+    setting(
         "sctp.disable_fragments",
-        endpoint.s_disable_fragments,
+        get!(s_disable_fragments),
         "Whether messages are never split (1 or 0).",
         "sctpi_s_disable_fragments",
-        "nofrag"
+        "nofrag",
     )
     .words(FALSE_TRUE),
-    shown!(
+    setting(
         "sctp.v4mapped",
-        endpoint.s_v4mapped,
+        get!(s_v4mapped),
         "Whether IPv4 addresses are shown as IPv6 ones (1 or 0).",
         "sctpi_s_v4mapped",
-        "v4mapped"
+        "v4mapped",
     )
     .words(FALSE_TRUE),
-    shown!(
+    setting(
         "sctp.frag_interleave",
-        endpoint.s_frag_interleave,
+        get!(s_frag_interleave),
         "Whether parts of messages may be interleaved, and how freely.",
         "sctpi_s_frag_interleave",
-        "fraginl"
+        "fraginl",
     ),
     row(
         "sctp.fragmentation_point",
@@ -278,9 +273,9 @@ pub(super) const SCTP: &[Field] = &[
     counter("sctp.iodchunks", get!(iodchunks), "Ordered data chunks received.", "sctpi_iodchunks"),
     counter("sctp.octrlchunks", get!(octrlchunks), "Control chunks sent.", "sctpi_octrlchunks"),
     counter("sctp.ictrlchunks", get!(ictrlchunks), "Control chunks received.", "sctpi_ictrlchunks"),
-    row(
+    info_row(
         "sctp.primary_addr",
-        plain!(|r| Some(Addr::from(info(r)?.p_sockaddr()?))),
+        plain!(|r| Some(Addr::from(association(r)?.p_sockaddr()?))),
         "Address of the primary path.",
         "sctpi_p_address",
     ),
@@ -360,11 +355,12 @@ pub(super) const SCTP: &[Field] = &[
         .gauge(Unit::Count),
     row(
         "sctp.type",
-        plain!(|r| endpoint(r)?.s_type()),
+        get!(s_type),
         "Type of the socket: one to many as UDP, or one to one as TCP.",
         "sctpi_s_type",
     )
-    .words(TYPES),
+    .words(TYPES)
+    .only_of(Records::Sockets),
 ];
 
 /// States of a path.

@@ -91,8 +91,7 @@ fn close(out: &mut Vec<u8>, start: usize) {
 fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Result<()> {
     match (entry.field.get)(object.row) {
         None | Some(Value::Addr(Addr::None)) => {}
-        Some(Value::U64(number)) if entry.field.means_none(number) => {}
-        Some(Value::I64(number)) if entry.field.means_none(number) => {}
+        Some(value @ (Value::U64(_) | Value::I64(_))) if entry.field.leaves_out(value, object.row) => {}
         Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
             put_u64(out, number);

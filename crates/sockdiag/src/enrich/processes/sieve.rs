@@ -53,7 +53,9 @@ pub(super) fn fill(words: &[AtomicU64], wanted: Wanted<'_>) -> u32 {
         Wanted::All => &[],
     };
     let first = if matches!(wanted, Wanted::All) { u64::MAX } else { 0 };
-    words.iter().for_each(|word| word.store(first, Relaxed));
+    for word in words {
+        word.store(first, Relaxed);
+    }
     for inode in inodes {
         if let Some(word) = words.get((*inode / 64) as usize % length) {
             word.store(word.load(Relaxed) | 1 << (inode % 64), Relaxed);
