@@ -251,8 +251,7 @@ fn in_a_row(kernel: &mut Kernel) -> u64 {
 
 #[test]
 fn of_descriptors_in_a_row_none_is_left_out() {
-    let all: Vec<(i32, u32)> =
-        (0..30).filter(|fd| ![7, 8].contains(fd)).map(|fd| (fd, 500 + fd as u32)).collect();
+    let all: Vec<(i32, u32)> = (0..30).zip(500..).filter(|(fd, _)| ![7, 8].contains(fd)).collect();
     let some = [503, 507, 508, 515, 516, 524, 529];
     for wanted in [None, Some(&[][..]), Some(&some[..1]), Some(&some), Some(&[500, 529])] {
         let is_wanted = |one: &&(i32, u32)| wanted.is_none_or(|wanted| wanted.contains(&one.1));
@@ -286,7 +285,7 @@ fn descriptors_in_a_row_of_a_table_that_was_left_do_not_count() {
             let mut kernel = Kernel::new(true, wanted);
             in_a_row(&mut kernel);
             let change = &mut |machine: &mut Machine, at: u64| {
-                if at == 0x20_0000 + changed_at * 0x200 {
+                if at == 0x20_0000 + u64::from(changed_at.cast_unsigned()) * 0x200 {
                     let other = file(machine, 0x50_0000, 777, SUPER_BLOCK_AT);
                     let late = file(machine, 0x51_0000, 778, SUPER_BLOCK_AT);
                     let own = table(machine, 0x60_0000, &[(2, other), (29, late)]);
@@ -300,7 +299,7 @@ fn descriptors_in_a_row_of_a_table_that_was_left_do_not_count() {
                 assert_eq!(taken, told, "{wanted:?}");
             }
             // What was told before the change was true then.
-            assert!(taken.iter().all(|one| one.1 == 777 || (one.0 as u64) < changed_at), "{taken:?}");
+            assert!(taken.iter().all(|one| one.1 == 777 || one.0 < changed_at), "{taken:?}");
         }
     }
 }
