@@ -281,7 +281,7 @@ fn of_descriptors_in_a_row_none_is_left_out() {
 #[test]
 fn descriptors_in_a_row_of_a_table_that_was_left_do_not_count() {
     for (wanted, told) in [(None, vec![(2, 777)]), (Some(&[777, 778][..]), vec![(2, 777)])] {
-        for changed_at in [0, 3, 7, 9] {
+        for changed_at in [0_i32, 3, 7, 9] {
             let mut kernel = Kernel::new(true, wanted);
             in_a_row(&mut kernel);
             let change = &mut |machine: &mut Machine, at: u64| {
