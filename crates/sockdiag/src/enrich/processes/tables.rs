@@ -48,8 +48,8 @@ pub(super) const ROOM: usize = 4096;
 /// A run has this many rounds at most, each of one descriptor or of [`BATCH`], which
 /// takes two milliseconds at most.
 const MOST: i32 = 8 << 10;
-/// As many open descriptors in a row are looked at in one round: what waits for memory
-/// then waits for all of them at once.
+/// As many open descriptors in a row are looked at in one round, first all files, then all
+/// inodes: a processor fetches from memory what does not depend on one another at once.
 const BATCH: i32 = 8;
 /// Numbers of four bytes before the records: how many records there are, the thread
 /// whose table is being read with the descriptor that is to come, and how to find the
@@ -228,6 +228,8 @@ const PLACE: i16 = -24;
 const INODE: i16 = -32;
 /// Process and thread, as the record begins.
 const WHO: i16 = -40;
+/// Inodes of a batch.
+const INODES: i16 = WHO - 8 * BATCH as i16;
 
 /// The program, which writes to the value of this map.  Without `threads` only
 /// the first task of a process counts, with them those too that have another
@@ -343,8 +345,9 @@ impl Table<'_> {
         a.alu(Alu::Lsh, R2, 3);
         self.word(a);
         a.store_at(Width::U64, STACK, PLACE, R0);
-        self.inode(a, skip);
+        self.file(a, skip);
         a.store_at(Width::U64, STACK, INODE, R1);
+        a.load(R3, R1, at.i_ino);
         self.sift(a);
         a.jump_if(R2, Cond::Eq, 0, skip);
         a.load_or(R2, R1, at.i_sb, skip);
@@ -375,14 +378,21 @@ impl Table<'_> {
     /// Looks at as many descriptors, all open, and goes on with the first of a wanted inode
     /// at `single`.
     fn batch(&self, a: &mut Assembler, single: Label) {
+        let at = self.at;
         let hits: Vec<Label> = (0..BATCH).map(|_| a.label()).collect();
+        let slot = |number: i32| INODES + 8 * number as i16;
         for (number, hit) in (0..).zip(&hits) {
-            a.load(R1, FDT, self.at.fd);
+            a.load(R1, FDT, at.fd);
             a.mov(R2, FD);
             a.alu(Alu::Lsh, R2, 3);
             a.add(R2, number * 8);
             self.word(a);
-            self.inode(a, *hit);
+            self.file(a, *hit);
+            a.store_at(Width::U64, STACK, slot(number), R1);
+        }
+        for (number, hit) in (0..).zip(&hits) {
+            a.load_at(Width::U64, R1, STACK, slot(number));
+            a.load(R3, R1, at.i_ino);
             self.sift(a);
             a.jump_if(R2, Cond::Ne, 0, *hit);
         }
@@ -398,16 +408,15 @@ impl Table<'_> {
         }
     }
 
-    /// Finds the file at the place R0 and its inode, which then lies in R1 with its number in
-    /// R3; goes to `none` if there is none.
-    fn inode(&self, a: &mut Assembler, none: Label) {
+    /// Finds the file at the place R0 and its inode, which then lies in R1; goes to `none` if
+    /// there is none.
+    fn file(&self, a: &mut Assembler, none: Label) {
         let at = self.at;
         a.load_or(R1, R0, at.word.1, none);
         a.long(R2, at.file.into());
         a.call_kfunc(at.cast);
         a.mov(FILE, R0);
         a.load_or(R1, FILE, at.f_inode, none);
-        a.load(R3, R1, at.i_ino);
     }
 
     /// Leaves in R2 whether the inode in R3 passes the sieve: most files are those of sockets
