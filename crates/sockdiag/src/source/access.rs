@@ -99,7 +99,7 @@ impl Access {
     /// socket that whoever polls again keeps in mind.
     pub(crate) fn may_wait(&self) -> usize {
         let sockets = self.sockets.filter(|_| self.polls_again).unwrap_or(0);
-        usize::try_from(sockets).unwrap_or(0).saturating_mul(16)
+        usize::try_from(sockets).unwrap_or(0).saturating_mul(32)
     }
 
     /// Keeps how many TCP sockets there are, so that nobody counts them again.

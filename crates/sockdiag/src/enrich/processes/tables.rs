@@ -381,13 +381,14 @@ impl Table<'_> {
         let at = self.at;
         let hits: Vec<Label> = (0..BATCH).map(|_| a.label()).collect();
         let slot = |number: i32| INODES + 8 * number as i16;
-        for (number, hit) in (0..).zip(&hits) {
+        for number in 0..BATCH {
             a.load(R1, FDT, at.fd);
             a.mov(R2, FD);
             a.alu(Alu::Lsh, R2, 3);
             a.add(R2, number * 8);
             self.word(a);
-            self.file(a, *hit);
+            // None of the batch was looked at yet.
+            self.file(a, single);
             a.store_at(Width::U64, STACK, slot(number), R1);
         }
         for (number, hit) in (0..).zip(&hits) {
