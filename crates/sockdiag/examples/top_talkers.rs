@@ -4,8 +4,8 @@
 //!     cargo run -p sockdiag --example top_talkers
 //!     cargo run -p sockdiag --example top_talkers -- --by-process --top 5 --seconds 10 'dst 10.0.0.0/8'
 //!
-//! Connections are told apart by the kernel's cookie, so a port that is used
-//! again is a new one.  What began and ended between the two looks is not seen.
+//! Connections are identified by the kernel's cookie, so a reused port counts as a new
+//! connection.  A connection that began and ended between the two looks is not seen.
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -67,7 +67,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let seconds = began.elapsed().as_secs_f64();
     let again = connections.with_processes().each(|row| {
         let (sent, received) = bytes(row);
-        // One that is new since then had neither sent nor received.
+        // A connection that is new since the first look started from zero.
         let had = row.cookie().and_then(|cookie| before.get(&cookie)).copied().unwrap_or_default();
         let rate = rates.entry(name(row, by_process)).or_default();
         rate.0 += sent.saturating_sub(had.0);

@@ -1,7 +1,7 @@
 //! The observer's memory between looks, and how a look updates it.
 //!
-//! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy
-//! groups, and what did neither is judged last (both in [`ends`]).
+//! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy groups, and
+//! sockets that appeared in neither are judged last (both in [`ends`]).
 //!
 //! Invariant: a socket counts as closed because the kernel reported it, or because its table
 //! was read to the end without it and the kernel does not report closed sockets.
@@ -35,15 +35,15 @@ use crate::source::DumpError;
 /// Fields that are watched for changes, at most.
 pub(super) const MOST_WATCHED: usize = 32;
 
-/// Words kept of a socket, at most.
+/// Words kept for a socket, at most.
 const MOST: usize = MOST_WORDS + 1 + Places::WORDS + MOST_WATCHED;
 
-/// Everything that is known of sockets between two looks.
+/// Everything that is remembered about sockets between two looks.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) known: Known,
     slots: Slots,
-    /// The position of the inode, which identifies the processes of an ended socket.
+    /// The position of the inode word, which leads to the processes of an ended socket.
     inode_at: Option<usize>,
     /// The position of a connection's addresses and ports, and the addresses themselves.
     places_at: usize,
@@ -51,41 +51,42 @@ pub(super) struct Memory {
     /// The position of the values of watched fields.
     watched_at: usize,
     pub(super) watched: Vec<Choice>,
-    /// States that are read and not shown.
+    /// States that are read but not shown.
     hidden: StateSet,
     /// States that are shown.
     asked: StateSet,
-    /// Whether a field is read that says how sockets ended.
+    /// Whether a field is read that reports how sockets ended.
     reads_ending: bool,
-    /// Whether idle bound TCP sockets are shown, whose state is that of closed ones.
+    /// Whether idle bound TCP sockets are shown, whose state is the same as that of closed
+    /// sockets.
     shows_bound: bool,
-    /// Inodes of namespaces, by the numbers that entries have.
+    /// Inodes of namespaces, indexed by the number in an entry.
     scopes: Vec<u64>,
     /// When the sockets of the latest look were read.
     windows: Vec<Window>,
-    /// The same of the look before, while a look is made.
+    /// `windows` of the previous look, while a look is made.
     earlier: Vec<Window>,
     /// The tables that the latest look read to their end, by namespace.
     complete: Vec<(u64, TableSet)>,
-    /// The same of the look before, while a look is made.
+    /// `complete` of the previous look, while a look is made.
     complete_before: Vec<(u64, TableSet)>,
     /// Namespaces for which the kernel reports closed sockets.
     pub(super) told: Vec<u64>,
     pub(super) tests: Vec<Test>,
-    /// The test that served last, and the number of its namespace.
+    /// The index of the test used last, and the number of its namespace.
     last_test: (usize, u16),
     /// When the latest look was made.
     pub(super) latest: Option<Window>,
     pub(super) count: Counts,
-    /// A text of a watched field.
+    /// Scratch space for the text of a watched field.
     text: Vec<u8>,
     /// The processes of each socket at the previous poll.
     pub(super) holders_before: Option<HoldersBefore>,
     /// The last processes of sockets that no process has open any more.
     orphans: Orphans,
-    /// The only sockets that count, if it is not all.
+    /// The only sockets that are followed; `None` follows all.
     pub(super) stay: Option<Stay>,
-    /// The sockets that were not told of since they did not change.
+    /// The sockets that were not reported because they did not change.
     pub(super) passed: Passed,
 }
 
@@ -98,21 +99,21 @@ pub(super) struct Counts {
     pub(super) changed: u64,
     /// Rows without a cookie.
     pub(super) untracked: u64,
-    /// Messages about ends that the kernel dropped, by namespace, less the sockets
-    /// that were missing instead.
+    /// Messages about ended sockets that the kernel dropped, by namespace, less the missing
+    /// sockets that account for them.
     lost: Vec<(u64, u64)>,
     /// Tables with rows that have no cookie.
     without_cookie: Vec<(u64, Table)>,
-    /// Closed ones that no look saw.
+    /// Closed sockets that no look saw.
     pub(super) brief: u64,
     /// Closed sockets whose processes were not seen, whether shown or not.
     pub(super) unheld: u64,
     pub(super) untested: u64,
     /// Sockets that were passed over, shown or not.
     pub(super) passed_over: u64,
-    /// Ended connections that were looked up.
+    /// How many ended connections were looked up.
     look_ups: u32,
-    /// Whether replies are missing, of whichever table.
+    /// Whether replies are missing, from any table.
     pub(super) has_holes: bool,
 }
 
@@ -165,7 +166,7 @@ impl Memory {
         }
     }
 
-    /// A look begins.
+    /// Begins a look.
     pub(super) fn begin(&mut self) {
         let Counts { mut lost, mut without_cookie, .. } = std::mem::take(&mut self.count);
         lost.clear();
@@ -173,7 +174,7 @@ impl Memory {
         self.count = Counts { lost, without_cookie, ..Counts::default() };
     }
 
-    /// The poll begins, after the ends were read.
+    /// Begins the poll, after the ended sockets were read.
     pub(super) fn begin_poll(&mut self) {
         std::mem::swap(&mut self.windows, &mut self.earlier);
         std::mem::swap(&mut self.complete, &mut self.complete_before);
@@ -182,7 +183,7 @@ impl Memory {
         self.passed.begin_poll();
     }
 
-    /// Other tests hold from now on.
+    /// Forgets the test used last: the list of tests was replaced.
     pub(super) fn leave(&mut self) {
         self.last_test = (usize::MAX, 0);
     }
