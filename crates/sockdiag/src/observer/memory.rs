@@ -188,14 +188,14 @@ impl Memory {
         self.last_test = (usize::MAX, 0);
     }
 
-    /// The look came to nothing: what it did not see is known as it was before.
+    /// The look failed: sockets that it did not see keep what was known before.
     pub(super) fn give_up(&mut self) {
         self.complete.clear();
         self.passed.give_up();
         for number in 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX) {
             let Some(entry) = self.known.entry(number).copied() else { break };
             if entry.window == PASSED_OVER && !entry.has(flag::SEEN) {
-                // It is as it was at a look whose windows are kept.
+                // Skipped: its window is that of the earlier look, which is kept.
             } else if !entry.has(flag::SEEN) {
                 self.keep(number, &entry, 0);
             } else if let Some(entry) = self.known.entry_mut(number) {
@@ -204,7 +204,7 @@ impl Memory {
         }
     }
 
-    /// Keeps what was known of a socket that this look did not see.
+    /// Keeps what was known about a socket that this look did not see.
     fn keep(&mut self, number: u32, entry: &Entry, flags: u8) {
         let then = self.passed.window_before(entry, self.known.bucket(number));
         let then = then.or_else(|| self.earlier.get(entry.window as usize).copied());
@@ -215,7 +215,7 @@ impl Memory {
         }
     }
 
-    /// The number of a namespace; `None` if there are more than entries can tell.
+    /// The number of a namespace; `None` if there are more than an entry can hold.
     fn scope(&mut self, netns: u64) -> Option<u16> {
         let at = self.scopes.iter().position(|known| *known == netns).unwrap_or_else(|| {
             self.scopes.push(netns);
@@ -224,7 +224,7 @@ impl Memory {
         u16::try_from(at).ok()
     }
 
-    /// Goes to the filter of a namespace; the number of the namespace.
+    /// Selects the filter of a namespace, and returns the namespace's number.
     #[inline]
     fn enter(&mut self, netns: u64) -> Option<u16> {
         let (at, scope) = self.last_test;
@@ -242,13 +242,13 @@ impl Memory {
         test.filter.as_ref().is_none_or(|filter| filter.eval(row, test.context))
     }
 
-    /// Whether the filter of the current namespace asks who holds a socket.
+    /// Whether the filter of the current namespace has conditions on processes.
     fn tests_processes(&self) -> bool {
         let filter = self.tests.get(self.last_test.0).and_then(|test| test.filter.as_ref());
         filter.is_some_and(|filter| filter.field_with(Needs::PROCESSES).is_some())
     }
 
-    /// Whether it is in a state that was asked for.
+    /// Whether the socket is in a state that was asked for.
     fn is_shown(&self, socket: &Socket<'_>) -> bool {
         let is_bound = self.shows_bound
             && socket.state == State::Close as u8
@@ -257,12 +257,12 @@ impl Memory {
         is_bound || socket.origin.kind == SourceKind::Recording || !self.hidden.contains_number(socket.state)
     }
 
-    /// Whether the look before read such a table to its end.
+    /// Whether a look read this table to its end, given the complete tables of that look.
     fn was_complete(&self, of: &[(u64, TableSet)], netns: u64, table: Table) -> bool {
         self.latest.is_some() && of.iter().any(|(at, tables)| *at == netns && tables.contains(table))
     }
 
-    /// The number of the window of rows that were read together.
+    /// The number of a window; rows that were read together share one.
     #[inline]
     fn window(&mut self, window: Option<Window>) -> u32 {
         let Some(window) = window else { return NO_WINDOW };
@@ -272,7 +272,7 @@ impl Memory {
         u32::try_from(self.windows.len() - 1).unwrap_or(NO_WINDOW)
     }
 
-    /// Takes a row of the poll.
+    /// Processes one row of the poll.
     pub(super) fn live<S: FrameSink>(&mut self, row: &Row<'_>, sink: &mut S) -> Result<(), S::Error> {
         let socket = row.socket;
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
@@ -285,7 +285,7 @@ impl Memory {
         }
         let (Some(cookie), Some(scope), false) = (row.cookie(), scope, is_time_wait) else {
             if self.passed.completes {
-                // Those were all told of before.
+                // These rows were all reported earlier in this look.
                 return Ok(());
             }
             if !is_time_wait {
@@ -322,7 +322,8 @@ impl Memory {
         let Some(number) = number else { return Ok(()) };
         let slots = self.slots;
         let had = slots.keep_of(socket, self.known.words_mut(number));
-        // Its process closed it, and the kernel has still to do: it is whose it was.
+        // Its process closed it, but the kernel still keeps it: attribute it to that
+        // process.
         let mut orphan = None;
         if let Some(at) = self.inode_at
             && let Some(word) = self.known.words_mut(number).get_mut(at)
@@ -402,13 +403,14 @@ impl Memory {
         sink.row(seen, &row)
     }
 
-    /// Whether a socket is known; what is left of one in TIME-WAIT is not it.
+    /// Whether a socket is known; a TIME-WAIT socket is not the connection that it remains
+    /// of.
     fn knows(&self, cookie: Option<u64>, scope: Option<u16>, is_time_wait: bool) -> bool {
         let known = cookie.zip(scope).and_then(|(cookie, scope)| self.known.find(cookie, scope));
         known.is_some() && !is_time_wait
     }
 
-    /// From now on only the sockets count that the latest look showed.
+    /// From now on only the sockets of the latest look are followed.
     pub(super) fn set_stay(&mut self) {
         let Some(stay) = &mut self.stay else { return };
         if stay.is_set() {
@@ -421,7 +423,7 @@ impl Memory {
         }
     }
 
-    /// Leaves out of those that are stayed with what has ended.
+    /// Removes ended sockets from those that are followed.
     pub(super) fn prune_stay(&mut self) {
         let Self { stay: Some(stay), scopes, known, .. } = self else { return };
         stay.retain(|netns, cookie| {
@@ -435,7 +437,7 @@ impl Memory {
         Some(Earlier { window: self.latest?, slots, words: nothing, had: slots.wanted() })
     }
 
-    /// Which watched fields say something else than before, a bit each.
+    /// Which watched fields changed, one bit each.
     fn look_at_watched(&mut self, number: u32, row: &Row<'_>, before: &[u32]) -> u32 {
         let mut changed = 0;
         for (at, choice) in self.watched.iter().enumerate() {
@@ -452,9 +454,9 @@ impl Memory {
     }
 }
 
-/// Whether a state is that of a request for a connection, which is no socket yet.  The
-/// kernel does not tell of its end; and where it gives a request its cookie, since we
-/// ask for it, at the moment at which the connection comes to be, that has another one.
+/// Whether a state is that of a connection request, which is not a socket yet.  The kernel
+/// does not report its end.  When we ask for its cookie just as the connection is made, the
+/// kernel may assign one, and the connection then gets another.
 fn is_request(state: u8) -> bool {
     state == State::SynRecv as u8 || state == State::NewSynRecv as u8
 }

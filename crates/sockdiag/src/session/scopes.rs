@@ -1,12 +1,12 @@
 //! The network namespaces in which a question is asked.
 //!
-//! A poll visits one after the other.  A filter is read once in each, since the
-//! name of an interface is another number there.  What was opened in a
-//! namespace is kept for the next poll, as long as the namespace is found
-//! again: a netlink socket keeps a namespace alive that everybody else left.
+//! A poll visits one after the other.  A filter is parsed in each, since an interface has
+//! another index there.  What was opened in a namespace is kept for the next poll, but only
+//! while the namespace is found again: a netlink socket would keep alive a namespace that
+//! everybody else has left.
 //!
-//! Invariant: scopes are numbered as [`Scopes::facts`] lists them, which is
-//! what an [`Enricher`](crate::enrich::Enricher) is told.
+//! Invariant: scopes are numbered as [`Scopes::facts`] lists them; an
+//! [`Enricher`](crate::enrich::Enricher) uses the same numbers.
 
 use std::ffi::OsStr;
 use std::mem;
@@ -29,47 +29,46 @@ use crate::sys::netns::{self, EnterError};
 use crate::sys::opener::{Opener, Worker};
 use sockdiag_wire::errno::{ENOENT, ESRCH};
 
-/// Namespaces whose netlink sockets are kept at most.
+/// In how many namespaces netlink sockets are kept at most.
 const MOST_KEPT: usize = 256;
 
-/// In how many namespaces sockets are kept open, so that descriptors do not run
-/// out however many there are.  Each may have two: for sockets, and for
-/// interfaces.
+/// In how many namespaces sockets are kept open: few enough that descriptors do not run
+/// out.  Each may have two: for sockets, and for interfaces.
 pub(super) fn most_kept() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit / 8).unwrap_or(usize::MAX).min(MOST_KEPT)
 }
 
-/// One namespace, and what holds there.
+/// One namespace, with its access and its filter.
 #[derive(Debug)]
 pub(super) struct Scope {
-    /// `None` stands for the only one, ours.
+    /// `None` if our own is the only one.
     pub(super) namespace: Option<Namespace>,
-    /// The way to its tables.
+    /// The access to its tables.
     pub(super) access: Access,
     /// Access to its interfaces, while it is not lent out.
     pub(super) links: Links,
-    /// The filter as it reads there.
+    /// The filter, parsed in this namespace.
     filter: Option<Arc<Expr>>,
     /// Remarks about the filter.
     pub(super) remarks: Vec<Remark>,
-    /// The only family that the filter leaves, if it leaves but one.
+    /// The only family that the filter can match, if there is only one.
     pub(super) family: Option<Family>,
     /// The part of the filter that the kernel can test.
     pub(super) programs: Programs,
-    /// Whether the filter names what may be another number by the next poll.
+    /// Whether the filter names something whose number may change by the next poll.
     volatile: bool,
-    /// The surroundings that the filter refers to.
+    /// The facts besides the row that the filter tests.
     context: EvalContext,
-    /// Whether its sockets are listed, rather than only known as other ends.
+    /// Whether its sockets are listed, or only searched for peers.
     pub(super) listed: bool,
     /// The reports of its closed sockets, once they are subscribed to.
     pub(super) ends: Option<Ends>,
 }
 
 impl Scope {
-    /// Reads the filter in a namespace.
-    // Not inlined, as `read` is not: both are needed in several places, once each.
+    /// Enters a namespace and parses the filter there.
+    // Not inlined, like `read`: both have several callers.
     #[inline(never)]
     fn new(
         namespace: Option<Namespace>,
@@ -95,7 +94,7 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Reads the filter again, if it may mean something else by now.
+    /// Parses the filter again, if its names may have other numbers by now.
     #[inline(never)]
     fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         if self.volatile {
@@ -127,46 +126,46 @@ impl Scope {
         self.filter.clone()
     }
 
-    /// The surroundings that the filter refers to.
+    /// The facts besides the row that the filter tests.
     pub(super) fn context(&self) -> EvalContext {
         self.context
     }
 
-    /// The inode of the namespace; `None` of ours alone.
+    /// The inode of the namespace; `None` if our own is the only one.
     pub(super) fn inode(&self) -> Option<u64> {
         Some(self.namespace.as_ref()?.facts.inode)
     }
 
-    /// Closes what is kept for the next question.
+    /// Closes what was kept for the next poll.
     fn close(&mut self) {
         self.access.close();
         self.links.close();
     }
 }
 
-/// Which namespaces a question is asked in.
+/// The namespaces in which a question is asked.
 #[derive(Debug)]
 pub(super) struct Scopes {
-    /// By number.
+    /// The scopes, by number.
     list: Vec<Scope>,
-    /// Opens things in our own namespace.
+    /// Opens sockets in our own namespace.
     home: Opener,
-    /// Enters the others.
+    /// Enters the other namespaces.
     worker: Worker,
 }
 
 impl Scopes {
-    /// The namespace that `home` opens things in, alone.
+    /// Only the namespace in which `home` opens sockets.
     pub(super) fn one(home: Opener, sources: &Sources, reader: &mut Reader) -> Result<Self, AskError> {
         let scope = Scope::new(None, true, home.clone(), sources, reader)?;
         Ok(Self { list: vec![scope], home, worker: Worker::default() })
     }
 
-    /// Those that words between commas stand for: see [`Scopes::find`].
+    /// The namespaces of a comma-separated list: see [`Scopes::find`].
     ///
     /// # Errors
-    /// As [`Scopes::find`], and where a namespace asked for by itself is not
-    /// there or may not be entered.
+    /// As [`Scopes::find`], and if a namespace that was requested by itself does not exist
+    /// or may not be entered.
     pub(super) fn of(
         words: &OsStr,
         peers: bool,
@@ -180,7 +179,7 @@ impl Scopes {
         Ok(scopes)
     }
 
-    /// Reads the filter again where that is due.
+    /// Parses the filters again where necessary.
     ///
     /// # Errors
     /// If it can no longer be parsed: an interface that it names is gone.
@@ -188,14 +187,14 @@ impl Scopes {
         self.list.iter_mut().try_for_each(|scope| scope.read(sources, reader))
     }
 
-    /// Finds the namespaces that words between commas stand for by now (see
-    /// [`namespaces::chosen`](crate::namespaces::chosen)).  Each is entered, to read the filter and what
-    /// else holds there; with `peers` the other namespaces of the machine
-    /// follow, where other ends may be.  What was kept of one that is found
-    /// again is used; of one that is not, it is closed.
+    /// Finds the namespaces that a comma-separated list names now (see
+    /// [`namespaces::chosen`](crate::namespaces::chosen)).  Each is entered to parse the
+    /// filter; with `peers`, the other namespaces of the machine follow, since peers may be
+    /// there.  Access that was kept is reused if its namespace is found again, and closed
+    /// otherwise.
     ///
-    /// A namespace in which the filter cannot be read is passed over: one that
-    /// has no interface of some name has no socket bound to it.
+    /// A namespace in which the filter cannot be parsed is skipped: if it lacks the named
+    /// interface, no socket can be bound to it.
     ///
     /// # Errors
     /// A filter that cannot be read in any of those listed.  A namespace asked

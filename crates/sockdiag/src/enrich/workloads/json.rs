@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(names(b"{\"Name\":\"\xff\"}"), Err(NotJson));
     }
 
-    /// Every mutated document that serde accepts is accepted here, with the same name in
+    /// Every document of random pieces that serde accepts is accepted here, with the same name in
     /// it.
     #[test]
     fn another_reader_finds_the_same() {
