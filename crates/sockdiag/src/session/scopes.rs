@@ -197,8 +197,8 @@ impl Scopes {
     /// interface, no socket can be bound to it.
     ///
     /// # Errors
-    /// A filter that cannot be read in any of those listed.  A namespace asked
-    /// for by itself that is not there or may not be entered is an error the
+    /// A filter that cannot be parsed in any of the listed namespaces.  A namespace that
+    /// was requested by itself and does not exist or may not be entered is an error the
     /// `first` time, and a notice later: it may come back.
     pub(super) fn find(
         &mut self,
@@ -255,7 +255,7 @@ impl Scopes {
         self.close_surplus(most);
         if !before.is_empty() {
             drop(before);
-            // It may stand in one that is gone.
+            // The worker may be in one of the namespaces that are gone.
             self.worker.leave();
         }
         for (name, errno) in gone {
@@ -270,8 +270,8 @@ impl Scopes {
         }
     }
 
-    /// Closes what reading a filter opened in the last namespace, if it is one
-    /// too many.
+    /// Closes what parsing a filter opened in the last namespace, if more than `most` are
+    /// open.
     fn close_surplus(&mut self, most: usize) {
         if let Some([.., last]) = self.list.get_mut(most..) {
             last.close();
@@ -282,7 +282,7 @@ impl Scopes {
         if namespace.is_home { self.home.clone() } else { namespace.opener(&self.worker) }
     }
 
-    /// The way to our own namespace.
+    /// A new access to our own namespace.
     pub(super) fn home(&self) -> Access {
         Access::to(self.home.clone())
     }
@@ -292,18 +292,18 @@ impl Scopes {
         &self.list
     }
 
-    /// The same, to open and keep something.
+    /// The same, for changes.
     pub(super) fn all_mut(&mut self) -> &mut [Scope] {
         &mut self.list
     }
 
-    /// The scope visited first, whose filter tells what every filter needs;
-    /// `None` where every namespace has ended meanwhile.
+    /// The scope visited first; every filter has the same needs as its filter.  `None` if
+    /// every namespace has ended meanwhile.
     pub(super) fn first(&self) -> Option<&Scope> {
         self.list.first()
     }
 
-    /// The only scope that is listed, for what is done in one alone.
+    /// The only scope that is listed, for operations that work in one namespace only.
     pub(super) fn only(&mut self) -> Result<&mut Scope, AskError> {
         let mut listed = self.list.iter_mut().filter(|scope| scope.listed);
         match (listed.next(), listed.next()) {
@@ -322,7 +322,7 @@ impl Scopes {
         self.list.iter().map(|scope| sources.port_range(&scope.access)).collect()
     }
 
-    /// The same, with how many of them are reserved.
+    /// The same, with the number of reserved ports.
     pub(super) fn all_port_ranges(&self, sources: &Sources) -> Vec<PortRange> {
         let range = |scope: &Scope| {
             let (first, last) = sources.port_range(&scope.access);
@@ -332,7 +332,7 @@ impl Scopes {
         self.list.iter().map(range).collect()
     }
 
-    /// The counters of each namespace that is listed; one that ended has none.
+    /// The counters of each listed namespace; a namespace that has ended is left out.
     pub(super) fn counters(&self, sources: &Sources) -> Vec<HostCounters> {
         let listed = self.list.iter().filter(|scope| scope.listed);
         let place = |scope: &Scope| {
@@ -350,17 +350,17 @@ impl Scopes {
         all
     }
 
-    /// The filters, each with what it asks its surroundings for.
+    /// The filters, each with the facts besides the row that it tests.
     pub(super) fn filters(&self) -> Vec<(Option<Arc<Expr>>, EvalContext)> {
         self.list.iter().map(|scope| (scope.filter.clone(), scope.context)).collect()
     }
 
-    /// Hands out the ways to the interfaces.
+    /// Lends out the access to the interfaces.
     pub(super) fn take_links(&mut self) -> Vec<Links> {
         self.list.iter_mut().map(|scope| mem::take(&mut scope.links)).collect()
     }
 
-    /// Takes them back.
+    /// Takes the access to the interfaces back.
     pub(super) fn return_links(&mut self, links: Vec<Links>) {
         for (scope, links) in self.list.iter_mut().zip(links) {
             scope.links = links;
@@ -368,8 +368,7 @@ impl Scopes {
     }
 }
 
-/// The scope of a namespace that the last poll knew: what is open there stays
-/// open.
+/// The scope of a namespace that the last poll visited; its sockets stay open.
 fn kept(
     mut scope: Scope,
     namespace: Namespace,
@@ -378,7 +377,7 @@ fn kept(
     sources: &Sources,
     reader: &mut Reader,
 ) -> Result<Scope, Passed> {
-    // The files that led there may be gone.
+    // The paths that the old opener uses may be gone.
     scope.access.open_by(opener.clone());
     scope.links.open_by(opener);
     (scope.listed, scope.namespace) = (listed, Some(namespace));
@@ -390,7 +389,7 @@ fn kept(
     Ok(scope)
 }
 
-/// The scope of a namespace that is new.
+/// The scope of a new namespace.
 fn entered(
     namespace: Namespace,
     opener: Opener,
@@ -412,7 +411,7 @@ fn entered(
     }
     match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
         Err(error) if listed => Err(Passed::Filter(error)),
-        // Its sockets may be other ends all the same.
+        // Peers may be in there nevertheless.
         Err(_) => {
             Scope::new(Some(namespace), listed, opener, sources, &mut reader.of_all()).map_err(Passed::Filter)
         }
@@ -420,11 +419,11 @@ fn entered(
     }
 }
 
-/// Why a namespace is passed over.
+/// Why a namespace is skipped.
 enum Passed {
-    /// The filter cannot be read there.
+    /// The filter cannot be parsed there.
     Filter(AskError),
-    /// It was asked for by itself and cannot be entered.
+    /// It was requested by itself and cannot be entered.
     Chosen(EnterError),
     /// It may not be entered.
     Refused { title: Vec<u8>, errno: i32 },
