@@ -56,11 +56,10 @@ impl Way {
 pub struct Sources {
     /// `PROC_ROOT`: replaces `/proc`, and turns netlink off.
     pub proc_root: Option<OsString>,
-    /// `PROC_NET_TCP`; turns netlink off for tcp; the IPv4 variables below do the same for
-    /// theirs.
+    /// `PROC_NET_TCP`; turns netlink off for tcp.  The variables below turn it off for their
+    /// tables, except the IPv6 ones.
     pub proc_net_tcp: Option<OsString>,
-    /// `PROC_NET_TCP6`; alone it does not turn netlink off; the same holds for other IPv6
-    /// variables.
+    /// `PROC_NET_TCP6`.
     pub proc_net_tcp6: Option<OsString>,
     /// `PROC_NET_UDP`.
     pub proc_net_udp: Option<OsString>,

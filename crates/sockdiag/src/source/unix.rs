@@ -137,8 +137,8 @@ fn hand_on(
     waiting.drain(..).try_for_each(|line| visit.record(Record { origin: origin(), bytes: &line.bytes }))
 }
 
-/// Reads the next line as far as C would see it: without its newline, and up
-/// to a NUL.  `false` at the end.
+/// Reads the next line as C would see it: without its newline, and up to a NUL. Returns
+/// `false` at the end.
 fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     if file.take(LONGEST_LINE).read_until(b'\n', line)? == 0 {
@@ -159,7 +159,7 @@ mod tests {
         Query { tables, states, ..Query::of(Table::UnixDgram) }
     }
 
-    /// The records that come of some lines, as text.
+    /// The records that these lines produce, as text.
     fn records(lines: &[&str], tables: TableSet, states: StateSet) -> Vec<String> {
         let mut records = Vec::new();
         let mut visit = |record: Record<'_>| {

@@ -1,8 +1,8 @@
-//! What the programs have in common: how they read the kernel's memory, choose
-//! sockets, and write records.
+//! What the programs share: how they read the kernel's memory, choose sockets, and write
+//! records.
 //!
-//! Invariant: a record counts only if the socket's addresses, ports, hash, state,
-//! namespace and cookie are the same after the rest was copied as in the copy.
+//! Invariant: a record counts only if, after the rest was copied, the socket still has the
+//! addresses, ports, hash, state, namespace and cookie of the copy.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -22,22 +22,22 @@ use super::kernel::Members;
 use super::members::Kind;
 use super::record::Layout;
 
-/// The licence of the program, one of those that the kernel knows.
+/// The licence of the programs, one of those that the kernel accepts.
 pub(super) const LICENSE: &CStr = c"Dual MIT/GPL";
 
-/// What is at the beginning of the shared memory, in numbers of eight bytes.
+/// The beginning of the shared memory, in numbers of eight bytes.
 pub(super) mod header {
-    /// Records that are complete.
+    /// The number of complete records.
     pub(in super::super) const COUNT: usize = 0;
-    /// Records before those of the bucket that is being read.
+    /// The number of records before those of the current bucket.
     pub(in super::super) const START: usize = 1;
-    /// The bucket that is being read.
+    /// The current bucket.
     pub(in super::super) const BUCKET: usize = 2;
-    /// Rounds of a step.
+    /// Rounds per step.
     pub(in super::super) const ROUNDS: usize = 3;
-    /// Whether the table of listeners is to be walked, not that of the others.
+    /// Whether to walk the table of listeners instead of the other one.
     pub(in super::super) const LISTENERS: usize = 4;
-    /// States to tell of, a bit for each.
+    /// The states to report, one bit each.
     pub(in super::super) const STATES: usize = 5;
     /// The family to tell of; 0 every.
     pub(in super::super) const FAMILY: usize = 6;
