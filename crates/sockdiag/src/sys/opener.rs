@@ -192,7 +192,7 @@ struct Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // The end of its jobs is the end of the thread.
+        // The thread ends when its queue of jobs ends.
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -214,18 +214,18 @@ impl Thread {
 }
 
 impl Worker {
-    /// Ends the thread, which keeps alive the namespace that it entered last;
-    /// the next job starts another one.
+    /// Ends the thread, which would keep alive the namespace that it entered last; the next
+    /// job starts another thread.
     pub(crate) fn leave(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Enters a namespace and does something there, if that may be.
+    /// Enters a namespace, and runs the job there if that succeeds.
     fn enter(&self, namespace: File, job: Job) -> io::Result<()> {
         let (promise, entered) = jobs::answer();
         let job = Box::new(move || {
             let result = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
-            // Whoever waits for the job may want to unmount it next.
+            // Close it first: whoever waits for the job may want to unmount the file next.
             drop(namespace);
             if result.is_ok() {
                 job();
@@ -285,7 +285,7 @@ mod tests {
         };
         let ((one, in_one), (two, in_two)) = (opener(&first), opener(&second));
         assert!(home != one && home != two && one != two);
-        // In any order, each where it says.
+        // In any order, each job runs in its opener's namespace.
         for (inode, opener) in [(one, &in_one), (two, &in_two), (one, &in_one), (home, &Opener::here())] {
             assert_eq!((opener.run(here).expect("a thread"), here()), (inode, home));
         }
