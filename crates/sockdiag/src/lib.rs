@@ -59,18 +59,18 @@
 //! use sockdiag::{Sockets, Table, Verdict};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! In every network namespace, with the processes at the other end.
+//! // In every network namespace, with the processes at the other end.
 //! let everywhere = Sockets::of(&[Table::Tcp]).netns("all").with_peers();
-//! Recorded in a file, and asked again on another machine.
+//! // Recorded in a file, and asked again on another machine.
 //! Sockets::of(&[Table::Tcp]).reading(["tcp.rtt_us"]).record(File::create("tcp.nl")?)?;
 //! let kept = Sockets::new().recording("tcp.nl").filter("tcp.rtt_us > 20000");
-//! Destroyed one by one, each with a verdict; use `each` for a dry run.
+//! // Destroyed one by one, each with a verdict; use `each` for a dry run.
 //! let old = Sockets::of(&[Table::Tcp]).filter("dst 192.0.2.7").netns("web");
 //! old.destroy(|row, verdict| match verdict {
 //!     Verdict::Refused(_) => Break(()),
 //!     _ => Continue(println!("{:?} is {verdict}", row.remote())),
 //! })?.complete()?;
-//! Followed: one row for each socket that ends.
+//! // Followed: one row for each socket that ends.
 //! let mut ended = 0;
 //! Sockets::of(&[Table::Tcp]).follow(
 //!     |_| {
@@ -91,7 +91,7 @@
 //! use std::ops::ControlFlow;
 //! use sockdiag::{Row, Sink, Sockets, Table};
 //!
-//! Adds up the bytes that wait to be read.
+//! /// Adds up the bytes that wait to be read.
 //! struct Unread(u64);
 //!
 //! impl Sink for Unread {
@@ -116,8 +116,8 @@
 //!
 //! Errors are types: [`AskError`] for a question that cannot be asked, [`DumpError`] for a
 //! table that could not be read.  The library does not print, exit or read its environment.
-//! Linux only; root is needed only for what the kernel keeps from others: their processes,
-//! other namespaces, destroying sockets.
+//! Linux only; root is needed only for what the kernel denies to ordinary users: processes of
+//! others, other namespaces, destroying sockets.
 //!
 //! # What is stable
 //!
