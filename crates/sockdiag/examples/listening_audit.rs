@@ -58,7 +58,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         .filter_map(|row| Some((reach(&row)?, row)))
         .filter(|(reach, _)| allowed.is_none_or(|allowed| *reach > allowed))
         .collect();
-    // What is reachable from farthest away comes first.
+    // Sockets that are reachable from farthest away come first.
     found.sort_by_key(|(reach, row)| (std::cmp::Reverse(*reach), row.local()));
 
     let text =

@@ -20,7 +20,7 @@ use sockdiag::{Row, Sockets, Table};
 
 const USAGE: &str = "usage: top_talkers [--by-process] [--top ROWS] [--seconds SECONDS] [FILTER...]";
 
-/// Bytes that the other end acknowledged, and bytes that came from it.
+/// Bytes that the peer acknowledged, and bytes received from it.
 type Bytes = (u64, u64);
 
 fn main() -> ExitCode {
@@ -89,7 +89,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 }
 
 fn bytes(row: &Row<'_>) -> Bytes {
-    // The kernel reports neither for a connection in TIME-WAIT.
+    // For a connection in TIME-WAIT the kernel reports neither number.
     let number = |name| row.number(name).and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
     (number("tcp.bytes_acked"), number("tcp.bytes_received"))
 }

@@ -21,11 +21,11 @@ pub struct Descriptors {
     pub pid: u32,
     /// Its name as the kernel holds it, any bytes.
     pub comm: Vec<u8>,
-    /// Descriptors that it has open.
+    /// How many descriptors it has open.
     pub open: u64,
     /// How many descriptors it may have open, the soft limit; `None` if there is no limit.
     pub most: Option<u64>,
-    /// The inode of its network namespace; `None` if we may not know.
+    /// The inode of its network namespace; `None` if we may not read it.
     pub netns_inode: Option<u64>,
 }
 
@@ -118,7 +118,7 @@ mod tests {
         let (before, most) = count(pid).expect("we may look into ourselves");
         let held: Vec<_> = (0..20).map(|_| fs::File::open("/dev/null").expect("it is there")).collect();
         let (now, _) = count(pid).expect("we are still here");
-        // Other tests open files beside us.
+        // Other tests open and close files at the same time.
         assert!(now >= before.saturating_sub(5) + 15, "{before} and {} are {now}", held.len());
         assert!(most.is_none_or(|most| most >= now), "{most:?}");
         assert!(all(u64::MAX).0.is_empty(), "nobody has so many");

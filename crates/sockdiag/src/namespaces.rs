@@ -38,7 +38,7 @@ const DOORS: usize = 8;
 /// A network namespace and how to get into it.
 #[derive(Clone, Debug)]
 pub struct Namespace {
-    /// Its facts.
+    /// The facts about it that rows show.
     pub facts: Netns,
     /// Whether it is our own namespace.
     pub is_home: bool,
@@ -47,7 +47,7 @@ pub struct Namespace {
     doors: Vec<PathBuf>,
 }
 
-/// The namespaces found.
+/// The namespaces that were found.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces {
     /// Each namespace once: ours first, then those with names, then by inode; or in the
@@ -92,7 +92,7 @@ impl Namespace {
         Ok(Entered { facts: self.facts.clone(), opener })
     }
 
-    /// Opens things there, whatever namespace the calling thread is in.
+    /// Opens sockets and files there, whatever namespace the calling thread is in.
     pub(crate) fn opener(&self, worker: &Worker) -> Opener {
         Opener::away(self.doors.clone(), self.facts.inode, worker)
     }
@@ -229,7 +229,7 @@ impl Search {
         Ok(chosen)
     }
 
-    /// The namespace that a word stands for.
+    /// The namespace that a word names.
     fn one(&mut self, word: &OsStr) -> Result<Namespace, EnterError> {
         let bytes = word.as_bytes();
         let mut is_name = false;

@@ -112,7 +112,7 @@ pub enum Notice {
     /// No process has the other ends of this many connections within this machine open:
     /// they are not accepted yet, or closed.
     PeersUnheld { sockets: u64 },
-    /// The kernel lists no sockets of a table that was asked for by name.
+    /// The kernel lists no sockets of a table that was requested by name.
     Missing { title: &'static str, why: Missing },
     /// The kernel refused the program that searches for holders, so they were
     /// searched for in /proc.
@@ -155,9 +155,9 @@ pub enum Notice {
     WithoutCookies { sockets: u64 },
     /// A BPF map cannot be opened.
     MapOpen { id: u32, errno: i32 },
-    /// The kernel does not say what a BPF map is.
+    /// The kernel does not report the info of a BPF map.
     MapInfo { id: u32, errno: i32 },
-    /// A BPF map is no socket-local storage.
+    /// A BPF map is not socket-local storage.
     MapKind { id: u32, kind: u32 },
     /// The types of a BPF map cannot be read.
     MapTypes { id: u32 },
@@ -200,7 +200,7 @@ impl Notice {
 pub struct Tally {
     /// Destroyed.
     pub destroyed: u64,
-    /// Gone before.
+    /// Already ended.
     pub gone: u64,
     /// Of a kind that this kernel cannot destroy.
     pub spared: u64,
@@ -451,7 +451,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// A number of things, in the singular or the plural.
+/// A number with a noun in the singular or plural.
 struct Counted(u64, &'static str);
 
 impl fmt::Display for Counted {

@@ -35,7 +35,7 @@ const BATCH_BYTES: usize = 32 << 10;
 /// Decides which rows are wanted.
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'p> {
-    /// Families that are shown.
+    /// The families to show.
     pub(crate) families: FamilySet,
     /// The condition on rows.
     pub(crate) filter: Option<&'p Expr>,
@@ -58,7 +58,7 @@ const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::ADDRESSES);
 
 impl Gate<'_> {
-    /// What the filter needs.
+    /// The needs of the filter.
     fn needs(&self) -> Needs {
         self.filter.map_or(Needs::NONE, Expr::needs)
     }
@@ -100,9 +100,9 @@ impl Gate<'_> {
 pub(crate) struct Pipeline<'p> {
     /// Sources to read.
     pub(crate) sources: &'p Sources,
-    /// Which rows are wanted.
+    /// Decides which rows are wanted.
     pub(crate) gate: Gate<'p>,
-    /// What is looked up for a row.
+    /// The needs of the shown fields and of the filter.
     pub(crate) needs: Needs,
     /// Looks up names.
     pub(crate) enricher: &'p mut Enricher,
@@ -110,7 +110,7 @@ pub(crate) struct Pipeline<'p> {
     pub(crate) sink: &'p dyn Rows,
     /// Rows that are held; empty at first.
     pub(crate) held: &'p mut Held,
-    /// In which order rows are shown, and how many of them.
+    /// The order of rows, and how many are shown.
     pub(crate) order: &'p mut Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
     pub(crate) destroyer: Option<&'p mut Destroyer>,

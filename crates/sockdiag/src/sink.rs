@@ -85,13 +85,13 @@ struct Guarded<'s, S: Sink> {
 
 /// The result of a guard.
 pub(crate) struct Seen<E> {
-    /// Rows taken.
+    /// How many rows the sink took.
     pub rows: u64,
     /// The sink's first error.
     pub error: Option<E>,
     /// Notices that the sink did not keep.
     pub notices: Vec<Notice>,
-    /// How many more there were.
+    /// How many more notices there were.
     pub more_notices: u64,
 }
 

@@ -158,8 +158,8 @@ impl Sockets {
         self.reading_groups(Groups::CONTAINERS)
     }
 
-    /// Orders rows by fields: names separated by commas, each with an optional `-` for
-    /// descending order: `-tcp.rtt_us,local.port`.  Rows are then kept until the last one
+    /// Orders rows by fields: names separated by commas, each with an optional `-` that
+    /// reverses its order: `-tcp.rtt_us,local.port`.  Rows are then kept until the last one
     /// is known.  Sockets are destroyed in this order, too.
     #[must_use]
     pub fn order(mut self, names: impl Into<String>) -> Self {

@@ -1,4 +1,4 @@
-//! Every example, run on sockets in a namespace made for it.
+//! Runs every example on sockets in a namespace made for it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -53,7 +53,7 @@ impl HostCounters {
         text::parse(texts, window)
     }
 
-    /// When they were read.
+    /// When the counters were read.
     pub const fn window(&self) -> Window {
         self.window
     }

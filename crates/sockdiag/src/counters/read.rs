@@ -89,9 +89,9 @@ const LONGEST: u64 = 256 << 10;
 /// The place to read counters from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    /// The files that stand in for the kernel's.
+    /// The files that replace the kernel's.
     pub(crate) sources: &'a Sources,
-    /// The way to the namespace.
+    /// Opens files of the namespace.
     pub(crate) opener: &'a Opener,
     /// The inode of the namespace; 0 if only our own is read.
     pub(crate) netns_inode: u64,

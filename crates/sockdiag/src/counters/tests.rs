@@ -122,7 +122,7 @@ fn any_bytes_are_taken() {
             }
         }
         let counters = HostCounters::of_texts(texts.iter().map(|(path, text)| (*path, &**text)), window(1));
-        // In order, each once, so each is found by its name.
+        // Sorted and without duplicates, so that each is found by its name.
         let all: Vec<_> = counters.counters().collect();
         assert!(all.is_sorted_by(|one, other| one.0 < other.0));
         for (name, number) in all {

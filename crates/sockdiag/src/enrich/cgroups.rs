@@ -37,7 +37,7 @@ pub(super) struct Cgroups {
 /// The mount point of the cgroup2 file system.
 #[derive(Clone, Debug, Default)]
 enum Mount {
-    /// Not looked for yet.
+    /// Not searched yet.
     #[default]
     Unknown,
     Nowhere,
@@ -45,7 +45,7 @@ enum Mount {
 }
 
 impl Cgroups {
-    /// Nothing is looked up yet; `with_zero` looks up id 0, too.
+    /// Starts empty; `with_zero` looks up id 0, too.
     pub(super) fn new(with_zero: bool) -> Self {
         Self { with_zero, ..Self::default() }
     }

@@ -21,9 +21,9 @@ use crate::model::ContextCache;
 use crate::source::Sources;
 use crate::sys::chosen;
 
-/// Bytes of a task's context that are read; the kernel's are shorter.
+/// How many bytes of a task's context are read; the kernel's contexts are shorter.
 const LONGEST: usize = 4095;
-/// Bytes of a socket's context that are read; an attribute holds no more.
+/// How many bytes of a socket's context are read, the limit of an extended attribute.
 const LONGEST_ATTRIBUTE: usize = 64 << 10;
 
 /// Contexts of the tasks shown so far, and of the socket prepared last.
@@ -48,7 +48,7 @@ impl Contexts {
         self.sockets.clear();
     }
 
-    /// Nothing is read yet.
+    /// Starts without reading anything.
     pub(super) fn new(sources: &Sources) -> Self {
         Self::below(Path::new("/proc"), &sources.proc_file(""), sources.selinuxfs.as_deref())
     }
@@ -103,7 +103,7 @@ impl ContextCache for Contexts {
     }
 }
 
-/// The contents of a kernel file, from one read.
+/// A task's context: the contents of a kernel file, from one read.
 fn task_context(path: &Path) -> Option<Box<[u8]>> {
     let file = chosen::regular_at(path, OFlags::NOFOLLOW).ok()?;
     let mut text = [0; LONGEST];
@@ -111,7 +111,7 @@ fn task_context(path: &Path) -> Option<Box<[u8]>> {
     context(text.get(..length)?)
 }
 
-/// The label of the file at a path.
+/// A socket's context: the label of the file at a path.
 fn socket_context(path: &Path) -> Option<Box<[u8]>> {
     let mut text = vec![0; 255];
     let length = match getxattr(path, c"security.selinux", &mut text) {

@@ -27,7 +27,7 @@ use crate::sys::names::host_name;
 const WORKERS: usize = 32;
 /// How many may run in parallel in the background.
 const BACKGROUND: usize = 4;
-/// Names that are kept from one poll to the next.
+/// How many names are kept from one poll to the next.
 const MOST: usize = 16 << 10;
 /// How long a name is considered valid.
 const LIFETIME: Duration = Duration::from_mins(10);
@@ -48,7 +48,7 @@ struct Background {
     resolver: fn(Addr) -> Option<Vec<u8>>,
     questions: Jobs,
     answers: Arc<Mutex<Answers>>,
-    /// When each address was asked about last.
+    /// When each address was last resolved.
     asked: HashMap<Key, Instant>,
     /// How many addresses have no answer yet.
     open: usize,
@@ -120,7 +120,7 @@ impl Background {
 }
 
 impl Hosts {
-    /// Starts without names.  In the `background` no row waits for names.
+    /// Starts without names.  With `background` no row waits for names.
     pub(super) fn new(background: bool) -> Self {
         let background = if background { Background::start(host_name) } else { None };
         Self { names: HashMap::new(), background }

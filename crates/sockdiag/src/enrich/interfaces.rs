@@ -34,12 +34,12 @@ use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
 use sockdiag_facts::escape;
 
-/// How the kernel of one network namespace is asked about its interfaces.
+/// Queries the kernel about the interfaces of one network namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     opener: Opener,
     socket: Option<Netlink>,
-    /// Whether the socket is kept, which a listing of netlink sockets shows.
+    /// Whether the socket is kept open; a listing of netlink sockets then shows it.
     keeps: bool,
     /// The notice to give if no socket could be opened.
     refused: Option<Notice>,
@@ -140,7 +140,7 @@ pub(super) struct Interfaces {
     names: HashMap<u32, Vec<u8>>,
     /// Whether all interfaces were requested.
     all: bool,
-    /// Addresses with their interfaces; `None` until they are asked for.
+    /// Addresses with their interfaces; `None` until they are requested.
     addresses: Option<Vec<(u32, Addr)>>,
     /// The notice to give if there is no netlink socket, and for how many rows.
     refused: Option<(Notice, usize)>,
@@ -155,7 +155,7 @@ impl AddressCache for Interfaces {
 }
 
 impl Interfaces {
-    /// Nothing is looked up yet.
+    /// Starts empty.
     pub(super) fn new(links: Links) -> Self {
         Self { links, ..Self::default() }
     }
@@ -269,7 +269,7 @@ fn converse(
     false
 }
 
-/// Asks for the addresses of every interface.
+/// A request for the addresses of every interface.
 fn address_request(seq: u32) -> Vec<u8> {
     let len = (HEADER_LEN + IFADDR_LEN) as u32;
     let mut request = Vec::with_capacity(len as usize);
@@ -334,7 +334,7 @@ fn request(question: &Question<'_>, seq: u32) -> Vec<u8> {
     request
 }
 
-/// Reads a link, if it is the one asked for.
+/// Reads a link, if it is the one that the question names.
 fn read_link(payload: &[u8], question: &Question<'_>) -> Option<Link> {
     let index = i32_at(payload, 4)? as u32;
     let mut name = None;

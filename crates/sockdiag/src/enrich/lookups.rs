@@ -29,7 +29,7 @@ pub(crate) struct SystemLookups<'l> {
     volatile: bool,
     /// Whether RPC services have names (`-r` without `-n`).
     with_rpc: bool,
-    /// Whether rows say which namespace they are of.
+    /// Whether rows show which namespace they belong to.
     tells_namespaces: bool,
     rpc: Option<RpcNames>,
     protocols: Option<Protocols>,

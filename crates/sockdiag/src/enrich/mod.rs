@@ -81,7 +81,7 @@ pub(crate) struct EnrichConfig<'s> {
     pub resolve: bool,
     /// Which threads of a process hold sockets.
     pub threads: Threads,
-    /// How the holders of sockets are looked for.
+    /// How the holders of sockets are searched.
     pub holder_search: HolderSearch,
     /// Whether there will be further polls: then resources that are slow to set up are
     /// kept, and rows do not wait for names of hosts.
@@ -96,7 +96,7 @@ pub(crate) struct EnrichConfig<'s> {
 
 #[cfg(test)]
 impl<'s> EnrichConfig<'s> {
-    /// Nothing is looked up.
+    /// A configuration without look-ups.
     pub(crate) fn of(sources: &'s Sources) -> Self {
         Self {
             needs: Needs::NONE,
@@ -149,11 +149,11 @@ pub(crate) struct Enricher {
     /// Whether the SCTP socket prepared last is an association, by the test of the program's
     /// [`Quirks`].
     association: bool,
-    /// Inode of the inet socket prepared last; 0 none.
+    /// Inode of the inet socket prepared last; 0 if there was none.
     inode: u32,
     /// Whether the filter has conditions on processes.
     tests_processes: bool,
-    /// When the kernel reported the current socket, if it did so by itself.
+    /// When the kernel reported the current socket, if it was an event.
     arrival: Option<Arrival>,
     /// Connections shown whose other end is not in the only namespace searched.
     elsewhere: u64,
@@ -246,7 +246,7 @@ impl Enricher {
         self.scoped.take_links()
     }
 
-    /// Closes what was opened to look up names in the current namespace.
+    /// Closes the sockets that were opened for look-ups in the current namespace.
     pub(crate) fn close_links(&mut self) {
         if let Some(links) = self.links() {
             links.close();
@@ -268,12 +268,12 @@ impl Enricher {
         self.scoped.enter(scope);
     }
 
-    /// Whether other ends of connections are looked for.
+    /// Whether peers of connections are searched.
     pub(crate) fn wants_peers(&self) -> bool {
         self.peers.is_some()
     }
 
-    /// Whether rows say which namespace they belong to.
+    /// Whether rows show which namespace they belong to.
     #[inline]
     pub(crate) fn tells_namespaces(&self) -> bool {
         self.scoped.are_told()
@@ -319,7 +319,7 @@ impl Enricher {
         }
     }
 
-    /// The inode of the other end of a socket of a namespace; 0 if unknown.
+    /// The inode of the peer of a socket in a namespace; 0 if unknown.
     pub(crate) fn peer_inode(&self, socket: &Socket<'_>, scope: u32) -> u32 {
         self.peers.as_ref().and_then(|peers| peers.of(socket, scope)).map_or(0, |peer| peer.inode)
     }
@@ -489,7 +489,7 @@ impl Enricher {
         self.processes.as_ref().is_some_and(|processes| !processes.is_complete())
     }
 
-    /// Looks for the holders of these sockets, all at once.
+    /// Searches for the holders of these sockets, all at once.
     pub(crate) fn prepare_holders(&mut self, inodes: Vec<u32>) {
         if let Some(processes) = &mut self.processes {
             processes.look_for(inodes);

@@ -27,7 +27,7 @@ const FILES: [&str; 2] = ["/etc/iproute2/nl_protos", "/usr/share/iproute2/nl_pro
 /// Names of netlink protocols by number.
 #[derive(Debug, Default)]
 pub(super) struct Protocols {
-    /// Names that a file gives.
+    /// Names from the file.
     given: HashMap<u8, Vec<u8>>,
 }
 
@@ -110,7 +110,7 @@ fn skip_blanks(text: &[u8]) -> &[u8] {
     text.get(start..).unwrap_or_default()
 }
 
-/// Names of the numbers of netlink sockets.
+/// Names of netlink protocols and of port ids.
 #[derive(Debug)]
 pub(super) struct NetlinkNames {
     /// The directory with the processes.

@@ -43,7 +43,7 @@ struct Known {
 pub(super) struct Found {
     /// The inode of the peer; 0 if there are several candidates.
     pub(super) inode: u32,
-    /// The number of its namespace, where that is known.
+    /// The number of its namespace, if known.
     pub(super) scope: Option<u32>,
     /// How many sockets match.
     pub(super) candidates: u32,
@@ -51,7 +51,7 @@ pub(super) struct Found {
     pub(super) claimed_by: Option<u32>,
 }
 
-/// Sockets by their ends.
+/// The remembered sockets, by a hash of their ends.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     key: RandomState,
@@ -63,7 +63,7 @@ pub(super) struct Peers {
     left_out: u64,
 }
 
-/// Why no other end of a connection was found.
+/// Why no peer of a connection was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lack {
     /// The peer is not in the namespace that was searched.
@@ -73,7 +73,7 @@ pub(super) enum Lack {
 }
 
 impl Peers {
-    /// Remembers a socket of a namespace.
+    /// Remembers a socket in a namespace.
     pub(super) fn add(&mut self, socket: &Socket<'_>, scope: u32) {
         // A socket without an inode is held by no process, so it is of no use as a peer.
         if socket.inode == 0 {
@@ -92,7 +92,7 @@ impl Peers {
         self.sorted = false;
     }
 
-    /// Forgets all sockets.  Those that follow are in these namespaces.
+    /// Forgets all sockets.  The next ones belong to these namespaces.
     pub(super) fn begin_poll(&mut self, namespaces: &[Netns]) {
         self.known.clear();
         self.sorted = false;
@@ -114,7 +114,7 @@ impl Peers {
 
     /// Why a connection has no known peer, when only its own namespace was searched.
     pub(super) fn lack(&self, socket: &Socket<'_>) -> Option<Lack> {
-        // The other end of a socket that is closing or not yet accepted may be gone.
+        // The peer of a socket that is closing or not yet accepted may be gone.
         if !is_connected(socket) || socket.inode == 0 || self.of(socket, 0).is_some() {
             return None;
         }
@@ -183,7 +183,7 @@ impl Peers {
         self.key.hash_one((1_u8, inode))
     }
 
-    /// A hash of the two ends as they are, or of the ends of the peer.
+    /// A hash of a socket's two ends, or if `reversed`, of its peer's.
     fn hash_ends(&self, socket: &Socket<'_>, reversed: bool) -> u64 {
         let end = |end: crate::model::Endpoint| (bytes(end.addr), end.port);
         let (local, remote) = (end(socket.local), end(socket.remote));
@@ -199,7 +199,7 @@ fn is_connecting(socket: &Socket<'_>) -> bool {
     socket.protocol != IPPROTO_SCTP && STATES.iter().any(|state| *state as u8 == socket.state)
 }
 
-/// Whether an inet socket has two ends.
+/// Whether an inet socket has a local and a remote port.
 pub(super) fn is_connected(socket: &Socket<'_>) -> bool {
     socket.message_kind() == MessageKind::Inet && socket.remote.port != 0 && socket.local.port != 0
 }

@@ -22,11 +22,11 @@ const MOST: usize = 4 << 20;
 /// The ephemeral ports of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PortRange {
-    /// The first.
+    /// The first port.
     pub(crate) first: u16,
-    /// The last.
+    /// The last port.
     pub(crate) last: u16,
-    /// How many of them the kernel never assigns by itself.
+    /// How many ports in the range the kernel never assigns by itself.
     pub(crate) reserved: u32,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Forgets all sockets.  Those that follow are in namespaces with these ranges.
+    /// Forgets all sockets.  The next ones belong to namespaces with these ranges.
     pub(super) fn begin(&mut self, ranges: Vec<PortRange>) {
         self.ranges = ranges.into_iter().map(Some).collect();
         self.used.clear();

@@ -17,7 +17,7 @@ use crate::model::{
 };
 
 impl Enricher {
-    /// The socket with the names that are known of its numbers.
+    /// Makes the row of a socket with the names that are known so far.
     #[inline]
     pub(crate) fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         if self.plain { self.plain_row(socket) } else { self.full_row(socket) }
@@ -101,7 +101,7 @@ impl Enricher {
     }
 }
 
-/// The path of a socket's cgroup, where it has been looked up.
+/// The path of a socket's cgroup, if it was looked up.
 pub(super) fn path_of_cgroup<'c>(cgroups: Option<&'c Cgroups>, socket: &Socket<'_>) -> Option<&'c [u8]> {
     cgroups?.path(socket.attrs()?.cgroup_id()?)
 }

@@ -108,7 +108,7 @@ pub enum NoWalk {
     Dearer(&'static str),
     /// Later looks need a cookie for each socket, which a dump assigns and a walk does not.
     NoCookies,
-    /// For the first sockets, the dump and the walk reported different values.
+    /// For the first sockets, the kernel's replies differ from what the walk reports.
     Differs,
     /// A table kept changing, or has too many sockets in one bucket.
     Table,

@@ -32,7 +32,7 @@ use crate::session::Test;
 use crate::sink::Sink;
 use crate::source::DumpError;
 
-/// Fields that are watched for changes, at most.
+/// How many fields are watched for changes, at most.
 pub(super) const MOST_WATCHED: usize = 32;
 
 /// Words kept for a socket, at most.
@@ -62,7 +62,7 @@ pub(super) struct Memory {
     shows_bound: bool,
     /// Inodes of namespaces, indexed by the number in an entry.
     scopes: Vec<u64>,
-    /// When the sockets of the latest look were read.
+    /// The windows in which the sockets of the latest look were read.
     windows: Vec<Window>,
     /// `windows` of the previous look, while a look is made.
     earlier: Vec<Window>,
@@ -109,7 +109,7 @@ pub(super) struct Counts {
     /// Closed sockets whose processes were not seen, whether shown or not.
     pub(super) unheld: u64,
     pub(super) untested: u64,
-    /// Sockets that were passed over, shown or not.
+    /// Sockets that were skipped, whether shown or not.
     pub(super) passed_over: u64,
     /// How many ended connections were looked up.
     look_ups: u32,
@@ -236,7 +236,7 @@ impl Memory {
         Some(scope)
     }
 
-    /// Whether the filter of the current namespace lets a row through.
+    /// Whether the filter of the current namespace accepts a row.
     fn passes(&self, row: &Row<'_>) -> bool {
         let Some(test) = self.tests.get(self.last_test.0) else { return false };
         test.filter.as_ref().is_none_or(|filter| filter.eval(row, test.context))
@@ -478,7 +478,7 @@ fn hash(text: &[u8]) -> u32 {
     text.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Hands the rows of a poll to the memory.
+/// A sink that passes the rows of a poll to the memory.
 pub(super) struct Look<'l, S: FrameSink> {
     pub(super) memory: &'l mut Memory,
     pub(super) sink: &'l mut S,

@@ -78,7 +78,7 @@ use memory::{Look, MOST_WATCHED, Memory};
 pub enum Seen {
     /// It appeared since the previous look.
     Opened,
-    /// It was there before, or this is the first look, or it is a request for a connection.
+    /// It existed before, or this is the first look, or it is a connection request.
     Known,
     /// As `Known`, and a watched value changed.
     Changed(Changes),
@@ -109,7 +109,7 @@ pub struct Gone {
     pub cookie: u64,
     /// The inode of its namespace; 0 if only our own is read.
     pub netns_inode: u64,
-    /// The number of the state that it was last seen in.
+    /// The number of its last known state.
     pub state: u8,
     /// The time since it was first seen, in milliseconds.
     pub age_ms: u64,
@@ -170,7 +170,7 @@ pub trait FrameSink {
 #[must_use]
 #[non_exhaustive]
 pub struct Frame {
-    /// How many looks there were before.
+    /// How many looks were made before.
     pub number: u64,
     /// When the look was made.
     pub window: Window,
@@ -451,7 +451,7 @@ impl Observer {
         self.memory.known.len()
     }
 
-    /// Bytes of memory that the sockets remembered take.
+    /// How much memory the remembered sockets take, in bytes.
     pub fn memory(&self) -> usize {
         self.memory.known.bytes()
     }

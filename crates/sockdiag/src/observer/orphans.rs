@@ -19,7 +19,7 @@ pub(super) struct Orphans(HashMap<u32, Arc<Held>>);
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<(Box<[u8]>, [i32; 3])>);
 
-/// Orphans that are remembered; when there are more, all are forgotten.
+/// How many sockets are remembered; when there are more, all are forgotten.
 const MOST_ORPHANS: usize = 1 << 16;
 
 impl Orphans {

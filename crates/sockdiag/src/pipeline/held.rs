@@ -33,7 +33,7 @@ enum Step {
     Row(Origin, u32, u32),
 }
 
-/// A step, decoded; it lives on the stack, for as long as it is looked at.
+/// A decoded step; it lives briefly on the stack.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Next<'h> {
     Enter(u32),
@@ -71,7 +71,7 @@ impl Held {
         self.scope = scope;
     }
 
-    /// The namespace of the rows that will come.
+    /// The namespace of the rows that will be added.
     pub(super) fn scope(&self) -> u32 {
         self.scope
     }
@@ -91,7 +91,7 @@ impl Held {
         })
     }
 
-    /// Where the next row will be.
+    /// The position of the next row.
     pub(super) fn end(&self) -> Mark {
         Mark { byte: self.records.len(), step: self.steps.len() }
     }
@@ -113,7 +113,7 @@ impl Held {
         self.records.len() + size_of_val(self.steps.as_slice())
     }
 
-    /// Hands over every row and the number of its namespace.
+    /// Passes on every row with the number of its namespace.
     pub(super) fn sockets(&self, take: &mut dyn FnMut(&Socket<'_>, u32)) {
         let mut at = 0;
         for next in self.decoded() {

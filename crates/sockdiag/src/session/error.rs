@@ -15,7 +15,7 @@ use crate::sys::netns::EnterError;
 #[must_use]
 #[non_exhaustive]
 pub struct Outcome {
-    /// Rows handed over.
+    /// The number of rows that were passed on.
     pub rows: u64,
     /// When the poll was made.
     pub window: Window,
@@ -30,7 +30,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether every table that was asked for was read to its end.
+    /// Whether every requested table was read to its end.
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty()
     }
@@ -133,7 +133,7 @@ pub enum AskError {
     DestroyWithoutFilter,
     /// The filter could have been meant in another way, so nothing is destroyed.
     DestroyInDoubt(Remark),
-    /// The kernel reports only the end of TCP and UDP sockets.
+    /// Nothing to follow: the kernel only reports the end of TCP and UDP sockets.
     NothingToFollow,
     /// Only TCP sockets can be recorded.
     NothingToRecord,

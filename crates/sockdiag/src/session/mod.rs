@@ -42,7 +42,7 @@ pub(crate) use observed::{Course, Test, Told};
 use question::Reader;
 use scopes::{Scope, Scopes};
 
-/// A question that can be asked again and again.
+/// A question that can be asked repeatedly.
 #[derive(Debug)]
 pub struct Session {
     selected: Selected,
@@ -76,7 +76,7 @@ pub struct Session {
     observed: bool,
     /// Whether the next poll has already begun.
     begun: bool,
-    /// How the last poll went.
+    /// The course of the last poll.
     course: Course,
     /// The source of TCP sockets in the next poll instead of a dump, by namespace.
     instead: Vec<(u64, Arc<dyn Instead>)>,
@@ -243,7 +243,7 @@ impl Session {
         Ok(())
     }
 
-    /// Destroys sockets of the only namespace, one at a time.
+    /// Returns a destroyer for the only namespace, which destroys sockets one at a time.
     pub(crate) fn destroyer(&mut self) -> Result<Destroyer, AskError> {
         let scope = self.scopes.only()?;
         if scope.filter().is_none() {
@@ -410,7 +410,7 @@ impl Session {
             _ => Vec::new(),
         };
         let are_several = self.scopes.all().len() > 1;
-        // Until walks have assigned cookies the decision is left to the next poll.
+        // Until dumps have assigned cookies, the decision is left to the next poll.
         let has_cookies = self.ahead.as_ref().is_some_and(Access::has_dumped);
         if are_several && self.walks_ahead.is_none() && (self.lean || has_cookies) {
             self.walks_ahead = Some(!ahead.is_empty());

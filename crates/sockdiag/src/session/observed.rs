@@ -76,12 +76,12 @@ impl Session {
         self.selected.states.minus(asked)
     }
 
-    /// The tables that are asked for.
+    /// The requested tables.
     pub(crate) fn tables(&self) -> TableSet {
         self.selected.tables
     }
 
-    /// The states that are asked for.
+    /// The requested states.
     pub(crate) fn states(&self) -> StateSet {
         self.selected.states
     }

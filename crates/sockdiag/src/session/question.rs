@@ -37,7 +37,7 @@ pub struct Question {
     pub order: Order,
     /// The condition on rows.
     pub filter: Option<Parse>,
-    /// Files that stand in for the kernel.
+    /// Files that replace the kernel.
     pub sources: Sources,
     /// Network namespaces, as [`Sockets::netns`](crate::Sockets::netns) takes them.
     pub netns: Option<OsString>,

@@ -121,7 +121,7 @@ impl Scope {
         self.filter.as_deref()
     }
 
-    /// The same, to be kept.
+    /// The same, as a shared reference that can be kept.
     pub(super) fn shared_filter(&self) -> Option<Arc<Expr>> {
         self.filter.clone()
     }

@@ -29,7 +29,7 @@ use crate::past::OwnedPast;
 /// rows.
 const SHARED: usize = 64;
 
-/// A row, copied.
+/// A copy of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnedRow {
     origin: Origin,
@@ -39,7 +39,7 @@ pub struct OwnedRow {
     past: Option<Box<OwnedPast>>,
 }
 
-/// What was looked up for a row.
+/// The look-ups that were made for a row.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Known {
     local_service: Option<Box<[u8]>>,

@@ -37,14 +37,14 @@ impl Programs {
     }
 }
 
-/// What is asked of one table, or of the tables of one family.
+/// A query for one table, or for the tables of one family.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// The table; for families whose tables are dumped together, any one of them.
     pub table: Table,
     /// All tables that are listed, for families whose tables are dumped together.
     pub tables: TableSet,
-    /// What the shown fields need.
+    /// The needs of the shown fields.
     pub needs: Needs,
     /// Whether rows are read only through fields whose needs are in `needs`, so that other
     /// parts of a reply may be missing.
@@ -53,9 +53,9 @@ pub struct Query {
     pub families: FamilySet,
     /// The last family option; if it is `inet` or `inet6`, only that family is requested.
     pub preferred: Option<Family>,
-    /// States to ask for.
+    /// States to request.
     pub states: StateSet,
-    /// Attributes to ask for (`idiag_ext`): bit n-1 is attribute n.
+    /// Attributes to request (`idiag_ext`): bit n-1 is attribute n.
     pub ext: u8,
     /// The filter for the kernel.
     pub programs: Programs,
@@ -179,7 +179,7 @@ impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Visit for F {
 /// Notices about it have already been given.
 #[derive(Debug)]
 pub struct DumpError {
-    /// What was being asked for, e.g. `tcp over inet6`.
+    /// What was requested, e.g. `tcp over inet6`.
     pub request: String,
     /// Records delivered before the failure.
     pub rows_delivered: u64,
@@ -211,7 +211,7 @@ pub enum DumpErrorKind {
     File {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The error.
         error: io::Error,
     },
     /// A line of a /proc file was too long or had no end.
@@ -221,7 +221,7 @@ pub enum DumpErrorKind {
         /// The line's number, counted from 1.
         line: u64,
     },
-    /// A walk of the kernel's tables did not come to its end.
+    /// A walk of the kernel's tables did not reach its end.
     Walk(NoWalk),
     /// A recording holds an error of the recorded kernel, by its number.
     Recorded(i32),

@@ -24,7 +24,7 @@ use crate::sys::netlink::{Netlink, ReceiveError};
 /// The result for a socket that was to be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is destroyed.
+    /// It was destroyed.
     Destroyed,
     /// It had already ended.
     Gone,

@@ -38,7 +38,7 @@ pub(super) struct Ended {
 /// A dump that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// Why.
+    /// The reason.
     pub kind: DumpErrorKind,
     /// The notice about it, if there is one.
     pub notice: Option<Notice>,

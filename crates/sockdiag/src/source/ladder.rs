@@ -116,7 +116,7 @@ pub(crate) fn kernel_knows_cgroup_condition(access: &mut Access) -> Result<bool,
     }
 }
 
-/// The families to ask for: a preferred one excludes the other.
+/// The families to request: a preferred one excludes the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Families {
     pub(super) inet: bool,

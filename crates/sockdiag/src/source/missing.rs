@@ -254,7 +254,7 @@ enum Installed {
     Yes,
     BuiltIn,
     No,
-    /// There are no lists of modules.
+    /// The lists of modules are missing.
     Unknown,
 }
 

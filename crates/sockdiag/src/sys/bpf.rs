@@ -41,7 +41,7 @@ pub(crate) struct Program<'a> {
     pub license: &'a CStr,
     /// Its type (`BPF_PROG_TYPE_*`).
     pub kind: u32,
-    /// What it will be attached to (`BPF_TRACE_*`), if anything.
+    /// The type of its attachment (`BPF_TRACE_*`), if it is attached.
     pub attach_type: u32,
     /// The BTF id of the kernel function that it will be attached to; 0 for none.
     pub target: u32,

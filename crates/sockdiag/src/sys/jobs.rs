@@ -101,7 +101,7 @@ pub(crate) fn answer<T>() -> (Promise<T>, Answer<T>) {
 }
 
 impl<T> Promise<T> {
-    /// Gives the answer.
+    /// Sends the answer.
     pub(crate) fn keep(self, answer: T) {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(answer);
     }

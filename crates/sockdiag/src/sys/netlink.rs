@@ -131,7 +131,7 @@ impl Netlink {
             .map_err(|e| (OpenStep::Socket, e))?;
         sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)
             .map_err(|e| (OpenStep::ReceiveBuffer, e))?;
-        // Needs a privilege; without it the smaller queue stays.
+        // This needs a privilege; without it the queue stays smaller.
         let _ = sockopt::set_socket_recv_buffer_size_force(&fd, EVENT_BUFFER);
         Self::bound(fd, groups).map_err(|e| (OpenStep::Bind, e))
     }

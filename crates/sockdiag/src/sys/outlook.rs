@@ -38,7 +38,7 @@ const FIRST_USER_NAMESPACE: u64 = 0xefff_fffd;
 pub(crate) struct Outlook {
     /// No /proc is mounted, or none that shows our process.
     pub(crate) no_proc: bool,
-    /// /proc does not list the processes of others.
+    /// /proc does not list the processes of other users.
     pub(crate) hidden: bool,
     /// Processes outside our pid namespace are not seen.
     pub(crate) inner: bool,

@@ -25,7 +25,7 @@ struct Said {
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// There is something to read, or an error to find by reading.
+    /// There is something to read, or reading returns an error.
     Ready,
     /// The time is up.
     TimedOut,

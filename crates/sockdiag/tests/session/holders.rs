@@ -155,7 +155,7 @@ fn a_number_is_used_again() {
             "the number is free"
         );
         assert_eq!(told(&mut session), of("read second"), "{search:?}");
-        // Both processes change without a poll in between.
+        // No poll is made between the end of one process and the start of the next.
         drop(second.take());
         assert!(until(|| {
             fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).expect("root may");

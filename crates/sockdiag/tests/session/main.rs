@@ -120,7 +120,7 @@ impl Holder {
         self.0.id() as i32
     }
 
-    /// Lets the script go on.
+    /// Lets the script continue.
     fn go_on(&mut self) {
         use std::io::Write as _;
         self.0.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it reads");

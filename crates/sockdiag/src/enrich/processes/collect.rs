@@ -21,7 +21,7 @@ use super::sieve::Sieve;
 use super::{Found, Refusal, Scan, Task, Threads, Wanted, walk};
 use crate::sys::tasks;
 
-/// A task and where its descriptors lie in the scan.
+/// A task, and the positions of its descriptors in the scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     pid: i32,
@@ -175,7 +175,7 @@ impl<'w> Holders<'w> {
         self.scan
     }
 
-    /// Adds the descriptors of a run as those of one of its threads.
+    /// Adds the descriptors of a run, for one thread of its process.
     fn add(&mut self, run: &Run, tid: i32, found: &[Found]) {
         if let Some(task) = self.task(run.pid, tid) {
             let found = found.get(run.first..run.end).unwrap_or_default();

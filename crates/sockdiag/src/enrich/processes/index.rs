@@ -57,7 +57,7 @@ impl Index {
         Self { tasks, found, begins, hidden, hides_threads }
     }
 
-    /// Processes that could not be looked into.
+    /// Processes that could not be inspected.
     pub(super) fn hidden(&self) -> &[i32] {
         &self.hidden
     }

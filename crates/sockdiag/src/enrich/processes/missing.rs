@@ -26,17 +26,17 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// Nothing is counted yet.
+    /// Starts without counts.
     pub(super) fn new(reasons: bool) -> Self {
         Self { reasons, ..Self::default() }
     }
 
-    /// Forgets what was counted.
+    /// Resets the counts.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.reasons);
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to report.
     pub(super) fn is_nothing(&self) -> bool {
         let counts = [self.tested, self.unknown, self.by_threads];
         counts.iter().chain(&self.ownerless).all(|count| *count == 0)

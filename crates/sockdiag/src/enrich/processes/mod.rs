@@ -123,7 +123,7 @@ impl Found {
 struct Scan {
     tasks: Vec<Task>,
     found: Vec<Found>,
-    /// Processes whose descriptors may not be looked at.
+    /// Processes whose descriptors may not be read.
     hidden: Vec<i32>,
     /// Files that were not read.
     refusals: Refusals,
@@ -184,17 +184,17 @@ impl HolderCache for HoldersBefore {
     }
 }
 
-/// Holders of sockets, looked for when rows wait for them.
+/// Holders of sockets, searched when rows wait for them.
 #[derive(Debug)]
 pub(super) struct Processes {
-    /// Tried in turn.
+    /// The strategies, tried in turn.
     strategies: Vec<Box<dyn Strategy>>,
     index: Index,
     /// The result of the previous poll, if it is kept.
     before: Option<Arc<Index>>,
-    /// Whether threads beside the first of a process are found but not shown.
+    /// Whether threads other than a process's first are found but not shown.
     hides_threads: bool,
-    /// Every socket of the machine is in the index.
+    /// Whether every socket of the machine is in the index.
     complete: bool,
     /// Whether missing processes are counted and reported.
     tells: bool,
@@ -250,7 +250,7 @@ impl Processes {
         }
     }
 
-    /// Forgets who held what.
+    /// Forgets the holders, and keeps them as those of the previous poll if requested.
     pub(super) fn begin_poll(&mut self) {
         self.complete = false;
         self.missing.clear();
@@ -291,7 +291,7 @@ impl Processes {
         }
     }
 
-    /// Looks for the holders of every socket, once.
+    /// Finds the holders of every socket, once per poll.
     pub(super) fn map_all(&mut self) {
         if !self.complete {
             self.scan(Wanted::All);

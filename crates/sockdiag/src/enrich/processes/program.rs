@@ -117,7 +117,7 @@ const CONTEXT: Reg = R6;
 const FILE: Reg = R7;
 const TASK: Reg = R8;
 const INODE: Reg = R9;
-/// The end of the stack; the record lies before it.
+/// The end of the stack; the record lies below it.
 const STACK: Reg = R10;
 
 /// Assembles the program.  Without `threads` it reports only the first task of a process;
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    /// An open file, and what the program writes about it.
+    /// An open file for which the program runs.
     struct Open {
         pid: u32,
         tid: u32,

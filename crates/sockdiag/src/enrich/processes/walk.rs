@@ -38,10 +38,10 @@ const LINK: usize = 64;
 /// The `stat` line up to the end of the name.  The kernel's names have at most 63 bytes; a
 /// longer one, in an artificial /proc, is cut.
 const STAT: u64 = 8 << 10;
-/// Bytes of directory entries that are read at a time.
+/// How many bytes of directory entries are read at a time.
 const ENTRIES: usize = 32 << 10;
 
-/// The /proc of some machine, or a directory that looks like it.
+/// Walks a machine's /proc, or a directory that looks like one.
 #[derive(Debug)]
 pub(super) struct Walk {
     root: OsString,
@@ -90,7 +90,7 @@ impl Strategy for Walk {
     }
 }
 
-/// Puts what the workers found into the order of the directory.
+/// Joins the workers' results in the order of the directory.
 fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
     let mut whole = Scan::default();
     let mut owner = vec![None; processes];
@@ -182,7 +182,7 @@ impl<'w> Worker<'w> {
         tids_of(self.root, pid, &mut tids);
         let mut tables = Tables::of(pid, self.is_real);
         for tid in tids.iter().filter(|tid| **tid != pid) {
-            // The first task has already shown whether we may look.
+            // The first task has already shown whether the process may be read.
             if self.threads == Threads::All {
                 let _ = self.task(pid, *tid, first);
             } else if tables.is_new(*tid) {
@@ -293,7 +293,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// The number of tables that are distinguished.
+    /// How many tables are distinguished.
     const MOST: usize = 32;
 
     /// Starts with the table of the process's first thread.

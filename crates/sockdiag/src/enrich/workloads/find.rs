@@ -20,10 +20,10 @@ use crate::sys::chosen;
 /// More than the part of a `stat` line that ends with the start time.
 const STAT: u64 = 4 << 10;
 
-/// A container that runs.
+/// A running container.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
-    /// Its title: the first digits of its id, and its names.
+    /// Its title: the first digits of its id, its name and its pod.
     pub(crate) title: Vec<u8>,
     /// The file of its network namespace.
     pub(crate) door: PathBuf,

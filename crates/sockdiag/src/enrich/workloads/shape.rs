@@ -107,7 +107,7 @@ struct Reader {
     first: Vec<u8>,
     /// Whether the parent directory of the next component is known to belong to root.
     roots: bool,
-    /// Whether a unit was passed that does not manage containers.
+    /// Whether one of the components so far is a unit that does not manage containers.
     in_unit: bool,
 }
 

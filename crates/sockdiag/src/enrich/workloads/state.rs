@@ -39,7 +39,7 @@ const BUNDLES: &[&str] = &[
 /// The directories where CRI-O and Podman keep containers.
 const STORES: &[&str] = &["run/containers/storage", "var/lib/containers/storage"];
 
-/// Annotations that hold a name, the more usual first.
+/// Annotations that hold a name, the most usual first.
 const CONTAINER: &[&str] =
     &["io.kubernetes.cri.container-name", "io.kubernetes.container.name", "nerdctl/name"];
 const POD: &[&str] =

@@ -163,7 +163,7 @@ impl Memory {
                     continue;
                 }
                 Verdict::PassedOver => {
-                    // Avoids a write, so that memory stays clean in the caches.
+                    // Write only on a change: a dirty cache line has to be written back.
                     if entry.window != PASSED_OVER
                         && let Some(entry) = self.known.entry_mut(number)
                     {

@@ -42,7 +42,7 @@ pub(crate) const NO_BUCKET: u32 = u32::MAX;
 pub(crate) struct Watched {
     /// Fields with these needs; `None` if no fields are watched.
     pub(crate) fields: Option<Needs>,
-    /// Counters.
+    /// These counters.
     pub(crate) counters: CounterSet,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Passage {
     told: Vec<(u64, u32)>,
     /// Whether all sockets were reported.
     is_whole: bool,
-    /// Whether the walk was ended early, so that sockets are missing.
+    /// Whether the walk ended early, so that sockets are missing.
     pub(crate) is_broken: bool,
 }
 
@@ -109,7 +109,7 @@ impl Passage {
         self.is_whole
     }
 
-    /// Whether a bucket was passed over.
+    /// Whether a bucket was skipped.
     pub(crate) fn passed_over(&self, bucket: u32) -> bool {
         !self.is_whole && bucket != NO_BUCKET && !self.reading.changed.contains(bucket)
     }

@@ -71,7 +71,7 @@ pub(super) enum Composed {
 /// Why messages cannot be composed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// The kernel's types lack something.
+    /// The kernel's types lack a member or structure.
     Lacks(NotFound),
     /// The kernel's `tcp_info` has members that are unknown here.
     Unknown,

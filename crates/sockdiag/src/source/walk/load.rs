@@ -57,16 +57,16 @@ pub(super) enum Table {
     Established = 0,
     /// Listeners.
     Listening = 1,
-    /// Sockets that are bound and neither listen nor connect.
+    /// Sockets that are bound but neither listen nor connect.
     Bound = 2,
 }
 
 /// Which sockets to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// Which table.
+    /// The table.
     pub table: Table,
-    /// A bit for each state that is shown.
+    /// The states to report, one bit each.
     pub states: u32,
     /// The family's number; 0 for all families.
     pub family: u8,
@@ -92,7 +92,7 @@ pub(super) enum Refused {
     Target,
     /// The kernel does not publish its types (BTF).
     NoTypes,
-    /// Its types lack something.
+    /// The kernel's types lack a member or structure.
     Types(NotFound),
     /// The kernel's messages are not known.
     Unfit(Unfit),
@@ -117,7 +117,7 @@ pub(super) struct Done {
     pub again: u64,
     /// Steps made.
     pub steps: u64,
-    /// Whether the visitor wants no more.
+    /// Whether the visitor ended the walk.
     pub stopped: bool,
 }
 

@@ -180,7 +180,7 @@ impl Pointer {
     }
 }
 
-/// Where a member lies.
+/// The place of a member in the kernel's memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// The base of the structure.

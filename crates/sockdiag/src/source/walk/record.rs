@@ -21,7 +21,7 @@ use super::members::{BEGINNINGS, Base, Kind, Member, Missing, PRIVATE, Place, RO
 /// Words that the program itself writes: the time ([`Held::jiffies`]) with the bucket, and
 /// the address of the socket.
 pub(super) const OWN_WORDS: usize = 2;
-/// Bytes of a word.
+/// The size of a word, in bytes.
 const WORD: u32 = 8;
 /// The limit of words in a record.
 const MOST_WORDS: usize = 128;
@@ -71,7 +71,7 @@ pub(super) struct Layout {
     hops: [Option<Hop>; Base::COUNT],
     /// Positions by kind, then by member.
     spots: Box<[Spots; Kind::ALL.len()]>,
-    /// Words of the longest record.
+    /// The length of the longest record, in words.
     words: usize,
 }
 

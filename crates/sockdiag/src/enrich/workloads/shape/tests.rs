@@ -56,7 +56,7 @@ fn every_runtime_s_paths_are_known() {
     for (path, want) in [
         ("/", "- - - - - - - - -"),
         ("", "- - - - - - - - -"),
-        // Docker, with either driver, rootless, on ECS, and in itself.
+        // Docker, with either driver, rootless, on ECS, and inside Docker.
         ("/docker/$A", "docker $A - - - - - - -"),
         ("/system.slice/docker-$A.scope", "docker $A - - - docker-$A.scope system.slice - -"),
         (
@@ -165,7 +165,7 @@ fn every_runtime_s_paths_are_known() {
             "/user.slice/user-1000.slice/user@1000.service/app.slice/dbus.socket",
             "- - - - - dbus.socket(1000) app.slice(1000) - 1000",
         ),
-        // Look-alikes.
+        // Names that only look like containers.
         ("/system.slice/docker.service", "- - - - - docker.service system.slice - -"),
         ("/system.slice/docker-abc.scope", "- - - - - docker-abc.scope system.slice - -"),
         ("/docker/buildx", "- - - - - - - - -"),
@@ -173,7 +173,7 @@ fn every_runtime_s_paths_are_known() {
         ("/.slice/.service", "- - - - - - .slice - -"),
         ("/../../docker-$A.scope", "docker $A - - - docker-$A.scope - - -"),
         ("/system.slice/user-5.scope/user-77.slice", "- - - - - - user-77.slice - -"),
-        // Root's own manager is root's.
+        // The manager of root's own user session is not a border.
         ("/user.slice/user-0.slice/user@0.service/app.slice/x.service", "- - - - - x.service app.slice - 0"),
     ] {
         assert_eq!(told(path), want, "{path}");
