@@ -34,7 +34,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            // Options stand before the filter, which may have a `-` itself.
+            // The filter comes last and may itself begin with `-`.
             "--really" if filter.is_empty() => really = true,
             "--netns" if filter.is_empty() => matching = matching.netns(args.next().ok_or(USAGE)?),
             option if filter.is_empty() && option.starts_with('-') => return Err(USAGE.into()),
@@ -48,7 +48,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
 
     let mut out = std::io::stdout().lock();
     let (mut left, mut failed) = (0, None);
-    // Once nobody can be told what became of a socket, no further one is destroyed.
+    // If the output fails, stop: no socket is destroyed without a report.
     let mut tell =
         |row: &Row<'_>, verdict: &dyn std::fmt::Display| match writeln!(out, "{verdict:20} {}", name(row)) {
             Ok(()) => Continue(()),

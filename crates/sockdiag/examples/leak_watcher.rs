@@ -4,9 +4,9 @@
 //!     cargo run -p sockdiag --example leak_watcher
 //!     cargo run -p sockdiag --example leak_watcher -- --seconds 300 --limit 20 --netns all
 //!
-//! Looks twice, so many seconds apart; a socket that was in CLOSE-WAIT both
-//! times has been there for longer.  Ends with 0 if there are at most `--limit`
-//! of them, with 1 if there are more, and with 2 if it could not look.
+//! Looks twice, `--seconds` apart; a socket that was in CLOSE-WAIT both times is counted as
+//! leaked.  Ends with 0 if there are at most `--limit` of them, with 1 if there are more,
+//! and with 2 if it could not look.
 
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
@@ -49,7 +49,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     if !before.is_empty() {
         std::thread::sleep(pause);
     }
-    // Holders are looked for once there is something to tell.
+    // Processes are searched only if there is something to report: the search is slow.
     let mut leaks: BTreeMap<String, Vec<OwnedRow>> = BTreeMap::new();
     let mut count = 0;
     if !before.is_empty() {
@@ -76,7 +76,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if count > limit { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Every socket, or why they could not all be read.
+/// Reads every socket, or returns why they could not all be read.
 fn look(sockets: &Sockets) -> Result<Vec<OwnedRow>, Box<dyn Error>> {
     let (rows, outcome) = sockets.collect()?;
     outcome.notices.iter().for_each(|notice| eprintln!("{notice}"));

@@ -1,7 +1,7 @@
-//! What can be reached from where: every TCP listener and bound UDP socket with
-//! the farthest place it can be reached from, its process and the user that the
-//! process acts as (who made the socket is another matter: servers bind as root and
-//! then become somebody else).
+//! What can be reached from where: every TCP listener and bound UDP socket with the
+//! farthest place it can be reached from, its process and the user that the process runs as
+//! (which may differ from the user who made the socket: servers bind as root and then drop
+//! privileges).
 //!
 //!     cargo run -p sockdiag --example listening_audit
 //!     cargo run -p sockdiag --example listening_audit -- --allow private --netns all
@@ -58,7 +58,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         .filter_map(|row| Some((reach(&row)?, row)))
         .filter(|(reach, _)| allowed.is_none_or(|allowed| *reach > allowed))
         .collect();
-    // What is reachable from farthest away comes first.
+    // Sockets that are reachable from farthest away come first.
     found.sort_by_key(|(reach, row)| (std::cmp::Reverse(*reach), row.local()));
 
     let text =
@@ -80,8 +80,8 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if allowed.is_some() && !found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// How far away it can be reached from: by the addresses of its interface where
-/// it has none of its own.
+/// How far away a row can be reached from; a wildcard address counts as the
+/// farthest-reaching address of its interfaces.
 fn reach(row: &OwnedRow) -> Option<usize> {
     let scope = row.value("listen.reach").or_else(|| row.value("listen.scope"))?.to_string();
     SCOPES.iter().position(|known| *known == scope)

@@ -1,4 +1,5 @@
-//! Who moves how much, once a second, and what ended: `over_time [LOOKS] [FILTER]`.
+//! Transfer rates of connections, once a second, and those that ended: `over_time [LOOKS]
+//! [FILTER]`.
 //!
 //! Each line is a connection with its rates and how far off they may be; `+` opened
 //! since the last look, `-` ended, `~` changed its state.

@@ -7,8 +7,8 @@
 //!
 //! With `--dumps` the kernel is asked for dumps, however many sockets there are.
 //!
-//! With `--cpu` one line follows with the CPU time of all polls but the first, in
-//! microseconds a poll, as `cargo xtask session` compares it with a bare dump.
+//! With `--cpu`, one more line prints the CPU time of all polls but the first, in
+//! microseconds per poll; `cargo xtask session` compares it with a bare dump.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -18,7 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 use sockdiag::source::{Sources, Way};
 use sockdiag::{PollError, Row, Sink, Sockets, StateSet, Table};
 
-/// Takes every row and keeps none.
+/// A sink that counts rows and keeps none.
 struct Counted(u64);
 
 impl Sink for Counted {

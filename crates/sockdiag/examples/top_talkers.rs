@@ -4,8 +4,8 @@
 //!     cargo run -p sockdiag --example top_talkers
 //!     cargo run -p sockdiag --example top_talkers -- --by-process --top 5 --seconds 10 'dst 10.0.0.0/8'
 //!
-//! Connections are told apart by the kernel's cookie, so a port that is used
-//! again is a new one.  What began and ended between the two looks is not seen.
+//! Connections are identified by the kernel's cookie, so a reused port counts as a new
+//! connection.  A connection that began and ended between the two looks is not seen.
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -20,7 +20,7 @@ use sockdiag::{Row, Sockets, Table};
 
 const USAGE: &str = "usage: top_talkers [--by-process] [--top ROWS] [--seconds SECONDS] [FILTER...]";
 
-/// Bytes that the other end acknowledged, and bytes that came from it.
+/// Bytes that the peer acknowledged, and bytes received from it.
 type Bytes = (u64, u64);
 
 fn main() -> ExitCode {
@@ -67,7 +67,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let seconds = began.elapsed().as_secs_f64();
     let again = connections.with_processes().each(|row| {
         let (sent, received) = bytes(row);
-        // One that is new since then had neither sent nor received.
+        // A connection that is new since the first look started from zero.
         let had = row.cookie().and_then(|cookie| before.get(&cookie)).copied().unwrap_or_default();
         let rate = rates.entry(name(row, by_process)).or_default();
         rate.0 += sent.saturating_sub(had.0);
@@ -89,7 +89,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 }
 
 fn bytes(row: &Row<'_>) -> Bytes {
-    // The kernel reports neither for a connection in TIME-WAIT.
+    // For a connection in TIME-WAIT the kernel reports neither number.
     let number = |name| row.number(name).and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
     (number("tcp.bytes_acked"), number("tcp.bytes_received"))
 }

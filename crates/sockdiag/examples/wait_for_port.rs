@@ -3,10 +3,9 @@
 //!     cargo run -p sockdiag --example wait_for_port -- 8080
 //!     cargo run -p sockdiag --example wait_for_port -- 53 --udp --timeout 5 --netns web
 //!
-//! Ends with 0 and says who listens; with 1 if nobody did in time; with 2 if it
-//! could not look.  The kernel tells nobody that a listener was made, so this
-//! asks again: the table of listeners is small, and the pause between two
-//! questions grows from 5 ms to a fifth of a second.
+//! Ends with 0 and prints who listens; with 1 if nobody did in time; with 2 if it could not
+//! look.  The kernel does not announce new listeners, so this polls: the table of listeners
+//! is small, and the pause between two polls grows from 5 ms to a fifth of a second.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -68,7 +67,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         thread::sleep(pause.min(left));
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    // Who it is costs a look at every process: that is asked once.
+    // Finding the process means searching every process, so do it once, at the end.
     for row in listener.with_processes().collect()?.0 {
         let Some(local) = row.local() else { continue };
         match row.holders().first() {

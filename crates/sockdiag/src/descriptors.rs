@@ -3,7 +3,7 @@
 //! Since Linux 6.2 the size of `/proc/PID/fd` is the number; before, the directory has to be
 //! read, which needs the permission to inspect the process.
 //!
-//! Invariant: a process of which one of the numbers is not known is left out and counted.
+//! Invariant: a process is left out and counted if any of its numbers is unknown.
 //!
 //! Source: proc_pid_fd(5), proc_pid_limits(5), getrlimit(2).
 
@@ -21,11 +21,11 @@ pub struct Descriptors {
     pub pid: u32,
     /// Its name as the kernel holds it, any bytes.
     pub comm: Vec<u8>,
-    /// Descriptors that it has open.
+    /// How many descriptors it has open.
     pub open: u64,
-    /// How many it may have open, the soft limit; `None` where there is no limit.
+    /// How many descriptors it may have open, the soft limit; `None` if there is no limit.
     pub most: Option<u64>,
-    /// The inode of its network namespace; `None` if we may not know.
+    /// The inode of its network namespace; `None` if we may not read it.
     pub netns_inode: Option<u64>,
 }
 
@@ -51,7 +51,8 @@ pub fn all(at_least: u64) -> (Vec<Descriptors>, u64) {
         };
         match found {
             Some(found) => known.push(found),
-            // It may not be looked into; or it has ended meanwhile.
+            // A process that still exists may not be inspected; one that has ended is not
+            // counted.
             None => unknown += u64::from(path.exists()),
         }
     }
@@ -117,7 +118,7 @@ mod tests {
         let (before, most) = count(pid).expect("we may look into ourselves");
         let held: Vec<_> = (0..20).map(|_| fs::File::open("/dev/null").expect("it is there")).collect();
         let (now, _) = count(pid).expect("we are still here");
-        // Other tests open files beside us.
+        // Other tests open and close files at the same time.
         assert!(now >= before.saturating_sub(5) + 15, "{before} and {} are {now}", held.len());
         assert!(most.is_none_or(|most| most >= now), "{most:?}");
         assert!(all(u64::MAX).0.is_empty(), "nobody has so many");

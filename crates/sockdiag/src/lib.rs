@@ -1,4 +1,4 @@
-//! What the kernel knows about every socket: dump it, filter it, name it.
+//! What the kernel knows about every socket: dump, filter and name.
 //!
 //! [`Sockets`] is a question, and asking it gives rows:
 //!
@@ -27,14 +27,13 @@
 //! # }
 //! ```
 //!
-//! Every fact that a socket reports has one name, which filters, orders and
-//! [`Row::value`] take; `docs/fields.md` of the repository lists all with unit
-//! and meaning, and [`Catalog`] has them at run time.  What was neither
-//! read nor filtered on is not asked of the kernel.  A fact that a socket does
-//! not report is `None`, which is not zero.
+//! Every fact about a socket has one name, used by filters, sort orders and [`Row::value`];
+//! `docs/fields.md` of the repository lists all with unit and meaning, and [`Catalog`] has
+//! them at run time.  The kernel is not asked for facts that are neither read nor filtered
+//! on.  A fact that a socket does not report is `None`, which is not zero.
 //!
-//! Rows are borrowed and pushed, so that a million sockets need no memory.  A
-//! copy keeps all that was asked for, for as long as it lives:
+//! Rows are borrowed and pushed, so that a million sockets need no memory.  An [`OwnedRow`]
+//! is a copy that keeps every requested value:
 //!
 //! ```
 //! use sockdiag::{OwnedRow, Sockets, StateSet, Table};
@@ -52,7 +51,7 @@
 //! # }
 //! ```
 //!
-//! The same question can be asked elsewhere, and do more than list:
+//! The same question can be asked elsewhere, and can do more than list:
 //!
 //! ```no_run
 //! use std::fs::File;
@@ -60,18 +59,18 @@
 //! use sockdiag::{Sockets, Table, Verdict};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // In every network namespace, with who holds the other end.
+//! // In every network namespace, with the processes at the other end.
 //! let everywhere = Sockets::of(&[Table::Tcp]).netns("all").with_peers();
-//! // Kept in a file, and asked again on another machine.
+//! // Recorded in a file, and asked again on another machine.
 //! Sockets::of(&[Table::Tcp]).reading(["tcp.rtt_us"]).record(File::create("tcp.nl")?)?;
 //! let kept = Sockets::new().recording("tcp.nl").filter("tcp.rtt_us > 20000");
-//! // Destroyed one by one, each with a verdict; a dry run is `each`.
+//! // Destroyed one by one, each with a verdict; use `each` for a dry run.
 //! let old = Sockets::of(&[Table::Tcp]).filter("dst 192.0.2.7").netns("web");
 //! old.destroy(|row, verdict| match verdict {
 //!     Verdict::Refused(_) => Break(()),
 //!     _ => Continue(println!("{:?} is {verdict}", row.remote())),
 //! })?.complete()?;
-//! // Followed, as sockets end.
+//! // Followed: one row for each socket that ends.
 //! let mut ended = 0;
 //! Sockets::of(&[Table::Tcp]).follow(
 //!     |_| {
@@ -84,15 +83,15 @@
 //! # }
 //! ```
 //!
-//! To ask again and again, open a [`Session`]: its second poll opens nothing,
-//! loads nothing and reads the filter no more.
+//! To ask repeatedly, open a [`Session`]: its second poll opens nothing, loads nothing and
+//! does not parse the filter again.
 //!
 //! ```
 //! use std::convert::Infallible;
 //! use std::ops::ControlFlow;
 //! use sockdiag::{Row, Sink, Sockets, Table};
 //!
-//! /// Adds up what waits to be read.
+//! /// Adds up the bytes that wait to be read.
 //! struct Unread(u64);
 //!
 //! impl Sink for Unread {
@@ -115,19 +114,19 @@
 //! # }
 //! ```
 //!
-//! Errors are types: [`AskError`] for a question that cannot be asked,
-//! [`DumpError`] for a table that could not be read.  Nothing here
-//! prints, ends the program or reads its environment.  Linux only; nothing needs root but what the kernel keeps
-//! from others: their processes, other namespaces, destroying.
+//! Errors are types: [`AskError`] for a question that cannot be asked, [`DumpError`] for a
+//! table that could not be read.  The library does not print, exit or read its environment.
+//! Linux only; root is needed only for what the kernel denies to ordinary users: processes of
+//! others, other namespaces, destroying sockets.
 //!
 //! # What is stable
 //!
-//! What this page lists is the library.  Other modules are public for the programs of
+//! The items on this page are the library.  Other modules are public for the programs of
 //! this repository, hidden here, and change without notice.
 //!
-//! Inside, data flows one way: a source reads bytes, they are decoded to a socket, the
-//! filter keeps or drops it, names are added, and a [`Sink`] takes the row.  What a
-//! socket can report, and what each fact costs, is said once, in the [`Catalog`].  The
+//! Inside, data flows one way: a source reads bytes, they are decoded into a socket, the
+//! filter keeps or drops it, names are added, and a [`Sink`] receives the row.  The
+//! [`Catalog`] is the only place that defines the facts of a socket and their cost.  The
 //! program `ss` is one poll of a [`Session`].
 
 #![deny(unsafe_code)]

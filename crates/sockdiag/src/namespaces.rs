@@ -1,11 +1,10 @@
-//! Network namespaces: which there are, and how to look into them.
+//! Network namespaces: how to find them, and how to look into them.
 //!
-//! A namespace lives as long as a process is in it or a file of it is mounted
-//! somewhere; both are looked for, and each namespace is told by its inode, so
-//! that one with many names and processes is one.  (One that only an open
-//! socket keeps alive cannot be found.)  Whoever may not look into a process
-//! does not see the namespace that this process alone is in: such processes
-//! are counted.
+//! A namespace lives as long as a process is in it or a file of it is mounted somewhere;
+//! both are searched.  Namespaces are identified by inode, so one with many names and
+//! processes is listed once.  (A namespace that only an open socket keeps alive cannot be
+//! found.)  A process that we may not inspect may be the only one in its namespace, which
+//! is then missing: such processes are counted.
 //!
 //! Source: network_namespaces(7), namespaces(7), proc_pid_mountinfo(5),
 //! ip-netns(8).
@@ -33,35 +32,35 @@ use sockdiag_wire::errno::EINVAL;
 
 /// The directory of named namespaces.
 const NAMES: &str = "/run/netns";
-/// How many files are kept that lead into a namespace: any may vanish.
+/// How many paths into a namespace are kept: any of them may vanish.
 const DOORS: usize = 8;
 
 /// A network namespace and how to get into it.
 #[derive(Clone, Debug)]
 pub struct Namespace {
-    /// Its facts.
+    /// The facts about it that rows show.
     pub facts: Netns,
-    /// Whether it is the one that we are in.
+    /// Whether it is our own namespace.
     pub is_home: bool,
-    /// Whether it was asked for by itself, rather than among all.
+    /// Whether it was requested by itself, not as part of `all`.
     pub is_chosen: bool,
     doors: Vec<PathBuf>,
 }
 
-/// The namespaces found.
+/// The namespaces that were found.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces {
-    /// Each once: ours first, then those with names, then by inode; or in the
-    /// order in which they were asked for.
+    /// Each namespace once: ours first, then those with names, then by inode; or in the
+    /// order of the request.
     pub list: Vec<Namespace>,
     /// Why namespaces of some processes may be missing; reported only if all
     /// namespaces were requested.
     pub unseen: Unseen,
 }
 
-/// A network namespace that was entered: questions can be asked in it, by any
-/// thread (see [`Sockets::inside`](crate::Sockets::inside)).  The thread that
-/// entered it did not move.
+/// A network namespace that was entered: any thread can ask questions in it (see
+/// [`Sockets::inside`](crate::Sockets::inside)).  The thread that entered it stays where it
+/// was.
 #[derive(Clone, Debug)]
 pub struct Entered {
     pub(crate) facts: Netns,
@@ -84,7 +83,7 @@ impl Namespace {
     pub fn enter(&self) -> io::Result<Entered> {
         let worker = Worker::default();
         let opener = if netns::inode() == Some(self.facts.inode) {
-            // It takes no privilege to stay.
+            // Staying needs no privilege.
             Opener::pinned(&worker)?
         } else {
             self.opener(&worker)
@@ -93,7 +92,7 @@ impl Namespace {
         Ok(Entered { facts: self.facts.clone(), opener })
     }
 
-    /// Opens things there, whatever namespace the calling thread is in.
+    /// Opens sockets and files there, whatever namespace the calling thread is in.
     pub(crate) fn opener(&self, worker: &Worker) -> Opener {
         Opener::away(self.doors.clone(), self.facts.inode, worker)
     }
@@ -104,32 +103,32 @@ pub fn all() -> Namespaces {
     Search::seen_from(netns::inode()).all()
 }
 
-/// Moves the calling thread into the namespace that a word stands for, as
-/// [`netns::enter`] does; `container:NAME` is that of a
-/// container, by its name or the first digits of its id.
+/// Moves the calling thread into the namespace that a word names, as [`netns::enter`] does;
+/// `container:NAME` is the namespace of a container, by its name or the first digits of its
+/// id.
 ///
 /// # Errors
-/// As there, and where no container fits, or more than one.
+/// As [`netns::enter`], and if no container matches, or several do.
 pub fn enter(word: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
     let Some(name) = container_in(word) else { return netns::enter(word, notices) };
     let container = container(name)?;
     let file = chosen::namespace(&container.door).map_err(|why| netns::not_entered(word, why))?;
     let is_its = file.metadata().is_ok_and(|meta| container.inode == Some(meta.ino()));
     if !is_its {
-        // The process ended, and its number is another's.
+        // The process ended, and its pid was reused.
         return Err(EnterError::NoContainer { name: name.to_owned() });
     }
     netns::enter_by(word, &file, notices)
 }
 
-/// The name of a container in a word, unless a namespace is called so.
+/// The name in `container:NAME`, unless a namespace has that name.
 fn container_in(word: &OsStr) -> Option<&OsStr> {
     let name = word.as_bytes().strip_prefix(b"container:")?;
     let is_name = fs::symlink_metadata(Path::new(NAMES).join(word)).is_ok();
     (!is_name).then_some(OsStr::from_bytes(name))
 }
 
-/// The only container that a name fits.
+/// The only container that a name matches.
 fn container(name: &OsStr) -> Result<Container, EnterError> {
     let mut found = containers(name.as_bytes());
     match (found.pop(), found.is_empty()) {
@@ -142,44 +141,41 @@ fn container(name: &OsStr) -> Result<Container, EnterError> {
     }
 }
 
-/// The namespaces of a list of words between commas: `all`, names as `ip netns`
-/// gives them, inode numbers, paths of files, `pid:N`, `container:NAME`.
+/// The namespaces that a comma-separated list names: `all`, names as in `ip netns`, inode
+/// numbers, paths of files, `pid:N`, `container:NAME`.
 ///
 /// # Errors
-/// As [`netns::enter`], about the first word that
-/// stands for nothing.
+/// As [`netns::enter`], for the first word that names no namespace.
 pub fn chosen(words: &OsStr) -> Result<Namespaces, EnterError> {
     Search::seen_from(netns::inode()).chosen(words, &mut Err)
 }
 
-/// A search for the namespaces there are at this moment.
+/// A search for the namespaces that exist now.
 ///
-/// Names and mounts are looked for at once.  Every process of the machine is
-/// looked at only where the question takes that: it costs more than anything
-/// else here.
+/// Names and mounts are searched at once.  Every process of the machine is read only if the
+/// question needs that: it costs more than anything else here.
 pub(crate) struct Search {
     /// The inode of our own namespace; 0 if unknown.
     home: u64,
-    /// The device that files of namespaces are on; `None` without /proc.
+    /// The device of namespace files; `None` without /proc.
     device: Option<u64>,
     found: HashMap<u64, Namespace>,
     unseen: Unseen,
-    /// Whether the processes were looked at.
+    /// Whether the processes were read.
     walked: bool,
 }
 
 impl Search {
-    /// Looks for names and mounts.  The namespace with the inode `home` counts
-    /// as ours.
+    /// Searches names and mounts.  The namespace with the inode `home` counts as ours.
     pub(crate) fn seen_from(home: Option<u64>) -> Self {
         let device = fs::metadata(OWN).ok().map(|meta| meta.dev());
-        // Ours is listed whatever is known of it.
+        // Our own namespace is always listed.
         let home = home.unwrap_or_default();
         let mut search =
             Self { home, device, found: HashMap::new(), unseen: Unseen::default(), walked: false };
         search.add(home, None, "/proc/self/ns/net".into());
         if device.is_none() {
-            // Without /proc that leads nowhere.
+            // Without /proc this path does not exist.
             search.found.values_mut().for_each(|ours| ours.facts.path = None);
         }
         search.names();
@@ -201,8 +197,8 @@ impl Search {
         Namespaces { list, unseen: self.unseen.clone() }
     }
 
-    /// Those of a list of words: see [`chosen`].  `missing` is told of a word
-    /// that stands for nothing, and passes it over or gives up.
+    /// The namespaces of a list of words: see [`chosen`].  For a word that names no
+    /// namespace `missing` is called; it skips the word by returning `Ok`.
     pub(crate) fn chosen(
         &mut self,
         words: &OsStr,
@@ -233,7 +229,7 @@ impl Search {
         Ok(chosen)
     }
 
-    /// The namespace that a word stands for.
+    /// The namespace that a word names.
     fn one(&mut self, word: &OsStr) -> Result<Namespace, EnterError> {
         let bytes = word.as_bytes();
         let mut is_name = false;
@@ -242,7 +238,7 @@ impl Search {
             _ if let Some(container) = &container => container.door.clone(),
             Some(pid) => {
                 let whole = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
-                // Not a number is no process.
+                // A pid that is not a number names no process.
                 let pid = if whole { OsStr::from_bytes(pid) } else { OsStr::new("0") };
                 Path::new("/proc").join(pid).join("ns/net")
             }
@@ -279,7 +275,7 @@ impl Search {
         Ok(namespace)
     }
 
-    /// The namespace with this inode, asked for by it.
+    /// The namespace with this inode, requested by its inode.
     fn numbered(&mut self, inode: u64) -> Option<Namespace> {
         self.walk();
         let found = self.found.get(&inode)?.clone();
@@ -287,8 +283,8 @@ impl Search {
         Some(Namespace { facts: Netns::new(inode, name, path), is_chosen: true, ..found })
     }
 
-    /// Whether a file lies where namespaces do.  That it is one of networks
-    /// shows when it is entered.
+    /// Whether a file lies on the file system of namespaces.  Whether it is a network
+    /// namespace shows only when it is entered.
     fn is_netns(&self, meta: &fs::Metadata) -> bool {
         self.device.is_none_or(|device| device == meta.dev())
     }
@@ -306,7 +302,7 @@ impl Search {
         let new = self.new_one(inode);
         let namespace = self.found.entry(inode).or_insert(new);
         let facts = &mut namespace.facts;
-        // Of several names take the first in sort order.
+        // Of several names keep the first in sort order.
         if let Some(name) = name.map(OsStr::as_bytes)
             && facts.name.as_deref().is_none_or(|had| name < had)
         {
@@ -319,7 +315,7 @@ impl Search {
         }
     }
 
-    /// Those that `ip netns` names.
+    /// Adds the namespaces that `ip netns` names.
     fn names(&mut self) {
         for entry in fs::read_dir(NAMES).into_iter().flatten().flatten() {
             if let Ok(meta) = fs::metadata(entry.path())
@@ -330,7 +326,7 @@ impl Search {
         }
     }
 
-    /// Those that are mounted, wherever that is.
+    /// Adds the namespaces that are mounted anywhere.
     fn mounts(&mut self, mountinfo: &[u8]) {
         for line in mountinfo.split(|byte| *byte == b'\n') {
             let Some((inode, path)) = mounted(line) else { continue };
@@ -344,7 +340,7 @@ impl Search {
         }
     }
 
-    /// Those that processes are in, looked for once.
+    /// Adds the namespaces of processes, once.
     fn walk(&mut self) {
         if mem::replace(&mut self.walked, true) {
             return;
@@ -364,7 +360,7 @@ impl Search {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     self.unseen.processes.push(pid);
                 }
-                // It ended meanwhile.
+                // The process ended meanwhile.
                 Err(_) => {}
             }
         }
@@ -377,8 +373,8 @@ fn link_inode(link: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The inode and mount point in a line of mountinfo that is about a network
-/// namespace: fields 4 and 5, the type behind ` - `.
+/// The inode and mount point in a line of mountinfo about a network namespace: fields 4 and
+/// 5; the type follows ` - `.
 fn mounted(line: &[u8]) -> Option<(u64, Vec<u8>)> {
     let mut words = line.split(|byte| *byte == b' ');
     let (root, path) = (words.nth(3)?, words.next()?);

@@ -1,12 +1,12 @@
 //! Notices for users, besides the rows of a listing.
 //!
-//! A table that cannot be read completely is still listed as far as it was
-//! read; a [`Notice`] says what is missing and why.  Notices arrive between the
-//! rows where they arose.
+//! A table that cannot be read completely is still listed as far as it was read; a
+//! [`Notice`] reports what is missing and why.  Notices arrive between the rows where they
+//! arose.
 //!
-//! Invariant: a notice holds numbers, raw bytes and error numbers, so that a
-//! program can word it as it likes.  Its `Display` is one plain sentence
-//! without a newline, in which nothing acts on a terminal.
+//! Invariant: a notice holds numbers, raw bytes and error numbers, so that a program can
+//! word it as it likes.  Its `Display` is one plain sentence without newlines or control
+//! characters.
 
 mod missing;
 mod refusal;
@@ -26,7 +26,7 @@ pub use refusal::Refusal;
 pub(crate) use refusal::Refusals;
 pub use unseen::{Ownerless, Unseen};
 
-/// Something worth telling people.  `errno` is a system error number.
+/// Something that users should know.  `errno` is a system error number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs)]
@@ -65,7 +65,7 @@ pub enum Notice {
     Deficit { bytes: i64, attr_len: u16 },
     /// The recording cannot be opened.
     RecordingOpen { errno: i32 },
-    /// The recording ends without saying so.
+    /// The recording ends without an end marker.
     RecordingEof,
     /// The recording holds an error of the recorded kernel.
     RecordingAnswer { errno: i32 },
@@ -73,7 +73,7 @@ pub enum Notice {
     RecordingHeader { errno: i32 },
     /// The recording cannot be read inside a message.
     RecordingBody { errno: i32 },
-    /// A file of names has a line that holds none; the line keeps its newline.
+    /// A file of names has a malformed line; the line keeps its newline.
     DatabaseCorrupted { path: PathBuf, line: Vec<u8> },
     /// No cgroup2 file system is mounted.
     NoCgroupMount,
@@ -86,13 +86,13 @@ pub enum Notice {
     /// A socket has the id of a cgroup that is not there: it was removed, or belongs to
     /// another machine.
     CgroupGone,
-    /// The counters of sockets cannot be opened.
+    /// The file with the socket counters cannot be opened.
     SockstatFailed { errno: i32 },
     /// The number of connections cannot be read (`ESRCH`: the file does not hold it).
     SnmpFailed { errno: i32 },
-    /// No process is known to hold these sockets that were shown, and this is
-    /// why one may hold them all the same.  `tested`: as many sockets, shown or
-    /// not, a condition was tested on that asks for their processes.
+    /// These shown sockets have no known process, and `why` says why a process may hold
+    /// them nevertheless.  `tested` counts the sockets, shown or not, on which a condition
+    /// on processes was tested.
     HoldersHidden { sockets: u64, tested: u64, why: Unseen },
     /// This many shown sockets have no process, for this reason; if the socket does not
     /// show the reason, some of them are listed by table and port.
@@ -100,11 +100,11 @@ pub enum Notice {
     /// Only these threads, listed with their processes, have some sockets open that were
     /// shown without a process.
     HeldByThreads { sockets: u64, threads: Vec<(i32, i32)> },
-    /// Conditions on processes were tested on sockets that were destroyed,
-    /// which nobody holds any more.
+    /// Conditions on processes were tested on destroyed sockets, which no process holds any
+    /// more.
     EventsWithoutHolders,
-    /// Sockets of these tables were read from /proc text, which has fewer values than the
-    /// kernel's answers.
+    /// Sockets of these tables were read from /proc text, which has fewer values than
+    /// netlink replies.
     ProcText { tables: Vec<&'static str> },
     /// The other ends of this many connections are not in this network namespace, and
     /// others were not searched.
@@ -112,63 +112,62 @@ pub enum Notice {
     /// No process has the other ends of this many connections within this machine open:
     /// they are not accepted yet, or closed.
     PeersUnheld { sockets: u64 },
-    /// The kernel lists no sockets of a table that was asked for by name.
+    /// The kernel lists no sockets of a table that was requested by name.
     Missing { title: &'static str, why: Missing },
     /// The kernel refused the program that searches for holders, so they were
     /// searched for in /proc.
     HolderProgramRejected { why: NoIterator },
-    /// The kernel refused the program that reads whole tables of descriptors, so
-    /// holders were searched for by one that is run for every open file.
+    /// The kernel's verifier refused the BPF program that reads whole descriptor tables, so
+    /// holders were searched by a program that runs for every open file.
     HolderTablesRejected { why: NoIterator },
-    /// The only way to search for holders that was asked for is unavailable.
+    /// The only search method that was requested is unavailable, so holders are unknown.
     HoldersRefused { why: NoIterator },
-    /// The kernel's tables of TCP sockets were walked: this many sockets, of which so
-    /// many were looked up by themselves.
+    /// TCP sockets were read by walking the kernel's tables; `looked_up` of them had to be
+    /// looked up one by one.
     Walked { sockets: u64, looked_up: u64 },
-    /// They were not walked but dumped.
+    /// TCP sockets were dumped, not walked.
     NotWalked { why: NoWalk },
-    /// Network namespaces that may not be entered, by their titles, and why
-    /// those of some processes may be missing too.
+    /// Network namespaces that may not be entered, by their titles, and why namespaces of
+    /// some processes may be missing too.
     NamespacesUnseen { refused: Vec<Vec<u8>>, errno: i32, why: Unseen },
-    /// A network namespace that was asked for by itself was there in an earlier
-    /// poll, and is gone or may not be entered any more.
+    /// A network namespace that was requested by itself existed in an earlier poll, and is
+    /// gone or may not be entered any more.
     NamespaceGone { name: Vec<u8>, errno: i32 },
     /// This many sockets did not fit into the table in which the other ends of
     /// connections are looked up.
     PeersLeftOut { sockets: u64 },
     /// The results for the sockets to be destroyed.
     Destroyed(Tally),
-    /// A field that was requested by name needs this to be reported: a privilege or an
-    /// option.
+    /// A field that was requested by name is only reported with this privilege or option.
     Withheld { field: String, without: &'static str },
-    /// A value in the filter is not compared just as it was typed.
+    /// A value in the filter is compared in another form than it was typed.
     Filter(Remark),
     /// The kernel refused to destroy a socket.
     DestroyRefused { errno: i32 },
     /// The receive queue overflowed, so the kernel dropped messages about
     /// destroyed sockets.  `times`: how many times so far, this one included.
     EventsLost { times: u64 },
-    /// The kernel does not tell us of sockets as they end (`EPERM` without
-    /// `CAP_NET_ADMIN`), so those that live between two looks are not seen.
+    /// The kernel does not report closed sockets to us (`EPERM` without `CAP_NET_ADMIN`),
+    /// so sockets that live between two looks are not seen.
     EndsUnheard { errno: i32 },
     /// Rows without a cookie (lines of /proc text) cannot be followed over time, so they
     /// have no rates.
     WithoutCookies { sockets: u64 },
     /// A BPF map cannot be opened.
     MapOpen { id: u32, errno: i32 },
-    /// The kernel does not say what a BPF map is.
+    /// The kernel does not report the info of a BPF map.
     MapInfo { id: u32, errno: i32 },
-    /// A BPF map is no socket-local storage.
+    /// A BPF map is not socket-local storage.
     MapKind { id: u32, kind: u32 },
     /// The types of a BPF map cannot be read.
     MapTypes { id: u32 },
-    /// More BPF maps than may be open.
+    /// More BPF maps than may be open at once.
     MapsTooMany { id: u32 },
-    /// A value has not the size that the values of its BPF map have.
+    /// The size of a value differs from the value size of its BPF map.
     MapValueSize { id: u32, expected: u32, got: u32 },
-    /// Names were not found by a static program, which has no name service switch.  Each
-    /// kind of name with a source that it could not ask, or with a file that is missing:
-    /// `users in sss`.
+    /// A static program, which has no name service switch, did not find some names.  Each
+    /// place is a kind of name with the source that could not be queried, or with a missing
+    /// file: `users in sss`.
     NamesUnasked { places: Vec<Vec<u8>> },
     /// The types of a BPF map contradict themselves.
     MapComplaint(BpfComplaint),
@@ -180,7 +179,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Whether rows may be missing because of what it says.
+    /// Whether rows may be missing for the reason that the notice reports.
     pub fn leaves_holes(&self) -> bool {
         matches!(
             self,
@@ -201,17 +200,18 @@ impl Notice {
 pub struct Tally {
     /// Destroyed.
     pub destroyed: u64,
-    /// Gone before.
+    /// Already ended.
     pub gone: u64,
-    /// Of a kind that this kernel does not destroy.
+    /// Of a kind that this kernel cannot destroy.
     pub spared: u64,
-    /// Listed, and of a kind that is never destroyed: not of an inet table of
-    /// the kernel.
+    /// Listed, but of a kind that is never destroyed: not from one of the kernel's inet
+    /// tables.
     pub passed: u64,
-    /// Left alone: the condition asks for processes, and those of the socket may
-    /// be some that are not seen.
+    /// Left alone: the condition asks for processes, and the socket may have some that we
+    /// cannot see.
     pub unknown: u64,
-    /// Whether nothing was destroyed: what would have been is counted.
+    /// Whether this is a dry run: nothing was destroyed, and the counts say what would have
+    /// been.
     pub is_rehearsal: bool,
 }
 
@@ -451,7 +451,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// A number of things, in the singular or the plural.
+/// A number with a noun in the singular or plural.
 struct Counted(u64, &'static str);
 
 impl fmt::Display for Counted {
@@ -466,7 +466,7 @@ impl fmt::Display for Counted {
     }
 }
 
-/// Bytes as text in which nothing acts on a terminal.
+/// Bytes as text, with control characters replaced.
 struct Printable<'b>(&'b [u8]);
 
 impl fmt::Display for Printable<'_> {

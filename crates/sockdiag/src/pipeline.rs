@@ -1,14 +1,13 @@
-//! From tables to a sink: dump, decode, filter, enrich, hand on.
+//! From tables to a sink: dump, decode, filter, enrich, pass on.
 //!
-//! Rows reach the sink in the order of the dump.  Where something is better
-//! looked up for many rows at once (names that the network knows, the holders
-//! of sockets), rows are held as the bytes they came in until there are
-//! [`HELD_BYTES`] of them or the last table is read; then they go on in order.
-//! Once every holder on the machine is known, rows go on in small batches, so
-//! that memory is asked for the holders of many at once.
+//! Rows reach the sink in the order of the dump.  If a look-up is better done for many rows
+//! at once (names from the network, holders of sockets), rows are held as raw bytes until
+//! [`HELD_BYTES`] have accumulated or the last table is read; then they are passed on in
+//! order. Once every holder on the machine is known, rows are passed on in small batches,
+//! so that the memory accesses for their holders overlap.
 //!
-//! Invariant: a row is handed on at most once, and what the filter refuses
-//! costs no look-up.
+//! Invariant: a row is passed on at most once, and a row that the filter refuses costs no
+//! look-up.
 
 mod held;
 
@@ -26,25 +25,25 @@ use crate::source::{self, Access, Destroyer, DumpError, Exact, Fate, Query, Sour
 pub(crate) use held::Held;
 use held::{Mark, Next};
 
-/// Bytes of records that may wait for names, unless there are very many sockets.
+/// How many bytes of records may be held, unless there are very many sockets.
 const HELD_BYTES: usize = 4 << 20;
 
-/// Bytes of records that wait where everything is known already: a few hundred
-/// rows, which the fastest cache holds beside their holders.
+/// How many bytes of records are held once everything is known: a few hundred rows, which
+/// fit into the fastest cache together with their holders.
 const BATCH_BYTES: usize = 32 << 10;
 
-/// Which rows are wanted.
+/// Decides which rows are wanted.
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'p> {
-    /// Families that are shown.
+    /// The families to show.
     pub(crate) families: FamilySet,
-    /// What must hold of a row.
+    /// The condition on rows.
     pub(crate) filter: Option<&'p Expr>,
-    /// What the filter asks its surroundings for.
+    /// The facts besides the row that the filter tests.
     pub(crate) context: EvalContext,
 }
 
-/// What has to be looked up for a row before a filter can test it.
+/// What has to be looked up before a filter that tests it can run.
 const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::INTERFACES)
     .union(Needs::SERVICES)
@@ -59,22 +58,21 @@ const TESTED_NAMES: Needs = Needs::CGROUPS
     .union(Needs::ADDRESSES);
 
 impl Gate<'_> {
-    /// What the filter needs.
+    /// The needs of the filter.
     fn needs(&self) -> Needs {
         self.filter.map_or(Needs::NONE, Expr::needs)
     }
 
-    /// Whether the filter tests what has to be looked up for a row first.
+    /// Whether the filter tests values that have to be looked up first.
     pub(crate) fn tests_names(&self) -> bool {
         self.needs().intersects(TESTED_NAMES)
     }
 
-    /// Whether a row is wanted.  A recording is shown whole: only the filter
-    /// chooses from it.
+    /// Whether a row is wanted.  A recording is shown whole: only the filter applies to it.
     #[inline]
     pub(crate) fn wants(&self, enricher: &mut Enricher, socket: &Socket<'_>, tests_names: bool) -> bool {
         let shown = matches!(socket.origin.kind, SourceKind::Recording)
-            // TIPC is listed whatever the families are.
+            // TIPC is listed whichever families are wanted.
             || socket.family == Family::Tipc
             || self.families.contains(socket.family);
         match self.filter {
@@ -98,42 +96,41 @@ impl Gate<'_> {
     }
 }
 
-/// What is done with the records of every table.
+/// Processes the records of every table.
 pub(crate) struct Pipeline<'p> {
     /// Sources to read.
     pub(crate) sources: &'p Sources,
-    /// Which rows are wanted.
+    /// Decides which rows are wanted.
     pub(crate) gate: Gate<'p>,
-    /// What is looked up for a row.
+    /// The needs of the shown fields and of the filter.
     pub(crate) needs: Needs,
-    /// Names.
+    /// Looks up names.
     pub(crate) enricher: &'p mut Enricher,
     /// Where rows go.
     pub(crate) sink: &'p dyn Rows,
-    /// Rows that wait; none to begin with.
+    /// Rows that are held; empty at first.
     pub(crate) held: &'p mut Held,
-    /// In which order rows are shown, and how many of them.
+    /// The order of rows, and how many are shown.
     pub(crate) order: &'p mut Order,
     /// Destroys the inet sockets that are listed, and lists those it destroyed.
     pub(crate) destroyer: Option<&'p mut Destroyer>,
-    /// Tables of which sockets came from /proc text.
+    /// Tables whose sockets were read from /proc text.
     pub(crate) texts: TableSet,
 }
 
-/// Hands over every row that waited and the number of its namespace.
+/// Calls its argument with every held row and the number of its namespace.
 type Waiting<'w> = &'w dyn Fn(&mut dyn FnMut(&Socket<'_>, u32));
 
 impl<'p> Pipeline<'p> {
-    /// Says that the tables of another namespace follow, tested in this way.
+    /// Starts the tables of another namespace, whose rows this gate tests.
     pub(crate) fn enter(&mut self, scope: u32, gate: Gate<'p>) {
         self.gate = gate;
         self.held.enter(scope);
         self.enricher.enter(scope);
     }
 
-    /// Remembers the sockets of a table of the current namespace as other ends
-    /// of those that will be listed.  What cannot be read has no sockets here;
-    /// the listing will say so.
+    /// Remembers the sockets of a table of the current namespace as possible peers.  A
+    /// table that cannot be read adds none; the listing reports the failure.
     pub(crate) fn learn_peers(&mut self, query: &Query, access: &mut Access) {
         let _ = self.learn(query, access, Enricher::learn_peer);
     }
@@ -145,7 +142,8 @@ impl<'p> Pipeline<'p> {
         }
     }
 
-    /// Hands the sockets of a table on before any is shown; whether all of them came.
+    /// Passes every socket of a table to `each`, before any is shown; returns whether the
+    /// table was read completely.
     #[cold]
     fn learn(&mut self, query: &Query, access: &mut Access, each: fn(&mut Enricher, &Socket<'_>)) -> bool {
         let enricher = &mut *self.enricher;
@@ -174,7 +172,8 @@ impl<'p> Pipeline<'p> {
         }
         let tests_holders = self.gate.needs().has(Needs::PROCESSES);
         self.enricher.expect_tests(tests_holders);
-        // Where there were many sockets, there will be many again: they need not wait.
+        // If the previous poll had many sockets, this one will too: find all holders now,
+        // so that rows need not be held.
         let most_held = access.may_wait().max(HELD_BYTES);
         let are_many = self.held.waited_before() >= most_held;
         if tests_holders || are_many || self.order.needs().has(Needs::PROCESSES) {
@@ -193,19 +192,19 @@ impl<'p> Pipeline<'p> {
             taken: 0,
         };
         let result = source::dump(query, sources, access, &mut listing, &mut |notice| sink.notice(notice));
-        // What is said of rows comes before what is said of the source's end.
+        // Notices about rows come before notices about the end of the source.
         let refused = listing.refused;
         refused.into_iter().chain(self.enricher.take_notices()).for_each(|notice| sink.notice(notice));
         result
     }
 
-    /// The one connection that the filter can want of this table.
+    /// The only connection that the filter can match in this table, if it names one.
     fn exact(&mut self, query: &Query) -> Option<Exact> {
         let pinned = self.gate.filter.filter(|_| query.table == Table::Tcp).and_then(filter::pinned)?;
         Some(Exact { pinned, interfaces: self.enricher.links()?.indices_of_one_domain()? })
     }
 
-    /// Destroys a socket, if that was asked for and it is of a kind for it.
+    /// Destroys a socket, if that was requested and its kind can be destroyed.
     fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
         match &mut self.destroyer {
             Some(destroyer)
@@ -215,7 +214,7 @@ impl<'p> Pipeline<'p> {
                 Ok(Fate::Spared)
             }
             Some(destroyer) if Destroyer::acts_on(socket) => destroyer.destroy(socket),
-            // As the reference, which lists it as if it were.
+            // The reference lists such a socket as if it had been destroyed.
             Some(destroyer) => {
                 destroyer.pass();
                 Ok(if destroyer.is_rehearsal() { Fate::Spared } else { Fate::Destroyed })
@@ -224,7 +223,7 @@ impl<'p> Pipeline<'p> {
         }
     }
 
-    /// Hands on what is held and ends the listing.
+    /// Passes on all held rows and ends the listing.
     #[inline(never)]
     pub(crate) fn finish(&mut self) {
         let _ = self.release();
@@ -242,7 +241,7 @@ impl<'p> Pipeline<'p> {
         self.sink.flush();
     }
 
-    /// Keeps a row until its place is known.
+    /// Keeps a row until the sort order is known.
     #[inline(never)]
     fn keep(&mut self, record: Record<'_>, socket: &Socket<'_>) {
         self.enricher.prepare_names(socket);
@@ -250,7 +249,7 @@ impl<'p> Pipeline<'p> {
         self.order.keep(record, &row, self.held.scope());
     }
 
-    /// Hands on what was kept, in order.
+    /// Passes on the kept rows, in order.
     #[inline(never)]
     fn release_kept(&mut self) -> ControlFlow<()> {
         let kept = self.order.take();
@@ -268,7 +267,7 @@ impl<'p> Pipeline<'p> {
         })
     }
 
-    /// Looks up what rows waited for.
+    /// Makes the look-ups for which rows are held.
     #[inline(never)]
     fn prepare_waiting(&mut self, each: Waiting<'_>) {
         if self.enricher.holders().is_some() {
@@ -288,12 +287,12 @@ impl<'p> Pipeline<'p> {
         }
     }
 
-    /// Whether the next row is held.
+    /// Whether the next row must be held.
     fn waits(&self) -> bool {
         self.needs.has(Needs::HOSTS) || self.enricher.holders().is_some()
     }
 
-    /// Whether what is held waits for company only.
+    /// Whether rows are held only to form a batch.
     fn all_is_known(&self) -> bool {
         !self.needs.has(Needs::HOSTS) && !self.enricher.waits_for_holders()
     }
@@ -309,7 +308,7 @@ impl<'p> Pipeline<'p> {
         self.sink.row(&self.enricher.row(socket))
     }
 
-    /// Looks up what all held rows wait for and hands the rows on.
+    /// Makes the look-ups for all held rows and passes the rows on.
     #[inline(never)]
     fn release(&mut self) -> ControlFlow<()> {
         let scope = self.held.scope();
@@ -328,35 +327,34 @@ impl<'p> Pipeline<'p> {
         });
         self.enricher.enter(scope);
         if held.bytes() > BATCH_BYTES && self.all_is_known() {
-            // No more than a batch waits from here on.
+            // From here on at most a batch is held.
             held.give_back();
         }
-        // What follows is of the same namespace as the last of these.
+        // The next rows belong to the same namespace as the last of these.
         held.begin(scope);
         *self.held = held;
         flow
     }
 }
 
-/// What becomes of the records of a table.
+/// The handling of one table's records.
 struct Listing<'l, 'p> {
     pipeline: &'l mut Pipeline<'p>,
     tests_names: bool,
-    /// Bytes of rows that may wait.
+    /// How many bytes of rows may be held.
     most_held: usize,
-    /// Why no further socket is destroyed.
+    /// Why no further socket can be destroyed.
     refused: Option<Notice>,
-    /// Where the rows of the dump begin among those that wait, while all of
-    /// them do.
+    /// Where this dump's rows begin among the held rows, while all of them are held.
     began: Option<Mark>,
-    /// How many rows counted before the dump.
+    /// How many rows were counted before the dump.
     taken: u64,
-    /// Where those of its repetition begin, and how many counted until then.
+    /// Where the rows of a repeated dump begin, and how many rows were counted before it.
     again: Option<(Mark, u64)>,
 }
 
 impl Listing<'_, '_> {
-    /// From now on the dump has an effect that cannot be taken back.
+    /// From now on the dump cannot be undone and repeated.
     fn pass(&mut self) {
         if let (Some(from), Some((to, _))) = (self.began.take(), self.again.take()) {
             self.pipeline.held.remove(from, to);
@@ -366,7 +364,7 @@ impl Listing<'_, '_> {
 
 impl Visit for Listing<'_, '_> {
     fn record(&mut self, record: Record<'_>) -> ControlFlow<()> {
-        // Not moved out: it is large.
+        // Borrowed, not moved: a socket is large.
         let decoded = Socket::decode(record);
         let Some(socket) = &decoded else { return ControlFlow::Continue(()) };
         if !self.pipeline.wants(socket, self.tests_names) {
@@ -375,7 +373,7 @@ impl Visit for Listing<'_, '_> {
         if record.origin.kind == SourceKind::Proc {
             self.pipeline.texts = self.pipeline.texts.union(TableSet::only(record.origin.table));
         }
-        // What is not listed is not destroyed.
+        // Stop before destroying: a socket that will not be listed is not destroyed.
         if self.pipeline.order.is_full() {
             return ControlFlow::Break(());
         }
@@ -416,7 +414,7 @@ impl Visit for Listing<'_, '_> {
             return ControlFlow::Continue(());
         }
         self.pass();
-        // More will come: better to know every holder than to ask again.
+        // More rows will follow: finding every holder once is cheaper than searching again.
         self.pipeline.enricher.prepare_all_holders();
         self.pipeline.release()
     }

@@ -1,7 +1,7 @@
 //! Sinks for rows, and how a sink reports that it has enough or has failed.
 //!
-//! Invariant: a sink gets no row after it broke off or failed; its first error
-//! comes back to whoever asked.
+//! Invariant: a sink gets no row after it returned `Break` or failed; its first error is
+//! returned to the caller of the poll.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -10,19 +10,18 @@ use crate::model::{Netns, Row};
 use crate::notice::Notice;
 use crate::source::DumpError;
 
-/// Takes the rows of a poll, and what is worth saying between them.
+/// Receives the rows of a poll, and the notices between them.
 pub trait Sink {
     /// Why a row could not be taken.
     type Error;
 
-    /// Takes one row, which it may not keep.  `Break` ends the poll: it has
-    /// enough.
+    /// Takes one row, which is only borrowed.  `Break` ends the poll: the sink has enough.
     ///
     /// # Errors
     /// The error of the sink; the poll stops there and returns it.
     fn row(&mut self, row: &Row<'_>) -> Result<ControlFlow<()>, Self::Error>;
 
-    /// Hands on what it buffered: the last row of the poll was taken.
+    /// Writes out what the sink buffered; called after the last row of the poll.
     ///
     /// # Errors
     /// As [`Sink::row`].
@@ -30,44 +29,43 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Hears something worth saying, between the rows where it arose.  What it
-    /// gives back, as it does with everything unless it says otherwise, is
-    /// kept in the [`Outcome`](crate::Outcome).
+    /// Receives a notice, between the rows where it arose.  A notice that this returns, as
+    /// the default does, is kept in the [`Outcome`](crate::Outcome).
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
         Some(notice)
     }
 
-    /// Hears of which network namespace the notices and failures that follow
-    /// are; `None` for those of none, or where none was named.
+    /// Sets the network namespace of the notices and failures that follow; `None` if they
+    /// belong to none, or if no namespace was named.
     fn namespace(&mut self, of: Option<&Netns>) {
         let _ = of;
     }
 
-    /// Hears that a table could not be read, or not to its end.  `Break` ends
-    /// the poll before the next table; rows that wait still come.
+    /// Receives the failure of a table that could not be read, or not to its end.  `Break`
+    /// ends the poll before the next table; rows that are held still come.
     fn failure(&mut self, failure: &DumpError) -> ControlFlow<()> {
         let _ = failure;
         ControlFlow::Continue(())
     }
 }
 
-/// A sink as the listing sees it, whatever its errors are.
+/// A sink as the listing uses it, without its error type.
 pub(crate) trait Rows {
-    /// Takes a row; `Break` after which nothing more is wanted.
+    /// Takes a row; `Break` if no more are wanted.
     fn row(&self, row: &Row<'_>) -> ControlFlow<()>;
-    /// The last row was taken.
+    /// Called after the last row.
     fn flush(&self);
-    /// Something to say.
+    /// Passes on a notice.
     fn notice(&self, notice: Notice);
     /// Sets the namespace of the following notices.
     fn namespace(&self, of: Option<&Netns>);
-    /// A table that could not be read.
+    /// Passes on the failure of a table.
     fn failure(&self, failure: &DumpError) -> ControlFlow<()>;
-    /// Whether nothing more is wanted.
+    /// Whether no more rows are wanted.
     fn has_enough(&self) -> bool;
 }
 
-/// Notices that an outcome holds; more are counted.
+/// How many notices an outcome holds; further ones are only counted.
 const MOST_NOTICES: usize = 1000;
 
 /// Keeps a sink's first error, and counts its rows.
@@ -75,10 +73,10 @@ pub(crate) struct Guard<'s, S: Sink>(RefCell<Guarded<'s, S>>);
 
 struct Guarded<'s, S: Sink> {
     sink: &'s mut S,
-    /// Whether rows go on, unseen, behind an error.
+    /// Whether rows continue, unseen by the sink, after an error.
     goes_on: bool,
     error: Option<S::Error>,
-    /// The answer to further rows, once the sink takes no more.
+    /// The return value for further rows, once the sink takes no more.
     ended: Option<ControlFlow<()>>,
     rows: u64,
     notices: Vec<Notice>,
@@ -87,19 +85,19 @@ struct Guarded<'s, S: Sink> {
 
 /// The result of a guard.
 pub(crate) struct Seen<E> {
-    /// Rows taken.
+    /// How many rows the sink took.
     pub rows: u64,
     /// The sink's first error.
     pub error: Option<E>,
     /// Notices that the sink did not keep.
     pub notices: Vec<Notice>,
-    /// How many more there were.
+    /// How many more notices there were.
     pub more_notices: u64,
 }
 
 impl<'s, S: Sink> Guard<'s, S> {
-    /// `goes_on`: rows have an effect beyond being shown, so that an error of the
-    /// sink does not end them.
+    /// `goes_on`: rows have an effect beyond being shown (sockets are destroyed), so an
+    /// error of the sink must not end the poll.
     pub(crate) fn new(sink: &'s mut S, goes_on: bool) -> Self {
         let (notices, more_notices) = (Vec::new(), 0);
         let guarded = Guarded { sink, goes_on, error: None, ended: None, rows: 0, notices, more_notices };
@@ -116,7 +114,7 @@ impl<S: Sink> Rows for Guard<'_, S> {
     #[inline]
     fn row(&self, row: &Row<'_>) -> ControlFlow<()> {
         let this = &mut *self.0.borrow_mut();
-        // Rows may come behind the last one: of other tables, and those that waited.
+        // Rows may follow the last one: from other tables, or held ones.
         if let Some(ended) = this.ended {
             return ended;
         }
@@ -173,7 +171,7 @@ mod tests {
     use super::*;
     use crate::model::{Origin, Record, Socket, SourceKind, Table};
 
-    /// Takes so many rows, and then breaks off or fails.
+    /// Takes `left` rows, and then breaks or fails.
     struct Few {
         left: u32,
         fails: bool,
@@ -205,7 +203,7 @@ mod tests {
         Socket::decode(record).expect("a line")
     }
 
-    /// Sockets are destroyed to the last, whether that can be told or not.
+    /// All sockets are destroyed, even if the sink can no longer report it.
     #[test]
     fn an_error_does_not_end_what_has_an_effect() {
         let (mut sink, socket) = (Few { left: 1, fails: true, asked: 0 }, socket());

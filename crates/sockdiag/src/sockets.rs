@@ -1,16 +1,15 @@
-//! A question about sockets, in one value: which ones, and what of them.
+//! A question about sockets as one value: which sockets, and which of their values.
 //!
-//! This is the front door of the library.  [`Sockets`] says which tables,
-//! states and filter are meant and which fields will be read;
-//! [`Sockets::each`] hands over borrowed rows as the kernel sends them,
-//! [`Sockets::collect`] owned ones.  The same question can destroy what it
-//! finds ([`Sockets::destroy`]), follow sockets as they end
-//! ([`Sockets::follow`]), be recorded ([`Sockets::record`]) and be asked of a
-//! recording ([`Sockets::recording`]), of another /proc ([`Sockets::sources`])
-//! and in other network namespaces ([`Sockets::netns`]).
+//! The main entry point of the library.  [`Sockets`] sets the tables, states and filter,
+//! and the fields that will be read; [`Sockets::each`] passes on borrowed rows as the
+//! kernel sends them, [`Sockets::collect`] owned ones.  The same question can destroy the
+//! sockets it finds ([`Sockets::destroy`]), follow sockets as they end
+//! ([`Sockets::follow`]), be recorded ([`Sockets::record`]), and be asked of a recording
+//! ([`Sockets::recording`]), of another /proc ([`Sockets::sources`]) and in other network
+//! namespaces ([`Sockets::netns`]).
 //!
-//! Invariant: what is asked of the kernel, and looked up elsewhere, is what
-//! the filter and the fields named here need, and no more.
+//! Invariant: the kernel is asked, and look-ups are made, only for what the filter and the
+//! fields named here need.
 //!
 //! Nothing here prints, ends the program or reads its environment.
 
@@ -64,49 +63,49 @@ impl Sockets {
         Self::default()
     }
 
-    /// Sockets of these tables, in the states that come with them: for TCP
-    /// connections, for UDP those that have a peer.
+    /// Sockets of these tables, in the default states of each table: for TCP connections,
+    /// for UDP sockets with a peer.
     pub fn of(tables: &[Table]) -> Self {
         tables.iter().fold(Self::new(), |sockets, table| sockets.table(*table))
     }
 
-    /// Sockets of this table, too.
+    /// Adds the sockets of this table.
     #[must_use]
     pub fn table(mut self, table: Table) -> Self {
         self.selection.add_table(table);
         self
     }
 
-    /// Sockets of this family only; of several, each call adds one.
+    /// Only sockets of this family; each further call adds a family.
     #[must_use]
     pub fn family(mut self, family: Family) -> Self {
         self.selection.add_family(family);
         self
     }
 
-    /// Sockets in these states, instead of those that come with a table:
-    /// [`StateSet::ALL`], [`StateSet::LISTENING`] (which takes in unconnected
-    /// UDP sockets), or any.  The last call holds.
+    /// Sockets in these states, instead of the table's default states: [`StateSet::ALL`],
+    /// [`StateSet::LISTENING`] (which includes unconnected UDP sockets), or any others.
+    /// The last call wins.
     #[must_use]
     pub fn states(mut self, states: StateSet) -> Self {
         self.selection.request(states);
         self
     }
 
-    /// Rows of which this holds, in the language of `ss` (see [`crate::filter`]):
-    /// `dport = :443 and tcp.rtt_us > 20000`.  The kernel tests what it can.
-    /// If there are several filters, all must match; each is parsed separately, so text from
-    /// an untrusted source cannot widen what another filter allows.
+    /// Only rows that match this filter, in the language of `ss` (see [`crate::filter`]):
+    /// `dport = :443 and tcp.rtt_us > 20000`.  The kernel tests what it can. If there are
+    /// several filters, all must match; each is parsed separately, so text from an
+    /// untrusted source cannot widen what another filter allows.
     #[must_use]
     pub fn filter(mut self, text: impl AsRef<[u8]>) -> Self {
         self.filters.push(text.as_ref().to_vec());
         self
     }
 
-    /// Says which fields will be read, by full name (`tcp.rtt_us`) or by one
-    /// that can mean nothing else (`rtt`), so that they are asked for and
-    /// looked up.  Addresses, ports, state, queues, inode and cookie are in
-    /// every row.  A member of a list has a name too: `socket.processes.cmdline`.
+    /// Names the fields that will be read, by full name (`tcp.rtt_us`) or by a unique last
+    /// part (`rtt`), so that they are requested and looked up.  Addresses, ports, state,
+    /// queues, inode and cookie are in every row.  A member of a list has a name too:
+    /// `socket.processes.cmdline`.
     #[must_use]
     pub fn reading<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.names.extend(names.into_iter().map(Into::into));
@@ -122,48 +121,46 @@ impl Sockets {
         self
     }
 
-    /// Looks for the processes that hold each socket: by a BPF program where
-    /// that is allowed, else in /proc.  See [`Row::holders`].  Of the calling
-    /// process only descriptors count that exec does not close, so not those
-    /// that the standard library opened.
+    /// Finds the processes that hold each socket: by a BPF program where that is allowed,
+    /// else in /proc.  See [`Row::holders`].  For the calling process only descriptors
+    /// without close-on-exec count, so not those that the standard library opened.
     #[must_use]
     pub fn with_processes(mut self) -> Self {
         self.needs = self.needs.union(Needs::PROCESSES);
         self
     }
 
-    /// The same for every thread of a process, rather than the first alone.
+    /// The same for every thread of a process, not only the first.
     #[must_use]
     pub fn with_threads(mut self) -> Self {
         self.threads = true;
         self.with_processes()
     }
 
-    /// Looks for processes in this way only.
+    /// Finds processes in this way only.
     #[must_use]
     pub fn holder_search(mut self, search: HolderSearch) -> Self {
         self.holder_search = search;
         self
     }
 
-    /// Looks for the other end of each connection on this machine and for the process that
-    /// holds it: fields `peer.*`, [`Row::peer_holders`].  It dumps the tables
-    /// twice.
+    /// Finds the other end of each connection on this machine and the process that holds
+    /// it: fields `peer.*`, [`Row::peer_holders`].  The tables are dumped twice for that.
     #[must_use]
     pub fn with_peers(self) -> Self {
         self.reading(["peer.processes"])
     }
 
-    /// Looks for the container, pod and systemd unit that each socket works
-    /// for: fields `container.*`, `pod.*`, `unit.*`.
+    /// Finds the container, pod and systemd unit that each socket belongs to: fields
+    /// `container.*`, `pod.*`, `unit.*`.
     #[must_use]
     pub fn with_containers(self) -> Self {
         self.reading_groups(Groups::CONTAINERS)
     }
 
-    /// Orders rows by fields, names with commas between them and a `-` before
-    /// one that turns it round: `-tcp.rtt_us,local.port`.  Rows are then kept
-    /// until the last one is known.  Sockets are destroyed in this order, too.
+    /// Orders rows by fields: names separated by commas, each with an optional `-` that
+    /// reverses its order: `-tcp.rtt_us,local.port`.  Rows are then kept until the last one
+    /// is known.  Sockets are destroyed in this order, too.
     #[must_use]
     pub fn order(mut self, names: impl Into<String>) -> Self {
         self.order = Some(names.into());
@@ -177,42 +174,41 @@ impl Sockets {
         self
     }
 
-    /// TCP sockets of this recording, made by [`Sockets::record`] or `ss -D`,
-    /// instead of the kernel's.  It is shown whole: neither families nor states
-    /// choose from it, only the filter does.
+    /// Reads TCP sockets from this recording, made by [`Sockets::record`] or `ss -D`,
+    /// instead of the kernel.  It is shown whole: families and states do not apply, only
+    /// the filter does.
     #[must_use]
     pub fn recording(mut self, file: impl AsRef<Path>) -> Self {
         self.sources.tcpdiag_file = Some(file.as_ref().into());
         self.table(Table::Tcp)
     }
 
-    /// Asks these files instead of this machine's kernel; with another
-    /// [`Sources::proc_root`] holders are looked for there.
+    /// Reads these files instead of asking this machine's kernel; with another
+    /// [`Sources::proc_root`], holders are searched there.
     #[must_use]
     pub fn sources(mut self, sources: Sources) -> Self {
         self.sources = sources;
         self
     }
 
-    /// Asks in these network namespaces: words between commas, each `all`, a
-    /// name as `ip netns` has it, a path, an inode number, `pid:N` or `container:NAME`.  The
-    /// calling thread stays where it is.  Fields `netns.*` tell rows apart;
-    /// namespaces that may not be entered are a notice of the outcome.
+    /// Asks in these network namespaces: words separated by commas, each `all`, a name as
+    /// in `ip netns`, a path, an inode number, `pid:N` or `container:NAME`.  The calling
+    /// thread stays where it is.  Fields `netns.*` tell rows apart; namespaces that may not
+    /// be entered are reported in a notice of the outcome.
     #[must_use]
     pub fn netns(mut self, words: impl AsRef<OsStr>) -> Self {
         self.netns = Some(words.as_ref().to_owned());
         self
     }
 
-    /// Asks in a namespace that was entered, rather than in that of the calling
-    /// thread.
+    /// Asks in a namespace that was entered, not in that of the calling thread.
     #[must_use]
     pub fn inside(mut self, entered: &Entered) -> Self {
         self.inside = Some(entered.clone());
         self
     }
 
-    /// Works the question out, to be asked again and again.
+    /// Prepares the question for repeated polls.
     ///
     /// # Errors
     /// If it cannot be asked at all.
@@ -220,17 +216,16 @@ impl Sockets {
         Session::open(self.question()?)
     }
 
-    /// Hands over every row, as it comes, until `take` breaks off: one poll of
-    /// a [`Session`].
+    /// Passes on every row as it comes, until `take` breaks: one poll of a [`Session`].
     ///
     /// # Errors
-    /// If the question cannot be asked at all.  A table that cannot be read is
-    /// a failure in the outcome: the others are read all the same.
+    /// If the question cannot be asked at all.  A table that cannot be read is a failure in
+    /// the outcome: the other tables are still read.
     pub fn each(&self, take: impl FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<Outcome, AskError> {
         poll(&mut Session::once(self.question()?)?, take)
     }
 
-    /// Every row, copied, with what was looked up for it.
+    /// Copies every row, with its look-ups.
     ///
     /// # Errors
     /// As [`Sockets::each`].
@@ -243,9 +238,9 @@ impl Sockets {
         Ok((rows, outcome))
     }
 
-    /// Destroys every socket that matches, one at a time by its identity, and
-    /// hands over each with what became of it, until `take` breaks off.  A dry
-    /// run is [`Sockets::each`] of the same question.
+    /// Destroys every socket that matches, one at a time by its identity, and passes each
+    /// on with the result, until `take` breaks.  For a dry run, ask the same question with
+    /// [`Sockets::each`].
     ///
     /// # Errors
     /// As [`Sockets::each`]; without a filter, and with several namespaces;
@@ -267,11 +262,10 @@ impl Sockets {
         })
     }
 
-    /// Hands over TCP and UDP sockets as they end, by whomever, until `take`
-    /// breaks off; it waits for the next one for as long as that takes.  Which
-    /// states were asked for does not matter.  Calls `notice` when the kernel
-    /// dropped messages because we read too slowly.  [`Session::follow`] gives
-    /// a stream that can be waited for and stopped.
+    /// Passes on TCP and UDP sockets as they end, whoever closed them, until `take` breaks;
+    /// waits for the next one without a limit.  The requested states do not matter.  Calls
+    /// `notice` when we read too slowly and the kernel dropped messages.
+    /// [`Session::follow`] returns a stream that can be waited for and stopped.
     ///
     /// # Errors
     /// As [`Sockets::each`]; with several namespaces;
@@ -298,10 +292,9 @@ impl Sockets {
         }
     }
 
-    /// Writes the kernel's raw replies about TCP sockets, to be asked later
-    /// through [`Sockets::recording`] or by `ss` (`TCPDIAG_FILE`).  Filters do
-    /// not choose what is written; fields to be read have to be said here.
-    /// What comes back is worth saying to people.
+    /// Writes the kernel's raw replies about TCP sockets, to be read later through
+    /// [`Sockets::recording`] or by `ss` (`TCPDIAG_FILE`).  Filters do not choose what is
+    /// written; fields that will be read must be named before.  Returns notices for users.
     ///
     /// # Errors
     /// As [`Sockets::each`]; with several namespaces;
@@ -314,7 +307,7 @@ impl Sockets {
         Ok(notices)
     }
 
-    /// The question, worked out.
+    /// Turns the settings into a question.
     fn question(&self) -> Result<Question, AskError> {
         let catalog = Catalog::shared();
         let mut question = Question::new(self.selection.resolve().map_err(AskError::Empty)?);
@@ -339,7 +332,7 @@ impl Sockets {
     }
 }
 
-/// The filters, each read by itself, so that none can reach into another.
+/// Parses each filter by itself, so that the text of one cannot change another.
 fn joined(filters: &[Vec<u8>], context: filter::Context<'_>) -> Result<Parsed, Box<Refused>> {
     let mut all = Parsed { expr: None, family: None, remarks: Vec::new() };
     let filter::Context { catalog, preferred, tables, lookups } = context;
@@ -364,7 +357,7 @@ fn too_long(filter: &[u8]) -> Box<Refused> {
     Box::new(Refused { error: FilterError::TooDeep, around, expected, mended: None })
 }
 
-/// One poll, whose rows a function takes until it breaks off.
+/// Makes one poll, and passes the rows to a function until it breaks.
 fn poll(session: &mut Session, take: impl FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<Outcome, AskError> {
     match session.poll(&mut Each(take)) {
         Ok(outcome) => Ok(outcome),
@@ -373,7 +366,7 @@ fn poll(session: &mut Session, take: impl FnMut(&Row<'_>) -> ControlFlow<()>) ->
     }
 }
 
-/// A sink that calls a function, until that breaks off.
+/// A sink that calls a function, until that breaks.
 struct Each<F>(F);
 
 impl<F: FnMut(&Row<'_>) -> ControlFlow<()>> Sink for Each<F> {

@@ -1,4 +1,4 @@
-//! Every example, run on sockets in a namespace made for it.
+//! Runs every example on sockets in a namespace made for it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use sockdiag_testkit::zoo::Zoo;
 const EXAMPLES: [&str; 5] =
     ["top_talkers", "leak_watcher", "listening_audit", "wait_for_port", "kill_by_filter"];
 
-/// What an example wrote and how it ended.
+/// The output of an example, and how it ended.
 #[derive(Debug)]
 struct Said {
     out: String,

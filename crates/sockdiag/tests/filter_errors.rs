@@ -1,6 +1,6 @@
-//! What is wrong with two hundred filters, as `ss` tells it in its own words.
+//! The errors of two hundred filters, in the words of `ss`.
 //!
-//! `crates/ss/tests/filter_errors.rs` compares these words.
+//! `crates/ss/tests/filter_errors.rs` compares these words with the program's.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 

@@ -1,5 +1,5 @@
-//! The same filters through the real `ss`: on a recording, where its own test
-//! decides alone, and on this kernel's sockets, where the kernel has a say.
+//! Runs the same filters through the real `ss`: on a recording, which the program filters
+//! alone, and on this kernel's sockets, which the kernel filters too.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -20,7 +20,7 @@ use sockdiag::model::{Row, SourceKind};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 
-/// A file that is gone when dropped.
+/// A file that is removed when dropped.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
@@ -45,14 +45,14 @@ fn shown(reference: &Reference, filter: &str, env: &[(&str, &Scratch)]) -> BTree
         command.env(name, &file.0);
     }
     let out = command.output().unwrap_or_else(|error| panic!("{filter:?}: {error}"));
-    // Who may not open cgroups by their ids is told so; that is not the filter's concern.
+    // `ss` reports cgroups that it may not open; that does not matter here.
     assert!(out.status.success(), "{filter:?}: {out:?}");
     let text = String::from_utf8_lossy(&out.stdout);
     let words = text.split_ascii_whitespace();
     words.filter_map(|word| word.strip_prefix("ino:")?.parse().ok()).collect()
 }
 
-/// Filters of every form, on the addresses and ports of the random sockets.
+/// Filters of every form, with the addresses and ports of the random sockets.
 const FILTERS: &[&str] = &[
     "autobound",
     "! autobound",
@@ -276,7 +276,7 @@ fn recordings_are_filtered_as_by_the_reference() {
     assert!(filters.len() > 150);
     while filters.len() < FILTERS.len() + 300 {
         let text = text(&mut rng, Kind::Any, 2);
-        // What the reference has not, or looks up elsewhere.
+        // Leave out what the reference lacks, or looks up elsewhere.
         if !["many", "cgroup", "tcp.", "local."].iter().any(|word| text.contains(word)) {
             filters.push(text);
         }

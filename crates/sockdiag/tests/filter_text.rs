@@ -1,5 +1,5 @@
-//! Filters from people who wish us ill: whatever the text, there is an answer
-//! or an error, on a small stack and in little time.
+//! Hostile filters: any text gives a result or an error, on a small stack and in little
+//! time.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -13,11 +13,11 @@ use sockdiag::fields::Catalog;
 use sockdiag::filter::{Context, Dialect, FilterError, parse, program};
 use sockdiag::model::{Row, SourceKind, TableSet};
 
-/// Far less than one frame for each bracket would take.
+/// Far less than one stack frame per bracket would need.
 const STACK: usize = 128 * 1024;
 
-/// Reads a filter and, if it is one, does everything with it that can be done.
-/// Whether it is one.
+/// Parses a filter and, if it is valid, runs every operation on it; returns whether it is
+/// valid.
 fn live_through(words: &[&[u8]], row: &Row<'_>) -> Result<bool, FilterError> {
     let parsed = read(words)?;
     if let Some(expr) = parsed.expr {
@@ -180,7 +180,7 @@ fn breadth_is_not_depth() {
 #[test]
 fn a_filter_file_is_read_line_by_line() {
     on_a_small_stack(|_| {
-        // Sixteen megabytes of comments, of which one line is held at a time.
+        // Sixteen megabytes of comments, of which only one line is held at a time.
         let mut comments = std::io::Read::take(Endless { at: 0 }, 1 << 24);
         let mut file = std::io::BufReader::new(&mut comments);
         let catalog = Catalog::standard();
@@ -191,7 +191,7 @@ fn a_filter_file_is_read_line_by_line() {
     });
 }
 
-/// Comment lines without end.
+/// An endless file of comment lines.
 struct Endless {
     at: usize,
 }

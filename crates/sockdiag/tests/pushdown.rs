@@ -1,5 +1,5 @@
-//! Kernel programs: the reference's bytes where nothing is weakened, and no
-//! wanted socket lost where something is.
+//! Filter programs for the kernel: they equal the reference's bytes if no condition is
+//! weakened, and lose no wanted socket if one is.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -57,8 +57,8 @@ fn modern(text: &str) -> String {
     program(&expr(text), Dialect::Modern).map_or("none".into(), |program| listing(&program))
 }
 
-/// The bytes are those that `ss` 7.3 sends (padding apart, where it sends
-/// whatever its stack held); found by reading its requests.
+/// The expected bytes are those that `ss` 7.3 sends, observed in its requests (except for
+/// padding, where it sends uninitialized stack).
 #[test]
 #[cfg(target_endian = "little")]
 fn classic_programs_are_the_references() {
@@ -132,7 +132,7 @@ fn modern_programs_use_the_cheaper_instructions() {
 
 const NOTHING: &str = "0 JMP 4 8";
 
-/// What the kernel cannot check is left out where that loses no socket.
+/// A condition that the kernel cannot test is left out if that loses no socket.
 #[test]
 fn weakening_keeps_the_rest() {
     for (text, like) in [
@@ -174,7 +174,7 @@ fn weakening_keeps_the_rest() {
     }
 }
 
-/// A filter that can hold.
+/// A random filter whose conditions do not exclude each other.
 fn drawn(rng: &mut Rng, kind: Kind) -> (String, Expr) {
     loop {
         let text = text(rng, kind, 3);
@@ -184,10 +184,11 @@ fn drawn(rng: &mut Rng, kind: Kind) -> (String, Expr) {
     }
 }
 
-/// Both dialects of a filter, checked on sockets; how many programs there were.
+/// Tests the programs of a filter in both dialects on sockets; returns how many there were.
 fn check(rng: &mut Rng, kind: Kind, sockets: usize) -> usize {
     let (text, expr) = drawn(rng, kind);
-    // What it prints parses back to the same, except for hosts of many addresses.
+    // A printed filter parses back to the same filter, except for hosts with many
+    // addresses.
     if !text.contains("many") {
         let printed = expr.to_string();
         let again = filter_support::expr(&printed.replace("cgroup = 0x7", "cgroup /user"));
@@ -206,7 +207,7 @@ fn check(rng: &mut Rng, kind: Kind, sockets: usize) -> usize {
         let (recorded, dumped) = (Row::bare(&recorded), Row::bare(&dumped));
         let alone = wanted(&expr, Sense::Program, &entry, &recorded);
         assert_eq!(expr.eval(&recorded, CTX), alone, "{text} on {entry:?}");
-        // The kernel's half, where the reference has one.
+        // What the kernel accepts, if the reference sends it a program.
         let half = !expr.reference_compiles() || wanted(&expr, Sense::Kernel, &entry, &dumped);
         for (dialect, program) in &programs {
             let passes = program.as_ref().is_none_or(|program| run(program, &entry));
@@ -249,7 +250,7 @@ fn long_filters_are_weakened_not_cut() {
                 for dialect in [Dialect::Modern, Dialect::Classic] {
                     let Some(program) = program(&expr, dialect) else { continue };
                     assert!(program.len() <= 0xf000);
-                    // The audit is quadratic, in the kernel too.
+                    // The audit takes quadratic time, in the kernel too.
                     if program.len() < 0x8000 {
                         assert_eq!(audit(&program), Ok(()), "{head} ... {tail}");
                     }
@@ -270,14 +271,14 @@ fn long_filters_are_weakened_not_cut() {
 #[test]
 fn this_kernel_takes_the_programs() {
     const EPERM: i32 = 1;
-    // A state that no socket is in for long.
+    // A state in which no socket stays for long.
     const SYN_SENT: u32 = 1 << 2;
     let mut diag = match Diag::open() {
         Ok(diag) => diag,
         Err(error) => skip!("no netlink socket: {error}"),
     };
     let mut ask = |family, program: &[u8]| diag.dump(family, SYN_SENT, Some(program), &mut |_| {});
-    // The kernel must be able to say no, or its yes means nothing.
+    // The kernel must refuse a bad program, or its acceptance of good ones means nothing.
     let nowhere = 12_u16.to_ne_bytes();
     assert_eq!(ask(2, &[6, 4, nowhere[0], nowhere[1]]), 22, "a program that leads nowhere");
     let mut rng = Rng::with_seed(0x11fe);

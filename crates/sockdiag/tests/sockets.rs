@@ -1,5 +1,5 @@
-//! The front door: questions to the kernel, in namespaces made for them, and
-//! to a recording of what it said.
+//! The main entry point: questions to the kernel, in namespaces made for them, and to
+//! recordings of its replies.
 
 #![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -37,7 +37,7 @@ fn ports(rows: &[OwnedRow]) -> Vec<u16> {
     ports
 }
 
-/// A listener and a connection to it, of this process but in the namespace.
+/// A listener and a connection to it, made by this process in the namespace.
 fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpStream) {
     let made = namespace.with(|| {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -58,7 +58,7 @@ fn a_kept_row_says_what_the_borrowed_one_said() {
     let kinds =
         ["tcp-established", "tcp-listen6", "udp-connected", "unix-stream", "netlink-groups", "packet-raw"];
     let zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
-    // Names of hosts may have to be asked of a network.
+    // Names of hosts are left out: they may need a network.
     let every = Catalog::shared()
         .fields()
         .map(|field| field.name)
@@ -88,9 +88,9 @@ fn a_kept_row_says_what_the_borrowed_one_said() {
             assert_eq!(kept.value(name).as_ref(), Some(value), "{name}");
         }
         names.extend(values.keys());
-        // The listing of all was made later; queues and timers pass.
+        // All sockets were listed later, so queues and timers may differ.
         let same = |row: &OwnedRow| (row.table(), row.inode()) == (kept.table(), kept.inode());
-        // What asks is a netlink socket itself.
+        // The netlink socket of the question itself is gone by then.
         assert!(kept.table() == Table::Netlink || rows.iter().any(same), "{kept:?}");
     }
     for name in ["tcp.rtt_us", "unix.name", "socket.processes", "peer.inode", "netns.inode", "listen.reach"] {
@@ -135,7 +135,7 @@ fn filters_hold_together_and_none_reaches_into_another() {
     assert_eq!(found(&of_server), [server_port; 2]);
     assert_eq!(found(&of_server.clone().filter("state = LISTEN")), [server_port]);
     assert_eq!(found(&of_server.clone().filter("")), [server_port; 2], "an empty filter");
-    // Joined as text, the second of these would let everything through.
+    // If the filters were joined as text, the second one would let everything through.
     let reaching = of_server.clone().filter("sport = :1 or sport >= :0");
     assert_eq!(found(&reaching), [server_port; 2]);
     let text = of_server.clone().filter("sport = :1 ) or ( sport >= :0").collect().unwrap_err().to_string();
@@ -155,7 +155,7 @@ fn what_cannot_be_asked_is_said() {
     assert!(matches!(tcp().netns("library-no-such").collect(), Err(AskError::Namespace(_))));
     let files = Sources { proc_root: Some("/proc".into()), ..Sources::default() };
     assert!(matches!(tcp().sources(files).netns("all").collect(), Err(AskError::FilesAndNamespaces)));
-    // A recording, so that nothing could be destroyed if this were not refused.
+    // A recording, so that nothing could be destroyed even if this were accepted.
     let destroy = Sockets::new().recording("/nonexistent").destroy(|_, _| Break(()));
     assert!(matches!(destroy, Err(AskError::DestroyWithoutFilter)), "{destroy:?}");
     let follow = Sockets::of(&[Table::Netlink]).follow(|_| Break(()), |_| {});
@@ -201,7 +201,7 @@ fn a_recording_is_asked_like_the_kernel() {
     assert!(row.number("tcp.rtt_us").is_some_and(|rtt| rtt > 0), "{row:?}");
     assert!(row.number("mem.rcvbuf").is_some_and(|bytes| bytes > 0), "{row:?}");
     assert!(row.cookie().is_some() && row.inode().is_some());
-    // What is only in a file is never destroyed.
+    // A socket from a file is never destroyed.
     let mut verdicts = Vec::new();
     let outcome = replay.filter("sport >= :0").destroy(|_, verdict| {
         verdicts.push(verdict);
@@ -240,7 +240,7 @@ fn what_matches_is_destroyed_and_the_rest_lives() {
     assert!(!ports(&left).contains(&port));
     let lives = |listener: &TcpListener| ports(&left).contains(&self::port(listener.local_addr()));
     assert!(lives(&listener) && lives(&other), "{left:?}");
-    // Both ends of the other connection, one after the other.
+    // Both ends of the other connection; destroying one may end the other first.
     let all = Sockets::of(&[Table::Tcp]).filter("sport >= :0").netns(&name);
     let mut verdicts = Vec::new();
     let outcome = all.destroy(|_, verdict| {
@@ -265,7 +265,8 @@ fn sockets_are_followed_to_their_end() {
         };
         question.follow(each, |notice| panic!("{notice}"))
     });
-    // Nobody tells when the follower listens: connections end until it does.
+    // The follower does not signal when it is ready, so connections end until it reports
+    // one.
     let target: SocketAddr = "127.0.0.1:7".parse().expect("an address");
     let begun = Instant::now();
     let listener = namespace.with(|| TcpListener::bind(target)).expect("root").expect("a free port");
@@ -336,7 +337,7 @@ fn rows_go_from_thread_to_thread() {
     needs::<AskError>();
 }
 
-/// A process that holds a socket as its descriptor 0, until it is dropped.
+/// A process that holds a socket as its descriptor 0, until dropped.
 struct Holder(Child);
 
 impl Holder {
@@ -345,7 +346,7 @@ impl Holder {
         Self(command.expect("sleep starts"))
     }
 
-    /// Whether it alone is listed.
+    /// Whether it is the only holder listed.
     fn is(&self, holdings: &[Holding]) -> bool {
         let told = |holding: &Holding| (holding.name(), holding.pid, holding.fd);
         holdings.iter().map(told).eq([("sleep".to_owned(), self.0.id() as i32, 0)])
@@ -354,13 +355,13 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // Both fail only when it is gone already.
+        // Both calls fail only if the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// A file of this test's own, removed at the end.
+/// A file of this test, removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {

@@ -1,4 +1,4 @@
-//! `/proc/net` text: the same files through us and through the reference.
+//! `/proc/net` text: the same files, read by this library and by the reference.
 
 #![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -20,7 +20,7 @@ const HEAD: &str =
 const LINE: &str = "   0: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 621 1 00000000f9d8e10f 100 4 13 10 7\n";
 const LINE6: &str = "   0: B80D01200000000067452301EFCDAB89:07E8 00000000000000000000000001000000:C350 01 00000005:00000007 01:00000014 00000003  1000        9 621 1 00000000f9d8e10f 100 4 13 10 7\n";
 
-/// Two files of this test's own, removed at the end.
+/// Two files of this test, removed at the end.
 struct Files(PathBuf, PathBuf);
 
 impl Files {
@@ -55,7 +55,7 @@ fn show(end: Endpoint) -> String {
     }
 }
 
-/// A row in the words of `ss -tanHe`, less the timer's text.
+/// A row in the words of `ss -tanHe`, without the timer.
 fn words(socket: &Socket<'_>) -> String {
     let mut out = format!(
         "{} {} {} {} {}",
@@ -88,7 +88,7 @@ fn ours(query: &Query, sources: &Sources) -> (Vec<String>, Option<DumpErrorKind>
     (rows, result.err().map(|error| error.kind))
 }
 
-/// The reference's rows, words a blank apart, without the timer.
+/// The reference's rows, with single blanks and without the timer.
 fn theirs(reference: &Reference, args: &[&str], env: &[(&str, &PathBuf)]) -> Vec<String> {
     let out = reference.command().args(args).env_clear().envs(env.iter().copied()).output().expect("it runs");
     assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
@@ -240,7 +240,7 @@ fn what_went_wrong_is_said() {
     assert!(matches!(error, Some(DumpErrorKind::File { .. })), "{error:?}");
 }
 
-/// Every line that this machine's kernel writes is a socket.
+/// Every line that this machine's kernel writes is parsed as a socket.
 #[test]
 fn live_files_are_read_whole() {
     let sources = Sources { proc_root: Some("/proc".into()), ..Sources::default() };
@@ -252,7 +252,7 @@ fn live_files_are_read_whole() {
             .sum();
         let (rows, error) = ours(&Query::of(table), &sources);
         assert!(error.is_none(), "{error:?}");
-        // Sockets come and go between the two readings.
+        // Sockets come and go between the two reads.
         assert!(rows.len().abs_diff(lines) <= lines / 2 + 5, "{} of {lines}", rows.len());
     }
 }

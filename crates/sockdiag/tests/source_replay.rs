@@ -1,6 +1,6 @@
-//! Recordings: whole, odd and damaged, and compared with those of the reference.
+//! Recordings: complete, odd and damaged, and compared with the reference's.
 //!
-//! What `ss` says of them: `crates/ss/tests/odd_recordings.rs`.
+//! `crates/ss/tests/odd_recordings.rs` tests what `ss` prints for them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,7 +17,7 @@ use sockdiag_testkit::recording::{self, Msg};
 use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 
-/// A file of this test's own, removed at the end.
+/// A file of this test, removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -36,7 +36,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Records, what was told beside them, and how it ended.
+/// The records, the notices, and how the replay ended.
 fn replay(sources: &Sources) -> (Vec<Vec<u8>>, Vec<Notice>, Result<(), DumpError>) {
     let (mut rows, mut notices) = (Vec::new(), Vec::new());
     let mut visit = |record: Record<'_>| {
@@ -88,7 +88,7 @@ fn files_that_cannot_be_read_are_told() {
     }
 }
 
-/// The reference overruns its buffer here and is killed by its own guard.
+/// The reference overruns its buffer here and aborts.
 #[test]
 fn impossible_lengths_are_an_error_where_the_reference_crashes() {
     let row = Msg::v4().to_bytes();
@@ -169,7 +169,7 @@ fn damaged_recordings_are_safe_to_open() {
     }
 }
 
-/// Sequence number and port differ from run to run.
+/// Clears sequence number and port, which differ from run to run.
 fn anonymous(mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
     let ranges = recording::messages(&bytes);
     for range in &ranges {
@@ -187,7 +187,7 @@ fn a_recording_holds_what_the_reference_s_would() {
         let client = TcpStream::connect(local).expect("loopback");
         let (here, there) = (client.local_addr().expect("connected").port(), local.port());
         sockets.push((client, listener));
-        // Others may have sockets with one of these ports.
+        // Match pairs of ports: other processes may use one of these ports.
         ends.extend([(there, 0), (here, there), (there, here)]);
     }
     let mut ours = Vec::new();

@@ -6,14 +6,14 @@
 //! that the kernel gives it.  A name that this kernel does not have is absent, which is
 //! not zero.
 //!
-//! Some numbers are of the machine, whichever namespace they are read in: in `sockstat`
-//! the `mem` of TCP and UDP (in pages) and `orphan`, and the settings that bound them
-//! (`tcp_mem`, `udp_mem`, `tcp_max_orphans`).  The kernel shows these settings in the
-//! first namespace only: elsewhere they are those of home, and absent where home is not
-//! the first either.
+//! Some numbers belong to the whole machine, whichever namespace they are read in: in
+//! `sockstat` the `mem` of TCP and UDP (in pages) and `orphan`, and the settings that bound
+//! them (`tcp_mem`, `udp_mem`, `tcp_max_orphans`).  The kernel shows these settings in the
+//! first namespace only: for other namespaces they are copied from our own, and absent
+//! where our own is not the first either.
 //!
-//! Invariant: a counter is a number of the kernel's or absent, and a gain is never
-//! negative: where the counters of a namespace began again nothing is gained.
+//! Invariant: a counter is the kernel's number or absent, and a gain is never negative: if
+//! the counters of a namespace restarted, there is no gain.
 //!
 //! Source: proc_net(5), tcp(7), Documentation/networking/snmp_counter.rst,
 //! Documentation/networking/ip-sysctl.rst.
@@ -31,15 +31,14 @@ use crate::source;
 
 pub(crate) use read::{Place, read};
 
-/// The counters and settings of one network namespace, as they were at some moment of a
-/// window.
+/// The counters and settings of one network namespace, read at some moment within a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostCounters {
     window: Window,
     netns_inode: u64,
-    /// Counters, by section and name in one, each once and in order.
+    /// Counters by section and name, joined; sorted, without duplicates.
     counters: Vec<(Box<str>, u64)>,
-    /// Likewise what sockstat has.
+    /// Values from sockstat, in the same form.
     sockstat: Vec<(Box<str>, u64)>,
     /// Settings, by their path below `/proc/sys`.
     settings: Vec<(&'static str, Box<[u8]>)>,
@@ -48,38 +47,37 @@ pub struct HostCounters {
 }
 
 impl HostCounters {
-    /// Reads texts of the kernel, such as recordings of them: each with the file's
-    /// path below `/proc`, as `net/netstat` or `sys/net/core/somaxconn`.  A file that
-    /// is not known says nothing.
+    /// Parses the kernel's texts, live or recorded: each with the file's path below
+    /// `/proc`, as `net/netstat` or `sys/net/core/somaxconn`.  An unknown file is ignored.
     pub fn of_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a [u8])>, window: Window) -> Self {
         text::parse(texts, window)
     }
 
-    /// When they were read.
+    /// When the counters were read.
     pub const fn window(&self) -> Window {
         self.window
     }
 
-    /// The inode of the namespace, as rows say it; 0 where there is only ours.
+    /// The inode of the namespace, as in rows; 0 if only our own namespace is read.
     pub const fn netns_inode(&self) -> u64 {
         self.netns_inode
     }
 
-    /// A counter by its section and name, as `/proc/net/netstat`, `snmp` and `snmp6` have
+    /// A counter by its section and name, as `/proc/net/netstat`, `snmp` and `snmp6` spell
     /// them: `("TcpExt", "ListenOverflows")`, `("Tcp", "ActiveOpens")`, `("Udp6",
-    /// "RcvbufErrors")`.  `None` where this kernel does not tell it.
+    /// "RcvbufErrors")`.  `None` if this kernel does not report it.
     pub fn counter(&self, section: &str, name: &str) -> Option<u64> {
         found(&self.counters, [section, name])
     }
 
-    /// How much there is now, by key and word of `/proc/net/sockstat` and `sockstat6`:
-    /// `("TCP", "orphan")`, `("TCP6", "inuse")`.
+    /// A current level, by key and word of `/proc/net/sockstat` and `sockstat6`: `("TCP",
+    /// "orphan")`, `("TCP6", "inuse")`.
     pub fn sockstat(&self, key: &str, word: &str) -> Option<u64> {
         found(&self.sockstat, [key, word])
     }
 
-    /// A number of a setting, such as `("net.core.somaxconn", 0)`, or `("net.ipv4.tcp_mem",
-    /// 1)` for the second of several.
+    /// A number in a setting, such as `("net.core.somaxconn", 0)`, or `("net.ipv4.tcp_mem",
+    /// 1)` for the second of several numbers.
     pub fn sysctl(&self, name: &str, place: usize) -> Option<i64> {
         self.sysctl_text(name)?.split_ascii_whitespace().nth(place)?.parse().ok()
     }
@@ -92,8 +90,8 @@ impl HostCounters {
         str::from_utf8(text).ok()
     }
 
-    /// How many ports the kernel has for sockets that ask for none: the size of
-    /// `ip_local_port_range` without those of `ip_local_reserved_ports`.
+    /// How many ports the kernel can assign to sockets that ask for none: the size of
+    /// `ip_local_port_range` less the ports in `ip_local_reserved_ports`.
     pub fn ephemeral_ports(&self) -> Option<u64> {
         let end = |place| u16::try_from(self.sysctl("net.ipv4.ip_local_port_range", place)?).ok();
         let (first, last) = (end(0)?, end(1)?);
@@ -102,27 +100,27 @@ impl HostCounters {
         Some(size.saturating_sub(source::ports_listed(reserved.as_bytes(), &(first..=last)).into()))
     }
 
-    /// Every counter, its section and name in one, as `nstat` prints them:
+    /// Every counter, with section and name joined as `nstat` prints them:
     /// `TcpExtListenOverflows`.
     pub fn counters(&self) -> impl Iterator<Item = (&str, u64)> {
         self.counters.iter().map(|(name, number)| (&**name, *number))
     }
 
-    /// The files that could not be read, by their path below `/proc`, each with the
-    /// error number.  What this kernel or this namespace lacks is no error.
+    /// The files that could not be read, by their path below `/proc`, each with the error
+    /// number.  A file that this kernel or this namespace lacks is not listed.
     pub fn unread(&self) -> &[(&'static str, i32)] {
         &self.unread
     }
 
-    /// What was gained since an earlier reading; `None` if that is of another
-    /// namespace, if no time passed, or if the counters began again in between.
+    /// The gains since an earlier reading; `None` if that reading is of another namespace,
+    /// if no time passed, or if the counters restarted in between.
     pub fn since<'a>(&'a self, before: &'a Self) -> Option<Gains<'a>> {
         let span = Span::between(before.window, self.window)?;
         if self.netns_inode != before.netns_inode {
             return None;
         }
         let gains = Gains { before, now: self, span };
-        // Another namespace may have the inode of one that is gone.
+        // A namespace may get the inode of one that is gone.
         let fell = |(section, name): &(&str, &str)| {
             let both = before.counter(section, name).zip(self.counter(section, name));
             both.is_some() && gains.of(section, name).is_none()
@@ -131,14 +129,14 @@ impl HostCounters {
     }
 }
 
-/// The number with a name that is given in parts.
+/// Finds a number by its name, given in parts.
 fn found(numbers: &[(Box<str>, u64)], name: [&str; 2]) -> Option<u64> {
     let of = |had: &str| had.bytes().cmp(name.iter().flat_map(|part| part.bytes()));
     let at = numbers.binary_search_by(|(had, _)| of(had)).ok()?;
     numbers.get(at).map(|(_, number)| *number)
 }
 
-/// Counters that every kernel has, and of which some move wherever anything does.
+/// Counters that every kernel has; any traffic raises at least one of them.
 const ALWAYS_RISING: [(&str, &str); 6] = [
     ("Ip", "InReceives"),
     ("Ip", "OutRequests"),
@@ -173,7 +171,7 @@ impl Gains<'_> {
         wraps.then(|| now + (WRAP - before))
     }
 
-    /// The same in a second.
+    /// The gain per second.
     pub fn per_second(&self, section: &str, name: &str) -> Option<Estimate> {
         Some(Estimate::per_second(self.of(section, name)?, self.span))
     }

@@ -21,7 +21,7 @@ use crate::sys::{chosen, clock, errno_of};
 const FILES: [(&str, bool); 5] = [
     ("net/netstat", true),
     ("net/snmp", true),
-    // Without IPv6 there are none.
+    // A kernel without IPv6 lacks these.
     ("net/snmp6", false),
     ("net/sockstat", true),
     ("net/sockstat6", false),
@@ -32,7 +32,7 @@ const FILES: [(&str, bool); 5] = [
 pub(super) struct Setting {
     /// Its path below `/proc/sys`.
     pub(super) path: &'static str,
-    /// Whether it is the machine's, and shown in the first namespace only.
+    /// Whether the setting is machine-wide and shown in the first namespace only.
     is_machine: bool,
 }
 
@@ -82,18 +82,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     own("net/unix/max_dgram_qlen"),
 ];
 
-/// More than any of them holds: 500 counters of 20 digits are 24 KiB, and every other
-/// port reserved 190.
+/// Longer than any of these files: 500 counters of 20 digits take 24 KiB, and a list of
+/// every second port 190 KiB.
 const LONGEST: u64 = 256 << 10;
 
 /// The place to read counters from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    /// The files that stand in for the kernel's.
+    /// The files that replace the kernel's.
     pub(crate) sources: &'a Sources,
-    /// The way to the namespace.
+    /// Opens files of the namespace.
     pub(crate) opener: &'a Opener,
-    /// Its inode; 0 where there is only ours.
+    /// The inode of the namespace; 0 if only our own is read.
     pub(crate) netns_inode: u64,
 }
 
@@ -132,14 +132,14 @@ pub(crate) fn read(place: Place<'_>) -> io::Result<HostCounters> {
 }
 
 impl HostCounters {
-    /// Whether a setting of the machine is not shown in this namespace.
+    /// Whether machine-wide settings are missing because this is not the first namespace.
     pub(crate) fn lacks_machine(&self) -> bool {
         let has = |path| self.settings.iter().any(|(had, _)| *had == path);
         SETTINGS.iter().any(|setting| setting.is_machine && !has(setting.path))
     }
 
-    /// Takes those settings of the machine that only the first namespace shows from a
-    /// reading made there.
+    /// Copies machine-wide settings, which only the first namespace shows, from a reading
+    /// made there.
     pub(crate) fn take_machine(&mut self, home: &Self) {
         for setting in SETTINGS.iter().filter(|setting| setting.is_machine) {
             let of = |all: &Self| all.settings.iter().find(|(path, _)| *path == setting.path).cloned();

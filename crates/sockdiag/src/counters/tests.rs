@@ -1,12 +1,12 @@
-//! Counters of recorded texts, of any bytes, and of namespaces made for it.
+//! Counters from recorded texts, from arbitrary bytes, and from namespaces made for a test.
 
 use std::fs;
 
 use super::*;
 use crate::{Sockets, Table};
 
-/// What `/proc` said in a fresh Debian kernel of each version, file after file, each after a
-/// line `==> PATH`.
+/// The files of `/proc` in a fresh Debian kernel of each version, one after the other, each
+/// after a line `==> PATH`.
 const RECORDED: [(&str, &str); 4] = [
     ("5.10", include_str!("texts/5.10.txt")),
     ("6.1", include_str!("texts/6.1.txt")),
@@ -32,7 +32,7 @@ fn every_kernel_tells_what_it_has_and_no_more() {
     for (version, recorded) in RECORDED {
         let counters = HostCounters::of_texts(parts(recorded), window(1));
         let all: Vec<_> = counters.counters().collect();
-        // As many as there are numbers in the text; MaxConn is negative, which is no amount.
+        // One counter for each number in the text; a negative number (MaxConn) is skipped.
         let mut expected = 0;
         for (path, text) in parts(recorded) {
             let lines = str::from_utf8(text).expect("text").lines();
@@ -122,7 +122,7 @@ fn any_bytes_are_taken() {
             }
         }
         let counters = HostCounters::of_texts(texts.iter().map(|(path, text)| (*path, &**text)), window(1));
-        // In order, each once, so each is found by its name.
+        // Sorted and without duplicates, so that each is found by its name.
         let all: Vec<_> = counters.counters().collect();
         assert!(all.is_sorted_by(|one, other| one.0 < other.0));
         for (name, number) in all {
@@ -152,12 +152,12 @@ fn a_gain_is_told_only_where_there_is_one() {
     let rate = gains.per_second("Tcp", "ActiveOpens").expect("a rate");
     assert!((rate.value - 10.0).abs() < 0.01 && rate.error < 0.01, "{rate:?}");
     assert!(before.since(&now).is_none() && now.since(&now).is_none(), "no time passed");
-    // Whoever has this inode now is another one.
+    // All counters fell: the inode was reused by another namespace.
     assert!(tcp(29, 2, "", 3 * second).since(&now).is_none());
-    // One that falls alone is none of those that only rise.
+    // A counter that falls alone has no gain, but does not mean that the namespace is new.
     let odd = tcp(31, 2, "TcpExt: Same\nTcpExt: 3\n", 3 * second);
     assert_eq!(odd.since(&now).expect("the same").of("TcpExt", "Same"), None);
-    // Of 32 bits.
+    // A 32-bit counter wraps.
     let high = tcp(u64::from(u32::MAX), 0, "", second);
     assert_eq!(tcp(4, 0, "", 2 * second).since(&high).expect("wrapped").of("Tcp", "ActiveOpens"), Some(5));
     let other = HostCounters { netns_inode: 7, ..now.clone() };
@@ -196,7 +196,7 @@ fn a_namespace_has_counters_of_its_own() {
     assert_eq!(before.unread(), []);
     assert_eq!(before.sysctl("net.ipv4.tcp_max_tw_buckets", 0), Some(77));
     assert_eq!(before.netns_inode(), namespace.inode().expect("it has one"));
-    // That of the machine, which only the first namespace shows.
+    // A machine-wide setting, which only the first namespace shows.
     let limit = fs::read_to_string("/proc/sys/net/ipv4/tcp_max_orphans").ok();
     assert_eq!(before.sysctl("net.ipv4.tcp_max_orphans", 0), limit.and_then(|text| text.trim().parse().ok()));
     namespace
@@ -210,7 +210,7 @@ fn a_namespace_has_counters_of_its_own() {
     let gains = now.since(&before).expect("the same namespace");
     assert_eq!(gains.of("Tcp", "ActiveOpens"), Some(3));
     assert_eq!(gains.of("TcpExt", "ListenOverflows"), Some(0));
-    // Nothing of it stays open here.
+    // No file of the namespace stays open here.
     let open = fs::read_dir("/proc/self/fd").expect("ours").flatten();
     let links: Vec<_> = open.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
     assert!(!links.iter().any(|link| link.ends_with("net/snmp")), "{links:?}");

@@ -1,7 +1,7 @@
 //! The text formats in which the kernel reports its counters.
 //!
-//! Invariant: any bytes are taken.  What is not understood is absent, and hides
-//! nothing of the lines around it; a number is taken whole or not at all.
+//! Invariant: any bytes are accepted.  A line that cannot be parsed gives no counter and
+//! does not affect the lines around it; a number is read whole or not at all.
 //!
 //! Source: proc_net(5): `netstat`, `snmp` (a line of names, then one of numbers, both
 //! after the section's name), `snmp6` (a name and a number a line), `sockstat` (a key,
@@ -43,14 +43,14 @@ pub(super) fn parse<'a>(
     }
 }
 
-/// In the order of the names; of two with one name the first counts.
+/// Sorts by name; of two numbers with one name the first is kept.
 fn ordered(mut numbers: Numbers) -> Numbers {
     numbers.sort_by(|one, other| one.0.cmp(&other.0));
     numbers.dedup_by(|later, first| later.0 == first.0);
     numbers
 }
 
-/// Lines of names, each followed by one of numbers.
+/// Parses sections: a line of names followed by a line of numbers.
 fn take_sections(text: &[u8], numbers: &mut Numbers) {
     let mut names: Option<(&str, &str)> = None;
     for line in lines(text) {
@@ -69,7 +69,7 @@ fn take_sections(text: &[u8], numbers: &mut Numbers) {
     }
 }
 
-/// Lines of a name and a number.
+/// Parses lines of one name and one number.
 fn take_lines(text: &[u8], numbers: &mut Numbers) {
     for line in lines(text) {
         let mut words = line.split_ascii_whitespace();
@@ -79,7 +79,7 @@ fn take_lines(text: &[u8], numbers: &mut Numbers) {
     }
 }
 
-/// Lines of a key, then words and numbers in turn.
+/// Parses lines of a key, then words and numbers in turn.
 fn take_sockstat(text: &[u8], numbers: &mut Numbers) {
     for line in lines(text) {
         let Some((key, rest)) = line.split_once(':') else { continue };
@@ -90,9 +90,9 @@ fn take_sockstat(text: &[u8], numbers: &mut Numbers) {
     }
 }
 
-/// Adds a number; one that is negative stands for none (`MaxConn`: no limit).
+/// Adds a number; a negative one means "none" (`MaxConn`: no limit) and is skipped.
 fn add(name: &[&str], number: &str, numbers: &mut Numbers) {
-    // `parse` would take a sign.
+    // `parse` alone would accept a `+`.
     if number.starts_with(|first: char| first.is_ascii_digit())
         && let Ok(number) = number.parse()
     {
@@ -100,7 +100,7 @@ fn add(name: &[&str], number: &str, numbers: &mut Numbers) {
     }
 }
 
-/// Lines that are text.
+/// The lines that are valid UTF-8.
 fn lines(text: &[u8]) -> impl Iterator<Item = &str> {
     text.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok())
 }

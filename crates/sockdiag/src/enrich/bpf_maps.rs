@@ -1,9 +1,9 @@
 //! The BPF maps whose values sockets hold.
 //!
-//! A map is opened by its number, asked what it is, and its types are read,
-//! once; the descriptor stays open, so that the request can name it and the
-//! map cannot vanish.  A map that could not be had is asked for again with the
-//! next socket that holds a value of it, as the reference does.
+//! A map is opened by its id, and its info and types are read once; the descriptor stays
+//! open, so that the request can name it and the map cannot vanish.  A map that could not
+//! be opened is tried again for the next socket that holds a value of it, as the reference
+//! does.
 //!
 //! Source: linux/bpf.h; the limit of 32 maps is ss's.
 
@@ -23,37 +23,36 @@ use crate::model::{BpfMap, BpfMapCache};
 use crate::notice::Notice;
 use crate::sys::bpf;
 
-/// As many maps are kept open.
+/// How many maps are kept open at most.
 const MOST: usize = 32;
 
 /// Maps that were opened.
 #[derive(Debug, Default)]
 pub struct BpfMaps {
     maps: Vec<(BpfMap, OwnedFd)>,
-    /// How many of them were named, rather than found in a row.
+    /// How many of the maps the user named; the rest were found in rows.
     chosen: usize,
     notices: Vec<Notice>,
-    /// Text that nobody reads: complaints come with it.
+    /// Scratch space for formatting a value: complaints about its types come up only then.
     scratch: Vec<u8>,
 }
 
 impl BpfMaps {
-    /// Keeps the maps that are open now for as long as this.
+    /// Keeps the maps that are open now across polls.
     pub(super) fn choose_these(&mut self) {
         self.chosen = self.maps.len();
     }
 
-    /// Closes the maps that were opened for the rows of a poll: an open map
-    /// lives on when everybody else has closed it.
+    /// Closes the maps that were opened for the rows of a poll: an open descriptor would
+    /// keep a map alive after everybody else has closed it.
     pub(super) fn begin_poll(&mut self) {
         self.maps.truncate(self.chosen);
     }
 
     /// Opens a map, unless it is open.
     ///
-    /// # Errors
-    /// Why it cannot.  `ss` ends there if the user named the map, except with
-    /// [`Notice::MapsTooMany`].
+    /// Why the map cannot be opened.  `ss` exits with that error if the user named the map,
+    /// except with [`Notice::MapsTooMany`].
     pub fn open(&mut self, id: u32) -> Result<(), Notice> {
         if self.map(id).is_some() {
             return Ok(());
@@ -70,8 +69,7 @@ impl BpfMaps {
         self.maps.iter().map(|(_, fd)| fd.as_raw_fd()).collect()
     }
 
-    /// Opens the maps of a socket that is to be shown, and notes what there
-    /// is to say of its values.
+    /// Opens the maps of a socket that is to be shown, and notes problems with its values.
     pub(super) fn prepare(&mut self, storages: &BpfStorages<'_>) {
         let deficits = storages.clone().deficits();
         self.notices

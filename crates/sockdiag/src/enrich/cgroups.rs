@@ -1,9 +1,8 @@
 //! Paths of cgroups.
 //!
-//! A socket carries its cgroup's id, which is the file handle of the cgroup's
-//! directory.  At the first question the whole tree is walked and remembered;
-//! an id that was not in it (a cgroup made since) is opened by its handle,
-//! which takes privileges.
+//! A socket carries its cgroup's id, which is the file handle of the cgroup's directory.
+//! The first look-up walks the whole tree and keeps it; an id that was not in the tree (a
+//! cgroup made since) is opened by its handle, which needs privileges.
 //!
 //! Source: cgroups(7), open_by_handle_at(2).
 
@@ -26,10 +25,10 @@ const ESTALE: i32 = 116;
 pub(super) struct Cgroups {
     mount: Mount,
     paths: IdMap<u64, Vec<u8>>,
-    /// The notice to give whenever one of these is shown.
+    /// The notice to give when a socket with one of these ids is shown.
     unreachable: IdMap<u64, Notice>,
     notices: Vec<(Notice, u64)>,
-    /// The notices that were given once.
+    /// The notices that were already given.
     said: Vec<Notice>,
     /// Whether id 0 is looked up.
     with_zero: bool,
@@ -38,7 +37,7 @@ pub(super) struct Cgroups {
 /// The mount point of the cgroup2 file system.
 #[derive(Clone, Debug, Default)]
 enum Mount {
-    /// Not looked for yet.
+    /// Not searched yet.
     #[default]
     Unknown,
     Nowhere,
@@ -46,12 +45,12 @@ enum Mount {
 }
 
 impl Cgroups {
-    /// Nothing is looked up yet; `with_zero` looks up id 0, too.
+    /// Starts empty; `with_zero` looks up id 0, too.
     pub(super) fn new(with_zero: bool) -> Self {
         Self { with_zero, ..Self::default() }
     }
 
-    /// Forgets everything: cgroups come and go.
+    /// Forgets everything: cgroups may be made, removed or renamed between polls.
     pub(super) fn begin_poll(&mut self) {
         *self = Self::new(self.with_zero);
     }
@@ -71,7 +70,7 @@ impl Cgroups {
         let found = match mount {
             _ if id == 0 => Err(Some(Notice::CgroupIdInvalid)),
             Mount::At(mount) => path_by_id(&mount, id),
-            // Said once already.
+            // The missing mount was already reported.
             Mount::Unknown | Mount::Nowhere => Err(None),
         };
         let path = found.unwrap_or_else(|notice| {
@@ -87,8 +86,8 @@ impl Cgroups {
         self.paths.get(&id).map(Vec::as_slice)
     }
 
-    /// Notes why a cgroup that is about to be shown has no path: `times` times,
-    /// or once for all cgroups of which the same is to be said.
+    /// Notes why a cgroup that is about to be shown has no path: `times` times, or once for
+    /// all cgroups with the same reason.
     pub(super) fn show(&mut self, id: u64, times: Option<u64>) {
         let Some(notice) = self.unreachable.get(&id) else { return };
         let times = match times {
@@ -157,8 +156,8 @@ fn below(mount: &Path, path: &OsStr) -> Vec<u8> {
     }
 }
 
-/// Opens a cgroup by its id to see where it is.  A notice in the error is what
-/// there is to say.
+/// Opens a cgroup by its id to find its path.  The error holds the notice to give, if there
+/// is one.
 fn path_by_id(mount: &Path, id: u64) -> Result<Vec<u8>, Option<Notice>> {
     let dir = File::open(mount).map_err(|error| Some(Notice::CgroupMount { errno: errno_of(&error) }))?;
     let file = open_id(dir.as_fd(), id).map_err(|error| match errno_of(&error) {

@@ -1,12 +1,12 @@
 //! SELinux contexts of tasks and of sockets.
 //!
-//! A context is text that the kernel makes.  A task's is read once, when a row
-//! first shows the task, however its descriptors were found; a socket's is
-//! read through a descriptor of a holder, so that each holder may be allowed
-//! it or not.  What may not be read is `None`, as is what is empty.
+//! A context is a label that the kernel reports as text.  A task's is read once, when a row
+//! first shows the task, however its descriptors were found; a socket's is read through
+//! each holder's descriptor, since access may differ between holders.  A context that is
+//! empty or may not be read is `None`.
 //!
-//! Tasks are always those of `/proc`: `PROC_ROOT` moves descriptors alone, as
-//! in the reference.
+//! Tasks are always those of the real `/proc`: `PROC_ROOT` only changes where descriptors
+//! are read, as in the reference.
 //!
 //! Source: proc_pid_attr(5), xattr(7), selinuxfs `initial_contexts`; which
 //! files are read, and how far, as the reference's system calls show it.
@@ -21,19 +21,19 @@ use crate::model::ContextCache;
 use crate::source::Sources;
 use crate::sys::chosen;
 
-/// Bytes of a task's context that are read; the kernel's are shorter.
+/// How many bytes of a task's context are read; the kernel's contexts are shorter.
 const LONGEST: usize = 4095;
-/// Bytes of a socket's context that are read; an attribute holds no more.
+/// How many bytes of a socket's context are read, the limit of an extended attribute.
 const LONGEST_ATTRIBUTE: usize = 64 << 10;
 
 /// Contexts of the tasks shown so far, and of the socket prepared last.
 #[derive(Debug)]
 pub(super) struct Contexts {
-    /// Below it are the tasks.
+    /// The directory with the tasks.
     tasks_root: PathBuf,
-    /// Below it are the tasks whose descriptors lead to sockets.
+    /// The directory with the tasks whose descriptors lead to sockets.
     fds_root: PathBuf,
-    /// It holds the context of the kernel's own sockets, if that was not read yet.
+    /// The file with the context of the kernel's own sockets, until it is read.
     kernel_file: Option<PathBuf>,
     kernel: Option<Box<[u8]>>,
     tasks: HashMap<i32, Option<Box<[u8]>>>,
@@ -48,7 +48,7 @@ impl Contexts {
         self.sockets.clear();
     }
 
-    /// Nothing is read yet.
+    /// Starts without reading anything.
     pub(super) fn new(sources: &Sources) -> Self {
         Self::below(Path::new("/proc"), &sources.proc_file(""), sources.selinuxfs.as_deref())
     }
@@ -77,7 +77,7 @@ impl Contexts {
         }
     }
 
-    /// Forgets the socket before, of which no row is left.
+    /// Forgets the previous socket, whose rows are done.
     pub(super) fn begin_socket(&mut self) {
         self.sockets.clear();
     }
@@ -103,7 +103,7 @@ impl ContextCache for Contexts {
     }
 }
 
-/// The contents of a kernel file, from one read.
+/// A task's context: the contents of a kernel file, from one read.
 fn task_context(path: &Path) -> Option<Box<[u8]>> {
     let file = chosen::regular_at(path, OFlags::NOFOLLOW).ok()?;
     let mut text = [0; LONGEST];
@@ -111,7 +111,7 @@ fn task_context(path: &Path) -> Option<Box<[u8]>> {
     context(text.get(..length)?)
 }
 
-/// The label of the file at a path.
+/// A socket's context: the label of the file at a path.
 fn socket_context(path: &Path) -> Option<Box<[u8]>> {
     let mut text = vec![0; 255];
     let length = match getxattr(path, c"security.selinux", &mut text) {
@@ -124,8 +124,8 @@ fn socket_context(path: &Path) -> Option<Box<[u8]>> {
     context(text.get(..length.ok()?)?)
 }
 
-/// The text up to the NUL that ends it.  The reference crashes on no bytes at
-/// all, which no kernel sends.
+/// The text up to the NUL that ends it.  The reference crashes on an empty context, which
+/// no kernel sends.
 fn context(bytes: &[u8]) -> Option<Box<[u8]>> {
     if bytes.is_empty() {
         return None;
@@ -151,7 +151,8 @@ mod tests {
         root
     }
 
-    /// What the reference makes of each of these, put over the kernel's file.
+    /// The expected values are what the reference prints with each of these files mounted
+    /// over the kernel's.
     #[test]
     fn a_context_ends_where_its_nul_is() {
         let root = tree("odd");

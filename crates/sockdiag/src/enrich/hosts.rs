@@ -1,16 +1,14 @@
 //! Names of hosts (`-r`).
 //!
-//! A resolver may take seconds to say that it does not know, so many addresses
-//! are asked about at once; each is asked about once.  A v4-mapped IPv6
-//! address is asked about as the IPv4 address that it stands for, and the IPv6
-//! wildcard, which is always shown as `*` or `[::]`, not at all.
+//! A resolver may take seconds to answer that it knows no name, so many addresses are
+//! resolved in parallel, each only once.  A v4-mapped IPv6 address is resolved as its IPv4
+//! address; the IPv6 wildcard, which is always shown as `*` or `[::]`, is not resolved.
 //!
-//! A single listing waits for the names.  Repeated polls do not: separate threads
-//! look up the names, and rows have them from the poll on that
-//! follows the answer.
+//! A single listing waits for the names.  Repeated polls do not: separate threads look up
+//! the names, and rows have a name from the first poll after its answer.
 //!
-//! Invariant: between two polls no more than [`MOST`] names are kept, and in a
-//! session none is older than [`LIFETIME`] when it is asked about again.
+//! Invariant: between two polls at most [`MOST`] names are kept, and a session resolves a
+//! name again once it is older than [`LIFETIME`].
 //!
 //! Source: getnameinfo(3); ss's behaviour.
 
@@ -25,16 +23,16 @@ use crate::model::{Addr, HostCache};
 use crate::sys::jobs::{self, Jobs};
 use crate::sys::names::host_name;
 
-/// Questions to the resolver that may be open at a time.
+/// How many queries to the resolver may run in parallel.
 const WORKERS: usize = 32;
-/// The same for names that are looked up in the background.
+/// How many may run in parallel in the background.
 const BACKGROUND: usize = 4;
-/// Names that are kept from one poll to the next.
+/// How many names are kept from one poll to the next.
 const MOST: usize = 16 << 10;
-/// How long a name is taken to be right.
+/// How long a name is considered valid.
 const LIFETIME: Duration = Duration::from_mins(10);
 
-/// Names by address; `None` where there is none, or no answer yet.
+/// Names by address; `None` if there is no name, or no answer yet.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     names: HashMap<Key, Option<Vec<u8>>>,
@@ -44,15 +42,15 @@ pub(super) struct Hosts {
 /// Addresses and their names.
 type Answers = Vec<(Key, Option<Vec<u8>>)>;
 
-/// Threads that ask while others go on.
+/// Threads that resolve names in the background.
 #[derive(Debug)]
 struct Background {
     resolver: fn(Addr) -> Option<Vec<u8>>,
     questions: Jobs,
     answers: Arc<Mutex<Answers>>,
-    /// When each address was asked about last.
+    /// When each address was last resolved.
     asked: HashMap<Key, Instant>,
-    /// Addresses without an answer yet.
+    /// How many addresses have no answer yet.
     open: usize,
 }
 
@@ -63,7 +61,7 @@ enum Key {
 }
 
 impl Key {
-    /// `None` for what is not asked about.
+    /// `None` for an address that is not resolved.
     fn of(addr: Addr) -> Option<Self> {
         match (addr, addr.mapped_v4()) {
             (Addr::V4(octets), _) | (_, Some(octets)) => Some(Self::V4(octets)),
@@ -81,7 +79,7 @@ impl Key {
 }
 
 impl Background {
-    /// Starts threads that ask in this way; `None` if there can be none.
+    /// Starts threads that resolve with `ask`; `None` if no thread could be started.
     fn start(ask: fn(Addr) -> Option<Vec<u8>>) -> Option<Self> {
         let (questions, inbox) = jobs::queue();
         let mut started = 0;
@@ -92,7 +90,7 @@ impl Background {
                     job();
                 }
             };
-            // Not waited for at the end: the resolver may take its time.
+            // These threads are not joined at the end: the resolver may take long.
             let builder = thread::Builder::new().name("hosts".to_owned()).stack_size(2 << 20);
             started += usize::from(builder.spawn(work).is_ok());
         }
@@ -122,13 +120,13 @@ impl Background {
 }
 
 impl Hosts {
-    /// Starts without names.  In the `background` no row waits for names.
+    /// Starts without names.  With `background` no row waits for names.
     pub(super) fn new(background: bool) -> Self {
         let background = if background { Background::start(host_name) } else { None };
         Self { names: HashMap::new(), background }
     }
 
-    /// Takes the answers that came, and forgets names where there are too many.
+    /// Takes the answers that arrived, and clears the names if there are too many.
     pub(super) fn begin_poll(&mut self) {
         if self.names.len() > MOST {
             self.names.clear();
@@ -153,7 +151,7 @@ impl Hosts {
         }
     }
 
-    /// Looks up those addresses that are not known.
+    /// Looks up the addresses that are not known yet.
     pub(super) fn prepare_all(&mut self, addrs: impl Iterator<Item = Addr>) {
         match &mut self.background {
             Some(background) => addrs.filter_map(Key::of).for_each(|key| background.ask(key)),
@@ -172,7 +170,8 @@ impl Hosts {
         let questions = Mutex::new(wanted.into_iter());
         let answers = Mutex::new(&mut self.names);
         let work = || {
-            // A lock is held only to take or to give, never while asking.
+            // The locks are held only to take a question or store an answer, never while
+            // resolving.
             while let Some(key) = questions.lock().ok().and_then(|mut left| left.next()) {
                 let answer = ask(key.addr());
                 if let Ok(mut names) = answers.lock() {

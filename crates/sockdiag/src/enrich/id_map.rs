@@ -1,8 +1,8 @@
 //! Maps by a number that the kernel gave out: a user, a cgroup.
 //!
-//! Each row asks by some, mostly by the same few.  Such numbers are counted up by
-//! the kernel or given by root, so that nobody fills a bucket at will, and one
-//! multiplication spreads them.
+//! Each row looks up several such numbers, mostly the same few.  The kernel counts them up
+//! or root assigns them, so no user can force collisions, and a cheap hash (one
+//! multiplication) is safe.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -28,8 +28,8 @@ impl Hasher for IdHasher {
 
     #[inline]
     fn write_u64(&mut self, number: u64) {
-        // The bits of the golden ratio.  The table takes its places from the low bits,
-        // which a product spreads least.
+        // The multiplier comes from the golden ratio.  The table indexes by the low bits,
+        // which a product spreads least, so the high half is mixed in.
         let product = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = product ^ (product >> 32);
     }
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn numbers_in_a_row_fall_into_different_places() {
         for step in [1, 2, 8, 4096, 1 << 32] {
-            // The low bits choose the place, the seven highest a tag in it.
+            // The low bits select the slot, the seven highest are its tag.
             let places: std::collections::HashSet<_> = (0..1024).map(|at| hash(at * step) & 4095).collect();
             let tags: std::collections::HashSet<_> = (0..1024).map(|at| hash(at * step) >> 57).collect();
             assert!(places.len() > 800 && tags.len() > 64, "{step}: {} {}", places.len(), tags.len());

@@ -1,7 +1,7 @@
 //! Command lines of processes, and names of users.
 //!
-//! A process may end between the dump and the look: then it has no command
-//! line and no user, and nothing is said of it.
+//! A process may end between the dump and this look-up: then it has no command line and no
+//! user, and no notice is given.
 //!
 //! Source: proc_pid_cmdline(5), proc_pid_status(5), getpwuid(3).
 
@@ -20,14 +20,14 @@ use sockdiag_facts::scan;
 
 /// How many bytes of a command line are kept.
 const LONGEST: usize = 4096;
-/// How many bytes of each are kept once all together exceed [`ALL`].
+/// How many bytes of each are kept once the total exceeds [`ALL`].
 const SHORT: usize = 64;
-/// Bytes of command lines that are kept at full length: processes may share the
-/// memory that theirs are in, and we would not.
+/// How many bytes of command lines are kept at full length: processes may share the memory
+/// of their command lines, but our copies would not.
 const ALL: usize = 8 << 20;
-/// How far behind it is looked for anything but NUL.
+/// How many further bytes are read to see whether only NULs follow.
 const MOST_NULS: u64 = 4 << 10;
-/// More of a status is not read; the users stand at its beginning.
+/// How much of `status` is read; `Uid:` is near its beginning.
 const STATUS: u64 = 8 << 10;
 
 /// The processes and users known so far.
@@ -35,7 +35,7 @@ const STATUS: u64 = 8 << 10;
 pub(super) struct Identities {
     root: OsString,
     processes: HashMap<i32, Found>,
-    /// Bytes of all command lines.
+    /// The total size of all command lines.
     kept: usize,
     users: IdMap<u32, Option<Vec<u8>>>,
     refusals: Refusals,
@@ -48,7 +48,7 @@ struct Found {
 }
 
 impl Identities {
-    /// Forgets what is known of processes.
+    /// Forgets the processes; names of users are kept.
     pub(super) fn begin_poll(&mut self) {
         self.processes.clear();
         self.kept = 0;
@@ -71,7 +71,7 @@ impl Identities {
         self.refusals.take()
     }
 
-    /// Looks at a process, once.
+    /// Reads the command line and user of a process, once.
     pub(super) fn prepare_process(&mut self, pid: i32) {
         if self.processes.contains_key(&pid) {
             return;
@@ -96,7 +96,7 @@ impl Identities {
         }
     }
 
-    /// Asks for the name of a user, once.
+    /// Looks up the name of a user, once.
     pub(super) fn prepare_user(&mut self, uid: u32) {
         self.users.entry(uid).or_insert_with(|| names::user_name(uid));
     }
@@ -113,9 +113,9 @@ impl IdentityCache for Identities {
     }
 }
 
-/// The words of a command line, each ended by NUL, without the empty ones at the
-/// end, which a process that sets its title leaves there.  Of a line of more than
-/// `most` bytes its beginning, with no NUL at the end.
+/// The words of a command line, each ended by NUL, without the empty words at the end that
+/// a process leaves when it sets its title.  A line longer than `most` bytes is cut and
+/// then has no NUL at the end.
 fn command_line(mut line: Vec<u8>, most: usize) -> Vec<u8> {
     let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     let is_cut = end > most;
@@ -175,7 +175,8 @@ mod tests {
         }
     }
 
-    /// Processes that share the memory of their command lines cost us no more for that.
+    /// Many processes can share the memory of one command line; our copies stay within the
+    /// limit.
     #[test]
     fn command_lines_of_many_processes_are_bounded_together() {
         let root = tempfile();
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(identities.process(i32::MAX), Some(Process { cmdline: b"", uid: None }));
     }
 
-    /// The same names as getent(1) gives, which asks the same C library.
+    /// getent(1) asks the same C library, so it must print the same names.
     #[test]
     fn users_have_the_names_that_the_machine_gives_them() {
         let mut identities = Identities::new(&Sources::default());

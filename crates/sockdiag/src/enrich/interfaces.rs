@@ -1,8 +1,8 @@
 //! Names and addresses of interfaces.
 //!
-//! The kernel is asked by netlink first, which knows an interface by each of
-//! its names, then by ioctl, for where netlink is not to be had.  Sockets that
-//! mostly have one interface each (packet, XDP) make it ask for all at once.
+//! Netlink is tried first, since it finds an interface by any of its names; ioctl is the
+//! fallback where netlink is unavailable.  For tables whose sockets mostly have one
+//! interface each (packet, XDP), all interfaces are requested at once.
 //!
 //! Source: rtnetlink(7) (`RTM_GETLINK`, `RTM_GETADDR`), netdevice(7).
 
@@ -34,25 +34,25 @@ use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
 use sockdiag_facts::escape;
 
-/// How the kernel of one network namespace is asked about its interfaces.
+/// Queries the kernel about the interfaces of one network namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     opener: Opener,
     socket: Option<Netlink>,
-    /// Whether the socket is kept, which a listing of netlink sockets shows.
+    /// Whether the socket is kept open; a listing of netlink sockets then shows it.
     keeps: bool,
     /// The notice to give if no socket could be opened.
     refused: Option<Notice>,
 }
 
 impl Links {
-    /// Those of the namespace that this opener opens things in; the socket is
-    /// kept for further questions if one `keeps` it.
+    /// The links of the namespace in which this opener opens sockets; with `keeps` the
+    /// socket is kept for further requests.
     pub(crate) fn of(opener: Opener, keeps: bool) -> Self {
         Self { opener, keeps, ..Self::default() }
     }
 
-    /// Opens things of the same namespace in another way from now on.
+    /// From now on uses this opener, which leads to the same namespace.
     pub(crate) fn open_by(&mut self, opener: Opener) {
         self.opener = opener;
     }
@@ -74,8 +74,8 @@ impl Links {
         self.refused.take()
     }
 
-    /// The indices of all interfaces; `None` where some are routing domains of
-    /// their own (VRF), in which addresses may be in use a second time.
+    /// The indices of all interfaces; `None` if some of them are routing domains of their
+    /// own (VRF), in which the same addresses may be used again.
     pub(crate) fn indices_of_one_domain(&mut self) -> Option<Vec<u32>> {
         let mut indices = Some(Vec::new());
         self.ask(&Question::Kinds, &mut |link| match &mut indices {
@@ -116,8 +116,8 @@ impl Links {
         });
     }
 
-    /// Sends a request and hands over what answers it; the socket is kept only
-    /// where the answer came to its end.
+    /// Sends a request and passes on the replies; the socket is kept only if the reply was
+    /// read to its end.
     fn converse(&mut self, request: impl FnOnce(u32) -> Vec<u8>, take: &mut dyn FnMut(Message<'_>)) {
         let kept = self.socket.take().map_or_else(|| Netlink::open(Subsystem::Route, &self.opener), Ok);
         let mut socket = match kept {
@@ -138,9 +138,9 @@ impl Links {
 pub(super) struct Interfaces {
     links: Links,
     names: HashMap<u32, Vec<u8>>,
-    /// Whether all were asked for.
+    /// Whether all interfaces were requested.
     all: bool,
-    /// Addresses with their interfaces; `None` until they are asked for.
+    /// Addresses with their interfaces; `None` until they are requested.
     addresses: Option<Vec<(u32, Addr)>>,
     /// The notice to give if there is no netlink socket, and for how many rows.
     refused: Option<(Notice, usize)>,
@@ -155,17 +155,17 @@ impl AddressCache for Interfaces {
 }
 
 impl Interfaces {
-    /// Nothing is looked up yet.
+    /// Starts empty.
     pub(super) fn new(links: Links) -> Self {
         Self { links, ..Self::default() }
     }
 
-    /// The way to ask, for other questions.
+    /// The netlink access of this namespace, for other requests.
     pub(super) fn links(&mut self) -> &mut Links {
         &mut self.links
     }
 
-    /// The way to ask, without what was learned.
+    /// Keeps the netlink access and drops what was looked up.
     pub(super) fn into_links(self) -> Links {
         self.links
     }
@@ -177,8 +177,8 @@ impl Interfaces {
         }
     }
 
-    /// Looks an interface up, unless it is known.  One without a name is
-    /// called `if` and its index.
+    /// Looks an interface up, unless it is known.  An interface without a name is called
+    /// `if` and its index.
     pub(super) fn prepare(&mut self, index: u32) {
         let links = &mut self.links;
         self.names
@@ -223,7 +223,7 @@ impl Interfaces {
 
 enum Question<'a> {
     All,
-    /// All, and what they are.
+    /// All interfaces with their kinds.
     Kinds,
     Index(u32),
     Name(&'a [u8]),
@@ -232,11 +232,12 @@ enum Question<'a> {
 struct Link {
     index: u32,
     name: Vec<u8>,
-    /// Whether it stands for a routing domain; only known if kinds were asked for.
+    /// Whether the interface is a VRF, a routing domain of its own; set only by
+    /// `Question::Kinds`.
     vrf: bool,
 }
 
-/// Asks, and hands on the messages of the answer; whether it came to its end.
+/// Sends a request and passes on the replies; returns whether they were read to their end.
 fn converse(
     socket: &mut Netlink,
     request: impl FnOnce(u32) -> Vec<u8>,
@@ -268,7 +269,7 @@ fn converse(
     false
 }
 
-/// Asks for the addresses of every interface.
+/// A request for the addresses of every interface.
 fn address_request(seq: u32) -> Vec<u8> {
     let len = (HEADER_LEN + IFADDR_LEN) as u32;
     let mut request = Vec::with_capacity(len as usize);
@@ -278,8 +279,8 @@ fn address_request(seq: u32) -> Vec<u8> {
     request
 }
 
-/// Reads an address and its interface.  That of a point-to-point interface is
-/// its own, not the other end's.
+/// Reads an address and its interface.  For a point-to-point interface this is the local
+/// address, not that of the other end.
 fn read_address(message: Message<'_>) -> Option<(u32, Addr)> {
     let payload = message.payload;
     let (family, index) = (*payload.first()?, i32_at(payload, 4)? as u32);
@@ -333,7 +334,7 @@ fn request(question: &Question<'_>, seq: u32) -> Vec<u8> {
     request
 }
 
-/// Reads a link, if it is the one asked for.
+/// Reads a link, if it is the one that the question names.
 fn read_link(payload: &[u8], question: &Question<'_>) -> Option<Link> {
     let index = i32_at(payload, 4)? as u32;
     let mut name = None;

@@ -24,12 +24,12 @@ use crate::sys::names::{host_addrs, service_port, user_number};
 pub(crate) struct SystemLookups<'l> {
     links: &'l mut Links,
     access: &'l mut Access,
-    /// Whether something was looked up that may be another number later: an
-    /// interface, a cgroup.
+    /// Whether a name was looked up whose number may change later: an interface or a
+    /// cgroup.
     volatile: bool,
     /// Whether RPC services have names (`-r` without `-n`).
     with_rpc: bool,
-    /// Whether rows say which namespace they are of.
+    /// Whether rows show which namespace they belong to.
     tells_namespaces: bool,
     rpc: Option<RpcNames>,
     protocols: Option<Protocols>,
@@ -38,8 +38,8 @@ pub(crate) struct SystemLookups<'l> {
 }
 
 impl<'l> SystemLookups<'l> {
-    /// With `with_rpc`, rpcbind is asked when a filter first names a service
-    /// that is nowhere else.
+    /// With `with_rpc`, rpcbind is asked when a filter first names a service that no other
+    /// source knows.
     pub(crate) fn new(links: &'l mut Links, access: &'l mut Access, with_rpc: bool) -> Self {
         Self {
             links,
@@ -53,13 +53,13 @@ impl<'l> SystemLookups<'l> {
         }
     }
 
-    /// Says that rows will tell which namespace they are of.
+    /// Sets whether rows will show which namespace they belong to.
     pub(crate) fn telling_namespaces(mut self, so: bool) -> Self {
         self.tells_namespaces = so;
         self
     }
 
-    /// Whether a later look may give another answer.
+    /// Whether a later look-up may return something else.
     pub(crate) fn is_volatile(&self) -> bool {
         self.volatile
     }
@@ -105,7 +105,7 @@ impl Lookups for SystemLookups<'_> {
     }
 
     fn netlink_protocol(&mut self, name: &[u8]) -> Option<u32> {
-        // The listing says it of a file that is damaged.
+        // A damaged file is reported by the listing, so its notices are dropped here.
         self.protocols.get_or_insert_with(|| Protocols::read(&mut |_| {})).number(name)
     }
 
@@ -128,7 +128,7 @@ impl Lookups for SystemLookups<'_> {
 
     fn cgroup_condition_supported(&mut self) -> bool {
         if self.refused.is_some() {
-            // The filter is not used any more, for that reason.
+            // The kernel could not be queried, so this filter will not be used anyway.
             return true;
         }
         source::kernel_knows_cgroup_condition(self.access).unwrap_or_else(|notice| {

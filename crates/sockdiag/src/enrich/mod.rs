@@ -2,10 +2,10 @@
 //!
 //! Looking up and reading are two steps.  `Enricher::prepare` does the I/O
 //! for one socket, `Enricher::row` only reads what is known by then, so a
-//! row borrows the enricher and is cheap.  Every answer is kept, also that
-//! there is none: a number is asked about once.
+//! row borrows the enricher and is cheap.  Every result is kept, failures
+//! too: a number is looked up once.
 //!
-//! For how long an answer is kept depends on what it is about:
+//! How long a result is kept depends on its subject:
 //!
 //! | lifetime | what |
 //! | --- | --- |
@@ -81,14 +81,14 @@ pub(crate) struct EnrichConfig<'s> {
     pub resolve: bool,
     /// Which threads of a process hold sockets.
     pub threads: Threads,
-    /// How the holders of sockets are looked for.
+    /// How the holders of sockets are searched.
     pub holder_search: HolderSearch,
-    /// Whether there will be further polls: what is dear to set up is then made
-    /// to be kept, and names of hosts are not waited for.
+    /// Whether there will be further polls: then resources that are slow to set up are
+    /// kept, and rows do not wait for names of hosts.
     pub polls_again: bool,
     /// Whether to report missing processes.
     pub explains: bool,
-    /// Whether to report also why a socket has no process.
+    /// Whether to report why a socket has no process, too.
     pub reasons: bool,
     /// The places to read from.
     pub sources: &'s Sources,
@@ -96,7 +96,7 @@ pub(crate) struct EnrichConfig<'s> {
 
 #[cfg(test)]
 impl<'s> EnrichConfig<'s> {
-    /// Nothing is looked up.
+    /// A configuration without look-ups.
     pub(crate) fn of(sources: &'s Sources) -> Self {
         Self {
             needs: Needs::NONE,
@@ -117,19 +117,19 @@ impl<'s> EnrichConfig<'s> {
 #[derive(Debug)]
 pub(crate) struct Enricher {
     quirks: Option<Box<dyn Quirks>>,
-    // Kept as long as this.
+    // These caches live as long as the enricher.
     services: Option<Services>,
     hosts: Option<Hosts>,
-    /// Names of netlink protocols are kept, those of processes are a poll's.
+    /// Names of netlink protocols are kept; names of processes are forgotten each poll.
     netlink: Option<NetlinkNames>,
-    /// Names of users are kept, what is known of processes is a poll's.
+    /// Names of users are kept; facts about processes are forgotten each poll.
     identities: Option<Identities>,
-    // Of one poll.
+    // These are cleared each poll.
     scoped: Scoped,
     bpf_maps: BpfMaps,
     cgroups: Option<Cgroups>,
     processes: Option<Processes>,
-    /// They, while nobody looks for holders.
+    /// The value of `processes` while no holders are searched.
     resting: Option<Processes>,
     contexts: Option<Contexts>,
     peers: Option<Peers>,
@@ -139,25 +139,25 @@ pub(crate) struct Enricher {
     links: bool,
     /// Whether addresses of interfaces are wanted.
     addresses: bool,
-    /// Whether nothing is looked up for a row but the name of its interface: a
-    /// million rows are then not asked what each of the others has to say.
+    /// Whether a row needs no name but that of its interface: this spares a million rows
+    /// the checks of all other look-ups.
     plain: bool,
-    /// Whether names of ports and of netlink protocols are for the filter alone.
+    /// Whether names of ports and of netlink protocols are read by the filter only.
     numeric: bool,
     /// Whether command lines are wanted, not only the names of owners.
     commands: bool,
     /// Whether the SCTP socket prepared last is an association, by the test of the program's
     /// [`Quirks`].
     association: bool,
-    /// Inode of the inet socket prepared last; 0 none.
+    /// Inode of the inet socket prepared last; 0 if there was none.
     inode: u32,
-    /// Whether conditions on processes are tested.
+    /// Whether the filter has conditions on processes.
     tests_processes: bool,
-    /// When the kernel reported the current socket, if it did so by itself.
+    /// When the kernel reported the current socket, if it was an event.
     arrival: Option<Arrival>,
     /// Connections shown whose other end is not in the only namespace searched.
     elsewhere: u64,
-    /// Those whose other end no process holds.
+    /// Connections shown whose other end no process holds.
     unheld: u64,
 }
 
@@ -217,8 +217,8 @@ impl Enricher {
         enricher
     }
 
-    /// Forgets what was true of the last poll.  What follows is in these
-    /// namespaces, asked about by these links.
+    /// Forgets the results of the last poll.  Sockets that follow belong to these
+    /// namespaces, which are queried through these links.
     pub(crate) fn begin_poll(&mut self, namespaces: Vec<Netns>, links: Vec<Links>) {
         if let Some(peers) = &mut self.peers {
             peers.begin_poll(&namespaces);
@@ -241,12 +241,12 @@ impl Enricher {
         self.scoped.have_port_ranges(port_ranges);
     }
 
-    /// The links of the last poll, which the next one wants back.
+    /// The links of the last poll; pass them to [`Enricher::begin_poll`] again.
     pub(crate) fn take_links(&mut self) -> Vec<Links> {
         self.scoped.take_links()
     }
 
-    /// Closes what was opened to look up names in the current namespace.
+    /// Closes the sockets that were opened for look-ups in the current namespace.
     pub(crate) fn close_links(&mut self) {
         if let Some(links) = self.links() {
             links.close();
@@ -258,51 +258,51 @@ impl Enricher {
         self.scoped.interfaces_mut().map(|known| known.links())
     }
 
-    /// The protocol whose service names the ports of the next table have.
+    /// Returns the protocol whose service names are used for the ports of the next table.
     pub(crate) fn begin(&mut self, table: Table) -> u16 {
         self.quirks.as_mut().map_or(table.services(), |quirks| quirks.services(table))
     }
 
-    /// Says that the sockets of this namespace follow.
+    /// Sets the namespace of the sockets that follow.
     pub(crate) fn enter(&mut self, scope: u32) {
         self.scoped.enter(scope);
     }
 
-    /// Whether other ends of connections are looked for.
+    /// Whether peers of connections are searched.
     pub(crate) fn wants_peers(&self) -> bool {
         self.peers.is_some()
     }
 
-    /// Whether rows say which namespace they belong to.
+    /// Whether rows show which namespace they belong to.
     #[inline]
     pub(crate) fn tells_namespaces(&self) -> bool {
         self.scoped.are_told()
     }
 
-    /// Remembers a socket of the current namespace, which may be another's
-    /// peer.  All of them come here before any is shown.
+    /// Remembers a socket of the current namespace as a possible peer.  All sockets are
+    /// passed here before any is shown.
     pub(crate) fn learn_peer(&mut self, socket: &Socket<'_>) {
         if let Some(peers) = &mut self.peers {
             peers.add(socket, self.scoped.current());
         }
     }
 
-    /// Says that every socket was remembered that may be a peer.
+    /// Ends the adding of possible peers.
     pub(crate) fn have_peers(&mut self) {
         if let Some(peers) = &mut self.peers {
             peers.sort();
         }
     }
 
-    /// Begins to count the ephemeral ports that are in use, of these ranges.
+    /// Starts counting the ephemeral ports that are in use, within these ranges.
     pub(crate) fn begin_ports(&mut self, ranges: Vec<PortRange>) {
         if let Some(ports) = &mut self.ports {
             ports.begin(ranges);
         }
     }
 
-    /// Counts the port of a socket of the current namespace; `None` says that not all
-    /// of them came.
+    /// Counts the port of a socket of the current namespace; `None` means that the table
+    /// was not read completely.
     pub(crate) fn learn_port(&mut self, socket: Option<&Socket<'_>>) {
         let scope = self.scoped.current();
         match (&mut self.ports, socket) {
@@ -312,19 +312,19 @@ impl Enricher {
         }
     }
 
-    /// Says that every socket was counted.
+    /// Ends the counting of ports.
     pub(crate) fn have_ports(&mut self) {
         if let Some(ports) = &mut self.ports {
             ports.sort();
         }
     }
 
-    /// The inode of the other end of a socket of a namespace; 0 if unknown.
+    /// The inode of the peer of a socket in a namespace; 0 if unknown.
     pub(crate) fn peer_inode(&self, socket: &Socket<'_>, scope: u32) -> u32 {
         self.peers.as_ref().and_then(|peers| peers.of(socket, scope)).map_or(0, |peer| peer.inode)
     }
 
-    /// The namespace that rows belong to, where they say it.
+    /// The namespace of the rows, if rows show it.
     #[inline]
     pub(crate) fn netns(&self) -> Option<&Netns> {
         self.scoped.netns()
@@ -357,7 +357,7 @@ impl Enricher {
         }
     }
 
-    /// The same, less what every listing has.
+    /// The look-ups that a plain row does not need.
     #[inline(never)]
     fn prepare_named(&mut self, socket: &Socket<'_>) {
         self.prepare_names(socket);
@@ -386,8 +386,8 @@ impl Enricher {
         }
     }
 
-    /// Looks up the names that this machine knows, as a filter may ask for
-    /// them: of a socket that may never be shown.
+    /// Looks up the names that a filter may compare, also for a socket that may never be
+    /// shown.
     pub(crate) fn prepare_names(&mut self, socket: &Socket<'_>) {
         self.prepare_contexts(socket);
         let protocol = socket.origin.services;
@@ -423,7 +423,7 @@ impl Enricher {
         }
     }
 
-    /// Reads the contexts of a socket and of those that are known to hold it.
+    /// Reads the contexts of a socket and of its known holders.
     fn prepare_contexts(&mut self, socket: &Socket<'_>) {
         let Some(contexts) = &mut self.contexts else { return };
         if socket.message_kind() == MessageKind::Netlink {
@@ -441,7 +441,7 @@ impl Enricher {
         }
     }
 
-    /// Looks up whom a socket works for, once its holders are known.
+    /// Looks up the workload of a socket, once its holders are known.
     fn prepare_workload(&mut self, socket: &Socket<'_>) {
         if let (Some(workloads), Some(processes)) = (&mut self.workloads, &self.processes) {
             let cgroup = path_of_cgroup(self.cgroups.as_ref(), socket);
@@ -449,9 +449,8 @@ impl Enricher {
         }
     }
 
-    /// Looks up what belongs to the namespace that the socket is in: names and
-    /// addresses of interfaces.  This is the moment for it: later rows may be
-    /// of another namespace.
+    /// Looks up names and addresses of interfaces in the socket's namespace.  This must be
+    /// done while that namespace is current: later rows may belong to another one.
     #[inline]
     pub(crate) fn prepare_interfaces(&mut self, socket: &Socket<'_>) {
         if socket.ifindex != 0 || self.addresses {
@@ -476,36 +475,35 @@ impl Enricher {
         }
     }
 
-    /// Looks up the names of many addresses at once, as many at a time as the
-    /// resolver may be asked; those that are known already cost nothing.
+    /// Looks up the names of many addresses, in parallel as far as the resolver allows;
+    /// known addresses cost nothing.
     pub(crate) fn prepare_hosts(&mut self, addrs: impl Iterator<Item = Addr>) {
         if let Some(hosts) = &mut self.hosts {
             hosts.prepare_all(addrs);
         }
     }
 
-    /// Whether rows should wait: who holds them is asked for and not known of
-    /// every socket yet.
+    /// Whether rows should wait: holders are wanted, and not every socket of the machine
+    /// has been mapped yet.
     pub(crate) fn waits_for_holders(&self) -> bool {
         self.processes.as_ref().is_some_and(|processes| !processes.is_complete())
     }
 
-    /// Looks for the holders of these sockets, all at once.
+    /// Searches for the holders of these sockets, all at once.
     pub(crate) fn prepare_holders(&mut self, inodes: Vec<u32>) {
         if let Some(processes) = &mut self.processes {
             processes.look_for(inodes);
         }
     }
 
-    /// Looks for the holders of every socket of the machine.  From then on no
-    /// row needs to wait.
+    /// Finds the holders of every socket of the machine.  After that no row needs to wait.
     pub(crate) fn prepare_all_holders(&mut self) {
         if let Some(processes) = &mut self.processes {
             processes.map_all();
         }
     }
 
-    /// Looks for holders from now on, or not, where they were asked for.
+    /// Turns the search for holders on or off, if holders were requested at all.
     pub(crate) fn look_for_holders(&mut self, look: bool) {
         let (from, to) = if look {
             (&mut self.resting, &mut self.processes)
@@ -517,7 +515,7 @@ impl Enricher {
         }
     }
 
-    /// From now on it is known who held a socket at the poll before.
+    /// From now on keeps the holders of the previous poll.
     pub(crate) fn keep_holders(&mut self) {
         self.processes.iter_mut().for_each(Processes::keep_before);
     }
@@ -527,7 +525,7 @@ impl Enricher {
         self.processes.as_ref()?.before()
     }
 
-    /// Says whether conditions on processes are tested from now on.
+    /// Sets whether conditions on processes are tested from now on.
     pub(crate) fn expect_tests(&mut self, on_processes: bool) {
         self.tests_processes = on_processes;
     }
@@ -542,7 +540,7 @@ impl Enricher {
         self.arrival.as_ref()
     }
 
-    /// Counts a socket that is tested, where its processes matter.
+    /// Counts a socket that the filter tests, if the filter has conditions on processes.
     #[inline]
     pub(crate) fn count_tested(&mut self, socket: &Socket<'_>) {
         if self.tests_processes
@@ -553,14 +551,14 @@ impl Enricher {
         }
     }
 
-    /// Whether a condition on processes was decided though this socket may have
-    /// some that are not seen.
+    /// Whether a condition on processes was decided although this socket may have processes
+    /// that we cannot see.
     pub(crate) fn decided_without_processes(&mut self, socket: &Socket<'_>) -> bool {
         self.tests_processes
             && self.processes.as_mut().is_some_and(|processes| processes.may_be_unseen(socket))
     }
 
-    /// The processes of each socket, as far as they were searched for.
+    /// The processes of each socket, as far as they were searched.
     pub(crate) fn holders(&self) -> Option<&dyn HolderCache> {
         self.processes.as_ref().map(Processes::known)
     }

@@ -1,8 +1,8 @@
-//! Names of netlink protocols and of the processes that have port ids.
+//! Names of netlink protocols, and of the processes that own port ids.
 //!
-//! Protocols have the names that `ss` knows, unless a file gives them others.
-//! A port id is taken for the process of the same number, which it is where
-//! the process left the choice to the kernel and had no other such socket.
+//! Protocols have the names that `ss` knows, unless a file overrides them.  A port id is
+//! taken for a pid, which it is if the process let the kernel choose it and had no other
+//! socket of that protocol.
 //!
 //! Source: netlink(7), proc_pid_stat(5); `nl_protos` as iproute2's programs
 //! read it.
@@ -27,12 +27,12 @@ const FILES: [&str; 2] = ["/etc/iproute2/nl_protos", "/usr/share/iproute2/nl_pro
 /// Names of netlink protocols by number.
 #[derive(Debug, Default)]
 pub(super) struct Protocols {
-    /// Names that a file gives.
+    /// Names from the file.
     given: HashMap<u8, Vec<u8>>,
 }
 
 impl Protocols {
-    /// Reads the file, as far as it is sound; says so where it is not.
+    /// Reads the file up to its first damaged line, and reports that line.
     pub(super) fn read(notices: &mut dyn FnMut(Notice)) -> Self {
         let found = FILES.iter().find_map(|path| Some((path, fs::read(path).ok()?)));
         let Some((path, text)) = found else { return Self::default() };
@@ -43,8 +43,8 @@ impl Protocols {
         protocols
     }
 
-    /// Reads lines of a number and a name, up to the first that is none; gives
-    /// that one too.
+    /// Parses lines of a number and a name, up to the first malformed line, which is
+    /// returned too.
     fn parse(text: &[u8]) -> (Self, Option<Vec<u8>>) {
         let mut protocols = Self::default();
         for line in text.split_inclusive(|byte| *byte == b'\n') {
@@ -69,12 +69,13 @@ impl Protocols {
     /// The number of a protocol, given as a name or number.
     pub(super) fn number(&self, name: &[u8]) -> Option<u32> {
         let by_name = (0..=255).find(|number| self.name(*number) == Some(name));
-        // A name that a file took away is none.
+        // Built-in names apply only after the file's: a name that the file reassigned is
+        // not found here.
         by_name.or_else(|| protocol_names::netlink_number(name))
     }
 }
 
-/// A number, which may be hexadecimal, and the word behind it.
+/// Parses a number, which may be hexadecimal, and the word after it.
 fn entry(line: &[u8]) -> Option<(i32, &[u8])> {
     let text = skip_blanks(line);
     let hexadecimal = text.strip_prefix(b"0x").and_then(|text| number(text, 16));
@@ -95,7 +96,7 @@ fn number(text: &[u8], base: u32) -> Option<(i32, &[u8])> {
         value.saturating_mul(base.into()).saturating_add(digit.into())
     });
     let name = skip_blanks(rest).split(|byte| is_blank(*byte)).next().filter(|name| !name.is_empty())?;
-    // As C keeps a long in an int.
+    // C stores the `long` in an `int`.
     Some((if negative { -value } else { value } as i32, name))
 }
 
@@ -109,10 +110,10 @@ fn skip_blanks(text: &[u8]) -> &[u8] {
     text.get(start..).unwrap_or_default()
 }
 
-/// Names of the numbers of netlink sockets.
+/// Names of netlink protocols and of port ids.
 #[derive(Debug)]
 pub(super) struct NetlinkNames {
-    /// Below it are the directories of processes.
+    /// The directory with the processes.
     proc_root: PathBuf,
     /// `None` until a socket needs it.
     protocols: Option<Protocols>,
@@ -153,7 +154,7 @@ impl NetlinkNames {
         }
     }
 
-    /// The name of the process of a socket's port id, if there is one.
+    /// The name of the process whose pid is the socket's port id, if there is one.
     pub(super) fn owner(&self, socket: &Socket<'_>) -> Option<&[u8]> {
         self.owners.get(&socket.local.port)?.as_deref()
     }
@@ -163,8 +164,8 @@ impl NetlinkNames {
     }
 }
 
-/// The command name of a `stat` file: between the first parenthesis and the
-/// last, whatever it holds.
+/// The command name in a `stat` file: between the first and the last parenthesis, since the
+/// name itself may contain any.
 fn command(stat: &[u8]) -> Option<&[u8]> {
     let start = stat.iter().position(|byte| *byte == b'(')? + 1;
     let end = stat.iter().rposition(|byte| *byte == b')')?;
@@ -179,7 +180,7 @@ mod tests {
         Protocols::parse(text).0.name(number).map(<[u8]>::to_vec)
     }
 
-    /// What the reference makes of each of these files.
+    /// The expected values are what the reference prints with each of these files.
     #[test]
     fn files_are_read_as_scanf_reads_them() {
         for (text, number, want) in [

@@ -1,23 +1,21 @@
 //! Which socket is the other end of a connection.
 //!
-//! A unix socket names its peer's inode.  The peer of an inet socket is the
-//! one with the same two ends the other way round: all sockets of the tables
-//! that are listed are looked through for that, before anything is shown.  Of
-//! each only a hash of its ends is kept (64 bits under a key that nobody
-//! outside knows), with its inode and namespace.
+//! A unix socket reports its peer's inode.  The peer of an inet socket is the one with the
+//! same two ends swapped: to find it, all sockets of the listed tables are read before any
+//! is shown.  For each only a hash of its ends is kept (64 bits under a random key), with
+//! its inode and namespace.
 //!
-//! That is a guess: nothing but addresses and ports connects the two.  So both
-//! must be as far in their life: a socket that still connects is no end of a
-//! connection that stands.  The same addresses may be in use in several
-//! namespaces.  A peer in the socket's own namespace is preferred, and a loopback
-//! address leads nowhere else; in other namespaces there must be one such socket
-//! alone.  Where addresses are translated on the way (published ports of
-//! containers), both ends see other addresses, and no peer is found.
+//! That is a guess: only addresses and ports connect the two.  So both must be in the same
+//! phase: a socket that is still connecting is not the peer of an established one.  The
+//! same addresses may be in use in several namespaces.  A peer in the socket's own
+//! namespace is preferred, and the peer of a loopback address is searched only there; in
+//! other namespaces the match must be unique.  Where addresses are translated on the way
+//! (published ports of containers), both ends see other addresses, and no peer is found.
 //!
 //! Any user who may create a user namespace can create network namespaces with any
-//! addresses in them.  Between two namespaces that do not belong to one user
-//! namespace, or to ours and the first one, there is a peer by their owner's word
-//! alone: it is told so, and only where nothing better is found.
+//! addresses in them.  If two namespaces belong to different user namespaces (ours and the
+//! first count as one), the match rests on their owner's word alone: the row says so, and
+//! it is used only if there is no better one.
 //!
 //! Source: unix_diag (`UNIX_DIAG_PEER`), inet_diag, ioctl_ns(2).
 
@@ -29,7 +27,7 @@ use sockdiag_wire::ipproto::IPPROTO_SCTP;
 
 use crate::model::{Addr, Detail, MessageKind, Netns, Socket, State, UserNamespace};
 
-/// As many sockets are remembered, in 64 MiB.
+/// How many sockets are remembered at most, in 64 MiB.
 const MOST: usize = 4 << 20;
 
 /// A socket that may be the peer of another.
@@ -40,20 +38,20 @@ struct Known {
     inode: u32,
 }
 
-/// The known facts about a peer.
+/// A peer that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Its inode; 0 if it is in doubt.
+    /// The inode of the peer; 0 if there are several candidates.
     pub(super) inode: u32,
-    /// The number of its namespace, where that is known.
+    /// The number of its namespace, if known.
     pub(super) scope: Option<u32>,
-    /// How many sockets may be it.
+    /// How many sockets match.
     pub(super) candidates: u32,
-    /// By whose word alone it is the peer.
+    /// The user whose word alone makes it the peer.
     pub(super) claimed_by: Option<u32>,
 }
 
-/// Sockets by their ends.
+/// The remembered sockets, by a hash of their ends.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     key: RandomState,
@@ -61,23 +59,23 @@ pub(super) struct Peers {
     sorted: bool,
     /// The owners of the namespaces, by number.
     owners: Vec<Option<UserNamespace>>,
-    /// Sockets that there was no room for.
+    /// Sockets that were not remembered for lack of room.
     left_out: u64,
 }
 
-/// Why no other end of a connection was found.
+/// Why no peer of a connection was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lack {
-    /// It is not in the namespace that was searched.
+    /// The peer is not in the namespace that was searched.
     Elsewhere,
-    /// It can only be on this machine, so no process has it open.
+    /// The peer can only be on this machine, so no process has it open.
     Unheld,
 }
 
 impl Peers {
-    /// Remembers a socket of a namespace.
+    /// Remembers a socket in a namespace.
     pub(super) fn add(&mut self, socket: &Socket<'_>, scope: u32) {
-        // A socket that no process has open has no process to name.
+        // A socket without an inode is held by no process, so it is of no use as a peer.
         if socket.inode == 0 {
             return;
         }
@@ -94,14 +92,14 @@ impl Peers {
         self.sorted = false;
     }
 
-    /// Forgets all sockets.  Those that follow are in these namespaces.
+    /// Forgets all sockets.  The next ones belong to these namespaces.
     pub(super) fn begin_poll(&mut self, namespaces: &[Netns]) {
         self.known.clear();
         self.sorted = false;
         self.owners = namespaces.iter().map(|netns| netns.owner).collect();
     }
 
-    /// Ends the adding.
+    /// Sorts the sockets; call it after the last one was added.
     pub(super) fn sort(&mut self) {
         if !self.sorted {
             self.known.sort_unstable();
@@ -109,14 +107,14 @@ impl Peers {
         }
     }
 
-    /// How many sockets there was no room for, since the last call.
+    /// How many sockets were not remembered for lack of room, since the last call.
     pub(super) fn take_left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Why a connection of the only namespace that was searched has no other end.
+    /// Why a connection has no known peer, when only its own namespace was searched.
     pub(super) fn lack(&self, socket: &Socket<'_>) -> Option<Lack> {
-        // The other end of a socket that is closing or not yet accepted may be gone.
+        // The peer of a socket that is closing or not yet accepted may be gone.
         if !is_connected(socket) || socket.inode == 0 || self.of(socket, 0).is_some() {
             return None;
         }
@@ -139,7 +137,8 @@ impl Peers {
         }
     }
 
-    /// The best of the sockets that may be the peer of one of a namespace.
+    /// The best match for a socket of namespace `scope`; `at_home` searches that namespace
+    /// only.
     fn among(&self, all: &[Known], scope: u32, at_home: bool) -> Option<Found> {
         let claimed = |known: &Known| self.claimed_by(scope, known.scope);
         for rank in 0..if at_home { 1 } else { 3 } {
@@ -161,8 +160,8 @@ impl Peers {
         None
     }
 
-    /// By whose word alone a socket of one namespace is the peer of a socket of
-    /// another.
+    /// The user on whose word alone sockets of these two namespaces are peers; `None` if
+    /// both belong to one user namespace.
     fn claimed_by(&self, scope: u32, other: u32) -> Option<u32> {
         let owner = |scope: u32| self.owners.get(scope as usize).copied().flatten();
         let (own, other) = (owner(scope), owner(other));
@@ -184,7 +183,7 @@ impl Peers {
         self.key.hash_one((1_u8, inode))
     }
 
-    /// A hash of the two ends as they are, or of the ends of the peer.
+    /// A hash of a socket's two ends, or if `reversed`, of its peer's.
     fn hash_ends(&self, socket: &Socket<'_>, reversed: bool) -> u64 {
         let end = |end: crate::model::Endpoint| (bytes(end.addr), end.port);
         let (local, remote) = (end(socket.local), end(socket.remote));
@@ -193,19 +192,19 @@ impl Peers {
     }
 }
 
-/// Whether there is no connection yet.  Associations of SCTP have states of
+/// Whether the connection is still being established.  SCTP associations have states of
 /// their own.
 fn is_connecting(socket: &Socket<'_>) -> bool {
     const STATES: [State; 3] = [State::SynSent, State::SynRecv, State::NewSynRecv];
     socket.protocol != IPPROTO_SCTP && STATES.iter().any(|state| *state as u8 == socket.state)
 }
 
-/// Whether an inet socket has two ends.
+/// Whether an inet socket has a local and a remote port.
 pub(super) fn is_connected(socket: &Socket<'_>) -> bool {
     socket.message_kind() == MessageKind::Inet && socket.remote.port != 0 && socket.local.port != 0
 }
 
-/// An address as an IPv6 socket would give it: the other end may be one.
+/// An address in its IPv6 form, since an IPv4 socket's peer may be an IPv6 socket.
 pub(super) fn bytes(addr: Addr) -> [u8; 16] {
     match addr {
         Addr::V4([a, b, c, d]) => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d],
@@ -245,8 +244,8 @@ mod tests {
     const LO_A: ([u8; 4], u16) = ([127, 0, 0, 1], 80);
     const LO_B: ([u8; 4], u16) = ([127, 0, 0, 1], 4000);
 
-    /// Namespaces that are ours, but for the last three: of two users, one of
-    /// whom has two.
+    /// The first two namespaces are ours; the last three belong to two users, one of whom
+    /// owns two.
     fn namespaces() -> Vec<Netns> {
         let owned = |inode, uid| Netns { owner: Some(UserNamespace { inode, uid }), ..Netns::default() };
         let mut all = vec![Netns::default(); 5];
@@ -267,7 +266,7 @@ mod tests {
             let line = line(to, from, inode % 2 == 1, *inode);
             peers.add(&socket(&line), *scope);
         }
-        // Bystanders.
+        // Unrelated sockets.
         for (inode, other) in [(90, (A.0, 81)), (91, ([10, 0, 0, 3], 80))] {
             peers.add(&socket(&line(to, other, false, inode)), 0);
         }
@@ -324,7 +323,7 @@ mod tests {
         assert_eq!(found_in(9, A, B, &[(8, 0)]), at(8, 0, None), "of no number: there is only ours");
     }
 
-    /// States that a connection's ends can have together, by their numbers.
+    /// The states, by number, that both ends of a connection can have at the same time.
     #[test]
     fn both_ends_are_as_far_in_their_life() {
         const SYN_SENT: u8 = 2;

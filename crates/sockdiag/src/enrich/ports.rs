@@ -1,12 +1,11 @@
 //! How many ephemeral ports are in use towards one destination.
 //!
-//! A connection is its two addresses and two ports.  So what runs out is not the
-//! range of ephemeral ports as a whole, but the ports that are free from one local
-//! address towards one remote address and port, of connections in any state: also a
-//! TIME-WAIT keeps its port.  All TCP sockets of a namespace are looked through for
-//! that, before any is shown.
+//! A connection is identified by two addresses and two ports.  So what runs out is not the
+//! range of ephemeral ports as a whole, but the ports that are free from one local address
+//! towards one remote address and port.  Connections in any state count: TIME-WAIT, too,
+//! keeps its port.  So all TCP sockets of a namespace are read before any is shown.
 //!
-//! Invariant: a number is there only where the whole table was read.
+//! Invariant: a number is reported only if the whole table was read.
 //!
 //! Source: ip_local_port_range and ip_local_reserved_ports, ip-sysctl of the kernel.
 
@@ -17,17 +16,17 @@ use sockdiag_wire::ipproto::IPPROTO_TCP;
 use super::peers::{bytes, is_connected};
 use crate::model::{PortShare, Socket};
 
-/// As many sockets are remembered, in 64 MiB.
+/// How many sockets are remembered at most, in 64 MiB.
 const MOST: usize = 4 << 20;
 
 /// The ephemeral ports of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PortRange {
-    /// The first.
+    /// The first port.
     pub(crate) first: u16,
-    /// The last.
+    /// The last port.
     pub(crate) last: u16,
-    /// How many of them the kernel never assigns by itself.
+    /// How many ports in the range the kernel never assigns by itself.
     pub(crate) reserved: u32,
 }
 
@@ -36,24 +35,25 @@ impl PortRange {
         (self.first..=self.last).contains(&port)
     }
 
-    /// How many ports it gives away.
+    /// How many ports the kernel can assign from the range.
     fn size(self) -> u32 {
         (u32::from(self.last) + 1).saturating_sub(self.first.into()).saturating_sub(self.reserved)
     }
 }
 
-/// Ports in use, by what they are used towards.
+/// Ports in use, by local address and remote end.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
     key: RandomState,
-    /// The ranges of the namespaces, by number; `None` where not all is known.
+    /// The ranges of the namespaces, by number; `None` where the table was not read
+    /// completely.
     ranges: Vec<Option<PortRange>>,
     /// A hash of local address, remote address and remote port, and the local port.
     used: Vec<(u64, u16)>,
 }
 
 impl Ports {
-    /// Forgets all sockets.  Those that follow are in namespaces with these ranges.
+    /// Forgets all sockets.  The next ones belong to namespaces with these ranges.
     pub(super) fn begin(&mut self, ranges: Vec<PortRange>) {
         self.ranges = ranges.into_iter().map(Some).collect();
         self.used.clear();
@@ -69,27 +69,27 @@ impl Ports {
         self.used.push((towards, port));
     }
 
-    /// Says that not every socket of a namespace came.
+    /// Marks a namespace whose table was not read completely.
     pub(super) fn is_unknown(&mut self, scope: u32) {
         if let Some(range) = self.ranges.get_mut(scope as usize) {
             *range = None;
         }
     }
 
-    /// Ends the adding.
+    /// Sorts the ports; call it after the last one was added.
     pub(super) fn sort(&mut self) {
         self.used.sort_unstable();
         self.used.dedup();
     }
 
-    /// The share in use towards where a socket of a namespace is connected to; `None` if
-    /// its own port is none of the range.
+    /// The share of ports in use towards the remote end of a socket; `None` if its own port
+    /// is outside the range.
     pub(super) fn of(&self, socket: &Socket<'_>, scope: u32) -> Option<PortShare> {
         let (used, all) = self.count(socket, scope)?;
         PortShare::of(used, all)
     }
 
-    /// How many are in use, and how many there are.
+    /// How many ports are in use, and how many the range has.
     fn count(&self, socket: &Socket<'_>, scope: u32) -> Option<(u32, u32)> {
         let (range, _) = self.port(socket, scope)?;
         let towards = self.towards(socket, scope);
@@ -99,7 +99,7 @@ impl Ports {
         Some((used, range.size()))
     }
 
-    /// The port of the range that a connection has, and the range.
+    /// The range and the local port, if a TCP connection uses a port of the range.
     fn port(&self, socket: &Socket<'_>, scope: u32) -> Option<(PortRange, u16)> {
         let range = self.ranges.get(scope as usize).copied().flatten()?;
         let port = u16::try_from(socket.local.port).ok().filter(|port| range.has(*port))?;
@@ -117,8 +117,8 @@ mod tests {
     use super::*;
     use crate::model::{Origin, Record, SourceKind, Table};
 
-    /// What `of` says of a connection of 127.0.0.1 with these ports, once all of them
-    /// were added.
+    /// The counts for the connection `of` on 127.0.0.1 after all connections of `all` were
+    /// added.
     fn used(ports: &mut Ports, all: &[(u16, u16)], of: (u16, u16)) -> Option<(u32, u32)> {
         let line = |(local, remote): (u16, u16)| {
             format!(

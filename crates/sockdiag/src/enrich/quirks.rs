@@ -3,16 +3,16 @@
 
 use crate::model::{Socket, Table};
 
-/// Choices that depend on more than the socket at hand.  Every method has the
-/// library's own choice for its default.
+/// Choices that depend on more than the socket at hand.  The default of every method is the
+/// library's own choice.
 pub trait Quirks: Send + Sync + std::fmt::Debug {
-    /// The protocol whose service names the ports of a table have; 0 for those
-    /// of any.  Asked once for each table of a poll, in the order of the dumps.
+    /// The protocol whose service names are used for the ports of a table; 0 stands for any
+    /// protocol.  Called once for each table of a poll, in the order of the dumps.
     fn services(&mut self, table: Table) -> u16 {
         table.services()
     }
 
-    /// Whether the cgroup with id 0, which there is not, is looked up.
+    /// Whether to look up cgroup id 0, which does not exist.
     fn looks_up_cgroup_zero(&self) -> bool {
         false
     }
@@ -24,16 +24,16 @@ pub trait Quirks: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// Whether an SCTP socket that is shown next is an association; the inode of
-    /// the inet socket shown `before` it is told, 0 if there was none.
+    /// Whether an SCTP socket that is about to be shown is an association; `before` is the
+    /// inode of the inet socket shown before it, 0 if there was none.
     fn is_association(&self, socket: &Socket<'_>, before: u32) -> bool {
         let _ = before;
         has_peers(socket)
     }
 }
 
-/// Whether a socket lists the addresses of another end: of SCTP only an
-/// association does.
+/// Whether a socket lists the addresses of its peers: among SCTP sockets only associations
+/// do.
 pub(super) fn has_peers(socket: &Socket<'_>) -> bool {
     socket.attrs().is_some_and(|attrs| attrs.peers().is_some())
 }

@@ -1,9 +1,9 @@
-//! A row: a socket with the names that are known of its numbers by now.
+//! Makes a row: a socket with the names that are known so far.
 //!
 //! Nothing here looks anything up.
 //!
-//! Invariant: a plain row, of which only the interface has a name, is small
-//! enough to be inlined where it is made.
+//! Invariant: a plain row, in which only the interface has a name, is small enough to be
+//! inlined where it is made.
 
 use sockdiag_wire::inet_diag::InetAttrs;
 use sockdiag_wire::ipproto::IPPROTO_SCTP;
@@ -17,19 +17,19 @@ use crate::model::{
 };
 
 impl Enricher {
-    /// The socket with the names that are known of its numbers.
+    /// Makes the row of a socket with the names that are known so far.
     #[inline]
     pub(crate) fn row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         if self.plain { self.plain_row(socket) } else { self.full_row(socket) }
     }
 
-    /// The same for a filter, which knows names by which nothing is shown.
+    /// The row that a filter tests: it has names that are not shown, too.
     #[inline(never)]
     pub(crate) fn tested_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         if self.plain { self.plain_row(socket) } else { self.named_row(socket, true) }
     }
 
-    /// With those that every listing has.
+    /// A row with the names that every listing has.
     #[inline]
     fn plain_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         Row {
@@ -52,15 +52,15 @@ impl Enricher {
             && if self.quirks.is_some() { self.association } else { quirks::has_peers(socket) }
     }
 
-    /// With all of them.
-    // Not inlined, nor are the others that say so: a plain row should be small
-    // enough to be inlined itself.
+    /// A row with all names.
+    // Not inlined, like the functions it calls: a plain row should be small enough to be
+    // inlined itself.
     #[inline(never)]
     fn full_row<'a>(&'a self, socket: &'a Socket<'a>) -> Row<'a> {
         self.named_row(socket, !self.numeric)
     }
 
-    /// With names of ports and of netlink protocols if `named`.
+    /// A row with all names; those of ports and of netlink protocols only if `named`.
     fn named_row<'a>(&'a self, socket: &'a Socket<'a>, named: bool) -> Row<'a> {
         let plain = self.plain_row(socket);
         let service = |port| {
@@ -101,12 +101,12 @@ impl Enricher {
     }
 }
 
-/// The path of a socket's cgroup, where it has been looked up.
+/// The path of a socket's cgroup, if it was looked up.
 pub(super) fn path_of_cgroup<'c>(cgroups: Option<&'c Cgroups>, socket: &Socket<'_>) -> Option<&'c [u8]> {
     cgroups?.path(socket.attrs()?.cgroup_id()?)
 }
 
-/// The port of an end; zero, which has no name, if it is none.
+/// The port of an end; 0, which has no name, if the number is no port.
 pub(super) fn port_of(end: Endpoint) -> u16 {
     u16::try_from(end.port).unwrap_or(0)
 }
@@ -119,13 +119,13 @@ pub(crate) fn addresses(socket: &Socket<'_>) -> impl Iterator<Item = Addr> {
         (AF_INET6, addr) => Some(Addr::V6(addr)),
         _ => None,
     });
-    // The lists of an SCTP association.
+    // The address lists of an SCTP association.
     let lists = socket.attrs().map(|attrs| [attrs.locals(), attrs.peers()]);
     let listed = lists.into_iter().flatten().flatten().flatten().map(Addr::from);
     [socket.local.addr, socket.remote.addr].into_iter().chain(keys).chain(listed)
 }
 
-/// Whether its ports are those of services.
+/// Whether the socket's ports can be those of services.
 pub(super) fn has_ports(socket: &Socket<'_>) -> bool {
     matches!(socket.message_kind(), MessageKind::Inet | MessageKind::Smc)
 }

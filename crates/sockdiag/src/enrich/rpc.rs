@@ -1,8 +1,7 @@
-//! Names of RPC services: what rpcbind says which program listens where.
+//! Names of RPC services: rpcbind reports which program listens on which port.
 //!
-//! One `RPCBPROC_DUMP` over rpcbind's local socket.  Without rpcbind, or where
-//! it does not answer in time or in form, there are no such names, and nothing
-//! is said of it.
+//! One `RPCBPROC_DUMP` over rpcbind's local socket.  If rpcbind is missing, too slow or its
+//! reply is malformed, there are no such names, and no notice is given.
 //!
 //! Source: RFC 5531 (calls, record marking), RFC 1833 (rpcbind version 4),
 //! rpc(5) for names of programs.
@@ -20,7 +19,7 @@ use sockdiag_wire::ipproto::{IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP};
 
 const SOCKET: &str = "/run/rpcbind.sock";
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// More than any rpcbind has to say, in bytes.
+/// More bytes than any rpcbind replies with.
 const LONGEST_REPLY: usize = 1 << 20;
 
 const XID: u32 = 0x7373_6469;
@@ -44,7 +43,7 @@ impl RpcNames {
         Self::parse(&reply, &programs)
     }
 
-    /// Reads the reply of a dump, with the names of programs as rpc(5) has them.
+    /// Parses the reply of a dump; `programs` is the text of a file as in rpc(5).
     fn parse(reply: &[u8], programs: &[u8]) -> Self {
         let mut names = Self::default();
         let mut words = Words(reply);
@@ -62,7 +61,7 @@ impl RpcNames {
         self.names.insert((protocol, port), name);
     }
 
-    /// The name of a service; any protocol's with `None`.
+    /// The name of a service; `None` searches all protocols.
     pub(super) fn name(&self, protocol: Option<u16>, port: u16) -> Option<&[u8]> {
         let protocols = [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP]
             .into_iter()
@@ -76,7 +75,7 @@ impl RpcNames {
     }
 }
 
-/// Exchanges one call and its reply with rpcbind; the reply without record marks.
+/// Sends the call to rpcbind and returns its reply without record marks.
 fn dump() -> Option<Vec<u8>> {
     let mut stream = UnixStream::connect(SOCKET).ok()?;
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
@@ -130,8 +129,8 @@ impl<'a> Words<'a> {
         Some(string)
     }
 
-    /// Reads an accepted reply; gives program, protocol and port of the entries
-    /// that listen on every address.
+    /// Parses an accepted reply and passes on program, protocol and port of each entry that
+    /// listens on every address.
     fn entries(&mut self, mut entry: impl FnMut(u32, u16, u16)) -> Option<()> {
         let (xid, kind, status) = (self.word()?, self.word()?, self.word()?);
         // Accepted (0), any verifier, success (0).
@@ -157,8 +156,8 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The port of a universal address that stands for every address, read as the
-/// reference reads it: two numbers, whatever follows them.
+/// The port of a universal address if it is the wildcard.  Like the reference, reads two
+/// numbers and ignores the rest.
 fn port_of(addr: &[u8]) -> Option<u16> {
     let port = addr.strip_prefix(b"::.").or_else(|| addr.strip_prefix(b"0.0.0.0."))?;
     let (high, rest) = scan::integer(port)?;
@@ -166,7 +165,7 @@ fn port_of(addr: &[u8]) -> Option<u16> {
     u16::try_from(high.checked_mul(256)?.checked_add(low)?).ok()
 }
 
-/// The name of a program in a file of the form of rpc(5): `NAME NUMBER ALIAS...`.
+/// The name of a program in a file as in rpc(5): `NAME NUMBER ALIAS...`.
 fn program_name(programs: &[u8], number: u32) -> Option<Vec<u8>> {
     programs.split(|byte| *byte == b'\n').find_map(|line| {
         let line = line.split(|byte| *byte == b'#').next()?;

@@ -1,8 +1,8 @@
 //! Facts about the network namespaces of a question: names and addresses of
 //! interfaces, and the names of the namespaces.
 //!
-//! Lifetime: names and addresses are those of one poll; the netlink sockets by
-//! which they are asked for are kept.
+//! Lifetime: names and addresses live for one poll; the netlink sockets that fetch them are
+//! kept.
 //!
 //! Invariant: namespaces are numbered as the question lists them.
 
@@ -10,35 +10,36 @@ use crate::model::Netns;
 
 use super::interfaces::{Interfaces, Links};
 
-/// The namespaces of a question, one of which rows belong to at present.
+/// The namespaces of a question; one of them is current.
 #[derive(Debug, Default)]
 pub(super) struct Scoped {
     interfaces: Vec<Interfaces>,
-    /// Their facts for rows; empty if there is only our own.
+    /// The namespaces' facts for rows; empty if only our own is listed.
     facts: Vec<Netns>,
-    /// First and last ephemeral port of each, where that was asked for.
+    /// First and last ephemeral port of each namespace, if requested.
     port_ranges: Vec<(u16, u16)>,
     current: u32,
 }
 
 impl Scoped {
-    /// Forgets what was looked up, and what the namespaces were.
+    /// Replaces the namespaces and forgets what was looked up.
     pub(super) fn begin_poll(&mut self, facts: Vec<Netns>, links: Vec<Links>) {
         self.interfaces = links.into_iter().map(Interfaces::new).collect();
         (self.facts, self.current) = (facts, 0);
     }
 
-    /// Sets the ranges of ephemeral ports, in order.
+    /// Sets the ephemeral port ranges, in the order of the namespaces.
     pub(super) fn have_port_ranges(&mut self, port_ranges: Vec<(u16, u16)>) {
         self.port_ranges = port_ranges;
     }
 
-    /// The range of the current namespace.
+    /// The ephemeral port range of the current namespace.
     pub(super) fn port_range(&self) -> Option<(u16, u16)> {
         self.port_ranges.get(self.current as usize).copied()
     }
 
-    /// The ways to ask, in order, which [`Scoped::begin_poll`] wants back.
+    /// The netlink access of each namespace, in order; pass it to [`Scoped::begin_poll`]
+    /// again.
     pub(super) fn take_links(&mut self) -> Vec<Links> {
         std::mem::take(&mut self.interfaces).into_iter().map(Interfaces::into_links).collect()
     }
@@ -55,7 +56,7 @@ impl Scoped {
         self.current
     }
 
-    /// Whether there are several, or one that was named.
+    /// Whether rows report their namespace: there are several, or one was named.
     #[inline]
     pub(super) fn are_told(&self) -> bool {
         !self.facts.is_empty()
@@ -79,7 +80,7 @@ impl Scoped {
         self.interfaces.get(self.current as usize)
     }
 
-    /// The same, to look more up.
+    /// The same, for further look-ups.
     pub(super) fn interfaces_mut(&mut self) -> Option<&mut Interfaces> {
         self.interfaces.get_mut(self.current as usize)
     }

@@ -1,19 +1,18 @@
 //! Names of ports.
 //!
-//! A port of the ephemeral range has no name, since the kernel assigned it.
-//! RPC services come first and may lie inside the range.  With dccp, sctp and
-//! mptcp a service of any protocol will do, unless a table was listed before
-//! that has services of its own (see [`super::Enricher::begin`]); raw sockets
-//! have an IP protocol where others have a port.
+//! A port of the ephemeral range has no name, since the kernel assigned it.  RPC services
+//! are looked up first and may lie inside the range.  For dccp, sctp and mptcp a service of
+//! any protocol is used, unless a table with services of its own was listed before (see
+//! [`super::Enricher::begin`]); a raw socket has an IP protocol in place of the port.
 //!
-//! Source: services(5), protocols(5); ss's order of questions.
+//! Source: services(5), protocols(5); the order of look-ups is that of ss.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
 use super::rpc::RpcNames;
 use crate::sys::names::{protocol_name, service_name};
 
-/// Ports of one protocol: 0 not asked yet, 1 has no name, else 2 + index.
+/// Per port of one protocol: 0 not looked up, 1 has no name, else 2 + index.
 type Known = Vec<u32>;
 
 const UNNAMED: u32 = 1;
@@ -29,7 +28,7 @@ pub(super) struct Services {
     names: Vec<Vec<u8>>,
 }
 
-/// Whose services a table's ports are.
+/// The protocol whose service names a table's ports have.
 #[derive(Clone, Copy)]
 enum Kind {
     Tcp,

@@ -1,4 +1,4 @@
-//! What is looked up for a row, and what is not.
+//! Which look-ups are made for a row, and which are not.
 
 use super::*;
 use crate::model::{Origin, Record, SourceKind, Table};

@@ -5,7 +5,7 @@ use crate::notice::Notice;
 use crate::sys::nss::take_unasked;
 
 impl Enricher {
-    /// Whether anything was worth saying of the rows since the last call.
+    /// Whether there are new notices about rows since the last call.
     pub(crate) fn has_row_notices(&self) -> bool {
         self.bpf_maps.has_notices() || self.cgroups.as_ref().is_some_and(Cgroups::has_notices)
     }

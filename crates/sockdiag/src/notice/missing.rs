@@ -13,25 +13,25 @@ use super::path_of;
 pub enum Missing {
     /// The kernel was built without this option, e.g. `CONFIG_IP_SCTP`.
     Option(&'static str),
-    /// It came with a later kernel, e.g. `Linux 6.8`.
+    /// The table came with a later kernel, e.g. `Linux 6.8`.
     Since(&'static str),
-    /// The kernel lacks it and has no modules that could bring it.
+    /// The kernel lacks the table and cannot load modules.
     NoModules,
-    /// It is a module, and none of that name is installed for this kernel.
+    /// The table needs a module, and none of that name is installed for this kernel.
     NotInstalled {
         /// The module, e.g. `vsock_diag`.
         module: &'static str,
         /// The directory of this kernel's modules, e.g. `/lib/modules/6.1.0`.
         directory: PathBuf,
     },
-    /// It is a module that is not loaded, and the kernel loads none any more.
+    /// The table needs a module that is not loaded, and loading modules is forbidden.
     LoadingIsOff {
         /// The module.
         module: &'static str,
         /// The setting that forbids it, e.g. `kernel.modules_disabled`.
         setting: &'static str,
     },
-    /// It is an installed module that was not loaded, for whatever reason.
+    /// The table needs an installed module that was not loaded, for an unknown reason.
     NotLoaded {
         /// The module.
         module: &'static str,
@@ -48,16 +48,15 @@ pub enum Missing {
     },
 }
 
-/// Why the kernel's iterator over open files, which finds the holders of
-/// sockets, or another program in the kernel is unavailable.
+/// Why a BPF program is unavailable: one that finds the holders of sockets, or another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoIterator {
-    /// Tasks are numbered differently: another pid namespace, or its /proc.
+    /// Our task ids differ: we are in another pid namespace, or /proc is that of another.
     Namespace,
     /// The machine is not a 64-bit little-endian one.
     Target,
-    /// The kernel does not describe its types.
+    /// The kernel does not publish its types (BTF).
     NoTypes,
     /// The kernel's types are not as expected.
     Types {
@@ -68,8 +67,8 @@ pub enum NoIterator {
     Rejected {
         /// The error number.
         errno: i32,
-        /// The end of what the verifier says, in whole lines; empty if it was
-        /// not the verifier that refused.
+        /// The end of the verifier's log, in whole lines; empty if something other than the
+        /// verifier refused.
         log: String,
     },
     /// `CAP_BPF` or `CAP_PERFMON` is missing.
@@ -87,37 +86,36 @@ pub enum NoIterator {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoWalk {
-    /// There is no program for it.
+    /// The program for it is unavailable.
     Program(NoIterator),
-    /// Something is asked that a walk does not tell.
+    /// The question needs a value that a walk does not report.
     Asked(&'static str),
-    /// The sockets are those of another network namespace.
+    /// The sockets are in another network namespace.
     Namespace,
-    /// So many of the first sockets have to be looked up one by one.
+    /// Too many of the first sockets would have to be looked up one by one.
     LookUps {
-        /// These.
+        /// The sockets to look up.
         sockets: usize,
-        /// Of so many.
+        /// The sockets read.
         of: usize,
     },
     /// There are so few sockets that a dump costs less than a program.
     Few {
-        /// So many.
+        /// The number of sockets.
         sockets: u64,
     },
     /// A dump costs less, for this reason.
     Dearer(&'static str),
-    /// Whoever looks at the sockets again needs a cookie of each, which a dump gives it and
-    /// a walk does not.
+    /// Later looks need a cookie for each socket, which a dump assigns and a walk does not.
     NoCookies,
-    /// The kernel says something else of the first sockets than a walk does.
+    /// For the first sockets, the kernel's replies differ from what the walk reports.
     Differs,
-    /// A table changed all the time, or has too many sockets in one place.
+    /// A table kept changing, or has too many sockets in one bucket.
     Table,
 }
 
 impl Missing {
-    /// The whole sentence, for sockets that are called this.
+    /// Writes the whole sentence, about sockets with this title.
     pub(super) fn tell(&self, title: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAllowed { errno } => {
@@ -148,8 +146,8 @@ impl Missing {
 }
 
 impl NoWalk {
-    /// Whether a walk would have been the better way, had it been possible; else a
-    /// dump was chosen.
+    /// Whether a walk would have been better but was impossible; otherwise a dump was
+    /// chosen.
     pub(crate) fn is_refusal(&self) -> bool {
         !matches!(self, Self::Few { .. } | Self::Dearer(_) | Self::NoCookies | Self::Asked(_))
     }

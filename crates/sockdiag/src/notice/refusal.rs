@@ -16,7 +16,7 @@ use super::Notice;
 pub enum Refusal {
     /// A pipe: opening it could wait for ever.
     Fifo,
-    /// A device: opening it could act.
+    /// A device: opening it could have side effects.
     Device,
     /// A socket.
     Socket,
@@ -24,8 +24,7 @@ pub enum Refusal {
     Directory,
     /// A symbolic link, or a path through one.
     Link,
-    /// It lies on another file system than the directory that it belongs to,
-    /// or above that.
+    /// It lies outside the directory that it should be in, or on another file system.
     Outside,
     /// It belongs to another user than expected.
     Owner {
@@ -37,12 +36,12 @@ pub enum Refusal {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The files of one user were too many bytes together.
+    /// The files of one user together are longer than the limit.
     Budget {
         /// The limit in bytes.
         limit: u64,
     },
-    /// It is not the JSON that it should be, or nested too deeply.
+    /// It is not valid JSON, or is nested too deeply.
     NotJson,
     /// A name in it is longer than names are.
     LongName,
@@ -54,7 +53,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The same for all refusals that share a line.
+    /// The kind of the refusal, by which files share a line.
     fn kind(self) -> Self {
         match self {
             Self::Owner { .. } => Self::Owner { uid: 0 },
@@ -84,8 +83,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Files that were not read: of each kind of refusal the first, and how many
-/// more.
+/// Files that were not read: for each kind of refusal the first file, and the number of
+/// others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusals(BTreeMap<Refusal, (Refusal, PathBuf, u64)>);
 
@@ -101,7 +100,7 @@ impl Refusals {
             .or_insert_with(|| (why, path(), 0));
     }
 
-    /// Adds those of another list, whose paths begin at a directory.
+    /// Adds the files of another list, whose paths are relative to `directory`.
     pub(crate) fn join(&mut self, others: Self, directory: &Path) {
         for (kind, (why, path, more)) in others.0 {
             self.0

@@ -1,8 +1,8 @@
-//! Sentences that count, and those that quote bytes.
+//! Tests of sentences that contain numbers or quoted bytes.
 
 use super::*;
 
-/// Sentences that count, and those that quote bytes.
+/// Numbers agree with their nouns, and quoted bytes cannot control a terminal.
 #[test]
 fn sentences_count_right_and_quote_safely() {
     let of = |processes: &[i32]| Unseen { processes: processes.to_vec(), ..Unseen::default() };

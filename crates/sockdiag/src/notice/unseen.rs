@@ -21,8 +21,7 @@ pub struct Unseen {
     pub no_proc: bool,
     /// /proc does not list the processes of others (`hidepid`).
     pub hidden: bool,
-    /// We are in a pid namespace below the first, from which processes outside
-    /// are not seen.
+    /// We are in an inner pid namespace and do not see the processes outside.
     pub inner: bool,
 }
 
@@ -66,22 +65,22 @@ impl fmt::Display for Unseen {
     }
 }
 
-/// Why no process holds a socket, as its inode and its state tell.
+/// Why no process holds a socket, as its inode and state show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Ownerless {
-    /// Closed at both ends; the kernel waits for late segments.
+    /// Closed at both ends; the kernel keeps it for late segments.
     TimeWait,
-    /// A connection whose handshake is not over.
+    /// A connection whose handshake is not complete.
     Handshake,
     /// A connection that waits for its listener to accept it.
     Unaccepted,
-    /// Closed by its process; the kernel sends what is left.
+    /// Closed by its process; the kernel still sends the remaining data.
     Orphan,
-    /// It never had a descriptor: one of the kernel's own.
+    /// A socket of the kernel's own, which never had a descriptor.
     Kernel,
-    /// It has a file that no process has open: one of the kernel's own, or one
-    /// on its way from process to process.
+    /// It has a file that no process has open: a socket of the kernel's own, or one that is
+    /// being passed between processes.
     Unheld,
 }
 
@@ -90,7 +89,7 @@ impl Ownerless {
     pub const ALL: [Self; 6] =
         [Self::TimeWait, Self::Handshake, Self::Unaccepted, Self::Orphan, Self::Kernel, Self::Unheld];
 
-    /// Why so.
+    /// The reason in words.
     fn because(self) -> &'static str {
         match self {
             Self::TimeWait => "in TIME-WAIT: closed at both ends, kept by the kernel for late segments",

@@ -1,8 +1,7 @@
-//! When looks pass over sockets of which nothing changed.
+//! Decides when looks may skip sockets that did not change.
 //!
-//! Invariant: a look passes something over only if what was told before was all taken, and
-//! if no row that is passed over could be let through by the filter that was refused
-//! before, or the other way round.
+//! Invariant: a look skips sockets only if everything reported before was processed, and if
+//! the filter's result for a skipped row cannot change.
 
 use std::sync::Arc;
 
@@ -13,29 +12,30 @@ use crate::model::Window;
 use crate::session::Session;
 use crate::source::{ActiveWalk, Instead, OF_THE_SOCKET, Watched};
 
-/// With fewer sockets dumps cost little.
+/// With fewer sockets than this, dumps are cheap.
 const FEW: usize = 25_000;
-/// From one look that tells of all sockets to the next, in nanoseconds.
+/// The time between two looks that report all sockets, in nanoseconds.
 const CHECK_NS: u64 = 30_000_000_000;
 
-/// Looks that pass over sockets.
+/// State of the looks that skip unchanged sockets.
 #[derive(Debug, Default)]
 pub(super) struct Active {
-    /// What is read of sockets that are passed over, if somebody wants it.
+    /// Which values must be unchanged for a socket to be skipped; `None` turns skipping
+    /// off.
     pub(super) unless: Option<Unless>,
     walk: Option<Arc<ActiveWalk>>,
-    /// The namespace.
+    /// The namespace that is walked.
     netns: u64,
-    /// Whether the walk is asked at this look.
+    /// Whether this look uses the walk.
     is_asked: bool,
-    /// Whether a look was not enough that passes something over.
+    /// Whether a look that skipped sockets was not enough for the sink.
     was_short: bool,
-    /// When a look told of all sockets last.
+    /// When the last look that reported all sockets was made.
     checked_ns: u64,
 }
 
 impl Active {
-    /// What the poll that begins now asks instead of dumps, if it may pass something over.
+    /// The walk to ask in place of dumps in this poll, if sockets may be skipped.
     pub(super) fn plan(
         &mut self,
         session: &Session,
@@ -51,7 +51,7 @@ impl Active {
             && (memory.known.len() >= FEW || session.is_to_walk())
             && memory.latest.is_some()
             && netns == Some(self.netns)
-            // Nor may the time let through what was refused before.
+            // The filter must not depend on time, which could change its result.
             && filter.is_none_or(|needs| needs.minus(OF_THE_SOCKET) == Needs::NONE);
         if !may {
             self.forget();
@@ -81,12 +81,12 @@ impl Active {
         Some(vec![(self.netns, walk)])
     }
 
-    /// Takes what the poll passed over.
+    /// Records which sockets the poll skipped.
     pub(super) fn take(&self, memory: &mut Memory, is_whole: bool) {
         let Some(walk) = self.walk.as_ref().filter(|_| self.is_asked) else { return };
         match walk.take_passage() {
             Some(passage) => memory.take_passage(self.netns, passage),
-            // All sockets were told of by another source.
+            // Another source reported all sockets.
             None => walk.forget(),
         }
         if !is_whole || memory.count.has_holes {
@@ -94,13 +94,13 @@ impl Active {
         }
     }
 
-    /// Whether the sockets that were told of are too few; then the next look tells of all.
+    /// Whether the reported sockets were too few; then the next look reports all.
     pub(super) fn is_short(&mut self, is_enough: bool) -> bool {
         self.was_short = !is_enough;
         self.is_asked && self.was_short
     }
 
-    /// The rest is to follow.
+    /// Makes the same look report the remaining sockets.
     pub(super) fn complete(&self, memory: &mut Memory) {
         memory.passed.completes = true;
         if let Some(walk) = &self.walk {
@@ -108,7 +108,7 @@ impl Active {
         }
     }
 
-    /// What was told is not known to anybody.
+    /// Makes the next walk report all sockets, since the last report was not processed.
     pub(super) fn forget(&self) {
         if let Some(walk) = &self.walk {
             walk.forget();

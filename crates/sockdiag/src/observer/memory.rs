@@ -1,7 +1,7 @@
 //! The observer's memory between looks, and how a look updates it.
 //!
-//! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy
-//! groups, and what did neither is judged last (both in [`ends`]).
+//! Rows come from the poll one by one ([`Memory::live`]), ends from the destroy groups, and
+//! sockets that appeared in neither are judged last (both in [`ends`]).
 //!
 //! Invariant: a socket counts as closed because the kernel reported it, or because its table
 //! was read to the end without it and the kernel does not report closed sockets.
@@ -32,18 +32,18 @@ use crate::session::Test;
 use crate::sink::Sink;
 use crate::source::DumpError;
 
-/// Fields that are watched for changes, at most.
+/// How many fields are watched for changes, at most.
 pub(super) const MOST_WATCHED: usize = 32;
 
-/// Words kept of a socket, at most.
+/// Words kept for a socket, at most.
 const MOST: usize = MOST_WORDS + 1 + Places::WORDS + MOST_WATCHED;
 
-/// Everything that is known of sockets between two looks.
+/// Everything that is remembered about sockets between two looks.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) known: Known,
     slots: Slots,
-    /// The position of the inode, which identifies the processes of an ended socket.
+    /// The position of the inode word, which leads to the processes of an ended socket.
     inode_at: Option<usize>,
     /// The position of a connection's addresses and ports, and the addresses themselves.
     places_at: usize,
@@ -51,41 +51,42 @@ pub(super) struct Memory {
     /// The position of the values of watched fields.
     watched_at: usize,
     pub(super) watched: Vec<Choice>,
-    /// States that are read and not shown.
+    /// States that are read but not shown.
     hidden: StateSet,
     /// States that are shown.
     asked: StateSet,
-    /// Whether a field is read that says how sockets ended.
+    /// Whether a field is read that reports how sockets ended.
     reads_ending: bool,
-    /// Whether idle bound TCP sockets are shown, whose state is that of closed ones.
+    /// Whether idle bound TCP sockets are shown, whose state is the same as that of closed
+    /// sockets.
     shows_bound: bool,
-    /// Inodes of namespaces, by the numbers that entries have.
+    /// Inodes of namespaces, indexed by the number in an entry.
     scopes: Vec<u64>,
-    /// When the sockets of the latest look were read.
+    /// The windows in which the sockets of the latest look were read.
     windows: Vec<Window>,
-    /// The same of the look before, while a look is made.
+    /// `windows` of the previous look, while a look is made.
     earlier: Vec<Window>,
     /// The tables that the latest look read to their end, by namespace.
     complete: Vec<(u64, TableSet)>,
-    /// The same of the look before, while a look is made.
+    /// `complete` of the previous look, while a look is made.
     complete_before: Vec<(u64, TableSet)>,
     /// Namespaces for which the kernel reports closed sockets.
     pub(super) told: Vec<u64>,
     pub(super) tests: Vec<Test>,
-    /// The test that served last, and the number of its namespace.
+    /// The index of the test used last, and the number of its namespace.
     last_test: (usize, u16),
     /// When the latest look was made.
     pub(super) latest: Option<Window>,
     pub(super) count: Counts,
-    /// A text of a watched field.
+    /// Scratch space for the text of a watched field.
     text: Vec<u8>,
     /// The processes of each socket at the previous poll.
     pub(super) holders_before: Option<HoldersBefore>,
     /// The last processes of sockets that no process has open any more.
     orphans: Orphans,
-    /// The only sockets that count, if it is not all.
+    /// The only sockets that are followed; `None` follows all.
     pub(super) stay: Option<Stay>,
-    /// The sockets that were not told of since they did not change.
+    /// The sockets that were not reported because they did not change.
     pub(super) passed: Passed,
 }
 
@@ -98,21 +99,21 @@ pub(super) struct Counts {
     pub(super) changed: u64,
     /// Rows without a cookie.
     pub(super) untracked: u64,
-    /// Messages about ends that the kernel dropped, by namespace, less the sockets
-    /// that were missing instead.
+    /// Messages about ended sockets that the kernel dropped, by namespace, less the missing
+    /// sockets that account for them.
     lost: Vec<(u64, u64)>,
     /// Tables with rows that have no cookie.
     without_cookie: Vec<(u64, Table)>,
-    /// Closed ones that no look saw.
+    /// Closed sockets that no look saw.
     pub(super) brief: u64,
     /// Closed sockets whose processes were not seen, whether shown or not.
     pub(super) unheld: u64,
     pub(super) untested: u64,
-    /// Sockets that were passed over, shown or not.
+    /// Sockets that were skipped, whether shown or not.
     pub(super) passed_over: u64,
-    /// Ended connections that were looked up.
+    /// How many ended connections were looked up.
     look_ups: u32,
-    /// Whether replies are missing, of whichever table.
+    /// Whether replies are missing, from any table.
     pub(super) has_holes: bool,
 }
 
@@ -165,7 +166,7 @@ impl Memory {
         }
     }
 
-    /// A look begins.
+    /// Begins a look.
     pub(super) fn begin(&mut self) {
         let Counts { mut lost, mut without_cookie, .. } = std::mem::take(&mut self.count);
         lost.clear();
@@ -173,7 +174,7 @@ impl Memory {
         self.count = Counts { lost, without_cookie, ..Counts::default() };
     }
 
-    /// The poll begins, after the ends were read.
+    /// Begins the poll, after the ended sockets were read.
     pub(super) fn begin_poll(&mut self) {
         std::mem::swap(&mut self.windows, &mut self.earlier);
         std::mem::swap(&mut self.complete, &mut self.complete_before);
@@ -182,19 +183,19 @@ impl Memory {
         self.passed.begin_poll();
     }
 
-    /// Other tests hold from now on.
+    /// Forgets the test used last: the list of tests was replaced.
     pub(super) fn leave(&mut self) {
         self.last_test = (usize::MAX, 0);
     }
 
-    /// The look came to nothing: what it did not see is known as it was before.
+    /// The look failed: sockets that it did not see keep what was known before.
     pub(super) fn give_up(&mut self) {
         self.complete.clear();
         self.passed.give_up();
         for number in 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX) {
             let Some(entry) = self.known.entry(number).copied() else { break };
             if entry.window == PASSED_OVER && !entry.has(flag::SEEN) {
-                // It is as it was at a look whose windows are kept.
+                // Skipped: its window is that of the earlier look, which is kept.
             } else if !entry.has(flag::SEEN) {
                 self.keep(number, &entry, 0);
             } else if let Some(entry) = self.known.entry_mut(number) {
@@ -203,7 +204,7 @@ impl Memory {
         }
     }
 
-    /// Keeps what was known of a socket that this look did not see.
+    /// Keeps what was known about a socket that this look did not see.
     fn keep(&mut self, number: u32, entry: &Entry, flags: u8) {
         let then = self.passed.window_before(entry, self.known.bucket(number));
         let then = then.or_else(|| self.earlier.get(entry.window as usize).copied());
@@ -214,7 +215,7 @@ impl Memory {
         }
     }
 
-    /// The number of a namespace; `None` if there are more than entries can tell.
+    /// The number of a namespace; `None` if there are more than an entry can hold.
     fn scope(&mut self, netns: u64) -> Option<u16> {
         let at = self.scopes.iter().position(|known| *known == netns).unwrap_or_else(|| {
             self.scopes.push(netns);
@@ -223,7 +224,7 @@ impl Memory {
         u16::try_from(at).ok()
     }
 
-    /// Goes to the filter of a namespace; the number of the namespace.
+    /// Selects the filter of a namespace, and returns the namespace's number.
     #[inline]
     fn enter(&mut self, netns: u64) -> Option<u16> {
         let (at, scope) = self.last_test;
@@ -235,19 +236,19 @@ impl Memory {
         Some(scope)
     }
 
-    /// Whether the filter of the current namespace lets a row through.
+    /// Whether the filter of the current namespace accepts a row.
     fn passes(&self, row: &Row<'_>) -> bool {
         let Some(test) = self.tests.get(self.last_test.0) else { return false };
         test.filter.as_ref().is_none_or(|filter| filter.eval(row, test.context))
     }
 
-    /// Whether the filter of the current namespace asks who holds a socket.
+    /// Whether the filter of the current namespace has conditions on processes.
     fn tests_processes(&self) -> bool {
         let filter = self.tests.get(self.last_test.0).and_then(|test| test.filter.as_ref());
         filter.is_some_and(|filter| filter.field_with(Needs::PROCESSES).is_some())
     }
 
-    /// Whether it is in a state that was asked for.
+    /// Whether the socket is in a state that was asked for.
     fn is_shown(&self, socket: &Socket<'_>) -> bool {
         let is_bound = self.shows_bound
             && socket.state == State::Close as u8
@@ -256,12 +257,12 @@ impl Memory {
         is_bound || socket.origin.kind == SourceKind::Recording || !self.hidden.contains_number(socket.state)
     }
 
-    /// Whether the look before read such a table to its end.
+    /// Whether a look read this table to its end, given the complete tables of that look.
     fn was_complete(&self, of: &[(u64, TableSet)], netns: u64, table: Table) -> bool {
         self.latest.is_some() && of.iter().any(|(at, tables)| *at == netns && tables.contains(table))
     }
 
-    /// The number of the window of rows that were read together.
+    /// The number of a window; rows that were read together share one.
     #[inline]
     fn window(&mut self, window: Option<Window>) -> u32 {
         let Some(window) = window else { return NO_WINDOW };
@@ -271,7 +272,7 @@ impl Memory {
         u32::try_from(self.windows.len() - 1).unwrap_or(NO_WINDOW)
     }
 
-    /// Takes a row of the poll.
+    /// Processes one row of the poll.
     pub(super) fn live<S: FrameSink>(&mut self, row: &Row<'_>, sink: &mut S) -> Result<(), S::Error> {
         let socket = row.socket;
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
@@ -284,7 +285,7 @@ impl Memory {
         }
         let (Some(cookie), Some(scope), false) = (row.cookie(), scope, is_time_wait) else {
             if self.passed.completes {
-                // Those were all told of before.
+                // These rows were all reported earlier in this look.
                 return Ok(());
             }
             if !is_time_wait {
@@ -321,7 +322,8 @@ impl Memory {
         let Some(number) = number else { return Ok(()) };
         let slots = self.slots;
         let had = slots.keep_of(socket, self.known.words_mut(number));
-        // Its process closed it, and the kernel has still to do: it is whose it was.
+        // Its process closed it, but the kernel still keeps it: attribute it to that
+        // process.
         let mut orphan = None;
         if let Some(at) = self.inode_at
             && let Some(word) = self.known.words_mut(number).get_mut(at)
@@ -401,13 +403,14 @@ impl Memory {
         sink.row(seen, &row)
     }
 
-    /// Whether a socket is known; what is left of one in TIME-WAIT is not it.
+    /// Whether a socket is known; a TIME-WAIT socket is not the connection that it remains
+    /// of.
     fn knows(&self, cookie: Option<u64>, scope: Option<u16>, is_time_wait: bool) -> bool {
         let known = cookie.zip(scope).and_then(|(cookie, scope)| self.known.find(cookie, scope));
         known.is_some() && !is_time_wait
     }
 
-    /// From now on only the sockets count that the latest look showed.
+    /// From now on only the sockets of the latest look are followed.
     pub(super) fn set_stay(&mut self) {
         let Some(stay) = &mut self.stay else { return };
         if stay.is_set() {
@@ -420,7 +423,7 @@ impl Memory {
         }
     }
 
-    /// Leaves out of those that are stayed with what has ended.
+    /// Removes ended sockets from those that are followed.
     pub(super) fn prune_stay(&mut self) {
         let Self { stay: Some(stay), scopes, known, .. } = self else { return };
         stay.retain(|netns, cookie| {
@@ -434,7 +437,7 @@ impl Memory {
         Some(Earlier { window: self.latest?, slots, words: nothing, had: slots.wanted() })
     }
 
-    /// Which watched fields say something else than before, a bit each.
+    /// Which watched fields changed, one bit each.
     fn look_at_watched(&mut self, number: u32, row: &Row<'_>, before: &[u32]) -> u32 {
         let mut changed = 0;
         for (at, choice) in self.watched.iter().enumerate() {
@@ -451,9 +454,9 @@ impl Memory {
     }
 }
 
-/// Whether a state is that of a request for a connection, which is no socket yet.  The
-/// kernel does not tell of its end; and where it gives a request its cookie, since we
-/// ask for it, at the moment at which the connection comes to be, that has another one.
+/// Whether a state is that of a connection request, which is not a socket yet.  The kernel
+/// does not report its end.  When we ask for its cookie just as the connection is made, the
+/// kernel may assign one, and the connection then gets another.
 fn is_request(state: u8) -> bool {
     state == State::SynRecv as u8 || state == State::NewSynRecv as u8
 }
@@ -475,7 +478,7 @@ fn hash(text: &[u8]) -> u32 {
     text.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Hands the rows of a poll to the memory.
+/// A sink that passes the rows of a poll to the memory.
 pub(super) struct Look<'l, S: FrameSink> {
     pub(super) memory: &'l mut Memory,
     pub(super) sink: &'l mut S,

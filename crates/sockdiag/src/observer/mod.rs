@@ -1,10 +1,10 @@
-//! Sockets over time: the same question asked again and again, its answers joined.
+//! Sockets over time: repeats a question and joins the results.
 //!
-//! An [`Observer`] makes looks.  Each hands over every socket that was asked for, as
-//! a poll of its [`Session`] does, with a [`Past`](crate::past::Past) in the row: so
-//! fields that need two looks (rates, shares, ages) have values, in filters too.  It
-//! says of each row whether the socket is new, known or changed, and hands over those
-//! that ended since the look before.
+//! An [`Observer`] makes looks.  Each look hands over every socket that was asked for, as a
+//! poll of its [`Session`] does, with a [`Past`](crate::past::Past) in the row: so fields
+//! that need two looks (rates, shares, ages) have values, in filters too.  Each row is
+//! marked as new, known or changed, and sockets that ended since the previous look are
+//! handed over as well.
 //!
 //! ```no_run
 //! use std::convert::Infallible;
@@ -35,20 +35,20 @@
 //! # }
 //! ```
 //!
-//! Namespace and cookie *identify a socket*; no two sockets share them.
-//! *Closed* means that the kernel freed it.  What is left of a connection in TIME-WAIT
-//! has its cookie and is neither open nor new; nor is a request for a connection
-//! (SYN-RECV), which opens when the connection is made.
+//! Namespace and cookie *identify a socket*; no two sockets share them. *Closed* means that
+//! the kernel freed it.  What remains of a connection in TIME-WAIT has its cookie and is
+//! neither open nor new; nor is a connection request (SYN-RECV), which opens when the
+//! connection is made.
 //!
-//! *Ends* of TCP and UDP sockets come from the destroy groups of `sock_diag`, with the
-//! last counters of each; so connections that live between two looks are seen.  Where
-//! the queue overflowed, [`Frame::lost`] has the kernel's own count of what it
-//! dropped.  Where the kernel does not let us listen (some do only with `CAP_NET_ADMIN`),
-//! and of other tables, a socket is closed when its table was read to its end without it;
-//! its last counters are those of the look before.
+//! *Ends* of TCP and UDP sockets come from the destroy groups of `sock_diag`, with the last
+//! counters of each; so connections that live between two looks are seen.  If the receive
+//! queue overflowed, [`Frame::lost`] has the kernel's own count of what it dropped.  If the
+//! kernel does not let us listen (some do only with `CAP_NET_ADMIN`), and for other tables,
+//! a socket is closed when its table was read to its end without it; its last counters are
+//! those of the previous look.
 //!
-//! Invariant: a table that was not read to its end closes nothing, and time is told by
-//! the clock that never jumps.
+//! Invariant: a table that was not read to its end closes no socket, and times come from a
+//! monotonic clock.
 //!
 //! Source: sock_diag(7), linux/sock_diag.h, linux/inet_diag.h.
 
@@ -76,17 +76,17 @@ use memory::{Look, MOST_WATCHED, Memory};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Seen {
-    /// It was not there at the look before, and is now.
+    /// It appeared since the previous look.
     Opened,
-    /// It was there before, or this is the first look, or it is a request for a connection.
+    /// It existed before, or this is the first look, or it is a connection request.
     Known,
-    /// The same, and what is watched of it says something else.
+    /// As `Known`, and a watched value changed.
     Changed(Changes),
-    /// It ended since the look before; the row has its last counters, and gives rates
-    /// for the time between the looks.  The kernel tells neither its state nor its
-    /// owner then, and of one that was aborted no addresses either.
+    /// It ended since the previous look; the row has its last counters, and rates since
+    /// that look.  The kernel then reports neither state nor owner, and for an aborted
+    /// connection no addresses either.
     Closed,
-    /// It is what is left of a connection that was closed, in TIME-WAIT.
+    /// It is the TIME-WAIT remainder of a closed connection.
     TimeWait,
     /// It cannot be followed over time: its source has no cookies.
     Untracked,
@@ -95,9 +95,9 @@ pub enum Seen {
 /// Which parts of a socket changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The number of the state that it was in, if that is another one.
+    /// The number of its previous state, if the state changed.
     pub state_was: Option<u8>,
-    /// Which watched fields say something else, bit *n* standing for number *n*.
+    /// Which watched fields changed; bit *n* stands for field *n*.
     pub fields: u32,
 }
 
@@ -107,41 +107,39 @@ pub struct Changes {
 pub struct Gone {
     /// Its cookie, as its rows had it.
     pub cookie: u64,
-    /// The inode of its namespace; 0 where there is only ours.
+    /// The inode of its namespace; 0 if only our own is read.
     pub netns_inode: u64,
-    /// The number of the state that it was last seen in.
+    /// The number of its last known state.
     pub state: u8,
-    /// Time since it was first seen, in milliseconds.
+    /// The time since it was first seen, in milliseconds.
     pub age_ms: u64,
     /// Whether it opened between two looks.
     pub opening_seen: bool,
 }
 
-/// What must not have changed of a socket for looks to pass over it: see
-/// [`Observer::pass_over`].
+/// Which values must be unchanged for looks to skip a socket: see [`Observer::pass_over`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unless {
-    /// What identifies it, its state, the counters that rates are made of, and what the filter
-    /// reads.
+    /// Its identity, its state, the counters behind rates, and what the filter reads.
     Counters,
-    /// The same, and fields with these needs.
+    /// The same, and the fields with these needs.
     Fields(Needs),
 }
 
-/// Takes what a look brings: first what ended, then the sockets in the order of the
-/// dump, then what is gone.
+/// Receives the results of a look: first the sockets that ended, then those of the dump in
+/// its order, then those that are gone.
 pub trait FrameSink {
     /// Why a row could not be taken.
     type Error;
 
-    /// Takes a socket, which it may not keep.
+    /// Takes a socket; the row is only borrowed.
     ///
     /// # Errors
     /// The error of the sink; the look stops there and returns it.
     fn row(&mut self, seen: Seen, row: &Row<'_>) -> Result<(), Self::Error>;
 
-    /// Takes a socket that is closed, of which there is no row any more.
+    /// Takes a closed socket that has no row.
     ///
     /// # Errors
     /// As [`FrameSink::row`].
@@ -150,19 +148,18 @@ pub trait FrameSink {
         Ok(())
     }
 
-    /// Whether this is enough of a look that passed over what did not change
-    /// ([`Observer::pass_over`]); else the rest of the sockets follows, behind those that
-    /// it told of.
+    /// Whether a look that skipped unchanged sockets ([`Observer::pass_over`]) was enough;
+    /// if not, the remaining sockets follow in the same look.
     fn is_enough(&mut self) -> bool {
         true
     }
 
-    /// Hears something worth saying, as [`Sink::notice`](crate::Sink::notice) does.
+    /// Receives a notice, as [`Sink::notice`](crate::Sink::notice) does.
     fn notice(&mut self, notice: Notice) -> Option<Notice> {
         Some(notice)
     }
 
-    /// Hears that a table could not be read, or not to its end.
+    /// Receives the failure of a table that could not be read, or not to its end.
     fn failure(&mut self, failure: &DumpError) {
         let _ = failure;
     }
@@ -173,55 +170,55 @@ pub trait FrameSink {
 #[must_use]
 #[non_exhaustive]
 pub struct Frame {
-    /// How many looks there were before.
+    /// How many looks were made before.
     pub number: u64,
-    /// When it was made.
+    /// When the look was made.
     pub window: Window,
-    /// When the look before was made.
+    /// When the previous look was made.
     pub before: Option<Window>,
-    /// Sockets that there are and that were asked for.
+    /// Open sockets that match the question.
     pub sockets: u64,
-    /// Those of them that opened since the look before.
+    /// How many of `sockets` opened since the previous look.
     pub opened: u64,
-    /// Those of them of which something changed.
+    /// How many of `sockets` changed.
     pub changed: u64,
-    /// Sockets that ended since the look before and that were handed over.
+    /// Sockets that ended since the previous look and were handed over.
     pub closed: u64,
-    /// TCP and UDP sockets that ended beside those, unseen, since messages of the
-    /// kernel were dropped.  Whether they would have passed the filter is not known.
+    /// TCP and UDP sockets that ended without being handed over, since the kernel dropped
+    /// the messages.  Whether they would have passed the filter is unknown.
     pub lost: u64,
-    /// Those of the closed ones that opened since the look before, too, so that no look
-    /// saw them; they are not among `opened`.
+    /// How many of `closed` also opened since the previous look, so that no look saw them;
+    /// they are not counted in `opened`.
     pub brief: u64,
-    /// Those of the closed ones whose processes are not known, since no look saw them:
-    /// where processes are asked for.
+    /// If processes are asked for: how many of `closed` have unknown processes, since no
+    /// look saw them.
     pub unheld: u64,
-    /// Sockets that were not handed over for the same reason: the filter has a
+    /// Sockets that were not handed over for the same reason, when the filter has a
     /// condition on processes.
     pub untested: u64,
     /// Sockets that cannot be followed over time.
     pub untracked: u64,
-    /// Whether TCP sockets were looked up one by one, instead of being searched for in
-    /// a dump of all of them: see [`Observer::stay`].
+    /// Whether TCP sockets were looked up one by one instead of being picked from a dump of
+    /// all: see [`Observer::stay`].
     pub looked_up: bool,
-    /// Sockets that were not handed over, since nothing changed of them since the look
-    /// before: see [`Observer::pass_over`].  Those of them that were asked for are
-    /// among `sockets`.
+    /// Sockets that were not handed over because they did not change since the previous
+    /// look: see [`Observer::pass_over`].  Those that match the question are counted in
+    /// `sockets`.
     pub passed_over: u64,
-    /// Whether the look told of all sockets to see whether any of them would have been passed
-    /// over although it had changed.
+    /// Whether the look reported all sockets to check whether any changed socket would have
+    /// been skipped.
     pub checked: bool,
-    /// How many would have been: none, unless there is a mistake in this library.
+    /// How many would have been: always 0, unless this library has a bug.
     pub missed: u64,
     /// As [`Outcome::notices`](crate::Outcome::notices).
     pub notices: Vec<Notice>,
-    /// How many more there were than are kept.
+    /// How many more notices there were than are kept.
     pub more_notices: u64,
     /// Tables that could not be read, or not to their end.
     pub failures: Vec<DumpError>,
 }
 
-/// A question that is asked again and again, its answers joined: see the module.
+/// A question that is asked repeatedly, with joined results: see the module.
 #[derive(Debug)]
 pub struct Observer {
     session: Session,
@@ -232,21 +229,20 @@ pub struct Observer {
     early: Vec<Notice>,
     /// Whether the notice about rows without cookies was given.
     said_untracked: bool,
-    /// Looks that pass over what did not change.
+    /// State of the looks that skip unchanged sockets.
     active: active::Active,
 }
 
 impl Observer {
-    /// Looks at what a session asks for.  Rows come in the order of the dump: what the
-    /// session was told of order and limit is for who shows them, since every socket
-    /// has to be seen.  From now on the ends of sockets are listened to.
+    /// Observes the sockets that a session asks for.  Rows come in the order of the dump: a
+    /// sort order or limit of the session is left to the caller, since every socket has to
+    /// be seen.  From now on closed sockets are recorded.
     pub fn new(session: Session) -> Self {
         Self::of(session, Vec::new())
     }
 
-    /// The same, and says of a socket that it changed where one of these fields does,
-    /// of which the first 32 count.  The session has to have been told that they are
-    /// read.
+    /// The same, and marks a socket as changed if one of these fields changed; only the
+    /// first 32 are watched.  The session's question must already read these fields.
     pub fn watching(session: Session, mut fields: Vec<Choice>) -> Self {
         fields.truncate(MOST_WATCHED);
         Self::of(session, fields)
@@ -269,18 +265,18 @@ impl Observer {
         }
     }
 
-    /// From the next look on, stays with the sockets that it shows: what opens later
-    /// is not looked for.  If they are few, they are then looked up one by one, which
-    /// costs nothing for all the others that there are; both ways tell the same, and
-    /// which is cheaper is measured.
+    /// From the next look on, follows only the sockets that it shows: sockets that open
+    /// later are ignored.  If the followed sockets are few, they are looked up one by one,
+    /// whose cost does not depend on all other sockets; the result is the same, and the
+    /// cheaper way is measured.
     pub fn stay(&mut self) {
         self.memory.stay = Some(stay::Stay::default());
     }
 
     /// From the next look on, asks another session about the same sockets, such as one that
-    /// reads more fields.  What is known of them stays: when each was first seen, and the
-    /// counters that both sessions read, so that only rates of other counters have to wait
-    /// for two looks.
+    /// reads more fields.  What is known is kept: when each was first seen, and the
+    /// counters that both sessions read, so that only rates of new counters need two more
+    /// looks.
     pub fn ask(&mut self, mut session: Session) {
         let (tables, asked) = (session.tables(), session.states());
         let hidden = session.observe();
@@ -295,18 +291,18 @@ impl Observer {
         self.active = active::Active::default();
     }
 
-    /// The next looks may pass over TCP sockets of which nothing changed since the look before,
-    /// apart from the times since something happened.  No row is handed over for those;
-    /// [`Frame::passed_over`] has their number.  With very many sockets of which few are used
-    /// a look costs a fraction then.
+    /// Lets the next looks skip TCP sockets that did not change since the previous look,
+    /// apart from the times since an event.  Skipped sockets get no row;
+    /// [`Frame::passed_over`] counts them.  If only few of very many sockets are active,
+    /// such a look costs a fraction.
     ///
-    /// That is for whoever needs no row of such a socket, or asks for the rest when it turns
-    /// out to be needed ([`FrameSink::is_enough`]).  It is ignored where the filter may let a
-    /// socket through or refuse it although nothing changed: where it reads a time since, a
-    /// rate or a process; and where the kernel does not let its tables be walked.
+    /// For callers that need no row of an unchanged socket, or ask for the rest when they
+    /// do ([`FrameSink::is_enough`]).  Ignored if the filter's result can change while the
+    /// socket does not (it reads a time since an event, a rate or a process), or if the
+    /// kernel's tables cannot be walked.
     ///
-    /// Every half minute all sockets are handed over for a check ([`Frame::missed`]).  Those
-    /// that are bound and neither listen nor connect are found only then.
+    /// Every half minute all sockets are handed over as a check ([`Frame::missed`]).
+    /// Sockets that are bound but neither listen nor connect are found only then.
     pub fn pass_over(&mut self, unless: Option<Unless>) {
         self.active.unless = unless;
     }
@@ -316,11 +312,11 @@ impl Observer {
         self.session.counters()
     }
 
-    /// Looks once more, and hands over what there is.
+    /// Makes a look, and hands over its results.
     ///
     /// # Errors
-    /// As [`Session::poll`]: with the sink's first error, or if the question cannot be
-    /// asked any more.  The next look joins the last one that was whole.
+    /// As [`Session::poll`]: the sink's first error, or if the question cannot be asked any
+    /// more.  The next look is compared with the last complete one.
     pub fn look<S: FrameSink>(&mut self, sink: &mut S) -> Result<Frame, PollError<S::Error>> {
         let begin = clock::since(clock::now_ns());
         let Self { session, memory, active, .. } = self;
@@ -329,7 +325,7 @@ impl Observer {
             notices.extend(sink.notice(notice));
         }
         memory.begin();
-        // Those that ended come first: their holders are those that the last poll found.
+        // Ended sockets come first: their holders are known from the previous poll.
         session.tests(&mut memory.tests);
         memory.leave();
         let mut result = Ok(());
@@ -433,8 +429,8 @@ impl Observer {
         })
     }
 
-    /// Descriptors that become readable when a socket ends, one for each namespace in
-    /// which the kernel tells; a look reads what there is.
+    /// Descriptors that become readable when a socket ends, one for each namespace in which
+    /// the kernel reports that; a look reads the reports.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.session.ends_descriptors()
     }
@@ -444,7 +440,7 @@ impl Observer {
         self.session.needs()
     }
 
-    /// Whether the next looks look for the holders of sockets, as
+    /// Whether the next looks search for the holders of sockets, as
     /// [`Session::look_for_holders`].
     pub fn look_for_holders(&mut self, look: bool) {
         self.session.look_for_holders(look);
@@ -455,7 +451,7 @@ impl Observer {
         self.memory.known.len()
     }
 
-    /// Bytes of memory that the sockets remembered take.
+    /// How much memory the remembered sockets take, in bytes.
     pub fn memory(&self) -> usize {
         self.memory.known.bytes()
     }

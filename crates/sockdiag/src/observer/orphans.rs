@@ -1,9 +1,9 @@
-//! Holders of sockets that their process has closed.
+//! Remembers the holders of sockets that their processes have closed.
 //!
 //! The kernel keeps a connection alive after its process closed it, and reports its end
-//! without an owner.  Both are attributed to the process that had it open last.
+//! without an owner.  Such a connection is attributed to the process that had it open last.
 //!
-//! Invariant: no more than [`MOST_ORPHANS`] are remembered.
+//! Invariant: at most [`MOST_ORPHANS`] sockets are remembered.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::enrich::HoldersBefore;
 use crate::model::{Holder, HolderCache};
 
-/// The holders that sockets had until their process closed them.
+/// The last holders of sockets that were closed by them.
 #[derive(Debug, Default)]
 pub(super) struct Orphans(HashMap<u32, Arc<Held>>);
 
@@ -19,11 +19,11 @@ pub(super) struct Orphans(HashMap<u32, Arc<Held>>);
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<(Box<[u8]>, [i32; 3])>);
 
-/// Orphans that are remembered; when there are more, all are forgotten.
+/// How many sockets are remembered; when there are more, all are forgotten.
 const MOST_ORPHANS: usize = 1 << 16;
 
 impl Orphans {
-    /// The holders of a socket when it was held last.
+    /// The last known holders of a socket.
     pub(super) fn of(&mut self, inode: u32, before: &HoldersBefore) -> Arc<Held> {
         if self.0.len() >= MOST_ORPHANS {
             self.0.clear();
@@ -38,7 +38,7 @@ impl Orphans {
         Arc::clone(held)
     }
 
-    /// The same, which are then forgotten.
+    /// Removes and returns them.
     pub(super) fn take(&mut self, inode: u32) -> Option<Arc<Held>> {
         if self.0.is_empty() { None } else { self.0.remove(&inode) }
     }

@@ -1,11 +1,11 @@
-//! Looks at the same sockets only: which they are, and how they are asked for.
+//! Follows a fixed set of sockets: which they are, and how they are asked for.
 //!
-//! Few sockets are looked up one by one, many are found by a dump of all: whichever
-//! took less processor time when both were tried last.  They are tried again now and
-//! then, since tables grow and shrink.
+//! Few sockets are looked up one by one; many are picked from a dump of all.  The method
+//! that took less CPU time when both were last tried is used; they are compared again now
+//! and then, since tables grow and shrink.
 //!
-//! Invariant: what is looked up is told as a dump would tell it; where one of the
-//! sockets is not found, a dump tells of all.
+//! Invariant: a look-up reports the same as a dump; if one of the sockets is not found, a
+//! dump of all follows.
 
 #![allow(clippy::cast_precision_loss, reason = "nanoseconds of a look and a number of sockets are small")]
 
@@ -14,30 +14,30 @@ use std::sync::Arc;
 use crate::model::Socket;
 use crate::source::{Identity, Instead, LookUps};
 
-/// Looks after which the way is tried that was not chosen, at first and at last.
+/// After how many looks the other method is tried, at first and at most.
 const FIRST_TRIAL: u32 = 8;
 const LAST_TRIAL: u32 = 1024;
 
-/// Sockets to stay with.
+/// The sockets to follow.
 #[derive(Debug, Default)]
 pub(super) struct Stay {
-    /// The number of the namespace, and who it is; those that cannot be looked up are
-    /// not here.
+    /// The inode of the namespace and the identity of each socket; sockets that cannot be
+    /// looked up are missing here.
     members: Vec<(u64, Identity)>,
-    /// Whether the sockets are known; until then all are taken in.
+    /// Whether the set is fixed; until then every socket is added.
     is_set: bool,
-    /// Whether one of them cannot be looked up.
+    /// Whether one of the sockets cannot be looked up.
     has_others: bool,
     costs: Costs,
 }
 
 impl Stay {
-    /// Whether no further socket is taken in.
+    /// Whether the set is fixed.
     pub(super) fn is_set(&self) -> bool {
         self.is_set
     }
 
-    /// Takes a socket in.
+    /// Adds a socket.
     pub(super) fn add(&mut self, netns: u64, socket: &Socket<'_>) {
         match Identity::of(socket) {
             Some(identity) => self.members.push((netns, identity)),
@@ -45,12 +45,12 @@ impl Stay {
         }
     }
 
-    /// From now on no further socket is taken in.
+    /// Fixes the set.
     pub(super) fn set(&mut self) {
         self.is_set = true;
     }
 
-    /// Leaves out the sockets that ended.
+    /// Removes the sockets that ended.
     pub(super) fn retain(&mut self, mut is_known: impl FnMut(u64, u64) -> bool) {
         self.members.retain(|(netns, identity)| is_known(*netns, identity.cookie()));
     }
@@ -58,7 +58,7 @@ impl Stay {
     /// The look-ups to make instead of dumps; none if a dump is cheaper.
     pub(super) fn look_ups(&mut self, visited: &[u64]) -> Vec<(u64, Arc<LookUps>)> {
         if !self.is_set {
-            // A look that came to nothing took some in.
+            // A failed look added some sockets.
             self.members.clear();
             self.has_others = false;
         }
@@ -69,24 +69,24 @@ impl Stay {
             let members = self.members.iter().filter(|(at, _)| *at == netns);
             members.map(|(_, identity)| *identity).collect::<Vec<_>>()
         };
-        // If none is left, nothing is queried.
+        // If no socket of a namespace is left, its list is empty and nothing is queried.
         visited.iter().map(|netns| (*netns, Arc::new(LookUps::new(of(*netns))))).collect()
     }
 
-    /// Learns what a look took.
+    /// Learns the cost of a look; returns whether all look-ups succeeded.
     pub(super) fn learn(&mut self, asked: &[(u64, Arc<LookUps>)], cpu_ns: u64) -> bool {
         let found = !asked.is_empty() && asked.iter().all(|(_, look_ups)| look_ups.found());
         match (asked.is_empty(), found) {
             (true, _) => self.costs.dumped(cpu_ns),
             (_, true) => self.costs.looked_up(self.members.len(), cpu_ns),
-            // Both were done: it was not worth it.
+            // The look made both, so look-ups did not pay.
             (_, false) => self.costs.missed(),
         }
         found
     }
 }
 
-/// The same for a session.
+/// The same look-ups, in the form that a session takes.
 pub(super) fn instead(asked: &[(u64, Arc<LookUps>)]) -> Vec<(u64, Arc<dyn Instead>)> {
     let each = asked.iter().map(|(netns, look_ups)| {
         let look_ups: Arc<dyn Instead> = look_ups.clone();
@@ -102,7 +102,7 @@ struct Costs {
     dump: Option<f64>,
     /// The cost of looking up one socket.
     each: Option<f64>,
-    /// Looks since the way that was not chosen was tried, and after how many it is.
+    /// Looks since the other method was tried, and after how many it is tried again.
     since: u32,
     trial: u32,
 }
@@ -117,7 +117,7 @@ impl Costs {
     /// Whether this number of sockets should be looked up rather than dumped.
     fn looks_up(&mut self, number: usize) -> bool {
         let (Some(dump), Some(each)) = (self.dump, self.each) else {
-            // The way that is not known is tried.
+            // Try the method whose cost is unknown.
             return self.dump.is_some();
         };
         let is_cheaper = each * number as f64 <= dump;
@@ -138,14 +138,14 @@ impl Costs {
         self.each = Some(mean(self.each, cpu_ns as f64 / number.max(1) as f64));
     }
 
-    /// A socket was not found: the next looks are dumps.
+    /// A socket was not found: the next looks use dumps.
     fn missed(&mut self) {
         self.each = Some(f64::INFINITY);
         self.since = 0;
     }
 }
 
-/// A mean in which what was last counts most.
+/// A moving average in which the latest value has half the weight.
 fn mean(before: Option<f64>, now: f64) -> f64 {
     match before.filter(|before| before.is_finite()) {
         Some(before) => before.mul_add(0.5, now * 0.5),
@@ -157,7 +157,7 @@ fn mean(before: Option<f64>, now: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// The ways of so many looks, in which a dump and a look-up take so long.
+    /// The methods chosen in `looks` looks, with these costs of a dump and of one look-up.
     fn ways(costs: &mut Costs, looks: u32, number: usize, dump: u64, each: u64) -> Vec<bool> {
         let look = |_| {
             let looks_up = costs.looks_up(number);
@@ -186,7 +186,7 @@ mod tests {
     fn the_choice_follows_the_table() {
         let mut costs = Costs::default();
         assert!(ways(&mut costs, 20, 10, 100_000, 3_000).ends_with(&[true]));
-        // The table has become small.
+        // The table has shrunk, so a dump is cheap.
         assert!(ways(&mut costs, 100, 10, 5_000, 3_000).ends_with(&[false; 20]));
     }
 

@@ -1,11 +1,11 @@
 //! The memory of each socket from one look to the next.
 //!
-//! A socket takes an entry of 24 bytes, four to nine bytes of the index and the
-//! words of the counters that somebody reads: under 100 bytes with all of them.
-//! Memory grows by a thirty-second at a time and is kept, so that looks at the same
-//! number of sockets allocate nothing.
+//! A socket takes an entry of 24 bytes, four to nine bytes of the index, and the words of
+//! the counters that are read: under 100 bytes with all counters.  The memory grows by a
+//! thirty-second at a time and is kept, so that looks at the same number of sockets
+//! allocate nothing.
 //!
-//! Invariant: a socket is found by its cookie and its namespace, and stands once.
+//! Invariant: each socket has one entry, found by its cookie and its namespace.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -16,25 +16,25 @@
 use crate::past::CounterSet;
 use crate::source::NO_BUCKET;
 
-/// An index entry that leads nowhere.
+/// A free index slot.
 const EMPTY: u32 = u32::MAX;
 
 /// Bits of [`Entry::flags`].
 pub(super) mod flag {
-    /// Seen in the present look.
+    /// The current look saw it.
     pub(crate) const SEEN: u8 = 1;
-    /// It opened after a look that was complete.
+    /// It opened after a look that read its table completely.
     pub(crate) const OPENING_SEEN: u8 = 2;
-    /// It was missing from the last look, and its end was not reported.
+    /// It was missing from the last look, and its end was not reported yet.
     pub(crate) const MISSED: u8 = 4;
-    /// It passed the filter when it was seen last.
+    /// It passed the filter when it was last seen.
     pub(crate) const MATCHED: u8 = 8;
     /// It passed the filter at some look.
     pub(crate) const SHOWN: u8 = 16;
-    /// It was counted as closed because it was missing while messages about closed
-    /// sockets were lost; the message about it may still come.
+    /// It was counted as closed because it was missing while reports were lost; its report
+    /// may still come.
     pub(crate) const INFERRED: u8 = 32;
-    /// It made its connection.
+    /// It initiated its connection.
     pub(crate) const CONNECTED: u8 = 64;
     /// It accepted its connection.
     pub(crate) const ACCEPTED: u8 = 128;
@@ -45,22 +45,22 @@ const COUNTERS: u16 = 0x0fff;
 
 /// No window: the socket came from a source without a clock.
 pub(super) const NO_WINDOW: u32 = u32::MAX;
-/// The window is that in which its bucket was read and passed over.
+/// The window is the one in which its bucket was read and skipped.
 pub(super) const PASSED_OVER: u32 = u32::MAX - 1;
 
-/// A socket.
+/// What is kept for each socket, besides its words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     /// Its cookie.
     pub(super) cookie: u64,
-    /// Milliseconds since boot at which it was first seen: the low 32 bits.
+    /// When it was first seen, in milliseconds since boot: the low 32 bits.
     first_low: u32,
-    /// The number of the window in which it was read, of the latest look.
+    /// The number of the window in which it was last read.
     pub(super) window: u32,
     /// The number of its namespace.
     pub(super) scope: u16,
-    /// Which counters it had, below [`COUNTERS`]; above, the second in which it was
-    /// first missed, in a count to 16.
+    /// Which counters it had, in the bits of [`COUNTERS`]; above them, the second in which
+    /// it was first missed, modulo 16.
     had: u16,
     /// The number of its table.
     pub(super) table: u8,
@@ -72,7 +72,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// A socket that is seen for the first time, at this moment.
+    /// A socket that is first seen at this time.
     pub(super) fn new(cookie: u64, scope: u16, now_ns: u64) -> Self {
         let ms = now_ns / 1_000_000;
         Self {
@@ -97,12 +97,12 @@ impl Entry {
         self.had = self.had & !COUNTERS | had.bits() as u16 & COUNTERS;
     }
 
-    /// It is missed in this second.
+    /// Records that it was first missed in this second.
     pub(super) fn miss(&mut self, second: u64) {
         self.had = self.had & COUNTERS | (second as u16) << 12;
     }
 
-    /// Seconds since it was missed, less 16 where that is 16 or more.
+    /// Seconds since it was missed, modulo 16.
     pub(super) fn missed_for(&self, second: u64) -> u16 {
         (second as u16).wrapping_sub(self.had >> 12) & 15
     }
@@ -125,16 +125,16 @@ impl Entry {
     }
 }
 
-/// Every socket that is known.
+/// All known sockets.
 #[derive(Debug)]
 pub(super) struct Known {
     entries: Vec<Entry>,
     /// A fixed number of words for each entry.
     words: Vec<u32>,
     each: usize,
-    /// Numbers of entries, by hash; a power of two of them.
+    /// Indices of entries, by hash; the length is a power of two.
     index: Vec<u32>,
-    /// The bucket of each, where walks tell of them.
+    /// The bucket of each entry, if walks report buckets.
     buckets: Option<Vec<u32>>,
 }
 
@@ -148,7 +148,7 @@ impl Known {
         self.entries.len()
     }
 
-    /// Bytes of memory that are in use for all of them.
+    /// The memory that all entries use, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let entries = self.entries.capacity() * size_of::<Entry>();
         let buckets = self.buckets.as_ref().map_or(0, Vec::capacity);
@@ -156,7 +156,7 @@ impl Known {
     }
 
     fn place(&self, cookie: u64, scope: u16) -> usize {
-        // Fibonacci hashing: cookies are numbered one after the other.
+        // Fibonacci hashing: cookies are consecutive numbers.
         let hash = (cookie ^ u64::from(scope) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (hash >> 32) as usize & (self.index.len() - 1)
     }
@@ -174,12 +174,12 @@ impl Known {
         }
     }
 
-    /// The number of a socket, until one is removed.
+    /// The number of a socket; it is valid until an entry is removed.
     pub(super) fn find(&self, cookie: u64, scope: u16) -> Option<u32> {
         self.probe(cookie, scope).1
     }
 
-    /// Takes a socket in that is not known; its number, or `None` if there are too
+    /// Adds a socket that is not known; returns its number, or `None` if there are too
     /// many.
     pub(super) fn insert(&mut self, entry: Entry) -> Option<u32> {
         let number = u32::try_from(self.entries.len()).ok().filter(|number| *number < EMPTY)?;
@@ -206,13 +206,13 @@ impl Known {
         Some(number)
     }
 
-    /// The bucket that a walk found a socket in.
+    /// The bucket in which a walk found a socket.
     pub(super) fn bucket(&self, number: u32) -> u32 {
         let bucket = self.buckets.as_ref().and_then(|buckets| buckets.get(number as usize));
         bucket.copied().unwrap_or(NO_BUCKET)
     }
 
-    /// Keeps which bucket a walk found a socket in.
+    /// Records the bucket in which a walk found a socket.
     pub(super) fn set_bucket(&mut self, number: u32, bucket: u32) {
         let Self { buckets, entries, .. } = self;
         let buckets = buckets.get_or_insert_with(|| {
@@ -228,7 +228,7 @@ impl Known {
 
     fn grow_index(&mut self) {
         let places = self.index.len() * 2;
-        // The old one is freed first: there is never memory for both.
+        // Free the old index first, so that both never take memory at once.
         self.index = Vec::new();
         self.index = vec![EMPTY; places];
         for number in 0..self.entries.len() {
@@ -243,7 +243,7 @@ impl Known {
         }
     }
 
-    /// Forgets a socket; the last one gets its number.
+    /// Forgets a socket; the last entry moves to its number.
     pub(super) fn remove(&mut self, number: u32) {
         let Some(entry) = self.entries.get(number as usize).copied() else { return };
         let (at, _) = self.probe(entry.cookie, entry.scope);
@@ -266,8 +266,8 @@ impl Known {
         }
     }
 
-    /// Frees a place of the index, and moves up what was put behind it because it
-    /// was taken.
+    /// Frees an index slot, and moves up entries that were placed further on because the
+    /// slot was taken.
     fn close_gap(&mut self, mut gap: usize) {
         let mask = self.index.len() - 1;
         let mut at = gap;
@@ -276,7 +276,7 @@ impl Known {
             let number = self.index.get(at).copied().unwrap_or(EMPTY);
             let Some(entry) = self.entries.get(number as usize) else { break };
             let home = self.place(entry.cookie, entry.scope);
-            // It may stand in the gap if that lies between its home and its place.
+            // An entry may move if the gap lies between its home slot and its present slot.
             if at.wrapping_sub(home) & mask >= at.wrapping_sub(gap) & mask {
                 self.index.swap(gap, at);
                 gap = at;
@@ -295,7 +295,7 @@ impl Known {
         self.entries.get_mut(number as usize)
     }
 
-    /// The words that are kept of a socket.
+    /// The words that are kept for a socket.
     pub(super) fn words(&self, number: u32) -> &[u32] {
         let from = number as usize * self.each;
         self.words.get(from..from + self.each).unwrap_or_default()
@@ -344,7 +344,7 @@ mod tests {
         assert!(model.keys().all(|(cookie, scope)| known.find(*cookie, *scope).is_none()));
     }
 
-    /// Cookies come in runs, one for each processor.
+    /// Cookies come in runs of consecutive numbers, one run for each processor.
     #[test]
     fn a_socket_takes_less_than_a_hundred_bytes() {
         for (words, most) in [(6, 60_u32), (16, 100)] {

@@ -1,5 +1,5 @@
-//! Looks at crafted sockets: what is opened, closed and changed, and which rates
-//! there are, without a kernel.
+//! Looks at made-up sockets without a kernel: which are opened, closed and changed, and
+//! with which rates.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -19,7 +19,7 @@ use crate::{Sockets, Value};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A socket: cookie, state, segments and bytes sent.
+/// A made-up socket: cookie, state, segments and bytes sent.
 #[derive(Clone, Copy)]
 struct Made {
     cookie: u64,
@@ -38,7 +38,7 @@ impl Made {
         let mut bytes = vec![0; 72];
         bytes[..4].copy_from_slice(&[2, self.state, self.timer, 0]);
         bytes[4..6].copy_from_slice(&(self.cookie as u16).to_be_bytes());
-        // The other end's port.
+        // The remote port.
         bytes[7] = 80;
         bytes[44..52].copy_from_slice(&self.cookie.to_ne_bytes());
         if self.timer != 3 {
@@ -51,7 +51,7 @@ impl Made {
     }
 }
 
-/// What a look said of a socket: by its cookie, with both rates.
+/// What a look reported about a socket: cookie, kind, and both rates.
 type Said = (u64, &'static str, Option<f64>, Option<f64>);
 
 #[derive(Default)]
@@ -85,13 +85,13 @@ impl FrameSink for Heard {
     }
 }
 
-/// An observer of which the test is the kernel.
+/// An observer for which the test plays the kernel.
 struct World {
     memory: Memory,
     session: Session,
     at: u64,
     course: Course,
-    /// The machine's clock in the next look.
+    /// By how much the clock advances before the next look.
     step: u64,
 }
 
@@ -115,7 +115,7 @@ impl World {
         Record { origin: Origin { window, ..Origin::of(Table::Tcp, kind) }, bytes: made }
     }
 
-    /// A look: what ended and how many ends were lost, then what there is.
+    /// Makes a look: sockets that ended, the number of lost reports, then the open sockets.
     fn look(&mut self, ended: &[Made], lost: u32, there: &[Made]) -> Result<Vec<Said>, &'static str> {
         self.look_with(ended, lost, there, None)
     }
@@ -178,7 +178,7 @@ fn rates_begin_with_the_second_look_and_with_an_opening() {
     let Ok([known, new]) = said.as_deref() else { panic!("{said:?}") };
     assert_eq!(*known, (1, "known", Some(250.0), Some(4000.0)));
     assert_eq!((new.0, new.1), (opened.0, opened.1));
-    // It was not there some time in the look before, which took 20 ms.
+    // It may have opened at any time during the previous look, which took 20 ms.
     assert!(new.2.is_some_and(|rate| (rate - 50.0).abs() <= 2.0), "{new:?}");
     assert_eq!(world.memory.known.len(), 2);
 }
@@ -187,7 +187,8 @@ fn rates_begin_with_the_second_look_and_with_an_opening() {
 fn counters_wrap_and_start_anew() {
     let mut world = World::new(&[]);
     let _ = world.look(&[], 0, &[made(1, u32::MAX - 9, 1 << 40), made(2, 5000, 1 << 40)]);
-    // One wrapped, the other was disconnected and is used by another connection.
+    // The counter of the first wrapped; the second was disconnected and then connected
+    // again.
     let said = world.look(&[], 0, &[made(1, 90, (1 << 40) + 7), made(2, 30, 1000)]);
     assert_eq!(said, Ok(vec![(1, "known", Some(100.0), Some(7.0)), (2, "known", None, None)]));
     let said = world.look(&[], 0, &[made(1, 90, (1 << 40) + 7), made(2, 130, 3000)]);
@@ -196,7 +197,7 @@ fn counters_wrap_and_start_anew() {
     world.step = 3600 * SECOND;
     let said = world.look(&[], 0, &[made(1, 3690, (1 << 40) + 7), made(2, 130, 3000)]);
     assert_eq!(said, Ok(vec![(1, "known", Some(1.0), Some(0.0)), (2, "known", Some(0.0), Some(0.0))]));
-    // And the clock stands still.
+    // The clock stands still: no rates.
     world.step = 0;
     let said = world.look(&[], 0, &[made(1, 3691, (1 << 40) + 8), made(2, 131, 3001)]);
     assert_eq!(said, Ok(vec![(1, "known", None, None), (2, "known", None, None)]));
@@ -210,14 +211,14 @@ fn an_end_has_the_last_counters() {
     let said = world.look(&[made(1, 40, 9000), made(3, 7, 300)], 0, &[made(2, 10, 1000)]);
     let Ok([first, second, third]) = said.as_deref() else { panic!("{said:?}") };
     assert_eq!((first.0, first.1, second.1, third.1), (1, "closed", "known", "closed"));
-    // From the dump of the look before to the begin of this one.
+    // From the dump of the previous look to the beginning of this one.
     assert!(first.3.is_some_and(|rate| (rate - 8081.0).abs() < 1.0), "{first:?}");
     assert!(third.3.is_some_and(|rate| (rate - 303.0).abs() < 1.0), "it was nothing before: {third:?}");
     assert_eq!(world.names(&[], 0, &[made(2, 10, 1000)]), [(2, "known")]);
     assert_eq!((world.memory.count.closed, world.memory.known.len()), (0, 1));
 }
 
-/// The kernel tells of ends, so one that is missing is only not asked for any more.
+/// If the kernel reports ends, a socket that is missing without a report no longer matches.
 #[test]
 fn what_is_missing_is_closed_where_nobody_tells_of_ends() {
     let (both, one) = ([made(1, 1, 1), made(2, 1, 1)], [made(2, 1, 1)]);
@@ -233,22 +234,22 @@ fn what_is_missing_is_closed_where_nobody_tells_of_ends() {
         assert_eq!(told.names(&[], 0, &one), [(2, "known")]);
     }
     assert_eq!((told.memory.known.len(), told.memory.count.closed), (1, 0), "it was forgotten");
-    // It comes back: it was there before, or it is new.
+    // Socket 1 comes back: it was forgotten, so it counts as opened.
     assert_eq!(told.names(&[], 0, &both), [(1, "opened"), (2, "known")]);
-    // The message comes after the look.
+    // Its report comes only after the look that missed it.
     assert_eq!(told.names(&[], 0, &one), [(2, "known")]);
     assert_eq!(told.names(&[made(1, 5, 5)], 0, &one), [(1, "closed"), (2, "known")]);
 }
 
-/// Shown and lost are together what ended, whatever comes late.
+/// The shown and the lost ones add up to all that ended, even if reports come late.
 #[test]
 fn lost_ends_are_counted_once() {
     let mut world = World::new(&[]);
     world.memory.told = vec![0];
     let all: Vec<Made> = (1..=5).map(|cookie| made(cookie, 1, 1)).collect();
     world.names(&[], 0, &all);
-    // Three of these ended, and four messages were dropped: one of a short connection.
-    // The message about number 3 is only late, so two short connections were lost.
+    // Sockets 1 to 3 ended, and four reports were lost.  Number 3's report is only late, so
+    // two of the lost ones were about connections that no look saw.
     assert_eq!(
         world.names(&[], 4, &all[3..]),
         [(1, "gone"), (2, "gone"), (3, "gone"), (4, "known"), (5, "known")]
@@ -261,7 +262,7 @@ fn lost_ends_are_counted_once() {
     world.step = 60 * SECOND;
     assert_eq!(world.names(&[], 0, &all[3..]), [(4, "known"), (5, "known")]);
     assert_eq!((world.memory.known.len(), world.memory.count.lost()), (2, 0));
-    // More are missing than were lost.
+    // More sockets are missing than reports were lost.
     assert_eq!(world.names(&[], 1, &[]), [(4, "gone")]);
     assert_eq!(world.memory.count.lost(), 0);
     assert_eq!(world.names(&[all[4]], 0, &[]), [(5, "closed")]);
@@ -275,7 +276,7 @@ fn a_table_that_was_not_read_to_its_end_closes_nothing() {
     world.course.failed = vec![(0, Table::Tcp)];
     assert_eq!(world.names(&[], 0, &both[..1]), [(1, "known")]);
     world.course.failed.clear();
-    // What it saw first may have been there before.
+    // Socket 3 is not new: it may have existed at the look that was incomplete.
     let said = world.look(&[], 0, &[both[0], made(2, 210, 10), made(3, 7, 7)]);
     let want =
         [(1, "known", Some(0.0), Some(0.0)), (2, "known", Some(100.0), Some(0.0)), (3, "known", None, None)];
@@ -283,14 +284,14 @@ fn a_table_that_was_not_read_to_its_end_closes_nothing() {
     let said = world.look_with(&[], 0, &[], Some(Notice::DumpInterrupted));
     assert_eq!(said, Ok(Vec::new()));
     assert_eq!(world.memory.known.len(), 3);
-    // A sink that fails ends the look; the next one joins the last that was whole.
+    // A failing sink ends the look; the next look is compared with the last complete one.
     assert_eq!(world.look(&[], 0, &[made(1, 20, 10), made(666, 1, 1)]), Err("full"));
     let said = world.look(&[], 0, &[made(1, 30, 10), made(2, 510, 10), made(3, 7, 7)]).expect("it is taken");
     assert_eq!(said[1], (2, "known", Some(100.0), Some(0.0)), "of three seconds");
     assert_eq!(said[0], (1, "known", Some(10.0), Some(0.0)), "of one");
     let names: Vec<_> = said.iter().map(|said| (said.0, said.1)).collect();
     assert_eq!(names, [(1, "known"), (2, "known"), (3, "known"), (666, "gone")]);
-    // A namespace that nobody can look into any more.
+    // The namespace can no longer be entered, so its sockets are forgotten.
     world.course.visited.clear();
     assert_eq!(world.names(&[], 0, &[]), []);
     assert_eq!(world.memory.known.len(), 0);
@@ -312,13 +313,13 @@ fn a_request_is_no_socket_yet() {
     let mut world = World::new(&[]);
     world.memory.told = vec![0];
     assert_eq!(world.names(&[], 0, &[]), []);
-    // Mostly it has the cookie of the connection that comes of it; it has no end of its own.
+    // A request mostly has the cookie of its later connection; its end is not reported.
     let request = |cookie| Made { state: TCP_SYN_RECV, ..made(cookie, 0, 0) };
     assert_eq!(world.names(&[], 0, &[request(5), request(6)]), [(5, "known"), (6, "known")]);
     assert_eq!(world.names(&[], 0, &[made(5, 3, 3), made(7, 3, 3)]), [(5, "opened"), (7, "opened")]);
     assert_eq!(world.names(&[made(7, 4, 4)], 0, &[made(5, 3, 3)]), [(5, "known"), (7, "closed")]);
     assert_eq!(world.memory.known.len(), 1);
-    // One that is gone is none of those whose ends were lost.
+    // A request that is gone does not account for a lost report.
     assert_eq!(world.names(&[], 0, &[made(5, 3, 3), request(8)]), [(5, "known"), (8, "known")]);
     assert_eq!(world.names(&[], 1, &[made(5, 3, 3)]), [(5, "known")]);
     assert_eq!(world.memory.count.lost(), 1);
@@ -337,7 +338,7 @@ fn states_and_watched_fields_change() {
     assert_eq!(world.memory.count.changed, 1);
 }
 
-/// The same sockets, of which other counters are read from now on.
+/// The same sockets are kept when other counters are read.
 #[test]
 fn what_is_known_stays_where_more_is_read() {
     let mut world = World::new(&[]);
@@ -356,7 +357,7 @@ fn what_is_known_stays_where_more_is_read() {
     let other = "rate.segs_in_per_s";
     ask(&mut world, &[other, "rate.segs_out_per_s", "rate.retrans_per_s"]);
     let said = world.look(&[], 0, &[made(1, 350, 9000), made(2, 100, 5000), made(3, 1, 1)]).expect("taken");
-    // Bytes are kept with every counter: by them it is seen whether one started anew.
+    // Byte counts are always kept: they show whether a counter restarted.
     assert_eq!(said[..2], [(1, "known", Some(250.0), Some(4000.0)), (2, "known", Some(0.0), Some(0.0))]);
     assert_eq!((said[2].1, world.memory.known.len()), ("opened", 3));
     ask(&mut world, &["rate.bytes_acked_per_s", "rate.segs_out_per_s", other]);
@@ -366,7 +367,7 @@ fn what_is_known_stays_where_more_is_read() {
     assert_eq!(said[0], (1, "known", Some(0.0), Some(50.0)));
 }
 
-/// The kernel tells of one that was aborted without its ports and its local address.
+/// The kernel reports an aborted connection without its ports and local address.
 #[test]
 fn an_aborted_connection_is_told_where_it_was() {
     let local = [192, 0, 2, 7];
@@ -383,7 +384,8 @@ fn an_aborted_connection_is_told_where_it_was() {
     let mut ended = socket(&cut);
     assert!(places.restore(&mut ended, Some(&words)));
     assert_eq!((ended.local, ended.remote), (socket(&live).local, socket(&live).remote));
-    // Of any other what the kernel tells is right, and one that was not seen has nothing.
+    // Complete reports stay as they are, and for a connection never seen nothing is
+    // restored.
     let mut whole = socket(&live);
     assert!(!places.restore(&mut whole, Some(&words)));
     assert!(!places.restore(&mut socket(&cut), Some(&[0; Places::WORDS])));

@@ -1,4 +1,4 @@
-//! Rows that wait for others, as the bytes they came in.
+//! Rows that are held back, as the bytes they came in.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -6,20 +6,19 @@ use std::ops::ControlFlow;
 
 use crate::model::{Origin, Record, Socket};
 
-/// Rows that wait for what can only be looked up for many at once, as the
-/// bytes they came in.
+/// Rows that are held until look-ups can be made for many at once.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     records: Vec<u8>,
     steps: Vec<Step>,
-    /// The namespace of the rows that will come.
+    /// The namespace of the rows that will be added.
     scope: u32,
-    /// Bytes of the rows that have waited in this poll and in the one before.
+    /// Total size of the rows held in this poll, and in the previous one.
     waited: usize,
     waited_before: usize,
 }
 
-/// A position between rows that wait.
+/// A position between held rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     byte: usize,
@@ -28,13 +27,13 @@ pub(super) struct Mark {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The rows of this namespace follow.
+    /// The rows that follow belong to this namespace.
     Enter(u32),
-    /// A row of that many bytes, and its inode.
+    /// A row of this many bytes, and its inode.
     Row(Origin, u32, u32),
 }
 
-/// A step, decoded; it lives on the stack, for as long as it is looked at.
+/// A decoded step; it lives briefly on the stack.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Next<'h> {
     Enter(u32),
@@ -42,42 +41,42 @@ pub(super) enum Next<'h> {
 }
 
 impl Held {
-    /// Begins a poll in the namespace that is the first.
+    /// Begins a poll, in the first namespace.
     pub(crate) fn begin_poll(&mut self) {
         self.waited_before = std::mem::take(&mut self.waited);
         self.begin(0);
     }
 
-    /// Bytes of the rows that waited in the poll before.
+    /// The size in bytes of the rows held in the previous poll.
     pub(super) fn waited_before(&self) -> usize {
         self.waited_before
     }
 
-    /// Forgets every row; those that come are of this namespace.  The memory is
-    /// kept: where a poll follows another, it has not to be asked for again.
+    /// Drops every row; new ones belong to this namespace.  The memory is kept for the next
+    /// poll.
     pub(super) fn begin(&mut self, scope: u32) {
         self.records.clear();
         self.steps.clear();
         self.enter(scope);
     }
 
-    /// Gives back the memory of rows, of which there are none.
+    /// Frees the memory; call it when no row is held.
     pub(super) fn give_back(&mut self) {
         (self.records, self.steps) = (Vec::new(), Vec::new());
     }
 
-    /// Says that the rows of this namespace follow.
+    /// The rows that follow belong to this namespace.
     pub(super) fn enter(&mut self, scope: u32) {
         self.steps.push(Step::Enter(scope));
         self.scope = scope;
     }
 
-    /// The namespace of the rows that will come.
+    /// The namespace of the rows that will be added.
     pub(super) fn scope(&self) -> u32 {
         self.scope
     }
 
-    /// Takes a row, whose inode is known already.
+    /// Adds a row, whose inode is already known.
     pub(super) fn push(&mut self, record: Record<'_>, inode: u32) {
         self.waited += record.bytes.len();
         self.records.extend_from_slice(record.bytes);
@@ -92,12 +91,12 @@ impl Held {
         })
     }
 
-    /// Where the next row will be.
+    /// The position of the next row.
     pub(super) fn end(&self) -> Mark {
         Mark { byte: self.records.len(), step: self.steps.len() }
     }
 
-    /// Drops the rows from there on.
+    /// Drops the rows from this position on.
     pub(super) fn truncate(&mut self, mark: Mark) {
         self.records.truncate(mark.byte);
         self.steps.truncate(mark.step);
@@ -114,7 +113,7 @@ impl Held {
         self.records.len() + size_of_val(self.steps.as_slice())
     }
 
-    /// Hands over every row and the number of its namespace.
+    /// Passes on every row with the number of its namespace.
     pub(super) fn sockets(&self, take: &mut dyn FnMut(&Socket<'_>, u32)) {
         let mut at = 0;
         for next in self.decoded() {
@@ -125,7 +124,7 @@ impl Held {
         }
     }
 
-    /// Rows and namespaces that begin, in order, until one breaks off.
+    /// Passes on rows and changes of namespace, in order, until `take` breaks.
     pub(super) fn each(&self, take: impl FnMut(Next<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         self.decoded().try_for_each(take)
     }

@@ -15,27 +15,27 @@ use crate::sys::netns::EnterError;
 #[must_use]
 #[non_exhaustive]
 pub struct Outcome {
-    /// Rows handed over.
+    /// The number of rows that were passed on.
     pub rows: u64,
-    /// The time in which the poll was made.
+    /// When the poll was made.
     pub window: Window,
     /// Notices for users: processes that may not be inspected, lost replies, families that
     /// the kernel lacks.
     pub notices: Vec<Notice>,
-    /// How many more there were than are kept.
+    /// How many more notices there were than are kept.
     pub more_notices: u64,
-    /// Tables that could not be read, or not to their end; of those asked for
-    /// one by one, `notices` says what the kernel would need.
+    /// Tables that could not be read, or not to their end; for tables requested by name,
+    /// `notices` says what the kernel lacks.
     pub failures: Vec<DumpError>,
 }
 
 impl Outcome {
-    /// Whether every table that was asked for was read to its end.
+    /// Whether every requested table was read to its end.
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// How many rows there were, for whom rows that lack a table are of no use.
+    /// The number of rows, for callers that need every table.
     ///
     /// # Errors
     /// The first failure, if there is one.
@@ -50,14 +50,13 @@ impl Outcome {
 pub enum Verdict {
     /// It was destroyed: the processes that use it get `ECONNABORTED`.
     Destroyed,
-    /// It was gone before; another one that took its place is left alone.
+    /// It had already ended; a socket that took its place is left alone.
     Gone,
-    /// The kernel cannot destroy such a socket: one that is not of an inet
-    /// table, a line of a recording or of /proc, or any where the kernel was
-    /// built without `CONFIG_INET_DIAG_DESTROY`.
+    /// The kernel cannot destroy this socket: it is not from an inet table, or is a line of
+    /// a recording or of /proc, or the kernel was built without `CONFIG_INET_DIAG_DESTROY`.
     Unsupported,
-    /// The kernel would not: `EPERM` without `CAP_NET_ADMIN`.  What else was
-    /// in the way of asking is said so too.
+    /// The kernel refused (`EPERM` without `CAP_NET_ADMIN`), or the request could not be
+    /// made.
     Refused(Notice),
 }
 
@@ -72,11 +71,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Why a poll came to nothing, or not to its end.
+/// Why a poll failed or was incomplete.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PollError<E> {
-    /// The question cannot be asked any more: what its filter names is gone.
+    /// The question cannot be asked any more: something that its filter names is gone.
     Ask(AskError),
     /// The sink's first error.
     Sink(E),
@@ -109,40 +108,40 @@ impl<E: std::error::Error + 'static> std::error::Error for PollError<E> {
 pub enum AskError {
     /// No socket can match: no table, family or state is left.
     Empty(Empty),
-    /// A filter cannot be read; the text has a caret under the wrong word.
+    /// A filter cannot be parsed; the text has a caret under the wrong word.
     Filter(Box<Refused>),
-    /// The kernel cannot be asked about what a filter names.
+    /// Something that a filter names could not be looked up in the kernel.
     LookUp {
-        /// The obstacle.
+        /// What went wrong.
         notice: Notice,
-        /// An error in the filter, besides or because of it.
+        /// An error in the filter, in addition or as a consequence.
         filter: Option<Box<AskError>>,
     },
-    /// A name to read stands for no field, or for several.
+    /// A name to read matches no field, or several.
     Name(NameError),
-    /// A name to order by cannot be chosen.
+    /// A name to order by cannot be used.
     Order(ChoiceError),
-    /// A network namespace is not there, or may not be entered.
+    /// A network namespace does not exist, or may not be entered.
     Namespace(EnterError),
-    /// The one namespace that was asked for cannot be entered any more.
+    /// The only namespace of the question cannot be entered any more.
     Enter(io::Error),
-    /// More than one namespace where sockets are destroyed, followed or recorded.
+    /// Destroying, following and recording work in one namespace only.
     SeveralNamespaces,
-    /// Namespaces together with a recording or other files, which are of none.
+    /// Namespaces were combined with a recording or other files, which belong to none.
     FilesAndNamespaces,
-    /// Sockets are only destroyed by a filter.
+    /// Destroying sockets needs a filter.
     DestroyWithoutFilter,
-    /// Sockets are not destroyed by a filter that may be meant in another way.
+    /// The filter could have been meant in another way, so nothing is destroyed.
     DestroyInDoubt(Remark),
-    /// The kernel reports only the end of TCP and UDP sockets.
+    /// Nothing to follow: the kernel only reports the end of TCP and UDP sockets.
     NothingToFollow,
     /// Only TCP sockets can be recorded.
     NothingToRecord,
     /// The kernel cannot be asked to destroy sockets.
     Destroy(Notice),
-    /// The kernel cannot be listened to, or not any longer.
+    /// The kernel's reports cannot be received, or no longer.
     Follow(DumpError),
-    /// A recording could not be made, or not completely.
+    /// A recording could not be written, or not completely.
     Record(RecordError),
 }
 

@@ -1,8 +1,7 @@
-//! Sockets as they end: a stream.
+//! A stream of sockets as they end.
 //!
-//! The kernel tells of each TCP and UDP socket that is destroyed, of one
-//! network namespace.  Where we read too slowly it drops messages and says so,
-//! which is an event like the others.
+//! The kernel reports each TCP and UDP socket that is destroyed, in one network namespace.
+//! If we read too slowly, it drops messages and says so, which is an event like the others.
 //!
 //! Source: `SKNLGRP_*` (linux/sock_diag.h), sock_diag(7).
 
@@ -21,14 +20,13 @@ use crate::source::{Arrived, DumpError, DumpErrorKind, Events};
 use crate::sys::clock;
 use crate::sys::stop::{Stopper, Woken};
 
-/// How long a name that was looked up is taken to be right.
+/// How long a name that was looked up is considered valid.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Sockets as they end, one after the other.
+/// Reports sockets as they end, one after the other.
 ///
-/// Its descriptor ([`AsFd`]) can be waited for together with others: when it is
-/// readable, call [`Follow::next`] with no time to wait until that gives
-/// [`Event::Nothing`].
+/// Its descriptor ([`AsFd`]) can be polled together with others: when it is readable, call
+/// [`Follow::next`] with a wait of zero until it returns [`Event::Nothing`].
 #[derive(Debug)]
 pub struct Follow {
     events: Events,
@@ -36,12 +34,12 @@ pub struct Follow {
     filter: Option<Arc<Expr>>,
     context: EvalContext,
     families: FamilySet,
-    /// The namespace, where it was named: alone, or none.
+    /// The namespace, if it was named; otherwise empty.
     netns: Vec<Netns>,
-    /// When names were looked up anew last.
+    /// When names were last refreshed.
     refreshed: Instant,
     tests_names: bool,
-    /// How many sockets may still come.
+    /// How many sockets may still be reported.
     left: Option<u64>,
     stopper: Stopper,
     /// Notices from before the first event.
@@ -49,7 +47,7 @@ pub struct Follow {
 }
 
 /// The result of a wait.
-// It lives on the stack, for as long as it is looked at.
+// Boxing is not worth it: an event lives briefly on the stack.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 #[non_exhaustive]
@@ -61,11 +59,11 @@ pub enum Event<'f> {
         /// How many times so far, this one included.
         times: u64,
     },
-    /// Something worth saying.
+    /// A notice for users.
     Notice(Notice),
-    /// Nothing ended in the time that was given.
+    /// Nothing ended within the wait.
     Nothing,
-    /// Another thread said stop, or as many sockets came as were asked for.
+    /// Another thread stopped the wait, or the limit of sockets was reached.
     Stopped,
 }
 
@@ -76,12 +74,12 @@ pub struct Ended<'f> {
     enricher: &'f Enricher,
     /// When the kernel's message arrived.
     pub arrived: Window,
-    /// The network namespace, where it was asked for by name.
+    /// The network namespace, if it was requested by name.
     pub netns: Option<&'f Netns>,
 }
 
 impl Ended<'_> {
-    /// The socket, with what was asked for about it.
+    /// The socket as a row, with the requested values.
     pub fn row(&self) -> Row<'_> {
         self.enricher.row(&self.socket)
     }
@@ -104,7 +102,7 @@ impl Follow {
         }
         let gate = Gate { families: session.selected.families, filter: filter.as_deref(), context };
         let tests_names = gate.tests_names();
-        // They are taken from the end.
+        // Notices are popped from the end.
         early.reverse();
         Ok(Self {
             events,
@@ -126,12 +124,12 @@ impl Follow {
         self.stopper.clone()
     }
 
-    /// Waits for the next event; `None` waits for as long as that takes.  What
-    /// the filter refuses meanwhile makes the wait no longer, and once somebody
-    /// said stop nothing else comes, however much there is.
+    /// Waits for the next event; `None` waits without a limit.  Sockets that the filter
+    /// refuses do not extend the wait.  After a stop nothing else is reported, even if more
+    /// sockets ended.
     ///
     /// # Errors
-    /// When the kernel cannot be listened to any longer.
+    /// If the kernel's reports can no longer be received.
     #[inline(never)]
     pub fn next(&mut self, wait: Option<Duration>) -> Result<Event<'_>, DumpError> {
         if let Some(notice) = self.early.pop() {
@@ -140,7 +138,7 @@ impl Follow {
         if self.left == Some(0) {
             return Ok(Event::Stopped);
         }
-        // A wait too long for the clock has no end.
+        // A wait beyond the range of the clock is unlimited.
         let end = wait.and_then(|wait| Instant::now().checked_add(wait));
         let mut is_ready = false;
         loop {
@@ -169,7 +167,7 @@ impl Follow {
         }
     }
 
-    /// Forgets names that may have changed, from time to time.
+    /// Forgets names that may have changed, once per [`REFRESH`].
     fn refresh(&mut self) {
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
@@ -178,7 +176,7 @@ impl Follow {
         }
     }
 
-    /// Whether the socket that was read last is one of those asked for.
+    /// Whether the filter accepts the socket that was read last.
     fn wants_this(&mut self) -> bool {
         let Some(socket) = Socket::decode(self.events.record()) else { return false };
         self.enricher.arrived(Arrival::at(clock::unix_ns_of(self.events.arrived().end_ns())));
@@ -204,7 +202,7 @@ impl Follow {
                 arrived: self.events.arrived(),
                 netns: self.netns.first(),
             }),
-            // It was decoded a moment ago.
+            // Cannot happen: it was decoded a moment ago.
             None => Event::Nothing,
         }
     }

@@ -1,14 +1,12 @@
-//! A session: one question, asked again and again.
+//! A session: one question, asked repeatedly.
 //!
-//! What one poll sets up serves the next: netlink sockets in each network
-//! namespace, the filter as it was read, the BPF program that looks for holders
-//! and its link, and what was looked up, as long as it stays true (see
-//! [`crate::enrich`] for how long that is).  A second poll opens nothing that
-//! the first one opened.
+//! What one poll sets up is reused by the next: netlink sockets in each network namespace,
+//! the parsed filter, the BPF program that finds holders and its link, and look-ups, while
+//! they stay valid (see [`crate::enrich`]).  A second poll opens nothing that the first one
+//! opened.
 //!
-//! Invariant: a poll reports the current state.  Whatever may change between two
-//! polls (who holds a socket, what an interface is called, which namespaces
-//! there are) is asked again.
+//! Invariant: a poll reports the current state.  Whatever may change between two polls (the
+//! holders of a socket, the name of an interface, the list of namespaces) is read again.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -44,7 +42,7 @@ pub(crate) use observed::{Course, Test, Told};
 use question::Reader;
 use scopes::{Scope, Scopes};
 
-/// A question that can be asked again and again.
+/// A question that can be asked repeatedly.
 #[derive(Debug)]
 pub struct Session {
     selected: Selected,
@@ -52,7 +50,8 @@ pub struct Session {
     storages: Storages,
     order: Order,
     sources: Sources,
-    /// The words for the namespaces, and whether other ends are in more of them.
+    /// The words that name the namespaces, and whether peers in other namespaces are
+    /// searched.
     netns: Option<(std::ffi::OsString, bool)>,
     explain: bool,
     /// See [`Question::lean`].
@@ -61,35 +60,35 @@ pub struct Session {
     scopes: Scopes,
     enricher: Enricher,
     destroyer: Option<Destroyer>,
-    /// Memory for rows that wait.
+    /// Memory for rows that are held.
     held: Held,
     /// Notices from before the first poll.
     early: Vec<Notice>,
-    /// Whether one walk tells of several namespaces, once that was decided.
+    /// Whether one walk reads several namespaces; `None` until decided.
     walks_ahead: Option<bool>,
-    /// How it is walked; only where it may be.
+    /// The access for that walk, once it was tried.
     ahead: Option<Access>,
-    /// Whether holders are looked for, where they were asked for.
+    /// Whether holders are searched, if they were requested.
     looks_for_holders: bool,
     /// Whether a poll was made.
     polled: bool,
-    /// Whether the filter is for an observer to test.
+    /// Whether an observer tests the filter instead.
     observed: bool,
-    /// Whether the next poll was begun already.
+    /// Whether the next poll has already begun.
     begun: bool,
-    /// How the last poll went.
+    /// The course of the last poll.
     course: Course,
     /// The source of TCP sockets in the next poll instead of a dump, by namespace.
     instead: Vec<(u64, Arc<dyn Instead>)>,
 }
 
 impl Session {
-    /// Works a question out, to be asked in many polls.
+    /// Prepares a question for many polls.
     ///
     /// # Errors
     /// If it cannot be asked at all.
     pub fn open(question: Question) -> Result<Self, AskError> {
-        // Later polls may come from threads that are elsewhere.
+        // Later polls may come from threads in other namespaces.
         let home = match &question.inside {
             Some(inside) => inside.opener.clone(),
             None => Opener::pinned(&Worker::default()).unwrap_or_default(),
@@ -97,7 +96,7 @@ impl Session {
         Self::new(question, home, true)
     }
 
-    /// Works a question out, to be asked in one poll.
+    /// Prepares a question for one poll.
     ///
     /// # Errors
     /// As [`Session::open`].
@@ -131,8 +130,8 @@ impl Session {
         if let Some(family) = first.and_then(|scope| scope.family) {
             selected.narrow(family);
         }
-        // Names in a filter may mean other numbers in another namespace, but
-        // what it needs is the same.
+        // Names in a filter may stand for other numbers in another namespace, but its needs
+        // are the same.
         let tested = first.and_then(Scope::filter).map_or(Needs::NONE, Expr::needs);
         let mut needs = needs.union(tested);
         if !question.resolve {
@@ -199,12 +198,13 @@ impl Session {
         })
     }
 
-    /// Asks, and hands every row to `sink` as it comes, until that has enough.
+    /// Asks the question, and passes every row to `sink` as it comes, until the sink has
+    /// enough.
     ///
     /// # Errors
-    /// [`PollError::Sink`] with the sink's first error; [`PollError::Ask`] if the
-    /// question cannot be asked any more.  A table that cannot be read is a
-    /// failure in the outcome: the others are read all the same.
+    /// [`PollError::Sink`] with the sink's first error; [`PollError::Ask`] if the question
+    /// cannot be asked any more.  A table that cannot be read is a failure in the outcome:
+    /// the other tables are still read.
     pub fn poll<S: Sink>(&mut self, sink: &mut S) -> Result<Outcome, PollError<S::Error>> {
         let begin_ns = clock::now_ns();
         // Destroying must not depend on whether the output can be written.
@@ -218,12 +218,12 @@ impl Session {
         }
     }
 
-    /// From now on sockets that are listed are destroyed, and those that were
+    /// From now on, sockets that are listed are destroyed, and only those that were
     /// destroyed are listed.
     ///
     /// # Errors
-    /// With several namespaces.  Where the kernel cannot be asked to, what is
-    /// listed is of another source, and nothing is destroyed.
+    /// With several namespaces.  Without access to the kernel the rows come from another
+    /// source, and nothing is destroyed.
     pub fn destroy_listed(&mut self) -> Result<(), AskError> {
         let scope = self.scopes.only()?;
         no_doubt(scope)?;
@@ -231,11 +231,11 @@ impl Session {
         Ok(())
     }
 
-    /// From now on only sockets are listed that [`Session::destroy_listed`] would
-    /// have destroyed, as far as that is known without trying.
+    /// From now on only sockets are listed that [`Session::destroy_listed`] would have
+    /// destroyed, as far as that can be known without trying.
     ///
     /// # Errors
-    /// As there, except what the kernel says.
+    /// As [`Session::destroy_listed`], without the kernel's errors.
     pub fn rehearse_destroying(&mut self) -> Result<(), AskError> {
         let scope = self.scopes.only()?;
         no_doubt(scope)?;
@@ -243,7 +243,7 @@ impl Session {
         Ok(())
     }
 
-    /// Destroys sockets of the only namespace, one at a time.
+    /// Returns a destroyer for the only namespace, which destroys sockets one at a time.
     pub(crate) fn destroyer(&mut self) -> Result<Destroyer, AskError> {
         let scope = self.scopes.only()?;
         if scope.filter().is_none() {
@@ -253,8 +253,8 @@ impl Session {
         Destroyer::open(&mut scope.access).map_err(AskError::Destroy)
     }
 
-    /// Listens to the end of TCP and UDP sockets, by whomever.  Which states
-    /// were asked for does not matter.
+    /// Reports TCP and UDP sockets as they end, whoever closed them.  The requested states
+    /// do not matter.
     ///
     /// # Errors
     /// [`AskError::NothingToFollow`], [`AskError::Follow`]; with several namespaces.
@@ -268,19 +268,18 @@ impl Session {
         Follow::new(self, events)
     }
 
-    /// Loads now what looking for the holders of sockets takes, which is otherwise
-    /// done when the first row asks for it.
+    /// Loads what the search for holders needs, which otherwise happens at the first row
+    /// that needs it.
     pub fn prepare(&mut self) {
         if self.needs.has(Needs::PROCESSES) {
-            // No socket has this inode; what is found besides is forgotten.
+            // No socket has this inode; any other result is forgotten.
             self.enricher.prepare_holders(vec![u32::MAX]);
             self.polled = true;
         }
     }
 
-    /// A quick way to see that somebody may listen, between two polls; `None`
-    /// where the question leaves room for more than TCP listeners on one port
-    /// of one namespace.
+    /// A fast check, between two polls, whether a listener may have appeared; `None` if the
+    /// question can match more than TCP listeners on one port of one namespace.
     pub fn probe(&mut self) -> Option<Probe> {
         let is_tcp = self.selected.tables == TableSet::only(Table::Tcp);
         let is_live = self.sources.are_live() && self.sources.ip_local_port_range.is_none();
@@ -292,7 +291,7 @@ impl Session {
         Probe::open(port, scope.access.opener())
     }
 
-    /// Writes the kernel's raw replies about TCP sockets.
+    /// Records the kernel's raw replies about TCP sockets.
     pub(crate) fn record(
         &mut self,
         out: &mut dyn std::io::Write,
@@ -309,8 +308,8 @@ impl Session {
         source::record(&query, &mut scope.access, out, say).map_err(AskError::Record)
     }
 
-    /// What the namespaces of the question count, each as it is now: those that the
-    /// last poll found, in its order.  One that ended since is left out.
+    /// The current counters of the question's namespaces, as the last poll found them and
+    /// in that order.  A namespace that has ended since is left out.
     pub fn counters(&self) -> Vec<HostCounters> {
         self.scopes.counters(&self.sources)
     }
@@ -320,15 +319,15 @@ impl Session {
         self.needs
     }
 
-    /// Whether the next polls look for the holders of sockets, where they were asked for;
-    /// of many sockets that is dear.  In a poll that does not, rows have none, and nothing
-    /// is said of those that are missing.  Where the filter or the order reads them, they
-    /// are looked for all the same.
+    /// Whether the next polls search for the holders of sockets, if they were requested;
+    /// with many sockets the search is expensive.  In a poll without it, rows have no
+    /// holders, and no notice says that they are missing.  If the filter or the sort order
+    /// reads holders, they are searched anyway.
     pub fn look_for_holders(&mut self, look: bool) {
         self.looks_for_holders = look;
     }
 
-    /// The condition on rows, as it reads in the first namespace.
+    /// The condition on rows, as parsed in the first namespace.
     pub fn filter(&self) -> Option<&Expr> {
         self.scopes.first().and_then(Scope::filter)
     }
@@ -338,7 +337,7 @@ impl Session {
         std::mem::take(&mut self.early)
     }
 
-    /// Makes what was kept fit for another poll.
+    /// Refreshes what was kept, for another poll.
     fn begin(&mut self, sink: &dyn Rows) -> Result<(), AskError> {
         self.take_early().into_iter().for_each(|notice| sink.notice(notice));
         let tested = self.filter().map_or(Needs::NONE, Expr::needs).union(self.order.needs());
@@ -368,7 +367,7 @@ impl Session {
         }
         self.held.begin_poll();
         let mut failures = Vec::new();
-        // Apart from the scopes, which change while the tables are read.
+        // Copied from the scopes, which are borrowed mutably while tables are read.
         let filters = self.scopes.filters();
         let families = self.selected.families;
         let observed = self.observed;
@@ -411,7 +410,7 @@ impl Session {
             _ => Vec::new(),
         };
         let are_several = self.scopes.all().len() > 1;
-        // Without cookies it is weighed at the next poll.
+        // Until dumps have assigned cookies, the decision is left to the next poll.
         let has_cookies = self.ahead.as_ref().is_some_and(Access::has_dumped);
         if are_several && self.walks_ahead.is_none() && (self.lean || has_cookies) {
             self.walks_ahead = Some(!ahead.is_empty());
@@ -424,12 +423,13 @@ impl Session {
             if let Some(namespace) = &scope.namespace {
                 sink.namespace(Some(&namespace.facts));
                 let is_known = ahead.iter().any(|(inode, _)| *inode == namespace.facts.inode);
-                // One that ended meanwhile has no sockets.
+                // A namespace that has ended has no sockets.
                 if !is_known && !scope.access.is_there() {
                     continue;
                 }
                 if are_several && !is_known {
-                    // One walk for all was dearer than dumps: it is not weighed for each.
+                    // One walk for all was more expensive than dumps, so single walks are
+                    // not tried either.
                     scope.access.keep_sockets(0);
                 }
                 pipeline.enter(number as u32, gate(number));
@@ -473,14 +473,13 @@ impl Session {
             access.keep_cookies();
         }
         sink.namespace(None);
-        // Rows before a failure are shown.
+        // Rows read before a failure are still shown.
         pipeline.finish();
         Ok(failures)
     }
 }
 
-/// Fails where a filter may have been meant in another way: nothing is destroyed by
-/// such a one.
+/// Fails if a filter could have been meant in another way: such a filter must not destroy.
 fn no_doubt(scope: &Scope) -> Result<(), AskError> {
     match scope.remarks.iter().find(|remark| remark.is_doubtful()) {
         Some(remark) => Err(AskError::DestroyInDoubt(remark.clone())),
@@ -488,8 +487,7 @@ fn no_doubt(scope: &Scope) -> Result<(), AskError> {
     }
 }
 
-/// What one walk tells of the TCP sockets of all namespaces that are listed, if there
-/// are several.
+/// Walks the TCP sockets of all listed namespaces at once, if there are several.
 fn walked_ahead(
     scopes: &Scopes,
     selected: &Selected,
@@ -504,7 +502,8 @@ fn walked_ahead(
     if inodes.len() < 2 || !selected.dumps().any(|table| table == Table::Tcp) {
         return Vec::new();
     }
-    // What the kernel alone can test is in all programs or in none.
+    // The kernel's part of the filter is in all programs or in none, so any one of them
+    // will do.
     let programs = listed().next().map(|scope| scope.programs.clone()).unwrap_or_default();
     let query = Query { programs, ..query };
     source::ahead(&query, sources, &inodes, is_weighed, home, &mut |notice| sink.notice(notice))
@@ -528,7 +527,7 @@ fn learn_ports(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes) {
     pipeline.enricher.enter(0);
 }
 
-/// Remembers all sockets that may be the other end of one that is listed.
+/// Remembers all sockets that may be the peer of a listed one.
 #[cold]
 fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Selected) {
     let several = scopes.all().len() > 1;
@@ -543,13 +542,13 @@ fn learn_peers(pipeline: &mut Pipeline<'_>, scopes: &mut Scopes, selected: &Sele
                 };
                 tables.push((table, states));
             }
-            // The kernel names the peer, but not its namespace.
+            // The kernel reports the peer's inode, but not its namespace.
             MessageKind::Unix if several => tables.push((table, StateSet::ALL)),
             _ => {}
         }
     }
     let most = scopes::most_kept();
-    // Room is for those first whose owners cannot give themselves any address.
+    // Room goes first to namespaces whose owners cannot give themselves any address.
     for is_ours in [true, false] {
         for (number, scope) in scopes.all_mut().iter_mut().enumerate() {
             let owner = scope.namespace.as_ref().and_then(|namespace| namespace.facts.owner);

@@ -1,8 +1,8 @@
-//! What an [`Observer`](crate::observer::Observer) asks of a session beside its rows:
-//! which tables were read to the end, and which sockets ended.
+//! What an [`Observer`](crate::observer::Observer) needs from a session besides rows: which
+//! tables were read to the end, and which sockets ended.
 //!
-//! A netlink socket for the ends is opened once in each namespace and kept as long as
-//! the namespace is found.
+//! A netlink socket for ended sockets is opened once in each namespace and kept as long as
+//! the namespace exists.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::order::Order;
 use crate::sink::{Guard, Sink};
 use crate::source::{self, Arrived, DumpErrorKind, Events, Instead};
 
-/// How long ends are read before the tables are, however many there are.
+/// How long reports are read before the tables are, even if more reports wait.
 const LONGEST_READ: Duration = Duration::from_secs(2);
 
-/// States that a connection goes through after it was made and before it is freed.
+/// The states of a connection from its establishment until it is freed.
 const LIFE: StateSet = StateSet::CONN.minus(StateSet::BOUND_INACTIVE).union(StateSet::only(State::Close));
 
-/// How a poll went, in the namespaces that it visited, by their numbers.
+/// The course of a poll, by the inodes of the namespaces that it visited.
 #[derive(Debug, Default)]
 pub(crate) struct Course {
-    /// Inodes of the namespaces whose tables were asked for; 0 is ours alone.
+    /// Inodes of the namespaces whose tables were read; 0 if only our own is.
     pub(crate) visited: Vec<u64>,
-    /// The tables that could not be read to their end, and where.
+    /// The tables that could not be read to their end, with their namespaces.
     pub(crate) failed: Vec<(u64, Table)>,
 }
 
-/// The ends of sockets in a namespace.
+/// The subscription to ended sockets in a namespace.
 #[derive(Debug)]
 pub(super) struct Ends {
     /// `None` if the kernel does not let us listen.
@@ -44,11 +44,11 @@ pub(super) struct Ends {
 /// The filter of a namespace.
 #[derive(Debug)]
 pub(crate) struct Test {
-    /// The inode of the namespace; 0 is ours alone.
+    /// The inode of the namespace; 0 if only our own is read.
     pub(crate) netns: u64,
     /// The condition on rows.
     pub(crate) filter: Option<Arc<Expr>>,
-    /// The surroundings that the filter refers to.
+    /// The facts besides the row that the filter tests.
     pub(crate) context: EvalContext,
 }
 
@@ -62,9 +62,9 @@ pub(crate) enum Told<'t> {
 }
 
 impl Session {
-    /// From now on every socket that the kernel's part of the filter lets through is
-    /// handed on, in every state that it may come to be in; what else was asked for
-    /// is for the observer to test.  The states that are read beside those asked for.
+    /// From now on passes on every socket that the kernel's part of the filter accepts, in
+    /// every state that it may enter; the observer tests the rest of the question.  Returns
+    /// the states that are read in addition.
     pub(crate) fn observe(&mut self) -> StateSet {
         self.order = Order::default();
         self.observed = true;
@@ -76,18 +76,17 @@ impl Session {
         self.selected.states.minus(asked)
     }
 
-    /// The tables that are asked for.
+    /// The requested tables.
     pub(crate) fn tables(&self) -> TableSet {
         self.selected.tables
     }
 
-    /// The states that are asked for.
+    /// The requested states.
     pub(crate) fn states(&self) -> StateSet {
         self.selected.states
     }
 
-    /// [`Session::poll`], in which something is made `ready` once it is known in which
-    /// namespaces it is.
+    /// [`Session::poll`], but calls `ready` once the namespaces are known.
     pub(crate) fn poll_observed<S: Sink>(
         &mut self,
         sink: &mut S,
@@ -105,8 +104,8 @@ impl Session {
         Ok(outcome)
     }
 
-    /// The namespace in which TCP sockets are asked for, if it is one and the calling
-    /// thread's, of the running kernel, which does not test any part of the filter.
+    /// The only namespace whose TCP sockets are read: that of the calling thread, from the
+    /// running kernel, with no part of the filter in the kernel.  Otherwise `None`.
     pub(crate) fn only_netns(&self) -> Option<u64> {
         let is_live = self.sources.tcpdiag_file.is_none() && !self.sources.text_is_forced(Table::Tcp);
         let is_open = matches!(self.sources.way, source::Way::Walk | source::Way::Best);
@@ -116,20 +115,20 @@ impl Session {
         (is_live && is_open && is_here && !filters).then(|| scope.inode().unwrap_or(0))
     }
 
-    /// Whether walks are wanted however few sockets there are.
+    /// Whether walks were requested, however few sockets there are.
     pub(crate) fn is_to_walk(&self) -> bool {
         self.sources.way == source::Way::Walk
     }
 
-    /// In the next polls these tell of TCP sockets in place of a dump, where they can.
+    /// In the next polls, reads TCP sockets from these instead of a dump, where possible.
     pub(crate) fn ask_instead(&mut self, instead: Vec<(u64, Arc<dyn Instead>)>) {
         self.instead = instead;
     }
 
-    /// In the next polls only these TCP sockets are told of, each looked up by itself;
-    /// those that are gone are left out.  Each is given with the inode of its namespace, as
-    /// its row had it: 0 where there is only ours.  In namespaces that are not among
-    /// `netns` nothing changes.
+    /// In the next polls, reports only these TCP sockets, each looked up by itself; those
+    /// that have ended are left out.  Each comes with the inode of its namespace, as in its
+    /// row: 0 if only our own is read.  Nothing changes in namespaces that are not among
+    /// `netns`.
     ///
     /// Sockets that do not come from this machine's kernel are ignored.
     pub fn look_up<'s>(&mut self, netns: &[u64], sockets: impl IntoIterator<Item = (u64, Socket<'s>)>) {
@@ -145,7 +144,7 @@ impl Session {
         self.instead = netns.iter().map(|netns| of(*netns)).collect();
     }
 
-    /// The filter, in each namespace.
+    /// Collects the filter of each namespace.
     pub(crate) fn tests(&self, into: &mut Vec<Test>) {
         into.clear();
         into.extend(self.scopes.all().iter().map(|scope| Test {
@@ -160,17 +159,17 @@ impl Session {
         self.enricher.holders_before()
     }
 
-    /// How the last poll went.
+    /// The course of the last poll.
     pub(crate) fn course(&self) -> &Course {
         &self.course
     }
 
-    /// Listens to the ends of sockets in the namespaces where nobody does so far;
-    /// those where the kernel tells of them now.
+    /// Subscribes to ended sockets in namespaces without a subscription; `told` receives
+    /// the namespaces in which the kernel reports them now.
     pub(crate) fn listen(&mut self, told: &mut Vec<u64>, say: &mut dyn FnMut(Notice)) {
         told.clear();
         let groups = source::event_groups(self.selected.tables, self.selected.families);
-        // Files that stand in for the kernel say nothing of its sockets' ends.
+        // Files that replace the kernel do not report ended sockets.
         if groups == 0 || self.sources.tcpdiag_file.is_some() {
             return;
         }
@@ -213,7 +212,7 @@ impl Session {
     }
 
     /// Passes on the kernel's reports of closed sockets since the last call, by namespace.
-    /// Sockets of a namespace come before the number of those that were lost there.
+    /// The sockets of a namespace come before the number of its lost reports.
     pub(crate) fn ends(&mut self, mut each: impl FnMut(&mut Self, u32, u64, Told<'_>)) {
         let until = Instant::now().checked_add(LONGEST_READ);
         for number in 0..self.scopes.all().len() {
@@ -238,7 +237,7 @@ impl Session {
                         }
                     }
                 }
-                // Kernels before 4.12 do not say how many: at least one each time.
+                // Kernels before 4.12 do not report how many: at least one each time.
                 let drops = events.drops().unwrap_or(ends.drops.wrapping_add(overflows));
                 let lost = drops.wrapping_sub(ends.drops);
                 ends.drops = drops;
@@ -246,7 +245,7 @@ impl Session {
                     each(self, scope_number, netns, Told::Lost(lost));
                 }
                 if is_over {
-                    // It is opened again.
+                    // The next poll subscribes again.
                     continue;
                 }
             }
@@ -256,14 +255,14 @@ impl Session {
         }
     }
 
-    /// Whether this end of a connection that has ended closed first, or the other, where
-    /// what is left of it tells.  Whether it was `once_seen`, by a cookie then.
+    /// Whether this end of an ended connection closed first, if its TIME-WAIT remainder
+    /// shows it.  `once_seen`: a look saw the connection, so it has a cookie.
     pub(crate) fn closed_first(&mut self, scope: u32, socket: &Socket<'_>, once_seen: bool) -> Option<bool> {
         let scope = self.scopes.all_mut().get_mut(usize::try_from(scope).ok()?)?;
         source::closed_first(socket, once_seen, &mut scope.access)
     }
 
-    /// Shows a socket that ended, with the names that the last poll knew.
+    /// Passes a socket that ended to `look`, with the names that the last poll knew.
     pub(crate) fn show_ended<T>(
         &mut self,
         scope: u32,

@@ -1,14 +1,13 @@
 //! Checks by exact look-ups whether anything may listen on a port.
 //!
-//! A dump of listeners walks the kernel's whole table of them, which takes
-//! longer than an exact look-up by a factor of some thirty, however few there
-//! are.  A listener is found by a look-up only if its address is known, so
-//! each address that the namespace had when the probe was made is looked up,
-//! and "any".
+//! A dump of listeners walks the kernel's whole table, which takes some thirty times longer
+//! than an exact look-up, however few listeners there are.  A look-up finds a listener only
+//! by its address, so the probe looks up each address that the namespace had when it was
+//! made, and the wildcard.
 //!
-//! Invariant: what a probe says is a hint.  It does not see listeners that are
-//! bound to an interface, or to an address that came later or stands on no
-//! interface (127.0.0.2), and it knows nothing of the filter: only a poll tells.
+//! Invariant: a probe's result is a hint.  It does not see listeners that are bound to an
+//! interface, or to an address that was added later or belongs to no interface (127.0.0.2),
+//! and it ignores the filter: only a poll is reliable.
 //!
 //! Source: `inet_diag_req_v2` without `NLM_F_DUMP` (linux/inet_diag.h).
 
@@ -21,16 +20,16 @@ use crate::sys::opener::Opener;
 use sockdiag_wire::inet_diag::InetDiagMsg;
 use sockdiag_wire::netlink::{SOCK_DIAG_BY_FAMILY, messages};
 
-/// Addresses that are looked up at most: with more a dump is cheaper.
+/// How many addresses are looked up at most: with more, a dump is cheaper.
 const MOST: usize = 32;
 
-/// Looks for listeners on one port.
+/// Searches for listeners on one port.
 #[derive(Debug)]
 pub struct Probe {
     socket: Netlink,
-    /// A look-up for each address, behind each other.
+    /// The look-up requests for all addresses, one after the other.
     requests: Vec<u8>,
-    /// How many they are.
+    /// How many requests there are.
     number: usize,
 }
 
@@ -38,7 +37,8 @@ impl Probe {
     pub(super) fn open(port: u16, opener: &Opener) -> Option<Self> {
         let mut places = vec![Addr::V4([0; 4]), Addr::V6([0; 16])];
         for (_, address) in Links::of(opener.clone(), false).addresses() {
-            // A socket bound to a link-local address is bound to its interface, too.
+            // A socket bound to a link-local address is bound to its interface as well, so
+            // it would not be found.
             let is_local = matches!(address, Addr::V6([0xfe, 0x80..=0xbf, ..]));
             if matches!(address, Addr::V4(_) | Addr::V6(_)) && !is_local && !places.contains(&address) {
                 places.push(address);
@@ -57,12 +57,12 @@ impl Probe {
         Some(Self { socket, requests, number: places.len() })
     }
 
-    /// Whether a listener was found; `None` where the kernel does not answer as
-    /// it should, so that the probe is of no more use.
+    /// Whether a listener was found; `None` if the kernel's replies are unusable, so that
+    /// the probe should be dropped.
     pub fn finds(&mut self) -> Option<bool> {
         self.socket.send(&self.requests).ok()?;
         let (mut answers, mut found) = (0, false);
-        // Each request has one answer: a socket, or an error.
+        // Each request has one reply: a socket, or an error.
         while answers < self.number {
             let datagram = self.socket.receive().ok()?;
             if !datagram.from_kernel {

@@ -1,8 +1,7 @@
-//! A question, worked out to the last detail: which sockets, what of them, and
-//! how it is asked.
+//! A question in full detail: which sockets, which of their values, and how to ask.
 //!
-//! [`Sockets`](crate::Sockets) makes one of what it was told, and a program of
-//! its command line; a [`Session`](super::Session) asks it.
+//! Made by [`Sockets`](crate::Sockets) from its settings, or by a program from its command
+//! line; a [`Session`](super::Session) asks it.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -19,8 +18,8 @@ use crate::order::Order;
 use crate::source::{self, Access, Query, RecordError, Sources, Storages};
 use crate::sys::opener::Opener;
 
-/// Reads a filter; it is called again in each namespace, and before a poll in
-/// which what the filter names may have another number.
+/// Parses a filter; called again for each namespace, and before a poll if the names in the
+/// filter may have other numbers by then.
 pub type Parse = Box<dyn FnMut(filter::Context<'_>) -> Result<Parsed, Box<Refused>> + Send>;
 
 /// The question that a session asks.
@@ -31,27 +30,27 @@ pub struct Question {
     /// The needs of the fields that are read; those of the filter and the sort order are
     /// added.
     pub needs: Needs,
-    /// Whether rows are read by fields whose needs are in `needs`, and in no other
-    /// way: what else a reply has may then be missing, owner, cookie and timer too.
+    /// Whether rows are read only through fields whose needs are in `needs`: other values
+    /// of a reply may then be missing, even owner, cookie and timer.
     pub lean: bool,
-    /// The order of rows, and how many of them.
+    /// The order of rows, and how many are shown.
     pub order: Order,
     /// The condition on rows.
     pub filter: Option<Parse>,
-    /// Files that stand in for the kernel.
+    /// Files that replace the kernel.
     pub sources: Sources,
     /// Network namespaces, as [`Sockets::netns`](crate::Sockets::netns) takes them.
     pub netns: Option<OsString>,
-    /// The namespace that counts as ours, where that is not the calling thread's.
+    /// The namespace that counts as ours, if it is not the calling thread's.
     pub inside: Option<Entered>,
     /// Ports and netlink protocols stay numbers (`-n`).
     pub numeric: bool,
     /// Names of hosts, and of RPC services unless `numeric`, are looked up (`-r`).
     pub resolve: bool,
-    /// Which threads of a process hold sockets; where a condition asks for
-    /// holders, at least those with descriptors of their own do.
+    /// Which threads of a process count as holders of sockets; if a condition tests
+    /// holders, at least threads with descriptors of their own count.
     pub threads: Threads,
-    /// How the holders of sockets are looked for.
+    /// How the holders of sockets are searched.
     pub holder_search: HolderSearch,
     /// The BPF maps whose values are wanted; if none is open, all are.
     pub bpf_maps: BpfMaps,
@@ -60,12 +59,12 @@ pub struct Question {
     /// Whether to report what a listing lacks: tables requested by name that the kernel
     /// does not list, processes that were not seen.
     pub explain: bool,
-    /// Whether to report also why sockets have no process.
+    /// Whether to report why sockets have no process, too.
     pub reasons: bool,
 }
 
 impl Question {
-    /// Every socket of these tables, with what is in every reply.
+    /// Asks for every socket of these tables, with the values that every reply has.
     pub fn new(selected: Selected) -> Self {
         Self {
             selected,
@@ -87,12 +86,12 @@ impl Question {
         }
     }
 
-    /// Opens things in our own namespace.
+    /// Opens sockets in our own namespace.
     pub(super) fn home(&self) -> Opener {
         self.inside.as_ref().map_or_else(Opener::here, |inside| inside.opener.clone())
     }
 
-    /// The filter's text, with what it is read by.
+    /// The filter with its parser.
     pub(super) fn reader(&mut self, polls_again: bool) -> Reader {
         Reader {
             polls_again,
@@ -113,11 +112,11 @@ impl Question {
         Query { storages, ..query(&self.selected, self.needs, table) }
     }
 
-    /// Writes the kernel's raw replies about TCP sockets to `out`.  Filters do
-    /// not choose what is written, the needs do.
+    /// Writes the kernel's raw replies about TCP sockets to `out`.  The needs choose what
+    /// is written, the filter does not.
     ///
     /// # Errors
-    /// If the kernel did not answer to the end, or `out` could not be written.
+    /// If the kernel's reply was incomplete, or `out` could not be written.
     pub fn record(&self, out: &mut dyn Write, say: &mut dyn FnMut(Notice)) -> Result<(), RecordError> {
         source::record(&self.query(Table::Tcp), &mut Access::to(self.home()), out, say)
     }
@@ -146,24 +145,24 @@ impl fmt::Debug for Question {
     }
 }
 
-/// A filter that can be read again and again.
+/// A filter that can be parsed repeatedly.
 pub(super) struct Reader {
     parse: Option<Parse>,
     preferred: Option<Family>,
     tables: TableSet,
     /// Whether RPC services have names.
     pub(super) with_rpc: bool,
-    /// Whether it will be read again, so that what that takes is kept.
+    /// Whether it will be parsed again, so that resources are kept.
     pub(super) polls_again: bool,
 }
 
 impl Reader {
-    /// No filter.
+    /// A reader without a filter.
     pub(super) fn of_all(&self) -> Self {
         Self { parse: None, tables: TableSet::EMPTY, ..*self }
     }
 
-    /// Reads it, by these look-ups.
+    /// Parses the filter with these look-ups.
     pub(super) fn read(&mut self, lookups: &mut dyn Lookups) -> Result<Parsed, AskError> {
         let Some(parse) = &mut self.parse else {
             return Ok(Parsed { expr: None, family: None, remarks: Vec::new() });

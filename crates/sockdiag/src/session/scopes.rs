@@ -1,12 +1,12 @@
 //! The network namespaces in which a question is asked.
 //!
-//! A poll visits one after the other.  A filter is read once in each, since the
-//! name of an interface is another number there.  What was opened in a
-//! namespace is kept for the next poll, as long as the namespace is found
-//! again: a netlink socket keeps a namespace alive that everybody else left.
+//! A poll visits one after the other.  A filter is parsed in each, since an interface has
+//! another index there.  What was opened in a namespace is kept for the next poll, but only
+//! while the namespace is found again: a netlink socket would keep alive a namespace that
+//! everybody else has left.
 //!
-//! Invariant: scopes are numbered as [`Scopes::facts`] lists them, which is
-//! what an [`Enricher`](crate::enrich::Enricher) is told.
+//! Invariant: scopes are numbered as [`Scopes::facts`] lists them; an
+//! [`Enricher`](crate::enrich::Enricher) uses the same numbers.
 
 use std::ffi::OsStr;
 use std::mem;
@@ -29,47 +29,46 @@ use crate::sys::netns::{self, EnterError};
 use crate::sys::opener::{Opener, Worker};
 use sockdiag_wire::errno::{ENOENT, ESRCH};
 
-/// Namespaces whose netlink sockets are kept at most.
+/// In how many namespaces netlink sockets are kept at most.
 const MOST_KEPT: usize = 256;
 
-/// In how many namespaces sockets are kept open, so that descriptors do not run
-/// out however many there are.  Each may have two: for sockets, and for
-/// interfaces.
+/// In how many namespaces sockets are kept open: few enough that descriptors do not run
+/// out.  Each may have two: for sockets, and for interfaces.
 pub(super) fn most_kept() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit / 8).unwrap_or(usize::MAX).min(MOST_KEPT)
 }
 
-/// One namespace, and what holds there.
+/// One namespace, with its access and its filter.
 #[derive(Debug)]
 pub(super) struct Scope {
-    /// `None` stands for the only one, ours.
+    /// `None` if our own is the only one.
     pub(super) namespace: Option<Namespace>,
-    /// The way to its tables.
+    /// The access to its tables.
     pub(super) access: Access,
     /// Access to its interfaces, while it is not lent out.
     pub(super) links: Links,
-    /// The filter as it reads there.
+    /// The filter, parsed in this namespace.
     filter: Option<Arc<Expr>>,
     /// Remarks about the filter.
     pub(super) remarks: Vec<Remark>,
-    /// The only family that the filter leaves, if it leaves but one.
+    /// The only family that the filter can match, if there is only one.
     pub(super) family: Option<Family>,
     /// The part of the filter that the kernel can test.
     pub(super) programs: Programs,
-    /// Whether the filter names what may be another number by the next poll.
+    /// Whether the filter names something whose number may change by the next poll.
     volatile: bool,
-    /// The surroundings that the filter refers to.
+    /// The facts besides the row that the filter tests.
     context: EvalContext,
-    /// Whether its sockets are listed, rather than only known as other ends.
+    /// Whether its sockets are listed, or only searched for peers.
     pub(super) listed: bool,
     /// The reports of its closed sockets, once they are subscribed to.
     pub(super) ends: Option<Ends>,
 }
 
 impl Scope {
-    /// Reads the filter in a namespace.
-    // Not inlined, as `read` is not: both are needed in several places, once each.
+    /// Enters a namespace and parses the filter there.
+    // Not inlined, like `read`: both have several callers.
     #[inline(never)]
     fn new(
         namespace: Option<Namespace>,
@@ -95,7 +94,7 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Reads the filter again, if it may mean something else by now.
+    /// Parses the filter again, if its names may have other numbers by now.
     #[inline(never)]
     fn read(&mut self, sources: &Sources, reader: &mut Reader) -> Result<(), AskError> {
         if self.volatile {
@@ -122,51 +121,51 @@ impl Scope {
         self.filter.as_deref()
     }
 
-    /// The same, to be kept.
+    /// The same, as a shared reference that can be kept.
     pub(super) fn shared_filter(&self) -> Option<Arc<Expr>> {
         self.filter.clone()
     }
 
-    /// The surroundings that the filter refers to.
+    /// The facts besides the row that the filter tests.
     pub(super) fn context(&self) -> EvalContext {
         self.context
     }
 
-    /// The inode of the namespace; `None` of ours alone.
+    /// The inode of the namespace; `None` if our own is the only one.
     pub(super) fn inode(&self) -> Option<u64> {
         Some(self.namespace.as_ref()?.facts.inode)
     }
 
-    /// Closes what is kept for the next question.
+    /// Closes what was kept for the next poll.
     fn close(&mut self) {
         self.access.close();
         self.links.close();
     }
 }
 
-/// Which namespaces a question is asked in.
+/// The namespaces in which a question is asked.
 #[derive(Debug)]
 pub(super) struct Scopes {
-    /// By number.
+    /// The scopes, by number.
     list: Vec<Scope>,
-    /// Opens things in our own namespace.
+    /// Opens sockets in our own namespace.
     home: Opener,
-    /// Enters the others.
+    /// Enters the other namespaces.
     worker: Worker,
 }
 
 impl Scopes {
-    /// The namespace that `home` opens things in, alone.
+    /// Only the namespace in which `home` opens sockets.
     pub(super) fn one(home: Opener, sources: &Sources, reader: &mut Reader) -> Result<Self, AskError> {
         let scope = Scope::new(None, true, home.clone(), sources, reader)?;
         Ok(Self { list: vec![scope], home, worker: Worker::default() })
     }
 
-    /// Those that words between commas stand for: see [`Scopes::find`].
+    /// The namespaces of a comma-separated list: see [`Scopes::find`].
     ///
     /// # Errors
-    /// As [`Scopes::find`], and where a namespace asked for by itself is not
-    /// there or may not be entered.
+    /// As [`Scopes::find`], and if a namespace that was requested by itself does not exist
+    /// or may not be entered.
     pub(super) fn of(
         words: &OsStr,
         peers: bool,
@@ -180,7 +179,7 @@ impl Scopes {
         Ok(scopes)
     }
 
-    /// Reads the filter again where that is due.
+    /// Parses the filters again where necessary.
     ///
     /// # Errors
     /// If it can no longer be parsed: an interface that it names is gone.
@@ -188,18 +187,18 @@ impl Scopes {
         self.list.iter_mut().try_for_each(|scope| scope.read(sources, reader))
     }
 
-    /// Finds the namespaces that words between commas stand for by now (see
-    /// [`namespaces::chosen`](crate::namespaces::chosen)).  Each is entered, to read the filter and what
-    /// else holds there; with `peers` the other namespaces of the machine
-    /// follow, where other ends may be.  What was kept of one that is found
-    /// again is used; of one that is not, it is closed.
+    /// Finds the namespaces that a comma-separated list names now (see
+    /// [`namespaces::chosen`](crate::namespaces::chosen)).  Each is entered to parse the
+    /// filter; with `peers`, the other namespaces of the machine follow, since peers may be
+    /// there.  Access that was kept is reused if its namespace is found again, and closed
+    /// otherwise.
     ///
-    /// A namespace in which the filter cannot be read is passed over: one that
-    /// has no interface of some name has no socket bound to it.
+    /// A namespace in which the filter cannot be parsed is skipped: if it lacks the named
+    /// interface, no socket can be bound to it.
     ///
     /// # Errors
-    /// A filter that cannot be read in any of those listed.  A namespace asked
-    /// for by itself that is not there or may not be entered is an error the
+    /// A filter that cannot be parsed in any of the listed namespaces.  A namespace that
+    /// was requested by itself and does not exist or may not be entered is an error the
     /// `first` time, and a notice later: it may come back.
     pub(super) fn find(
         &mut self,
@@ -256,7 +255,7 @@ impl Scopes {
         self.close_surplus(most);
         if !before.is_empty() {
             drop(before);
-            // It may stand in one that is gone.
+            // The worker may be in one of the namespaces that are gone.
             self.worker.leave();
         }
         for (name, errno) in gone {
@@ -271,8 +270,8 @@ impl Scopes {
         }
     }
 
-    /// Closes what reading a filter opened in the last namespace, if it is one
-    /// too many.
+    /// Closes what parsing a filter opened in the last namespace, if more than `most` are
+    /// open.
     fn close_surplus(&mut self, most: usize) {
         if let Some([.., last]) = self.list.get_mut(most..) {
             last.close();
@@ -283,7 +282,7 @@ impl Scopes {
         if namespace.is_home { self.home.clone() } else { namespace.opener(&self.worker) }
     }
 
-    /// The way to our own namespace.
+    /// A new access to our own namespace.
     pub(super) fn home(&self) -> Access {
         Access::to(self.home.clone())
     }
@@ -293,18 +292,18 @@ impl Scopes {
         &self.list
     }
 
-    /// The same, to open and keep something.
+    /// The same, for changes.
     pub(super) fn all_mut(&mut self) -> &mut [Scope] {
         &mut self.list
     }
 
-    /// The scope visited first, whose filter tells what every filter needs;
-    /// `None` where every namespace has ended meanwhile.
+    /// The scope visited first; every filter has the same needs as its filter.  `None` if
+    /// every namespace has ended meanwhile.
     pub(super) fn first(&self) -> Option<&Scope> {
         self.list.first()
     }
 
-    /// The only scope that is listed, for what is done in one alone.
+    /// The only scope that is listed, for operations that work in one namespace only.
     pub(super) fn only(&mut self) -> Result<&mut Scope, AskError> {
         let mut listed = self.list.iter_mut().filter(|scope| scope.listed);
         match (listed.next(), listed.next()) {
@@ -323,7 +322,7 @@ impl Scopes {
         self.list.iter().map(|scope| sources.port_range(&scope.access)).collect()
     }
 
-    /// The same, with how many of them are reserved.
+    /// The same, with the number of reserved ports.
     pub(super) fn all_port_ranges(&self, sources: &Sources) -> Vec<PortRange> {
         let range = |scope: &Scope| {
             let (first, last) = sources.port_range(&scope.access);
@@ -333,7 +332,7 @@ impl Scopes {
         self.list.iter().map(range).collect()
     }
 
-    /// The counters of each namespace that is listed; one that ended has none.
+    /// The counters of each listed namespace; a namespace that has ended is left out.
     pub(super) fn counters(&self, sources: &Sources) -> Vec<HostCounters> {
         let listed = self.list.iter().filter(|scope| scope.listed);
         let place = |scope: &Scope| {
@@ -351,17 +350,17 @@ impl Scopes {
         all
     }
 
-    /// The filters, each with what it asks its surroundings for.
+    /// The filters, each with the facts besides the row that it tests.
     pub(super) fn filters(&self) -> Vec<(Option<Arc<Expr>>, EvalContext)> {
         self.list.iter().map(|scope| (scope.filter.clone(), scope.context)).collect()
     }
 
-    /// Hands out the ways to the interfaces.
+    /// Lends out the access to the interfaces.
     pub(super) fn take_links(&mut self) -> Vec<Links> {
         self.list.iter_mut().map(|scope| mem::take(&mut scope.links)).collect()
     }
 
-    /// Takes them back.
+    /// Takes the access to the interfaces back.
     pub(super) fn return_links(&mut self, links: Vec<Links>) {
         for (scope, links) in self.list.iter_mut().zip(links) {
             scope.links = links;
@@ -369,8 +368,7 @@ impl Scopes {
     }
 }
 
-/// The scope of a namespace that the last poll knew: what is open there stays
-/// open.
+/// The scope of a namespace that the last poll visited; its sockets stay open.
 fn kept(
     mut scope: Scope,
     namespace: Namespace,
@@ -379,7 +377,7 @@ fn kept(
     sources: &Sources,
     reader: &mut Reader,
 ) -> Result<Scope, Passed> {
-    // The files that led there may be gone.
+    // The paths that the old opener uses may be gone.
     scope.access.open_by(opener.clone());
     scope.links.open_by(opener);
     (scope.listed, scope.namespace) = (listed, Some(namespace));
@@ -391,7 +389,7 @@ fn kept(
     Ok(scope)
 }
 
-/// The scope of a namespace that is new.
+/// The scope of a new namespace.
 fn entered(
     namespace: Namespace,
     opener: Opener,
@@ -413,7 +411,7 @@ fn entered(
     }
     match Scope::new(Some(namespace.clone()), listed, opener.clone(), sources, reader) {
         Err(error) if listed => Err(Passed::Filter(error)),
-        // Its sockets may be other ends all the same.
+        // Peers may be in there nevertheless.
         Err(_) => {
             Scope::new(Some(namespace), listed, opener, sources, &mut reader.of_all()).map_err(Passed::Filter)
         }
@@ -421,11 +419,11 @@ fn entered(
     }
 }
 
-/// Why a namespace is passed over.
+/// Why a namespace is skipped.
 enum Passed {
-    /// The filter cannot be read there.
+    /// The filter cannot be parsed there.
     Filter(AskError),
-    /// It was asked for by itself and cannot be entered.
+    /// It was requested by itself and cannot be entered.
     Chosen(EnterError),
     /// It may not be entered.
     Refused { title: Vec<u8>, errno: i32 },

@@ -1,11 +1,10 @@
-//! A row that outlives the dump: the bytes it came in, and what was looked up
-//! for it.
+//! A row that outlives the dump: the bytes it came in, and its look-ups.
 //!
-//! Decoding again is cheaper than keeping every field: a row takes its bytes
-//! (some hundred) and what is known of its surroundings, which rows share.
+//! Decoding again is cheaper than keeping every field: a row keeps its bytes (some
+//! hundred), and shares facts about its surroundings with other rows.
 //!
-//! Invariant: what a kept row says by a field's name is what the borrowed one
-//! said, whatever became of the socket since.
+//! Invariant: every field of a kept row has the value that the borrowed row had, whatever
+//! happened to the socket since.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -26,11 +25,11 @@ use crate::model::{
 };
 use crate::past::OwnedPast;
 
-/// How many namespaces, containers and lists of addresses are remembered, so
-/// that rows share them.
+/// How many namespaces, containers and lists of addresses are kept for sharing between
+/// rows.
 const SHARED: usize = 64;
 
-/// A row, copied.
+/// A copy of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnedRow {
     origin: Origin,
@@ -40,7 +39,7 @@ pub struct OwnedRow {
     past: Option<Box<OwnedPast>>,
 }
 
-/// What was looked up for a row.
+/// The look-ups that were made for a row.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Known {
     local_service: Option<Box<[u8]>>,
@@ -79,7 +78,7 @@ impl HostCache for Hosts {
     }
 }
 
-/// The addresses that the row's own interface stands for.
+/// The addresses of the interfaces that the row's own interface stands for.
 #[derive(Clone, Debug, PartialEq)]
 struct Addresses(Arc<Vec<Addr>>);
 
@@ -89,7 +88,7 @@ impl AddressCache for Addresses {
     }
 }
 
-/// Holders of the socket and of its other end.
+/// Holders of the socket and of its peer.
 #[derive(Clone, Debug, PartialEq)]
 struct Holders(Vec<KnownHolder>);
 
@@ -112,7 +111,7 @@ impl HolderCache for Holders {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Contexts {
-    // By number, each once.
+    // Sorted by number, without duplicates.
     kernel: Option<Box<[u8]>>,
     tasks: Vec<(i32, Box<[u8]>)>,
     sockets: Vec<(i32, i32, Box<[u8]>)>,
@@ -136,7 +135,7 @@ impl ContextCache for Contexts {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Identities {
-    // By number, each once.
+    // Sorted by number, without duplicates.
     processes: Vec<(i32, Box<[u8]>, Option<u32>)>,
     users: Vec<(u32, Box<[u8]>)>,
 }
@@ -154,7 +153,7 @@ impl IdentityCache for Identities {
     }
 }
 
-/// Copies rows that share what surrounds them.
+/// Copies rows, and lets them share facts about their surroundings.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     netns: Vec<Arc<Netns>>,
@@ -162,7 +161,7 @@ pub(super) struct Interner {
     addresses: Vec<Arc<Vec<Addr>>>,
 }
 
-/// A value that is known already, or this one from now on.
+/// An equal value that is already shared, or a copy of this one, which is then shared.
 fn shared<T: PartialEq>(known: &mut Vec<Arc<T>>, value: &T, copy: impl FnOnce(&T) -> T) -> Arc<T> {
     if let Some(had) = known.iter().rev().find(|had| ***had == *value) {
         return Arc::clone(had);
@@ -262,14 +261,14 @@ impl OwnedRow {
         Interner::default().keep(row)
     }
 
-    /// Shows the row to a function, borrowed as [`Sockets::each`] shows it,
-    /// without the types of its BPF maps.
+    /// Passes the row to a function, borrowed as in [`Sockets::each`], but without the
+    /// types of its BPF maps.
     ///
     /// [`Sockets::each`]: crate::Sockets::each
     pub fn with<T>(&self, look: impl FnOnce(&Row<'_>) -> T) -> T {
         let record = Record { origin: self.origin, bytes: &self.bytes };
         let Some(socket) = Socket::decode(record) else {
-            // Decoding depends on nothing but them.
+            // Decoding depends only on these bytes.
             unreachable!("these bytes were a socket before");
         };
         let known = &self.known;
@@ -297,7 +296,7 @@ impl OwnedRow {
             contexts: known.contexts.as_ref().map(|book| book as &dyn ContextCache),
             bpf_maps: None,
             identities: known.identities.as_ref().map(|book| book as &dyn IdentityCache),
-            // It is lent by whoever judges rows, for as long as that takes.
+            // Set only while a program judges the row.
             around: None,
         };
         let past = self.past.as_ref().map(|past| past.lend());
@@ -381,7 +380,7 @@ mod tests {
     use crate::fields::Catalog;
     use crate::model::SourceKind;
 
-    /// Knows something of everything.
+    /// A cache with an answer to every look-up.
     struct Fake;
 
     impl HostCache for Fake {

@@ -1,8 +1,8 @@
 //! How the tables of one network namespace are reached: where sockets and files
 //! are opened, and the netlink socket that is kept for the next dump.
 //!
-//! Invariant: a netlink socket is kept only after a conversation that came to
-//! its end, so that no reply of an earlier one is left in it.
+//! Invariant: a netlink socket is kept only after an exchange that came to its end, so that
+//! no reply of that exchange is left in it.
 
 use std::fs::File;
 use std::io;
@@ -15,54 +15,54 @@ use crate::notice::NoWalk;
 use crate::sys::netlink::{Netlink, Subsystem};
 use crate::sys::opener::Opener;
 
-/// The way to the tables of one network namespace.
+/// Access to the tables of one network namespace.
 #[derive(Debug, Default)]
 pub struct Access {
     opener: Opener,
     diag: Option<Netlink>,
     walker: Slot,
-    /// How many TCP sockets there were, as far as that is known.
+    /// The last known number of TCP sockets.
     sockets: Option<u64>,
-    /// Whether the same will be asked again.
+    /// Whether a session will ask again.
     polls_again: bool,
-    /// Whether a dump came to its end, after which sockets have cookies.
+    /// Whether a dump came to its end; after that sockets have cookies.
     has_dumped: bool,
     /// Whether the kernel refused a walk.
     has_refused_walk: bool,
 }
 
 impl Access {
-    /// To those of the namespace that the calling thread is in.
+    /// Access to the namespace of the calling thread.
     pub fn here() -> Self {
         Self::default()
     }
 
-    /// To those of another namespace.
+    /// Access to another namespace.
     pub(crate) fn to(opener: Opener) -> Self {
         Self { opener, ..Self::default() }
     }
 
-    /// Likewise, of which the same will be asked again if a session `polls_again`.
+    /// Access to another namespace, for a session that may ask again (`polls_again`).
     pub(crate) fn kept(opener: Opener, polls_again: bool) -> Self {
         Self { polls_again, ..Self::to(opener) }
     }
 
-    /// Whether the same will be asked again.
+    /// Whether a session will ask again.
     pub(super) fn polls_again(&self) -> bool {
         self.polls_again
     }
 
-    /// Where things of the namespace are opened.
+    /// The opener for sockets and files of the namespace.
     pub(crate) fn opener(&self) -> &Opener {
         &self.opener
     }
 
-    /// Opens things of the same namespace in another way from now on.
+    /// From now on uses this opener, which leads to the same namespace.
     pub(crate) fn open_by(&mut self, opener: Opener) {
         self.opener = opener;
     }
 
-    /// Opens a file; one of `/proc/net` is the namespace's.
+    /// Opens a file; for `/proc/net` that of the namespace.
     pub(super) fn open(&self, path: &Path) -> io::Result<File> {
         self.opener.open(path)
     }
@@ -75,60 +75,60 @@ impl Access {
         Netlink::open(Subsystem::SockDiag, &self.opener).map_err(open_failed)
     }
 
-    /// Keeps a socket, whose last conversation came to its end.
+    /// Keeps a socket whose last exchange came to its end.
     pub(super) fn keep(&mut self, socket: Netlink) {
         self.diag = Some(socket);
     }
 
-    /// Whether the namespace is there and may be entered; a netlink socket that
-    /// was opened to see that is kept.
+    /// Whether the namespace exists and may be entered; keeps the netlink socket that was
+    /// opened for this check.
     pub(crate) fn is_there(&mut self) -> bool {
         if self.diag.is_none() {
             self.diag = Netlink::open(Subsystem::SockDiag, &self.opener).ok();
         }
-        // Without netlink there is text to read.
+        // Without netlink the tables can still be read as text.
         self.diag.is_some() || self.opener.run(|| ()).is_ok()
     }
 
-    /// How many TCP sockets there were at the last dump, or were counted before it.
+    /// The number of TCP sockets at the last dump, or as counted before it.
     pub(super) fn sockets(&self) -> Option<u64> {
         self.sockets
     }
 
-    /// Bytes of rows that may wait for what is looked up for many at once: a little for each
-    /// socket that whoever polls again keeps in mind.
+    /// How many bytes of rows may be held for look-ups in bulk: a few bytes for each socket
+    /// if a session polls again, since it remembers the sockets anyway.
     pub(crate) fn may_wait(&self) -> usize {
         let sockets = self.sockets.filter(|_| self.polls_again).unwrap_or(0);
         usize::try_from(sockets).unwrap_or(0).saturating_mul(32)
     }
 
-    /// Keeps how many TCP sockets there are, so that nobody counts them again.
+    /// Records the number of TCP sockets, so that it need not be counted again.
     pub(crate) fn keep_sockets(&mut self, sockets: u64) {
         self.sockets = Some(sockets);
     }
 
-    /// Keeps that a dump of TCP sockets came to its end, and how many there were.
+    /// Records that a dump of TCP sockets came to its end, and their number.
     pub(super) fn keep_dumped(&mut self, sockets: u64) {
         self.keep_sockets(sockets);
         self.has_dumped = true;
     }
 
-    /// Keeps that sockets were dumped in every namespace that is asked.
+    /// Records that the sockets of every namespace in question were dumped.
     pub(crate) fn keep_cookies(&mut self) {
         self.has_dumped = true;
     }
 
-    /// Whether sockets have cookies, but for those that are new.
+    /// Whether all but new sockets have cookies.
     pub(crate) fn has_dumped(&self) -> bool {
         self.has_dumped
     }
 
-    /// Keeps whether the kernel refused a walk, so that nobody tries again.
+    /// Records whether the kernel refused a walk, so that it is not tried again.
     pub(super) fn keep_refusal(&mut self, why: &NoWalk) {
         self.has_refused_walk |= matches!(why, NoWalk::Program(_) | NoWalk::Differs);
     }
 
-    /// Whether it did.
+    /// Whether the kernel refused a walk.
     pub(super) fn has_refused_walk(&self) -> bool {
         self.has_refused_walk
     }
@@ -143,7 +143,7 @@ impl Access {
         *self.walker.lock().unwrap_or_else(PoisonError::into_inner) = Some(walker);
     }
 
-    /// Where it is kept, for whoever walks while the access is used.
+    /// The slot that keeps the loaded walk, for walks made while this access is in use.
     pub(super) fn slot(&self) -> Slot {
         self.walker.clone()
     }

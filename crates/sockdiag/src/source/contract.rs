@@ -1,4 +1,4 @@
-//! What is asked of a source, who takes the records, and how a dump fails.
+//! What a source is asked, who receives the records, and how a dump fails.
 //!
 //! Source: sock_diag(7), linux/inet_diag.h.
 
@@ -22,59 +22,57 @@ pub const LONGEST_MESSAGE: usize = 16 * 1024;
 /// Programs for the kernel to filter with, each a sequence of inet_diag bytecode.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Programs {
-    /// One that may use every instruction; tried first.
+    /// A program that may use every instruction; tried first.
     pub modern: Option<Vec<u8>>,
-    /// One of the instructions that every kernel knows, for where the kernel
+    /// A program with only the instructions that every kernel knows, used if the kernel
     /// answers `EINVAL` to the modern one.
     pub classic: Option<Vec<u8>>,
 }
 
 impl Programs {
-    /// Those that test as much of a filter as the kernel can.
+    /// Programs that test as much of a filter as the kernel can.
     pub fn of(filter: Option<&Expr>) -> Self {
         let program = |dialect| filter.and_then(|filter| filter::program(filter, dialect));
         Self { modern: program(Dialect::Modern), classic: program(Dialect::Classic) }
     }
 }
 
-/// What is asked of one table, or of the tables of one family.
+/// A query for one table, or for the tables of one family.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// The table; of a family whose tables are dumped together, any of them.
+    /// The table; for families whose tables are dumped together, any one of them.
     pub table: Table,
     /// All tables that are listed, for families whose tables are dumped together.
     pub tables: TableSet,
-    /// What the shown fields need.
+    /// The needs of the shown fields.
     pub needs: Needs,
-    /// Whether nothing is read of a row but by fields whose needs are in `needs`,
-    /// so that the rest of a reply may be missing.
+    /// Whether rows are read only through fields whose needs are in `needs`, so that other
+    /// parts of a reply may be missing.
     pub lean: bool,
     /// Families whose records are wanted.
     pub families: FamilySet,
-    /// The family option that was given last; `inet` or `inet6` here means
-    /// that only this one is asked for.
+    /// The last family option; if it is `inet` or `inet6`, only that family is requested.
     pub preferred: Option<Family>,
-    /// States to ask for.
+    /// States to request.
     pub states: StateSet,
-    /// Attributes to ask for (`idiag_ext`): bit n-1 is attribute n.
+    /// Attributes to request (`idiag_ext`): bit n-1 is attribute n.
     pub ext: u8,
-    /// What the kernel filters by.
+    /// The filter for the kernel.
     pub programs: Programs,
-    /// The only connection that can be wanted, if the filter leaves room for
-    /// no other.  Then its socket alone is asked for, where that is certain
-    /// to give what a dump would.
+    /// The only connection that the filter can match, if there is only one.  Its socket
+    /// alone is requested where that certainly gives the same result as a dump.
     pub exact: Option<Exact>,
-    /// What tells of the sockets in place of a dump, if it can.
+    /// A source to use instead of a dump, if it can answer.
     pub instead: Option<Arc<dyn Instead>>,
     /// The BPF maps whose values are wanted.
     pub storages: Storages,
-    /// The protocol whose service names the ports have; 0 for those of any.
+    /// The protocol whose service names are used for the ports; 0 stands for any.
     pub services: u16,
 }
 
 impl Query {
-    /// Every socket of a table, of both inet families and in every state, with
-    /// what is in every reply.
+    /// Every socket of a table, of both inet families and in every state, with the values
+    /// that every reply has.
     pub fn of(table: Table) -> Self {
         Self {
             table,
@@ -93,19 +91,19 @@ impl Query {
         }
     }
 
-    /// What the table is called in an error.
+    /// The name of the table in an error.
     pub(super) fn name(&self) -> String {
         format!("{:?} sockets", self.table).to_lowercase()
     }
 }
 
-/// Another way to what a dump would bring.
+/// A source that can replace a dump.
 pub trait Instead: fmt::Debug + Send + Sync {
-    /// Hands the records to `take`, until that wants no more; `false`, with nothing
-    /// handed over, where only a dump can tell.
+    /// Passes the records to `take` until it breaks; returns `false`, without any record,
+    /// if only a dump can answer.
     ///
     /// # Errors
-    /// Why there are more records than were handed over.
+    /// Why not all records were passed on.
     fn tell(
         &self,
         query: &Query,
@@ -114,57 +112,57 @@ pub trait Instead: fmt::Debug + Send + Sync {
     ) -> Result<bool, NoWalk>;
 }
 
-/// Where a message of this machine's kernel comes from.
+/// The origin of a message from this machine's kernel.
 pub(super) fn live_origin(query: &Query) -> Origin {
     Origin { abi: sys::abi(), services: query.services, ..Origin::of(query.table, SourceKind::Kernel) }
 }
 
-/// Where a line of /proc text comes from that was read between now and then.
+/// Returns the origin of a line of /proc text, whose window begins with this call.
 pub(super) fn text_origin(query: &Query) -> impl Fn() -> Origin + use<> {
     let begin = clock::now_ns();
     let origin = Origin { services: query.services, ..Origin::of(query.table, SourceKind::Proc) };
     move || Origin { window: Some(clock::since(begin)), ..origin }
 }
 
-/// One connection, and where to look for it.
+/// One connection, and the interfaces on which to look for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exact {
     /// Its identity.
     pub pinned: Pinned,
-    /// The interfaces that a socket may be bound to, by index; none of them a
-    /// routing domain.
+    /// The interfaces that a socket may be bound to, by index; none of them is a routing
+    /// domain.
     pub interfaces: Vec<u32>,
 }
 
-/// The BPF maps whose values a dump of inet sockets brings along.
+/// The BPF maps whose values a dump of inet sockets includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Storages {
-    /// None is asked for.
+    /// No map.
     #[default]
     None,
     /// Every map of socket-local storage.
     All,
-    /// These, by file descriptors that stay open during the dump.
+    /// These maps, by file descriptors that stay open during the dump.
     Of(Vec<RawFd>),
 }
 
-/// Takes the records of a dump.
+/// Receives the records of a dump.
 pub trait Visit {
-    /// Takes one record, whose bytes are only lent.  `Break` ends the dump
-    /// there and then, without an error.
+    /// Takes one record, whose bytes are only borrowed.  `Break` ends the dump at once,
+    /// without an error.
     fn record(&mut self, record: Record<'_>) -> ControlFlow<()>;
 
-    /// A dump of the kernel begins.
+    /// Called when a dump of the kernel begins.
     fn begin(&mut self) {}
 
-    /// The table changed under the dump.  `true` asks for it again: none of
-    /// its records went on from here, and those that follow may replace them.
+    /// Called when the table changed during the dump.  `true` has the dump repeated: the
+    /// visitor has passed on none of its records, so the following ones may replace them.
     fn may_replace(&mut self) -> bool {
         false
     }
 
-    /// The dump that was asked for again is over.  Its records stand, or those
-    /// before it if it `failed`.
+    /// Called when a repeated dump has ended.  Its records count, or the previous ones if
+    /// it `failed`.
     fn replaced(&mut self, failed: bool) {
         let _ = failed;
     }
@@ -178,10 +176,10 @@ impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Visit for F {
 
 /// A table that could not be read, or not completely.
 ///
-/// What there was to tell of it on the way has gone out as notices.
+/// Notices about it have already been given.
 #[derive(Debug)]
 pub struct DumpError {
-    /// What was being asked for, e.g. `tcp over inet6`.
+    /// What was requested, e.g. `tcp over inet6`.
     pub request: String,
     /// Records delivered before the failure.
     pub rows_delivered: u64,
@@ -193,12 +191,12 @@ pub struct DumpError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DumpErrorKind {
-    /// The kernel answered with this error number; `ENOENT` means "no such
-    /// protocol here".  0 where its answer was too short to hold one.
+    /// The kernel answered with this error number; `ENOENT` means "no such protocol here".
+    /// 0 if the answer was too short to hold a number.
     Kernel(i32),
     /// A netlink socket could not be opened.
     Socket(io::Error),
-    /// A netlink socket was there, but could not be bound.
+    /// A netlink socket was opened, but could not be bound.
     Bind(io::Error),
     /// Replies were lost or the socket failed (`ENOBUFS`: the kernel dropped some).
     Receive(io::Error),
@@ -213,7 +211,7 @@ pub enum DumpErrorKind {
     File {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The error.
         error: io::Error,
     },
     /// A line of a /proc file was too long or had no end.
@@ -223,11 +221,11 @@ pub enum DumpErrorKind {
         /// The line's number, counted from 1.
         line: u64,
     },
-    /// A walk of the kernel's tables did not come to its end.
+    /// A walk of the kernel's tables did not reach its end.
     Walk(NoWalk),
     /// A recording holds an error of the recorded kernel, by its number.
     Recorded(i32),
-    /// A recording ended without saying so, or inside a message.
+    /// A recording ended without an end marker, or inside a message.
     RecordingEof,
     /// A recording's message has an impossible length.  (The reference crashes.)
     DamagedRecording {
@@ -239,8 +237,8 @@ pub enum DumpErrorKind {
 }
 
 impl DumpError {
-    /// Whether another source may stand in: no record was delivered, so none
-    /// would come twice, and what was read was not broken bytes.
+    /// Whether another source may be tried: no record was delivered, which would otherwise
+    /// come twice, and the failure was not broken bytes.
     pub fn may_fall_back(&self) -> bool {
         let is_sound =
             !matches!(self.kind, DumpErrorKind::Remnant { .. } | DumpErrorKind::DamagedRecording { .. });

@@ -1,8 +1,7 @@
 //! Destroying sockets, one at a time, each by its cookie.
 //!
-//! What is destroyed is exactly what was listed: the kernel compares the whole
-//! identity, cookie included, so a socket that took the place of another in
-//! the meantime is left alone.
+//! Only the sockets that were listed are destroyed: the kernel compares the whole identity,
+//! cookie included, so a socket that has taken the place of another is left alone.
 //!
 //! Source: `SOCK_DESTROY` (linux/sock_diag.h), sock_diag(7); ss's treatment of
 //! the answers.
@@ -22,28 +21,28 @@ use crate::model::{Socket, SourceKind};
 use crate::notice::{Notice, Tally};
 use crate::sys::netlink::{Netlink, ReceiveError};
 
-/// What became of a socket that was to be destroyed.
+/// The result for a socket that was to be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is destroyed.
+    /// It was destroyed.
     Destroyed,
-    /// It was gone before.
+    /// It had already ended.
     Gone,
-    /// It is left: the kernel cannot destroy one of this kind, or none at all
-    /// (`CONFIG_INET_DIAG_DESTROY`), or it is not known whether it is meant.
+    /// It was left alone: the kernel cannot destroy this kind of socket, or none at all
+    /// (`CONFIG_INET_DIAG_DESTROY`), or it is uncertain whether the filter matches it.
     Spared,
 }
 
 /// Destroys sockets.
 #[derive(Debug)]
 pub struct Destroyer {
-    /// Or what to say where there is none.
+    /// The netlink socket, or the notice if it could not be opened.
     netlink: Result<Netlink, Notice>,
     tally: Tally,
 }
 
 impl Destroyer {
-    /// Opens a way to the kernel.
+    /// Opens a netlink socket.
     ///
     /// # Errors
     /// A notice for users, if it cannot be opened.
@@ -55,40 +54,41 @@ impl Destroyer {
         }
     }
 
-    /// Opens a connection to the kernel, if possible.  Without it sockets are listed from
-    /// other sources, and those are not destroyed.
+    /// Opens a netlink socket if possible.  Without it sockets are listed from other
+    /// sources, and those are not destroyed.
     pub(crate) fn try_open(access: &mut Access) -> Self {
         let netlink = access.socket().map_err(|failure| failure.notice.unwrap_or(Notice::Eof));
         Self { netlink, tally: Tally::default() }
     }
 
-    /// Counts what would be destroyed, and destroys nothing.
+    /// A dry run: counts what would be destroyed, and destroys nothing.
     pub fn rehearsal() -> Self {
         Self { netlink: Err(Notice::Eof), tally: Tally { is_rehearsal: true, ..Tally::default() } }
     }
 
-    /// Whether nothing is destroyed.
+    /// Whether this is a dry run.
     pub fn is_rehearsal(&self) -> bool {
         self.tally.is_rehearsal
     }
 
-    /// Whether a socket is of a kind that is destroyed at all: one of an inet
-    /// table of the kernel, not a line of text or of a recording.
+    /// Whether sockets of this kind can be destroyed: those from an inet table of the
+    /// kernel, not lines of text or of a recording.
     pub fn acts_on(socket: &Socket<'_>) -> bool {
         socket.attrs().is_some() && socket.origin.kind == SourceKind::Kernel
     }
 
-    /// Counts a socket that is left alone, since nobody knows whether it is meant.
+    /// Counts a socket that is left alone, since it is uncertain whether the filter matches
+    /// it.
     pub fn leave(&mut self) {
         self.tally.unknown += 1;
     }
 
-    /// Counts a socket that is listed and that it does not act on.
+    /// Counts a listed socket of a kind that cannot be destroyed.
     pub fn pass(&mut self) {
         self.tally.passed += 1;
     }
 
-    /// What became of the sockets so far.
+    /// The counts so far.
     pub fn tally(&self) -> Tally {
         self.tally
     }
@@ -96,8 +96,8 @@ impl Destroyer {
     /// Destroys one socket.
     ///
     /// # Errors
-    /// What to say where the kernel refuses for another reason than that the
-    /// socket is gone or cannot be destroyed; no further one should be tried.
+    /// A notice, if the kernel refuses for a reason other than that the socket has ended or
+    /// cannot be destroyed; do not try further sockets then.
     pub fn destroy(&mut self, socket: &Socket<'_>) -> Result<Fate, Notice> {
         if self.is_rehearsal() {
             self.tally.destroyed += 1;
@@ -145,7 +145,7 @@ fn request(socket: &Socket<'_>, seq: u32) -> Vec<u8> {
     InetDiagReqV2 {
         family: socket.family.number(),
         protocol: short_protocol(protocol),
-        // Raw sockets are told apart by their own protocol.
+        // A raw socket is identified by its IP protocol, too.
         raw_or_pad: if protocol == IPPROTO_RAW {
             socket.attrs().and_then(|attrs| attrs.protocol()).unwrap_or(0)
         } else {

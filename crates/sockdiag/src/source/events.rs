@@ -1,8 +1,8 @@
 //! Sockets as they are destroyed.
 //!
-//! The kernel tells of TCP and UDP sockets, one message each, without being
-//! asked again; there is no list at the start and no end.  Where we are too
-//! slow it drops messages and says so: that is reported, never hidden.
+//! The kernel sends one message for each TCP or UDP socket that ends, without further
+//! requests; there is no initial list and no end.  If we read too slowly, it drops messages
+//! and says so: that is always reported.
 //!
 //! Source: `SKNLGRP_*` (linux/sock_diag.h), sock_diag(7).
 
@@ -18,8 +18,8 @@ use crate::model::{Family, FamilySet, Origin, Record, SourceKind, Table, TableSe
 use crate::sys::netlink::{Netlink, OpenStep, ReceiveError};
 use crate::sys::{self, clock};
 
-/// The multicast groups of these tables and families, a bit each; zero if the
-/// kernel tells of none of them.
+/// The multicast groups of these tables and families, one bit each; zero if the kernel
+/// reports none of them.
 pub fn groups(tables: TableSet, families: FamilySet) -> u32 {
     [
         (Family::Inet, Table::Tcp),
@@ -33,34 +33,34 @@ pub fn groups(tables: TableSet, families: FamilySet) -> u32 {
     .fold(0, |groups, (bit, _)| groups | 1 << bit)
 }
 
-/// What a wait for destroyed sockets brought.
+/// The result of waiting for destroyed sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
-    /// Messages, which [`Events::next_record`] gives one after the other.
+    /// Messages; read them with [`Events::next_record`].
     Messages,
-    /// The kernel dropped messages since we read too slowly; how often so far.
+    /// We read too slowly and the kernel dropped messages; how many times so far.
     Lost(u64),
-    /// Nothing yet.
+    /// Nothing arrived.
     Nothing,
 }
 
-/// A netlink socket to which the kernel tells of destroyed sockets.
+/// A netlink socket on which the kernel reports destroyed sockets.
 #[derive(Debug)]
 pub(crate) struct Events {
     netlink: Netlink,
     /// The last datagram, and how far it was read.
     datagram: Vec<u8>,
     at: usize,
-    /// Where in it the socket lies that was read last.
+    /// The position, in the datagram, of the socket that was read last.
     payload: Range<usize>,
     window: Window,
-    /// How often messages were dropped.
+    /// How many times messages were dropped.
     lost: u64,
     rows: u64,
 }
 
 impl Events {
-    /// Listens to these groups.
+    /// Subscribes to these groups.
     pub(crate) fn open(groups: u32, access: &Access) -> Result<Self, DumpError> {
         let netlink = Netlink::open_for(groups, access.opener()).map_err(|(step, errno)| match step {
             OpenStep::Bind => failed(DumpErrorKind::Bind(errno.into()), 0),
@@ -70,7 +70,8 @@ impl Events {
         Ok(Self { netlink, datagram: Vec::new(), at: 0, payload: 0..0, window, lost: 0, rows: 0 })
     }
 
-    /// Takes the next datagram; unless there `is_one`, only if there is one.
+    /// Receives the next datagram; waits for it only if one is known to be there
+    /// (`is_one`).
     pub(crate) fn receive(&mut self, is_one: bool) -> Result<Arrived, DumpError> {
         let received = if is_one { self.netlink.receive().map(Some) } else { self.netlink.try_receive() };
         let datagram = match received {
@@ -89,13 +90,13 @@ impl Events {
         self.at = 0;
         if datagram.from_kernel {
             self.datagram.extend_from_slice(datagram.bytes);
-            // It was sent at some time before it arrived.
+            // The socket ended at some time before the message arrived.
             self.window = Window::new(datagram.window.end_ns(), datagram.window.end_ns());
         }
         Ok(Arrived::Messages)
     }
 
-    /// Goes to the next socket of the last datagram; whether there is one.
+    /// Moves to the next socket of the last datagram; returns whether there is one.
     pub(crate) fn next_record(&mut self) -> bool {
         loop {
             let rest = self.datagram.get(self.at..).unwrap_or_default();
@@ -110,7 +111,7 @@ impl Events {
         }
     }
 
-    /// The socket that [`Events::next_record`] went to.
+    /// The socket that [`Events::next_record`] moved to.
     pub(crate) fn record(&self) -> Record<'_> {
         let origin = Origin {
             abi: sys::abi(),
@@ -120,8 +121,8 @@ impl Events {
         Record { origin, bytes: self.datagram.get(self.payload.clone()).unwrap_or_default() }
     }
 
-    /// How many messages the kernel has dropped so far, since we read too slowly; it
-    /// begins again at zero after 2^32.  `None` if it does not say.
+    /// How many messages the kernel has dropped so far because we read too slowly, modulo
+    /// 2^32.  `None` if the kernel does not report it.
     pub(crate) fn drops(&self) -> Option<u32> {
         self.netlink.drops()
     }

@@ -1,11 +1,10 @@
 //! One request and all replies to it.
 //!
-//! Replies of another conversation (another sequence number, port, or sender)
-//! are skipped.  What is worth telling of a failure comes along with it, for
-//! the ladder to tell or to keep quiet about.
+//! Replies of another exchange (with another sequence number, port, or sender) are skipped.
+//! A failure carries its notice, and the ladder decides whether to give it.
 //!
-//! Source: netlink(7); ss's treatment of errors for inet tables: every
-//! `NLMSG_ERROR` is silent, a dump that ends in an error is not.
+//! Source: netlink(7); ss's treatment of errors for inet tables: `NLMSG_ERROR` gives no
+//! notice, a dump that ends in an error does.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -24,10 +23,10 @@ use crate::model::Window;
 use crate::notice::Notice;
 use crate::sys::netlink::{Datagram, Netlink, OpenStep, ReceiveError};
 
-/// How often a dump is repeated that the table changed under.
+/// How often a dump is repeated if the table changes during it.
 const REPEATS: u32 = 3;
 
-/// How a dump that did not fail ended.
+/// How a successful dump ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     /// Whether the visitor ended it.
@@ -39,21 +38,20 @@ pub(super) struct Ended {
 /// A dump that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// Why.
+    /// The reason.
     pub kind: DumpErrorKind,
-    /// What is worth telling of it, if anything.
+    /// The notice about it, if there is one.
     pub notice: Option<Notice>,
 }
 
 impl Failure {
-    /// Whether the kernel found the request malformed, as one of an older
-    /// release does a program with instructions that it does not know.
+    /// Whether the kernel found the request malformed, as an older kernel does if the
+    /// program has instructions that it does not know.
     pub(super) fn is_invalid(&self) -> bool {
         matches!(self.kind, DumpErrorKind::Kernel(EINVAL))
     }
 
-    /// Whether there was no netlink socket, so that no other request fares
-    /// better.
+    /// Whether no netlink socket could be opened, so that other requests would fail too.
     pub(super) fn is_of_socket(&self) -> bool {
         matches!(self.kind, DumpErrorKind::Socket(_))
     }
@@ -64,7 +62,7 @@ pub(super) fn open_failed(failed: (OpenStep, Errno)) -> Failure {
     Failure { kind: DumpErrorKind::Socket(failed.1.into()), notice: Some(open_notice(failed)) }
 }
 
-/// What to say of that.
+/// The notice for that error.
 pub(crate) fn open_notice((step, error): (OpenStep, Errno)) -> Notice {
     let errno = error.raw_os_error();
     match step {
@@ -75,10 +73,10 @@ pub(crate) fn open_notice((step, error): (OpenStep, Errno)) -> Notice {
     }
 }
 
-/// Takes the payload of a message, and the time in which it was read.
+/// Takes the payload of a message, and the window in which it was read.
 pub(super) type Take<'t> = dyn FnMut(&[u8], Window) -> ControlFlow<()> + 't;
 
-/// Sends a dump request and hands every reply's payload to `take`.
+/// Sends a dump request and passes every reply's payload to `take`.
 ///
 /// After a failure or a stop the socket may hold further replies, and the
 /// kernel may refuse another dump on it: open a new one.
@@ -117,8 +115,8 @@ pub(super) fn exchange(
     }
 }
 
-/// Sends a request for one socket and gives what the kernel says of it, and
-/// when; `None` if there is none, or it cannot be told.
+/// Requests one socket and returns the kernel's reply with its window; `None` if there is
+/// no such socket, or the request failed.
 pub(super) fn ask_one(socket: &mut Netlink, request: &[u8], seq: u32) -> Option<(Vec<u8>, Window)> {
     socket.send(request).ok()?;
     let port = socket.port();
@@ -159,10 +157,10 @@ impl Consumer for (&mut dyn Visit, &mut dyn FnMut(Notice)) {
 
 /// Makes a dump: returns how it ended and how many records it delivered.
 ///
-/// A dump is repeated, up to [`REPEATS`] times, if the table changed while it
-/// was read, and if it delivered nothing or its records can be replaced.  Where a
-/// repetition fails before its first record, the dump before it stands.  A notice
-/// is given at the end if the table changed under the dump that stands.
+/// A dump is repeated, up to [`REPEATS`] times, if the table changed while it was read, and
+/// if it delivered nothing or its records can be replaced.  If a repetition fails before
+/// its first record, the previous dump stands.  A notice is given at the end if the table
+/// changed during the dump that stands.
 ///
 /// ```text
 /// the table changed | records | may_replace | what follows
@@ -238,7 +236,7 @@ pub(super) fn read_datagram(
     Ok(ControlFlow::Continue(()))
 }
 
-/// The end of a dump, which may carry an error.
+/// Reads the end of a dump, which may carry an error.
 fn done(message: &Message<'_>) -> Result<(), Failure> {
     let Some(code) = error_code(message.payload) else {
         return Err(Failure { kind: DumpErrorKind::Kernel(0), notice: Some(Notice::DoneTruncated) });
@@ -256,7 +254,7 @@ fn done(message: &Message<'_>) -> Result<(), Failure> {
     Err(Failure { kind: DumpErrorKind::Kernel(errno), notice })
 }
 
-/// A refusal, about which inet tables are silent.
+/// Reads an error message; for inet tables it gives no notice.
 fn refusal(message: &Message<'_>) -> Failure {
     match error_code(message.payload) {
         Some(code) if message.payload.len() >= ERROR_LEN => {

@@ -1,12 +1,12 @@
-//! From the best source of the kernel down to the last.
+//! Tries the kernel's sources in turn, the best first.
 //!
-//! For tcp with both families wanted the first rung is one legacy request: it
-//! walks the table once for both families, where the newer request needs a
-//! walk for each.  Its IPv6 records are set aside and follow the IPv4 ones,
-//! which is the order of two dumps.  That request cannot ask for BPF storage.
+//! For tcp in both families the first source is one legacy request: it walks the table once
+//! for both families, while the newer request needs one walk for each.  Its IPv6 records
+//! are set aside and follow the IPv4 ones, which is the order of two dumps.  That request
+//! cannot ask for BPF storage.
 //!
-//! Invariant: nothing here delivers a record of a source after another source
-//! has delivered one.  What was set aside is not delivered yet.
+//! Invariant: once a source has delivered a record, no other source delivers any. Records
+//! that are set aside are not delivered yet.
 //!
 //! Source: inet_diag.c's two entry points; linux/inet_diag.h.
 
@@ -30,10 +30,10 @@ use crate::model::{Family, Origin, Record, StateSet, Table, Window};
 use crate::notice::{NoWalk, Notice};
 use crate::sys::netlink::Netlink;
 
-/// Bytes of IPv6 records that may wait for the IPv4 ones.
+/// How many bytes of IPv6 records may be set aside until the IPv4 ones are done.
 const ASIDE_BYTES: usize = 4 << 20;
 
-/// Reads a table from the kernel, by whatever it offers.
+/// Reads a table from the best source that the kernel offers.
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
@@ -43,7 +43,7 @@ pub(super) fn dump(
 ) -> Result<(), DumpError> {
     let families = Families::of(query);
     let mut run = Run::new(query, access, visit, notices);
-    // Only a dump brings the values of BPF maps.
+    // Only a dump includes the values of BPF maps.
     if query.storages == Storages::None {
         match run.instead() {
             Ok(true) => return Ok(()),
@@ -93,11 +93,11 @@ pub(super) fn dump(
     Err(error)
 }
 
-/// Asks the kernel for no socket at all with a condition on cgroups, to see
-/// whether it knows such conditions.  Whatever is not `EINVAL` counts as yes.
+/// Tests whether the kernel supports conditions on cgroups, with a request that matches no
+/// socket.  Any answer other than `EINVAL` counts as yes.
 ///
 /// # Errors
-/// What to say where the kernel cannot be asked.
+/// A notice, if the kernel cannot be queried.
 pub(crate) fn kernel_knows_cgroup_condition(access: &mut Access) -> Result<bool, Notice> {
     let mut program = Vec::new();
     Op { code: INET_DIAG_BC_CGROUP_COND, yes: 12, no: 16 }.encode(&mut program);
@@ -116,7 +116,7 @@ pub(crate) fn kernel_knows_cgroup_condition(access: &mut Access) -> Result<bool,
     }
 }
 
-/// The families to ask for: a preferred one excludes the other.
+/// The families to request: a preferred one excludes the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Families {
     pub(super) inet: bool,
@@ -132,13 +132,13 @@ impl Families {
         }
     }
 
-    /// The same whatever is shown, as a recording has it.
+    /// The same, whichever families are shown: a recording ignores those.
     pub(super) fn preferred(query: &Query) -> Self {
         Self { inet: query.preferred != Some(Family::Inet6), inet6: query.preferred != Some(Family::Inet) }
     }
 }
 
-/// What one request brought about.
+/// The state of reading one table.
 struct Run<'q, 'v> {
     query: &'q Query,
     access: &'v mut Access,
@@ -146,7 +146,7 @@ struct Run<'q, 'v> {
     notices: &'v mut dyn FnMut(Notice),
     /// Records delivered.
     rows: u64,
-    /// Whether the kernel still has to refuse the modern program.
+    /// Whether the modern program is still in use, because no kernel has refused it.
     modern: bool,
 }
 
@@ -183,7 +183,7 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 
     fn netlink(&mut self, families: Families, aside_bytes: usize) -> Result<(), Failure> {
-        // Only a dump brings the values of BPF maps.
+        // Only a dump includes the values of BPF maps.
         let plain = self.query.storages == Storages::None;
         if plain && let Some((record, window)) = self.exactly_one(families) {
             let _ = self.hand_on(&record, window);
@@ -192,7 +192,7 @@ impl<'q, 'v> Run<'q, 'v> {
         if plain && self.query.table.protocol() == IPPROTO_TCP && families.inet && families.inet6 {
             match self.with_a_program(|run| run.one_walk(aside_bytes)) {
                 Err(failure) if self.rows == 0 && !failure.is_of_socket() => {
-                    // An old kernel, or a recording of the other requests: not worth a word.
+                    // The kernel is old, or replays other requests: no notice.
                     drop(failure);
                 }
                 result => return self.conclude(result),
@@ -208,7 +208,8 @@ impl<'q, 'v> Run<'q, 'v> {
         self.conclude(result)
     }
 
-    /// Asks what stands in for a dump; `false` if there is nothing, or if only a dump can tell.
+    /// Asks the source that replaces a dump; `false` if there is none, or if only a dump
+    /// can answer.
     fn instead(&mut self) -> Result<bool, NoWalk> {
         let Self { query, access, visit, rows, .. } = self;
         let Some(instead) = &query.instead else { return Ok(false) };
@@ -224,13 +225,13 @@ impl<'q, 'v> Run<'q, 'v> {
         }
     }
 
-    /// A walk that failed after records which somebody was shown.
+    /// A walk that failed after some of its records were passed on.
     fn ended_early(&self, why: NoWalk) -> Result<(), DumpError> {
         let kind = DumpErrorKind::Walk(why);
         Err(DumpError { request: self.query.name(), rows_delivered: self.rows, kind })
     }
 
-    /// Takes back what was delivered, if nobody was shown it yet: a dump may bring it.
+    /// Takes the delivered records back if none was passed on yet: a dump may follow.
     fn takes_back(&mut self) -> bool {
         let may = self.visit.may_replace();
         if may {
@@ -240,13 +241,12 @@ impl<'q, 'v> Run<'q, 'v> {
         may
     }
 
-    /// The only socket that is wanted, asked for by its identity.
+    /// Requests the only wanted socket by its identity.
     ///
-    /// `None` where a dump has to tell: if there is no such socket (the kernel
-    /// gives the same answer where it does not know TCP), or if there are
-    /// several, each bound to another interface.  (One bound to an interface
-    /// stays unseen behind a newer one of the same identity that is bound to
-    /// none: the kernel looks no further.)
+    /// `None` if a dump is needed: there is no such socket (the kernel answers the same if
+    /// it lacks TCP), or several, bound to different interfaces.  (A socket bound to an
+    /// interface stays hidden behind a newer one with the same identity that is bound to
+    /// none: the kernel stops there.)
     fn exactly_one(&mut self, families: Families) -> Option<(Vec<u8>, Window)> {
         let exact = self.query.exact.as_ref().filter(|_| self.query.table.protocol() == IPPROTO_TCP)?;
         let mut socket = self.access.socket().ok()?;
@@ -262,7 +262,7 @@ impl<'q, 'v> Run<'q, 'v> {
                 None => found = Some((record, window)),
             }
         }
-        // Each request was answered.
+        // Every request was answered, so the socket can be used again.
         self.access.keep(socket);
         let (record, window) = found?;
         let msg = InetDiagMsg::new(&record)?;
@@ -274,7 +274,7 @@ impl<'q, 'v> Run<'q, 'v> {
         (family && self.query.states.contains_number(msg.state())).then_some((record, window))
     }
 
-    /// Tells what is worth telling of a failure.
+    /// Gives the notice of a failure.
     fn conclude(&mut self, result: Result<(), Failure>) -> Result<(), Failure> {
         if let Err(Failure { notice: Some(notice), .. }) = &result {
             (self.notices)(notice.clone());
@@ -282,8 +282,8 @@ impl<'q, 'v> Run<'q, 'v> {
         result
     }
 
-    /// Runs with the modern program, and with the classic one where the kernel
-    /// does not understand that.
+    /// Runs a request with the modern program, and again with the classic one if the kernel
+    /// does not understand the first.
     fn with_a_program(&mut self, request: impl Fn(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
         match request(self) {
             Err(failure) if failure.is_invalid() && self.modern && self.rows == 0 => {
@@ -299,7 +299,7 @@ impl<'q, 'v> Run<'q, 'v> {
         if self.modern { programs.modern.as_deref() } else { programs.classic.as_deref() }
     }
 
-    /// One dump for each family wanted.
+    /// Makes one dump for each wanted family.
     fn by_family(&mut self, families: Families) -> Result<(), Failure> {
         for (wanted, family) in [(families.inet, Family::Inet), (families.inet6, Family::Inet6)] {
             if wanted && self.one_family(family)?.stopped {
@@ -318,7 +318,7 @@ impl<'q, 'v> Run<'q, 'v> {
         })
     }
 
-    /// The legacy request as the reference makes it: records as they come.
+    /// Makes the legacy request as the reference does: records are delivered as they come.
     fn legacy(&mut self) -> Result<(), Failure> {
         let families = self.query.families;
         self.repeatedly(|run| {
@@ -334,7 +334,8 @@ impl<'q, 'v> Run<'q, 'v> {
         Ok(())
     }
 
-    /// One legacy request for both families, delivered as two dumps would be.
+    /// Makes one legacy request for both families, and delivers the records in the order of
+    /// two dumps.
     fn one_walk(&mut self, aside_bytes: usize) -> Result<(), Failure> {
         let mut aside = Aside::default();
         let ended = self.repeatedly(|run| {
@@ -352,14 +353,14 @@ impl<'q, 'v> Run<'q, 'v> {
                 }
                 _ => false,
             });
-            // A repetition that fails with nothing delivered counts for nothing.
+            // A repetition that fails without delivering anything is ignored.
             if ended.is_ok() || run.rows > rows {
                 aside = fresh;
             }
             ended
         });
         match ended {
-            // The walk is abandoned; so is what it set aside.
+            // The walk is abandoned, along with what it set aside.
             Err(failure) if self.rows == 0 => return Err(failure),
             Ok(ended) if ended.stopped => return Ok(()),
             _ => {}
@@ -376,7 +377,7 @@ impl<'q, 'v> Run<'q, 'v> {
         ended.map(|_| ())
     }
 
-    /// Makes a dump, again if the table changed under it and nothing came of it.
+    /// Makes a dump, and repeats it if the table changed and no record was passed on.
     fn repeatedly(
         &mut self,
         mut request: impl FnMut(&mut Self) -> Result<Ended, Failure>,
@@ -391,8 +392,8 @@ impl<'q, 'v> Run<'q, 'v> {
         result
     }
 
-    /// Sends a request and delivers the replies that `wanted` accepts; keeps
-    /// the socket where they came to an end.
+    /// Sends a request and delivers the replies that `wanted` accepts; keeps the socket if
+    /// the replies came to an end.
     fn deliver(
         &mut self,
         mut socket: Netlink,
@@ -403,8 +404,8 @@ impl<'q, 'v> Run<'q, 'v> {
         let Self { query, access, visit, notices, rows, .. } = self;
         socket.expect_long(query.storages != Storages::None);
         let origin = live_origin(query);
-        // Storage of more than 64 KiB does not fit its attribute, which the
-        // kernel does not notice.
+        // Storage of more than 64 KiB overflows its attribute without an error from the
+        // kernel.
         let may_overflow = query.storages != Storages::None;
         let mut deficits = Vec::new();
         let mut take = |bytes: &[u8], window| {
@@ -432,23 +433,23 @@ impl<'q, 'v> Run<'q, 'v> {
     }
 }
 
-/// Records that wait: the bytes of each behind their length.
+/// Records that are set aside: the bytes of each, after their length.
 ///
 /// They lie in many small buffers.  One large buffer would fragment the heap, so
 /// that its memory could not be returned to the system.
 #[derive(Default)]
 struct Aside {
     pieces: Vec<Vec<u8>>,
-    /// When records were read, and how many of them one after the other.
+    /// The windows in which records were read, each with the number of records.
     windows: Vec<(Window, u32)>,
-    /// Bytes in all of them.
+    /// The total size of the pieces.
     length: usize,
     limit: usize,
-    /// Whether more came than may wait; then none is kept.
+    /// Whether more records came than may be set aside; then none is kept.
     overflowed: bool,
 }
 
-/// Bytes of a piece, unless a record has more.
+/// The size of a piece, unless a single record is larger.
 const PIECE: usize = 64 << 10;
 
 impl Aside {

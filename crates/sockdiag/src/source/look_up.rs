@@ -1,11 +1,10 @@
-//! TCP sockets that are known, looked up one by one instead of a dump.
+//! Looks up known TCP sockets one by one instead of in a dump.
 //!
-//! A look-up takes a few microseconds however many sockets there are, a dump of all
-//! of them a microsecond for each: which of the two is cheaper is for the caller to
-//! measure.
+//! A look-up takes a few microseconds however many sockets there are; a dump takes one
+//! microsecond for each socket of the machine.  The caller measures which is cheaper.
 //!
-//! Invariant: either every socket was found, by its cookie, or nothing is told, unless it
-//! was asked for those that are left.
+//! Invariant: either every socket was found, by its cookie, or none is reported, unless
+//! only the remaining sockets were requested.
 //!
 //! Source: `inet_diag_req_v2` without `NLM_F_DUMP` (linux/inet_diag.h).
 
@@ -24,10 +23,10 @@ use crate::model::{Family, MessageKind, Socket, SourceKind, Table, Window};
 use crate::notice::NoWalk;
 use crate::sys::netlink::Netlink;
 
-/// Requests that are sent at once.  Their answers fit into the socket's buffer.
+/// How many requests are sent at once; their replies fit into the socket's buffer.
 const AT_ONCE: usize = 50;
 
-/// Which socket it is.
+/// The identity of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     family: Family,
@@ -35,7 +34,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// That of a row; `None` if it cannot be looked up by it.
+    /// The identity of a row's socket; `None` if it cannot be looked up.
     pub(crate) fn of(socket: &Socket<'_>) -> Option<Self> {
         let is_tcp = socket.origin.table == Table::Tcp && socket.message_kind() == MessageKind::Inet;
         if !is_tcp || socket.origin.kind != SourceKind::Kernel {
@@ -50,28 +49,28 @@ impl Identity {
     }
 }
 
-/// Sockets of one namespace that are looked up.
+/// Sockets of one namespace to look up.
 #[derive(Debug)]
 pub(crate) struct LookUps {
     sockets: Vec<Identity>,
-    /// Whether all of them were found when they were looked up last.
+    /// Whether the last look-up found all of them.
     found: AtomicBool,
-    /// Whether those that are gone are left out, instead of a dump being asked for.
+    /// Whether ended sockets are left out; otherwise they make a dump necessary.
     leaves_out: bool,
 }
 
 impl LookUps {
-    /// These, in the order in which they will be told.
+    /// Looks these sockets up, and reports them in this order.
     pub(crate) fn new(sockets: Vec<Identity>) -> Self {
         Self { sockets, found: AtomicBool::new(false), leaves_out: false }
     }
 
-    /// The same, but those that are gone are left out.
+    /// The same, but leaves out sockets that have ended.
     pub(crate) fn of_those_left(sockets: Vec<Identity>) -> Self {
         Self { leaves_out: true, ..Self::new(sockets) }
     }
 
-    /// Whether all of them were found, so that there was no dump.
+    /// Whether all were found, so that no dump was made.
     pub(crate) fn found(&self) -> bool {
         self.found.load(Ordering::Relaxed)
     }
@@ -96,7 +95,7 @@ impl LookUps {
                     .filter(|told| Some(told.cookie()) == wanted);
                 match told {
                     None => all = false,
-                    // A dump would leave it out.
+                    // A dump would leave this state out.
                     Some(told) if !query.states.contains_number(told.state()) => {}
                     Some(_) => records.push((message.payload.to_vec(), window)),
                 }
@@ -106,14 +105,14 @@ impl LookUps {
                 return None;
             }
         }
-        // Each request was answered.
+        // Every request was answered, so the socket can be used again.
         access.keep(socket);
         Some(records)
     }
 }
 
-/// Sends requests, numbered from `first` on, and hands over the answer to each with its
-/// place among them; `None` if they cannot be sent or an answer is not whole.
+/// Sends requests, numbered from `first` on, and passes on the reply to each with its
+/// index; `None` if they cannot be sent or a reply is incomplete.
 fn each_answer(
     netlink: &mut Netlink,
     requests: &[u8],
@@ -123,7 +122,7 @@ fn each_answer(
 ) -> Option<()> {
     netlink.send(requests).ok()?;
     let (port, mut answers) = (netlink.port(), 0);
-    // Each request has one answer: a socket, or an error.
+    // Each request has one reply: a socket, or an error.
     while answers < count {
         let datagram = netlink.receive().ok()?;
         if !datagram.from_kernel {
@@ -143,12 +142,11 @@ fn each_answer(
     Some(())
 }
 
-/// Whether this end of a TCP connection that has ended closed first (`true`) or the
-/// other did: whose socket is left in TIME-WAIT, or waits for the other to close.
-/// `None` where neither is left here.
+/// Whether this end of an ended TCP connection closed first (`true`) or the other did: the
+/// end that closed first leaves a socket in TIME-WAIT.  `None` if neither is found here.
 ///
-/// What is left has the cookie of the socket only if that had one, as every socket has
-/// `once_seen`.  The other end is looked for in the same namespace.
+/// That socket has the cookie of the connection only if a look had seen it (`once_seen`).
+/// The other end is searched in the same namespace.
 pub(crate) fn closed_first(socket: &Socket<'_>, once_seen: bool, access: &mut Access) -> Option<bool> {
     let ours = SockId { cookie: if once_seen { socket.cookie } else { u64::MAX }, ..id_of(socket) };
     let theirs = SockId {

@@ -1,10 +1,9 @@
 //! Why the kernel lists no sockets of a table.
 //!
-//! A refusal alone does not tell whether the kernel was built without a
-//! family, lacks a module that is not installed, or may load none.  The
-//! kernel's configuration and the modules installed for it tell, where they can
-//! be read.  A reason is reported only if it was seen there; else the reason is
-//! unknown.
+//! A refusal alone does not show whether the kernel was built without a family, lacks a
+//! module that is not installed, or may not load any.  The kernel's configuration and its
+//! installed modules show it, where they can be read.  A reason is reported only if it was
+//! found there; otherwise the reason is unknown.
 //!
 //! Invariant: nothing is read before a table has failed.
 //!
@@ -26,18 +25,18 @@ use crate::notice::{Missing, Notice};
 use crate::sys;
 use crate::sys::chosen::regular_at;
 
-/// As much of a file as is read, in bytes: several times the largest seen.
+/// How many bytes of a file are read: several times the largest seen.
 const LONGEST_FILE: u64 = 8 << 20;
 
-/// What has to be in a kernel for a table to be listed.
+/// What a kernel needs to list a table.
 struct Wants {
     /// Options of its configuration, the most basic first.
     options: &'static [&'static str],
-    /// The module that answers, if it is one.
+    /// The module that answers, if it is not built in.
     module: &'static str,
 }
 
-/// What a table takes.
+/// What a table needs.
 fn wants(table: Table) -> Wants {
     let (options, module): (&'static [&'static str], _) = match table {
         Table::Netlink => (&["CONFIG_NETLINK_DIAG"], "netlink_diag"),
@@ -46,7 +45,7 @@ fn wants(table: Table) -> Wants {
             (&["CONFIG_UNIX", "CONFIG_UNIX_DIAG"], "unix_diag")
         }
         Table::Raw => (&["CONFIG_INET_DIAG", "CONFIG_INET_RAW_DIAG"], "raw_diag"),
-        // Kernels since 7.1 lack UDP-Lite without an option that says so.
+        // Kernels since 7.1 lack UDP-Lite, and no option shows it.
         Table::Udp | Table::UdpLite => (&["CONFIG_INET_DIAG", "CONFIG_INET_UDP_DIAG"], "udp_diag"),
         Table::Tcp => (&["CONFIG_INET_DIAG", "CONFIG_INET_TCP_DIAG"], "tcp_diag"),
         Table::Dccp => (&["CONFIG_IP_DCCP", "CONFIG_INET_DIAG", "CONFIG_INET_DCCP_DIAG"], "dccp_diag"),
@@ -63,7 +62,7 @@ fn wants(table: Table) -> Wants {
     Wants { options, module }
 }
 
-/// The name by which the kernel asks for the module of a table.
+/// The alias by which the kernel requests the module of a table.
 fn alias(table: Table) -> String {
     const SOCK_DIAG: &str = "net-pf-16-proto-4-type";
     let families = table.facts().families;
@@ -86,8 +85,8 @@ pub fn missing(error: &DumpError, query: &Query, sources: &Sources) -> Option<No
     Some(Notice::Missing { title: query.table.facts().title, why })
 }
 
-/// That the running kernel does not know TCP sockets that are bound and idle,
-/// where these alone were asked for: it then lists none, and does not fail.
+/// Reports that the running kernel does not know idle bound TCP sockets, if only these were
+/// requested: it then lists none, without an error.
 pub(crate) fn bound_inactive(selected: &Selected, sources: &Sources) -> Option<Notice> {
     let asked = selected.states == StateSet::BOUND_INACTIVE && selected.tables.contains(Table::Tcp);
     let is_live = sources.tcpdiag_file.is_none() && !sources.text_is_forced(Table::Tcp);
@@ -95,12 +94,12 @@ pub(crate) fn bound_inactive(selected: &Selected, sources: &Sources) -> Option<N
         .then_some(Notice::Missing { title: "bound, idle TCP", why: Missing::Since("Linux 6.8") })
 }
 
-/// Whether a kernel's release is one of those.
+/// Whether a kernel of this release knows idle bound TCP sockets.
 fn knows_bound_inactive(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 8),
-        // Nothing tells that it does not.
+        // An unreadable release: assume that it does.
         _ => true,
     }
 }
@@ -109,18 +108,19 @@ fn knows_bound_inactive(release: &str) -> bool {
 fn reason(kind: &DumpErrorKind, table: Table, system: &System) -> Option<Missing> {
     let errno = match kind {
         DumpErrorKind::Kernel(errno) => *errno,
-        // Every kernel with a network has netlink: who gets none is kept from it.
+        // Every kernel with networking has netlink: if it cannot be opened, it is
+        // forbidden.
         DumpErrorKind::Socket(error) => match error.raw_os_error()? {
             errno @ (EPERM | EACCES | EAFNOSUPPORT) => return Some(Missing::NotAllowed { errno }),
             errno => errno,
         },
-        // The text that stands in for the kernel is missing too.
+        // The /proc text that would replace the table is missing too.
         DumpErrorKind::Receive(error) | DumpErrorKind::File { error, .. } => error.raw_os_error()?,
         _ => return None,
     };
     match errno {
         EPERM | EACCES => Some(Missing::NotAllowed { errno }),
-        // Old kernels answer EINVAL to families that they have not heard of.
+        // Old kernels answer EINVAL to families that they do not know.
         ENOENT | EOPNOTSUPP | EINVAL | EPROTONOSUPPORT | EAFNOSUPPORT => {
             Some(system.lacks(table).unwrap_or(Missing::Unknown { errno }))
         }
@@ -128,12 +128,12 @@ fn reason(kind: &DumpErrorKind, table: Table, system: &System) -> Option<Missing
     }
 }
 
-/// What a system tells of its kernel, below a root directory.
+/// The facts about a system's kernel, read below a root directory.
 struct System {
     root: PathBuf,
 }
 
-/// How an option was answered when the kernel was built.
+/// How an option was set when the kernel was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Built {
     In,
@@ -146,7 +146,7 @@ impl System {
         Self { root: PathBuf::from("/") }
     }
 
-    /// What the kernel lacks for a table, if that can be seen.
+    /// What the kernel lacks for a table, if that can be found out.
     fn lacks(&self, table: Table) -> Option<Missing> {
         let Wants { options, module } = wants(table);
         let config = self.config();
@@ -169,7 +169,7 @@ impl System {
         }
         let directory = self.modules()?;
         if !directory.is_dir() {
-            // Of a container, say: the modules may lie outside it.
+            // In a container, for example, the modules may lie outside.
             return built.map(|_| Missing::NotInstalled { module, directory: self.shown(&directory) });
         }
         match installed(&directory, module, &alias(table)) {
@@ -187,7 +187,7 @@ impl System {
         self.root.join(name)
     }
 
-    /// A path as it is called in the system itself.
+    /// A path as seen from inside the system.
     fn shown(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |path| Path::new("/").join(path))
     }
@@ -195,7 +195,7 @@ impl System {
     fn release(&self) -> Option<String> {
         let text = read(&self.path("proc/sys/kernel/osrelease"))?;
         let release = text.trim_end();
-        // It names directories.
+        // The release becomes part of a path.
         (!release.is_empty() && !release.contains('/')).then(|| release.to_owned())
     }
 
@@ -203,7 +203,7 @@ impl System {
         Some(self.path("lib/modules").join(self.release()?))
     }
 
-    /// The configuration that the running kernel was built with.
+    /// The configuration of the running kernel.
     fn config(&self) -> Option<String> {
         if let Ok(file) = regular_at(&self.path("proc/config.gz"), OFlags::empty())
             && let Some(text) = text(GzDecoder::new(file))
@@ -225,7 +225,7 @@ impl System {
         proc("sys/kernel/osrelease") && !proc("modules") && !proc("sys/kernel/modprobe")
     }
 
-    /// The setting that keeps the kernel from loading modules.
+    /// The setting that forbids loading modules.
     fn loading_is_off(&self) -> Option<&'static str> {
         let setting = |name: &str| read(&self.path(&format!("proc/sys/kernel/{name}")));
         if setting("modules_disabled").is_some_and(|text| text.trim() == "1") {
@@ -238,7 +238,7 @@ impl System {
     }
 }
 
-/// How an option is answered in a configuration; one that it does not name is off.
+/// How an option is set in a configuration; an option that is missing is off.
 fn built(config: &str, option: &str) -> Built {
     let answer =
         config.lines().find_map(|line| line.strip_prefix(option)?.strip_prefix('=').map(str::trim_end));
@@ -254,7 +254,7 @@ enum Installed {
     Yes,
     BuiltIn,
     No,
-    /// There are no lists of modules.
+    /// The lists of modules are missing.
     Unknown,
 }
 

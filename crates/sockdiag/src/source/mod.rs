@@ -1,19 +1,18 @@
 //! Where sockets come from: the kernel's sock_diag, a recording, or /proc text.
 //!
-//! [`dump`] hands every record of one table to a visitor, in the order of the
-//! source.  For a table of the kernel it climbs down a ladder:
+//! [`dump`] passes every record of one table to a visitor, in the order of the source.  For
+//! a table of the kernel it tries these sources in turn:
 //!
 //! ```text
 //! one walk (tcp, both families) -> a dump per family -> the legacy request -> /proc/net text
 //! ```
 //!
-//! Invariant: a source is replaced by the next only while it has delivered no
-//! record, so a socket is never shown twice; a failure after that is an error
-//! that says how many records there were.
+//! Invariant: a source is replaced by the next only if it has delivered no record, so a
+//! socket is never shown twice; a later failure is an error with the number of records
+//! delivered.
 //!
-//! The same holds for a dump during which the table changed (`NLM_F_DUMP_INTR`):
-//! it is repeated, up to three times, as long as the visitor can still take its
-//! records back.
+//! The same holds for a dump during which the table changed (`NLM_F_DUMP_INTR`): it is
+//! repeated, up to three times, as long as the visitor can still drop its records.
 //!
 //! Source: sock_diag(7), linux/inet_diag.h, and ss's order of sources.
 
@@ -68,15 +67,14 @@ pub use sources::{Sources, Way};
 pub use summary::{Summary, summary, summary_in};
 pub(crate) use walk::{ActiveWalk, NO_BUCKET, OF_THE_SOCKET, Passage, Watched};
 
-/// Asks for the TCP socket of this identity that is bound to no interface;
-/// there is one answer, with number 0.
+/// A request for the TCP socket with this identity that is bound to no interface; its only
+/// reply has sequence number 0.
 pub(crate) fn listener_request(pinned: &Pinned) -> Option<Vec<u8>> {
     request::one_socket(&Query::of(Table::Tcp), pinned, 0, 0)
 }
 
-/// What a single walk of the kernel's tables tells of the TCP sockets of these
-/// namespaces, by inode, in place of a dump in each; nothing where dumps
-/// are the better way.
+/// Reads the TCP sockets of these namespaces, by inode, in a single walk of the kernel's
+/// tables, in place of a dump in each; empty if dumps are better.
 pub(crate) fn ahead(
     query: &Query,
     sources: &Sources,
@@ -105,14 +103,14 @@ pub(crate) fn ahead(
     }
 }
 
-/// Hands every record of one table to `visit`, from the best source there is.
+/// Passes every record of one table to `visit`, from the best available source.
 ///
-/// For tcp a recording comes first (`TCPDIAG_FILE`), then /proc text where the
-/// environment asks for it, then the kernel.  A recording is handed on whole:
-/// neither states nor families choose from it.
+/// For tcp a recording comes first (`TCPDIAG_FILE`), then /proc text if the environment
+/// asks for it, then the kernel.  A recording is passed on whole: states and families do
+/// not apply.
 ///
 /// # Errors
-/// When no source was left, or one failed after its first record.
+/// If no source was left, or one failed after its first record.
 pub fn dump(
     query: &Query,
     sources: &Sources,

@@ -16,7 +16,7 @@ use crate::fields::Needs;
 use crate::model::{Family, Record};
 use crate::notice::Notice;
 
-/// As much of a line as is read, in bytes.
+/// How many bytes of a line are read.
 const LONGEST_LINE: u64 = 4096;
 
 /// Reads the table.
@@ -46,7 +46,7 @@ pub(super) fn dump(
     })
 }
 
-/// Hands the lines of a file to `visit`, but for the headings.
+/// Passes the lines of a file to `visit`, except for the heading.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Result<()> {
     let origin = super::contract::text_origin(query);
     let mut line = Vec::new();

@@ -1,10 +1,9 @@
-//! Families whose sockets come in one dump and from nowhere else.
+//! Families whose sockets come in one dump, with no other source.
 //!
-//! The families differ in the request alone: replies and failures are handled
-//! alike.
+//! The families differ only in the request: replies and failures are handled alike.
 //!
-//! Source: sock_diag(7); ss's treatment of errors, which other than for inet
-//! tables are reported unless the kernel does not know the family.
+//! Source: sock_diag(7); ss's treatment of errors: unlike for inet tables they are
+//! reported, unless the kernel does not know the family.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -19,8 +18,7 @@ use super::exchange::{Consumer, Ended, Failure, Take, exchange, repeatedly};
 use crate::model::{Origin, Record};
 use crate::notice::Notice;
 
-/// Asks for the sockets of a family by the body of a request, and hands on
-/// those that `wanted` accepts.
+/// Sends a request with this body, and passes on the sockets that `wanted` accepts.
 pub(super) fn dump(
     query: &Query,
     access: &mut Access,
@@ -80,8 +78,8 @@ fn request(body: &[u8], seq: u32) -> Vec<u8> {
     request
 }
 
-/// What is worth telling of a failure: of a refusal its number, unless it
-/// means that there are no such sockets here.
+/// The notice for a failure: a refusal is reported by its number, unless it means that
+/// there are no such sockets here.
 fn notice_of(failure: &Failure) -> Option<Notice> {
     match (&failure.notice, &failure.kind) {
         (Some(notice), _) => Some(notice.clone()),

@@ -1,8 +1,8 @@
 //! The packet tables: one dump for both, else `/proc/net/packet`.
 //!
-//! As in ss, a choice of one of the two tables holds for the text alone: what
-//! the kernel sends is listed whole.  A kernel that sends no memory report
-//! (before Linux 3.10) tells too little to be asked, so the text is read.
+//! As in ss, the choice of one of the two tables applies only to the text: what the kernel
+//! sends is listed whole.  A kernel that sends no memory report (before Linux 3.10) reports
+//! too little, so the text is read instead.
 //!
 //! Source: linux/packet_diag.h, proc_pid_net(5), and ss's behaviour.
 
@@ -54,10 +54,10 @@ pub(super) fn dump(
     Err(DumpError { request: query.name(), rows_delivered, kind })
 }
 
-/// What the kernel told.
+/// The outcome of asking the kernel.
 enum Answer {
     Whole,
-    /// Not even the first socket has a memory report; nothing was handed on.
+    /// The first socket has no memory report; nothing was passed on.
     TooLittle,
 }
 
@@ -74,7 +74,7 @@ fn kernel(
     Ok(unless_too_little.answer)
 }
 
-/// What to ask for: as the reference does, and more only where that is wanted.
+/// The values to request: those that the reference requests, and more only if wanted.
 fn show(needs: Needs) -> u32 {
     let mclist = if needs.has(Needs::PACKET_MCLIST) { PACKET_SHOW_MCLIST } else { 0 };
     PACKET_SHOW_INFO
@@ -85,7 +85,7 @@ fn show(needs: Needs) -> u32 {
         | mclist
 }
 
-/// Hands on what the kernel sends, unless its first socket lacks something.
+/// Passes on what the kernel sends, unless its first socket has no memory report.
 struct UnlessTooLittle<'v> {
     visit: &'v mut dyn Visit,
     first: bool,
@@ -120,7 +120,7 @@ enum Bad {
     Line(u64),
 }
 
-/// Hands the lines of a file to `visit`, but for the headings.
+/// Passes the lines of a file to `visit`, except for the heading.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<(), Bad> {
     let origin = super::contract::text_origin(query);
     let mut line = Vec::new();

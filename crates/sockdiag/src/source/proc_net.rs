@@ -1,10 +1,9 @@
 //! `/proc/net/{tcp,udp,raw}` and their IPv6 halves: text, the last resort.
 //!
-//! Only states and families choose from it; a line is handed on as it stands.
-//! The quirks are the reference's: a line that is too long, or the last one if
-//! it has no newline, ends the table; a line without endpoints ends its file
-//! quietly; a missing IPv4 file keeps the IPv6 file from being read, a missing
-//! IPv6 file is no matter.
+//! Only states and families select lines; a line is passed on unchanged.  The quirks are
+//! the reference's: a line that is too long, or a last line without a newline, ends the
+//! table; a line without endpoints silently ends its file; if the IPv4 file is missing, the
+//! IPv6 file is not read; a missing IPv6 file is ignored.
 //!
 //! Source: proc_net_tcp.rst, and ss's behaviour.
 
@@ -17,11 +16,11 @@ use super::sources::Sources;
 use crate::model::proc_line::state_digit;
 use crate::model::{Family, Record};
 
-/// The longest line that is read, less its newline, in bytes.
+/// The longest line that is read, without its newline, in bytes.
 const LONGEST_LINE: usize = 254;
 
-/// Hands the lines of a table's files to `visit`.  A table without such files
-/// has no sockets.
+/// Passes the lines of a table's files to `visit`.  A table without such files has no
+/// sockets.
 pub(super) fn dump(
     query: &Query,
     sources: &Sources,
@@ -73,7 +72,7 @@ impl Bad {
 fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut u64) -> Result<Ended, Bad> {
     let origin = super::contract::text_origin(query);
     let mut line = Vec::with_capacity(LONGEST_LINE + 1);
-    // The headings.  Longer ones end the file: what follows has no endpoints.
+    // The heading.  A longer one ends the file: its rest would be a line without endpoints.
     match next(file, &mut line).map_err(Bad::Read)? {
         Line::End | Line::Bad => return Ok(Ended::Quietly),
         Line::Whole => {}
@@ -98,7 +97,7 @@ fn read(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit, rows: &mut
 pub(super) enum Line {
     End,
     Whole,
-    /// Too long, without a newline, or with a NUL, behind which C sees nothing.
+    /// Too long, without a newline, or with a NUL, which ends a string in C.
     Bad,
 }
 

@@ -1,9 +1,9 @@
-//! `-D FILE`: keeps what the kernel answers, to be read again later.
+//! `-D FILE`: keeps the kernel's replies, to be read later.
 //!
-//! A recording is the datagrams as they came, each filled up to a multiple of
-//! four bytes: the messages of one dump, its `NLMSG_DONE`, then the same for
-//! the other family.  Nothing is filtered, and one walk for both families is
-//! never used, so that the file is what the reference would have written.
+//! A recording is the datagrams as they came, each padded to a multiple of four bytes: the
+//! messages of one dump, its `NLMSG_DONE`, then the same for the other family. Nothing is
+//! filtered, and the two families are never read in one walk, so that the file is what the
+//! reference would have written.
 //!
 //! Source: ss's behaviour (`-D`).
 
@@ -24,8 +24,8 @@ use crate::sys::netlink::{Netlink, ReceiveError};
 /// A recording that could not be made.
 #[derive(Debug)]
 pub enum RecordError {
-    /// The kernel could not be asked, or did not answer to the end; what it
-    /// did answer is in the file.
+    /// The kernel could not be asked, or its reply was incomplete; the part that came is in
+    /// the file.
     Dump(DumpErrorKind),
     /// The file could not be written.
     Write(io::Error),
@@ -45,11 +45,11 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// Writes all replies to the query's requests, family by family.  Programs and
-/// the families that are shown do not matter; a preferred family does.
+/// Writes all replies to the query's requests, family by family.  Programs and the shown
+/// families are ignored; a preferred family is not.
 ///
 /// # Errors
-/// When the table could not be recorded completely.
+/// If the table could not be recorded completely.
 pub fn record(
     query: &Query,
     access: &mut Access,
@@ -64,7 +64,7 @@ pub fn record(
         && !matches!(kind, DumpErrorKind::Socket(_))
     {
         notice.take().into_iter().for_each(&mut *notices);
-        // As the reference does, also after rows: a recording is a log.
+        // Like the reference, tries the legacy request even after rows were written.
         if let Some(kind) = legacy_type(query) {
             failure = match access.socket().map_err(Failed::Dump).and_then(|mut socket| {
                 let seq = SEQUENCE;
@@ -90,8 +90,8 @@ enum Failed {
     Write(io::Error),
 }
 
-/// Sequence number of every request, as the reference's recordings have it.
-/// Each request has been answered to the end before the next is sent.
+/// The sequence number of every request, as in the reference's recordings.  Each request is
+/// answered to the end before the next is sent.
 const SEQUENCE: u32 = 123_456;
 
 fn by_families(query: &Query, access: &mut Access, out: &mut dyn Write) -> Result<(), Failed> {

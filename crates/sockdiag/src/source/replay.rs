@@ -1,12 +1,12 @@
 //! `TCPDIAG_FILE`: tcp sockets from a recording (`-D`) instead of the kernel.
 //!
-//! Message by message: a header of 16 bytes, then the rest of its length,
-//! rounded up to four.  The first `NLMSG_DONE` ends it, so the IPv6 half of a
+//! The file is read message by message: a header of 16 bytes, then the rest of its length,
+//! rounded up to a multiple of four.  The first `NLMSG_DONE` ends it, so the IPv6 half of a
 //! recording is not shown; any other type but an error is taken for a socket.
 //!
-//! A recording may come from anyone.  One message is held at a time, in a
-//! buffer of fixed size, and nothing is believed of a length that does not fit
-//! it: where the reference overruns its buffer and is killed, this is an error.
+//! A recording may come from anyone.  One message is held at a time, in a buffer of fixed
+//! size, and a length that does not fit it is an error; the reference overruns its buffer
+//! and crashes.
 //!
 //! Source: ss's behaviour; netlink(7).
 
@@ -26,7 +26,7 @@ use crate::model::{Origin, Record, SourceKind};
 use crate::notice::Notice;
 use crate::sys::errno_of;
 
-/// Hands every record of a recording to `visit`.
+/// Passes every record of a recording to `visit`.
 pub(super) fn replay(
     path: &OsStr,
     query: &Query,
@@ -123,11 +123,11 @@ impl Replay<'_> {
     }
 }
 
-/// What there is to say about the end of a socket's attributes; `None` if
-/// they end where the message does.
+/// The notice about bytes after the last attribute of a socket; `None` if the attributes
+/// end where the message does.
 ///
-/// The reference reads the attributes of a row that it shows twice, and says
-/// so twice; [`super::dump`] says it once for every row.
+/// The reference reads the attributes of a shown row twice, and gives the notice twice;
+/// [`super::dump`] gives it once for every row.
 pub fn deficit(payload: &[u8]) -> Option<Notice> {
     let Some(bytes) = payload.get(MSG_LEN..) else {
         return Some(Notice::Deficit { bytes: payload.len() as i64 - MSG_LEN as i64, attr_len: 0 });

@@ -22,14 +22,13 @@ use super::contract::{Query, Storages};
 use crate::filter::Pinned;
 use crate::model::{Addr, Family, Socket, State, StateSet};
 
-/// The low byte of a protocol, which is all that a request has room for.
-/// MPTCP's is that of TCP; the kernel reads the whole number from an attribute
-/// ([`put_protocol`]).
+/// The low byte of a protocol, which is all that fits into a request.  MPTCP has the same
+/// low byte as TCP; the kernel reads the whole number from an attribute ([`put_protocol`]).
 pub(super) fn short_protocol(protocol: u16) -> u8 {
     protocol as u8
 }
 
-/// Appends the attribute for a protocol that does not fit a request's byte.
+/// Appends the attribute for a protocol that does not fit into one byte.
 pub(super) fn put_protocol(request: &mut Vec<u8>, protocol: u16) {
     if u8::try_from(protocol).is_err() {
         attr::put(request, INET_DIAG_REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
@@ -58,12 +57,12 @@ pub(super) fn by_family(query: &Query, family: Family, program: Option<&[u8]>, s
     finish(request)
 }
 
-/// The states to ask for: those that the table can hold.
+/// The states to request: those that the table can hold.
 ///
-/// The kernel takes a closed TCP socket out of its tables before it marks it
-/// as closed (`BoundInactive` has a bit of its own), but looks through the
-/// whole table of connections for one if it is asked.  Without that bit, a
-/// listing of listeners (`-l`) does not walk the connections at all.
+/// The kernel removes a closed TCP socket from its tables before it marks it as closed
+/// (`BoundInactive` has a bit of its own), but still searches the whole table of
+/// connections if the bit is set.  Without the bit, a listing of listeners (`-l`) does not
+/// walk the connections at all.
 fn states(query: &Query) -> u32 {
     let closed = StateSet::only(State::Close);
     match query.table.protocol() {
@@ -72,9 +71,9 @@ fn states(query: &Query) -> u32 {
     }
 }
 
-/// The one socket of this identity, if it is bound to this interface or to
-/// none (`SOCK_DIAG_BY_FAMILY` without `NLM_F_DUMP`); `None` for addresses
-/// that no inet socket has.
+/// A request for the one socket with this identity that is bound to this interface or to
+/// none (`SOCK_DIAG_BY_FAMILY` without `NLM_F_DUMP`); `None` for addresses that no inet
+/// socket has.
 pub(super) fn one_socket(query: &Query, pinned: &Pinned, ifindex: u32, seq: u32) -> Option<Vec<u8>> {
     let family = match pinned.local {
         Addr::V4(_) => Family::Inet,
@@ -92,7 +91,7 @@ pub(super) fn one_socket(query: &Query, pinned: &Pinned, ifindex: u32, seq: u32)
     Some(socket_of(query, family, id, seq))
 }
 
-/// The one socket of this identity and cookie (all ones: of any).
+/// A request for the one socket with this identity and cookie (all ones: any cookie).
 pub(super) fn socket_of(query: &Query, family: Family, id: SockId, seq: u32) -> Vec<u8> {
     let mut request = Vec::with_capacity(HEADER_LEN + 56);
     Header { len: 0, kind: SOCK_DIAG_BY_FAMILY, flags: NLM_F_REQUEST, seq, pid: 0 }.encode(&mut request);
@@ -108,7 +107,7 @@ pub(super) fn socket_of(query: &Query, family: Family, id: SockId, seq: u32) -> 
     finish(request)
 }
 
-/// How the kernel tells a socket from every other.
+/// The identity by which the kernel finds a socket.
 pub(super) fn id_of(socket: &Socket<'_>) -> SockId {
     SockId {
         sport: socket.local.port as u16,
@@ -129,7 +128,8 @@ fn octets(addr: Addr) -> [u8; 16] {
     }
 }
 
-/// The type of the request of before `SOCK_DIAG_BY_FAMILY`, where the table had one.
+/// The message type of the legacy request, which preceded `SOCK_DIAG_BY_FAMILY`, if the
+/// table has one.
 pub(super) fn legacy_type(query: &Query) -> Option<u16> {
     match query.table.protocol() {
         IPPROTO_TCP => Some(TCPDIAG_GETSOCK),
@@ -153,8 +153,8 @@ pub(super) fn legacy(query: &Query, kind: u16, program: Option<&[u8]>, seq: u32)
     finish(request)
 }
 
-/// Appends a program.  One that no attribute can hold is left out: the kernel
-/// then sends more than is wanted, which every row is checked for anyway.
+/// Appends a program.  A program that is too long for an attribute is left out: the kernel
+/// then sends more sockets than wanted, but every row is tested anyway.
 fn put_program(request: &mut Vec<u8>, program: Option<&[u8]>) {
     const LONGEST: usize = u16::MAX as usize - 4;
     if let Some(program) = program.filter(|program| program.len() <= LONGEST) {
@@ -162,7 +162,7 @@ fn put_program(request: &mut Vec<u8>, program: Option<&[u8]>) {
     }
 }
 
-/// A header whose length is still to be written.
+/// A header whose length is filled in later.
 fn begin(kind: u16, seq: u32) -> Vec<u8> {
     let mut request = Vec::with_capacity(256);
     Header { len: HEADER_LEN as u32, kind, flags: NLM_F_REQUEST | NLM_F_DUMP, seq, pid: 0 }

@@ -1,7 +1,7 @@
-//! The SMC table: one dump for all sockets, which nothing stands in for.
+//! The SMC table: one dump for all sockets, with no other source.
 //!
-//! The kernel chooses by nothing, so the states are looked at here.  What a
-//! connection and its devices report is asked for only where it is wanted.
+//! The kernel applies no conditions, so the states are tested here.  Values of a connection
+//! and its devices are requested only if wanted.
 //!
 //! Source: linux/smc_diag.h.
 
@@ -15,7 +15,7 @@ use crate::fields::Needs;
 use crate::model::{Family, states};
 use crate::notice::Notice;
 
-/// Attributes by what needs them; the others always come.
+/// Optional attributes and the needs that request them; other attributes always come.
 const EXTENSIONS: [(Needs, u8); 3] = [
     (Needs::SMC_CONNINFO, EXT_CONNINFO),
     (Needs::SMC_LGRINFO, EXT_LGRINFO),

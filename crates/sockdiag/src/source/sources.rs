@@ -1,8 +1,7 @@
-//! Which files stand in for the kernel.
+//! The files that replace the kernel as a source.
 //!
-//! The environment can send any table to a file; that is how ss is tested and
-//! how a listing of another machine is made.  Here is the only place that
-//! knows the variables.
+//! Environment variables can replace any table by a file; that is how ss is tested and how
+//! another machine's sockets are listed.  Only this module knows the variables.
 //!
 //! Source: ss(8)'s behaviour: PROC_ROOT, PROC_NET_*, TCPDIAG_FILE,
 //! PROC_IP_LOCAL_PORT_RANGE.
@@ -22,45 +21,45 @@ use crate::notice::NoWalk;
 use crate::sys::chosen;
 use crate::sys::secure::is_elevated;
 
-/// The ephemeral range where none can be read.
+/// The ephemeral range that is assumed if none can be read.
 const NO_RANGE: (u16, u16) = (1024, 4999);
 
-/// No more of the file that holds it is read.
+/// How much of the file with the range is read, in bytes.
 const LONGEST_RANGE: u64 = 4 << 10;
 
-/// Likewise of the list of reserved ports: every other one of them is shorter.
+/// How much of the list of reserved ports is read; a list of every second port is shorter.
 const LONGEST_LIST: u64 = 256 << 10;
 
-/// Which way to the kernel's own tables is taken.
+/// How the kernel's own tables are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Way {
-    /// The best that can tell what is asked.
+    /// The best way that can answer the question.
     #[default]
     Best,
-    /// A walk of the tables themselves by a program in the kernel; another way
-    /// where that cannot tell.
+    /// A walk of the tables by a BPF program; another way if a walk cannot answer.
     Walk,
-    /// Dumps of sock_diag, and text where there are none.
+    /// Dumps by sock_diag; text for tables without a dump.
     Netlink,
-    /// The text of /proc/net, of tables that have any.
+    /// The text of /proc/net, for tables that have it.
     Text,
 }
 
 impl Way {
-    /// Those that can be asked for, by name.
+    /// The ways that a user can choose, by name.
     pub const NAMED: [(&'static str, Self); 3] =
         [("walk", Self::Walk), ("netlink", Self::Netlink), ("proc", Self::Text)];
 }
 
-/// Files that stand in for the kernel.  `None` is "not set": a variable set to
-/// nothing is set.
+/// Files that replace the kernel.  `None` means "not set": a variable with an empty value
+/// is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// `PROC_ROOT`: stands in for `/proc`, and switches netlink off.
+    /// `PROC_ROOT`: replaces `/proc`, and turns netlink off.
     pub proc_root: Option<OsString>,
-    /// `PROC_NET_TCP`; switches netlink off for tcp, as its like below do.
+    /// `PROC_NET_TCP`; turns netlink off for tcp.  The variables below turn it off for their
+    /// tables, except the IPv6 ones.
     pub proc_net_tcp: Option<OsString>,
-    /// `PROC_NET_TCP6`; alone it does not switch netlink off, nor do its like.
+    /// `PROC_NET_TCP6`.
     pub proc_net_tcp6: Option<OsString>,
     /// `PROC_NET_UDP`.
     pub proc_net_udp: Option<OsString>,
@@ -70,11 +69,11 @@ pub struct Sources {
     pub proc_net_raw: Option<OsString>,
     /// `PROC_NET_RAW6`.
     pub proc_net_raw6: Option<OsString>,
-    /// `PROC_NET_MPTCP`, which has no text: the table is then empty.
+    /// `PROC_NET_MPTCP`: makes the table empty, since mptcp has no text.
     pub proc_net_mptcp: Option<OsString>,
-    /// `PROC_NET_DCCP`, likewise.
+    /// `PROC_NET_DCCP`: as `PROC_NET_MPTCP`.
     pub proc_net_dccp: Option<OsString>,
-    /// `PROC_NET_SCTP`, likewise.
+    /// `PROC_NET_SCTP`: as `PROC_NET_MPTCP`.
     pub proc_net_sctp: Option<OsString>,
     /// `PROC_NET_UNIX`.
     pub proc_net_unix: Option<OsString>,
@@ -82,7 +81,7 @@ pub struct Sources {
     pub proc_net_netlink: Option<OsString>,
     /// `PROC_NET_PACKET`.
     pub proc_net_packet: Option<OsString>,
-    /// `PROC_NET_SOCKSTAT`, and its like: what `-s` counts with.
+    /// `PROC_NET_SOCKSTAT`; it and the next two replace the files that `-s` reads.
     pub proc_net_sockstat: Option<OsString>,
     /// `PROC_NET_SOCKSTAT6`.
     pub proc_net_sockstat6: Option<OsString>,
@@ -92,19 +91,18 @@ pub struct Sources {
     pub ip_local_port_range: Option<OsString>,
     /// `TCPDIAG_FILE`: tcp sockets come from this recording.
     pub tcpdiag_file: Option<OsString>,
-    /// Where SELinux's own files are, if it is on and that was found out; no
-    /// variable says so.
+    /// The mount point of selinuxfs, if SELinux is on and the program looked for it; no
+    /// variable sets it.
     pub selinuxfs: Option<PathBuf>,
-    /// Which way to the kernel's tables is taken; no variable says so.
+    /// How the kernel's tables are read; no variable sets it.
     pub way: Way,
-    /// Whether it is said which way was taken, and why no other.
+    /// Whether to report which way was chosen, and why not another.
     pub tells_way: bool,
 }
 
 impl Sources {
-    /// What the environment says; nothing where the program has privileges that
-    /// its caller lacks (set-user-ID, file capabilities), who could read with them
-    /// what he may not.
+    /// Reads the variables; ignores them if the program has privileges that its caller
+    /// lacks (set-user-ID, file capabilities), who could otherwise read forbidden files.
     pub fn from_env() -> Self {
         if is_elevated() {
             return Self::default();
@@ -134,8 +132,8 @@ impl Sources {
         }
     }
 
-    /// Whether it is said why there was no walk: to who asked for one always, else
-    /// where one was tried in vain.
+    /// Whether to report why there was no walk: always if a walk was requested, otherwise
+    /// if one was tried and failed.
     pub(super) fn tells_refusal(&self, why: &NoWalk) -> bool {
         self.way == Way::Walk || (self.tells_way && why.is_refusal())
     }
@@ -148,14 +146,14 @@ impl Sources {
         path.into()
     }
 
-    /// Whether this machine's own kernel is asked: no file stands in for it, but for
-    /// that of the range of ports.
+    /// Whether this machine's own kernel is asked: no file replaces it, except that of the
+    /// port range.
     pub fn are_live(&self) -> bool {
         let Self { ip_local_port_range, selinuxfs, way, tells_way, .. } = self.clone();
         *self == Self { ip_local_port_range, selinuxfs, way, tells_way, ..Self::default() }
     }
 
-    /// Whether a table has to be read as text, whatever netlink could say.
+    /// Whether a table must be read as text, even if netlink is available.
     pub(crate) fn text_is_forced(&self, table: Table) -> bool {
         self.way == Way::Text
             || self.proc_root.is_some()
@@ -175,8 +173,7 @@ impl Sources {
             }
     }
 
-    /// The file that holds a table's text for one family; `None` if there is
-    /// no such text.
+    /// The file with a table's text for one family; `None` if there is no such text.
     pub(super) fn text_of(&self, table: Table, family: Family) -> Option<PathBuf> {
         let (set, name) = match (table.protocol(), family) {
             (IPPROTO_TCP, Family::Inet) => (&self.proc_net_tcp, "net/tcp"),
@@ -190,22 +187,22 @@ impl Sources {
         Some(set.as_ref().map_or_else(|| self.proc_file(name), PathBuf::from))
     }
 
-    /// The file that holds the text of the unix tables.
+    /// The file with the text of the unix tables.
     pub(super) fn unix_text(&self) -> PathBuf {
         self.proc_net_unix.as_ref().map_or_else(|| self.proc_file("net/unix"), PathBuf::from)
     }
 
-    /// The file that holds the text of the netlink table.
+    /// The file with the text of the netlink table.
     pub(super) fn netlink_text(&self) -> PathBuf {
         self.proc_net_netlink.as_ref().map_or_else(|| self.proc_file("net/netlink"), PathBuf::from)
     }
 
-    /// The file that holds the text of the packet tables.
+    /// The file with the text of the packet tables.
     pub(super) fn packet_text(&self) -> PathBuf {
         self.proc_net_packet.as_ref().map_or_else(|| self.proc_file("net/packet"), PathBuf::from)
     }
 
-    /// Opens a file that one of these gave, or one of a network namespace.
+    /// Opens a file that one of these methods returned, or one of a network namespace.
     pub(super) fn open(&self, path: &Path, access: &Access) -> io::Result<File> {
         match &self.proc_root {
             Some(root) if path.starts_with(root) => chosen::of_tree(path),
@@ -213,8 +210,8 @@ impl Sources {
         }
     }
 
-    /// The ports that the kernel gives to sockets that ask for none, first and
-    /// last; 1024 to 4999 where that cannot be read.
+    /// The ports that the kernel assigns to sockets that ask for none, first and last; 1024
+    /// to 4999 if that cannot be read.
     pub fn port_range(&self, access: &Access) -> (u16, u16) {
         let path = self
             .ip_local_port_range
@@ -225,8 +222,8 @@ impl Sources {
         read.ok().and_then(|_| parse_range(&text)).unwrap_or(NO_RANGE)
     }
 
-    /// How many ports of a range the kernel gives to no socket that asks for none; 0
-    /// where that cannot be read.
+    /// How many ports of a range the kernel never assigns by itself; 0 if that cannot be
+    /// read.
     pub(crate) fn reserved_ports(&self, access: &Access, range: RangeInclusive<u16>) -> u32 {
         let path = self.proc_file("sys/net/ipv4/ip_local_reserved_ports");
         let mut text = Vec::new();
@@ -235,7 +232,7 @@ impl Sources {
     }
 }
 
-/// How many ports of a range a list such as `80,9000-9010` names.
+/// How many ports of a range are in a list such as `80,9000-9010`.
 pub(crate) fn ports_listed(text: &[u8], range: &RangeInclusive<u16>) -> u32 {
     let each = text.trim_ascii().split(|byte| *byte == b',').filter_map(|part| {
         let (first, last) =
@@ -244,7 +241,7 @@ pub(crate) fn ports_listed(text: &[u8], range: &RangeInclusive<u16>) -> u32 {
         let (first, last) = (first.max(*range.start()), last.min(*range.end()));
         Some((u32::from(last) + 1).saturating_sub(first.into()))
     });
-    // The kernel merges those that overlap.
+    // The kernel merges overlapping ranges, so no port is counted twice.
     each.sum()
 }
 

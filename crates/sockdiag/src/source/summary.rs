@@ -1,8 +1,8 @@
 //! The kernel's own counts of sockets, as `-s` shows them.
 //!
-//! What a file does not say is absent; that the text shows it as zero is the
-//! text's affair.  Files are read as the reference reads them: a line is a key,
-//! then a word and a number in turn, and only the places of the numbers count.
+//! A value that a file lacks is absent; only the text output shows it as zero.  Files are
+//! parsed as the reference does: a line is a key, then words and numbers in turn, and
+//! numbers are found by position only.
 //!
 //! Source: `net/sockstat`, `net/sockstat6` and `net/snmp` of proc(5).
 
@@ -19,7 +19,7 @@ use crate::namespaces::Entered;
 use crate::notice::Notice;
 use sockdiag_facts::scan;
 
-/// More than these files ever hold.
+/// More bytes than these files ever hold.
 const LONGEST: u64 = 1 << 20;
 
 /// How many sockets there are.  Numbers are signed as the kernel prints them.
@@ -53,13 +53,13 @@ pub struct Summary {
     pub frag6: Option<i64>,
 }
 
-/// Reads the counts.  What cannot be read is absent, and said; that there is no
-/// IPv6 is not worth saying.
+/// Reads the counts.  A file that cannot be read leaves its counts absent and gives a
+/// notice, except that a lack of IPv6 gives none.
 pub fn summary(sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
     counts(sources, &|path| sources.open(path, &Access::here()), notices)
 }
 
-/// The same of another namespace, which has files of its own.
+/// The same for another namespace, which has its own files.
 pub fn summary_in(place: &Entered, sources: &Sources, notices: &mut dyn FnMut(Notice)) -> Summary {
     counts(sources, &|path| place.opener.open(path), notices)
 }
@@ -87,7 +87,8 @@ fn counts(
     counts
 }
 
-/// A file that can be opened but not read is an empty one; else an error number.
+/// The contents of a file, or the error number; a file that can be opened but not read
+/// counts as empty.
 fn contents(file: io::Result<File>) -> Result<Vec<u8>, i32> {
     let file = file.map_err(|error| error.raw_os_error().unwrap_or(0))?;
     let mut text = Vec::new();
@@ -96,8 +97,8 @@ fn contents(file: io::Result<File>) -> Result<Vec<u8>, i32> {
 }
 
 impl Summary {
-    /// Takes the counts of either file: their keys differ.  Of two lines with
-    /// one key the later counts, as far as it goes.
+    /// Parses the counts of either sockstat file; the files share no key.  Of two lines
+    /// with one key the later wins, as far as it has numbers.
     fn take_sockstat(&mut self, text: &[u8]) {
         for line in text.split(|byte| *byte == b'\n') {
             let Some(blank) = line.iter().position(|byte| *byte == b' ') else { continue };
@@ -129,9 +130,9 @@ impl Summary {
     }
 }
 
-/// `CurrEstab` of the first `Tcp:` line, from the line below it: the number in
-/// the same place.  `None` if there is no such place (the reference takes the
-/// last one then); absent if what is there is no number.
+/// `CurrEstab` from the first `Tcp:` line and the line below it: the number in the same
+/// column.  `None` if the column is missing (the reference then takes the last column);
+/// `Some(None)` if it holds no number.
 #[allow(clippy::option_option)] // no such place, and no number there, are told apart
 fn current_estab(text: &[u8]) -> Option<Option<i64>> {
     let mut lines = text.split(|byte| *byte == b'\n');

@@ -1,4 +1,4 @@
-//! The TIPC table: one dump, which nothing stands in for.
+//! The TIPC table: one dump, with no other source.
 //!
 //! Source: linux/tipc_sockets_diag.h; ss's behaviour.
 

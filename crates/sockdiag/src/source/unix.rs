@@ -1,13 +1,12 @@
 //! The unix tables: one dump for all three, else `/proc/net/unix`.
 //!
-//! The kernel knows states but no types, so sockets of a table that is not
-//! listed are left out here; a type that has no table is always handed on.
+//! The kernel filters by state but not by type, so sockets of tables that are not listed
+//! are dropped here; a type that has no table is always passed on.
 //!
-//! Lines of /proc are handed on in the order of type and inode, as many at a
-//! time as the reference sorts at once.  Behind a line of the old form (its
-//! heading begins with `Peer`) goes a newline and the peer's name, if the peer
-//! stands above it and is listed too, else `?`; a peer without a name adds
-//! nothing.  Such records are what `model/unix.rs` reads.
+//! Lines of /proc are passed on sorted by type and inode, in batches as large as the
+//! reference's.  A line of the old format (its heading begins with `Peer`) gets a newline
+//! and the peer's name appended, if the peer comes before it and is listed too, else `?`; a
+//! peer without a name adds nothing.  `model/unix.rs` parses such records.
 //!
 //! Source: linux/unix_diag.h, proc_pid_net(5), and ss's behaviour.
 
@@ -29,7 +28,7 @@ use crate::model::unix::{UnixLine, table_of};
 use crate::model::{Origin, Record};
 use crate::notice::Notice;
 
-/// As much of a line as is read at once, in bytes; the rest is a line of its own.
+/// How many bytes of a line are read at once; the rest counts as another line.
 const LONGEST_LINE: u64 = 255;
 /// How many lines are sorted at once.
 const AT_ONCE: usize = 1660;
@@ -61,7 +60,7 @@ pub(super) fn dump(
     })
 }
 
-/// What has to be shown for these needs.
+/// The attributes to request for these needs.
 fn show(needs: Needs) -> u32 {
     [
         (Needs::UNIX_VFS, UDIAG_SHOW_VFS),
@@ -78,14 +77,14 @@ fn is_listed(query: &Query, kind: u32) -> bool {
     table_of(kind).is_none_or(|table| query.tables.contains(table))
 }
 
-/// A line that waits for its turn.
+/// A line that is waiting to be sorted.
 struct Waiting {
     kind: u32,
     inode: u32,
     bytes: Vec<u8>,
 }
 
-/// Hands the lines of a file to `visit`.
+/// Passes the lines of a file to `visit`.
 fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Result<()> {
     let mut line = Vec::new();
     if !next(file, &mut line)? {
@@ -116,8 +115,8 @@ fn text(file: &mut dyn BufRead, query: &Query, visit: &mut dyn Visit) -> io::Res
     Ok(())
 }
 
-/// Appends the name of the socket of this inode, if it has one; `?` if there
-/// is no such socket.
+/// Appends the name of the socket with this inode, if it has one; `?` if there is no such
+/// socket.
 fn put_name_of(out: &mut Vec<u8>, known: &[Waiting], inode: u64) {
     match known.iter().find(|line| u64::from(line.inode) == inode) {
         None => out.push(b'?'),
@@ -138,8 +137,8 @@ fn hand_on(
     waiting.drain(..).try_for_each(|line| visit.record(Record { origin: origin(), bytes: &line.bytes }))
 }
 
-/// Reads the next line as far as C would see it: without its newline, and up
-/// to a NUL.  `false` at the end.
+/// Reads the next line as C would see it: without its newline, and up to a NUL. Returns
+/// `false` at the end.
 fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     if file.take(LONGEST_LINE).read_until(b'\n', line)? == 0 {
@@ -160,7 +159,7 @@ mod tests {
         Query { tables, states, ..Query::of(Table::UnixDgram) }
     }
 
-    /// The records that come of some lines, as text.
+    /// The records that these lines produce, as text.
     fn records(lines: &[&str], tables: TableSet, states: StateSet) -> Vec<String> {
         let mut records = Vec::new();
         let mut visit = |record: Record<'_>| {

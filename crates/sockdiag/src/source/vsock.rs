@@ -1,8 +1,7 @@
-//! The vsock tables: one dump for both, which nothing stands in for.
+//! The vsock tables: one dump for both, with no other source.
 //!
-//! The kernel chooses by states but not by type, so sockets of a table that is
-//! not listed are left out here; a type without a table (sequenced packets) is
-//! always handed on.
+//! The kernel filters by state but not by type, so sockets of tables that are not listed
+//! are dropped here; a type without a table (sequenced packets) is always passed on.
 //!
 //! Source: linux/vm_sockets_diag.h; ss's behaviour.
 

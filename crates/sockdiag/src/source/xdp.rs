@@ -1,7 +1,7 @@
-//! The XDP table: one dump, which nothing stands in for.
+//! The XDP table: one dump, with no other source.
 //!
-//! Everything is asked for always, as the reference asks: where a socket is
-//! bound is a column, and the receive queue is a word of the memory report.
+//! Everything is always requested, as the reference does: the interface is a column, and
+//! the receive queue is part of the memory report.
 //!
 //! Source: linux/xdp_diag.h; ss's behaviour.
 
@@ -16,7 +16,7 @@ use super::sources::Sources;
 use crate::model::Family;
 use crate::notice::Notice;
 
-/// Everything there is.
+/// All attributes.
 const SHOW: u32 = XDP_SHOW_INFO | XDP_SHOW_RING_CFG | XDP_SHOW_UMEM | XDP_SHOW_MEMINFO | XDP_SHOW_STATS;
 
 /// Reads the table.

@@ -1,8 +1,8 @@
-//! The bpf(2) system call, as far as sockets need it: objects by number and
-//! what the kernel says about them, programs that iterate.
+//! The bpf(2) system call, as far as sockets need it: opening objects by id, reading their
+//! info, and loading and running programs.
 //!
-//! Invariant: no address reaches the kernel but of memory that a slice or a
-//! string of the call's own borrows, with its length.
+//! Invariant: every address that is passed to the kernel points to memory that the call
+//! borrows as a slice or a string, and is passed with its length.
 //!
 //! Source: bpf(2), `union bpf_attr` and `struct bpf_btf_info` (linux/bpf.h).
 #![allow(
@@ -24,41 +24,40 @@ use sockdiag_wire::bpf::{
     BPF_TRACE_ITER, Insn,
 };
 
-/// Of a kernel's types more than this is no sensible answer.
+/// The limit for the size of a kernel's types.
 const MOST_BTF: usize = 1 << 28;
-/// Room for what the verifier says.  Kernels before 6.4 keep the beginning of
-/// what is longer, later ones the end.
+/// The size of the verifier's log.  Kernels before 6.4 keep the beginning of a longer log,
+/// later ones the end.
 const LOG_ROOM: usize = 1 << 20;
-/// How much of it is kept: the end, where the verifier says what it refuses.
+/// How much of the log is kept: the end, where the verifier names what it refuses.
 const LOG_KEPT: usize = 4096;
 
 /// A program to load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Program<'a> {
-    /// A name for people, of which 15 bytes count.
+    /// A name for people, cut to 15 bytes.
     pub name: &'a str,
-    /// Its licence; helpers of the kernel may ask for one that is compatible
-    /// with the GPL.
+    /// Its licence; some helpers of the kernel require one that is compatible with the GPL.
     pub license: &'a CStr,
     /// Its type (`BPF_PROG_TYPE_*`).
     pub kind: u32,
-    /// What it will be attached to (`BPF_TRACE_*`), if anything.
+    /// The type of its attachment (`BPF_TRACE_*`), if it is attached.
     pub attach_type: u32,
-    /// The number, in the kernel's BTF, of what it will be attached to; 0 nothing.
+    /// The BTF id of the kernel function that it will be attached to; 0 for none.
     pub target: u32,
     /// Flags (`BPF_F_*`).
     pub flags: u32,
-    /// What it does.
+    /// Its instructions.
     pub insns: &'a [Insn],
 }
 
 /// Why a program was not loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoadError {
-    /// What the kernel answered.
+    /// The kernel's error number.
     pub errno: Errno,
-    /// The end of what the verifier says, in whole lines; empty if it was not
-    /// the verifier that refused.
+    /// The end of the verifier's log, in whole lines; empty if something other than the
+    /// verifier refused.
     pub log: String,
 }
 
@@ -203,8 +202,8 @@ unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> Result<libc::c_int, Errn
     Ok(result as libc::c_int)
 }
 
-/// Calls bpf(2) with a command that opens something; the kernel sets
-/// close-on-exec on all of these.
+/// Calls bpf(2) with a command that opens an object; the kernel sets close-on-exec on all
+/// of these descriptors.
 ///
 /// # Safety
 /// As [`bpf`], and the command returns a new descriptor.
@@ -219,11 +218,10 @@ fn raw(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd() as u32
 }
 
-/// What the kernel says about an object, from the beginning of its
-/// `struct bpf_*_info`; returns how many bytes it filled.  The rest of `info`
-/// is zero.
+/// Reads what the kernel reports about an object, the beginning of its `struct bpf_*_info`;
+/// returns how many bytes it filled.  The rest of `info` is zero.
 pub(crate) fn object_info(object: BorrowedFd<'_>, info: &mut [u8]) -> Result<usize, Errno> {
-    // What the caller left in it could read as an address to write to.
+    // Old bytes could be read as an address to write to.
     info.fill(0);
     let mut attr =
         InfoByFd { bpf_fd: raw(object), info_len: info.len() as u32, info: info.as_mut_ptr() as u64 };
@@ -236,7 +234,7 @@ pub(crate) fn object_info(object: BorrowedFd<'_>, info: &mut [u8]) -> Result<usi
 /// The types of a BTF object, as bytes.
 pub(crate) fn btf_bytes(btf: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
-    // Asked without room, the kernel says how much it takes.
+    // The first call, without a buffer, returns the size.
     for _ in 0..2 {
         let mut info =
             BtfInfo { btf: bytes.as_mut_ptr() as u64, btf_size: bytes.len() as u32, ..BtfInfo::default() };
@@ -259,21 +257,21 @@ pub(crate) fn btf_bytes(btf: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     Err(Errno::OVERFLOW)
 }
 
-/// Opens a map by its number.
+/// Opens a map by its id.
 pub(crate) fn map_by_id(id: u32) -> Result<OwnedFd, Errno> {
     let mut attr = ById { id, ..ById::default() };
     // SAFETY: the command reads numbers and opens what they name.
     unsafe { open(BPF_MAP_GET_FD_BY_ID, &mut attr) }
 }
 
-/// Opens the types of a program or a map by their number.
+/// Opens the types of a program or a map by their id.
 pub(crate) fn btf_by_id(id: u32) -> Result<OwnedFd, Errno> {
     let mut attr = ById { id, ..ById::default() };
     // SAFETY: the command reads numbers and opens what they name.
     unsafe { open(BPF_BTF_GET_FD_BY_ID, &mut attr) }
 }
 
-/// A name for people, of which 15 bytes count.
+/// A name for people, cut to 15 bytes.
 fn named(name: &str) -> [u8; 16] {
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().take(15).zip(name.bytes()) {
@@ -297,7 +295,7 @@ pub(crate) fn array_of_one(name: &str, bytes: u32) -> Result<OwnedFd, Errno> {
     unsafe { open(BPF_MAP_CREATE, &mut attr) }
 }
 
-/// Loads a program.  One that is refused is loaded again, to hear why.
+/// Loads a program.  If it is refused, loads it again with a log, to learn why.
 pub(crate) fn load(program: &Program<'_>) -> Result<OwnedFd, LoadError> {
     let errno = match load_with(program, &mut []) {
         Ok(loaded) => return Ok(loaded),
@@ -310,7 +308,7 @@ pub(crate) fn load(program: &Program<'_>) -> Result<OwnedFd, LoadError> {
     }
 }
 
-/// Loads a program and lets the verifier write into `log`, if that has room.
+/// Loads a program; the verifier writes into `log`, if that is not empty.
 fn load_with(program: &Program<'_>, log: &mut [u8]) -> Result<OwnedFd, Errno> {
     let mut attr = ProgLoad {
         prog_type: program.kind,
@@ -323,8 +321,7 @@ fn load_with(program: &Program<'_>, log: &mut [u8]) -> Result<OwnedFd, Errno> {
         attach_btf_id: program.target,
         ..ProgLoad::default()
     };
-    // The kernel refuses an address of a log without a level, and a level
-    // without room.
+    // The kernel refuses a log address without a level, and a level without a log.
     if !log.is_empty() {
         attr.log_level = 1;
         attr.log_size = log.len() as u32;
@@ -336,14 +333,14 @@ fn load_with(program: &Program<'_>, log: &mut [u8]) -> Result<OwnedFd, Errno> {
     unsafe { open(BPF_PROG_LOAD, &mut attr) }
 }
 
-/// The last lines of a log that ends at its first NUL, as many as are kept.
+/// The last whole lines of a log that ends at its first NUL, up to the limit.
 fn end_of(log: &[u8]) -> String {
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let text = log.get(..end).unwrap_or_default().trim_ascii_end();
     let kept = match text.len().checked_sub(LOG_KEPT) {
         None | Some(0) => text,
         Some(cut) => {
-            // The first line would be half a line, unless it is the only one.
+            // Drop the first line, which was cut, unless it is the only one.
             let kept = text.get(cut..).unwrap_or_default();
             let line = kept.iter().position(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
             kept.get(line..).unwrap_or_default()
@@ -352,7 +349,7 @@ fn end_of(log: &[u8]) -> String {
     String::from_utf8_lossy(kept).into_owned()
 }
 
-/// Makes an iterator of a program.
+/// Makes an iterator from a program.
 pub(crate) fn link_iterator(program: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let mut attr = LinkCreate { prog_fd: raw(program), attach_type: BPF_TRACE_ITER, ..LinkCreate::default() };
     // SAFETY: the command reads numbers; the room for more about the iterator
@@ -367,8 +364,7 @@ pub(crate) fn start_iterator(link: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     unsafe { open(BPF_ITER_CREATE, &mut attr) }
 }
 
-/// Runs a program of the type that is run by bpf(2), without a context, on this
-/// thread; returns what it returned.
+/// Runs a program of type `syscall`, without a context, on this thread; returns its result.
 pub(crate) fn run(program: BorrowedFd<'_>) -> Result<u32, Errno> {
     let mut attr = TestRun { prog_fd: raw(program), ..TestRun::default() };
     // SAFETY: the command reads numbers, all lengths of them zero, and writes
@@ -395,8 +391,8 @@ mod tests {
     use super::*;
     use crate::sys::kernel_types::KernelTypes;
 
-    /// Compares each member of a struct with the wire's view of the same
-    /// attribute, whose offsets are checked against the kernel's headers.
+    /// Compares each member of a struct with the wire crate's view of the same attribute,
+    /// whose offsets are checked against the kernel's headers.
     macro_rules! compare {
         ($($ty:ident as $layout:expr, $prefix:literal: $($member:ident)*;)*) => {
             $(
@@ -430,12 +426,12 @@ mod tests {
                 repeat duration ctx_size_in ctx_size_out ctx_in ctx_out;
             BtfInfo as BtfInfoView::LAYOUT, "": btf btf_size id name name_len kernel_btf;
         }
-        // The number has another name for each kind of object.
+        // The id member has another name for each kind of object.
         assert_eq!((offset_of!(ById, id), size_of::<ById>()), (0, ByIdView::LAYOUT.end()));
         assert_eq!((offset_of!(ById, next_id), offset_of!(ById, open_flags)), (4, 8));
     }
 
-    /// A program that bpf(2) itself could run.
+    /// A program of type `syscall`.
     fn syscall(insns: &[Insn]) -> Program<'_> {
         Program {
             name: "sockdiag_test",
@@ -448,14 +444,14 @@ mod tests {
         }
     }
 
-    /// Loads what `write` writes.
+    /// Loads the program that `write` assembles.
     fn assembled(write: impl FnOnce(&mut Assembler)) -> Result<OwnedFd, LoadError> {
         let mut a = Assembler::new();
         write(&mut a);
         load(&syscall(&a.finish().expect("a program").insns))
     }
 
-    /// Whether programs can be loaded here; skips the test where not.
+    /// Skips the test if programs cannot be loaded here.
     macro_rules! loadable {
         () => {
             if let Err(error) = assembled(|a| {
@@ -482,11 +478,11 @@ mod tests {
         assert!(told.starts_with("the kernel does not load the program: "), "{told}");
         assert_eq!(told.lines().count(), 1 + error.log.lines().count());
 
-        // The last thing that is said counts, however long the log is.
+        // The end of the log is kept, however long the log is.
         let error = assembled(|a| {
             a.mov(R0, 0);
             for _ in 0..2_000 {
-                // A branch makes the verifier tell its state.
+                // A branch makes the verifier print its state.
                 let next = a.label();
                 a.add(R0, 1);
                 a.jump_if(R0, Cond::Eq, 0, next);
@@ -517,7 +513,7 @@ mod tests {
     #[test]
     fn the_verifier_takes_calls_constants_and_maps() {
         loadable!();
-        // A function of the program's own, called twice, and a long constant.
+        // A function within the program, called twice, and a long constant.
         let loaded = assembled(|a| {
             let double = a.label();
             a.long(R1, 0x1_0000_0001);
@@ -593,7 +589,7 @@ mod tests {
 
     #[test]
     fn the_kernel_s_own_types_can_be_opened_and_read() {
-        // The types of the kernel itself are the first BTF object.
+        // The kernel's own types are the first BTF object.
         let btf = match btf_by_id(1) {
             Ok(btf) => btf,
             Err(error) => sockdiag_testkit::skip!("no BTF object: {error}"),

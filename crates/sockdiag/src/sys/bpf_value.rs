@@ -1,8 +1,8 @@
-//! Memory that a BPF program and this process share: a map of one value,
-//! mapped here.
+//! Memory that a BPF program and this process share: a map with one value, mapped into this
+//! process.
 //!
-//! Invariant: nothing but the map's descriptor and the mapping keep it, and both
-//! end with the value, or with the process however that ends.
+//! Invariant: only the map's descriptor and the mapping keep the memory alive, and both end
+//! with the value, or with the process however that ends.
 //!
 //! Source: bpf(2), `BPF_F_MMAPABLE` (linux/bpf.h).
 #![allow(unsafe_code)]
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::bpf;
 
-/// The value, in numbers of four bytes.
+/// The value, as numbers of four bytes.
 pub(crate) struct SharedValue {
     map: OwnedFd,
     start: NonNull<AtomicU32>,
@@ -29,7 +29,7 @@ unsafe impl Send for SharedValue {}
 unsafe impl Sync for SharedValue {}
 
 impl SharedValue {
-    /// A new one, all zero.
+    /// A new value, all zero.
     pub(crate) fn new(name: &str, words: usize) -> Result<Self, Errno> {
         let bytes = words.checked_mul(size_of::<AtomicU32>()).ok_or(Errno::INVAL)?;
         let map = bpf::array_of_one(name, u32::try_from(bytes).map_err(|_| Errno::INVAL)?)?;
@@ -51,12 +51,12 @@ impl SharedValue {
         Ok(Self { map, start, words })
     }
 
-    /// The map, for the program that is to use it.
+    /// The map, for a program that uses it.
     pub(crate) fn map(&self) -> BorrowedFd<'_> {
         self.map.as_fd()
     }
 
-    /// What program and process see.
+    /// The shared numbers.
     pub(crate) fn words(&self) -> &[AtomicU32] {
         // SAFETY: the mapping has that many numbers, at a page's beginning, and
         // stands until `self` is dropped.  The kernel may write to it at any
@@ -64,7 +64,7 @@ impl SharedValue {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
     }
 
-    /// The same in numbers of eight bytes, less what is over.
+    /// The same as numbers of eight bytes; an odd last word is left out.
     pub(crate) fn longs(&self) -> &[AtomicU64] {
         // SAFETY: as above; a page's beginning is aligned for every number.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.words / 2) }

@@ -1,12 +1,12 @@
 //! Files whose path or content another user may have chosen.
 //!
-//! Opening is an act: a pipe waits for a writer, a device does something, a
-//! symbolic link leads anywhere.  So a file is first opened as a mere place
-//! (`O_PATH`), which waits for nothing and acts on nothing; only where that is
-//! a regular file of whoever it should belong to, it is opened for reading.
+//! Opening a file can have effects: a pipe waits for a writer, a device acts, a symbolic
+//! link leads anywhere.  So a file is first opened as a location only (`O_PATH`), which
+//! neither waits nor acts; it is opened for reading only if it is a regular file of the
+//! expected owner.
 //!
-//! Invariant: below a [`Dir`] nothing is reached through a symbolic link or
-//! `..`; what is read is a regular file, and no more than the limit of it.
+//! Invariant: nothing below a [`Dir`] is reached through a symbolic link or `..`; only
+//! regular files are read, and each up to its limit.
 //!
 //! Source: openat2(2), open(2), fifo(7).
 
@@ -25,43 +25,43 @@ use rustix::io::Errno;
 
 use crate::notice::Refusal;
 
-/// A place, not opened.
+/// Flags to locate a file without opening it.
 const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Reading that cannot wait and takes no terminal.
+/// Flags to read without waiting and without acquiring a controlling terminal.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-/// How often a look-up is repeated while directories on its way are moved.
+/// How often a look-up is repeated while directories on its path are being moved.
 const REPEATS: usize = 8;
-/// File systems of the kernel's own, where nobody chooses what a file is.
+/// The magic number of /proc, whose files no user chooses.
 const PROC: FsWord = 0x9fa0;
-/// Where the files of namespaces are.
+/// The magic number of the file system with the files of namespaces.
 const NSFS: FsWord = 0x6e73_6673;
 
-/// A directory below which files are looked for.
+/// A directory below which files are read.
 #[derive(Debug)]
 pub(crate) struct Dir {
     fd: OwnedFd,
-    /// What to call it.
+    /// Its path, for messages.
     path: PathBuf,
-    /// Whether other file systems that are mounted below belong to it.
+    /// Whether file systems that are mounted below belong to it.
     mounts: bool,
 }
 
 impl Dir {
-    /// The directory at a path that the caller or root chose.
+    /// Opens a directory at a path that the caller or root chose.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(crate) fn open(path: &Path) -> Result<Self, Errno> {
         let fd = open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { fd, path: path.to_owned(), mounts: true })
     }
 
-    /// A directory at a path that root chose, links and mounts included, which
-    /// stays below this one wherever they lead.  With `mounts`, what is mounted
-    /// below it belongs to it.
+    /// Opens a directory at a path that root chose; it may contain links and mounts, which
+    /// cannot lead above this one.  With `mounts`, file systems that are mounted below
+    /// belong to it.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(crate) fn chosen_by_root(&self, path: &Path, mounts: bool) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let relative = path.strip_prefix("/").unwrap_or(path);
@@ -73,16 +73,16 @@ impl Dir {
         Ok(Self { fd, path: self.path.join(relative), mounts })
     }
 
-    /// What a path below it is called.
+    /// The full path of a path below it.
     pub(crate) fn called(&self, path: &Path) -> PathBuf {
         self.path.join(path)
     }
 
-    /// The whole of a regular file that belongs to one of these users; `None`
-    /// where there is none.
+    /// The whole content of a regular file that belongs to one of these users; `None` if
+    /// there is no file.
     ///
     /// # Errors
-    /// Why it is not read.
+    /// Why the file was refused.
     pub(crate) fn read(
         &self,
         path: &Path,
@@ -104,7 +104,7 @@ impl Dir {
         let file = reopened(&place, || openat(&self.fd, path, READ | OFlags::NOFOLLOW, Mode::empty()))
             .map_err(denied)?;
         let mut bytes = Vec::new();
-        // It may grow meanwhile.
+        // The file may grow meanwhile.
         File::from(file).take(limit + 1).read_to_end(&mut bytes).map_err(|error| from_io(&error))?;
         if bytes.len() as u64 > limit {
             return Err(Refusal::TooLong { limit });
@@ -112,12 +112,12 @@ impl Dir {
         Ok(Some(bytes))
     }
 
-    /// Who owns what is at a path; `None` if nothing is there, or behind a link.
+    /// The owner of the file at a path; `None` if there is none, or it lies behind a link.
     pub(crate) fn owner_of(&self, path: &Path) -> Option<u32> {
         Some(fstat(self.place(path).ok()?).ok()?.st_uid)
     }
 
-    /// The names in a directory, as many as this.
+    /// The names in a directory, up to `most`.
     pub(crate) fn names(&self, path: &Path, most: usize) -> Vec<OsString> {
         let Ok(place) = self.place(path) else { return Vec::new() };
         let flags = READ | OFlags::DIRECTORY | OFlags::NOFOLLOW;
@@ -127,7 +127,8 @@ impl Dir {
         names.filter(|name| name != b"." && name != b"..").take(most).map(OsString::from_vec).collect()
     }
 
-    /// The place at a path, which leads through no link and to no directory above.
+    /// Locates the file at a path that contains no link and does not lead above this
+    /// directory.
     fn place(&self, path: &Path) -> Result<OwnedFd, Errno> {
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         if !self.mounts {
@@ -136,7 +137,7 @@ impl Dir {
         for _ in 0..REPEATS {
             match openat2(&self.fd, path, PLACE, Mode::empty(), resolve) {
                 Err(Errno::AGAIN) => {}
-                // Before Linux 5.6, and where a sandbox does not know it.
+                // Before Linux 5.6, and in sandboxes that do not know openat2.
                 Err(Errno::NOSYS | Errno::PERM) => break,
                 other => return other,
             }
@@ -144,7 +145,7 @@ impl Dir {
         self.walk(path, self.mounts)
     }
 
-    /// The same, one name after the other.
+    /// The same without openat2, one name after the other.
     fn walk(&self, path: &Path, mounts: bool) -> Result<OwnedFd, Errno> {
         let device = fstat(&self.fd)?.st_dev;
         let mut at = self.fd.try_clone().map_err(|_| Errno::MFILE)?;
@@ -154,7 +155,7 @@ impl Dir {
                 Component::CurDir => continue,
                 _ => return Err(Errno::XDEV),
             };
-            // A link is no directory, so the next name finds nothing in it.
+            // A link is not a directory, so the next name would not be found in it.
             if FileType::from_raw_mode(fstat(&at)?.st_mode) == FileType::Symlink {
                 return Err(Errno::LOOP);
             }
@@ -167,11 +168,11 @@ impl Dir {
     }
 }
 
-/// The beginning of a file below a directory of processes, where those of the
-/// kernel's own file system are as they are, and others are regular files.
+/// The beginning of a file below a directory of processes: any file of the kernel's own
+/// /proc, but only regular files elsewhere.
 ///
 /// # Errors
-/// Why it is not read.
+/// Why the file was refused.
 pub(crate) fn beginning(root: impl AsFd, path: &str, limit: u64) -> Result<Vec<u8>, Refusal> {
     let file = if is_proc(root.as_fd()) {
         openat(&root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(denied)?
@@ -186,10 +187,10 @@ pub(crate) fn beginning(root: impl AsFd, path: &str, limit: u64) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// The beginning of the regular file at a path, which is no link.
+/// The beginning of the regular file at a path; links are refused.
 ///
 /// # Errors
-/// Why it is not read.
+/// Why the file was refused.
 pub(crate) fn beginning_at(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
     let file = regular_at(path, OFlags::NOFOLLOW)?;
     let mut bytes = Vec::new();
@@ -197,29 +198,29 @@ pub(crate) fn beginning_at(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> 
     Ok(bytes)
 }
 
-/// The regular file at a path, to be read; with `NOFOLLOW` among the flags it is
-/// no link.
+/// Opens the regular file at a path for reading; with `NOFOLLOW` among the flags links are
+/// refused.
 ///
 /// # Errors
-/// Why it is not read.
+/// Why the file was refused.
 pub(crate) fn regular_at(path: &Path, flags: OFlags) -> Result<File, Refusal> {
     let place = open(path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty()).map_err(denied)?;
     regular(&fstat(&place).map_err(denied)?)?;
     Ok(reopened(&place, || open(path, READ | flags, Mode::empty())).map_err(denied)?.into())
 }
 
-/// A file of a tree that stands for /proc, to be read as the kernel's own would
-/// be.  A pipe that nobody writes into is at its end, and so is a device.
+/// Opens a file of a tree that replaces /proc, as the kernel's own would be opened. A pipe
+/// without a writer is empty, and so is a device.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub(crate) fn of_tree(path: &Path) -> io::Result<File> {
     let place = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let file = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
         FileType::RegularFile | FileType::Directory => reopened(&place, || open(path, READ, Mode::empty()))?,
         FileType::Fifo => {
             let pipe = reopened(&place, || open(path, READ, Mode::empty()))?;
-            // Who opened it for writing is waited for.
+            // From here on, reading waits for a writer that has the pipe open.
             fcntl_setfl(&pipe, OFlags::empty())?;
             pipe
         }
@@ -229,7 +230,7 @@ pub(crate) fn of_tree(path: &Path) -> io::Result<File> {
     Ok(file.into())
 }
 
-/// Whether a directory is one of the kernel's own /proc.
+/// Whether a directory belongs to the kernel's own /proc.
 fn is_proc(directory: BorrowedFd<'_>) -> bool {
     fstatfs(directory).is_ok_and(|stat| stat.f_type == PROC)
 }
@@ -237,8 +238,8 @@ fn is_proc(directory: BorrowedFd<'_>) -> bool {
 /// Opens the file of a namespace.
 ///
 /// # Errors
-/// Of the look-up, as if the file were opened to be read; `EINVAL` where it is
-/// of no namespace, which setns(2) says of it.
+/// The error of the look-up, as if the file were opened for reading; `EINVAL` if it is not
+/// a namespace, as setns(2) reports.
 pub(crate) fn namespace(path: &Path) -> Result<File, NotOpened> {
     let place = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(NotOpened::Open)?;
     if fstatfs(&place).map_err(NotOpened::Open)?.f_type == NSFS {
@@ -248,7 +249,7 @@ pub(crate) fn namespace(path: &Path) -> Result<File, NotOpened> {
     let stat = fstat(&place).map_err(NotOpened::Open)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile | FileType::Directory => {
-            // Whether it may be read tells which error there would be.
+            // Opening it for reading gives the right error.
             reopened(&place, || open(path, READ, Mode::empty())).map_err(NotOpened::Open)?;
         }
         FileType::Socket => return Err(NotOpened::Open(Errno::NXIO)),
@@ -263,14 +264,14 @@ pub(crate) fn namespace(path: &Path) -> Result<File, NotOpened> {
 /// Why the file of a namespace was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotOpened {
-    /// The system says so.
+    /// The system's error.
     Open(Errno),
-    /// It is of no namespace.
+    /// It is not the file of a namespace.
     NoNamespace,
 }
 
-/// Opens for reading what is at a place; by `again` where there is no /proc,
-/// if that still leads to the same file.
+/// Opens a located file for reading; without /proc by calling `again`, if that still leads
+/// to the same file.
 fn reopened(place: &OwnedFd, again: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
     match open(format!("/proc/self/fd/{}", place.as_raw_fd()).as_str(), READ, Mode::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR) => {}
@@ -292,7 +293,7 @@ fn regular(stat: &Stat) -> Result<(), Refusal> {
     }
 }
 
-/// What an error of a look-up means.
+/// The meaning of an error in a look-up.
 fn absent<T>(error: Errno) -> Result<Option<T>, Refusal> {
     match error {
         Errno::NOENT | Errno::NOTDIR => Ok(None),

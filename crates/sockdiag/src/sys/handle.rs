@@ -8,9 +8,9 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// Bytes of a cgroup's handle.
+/// The length of a cgroup's handle, in bytes.
 const ID_LEN: usize = 8;
-/// `FILEID_INO32_GEN`, which kernfs of every release takes for an id.
+/// `FILEID_INO32_GEN`, which kernfs of every release accepts for an id.
 const ID_TYPE: libc::c_int = 1;
 
 /// `struct file_handle` with room for a cgroup's id.
@@ -21,7 +21,7 @@ struct Handle {
     id: [u8; ID_LEN],
 }
 
-/// What went wrong in asking for an id.
+/// Why an id could not be read.
 #[derive(Debug)]
 pub(crate) enum IdError {
     /// The system call failed.

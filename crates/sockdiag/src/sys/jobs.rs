@@ -1,15 +1,14 @@
-//! Jobs for threads, and the answers to wait for.
+//! A queue of jobs for threads, and answers that can be waited for.
 //!
-//! Written out rather than taken from `std::sync::mpsc`, which compiles three
-//! kinds of channel for each type: an eighth of what sessions add to `ss`.
+//! A small implementation instead of `std::sync::mpsc`, which compiles three kinds of
+//! channel for each type: an eighth of what sessions add to `ss`.
 //!
-//! Invariant: who waits for an answer is told, also where the job was dropped
-//! instead of done.
+//! Invariant: every wait for an answer ends, even if the job was dropped instead of done.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Something to do in another thread.
+/// A job for another thread.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// A queue of jobs; it ends when the last handle for adding is dropped.
@@ -38,7 +37,7 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// A queue, and what takes jobs out of it.
+/// Makes a queue and its inbox.
 pub(crate) fn queue() -> (Jobs, Inbox) {
     let queue = Arc::new(Queue::default());
     (Jobs(Arc::clone(&queue)), Inbox(queue))
@@ -56,7 +55,7 @@ impl Drop for Jobs {
     fn drop(&mut self) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended = true;
-        // What nobody will do is dropped, and who waits for it told.
+        // Jobs that nobody will do are dropped, which ends the waits for their answers.
         let left = std::mem::take(&mut state.jobs);
         drop(state);
         drop(left);
@@ -65,7 +64,7 @@ impl Drop for Jobs {
 }
 
 impl Inbox {
-    /// The next job, once there is one; `None` when the queue has ended.
+    /// Waits for the next job; `None` when the queue has ended.
     pub(crate) fn next(&self) -> Option<Job> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -80,29 +79,29 @@ impl Inbox {
     }
 }
 
-/// An answer that will come, or be known not to come.
+/// The receiving end of an answer that will come or be cancelled.
 #[derive(Debug)]
 pub(crate) struct Answer<T>(Arc<Slot<T>>);
 
-/// Gives the answer; dropped, it says that there is none.
+/// The sending end of an answer; dropping it cancels the answer.
 #[derive(Debug)]
 pub(crate) struct Promise<T>(Arc<Slot<T>>);
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// Whether it is settled, and the answer if there is one.
+    /// Whether it is settled, and the answer if one was given.
     state: Mutex<(bool, Option<T>)>,
     settled: Condvar,
 }
 
-/// An answer and what gives it.
+/// Makes an answer and its promise.
 pub(crate) fn answer<T>() -> (Promise<T>, Answer<T>) {
     let slot = Arc::new(Slot { state: Mutex::new((false, None)), settled: Condvar::new() });
     (Promise(Arc::clone(&slot)), Answer(slot))
 }
 
 impl<T> Promise<T> {
-    /// Gives the answer.
+    /// Sends the answer.
     pub(crate) fn keep(self, answer: T) {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(answer);
     }

@@ -1,7 +1,7 @@
 //! The kernel's own types (BTF), as bytes.
 //!
-//! Kernels from 6.16 on let the file be mapped, which costs nothing; from
-//! older ones its megabytes are read.
+//! Since 6.16 the kernel lets the file be mapped, which costs nothing; from older kernels
+//! several megabytes are read.
 //!
 //! Source: Documentation/ABI/testing/sysfs-kernel-btf.
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
@@ -12,9 +12,9 @@ use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::ptr::NonNull;
 
-/// Where the kernel shows them.
+/// The file with the types.
 const PATH: &str = "/sys/kernel/btf/vmlinux";
-/// More than this is no sensible file.
+/// The limit for the size of the file.
 const MOST: u64 = 1 << 28;
 
 /// The bytes, mapped or read.
@@ -28,7 +28,7 @@ enum Bytes {
 }
 
 impl KernelTypes {
-    /// Opens them; an error where the kernel has none.
+    /// Opens the types; an error if the kernel has none.
     pub(crate) fn open() -> io::Result<Self> {
         let file = File::open(PATH)?;
         let length = file.metadata()?.len();

@@ -1,9 +1,8 @@
 //! System calls that need care: netlink sockets, names, file handles, namespaces,
 //! bpf(2).
 //!
-//! Everything above this module is safe code.  `unsafe` appears in these files
-//! only, one operation to a block, where neither the standard library nor
-//! rustix has a safe way.
+//! Everything above this module is safe code.  `unsafe` appears only in these files, one
+//! operation per block, where neither the standard library nor rustix offers a safe way.
 
 pub(crate) mod bpf;
 pub(crate) mod bpf_value;
@@ -35,13 +34,13 @@ pub fn release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
-/// How the running kernel lays out what its messages do not tell apart.
+/// The layout of message parts that depends on the running kernel's release.
 pub(crate) fn abi() -> Abi {
     static ABI: OnceLock<Abi> = OnceLock::new();
     *ABI.get_or_init(|| Abi::of_release(&release()))
 }
 
-/// The error number of an I/O error; 0 for one that did not come from the system.
+/// The error number of an I/O error; 0 if it did not come from the system.
 pub(crate) fn errno_of(error: &std::io::Error) -> i32 {
     error.raw_os_error().unwrap_or(0)
 }

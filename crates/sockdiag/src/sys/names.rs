@@ -1,8 +1,8 @@
 //! Names that the C library knows: services, protocols, users, hosts, interfaces.
 //!
-//! They go through the name service switch, as everyone else's look-ups on the
-//! machine do, so a name found here is the name that other programs show.  A static
-//! program has no such switch: [`super::nss`] tells what it could not ask.
+//! Look-ups go through the name service switch, as in all programs on the machine, so a
+//! name found here is the name that other programs show.  A static program has no such
+//! switch: [`super::nss`] reports which sources it could not query.
 //!
 //! Source: getservbyport(3), getprotobynumber(3), getpwuid(3), getnameinfo(3), if_indextoname(3).
 #![allow(
@@ -28,9 +28,9 @@ use super::opener::Opener;
 use crate::model::Addr;
 
 unsafe extern "C" {
-    // The reentrant look-ups of glibc, which the libc crate does not declare.
-    // Signatures as in netdb.h: the entry and its strings are written to what
-    // the caller passes, and `found` points to the entry or is null.
+    // The reentrant look-ups of glibc, which the libc crate does not declare. Signatures as
+    // in netdb.h: the entry and its strings are written to the caller's buffers, and
+    // `found` points to the entry or is null.
     fn getservbyport_r(
         port: c_int,
         protocol: *const c_char,
@@ -57,7 +57,7 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// A structure of C for which all zero bits are a value.
+/// A C structure for which all zero bits are a valid value.
 ///
 /// # Safety
 /// It has nothing but integers and raw pointers, and arrays of them.
@@ -81,8 +81,8 @@ unsafe impl Zeroed for libc::sockaddr_in {}
 // SAFETY: integers, and an array of bytes.
 unsafe impl Zeroed for libc::sockaddr_in6 {}
 
-/// Runs a reentrant look-up with buffers that grow until its answer fits, and
-/// reads the answer while they live.
+/// Runs a reentrant look-up with buffers that grow until the answer fits, and reads the
+/// answer while they live.
 ///
 /// `call` must leave in its last argument null or a pointer to the entry that
 /// it was given, filled in with pointers into the buffer.
@@ -103,7 +103,7 @@ fn look_up<E: Zeroed, T>(
     }
 }
 
-/// A string of an entry that was just looked up, or as much of it as is kept.
+/// A string of an entry that was just looked up, cut to the longest that is kept.
 ///
 /// # Safety
 /// `name` is null, or a string that ends in NUL and lives as long as the call.
@@ -115,7 +115,7 @@ unsafe fn string_of(name: *const c_char) -> Option<Vec<u8>> {
     Some(escape::kept(unsafe { CStr::from_ptr(name) }.to_bytes()).to_vec())
 }
 
-/// Name of a service by its port in host order; any protocol's with `None`.
+/// Name of a service by its port in host order; `None` searches all protocols.
 pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Option<Vec<u8>> {
     let protocol = protocol.map_or(std::ptr::null(), CStr::as_ptr);
     let name = look_up(
@@ -146,8 +146,8 @@ pub(crate) fn service_port(name: &[u8], protocol: Option<&CStr>) -> Option<u16> 
     answered(Names::Services, port)
 }
 
-/// Name of an IP protocol by its number: of the file, since other C libraries may know
-/// but those of a list of their own.
+/// Name of an IP protocol by its number: from the file first, since other C libraries may
+/// only know a built-in list.
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
     super::nss::protocol(number, std::path::Path::new("/etc")).or_else(|| listed_protocol(number))
@@ -156,7 +156,7 @@ pub(crate) fn protocol_name(number: u16) -> Option<Vec<u8>> {
 /// Name of an IP protocol that the C library knows without a file.
 #[cfg(not(target_env = "gnu"))]
 fn listed_protocol(number: u16) -> Option<Vec<u8>> {
-    // The entry is one for the whole process, so that one thread has it at a time.
+    // The C library has one entry per process, so only one thread may use it at a time.
     static ENTRY: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _mine = ENTRY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // SAFETY: the call takes any number, and no other thread is in it.
@@ -209,8 +209,8 @@ pub(crate) fn user_number(name: &[u8]) -> Option<u32> {
     answered(Names::Users, uid)
 }
 
-/// The name of a host by its address; `None` if it has none.  May take as long
-/// as the resolver does, and may run on several threads at once.
+/// The name of a host by its address; `None` if it has none.  Blocks for as long as the
+/// resolver takes, and may run on several threads at once.
 pub(crate) fn host_name(addr: Addr) -> Option<Vec<u8>> {
     let name = match addr {
         Addr::V4(octets) => {
@@ -269,7 +269,7 @@ fn name_of<T: SocketAddress>(sa: &T) -> Option<Vec<u8>> {
 /// The addresses of a host, IPv4 ones first; none if it is unknown.
 pub(crate) fn host_addrs(name: &[u8]) -> Vec<Addr> {
     let Ok(name) = std::str::from_utf8(name) else { return Vec::new() };
-    // glibc reads these as numbers, the reference does not look them up at all.
+    // glibc parses these as numbers; the reference does not look them up.
     if is_hexadecimal_address(name) {
         return Vec::new();
     }
@@ -289,8 +289,8 @@ pub(crate) fn host_addrs(name: &[u8]) -> Vec<Addr> {
     addrs
 }
 
-/// Whether a word is an address of up to four numbers of which one or more are
-/// hexadecimal (`0x7f000001`, `127.0x1`).
+/// Whether a word is an address of up to four numbers, at least one of them hexadecimal
+/// (`0x7f000001`, `127.0x1`).
 fn is_hexadecimal_address(word: &str) -> bool {
     fn hexadecimal(part: &str) -> Option<&str> {
         part.strip_prefix("0x").or(part.strip_prefix("0X"))
@@ -302,8 +302,7 @@ fn is_hexadecimal_address(word: &str) -> bool {
     word.split('.').all(is_number) && word.split('.').any(|part| hexadecimal(part).is_some())
 }
 
-/// Name of the interface with this index, as the `SIOCGIFNAME` ioctl knows it
-/// in a namespace.
+/// Name of the interface with this index in a namespace, by the `SIOCGIFNAME` ioctl.
 pub(crate) fn interface_name(index: u32, opener: &Opener) -> Option<Vec<u8>> {
     opener.run(move || interface_name_here(index)).ok()?
 }
@@ -318,8 +317,7 @@ fn interface_name_here(index: u32) -> Option<Vec<u8>> {
     Some(CStr::from_bytes_until_nul(&name).ok()?.to_bytes().to_vec())
 }
 
-/// Index of the interface with this name, as the `SIOCGIFINDEX` ioctl knows it
-/// in a namespace.
+/// Index of the interface with this name in a namespace, by the `SIOCGIFINDEX` ioctl.
 pub(crate) fn interface_index(name: &[u8], opener: &Opener) -> Option<u32> {
     let name = CString::new(name).ok()?;
     opener.run(move || interface_index_here(&name)).ok()?

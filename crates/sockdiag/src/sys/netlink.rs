@@ -1,13 +1,12 @@
 //! A netlink socket: send a request, receive datagrams.
 //!
-//! One buffer is reused for every datagram, and a datagram is lent to the
-//! caller until the next one is asked for.  The kernel fills at most 32 KiB of
-//! a dump at a time, so the buffer of 64 KiB is never too small for one; a
-//! single larger message arrives cut, is reported as such, and the buffer has
-//! grown when the next one arrives.
+//! One buffer is reused for every datagram, and a datagram is borrowed until the next one
+//! is received.  The kernel fills at most 32 KiB of a dump at a time, so the buffer of 64
+//! KiB is large enough for a dump; a larger single message arrives cut, is reported as
+//! such, and the buffer grows for the next one.
 //!
-//! All calls go through the C library, so that what records or replays netlink
-//! traffic by LD_PRELOAD sees them.
+//! All calls go through the C library, so that tools that record or replay netlink traffic
+//! by LD_PRELOAD see them.
 //!
 //! Source: netlink(7); sizes and options as ss sets them.
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
@@ -31,17 +30,17 @@ use crate::model::Window;
 const SEND_BUFFER: usize = 32 * 1024;
 const RECEIVE_BUFFER: usize = 1024 * 1024;
 const DATAGRAM: usize = 64 * 1024;
-/// No datagram is worth more memory.
+/// The limit for the size of a datagram.
 const LONGEST: usize = 64 * 1024 * 1024;
-/// Queue for what comes unasked: some seconds of a busy machine.
+/// The receive queue for multicast messages: some seconds of a busy machine.
 const EVENT_BUFFER: usize = 32 << 20;
 
-/// Numbers that `SO_MEMINFO` gives, and the place of the drops among them
+/// How many numbers `SO_MEMINFO` returns, and the index of the drop count
 /// (linux/sock_diag.h).
 const SK_MEMINFO_VARS: usize = 9;
 const SK_MEMINFO_DROPS: usize = 8;
 
-/// Which part of the kernel a socket talks to.
+/// The kernel subsystem that a socket talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subsystem {
     /// `NETLINK_SOCK_DIAG`: sockets.
@@ -59,7 +58,7 @@ pub(crate) enum OpenStep {
     SendBuffer,
     /// `SO_RCVBUF`.
     ReceiveBuffer,
-    /// `bind`, or reading back the port it gave.
+    /// `bind`, or reading back the assigned port.
     Bind,
 }
 
@@ -68,20 +67,20 @@ pub(crate) enum OpenStep {
 pub(crate) enum ReceiveError {
     /// `recvmsg` failed; `ENOBUFS` means that the kernel had to drop replies.
     Os(Errno),
-    /// The kernel closed the conversation.
+    /// The kernel closed the socket.
     Eof,
 }
 
 /// One datagram, until the next is received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram<'a> {
-    /// What arrived.
+    /// The bytes received.
     pub bytes: &'a [u8],
     /// Whether the kernel sent it; other processes may send to our port too.
     pub from_kernel: bool,
     /// Whether its end did not fit into the buffer.
     pub cut: bool,
-    /// When the kernel wrote what it says.
+    /// When the kernel wrote it.
     pub window: Window,
 }
 
@@ -92,10 +91,10 @@ pub(crate) struct Netlink {
     port: u32,
     seq: u32,
     buffer: Vec<u8>,
-    /// Whether a datagram's length is asked for first.
+    /// Whether to query a datagram's length before receiving it.
     peeks: bool,
-    /// When the last two steps (a request, a datagram) were over, the older
-    /// first, in nanoseconds since boot.
+    /// When the last two steps (a request, a datagram) ended, the older first, in
+    /// nanoseconds since boot.
     steps: [u64; 2],
 }
 
@@ -120,8 +119,8 @@ impl Netlink {
         Self::bound(fd, 0).map_err(|e| (OpenStep::Bind, e))
     }
 
-    /// Opens a socket in a namespace for the multicast groups of sock_diag of
-    /// this mask, with as large a receive queue as we may have.
+    /// Opens a socket in a namespace, subscribed to these multicast groups of sock_diag,
+    /// with as large a receive queue as we may have.
     pub(crate) fn open_for(groups: u32, opener: &Opener) -> Result<Self, (OpenStep, Errno)> {
         opener.run(move || Self::open_here_for(groups)).unwrap_or_else(|error| Err(not_there(&error)))
     }
@@ -132,13 +131,12 @@ impl Netlink {
             .map_err(|e| (OpenStep::Socket, e))?;
         sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)
             .map_err(|e| (OpenStep::ReceiveBuffer, e))?;
-        // Needs a privilege; without it the smaller queue stays.
+        // This needs a privilege; without it the queue stays smaller.
         let _ = sockopt::set_socket_recv_buffer_size_force(&fd, EVENT_BUFFER);
         Self::bound(fd, groups).map_err(|e| (OpenStep::Bind, e))
     }
 
-    /// Binds a socket to multicast groups and to the port that the kernel
-    /// chooses.
+    /// Binds a socket to multicast groups, with a port that the kernel chooses.
     fn bound(fd: OwnedFd, groups: u32) -> Result<Self, Errno> {
         bind(&fd, &SocketAddrNetlink::new(0, groups))?;
         let port = getsockname(&fd).and_then(SocketAddrNetlink::try_from)?.pid();
@@ -152,7 +150,7 @@ impl Netlink {
         })
     }
 
-    /// The port that replies to this socket carry.
+    /// The port number in replies to this socket.
     pub(crate) fn port(&self) -> u32 {
         self.port
     }
@@ -177,7 +175,7 @@ impl Netlink {
         (result == 0 && has_drops).then_some(info[SK_MEMINFO_DROPS])
     }
 
-    /// A sequence number that this socket has not used before.
+    /// The next sequence number of this socket.
     pub(crate) fn next_seq(&mut self) -> u32 {
         self.seq = self.seq.wrapping_add(1).max(1);
         self.seq
@@ -185,7 +183,7 @@ impl Netlink {
 
     /// Sends a request to the kernel.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), Errno> {
-        // What answers it is not older.
+        // The reply was written after this time.
         self.steps = [clock::now_ns(); 2];
         loop {
             match sendto(&self.fd, request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)) {
@@ -196,18 +194,18 @@ impl Netlink {
         }
     }
 
-    /// Whether to look how long each datagram is before it is received: one
-    /// socket may come with more than a buffer's worth of attributes.
+    /// Sets whether the length of each datagram is queried first: one socket may have more
+    /// attributes than fit into the buffer.
     pub(crate) fn expect_long(&mut self, expects: bool) {
         self.peeks = expects;
     }
 
-    /// Makes room for the next datagram.
+    /// Grows the buffer for the next datagram, if needed.
     fn make_room(&mut self) {
         let mut nothing = [IoSliceMut::new(&mut [])];
         let mut control = RecvAncillaryBuffer::default();
         let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
-        // An error comes again when the datagram is received.
+        // The same error will be returned when the datagram is received.
         if let Ok(message) = recvmsg(&self.fd, &mut nothing, &mut control, flags)
             && message.bytes > self.buffer.len()
         {
@@ -220,7 +218,7 @@ impl Netlink {
         self.receive_with(RecvFlags::empty())
     }
 
-    /// The next datagram, if it is there already.
+    /// The next datagram, if it has already arrived.
     pub(crate) fn try_receive(&mut self) -> Result<Option<Datagram<'_>>, ReceiveError> {
         match self.receive_with(RecvFlags::DONTWAIT) {
             Err(ReceiveError::Os(Errno::AGAIN)) => Ok(None),
@@ -235,7 +233,7 @@ impl Netlink {
         let message = loop {
             let mut parts = [IoSliceMut::new(&mut self.buffer)];
             let mut control = RecvAncillaryBuffer::default();
-            // TRUNC: the length returned is the datagram's own, also where it did not fit.
+            // TRUNC: the returned length is the datagram's own, even if it did not fit.
             match recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::TRUNC | flags) {
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(ReceiveError::Os(e)),
@@ -249,11 +247,11 @@ impl Netlink {
         let had = self.buffer.len();
         let cut = message.flags.contains(ReturnFlags::TRUNC) || message.bytes > had;
         if cut {
-            // The next one of that size fits; the end of this one is lost.
+            // A datagram of this size will fit next time; the end of this one is lost.
             self.buffer.resize(message.bytes.max(had.saturating_mul(2)).min(RECEIVE_BUFFER), 0);
         }
         let bytes = self.buffer.get(..message.bytes.min(had)).unwrap_or_default();
-        // While one datagram of a dump is received the kernel fills the next.
+        // The kernel fills the next datagram of a dump while one is received.
         let [before_last, last] = self.steps;
         let now = clock::now_ns();
         self.steps = [last, now];
@@ -268,12 +266,12 @@ impl AsFd for Netlink {
     }
 }
 
-/// The namespace of a socket could not be entered.
+/// The error that the namespace of a socket could not be entered.
 fn not_there(error: &std::io::Error) -> (OpenStep, Errno) {
     (OpenStep::Socket, Errno::from_io_error(error).unwrap_or(Errno::SRCH))
 }
 
-/// Asks for an explanation with every error; kernels before 4.12 cannot give one.
+/// Requests an explanation with every error; kernels before 4.12 give none.
 fn ask_for_error_texts(fd: &OwnedFd) {
     let on: libc::c_int = 1;
     // SAFETY: the descriptor is open while `fd` is borrowed, and the option's

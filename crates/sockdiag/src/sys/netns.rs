@@ -1,13 +1,12 @@
 //! `-N NAME`: moves the process into a network namespace.
 //!
-//! A name is that of a file in `/run/netns`, which may be written so that it
-//! leads elsewhere (`../../proc/1/ns/net`), as in the reference.  Where there is
-//! no such file, `pid:N` is the namespace of a process and anything with a
-//! slash a path.
+//! A name is a file in `/run/netns`; as in the reference it may lead elsewhere
+//! (`../../proc/1/ns/net`).  If there is no such file, `pid:N` is the namespace of a
+//! process, and anything with a slash is a path.
 //!
-//! What follows then sees that namespace's sockets, its `/sys`, and its own
-//! versions of files in `/etc` (`/etc/netns/NAME/*`), as with `ip netns exec`.
-//! Only the calling thread moves, so this has to happen before others start.
+//! Afterwards the process sees that namespace's sockets, its `/sys`, and its own versions
+//! of files in `/etc` (`/etc/netns/NAME/*`), as with `ip netns exec`. Only the calling
+//! thread moves, so this must happen before other threads start.
 //!
 //! Source: ss(8), ip-netns(8), setns(2), mount_namespaces(7).
 #![allow(unsafe_code)]
@@ -33,8 +32,8 @@ use super::errno_text;
 use crate::model::UserNamespace;
 use crate::notice::Notice;
 
-/// The inode that identifies the network namespace of the calling thread;
-/// `None` where neither /proc nor the kernel tells, which takes `CAP_NET_ADMIN`.
+/// The inode that identifies the network namespace of the calling thread; `None` if neither
+/// /proc nor the kernel shows it (the latter needs `CAP_NET_ADMIN`).
 pub fn inode() -> Option<u64> {
     match fs::metadata(OWN) {
         Ok(meta) => Some(meta.ino()),
@@ -42,7 +41,7 @@ pub fn inode() -> Option<u64> {
     }
 }
 
-/// The namespace of a socket that the calling thread makes.
+/// The namespace of a new socket of the calling thread.
 fn of_new_socket() -> io::Result<File> {
     /// `SIOCGSKNS` (linux/sockios.h).
     const SIOCGSKNS: libc::Ioctl = 0x894c;
@@ -67,11 +66,11 @@ pub(crate) const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Inode of the first user namespace (`PROC_USER_INIT_INO`).
 const FIRST_USER: u64 = 0xefff_fffd;
-/// The user that the kernel shows for one that has no number here.
+/// The uid that the kernel reports for a user who has none in our user namespace.
 const UNMAPPED: u32 = 65534;
 
-/// The user namespace that owns a network namespace, unless it is ours or the
-/// first one; `None`, too, where it is above ours, and before Linux 4.9.
+/// The user namespace that owns a network namespace; `None` if that is ours or the first
+/// one, if it is above ours, and before Linux 4.9.
 pub(crate) fn owner_of(netns: &File) -> Option<UserNamespace> {
     let descriptor = netns.as_raw_fd();
     // SAFETY: the request takes no argument, and the descriptor is open.
@@ -94,30 +93,29 @@ pub(crate) fn owner_of(netns: &File) -> Option<UserNamespace> {
     Some(UserNamespace { inode, uid })
 }
 
-/// Where named namespaces are.
+/// The directory of named namespaces.
 const NAMES: &str = "/run/netns";
 /// The same directory by its older name.
 const OLD_NAMES: &str = "/var/run/netns";
-/// Where files for them are.
+/// The directory with their versions of files in `/etc`.
 const FILES: &str = "/etc/netns";
 
-/// Why a namespace could not be entered.  The process may have moved part of
-/// the way.
+/// Why a namespace could not be entered.  The process may already have been moved in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs)]
 pub enum EnterError {
-    /// There is no such namespace, or it may not be opened.
+    /// There is no such namespace, or its file may not be opened.
     Open { name: OsString, errno: i32 },
     /// The file is not a network namespace, or it may not be entered.
     Set { name: OsString, errno: i32 },
-    /// No container that runs is called so, and no id begins so.
+    /// No running container has this name, or an id that begins with it.
     NoContainer { name: OsString },
-    /// Several containers are called so, or have ids that begin so.
+    /// Several containers have this name, or ids that begin with it.
     SeveralContainers { name: OsString, candidates: Vec<Vec<u8>> },
-    /// No mount namespace of one's own.
+    /// A mount namespace of our own could not be created.
     Unshare { errno: i32 },
-    /// The mounts could not be kept from spreading.
+    /// Mount propagation to the parent namespace could not be turned off.
     Slave { errno: i32 },
     /// `/sys` of the namespace could not be mounted.
     Sys { errno: i32 },
@@ -162,17 +160,17 @@ impl std::error::Error for EnterError {}
 /// Moves the calling thread into the network namespace `name`: a name, a path
 /// or `pid:N`.
 ///
-/// A file of `/etc/netns/NAME` that cannot be put over its namesake in `/etc`
-/// is noted and skipped; a namespace that has no name has no such files.
+/// If a file of `/etc/netns/NAME` cannot be mounted over its namesake in `/etc`, a notice
+/// is given and the file is skipped; a namespace without a name has no such files.
 ///
 /// # Errors
-/// Whatever was in the way; [`EnterError`] says at which step.
+/// The error of the step that failed.
 pub fn enter(name: &OsStr, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
     let (file, files) = open(name)?;
     move_to(name, &file, files.as_deref(), notices)
 }
 
-/// The same for a file that was opened already.
+/// The same for a namespace file that is already open.
 pub(crate) fn enter_by(name: &OsStr, file: &File, notices: &mut dyn FnMut(Notice)) -> Result<(), EnterError> {
     move_to(name, file, None, notices)
 }
@@ -181,7 +179,7 @@ fn open(name: &OsStr) -> Result<(File, Option<PathBuf>), EnterError> {
     find(name).map_err(|why| not_entered(name, why))
 }
 
-/// What it means that the file of a namespace was not opened.
+/// The error for a namespace file that was not opened.
 pub(crate) fn not_entered(name: &OsStr, why: NotOpened) -> EnterError {
     let name = name.to_owned();
     match why {
@@ -211,10 +209,10 @@ fn move_to(
     Ok(())
 }
 
-/// The file of a namespace, and the directory of files for it if it has a name.
+/// The file of a namespace, and the directory of its files in `/etc` if it has a name.
 ///
-/// Nothing is opened but files of namespaces: in the place of one there may be a
-/// pipe, which waits, or a device, which acts.
+/// Only files of namespaces are opened: in their place there may be a pipe, which waits, or
+/// a device, which acts.
 fn find(name: &OsStr) -> Result<(File, Option<PathBuf>), NotOpened> {
     let error = match chosen::namespace(&joined(NAMES, name)) {
         Ok(file) => return Ok((file, Some(joined(FILES, name)))),
@@ -226,13 +224,13 @@ fn find(name: &OsStr) -> Result<(File, Option<PathBuf>), NotOpened> {
     let Some(path) = path_of(name) else { return Err(error) };
     match chosen::namespace(&path) {
         Ok(file) => Ok((file, name_of(&path).map(|name| joined(FILES, name)))),
-        // It is neither: then it is a name, as for the reference.
+        // No such file either: report it as a name, like the reference.
         Err(NotOpened::Open(Errno::NOENT)) => Err(error),
         Err(other) => Err(other),
     }
 }
 
-/// What a name that is no name stands for.
+/// The path that a word other than a name stands for.
 fn path_of(name: &OsStr) -> Option<PathBuf> {
     if let Some(pid) = name.as_bytes().strip_prefix(b"pid:") {
         let is_number = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
@@ -242,7 +240,7 @@ fn path_of(name: &OsStr) -> Option<PathBuf> {
     name.as_bytes().contains(&b'/').then(|| name.into())
 }
 
-/// The name of the namespace at a path, if that is where names are.
+/// The name of the namespace at a path, if the path is in the directory of names.
 fn name_of(path: &Path) -> Option<&OsStr> {
     let below = [NAMES, OLD_NAMES].into_iter().find_map(|names| path.strip_prefix(names).ok())?;
     below.file_name().filter(|name| Path::new(name) == below)
@@ -251,7 +249,7 @@ fn name_of(path: &Path) -> Option<&OsStr> {
 /// Mounts the namespace's own `/sys`, read-only if it was.
 fn remount_sys(name: &OsStr) -> Result<(), Errno> {
     let read_only = statvfs("/sys").is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY));
-    // Where nothing was mounted there is nothing in the way.
+    // Failure is fine: nothing was mounted there.
     let _ = unmount("/sys", UnmountFlags::DETACH);
     let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
     mount(name, "/sys", "sysfs", flags, None)
@@ -267,7 +265,7 @@ fn bind_files(files: &Path, notices: &mut dyn FnMut(Notice)) {
     }
 }
 
-/// `DIR/NAME`, also where the name begins with a slash.
+/// `DIR/NAME`, even if the name begins with a slash.
 fn joined(dir: &str, name: &OsStr) -> PathBuf {
     let mut path = OsString::from(dir);
     path.push("/");

@@ -1,12 +1,12 @@
-//! Where a static program could not look for a name.
+//! Reports sources of names that a static program could not query.
 //!
-//! The name service switch (NSS) loads a shared library for each source that
-//! `nsswitch.conf` names, which a static program cannot do: its C library reads files
-//! and asks DNS.  Where a look-up had no answer, the sources that were left out and the
-//! files that are missing are told, since a name may stand there.
+//! The name service switch (NSS) loads a shared library for each source in `nsswitch.conf`,
+//! which a static program cannot do: its C library only reads files and asks DNS.  If a
+//! look-up found nothing, the sources that were not queried and the files that are missing
+//! are reported, since the name may be there.
 //!
-//! Invariant: a program that has NSS has nothing to tell; nothing is read before a
-//! look-up had no answer, and each kind of name is told of once in a process.
+//! Invariant: a program with NSS reports nothing; no file is read before a look-up has
+//! failed, and each kind of name is reported once per process.
 //!
 //! Source: nsswitch.conf(5), protocols(5).
 
@@ -19,7 +19,7 @@ use sockdiag_facts::escape;
 
 use crate::notice::Notice;
 
-/// Whether the C library asks NSS.
+/// Whether the C library uses NSS.
 const HAS_NSS: bool = cfg!(all(target_env = "gnu", not(target_feature = "crt-static")));
 
 /// Kinds of names that are looked up.
@@ -30,22 +30,23 @@ pub(super) enum Names {
     Hosts = 4,
 }
 
-/// Each with its words, its name in `nsswitch.conf`, and its file.
+/// Each kind with its words for messages, its name in `nsswitch.conf`, and its file.
 const ALL: [(Names, &str, &str, &str); 3] = [
     (Names::Services, "services", "services", "services"),
     (Names::Users, "users", "passwd", "passwd"),
     (Names::Hosts, "hosts", "hosts", "hosts"),
 ];
-/// Sources that a static program asks too: files, what is made of them (`db`), and DNS.
+/// Sources that a static program queries too: files, databases made from them (`db`), and
+/// DNS.
 const ASKED: [&[u8]; 4] = [b"files", b"compat", b"db", b"dns"];
-/// More of a file is not read.
+/// How much of a file is read, in bytes.
 const MOST: u64 = 1 << 20;
 
-/// Kinds of which a name was not found, and those of them that were told of.
+/// Kinds for which a name was not found, and those that were already reported.
 static MISSED: AtomicU8 = AtomicU8::new(0);
 static TOLD: AtomicU8 = AtomicU8::new(0);
 
-/// Hands an answer on, and remembers that there was none.
+/// Returns the answer, and records that a name was not found.
 pub(super) fn answered<T>(names: Names, answer: Option<T>) -> Option<T> {
     if !HAS_NSS && answer.is_none() {
         MISSED.fetch_or(names as u8, Ordering::Relaxed);
@@ -53,7 +54,7 @@ pub(super) fn answered<T>(names: Names, answer: Option<T>) -> Option<T> {
     answer
 }
 
-/// What look-ups that had no answer could not ask, unless it was told before.
+/// The sources that failed look-ups could not query, unless they were reported before.
 pub(crate) fn take_unasked() -> Option<Notice> {
     if HAS_NSS {
         return None;
@@ -81,14 +82,14 @@ fn unasked(missed: u8, etc: &Path) -> Option<Notice> {
     (!places.is_empty()).then_some(Notice::NamesUnasked { places })
 }
 
-/// The sources of a database that are not asked, in their order.
+/// The sources of a database that are not queried, in order.
 fn sources(switch: &[u8], database: &str) -> Vec<Vec<u8>> {
     let line = switch.split(|byte| *byte == b'\n').find_map(|line| {
         let line = line.split(|byte| *byte == b'#').next()?.trim_ascii_start();
         line.strip_prefix(database.as_bytes())?.trim_ascii_start().strip_prefix(b":")
     });
     let mut sources = Vec::new();
-    // What to do after a source stands in brackets.
+    // Actions for the source before are in brackets.
     let mut is_action = false;
     for word in line.unwrap_or_default().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
         is_action |= word.starts_with(b"[");
@@ -100,7 +101,7 @@ fn sources(switch: &[u8], database: &str) -> Vec<Vec<u8>> {
     sources
 }
 
-/// Name of an IP protocol by its number, of the file that lists them.
+/// Name of an IP protocol by its number, from the file `protocols`.
 #[cfg(any(test, not(target_env = "gnu")))]
 pub(super) fn protocol(number: u16, etc: &Path) -> Option<Vec<u8>> {
     let text = read(&etc.join("protocols"));
@@ -112,7 +113,7 @@ pub(super) fn protocol(number: u16, etc: &Path) -> Option<Vec<u8>> {
     })
 }
 
-/// The beginning of a file; nothing where it cannot be read.
+/// The beginning of a file; empty if it cannot be read.
 fn read(path: &Path) -> Vec<u8> {
     use std::io::Read as _;
 
@@ -140,7 +141,7 @@ mod tests {
         assert!(of("services").is_empty() && of("netgroup").is_empty() && of("last").is_empty());
     }
 
-    /// In directories that stand for /etc.
+    /// Uses directories that replace /etc.
     #[test]
     fn what_is_missing_is_told() {
         let etc = std::env::temp_dir().join(format!("sockdiag-nss-{}", std::process::id()));

@@ -1,14 +1,12 @@
-//! Opening what belongs to a network namespace from outside it.
+//! Opens sockets and files of a network namespace from outside it.
 //!
-//! A socket, and a file below /proc/net, belong for good to the namespace of
-//! the thread that opened them.  So a worker thread enters a namespace, opens
-//! what is asked for there and hands it back, and the calling thread never
-//! moves: names of hosts are still asked for at home, and no way back is
-//! needed, which root in a user namespace lacks.
+//! A socket, and a file below /proc/net, belong for good to the namespace of the thread
+//! that opened them.  So a worker thread enters the namespace, opens them there and hands
+//! them back.  The calling thread never moves: names of hosts are still resolved in our own
+//! namespace, and no thread has to return, which root in a user namespace cannot.
 //!
-//! Where something is opened is said by the [`Opener`] that opens it, never by
-//! what a thread did before: several namespaces can be open at a time, and a
-//! question asked while another one is answered is asked where it says.
+//! The [`Opener`] alone decides where something is opened, never what a thread did before:
+//! several namespaces can be in use at a time, even one question within another.
 //!
 //! Source: setns(2), network_namespaces(7), proc_pid_net(5).
 
@@ -28,20 +26,20 @@ use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sockdiag_wire::errno::ENOENT;
 
-/// The worker opens sockets and files, no more.
+/// The worker only opens sockets and files, so its stack can be small.
 const STACK: usize = 256 << 10;
 
-/// Where sockets and files of one network namespace are opened.
+/// Opens the sockets and files of one network namespace.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Opener(Place);
 
 #[derive(Clone, Debug, Default)]
 enum Place {
-    /// Wherever the calling thread is.
+    /// In the namespace of the calling thread.
     #[default]
     Here,
-    /// In the namespace that a thread was in when it asked, wherever the
-    /// calling thread is now.
+    /// In the namespace that a thread was in when it made the opener, wherever the calling
+    /// thread is now.
     Pinned(Arc<Pinned>),
     /// In another namespace, through the worker.
     Away(Arc<Away>),
@@ -56,19 +54,19 @@ struct Pinned {
 
 #[derive(Debug)]
 struct Away {
-    /// Files that lead there.
+    /// Paths that lead there.
     doors: Vec<PathBuf>,
     inode: u64,
     worker: Worker,
 }
 
 impl Opener {
-    /// Opens in the namespace that the calling thread is in when it opens.
+    /// Opens in the namespace that the calling thread is in at that time.
     pub(crate) fn here() -> Self {
         Self::default()
     }
 
-    /// Opens in the namespace that the calling thread is in now.
+    /// Opens in the namespace that the calling thread is in now, even if it moves later.
     ///
     /// # Errors
     /// Without /proc.
@@ -78,13 +76,13 @@ impl Opener {
         Ok(Self(Place::Pinned(Arc::new(Pinned { namespace, inode, worker: worker.clone() }))))
     }
 
-    /// Opens in the namespace with this inode, to which some of these files
-    /// lead.  Nothing is entered yet.
+    /// Opens in the namespace with this inode, which some of these paths lead to.  Nothing
+    /// is entered yet.
     pub(crate) fn away(doors: Vec<PathBuf>, inode: u64, worker: &Worker) -> Self {
         Self(Place::Away(Arc::new(Away { doors, inode, worker: worker.clone() })))
     }
 
-    /// The inode of the namespace; `None` where that is the calling thread's.
+    /// The inode of the namespace; `None` for the calling thread's, whatever it is.
     pub(crate) fn inode(&self) -> Option<u64> {
         match &self.0 {
             Place::Here => None,
@@ -93,13 +91,12 @@ impl Opener {
         }
     }
 
-    /// Whether the namespace is the one that the calling thread is in.
+    /// Whether the calling thread is in the namespace.
     pub(crate) fn is_where_we_are(&self) -> bool {
         self.inode().is_none_or(|inode| netns::inode() == Some(inode))
     }
 
-    /// The user namespace that owns another namespace than the thread's, unless
-    /// it is as good as ours.
+    /// The user namespace that owns the namespace, if it is neither ours nor the first one.
     pub(crate) fn owner(&self) -> Option<UserNamespace> {
         match &self.0 {
             Place::Here | Place::Pinned(_) => None,
@@ -107,11 +104,11 @@ impl Opener {
         }
     }
 
-    /// Runs a job where sockets and files of the namespace are opened.
+    /// Runs a job in the namespace.
     ///
     /// # Errors
-    /// `ENOENT` and the like where the namespace is gone; `EPERM` without
-    /// `CAP_SYS_ADMIN` over it; what hinders a thread.
+    /// `ENOENT` and the like if the namespace is gone; `EPERM` without `CAP_SYS_ADMIN` over
+    /// it; an error if no thread can be started.
     pub(crate) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         match &self.0 {
             Place::Here => Ok(job()),
@@ -121,10 +118,10 @@ impl Opener {
         }
     }
 
-    /// Opens a file; one of `/proc/net` is the namespace's.
+    /// Opens a file; for `/proc/net` that of the namespace.
     ///
     /// # Errors
-    /// As [`Opener::run`], and what opening brings about.
+    /// As [`Opener::run`], and the error of opening.
     pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
         if let Place::Here = self.0 {
             return File::open(path);
@@ -134,8 +131,8 @@ impl Opener {
     }
 }
 
-/// Where the calling thread finds a file: `/proc/net` leads to the first thread of the
-/// process, and a worker is another.
+/// The path of a file for the calling thread: `/proc/net` leads to the first thread of the
+/// process, but a worker is another thread.
 pub(crate) fn seen_here(path: &Path) -> PathBuf {
     match path.strip_prefix("/proc/net") {
         Ok(rest) => Path::new("/proc/thread-self/net").join(rest),
@@ -144,13 +141,12 @@ pub(crate) fn seen_here(path: &Path) -> PathBuf {
 }
 
 impl Away {
-    /// The file that stands for the namespace.
+    /// Opens the file of the namespace.
     fn open(&self) -> io::Result<File> {
         let mut result = Err(io::Error::from(io::ErrorKind::NotFound));
         for door in &self.doors {
             match chosen::namespace(door) {
-                // A path may lead elsewhere by now, and the number of a process
-                // may be another's.
+                // A path may lead elsewhere by now, and a pid may have been reused.
                 Ok(file) if file.metadata().is_ok_and(|meta| meta.ino() == self.inode) => return Ok(file),
                 Ok(_) => {}
                 Err(NotOpened::NoNamespace) => {
@@ -161,7 +157,7 @@ impl Away {
                 Err(NotOpened::Open(errno)) => result = Err(errno.into()),
             }
         }
-        // What std makes up has no number, which messages need.
+        // Errors made up by std have no error number, which messages need.
         result.map_err(|error| match error.raw_os_error() {
             Some(_) => error,
             None => io::Error::from_raw_os_error(ENOENT),
@@ -169,7 +165,7 @@ impl Away {
     }
 }
 
-/// Enters a namespace and gives what is done there.
+/// Runs a job on the worker, in a namespace, and returns its result.
 fn run<T: Send + 'static>(
     worker: &Worker,
     namespace: File,
@@ -196,7 +192,7 @@ struct Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // The end of its jobs is the end of the thread.
+        // The thread ends when its queue of jobs ends.
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -218,18 +214,18 @@ impl Thread {
 }
 
 impl Worker {
-    /// Ends the thread, which keeps alive the namespace that it entered last;
-    /// the next job starts another one.
+    /// Ends the thread, which would keep alive the namespace that it entered last; the next
+    /// job starts another thread.
     pub(crate) fn leave(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Enters a namespace and does something there, if that may be.
+    /// Enters a namespace, and runs the job there if that succeeds.
     fn enter(&self, namespace: File, job: Job) -> io::Result<()> {
         let (promise, entered) = jobs::answer();
         let job = Box::new(move || {
             let result = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
-            // Whoever waits for the job may want to unmount it next.
+            // Close it first: whoever waits for the job may want to unmount the file next.
             drop(namespace);
             if result.is_ok() {
                 job();
@@ -289,7 +285,7 @@ mod tests {
         };
         let ((one, in_one), (two, in_two)) = (opener(&first), opener(&second));
         assert!(home != one && home != two && one != two);
-        // In any order, each where it says.
+        // In any order, each job runs in its opener's namespace.
         for (inode, opener) in [(one, &in_one), (two, &in_two), (one, &in_one), (home, &Opener::here())] {
             assert_eq!((opener.run(here).expect("a thread"), here()), (inode, home));
         }

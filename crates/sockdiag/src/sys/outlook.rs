@@ -1,4 +1,4 @@
-//! What can be seen of other processes and of sockets from here.
+//! How much of other processes and their sockets this process may see.
 //!
 //! Source: capabilities(7), proc(5) (`hidepid`, `gid`), pid_namespaces(7), user_namespaces(7).
 
@@ -10,8 +10,8 @@ use rustix::thread::CapabilitySet;
 use crate::fields::Needs;
 use crate::notice::Notice;
 
-/// What the kernel keeps from us of what was asked for by name; `named` gives the
-/// name of something that has such a need.
+/// A notice if the kernel withholds a value that was requested by name; `named` returns the
+/// name of a requested value with such a need.
 pub fn withheld(named: &dyn Fn(Needs) -> Option<String>) -> Option<Notice> {
     let bpf = CapabilitySet::BPF | CapabilitySet::SYS_ADMIN;
     let privileges = [
@@ -33,24 +33,24 @@ pub(crate) const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 /// The inode of the first user namespace (`PROC_USER_INIT_INO`).
 const FIRST_USER_NAMESPACE: u64 = 0xefff_fffd;
 
-/// What keeps processes from being seen at all.
+/// Reasons why processes cannot be seen at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outlook {
-    /// No /proc is mounted, or none of ours.
+    /// No /proc is mounted, or none that shows our process.
     pub(crate) no_proc: bool,
-    /// /proc does not list the processes of others.
+    /// /proc does not list the processes of other users.
     pub(crate) hidden: bool,
     /// Processes outside our pid namespace are not seen.
     pub(crate) inner: bool,
 }
 
 impl Outlook {
-    /// As it is from this process.
+    /// The situation of this process.
     pub(crate) fn here() -> Self {
         let Ok(own) = fs::read_link("/proc/self") else {
             return Self { no_proc: true, ..Self::default() };
         };
-        // A /proc of a namespace above shows more than our own.
+        // The /proc of an outer namespace shows more than our own would.
         let is_ours = own == Path::new(&std::process::id().to_string());
         Self {
             no_proc: false,
@@ -65,20 +65,19 @@ fn inode(path: &str) -> Option<u64> {
     rustix::fs::stat(path).ok().map(|stat| stat.st_ino)
 }
 
-/// Whether nothing is hidden from us, however /proc is mounted.
+/// Whether we may see all processes, however /proc is mounted.
 fn sees_others() -> bool {
-    // A privilege of a user namespace reaches its own processes alone.
+    // A capability in a user namespace covers only that namespace's processes.
     has_any(CapabilitySet::SYS_PTRACE) && inode("/proc/self/ns/user") == Some(FIRST_USER_NAMESPACE)
 }
 
-/// Whether we are of a group.
+/// Whether we are a member of a group.
 fn is_member(gid: u32) -> bool {
     rustix::process::getegid().as_raw() == gid
         || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
 }
 
-/// Whether the topmost /proc of mountinfo hides processes from who is a member
-/// of these groups.
+/// Whether the topmost /proc in mountinfo hides processes from a member of these groups.
 fn hides(mountinfo: &[u8], is_member: &dyn Fn(u32) -> bool) -> bool {
     let text = String::from_utf8_lossy(mountinfo);
     let options = text.lines().rev().find_map(|line| {
@@ -109,7 +108,7 @@ mod tests {
         for (mountinfo, want) in [
             (mount("rw"), false),
             (mount("rw,hidepid=0"), false),
-            // The directories are listed, and not opened.
+            // The process directories are listed, but cannot be opened.
             (mount("rw,hidepid=noaccess"), false),
             (mount("rw,hidepid=2"), true),
             (mount("rw,hidepid=invisible"), true),

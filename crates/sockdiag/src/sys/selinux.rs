@@ -1,12 +1,11 @@
 //! Whether SELinux is on.
 //!
-//! It is where its file system is mounted so that it may be written to, and a
-//! policy is configured.  The first place that holds such a file system
-//! decides: `/sys/fs/selinux`, `/selinux`, else the first of that type in the
-//! list of mounts, whose name is taken as the list writes it.
+//! It is on if its file system is mounted writable and a policy is configured.  The first
+//! such mount point decides: `/sys/fs/selinux`, `/selinux`, else the first file system of
+//! that type in the list of mounts, with the path as the list spells it.
 //!
-//! Source: selinux(8); which places count, and in which order, as the
-//! reference's system calls show it.
+//! Source: selinux(8); the places and their order were observed in the reference's system
+//! calls.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -23,12 +22,12 @@ use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
 
 /// `SELINUX_MAGIC` of linux/magic.h.
 const MAGIC: u32 = 0xf97c_ff8c;
-/// Where the file system is looked for first.
+/// Where the file system is searched first.
 const PLACES: [&str; 2] = ["/sys/fs/selinux", "/selinux"];
-/// It names the policy; what it says does not matter.
+/// The file that names the policy; only its existence matters.
 const CONFIG: &str = "/etc/selinux/config";
 
-/// Where SELinux's file system is mounted, if SELinux is on.
+/// The mount point of selinuxfs, if SELinux is on.
 pub fn mount_point() -> Option<PathBuf> {
     let listed = || {
         is_known(&fs::read("/proc/filesystems").ok()?).then_some(())?;
@@ -48,12 +47,12 @@ fn may_be_written(place: &Path) -> bool {
     statvfs(place).is_ok_and(|stat| !stat.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// Whether the kernel's list of file systems has that of SELinux.
+/// Whether the kernel's list of file systems contains selinuxfs.
 fn is_known(filesystems: &[u8]) -> bool {
     filesystems.split(|byte| *byte == b'\n').any(|line| line == b"nodev\tselinuxfs")
 }
 
-/// Where the first file system of SELinux in a list of mounts is.
+/// The mount point of the first selinuxfs in a list of mounts.
 fn mounted_at(mounts: &[u8]) -> Option<&Path> {
     mounts.split(|byte| *byte == b'\n').find_map(|line| {
         let mut words = line.split(|byte| *byte == b' ');

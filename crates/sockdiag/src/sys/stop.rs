@@ -1,4 +1,4 @@
-//! Waiting for a descriptor, or for another thread to say stop.
+//! Waits for a descriptor, or for another thread to call stop.
 //!
 //! Source: eventfd(2), poll(2).
 
@@ -10,26 +10,26 @@ use std::time::Instant;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, write};
 
-/// Tells a thread that waits to stop; all copies tell the same one.
+/// Stops a waiting thread; all clones stop the same one.
 #[derive(Clone, Debug)]
 pub struct Stopper(Arc<Said>);
 
 #[derive(Debug)]
 struct Said {
-    /// Asked between two events, where a system call would be dear.
+    /// Checked between two events, where a system call would be expensive.
     stop: AtomicBool,
-    /// Wakes who waits.
+    /// Wakes the waiting thread.
     wake: OwnedFd,
 }
 
-/// Why a wait is over.
+/// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// There is something to read, or an error to find by reading.
+    /// There is something to read, or reading returns an error.
     Ready,
-    /// The time is over.
+    /// The time is up.
     TimedOut,
-    /// Somebody said stop.
+    /// Another thread called stop.
     Stopped,
 }
 
@@ -39,20 +39,20 @@ impl Stopper {
         Ok(Self(Arc::new(Said { stop: AtomicBool::new(false), wake })))
     }
 
-    /// Ends the wait that is going on, and every later one, at once.
+    /// Ends the present wait and every later one at once.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
-        // Refused only where so many have said it before that it is certain.
+        // Fails only if the counter is full, and then the wait ends anyway.
         let _ = write(&self.0.wake, &1_u64.to_ne_bytes());
     }
 
-    /// Whether somebody said stop.
+    /// Whether stop was called.
     pub(crate) fn is_stopped(&self) -> bool {
         self.0.stop.load(Ordering::Acquire)
     }
 
-    /// Waits until there is something to read from `fd`, or until `end`; `None`
-    /// waits for as long as that takes.
+    /// Waits until there is something to read from `fd`, or until `end`; `None` waits
+    /// without a limit.
     pub(crate) fn wait(&self, fd: BorrowedFd<'_>, end: Option<Instant>) -> Result<Woken, Errno> {
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));

@@ -1,4 +1,4 @@
-//! What two tasks share.
+//! Relations between two tasks.
 //!
 //! Source: kcmp(2).
 #![allow(clippy::cast_possible_wrap, reason = "kernel integers are narrow; each cast is meant")]
@@ -9,8 +9,7 @@ use rustix::io::Errno;
 /// `KCMP_FILES` (linux/kcmp.h).
 const KCMP_FILES: libc::c_int = 2;
 
-/// Whether two tasks have one table of descriptors between them, so that what
-/// one of them opens the other has open too.
+/// Whether two tasks share one descriptor table, so that both have the same files open.
 pub(crate) fn share_files(one: i32, other: i32) -> Result<bool, Errno> {
     // SAFETY: the call takes numbers alone and touches no memory of ours.
     let order = unsafe {
@@ -29,7 +28,7 @@ pub(crate) fn share_files(one: i32, other: i32) -> Result<bool, Errno> {
     Ok(order == 0)
 }
 
-/// Whether a process is there and is not ours to signal: it is another user's.
+/// Whether a process exists that we may not signal, since it belongs to another user.
 pub(crate) fn is_another_s(pid: i32) -> bool {
     rustix::process::Pid::from_raw(pid)
         .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::PERM))

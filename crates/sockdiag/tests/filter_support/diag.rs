@@ -1,4 +1,4 @@
-//! A bare sock_diag client, so that tests of filters need nothing else.
+//! A bare sock_diag client, so that tests of filters depend on no other code.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -11,7 +11,7 @@ use rustix::io;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// A socket to ask for TCP sockets with.
+/// A netlink socket that requests TCP sockets.
 pub struct Diag {
     fd: OwnedFd,
     seq: u32,
@@ -30,9 +30,8 @@ impl Diag {
         Ok(Self { fd, seq: 0 })
     }
 
-    /// Asks for the TCP sockets of a family (2 or 10) in some states, with a
-    /// program; hands each reply's payload over.  The errno of the answer,
-    /// zero for success.
+    /// Dumps the TCP sockets of a family (2 or 10) in some states, with a filter program;
+    /// passes on each reply's payload.  Returns the errno of the answer, zero for success.
     pub fn dump(
         &mut self,
         family: u8,

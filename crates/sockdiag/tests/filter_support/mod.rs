@@ -1,8 +1,8 @@
-//! What the tests of filters share: a fixed world of names, random filters and
-//! random sockets.
+//! Shared by the tests of filters: a fixed world of names, random filters and random
+//! sockets.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
-// Every test file is a crate of its own and uses a part of this.
+// Every test file is a crate of its own and uses only a part of this module.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod diag;
@@ -76,12 +76,12 @@ pub fn read_line(text: &[u8]) -> Result<Parsed, FilterError> {
     read(&[text])
 }
 
-/// Parses a filter that is right and not empty.
+/// Parses a filter that is valid and not empty.
 pub fn expr(text: &str) -> Expr {
     possible(text).unwrap_or_else(|| panic!("{text:?} can never hold"))
 }
 
-/// The same; nothing where conditions exclude each other, as drawn ones may.
+/// The same; `None` if conditions exclude each other, as random ones may.
 pub fn possible(text: &str) -> Option<Expr> {
     match read_line(text.as_bytes()) {
         Ok(Parsed { expr: Some(expr), .. }) => Some(expr),
@@ -93,8 +93,8 @@ pub fn possible(text: &str) -> Option<Expr> {
 /// `::ffff:10.0.0.1`.
 pub const MAPPED: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1];
 
-/// Addresses that filters and sockets are made of, so that they meet often:
-/// some differ in one bit only, some only in their family.
+/// The addresses of all filters and sockets, few so that they match often: some differ in
+/// one bit only, some only in their family.
 const V4: [[u8; 4]; 6] = [[0; 4], [10, 0, 0, 1], [10, 0, 0, 3], [127, 0, 0, 1], [1, 2, 3, 4], [255; 4]];
 const V6: [[u8; 16]; 7] = [
     [0; 16],
@@ -107,7 +107,7 @@ const V6: [[u8; 16]; 7] = [
 ];
 const PORTS: [u16; 10] = [0, 1, 22, 53, 80, 1024, 32768, 40000, 60999, 65535];
 
-/// A port in some notation; `wild` allows numbers that are no ports.
+/// A port in some notation; with `wild` also a number that is not a port.
 fn port(rng: &mut Rng, wild: bool) -> String {
     let port = PORTS[rng.usize(..PORTS.len())];
     match rng.u8(..if wild { 12 } else { 6 }) {
@@ -141,13 +141,13 @@ fn host(rng: &mut Rng) -> String {
     if rng.u8(..3) == 0 { format!("{addr}:{}", PORTS[rng.usize(..PORTS.len())]) } else { addr }
 }
 
-/// What a random filter may hold.
+/// Which conditions a random filter may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only what the reference sends to the kernel, ports in range, no
+    /// Only conditions that the reference sends to the kernel, with valid ports and without
     /// `autobound`.
     Exact,
-    /// Everything that the language has, and fields by name.
+    /// Everything in the language, and fields by name.
     Any,
 }
 
@@ -167,7 +167,7 @@ fn condition(rng: &mut Rng, kind: Kind) -> String {
         10 => "autobound".into(),
         11 => format!("tcp.rtt_us {} {}", compare(rng), rng.u8(1..4)),
         _ => {
-            // What no port can be, less than none or more than the last, is refused.
+            // A comparison that no port can satisfy is refused, so avoid both limits.
             let port = PORTS[rng.usize(..PORTS.len())].clamp(1, 65534);
             format!("local.port {} {port}", compare(rng))
         }
@@ -194,7 +194,7 @@ pub fn text(rng: &mut Rng, kind: Kind, depth: u8) -> String {
     text
 }
 
-/// A random socket: the bytes of its reply, and what the kernel knows of it.
+/// A random socket: the bytes of its reply, and the kernel's facts about it.
 pub fn socket(rng: &mut Rng) -> (Vec<u8>, Entry) {
     let mut entry = Entry {
         family: if rng.bool() { 2 } else { 10 },
@@ -235,23 +235,23 @@ pub fn socket(rng: &mut Rng) -> (Vec<u8>, Entry) {
     (bytes, entry)
 }
 
-/// Decodes a reply as one of this kind of source.
+/// Decodes a reply as a record from this kind of source.
 pub fn decode(bytes: &[u8], kind: SourceKind) -> Socket<'_> {
     Socket::decode(Record { origin: Origin::of(Table::Tcp, kind), bytes })
         .unwrap_or_else(|| panic!("no socket: {bytes:?}"))
 }
 
-/// Whose sense a condition is tested in.
+/// Whose rules a condition is tested by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sense {
-    /// The program's: bits, whatever the family; `autobound` by the range.
+    /// The program's rules: bits, in any family; `autobound` by the range.
     Program,
-    /// The kernel's.
+    /// The kernel's rules.
     Kernel,
 }
 
-/// Whether a socket is wanted: the specification once more, in the plainest
-/// way, from what the kernel knows and not from the row.
+/// Whether a socket should match: a second, plain implementation of the rules, which uses
+/// the kernel's facts and not the row.
 pub fn wanted(expr: &Expr, sense: Sense, entry: &Entry, row: &Row<'_>) -> bool {
     let mut values: Vec<bool> = Vec::new();
     for (at, node) in expr.nodes().iter().enumerate() {
@@ -287,7 +287,7 @@ fn holds(test: &Test, sense: Sense, entry: &Entry, row: &Row<'_>) -> bool {
 }
 
 fn prefix_holds(prefix: Prefix, sense: Sense, family: u8, addr: &[u8; 16]) -> bool {
-    // The first bits as numbers.
+    // Compares the first `len` bits.
     let same = |rule: &[u8], addr: &[u8], len: u8| {
         let number = |bytes: &[u8]| {
             let mut all = [0; 16];
@@ -311,14 +311,14 @@ fn prefix_holds(prefix: Prefix, sense: Sense, family: u8, addr: &[u8; 16]) -> bo
 fn field_holds(test: &FieldTest, row: &Row<'_>) -> bool {
     let value = match test.field().read(row) {
         Reading::Value(value) => value.as_i128(),
-        // A time that was not measured is neither short nor long.
+        // A time without a value is neither less nor greater.
         Reading::None
             if test.field().unit().is_time()
                 && !matches!(test.comparison(), Comparison::Eq | Comparison::Ne) =>
         {
             None
         }
-        // No port is shown as zero, and compared so.
+        // A missing port is shown as zero, and compared as zero.
         Reading::None => Some(0),
         _ => None,
     };

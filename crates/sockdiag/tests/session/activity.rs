@@ -1,11 +1,11 @@
-//! Looks that pass over sockets of which nothing changed: of each socket that one passes
-//! over, every field is what a full dump says.
+//! Looks that skip unchanged sockets: every field of a skipped socket equals the value in a
+//! full dump.
 //!
-//! Sockets are used at random all the time.  A dump before a look and one after it tell
-//! which fields of a socket did not change meanwhile; those are compared with what was told
-//! of it last.
+//! Sockets are used at random all the time.  Dumps before and after a look show which
+//! fields of a socket did not change meanwhile; those are compared with the values last
+//! reported for the socket.
 //!
-//! `SOCKDIAG_ACTIVITY_SECONDS` says how long (3).
+//! `SOCKDIAG_ACTIVITY_SECONDS` sets the duration (3).
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -28,7 +28,7 @@ use sockdiag_testkit::{skip, until};
 use super::stay::names;
 use super::{addr, listener, within};
 
-/// Connections at the beginning; each has two sockets.
+/// Connections at the beginning, each with two sockets.
 const CONNECTIONS: usize = 500;
 
 fn observer(way: Way, names: &[&'static str], states: StateSet) -> Observer {
@@ -42,8 +42,8 @@ fn needs(names: &[&'static str]) -> Needs {
     names.iter().fold(Needs::NONE, |needs, name| needs.union(catalog.needs_of(name)))
 }
 
-/// Whether the kernel's reply tells it, and nothing else; but for what a congestion control
-/// tells of itself, of which no socket that has any is passed over.
+/// Whether a field comes from the kernel's reply alone.  State of a congestion control is
+/// left out: a socket that has any is never skipped.
 fn is_of_the_kernel(name: &str) -> bool {
     let told = [
         Needs::MEMINFO,
@@ -61,20 +61,20 @@ fn is_of_the_kernel(name: &str) -> bool {
     needs == Needs::NONE
 }
 
-/// Fields that say something else after a while of the same socket.
+/// Fields whose value changes with time alone.
 fn is_clock(name: &str) -> bool {
     Catalog::shared().needs_of(name).has(Needs::CLOCK)
 }
 
-/// What was told of sockets, by cookie.
+/// The reported values of sockets, by cookie.
 type Told = HashMap<u64, BTreeMap<&'static str, String>>;
 
-/// What a look tells.
+/// The results of a look.
 struct Heard<'n> {
     names: &'n [&'static str],
     there: Told,
     ended: Vec<u64>,
-    /// Whether what it hears is enough.
+    /// Whether the reported sockets are enough.
     enough: bool,
 }
 
@@ -84,13 +84,13 @@ impl FrameSink for Heard<'_> {
     fn row(&mut self, seen: Seen, row: &Row<'_>) -> Result<(), Self::Error> {
         let Some(cookie) = row.cookie() else { return Ok(()) };
         match seen {
-            // It has the cookie of the socket that was.
+            // It has the cookie of the connection that it remains of.
             Seen::TimeWait => {}
             Seen::Closed => self.ended.push(cookie),
             _ => {
                 let facts =
                     self.names.iter().filter_map(|name| Some((*name, format!("{:?}", row.value(name)?))));
-                // One that is bound first and then connects may be met in both of its tables.
+                // A socket that connects after it was bound may be found in both tables.
                 self.there.insert(cookie, facts.collect());
             }
         }
@@ -118,7 +118,7 @@ fn look_for<'n>(observer: &mut Observer, names: &'n [&'static str], enough: bool
     (frame, heard)
 }
 
-/// Connections that are used.
+/// Connections that the test uses.
 struct Used {
     listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
@@ -144,14 +144,14 @@ impl Used {
         self.pairs.push([active, passive]);
     }
 
-    /// Does one thing with one of them; what cannot be done is left.
+    /// Does one random thing with one of them; failures are ignored.
     fn use_one(&mut self, random: &mut fastrand::Rng) {
         let number = random.usize(..self.pairs.len());
         let side = random.usize(..2);
         let end = &mut self.pairs[number][side];
         match random.u32(..100) {
             0..30 => drop(end.write(&vec![7; random.usize(1..3000)])),
-            // A queue that gets shorter, without a packet.
+            // The queue gets shorter without a packet.
             30..60 => drop(end.read(&mut vec![0; random.usize(1..2000)])),
             60..64 => drop(end.set_nodelay(random.bool())),
             64..68 => {
@@ -177,16 +177,16 @@ impl Used {
                 self.connect(random.usize(..2));
             }
             _ => {
-                // Much, so that windows close.
+                // Enough to close windows.
                 while end.write(&[7; 10_000]).is_ok_and(|written| written > 0) && random.u32(..4) > 0 {}
             }
         }
     }
 }
 
-/// Uses sockets at random while `work` is done.
+/// Uses sockets at random while `work` runs.
 fn while_used<T>(used: &mut Used, per_s: u64, work: impl FnOnce(&AtomicUsize) -> T) -> T {
-    /// However the work ends.
+    /// Stops the use of sockets even if `work` panics.
     struct End<'e>(&'e AtomicBool);
     impl Drop for End<'_> {
         fn drop(&mut self) {
@@ -215,7 +215,7 @@ fn of_sockets_that_are_passed_over_every_field_is_what_a_dump_says() {
     compare(&names);
 }
 
-/// Of few words that are watched none stands in for another.
+/// With few watched words, a change in one is not hidden by another.
 #[test]
 fn queues_that_move_without_packets_are_a_change() {
     compare(&["recv_q", "send_q", "state"]);
@@ -248,7 +248,7 @@ fn compare(names: &[&'static str]) {
                 for (cookie, first) in before.there.iter().filter(|(cookie, _)| !told.contains(cookie)) {
                     let Some(last) = after.there.get(cookie) else { continue };
                     let Some(facts) = kept.get(cookie) else {
-                        // A socket that is bound, and no more, is told of later.
+                        // A bound socket that is not connected is reported later.
                         if !first.get("state").is_some_and(|state| state.contains("UNCONN")) {
                             wrong.push(format!("{cookie} was never told of: {first:?}"));
                         }
@@ -282,8 +282,8 @@ fn compare(names: &[&'static str]) {
     });
 }
 
-/// Numbers of sockets, of those that opened and of those that closed are what looks that
-/// pass nothing over count.
+/// The numbers of sockets, of opened and of closed ones equal those of looks that skip
+/// nothing.
 #[test]
 fn what_is_counted_is_what_full_looks_count() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -312,7 +312,7 @@ fn what_is_counted_is_what_full_looks_count() {
         for _ in 0..60 {
             both(&mut used, 20, &mut random);
         }
-        // Until those that are on their way have ended.
+        // Until closing connections have ended.
         let mut last = Default::default();
         assert!(
             until(|| {
@@ -330,8 +330,8 @@ fn what_is_counted_is_what_full_looks_count() {
     });
 }
 
-/// Where what changed is not enough, the rest follows; each socket is told of once, and the
-/// rates of those that came first are of the time since the look before.
+/// If the changed sockets are not enough, the rest follows; each socket is reported once,
+/// and the rates of the first ones are since the previous look.
 #[test]
 fn the_rest_follows_where_what_changed_is_not_enough() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -355,7 +355,8 @@ fn the_rest_follows_where_what_changed_is_not_enough() {
                 assert_eq!((told, frame.passed_over, frame.sockets), (100, 0, 100), "{frame:?}");
                 completed += u64::from(number > 3);
             }
-            // Before, programs are loaded, which takes most of the time between two looks.
+            // In earlier looks programs are loaded, which takes most of the time between
+            // two looks.
             let Some(before) = frame.before.filter(|_| number > 3) else { continue };
             let seconds = (frame.window.begin_ns() - before.begin_ns()) as f64 / 1e9;
             let rates = heard.there.values().filter_map(|facts| {

@@ -1,4 +1,4 @@
-//! How a poll ends, when its rows were read, and what may go to other threads.
+//! How a poll ends, when its rows were read, and which types other threads may use.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -22,7 +22,7 @@ use sockdiag_testkit::netns::Namespace;
 
 use super::{all, inodes, poll, within};
 
-/// Never called: that it compiles is the test.
+/// Never called: it only has to compile.
 #[allow(dead_code)]
 fn what_goes_to_other_threads() {
     fn sent<T: Send>() {}
@@ -41,7 +41,7 @@ fn what_goes_to_other_threads() {
     shared::<Notice>();
 }
 
-/// Files of this test's own, removed at the end.
+/// Files of this test, removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -93,7 +93,7 @@ impl Sink for Log {
     }
 }
 
-/// One poll, which has to come to its end.
+/// Makes one poll, which must reach its end.
 fn logged(session: &mut Session) -> (Log, Outcome) {
     let mut log = Log::default();
     let outcome = session.poll(&mut log).unwrap_or_else(|error| panic!("{error}"));
@@ -101,8 +101,7 @@ fn logged(session: &mut Session) -> (Log, Outcome) {
     (log, outcome)
 }
 
-/// Polls three times; every row has a window inside its poll's, and polls come
-/// one after the other.
+/// Polls three times; every row's window lies inside its poll's, and polls do not overlap.
 fn has_windows(question: &Sockets, least: usize) {
     let mut session = question.open().expect("a question");
     let mut ended = 0;
@@ -112,7 +111,7 @@ fn has_windows(question: &Sockets, least: usize) {
         assert!(log.windows.len() >= least, "{} rows", log.windows.len());
         for window in log.windows {
             let window = window.expect("it was read at some time");
-            // Nothing that an earlier poll left behind is told as new.
+            // A row left over from an earlier poll must not appear as new.
             assert!(window.begin_ns() >= outcome.window.begin_ns(), "{window:?} {outcome:?}");
             assert!(window.end_ns() <= outcome.window.end_ns(), "{window:?} {outcome:?}");
         }
@@ -131,7 +130,7 @@ fn every_row_was_read_in_its_poll() {
         has_windows(&question, 8);
         has_windows(&question.clone().netns(&name).with_processes(), 8);
         has_windows(&question.clone().order("-local.port").reading(["peer.processes"]), 8);
-        // More than one datagram.
+        // More sockets than one datagram holds.
         let sockets: Vec<UdpSocket> =
             (0..400).map(|_| UdpSocket::bind("127.0.0.1:0").expect("lo is up")).collect();
         has_windows(&all(&[Table::Udp]), sockets.len());
@@ -163,7 +162,7 @@ fn every_line_of_text_was_read_in_its_poll_and_a_recording_at_no_time() {
     }
 }
 
-/// Takes so many rows, and then breaks off or fails, or fails at the end.
+/// Takes `left` rows, and then breaks or fails, or fails in `flush`.
 struct Few {
     left: usize,
     fails: bool,
@@ -250,7 +249,7 @@ fn a_notice_comes_between_the_rows_where_it_arose() {
     }
 }
 
-/// A sink that panics takes nothing from the polls that follow.
+/// After a sink has panicked, the next polls still apply the filter.
 #[test]
 fn a_poll_after_a_panic_has_its_filter() {
     struct Panics;
@@ -272,7 +271,7 @@ fn a_poll_after_a_panic_has_its_filter() {
     }
 }
 
-/// How many rows a poll has.
+/// The number of rows of a poll.
 fn poll_rows(session: &mut Session) -> u64 {
     logged(session).1.rows
 }

@@ -1,6 +1,6 @@
-//! Many polls need no more than a few: descriptors, threads and memory.
+//! Many polls need no more descriptors, threads and memory than a few.
 //!
-//! The test binary runs again for each, so that nothing else is counted.
+//! The test binary runs again for each case, so that no other test is counted.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,13 +17,13 @@ use sockdiag_testkit::netns::Namespace;
 
 use super::{Holder, addr, all, connection, listener, poll, world};
 
-/// Polls; `SOCKDIAG_POLLS` asks for another number.
+/// The number of polls; `SOCKDIAG_POLLS` overrides it.
 fn polls() -> usize {
     let asked = std::env::var("SOCKDIAG_POLLS").ok().and_then(|text| text.parse().ok());
     asked.unwrap_or(2000)
 }
 
-/// What this process has: descriptors, threads, and resident memory in KiB.
+/// The resources of this process: descriptors, threads, and resident memory in KiB.
 #[derive(Clone, Copy, Debug)]
 struct Had {
     descriptors: usize,
@@ -44,8 +44,8 @@ impl Had {
     }
 }
 
-/// Polls often, with something done before each, and looks after a quarter of
-/// them and at the end, each time after the same was done.
+/// Polls many times, with a change before each poll, and compares the resources after a
+/// quarter of the polls with those at the end, each time in the same situation.
 fn stays_flat(name: &str, session: &mut Session, mut change: impl FnMut(usize), mut settle: impl FnMut()) {
     let polls = polls();
     let mut after = Vec::new();
@@ -85,7 +85,7 @@ fn while_sockets_and_processes_change() {
     let (mut streams, mut holders) = (VecDeque::new(), VecDeque::new());
     let change = |round: usize| {
         let stream = TcpStream::connect(addr(&passive)).expect("loopback");
-        // It ends at once, so that there are as many rows at the end.
+        // It ends at once, without TIME-WAIT, so that the number of rows stays the same.
         set_socket_linger(&stream, Some(Duration::ZERO)).expect("a socket");
         streams.push_back(stream);
         drop(passive.accept());
@@ -102,7 +102,7 @@ fn while_sockets_and_processes_change() {
     stays_flat("sockets and processes", &mut session, change, || {});
 }
 
-/// A process in a network namespace of its own, with a socket there.
+/// A process in its own network namespace, with a socket there.
 fn away() -> Child {
     let mut command = Command::new("unshare");
     command.args(["--net", "cat"]).stdin(Stdio::piped()).stdout(Stdio::null());
@@ -155,7 +155,7 @@ fn while_descriptors_are_few() {
     let (passive, _client, _server) = connection();
     let mut many = Command::new("sh");
     let script = format!("for i in $(seq {NAMESPACES}); do unshare --net sleep 300 & done; wait");
-    // They end with the first process of this world.
+    // They end with the first process of this pid namespace.
     let mut many = many.args(["-c", &script]).stdin(Stdio::null()).spawn().expect("a shell");
     assert!(until(|| namespaces::all().list.len() == NAMESPACES + 1));
     let few = Rlimit { current: Some(40), maximum: Some(40) };

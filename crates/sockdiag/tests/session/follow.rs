@@ -1,4 +1,4 @@
-//! Sockets as they end: a wait has an end, whoever ends it.
+//! Follows sockets as they end: every wait ends, by an event, a timeout or a stop.
 
 #![allow(clippy::cast_sign_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -24,7 +24,7 @@ fn udp() -> Sockets {
     all(&[Table::Udp])
 }
 
-/// Opens and closes one UDP socket, whose port it gives.
+/// Opens and closes one UDP socket, and returns its port.
 fn one_more() -> i64 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("lo is up");
     i64::from(socket.local_addr().expect("it is bound").port())
@@ -35,13 +35,13 @@ fn now_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Whether there is something to read, now.
+/// Whether the descriptor is readable now.
 fn is_readable(follow: &Follow) -> bool {
     let mut fds = [PollFd::new(follow, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).expect("a descriptor") == 1
 }
 
-/// The port of the next one, which has to come.
+/// The port of the next socket, which must come.
 fn next(follow: &mut Follow) -> i64 {
     match follow.next(LONG).expect("it listens") {
         Event::Ended(ended) => ended.row().socket.local.port,
@@ -93,7 +93,7 @@ fn a_stopper_of_another_thread_ends_the_wait_and_all_that_follow() {
         });
         assert!(matches!(follow.next(None), Ok(Event::Stopped)));
     });
-    // However much there is to tell.
+    // After a stop nothing else is reported, however many sockets ended.
     within(&namespace, || (0..10).for_each(|_| _ = one_more()));
     for wait in [None, AT_ONCE, LONG] {
         let event = follow.next(wait);
@@ -101,7 +101,7 @@ fn a_stopper_of_another_thread_ends_the_wait_and_all_that_follow() {
     }
 }
 
-/// Says that it is over when it goes, in whatever way.
+/// Sets the flag when dropped, even in a panic.
 struct Over<'o>(&'o AtomicBool);
 
 impl Drop for Over<'_> {
@@ -110,7 +110,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Runs something while sockets end without a pause.
+/// Runs something while sockets end continuously.
 fn meanwhile(namespace: &Namespace, work: impl FnOnce()) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -135,7 +135,7 @@ fn what_the_filter_refuses_does_not_make_a_wait_longer() {
     meanwhile(&namespace, || {
         for _ in 0..3 {
             let begun = Instant::now();
-            // Messages may be lost, which is told.
+            // Messages may be lost, which is an event too.
             while begun.elapsed() < Duration::from_millis(100) {
                 let left = Duration::from_millis(100).saturating_sub(begun.elapsed());
                 let event = follow.next(Some(left)).expect("it listens");
@@ -189,14 +189,14 @@ fn a_limit_ends_it_and_a_filter_chooses() {
 fn what_was_lost_is_told_and_the_rest_comes() {
     let Some((namespace, name)) = Namespace::to_look_into() else { return };
     let mut follow = udp().netns(&name).open().and_then(Session::follow).expect("root may");
-    // The least that the kernel allows, which is a few messages.
+    // The smallest queue that the kernel allows, which holds a few messages.
     set_socket_recv_buffer_size(follow.as_fd(), 1).expect("a socket");
     let (mut ports, mut seen, mut lost) = (Vec::new(), Vec::new(), 0);
     let dropped = || namespace.followers().unwrap_or_else(|why| panic!("{why}")).iter().sum::<u64>();
     for round in 1..=2 {
         let dropped_before = dropped();
         ports.extend(within(&namespace, || (0..200).map(|_| one_more()).collect::<Vec<_>>()));
-        // The kernel tells of them when it comes to it, not when they end.
+        // The kernel reports sockets some time after they end.
         assert!(until(|| dropped() > dropped_before));
         let before = lost;
         loop {

@@ -1,5 +1,5 @@
-//! Processes between two polls: one more, one less, another under the same
-//! number, another program, another user.
+//! Processes that change between two polls: one more, one less, a reused pid, another
+//! program, another user.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ use super::{Holder, addr, all, held_by, holders_of, listener, poll, within, worl
 
 const SEARCHES: [HolderSearch; 2] = [HolderSearch::Quickest, HolderSearch::Proc];
 
-/// A session about the only socket of a port, in the namespace of the caller.
+/// A session about the only socket with a port, in the caller's namespace.
 fn asked(port: u16, search: HolderSearch) -> Session {
     let question = all(&[Table::Tcp]).filter(format!("sport = :{port}")).with_processes();
     question.reading(["socket.processes.cmdline"]).holder_search(search).open().expect("a question")
@@ -35,7 +35,7 @@ fn a_process_that_was_forked_and_one_that_ended_are_seen() {
         );
         assert_eq!(held_by(&poll(&mut session).0), [("sh".to_owned(), first.pid())], "{search:?}");
         first.go_on();
-        // The child is a shell at first.
+        // After the fork the child is still a shell.
         let is_forked = || held_by(&poll(&mut session).0).iter().any(|(name, _)| name == "sleep");
         assert!(until(is_forked), "{search:?}");
         let both = held_by(&poll(&mut session).0);
@@ -64,7 +64,8 @@ fn holders_are_looked_for_when_that_is_wanted() {
         let want = [("sh".to_owned(), first.pid())];
         let mut session = within(&namespace, || asked(port, search));
         session.look_for_holders(false);
-        // The first poll, and one behind another; nothing is missed that nobody looks for.
+        // Holders are off in the first poll and a later one, and no notice says that they
+        // are missing.
         for _ in 0..2 {
             let (rows, outcome) = poll(&mut session);
             assert_eq!((rows.len(), held_by(&rows)), (1, Vec::new()), "{search:?}");
@@ -75,7 +76,7 @@ fn holders_are_looked_for_when_that_is_wanted() {
         session.look_for_holders(false);
         assert_eq!(held_by(&poll(&mut session).0), [], "{search:?}");
 
-        // A filter that tests them needs them.
+        // A filter on holders needs them, even if they are turned off.
         let question = all(&[Table::Tcp]).filter(format!("sport = :{port} and comm = sh")).with_processes();
         let mut tested = within(&namespace, || question.holder_search(search).open().expect("a question"));
         tested.look_for_holders(false);
@@ -154,7 +155,7 @@ fn a_number_is_used_again() {
             "the number is free"
         );
         assert_eq!(told(&mut session), of("read second"), "{search:?}");
-        // Without a poll between the two.
+        // No poll is made between the end of one process and the start of the next.
         drop(second.take());
         assert!(until(|| {
             fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).expect("root may");
@@ -165,7 +166,7 @@ fn a_number_is_used_again() {
     }
 }
 
-/// A tree in place of /proc, removed at the end.
+/// A directory that replaces /proc, removed at the end.
 struct Tree(std::path::PathBuf);
 
 impl Tree {
@@ -179,12 +180,12 @@ impl Tree {
         Self(path)
     }
 
-    /// A process that holds socket 621, if it holds any.
+    /// Makes a process, which holds socket 621 if `holds`.
     fn process(&self, pid: u32, name: &str, uid: u32, holds: bool) {
         let path = self.0.join(pid.to_string());
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("fd")).expect("scratch");
-        // pid (comm) state ppid ... start time is the 22nd.
+        // pid (comm) state ppid ...; the start time is the 22nd field.
         let stat = format!("{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {uid} 0 0\n");
         fs::write(path.join("stat"), stat).expect("scratch");
         fs::write(path.join("comm"), format!("{name}\n")).expect("scratch");

@@ -1,8 +1,8 @@
-//! Sessions: what later polls cost, that each of them is right, and from where
-//! they are answered.
+//! Sessions: what later polls cost, that each of them is right, and in which namespace they
+//! are answered.
 //!
-//! Everything is made in namespaces of the test's own.  What has to see all of
-//! them, and nobody else's, runs in a [`world`] of its own.
+//! Everything is made in the tests' own namespaces.  A test that must see all namespaces,
+//! but only its own, runs in a [`world`] of its own.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -38,7 +38,7 @@ use sockdiag_testkit::listener::Listener;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::until;
 
-/// Runs something on a thread that is in the namespace.
+/// Runs something on a thread in the namespace.
 fn within<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T {
     namespace.with(work).unwrap_or_else(|why| panic!("{why}"))
 }
@@ -47,12 +47,12 @@ fn all(tables: &[Table]) -> Sockets {
     Sockets::of(tables).states(StateSet::ALL)
 }
 
-/// A listener in the namespace that the calling thread is in.
+/// A listener in the calling thread's namespace.
 fn listener() -> Listener {
     Listener::bind("127.0.0.1:0").expect("lo is up")
 }
 
-/// A listener and a connection to it, where the calling thread is.
+/// A listener and a connection to it, in the calling thread's namespace.
 fn connection() -> (Listener, TcpStream, TcpStream) {
     let listener = listener();
     let client = TcpStream::connect(addr(&listener)).expect("loopback");
@@ -68,7 +68,7 @@ fn inode(socket: &impl AsFd) -> u32 {
     rustix::fs::fstat(socket).expect("an open socket").st_ino as u32
 }
 
-/// Takes copies of all rows, and leaves notices to the outcome.
+/// A sink that copies all rows, and leaves notices to the outcome.
 #[derive(Default)]
 struct Rows(Vec<OwnedRow>);
 
@@ -81,7 +81,7 @@ impl Sink for Rows {
     }
 }
 
-/// One poll, in which every table has to be read.
+/// Makes one poll, which must read every table.
 fn poll(session: &mut Session) -> (Vec<OwnedRow>, Outcome) {
     let mut rows = Rows::default();
     match session.poll(&mut rows) {
@@ -94,15 +94,15 @@ fn poll(session: &mut Session) -> (Vec<OwnedRow>, Outcome) {
     }
 }
 
-/// The inodes of what a poll finds, sorted.
+/// The inodes in a poll's rows, sorted.
 fn inodes(session: &mut Session) -> Vec<u32> {
     let mut inodes: Vec<u32> = poll(session).0.iter().filter_map(OwnedRow::inode).collect();
     inodes.sort_unstable();
     inodes
 }
 
-/// A program that does what a shell script says, and has a socket as its
-/// standard output.  Its input is the test's: a line lets the script go on.
+/// A process that runs a shell script, with a socket as its standard output.  The test
+/// writes a line to its input to let the script go on.
 struct Holder(Child);
 
 impl Holder {
@@ -110,7 +110,7 @@ impl Holder {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(Stdio::piped()).stdout(socket.into()).stderr(Stdio::null());
         let holder = Self(command.spawn().expect("there is a shell"));
-        // It has its name once it has closed what is closed on exec.
+        // Its name changes at exec, after which close-on-exec descriptors are closed.
         let name = format!("/proc/{}/comm", holder.pid());
         assert!(until(|| std::fs::read(&name).is_ok_and(|name| name == b"sh\n")));
         holder
@@ -120,7 +120,7 @@ impl Holder {
         self.0.id() as i32
     }
 
-    /// Lets the script go on.
+    /// Lets the script continue.
     fn go_on(&mut self) {
         use std::io::Write as _;
         self.0.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it reads");
@@ -129,7 +129,7 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // The end of its input ends it.
+        // The script ends at the end of its input.
         drop(self.0.stdin.take());
         for _ in 0..200 {
             if !matches!(self.0.try_wait(), Ok(None)) {
@@ -156,7 +156,7 @@ fn holders_of(row: &OwnedRow) -> Vec<Holding> {
     row.holders().into_iter().filter(is_told).collect()
 }
 
-/// Command names and numbers of those that hold the only row.
+/// Command names and pids of the holders of the only row.
 fn held_by(rows: &[OwnedRow]) -> Vec<(String, i32)> {
     let [row] = rows else { panic!("{} rows", rows.len()) };
     holders_of(row).iter().map(|holder| (holder.name(), holder.pid)).collect()

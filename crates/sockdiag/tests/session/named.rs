@@ -1,5 +1,4 @@
-//! What has another name by the next poll, or is gone: interfaces and network
-//! namespaces.
+//! Interfaces and network namespaces that are renamed or gone by the next poll.
 
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -18,7 +17,7 @@ fn text(row: &OwnedRow, name: &str) -> Option<String> {
     row.value(name).map(|value| value.to_string())
 }
 
-/// What hinders a poll, as text.
+/// The error of a poll, as text.
 fn refusal(session: &mut Session) -> String {
     match session.poll(&mut Rows::default()) {
         Err(PollError::Ask(error @ AskError::Filter(_))) => error.to_string(),
@@ -33,7 +32,7 @@ fn an_interface_may_be_renamed() {
         sockdiag_testkit::skip!("no second device here");
     };
     let rename = |index: u32, to: &str| namespace.rename(index, to).unwrap_or_else(|why| panic!("{why}"));
-    // Bound to the device, as its address is the link's own.
+    // Bound to the device, since its address is link-local.
     let at = SocketAddrV6::new("fe80::1".parse::<Ipv6Addr>().expect("an address"), 0, 0, SECOND);
     let bound = within(&namespace, || Listener::bind(at)).expect("its address");
     let other = within(&namespace, listener);
@@ -64,13 +63,13 @@ fn an_interface_may_be_renamed() {
         }
         let mut renamed = open(&named("renamed0")).expect("the new name");
         assert_eq!(inodes(&mut renamed), [bound], "{inside}");
-        // The old name comes back for the same device: all of it works again.
+        // The device gets its old name back: every session works again.
         rename(SECOND, device);
         assert_eq!((inodes(&mut filtered), inodes(&mut either)), (vec![bound], vec![bound]), "{inside}");
         assert_eq!(shown(&mut filtered).as_deref(), Some(device), "{inside}");
         let found = inodes(&mut every);
         assert!(found.contains(&bound) && found.contains(&other), "{inside}: {found:?}");
-        // Another device has the name, to which nothing is bound.
+        // Another device has the name, but no socket is bound to it.
         if device == "veth0" {
             rename(SECOND, "renamed0");
             rename(SECOND + 1, device);
@@ -91,7 +90,7 @@ fn namespaces_come_and_go_and_change_names() {
     }
 }
 
-/// One more, with a listener in it.
+/// Makes another namespace, with a listener in it.
 fn made() -> (Namespace, Listener, u32) {
     let namespace = Namespace::new().unwrap_or_else(|why| panic!("{why}"));
     let listener = within(&namespace, listener);
@@ -99,7 +98,7 @@ fn made() -> (Namespace, Listener, u32) {
     (namespace, listener, inode)
 }
 
-/// What a poll says beside rows, less what it says in a world of its own.
+/// The namespaces that a poll reports as gone.
 fn gone(session: &mut Session) -> Vec<(Vec<u8>, i32)> {
     let notices = poll(session).1.notices;
     let of = |notice| match notice {
@@ -132,7 +131,7 @@ fn all_namespaces_are_found_again() {
     assert_eq!(row.value("netns.inode"), Some(OwnedValue::U64(inode_of(&first))));
     let (second, other, two) = made();
     assert_eq!(inodes(&mut session), sorted([home, one, two]));
-    // It lives on by its socket, and the session's, but nobody finds it.
+    // The session's and its own socket keep the namespace alive, but it cannot be found.
     drop(first);
     assert_eq!(inodes(&mut session), sorted([home, two]));
     assert_eq!(gone(&mut session), [], "of all, one that ended is not missed");
@@ -180,26 +179,26 @@ fn names_are_given_to_others() {
     let row = |name: &str, inode| (Some(name.to_owned()), Some(inode));
     assert_eq!(names(&mut only), [row("a", one)]);
     assert_eq!(names(&mut both), [row("a", one), row("b", two)]);
-    // Other names for the same two.
+    // The two namespaces get other names.
     take("a");
     take("b");
     give("a", &second);
     give("b", &first);
     assert_eq!(names(&mut only), [row("a", two)]);
     assert_eq!(names(&mut both), [row("a", two), row("b", one)]);
-    // One is gone, though the namespace lives.
+    // One name is gone, though its namespace lives.
     take("a");
     assert_eq!(gone(&mut only), [(b"a".to_vec(), 2)]);
     assert!(names(&mut only).is_empty());
     assert_eq!(gone(&mut both), [(b"a".to_vec(), 2)]);
     assert_eq!(names(&mut both), [row("b", one)]);
-    // It comes back, for a third.
+    // The name comes back for a third namespace.
     let (third, _more, three) = made();
     give("a", &third);
     assert_eq!(gone(&mut only), []);
     assert_eq!(names(&mut only), [row("a", three)]);
     assert_eq!(names(&mut both), [row("a", three), row("b", one)]);
-    // A process that ended, asked for by its number.
+    // A namespace by pid, whose process then ends.
     let word = format!("pid:{}", second.pid());
     let mut of_process = question.netns(&word).open().expect("it runs");
     assert_eq!(inodes(&mut of_process), [two]);

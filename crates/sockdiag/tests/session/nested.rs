@@ -1,5 +1,5 @@
-//! Questions asked while another is answered, by threads that are elsewhere:
-//! each is answered from where it was asked.
+//! Questions asked while another is being answered, by threads in other namespaces: each is
+//! answered in the namespace where it was asked.
 
 use std::cell::Cell;
 use std::net::UdpSocket;
@@ -14,13 +14,13 @@ use sockdiag_testkit::netns::Namespace;
 
 use super::{addr, all, connection, inode, inodes, listener, within};
 
-/// Two namespaces beside the one in which questions are asked, a listener in
-/// each of the three.
+/// The home namespace, where questions are asked, and two others, with a listener in each
+/// of the three.
 struct Places {
     home: Namespace,
     away: [Namespace; 2],
     words: [String; 2],
-    /// Of home, and of the others.
+    /// The listeners: at home, then in the others.
     listeners: [Listener; 3],
 }
 
@@ -32,7 +32,7 @@ impl Places {
         Some(Self { home, away: [one, two], words: [first, second], listeners })
     }
 
-    /// The inode of the listener that is at home (0) or away (1, 2).
+    /// The inode of the listener at home (0) or away (1, 2).
     fn listener(&self, place: usize) -> u32 {
         inode(&self.listeners[place])
     }
@@ -47,7 +47,7 @@ fn listening() -> Sockets {
     Sockets::of(&[Table::Tcp]).states(sockdiag::StateSet::LISTENING)
 }
 
-/// A question asked while another is answered.
+/// The kinds of questions.
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Here,
@@ -70,7 +70,7 @@ const ASKS: [Ask; 9] = [
     Ask::Follow(0),
 ];
 
-/// Asks, checks the answer, and does something else in the middle of it.
+/// Asks, checks the answer, and calls `then` in the middle of it.
 fn ask(places: &Places, what: Ask, open: &mut Session, then: &mut dyn FnMut()) {
     let mut each = |question: &Sockets, place: usize| {
         let mut found = Vec::new();
@@ -109,14 +109,14 @@ fn ask(places: &Places, what: Ask, open: &mut Session, then: &mut dyn FnMut()) {
             let question = Sockets::of(&[Table::Tcp]).netns(&places.words[away]);
             let mut follow = question.open().and_then(Session::follow).expect("root may");
             then();
-            // Of no interest: it ends elsewhere.
+            // Ignored: this connection ends in another namespace.
             drop(within(&places.home, connection));
             let (passive, client, server) = within(&places.away[away], connection);
             let port = addr(&passive).port();
             drop((server, client, passive));
             loop {
                 match follow.next(Some(Duration::from_secs(20))).expect("it listens") {
-                    // Also of what other questions in the same place did.
+                    // Sockets that other questions used in the same namespace end too.
                     Event::Ended(ended) => {
                         let inode = places.away[away].inode().ok();
                         assert_eq!(ended.netns.map(|netns| netns.inode), inode, "{what:?}");
@@ -140,7 +140,7 @@ fn every_question_inside_every_other_is_answered_from_where_it_was_asked() {
         let [one, two] = &places.words;
         for words in [format!("{one},{two}"), format!("{two},{one}")] {
             for outer in ASKS {
-                // Each of the others in turn, inside that.
+                // Within that, ask each kind in turn.
                 let turn = Cell::new(0);
                 let mut seen = Vec::new();
                 let rounds = ASKS.len().div_ceil(2);
@@ -207,7 +207,7 @@ fn a_session_is_answered_from_where_it_was_opened() {
             assert_eq!(inodes(&mut both), wanted);
         });
     }
-    // And one that listens.
+    // Another question follows sockets meanwhile.
     let mut follow = within(two, || {
         let mut follow = here.follow().expect("root may");
         drop(connection());
@@ -231,7 +231,7 @@ fn a_poll_from_elsewhere_reads_text_where_it_was_opened() {
     });
     let mut made = [inode(&udp), inode(&raw)];
     made.sort_unstable();
-    // Where a kernel has no raw_diag, raw sockets come from /proc/net.
+    // If the kernel lacks raw_diag, raw sockets come from /proc/net.
     for namespace in [&places.away[0], &places.home, &places.away[1]] {
         assert_eq!(within(namespace, || inodes(&mut home)), made);
     }

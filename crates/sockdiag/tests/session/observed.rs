@@ -1,5 +1,5 @@
-//! An observer of this machine's sockets: what opens and changes, and every connection
-//! that ends.
+//! An observer of this machine's sockets: what opens and changes, and every connection that
+//! ends.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -23,7 +23,7 @@ use sockdiag_testkit::until;
 
 use super::{Holder, addr, all, connection, inode, listener, within};
 
-/// What a look said of a socket.
+/// What a look reported about a socket.
 #[derive(Clone, Debug)]
 struct Said {
     seen: Seen,
@@ -47,7 +47,7 @@ const VALUES: [&str; 10] = [
     "age_opening_seen",
 ];
 
-/// Keeps what it hears.
+/// A sink that keeps everything.
 #[derive(Default)]
 struct Heard {
     rows: Vec<Said>,
@@ -109,7 +109,7 @@ fn connections_open_change_and_close() {
         let seconds = (frame.window.begin_ns() - frame.before.expect("a look").begin_ns()) as f64 / 1e9;
         assert!(said.values["rate.bytes_sent_per_s"] * seconds > 4000.0, "{said:?} in {seconds} s");
         let cookie = said.cookie;
-        // Half closed, it is another state; then freed, of which TIME-WAIT is left.
+        // Half closed, its state changes; then it is freed, and TIME-WAIT remains.
         active.shutdown(std::net::Shutdown::Write).expect("it is open");
         let changed = until(|| {
             let (frame, heard) = look(&mut observer);
@@ -130,7 +130,7 @@ fn connections_open_change_and_close() {
         }));
         let [said] = &closed[..] else { panic!("{closed:?}") };
         assert_eq!((said.cookie, said.remote), (cookie, Some(addr(&passive))));
-        // The kernel counts SYN and FIN.
+        // The kernel counts SYN and FIN as bytes.
         assert_eq!((said.values["tcp.bytes_acked"], said.values["tcp.bytes_received"]), (5002.0, 301.0));
         for _ in 0..3 {
             let (frame, heard) = look(&mut observer);
@@ -139,7 +139,7 @@ fn connections_open_change_and_close() {
     });
 }
 
-/// An end comes without an owner; its holder is that of the last look.
+/// An ended socket is reported without an owner; its holder is that of the last look.
 #[test]
 fn who_held_a_connection_is_known_at_its_end() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -163,26 +163,25 @@ fn who_held_a_connection_is_known_at_its_end() {
     });
 }
 
-/// Makes short connections, both ends in the namespace of the calling thread; each has
-/// two ends that end.
+/// Makes short connections, with both ends in the calling thread's namespace.
 fn churn(passive: &Listener, count: u64) {
     for number in 0..count {
         let mut active = TcpStream::connect(addr(passive)).expect("loopback");
         let (end, _) = passive.accept().expect("it came");
         active.write_all(&[3; 100]).expect("loopback");
         if number % 2 == 0 {
-            // Else the ports run out.
+            // Without a reset, TIME-WAIT would use up the ports.
             set_socket_linger(&active, Some(Duration::ZERO)).expect("a socket");
         }
         drop((end, active));
     }
 }
 
-/// Closings that looks show and count as lost, until there are as many as were made and
-/// no more come.
+/// The closed sockets that looks show, and those that they count as lost, until all are
+/// accounted for and no more come.
 fn closings(observer: &mut Observer, made: u64) -> (u64, u64) {
     let (mut shown, mut lost, mut quiet) = (0, 0, 0);
-    // The kernel tells by and by.
+    // The kernel's reports are delayed.
     for _ in 0..300 {
         let (frame, heard) = look(observer);
         let rows = heard.rows.iter().filter(|said| said.seen == Seen::Closed).count() + heard.gone.len();
@@ -205,7 +204,7 @@ fn short_connections_are_shown_or_counted_as_lost() {
         for (small_queue, made) in [(false, 2000), (true, 2000)] {
             let mut observer = observe(Sockets::of(&[Table::Tcp]));
             assert_eq!(look(&mut observer).0.closed, 0);
-            // Known before, and closed while messages are lost.
+            // These are known before, and are closed while reports are lost.
             let known: Vec<_> = (0..10)
                 .map(|_| (TcpStream::connect(addr(&passive)).expect("loopback"), passive.accept()))
                 .collect();
@@ -226,7 +225,7 @@ fn short_connections_are_shown_or_counted_as_lost() {
     });
 }
 
-/// The same, with looks at any time and a reader that stops now and then.
+/// The same, with looks at random times and a reader that pauses now and then.
 #[test]
 fn closings_are_accounted_for_under_churn() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -280,7 +279,7 @@ fn sockets_of_tables_without_messages_are_closed_too() {
     });
 }
 
-/// A filter on rates chooses from all sockets, each look anew.
+/// A filter on rates is applied to all sockets anew at each look.
 #[test]
 fn filters_test_rates() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -307,7 +306,7 @@ fn filters_test_rates() {
             observer.remembered() == 0
         }));
         assert!(closed <= 1, "one was shown, and others never");
-        // What passes only at its end is shown then.
+        // A socket that passes the filter only at its end is shown then.
         let ended = "tcp.bytes_acked > 1000 and socket.ended = closed";
         let mut observer = observe(Sockets::of(&[Table::Tcp]).filter(ended));
         let (mut active, end) = connect();

@@ -1,4 +1,4 @@
-//! What later polls ask of the kernel: nothing that the first one opened.
+//! The system calls of later polls: they open nothing that the first one opened.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use sockdiag_testkit::zoo::Zoo;
 
 use super::{Holder, listener, within};
 
-/// What opens, starts or loads something, or looks for it.
+/// Calls that open, start or load something, or search for it.
 const CALLS: &str = "socket,bpf,openat,openat2,open,getdents64,getdents,clone,clone3,fork,vfork,socketpair,\
                      pipe2,eventfd2,setns,write";
 const POLLS: usize = 6;
 
-/// The lines of strace between the first and the last poll, a list for each
-/// poll; `None` where there is no strace.
+/// The lines of strace between the first and the last poll, one list per poll; `None` if
+/// strace is not installed.
 fn traced(namespace: &Namespace, words: &str) -> Option<Vec<Vec<String>>> {
     static TRACES: AtomicU32 = AtomicU32::new(0);
     if Command::new("strace").arg("-V").stdin(Stdio::null()).output().is_err() {
@@ -26,7 +26,7 @@ fn traced(namespace: &Namespace, words: &str) -> Option<Vec<Vec<String>>> {
         return None;
     }
     let example = bins::example("poll").unwrap_or_else(|why| panic!("{why}"));
-    // Tests run beside one another, and words of two can be of one length.
+    // Tests run in parallel, so file names must differ.
     let number = TRACES.fetch_add(1, Ordering::Relaxed);
     let name = format!("sockdiag-{}-{number}.strace", std::process::id());
     let file: PathBuf = std::env::temp_dir().join(name);
@@ -44,7 +44,7 @@ fn traced(namespace: &Namespace, words: &str) -> Option<Vec<Vec<String>>> {
     assert!(out.status.success() && stderr.is_empty(), "{words}: {stderr}");
     assert_eq!(stdout.lines().count(), POLLS, "{words}: {stdout}");
     assert!(stdout.lines().all(|line| !line.contains(": 0 rows")), "{words}: {stdout}");
-    // A poll is over when it says so.
+    // The program prints a line at the end of each poll.
     let mut polls = vec![Vec::new()];
     for line in lines.lines() {
         if line.contains("write(1, \"poll ") {
@@ -55,13 +55,13 @@ fn traced(namespace: &Namespace, words: &str) -> Option<Vec<Vec<String>>> {
     }
     assert_eq!(polls.len(), POLLS + 1, "{lines}");
     let (first, last) = (polls.remove(0), polls.pop());
-    // Else the trace shows nothing, whatever is done.
+    // Otherwise the trace would show nothing at all.
     assert!(first.iter().any(|line| line.contains("socket(AF_NETLINK")), "{first:?}");
     drop(last);
     Some(polls)
 }
 
-/// The calls of a poll that are one of these.
+/// The calls of a poll with one of these names.
 fn calls<'p>(poll: &'p [String], names: &[&str]) -> Vec<&'p String> {
     let is_one = |line: &&String| names.iter().any(|name| line.contains(&format!(" {name}(")));
     poll.iter().filter(is_one).collect()
@@ -108,13 +108,13 @@ fn later_polls_over_namespaces_make_no_sockets_and_no_threads() {
     let Some((one, first)) = Namespace::to_look_into() else { return };
     let Some((two, second)) = Namespace::to_look_into() else { return };
     let _held = [&one, &two].map(|namespace| within(namespace, listener));
-    // With very many sockets on the machine, one walk for all would be loaded.
+    // `--dumps`: if the machine has very many sockets, a walk would be loaded.
     for words in [format!("--dumps --netns {first},{second}"), format!("--netns {second} --processes")] {
         let Some(polls) = traced(&home, &words) else { return };
         for poll in polls {
             assert!(calls(&poll, &["socket", "clone", "clone3", "fork", "setns"]).is_empty(), "{poll:#?}");
-            // They were asked for by themselves, so no other process matters.  (A
-            // list of a directory opens it with O_NONBLOCK.)
+            // Namespaces were requested by name, so /proc need not be listed.  (Listing a
+            // directory opens it with O_NONBLOCK.)
             let is_walk = |call: &String| call.contains("\"/proc\", O_RDONLY|O_NONBLOCK");
             assert!(!poll.iter().any(is_walk), "{poll:#?}");
             let bpf = calls(&poll, &["bpf"]);

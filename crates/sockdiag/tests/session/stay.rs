@@ -1,5 +1,5 @@
-//! An observer that stays with the sockets of a look: few are looked up one by one, and
-//! that tells what a dump tells.
+//! An observer that follows the sockets of one look: few are looked up one by one, with the
+//! same results as a dump.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
@@ -17,7 +17,7 @@ use sockdiag_testkit::until;
 
 use super::{addr, listener, within};
 
-/// Everything that rows say, by cookie and name.
+/// All values of rows, by cookie and name.
 #[derive(Default)]
 pub(super) struct Facts {
     names: Vec<&'static str>,
@@ -27,7 +27,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// The same rows in the same order, which say the same but for clocks.
+    /// The same rows in the same order, with the same values except for clocks.
     pub(super) fn assert_is(&self, wanted: &Self) {
         assert_eq!(self.order, wanted.order);
         for (cookie, (_, facts)) in &wanted.rows {
@@ -57,10 +57,10 @@ impl FrameSink for Facts {
     }
 }
 
-/// Fields that one look has.
+/// Fields that a single look can fill in.
 pub(super) fn names() -> Vec<&'static str> {
     let catalog = Catalog::shared();
-    // Only a dump brings the values of BPF maps; names of hosts come when they come.
+    // BPF map values need a dump, and names of hosts come at any time.
     let of_one_look =
         |needs: Needs| !needs.intersects(Needs::TWO_LOOKS.union(Needs::BPF_STORAGES).union(Needs::HOSTS));
     let fields = catalog.fields().filter(|field| catalog.reports(TableSet::only(Table::Tcp), field));
@@ -74,7 +74,7 @@ pub(super) fn look(observer: &mut Observer, names: &[&'static str]) -> (Frame, F
     (frame, facts)
 }
 
-/// What clocks count differs from one look to the next.
+/// Whether a field is a clock, which differs from one look to the next.
 fn is_clock(name: &str) -> bool {
     ["_ms", "_us", "_ns"].iter().any(|unit| name.ends_with(unit))
 }
@@ -108,7 +108,7 @@ fn look_ups_tell_what_a_dump_tells() {
         let names = names();
         assert!(names.len() > 100, "{names:?}");
         let made = sockets();
-        // Until what is acknowledged late is.
+        // Until delayed acknowledgements were sent.
         std::thread::sleep(Duration::from_millis(500));
         let question = Sockets::of(&[Table::Tcp]).reading(names.iter().copied());
         let mut observer = Observer::new(question.open().expect("a question"));
@@ -135,7 +135,7 @@ fn what_ends_is_told_and_what_opens_is_not() {
         let before = look(&mut observer, &names).0.sockets;
         let more = sockets();
         assert_eq!(look(&mut observer, &names).0.sockets, before);
-        // Both ends of one that was closed in no direction.
+        // Both ends of an established connection.
         made.ends.drain(2..4);
         let (mut closed, mut opened) = (0, 0);
         assert!(until(|| {
@@ -147,7 +147,7 @@ fn what_ends_is_told_and_what_opens_is_not() {
             closed == 2 && frame.sockets == before - 2
         }));
         drop(more);
-        // Then they are found again, one by one.
+        // Afterwards the rest is looked up one by one again.
         assert!(until(|| {
             let (frame, _) = look(&mut observer, &names);
             (closed, opened) = (closed + frame.closed, opened + frame.opened);
@@ -157,7 +157,7 @@ fn what_ends_is_told_and_what_opens_is_not() {
     });
 }
 
-/// Beside many others a few are looked up, since that was measured to be cheaper.
+/// A few among many sockets are looked up, since that was measured to be cheaper.
 #[test]
 fn few_of_many_are_looked_up() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };

@@ -1,5 +1,5 @@
-//! What is told of live connections beyond what the kernel says in so many words: how
-//! they ended, and how many ports are in use towards where they go.
+//! Facts about live connections that the kernel does not report directly: how they ended,
+//! and how many ports are in use towards their remote end.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ use sockdiag_testkit::until;
 
 use super::{addr, listener, within};
 
-/// How sockets ended, by their local ends; those of which only TIME-WAIT is left apart.
+/// How sockets ended, by local address; TIME-WAIT remainders are kept apart.
 #[derive(Default)]
 struct Ends {
     ended: HashMap<SocketAddr, String>,
@@ -54,12 +54,12 @@ fn local(stream: &TcpStream) -> SocketAddr {
     stream.local_addr().expect("it is bound")
 }
 
-/// Both ends of a connection.
+/// The local and remote address of a connection.
 fn ends(stream: &TcpStream) -> [SocketAddr; 2] {
     [local(stream), stream.peer_addr().expect("it is connected")]
 }
 
-/// Waits until the kernel has taken note.
+/// Waits until the kernel has processed the change.
 fn settle() {
     thread::sleep(Duration::from_millis(30));
 }
@@ -78,7 +78,7 @@ fn how_a_connection_ended_is_told() {
         let mut ends = Ends::default();
         look(&mut ends);
         assert_eq!((ends.live, ends.ended.len()), (1, 0));
-        // Each of these is looked at while it stands, and while it is half closed.
+        // Each of these is seen while it is open, and while it is half closed.
         let (ours, theirs) = pair(&passive);
         let aborted = pair(&passive);
         let unread = pair(&passive);
@@ -95,7 +95,7 @@ fn how_a_connection_ended_is_told() {
         ]);
         let reset = [local(&aborted.1), local(&unread.0), local(&unread.1)];
         let [of_aborted, of_unread, with_unread] = reset;
-        // All accepted ends have one address, so they are looked at one by one.
+        // All accepted ends have the same local address, so look after each one.
         drop((theirs, ours));
         settle();
         look(&mut ends);
@@ -112,7 +112,7 @@ fn how_a_connection_ended_is_told() {
         drop(aborted.0);
         settle();
         look(&mut ends);
-        // It has lost its address, but not its port.
+        // The report lacks the address; the port is restored.
         let port = address.port();
         let word = ends.ended.drain().find(|(local, _)| local.port() == port).expect("it ended").1;
         assert_eq!(word, "aborted");
@@ -120,7 +120,7 @@ fn how_a_connection_ended_is_told() {
         settle();
         look(&mut ends);
         assert_eq!(ends.ended.remove(&of_aborted).as_deref(), Some("reset"));
-        // Closed with data unread, it sends a reset.
+        // Closing a socket with unread data sends a reset.
         drop(unread.1);
         settle();
         look(&mut ends);
@@ -129,7 +129,7 @@ fn how_a_connection_ended_is_told() {
         settle();
         look(&mut ends);
         assert_eq!(ends.ended.remove(&of_unread).as_deref(), Some("reset"));
-        // Short ones are seen at their end alone; what is left in TIME-WAIT tells who closed first.
+        // No look sees a short connection; its TIME-WAIT shows which end closed first.
         let (active, end) = pair(&passive);
         let [active_at, end_at] = [local(&active), local(&end)];
         drop(active);
@@ -139,7 +139,7 @@ fn how_a_connection_ended_is_told() {
         look(&mut ends);
         assert_eq!(ends.ended.remove(&active_at).as_deref(), Some("closed-by-us"));
         assert_eq!(ends.ended.remove(&end_at).as_deref(), Some("closed-by-peer"));
-        // Nobody answers any more.
+        // The peer no longer answers.
         set_tcp_user_timeout(&silent.0, 300).expect("a socket");
         let silent_at = local(&silent.0);
         namespace.down(LO).unwrap_or_else(|why| panic!("{why}"));
@@ -149,7 +149,7 @@ fn how_a_connection_ended_is_told() {
         settle();
         look(&mut ends);
         assert_eq!(ends.ended.remove(&silent_at).as_deref(), Some("timeout"));
-        // A listener closes.
+        // The listener closes.
         let at = addr(&passive);
         drop((passive, silent.1));
         settle();
@@ -158,7 +158,7 @@ fn how_a_connection_ended_is_told() {
     });
 }
 
-/// The share of ports in use that the rows of a question tell, by their ends.
+/// The share of ports in use in the rows of a question, by connection.
 fn shares(sockets: &Sockets) -> HashMap<[SocketAddr; 2], Option<f64>> {
     let (rows, outcome) = sockets.clone().reading(["ports.used_share"]).collect().expect("an answer");
     assert!(outcome.is_complete(), "{outcome:?}");
@@ -188,7 +188,7 @@ fn ports_in_use_are_counted_by_where_they_lead() {
         let (busy, quiet) = (listen(2), listen(3));
         let mut pairs: Vec<_> = (0..9).map(|_| pair(&busy)).collect();
         let others: Vec<_> = (0..3).map(|_| pair(&quiet)).collect();
-        // Two of them go, and leave a TIME-WAIT each.
+        // Two connections end, and each leaves a TIME-WAIT.
         for (active, end) in pairs.drain(..2) {
             drop(active);
             settle();
@@ -200,7 +200,7 @@ fn ports_in_use_are_counted_by_where_they_lead() {
             let pair = pair(&quiet);
             (quiet, pair)
         });
-        // The table is read whole, whatever is listed: here one row of the nine.
+        // The whole table is counted, even if a filter lists only one of the nine rows.
         let here = Sockets::of(&[Table::Tcp]);
         let one = here.clone().filter(format!("sport = {} and dst 127.0.0.2", local(&pairs[0].0).port()));
         assert_eq!(shares(&one), HashMap::from([(ends(&pairs[0].0), Some(0.1))]));
@@ -212,11 +212,11 @@ fn ports_in_use_are_counted_by_where_they_lead() {
         let waiting = here.clone().states(StateSet::only(State::TimeWait)).filter("ports.used_share = 0.1");
         let waiting = waiting.collect().map(|(rows, _)| rows.len());
         assert_eq!(waiting.ok(), Some(2), "a TIME-WAIT has its port");
-        // In another namespace the same address is another one.
+        // The same address in another namespace is counted separately.
         let both = Sockets::of(&[Table::Tcp]).netns(format!("{first},{second}"));
         assert_eq!(of(&both, &there.1.0), Some(0.01));
         assert_eq!(of(&both, &pairs[0].0), Some(0.1));
-        // It is counted anew each time.
+        // Each poll counts anew.
         let mut session = here.reading(["ports.used_share"]).open().expect("a question");
         let (before, _) = super::poll(&mut session);
         drop(pairs.pop());

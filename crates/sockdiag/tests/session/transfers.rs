@@ -1,7 +1,6 @@
-//! Rates of transfers of known size and pace, held against the generator's own counts
-//! of the same time: over loopback, and over a link of a set rate between two
-//! namespaces; with 1 to 200 connections, in both directions, and with a generator, a
-//! reader or a look that stalls.
+//! Compares the rates of transfers with the generator's own counts for the same time: over
+//! loopback, and over a link of limited rate between two namespaces; with 1 to 200
+//! connections, in both directions, and with a generator, a reader or a look that stalls.
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -23,12 +22,12 @@ use sockdiag_testkit::until;
 
 use super::{Holder, addr, all, listener, within};
 
-/// The addresses of a socket, its own first.
+/// The local and remote address of a socket.
 type Ends = (SocketAddr, SocketAddr);
 /// Bytes that each end has written and read.
 type Counts = Vec<[u64; 2]>;
 
-/// One end of a connection, and what it has moved.
+/// One end of a connection, and its byte counts.
 struct End {
     stream: TcpStream,
     ends: Ends,
@@ -44,7 +43,7 @@ impl End {
         Self { stream, ends, sends, written: AtomicU64::new(0), read: AtomicU64::new(0) }
     }
 
-    /// Writes so much, as far as there is room, and reads what there is.
+    /// Writes a chunk, as far as there is room, and reads what is available.
     fn step(&self, chunk: &[u8], buffer: &mut [u8]) {
         let mut stream = &self.stream;
         let count = |counter: &AtomicU64, moved: usize| counter.fetch_add(moved as u64, Ordering::Relaxed);
@@ -66,7 +65,7 @@ impl End {
     }
 }
 
-/// Lets all ends move data until it is over.
+/// Moves data on all ends until `is_over`.
 fn drive(ends: &[End], chunk: usize, tick: Duration, is_over: &AtomicBool) {
     let (chunk, mut buffer) = (vec![7; chunk], vec![0; 1 << 16]);
     while !is_over.load(Ordering::Relaxed) {
@@ -77,8 +76,8 @@ fn drive(ends: &[End], chunk: usize, tick: Duration, is_over: &AtomicBool) {
     }
 }
 
-/// Ends of so many connections to a listener, those that connect and those that accept;
-/// of three of them one sends this way, one that way and one both.
+/// The connecting and the accepting ends of this many connections to a listener; in turn
+/// they send one way, the other way, and both ways.
 fn ends(passive: &Listener, count: usize, connect: impl Fn() -> TcpStream) -> (Vec<End>, Vec<End>) {
     let pair = |number: usize| {
         let active = connect();
@@ -97,7 +96,8 @@ const VALUES: [&str; 6] = [
     "tcp.bytes_retrans",
 ];
 
-/// Keeps what rows say, with the seconds since the look before, and waits at one of them.
+/// A sink that keeps the values of rows, with the seconds since the previous look, and
+/// pauses at one row.
 #[derive(Default)]
 struct Heard {
     rows: Vec<(Ends, HashMap<&'static str, f64>)>,
@@ -131,19 +131,19 @@ impl FrameSink for Heard {
     }
 }
 
-/// How a transfer is looked at.
+/// How a transfer is observed.
 struct Plan {
     name: &'static str,
     looks: usize,
     pause: Duration,
-    /// Bytes by which the kernel's count of an end may be off ours: one is counted
-    /// before and one after they are in a buffer.
+    /// How many bytes the kernel's count may differ from the generator's: one counts
+    /// before, the other after the bytes are in a buffer.
     slack: u64,
-    /// The row at which a look waits, and how long, by the number of the look.
+    /// The row at which a look pauses, and for how long, by the number of the look.
     stall: fn(usize) -> Option<(usize, Duration)>,
 }
 
-/// Looks at ends that move data; rates have to be those of the generator.
+/// Makes looks at ends that move data; the rates must match the generator's.
 fn measure(plan: &Plan, observer: &mut Observer, ends: &[&End]) {
     let numbers: HashMap<_, _> = ends.iter().enumerate().map(|(number, end)| (end.ends, number)).collect();
     let counts = || -> Counts { ends.iter().map(|end| end.counts()).collect() };
@@ -165,7 +165,7 @@ fn measure(plan: &Plan, observer: &mut Observer, ends: &[&End]) {
             thread::sleep(plan.pause);
             continue;
         };
-        // Each of the two looks read a counter somewhere in its window.
+        // Each of the two looks read the counter at some moment of its window.
         let most_seconds = (frame.window.end_ns() - before.begin_ns()) as f64 / 1e9;
         let least_seconds = frame.window.begin_ns().saturating_sub(before.end_ns()).max(1) as f64 / 1e9;
         for (ends, values) in &heard.rows {
@@ -192,8 +192,8 @@ fn measure(plan: &Plan, observer: &mut Observer, ends: &[&End]) {
             thread::sleep(plan.pause);
         }
     }
-    // What was moved from within the first look to within the last one, and how long
-    // these took, in bytes.
+    // The bytes moved between the middle of the first look and of the last one, and the
+    // bytes moved during those looks, which are uncertain.
     let (_, early, late) = last.expect("looks were made");
     let sum = |counts: &[[u64; 2]], side: usize| counts.iter().map(|count| count[side]).sum::<u64>() as f64;
     let [made, open] = [f64::midpoint, |early: f64, late: f64| (late - early) / 2.0].map(|of| {
@@ -221,7 +221,7 @@ fn observe(sockets: Sockets, port: u16) -> Observer {
     Observer::new(session.reading(VALUES).open().expect("a question"))
 }
 
-/// Transfers over loopback; one thread is the generator of all.
+/// Transfers over loopback; one thread generates all of them.
 fn over_loopback(plan: &Plan, count: usize, chunk: usize) {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
     within(&namespace, || {
@@ -241,7 +241,7 @@ fn over_loopback(plan: &Plan, count: usize, chunk: usize) {
     });
 }
 
-/// Ends a generator, also when a test fails.
+/// Stops a generator, even if the test fails.
 struct Over<'o>(&'o AtomicBool);
 
 impl Drop for Over<'_> {
@@ -250,8 +250,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Transfers in both directions between two namespaces, over a link that lets 20 Mbit
-/// a second through.
+/// Transfers in both directions between two namespaces, over a link of 20 Mbit/s.
 fn over_a_slow_link(plan: &Plan) {
     let (Some((one, first)), Some((other, second))) = (Namespace::to_look_into(), Namespace::to_look_into())
     else {
@@ -294,8 +293,8 @@ fn over_a_slow_link(plan: &Plan) {
     });
 }
 
-/// Sums of rates over ten seconds, taken together with their times, are what the
-/// generators count; each rate is within its error.
+/// The sums of rates times seconds, over ten seconds, equal the generators' counts; each
+/// rate is within its error.
 #[test]
 fn rates_are_those_of_the_generator() {
     let plan =
@@ -308,15 +307,15 @@ fn rates_are_those_of_the_generator() {
             over_a_slow_link(&Plan {
                 looks: 10,
                 pause: Duration::from_secs(1),
-                // What a send buffer of that size holds, and what is on its way.
+                // The content of a send buffer of this size, and data in flight.
                 ..plan("a link of 20 Mbit/s", 1 << 17)
             });
         });
     });
 }
 
-/// Rows behind a stall were read later than those before it, and looks that come late
-/// are farther apart; neither makes a rate wrong.
+/// Rows after a stall are read later than those before it, and late looks are further
+/// apart; neither makes a rate wrong.
 #[test]
 fn a_look_that_stalls_makes_no_wrong_rate() {
     let plan = Plan {
@@ -334,8 +333,7 @@ fn a_look_that_stalls_makes_no_wrong_rate() {
     over_loopback(&plan, 200, 1000);
 }
 
-/// A generator that is stopped moves nothing, and nothing of it is counted twice or
-/// left out once it goes on.
+/// A stopped generator has rate zero, and no byte is counted twice or lost when it goes on.
 #[test]
 fn a_generator_that_is_suspended_has_no_rate() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -373,21 +371,22 @@ fn a_generator_that_is_suspended_has_no_rate() {
         }
         let made: u64 = phases.iter().map(|(_, read)| read).sum();
         eprintln!("figures: rates: suspended: {sum:.0} of {made} bytes; {phases:?}");
-        // It was stopped before the fourth of these; what it was writing may go on then.
+        // It was stopped before the fourth of these; a write in progress may still
+        // complete.
         for (rate, read) in &phases[5..7] {
             assert!(*rate == 0.0 && *read == 0, "{phases:?}");
         }
         for moving in [&phases[..3], &phases[8..]] {
             assert!(moving.iter().any(|(rate, _)| *rate > 0.0), "{phases:?}");
         }
-        // Between our count and a look a chunk may come.
+        // A chunk may arrive between the generator's count and a look.
         assert!((sum - made as f64).abs() < 0.02 * made as f64 + 100_000.0, "{sum} of {made}");
         let _ = kill_process(pid, Signal::KILL);
     });
 }
 
-/// A socket that is disconnected and connected again has its cookie and counts from
-/// zero: that look has no rate, and the next one has the new connection's.
+/// A socket that is disconnected and connected again keeps its cookie but counts from zero:
+/// that look has no rate, and the next has the new connection's.
 #[test]
 fn a_counter_that_starts_anew_gives_no_rate() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };

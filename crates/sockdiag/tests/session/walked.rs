@@ -1,5 +1,5 @@
-//! Looks by a walk of the kernel's tables: they tell what dumps tell, and are
-//! chosen where there are many sockets, from the second look on.
+//! Looks by a walk of the kernel's tables: they report the same as dumps, and are chosen
+//! for many sockets, from the second look on.
 
 use sockdiag::notice::Notice;
 use sockdiag::source::{Sources, Way};
@@ -11,7 +11,7 @@ use sockdiag_testkit::{skip, until};
 use super::stay::{look, names, sockets};
 use super::within;
 
-/// Asks for TCP sockets by one way, which is told.
+/// A question about TCP sockets, read in one way, which a notice names.
 fn question(way: Way, names: &[&'static str]) -> Sockets {
     let sources = Sources { way, tells_way: true, ..Sources::default() };
     Sockets::of(&[Table::Tcp]).reading(names.iter().copied()).sources(sources)
@@ -21,7 +21,7 @@ fn observer(question: &Sockets) -> Observer {
     Observer::new(question.open().expect("a question"))
 }
 
-/// How many sockets a walk told of, and how many of these were looked up.
+/// How many sockets a walk reported, and how many of these were looked up.
 fn walked(frame: &Frame) -> Option<(u64, u64)> {
     frame.notices.iter().find_map(|notice| match notice {
         Notice::Walked { sockets, looked_up } => Some((*sockets, *looked_up)),
@@ -29,7 +29,7 @@ fn walked(frame: &Frame) -> Option<(u64, u64)> {
     })
 }
 
-/// Why there was none.
+/// Why there was no walk.
 fn refused(frame: &Frame) -> Option<String> {
     let notices = frame.notices.iter();
     notices.filter(|notice| matches!(notice, Notice::NotWalked { .. })).map(ToString::to_string).next()
@@ -41,7 +41,7 @@ fn walks_tell_what_dumps_tell() {
     within(&namespace, || {
         let names = names();
         let mut made = sockets();
-        // Until what is acknowledged late is.
+        // Until delayed acknowledgements were sent.
         std::thread::sleep(std::time::Duration::from_millis(500));
         let [mut walks, mut dumps] = [Way::Walk, Way::Netlink].map(|way| observer(&question(way, &names)));
         let first = look(&mut walks, &names);
@@ -49,7 +49,7 @@ fn walks_tell_what_dumps_tell() {
             skip!("no walk: {why}");
         }
         first.1.assert_is(&look(&mut dumps, &names).1);
-        // Cookies are there now, but for what is new: it alone is looked up.
+        // All sockets have cookies now, except new ones: only these are looked up.
         let ended = made.ends.drain(2..4).count() as u64;
         let more = sockets();
         let (mut opened, mut closed) = (0, 0);
@@ -88,7 +88,7 @@ fn many_sockets_are_walked_once_they_have_cookies() {
         assert_eq!((sockets, second.opened, second.closed), (first.sockets, 0, 0));
         assert!(looked_up < 100, "{looked_up}");
         walk.assert_is(&dump);
-        // And again, without loading anything.
+        // Another look, without loading anything.
         let (third, again) = look(&mut observer, &names);
         assert!(walked(&third).is_some());
         again.assert_is(&dump);
@@ -104,7 +104,7 @@ fn one_walk_tells_what_dumps_in_several_namespaces_tell() {
     let words = format!("{one},{two}");
     let [mut walks, mut dumps] =
         [Way::Walk, Way::Netlink].map(|way| observer(&question(way, &names).netns(&words)));
-    // Cookies come with the first look.
+    // The first look assigns cookies.
     let _ = (look(&mut walks, &names), look(&mut dumps, &names));
     std::thread::sleep(std::time::Duration::from_millis(500));
     for _ in 0..3 {
@@ -114,7 +114,7 @@ fn one_walk_tells_what_dumps_in_several_namespaces_tell() {
         }
         walk.assert_is(&look(&mut dumps, &names).1);
     }
-    // Of those that end, in whichever namespace, the end is told.
+    // Ended sockets are reported, in whichever namespace they were.
     let ended: usize = made.iter_mut().map(|made| made.ends.drain(2..4).count()).sum();
     let mut closed = 0;
     assert!(until(|| {

@@ -1,5 +1,5 @@
-//! A world of a test's own: network, mounts, processes and /proc, in which
-//! `all` namespaces are those that the test made.
+//! Runs a test in its own network, mounts, processes and /proc, so that `all` namespaces
+//! are only those that it made.
 //!
 //! The test binary runs again in there, for one test that is ignored otherwise.
 
@@ -11,11 +11,11 @@ use sockdiag::notice::Notice;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::skip;
 
-/// Says to the test in there that it is.
+/// Set for the test that runs inside.
 const INSIDE: &str = "SOCKDIAG_TEST_WORLD";
 
-/// Runs the ignored test of this name in a world of its own, or where only the
-/// network and the mounts are.
+/// Runs the ignored test of this name in a world of its own; without `own_processes`, only
+/// the network and the mounts are its own.
 pub(crate) fn run(namespace: &Namespace, test: &str, own_processes: bool) {
     let exe = std::env::current_exe().expect("the running program");
     let mut command: Command;
@@ -37,20 +37,20 @@ pub(crate) fn run(namespace: &Namespace, test: &str, own_processes: bool) {
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (said(&out.stdout), said(&out.stderr));
     assert!(out.status.success() && stdout.contains("1 passed"), "{stdout}\n{stderr}");
-    // Past the harness, which hides what a passing test prints.
+    // Print these lines directly: the test harness hides the output of passing tests.
     let told = |line: &&str| line.starts_with("SKIP ") || line.starts_with("figures: ");
     for line in stderr.lines().filter(told) {
         let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     }
 }
 
-/// Whether the test runs in a world of its own; what it does would change the
-/// machine elsewhere.
+/// Whether the test runs in a world of its own; elsewhere it would change the machine, so
+/// it does nothing.
 pub(crate) fn is_own() -> bool {
     if std::env::var_os(INSIDE).is_none() {
         return false;
     }
-    // Names that others gave to namespaces are files, which every world sees.
+    // Names of namespaces are files that every world sees, so hide them.
     if Path::new("/run/netns").exists() {
         let hidden = Command::new("mount").args(["-t", "tmpfs", "none", "/run/netns"]).status();
         assert!(hidden.is_ok_and(|status| status.success()), "the mounts are this world's own");
@@ -58,8 +58,8 @@ pub(crate) fn is_own() -> bool {
     true
 }
 
-/// Whether a notice is about the world that the test runs in: processes of
-/// others are outside.
+/// Whether a notice only results from the world itself, where outside processes are not
+/// seen.
 pub(crate) fn is_said(notice: &Notice) -> bool {
     matches!(notice, Notice::NamespacesUnseen { why, .. } | Notice::HoldersHidden { why, .. } if why.inner)
 }

@@ -1,17 +1,17 @@
 //! A walk of every task's descriptors inside the kernel.
 //!
-//! A BPF program writes one record for each socket that a task has open, in the
-//! order in which /proc lists tasks and descriptors.  The kernel runs it for
-//! every task ([`tables`]), or, where that program cannot be had, for every open
-//! file ([`program`]).  What it cannot say comes from /proc, for holders alone:
-//! their names, and the order of their threads.
+//! A BPF program writes one record for each socket that a task has open, in the order in
+//! which /proc lists tasks and descriptors.  The kernel runs it for every task
+//! ([`tables`]), or, if that program is unavailable, for every open file ([`program`]).
+//! The records lack the names of tasks and the order of threads, which are read from /proc
+//! for holders only.
 //!
-//! Threads that share the descriptors of their process's first task are passed
-//! over; where threads are listed, these have what it has.
+//! Threads that share the descriptors of their process's first task are skipped; if all
+//! threads are listed, they get the first task's sockets.
 //!
-//! Invariant: the result is the one that [`walk::Walk`] has, less what vanished.
-//! The iterator counts tasks as the first pid namespace does, so only
-//! there, and only where /proc counts in the same way, may this be used.
+//! Invariant: the result equals that of [`walk::Walk`], except for tasks that have ended.
+//! The iterator uses the task ids of the first pid namespace, so it is used only there, and
+//! only if /proc shows the same ids.
 //!
 //! Source: Documentation/bpf/bpf_iterators.rst.
 
@@ -41,13 +41,14 @@ use crate::sys::outlook::FIRST_PID_NAMESPACE;
 
 /// The name of the programs and maps.
 const NAME: &str = "ss_holders";
-/// Twice what the kernel hands over at a time.
+/// Twice what the kernel passes on per read.
 const BUFFER: usize = 64 << 10;
 
-/// To check and translate the program that reads tables takes the kernel as long
-/// as to run the other for so many open files.
+/// Verifying and compiling the program that reads tables takes the kernel as long as
+/// running the other program for this many open files.
 const FEW: u64 = 3000;
-/// A program that is kept has room for so many words of the sieve at least, 64 sockets each.
+/// The minimum room, in words of the sieve, of a program that is kept; a word serves 64
+/// sockets.
 const KEPT_ROOM: usize = 1 << 12;
 
 /// The kernel's iterators over tasks or open files.
@@ -60,7 +61,7 @@ pub(super) struct Iterated {
 }
 
 impl Iterated {
-    /// Nothing is loaded yet; what is loaded is kept if a session `polls_again`.
+    /// Starts without loading anything; what is loaded is kept if a session `polls_again`.
     pub(super) fn new(threads: Threads, polls_again: bool) -> Self {
         Self { threads, polls_again, kept: None }
     }
@@ -76,7 +77,8 @@ impl fmt::Debug for Iterated {
 impl Strategy for Iterated {
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         match &mut self.kept {
-            // It was loaded where it sees all tasks, and this process stays there.
+            // When it was loaded, it saw all tasks, and this process does not leave that
+            // namespace.
             Some(Ok(loaded)) => return loaded.scan(wanted),
             Some(Err(refusal)) => return Err(refusal.clone()),
             None => {}
@@ -95,8 +97,8 @@ impl Strategy for Iterated {
     }
 }
 
-/// A program, loaded and linked to its iterator: what can be kept from one
-/// pass over the tasks to the next.
+/// A program that is loaded and linked to its iterator, and can be reused for further
+/// passes.
 struct Loaded {
     threads: Threads,
     /// Keeps the program loaded.
@@ -108,15 +110,15 @@ struct Loaded {
 
 /// The source of records.
 enum Records {
-    /// From what is shared with the program that reads tables.
+    /// The memory shared with the program that reads tables.
     Tables(SharedValue),
-    /// From the iterator over files, through a buffer.
+    /// The iterator over files, through a buffer.
     Files(Vec<u8>),
 }
 
 impl Loaded {
-    /// Loads and links a program, that which reads tables if it may.  One that is kept
-    /// does for other sockets than those that are wanted now.
+    /// Loads and links a program; the one that reads tables only if `reads_tables`.  A
+    /// program that is kept must serve other inodes than those wanted now.
     fn new(threads: Threads, wanted: Wanted<'_>, is_kept: bool, reads_tables: bool) -> Result<Self, Refusal> {
         if !wire::SUPPORTED {
             return Err(Refusal::Target);
@@ -137,17 +139,17 @@ impl Loaded {
         Self::of_tables(btf, threads, room).or_else(|refusal| Ok(of_files()?.instead_of(refusal)))
     }
 
-    /// Remembers the verifier's words about a quicker program.
+    /// Keeps the verifier's log about the faster program.
     fn instead_of(self, refusal: Refusal) -> Self {
         let refused = match refusal {
-            // Without them no program of that kind is allowed at all.
+            // Without a log, BPF is forbidden altogether.
             Refusal::Load(error) if !error.log.is_empty() => Some(error),
             _ => None,
         };
         Self { refused, ..self }
     }
 
-    /// With the program that reads tables, and room for so many words of the sieve.
+    /// Loads the program that reads tables, with room for this many words of the sieve.
     fn of_tables(btf: Btf<'_>, threads: Threads, room: usize) -> Result<Self, Refusal> {
         let members = tables::Members::find(btf).map_err(Refusal::Types)?;
         let shared = SharedValue::new(NAME, tables::words(room))
@@ -158,8 +160,8 @@ impl Loaded {
         Ok(Self { threads, link, records: Records::Tables(shared), refused: None })
     }
 
-    /// With the program for every open file.  If there are but a few `inodes`, every pass
-    /// tells of these alone.
+    /// Loads the program for every open file.  If `inodes` are few, every pass reports only
+    /// these.
     fn of_files(btf: Btf<'_>, threads: Threads, inodes: Option<&[u32]>) -> Result<Self, Refusal> {
         let members = program::Members::find(btf).map_err(Refusal::Types)?;
         let insns = program::program(&members, threads != Threads::First, inodes);
@@ -167,13 +169,13 @@ impl Loaded {
         Ok(Self { threads, link, records: Records::Files(vec![0; BUFFER]), refused: None })
     }
 
-    /// One pass over all tasks.
+    /// Makes one pass over all tasks.
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal> {
         let pass =
             bpf::start_iterator(self.link.as_fd()).map_err(|error| Refusal::Call("starting", error))?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
         let sieve = match self.records {
-            // The kernel's program has it.
+            // The kernel's program already applies the sieve.
             Records::Tables(_) => Sieve::open(),
             Records::Files(_) => Sieve::of(wanted),
         };
@@ -190,8 +192,8 @@ impl Loaded {
         loop {
             let length = match read(&pass, &mut *buffer) {
                 Ok(length) => Some(length),
-                // Tables: there is more than fits.  Files: after a million of which
-                // none was a wanted socket the kernel asks whether to go on.
+                // Tables: there are more records than fit.  Files: after a million files
+                // without a wanted socket the kernel asks whether to continue.
                 Err(Errno::AGAIN | Errno::INTR) => None,
                 Err(error) => return Err(Refusal::Call("reading", error)),
             };
@@ -210,7 +212,7 @@ impl Loaded {
     }
 }
 
-/// Loads a program and makes an iterator of it, which is named by its number.
+/// Loads a program and makes an iterator from it; `target` is the iterator's BTF id.
 fn linked(target: u32, insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedFd, Refusal> {
     let program = bpf::load(&bpf::Program {
         name: NAME,
@@ -225,15 +227,14 @@ fn linked(target: u32, insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedF
     bpf::link_iterator(program.as_fd()).map_err(|error| Refusal::Call("linking", error))
 }
 
-/// Whether more files are open on this machine than a few, as far as it says.
+/// Whether more than a few files are open on this machine, if it reports that.
 fn has_many_files() -> bool {
     let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
     let open: u64 = text.split_whitespace().next().and_then(|open| open.parse().ok()).unwrap_or(0);
     open == 0 || open > FEW
 }
 
-/// Whether the iterator would see, and number, tasks as /proc does, and may be
-/// asked for at all.
+/// Whether the iterator may be used, and would see and number tasks as /proc does.
 fn sees_all_tasks() -> Result<(), Refusal> {
     let capable = rustix::thread::capabilities(None).is_ok_and(|sets| {
         let has = |one| sets.effective.contains(one);
@@ -266,15 +267,15 @@ mod tests {
         rustix::fs::fstat(socket).expect("an open socket").st_ino as u32
     }
 
-    /// Sockets that children inherit, some twice, one with the highest descriptor
-    /// that may be had, and their inodes, sorted.
+    /// Sockets for children to inherit, some twice, one with the highest possible
+    /// descriptor, and their inodes, sorted.
     fn inherited(count: usize) -> (Vec<OwnedFd>, Vec<u32>) {
         let mut sockets = Vec::new();
         let mut inodes = Vec::new();
         for number in 0..count {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             inodes.push(inode(&socket));
-            // The copies, but not the first of each, stay open over exec.
+            // Only the copies stay open over exec.
             for _ in 0..=usize::from(number == 0) {
                 sockets.push(rustix::io::dup(&socket).expect("a copy"));
             }
@@ -298,7 +299,7 @@ mod tests {
         (0..3).map(start).collect()
     }
 
-    /// Both programs, for a pass; `None` if they cannot be loaded.
+    /// Both programs, loaded for these inodes; `None` if they cannot be loaded.
     fn each(threads: Threads, inodes: Option<&[u32]>) -> Option<[Loaded; 2]> {
         let refused = |why| {
             assert!(!rustix::process::geteuid().is_root(), "{why:?}");
@@ -311,7 +312,7 @@ mod tests {
         let tables = match Loaded::of_tables(btf, threads, room) {
             Ok(loaded) => loaded,
             Err(Refusal::Types(why)) => {
-                // A kernel before 6.4; what stands in for it is looked at twice.
+                // A kernel before 6.4: the program for open files is tested twice instead.
                 sockdiag_testkit::skip::report(format_args!("no program reads tables: {why}"));
                 Loaded::of_files(btf, threads, inodes).ok()?
             }
@@ -320,8 +321,8 @@ mod tests {
         Some([files, tables])
     }
 
-    /// Whether a pass finds what the walk finds.  Other tests start programs,
-    /// which hold for a moment what we hold, so it is looked again and again.
+    /// Whether a pass finds the same as the walk.  Other tests start programs, which
+    /// briefly hold our sockets too, so this retries.
     fn agree(loaded: &mut Loaded, wanted: Wanted<'_>, least: usize) -> bool {
         let mut walk = Walk::new("/proc".into(), loaded.threads);
         (0..50).any(|_| {
@@ -332,7 +333,7 @@ mod tests {
         })
     }
 
-    /// The sockets of the network namespace that a process is in.
+    /// The inodes of the sockets in a process's network namespace.
     fn inodes_beside(pid: u32) -> Vec<u32> {
         let of = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{file}")).expect("a table");
         let text = ["tcp", "udp"].map(of).concat();
@@ -343,7 +344,7 @@ mod tests {
     }
 
     impl Loaded {
-        /// Which of the two it is.
+        /// Which of the two programs it is.
         fn shows(&self) -> &'static str {
             if matches!(self.records, Records::Tables(_)) { "tables" } else { "files" }
         }
@@ -375,7 +376,7 @@ mod tests {
     fn tables_of_threads_and_high_descriptors_are_read_like_others() {
         let Some((namespace, _)) = Namespace::to_look_into() else { return };
         let owners = Owners::start(&namespace, &["one", "two"]).unwrap_or_else(|why| panic!("{why}"));
-        // More than fits at a time, in one table.
+        // More descriptors in one table than records fit.
         let _many = Holder::start(&namespace, 2200, 0).unwrap_or_else(|why| panic!("{why}"));
         let inodes = inodes_beside(owners.pid());
         for threads in THREADS {
@@ -414,8 +415,7 @@ mod tests {
         }
     }
 
-    /// The verifier's words about a program that was passed over are told with the
-    /// first scan.
+    /// The verifier's log about a program that was refused is reported with the first scan.
     #[test]
     fn a_refused_program_that_reads_tables_is_told_once() {
         let (_sockets, inodes) = inherited(1);

@@ -1,7 +1,8 @@
-//! Processes out of the records that the kernel's programs write, in the order of /proc.
+//! Builds the list of processes, in the order of /proc, from the records of the BPF
+//! programs.
 //!
-//! Invariant: what is gone meanwhile holds nothing, and of our own process only what it
-//! inherited counts.
+//! Invariant: a process that has ended holds nothing, and of our own process only inherited
+//! descriptors count.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -20,7 +21,7 @@ use super::sieve::Sieve;
 use super::{Found, Refusal, Scan, Task, Threads, Wanted, walk};
 use crate::sys::tasks;
 
-/// A task and where its descriptors lie in the scan.
+/// A task, and the positions of its descriptors in the scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     pid: i32,
@@ -42,16 +43,17 @@ pub(super) struct Holders<'w> {
 }
 
 impl<'w> Holders<'w> {
-    /// Of these sockets, which pass this sieve, for the process with this number.
+    /// Collects holders of the wanted sockets that pass this sieve; `own_pid` is our own
+    /// process.
     ///
     /// # Errors
-    /// Without /proc.
+    /// If /proc cannot be opened.
     pub(super) fn new(wanted: Wanted<'w>, sieve: Sieve, own_pid: i32) -> Result<Self, Refusal> {
         let root = proc_root()?;
         Ok(Self { wanted, sieve, own_pid, root, scan: Scan::default(), runs: Vec::new() })
     }
 
-    /// What the records come to.
+    /// Turns the records into a scan.
     pub(super) fn scan(self, threads: Threads) -> Scan {
         let mut scan = match threads {
             Threads::First => self.scan_of_processes(),
@@ -81,8 +83,8 @@ impl<'w> Holders<'w> {
         self.scan.found.push(Found::new(inode, self.runs.len() as u32 - 1, fd));
     }
 
-    /// Adds a task; `None` if it is gone, or if /proc hides it from us, which
-    /// the iterator sees for all that.
+    /// Adds a task; `None` if it has ended, or if /proc hides it from us (the iterator
+    /// still reports hidden tasks).
     fn task(&mut self, pid: i32, tid: i32) -> Option<u32> {
         let Some(name) = walk::comm_of(self.root.as_fd(), tid) else {
             if tasks::is_another_s(pid) {
@@ -94,8 +96,8 @@ impl<'w> Holders<'w> {
         Some(self.scan.tasks.len() as u32 - 1)
     }
 
-    /// The scan where each process is its first task: everything is in order
-    /// already, and only what is gone is taken out.
+    /// The scan where each process is represented by its first task: the order is right
+    /// already, and only tasks that have ended are removed.
     fn scan_of_processes(mut self) -> Scan {
         let runs = std::mem::take(&mut self.runs);
         let tasks: Vec<Option<u32>> = runs.iter().map(|run| self.task(run.pid, run.tid)).collect();
@@ -110,8 +112,8 @@ impl<'w> Holders<'w> {
         self.scan
     }
 
-    /// The scan with the threads that have what their process has not: the
-    /// iterator passes over those that share its descriptors.
+    /// The scan with those threads that have sockets which their process lacks: the iterator
+    /// skips threads that share its descriptors.
     fn with_own_threads(mut self) -> Scan {
         let all = std::mem::take(&mut self.scan.found);
         let mut runs = std::mem::take(&mut self.runs);
@@ -162,7 +164,8 @@ impl<'w> Holders<'w> {
                 } else if let Some(run) = main {
                     match tasks::share_files(pid, tid) {
                         Ok(true) => self.add(run, tid, &found),
-                        // It has descriptors of its own and none of interest, or is gone.
+                        // The thread has its own descriptors but no wanted socket, or it
+                        // has ended.
                         Ok(false) | Err(Errno::SRCH) => {}
                         Err(_) => walk::add_task(self.root.as_fd(), self.wanted, pid, tid, &mut self.scan),
                     }
@@ -172,7 +175,7 @@ impl<'w> Holders<'w> {
         self.scan
     }
 
-    /// Adds the descriptors of a run as those of one of its threads.
+    /// Adds the descriptors of a run, for one thread of its process.
     fn add(&mut self, run: &Run, tid: i32, found: &[Found]) {
         if let Some(task) = self.task(run.pid, tid) {
             let found = found.get(run.first..run.end).unwrap_or_default();
@@ -199,7 +202,7 @@ mod tests {
         child.kill().expect("our child");
         child.wait().expect("our child");
         for threads in [false, true] {
-            // As if we were another process.
+            // A pid of -1: our own process is treated like any other.
             let mut holders = Holders::new(Wanted::All, Sieve::open(), -1).expect("/proc");
             for (pid, fd, inode) in [(gone, 3, 7), (gone, 4, 8), (own, 3, 7), (own, 5, 9), (gone, 9, 0)] {
                 holders.take(Record { pid, tid: pid, fd, inode });

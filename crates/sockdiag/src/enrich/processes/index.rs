@@ -1,8 +1,8 @@
 //! Holders by inode: a hash of buckets.
 //!
-//! The reference keeps 256 chains however many sockets there are.  Here there
-//! are as many buckets as holders, one behind the other in one list, so that a
-//! socket costs one look at where its bucket is and one into it.
+//! The reference keeps 256 chains however many sockets there are.  Here there are as many
+//! buckets as holders, stored one after the other in one list, so that a look-up reads the
+//! start of a bucket and then the bucket.
 //!
 //! Invariant: in a bucket the holder found last comes first.
 
@@ -16,25 +16,25 @@ use super::{Found, Scan, Task};
 #[derive(Debug, Default)]
 pub(super) struct Index {
     tasks: Vec<Task>,
-    /// Bucket behind bucket.
+    /// The buckets, one after the other.
     found: Vec<Found>,
     /// The start of each bucket, and the end; the number of buckets is a power of two.
     begins: Vec<u32>,
     hidden: Vec<i32>,
-    /// Whether threads beside the first of a process are not shown.
+    /// Whether threads other than a process's first are not shown.
     hides_threads: bool,
 }
 
 impl Index {
-    /// Puts what was found, oldest first, into buckets.
+    /// Sorts the holders, given oldest first, into buckets.
     pub(super) fn new(scan: Scan, hides_threads: bool) -> Self {
         let Scan { tasks, found: scanned, hidden, .. } = scan;
-        // Places are 32 bits wide, as descriptors of a machine are counted.
+        // Positions are 32 bits wide, more than the descriptors of any machine.
         let scanned = scanned.get(..u32::MAX as usize).unwrap_or(&scanned);
         let mut begins = vec![0; scanned.len().next_power_of_two() + 1];
         let length = begins.len();
-        // First how many there are in a bucket, then where it ends, and with
-        // every holder put before it one less.
+        // First `begins` counts the holders of each bucket, then it holds where the bucket
+        // ends, and each holder that is placed moves it down by one.
         for holder in scanned {
             if let Some(count) = begins.get_mut(bucket(holder.inode, length)) {
                 *count += 1;
@@ -57,7 +57,7 @@ impl Index {
         Self { tasks, found, begins, hidden, hides_threads }
     }
 
-    /// Processes that could not be looked into.
+    /// Processes that could not be inspected.
     pub(super) fn hidden(&self) -> &[i32] {
         &self.hidden
     }
@@ -67,7 +67,8 @@ impl Index {
         if self.hides_threads { self.tasks_of(inode).any(Task::is_first) } else { self.has(inode) }
     }
 
-    /// The thread that has a socket, where none is shown: its process and itself.
+    /// The process and thread ids of a thread that has a socket; used if no holder is
+    /// shown.
     pub(super) fn thread_of(&self, inode: u32) -> Option<(i32, i32)> {
         self.tasks_of(inode).next().map(|task| (task.pid, task.tid))
     }
@@ -81,10 +82,9 @@ impl Index {
         self.of(inode).filter_map(|found| self.tasks.get(found.task as usize))
     }
 
-    /// Brings what is known of these sockets into the processor's caches.  A
-    /// socket's place in the index has nothing to do with those of the sockets
-    /// listed around it, so each costs two waits for memory; asked for together,
-    /// they wait together.
+    /// Loads the index entries of these sockets into the processor's caches.  Sockets
+    /// listed in a row lie far apart in the index, so each costs two cache misses;
+    /// requested together, the misses overlap.
     pub(super) fn warm(&self, inodes: &[u32]) {
         let touched = |inode: &u32| {
             let begin = self.begins.get(bucket(*inode, self.begins.len()))?;
@@ -117,9 +117,9 @@ impl HolderCache for Index {
     }
 }
 
-/// Which bucket an inode is in, of one less than there are `begins`.  Inodes
-/// are counted up, so the low bits are spread already; the multiplication
-/// spreads those of every stride.
+/// The bucket of an inode; there is one bucket less than `begins`.  Inodes are counted up,
+/// so the low bits are spread already; the multiplication also spreads inodes that differ
+/// by a constant stride.
 #[inline]
 fn bucket(inode: u32, begins: usize) -> usize {
     let spread = u64::from(inode).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;

@@ -3,46 +3,47 @@
 use crate::model::{Detail, MessageKind, Socket, State};
 use crate::notice::{Notice, Ownerless, Unseen};
 
-/// As many sockets are named.
+/// How many sockets are named as examples at most.
 const EXAMPLES: usize = 4;
 
 /// Sockets whose processes are not known, or that have none.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
-    /// Whether it is told why sockets have no process, besides that some may
-    /// have one that is not seen.
+    /// Whether to report every reason for a socket without a process, not only that
+    /// processes may be unseen.
     reasons: bool,
     /// Sockets on which a condition was tested.
     pub(super) tested: u64,
-    /// Sockets shown that a process may hold, none of which is known.
+    /// Sockets shown that a process may hold, while none is known.
     unknown: u64,
-    /// Some of these, by table and port.
+    /// Table and port of some of these sockets.
     examples: Vec<(&'static str, u32)>,
     /// Shown sockets that no process has open, by reason.
     ownerless: [u64; Ownerless::ALL.len()],
-    /// Sockets that a thread has by itself, and such threads.
+    /// Sockets that only a thread has open, and those threads.
     by_threads: u64,
     threads: Vec<(i32, i32)>,
 }
 
 impl Missing {
-    /// Nothing is counted yet.
+    /// Starts without counts.
     pub(super) fn new(reasons: bool) -> Self {
         Self { reasons, ..Self::default() }
     }
 
-    /// Forgets what was counted.
+    /// Resets the counts.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.reasons);
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to report.
     pub(super) fn is_nothing(&self) -> bool {
         let counts = [self.tested, self.unknown, self.by_threads];
         counts.iter().chain(&self.ownerless).all(|count| *count == 0)
     }
 
-    /// Counts a socket that is shown without a process; a thread may have it.
+    /// Counts a socket that is shown without a process; `thread` is a thread that has it
+    /// open.
     pub(super) fn count(&mut self, socket: &Socket<'_>, thread: Option<(i32, i32)>) {
         if let Some(thread) = thread {
             self.by_threads += 1;

@@ -1,13 +1,13 @@
 //! Which processes hold which sockets.
 //!
-//! Nothing is looked for before rows wait for it: a short listing looks for
-//! its own sockets, a long one has every socket of the machine mapped, once.
-//! How tasks are looked at is a [`Strategy`]: links in /proc, or a program that the
-//! kernel's own iterators run.  What it found is an [`Index`], in which the holders
-//! of a socket cost one probe however many sockets there are.
+//! Holders are searched only when rows wait for them: a short listing searches for its own
+//! sockets, a long one maps every socket of the machine, once.  A [`Strategy`] defines how
+//! tasks are read: links in /proc, or a BPF program run by the kernel's iterators.  The
+//! result is an [`Index`], in which a look-up costs one probe however many sockets there
+//! are.
 //!
-//! Invariant: the order of a scan is that of the directories of /proc, and the
-//! holders of a socket are listed newest first, the reverse of it.
+//! Invariant: a scan is in the order of the directories of /proc, and the holders of a
+//! socket are listed newest first, the reverse order.
 //!
 //! Source: proc_pid_fd(5), proc_pid_stat(5); order and choice as `ss` shows them.
 
@@ -40,32 +40,31 @@ use index::Index;
 use missing::Missing;
 use walk::Walk;
 
-/// How the holders of sockets are found.  What is found is the same.
+/// How the holders of sockets are found.  Every way finds the same holders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HolderSearch {
-    /// A program (BPF) that the kernel's iterator over tasks, or that over open
-    /// files, runs, where it is allowed, else links in /proc.  To load a program takes as long as to
-    /// look at some fifty processes in /proc, and every machine has more.
+    /// A BPF program run by the kernel's iterator over tasks, or over open files, if that
+    /// is allowed, else links in /proc.  Loading a program takes as long as reading some
+    /// fifty processes in /proc, and every machine has more.
     #[default]
     Quickest,
-    /// Only such a program; if it cannot be loaded, a notice says so and no socket has a
+    /// Only a BPF program; if it cannot be loaded, a notice says so and no socket has a
     /// process.
     Bpf,
-    /// Links in /proc alone.
+    /// Only links in /proc.
     Proc,
 }
 
 /// Which threads of a process hold sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threads {
-    /// The first alone, as `ss` without `-T` has it.  What another thread has
-    /// by itself, the first having ended or keeping descriptors of its own, is
-    /// held by nobody.
+    /// Only the first thread, as `ss` without `-T`.  A socket that only another thread has
+    /// open (because the first has ended or has its own descriptors) has no holder.
     First,
-    /// The first, and those that have open by themselves what it has not.
+    /// The first thread, and threads with sockets that the first does not have open.
     #[default]
     Own,
-    /// Every one.
+    /// Every thread.
     All,
 }
 
@@ -98,7 +97,7 @@ struct Task {
 }
 
 impl Task {
-    /// Whether it is the first of its process, which stands for that.
+    /// Whether this is the first task of its process, which represents the process.
     fn is_first(&self) -> bool {
         self.pid == self.tid
     }
@@ -124,28 +123,28 @@ impl Found {
 struct Scan {
     tasks: Vec<Task>,
     found: Vec<Found>,
-    /// Processes whose descriptors may not be looked at.
+    /// Processes whose descriptors may not be read.
     hidden: Vec<i32>,
     /// Files that were not read.
     refusals: Refusals,
-    /// Why the verifier refused the faster of two programs; reported once.
+    /// Why the verifier refused the faster of the two BPF programs; reported once.
     refused: Option<LoadError>,
 }
 
 /// Why a strategy is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Refusal {
-    /// Tasks are numbered differently: another pid namespace, or its /proc.
+    /// Our task ids differ: we are in another pid namespace, or /proc is that of another.
     Namespace,
-    /// No program is made for this kind of machine.
+    /// There is no BPF program for this architecture.
     Target,
-    /// The kernel does not say how its structures lie.
+    /// The kernel does not publish its types (BTF).
     NoTypes,
-    /// Its structures are not as expected.
+    /// The kernel's types are not as expected.
     Types(NotFound),
-    /// The program cannot be made with the offsets of this kernel.
+    /// The program cannot be assembled with the offsets of this kernel.
     Program(AssembleError),
-    /// The kernel does not load the program.
+    /// The kernel refused to load the program.
     Load(LoadError),
     /// The capabilities are missing.
     Privilege,
@@ -168,10 +167,10 @@ impl From<Refusal> for NoIterator {
     }
 }
 
-/// How the descriptors of all tasks are looked at.
+/// A way to read the descriptors of all tasks.
 trait Strategy: fmt::Debug + Send + Sync {
-    /// Finds every holder of the wanted sockets.  What vanishes meanwhile has
-    /// none; what may not be read is counted.
+    /// Finds every holder of the wanted sockets.  Tasks that end meanwhile are skipped;
+    /// those that may not be read are counted.
     fn scan(&mut self, wanted: Wanted<'_>) -> Result<Scan, Refusal>;
 }
 
@@ -185,30 +184,30 @@ impl HolderCache for HoldersBefore {
     }
 }
 
-/// Holders of sockets, looked for when rows wait for them.
+/// Holders of sockets, searched when rows wait for them.
 #[derive(Debug)]
 pub(super) struct Processes {
-    /// Tried in turn.
+    /// The strategies, tried in turn.
     strategies: Vec<Box<dyn Strategy>>,
     index: Index,
     /// The result of the previous poll, if it is kept.
     before: Option<Arc<Index>>,
-    /// Whether threads beside the first of a process are found but not shown.
+    /// Whether threads other than a process's first are found but not shown.
     hides_threads: bool,
-    /// Every socket of the machine is in the index.
+    /// Whether every socket of the machine is in the index.
     complete: bool,
     /// Whether missing processes are counted and reported.
     tells: bool,
     missing: Missing,
-    /// How much of the processes can be seen at all; `None` until it matters, and with an
+    /// How many of the processes can be seen at all; `None` until needed, and with an
     /// artificial /proc.
     outlook: Option<Outlook>,
     is_made_up: bool,
-    /// Why nothing could be looked for.
+    /// Why no search was possible.
     refusal: Option<Refusal>,
-    /// Why the verifier refused a program, where another way found the holders.
+    /// Why the verifier refused a program, if another strategy found the holders.
     rejected: Option<LoadError>,
-    /// Whether that way was a slower program.
+    /// Whether a slower program found them.
     by_files: bool,
     /// Whether the refusal was already reported.
     told: bool,
@@ -217,11 +216,11 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    /// Nothing is looked at yet.  `threads` lists every task of a process;
-    /// `polls_again` makes what is loaded into the kernel fit for every poll.
+    /// Starts without reading anything.  `polls_again` loads programs that can be reused by
+    /// every poll.
     pub(super) fn new(config: &EnrichConfig<'_>) -> Self {
         let EnrichConfig { sources, holder_search: search, polls_again, explains, reasons, .. } = *config;
-        // To say that a thread has a socket, it has to be found.
+        // To report that only a thread has a socket, that thread has to be found.
         let hides_threads = reasons && config.threads == Threads::First;
         let threads = if hides_threads { Threads::Own } else { config.threads };
         let foreign = sources.proc_root.clone();
@@ -251,7 +250,7 @@ impl Processes {
         }
     }
 
-    /// Forgets who held what.
+    /// Forgets the holders, and keeps them as those of the previous poll if requested.
     pub(super) fn begin_poll(&mut self) {
         self.complete = false;
         self.missing.clear();
@@ -262,7 +261,7 @@ impl Processes {
         }
     }
 
-    /// From now on what was found for a poll is kept until the one after the next.
+    /// From now on the result of each poll is kept until the end of the next.
     pub(super) fn keep_before(&mut self) {
         self.before = Some(Arc::default());
     }
@@ -277,8 +276,8 @@ impl Processes {
         self.complete
     }
 
-    /// Looks for the holders of these sockets; if all are known already, has
-    /// them at hand.
+    /// Searches for the holders of these sockets; if all holders are known already, only
+    /// warms the caches.
     pub(super) fn look_for(&mut self, mut inodes: Vec<u32>) {
         if self.complete {
             self.index.warm(&inodes);
@@ -292,7 +291,7 @@ impl Processes {
         }
     }
 
-    /// Looks for the holders of every socket, once.
+    /// Finds the holders of every socket, once per poll.
     pub(super) fn map_all(&mut self) {
         if !self.complete {
             self.scan(Wanted::All);
@@ -311,8 +310,8 @@ impl Processes {
                         (self.rejected, self.by_files) = (Some(error), true);
                     }
                     self.index = Index::new(scan, self.hides_threads);
-                    // Without the verifier's words it is the machine that allows no
-                    // program, which is as usual as a missing privilege.
+                    // Without a verifier log the machine forbids BPF altogether, which is
+                    // as usual as a missing privilege and needs no notice.
                     if let Some(Refusal::Load(error)) = self.refusal.take()
                         && !error.log.is_empty()
                     {
@@ -333,14 +332,14 @@ impl Processes {
         }
     }
 
-    /// Counts a socket on which a condition is tested that asks for processes.
+    /// Counts a socket on which a condition on processes is tested.
     pub(super) fn count_tested(&mut self, socket: &Socket<'_>) {
         if socket.inode != 0 && !self.index.shows(socket.inode) {
             self.missing.tested += 1;
         }
     }
 
-    /// Whether processes that are not seen may hold a socket.
+    /// Whether processes that we cannot see may hold a socket.
     pub(super) fn may_be_unseen(&mut self, socket: &Socket<'_>) -> bool {
         socket.inode != 0
             && !self.index.shows(socket.inode)
@@ -375,8 +374,8 @@ impl Processes {
         notices
     }
 
-    /// Notices that holders are missing, or that the slower strategy found them;
-    /// each is given once.
+    /// Notices that holders are missing, or that the slower strategy found them; each is
+    /// given once.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         if let Some(refusal) = self.refusal.take() {
             return vec![Notice::HoldersRefused { why: refusal.into() }];

@@ -5,8 +5,7 @@
 
 use sockdiag_facts::scan;
 
-/// The number that an entry of a directory begins with; what follows it does
-/// not matter.
+/// Parses the number at the start of a directory entry; the rest of the name is ignored.
 pub(super) fn entry(name: &[u8]) -> Option<i32> {
     scan::int(name)
 }
@@ -17,9 +16,9 @@ pub(super) fn socket_link(link: &[u8]) -> Option<u32> {
     scan::unsigned(link.strip_prefix(b"socket:[")?)
 }
 
-/// The command name in a `stat` line: what is between the first `(` and the
-/// last `)`.  (The reference stops at the first `)`, which is the name's own
-/// where it has one.)  Empty if the line is none.
+/// The command name in a `stat` line: the text between the first `(` and the last `)`.
+/// (The reference stops at the first `)`, which may belong to the name.)  Empty if the line
+/// is malformed.
 pub(super) fn command_name(stat: &[u8]) -> &[u8] {
     let name = scan::integer(stat).and_then(|(_, rest)| scan::blanks(rest).strip_prefix(b"("));
     let name = name.unwrap_or_default();
@@ -27,7 +26,7 @@ pub(super) fn command_name(stat: &[u8]) -> &[u8] {
     name.get(..end).unwrap_or_default()
 }
 
-/// The flags in a file of fdinfo: `O_CLOEXEC` among them.
+/// Whether the flags in a file of fdinfo include `O_CLOEXEC`.
 pub(super) fn closes_on_exec(fdinfo: &[u8]) -> bool {
     const CLOEXEC: u32 = 0o2_000_000;
     let flags = fdinfo

@@ -1,12 +1,11 @@
 //! The program that the kernel runs for every open file of every task, and
 //! the offsets it needs from the kernel's own types.
 //!
-//! For a file of the file system of sockets it writes a record of 16 bytes:
-//! process, thread, descriptor, inode.  Inode numbers keep their low 32 bits,
-//! as the kernel itself cuts them where it tells a socket's inode to anybody
-//! (`idiag_inode`, `udiag_ino`).  That a file lies on that file system is what
-//! makes its link in /proc read `socket:[INODE]`: a socket's own type of file
-//! can lie elsewhere, opened by its path alone.
+//! For each file on the socket file system (sockfs) it writes a record of 16 bytes:
+//! process, thread, descriptor, inode.  Inode numbers are cut to their low 32 bits, as the
+//! kernel itself reports them (`idiag_inode`, `udiag_ino`).  The test is the file system,
+//! not the file type: a socket file opened by its path (`O_PATH`) lies on another file
+//! system, and its link in /proc is not `socket:[INODE]`.
 //!
 //! Source: Documentation/bpf/bpf_iterators.rst, `struct bpf_iter__task_file`
 //! (in the kernel's BTF), linux/magic.h.
@@ -27,17 +26,17 @@ use sockdiag_wire::bpf::{
 use sockdiag_wire::btf::Btf;
 use sockdiag_wire::bytes::u32_at;
 
-/// The kernel takes only programs whose licence it can combine with its own,
-/// and this is the one of its list that is ours.
+/// The kernel loads only programs with a GPL-compatible licence; this is the one on its
+/// list that fits ours.
 pub(super) const LICENSE: &CStr = c"Dual MIT/GPL";
 /// Length of a record.
 pub(super) const RECORD: usize = 16;
-/// As many wanted inodes are compared in the kernel at most.
+/// How many wanted inodes the program compares in the kernel at most.
 const COMPARED: usize = 64;
 /// `SOCKFS_MAGIC` (linux/magic.h).
 pub(super) const SOCKFS: i32 = 0x534f_434b;
 
-/// The kind of an open file of a task.
+/// One open socket of a task, as the program reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     /// The process.
@@ -61,7 +60,7 @@ impl Record {
 /// The offsets, in the running kernel, of the values that the program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Members {
-    /// `bpf_iter__task_file.meta`: the pass of the iterator.
+    /// `bpf_iter__task_file.meta`: the state of the iteration.
     meta: Member,
     /// `bpf_iter__task_file.task`.
     task: Member,
@@ -69,7 +68,7 @@ pub(super) struct Members {
     fd: Member,
     /// `bpf_iter__task_file.file`.
     file: Member,
-    /// `bpf_iter_meta.seq`: where records are written to.
+    /// `bpf_iter_meta.seq`: the file that records are written to.
     seq: Member,
     /// `task_struct.tgid`: the process.
     tgid: Member,
@@ -83,12 +82,12 @@ pub(super) struct Members {
     i_sb: Member,
     /// `super_block.s_magic`: the file system.
     s_magic: Member,
-    /// The number of the function that stands for the iterator.
+    /// The BTF id of the function that stands for the iterator.
     pub target: u32,
 }
 
 impl Members {
-    /// Finds them in the kernel's types.
+    /// Finds the offsets in the kernel's types.
     pub(super) fn find(btf: Btf<'_>) -> Result<Self, NotFound> {
         const MEMBERS: [(&str, &str); 11] = [
             ("bpf_iter__task_file", "meta"),
@@ -113,16 +112,16 @@ impl Members {
     }
 }
 
-/// The argument of the program.
+/// The program's argument.
 const CONTEXT: Reg = R6;
 const FILE: Reg = R7;
 const TASK: Reg = R8;
 const INODE: Reg = R9;
-/// The end of the stack; the record lies before it.
+/// The end of the stack; the record lies below it.
 const STACK: Reg = R10;
 
-/// The program.  Without `threads` only the first task of a process counts;
-/// `wanted` are the inodes to write about, all if there are many.
+/// Assembles the program.  Without `threads` it reports only the first task of a process;
+/// `wanted` limits it to these inodes, unless there are too many to compare.
 pub(super) fn program(
     at: &Members,
     threads: bool,
@@ -131,7 +130,7 @@ pub(super) fn program(
     let mut a = Assembler::new();
     let (write, leave) = (a.label(), a.label());
     a.mov(CONTEXT, R1);
-    // Null when the iterator is at its end.
+    // Both are null at the end of the iteration.
     a.load_or(FILE, CONTEXT, at.file, leave);
     a.load_or(TASK, CONTEXT, at.task, leave);
     a.load(R3, TASK, at.tgid);
@@ -171,8 +170,8 @@ pub(super) fn program(
     Ok(a.finish()?.insns)
 }
 
-/// Goes on at `write` if the inode is wanted.  Returns whether any is picked out
-/// at all: if there are many, all are.
+/// Emits a jump to `write` if the inode is wanted.  Returns false, and emits nothing, if
+/// no inode is given or too many to compare: then all are reported.
 fn pick(a: &mut Assembler, inode: Reg, wanted: Option<&[u32]>, write: Label) -> bool {
     let Some(wanted) = wanted.filter(|wanted| (1..=COMPARED).contains(&wanted.len())) else { return false };
     for one in wanted {
@@ -188,7 +187,7 @@ mod tests {
     use super::*;
     use crate::sys::kernel_types::KernelTypes;
 
-    /// A kernel's memory: structures that begin at these addresses.
+    /// The memory of a made-up kernel: structures at these addresses.
     const SEQ: u64 = 0x1000;
     const CONTEXT_AT: u64 = 0x2000;
     const META_AT: u64 = 0x3000;
@@ -197,7 +196,7 @@ mod tests {
     const INODE_AT: u64 = 0x6000;
     const SUPER_BLOCK_AT: u64 = 0x7000;
 
-    /// Places that no kernel has, each another.
+    /// Offsets that no kernel has, all different.
     fn members() -> Members {
         let wide = |offset| Member { offset, bytes: 8, width: Some(Width::U64), bits: None, type_id: 1 };
         let narrow = |offset| Member { bytes: 4, width: Some(Width::U32), ..wide(offset) };
@@ -217,14 +216,14 @@ mod tests {
         }
     }
 
-    /// An open file, and what the program writes about it.
+    /// An open file for which the program runs.
     struct Open {
         pid: u32,
         tid: u32,
         fd: u32,
         inode: u64,
         magic: u64,
-        /// At the end of the iterator there is neither.
+        /// Null at the end of the iteration.
         task: u64,
         file: u64,
     }
@@ -321,7 +320,7 @@ mod tests {
         let btf = Btf::new(types.bytes()).expect("the kernel's own");
         let found = Members::find(btf).expect("every kernel has them");
         assert!(found.target != 0 && found.tgid != found.pid && found.i_ino != found.i_sb, "{found:?}");
-        // What the iterator calls a program with is part of its interface.
+        // The layout of the iterator's argument is a stable interface.
         let context = [found.meta, found.task, found.fd, found.file, found.seq].map(|member| member.offset);
         assert_eq!(context, [0, 8, 16, 24, 0]);
         assert_eq!((found.tgid.bytes, found.fd.bytes, found.i_ino.bytes), (4, 4, 8));

@@ -1,18 +1,18 @@
-//! Which inodes can be wanted: most of those that are not are told by a bit.  To search
-//! for each socket of a machine would take longer than all the rest.
+//! Which inodes may be wanted: one bit rules out most of the unwanted ones.  A search in
+//! the list for each socket of the machine would take longer than everything else.
 //!
-//! The words are atomic, since the kernel's program reads those that it shares with us.
+//! The words are atomic, since the kernel's program reads them from shared memory.
 //!
-//! Invariant: what is wanted passes.
+//! Invariant: every wanted inode passes.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Wanted;
 
-/// The most words of it.
+/// The limit of words in a sieve.
 pub(super) const MOST: usize = 1 << 17;
 
-/// A bit for each wanted inode, which others may share.
+/// One bit for each wanted inode; unwanted inodes may share it.
 pub(super) struct Sieve(Vec<AtomicU64>);
 
 impl Sieve {
@@ -22,12 +22,12 @@ impl Sieve {
         Self(words)
     }
 
-    /// Lets everything through.
+    /// A sieve that lets every inode through.
     pub(super) fn open() -> Self {
         Self(Vec::new())
     }
 
-    /// Whether an inode may be among them.
+    /// Whether an inode may be wanted.
     #[inline]
     pub(super) fn passes(&self, inode: u32) -> bool {
         let word = (inode / 64) as usize & self.0.len().wrapping_sub(1);
@@ -35,7 +35,7 @@ impl Sieve {
     }
 }
 
-/// As many words suit what is wanted: a power of two.
+/// The suitable number of words for these inodes: a power of two.
 pub(super) fn length(wanted: Wanted<'_>) -> usize {
     match wanted {
         Wanted::These(inodes) => inodes.len().next_power_of_two().min(MOST),
@@ -43,8 +43,8 @@ pub(super) fn length(wanted: Wanted<'_>) -> usize {
     }
 }
 
-/// Sets the bits of what is wanted in as many of the words as suit it.  The word of an
-/// inode is its 64th part, of which the bits that are returned count.
+/// Sets the bits of the wanted inodes, in the suitable number of words.  Returns the mask
+/// for the index of a word, which is the inode's number divided by 64.
 pub(super) fn fill(words: &[AtomicU64], wanted: Wanted<'_>) -> u32 {
     let words = words.get(..length(wanted)).unwrap_or(words);
     let length = words.len();
@@ -84,7 +84,7 @@ mod tests {
         }
     }
 
-    /// What was filled before does not show, and fewer words than suit do.
+    /// Old contents are overwritten, and fewer words than suitable are enough.
     #[test]
     fn words_are_filled_anew_and_may_be_few() {
         let words: Vec<_> = (0..4).map(|_| AtomicU64::new(u64::MAX)).collect();

@@ -1,26 +1,23 @@
-//! The program that the kernel runs for every task, which reads the task's
-//! whole table of descriptors, and the offsets it needs from the kernel's own
-//! types.
+//! The BPF program that the kernel runs for every task: it reads the task's whole table of
+//! descriptors.  Also finds the offsets that it needs in the kernel's types.
 //!
-//! For an open file the kernel's iterator over files costs a reference taken
-//! and given back, a call of the program and a record copied three times; here
-//! it costs a few loads.  Records have the form of the other program's
-//! ([`program`]) and lie in memory that this process maps.  A run ends when
-//! that is full or when it has had [`MOST`] rounds; the iterator
-//! then answers `EAGAIN` and begins the next read with the same task, which
-//! goes on at the descriptor that was to come.
+//! For an open file the kernel's iterator over files costs taking and dropping a reference,
+//! a call of the program and three copies of a record; here it costs a few loads. Records
+//! have the same form as those of the other program ([`program`]) and lie in memory that
+//! this process maps.  A run ends when that memory is full or after [`MOST`] rounds; the
+//! iterator then returns `EAGAIN`, and the next read starts with the same task, at the next
+//! descriptor.
 //!
-//! Nothing is locked and nothing kept.  The kernel runs the program within an
-//! RCU section, so tables and files that are given up meanwhile stay readable,
-//! but a file's memory may be another file's by then, and a table that a task
-//! has left may be freed at once.  Invariant: a record counts only if, after it
-//! was written, the task has the same table, this the same array, the array the
-//! same file at that place, and the file the same inode; and a place counts as
-//! empty, or as no socket's, only while the task has the same table.  Else the
-//! place is looked at again.
+//! No lock is taken and no reference held.  The kernel runs the program within an RCU
+//! section, so tables and files that are released meanwhile stay readable, but a file's
+//! memory may be reused for another file, and a table that a task has left may be freed at
+//! once. Invariant: a record counts only if, after it was written, the task has the same
+//! table, the table the same array, the array the same file at that position, and the file
+//! the same inode; and a descriptor counts as closed, or as no socket, only if the task
+//! still has the same table.  Otherwise the descriptor is read again.
 //!
-//! Loops are `bpf_iter_num` (Linux 6.4), memory is read through
-//! `bpf_rdonly_cast` (Linux 6.2), both functions of the kernel.
+//! Loops use `bpf_iter_num` (Linux 6.4) and memory is read through `bpf_rdonly_cast` (Linux
+//! 6.2); both are kfuncs.
 //!
 //! Source: Documentation/bpf/bpf_iterators.rst, Documentation/bpf/kfuncs.rst,
 //! Documentation/filesystems/files.rst, and the kernel's BTF.
@@ -43,42 +40,43 @@ use super::program::{self, Record};
 use super::sieve;
 use crate::sys::bpf_value::SharedValue;
 
-/// The number of records that fit.
+/// How many records fit into the shared memory.
 pub(super) const ROOM: usize = 4096;
-/// A run has this many rounds at most, each of one descriptor or of [`BATCH`], which
-/// takes two milliseconds at most.
+/// The limit of rounds per run, each for one descriptor or [`BATCH`] of them: at most two
+/// milliseconds.
 const MOST: i32 = 8 << 10;
-/// As many open descriptors in a row are looked at in one round, first all files, then all
-/// inodes: a processor fetches from memory what does not depend on one another at once.
+/// How many open descriptors in a row are read in one round, first all files, then all
+/// inodes, so that their cache misses overlap.
 const BATCH: i32 = 8;
-/// Numbers of four bytes before the records: how many records there are, the thread
-/// whose table is being read with the descriptor that is to come, and how to find the
-/// word of an inode in the sieve.
+/// The length of the header in 4-byte numbers: the number of records, the thread whose
+/// table is being read and its next descriptor, a fence, and the mask that finds the
+/// sieve's word for an inode.
 const HEADER: usize = 6;
-/// Numbers of a record.
+/// The length of a record in 4-byte numbers.
 const NUMBERS: usize = program::RECORD / 4;
-/// The same with the records.  The sieve's words of eight bytes come behind these.
+/// The length of header and records.  The sieve's 8-byte words follow.
 const BEFORE_SIEVE: usize = HEADER + ROOM * NUMBERS;
 
 /// The offsets of the header's numbers, in bytes.
 const COUNT: i16 = 0;
 const TID: i16 = 4;
 const NEXT: i16 = 8;
-/// Is added to where loads must not pass one another.
+/// Zero is added here to keep loads in order.
 const FENCE: i16 = 12;
-/// What of the number of an inode's word counts.
+/// The mask for the index of an inode's word in the sieve.
 const MASK: i16 = 16;
 /// The offset of the first record.
 const RECORDS: i16 = HEADER as i16 * 4;
 /// The offset of the sieve.
 const SIEVE: i32 = BEFORE_SIEVE as i32 * 4;
 
-/// As many numbers of four bytes process and program share if the sieve has so many words.
+/// The length, in 4-byte numbers, of the memory shared with the program, for a sieve of
+/// this many words.
 pub(super) const fn words(sieve: usize) -> usize {
     BEFORE_SIEVE + sieve * 2
 }
 
-/// The records of a run; the next one begins anew.
+/// Returns the records of a run, and resets their number.
 pub(super) fn taken(words: &[AtomicU32]) -> impl Iterator<Item = Record> {
     let (header, records) = words.split_at_checked(HEADER).unwrap_or_default();
     let count = header.first().map_or(0, |count| count.swap(0, Relaxed));
@@ -89,16 +87,15 @@ pub(super) fn taken(words: &[AtomicU32]) -> impl Iterator<Item = Record> {
     })
 }
 
-/// Begins a pass for these inodes: forgets what a pass that was not read to its end left
-/// behind.
+/// Prepares a pass for these inodes, and clears what an unfinished pass left behind.
 pub(super) fn begin(shared: &SharedValue, wanted: super::Wanted<'_>) {
     let mask = sieve::fill(shared.longs().get(BEFORE_SIEVE / 2..).unwrap_or_default(), wanted);
     let header = shared.words().iter().take(HEADER).zip(0..);
     header.for_each(|(number, at)| number.store(if at == MASK / 4 { mask } else { 0 }, Relaxed));
 }
 
-/// Where the running kernel keeps what the program reads, and the numbers of
-/// its functions that the program calls.
+/// The offsets of the members that the program reads, and the ids of the kernel functions
+/// that it calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Members {
     /// `bpf_iter__task.task`.
@@ -111,13 +108,13 @@ pub(super) struct Members {
     group_leader: Member,
     /// `task_struct.files`: the table of descriptors.
     files: Member,
-    /// `files_struct.fdt`: what of it grows.
+    /// `files_struct.fdt`: the part of the table that is replaced when it grows.
     fdt: Member,
-    /// `fdtable.max_fds`: as many descriptors there is room for.
+    /// `fdtable.max_fds`: the number of descriptors that it has room for.
     max_fds: Member,
-    /// `fdtable.open_fds`: a bit for each that is in use.
+    /// `fdtable.open_fds`: one bit for each descriptor, set if it is in use.
     open_fds: Member,
-    /// `fdtable.fd`: a file for each.
+    /// `fdtable.fd`: the file of each descriptor.
     fd: Member,
     /// `file.f_inode`.
     f_inode: Member,
@@ -127,7 +124,7 @@ pub(super) struct Members {
     i_sb: Member,
     /// `super_block.s_magic`: the file system.
     s_magic: Member,
-    /// A struct that begins with a number of 64 bits, and that number.
+    /// A struct that begins with a 64-bit number, and that number.
     word: (u32, Member),
     /// The structs of a task and of a file.
     task_struct: u32,
@@ -136,12 +133,12 @@ pub(super) struct Members {
     loop_new: u32,
     loop_next: u32,
     loop_destroy: u32,
-    /// The number of the function that stands for the iterator.
+    /// The BTF id of the function that stands for the iterator.
     pub target: u32,
 }
 
 impl Members {
-    /// Finds them in the kernel's types.
+    /// Finds the offsets and ids in the kernel's types.
     pub(super) fn find(btf: Btf<'_>) -> Result<Self, NotFound> {
         const MEMBERS: [(&str, &str); 14] = [
             ("bpf_iter__task", "task"),
@@ -216,25 +213,24 @@ impl Members {
 }
 
 const TASK: Reg = R6;
-/// The descriptor that is looked at.
+/// The current descriptor.
 const FD: Reg = R7;
 const FDT: Reg = R8;
 const FILE: Reg = R9;
-/// The end of the stack, and what lies before it.
+/// The end of the stack; variables lie below it.
 const STACK: Reg = R10;
 const ROUND: i16 = -8;
 const FILES: i16 = -16;
 const PLACE: i16 = -24;
 const INODE: i16 = -32;
-/// Process and thread, as the record begins.
+/// Process and thread, in the order of a record.
 const WHO: i16 = -40;
 /// Inodes of a batch.
 const INODES: i16 = WHO - 8 * BATCH as i16;
 
-/// The program, which writes to the value of this map.  Without `threads` only
-/// the first task of a process counts, with them those too that have another
-/// table than it; the sieve, which picks the inodes to write about, has room for so many
-/// words, a power of two.
+/// The program.  It writes to the value of this map.  Without `threads` it reads only the
+/// first task of a process; with `threads` also those that have a table of their own. The
+/// sieve, which selects the inodes to report, has room for `sieve` words, a power of two.
 pub(super) fn program(
     at: &Members,
     map: i32,
@@ -243,10 +239,10 @@ pub(super) fn program(
 ) -> Result<Vec<Insn>, AssembleError> {
     let mut a = Assembler::new();
     let leave = a.label();
-    // Null when the iterator is at its end.
+    // Null at the end of the iteration.
     a.load_or(R1, R1, at.task, leave);
-    // Of a task that the verifier trusts it would look up, at each load and by
-    // comparing every name of the kernel's types, what of it is to be trusted too.
+    // For a pointer that the verifier trusts, it searches all the kernel's types at each
+    // load, to see whether the loaded member is trusted too; the cast avoids that.
     a.long(R2, at.task_struct.into());
     a.call_kfunc(at.cast);
     a.mov(TASK, R0);
@@ -288,15 +284,15 @@ pub(super) fn program(
 struct Table<'m> {
     at: &'m Members,
     map: i32,
-    /// Words of the sieve that there is room for.
+    /// How many words the sieve has room for.
     sieve: usize,
-    /// Looks at the descriptor that is to come.
+    /// Continues with the next descriptor.
     next: Label,
     /// The descriptor in FD is not an open socket; continues with the next one.
     skip: Label,
-    /// Comes back to this task.
+    /// Ends the run; the next run continues with this task.
     again: Label,
-    /// Has read the whole table.
+    /// The whole table was read.
     done: Label,
 }
 
@@ -317,7 +313,7 @@ impl Table<'_> {
         a.jump_if(R0, Cond::Eq, 0, again);
         a.map_value(R1, map);
         a.load_at(Width::U32, FD, R1, NEXT);
-        // A task that ends has none.
+        // A task that is exiting has no table.
         a.load_or(R1, TASK, at.files, done);
         a.store_at(Width::U64, STACK, FILES, R1);
         a.load_or(FDT, R1, at.fdt, done);
@@ -355,7 +351,7 @@ impl Table<'_> {
         a.jump_if(R2, Cond::Ne, program::SOCKFS, skip);
         self.write(a);
 
-        // Behind 64 descriptors of which none is left.
+        // None of the remaining descriptors in this group of 64 is open.
         a.bind(run);
         a.alu(Alu::Or, FD, 63);
         a.bind(skip);
@@ -375,8 +371,8 @@ impl Table<'_> {
         self.leave(a, 1);
     }
 
-    /// Looks at as many descriptors, all open, and goes on with the first of a wanted inode
-    /// at `single`.
+    /// Reads [`BATCH`] open descriptors at once; at the first one that passes the sieve,
+    /// continues at `single`.
     fn batch(&self, a: &mut Assembler, single: Label) {
         let at = self.at;
         let hits: Vec<Label> = (0..BATCH).map(|_| a.label()).collect();
@@ -409,8 +405,8 @@ impl Table<'_> {
         }
     }
 
-    /// Finds the file at the place R0 and its inode, which then lies in R1; goes to `none` if
-    /// there is none.
+    /// Loads the inode of the file at the address in R0 into R1; jumps to `none` if there is
+    /// none.
     fn file(&self, a: &mut Assembler, none: Label) {
         let at = self.at;
         a.load_or(R1, R0, at.word.1, none);
@@ -420,7 +416,7 @@ impl Table<'_> {
         a.load_or(R1, FILE, at.f_inode, none);
     }
 
-    /// Leaves in R2 whether the inode in R3 passes the sieve: most files are those of sockets
+    /// Sets R2 to whether the inode in R3 passes the sieve, which rules out most sockets
     /// that nobody asked for.
     fn sift(&self, a: &mut Assembler) {
         a.map_value(R2, self.map);
@@ -428,7 +424,7 @@ impl Table<'_> {
         a.mov(R4, R3);
         a.alu(Alu::Rsh, R4, 6);
         a.alu(Alu::And, R4, R5);
-        // The verifier does not know what lies in memory.
+        // The verifier does not know the value of the mask.
         a.alu(Alu::And, R4, self.sieve as i32 - 1);
         a.alu(Alu::Lsh, R4, 3);
         a.add(R2, R4);
@@ -440,7 +436,7 @@ impl Table<'_> {
         a.alu(Alu::And, R2, 1);
     }
 
-    /// Writes the record, and counts it if everything in it is still true.
+    /// Writes the record, and counts it if nothing in it has changed.
     fn write(&self, a: &mut Assembler) {
         let Self { at, map, next, again, .. } = self;
         let full = *again;
@@ -470,10 +466,11 @@ impl Table<'_> {
         a.jump(*next);
     }
 
-    /// Goes back where the task has another table by now; leaves the table in R5.
+    /// Reads the descriptor again if the task now has another table; leaves the table in
+    /// R5.
     fn same_table(&self, a: &mut Assembler) {
         if cfg!(not(target_arch = "x86_64")) {
-            // Other processors may load what comes later first.
+            // Other processors may reorder the loads.
             a.map_value(R5, self.map);
             a.mov(R4, 0);
             a.fetch_add(Width::U32, R5, FENCE, R4);
@@ -483,7 +480,7 @@ impl Table<'_> {
         a.jump_if(R4, Cond::Ne, R5, self.next);
     }
 
-    /// Makes R0 point to the word that lies R2 bytes behind the address in R1.
+    /// Points R0 to the word at offset R2 from the address in R1.
     fn word(&self, a: &mut Assembler) {
         a.add(R1, R2);
         a.long(R2, self.at.word.0.into());

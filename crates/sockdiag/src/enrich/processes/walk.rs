@@ -1,15 +1,13 @@
-//! A walk of /proc, by all processors at once.
+//! A walk of /proc in several threads.
 //!
-//! Processes are handed out one at a time, and what each of them yielded is
-//! put together again in the order of the directory, so that the result does
-//! not depend on who read what.  A name is read once per task, when its first
-//! wanted socket is met.
+//! Each worker takes one process at a time, and the results are joined in the order of the
+//! directory, so that they do not depend on which worker read what.  A task's name is read
+//! once, when its first wanted socket is found.
 //!
-//! We are a process too: descriptors that we inherited count, as the
-//! reference's own do; those that this program opened, and its further
-//! threads, do not.
+//! Our own process is listed too: descriptors that we inherited count, as in the reference;
+//! those that this program opened, and its further threads, do not.
 //!
-//! Source: proc(5); which entries count as the reference shows it.
+//! Source: proc(5); which entries count was observed in the reference.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -33,17 +31,17 @@ use crate::notice::Refusals;
 use crate::sys::{chosen, tasks};
 use sockdiag_facts::escape;
 
-/// Threads beyond this many wait for the kernel's locks.
+/// More threads would only wait for the kernel's locks.
 const WORKERS: usize = 8;
-/// A link to a socket is shorter; a longer one is no link to a socket.
+/// A link to a socket is shorter than this; a longer link leads elsewhere.
 const LINK: usize = 64;
-/// The line up to the end of the name; the kernel's names have 63 bytes at most, and of
-/// others no more is kept.
+/// The `stat` line up to the end of the name.  The kernel's names have at most 63 bytes; a
+/// longer one, in an artificial /proc, is cut.
 const STAT: u64 = 8 << 10;
-/// Bytes of directory entries that are read at a time.
+/// How many bytes of directory entries are read at a time.
 const ENTRIES: usize = 32 << 10;
 
-/// The /proc of some machine, or a directory that looks like it.
+/// Walks a machine's /proc, or a directory that looks like one.
 #[derive(Debug)]
 pub(super) struct Walk {
     root: OsString,
@@ -73,7 +71,7 @@ impl Strategy for Walk {
         let mut buffer = Vec::with_capacity(ENTRIES);
         each_number(&root, &mut buffer, |pid, _| pids.push(pid));
         let next = AtomicUsize::new(0);
-        // System calls on a pid do not apply to an artificial /proc.
+        // An artificial /proc has no live pids to pass to system calls.
         let is_real = self.threads == Threads::Own && is_own_proc(root.as_fd());
         let work = || Worker::new(root.as_fd(), self.threads, is_real, wanted).run(&pids, &next);
         let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS).min(pids.len());
@@ -92,7 +90,7 @@ impl Strategy for Walk {
     }
 }
 
-/// Puts what the workers found into the order of the directory.
+/// Joins the workers' results in the order of the directory.
 fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
     let mut whole = Scan::default();
     let mut owner = vec![None; processes];
@@ -108,12 +106,13 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
         sources.push((scan.tasks.into_iter(), scan.found.into_iter()));
     }
     whole.hidden.sort_unstable();
-    // Each worker's parts are in the order of the directory themselves.
+    // Each worker's parts are already in the order of the directory.
     for (number, tasks, found) in owner.into_iter().flatten() {
         if let Some((task_source, found_source)) = sources.get_mut(number) {
             let first = whole.tasks.len() as u32;
             whole.tasks.extend(task_source.take(tasks));
-            // Until now `task` counted from the first task of its process; now it counts in the whole scan.
+            // So far `task` counted from the process's first task; now it counts in the
+            // whole scan.
             whole
                 .found
                 .extend(found_source.take(found).map(|one| Found::new(one.inode, first + one.task, one.fd)));
@@ -126,7 +125,7 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
 struct Worker<'w> {
     root: BorrowedFd<'w>,
     threads: Threads,
-    /// Whether it is the /proc of our own pid namespace.
+    /// Whether `root` is the /proc of our own pid namespace.
     is_real: bool,
     wanted: Wanted<'w>,
     own_pid: i32,
@@ -164,7 +163,7 @@ impl<'w> Worker<'w> {
         }
     }
 
-    /// `first` is the number of tasks before this process's.
+    /// Reads one process; `first` is the number of tasks before it.
     fn process(&mut self, pid: i32, first: usize) {
         let begin = self.scan.found.len();
         let seen = self.task(pid, pid, first);
@@ -183,7 +182,7 @@ impl<'w> Worker<'w> {
         tids_of(self.root, pid, &mut tids);
         let mut tables = Tables::of(pid, self.is_real);
         for tid in tids.iter().filter(|tid| **tid != pid) {
-            // The first task has already shown whether we may look.
+            // The first task has already shown whether the process may be read.
             if self.threads == Threads::All {
                 let _ = self.task(pid, *tid, first);
             } else if tables.is_new(*tid) {
@@ -195,9 +194,9 @@ impl<'w> Worker<'w> {
         self.tids = tids;
     }
 
-    /// Of what a thread has, keeps what its process has not: what came from
-    /// `begin` until `before` is the process's, the rest the thread's, whose
-    /// task comes behind so many.
+    /// Keeps only those sockets of a thread that its process lacks.  The process's sockets
+    /// lie from `begin` to `before`, the thread's after them; `tasks` is the number of
+    /// tasks before the thread's.
     fn keep_new(&mut self, begin: usize, before: usize, tasks: usize) {
         let mut of_thread = self.scan.found.split_off(before);
         let had = self.scan.found.get(begin..).unwrap_or_default();
@@ -208,7 +207,7 @@ impl<'w> Worker<'w> {
         self.scan.found.append(&mut of_thread);
     }
 
-    /// Every descriptor of one task.
+    /// Reads every descriptor of one task.
     fn task(&mut self, pid: i32, tid: i32, first: usize) -> Result<(), Errno> {
         let fds = directory(self.root, format!("{tid}/fd").as_str())?;
         let (root, wanted) = (self.root, self.wanted);
@@ -221,7 +220,7 @@ impl<'w> Worker<'w> {
             let inode = match link_at(fds.as_fd(), fd, name, &mut link) {
                 Ok(link) => parse::socket_link(link),
                 Err(error) => {
-                    // Ignore what has vanished, but count what is forbidden.
+                    // Skip what has vanished, but report what is forbidden.
                     if let Errno::ACCESS | Errno::PERM = error {
                         result = Err(error);
                     }
@@ -247,11 +246,11 @@ fn directory(at: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Err
     openat(at, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Every entry that begins with a number, with its name.
+/// Calls `take` for every entry whose name begins with a number.
 fn each_number(directory: &OwnedFd, buffer: &mut Vec<u8>, mut take: impl FnMut(i32, &CStr)) {
     buffer.clear();
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
-    // An error, as of a process that is gone, ends the directory.
+    // An error ends the directory: the process may have ended.
     while let Some(Ok(entry)) = entries.next() {
         let name = entry.file_name();
         if let Some(number) = parse::entry(name.to_bytes()) {
@@ -260,7 +259,7 @@ fn each_number(directory: &OwnedFd, buffer: &mut Vec<u8>, mut take: impl FnMut(i
     }
 }
 
-/// Whether this is the /proc in which our own number is ours.
+/// Whether this is the /proc of our own pid namespace: its `self` is our pid.
 fn is_own_proc(root: BorrowedFd<'_>) -> bool {
     let own = std::process::id().to_string();
     let mut link = [MaybeUninit::uninit(); LINK];
@@ -268,16 +267,16 @@ fn is_own_proc(root: BorrowedFd<'_>) -> bool {
     is_ours && rustix::fs::fstatfs(root).is_ok_and(|fs| fs.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }
 
-/// Whether a process has several threads, or that is not to be seen.
+/// Whether a process has several threads, or it cannot be told.
 fn has_threads(root: BorrowedFd<'_>, pid: i32) -> bool {
-    // A directory has a link by its name, one by its own, and one by each below.
-    // Wider than the number is on any architecture: it has not the same width on all.
+    // The directory has a link by its name, one by its own `.`, and one for each thread.
+    // The link count differs in width between architectures, so compare in the widest.
     const ALONE: u128 = 3;
     let stat = rustix::fs::statat(root, format!("{pid}/task"), rustix::fs::AtFlags::empty());
     stat.is_ok_and(|stat| u128::from(stat.st_nlink) != ALONE)
 }
 
-/// Keeps the descriptors of sockets that none of the others refers to.
+/// Keeps the descriptors whose sockets are not among those in `had`.
 pub(super) fn keep_new(found: &mut Vec<Found>, had: &[Found]) {
     if !found.is_empty() {
         let had: HashSet<u32> = had.iter().map(|one| one.inode).collect();
@@ -285,25 +284,24 @@ pub(super) fn keep_new(found: &mut Vec<Found>, had: &[Found]) {
     }
 }
 
-/// The tables of descriptors that the threads of a process have, each by one
-/// of those that have it.
+/// The descriptor tables of a process's threads, each represented by one thread that uses
+/// it.
 pub(super) struct Tables {
     known: Vec<i32>,
-    /// Whether the kernel can be asked.
+    /// Whether the kernel can be asked which threads share a table.
     is_real: bool,
 }
 
 impl Tables {
-    /// The number of tables that are distinguished.
+    /// How many tables are distinguished.
     const MOST: usize = 32;
 
-    /// That of the first thread of a process.
+    /// Starts with the table of the process's first thread.
     pub(super) fn of(pid: i32, is_real: bool) -> Self {
         Self { known: vec![pid], is_real }
     }
 
-    /// Whether a thread has one that was not seen before; where that cannot be
-    /// told, it may have.
+    /// Whether a thread uses a table that was not seen before; true if that is unknown.
     pub(super) fn is_new(&mut self, tid: i32) -> bool {
         let same = |known: &i32| matches!(tasks::share_files(*known, tid), Ok(true) | Err(Errno::SRCH));
         if self.is_real && self.known.iter().any(same) {
@@ -316,8 +314,8 @@ impl Tables {
     }
 }
 
-/// The threads of a process, its first among them, in the order of its
-/// directory; none if it is gone.
+/// Lists the threads of a process, its first one included, in the order of its directory;
+/// none if the process has ended.
 pub(super) fn tids_of(root: BorrowedFd<'_>, pid: i32, tids: &mut Vec<i32>) {
     tids.clear();
     if let Ok(directory) = directory(root, format!("{pid}/task").as_str()) {
@@ -325,10 +323,10 @@ pub(super) fn tids_of(root: BorrowedFd<'_>, pid: i32, tids: &mut Vec<i32>) {
     }
 }
 
-/// Adds what one thread holds to a scan, by its links.
+/// Adds the sockets of one thread to a scan, read from its links in /proc.
 pub(super) fn add_task(root: BorrowedFd<'_>, wanted: Wanted<'_>, pid: i32, tid: i32, scan: &mut Scan) {
     let mut worker = Worker::new(root, Threads::All, true, wanted);
-    // What may not be read holds nothing, and was counted with its process.
+    // A thread that may not be read adds nothing; it was counted with its process.
     let _ = worker.task(pid, tid, 0);
     let first = scan.tasks.len() as u32;
     scan.tasks.append(&mut worker.scan.tasks);
@@ -336,8 +334,8 @@ pub(super) fn add_task(root: BorrowedFd<'_>, wanted: Wanted<'_>, pid: i32, tid: 
     scan.found.extend(found.map(|one| Found::new(one.inode, first + one.task, one.fd)));
 }
 
-/// Where a descriptor leads.  The path is made of the number: an entry with
-/// more than that in its name stands for the one without.
+/// Reads the link of a descriptor.  The path is made from the number: an entry whose name
+/// has more after the number is read as the one without.
 fn link_at<'b>(
     fds: BorrowedFd<'_>,
     fd: i32,
@@ -357,8 +355,8 @@ fn link_at<'b>(
     Ok(link)
 }
 
-/// Whether this program opened a descriptor, rather than inherited it: what is
-/// inherited was not closed by exec.
+/// Whether this program opened a descriptor itself.  We open with `O_CLOEXEC`, which no
+/// inherited descriptor can have.
 pub(super) fn is_of_our_making(root: BorrowedFd<'_>, tid: i32, fd: i32) -> bool {
     parse::closes_on_exec(&contents(root, &format!("{tid}/fdinfo/{fd}")))
 }
@@ -373,11 +371,11 @@ fn name_of(root: BorrowedFd<'_>, tid: i32, refusals: &mut Refusals) -> Box<[u8]>
     escape::kept(parse::command_name(&stat)).into()
 }
 
-/// The command name of a task of a real /proc; `None` if the task is gone.
-/// It is the one in `stat`, without what else that costs to put together.
+/// The command name of a task of a real /proc; `None` if the task has ended.  `comm` holds
+/// the same name as `stat` and is cheaper to read.
 pub(super) fn comm_of(root: BorrowedFd<'_>, tid: i32) -> Option<Box<[u8]>> {
     let text = contents(root, &format!("{tid}/comm"));
-    // An empty name has its newline still.
+    // Even an empty name ends with a newline.
     text.strip_suffix(b"\n").map(Box::from)
 }
 
@@ -403,7 +401,8 @@ mod tests {
             fs::write(root.join(format!("{pid}/stat")), format!("{pid} (p{pid}) S"))
                 .expect("a file of the test");
             for fd in 0..4 {
-                // One that all hold, one of its own, two that are no sockets.
+                // One socket that all processes hold, one of its own, and two links to no
+                // socket.
                 let link = match fd {
                     0 => "socket:[9]".to_owned(),
                     1 => format!("socket:[{}]", 1000 + pid),
@@ -439,7 +438,7 @@ mod tests {
         }
         let scan = Walk::new(root.clone().into(), Threads::First).scan(Wanted::All).expect("a walk");
         assert_eq!((scan.tasks.len(), scan.hidden.len()), (50, 0));
-        // The overlong link begins like one of a socket, too large a number.
+        // The overlong link looks like a socket's but its number is too large.
         assert_eq!(scan.found.len(), 150);
         fs::remove_dir_all(root).expect("the test's own directory");
     }
@@ -470,7 +469,7 @@ mod tests {
         fs::create_dir(root.join("3")).expect("a process that is gone");
         assert_eq!(open.scan(Wanted::All).expect("a walk").hidden, [0_i32; 0], "what vanished is not hidden");
         if rustix::process::geteuid().is_root() {
-            // Root reads everything; the count of a worker is all there is to see.
+            // Root may read everything, so the refusals of a worker are made up here.
             let hidden = |pids: &[i32]| (Scan { hidden: pids.to_vec(), ..Scan::default() }, Vec::new());
             assert_eq!(join(vec![hidden(&[2, 9]), hidden(&[3])], 5).hidden, [2_i32, 3, 9]);
         } else {

@@ -1,10 +1,9 @@
-//! Which container a word stands for, and through which process its network
-//! namespace is entered.
+//! Finds the container that a word names, and a process through which its network namespace
+//! can be entered.
 //!
-//! Containers are found by their processes, so that every runtime is known here
-//! that is known to a listing, and one that does not run is not found.  A name
-//! that a user chose is found with its mark alone, `web(uid 1000)`, but for the
-//! names that the caller chose.
+//! Containers are found by their processes: so every runtime that a listing knows is known
+//! here too, and a stopped container is not found.  A name that another user chose is found
+//! only with its mark, `web(uid 1000)`.
 //!
 //! Source: proc(5), cgroups(7).
 
@@ -18,17 +17,17 @@ use crate::model::{Named, Workload};
 use crate::source::Sources;
 use crate::sys::chosen;
 
-/// The line of a process up to its start time is shorter.
+/// More than the part of a `stat` line that ends with the start time.
 const STAT: u64 = 4 << 10;
 
-/// A container that runs.
+/// A running container.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
-    /// Its title: the first digits of its id, and its names.
+    /// Its title: the first digits of its id, its name and its pod.
     pub(crate) title: Vec<u8>,
     /// The file of its network namespace.
     pub(crate) door: PathBuf,
-    /// The inode of that; `None` where it may not be looked at.
+    /// The inode of that namespace; `None` if it may not be looked at.
     pub(crate) inode: Option<u64>,
     id: Named,
     name: Option<Named>,
@@ -36,8 +35,7 @@ pub(crate) struct Container {
     started: u64,
 }
 
-/// The containers that a word fits: those that are called so, else those whose
-/// ids begin so.
+/// The containers that a word matches: by name, or else by the beginning of the id.
 pub(crate) fn containers(word: &[u8]) -> Vec<Container> {
     let own = rustix::process::geteuid();
     let own = format!("(uid {})", own.as_raw()).into_bytes();
@@ -67,7 +65,7 @@ fn running() -> Vec<Container> {
         let Some(work) = workloads.of_process(pid) else { continue };
         let Some(id) = work.container_id.clone() else { continue };
         let stat = chosen::beginning_at(&entry.path().join("stat"), STAT).unwrap_or_default();
-        // It ended meanwhile.
+        // The process ended meanwhile.
         let Some(started) = start_of(&stat) else { continue };
         if all.get(id.whole()).is_some_and(|had| had.started <= started) {
             continue;
@@ -81,7 +79,7 @@ fn running() -> Vec<Container> {
     all.into_values().collect()
 }
 
-/// When a process started, in ticks since the machine did: the 22nd field.
+/// When a process started, in ticks since boot: the 22nd field.
 fn start_of(stat: &[u8]) -> Option<u64> {
     let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let mut words = stat.get(behind_name..)?.split(|byte| *byte == b' ').filter(|word| !word.is_empty());

@@ -1,27 +1,27 @@
-//! A reader of JSON that keeps nothing but what it is asked for.
+//! A JSON reader that keeps only what the caller asks for.
 //!
 //! Values that are not needed are skipped, so a document costs one pass over its
 //! bytes and no memory.
 //!
-//! Invariant: nothing recurses; what is nested more deeply than [`DEPTH`] is
-//! refused, as is anything that is no JSON up to where the reading ends.
+//! Invariant: nothing recurses; a value nested more deeply than [`DEPTH`] is refused, as is
+//! any invalid JSON up to where the reading ends.
 //!
 //! Source: RFC 8259.
 
-/// More values inside each other are refused.
+/// How deeply values may be nested.
 const DEPTH: usize = 128;
 
-/// The document is no JSON, or nested too deeply.
+/// The document is not JSON, or is nested too deeply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotJson;
 
-/// A document, as far as it is not read yet.
+/// The part of a document that is not read yet.
 #[derive(Debug)]
 pub(super) struct Json<'d> {
     rest: &'d [u8],
 }
 
-/// Reads a whole document: `read` has to read one value.
+/// Reads a whole document; `read` must consume one value.
 ///
 /// # Errors
 /// If the document is not JSON.
@@ -36,7 +36,7 @@ pub(super) fn document(
 }
 
 impl<'d> Json<'d> {
-    /// The next byte that is no blank.
+    /// The next byte that is not blank.
     fn peek(&mut self) -> Option<u8> {
         while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
             self.rest = rest;
@@ -44,7 +44,7 @@ impl<'d> Json<'d> {
         self.rest.first().copied()
     }
 
-    /// Takes the next byte if it is this one.
+    /// Consumes the next byte if it is this one; returns whether it was.
     fn takes(&mut self, byte: u8) -> bool {
         let is = self.peek() == Some(byte);
         if is {
@@ -57,8 +57,8 @@ impl<'d> Json<'d> {
         if self.takes(byte) { Ok(()) } else { Err(NotJson) }
     }
 
-    /// Reads a value.  Of an object every member is handed over by its key, and
-    /// `member` has to read its value; any other value is passed over.
+    /// Reads a value.  For an object, calls `member` with each key, and `member` must
+    /// consume the value; any other value is skipped.
     pub(super) fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, &str) -> Result<(), NotJson>,
@@ -80,8 +80,8 @@ impl<'d> Json<'d> {
         }
     }
 
-    /// Reads a value.  Of an array every element is handed over by its number,
-    /// and `element` has to read it; any other value is passed over.
+    /// Reads a value.  For an array, calls `element` with each index, and `element` must
+    /// consume the value; any other value is skipped.
     pub(super) fn array(
         &mut self,
         mut element: impl FnMut(&mut Self, usize) -> Result<(), NotJson>,
@@ -102,7 +102,7 @@ impl<'d> Json<'d> {
         self.expects(b']')
     }
 
-    /// Reads a value, and gives it if it is a text that is not empty.
+    /// Reads a value, and returns it if it is a string that is not empty.
     pub(super) fn text(&mut self) -> Result<Option<String>, NotJson> {
         if self.peek() == Some(b'"') {
             return Ok(Some(self.string()?).filter(|text| !text.is_empty()));
@@ -111,7 +111,7 @@ impl<'d> Json<'d> {
         Ok(None)
     }
 
-    /// Passes a value over.
+    /// Skips a value.
     pub(super) fn skip(&mut self) -> Result<(), NotJson> {
         // One bit for each enclosing value, set for an object.
         let (mut objects, mut depth) = (0_u128, 0_usize);
@@ -154,7 +154,7 @@ impl<'d> Json<'d> {
         }
     }
 
-    /// Passes a number, `true`, `false` or `null` over.
+    /// Skips a number, `true`, `false` or `null`.
     fn word(&mut self) -> Result<(), NotJson> {
         let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
         let length = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
@@ -167,7 +167,7 @@ impl<'d> Json<'d> {
         if matches!(word, b"true" | b"false" | b"null") || is_number() { Ok(()) } else { Err(NotJson) }
     }
 
-    /// The bytes between the quotes of the string that is next.
+    /// The bytes between the quotes of the next string.
     fn raw_string(&mut self) -> Result<&'d [u8], NotJson> {
         self.expects(b'"')?;
         let bytes = self.rest;
@@ -213,7 +213,7 @@ impl<'d> Json<'d> {
     }
 }
 
-/// The letter behind `\u`, which may be given in two halves.
+/// The character after `\u`, which may be given as a surrogate pair.
 fn escape(letters: &mut std::str::Chars<'_>) -> Result<char, NotJson> {
     let first = unit(letters)?;
     if !(0xd800..0xdc00).contains(&first) {
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// What the two names in a document are.
+    /// Reads `name` and the names in a list from a document.
     fn names(bytes: &[u8]) -> Result<(Option<String>, Vec<String>), NotJson> {
         let (mut name, mut list) = (None, Vec::new());
         document(bytes, |json| {
@@ -313,8 +313,8 @@ mod tests {
         assert_eq!(names(b"{\"Name\":\"\xff\"}"), Err(NotJson));
     }
 
-    /// Whatever another reader takes for a document is one here, with the same
-    /// name in it.
+    /// Every document of random pieces that serde accepts is accepted here, with the same name in
+    /// it.
     #[test]
     fn another_reader_finds_the_same() {
         let mut rng = fastrand::Rng::with_seed(13);

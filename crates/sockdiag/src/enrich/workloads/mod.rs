@@ -1,8 +1,8 @@
-//! Whom a socket works for: its container, pod and unit.
+//! The workload that a socket belongs to: its container, pod and unit.
 //!
-//! The cgroup that a socket was made in tells first.  Where it tells nothing
-//! (the root; systemd's own, which makes sockets for services), the cgroups of
-//! its holders do, the newest first.  Each path is read once.
+//! The cgroup that a socket was made in is tried first.  If it names no workload (the root
+//! cgroup, or that of systemd, which makes sockets for services), the cgroups of its
+//! holders are tried, newest holder first.  Each path is read once.
 //!
 //! Source: cgroups(7), proc_pid_cgroup(5).
 
@@ -26,7 +26,7 @@ pub(crate) use find::{Container, containers};
 use owners::Owners;
 use state::State;
 
-/// More of a process's list of cgroups is not read.
+/// How much of a process's list of cgroups is read.
 const LONGEST: u64 = 64 << 10;
 
 /// The workloads known from cgroup paths.
@@ -37,12 +37,13 @@ pub(super) struct Workloads {
     state: State,
     refusals: Refusals,
     by_path: HashMap<Vec<u8>, Workload>,
-    /// The paths of processes that tell something.
+    /// The cgroup paths of processes; `None` if a process has none that names a workload.
     by_process: HashMap<i32, Option<Vec<u8>>>,
 }
 
 impl Workloads {
-    /// Forgets everything: a process moves, and a container can be renamed.
+    /// Forgets everything: a process can move to another cgroup, and a container can be
+    /// renamed.
     pub(super) fn begin_poll(&mut self) {
         self.by_path.clear();
         self.by_process.clear();
@@ -50,8 +51,8 @@ impl Workloads {
         self.state.begin_poll();
     }
 
-    /// Nothing is read yet.  Another machine's /proc stands beside its other
-    /// directories.
+    /// Starts without reading anything.  A copied /proc of another machine lies beside its
+    /// other directories.
     pub(super) fn new(sources: &Sources) -> Self {
         let proc = sources.proc_root.clone().unwrap_or_else(|| OsString::from("/proc"));
         let proc = PathBuf::from(proc);
@@ -78,7 +79,7 @@ impl Workloads {
         notices
     }
 
-    /// Reads what there is to know of a socket with this cgroup and inode.
+    /// Looks up the workload for a socket with this cgroup and inode.
     pub(super) fn prepare(&mut self, cgroup: Option<&[u8]>, inode: u32, holders: &dyn HolderCache) {
         if let Some(path) = cgroup {
             self.prepare_path(path);
@@ -112,7 +113,7 @@ impl Workloads {
         best.or(own).or(first)
     }
 
-    /// The workload from the socket's own cgroup; one that cannot be found has no path.
+    /// The workload from the socket's own cgroup, if the cgroup's path is known.
     fn own(&self, cgroup: Option<&[u8]>) -> Option<&Workload> {
         self.by_path.get(cgroup.filter(|path| path.starts_with(b"/"))?)
     }

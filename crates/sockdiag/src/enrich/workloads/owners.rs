@@ -1,8 +1,7 @@
 //! The owner of a cgroup.
 //!
-//! systemd and the runtimes make cgroups as root, and give some of them to
-//! users, who make others below.  So the owner of a directory is the one who
-//! named what is in it.
+//! systemd and the runtimes make cgroups as root, and delegate some of them to users, who
+//! make others below.  So the owner of a directory chose the names in it.
 //!
 //! Source: cgroups(7), "Cgroup delegation".
 
@@ -15,30 +14,30 @@ use std::path::{Path, PathBuf};
 use crate::sys::chosen::Dir;
 use sockdiag_facts::scan;
 
-/// The mount points of hierarchies in the file tree of another machine.
+/// Where the cgroup hierarchies lie in the copied file tree of another machine.
 const MOUNTS: &[&str] =
     &["sys/fs/cgroup", "sys/fs/cgroup/unified", "sys/fs/cgroup/systemd", "sys/fs/cgroup/memory"];
 
-/// The search stops at this depth: a border is nearer to the root.
+/// The search stops at this depth: delegation happens nearer to the root.
 const DEEPEST: usize = 32;
 
-/// The user that the kernel shows for one that has no number here.
+/// The uid that the kernel reports for a user who has none in our user namespace.
 const UNMAPPED: u32 = 65534;
 
 /// The cgroup hierarchies of a machine.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
-    /// `None` until something is asked.
+    /// `None` until the first look-up.
     hierarchies: Option<Vec<Dir>>,
-    /// Another machine's tree.
+    /// The copied file tree of another machine, if one is read.
     tree: Option<PathBuf>,
-    /// Whether we see no more of users than our user namespace has.
+    /// Whether we are in a user namespace that maps only some users.
     is_inside: bool,
     known: HashMap<Vec<u8>, Option<u32>>,
 }
 
 impl Owners {
-    /// Those of this machine, or those of a tree that stands for another one.
+    /// For this machine, or for a copied file tree of another one.
     pub(super) fn new(tree: Option<PathBuf>) -> Self {
         Self { tree, ..Self::default() }
     }
@@ -48,7 +47,7 @@ impl Owners {
         self.known.clear();
     }
 
-    /// Looks up the owners of a cgroup and of all that it is in.
+    /// Looks up the owners of a cgroup and of all its ancestors.
     pub(super) fn prepare(&mut self, path: &[u8]) {
         if !path.starts_with(b"/") {
             return;
@@ -77,7 +76,7 @@ impl Owners {
         let below = path.strip_prefix(b"/").filter(|below| !below.is_empty()).unwrap_or(b".");
         let below = Path::new(OsStr::from_bytes(below));
         let owners = self.hierarchies.iter().flatten().filter_map(|dir| dir.owner_of(below));
-        // A path of one hierarchy may be there in another one, too.
+        // The same path may exist in several hierarchies.
         let owner = owners.max()?;
         if self.tree.is_some() && owner == rustix::process::geteuid().as_raw() {
             // The files belong to the user who copied the tree.
@@ -95,7 +94,7 @@ impl Owners {
     }
 }
 
-/// The mount points of hierarchies of either version.
+/// The mount points of cgroup hierarchies, version 1 and 2.
 fn mounted(mounts: &[u8]) -> Vec<PathBuf> {
     let of = |line: &[u8]| {
         let mut words = line.split(|byte| *byte == b' ');

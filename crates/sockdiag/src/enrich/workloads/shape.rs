@@ -1,19 +1,17 @@
 //! Derives the workload from the path of a cgroup.
 //!
-//! A path is read from the outside in, and what is further in wins: a
-//! container in a container is the inner one, a unit in a container is the
-//! container's own.  Ids are believed only where they look like ids, so that
-//! helpers of a runtime (`libpod-conmon-ID.scope`) are not taken for what they
-//! look after.
+//! A path is read from the outside in, and inner components win: of nested containers the
+//! inner one counts, and a unit in a container is the container's own.  An id must look
+//! like an id, so that helpers of a runtime (`libpod-conmon-ID.scope`) are not mistaken for
+//! the container that they serve.
 //!
-//! Whoever was given a cgroup makes those below it and names them as he likes.
-//! So there is a border in a path: behind the manager of a user
-//! (`user@UID.service`), behind a directory that is not root's, and behind a
-//! container.  Names behind it bear a mark that says whose they are.  Where it is
-//! not known whose a directory is, containers and pods are believed only where
+//! A user who was given a cgroup can make cgroups below it with any name.  So a path has a
+//! border: below a user's manager (`user@UID.service`), below a directory that is not
+//! root's, and below a container.  Names below the border carry a mark with their owner.
+//! If the owner of a directory is unknown, containers and pods are believed only where
 //! their managers put them.
 //!
-//! Pure: nothing here is read from anywhere.
+//! Pure: nothing here does any I/O.
 //!
 //! Source: cgroups(7), systemd.slice(5), systemd-machined(8), lxc(7), and the
 //! paths that the runtimes make with either cgroup driver.
@@ -21,8 +19,8 @@
 use crate::model::{Named, Workload};
 use sockdiag_facts::sort::sort_by;
 
-/// How a component names a container: what stands before and after its id, and
-/// whose way that is.
+/// How a path component names a container: the text before and after its id, and the
+/// runtime that uses this form.
 struct Shape(&'static str, &'static str, &'static str);
 
 /// Containers with ids of 64 hexadecimal digits.
@@ -38,14 +36,14 @@ const SHAPES: &[Shape] = &[
     Shape("crio-", "", "cri-o"),
 ];
 
-/// Directories whose members are containers with such ids.
+/// Directories whose members are containers, named by such ids alone.
 const PARENTS: &[(&str, &str)] = &[("docker", "docker"), ("ecs", "docker"), ("libpod_parent", "podman")];
 
 /// Units that have cgroups, by the ends of their names.
 const UNITS: &[&str] = &[".service", ".scope", ".socket", ".mount", ".swap"];
 
-/// Where a cgroup of a container or a pod may be although nothing tells who made
-/// it: how the names of the outermost cgroups begin.
+/// Where containers and pods are believed although the owner of the directory is unknown:
+/// prefixes of the outermost cgroup's name.
 const PLACES: &[&str] = &[
     "docker",
     "ecs",
@@ -60,31 +58,31 @@ const PLACES: &[&str] = &[
     "system.slice",
 ];
 
-/// Services whose cgroups hold containers of theirs.
+/// Services whose cgroups hold the containers that they manage.
 const MANAGERS: &[&str] =
     &["docker", "containerd", "crio", "podman", "kubelet", "k3s", "rke2", "lxc", "lxd", "incus"];
 
-/// Digits of an id.
+/// The length of an id in hexadecimal digits.
 const ID: usize = 64;
 
-/// Whose names there are behind a border.
+/// Who chose the names below a border.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Border {
-    /// Those of this user.
+    /// This user.
     User(u32),
-    /// Those of the container that is called this.
+    /// The container with this name.
     Container(Vec<u8>),
 }
 
-/// In whose files a container has its names.
+/// In whose files a container's names are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stores {
-    /// In root's.
+    /// In root's files.
     #[default]
     Root,
-    /// In those of this user alone.
+    /// In this user's files only.
     User(u32),
-    /// In none that are here: it is in another container.
+    /// Nowhere on this machine: the container runs in another container.
     None,
 }
 
@@ -107,9 +105,9 @@ struct Reader {
     mark: Vec<u8>,
     /// The outermost component.
     first: Vec<u8>,
-    /// Whether the directory that the next component is in is known to be root's.
+    /// Whether the parent directory of the next component is known to belong to root.
     roots: bool,
-    /// Whether a unit was passed that does not manage containers.
+    /// Whether one of the components so far is a unit that does not manage containers.
     in_unit: bool,
 }
 
@@ -128,7 +126,7 @@ pub(super) fn read(path: &[u8], owner: OwnerOf<'_>) -> Told {
     let mut level = 0;
     let depth = components(path).count();
     for (component, end) in components(path) {
-        // Above the root of a cgroup namespace nothing has a name.
+        // `..` leads above the root of our cgroup namespace, where names are unknown.
         if component == b".." {
             continue;
         }
@@ -136,7 +134,7 @@ pub(super) fn read(path: &[u8], owner: OwnerOf<'_>) -> Told {
             reader.first = component.to_vec();
         }
         let had = reader.container().cloned();
-        // The path of systemd's driver where it was given to the other one.
+        // A path meant for systemd's cgroup driver that was given to the cgroupfs driver.
         let mut parts = component.split(|byte| *byte == b':');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(slice), Some(prefix), Some(id), None) if is_id(id) => {
@@ -156,7 +154,7 @@ pub(super) fn read(path: &[u8], owner: OwnerOf<'_>) -> Told {
     reader.told
 }
 
-/// The components of a path, each with the place where it ends.
+/// The components of a path, each with the offset of its end.
 fn components(path: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
     let mut end = 0;
     path.split(|byte| *byte == b'/').filter_map(move |component| {
@@ -170,12 +168,12 @@ impl Reader {
         self.told.work.container_id.as_ref()
     }
 
-    /// A name, with a mark if it is behind the border.
+    /// A name, with a mark if it is below the border.
     fn named(&self, name: &[u8]) -> Named {
         Named::new(name, &self.mark)
     }
 
-    /// Goes on into a component, which may be a border.
+    /// Enters a component, which may be a border.
     fn pass(&mut self, component: &[u8], is_container: bool, owner: Option<u32>) {
         let manager = || between(component, b"user@", b".service").and_then(number);
         self.border = match owner {
@@ -198,7 +196,7 @@ impl Reader {
                 self.told.work.owner_uid = Some(*uid);
             }
             Some(Border::Container(name)) => {
-                // It is shown as it is.
+                // The name is printed unescaped, so odd bytes become `?`.
                 let name = name.iter().map(|byte| match byte {
                     b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' => *byte,
                     _ => b'?',
@@ -208,15 +206,15 @@ impl Reader {
         }
     }
 
-    /// Whether a component can be a container or a pod: where the directory that it
-    /// is in is known to be root's, or is where their managers put them, or where
-    /// its name bears a mark.
+    /// Whether a component may be a container or a pod: its parent directory is known to
+    /// belong to root, or is where managers put them, or it lies below the border and so
+    /// bears a mark.
     fn may_be_managed(&self, component: &[u8]) -> bool {
         self.border.is_some()
             || self.roots
             || component.starts_with(b"libpod-payload-")
             || (!self.in_unit && PLACES.iter().any(|place| self.first.starts_with(place.as_bytes())))
-            // Only root makes the outermost.
+            // Only root can make the outermost directory.
             || self.first == component
     }
 
@@ -256,14 +254,14 @@ impl Reader {
         }
         self.take_container(component, outer);
         if is_id(component) && self.container().map(Named::name) != Some(component) {
-            // Whose it is, other files may tell.  Of two levels is what containerd's
-            // own clients make: its namespace, the container.
+            // The runtime is unknown here; other files may name it.  A path of two levels
+            // is made by containerd's own clients: its namespace, then the container.
             self.set((level == 1 && depth == 2).then_some("containerd"), component, false);
         }
         self.take_pod(component, outer);
     }
 
-    /// Takes a component for a container, if it is one.
+    /// Records a component as the container, if it looks like one.
     fn take_container(&mut self, component: &[u8], outer: &[u8]) {
         for Shape(before, after, runtime) in SHAPES {
             if let Some(id) = between(component, before.as_bytes(), after.as_bytes()).filter(|id| is_id(id)) {
@@ -284,7 +282,7 @@ impl Reader {
             named("nspawn", &unescaped(name));
         } else if let Some(name) = between(component, b"machine-", b".scope") {
             let name = unescaped(name);
-            // libvirt's names hold the driver and a number first.
+            // libvirt's names begin with the driver and a number.
             let guest = [&b"qemu-"[..], b"lxc-"].iter().find_map(|driver| {
                 let (number, guest) = split_once(name.strip_prefix(*driver)?, b"-")?;
                 number.iter().all(u8::is_ascii_digit).then(|| guest.to_vec())
@@ -296,7 +294,7 @@ impl Reader {
         }
     }
 
-    /// Takes this for the container, which its id may name.
+    /// Records the container; its name may be its id.
     fn set(&mut self, runtime: Option<&'static str>, id: &[u8], is_name: bool) {
         let id = self.named(id);
         let work = &mut self.told.work;
@@ -310,11 +308,12 @@ impl Reader {
         };
     }
 
-    /// Takes a component (a slice without its ending) for a pod, if it is one.
+    /// Records a component (a slice without its ending) as the pod, if it looks like one.
     fn take_pod(&mut self, component: &[u8], outer: &[u8]) {
         let uid = match component.strip_prefix(b"pod") {
             Some(uid) => Some(uid.to_vec()),
-            // systemd's dashes mean slices in slices, so those of the uid were replaced.
+            // In systemd's names a dash nests slices, so the dashes of the uid were
+            // replaced.
             None => split_once(component, b"-pod")
                 .map(|(_, uid)| uid.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect()),
         };
@@ -331,7 +330,7 @@ impl Reader {
         };
         let uid = self.named(&uid);
         self.told.work.pod_uid = Some(uid);
-        // A word has no room for a mark.
+        // The quality of service is one of a few words and cannot carry a mark.
         self.told.work.pod_qos = Some(class).filter(|_| self.border.is_none());
     }
 }
@@ -340,7 +339,7 @@ fn is_id(text: &[u8]) -> bool {
     text.len() == ID && text.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// A uid as Kubernetes makes them; those of static pods have no dashes.
+/// A uid as Kubernetes makes it; the uid of a static pod has no dashes.
 fn is_uid(text: &[u8]) -> bool {
     match text.len() {
         32 => text.iter().all(u8::is_ascii_hexdigit),
@@ -369,8 +368,8 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
     split_once(text, part).is_some()
 }
 
-/// A unit by its name: one that would clash with a file of the kernel's has an
-/// underscore before it.
+/// The name of a unit.  systemd puts an underscore before a name that would clash with one
+/// of the kernel's files.
 fn unit_name(component: &[u8]) -> &[u8] {
     component.strip_prefix(b"_").unwrap_or(component)
 }
@@ -399,19 +398,19 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether a path shows more than that systemd's first process created something, which
-/// it does on behalf of others.
+/// Whether a path names more than systemd's own cgroup, in which it creates things on
+/// behalf of others.
 pub(super) fn tells(work: &Workload) -> bool {
     work.container_id.is_some()
         || work.pod_uid.is_some()
         || work.unit.as_ref().is_some_and(|unit| unit.whole() != b"init.scope")
 }
 
-/// The most informative path in a file `/proc/PID/cgroup`: that of version 2, of systemd's
-/// own hierarchy, or of a controller.
+/// The most informative path in a file `/proc/PID/cgroup`: from version 2, systemd's own
+/// hierarchy, or a controller.
 pub(super) fn best(file: &[u8], owner: OwnerOf<'_>) -> Option<Told> {
     let mut paths: Vec<(u8, &[u8])> = ranked(file).collect();
-    // A controller of version 1 may leave some levels out.
+    // A version 1 controller may leave out some levels.
     sort_by(&mut paths, &mut |a, b| a.0.cmp(&b.0).then(b.1.len().cmp(&a.1.len())));
     let read: Vec<Told> = paths.iter().map(|(_, path)| read(path, owner)).collect();
     let first = |test: fn(&Workload) -> bool| read.iter().find(|told| test(&told.work)).cloned();
@@ -423,7 +422,7 @@ pub(super) fn paths(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     ranked(file).map(|(_, path)| path)
 }
 
-/// The same, each with the rank of its hierarchy.
+/// The paths in such a file, each with the rank of its hierarchy.
 fn ranked(file: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     file.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut parts = line.splitn(3, |byte| *byte == b':');

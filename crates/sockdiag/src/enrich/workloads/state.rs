@@ -1,16 +1,14 @@
 //! Names of containers, from the files in which runtimes keep them.
 //!
-//! No daemon is asked.  A file that is not there, not allowed, too long or not
-//! understood gives no name.  Only ids that are plain hexadecimal digits
-//! become part of a path.
+//! No daemon is asked.  A file that is missing, forbidden, too long or malformed gives no
+//! name.  Only ids that are plain hexadecimal digits become part of a path.
 //!
-//! A user writes into the files below his home what he likes, and may put
-//! anything in their place.  So a container of his is looked up there alone,
-//! with what [`chosen`](crate::sys::chosen) allows: regular files of his, on the
-//! file system of his home.  Root's directories may be links and mounts, since
-//! root made them.
+//! A user controls the files below their home, and may put anything in their place.  So a
+//! user's container is looked up only there, under the limits of
+//! [`chosen`](crate::sys::chosen): regular files of that user, on the file system of the
+//! home.  Root's directories may be links and mounts, since root made them.
 //!
-//! Invariant: what is read is bounded, in a file and in all files of one poll.
+//! Invariant: the bytes read are limited, per file and for all files of one poll.
 //!
 //! Source: the layouts of Docker's, Podman's, containerd's and CRI-O's state,
 //! and the annotations in an OCI runtime's config.json.
@@ -41,7 +39,7 @@ const BUNDLES: &[&str] = &[
 /// The directories where CRI-O and Podman keep containers.
 const STORES: &[&str] = &["run/containers/storage", "var/lib/containers/storage"];
 
-/// Annotations that hold a name, the more usual first.
+/// Annotations that hold a name, the most usual first.
 const CONTAINER: &[&str] =
     &["io.kubernetes.cri.container-name", "io.kubernetes.container.name", "nerdctl/name"];
 const POD: &[&str] =
@@ -50,37 +48,37 @@ const POD_NAMESPACE: &[&str] =
     &["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace", "io.kubernetes.cri-o.Namespace"];
 const POD_UID: &[&str] = &["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"];
 
-/// How long a container's own file may be, root's and a user's.  An OCI
-/// runtime's holds a profile of system calls and the annotations of a pod.
+/// How long a container's own file may be, for root and for a user.  An OCI runtime's
+/// config.json holds a seccomp profile and the annotations of a pod.
 const CONFIG: [u64; 2] = [1 << 20, 64 << 10];
-/// How long a list of all containers of a store may be: some thousand of them.
+/// How long a store's list of all containers may be: some thousand containers.
 const LIST: [u64; 2] = [8 << 20, 1 << 20];
-/// How long a list of users may be.
+/// How long the file of users (/etc/passwd) may be.
 const USERS: u64 = 16 << 20;
-/// How much is read of root's files in one poll.
+/// How much of root's files is read in one poll.
 const ROOT_BUDGET: u64 = 64 << 20;
-/// How much is read of one user's files, and of all users' together.
+/// How much is read of one user's files, and of all users' files together.
 const USER_BUDGET: u64 = 4 << 20;
 const USERS_BUDGET: u64 = 32 << 20;
-/// Longer names are none.
+/// The longest name that is accepted.
 const LONGEST_NAME: usize = 1024;
-/// More namespaces of containerd are not looked into.
+/// How many of containerd's namespaces are searched.
 const MOST_NAMESPACES: usize = 256;
 
 /// The state files of a machine.
 #[derive(Debug)]
 pub(super) struct State {
     root: PathBuf,
-    /// Whether the root stands for another machine's, which the caller copied.
+    /// Whether `root` is a copied tree of another machine.
     is_tree: bool,
     /// Root's directories, by their paths below the root.
     stores: HashMap<&'static str, Option<Arc<Dir>>>,
     homes: HashMap<u32, Option<Arc<Dir>>>,
-    /// The list of users.
+    /// The text of the file of users.
     users: Option<Vec<u8>>,
     /// Names of Podman's containers, root's and those of users, by id.
     podman: HashMap<Option<u32>, HashMap<String, String>>,
-    /// How many bytes were read of each user's files, and of root's.
+    /// How many bytes of each user's files, and of root's, were read.
     spent: HashMap<Option<u32>, u64>,
     refusals: Refusals,
 }
@@ -96,8 +94,7 @@ struct Found {
 }
 
 impl State {
-    /// The state below this directory, which stands for `/`, of this machine or
-    /// of another one.
+    /// State files below `root`, which stands for `/` of this machine or another one.
     pub(super) fn new(root: PathBuf, is_tree: bool) -> Self {
         Self {
             root,
@@ -121,7 +118,7 @@ impl State {
         self.refusals.take()
     }
 
-    /// Adds the names that are known of a container.
+    /// Adds the names that a container's files give.
     pub(super) fn name(&mut self, told: &mut Told) {
         let user = match told.stores {
             Stores::Root => None,
@@ -189,7 +186,8 @@ impl State {
         let name = name.and_then(|name| self.short(name)).unwrap_or_default();
         let name = name.strip_prefix('/').unwrap_or(&name);
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        // The names that Kubernetes gives through Docker: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
+        // Kubernetes names its containers in Docker
+        // k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT.
         match *name.split('_').collect::<Vec<_>>() {
             ["k8s", container, pod, namespace, uid, _] => {
                 found.name = some(container);
@@ -262,7 +260,7 @@ impl State {
         }
     }
 
-    /// A name, unless it is too long to be one.
+    /// Refuses a name that is too long.
     fn short(&mut self, name: String) -> Option<String> {
         if name.len() <= LONGEST_NAME {
             return Some(name);
@@ -272,7 +270,7 @@ impl State {
         None
     }
 
-    /// The directory in which a store is, and the way from there.
+    /// The directory that a store lies in, and the path of the store below it.
     fn store(&mut self, user: Option<u32>, root_s: &'static str, his: &str) -> Option<(Arc<Dir>, PathBuf)> {
         match user {
             None => Some((self.directory(root_s)?, PathBuf::new())),
@@ -293,7 +291,7 @@ impl State {
         self.stores.get(path)?.clone()
     }
 
-    /// The home of a user, as the machine's own file of users has it.
+    /// The home of a user, according to the machine's own file of users.
     fn home_of(&mut self, uid: u32) -> Option<Arc<Dir>> {
         if !self.homes.contains_key(&uid) {
             let home = self.open_home(uid);
@@ -316,8 +314,8 @@ impl State {
         }
         let home = home_in(self.users.as_deref()?, uid)?;
         let root = Dir::open(&self.root).ok()?;
-        // What is mounted below was not mounted by root alone: a user may mount
-        // file systems of his own, which answer when they like.
+        // Do not cross mounts below: users may mount file systems of their own there, which
+        // may never answer.
         root.chosen_by_root(&home, false).ok().map(Arc::new)
     }
 
@@ -382,7 +380,7 @@ fn take_list(bytes: &[u8], names: &mut HashMap<String, String>) -> Result<(), No
     })
 }
 
-/// Those annotations of a container that hold names.
+/// Reads those annotations of a container that hold names.
 fn take_annotations(bytes: &[u8], annotations: &mut HashMap<String, String>) -> Result<(), NotJson> {
     annotations.clear();
     document(bytes, |json| {

@@ -1,11 +1,12 @@
-//! Carries the memory of sockets over when other fields are read from now on.
+//! Carries the memory of sockets over to a session that reads other fields.
 //!
-//! Invariant: a counter that was not kept before gained nothing that is known.
+//! Invariant: a counter that was not kept before has no gain at the next look.
 
 use super::Memory;
 
 impl Memory {
-    /// Takes over what another one knows of the same sockets.  Both watch the same.
+    /// Takes over what another memory knows about the same sockets.  Both watch the same
+    /// fields.
     pub(in crate::observer) fn take_over(&mut self, old: Self) {
         for number in 0..u32::try_from(old.known.len()).unwrap_or(u32::MAX) {
             let Some(entry) = old.known.entry(number).copied() else { break };

@@ -1,7 +1,7 @@
 //! Handles closed sockets: those that the kernel reported, and those missing from a look.
 //!
-//! Invariant: a socket is counted as closed once: a message about one that was taken
-//! for closed counts as one of those that were lost.
+//! Invariant: a socket is counted as closed once: if its report arrives after the socket
+//! was taken for closed, the report counts as one of the lost ones.
 
 use super::{MOST, Memory, earlier_of, is_request};
 use crate::ending::{self, Ending, LastSeen};
@@ -13,18 +13,18 @@ use crate::observer::{FrameSink, Gone, Seen};
 use crate::past::{Counter, Past};
 use crate::session::{Course, Session, Told};
 
-/// Seconds after which the kernel has reported a closed socket, if it reports it at all.
+/// Seconds after which a closed socket has been reported, if it is reported at all.
 const LATEST: u16 = 10;
 
-/// Ended connections that are looked up in TIME-WAIT at a look, at most: each takes
-/// some microseconds.
+/// How many ended connections are looked up in TIME-WAIT per look, at most: each look-up
+/// takes some microseconds.
 const MOST_LOOK_UPS: u32 = 500;
 
 /// Tables whose closed sockets the kernel reports.
 const TOLD: TableSet = TableSet::of(&[Table::Tcp, Table::Udp]);
 
 impl Memory {
-    /// Takes the kernel's reports of closed sockets since the previous look.
+    /// Processes the kernel's reports of closed sockets since the previous look.
     pub(in crate::observer) fn told<S: FrameSink>(
         &mut self,
         session: &mut Session,
@@ -70,7 +70,7 @@ impl Memory {
             return Ok(());
         }
         if was.is_some_and(|was| was.has(flag::INFERRED)) {
-            // It was missing, and taken for one of those that were lost.
+            // It was missing and so already counted as closed, with a lost report.
             self.count.add_lost(netns, 1);
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl Memory {
         if let (Some(at), Some(_)) = (self.inode_at, was) {
             socket.inode = before.get(at).copied().unwrap_or(0);
         }
-        // Nor are the ends of a connection that was aborted.
+        // For an aborted connection it lacks the addresses and ports, too.
         let is_cut = was.is_some() && self.places.restore(&mut socket, before.get(self.places_at..));
         let table = socket.sub_table().unwrap_or(socket.origin.table);
         let slots = self.slots;
@@ -96,7 +96,7 @@ impl Memory {
         seen.is_cut = is_cut;
         let mut past = Past { window: begin, first_seen_ns, opening_seen, earlier, ended: Some(seen) };
         let matched = was.is_some_and(|was| was.has(flag::MATCHED));
-        // Only the filter may have left it out so far: its last row may pass that.
+        // If only the filter kept it out so far, its last row may still pass.
         let was_asked = match was {
             Some(was) => was.has(flag::SHOWN) || !self.hidden.contains_number(was.state),
             None => self.asked.intersects(lived(&socket)),
@@ -121,7 +121,7 @@ impl Memory {
             {
                 row.names.holders = Some(before);
             }
-            // One that was aborted unseen has lost its addresses.
+            // An aborted connection that no look saw has no addresses to filter on.
             if matched || was_asked && self.passes(&row) {
                 self.count.closed += 1;
                 self.count.brief += u64::from(was.is_none() && opening_seen);
@@ -133,7 +133,7 @@ impl Memory {
         })
     }
 
-    /// Judges the sockets that the poll did not bring, once it was made.
+    /// Judges the sockets that the poll did not report, after its end.
     pub(in crate::observer) fn sweep<S: FrameSink>(
         &mut self,
         course: &Course,
@@ -163,7 +163,7 @@ impl Memory {
                     continue;
                 }
                 Verdict::PassedOver => {
-                    // What is not written need not be read again from memory.
+                    // Write only on a change: a dirty cache line has to be written back.
                     if entry.window != PASSED_OVER
                         && let Some(entry) = self.known.entry_mut(number)
                     {
@@ -205,7 +205,7 @@ impl Memory {
             }
         }
         if self.stay.as_ref().is_some_and(Stay::is_set) {
-            // Other lost reports were about other sockets.
+            // Any other lost reports were about sockets that are not followed.
             self.count.lost.clear();
         }
         Ok(())
@@ -220,7 +220,7 @@ impl Memory {
             return Verdict::PassedOver;
         }
         if !course.visited.contains(&netns) {
-            // The namespace has ended, or may not be looked into any more.
+            // The namespace has ended, or may not be entered any more.
             return Verdict::Forget;
         }
         let bit = 1_u32.checked_shl(entry.table.into()).unwrap_or(0);
@@ -228,7 +228,7 @@ impl Memory {
         if !is_complete {
             return Verdict::Keep(0);
         }
-        // The kernel's reports are delayed, on a busy machine by much.
+        // The kernel's reports are delayed, on a busy machine by seconds.
         let is_over = is_slow || entry.missed_for(second) >= LATEST;
         if entry.has(flag::INFERRED) {
             return if is_over { Verdict::Forget } else { Verdict::Keep(0) };
@@ -246,19 +246,21 @@ impl Memory {
         }
         match entry.has(flag::MISSED) {
             false => Verdict::Keep(flag::MISSED),
-            // The kernel would have reported it by now: it no longer matches the question.
+            // The kernel would have reported its end by now: it is open, but no longer
+            // matches the question.
             true if is_over => Verdict::Forget,
             true => Verdict::Keep(0),
         }
     }
 }
 
-/// When a look is judged.
+/// The time at which a look is judged.
 #[derive(Clone, Copy)]
 struct Now {
-    /// Since boot.
+    /// Seconds since boot.
     second: u64,
-    /// Whether the look before is so long ago that seconds counted to 16 do not tell.
+    /// Whether the previous look was so long ago that a counter modulo 16 seconds is
+    /// ambiguous.
     is_slow: bool,
 }
 
@@ -272,17 +274,17 @@ fn last_seen(was: &Entry) -> LastSeen {
     LastSeen { state: Some(was.state), connected, ..LastSeen::default() }
 }
 
-/// Whether it is open who closed a connection first.
+/// Whether it is unknown which end of a connection closed first.
 fn is_open(socket: &Socket<'_>, past: &Past<'_>) -> bool {
     let Some(info) = socket.tcp_info().filter(|_| socket.remote.port != 0) else { return false };
     let ending = Ending::of(socket, past.ended.unwrap_or_default(), past.gain(Counter::BytesReceived, info));
     matches!(ending, Ending::InOrder | Ending::Unknown)
 }
 
-/// The states that a socket was in which no look saw, as far as its end shows them.
+/// The states that a socket was in while no look saw it, as far as its last report shows.
 fn lived(socket: &Socket<'_>) -> StateSet {
     if ending::was_unconnected(socket) {
-        // It listened, or did nothing.
+        // It was a listener, or idle.
         return StateSet::LISTENING;
     }
     match socket.tcp_info().and_then(ending::was_made) {
@@ -293,19 +295,19 @@ fn lived(socket: &Socket<'_>) -> StateSet {
 
 /// The decision about a socket after a look.
 enum Verdict {
-    /// It was seen.
+    /// The look saw it.
     Here,
-    /// Its bucket was passed over, since nothing changed there.
+    /// Its bucket was skipped, since nothing changed there.
     PassedOver,
-    /// It was not, and may still be there, or a message about it may come.
+    /// The look did not see it, but it may still exist, or a report about it may come.
     Keep(u8),
     /// It is closed.
     Closed,
-    /// It is none of those asked for any more.
+    /// It is no longer one of the sockets asked for.
     Forget,
 }
 
-/// The tables that are read together with one.
+/// The tables that are read together with this one.
 fn beside(table: Table, tables: TableSet) -> TableSet {
     if table.message_kind() == MessageKind::Inet {
         return TableSet::only(table);

@@ -1,4 +1,4 @@
-//! Between which ends connections are.
+//! Remembers the addresses and ports of connections.
 //!
 //! The kernel's report of an aborted connection lacks the local address and both ports.  They are kept here: two words a socket, since a machine has few
 //! addresses of its own.
@@ -9,7 +9,8 @@ use std::collections::HashMap;
 
 use crate::model::{Addr, Socket, Table};
 
-/// Local addresses that are remembered; sockets of others get theirs not back.
+/// How many local addresses are remembered; connections of further addresses cannot be
+/// restored.
 const MOST_ADDRESSES: usize = 4096;
 /// The number of an address that is not remembered.
 const UNKNOWN: u32 = 0;
@@ -22,10 +23,10 @@ pub(in crate::observer) struct Places {
 }
 
 impl Places {
-    /// Words that it takes of a socket: both ports, and the number of the address.
+    /// Words that are kept for a socket: both ports, and the number of the address.
     pub(in crate::observer) const WORDS: usize = 2;
 
-    /// Keeps in the words of a socket where it is.
+    /// Stores the addresses and ports of a socket in its words.
     pub(in crate::observer) fn keep(&mut self, socket: &Socket<'_>, words: &mut [u32]) {
         let [ports, address, ..] = words else { return };
         if socket.origin.table != Table::Tcp || socket.remote.port == 0 {
@@ -41,8 +42,8 @@ impl Places {
         }
     }
 
-    /// Gives a connection that was aborted back what the kernel does not tell of it,
-    /// by the words that were kept; whether there was something to give back.
+    /// Restores, for an aborted connection, what the kernel did not report, from the words
+    /// that were kept; returns whether anything was restored.
     pub(in crate::observer) fn restore(&self, socket: &mut Socket<'_>, words: Option<&[u32]>) -> bool {
         let Some([ports, address, ..]) = words else { return false };
         if socket.remote.port != 0 || (*ports).trailing_zeros() >= 16 {

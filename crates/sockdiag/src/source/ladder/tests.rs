@@ -1,4 +1,4 @@
-//! The ladder on this machine's kernel, with loopback sockets of its own.
+//! Tests the ladder on this machine's kernel, with loopback sockets made for it.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -20,7 +20,7 @@ struct Sockets {
     ports: Vec<u16>,
 }
 
-/// `None` where there is no loopback device or no netlink.
+/// `None` if there is no loopback device or no netlink.
 fn sockets() -> Option<Sockets> {
     let (mut listeners, mut streams, mut ports) = (Vec::new(), Vec::new(), Vec::new());
     for addr in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
@@ -50,7 +50,7 @@ fn query(states: StateSet, ext: u8) -> Query {
 
 const BOTH: Families = Families { inet: true, inet6: true };
 
-/// The records of our sockets as a way of asking gives them.
+/// The records of our sockets that a request returns.
 fn records(
     query: &Query,
     ports: &[u16],
@@ -71,8 +71,8 @@ fn records(
     records
 }
 
-/// A record without what changes by itself: the timer, and the contents of
-/// attributes that hold times.  Their kinds and lengths stay.
+/// A record without the parts that change by themselves: the timer, and the contents of
+/// attributes that hold times.  Attribute types and lengths stay.
 fn steady(record: &[u8]) -> (Vec<u8>, Vec<(u16, Vec<u8>)>) {
     let (head, tail) = record.split_at_checked(72).expect("a whole message");
     let mut head = head.to_vec();
@@ -85,7 +85,8 @@ fn steady(record: &[u8]) -> (Vec<u8>, Vec<(u16, Vec<u8>)>) {
     (head, attrs.collect())
 }
 
-/// The one walk may be used because of this: same records, same order.
+/// The one walk may replace two dumps only because it gives the same records in the same
+/// order.
 #[test]
 fn one_walk_gives_what_two_dumps_give() {
     let Some(sockets) = sockets() else { return };
@@ -142,7 +143,7 @@ fn a_visitor_can_end_a_dump_at_any_record() {
     }
 }
 
-/// A program of two slots that lets ports from `port` on pass.
+/// A program of two slots that accepts ports from `port` on.
 fn port_at_least(port: u16) -> Vec<u8> {
     let mut program = Vec::new();
     Op { code: INET_DIAG_BC_S_GE, yes: 8, no: 12 }.encode(&mut program);
@@ -164,7 +165,7 @@ fn a_program_that_the_kernel_does_not_know_gives_way_to_the_classic_one() {
     query.programs = Programs { modern: Some(malformed()), classic: Some(port_at_least(1)) };
     let rows = records(&query, &sockets.ports, |run| run.netlink(BOTH, ASIDE_BYTES));
     assert_eq!(rows.len(), sockets.ports.len());
-    // Only EINVAL leads there, and only once.
+    // A classic program is the last resort: its `EINVAL` is returned.
     query.programs = Programs { modern: None, classic: Some(malformed()) };
     let (mut visit, mut notices) = (|_: Record<'_>| ControlFlow::Continue(()), |_: Notice| {});
     let mut access = Access::here();
@@ -189,7 +190,7 @@ fn the_kernel_filters_one_walk_as_it_does_two_dumps() {
     }
 }
 
-/// The state that is not asked for brings nothing, and its absence loses nothing.
+/// Asking for closed sockets finds none, so leaving that state out loses none.
 #[test]
 fn closed_sockets_are_in_no_table_of_tcp() {
     let Some(sockets) = sockets() else { return };
@@ -208,7 +209,7 @@ fn closed_sockets_are_in_no_table_of_tcp() {
     let (mask, rows) = asked_for(StateSet::LISTENING);
     assert_eq!(mask, StateSet::only(State::Listen).bits());
     assert!(rows >= sockets.ports.len() as u64);
-    // What the reference sends, by hand: the same rows.
+    // The request as the reference sends it, with all bits: the same rows.
     let mut request = by_family(&query(StateSet::LISTENING, 0), Family::Inet, None, 7);
     request[20..24].copy_from_slice(&StateSet::LISTENING.bits().to_ne_bytes());
     let mut theirs = Vec::new();
@@ -223,7 +224,7 @@ fn closed_sockets_are_in_no_table_of_tcp() {
     assert_eq!(ours, theirs);
 }
 
-/// What a dump with a filter finds is what is asked for by its identity.
+/// A request by identity returns the same record as a dump with a filter.
 #[test]
 fn one_connection_is_found_by_its_identity() {
     let Some(sockets) = sockets() else { return };
@@ -249,7 +250,8 @@ fn one_connection_is_found_by_its_identity() {
         let ours = ours.expect("it is there");
         assert_eq!(steady(&ours.0), steady(&record));
         assert_eq!(records(&query, &sockets.ports, |run| run.netlink(BOTH, 0)).len(), 1);
-        // Not of a state that is wanted, or of a family: a dump has to say so.
+        // A socket outside the wanted states or families is not returned: a dump must
+        // follow.
         query.states = StateSet::LISTENING;
         let mut visit = |_: Record<'_>| ControlFlow::Continue(());
         let mut notices = |notice: Notice| panic!("{notice}");
@@ -312,7 +314,7 @@ fn what_waits_is_bounded_and_comes_back_in_order() {
     assert!(aside.overflowed && aside.pieces.is_empty() && aside.windows.is_empty());
     aside.push(b"x", late);
     assert_eq!(aside.records().count(), 0);
-    // More than a piece holds, and one that no usual piece does.
+    // More records than a piece holds, and one that is larger than a piece.
     let mut aside = Aside { limit: usize::MAX, ..Aside::default() };
     let waiting: Vec<Vec<u8>> =
         (0..1000).map(|n| vec![n as u8; if n == 500 { 2 * PIECE } else { n }]).collect();

@@ -1,4 +1,4 @@
-//! Reasons, over directories made to look like systems.
+//! Reasons, tested on directories that look like systems.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -11,11 +11,11 @@ use crate::model::tables::TABLES;
 
 const RELEASE: &str = "6.1.0-test";
 
-/// A system of its own.
+/// A made-up system.
 struct Fake(System);
 
 impl Fake {
-    /// One whose kernel can have modules but has none; nothing else is known.
+    /// A system whose kernel supports modules but has none; nothing else is known.
     fn new(name: &str) -> Self {
         let root = std::env::temp_dir().join(format!("sockdiag-missing-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
@@ -65,10 +65,10 @@ fn the_configuration_tells_what_was_not_built() {
     let fake = Fake::new("config").file(&format!("boot/config-{RELEASE}"), config);
     for (table, why) in [
         (Table::Sctp, Some(Missing::Option("CONFIG_IP_SCTP"))),
-        // An option that a newer kernel does not even know.
+        // A newer kernel does not even have this option.
         (Table::Dccp, Some(Missing::Option("CONFIG_IP_DCCP"))),
         (Table::VsockStream, Some(Missing::Option("CONFIG_VSOCKETS_DIAG"))),
-        // It is there, so something else is wrong.
+        // Everything is built in, so the reason is another.
         (Table::Xdp, None),
         (Table::Raw, Some(not_installed("raw_diag"))),
     ] {
@@ -97,12 +97,12 @@ fn lists_of_modules_tell_what_is_installed() {
     };
     assert_eq!(fake().lacks(Table::Sctp), Some(Missing::NotLoaded { module: "sctp_diag" }));
     assert_eq!(fake().lacks(Table::Xdp), Some(not_installed("xsk_diag")));
-    // A part of a name is not the name.
+    // The name must match as a whole.
     assert_eq!(
         fake().list("modules.dep", "a/x_xsk_diag.ko:\nb/xsk_diag_x.ko:\n").lacks(Table::Xdp),
         Some(not_installed("xsk_diag"))
     );
-    // The file of TIPC's module has another name; its alias tells.
+    // The file of TIPC's module has another name; it is found by its alias.
     let tipc = fake().list("modules.alias", "# Aliases\nalias net-pf-16-proto-4-type-30 diag\n");
     assert_eq!(tipc.lacks(Table::Tipc), Some(Missing::NotLoaded { module: "tipc_diag" }));
     let raw = fake().list("modules.alias", "alias net-pf-16-proto-4-type-2-255 raw_diag\n");

@@ -1,16 +1,16 @@
-//! A walk for whoever looks again and again: of the connections only those are told of
-//! that may have changed since the look before.
+//! A walk for repeated looks: it reports only the connections that may have changed since
+//! the previous look.
 //!
-//! Which these are the kernel decides, bucket by bucket ([`super::prints`]).  A bucket that
-//! is passed over has the sockets that it had, and every number that is told of them is
-//! the same, apart from times until now.
+//! The BPF program decides that for each bucket ([`super::prints`]).  A bucket that is
+//! skipped has the same sockets as before, and all their values are the same, except for
+//! times that count up to now.
 //!
-//! Sockets that are bound and neither listen nor connect are told of only at looks that tell
-//! of all: to find them among those that are connected, each of these has to be looked at
-//! once more, and they have nothing to tell.
+//! Sockets that are bound but neither listen nor connect are reported only at looks that
+//! report all sockets: finding them would mean reading every connected socket again, and
+//! their values do not change.
 //!
-//! Invariant: what came to nothing, or was not taken to its end, is told again at the next
-//! look; where a walk cannot tell, a dump does.
+//! Invariant: sockets whose report failed or was not read to its end are reported again at
+//! the next look; if a walk cannot answer, a dump does.
 
 use std::cell::Cell;
 use std::fmt;
@@ -32,23 +32,22 @@ use crate::source::access::Access;
 use crate::source::contract::{Instead, Query};
 use crate::source::ladder::Families;
 
-/// Stands for the bucket of sockets that are bound and neither listen nor connect.
+/// The bucket number of sockets that are bound but neither listen nor connect.
 pub(crate) const BOUND: u32 = u32::MAX - 1;
-/// Stands for the bucket of a socket that no look passes over.
+/// The bucket number of a socket that is never skipped.
 pub(crate) const NO_BUCKET: u32 = u32::MAX;
 
-/// What is read of sockets that are passed over: they are told of again once it says
-/// something else.
+/// The values that are watched: a socket is reported again once one of them changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Watched {
-    /// Fields with these needs; of none if there are none.
+    /// Fields with these needs; `None` if no fields are watched.
     pub(crate) fields: Option<Needs>,
-    /// Counters.
+    /// These counters.
     pub(crate) counters: CounterSet,
 }
 
 impl Watched {
-    /// The members that are read for it.
+    /// The members that have to be read to watch these values.
     fn members(self) -> Vec<Member> {
         let wants = self.fields.map(|needs| {
             asked(&Query { needs, ext: needs.inet_ext(), lean: true, ..Query::of(crate::model::Table::Tcp) })
@@ -65,7 +64,7 @@ impl Watched {
     }
 }
 
-/// Walks the tables, again and again.
+/// A walk that is repeated for each look.
 pub(crate) struct ActiveWalk {
     watched: Watched,
     state: Mutex<State>,
@@ -75,47 +74,47 @@ pub(crate) struct ActiveWalk {
 struct State {
     walker: Option<Box<Walker>>,
     watch: Option<Watch>,
-    /// Whether the next look is to tell of all sockets.
+    /// Whether the next look reports all sockets.
     whole: bool,
     passage: Option<Passage>,
-    /// Whether walks are refused here.
+    /// Whether walks are impossible here.
     is_refused: bool,
 }
 
-/// What a look passed over.
+/// What a look skipped.
 #[derive(Debug, Default)]
 pub(crate) struct Passage {
     reading: Reading,
-    /// Cookies of the sockets that were told of, and the bucket of each.
+    /// Cookies of the reported sockets, and the bucket of each.
     told: Vec<(u64, u32)>,
-    /// Whether all sockets were told of.
+    /// Whether all sockets were reported.
     is_whole: bool,
-    /// Whether the walk was ended early, so that sockets are missing.
+    /// Whether the walk ended early, so that sockets are missing.
     pub(crate) is_broken: bool,
 }
 
 impl Passage {
-    /// Cookies of the sockets that were told of, and the bucket of each.
+    /// Cookies of the reported sockets, and the bucket of each.
     pub(crate) fn told(&self) -> &[(u64, u32)] {
         &self.told
     }
 
-    /// Forgets them.
+    /// Forgets these cookies, to free memory.
     pub(crate) fn forget_told(&mut self) {
         self.told = Vec::new();
     }
 
-    /// Whether all sockets were told of.
+    /// Whether all sockets were reported.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Whether a bucket was passed over.
+    /// Whether a bucket was skipped.
     pub(crate) fn passed_over(&self, bucket: u32) -> bool {
         !self.is_whole && bucket != NO_BUCKET && !self.reading.changed.contains(bucket)
     }
 
-    /// Whether a bucket that was told of would have been passed over otherwise.
+    /// Whether a bucket whose sockets were reported could have been skipped.
     pub(crate) fn is_same(&self, bucket: u32) -> bool {
         self.reading.same.contains(bucket)
     }
@@ -123,7 +122,7 @@ impl Passage {
     /// When a bucket was read.
     pub(crate) fn window(&self, bucket: u32) -> Option<Window> {
         let behind = self.reading.steps.partition_point(|(first, _)| *first <= bucket);
-        // A step that did not get through its first bucket left that to the next one.
+        // A step that did not finish its first bucket left the bucket to the next step.
         Some(self.reading.steps.get(behind.checked_sub(1)?)?.1)
     }
 }
@@ -145,14 +144,14 @@ impl Instead for ActiveWalk {
             Ok(()) => Ok(true),
             Err(Failed { why, has_delivered }) => {
                 *state = State { is_refused: !has_delivered, ..State::default() };
-                // A dump would double what was delivered.
+                // A dump would report some sockets twice.
                 if has_delivered { Err(why) } else { Ok(false) }
             }
         }
     }
 }
 
-/// Why a walk did not come to its end, and whether messages were handed on.
+/// Why a walk did not reach its end, and whether it had passed on messages.
 struct Failed {
     why: NoWalk,
     has_delivered: bool,
@@ -165,29 +164,29 @@ impl<W: Into<NoWalk>> From<W> for Failed {
 }
 
 impl ActiveWalk {
-    /// One that tells of sockets again when this says something else of them.
+    /// A walk that reports a socket again when one of these values changes.
     pub(crate) fn new(watched: Watched) -> Self {
         Self { watched, state: Mutex::default() }
     }
 
-    /// What is watched.
+    /// The watched values.
     pub(crate) fn watched(&self) -> Watched {
         self.watched
     }
 
-    /// Whether the next look is to tell of all sockets.
+    /// Sets whether the next look reports all sockets.
     pub(crate) fn be_whole(&self, whole: bool) {
         self.state().whole = whole;
     }
 
-    /// What was told at the last look is not known to anybody.
+    /// Reports all sockets at the next look, since the last report was not processed.
     pub(crate) fn forget(&self) {
         if let Some(watch) = &mut self.state().watch {
             watch.forget();
         }
     }
 
-    /// What the last look passed over; `None` if another source told of all sockets.
+    /// What the last look skipped; `None` if another source reported all sockets.
     pub(crate) fn take_passage(&self) -> Option<Passage> {
         self.state().passage.take()
     }
@@ -198,10 +197,10 @@ impl ActiveWalk {
 }
 
 impl State {
-    /// Hands messages on.
+    /// Passes on the messages of a look.
     ///
     /// # Errors
-    /// Why there are more than were handed on.
+    /// Why not all messages were passed on.
     fn tell(
         &mut self,
         watched: Watched,
@@ -245,15 +244,16 @@ impl State {
         let result = walked(walker, watch, wanted, passage.is_whole, &bucket, &mut run);
         let has_delivered = run.has_delivered();
         passage.reading = result.map_err(|why| Failed { why: why.into(), has_delivered })?;
-        // What is left of a walk that was ended early cannot be told apart from what is gone.
+        // After a walk that ended early, the remaining sockets cannot be told from ended
+        // ones.
         passage.is_broken = watch.is_stale();
         self.passage = Some(passage);
         Ok(())
     }
 }
 
-/// Tells of all sockets, once messages were found to be the kernel's; what watches them
-/// from then on, if this kernel lets it.
+/// Reports all sockets, after a check that messages equal the kernel's; returns the watch
+/// over them, if the kernel supports one.
 fn first(
     walker: &mut Walker,
     watched: Watched,
@@ -271,7 +271,7 @@ fn first(
     }
 }
 
-/// Tells of the sockets that may have changed.
+/// Reports the sockets that may have changed.
 fn walked(
     walker: &mut Walker,
     watch: &mut Watch,
@@ -286,7 +286,8 @@ fn walked(
     for asked in wanted.tables() {
         let table = asked.table;
         if table == Table::Bound && !whole {
-            // That takes longer than all the rest, and none of them moves anything.
+            // These sockets take longer than all the others, and their values do not
+            // change.
             continue;
         }
         if table != Table::Established {

@@ -1,16 +1,15 @@
 //! One walk for the sockets of many network namespaces.
 //!
-//! Most namespaces share one table, which a dump in each of them would read from
-//! end to end.  It is walked once, before the first namespace is visited, and each
-//! is handed what was found of it.
+//! Most namespaces share one table, which a dump in each of them would read from end to
+//! end.  Instead the table is walked once, before the first namespace is visited, and each
+//! namespace gets its share.
 //!
-//! Messages wait until their namespace is visited.  Where they are more than may
-//! wait, those of the namespaces that are visited last are forgotten, and the
-//! tables are walked again when the first of these is visited.  A namespace that
-//! alone has more than may wait is walked when it is visited.
+//! Messages are held until their namespace is visited.  If there are too many, those of the
+//! namespaces visited last are dropped, and the tables are walked again when the first of
+//! these is visited.  A namespace that alone has too many is walked when it is visited.
 //!
-//! Invariant: what is handed on for a namespace is what a dump in it would bring, in
-//! the same order; a namespace of which this is not certain is asked for its dump.
+//! Invariant: a namespace gets the messages that a dump in it would return, in the same
+//! order; a namespace for which that is uncertain is dumped.
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -31,24 +30,24 @@ use crate::source::access::Access;
 use crate::source::contract::{Instead, Query};
 use crate::source::ladder::Families;
 
-/// Bytes of messages that may wait.
+/// How many bytes of messages may be held.
 const MOST: usize = 24 << 20;
-/// Bytes of a buffer in which they do.
+/// The size of a buffer for held messages, in bytes.
 const PIECE: usize = 16 << 10;
-/// Set in a message's length if the kernel has to be asked.
+/// Flag in a message's length: this socket must be looked up in the kernel.
 const ASK: u32 = 1 << 31;
 
-/// What is told of each namespace, by its inode.
+/// The share of each namespace, by inode.
 pub(in crate::source) type Shares = Vec<(u64, Arc<dyn Instead>)>;
 
-/// Messages that wait, one after the other in many small buffers: each behind its
+/// Messages that are held, one after the other in many small buffers: each follows its
 /// length and the number of its window.
 #[derive(Default)]
 struct Rows {
     pieces: Vec<Vec<u8>>,
 }
 
-/// Takes a message, what became of it, and the number of its window.
+/// Takes a message, how it was composed, and the number of its window.
 type TakeRow<'t> = dyn FnMut(&[u8], Composed, u32) -> ControlFlow<()> + 't;
 
 impl Rows {
@@ -66,7 +65,7 @@ impl Rows {
         piece.extend_from_slice(message);
     }
 
-    /// Each message, what became of it, and the number of its window.
+    /// Passes on each message, how it was composed, and the number of its window.
     fn each(&self, take: &mut TakeRow<'_>) -> ControlFlow<()> {
         for mut rest in self.pieces.iter().map(Vec::as_slice) {
             while let Some((head, more)) = rest.split_first_chunk::<8>() {
@@ -82,60 +81,60 @@ impl Rows {
     }
 }
 
-/// What there is of a namespace.
+/// The share of one namespace.
 #[derive(Default)]
 struct Found {
     inode: u64,
     /// Its address in the kernel.
     address: u64,
-    /// Its place among the namespaces that are visited.
+    /// Its position in the order in which namespaces are visited.
     turn: usize,
-    /// Of IPv4, and of IPv6.
+    /// Messages for IPv4, and for IPv6.
     rows: [Rows; 2],
     bytes: usize,
     sockets: usize,
-    /// Of these, those that the kernel has to be asked for.
+    /// How many of these sockets must be looked up in the kernel.
     look_ups: usize,
-    /// Whether its rows were handed on.
+    /// Whether its messages were passed on.
     is_taken: bool,
 }
 
 impl Found {
-    /// As it was before a walk.
+    /// Resets the share to its state before a walk.
     fn forget(&mut self) {
         *self = Self { inode: self.inode, address: self.address, turn: self.turn, ..Self::default() };
     }
 
-    /// Whether a dump is the better way, since many would have to be looked up one by one.
+    /// Whether a dump is better, since too many sockets would have to be looked up.
     fn has_many_look_ups(&self) -> bool {
         self.look_ups > 32.max(self.sockets / 16)
     }
 }
 
-/// What was found at the last walk.
+/// The result of the last walk.
 struct Pass {
-    /// By inode.
+    /// The shares, sorted by inode.
     found: Vec<Found>,
     windows: Arc<Vec<Window>>,
-    /// The turns of which there are rows: there was no room for later ones.
+    /// The positions whose messages are held: there was no room for later ones.
     turns: Range<usize>,
 }
 
-/// What the namespaces of one question have in common.
+/// What the namespaces of one question share.
 struct Common {
     pass: Mutex<Pass>,
     walker: Slot,
     wanted: Wanted,
     ask: Ask,
-    /// Bytes of messages that may wait.
+    /// How many bytes of messages may be held.
     most: usize,
-    /// Whether a message of this walk was compared with the kernel's.
+    /// Whether a message of this walk was already compared with the kernel's.
     is_known: AtomicBool,
 }
 
 impl Common {
-    /// Walks the tables for the namespaces whose turn is this or a later one, as many
-    /// as there is room for.
+    /// Walks the tables for the namespaces from this position on, as many as there is room
+    /// for.
     fn collect(&self, pass: &mut Pass, turn: usize) -> Result<(), NoWalk> {
         let Pass { found, turns, .. } = &mut *pass;
         found.iter_mut().for_each(Found::forget);
@@ -146,12 +145,12 @@ impl Common {
         let Some(walker) = slot.as_deref_mut() else { return Err(NoWalk::Table) };
         let Walker { walk, composer, .. } = walker;
         let mut message = Message::new();
-        // All programs, before the first record is handed on.
+        // Load all programs before the first record is passed on.
         self.wanted.tables().try_for_each(|asked| walk.prepare(asked.table))?;
         for asked in self.wanted.tables() {
             walk.steps(asked, &mut |record, window| {
                 let inode = record.get(Member::NamespaceInode);
-                // Neighbours are often of the same one.
+                // Neighbouring records often belong to the same namespace.
                 if found.get(last).is_none_or(|found| found.inode != inode) {
                     match found.binary_search_by_key(&inode, |found| found.inode) {
                         Ok(place) => last = place,
@@ -189,7 +188,7 @@ impl Common {
         Ok(())
     }
 
-    /// Walks the tables for the sockets of one namespace, which are too many to wait.
+    /// Walks the tables for one namespace, whose messages are too many to hold.
     fn stream(&self, inode: u64, address: u64, run: &mut Run<'_, '_>) -> Result<Done, Refused> {
         let mut slot = self.walker.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(walker) = slot.as_deref_mut() else { return Ok(Done::default()) };
@@ -197,7 +196,7 @@ impl Common {
         let mut message = Message::new();
         let wanted = Wanted { scope: Scope::Of(address), ..self.wanted };
         walk.pass(wanted, &mut |record, window| {
-            // Another may have the address by now.
+            // Another namespace may have been allocated at this address.
             if record.get(Member::NamespaceInode) != inode {
                 return ControlFlow::Continue(());
             }
@@ -207,7 +206,7 @@ impl Common {
     }
 }
 
-/// What is told of a namespace.
+/// The source for one namespace's sockets.
 struct Share {
     inode: u64,
     common: Arc<Common>,
@@ -238,23 +237,24 @@ impl Instead for Share {
                 common.is_known.fetch_or(walked.sockets > walked.looked_up, Relaxed);
                 Ok(true)
             }
-            // A dump would double what was delivered.
+            // A dump would report some sockets twice.
             Err(why) if has_delivered => Err(why),
             Err(_) => Ok(false),
         }
     }
 }
 
-/// How a namespace is told of.
+/// How a namespace's sockets are reported.
 enum Due {
-    /// These waited.
+    /// From the messages that were held.
     Rows([Rows; 2], Arc<Vec<Window>>),
-    /// They are too many to wait: its address in the kernel.
+    /// By a walk of its own, since there are too many to hold: the namespace's address in
+    /// the kernel.
     Stream(u64),
 }
 
 impl Share {
-    /// What there is of it; `None` where a dump is the better way.
+    /// How this namespace's sockets are reported; `None` if a dump is better.
     fn due(&self) -> Option<Due> {
         let mut pass = self.common.pass.lock().unwrap_or_else(PoisonError::into_inner);
         let place = pass.found.binary_search_by_key(&self.inode, |found| found.inode).ok()?;
@@ -272,7 +272,7 @@ impl Share {
     }
 }
 
-/// Hands on what waited.
+/// Passes on the messages that were held.
 fn each(rows: &[Rows; 2], windows: &[Window], run: &mut Run<'_, '_>) -> Done {
     let mut done = Done::default();
     for rows in rows {
@@ -288,11 +288,11 @@ fn each(rows: &[Rows; 2], windows: &[Window], run: &mut Run<'_, '_>) -> Done {
     done
 }
 
-/// Walks the tables once for the namespaces with these inodes, in the order in which
-/// they are visited; again where their sockets are more than may wait.
+/// Walks the tables once for the namespaces with these inodes, in the order of their
+/// visits; again if their messages are too many to hold.
 ///
 /// # Errors
-/// Why there was no walk; nothing was told then.
+/// Why there was no walk; in that case no socket was reported.
 pub(in crate::source) fn ahead(query: &Query, inodes: &[u64], access: &mut Access) -> Result<Shares, NoWalk> {
     ahead_with(query, inodes, access, MOST)
 }
@@ -327,8 +327,7 @@ fn ahead_with(query: &Query, inodes: &[u64], access: &mut Access, most: usize) -
 }
 
 impl Walker {
-    /// Those of these namespaces that use the same tables as the calling thread's,
-    /// sorted.
+    /// Those of these namespaces that share the calling thread's tables, sorted by inode.
     fn namespaces(&mut self, inodes: &[u64]) -> Result<Vec<Found>, NoWalk> {
         let nets = self.walk.namespaces()?;
         let tables = nets.first().map(|net| net.tables);
@@ -341,7 +340,7 @@ impl Walker {
             })
             .collect();
         sort_by(&mut found, &mut |one, other| one.inode.cmp(&other.inode));
-        // Two of one number, and it is not known whose sockets are whose.
+        // Two namespaces with the same inode cannot be told apart; keep one.
         found.dedup_by_key(|found| found.inode);
         Ok(found)
     }

@@ -1,17 +1,16 @@
-//! The program that walks the kernel's hash table of bound ports, for the sockets
-//! that are bound and neither listen nor connect.
+//! The program that walks the kernel's hash table of bound ports, to find sockets that are
+//! bound but neither listen nor connect.
 //!
-//! A bucket is a list of ports and addresses, each of which has a list of the
-//! sockets that are bound to it, connected ones too.  Entries of both lists are put
-//! in at the beginning, and know where the pointer to them lies.  What says which
-//! port an entry is of may be used again for another one at once, and so may a
-//! socket; a list has no end that would tell it from another.  Invariant: an entry
-//! counts only if, after its pointer to the next one was read, it says that the
-//! pointer to it lies in the entry that it was reached from.
+//! A bucket is a list of ports and addresses, each with a list of the sockets bound to it,
+//! connected ones too.  New entries go to the front of both lists, and each entry holds the
+//! address of the pointer to it (`pprev`).  A port entry may be reused for another port at
+//! once, and so may a socket; and the end of a list does not show which list it is.
+//! Invariant: an entry counts only if, after its next pointer was read, its back pointer
+//! still leads to the entry that it was reached from.
 //!
-//! Else the bucket is begun again, and so it is if a step ended amid a list that
-//! has changed when the next one goes on.  What was left behind of it stays, so the
-//! same socket may be met twice; its address, which is part of the record, tells.
+//! Otherwise the bucket is read again, and also if a step ended within a list that has
+//! changed before the next step.  Records written before stay, so the same socket may be
+//! recorded twice; its address, which is part of the record, shows that.
 //!
 //! Source: the kernel's BTF.
 
@@ -24,8 +23,7 @@ use sockdiag_wire::socket::TCP_CLOSE;
 use super::kernel::Members;
 use super::pieces::{HEADER, POINTER, Pieces, Recipe, SOCK, at, fence, header};
 
-/// The program, which writes to the value of this map, where there is room for so
-/// many records.
+/// The program.  It writes to the value of this map, which has room for `room` records.
 pub(super) fn program(
     members: &Members,
     recipe: &Recipe,
@@ -74,7 +72,7 @@ pub(super) fn program(
     p.next_bucket(a);
     a.jump(fresh);
 
-    // A step goes on where the last one ended, also amid a list.
+    // A step continues where the last one ended, even within a list.
     a.bind(p.begin);
     a.load_at(Width::U64, R1, HEADER, at(header::PORT_BEFORE));
     a.jump_if(R1, Cond::Ne, 0, p.next);
@@ -95,8 +93,8 @@ pub(super) fn program(
     Ok(assembler.finish()?.insns)
 }
 
-/// Goes on with the entry in [`SOCK`] if it is the one to come, and makes the one
-/// behind it the one to come.
+/// Continues with the entry in [`SOCK`] if it is the expected one, and expects the entry
+/// after it next.
 fn entry(p: &Pieces<'_>, a: &mut Assembler, next: usize, before: usize) {
     p.point(a, SOCK, 0);
     a.load_at(Width::U64, R3, R0, 0);

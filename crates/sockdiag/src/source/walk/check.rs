@@ -1,11 +1,11 @@
-//! Whether a composed message is the one that the kernel sends.
+//! Checks that a composed message equals the kernel's.
 //!
-//! Kernels that nobody has tried may report something that is not composed here.
-//! So before a walk delivers its first message, some of the first sockets are
-//! looked up, and what was composed of them is compared.
+//! An untested kernel may report something that is not composed here.  So before a walk
+//! delivers its first message, some of the first sockets are looked up, and the replies are
+//! compared with the composed messages.
 //!
-//! Clocks go on between the two, and a socket may be used; one equal pair shows
-//! that messages are composed as the kernel's are.
+//! Clocks advance between the two reads, and a socket may be in use; one equal pair shows
+//! that messages are composed correctly.
 //!
 //! Source: linux/inet_diag.h, linux/tcp.h.
 
@@ -16,15 +16,15 @@ use sockdiag_wire::tcp_info::TcpInfo;
 use super::compose::Ask;
 use super::members::Wants;
 
-/// Bytes of the fixed part that may be missing, by what they are wanted for: which
-/// timer runs and how often it fired, until when, the cookie, owner and inode.
+/// Bytes of the fixed part that are compared only if they were wanted: the timer and its
+/// retransmissions, owner and inode, the two queues.
 const PARTS: [(Wants, usize, usize); 3] =
     [(Wants::TIMERS, 2, 4), (Wants::OWNER, 64, 72), (Wants::QUEUES, 56, 64)];
-/// Where the time until a timer fires, and the cookie, lie in it.
+/// The positions, in the fixed part, of the time until a timer fires, and of the cookie.
 const EXPIRES: (usize, usize) = (52, 56);
 const COOKIE: (usize, usize) = (44, 52);
 
-/// Members of `tcp_info` that are another number at another moment.
+/// Members of `tcp_info` that change with time.
 const CLOCKS: [&str; 7] = [
     "tcpi_last_data_sent",
     "tcpi_last_data_recv",
@@ -35,8 +35,8 @@ const CLOCKS: [&str; 7] = [
     "tcpi_total_rto_time",
 ];
 
-/// Whether a composed message and the kernel's are equal, but for clocks and for
-/// parts that were not asked for.
+/// Whether a composed message and the kernel's are equal, except for clocks and for parts
+/// that were not requested.
 pub(super) fn agree(ours: &[u8], theirs: &[u8], ask: Ask) -> bool {
     let (Some((ours, our_attrs)), Some((theirs, their_attrs))) =
         (ours.split_first_chunk::<MSG_LEN>(), theirs.split_first_chunk::<MSG_LEN>())
@@ -59,7 +59,8 @@ pub(super) fn agree(ours: &[u8], theirs: &[u8], ask: Ask) -> bool {
     let is_whole = ask.rest.has(Wants::UNASKED);
     let mut rest = attrs(their_attrs).peekable();
     for attr in attrs(our_attrs) {
-        // Without the attributes that come unasked, theirs has more than ours.
+        // If unrequested attributes were not composed, the kernel's message has more than
+        // ours.
         while !is_whole && rest.next_if(|other| other.kind != attr.kind).is_some() {}
         let Some(other) = rest.next().filter(|other| other.kind == attr.kind) else { return false };
         let same = match attr.kind {
@@ -115,7 +116,7 @@ mod tests {
                 equal.push(at);
             }
         }
-        // Padding is none of a message's bytes: 3 of the first attribute.
+        // The 3 padding bytes after the first attribute are not compared either.
         assert_eq!(clocks, 4 + 8 + 4 * 4 + 3 * 8 + 3, "{equal:?}");
         for short in 0..whole.len() {
             assert!(!agree(&whole[..short], &whole, ask) && !agree(&whole, &whole[..short], ask), "{short}");

@@ -1,10 +1,9 @@
-//! A record made into the message that the kernel's dump would send about the
-//! same socket: `struct inet_diag_msg` and its attributes, in the kernel's order.
+//! Composes, from a record, the message that the kernel's dump would send about the same
+//! socket: `struct inet_diag_msg` and its attributes, in the kernel's order.
 //!
-//! Invariant: what is composed is equal to the kernel's message byte for byte,
-//! or is not composed at all ([`Composed::Ask`]): a socket of which something is
-//! to be told that a record does not hold is asked for by itself.  Parts that
-//! were not wanted are zero, or missing.
+//! Invariant: a composed message equals the kernel's byte for byte, or the socket is marked
+//! to be looked up ([`Composed::Ask`]) because a record lacks a value that must be
+//! reported.  Parts that were not wanted are zero, or missing.
 //!
 //! Source: linux/inet_diag.h; the order of attributes is what the kernel's own
 //! dump shows.
@@ -34,16 +33,16 @@ use super::message::Message;
 use super::record::{Held, Layout, Record};
 use super::tcp_info::{self, Form};
 
-/// Values of `icsk_pending`: a retransmission, a probe of a closed window, a
-/// probe of the tail, reordering.
+/// Values of `icsk_pending`: a retransmission, a zero-window probe, a tail loss probe,
+/// reordering.
 const PENDING_RETRANS: u64 = 1;
 const PENDING_PROBE0: u64 = 3;
 const PENDING_TAIL: u64 = 5;
 const PENDING_REORDERING: u64 = 6;
-/// A bit of `icsk_ack.pending`: the timer runs.
+/// A bit of `icsk_ack.pending`: the delayed-acknowledgement timer runs.
 const ACK_TIMER: u64 = 2;
 
-/// What BBR's state is made of.
+/// The members that make up BBR's state.
 const BBR: [Member; 6] = [
     Member::BbrBandwidth,
     Member::BbrUsesLong,
@@ -52,7 +51,7 @@ const BBR: [Member; 6] = [
     Member::BbrPacingGain,
     Member::BbrCwndGain,
 ];
-/// So many bits of its bandwidths are a fraction.
+/// How many bits of a BBR bandwidth are its fraction.
 const BBR_SCALE: u32 = 24;
 
 /// Bits of `inet_flags` in the order of [`SockOpt`](sockdiag_wire::sockopt::SockOpt): recverr, `is_icsk`,
@@ -60,52 +59,51 @@ const BBR_SCALE: u32 = 24;
 /// `recverr_rfc4884`, `defer_connect`.
 const OPTION_BITS: [u8; 11] = [9, 16, 11, 12, 13, 15, 14, 17, 18, 10, 19];
 
-/// What became of a record.
+/// How a record was composed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Composed {
     /// The message is complete.
     Whole,
-    /// The kernel has to be asked for this socket; the message has what
-    /// identifies it.
+    /// The socket must be looked up in the kernel; the message has only its identity.
     Ask,
 }
 
 /// Why messages cannot be composed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// The kernel's types lack something.
+    /// The kernel's types lack a member or structure.
     Lacks(NotFound),
-    /// The kernel tells more in `tcp_info` than is known.
+    /// The kernel's `tcp_info` has members that are unknown here.
     Unknown,
-    /// The kernel does not tell the rate of its ticks.
+    /// The tick rate of the kernel is unknown.
     NoTicks,
 }
 
-/// What is asked of each socket.
+/// What is requested for each socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ask {
     /// Attributes, `EXT_*`.
     pub ext: u8,
-    /// Whether marks are told: with `CAP_NET_ADMIN`.
+    /// Whether marks are reported, which needs `CAP_NET_ADMIN`.
     pub net_admin: bool,
     /// Whether each message needs a cookie.
     pub cookies: bool,
-    /// What of the rest is wanted: queues, timers, owner, unasked attributes.
+    /// Which other parts are wanted: queues, timers, owner, unrequested attributes.
     pub rest: Wants,
 }
 
 impl Ask {
-    /// Everything that the kernel sends to this request.
+    /// Everything that the kernel sends in reply to a request with these extensions.
     pub(super) fn whole(ext: u8, net_admin: bool) -> Self {
         let rest = Wants::QUEUES | Wants::TIMERS | Wants::OWNER | Wants::UNASKED;
         Self { ext, net_admin, cookies: true, rest }
     }
 
-    /// What records must hold for it.
+    /// What records must hold to answer the request.
     pub(super) fn wants(self) -> Wants {
         let ext = [
             (EXT_MEMINFO | EXT_SKMEMINFO, Wants::MEMORY),
-            // Timers and queues are parts of `tcp_info` too.
+            // `tcp_info` includes timers and queues.
             (EXT_INFO, Wants::INFO | Wants::TIMERS | Wants::QUEUES),
             (EXT_CONG, Wants::CONGESTION),
             (EXT_TOS | EXT_TCLASS, Wants::TOS),
@@ -122,25 +120,25 @@ pub(super) struct Composer {
     ask: Ask,
     hz: Hz,
     form: Form,
-    /// Whether a delayed acknowledgement counts as a timer: since Linux 7.1.
+    /// Whether a delayed acknowledgement is reported as a timer: since Linux 7.1.
     tells_delack: bool,
-    /// Whether TIME-WAIT sockets tell of their mark, and requests of theirs.
+    /// Whether the mark is reported for TIME-WAIT sockets and for requests.
     marks_time_wait: bool,
-    /// Which members records have; they decide which attributes there are.
+    /// Whether records have these members; they decide which attributes are sent.
     has_cgroup: bool,
     has_bbr: bool,
 }
 
 impl Composer {
-    /// What [`Self::find`] looks for.
+    /// The types that [`Self::find`] needs.
     pub(super) fn wanted() -> Vec<Wanted> {
         Form::WANTED.to_vec()
     }
 
-    /// Finds out how the running kernel composes them.
+    /// Finds out how the running kernel composes messages.
     ///
     /// # Errors
-    /// Why what it sends is not known.
+    /// Why the kernel's messages are not known.
     pub(super) fn find(types: &Lookup<'_>, layout: &Layout, ask: Ask) -> Result<Self, Unfit> {
         let form = Form::find(types).map_err(|lacks| lacks.map_or(Unfit::Unknown, Unfit::Lacks))?;
         let hz = Hz::of_kernel().ok_or(Unfit::NoTicks)?;
@@ -155,7 +153,7 @@ impl Composer {
         })
     }
 
-    /// Puts the message about a record in place of what `out` holds.
+    /// Composes the message for a record into `out`.
     pub(super) fn compose(&self, record: Record<'_>, out: &mut Message) -> Composed {
         let record = &record.held();
         let mut fixed = InetDiagFixed {
@@ -196,22 +194,22 @@ impl Composer {
         if lacks_cookie { Composed::Ask } else { Composed::Whole }
     }
 
-    /// Whether something is told of a full socket that a record does not hold.
+    /// Whether a full socket must report something that a record lacks.
     fn must_be_asked(&self, record: &Held<'_>) -> bool {
         let is = |member| record.get(member) != 0;
         (self.ask.ext & EXT_INFO != 0 && (is(Member::Ulp) || (self.ask.net_admin && is(Member::Md5))))
             || (self.tells_of_algorithm(record) && !self.is_bbr(record))
     }
 
-    /// Whether the congestion control tells of itself, as it does before a
-    /// connection is closed by its peer.
+    /// Whether the congestion control reports its state, which it does until the peer
+    /// closes the connection.
     fn tells_of_algorithm(&self, record: &Held<'_>) -> bool {
         self.ask.ext & EXT_VEGASINFO != 0
             && record.get(Member::CongestionInfo) != 0
             && record.get(Member::State) < u64::from(TCP_TIME_WAIT)
     }
 
-    /// Whether it is the kernel's own BBR, whose state is known.
+    /// Whether the congestion control is the kernel's own BBR, whose state is known.
     fn is_bbr(&self, record: &Held<'_>) -> bool {
         self.has_bbr && record.sixteen(Member::CongestionName).starts_with(b"bbr\0")
     }
@@ -262,7 +260,7 @@ impl Composer {
             if asks(EXT_TCLASS) {
                 out.attr(INET_DIAG_TCLASS, byte(Member::Tclass));
             }
-            // Which addresses a listener takes is part of how it is shown.
+            // Which addresses a listener accepts is always shown.
             if matches!(fixed.state, TCP_LISTEN | TCP_CLOSE) {
                 out.attr(INET_DIAG_SKV6ONLY, byte(Member::Ipv6Only));
             }
@@ -320,7 +318,7 @@ impl Composer {
     }
 }
 
-/// Whether the kernel of this release tells of delayed acknowledgements: since Linux 7.1.
+/// Whether this kernel release reports delayed acknowledgements: since Linux 7.1.
 pub(super) fn tells_delack(release: &str) -> bool {
     let mut numbers = release.split(|byte: char| !byte.is_ascii_digit()).map(str::parse);
     match (numbers.next(), numbers.next()) {
@@ -329,7 +327,7 @@ pub(super) fn tells_delack(release: &str) -> bool {
     }
 }
 
-/// What the kernel tells a socket from every other by.
+/// The identity by which the kernel finds a socket.
 fn identity(record: &Held<'_>) -> SockId {
     let (local, remote) = if record.get(Member::Family) == u64::from(AF_INET6) {
         (record.sixteen(Member::Local6), record.sixteen(Member::Remote6))
@@ -346,16 +344,17 @@ fn identity(record: &Held<'_>) -> SockId {
     }
 }
 
-/// An IPv4 address, as it lies in memory, where an IPv6 one could be.
+/// An IPv4 address in memory order, in a field for an IPv6 address.
 fn first_four(address: u32) -> [u8; 16] {
     let mut octets = [0; 16];
     octets[..4].copy_from_slice(&address.to_ne_bytes());
     octets
 }
 
-/// The two queues.  Their ends are read one after the other while both may move,
-/// so a difference below zero is none.  Of the send queue the kernel would show
-/// one; a socket that will connect with its first data has one at rest.
+/// The two queues.  Both ends of a queue are read one after the other and may move in
+/// between, so a negative difference counts as 0.  The kernel does that for the receive
+/// queue only: a socket that connects with its first data has a negative send queue until
+/// then.
 fn queues(record: &Held<'_>, fixed: &mut InetDiagFixed) {
     let get = |member| record.get32(member);
     if fixed.state == TCP_LISTEN {
@@ -371,12 +370,12 @@ fn queues(record: &Held<'_>, fixed: &mut InetDiagFixed) {
     };
 }
 
-/// Memory of packets on their way; the socket itself counts as one.
+/// Memory of packets in flight; the kernel's count starts at one for the socket itself.
 fn on_their_way(record: &Held<'_>) -> u32 {
     record.get32(Member::WmemAlloc).wrapping_sub(1)
 }
 
-/// What BBR tells of itself: `struct tcp_bbr_info`.
+/// BBR's report: `struct tcp_bbr_info`.
 fn bbr(record: &Held<'_>) -> [[u8; 4]; 5] {
     let uses_long = record.get(Member::BbrUsesLong) != 0;
     let rate = if uses_long { Member::BbrLongBandwidth } else { Member::BbrBandwidth };
@@ -388,7 +387,7 @@ fn bbr(record: &Held<'_>) -> [[u8; 4]; 5] {
     [low, high, min_rtt, pacing, window].map(u32::to_ne_bytes)
 }
 
-/// `struct inet_diag_sockopt` of a socket's flags.
+/// `struct inet_diag_sockopt` from a socket's flags.
 fn options(flags: u64) -> [u8; 2] {
     let bits = OPTION_BITS.iter().enumerate();
     let bits = bits.fold(0_u16, |bits, (bit, flag)| bits | ((flags >> flag & 1) as u16) << bit);

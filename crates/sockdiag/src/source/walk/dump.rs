@@ -1,12 +1,11 @@
 //! A walk in place of a dump: the same messages in the same order.
 //!
-//! A socket of which a record does not tell everything is looked up by its
-//! identity.  Listeners and bound sockets cannot be: several may have the same
-//! addresses and ports, and the kernel chooses one.  They are picked out of a
-//! dump of their state by their inode.
+//! A socket whose record lacks a value is looked up by its identity.  Listeners and bound
+//! sockets cannot be: several may have the same addresses and ports, and the kernel picks
+//! one.  They are found by their inode in a dump of their state.
 //!
-//! Invariant: nothing is delivered before the first records have shown that few
-//! sockets have to be looked up; until then a dump can take the walk's place.
+//! Invariant: nothing is delivered until the first records have shown that few sockets have
+//! to be looked up; until then a dump can replace the walk.
 //!
 //! Source: sock_diag(7); linux/inet_diag.h.
 
@@ -37,23 +36,23 @@ use crate::source::ladder::Families;
 use crate::source::request::{by_family, socket_of};
 use crate::sys::bpf::LoadError;
 
-/// So many records wait until it is known whether a walk pays.
+/// How many records are held until it is known whether a walk pays off.
 const EARLY: usize = 512;
-/// A walk does not pay where more than one socket of so many is looked up.
+/// A walk does not pay off if more than one socket in this many has to be looked up.
 const LOOKED_UP: usize = 16;
 
-/// So many of the first sockets are compared with what the kernel says of them, until
-/// one is equal.
+/// How many of the first sockets are compared with the kernel's replies, until one is
+/// equal.
 const CHECKED: usize = 16;
 
-/// A walk that is loaded, for messages of one kind.
+/// A loaded walk for messages of one kind.
 pub(in crate::source) struct Walker {
     pub(super) walk: Walk,
     pub(super) composer: Composer,
     pub(super) ask: Ask,
 }
 
-/// Where a loaded walk is kept for whoever walks next.
+/// Where a loaded walk is kept for the next use.
 pub(in crate::source) type Slot = Arc<Mutex<Option<Box<Walker>>>>;
 
 impl std::fmt::Debug for Walker {
@@ -62,23 +61,23 @@ impl std::fmt::Debug for Walker {
     }
 }
 
-/// What a walk brought about.
+/// The result of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::source) struct Walked {
-    /// Sockets told of.
+    /// Sockets reported.
     pub sockets: u64,
-    /// Of these, sockets that were looked up by themselves.
+    /// How many of these were looked up one by one.
     pub looked_up: u64,
 }
 
-/// Takes a message, and when it was read.
+/// Takes a message, and the window in which it was read.
 pub(in crate::source) type Take<'t> = dyn FnMut(&[u8], Window) -> ControlFlow<()> + 't;
 
-/// Hands the messages that a dump would bring to `take`.
+/// Passes the messages that a dump would return to `take`.
 ///
 /// # Errors
-/// Why there was no walk, or none to its end; messages may have been delivered
-/// where the reason is [`NoWalk::Table`] or a call.
+/// Why there was no walk, or why it did not reach its end; messages may have been delivered
+/// only if the reason is [`NoWalk::Table`] or a failed call.
 pub(in crate::source) fn dump(
     query: &Query,
     families: Families,
@@ -95,7 +94,7 @@ pub(in crate::source) fn dump(
     result
 }
 
-/// The walk that was kept for such messages, or a new one.
+/// The kept walk, if it composes such messages, or a new one.
 fn taken(ask: Ask, access: &mut Access) -> Result<Box<Walker>, NoWalk> {
     if !access.opener().is_where_we_are() {
         return Err(NoWalk::Namespace);
@@ -103,7 +102,7 @@ fn taken(ask: Ask, access: &mut Access) -> Result<Box<Walker>, NoWalk> {
     walker_for(ask, access)
 }
 
-/// Likewise, wherever the sockets are.
+/// The same, in whichever namespace the sockets are.
 pub(super) fn walker_for(ask: Ask, access: &mut Access) -> Result<Box<Walker>, NoWalk> {
     match access.walker() {
         Some(walker) if walker.ask == ask => Ok(walker),
@@ -114,13 +113,13 @@ pub(super) fn walker_for(ask: Ask, access: &mut Access) -> Result<Box<Walker>, N
     }
 }
 
-/// What a pass for this query is to tell of.
+/// What a pass for this query should report.
 pub(super) fn wanted(query: &Query, families: Families, scope: Scope) -> Wanted {
     Wanted { states: query.states, inet: families.inet, inet6: families.inet6, scope }
 }
 
 impl Walker {
-    /// Lets a run hand on every message of a pass.
+    /// Passes every message of a pass to a run.
     pub(super) fn pass(&mut self, wanted: Wanted, run: &mut Run<'_, '_>) -> Result<Done, Refused> {
         let Self { walk, composer, .. } = self;
         let mut message = Message::new();
@@ -131,17 +130,17 @@ impl Walker {
     }
 }
 
-/// Loads the walk of the polls that follow, before this one fills the memory.
+/// Loads the walk for the following polls, before this poll uses much memory.
 ///
 /// # Errors
-/// Why there is none.
+/// Why there is no walk.
 pub(in crate::source) fn prepare(query: &Query, access: &mut Access) -> Result<(), NoWalk> {
     let walker = taken(asked(query), access)?;
     access.keep_walker(walker);
     Ok(())
 }
 
-/// Whether a walk tells everything that is asked.
+/// Whether a walk can answer the query.
 pub(super) fn can_tell(query: &Query) -> Result<(), NoWalk> {
     if query.table.protocol() != IPPROTO_TCP {
         return Err(NoWalk::Asked("sockets of other tables than TCP"));
@@ -149,7 +148,7 @@ pub(super) fn can_tell(query: &Query) -> Result<(), NoWalk> {
     if query.storages != Storages::None {
         return Err(NoWalk::Asked("values of BPF maps"));
     }
-    // There the kernel's meaning counts.
+    // Only the kernel can evaluate this instruction.
     let programs = [&query.programs.modern, &query.programs.classic];
     if programs.into_iter().flatten().any(|program| has_auto(program)) {
         return Err(NoWalk::Asked("which ports the kernel chose (autobound)"));
@@ -157,11 +156,10 @@ pub(super) fn can_tell(query: &Query) -> Result<(), NoWalk> {
     Ok(())
 }
 
-/// Whether a program for the kernel has the instruction that asks for ports which
-/// the kernel chose.
+/// Whether a filter program has the instruction for ports that the kernel chose.
 fn has_auto(program: &[u8]) -> bool {
     let mut rest = program;
-    // The second byte is the length of an instruction.
+    // The second byte of an instruction is its length.
     while let [code, length, ..] = rest {
         if *code == INET_DIAG_BC_AUTO {
             return true;
@@ -171,12 +169,12 @@ fn has_auto(program: &[u8]) -> bool {
     false
 }
 
-/// What a dump of this query sends.
+/// What a dump for this query sends.
 pub(super) fn asked(query: &Query) -> Ask {
     let capable = rustix::thread::capabilities(None);
     let net_admin = capable.is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN));
     let whole = Ask::whole(query.ext, net_admin);
-    // Whoever looks something up by a row may read all of it.
+    // A look-up by row may read any part of the row.
     if !query.lean || query.needs.minus(READ_BY_FIELDS) != Needs::NONE {
         return whole;
     }
@@ -190,7 +188,7 @@ pub(super) fn asked(query: &Query) -> Ask {
     Ask { cookies: query.needs.has(Needs::COOKIE), rest, ..whole }
 }
 
-/// Needs of which it is known what is read of a row for them.
+/// Needs for which it is known which parts of a row they read.
 const READ_BY_FIELDS: Needs = OF_THE_SOCKET
     .union(Needs::VEGASINFO)
     .union(Needs::HOSTS)
@@ -200,7 +198,7 @@ const READ_BY_FIELDS: Needs = OF_THE_SOCKET
     .union(Needs::CLOCK)
     .union(OF_OTHER_FAMILIES);
 
-/// Needs of what follows from a socket alone, and not from the time.
+/// Needs that depend on the socket alone, and not on the time.
 pub(crate) const OF_THE_SOCKET: Needs = Needs::MEMINFO
     .union(Needs::INFO)
     .union(Needs::CONG)
@@ -211,7 +209,7 @@ pub(crate) const OF_THE_SOCKET: Needs = Needs::MEMINFO
     .union(Needs::SERVICES)
     .union(Needs::PARTS);
 
-/// Needs of rows of other families, which are asked for in every listing.
+/// Needs of rows from other families, which every listing has.
 const OF_OTHER_FAMILIES: Needs = Needs::NETLINK_NAMES
     .union(Needs::NETLINK_FLAGS)
     .union(Needs::UNIX_VFS)
@@ -223,35 +221,34 @@ const OF_OTHER_FAMILIES: Needs = Needs::NETLINK_NAMES
     .union(Needs::SMC_DMBINFO)
     .union(Needs::PACKET_MCLIST);
 
-/// Messages, and when they were read.
+/// Messages with the windows in which they were read.
 type Messages = Vec<(Vec<u8>, Window)>;
 
-/// A message that waits: what became of it, and when it was read.
+/// A message that is held: how it was composed, and the window in which it was read.
 type Early = (Vec<u8>, Composed, Window);
 
-/// A walk that is under way.
+/// A walk in progress.
 pub(super) struct Run<'r, 't> {
     query: &'r Query,
     access: &'r mut Access,
     take: &'r mut Take<'t>,
-    /// The first messages, while they wait, and what they were asked for.
+    /// The first messages, while they are held, and the request that they answer.
     early: Option<(Ask, Vec<Early>)>,
-    /// Dumps of a state of a family that can be looked up in no other way.
+    /// Dumps by family and state, for sockets that cannot be looked up in another way.
     siblings: Vec<(u8, u8, Messages)>,
     walked: Walked,
-    /// Why the walk was ended before anything was delivered.
+    /// Why the walk was ended before it delivered anything.
     refused: Option<NoWalk>,
 }
 
 impl<'r, 't> Run<'r, 't> {
-    /// One that delivers at once.
+    /// A run that delivers messages at once.
     pub(super) fn at_once(query: &'r Query, access: &'r mut Access, take: &'r mut Take<'t>) -> Self {
         let walked = Walked::default();
         Self { query, access, take, early: None, siblings: Vec::new(), walked, refused: None }
     }
 
-    /// One that looks first whether messages asked for in this way are what the kernel
-    /// says.
+    /// A run that first checks whether such messages equal the kernel's.
     pub(super) fn with_a_check(
         query: &'r Query,
         access: &'r mut Access,
@@ -261,7 +258,7 @@ impl<'r, 't> Run<'r, 't> {
         Self { early: Some((ask, Vec::new())), ..Self::at_once(query, access, take) }
     }
 
-    /// Whether a socket was told of.
+    /// Whether any socket was reported.
     pub(super) fn has_delivered(&self) -> bool {
         self.walked.sockets > 0
     }
@@ -273,7 +270,7 @@ impl<'r, 't> Run<'r, 't> {
         if early.len() < EARLY { ControlFlow::Continue(()) } else { self.decide() }
     }
 
-    /// Delivers what waited, unless a dump is the better way.
+    /// Delivers the messages that were held, unless a dump is better.
     fn decide(&mut self) -> ControlFlow<()> {
         let Some((ask, early)) = self.early.take() else { return ControlFlow::Continue(()) };
         let sockets = early.iter().filter(|(_, composed, _)| *composed == Composed::Ask).count();
@@ -288,8 +285,8 @@ impl<'r, 't> Run<'r, 't> {
         early.iter().try_for_each(|(message, composed, window)| self.deliver(message, *composed, *window))
     }
 
-    /// Whether the kernel says of some of these sockets what was composed of them, of
-    /// connections as of those in TIME-WAIT; those in other states are not compared.
+    /// Whether the kernel's replies confirm the composed messages of some of these sockets:
+    /// for connections and for TIME-WAIT sockets; other states are not compared.
     fn is_known(&mut self, early: &[Early], ask: Ask) -> bool {
         [false, true].into_iter().all(|in_time_wait| {
             let of_kind = early.iter().filter(|(message, composed, _)| {
@@ -311,15 +308,15 @@ impl<'r, 't> Run<'r, 't> {
         })
     }
 
-    /// What became of it.
+    /// Ends the run, and returns its result.
     ///
     /// # Errors
-    /// Why a dump is the better way, or why the walk ended early.
+    /// Why a dump is better, or why the walk ended early.
     pub(super) fn end(mut self, done: Result<Done, Refused>) -> Result<Walked, NoWalk> {
         if let Some(refused) = self.refused {
             return Err(refused);
         }
-        // A walk that failed before anything was delivered did not happen.
+        // A walk that failed before it delivered anything can be replaced by a dump.
         let stopped = done?.stopped;
         if !stopped
             && self.decide().is_break()
@@ -336,7 +333,7 @@ impl<'r, 't> Run<'r, 't> {
             return (self.take)(message, window);
         }
         let Some((message, window)) = InetDiagMsg::new(message).and_then(|asked| self.look_up(asked)) else {
-            // It is gone.
+            // The socket has ended.
             return ControlFlow::Continue(());
         };
         self.walked.sockets += 1;
@@ -344,7 +341,7 @@ impl<'r, 't> Run<'r, 't> {
         (self.take)(&message, window)
     }
 
-    /// What the kernel says of one socket.
+    /// Looks up one socket in the kernel.
     fn look_up(&mut self, asked: InetDiagMsg<'_>) -> Option<(Vec<u8>, Window)> {
         if matches!(asked.state(), TCP_LISTEN | TCP_CLOSE) {
             return self.among_siblings(asked);
@@ -358,12 +355,12 @@ impl<'r, 't> Run<'r, 't> {
         }
         let (message, window) = answer?;
         let told = InetDiagMsg::new(&message)?;
-        // Its state may have changed to one that is not asked for.
+        // Its state may have changed to one that was not requested.
         let is_wanted = told.state() == asked.state() || self.query.states.contains_number(told.state());
         is_wanted.then_some((message, window))
     }
 
-    /// Picks a socket out of a dump of those in its state.
+    /// Finds a socket in a dump of its state.
     fn among_siblings(&mut self, asked: InetDiagMsg<'_>) -> Option<(Vec<u8>, Window)> {
         let kind = (asked.family(), asked.state());
         if !self.siblings.iter().any(|(family, state, _)| (*family, *state) == kind) {
@@ -398,7 +395,7 @@ impl<'r, 't> Run<'r, 't> {
     }
 }
 
-/// What the kernel finds a socket by; one without a cookie by all the rest.
+/// The identity by which the kernel finds a socket; any cookie if it has none.
 fn identity(msg: InetDiagMsg<'_>) -> SockId {
     let cookie = match msg.cookie() {
         0 => u64::MAX,

@@ -1,14 +1,13 @@
-//! Fetching what the next buckets lead to, before it is needed.
+//! Prefetches the sockets of the next buckets.
 //!
-//! A walk waits for memory: the next socket of a list is known only when the one
-//! before it has come, and nearly none of them is in a cache.  So before a group of
-//! buckets is read, the first entries of all its lists are looked at one after the
-//! other: what they wait for comes at the same time.
+//! A walk waits for memory: the next socket of a list is known only once the one before it
+//! is loaded, and hardly any is in a cache.  So before a group of buckets is read, the
+//! first entries of all its lists are touched in turn: the cache misses overlap.
 //!
-//! What ends a list is loaded from the header.  Were it a constant, the verifier would
-//! look at every combination of lists that end and lists that do not.
+//! The marker for the end of a list is loaded from the header.  If it were a constant, the
+//! verifier would explore every combination of lists that end and lists that do not.
 //!
-//! Nothing that is read here counts: entries may be gone by the time they are walked.
+//! The values read here are not used: entries may be freed before they are walked.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -21,25 +20,25 @@ use sockdiag_wire::bpf::{Assembler, Cond, Width};
 
 use super::pieces::{HEADER, Pieces, ROUND, SOCK, STACK, at, header};
 
-/// Buckets of a group; tables have a multiple of it, or they are small.
+/// Buckets in a group; large tables have a multiple of this number.
 const LANES: i32 = 8;
-/// Lines of a cache that are fetched of a socket at most.
+/// How many cache lines of a socket are fetched at most.
 const LINES: usize = 12;
-/// Bytes of such a line.
+/// The size of a cache line, in bytes.
 const LINE: u32 = 64;
 
-/// Where the entry of a list is kept.
+/// The stack slot with the current entry of a list.
 const fn slot(lane: i32) -> i16 {
     ROUND - 8 * (lane + 1) as i16
 }
 
-/// Fetches these words of the first sockets of a group of buckets, where one begins: of
-/// so many of each bucket.
+/// Fetches these words of the first `depth` sockets of each bucket, if a group of buckets
+/// begins here.
 pub(super) fn sockets(p: &Pieces<'_>, a: &mut Assembler, depth: usize, words: Vec<u32>) {
     let node = p.members.nulls_node;
     let mut lines: Vec<u32> = words.into_iter().map(|word| word / LINE * LINE).collect();
     lines.dedup();
-    // The link itself fetches its own.
+    // Reading the link fetches its own line.
     lines.retain(|line| *line != node / LINE * LINE);
     lines.truncate(LINES);
     let not_now = a.label();

@@ -1,28 +1,25 @@
-//! The program that walks the kernel's hash tables of TCP sockets, and where
-//! the running kernel keeps what it reads.
+//! The program that walks the kernel's hash tables of TCP sockets.
 //!
-//! bpf(2) runs it step by step.  A step goes on where the last one ended, copies
-//! sockets into memory that this process maps, and ends after so many rounds or
-//! when that memory is full.  Established sockets, TIME-WAIT sockets and requests
-//! are in one table, listeners in another of the same form; the same program
-//! walks both.
+//! bpf(2) runs it in steps.  A step continues where the last one ended, copies sockets into
+//! memory shared with this process, and ends after a number of rounds or when that memory
+//! is full.  Established sockets, TIME-WAIT sockets and requests are in one table,
+//! listeners in another of the same form; the same program walks both.
 //!
-//! Nothing is locked and nothing kept.  Sockets are taken out of a bucket and put
-//! into one while it is read, and their memory is used again at once, but within
-//! an RCU section it stays a socket's.  Invariant: what a step leaves are whole
-//! buckets, and of a bucket
-//! - the list ended with the bucket's own number, so that no socket on the way had
-//!   moved to another bucket;
-//! - the list begins at its end with the same two as at its beginning, so that no socket
-//!   was put into it meanwhile: new ones come first;
-//! - nothing led to its beginning, as a socket does that was put in again;
-//! - each socket had the same addresses, ports, hash, state, namespace and cookie
-//!   after it was copied as in the copy.
+//! No lock is taken and no reference held.  Sockets are added to and removed from a bucket
+//! while it is read, and their memory may be reused at once, but within an RCU section it
+//! remains socket memory.  Invariant: a step leaves only whole buckets, and for each bucket
+//! - the list ended with the bucket's own number, so no socket on the way had moved to
+//!   another bucket;
+//! - the first two entries are the same at the end as at the beginning, so no socket was
+//!   added meanwhile: new ones are added at the front;
+//! - no entry led back to the first, as a socket does that was removed and added again;
+//! - after each socket was copied, it still had the addresses, ports, hash, state,
+//!   namespace and cookie of the copy.
 //!
-//! Else the bucket is begun again.
+//! Otherwise the bucket is read again.
 //!
-//! Loops are `bpf_iter_num` (Linux 6.4), memory is read through `bpf_rdonly_cast`
-//! (Linux 6.2), all functions of the kernel.
+//! Loops use `bpf_iter_num` (Linux 6.4) and memory is read through `bpf_rdonly_cast` (Linux
+//! 6.2); both are kfuncs.
 //!
 //! Source: Documentation/bpf/kfuncs.rst, Documentation/RCU/rculist_nulls.rst, and
 //! the kernel's BTF.
@@ -37,35 +34,36 @@ use super::kernel::Members;
 use super::members::Kind;
 use super::pieces::{HEADER, Pieces, Recipe, SOCK, at, fence, header};
 
-/// The number that the list of the first bucket of listeners ends with.
+/// The number that ends the list of the first bucket of listeners.
 const LISTENING: i32 = 1 << 29;
 
-/// What a program does beside walking.
+/// Additional work of a program that walks.
 pub(super) trait Beside {
-    /// Entries of each list that are fetched before it is read.
+    /// How many entries of each list are prefetched.
     const DEPTH: usize;
 
-    /// Where words lie that are read of every socket, in bytes.
+    /// The offsets, in bytes, of words that are read from every socket.
     fn words(&self, p: &Pieces<'_>) -> Vec<u32>;
 
-    /// A bucket begins.
+    /// Emits code for the beginning of a bucket.
     fn begins(&self, p: &Pieces<'_>, a: &mut Assembler);
 
-    /// A socket is to be told of, whose kind is in [`POINTER`](super::pieces::POINTER).
+    /// Emits code for a socket that will be recorded; its kind is in
+    /// [`POINTER`](super::pieces::POINTER).
     fn chosen(&self, p: &Pieces<'_>, a: &mut Assembler);
 
-    /// A record of this kind is whole, and about to count.
+    /// Emits code for a complete record of this kind, before it counts.
     fn recorded(&self, p: &Pieces<'_>, a: &mut Assembler, kind: Kind);
 
-    /// A bucket was read to its end; its records are those from `START` to `COUNT`.
+    /// Emits code for the end of a bucket; its records are those from `START` to `COUNT`.
     fn ends(&self, p: &Pieces<'_>, a: &mut Assembler);
 }
 
-/// Nothing.
+/// No additional work.
 struct Nothing;
 
 impl Beside for Nothing {
-    // A million sockets lie four in a bucket.
+    // With a million sockets, a bucket has about four.
     const DEPTH: usize = 4;
 
     fn words(&self, p: &Pieces<'_>) -> Vec<u32> {
@@ -81,8 +79,7 @@ impl Beside for Nothing {
     fn ends(&self, _: &Pieces<'_>, _: &mut Assembler) {}
 }
 
-/// The program, which writes to the value of this map, where there is room for so
-/// many records.
+/// The program.  It writes to the value of this map, which has room for `room` records.
 pub(super) fn program(
     members: &Members,
     recipe: &Recipe,
@@ -92,7 +89,7 @@ pub(super) fn program(
     program_with(members, recipe, map, room, &Nothing)
 }
 
-/// The same, which does something beside.
+/// The same program with additional work.
 pub(super) fn program_with<B: Beside>(
     members: &Members,
     recipe: &Recipe,
@@ -168,7 +165,7 @@ pub(super) fn program_with<B: Beside>(
     Pieces::count_again(a);
     a.jump(p.begin);
 
-    // What there is of a bucket that is to be read again does not count.
+    // Records of a bucket that will be read again do not count.
     a.bind(p.leave);
     a.load_at(Width::U64, R1, HEADER, at(header::START));
     a.store_at(Width::U64, HEADER, at(header::COUNT), R1);

@@ -1,7 +1,7 @@
-//! The kernel's ticks, and the units that it tells times in.
+//! The kernel's ticks (jiffies), and the units in which it reports times.
 //!
-//! Invariant: the conversions round as the kernel's do, for every rate of
-//! ticks that a kernel can be built with.
+//! Invariant: the conversions round as the kernel's do, for every tick rate that a kernel
+//! can be built with.
 //!
 //! Source: Documentation/timers/; `CLOCK_MONOTONIC_COARSE` in clock_getres(2),
 //! whose resolution is one tick.
@@ -13,17 +13,17 @@
 
 use rustix::time::{ClockId, clock_getres};
 
-/// How many ticks there are in a second.
+/// The number of ticks per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hz {
     rate: u32,
-    /// Milliseconds and microseconds in a tick; 0 if that is no whole number.
+    /// Milliseconds and microseconds per tick; 0 if that is not a whole number.
     ms: u32,
     us: u32,
 }
 
 impl Hz {
-    /// That of the running kernel; `None` if its clock does not tell.
+    /// The rate of the running kernel; `None` if its clock does not show it.
     pub(super) fn of_kernel() -> Option<Self> {
         let tick = clock_getres(ClockId::MonotonicCoarse);
         let ns = u64::try_from(tick.tv_nsec).ok().filter(|ns| tick.tv_sec == 0 && *ns > 0)?;
@@ -35,7 +35,7 @@ impl Hz {
         Self { rate, ms: whole(1_000), us: whole(1_000_000) }
     }
 
-    /// That of ticks of so many nanoseconds, which the kernel rounds.
+    /// The rate for ticks of this many nanoseconds, which the kernel rounds.
     fn of_tick(ns: u64) -> Option<Self> {
         let hz = (1_000_000_000 + ns / 2) / ns;
         u32::try_from(hz).ok().filter(|hz| (1..=100_000).contains(hz)).map(Self::new)
@@ -67,17 +67,17 @@ impl Hz {
         (u64::from(ms) * u64::from(self.rate)).div_ceil(1_000) as u32
     }
 
-    /// How long ago it was, in ticks.
+    /// The age of a point in time, in ticks.
     ///
-    /// A tick may have been counted between reading the socket and reading the
-    /// clock, in either order, so a time that lies ahead by less than a second is
-    /// now.  One that lies further ahead was never set.
+    /// A tick may pass between reading the socket and reading the clock, in either order,
+    /// so a time less than a second in the future counts as now.  A time further in the
+    /// future was never set.
     pub(super) fn since(self, then: u32, now: u32) -> u32 {
         let ticks = now.wrapping_sub(then);
         if ticks > u32::MAX - self.rate { 0 } else { ticks }
     }
 
-    /// How long it is until then, in milliseconds: `jiffies_delta_to_msecs`.
+    /// The time until a point in the future, in milliseconds: `jiffies_delta_to_msecs`.
     pub(super) fn ms_until(self, then: u64, now: u32) -> u32 {
         let ticks = (then as u32).wrapping_sub(now);
         if ticks > i32::MAX as u32 { 0 } else { self.ms(ticks) }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn ticks_are_told_as_the_kernel_tells_them() {
-        // 300 is the rate that divides neither a million nor a thousand.
+        // 300 is the only rate that divides neither a million nor a thousand.
         for (hz, ticks, ms, us) in [
             (100, 7, 70, 70_000),
             (250, 7, 28, 28_000),

@@ -1,7 +1,7 @@
-//! Where the running kernel keeps its tables and what the programs read of them,
-//! and the numbers of its functions that they call.
+//! The offsets of the kernel's tables and of the members that the programs read, and the
+//! ids of the kernel functions that they call.
 //!
-//! What is copied of a socket is not here ([`super::members`]).
+//! The members that are copied from a socket are in [`super::members`].
 //!
 //! Source: the kernel's BTF; Documentation/bpf/kfuncs.rst.
 
@@ -10,19 +10,18 @@ use sockdiag_wire::bpf::{Lookup, NotFound, Wanted};
 /// The members and what the kernel's types call them: `NAME: "STRUCTURE" "PATH"`.
 macro_rules! members {
     ($($(#[doc = $doc:literal])+ $name:ident: $structure:literal $path:literal;)+) => {
-        /// Where the running kernel keeps what the programs read, in bytes from the
-        /// beginning of a structure, and the numbers of its functions that the programs
-        /// call.
+        /// The offsets of the members that the programs read, in bytes from the beginning
+        /// of their structure, and the ids of the kernel functions that the programs call.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) struct Members {
             $($(#[doc = $doc])+ pub $name: u32,)+
-            /// What links a socket with others that are bound to the same port and address.
+            /// Links a socket with others that are bound to the same port and address.
             pub owner_node: u32,
-            /// Bytes of a bucket of listeners.
+            /// The size of a bucket of listeners, in bytes.
             pub listen_bucket: u32,
-            /// Bytes of a bucket of bound ports.
+            /// The size of a bucket of bound ports, in bytes.
             pub bind_bucket: u32,
-            /// A struct that begins with two numbers of 64 bits.
+            /// A struct that begins with two 64-bit numbers.
             pub word: u32,
             /// `bpf_rdonly_cast`.
             pub cast: u32,
@@ -38,20 +37,20 @@ macro_rules! members {
             pub loop_destroy: u32,
         }
 
-        /// What they are called, a line each; one text needs no addresses.
+        /// The names of the members, one per line; a single string needs no relocations.
         const NAMES: &str = concat!($($structure, " ", $path, "\n",)+);
 
         impl Members {
-            /// Finds them.
+            /// Finds the offsets and ids in the kernel's types.
             ///
             /// # Errors
-            /// The first that this kernel lacks.
+            /// The first one that this kernel lacks.
             pub(super) fn find(types: &Lookup<'_>) -> Result<Self, NotFound> {
                 let [word, cast, lock, unlock, loop_new, loop_next, loop_destroy] = types.ids(IDS)?;
                 let mut names = names();
                 Ok(Self {
                     $($name: offset(types, names.next())?,)+
-                    // Until Linux 6.8 sockets were in two such lists.
+                    // Before Linux 6.8 sockets were in two such lists.
                     owner_node: offset(types, Some(("sock", "sk_bind2_node")))
                         .or_else(|_| offset(types, Some(("sock_common", "skc_bind_node"))))?,
                     listen_bucket: types.bytes("inet_listen_hashbucket")?,
@@ -76,17 +75,17 @@ members! {
     net_ns: "nsproxy" "net_ns";
     /// The tables of a network namespace.
     hashinfo: "net" "ipv4.tcp_death_row.hashinfo";
-    /// Established sockets, and as many buckets as this and one.
+    /// Buckets of established sockets; their number is the mask plus one.
     ehash: "inet_hashinfo" "ehash";
     /// See `ehash`.
     ehash_mask: "inet_hashinfo" "ehash_mask";
-    /// Listeners, and as many buckets as this and one.
+    /// Buckets of listeners; their number is the mask plus one.
     lhash2: "inet_hashinfo" "lhash2";
     /// See `lhash2`.
     lhash2_mask: "inet_hashinfo" "lhash2_mask";
-    /// How the list of a bucket of listeners begins.
+    /// The head of the list of a bucket of listeners.
     nulls_head: "inet_listen_hashbucket" "nulls_head";
-    /// What links sockets of a bucket.
+    /// Links sockets of a bucket.
     nulls_node: "sock_common" "skc_nulls_node";
     /// Family.
     family: "sock_common" "skc_family";
@@ -98,27 +97,27 @@ members! {
     substate: "inet_timewait_sock" "tw_substate";
     /// Cookie.
     cookie: "sock_common" "skc_cookie";
-    /// Hash, and ports behind it.
+    /// Hash, followed by the ports.
     hash: "sock_common" "skc_hash";
     /// Addresses of IPv4.
     addresses: "sock_common" "skc_daddr";
-    /// Bound ports, and how many buckets of them.
+    /// Buckets of bound ports.
     bhash2: "inet_hashinfo" "bhash2";
     /// See `bhash2`.
     bhash_size: "inet_hashinfo" "bhash_size";
-    /// How the list of a bucket of bound ports begins.
+    /// The head of the list of a bucket of bound ports.
     bind_chain: "inet_bind_hashbucket" "chain";
-    /// What links ports of a bucket.
+    /// Links ports of a bucket.
     bind_node: "inet_bind2_bucket" "node";
     /// A port's network namespace.
     bind_net: "inet_bind2_bucket" "ib_net.net";
-    /// How the list of sockets of a port begins.
+    /// The head of the list of sockets bound to a port.
     bind_owners: "inet_bind2_bucket" "owners";
     /// The port that a socket is bound to.
     number: "sock_common" "skc_num";
-    /// What links network namespaces.
+    /// Links network namespaces.
     nets: "net" "list.next";
-    /// The inode of one.
+    /// The inode of a network namespace.
     inode: "net" "ns.inum";
 }
 
@@ -145,13 +144,13 @@ fn offset(types: &Lookup<'_>, name: Option<(&'static str, &'static str)>) -> Res
 }
 
 impl Members {
-    /// What is to be looked for among the kernel's types.
+    /// The types to look up in the kernel's BTF.
     pub(super) fn wanted() -> Vec<Wanted> {
         let structs = names().map(|(structure, _)| Wanted::structure(structure));
         structs.chain([Wanted::structure("sock")]).chain(IDS).collect()
     }
 
-    /// Words of a socket that are compared with the copy, by where they lie.
+    /// Offsets of the words of a socket that are compared with the copy.
     pub(super) fn identity(&self) -> [u32; 5] {
         [self.addresses, self.hash, self.state, self.net, self.cookie].map(|offset| offset & !7)
     }

@@ -1,8 +1,8 @@
-//! The program in the kernel: made for it, loaded, run step by step, and what
-//! the steps leave.
+//! Builds the walk's programs for the running kernel, loads them, runs them step by step,
+//! and reads what the steps leave.
 //!
-//! Invariant: programs and maps end with their descriptors, which nobody else
-//! has; nothing is attached to anything.
+//! Invariant: programs and maps end with their descriptors, which no other process has;
+//! nothing is attached.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -33,75 +33,76 @@ use crate::sys::bpf_value::SharedValue;
 use crate::sys::clock;
 use crate::sys::kernel_types::KernelTypes;
 
-/// What the calls are for that need memory shared with the kernel, and a program run.
+/// The purpose of system calls, for errors: sharing memory with the kernel, and running a
+/// program.
 pub(super) const SHARING: &str = "sharing memory with the kernel";
 const RUNNING: &str = "running the program";
-/// What programs and maps are called.
+/// The name of programs and maps.
 const NAME: &str = "ss_walk";
-/// Bytes of records that a step may leave, unless a bucket has more.
+/// How many bytes of records a step may leave, unless a single bucket has more.
 pub(super) const USUAL: usize = 1 << 20;
-/// More than this no bucket may have.
+/// How many bytes of records a bucket may have.
 const MOST: usize = 32 << 20;
-/// Rounds of a step, each of them a socket or a bucket: a millisecond or two.
+/// Rounds per step, one for each socket or bucket: a millisecond or two.
 pub(super) const ROUNDS: u64 = 8 << 10;
-/// So often lists of bound sockets may have changed while they were read.
+/// How often lists of bound sockets may change while they are read.
 const MOST_AGAIN: u64 = 10_000;
-/// More rounds the kernel does not do at a time.
+/// The kernel does not run more rounds at a time.
 pub(super) const MOST_ROUNDS: u64 = 4 << 20;
 
-/// Which table of the kernel's.
+/// One of the kernel's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Table {
     /// Connections of any state.
     Established = 0,
     /// Listeners.
     Listening = 1,
-    /// Sockets that are bound and neither listen nor connect.
+    /// Sockets that are bound but neither listen nor connect.
     Bound = 2,
 }
 
-/// What to tell of.
+/// Which sockets to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// Which table.
+    /// The table.
     pub table: Table,
-    /// A bit for each state that is shown.
+    /// The states to report, one bit each.
     pub states: u32,
-    /// The family's number; 0 every.
+    /// The family's number; 0 for all families.
     pub family: u8,
-    /// Of which network namespaces.
+    /// The network namespaces.
     pub scope: Scope,
 }
 
-/// Which network namespaces to tell of.
+/// Which network namespaces to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// The calling thread's.
+    /// The calling thread's namespace.
     Own,
-    /// All that use the same tables.
+    /// All namespaces that share the same tables.
     All,
-    /// The one with this address.
+    /// The namespace at this kernel address.
     Of(u64),
 }
 
-/// Why there is no walk, or none to its end.
+/// Why there is no walk, or why it did not reach its end.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// No program can be made on this target.
+    /// There is no program for this architecture.
     Target,
-    /// The kernel shows no types of its own.
+    /// The kernel does not publish its types (BTF).
     NoTypes,
-    /// Its types lack something.
+    /// The kernel's types lack a member or structure.
     Types(NotFound),
-    /// What it sends is not known.
+    /// The kernel's messages are not known.
     Unfit(Unfit),
-    /// The program is none.
+    /// The program could not be assembled.
     Program(AssembleError),
-    /// It was not loaded.
+    /// The kernel refused to load the program.
     Load(LoadError),
     /// A call failed.
     Call(&'static str, Errno),
-    /// The kernel keeps its sockets elsewhere.
+    /// The kernel keeps its sockets in other tables.
     NoTable,
     /// There are too many sockets in one bucket, or it changes all the time.
     Bucket,
@@ -110,18 +111,18 @@ pub(super) enum Refused {
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
-    /// Records handed on.
+    /// Records passed on.
     pub records: u64,
-    /// How often a bucket was begun again.
+    /// How often a bucket was read again.
     pub again: u64,
-    /// Steps.
+    /// Steps made.
     pub steps: u64,
-    /// Whether the visitor wants no more.
+    /// Whether the visitor ended the walk.
     pub stopped: bool,
 }
 
 impl Done {
-    /// Takes another walk along.
+    /// Adds the counts of another walk.
     pub(super) fn add(&mut self, other: Self) {
         self.records += other.records;
         self.again += other.again;
@@ -130,38 +131,38 @@ impl Done {
     }
 }
 
-/// Memory that is shared with programs: at its beginning stand numbers ([`header`]), which
-/// both sides read and write; behind them lies what a step leaves.
+/// Memory that is shared with programs: it begins with numbers ([`header`]), which both
+/// sides read and write; the records that a step leaves follow.
 pub(super) struct Shared(SharedValue);
 
 impl Shared {
-    /// Memory for the numbers and for so many bytes behind them.
+    /// Memory for the numbers and for this many bytes of records.
     ///
     /// # Errors
-    /// What the kernel refuses.
+    /// If the kernel refuses.
     pub(super) fn new(bytes: usize) -> Result<Self, Refused> {
         let value = SharedValue::new(NAME, (header::LENGTH * 8 + bytes) / 4);
         value.map(Self).map_err(|error| Refused::Call(SHARING, error))
     }
 
-    /// The number that programs know it by.
+    /// The descriptor by which programs refer to it.
     pub(super) fn map(&self) -> i32 {
         self.0.map().as_raw_fd()
     }
 
-    /// A number of the header.
+    /// A number in the header.
     pub(super) fn number(&self, number: usize) -> u64 {
         self.0.longs().get(number).map_or(0, |word| word.load(Relaxed))
     }
 
-    /// Sets a number of the header.
+    /// Sets a number in the header.
     pub(super) fn set(&self, number: usize, value: u64) {
         if let Some(word) = self.0.longs().get(number) {
             word.store(value, Relaxed);
         }
     }
 
-    /// Says what is walked, from which bucket on, and how many rounds a step may take.
+    /// Sets what to walk, from which bucket on, and how many rounds a step may take.
     pub(super) fn begin(&self, asked: Asked, bucket: u64, rounds: u64) {
         for (number, value) in [
             (header::COUNT, 0),
@@ -181,13 +182,13 @@ impl Shared {
         }
     }
 
-    /// What a step left, each of so many words.
+    /// The records that a step left, each of this many words.
     pub(super) fn left(&self, words: usize) -> impl Iterator<Item = &[AtomicU64]> {
         let all = self.0.longs().get(header::LENGTH..).unwrap_or_default();
         all.chunks_exact(words).take(self.number(header::COUNT) as usize)
     }
 
-    /// What a step left was taken.
+    /// Marks the records of the last step as read.
     pub(super) fn taken(&self) {
         for number in [header::COUNT, header::START] {
             self.set(number, 0);
@@ -200,18 +201,18 @@ pub(super) struct Walk {
     members: Members,
     layout: Layout,
     recipe: Recipe,
-    /// So many records fit.
+    /// How many records fit.
     room: usize,
     hash: OwnedFd,
-    /// Once it was asked for.
+    /// The program for bound sockets, once it was needed.
     bound: Option<OwnedFd>,
-    /// Likewise.
+    /// The program for namespaces, once it was needed.
     nets: Option<OwnedFd>,
     shared: Shared,
 }
 
 impl Walk {
-    /// Makes and loads the program for records that have what is wanted.
+    /// Loads the program for records with these parts.
     ///
     /// # Errors
     /// What this kernel lacks or refuses.
@@ -220,7 +221,7 @@ impl Walk {
         Ok(Self::open_with(wants, &[], |_, _| Ok(()))?.0)
     }
 
-    /// Likewise, with what is made for these messages out of records.
+    /// The same, with the composer of messages for this request.
     ///
     /// # Errors
     /// What this kernel lacks or refuses.
@@ -229,7 +230,7 @@ impl Walk {
         Self::open_with(ask.wants(), &Composer::wanted(), find)
     }
 
-    /// Likewise, with what else is found out of the kernel's types.
+    /// The same; `find` reads further facts from the kernel's types.
     fn open_with<T>(
         wants: Wants,
         names: &[Wanted],
@@ -252,12 +253,12 @@ impl Walk {
         Ok((Self { members, layout, recipe, room, hash, bound: None, nets: None, shared }, more))
     }
 
-    /// Words of a record.
+    /// The length of a record in words.
     pub(super) fn words(&self) -> usize {
         usize::from(self.recipe.bytes) / 8
     }
 
-    /// How its records are laid out.
+    /// The layout of its records.
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -265,7 +266,7 @@ impl Walk {
     /// Every network namespace of the machine, the calling thread's first.
     ///
     /// # Errors
-    /// Where they cannot be told, or are too many.
+    /// If they cannot be read, or are too many.
     pub(super) fn namespaces(&mut self) -> Result<Vec<Net>, Refused> {
         let room = self.room * self.words() * 8 / nets::ENTRY;
         let program = match self.nets.take() {
@@ -282,10 +283,10 @@ impl Walk {
         Ok(self.shared.left(nets::ENTRY / 8).filter_map(Net::read).collect())
     }
 
-    /// Hands every record of a table to `visit`, each once.
+    /// Passes every record of a table to `visit`, each once.
     ///
     /// # Errors
-    /// Where the table cannot be walked to its end; records may have been handed on.
+    /// If the table cannot be walked to its end; records may have been passed on.
     #[cfg(test)]
     pub(super) fn each(
         &mut self,
@@ -295,7 +296,7 @@ impl Walk {
         self.steps(asked, &mut |record, _| visit(record))
     }
 
-    /// Likewise, with the time in which each record was read.
+    /// The same, with the window in which each record was read.
     pub(super) fn steps(&mut self, asked: Asked, take: &mut Take<'_>) -> Result<Done, Refused> {
         let is_bound = asked.table == Table::Bound;
         self.prepare(asked.table)?;
@@ -328,10 +329,10 @@ impl Walk {
         Ok(done)
     }
 
-    /// Loads what this table takes, unless it is there.
+    /// Loads the program for this table, unless it is loaded.
     ///
     /// # Errors
-    /// What this kernel refuses.
+    /// If this kernel refuses.
     pub(super) fn prepare(&mut self, table: Table) -> Result<(), Refused> {
         if table == Table::Bound && self.bound.is_none() {
             let insns = bound::program(&self.members, &self.recipe, self.shared.map(), self.room as i32);
@@ -340,7 +341,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Hands on what a step left.
+    /// Passes on the records that a step left.
     fn hand_on(
         &self,
         done: &mut Done,
@@ -359,23 +360,23 @@ impl Walk {
     }
 
     fn begin(&self, asked: Asked, bucket: u64) {
-        // A round of the program of bound sockets leaves at most one record.
+        // A round of the program for bound sockets leaves at most one record.
         let rounds = if asked.table == Table::Bound { ROUNDS.min(self.room as u64) } else { ROUNDS };
         self.shared.begin(asked, bucket, rounds);
     }
 
-    /// Buckets of the table that was walked last.
+    /// The number of buckets of the table that was walked last.
     pub(super) fn buckets(&self) -> u64 {
         self.shared.number(header::BUCKETS)
     }
 
-    /// What the programs are made of.
+    /// The parts that programs are made of.
     pub(super) fn parts(&self) -> (&Members, &Recipe) {
         (&self.members, &self.recipe)
     }
 
-    /// After a step that did not get through its first bucket: lets it take longer,
-    /// or leave more.
+    /// After a step that did not finish its first bucket, allows more rounds or more
+    /// memory.
     fn grow(&mut self, asked: Asked, bucket: u64, result: u32) -> Result<(), Refused> {
         let again = self.shared.number(header::AGAIN);
         if result == step::MORE {
@@ -400,10 +401,10 @@ impl Walk {
     }
 }
 
-/// Lets a program make a step; the result of it.
+/// Runs one step of a program, and returns its result.
 ///
 /// # Errors
-/// Where the kernel does not run it, or the program finds no table.
+/// If the kernel does not run it, or the program finds no table.
 pub(super) fn run(program: &OwnedFd) -> Result<u32, Refused> {
     match bpf::run(program.as_fd()) {
         Ok(step::NOTHING) => Err(Refused::NoTable),
@@ -412,7 +413,7 @@ pub(super) fn run(program: &OwnedFd) -> Result<u32, Refused> {
     }
 }
 
-/// The record that consists of these words.
+/// The record in these words.
 pub(super) fn record_of<'a>(layout: &'a Layout, words: &'a [AtomicU64]) -> Record<'a> {
     let kind = match words.first().map_or(0, |word| (word.load(Relaxed) >> 32) as u8) {
         0 => Kind::Full,
@@ -422,8 +423,8 @@ pub(super) fn record_of<'a>(layout: &'a Layout, words: &'a [AtomicU64]) -> Recor
     Record::new(layout, kind, words)
 }
 
-/// Which bound sockets of a bucket were met: one that was begun again may show them
-/// again.
+/// Bound sockets of a bucket that were already reported: a bucket that is read again may
+/// report them again.
 #[derive(Default)]
 struct Met {
     is_of_interest: bool,
@@ -432,7 +433,7 @@ struct Met {
 }
 
 impl Met {
-    /// Whether a record is the first of its socket.
+    /// Whether this record is the first of its socket.
     fn is_new(&mut self, record: &[AtomicU64], again: u64) -> bool {
         let [first, address, ..] = record else { return false };
         let (bucket, address) = (first.load(Relaxed) >> 40, address.load(Relaxed));
@@ -448,12 +449,12 @@ impl Met {
     }
 }
 
-/// Memory for so many records.
+/// Memory for this many records.
 fn shared(recipe: &Recipe, room: usize) -> Result<Shared, Refused> {
     Shared::new(room * usize::from(recipe.bytes))
 }
 
-/// The program in the kernel.
+/// Loads a program.
 pub(super) fn loaded(insns: Result<Vec<Insn>, AssembleError>) -> Result<OwnedFd, Refused> {
     bpf::load(&bpf::Program {
         name: NAME,

@@ -1,13 +1,13 @@
-//! Which members of the kernel's structures a walk of the TCP tables copies.
+//! The members of the kernel's structures that a walk of the TCP tables copies.
 //!
-//! A row of [`ROWS`] is one member: which kinds of sockets have it, what it is
-//! wanted for, and where it lies.  Nothing else names a member of the kernel's:
-//! the layout of a record and the program that fills it follow from the rows.
+//! A row of [`ROWS`] is one member: which kinds of sockets have it, why it is copied, and
+//! where it lies.  No other module names such a member: the layout of a record and the
+//! program that fills it follow from the rows.
 //!
-//! A member that moved between kernels has several places; the first that the
-//! running kernel has is read.  A kernel that has none of them either reports
-//! nothing of the kind, and the row says so ([`Missing::Zero`]), or the walk
-//! is not for it ([`Missing::Refuse`]).
+//! A member that moved between kernel releases has several places; the first that the
+//! running kernel has is read.  A kernel that has none of them either does not report the
+//! value, and the row says so ([`Missing::Zero`]), or it cannot be walked
+//! ([`Missing::Refuse`]).
 //!
 //! Source: the kernel's own types (BTF) of Linux 6.12, 6.18 and 7.3.
 
@@ -38,40 +38,40 @@ impl Kind {
 pub(super) struct Wants(u32);
 
 impl Wants {
-    /// What every record has: what identifies a socket.
+    /// The identity of a socket, which every record has.
     pub(super) const IDENTITY: Self = Self(0);
     /// The two queues.
     pub(super) const QUEUES: Self = Self(1);
-    /// Which timer runs, and until when.
+    /// Which timer runs, and when it expires.
     pub(super) const TIMERS: Self = Self(1 << 1);
     /// Owner and inode.
     pub(super) const OWNER: Self = Self(1 << 2);
-    /// What the kernel sends unasked: directions shut down, socket options,
+    /// What the kernel sends without being asked: directions shut down, socket options,
     /// cgroup, mark.
     pub(super) const UNASKED: Self = Self(1 << 3);
     /// The two reports of memory.
     pub(super) const MEMORY: Self = Self(1 << 4);
-    /// `tcp_info`, and what the kernel sends along with it.
+    /// `tcp_info`, and the attributes that the kernel sends with it.
     pub(super) const INFO: Self = Self(1 << 5);
     /// Name of the congestion control.
     pub(super) const CONGESTION: Self = Self(1 << 6);
     /// Type of service, traffic class, class id.
     pub(super) const TOS: Self = Self(1 << 7);
-    /// What the congestion control tells of itself.
+    /// The state that the congestion control reports.
     pub(super) const ALGORITHM: Self = Self(1 << 8);
-    /// Either of them tells rates in bytes.
+    /// Both report rates in bytes.
     const INFO_OR_ALGORITHM: Self = Self(Self::INFO.0 | Self::ALGORITHM.0);
-    /// Either of them tells the name.
+    /// Both need the name.
     const CONGESTION_NAME: Self = Self(Self::CONGESTION.0 | Self::ALGORITHM.0);
     /// The network namespace, by its inode.
     pub(super) const NAMESPACE: Self = Self(1 << 9);
 
-    /// Whether all of these are in it.
+    /// Whether the set has all of these.
     pub(super) const fn has(self, these: Self) -> bool {
         self.0 & these.0 == these.0
     }
 
-    /// Whether a member that is there for `self` is wanted by `wanted`.
+    /// Whether a member that is copied for `self` is needed for `wanted`.
     pub(super) const fn is_wanted(self, wanted: Self) -> bool {
         self.0 == 0 || self.0 & wanted.0 != 0
     }
@@ -85,19 +85,19 @@ impl BitOr for Wants {
     }
 }
 
-/// What a member's offset counts from.
+/// The structure that a member's offset is relative to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Base {
     /// The socket itself.
     Socket,
-    /// What `sk_socket` points to: none once no process holds the socket.
+    /// The structure that `sk_socket` points to; none once no process holds the socket.
     File,
     /// The IPv6 part; none for IPv4.
     Ipv6,
     /// The congestion control.
     Congestion,
-    /// The cached route; none where there is none.
+    /// The cached route, if there is one.
     Route,
     /// The metrics of the cached route.
     Metrics,
@@ -110,10 +110,10 @@ pub(super) enum Base {
 }
 
 impl Base {
-    /// How many there are.
+    /// The number of bases.
     pub(super) const COUNT: usize = Self::Namespace as usize + 1;
 
-    /// Every one; what a pointer is in comes before what it points to.
+    /// Every base; a structure comes before those that its pointers lead to.
     pub(super) const ALL: [Self; Self::COUNT] = [
         Self::Socket,
         Self::File,
@@ -126,7 +126,7 @@ impl Base {
         Self::Namespace,
     ];
 
-    /// The one of this name.
+    /// The base with this name.
     fn of(name: &str) -> Option<Self> {
         Some(match name {
             "Socket" => Self::Socket,
@@ -142,9 +142,9 @@ impl Base {
         })
     }
 
-    /// The pointer that leads there; `None` of the socket itself.
+    /// The pointer that leads to the structure; `None` for the socket itself.
     ///
-    /// Members behind a null pointer are zero.
+    /// Members behind a null pointer read as zero.
     pub(super) const fn pointer(self) -> Option<Pointer> {
         Some(match self {
             Self::Socket => return None,
@@ -164,13 +164,13 @@ impl Base {
 /// A member that points to another structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pointer {
-    /// What the pointer lies in.
+    /// The base that holds the pointer.
     pub from: Base,
     /// The structure.
     pub structure: &'static str,
     /// The member.
     pub path: &'static str,
-    /// Bits of the pointer that are no part of the address.
+    /// Bits of the pointer that are not part of the address.
     pub flags: u8,
 }
 
@@ -180,39 +180,39 @@ impl Pointer {
     }
 }
 
-/// Where a member lies.
+/// The place of a member in the kernel's memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    /// What the structure begins at.
+    /// The base of the structure.
     pub base: Base,
     /// The structure.
     pub structure: &'static str,
-    /// The member; `[N]` behind it is the Nth group of 4 bytes of an array.
+    /// The member; `[N]` after it selects the Nth group of 4 bytes of an array.
     pub path: &'static str,
-    /// A function that the kernel must have for this place to be the one it
-    /// reports; empty if none.
+    /// The kernel reports the value from this place only if it has this function; empty if
+    /// there is no condition.
     pub with: &'static str,
 }
 
-/// What becomes of a walk where no place of a member exists.
+/// What happens if the kernel has none of a member's places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// There is none: what would be reported is unknown.
+    /// The walk is refused: the value that the kernel reports is unknown.
     Refuse,
-    /// The kernel has no such thing, and reports none or zero.
+    /// The kernel does not have the feature, and reports nothing or zero.
     Zero,
 }
 
 /// One member.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    /// Its name here.
+    /// The member's name here.
     pub member: Member,
     /// Which kinds of sockets have it.
     pub kinds: Kinds,
-    /// What it is there for.
+    /// Why it is copied.
     pub wants: Wants,
-    /// What happens where the kernel lacks it.
+    /// What happens if the kernel lacks it.
     pub missing: Missing,
 }
 
@@ -221,7 +221,7 @@ pub(super) struct Row {
 pub(super) struct Kinds(u8);
 
 impl Kinds {
-    /// Whether a kind is among them.
+    /// Whether a kind is in the set.
     pub(super) const fn contains(self, kind: Kind) -> bool {
         self.0 & 1 << kind as u8 != 0
     }
@@ -233,7 +233,7 @@ const REQUEST: Kinds = Kinds(1 << Kind::Request as u8);
 const ALL: Kinds = Kinds(FULL.0 | TIME_WAIT.0 | REQUEST.0);
 
 impl Row {
-    /// Where it lies; the first that the kernel has.
+    /// Its places; the first that the kernel has is used.
     pub(super) fn places(self) -> impl Iterator<Item = Place> + use<> {
         let line = PLACES.lines().nth(self.member as usize).unwrap_or_default();
         line.split_terminator('|').filter_map(Place::read)
@@ -250,8 +250,7 @@ impl Place {
     }
 }
 
-/// A place as text, by its structure and member; `Base:` before it says what it counts
-/// from.
+/// A place as text, from its structure and member; a `Base:` prefix names the base.
 macro_rules! place {
     ($structure:literal . $path:literal) => {
         place!(Socket : $structure . $path)
@@ -286,8 +285,7 @@ macro_rules! rows {
             missing: Missing::$missing,
         },)+];
 
-        /// Where they lie, a line each: as one text, of which no part needs the
-        /// address of another.
+        /// The places, one line per row, as a single string that needs no relocations.
         const PLACES: &str = concat!($($(place!($($base :)? $structure . $path $(with $with)?),)+ "\n",)+);
     };
 }
@@ -295,7 +293,7 @@ macro_rules! rows {
 rows! {
     /// Address family.
     Family: ALL, IDENTITY, Refuse, ["sock_common"."skc_family"];
-    /// State; 6 and 12 tell kinds, not states.
+    /// State; 6 and 12 stand for kinds, not states.
     State: ALL, IDENTITY, Refuse, ["sock_common"."skc_state"];
     /// Local port, in host order.
     LocalPort: ALL, IDENTITY, Refuse, ["sock_common"."skc_num"];
@@ -311,7 +309,7 @@ rows! {
     Remote6: ALL, IDENTITY, Zero, ["sock_common"."skc_v6_daddr"];
     /// Interface that the socket is bound to.
     Interface: ALL, IDENTITY, Refuse, ["sock_common"."skc_bound_dev_if"];
-    /// Cookie; zero until somebody asked for it.
+    /// Cookie; zero until it is requested for the first time.
     Cookie: ALL, IDENTITY, Refuse, ["sock_common"."skc_cookie.counter"];
     /// Whether IPv6 only.
     Ipv6Only: FULL, IDENTITY, Refuse, ["sock_common"."skc_ipv6only"];
@@ -320,32 +318,32 @@ rows! {
 
     /// State of a socket in TIME-WAIT.
     TimeWaitState: TIME_WAIT, IDENTITY, Refuse, ["inet_timewait_sock"."tw_substate"];
-    /// When it ends, in jiffies.
+    /// When it expires, in jiffies.
     TimeWaitExpires: TIME_WAIT, TIMERS, Refuse, ["inet_timewait_sock"."tw_timer.expires"];
     /// Its mark.
     TimeWaitMark: TIME_WAIT, UNASKED, Refuse, ["inet_timewait_sock"."tw_mark"];
 
-    /// Answers to the SYN that were sent again.
+    /// Retransmissions of the answer to the SYN.
     RequestRetrans: REQUEST, TIMERS, Refuse, ["request_sock"."num_retrans"];
-    /// When the next is sent, in jiffies.
+    /// When the next one is sent, in jiffies.
     RequestExpires: REQUEST, TIMERS, Refuse, ["request_sock"."rsk_timer.expires"];
     /// Its mark.
     RequestMark: REQUEST, UNASKED, Refuse, ["inet_request_sock"."ir_mark"];
 
-    /// What comes next of the peer's.
+    /// The next sequence number expected from the peer.
     RcvNxt: FULL, QUEUES, Refuse, ["tcp_sock"."rcv_nxt"];
-    /// What was read of it.
+    /// The sequence number up to which data was read.
     CopiedSeq: FULL, QUEUES, Refuse, ["tcp_sock"."copied_seq"];
-    /// The end of what was written.
+    /// The sequence number after the last byte written.
     WriteSeq: FULL, QUEUES, Refuse, ["tcp_sock"."write_seq"];
-    /// What was acknowledged of it.
+    /// The first sequence number that is not acknowledged.
     SndUna: FULL, QUEUES, Refuse, ["tcp_sock"."snd_una"];
     /// Connections that wait to be accepted.
     AckBacklog: FULL, QUEUES, Refuse, ["sock"."sk_ack_backlog"];
-    /// How many may.
+    /// The limit of connections that wait to be accepted.
     MaxAckBacklog: FULL, QUEUES, Refuse, ["sock"."sk_max_ack_backlog"];
 
-    /// Owner: of the file of the socket, where the kernel looks there.
+    /// Owner: that of the socket's file, on kernels that read it there.
     Uid: FULL, OWNER, Refuse, [File: "socket_alloc"."vfs_inode.i_uid" with "sock_i_uid", "sock"."sk_uid"];
     /// Inode.
     Inode: FULL, OWNER, Refuse, ["sock"."sk_ino", File: "socket_alloc"."vfs_inode.i_ino"];
@@ -359,13 +357,13 @@ rows! {
     Retransmits: FULL, TIMERS, Refuse, ["inet_connection_sock"."icsk_retransmits"];
     /// Probes without an answer.
     ProbesOut: FULL, TIMERS, Refuse, ["inet_connection_sock"."icsk_probes_out"];
-    /// Not null while the timer of keepalive runs.
+    /// Not null while the keepalive timer runs.
     KeepalivePending: FULL, TIMERS, Refuse,
         ["inet_connection_sock"."icsk_keepalive_timer.entry.pprev", "sock"."sk_timer.entry.pprev"];
     /// When it fires, in jiffies.
     KeepaliveExpires: FULL, TIMERS, Refuse,
         ["inet_connection_sock"."icsk_keepalive_timer.expires", "sock"."sk_timer.expires"];
-    /// What is known of an acknowledgement that is due.
+    /// Flags of a pending acknowledgement.
     AckPending: FULL, TIMERS, Refuse, ["inet_connection_sock"."icsk_ack.pending"];
     /// When it is sent at the latest, in jiffies.
     AckExpires: FULL, TIMERS, Refuse, ["inet_connection_sock"."icsk_delack_timer.expires"];
@@ -374,46 +372,46 @@ rows! {
     Shutdown: FULL, UNASKED, Refuse, ["sock"."sk_shutdown"];
     /// Mark.
     Mark: FULL, UNASKED, Refuse, ["sock"."sk_mark"];
-    /// Options, a bit each.
+    /// Options, one bit each.
     Options: FULL, UNASKED, Refuse, ["inet_sock"."inet_flags"];
-    /// Number of the cgroup.
+    /// The id of the cgroup.
     CgroupId: FULL, UNASKED, Zero, [CgroupNode: "kernfs_node"."id"];
 
     /// Memory of the receive queue.
     RmemAlloc: FULL, MEMORY, Refuse, ["sock"."sk_backlog.rmem_alloc.counter"];
     /// Limit of the receive queue.
     Rcvbuf: FULL, MEMORY, Refuse, ["sock"."sk_rcvbuf"];
-    /// Memory of packets on their way, and one.
+    /// Memory of packets in flight, plus one.
     WmemAlloc: FULL, MEMORY, Refuse, ["sock"."sk_wmem_alloc.refs.counter"];
     /// Limit of the send queue.
     Sndbuf: FULL, MEMORY, Refuse, ["sock"."sk_sndbuf"];
-    /// Memory set aside.
+    /// Memory reserved in advance.
     ForwardAlloc: FULL, MEMORY, Refuse, ["sock"."sk_forward_alloc"];
     /// Memory of the send queue.
     WmemQueued: FULL, MEMORY, Refuse, ["sock"."sk_wmem_queued"];
     /// Memory of options.
     OmemAlloc: FULL, MEMORY, Refuse, ["sock"."sk_omem_alloc.counter"];
-    /// Memory of packets that wait for the socket.
+    /// Memory of packets in the backlog.
     BacklogLen: FULL, MEMORY, Refuse, ["sock"."sk_backlog.len"];
     /// Packets dropped.
     Drops: FULL, MEMORY, Refuse, ["sock"."sk_drops.counter"];
 
     /// Name of the congestion control, 16 bytes.
     CongestionName: FULL, CONGESTION_NAME, Refuse, [Congestion: "tcp_congestion_ops"."name"];
-    /// Whether it tells of itself: the function that does.
+    /// The function that reports its state, if it has one.
     CongestionInfo: FULL, ALGORITHM, Refuse, [Congestion: "tcp_congestion_ops"."get_info"];
 
-    /// BBR: its bandwidth lately, in segments a microsecond, shifted by 24 bits.
+    /// BBR: recent bandwidth, in segments per microsecond, shifted by 24 bits.
     BbrBandwidth: FULL, ALGORITHM, Zero, ["bbr"."bw.s[1]"];
-    /// BBR: whether it takes the bandwidth below instead.
+    /// BBR: whether the long-term bandwidth is used instead.
     BbrUsesLong: FULL, ALGORITHM, Zero, ["bbr"."lt_use_bw"];
-    /// BBR: its bandwidth in the long run, likewise.
+    /// BBR: long-term bandwidth, in the same unit.
     BbrLongBandwidth: FULL, ALGORITHM, Zero, ["bbr"."lt_bw"];
     /// BBR: smallest round-trip time, in microseconds.
     BbrMinRtt: FULL, ALGORITHM, Zero, ["bbr"."min_rtt_us"];
-    /// BBR: pacing gain, in parts of 256.
+    /// BBR: pacing gain, in units of 1/256.
     BbrPacingGain: FULL, ALGORITHM, Zero, ["bbr"."pacing_gain"];
-    /// BBR: window gain, in parts of 256.
+    /// BBR: window gain, in units of 1/256.
     BbrCwndGain: FULL, ALGORITHM, Zero, ["bbr"."cwnd_gain"];
 
     /// Type of service.
@@ -425,13 +423,13 @@ rows! {
     /// Priority.
     Priority: FULL, TOS, Refuse, ["sock"."sk_priority"];
 
-    /// What lies on top of TCP.
+    /// The protocol on top of TCP (upper-layer protocol).
     Ulp: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_ulp_ops"];
     /// MD5 keys.
     Md5: FULL, INFO, Zero, ["tcp_sock"."md5sig_info"];
     /// Pacing rate.
     PacingRate: FULL, INFO, Refuse, ["sock"."sk_pacing_rate"];
-    /// Its limit.
+    /// The limit of the pacing rate.
     MaxPacingRate: FULL, INFO, Refuse, ["sock"."sk_max_pacing_rate"];
     /// Reordering tolerated.
     Reordering: FULL, INFO, Refuse, ["tcp_sock"."reordering"];
@@ -439,11 +437,11 @@ rows! {
     SndCwnd: FULL, INFO, Refuse, ["tcp_sock"."snd_cwnd"];
     /// Congestion state.
     CaState: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_ca_state"];
-    /// Doublings of the timeout.
+    /// How often the timeout was doubled.
     Backoff: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_backoff"];
     /// Whether timestamps were negotiated.
     TimestampOk: FULL, INFO, Refuse, ["tcp_sock"."rx_opt.tstamp_ok"];
-    /// Whether they count microseconds.
+    /// Whether timestamps count microseconds.
     UsecTs: FULL, INFO, Zero, ["tcp_sock"."tcp_usec_ts"];
     /// Whether selective acknowledgements were negotiated.
     SackOk: FULL, INFO, Refuse, ["tcp_sock"."rx_opt.sack_ok"];
@@ -451,29 +449,29 @@ rows! {
     WscaleOk: FULL, INFO, Refuse, ["tcp_sock"."rx_opt.wscale_ok"];
     /// Scale of the peer's windows.
     SndWscale: FULL, INFO, Refuse, ["tcp_sock"."rx_opt.snd_wscale"];
-    /// Scale of ours.
+    /// Scale of our windows.
     RcvWscale: FULL, INFO, Refuse, ["tcp_sock"."rx_opt.rcv_wscale"];
-    /// What is known of ECN.
+    /// ECN flags.
     EcnFlags: FULL, INFO, Refuse, ["tcp_sock"."ecn_flags"];
-    /// Whether data in the SYN was acknowledged.
+    /// Whether the peer acknowledged data in the SYN.
     SynDataAcked: FULL, INFO, Refuse, ["tcp_sock"."syn_data_acked"];
-    /// Whether accepted by fast open.
+    /// Whether the connection was accepted by TCP Fast Open.
     FastopenChild: FULL, INFO, Zero, ["tcp_sock"."syn_fastopen_child"];
-    /// Why fast open failed.
+    /// Why TCP Fast Open failed.
     FastopenClientFail: FULL, INFO, Refuse, ["tcp_sock"."fastopen_client_fail"];
     /// Retransmission timeout, in jiffies.
     Rto: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_rto"];
-    /// The least of it, in jiffies.
+    /// The minimum of the retransmission timeout, in jiffies.
     RtoMin: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_rto_min"];
     /// Delayed-acknowledgement timeout, in jiffies.
     Ato: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_ack.ato"];
-    /// The most of it, in jiffies.
+    /// The maximum of the delayed-acknowledgement timeout, in jiffies.
     DelackMax: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_delack_max"];
     /// The peer's estimated segment size.
     RcvMss: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_ack.rcv_mss"];
-    /// Which metrics of the route are locked, a bit each (`RTAX_LOCK`).
+    /// Which metrics of the route are locked, one bit each (`RTAX_LOCK`).
     RouteLocks: FULL, INFO, Zero, [Metrics: "dst_metrics"."metrics[0]"];
-    /// The least retransmission timeout by the route, in milliseconds (`RTAX_RTO_MIN`).
+    /// The route's minimum retransmission timeout, in milliseconds (`RTAX_RTO_MIN`).
     RouteRtoMin: FULL, INFO, Zero, [Metrics: "dst_metrics"."metrics[12]"];
     /// When data arrived last, in jiffies.
     Lrcvtime: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_ack.lrcvtime"];
@@ -483,13 +481,13 @@ rows! {
     RcvTstamp: FULL, INFO, Refuse, ["tcp_sock"."rcv_tstamp"];
     /// Segment size for sending.
     MssCache: FULL, INFO_OR_ALGORITHM, Refuse, ["tcp_sock"."mss_cache"];
-    /// Segments on their way.
+    /// Segments in flight.
     PacketsOut: FULL, INFO, Refuse, ["tcp_sock"."packets_out"];
     /// Segments acknowledged selectively.
     SackedOut: FULL, INFO, Refuse, ["tcp_sock"."sacked_out"];
     /// Segments believed lost.
     LostOut: FULL, INFO, Refuse, ["tcp_sock"."lost_out"];
-    /// Segments sent again.
+    /// Segments retransmitted.
     RetransOut: FULL, INFO, Refuse, ["tcp_sock"."retrans_out"];
     /// Path MTU.
     PmtuCookie: FULL, INFO, Refuse, ["inet_connection_sock"."icsk_pmtu_cookie"];
@@ -497,7 +495,7 @@ rows! {
     RcvSsthresh: FULL, INFO, Refuse, ["tcp_sock"."rcv_ssthresh"];
     /// Smoothed round-trip time, in eighths of microseconds.
     SrttUs: FULL, INFO, Refuse, ["tcp_sock"."srtt_us"];
-    /// Its deviation, in quarters of microseconds.
+    /// Deviation of the round-trip time, in quarters of microseconds.
     MdevUs: FULL, INFO, Refuse, ["tcp_sock"."mdev_us"];
     /// Slow-start threshold.
     SndSsthresh: FULL, INFO, Refuse, ["tcp_sock"."snd_ssthresh"];
@@ -505,25 +503,25 @@ rows! {
     Advmss: FULL, INFO, Refuse, ["tcp_sock"."advmss"];
     /// Round-trip time of the receiver, in eighths of microseconds.
     RcvRttUs: FULL, INFO, Refuse, ["tcp_sock"."rcv_rtt_est.rtt_us"];
-    /// Receive buffer that reading asks for.
+    /// Receive buffer space that the reader needs.
     RcvqSpace: FULL, INFO, Refuse, ["tcp_sock"."rcvq_space.space"];
-    /// Segments sent again since the start.
+    /// Segments retransmitted since the start.
     TotalRetrans: FULL, INFO, Refuse, ["tcp_sock"."total_retrans"];
     /// Bytes acknowledged.
     BytesAcked: FULL, INFO, Refuse, ["tcp_sock"."bytes_acked"];
     /// Bytes received.
     BytesReceived: FULL, INFO, Refuse, ["tcp_sock"."bytes_received"];
-    /// The end of what was sent.
+    /// The sequence number after the last byte sent.
     SndNxt: FULL, INFO, Refuse, ["tcp_sock"."snd_nxt"];
     /// What the connection waits for.
     ChronoType: FULL, INFO, Refuse, ["tcp_sock"."chrono_type"];
-    /// Since when, in jiffies.
+    /// Since when it waits, in jiffies.
     ChronoStart: FULL, INFO, Refuse, ["tcp_sock"."chrono_start"];
-    /// How long data was outstanding before, in jiffies.
+    /// How long data was outstanding in earlier periods, in jiffies.
     ChronoBusy: FULL, INFO, Refuse, ["tcp_sock"."chrono_stat[0]"];
-    /// How long the peer's window limited it before, in jiffies.
+    /// How long the peer's window was the limit in earlier periods, in jiffies.
     ChronoWindow: FULL, INFO, Refuse, ["tcp_sock"."chrono_stat[1]"];
-    /// How long the send buffer limited it before, in jiffies.
+    /// How long the send buffer was the limit in earlier periods, in jiffies.
     ChronoBuffer: FULL, INFO, Refuse, ["tcp_sock"."chrono_stat[2]"];
     /// Segments sent.
     SegsOut: FULL, INFO, Refuse, ["tcp_sock"."segs_out"];
@@ -537,17 +535,17 @@ rows! {
     DataSegsOut: FULL, INFO, Refuse, ["tcp_sock"."data_segs_out"];
     /// Whether the application limits the rate of delivery.
     RateAppLimited: FULL, INFO, Refuse, ["tcp_sock"."rate_app_limited"];
-    /// Segments delivered in the interval below.
+    /// Segments delivered in the interval of `RateIntervalUs`.
     RateDelivered: FULL, INFO, Refuse, ["tcp_sock"."rate_delivered"];
-    /// Interval, in microseconds.
+    /// The interval of the delivery rate, in microseconds.
     RateIntervalUs: FULL, INFO, Refuse, ["tcp_sock"."rate_interval_us"];
     /// Segments delivered.
     Delivered: FULL, INFO, Refuse, ["tcp_sock"."delivered"];
-    /// Segments delivered with a mark.
+    /// Segments delivered with an ECN mark.
     DeliveredCe: FULL, INFO, Refuse, ["tcp_sock"."delivered_ce"];
     /// Bytes sent.
     BytesSent: FULL, INFO, Refuse, ["tcp_sock"."bytes_sent"];
-    /// Bytes sent again.
+    /// Bytes retransmitted.
     BytesRetrans: FULL, INFO, Refuse, ["tcp_sock"."bytes_retrans"];
     /// Segments that the peer received twice.
     DsackDups: FULL, INFO, Refuse, ["tcp_sock"."dsack_dups"];
@@ -565,13 +563,13 @@ rows! {
     TimeoutRehash: FULL, INFO, Refuse, ["tcp_sock"."timeout_rehash"];
     /// Timeouts.
     TotalRto: FULL, INFO, Zero, ["tcp_sock"."total_rto"];
-    /// Recoveries from them.
+    /// Recoveries from timeouts.
     TotalRtoRecoveries: FULL, INFO, Zero, ["tcp_sock"."total_rto_recoveries"];
-    /// Time spent in them, in milliseconds.
+    /// Time spent in recoveries, in milliseconds.
     TotalRtoTime: FULL, INFO, Zero, ["tcp_sock"."total_rto_time"];
-    /// Since when the present one lasts, in milliseconds.
+    /// When the present recovery began, in milliseconds.
     RtoStamp: FULL, INFO, Zero, ["tcp_sock"."rto_stamp"];
-    /// Segments received with a mark.
+    /// Segments received with an ECN mark.
     ReceivedCe: FULL, INFO, Zero, ["tcp_sock"."received_ce"];
     /// Bytes delivered with ECT(1).
     DeliveredE1Bytes: FULL, INFO, Zero, ["tcp_sock"."delivered_ecn_bytes[0]"];
@@ -593,16 +591,16 @@ rows! {
 
 const _: () = assert!(ROWS.len() <= 256, "a byte numbers them");
 
-/// Members by which a socket counts as changed however little of it did, unless they are
-/// zero: while they are not, a clock runs that is told as a number (the first two), or the
-/// kernel tells of the socket what no record holds.
+/// While one of these members is not zero, the socket always counts as changed: either a
+/// running clock is reported (the first two), or the kernel reports something that no
+/// record holds.
 pub(super) const RESTLESS: [Member; 5] =
     [Member::ChronoType, Member::RtoStamp, Member::Ulp, Member::Md5, Member::CongestionInfo];
 
 /// Members of 16 bytes.
 pub(super) const LONG: [Member; 3] = [Member::Local6, Member::Remote6, Member::CongestionName];
 
-/// The members that counters are told by.
+/// The member that holds each counter.
 pub(super) const COUNTED: [(Counter, Member); 25] = [
     (Counter::BytesSent, Member::BytesSent),
     (Counter::BytesReceived, Member::BytesReceived),
@@ -631,8 +629,8 @@ pub(super) const COUNTED: [(Counter, Member); 25] = [
     (Counter::RecvQ, Member::CopiedSeq),
 ];
 
-/// Structures that begin with one another: a place in the inner one is a place
-/// in the outer one.
+/// Structures that begin with one another: a member of the inner one is also a member of
+/// the outer one.
 pub(super) const BEGINNINGS: &[(&str, &str)] = &[
     ("sock", "__sk_common"),
     ("inet_sock", "sk"),
@@ -644,11 +642,10 @@ pub(super) const BEGINNINGS: &[(&str, &str)] = &[
     ("socket_alloc", "socket"),
 ];
 
-/// Structures that lie within a socket, in a member that has no type of its own:
-/// what an algorithm keeps there is known by the algorithm alone.
+/// Structures in a socket's untyped private area: only the algorithm knows their layout.
 pub(super) const PRIVATE: &[(&str, &str, &str)] = &[("bbr", "inet_connection_sock", "icsk_ca_priv")];
 
-/// Every name that has to be looked for in the kernel's types.
+/// Every name to look up in the kernel's types.
 pub(super) fn names() -> Vec<Wanted> {
     let mut names = Vec::new();
     let mut add = |one: Wanted| {

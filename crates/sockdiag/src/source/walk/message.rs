@@ -1,16 +1,16 @@
-//! A message that is put together: its fixed part and attributes, in memory that
-//! is used again for the next one.
+//! Composes a message from its fixed part and attributes, in memory that is reused for the
+//! next message.
 //!
-//! Invariant: what does not fit is left out; no message that is composed here
-//! comes near to that.
+//! Invariant: attributes that do not fit are left out; the messages composed here stay far
+//! below the limit.
 //!
 //! Source: linux/netlink.h, linux/inet_diag.h.
 
 #![allow(clippy::cast_possible_truncation, reason = "attributes are short; each cast is meant")]
 
-/// Bytes that a message may have: all attributes together have fewer.
+/// The size limit of a message: all attributes together are shorter.
 const ROOM: usize = 1024;
-/// Bytes before an attribute's value: its length and its kind.
+/// Bytes before an attribute's value: its length and its type.
 const HEADER: usize = 4;
 
 /// One message.
@@ -21,12 +21,12 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// An empty one.
+    /// An empty message.
     pub(super) fn new() -> Self {
         Self { bytes: [0; ROOM], length: 0 }
     }
 
-    /// Begins another one with these bytes.
+    /// Begins a new message with these bytes.
     #[inline]
     pub(super) fn begin<const N: usize>(&mut self, fixed: [u8; N]) {
         const { assert!(N <= ROOM) };
@@ -36,7 +36,7 @@ impl Message {
         self.length = N;
     }
 
-    /// Appends an attribute of so many bytes.
+    /// Appends an attribute of fixed length.
     #[inline]
     pub(super) fn attr<const N: usize>(&mut self, kind: u16, value: [u8; N]) {
         self.attr_of(kind, &value);

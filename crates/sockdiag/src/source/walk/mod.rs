@@ -1,5 +1,4 @@
-//! One pass over the kernel's own tables of TCP sockets, by a program that the
-//! kernel runs.
+//! Walks the kernel's own tables of TCP sockets with a BPF program.
 //!
 //! | what | where |
 //! | --- | --- |

@@ -1,10 +1,10 @@
-//! The program that tells which network namespaces there are, and which table of
-//! established sockets each of them uses: most share one, but a namespace may have
-//! a table of its own (`net.ipv4.tcp_child_ehash_entries`).
+//! The program that lists the network namespaces and the table of established sockets that
+//! each of them uses: most share one, but a namespace may have a table of its own
+//! (`net.ipv4.tcp_child_ehash_entries`).
 //!
-//! Namespaces are in a ring, with something in it that is none and belongs to no
-//! namespace; whoever reads the result knows the inodes of those that are.  The ring
-//! is followed within an RCU section, in which none of them is freed.
+//! Namespaces are in a ring, which also contains the list head; the reader of the result
+//! ignores it, since it knows the inodes of the real namespaces.  The ring is followed
+//! within an RCU section, in which no namespace is freed.
 //!
 //! Source: the kernel's BTF.
 
@@ -22,7 +22,7 @@ use sockdiag_wire::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Width};
 use super::kernel::Members;
 use super::pieces::{HEADER, POINTER, Pieces, RECORD, Recipe, SOCK, at, header, step};
 
-/// Bytes of an entry: inode, tables and address.
+/// The size of an entry, in bytes: inode, tables and address.
 pub(super) const ENTRY: usize = 24;
 
 /// A network namespace.
@@ -37,7 +37,7 @@ pub(super) struct Net {
 }
 
 impl Net {
-    /// The entry of these words.
+    /// The entry in these words.
     pub(super) fn read(words: &[AtomicU64]) -> Option<Self> {
         let [inode, tables, address] = words else { return None };
         let [inode, tables, address] = [inode, tables, address].map(|word| word.load(Relaxed));
@@ -45,8 +45,7 @@ impl Net {
     }
 }
 
-/// The program, which writes to the value of this map, where there is room for so
-/// many entries.
+/// The program.  It writes to the value of this map, which has room for `room` entries.
 pub(super) fn program(members: &Members, map: i32, room: i32) -> Result<Vec<Insn>, AssembleError> {
     let mut assembler = Assembler::new();
     let a = &mut assembler;

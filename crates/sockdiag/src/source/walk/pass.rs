@@ -1,12 +1,12 @@
-//! A pass over all tables of the kernel, in the order of its own dumps.
+//! A pass over all the kernel's tables, in the order of its dumps.
 //!
-//! A dump is of one family and tells of listeners first, then of bound sockets, then of
-//! the rest; IPv4 comes before IPv6.  One pass serves both families: IPv6 records
-//! wait until those of IPv4 are over.  If there are more than may wait, none is kept
-//! and the tables are walked once more.
+//! A dump covers one family and reports listeners first, then bound sockets, then the rest;
+//! IPv4 comes before IPv6.  One pass serves both families: IPv6 records are set aside until
+//! the IPv4 ones are done.  If there are too many, none is kept and the tables are walked
+//! again.
 //!
-//! Invariant: a record of IPv6 follows all of IPv4, and within a family a record of a
-//! table all of the tables before it.
+//! Invariant: IPv6 records follow all IPv4 records, and within a family records are in the
+//! order of the tables.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,25 +16,25 @@ use super::members::Member;
 use super::record::Record;
 use crate::model::{Family, State, StateSet, Window};
 
-/// Bytes of records that may wait.
+/// How many bytes of records may be set aside.
 const ASIDE: usize = 4 << 20;
-/// Bytes of a buffer in which they do.
+/// The size of a buffer for these records, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// What a pass is to tell of.
+/// What a pass should report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// States, as they are asked for.
+    /// The requested states.
     pub states: StateSet,
     /// IPv4.
     pub inet: bool,
     /// IPv6.
     pub inet6: bool,
-    /// Of which network namespaces.
+    /// The network namespaces.
     pub scope: Scope,
 }
 
-/// Takes a record, and when it was read.
+/// Takes a record, and the window in which it was read.
 pub(super) type Take<'t> = dyn FnMut(Record<'_>, Window) -> ControlFlow<()> + 't;
 
 impl Wanted {
@@ -47,15 +47,15 @@ impl Wanted {
         }
     }
 
-    /// What each table is asked for that has to be walked.
+    /// The tables to walk, and what to report from each.
     pub(super) fn tables(self) -> impl Iterator<Item = Asked> {
         let none = !self.inet && !self.inet6;
         let bit = |state: State| 1_u32 << state as u8;
         let all = if none { 0 } else { self.states.bits() };
         let listening = all & bit(State::Listen);
-        // The kernel keeps them as closed.
+        // In the kernel these sockets have the state CLOSE.
         let bound = if all & bit(State::BoundInactive) == 0 { 0 } else { bit(State::Close) };
-        // Whoever asks for sockets that are being connected to asks for requests too.
+        // A request for SYN-RECV sockets includes connection requests.
         let requests = if all & bit(State::SynRecv) == 0 { 0 } else { bit(State::NewSynRecv) };
         let rest = all & !bit(State::Listen) & !bit(State::BoundInactive) | requests;
         let tables = [(Table::Listening, listening), (Table::Bound, bound), (Table::Established, rest)];
@@ -65,10 +65,10 @@ impl Wanted {
 }
 
 impl Walk {
-    /// Hands every record that is wanted to `take`.
+    /// Passes every wanted record to `take`.
     ///
     /// # Errors
-    /// Where a table cannot be walked to its end; records may have been handed on.
+    /// If a table cannot be walked to its end; records may have been passed on.
     pub(super) fn pass(&mut self, wanted: Wanted, take: &mut Take<'_>) -> Result<Done, Refused> {
         self.pass_with(wanted, ASIDE, take)
     }
@@ -77,7 +77,7 @@ impl Walk {
         let mut done = Done::default();
         let mut aside = Aside { limit, ..Aside::default() };
         let both = wanted.inet && wanted.inet6;
-        // All programs, before the first record is handed on.
+        // Load all programs before the first record is passed on.
         wanted.tables().try_for_each(|asked| self.prepare(asked.table))?;
         for asked in wanted.tables() {
             let first = self.steps(asked, &mut |record, window| {
@@ -112,17 +112,17 @@ impl Walk {
     }
 }
 
-/// Records that wait, each behind its window; many small buffers, since one large one
-/// would fragment the heap.
+/// Records that are set aside, each after its window; in many small buffers, since one
+/// large buffer would fragment the heap.
 #[derive(Default)]
 struct Aside {
     pieces: Vec<Vec<AtomicU64>>,
     records: u64,
-    /// Bytes that may wait.
+    /// How many bytes may be set aside.
     limit: usize,
-    /// Bytes of all records.
+    /// The total size of all records, in bytes.
     length: usize,
-    /// Whether more came; then none is kept.
+    /// Whether more records came; then none is kept.
     overflowed: bool,
 }
 

@@ -1,8 +1,8 @@
-//! What the programs have in common: how they read the kernel's memory, choose
-//! sockets, and write records.
+//! What the programs share: how they read the kernel's memory, choose sockets, and write
+//! records.
 //!
-//! Invariant: a record counts only if the socket's addresses, ports, hash, state,
-//! namespace and cookie are the same after the rest was copied as in the copy.
+//! Invariant: a record counts only if, after the rest was copied, the socket still has the
+//! addresses, ports, hash, state, namespace and cookie of the copy.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -22,76 +22,75 @@ use super::kernel::Members;
 use super::members::Kind;
 use super::record::Layout;
 
-/// The licence of the program, one of those that the kernel knows.
+/// The licence of the programs, one of those that the kernel accepts.
 pub(super) const LICENSE: &CStr = c"Dual MIT/GPL";
 
-/// What is at the beginning of the shared memory, in numbers of eight bytes.
+/// The beginning of the shared memory, in numbers of eight bytes.
 pub(super) mod header {
-    /// Records that are complete.
+    /// The number of complete records.
     pub(in super::super) const COUNT: usize = 0;
-    /// Records before those of the bucket that is being read.
+    /// The number of records before those of the current bucket.
     pub(in super::super) const START: usize = 1;
-    /// The bucket that is being read.
+    /// The current bucket.
     pub(in super::super) const BUCKET: usize = 2;
-    /// Rounds of a step.
+    /// Rounds per step.
     pub(in super::super) const ROUNDS: usize = 3;
-    /// Whether the table of listeners is to be walked, not that of the others.
+    /// Whether to walk the table of listeners instead of the other one.
     pub(in super::super) const LISTENERS: usize = 4;
-    /// States to tell of, a bit for each.
+    /// The states to report, one bit each.
     pub(in super::super) const STATES: usize = 5;
-    /// The family to tell of; 0 every.
+    /// The family to report; 0 for all.
     pub(in super::super) const FAMILY: usize = 6;
-    /// Whether to tell of the caller's namespace alone.
+    /// Whether to report only the caller's namespace.
     pub(in super::super) const OWN: usize = 7;
-    /// How often a bucket was begun again.
+    /// How often a bucket was read again.
     pub(in super::super) const AGAIN: usize = 8;
-    /// Buckets of the table.
+    /// The number of buckets in the table.
     pub(in super::super) const BUCKETS: usize = 9;
-    /// The namespace to tell of, by its address; 0 every.
+    /// The namespace to report, by its kernel address; 0 for all.
     pub(in super::super) const NET: usize = 10;
-    /// Where the first list begins, and how far the next one is.
+    /// The address of the first bucket, and the distance between buckets.
     pub(in super::super) const BASE: usize = 11;
     /// See [`BASE`].
     pub(in super::super) const STRIDE: usize = 12;
-    /// The number that the first bucket's list ends with.
+    /// The number that ends the first bucket's list.
     pub(in super::super) const NULLS: usize = 13;
-    /// How the list began.
+    /// The first entry of the current list.
     pub(in super::super) const HEAD: usize = 14;
-    /// What is to come of it.
+    /// The next entry of the current list.
     pub(in super::super) const NODE: usize = 15;
-    /// Of a list of which each entry knows the one before: where the pointer to
-    /// what is to come lies.
+    /// For lists with back pointers: the address of the pointer to the next entry.
     pub(in super::super) const BEFORE: usize = 16;
-    /// The bound port and address that is to come of the bucket.
+    /// The next port and address of the current bucket of bound ports.
     pub(in super::super) const PORT: usize = 17;
-    /// Where the pointer to it lies.
+    /// The address of the pointer to that port.
     pub(in super::super) const PORT_BEFORE: usize = 18;
-    /// Zero is added to it where loads must not pass one another; it is zero.
+    /// Always zero; it is added to addresses to keep dependent loads in order.
     pub(in super::super) const FENCE: usize = 19;
-    /// One, as a list may end.
+    /// Always one, which marks the end of a list.
     pub(in super::super) const ONE: usize = 20;
-    /// What came second in it.
+    /// The second entry of the current list.
     pub(in super::super) const SECOND: usize = 21;
-    /// The fingerprint of the bucket that is being read.
+    /// The fingerprint of the current bucket.
     pub(in super::super) const PRINT: usize = 22;
-    /// Not zero if it counts as changed whatever its fingerprint is.
+    /// Not zero if the bucket counts as changed whatever its fingerprint is.
     pub(in super::super) const FRESH: usize = 23;
-    /// What every fingerprint begins with.
+    /// The initial value of every fingerprint.
     pub(in super::super) const SEED: usize = 24;
-    /// Whether records are written of the bucket that is being read; at first, only its
-    /// fingerprint is made.
+    /// Whether records of the current bucket are written; on the first pass over a bucket
+    /// only its fingerprint is computed.
     pub(in super::super) const WRITES: usize = 25;
-    /// Whether they are of every bucket.
+    /// Whether records of all buckets are written.
     pub(in super::super) const WHOLE: usize = 26;
-    /// So many numbers.
+    /// How many numbers the header has.
     pub(in super::super) const LENGTH: usize = 28;
 }
 
-/// What a step returns.
+/// The result of a step.
 pub(super) mod step {
     /// The table was read to its end.
     pub(in super::super) const DONE: u32 = 0;
-    /// The rounds are over.
+    /// The rounds are used up.
     pub(in super::super) const MORE: u32 = 1;
     /// No further record fits.
     pub(in super::super) const FULL: u32 = 2;
@@ -99,13 +98,13 @@ pub(super) mod step {
     pub(in super::super) const NOTHING: u32 = 3;
 }
 
-/// Words to copy: of the socket, or of what it points to.
+/// Words to copy, from the socket or from a structure that it points to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
-    /// Where in each structure the pointer to the next one lies, in bytes; the
-    /// last one's words are copied.
+    /// The offset, in each structure, of the pointer to the next one, in bytes; the words
+    /// are copied from the last structure.
     pub through: Vec<u32>,
-    /// Where words of eight bytes lie in it, and in the record; both in bytes and
+    /// The offsets of 8-byte words in that structure and in the record, in bytes; both are
     /// multiples of eight.
     pub words: Vec<(u32, u16)>,
 }
@@ -115,12 +114,12 @@ pub(super) struct Group {
 pub(super) struct Recipe {
     /// Length of a record, in bytes.
     pub bytes: u16,
-    /// By [`Kind`].
+    /// The groups of words, by [`Kind`].
     pub groups: [Vec<Group>; Kind::ALL.len()],
 }
 
 impl Recipe {
-    /// Copies what this layout has; `None` where a pointer leads nowhere.
+    /// Copies the words of this layout; `None` if a pointer cannot be followed.
     pub(super) fn of(layout: &Layout) -> Option<Self> {
         let mut groups: [Vec<Group>; Kind::ALL.len()] = Default::default();
         for (kind, groups) in Kind::ALL.into_iter().zip(&mut groups) {
@@ -135,32 +134,32 @@ impl Recipe {
     }
 }
 
-/// The socket that is looked at.
+/// The current socket.
 pub(super) const SOCK: Reg = R6;
 pub(super) const RECORD: Reg = R7;
 pub(super) const HEADER: Reg = R8;
-/// A pointer that is followed.
+/// The pointer that is being followed.
 pub(super) const POINTER: Reg = R9;
-/// The end of the stack, and what lies before it.
+/// The end of the stack; variables lie below it.
 pub(super) const STACK: Reg = R10;
 pub(super) const ROUND: i16 = -8;
 
-/// Where a number of the header lies, in bytes.
+/// The offset of a number in the header, in bytes.
 pub(super) const fn at(number: usize) -> i16 {
     (number * 8) as i16
 }
 
-/// A program in the making.
+/// A program that is being assembled.
 pub(super) struct Pieces<'m> {
     pub members: &'m Members,
     pub recipe: &'m Recipe,
-    /// So many records fit.
+    /// How many records fit.
     pub room: i32,
-    /// Does the next round.
+    /// Continues with the next round.
     pub next: Label,
-    /// Begins with the bucket.
+    /// Starts the current bucket.
     pub begin: Label,
-    /// The bucket changed; begins it again.
+    /// The bucket changed: starts it again.
     pub again: Label,
     /// Ends the step; the result is in [`POINTER`].
     pub leave: Label,
@@ -172,8 +171,8 @@ impl<'m> Pieces<'m> {
         Self { members, recipe, room, next, begin, again, leave }
     }
 
-    /// The beginning of a program that writes to the value of this map; goes on where
-    /// the address of the tables is in [`POINTER`].
+    /// The beginning of a program that writes to the value of this map; afterwards the
+    /// address of the tables is in [`POINTER`].
     pub(super) fn find_tables(&self, a: &mut Assembler, map: i32) {
         let m = self.members;
         let (nothing, every, found) = (a.label(), a.label(), a.label());
@@ -196,8 +195,9 @@ impl<'m> Pieces<'m> {
         a.bind(found);
     }
 
-    /// Tells in the header where buckets lie: so many bytes behind a pointer of the
-    /// tables; as many as a number of theirs, `more` added, says.
+    /// Writes the position of the buckets to the header: `base` is the table's pointer and
+    /// an offset from its target, `count` the member with their number, to which `more` is
+    /// added.
     pub(super) fn table(&self, a: &mut Assembler, base: (u32, u32), (count, more): (u32, i32), stride: u32) {
         self.load(a, R3, POINTER, count, Width::U32);
         a.add(R3, more);
@@ -208,7 +208,7 @@ impl<'m> Pieces<'m> {
         a.store_at(Width::U64, HEADER, at(header::STRIDE), stride as i32);
     }
 
-    /// Begins a step, and binds the label of its next round.
+    /// Begins a step, and binds the label for its next round.
     pub(super) fn rounds(&self, a: &mut Assembler) {
         let over = a.label();
         a.call_kfunc(self.members.lock);
@@ -226,7 +226,7 @@ impl<'m> Pieces<'m> {
         a.jump_if(R0, Cond::Eq, 0, over);
     }
 
-    /// The end of the program.
+    /// Ends the program.
     pub(super) fn end(&self, a: &mut Assembler) {
         round(a);
         a.call_kfunc(self.members.loop_destroy);
@@ -235,7 +235,7 @@ impl<'m> Pieces<'m> {
         a.exit();
     }
 
-    /// Makes R1 the address of the bucket.
+    /// Puts the address of the bucket into R1.
     pub(super) fn bucket(a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
         a.load_at(Width::U64, R2, HEADER, at(header::STRIDE));
@@ -244,14 +244,14 @@ impl<'m> Pieces<'m> {
         a.add(R1, R2);
     }
 
-    /// Counts that a bucket is begun again.
+    /// Counts a bucket that is read again.
     pub(super) fn count_again(a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::AGAIN));
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::AGAIN), R1);
     }
 
-    /// Leaves the bucket behind; with the last one the step is done.
+    /// Moves to the next bucket; after the last one the step is done.
     pub(super) fn next_bucket(&self, a: &mut Assembler) {
         a.load_at(Width::U64, R1, HEADER, at(header::BUCKET));
         a.add(R1, 1);
@@ -261,7 +261,7 @@ impl<'m> Pieces<'m> {
         a.jump_if(R1, Cond::Ge, R2, self.leave);
     }
 
-    /// Goes on where the socket is one to tell of, with its kind in [`POINTER`].
+    /// Continues only if the socket should be reported, and puts its kind into [`POINTER`].
     pub(super) fn choose(&self, a: &mut Assembler) {
         let Self { members: m, next, .. } = self;
         let (every_family, every_net) = (a.label(), a.label());
@@ -278,7 +278,7 @@ impl<'m> Pieces<'m> {
         a.jump_if(R3, Cond::Ne, POINTER, *next);
         a.bind(every_net);
 
-        // The kind is in POINTER, the state that is shown in R3.
+        // POINTER is the kind, R3 the state that is reported.
         let shown = a.label();
         self.load(a, R3, SOCK, m.state, Width::U8);
         a.mov(POINTER, Kind::Full as i32);
@@ -299,8 +299,8 @@ impl<'m> Pieces<'m> {
         a.jump_if(R1, Cond::Eq, 0, *next);
     }
 
-    /// Writes the record of a socket whose kind is in [`POINTER`]; `then` is done of each
-    /// that is whole.
+    /// Writes the record of a socket whose kind is in [`POINTER`]; runs `then` for each
+    /// complete record.
     pub(super) fn record(&self, a: &mut Assembler, then: &dyn Fn(&Self, &mut Assembler, Kind)) {
         let Self { recipe, room, leave, .. } = self;
         let fits = a.label();
@@ -361,17 +361,17 @@ impl<'m> Pieces<'m> {
                 a.store_at(Width::U64, RECORD, *to as i16, 0);
             }
         }
-        // The label of a group that follows no pointer is used by nothing.
+        // For a group without pointers nothing jumps to this label.
         a.bind(copied);
     }
 
-    /// Follows pointers from the socket on; goes on at a label where one is null.  What the
-    /// last one is in, if it is not the socket.
+    /// Follows pointers from the socket; jumps to `null` if one is null.  Returns the
+    /// register with the last structure's address.
     pub(super) fn follow(&self, a: &mut Assembler, through: &[u32], null: Label) -> Reg {
         let mut base = SOCK;
         for offset in through {
             self.load(a, POINTER, base, *offset, Width::U64);
-            // Some pointers carry flags in bits that an address has not.
+            // Some pointers carry flags in their low bits.
             a.alu(Alu::And, POINTER, -8);
             a.jump_if(POINTER, Cond::Eq, 0, null);
             base = POINTER;
@@ -379,7 +379,7 @@ impl<'m> Pieces<'m> {
         base
     }
 
-    /// Goes on if the socket is still the one that was copied.
+    /// Continues only if the socket is still the one that was copied.
     fn check(&self, a: &mut Assembler, groups: &[Group]) {
         fence(a);
         let words: Vec<(u32, u16)> = own_words(groups).collect();
@@ -400,26 +400,25 @@ impl<'m> Pieces<'m> {
         a.jump(self.next);
     }
 
-    /// The words that are copied of a socket itself.
+    /// The words that are copied from the socket itself.
     pub(super) fn own_words(&self) -> impl Iterator<Item = (u32, u16)> {
         own_words(self.recipe.groups.first().map_or(&[], Vec::as_slice))
     }
 
-    /// Loads a number that lies so many bytes behind the address in `base`.
+    /// Loads a number at this offset from the address in `base`.
     pub(super) fn load(&self, a: &mut Assembler, dst: Reg, base: Reg, offset: u32, width: Width) {
         self.point(a, base, offset & !7);
         a.load_at(width, dst, R0, (offset & 7) as i16);
     }
 
-    /// Makes R0 point to the words that lie so many bytes behind the address in
-    /// `base`.
+    /// Points R0 to the words at this offset from the address in `base`.
     pub(super) fn point(&self, a: &mut Assembler, base: Reg, offset: u32) {
         a.mov(R1, base);
         a.add(R1, offset as i32);
         self.cast(a);
     }
 
-    /// Makes R0 point to the words at the address in R1.
+    /// Points R0 to the words at the address in R1.
     pub(super) fn cast(&self, a: &mut Assembler) {
         a.long(R2, self.members.word.into());
         a.call_kfunc(self.members.cast);
@@ -432,13 +431,13 @@ fn own_words(groups: &[Group]) -> impl Iterator<Item = (u32, u16)> {
     own.flat_map(|group| group.words.iter().copied())
 }
 
-/// Makes R1 point to the state of the loop.
+/// Points R1 to the state of the loop.
 fn round(a: &mut Assembler) {
     a.mov(R1, STACK);
     a.add(R1, i32::from(ROUND));
 }
 
-/// Keeps loads in order where the processor does not.
+/// Keeps loads in order on processors that may reorder them.
 pub(super) fn fence(a: &mut Assembler) {
     if cfg!(not(target_arch = "x86_64")) {
         a.mov(R4, 0);

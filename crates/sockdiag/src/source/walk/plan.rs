@@ -1,9 +1,9 @@
-//! Whether a walk is the better way.
+//! Decides whether a walk is better than a dump.
 //!
-//! Loading a program takes some milliseconds, in which a dump tells of thousands
-//! of sockets; a walk costs half of a dump for each socket.  A program in the
-//! request makes a dump cheaper: few sockets then leave the kernel, while a walk
-//! brings all of them.
+//! Loading a program takes some milliseconds, in which a dump reports thousands of sockets;
+//! for each socket a walk costs half as much as a dump.  A filter program in the request
+//! makes a dump cheaper, since few sockets then leave the kernel, while a walk returns all
+//! of them.
 //!
 //! Source: proc_pid_net(5), `/proc/net/sockstat` and `sockstat6`.
 
@@ -16,15 +16,14 @@ use crate::notice::NoWalk;
 use crate::source::access::Access;
 use crate::source::contract::Query;
 
-/// Below so many sockets a dump costs less than loading a program.
+/// With fewer sockets than this, a dump costs less than loading a program.
 const FEW: u64 = 25_000;
-/// What nobody tries twice.
+/// The reason not to try a walk that was refused before.
 const REFUSED: &str = "this kernel refused a walk before";
-/// No more of a file of counters is read.
+/// How much of a file of counters is read.
 const LONGEST: u64 = 16 << 10;
 
-/// Whether a walk tells what is asked, of sockets that nobody looks at again or that
-/// have cookies since they were dumped.
+/// Whether a walk can answer the query, and the sockets either have cookies or need none.
 fn can_pay(query: &Query, access: &Access) -> Result<(), NoWalk> {
     can_tell(query)?;
     match () {
@@ -34,17 +33,17 @@ fn can_pay(query: &Query, access: &Access) -> Result<(), NoWalk> {
     }
 }
 
-/// Whether only sockets are asked for over which a dump does not pass connections: no
-/// table holds a closed one.
+/// Whether a dump for this query skips all connections: only listeners are requested.
+/// (Closed sockets do not matter: no table holds any.)
 fn is_about_listeners(query: &Query) -> bool {
     let listening = StateSet::only(State::Listen).union(StateSet::only(State::Close));
     query.states.minus(listening).is_empty()
 }
 
-/// Whether a walk tells what is asked, and for less than a dump.
+/// Whether a walk can answer the query, and costs less than a dump.
 ///
 /// # Errors
-/// Why a dump is the better way; [`NoWalk::NoCookies`] only if there is no other reason.
+/// Why a dump is better; [`NoWalk::NoCookies`] only if there is no other reason.
 pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), NoWalk> {
     let can = can_pay(query, access);
     if !matches!(can, Ok(()) | Err(NoWalk::NoCookies)) {
@@ -61,31 +60,31 @@ pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), 
     if sockets < FEW { Err(NoWalk::Few { sockets }) } else { can }
 }
 
-/// Whether one walk costs less than dumps in so many namespaces, each of which passes
-/// over the sockets of all of them.
+/// Whether one walk costs less than dumps in this many namespaces, each of which reads the
+/// sockets of all of them.
 ///
 /// # Errors
-/// Why dumps are the better way.
+/// Why dumps are better.
 pub(in crate::source) fn pays_for(namespaces: usize, query: &Query, access: &Access) -> Result<(), NoWalk> {
     can_pay(query, access)?;
     let text = read(access, "/proc/net/sockstat");
     let sockets = counted_as(&["alloc"], &text);
-    // In microseconds: what each socket of another namespace takes of a dump, more where
-    // bound sockets are asked for; a dump of nothing; loading the programs, and what each
-    // socket takes of the walk.
+    // Costs in microseconds.  Each dump: a fixed part, and a little for every socket of
+    // other namespaces (more if bound sockets are read).  The walk: loading the programs,
+    // and a part for every socket.
     let bound = if query.states.intersects(StateSet::BOUND_INACTIVE) { sockets / 5 } else { 0 };
     let passed_over = if is_about_listeners(query) { bound } else { sockets / 18 + bound };
     let dumps = (namespaces as u64).saturating_mul(200 + passed_over);
     if dumps < 10_000 + sockets / 2 { Err(NoWalk::Few { sockets }) } else { Ok(()) }
 }
 
-/// How many TCP sockets a namespace has; 0 where it does not tell.
+/// The number of TCP sockets in a namespace; 0 if it cannot be read.
 fn counted(access: &Access) -> u64 {
     let ipv4 = sockets(&read(access, "/proc/net/sockstat"));
     if ipv4 < FEW { ipv4 + sockets(&read(access, "/proc/net/sockstat6")) } else { ipv4 }
 }
 
-/// A file of counters; nothing where it cannot be read.
+/// The text of a file of counters; empty if it cannot be read.
 fn read(access: &Access, name: &str) -> String {
     let mut text = String::new();
     match access.open(Path::new(name)).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
@@ -94,13 +93,13 @@ fn read(access: &Access, name: &str) -> String {
     }
 }
 
-/// Adds up the sockets that a file of counters tells of: those in the tables, and
-/// those in TIME-WAIT.
+/// The number of sockets in a file of counters: those in the tables, and those in
+/// TIME-WAIT.
 fn sockets(text: &str) -> u64 {
     counted_as(&["inuse", "tw"], text)
 }
 
-/// Adds up what TCP's numbers of these names are.
+/// The sum of TCP's counters with these names.
 fn counted_as(names: &[&str], text: &str) -> u64 {
     let line =
         text.lines().find_map(|line| line.strip_prefix("TCP: ").or_else(|| line.strip_prefix("TCP6: ")));
@@ -135,12 +134,12 @@ mod tests {
         let access = &mut Access::here();
         let query = Query { lean: true, ..Query::of(Table::Tcp) };
         assert!(matches!(pays(&query, access), Err(NoWalk::Few { sockets }) if sockets < FEW));
-        // What is known is not counted again.
+        // A known number is not counted again.
         access.keep_sockets(FEW);
         assert!(pays(&query, access).is_ok());
         let whole = Query { lean: false, ..query.clone() };
         assert!(matches!(pays(&whole, access), Err(NoWalk::NoCookies)));
-        // Once a dump came to its end, sockets have cookies.
+        // After a complete dump, sockets have cookies.
         access.keep_dumped(FEW);
         assert!(pays(&whole, access).is_ok());
         let programs = Programs { modern: None, classic: Some(vec![0; 8]) };

@@ -1,19 +1,19 @@
-//! Buckets in which nothing changed since they were read last are not told of.
+//! Skips buckets that have not changed since they were last read.
 //!
-//! The program makes a fingerprint of each bucket: of the words that hold what is read of
-//! its sockets, where they lie in the kernel's memory, and their order.  So the test
-//! follows from what is read: a bucket of the same fingerprint has the same sockets, and
-//! what is read of them is the same.  None is added, none was taken out.  A bucket with
-//! another fingerprint is read again, and its records are written.
+//! The program computes a fingerprint of each bucket, from the words that hold the watched
+//! values of its sockets, their addresses in the kernel's memory, and their order. So the
+//! test follows from what is read: a bucket with the same fingerprint has the same sockets
+//! with the same values; none was added or removed.  A bucket with another fingerprint is
+//! read again, and its records are written.
 //!
-//! A bucket counts as changed in any case while it has a socket of which more is told than
-//! its words say ([`RESTLESS`]), one in TIME-WAIT, or a request.
+//! A bucket always counts as changed while it has a socket whose words do not hold
+//! everything that is reported ([`RESTLESS`]), one in TIME-WAIT, or a request.
 //!
-//! What fingerprints are mixed with is chosen at random when the program is made, so that
-//! nobody can make two that are equal.
+//! Fingerprints are mixed with random numbers, chosen when the program is made, so that
+//! nobody can provoke equal fingerprints.
 //!
-//! Invariant: the fingerprint that is kept of a bucket is that of the records that were
-//! written of it last.
+//! Invariant: the stored fingerprint of a bucket is that of the records last written for
+//! it.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -37,33 +37,34 @@ use super::record::{Layout, Record};
 use crate::model::Window;
 use crate::sys::clock;
 
-/// What a record is that stands for a bucket: one that changed and has no sockets, and, if
-/// all buckets are told of, behind the records of one that did not change.
+/// Kinds of records that mark a bucket: one that changed and is now empty, and, if all
+/// buckets are reported, one that did not change (after its records).
 mod mark {
     pub(super) const EMPTY: u8 = 8;
     pub(super) const SAME: u8 = 9;
 }
 
-/// Tables have no more buckets than this.
+/// No table has more buckets.
 const MOST_BUCKETS: u64 = 1 << 24;
 
-/// A number that nobody can know.
+/// An unpredictable number.
 fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// What fingerprints are made of: words of full sockets that their records have, too.
+/// The words that fingerprints are computed from: words of full sockets that records have
+/// too.
 #[derive(Clone, Debug, Default)]
 struct Words {
-    /// As records have them, by what they are found through.
+    /// The words as in records, grouped by the pointers that lead to them.
     groups: Vec<Group>,
-    /// Bits of these words that are zero while a socket is at rest: where the word lies in a
-    /// record, how many bits come before them, and how many they are.
+    /// Bits that are zero while a socket is at rest: the offset of their word in a record,
+    /// the first bit, and the number of bits.
     restless: Vec<(u16, u8, u8)>,
 }
 
 impl Words {
-    /// The words that hold these members, and what is compared of a socket anyway.
+    /// The words that hold these members, and those that identify a socket.
     fn of(layout: &Layout, identity: &[u32], recipe: &Recipe, members: &[Member]) -> Self {
         let kind = Kind::Full;
         let mut places: Vec<u16> = Vec::new();
@@ -87,32 +88,32 @@ impl Words {
     }
 }
 
-/// The part of the program.
+/// The additional part of the program.
 struct Prints {
     words: Words,
-    /// Where fingerprints lie in the memory that is shared, in bytes.
+    /// The offset of the fingerprints in the shared memory, in bytes.
     begin: i32,
-    /// How many there are.
+    /// The number of fingerprints.
     buckets: i32,
-    /// An odd number that each step multiplies by.
+    /// An odd factor for each mixing step.
     factor: u64,
 }
 
-/// The fingerprint in the making.
+/// The fingerprint that is being computed.
 const PRINT: Reg = RECORD;
 
 impl Prints {
-    /// Mixes a number into a fingerprint.  No two numbers give the same.
+    /// Mixes a number into a fingerprint; different numbers always give different results.
     fn mix(&self, a: &mut Assembler, print: Reg, number: Reg) {
         a.alu(Alu::Xor, print, number);
-        // What multiplying moves up comes down again.
+        // Multiplication moves information to the high bits; the swap brings it back down.
         a.swap(print);
         a.long(R4, self.factor);
         a.alu(Alu::Mul, print, R4);
     }
 
-    /// Takes the word in R3 into a fingerprint, which lies so in a record; R1, R4 and R5 are
-    /// changed.
+    /// Mixes the word in R3 into a fingerprint; `word` is its offset in a record.  Changes
+    /// R1, R4 and R5.
     fn take(&self, a: &mut Assembler, print: Reg, word: u16) {
         for (_, shift, count) in self.words.restless.iter().filter(|(of, ..)| *of == word) {
             a.mov(R5, R3);
@@ -125,13 +126,13 @@ impl Prints {
         self.mix(a, print, R3);
     }
 
-    /// Mixes the words of a group in, as they are in the kernel's memory.
+    /// Mixes in the words of a group, read from the kernel's memory.
     fn read(&self, p: &Pieces<'_>, a: &mut Assembler, group: &Group) {
         let (null, read) = (a.label(), a.label());
         let base = p.follow(a, &group.through, null);
         let mut before = None;
         for (from, to) in &group.words {
-            // What is pointed to are two words.
+            // A cast pointer covers two words.
             let is_second = before.is_some_and(|before| before + 8 == *from);
             if !is_second {
                 p.point(a, base, *from);
@@ -211,7 +212,7 @@ impl Beside for Prints {
         a.load_at(Width::U64, R1, HEADER, at(header::WRITES));
         a.jump_if(R1, Cond::Ne, 0, wrote);
 
-        // Only the fingerprint was made.
+        // So far only the fingerprint was computed.
         a.load_at(Width::U64, R4, HEADER, at(header::FRESH));
         a.jump_if(R4, Cond::Ne, 0, changed);
         a.load_at(Width::U64, R2, POINTER, 0);
@@ -220,8 +221,8 @@ impl Beside for Prints {
         a.store_at(Width::U64, HEADER, at(header::WRITES), 1);
         a.jump(p.begin);
 
-        // A mark tells of a bucket that has no sockets any more; and, where all are told of,
-        // of one that would have been passed over.
+        // A mark is written for a bucket that is now empty; and, if all are reported, for
+        // one that could have been skipped.
         a.bind(wrote);
         a.load_at(Width::U64, R4, HEADER, at(header::WHOLE));
         a.load_at(Width::U64, R1, HEADER, at(header::COUNT));
@@ -256,7 +257,7 @@ impl Beside for Prints {
         a.add(R1, 1);
         a.store_at(Width::U64, HEADER, at(header::COUNT), R1);
 
-        // The fingerprint is that of the records.
+        // Store the fingerprint that belongs to the records.
         a.bind(kept);
         a.store_at(Width::U64, POINTER, 0, R3);
         a.load_at(Width::U64, R1, HEADER, at(header::WHOLE));
@@ -265,7 +266,7 @@ impl Beside for Prints {
     }
 }
 
-/// Buckets, a bit each.
+/// A set of buckets, one bit each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Buckets(Vec<u64>);
 
@@ -285,25 +286,25 @@ impl Buckets {
     }
 }
 
-/// What was read at a look.
+/// The result of a look.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reading {
-    /// The first bucket of each step, and when it was made.
+    /// The first bucket of each step, and the step's window.
     pub(super) steps: Vec<(u32, Window)>,
     /// Buckets that changed.
     pub(super) changed: Buckets,
-    /// Where all are told of: those that did not.
+    /// If all buckets are reported: those that did not change.
     pub(super) same: Buckets,
 }
 
-/// Takes a record, the bucket that it is in, and when it was read.
+/// Takes a record, its bucket, and the window in which it was read.
 pub(super) type Take<'t> = dyn FnMut(Record<'_>, u32, Window) -> ControlFlow<()> + 't;
 
-/// The program, with fingerprints of all buckets as they were read last.
+/// The program, with the fingerprints of all buckets when they were last read.
 pub(super) struct Watch {
     program: OwnedFd,
     shared: Shared,
-    /// Bytes of a record.
+    /// The length of a record, in bytes.
     bytes: usize,
     buckets: u64,
     /// Whether every bucket counts as changed at the next look.
@@ -311,11 +312,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Makes and loads it for the records of a walk, which has gone over the table before.
-    /// A socket changed if one of these members did, or what identifies it.
+    /// Loads the program for the records of a walk that has read the table before.  A
+    /// socket counts as changed if one of these members or its identity changed.
     ///
     /// # Errors
-    /// What this kernel refuses.
+    /// If this kernel refuses.
     pub(super) fn new(walk: &Walk, of: &[Member]) -> Result<Self, Refused> {
         let (members, recipe) = walk.parts();
         let buckets = walk.buckets();
@@ -336,21 +337,22 @@ impl Watch {
         Ok(Self { program, shared, bytes, buckets, is_stale: true })
     }
 
-    /// At the next look all buckets count as changed: what was told of them was not taken.
+    /// Treats all buckets as changed at the next look, since the last report was not
+    /// processed.
     pub(super) fn forget(&mut self) {
         self.is_stale = true;
     }
 
-    /// Whether every bucket will count as changed.
+    /// Whether the next look treats all buckets as changed.
     pub(super) fn is_stale(&self) -> bool {
         self.is_stale
     }
 
-    /// Hands every record of buckets that changed since the look before to `take`; of
-    /// all, if the `whole` table is asked for.
+    /// Passes every record of buckets that changed since the previous look to `take`; of
+    /// all buckets if `whole`.
     ///
     /// # Errors
-    /// Where the table cannot be walked to its end; records may have been handed on.
+    /// If the table cannot be walked to its end; records may have been passed on.
     pub(super) fn look(
         &mut self,
         layout: &Layout,
@@ -361,7 +363,7 @@ impl Watch {
         if self.is_stale {
             self.shared.set(header::SEED, random());
         }
-        // Until it came to its end.
+        // Stays set unless the look reaches its end.
         self.is_stale = true;
         for number in [header::WHOLE, header::WRITES] {
             self.shared.set(number, whole.into());
@@ -396,7 +398,7 @@ impl Watch {
         Ok(reading)
     }
 
-    /// Hands on what a step left.
+    /// Passes on the records that a step left.
     fn hand_on(
         &self,
         layout: &Layout,
@@ -407,7 +409,7 @@ impl Watch {
     ) -> ControlFlow<()> {
         let records = || self.shared.left(self.bytes / 8).map(|record| (kind_of(record), record));
         if whole {
-            // What is said of a bucket stands behind its records.
+            // A bucket's mark follows its records.
             for ((kind, bucket), _) in records() {
                 if kind == mark::SAME {
                     reading.same.insert(bucket);
@@ -427,7 +429,7 @@ impl Watch {
     }
 }
 
-/// What a record is, and its bucket.
+/// The kind of a record, and its bucket.
 fn kind_of(record: &[AtomicU64]) -> (u8, u32) {
     let word = record.first().map_or(0, |word| word.load(Relaxed));
     ((word >> 32) as u8, (word >> 40) as u32)

@@ -1,12 +1,11 @@
-//! How a record of a walk is laid out, and how it is read.
+//! The layout of a walk's records, and how they are read.
 //!
-//! A record is made of words of 8 bytes.  The first [`OWN_WORDS`] are the
-//! program's own; each of the others is a copy of an aligned word of the
-//! kernel's memory, so members that lie in one word share it.  Which words
-//! these are follows from the rows of [`ROWS`], for the running kernel and for
-//! what is wanted.
+//! A record consists of words of 8 bytes.  The first [`OWN_WORDS`] are written by the
+//! program; each of the others is a copy of an aligned word of the kernel's memory, so
+//! members in one word share it.  The words follow from the rows of [`ROWS`], for the
+//! running kernel and the wanted values.
 //!
-//! Invariant: a record of any words can be read: what it lacks reads as zero.
+//! Invariant: any words can be read as a record: missing values read as zero.
 //!
 //! Source: the kernel's own types (BTF).
 
@@ -19,75 +18,73 @@ use sockdiag_wire::bpf::{Bits, Lookup, NotFound, Wanted};
 
 use super::members::{BEGINNINGS, Base, Kind, Member, Missing, PRIVATE, Place, ROWS, Row, Wants, names};
 
-/// Words of a record that the program writes about itself: the time
-/// ([`Held::jiffies`]) with where it stands, and the address of the socket.
+/// Words that the program itself writes: the time ([`Held::jiffies`]) with the bucket, and
+/// the address of the socket.
 pub(super) const OWN_WORDS: usize = 2;
-/// Bytes of a word.
+/// The size of a word, in bytes.
 const WORD: u32 = 8;
-/// No record has more words.
+/// The limit of words in a record.
 const MOST_WORDS: usize = 128;
-/// What `"path[N]"` counts in, in bytes.
+/// The unit of N in `"path[N]"`, in bytes.
 const ELEMENT: u32 = 4;
 
 /// One word that is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Copy {
-    /// What it is counted from; behind a null pointer the word is zero.
+    /// The structure that it is copied from; behind a null pointer the word is zero.
     pub base: Base,
-    /// Where it lies from there on, in bytes: a multiple of 8.
+    /// Its offset in the structure, in bytes: a multiple of 8.
     pub from: u32,
-    /// Where it is put in the record, in bytes: a multiple of 8.
+    /// Its offset in the record, in bytes: a multiple of 8.
     pub to: u16,
 }
 
 /// A pointer that leads to a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hop {
-    /// The base that it lies in.
+    /// The base that holds the pointer.
     pub from: Base,
-    /// Where it lies from there on, in bytes: a multiple of 8.
+    /// The pointer's offset in it, in bytes: a multiple of 8.
     pub offset: u32,
-    /// Bits of it that are no part of the address.
+    /// Bits of the pointer that are not part of the address.
     pub flags: u8,
 }
 
-/// Where a member stands in a record.
+/// The position of a member in a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Spot {
-    /// Which word.
+    /// The index of its word.
     word: u16,
-    /// How many bits of it come before.
+    /// Its first bit in the word.
     shift: u8,
-    /// Which of the rest are its own; none if the record lacks it.
+    /// The bits of the member after the shift; 0 if the record lacks it.
     mask: u64,
 }
 
-/// Where every member stands, and places that no member has: whatever a byte
-/// says, there is one.
+/// The position of every member, with spare entries, so that any byte is a valid index.
 type Spots = [Spot; 256];
 
-/// How the records of a walk are laid out.
+/// The layout of the records of a walk.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     copies: [Vec<Copy>; Kind::ALL.len()],
     hops: [Option<Hop>; Base::COUNT],
-    /// By kind, then by member.
+    /// Positions by kind, then by member.
     spots: Box<[Spots; Kind::ALL.len()]>,
-    /// Words of the longest record.
+    /// The length of the longest record, in words.
     words: usize,
 }
 
 impl Layout {
-    /// What [`Self::find`] looks for.
+    /// The types that [`Self::find`] needs.
     pub(super) fn wanted() -> Vec<Wanted> {
         names()
     }
 
-    /// Lays records out for the running kernel.
+    /// Makes the layout for the running kernel.
     ///
     /// # Errors
-    /// The first thing that the kernel lacks without which a record would not
-    /// tell what the kernel reports.
+    /// The first required member or structure that the kernel lacks.
     pub(super) fn find(types: &Lookup<'_>, wanted: Wants) -> Result<Self, NotFound> {
         for (structure, path) in BEGINNINGS.iter().copied() {
             if types.member(structure, path)?.offset != 0 {
@@ -138,7 +135,7 @@ impl Layout {
         }));
         self.words = self.words.max(OWN_WORDS + copies.len());
         if self.words > MOST_WORDS {
-            // No kernel scatters its members so far; one that did could not be walked.
+            // No kernel spreads its members that far; if one did, it could not be walked.
             return Err(NotFound::Name(Wanted::structure("tcp_sock")));
         }
         let spots = &mut self.spots[kind as usize];
@@ -174,7 +171,7 @@ impl Layout {
         if !with.is_empty() {
             types.function(with)?;
         }
-        // A base that cannot be reached has no members.
+        // If the base cannot be reached, its members cannot be read.
         if base != Base::Socket && self.hops(base).is_none() {
             return Err(no_member);
         }
@@ -202,13 +199,13 @@ impl Layout {
             }
             Some(_) => return Err(no_member),
         };
-        // A number that lies across two words cannot be read as one.
+        // A number that spans two words cannot be read as one.
         let whole = located.offset % WORD + located.bytes.min(WORD) <= WORD;
         if located.bytes == 0 || !whole { Err(no_member) } else { Ok(located) }
     }
 
-    /// The pointers that lead from the socket to a base, in the order in which
-    /// they are followed; `None` if the kernel lacks one.
+    /// The pointers that lead from the socket to a base, in the order in which they are
+    /// followed; `None` if the kernel lacks one.
     pub(super) fn hops(&self, base: Base) -> Option<Vec<Hop>> {
         let (mut hops, mut base) = (Vec::new(), base);
         while base != Base::Socket {
@@ -225,39 +222,38 @@ impl Layout {
         &self.copies[kind as usize]
     }
 
-    /// Bytes of the longest record.
+    /// The length of the longest record, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.words * WORD as usize
     }
 
-    /// Where a member stands in a record of this kind: its word in bytes, and how many of
-    /// the word's bits come before it and are its own; `None` if the record lacks it.
+    /// The position of a member in a record of this kind: the offset of its word in bytes,
+    /// its first bit, and its number of bits; `None` if the record lacks it.
     pub(super) fn bits(&self, kind: Kind, member: Member) -> Option<(u16, u8, u8)> {
         let Spot { word, shift, mask } = self.spots[kind as usize][member as usize];
         (mask != 0).then_some((word * WORD as u16, shift, mask.trailing_ones() as u8))
     }
 
-    /// Whether a record of this kind tells of a member.
+    /// Whether a record of this kind has a member.
     pub(super) fn has(&self, kind: Kind, member: Member) -> bool {
         self.spots[kind as usize][member as usize].mask != 0
     }
 }
 
-/// Where a member lies in the kernel's memory.
+/// The position of a member in the kernel's memory.
 #[derive(Clone, Copy, Debug)]
 struct Located {
     base: Base,
-    /// In bytes.
+    /// The offset in bytes.
     offset: u32,
     bytes: u32,
-    /// Which bits of these bytes are its own, if not all.
+    /// The member's bits within these bytes; `None` if it has all.
     bits: Option<Bits>,
 }
 
-/// One socket, as the program found it.
+/// One socket, as the program copied it.
 ///
-/// The words are shared with the kernel, and are read one by one when they are
-/// asked for.
+/// The words are in memory shared with the kernel, and each is read when it is needed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
     spots: &'a Spots,
@@ -284,15 +280,15 @@ impl<'a> Record<'a> {
         self.spots[usize::from(member as u8)]
     }
 
-    /// A member's number, of a bit-field its bits; of a longer member, the first
-    /// 8 bytes.  Zero if the record lacks it.
+    /// A member's value; the bits of a bit-field; the first 8 bytes of a longer member.
+    /// Zero if the record lacks it.
     #[inline]
     pub(super) fn get(&self, member: Member) -> u64 {
         let Spot { word, shift, mask } = self.spot(member);
         (self.word(word.into()) >> shift) & mask
     }
 
-    /// The record with its words read, to be asked for many members.
+    /// Reads all words at once, for callers that need many members.
     #[inline]
     pub(super) fn held(&self) -> Held<'a> {
         let mut words = [0; MOST_WORDS];
@@ -303,7 +299,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A record whose words were read.
+/// A record whose words were read at once.
 #[derive(Clone, Debug)]
 pub(super) struct Held<'a> {
     spots: &'a Spots,
@@ -312,7 +308,7 @@ pub(super) struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// What the socket is.
+    /// The kind of the socket.
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
@@ -335,7 +331,7 @@ impl Held<'_> {
         self.get(member) as u32
     }
 
-    /// Sixteen bytes, as they lie in memory; zero if the record lacks them.
+    /// The member's sixteen bytes in memory order; zero if the record lacks it.
     #[inline]
     pub(super) fn sixteen(&self, member: Member) -> [u8; 16] {
         let Spot { word, mask, .. } = self.spots[usize::from(member as u8)];
@@ -351,7 +347,7 @@ mod tests {
     use super::*;
     use crate::sys::kernel_types::KernelTypes;
 
-    /// Everything that can be wanted.
+    /// All wants together.
     fn everything() -> Wants {
         ROWS.iter().fold(Wants::IDENTITY, |all, row| all | row.wants)
     }
@@ -399,7 +395,7 @@ mod tests {
         assert!(!few.has(Kind::Full, Member::RcvNxt) && !all.has(Kind::TimeWait, Member::RcvNxt));
     }
 
-    /// Each member in turn reads all of its bits, and none of another's.
+    /// Each member reads all of its own bits, and no bit of another.
     #[test]
     fn members_do_not_overlap() {
         let Some(layout) = layout(everything()) else { sockdiag_testkit::skip!("no BTF") };
@@ -436,7 +432,7 @@ mod tests {
     fn a_kernel_that_lacks_a_member_is_refused_or_reports_none() {
         let Ok(types) = KernelTypes::open() else { sockdiag_testkit::skip!("no BTF") };
         let btf = Btf::new(types.bytes()).expect("the kernel's own");
-        // A kernel of which one structure is unknown.
+        // A kernel that lacks one of the structures.
         for gone in Layout::wanted() {
             let names: Vec<Wanted> = Layout::wanted().into_iter().filter(|name| *name != gone).collect();
             let result = Layout::find(&Lookup::new(btf, &names), everything());

@@ -1,11 +1,10 @@
-//! `struct tcp_info` of a record, as the kernel's `tcp_get_info` computes it.
+//! Computes `struct tcp_info` from a record, as the kernel's `tcp_get_info` does.
 //!
-//! Most members are copies, which [`copied`] lists; the rest is computed here.
-//! A kernel whose `tcp_info` is longer than the one that is known would report
-//! something that is not computed here, so it is refused.
+//! Most members are copies, listed in [`copied`]; the rest is computed here.  A kernel with
+//! a longer `tcp_info` than is known here would report values that are not computed, so it
+//! is refused.
 //!
-//! Source: linux/tcp.h, Linux 7.3; what the kernel's own dump says of the same
-//! sockets.
+//! Source: linux/tcp.h, Linux 7.3; the kernel's own dumps of the same sockets.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -26,10 +25,10 @@ use super::jiffies::Hz;
 use super::members::Member;
 use super::record::Held;
 
-/// Bytes of the longest `tcp_info` that is known.
+/// The length of the longest known `tcp_info`, in bytes.
 const LONGEST: usize = TcpInfo::LAYOUT.end();
 
-/// Where a member of `tcp_info` begins, found by the compiler.
+/// The offset of a member of `tcp_info`, computed by the compiler.
 macro_rules! at {
     ($name:literal) => {
         const { TcpInfo::LAYOUT.offset($name) }
@@ -44,13 +43,13 @@ const ECN_RFC3168: u64 = 1;
 const ECN_SEEN: u64 = 1 << 3;
 const ECN_ACCURATE: u64 = 1 << 4;
 
-/// Values of `chrono_type`: bytes wait for an acknowledgement, the peer's
-/// window is full, the send buffer is.
+/// Values of `chrono_type`: bytes wait for an acknowledgement, the peer's window is full,
+/// the send buffer is full.
 const CHRONO_BUSY: u64 = 1;
 const CHRONO_WINDOW: u64 = 2;
 const CHRONO_BUFFER: u64 = 3;
 
-/// How the word about accurate ECN is laid out.
+/// The layout of the word about accurate ECN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EcnWord {
     /// There is none: before Linux 6.18.
@@ -61,25 +60,25 @@ enum EcnWord {
     Bits,
 }
 
-/// How the running kernel tells `tcp_info`.
+/// The form in which the running kernel reports `tcp_info`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
-    /// How many bytes it sends.
+    /// Its length in bytes.
     bytes: usize,
     ecn: EcnWord,
-    /// Whether the delayed acknowledgement is told with its limit: since Linux 6.6.
+    /// Whether the delayed-acknowledgement timeout is limited: since Linux 6.6.
     ato_is_limited: bool,
 }
 
 impl Form {
-    /// What [`Self::find`] looks for.
+    /// The types that [`Self::find`] needs.
     pub(super) const WANTED: [Wanted; 2] =
         [Wanted::structure("tcp_info"), Wanted::function("tcp_delack_max")];
 
-    /// Finds out how the running kernel tells it.
+    /// Finds out the form of the running kernel.
     ///
     /// # Errors
-    /// If the kernel tells more than is known here: `Err(None)`.
+    /// `Err(None)` if the kernel reports more than is known here.
     pub(super) fn find(types: &Lookup<'_>) -> Result<Self, Option<NotFound>> {
         let has = |name| types.member("tcp_info", name).is_ok();
         let ecn = match (has("tcpi_ecn_mode"), has("tcpi_accecn_fail_mode")) {
@@ -95,7 +94,7 @@ impl Form {
     }
 }
 
-/// What is filled in.
+/// The struct that is being filled.
 struct Info([u8; LONGEST]);
 
 impl Info {
@@ -123,7 +122,7 @@ impl Info {
     }
 }
 
-/// Hands `tcp_info` of a full socket to `take`, as long as the kernel's is.
+/// Passes the `tcp_info` of a full socket to `take`, in the kernel's length.
 pub(super) fn write<T>(record: &Held<'_>, hz: Hz, form: Form, take: impl FnOnce(&[u8]) -> T) -> T {
     let mut info = Info([0; LONGEST]);
     let state = record.get(Member::State);
@@ -141,7 +140,7 @@ pub(super) fn write<T>(record: &Held<'_>, hz: Hz, form: Form, take: impl FnOnce(
     take(info.0.get(..form.bytes).unwrap_or(&info.0))
 }
 
-/// What a listener does not tell.
+/// The values that only connections have.
 fn connection(info: &mut Info, record: &Held<'_>, hz: Hz, form: Form) {
     let get = |member| record.get(member);
     let get32 = |member| record.get32(member);
@@ -185,7 +184,7 @@ fn connection(info: &mut Info, record: &Held<'_>, hz: Hz, form: Form) {
     accurate_ecn(info, record, form.ecn);
 }
 
-/// Members that are what the socket has.
+/// Members that are copied unchanged.
 fn copied(info: &mut Info, record: &Held<'_>) {
     macro_rules! copy {
         ($put:ident, $get:ident: $($name:literal = $member:ident;)+) => {
@@ -233,7 +232,7 @@ fn copied(info: &mut Info, record: &Held<'_>) {
     }
 }
 
-/// What was negotiated, `TCPI_OPT_*`.
+/// The negotiated options, `TCPI_OPT_*`.
 fn options(record: &Held<'_>) -> u8 {
     let is = |member| record.get(member) != 0;
     let ecn = record.get(Member::EcnFlags);
@@ -257,7 +256,7 @@ fn ato(record: &Held<'_>, hz: Hz, form: Form) -> u32 {
     if !form.ato_is_limited {
         return ato;
     }
-    // The route's, where that is locked: `ip route ... rto_min lock`.
+    // The route's value, if it is locked: `ip route ... rto_min lock`.
     let rto_min = if record.get32(Member::RouteLocks) & RTO_MIN_LOCKED == 0 {
         record.get32(Member::RtoMin)
     } else {
@@ -267,7 +266,7 @@ fn ato(record: &Held<'_>, hz: Hz, form: Form) -> u32 {
     ato.min(most)
 }
 
-/// How long the connection was busy, and what with.
+/// How long the connection was busy, and for which reasons.
 fn chronographs(info: &mut Info, record: &Held<'_>, hz: Hz) {
     let running = record.get(Member::ChronoType);
     let lasted = u64::from(hz.since(record.get32(Member::ChronoStart), record.jiffies()));
@@ -305,7 +304,7 @@ fn accurate_ecn(info: &mut Info, record: &Held<'_>, word: EcnWord) {
     }
 }
 
-/// The clock that timeouts are measured by, in milliseconds.
+/// The kernel's clock for timeouts, in milliseconds.
 fn now_ms() -> u32 {
     let now = clock_gettime(ClockId::Monotonic);
     (now.tv_sec.wrapping_mul(1_000).wrapping_add(now.tv_nsec / 1_000_000)).cast_unsigned() as u32

@@ -1,9 +1,9 @@
-//! What is composed of records is what the kernel's own dump says of the same
-//! sockets, byte for byte.
+//! Messages composed from records equal the kernel's own dump of the same sockets, byte for
+//! byte.
 //!
-//! The sockets rest, but clocks go on: [`CLOCKS`] are the numbers that are read
-//! at another time in the walk than in the dump.  The walk's lies between those
-//! of a dump before it and of one after it.
+//! The sockets are idle, but clocks advance: [`CLOCKS`] are the values that differ between
+//! reading times.  Those of the walk must lie between those of a dump before it and of one
+//! after it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -20,10 +20,10 @@ use super::message::Message;
 use crate::model::{Record, StateSet, Table};
 use crate::source::{Access, Query, Sources, dump};
 
-/// Where `idiag_expires` lies in a message.
+/// The offset of `idiag_expires` in a message.
 const EXPIRES: usize = 52;
 
-/// The clocks in `tcp_info`, by where they begin and how long they are.
+/// The clocks in `tcp_info`, with offset and length.
 const CLOCKS: [(&str, usize, usize); 7] = [
     ("tcpi_last_data_sent", 44, 4),
     ("tcpi_last_data_recv", 52, 4),
@@ -34,7 +34,7 @@ const CLOCKS: [(&str, usize, usize); 7] = [
     ("tcpi_total_rto_time", 244, 4),
 ];
 
-/// A message without its clocks, and its clocks.
+/// A message with its clocks set to zero, and the clocks.
 fn stopped(bytes: &[u8]) -> (Vec<u8>, Vec<(&'static str, u64)>) {
     let (mut still, mut clocks) = (bytes.to_vec(), Vec::new());
     let mut take = |name, begin: usize, length: usize| {
@@ -59,7 +59,7 @@ fn stopped(bytes: &[u8]) -> (Vec<u8>, Vec<(&'static str, u64)>) {
     (still, clocks)
 }
 
-/// Messages by cookie, or by ports and addresses where there is none.
+/// Messages by cookie, or by ports and addresses if there is no cookie.
 type Messages = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
 
 fn key(bytes: &[u8]) -> (u64, Vec<u8>) {
@@ -98,7 +98,7 @@ fn walked(ask: Ask) -> (Messages, Vec<Vec<u8>>) {
     (messages, left)
 }
 
-/// Where two messages differ, for people.
+/// The difference between two messages, for the failure report.
 fn difference(ours: &[u8], theirs: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = format!("state {}, ", ours[1]);
@@ -135,9 +135,9 @@ fn difference(ours: &[u8], theirs: &[u8]) -> String {
     text
 }
 
-/// Holds a walk against two dumps; returns how many messages were compared, and
-/// how many sockets have to be asked for.  Sockets that send something between
-/// the dumps are compared when they rest again.
+/// Compares a walk with two dumps; returns how many messages were compared, and how many
+/// sockets would have to be looked up.  Sockets that are active between the dumps are
+/// compared once they are idle.
 fn compare(ext: u8) -> (usize, usize) {
     let mut wrong = Vec::new();
     for _ in 0..20 {
@@ -152,7 +152,7 @@ fn compare(ext: u8) -> (usize, usize) {
 }
 
 fn compared(ext: u8) -> (usize, usize, Vec<String>) {
-    // The first dump gives every socket a cookie.
+    // The first dump assigns every socket a cookie.
     drop(dumped(0));
     let before = dumped(ext);
     let (walked, left) = walked(Ask::whole(ext, true));
@@ -197,8 +197,8 @@ fn messages_are_those_of_the_dump() {
     println!("{compared:?}");
 }
 
-/// Acknowledgements that are delayed last some 40 ms, so they are looked for again
-/// and again.  Since Linux 7.1 their timer is told.
+/// A delayed acknowledgement lasts only some 40 ms, so this retries.  Since Linux 7.1 its
+/// timer is reported.
 #[test]
 fn delayed_acknowledgements_are_told_as_the_dump_tells_them() {
     use std::io::Write as _;

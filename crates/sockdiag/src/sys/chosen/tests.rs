@@ -26,7 +26,7 @@ impl Place {
         fs::write(self.path(name), bytes).expect("a file of the test");
     }
 
-    /// One of each kind, as far as we may make it.
+    /// Makes one file of each kind, as far as we are allowed to.
     fn one_of_each(&self) -> Vec<(&'static str, Refusal)> {
         let mode = Mode::from_raw_mode(0o666);
         mknodat(CWD, self.path("fifo"), FileType::Fifo, mode, 0).expect("a FIFO of the test");
@@ -47,7 +47,7 @@ impl Place {
             ("link-on-the-way/file", Refusal::Link),
             ("directory/../file", Refusal::Outside),
         ];
-        // Opening one would fail: there is no driver of this number.
+        // Opening it would fail: no driver has this number.
         let device = makedev(0xfff, 0xff);
         for (name, kind) in [("character", FileType::CharacterDevice), ("block", FileType::BlockDevice)] {
             if mknodat(CWD, self.path(name), kind, mode, device).is_ok() {
@@ -78,7 +78,7 @@ fn only_regular_files_below_the_directory_are_read() {
     assert_eq!(read("nothing"), Ok(None));
     assert_eq!(read("file/nothing"), Ok(None));
     for (name, why) in all {
-        // `..` that stays below is no harm, and gives the file.
+        // `..` that stays below the directory is harmless, so this finds the file.
         if name == "directory/../file" {
             assert_eq!(dir.walk(Path::new(name), true).err(), Some(Errno::XDEV));
             continue;
@@ -110,7 +110,7 @@ fn a_file_is_read_up_to_the_limit_and_of_its_owner_alone() {
     assert_eq!(dir.owner_of(Path::new("file")), Some(own));
     let others = dir.read(Path::new("file"), |uid| uid != own, 100);
     assert_eq!(others, Err(Refusal::Owner { uid: own }));
-    // A file whose length is not told, as those of /proc.
+    // A file with an unknown length, like those of /proc.
     let proc = Dir::open(Path::new("/proc/self")).expect("a process");
     let status =
         proc.read(Path::new("status"), anybody, 1 << 20).expect("it may be read").expect("it is there");
@@ -141,7 +141,7 @@ fn what_root_chose_may_be_a_link_and_stays_below_the_root() {
     assert!(root.chosen_by_root(Path::new("data/docker/x"), true).is_err(), "a file");
 }
 
-/// `/proc` is mounted below `/`, and `/dev` often is.
+/// `/proc` is mounted below `/`, and often `/dev` too.
 #[test]
 fn what_is_mounted_below_is_outside_unless_root_mounted_it() {
     let root = Dir::open(Path::new("/")).expect("a root");

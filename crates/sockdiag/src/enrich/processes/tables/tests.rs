@@ -1,4 +1,4 @@
-//! Tables of descriptors, whole, in pieces and while they change.
+//! Descriptor tables that are read whole, in pieces, and while they change.
 
 use std::sync::atomic::AtomicU64;
 
@@ -8,7 +8,7 @@ use super::super::Wanted as Inodes;
 use super::*;
 use crate::sys::kernel_types::KernelTypes;
 
-/// A kernel's memory: structures that begin at these addresses.
+/// The memory of a simulated kernel: structures at these addresses.
 const VALUE_AT: u64 = 0x10_0000;
 const CONTEXT_AT: u64 = 0x2000;
 const TASK_AT: u64 = 0x4000;
@@ -16,13 +16,13 @@ const LEADER_AT: u64 = 0x4800;
 const SUPER_BLOCK_AT: u64 = 0x7000;
 const DISK_AT: u64 = 0x7800;
 
-/// Words of the sieve that the program has room for.
+/// How many words the program's sieve has room for.
 const SIEVE_WORDS: usize = 4;
 
 const PID: u32 = 70;
 const TID: u32 = 71;
 
-/// Places that no kernel has, each another.
+/// Offsets that no kernel has, all different.
 fn members() -> Members {
     let wide = |offset| Member { offset, bytes: 8, width: Some(Width::U64), bits: None, type_id: 1 };
     let narrow = |offset| Member { bytes: 4, width: Some(Width::U32), ..wide(offset) };
@@ -51,12 +51,12 @@ fn members() -> Members {
     }
 }
 
-/// A kernel with one thread that is not the first of its process.
+/// A simulated kernel with one thread that is not the first of its process.
 struct Kernel {
     machine: Machine,
     at: Members,
     insns: Vec<sockdiag_testkit::bpf::Insn>,
-    /// Calls of the loop until the run has done enough.
+    /// How many calls of the loop a run makes.
     rounds: u32,
 }
 
@@ -65,7 +65,7 @@ fn put(machine: &mut Machine, structure: u64, member: Member, value: u64) {
     machine.put(structure + u64::from(member.offset), &bytes[..member.bytes as usize]);
 }
 
-/// An inode of the file system of sockets, or of another, and a file that has it.
+/// Makes an inode on the file system of sockets or another, and a file with it.
 fn file(machine: &mut Machine, at: u64, inode: u64, file_system: u64) -> u64 {
     let members = members();
     put(machine, at, members.f_inode, at + 0x100);
@@ -74,7 +74,7 @@ fn file(machine: &mut Machine, at: u64, inode: u64, file_system: u64) -> u64 {
     at
 }
 
-/// A table with room for 130 descriptors, of which these are in use.
+/// Makes a table with room for 130 descriptors, of which these are in use.
 fn table(machine: &mut Machine, at: u64, open: &[(u64, u64)]) -> u64 {
     let members = members();
     put(machine, at, members.fdt, at + 0x100);
@@ -121,7 +121,7 @@ impl Kernel {
         put(&mut self.machine, TASK_AT, self.at.files, table);
     }
 
-    /// Runs the program; `meanwhile` is called whenever a file is about to be read.
+    /// Runs the program; calls `meanwhile` before each read of a file.
     fn run(&mut self, meanwhile: &mut dyn FnMut(&mut Machine, u64)) -> u64 {
         let (at, mut left, mut loops) = (self.at, self.rounds, 0);
         let result =
@@ -153,7 +153,7 @@ impl Kernel {
         result.expect("a run that ends")
     }
 
-    /// What the process then takes: descriptors and inodes.
+    /// The records that the process then reads: descriptors and inodes.
     fn taken(&mut self) -> Vec<(i32, u32)> {
         let bytes = self.machine.get(VALUE_AT, BEFORE_SIEVE * 4);
         let number = |four: &[u8]| AtomicU32::new(u32::from_le_bytes(four.try_into().expect("four")));
@@ -168,7 +168,7 @@ impl Kernel {
     }
 }
 
-/// Files that a table of a test has, and that table.
+/// Fills the table of a test with files, and returns it.
 fn usual(kernel: &mut Kernel) -> u64 {
     let machine = &mut kernel.machine;
     let sockets = [(0, 500), (63, 501), (64, 502), (129, 503)]
@@ -217,7 +217,7 @@ fn who_has_no_table_of_its_own_is_passed_over() {
 fn a_run_goes_on_where_the_one_before_ended() {
     let mut kernel = Kernel::new(true, None);
     usual(&mut kernel);
-    // One round tells nothing: the loop is at its end when it is asked first.
+    // One round reads nothing: the loop ends at its first call.
     for rounds in 2..8 {
         kernel.rounds = rounds;
         let mut all = Vec::new();
@@ -227,7 +227,7 @@ fn a_run_goes_on_where_the_one_before_ended() {
         all.extend(kernel.taken());
         assert_eq!(all, USUAL, "{rounds} rounds");
     }
-    // Where nothing more fits, what comes is left for the next run.
+    // If no further record fits, the descriptor is left for the next run.
     kernel.rounds = 1000;
     kernel.machine.put(VALUE_AT, &(ROOM as u32 - 1).to_le_bytes());
     assert_eq!(kernel.run(&mut |_, _| {}), 1);
@@ -236,8 +236,8 @@ fn a_run_goes_on_where_the_one_before_ended() {
     assert_eq!((kernel.run(&mut |_, _| {}), kernel.taken()), (0, USUAL[1..].to_vec()));
 }
 
-/// Descriptors 0 to 29, all open: 7 on a disk, 8 no more than a place that is taken, the others
-/// sockets 500 to 529.
+/// Descriptors 0 to 29, all open: 7 is a file on a disk, 8 is reserved but has no file yet,
+/// the others are sockets 500 to 529.
 fn in_a_row(kernel: &mut Kernel) -> u64 {
     let machine = &mut kernel.machine;
     let file_system = |fd| if fd == 7 { DISK_AT } else { SUPER_BLOCK_AT };
@@ -268,7 +268,7 @@ fn of_descriptors_in_a_row_none_is_left_out() {
             assert_eq!(told, want, "{wanted:?}, {rounds} rounds");
         }
     }
-    // Eight take one round where none is wanted.
+    // If none is wanted, eight descriptors take one round.
     let mut kernel = Kernel::new(true, Some(&[]));
     in_a_row(&mut kernel);
     kernel.rounds = 1 + 7;
@@ -277,7 +277,7 @@ fn of_descriptors_in_a_row_none_is_left_out() {
     assert!(files.get() > 20, "{}", files.get());
 }
 
-/// While eight are looked at, the task gets another table.
+/// The task gets another table while eight descriptors are being read.
 #[test]
 fn descriptors_in_a_row_of_a_table_that_was_left_do_not_count() {
     for (wanted, told) in [(None, vec![(2, 777)]), (Some(&[777, 778][..]), vec![(2, 777)])] {
@@ -298,7 +298,7 @@ fn descriptors_in_a_row_of_a_table_that_was_left_do_not_count() {
             if changed_at == 0 {
                 assert_eq!(taken, told, "{wanted:?}");
             }
-            // What was told before the change was true then.
+            // Records from before the change were true then.
             assert!(taken.iter().all(|one| one.1 == 777 || one.0 < changed_at), "{taken:?}");
         }
     }
@@ -307,7 +307,7 @@ fn descriptors_in_a_row_of_a_table_that_was_left_do_not_count() {
 #[test]
 fn what_changes_while_it_is_read_is_read_again() {
     let other = |machine: &mut Machine| file(machine, 0x50_0000, 777, SUPER_BLOCK_AT);
-    // The descriptor 64 is given another file.
+    // Descriptor 64 is reused for another file.
     let mut kernel = Kernel::new(true, None);
     let table_at = usual(&mut kernel);
     let of_64 = 0x20_0000 + 64 * 0x200;
@@ -321,7 +321,7 @@ fn what_changes_while_it_is_read_is_read_again() {
     assert_eq!(kernel.run(change), 0);
     assert_eq!(kernel.taken(), [(0, 500), (63, 501), (64, 777), (129, 503)]);
 
-    // The table grows: its descriptors are in another array, where 64 is closed.
+    // The table grows: its descriptors are in another array, in which 64 is closed.
     let mut kernel = Kernel::new(true, None);
     let table_at = usual(&mut kernel);
     let change = &mut |machine: &mut Machine, file: u64| {
@@ -333,7 +333,7 @@ fn what_changes_while_it_is_read_is_read_again() {
     assert_eq!(kernel.run(change), 0);
     assert_eq!(kernel.taken(), [(0, 500), (63, 501), (129, 503)]);
 
-    // The task gets a table of its own, in which 64 is another file.
+    // The task gets its own table, in which 64 is another file.
     let mut kernel = Kernel::new(true, None);
     usual(&mut kernel);
     let change = &mut |machine: &mut Machine, file: u64| {
@@ -346,8 +346,8 @@ fn what_changes_while_it_is_read_is_read_again() {
     assert_eq!(kernel.run(change), 0);
     assert_eq!(kernel.taken(), [(0, 500), (63, 501), (64, 777)]);
 
-    // A file that is none of a socket's is looked at in a table that was left
-    // meanwhile: what the place is in the new one counts.
+    // A file that is no socket is read in a table that the task leaves meanwhile: the
+    // descriptor in the new table counts.
     let mut kernel = Kernel::new(true, None);
     usual(&mut kernel);
     let change = &mut |machine: &mut Machine, file: u64| {
@@ -359,7 +359,7 @@ fn what_changes_while_it_is_read_is_read_again() {
     };
     assert_eq!((kernel.run(change), kernel.taken()), (0, vec![(0, 500), (5, 777)]));
 
-    // The descriptor is closed.
+    // The descriptor is closed meanwhile.
     let mut kernel = Kernel::new(true, None);
     let table_at = usual(&mut kernel);
     let change = &mut |machine: &mut Machine, file: u64| {

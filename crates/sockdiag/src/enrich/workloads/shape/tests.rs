@@ -12,7 +12,7 @@ fn told(path: &str) -> String {
     shown(&read(path.as_bytes(), &|_| None).work)
 }
 
-/// The same where these directories have these owners, and root the others.
+/// The same where these directories have these owners; root owns the others.
 fn told_of(path: &str, owners: &[(&str, u32)]) -> (String, Stores) {
     let path = path.replace("$A", A).replace("$B", B).replace("$UID", UID);
     let told = read(path.as_bytes(), &|path| {
@@ -56,7 +56,7 @@ fn every_runtime_s_paths_are_known() {
     for (path, want) in [
         ("/", "- - - - - - - - -"),
         ("", "- - - - - - - - -"),
-        // Docker, with either driver, rootless, on ECS, and in itself.
+        // Docker, with either driver, rootless, on ECS, and inside Docker.
         ("/docker/$A", "docker $A - - - - - - -"),
         ("/system.slice/docker-$A.scope", "docker $A - - - docker-$A.scope system.slice - -"),
         (
@@ -165,7 +165,7 @@ fn every_runtime_s_paths_are_known() {
             "/user.slice/user-1000.slice/user@1000.service/app.slice/dbus.socket",
             "- - - - - dbus.socket(1000) app.slice(1000) - 1000",
         ),
-        // Look-alikes.
+        // Names that only look like containers.
         ("/system.slice/docker.service", "- - - - - docker.service system.slice - -"),
         ("/system.slice/docker-abc.scope", "- - - - - docker-abc.scope system.slice - -"),
         ("/docker/buildx", "- - - - - - - - -"),
@@ -173,7 +173,7 @@ fn every_runtime_s_paths_are_known() {
         ("/.slice/.service", "- - - - - - .slice - -"),
         ("/../../docker-$A.scope", "docker $A - - - docker-$A.scope - - -"),
         ("/system.slice/user-5.scope/user-77.slice", "- - - - - - user-77.slice - -"),
-        // Root's own manager is root's.
+        // The manager of root's own user session is not a border.
         ("/user.slice/user-0.slice/user@0.service/app.slice/x.service", "- - - - - x.service app.slice - 0"),
     ] {
         assert_eq!(told(path), want, "{path}");
@@ -187,7 +187,7 @@ fn names_behind_a_border_say_whose_they_are() {
     let given = &[("/system.slice/ci.service", 990)][..];
     let (user, ci) = (Stores::User(1000), Stores::User(990));
     for (path, owners, want, stores) in [
-        // What a user calls like root's.
+        // A user's unit with the name of one of root's.
         (
             "$M/app.slice/sshd.service",
             his,
@@ -226,7 +226,7 @@ fn names_behind_a_border_say_whose_they_are() {
             Stores::Root,
         ),
         ("$M", his, "- - - - - user@1000.service user-1000.slice - 1000", Stores::Root),
-        // A service to whose user systemd gave its cgroup.
+        // A service that runs as a user; systemd gave that user the service's cgroup.
         ("/system.slice/ci.service", given, "- - - - - ci.service system.slice - -", Stores::Root),
         (
             "/system.slice/ci.service/docker-$A.scope",
@@ -240,7 +240,8 @@ fn names_behind_a_border_say_whose_they_are() {
             "docker $A - - - docker-$A.scope system.slice - -",
             Stores::Root,
         ),
-        // In a container: another's scope, another container, another user's manager.
+        // In a container: a scope like another's, another container, another user's
+        // manager.
         ("/docker/$B/docker/$A", &[], "docker $A($B12) - - - - - - -", Stores::None),
         ("/docker/$B/sshd.service", &[], "docker $B - - - sshd.service($B12) - - -", Stores::Root),
         (
@@ -255,9 +256,9 @@ fn names_behind_a_border_say_whose_they_are() {
             "docker $B - - - x.service($B12) user-7.slice($B12) - -",
             Stores::Root,
         ),
-        // One whose name is no word.
+        // A name with characters that a mark may not have.
         ("/lxc.payload.a b)/x.service", &[], "lxc a b) a b) - - x.service(a?b?) - - -", Stores::Root),
-        // Directly below what is his.
+        // Directly below a directory that belongs to the user.
         (
             "/his/docker-$A.scope",
             &[("/his", 7)],

@@ -1,4 +1,4 @@
-//! What one walk tells of several namespaces is what a dump in each of them tells.
+//! One walk reports the same sockets for several namespaces as a dump in each of them.
 
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,7 +20,7 @@ fn query(states: StateSet) -> Query {
 fn each_namespace_is_told_what_its_dump_would_tell() {
     let Some((first, _)) = Namespace::to_look_into() else { return };
     let second = Namespace::new().unwrap_or_else(|why| panic!("{why}"));
-    // Without TIME-WAIT, of which every message counts down.
+    // Without TIME-WAIT, whose messages contain a countdown.
     let states = StateSet::ALL.minus(StateSet::only(crate::model::State::TimeWait));
     let held: Vec<_> = [(&first, 160), (&second, 80)]
         .into_iter()
@@ -32,7 +32,7 @@ fn each_namespace_is_told_what_its_dump_would_tell() {
     let inodes: Vec<u64> = held.iter().map(|(namespace, _)| namespace.inode().expect("an inode")).collect();
     let mut with_home = inodes.clone();
     with_home.extend(netns::inode());
-    // Room for all, for one of them, for none.
+    // Room for all namespaces, for one, for none.
     for most in [MOST, 20_000, 100] {
         let mut home = Access::here();
         let shares = match ahead_with(&query(states), &with_home, &mut home, most) {
@@ -43,7 +43,7 @@ fn each_namespace_is_told_what_its_dump_would_tell() {
             }
         };
         assert_eq!(shares.len(), with_home.len(), "{most}");
-        // In their order, and once more in the other one.
+        // In the order of the visits, and again in reverse.
         let all = || held.iter().zip(&inodes);
         for ((_, (_, want)), inode) in all().chain(all().rev()) {
             let share = shares.iter().find(|(of, _)| of == inode).map(|(_, share)| share);
@@ -62,7 +62,7 @@ fn each_namespace_is_told_what_its_dump_would_tell() {
     }
 }
 
-/// Established sockets of such a namespace are in no table that others use.
+/// Established sockets of such a namespace are only in its own table.
 #[test]
 fn a_table_of_a_namespace_s_own_is_walked_from_inside_and_left_to_a_dump_from_outside() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };

@@ -1,4 +1,4 @@
-//! The program on a machine of ours, whose sockets move while it runs.
+//! Runs the program on a simulated machine, whose sockets move meanwhile.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -16,10 +16,10 @@ pub(in crate::source::walk) const NET_AT: u64 = 0x4000;
 pub(in crate::source::walk) const TABLES_AT: u64 = 0x5000;
 pub(in crate::source::walk) const BUCKETS_AT: u64 = 0x6000;
 pub(in crate::source::walk) const SOCKETS_AT: u64 = 0x20_0000;
-/// Buckets: so few that nothing is fetched before.
+/// The number of buckets, too few for prefetching.
 pub(in crate::source::walk) const BUCKETS: u64 = 4;
 pub(in crate::source::walk) const ROOM: i32 = 64;
-/// Where words that identify a socket lie.
+/// Offsets of the words that identify a socket.
 const IDENTITY: [u32; 5] = [0, 8, 16, 48, 88];
 const NODE: u64 = 104;
 
@@ -81,17 +81,17 @@ impl Random {
     }
 }
 
-/// Connections of which each has two sockets, one at a time in a bucket.
+/// Connections with two sockets each, only one of which is in a bucket at a time.
 const TWINS: u64 = 4;
 
 fn twins(connection: u64) -> [u64; 2] {
     [0, 1].map(|twin| SOCKETS_AT + 0x1_0000 + (2 * connection + twin) * 0x100)
 }
 
-/// Which socket is in which bucket, the first one first.
+/// The sockets in each bucket, first one first.
 pub(in crate::source::walk) struct Sockets {
     pub(in crate::source::walk) buckets: Vec<Vec<u64>>,
-    /// How often each was used for another connection.
+    /// How often each socket was reused for another connection.
     uses: BTreeMap<u64, u64>,
 }
 
@@ -107,7 +107,7 @@ impl Sockets {
         sockets
     }
 
-    /// A socket becomes that of another connection and the first of a bucket.
+    /// Reuses a socket for another connection, and puts it at the front of a bucket.
     pub(in crate::source::walk) fn insert(&mut self, machine: &mut Machine, at: u64, bucket: u64) {
         let uses = self.uses.entry(at).or_default();
         *uses += 1;
@@ -123,8 +123,8 @@ impl Sockets {
         self.link(machine, bucket);
     }
 
-    /// The other twin takes the place of a connection, as an established socket takes
-    /// that of a request: it is put in at the beginning of the same bucket.
+    /// The other socket takes the place of a connection's present one, as an established
+    /// socket replaces a request: it is put at the front of the same bucket.
     fn replace(&mut self, machine: &mut Machine, connection: u64) {
         let [one, other] = twins(connection);
         let bucket = connection % BUCKETS;
@@ -134,7 +134,7 @@ impl Sockets {
         self.insert(machine, new, bucket);
     }
 
-    /// What is taken out still points to where it did.
+    /// A socket that is removed keeps its next pointer.
     pub(in crate::source::walk) fn remove(&mut self, machine: &mut Machine, at: u64) {
         for bucket in 0..BUCKETS {
             self.buckets[bucket as usize].retain(|other| *other != at);
@@ -157,7 +157,7 @@ pub(in crate::source::walk) fn header(machine: &Machine, number: usize) -> u64 {
     u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
-/// Puts what leads to the table.
+/// Writes the pointers that lead to the table.
 pub(in crate::source::walk) fn put_pointers(machine: &mut Machine) {
     let m = members();
     let pointers = [
@@ -172,8 +172,8 @@ pub(in crate::source::walk) fn put_pointers(machine: &mut Machine) {
     }
 }
 
-/// Walks the table in steps, while sockets from the `still`th on move one in so many
-/// reads; returns each record, and how often a bucket was begun again.
+/// Walks the table in steps; once in `one_in` reads, a socket from the `still`th on moves.
+/// Returns each record, and how often a bucket was read again.
 fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random) -> (Vec<[u64; 7]>, u64) {
     let mut machine = Machine::default();
     machine.put_value(VALUE_AT, 8 * header::LENGTH as u64 + 56 * ROOM as u64);
@@ -207,7 +207,7 @@ fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random)
                         }
                         let at = SOCKETS_AT + (still + random.below(count - still)) * 0x100;
                         sockets.remove(machine, at);
-                        // Some stay away for a while.
+                        // Some are not added again at once.
                         if random.below(3) > 0 {
                             sockets.insert(machine, at, random.below(BUCKETS));
                         }
@@ -241,7 +241,7 @@ fn walked(count: u64, still: u64, one_in: u64, rounds: u64, random: &mut Random)
 fn a_table_at_rest_is_read_in_its_order_however_short_the_steps() {
     for rounds in [12, 20, 1000] {
         let (records, again) = walked(20, 20, 0, rounds, &mut Random(1));
-        // Of each bucket what was put in last comes first.
+        // In each bucket the socket added last comes first.
         let want: Vec<u64> = (0..BUCKETS)
             .flat_map(|bucket| (0..20_u64).rev().filter(move |number| number % BUCKETS == bucket))
             .map(|number| SOCKETS_AT + number * 0x100)
@@ -256,8 +256,8 @@ fn sockets_that_stand_still_are_read_once_whatever_moves_and_none_is_half_of_ano
     let (mut begun_again, mut moved) = (0, 0);
     for seed in 1..1500 {
         let mut random = Random(seed * 0x9e37_79b9);
-        // Where two sockets of a bucket come back to where they were while it is read,
-        // which takes a kernel longer than the whole walk of it, nobody can tell.
+        // Two sockets of a bucket could return to their places while it is read, which
+        // cannot be detected; in a kernel that takes longer than reading the bucket.
         let one_in = if seed % 2 == 0 { 12 } else { 60 };
         let (records, again) = walked(16, 10, one_in, 400, &mut random);
         begun_again += again;

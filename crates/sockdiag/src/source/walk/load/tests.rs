@@ -10,7 +10,7 @@ fn opened(wants: Wants) -> Walk {
     })
 }
 
-/// Counts and times of the machine as it is: `SOCKDIAG_WALK=1 ... --ignored`.
+/// Prints counts and times of this machine: `SOCKDIAG_WALK=1 ... --ignored`.
 #[test]
 #[ignore = "it measures, and holds no socket by itself"]
 fn measure() {

@@ -1,4 +1,4 @@
-//! Passes over sockets of a fresh namespace, compared with the kernel's own dumps.
+//! Compares passes over the sockets of a fresh namespace with the kernel's own dumps.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -70,7 +70,7 @@ fn passed(walk: &mut Walk, wanted: Wanted, limit: usize) -> (Vec<Row>, Done) {
     (rows, done)
 }
 
-/// A walk, or `None` where this kernel has none.
+/// A loaded walk; `None` if this kernel does not allow one.
 fn opened(wants: Wants) -> Option<Walk> {
     match Walk::open(wants) {
         Ok(walk) => Some(walk),
@@ -82,7 +82,7 @@ fn opened(wants: Wants) -> Option<Walk> {
     }
 }
 
-/// Reports why there is no walk here; fails where there should be one.
+/// Reports why there is no walk here; fails if root gets none.
 pub(in super::super) fn is_refused(why: &NoWalk) {
     assert!(!rustix::process::geteuid().is_root(), "{why:?}");
     sockdiag_testkit::skip::report(format_args!("no walk here: {why:?}"));
@@ -106,7 +106,7 @@ impl Held {
                 for number in 0..connections / 8 {
                     let stream = TcpStream::connect(to).expect("a connection");
                     let (other, _) = listener.accept().expect("a connection");
-                    // Some leave a socket in TIME-WAIT.
+                    // Every fifth connection is closed and leaves a socket in TIME-WAIT.
                     if number % 5 != 0 {
                         pairs.push([stream, other]);
                     }
@@ -117,7 +117,7 @@ impl Held {
                 let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
                 let one = socket(family, SocketType::STREAM, None).expect("a socket");
                 sockopt::set_socket_reuseaddr(&one, true).expect("an option");
-                // Some are bound to a port that others have, too.
+                // Some share their port with others.
                 let port = if number % 2 == 0 { 0 } else { 4100 + number % 4 };
                 bind(&one, &SocketAddr::new(address, port)).expect("a free address");
                 bound.push(one);
@@ -129,7 +129,7 @@ impl Held {
 
 const ALL: Wanted = Wanted { states: StateSet::ALL, inet: true, inet6: true, scope: Scope::Own };
 
-/// Compares passes with dumps, over so many connections of the thread's namespace.
+/// Compares passes with dumps, with this many connections in the thread's namespace.
 pub(in super::super) fn compare_with_dumps(connections: u16) {
     let Some(mut walk) = opened(Wants::QUEUES) else { return };
     let _held = Held::some(connections);
@@ -161,15 +161,15 @@ fn a_pass_tells_what_dumps_tell_in_the_same_order() {
     namespace.with(|| compare_with_dumps(400)).expect("a namespace that was made");
 }
 
-/// Passes while connections come and go beside sockets that stand still: each of
-/// these is there once, in the same order.
+/// Makes passes while connections come and go beside sockets that stay: each of those must
+/// be reported once, in the same order.
 fn beside(more: u32, paces: &[u32], for_so_long: Duration) {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
     let _more = Holder::start(&namespace, more, 30).unwrap_or_else(|why| panic!("{why}"));
     let looked = namespace.with(|| {
         let mut walk = opened(Wants::QUEUES)?;
         let held = Held::some(400);
-        // What is in TIME-WAIT ends by itself.
+        // TIME-WAIT sockets end by themselves.
         let states = StateSet::from_bits(StateSet::ALL.bits() & !(1 << State::TimeWait as u8));
         let wanted = Wanted { states, ..ALL };
         let still = dumped(states);

@@ -1,4 +1,4 @@
-//! The program on a machine of ours: which buckets it tells of, and which not.
+//! Runs the program on a simulated machine: which buckets it reports, and which not.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -9,7 +9,7 @@ use super::super::hash::tests::{
 };
 use super::*;
 
-/// The table, and the program with its memory.
+/// The simulated table, and the program.
 struct World {
     machine: Machine,
     sockets: Sockets,
@@ -19,7 +19,7 @@ struct World {
 /// Words that are watched, and one that is not.
 const WATCHED: [u32; 3] = [0, 8, 88];
 const OTHER: u64 = 48;
-/// In the second of them bits 8 to 12 have to be zero.
+/// Bits 8 to 12 of the second watched word must be zero at rest.
 const RESTLESS_BITS: (u16, u8, u8) = (24, 8, 4);
 
 fn at(socket: u64) -> u64 {
@@ -57,7 +57,7 @@ impl World {
         self.machine.put(VALUE_AT + number as u64 * 8, &value.to_le_bytes());
     }
 
-    /// Kinds and buckets of what a look tells, in steps of so many rounds.
+    /// Kinds and buckets that a look reports, in steps of this many rounds.
     fn look(&mut self, whole: bool, rounds: u64) -> Vec<(u8, u32)> {
         for number in [header::WHOLE, header::WRITES] {
             self.set(number, whole.into());
@@ -97,7 +97,7 @@ impl World {
         panic!("it does not end");
     }
 
-    /// How many records, and which marks, each bucket has.
+    /// For each bucket: how many records, and which mark.
     fn told(&mut self, whole: bool) -> Vec<(usize, Option<u8>)> {
         let told = self.look(whole, 30);
         (0..BUCKETS as u32)
@@ -120,7 +120,7 @@ fn a_bucket_is_told_of_once_it_changed_and_not_again() {
     assert_eq!(world.told(false), [NOTHING; 4]);
     for offset in WATCHED {
         for byte in 0..8 {
-            // Of socket 6, which is in bucket 2, every bit of a watched word counts.
+            // Every bit of a watched word counts; socket 6 is in bucket 2.
             if offset == 0 || byte > 3 {
                 world.machine.put(at(6) + u64::from(offset) + byte, &[0x80]);
                 let told = world.told(false);
@@ -129,7 +129,7 @@ fn a_bucket_is_told_of_once_it_changed_and_not_again() {
             }
         }
     }
-    // A word that nobody reads does not.
+    // A word that is not watched does not count.
     world.machine.put(at(6) + OTHER, &[9]);
     assert_eq!(world.told(false), [NOTHING; 4]);
     assert_eq!(world.told(true), [(5, Some(mark::SAME)); 4], "that nothing changed is told of a whole look");
@@ -145,7 +145,7 @@ fn what_comes_and_goes_is_a_change() {
     world.sockets.remove(&mut world.machine, at(5));
     assert_eq!(world.told(false), [NOTHING, (0, Some(mark::EMPTY)), NOTHING, NOTHING]);
     assert_eq!(world.told(false), [NOTHING; 4]);
-    // The same connection in other memory, and the same sockets in another order.
+    // The same sockets in another order are a change.
     world.sockets.buckets[3].reverse();
     world.sockets.link(&mut world.machine, 3);
     assert_eq!(world.told(false), [NOTHING, NOTHING, NOTHING, (2, None)]);
@@ -168,7 +168,7 @@ fn what_is_not_at_rest_is_told_of_every_time() {
             assert_eq!(world.told(false), [NOTHING, NOTHING, want, NOTHING], "{byte:x}");
         }
     }
-    // One in TIME-WAIT, whose state is shown as another one.
+    // A TIME-WAIT socket always counts as changed.
     world.machine.put(at(0) + 18, &[6]);
     world.machine.put(at(0) + 140, &[6]);
     for _ in 0..3 {
