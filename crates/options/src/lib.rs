@@ -215,7 +215,8 @@ mod tests {
         }
     }
 
-    /// Without the options that only `ss` has, each topic still offers what a user needs.
+    /// The options that both programs share cover every topic, so `sockdiag` answers the same
+    /// questions as `ss`.
     #[test]
     fn what_both_programs_share_selects_shows_and_writes() {
         let shared = |topic| OPTIONS.iter().filter(move |option| option.topic == topic);
