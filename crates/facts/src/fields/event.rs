@@ -1,7 +1,6 @@
-//! What is known of an event beside the socket: when it was told.
+//! Data of an event in addition to the socket: its time.
 //!
-//! The kernel tells of the end of a socket and not of its beginning, so how
-//! long it lived is not known.
+//! The kernel reports the end of a socket but not its beginning, so its lifetime is unknown.
 //!
 //! Source: sock_diag(7), clock_gettime(2).
 

@@ -22,8 +22,8 @@ pub enum Join {
     Served,
     /// Whether the other end of a connection within the host exists: 1 or 0.
     PeerPresent,
-    /// Connections from ephemeral ports between the same two addresses to one remote port; the
-    /// maximum over these ports.
+    /// Connections from ephemeral ports between the same two addresses to the same remote
+    /// port; an upper bound.
     Towards,
     /// Fraction of the connections with other hosts that negotiated timestamps, selective
     /// acknowledgements and window scaling.
