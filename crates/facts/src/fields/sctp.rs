@@ -1,9 +1,8 @@
-//! What SCTP tells of an endpoint or an association.
+//! The data that SCTP reports about an endpoint or an association.
 //!
-//! Rows in the order in which `ss -i` prints them; the silent ones at the end
-//! are what `ss` leaves out: traffic counters and the primary path.  An
-//! endpoint sends a structure that is zero but for the socket's own settings,
-//! an association one without these.
+//! Fields are in the order in which `ss -i` prints them; the silent ones at the end are
+//! omitted by `ss`: traffic counters and the primary path.  In the structure of an endpoint,
+//! only the socket's settings are nonzero; in that of an association, these are zero.
 //!
 //! Source: `struct sctp_info` (linux/sctp.h), `INET_DIAG_LOCALS` and
 //! `INET_DIAG_PEERS` (linux/inet_diag.h).
@@ -23,30 +22,30 @@ use crate::model::words::FALSE_TRUE;
 use crate::model::{Addr, Row, states};
 use crate::number::{put_hex, put_signed};
 
-/// `sctp_info`, where the reply carries one and the protocol gives the
-/// attribute that meaning.
+/// `sctp_info`, if the reply contains it and the protocol gives the attribute this meaning.
 fn info<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
     row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.sctp_info()
 }
 
-/// The same of an association, which has a tag.
+/// `sctp_info` of an association, which has a nonzero tag.
 fn association<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
     info(row).filter(|info| info.tag() != Some(0))
 }
 
-/// The same of a socket, without an association.
+/// `sctp_info` of an endpoint, which has no tag.
 fn endpoint<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
     info(row).filter(|info| info.tag() == Some(0))
 }
 
-/// What an association tells.
+/// Reads a member of an association's structure.
 macro_rules! get {
     ($method:ident) => {
         plain!(|r| association(r)?.$method())
     };
 }
 
-/// A row that is printed as a signed number unless it is zero, of whatever record has it.
+/// A field that is printed as a signed number unless it is zero, for associations and
+/// endpoints alike.
 macro_rules! shown {
     ($name:literal, $of:ident.$method:ident, $doc:literal, $source:literal, $token:literal) => {
         row($name, plain!(|r| $of(r)?.$method()), $doc, $source).shape(concat!($token, ":N")).text(
@@ -57,7 +56,7 @@ macro_rules! shown {
     };
 }
 
-/// The text of such a row.
+/// Appends the text of such a field.
 fn put_shown(out: &mut Vec<u8>, name: &str, value: Option<impl Into<u32>>) {
     if let Some(value) = value.map(Into::into).filter(|value| *value != 0) {
         out.extend(name.as_bytes());
@@ -70,7 +69,7 @@ const fn counter(name: &'static str, read: Read, doc: &'static str, source: &'st
     row(name, read, doc, source).counter(Unit::Packets)
 }
 
-/// Rows in print order.
+/// Fields in print order.
 pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.locals",
@@ -376,24 +375,24 @@ const PATH_STATES: &[Word] = &[
     Word::new(SCTP_UNKNOWN, "unknown"),
 ];
 
-/// Types of sockets (`enum sctp_socket_type` of the kernel's net/sctp/structs.h).
+/// Socket types (`enum sctp_socket_type` of the kernel's net/sctp/structs.h).
 const TYPES: &[Word] =
     &[Word::new(0, "udp|one-to-many"), Word::new(1, "udp-high-bandwidth"), Word::new(2, "tcp|one-to-one")];
 
-/// The addresses of one end; one of an unknown family is `None`.
+/// The addresses of one end; `None` for an address of an unknown family.
 fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {
     let bytes = row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.get(kind)?;
     Some(bytes.chunks_exact(SOCKADDR_STORAGE_LEN).map(SockAddr::parse))
 }
 
-/// The addresses of one end as values; one of an unknown family is none.
+/// The addresses of one end as values; an address of an unknown family is [`Addr::None`].
 fn each(row: &Row<'_>, kind: u16, take: &mut dyn FnMut(Item<'_>)) {
     for address in addresses(row, kind).into_iter().flatten() {
         take(Item::Value(Value::Addr(address.map_or(Addr::None, Addr::from))));
     }
 }
 
-/// Addresses without brackets or ports; nothing stands for one of an unknown family.
+/// Appends addresses without brackets or ports; an address of an unknown family is empty.
 fn put_addresses(out: &mut Vec<u8>, row: &Row<'_>, name: &[u8], kind: u16) {
     let Some(list) = addresses(row, kind) else { return };
     out.extend_from_slice(name);
