@@ -24,7 +24,7 @@ pub use table::{Key, OPTIONS};
 pub struct Opt {
     /// The key that names this option.
     pub key: Key,
-    /// Its letters; help shows the first.  May be empty.
+    /// Its one-letter spellings; help shows the first.  May be empty.
     pub short: &'static str,
     /// Its names, without dashes; help shows the first.
     pub long: &'static [&'static str],

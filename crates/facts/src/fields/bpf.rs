@@ -15,7 +15,7 @@ use super::{Field, Groups, Needs, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::{put_i64, put_signed};
 
-/// `--bpf-maps`, `--bpf-map-id`.
+/// Fields of `--bpf-maps`, `--bpf-map-id`.
 pub(super) const STORAGES: &[Field] = &[Field::new(
     "bpf.storages",
     plain!(|r| Some(r.socket.attrs()?.bpf_storages()?.count() as u64)),

@@ -428,7 +428,7 @@ impl Choice {
                 self.put_value(out, Value::Text(&value.text().unwrap_or_default()), separators, budget);
             }
             Value::Addr(addr) => self.put_addr(out, addr),
-            // A command line.
+            // A list as a value is a command line.
             Value::List(list) => put_words(out, list, budget),
         }
     }
@@ -493,7 +493,7 @@ impl Choice {
                 Addr::Number(number) => Key::Number(number.into()),
                 Addr::None => return None,
             },
-            // A command line.
+            // A list as a value is a command line.
             Value::List(List::Words(words)) => Key::Text(escape::digest(words, MOST_OF_A_KEY).into()),
             number => Key::Number(number.as_i128()?),
         })

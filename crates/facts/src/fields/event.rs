@@ -6,7 +6,7 @@
 
 use super::{Field, Groups, plain, text};
 
-/// `-E`.
+/// Fields of `-E`.
 pub(super) const EVENT: &[Field] = &[
     Field::new(
         "event.time",

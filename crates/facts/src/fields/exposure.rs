@@ -124,7 +124,7 @@ fn reach(row: &Row<'_>) -> Option<Scope> {
     farthest
 }
 
-/// `--exposure`.
+/// Fields of `--exposure`.
 pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.accepts",

@@ -19,7 +19,7 @@ use crate::model::words::{self, FALSE_TRUE};
 use crate::model::{Detail, Family, Row, Socket, SourceKind};
 use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
-/// `-o`.
+/// Fields of `-o`.
 pub(super) const TIMER: &[Field] = &[
     Field::new(
         "timer.kind",
@@ -138,7 +138,7 @@ pub(super) fn put_cookie(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     put_hex(out, row.socket.cookie);
 }
 
-/// `-e`.
+/// Fields of `-e`.
 pub(super) const EXTENDED: &[Field] = &[
     Field::new(
         "proc.opt",
@@ -252,7 +252,7 @@ fn shutdown_mask(text: &[u8]) -> Option<u32> {
     shown.iter().zip(0..).find(|(known, _)| **known == text).map(|(_, mask)| mask)
 }
 
-/// `--tos`.
+/// Fields of `--tos`.
 pub(super) const TOS: &[Field] = &[
     Field::new(
         "ip.tos",
@@ -293,7 +293,7 @@ pub(super) const TOS: &[Field] = &[
     })),
 ];
 
-/// `--cgroup`.
+/// Fields of `--cgroup`.
 pub(super) const CGROUP: &[Field] = &[Field::new(
     "cgroup.path",
     text!(|r| {
@@ -314,7 +314,7 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
     }
 }))];
 
-/// `--inet-sockopt`.
+/// Fields of `--inet-sockopt`.
 pub(super) const SOCKOPT: &[Field] = &[OPTIONS, OPTION_NAMES];
 
 const OPTION_NAMES: Field = Field::new(

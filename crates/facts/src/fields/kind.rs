@@ -252,7 +252,7 @@ pub struct Member {
     pub name: &'static str,
     /// The type of its values, which is not records again.
     pub kind: Kind,
-    /// What the number counts.
+    /// The unit of the number.
     pub unit: Unit,
     /// Its meaning, in one sentence.
     pub doc: &'static str,

@@ -1,6 +1,6 @@
 //! The unit of a number, and its behaviour over time.
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// No unit: an identifier, a mode, a name.

@@ -109,7 +109,7 @@ pub struct Field {
     pub source: &'static str,
     /// The type of its values.
     pub kind: Kind,
-    /// What the number counts.
+    /// The unit of the number.
     pub unit: Unit,
     /// The behaviour of its value over time.
     pub metric: Metric,

@@ -80,7 +80,7 @@ impl Named {
         }
     }
 
-    /// What the number counts.
+    /// The unit of the number.
     pub fn unit(&self) -> Unit {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.unit,

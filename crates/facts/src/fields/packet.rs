@@ -375,7 +375,7 @@ fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
     }
 }
 
-/// `-b`.
+/// Fields of `-b`.
 const FILTER: &[Field] = &[Field::new(
     "packet.filter_len",
     plain!(|r| Some(packet(r)?.filter()?.len() as u64)),

@@ -71,7 +71,7 @@ fn peer_inode(row: &Row<'_>) -> u32 {
     peer(row).filter(|peer| peer.claimed_by.is_none()).map_or(0, |peer| peer.inode)
 }
 
-/// `--peers`.
+/// Fields of `--peers`.
 pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.processes",
@@ -189,7 +189,7 @@ const fn told(name: &'static str, read: Read, doc: &'static str, source: &'stati
 const CONTAINER: Text = Text::PartOf("container.title");
 const POD: Text = Text::PartOf("pod.title");
 
-/// `--containers`.
+/// Fields of `--containers`.
 pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.title",

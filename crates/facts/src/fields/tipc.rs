@@ -83,7 +83,7 @@ const OWNER: &[Field] = &[
     extended::USER,
 ];
 
-/// `--tipcinfo`.
+/// Fields of `--tipcinfo`.
 const INFO: &[Field] = &[
     Field::new(
         "tipc.type",

@@ -84,7 +84,7 @@ impl Test {
             Test::Cgroup(field, id) => number(field, row) == i128::from(*id),
             Test::Autobound => match (view, &row.socket.detail) {
                 (_, Detail::Unix(unix)) => unix.name().is_none_or(Name::is_autobound),
-                // Ports below 1024 are privileged.
+                // Vsock ports below 1024 are privileged, so the kernel never assigns them by itself.
                 (_, Detail::Vsock(_)) => row.socket.local.port >= 1024,
                 (_, Detail::Netlink(_)) => row.socket.local.port < 0,
                 // A packet socket that is bound to neither a protocol nor an interface.

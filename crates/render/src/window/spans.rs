@@ -10,7 +10,7 @@ use crate::layout::Layout;
 
 /// Rows are no longer padded early once the window holds this many blanks.
 pub(super) const MOST_BLANKS: usize = 3 << 20;
-/// Nor once it has this many spans.
+/// Rows are no longer padded early once the window has this many spans.
 const MOST_SPANS: usize = 64;
 /// Rows that padding would make wider than this are padded only when printed.
 const WIDE: usize = 4096;
