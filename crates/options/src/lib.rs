@@ -38,7 +38,7 @@ pub struct Opt {
     pub doc: &'static str,
     /// The section of the help of `ss` that lists it.
     pub section: Section,
-    /// Its topic, by which manuals group options.
+    /// Its topic, such as names or columns.
     pub topic: Topic,
 }
 
