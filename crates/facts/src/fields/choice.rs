@@ -291,6 +291,11 @@ impl Choice {
         self.field(row).is_some_and(|field| field.none_number() == Some(0))
     }
 
+    /// Whether the number for "no limit" is zero.
+    pub(crate) fn unlimited_is_zero(&self, row: &Row<'_>) -> bool {
+        self.field(row).is_some_and(|field| field.unlimited_number() == Some(0))
+    }
+
     /// The value in a row; `None` for numbers that mean "none" or "no limit".  For a member,
     /// the whole list.
     pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {

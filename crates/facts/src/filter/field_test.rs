@@ -138,15 +138,19 @@ impl FieldTest {
             Comparison::Eq => self.wanted.contains(special),
             _ => false,
         };
+        let is_order = !matches!(self.comparison, Comparison::Eq | Comparison::Ne);
         match self.field.read(row) {
             Reading::Absent => false,
             // If the number for "none" is 0, rows print it as 0, so it is compared as 0; but
             // an unmeasured time is not short.
             Reading::None if self.field.none_is_zero(row) => {
-                let is_order = !matches!(self.comparison, Comparison::Eq | Comparison::Ne);
                 !(is_order && self.field.unit().is_time()) && self.one_holds(Value::U64(0), row)
             }
             Reading::None => special(&Wanted::None),
+            // Likewise for "no limit", which is neither low nor high.
+            Reading::Unlimited if self.field.unlimited_is_zero(row) => {
+                !is_order && self.one_holds(Value::U64(0), row)
+            }
             Reading::Unlimited => special(&Wanted::Unlimited),
             Reading::Value(Value::List(list)) => self.list_holds(list, row),
             Reading::Value(value) => self.one_holds(value, row),

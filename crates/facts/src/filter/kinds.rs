@@ -319,8 +319,9 @@ impl Reader<'_, '_> {
         let number = cnum::scan(&element.text, 0).filter(|n| n.len == element.text.len() && !n.overflow);
         let number = number.map(|n| if n.negative { -i128::from(n.magnitude) } else { n.magnitude.into() });
         match (element.text.as_slice(), number) {
-            // If the number for "none" is 0, rows print it as 0.
+            // If the number for "none" or "no limit" is 0, rows print it as 0.
             (b"none", _) | (_, Some(0)) if none == Some(0) => Some(Wanted::Whole(0)),
+            (b"unlimited", _) | (_, Some(0)) if unlimited == Some(0) => Some(Wanted::Whole(0)),
             (b"none", _) if none.is_some() => Some(Wanted::None),
             (b"unlimited", _) if unlimited.is_some() => Some(Wanted::Unlimited),
             (_, Some(number)) if Some(number) == none => Some(Wanted::None),

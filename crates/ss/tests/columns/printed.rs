@@ -288,9 +288,10 @@ fn tokens(line: &str) -> Vec<Condition> {
     let of_word = |word: &str| {
         let (name, value) = word.split_once(':')?;
         let is_one = !value.is_empty() && !value.contains(['(', ')', '/', ',']) || value.starts_with('/');
-        // Where there is no cookie, the reference prints this all the same; and where a
-        // row has a state of its protocol besides, the column is what is called so.
-        let is_other = word == "sk:0" || name == "state";
+        // Where there is no cookie, the reference prints this all the same; where a row has a
+        // state of its protocol besides, the column is what is called so; and flags of a
+        // subflow are letters there, for which conditions have words.
+        let is_other = word == "sk:0" || name == "state" || name == "flags";
         // Times stand there without their units, which are asked for (`rtt = 20ms`).
         let unit = match catalog.named(name) {
             Err(NameError::Unknown { .. }) => return None,
@@ -462,6 +463,10 @@ fn what_recordings_print_holds_for_their_sockets() {
             Err(why) => skip!("{why}"),
         }
     }
+    // Associations of SCTP have the inode and the cookie of their socket, so rows that were
+    // recorded cannot be told apart; `sctp_sockets_and_associations_tell_what_is_theirs`
+    // (tests/fixtures.rs) asks for them.
+    sources.retain(|source| !source.name.ends_with("sctp-everything"));
     let all = Mutex::new((String::new(), BTreeSet::new()));
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
