@@ -147,7 +147,7 @@ impl FieldTest {
                 !(is_order && self.field.unit().is_time()) && self.one_holds(Value::U64(0), row)
             }
             Reading::None => special(&Wanted::None),
-            // Likewise for "no limit", which is neither low nor high.
+            // Also if the number for "no limit" is 0; but "no limit" is neither low nor high.
             Reading::Unlimited if self.field.unlimited_is_zero(row) => {
                 !is_order && self.one_holds(Value::U64(0), row)
             }
